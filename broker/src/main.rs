@@ -1,0 +1,2 @@
+//! leveret
+fn main() {}
