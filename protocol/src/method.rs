@@ -339,7 +339,7 @@ pub fn properties_to_vec(properties: &BasicProperties) -> Vec<u8> {
 }
 
 /// Runs one of `amq-protocol`'s generators into memory.
-fn to_vec(generator: impl SerializeFn<Vec<u8>>) -> Vec<u8> {
+pub(crate) fn to_vec(generator: impl SerializeFn<Vec<u8>>) -> Vec<u8> {
     let context = WriteContext::from(Vec::new());
     // Generators fail only when the writer does, and memory does not.
     generator(context)

@@ -2,6 +2,7 @@
 //!
 //! Tables from peers are checked by [`check`], without recursion, before anything decodes them.
 
+use amq_protocol::types::generation::gen_field_table;
 use amq_protocol::types::parsing::parse_field_table;
 use amq_protocol::types::{AMQPValue, FieldTable};
 use thiserror::Error;
@@ -108,6 +109,11 @@ pub fn check(bytes: &[u8]) -> Result<usize, TableError> {
 pub fn decode(bytes: &[u8]) -> Option<FieldTable> {
     check(bytes).ok()?;
     parse_field_table(bytes).ok().map(|(_, table)| table)
+}
+
+/// Encodes a table, length prefix included.
+pub fn encode(table: &FieldTable) -> Vec<u8> {
+    crate::method::to_vec(gen_field_table(table))
 }
 
 /// RabbitMQ's name for a value's type, as its error texts print it.
