@@ -89,7 +89,9 @@ pub enum Definition {
 #[derive(Debug, Error)]
 pub enum DefinitionError {
     /// Written by a newer broker.
-    #[error("definition of version {0}; this broker reads version {VERSION}: run the version that wrote it")]
+    #[error(
+        "definition of version {0}; this broker reads version {VERSION}: run the version that wrote it"
+    )]
     Version(u8),
     /// Not readable at all.
     #[error("definition {key} does not decode: {reason}")]
@@ -148,8 +150,8 @@ impl Definition {
     pub fn key(&self) -> Bytes {
         match self {
             Definition::Vhost { name } => key(b'v', &[name.as_bytes()]),
-            Definition::User(user) => key(b'u', &[user.name.as_bytes()]),
-            Definition::Permission(p) => key(b'p', &[p.vhost.as_bytes(), p.user.as_bytes()]),
+            Definition::User(user) => user_key(&user.name),
+            Definition::Permission(p) => permission_key(&p.vhost, &p.user),
             Definition::Exchange { vhost, name, .. } => {
                 key(b'x', &[vhost.as_bytes(), name.as_bytes()])
             }
@@ -182,7 +184,10 @@ impl Definition {
         let mut value = vec![VERSION];
         // Serializing plain structs of strings and numbers into memory cannot fail.
         let _ = serde_json::to_writer(&mut value, self);
-        Op::PutDefinition { key: self.key(), value: value.into() }
+        Op::PutDefinition {
+            key: self.key(),
+            value: value.into(),
+        }
     }
 
     /// The record that removes it.
@@ -217,6 +222,16 @@ impl Definition {
             _ => None,
         }
     }
+}
+
+/// The key of a user.
+pub fn user_key(name: &str) -> Bytes {
+    key(b'u', &[name.as_bytes()])
+}
+
+/// The key of a user's permissions in a virtual host.
+pub fn permission_key(vhost: &str, user: &str) -> Bytes {
+    key(b'p', &[vhost.as_bytes(), user.as_bytes()])
 }
 
 fn key(kind: u8, parts: &[&[u8]]) -> Bytes {
@@ -270,9 +285,14 @@ mod tests {
             auto_delete: true,
             arguments: arguments.clone(),
         };
-        let Op::PutDefinition { key, value } = definition.put() else { panic!("not a put") };
-        let Definition::Queue { name, arguments: back, .. } =
-            Definition::decode(&key, &value).unwrap()
+        let Op::PutDefinition { key, value } = definition.put() else {
+            panic!("not a put")
+        };
+        let Definition::Queue {
+            name,
+            arguments: back,
+            ..
+        } = Definition::decode(&key, &value).unwrap()
         else {
             panic!("not a queue")
         };
@@ -294,6 +314,9 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_named() {
-        assert!(matches!(Definition::decode(b"q", &[9]), Err(DefinitionError::Version(9))));
+        assert!(matches!(
+            Definition::decode(b"q", &[9]),
+            Err(DefinitionError::Version(9))
+        ));
     }
 }

@@ -78,7 +78,9 @@ impl MessageBuilder {
         persistent: bool,
         body_size: u64,
     ) -> Self {
-        let inline = usize::try_from(body_size).ok().filter(|size| *size <= INLINE_BODY_MAX);
+        let inline = usize::try_from(body_size)
+            .ok()
+            .filter(|size| *size <= INLINE_BODY_MAX);
         let mut head =
             Vec::with_capacity(routing_key.len() + properties.len() + inline.unwrap_or(0));
         head.extend_from_slice(routing_key);
@@ -154,7 +156,11 @@ impl MessageBuilder {
     /// The whole message. `cancellable`: it goes to one durable queue at most, so an early
     /// acknowledgement may spare its write.
     pub fn finish(self, cancellable: bool) -> Message {
-        let write = if cancellable { WriteState::Pending } else { WriteState::Claimed };
+        let write = if cancellable {
+            WriteState::Pending
+        } else {
+            WriteState::Claimed
+        };
         Message {
             exchange: self.exchange,
             head: self.head.into_boxed_slice(),
@@ -284,8 +290,7 @@ mod tests {
     use super::*;
 
     fn message(body: &[u8], cancellable: bool) -> Message {
-        let mut builder =
-            MessageBuilder::new("x".into(), b"key", &[0, 0], true, body.len() as u64);
+        let mut builder = MessageBuilder::new("x".into(), b"key", &[0, 0], true, body.len() as u64);
         builder.push(body).unwrap();
         builder.finish(cancellable)
     }

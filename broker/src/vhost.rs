@@ -5,7 +5,9 @@
 //! as [`Effects`].
 
 use crate::definitions::Definition;
-use crate::exchange::{Binding, Destination, DestinationName, Exchange, ExchangeKind, ExchangeSpec};
+use crate::exchange::{
+    Binding, Destination, DestinationName, Exchange, ExchangeKind, ExchangeSpec,
+};
 use crate::queue::{AfterRemoval, Consumer, ConsumerId, Counts, Effects, Queue, QueueSpec};
 use crate::server::ConnectionId;
 use crate::server::mailbox::Mail;
@@ -119,17 +121,23 @@ impl Vhost {
         fx: &mut Effects,
     ) -> Result<(Arc<Queue>, bool), AmqpError> {
         if let Some(existing) = self.queue(spec.name.as_str()) {
-            return self.same_queue(&existing, &spec, connection).map(|()| (existing, false));
+            return self
+                .same_queue(&existing, &spec, connection)
+                .map(|()| (existing, false));
         }
         let _changing = self.sources.lock();
         if let Some(existing) = self.queue(spec.name.as_str()) {
-            return self.same_queue(&existing, &spec, connection).map(|()| (existing, false));
+            return self
+                .same_queue(&existing, &spec, connection)
+                .map(|()| (existing, false));
         }
         let queue = Arc::new(Queue::new(new_id(), self.name.clone(), spec, Position(0)));
         if queue.spec.is_stored() {
             fx.store(Definition::queue(&queue).put());
         }
-        self.queues.write().insert(queue.name().clone(), queue.clone());
+        self.queues
+            .write()
+            .insert(queue.name().clone(), queue.clone());
         self.changed();
         Ok((queue, true))
     }
@@ -176,7 +184,11 @@ impl Vhost {
         let Some((messages, consumers)) = queue.delete_if(allowed, fx)? else {
             return Ok(None);
         };
-        self.remove_bindings_to(&DestinationName::Queue(queue.name().clone()), &mut sources, fx);
+        self.remove_bindings_to(
+            &DestinationName::Queue(queue.name().clone()),
+            &mut sources,
+            fx,
+        );
         self.queues.write().remove(queue.name());
         if queue.spec.is_stored() {
             fx.store(Definition::queue(queue).delete());
@@ -188,6 +200,18 @@ impl Vhost {
             mailbox.send(Mail::Cancel(consumer));
         }
         Ok(Some(DeletedQueue { messages }))
+    }
+
+    /// Ends every queue and forgets every exchange, when the virtual host itself goes.
+    pub fn clear(&self, fx: &mut Effects) {
+        for queue in self.queues() {
+            let deleted = self.delete_queue(&queue, |_| Ok::<_, ()>(()), fx);
+            debug_assert!(deleted.is_ok());
+        }
+        let mut sources = self.sources.lock();
+        for exchange in self.exchanges() {
+            self.remove_exchange(&exchange, &mut sources, fx);
+        }
     }
 
     /// Takes a consumer off its queue; deletes the queue when that was its purpose.
@@ -223,16 +247,24 @@ impl Vhost {
     /// Adds an exchange without storing it: at start, what is stored already.
     pub fn insert_exchange(&self, spec: ExchangeSpec) -> Arc<Exchange> {
         let exchange = Arc::new(Exchange::new(spec));
-        self.exchanges.write().insert(exchange.name().clone(), exchange.clone());
+        self.exchanges
+            .write()
+            .insert(exchange.name().clone(), exchange.clone());
         self.changed();
         exchange
     }
 
-    fn same_exchange(&self, current: &ExchangeSpec, wanted: &ExchangeSpec) -> Result<(), AmqpError> {
+    fn same_exchange(
+        &self,
+        current: &ExchangeSpec,
+        wanted: &ExchangeSpec,
+    ) -> Result<(), AmqpError> {
         let entity = Entity::Exchange(&wanted.name);
         if current.kind != wanted.kind {
             let (received, current) = (wanted.kind, current.kind);
-            return Err(texts::inequivalent_property("type", entity, &self.name, received, current));
+            return Err(texts::inequivalent_property(
+                "type", entity, &self.name, received, current,
+            ));
         }
         let properties = [
             ("durable", wanted.durable, current.durable),
@@ -255,11 +287,16 @@ impl Vhost {
         if_unused: bool,
         fx: &mut Effects,
     ) -> Result<bool, AmqpError> {
-        if SYSTEM_EXCHANGES.iter().any(|(system, _)| *system == name.as_str()) {
+        if SYSTEM_EXCHANGES
+            .iter()
+            .any(|(system, _)| *system == name.as_str())
+        {
             return Err(texts::system_exchange(name, &self.name));
         }
         let mut sources = self.sources.lock();
-        let Some(exchange) = self.exchange(name.as_str()) else { return Ok(false) };
+        let Some(exchange) = self.exchange(name.as_str()) else {
+            return Ok(false);
+        };
         if if_unused && !exchange.is_unbound() {
             return Err(texts::in_use(Entity::Exchange(name), &self.name));
         }
@@ -286,7 +323,9 @@ impl Vhost {
     /// have none left.
     fn remove_bindings_to(&self, to: &DestinationName, sources: &mut Sources, fx: &mut Effects) {
         for source in sources.remove(to).unwrap_or_default() {
-            let Some(exchange) = self.exchange(source.as_str()) else { continue };
+            let Some(exchange) = self.exchange(source.as_str()) else {
+                continue;
+            };
             for binding in exchange.unbind_all(to) {
                 self.forget_binding(&exchange, &binding, sources, fx);
             }
@@ -340,7 +379,9 @@ impl Vhost {
             Destination::Queue(queue) if self.queue(queue.name().as_str()).is_none() => {
                 return Err(texts::no_queue(queue.name().as_str(), &self.name));
             }
-            Destination::Exchange(exchange) if self.exchange(exchange.name().as_str()).is_none() => {
+            Destination::Exchange(exchange)
+                if self.exchange(exchange.name().as_str()).is_none() =>
+            {
                 return Err(texts::no_exchange(exchange.name(), &self.name));
             }
             _ => {}
@@ -361,7 +402,11 @@ impl Vhost {
     pub fn restore_binding(&self, source: &Exchange, binding: Binding) {
         let to = binding.destination.name();
         if source.bind(binding) {
-            self.sources.lock().entry(to).or_default().insert(source.name().clone());
+            self.sources
+                .lock()
+                .entry(to)
+                .or_default()
+                .insert(source.name().clone());
         }
     }
 
@@ -376,7 +421,11 @@ impl Vhost {
         fx: &mut Effects,
     ) -> bool {
         let mut sources = self.sources.lock();
-        let binding = Binding { destination, key: key.clone(), arguments: arguments.clone() };
+        let binding = Binding {
+            destination,
+            key: key.clone(),
+            arguments: arguments.clone(),
+        };
         if !source.unbind(&binding.destination.name(), key, arguments) {
             return false;
         }
@@ -403,10 +452,13 @@ fn same_properties(
     entity: Entity<'_>,
     vhost: &VhostName,
 ) -> Result<(), AmqpError> {
-    match properties.iter().find(|(_, wanted, current)| wanted != current) {
-        Some((name, wanted, current)) => {
-            Err(texts::inequivalent_property(name, entity, vhost, wanted, current))
-        }
+    match properties
+        .iter()
+        .find(|(_, wanted, current)| wanted != current)
+    {
+        Some((name, wanted, current)) => Err(texts::inequivalent_property(
+            name, entity, vhost, wanted, current,
+        )),
         None => Ok(()),
     }
 }
@@ -426,7 +478,9 @@ fn same_argument(
     if same {
         return Ok(());
     }
-    Err(texts::inequivalent_argument(name, entity, vhost, wanted, current))
+    Err(texts::inequivalent_argument(
+        name, entity, vhost, wanted, current,
+    ))
 }
 
 /// The arguments that a redeclaration has to repeat (`rabbit_amqqueue:args_equivalence`).

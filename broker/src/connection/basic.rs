@@ -21,7 +21,8 @@ impl Connection {
     pub(super) fn method_frame(&mut self, id: ChannelId, payload: &[u8]) -> Result<(), AmqpError> {
         let method = method::decode(payload)?;
         let method_id = method.id();
-        self.method(id, method).map_err(|error| error.caused_by(method_id))
+        self.method(id, method)
+            .map_err(|error| error.caused_by(method_id))
     }
 
     fn method(&mut self, id: ChannelId, method: Method<'_>) -> Result<(), AmqpError> {
@@ -30,7 +31,11 @@ impl Connection {
             Method::Ack { tag, multiple } => {
                 return self.settle(id, tag, multiple, Outcome::Acknowledged);
             }
-            Method::Nack { tag, multiple, requeue } => {
+            Method::Nack {
+                tag,
+                multiple,
+                requeue,
+            } => {
                 return self.settle(id, tag, multiple, rejected(requeue));
             }
             Method::Reject { tag, requeue } => {
@@ -42,7 +47,9 @@ impl Connection {
         self.flush_settled();
         self.flush_publishes();
         self.perform();
-        let Method::Other(class) = method else { return Ok(()) };
+        let Method::Other(class) = method else {
+            return Ok(());
+        };
         match class {
             AMQPClass::Basic(method) => self.basic_method(id, method),
             AMQPClass::Queue(method) => self.queue_method(id, method),
@@ -69,7 +76,10 @@ impl Connection {
             }
             channel_class::AMQPMethod::Flow(flow) if flow.active => {
                 let ok = channel_class::FlowOk { active: true };
-                self.reply(id, AMQPClass::Channel(channel_class::AMQPMethod::FlowOk(ok)));
+                self.reply(
+                    id,
+                    AMQPClass::Channel(channel_class::AMQPMethod::FlowOk(ok)),
+                );
                 Ok(())
             }
             channel_class::AMQPMethod::Flow(_) => Err(texts::not_implemented("active=false")),
@@ -95,7 +105,9 @@ impl Connection {
     }
 
     fn confirm_select(&mut self, id: ChannelId, no_wait: bool) -> Result<(), AmqpError> {
-        self.open_channel(id)?.confirms.get_or_insert_with(Confirms::default);
+        self.open_channel(id)?
+            .confirms
+            .get_or_insert_with(Confirms::default);
         if !no_wait {
             let ok = confirm::SelectOk {};
             self.reply(id, AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(ok)));
@@ -152,13 +164,19 @@ impl Connection {
         });
         let vhost = self.vhost()?.name().clone();
         // Deliveries wait in our own mailbox, so consume-ok is written before the first.
-        queue.consume(consumer.clone(), &mut self.fx).map_err(|refused| match refused {
-            ConsumeRefused::InExclusiveUse => texts::exclusive_use(&name, &vhost),
-            ConsumeRefused::Deleted => texts::no_queue(name.as_str(), &vhost),
-        })?;
-        self.open_channel(id)?.consumers.insert(tag.clone(), consumer);
+        queue
+            .consume(consumer.clone(), &mut self.fx)
+            .map_err(|refused| match refused {
+                ConsumeRefused::InExclusiveUse => texts::exclusive_use(&name, &vhost),
+                ConsumeRefused::Deleted => texts::no_queue(name.as_str(), &vhost),
+            })?;
+        self.open_channel(id)?
+            .consumers
+            .insert(tag.clone(), consumer);
         if !consume.nowait {
-            let ok = basic::ConsumeOk { consumer_tag: tag.as_str().into() };
+            let ok = basic::ConsumeOk {
+                consumer_tag: tag.as_str().into(),
+            };
             self.reply(id, AMQPClass::Basic(basic::AMQPMethod::ConsumeOk(ok)));
         }
         self.perform();
@@ -174,12 +192,16 @@ impl Connection {
             }
             self.perform();
             // What the queue had sent is delivered before cancel-ok, as RabbitMQ does.
-            self.deliver_waiting();
-            consumer.cancelled.store(true, std::sync::atomic::Ordering::Relaxed);
+            self.deliver_waiting(self.now);
+            consumer
+                .cancelled
+                .store(true, std::sync::atomic::Ordering::Relaxed);
             self.open_channel(id)?.consumers.remove(tag);
         }
         if !cancel.nowait {
-            let ok = basic::CancelOk { consumer_tag: cancel.consumer_tag.clone() };
+            let ok = basic::CancelOk {
+                consumer_tag: cancel.consumer_tag.clone(),
+            };
             self.reply(id, AMQPClass::Basic(basic::AMQPMethod::CancelOk(ok)));
         }
         Ok(())
@@ -202,7 +224,14 @@ impl Connection {
         let message = entry.message.clone();
         let redelivered = entry.redelivered;
         if !get.no_ack {
-            channel.unacked.push(tag, Delivery { queue, consumer: None, entry });
+            channel.unacked.push(
+                tag,
+                Delivery {
+                    queue,
+                    consumer: None,
+                    entry,
+                },
+            );
         }
         method::encode_get_ok(
             self.out.buffer(),
@@ -214,13 +243,18 @@ impl Connection {
             u32::try_from(left).unwrap_or(u32::MAX),
         );
         let (properties, body) = (message.properties(), message.body());
-        self.out.content(id, properties, body, message.large_body(), frame_max);
+        self.out
+            .content(id, properties, body, message.large_body(), frame_max);
         Ok(())
     }
 }
 
 fn rejected(requeue: bool) -> Outcome {
-    if requeue { Outcome::Requeued } else { Outcome::Discarded }
+    if requeue {
+        Outcome::Requeued
+    } else {
+        Outcome::Discarded
+    }
 }
 
 pub(super) fn unimplemented_method() -> AmqpError {
@@ -233,7 +267,9 @@ fn priority(
     queue: &leveret_protocol::QueueName,
     vhost: &leveret_protocol::VhostName,
 ) -> Result<i32, AmqpError> {
-    let Some(value) = arguments.inner().get("x-priority") else { return Ok(0) };
+    let Some(value) = arguments.inner().get("x-priority") else {
+        return Ok(0);
+    };
     let invalid = |value: &AMQPValue| {
         let reason = format!("\"expected integer, got {}\"", table::type_name(value));
         texts::invalid_argument("x-priority", Entity::Queue(queue), vhost, reason)

@@ -110,12 +110,18 @@ impl Channel {
 
     pub(super) fn confirm_token(&self, sequence: u64) -> Token {
         let seq = u64::from(self.epoch) << EPOCH_SHIFT | sequence & SEQUENCE_MASK;
-        Token { channel: self.id.0, seq }
+        Token {
+            channel: self.id.0,
+            seq,
+        }
     }
 
     pub(super) fn wait_token(&self) -> Token {
         let seq = WAIT_BIT | u64::from(self.epoch) << EPOCH_SHIFT;
-        Token { channel: self.id.0, seq }
+        Token {
+            channel: self.id.0,
+            seq,
+        }
     }
 
     pub(super) fn meaning(&self, token: Token) -> Meaning {
@@ -136,7 +142,10 @@ mod tests {
 
     #[test]
     fn tokens_of_an_earlier_channel_of_the_same_number_mean_nothing() {
-        let (old, new) = (Channel::new(ChannelId(3), 9), Channel::new(ChannelId(3), 10));
+        let (old, new) = (
+            Channel::new(ChannelId(3), 9),
+            Channel::new(ChannelId(3), 10),
+        );
         assert_eq!(old.meaning(old.confirm_token(77)), Meaning::Confirm(77));
         assert_eq!(old.meaning(old.wait_token()), Meaning::Wait);
         assert_eq!(new.meaning(old.confirm_token(77)), Meaning::Stale);

@@ -16,7 +16,10 @@ impl Connection {
         self.flush();
         self.release_channel(id);
         let close_ok = channel_class::CloseOk {};
-        self.reply(id, AMQPClass::Channel(channel_class::AMQPMethod::CloseOk(close_ok)));
+        self.reply(
+            id,
+            AMQPClass::Channel(channel_class::AMQPMethod::CloseOk(close_ok)),
+        );
         self.forget_channel(id);
     }
 
@@ -51,9 +54,12 @@ impl Connection {
     }
 
     fn detach_channel(&mut self, id: ChannelId, returned: &mut Vec<Delivery>) {
-        let Some(Some(channel)) = self.channels.get_mut(usize::from(id.0)) else { return };
-        let consumers: Vec<Arc<Consumer>> =
-            std::mem::take(&mut channel.consumers).into_values().collect();
+        let Some(Some(channel)) = self.channels.get_mut(usize::from(id.0)) else {
+            return;
+        };
+        let consumers: Vec<Arc<Consumer>> = std::mem::take(&mut channel.consumers)
+            .into_values()
+            .collect();
         if let Some(all) = channel.unacked.take_through(DeliveryTag(0)) {
             returned.extend(all);
         }
@@ -79,7 +85,9 @@ impl Connection {
     fn delete_exclusive_queues(&mut self) {
         let Some(login) = &self.login else { return };
         for queue in std::mem::take(&mut self.exclusive_queues) {
-            let deleted = login.vhost.delete_queue(&queue, |_| Ok::<_, ()>(()), &mut self.fx);
+            let deleted = login
+                .vhost
+                .delete_queue(&queue, |_| Ok::<_, ()>(()), &mut self.fx);
             debug_assert!(deleted.is_ok());
         }
         self.perform();

@@ -24,7 +24,12 @@ enum Wait {
 
 impl Default for Confirms {
     fn default() -> Self {
-        Confirms { base: 1, waits: VecDeque::new(), ahead: Vec::new(), changed: false }
+        Confirms {
+            base: 1,
+            waits: VecDeque::new(),
+            ahead: Vec::new(),
+            changed: false,
+        }
     }
 }
 
@@ -43,7 +48,9 @@ impl Confirms {
 
     /// One queue has stored the publish with this number.
     pub fn complete(&mut self, sequence: u64) {
-        let Some(index) = sequence.checked_sub(self.base) else { return };
+        let Some(index) = sequence.checked_sub(self.base) else {
+            return;
+        };
         if let Some(Wait::For(count)) = self.waits.get_mut(index as usize) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -62,7 +69,10 @@ impl Confirms {
 
     /// Publishes that are not confirmed yet.
     pub fn outstanding(&self) -> u64 {
-        self.waits.iter().filter(|wait| matches!(wait, Wait::For(_))).count() as u64
+        self.waits
+            .iter()
+            .filter(|wait| matches!(wait, Wait::For(_)))
+            .count() as u64
     }
 
     /// Tells what was completed as `(delivery tag, multiple)`: one ack for all that no older
@@ -81,7 +91,9 @@ impl Confirms {
             ack(last, count > 1);
         }
         for sequence in self.ahead.drain(..) {
-            let Some(index) = sequence.checked_sub(self.base) else { continue };
+            let Some(index) = sequence.checked_sub(self.base) else {
+                continue;
+            };
             if let Some(wait) = self.waits.get_mut(index as usize)
                 && *wait == Wait::For(0)
             {

@@ -99,7 +99,9 @@ impl Connection {
         }
         self.check_access(Access::Configure, Entity::Exchange(&name))?;
         let vhost = self.vhost()?.clone();
-        let stored = vhost.exchange(name.as_str()).is_some_and(|exchange| exchange.spec.durable);
+        let stored = vhost
+            .exchange(name.as_str())
+            .is_some_and(|exchange| exchange.spec.durable);
         vhost.delete_exchange(&name, delete.if_unused, &mut self.fx)?;
         let ok = AMQPClass::Exchange(exchange::AMQPMethod::DeleteOk(exchange::DeleteOk {}));
         self.reply_when_stored(id, (!delete.nowait).then_some(ok), stored)
@@ -118,7 +120,9 @@ impl Connection {
         self.check_access(Access::Write, Entity::Exchange(&destination.into()))?;
         self.check_access(Access::Read, Entity::Exchange(&source.into()))?;
         let find = |name: &str| {
-            vhost.exchange(name).ok_or_else(|| texts::no_exchange(name, vhost.name()))
+            vhost
+                .exchange(name)
+                .ok_or_else(|| texts::no_exchange(name, vhost.name()))
         };
         Ok((find(source)?, find(destination)?))
     }

@@ -20,7 +20,8 @@ impl Connection {
     /// Does what queues and directories asked for.
     pub(super) fn perform(&mut self) {
         if !self.fx.is_empty() {
-            self.fx.perform(self.broker.store.as_ref(), Some(&self.mailbox));
+            self.fx
+                .perform(self.broker.store.as_ref(), Some(&self.mailbox));
         }
     }
 
@@ -73,7 +74,9 @@ impl Connection {
             _ => false,
         };
         for run in deliveries.chunk_by(same) {
-            let Some(consumer) = &run[0].consumer else { continue };
+            let Some(consumer) = &run[0].consumer else {
+                continue;
+            };
             let count = run.len() as u32;
             if consumer.credit.give_back(count) {
                 waiting.push(consumer.clone());
@@ -91,7 +94,12 @@ impl Connection {
             return Vec::new();
         };
         let blocked = |c: &&Arc<Consumer>| c.blocked.load(Ordering::SeqCst);
-        channel.consumers.values().filter(blocked).cloned().collect()
+        channel
+            .consumers
+            .values()
+            .filter(blocked)
+            .cloned()
+            .collect()
     }
 
     /// Resumes all consumers that queues have passed over.
@@ -130,8 +138,10 @@ impl Connection {
     pub(super) fn flush_confirms(&mut self) {
         let mut news = std::mem::take(&mut self.unconfirmed_news);
         for id in news.drain(..) {
-            let Some(channel) =
-                self.channels.get_mut(usize::from(id.0)).and_then(Option::as_deref_mut)
+            let Some(channel) = self
+                .channels
+                .get_mut(usize::from(id.0))
+                .and_then(Option::as_deref_mut)
             else {
                 continue;
             };

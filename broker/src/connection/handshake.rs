@@ -41,8 +41,14 @@ fn server_properties() -> FieldTable {
     properties.insert("version".into(), text(COMPATIBLE_VERSION));
     properties.insert("leveret_version".into(), text(env!("CARGO_PKG_VERSION")));
     properties.insert("platform".into(), text("Rust"));
-    properties.insert("copyright".into(), text("Copyright (c) the Leveret authors"));
-    properties.insert("information".into(), text("Licensed under Apache-2.0 OR MIT"));
+    properties.insert(
+        "copyright".into(),
+        text("Copyright (c) the Leveret authors"),
+    );
+    properties.insert(
+        "information".into(),
+        text("Licensed under Apache-2.0 OR MIT"),
+    );
     properties.insert("cluster_name".into(), text("leveret@localhost"));
     properties.insert("capabilities".into(), AMQPValue::FieldTable(capabilities));
     properties
@@ -86,7 +92,10 @@ impl Connection {
                 tracing::debug!(?phase, ?method, "method out of place");
                 Err(AmqpError::connection(
                     ReplyCode::ChannelError,
-                    format_args!("unexpected method in connection state {}", self.state_name()),
+                    format_args!(
+                        "unexpected method in connection state {}",
+                        self.state_name()
+                    ),
                 ))
             }
         }
@@ -107,7 +116,9 @@ impl Connection {
             "PLAIN" => self.login(auth::parse_plain(response), mechanism)?,
             "AMQPLAIN" => {
                 let pair = parse_amqplain(response);
-                let given = pair.as_ref().map(|(user, password)| Credentials { user, password });
+                let given = pair
+                    .as_ref()
+                    .map(|(user, password)| Credentials { user, password });
                 self.login(given, mechanism)?
             }
             other => {
@@ -117,7 +128,11 @@ impl Connection {
                 ));
             }
         };
-        self.info.set_client(user.clone(), start_ok.client_properties, mechanism.to_owned());
+        self.info.set_client(
+            user.clone(),
+            start_ok.client_properties,
+            mechanism.to_owned(),
+        );
         self.user = Some(user.as_str().into());
         let limits = self.broker.limits;
         self.send(connection::AMQPMethod::Tune(connection::Tune {
@@ -146,8 +161,18 @@ impl Connection {
 
     fn tune_ok(&mut self, tune_ok: &connection::TuneOk) -> Result<(), AmqpError> {
         let limits = self.broker.limits;
-        negotiated("channel_max", 1, limits.channel_max.into(), tune_ok.channel_max.into())?;
-        negotiated("frame_max", FRAME_MIN_SIZE, limits.frame_max, tune_ok.frame_max)?;
+        negotiated(
+            "channel_max",
+            1,
+            limits.channel_max.into(),
+            tune_ok.channel_max.into(),
+        )?;
+        negotiated(
+            "frame_max",
+            FRAME_MIN_SIZE,
+            limits.frame_max,
+            tune_ok.frame_max,
+        )?;
         self.tuned.channel_max = match tune_ok.channel_max {
             0 => u16::MAX,
             max => max,
@@ -155,14 +180,19 @@ impl Connection {
         self.tuned.frame_max = tune_ok.frame_max;
         self.tuned.heartbeat =
             (tune_ok.heartbeat > 0).then(|| Duration::from_secs(tune_ok.heartbeat.into()));
-        self.info.set_tuned(self.tuned.channel_max, tune_ok.frame_max, tune_ok.heartbeat);
+        self.info
+            .set_tuned(self.tuned.channel_max, tune_ok.frame_max, tune_ok.heartbeat);
         self.phase = Phase::Opening;
         Ok(())
     }
 
     fn open_vhost(&mut self, name: &str) -> Result<(), AmqpError> {
-        let Some(user) = self.user.clone() else { return Err(texts::login_refused("PLAIN")) };
-        let Some(vhost) = self.broker.vhost(name) else { return Err(texts::no_vhost(name)) };
+        let Some(user) = self.user.clone() else {
+            return Err(texts::login_refused("PLAIN"));
+        };
+        let Some(vhost) = self.broker.vhost(name) else {
+            return Err(texts::no_vhost(name));
+        };
         if !self.broker.users.may_enter(user.as_str(), name) {
             return Err(texts::vhost_refused(name, user));
         }

@@ -38,6 +38,7 @@ impl Connection {
     /// Takes all whole frames from the front of `buf`, then hands what they amount to to the
     /// queues and the store.
     pub fn input(&mut self, buf: &mut BytesMut, now: Instant) {
+        self.now = now;
         if self.phase == Phase::Header && !self.protocol_header(buf) {
             return;
         }
@@ -125,7 +126,9 @@ impl Connection {
                 self.while_closing(frame, payload.as_slice());
                 Ok(())
             }
-            Some(Channel { held: Some(held), .. }) => {
+            Some(Channel {
+                held: Some(held), ..
+            }) => {
                 held.frames.push_back((frame, payload.into_bytes()));
                 self.held_octets += frame.total();
                 Ok(())
@@ -166,7 +169,8 @@ impl Connection {
         let Method::Other(AMQPClass::Connection(class)) = method::decode(payload)? else {
             return Err(unexpected_in_state(self.state_name()).caused_by(id));
         };
-        self.connection_method(class, now).map_err(|error| error.caused_by(id))
+        self.connection_method(class, now)
+            .map_err(|error| error.caused_by(id))
     }
 
     pub(super) fn state_name(&self) -> &'static str {
@@ -185,7 +189,8 @@ impl Connection {
         match id {
             Some(method::CHANNEL_OPEN) => {
                 method::decode(payload)?;
-                self.open(frame.channel).map_err(|error| error.caused_by(method::CHANNEL_OPEN))
+                self.open(frame.channel)
+                    .map_err(|error| error.caused_by(method::CHANNEL_OPEN))
             }
             // The answer to a close that crossed the peer's own.
             Some(method::CHANNEL_CLOSE_OK) => Ok(()),
@@ -215,7 +220,10 @@ impl Connection {
         self.channels[index] = Some(Box::new(Channel::new(id, self.next_epoch)));
         self.info.channel_opened();
         let open_ok = channel_class::OpenOk {};
-        self.reply(id, AMQPClass::Channel(channel_class::AMQPMethod::OpenOk(open_ok)));
+        self.reply(
+            id,
+            AMQPClass::Channel(channel_class::AMQPMethod::OpenOk(open_ok)),
+        );
         Ok(())
     }
 
@@ -264,7 +272,10 @@ impl Connection {
             class_id: error.method.class,
             method_id: error.method.method,
         };
-        self.reply(id, AMQPClass::Channel(channel_class::AMQPMethod::Close(close)));
+        self.reply(
+            id,
+            AMQPClass::Channel(channel_class::AMQPMethod::Close(close)),
+        );
         self.release_channel(id);
         if let Some(channel) = self.channel_mut(id) {
             channel.closing = true;
@@ -283,7 +294,9 @@ impl Connection {
             Phase::Closing { .. } | Phase::Ending | Phase::Refused { .. } => return,
         };
         if !told {
-            self.phase = Phase::Refused { until: now + super::handshake::REFUSAL_PAUSE };
+            self.phase = Phase::Refused {
+                until: now + super::handshake::REFUSAL_PAUSE,
+            };
             return;
         }
         self.flush();
@@ -298,7 +311,9 @@ impl Connection {
             AMQPClass::Connection(connection::AMQPMethod::Close(close)),
         );
         self.release_all_channels();
-        self.phase = Phase::Closing { until: now + CLOSE_TIMEOUT };
+        self.phase = Phase::Closing {
+            until: now + CLOSE_TIMEOUT,
+        };
     }
 
     /// The broker or an operator closes the connection: 320 CONNECTION_FORCED.

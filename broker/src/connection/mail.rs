@@ -18,12 +18,10 @@ impl Connection {
     /// Takes what waits in the mailbox; `false` when nothing did, and then `waker` is woken by
     /// what comes next.
     pub fn take_mail(&mut self, waker: Option<&Waker>, now: Instant) -> bool {
+        self.now = now;
         let mut taken = std::mem::take(&mut self.taken);
         self.mailbox.take(&mut taken, waker);
         let any = !taken.is_empty();
-        for token in taken.tokens.drain(..) {
-            self.stored(token, now);
-        }
         let mut undeliverable = Vec::new();
         let mut delivered = 0;
         for mail in taken.mail.drain(..) {
@@ -43,9 +41,16 @@ impl Connection {
         self.info.delivered(delivered);
         if !undeliverable.is_empty() {
             undeliverable.retain(|delivery| {
-                delivery.consumer.as_ref().is_none_or(|consumer| !consumer.no_ack)
+                delivery
+                    .consumer
+                    .as_ref()
+                    .is_none_or(|consumer| !consumer.no_ack)
             });
             self.requeue(undeliverable, false);
+        }
+        // After the deliveries: what a channel did while it waited may take the mailbox again.
+        for token in taken.tokens.drain(..) {
+            self.stored(token, now);
         }
         if taken.resume {
             self.resume_all();
@@ -55,11 +60,18 @@ impl Connection {
         any
     }
 
+    /// Writes the deliveries that wait, whatever the output's mark says: at most a full mailbox.
+    pub(super) fn deliver_waiting(&mut self, now: Instant) {
+        self.take_mail(None, now);
+    }
+
     /// Writes a delivery, or hands it back when its consumer is gone.
     fn deliver(&mut self, consumer: &Arc<Consumer>, entry: Entry) -> Result<(), Entry> {
         let frame_max = self.tuned.frame_max;
         let channel = self.channels.get_mut(usize::from(consumer.channel.0));
-        let Some(channel) = channel.and_then(Option::as_deref_mut) else { return Err(entry) };
+        let Some(channel) = channel.and_then(Option::as_deref_mut) else {
+            return Err(entry);
+        };
         if consumer.cancelled.load(Ordering::Relaxed) || channel.closing {
             return Err(entry);
         }
@@ -75,10 +87,23 @@ impl Connection {
             message.routing_key(),
         );
         let (properties, body) = (message.properties(), message.body());
-        self.out.content(consumer.channel, properties, body, message.large_body(), frame_max);
+        self.out.content(
+            consumer.channel,
+            properties,
+            body,
+            message.large_body(),
+            frame_max,
+        );
         if !consumer.no_ack {
             let queue = consumer.queue.clone();
-            channel.unacked.push(tag, Delivery { queue, consumer: Some(consumer.clone()), entry });
+            channel.unacked.push(
+                tag,
+                Delivery {
+                    queue,
+                    consumer: Some(consumer.clone()),
+                    entry,
+                },
+            );
         }
         Ok(())
     }
@@ -89,10 +114,15 @@ impl Connection {
             return;
         }
         let notify = self.wants_cancel_notice;
-        let Some(channel) = self.channel_mut(consumer.channel) else { return };
+        let Some(channel) = self.channel_mut(consumer.channel) else {
+            return;
+        };
         channel.consumers.remove(&consumer.tag);
         if notify && !channel.closing {
-            let cancel = basic::Cancel { consumer_tag: consumer.tag.as_str().into(), nowait: true };
+            let cancel = basic::Cancel {
+                consumer_tag: consumer.tag.as_str().into(),
+                nowait: true,
+            };
             let method = basic::AMQPMethod::Cancel(cancel);
             self.reply(consumer.channel, AMQPClass::Basic(method));
         }
@@ -101,7 +131,9 @@ impl Connection {
     /// Something that a channel waited for is safe.
     fn stored(&mut self, token: Token, now: Instant) {
         let id = ChannelId(token.channel);
-        let Some(channel) = self.channel_mut(id) else { return };
+        let Some(channel) = self.channel_mut(id) else {
+            return;
+        };
         match channel.meaning(token) {
             Meaning::Stale => {}
             Meaning::Confirm(sequence) => {
@@ -125,21 +157,34 @@ impl Connection {
     }
 
     fn report(&self) -> ConnectionReport {
-        let channels = self.channels.iter().flatten().filter(|channel| !channel.closing);
+        let channels = self
+            .channels
+            .iter()
+            .flatten()
+            .filter(|channel| !channel.closing);
         let report = channels.map(|channel| ChannelReport {
             number: channel.id,
             confirm: channel.confirms.is_some(),
             consumers: channel.consumers.len() as u64,
             unacknowledged: channel.unacked.len() as u64,
-            unconfirmed: channel.confirms.as_ref().map_or(0, |confirms| confirms.outstanding()),
+            unconfirmed: channel
+                .confirms
+                .as_ref()
+                .map_or(0, |confirms| confirms.outstanding()),
             prefetch: channel.prefetch,
             global_prefetch: channel.credit.limit(),
         });
-        ConnectionReport { channels: report.collect() }
+        ConnectionReport {
+            channels: report.collect(),
+        }
     }
 }
 
 /// A delivery that has to go back to its queue.
 pub(super) fn back(consumer: Arc<Consumer>, entry: Entry) -> Delivery {
-    Delivery { queue: consumer.queue.clone(), consumer: Some(consumer), entry }
+    Delivery {
+        queue: consumer.queue.clone(),
+        consumer: Some(consumer),
+        entry,
+    }
 }

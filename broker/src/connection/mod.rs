@@ -109,6 +109,8 @@ pub struct Connection {
     unconfirmed_news: Vec<ChannelId>,
     taken: Taken,
     held_octets: usize,
+    /// The time that the current call was given.
+    now: Instant,
     has_published: bool,
     /// Octets that the frame at the front of the input needs in all.
     need: usize,
@@ -144,6 +146,7 @@ impl Connection {
             unconfirmed_news: Vec::new(),
             taken: Taken::default(),
             held_octets: 0,
+            now: Instant::now(),
             has_published: false,
             need: 0,
         }
@@ -165,7 +168,12 @@ impl Connection {
 
     /// Whether reading waits for the storage backlog to shrink.
     pub fn waits_for_storage(&self) -> bool {
-        self.has_published && self.broker.store.as_ref().is_some_and(|s| s.backlog_over_mark())
+        self.has_published
+            && self
+                .broker
+                .store
+                .as_ref()
+                .is_some_and(|s| s.backlog_over_mark())
     }
 
     /// Whether mail should be fetched.
@@ -200,6 +208,19 @@ impl Connection {
         self.phase == Phase::Running
     }
 
+    /// Whether the peer has still to log in and open a virtual host.
+    pub fn is_handshaking(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Header | Phase::Starting | Phase::Tuning | Phase::Opening
+        )
+    }
+
+    /// Whether only the last output is still to be written.
+    pub fn is_ending(&self) -> bool {
+        self.phase == Phase::Ending
+    }
+
     /// Whether the connection was opened and has not ended.
     pub fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Running | Phase::Closing { .. })
@@ -217,11 +238,16 @@ impl Connection {
 
     fn vhost(&self) -> Result<&Arc<Vhost>, AmqpError> {
         // Channels exist only once the connection is open.
-        self.login.as_ref().map(|login| &login.vhost).ok_or_else(texts::channel_not_open)
+        self.login
+            .as_ref()
+            .map(|login| &login.vhost)
+            .ok_or_else(texts::channel_not_open)
     }
 
     fn check_access(&self, access: Access, entity: Entity<'_>) -> Result<(), AmqpError> {
-        let Some(login) = &self.login else { return Err(texts::channel_not_open()) };
+        let Some(login) = &self.login else {
+            return Err(texts::channel_not_open());
+        };
         let (vhost, user) = (login.vhost.name(), &login.user);
         // RabbitMQ checks the default exchange under this name.
         let default = leveret_protocol::ExchangeName::from("amq.default");
@@ -233,7 +259,11 @@ impl Connection {
             Entity::Queue(name) => name.as_str(),
             Entity::Exchange(name) => name.as_str(),
         };
-        if self.broker.users.permits(user.as_str(), vhost.as_str(), access, name) {
+        if self
+            .broker
+            .users
+            .permits(user.as_str(), vhost.as_str(), access, name)
+        {
             return Ok(());
         }
         Err(texts::access_refused(access.as_str(), entity, vhost, user))

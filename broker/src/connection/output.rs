@@ -77,9 +77,16 @@ impl Output {
 
     /// The first pieces to write; returns how many of `slices` were filled.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let pieces = self.chunks.iter().map(|chunk| &chunk[..]).chain([&self.tail[..]]);
+        let pieces = self
+            .chunks
+            .iter()
+            .map(|chunk| &chunk[..])
+            .chain([&self.tail[..]]);
         let mut filled = 0;
-        for (slot, piece) in slices.iter_mut().zip(pieces.filter(|piece| !piece.is_empty())) {
+        for (slot, piece) in slices
+            .iter_mut()
+            .zip(pieces.filter(|piece| !piece.is_empty()))
+        {
             *slot = IoSlice::new(piece);
             filled += 1;
         }

@@ -53,7 +53,10 @@ impl Connection {
         let channel = self.open_channel(id)?;
         channel.routing_key.clear();
         channel.routing_key.extend_from_slice(publish.routing_key);
-        channel.content = Content::Header(Target { exchange, mandatory: publish.mandatory });
+        channel.content = Content::Header(Target {
+            exchange,
+            mandatory: publish.mandatory,
+        });
         Ok(())
     }
 
@@ -61,7 +64,11 @@ impl Connection {
         let generation = self.vhost()?.generation();
         let users_generation = self.broker.users.generation();
         if self.route.generation != generation || self.route.users_generation != users_generation {
-            self.route = RouteCache { generation, users_generation, ..RouteCache::default() };
+            self.route = RouteCache {
+                generation,
+                users_generation,
+                ..RouteCache::default()
+            };
         }
         if let Some((known, exchange)) = &self.route.exchange
             && known == name
@@ -78,7 +85,10 @@ impl Connection {
         };
         let exchange_name = ExchangeName::from(&*text);
         self.check_access(Access::Write, Entity::Exchange(&exchange_name))?;
-        if exchange.as_ref().is_some_and(|exchange| exchange.spec.internal) {
+        if exchange
+            .as_ref()
+            .is_some_and(|exchange| exchange.spec.internal)
+        {
             return Err(texts::internal_exchange(&exchange_name, vhost.name()));
         }
         self.route.exchange = Some((name.to_vec(), exchange.clone()));
@@ -222,7 +232,8 @@ impl Connection {
             let out = self.out.buffer();
             method::encode_return(out, id, ReplyCode::NoRoute, exchange, message.routing_key());
             let (properties, max) = (message.properties(), self.tuned.frame_max);
-            self.out.content(id, properties, message.body(), message.large_body(), max);
+            self.out
+                .content(id, properties, message.body(), message.large_body(), max);
         }
         let token = self.count_confirm(id, storing)?;
         if queues.is_empty() {
@@ -243,7 +254,9 @@ impl Connection {
         storing: u32,
     ) -> Result<Option<leveret_storage::Token>, AmqpError> {
         let channel: &mut Channel = self.open_channel(id)?;
-        let Some(confirms) = &mut channel.confirms else { return Ok(None) };
+        let Some(confirms) = &mut channel.confirms else {
+            return Ok(None);
+        };
         let sequence = confirms.publish(storing);
         let token = channel.confirm_token(sequence);
         if storing == 0 && self.unconfirmed_news.last() != Some(&id) {

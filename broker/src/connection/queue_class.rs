@@ -37,7 +37,10 @@ impl Connection {
         if !name.is_empty() {
             return Ok(name.into());
         }
-        self.open_channel(id)?.last_queue.clone().ok_or_else(texts::no_previous_queue)
+        self.open_channel(id)?
+            .last_queue
+            .clone()
+            .ok_or_else(texts::no_previous_queue)
     }
 
     /// A queue that exists and is not another connection's alone.
@@ -54,7 +57,9 @@ impl Connection {
 
     fn existing_exchange(&self, name: &str) -> Result<Arc<Exchange>, AmqpError> {
         let vhost = self.vhost()?;
-        vhost.exchange(name).ok_or_else(|| texts::no_exchange(name, vhost.name()))
+        vhost
+            .exchange(name)
+            .ok_or_else(|| texts::no_exchange(name, vhost.name()))
     }
 
     /// Answers, but not before the store has everything that was submitted when `durable`: only
@@ -70,7 +75,11 @@ impl Connection {
             Some(reply) if waits => {
                 let channel = self.open_channel(id)?;
                 let token = channel.wait_token();
-                channel.held = Some(Held { token, reply, frames: VecDeque::new() });
+                channel.held = Some(Held {
+                    token,
+                    reply,
+                    frames: VecDeque::new(),
+                });
                 self.fx.store(Op::Notify { token });
             }
             Some(reply) => self.reply(id, reply),
@@ -93,7 +102,11 @@ impl Connection {
         (!no_wait).then_some(AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok)))
     }
 
-    fn declare_passive(&mut self, id: ChannelId, declare: &queue::Declare) -> Result<(), AmqpError> {
+    fn declare_passive(
+        &mut self,
+        id: ChannelId,
+        declare: &queue::Declare,
+    ) -> Result<(), AmqpError> {
         let name = self.queue_name(id, declare.queue.as_str())?;
         let queue = self.usable_queue(&name)?;
         let reply = self.declare_ok(id, &queue, declare.nowait);
@@ -134,12 +147,19 @@ impl Connection {
     }
 
     fn bind(&mut self, id: ChannelId, bind: queue::Bind) -> Result<(), AmqpError> {
-        let (exchange, queue, key) =
-            self.binding_ends(id, bind.exchange.as_str(), bind.queue.as_str(), bind.routing_key.as_str())?;
+        let (exchange, queue, key) = self.binding_ends(
+            id,
+            bind.exchange.as_str(),
+            bind.queue.as_str(),
+            bind.routing_key.as_str(),
+        )?;
         super::exchange_class::check_binding_arguments(&exchange, &bind.arguments)?;
         let vhost = self.vhost()?.clone();
-        let binding =
-            Binding { destination: Destination::Queue(queue), key, arguments: bind.arguments };
+        let binding = Binding {
+            destination: Destination::Queue(queue),
+            key,
+            arguments: bind.arguments,
+        };
         let stored = vhost.bind(&exchange, binding, &mut self.fx)?;
         let ok = AMQPClass::Queue(queue::AMQPMethod::BindOk(queue::BindOk {}));
         self.reply_when_stored(id, (!bind.nowait).then_some(ok), stored)
@@ -147,13 +167,18 @@ impl Connection {
 
     fn unbind(&mut self, id: ChannelId, unbind: queue::Unbind) -> Result<(), AmqpError> {
         let ok = AMQPClass::Queue(queue::AMQPMethod::UnbindOk(queue::UnbindOk {}));
-        let ends =
-            self.binding_ends(id, unbind.exchange.as_str(), unbind.queue.as_str(), unbind.routing_key.as_str());
+        let ends = self.binding_ends(
+            id,
+            unbind.exchange.as_str(),
+            unbind.queue.as_str(),
+            unbind.routing_key.as_str(),
+        );
         let (exchange, queue, key) = match ends {
             Ok(ends) => ends,
             // Unbinding what does not exist succeeds (RabbitMQ: "Specification").
-            Err(error) if error.code == leveret_protocol::ReplyCode::NotFound
-                && !unbind.queue.as_str().is_empty() =>
+            Err(error)
+                if error.code == leveret_protocol::ReplyCode::NotFound
+                    && !unbind.queue.as_str().is_empty() =>
             {
                 return self.reply_when_stored(id, Some(ok), false);
             }
@@ -161,7 +186,13 @@ impl Connection {
         };
         let vhost = self.vhost()?.clone();
         let destination = Destination::Queue(queue);
-        let stored = vhost.unbind(&exchange, destination, &key, &unbind.arguments, &mut self.fx);
+        let stored = vhost.unbind(
+            &exchange,
+            destination,
+            &key,
+            &unbind.arguments,
+            &mut self.fx,
+        );
         self.reply_when_stored(id, Some(ok), stored)
     }
 
@@ -194,7 +225,9 @@ impl Connection {
         self.check_access(Access::Read, Entity::Queue(&name))?;
         let queue = self.usable_queue(&name)?;
         let count = queue.purge(&mut self.fx);
-        let ok = queue::PurgeOk { message_count: u32::try_from(count).unwrap_or(u32::MAX) };
+        let ok = queue::PurgeOk {
+            message_count: u32::try_from(count).unwrap_or(u32::MAX),
+        };
         let ok = AMQPClass::Queue(queue::AMQPMethod::PurgeOk(ok));
         self.reply_when_stored(id, (!purge.nowait).then_some(ok), queue.spec.is_stored())
     }
@@ -220,9 +253,12 @@ impl Connection {
             let deleted = vhost.delete_queue(&queue, allowed, &mut self.fx)?;
             count = deleted.map_or(0, |deleted| deleted.messages);
             stored = queue.spec.is_stored();
-            self.exclusive_queues.retain(|held| !Arc::ptr_eq(held, &queue));
+            self.exclusive_queues
+                .retain(|held| !Arc::ptr_eq(held, &queue));
         }
-        let ok = queue::DeleteOk { message_count: u32::try_from(count).unwrap_or(u32::MAX) };
+        let ok = queue::DeleteOk {
+            message_count: u32::try_from(count).unwrap_or(u32::MAX),
+        };
         let ok = AMQPClass::Queue(queue::AMQPMethod::DeleteOk(ok));
         self.reply_when_stored(id, (!delete.nowait).then_some(ok), stored)
     }

@@ -62,8 +62,12 @@ impl Connection {
             return Err(texts::not_implemented("requeue=false"));
         }
         let channel = self.open_channel(id)?;
-        let all: Vec<Delivery> =
-            channel.unacked.take_through(DeliveryTag(0)).into_iter().flatten().collect();
+        let all: Vec<Delivery> = channel
+            .unacked
+            .take_through(DeliveryTag(0))
+            .into_iter()
+            .flatten()
+            .collect();
         self.requeue_now(all);
         if answer {
             let ok = basic::RecoverOk {};

@@ -35,11 +35,6 @@ impl Unacked {
         self.count
     }
 
-    /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
     /// Adds a delivery; tags must grow.
     pub fn push(&mut self, tag: DeliveryTag, delivery: Delivery) {
         debug_assert!(self.slots.back().is_none_or(|(last, _)| *last < tag));
@@ -67,7 +62,10 @@ impl Unacked {
 
     /// Takes all up to and including `tag`, in order; tag 0 means all there are (spec 1.8.3.13).
     /// `None` when `tag` is not outstanding and not 0.
-    pub fn take_through(&mut self, tag: DeliveryTag) -> Option<impl Iterator<Item = Delivery>> {
+    pub fn take_through(
+        &mut self,
+        tag: DeliveryTag,
+    ) -> Option<impl Iterator<Item = Delivery> + use<>> {
         let end = if tag.0 == 0 {
             self.slots.len()
         } else {
@@ -109,7 +107,11 @@ mod tests {
             message: Arc::new(message),
             redelivered: false,
         };
-        Delivery { queue: queue.clone(), consumer: None, entry }
+        Delivery {
+            queue: queue.clone(),
+            consumer: None,
+            entry,
+        }
     }
 
     #[derive(Clone, Debug)]

@@ -123,12 +123,22 @@ impl Bindings {
             ExchangeKind::Topic => Index::Topic(TopicIndex::default()),
             ExchangeKind::Headers => Index::Headers(HeadersIndex::default()),
         };
-        Bindings { by_destination: HashMap::new(), to_exchanges: 0, index }
+        Bindings {
+            by_destination: HashMap::new(),
+            to_exchanges: 0,
+            index,
+        }
     }
 
     pub(super) fn add(&mut self, binding: Binding) -> bool {
-        let known = self.by_destination.entry(binding.destination.name()).or_default();
-        if known.iter().any(|b| b.key == binding.key && b.arguments == binding.arguments) {
+        let known = self
+            .by_destination
+            .entry(binding.destination.name())
+            .or_default();
+        if known
+            .iter()
+            .any(|b| b.key == binding.key && b.arguments == binding.arguments)
+        {
             return false;
         }
         match &mut self.index {
@@ -148,9 +158,13 @@ impl Bindings {
         key: &RoutingKey,
         arguments: &FieldTable,
     ) -> bool {
-        let Some(known) = self.by_destination.get_mut(to) else { return false };
+        let Some(known) = self.by_destination.get_mut(to) else {
+            return false;
+        };
         let same = |b: &Binding| b.key == *key && b.arguments == *arguments;
-        let Some(at) = known.iter().position(same) else { return false };
+        let Some(at) = known.iter().position(same) else {
+            return false;
+        };
         let binding = known.swap_remove(at);
         if known.is_empty() {
             self.by_destination.remove(to);

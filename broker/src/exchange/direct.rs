@@ -10,7 +10,10 @@ pub(super) struct DirectIndex(HashMap<Box<[u8]>, Targets>);
 impl DirectIndex {
     pub(super) fn add(&mut self, binding: &Binding) {
         let key = binding.key.as_str().as_bytes();
-        self.0.entry(key.into()).or_default().add(&binding.destination);
+        self.0
+            .entry(key.into())
+            .or_default()
+            .add(&binding.destination);
     }
 
     pub(super) fn remove(&mut self, binding: &Binding) {

@@ -37,7 +37,9 @@ pub fn is_valid_match(arguments: &FieldTable) -> bool {
 }
 
 fn matches(arguments: &FieldTable, headers: &FieldTable) -> bool {
-    let Some((mode, with_x)) = mode(arguments) else { return false };
+    let Some((mode, with_x)) = mode(arguments) else {
+        return false;
+    };
     let mut wanted = arguments
         .into_iter()
         .filter(|(name, _)| name.as_str() != "x-match")
@@ -64,9 +66,7 @@ impl HeadersIndex {
     pub(super) fn remove(&mut self, binding: &Binding) {
         let name = binding.destination.name();
         let same = |b: &Binding| {
-            b.destination.name() == name
-                && b.key == binding.key
-                && b.arguments == binding.arguments
+            b.destination.name() == name && b.key == binding.key && b.arguments == binding.arguments
         };
         if let Some(at) = self.0.iter().position(same) {
             self.0.swap_remove(at);

@@ -145,10 +145,13 @@ impl Exchange {
         let mut seen: Vec<Arc<Exchange>> = Vec::new();
         let mut next = vec![self.clone()];
         while let Some(exchange) = next.pop() {
-            exchange.bindings.read().matching(message, &mut |destination| match destination {
-                Destination::Queue(queue) => queues.push(queue.clone()),
-                Destination::Exchange(exchange) => next.push(exchange.clone()),
-            });
+            exchange
+                .bindings
+                .read()
+                .matching(message, &mut |destination| match destination {
+                    Destination::Queue(queue) => queues.push(queue.clone()),
+                    Destination::Exchange(exchange) => next.push(exchange.clone()),
+                });
             seen.push(exchange);
             next.retain(|exchange| !seen.iter().any(|s| Arc::ptr_eq(s, exchange)));
         }

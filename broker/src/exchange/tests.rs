@@ -19,7 +19,10 @@ impl Routable for Probe {
 }
 
 fn probe(key: &str) -> Probe {
-    Probe { key: key.as_bytes().to_vec(), headers: FieldTable::default() }
+    Probe {
+        key: key.as_bytes().to_vec(),
+        headers: FieldTable::default(),
+    }
 }
 
 fn queue(id: u64) -> Arc<Queue> {
@@ -50,7 +53,11 @@ fn bind(exchange: &Exchange, queue: &Arc<Queue>, key: &str) -> bool {
 
 fn bind_with(exchange: &Exchange, queue: &Arc<Queue>, key: &str, arguments: FieldTable) -> bool {
     let destination = Destination::Queue(queue.clone());
-    exchange.bind(Binding { destination, key: key.into(), arguments })
+    exchange.bind(Binding {
+        destination,
+        key: key.into(),
+        arguments,
+    })
 }
 
 fn routed(exchange: &Arc<Exchange>, message: &Probe) -> Vec<u64> {
@@ -65,7 +72,11 @@ fn a_direct_exchange_compares_keys() {
     assert_eq!(routed(&x, &probe("k")), [1, 2]);
     assert_eq!(routed(&x, &probe("other")), [2]);
     assert!(routed(&x, &probe("k.")).is_empty());
-    assert!(x.unbind(&DestinationName::Queue("q1".into()), &"k".into(), &FieldTable::default()));
+    assert!(x.unbind(
+        &DestinationName::Queue("q1".into()),
+        &"k".into(),
+        &FieldTable::default()
+    ));
     assert_eq!(routed(&x, &probe("k")), [2]);
     assert_eq!(x.unbind_all(&DestinationName::Queue("q2".into())).len(), 2);
     assert!(x.is_unbound());
@@ -84,10 +95,22 @@ fn bindings_that_differ_in_arguments_alone_route_once_and_go_one_by_one() {
 
 #[test]
 fn exchanges_bound_in_a_circle_route_each_message_once() {
-    let (x, y, a) = (exchange("x", ExchangeKind::Fanout), exchange("y", ExchangeKind::Fanout), queue(1));
+    let (x, y, a) = (
+        exchange("x", ExchangeKind::Fanout),
+        exchange("y", ExchangeKind::Fanout),
+        queue(1),
+    );
     let arguments = FieldTable::default;
-    x.bind(Binding { destination: Destination::Exchange(y.clone()), key: "".into(), arguments: arguments() });
-    y.bind(Binding { destination: Destination::Exchange(x.clone()), key: "".into(), arguments: arguments() });
+    x.bind(Binding {
+        destination: Destination::Exchange(y.clone()),
+        key: "".into(),
+        arguments: arguments(),
+    });
+    y.bind(Binding {
+        destination: Destination::Exchange(x.clone()),
+        key: "".into(),
+        arguments: arguments(),
+    });
     bind(&y, &a, "");
     assert_eq!(routed(&x, &probe("k")), [1]);
 }
@@ -103,8 +126,22 @@ fn headers_match_all_or_any() {
         table
     };
     let text = |t: &str| AMQPValue::LongString(t.into());
-    bind_with(&x, &a, "", table(&[("t", text("a")), ("n", AMQPValue::LongInt(1))]));
-    bind_with(&x, &b, "", table(&[("x-match", text("any")), ("t", text("a")), ("p", AMQPValue::Void)]));
+    bind_with(
+        &x,
+        &a,
+        "",
+        table(&[("t", text("a")), ("n", AMQPValue::LongInt(1))]),
+    );
+    bind_with(
+        &x,
+        &b,
+        "",
+        table(&[
+            ("x-match", text("any")),
+            ("t", text("a")),
+            ("p", AMQPValue::Void),
+        ]),
+    );
     let mut message = probe("");
     message.headers = table(&[("t", text("a")), ("n", AMQPValue::LongLongInt(1))]);
     assert_eq!(routed(&x, &message), [1, 2]);
@@ -119,8 +156,12 @@ fn topic_matches(pattern: &[&str], words: &[&str]) -> bool {
     match pattern.split_first() {
         None => words.is_empty(),
         Some((&"#", rest)) => (0..=words.len()).any(|n| topic_matches(rest, &words[n..])),
-        Some((&"*", rest)) => words.split_first().is_some_and(|(_, w)| topic_matches(rest, w)),
-        Some((word, rest)) => words.split_first().is_some_and(|(w, ws)| w == word && topic_matches(rest, ws)),
+        Some((&"*", rest)) => words
+            .split_first()
+            .is_some_and(|(_, w)| topic_matches(rest, w)),
+        Some((word, rest)) => words
+            .split_first()
+            .is_some_and(|(w, ws)| w == word && topic_matches(rest, ws)),
     }
 }
 

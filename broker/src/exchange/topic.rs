@@ -23,7 +23,11 @@ struct Node {
 
 /// The words of a key; the empty key has none.
 fn words(key: &[u8]) -> Vec<&[u8]> {
-    if key.is_empty() { Vec::new() } else { key.split(|octet| *octet == b'.').collect() }
+    if key.is_empty() {
+        Vec::new()
+    } else {
+        key.split(|octet| *octet == b'.').collect()
+    }
 }
 
 impl TopicIndex {
@@ -46,7 +50,11 @@ impl TopicIndex {
 
     pub(super) fn matching(&self, routing_key: &[u8], found: &mut dyn FnMut(&Destination)) {
         let words = words(routing_key);
-        let mut walk = Walk { words: &words, seen: HashSet::new(), found };
+        let mut walk = Walk {
+            words: &words,
+            seen: HashSet::new(),
+            found,
+        };
         walk.visit(&self.root, 0, false);
     }
 }

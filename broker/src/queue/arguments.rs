@@ -30,9 +30,15 @@ const RULES: [(&str, Rule); 12] = [
     ("x-dead-letter-routing-key", Rule::Text),
     (
         "x-overflow",
-        Rule::OneOf(&["drop-head", "reject-publish", "reject-publish-dlx"], "invalid_overflow"),
+        Rule::OneOf(
+            &["drop-head", "reject-publish", "reject-publish-dlx"],
+            "invalid_overflow",
+        ),
     ),
-    ("x-queue-mode", Rule::OneOf(&["default", "lazy"], "invalid_queue_mode")),
+    (
+        "x-queue-mode",
+        Rule::OneOf(&["default", "lazy"], "invalid_queue_mode"),
+    ),
     ("x-single-active-consumer", Rule::Boolean),
     ("x-consumer-timeout", Rule::Integer { min: 0 }),
     ("x-queue-type", Rule::QueueType),
@@ -47,8 +53,9 @@ pub fn check(
     queue: &QueueName,
     vhost: &VhostName,
 ) -> Result<(), AmqpError> {
-    let invalid =
-        |name: &str, reason: &str| texts::invalid_argument(name, Entity::Queue(queue), vhost, reason);
+    let invalid = |name: &str, reason: &str| {
+        texts::invalid_argument(name, Entity::Queue(queue), vhost, reason)
+    };
     for (name, rule) in &RULES {
         if let Some(value) = arguments.inner().get(*name)
             && let Some(reason) = broken(rule, value)
@@ -58,7 +65,10 @@ pub fn check(
     }
     let has = |name: &str| arguments.contains_key(name);
     if has("x-dead-letter-routing-key") && !has("x-dead-letter-exchange") {
-        return Err(invalid("x-dead-letter-routing-key", "routing_key_but_no_dlx_defined"));
+        return Err(invalid(
+            "x-dead-letter-routing-key",
+            "routing_key_but_no_dlx_defined",
+        ));
     }
     Ok(())
 }
@@ -69,7 +79,9 @@ pub fn without_effect(arguments: &FieldTable) -> Vec<&str> {
     const IN_EFFECT: [&str; 2] = ["x-queue-mode", "x-queue-type"];
     let known = |name: &str| RULES.iter().any(|(rule, _)| *rule == name);
     let names = arguments.into_iter().map(|(name, _)| name.as_str());
-    names.filter(|name| known(name) && !IN_EFFECT.contains(name)).collect()
+    names
+        .filter(|name| known(name) && !IN_EFFECT.contains(name))
+        .collect()
 }
 
 /// Why a value breaks a rule, in RabbitMQ's words; `None` when it does not.
@@ -134,17 +146,14 @@ mod tests {
         assert!(reason("x-message-ttl", AMQPValue::LongInt(-1)).ends_with("{value_negative,-1}"));
         assert!(reason("x-expires", AMQPValue::LongInt(0)).ends_with("{value_zero,0}"));
         assert!(
-            reason("x-max-priority", AMQPValue::LongInt(256))
-                .ends_with("{max_value_exceeded,256}")
+            reason("x-max-priority", AMQPValue::LongInt(256)).ends_with("{max_value_exceeded,256}")
         );
         assert!(reason("x-overflow", text("bad")).ends_with("invalid_overflow"));
         assert!(
             reason("x-dead-letter-routing-key", text("k"))
                 .ends_with("routing_key_but_no_dlx_defined")
         );
-        assert!(
-            reason("x-queue-type", text("bad")).ends_with("\"unsupported queue type 'bad'\"")
-        );
+        assert!(reason("x-queue-type", text("bad")).ends_with("\"unsupported queue type 'bad'\""));
     }
 
     #[test]

@@ -80,7 +80,12 @@ pub struct Consumers {
 impl Consumers {
     /// Number of consumers.
     pub fn len(&self) -> usize {
-        self.blocked.len() + self.active.iter().map(|(_, turn)| turn.len()).sum::<usize>()
+        self.blocked.len()
+            + self
+                .active
+                .iter()
+                .map(|(_, turn)| turn.len())
+                .sum::<usize>()
     }
 
     /// Whether there is none.
@@ -90,7 +95,10 @@ impl Consumers {
 
     /// All of them, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Consumer>> {
-        self.active.iter().flat_map(|(_, turn)| turn).chain(&self.blocked)
+        self.active
+            .iter()
+            .flat_map(|(_, turn)| turn)
+            .chain(&self.blocked)
     }
 
     /// The consumer that holds the queue exclusively.
@@ -103,7 +111,9 @@ impl Consumers {
         let priority = consumer.priority;
         match self.active.binary_search_by(|(p, _)| priority.cmp(p)) {
             Ok(at) => self.active[at].1.push_back(consumer),
-            Err(at) => self.active.insert(at, (priority, VecDeque::from([consumer]))),
+            Err(at) => self
+                .active
+                .insert(at, (priority, VecDeque::from([consumer]))),
         }
     }
 

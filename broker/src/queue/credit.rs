@@ -18,7 +18,10 @@ pub struct Credit {
 impl Credit {
     /// Credit for `limit` deliveries; 0 for no limit.
     pub fn new(limit: u32) -> Self {
-        Credit { limit: AtomicU32::new(limit), ..Credit::default() }
+        Credit {
+            limit: AtomicU32::new(limit),
+            ..Credit::default()
+        }
     }
 
     /// Takes one. `false` leaves the mark that somebody was refused.
@@ -38,7 +41,9 @@ impl Credit {
             return true;
         }
         let below = |used| (used < limit).then_some(used + 1);
-        self.used.fetch_update(Ordering::SeqCst, Ordering::SeqCst, below).is_ok()
+        self.used
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, below)
+            .is_ok()
     }
 
     /// Gives `count` back. `true` when somebody was refused since the last time.
@@ -46,7 +51,9 @@ impl Credit {
     pub fn give_back(&self, count: u32) -> bool {
         let less = |used: u32| Some(used.saturating_sub(count));
         // The closure always answers Some.
-        let _ = self.used.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+        let _ = self
+            .used
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
         self.refused.load(Ordering::SeqCst) && self.refused.swap(false, Ordering::SeqCst)
     }
 

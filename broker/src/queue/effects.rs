@@ -27,7 +27,11 @@ impl Effects {
             *last = position;
             return;
         }
-        self.ops.push(Op::Ack { queue, first: position, last: position });
+        self.ops.push(Op::Ack {
+            queue,
+            first: position,
+            last: position,
+        });
     }
 
     /// A connection that has new mail.

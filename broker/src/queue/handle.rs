@@ -55,7 +55,12 @@ impl Queue {
     /// An empty queue.
     pub fn new(id: QueueId, vhost: VhostName, spec: QueueSpec, next_position: Position) -> Self {
         let machine = Machine::new(id, spec.is_stored(), spec.auto_delete, next_position);
-        Queue { id, vhost, spec, machine: Mutex::new(machine) }
+        Queue {
+            id,
+            vhost,
+            spec,
+            machine: Mutex::new(machine),
+        }
     }
 
     /// Its name.
@@ -65,15 +70,13 @@ impl Queue {
 
     /// Whether another connection holds it exclusively.
     pub fn is_locked_for(&self, connection: ConnectionId) -> bool {
-        self.spec.exclusive_to.is_some_and(|owner| owner != connection)
+        self.spec
+            .exclusive_to
+            .is_some_and(|owner| owner != connection)
     }
 
     /// Publishes a run of messages under one lock.
-    pub fn publish<'a>(
-        &self,
-        messages: impl IntoIterator<Item = &'a Incoming>,
-        fx: &mut Effects,
-    ) {
+    pub fn publish<'a>(&self, messages: impl IntoIterator<Item = &'a Incoming>, fx: &mut Effects) {
         let mut machine = self.machine.lock();
         for (message, token) in messages {
             machine.publish(message.clone(), *token, fx);
@@ -92,11 +95,7 @@ impl Queue {
     ///
     /// # Errors
     /// See [`ConsumeRefused`].
-    pub fn consume(
-        &self,
-        consumer: Arc<Consumer>,
-        fx: &mut Effects,
-    ) -> Result<(), ConsumeRefused> {
+    pub fn consume(&self, consumer: Arc<Consumer>, fx: &mut Effects) -> Result<(), ConsumeRefused> {
         self.machine.lock().consume(consumer, fx)
     }
 

@@ -103,9 +103,18 @@ impl Machine {
         if self.stores(&message) {
             self.persistent += 1;
             let message = message.clone();
-            fx.store(Op::Publish { queue: self.id, position, message, token });
+            fx.store(Op::Publish {
+                queue: self.id,
+                position,
+                message,
+                token,
+            });
         }
-        self.ready.push(Entry { position, message, redelivered: false });
+        self.ready.push(Entry {
+            position,
+            message,
+            redelivered: false,
+        });
         self.dispatch(fx);
     }
 
@@ -113,7 +122,11 @@ impl Machine {
     pub fn restore(&mut self, position: Position, message: SharedMessage, redelivered: bool) {
         self.persistent += 1;
         self.next_position = self.next_position.max(position.0 + 1);
-        self.ready.push(Entry { position, message, redelivered });
+        self.ready.push(Entry {
+            position,
+            message,
+            redelivered,
+        });
     }
 
     /// Adds a consumer and serves it.
@@ -156,8 +169,12 @@ impl Machine {
     /// Hands ready messages to consumers until one of both runs out.
     fn dispatch(&mut self, fx: &mut Effects) {
         while !self.ready.is_empty() {
-            let Some(consumer) = self.consumers.next() else { return };
-            let Some(entry) = self.ready.pop() else { return };
+            let Some(consumer) = self.consumers.next() else {
+                return;
+            };
+            let Some(entry) = self.ready.pop() else {
+                return;
+            };
             self.hand_over(&consumer, entry, fx);
         }
     }
@@ -189,7 +206,10 @@ impl Machine {
         self.unacked_bytes += message.body().len() as u64;
         if self.stores(message) && self.delivered_through.is_none_or(|seen| seen < position) {
             self.delivered_through = Some(position);
-            fx.store(Op::Delivered { queue: self.id, through: position });
+            fx.store(Op::Delivered {
+                queue: self.id,
+                through: position,
+            });
         }
     }
 

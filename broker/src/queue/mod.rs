@@ -6,9 +6,9 @@ mod credit;
 mod effects;
 mod handle;
 mod machine;
-mod ready;
 #[cfg(test)]
 mod model_tests;
+mod ready;
 
 pub use consumer::{Consumer, ConsumerId};
 pub use credit::Credit;

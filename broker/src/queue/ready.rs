@@ -31,7 +31,11 @@ const KEPT_CAPACITY: usize = 1024;
 impl Ready {
     /// Adds a message behind all that were ever added.
     pub fn push(&mut self, entry: Entry) {
-        debug_assert!(self.fresh.back().is_none_or(|last| last.position < entry.position));
+        debug_assert!(
+            self.fresh
+                .back()
+                .is_none_or(|last| last.position < entry.position)
+        );
         self.bytes += entry.message.body().len() as u64;
         self.fresh.push_back(entry);
     }

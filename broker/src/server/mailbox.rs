@@ -81,7 +81,10 @@ impl Mailbox {
         if state.closed {
             return Err(entry);
         }
-        self.waiting.store(self.waiting.load(Ordering::Relaxed) + size, Ordering::SeqCst);
+        self.waiting.store(
+            self.waiting.load(Ordering::Relaxed) + size,
+            Ordering::SeqCst,
+        );
         state.mail.push(Mail::Deliver(consumer.clone(), entry));
         Ok(!std::mem::replace(&mut state.notified, true))
     }
