@@ -119,12 +119,9 @@ impl Broker {
         for change in self.users.forget_vhost(name) {
             fx.store(change_op(change));
         }
-        fx.store(
-            Definition::Vhost {
-                name: name.to_owned(),
-            }
-            .delete(),
-        );
+        fx.store(Op::DeleteDefinition {
+            key: definitions::vhost_key(name),
+        });
         true
     }
 
