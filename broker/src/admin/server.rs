@@ -7,6 +7,7 @@ use super::verbs::Verbs;
 use super::wire::{self, ErrorKind, MAX_LINE, Request, Response};
 use crate::broker::Broker;
 use crate::config::Config;
+use crate::server::stopped;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -89,7 +90,7 @@ impl AdminSocket {
                         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                     }
                 },
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = stopped(&mut stop) => break,
             }
         }
         // A socket that is gone already is as good.
