@@ -15,6 +15,7 @@ pub mod definitions;
 pub mod exchange;
 pub mod message;
 pub mod names;
+pub mod perf;
 pub mod queue;
 pub mod recovery;
 pub mod server;

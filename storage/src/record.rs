@@ -171,7 +171,7 @@ pub(crate) fn append_ack(out: &mut Vec<u8>, queue: QueueId, first: Position, las
 
 pub(crate) fn append_delete_queue(out: &mut Vec<u8>, queue: QueueId) {
     append(out, DELETE_QUEUE, |out| {
-        out.extend_from_slice(&queue.0.to_be_bytes())
+        out.extend_from_slice(&queue.0.to_be_bytes());
     });
 }
 

@@ -2,10 +2,13 @@
 //! the data directory.
 
 pub mod columns;
+mod listings;
 pub mod pid;
 pub mod report;
 pub mod server;
 pub mod socket;
 pub mod status;
+mod table;
 pub mod value;
+mod verbs;
 pub mod wire;

@@ -21,6 +21,8 @@ pub struct Counts {
     pub unacked: u64,
     /// Persistent messages among both.
     pub persistent: u64,
+    /// Octets of the bodies of persistent messages among both.
+    pub persistent_bytes: u64,
     /// Octets of ready bodies.
     pub ready_bytes: u64,
     /// Octets of unacknowledged bodies.
@@ -61,6 +63,7 @@ pub struct Machine {
     unacked: u64,
     unacked_bytes: u64,
     persistent: u64,
+    persistent_bytes: u64,
     /// Every persistent message up to here was delivered at least once.
     delivered_through: Option<Position>,
     deleted: bool,
@@ -79,6 +82,7 @@ impl Machine {
             unacked: 0,
             unacked_bytes: 0,
             persistent: 0,
+            persistent_bytes: 0,
             delivered_through: None,
             deleted: false,
         }
@@ -102,6 +106,7 @@ impl Machine {
         self.next_position += 1;
         if self.stores(&message) {
             self.persistent += 1;
+            self.persistent_bytes += message.body().len() as u64;
             let message = message.clone();
             fx.store(Op::Publish {
                 queue: self.id,
@@ -121,6 +126,7 @@ impl Machine {
     /// Puts back a message that the store kept over a restart; call it in order of positions.
     pub fn restore(&mut self, position: Position, message: SharedMessage, redelivered: bool) {
         self.persistent += 1;
+        self.persistent_bytes += message.body().len() as u64;
         self.next_position = self.next_position.max(position.0 + 1);
         self.ready.push(Entry {
             position,
@@ -217,6 +223,7 @@ impl Machine {
     fn forget(&mut self, position: Position, message: &SharedMessage, fx: &mut Effects) {
         if self.stores(message) {
             self.persistent -= 1;
+            self.persistent_bytes -= message.body().len() as u64;
             if !message.cancel_write() {
                 fx.store_ack(self.id, position);
             }
@@ -285,6 +292,7 @@ impl Machine {
         self.unacked = 0;
         self.unacked_bytes = 0;
         self.persistent = 0;
+        self.persistent_bytes = 0;
         if self.stored {
             fx.store(Op::DeleteQueue { queue: self.id });
         }
@@ -302,6 +310,7 @@ impl Machine {
             ready: self.ready.len() as u64,
             unacked: self.unacked,
             persistent: self.persistent,
+            persistent_bytes: self.persistent_bytes,
             ready_bytes: self.ready.bytes(),
             unacked_bytes: self.unacked_bytes,
             consumers: self.consumers.len() as u64,

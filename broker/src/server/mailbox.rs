@@ -4,6 +4,7 @@
 
 use crate::admin::report::ConnectionReport;
 use crate::queue::{Consumer, Entry};
+use crate::server::ConnectionId;
 use leveret_storage::{CommitSink, Token};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -31,8 +32,9 @@ pub enum Mail {
 }
 
 /// A connection's mailbox.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Mailbox {
+    connection: ConnectionId,
     state: Mutex<State>,
     /// Octets of deliveries that wait; written under the lock, read without.
     waiting: AtomicUsize,
@@ -70,6 +72,21 @@ impl Taken {
 }
 
 impl Mailbox {
+    /// An empty mailbox of this connection.
+    pub fn new(connection: ConnectionId) -> Self {
+        Mailbox {
+            connection,
+            state: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            starved: AtomicBool::new(false),
+        }
+    }
+
+    /// Whose it is.
+    pub fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
     /// Adds a delivery. `true`: the caller owes a [`Mailbox::wake`] once it holds no lock. The
     /// delivery comes back when the connection has ended.
     ///

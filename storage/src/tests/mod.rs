@@ -1,4 +1,9 @@
 //! The store as a whole, against models, crashes and a failing disk.
 
 mod basics;
+mod damage;
+mod directory;
+mod disk;
+mod failing;
+mod model;
 mod world;
