@@ -91,3 +91,15 @@ fn alone(words: &[&str]) -> Outcome {
 fn text(text: &str) -> String {
     text.to_owned()
 }
+
+#[test]
+fn the_reference_page_names_every_verb_and_every_column() {
+    let page = include_str!("../../../../docs/leveretctl.md");
+    for verb in super::verbs::VERBS {
+        assert!(page.contains(&format!("`{}", verb.name)), "{}", verb.name);
+        for column in verb.columns.map(|columns| columns()).unwrap_or_default() {
+            let named = page.split([' ', '|', '\n']).any(|word| word == column);
+            assert!(named, "{} {column}", verb.name);
+        }
+    }
+}
