@@ -10,6 +10,7 @@ pub mod auth;
 pub mod broker;
 pub mod config;
 pub mod connection;
+pub mod ctl;
 pub mod definitions;
 pub mod exchange;
 pub mod message;
