@@ -37,6 +37,9 @@ pub(crate) struct SledStore {
     db: Db,
     /// Our own handle on sled's file, to sync it for real.
     file: File,
+    /// How many more batches sled takes before it fails, once.
+    #[cfg(test)]
+    pub(crate) fail_after: std::sync::atomic::AtomicI64,
 }
 
 /// What stands under a key.
@@ -115,6 +118,8 @@ impl SledStore {
             path: path.to_owned(),
             db,
             file,
+            #[cfg(test)]
+            fail_after: i64::MAX.into(),
         })
     }
 
@@ -251,6 +256,20 @@ impl Changes<'_> {
             return Ok(());
         }
         let batch = std::mem::take(&mut self.batch);
+        #[cfg(test)]
+        if self
+            .store
+            .fail_after
+            .fetch_sub(1, std::sync::atomic::Ordering::SeqCst)
+            == 0
+        {
+            let (path, reason) = (self.store.path.clone(), "told to fail".to_owned());
+            return Err(StorageError::Database {
+                path,
+                action: "writing",
+                reason,
+            });
+        }
         (self.bytes, self.ops) = (0, 0);
         guarded(&self.store.path, "writing", || {
             self.store.db.apply_batch(batch)

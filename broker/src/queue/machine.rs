@@ -66,6 +66,8 @@ pub struct Machine {
     persistent_bytes: u64,
     /// Every persistent message up to here was delivered at least once.
     delivered_through: Option<Position>,
+    /// The store has not been told of the last change of `delivered_through`.
+    delivered_news: bool,
     deleted: bool,
 }
 
@@ -84,6 +86,7 @@ impl Machine {
             persistent: 0,
             persistent_bytes: 0,
             delivered_through: None,
+            delivered_news: false,
             deleted: false,
         }
     }
@@ -196,7 +199,7 @@ impl Machine {
                 if consumer.no_ack {
                     self.forget(position, &message, fx);
                 } else {
-                    self.mark_delivered(position, &message, fx);
+                    self.mark_delivered(position, &message);
                 }
             }
             Err(entry) => {
@@ -207,15 +210,12 @@ impl Machine {
         }
     }
 
-    fn mark_delivered(&mut self, position: Position, message: &SharedMessage, fx: &mut Effects) {
+    fn mark_delivered(&mut self, position: Position, message: &SharedMessage) {
         self.unacked += 1;
         self.unacked_bytes += message.body().len() as u64;
         if self.stores(message) && self.delivered_through.is_none_or(|seen| seen < position) {
             self.delivered_through = Some(position);
-            fx.store(Op::Delivered {
-                queue: self.id,
-                through: position,
-            });
+            self.delivered_news = true;
         }
     }
 
@@ -230,13 +230,24 @@ impl Machine {
         }
     }
 
+    /// Tells the store how far deliveries have come: once for all that was done under one lock.
+    pub fn report_delivered(&mut self, fx: &mut Effects) {
+        if let Some(through) = self.delivered_through.filter(|_| self.delivered_news) {
+            self.delivered_news = false;
+            fx.store(Op::Delivered {
+                queue: self.id,
+                through,
+            });
+        }
+    }
+
     /// Takes one message for basic.get; also says how many stay ready.
     pub fn get(&mut self, no_ack: bool, fx: &mut Effects) -> Option<(Entry, u64)> {
         let entry = self.ready.pop()?;
         if no_ack {
             self.forget(entry.position, &entry.message, fx);
         } else {
-            self.mark_delivered(entry.position, &entry.message, fx);
+            self.mark_delivered(entry.position, &entry.message);
         }
         Some((entry, self.ready.len() as u64))
     }

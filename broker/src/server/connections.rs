@@ -1,6 +1,6 @@
 //! Who is connected: what listings show, and how to reach a connection's task.
 
-use super::mailbox::{Mail, Mailbox};
+use super::mailbox::{Mailbox, Order};
 use crate::admin::report::ConnectionReport;
 use leveret_protocol::VhostName;
 use leveret_protocol::values::FieldTable;
@@ -219,7 +219,7 @@ impl Connections {
         let mailbox = self.all.read().get(&id).map(|(_, mailbox)| mailbox.clone());
         let found = mailbox.is_some();
         if let Some(mailbox) = mailbox {
-            mailbox.send(Mail::ForceClose(reason.to_owned()));
+            mailbox.order(Order::Close(reason.to_owned()));
         }
         found
     }
@@ -256,7 +256,7 @@ impl Connections {
         let mailboxes: Vec<_> = self.all.read().values().cloned().collect();
         let chosen = mailboxes.into_iter().filter(|(info, _)| wanted(info));
         chosen
-            .map(|(_, mailbox)| mailbox.send(Mail::ForceClose(reason.to_owned())))
+            .map(|(_, mailbox)| mailbox.order(Order::Close(reason.to_owned())))
             .count()
     }
 
@@ -267,7 +267,7 @@ impl Connections {
             .into_iter()
             .map(|(info, mailbox)| {
                 let (answer, report) = oneshot::channel();
-                mailbox.send(Mail::Report(answer));
+                mailbox.order(Order::Report(answer));
                 (info, report)
             })
             .collect();

@@ -25,9 +25,15 @@ pub enum Mail {
     Deliver(Arc<Consumer>, Entry),
     /// The queue of this consumer is gone (RabbitMQ: "Consumer Cancellation Notification").
     Cancel(Arc<Consumer>),
-    /// Close the connection: 320 CONNECTION_FORCED with this reason.
-    ForceClose(String),
-    /// Describe yourself to an administrator.
+}
+
+/// What the broker or an administrator wants of a connection. Orders are taken even while mail
+/// waits because the peer does not read.
+#[derive(Debug)]
+pub enum Order {
+    /// Close: 320 CONNECTION_FORCED with this reason.
+    Close(String),
+    /// Describe yourself.
     Report(oneshot::Sender<ConnectionReport>),
 }
 
@@ -45,6 +51,7 @@ pub struct Mailbox {
 #[derive(Debug, Default)]
 struct State {
     mail: Vec<Mail>,
+    orders: Vec<Order>,
     tokens: Vec<Token>,
     resume_requested: bool,
     closed: bool,
@@ -115,6 +122,23 @@ impl Mailbox {
         });
     }
 
+    /// Gives an order. An order to a connection that has ended is dropped, which whoever waits for
+    /// a report notices.
+    pub fn order(&self, order: Order) {
+        self.with_state(|state| {
+            if !state.closed {
+                state.orders.push(order);
+            }
+        });
+    }
+
+    /// Takes the orders; `waker` is woken by the next one.
+    pub fn take_orders(&self, waker: &Waker) -> Vec<Order> {
+        let mut state = self.state.lock();
+        state.listen(waker);
+        std::mem::take(&mut state.orders)
+    }
+
     /// Asks the connection to resume the consumers that queues have passed over.
     pub fn request_resume(&self) {
         self.with_state(|state| state.resume_requested = true);
@@ -158,10 +182,7 @@ impl Mailbox {
         state.notified = false;
         let nothing = state.mail.is_empty() && state.tokens.is_empty() && !state.resume_requested;
         if let Some(waker) = waker.filter(|_| nothing) {
-            match &mut state.waker {
-                Some(current) if current.will_wake(waker) => {}
-                slot => *slot = Some(waker.clone()),
-            }
+            state.listen(waker);
         }
         std::mem::swap(&mut state.mail, &mut taken.mail);
         std::mem::swap(&mut state.tokens, &mut taken.tokens);
@@ -178,7 +199,17 @@ impl Mailbox {
         let mut state = self.state.lock();
         state.closed = true;
         state.tokens.clear();
+        state.orders.clear();
         std::mem::take(&mut state.mail)
+    }
+}
+
+impl State {
+    fn listen(&mut self, waker: &Waker) {
+        match &mut self.waker {
+            Some(current) if current.will_wake(waker) => {}
+            slot => *slot = Some(waker.clone()),
+        }
     }
 }
 

@@ -82,9 +82,9 @@ fn a_store_never_starts_empty_where_there_was_one() {
         open(dir.path()).store.close().unwrap();
         let path = dir.path().join(lost);
         if path.is_dir() {
-            fs::remove_dir_all(&path).unwrap()
+            fs::remove_dir_all(&path).unwrap();
         } else {
-            fs::remove_file(&path).unwrap()
+            fs::remove_file(&path).unwrap();
         }
         let error = refused(dir.path());
         assert!(

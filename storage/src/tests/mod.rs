@@ -5,5 +5,6 @@ mod damage;
 mod directory;
 mod disk;
 mod failing;
+mod folding;
 mod model;
 mod world;
