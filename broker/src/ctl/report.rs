@@ -1,0 +1,122 @@
+//! What is printed after the rows: that it was done, or why it was not. Recorded from rabbitmqctl
+//! 3.10.8, except where it speaks of Erlang.
+
+use crate::admin::wire::{ErrorKind, Request};
+
+use super::exit;
+
+/// What is printed when it was done.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    /// Nothing.
+    Silent,
+    /// A hint, which the quiet do without.
+    Hint(String),
+    /// The answer itself.
+    Answer(String),
+}
+
+/// What is printed when the broker answered `ok`, or a count.
+pub(super) fn done(verb: &str, request: &Request, count: u64) -> Done {
+    match request {
+        Request::AddUser { .. } => Done::Hint(
+            "Done. Don't forget to grant the user permissions to some virtual hosts! See \
+             'leveretctl help set_permissions' to learn more."
+                .to_owned(),
+        ),
+        Request::Ping if verb == "ping" => Done::Answer("Ping succeeded".to_owned()),
+        Request::AuthenticateUser { .. } => Done::Answer("Success".to_owned()),
+        Request::DeleteQueue { .. } => Done::Answer(format!(
+            "Queue was successfully deleted with {count} ready messages"
+        )),
+        Request::CloseAllConnections { .. } => Done::Answer(format!("Closed {count} connections")),
+        _ => Done::Silent,
+    }
+}
+
+/// The text for stderr and the exit status of a refusal.
+pub(super) fn refusal(request: &Request, kind: ErrorKind, message: &str) -> (String, u8) {
+    let (text, status) = match kind {
+        ErrorKind::NoSuchUser => (no_such_user(request), exit::NO_USER),
+        ErrorKind::UserExists => (
+            format!("User \"{}\" already exists", user_of(request)),
+            exit::SOFTWARE,
+        ),
+        ErrorKind::InvalidCredentials => {
+            let user = user_of(request);
+            let text = format!(
+                "Error: failed to authenticate user \"{user}\"\nuser '{user}' - invalid credentials"
+            );
+            (text, exit::DATA)
+        }
+        ErrorKind::NoSuchVhost => match request {
+            Request::SetPermissions { vhost, .. } | Request::ClearPermissions { vhost, .. } => (
+                format!("Virtual host {vhost} does not exist"),
+                exit::UNAVAILABLE,
+            ),
+            // The only refusal that rabbitmqctl does not head with "Error:".
+            other => {
+                let vhost = vhost_of(other);
+                return (format!("Virtual host '{vhost}' does not exist"), exit::DATA);
+            }
+        },
+        ErrorKind::NoSuchQueue => match request {
+            Request::DeleteQueue { .. } => ("Queue not found".to_owned(), exit::USAGE),
+            // RabbitMQ: not_found.
+            _ => ("Queue not found".to_owned(), exit::UNAVAILABLE),
+        },
+        ErrorKind::QueueNotEmpty => ("Queue is not empty".to_owned(), exit::USAGE),
+        ErrorKind::QueueInUse => ("Queue is in use".to_owned(), exit::USAGE),
+        ErrorKind::InvalidPattern | ErrorKind::Refused => (message.to_owned(), exit::UNAVAILABLE),
+        ErrorKind::VersionMismatch => {
+            let ours = env!("CARGO_PKG_VERSION");
+            let advice = "use the leveretctl that came with it, or restart the broker";
+            (
+                format!("{message}, this leveretctl is {ours}: {advice}"),
+                exit::SOFTWARE,
+            )
+        }
+        ErrorKind::Software => (message.to_owned(), exit::SOFTWARE),
+    };
+    (format!("Error:\n{text}"), status)
+}
+
+fn no_such_user(request: &Request) -> String {
+    let user = user_of(request);
+    match request {
+        Request::SetPermissions { .. } | Request::ClearPermissions { .. } => {
+            format!("User {user} does not exist")
+        }
+        _ => format!("User \"{user}\" does not exist"),
+    }
+}
+
+fn user_of(request: &Request) -> &str {
+    match request {
+        Request::AddUser { user, .. }
+        | Request::DeleteUser { user }
+        | Request::ChangePassword { user, .. }
+        | Request::AuthenticateUser { user, .. }
+        | Request::SetUserTags { user, .. }
+        | Request::SetPermissions { user, .. }
+        | Request::ClearPermissions { user, .. }
+        | Request::ListUserPermissions { user } => user,
+        _ => "",
+    }
+}
+
+fn vhost_of(request: &Request) -> &str {
+    match request {
+        Request::ListQueues { vhost, .. }
+        | Request::ListConsumers { vhost, .. }
+        | Request::ListExchanges { vhost, .. }
+        | Request::ListBindings { vhost, .. }
+        | Request::ListPermissions { vhost }
+        | Request::AddVhost { vhost, .. }
+        | Request::DeleteVhost { vhost }
+        | Request::PurgeQueue { vhost, .. }
+        | Request::DeleteQueue { vhost, .. } => vhost,
+        Request::CloseAllConnections { vhost, .. } => vhost.as_deref().unwrap_or_default(),
+        _ => "",
+    }
+}

@@ -1,0 +1,156 @@
+//! `status`, in the sections of rabbitmqctl's.
+
+use std::fmt::Write;
+
+use serde_json::json;
+
+use crate::admin::status::{Listener, Status};
+
+use super::help::heading;
+
+/// `--unit`: what sizes are shown in.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unit {
+    Bytes,
+    Megabytes,
+    Gigabytes,
+}
+
+impl Unit {
+    /// The unit of this name; gigabytes when none was given, as in rabbitmqctl.
+    pub(super) fn parse(name: Option<&str>) -> Self {
+        match name {
+            Some("bytes") => Unit::Bytes,
+            Some("mb") => Unit::Megabytes,
+            _ => Unit::Gigabytes,
+        }
+    }
+
+    fn show(self, octets: u64) -> String {
+        // To four places, without trailing zeros but with a decimal point: 0.0735, 0.0.
+        #[allow(clippy::cast_precision_loss, reason = "shown to four places")]
+        let rounded = |unit: f64| (octets as f64 / unit * 1e4).round() / 1e4;
+        match self {
+            Unit::Bytes => format!("{octets} bytes"),
+            Unit::Megabytes => format!("{:?} mb", rounded(1e6)),
+            Unit::Gigabytes => format!("{:?} gb", rounded(1e9)),
+        }
+    }
+}
+
+/// The text for people.
+pub(super) fn text(status: &Status, unit: Unit, bold: bool) -> String {
+    let mut text = String::new();
+    for (title, lines) in sections(status, unit) {
+        let gap = if text.is_empty() { "" } else { "\n" };
+        // Writing to a String cannot fail, here and below.
+        let _ = write!(text, "{gap}{}\n\n", heading(title, bold));
+        let lines = if lines.is_empty() {
+            vec!["(none)".to_owned()]
+        } else {
+            lines
+        };
+        for line in lines {
+            let _ = writeln!(text, "{line}");
+        }
+    }
+    text
+}
+
+/// The sections in rabbitmqctl's order, each with its lines.
+fn sections(status: &Status, unit: Unit) -> [(&'static str, Vec<String>); 10] {
+    let bullets = |items: &[String]| items.iter().map(|item| format!(" * {item}")).collect();
+    let size = |title: &'static str, octets: Option<u64>| {
+        octets.map(|octets| format!("{title}: {}", unit.show(octets)))
+    };
+    let runtime = vec![
+        format!("OS PID: {}", status.pid),
+        format!("OS: {}", os()),
+        format!("Uptime (seconds): {}", status.uptime),
+        format!("Leveret version: {}", status.version),
+    ];
+    let memory = [
+        size("Total memory used", Some(status.memory)),
+        size("Memory high watermark setting", status.memory_limit),
+    ];
+    let (open, limit) = (status.file_descriptors, status.file_descriptors_limit);
+    let descriptors = vec![
+        format!("Total: {open}, limit: {limit}"),
+        format!("Sockets: {}", status.sockets),
+    ];
+    let disk = [
+        size("Low free disk space watermark", status.disk_free_limit),
+        size("Free disk space", status.disk_free),
+    ];
+    let totals = vec![
+        format!("Connection count: {}", status.connections),
+        format!("Queue count: {}", status.queues),
+        format!("Virtual host count: {}", status.vhosts),
+    ];
+    [
+        ("Runtime", runtime),
+        (
+            "Data directory",
+            vec![format!("Node data directory: {}", status.data_directory)],
+        ),
+        ("Config files", bullets(&status.config_files)),
+        ("Log file(s)", bullets(&status.log_files)),
+        ("Alarms", bullets(&status.alarms)),
+        ("Memory", memory.into_iter().flatten().collect()),
+        ("File Descriptors", descriptors),
+        ("Free Disk Space", disk.into_iter().flatten().collect()),
+        ("Totals", totals),
+        ("Listeners", status.listeners.iter().map(listener).collect()),
+    ]
+}
+
+fn listener(listener: &Listener) -> String {
+    let Listener {
+        interface,
+        port,
+        protocol,
+        purpose,
+    } = listener;
+    format!("Interface: {interface}, port: {port}, protocol: {protocol}, purpose: {purpose}")
+}
+
+/// The object for programs, under rabbitmqctl's keys.
+pub(super) fn as_json(status: &Status) -> String {
+    json!({
+        "alarms": status.alarms,
+        "config_files": status.config_files,
+        "data_directory": status.data_directory,
+        "disk_free": status.disk_free,
+        "disk_free_limit": status.disk_free_limit,
+        "file_descriptors": {
+            "sockets_used": status.sockets,
+            "total_limit": status.file_descriptors_limit,
+            "total_used": status.file_descriptors,
+        },
+        "leveret_version": status.version,
+        "listeners": status.listeners,
+        "log_files": status.log_files,
+        "memory": { "strategy": "rss", "total": { "rss": status.memory } },
+        "os": os(),
+        "pid": status.pid,
+        "product_name": "Leveret",
+        "product_version": status.version,
+        "totals": {
+            "connection_count": status.connections,
+            "queue_count": status.queues,
+            "virtual_host_count": status.vhosts,
+        },
+        "uptime": status.uptime,
+        "vm_memory_high_watermark_limit": status.memory_limit,
+    })
+    .to_string()
+}
+
+/// The system, capitalised as RabbitMQ does. Client and broker share a machine.
+fn os() -> &'static str {
+    match std::env::consts::OS {
+        "linux" => "Linux",
+        "macos" => "Darwin",
+        other => other,
+    }
+}
