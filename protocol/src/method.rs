@@ -168,6 +168,8 @@ fn syntax_error(reason: impl std::fmt::Display) -> AmqpError {
 fn table_offset(id: MethodId, payload: &[u8]) -> Option<usize> {
     // (octets before the strings, short strings, octets after them)
     let (before, strings, after) = match id {
+        // Only servers send it; peers that are none may all the same.
+        CONNECTION_START => (6, 0, 0),
         CONNECTION_START_OK => (4, 0, 0),
         EXCHANGE_DECLARE => (6, 2, 1),
         EXCHANGE_BIND | EXCHANGE_UNBIND => (6, 3, 1),
@@ -439,9 +441,21 @@ mod tests {
             outer.extend_from_slice(&body);
             inner = outer;
         }
-        let mut bytes = vec![0, 50, 0, 10, 0, 0, 1, b'q', 0];
-        bytes.extend_from_slice(&inner);
-        assert_eq!(decode(&bytes).unwrap_err().code, ReplyCode::SyntaxError);
+        let befores: [&[u8]; 9] = [
+            &[0, 10, 0, 10, 0, 9],
+            &[0, 10, 0, 11],
+            &[0, 40, 0, 10, 0, 0, 1, b'x', 1, b't', 0],
+            &[0, 40, 0, 30, 0, 0, 0, 0, 0, 0],
+            &[0, 40, 0, 40, 0, 0, 0, 0, 0, 0],
+            &[0, 50, 0, 10, 0, 0, 1, b'q', 0],
+            &[0, 50, 0, 20, 0, 0, 0, 0, 0, 0],
+            &[0, 50, 0, 50, 0, 0, 0, 0, 0],
+            &[0, 60, 0, 20, 0, 0, 0, 0, 0],
+        ];
+        for before in befores {
+            let bytes = [before, &inner].concat();
+            assert_eq!(decode(&bytes).unwrap_err().code, ReplyCode::SyntaxError);
+        }
     }
 
     #[test]
