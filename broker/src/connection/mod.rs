@@ -101,6 +101,8 @@ pub struct Connection {
     channels: Vec<Option<Box<Channel>>>,
     next_epoch: u16,
     exclusive_queues: Vec<Arc<Queue>>,
+    /// At how many of them the deleted ones are looked for.
+    exclusive_checked_at: usize,
     out: Output,
     fx: Effects,
     run: publish::Run,
@@ -138,6 +140,7 @@ impl Connection {
             channels: Vec::new(),
             next_epoch: 0,
             exclusive_queues: Vec::new(),
+            exclusive_checked_at: 16,
             out: Output::default(),
             fx: Effects::default(),
             run: publish::Run::default(),
