@@ -9,7 +9,7 @@ use crate::auth::Access;
 use crate::names::server_generated;
 use crate::queue::{ConsumeRefused, Consumer, Credit};
 use leveret_protocol::classes::{AMQPClass, basic, channel as channel_class, confirm};
-use leveret_protocol::method::{self, Method};
+use leveret_protocol::method::{self, BASIC_QOS, Method};
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{AmqpError, ChannelId, ConsumerTag, ReplyCode, table};
@@ -21,7 +21,11 @@ impl Connection {
     pub(super) fn method_frame(&mut self, id: ChannelId, payload: &[u8]) -> Result<(), AmqpError> {
         let method = method::decode(payload)?;
         let method_id = method.id();
-        self.method(id, method)
+        let done = match method_id {
+            BASIC_QOS => check_prefetch_size(payload),
+            _ => Ok(()),
+        };
+        done.and_then(|()| self.method(id, method))
             .map_err(|error| error.caused_by(method_id))
     }
 
@@ -246,6 +250,20 @@ impl Connection {
         self.out
             .content(id, properties, body, message.large_body(), frame_max);
         Ok(())
+    }
+}
+
+/// A prefetch in octets, which RabbitMQ does not have either. `amq-protocol` drops the field, so it
+/// is read from the frame.
+fn check_prefetch_size(payload: &[u8]) -> Result<(), AmqpError> {
+    match payload.get(4..8).map(<[u8; 4]>::try_from) {
+        Some(Ok(size)) if size != [0; 4] => {
+            let size = u32::from_be_bytes(size);
+            Err(texts::not_implemented(format_args!(
+                "prefetch_size!=0 ({size})"
+            )))
+        }
+        _ => Ok(()),
     }
 }
 
