@@ -41,7 +41,7 @@ impl Connection {
                     .as_ref()
                     .is_none_or(|consumer| !consumer.no_ack)
             });
-            self.requeue(undeliverable, false);
+            self.requeue(undeliverable);
         }
         // After the deliveries: what a channel did while it waited may take the mailbox again.
         for token in taken.tokens.drain(..) {
