@@ -14,6 +14,7 @@ mod confirms;
 mod exchange_class;
 mod flush;
 mod handshake;
+mod held;
 mod input;
 mod mail;
 mod output;
@@ -33,6 +34,8 @@ use crate::vhost::Vhost;
 use channel::Channel;
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::{AmqpError, ChannelId, UserName};
+use leveret_storage::Token;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -110,6 +113,8 @@ pub struct Connection {
     settled: Vec<unacked::Delivery>,
     unconfirmed_news: Vec<ChannelId>,
     taken: Taken,
+    /// What the store has made safe, not looked at yet.
+    tokens: VecDeque<Token>,
     held_octets: usize,
     /// The time that the current call was given.
     now: Instant,
@@ -148,6 +153,7 @@ impl Connection {
             settled: Vec::new(),
             unconfirmed_news: Vec::new(),
             taken: Taken::default(),
+            tokens: VecDeque::new(),
             held_octets: 0,
             now: Instant::now(),
             has_published: false,

@@ -4,7 +4,6 @@ use super::names::describe;
 use super::requests;
 use crate::broker::Broker;
 use crate::connection::Connection;
-use crate::server::mailbox::Mailbox;
 use bytes::BytesMut;
 use leveret_protocol::classes::{AMQPClass, BasicProperties, basic};
 use leveret_protocol::content::{ContentHeader, HEADER_LEN};
@@ -19,7 +18,6 @@ use std::time::{Duration, Instant};
 pub(super) struct Client {
     pub(super) broker: Arc<Broker>,
     pub(super) connection: Connection,
-    pub(super) mailbox: Arc<Mailbox>,
     pub(super) now: Instant,
     /// What was sent and not made frames of yet.
     buf: BytesMut,
@@ -36,8 +34,7 @@ impl Client {
         let (info, mailbox) = broker.connections.add(address, address);
         Client {
             broker: broker.clone(),
-            connection: Connection::new(broker.clone(), info, mailbox.clone()),
-            mailbox,
+            connection: Connection::new(broker.clone(), info, mailbox),
             now: Instant::now(),
             buf: BytesMut::new(),
             heard: Vec::new(),
@@ -122,6 +119,23 @@ impl Client {
     pub(super) fn hears(&mut self) -> Vec<String> {
         self.connection.take_orders(Waker::noop(), self.now);
         while self.connection.take_mail(None, self.now) {}
+        self.heard_so_far()
+    }
+
+    /// Reads on until this line was heard: the store takes its time.
+    pub(super) fn hears_until(&mut self, last: &str) -> Vec<String> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut lines = Vec::new();
+        while !lines.iter().any(|line| line == last) {
+            assert!(Instant::now() < deadline, "never heard {last}: {lines:?}");
+            lines.extend(self.hears());
+            std::thread::yield_now();
+        }
+        lines
+    }
+
+    /// Reads all lines that are written already.
+    pub(super) fn heard_so_far(&mut self) -> Vec<String> {
         self.read_output();
         let mut lines = Vec::new();
         loop {

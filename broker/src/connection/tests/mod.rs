@@ -67,3 +67,8 @@ fn two_clients() -> (Client, Client) {
     let broker = broker();
     (Client::ready(&broker), Client::ready(&broker))
 }
+
+/// Lines to compare with what was heard.
+fn lines(lines: &[&str]) -> Vec<String> {
+    lines.iter().map(|line| (*line).to_owned()).collect()
+}
