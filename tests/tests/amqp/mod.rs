@@ -1,0 +1,3 @@
+//! The protocol as lapin speaks it: one file per class of AMQP or per theme.
+
+mod queue;

@@ -1,0 +1,3 @@
+//! The black-box tests, one binary. Each module is a class of AMQP or a promise to users.
+
+mod amqp;
