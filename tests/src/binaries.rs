@@ -22,28 +22,46 @@ pub fn binaries() -> &'static Binaries {
 
 /// The root of the workspace.
 pub(crate) fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ lies in the workspace")
 }
 
 /// The target directory that this very test binary was built into: `<target>/<profile>/deps/..`.
 pub(crate) fn target_directory() -> PathBuf {
     let test = std::env::current_exe().expect("the path of the test binary");
-    test.ancestors().nth(3).expect("a test binary lies three folders deep").to_owned()
+    test.ancestors()
+        .nth(3)
+        .expect("a test binary lies three folders deep")
+        .to_owned()
 }
 
 fn build() -> Binaries {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--release", "-p", "leveret", "--bins", "--message-format=json"])
+        .args([
+            "build",
+            "--release",
+            "-p",
+            "leveret",
+            "--bins",
+            "--message-format=json",
+        ])
         .current_dir(workspace())
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .expect("cargo runs");
     let messages = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "the release build failed:\n{messages}");
+    assert!(
+        output.status.success(),
+        "the release build failed:\n{messages}"
+    );
     let find = |name: &str| executable(&messages, name).unwrap_or_else(|| panic!("no {name}"));
-    Binaries { leveret: find("leveret"), leveretctl: find("leveretctl") }
+    Binaries {
+        leveret: find("leveret"),
+        leveretctl: find("leveretctl"),
+    }
 }
 
 /// Finds the path of the binary `name` among cargo's JSON messages.

@@ -83,17 +83,36 @@ impl TestBroker {
         let data = TempDir::with_prefix("leveret-test-").expect("a temporary directory");
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
         let (process, address, start_up) = launch(data.path(), &options).await;
-        Self { address, node: Node::Own(OwnNode { process, data, options, start_up }) }
+        Self {
+            address,
+            node: Node::Own(OwnNode {
+                process,
+                data,
+                options,
+                start_up,
+            }),
+        }
     }
 
     async fn elsewhere(address: String) -> Self {
         static TURN: OnceLock<Arc<Mutex<()>>> = OnceLock::new();
-        let guard = Arc::clone(TURN.get_or_init(Arc::default)).lock_owned().await;
+        let guard = Arc::clone(TURN.get_or_init(Arc::default))
+            .lock_owned()
+            .await;
         if let Ok(clean) = std::env::var("LEVERET_TEST_CLEAN") {
-            let output = Command::new("sh").args(["-c", &clean]).output().expect("sh runs");
-            assert!(output.status.success(), "LEVERET_TEST_CLEAN failed: {output:?}");
+            let output = Command::new("sh")
+                .args(["-c", &clean])
+                .output()
+                .expect("sh runs");
+            assert!(
+                output.status.success(),
+                "LEVERET_TEST_CLEAN failed: {output:?}"
+            );
         }
-        Self { address, node: Node::Elsewhere(guard) }
+        Self {
+            address,
+            node: Node::Elsewhere(guard),
+        }
     }
 
     /// Where it listens: `127.0.0.1:PORT`.
@@ -195,7 +214,11 @@ impl TestBroker {
     /// Runs leveretctl, expects success and returns its standard output.
     pub async fn ctl(&self, arguments: &[&str]) -> String {
         let output = self.try_ctl(arguments).await;
-        assert_eq!(output.status, Some(0), "leveretctl {arguments:?}: {output:?}");
+        assert_eq!(
+            output.status,
+            Some(0),
+            "leveretctl {arguments:?}: {output:?}"
+        );
         output.stdout
     }
 
@@ -206,7 +229,10 @@ impl TestBroker {
         let json = self.ctl(&arguments).await;
         let queues: Vec<Value> = serde_json::from_str(&json).expect("an array of objects");
         let row = |queue: &Value| {
-            arguments[4..].iter().map(|&column| plain_text(&queue[column])).collect()
+            arguments[4..]
+                .iter()
+                .map(|&column| plain_text(&queue[column]))
+                .collect()
         };
         let mut rows: Vec<Vec<String>> = queues.iter().map(row).collect();
         rows.sort();
@@ -232,7 +258,10 @@ impl TestBroker {
 async fn launch(data: &Path, options: &[String]) -> (Process, String, Duration) {
     let mut command = broker_command();
     command.args(["--bind", "127.0.0.1", "--port", "0", "--log-format", "json"]);
-    command.args(["--log-level", "info", "--data-dir"]).arg(data).args(options);
+    command
+        .args(["--log-level", "info", "--data-dir"])
+        .arg(data)
+        .args(options);
     let mut process = Process::start("leveret", &mut command);
     let (address, start_up) = {
         let address = process.line("the ready line", ready_address).await;
@@ -264,5 +293,7 @@ pub fn ready_address(line: &str) -> Option<String> {
 
 /// A JSON value without the quotes of a string.
 fn plain_text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }

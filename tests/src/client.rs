@@ -43,7 +43,9 @@ pub type Reply = (u16, String);
 impl Client {
     /// Connects as guest and opens a channel.
     pub async fn connect(broker: &TestBroker) -> Self {
-        Self::login(broker, "guest", "guest", "%2f").await.expect("guest logs in")
+        Self::login(broker, "guest", "guest", "%2f")
+            .await
+            .expect("guest logs in")
     }
 
     /// Connects as a user to a virtual host (percent-encoded) and opens a channel.
@@ -56,7 +58,10 @@ impl Client {
         let uri = format!("amqp://{user}:{password}@{}/{vhost}", broker.address());
         let connection = Connection::connect(&uri, ConnectionProperties::default()).await?;
         let channel = TestChannel(connection.create_channel().await?);
-        Ok(Self { connection, channel })
+        Ok(Self {
+            connection,
+            channel,
+        })
     }
 
     /// One more channel.
@@ -67,13 +72,19 @@ impl Client {
     /// One more channel, with publisher confirms.
     pub async fn open_confirming(&self) -> TestChannel {
         let channel = self.open().await;
-        channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirm mode");
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await
+            .expect("confirm mode");
         channel
     }
 
     /// Closes the connection and waits for the broker's close-ok.
     pub async fn close(self) {
-        self.connection.close(200, "bye".into()).await.expect("close-ok");
+        self.connection
+            .close(200, "bye".into())
+            .await
+            .expect("close-ok");
     }
 }
 
@@ -124,19 +135,32 @@ impl TestChannel {
     /// Binds a queue.
     pub async fn bind(&self, queue: &str, exchange: &str, key: &str) {
         let options = QueueBindOptions::default();
-        self.queue_bind(queue.into(), exchange.into(), key.into(), options, FieldTable::default())
-            .await
-            .expect("bind-ok");
+        self.queue_bind(
+            queue.into(),
+            exchange.into(),
+            key.into(),
+            options,
+            FieldTable::default(),
+        )
+        .await
+        .expect("bind-ok");
     }
 
     /// Publishes through the default exchange; waits for the confirm on a confirming channel.
     pub async fn put(&self, queue: &str, body: impl AsRef<[u8]>) -> Confirmation {
-        self.publish("", queue, body, BasicProperties::default()).await
+        self.publish("", queue, body, BasicProperties::default())
+            .await
     }
 
     /// Publishes a persistent message through the default exchange.
     pub async fn put_persistent(&self, queue: &str, body: impl AsRef<[u8]>) -> Confirmation {
-        self.publish("", queue, body, BasicProperties::default().with_delivery_mode(2)).await
+        self.publish(
+            "",
+            queue,
+            body,
+            BasicProperties::default().with_delivery_mode(2),
+        )
+        .await
     }
 
     /// Publishes; waits for the confirm on a confirming channel.
@@ -148,24 +172,36 @@ impl TestChannel {
         properties: BasicProperties,
     ) -> Confirmation {
         let options = BasicPublishOptions::default();
-        self.basic_publish(exchange.into(), key.into(), options, body.as_ref(), properties)
-            .await
-            .expect("published")
-            .await
-            .expect("confirmed")
+        self.basic_publish(
+            exchange.into(),
+            key.into(),
+            options,
+            body.as_ref(),
+            properties,
+        )
+        .await
+        .expect("published")
+        .await
+        .expect("confirmed")
     }
 
     /// Gets and acknowledges one message.
     pub async fn take(&self, queue: &str) -> Option<Delivery> {
         let options = BasicGetOptions { no_ack: true };
-        let message = self.basic_get(queue.into(), options).await.expect("get-ok or get-empty");
+        let message = self
+            .basic_get(queue.into(), options)
+            .await
+            .expect("get-ok or get-empty");
         message.map(|message| message.delivery)
     }
 
     /// Gets one message that stays to be acknowledged.
     pub async fn get(&self, queue: &str) -> Option<Delivery> {
         let options = BasicGetOptions { no_ack: false };
-        let message = self.basic_get(queue.into(), options).await.expect("get-ok or get-empty");
+        let message = self
+            .basic_get(queue.into(), options)
+            .await
+            .expect("get-ok or get-empty");
         message.map(|message| message.delivery)
     }
 
@@ -199,12 +235,16 @@ impl TestChannel {
 
     /// Starts a consumer that has to acknowledge.
     pub async fn consume(&self, queue: &str, tag: &str) -> Consumer {
-        self.consume_with(queue, tag, BasicConsumeOptions::default()).await
+        self.consume_with(queue, tag, BasicConsumeOptions::default())
+            .await
     }
 
     /// Starts a consumer whose deliveries need no acknowledgement.
     pub async fn consume_auto(&self, queue: &str, tag: &str) -> Consumer {
-        let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        let options = BasicConsumeOptions {
+            no_ack: true,
+            ..BasicConsumeOptions::default()
+        };
         self.consume_with(queue, tag, options).await
     }
 
@@ -222,7 +262,9 @@ impl TestChannel {
 
     /// Sets the prefetch count.
     pub async fn prefetch(&self, count: u16, global: bool) {
-        self.basic_qos(count, BasicQosOptions { global }).await.expect("qos-ok");
+        self.basic_qos(count, BasicQosOptions { global })
+            .await
+            .expect("qos-ok");
     }
 }
 

@@ -13,7 +13,11 @@
 //!
 //! Panics are how these helpers fail: they are only ever called from tests.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "everything here serves tests only")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "everything here serves tests only"
+)]
 
 mod binaries;
 mod broker;
@@ -26,7 +30,9 @@ mod wait;
 
 pub use binaries::{Binaries, binaries};
 pub use broker::{CtlOutput, TestBroker, broker_command, ready_address};
-pub use client::{Client, Reply, TestChannel, expect_reply, headers, next, nothing_more, reply_of, text};
+pub use client::{
+    Client, Reply, TestChannel, expect_reply, headers, next, nothing_more, reply_of, text,
+};
 pub use memory::{peak_resident_bytes, resident_bytes};
 pub use process::Process;
 pub use wait::{eventually, run, run_within};

@@ -15,8 +15,14 @@ pub fn peak_resident_bytes(pid: u32) -> u64 {
 fn status_line(pid: u32, name: &str) -> u64 {
     let path = format!("/proc/{pid}/status");
     let status = fs::read_to_string(&path).expect("a running process");
-    let line = status.lines().find(|line| line.starts_with(name)).expect("a memory line");
-    let kibibytes: u64 =
-        line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number of kB");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with(name))
+        .expect("a memory line");
+    let kibibytes: u64 = line
+        .split_whitespace()
+        .nth(1)
+        .and_then(|n| n.parse().ok())
+        .expect("a number of kB");
     kibibytes * 1024
 }

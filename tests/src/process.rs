@@ -32,13 +32,29 @@ type Lines = Mutex<VecDeque<String>>;
 impl Process {
     /// Starts the command; `name` is for messages.
     pub fn start(name: &str, command: &mut Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let started = Instant::now();
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let lines = Arc::new(Lines::default());
-        keep_lines(child.stdout.take().expect("a piped stdout"), Arc::clone(&lines));
-        keep_lines(child.stderr.take().expect("a piped stderr"), Arc::clone(&lines));
-        Self { name: name.to_owned(), child, lines, started }
+        keep_lines(
+            child.stdout.take().expect("a piped stdout"),
+            Arc::clone(&lines),
+        );
+        keep_lines(
+            child.stderr.take().expect("a piped stderr"),
+            Arc::clone(&lines),
+        );
+        Self {
+            name: name.to_owned(),
+            child,
+            lines,
+            started,
+        }
     }
 
     /// The operating system's process id.
@@ -110,7 +126,12 @@ impl Process {
             std::future::ready(self.output_ended().then_some(()))
         })
         .await;
-        assert!(status.success(), "{} ended with {status}:\n{}", self.name, self.tail());
+        assert!(
+            status.success(),
+            "{} ended with {status}:\n{}",
+            self.name,
+            self.tail()
+        );
         self.lines()
     }
 
@@ -135,7 +156,12 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
         if thread::panicking() {
-            eprintln!("--- {} (pid {}) printed:\n{}", self.name, self.id(), self.tail());
+            eprintln!(
+                "--- {} (pid {}) printed:\n{}",
+                self.name,
+                self.id(),
+                self.tail()
+            );
         }
     }
 }
@@ -148,7 +174,11 @@ fn keep_lines(stream: impl Read + Send + 'static, lines: Arc<Lines>) {
             if kept.len() == LINES_KEPT {
                 kept.pop_front();
             }
-            kept.push_back(String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned());
+            kept.push_back(
+                String::from_utf8_lossy(&line)
+                    .trim_end_matches('\r')
+                    .to_owned(),
+            );
         }
     });
 }

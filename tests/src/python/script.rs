@@ -38,7 +38,10 @@ impl Script {
 
     /// Starts it against this broker.
     pub fn start(&self, broker: &TestBroker, arguments: &[&str]) -> Process {
-        let name = self.file.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = self
+            .file
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         let mut command = Command::new(self.pika.python());
         command
             // -u: its lines are read as they come.
@@ -66,6 +69,9 @@ pub fn script_folder() -> PathBuf {
 
 /// Scripts that lie beside the workspace, if there are any: `../shared/seeds/scripts/<folder>`.
 pub fn shared_folder(folder: &str) -> Option<PathBuf> {
-    let beside = workspace().parent()?.join("shared/seeds/scripts").join(folder);
+    let beside = workspace()
+        .parent()?
+        .join("shared/seeds/scripts")
+        .join(folder);
     beside.is_dir().then_some(beside)
 }

@@ -78,12 +78,23 @@ impl Pika {
 
 /// Makes a virtual environment that holds pika alone.
 fn make(environment: &Path, requirement: &str) {
-    succeed(Command::new("python3").args(["-m", "venv"]).arg(environment));
+    succeed(
+        Command::new("python3")
+            .args(["-m", "venv"])
+            .arg(environment),
+    );
     // No version of pika needs another package; each is a wheel or builds with today's setuptools,
     // which pip fetches into its build environment.
     succeed(
         Command::new(environment.join("bin/python"))
-            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check"])
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--disable-pip-version-check",
+            ])
             .arg(requirement),
     );
 }

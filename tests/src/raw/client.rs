@@ -28,7 +28,11 @@ pub struct Tune {
 
 impl Default for Tune {
     fn default() -> Self {
-        Self { channel_max: 2047, frame_max: 131_072, heartbeat: 0 }
+        Self {
+            channel_max: 2047,
+            frame_max: 131_072,
+            heartbeat: 0,
+        }
     }
 }
 
@@ -42,9 +46,14 @@ pub struct Raw {
 impl Raw {
     /// Opens the socket and sends nothing.
     pub async fn dial(broker: &TestBroker) -> Self {
-        let stream = TcpStream::connect(broker.address()).await.expect("the broker listens");
+        let stream = TcpStream::connect(broker.address())
+            .await
+            .expect("the broker listens");
         stream.set_nodelay(true).expect("a TCP option");
-        Self { stream, read: BytesMut::new() }
+        Self {
+            stream,
+            read: BytesMut::new(),
+        }
     }
 
     /// Connects as guest.
@@ -56,7 +65,8 @@ impl Raw {
     pub async fn connect_with(broker: &TestBroker, tune: Tune) -> Self {
         let mut raw = Self::dial(broker).await;
         raw.start().await;
-        raw.bytes(&login("guest", "guest", &closing_properties())).await;
+        raw.bytes(&login("guest", "guest", &closing_properties()))
+            .await;
         let AMQPClass::Connection(connection::AMQPMethod::Tune(_)) = raw.method_on(0).await else {
             panic!("expected connection.tune");
         };
@@ -79,16 +89,35 @@ impl Raw {
 
     /// Sends tune-ok and open of `/`.
     pub async fn tune_and_open(&mut self, tune: Tune) {
-        let Tune { channel_max, frame_max, heartbeat } = tune;
-        let tune_ok = connection::TuneOk { channel_max, frame_max, heartbeat };
-        self.send(0, AMQPClass::Connection(connection::AMQPMethod::TuneOk(tune_ok))).await;
-        let open = connection::Open { virtual_host: "/".into() };
-        self.send(0, AMQPClass::Connection(connection::AMQPMethod::Open(open))).await;
+        let Tune {
+            channel_max,
+            frame_max,
+            heartbeat,
+        } = tune;
+        let tune_ok = connection::TuneOk {
+            channel_max,
+            frame_max,
+            heartbeat,
+        };
+        self.send(
+            0,
+            AMQPClass::Connection(connection::AMQPMethod::TuneOk(tune_ok)),
+        )
+        .await;
+        let open = connection::Open {
+            virtual_host: "/".into(),
+        };
+        self.send(0, AMQPClass::Connection(connection::AMQPMethod::Open(open)))
+            .await;
     }
 
     /// Opens a channel.
     pub async fn open_channel(&mut self, id: u16) {
-        self.send(id, AMQPClass::Channel(channel::AMQPMethod::Open(channel::Open {}))).await;
+        self.send(
+            id,
+            AMQPClass::Channel(channel::AMQPMethod::Open(channel::Open {})),
+        )
+        .await;
         match self.method_on(id).await {
             AMQPClass::Channel(channel::AMQPMethod::OpenOk(_)) => {}
             other => panic!("expected channel.open-ok, got {other:?}"),
@@ -97,8 +126,12 @@ impl Raw {
 
     /// Declares a transient queue on an open channel and returns its name.
     pub async fn declare(&mut self, id: u16, queue: &str) -> String {
-        let declare = queue::Declare { queue: queue.into(), ..queue::Declare::default() };
-        self.send(id, AMQPClass::Queue(queue::AMQPMethod::Declare(declare))).await;
+        let declare = queue::Declare {
+            queue: queue.into(),
+            ..queue::Declare::default()
+        };
+        self.send(id, AMQPClass::Queue(queue::AMQPMethod::Declare(declare)))
+            .await;
         match self.method_on(id).await {
             AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok)) => ok.queue.as_str().to_owned(),
             other => panic!("expected queue.declare-ok, got {other:?}"),
@@ -107,8 +140,12 @@ impl Raw {
 
     /// Sends basic.publish to the default exchange; the content frames are the caller's.
     pub async fn publish_method(&mut self, id: u16, queue: &str) {
-        let publish = basic::Publish { routing_key: queue.into(), ..basic::Publish::default() };
-        self.send(id, AMQPClass::Basic(basic::AMQPMethod::Publish(publish))).await;
+        let publish = basic::Publish {
+            routing_key: queue.into(),
+            ..basic::Publish::default()
+        };
+        self.send(id, AMQPClass::Basic(basic::AMQPMethod::Publish(publish)))
+            .await;
     }
 
     /// Sends a method.
@@ -182,8 +219,12 @@ impl Raw {
 
     /// Gets one message without acknowledgement.
     pub async fn take(&mut self, id: u16, queue: &str) -> Option<Vec<u8>> {
-        let get = basic::Get { queue: queue.into(), no_ack: true };
-        self.send(id, AMQPClass::Basic(basic::AMQPMethod::Get(get))).await;
+        let get = basic::Get {
+            queue: queue.into(),
+            no_ack: true,
+        };
+        self.send(id, AMQPClass::Basic(basic::AMQPMethod::Get(get)))
+            .await;
         match self.method_on(id).await {
             AMQPClass::Basic(basic::AMQPMethod::GetOk(_)) => Some(self.content().await),
             AMQPClass::Basic(basic::AMQPMethod::GetEmpty(_)) => None,
@@ -195,13 +236,21 @@ impl Raw {
     /// close, and returns the reply.
     pub async fn closed(&mut self) -> Reply {
         loop {
-            match self.frame().await.expect("connection.close before the end of the stream") {
+            match self
+                .frame()
+                .await
+                .expect("connection.close before the end of the stream")
+            {
                 AMQPFrame::Method(
                     0,
                     AMQPClass::Connection(connection::AMQPMethod::Close(close)),
                 ) => {
                     let ok = connection::CloseOk {};
-                    self.send(0, AMQPClass::Connection(connection::AMQPMethod::CloseOk(ok))).await;
+                    self.send(
+                        0,
+                        AMQPClass::Connection(connection::AMQPMethod::CloseOk(ok)),
+                    )
+                    .await;
                     self.ended().await;
                     return (close.reply_code, close.reply_text.as_str().to_owned());
                 }
@@ -216,7 +265,8 @@ impl Raw {
         match self.method_on(id).await {
             AMQPClass::Channel(channel::AMQPMethod::Close(close)) => {
                 let ok = channel::CloseOk {};
-                self.send(id, AMQPClass::Channel(channel::AMQPMethod::CloseOk(ok))).await;
+                self.send(id, AMQPClass::Channel(channel::AMQPMethod::CloseOk(ok)))
+                    .await;
                 (close.reply_code, close.reply_text.as_str().to_owned())
             }
             other => panic!("expected channel.close, got {other:?}"),

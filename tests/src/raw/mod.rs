@@ -4,4 +4,6 @@ mod client;
 mod wire;
 
 pub use client::{Raw, Tune};
-pub use wire::{HEADER, closing_properties, frame, login, method, short_string, split_frames, table};
+pub use wire::{
+    HEADER, closing_properties, frame, login, method, short_string, split_frames, table,
+};

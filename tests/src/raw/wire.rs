@@ -41,7 +41,11 @@ pub fn login(user: &str, password: &str, properties: &[u8]) -> Vec<u8> {
     let response = format!("\0{user}\0{password}");
     let mut arguments = properties.to_vec();
     arguments.extend(short_string("PLAIN"));
-    arguments.extend(u32::try_from(response.len()).expect("a short response").to_be_bytes());
+    arguments.extend(
+        u32::try_from(response.len())
+            .expect("a short response")
+            .to_be_bytes(),
+    );
     arguments.extend(response.as_bytes());
     arguments.extend(short_string("en_US"));
     method(0, 10, 11, &arguments)
@@ -72,7 +76,10 @@ pub fn split_frames(bytes: &[u8]) -> Vec<(u8, u16, Vec<u8>)> {
 
 /// An encoded table from its encoded fields.
 pub fn table(fields: &[u8]) -> Vec<u8> {
-    let mut bytes = u32::try_from(fields.len()).expect("a small table").to_be_bytes().to_vec();
+    let mut bytes = u32::try_from(fields.len())
+        .expect("a small table")
+        .to_be_bytes()
+        .to_vec();
     bytes.extend(fields);
     bytes
 }
