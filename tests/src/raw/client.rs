@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use amq_protocol::frame::{AMQPFrame, parse_frame};
-use amq_protocol::protocol::{AMQPClass, basic, channel, connection, queue};
+use amq_protocol::frame::{AMQPContentHeader, AMQPFrame, parse_frame};
+use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection, queue};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -146,6 +146,44 @@ impl Raw {
         };
         self.send(id, AMQPClass::Basic(basic::AMQPMethod::Publish(publish)))
             .await;
+    }
+
+    /// Sends the content header of an empty body.
+    pub async fn empty_content(&mut self, id: u16) {
+        let header = AMQPContentHeader {
+            class_id: 60,
+            body_size: 0,
+            properties: basic::AMQPProperties::default(),
+        };
+        self.send_frame(&AMQPFrame::Header(id, header)).await;
+    }
+
+    /// Starts a consumer that has to acknowledge.
+    pub async fn consume(&mut self, id: u16, queue: &str, tag: &str) {
+        let consume = basic::Consume {
+            queue: queue.into(),
+            consumer_tag: tag.into(),
+            ..basic::Consume::default()
+        };
+        self.send(id, AMQPClass::Basic(basic::AMQPMethod::Consume(consume)))
+            .await;
+        match self.method_on(id).await {
+            AMQPClass::Basic(basic::AMQPMethod::ConsumeOk(ok)) => {
+                assert_eq!(ok.consumer_tag.as_str(), tag);
+            }
+            other => panic!("expected basic.consume-ok, got {other:?}"),
+        }
+    }
+
+    /// Puts the channel in confirm mode.
+    pub async fn confirm_select(&mut self, id: u16) {
+        let select = confirm::Select { nowait: false };
+        self.send(id, AMQPClass::Confirm(confirm::AMQPMethod::Select(select)))
+            .await;
+        match self.method_on(id).await {
+            AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(_)) => {}
+            other => panic!("expected confirm.select-ok, got {other:?}"),
+        }
     }
 
     /// Sends a method.
