@@ -1,2 +1,171 @@
-//! leveret
-fn main() {}
+//! `leveret`: the broker.
+
+use leveret::admin::server::AdminSocket;
+use leveret::broker::Broker;
+use leveret::config::{Config, ConfigError, LogFormat};
+use leveret::recovery::{self, RecoveryError};
+use leveret::server::listener::Listener;
+use leveret_storage::{Options, Store};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+/// Why the broker did not start, or did not stop as it should: one line each.
+#[derive(Debug, Error)]
+enum Failure {
+    #[error(transparent)]
+    Storage(#[from] leveret_storage::StorageError),
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        address: std::net::SocketAddr,
+        reason: String,
+    },
+    #[error("cannot open the admin socket {path}: {reason}")]
+    Admin {
+        path: String,
+        reason: std::io::Error,
+    },
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+}
+
+fn main() -> ExitCode {
+    let started = Instant::now();
+    let config = match Config::load(std::env::args_os()) {
+        Ok(config) => config,
+        Err(error) => return refuse(&error),
+    };
+    start_logging(&config);
+    match run(&config, started) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Plain, last and alone on its line, whatever the log's format and level.
+            eprintln!("leveret: error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn refuse(error: &ConfigError) -> ExitCode {
+    error.report("leveret")
+}
+
+fn start_logging(config: &Config) {
+    let filter = EnvFilter::builder().parse_lossy(config.log_level.as_str());
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Json => builder.json().init(),
+        LogFormat::Text => {
+            builder
+                .with_target(false)
+                .with_ansi(std::io::stderr().is_terminal())
+                .init();
+        }
+    }
+}
+
+fn run(config: &Config, started: Instant) -> Result<(), Failure> {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        pid = std::process::id(),
+        data_dir = %config.data_dir.display(),
+        "leveret starting"
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(config, started))
+}
+
+async fn serve(config: &Config, started: Instant) -> Result<(), Failure> {
+    // Before the port is open: nobody may be served by a broker that turns out to have no data.
+    let opened = Store::open(Options::new(config.data_dir.join("store")))?;
+    report(&opened.report);
+    let broker = Arc::new(recovery::recover(config, opened)?);
+    let address = config.listen_address();
+    let listener = Listener::bind(broker.clone(), address).map_err(|error| Failure::Listen {
+        address,
+        reason: listen_reason(&error),
+    })?;
+    let bound = listener.address()?;
+    let (stop, stopped) = watch::channel(false);
+    let stop = Arc::new(stop);
+    let admin =
+        AdminSocket::bind(broker.clone(), &config.data_dir, stop.clone()).map_err(|reason| {
+            Failure::Admin {
+                path: config.data_dir.display().to_string(),
+                reason,
+            }
+        })?;
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
+    tokio::spawn(async move {
+        let name = tokio::select! {
+            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+        };
+        tracing::info!(signal = name, "stopping");
+        stop.send_replace(true);
+    });
+    tracing::info!(
+        address = %bound,
+        data_dir = %config.data_dir.display(),
+        startup_ms = started.elapsed().as_millis() as u64,
+        "ready"
+    );
+    let admin = tokio::spawn(admin.serve(stopped.clone()));
+    listener.serve(stopped).await;
+    admin.abort();
+    finish(&broker)
+}
+
+/// What the store found, where an operator should know.
+fn report(report: &leveret_storage::Report) {
+    for repair in &report.repairs {
+        tracing::warn!("store: {repair}");
+    }
+    for loss in &report.losses {
+        tracing::error!("store: {loss}");
+    }
+    tracing::info!(
+        created = report.created,
+        clean = report.clean,
+        replayed_bytes = report.replayed_bytes,
+        elapsed_ms = report.elapsed.as_millis() as u64,
+        "store open"
+    );
+}
+
+fn listen_reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "the port is in use, perhaps by another broker; stop that or choose --port".to_owned()
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "no permission for this port; choose one above 1023 with --port".to_owned()
+        }
+        std::io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; choose one of its own with --bind".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+fn finish(broker: &Broker) -> Result<(), Failure> {
+    if let Some(store) = &broker.store {
+        store.close()?;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! The SASL responses of `connection.start-ok`.
+
+/// What a client logs in with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Credentials<'a> {
+    /// The user's name.
+    pub user: &'a str,
+    /// The password in clear.
+    pub password: &'a str,
+}
+
+impl std::fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads a PLAIN response: `authzid NUL user NUL password` (RFC 4616). The authorization
+/// identity is ignored, as RabbitMQ does. None when it is not one, or not UTF-8.
+pub fn parse_plain(response: &[u8]) -> Option<Credentials<'_>> {
+    let mut parts = response.splitn(3, |octet| *octet == 0);
+    let _authzid = parts.next()?;
+    let user = std::str::from_utf8(parts.next()?).ok()?;
+    let password = std::str::from_utf8(parts.next()?).ok()?;
+    // RFC 4616 has no NUL in a password either: a fourth part is a broken client.
+    (!password.contains('\0')).then_some(Credentials { user, password })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_response_has_three_parts() {
+        let given = parse_plain(b"\0walker\x00123456").unwrap();
+        assert_eq!((given.user, given.password), ("walker", "123456"));
+        assert_eq!(parse_plain(b"admin\0walker\0p").unwrap().user, "walker");
+        assert_eq!(parse_plain(b"\0\0").unwrap().user, "");
+        for broken in [
+            &b""[..],
+            b"walker",
+            b"\0walker",
+            b"\0a\0b\0c",
+            b"\0\xff\0x",
+            b"\0a\0\xff",
+        ] {
+            assert_eq!(parse_plain(broken), None, "{broken:?}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+use super::*;
+
+fn users() -> Users {
+    let users = Users::new(vec!["guest".to_owned()]);
+    for name in ["guest", "walker"] {
+        users
+            .add_user(name, PasswordHash::of("123456"), &[])
+            .unwrap();
+    }
+    users
+}
+
+fn permission(user: &str, configure: &str, write: &str, read: &str) -> Permission {
+    let [user, vhost, configure, write, read] =
+        [user, "/", configure, write, read].map(str::to_owned);
+    Permission {
+        user,
+        vhost,
+        configure,
+        write,
+        read,
+    }
+}
+
+fn login(users: &Users, user: &str, password: &str, from: &str) -> Result<Login, LoginRefused> {
+    users.login(Credentials { user, password }, from.parse().unwrap())
+}
+
+#[test]
+fn the_right_password_logs_in_and_no_other() {
+    let users = users();
+    assert_eq!(
+        login(&users, "walker", "123456", "10.0.0.1").unwrap().user,
+        "walker"
+    );
+    for (user, password) in [
+        ("walker", "1"),
+        ("walker", ""),
+        ("nobody", "nobody"),
+        ("", ""),
+    ] {
+        let refused = LoginRefused::InvalidCredentials(user.to_owned());
+        assert_eq!(login(&users, user, password, "127.0.0.1"), Err(refused));
+    }
+}
+
+#[test]
+fn guest_logs_in_from_loopback_only() {
+    let users = users();
+    for local in ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"] {
+        assert!(login(&users, "guest", "123456", local).is_ok(), "{local}");
+    }
+    for remote in ["10.0.0.1", "2001:db8::1", "::ffff:10.0.0.1"] {
+        let refused = LoginRefused::LoopbackOnly("guest".to_owned());
+        assert_eq!(login(&users, "guest", "123456", remote), Err(refused));
+        // Somebody who does not know the password does not learn that it would help.
+        let refused = LoginRefused::InvalidCredentials("guest".to_owned());
+        assert_eq!(login(&users, "guest", "guess", remote), Err(refused));
+    }
+}
+
+#[test]
+fn permissions_match_anywhere_in_the_name() {
+    let users = users();
+    users
+        .set_permissions(permission("walker", "^task", "log|amq.default", ""))
+        .unwrap();
+    let may = |access, name| users.permits("walker", "/", access, name);
+    assert!(may(Access::Configure, "task_queue"));
+    assert!(!may(Access::Configure, "my_task"));
+    assert!(may(Access::Write, "my_logs"));
+    assert!(
+        may(Access::Write, ""),
+        "the default exchange is amq.default"
+    );
+    assert!(!may(Access::Configure, ""));
+    assert!(!may(Access::Read, "task_queue") && !may(Access::Read, ""));
+    assert!(!users.permits("walker", "other", Access::Write, "logs"));
+    assert!(!users.permits("nobody", "/", Access::Write, "logs"));
+    assert!(users.may_enter("walker", "/") && !users.may_enter("guest", "/"));
+}
+
+#[test]
+fn everything_is_permitted_by_a_dot_and_a_star() {
+    let users = users();
+    users
+        .set_permissions(permission("walker", ".*", "^.*", ".*$"))
+        .unwrap();
+    for access in [Access::Configure, Access::Write, Access::Read] {
+        assert!(users.permits("walker", "/", access, "Wiesenschaumkraut\n"));
+    }
+}
+
+#[test]
+fn a_bad_pattern_changes_nothing_and_says_why() {
+    let users = users();
+    let before = users.generation();
+    let refused = |pattern: &str| {
+        users
+            .set_permissions(permission("walker", ".*", pattern, ".*"))
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        refused("(a"),
+        "invalid regular expression \"(a\": unclosed group"
+    );
+    assert!(refused("^(?!amq).*").contains("look-around"));
+    assert!(refused(r"(a)\1").contains("back-references"));
+    assert!(refused(r"\w{1000}{1000}").contains("too complex"));
+    assert_eq!(users.generation(), before);
+    assert!(!users.may_enter("walker", "/"));
+}
+
+#[test]
+fn every_change_says_what_to_persist_and_is_seen_in_the_generation() {
+    let users = users();
+    let mut last = users.generation();
+    let mut moved = || {
+        let before = std::mem::replace(&mut last, users.generation());
+        users.generation() > before
+    };
+    let granted = permission("walker", ".*", ".*", ".*");
+    assert_eq!(
+        users.set_permissions(granted.clone()),
+        Ok(Change::PutPermission(granted.clone()))
+    );
+    assert!(moved());
+    assert_eq!(users.permissions_in("/"), [granted.clone()]);
+    assert_eq!(users.permissions_of("walker"), Ok(vec![granted]));
+
+    let tags = ["administrator".to_owned()];
+    let Ok(Change::PutUser(user)) = users.set_tags("walker", &tags) else {
+        panic!()
+    };
+    assert!(moved() && user.tags == tags);
+
+    users
+        .change_password("walker", PasswordHash::of("654321"))
+        .unwrap();
+    assert!(moved() && login(&users, "walker", "654321", "::1").is_ok());
+
+    let (user, vhost) = ("walker".to_owned(), "/".to_owned());
+    let removed = Change::RemovePermission { user, vhost };
+    let gone = Change::RemoveUser("walker".to_owned());
+    assert_eq!(users.delete_user("walker"), Ok(vec![removed, gone]));
+    assert!(moved() && users.user("walker").is_none());
+}
+
+#[test]
+fn a_missing_user_is_an_error_but_a_missing_permission_is_none() {
+    let users = users();
+    let missing = AuthError::NoSuchUser("hare".to_owned());
+    assert_eq!(users.delete_user("hare"), Err(missing.clone()));
+    assert_eq!(users.clear_permissions("hare", "/"), Err(missing.clone()));
+    assert_eq!(
+        users.set_permissions(permission("hare", "", "", "")),
+        Err(missing)
+    );
+    assert_eq!(users.clear_permissions("walker", "/"), Ok(None));
+    let taken = users.add_user("walker", PasswordHash::of("x"), &[]);
+    assert_eq!(taken, Err(AuthError::UserExists("walker".to_owned())));
+}
+
+#[test]
+fn a_deleted_virtual_host_takes_its_permissions_along() {
+    let users = users();
+    users
+        .set_permissions(permission("walker", ".*", ".*", ".*"))
+        .unwrap();
+    assert_eq!(users.forget_vhost("/").len(), 1);
+    assert!(!users.may_enter("walker", "/"));
+    assert!(users.forget_vhost("/").is_empty());
+}
+
+#[test]
+fn records_are_rabbitmq_definitions_and_come_back() {
+    let text = r#"{"name":"walker","password_hash":"kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR","hashing_algorithm":"rabbit_password_hashing_sha256","tags":["monitoring"]}"#;
+    let user: User = serde_json::from_str(text).unwrap();
+    assert_eq!(serde_json::to_string(&user).unwrap(), text);
+    let users = Users::new(Vec::new());
+    users
+        .restore([user], [permission("walker", "", "", ".*")])
+        .unwrap();
+    assert!(login(&users, "walker", "test12", "10.0.0.1").is_ok());
+    assert!(users.permits("walker", "/", Access::Read, "q"));
+    assert!(users.restore([], [permission("hare", "", "", "")]).is_err());
+}

@@ -1,0 +1,165 @@
+//! The broker: the directory of everything that is declared, shared by all connections.
+
+use crate::auth::{Change, Users};
+use crate::config::Config;
+use crate::definitions::{self, Definition};
+use crate::queue::{ConsumerId, Effects};
+use crate::server::connections::Connections;
+use crate::vhost::Vhost;
+use leveret_protocol::VhostName;
+use leveret_storage::{Op, QueueId, Store};
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// The virtual host that every broker starts with.
+pub const DEFAULT_VHOST: &str = "/";
+
+/// What the broker offers to clients (RabbitMQ: "Networking").
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Channels per connection; 0 for no limit but the protocol's.
+    pub channel_max: u16,
+    /// Octets per frame.
+    pub frame_max: u32,
+    /// Seconds between heartbeats; 0 for none.
+    pub heartbeat: u16,
+    /// Octets of a message body.
+    pub max_message_size: u64,
+}
+
+impl From<&Config> for Limits {
+    fn from(config: &Config) -> Self {
+        Limits {
+            channel_max: config.channel_max,
+            frame_max: config.frame_max,
+            heartbeat: config.heartbeat,
+            max_message_size: config.max_message_size,
+        }
+    }
+}
+
+/// The broker.
+pub struct Broker {
+    /// What it offers to clients.
+    pub limits: Limits,
+    /// Who may do what.
+    pub users: Users,
+    /// What survives a restart; none for a broker that keeps everything in memory.
+    pub store: Option<Store>,
+    /// Who is connected.
+    pub connections: Connections,
+    /// When it started.
+    pub started: Instant,
+    vhosts: RwLock<BTreeMap<VhostName, Arc<Vhost>>>,
+    next_queue: AtomicU64,
+    next_consumer: AtomicU64,
+}
+
+impl Broker {
+    /// A broker without any virtual host or user.
+    pub fn new(limits: Limits, loopback_users: Vec<String>, store: Option<Store>) -> Self {
+        Broker {
+            limits,
+            users: Users::new(loopback_users),
+            store,
+            connections: Connections::default(),
+            started: Instant::now(),
+            vhosts: RwLock::default(),
+            next_queue: AtomicU64::new(1),
+            next_consumer: AtomicU64::new(1),
+        }
+    }
+
+    /// A virtual host by name.
+    pub fn vhost(&self, name: &str) -> Option<Arc<Vhost>> {
+        self.vhosts.read().get(name).cloned()
+    }
+
+    /// All virtual hosts, in the order of their names.
+    pub fn vhosts(&self) -> Vec<Arc<Vhost>> {
+        self.vhosts.read().values().cloned().collect()
+    }
+
+    /// Adds a virtual host; `false` when there is one of that name.
+    pub fn add_vhost(&self, name: &str, fx: &mut Effects) -> bool {
+        let mut vhosts = self.vhosts.write();
+        if vhosts.contains_key(name) {
+            return false;
+        }
+        let vhost = Arc::new(Vhost::new(name.into()));
+        fx.store(
+            Definition::Vhost {
+                name: name.to_owned(),
+            }
+            .put(),
+        );
+        vhosts.insert(vhost.name().clone(), vhost);
+        true
+    }
+
+    /// Puts back a virtual host at start.
+    pub fn restore_vhost(&self, name: &str) -> Arc<Vhost> {
+        let mut vhosts = self.vhosts.write();
+        let vhost = vhosts
+            .entry(name.into())
+            .or_insert_with(|| Arc::new(Vhost::new(name.into())));
+        vhost.clone()
+    }
+
+    /// Removes a virtual host with all that is in it; its connections are closed. `false` when
+    /// there is none of that name.
+    pub fn delete_vhost(&self, name: &str, fx: &mut Effects) -> bool {
+        let Some(vhost) = self.vhosts.write().remove(name) else {
+            return false;
+        };
+        self.connections
+            .close_in_vhost(vhost.name(), &format!("vhost '{name}' is deleted"));
+        vhost.clear(fx);
+        for change in self.users.forget_vhost(name) {
+            fx.store(change_op(change));
+        }
+        fx.store(
+            Definition::Vhost {
+                name: name.to_owned(),
+            }
+            .delete(),
+        );
+        true
+    }
+
+    /// What storing a change of users or permissions takes.
+    pub fn store_change(&self, change: Change, fx: &mut Effects) {
+        fx.store(change_op(change));
+    }
+
+    /// A queue identity that was never used.
+    pub fn next_queue_id(&self) -> QueueId {
+        QueueId(self.next_queue.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Identities up to and including this one are taken.
+    pub fn reserve_queue_id(&self, id: QueueId) {
+        self.next_queue.fetch_max(id.0 + 1, Ordering::Relaxed);
+    }
+
+    /// A consumer identity that was never used.
+    pub fn next_consumer_id(&self) -> ConsumerId {
+        ConsumerId(self.next_consumer.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+fn change_op(change: Change) -> Op {
+    match change {
+        Change::PutUser(user) => Definition::User(user).put(),
+        Change::RemoveUser(name) => Op::DeleteDefinition {
+            key: definitions::user_key(&name),
+        },
+        Change::PutPermission(permission) => Definition::Permission(permission).put(),
+        Change::RemovePermission { user, vhost } => Op::DeleteDefinition {
+            key: definitions::permission_key(&vhost, &user),
+        },
+    }
+}

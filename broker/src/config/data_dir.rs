@@ -1,0 +1,114 @@
+//! Where the data directory is: one answer for the broker and for leveretctl, which finds the
+//! broker's socket there.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::ConfigError;
+use super::file;
+
+/// What of the surroundings decides: the environment and who we are. A value, so that tests need
+/// not touch the process's own.
+pub struct Environment<'a> {
+    /// Looks a variable up.
+    pub variable: &'a dyn Fn(&str) -> Option<OsString>,
+    /// The effective user id, when the system can tell.
+    pub uid: Option<u32>,
+}
+
+impl Environment<'static> {
+    /// The surroundings of this process.
+    pub fn of_process() -> Self {
+        use std::os::unix::fs::MetadataExt;
+        // The owner of /proc/self is the effective user; asking the file system spares an unsafe
+        // call. Without /proc nobody is taken for root, who then uses XDG's directory or a flag.
+        let uid = std::fs::metadata("/proc/self")
+            .ok()
+            .map(|process| process.uid());
+        Environment {
+            variable: &|name| std::env::var_os(name),
+            uid,
+        }
+    }
+}
+
+impl Environment<'_> {
+    /// A variable; an empty one counts as unset, as shells and service files cannot always unset.
+    pub fn get(&self, name: &str) -> Option<OsString> {
+        (self.variable)(name).filter(|value| !value.is_empty())
+    }
+
+    /// The variable as a path.
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.get(name).map(PathBuf::from)
+    }
+}
+
+impl fmt::Debug for Environment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment")
+            .field("uid", &self.uid)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which data directory, and which file was read to learn it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataDir {
+    /// The directory, absolute; it need not exist.
+    pub path: PathBuf,
+    /// The configuration file, if one was named.
+    pub config_file: Option<PathBuf>,
+}
+
+/// Finds the data directory as the broker does: the flag, `LEVERET_DATA_DIR`, `data_dir` of the
+/// configuration file (`config` or `LEVERET_CONFIG`), the default.
+///
+/// # Errors
+/// When the configuration file is named but cannot be used, or there is no home to default to.
+pub fn locate(
+    data_dir: Option<PathBuf>,
+    config: Option<PathBuf>,
+    environment: &Environment<'_>,
+) -> Result<DataDir, ConfigError> {
+    let config_file = config.or_else(|| environment.path("LEVERET_CONFIG"));
+    let chosen = match data_dir.or_else(|| environment.path("LEVERET_DATA_DIR")) {
+        Some(path) => Some(path),
+        None => match &config_file {
+            Some(path) => file::read(path)?.data_dir,
+            None => None,
+        },
+    };
+    Ok(DataDir {
+        path: settle(chosen, environment)?,
+        config_file,
+    })
+}
+
+/// The chosen directory made absolute, or the default one: `/var/lib/leveret` for root,
+/// `leveret` in the XDG data home for everybody else.
+pub(super) fn settle(
+    chosen: Option<PathBuf>,
+    environment: &Environment<'_>,
+) -> Result<PathBuf, ConfigError> {
+    if let Some(path) = chosen {
+        // Only a lost working directory makes this fail; the relative path then fails where it is
+        // used, with the system's reason.
+        return Ok(std::path::absolute(&path).unwrap_or(path));
+    }
+    if environment.uid == Some(0) {
+        return Ok(PathBuf::from("/var/lib/leveret"));
+    }
+    // The XDG base directory specification: a relative XDG_DATA_HOME is to be ignored.
+    let data_home = environment
+        .path("XDG_DATA_HOME")
+        .filter(|path| path.is_absolute())
+        .or_else(|| {
+            environment
+                .path("HOME")
+                .map(|home| home.join(Path::new(".local/share")))
+        })
+        .ok_or(ConfigError::NoDataDir)?;
+    Ok(data_home.join("leveret"))
+}

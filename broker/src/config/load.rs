@@ -1,0 +1,184 @@
+//! Three layers of settings into one configuration.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser};
+
+use super::data_dir::{Environment, settle};
+use super::settings::Settings;
+use super::values::Secret;
+use super::{Config, ConfigError, file};
+
+const PREFIX: &str = "LEVERET_";
+
+/// A message broker that speaks AMQP 0-9-1 where you would put RabbitMQ.
+#[derive(Debug, Parser)]
+#[command(
+    name = "leveret",
+    version,
+    max_term_width = 100,
+    after_help = "Every option is also an environment variable (--data-dir: LEVERET_DATA_DIR) and \
+                  a key of the config\nfile (data_dir). A flag wins over the environment, the \
+                  environment over the file."
+)]
+struct Flags {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Config {
+    /// Reads the flags (`args` starts with the program's name), the environment of the process
+    /// and the configuration file they name.
+    ///
+    /// # Errors
+    /// A flag, variable, key or value that is wrong; also `--help` and `--version`, as
+    /// [`ConfigError::Shown`].
+    pub fn load(args: impl IntoIterator<Item = OsString>) -> Result<Config, ConfigError> {
+        Config::load_in(args, &Environment::of_process())
+    }
+
+    /// [`load`](Config::load) in given surroundings.
+    ///
+    /// # Errors
+    /// As [`load`](Config::load).
+    pub fn load_in(
+        args: impl IntoIterator<Item = OsString>,
+        environment: &Environment<'_>,
+    ) -> Result<Config, ConfigError> {
+        let flags = parse(args).map_err(|error| match error {
+            Refused::Shown(text) => ConfigError::Shown(text),
+            Refused::Wrong(reason) => ConfigError::Flag(reason),
+        })?;
+        flags
+            .check()
+            .map_err(|(key, reason)| ConfigError::Flag(format!("--{key}: {reason}")))?;
+        let mut settings = flags.or(from_environment(environment)?);
+        if let Some(path) = settings.config.clone() {
+            settings = settings.or(file::read(&path)?);
+        }
+        complete(settings, environment)
+    }
+}
+
+/// The defaults under the layers.
+fn complete(settings: Settings, environment: &Environment<'_>) -> Result<Config, ConfigError> {
+    let default = Config::with_data_dir(settle(settings.data_dir, environment)?);
+    Ok(Config {
+        bind: settings.bind.unwrap_or(default.bind),
+        port: settings.port.unwrap_or(default.port),
+        data_dir: default.data_dir,
+        log_level: settings.log_level.unwrap_or(default.log_level),
+        log_format: settings.log_format.unwrap_or(default.log_format),
+        heartbeat: settings.heartbeat.unwrap_or(default.heartbeat),
+        channel_max: settings.channel_max.unwrap_or(default.channel_max),
+        frame_max: settings
+            .frame_max
+            // `check` has bounded it far below 4 GiB.
+            .and_then(|size| u32::try_from(size.0).ok())
+            .unwrap_or(default.frame_max),
+        max_message_size: settings
+            .max_message_size
+            .map_or(default.max_message_size, |size| size.0),
+        loopback_users: settings
+            .loopback_users
+            .map_or(default.loopback_users, |users| users.0),
+        default_user: settings.default_user.unwrap_or(default.default_user),
+        default_pass: settings.default_pass.unwrap_or(default.default_pass),
+        config_file: settings.config,
+    })
+}
+
+/// The layer of the environment. Each variable is read as the flag of the same name, so both
+/// accept and refuse the same values, but one by one, so that an error can name its variable.
+fn from_environment(environment: &Environment<'_>) -> Result<Settings, ConfigError> {
+    let mut settings = Settings::default();
+    for argument in Flags::command().get_arguments() {
+        let Some(flag) = argument.get_long() else {
+            continue;
+        };
+        let name = format!("{PREFIX}{}", flag.replace('-', "_").to_uppercase());
+        let Some(value) = environment.get(&name) else {
+            continue;
+        };
+        let mut given = OsString::from(format!("--{flag}="));
+        given.push(&value);
+        let failed = |reason| ConfigError::Environment {
+            name: name.clone(),
+            reason,
+        };
+        let layer = parse([OsString::from("leveret"), given]).map_err(|error| match error {
+            Refused::Shown(text) | Refused::Wrong(text) => failed(without_flag(&text, flag)),
+        })?;
+        layer.check().map_err(|(_, reason)| failed(reason))?;
+        settings = settings.or(layer);
+    }
+    let name = format!("{PREFIX}DEFAULT_PASS");
+    settings.default_pass = match environment.get(&name).map(OsString::into_string) {
+        None => None,
+        Some(Ok(password)) => Some(Secret::from(password.as_str())),
+        Some(Err(_)) => {
+            let reason = "the password is not UTF-8".to_owned();
+            return Err(ConfigError::Environment { name, reason });
+        }
+    };
+    Ok(settings)
+}
+
+/// Why clap gave no settings.
+enum Refused {
+    /// Help or version: the text to show.
+    Shown(String),
+    /// One line.
+    Wrong(String),
+}
+
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Settings, Refused> {
+    match Flags::try_parse_from(args) {
+        Ok(flags) => Ok(flags.settings),
+        Err(error) => Err(match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refused::Shown(error.to_string()),
+            _ => Refused::Wrong(one_line(&error)),
+        }),
+    }
+}
+
+/// clap's report without its usage lines: the error, the possible values, the tip.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut message = lines
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ")
+        .to_owned();
+    for line in lines {
+        if line.starts_with("[possible values") {
+            message = format!("{message} {line}");
+        } else if let Some(tip) = line.strip_prefix("tip: ") {
+            message = format!("{message}; {tip}");
+        }
+    }
+    let suggested = matches!(
+        error.get(ContextKind::SuggestedArg),
+        Some(ContextValue::String(_))
+    );
+    if error.kind() == ErrorKind::UnknownArgument && !suggested {
+        message.push_str("; leveret --help lists what there is");
+    }
+    message
+}
+
+/// `invalid value 'x' for '--port <PORT>': …` without the flag that nobody typed.
+fn without_flag(message: &str, flag: &str) -> String {
+    match message.find(&format!(" for '--{flag}")) {
+        Some(start) => match message[start..].find('>') {
+            Some(end) => {
+                let rest = message[start + end + 1..].trim_start_matches('\'');
+                format!("{}{rest}", &message[..start])
+            }
+            None => message.to_owned(),
+        },
+        None => message.to_owned(),
+    }
+}

@@ -1,0 +1,96 @@
+//! What the operator may set, and where it is set.
+//!
+//! Every key exists three times under one name: as a flag (`--data-dir`), as an environment
+//! variable (`LEVERET_DATA_DIR`) and as a key of the TOML file that `--config` names (`data_dir`).
+//! A flag wins over the environment, the environment over the file, the file over the default.
+//! The keys are declared once, in [`settings::Settings`]; the three layers are three values of it.
+//!
+//! The one exception is `default_pass`, which has no flag: a command line is readable to every
+//! user of the machine.
+
+mod data_dir;
+mod error;
+mod file;
+mod load;
+mod settings;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+pub use data_dir::{DataDir, Environment, locate as locate_data_dir};
+pub use error::ConfigError;
+pub use values::{ByteSize, LogFilter, LogFormat, LoopbackUsers, Secret};
+
+/// AMQP's registered port.
+pub const DEFAULT_PORT: u16 = 5672;
+/// Seconds; what RabbitMQ proposes in `connection.tune`.
+pub const DEFAULT_HEARTBEAT: u16 = 60;
+/// What RabbitMQ proposes in `connection.tune`.
+pub const DEFAULT_CHANNEL_MAX: u16 = 2047;
+/// Octets; what RabbitMQ proposes in `connection.tune`.
+pub const DEFAULT_FRAME_MAX: u32 = 128 * 1024;
+/// Octets; RabbitMQ 4's default (3.x: 128 MiB).
+pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 16 * 1024 * 1024;
+/// The user, and its password, that a new data directory starts with.
+pub const DEFAULT_USER: &str = "guest";
+
+/// The settings of a broker, complete and checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The address to listen on.
+    pub bind: IpAddr,
+    /// The TCP port to listen on; 0 asks the system for a free one.
+    pub port: u16,
+    /// Where everything that survives a restart lives; absolute. It need not exist yet.
+    pub data_dir: PathBuf,
+    /// What is logged.
+    pub log_level: LogFilter,
+    /// How a log line looks.
+    pub log_format: LogFormat,
+    /// Seconds between heartbeats, as proposed to clients; 0 turns them off.
+    pub heartbeat: u16,
+    /// The most channels on one connection, as proposed to clients; 0 means 65535.
+    pub channel_max: u16,
+    /// The largest frame in octets, as proposed to clients; 4096 at least (spec 4.2.3).
+    pub frame_max: u32,
+    /// The largest message body in octets.
+    pub max_message_size: u64,
+    /// Users that may log in from a loopback address only.
+    pub loopback_users: Vec<String>,
+    /// The administrator that a new data directory starts with.
+    pub default_user: String,
+    /// Its password.
+    pub default_pass: Secret,
+    /// The file that was read, if one was named.
+    pub config_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// The address to listen on, with its port.
+    pub fn listen_address(&self) -> SocketAddr {
+        SocketAddr::new(self.bind, self.port)
+    }
+
+    /// Every setting at its default, with this data directory: what tests start from.
+    pub fn with_data_dir(data_dir: PathBuf) -> Self {
+        Config {
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: DEFAULT_PORT,
+            data_dir,
+            log_level: LogFilter::default(),
+            log_format: LogFormat::default(),
+            heartbeat: DEFAULT_HEARTBEAT,
+            channel_max: DEFAULT_CHANNEL_MAX,
+            frame_max: DEFAULT_FRAME_MAX,
+            max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
+            loopback_users: vec![DEFAULT_USER.to_owned()],
+            default_user: DEFAULT_USER.to_owned(),
+            default_pass: Secret::from(DEFAULT_USER),
+            config_file: None,
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The keys, each declared once: clap makes the flags and `--help` of it, serde the file's keys,
+//! and `load` the variables' names.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::values::{ByteSize, LogFilter, LogFormat, LoopbackUsers, Secret};
+
+/// One layer of settings: what the flags, the environment or the file say.
+#[derive(Clone, Debug, Default, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Settings {
+    /// Address to listen on [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) bind: Option<IpAddr>,
+
+    /// TCP port to listen on; 0 takes any free one [default: 5672]
+    #[arg(long, value_name = "PORT")]
+    pub(super) port: Option<u16>,
+
+    /// Directory of everything that survives a restart [default: $XDG_DATA_HOME/leveret or
+    /// ~/.local/share/leveret; for root /var/lib/leveret]
+    #[arg(long, value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+
+    /// error, warn, info, debug, trace, or a filter such as info,leveret=debug [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub(super) log_level: Option<LogFilter>,
+
+    /// How a log line looks [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) log_format: Option<LogFormat>,
+
+    /// TOML file with the same keys, written with _ (data_dir = "/srv/leveret")
+    #[arg(long, value_name = "FILE")]
+    // A file cannot name another one.
+    #[serde(skip)]
+    pub(super) config: Option<PathBuf>,
+
+    /// Seconds between heartbeats; 0 turns them off [default: 60]
+    #[arg(long, value_name = "SECONDS", help_heading = "Proposed to clients")]
+    pub(super) heartbeat: Option<u16>,
+
+    /// Most channels on one connection; 0 means 65535 [default: 2047]
+    #[arg(long, value_name = "COUNT", help_heading = "Proposed to clients")]
+    pub(super) channel_max: Option<u16>,
+
+    /// Largest frame in bytes, 4096 at least [default: 128KiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Proposed to clients")]
+    pub(super) frame_max: Option<ByteSize>,
+
+    /// Largest message body in bytes [default: 16MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Limits and users")]
+    pub(super) max_message_size: Option<ByteSize>,
+
+    /// Users who may log in from this machine only, separated by commas, or none [default: guest]
+    #[arg(long, value_name = "USERS", help_heading = "Limits and users")]
+    pub(super) loopback_users: Option<LoopbackUsers>,
+
+    /// Administrator of a new data directory; its password comes from LEVERET_DEFAULT_PASS or the
+    /// file's default_pass [default: guest, password guest]
+    #[arg(long, value_name = "USER", help_heading = "Limits and users")]
+    pub(super) default_user: Option<String>,
+
+    /// No flag: a command line is readable to every user of the machine.
+    #[arg(skip)]
+    pub(super) default_pass: Option<Secret>,
+}
+
+/// The smallest frame that every peer must accept (spec 4.2.3).
+const FRAME_MIN_SIZE: u64 = 4096;
+/// One frame is one buffer: beyond this a frame costs more memory than it saves headers.
+const FRAME_MAX_LIMIT: u64 = 128 << 20;
+/// RabbitMQ's ceiling for its own `max_message_size`.
+const MAX_MESSAGE_LIMIT: u64 = 512 << 20;
+
+impl Settings {
+    /// Checks the ranges that the types do not.
+    ///
+    /// # Errors
+    /// The key as the flag is written, without its dashes, and what is wrong with its value.
+    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+        let within = |key, value: Option<ByteSize>, least: u64, most: u64| match value {
+            Some(ByteSize(size)) if size < least || size > most => Err((
+                key,
+                format!("{size} is out of range: use {least} to {most} bytes"),
+            )),
+            _ => Ok(()),
+        };
+        within("frame-max", self.frame_max, FRAME_MIN_SIZE, FRAME_MAX_LIMIT)?;
+        within(
+            "max-message-size",
+            self.max_message_size,
+            1,
+            MAX_MESSAGE_LIMIT,
+        )?;
+        if self
+            .data_dir
+            .as_ref()
+            .is_some_and(|path| path.as_os_str().is_empty())
+        {
+            return Err(("data-dir", "the path is empty".to_owned()));
+        }
+        if self
+            .default_user
+            .as_ref()
+            .is_some_and(|name| name.trim().is_empty())
+        {
+            return Err(("default-user", "the name is empty".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// What this layer says, and where it says nothing what the one below says.
+    pub(super) fn or(self, below: Settings) -> Settings {
+        Settings {
+            bind: self.bind.or(below.bind),
+            port: self.port.or(below.port),
+            data_dir: self.data_dir.or(below.data_dir),
+            log_level: self.log_level.or(below.log_level),
+            log_format: self.log_format.or(below.log_format),
+            config: self.config.or(below.config),
+            heartbeat: self.heartbeat.or(below.heartbeat),
+            channel_max: self.channel_max.or(below.channel_max),
+            frame_max: self.frame_max.or(below.frame_max),
+            max_message_size: self.max_message_size.or(below.max_message_size),
+            loopback_users: self.loopback_users.or(below.loopback_users),
+            default_user: self.default_user.or(below.default_user),
+            default_pass: self.default_pass.or(below.default_pass),
+        }
+    }
+}

@@ -1,0 +1,285 @@
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+/// Loads with these flags and variables, as an ordinary user whose home is /home/hare.
+fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let variable = |name: &str| {
+        let set = variables.iter().find(|(key, _)| *key == name);
+        set.map(|(_, value)| OsString::from(value))
+            .or_else(|| (name == "HOME").then(|| "/home/hare".into()))
+    };
+    let args = std::iter::once("leveret")
+        .chain(flags.iter().copied())
+        .map(OsString::from);
+    Config::load_in(
+        args,
+        &Environment {
+            variable: &variable,
+            uid: Some(1000),
+        },
+    )
+}
+
+fn refused(flags: &[&str], variables: &[(&str, &str)]) -> String {
+    load(flags, variables)
+        .expect_err("the configuration is wrong")
+        .to_string()
+}
+
+/// A configuration file that lives as long as the returned directory.
+fn file(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path().join("leveret.toml");
+    std::fs::write(&path, text).expect("a writable directory");
+    (folder, path.to_str().expect("a UTF-8 path").to_owned())
+}
+
+#[test]
+fn without_settings_everything_has_its_default() {
+    let config = load(&[], &[]).unwrap();
+    assert_eq!(config.listen_address().to_string(), "127.0.0.1:5672");
+    assert_eq!(
+        config.data_dir,
+        Path::new("/home/hare/.local/share/leveret")
+    );
+    assert_eq!(
+        (config.log_level.as_str(), config.log_format),
+        ("info", LogFormat::Text)
+    );
+    assert_eq!(
+        (config.heartbeat, config.channel_max, config.frame_max),
+        (60, 2047, 131_072)
+    );
+    assert_eq!(config.max_message_size, 16 << 20);
+    assert_eq!(config.loopback_users, ["guest"]);
+    assert_eq!(
+        (config.default_user.as_str(), config.default_pass.expose()),
+        ("guest", "guest")
+    );
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let (_folder, path) = file("port = 1\nheartbeat = 1\nchannel_max = 1\n");
+    let variables = [
+        ("LEVERET_CONFIG", path.as_str()),
+        ("LEVERET_PORT", "2"),
+        ("LEVERET_HEARTBEAT", "2"),
+    ];
+    let config = load(&["--port", "3"], &variables).unwrap();
+    assert_eq!(
+        (config.port, config.heartbeat, config.channel_max),
+        (3, 2, 1)
+    );
+    assert_eq!(config.config_file, Some(PathBuf::from(path)));
+}
+
+#[test]
+fn the_file_knows_every_key() {
+    let (_folder, path) = file(
+        r#"
+        bind = "::1"
+        port = 0
+        data_dir = "/srv/leveret"
+        log_level = "info,leveret=debug"
+        log_format = "json"
+        heartbeat = 0
+        channel_max = 0
+        frame_max = "64KiB"
+        max_message_size = 1048576
+        loopback_users = []
+        default_user = "admin"
+        default_pass = "s3cret"
+        "#,
+    );
+    let config = load(&["--config", &path], &[]).unwrap();
+    assert_eq!(config.bind, "::1".parse::<IpAddr>().unwrap());
+    assert_eq!(config.data_dir, Path::new("/srv/leveret"));
+    assert_eq!(config.log_format, LogFormat::Json);
+    assert_eq!(
+        (config.frame_max, config.max_message_size),
+        (65_536, 1 << 20)
+    );
+    assert!(config.loopback_users.is_empty());
+    assert_eq!(config.default_pass.expose(), "s3cret");
+    assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[test]
+fn every_key_but_the_password_is_a_flag_and_every_key_a_variable() {
+    let flags = [
+        "--bind=::1",
+        "--loopback-users=none",
+        "--frame-max=8192",
+        "--log-format=json",
+    ];
+    let config = load(
+        &flags,
+        &[("LEVERET_DEFAULT_PASS", "x"), ("LEVERET_LOG_LEVEL", "")],
+    )
+    .unwrap();
+    assert!(config.loopback_users.is_empty());
+    assert_eq!(
+        (config.frame_max, config.default_pass.expose()),
+        (8192, "x")
+    );
+    let config = load(&[], &[("LEVERET_LOOPBACK_USERS", "guest, hare")]).unwrap();
+    assert_eq!(config.loopback_users, ["guest", "hare"]);
+    assert!(refused(&["--default-pass=x"], &[]).starts_with("unexpected argument"));
+}
+
+#[test]
+fn a_relative_data_dir_of_the_file_is_relative_to_the_file() {
+    let (folder, path) = file("data_dir = 'data'");
+    let config = load(&["--config", &path], &[]).unwrap();
+    assert_eq!(config.data_dir, folder.path().join("data"));
+}
+
+#[test]
+fn leveretctl_finds_the_directory_that_the_broker_uses() {
+    let (_folder, path) = file("data_dir = '/srv/hare'");
+    let nothing = |_: &str| None;
+    let environment = Environment {
+        variable: &nothing,
+        uid: Some(0),
+    };
+    let found = |data_dir: Option<&str>, config: Option<&str>| {
+        locate_data_dir(
+            data_dir.map(Into::into),
+            config.map(Into::into),
+            &environment,
+        )
+        .unwrap()
+        .path
+    };
+    assert_eq!(found(None, None), Path::new("/var/lib/leveret"));
+    assert_eq!(found(None, Some(&path)), Path::new("/srv/hare"));
+    assert_eq!(found(Some("/a"), Some(&path)), Path::new("/a"));
+    let homeless = Environment {
+        variable: &nothing,
+        uid: Some(1000),
+    };
+    assert!(locate_data_dir(None, None, &homeless).is_err());
+    let xdg = |name: &str| (name == "XDG_DATA_HOME").then(|| OsString::from("/x"));
+    let environment = Environment {
+        variable: &xdg,
+        uid: Some(1000),
+    };
+    assert_eq!(
+        locate_data_dir(None, None, &environment).unwrap().path,
+        Path::new("/x/leveret")
+    );
+}
+
+#[test]
+fn a_wrong_flag_ends_in_one_line_that_says_what_to_do() {
+    let cases = [
+        (
+            &["--prot", "1"][..],
+            "unexpected argument '--prot' found; a similar argument exists: '--port'",
+        ),
+        (
+            &["--zzz"],
+            "unexpected argument '--zzz' found; leveret --help lists what there is",
+        ),
+        (
+            &["--port", "x"],
+            "invalid value 'x' for '--port <PORT>': invalid digit found in string",
+        ),
+        (
+            &["--port", "70000"],
+            "invalid value '70000' for '--port <PORT>': 70000 is not in 0..=65535",
+        ),
+        (
+            &["--port"],
+            "a value is required for '--port <PORT>' but none was supplied",
+        ),
+        (
+            &["--log-format", "xml"],
+            "invalid value 'xml' for '--log-format <FORMAT>' [possible values: text, json]",
+        ),
+        (
+            &["--log-level", "inof"],
+            "invalid value 'inof' for '--log-level <LEVEL>': 'inof' is not a log level: use \
+             error, warn, info, debug or trace, or a filter such as info,leveret=debug",
+        ),
+        (
+            &["--frame-max", "1"],
+            "--frame-max: 1 is out of range: use 4096 to 134217728 bytes",
+        ),
+    ];
+    for (flags, text) in cases {
+        assert_eq!(refused(flags, &[]), text);
+    }
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    assert_eq!(
+        refused(&[], &[("LEVERET_PORT", "x")]),
+        "environment variable LEVERET_PORT: invalid value 'x': invalid digit found in string"
+    );
+    assert_eq!(
+        refused(&[], &[("LEVERET_LOG_FORMAT", "xml")]),
+        "environment variable LEVERET_LOG_FORMAT: invalid value 'xml' [possible values: text, json]"
+    );
+    assert_eq!(
+        refused(&[], &[("LEVERET_MAX_MESSAGE_SIZE", "1TB")]),
+        "environment variable LEVERET_MAX_MESSAGE_SIZE: invalid value '1TB': '1TB' is not a \
+         size: use bytes or a unit, as in 16MiB or 64kB"
+    );
+}
+
+#[test]
+fn a_wrong_key_or_value_of_the_file_is_named_with_its_line() {
+    let cases = [
+        (
+            "port = 1\nprot = 2\n",
+            "line 2: unknown field `prot`, expected one of `bind`, `port`",
+        ),
+        ("config = 'x'", "line 1: unknown field `config`"),
+        (
+            "port = 'x'",
+            "line 1: invalid type: string \"x\", expected u16",
+        ),
+        (
+            "port = 70000",
+            "line 1: invalid value: integer `70000`, expected u16",
+        ),
+        ("bind = 'nowhere'", "line 1: invalid IP address syntax"),
+        ("log_level = 'inof'", "line 1: 'inof' is not a log level"),
+        ("frame_max = 1", "frame_max: 1 is out of range"),
+        ("frame_max = true", "line 1: expected a size"),
+        ("port = ", "line 1: "),
+    ];
+    for (text, wanted) in cases {
+        let (_folder, path) = file(text);
+        let line = refused(&["--config", &path], &[]);
+        let reason = line
+            .strip_prefix(&format!("config file {path}: "))
+            .expect(&line);
+        assert!(reason.starts_with(wanted), "{reason}");
+        assert!(!reason.contains('\n'), "{reason}");
+    }
+    let missing = refused(&["--config", "/nowhere/leveret.toml"], &[]);
+    assert!(
+        missing.starts_with("config file /nowhere/leveret.toml: No such file"),
+        "{missing}"
+    );
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    for (flag, wanted) in [("--help", "--data-dir <DIR>"), ("--version", "leveret 0.")] {
+        match load(&[flag], &[]) {
+            Err(error @ ConfigError::Shown(_)) => {
+                assert_eq!(error.status(), 0);
+                assert!(error.to_string().contains(wanted), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The kinds of value a setting may have, each read alike from a flag, a variable and the file.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, de};
+
+/// What is logged: a level, or a filter of the tracing ecosystem such as `info,leveret=debug`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFilter(String);
+
+impl LogFilter {
+    /// The filter as `tracing_subscriber::EnvFilter` reads it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        LogFilter("info".to_owned())
+    }
+}
+
+impl FromStr for LogFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+        let wanted = || {
+            format!(
+                "'{text}' is not a log level: use error, warn, info, debug or trace, or a filter \
+                 such as info,leveret=debug"
+            )
+        };
+        for directive in text.split(',') {
+            let directive = directive.trim();
+            // EnvFilter takes a misspelt level for the name of a module and then logs nothing:
+            // a bare word has to be a level.
+            let bare = !directive.contains(['=', '[']);
+            if bare
+                && !LEVELS
+                    .iter()
+                    .any(|level| directive.eq_ignore_ascii_case(level))
+            {
+                return Err(wanted());
+            }
+        }
+        tracing_subscriber::EnvFilter::builder()
+            .parse(text)
+            .map_err(|_| wanted())?;
+        Ok(LogFilter(text.to_owned()))
+    }
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One line of text for people.
+    #[default]
+    Text,
+    /// One JSON object per line for machines.
+    Json,
+}
+
+/// A number of octets: `16777216`, `16MiB`, `64kB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub u64);
+
+impl FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wanted = || format!("'{text}' is not a size: use bytes or a unit, as in 16MiB or 64kB");
+        let text = text.trim();
+        let digits = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
+        let number: u64 = text[..digits].parse().map_err(|_| wanted())?;
+        let unit: u64 = match text[digits..].trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 1,
+            "kb" => 1_000,
+            "mb" => 1_000_000,
+            "gb" => 1_000_000_000,
+            "k" | "kib" => 1 << 10,
+            "m" | "mib" => 1 << 20,
+            "g" | "gib" => 1 << 30,
+            _ => return Err(wanted()),
+        };
+        number.checked_mul(unit).map(ByteSize).ok_or_else(wanted)
+    }
+}
+
+/// User names separated by commas, or `none` (RabbitMQ's `loopback_users = none`); in the file a
+/// list is read as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoopbackUsers(pub Vec<String>);
+
+impl FromStr for LoopbackUsers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim() == "none" {
+            return Ok(LoopbackUsers(Vec::new()));
+        }
+        let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+        if names.iter().any(String::is_empty) {
+            return Err(format!(
+                "'{text}' is not a list of users: use names separated by commas, or none"
+            ));
+        }
+        Ok(LoopbackUsers(names))
+    }
+}
+
+/// Text that no log line and no debug output shows.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Secret(text.to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// What the file may hold where a flag holds text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Integer(u64),
+    Text(String),
+    List(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for LogFilter {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        String::deserialize(source)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        match Scalar::deserialize(source) {
+            Ok(Scalar::Integer(octets)) => Ok(ByteSize(octets)),
+            Ok(Scalar::Text(text)) => text.parse().map_err(de::Error::custom),
+            _ => Err(de::Error::custom(
+                "expected a size: bytes, or text such as \"16MiB\"",
+            )),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for LoopbackUsers {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        match Scalar::deserialize(source) {
+            Ok(Scalar::List(names)) => Ok(LoopbackUsers(names)),
+            Ok(Scalar::Text(text)) => text.parse().map_err(de::Error::custom),
+            _ => Err(de::Error::custom(
+                "expected a list of user names, [] for none",
+            )),
+        }
+    }
+}

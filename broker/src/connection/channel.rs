@@ -1,0 +1,154 @@
+//! What a channel remembers.
+
+use super::confirms::Confirms;
+use super::unacked::Unacked;
+use crate::exchange::Exchange;
+use crate::message::MessageBuilder;
+use crate::queue::{Consumer, Credit};
+use bytes::Bytes;
+use leveret_protocol::classes::AMQPClass;
+use leveret_protocol::frame::Frame;
+use leveret_protocol::{ChannelId, ConsumerTag, DeliveryTag, QueueName};
+use leveret_storage::Token;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// A channel.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) id: ChannelId,
+    /// Tells this channel from earlier ones of the same number in what the store answers.
+    pub(super) epoch: u16,
+    /// We sent channel.close and wait for the answer; everything else is dropped.
+    pub(super) closing: bool,
+    pub(super) content: Content,
+    /// Reused for the routing key of the publish that is being read.
+    pub(super) routing_key: Vec<u8>,
+    pub(super) held: Option<Held>,
+    pub(super) next_tag: DeliveryTag,
+    pub(super) unacked: Unacked,
+    pub(super) consumers: BTreeMap<ConsumerTag, Arc<Consumer>>,
+    /// For consumers that are started next; 0 for no limit.
+    pub(super) prefetch: u32,
+    pub(super) credit: Arc<Credit>,
+    pub(super) confirms: Option<Confirms>,
+    pub(super) last_queue: Option<QueueName>,
+}
+
+/// Where a channel stands in a publish (spec 4.2.6).
+#[derive(Debug)]
+pub(super) enum Content {
+    /// A method is expected.
+    Method,
+    /// basic.publish came, a content header is expected.
+    Header(Target),
+    /// Body frames are expected.
+    Body(Target, Box<MessageBuilder>),
+}
+
+/// Where a publish goes; the routing key stands in the channel.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    /// None for the default exchange.
+    pub(super) exchange: Option<Arc<Exchange>>,
+    pub(super) mandatory: bool,
+}
+
+/// A channel that waits for the store before it answers; what comes meanwhile waits in order.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// What the store will say.
+    pub(super) token: Token,
+    /// What is answered then.
+    pub(super) reply: AMQPClass,
+    /// What came meanwhile.
+    pub(super) frames: VecDeque<(Frame, Bytes)>,
+}
+
+/// Token numbers: the epoch of the channel above the publish's sequence number; the highest bit
+/// tells a wait for a declaration from a confirm.
+const EPOCH_SHIFT: u32 = 47;
+const SEQUENCE_MASK: u64 = (1 << EPOCH_SHIFT) - 1;
+const WAIT_BIT: u64 = 1 << 63;
+
+/// What a token from the store stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// A publish with this sequence number is safe.
+    Confirm(u64),
+    /// What the channel waits for is safe.
+    Wait,
+    /// The channel it was for has closed.
+    Stale,
+}
+
+impl Channel {
+    pub(super) fn new(id: ChannelId, epoch: u16) -> Self {
+        Channel {
+            id,
+            epoch,
+            closing: false,
+            content: Content::Method,
+            routing_key: Vec::new(),
+            held: None,
+            next_tag: DeliveryTag(1),
+            unacked: Unacked::default(),
+            consumers: BTreeMap::new(),
+            prefetch: 0,
+            credit: Arc::new(Credit::new(0)),
+            confirms: None,
+            last_queue: None,
+        }
+    }
+
+    /// Takes the next delivery tag.
+    pub(super) fn take_tag(&mut self) -> DeliveryTag {
+        let tag = self.next_tag;
+        self.next_tag = DeliveryTag(tag.0 + 1);
+        tag
+    }
+
+    pub(super) fn confirm_token(&self, sequence: u64) -> Token {
+        let seq = u64::from(self.epoch) << EPOCH_SHIFT | sequence & SEQUENCE_MASK;
+        Token {
+            channel: self.id.0,
+            seq,
+        }
+    }
+
+    pub(super) fn wait_token(&self) -> Token {
+        let seq = WAIT_BIT | u64::from(self.epoch) << EPOCH_SHIFT;
+        Token {
+            channel: self.id.0,
+            seq,
+        }
+    }
+
+    pub(super) fn meaning(&self, token: Token) -> Meaning {
+        let epoch = (token.seq & !WAIT_BIT) >> EPOCH_SHIFT;
+        if epoch != u64::from(self.epoch) {
+            Meaning::Stale
+        } else if token.seq & WAIT_BIT != 0 {
+            Meaning::Wait
+        } else {
+            Meaning::Confirm(token.seq & SEQUENCE_MASK)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_of_an_earlier_channel_of_the_same_number_mean_nothing() {
+        let (old, new) = (
+            Channel::new(ChannelId(3), 9),
+            Channel::new(ChannelId(3), 10),
+        );
+        assert_eq!(old.meaning(old.confirm_token(77)), Meaning::Confirm(77));
+        assert_eq!(old.meaning(old.wait_token()), Meaning::Wait);
+        assert_eq!(new.meaning(old.confirm_token(77)), Meaning::Stale);
+        assert_eq!(new.meaning(old.wait_token()), Meaning::Stale);
+    }
+}

@@ -1,0 +1,122 @@
+//! How channels and connections let go of what they hold: consumers leave their queues,
+//! unacknowledged deliveries go back in their order, exclusive queues end.
+
+use super::unacked::Delivery;
+use super::{Connection, Phase, mail};
+use crate::queue::{Consumer, Effects};
+use crate::server::mailbox::Mail;
+use leveret_protocol::classes::{AMQPClass, channel as channel_class};
+use leveret_protocol::{ChannelId, DeliveryTag};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Connection {
+    /// channel.close from the peer.
+    pub(super) fn close_channel(&mut self, id: ChannelId) {
+        self.flush();
+        self.release_channel(id);
+        let close_ok = channel_class::CloseOk {};
+        self.reply(
+            id,
+            AMQPClass::Channel(channel_class::AMQPMethod::CloseOk(close_ok)),
+        );
+        self.forget_channel(id);
+    }
+
+    pub(super) fn forget_channel(&mut self, id: ChannelId) {
+        if let Some(slot) = self.channels.get_mut(usize::from(id.0))
+            && slot.take().is_some()
+        {
+            self.info.channel_closed();
+        }
+    }
+
+    /// Takes a channel's consumers off their queues and gives back what it has not acknowledged.
+    pub(super) fn release_channel(&mut self, id: ChannelId) {
+        let mut returned = Vec::new();
+        self.detach_channel(id, &mut returned);
+        self.requeue(returned, true);
+        self.perform();
+    }
+
+    pub(super) fn release_all_channels(&mut self) {
+        let mut returned = Vec::new();
+        for index in 0..self.channels.len() {
+            self.detach_channel(ChannelId(index as u16), &mut returned);
+        }
+        // Only when no consumer of ours is left: none of it may come back to us.
+        self.requeue(returned, true);
+        self.perform();
+        for index in 0..self.channels.len() {
+            self.forget_channel(ChannelId(index as u16));
+        }
+        self.delete_exclusive_queues();
+    }
+
+    fn detach_channel(&mut self, id: ChannelId, returned: &mut Vec<Delivery>) {
+        let Some(Some(channel)) = self.channels.get_mut(usize::from(id.0)) else {
+            return;
+        };
+        let consumers: Vec<Arc<Consumer>> = std::mem::take(&mut channel.consumers)
+            .into_values()
+            .collect();
+        if let Some(all) = channel.unacked.take_through(DeliveryTag(0)) {
+            returned.extend(all);
+        }
+        channel.content = super::channel::Content::Method;
+        channel.confirms = None;
+        if let Some(held) = channel.held.take() {
+            let octets: usize = held.frames.iter().map(|(frame, _)| frame.total()).sum();
+            self.held_octets = self.held_octets.saturating_sub(octets);
+        }
+        for consumer in consumers {
+            self.detach_consumer(&consumer);
+        }
+    }
+
+    /// Takes a consumer off its queue.
+    pub(super) fn detach_consumer(&mut self, consumer: &Arc<Consumer>) {
+        consumer.cancelled.store(true, Ordering::Relaxed);
+        if let Some(login) = &self.login {
+            login.vhost.cancel_consumer(consumer, &mut self.fx);
+        }
+    }
+
+    fn delete_exclusive_queues(&mut self) {
+        let Some(login) = &self.login else { return };
+        for queue in std::mem::take(&mut self.exclusive_queues) {
+            let deleted = login
+                .vhost
+                .delete_queue(&queue, |_| Ok::<_, ()>(()), &mut self.fx);
+            debug_assert!(deleted.is_ok());
+        }
+        self.perform();
+    }
+
+    /// The socket is gone, or about to be: gives everything back. Called once, last.
+    pub fn end(&mut self) {
+        self.flush();
+        self.release_all_channels();
+        let mut returned = Vec::new();
+        for mail in self.mailbox.close() {
+            if let Mail::Deliver(consumer, entry) = mail
+                && !consumer.no_ack
+            {
+                returned.push(mail::back(consumer, entry));
+            }
+        }
+        self.requeue(returned, false);
+        self.fx.perform(self.broker.store.as_ref(), None);
+        self.phase = Phase::Ending;
+    }
+}
+
+impl Drop for Connection {
+    /// A task that panicked must not take messages with it.
+    fn drop(&mut self) {
+        if self.phase != Phase::Ending || self.channels.iter().any(Option::is_some) {
+            self.fx = Effects::default();
+            self.end();
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Handing over what a read batch has collected: acknowledgements, publishes, confirms.
+
+use super::Connection;
+use super::unacked::Delivery;
+use crate::queue::{Consumer, ConsumerId, Entry, Queue};
+use leveret_protocol::{ChannelId, DeliveryTag, method};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Connection {
+    /// Hands everything over. Acknowledgements go before publishes, so that what a client
+    /// acknowledged before a confirmed publish is as safe as that publish.
+    pub(super) fn flush(&mut self) {
+        self.flush_settled();
+        self.flush_publishes();
+        self.perform();
+        self.flush_confirms();
+    }
+
+    /// Does what queues and directories asked for.
+    pub(super) fn perform(&mut self) {
+        if !self.fx.is_empty() {
+            self.fx
+                .perform(self.broker.store.as_ref(), Some(&self.mailbox));
+        }
+    }
+
+    /// Publishes the run to each of its queues, each locked once.
+    pub(super) fn flush_publishes(&mut self) {
+        if self.run.messages.is_empty() {
+            return;
+        }
+        for queue in self.run.queues.iter() {
+            queue.publish(&self.run.messages, &mut self.fx);
+        }
+        self.info.published(self.run.messages.len() as u64);
+        self.run.messages.clear();
+    }
+
+    /// Settles acknowledged deliveries, a lock per run of the same queue, and resumes whoever
+    /// waited for the credit that they give back.
+    pub(super) fn flush_settled(&mut self) {
+        if self.settled.is_empty() {
+            return;
+        }
+        let mut settled = std::mem::take(&mut self.settled);
+        let mut elsewhere: Vec<Arc<Consumer>> = Vec::new();
+        for run in settled.chunk_by(|a, b| Arc::ptr_eq(&a.queue, &b.queue)) {
+            let queue = run[0].queue.clone();
+            let mut here: Vec<ConsumerId> = Vec::new();
+            for consumer in self.give_back_credit(run) {
+                if Arc::ptr_eq(&consumer.queue, &queue) {
+                    here.push(consumer.id);
+                } else {
+                    elsewhere.push(consumer);
+                }
+            }
+            queue.settle(run.iter().map(|d| &d.entry), here, &mut self.fx);
+        }
+        for consumer in elsewhere {
+            consumer.queue.resume(consumer.id, &mut self.fx);
+        }
+        settled.clear();
+        self.settled = settled;
+    }
+
+    /// Gives back the credit of deliveries that are settled; returns the consumers that were
+    /// passed over for want of it.
+    fn give_back_credit(&mut self, deliveries: &[Delivery]) -> Vec<Arc<Consumer>> {
+        let mut waiting = Vec::new();
+        let same = |a: &Delivery, b: &Delivery| match (&a.consumer, &b.consumer) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        for run in deliveries.chunk_by(same) {
+            let Some(consumer) = &run[0].consumer else {
+                continue;
+            };
+            let count = run.len() as u32;
+            if consumer.credit.give_back(count) {
+                waiting.push(consumer.clone());
+            }
+            if consumer.channel_credit.give_back(count) {
+                waiting.extend(self.blocked_consumers(consumer.channel));
+            }
+        }
+        waiting
+    }
+
+    /// The consumers of a channel that their queues have passed over.
+    pub(super) fn blocked_consumers(&self, channel: ChannelId) -> Vec<Arc<Consumer>> {
+        let Some(Some(channel)) = self.channels.get(usize::from(channel.0)) else {
+            return Vec::new();
+        };
+        let blocked = |c: &&Arc<Consumer>| c.blocked.load(Ordering::SeqCst);
+        channel
+            .consumers
+            .values()
+            .filter(blocked)
+            .cloned()
+            .collect()
+    }
+
+    /// Resumes all consumers that queues have passed over.
+    pub(super) fn resume_all(&mut self) {
+        let ids: Vec<ChannelId> = self.channels.iter().flatten().map(|c| c.id).collect();
+        for id in ids {
+            for consumer in self.blocked_consumers(id) {
+                consumer.queue.resume(consumer.id, &mut self.fx);
+            }
+        }
+    }
+
+    /// Puts deliveries back to their queues, each queue once, so that it serves nobody before all
+    /// are in place. `mark`: they were with the client and count as redelivered.
+    pub(super) fn requeue(&mut self, mut deliveries: Vec<Delivery>, mark: bool) {
+        let waiting = self.give_back_credit(&deliveries);
+        deliveries.sort_by_key(|delivery| delivery.queue.id);
+        let mut deliveries = deliveries.into_iter().peekable();
+        while let Some(first) = deliveries.next() {
+            let queue: Arc<Queue> = first.queue.clone();
+            let mut entries: Vec<Entry> = vec![first.entry];
+            while let Some(next) = deliveries.next_if(|d| Arc::ptr_eq(&d.queue, &queue)) {
+                entries.push(next.entry);
+            }
+            for entry in &mut entries {
+                entry.redelivered |= mark;
+            }
+            queue.requeue(entries, &mut self.fx);
+        }
+        for consumer in waiting {
+            consumer.queue.resume(consumer.id, &mut self.fx);
+        }
+    }
+
+    /// Writes the confirms that have become due.
+    pub(super) fn flush_confirms(&mut self) {
+        let mut news = std::mem::take(&mut self.unconfirmed_news);
+        for id in news.drain(..) {
+            let Some(channel) = self
+                .channels
+                .get_mut(usize::from(id.0))
+                .and_then(Option::as_deref_mut)
+            else {
+                continue;
+            };
+            let Some(confirms) = channel.confirms.as_mut().filter(|c| c.has_news()) else {
+                continue;
+            };
+            let out = self.out.buffer();
+            confirms.flush(|tag, multiple| {
+                method::encode_ack(out, id, DeliveryTag(tag), multiple);
+            });
+        }
+        self.unconfirmed_news = news;
+    }
+}

@@ -1,0 +1,248 @@
+//! connection.*: logging in, tuning, opening a virtual host, closing (spec 1.4.2).
+
+use super::{Connection, Login, Phase};
+use crate::auth::{self, Credentials};
+use leveret_protocol::classes::{AMQPClass, connection};
+use leveret_protocol::frame::FRAME_MIN_SIZE;
+use leveret_protocol::values::{AMQPValue, FieldTable, LongString};
+use leveret_protocol::{AmqpError, ChannelId, ReplyCode, table, texts};
+use std::time::{Duration, Instant};
+
+/// How long a peer that is refused in silence waits for its socket to close.
+pub(super) const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// Some clients read `version` and switch features on it; this line is one they know. What this
+/// is stands in `product` and `leveret_version`.
+const COMPATIBLE_VERSION: &str = "4.0.0";
+
+/// What the server can do beyond the specification, as RabbitMQ announces it.
+const CAPABILITIES: [&str; 8] = [
+    "publisher_confirms",
+    "exchange_exchange_bindings",
+    "basic.nack",
+    "consumer_cancel_notify",
+    "connection.blocked",
+    "consumer_priorities",
+    "authentication_failure_close",
+    "per_consumer_qos",
+];
+
+fn text(text: &str) -> AMQPValue {
+    AMQPValue::LongString(text.into())
+}
+
+fn server_properties() -> FieldTable {
+    let mut capabilities = FieldTable::default();
+    for name in CAPABILITIES {
+        capabilities.insert(name.into(), AMQPValue::Boolean(true));
+    }
+    let mut properties = FieldTable::default();
+    properties.insert("product".into(), text("Leveret"));
+    properties.insert("version".into(), text(COMPATIBLE_VERSION));
+    properties.insert("leveret_version".into(), text(env!("CARGO_PKG_VERSION")));
+    properties.insert("platform".into(), text("Rust"));
+    properties.insert(
+        "copyright".into(),
+        text("Copyright (c) the Leveret authors"),
+    );
+    properties.insert(
+        "information".into(),
+        text("Licensed under Apache-2.0 OR MIT"),
+    );
+    properties.insert("cluster_name".into(), text("leveret@localhost"));
+    properties.insert("capabilities".into(), AMQPValue::FieldTable(capabilities));
+    properties
+}
+
+impl Connection {
+    fn send(&mut self, method: connection::AMQPMethod) {
+        self.reply(ChannelId::CONNECTION, AMQPClass::Connection(method));
+    }
+
+    pub(super) fn send_start(&mut self) {
+        self.send(connection::AMQPMethod::Start(connection::Start {
+            version_major: 0,
+            version_minor: 9,
+            server_properties: server_properties(),
+            mechanisms: LongString::from("PLAIN AMQPLAIN"),
+            locales: LongString::from("en_US"),
+        }));
+        self.phase = Phase::Starting;
+    }
+
+    pub(super) fn connection_method(
+        &mut self,
+        method: connection::AMQPMethod,
+        now: Instant,
+    ) -> Result<(), AmqpError> {
+        use connection::AMQPMethod as M;
+        match (self.phase, method) {
+            (Phase::Starting, M::StartOk(start_ok)) => self.start_ok(start_ok),
+            (Phase::Tuning, M::TuneOk(tune_ok)) => self.tune_ok(&tune_ok),
+            (Phase::Opening, M::Open(open)) => self.open_vhost(open.virtual_host.as_str()),
+            (Phase::Closing { .. }, M::CloseOk(_)) => {
+                self.phase = Phase::Ending;
+                Ok(())
+            }
+            (Phase::Opening | Phase::Running | Phase::Closing { .. }, M::Close(_)) => {
+                self.close_by_peer(now);
+                Ok(())
+            }
+            (phase, method) => {
+                tracing::debug!(?phase, ?method, "method out of place");
+                Err(AmqpError::connection(
+                    ReplyCode::ChannelError,
+                    format_args!(
+                        "unexpected method in connection state {}",
+                        self.state_name()
+                    ),
+                ))
+            }
+        }
+    }
+
+    fn start_ok(&mut self, start_ok: connection::StartOk) -> Result<(), AmqpError> {
+        let announced = |name: &str| match start_ok.client_properties.inner().get("capabilities") {
+            Some(AMQPValue::FieldTable(capabilities)) => {
+                capabilities.inner().get(name) == Some(&AMQPValue::Boolean(true))
+            }
+            _ => false,
+        };
+        self.wants_close_on_refusal = announced("authentication_failure_close");
+        self.wants_cancel_notice = announced("consumer_cancel_notify");
+        let mechanism = start_ok.mechanism.as_str();
+        let response = start_ok.response.as_bytes();
+        let user = match mechanism {
+            "PLAIN" => self.login(auth::parse_plain(response), mechanism)?,
+            "AMQPLAIN" => {
+                let pair = parse_amqplain(response);
+                let given = pair
+                    .as_ref()
+                    .map(|(user, password)| Credentials { user, password });
+                self.login(given, mechanism)?
+            }
+            other => {
+                return Err(AmqpError::connection(
+                    ReplyCode::CommandInvalid,
+                    format_args!("unsupported authentication mechanism '{other}'"),
+                ));
+            }
+        };
+        self.info.set_client(
+            user.clone(),
+            start_ok.client_properties,
+            mechanism.to_owned(),
+        );
+        self.user = Some(user.as_str().into());
+        let limits = self.broker.limits;
+        self.send(connection::AMQPMethod::Tune(connection::Tune {
+            channel_max: limits.channel_max,
+            frame_max: limits.frame_max,
+            heartbeat: limits.heartbeat,
+        }));
+        self.phase = Phase::Tuning;
+        Ok(())
+    }
+
+    fn login(&self, given: Option<Credentials<'_>>, mechanism: &str) -> Result<String, AmqpError> {
+        let refused = || texts::login_refused(mechanism);
+        let Some(given) = given else {
+            tracing::error!(connection = %self.info.label(), "login refused: malformed {mechanism} response");
+            return Err(refused());
+        };
+        match self.broker.users.login(given, self.info.peer.ip()) {
+            Ok(login) => Ok(login.user),
+            Err(reason) => {
+                tracing::error!(connection = %self.info.label(), "login refused: {reason}");
+                Err(refused())
+            }
+        }
+    }
+
+    fn tune_ok(&mut self, tune_ok: &connection::TuneOk) -> Result<(), AmqpError> {
+        let limits = self.broker.limits;
+        negotiated(
+            "channel_max",
+            1,
+            limits.channel_max.into(),
+            tune_ok.channel_max.into(),
+        )?;
+        negotiated(
+            "frame_max",
+            FRAME_MIN_SIZE,
+            limits.frame_max,
+            tune_ok.frame_max,
+        )?;
+        self.tuned.channel_max = match tune_ok.channel_max {
+            0 => u16::MAX,
+            max => max,
+        };
+        self.tuned.frame_max = tune_ok.frame_max;
+        self.tuned.heartbeat =
+            (tune_ok.heartbeat > 0).then(|| Duration::from_secs(tune_ok.heartbeat.into()));
+        self.info
+            .set_tuned(self.tuned.channel_max, tune_ok.frame_max, tune_ok.heartbeat);
+        self.phase = Phase::Opening;
+        Ok(())
+    }
+
+    fn open_vhost(&mut self, name: &str) -> Result<(), AmqpError> {
+        let Some(user) = self.user.clone() else {
+            return Err(texts::login_refused("PLAIN"));
+        };
+        let Some(vhost) = self.broker.vhost(name) else {
+            return Err(texts::no_vhost(name));
+        };
+        if !self.broker.users.may_enter(user.as_str(), name) {
+            return Err(texts::vhost_refused(name, user));
+        }
+        self.info.set_vhost(vhost.name().clone());
+        self.login = Some(Login { user, vhost });
+        self.send(connection::AMQPMethod::OpenOk(connection::OpenOk {}));
+        self.phase = Phase::Running;
+        tracing::info!(connection = %self.info.label(), vhost = name, "connection open");
+        Ok(())
+    }
+
+    /// The peer closes: what it sent before takes effect, then close-ok is the last it hears.
+    fn close_by_peer(&mut self, _now: Instant) {
+        self.flush();
+        self.release_all_channels();
+        self.send(connection::AMQPMethod::CloseOk(connection::CloseOk {}));
+        self.phase = Phase::Ending;
+    }
+}
+
+/// LOGIN and PASSWORD from a field table without its length.
+fn parse_amqplain(response: &[u8]) -> Option<(String, String)> {
+    let mut table = u32::try_from(response.len()).ok()?.to_be_bytes().to_vec();
+    table.extend_from_slice(response);
+    let table = table::decode(&table)?;
+    let string = |name: &str| match table.inner().get(name) {
+        Some(AMQPValue::LongString(value)) => String::from_utf8(value.as_bytes().to_vec()).ok(),
+        _ => None,
+    };
+    Some((string("LOGIN")?, string("PASSWORD")?))
+}
+
+/// Whether a client's value for a limit is one that the server may accept; the text is RabbitMQ's
+/// (`rabbit_reader:validate_negotiated_integer_value`).
+fn negotiated(field: &str, min: u32, server: u32, client: u32) -> Result<(), AmqpError> {
+    let refuse = |than: &str, bound: &str, limit: u32| {
+        let detail = if client == 0 { " (no limit)" } else { "" };
+        Err(AmqpError::connection(
+            ReplyCode::NotAllowed,
+            format_args!(
+                "negotiated {field} = {client}{detail} is {than} than the {bound} allowed value \
+                 ({limit})"
+            ),
+        ))
+    };
+    if client != 0 && client < min {
+        refuse("lower", "minimum", min)
+    } else if server != 0 && (client == 0 || client > server) {
+        refuse("higher", "maximum", server)
+    } else {
+        Ok(())
+    }
+}

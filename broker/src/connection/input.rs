@@ -1,0 +1,342 @@
+//! Frames in: which phase and channel they are for, and what happens when they are wrong.
+
+use super::channel::{Channel, Content};
+use super::{CLOSE_TIMEOUT, Connection, Phase};
+use bytes::{Buf, Bytes, BytesMut};
+use leveret_protocol::classes::{AMQPClass, channel as channel_class, connection};
+use leveret_protocol::frame::{self, Frame, FrameKind, PROTOCOL_HEADER, Split};
+use leveret_protocol::method::{self, Method};
+use leveret_protocol::{AmqpError, ChannelId, ReplyCode, Scope, texts};
+use std::time::Instant;
+
+/// A frame's payload: borrowed from the read buffer, or memory of its own that may be kept.
+pub(super) enum Payload<'a> {
+    Borrowed(&'a [u8]),
+    Owned(Bytes),
+}
+
+impl Payload<'_> {
+    pub(super) fn as_slice(&self) -> &[u8] {
+        match self {
+            Payload::Borrowed(slice) => slice,
+            Payload::Owned(bytes) => bytes,
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Payload::Borrowed(slice) => Bytes::copy_from_slice(slice),
+            Payload::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// Frames with this much payload are cut out of the read buffer instead of being copied.
+const KEPT_PAYLOAD_MIN: usize = crate::message::INLINE_BODY_MAX;
+
+impl Connection {
+    /// Takes all whole frames from the front of `buf`, then hands what they amount to to the
+    /// queues and the store.
+    pub fn input(&mut self, buf: &mut BytesMut, now: Instant) {
+        self.now = now;
+        if self.phase == Phase::Header && !self.protocol_header(buf) {
+            return;
+        }
+        loop {
+            match self.phase {
+                Phase::Ending | Phase::Refused { .. } => {
+                    buf.clear();
+                    break;
+                }
+                _ => {}
+            }
+            match frame::split(buf, self.tuned.frame_max) {
+                Ok(Split::Need(octets)) => {
+                    self.need = octets;
+                    break;
+                }
+                Ok(Split::Whole(frame)) => self.whole_frame(frame, buf, now),
+                Err(error) => {
+                    // Where the next frame begins is lost with the frame.
+                    buf.clear();
+                    self.fail(ChannelId::CONNECTION, error, now);
+                    break;
+                }
+            }
+        }
+        self.flush();
+    }
+
+    /// Reads the protocol header (spec 4.2.2); `false` while it is not whole or not ours.
+    fn protocol_header(&mut self, buf: &mut BytesMut) -> bool {
+        let known = buf.len().min(PROTOCOL_HEADER.len());
+        let speaks_amqp = buf[..known.min(4)] == PROTOCOL_HEADER[..known.min(4)];
+        if speaks_amqp && known < PROTOCOL_HEADER.len() {
+            self.need = PROTOCOL_HEADER.len();
+            return false;
+        }
+        if buf[..known] != PROTOCOL_HEADER {
+            // The version that we speak, then the end.
+            self.out.buffer().extend_from_slice(&PROTOCOL_HEADER);
+            self.phase = Phase::Ending;
+            buf.clear();
+            return false;
+        }
+        buf.advance(PROTOCOL_HEADER.len());
+        self.send_start();
+        true
+    }
+
+    fn whole_frame(&mut self, frame: Frame, buf: &mut BytesMut, now: Instant) {
+        if frame.kind == FrameKind::Body && frame.size >= KEPT_PAYLOAD_MIN {
+            let whole = buf.split_to(frame.total()).freeze();
+            self.frame(frame, Payload::Owned(whole.slice(frame.payload())), now);
+        } else {
+            self.frame(frame, Payload::Borrowed(&buf[frame.payload()]), now);
+            buf.advance(frame.total());
+        }
+    }
+
+    fn frame(&mut self, frame: Frame, payload: Payload<'_>, now: Instant) {
+        if let Err(error) = self.on_frame(frame, payload, now) {
+            self.fail(frame.channel, error, now);
+        }
+    }
+
+    fn on_frame(
+        &mut self,
+        frame: Frame,
+        payload: Payload<'_>,
+        now: Instant,
+    ) -> Result<(), AmqpError> {
+        if frame.kind == FrameKind::Heartbeat {
+            return Ok(());
+        }
+        if frame.channel == ChannelId::CONNECTION {
+            return self.connection_frame(frame, payload.as_slice(), now);
+        }
+        match self.phase {
+            Phase::Running => {}
+            Phase::Closing { .. } => return Ok(()),
+            _ => return Err(unexpected_in_state("starting")),
+        }
+        match self.channel_mut(frame.channel) {
+            None => self.open_by(frame, payload.as_slice()),
+            Some(channel) if channel.closing => {
+                self.while_closing(frame, payload.as_slice());
+                Ok(())
+            }
+            Some(Channel {
+                held: Some(held), ..
+            }) => {
+                held.frames.push_back((frame, payload.into_bytes()));
+                self.held_octets += frame.total();
+                Ok(())
+            }
+            Some(channel) => match (&channel.content, frame.kind) {
+                (Content::Method, FrameKind::Method) => {
+                    self.method_frame(frame.channel, payload.as_slice())
+                }
+                (Content::Method, _) => Err(texts::unexpected_frame(
+                    "expected method frame, got non method frame instead",
+                )),
+                _ => self.content_frame(frame, payload),
+            },
+        }
+    }
+
+    fn connection_frame(
+        &mut self,
+        frame: Frame,
+        payload: &[u8],
+        now: Instant,
+    ) -> Result<(), AmqpError> {
+        if frame.kind != FrameKind::Method {
+            if matches!(self.phase, Phase::Closing { .. }) {
+                return Ok(());
+            }
+            return Err(texts::unexpected_frame(
+                "expected method frame, got non method frame instead",
+            ));
+        }
+        let id = method::peek_id(payload).unwrap_or_default();
+        if matches!(self.phase, Phase::Closing { .. })
+            && id != method::CONNECTION_CLOSE
+            && id != method::CONNECTION_CLOSE_OK
+        {
+            return Ok(());
+        }
+        let Method::Other(AMQPClass::Connection(class)) = method::decode(payload)? else {
+            return Err(unexpected_in_state(self.state_name()).caused_by(id));
+        };
+        self.connection_method(class, now)
+            .map_err(|error| error.caused_by(id))
+    }
+
+    pub(super) fn state_name(&self) -> &'static str {
+        match self.phase {
+            Phase::Header | Phase::Starting => "starting",
+            Phase::Tuning => "tuning",
+            Phase::Opening => "opening",
+            Phase::Running => "running",
+            Phase::Closing { .. } | Phase::Ending | Phase::Refused { .. } => "closing",
+        }
+    }
+
+    /// The first frame on a channel has to open it.
+    fn open_by(&mut self, frame: Frame, payload: &[u8]) -> Result<(), AmqpError> {
+        let id = method::peek_id(payload).filter(|_| frame.kind == FrameKind::Method);
+        match id {
+            Some(method::CHANNEL_OPEN) => {
+                method::decode(payload)?;
+                self.open(frame.channel)
+                    .map_err(|error| error.caused_by(method::CHANNEL_OPEN))
+            }
+            // The answer to a close that crossed the peer's own.
+            Some(method::CHANNEL_CLOSE_OK) => Ok(()),
+            Some(id) => Err(texts::channel_not_open().caused_by(id)),
+            None => Err(texts::unexpected_frame(
+                "expected method frame, got non method frame instead",
+            )),
+        }
+    }
+
+    fn open(&mut self, id: ChannelId) -> Result<(), AmqpError> {
+        if id.0 > self.tuned.channel_max {
+            return Err(AmqpError::connection(
+                ReplyCode::NotAllowed,
+                format_args!(
+                    "number of channels opened ({}) has reached the negotiated channel_max ({})",
+                    self.channels.iter().flatten().count(),
+                    self.tuned.channel_max
+                ),
+            ));
+        }
+        let index = usize::from(id.0);
+        if self.channels.len() <= index {
+            self.channels.resize_with(index + 1, || None);
+        }
+        self.next_epoch = (self.next_epoch + 1) & 0x7fff;
+        self.channels[index] = Some(Box::new(Channel::new(id, self.next_epoch)));
+        self.info.channel_opened();
+        let open_ok = channel_class::OpenOk {};
+        self.reply(
+            id,
+            AMQPClass::Channel(channel_class::AMQPMethod::OpenOk(open_ok)),
+        );
+        Ok(())
+    }
+
+    /// On a channel that we are closing, only the end of the closing matters.
+    fn while_closing(&mut self, frame: Frame, payload: &[u8]) {
+        if frame.kind != FrameKind::Method {
+            return;
+        }
+        match method::peek_id(payload) {
+            Some(method::CHANNEL_CLOSE_OK) => self.forget_channel(frame.channel),
+            Some(method::CHANNEL_CLOSE) => {
+                // Both closed at once: the peer's is answered, its answer to ours still comes.
+                let close_ok = channel_class::CloseOk {};
+                let method = channel_class::AMQPMethod::CloseOk(close_ok);
+                self.reply(frame.channel, AMQPClass::Channel(method));
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes a method.
+    pub(super) fn reply(&mut self, channel: ChannelId, class: AMQPClass) {
+        method::encode(self.out.buffer(), channel, &class);
+    }
+
+    /// Tells the peer of an error and closes what it closes.
+    pub(super) fn fail(&mut self, channel: ChannelId, error: AmqpError, now: Instant) {
+        match error.scope {
+            Scope::Channel if channel != ChannelId::CONNECTION => {
+                tracing::error!(connection = %self.info.label(), %channel, "channel error: {error}");
+                self.fail_channel(channel, &error);
+            }
+            _ => {
+                tracing::error!(connection = %self.info.label(), %channel, "connection error: {error}");
+                self.fail_connection(&error, now);
+            }
+        }
+    }
+
+    fn fail_channel(&mut self, id: ChannelId, error: &AmqpError) {
+        // What came before the error on this or other channels takes effect first.
+        self.flush();
+        let close = channel_class::Close {
+            reply_code: error.code.code(),
+            reply_text: error.text.as_str().into(),
+            class_id: error.method.class,
+            method_id: error.method.method,
+        };
+        self.reply(
+            id,
+            AMQPClass::Channel(channel_class::AMQPMethod::Close(close)),
+        );
+        self.release_channel(id);
+        if let Some(channel) = self.channel_mut(id) {
+            channel.closing = true;
+        }
+    }
+
+    /// Closes with connection.close, or in silence where the peer has not got as far as to
+    /// understand one (RabbitMQ does the same, after a pause that slows guessers down).
+    pub(super) fn fail_connection(&mut self, error: &AmqpError, now: Instant) {
+        let told = match self.phase {
+            Phase::Header | Phase::Starting | Phase::Tuning => {
+                self.wants_close_on_refusal && error.code == ReplyCode::AccessRefused
+                    || self.phase == Phase::Tuning
+            }
+            Phase::Opening | Phase::Running => true,
+            Phase::Closing { .. } | Phase::Ending | Phase::Refused { .. } => return,
+        };
+        if !told {
+            self.phase = Phase::Refused {
+                until: now + super::handshake::REFUSAL_PAUSE,
+            };
+            return;
+        }
+        self.flush();
+        let close = connection::Close {
+            reply_code: error.code.code(),
+            reply_text: error.text.as_str().into(),
+            class_id: error.method.class,
+            method_id: error.method.method,
+        };
+        self.reply(
+            ChannelId::CONNECTION,
+            AMQPClass::Connection(connection::AMQPMethod::Close(close)),
+        );
+        self.release_all_channels();
+        self.phase = Phase::Closing {
+            until: now + CLOSE_TIMEOUT,
+        };
+    }
+
+    /// The broker or an operator closes the connection: 320 CONNECTION_FORCED.
+    pub fn force_close(&mut self, reason: &str, now: Instant) {
+        match self.phase {
+            Phase::Opening | Phase::Running => {
+                self.fail_connection(&texts::connection_forced(reason), now);
+            }
+            Phase::Header | Phase::Starting | Phase::Tuning => self.phase = Phase::Ending,
+            Phase::Closing { .. } | Phase::Ending | Phase::Refused { .. } => {}
+        }
+    }
+
+    /// Frames that waited while their channel waited for the store.
+    pub(super) fn replay(&mut self, frame: Frame, payload: Bytes, now: Instant) {
+        self.held_octets = self.held_octets.saturating_sub(frame.total());
+        self.frame(frame, Payload::Owned(payload), now);
+    }
+}
+
+fn unexpected_in_state(state: &str) -> AmqpError {
+    AmqpError::connection(
+        ReplyCode::ChannelError,
+        format_args!("unexpected method in connection state {state}"),
+    )
+}

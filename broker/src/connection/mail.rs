@@ -1,0 +1,190 @@
+//! What other tasks have for the connection: deliveries, confirms, cancels, orders.
+
+use super::Connection;
+use super::channel::Meaning;
+use super::unacked::Delivery;
+use crate::admin::report::{ChannelReport, ConnectionReport};
+use crate::queue::{Consumer, Entry};
+use crate::server::mailbox::Mail;
+use leveret_protocol::classes::{AMQPClass, basic};
+use leveret_protocol::{ChannelId, method};
+use leveret_storage::Token;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+use std::time::Instant;
+
+impl Connection {
+    /// Takes what waits in the mailbox; `false` when nothing did, and then `waker` is woken by
+    /// what comes next.
+    pub fn take_mail(&mut self, waker: Option<&Waker>, now: Instant) -> bool {
+        self.now = now;
+        let mut taken = std::mem::take(&mut self.taken);
+        self.mailbox.take(&mut taken, waker);
+        let any = !taken.is_empty();
+        let mut undeliverable = Vec::new();
+        let mut delivered = 0;
+        for mail in taken.mail.drain(..) {
+            match mail {
+                Mail::Deliver(consumer, entry) => match self.deliver(&consumer, entry) {
+                    Ok(()) => delivered += 1,
+                    Err(entry) => undeliverable.push(back(consumer, entry)),
+                },
+                Mail::Cancel(consumer) => self.cancelled_by_queue(&consumer),
+                Mail::ForceClose(reason) => self.force_close(&reason, now),
+                Mail::Report(answer) => {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(self.report());
+                }
+            }
+        }
+        self.info.delivered(delivered);
+        if !undeliverable.is_empty() {
+            undeliverable.retain(|delivery| {
+                delivery
+                    .consumer
+                    .as_ref()
+                    .is_none_or(|consumer| !consumer.no_ack)
+            });
+            self.requeue(undeliverable, false);
+        }
+        // After the deliveries: what a channel did while it waited may take the mailbox again.
+        for token in taken.tokens.drain(..) {
+            self.stored(token, now);
+        }
+        if taken.resume {
+            self.resume_all();
+        }
+        self.taken = taken;
+        self.flush();
+        any
+    }
+
+    /// Writes the deliveries that wait, whatever the output's mark says: at most a full mailbox.
+    pub(super) fn deliver_waiting(&mut self, now: Instant) {
+        self.take_mail(None, now);
+    }
+
+    /// Writes a delivery, or hands it back when its consumer is gone.
+    fn deliver(&mut self, consumer: &Arc<Consumer>, entry: Entry) -> Result<(), Entry> {
+        let frame_max = self.tuned.frame_max;
+        let channel = self.channels.get_mut(usize::from(consumer.channel.0));
+        let Some(channel) = channel.and_then(Option::as_deref_mut) else {
+            return Err(entry);
+        };
+        if consumer.cancelled.load(Ordering::Relaxed) || channel.closing {
+            return Err(entry);
+        }
+        let tag = channel.take_tag();
+        let message = entry.message.clone();
+        method::encode_deliver(
+            self.out.buffer(),
+            consumer.channel,
+            consumer.tag.as_str(),
+            tag,
+            entry.redelivered,
+            message.exchange().as_str(),
+            message.routing_key(),
+        );
+        let (properties, body) = (message.properties(), message.body());
+        self.out.content(
+            consumer.channel,
+            properties,
+            body,
+            message.large_body(),
+            frame_max,
+        );
+        if !consumer.no_ack {
+            let queue = consumer.queue.clone();
+            channel.unacked.push(
+                tag,
+                Delivery {
+                    queue,
+                    consumer: Some(consumer.clone()),
+                    entry,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// The consumer's queue is gone (RabbitMQ: "Consumer Cancellation Notification").
+    fn cancelled_by_queue(&mut self, consumer: &Arc<Consumer>) {
+        if consumer.cancelled.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let notify = self.wants_cancel_notice;
+        let Some(channel) = self.channel_mut(consumer.channel) else {
+            return;
+        };
+        channel.consumers.remove(&consumer.tag);
+        if notify && !channel.closing {
+            let cancel = basic::Cancel {
+                consumer_tag: consumer.tag.as_str().into(),
+                nowait: true,
+            };
+            let method = basic::AMQPMethod::Cancel(cancel);
+            self.reply(consumer.channel, AMQPClass::Basic(method));
+        }
+    }
+
+    /// Something that a channel waited for is safe.
+    fn stored(&mut self, token: Token, now: Instant) {
+        let id = ChannelId(token.channel);
+        let Some(channel) = self.channel_mut(id) else {
+            return;
+        };
+        match channel.meaning(token) {
+            Meaning::Stale => {}
+            Meaning::Confirm(sequence) => {
+                if let Some(confirms) = &mut channel.confirms {
+                    confirms.complete(sequence);
+                    if self.unconfirmed_news.last() != Some(&id) {
+                        self.unconfirmed_news.push(id);
+                    }
+                }
+            }
+            Meaning::Wait => {
+                if let Some(held) = channel.held.take_if(|held| held.token == token) {
+                    self.reply(id, held.reply);
+                    for (frame, payload) in held.frames {
+                        // May hold the channel again: then the rest waits again, in order.
+                        self.replay(frame, payload, now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn report(&self) -> ConnectionReport {
+        let channels = self
+            .channels
+            .iter()
+            .flatten()
+            .filter(|channel| !channel.closing);
+        let report = channels.map(|channel| ChannelReport {
+            number: channel.id,
+            confirm: channel.confirms.is_some(),
+            consumers: channel.consumers.len() as u64,
+            unacknowledged: channel.unacked.len() as u64,
+            unconfirmed: channel
+                .confirms
+                .as_ref()
+                .map_or(0, |confirms| confirms.outstanding()),
+            prefetch: channel.prefetch,
+            global_prefetch: channel.credit.limit(),
+        });
+        ConnectionReport {
+            channels: report.collect(),
+        }
+    }
+}
+
+/// A delivery that has to go back to its queue.
+pub(super) fn back(consumer: Arc<Consumer>, entry: Entry) -> Delivery {
+    Delivery {
+        queue: consumer.queue.clone(),
+        consumer: Some(consumer),
+        entry,
+    }
+}

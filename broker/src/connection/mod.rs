@@ -1,0 +1,283 @@
+//! The connection machine: bytes in, bytes out, no sockets.
+//!
+//! One connection's task owns it. Input is split into frames in place; replies, deliveries and
+//! confirms are encoded into one [`Output`]. What other tasks have for the connection waits in its
+//! mailbox until [`Connection::take_mail`] fetches it.
+//!
+//! Publishes and acknowledgements of one read batch are collected and handed to their queues in
+//! runs, one lock per run; anything that has to see their effect flushes them first.
+
+mod basic;
+mod channel;
+mod close;
+mod confirms;
+mod exchange_class;
+mod flush;
+mod handshake;
+mod input;
+mod mail;
+mod output;
+mod publish;
+mod queue_class;
+mod settle;
+mod unacked;
+
+pub use output::Output;
+
+use crate::auth::Access;
+use crate::broker::Broker;
+use crate::queue::{Effects, Queue};
+use crate::server::mailbox::{Mailbox, Taken};
+use crate::server::{ConnectionId, ConnectionInfo};
+use crate::vhost::Vhost;
+use channel::Channel;
+use leveret_protocol::texts::{self, Entity};
+use leveret_protocol::{AmqpError, ChannelId, UserName};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Above this much unwritten output, mail stays in the mailbox.
+const OUTPUT_HIGH: usize = 1 << 20;
+/// Above this much, the peer's requests are not read either: it does not read our replies.
+const OUTPUT_MAX: usize = 4 << 20;
+/// How many octets of frames may wait on channels that wait for the store.
+const HELD_MAX: usize = 1 << 20;
+/// How long a peer may take to answer connection.close, or to notice a silent refusal.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where a connection stands (spec 2.2.4).
+///
+/// ```text
+/// header -> start -> tune -> open -> open-ok ... close -> close-ok
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing but the protocol header is taken.
+    Header,
+    /// connection.start is sent.
+    Starting,
+    /// connection.tune is sent.
+    Tuning,
+    /// tune-ok has come.
+    Opening,
+    /// open-ok is sent.
+    Running,
+    /// We sent connection.close; everything but its answer is dropped.
+    Closing { until: Instant },
+    /// What is still to write goes out, then the socket closes.
+    Ending,
+    /// Nothing goes out any more: the peer is told nothing, and its socket closes at `until`.
+    Refused { until: Instant },
+}
+
+/// Who is logged in, and where.
+struct Login {
+    user: UserName,
+    vhost: Arc<Vhost>,
+}
+
+/// What both peers agreed on.
+#[derive(Clone, Copy, Debug)]
+struct Tuned {
+    channel_max: u16,
+    /// Octets; 0 for no limit.
+    frame_max: u32,
+    /// None when heartbeats are off.
+    heartbeat: Option<Duration>,
+}
+
+/// A connection.
+pub struct Connection {
+    id: ConnectionId,
+    broker: Arc<Broker>,
+    info: Arc<ConnectionInfo>,
+    mailbox: Arc<Mailbox>,
+    phase: Phase,
+    tuned: Tuned,
+    user: Option<UserName>,
+    login: Option<Login>,
+    wants_close_on_refusal: bool,
+    wants_cancel_notice: bool,
+    channels: Vec<Option<Box<Channel>>>,
+    next_epoch: u16,
+    exclusive_queues: Vec<Arc<Queue>>,
+    out: Output,
+    fx: Effects,
+    run: publish::Run,
+    route: publish::RouteCache,
+    settled: Vec<unacked::Delivery>,
+    unconfirmed_news: Vec<ChannelId>,
+    taken: Taken,
+    held_octets: usize,
+    /// The time that the current call was given.
+    now: Instant,
+    has_published: bool,
+    /// Octets that the frame at the front of the input needs in all.
+    need: usize,
+}
+
+impl Connection {
+    /// A connection that has just been accepted.
+    pub fn new(broker: Arc<Broker>, info: Arc<ConnectionInfo>, mailbox: Arc<Mailbox>) -> Self {
+        let tuned = Tuned {
+            channel_max: broker.limits.channel_max,
+            frame_max: broker.limits.frame_max,
+            heartbeat: None,
+        };
+        Connection {
+            id: info.id,
+            broker,
+            info,
+            mailbox,
+            phase: Phase::Header,
+            tuned,
+            user: None,
+            login: None,
+            wants_close_on_refusal: false,
+            wants_cancel_notice: false,
+            channels: Vec::new(),
+            next_epoch: 0,
+            exclusive_queues: Vec::new(),
+            out: Output::default(),
+            fx: Effects::default(),
+            run: publish::Run::default(),
+            route: publish::RouteCache::default(),
+            settled: Vec::new(),
+            unconfirmed_news: Vec::new(),
+            taken: Taken::default(),
+            held_octets: 0,
+            now: Instant::now(),
+            has_published: false,
+            need: 0,
+        }
+    }
+
+    /// What has to be written.
+    pub fn output(&mut self) -> &mut Output {
+        &mut self.out
+    }
+
+    /// Whether the socket should be read: not while replies pile up, held frames do, or the
+    /// storage backlog is over its mark and this connection adds to it.
+    pub fn wants_read(&self) -> bool {
+        self.out.len() < OUTPUT_MAX
+            && self.held_octets < HELD_MAX
+            && !matches!(self.phase, Phase::Ending | Phase::Refused { .. })
+            && !self.waits_for_storage()
+    }
+
+    /// Whether reading waits for the storage backlog to shrink.
+    pub fn waits_for_storage(&self) -> bool {
+        self.has_published
+            && self
+                .broker
+                .store
+                .as_ref()
+                .is_some_and(|s| s.backlog_over_mark())
+    }
+
+    /// Whether mail should be fetched.
+    pub fn wants_mail(&self) -> bool {
+        self.out.len() < OUTPUT_HIGH
+    }
+
+    /// Octets that a read buffer needs for the frame at its front, once known.
+    pub fn needed_buffer(&self) -> usize {
+        self.need
+    }
+
+    /// Whether the socket can be closed: all is written that will be.
+    pub fn is_over(&self, now: Instant) -> bool {
+        match self.phase {
+            Phase::Ending => self.out.is_empty(),
+            Phase::Closing { until } | Phase::Refused { until } => now >= until,
+            _ => false,
+        }
+    }
+
+    /// When the connection has to be looked at though nothing came.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Closing { until } | Phase::Refused { until } => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Whether the peer has logged in and opened a virtual host.
+    pub fn is_running(&self) -> bool {
+        self.phase == Phase::Running
+    }
+
+    /// Whether the peer has still to log in and open a virtual host.
+    pub fn is_handshaking(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Header | Phase::Starting | Phase::Tuning | Phase::Opening
+        )
+    }
+
+    /// Whether only the last output is still to be written.
+    pub fn is_ending(&self) -> bool {
+        self.phase == Phase::Ending
+    }
+
+    /// Whether the connection was opened and has not ended.
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Running | Phase::Closing { .. })
+    }
+
+    /// The agreed heartbeat interval; none when heartbeats are off or not agreed yet.
+    pub fn heartbeat(&self) -> Option<Duration> {
+        self.tuned.heartbeat.filter(|_| self.is_open())
+    }
+
+    /// Puts a heartbeat into the output.
+    pub fn send_heartbeat(&mut self) {
+        leveret_protocol::method::encode_heartbeat(self.out.buffer());
+    }
+
+    fn vhost(&self) -> Result<&Arc<Vhost>, AmqpError> {
+        // Channels exist only once the connection is open.
+        self.login
+            .as_ref()
+            .map(|login| &login.vhost)
+            .ok_or_else(texts::channel_not_open)
+    }
+
+    fn check_access(&self, access: Access, entity: Entity<'_>) -> Result<(), AmqpError> {
+        let Some(login) = &self.login else {
+            return Err(texts::channel_not_open());
+        };
+        let (vhost, user) = (login.vhost.name(), &login.user);
+        // RabbitMQ checks the default exchange under this name.
+        let default = leveret_protocol::ExchangeName::from("amq.default");
+        let entity = match entity {
+            Entity::Exchange(name) if name.is_empty() => Entity::Exchange(&default),
+            other => other,
+        };
+        let name = match entity {
+            Entity::Queue(name) => name.as_str(),
+            Entity::Exchange(name) => name.as_str(),
+        };
+        if self
+            .broker
+            .users
+            .permits(user.as_str(), vhost.as_str(), access, name)
+        {
+            return Ok(());
+        }
+        Err(texts::access_refused(access.as_str(), entity, vhost, user))
+    }
+
+    fn channel_mut(&mut self, id: ChannelId) -> Option<&mut Channel> {
+        self.channels.get_mut(usize::from(id.0))?.as_deref_mut()
+    }
+
+    /// The channel that a method handler was called for.
+    fn open_channel(&mut self, id: ChannelId) -> Result<&mut Channel, AmqpError> {
+        self.channel_mut(id).ok_or_else(texts::channel_not_open)
+    }
+}
+
+#[cfg(test)]
+mod tests;

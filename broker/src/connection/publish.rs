@@ -1,0 +1,325 @@
+//! basic.publish: from the method to a run of messages with the same destination.
+
+use super::Connection;
+use super::channel::{Channel, Content, Target};
+use super::input::Payload;
+use crate::auth::Access;
+use crate::exchange::{Exchange, Routable};
+use crate::message::MessageBuilder;
+use crate::queue::{Incoming, Queue};
+use leveret_protocol::content::{
+    CLASS_BASIC, ContentHeader, HEADER_LEN, PropertyIndex, parse_expiration,
+};
+use leveret_protocol::frame::{Frame, FrameKind};
+use leveret_protocol::method::{self, BASIC_PUBLISH, Publish};
+use leveret_protocol::texts::{self, Entity};
+use leveret_protocol::values::FieldTable;
+use leveret_protocol::{AmqpError, ChannelId, ExchangeName, ReplyCode, table};
+use std::sync::Arc;
+
+/// Consecutive messages for the same queues, not handed over yet.
+#[derive(Default)]
+pub(super) struct Run {
+    pub(super) queues: Arc<[Arc<Queue>]>,
+    pub(super) messages: Vec<Incoming>,
+}
+
+/// A run is handed over when it has this many messages, so that other connections get a turn at
+/// the queue.
+const RUN_MAX: usize = 256;
+
+/// The last exchange and route that were looked up, good until something is declared, deleted,
+/// bound or permitted.
+#[derive(Default)]
+pub(super) struct RouteCache {
+    generation: u64,
+    users_generation: u64,
+    exchange: Option<(Vec<u8>, Option<Arc<Exchange>>)>,
+    key: Option<Vec<u8>>,
+    queues: Arc<[Arc<Queue>]>,
+}
+
+impl Connection {
+    /// basic.publish itself: the exchange must exist and be writable.
+    pub(super) fn publish_method(
+        &mut self,
+        id: ChannelId,
+        publish: Publish<'_>,
+    ) -> Result<(), AmqpError> {
+        if publish.immediate {
+            return Err(texts::not_implemented("immediate=true"));
+        }
+        let exchange = self.publish_exchange(publish.exchange)?;
+        let channel = self.open_channel(id)?;
+        channel.routing_key.clear();
+        channel.routing_key.extend_from_slice(publish.routing_key);
+        channel.content = Content::Header(Target {
+            exchange,
+            mandatory: publish.mandatory,
+        });
+        Ok(())
+    }
+
+    fn publish_exchange(&mut self, name: &[u8]) -> Result<Option<Arc<Exchange>>, AmqpError> {
+        let generation = self.vhost()?.generation();
+        let users_generation = self.broker.users.generation();
+        if self.route.generation != generation || self.route.users_generation != users_generation {
+            self.route = RouteCache {
+                generation,
+                users_generation,
+                ..RouteCache::default()
+            };
+        }
+        if let Some((known, exchange)) = &self.route.exchange
+            && known == name
+        {
+            return Ok(exchange.clone());
+        }
+        let text = String::from_utf8_lossy(name);
+        let vhost = self.vhost()?;
+        let exchange = if name.is_empty() {
+            None
+        } else {
+            let found = vhost.exchange(&text);
+            Some(found.ok_or_else(|| texts::no_exchange(&text, vhost.name()))?)
+        };
+        let exchange_name = ExchangeName::from(&*text);
+        self.check_access(Access::Write, Entity::Exchange(&exchange_name))?;
+        if exchange
+            .as_ref()
+            .is_some_and(|exchange| exchange.spec.internal)
+        {
+            return Err(texts::internal_exchange(&exchange_name, vhost.name()));
+        }
+        self.route.exchange = Some((name.to_vec(), exchange.clone()));
+        self.route.key = None;
+        Ok(exchange)
+    }
+
+    /// A content header or body frame on a channel that expects one.
+    pub(super) fn content_frame(
+        &mut self,
+        frame: Frame,
+        payload: Payload<'_>,
+    ) -> Result<(), AmqpError> {
+        let id = frame.channel;
+        let channel = self.open_channel(id)?;
+        let content = std::mem::replace(&mut channel.content, Content::Method);
+        let result = match (content, frame.kind) {
+            (Content::Header(target), FrameKind::Header) => {
+                self.content_header(id, target, payload.as_slice())
+            }
+            (Content::Body(target, builder), FrameKind::Body) => {
+                self.content_body(id, target, builder, payload)
+            }
+            (Content::Header(_), _) => Err(texts::unexpected_frame(format_args!(
+                "expected content header for class {CLASS_BASIC}, got non content header frame \
+                 instead"
+            ))),
+            _ => Err(texts::unexpected_frame(
+                "expected content body, got non content body frame instead",
+            )),
+        };
+        result.map_err(|error| error.caused_by(BASIC_PUBLISH))
+    }
+
+    fn content_header(
+        &mut self,
+        id: ChannelId,
+        target: Target,
+        payload: &[u8],
+    ) -> Result<(), AmqpError> {
+        let malformed =
+            || AmqpError::connection(ReplyCode::FrameError, "content header does not decode");
+        let header = ContentHeader::decode(payload).ok_or_else(malformed)?;
+        if header.class != CLASS_BASIC {
+            return Err(texts::unexpected_frame(format_args!(
+                "expected content header for class {CLASS_BASIC}, got one for class {} instead",
+                header.class
+            )));
+        }
+        let properties = &payload[HEADER_LEN..];
+        let index = PropertyIndex::scan(properties).ok_or_else(malformed)?;
+        self.check_properties(&index, properties, header.body_size)?;
+        let channel = self.open_channel(id)?;
+        let exchange = match &target.exchange {
+            Some(exchange) => exchange.name().clone(),
+            None => ExchangeName::from(""),
+        };
+        let builder = MessageBuilder::new(
+            exchange,
+            &channel.routing_key,
+            properties,
+            index.persistent(),
+            header.body_size,
+        );
+        if header.body_size == 0 {
+            return self.publish_whole(id, &target, builder);
+        }
+        channel.content = Content::Body(target, Box::new(builder));
+        Ok(())
+    }
+
+    fn check_properties(
+        &self,
+        index: &PropertyIndex,
+        properties: &[u8],
+        body_size: u64,
+    ) -> Result<(), AmqpError> {
+        let max = self.broker.limits.max_message_size;
+        if body_size > max {
+            return Err(texts::message_too_large(body_size, max));
+        }
+        if let Some(expiration) = index.expiration.clone() {
+            let expiration = &properties[expiration];
+            parse_expiration(expiration).map_err(|reason| {
+                texts::invalid_expiration(&String::from_utf8_lossy(expiration), reason)
+            })?;
+        }
+        if let (Some(claimed), Some(login)) = (index.user_id.clone(), &self.login) {
+            let claimed = &properties[claimed];
+            if claimed != login.user.as_str().as_bytes() {
+                return Err(texts::wrong_user_id(
+                    &String::from_utf8_lossy(claimed),
+                    &login.user,
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn content_body(
+        &mut self,
+        id: ChannelId,
+        target: Target,
+        mut builder: Box<MessageBuilder>,
+        payload: Payload<'_>,
+    ) -> Result<(), AmqpError> {
+        let pushed = match payload {
+            Payload::Owned(bytes) if builder.keeps_frames() => builder.push_frame(bytes),
+            other => builder.push(other.as_slice()),
+        };
+        pushed.map_err(|_| {
+            AmqpError::connection(
+                ReplyCode::FrameError,
+                "content body is longer than its header announced",
+            )
+        })?;
+        if builder.remaining() == 0 {
+            return self.publish_whole(id, &target, *builder);
+        }
+        self.open_channel(id)?.content = Content::Body(target, builder);
+        Ok(())
+    }
+
+    /// A message is whole: finds its queues and adds it to the run.
+    fn publish_whole(
+        &mut self,
+        id: ChannelId,
+        target: &Target,
+        builder: MessageBuilder,
+    ) -> Result<(), AmqpError> {
+        let queues = self.route_to(id, target, &builder)?;
+        let storing = if builder.persistent {
+            queues.iter().filter(|queue| queue.spec.is_stored()).count() as u32
+        } else {
+            0
+        };
+        self.has_published |= storing > 0;
+        let message = Arc::new(builder.finish(storing == 1));
+        if queues.is_empty() && target.mandatory {
+            let exchange = message.exchange().as_str();
+            let out = self.out.buffer();
+            method::encode_return(out, id, ReplyCode::NoRoute, exchange, message.routing_key());
+            let (properties, max) = (message.properties(), self.tuned.frame_max);
+            self.out
+                .content(id, properties, message.body(), message.large_body(), max);
+        }
+        let token = self.count_confirm(id, storing)?;
+        if queues.is_empty() {
+            return Ok(());
+        }
+        if !Arc::ptr_eq(&queues, &self.run.queues) || self.run.messages.len() >= RUN_MAX {
+            self.flush_publishes();
+            self.run.queues = queues;
+        }
+        self.run.messages.push((message, token));
+        Ok(())
+    }
+
+    /// Counts a publish on a channel in confirm mode.
+    fn count_confirm(
+        &mut self,
+        id: ChannelId,
+        storing: u32,
+    ) -> Result<Option<leveret_storage::Token>, AmqpError> {
+        let channel: &mut Channel = self.open_channel(id)?;
+        let Some(confirms) = &mut channel.confirms else {
+            return Ok(None);
+        };
+        let sequence = confirms.publish(storing);
+        let token = channel.confirm_token(sequence);
+        if storing == 0 && self.unconfirmed_news.last() != Some(&id) {
+            self.unconfirmed_news.push(id);
+        }
+        Ok(Some(token))
+    }
+
+    fn route_to(
+        &mut self,
+        id: ChannelId,
+        target: &Target,
+        builder: &MessageBuilder,
+    ) -> Result<Arc<[Arc<Queue>]>, AmqpError> {
+        let generation = self.vhost()?.generation();
+        let cached_exchange = match (&self.route.exchange, &target.exchange) {
+            (Some((_, Some(known))), Some(wanted)) => Arc::ptr_eq(known, wanted),
+            (Some((_, None)), None) => true,
+            _ => false,
+        };
+        let channel = self.open_channel(id)?;
+        let key = std::mem::take(&mut channel.routing_key);
+        let hit = cached_exchange
+            && self.route.generation == generation
+            && self.route.key.as_ref().is_some_and(|known| *known == key);
+        if !hit {
+            let probe = Probe { key: &key, builder };
+            let (queues, cacheable) = match &target.exchange {
+                Some(exchange) => (exchange.route(&probe), exchange.routes_by_key_alone()),
+                None => {
+                    let name = std::str::from_utf8(&key).unwrap_or_default();
+                    (self.vhost()?.queue(name).into_iter().collect(), true)
+                }
+            };
+            self.route.key = None;
+            if cacheable && cached_exchange && self.route.generation == generation {
+                let kept = self.route.key.get_or_insert_default();
+                kept.extend_from_slice(&key);
+            }
+            self.route.queues = queues.into();
+        }
+        let queues = self.route.queues.clone();
+        // The allocation goes back to where it came from.
+        self.open_channel(id)?.routing_key = key;
+        Ok(queues)
+    }
+}
+
+struct Probe<'a> {
+    key: &'a [u8],
+    builder: &'a MessageBuilder,
+}
+
+impl Routable for Probe<'_> {
+    fn routing_key(&self) -> &[u8] {
+        self.key
+    }
+
+    fn headers(&self) -> FieldTable {
+        let properties = self.builder.properties();
+        PropertyIndex::scan(properties)
+            .and_then(|index| index.headers)
+            .and_then(|range| table::decode(&properties[range]))
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,265 @@
+//! queue.*
+
+use super::Connection;
+use super::channel::Held;
+use crate::auth::Access;
+use crate::exchange::{Binding, Destination, Exchange};
+use crate::names::server_generated;
+use crate::queue::{Counts, Queue, QueueSpec, arguments};
+use leveret_protocol::classes::{AMQPClass, queue};
+use leveret_protocol::texts::{self, Entity};
+use leveret_protocol::{AmqpError, ChannelId, ExchangeName, QueueName, RoutingKey};
+use leveret_storage::Op;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+impl Connection {
+    pub(super) fn queue_method(
+        &mut self,
+        id: ChannelId,
+        method: queue::AMQPMethod,
+    ) -> Result<(), AmqpError> {
+        use queue::AMQPMethod as M;
+        match method {
+            M::Declare(declare) if declare.passive => self.declare_passive(id, &declare),
+            M::Declare(declare) => self.declare(id, declare),
+            M::Bind(bind) => self.bind(id, bind),
+            M::Unbind(unbind) => self.unbind(id, unbind),
+            M::Purge(purge) => self.purge(id, &purge),
+            M::Delete(delete) => self.delete(id, &delete),
+            _ => Err(super::basic::unimplemented_method()),
+        }
+    }
+
+    /// The queue that a method names; the empty name is the last one declared on the channel
+    /// (spec 1.7.2.1).
+    pub(super) fn queue_name(&mut self, id: ChannelId, name: &str) -> Result<QueueName, AmqpError> {
+        if !name.is_empty() {
+            return Ok(name.into());
+        }
+        self.open_channel(id)?
+            .last_queue
+            .clone()
+            .ok_or_else(texts::no_previous_queue)
+    }
+
+    /// A queue that exists and is not another connection's alone.
+    pub(super) fn usable_queue(&self, name: &QueueName) -> Result<Arc<Queue>, AmqpError> {
+        let vhost = self.vhost()?;
+        let Some(queue) = vhost.queue(name.as_str()) else {
+            return Err(texts::no_queue(name.as_str(), vhost.name()));
+        };
+        if queue.is_locked_for(self.id) {
+            return Err(texts::locked_queue(name, vhost.name()));
+        }
+        Ok(queue)
+    }
+
+    fn existing_exchange(&self, name: &str) -> Result<Arc<Exchange>, AmqpError> {
+        let vhost = self.vhost()?;
+        vhost
+            .exchange(name)
+            .ok_or_else(|| texts::no_exchange(name, vhost.name()))
+    }
+
+    /// Answers, but not before the store has everything that was submitted when `durable`: only
+    /// this channel waits, its later frames wait with it.
+    pub(super) fn reply_when_stored(
+        &mut self,
+        id: ChannelId,
+        reply: Option<AMQPClass>,
+        durable: bool,
+    ) -> Result<(), AmqpError> {
+        let waits = durable && self.broker.store.is_some();
+        match reply {
+            Some(reply) if waits => {
+                let channel = self.open_channel(id)?;
+                let token = channel.wait_token();
+                channel.held = Some(Held {
+                    token,
+                    reply,
+                    frames: VecDeque::new(),
+                });
+                self.fx.store(Op::Notify { token });
+            }
+            Some(reply) => self.reply(id, reply),
+            None => {}
+        }
+        self.perform();
+        Ok(())
+    }
+
+    fn declare_ok(&mut self, id: ChannelId, queue: &Queue, no_wait: bool) -> Option<AMQPClass> {
+        if let Some(channel) = self.channel_mut(id) {
+            channel.last_queue = Some(queue.name().clone());
+        }
+        let counts = queue.counts();
+        let ok = queue::DeclareOk {
+            queue: queue.name().as_str().into(),
+            message_count: u32::try_from(counts.ready).unwrap_or(u32::MAX),
+            consumer_count: u32::try_from(counts.consumers).unwrap_or(u32::MAX),
+        };
+        (!no_wait).then_some(AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok)))
+    }
+
+    fn declare_passive(
+        &mut self,
+        id: ChannelId,
+        declare: &queue::Declare,
+    ) -> Result<(), AmqpError> {
+        let name = self.queue_name(id, declare.queue.as_str())?;
+        let queue = self.usable_queue(&name)?;
+        let reply = self.declare_ok(id, &queue, declare.nowait);
+        self.reply_when_stored(id, reply, false)
+    }
+
+    fn declare(&mut self, id: ChannelId, declare: queue::Declare) -> Result<(), AmqpError> {
+        let vhost = self.vhost()?.clone();
+        let name: QueueName = match declare.queue.as_str() {
+            "" => server_generated("amq.gen-").into(),
+            name if name.starts_with("amq.") && vhost.queue(name).is_none() => {
+                return Err(texts::reserved_name("queue", name));
+            }
+            name => name.into(),
+        };
+        self.check_access(Access::Configure, Entity::Queue(&name))?;
+        arguments::check(&declare.arguments, &name, vhost.name())?;
+        let spec = QueueSpec {
+            name,
+            durable: declare.durable,
+            auto_delete: declare.auto_delete,
+            exclusive_to: declare.exclusive.then_some(self.id),
+            arguments: declare.arguments,
+        };
+        let broker = self.broker.clone();
+        let new_id = || broker.next_queue_id();
+        let (queue, is_new) = vhost.declare_queue(spec, self.id, new_id, &mut self.fx)?;
+        if is_new {
+            if queue.spec.exclusive_to.is_some() {
+                self.exclusive_queues.push(queue.clone());
+            }
+            for argument in arguments::without_effect(&queue.spec.arguments) {
+                tracing::warn!(queue = %queue.name(), argument, "argument has no effect in this version");
+            }
+        }
+        let reply = self.declare_ok(id, &queue, declare.nowait);
+        self.reply_when_stored(id, reply, queue.spec.is_stored())
+    }
+
+    fn bind(&mut self, id: ChannelId, bind: queue::Bind) -> Result<(), AmqpError> {
+        let (exchange, queue, key) = self.binding_ends(
+            id,
+            bind.exchange.as_str(),
+            bind.queue.as_str(),
+            bind.routing_key.as_str(),
+        )?;
+        super::exchange_class::check_binding_arguments(&exchange, &bind.arguments)?;
+        let vhost = self.vhost()?.clone();
+        let binding = Binding {
+            destination: Destination::Queue(queue),
+            key,
+            arguments: bind.arguments,
+        };
+        let stored = vhost.bind(&exchange, binding, &mut self.fx)?;
+        let ok = AMQPClass::Queue(queue::AMQPMethod::BindOk(queue::BindOk {}));
+        self.reply_when_stored(id, (!bind.nowait).then_some(ok), stored)
+    }
+
+    fn unbind(&mut self, id: ChannelId, unbind: queue::Unbind) -> Result<(), AmqpError> {
+        let ok = AMQPClass::Queue(queue::AMQPMethod::UnbindOk(queue::UnbindOk {}));
+        let ends = self.binding_ends(
+            id,
+            unbind.exchange.as_str(),
+            unbind.queue.as_str(),
+            unbind.routing_key.as_str(),
+        );
+        let (exchange, queue, key) = match ends {
+            Ok(ends) => ends,
+            // Unbinding what does not exist succeeds (RabbitMQ: "Specification").
+            Err(error)
+                if error.code == leveret_protocol::ReplyCode::NotFound
+                    && !unbind.queue.as_str().is_empty() =>
+            {
+                return self.reply_when_stored(id, Some(ok), false);
+            }
+            Err(error) => return Err(error),
+        };
+        let vhost = self.vhost()?.clone();
+        let destination = Destination::Queue(queue);
+        let stored = vhost.unbind(
+            &exchange,
+            destination,
+            &key,
+            &unbind.arguments,
+            &mut self.fx,
+        );
+        self.reply_when_stored(id, Some(ok), stored)
+    }
+
+    /// The exchange, the queue and the key of queue.bind and queue.unbind, permitted.
+    fn binding_ends(
+        &mut self,
+        id: ChannelId,
+        exchange: &str,
+        queue: &str,
+        key: &str,
+    ) -> Result<(Arc<Exchange>, Arc<Queue>, RoutingKey), AmqpError> {
+        let name = self.queue_name(id, queue)?;
+        let key = match (queue, key) {
+            // Both left out: the last declared queue's name is the key (spec 1.7.2.3).
+            ("", "") => name.as_str().into(),
+            (_, key) => key.into(),
+        };
+        if exchange.is_empty() {
+            return Err(texts::default_exchange());
+        }
+        let exchange_name = ExchangeName::from(exchange);
+        self.check_access(Access::Write, Entity::Queue(&name))?;
+        self.check_access(Access::Read, Entity::Exchange(&exchange_name))?;
+        let queue = self.usable_queue(&name)?;
+        Ok((self.existing_exchange(exchange)?, queue, key))
+    }
+
+    fn purge(&mut self, id: ChannelId, purge: &queue::Purge) -> Result<(), AmqpError> {
+        let name = self.queue_name(id, purge.queue.as_str())?;
+        self.check_access(Access::Read, Entity::Queue(&name))?;
+        let queue = self.usable_queue(&name)?;
+        let count = queue.purge(&mut self.fx);
+        let ok = queue::PurgeOk {
+            message_count: u32::try_from(count).unwrap_or(u32::MAX),
+        };
+        let ok = AMQPClass::Queue(queue::AMQPMethod::PurgeOk(ok));
+        self.reply_when_stored(id, (!purge.nowait).then_some(ok), queue.spec.is_stored())
+    }
+
+    fn delete(&mut self, id: ChannelId, delete: &queue::Delete) -> Result<(), AmqpError> {
+        let name = self.queue_name(id, delete.queue.as_str())?;
+        self.check_access(Access::Configure, Entity::Queue(&name))?;
+        let vhost = self.vhost()?.clone();
+        let (mut count, mut stored) = (0, false);
+        if let Some(queue) = vhost.queue(name.as_str()) {
+            if queue.is_locked_for(self.id) {
+                return Err(texts::locked_queue(&name, vhost.name()));
+            }
+            let allowed = |counts: Counts| {
+                if delete.if_unused && counts.consumers > 0 {
+                    Err(texts::in_use(Entity::Queue(&name), vhost.name()))
+                } else if delete.if_empty && counts.ready > 0 {
+                    Err(texts::queue_not_empty(&name, vhost.name()))
+                } else {
+                    Ok(())
+                }
+            };
+            let deleted = vhost.delete_queue(&queue, allowed, &mut self.fx)?;
+            count = deleted.map_or(0, |deleted| deleted.messages);
+            stored = queue.spec.is_stored();
+            self.exclusive_queues
+                .retain(|held| !Arc::ptr_eq(held, &queue));
+        }
+        let ok = queue::DeleteOk {
+            message_count: u32::try_from(count).unwrap_or(u32::MAX),
+        };
+        let ok = AMQPClass::Queue(queue::AMQPMethod::DeleteOk(ok));
+        self.reply_when_stored(id, (!delete.nowait).then_some(ok), stored)
+    }
+}

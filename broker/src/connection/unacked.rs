@@ -1,0 +1,183 @@
+//! The deliveries of one channel that wait for an acknowledgement.
+
+use crate::queue::{Consumer, Entry, Queue};
+use leveret_protocol::DeliveryTag;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A delivery that waits for an acknowledgement.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Where it came from and may go back to.
+    pub queue: Arc<Queue>,
+    /// The consumer it was for; none for basic.get.
+    pub consumer: Option<Arc<Consumer>>,
+    /// The message.
+    pub entry: Entry,
+}
+
+/// Deliveries by tag. Tags only grow, so a queue of slots finds a tag by its distance from the
+/// front, or by halving where tags were skipped (deliveries that need no acknowledgement take
+/// tags too).
+#[derive(Debug, Default)]
+pub struct Unacked {
+    slots: VecDeque<(DeliveryTag, Option<Delivery>)>,
+    count: usize,
+}
+
+/// Empty slots are cleared out when they are this many and the majority: one delivery that is
+/// never acknowledged must not keep a slot for each that was after it.
+const TOLERATED_HOLES: usize = 128;
+
+impl Unacked {
+    /// Deliveries that wait.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Adds a delivery; tags must grow.
+    pub fn push(&mut self, tag: DeliveryTag, delivery: Delivery) {
+        debug_assert!(self.slots.back().is_none_or(|(last, _)| *last < tag));
+        self.slots.push_back((tag, Some(delivery)));
+        self.count += 1;
+    }
+
+    fn find(&self, tag: DeliveryTag) -> Option<usize> {
+        let (first, _) = self.slots.front()?;
+        let guess = tag.0.checked_sub(first.0)? as usize;
+        if self.slots.get(guess).is_some_and(|(t, _)| *t == tag) {
+            return Some(guess);
+        }
+        self.slots.binary_search_by_key(&tag, |(t, _)| *t).ok()
+    }
+
+    /// Takes one delivery.
+    pub fn take(&mut self, tag: DeliveryTag) -> Option<Delivery> {
+        let at = self.find(tag)?;
+        let delivery = self.slots[at].1.take()?;
+        self.count -= 1;
+        self.clear_holes();
+        Some(delivery)
+    }
+
+    /// Takes all up to and including `tag`, in order; tag 0 means all there are (spec 1.8.3.13).
+    /// `None` when `tag` is not outstanding and not 0.
+    pub fn take_through(
+        &mut self,
+        tag: DeliveryTag,
+    ) -> Option<impl Iterator<Item = Delivery> + use<>> {
+        let end = if tag.0 == 0 {
+            self.slots.len()
+        } else {
+            let at = self.find(tag)?;
+            self.slots[at].1.as_ref()?;
+            at + 1
+        };
+        let taken: Vec<Delivery> = self.slots.drain(..end).filter_map(|(_, d)| d).collect();
+        self.count -= taken.len();
+        self.clear_holes();
+        Some(taken.into_iter())
+    }
+
+    fn clear_holes(&mut self) {
+        while let Some((_, None)) = self.slots.front() {
+            self.slots.pop_front();
+        }
+        let holes = self.slots.len() - self.count;
+        if holes > TOLERATED_HOLES && holes > self.count {
+            self.slots.retain(|(_, delivery)| delivery.is_some());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::MessageBuilder;
+    use crate::queue::QueueSpec;
+    use leveret_protocol::values::FieldTable;
+    use leveret_storage::{Position, QueueId};
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn delivery(queue: &Arc<Queue>, tag: u64) -> Delivery {
+        let message = MessageBuilder::new("".into(), b"", &[0, 0], false, 0).finish(true);
+        let entry = Entry {
+            position: Position(tag),
+            message: Arc::new(message),
+            redelivered: false,
+        };
+        Delivery {
+            queue: queue.clone(),
+            consumer: None,
+            entry,
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push { skip: u64 },
+        Take(prop::sample::Index),
+        TakeThrough(prop::sample::Index),
+        TakeAll,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (0u64..3).prop_map(|skip| Step::Push { skip }),
+            4 => any::<prop::sample::Index>().prop_map(Step::Take),
+            1 => any::<prop::sample::Index>().prop_map(Step::TakeThrough),
+            1 => Just(Step::TakeAll),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn it_behaves_as_a_sorted_set(steps in prop::collection::vec(step(), 0..600)) {
+            let spec = QueueSpec {
+                name: "q".into(), durable: false, auto_delete: false,
+                exclusive_to: None, arguments: FieldTable::default(),
+            };
+            let queue = Arc::new(Queue::new(QueueId(1), "/".into(), spec, Position(0)));
+            let mut unacked = Unacked::default();
+            let mut model = BTreeSet::new();
+            let mut next = 1;
+            for step in steps {
+                match step {
+                    Step::Push { skip } => {
+                        next += skip;
+                        unacked.push(DeliveryTag(next), delivery(&queue, next));
+                        model.insert(next);
+                        next += 1;
+                    }
+                    Step::Take(at) => {
+                        let tag = 1 + at.index(next as usize) as u64;
+                        let taken = unacked.take(DeliveryTag(tag));
+                        prop_assert_eq!(taken.is_some(), model.remove(&tag));
+                        if let Some(taken) = taken {
+                            prop_assert_eq!(taken.entry.position.0, tag);
+                        }
+                    }
+                    Step::TakeThrough(at) => {
+                        let tag = 1 + at.index(next as usize) as u64;
+                        let taken = unacked.take_through(DeliveryTag(tag))
+                            .map(|d| d.map(|d| d.entry.position.0).collect::<Vec<_>>());
+                        let expected = model.contains(&tag).then(|| {
+                            let rest = model.split_off(&(tag + 1));
+                            std::mem::replace(&mut model, rest).into_iter().collect::<Vec<_>>()
+                        });
+                        prop_assert_eq!(taken, expected);
+                    }
+                    Step::TakeAll => {
+                        let taken: Vec<u64> = unacked.take_through(DeliveryTag(0)).unwrap()
+                            .map(|d| d.entry.position.0).collect();
+                        let expected: Vec<u64> = std::mem::take(&mut model).into_iter().collect();
+                        prop_assert_eq!(taken, expected);
+                    }
+                }
+                prop_assert_eq!(unacked.len(), model.len());
+                prop_assert!(unacked.slots.len() <= 2 * model.len() + TOLERATED_HOLES + 1);
+            }
+        }
+    }
+}

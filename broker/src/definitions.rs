@@ -1,0 +1,322 @@
+//! What is declared and survives a restart, as the store keeps it: a key that names the object
+//! and a versioned value.
+
+use crate::auth::{Permission, User};
+use crate::exchange::{Binding, Destination, ExchangeSpec};
+use crate::queue::Queue;
+use bytes::{BufMut, Bytes, BytesMut};
+use leveret_protocol::values::FieldTable;
+use leveret_protocol::{ExchangeName, VhostName};
+use leveret_storage::{Op, QueueId};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The first octet of a value; raised when the encoding changes.
+const VERSION: u8 = 1;
+
+/// Whether a binding leads to a queue or to an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DestinationKind {
+    /// To a queue.
+    Queue,
+    /// To an exchange.
+    Exchange,
+}
+
+/// One durable object.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Definition {
+    /// A virtual host.
+    Vhost {
+        /// Its name.
+        name: String,
+    },
+    /// A user.
+    User(User),
+    /// What a user may do in a virtual host.
+    Permission(Permission),
+    /// An exchange.
+    Exchange {
+        /// Its virtual host.
+        vhost: String,
+        /// Its name.
+        name: String,
+        /// Its type.
+        kind: String,
+        /// exchange.declare's flag.
+        auto_delete: bool,
+        /// exchange.declare's flag.
+        internal: bool,
+        /// exchange.declare's arguments.
+        #[serde(with = "wire_table")]
+        arguments: FieldTable,
+    },
+    /// A queue.
+    Queue {
+        /// Its virtual host.
+        vhost: String,
+        /// Its name.
+        name: String,
+        /// Under which its messages are stored.
+        id: u64,
+        /// queue.declare's flag.
+        auto_delete: bool,
+        /// queue.declare's arguments.
+        #[serde(with = "wire_table")]
+        arguments: FieldTable,
+    },
+    /// A binding between durable objects.
+    Binding {
+        /// Its virtual host.
+        vhost: String,
+        /// The exchange it starts from.
+        source: String,
+        /// What it leads to.
+        destination_kind: DestinationKind,
+        /// The name of that.
+        destination: String,
+        /// Its key.
+        key: String,
+        /// Its arguments.
+        #[serde(with = "wire_table")]
+        arguments: FieldTable,
+    },
+}
+
+/// A stored definition that this version cannot read.
+#[derive(Debug, Error)]
+pub enum DefinitionError {
+    /// Written by a newer broker.
+    #[error(
+        "definition of version {0}; this broker reads version {VERSION}: run the version that wrote it"
+    )]
+    Version(u8),
+    /// Not readable at all.
+    #[error("definition {key} does not decode: {reason}")]
+    Malformed {
+        /// The key, printable.
+        key: String,
+        /// What the decoder said.
+        reason: String,
+    },
+}
+
+impl Definition {
+    /// A durable exchange's definition.
+    pub fn exchange(vhost: &VhostName, spec: &ExchangeSpec) -> Self {
+        Definition::Exchange {
+            vhost: vhost.to_string(),
+            name: spec.name.to_string(),
+            kind: spec.kind.to_string(),
+            auto_delete: spec.auto_delete,
+            internal: spec.internal,
+            arguments: spec.arguments.clone(),
+        }
+    }
+
+    /// A durable queue's definition.
+    pub fn queue(queue: &Queue) -> Self {
+        Definition::Queue {
+            vhost: queue.vhost.to_string(),
+            name: queue.name().to_string(),
+            id: queue.id.0,
+            auto_delete: queue.spec.auto_delete,
+            arguments: queue.spec.arguments.clone(),
+        }
+    }
+
+    /// A binding's definition.
+    pub fn binding(vhost: &VhostName, source: &ExchangeName, binding: &Binding) -> Self {
+        let (destination_kind, destination) = match &binding.destination {
+            Destination::Queue(queue) => (DestinationKind::Queue, queue.name().to_string()),
+            Destination::Exchange(exchange) => {
+                (DestinationKind::Exchange, exchange.name().to_string())
+            }
+        };
+        Definition::Binding {
+            vhost: vhost.to_string(),
+            source: source.to_string(),
+            destination_kind,
+            destination,
+            key: binding.key.to_string(),
+            arguments: binding.arguments.clone(),
+        }
+    }
+
+    /// The key under which the store keeps it: parts with their lengths, so that no name can
+    /// imitate another object's key.
+    pub fn key(&self) -> Bytes {
+        match self {
+            Definition::Vhost { name } => key(b'v', &[name.as_bytes()]),
+            Definition::User(user) => user_key(&user.name),
+            Definition::Permission(p) => permission_key(&p.vhost, &p.user),
+            Definition::Exchange { vhost, name, .. } => {
+                key(b'x', &[vhost.as_bytes(), name.as_bytes()])
+            }
+            Definition::Queue { vhost, name, .. } => {
+                key(b'q', &[vhost.as_bytes(), name.as_bytes()])
+            }
+            Definition::Binding {
+                vhost,
+                source,
+                destination_kind,
+                destination,
+                key: binding_key,
+                arguments,
+            } => key(
+                b'b',
+                &[
+                    vhost.as_bytes(),
+                    source.as_bytes(),
+                    &[*destination_kind as u8],
+                    destination.as_bytes(),
+                    binding_key.as_bytes(),
+                    &wire_table::encode(arguments),
+                ],
+            ),
+        }
+    }
+
+    /// The record that stores it.
+    pub fn put(&self) -> Op {
+        let mut value = vec![VERSION];
+        // Serializing plain structs of strings and numbers into memory cannot fail.
+        let _ = serde_json::to_writer(&mut value, self);
+        Op::PutDefinition {
+            key: self.key(),
+            value: value.into(),
+        }
+    }
+
+    /// The record that removes it.
+    pub fn delete(&self) -> Op {
+        Op::DeleteDefinition { key: self.key() }
+    }
+
+    /// Reads a stored definition.
+    ///
+    /// # Errors
+    /// See [`DefinitionError`].
+    pub fn decode(key: &[u8], value: &[u8]) -> Result<Self, DefinitionError> {
+        match value.split_first() {
+            Some((&VERSION, json)) => {
+                serde_json::from_slice(json).map_err(|e| DefinitionError::Malformed {
+                    key: key.escape_ascii().to_string(),
+                    reason: e.to_string(),
+                })
+            }
+            Some((&version, _)) => Err(DefinitionError::Version(version)),
+            None => Err(DefinitionError::Malformed {
+                key: key.escape_ascii().to_string(),
+                reason: "empty".to_owned(),
+            }),
+        }
+    }
+
+    /// The queue's identity in the store, when it is a queue.
+    pub fn queue_id(&self) -> Option<QueueId> {
+        match self {
+            Definition::Queue { id, .. } => Some(QueueId(*id)),
+            _ => None,
+        }
+    }
+}
+
+/// The key of a user.
+pub fn user_key(name: &str) -> Bytes {
+    key(b'u', &[name.as_bytes()])
+}
+
+/// The key of a user's permissions in a virtual host.
+pub fn permission_key(vhost: &str, user: &str) -> Bytes {
+    key(b'p', &[vhost.as_bytes(), user.as_bytes()])
+}
+
+fn key(kind: u8, parts: &[&[u8]]) -> Bytes {
+    let mut key = BytesMut::new();
+    key.put_u8(kind);
+    for part in parts {
+        key.put_u32(part.len() as u32);
+        key.put_slice(part);
+    }
+    key.freeze()
+}
+
+/// Field tables as they stand on the wire, in base64: JSON has no place for all their types.
+mod wire_table {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use leveret_protocol::table;
+    use leveret_protocol::values::FieldTable;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn encode(arguments: &FieldTable) -> Vec<u8> {
+        table::encode(arguments)
+    }
+
+    pub(super) fn serialize<S: Serializer>(t: &FieldTable, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&STANDARD.encode(encode(t)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<FieldTable, D::Error> {
+        let text = String::deserialize(d)?;
+        let bytes = STANDARD.decode(text).map_err(D::Error::custom)?;
+        table::decode(&bytes).ok_or_else(|| D::Error::custom("malformed field table"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leveret_protocol::values::AMQPValue;
+
+    #[test]
+    fn a_definition_reads_back_with_all_its_argument_types() {
+        let mut arguments = FieldTable::default();
+        arguments.insert("d".into(), AMQPValue::Double(f64::INFINITY));
+        arguments.insert("s".into(), AMQPValue::LongString(vec![0xff, 0].into()));
+        arguments.insert("n".into(), AMQPValue::LongLongInt(i64::MIN));
+        let definition = Definition::Queue {
+            vhost: "/".into(),
+            name: "a.b".into(),
+            id: 7,
+            auto_delete: true,
+            arguments: arguments.clone(),
+        };
+        let Op::PutDefinition { key, value } = definition.put() else {
+            panic!("not a put")
+        };
+        let Definition::Queue {
+            name,
+            arguments: back,
+            ..
+        } = Definition::decode(&key, &value).unwrap()
+        else {
+            panic!("not a queue")
+        };
+        assert_eq!((name.as_str(), back), ("a.b", arguments));
+    }
+
+    #[test]
+    fn keys_of_different_objects_differ() {
+        let exchange = |vhost: &str, name: &str| Definition::Exchange {
+            vhost: vhost.into(),
+            name: name.into(),
+            kind: "direct".into(),
+            auto_delete: false,
+            internal: false,
+            arguments: FieldTable::default(),
+        };
+        assert_ne!(exchange("a", "bc").key(), exchange("ab", "c").key());
+    }
+
+    #[test]
+    fn a_newer_version_is_named() {
+        assert!(matches!(
+            Definition::decode(b"q", &[9]),
+            Err(DefinitionError::Version(9))
+        ));
+    }
+}

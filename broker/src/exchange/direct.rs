@@ -1,0 +1,34 @@
+//! Direct exchanges (spec 3.1.3.1): the routing key equals the binding key.
+
+use super::bindings::{Binding, Destination, Targets};
+use std::collections::HashMap;
+
+/// Destinations by binding key.
+#[derive(Debug, Default)]
+pub(super) struct DirectIndex(HashMap<Box<[u8]>, Targets>);
+
+impl DirectIndex {
+    pub(super) fn add(&mut self, binding: &Binding) {
+        let key = binding.key.as_str().as_bytes();
+        self.0
+            .entry(key.into())
+            .or_default()
+            .add(&binding.destination);
+    }
+
+    pub(super) fn remove(&mut self, binding: &Binding) {
+        let key = binding.key.as_str().as_bytes();
+        if let Some(targets) = self.0.get_mut(key) {
+            targets.remove(&binding.destination);
+            if targets.is_empty() {
+                self.0.remove(key);
+            }
+        }
+    }
+
+    pub(super) fn matching(&self, routing_key: &[u8], found: &mut dyn FnMut(&Destination)) {
+        if let Some(targets) = self.0.get(routing_key) {
+            targets.each(found);
+        }
+    }
+}

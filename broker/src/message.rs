@@ -1,0 +1,343 @@
+//! A message: immutable after publish but for the one atomic that tells the store whether it
+//! still has to be written.
+
+use bytes::{BufMut, Bytes};
+use leveret_protocol::ExchangeName;
+use leveret_storage::{QueueId, Storable};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Bodies up to this many octets are copied beside the properties, so that a small message is one
+/// piece of memory and pins no read buffer; larger ones stay a slice of what was read.
+pub const INLINE_BODY_MAX: usize = 4096;
+
+/// The first octet of a stored message; raised when the encoding changes.
+const ENCODING: u8 = 1;
+
+/// What the store has done with a message; see [`Message::cancel_write`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum WriteState {
+    /// Not written; an acknowledgement may still spare the write.
+    Pending = 0,
+    /// Acknowledged before it was written.
+    Cancelled = 1,
+    /// The store writes or wrote it.
+    Claimed = 2,
+}
+
+/// A published message.
+#[derive(Debug)]
+pub struct Message {
+    exchange: ExchangeName,
+    /// Routing key, raw properties and, when small, the body.
+    head: Box<[u8]>,
+    routing_key_len: u8,
+    properties_len: u32,
+    /// The body when it is not in `head`.
+    large_body: Bytes,
+    persistent: bool,
+    write: AtomicU8,
+}
+
+/// Collects the parts of a message as its frames arrive.
+#[derive(Debug)]
+pub struct MessageBuilder {
+    /// The exchange it was published to.
+    pub exchange: ExchangeName,
+    /// `delivery_mode` 2.
+    pub persistent: bool,
+    head: Vec<u8>,
+    routing_key_len: u8,
+    properties_len: u32,
+    large_body: LargeBody,
+    remaining: u64,
+}
+
+#[derive(Debug)]
+enum LargeBody {
+    /// The body goes into `head`.
+    Inline,
+    /// One frame held all of it.
+    Whole(Bytes),
+    /// Collected from several frames.
+    Pieces(Vec<u8>),
+}
+
+/// A body frame brought more octets than the content header announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyOverrun;
+
+impl MessageBuilder {
+    /// Starts a message whose body has `body_size` octets. `routing_key` is at most 255 octets, as
+    /// a short string is.
+    pub fn new(
+        exchange: ExchangeName,
+        routing_key: &[u8],
+        properties: &[u8],
+        persistent: bool,
+        body_size: u64,
+    ) -> Self {
+        let inline = usize::try_from(body_size)
+            .ok()
+            .filter(|size| *size <= INLINE_BODY_MAX);
+        let mut head =
+            Vec::with_capacity(routing_key.len() + properties.len() + inline.unwrap_or(0));
+        head.extend_from_slice(routing_key);
+        head.extend_from_slice(properties);
+        MessageBuilder {
+            exchange,
+            persistent,
+            head,
+            routing_key_len: routing_key.len() as u8,
+            properties_len: properties.len() as u32,
+            large_body: if inline.is_some() {
+                LargeBody::Inline
+            } else {
+                LargeBody::Whole(Bytes::new())
+            },
+            remaining: body_size,
+        }
+    }
+
+    /// The raw property bytes.
+    pub fn properties(&self) -> &[u8] {
+        let start = usize::from(self.routing_key_len);
+        &self.head[start..start + self.properties_len as usize]
+    }
+
+    /// Octets of body still to come.
+    pub fn remaining(&self) -> u64 {
+        self.remaining
+    }
+
+    /// Whether body frames should be handed over as [`Bytes`], to be kept uncopied.
+    pub fn keeps_frames(&self) -> bool {
+        !matches!(self.large_body, LargeBody::Inline)
+    }
+
+    /// Adds a piece of a body that is copied anyway.
+    ///
+    /// # Errors
+    /// When the piece is longer than what remains.
+    pub fn push(&mut self, piece: &[u8]) -> Result<(), BodyOverrun> {
+        self.take_from_remaining(piece.len())?;
+        match &mut self.large_body {
+            LargeBody::Inline => self.head.extend_from_slice(piece),
+            LargeBody::Whole(first) => {
+                let mut pieces = Vec::with_capacity(first.len() + piece.len());
+                pieces.extend_from_slice(first);
+                pieces.extend_from_slice(piece);
+                self.large_body = LargeBody::Pieces(pieces);
+            }
+            LargeBody::Pieces(pieces) => pieces.extend_from_slice(piece),
+        }
+        Ok(())
+    }
+
+    /// Adds a piece that may be kept as it is when it is the whole body.
+    ///
+    /// # Errors
+    /// When the piece is longer than what remains.
+    pub fn push_frame(&mut self, piece: Bytes) -> Result<(), BodyOverrun> {
+        if matches!(&self.large_body, LargeBody::Whole(first) if first.is_empty()) {
+            self.take_from_remaining(piece.len())?;
+            self.large_body = LargeBody::Whole(piece);
+            return Ok(());
+        }
+        self.push(&piece)
+    }
+
+    fn take_from_remaining(&mut self, len: usize) -> Result<(), BodyOverrun> {
+        self.remaining = self.remaining.checked_sub(len as u64).ok_or(BodyOverrun)?;
+        Ok(())
+    }
+
+    /// The whole message. `cancellable`: it goes to one durable queue at most, so an early
+    /// acknowledgement may spare its write.
+    pub fn finish(self, cancellable: bool) -> Message {
+        let write = if cancellable {
+            WriteState::Pending
+        } else {
+            WriteState::Claimed
+        };
+        Message {
+            exchange: self.exchange,
+            head: self.head.into_boxed_slice(),
+            routing_key_len: self.routing_key_len,
+            properties_len: self.properties_len,
+            large_body: match self.large_body {
+                LargeBody::Inline => Bytes::new(),
+                LargeBody::Whole(body) => body,
+                LargeBody::Pieces(pieces) => pieces.into(),
+            },
+            persistent: self.persistent,
+            write: AtomicU8::new(write as u8),
+        }
+    }
+}
+
+impl Message {
+    /// The exchange it was published to; empty for the default exchange.
+    pub fn exchange(&self) -> &ExchangeName {
+        &self.exchange
+    }
+
+    /// The routing key it was published with.
+    pub fn routing_key(&self) -> &[u8] {
+        &self.head[..usize::from(self.routing_key_len)]
+    }
+
+    /// The raw property bytes of its content header, flags first.
+    pub fn properties(&self) -> &[u8] {
+        let start = usize::from(self.routing_key_len);
+        &self.head[start..start + self.properties_len as usize]
+    }
+
+    /// The body.
+    pub fn body(&self) -> &[u8] {
+        if self.large_body.is_empty() {
+            &self.head[usize::from(self.routing_key_len) + self.properties_len as usize..]
+        } else {
+            &self.large_body
+        }
+    }
+
+    /// The body as shared memory, when it is large enough to be worth writing uncopied.
+    pub fn large_body(&self) -> Option<&Bytes> {
+        (!self.large_body.is_empty()).then_some(&self.large_body)
+    }
+
+    /// Whether it asks to survive a restart (`delivery_mode` 2).
+    pub fn persistent(&self) -> bool {
+        self.persistent
+    }
+
+    /// Octets of memory that it holds, about.
+    pub fn memory(&self) -> usize {
+        size_of::<Message>() + self.head.len() + self.large_body.len()
+    }
+
+    /// Tells the store that the message need not be written any more, because it is acknowledged.
+    /// `false` when the store has claimed it: then the acknowledgement has to be stored.
+    pub fn cancel_write(&self) -> bool {
+        self.swap_write(WriteState::Pending, WriteState::Cancelled)
+    }
+
+    fn swap_write(&self, from: WriteState, to: WriteState) -> bool {
+        self.write
+            .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// Reads a message back from what [`Storable::encode`] wrote. `None` when it is malformed.
+    pub fn decode(stored: Bytes) -> Option<Message> {
+        let mut at = 0;
+        let mut take = |n: usize| {
+            let range = at..at + n;
+            at += n;
+            stored.get(range.clone()).map(|_| range)
+        };
+        if stored[take(1)?] != [ENCODING] {
+            return None;
+        }
+        let len = usize::from(stored[take(1)?][0]);
+        let exchange = std::str::from_utf8(&stored[take(len)?]).ok()?.into();
+        let routing_key_len = stored[take(1)?][0];
+        let routing_key = take(usize::from(routing_key_len))?;
+        let properties_len = u32::from_be_bytes(stored[take(4)?].try_into().ok()?);
+        let properties = take(properties_len as usize)?;
+        let mut builder = MessageBuilder::new(
+            exchange,
+            &stored[routing_key],
+            &stored[properties],
+            true,
+            (stored.len() - at) as u64,
+        );
+        builder.push_frame(stored.slice(at..)).ok()?;
+        Some(builder.finish(false))
+    }
+}
+
+impl Storable for Message {
+    fn begin_write(&self, _queue: QueueId) -> bool {
+        self.swap_write(WriteState::Pending, WriteState::Claimed)
+            || self.write.load(Ordering::Acquire) == WriteState::Claimed as u8
+    }
+
+    fn encoded_len(&self) -> usize {
+        // encoding, exchange length, routing key length, properties length
+        7 + self.exchange.as_str().len() + self.head.len() + self.large_body.len()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.put_u8(ENCODING);
+        out.put_u8(self.exchange.as_str().len() as u8);
+        out.put_slice(self.exchange.as_str().as_bytes());
+        out.put_u8(self.routing_key_len);
+        out.put_slice(self.routing_key());
+        out.put_u32(self.properties_len);
+        out.put_slice(self.properties());
+        out.put_slice(self.body());
+    }
+}
+
+/// A message as queues share it.
+pub type SharedMessage = Arc<Message>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(body: &[u8], cancellable: bool) -> Message {
+        let mut builder = MessageBuilder::new("x".into(), b"key", &[0, 0], true, body.len() as u64);
+        builder.push(body).unwrap();
+        builder.finish(cancellable)
+    }
+
+    #[test]
+    fn what_is_stored_reads_back() {
+        for size in [0, 1, INLINE_BODY_MAX, INLINE_BODY_MAX + 1, 100_000] {
+            let body = vec![7; size];
+            let original = message(&body, true);
+            let mut stored = Vec::new();
+            original.encode(&mut stored);
+            assert_eq!(stored.len(), original.encoded_len());
+            let back = Message::decode(stored.into()).unwrap();
+            assert_eq!(back.exchange().as_str(), "x");
+            assert_eq!(back.routing_key(), b"key");
+            assert_eq!(back.properties(), &[0, 0]);
+            assert_eq!(back.body(), body);
+            assert!(back.persistent());
+        }
+    }
+
+    #[test]
+    fn a_cut_record_is_no_message() {
+        let mut stored = Vec::new();
+        message(b"", true).encode(&mut stored);
+        for end in 0..stored.len() {
+            assert!(Message::decode(Bytes::copy_from_slice(&stored[..end])).is_none());
+        }
+    }
+
+    #[test]
+    fn a_write_is_cancelled_or_claimed_but_never_both() {
+        let early = message(b"m", true);
+        assert!(early.cancel_write());
+        assert!(!early.begin_write(QueueId(1)));
+        let late = message(b"m", true);
+        assert!(late.begin_write(QueueId(1)));
+        assert!(!late.cancel_write());
+        let shared = message(b"m", false);
+        assert!(!shared.cancel_write());
+        assert!(shared.begin_write(QueueId(1)) && shared.begin_write(QueueId(2)));
+    }
+
+    #[test]
+    fn a_body_may_not_outgrow_its_header() {
+        let mut builder = MessageBuilder::new("".into(), b"", &[0, 0], false, 3);
+        assert_eq!(builder.push(b"ab"), Ok(()));
+        assert_eq!(builder.push(b"cd"), Err(BodyOverrun));
+    }
+}

@@ -1,0 +1,22 @@
+//! Names that the server makes up.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// `prefix` and 22 base64url characters of randomness, as RabbitMQ names queues and consumers.
+pub fn server_generated(prefix: &str) -> String {
+    let random: [u8; 16] = rand::random();
+    format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_names_have_rabbitmqs_form() {
+        let name = server_generated("amq.gen-");
+        assert_eq!(name.len(), "amq.gen-".len() + 22);
+        assert_ne!(name, server_generated("amq.gen-"));
+    }
+}

@@ -1,0 +1,174 @@
+//! A queue as the rest of the broker holds it: what never changes beside the machine, and the
+//! machine behind its lock. The lock is taken in this file only, never with another queue's.
+
+use super::consumer::{Consumer, ConsumerId};
+use super::effects::Effects;
+use super::machine::{AfterRemoval, ConsumeRefused, Counts, Machine};
+use super::ready::Entry;
+use crate::message::SharedMessage;
+use crate::server::ConnectionId;
+use leveret_protocol::values::FieldTable;
+use leveret_protocol::{QueueName, VhostName};
+use leveret_storage::{Position, QueueId, Token};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// What a queue was declared as.
+#[derive(Clone, Debug)]
+pub struct QueueSpec {
+    /// Its name.
+    pub name: QueueName,
+    /// It survives a restart.
+    pub durable: bool,
+    /// It goes when its last consumer does.
+    pub auto_delete: bool,
+    /// The only connection that may use it, and whose end it does not survive.
+    pub exclusive_to: Option<ConnectionId>,
+    /// queue.declare's arguments.
+    pub arguments: FieldTable,
+}
+
+impl QueueSpec {
+    /// Whether the queue and its persistent messages are kept in the store: durable, and not tied
+    /// to the life of one connection, which no restart survives.
+    pub fn is_stored(&self) -> bool {
+        self.durable && self.exclusive_to.is_none()
+    }
+}
+
+/// A queue.
+#[derive(Debug)]
+pub struct Queue {
+    /// Its identity in the store, never used again.
+    pub id: QueueId,
+    /// Its virtual host.
+    pub vhost: VhostName,
+    /// What it was declared as.
+    pub spec: QueueSpec,
+    machine: Mutex<Machine>,
+}
+
+/// A message on its way into a queue, with what its publisher waits for.
+pub type Incoming = (SharedMessage, Option<Token>);
+
+impl Queue {
+    /// An empty queue.
+    pub fn new(id: QueueId, vhost: VhostName, spec: QueueSpec, next_position: Position) -> Self {
+        let machine = Machine::new(id, spec.is_stored(), spec.auto_delete, next_position);
+        Queue {
+            id,
+            vhost,
+            spec,
+            machine: Mutex::new(machine),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &QueueName {
+        &self.spec.name
+    }
+
+    /// Whether another connection holds it exclusively.
+    pub fn is_locked_for(&self, connection: ConnectionId) -> bool {
+        self.spec
+            .exclusive_to
+            .is_some_and(|owner| owner != connection)
+    }
+
+    /// Publishes a run of messages under one lock.
+    pub fn publish<'a>(&self, messages: impl IntoIterator<Item = &'a Incoming>, fx: &mut Effects) {
+        let mut machine = self.machine.lock();
+        for (message, token) in messages {
+            machine.publish(message.clone(), *token, fx);
+        }
+    }
+
+    /// See [`Machine::restore`].
+    pub fn restore(&self, messages: impl IntoIterator<Item = (Position, SharedMessage, bool)>) {
+        let mut machine = self.machine.lock();
+        for (position, message, redelivered) in messages {
+            machine.restore(position, message, redelivered);
+        }
+    }
+
+    /// See [`Machine::consume`].
+    ///
+    /// # Errors
+    /// See [`ConsumeRefused`].
+    pub fn consume(&self, consumer: Arc<Consumer>, fx: &mut Effects) -> Result<(), ConsumeRefused> {
+        self.machine.lock().consume(consumer, fx)
+    }
+
+    /// See [`Machine::cancel`].
+    pub fn cancel(&self, consumer: ConsumerId) -> AfterRemoval {
+        self.machine.lock().cancel(consumer)
+    }
+
+    /// See [`Machine::resume`].
+    pub fn resume(&self, consumer: ConsumerId, fx: &mut Effects) {
+        self.machine.lock().resume(consumer, fx);
+    }
+
+    /// Settles a run of deliveries, then resumes the consumers that their credit was short for,
+    /// under one lock.
+    pub fn settle<'a>(
+        &self,
+        entries: impl IntoIterator<Item = &'a Entry>,
+        resume: impl IntoIterator<Item = ConsumerId>,
+        fx: &mut Effects,
+    ) {
+        let mut machine = self.machine.lock();
+        for entry in entries {
+            machine.settle(entry, fx);
+        }
+        for consumer in resume {
+            machine.resume(consumer, fx);
+        }
+    }
+
+    /// See [`Machine::requeue`].
+    pub fn requeue(&self, entries: impl IntoIterator<Item = Entry>, fx: &mut Effects) {
+        self.machine.lock().requeue(entries, fx);
+    }
+
+    /// See [`Machine::get`].
+    pub fn get(&self, no_ack: bool, fx: &mut Effects) -> Option<(Entry, u64)> {
+        self.machine.lock().get(no_ack, fx)
+    }
+
+    /// See [`Machine::purge`].
+    pub fn purge(&self, fx: &mut Effects) -> u64 {
+        self.machine.lock().purge(fx)
+    }
+
+    /// Deletes the queue if `allowed` says so of its numbers, under one lock.
+    ///
+    /// # Errors
+    /// What `allowed` refused with.
+    pub fn delete_if<E>(
+        &self,
+        allowed: impl FnOnce(Counts) -> Result<(), E>,
+        fx: &mut Effects,
+    ) -> Result<Option<(u64, Vec<Arc<Consumer>>)>, E> {
+        let mut machine = self.machine.lock();
+        if !machine.is_deleted() {
+            allowed(machine.counts())?;
+        }
+        Ok(machine.delete(fx))
+    }
+
+    /// Numbers for listings and replies.
+    pub fn counts(&self) -> Counts {
+        self.machine.lock().counts()
+    }
+
+    /// The queue's consumers, for listings.
+    pub fn consumers(&self) -> Vec<Arc<Consumer>> {
+        self.machine.lock().consumers().cloned().collect()
+    }
+
+    /// The consumer that has the queue exclusively.
+    pub fn exclusive_consumer(&self) -> Option<Arc<Consumer>> {
+        self.machine.lock().exclusive_consumer().cloned()
+    }
+}

@@ -1,0 +1,320 @@
+//! The queue machine: every rule of a queue, without sockets, clock or I/O. What has to be done
+//! outside comes back as [`Effects`].
+//!
+//! A message is in exactly one place: ready here, or handed to one consumer (an [`Entry`] that
+//! moved into a mailbox and then into its channel's list of unacknowledged deliveries). Moving
+//! the entry is what makes delivering twice impossible.
+
+use super::consumer::{Consumer, ConsumerId, Consumers};
+use super::effects::Effects;
+use super::ready::{Entry, Ready};
+use crate::message::SharedMessage;
+use leveret_storage::{Op, Position, QueueId, Token};
+use std::sync::Arc;
+
+/// Numbers that listings and replies show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages ready to be delivered.
+    pub ready: u64,
+    /// Messages delivered and not yet acknowledged.
+    pub unacked: u64,
+    /// Persistent messages among both.
+    pub persistent: u64,
+    /// Octets of ready bodies.
+    pub ready_bytes: u64,
+    /// Octets of unacknowledged bodies.
+    pub unacked_bytes: u64,
+    /// Consumers.
+    pub consumers: u64,
+}
+
+/// Why a consumer was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsumeRefused {
+    /// Another consumer has the queue exclusively, or exclusivity was asked for and there are
+    /// consumers.
+    InExclusiveUse,
+    /// The queue was deleted.
+    Deleted,
+}
+
+/// What became of a queue when a consumer left it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterRemoval {
+    /// It stays.
+    Stays,
+    /// It was the last consumer of an auto-delete queue.
+    AutoDelete,
+}
+
+/// One queue.
+#[derive(Debug)]
+pub struct Machine {
+    id: QueueId,
+    /// Durable and not exclusive: its persistent messages are kept in the store.
+    stored: bool,
+    auto_delete: bool,
+    ready: Ready,
+    consumers: Consumers,
+    next_position: u64,
+    unacked: u64,
+    unacked_bytes: u64,
+    persistent: u64,
+    /// Every persistent message up to here was delivered at least once.
+    delivered_through: Option<Position>,
+    deleted: bool,
+}
+
+impl Machine {
+    /// An empty queue whose first message will have `next_position`.
+    pub fn new(id: QueueId, stored: bool, auto_delete: bool, next_position: Position) -> Self {
+        Machine {
+            id,
+            stored,
+            auto_delete,
+            ready: Ready::default(),
+            consumers: Consumers::default(),
+            next_position: next_position.0,
+            unacked: 0,
+            unacked_bytes: 0,
+            persistent: 0,
+            delivered_through: None,
+            deleted: false,
+        }
+    }
+
+    /// Whether a message of this queue is kept in the store.
+    fn stores(&self, message: &SharedMessage) -> bool {
+        self.stored && message.persistent()
+    }
+
+    /// Adds a message. `token` comes back from the store once the message is safe there; it is
+    /// used only when the message is stored.
+    pub fn publish(&mut self, message: SharedMessage, token: Option<Token>, fx: &mut Effects) {
+        if self.deleted {
+            if let Some(token) = token.filter(|_| self.stores(&message)) {
+                fx.store(Op::Notify { token });
+            }
+            return;
+        }
+        let position = Position(self.next_position);
+        self.next_position += 1;
+        if self.stores(&message) {
+            self.persistent += 1;
+            let message = message.clone();
+            fx.store(Op::Publish {
+                queue: self.id,
+                position,
+                message,
+                token,
+            });
+        }
+        self.ready.push(Entry {
+            position,
+            message,
+            redelivered: false,
+        });
+        self.dispatch(fx);
+    }
+
+    /// Puts back a message that the store kept over a restart; call it in order of positions.
+    pub fn restore(&mut self, position: Position, message: SharedMessage, redelivered: bool) {
+        self.persistent += 1;
+        self.next_position = self.next_position.max(position.0 + 1);
+        self.ready.push(Entry {
+            position,
+            message,
+            redelivered,
+        });
+    }
+
+    /// Adds a consumer and serves it.
+    ///
+    /// # Errors
+    /// See [`ConsumeRefused`].
+    pub fn consume(
+        &mut self,
+        consumer: Arc<Consumer>,
+        fx: &mut Effects,
+    ) -> Result<(), ConsumeRefused> {
+        if self.deleted {
+            return Err(ConsumeRefused::Deleted);
+        }
+        let taken = self.consumers.exclusive().is_some();
+        if taken || (consumer.exclusive && !self.consumers.is_empty()) {
+            return Err(ConsumeRefused::InExclusiveUse);
+        }
+        self.consumers.add(consumer);
+        self.dispatch(fx);
+        Ok(())
+    }
+
+    /// Removes a consumer; its unacknowledged deliveries stay with its channel.
+    pub fn cancel(&mut self, id: ConsumerId) -> AfterRemoval {
+        let removed = self.consumers.remove(id).is_some();
+        if removed && self.auto_delete && self.consumers.is_empty() && !self.deleted {
+            AfterRemoval::AutoDelete
+        } else {
+            AfterRemoval::Stays
+        }
+    }
+
+    /// A consumer that was passed over can take messages again.
+    pub fn resume(&mut self, id: ConsumerId, fx: &mut Effects) {
+        self.consumers.resume(id);
+        self.dispatch(fx);
+    }
+
+    /// Hands ready messages to consumers until one of both runs out.
+    fn dispatch(&mut self, fx: &mut Effects) {
+        while !self.ready.is_empty() {
+            let Some(consumer) = self.consumers.next() else {
+                return;
+            };
+            let Some(entry) = self.ready.pop() else {
+                return;
+            };
+            self.hand_over(&consumer, entry, fx);
+        }
+    }
+
+    fn hand_over(&mut self, consumer: &Arc<Consumer>, entry: Entry, fx: &mut Effects) {
+        let message = entry.message.clone();
+        let position = entry.position;
+        match consumer.mailbox.deliver(consumer, entry) {
+            Ok(wake) => {
+                if wake {
+                    fx.wake(&consumer.mailbox);
+                }
+                if consumer.no_ack {
+                    self.forget(position, &message, fx);
+                } else {
+                    self.mark_delivered(position, &message, fx);
+                }
+            }
+            Err(entry) => {
+                // The connection is ending and will cancel its consumers. Nobody was served.
+                self.ready.requeue(entry);
+                self.consumers.remove(consumer.id);
+            }
+        }
+    }
+
+    fn mark_delivered(&mut self, position: Position, message: &SharedMessage, fx: &mut Effects) {
+        self.unacked += 1;
+        self.unacked_bytes += message.body().len() as u64;
+        if self.stores(message) && self.delivered_through.is_none_or(|seen| seen < position) {
+            self.delivered_through = Some(position);
+            fx.store(Op::Delivered {
+                queue: self.id,
+                through: position,
+            });
+        }
+    }
+
+    /// The message is gone from the queue for good.
+    fn forget(&mut self, position: Position, message: &SharedMessage, fx: &mut Effects) {
+        if self.stores(message) {
+            self.persistent -= 1;
+            if !message.cancel_write() {
+                fx.store_ack(self.id, position);
+            }
+        }
+    }
+
+    /// Takes one message for basic.get; also says how many stay ready.
+    pub fn get(&mut self, no_ack: bool, fx: &mut Effects) -> Option<(Entry, u64)> {
+        let entry = self.ready.pop()?;
+        if no_ack {
+            self.forget(entry.position, &entry.message, fx);
+        } else {
+            self.mark_delivered(entry.position, &entry.message, fx);
+        }
+        Some((entry, self.ready.len() as u64))
+    }
+
+    /// A delivery was acknowledged, or rejected without requeue.
+    pub fn settle(&mut self, entry: &Entry, fx: &mut Effects) {
+        if self.deleted {
+            return;
+        }
+        self.unacked -= 1;
+        self.unacked_bytes -= entry.message.body().len() as u64;
+        self.forget(entry.position, &entry.message, fx);
+    }
+
+    /// Deliveries come back and take their old places; `entries` say themselves whether they
+    /// count as redelivered. Serves consumers once all are in place.
+    pub fn requeue(&mut self, entries: impl IntoIterator<Item = Entry>, fx: &mut Effects) {
+        if self.deleted {
+            return;
+        }
+        for entry in entries {
+            self.unacked -= 1;
+            self.unacked_bytes -= entry.message.body().len() as u64;
+            self.ready.requeue(entry);
+        }
+        self.dispatch(fx);
+    }
+
+    /// Drops all ready messages and returns their number.
+    pub fn purge(&mut self, fx: &mut Effects) -> u64 {
+        let mut count = 0;
+        while let Some(entry) = self.ready.pop() {
+            self.forget(entry.position, &entry.message, fx);
+            count += 1;
+        }
+        count
+    }
+
+    /// Ends the queue: drops its messages, lets its consumers go (to be told), and ignores
+    /// whatever still comes. Returns the number of ready messages; `None` when it had ended.
+    pub fn delete(&mut self, fx: &mut Effects) -> Option<(u64, Vec<Arc<Consumer>>)> {
+        if self.deleted {
+            return None;
+        }
+        self.deleted = true;
+        let count = self.ready.len() as u64;
+        // Publishes that the store has not taken yet need not be written; the rest goes by range.
+        while let Some(entry) = self.ready.pop() {
+            if self.stores(&entry.message) {
+                entry.message.cancel_write();
+            }
+        }
+        self.unacked = 0;
+        self.unacked_bytes = 0;
+        self.persistent = 0;
+        if self.stored {
+            fx.store(Op::DeleteQueue { queue: self.id });
+        }
+        Some((count, self.consumers.drain()))
+    }
+
+    /// Whether the queue was deleted while somebody still held it.
+    pub fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+
+    /// Numbers for listings.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            ready: self.ready.len() as u64,
+            unacked: self.unacked,
+            persistent: self.persistent,
+            ready_bytes: self.ready.bytes(),
+            unacked_bytes: self.unacked_bytes,
+            consumers: self.consumers.len() as u64,
+        }
+    }
+
+    /// The queue's consumers.
+    pub fn consumers(&self) -> impl Iterator<Item = &Arc<Consumer>> {
+        self.consumers.iter()
+    }
+
+    /// The consumer that has the queue exclusively.
+    pub fn exclusive_consumer(&self) -> Option<&Arc<Consumer>> {
+        self.consumers.exclusive()
+    }
+}

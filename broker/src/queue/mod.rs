@@ -1,0 +1,18 @@
+//! Queues: a pure machine per queue, and the lock around it.
+
+pub mod arguments;
+mod consumer;
+mod credit;
+mod effects;
+mod handle;
+mod machine;
+#[cfg(test)]
+mod model_tests;
+mod ready;
+
+pub use consumer::{Consumer, ConsumerId};
+pub use credit::Credit;
+pub use effects::Effects;
+pub use handle::{Incoming, Queue, QueueSpec};
+pub use machine::{AfterRemoval, ConsumeRefused, Counts};
+pub use ready::Entry;

@@ -1,0 +1,290 @@
+//! From what the store kept to a broker that is ready to serve.
+
+use crate::auth::{AuthError, PasswordHash, Permission, User};
+use crate::broker::{Broker, DEFAULT_VHOST};
+use crate::config::Config;
+use crate::definitions::{Definition, DefinitionError, DestinationKind};
+use crate::exchange::{Binding, Destination, ExchangeKind, ExchangeSpec};
+use crate::message::Message;
+use crate::queue::{Effects, Queue, QueueSpec};
+use leveret_storage::{Op, Opened, Position, QueueId, RecoveredQueue, StorageError, Store};
+use std::collections::HashMap;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Why a broker could not be put together from its data.
+#[derive(Debug, Error)]
+pub enum RecoveryError {
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A definition is not readable.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
+    /// A user or permission is not usable.
+    #[error("stored users: {0}")]
+    Users(#[from] AuthError),
+    /// A stored message does not decode although its checksum holds.
+    #[error(
+        "message {position:?} of queue '{queue}' does not decode: was it written by a newer version?"
+    )]
+    Message {
+        /// The queue.
+        queue: String,
+        /// The message.
+        position: Position,
+    },
+    /// A definition names something that was never stored.
+    #[error("stored {what} '{name}' is not usable: {reason}")]
+    Unusable {
+        /// The kind of object.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Messages read from the store at a time.
+const READ_MESSAGES: usize = 4096;
+/// Octets read from the store at a time.
+const READ_BYTES: usize = 8 << 20;
+
+/// Builds the broker from what the store kept, or a fresh one with the default virtual host and
+/// user when the store is new.
+///
+/// # Errors
+/// See [`RecoveryError`].
+pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError> {
+    let created = opened.definitions.is_empty();
+    let store = opened.store.clone();
+    let broker = Broker::new(
+        config.into(),
+        config.loopback_users.clone(),
+        Some(opened.store),
+    );
+    if created {
+        create_defaults(&broker, config)?;
+        store.flush()?;
+        return Ok(broker);
+    }
+    let mut recovered: HashMap<QueueId, RecoveredQueue> = opened
+        .queues
+        .into_iter()
+        .map(|queue| (queue.queue, queue))
+        .collect();
+    for id in recovered.keys() {
+        broker.reserve_queue_id(*id);
+    }
+    restore_definitions(&broker, &opened.definitions, &mut recovered, &store)?;
+    drop_orphans(&broker, recovered.into_keys());
+    Ok(broker)
+}
+
+fn create_defaults(broker: &Broker, config: &Config) -> Result<(), AuthError> {
+    let mut fx = Effects::default();
+    broker.add_vhost(DEFAULT_VHOST, &mut fx);
+    let name = config.default_user.as_str();
+    let hash = PasswordHash::of(config.default_pass.expose());
+    let change = broker
+        .users
+        .add_user(name, hash, &["administrator".to_owned()])?;
+    broker.store_change(change, &mut fx);
+    let all = || ".*".to_owned();
+    let change = broker.users.set_permissions(Permission {
+        user: name.to_owned(),
+        vhost: DEFAULT_VHOST.to_owned(),
+        configure: all(),
+        write: all(),
+        read: all(),
+    })?;
+    broker.store_change(change, &mut fx);
+    fx.perform(broker.store.as_ref(), None);
+    Ok(())
+}
+
+/// Definitions by kind, because bindings need their ends and permissions their users.
+#[derive(Default)]
+struct Sorted {
+    vhosts: Vec<String>,
+    users: Vec<User>,
+    permissions: Vec<Permission>,
+    exchanges: Vec<Definition>,
+    queues: Vec<Definition>,
+    bindings: Vec<Definition>,
+}
+
+fn restore_definitions(
+    broker: &Broker,
+    definitions: &[(bytes::Bytes, bytes::Bytes)],
+    recovered: &mut HashMap<QueueId, RecoveredQueue>,
+    store: &Store,
+) -> Result<(), RecoveryError> {
+    let mut sorted = Sorted::default();
+    for (key, value) in definitions {
+        match Definition::decode(key, value)? {
+            Definition::Vhost { name } => sorted.vhosts.push(name),
+            Definition::User(user) => sorted.users.push(user),
+            Definition::Permission(permission) => sorted.permissions.push(permission),
+            exchange @ Definition::Exchange { .. } => sorted.exchanges.push(exchange),
+            queue @ Definition::Queue { .. } => sorted.queues.push(queue),
+            binding @ Definition::Binding { .. } => sorted.bindings.push(binding),
+        }
+    }
+    for vhost in &sorted.vhosts {
+        broker.restore_vhost(vhost);
+    }
+    broker.users.restore(sorted.users, sorted.permissions)?;
+    for exchange in sorted.exchanges {
+        restore_exchange(broker, exchange)?;
+    }
+    for queue in sorted.queues {
+        restore_queue(broker, queue, recovered, store)?;
+    }
+    for binding in sorted.bindings {
+        restore_binding(broker, binding);
+    }
+    Ok(())
+}
+
+fn restore_exchange(broker: &Broker, definition: Definition) -> Result<(), RecoveryError> {
+    let Definition::Exchange {
+        vhost,
+        name,
+        kind,
+        auto_delete,
+        internal,
+        arguments,
+    } = definition
+    else {
+        return Ok(());
+    };
+    let Some(kind) = ExchangeKind::parse(&kind) else {
+        let reason = format!("this version knows no exchange type '{kind}'");
+        return Err(RecoveryError::Unusable {
+            what: "exchange",
+            name,
+            reason,
+        });
+    };
+    broker.restore_vhost(&vhost).insert_exchange(ExchangeSpec {
+        name: name.into(),
+        kind,
+        durable: true,
+        auto_delete,
+        internal,
+        arguments,
+    });
+    Ok(())
+}
+
+fn restore_queue(
+    broker: &Broker,
+    definition: Definition,
+    recovered: &mut HashMap<QueueId, RecoveredQueue>,
+    store: &Store,
+) -> Result<(), RecoveryError> {
+    let Definition::Queue {
+        vhost,
+        name,
+        id,
+        auto_delete,
+        arguments,
+    } = definition
+    else {
+        return Ok(());
+    };
+    let id = QueueId(id);
+    broker.reserve_queue_id(id);
+    let found = recovered.remove(&id);
+    let next = found
+        .as_ref()
+        .map_or(Position(0), |found| found.next_position);
+    let spec = QueueSpec {
+        name: name.as_str().into(),
+        durable: true,
+        auto_delete,
+        exclusive_to: None,
+        arguments,
+    };
+    let vhost = broker.restore_vhost(&vhost);
+    let queue = Arc::new(Queue::new(id, vhost.name().clone(), spec, next));
+    if let Some(found) = found {
+        restore_messages(&queue, &found, store)?;
+    }
+    vhost.restore_queue(queue);
+    Ok(())
+}
+
+fn restore_messages(
+    queue: &Queue,
+    found: &RecoveredQueue,
+    store: &Store,
+) -> Result<(), RecoveryError> {
+    let mut from = Position(0);
+    loop {
+        let stored = store.read(queue.id, from, READ_MESSAGES, READ_BYTES)?;
+        let Some((last, _)) = stored.last() else {
+            return Ok(());
+        };
+        from = Position(last.0 + 1);
+        let mut messages = Vec::with_capacity(stored.len());
+        for (position, bytes) in stored {
+            let Some(message) = Message::decode(bytes) else {
+                let queue = queue.name().to_string();
+                return Err(RecoveryError::Message { queue, position });
+            };
+            let redelivered = found.delivered_through.is_some_and(|seen| position <= seen);
+            messages.push((position, Arc::new(message), redelivered));
+        }
+        queue.restore(messages);
+    }
+}
+
+/// A binding whose ends are not there any more is left out: its removal was being stored when the
+/// broker stopped.
+fn restore_binding(broker: &Broker, definition: Definition) {
+    let Definition::Binding {
+        vhost,
+        source,
+        destination_kind,
+        destination,
+        key,
+        arguments,
+    } = definition
+    else {
+        return;
+    };
+    let vhost = broker.restore_vhost(&vhost);
+    let Some(source) = vhost.exchange(&source) else {
+        return;
+    };
+    let destination = match destination_kind {
+        DestinationKind::Queue => vhost.queue(&destination).map(Destination::Queue),
+        DestinationKind::Exchange => vhost.exchange(&destination).map(Destination::Exchange),
+    };
+    if let Some(destination) = destination {
+        vhost.restore_binding(
+            &source,
+            Binding {
+                destination,
+                key: key.into(),
+                arguments,
+            },
+        );
+    }
+}
+
+/// Messages of queues that no definition knows: their queue was deleted.
+fn drop_orphans(broker: &Broker, orphans: impl Iterator<Item = QueueId>) {
+    let mut fx = Effects::default();
+    for queue in orphans {
+        tracing::info!(
+            queue = queue.0,
+            "dropping stored messages of a deleted queue"
+        );
+        fx.store(Op::DeleteQueue { queue });
+    }
+    fx.perform(broker.store.as_ref(), None);
+}

@@ -1,0 +1,254 @@
+//! Who is connected: what listings show, and how to reach a connection's task.
+
+use super::mailbox::{Mail, Mailbox};
+use crate::admin::report::ConnectionReport;
+use leveret_protocol::VhostName;
+use leveret_protocol::values::FieldTable;
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+use tokio::sync::oneshot;
+
+/// A connection's identity for the life of the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+impl std::fmt::Display for ConnectionId {
+    /// The form that listings show and `close_connection` takes.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<leveret.{}.0>", self.0)
+    }
+}
+
+/// What is known of a connection without asking its task.
+#[derive(Debug)]
+pub struct ConnectionInfo {
+    /// Its identity.
+    pub id: ConnectionId,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// Our address.
+    pub local: SocketAddr,
+    /// When it was accepted.
+    pub connected_at: SystemTime,
+    details: Mutex<Details>,
+    channels: AtomicU64,
+    received: AtomicU64,
+    sent: AtomicU64,
+    published: AtomicU64,
+    delivered: AtomicU64,
+}
+
+/// What a connection says of itself while it logs in.
+#[derive(Clone, Debug, Default)]
+pub struct Details {
+    /// The user's name.
+    pub user: String,
+    /// The virtual host.
+    pub vhost: Option<VhostName>,
+    /// The client's description of itself.
+    pub client_properties: FieldTable,
+    /// PLAIN or AMQPLAIN.
+    pub mechanism: String,
+    /// Agreed number of channels.
+    pub channel_max: u16,
+    /// Agreed frame size in octets.
+    pub frame_max: u32,
+    /// Agreed heartbeat in seconds; 0 for none.
+    pub heartbeat: u16,
+}
+
+/// Counters of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    /// Open channels.
+    pub channels: u64,
+    /// Octets received.
+    pub received: u64,
+    /// Octets sent.
+    pub sent: u64,
+    /// Messages published to queues.
+    pub published: u64,
+    /// Messages delivered to consumers.
+    pub delivered: u64,
+}
+
+impl ConnectionInfo {
+    /// A connection that has just been accepted.
+    pub fn new(id: ConnectionId, peer: SocketAddr, local: SocketAddr) -> Self {
+        ConnectionInfo {
+            id,
+            peer,
+            local,
+            connected_at: SystemTime::now(),
+            details: Mutex::default(),
+            channels: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            published: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
+        }
+    }
+
+    /// `peer -> local`, as RabbitMQ names connections.
+    pub fn label(&self) -> String {
+        format!("{} -> {}", self.peer, self.local)
+    }
+
+    /// What the connection said of itself.
+    pub fn details(&self) -> Details {
+        self.details.lock().clone()
+    }
+
+    /// The login succeeded.
+    pub fn set_client(&self, user: String, properties: FieldTable, mechanism: String) {
+        let mut details = self.details.lock();
+        details.user = user;
+        details.client_properties = properties;
+        details.mechanism = mechanism;
+    }
+
+    /// Both sides agreed on limits.
+    pub fn set_tuned(&self, channel_max: u16, frame_max: u32, heartbeat: u16) {
+        let mut details = self.details.lock();
+        details.channel_max = channel_max;
+        details.frame_max = frame_max;
+        details.heartbeat = heartbeat;
+    }
+
+    /// A virtual host was opened.
+    pub fn set_vhost(&self, vhost: VhostName) {
+        self.details.lock().vhost = Some(vhost);
+    }
+
+    /// Counts a channel.
+    pub fn channel_opened(&self) {
+        self.channels.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a channel off.
+    pub fn channel_closed(&self) {
+        self.channels.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Counts octets read.
+    pub fn received(&self, octets: u64) {
+        self.received.fetch_add(octets, Ordering::Relaxed);
+    }
+
+    /// Counts octets written.
+    pub fn sent(&self, octets: u64) {
+        self.sent.fetch_add(octets, Ordering::Relaxed);
+    }
+
+    /// Counts messages that went to queues.
+    pub fn published(&self, messages: u64) {
+        self.published.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    /// Counts messages that went to consumers.
+    pub fn delivered(&self, messages: u64) {
+        self.delivered.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    /// The counters.
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            channels: self.channels.load(Ordering::Relaxed),
+            received: self.received.load(Ordering::Relaxed),
+            sent: self.sent.load(Ordering::Relaxed),
+            published: self.published.load(Ordering::Relaxed),
+            delivered: self.delivered.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Everybody who is connected.
+#[derive(Debug, Default)]
+pub struct Connections {
+    all: RwLock<BTreeMap<ConnectionId, (Arc<ConnectionInfo>, Arc<Mailbox>)>>,
+    next: AtomicU64,
+}
+
+impl Connections {
+    /// Takes a new connection in.
+    pub fn add(&self, peer: SocketAddr, local: SocketAddr) -> (Arc<ConnectionInfo>, Arc<Mailbox>) {
+        let id = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
+        let info = Arc::new(ConnectionInfo::new(id, peer, local));
+        let mailbox = Arc::new(Mailbox::default());
+        self.all.write().insert(id, (info.clone(), mailbox.clone()));
+        (info, mailbox)
+    }
+
+    /// A connection has ended.
+    pub fn remove(&self, id: ConnectionId) {
+        self.all.write().remove(&id);
+    }
+
+    /// All of them, oldest first.
+    pub fn list(&self) -> Vec<Arc<ConnectionInfo>> {
+        self.all
+            .read()
+            .values()
+            .map(|(info, _)| info.clone())
+            .collect()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.all.read().len()
+    }
+
+    /// Closes one with 320 CONNECTION_FORCED; `false` when it is not there.
+    pub fn close(&self, id: ConnectionId, reason: &str) -> bool {
+        let mailbox = self.all.read().get(&id).map(|(_, mailbox)| mailbox.clone());
+        let found = mailbox.is_some();
+        if let Some(mailbox) = mailbox {
+            mailbox.send(Mail::ForceClose(reason.to_owned()));
+        }
+        found
+    }
+
+    /// Closes all of them and says how many.
+    pub fn close_all(&self, reason: &str) -> usize {
+        self.close_where(reason, |_| true)
+    }
+
+    /// Closes those that use a virtual host and says how many.
+    pub fn close_in_vhost(&self, vhost: &VhostName, reason: &str) -> usize {
+        self.close_where(reason, |info| {
+            info.details.lock().vhost.as_ref() == Some(vhost)
+        })
+    }
+
+    fn close_where(&self, reason: &str, wanted: impl Fn(&ConnectionInfo) -> bool) -> usize {
+        let mailboxes: Vec<_> = self.all.read().values().cloned().collect();
+        let chosen = mailboxes.into_iter().filter(|(info, _)| wanted(info));
+        chosen
+            .map(|(_, mailbox)| mailbox.send(Mail::ForceClose(reason.to_owned())))
+            .count()
+    }
+
+    /// Asks every connection about itself; one that ends meanwhile is left out.
+    pub async fn reports(&self) -> Vec<(Arc<ConnectionInfo>, ConnectionReport)> {
+        let all: Vec<_> = self.all.read().values().cloned().collect();
+        let asked: Vec<_> = all
+            .into_iter()
+            .map(|(info, mailbox)| {
+                let (answer, report) = oneshot::channel();
+                mailbox.send(Mail::Report(answer));
+                (info, report)
+            })
+            .collect();
+        let mut reports = Vec::with_capacity(asked.len());
+        for (info, report) in asked {
+            if let Ok(report) = report.await {
+                reports.push((info, report));
+            }
+        }
+        reports
+    }
+}

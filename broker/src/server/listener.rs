@@ -1,0 +1,127 @@
+//! Listening, accepting, and stopping.
+
+use super::ConnectionInfo;
+use super::session::{End, Session};
+use crate::broker::Broker;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// The pause after a failed accept (no file descriptors left, say): the listener must not end, nor
+/// spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long connections get to say goodbye when the broker stops.
+const GOODBYE_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// A listening socket.
+pub struct Listener {
+    listener: TcpListener,
+    broker: Arc<Broker>,
+}
+
+impl Listener {
+    /// Binds `address`; port 0 picks a free one.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn bind(broker: Arc<Broker>, address: SocketAddr) -> io::Result<Self> {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        // A restart must not wait for the old connections' TIME_WAIT.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(Listener {
+            listener: socket.listen(BACKLOG)?,
+            broker,
+        })
+    }
+
+    /// The address that was bound.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop` becomes true, then closes all connections (320 CONNECTION_FORCED) and
+    /// waits for them, but not for long.
+    pub async fn serve(self, mut stop: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((socket, peer)) => self.start(socket, peer),
+                    Err(error) => {
+                        tracing::error!(%error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
+        }
+        drop(self.listener);
+        let count = self
+            .broker
+            .connections
+            .close_all("broker forced connection closure with reason 'shutdown'");
+        tracing::info!(connections = count, "closing connections");
+        let deadline = tokio::time::Instant::now() + GOODBYE_TIMEOUT;
+        while self.broker.connections.count() > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn start(&self, socket: TcpStream, peer: SocketAddr) {
+        // Small replies must not wait for more to come.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, %peer, "cannot set TCP_NODELAY");
+        }
+        let local = socket.local_addr().unwrap_or(peer);
+        let (info, mailbox) = self.broker.connections.add(peer, local);
+        tracing::info!(connection = %info.label(), id = %info.id, "accepted");
+        let session = Session::new(socket, self.broker.clone(), info.clone(), mailbox);
+        let leave = Leave {
+            broker: self.broker.clone(),
+            info,
+        };
+        tokio::spawn(async move {
+            let end = session.run().await;
+            leave.with(&end);
+        });
+    }
+}
+
+/// Takes a connection off the list whatever way its task ends.
+struct Leave {
+    broker: Arc<Broker>,
+    info: Arc<ConnectionInfo>,
+}
+
+impl Leave {
+    fn with(&self, end: &End) {
+        let connection = self.info.label();
+        match end {
+            End::Closed => tracing::info!(connection, "closed"),
+            End::Abandoned => {
+                tracing::warn!(connection, "client unexpectedly closed TCP connection");
+            }
+            End::Silent => tracing::error!(connection, "missed heartbeats from client"),
+            End::HandshakeTimeout => tracing::error!(connection, "handshake timed out"),
+            End::Failed(error) => tracing::warn!(connection, %error, "connection lost"),
+        }
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.broker.connections.remove(self.info.id);
+    }
+}

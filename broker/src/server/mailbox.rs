@@ -1,0 +1,176 @@
+//! What other tasks hand to a connection: deliveries, confirms, cancels, orders to close. Its own
+//! task takes them, assigns delivery tags and encodes: nobody else writes into its output, so
+//! replies and deliveries cannot overtake each other.
+
+use crate::admin::report::ConnectionReport;
+use crate::queue::{Consumer, Entry};
+use leveret_storage::{CommitSink, Token};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Waker;
+use tokio::sync::oneshot;
+
+/// Above this many octets waiting, queues treat the connection's consumers as not ready. The
+/// connection takes all that waits at once, so the low mark is an empty mailbox.
+const HIGH_MARK: usize = 1 << 20;
+/// What a waiting delivery costs beside its body.
+const DELIVERY_OVERHEAD: usize = 96;
+
+/// Something for a connection.
+#[derive(Debug)]
+pub enum Mail {
+    /// A message for one of its consumers.
+    Deliver(Arc<Consumer>, Entry),
+    /// The queue of this consumer is gone (RabbitMQ: "Consumer Cancellation Notification").
+    Cancel(Arc<Consumer>),
+    /// Close the connection: 320 CONNECTION_FORCED with this reason.
+    ForceClose(String),
+    /// Describe yourself to an administrator.
+    Report(oneshot::Sender<ConnectionReport>),
+}
+
+/// A connection's mailbox.
+#[derive(Debug, Default)]
+pub struct Mailbox {
+    state: Mutex<State>,
+    /// Octets of deliveries that wait; written under the lock, read without.
+    waiting: AtomicUsize,
+    /// A queue passed a consumer over because the mailbox was full.
+    starved: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    mail: Vec<Mail>,
+    tokens: Vec<Token>,
+    resume_requested: bool,
+    closed: bool,
+    /// A wake-up is owed or done and the task has not looked since.
+    notified: bool,
+    waker: Option<Waker>,
+}
+
+/// What a connection's task finds in its mailbox; the buffers are exchanged, not copied.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// In the order it was sent.
+    pub mail: Vec<Mail>,
+    /// What the store has made durable.
+    pub tokens: Vec<Token>,
+    /// Consumers that were passed over should be resumed.
+    pub resume: bool,
+}
+
+impl Taken {
+    /// Whether there was anything.
+    pub fn is_empty(&self) -> bool {
+        self.mail.is_empty() && self.tokens.is_empty() && !self.resume
+    }
+}
+
+impl Mailbox {
+    /// Adds a delivery. `true`: the caller owes a [`Mailbox::wake`] once it holds no lock. The
+    /// delivery comes back when the connection has ended.
+    ///
+    /// # Errors
+    /// The entry, when the mailbox is closed.
+    pub fn deliver(&self, consumer: &Arc<Consumer>, entry: Entry) -> Result<bool, Entry> {
+        let size = entry.message.body().len() + DELIVERY_OVERHEAD;
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(entry);
+        }
+        self.waiting.store(
+            self.waiting.load(Ordering::Relaxed) + size,
+            Ordering::SeqCst,
+        );
+        state.mail.push(Mail::Deliver(consumer.clone(), entry));
+        Ok(!std::mem::replace(&mut state.notified, true))
+    }
+
+    /// Adds anything else and wakes the connection.
+    pub fn send(&self, mail: Mail) {
+        self.with_state(|state| {
+            if !state.closed {
+                state.mail.push(mail);
+            }
+        });
+    }
+
+    /// Asks the connection to resume the consumers that queues have passed over.
+    pub fn request_resume(&self) {
+        self.with_state(|state| state.resume_requested = true);
+    }
+
+    fn with_state(&self, change: impl FnOnce(&mut State)) {
+        let waker = {
+            let mut state = self.state.lock();
+            change(&mut state);
+            state.notified = true;
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Wakes the connection's task.
+    pub fn wake(&self) {
+        let waker = self.state.lock().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether no more deliveries should be sent now. A `true` is remembered: the connection will
+    /// resume its consumers when it has caught up.
+    pub fn is_full(&self) -> bool {
+        if self.waiting.load(Ordering::SeqCst) < HIGH_MARK {
+            return false;
+        }
+        self.starved.store(true, Ordering::SeqCst);
+        // The connection may have emptied it before the mark stood.
+        self.waiting.load(Ordering::SeqCst) >= HIGH_MARK
+    }
+
+    /// Exchanges what waits for the (empty) buffers in `taken`; when nothing waits, `waker` is left
+    /// to be woken by what comes next.
+    pub fn take(&self, taken: &mut Taken, waker: Option<&Waker>) {
+        let mut state = self.state.lock();
+        state.notified = false;
+        let nothing = state.mail.is_empty() && state.tokens.is_empty() && !state.resume_requested;
+        if let Some(waker) = waker.filter(|_| nothing) {
+            match &mut state.waker {
+                Some(current) if current.will_wake(waker) => {}
+                slot => *slot = Some(waker.clone()),
+            }
+        }
+        std::mem::swap(&mut state.mail, &mut taken.mail);
+        std::mem::swap(&mut state.tokens, &mut taken.tokens);
+        taken.resume = std::mem::take(&mut state.resume_requested);
+        self.waiting.store(0, Ordering::SeqCst);
+        drop(state);
+        if self.starved.load(Ordering::SeqCst) && self.starved.swap(false, Ordering::SeqCst) {
+            taken.resume = true;
+        }
+    }
+
+    /// Takes everything for the last time; later deliveries go back to their queues.
+    pub fn close(&self) -> Vec<Mail> {
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.tokens.clear();
+        std::mem::take(&mut state.mail)
+    }
+}
+
+impl CommitSink for Mailbox {
+    fn committed(&self, tokens: &[Token]) {
+        self.with_state(|state| {
+            if !state.closed {
+                state.tokens.extend_from_slice(tokens);
+            }
+        });
+    }
+}

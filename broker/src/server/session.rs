@@ -1,0 +1,252 @@
+//! A connection's task: it alone touches the socket and the connection machine, and polls reading,
+//! writing and the mailbox together, so that acknowledgements are read while a write waits.
+
+use super::mailbox::Mailbox;
+use crate::broker::Broker;
+use crate::connection::Connection;
+use bytes::BytesMut;
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::time::Sleep;
+
+use super::ConnectionInfo;
+
+/// The read buffer of a connection that is quiet.
+const READ_BUFFER_MIN: usize = 4 * 1024;
+/// The read buffer of a connection that fills it, unless a single frame needs more.
+const READ_BUFFER_MAX: usize = 128 * 1024;
+/// Pieces of one vectored write.
+const WRITE_SLICES: usize = 32;
+/// How long logging in may take (RabbitMQ: `handshake_timeout`).
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the last words may take to be written.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Rounds of reading and writing before other tasks get a turn.
+const ROUNDS_PER_TURN: usize = 16;
+
+/// Why a session ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Both sides said goodbye, or the server closed.
+    Closed,
+    /// The client closed its socket without connection.close.
+    Abandoned,
+    /// Nothing was heard for two heartbeat intervals.
+    Silent,
+    /// The login took too long.
+    HandshakeTimeout,
+    /// The socket failed.
+    Failed(io::Error),
+}
+
+/// A socket with its connection machine.
+pub(super) struct Session<S> {
+    socket: S,
+    connection: Connection,
+    info: Arc<ConnectionInfo>,
+    broker: Arc<Broker>,
+    input: BytesMut,
+    read_size: usize,
+    timer: Pin<Box<Sleep>>,
+    accepted: Instant,
+    last_read: Instant,
+    last_write: Instant,
+    last_words: Option<Instant>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    pub(super) fn new(
+        socket: S,
+        broker: Arc<Broker>,
+        info: Arc<ConnectionInfo>,
+        mailbox: Arc<Mailbox>,
+    ) -> Self {
+        let now = Instant::now();
+        let first_look = now + HANDSHAKE_TIMEOUT;
+        Session {
+            socket,
+            connection: Connection::new(broker.clone(), info.clone(), mailbox),
+            info,
+            broker,
+            input: BytesMut::new(),
+            read_size: READ_BUFFER_MIN,
+            timer: Box::pin(tokio::time::sleep_until(first_look.into())),
+            accepted: now,
+            last_read: now,
+            last_write: now,
+            last_words: None,
+        }
+    }
+
+    /// Serves the connection until it ends.
+    pub(super) async fn run(mut self) -> End {
+        let end = poll_fn(|cx| self.poll(cx)).await;
+        self.connection.end();
+        end
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        for _ in 0..ROUNDS_PER_TURN {
+            let now = Instant::now();
+            let mut progress = false;
+            if self.connection.wants_mail() {
+                progress |= self.connection.take_mail(Some(cx.waker()), now);
+            }
+            match self.poll_read(cx, now) {
+                Ok(read) => progress |= read,
+                Err(end) => return Poll::Ready(end),
+            }
+            match self.poll_write(cx, now) {
+                Ok(wrote) => progress |= wrote,
+                Err(error) => return Poll::Ready(End::Failed(error)),
+            }
+            if let Poll::Ready(end) = self.poll_timer(cx, now) {
+                return Poll::Ready(end);
+            }
+            if self.connection.is_over(now) {
+                return Poll::Ready(End::Closed);
+            }
+            if !progress {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Reads once and hands what came to the machine; `true` when something came.
+    fn poll_read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, End> {
+        if !self.connection.wants_read() {
+            if self.connection.waits_for_storage()
+                && let Some(store) = &self.broker.store
+            {
+                store.wake_when_below(cx.waker().clone());
+            }
+            return Ok(false);
+        }
+        let wanted = self
+            .connection
+            .needed_buffer()
+            .saturating_sub(self.input.len());
+        self.input
+            .reserve(wanted.clamp(self.read_size, READ_BUFFER_MAX.max(self.read_size)));
+        match self.read_some(cx) {
+            Poll::Pending => {
+                self.shrink();
+                Ok(false)
+            }
+            Poll::Ready(Err(error)) => Err(End::Failed(error)),
+            Poll::Ready(Ok(0)) => Err(End::Abandoned),
+            Poll::Ready(Ok(octets)) => {
+                if octets >= self.read_size {
+                    self.read_size = (self.read_size * 2).min(READ_BUFFER_MAX);
+                }
+                self.last_read = now;
+                self.info.received(octets as u64);
+                self.connection.input(&mut self.input, now);
+                Ok(true)
+            }
+        }
+    }
+
+    fn read_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        // tokio's read_buf, as a poll: the spare capacity is filled without being zeroed first.
+        std::pin::pin!(self.socket.read_buf(&mut self.input)).poll(cx)
+    }
+
+    /// A quiet connection keeps no large buffer.
+    fn shrink(&mut self) {
+        if self.input.is_empty() {
+            self.read_size = READ_BUFFER_MIN;
+            if self.input.capacity() > READ_BUFFER_MIN {
+                self.input = BytesMut::new();
+            }
+        }
+    }
+
+    /// Writes until the socket takes no more; `true` when something was written.
+    fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<bool> {
+        let mut wrote = false;
+        while !self.connection.output().is_empty() {
+            let written = {
+                let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
+                let filled = self.connection.output().slices(&mut slices);
+                let socket = Pin::new(&mut self.socket);
+                match socket.poll_write_vectored(cx, &slices[..filled]) {
+                    Poll::Pending => return Ok(wrote),
+                    Poll::Ready(result) => result?,
+                }
+            };
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.connection.output().advance(written);
+            self.info.sent(written as u64);
+            self.last_write = now;
+            wrote = true;
+        }
+        ready_flush(Pin::new(&mut self.socket).poll_flush(cx))?;
+        Ok(wrote)
+    }
+
+    /// Looks at what depends on time: heartbeats (spec 4.2.7, RabbitMQ: "Heartbeats"), the
+    /// handshake's limit, the last words' limit.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<End> {
+        let mut next = now + Duration::from_secs(3600);
+        if let Some(interval) = self.connection.heartbeat() {
+            if now >= self.last_read + interval * 2 && self.connection.wants_read() {
+                return Poll::Ready(End::Silent);
+            }
+            if now >= self.last_write + interval / 2 && self.connection.output().is_empty() {
+                self.connection.send_heartbeat();
+                self.last_write = now;
+                cx.waker().wake_by_ref();
+            }
+            next = next
+                .min(self.last_read + interval * 2)
+                .min(self.last_write + interval / 2);
+            next = next.max(now + interval / 8);
+        } else if !self.connection.is_open() {
+            if now >= self.accepted + HANDSHAKE_TIMEOUT && self.connection.is_handshaking() {
+                return Poll::Ready(End::HandshakeTimeout);
+            }
+            next = next.min(self.accepted.max(now) + HANDSHAKE_TIMEOUT);
+        }
+        if self.connection.is_ending() {
+            let until = *self.last_words.get_or_insert(now + LAST_WORDS_TIMEOUT);
+            if now >= until {
+                return Poll::Ready(End::Closed);
+            }
+            next = next.min(until);
+        }
+        if let Some(deadline) = self.connection.deadline() {
+            next = next.min(deadline);
+        }
+        self.wake_at(cx, next)
+    }
+
+    fn wake_at(&mut self, cx: &mut Context<'_>, next: Instant) -> Poll<End> {
+        let current = self.timer.deadline().into_std();
+        // A timer that is early is only one look too many; one that is late would be a fault.
+        if next < current || self.timer.is_elapsed() {
+            self.timer.as_mut().reset(next.into());
+        }
+        if self.timer.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+/// A flush that waits is woken with the next write.
+fn ready_flush(flush: Poll<io::Result<()>>) -> io::Result<()> {
+    match flush {
+        Poll::Pending => Ok(()),
+        Poll::Ready(result) => result,
+    }
+}

@@ -1,0 +1,195 @@
+//! Content headers (spec 2.3.5.2, 4.2.6.1). Properties stay raw bytes: they go out as they came
+//! in, and the few that the broker acts upon are found in one pass.
+
+use crate::frame::erlang_binary;
+use crate::table;
+use std::ops::Range;
+
+/// The class that carries content, `basic`.
+pub const CLASS_BASIC: u16 = 60;
+/// Octets of a content header before its properties: class, weight, body size.
+pub const HEADER_LEN: usize = 12;
+
+/// The fixed part of a content header frame's payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentHeader {
+    /// The class of the content; always `basic`.
+    pub class: u16,
+    /// Octets of body that follow in body frames.
+    pub body_size: u64,
+}
+
+impl ContentHeader {
+    /// Reads the fixed part; the properties stand behind it, from [`HEADER_LEN`] on. `None` when
+    /// the payload is too short to hold one.
+    pub fn decode(payload: &[u8]) -> Option<Self> {
+        let fixed: &[u8; HEADER_LEN] = payload.first_chunk()?;
+        let [c0, c1, _, _, size @ ..] = *fixed;
+        Some(ContentHeader {
+            class: u16::from_be_bytes([c0, c1]),
+            body_size: u64::from_be_bytes(size),
+        })
+    }
+}
+
+/// Properties of `basic` in the order of their flag bits, from the highest.
+const SHORT_STRING: u8 = b's';
+const LAYOUT: [(u16, u8); 14] = [
+    (15, SHORT_STRING), // content-type
+    (14, SHORT_STRING), // content-encoding
+    (13, b'F'),         // headers
+    (12, b'B'),         // delivery-mode
+    (11, b'B'),         // priority
+    (10, SHORT_STRING), // correlation-id
+    (9, SHORT_STRING),  // reply-to
+    (8, SHORT_STRING),  // expiration
+    (7, SHORT_STRING),  // message-id
+    (6, b'T'),          // timestamp
+    (5, SHORT_STRING),  // type
+    (4, SHORT_STRING),  // user-id
+    (3, SHORT_STRING),  // app-id
+    (2, SHORT_STRING),  // cluster-id
+];
+
+/// The properties that a broker acts upon, as places in the raw property bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PropertyIndex {
+    /// 1 transient, 2 persistent.
+    pub delivery_mode: Option<u8>,
+    /// 0 to 255.
+    pub priority: Option<u8>,
+    /// Time to live as decimal text, milliseconds.
+    pub expiration: Option<Range<usize>>,
+    /// The user that the publisher says it is.
+    pub user_id: Option<Range<usize>>,
+    /// Where replies should go.
+    pub reply_to: Option<Range<usize>>,
+    /// The headers table with its length prefix.
+    pub headers: Option<Range<usize>>,
+}
+
+impl PropertyIndex {
+    /// Walks raw properties (flags and all) once. `None` when they are malformed: a length that
+    /// points outside, a broken headers table, bytes left over.
+    pub fn scan(properties: &[u8]) -> Option<Self> {
+        let flags = u16::from_be_bytes(*properties.first_chunk()?);
+        // Bit 0 announces another flag word; basic has none. Bit 1 is no property.
+        if flags & 0b11 != 0 {
+            return None;
+        }
+        let mut index = PropertyIndex::default();
+        let mut at = 2;
+        for (bit, kind) in LAYOUT {
+            if flags & (1 << bit) == 0 {
+                continue;
+            }
+            let (value, end) = match kind {
+                SHORT_STRING => {
+                    let start = at + 1;
+                    let end = start + usize::from(*properties.get(at)?);
+                    (start..end, end)
+                }
+                b'F' => {
+                    let end = at + table::check(properties.get(at..)?).ok()?;
+                    (at..end, end)
+                }
+                b'B' => (at..at + 1, at + 1),
+                _ => (at..at + 8, at + 8),
+            };
+            if end > properties.len() {
+                return None;
+            }
+            match bit {
+                13 => index.headers = Some(value),
+                12 => index.delivery_mode = Some(properties[at]),
+                11 => index.priority = Some(properties[at]),
+                9 => index.reply_to = Some(value),
+                8 => index.expiration = Some(value),
+                4 => index.user_id = Some(value),
+                _ => {}
+            }
+            at = end;
+        }
+        (at == properties.len()).then_some(index)
+    }
+
+    /// Whether the message asks to survive a restart (`delivery_mode` 2).
+    pub fn persistent(&self) -> bool {
+        self.delivery_mode == Some(2)
+    }
+}
+
+/// Checks an `expiration` property as RabbitMQ does and returns milliseconds.
+///
+/// # Errors
+/// The reason as RabbitMQ's reply text words it.
+pub fn parse_expiration(octets: &[u8]) -> Result<u64, String> {
+    let digits = octets.iter().take_while(|o| o.is_ascii_digit()).count();
+    let text = std::str::from_utf8(&octets[..digits]).unwrap_or_default();
+    if digits == 0 {
+        return Err("no_integer".to_owned());
+    }
+    if digits < octets.len() {
+        return Err(format!(
+            "{{leftover_string,{}}}",
+            erlang_string(&octets[digits..])
+        ));
+    }
+    // RabbitMQ's limit for timers: what an Erlang timer takes.
+    const MAX_EXPIRY_MS: u64 = 0xffff_ffff;
+    match text.parse::<u64>() {
+        Ok(ms) if ms <= MAX_EXPIRY_MS => Ok(ms),
+        _ => Err(format!("{{value_too_big,{text}}}")),
+    }
+}
+
+fn erlang_string(octets: &[u8]) -> String {
+    let binary = erlang_binary(octets);
+    binary
+        .trim_start_matches("<<")
+        .trim_end_matches(">>")
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classes::BasicProperties;
+    use crate::method::properties_to_vec;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_properties_that_matter_are_found() {
+        let properties = BasicProperties::default()
+            .with_content_type("text/plain".into())
+            .with_delivery_mode(2)
+            .with_priority(7)
+            .with_expiration("1500".into())
+            .with_user_id("guest".into())
+            .with_cluster_id("x".into());
+        let raw = properties_to_vec(&properties);
+        let index = PropertyIndex::scan(&raw).unwrap();
+        assert!(index.persistent());
+        assert_eq!(index.priority, Some(7));
+        assert_eq!(&raw[index.expiration.unwrap()], b"1500");
+        assert_eq!(&raw[index.user_id.unwrap()], b"guest");
+    }
+
+    #[test]
+    fn expirations_are_judged_as_rabbitmq_does() {
+        assert_eq!(parse_expiration(b"1000"), Ok(1000));
+        assert_eq!(parse_expiration(b"abc"), Err("no_integer".to_owned()));
+        assert_eq!(
+            parse_expiration(b"12x"),
+            Err("{leftover_string,\"x\"}".to_owned())
+        );
+        assert!(parse_expiration(b"99999999999999999999").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_scan_panic(raw in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = PropertyIndex::scan(&raw);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Reply codes and protocol errors (spec 1.2 "AMQP reply codes", RabbitMQ: "Channel Errors").
+
+use std::fmt;
+
+/// The reply codes that a server may send in `connection.close`, `channel.close` or
+/// `basic.return`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum ReplyCode {
+    /// 200: a close that is no error.
+    Success = 200,
+    /// 311: the client tried to transfer content larger than the server accepts.
+    ContentTooLarge = 311,
+    /// 312: a mandatory message could not be routed; only in `basic.return`.
+    NoRoute = 312,
+    /// 313: an immediate message found no consumer.
+    NoConsumers = 313,
+    /// 320: an operator closed the connection.
+    ConnectionForced = 320,
+    /// 402: the client tried to work with an unknown virtual host.
+    InvalidPath = 402,
+    /// 403: the client has no access to the entity.
+    AccessRefused = 403,
+    /// 404: the entity does not exist.
+    NotFound = 404,
+    /// 405: another connection holds the entity.
+    ResourceLocked = 405,
+    /// 406: a precondition failed.
+    PreconditionFailed = 406,
+    /// 501: a malformed frame.
+    FrameError = 501,
+    /// 502: a frame held illegal values for one or more fields.
+    SyntaxError = 502,
+    /// 503: a method that is out of sequence or unknown.
+    CommandInvalid = 503,
+    /// 504: a channel that was not correctly opened.
+    ChannelError = 504,
+    /// 505: a frame that was not expected in the context.
+    UnexpectedFrame = 505,
+    /// 506: the server is out of resources.
+    ResourceError = 506,
+    /// 530: an entity may not be used in this way.
+    NotAllowed = 530,
+    /// 540: functionality that the server does not implement.
+    NotImplemented = 540,
+    /// 541: the server failed inside.
+    InternalError = 541,
+}
+
+impl ReplyCode {
+    /// The number that goes on the wire.
+    pub fn code(self) -> u16 {
+        self as u16
+    }
+
+    /// The constant's name as RabbitMQ puts it in front of reply texts.
+    pub fn name(self) -> &'static str {
+        match self {
+            ReplyCode::Success => "OK",
+            ReplyCode::ContentTooLarge => "CONTENT_TOO_LARGE",
+            ReplyCode::NoRoute => "NO_ROUTE",
+            ReplyCode::NoConsumers => "NO_CONSUMERS",
+            ReplyCode::ConnectionForced => "CONNECTION_FORCED",
+            ReplyCode::InvalidPath => "INVALID_PATH",
+            ReplyCode::AccessRefused => "ACCESS_REFUSED",
+            ReplyCode::NotFound => "NOT_FOUND",
+            ReplyCode::ResourceLocked => "RESOURCE_LOCKED",
+            ReplyCode::PreconditionFailed => "PRECONDITION_FAILED",
+            ReplyCode::FrameError => "FRAME_ERROR",
+            ReplyCode::SyntaxError => "SYNTAX_ERROR",
+            ReplyCode::CommandInvalid => "COMMAND_INVALID",
+            ReplyCode::ChannelError => "CHANNEL_ERROR",
+            ReplyCode::UnexpectedFrame => "UNEXPECTED_FRAME",
+            ReplyCode::ResourceError => "RESOURCE_ERROR",
+            ReplyCode::NotAllowed => "NOT_ALLOWED",
+            ReplyCode::NotImplemented => "NOT_IMPLEMENTED",
+            ReplyCode::InternalError => "INTERNAL_ERROR",
+        }
+    }
+}
+
+/// What an error closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// A soft error: `channel.close`.
+    Channel,
+    /// A hard error: `connection.close`.
+    Connection,
+}
+
+/// A method by its numbers, as the close methods name the one that failed; zero when none did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct MethodId {
+    /// The class number, 60 for `basic`.
+    pub class: u16,
+    /// The method number within the class, 40 for `basic.publish`.
+    pub method: u16,
+}
+
+impl MethodId {
+    /// A method id from its two numbers.
+    pub const fn new(class: u16, method: u16) -> Self {
+        MethodId { class, method }
+    }
+}
+
+/// The longest reply text: it travels as a short string (spec 4.2.5.3).
+pub const MAX_REPLY_TEXT: usize = 255;
+
+/// A protocol error: what the peer is told, and whether its channel or its connection closes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AmqpError {
+    /// The reply code.
+    pub code: ReplyCode,
+    /// The whole reply text, `NOT_FOUND - …`, at most [`MAX_REPLY_TEXT`] bytes.
+    pub text: String,
+    /// What closes.
+    pub scope: Scope,
+    /// The method that caused it, when one did.
+    pub method: MethodId,
+}
+
+impl AmqpError {
+    /// A soft error. `explanation` is put behind the code's name.
+    pub fn channel(code: ReplyCode, explanation: impl fmt::Display) -> Self {
+        Self::new(code, Scope::Channel, explanation)
+    }
+
+    /// A hard error. `explanation` is put behind the code's name.
+    pub fn connection(code: ReplyCode, explanation: impl fmt::Display) -> Self {
+        Self::new(code, Scope::Connection, explanation)
+    }
+
+    fn new(code: ReplyCode, scope: Scope, explanation: impl fmt::Display) -> Self {
+        AmqpError {
+            code,
+            text: truncate(format!("{} - {explanation}", code.name())),
+            scope,
+            method: MethodId::default(),
+        }
+    }
+
+    /// The same error, naming the method that caused it unless it names one already.
+    #[must_use]
+    pub fn caused_by(mut self, method: MethodId) -> Self {
+        if self.method == MethodId::default() {
+            self.method = method;
+        }
+        self
+    }
+}
+
+impl fmt::Display for AmqpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.text, self.code.code())
+    }
+}
+
+impl std::error::Error for AmqpError {}
+
+/// Cuts a text to what a short string holds, ending in `...` as RabbitMQ's do.
+fn truncate(mut text: String) -> String {
+    if text.len() > MAX_REPLY_TEXT {
+        let mut end = MAX_REPLY_TEXT - 3;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_text_never_exceeds_a_short_string() {
+        let error = AmqpError::channel(ReplyCode::NotFound, "ä".repeat(300));
+        assert!(error.text.len() <= MAX_REPLY_TEXT);
+        assert!(error.text.ends_with("..."));
+        assert!(error.text.starts_with("NOT_FOUND - ä"));
+    }
+
+    #[test]
+    fn the_first_method_named_stays() {
+        let error = AmqpError::channel(ReplyCode::NotFound, "x")
+            .caused_by(MethodId::new(50, 10))
+            .caused_by(MethodId::new(60, 40));
+        assert_eq!(error.method, MethodId::new(50, 10));
+    }
+}

@@ -1,0 +1,253 @@
+//! The frame splitter (spec 2.3.5, 4.2.3): finds whole frames in a read buffer without copying.
+//!
+//! ```text
+//! 0      1         3             7                  size+7 size+8
+//! +------+---------+-------------+  +------------+  +-----------+
+//! | type | channel |     size    |  |  payload   |  | frame-end |
+//! +------+---------+-------------+  +------------+  +-----------+
+//! ```
+
+use crate::error::{AmqpError, ReplyCode};
+use crate::names::ChannelId;
+use std::fmt::Write as _;
+
+/// Octets before the payload: type, channel and size.
+pub const HEADER_LEN: usize = 7;
+/// Octets that a frame adds to its payload.
+pub const OVERHEAD: usize = 8;
+/// The octet that ends every frame.
+pub const FRAME_END: u8 = 0xCE;
+/// Until tuned, and at least, both peers must take frames of this size (spec 4.2.3).
+pub const FRAME_MIN_SIZE: u32 = 4096;
+/// RabbitMQ takes payloads this much over the tuned size before it calls them too large.
+const SIZE_FUDGE: usize = OVERHEAD;
+
+/// The eight octets that open a connection, `AMQP` 0-0-9-1.
+pub const PROTOCOL_HEADER: [u8; 8] = *b"AMQP\x00\x00\x09\x01";
+
+/// What a frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameKind {
+    /// A method.
+    Method,
+    /// A content header.
+    Header,
+    /// A piece of a content body.
+    Body,
+    /// A heartbeat.
+    Heartbeat,
+}
+
+impl FrameKind {
+    /// The type octet.
+    pub fn octet(self) -> u8 {
+        match self {
+            FrameKind::Method => 1,
+            FrameKind::Header => 2,
+            FrameKind::Body => 3,
+            FrameKind::Heartbeat => 8,
+        }
+    }
+
+    fn from_octet(octet: u8) -> Option<Self> {
+        match octet {
+            1 => Some(FrameKind::Method),
+            2 => Some(FrameKind::Header),
+            3 => Some(FrameKind::Body),
+            8 => Some(FrameKind::Heartbeat),
+            _ => None,
+        }
+    }
+}
+
+/// A whole frame that stands at the front of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// What it carries.
+    pub kind: FrameKind,
+    /// The channel it belongs to.
+    pub channel: ChannelId,
+    /// Octets of payload.
+    pub size: usize,
+}
+
+impl Frame {
+    /// Where the payload stands in the buffer that was split.
+    pub fn payload(self) -> std::ops::Range<usize> {
+        HEADER_LEN..HEADER_LEN + self.size
+    }
+
+    /// Octets from the type to the end octet.
+    pub fn total(self) -> usize {
+        self.size + OVERHEAD
+    }
+}
+
+/// What stands at the front of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// A whole frame.
+    Whole(Frame),
+    /// Not a whole frame yet; a buffer of this many octets in total is needed to go on.
+    Need(usize),
+}
+
+/// Looks at the front of `buf` for a frame of at most `frame_max` octets (0: no limit).
+///
+/// # Errors
+/// A hard `FRAME_ERROR` with RabbitMQ's text: an unknown type, a payload over the limit (known as
+/// soon as the header is there), a wrong end octet.
+pub fn split(buf: &[u8], frame_max: u32) -> Result<Split, AmqpError> {
+    let Some((header, rest)) = buf.split_first_chunk::<HEADER_LEN>() else {
+        return Ok(Split::Need(HEADER_LEN));
+    };
+    let [octet, c0, c1, s0, s1, s2, s3] = *header;
+    let channel = ChannelId(u16::from_be_bytes([c0, c1]));
+    let size = u32::from_be_bytes([s0, s1, s2, s3]) as usize;
+    if frame_max != 0 && size + OVERHEAD > frame_max as usize + SIZE_FUDGE {
+        let max = frame_max as usize - OVERHEAD;
+        let reason = format!("{{frame_too_large,{size},{max}}}");
+        return Err(frame_error(octet, &[], &reason));
+    }
+    let Some(kind) = FrameKind::from_octet(octet) else {
+        // The payload is not waited for: the peer does not speak AMQP, or lost its place.
+        return Err(frame_error(
+            octet,
+            &rest[..rest.len().min(size)],
+            "unknown_frame",
+        ));
+    };
+    match rest.get(size) {
+        None => Ok(Split::Need(size + OVERHEAD)),
+        Some(&FRAME_END) => Ok(Split::Whole(Frame {
+            kind,
+            channel,
+            size,
+        })),
+        Some(&end) => {
+            let reason = format!("{{invalid_frame_end_marker,{end}}}");
+            Err(frame_error(octet, &rest[..size], &reason))
+        }
+    }
+}
+
+/// `FRAME_ERROR - type T, all|first 16 octets = <<…>>: reason`, as RabbitMQ's reader words it.
+fn frame_error(octet: u8, payload: &[u8], reason: &str) -> AmqpError {
+    let (what, shown) = match payload.get(..16) {
+        Some(head) if payload.len() > 16 => ("first 16", head),
+        _ => ("all", payload),
+    };
+    let text = format!(
+        "type {octet}, {what} octets = {}: {reason}",
+        erlang_binary(shown)
+    );
+    AmqpError::connection(ReplyCode::FrameError, text)
+}
+
+/// A binary as Erlang prints it with `~p`: as a string when every octet is printable.
+pub fn erlang_binary(octets: &[u8]) -> String {
+    if octets.is_empty() {
+        return "<<>>".to_owned();
+    }
+    if octets.iter().all(|o| (0x20..0x7f).contains(o)) {
+        let text = String::from_utf8_lossy(octets)
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"");
+        return format!("<<\"{text}\">>");
+    }
+    let mut text = "<<".to_owned();
+    for (i, octet) in octets.iter().enumerate() {
+        let comma = if i == 0 { "" } else { "," };
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{comma}{octet}");
+    }
+    text.push_str(">>");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn encode(octet: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
+        let mut out = vec![octet];
+        out.extend_from_slice(&channel.to_be_bytes());
+        out.extend_from_slice(&(payload.len() as u32).to_be_bytes());
+        out.extend_from_slice(payload);
+        out.push(FRAME_END);
+        out
+    }
+
+    #[test]
+    fn a_wrong_end_octet_is_named() {
+        let mut bytes = encode(1, 1, b"abc");
+        *bytes.last_mut().unwrap() = 0;
+        let error = split(&bytes, 4096).unwrap_err();
+        assert_eq!(
+            error.text,
+            "FRAME_ERROR - type 1, all octets = <<\"abc\">>: {invalid_frame_end_marker,0}"
+        );
+    }
+
+    #[test]
+    fn an_oversized_frame_is_refused_from_its_header_alone() {
+        let bytes = &encode(3, 1, &[0; 5000])[..HEADER_LEN];
+        let error = split(bytes, 4096).unwrap_err();
+        assert_eq!(
+            error.text,
+            "FRAME_ERROR - type 3, all octets = <<>>: {frame_too_large,5000,4088}"
+        );
+        assert!(
+            split(&encode(3, 1, &[0; 4096]), 4096).is_ok(),
+            "within RabbitMQ's fudge"
+        );
+    }
+
+    #[test]
+    fn without_a_limit_any_size_waits_for_its_octets() {
+        let header = [3, 0, 1, 0xff, 0xff, 0xff, 0xff];
+        assert_eq!(
+            split(&header, 0).unwrap(),
+            Split::Need(u32::MAX as usize + OVERHEAD)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn frames_come_out_as_they_went_in_however_the_stream_is_cut(
+            frames in prop::collection::vec(
+                (prop::sample::select(vec![1u8, 2, 3, 8]), any::<u16>(),
+                 prop::collection::vec(any::<u8>(), 0..200)), 1..20),
+            cut in 1usize..50,
+        ) {
+            let stream: Vec<u8> = frames.iter().flat_map(|(t, c, p)| encode(*t, *c, p)).collect();
+            let mut buffer = Vec::new();
+            let mut seen = Vec::new();
+            for piece in stream.chunks(cut) {
+                buffer.extend_from_slice(piece);
+                loop {
+                    match split(&buffer, 4096).unwrap() {
+                        Split::Whole(frame) => {
+                            seen.push((frame.kind.octet(), frame.channel.0,
+                                       buffer[frame.payload()].to_vec()));
+                            buffer.drain(..frame.total());
+                        }
+                        Split::Need(n) => {
+                            prop_assert!(n > buffer.len());
+                            break;
+                        }
+                    }
+                }
+            }
+            prop_assert!(buffer.is_empty());
+            prop_assert_eq!(seen, frames);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), max in any::<u32>()) {
+            let max = if max == 0 { 0 } else { max.max(FRAME_MIN_SIZE) };
+            let _ = split(&bytes, max);
+        }
+    }
+}

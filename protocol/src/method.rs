@@ -1,0 +1,477 @@
+//! Methods (spec 1.3): the ones that travel once per message are read and written by hand, every
+//! other one through `amq-protocol`.
+
+use crate::classes::{AMQPClass, BasicProperties, basic, gen_class, parse_class};
+use crate::content::{CLASS_BASIC, HEADER_LEN as CONTENT_HEADER_LEN};
+use crate::error::{AmqpError, MethodId, ReplyCode};
+use crate::frame::{FRAME_END, FrameKind, OVERHEAD};
+use crate::names::{ChannelId, DeliveryTag};
+use crate::table;
+use bytes::{BufMut, BytesMut};
+use cookie_factory::{SerializeFn, WriteContext};
+
+mod ids;
+pub use ids::*;
+
+/// A method from a peer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Method<'a> {
+    /// `basic.publish`.
+    Publish(Publish<'a>),
+    /// `basic.ack`.
+    Ack {
+        /// The delivery.
+        tag: DeliveryTag,
+        /// All deliveries up to and including it.
+        multiple: bool,
+    },
+    /// `basic.nack`, RabbitMQ's extension of reject.
+    Nack {
+        /// The delivery.
+        tag: DeliveryTag,
+        /// All deliveries up to and including it.
+        multiple: bool,
+        /// Back to the queue, or dropped or dead-lettered.
+        requeue: bool,
+    },
+    /// `basic.reject`.
+    Reject {
+        /// The delivery.
+        tag: DeliveryTag,
+        /// Back to the queue, or dropped or dead-lettered.
+        requeue: bool,
+    },
+    /// Every other method.
+    Other(AMQPClass),
+}
+
+/// `basic.publish`, borrowed from the read buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Publish<'a> {
+    /// The exchange's name.
+    pub exchange: &'a [u8],
+    /// The routing key.
+    pub routing_key: &'a [u8],
+    /// Return the message if no queue takes it.
+    pub mandatory: bool,
+    /// Return the message if no consumer takes it at once.
+    pub immediate: bool,
+}
+
+impl Method<'_> {
+    /// The method's numbers.
+    pub fn id(&self) -> MethodId {
+        match self {
+            Method::Publish(_) => BASIC_PUBLISH,
+            Method::Ack { .. } => BASIC_ACK,
+            Method::Nack { .. } => BASIC_NACK,
+            Method::Reject { .. } => BASIC_REJECT,
+            Method::Other(class) => class_id(class),
+        }
+    }
+}
+
+/// The numbers of a decoded method.
+pub fn class_id(class: &AMQPClass) -> MethodId {
+    MethodId::new(class.get_amqp_class_id(), class.get_amqp_method_id())
+}
+
+/// Reads the numbers that open every method frame's payload.
+pub fn peek_id(payload: &[u8]) -> Option<MethodId> {
+    let [c0, c1, m0, m1] = *payload.first_chunk()?;
+    Some(MethodId::new(
+        u16::from_be_bytes([c0, c1]),
+        u16::from_be_bytes([m0, m1]),
+    ))
+}
+
+/// Decodes the payload of a method frame.
+///
+/// # Errors
+/// Hard errors: `SYNTAX_ERROR` for arguments that do not decode, `COMMAND_INVALID` for a method
+/// that does not exist.
+pub fn decode(payload: &[u8]) -> Result<Method<'_>, AmqpError> {
+    let Some(id) = peek_id(payload) else {
+        return Err(malformed(MethodId::default()));
+    };
+    let args = &payload[4..];
+    let hot = match id {
+        BASIC_PUBLISH => decode_publish(args).map(Method::Publish),
+        BASIC_ACK => tag_and_bits(args).map(|(tag, bits)| Method::Ack {
+            tag,
+            multiple: bits & 1 != 0,
+        }),
+        BASIC_NACK => tag_and_bits(args).map(|(tag, bits)| Method::Nack {
+            tag,
+            multiple: bits & 1 != 0,
+            requeue: bits & 2 != 0,
+        }),
+        BASIC_REJECT => tag_and_bits(args).map(|(tag, bits)| Method::Reject {
+            tag,
+            requeue: bits & 1 != 0,
+        }),
+        _ => return decode_other(id, payload),
+    };
+    hot.ok_or_else(|| malformed(id))
+}
+
+fn decode_publish(args: &[u8]) -> Option<Publish<'_>> {
+    let (_ticket, rest) = args.split_first_chunk::<2>()?;
+    let (exchange, rest) = short_string(rest)?;
+    let (routing_key, rest) = short_string(rest)?;
+    let &[bits] = rest else { return None };
+    Some(Publish {
+        exchange,
+        routing_key,
+        mandatory: bits & 1 != 0,
+        immediate: bits & 2 != 0,
+    })
+}
+
+fn tag_and_bits(args: &[u8]) -> Option<(DeliveryTag, u8)> {
+    let (tag, rest) = args.split_first_chunk::<8>()?;
+    let &[bits] = rest else { return None };
+    Some((DeliveryTag(u64::from_be_bytes(*tag)), bits))
+}
+
+fn short_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&len, rest) = bytes.split_first()?;
+    rest.split_at_checked(usize::from(len))
+}
+
+fn decode_other(id: MethodId, payload: &[u8]) -> Result<Method<'static>, AmqpError> {
+    if let Some(at) = table_offset(id, payload) {
+        let bytes = payload.get(at..).unwrap_or_default();
+        table::check(bytes).map_err(|e| syntax_error(e).caused_by(id))?;
+    }
+    match parse_class(payload) {
+        Ok((rest, class)) if rest.is_empty() => Ok(Method::Other(class)),
+        Ok(_) => Err(malformed(id)),
+        Err(_) if is_known(id) => Err(malformed(id)),
+        Err(_) => Err(AmqpError::connection(
+            ReplyCode::CommandInvalid,
+            format_args!("unknown method {{{},{}}}", id.class, id.method),
+        )),
+    }
+}
+
+fn malformed(id: MethodId) -> AmqpError {
+    syntax_error("method arguments do not decode").caused_by(id)
+}
+
+fn syntax_error(reason: impl std::fmt::Display) -> AmqpError {
+    AmqpError::connection(ReplyCode::SyntaxError, reason)
+}
+
+/// Where the field table stands in a method's payload, for the methods that carry one. `None`
+/// also when the strings before it are cut short: then decoding fails anyway.
+fn table_offset(id: MethodId, payload: &[u8]) -> Option<usize> {
+    // (octets before the strings, short strings, octets after them)
+    let (before, strings, after) = match id {
+        CONNECTION_START_OK => (4, 0, 0),
+        EXCHANGE_DECLARE => (6, 2, 1),
+        EXCHANGE_BIND | EXCHANGE_UNBIND => (6, 3, 1),
+        QUEUE_DECLARE => (6, 1, 1),
+        QUEUE_BIND => (6, 3, 1),
+        QUEUE_UNBIND => (6, 3, 0),
+        BASIC_CONSUME => (6, 2, 1),
+        _ => return None,
+    };
+    let mut at = before;
+    for _ in 0..strings {
+        at += 1 + usize::from(*payload.get(at)?);
+    }
+    Some(at + after)
+}
+
+/// Writes a whole method frame for any method but the hot ones.
+pub fn encode(out: &mut BytesMut, channel: ChannelId, class: &AMQPClass) {
+    let at = begin(out, FrameKind::Method, channel);
+    out.put_slice(&to_vec(gen_class(class)));
+    finish(out, at);
+}
+
+/// Starts a frame and returns where it began.
+fn begin(out: &mut BytesMut, kind: FrameKind, channel: ChannelId) -> usize {
+    let at = out.len();
+    out.put_u8(kind.octet());
+    out.put_u16(channel.0);
+    out.put_u32(0);
+    at
+}
+
+/// Ends the frame that began at `at`: fills in its size, adds the end octet.
+fn finish(out: &mut BytesMut, at: usize) {
+    let size = (out.len() - at + 1 - OVERHEAD) as u32;
+    out[at + 3..at + 7].copy_from_slice(&size.to_be_bytes());
+    out.put_u8(FRAME_END);
+}
+
+fn put_id(out: &mut BytesMut, id: MethodId) {
+    out.put_u16(id.class);
+    out.put_u16(id.method);
+}
+
+/// Writes a short string; all strings that reach this came as short strings.
+fn put_short(out: &mut BytesMut, string: &[u8]) {
+    let len = string.len().min(255);
+    out.put_u8(len as u8);
+    out.put_slice(&string[..len]);
+}
+
+/// Writes `basic.deliver`.
+pub fn encode_deliver(
+    out: &mut BytesMut,
+    channel: ChannelId,
+    consumer_tag: &str,
+    tag: DeliveryTag,
+    redelivered: bool,
+    exchange: &str,
+    routing_key: &[u8],
+) {
+    out.reserve(OVERHEAD + 16 + consumer_tag.len() + exchange.len() + routing_key.len());
+    let at = begin(out, FrameKind::Method, channel);
+    put_id(out, BASIC_DELIVER);
+    put_short(out, consumer_tag.as_bytes());
+    out.put_u64(tag.0);
+    out.put_u8(u8::from(redelivered));
+    put_short(out, exchange.as_bytes());
+    put_short(out, routing_key);
+    finish(out, at);
+}
+
+/// Writes `basic.get-ok`; `message_count` is what stays ready in the queue.
+pub fn encode_get_ok(
+    out: &mut BytesMut,
+    channel: ChannelId,
+    tag: DeliveryTag,
+    redelivered: bool,
+    exchange: &str,
+    routing_key: &[u8],
+    message_count: u32,
+) {
+    let at = begin(out, FrameKind::Method, channel);
+    put_id(out, BASIC_GET_OK);
+    out.put_u64(tag.0);
+    out.put_u8(u8::from(redelivered));
+    put_short(out, exchange.as_bytes());
+    put_short(out, routing_key);
+    out.put_u32(message_count);
+    finish(out, at);
+}
+
+/// Writes `basic.return`.
+pub fn encode_return(
+    out: &mut BytesMut,
+    channel: ChannelId,
+    code: ReplyCode,
+    exchange: &str,
+    routing_key: &[u8],
+) {
+    let at = begin(out, FrameKind::Method, channel);
+    put_id(out, BASIC_RETURN);
+    out.put_u16(code.code());
+    put_short(out, code.name().as_bytes());
+    put_short(out, exchange.as_bytes());
+    put_short(out, routing_key);
+    finish(out, at);
+}
+
+/// Writes `basic.ack`, a publisher confirm.
+pub fn encode_ack(out: &mut BytesMut, channel: ChannelId, tag: DeliveryTag, multiple: bool) {
+    let at = begin(out, FrameKind::Method, channel);
+    put_id(out, BASIC_ACK);
+    out.put_u64(tag.0);
+    out.put_u8(u8::from(multiple));
+    finish(out, at);
+}
+
+/// Writes `basic.nack`, a publisher's negative confirm.
+pub fn encode_nack(out: &mut BytesMut, channel: ChannelId, tag: DeliveryTag, multiple: bool) {
+    let at = begin(out, FrameKind::Method, channel);
+    put_id(out, BASIC_NACK);
+    out.put_u64(tag.0);
+    out.put_u8(u8::from(multiple));
+    finish(out, at);
+}
+
+/// Writes a content header frame with properties as they came in.
+pub fn encode_content_header(
+    out: &mut BytesMut,
+    channel: ChannelId,
+    body_size: u64,
+    properties: &[u8],
+) {
+    out.reserve(OVERHEAD + CONTENT_HEADER_LEN + properties.len());
+    let at = begin(out, FrameKind::Header, channel);
+    out.put_u16(CLASS_BASIC);
+    out.put_u16(0);
+    out.put_u64(body_size);
+    out.put_slice(properties);
+    finish(out, at);
+}
+
+/// Writes a body frame of a piece that fits one.
+pub fn encode_body(out: &mut BytesMut, channel: ChannelId, piece: &[u8]) {
+    out.reserve(OVERHEAD + piece.len());
+    encode_body_start(out, channel, piece.len());
+    out.put_slice(piece);
+    out.put_u8(FRAME_END);
+}
+
+/// Writes what stands before a body frame's payload, for bodies that are written uncopied; the
+/// caller adds the payload and [`FRAME_END`].
+pub fn encode_body_start(out: &mut BytesMut, channel: ChannelId, len: usize) {
+    out.put_u8(FrameKind::Body.octet());
+    out.put_u16(channel.0);
+    out.put_u32(len as u32);
+}
+
+/// Writes a heartbeat frame.
+pub fn encode_heartbeat(out: &mut BytesMut) {
+    let at = begin(out, FrameKind::Heartbeat, ChannelId::CONNECTION);
+    finish(out, at);
+}
+
+/// Encodes properties, for messages that the broker makes itself.
+pub fn properties_to_vec(properties: &BasicProperties) -> Vec<u8> {
+    to_vec(basic::gen_properties(properties))
+}
+
+/// Runs one of `amq-protocol`'s generators into memory.
+pub(crate) fn to_vec(generator: impl SerializeFn<Vec<u8>>) -> Vec<u8> {
+    let context = WriteContext::from(Vec::new());
+    // Generators fail only when the writer does, and memory does not.
+    generator(context)
+        .map(|c| c.into_inner().0)
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classes::{confirm, queue};
+    use proptest::prelude::*;
+
+    fn payload(frame: &[u8]) -> &[u8] {
+        &frame[7..frame.len() - 1]
+    }
+
+    #[test]
+    fn a_publish_is_read_in_place() {
+        let class = AMQPClass::Basic(basic::AMQPMethod::Publish(basic::Publish {
+            exchange: "logs".into(),
+            routing_key: "a.b".into(),
+            mandatory: true,
+            immediate: false,
+        }));
+        let mut out = BytesMut::new();
+        encode(&mut out, ChannelId(3), &class);
+        let Method::Publish(publish) = decode(payload(&out)).unwrap() else {
+            panic!("not a publish");
+        };
+        assert_eq!(publish.exchange, b"logs");
+        assert_eq!(publish.routing_key, b"a.b");
+        assert!(publish.mandatory && !publish.immediate);
+    }
+
+    #[test]
+    fn hand_written_methods_are_what_amq_protocol_reads() {
+        let mut out = BytesMut::new();
+        encode_deliver(
+            &mut out,
+            ChannelId(1),
+            "ct",
+            DeliveryTag(9),
+            true,
+            "x",
+            b"rk",
+        );
+        let (_, class) = parse_class(payload(&out)).unwrap();
+        assert_eq!(
+            class,
+            AMQPClass::Basic(basic::AMQPMethod::Deliver(basic::Deliver {
+                consumer_tag: "ct".into(),
+                delivery_tag: 9,
+                redelivered: true,
+                exchange: "x".into(),
+                routing_key: "rk".into(),
+            }))
+        );
+        out.clear();
+        encode_return(&mut out, ChannelId(1), ReplyCode::NoRoute, "x", b"rk");
+        let (_, class) = parse_class(payload(&out)).unwrap();
+        let AMQPClass::Basic(basic::AMQPMethod::Return(returned)) = class else {
+            panic!("not a return");
+        };
+        assert_eq!(
+            (returned.reply_code, returned.reply_text.as_str()),
+            (312, "NO_ROUTE")
+        );
+    }
+
+    #[test]
+    fn arguments_left_over_or_cut_short_are_a_syntax_error() {
+        let class = AMQPClass::Confirm(confirm::AMQPMethod::Select(confirm::Select {
+            nowait: false,
+        }));
+        let mut out = BytesMut::new();
+        encode(&mut out, ChannelId(1), &class);
+        let good = payload(&out).to_vec();
+        assert!(decode(&good).is_ok());
+        let mut long = good.clone();
+        long.push(0);
+        assert_eq!(decode(&long).unwrap_err().code, ReplyCode::SyntaxError);
+        assert_eq!(decode(&good[..4]).unwrap_err().code, ReplyCode::SyntaxError);
+        assert_eq!(
+            decode(&[0, 60, 0, 99]).unwrap_err().code,
+            ReplyCode::CommandInvalid
+        );
+    }
+
+    #[test]
+    fn a_table_nested_without_bound_is_refused_before_it_is_decoded() {
+        let mut inner: Vec<u8> = vec![0, 0, 0, 0];
+        for _ in 0..10_000 {
+            let mut body = vec![1, b'k', b'F'];
+            body.extend_from_slice(&inner);
+            let mut outer = (body.len() as u32).to_be_bytes().to_vec();
+            outer.extend_from_slice(&body);
+            inner = outer;
+        }
+        let mut bytes = vec![0, 50, 0, 10, 0, 0, 1, b'q', 0];
+        bytes.extend_from_slice(&inner);
+        assert_eq!(decode(&bytes).unwrap_err().code, ReplyCode::SyntaxError);
+    }
+
+    #[test]
+    fn a_declare_passes_through() {
+        let class = AMQPClass::Queue(queue::AMQPMethod::Declare(queue::Declare {
+            queue: "q".into(),
+            passive: false,
+            durable: true,
+            exclusive: false,
+            auto_delete: false,
+            nowait: false,
+            arguments: Default::default(),
+        }));
+        let mut out = BytesMut::new();
+        encode(&mut out, ChannelId(1), &class);
+        assert_eq!(decode(payload(&out)).unwrap(), Method::Other(class));
+    }
+
+    proptest! {
+        #[test]
+        fn no_payload_makes_it_panic(
+            class in prop::sample::select(vec![10u16, 20, 30, 40, 50, 60, 85, 90, 0]),
+            method in prop_oneof![0u16..12, Just(20), Just(21), Just(30), Just(40), Just(50),
+                Just(60), Just(70), Just(80), Just(90), Just(120)],
+            args in prop::collection::vec(any::<u8>(), 0..64),
+        ) {
+            let mut bytes = class.to_be_bytes().to_vec();
+            bytes.extend_from_slice(&method.to_be_bytes());
+            bytes.extend_from_slice(&args);
+            let _ = decode(&bytes);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Field tables (spec 4.2.5.5, with RabbitMQ's type letters): limits, walking and comparing.
+//!
+//! Tables from peers are checked by [`check`], without recursion, before anything decodes them.
+
+use amq_protocol::types::generation::gen_field_table;
+use amq_protocol::types::parsing::parse_field_table;
+use amq_protocol::types::{AMQPValue, FieldTable};
+use thiserror::Error;
+
+/// How deep tables and arrays may stand in each other. RabbitMQ sets no limit; no client comes
+/// near this one, and decoding must not recurse as deep as a peer likes.
+pub const MAX_DEPTH: usize = 64;
+
+/// What is wrong with a field table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum TableError {
+    /// A length points past the end of what holds it.
+    #[error("field table is cut short")]
+    Truncated,
+    /// A type letter that RabbitMQ does not know.
+    #[error("unknown field table type octet {0}")]
+    UnknownType(u8),
+    /// Tables or arrays nested deeper than [`MAX_DEPTH`].
+    #[error("field table nested deeper than {MAX_DEPTH} levels")]
+    TooDeep,
+}
+
+/// The octets of a value with a fixed size, `None` for those that carry their length.
+fn fixed_size(kind: u8) -> Result<Option<usize>, TableError> {
+    Ok(Some(match kind {
+        b'V' => 0,
+        b't' | b'b' | b'B' => 1,
+        b's' | b'U' | b'u' => 2,
+        b'I' | b'i' | b'f' => 4,
+        b'D' => 5,
+        b'L' | b'l' | b'd' | b'T' => 8,
+        b'S' | b'x' | b'A' | b'F' => return Ok(None),
+        other => return Err(TableError::UnknownType(other)),
+    }))
+}
+
+fn long_len(bytes: &[u8], at: usize) -> Result<usize, TableError> {
+    let octets = bytes.get(at..at + 4).ok_or(TableError::Truncated)?;
+    let octets: [u8; 4] = octets.try_into().map_err(|_| TableError::Truncated)?;
+    Ok(u32::from_be_bytes(octets) as usize)
+}
+
+/// Checks the table that stands at the front of `bytes`, length prefix included, and returns the
+/// octets it takes.
+///
+/// # Errors
+/// See [`TableError`].
+pub fn check(bytes: &[u8]) -> Result<usize, TableError> {
+    /// A table or an array that is being walked, and where it ends.
+    struct Level {
+        end: usize,
+        keyed: bool,
+    }
+    let end = 4 + long_len(bytes, 0)?;
+    if end > bytes.len() {
+        return Err(TableError::Truncated);
+    }
+    let mut levels = vec![Level { end, keyed: true }];
+    let mut at = 4;
+    while let Some(level) = levels.last() {
+        if at == level.end {
+            levels.pop();
+            continue;
+        }
+        let limit = level.end;
+        if level.keyed {
+            at += 1 + usize::from(bytes[at]);
+            if at >= limit {
+                return Err(TableError::Truncated);
+            }
+        }
+        let kind = bytes[at];
+        at += 1;
+        let inner = match fixed_size(kind)? {
+            Some(size) => size,
+            None => {
+                if at + 4 > limit {
+                    return Err(TableError::Truncated);
+                }
+                let size = long_len(bytes, at)?;
+                at += 4;
+                size
+            }
+        };
+        if at + inner > limit {
+            return Err(TableError::Truncated);
+        }
+        if kind == b'F' || kind == b'A' {
+            if levels.len() == MAX_DEPTH {
+                return Err(TableError::TooDeep);
+            }
+            levels.push(Level {
+                end: at + inner,
+                keyed: kind == b'F',
+            });
+        } else {
+            at += inner;
+        }
+    }
+    Ok(end)
+}
+
+/// Decodes a table, length prefix included; `None` when it is malformed.
+pub fn decode(bytes: &[u8]) -> Option<FieldTable> {
+    check(bytes).ok()?;
+    parse_field_table(bytes).ok().map(|(_, table)| table)
+}
+
+/// Encodes a table, length prefix included.
+pub fn encode(table: &FieldTable) -> Vec<u8> {
+    crate::method::to_vec(gen_field_table(table))
+}
+
+/// RabbitMQ's name for a value's type, as its error texts print it.
+pub fn type_name(value: &AMQPValue) -> &'static str {
+    match value {
+        AMQPValue::Boolean(_) => "bool",
+        AMQPValue::ShortShortInt(_) => "byte",
+        AMQPValue::ShortShortUInt(_) => "unsignedbyte",
+        AMQPValue::ShortInt(_) => "short",
+        AMQPValue::ShortUInt(_) => "unsignedshort",
+        AMQPValue::LongInt(_) => "signedint",
+        AMQPValue::LongUInt(_) => "unsignedint",
+        AMQPValue::LongLongInt(_) => "long",
+        AMQPValue::Float(_) => "float",
+        AMQPValue::Double(_) => "double",
+        AMQPValue::DecimalValue(_) => "decimal",
+        AMQPValue::ShortString(_) | AMQPValue::LongString(_) => "longstr",
+        AMQPValue::FieldArray(_) => "array",
+        AMQPValue::Timestamp(_) => "timestamp",
+        AMQPValue::FieldTable(_) => "table",
+        AMQPValue::ByteArray(_) => "binary",
+        AMQPValue::Void => "void",
+    }
+}
+
+/// A value as an integer of any width; `None` when it is not one.
+pub fn as_integer(value: &AMQPValue) -> Option<i64> {
+    Some(match value {
+        AMQPValue::ShortShortInt(v) => i64::from(*v),
+        AMQPValue::ShortShortUInt(v) => i64::from(*v),
+        AMQPValue::ShortInt(v) => i64::from(*v),
+        AMQPValue::ShortUInt(v) => i64::from(*v),
+        AMQPValue::LongInt(v) => i64::from(*v),
+        AMQPValue::LongUInt(v) => i64::from(*v),
+        AMQPValue::LongLongInt(v) => *v,
+        _ => return None,
+    })
+}
+
+/// Whether two arguments are the same to RabbitMQ: integers by value whatever their width
+/// (`rabbit_misc:assert_args_equivalence`), strings by bytes, everything else by type and value.
+pub fn equivalent(a: &AMQPValue, b: &AMQPValue) -> bool {
+    match (as_integer(a), as_integer(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => a == b,
+    }
+}
+
+/// A value as RabbitMQ prints it in a text: strings plain, numbers in decimal.
+pub fn display(value: &AMQPValue) -> String {
+    match value {
+        AMQPValue::Boolean(v) => v.to_string(),
+        AMQPValue::Float(v) => v.to_string(),
+        AMQPValue::Double(v) => v.to_string(),
+        AMQPValue::ShortString(v) => v.to_string(),
+        AMQPValue::LongString(v) => v.to_string(),
+        AMQPValue::Timestamp(v) => v.to_string(),
+        AMQPValue::ByteArray(v) => crate::frame::erlang_binary(v.as_slice()),
+        AMQPValue::DecimalValue(v) => format!("{{{},{}}}", v.scale, v.value),
+        AMQPValue::FieldArray(values) => {
+            let inner: Vec<String> = values.as_slice().iter().map(display).collect();
+            format!("[{}]", inner.join(","))
+        }
+        AMQPValue::FieldTable(table) => {
+            let inner: Vec<String> = table
+                .into_iter()
+                .map(|(k, v)| format!("{{{k},{}}}", display(v)))
+                .collect();
+            format!("[{}]", inner.join(","))
+        }
+        AMQPValue::Void => "undefined".to_owned(),
+        other => as_integer(other).map(|v| v.to_string()).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn table(body: &[u8]) -> Vec<u8> {
+        let mut out = (body.len() as u32).to_be_bytes().to_vec();
+        out.extend_from_slice(body);
+        out
+    }
+
+    fn nested(depth: usize) -> Vec<u8> {
+        let mut inner = table(&[]);
+        for _ in 1..depth {
+            let mut body = vec![1, b'k', b'F'];
+            body.extend_from_slice(&inner);
+            inner = table(&body);
+        }
+        inner
+    }
+
+    #[test]
+    fn nesting_is_limited_without_recursion() {
+        assert_eq!(check(&nested(MAX_DEPTH)), Ok(nested(MAX_DEPTH).len()));
+        assert_eq!(check(&nested(MAX_DEPTH + 1)), Err(TableError::TooDeep));
+        assert_eq!(check(&nested(10_000)), Err(TableError::TooDeep));
+        assert!(decode(&nested(MAX_DEPTH)).is_some());
+    }
+
+    #[test]
+    fn lengths_that_point_outside_are_found() {
+        assert_eq!(check(&[0, 0]), Err(TableError::Truncated));
+        assert_eq!(check(&[0, 0, 0, 9, 1]), Err(TableError::Truncated));
+        assert_eq!(check(&table(&[1, b'k'])), Err(TableError::Truncated));
+        assert_eq!(
+            check(&table(&[1, b'k', b'I', 0, 0])),
+            Err(TableError::Truncated)
+        );
+        assert_eq!(
+            check(&table(&[1, b'k', b'S', 0, 0, 0, 200, 1])),
+            Err(TableError::Truncated)
+        );
+        assert_eq!(
+            check(&table(&[1, b'k', b'?'])),
+            Err(TableError::UnknownType(b'?'))
+        );
+    }
+
+    #[test]
+    fn integers_compare_by_value_and_not_by_width() {
+        assert!(equivalent(
+            &AMQPValue::LongInt(1000),
+            &AMQPValue::LongLongInt(1000)
+        ));
+        assert!(!equivalent(
+            &AMQPValue::LongInt(1),
+            &AMQPValue::Boolean(true)
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_passes_the_check_decodes_or_fails_cleanly(
+            bytes in prop::collection::vec(any::<u8>(), 0..80)
+        ) {
+            let bytes = table(&bytes);
+            let _ = check(&bytes);
+            let _ = decode(&bytes);
+        }
+    }
+}

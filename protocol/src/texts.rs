@@ -1,0 +1,345 @@
+//! Every reply text of RabbitMQ's, each once. Read off RabbitMQ 3.10 and 4.x; clients' own test
+//! suites match on them.
+
+use crate::error::{AmqpError, ReplyCode};
+use crate::values::AMQPValue;
+use crate::{ExchangeName, QueueName, VhostName, table};
+use ReplyCode::*;
+use std::fmt::Display;
+
+/// A queue that does not exist.
+pub fn no_queue(queue: &str, vhost: &VhostName) -> AmqpError {
+    AmqpError::channel(
+        NotFound,
+        format_args!("no queue '{queue}' in vhost '{vhost}'"),
+    )
+}
+
+/// An exchange that does not exist.
+pub fn no_exchange(exchange: impl Display, vhost: &VhostName) -> AmqpError {
+    AmqpError::channel(
+        NotFound,
+        format_args!("no exchange '{exchange}' in vhost '{vhost}'"),
+    )
+}
+
+/// An empty queue name where the channel declared none.
+pub fn no_previous_queue() -> AmqpError {
+    AmqpError::channel(NotFound, "no previously declared queue")
+}
+
+/// What a declaration was about, as the texts name it.
+#[derive(Clone, Copy, Debug)]
+pub enum Entity<'a> {
+    /// A queue.
+    Queue(&'a QueueName),
+    /// An exchange.
+    Exchange(&'a ExchangeName),
+}
+
+impl Display for Entity<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Entity::Queue(name) => write!(f, "queue '{name}'"),
+            Entity::Exchange(name) => write!(f, "exchange '{name}'"),
+        }
+    }
+}
+
+/// A redeclaration with another property.
+pub fn inequivalent_property(
+    property: &str,
+    entity: Entity<'_>,
+    vhost: &VhostName,
+    received: impl Display,
+    current: impl Display,
+) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!(
+            "inequivalent arg '{property}' for {entity} in vhost '{vhost}': \
+             received '{received}' but current is '{current}'"
+        ),
+    )
+}
+
+/// A redeclaration with another value, or none, for an argument.
+pub fn inequivalent_argument(
+    argument: &str,
+    entity: Entity<'_>,
+    vhost: &VhostName,
+    received: Option<&AMQPValue>,
+    current: Option<&AMQPValue>,
+) -> AmqpError {
+    let (received, current) = match (received, current) {
+        (Some(r), Some(c)) => (
+            format!("'{}'", table::display(r)),
+            format!("'{}'", table::display(c)),
+        ),
+        (r, c) => (value_or_none(r), value_or_none(c)),
+    };
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!(
+            "inequivalent arg '{argument}' for {entity} in vhost '{vhost}': \
+             received {received} but current is {current}"
+        ),
+    )
+}
+
+fn value_or_none(value: Option<&AMQPValue>) -> String {
+    match value {
+        None => "none".to_owned(),
+        Some(value) => {
+            format!(
+                "the value '{}' of type '{}'",
+                table::display(value),
+                table::type_name(value)
+            )
+        }
+    }
+}
+
+/// A queue argument with a value that is not allowed; `reason` as RabbitMQ prints it.
+pub fn invalid_argument(
+    argument: &str,
+    entity: Entity<'_>,
+    vhost: &VhostName,
+    reason: impl Display,
+) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("invalid arg '{argument}' for {entity} in vhost '{vhost}': {reason}"),
+    )
+}
+
+/// A queue that another connection holds exclusively.
+pub fn locked_queue(queue: &QueueName, vhost: &VhostName) -> AmqpError {
+    AmqpError::channel(
+        ResourceLocked,
+        format_args!(
+            "cannot obtain exclusive access to locked queue '{queue}' in vhost '{vhost}'. It could \
+             be originally declared on another connection or the exclusive property value does not \
+             match that of the original declaration."
+        ),
+    )
+}
+
+/// A client's own name under `amq.`; `kind` is `queue` or `exchange`.
+pub fn reserved_name(kind: &str, name: &str) -> AmqpError {
+    AmqpError::channel(
+        AccessRefused,
+        format_args!("{kind} name '{name}' contains reserved prefix 'amq.*'"),
+    )
+}
+
+/// Declaring, deleting or binding the default exchange.
+pub fn default_exchange() -> AmqpError {
+    AmqpError::channel(
+        AccessRefused,
+        "operation not permitted on the default exchange",
+    )
+}
+
+/// Deleting one of the `amq.*` exchanges.
+pub fn system_exchange(exchange: &ExchangeName, vhost: &VhostName) -> AmqpError {
+    AmqpError::channel(
+        AccessRefused,
+        format_args!("deletion of system exchange '{exchange}' in vhost '{vhost}' not allowed"),
+    )
+}
+
+/// An exchange type nobody knows.
+pub fn unknown_exchange_type(kind: &str) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("unknown exchange type '{kind}'"),
+    )
+}
+
+/// Delete if-empty of a queue with messages.
+pub fn queue_not_empty(queue: &QueueName, vhost: &VhostName) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("queue '{queue}' in vhost '{vhost}' not empty"),
+    )
+}
+
+/// Delete if-unused of something in use.
+pub fn in_use(entity: Entity<'_>, vhost: &VhostName) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("{entity} in vhost '{vhost}' in use"),
+    )
+}
+
+/// Consuming from a queue that another consumer holds exclusively, or exclusively from one that
+/// has consumers.
+pub fn exclusive_use(queue: &QueueName, vhost: &VhostName) -> AmqpError {
+    AmqpError::channel(
+        AccessRefused,
+        format_args!("queue '{queue}' in vhost '{vhost}' in exclusive use"),
+    )
+}
+
+/// An acknowledgement of something that is not outstanding.
+pub fn unknown_delivery_tag(tag: impl Display) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("unknown delivery tag {tag}"),
+    )
+}
+
+/// A consumer tag that the channel uses already.
+pub fn consumer_tag_reuse(tag: &str) -> AmqpError {
+    AmqpError::connection(
+        NotAllowed,
+        format_args!("attempt to reuse consumer tag '{tag}'"),
+    )
+}
+
+/// A feature of the specification that RabbitMQ does not have, `immediate=true`.
+pub fn not_implemented(what: impl Display) -> AmqpError {
+    AmqpError::connection(NotImplemented, what)
+}
+
+/// tx after confirm or the other way round.
+pub fn cannot_switch(from: &str, to: &str) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("cannot switch from {from} to {to} mode"),
+    )
+}
+
+/// tx.commit or tx.rollback on a channel without tx.select.
+pub fn not_transactional() -> AmqpError {
+    AmqpError::channel(PreconditionFailed, "channel is not transactional")
+}
+
+/// An expiration property that is no number of milliseconds.
+pub fn invalid_expiration(expiration: &str, reason: impl Display) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("invalid expiration '{expiration}': {reason}"),
+    )
+}
+
+/// A user_id property that is not the connection's user.
+pub fn wrong_user_id(claimed: &str, user: impl Display) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("user_id property set to '{claimed}' but authenticated user was '{user}'"),
+    )
+}
+
+/// A body over the configured limit; both in octets.
+pub fn message_too_large(size: u64, max: u64) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("message size {size} is larger than configured max size {max}"),
+    )
+}
+
+/// A second channel.open.
+pub fn second_channel_open() -> AmqpError {
+    AmqpError::connection(ChannelError, "second 'channel.open' seen")
+}
+
+/// A method on a channel that is not open.
+pub fn channel_not_open() -> AmqpError {
+    AmqpError::connection(ChannelError, "expected 'channel.open'")
+}
+
+/// A login with a wrong name or password.
+pub fn login_refused(mechanism: &str) -> AmqpError {
+    AmqpError::connection(
+        AccessRefused,
+        format_args!(
+            "Login was refused using authentication mechanism {mechanism}. For details see the \
+             broker logfile."
+        ),
+    )
+}
+
+/// A virtual host that does not exist.
+pub fn no_vhost(vhost: &str) -> AmqpError {
+    AmqpError::connection(NotAllowed, format_args!("vhost {vhost} not found"))
+}
+
+/// A virtual host that the user has no permissions on.
+pub fn vhost_refused(vhost: impl Display, user: impl Display) -> AmqpError {
+    AmqpError::connection(
+        NotAllowed,
+        format_args!("access to vhost '{vhost}' refused for user '{user}'"),
+    )
+}
+
+/// An operation without the permission for it; `access` is `configure`, `write` or `read`.
+pub fn access_refused(
+    access: &str,
+    entity: Entity<'_>,
+    vhost: &VhostName,
+    user: impl Display,
+) -> AmqpError {
+    AmqpError::channel(
+        AccessRefused,
+        format_args!("{access} access to {entity} in vhost '{vhost}' refused for user '{user}'"),
+    )
+}
+
+/// A publish to an internal exchange.
+pub fn internal_exchange(exchange: &ExchangeName, vhost: &VhostName) -> AmqpError {
+    AmqpError::channel(
+        AccessRefused,
+        format_args!("cannot publish to internal exchange '{exchange}' in vhost '{vhost}'"),
+    )
+}
+
+/// A frame that does not fit what the channel expects.
+pub fn unexpected_frame(what: impl Display) -> AmqpError {
+    AmqpError::connection(UnexpectedFrame, what)
+}
+
+/// An operator, or the broker going down, closes a connection.
+pub fn connection_forced(reason: impl Display) -> AmqpError {
+    AmqpError::connection(ConnectionForced, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_compared_in_rabbitmqs_words() {
+        let vhost = VhostName::from("/");
+        let queue = QueueName::from("ptt");
+        let ttl = AMQPValue::LongInt(1000);
+        let error = inequivalent_argument(
+            "x-message-ttl",
+            Entity::Queue(&queue),
+            &vhost,
+            None,
+            Some(&ttl),
+        );
+        assert_eq!(
+            error.text,
+            "PRECONDITION_FAILED - inequivalent arg 'x-message-ttl' for queue 'ptt' in vhost '/': \
+             received none but current is the value '1000' of type 'signedint'"
+        );
+        let other = AMQPValue::LongInt(2000);
+        let error = inequivalent_argument(
+            "x-message-ttl",
+            Entity::Queue(&queue),
+            &vhost,
+            Some(&other),
+            Some(&ttl),
+        );
+        assert!(
+            error
+                .text
+                .ends_with("received '2000' but current is '1000'"),
+            "{}",
+            error.text
+        );
+    }
+}

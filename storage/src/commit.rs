@@ -1,0 +1,232 @@
+//! Building one commit: batches in, a block of records out, and who is to be told.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
+
+use crate::{
+    catalogue::Effect,
+    ranges::RangeSet,
+    record::{self, BLOCK_HEADER},
+    stats::Counters,
+    types::{Batch, CommitSink, Op, Position, QueueId, Storable, Token},
+};
+
+/// A buffer larger than this many commits is given back after use.
+const KEEP_FACTOR: usize = 2;
+
+/// A commit being built; its buffers are reused for the next one.
+#[derive(Default)]
+pub(crate) struct Commit {
+    /// The block, its header still blank.
+    pub(crate) block: Vec<u8>,
+    pub(crate) records: u32,
+    effects: Vec<Effect>,
+    /// Per queue what this commit acknowledges; written at its end, so that many acks become few ranges.
+    acks: HashMap<QueueId, Acks>,
+    confirms: Confirms,
+}
+
+#[derive(Default)]
+struct Acks {
+    /// Acknowledged; must be written.
+    acked: RangeSet,
+    /// Those, and what was never written: done with all the same. Ranges run over the holes that cancelled writes leave,
+    /// and stay few.
+    dead: RangeSet,
+}
+
+impl Commit {
+    /// Starts afresh. `size` is what a commit usually holds at most.
+    pub(crate) fn clear(&mut self, size: usize) {
+        self.block.clear();
+        if self.block.capacity() > size.saturating_mul(KEEP_FACTOR) {
+            self.block = Vec::new();
+        }
+        self.records = 0;
+        self.effects.clear();
+        self.acks.clear();
+    }
+
+    /// Adds all of a batch.
+    ///
+    /// Acks and deliveries of a batch are gathered and written behind its publishes. That is sound: an ack of a message
+    /// is submitted only after the message was claimed in an earlier commit, so it never stands before its publish.
+    pub(crate) fn add(
+        &mut self,
+        batch: Batch,
+        marks: &mut HashMap<QueueId, Position>,
+        counters: &Counters,
+    ) {
+        if self.block.is_empty() {
+            self.block.resize(BLOCK_HEADER, 0);
+        }
+        let Batch { ops, sink } = batch;
+        let mut tokens = Vec::new();
+        for op in ops {
+            match op {
+                Op::Publish {
+                    queue,
+                    position,
+                    message,
+                    token,
+                } => {
+                    self.publish(queue, position, message.as_ref(), counters);
+                    tokens.extend(token);
+                }
+                Op::Ack { queue, first, last } => {
+                    let acks = self.acks.entry(queue).or_default();
+                    acks.acked.insert(first.0, last.0);
+                    acks.dead.insert(first.0, last.0);
+                }
+                Op::DeleteQueue { queue } => {
+                    self.acks.remove(&queue);
+                    marks.remove(&queue);
+                    record::append_delete_queue(&mut self.block, queue);
+                    self.records += 1;
+                    self.effects.push(Effect::Deleted { queue });
+                }
+                Op::Delivered { queue, through } => {
+                    let mark = marks.entry(queue).or_insert(through);
+                    *mark = through.max(*mark);
+                }
+                Op::PutDefinition { key, value } => {
+                    record::append_put_definition(&mut self.block, &key, &value);
+                    self.records += 1;
+                }
+                Op::DeleteDefinition { key } => {
+                    record::append_delete_definition(&mut self.block, &key);
+                    self.records += 1;
+                }
+                Op::Notify { token } => tokens.push(token),
+            }
+        }
+        if let Some(sink) = sink {
+            self.confirms.add(sink, tokens);
+        }
+    }
+
+    fn publish(
+        &mut self,
+        queue: QueueId,
+        position: Position,
+        message: &dyn Storable,
+        counters: &Counters,
+    ) {
+        if !message.begin_write(queue) {
+            self.acks
+                .entry(queue)
+                .or_default()
+                .dead
+                .insert(position.0, position.0);
+            counters.cancelled_writes.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let start = self.block.len() as u64;
+        record::append_publish(&mut self.block, queue, position, |out| message.encode(out));
+        self.records += 1;
+        let end = self.block.len() as u64;
+        // Runs keep what the catalogue has to take over short.
+        if let Some(Effect::Published {
+            queue: of,
+            first,
+            last,
+            end: run_end,
+            start: run_start,
+        }) = self.effects.last_mut()
+            && *of == queue
+            && end - *run_start <= RUN_BYTES
+        {
+            *first = position.0.min(*first);
+            *last = position.0.max(*last);
+            *run_end = end;
+            return;
+        }
+        self.effects.push(Effect::Published {
+            queue,
+            first: position.0,
+            last: position.0,
+            start,
+            end,
+        });
+    }
+
+    /// Ends the commit. `false`: nothing in it has to be written.
+    pub(crate) fn finish(&mut self, marks: &mut HashMap<QueueId, Position>) -> bool {
+        if self.block.is_empty() {
+            self.block.resize(BLOCK_HEADER, 0);
+        }
+        for (&queue, acks) in &self.acks {
+            let mut written = None;
+            for (first, _) in acks.acked.iter() {
+                let range = acks.dead.covering(first);
+                if let Some((first, last)) = range.filter(|_| range != written) {
+                    record::append_ack(&mut self.block, queue, Position(first), Position(last));
+                    self.records += 1;
+                    written = range;
+                }
+            }
+        }
+        if self.records > 0 {
+            self.write_marks(marks);
+        }
+        self.records > 0
+    }
+
+    /// Appends the delivery marks that wait for a ride.
+    pub(crate) fn write_marks(&mut self, marks: &mut HashMap<QueueId, Position>) {
+        for (queue, through) in marks.drain() {
+            record::append_delivered(&mut self.block, queue, through);
+            self.records += 1;
+        }
+    }
+
+    /// What the commit changes.
+    pub(crate) fn take_effects(&mut self) -> impl Iterator<Item = Effect> {
+        let dead = self.acks.drain().map(|(queue, acks)| Effect::Dead {
+            queue,
+            ranges: acks.dead,
+        });
+        self.effects.drain(..).chain(dead)
+    }
+
+    /// Tells every sink, once.
+    pub(crate) fn confirm(&mut self) {
+        self.confirms.tell();
+    }
+}
+
+/// Bytes of block that one run of publishes covers at most, as a span does.
+const RUN_BYTES: u64 = 64 * 1024;
+
+/// Tokens by sink.
+#[derive(Default)]
+struct Confirms {
+    sinks: Vec<(Arc<dyn CommitSink>, Vec<Token>)>,
+    /// By the sink's address.
+    index: HashMap<usize, usize>,
+}
+
+impl Confirms {
+    fn add(&mut self, sink: Arc<dyn CommitSink>, tokens: Vec<Token>) {
+        if tokens.is_empty() {
+            return;
+        }
+        let address = Arc::as_ptr(&sink).cast::<()>() as usize;
+        match self.index.get(&address) {
+            Some(&at) => self.sinks[at].1.extend(tokens),
+            None => {
+                self.index.insert(address, self.sinks.len());
+                self.sinks.push((sink, tokens));
+            }
+        }
+    }
+
+    fn tell(&mut self) {
+        self.index.clear();
+        for (sink, tokens) in self.sinks.drain(..) {
+            sink.committed(&tokens);
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The data directory: who may use it, and what must be found in it.
+//!
+//! | name | what |
+//! | --- | --- |
+//! | `lock` | locked by the broker that has the store open; holds its process id |
+//! | `store` | the marker: schema version and identity; knows that the store is not empty |
+//! | `clean` | where the log ended at the last clean close |
+//! | `log/` | segments of the commit log |
+//! | `sled/` | sled's files |
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use crate::{error::StorageError, io::replace_file, schema};
+
+/// The paths inside a store's directory.
+#[derive(Debug, Clone)]
+pub(crate) struct Directory {
+    pub(crate) path: PathBuf,
+    pub(crate) log: PathBuf,
+    pub(crate) sled: PathBuf,
+}
+
+/// Held as long as the store is open.
+#[derive(Debug)]
+pub(crate) struct Lock(#[allow(dead_code)] File); // what counts is that it stays open
+
+/// Where the log ended at a clean close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CleanClose {
+    /// The last segment; 0 when the log was empty.
+    pub(crate) seq: u64,
+    pub(crate) end: u64,
+}
+
+impl Directory {
+    /// Makes the directory if need be.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(crate) fn create(path: &Path) -> Result<Directory, StorageError> {
+        let directory = Directory {
+            path: path.to_owned(),
+            log: path.join("log"),
+            sled: path.join("sled"),
+        };
+        fs::create_dir_all(&directory.log).map_err(|source| StorageError::Directory {
+            action: "create",
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(directory)
+    }
+
+    /// Locks the directory for this process.
+    ///
+    /// # Errors
+    /// Another process holds it, or the lock file cannot be written.
+    pub(crate) fn lock(&self) -> Result<Lock, StorageError> {
+        let fail = |source| self.error("write the lock file in", source);
+        let path = self.path.join("lock");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(fail)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                let read = file.read_to_string(&mut pid);
+                let pid = read.ok().and_then(|_| pid.trim().parse().ok());
+                return Err(StorageError::InUse {
+                    path: self.path.clone(),
+                    pid,
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(fail(source)),
+        }
+        file.set_len(0)
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(fail)?;
+        Ok(Lock(file))
+    }
+
+    /// The identity in the marker; `None` when there is no marker.
+    ///
+    /// # Errors
+    /// It is damaged, or of another schema.
+    pub(crate) fn marker(&self) -> Result<Option<u64>, StorageError> {
+        let Some(fields) = self.read_fields("store")? else {
+            return Ok(None);
+        };
+        let [version, identity] = fields[..] else {
+            return Err(self.missing("a readable marker file `store`"));
+        };
+        let found = u32::try_from(version).unwrap_or(u32::MAX);
+        if found != schema::VERSION {
+            return Err(StorageError::Schema {
+                path: self.path.clone(),
+                found,
+                expected: schema::VERSION,
+            });
+        }
+        Ok(Some(identity))
+    }
+
+    /// Writes the marker.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn write_marker(&self, identity: u64) -> Result<(), StorageError> {
+        self.write_fields("store", &[u64::from(schema::VERSION), identity])
+    }
+
+    /// How the store was closed, if it was.
+    ///
+    /// # Errors
+    /// The note cannot be read.
+    pub(crate) fn clean_close(&self) -> Result<Option<CleanClose>, StorageError> {
+        let fields = self.read_fields("clean")?;
+        Ok(fields.and_then(|fields| match fields[..] {
+            [seq, end] => Some(CleanClose { seq, end }),
+            _ => None,
+        }))
+    }
+
+    /// Notes a clean close.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn write_clean_close(&self, clean: CleanClose) -> Result<(), StorageError> {
+        self.write_fields("clean", &[clean.seq, clean.end])
+    }
+
+    /// Removes the note of a clean close. It need not be gone durably: one that comes back names a folded segment.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub(crate) fn remove_clean_close(&self) -> Result<(), StorageError> {
+        match fs::remove_file(self.path.join("clean")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(self.error("clean up", error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The log's segments, ascending; leftovers of unfinished ones are removed.
+    ///
+    /// # Errors
+    /// The directory cannot be read or cleaned up.
+    pub(crate) fn segments(&self) -> Result<Vec<(u64, PathBuf)>, StorageError> {
+        let mut segments = Vec::new();
+        for entry in fs::read_dir(&self.log).map_err(|e| self.error("read the log in", e))? {
+            let path = entry.map_err(|e| self.error("read the log in", e))?.path();
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("tmp") => fs::remove_file(&path).map_err(|e| self.error("clean up", e))?,
+                Some("log") => {
+                    let seq = path
+                        .file_stem()
+                        .and_then(|stem| stem.to_str())
+                        .and_then(|stem| stem.parse().ok());
+                    segments.extend(seq.map(|seq| (seq, path)));
+                }
+                Some(_) | None => {}
+            }
+        }
+        segments.sort();
+        Ok(segments)
+    }
+
+    /// The error that says something that must be here is not.
+    pub(crate) fn missing(&self, what: &str) -> StorageError {
+        StorageError::Missing {
+            path: self.path.clone(),
+            what: what.to_owned(),
+        }
+    }
+
+    pub(crate) fn error(&self, action: &'static str, source: io::Error) -> StorageError {
+        StorageError::Directory {
+            action,
+            path: self.path.clone(),
+            source,
+        }
+    }
+
+    /// One line: numbers in hex, then their checksum. `Some` of nothing when it is damaged.
+    fn read_fields(&self, name: &str) -> Result<Option<Vec<u64>>, StorageError> {
+        let text = match fs::read_to_string(self.path.join(name)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Ok(Some(Vec::new()));
+            }
+            Err(error) => return Err(self.error("read a file in", error)),
+        };
+        let Some((numbers, crc)) = text.trim_end().rsplit_once(' ') else {
+            return Ok(Some(Vec::new()));
+        };
+        if format!("{:08x}", crc32fast::hash(numbers.as_bytes())) != crc {
+            return Ok(Some(Vec::new()));
+        }
+        Ok(Some(
+            numbers
+                .split(' ')
+                .filter_map(|number| u64::from_str_radix(number, 16).ok())
+                .collect(),
+        ))
+    }
+
+    fn write_fields(&self, name: &str, fields: &[u64]) -> Result<(), StorageError> {
+        let numbers: Vec<_> = fields.iter().map(|field| format!("{field:x}")).collect();
+        let numbers = numbers.join(" ");
+        let line = format!("{numbers} {:08x}\n", crc32fast::hash(numbers.as_bytes()));
+        replace_file(&self.path.join(name), line.as_bytes())
+            .map_err(|e| self.error("write a file in", e))
+    }
+}

@@ -1,0 +1,100 @@
+//! Everything that can go wrong at the store's border, in words for the operator.
+
+use std::{io, path::PathBuf};
+
+use crate::types::{Position, QueueId};
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The directory cannot be created, read or written.
+    #[error("cannot {action} {}: {source}; check that the directory exists on a disk with free space and belongs to the user running the broker", path.display())]
+    Directory {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process has the directory open.
+    #[error("the data directory {} is in use by {}; stop that broker first or choose another directory", path.display(), holder(*pid))]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The process that wrote the lock file, when it could be read.
+        pid: Option<u32>,
+    },
+    /// The directory was written by a version with another format.
+    #[error("{} holds a store of format {found}, this version reads format {expected}; start it with the version that wrote it", path.display())]
+    Schema {
+        /// The directory.
+        path: PathBuf,
+        /// The format found.
+        found: u32,
+        /// The format this version reads and writes.
+        expected: u32,
+    },
+    /// Part of what a store consists of is not there: never started empty silently.
+    #[error("{what} of the store in {} is missing or does not belong to it; restore the directory from a copy, or move it aside to start empty", path.display())]
+    Missing {
+        /// The directory.
+        path: PathBuf,
+        /// The part.
+        what: String,
+    },
+    /// The commit log is damaged where it must not be.
+    #[error("the log segment {} is damaged from byte {offset} to byte {end}: commits in there are lost; restore it from a copy, or start once with losses accepted to keep everything else", path.display())]
+    DamagedLog {
+        /// The segment.
+        path: PathBuf,
+        /// First damaged byte.
+        offset: u64,
+        /// First byte known to be good again, or the end.
+        end: u64,
+    },
+    /// A stored run of messages does not match its checksum, or is not there.
+    #[error("messages {} to {} of queue {} are damaged on disk and cannot be delivered; restore the data directory from a copy or delete them", first.0, last.0, queue.0)]
+    DamagedMessages {
+        /// The queue.
+        queue: QueueId,
+        /// First position that may be affected.
+        first: Position,
+        /// Last position that may be affected.
+        last: Position,
+    },
+    /// A small record (queue, definition, catalogue) does not match its checksum.
+    #[error("the stored {what} is damaged; restore the data directory from a copy")]
+    DamagedRecord {
+        /// Which.
+        what: String,
+    },
+    /// sled refused or panicked.
+    #[error("the database in {} failed while {action}: {reason}; if this persists, restore the data directory from a copy", path.display())]
+    Database {
+        /// sled's directory.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// sled's own words.
+        reason: String,
+    },
+    /// Writing the log does not succeed at present; nothing unwritten is confirmed.
+    #[error(
+        "the log cannot be written: {reason}; free disk space or repair the disk, writing is retried meanwhile"
+    )]
+    WriteFailing {
+        /// The last error.
+        reason: String,
+    },
+    /// The store was closed, or its thread ended.
+    #[error("the store is closed")]
+    Closed,
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(
+        || "another process".to_owned(),
+        |pid| format!("process {pid}"),
+    )
+}

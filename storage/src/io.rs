@@ -1,0 +1,83 @@
+//! The seam between the log and the disk, so that tests can make the disk fail.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::FileExt,
+    path::Path,
+};
+
+/// A log segment being written.
+pub(crate) trait LogFile: Send {
+    /// Writes all of `bytes` at `offset`.
+    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Returns once all that was written is on disk.
+    fn sync_data(&mut self) -> io::Result<()>;
+    /// Makes the file `len` bytes long, zeros at the end.
+    fn set_len(&mut self, len: u64) -> io::Result<()>;
+}
+
+/// Where log segments are made.
+pub(crate) trait LogIo: Send + Sync {
+    /// Creates `path`, replacing what is there.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
+    /// Renames a file and makes the new name outlive a power cut.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+}
+
+/// The real disk.
+pub(crate) struct Disk;
+
+struct DiskFile(File);
+
+impl LogFile for DiskFile {
+    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+}
+
+impl LogIo for Disk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)?;
+        Ok(Box::new(DiskFile(file)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)?;
+        sync_parent(to)
+    }
+}
+
+/// Syncs the directory that holds `path`: a new name is durable only with its directory.
+pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Replaces `path` by a file with `bytes`: after a crash it holds the old content or the new, whole.
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&temporary)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    sync_parent(path)
+}

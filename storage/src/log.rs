@@ -1,0 +1,288 @@
+//! The commit log's writing end: the active segment, and the list of closed ones.
+//!
+//! A segment is made under a temporary name, its header synced, then renamed and the directory synced: whatever carries
+//! a segment's name has a whole header. Space is taken in steps ahead of need, because a write inside the file's length
+//! needs no journal commit for its size (measured: 0.11 ms instead of 0.15 ms per synced commit on ext4).
+
+use std::{
+    collections::VecDeque,
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::{
+    io::{LogFile, LogIo},
+    record::{BLOCK_HEADER, BlockHeader, SEGMENT_HEADER, SegmentHeader},
+    segment,
+};
+
+/// Bytes by which a segment's file grows ahead of need. A crash leaves at most so many zeros to look through.
+const GROWTH: u64 = 4 << 20;
+
+/// A segment that will not be written again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Closed {
+    pub(crate) seq: u64,
+    pub(crate) path: PathBuf,
+    /// Where its valid bytes end.
+    pub(crate) end: u64,
+}
+
+/// What the writer and the checkpoint know of the log together.
+#[derive(Debug, Default)]
+pub(crate) struct LogState {
+    inner: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    closed: VecDeque<Closed>,
+    closed_bytes: u64,
+    active_bytes: u64,
+    stopped: bool,
+}
+
+impl LogState {
+    /// Log bytes not folded yet.
+    pub(crate) fn bytes(&self) -> u64 {
+        let state = self.inner.lock();
+        state.closed_bytes + state.active_bytes
+    }
+
+    pub(crate) fn has_closed(&self) -> bool {
+        !self.inner.lock().closed.is_empty()
+    }
+
+    fn push(&self, closed: Closed) {
+        let mut state = self.inner.lock();
+        state.closed_bytes += closed.end;
+        state.closed.push_back(closed);
+        self.changed.notify_all();
+    }
+
+    fn set_active(&self, bytes: u64) {
+        self.inner.lock().active_bytes = bytes;
+    }
+
+    /// The oldest closed segment; waits for one. `None` when the store stops.
+    pub(crate) fn next_closed(&self) -> Option<Closed> {
+        let mut state = self.inner.lock();
+        loop {
+            if state.stopped {
+                return None;
+            }
+            if let Some(closed) = state.closed.front() {
+                return Some(closed.clone());
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// The oldest closed segment is folded and gone.
+    pub(crate) fn folded(&self) {
+        let mut state = self.inner.lock();
+        if let Some(closed) = state.closed.pop_front() {
+            state.closed_bytes -= closed.end;
+        }
+        self.changed.notify_all();
+    }
+
+    /// Waits until the log changes, at most `timeout`; returns at once when stopped.
+    pub(crate) fn wait_change(&self, timeout: Duration) {
+        let mut state = self.inner.lock();
+        if !state.stopped {
+            self.changed.wait_for(&mut state, timeout);
+        }
+    }
+
+    /// Waits out `time`, unless the store stops.
+    pub(crate) fn wait_stop(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut state = self.inner.lock();
+        while !state.stopped && !self.changed.wait_until(&mut state, until).timed_out() {}
+    }
+
+    /// Ends all waiting, for good.
+    pub(crate) fn stop(&self) {
+        self.inner.lock().stopped = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.inner.lock().stopped
+    }
+}
+
+struct Active {
+    closed: Closed,
+    salt: u64,
+    file: Box<dyn LogFile>,
+    /// The file's length, zeros included.
+    allocated: u64,
+}
+
+/// Where a block went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) seq: u64,
+    pub(crate) offset: u64,
+}
+
+/// The writing end of the log.
+pub(crate) struct Log {
+    io: Arc<dyn LogIo>,
+    dir: PathBuf,
+    segment_size: u64,
+    state: Arc<LogState>,
+    active: Option<Active>,
+    /// Ended, but not handed to the checkpoint before its successor, which records where it ends, is on disk: until
+    /// then a restart would read its abandoned tail as well.
+    ending: Option<Closed>,
+    next_seq: u64,
+}
+
+impl Log {
+    /// A log whose first segment, made with the first commit, will be `next_seq`.
+    pub(crate) fn new(
+        io: Arc<dyn LogIo>,
+        dir: PathBuf,
+        segment_size: u64,
+        next_seq: u64,
+        state: Arc<LogState>,
+    ) -> Log {
+        Log {
+            io,
+            dir,
+            segment_size,
+            state,
+            active: None,
+            ending: None,
+            next_seq,
+        }
+    }
+
+    /// Writes and syncs one block; fills in its header first. Returns where it stands.
+    ///
+    /// # Errors
+    /// Whatever the disk said. Then nothing of the block counts: the segment is ended before it, and the next call
+    /// writes to a fresh one. After a failed sync the page cache may claim what the disk does not hold, so the same
+    /// place is never tried again.
+    pub(crate) fn append(&mut self, block: &mut [u8], records: u32) -> io::Result<Placed> {
+        let len = block.len() as u64;
+        if self.active.as_ref().is_some_and(|a| {
+            a.closed.end > SEGMENT_HEADER as u64 && a.closed.end + len > self.segment_size
+        }) {
+            self.end_segment();
+        }
+        let mut active = match self.active.take() {
+            Some(active) => active,
+            None => self.create()?,
+        };
+        let offset = active.closed.end;
+        let header = BlockHeader {
+            records,
+            payload: len - BLOCK_HEADER as u64,
+        };
+        block[..BLOCK_HEADER].copy_from_slice(&header.encode(active.salt, offset));
+        match active.write(block, self.segment_size) {
+            Ok(()) => {
+                active.closed.end += len;
+                self.state.set_active(active.closed.end);
+                let placed = Placed {
+                    seq: active.closed.seq,
+                    offset,
+                };
+                self.active = Some(active);
+                Ok(placed)
+            }
+            Err(error) => {
+                self.ending = Some(active.closed);
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends the active segment; the next commit makes a new one.
+    fn end_segment(&mut self) {
+        if let Some(active) = self.active.take() {
+            self.ending = Some(active.closed);
+        }
+    }
+
+    /// Ends the active segment, if it holds anything, and hands it to the checkpoint.
+    ///
+    /// # Errors
+    /// The next segment cannot be made.
+    pub(crate) fn roll(&mut self) -> io::Result<()> {
+        if self
+            .active
+            .as_ref()
+            .is_some_and(|a| a.closed.end > SEGMENT_HEADER as u64)
+        {
+            self.end_segment();
+        }
+        if self.active.is_none() {
+            self.active = Some(self.create()?);
+        }
+        Ok(())
+    }
+
+    /// The last segment and its end, for the mark of a clean close.
+    pub(crate) fn last(&self) -> Option<&Closed> {
+        self.active
+            .as_ref()
+            .map(|active| &active.closed)
+            .or(self.ending.as_ref())
+    }
+
+    fn create(&mut self) -> io::Result<Active> {
+        let seq = self.next_seq;
+        let path = self.dir.join(segment::file_name(seq));
+        let temporary = path.with_extension("tmp");
+        let header = SegmentHeader {
+            seq,
+            salt: random(),
+            previous_end: self.ending.as_ref().map_or(0, |closed| closed.end),
+        };
+        let mut file = self.io.create(&temporary)?;
+        file.write_all_at(&header.encode(), 0)?;
+        file.sync_data()?;
+        self.io.rename(&temporary, &path)?;
+        self.next_seq += 1;
+        if let Some(closed) = self.ending.take() {
+            self.state.push(closed);
+        }
+        let end = SEGMENT_HEADER as u64;
+        self.state.set_active(end);
+        Ok(Active {
+            closed: Closed { seq, path, end },
+            salt: header.salt,
+            file,
+            allocated: end,
+        })
+    }
+}
+
+impl Active {
+    fn write(&mut self, block: &[u8], segment_size: u64) -> io::Result<()> {
+        let end = self.closed.end + block.len() as u64;
+        if end > self.allocated {
+            let len = end.max((self.allocated + GROWTH).min(segment_size));
+            self.file.set_len(len)?;
+            self.allocated = len;
+        }
+        self.file.write_all_at(block, self.closed.end)?;
+        self.file.sync_data()
+    }
+}
+
+/// A number nobody can guess from outside; the hasher's keys come from the system.
+pub(crate) fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0u8)
+}

@@ -1,0 +1,248 @@
+//! Messages in sled: chunks of consecutive messages of one queue, and large messages in parts.
+//!
+//! A chunk is one value of at most 64 KiB: `position (u64), length (u32), message` over and over. A message that does
+//! not fit is a chunk by itself, cut into parts. The catalogue entry beside it says what of it still lives.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::{
+    error::StorageError,
+    ranges::RangeSet,
+    record::{u32_at, u64_at},
+    schema::{self, CHECKSUM, Chunk, MAX_VALUE},
+    sled_store::{Changes, Found, SledStore},
+    types::{Position, QueueId},
+};
+
+/// Bytes of position and length before each message of a chunk.
+const MESSAGE_HEADER: usize = 12;
+/// Bytes of a large message per part.
+const PART: usize = MAX_VALUE - CHECKSUM;
+
+/// Packs the messages of one queue, coming in order, into chunks.
+pub(crate) struct Packer {
+    queue: QueueId,
+    segment: u64,
+    value: Vec<u8>,
+    open: Option<(u64, Chunk)>,
+    done: Vec<(u64, Chunk)>,
+}
+
+impl Packer {
+    /// A packer for what segment `segment` holds of `queue`.
+    pub(crate) fn new(queue: QueueId, segment: u64) -> Packer {
+        Packer {
+            queue,
+            segment,
+            value: Vec::new(),
+            open: None,
+            done: Vec::new(),
+        }
+    }
+
+    /// Adds a message.
+    ///
+    /// # Errors
+    /// sled failed.
+    pub(crate) fn push(
+        &mut self,
+        position: u64,
+        message: &[u8],
+        out: &mut Changes<'_>,
+    ) -> Result<(), StorageError> {
+        let size = MESSAGE_HEADER + message.len();
+        if CHECKSUM + self.value.len() + size > MAX_VALUE {
+            self.end_chunk(out)?;
+        }
+        if CHECKSUM + size > MAX_VALUE {
+            return self.push_large(position, message, out);
+        }
+        let (_, chunk) = self
+            .open
+            .get_or_insert_with(|| (position, new_chunk(self.segment, position, 0)));
+        chunk.add(position, message.len());
+        self.value.extend_from_slice(&position.to_be_bytes());
+        // Fits: a message in a chunk is below 64 KiB.
+        self.value.extend_from_slice(
+            &u32::try_from(message.len())
+                .unwrap_or(u32::MAX)
+                .to_be_bytes(),
+        );
+        self.value.extend_from_slice(message);
+        Ok(())
+    }
+
+    /// Writes the last chunk out; returns all of them by first position.
+    ///
+    /// # Errors
+    /// sled failed.
+    pub(crate) fn finish(
+        mut self,
+        out: &mut Changes<'_>,
+    ) -> Result<Vec<(u64, Chunk)>, StorageError> {
+        self.end_chunk(out)?;
+        Ok(self.done)
+    }
+
+    fn end_chunk(&mut self, out: &mut Changes<'_>) -> Result<(), StorageError> {
+        if let Some((first, chunk)) = self.open.take() {
+            let first_position = Position(first);
+            out.put(
+                &schema::catalogue_key(self.queue, first_position),
+                &chunk.encode(),
+            );
+            out.put(
+                &schema::body_key(self.queue, first_position, 0),
+                &self.value,
+            );
+            self.done.push((first, chunk));
+            self.value.clear();
+            out.breathe()?;
+        }
+        Ok(())
+    }
+
+    fn push_large(
+        &mut self,
+        position: u64,
+        message: &[u8],
+        out: &mut Changes<'_>,
+    ) -> Result<(), StorageError> {
+        let parts = message.chunks(PART);
+        let mut chunk = new_chunk(
+            self.segment,
+            position,
+            u32::try_from(parts.len()).unwrap_or(u32::MAX),
+        );
+        chunk.add(position, message.len());
+        // The entry goes first: a crash between batches then leaves an entry of an unfinished fold, which the next start
+        // removes with its parts, and never parts that nobody knows of.
+        out.put(
+            &schema::catalogue_key(self.queue, Position(position)),
+            &chunk.encode(),
+        );
+        for (part, bytes) in (0u32..).zip(parts) {
+            out.put(
+                &schema::body_key(self.queue, Position(position), part),
+                bytes,
+            );
+            out.breathe()?;
+        }
+        self.done.push((position, chunk));
+        Ok(())
+    }
+}
+
+fn new_chunk(segment: u64, first: u64, parts: u32) -> Chunk {
+    Chunk {
+        segment,
+        last: first,
+        first_live: first,
+        last_live: first,
+        live: 0,
+        bytes: 0,
+        parts,
+        acked: RangeSet::default(),
+    }
+}
+
+impl Chunk {
+    fn add(&mut self, position: u64, len: usize) {
+        self.last = position;
+        self.last_live = position;
+        self.live += 1;
+        self.bytes += len as u64;
+    }
+}
+
+/// Removes a chunk with everything that belongs to it.
+pub(crate) fn remove(out: &mut Changes<'_>, queue: QueueId, first: Position, chunk_parts: u32) {
+    for part in 0..chunk_parts.max(1) {
+        out.remove(&schema::body_key(queue, first, part));
+    }
+    out.remove(&schema::catalogue_key(queue, first));
+}
+
+/// Every message of a chunk, acknowledged ones included. `None`: it is not there (any more).
+///
+/// # Errors
+/// It is damaged, or sled failed.
+pub(crate) fn read(
+    store: &SledStore,
+    queue: QueueId,
+    first: Position,
+    chunk: &Chunk,
+) -> Result<Option<Vec<(u64, Bytes)>>, StorageError> {
+    let damaged = || StorageError::DamagedMessages {
+        queue,
+        first,
+        last: Position(chunk.last),
+    };
+    if chunk.parts > 0 {
+        let mut body = BytesMut::with_capacity(usize::try_from(chunk.bytes).unwrap_or(0));
+        for part in 0..chunk.parts {
+            match store.get(&schema::body_key(queue, first, part))? {
+                Found::Nothing => return Ok(None),
+                Found::Damaged => return Err(damaged()),
+                Found::Value(bytes) => body.extend_from_slice(&bytes),
+            }
+        }
+        return Ok(Some(vec![(first.0, body.freeze())]));
+    }
+    match store.get(&schema::body_key(queue, first, 0))? {
+        Found::Nothing => Ok(None),
+        Found::Damaged => Err(damaged()),
+        Found::Value(value) => unpack(&value).ok_or_else(damaged).map(Some),
+    }
+}
+
+fn unpack(mut value: &[u8]) -> Option<Vec<(u64, Bytes)>> {
+    let mut messages = Vec::new();
+    while !value.is_empty() {
+        let (position, len) = (u64_at(value, 0)?, u32_at(value, 8)? as usize);
+        let message = value.get(MESSAGE_HEADER..MESSAGE_HEADER + len)?;
+        // Copied, not sliced: a message that stays in a queue must not hold its chunk in memory.
+        messages.push((position, Bytes::copy_from_slice(message)));
+        value = &value[MESSAGE_HEADER + len..];
+    }
+    Some(messages)
+}
+
+/// What `chunk` becomes when `acked` is done with as well; `None`: nothing of it lives.
+///
+/// # Errors
+/// sled failed. A damaged chunk is no error here: its entry takes the acks, and reading it will say what is lost.
+pub(crate) fn acknowledge(
+    store: &SledStore,
+    queue: QueueId,
+    first: Position,
+    chunk: &Chunk,
+    acked: &RangeSet,
+) -> Result<Option<Chunk>, StorageError> {
+    let mut chunk = chunk.clone();
+    for (from, to) in acked.within(first.0, chunk.last) {
+        chunk.acked.insert(from, to);
+    }
+    if chunk.acked.covers(chunk.first_live, chunk.last_live) {
+        return Ok(None);
+    }
+    if chunk.parts > 0 {
+        return Ok(Some(chunk));
+    }
+    let messages = match read(store, queue, first, &chunk) {
+        Ok(Some(messages)) => messages,
+        Ok(None) | Err(StorageError::DamagedMessages { .. }) => return Ok(Some(chunk)),
+        Err(error) => return Err(error),
+    };
+    let live: Vec<_> = messages
+        .iter()
+        .filter(|(position, _)| !chunk.acked.contains(*position))
+        .collect();
+    let (Some((first_live, _)), Some((last_live, _))) = (live.first(), live.last()) else {
+        return Ok(None);
+    };
+    (chunk.first_live, chunk.last_live) = (*first_live, *last_live);
+    chunk.live = live.len() as u64;
+    chunk.bytes = live.iter().map(|(_, message)| message.len() as u64).sum();
+    Ok(Some(chunk))
+}

@@ -1,0 +1,51 @@
+//! What may be set about a store.
+
+use std::path::PathBuf;
+
+const MIB: u64 = 1024 * 1024;
+
+/// How to open a store. `Options::new(path)` is what the broker uses; the rest is there for tests and odd machines.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The directory that holds everything of the store; created if missing.
+    pub path: PathBuf,
+    /// Bytes after which a log segment is closed and handed to the checkpoint.
+    pub segment_size: u64,
+    /// Bytes of log that may wait for the checkpoint. At the bound, commits wait, and publishers are slowed.
+    pub log_bound: u64,
+    /// Bytes one commit may hold, unless a single batch is larger.
+    pub commit_size: usize,
+    /// Backlog in bytes above which [`crate::Store::backlog_over_mark`] says so.
+    pub backlog_high: usize,
+    /// Backlog in bytes at which those who wait in [`crate::Store::wake_when_below`] are woken.
+    pub backlog_low: usize,
+    /// sled's page cache in bytes. Small on purpose: hot messages live in the broker, not here.
+    pub cache_capacity: u64,
+    /// Start although part of the log is damaged, and report what was lost, where the default is to refuse.
+    pub accept_losses: bool,
+}
+
+impl Options {
+    /// The defaults, for a store at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Options {
+        Options {
+            path: path.into(),
+            ..Options::default()
+        }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            path: PathBuf::from("store"),
+            segment_size: 64 * MIB,
+            log_bound: 1024 * MIB,
+            commit_size: 4 << 20,
+            backlog_high: 32 << 20,
+            backlog_low: 8 << 20,
+            cache_capacity: 8 * MIB,
+            accept_losses: false,
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Reading a queue's live messages back, in order, from sled and from the log that is not folded yet.
+//!
+//! Sources (chunks, spans) nearly follow one another, but publishes may come slightly out of order, so neighbours can
+//! overlap. Sources are taken by their first position; a message may leave once no source still closed can hold an
+//! earlier one.
+
+use std::{collections::BTreeMap, path::Path};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::{
+    catalogue::{Catalogue, QueueEntry, Span},
+    error::StorageError,
+    messages,
+    record::{self, Record},
+    schema::Chunk,
+    segment::{self, Segment},
+    sled_store::SledStore,
+    types::{Position, QueueId},
+};
+
+/// Where a read looks.
+pub(crate) struct Reader<'a> {
+    pub(crate) store: &'a SledStore,
+    pub(crate) catalogue: &'a Mutex<Catalogue>,
+    pub(crate) log_dir: &'a Path,
+}
+
+/// What a read asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) queue: QueueId,
+    pub(crate) from: Position,
+    pub(crate) max_messages: usize,
+    pub(crate) max_bytes: usize,
+}
+
+enum Source {
+    Chunk(u64, Chunk),
+    Span(Span),
+}
+
+impl Source {
+    fn first(&self) -> u64 {
+        match self {
+            Source::Chunk(first, _) => *first,
+            Source::Span(span) => span.first,
+        }
+    }
+}
+
+/// Messages in order, and the position to go on from if there may be more.
+type Stretch = (BTreeMap<u64, Bytes>, Option<u64>);
+
+/// How many sources are looked up at once: at 64 KiB each more than a read usually wants.
+const PLAN: usize = 64;
+
+impl Reader<'_> {
+    /// The live messages of a queue from a position on, in order: as many as wanted, at least one if there is one.
+    ///
+    /// # Errors
+    /// Something on the way is damaged or cannot be read.
+    pub(crate) fn read(&self, wanted: &Wanted) -> Result<Vec<(Position, Bytes)>, StorageError> {
+        let mut out = Vec::new();
+        let mut room = wanted.max_bytes;
+        let mut from = wanted.from.0;
+        while out.len() < wanted.max_messages {
+            let (messages, next) =
+                match self.stretch(wanted.queue, from, wanted.max_messages - out.len(), room) {
+                    Ok(Some(stretch)) => stretch,
+                    Ok(None) => continue,
+                    // The next read starts at the damage and says so.
+                    Err(_) if !out.is_empty() => return Ok(out),
+                    Err(error) => return Err(error),
+                };
+            for (position, message) in messages {
+                if out.len() >= wanted.max_messages || (message.len() > room && !out.is_empty()) {
+                    return Ok(out);
+                }
+                room = room.saturating_sub(message.len());
+                out.push((Position(position), message));
+            }
+            match next {
+                Some(next) if room > 0 || out.is_empty() => from = next,
+                Some(_) | None => break,
+            }
+        }
+        Ok(out)
+    }
+
+    /// Messages from `from` on, and where to go on if there may be more. `None`: a checkpoint came between, look again.
+    fn stretch(
+        &self,
+        queue: QueueId,
+        from: u64,
+        max_messages: usize,
+        max_bytes: usize,
+    ) -> Result<Option<Stretch>, StorageError> {
+        let (sources, mut horizon, generation) = {
+            let catalogue = self.catalogue.lock();
+            let Some(entry) = catalogue.queues.get(&queue) else {
+                return Ok(Some((BTreeMap::new(), None)));
+            };
+            let (sources, horizon) = plan(entry, from);
+            (sources, horizon, catalogue.generation)
+        };
+        let (mut loaded, mut bytes) = (BTreeMap::new(), 0);
+        for source in &sources {
+            if loaded.len() >= max_messages || bytes >= max_bytes {
+                let (mut count, mut ready) = (0, 0);
+                for (_, message) in loaded.range(..source.first()) {
+                    let message: &Bytes = message;
+                    count += 1;
+                    ready += message.len();
+                }
+                if count > 0 && (count >= max_messages || ready >= max_bytes) {
+                    horizon = Some(source.first());
+                    break;
+                }
+            }
+            match self.load(queue, source) {
+                Ok(Some(messages)) => {
+                    for (position, message) in messages
+                        .into_iter()
+                        .filter(|(position, _)| *position >= from)
+                    {
+                        bytes += message.len();
+                        loaded.insert(position, message);
+                    }
+                }
+                Ok(None) if self.is_gone(queue, source, generation) => {}
+                Ok(None) | Err(_) if self.catalogue.lock().generation != generation => {
+                    return Ok(None);
+                }
+                Ok(None) => return Err(damaged(queue, source)),
+                // What stands before the damage can still be had; the next read starts at it and says so.
+                Err(_) if loaded.range(..source.first()).next().is_some() => {
+                    horizon = Some(source.first());
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(horizon) = horizon {
+            loaded.split_off(&horizon);
+        }
+        let catalogue = self.catalogue.lock();
+        if catalogue.generation != generation {
+            return Ok(None);
+        }
+        let entry = catalogue.queues.get(&queue);
+        loaded.retain(|position, _| entry.is_some_and(|entry| !is_acked(entry, *position)));
+        Ok(Some((loaded, horizon)))
+    }
+
+    fn load(
+        &self,
+        queue: QueueId,
+        source: &Source,
+    ) -> Result<Option<Vec<(u64, Bytes)>>, StorageError> {
+        match source {
+            Source::Chunk(first, chunk) => {
+                messages::read(self.store, queue, Position(*first), chunk)
+            }
+            Source::Span(span) => self.load_span(queue, span).map(Some),
+        }
+    }
+
+    fn load_span(&self, queue: QueueId, span: &Span) -> Result<Vec<(u64, Bytes)>, StorageError> {
+        let segment = Segment::open(&self.log_dir.join(segment::file_name(span.segment)))?;
+        let damaged = || StorageError::DamagedMessages {
+            queue,
+            first: Position(span.first),
+            last: Position(span.last),
+        };
+        let len = usize::try_from(span.end - span.start).map_err(|_| damaged())?;
+        let mut window = segment.window(len);
+        let bytes = window.get(span.start, len)?;
+        let (mut at, mut messages) = (0, Vec::new());
+        while at < bytes.len() {
+            // Block headers stand between records; each is recognised by its own checksum.
+            if record::BlockHeader::decode(
+                &bytes[at..],
+                segment.header.salt,
+                span.start + at as u64,
+            )
+            .is_some()
+            {
+                at += record::BLOCK_HEADER;
+                continue;
+            }
+            let (record, len) = record::parse(&bytes[at..]).ok_or_else(damaged)?;
+            if let Record::Publish {
+                queue: of,
+                position,
+                message,
+            } = record
+                && of == queue
+            {
+                messages.push((position.0, Bytes::copy_from_slice(message)));
+            }
+            at += len;
+        }
+        Ok(messages)
+    }
+
+    /// Whether a chunk that is not in sled is rightly gone.
+    fn is_gone(&self, queue: QueueId, source: &Source, generation: u64) -> bool {
+        let Source::Chunk(first, _) = source else {
+            return false;
+        };
+        let catalogue = self.catalogue.lock();
+        let entry = catalogue
+            .queues
+            .get(&queue)
+            .and_then(|entry| entry.chunks.get(first));
+        catalogue.generation == generation && entry.is_none_or(|entry| entry.leaving)
+    }
+}
+
+/// Sources that may hold `from` or later, by first position; and, when there are more, where those begin: always
+/// after `from`, so that every stretch gets further.
+fn plan(entry: &QueueEntry, from: u64) -> (Vec<Source>, Option<u64>) {
+    let mut sources = Vec::new();
+    for (first, entry) in entry.chunks_over(from, u64::MAX) {
+        let enough = sources.len() > PLAN && first > from;
+        sources.push(Source::Chunk(first, entry.chunk.clone()));
+        if enough {
+            break;
+        }
+    }
+    sources.extend(
+        entry
+            .spans
+            .iter()
+            .filter(|span| span.last >= from)
+            .map(|span| Source::Span(*span)),
+    );
+    sources.sort_by_key(Source::first);
+    let cut = (PLAN..sources.len()).find(|&at| sources[at].first() > from);
+    let horizon = cut.map(|at| sources[at].first());
+    sources.truncate(cut.unwrap_or(sources.len()));
+    (sources, horizon)
+}
+
+fn is_acked(entry: &QueueEntry, position: u64) -> bool {
+    entry.is_dead(position)
+        || entry
+            .chunks_over(position, position)
+            .any(|(_, entry)| entry.chunk.acked.contains(position))
+}
+
+fn damaged(queue: QueueId, source: &Source) -> StorageError {
+    let (first, last) = match source {
+        Source::Chunk(first, chunk) => (*first, chunk.last),
+        Source::Span(span) => (span.first, span.last),
+    };
+    StorageError::DamagedMessages {
+        queue,
+        first: Position(first),
+        last: Position(last),
+    }
+}

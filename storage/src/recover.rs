@@ -1,0 +1,276 @@
+//! Opening a store: sled first, then what of the log is not in it yet.
+//!
+//! The rest of the log is folded into sled before anybody may submit, by the same code as the checkpoint's. So a started
+//! store has an empty log, and every count is exact.
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::{
+    catalogue::{Catalogue, QueueEntry},
+    checkpoint::remove_segment,
+    contents::Contents,
+    definitions,
+    directory::{CleanClose, Directory},
+    error::StorageError,
+    fold::{Fold, discard_unfinished},
+    io::sync_parent,
+    log::{self, LogState},
+    options::Options,
+    record::u64_at,
+    schema::{self, Chunk, QueueMarks},
+    segment::{End, Segment},
+    sled_store::{Found, SledStore},
+    stats::{RecoveredQueue, Report},
+    types::{Position, QueueId},
+};
+
+/// A store as it was found.
+pub(crate) struct Recovered {
+    pub(crate) store: SledStore,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) definitions: Vec<(Bytes, Bytes)>,
+    pub(crate) queues: Vec<RecoveredQueue>,
+    pub(crate) report: Report,
+    /// The log's next segment.
+    pub(crate) next_seq: u64,
+}
+
+/// Opens what is in a locked directory, or makes a store in an empty one.
+///
+/// # Errors
+/// Something is missing, damaged, or of another version; or the disk failed.
+pub(crate) fn recover(directory: &Directory, options: &Options) -> Result<Recovered, StorageError> {
+    let start = Instant::now();
+    let mut report = Report::default();
+    let store = open_store(directory, options, &mut report)?;
+    let folded = folded_through(&store)?;
+    let discarded = discard_unfinished(&store, folded)?;
+    if discarded > 0 {
+        report.repairs.push(format!(
+            "removed {discarded} chunks of an unfinished checkpoint"
+        ));
+    }
+    let catalogue = Mutex::new(load_catalogue(&store, options, &mut report)?);
+    let next_seq = replay(directory, options, &store, &catalogue, folded, &mut report)?;
+    directory.remove_clean_close()?;
+    let catalogue = catalogue.into_inner();
+    let definitions = definitions::load(&store)?;
+    let mut queues: Vec<_> = catalogue
+        .queues
+        .iter()
+        .map(|(&queue, entry)| describe(queue, entry))
+        .collect();
+    queues.sort_by_key(|queue| queue.queue);
+    report.elapsed = start.elapsed();
+    Ok(Recovered {
+        store,
+        catalogue,
+        definitions,
+        queues,
+        report,
+        next_seq,
+    })
+}
+
+/// Opens sled and checks that it is the one that belongs here.
+fn open_store(
+    directory: &Directory,
+    options: &Options,
+    report: &mut Report,
+) -> Result<SledStore, StorageError> {
+    let marker = directory.marker()?;
+    if marker.is_some() && !directory.sled.join("db").exists() {
+        return Err(directory.missing("the database directory `sled`"));
+    }
+    if marker.is_none() && !directory.segments()?.is_empty() {
+        return Err(directory.missing("the marker file `store`"));
+    }
+    let store = SledStore::open(&directory.sled, options.cache_capacity, &mut report.repairs)?;
+    let Some(identity) = marker else {
+        // A creation that was interrupted leaves sled with our own facts in it at most.
+        if !store.holds_only(b'm')? {
+            return Err(directory.missing("the marker file `store`"));
+        }
+        create(directory, &store)?;
+        report.created = true;
+        return Ok(store);
+    };
+    match store.get(schema::KEY_IDENTITY)? {
+        Found::Value(found) if u64_at(&found, 0) == Some(identity) => Ok(store),
+        Found::Value(_) | Found::Nothing => {
+            Err(directory.missing("the content of the database directory `sled`"))
+        }
+        Found::Damaged => Err(StorageError::DamagedRecord {
+            what: "identity of the store".to_owned(),
+        }),
+    }
+}
+
+/// Makes a store: the marker comes last, and says that from now on everything must be there.
+fn create(directory: &Directory, store: &SledStore) -> Result<(), StorageError> {
+    let identity = log::random();
+    let mut out = store.changes();
+    out.put(schema::KEY_VERSION, &schema::VERSION.to_be_bytes());
+    out.put(schema::KEY_IDENTITY, &identity.to_be_bytes());
+    out.apply()?;
+    store.flush_synced()?;
+    for path in [directory.sled.join("db"), directory.sled.clone()] {
+        sync_parent(&path).map_err(|e| directory.error("sync", e))?;
+    }
+    directory.write_marker(identity)
+}
+
+fn folded_through(store: &SledStore) -> Result<u64, StorageError> {
+    match store.get(schema::KEY_FOLDED)? {
+        Found::Nothing => Ok(0),
+        Found::Value(value) if value.len() == 8 => Ok(u64_at(&value, 0).unwrap_or(0)),
+        Found::Value(_) | Found::Damaged => Err(StorageError::DamagedRecord {
+            what: "number of the last folded log segment".to_owned(),
+        }),
+    }
+}
+
+fn load_catalogue(
+    store: &SledStore,
+    options: &Options,
+    report: &mut Report,
+) -> Result<Catalogue, StorageError> {
+    let mut catalogue = Catalogue::default();
+    let mut lost = |what: String| {
+        if !options.accept_losses {
+            return Err(StorageError::DamagedRecord { what });
+        }
+        report.losses.push(format!("{what} is damaged"));
+        Ok(())
+    };
+    store.scan(&[schema::QUEUE], |key, value| {
+        match (
+            schema::parse_queue_key(key),
+            value.and_then(QueueMarks::decode),
+        ) {
+            (Some(queue), Some(marks)) => catalogue.queues.entry(queue).or_default().marks = marks,
+            (queue, _) => lost(format!(
+                "record of queue {}",
+                queue.map_or(0, |queue| queue.0)
+            ))?,
+        }
+        Ok(())
+    })?;
+    store.scan(&[schema::CATALOGUE], |key, value| {
+        match (
+            schema::parse_catalogue_key(key),
+            value.and_then(Chunk::decode),
+        ) {
+            (Some((queue, first)), Some(chunk)) if chunk.last >= first.0 => {
+                catalogue
+                    .queues
+                    .entry(queue)
+                    .or_default()
+                    .add_chunk(first.0, chunk);
+            }
+            (at, _) => {
+                let (queue, first) = at.unwrap_or((QueueId(0), Position(0)));
+                lost(format!(
+                    "catalogue of queue {}, messages from {}",
+                    queue.0, first.0
+                ))?;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(catalogue)
+}
+
+/// Folds every segment that is not in sled yet; returns the number of the next one.
+fn replay(
+    directory: &Directory,
+    options: &Options,
+    store: &SledStore,
+    catalogue: &Mutex<Catalogue>,
+    folded: u64,
+    report: &mut Report,
+) -> Result<u64, StorageError> {
+    let segments = unfolded(directory, folded)?;
+    let clean = directory.clean_close()?;
+    let last = segments.last().map_or(folded, |segment| segment.header.seq);
+    if let Some(clean) = clean.filter(|clean| clean.seq > last) {
+        return Err(directory.missing(&format!("segment {} of the log", clean.seq)));
+    }
+    report.clean =
+        clean.is_some_and(|clean| clean.seq == last || (clean.seq == 0 && segments.is_empty()));
+    for (at, segment) in segments.iter().enumerate() {
+        let end = match (segments.get(at + 1), clean) {
+            (Some(next), _) => End::Known(next.header.previous_end),
+            (None, Some(CleanClose { seq, end })) if seq == segment.header.seq => End::Known(end),
+            (None, _) => End::Torn,
+        };
+        let (contents, scan) = Contents::gather(segment, end, options.accept_losses)?;
+        report.replayed_bytes += scan.end;
+        report.replayed_segments += 1;
+        report.torn_bytes += scan.torn;
+        for (from, to) in scan.losses {
+            report.losses.push(format!(
+                "commits in bytes {from} to {to} of {}",
+                segment.path.display()
+            ));
+        }
+        forget_deleted(catalogue, &contents, segment.header.seq);
+        Fold {
+            store,
+            catalogue,
+            log: &LogState::default(),
+            segment: Arc::clone(segment),
+        }
+        .run(&contents)?;
+        remove_segment(&segment.path)?;
+    }
+    Ok(last + 1)
+}
+
+/// What the storage thread does as it commits a deletion, the replay has to do.
+fn forget_deleted(catalogue: &Mutex<Catalogue>, contents: &Contents, seq: u64) {
+    let mut catalogue = catalogue.lock();
+    for &queue in &contents.deleted {
+        catalogue.delete(queue, seq);
+    }
+}
+
+/// Opens the segments that are not in sled yet, without a gap; removes those that are.
+fn unfolded(directory: &Directory, folded: u64) -> Result<Vec<Arc<Segment>>, StorageError> {
+    let mut segments: Vec<Arc<Segment>> = Vec::new();
+    let mut expected = folded + 1;
+    for (seq, path) in directory.segments()? {
+        if seq <= folded {
+            remove_segment(&path)?;
+            continue;
+        }
+        let segment = Segment::open(&path)?;
+        let follows = segments.is_empty() || segment.header.previous_end > 0;
+        if seq != expected || segment.header.seq != seq || !follows {
+            return Err(directory.missing(&format!("segment {expected} of the log")));
+        }
+        segments.push(segment);
+        expected += 1;
+    }
+    Ok(segments)
+}
+
+fn describe(queue: QueueId, entry: &QueueEntry) -> RecoveredQueue {
+    let chunks = || entry.chunks.values().map(|entry| &entry.chunk);
+    let highest = chunks()
+        .map(|chunk| chunk.last.saturating_add(1))
+        .max()
+        .unwrap_or(0);
+    RecoveredQueue {
+        queue,
+        messages: chunks().map(|chunk| chunk.live).sum(),
+        bytes: chunks().map(|chunk| chunk.bytes).sum(),
+        first: chunks().map(|chunk| Position(chunk.first_live)).min(),
+        last: chunks().map(|chunk| Position(chunk.last_live)).max(),
+        delivered_through: entry.marks.delivered.map(Position),
+        next_position: Position(entry.marks.next.max(highest)),
+    }
+}

@@ -1,0 +1,238 @@
+//! What stands in sled: one tree, because sled's batches are atomic within one tree only, with a prefix byte per kind.
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `m` name | facts about the store: schema version, identity, the last folded segment |
+//! | `d` key | a definition |
+//! | `q` queue | the queue's high-water marks |
+//! | `c` queue, first position | a chunk's catalogue entry: extent, what lives, what was acknowledged |
+//! | `b` queue, first position, part | a chunk's messages, or a part of one large message |
+//!
+//! Numbers in keys are big-endian, so a queue is a contiguous range in order. Every value starts with a CRC-32 over its
+//! key and the rest: a value in the wrong place is as wrong as a damaged one.
+
+use crate::{
+    ranges::RangeSet,
+    record::{u32_at, u64_at},
+    types::{Position, QueueId},
+};
+
+/// Changes whenever a store written by the older code could be misread.
+pub(crate) const VERSION: u32 = 1;
+
+/// The largest value given to sled. Pages near a quarter of its segment size become blob files, which leak.
+pub(crate) const MAX_VALUE: usize = 64 * 1024;
+
+/// Bytes of checksum in front of each value.
+pub(crate) const CHECKSUM: usize = 4;
+
+pub(crate) const DEFINITION: u8 = b'd';
+pub(crate) const QUEUE: u8 = b'q';
+pub(crate) const CATALOGUE: u8 = b'c';
+pub(crate) const BODY: u8 = b'b';
+
+/// The schema version of what is in sled.
+pub(crate) const KEY_VERSION: &[u8] = b"mversion";
+/// The identity that the marker file names too.
+pub(crate) const KEY_IDENTITY: &[u8] = b"midentity";
+/// The last log segment whose whole content is in sled.
+pub(crate) const KEY_FOLDED: &[u8] = b"mfolded";
+
+/// `value` with the checksum that belongs to it under `key`.
+pub(crate) fn sealed(key: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(CHECKSUM + value.len());
+    out.extend_from_slice(&checksum(key, value).to_be_bytes());
+    out.extend_from_slice(value);
+    out
+}
+
+/// What was sealed; `None` when the checksum says it is damaged.
+pub(crate) fn unsealed<'a>(key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
+    let (crc, rest) = value.split_at_checked(CHECKSUM)?;
+    (crc == checksum(key, rest).to_be_bytes()).then_some(rest)
+}
+
+fn checksum(key: &[u8], value: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&(key.len() as u64).to_be_bytes());
+    hasher.update(key);
+    hasher.update(value);
+    hasher.finalize()
+}
+
+pub(crate) fn definition_key(key: &[u8]) -> Vec<u8> {
+    [&[DEFINITION], key].concat()
+}
+
+pub(crate) fn queue_key(queue: QueueId) -> [u8; 9] {
+    prefixed(QUEUE, queue)
+}
+
+/// The prefix under which all catalogue entries of a queue stand.
+pub(crate) fn catalogue_prefix(queue: QueueId) -> [u8; 9] {
+    prefixed(CATALOGUE, queue)
+}
+
+pub(crate) fn catalogue_key(queue: QueueId, first: Position) -> [u8; 17] {
+    let mut key = [0; 17];
+    key[..9].copy_from_slice(&prefixed(CATALOGUE, queue));
+    key[9..].copy_from_slice(&first.0.to_be_bytes());
+    key
+}
+
+pub(crate) fn body_key(queue: QueueId, first: Position, part: u32) -> [u8; 21] {
+    let mut key = [0; 21];
+    key[..9].copy_from_slice(&prefixed(BODY, queue));
+    key[9..17].copy_from_slice(&first.0.to_be_bytes());
+    key[17..].copy_from_slice(&part.to_be_bytes());
+    key
+}
+
+fn prefixed(kind: u8, queue: QueueId) -> [u8; 9] {
+    let mut key = [kind; 9];
+    key[1..].copy_from_slice(&queue.0.to_be_bytes());
+    key
+}
+
+/// The queue in a `q` key.
+pub(crate) fn parse_queue_key(key: &[u8]) -> Option<QueueId> {
+    (key.len() == 9)
+        .then(|| u64_at(key, 1).map(QueueId))
+        .flatten()
+}
+
+/// Queue and first position in a `c` key.
+pub(crate) fn parse_catalogue_key(key: &[u8]) -> Option<(QueueId, Position)> {
+    if key.len() != 17 {
+        return None;
+    }
+    Some((QueueId(u64_at(key, 1)?), Position(u64_at(key, 9)?)))
+}
+
+/// A queue's high-water marks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct QueueMarks {
+    /// Above every position written so far.
+    pub(crate) next: u64,
+    pub(crate) delivered: Option<u64>,
+}
+
+impl QueueMarks {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = self.next.to_be_bytes().to_vec();
+        if let Some(delivered) = self.delivered {
+            out.extend_from_slice(&delivered.to_be_bytes());
+        }
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<QueueMarks> {
+        Some(QueueMarks {
+            next: u64_at(bytes, 0)?,
+            delivered: u64_at(bytes, 8),
+        })
+    }
+
+    /// The higher of both, mark by mark.
+    pub(crate) fn raise(&mut self, other: &QueueMarks) {
+        self.next = self.next.max(other.next);
+        self.delivered = self.delivered.max(other.delivered);
+    }
+}
+
+/// A chunk's catalogue entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    /// The log segment it was folded from. Above the last folded one, the fold never finished and the chunk is void.
+    pub(crate) segment: u64,
+    /// The last position in it.
+    pub(crate) last: u64,
+    pub(crate) first_live: u64,
+    pub(crate) last_live: u64,
+    /// Live messages in it.
+    pub(crate) live: u64,
+    /// Their encoded bytes.
+    pub(crate) bytes: u64,
+    /// Values that hold it. More than one: a single large message in parts.
+    pub(crate) parts: u32,
+    /// Positions of it that are done with.
+    pub(crate) acked: RangeSet,
+}
+
+impl Chunk {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(52);
+        for number in [
+            self.segment,
+            self.last,
+            self.first_live,
+            self.last_live,
+            self.live,
+            self.bytes,
+        ] {
+            out.extend_from_slice(&number.to_be_bytes());
+        }
+        out.extend_from_slice(&self.parts.to_be_bytes());
+        for (first, last) in self.acked.iter() {
+            out.extend_from_slice(&first.to_be_bytes());
+            out.extend_from_slice(&last.to_be_bytes());
+        }
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Chunk> {
+        let mut acked = RangeSet::default();
+        let (_, ranges) = bytes.split_at_checked(52)?;
+        for range in ranges.chunks(16) {
+            acked.insert(u64_at(range, 0)?, u64_at(range, 8)?);
+        }
+        Some(Chunk {
+            segment: u64_at(bytes, 0)?,
+            last: u64_at(bytes, 8)?,
+            first_live: u64_at(bytes, 16)?,
+            last_live: u64_at(bytes, 24)?,
+            live: u64_at(bytes, 32)?,
+            bytes: u64_at(bytes, 40)?,
+            parts: u32_at(bytes, 48)?,
+            acked,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_under_another_key_is_damaged() {
+        let value = sealed(b"one", b"value");
+        assert_eq!(unsealed(b"one", &value), Some(&b"value"[..]));
+        assert_eq!(unsealed(b"two", &value), None);
+    }
+
+    #[test]
+    fn a_catalogue_entry_reads_back_as_written() {
+        let mut acked = RangeSet::default();
+        acked.insert(3, 5);
+        acked.insert(9, 9);
+        let chunk = Chunk {
+            segment: 4,
+            last: 12,
+            first_live: 2,
+            last_live: 12,
+            live: 6,
+            bytes: 600,
+            parts: 1,
+            acked,
+        };
+        assert_eq!(Chunk::decode(&chunk.encode()), Some(chunk));
+    }
+
+    #[test]
+    fn keys_of_a_queue_sort_by_position() {
+        let queue = QueueId(7);
+        assert!(catalogue_key(queue, Position(255)) < catalogue_key(queue, Position(256)));
+        assert!(body_key(queue, Position(1), 300) < body_key(queue, Position(2), 0));
+        assert!(body_key(queue, Position(u64::MAX), 0) < body_key(QueueId(8), Position(0), 0));
+    }
+}

@@ -1,0 +1,279 @@
+//! Everything we know about living with sled 0.34.7.
+//!
+//! - `flush` ends in `sync_file_range`, which no power cut respects: [`SledStore::flush_synced`] syncs `db` through a
+//!   handle of our own.
+//! - Values near a quarter of the segment size become blob files that leak: 16 MiB segments, values of 64 KiB at most.
+//! - A damaged snapshot file makes open fail although everything is in `db`: it is set aside and open tried again.
+//! - Damage in `db` makes it panic: every call that reads goes through [`guarded`].
+//! - Space is reclaimed by the flusher thread only, so `flush_every_ms` stays on.
+//! - Memory for its buffers comes lazily; the cache is kept small, hot messages live elsewhere.
+
+use std::{
+    any::Any,
+    fs::{self, File},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+use sled::{Batch, Db, IVec};
+
+use crate::{error::StorageError, schema};
+
+/// sled's own segment size; must stay what it was when the store was made.
+const SEGMENT_SIZE: usize = 16 << 20;
+/// Bytes of changes handed to sled at once.
+const BATCH_BYTES: usize = 1 << 20;
+/// Changes handed to sled at once, however small.
+const BATCH_OPS: usize = 4096;
+
+/// The sled half of the store.
+#[derive(Debug)]
+pub(crate) struct SledStore {
+    path: PathBuf,
+    db: Db,
+    /// Our own handle on sled's file, to sync it for real.
+    file: File,
+}
+
+/// What stands under a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    Nothing,
+    /// Its checksum is wrong.
+    Damaged,
+    Value(Checked),
+}
+
+/// A value whose checksum was right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Checked(IVec);
+
+impl std::ops::Deref for Checked {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0[schema::CHECKSUM..]
+    }
+}
+
+impl SledStore {
+    /// Opens or makes sled's directory. What had to be set aside is added to `repairs`.
+    ///
+    /// # Errors
+    /// sled refused or panicked, also after setting its snapshots aside.
+    pub(crate) fn open(
+        path: &Path,
+        cache: u64,
+        repairs: &mut Vec<String>,
+    ) -> Result<SledStore, StorageError> {
+        let directory = |action, source| StorageError::Directory {
+            action,
+            path: path.to_owned(),
+            source,
+        };
+        fs::create_dir_all(path).map_err(|e| directory("create", e))?;
+        for file in
+            files(path, |name| name.ends_with(".generating")).map_err(|e| directory("read", e))?
+        {
+            fs::remove_file(&file).map_err(|e| directory("clean up", e))?;
+        }
+        let open = || {
+            sled::Config::new()
+                .path(path)
+                .segment_size(SEGMENT_SIZE)
+                .cache_capacity(cache)
+                .mode(sled::Mode::HighThroughput)
+                .open()
+        };
+        let db = match guarded(path, "opening", open) {
+            Ok(db) => db,
+            Err(error) => {
+                let snapshots = files(path, |name| name.starts_with("snap."))
+                    .map_err(|e| directory("read", e))?;
+                if snapshots.is_empty() {
+                    return Err(error);
+                }
+                for file in snapshots {
+                    let name = file
+                        .file_name()
+                        .map(|n| n.to_string_lossy().into_owned())
+                        .unwrap_or_default();
+                    fs::rename(&file, path.join(format!("damaged-{name}")))
+                        .map_err(|e| directory("set aside a file in", e))?;
+                    repairs.push(format!("set sled's snapshot {name} aside: {error}"));
+                }
+                guarded(path, "opening without its snapshot", open)?
+            }
+        };
+        let file =
+            File::open(path.join("db")).map_err(|e| directory("open the database file in", e))?;
+        Ok(SledStore {
+            path: path.to_owned(),
+            db,
+            file,
+        })
+    }
+
+    /// What stands under `key`, its checksum checked.
+    ///
+    /// # Errors
+    /// sled failed.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Found, StorageError> {
+        let value = guarded(&self.path, "reading", || self.db.get(key))?;
+        Ok(match value {
+            None => Found::Nothing,
+            Some(value) if schema::unsealed(key, &value).is_some() => Found::Value(Checked(value)),
+            Some(_) => Found::Damaged,
+        })
+    }
+
+    /// Gives `visit` every key under `prefix`, ascending, and its value if undamaged.
+    ///
+    /// # Errors
+    /// sled failed, or `visit` said so.
+    pub(crate) fn scan(
+        &self,
+        prefix: &[u8],
+        mut visit: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let mut entries = self.db.scan_prefix(prefix);
+        while let Some((key, value)) =
+            guarded(&self.path, "reading", || entries.next().transpose())?
+        {
+            visit(&key, schema::unsealed(&key, &value))?;
+        }
+        Ok(())
+    }
+
+    /// Whether no key starts with anything but `prefix`.
+    ///
+    /// # Errors
+    /// sled failed.
+    pub(crate) fn holds_only(&self, prefix: u8) -> Result<bool, StorageError> {
+        let mut keys = self.db.iter().keys();
+        while let Some(key) = guarded(&self.path, "reading", || keys.next().transpose())? {
+            if key.first() != Some(&prefix) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Starts a run of changes.
+    pub(crate) fn changes(&self) -> Changes<'_> {
+        Changes {
+            store: self,
+            batch: Batch::default(),
+            bytes: 0,
+            ops: 0,
+        }
+    }
+
+    /// Returns once every change so far would survive a power cut.
+    ///
+    /// # Errors
+    /// sled or the disk failed.
+    pub(crate) fn flush_synced(&self) -> Result<(), StorageError> {
+        guarded(&self.path, "flushing", || self.db.flush())?;
+        self.file
+            .sync_data()
+            .map_err(|source| StorageError::Directory {
+                action: "sync",
+                path: self.path.clone(),
+                source,
+            })
+    }
+
+    /// Bytes of sled's files; 0 when they cannot be told.
+    pub(crate) fn size(&self) -> u64 {
+        self.db.size_on_disk().unwrap_or(0)
+    }
+}
+
+/// Changes on their way into sled, handed over a batch at a time. Only what stands between two [`Changes::breathe`]
+/// calls is sure to change together.
+pub(crate) struct Changes<'a> {
+    store: &'a SledStore,
+    batch: Batch,
+    bytes: usize,
+    ops: usize,
+}
+
+impl Changes<'_> {
+    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.bytes += key.len() + value.len();
+        self.ops += 1;
+        self.batch.insert(key, schema::sealed(key, value));
+    }
+
+    pub(crate) fn remove(&mut self, key: &[u8]) {
+        self.bytes += key.len();
+        self.ops += 1;
+        self.batch.remove(key);
+    }
+
+    /// Hands over what has gathered, if it is much.
+    ///
+    /// # Errors
+    /// sled failed.
+    pub(crate) fn breathe(&mut self) -> Result<(), StorageError> {
+        if self.bytes >= BATCH_BYTES || self.ops >= BATCH_OPS {
+            self.apply()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Hands over what has gathered.
+    ///
+    /// # Errors
+    /// sled failed.
+    pub(crate) fn apply(&mut self) -> Result<(), StorageError> {
+        if self.ops == 0 {
+            return Ok(());
+        }
+        let batch = std::mem::take(&mut self.batch);
+        (self.bytes, self.ops) = (0, 0);
+        guarded(&self.store.path, "writing", || {
+            self.store.db.apply_batch(batch)
+        })
+    }
+}
+
+/// Runs a call into sled; its errors and its panics become ours.
+fn guarded<T>(
+    path: &Path,
+    action: &'static str,
+    call: impl FnOnce() -> sled::Result<T>,
+) -> Result<T, StorageError> {
+    let reason = match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => error.to_string(),
+        Err(panic) => panic_text(panic.as_ref()),
+    };
+    Err(StorageError::Database {
+        path: path.to_owned(),
+        action,
+        reason,
+    })
+}
+
+/// The words of a panic.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let words = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("panicked: {}", words.unwrap_or("no reason given"))
+}
+
+fn files(path: &Path, wanted: impl Fn(&str) -> bool) -> std::io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(&wanted) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,296 @@
+//! The store itself: two threads and what they share.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    task::Waker,
+    thread::{self, JoinHandle},
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::{
+    catalogue::Catalogue,
+    checkpoint::Checkpoint,
+    directory::{CleanClose, Directory, Lock},
+    error::StorageError,
+    inbox::{Inbox, Stop},
+    io::{Disk, LogIo},
+    log::{Log, LogState},
+    options::Options,
+    read::{Reader, Wanted},
+    recover,
+    sled_store::SledStore,
+    stats::{Counters, RecoveredQueue, Report, Stats},
+    types::{Batch, Position, QueueId},
+    writer::{Ending, Writer},
+};
+
+/// A store that was opened, and what was found in it.
+pub struct Opened {
+    /// The store, ready for use.
+    pub store: Store,
+    /// Every definition, by key.
+    pub definitions: Vec<(Bytes, Bytes)>,
+    /// Every queue there are records of, by id. The broker deletes those it has no definition for.
+    pub queues: Vec<RecoveredQueue>,
+    /// What was found and done.
+    pub report: Report,
+}
+
+/// The durable half of the broker. Clones are the same store; the last one to go closes it.
+#[derive(Clone)]
+pub struct Store(Arc<Owner>);
+
+/// Closes the store when the last clone goes.
+struct Owner {
+    shared: Arc<Shared>,
+    threads: Mutex<Option<Threads>>,
+}
+
+struct Threads {
+    writer: JoinHandle<Ending>,
+    checkpoint: JoinHandle<()>,
+}
+
+struct Shared {
+    directory: Directory,
+    inbox: Arc<Inbox>,
+    log: Arc<LogState>,
+    catalogue: Arc<Mutex<Catalogue>>,
+    counters: Arc<Counters>,
+    /// `None` once closed.
+    disk: Mutex<Option<Arc<OpenDisk>>>,
+}
+
+/// What is let go at close. The lock comes last: nobody else may come in while sled is open.
+struct OpenDisk {
+    store: SledStore,
+    _lock: Lock,
+}
+
+impl Store {
+    /// Opens the store in a directory, or makes one in an empty directory. Blocks while the log is replayed.
+    ///
+    /// # Errors
+    /// The directory cannot be used, is in use, or holds something missing, damaged or of another version: the message
+    /// tells the operator what to do.
+    pub fn open(options: Options) -> Result<Opened, StorageError> {
+        Store::open_with(options, Arc::new(Disk))
+    }
+
+    /// Opens with another disk under the log.
+    pub(crate) fn open_with(options: Options, io: Arc<dyn LogIo>) -> Result<Opened, StorageError> {
+        let directory = Directory::create(&options.path)?;
+        let lock = directory.lock()?;
+        let found = recover::recover(&directory, &options)?;
+        let log = Arc::new(LogState::default());
+        let shared = Arc::new(Shared {
+            inbox: Arc::new(Inbox::new(options.backlog_high, options.backlog_low)),
+            catalogue: Arc::new(Mutex::new(found.catalogue)),
+            counters: Arc::new(Counters::default()),
+            disk: Mutex::new(Some(Arc::new(OpenDisk {
+                store: found.store,
+                _lock: lock,
+            }))),
+            log: Arc::clone(&log),
+            directory,
+        });
+        let segments = Log::new(
+            io,
+            shared.directory.log.clone(),
+            options.segment_size,
+            found.next_seq,
+            log,
+        );
+        let threads = shared
+            .start(segments, &options)
+            .map_err(|e| shared.directory.error("start the threads for", e))?;
+        let store = Store(Arc::new(Owner {
+            shared,
+            threads: Mutex::new(Some(threads)),
+        }));
+        Ok(Opened {
+            store,
+            definitions: found.definitions,
+            queues: found.queues,
+            report: found.report,
+        })
+    }
+
+    /// Takes a batch. Never blocks and never fails: what goes wrong is retried, and shows in [`Store::stats`]. The order
+    /// of calls is the order in the log. After [`Store::close`] batches are dropped and their tokens never given back.
+    pub fn submit(&self, batch: Batch) {
+        self.0.shared.inbox.submit(batch);
+    }
+
+    /// Live messages of a queue in order, from a position on: up to `max_messages` of them and about `max_bytes` bytes, but
+    /// at least one if there is one. Sees what is committed; blocks on the disk.
+    ///
+    /// # Errors
+    /// [`StorageError::DamagedMessages`] when the next ones are damaged: go on behind its `last` to have the others.
+    pub fn read(
+        &self,
+        queue: QueueId,
+        from: Position,
+        max_messages: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<(Position, Bytes)>, StorageError> {
+        let disk = self.0.shared.disk()?;
+        let reader = Reader {
+            store: &disk.store,
+            catalogue: &self.0.shared.catalogue,
+            log_dir: &self.0.shared.directory.log,
+        };
+        reader.read(&Wanted {
+            queue,
+            from,
+            max_messages,
+            max_bytes,
+        })
+    }
+
+    /// Whether more is submitted and not yet committed than the high mark allows: stop reading from publishers.
+    pub fn backlog_over_mark(&self) -> bool {
+        self.0.shared.inbox.over_mark()
+    }
+
+    /// Wakes once when the backlog is at its low mark; at once if it is already.
+    pub fn wake_when_below(&self, waker: Waker) {
+        self.0.shared.inbox.wake_when_below(waker);
+    }
+
+    /// Blocks until everything submitted so far is synced.
+    ///
+    /// # Errors
+    /// [`StorageError::WriteFailing`] when writing does not succeed at present (it goes on being tried);
+    /// [`StorageError::Closed`] when the store ended before.
+    pub fn flush(&self) -> Result<(), StorageError> {
+        self.0.shared.inbox.flush()
+    }
+
+    /// Writes and syncs what was submitted, notes a clean end, stops the threads and lets the directory go. What is not
+    /// folded yet stays in the log. Closing twice is closing once.
+    ///
+    /// # Errors
+    /// What was submitted last could not be written, or the note could not.
+    pub fn close(&self) -> Result<(), StorageError> {
+        self.0.stop(Stop::Drain)
+    }
+
+    /// How the store is doing.
+    pub fn stats(&self) -> Stats {
+        let shared = &self.0.shared;
+        let counters = &shared.counters;
+        Stats {
+            commits: counters.commits.load(Ordering::Relaxed),
+            bytes_written: counters.bytes_written.load(Ordering::Relaxed),
+            cancelled_writes: counters.cancelled_writes.load(Ordering::Relaxed),
+            log_bytes: shared.log.bytes(),
+            folded_segments: counters.folded_segments.load(Ordering::Relaxed),
+            sled_bytes: shared.disk().map_or(0, |disk| disk.store.size()),
+            backlog_bytes: shared.inbox.backlog() as u64,
+            last_sync: counters.last_sync(),
+            health: counters.health(),
+        }
+    }
+
+    /// Ends the threads without writing anything more, as a crash would.
+    #[cfg(test)]
+    pub(crate) fn abandon(&self) {
+        let _ = self.0.stop(Stop::Abandon);
+    }
+}
+
+impl Shared {
+    fn disk(&self) -> Result<Arc<OpenDisk>, StorageError> {
+        self.disk.lock().clone().ok_or(StorageError::Closed)
+    }
+
+    fn start(self: &Arc<Shared>, log: Log, options: &Options) -> std::io::Result<Threads> {
+        let writer = Writer {
+            inbox: Arc::clone(&self.inbox),
+            log,
+            log_state: Arc::clone(&self.log),
+            log_bound: options.log_bound,
+            commit_size: options.commit_size,
+            catalogue: Arc::clone(&self.catalogue),
+            counters: Arc::clone(&self.counters),
+        };
+        let shared = Arc::clone(self);
+        let checkpoint = thread::Builder::new()
+            .name("checkpoint".to_owned())
+            .spawn(move || {
+                if let Ok(disk) = shared.disk() {
+                    let (store, log) = (&disk.store, &*shared.log);
+                    Checkpoint {
+                        store,
+                        log,
+                        catalogue: &shared.catalogue,
+                        counters: &shared.counters,
+                    }
+                    .run();
+                }
+            })?;
+        let writer = thread::Builder::new()
+            .name("storage".to_owned())
+            .spawn(move || writer.run())
+            .inspect_err(|_| self.log.stop())?;
+        Ok(Threads { writer, checkpoint })
+    }
+}
+
+impl Owner {
+    fn stop(&self, how: Stop) -> Result<(), StorageError> {
+        let mut threads = self.threads.lock();
+        let Some(Threads { writer, checkpoint }) = threads.take() else {
+            return Ok(());
+        };
+        self.shared.inbox.stop(how);
+        // The last clone may go inside a sink or a message, on the storage thread itself: it ends by itself then.
+        let own_thread = writer.thread().id() == thread::current().id();
+        let ending = if own_thread {
+            Ok(Ending::Cut)
+        } else {
+            writer.join()
+        };
+        self.shared.log.stop();
+        let checkpoint = checkpoint.join();
+        let result = match ending {
+            Ok(Ending::Drained(last)) => {
+                let clean = last.map_or(CleanClose { seq: 0, end: 0 }, |last| CleanClose {
+                    seq: last.seq,
+                    end: last.end,
+                });
+                self.shared.directory.write_clean_close(clean)
+            }
+            Ok(Ending::Cut) if how == Stop::Abandon || own_thread => Ok(()),
+            Ok(Ending::Cut) => Err(self.shared.not_written()),
+            Err(_) => Err(StorageError::Closed),
+        };
+        if checkpoint.is_err() {
+            tracing::error!("the checkpoint thread had panicked; the next start replays the log");
+        }
+        self.shared.disk.lock().take();
+        result
+    }
+}
+
+impl Shared {
+    fn not_written(&self) -> StorageError {
+        let reason = self
+            .counters
+            .health()
+            .write
+            .unwrap_or_else(|| "no reason known".to_owned());
+        StorageError::WriteFailing { reason }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop(Stop::Drain) {
+            tracing::error!("closing the store: {error}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What the tests build their world from.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::{Batch, CommitSink, Op, Opened, Options, Position, QueueId, Storable, Store, Token};
+
+/// A message that can be acknowledged before it is written.
+pub(super) struct Message {
+    body: Vec<u8>,
+    cancelled: AtomicBool,
+}
+
+impl Message {
+    pub(super) fn new(body: impl Into<Vec<u8>>) -> Arc<Message> {
+        Arc::new(Message {
+            body: body.into(),
+            cancelled: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn cancelled(body: impl Into<Vec<u8>>) -> Arc<Message> {
+        Arc::new(Message {
+            body: body.into(),
+            cancelled: AtomicBool::new(true),
+        })
+    }
+}
+
+impl Storable for Message {
+    fn begin_write(&self, _: QueueId) -> bool {
+        !self.cancelled.load(Ordering::SeqCst)
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.body.len()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.body);
+    }
+}
+
+/// A sink that remembers.
+#[derive(Default)]
+pub(super) struct Told(pub(super) Mutex<Vec<u64>>);
+
+impl CommitSink for Told {
+    fn committed(&self, tokens: &[Token]) {
+        self.0.lock().extend(tokens.iter().map(|token| token.seq));
+    }
+}
+
+pub(super) fn token(seq: u64) -> Token {
+    Token { channel: 1, seq }
+}
+
+/// The body that belongs to a message: reading back another one shows.
+pub(super) fn body(queue: u64, position: u64, len: usize) -> Vec<u8> {
+    let seed = queue.wrapping_mul(31).wrapping_add(position);
+    let mut body = format!("{queue}:{position};").into_bytes();
+    body.extend((0..len).map(|i| (seed.wrapping_mul(i as u64 + 7) >> 3) as u8));
+    body
+}
+
+pub(super) fn publish(queue: u64, position: u64, len: usize) -> Op {
+    Op::Publish {
+        queue: QueueId(queue),
+        position: Position(position),
+        message: Message::new(body(queue, position, len)),
+        token: None,
+    }
+}
+
+pub(super) fn ack(queue: u64, first: u64, last: u64) -> Op {
+    Op::Ack {
+        queue: QueueId(queue),
+        first: Position(first),
+        last: Position(last),
+    }
+}
+
+pub(super) fn put(key: &str, value: &str) -> Op {
+    Op::PutDefinition {
+        key: Bytes::copy_from_slice(key.as_bytes()),
+        value: Bytes::copy_from_slice(value.as_bytes()),
+    }
+}
+
+/// Submits a batch that nobody waits for.
+pub(super) fn submit(store: &Store, ops: impl IntoIterator<Item = Op>) {
+    store.submit(Batch {
+        ops: ops.into_iter().collect(),
+        sink: None,
+    });
+}
+
+/// Small segments, so that little work folds often.
+pub(super) fn small(path: &std::path::Path) -> Options {
+    Options {
+        segment_size: 8 * 1024,
+        log_bound: 64 * 1024,
+        ..Options::new(path)
+    }
+}
+
+pub(super) fn open(path: &std::path::Path) -> Opened {
+    Store::open(small(path)).unwrap()
+}
+
+/// All positions a queue has, each with its body checked up to its name.
+pub(super) fn positions(store: &Store, queue: u64) -> Vec<u64> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    loop {
+        let messages = store.read(QueueId(queue), Position(from), 7, 4096).unwrap();
+        let Some((last, _)) = messages.last() else {
+            return found;
+        };
+        from = last.0 + 1;
+        for (position, message) in messages {
+            let name = format!("{queue}:{};", position.0);
+            assert!(
+                message.starts_with(name.as_bytes()),
+                "queue {queue} position {} holds another message",
+                position.0
+            );
+            found.push(position.0);
+        }
+    }
+}
+
+/// Waits for something that another thread brings about.
+pub(super) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..2000 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    panic!("never happened: {what}");
+}
