@@ -79,6 +79,29 @@ impl Client {
         channel
     }
 
+    /// Ready messages and consumers of a queue that may be missing, on a channel of its own.
+    pub async fn look_at(&self, queue: &str) -> lapin::Result<(u32, u32)> {
+        // lapin now and then fails the opening of a channel with the error that closed the last
+        // one of that number; those who poll just ask again.
+        let channel = self.connection.create_channel().await?;
+        let options = QueueDeclareOptions::default().passive();
+        let queue = channel
+            .queue_declare(queue.into(), options, FieldTable::default())
+            .await?;
+        channel.close(200, "done".into()).await?;
+        Ok((queue.message_count(), queue.consumer_count()))
+    }
+
+    /// Waits until there is no queue of this name.
+    pub async fn queue_goes(&self, queue: &str) {
+        let what = format!("{queue} is gone");
+        eventually(&what, async || {
+            let error = self.look_at(queue).await.err()?;
+            matches!(reply_of(&error), Some((404, _))).then_some(())
+        })
+        .await;
+    }
+
     /// Closes the connection and waits for the broker's close-ok.
     pub async fn close(self) {
         self.connection

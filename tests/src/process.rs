@@ -86,7 +86,7 @@ impl Process {
                     None => ended.then_some(Err(())),
                 }
             };
-            eventually(what, || std::future::ready(looked())).await
+            eventually(what, async || looked()).await
         };
         found.unwrap_or_else(|()| panic!("{} ended without: {what}", self.name))
     }
@@ -116,14 +116,14 @@ impl Process {
     /// Waits for its end; panics after 30 seconds.
     pub async fn ended(&mut self) -> ExitStatus {
         let what = format!("the end of {}", self.name);
-        eventually(&what, || std::future::ready(self.exited())).await
+        eventually(&what, async || self.exited()).await
     }
 
     /// Waits for its end, expects success and returns what it printed.
     pub async fn succeeded(mut self) -> Vec<String> {
         let status = self.ended().await;
-        eventually("the last of the output", || {
-            std::future::ready(self.output_ended().then_some(()))
+        eventually("the last of the output", async || {
+            self.output_ended().then_some(())
         })
         .await;
         assert!(

@@ -35,10 +35,7 @@ pub fn run_within(limit: Duration, test: impl Future<Output = ()>) {
 }
 
 /// Polls `look` until it answers `Some`, and returns that; panics after 30 seconds.
-pub async fn eventually<T, F>(what: &str, mut look: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Option<T>>,
-{
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = look().await {

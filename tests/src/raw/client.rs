@@ -150,12 +150,28 @@ impl Raw {
 
     /// Sends the content header of an empty body.
     pub async fn empty_content(&mut self, id: u16) {
+        self.content_header(id, 0).await;
+    }
+
+    /// Sends a content header without properties for a body of this size.
+    pub async fn content_header(&mut self, id: u16, body_size: u64) {
+        let properties = basic::AMQPProperties::default();
         let header = AMQPContentHeader {
             class_id: 60,
-            body_size: 0,
-            properties: basic::AMQPProperties::default(),
+            body_size,
+            properties,
         };
         self.send_frame(&AMQPFrame::Header(id, header)).await;
+    }
+
+    /// Sends basic.qos, a method that is answered and does no harm.
+    pub async fn send_qos(&mut self, id: u16) {
+        let qos = basic::Qos {
+            prefetch_count: 1,
+            global: false,
+        };
+        self.send(id, AMQPClass::Basic(basic::AMQPMethod::Qos(qos)))
+            .await;
     }
 
     /// Starts a consumer that has to acknowledge.
@@ -290,7 +306,7 @@ impl Raw {
                     )
                     .await;
                     self.ended().await;
-                    return (close.reply_code, close.reply_text.as_str().to_owned());
+                    return Some((close.reply_code, close.reply_text.as_str().to_owned()));
                 }
                 AMQPFrame::Method(0, other) => panic!("expected connection.close, got {other:?}"),
                 _ => {}

@@ -5,7 +5,7 @@ use lapin::options::{
     QueueDeleteOptions, QueuePurgeOptions,
 };
 use lapin::types::FieldTable;
-use leveret_tests::{TestBroker, eventually, expect_reply, run};
+use leveret_tests::{TestBroker, expect_reply, run};
 
 const LOCKED: &str = "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'pl' in \
                       vhost '/'. It could be originally declared on another connection or the \
@@ -102,15 +102,7 @@ fn it_goes_with_its_connection_and_not_with_its_channel() {
         owner.close().await;
 
         let other = broker.client().await;
-        eventually("the queue is gone", async || {
-            let channel = other.open().await;
-            let options = QueueDeclareOptions::default().passive();
-            let declared = channel.queue_declare("mine".into(), options, FieldTable::default());
-            let error = declared.await.err()?;
-            let (code, _) = leveret_tests::reply_of(&error)?;
-            (code == 404).then_some(())
-        })
-        .await;
+        other.queue_goes("mine").await;
     });
 }
 

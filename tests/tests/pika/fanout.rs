@@ -35,18 +35,7 @@ pub(super) async fn listen(broker: &TestBroker, emitter: &Script, listener: &Scr
     assert!(!one.lines().iter().any(|line| line.contains("too early")));
 
     two.kill();
-    let client = broker.client().await;
-    leveret_tests::eventually("the listener's queue goes with it", async || {
-        let channel = client.open().await;
-        let passive = lapin::options::QueueDeclareOptions::default().passive();
-        let queue = queue_two.as_str().into();
-        let declared = channel
-            .queue_declare(queue, passive, Default::default())
-            .await;
-        let (code, _) = leveret_tests::reply_of(&declared.err()?)?;
-        (code == 404).then_some(())
-    })
-    .await;
+    broker.client().await.queue_goes(&queue_two).await;
     emitter.run(broker, &["error:", "one", "left"]).await;
     printed(&mut one, "received error: one left").await;
 }

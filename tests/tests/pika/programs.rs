@@ -50,25 +50,15 @@ pub(super) use for_each_version;
 /// of their turns.
 pub(super) async fn start_worker(broker: &TestBroker, script: &Script, queue: &str) -> Process {
     let watcher = broker.client().await;
-    let queue_exists = watcher.open().await;
-    let options = lapin::options::QueueDeclareOptions::default().passive();
-    let before = match queue_exists
-        .queue_declare(queue.into(), options, Default::default())
+    let before = watcher
+        .look_at(queue)
         .await
-    {
-        Ok(queue) => queue.consumer_count(),
-        Err(_) => 0,
-    };
-    let worker = script.start(broker, &[]);
+        .map_or(0, |(_, consumers)| consumers);
+    let mut worker = script.start(broker, &[]);
     leveret_tests::eventually("the worker consumes", async || {
-        let channel = watcher.open().await;
-        let declared = channel
-            .queue_declare(queue.into(), options, Default::default())
-            .await;
-        declared
-            .ok()
-            .filter(|queue| queue.consumer_count() > before)
-            .map(drop)
+        assert!(worker.exited().is_none(), "the worker ended");
+        let (_, consumers) = watcher.look_at(queue).await.ok()?;
+        (consumers > before).then_some(())
     })
     .await;
     worker

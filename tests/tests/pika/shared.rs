@@ -40,9 +40,9 @@ async fn take_turns(
         for &task in &tasks {
             printed(worker, &said(FIVE[task])).await;
         }
-        let all_done = || {
+        let all_done = async || {
             let finished = worker.lines().iter().filter(|line| *line == done).count();
-            std::future::ready((finished == tasks.len()).then_some(()))
+            (finished == tasks.len()).then_some(())
         };
         leveret_tests::eventually("all tasks are done", all_done).await;
     }
