@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::definitions::{self, Definition};
 use crate::queue::{ConsumerId, Effects};
 use crate::server::connections::Connections;
-use crate::vhost::Vhost;
+use crate::vhost::{Vhost, VhostSpec};
 use leveret_protocol::VhostName;
 use leveret_storage::{Op, QueueId, Store};
 use parking_lot::RwLock;
@@ -84,29 +84,27 @@ impl Broker {
     }
 
     /// Adds a virtual host; `false` when there is one of that name.
-    pub fn add_vhost(&self, name: &str, fx: &mut Effects) -> bool {
+    pub fn add_vhost(&self, spec: VhostSpec, fx: &mut Effects) -> bool {
         let mut vhosts = self.vhosts.write();
-        if vhosts.contains_key(name) {
+        if vhosts.contains_key(&spec.name) {
             return false;
         }
-        let vhost = Arc::new(Vhost::new(name.into()));
         fx.store(
             Definition::Vhost {
-                name: name.to_owned(),
+                name: spec.name.to_string(),
+                description: spec.description.clone(),
+                tags: spec.tags.clone(),
             }
             .put(),
         );
-        vhosts.insert(vhost.name().clone(), vhost);
+        vhosts.insert(spec.name.clone(), Arc::new(Vhost::new(spec)));
         true
     }
 
-    /// Puts back a virtual host at start.
-    pub fn restore_vhost(&self, name: &str) -> Arc<Vhost> {
+    /// Puts back a virtual host at start; one that is there already stays as it is.
+    pub fn restore_vhost(&self, spec: VhostSpec) -> Arc<Vhost> {
         let mut vhosts = self.vhosts.write();
-        let vhost = vhosts
-            .entry(name.into())
-            .or_insert_with(|| Arc::new(Vhost::new(name.into())));
-        vhost.clone()
+        vhosts.entry(spec.name.clone()).or_insert_with(|| Arc::new(Vhost::new(spec))).clone()
     }
 
     /// Removes a virtual host with all that is in it; its connections are closed. `false` when
@@ -121,12 +119,9 @@ impl Broker {
         for change in self.users.forget_vhost(name) {
             fx.store(change_op(change));
         }
-        fx.store(
-            Definition::Vhost {
-                name: name.to_owned(),
-            }
-            .delete(),
-        );
+        fx.store(Op::DeleteDefinition {
+            key: definitions::vhost_key(name),
+        });
         true
     }
 

@@ -32,6 +32,12 @@ pub enum Definition {
     Vhost {
         /// Its name.
         name: String,
+        /// What an operator wrote about it.
+        #[serde(default)]
+        description: String,
+        /// Words that an operator put on it.
+        #[serde(default)]
+        tags: Vec<String>,
     },
     /// A user.
     User(User),
@@ -149,7 +155,7 @@ impl Definition {
     /// imitate another object's key.
     pub fn key(&self) -> Bytes {
         match self {
-            Definition::Vhost { name } => key(b'v', &[name.as_bytes()]),
+            Definition::Vhost { name, .. } => vhost_key(name),
             Definition::User(user) => user_key(&user.name),
             Definition::Permission(p) => permission_key(&p.vhost, &p.user),
             Definition::Exchange { vhost, name, .. } => {
@@ -222,6 +228,11 @@ impl Definition {
             _ => None,
         }
     }
+}
+
+/// The key of a virtual host.
+pub fn vhost_key(name: &str) -> Bytes {
+    key(b'v', &[name.as_bytes()])
 }
 
 /// The key of a user.

@@ -1,6 +1,6 @@
 //! `leveret`: the broker.
 
-use leveret::admin::server::AdminSocket;
+use leveret::admin::server::{AdminSocket, Surroundings};
 use leveret::broker::Broker;
 use leveret::config::{Config, ConfigError, LogFormat};
 use leveret::recovery::{self, RecoveryError};
@@ -99,13 +99,16 @@ async fn serve(config: &Config, started: Instant) -> Result<(), Failure> {
     let bound = listener.address()?;
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
-    let admin =
-        AdminSocket::bind(broker.clone(), &config.data_dir, stop.clone()).map_err(|reason| {
-            Failure::Admin {
-                path: config.data_dir.display().to_string(),
-                reason,
-            }
-        })?;
+    let surroundings = Surroundings {
+        broker: broker.clone(),
+        config: config.clone(),
+        address: bound,
+        stop: stop.clone(),
+    };
+    let admin = AdminSocket::bind(surroundings).map_err(|reason| Failure::Admin {
+        path: config.data_dir.display().to_string(),
+        reason,
+    })?;
     let (mut interrupt, mut terminate) = (
         signal(SignalKind::interrupt())?,
         signal(SignalKind::terminate())?,
@@ -126,8 +129,10 @@ async fn serve(config: &Config, started: Instant) -> Result<(), Failure> {
     );
     let admin = tokio::spawn(admin.serve(stopped.clone()));
     listener.serve(stopped).await;
+    let finished = finish(&broker);
+    // Last: whoever asked the broker to stop sees it gone when its socket closes.
     admin.abort();
-    finish(&broker)
+    finished
 }
 
 /// What the store found, where an operator should know.

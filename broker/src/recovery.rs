@@ -7,6 +7,7 @@ use crate::definitions::{Definition, DefinitionError, DestinationKind};
 use crate::exchange::{Binding, Destination, ExchangeKind, ExchangeSpec};
 use crate::message::Message;
 use crate::queue::{Effects, Queue, QueueSpec};
+use crate::vhost::VhostSpec;
 use leveret_storage::{Op, Opened, Position, QueueId, RecoveredQueue, StorageError, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -84,7 +85,14 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
 
 fn create_defaults(broker: &Broker, config: &Config) -> Result<(), AuthError> {
     let mut fx = Effects::default();
-    broker.add_vhost(DEFAULT_VHOST, &mut fx);
+    broker.add_vhost(
+        VhostSpec {
+            name: DEFAULT_VHOST.into(),
+            description: "Default virtual host".to_owned(),
+            tags: Vec::new(),
+        },
+        &mut fx,
+    );
     let name = config.default_user.as_str();
     let hash = PasswordHash::of(config.default_pass.expose());
     let change = broker
@@ -107,7 +115,7 @@ fn create_defaults(broker: &Broker, config: &Config) -> Result<(), AuthError> {
 /// Definitions by kind, because bindings need their ends and permissions their users.
 #[derive(Default)]
 struct Sorted {
-    vhosts: Vec<String>,
+    vhosts: Vec<VhostSpec>,
     users: Vec<User>,
     permissions: Vec<Permission>,
     exchanges: Vec<Definition>,
@@ -124,7 +132,9 @@ fn restore_definitions(
     let mut sorted = Sorted::default();
     for (key, value) in definitions {
         match Definition::decode(key, value)? {
-            Definition::Vhost { name } => sorted.vhosts.push(name),
+            Definition::Vhost { name, description, tags } => {
+                sorted.vhosts.push(VhostSpec { name: name.into(), description, tags });
+            }
             Definition::User(user) => sorted.users.push(user),
             Definition::Permission(permission) => sorted.permissions.push(permission),
             exchange @ Definition::Exchange { .. } => sorted.exchanges.push(exchange),
@@ -132,7 +142,7 @@ fn restore_definitions(
             binding @ Definition::Binding { .. } => sorted.bindings.push(binding),
         }
     }
-    for vhost in &sorted.vhosts {
+    for vhost in sorted.vhosts {
         broker.restore_vhost(vhost);
     }
     broker.users.restore(sorted.users, sorted.permissions)?;
@@ -168,7 +178,7 @@ fn restore_exchange(broker: &Broker, definition: Definition) -> Result<(), Recov
             reason,
         });
     };
-    broker.restore_vhost(&vhost).insert_exchange(ExchangeSpec {
+    broker.restore_vhost(VhostSpec::named(&vhost)).insert_exchange(ExchangeSpec {
         name: name.into(),
         kind,
         durable: true,
@@ -208,7 +218,7 @@ fn restore_queue(
         exclusive_to: None,
         arguments,
     };
-    let vhost = broker.restore_vhost(&vhost);
+    let vhost = broker.restore_vhost(VhostSpec::named(&vhost));
     let queue = Arc::new(Queue::new(id, vhost.name().clone(), spec, next));
     if let Some(found) = found {
         restore_messages(&queue, &found, store)?;
@@ -256,7 +266,7 @@ fn restore_binding(broker: &Broker, definition: Definition) {
     else {
         return;
     };
-    let vhost = broker.restore_vhost(&vhost);
+    let vhost = broker.restore_vhost(VhostSpec::named(&vhost));
     let Some(source) = vhost.exchange(&source) else {
         return;
     };

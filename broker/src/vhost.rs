@@ -29,10 +29,29 @@ const SYSTEM_EXCHANGES: [(&str, ExchangeKind); 5] = [
     ("amq.match", ExchangeKind::Headers),
 ];
 
+/// What a virtual host was added as.
+#[derive(Clone, Debug)]
+pub struct VhostSpec {
+    /// Its name.
+    pub name: VhostName,
+    /// What an operator wrote about it.
+    pub description: String,
+    /// Words that an operator put on it.
+    pub tags: Vec<String>,
+}
+
+impl VhostSpec {
+    /// A virtual host with nothing but a name.
+    pub fn named(name: &str) -> Self {
+        VhostSpec { name: name.into(), description: String::new(), tags: Vec::new() }
+    }
+}
+
 /// A virtual host.
 #[derive(Debug)]
 pub struct Vhost {
-    name: VhostName,
+    /// What it was added as.
+    pub spec: VhostSpec,
     queues: RwLock<HashMap<QueueName, Arc<Queue>>>,
     exchanges: RwLock<HashMap<ExchangeName, Arc<Exchange>>>,
     /// Which exchanges have bindings to a destination. Its lock is the one for changes.
@@ -49,7 +68,7 @@ pub struct DeletedQueue {
 
 impl Vhost {
     /// A virtual host with the exchanges that all have.
-    pub fn new(name: VhostName) -> Self {
+    pub fn new(spec: VhostSpec) -> Self {
         let system = SYSTEM_EXCHANGES.map(|(name, kind)| {
             let spec = ExchangeSpec {
                 name: name.into(),
@@ -62,7 +81,7 @@ impl Vhost {
             (spec.name.clone(), Arc::new(Exchange::new(spec)))
         });
         Vhost {
-            name,
+            spec,
             queues: RwLock::default(),
             exchanges: RwLock::new(system.into()),
             sources: Mutex::default(),
@@ -72,7 +91,7 @@ impl Vhost {
 
     /// Its name.
     pub fn name(&self) -> &VhostName {
-        &self.name
+        &self.spec.name
     }
 
     /// A number that changes with every change of queues, exchanges or bindings, so that a
@@ -131,7 +150,7 @@ impl Vhost {
                 .same_queue(&existing, &spec, connection)
                 .map(|()| (existing, false));
         }
-        let queue = Arc::new(Queue::new(new_id(), self.name.clone(), spec, Position(0)));
+        let queue = Arc::new(Queue::new(new_id(), self.spec.name.clone(), spec, Position(0)));
         if queue.spec.is_stored() {
             fx.store(Definition::queue(&queue).put());
         }
@@ -150,18 +169,18 @@ impl Vhost {
     ) -> Result<(), AmqpError> {
         let (name, current) = (&wanted.name, &existing.spec);
         if existing.is_locked_for(connection) {
-            return Err(texts::locked_queue(name, &self.name));
+            return Err(texts::locked_queue(name, &self.spec.name));
         }
         let properties = [
             ("durable", wanted.durable, current.durable),
             ("auto_delete", wanted.auto_delete, current.auto_delete),
         ];
         let entity = Entity::Queue(name);
-        same_properties(&properties, entity, &self.name)?;
+        same_properties(&properties, entity, &self.spec.name)?;
         if wanted.exclusive_to.is_some() != current.exclusive_to.is_some() {
-            return Err(texts::locked_queue(name, &self.name));
+            return Err(texts::locked_queue(name, &self.spec.name));
         }
-        same_arguments(&wanted.arguments, &current.arguments, entity, &self.name)
+        same_arguments(&wanted.arguments, &current.arguments, entity, &self.spec.name)
     }
 
     /// Puts back a queue at start, before anybody connects.
@@ -239,7 +258,7 @@ impl Vhost {
             return Ok((existing, false));
         }
         if spec.durable {
-            fx.store(Definition::exchange(&self.name, &spec).put());
+            fx.store(Definition::exchange(&self.spec.name, &spec).put());
         }
         Ok((self.insert_exchange(spec), true))
     }
@@ -263,7 +282,7 @@ impl Vhost {
         if current.kind != wanted.kind {
             let (received, current) = (wanted.kind, current.kind);
             return Err(texts::inequivalent_property(
-                "type", entity, &self.name, received, current,
+                "type", entity, &self.spec.name, received, current,
             ));
         }
         let properties = [
@@ -271,10 +290,10 @@ impl Vhost {
             ("auto_delete", wanted.auto_delete, current.auto_delete),
             ("internal", wanted.internal, current.internal),
         ];
-        same_properties(&properties, entity, &self.name)?;
+        same_properties(&properties, entity, &self.spec.name)?;
         let wanted = wanted.arguments.inner().get("alternate-exchange");
         let current = current.arguments.inner().get("alternate-exchange");
-        same_argument("alternate-exchange", wanted, current, entity, &self.name)
+        same_argument("alternate-exchange", wanted, current, entity, &self.spec.name)
     }
 
     /// Deletes an exchange with its bindings. `false` when there is none of that name.
@@ -291,14 +310,14 @@ impl Vhost {
             .iter()
             .any(|(system, _)| *system == name.as_str())
         {
-            return Err(texts::system_exchange(name, &self.name));
+            return Err(texts::system_exchange(name, &self.spec.name));
         }
         let mut sources = self.sources.lock();
         let Some(exchange) = self.exchange(name.as_str()) else {
             return Ok(false);
         };
         if if_unused && !exchange.is_unbound() {
-            return Err(texts::in_use(Entity::Exchange(name), &self.name));
+            return Err(texts::in_use(Entity::Exchange(name), &self.spec.name));
         }
         self.remove_exchange(&exchange, &mut sources, fx);
         Ok(true)
@@ -313,7 +332,7 @@ impl Vhost {
         }
         self.exchanges.write().remove(name);
         if exchange.spec.durable {
-            fx.store(Definition::exchange(&self.name, &exchange.spec).delete());
+            fx.store(Definition::exchange(&self.spec.name, &exchange.spec).delete());
         }
         self.changed();
         self.remove_bindings_to(&DestinationName::Exchange(name.clone()), sources, fx);
@@ -356,7 +375,7 @@ impl Vhost {
             }
         }
         if is_stored(source, binding) {
-            fx.store(Definition::binding(&self.name, source.name(), binding).delete());
+            fx.store(Definition::binding(&self.spec.name, source.name(), binding).delete());
         }
     }
 
@@ -373,16 +392,16 @@ impl Vhost {
     ) -> Result<bool, AmqpError> {
         let mut sources = self.sources.lock();
         if self.exchange(source.name().as_str()).is_none() {
-            return Err(texts::no_exchange(source.name(), &self.name));
+            return Err(texts::no_exchange(source.name(), &self.spec.name));
         }
         match &binding.destination {
             Destination::Queue(queue) if self.queue(queue.name().as_str()).is_none() => {
-                return Err(texts::no_queue(queue.name().as_str(), &self.name));
+                return Err(texts::no_queue(queue.name().as_str(), &self.spec.name));
             }
             Destination::Exchange(exchange)
                 if self.exchange(exchange.name().as_str()).is_none() =>
             {
-                return Err(texts::no_exchange(exchange.name(), &self.name));
+                return Err(texts::no_exchange(exchange.name(), &self.spec.name));
             }
             _ => {}
         }
@@ -391,7 +410,7 @@ impl Vhost {
             let to = binding.destination.name();
             sources.entry(to).or_default().insert(source.name().clone());
             if stored {
-                fx.store(Definition::binding(&self.name, source.name(), &binding).put());
+                fx.store(Definition::binding(&self.spec.name, source.name(), &binding).put());
             }
             self.changed();
         }

@@ -1,6 +1,6 @@
 //! What the store knows in memory: per queue the chunks in sled, and where in the log its younger messages stand.
 //!
-//! Nothing here is per message: a chunk's entry covers up to 64 KiB of messages, a span up to 64 KiB of a log segment,
+//! Nothing here is per message: a chunk's entry covers up to 16 KiB of messages, a span up to 64 KiB of a log segment,
 //! and what is done with is kept as ranges.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

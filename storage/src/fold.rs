@@ -2,8 +2,8 @@
 //!
 //! Order, so that a crash at any point costs nothing: changes first, tagged with the segment; flushed and synced; then
 //! `folded through`, flushed and synced; then the catalogue in memory switches over; then the segment may be deleted.
-//! A fold that did not come to its end leaves chunks with a tag above `folded through`: [`discard_unfinished`] removes
-//! them before the segment is folded again. Everything else a fold does is the same when done twice.
+//! A fold that did not come to its end leaves chunks with a tag above `folded through`: they are removed
+//! before the segment is folded again. Everything else a fold does is the same when done twice.
 
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ impl Fold<'_> {
             self.fold_marks(queue, &queue_contents.marks, &mut folded)?;
         }
         let mut out = self.store.changes();
-        definitions::fold(&contents.definitions, &mut out)?;
+        definitions::fold(self.store, &contents.definitions, &mut out)?;
         out.apply()?;
         self.store.flush_synced()?;
         set_folded_through(self.store, seq)?;
@@ -256,29 +256,23 @@ fn set_folded_through(store: &SledStore, seq: u64) -> Result<(), StorageError> {
 /// sled failed; then the segment must not be folded again before this has succeeded.
 pub(crate) fn unfold(store: &SledStore, seq: u64) -> Result<(), StorageError> {
     set_folded_through(store, seq.saturating_sub(1))?;
-    discard_unfinished(store, seq.saturating_sub(1)).map(drop)
+    discard_unfinished(store, seq.saturating_sub(1))
 }
 
 /// Removes chunks of folds that did not come to their end.
 ///
 /// # Errors
 /// sled failed.
-pub(crate) fn discard_unfinished(
-    store: &SledStore,
-    folded_through: u64,
-) -> Result<u64, StorageError> {
+fn discard_unfinished(store: &SledStore, folded_through: u64) -> Result<(), StorageError> {
     let mut out = store.changes();
-    let mut discarded = 0;
     store.scan(&[schema::CATALOGUE], |key, value| {
         let chunk = value
             .and_then(Chunk::decode)
             .filter(|chunk| chunk.segment > folded_through);
         if let (Some((queue, first)), Some(chunk)) = (schema::parse_catalogue_key(key), chunk) {
             messages::remove(&mut out, queue, first, chunk.parts);
-            discarded += 1;
         }
         out.breathe()
     })?;
-    out.apply()?;
-    Ok(discarded)
+    out.apply()
 }

@@ -1,6 +1,6 @@
 //! Messages in sled: chunks of consecutive messages of one queue, and large messages in parts.
 //!
-//! A chunk is one value of at most 64 KiB: `position (u64), length (u32), message` over and over. A message that does
+//! A chunk is one value of at most 16 KiB: `position (u64), length (u32), message` over and over. A message that does
 //! not fit is a chunk by itself, cut into parts. The catalogue entry beside it says what of it still lives.
 
 use bytes::{Bytes, BytesMut};
@@ -62,7 +62,7 @@ impl Packer {
             .get_or_insert_with(|| (position, new_chunk(self.segment, position, 0)));
         chunk.add(position, message.len());
         self.value.extend_from_slice(&position.to_be_bytes());
-        // Fits: a message in a chunk is below 64 KiB.
+        // Fits: a message in a chunk is below 16 KiB.
         self.value.extend_from_slice(
             &u32::try_from(message.len())
                 .unwrap_or(u32::MAX)
@@ -189,7 +189,9 @@ pub(crate) fn read(
         }
         return Ok(Some(vec![(first.0, body.freeze())]));
     }
-    match store.get(&schema::body_key(queue, first, 0))? {
+    let key = schema::body_key(queue, first, 0);
+    store.touch(&key);
+    match store.get(&key)? {
         Found::Nothing => Ok(None),
         Found::Damaged => Err(damaged()),
         Found::Value(value) => unpack(&value).ok_or_else(damaged).map(Some),

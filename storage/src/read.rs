@@ -53,7 +53,7 @@ impl Source {
 /// Messages in order, and the position to go on from if there may be more.
 type Stretch = (BTreeMap<u64, Bytes>, Option<u64>);
 
-/// How many sources are looked up at once: at 64 KiB each more than a read usually wants.
+/// How many sources are looked up at once: at 16 to 64 KiB each more than a read usually wants.
 const PLAN: usize = 64;
 
 impl Reader<'_> {

@@ -171,7 +171,7 @@ pub(crate) fn append_ack(out: &mut Vec<u8>, queue: QueueId, first: Position, las
 
 pub(crate) fn append_delete_queue(out: &mut Vec<u8>, queue: QueueId) {
     append(out, DELETE_QUEUE, |out| {
-        out.extend_from_slice(&queue.0.to_be_bytes())
+        out.extend_from_slice(&queue.0.to_be_bytes());
     });
 }
 
@@ -278,7 +278,7 @@ mod tests {
     fn block() -> Vec<u8> {
         let mut out = vec![0; BLOCK_HEADER];
         append_publish(&mut out, QueueId(7), Position(9), |out| {
-            out.extend_from_slice(b"hello")
+            out.extend_from_slice(b"hello");
         });
         append_ack(&mut out, QueueId(7), Position(1), Position(4));
         append_put_definition(&mut out, b"key", b"value");

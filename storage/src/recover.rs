@@ -15,9 +15,10 @@ use crate::{
     definitions,
     directory::{CleanClose, Directory},
     error::StorageError,
-    fold::{Fold, discard_unfinished},
+    fold::Fold,
     io::sync_parent,
     log::{self, LogState},
+    messages,
     options::Options,
     record::u64_at,
     schema::{self, Chunk, QueueMarks},
@@ -47,13 +48,7 @@ pub(crate) fn recover(directory: &Directory, options: &Options) -> Result<Recove
     let mut report = Report::default();
     let store = open_store(directory, options, &mut report)?;
     let folded = folded_through(&store)?;
-    let discarded = discard_unfinished(&store, folded)?;
-    if discarded > 0 {
-        report.repairs.push(format!(
-            "removed {discarded} chunks of an unfinished checkpoint"
-        ));
-    }
-    let catalogue = Mutex::new(load_catalogue(&store, options, &mut report)?);
+    let catalogue = Mutex::new(load_catalogue(&store, folded, options, &mut report)?);
     let next_seq = replay(directory, options, &store, &catalogue, folded, &mut report)?;
     directory.remove_clean_close()?;
     let catalogue = catalogue.into_inner();
@@ -133,17 +128,20 @@ fn folded_through(store: &SledStore) -> Result<u64, StorageError> {
     }
 }
 
+/// Loads what sled knows of the queues, and removes chunks of a fold that did not come to its end.
 fn load_catalogue(
     store: &SledStore,
+    folded: u64,
     options: &Options,
     report: &mut Report,
 ) -> Result<Catalogue, StorageError> {
     let mut catalogue = Catalogue::default();
+    let losses = &mut report.losses;
     let mut lost = |what: String| {
         if !options.accept_losses {
             return Err(StorageError::DamagedRecord { what });
         }
-        report.losses.push(format!("{what} is damaged"));
+        losses.push(format!("{what} is damaged"));
         Ok(())
     };
     store.scan(&[schema::QUEUE], |key, value| {
@@ -159,28 +157,35 @@ fn load_catalogue(
         }
         Ok(())
     })?;
+    let (mut out, mut discarded) = (store.changes(), 0);
     store.scan(&[schema::CATALOGUE], |key, value| {
-        match (
-            schema::parse_catalogue_key(key),
-            value.and_then(Chunk::decode),
-        ) {
-            (Some((queue, first)), Some(chunk)) if chunk.last >= first.0 => {
-                catalogue
-                    .queues
-                    .entry(queue)
-                    .or_default()
-                    .add_chunk(first.0, chunk);
+        let (queue, first) = schema::parse_catalogue_key(key).unwrap_or((QueueId(0), Position(0)));
+        match value
+            .and_then(Chunk::decode)
+            .filter(|chunk| chunk.last >= first.0)
+        {
+            Some(chunk) if chunk.segment > folded => {
+                messages::remove(&mut out, queue, first, chunk.parts);
+                discarded += 1;
             }
-            (at, _) => {
-                let (queue, first) = at.unwrap_or((QueueId(0), Position(0)));
-                lost(format!(
-                    "catalogue of queue {}, messages from {}",
-                    queue.0, first.0
-                ))?;
-            }
+            Some(chunk) => catalogue
+                .queues
+                .entry(queue)
+                .or_default()
+                .add_chunk(first.0, chunk),
+            None => lost(format!(
+                "catalogue of queue {}, messages from {}",
+                queue.0, first.0
+            ))?,
         }
-        Ok(())
+        out.breathe()
     })?;
+    out.apply()?;
+    if discarded > 0 {
+        report.repairs.push(format!(
+            "removed {discarded} chunks of an unfinished checkpoint"
+        ));
+    }
     Ok(catalogue)
 }
 

@@ -2,7 +2,9 @@
 //!
 //! - `flush` ends in `sync_file_range`, which no power cut respects: [`SledStore::flush_synced`] syncs `db` through a
 //!   handle of our own.
-//! - Values near a quarter of the segment size become blob files that leak: 16 MiB segments, values of 64 KiB at most.
+//! - Pages over a quarter of the segment size become blob files that leak: see [`schema::MAX_VALUE`].
+//! - Its cache evicts from a shard only after 64 accesses to pages of that shard, and keeps one page per shard then. Bulk
+//!   data that is written or read once piles up to hundreds of MB: [`SledStore::touch`].
 //! - A damaged snapshot file makes open fail although everything is in `db`: it is set aside and open tried again.
 //! - Damage in `db` makes it panic: every call that reads goes through [`guarded`].
 //! - Space is reclaimed by the flusher thread only, so `flush_every_ms` stays on.
@@ -19,8 +21,10 @@ use sled::{Batch, Db, IVec};
 
 use crate::{error::StorageError, schema};
 
-/// sled's own segment size; must stay what it was when the store was made.
-const SEGMENT_SIZE: usize = 16 << 20;
+/// sled's own segment size; must stay what it was when the store was made. Its write buffers are as large, several of them.
+const SEGMENT_SIZE: usize = 2 << 20;
+/// Accesses per chunk that make sled look at its cache: a page holds about 8 chunks, a shard looks after 64 accesses.
+const TOUCHES: usize = 8;
 /// Bytes of changes handed to sled at once.
 const BATCH_BYTES: usize = 1 << 20;
 /// Changes handed to sled at once, however small.
@@ -33,6 +37,9 @@ pub(crate) struct SledStore {
     db: Db,
     /// Our own handle on sled's file, to sync it for real.
     file: File,
+    /// How many more batches sled takes before it fails, once.
+    #[cfg(test)]
+    pub(crate) fail_after: std::sync::atomic::AtomicI64,
 }
 
 /// What stands under a key.
@@ -111,6 +118,8 @@ impl SledStore {
             path: path.to_owned(),
             db,
             file,
+            #[cfg(test)]
+            fail_after: i64::MAX.into(),
         })
     }
 
@@ -125,6 +134,14 @@ impl SledStore {
             Some(value) if schema::unsealed(key, &value).is_some() => Found::Value(Checked(value)),
             Some(_) => Found::Damaged,
         })
+    }
+
+    /// Makes sled's cache notice that it is full: accesses a chunk a few times, for half a microsecond each.
+    pub(crate) fn touch(&self, key: &[u8]) {
+        for _ in 0..TOUCHES {
+            // Only the access matters; an error comes up again where the value does.
+            let _ = guarded(&self.path, "reading", || self.db.get(key));
+        }
     }
 
     /// Gives `visit` every key under `prefix`, ascending, and its value if undamaged.
@@ -166,6 +183,7 @@ impl SledStore {
             batch: Batch::default(),
             bytes: 0,
             ops: 0,
+            bodies: Vec::new(),
         }
     }
 
@@ -197,12 +215,17 @@ pub(crate) struct Changes<'a> {
     batch: Batch,
     bytes: usize,
     ops: usize,
+    /// Chunks in the batch.
+    bodies: Vec<Vec<u8>>,
 }
 
 impl Changes<'_> {
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {
         self.bytes += key.len() + value.len();
         self.ops += 1;
+        if key.first() == Some(&schema::BODY) {
+            self.bodies.push(key.to_vec());
+        }
         self.batch.insert(key, schema::sealed(key, value));
     }
 
@@ -233,10 +256,28 @@ impl Changes<'_> {
             return Ok(());
         }
         let batch = std::mem::take(&mut self.batch);
+        #[cfg(test)]
+        if self
+            .store
+            .fail_after
+            .fetch_sub(1, std::sync::atomic::Ordering::SeqCst)
+            == 0
+        {
+            let (path, reason) = (self.store.path.clone(), "told to fail".to_owned());
+            return Err(StorageError::Database {
+                path,
+                action: "writing",
+                reason,
+            });
+        }
         (self.bytes, self.ops) = (0, 0);
         guarded(&self.store.path, "writing", || {
             self.store.db.apply_batch(batch)
-        })
+        })?;
+        for body in self.bodies.drain(..) {
+            self.store.touch(&body);
+        }
+        Ok(())
     }
 }
 

@@ -195,6 +195,31 @@ impl Store {
         }
     }
 
+    /// Lets sled fail once, after so many more batches.
+    #[cfg(test)]
+    pub(crate) fn fail_sled_after(&self, batches: i64) {
+        self.0
+            .shared
+            .disk()
+            .unwrap()
+            .store
+            .fail_after
+            .store(batches, Ordering::SeqCst);
+    }
+
+    /// Whether that has happened.
+    #[cfg(test)]
+    pub(crate) fn sled_failed(&self) -> bool {
+        self.0
+            .shared
+            .disk()
+            .unwrap()
+            .store
+            .fail_after
+            .load(Ordering::SeqCst)
+            < 0
+    }
+
     /// Ends the threads without writing anything more, as a crash would.
     #[cfg(test)]
     pub(crate) fn abandon(&self) {

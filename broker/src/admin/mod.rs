@@ -1,4 +1,14 @@
-//! What operators ask of a running broker.
+//! What operators ask of a running broker: leveretctl and the broker talk over a Unix socket in
+//! the data directory.
 
+pub mod columns;
+mod listings;
+pub mod pid;
 pub mod report;
 pub mod server;
+pub mod socket;
+pub mod status;
+mod table;
+pub mod value;
+mod verbs;
+pub mod wire;

@@ -1,31 +1,169 @@
-//! The admin socket.
+//! The admin socket: a Unix socket in the data directory that only its owner may use, so nobody
+//! has to give a password.
 
+use super::listings;
+use super::socket::SocketPath;
+use super::verbs::Verbs;
+use super::wire::{self, ErrorKind, MAX_LINE, Request, Response};
 use crate::broker::Broker;
+use crate::config::Config;
+use crate::server::stopped;
 use std::io;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, watch};
 
-/// A Unix socket in the data directory that only its owner may use.
+/// Administrators served at a time; more wait.
+const MAX_CLIENTS: usize = 32;
+/// Rows sent in one line.
+const ROWS_PER_LINE: usize = 256;
+
+/// What the admin socket has to know of the process around it.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The broker.
+    pub broker: Arc<Broker>,
+    /// Its settings.
+    pub config: Config,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Set to true to stop it.
+    pub stop: Arc<watch::Sender<bool>>,
+}
+
+/// The admin socket.
 pub struct AdminSocket {
-    _broker: Arc<Broker>,
+    listener: UnixListener,
+    path: PathBuf,
+    surroundings: Surroundings,
 }
 
 impl AdminSocket {
-    /// Binds it.
+    /// Binds the socket in the data directory, replacing one that a dead broker left: the store's
+    /// lock says that no living one is there.
     ///
     /// # Errors
     /// What the system says.
-    pub fn bind(
-        broker: Arc<Broker>,
-        _data_dir: &Path,
-        _stop: Arc<watch::Sender<bool>>,
-    ) -> io::Result<Self> {
-        Ok(AdminSocket { _broker: broker })
+    pub fn bind(surroundings: Surroundings) -> io::Result<Self> {
+        let data_dir = &surroundings.config.data_dir;
+        let path = data_dir.join(super::socket::SOCKET_NAME);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let short = SocketPath::of(data_dir)?;
+        // Bound under a name of its own and moved into place with its mode set: at no moment can
+        // another user connect.
+        let staging = short.path().with_extension("new");
+        match std::fs::remove_file(&staging) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&staging)?;
+        std::fs::set_permissions(&staging, std::fs::Permissions::from_mode(0o600))?;
+        std::fs::rename(&staging, &path)?;
+        Ok(AdminSocket { listener, path, surroundings })
     }
 
-    /// Serves until told to stop.
+    /// Serves until told to stop, then removes the socket.
     pub async fn serve(self, mut stop: watch::Receiver<bool>) {
-        let _ = stop.wait_for(|stop| *stop).await;
+        let clients = Arc::new(Semaphore::new(MAX_CLIENTS));
+        loop {
+            let Ok(permit) = clients.clone().acquire_owned().await else { break };
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((socket, _)) => {
+                        let surroundings = self.surroundings.clone();
+                        tokio::spawn(async move {
+                            if let Err(error) = serve_client(socket, surroundings).await {
+                                tracing::debug!(%error, "admin client lost");
+                            }
+                            drop(permit);
+                        });
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "cannot accept an admin client");
+                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    }
+                },
+                () = stopped(&mut stop) => break,
+            }
+        }
+        // A socket that is gone already is as good.
+        let _ = std::fs::remove_file(&self.path);
     }
+}
+
+async fn serve_client(socket: UnixStream, surroundings: Surroundings) -> io::Result<()> {
+    let (read, mut write) = socket.into_split();
+    let mut lines = BufReader::new(read.take(MAX_LINE as u64));
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if lines.read_until(b'\n', &mut line).await? == 0 {
+            return Ok(());
+        }
+        lines.get_mut().set_limit(MAX_LINE as u64);
+        if line.last() != Some(&b'\n') {
+            let message = format!("a request is at most {MAX_LINE} octets long");
+            return send(&mut write, &refused(ErrorKind::Refused, message)).await;
+        }
+        let request = match wire::decode_request(&line) {
+            Ok(request) => request,
+            Err(response) => {
+                send(&mut write, &response).await?;
+                continue;
+            }
+        };
+        answer(request, &surroundings, &mut write).await?;
+    }
+}
+
+async fn answer(
+    request: Request,
+    surroundings: &Surroundings,
+    write: &mut (impl AsyncWriteExt + Unpin),
+) -> io::Result<()> {
+    if request == Request::Stop {
+        send(write, &Response::Ok).await?;
+        tracing::info!("stopping: asked to by an administrator");
+        surroundings.stop.send_replace(true);
+        // The client sees the end of the broker as the end of this connection.
+        std::future::pending::<()>().await;
+    }
+    let broker = &surroundings.broker;
+    if let Some(rows) = listings::rows(&request, broker).await {
+        match rows {
+            Ok(rows) => {
+                let mut rows = rows.into_iter().peekable();
+                while rows.peek().is_some() {
+                    let some = rows.by_ref().take(ROWS_PER_LINE).collect();
+                    send(write, &Response::Rows(some)).await?;
+                }
+            }
+            Err(response) => return send(write, &response).await,
+        }
+        return send(write, &Response::Ok).await;
+    }
+    let verbs = Verbs::new(surroundings.clone());
+    // Changes wait for the disk.
+    let response = tokio::task::spawn_blocking(move || verbs.perform(request)).await;
+    let response =
+        response.unwrap_or_else(|error| refused(ErrorKind::Software, error.to_string()));
+    send(write, &response).await
+}
+
+/// A refusal in words.
+pub(super) fn refused(kind: ErrorKind, message: String) -> Response {
+    Response::Error { kind, message }
+}
+
+async fn send(write: &mut (impl AsyncWriteExt + Unpin), response: &Response) -> io::Result<()> {
+    let mut line = serde_json::to_vec(response)?;
+    line.push(b'\n');
+    write.write_all(&line).await
 }

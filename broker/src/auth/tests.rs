@@ -126,7 +126,7 @@ fn every_change_says_what_to_persist_and_is_seen_in_the_generation() {
         Ok(Change::PutPermission(granted.clone()))
     );
     assert!(moved());
-    assert_eq!(users.permissions_in("/"), [granted.clone()]);
+    assert_eq!(users.permissions_in("/"), std::slice::from_ref(&granted));
     assert_eq!(users.permissions_of("walker"), Ok(vec![granted]));
 
     let tags = ["administrator".to_owned()];

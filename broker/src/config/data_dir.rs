@@ -13,22 +13,16 @@ use super::file;
 pub struct Environment<'a> {
     /// Looks a variable up.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
-    /// The effective user id, when the system can tell.
-    pub uid: Option<u32>,
+    /// The effective user id.
+    pub uid: u32,
 }
 
 impl Environment<'static> {
     /// The surroundings of this process.
     pub fn of_process() -> Self {
-        use std::os::unix::fs::MetadataExt;
-        // The owner of /proc/self is the effective user; asking the file system spares an unsafe
-        // call. Without /proc nobody is taken for root, who then uses XDG's directory or a flag.
-        let uid = std::fs::metadata("/proc/self")
-            .ok()
-            .map(|process| process.uid());
         Environment {
             variable: &|name| std::env::var_os(name),
-            uid,
+            uid: rustix::process::geteuid().as_raw(),
         }
     }
 }
@@ -97,7 +91,7 @@ pub(super) fn settle(
         // used, with the system's reason.
         return Ok(std::path::absolute(&path).unwrap_or(path));
     }
-    if environment.uid == Some(0) {
+    if environment.uid == 0 {
         return Ok(PathBuf::from("/var/lib/leveret"));
     }
     // The XDG base directory specification: a relative XDG_DATA_HOME is to be ignored.

@@ -18,7 +18,7 @@ fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigErro
         args,
         &Environment {
             variable: &variable,
-            uid: Some(1000),
+            uid: 1000,
         },
     )
 }
@@ -144,7 +144,7 @@ fn leveretctl_finds_the_directory_that_the_broker_uses() {
     let nothing = |_: &str| None;
     let environment = Environment {
         variable: &nothing,
-        uid: Some(0),
+        uid: 0,
     };
     let found = |data_dir: Option<&str>, config: Option<&str>| {
         locate_data_dir(
@@ -160,13 +160,13 @@ fn leveretctl_finds_the_directory_that_the_broker_uses() {
     assert_eq!(found(Some("/a"), Some(&path)), Path::new("/a"));
     let homeless = Environment {
         variable: &nothing,
-        uid: Some(1000),
+        uid: 1000,
     };
     assert!(locate_data_dir(None, None, &homeless).is_err());
     let xdg = |name: &str| (name == "XDG_DATA_HOME").then(|| OsString::from("/x"));
     let environment = Environment {
         variable: &xdg,
-        uid: Some(1000),
+        uid: 1000,
     };
     assert_eq!(
         locate_data_dir(None, None, &environment).unwrap().path,

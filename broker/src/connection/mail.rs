@@ -5,7 +5,7 @@ use super::channel::Meaning;
 use super::unacked::Delivery;
 use crate::admin::report::{ChannelReport, ConnectionReport};
 use crate::queue::{Consumer, Entry};
-use crate::server::mailbox::Mail;
+use crate::server::mailbox::{Mail, Order};
 use leveret_protocol::classes::{AMQPClass, basic};
 use leveret_protocol::{ChannelId, method};
 use leveret_storage::Token;
@@ -31,11 +31,6 @@ impl Connection {
                     Err(entry) => undeliverable.push(back(consumer, entry)),
                 },
                 Mail::Cancel(consumer) => self.cancelled_by_queue(&consumer),
-                Mail::ForceClose(reason) => self.force_close(&reason, now),
-                Mail::Report(answer) => {
-                    // Whoever asked may have gone.
-                    let _ = answer.send(self.report());
-                }
             }
         }
         self.info.delivered(delivered);
@@ -58,6 +53,19 @@ impl Connection {
         self.taken = taken;
         self.flush();
         any
+    }
+
+    /// Carries out what the broker or an administrator wants; `waker` is woken by the next order.
+    pub fn take_orders(&mut self, waker: &Waker, now: Instant) {
+        for order in self.mailbox.take_orders(waker) {
+            match order {
+                Order::Close(reason) => self.force_close(&reason, now),
+                Order::Report(answer) => {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(self.report());
+                }
+            }
+        }
     }
 
     /// Writes the deliveries that wait, whatever the output's mark says: at most a full mailbox.

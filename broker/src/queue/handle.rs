@@ -75,12 +75,25 @@ impl Queue {
             .is_some_and(|owner| owner != connection)
     }
 
+    /// Runs an operation that may deliver, under the lock.
+    fn serve<T>(
+        &self,
+        fx: &mut Effects,
+        operation: impl FnOnce(&mut Machine, &mut Effects) -> T,
+    ) -> T {
+        let mut machine = self.machine.lock();
+        let result = operation(&mut machine, fx);
+        machine.report_delivered(fx);
+        result
+    }
+
     /// Publishes a run of messages under one lock.
     pub fn publish<'a>(&self, messages: impl IntoIterator<Item = &'a Incoming>, fx: &mut Effects) {
-        let mut machine = self.machine.lock();
-        for (message, token) in messages {
-            machine.publish(message.clone(), *token, fx);
-        }
+        self.serve(fx, |machine, fx| {
+            for (message, token) in messages {
+                machine.publish(message.clone(), *token, fx);
+            }
+        });
     }
 
     /// See [`Machine::restore`].
@@ -96,7 +109,7 @@ impl Queue {
     /// # Errors
     /// See [`ConsumeRefused`].
     pub fn consume(&self, consumer: Arc<Consumer>, fx: &mut Effects) -> Result<(), ConsumeRefused> {
-        self.machine.lock().consume(consumer, fx)
+        self.serve(fx, |machine, fx| machine.consume(consumer, fx))
     }
 
     /// See [`Machine::cancel`].
@@ -106,7 +119,7 @@ impl Queue {
 
     /// See [`Machine::resume`].
     pub fn resume(&self, consumer: ConsumerId, fx: &mut Effects) {
-        self.machine.lock().resume(consumer, fx);
+        self.serve(fx, |machine, fx| machine.resume(consumer, fx));
     }
 
     /// Settles a run of deliveries, then resumes the consumers that their credit was short for,
@@ -117,23 +130,24 @@ impl Queue {
         resume: impl IntoIterator<Item = ConsumerId>,
         fx: &mut Effects,
     ) {
-        let mut machine = self.machine.lock();
-        for entry in entries {
-            machine.settle(entry, fx);
-        }
-        for consumer in resume {
-            machine.resume(consumer, fx);
-        }
+        self.serve(fx, |machine, fx| {
+            for entry in entries {
+                machine.settle(entry, fx);
+            }
+            for consumer in resume {
+                machine.resume(consumer, fx);
+            }
+        });
     }
 
     /// See [`Machine::requeue`].
     pub fn requeue(&self, entries: impl IntoIterator<Item = Entry>, fx: &mut Effects) {
-        self.machine.lock().requeue(entries, fx);
+        self.serve(fx, |machine, fx| machine.requeue(entries, fx));
     }
 
     /// See [`Machine::get`].
     pub fn get(&self, no_ack: bool, fx: &mut Effects) -> Option<(Entry, u64)> {
-        self.machine.lock().get(no_ack, fx)
+        self.serve(fx, |machine, fx| machine.get(no_ack, fx))
     }
 
     /// See [`Machine::purge`].

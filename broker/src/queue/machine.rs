@@ -21,6 +21,8 @@ pub struct Counts {
     pub unacked: u64,
     /// Persistent messages among both.
     pub persistent: u64,
+    /// Octets of the bodies of persistent messages among both.
+    pub persistent_bytes: u64,
     /// Octets of ready bodies.
     pub ready_bytes: u64,
     /// Octets of unacknowledged bodies.
@@ -61,8 +63,11 @@ pub struct Machine {
     unacked: u64,
     unacked_bytes: u64,
     persistent: u64,
+    persistent_bytes: u64,
     /// Every persistent message up to here was delivered at least once.
     delivered_through: Option<Position>,
+    /// The store has not been told of the last change of `delivered_through`.
+    delivered_news: bool,
     deleted: bool,
 }
 
@@ -79,7 +84,9 @@ impl Machine {
             unacked: 0,
             unacked_bytes: 0,
             persistent: 0,
+            persistent_bytes: 0,
             delivered_through: None,
+            delivered_news: false,
             deleted: false,
         }
     }
@@ -102,6 +109,7 @@ impl Machine {
         self.next_position += 1;
         if self.stores(&message) {
             self.persistent += 1;
+            self.persistent_bytes += message.body().len() as u64;
             let message = message.clone();
             fx.store(Op::Publish {
                 queue: self.id,
@@ -121,6 +129,7 @@ impl Machine {
     /// Puts back a message that the store kept over a restart; call it in order of positions.
     pub fn restore(&mut self, position: Position, message: SharedMessage, redelivered: bool) {
         self.persistent += 1;
+        self.persistent_bytes += message.body().len() as u64;
         self.next_position = self.next_position.max(position.0 + 1);
         self.ready.push(Entry {
             position,
@@ -190,7 +199,7 @@ impl Machine {
                 if consumer.no_ack {
                     self.forget(position, &message, fx);
                 } else {
-                    self.mark_delivered(position, &message, fx);
+                    self.mark_delivered(position, &message);
                 }
             }
             Err(entry) => {
@@ -201,15 +210,12 @@ impl Machine {
         }
     }
 
-    fn mark_delivered(&mut self, position: Position, message: &SharedMessage, fx: &mut Effects) {
+    fn mark_delivered(&mut self, position: Position, message: &SharedMessage) {
         self.unacked += 1;
         self.unacked_bytes += message.body().len() as u64;
         if self.stores(message) && self.delivered_through.is_none_or(|seen| seen < position) {
             self.delivered_through = Some(position);
-            fx.store(Op::Delivered {
-                queue: self.id,
-                through: position,
-            });
+            self.delivered_news = true;
         }
     }
 
@@ -217,9 +223,21 @@ impl Machine {
     fn forget(&mut self, position: Position, message: &SharedMessage, fx: &mut Effects) {
         if self.stores(message) {
             self.persistent -= 1;
+            self.persistent_bytes -= message.body().len() as u64;
             if !message.cancel_write() {
                 fx.store_ack(self.id, position);
             }
+        }
+    }
+
+    /// Tells the store how far deliveries have come: once for all that was done under one lock.
+    pub fn report_delivered(&mut self, fx: &mut Effects) {
+        if let Some(through) = self.delivered_through.filter(|_| self.delivered_news) {
+            self.delivered_news = false;
+            fx.store(Op::Delivered {
+                queue: self.id,
+                through,
+            });
         }
     }
 
@@ -229,7 +247,7 @@ impl Machine {
         if no_ack {
             self.forget(entry.position, &entry.message, fx);
         } else {
-            self.mark_delivered(entry.position, &entry.message, fx);
+            self.mark_delivered(entry.position, &entry.message);
         }
         Some((entry, self.ready.len() as u64))
     }
@@ -285,6 +303,7 @@ impl Machine {
         self.unacked = 0;
         self.unacked_bytes = 0;
         self.persistent = 0;
+        self.persistent_bytes = 0;
         if self.stored {
             fx.store(Op::DeleteQueue { queue: self.id });
         }
@@ -302,6 +321,7 @@ impl Machine {
             ready: self.ready.len() as u64,
             unacked: self.unacked,
             persistent: self.persistent,
+            persistent_bytes: self.persistent_bytes,
             ready_bytes: self.ready.bytes(),
             unacked_bytes: self.unacked_bytes,
             consumers: self.consumers.len() as u64,

@@ -1,6 +1,6 @@
 //! Who is connected: what listings show, and how to reach a connection's task.
 
-use super::mailbox::{Mail, Mailbox};
+use super::mailbox::{Mailbox, Order};
 use crate::admin::report::ConnectionReport;
 use leveret_protocol::VhostName;
 use leveret_protocol::values::FieldTable;
@@ -39,6 +39,8 @@ pub struct ConnectionInfo {
     received: AtomicU64,
     sent: AtomicU64,
     published: AtomicU64,
+    reads: AtomicU64,
+    writes: AtomicU64,
     delivered: AtomicU64,
 }
 
@@ -70,6 +72,10 @@ pub struct Traffic {
     pub received: u64,
     /// Octets sent.
     pub sent: u64,
+    /// Reads from the socket.
+    pub reads: u64,
+    /// Writes to the socket.
+    pub writes: u64,
     /// Messages published to queues.
     pub published: u64,
     /// Messages delivered to consumers.
@@ -89,6 +95,8 @@ impl ConnectionInfo {
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             published: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
         }
     }
@@ -137,11 +145,13 @@ impl ConnectionInfo {
     /// Counts octets read.
     pub fn received(&self, octets: u64) {
         self.received.fetch_add(octets, Ordering::Relaxed);
+        self.reads.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts octets written.
     pub fn sent(&self, octets: u64) {
         self.sent.fetch_add(octets, Ordering::Relaxed);
+        self.writes.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts messages that went to queues.
@@ -160,6 +170,8 @@ impl ConnectionInfo {
             channels: self.channels.load(Ordering::Relaxed),
             received: self.received.load(Ordering::Relaxed),
             sent: self.sent.load(Ordering::Relaxed),
+            reads: self.reads.load(Ordering::Relaxed),
+            writes: self.writes.load(Ordering::Relaxed),
             published: self.published.load(Ordering::Relaxed),
             delivered: self.delivered.load(Ordering::Relaxed),
         }
@@ -178,7 +190,7 @@ impl Connections {
     pub fn add(&self, peer: SocketAddr, local: SocketAddr) -> (Arc<ConnectionInfo>, Arc<Mailbox>) {
         let id = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
         let info = Arc::new(ConnectionInfo::new(id, peer, local));
-        let mailbox = Arc::new(Mailbox::default());
+        let mailbox = Arc::new(Mailbox::new(id));
         self.all.write().insert(id, (info.clone(), mailbox.clone()));
         (info, mailbox)
     }
@@ -207,9 +219,25 @@ impl Connections {
         let mailbox = self.all.read().get(&id).map(|(_, mailbox)| mailbox.clone());
         let found = mailbox.is_some();
         if let Some(mailbox) = mailbox {
-            mailbox.send(Mail::ForceClose(reason.to_owned()));
+            mailbox.order(Order::Close(reason.to_owned()));
         }
         found
+    }
+
+    /// Whether a connection is there.
+    pub fn is_connected(&self, id: ConnectionId) -> bool {
+        self.all.read().contains_key(&id)
+    }
+
+    /// Closes up to `limit` of those in a virtual host (none: in any) and says how many.
+    pub fn close_some(&self, vhost: Option<&VhostName>, limit: Option<u64>, reason: &str) -> usize {
+        let mut left = limit.unwrap_or(u64::MAX);
+        self.close_where(reason, |info| {
+            let chosen = left > 0
+                && vhost.is_none_or(|vhost| info.details.lock().vhost.as_ref() == Some(vhost));
+            left -= u64::from(chosen);
+            chosen
+        })
     }
 
     /// Closes all of them and says how many.
@@ -224,11 +252,11 @@ impl Connections {
         })
     }
 
-    fn close_where(&self, reason: &str, wanted: impl Fn(&ConnectionInfo) -> bool) -> usize {
+    fn close_where(&self, reason: &str, mut wanted: impl FnMut(&ConnectionInfo) -> bool) -> usize {
         let mailboxes: Vec<_> = self.all.read().values().cloned().collect();
         let chosen = mailboxes.into_iter().filter(|(info, _)| wanted(info));
         chosen
-            .map(|(_, mailbox)| mailbox.send(Mail::ForceClose(reason.to_owned())))
+            .map(|(_, mailbox)| mailbox.order(Order::Close(reason.to_owned())))
             .count()
     }
 
@@ -239,7 +267,7 @@ impl Connections {
             .into_iter()
             .map(|(info, mailbox)| {
                 let (answer, report) = oneshot::channel();
-                mailbox.send(Mail::Report(answer));
+                mailbox.order(Order::Report(answer));
                 (info, report)
             })
             .collect();

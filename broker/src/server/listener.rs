@@ -2,6 +2,7 @@
 
 use super::ConnectionInfo;
 use super::session::{End, Session};
+use super::stopped;
 use crate::broker::Broker;
 use std::io;
 use std::net::SocketAddr;
@@ -64,7 +65,7 @@ impl Listener {
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = stopped(&mut stop) => break,
             }
         }
         drop(self.listener);

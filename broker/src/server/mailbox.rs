@@ -4,6 +4,7 @@
 
 use crate::admin::report::ConnectionReport;
 use crate::queue::{Consumer, Entry};
+use crate::server::ConnectionId;
 use leveret_storage::{CommitSink, Token};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -24,15 +25,22 @@ pub enum Mail {
     Deliver(Arc<Consumer>, Entry),
     /// The queue of this consumer is gone (RabbitMQ: "Consumer Cancellation Notification").
     Cancel(Arc<Consumer>),
-    /// Close the connection: 320 CONNECTION_FORCED with this reason.
-    ForceClose(String),
-    /// Describe yourself to an administrator.
+}
+
+/// What the broker or an administrator wants of a connection. Orders are taken even while mail
+/// waits because the peer does not read.
+#[derive(Debug)]
+pub enum Order {
+    /// Close: 320 CONNECTION_FORCED with this reason.
+    Close(String),
+    /// Describe yourself.
     Report(oneshot::Sender<ConnectionReport>),
 }
 
 /// A connection's mailbox.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Mailbox {
+    connection: ConnectionId,
     state: Mutex<State>,
     /// Octets of deliveries that wait; written under the lock, read without.
     waiting: AtomicUsize,
@@ -43,6 +51,7 @@ pub struct Mailbox {
 #[derive(Debug, Default)]
 struct State {
     mail: Vec<Mail>,
+    orders: Vec<Order>,
     tokens: Vec<Token>,
     resume_requested: bool,
     closed: bool,
@@ -70,6 +79,21 @@ impl Taken {
 }
 
 impl Mailbox {
+    /// An empty mailbox of this connection.
+    pub fn new(connection: ConnectionId) -> Self {
+        Mailbox {
+            connection,
+            state: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            starved: AtomicBool::new(false),
+        }
+    }
+
+    /// Whose it is.
+    pub fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
     /// Adds a delivery. `true`: the caller owes a [`Mailbox::wake`] once it holds no lock. The
     /// delivery comes back when the connection has ended.
     ///
@@ -96,6 +120,23 @@ impl Mailbox {
                 state.mail.push(mail);
             }
         });
+    }
+
+    /// Gives an order. An order to a connection that has ended is dropped, which whoever waits for
+    /// a report notices.
+    pub fn order(&self, order: Order) {
+        self.with_state(|state| {
+            if !state.closed {
+                state.orders.push(order);
+            }
+        });
+    }
+
+    /// Takes the orders; `waker` is woken by the next one.
+    pub fn take_orders(&self, waker: &Waker) -> Vec<Order> {
+        let mut state = self.state.lock();
+        state.listen(waker);
+        std::mem::take(&mut state.orders)
     }
 
     /// Asks the connection to resume the consumers that queues have passed over.
@@ -141,10 +182,7 @@ impl Mailbox {
         state.notified = false;
         let nothing = state.mail.is_empty() && state.tokens.is_empty() && !state.resume_requested;
         if let Some(waker) = waker.filter(|_| nothing) {
-            match &mut state.waker {
-                Some(current) if current.will_wake(waker) => {}
-                slot => *slot = Some(waker.clone()),
-            }
+            state.listen(waker);
         }
         std::mem::swap(&mut state.mail, &mut taken.mail);
         std::mem::swap(&mut state.tokens, &mut taken.tokens);
@@ -161,7 +199,17 @@ impl Mailbox {
         let mut state = self.state.lock();
         state.closed = true;
         state.tokens.clear();
+        state.orders.clear();
         std::mem::take(&mut state.mail)
+    }
+}
+
+impl State {
+    fn listen(&mut self, waker: &Waker) {
+        match &mut self.waker {
+            Some(current) if current.will_wake(waker) => {}
+            slot => *slot = Some(waker.clone()),
+        }
     }
 }
 

@@ -6,3 +6,9 @@ pub mod mailbox;
 mod session;
 
 pub use connections::{ConnectionId, ConnectionInfo};
+
+/// Returns once the broker is told to stop.
+pub async fn stopped(stop: &mut tokio::sync::watch::Receiver<bool>) {
+    // When nobody can say stop any more, it is as good as said.
+    let _ = stop.wait_for(|stop| *stop).await;
+}

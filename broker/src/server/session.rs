@@ -94,6 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         for _ in 0..ROUNDS_PER_TURN {
             let now = Instant::now();
             let mut progress = false;
+            self.connection.take_orders(cx.waker(), now);
             if self.connection.wants_mail() {
                 progress |= self.connection.take_mail(Some(cx.waker()), now);
             }
@@ -199,7 +200,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     fn poll_timer(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<End> {
         let mut next = now + Duration::from_secs(3600);
         if let Some(interval) = self.connection.heartbeat() {
-            if now >= self.last_read + interval * 2 && self.connection.wants_read() {
+            let unheard = self.connection.wants_read() && now >= self.last_read + interval * 2;
+            // A peer that takes nothing is as dead as one that says nothing.
+            let untaken = !self.connection.output().is_empty()
+                && now >= self.last_write + interval * 2;
+            if unheard || untaken {
                 return Poll::Ready(End::Silent);
             }
             if now >= self.last_write + interval / 2 && self.connection.output().is_empty() {

@@ -1,4 +1,10 @@
 //! The store as a whole, against models, crashes and a failing disk.
 
 mod basics;
+mod damage;
+mod directory;
+mod disk;
+mod failing;
+mod folding;
+mod model;
 mod world;

@@ -1,0 +1,185 @@
+//! The columns of each listing: RabbitMQ 3.10's, all of them, as enums. A column that means
+//! nothing to this broker (`slave_pids`) is accepted and stays empty.
+
+use serde::{Deserialize, Serialize};
+
+/// A set of columns, as the client's arguments choose from it.
+pub trait Column: Copy + Eq + 'static {
+    /// Every column, by name.
+    const ALL: &'static [Self];
+    /// What is shown when no column is asked for.
+    const DEFAULT: &'static [Self];
+    /// The name, as in RabbitMQ.
+    fn name(self) -> &'static str;
+}
+
+macro_rules! columns {
+    (
+        $(#[$doc:meta])* $kind:ident;
+        default: [$($default:ident),*];
+        $($column:ident = $name:literal),* $(,)?
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[allow(missing_docs, reason = "the names are RabbitMQ's and documented with leveretctl")]
+        pub enum $kind { $(#[serde(rename = $name)] $column),* }
+
+        impl Column for $kind {
+            const ALL: &'static [Self] = &[$($kind::$column),*];
+            const DEFAULT: &'static [Self] = &[$($kind::$default),*];
+            fn name(self) -> &'static str {
+                match self { $($kind::$column => $name),* }
+            }
+        }
+    };
+}
+
+columns! {
+    /// Columns of `list_queues`.
+    QueueColumn;
+    default: [Name, Messages];
+    Arguments = "arguments",
+    AutoDelete = "auto_delete",
+    ConsumerCapacity = "consumer_capacity",
+    ConsumerUtilisation = "consumer_utilisation",
+    Consumers = "consumers",
+    DiskReads = "disk_reads",
+    DiskWrites = "disk_writes",
+    Durable = "durable",
+    Exclusive = "exclusive",
+    ExclusiveConsumerPid = "exclusive_consumer_pid",
+    ExclusiveConsumerTag = "exclusive_consumer_tag",
+    HeadMessageTimestamp = "head_message_timestamp",
+    Leader = "leader",
+    Members = "members",
+    Memory = "memory",
+    MessageBytes = "message_bytes",
+    MessageBytesPersistent = "message_bytes_persistent",
+    MessageBytesRam = "message_bytes_ram",
+    MessageBytesReady = "message_bytes_ready",
+    MessageBytesUnacknowledged = "message_bytes_unacknowledged",
+    Messages = "messages",
+    MessagesPersistent = "messages_persistent",
+    MessagesRam = "messages_ram",
+    MessagesReady = "messages_ready",
+    MessagesReadyRam = "messages_ready_ram",
+    MessagesUnacknowledged = "messages_unacknowledged",
+    MessagesUnacknowledgedRam = "messages_unacknowledged_ram",
+    Name = "name",
+    Online = "online",
+    OwnerPid = "owner_pid",
+    Pid = "pid",
+    Policy = "policy",
+    SlavePids = "slave_pids",
+    State = "state",
+    SynchronisedSlavePids = "synchronised_slave_pids",
+    Type = "type",
+}
+
+columns! {
+    /// Columns of `list_connections`.
+    ConnectionColumn;
+    default: [User, PeerHost, PeerPort, State];
+    AuthMechanism = "auth_mechanism",
+    ChannelMax = "channel_max",
+    Channels = "channels",
+    ClientProperties = "client_properties",
+    ConnectedAt = "connected_at",
+    FrameMax = "frame_max",
+    Host = "host",
+    Name = "name",
+    PeerCertIssuer = "peer_cert_issuer",
+    PeerCertSubject = "peer_cert_subject",
+    PeerCertValidity = "peer_cert_validity",
+    PeerHost = "peer_host",
+    PeerPort = "peer_port",
+    Pid = "pid",
+    Port = "port",
+    Protocol = "protocol",
+    RecvCnt = "recv_cnt",
+    RecvOct = "recv_oct",
+    SendCnt = "send_cnt",
+    SendOct = "send_oct",
+    SendPend = "send_pend",
+    Ssl = "ssl",
+    SslCipher = "ssl_cipher",
+    SslHash = "ssl_hash",
+    SslKeyExchange = "ssl_key_exchange",
+    SslProtocol = "ssl_protocol",
+    State = "state",
+    Timeout = "timeout",
+    User = "user",
+    Vhost = "vhost",
+}
+
+columns! {
+    /// Columns of `list_channels`.
+    ChannelColumn;
+    default: [Pid, User, ConsumerCount, MessagesUnacknowledged];
+    AcksUncommitted = "acks_uncommitted",
+    Confirm = "confirm",
+    Connection = "connection",
+    ConsumerCount = "consumer_count",
+    GlobalPrefetchCount = "global_prefetch_count",
+    MessagesUnacknowledged = "messages_unacknowledged",
+    MessagesUncommitted = "messages_uncommitted",
+    MessagesUnconfirmed = "messages_unconfirmed",
+    Name = "name",
+    Number = "number",
+    Pid = "pid",
+    PrefetchCount = "prefetch_count",
+    Transactional = "transactional",
+    User = "user",
+    Vhost = "vhost",
+}
+
+columns! {
+    /// Columns of `list_consumers`.
+    ConsumerColumn;
+    default: [QueueName, ChannelPid, ConsumerTag, AckRequired, PrefetchCount, Active, Arguments];
+    AckRequired = "ack_required",
+    Active = "active",
+    ActivityStatus = "activity_status",
+    Arguments = "arguments",
+    ChannelPid = "channel_pid",
+    ConsumerTag = "consumer_tag",
+    PrefetchCount = "prefetch_count",
+    QueueName = "queue_name",
+}
+
+columns! {
+    /// Columns of `list_exchanges`.
+    ExchangeColumn;
+    default: [Name, Type];
+    Arguments = "arguments",
+    AutoDelete = "auto_delete",
+    Durable = "durable",
+    Internal = "internal",
+    Name = "name",
+    Policy = "policy",
+    Type = "type",
+}
+
+columns! {
+    /// Columns of `list_bindings`.
+    BindingColumn;
+    default: [SourceName, SourceKind, DestinationName, DestinationKind, RoutingKey, Arguments];
+    Arguments = "arguments",
+    DestinationKind = "destination_kind",
+    DestinationName = "destination_name",
+    RoutingKey = "routing_key",
+    SourceKind = "source_kind",
+    SourceName = "source_name",
+}
+
+columns! {
+    /// Columns of `list_vhosts`.
+    VhostColumn;
+    default: [Name];
+    ClusterState = "cluster_state",
+    DefaultQueueType = "default_queue_type",
+    Description = "description",
+    Name = "name",
+    Tags = "tags",
+    Tracing = "tracing",
+}

@@ -1,0 +1,327 @@
+//! The rows of listings.
+
+use super::columns::{
+    BindingColumn, ChannelColumn, ConnectionColumn, ConsumerColumn, ExchangeColumn, QueueColumn,
+    VhostColumn,
+};
+use super::pid::Pid;
+use super::report::ChannelReport;
+use super::table::{self, table};
+use super::value::Value;
+use super::wire::{ErrorKind, Request, Response};
+use crate::broker::Broker;
+use crate::exchange::{Binding, DestinationName, Exchange};
+use crate::queue::{Consumer, Counts, Queue};
+use crate::server::ConnectionInfo;
+use crate::server::connections::Details;
+use crate::vhost::Vhost;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::UNIX_EPOCH;
+
+type Row = Vec<Value>;
+
+/// The rows that a request asks for, unless it is for something else than a listing.
+pub(super) async fn rows(
+    request: &Request,
+    broker: &Arc<Broker>,
+) -> Option<Result<Vec<Row>, Response>> {
+    Some(Ok(match request {
+        Request::ListQueues { vhost, columns } => in_vhost(broker, vhost, |vhost| {
+            vhost.queues().iter().map(|queue| queue_row(queue, columns)).collect()
+        }),
+        Request::ListExchanges { vhost, columns } => in_vhost(broker, vhost, |vhost| {
+            let default = [default_exchange_row(columns)].into_iter();
+            default.chain(vhost.exchanges().iter().map(|x| exchange_row(x, columns))).collect()
+        }),
+        Request::ListBindings { vhost, columns } => {
+            in_vhost(broker, vhost, |vhost| binding_rows(vhost, columns))
+        }
+        Request::ListConsumers { vhost, columns } => in_vhost(broker, vhost, |vhost| {
+            let consumers = vhost.queues().into_iter().flat_map(|queue| queue.consumers());
+            consumers.map(|consumer| consumer_row(broker, &consumer, columns)).collect()
+        }),
+        Request::ListVhosts { columns } => {
+            broker.vhosts().iter().map(|vhost| vhost_row(vhost, columns)).collect()
+        }
+        Request::ListConnections { columns } => {
+            broker.connections.list().iter().map(|info| connection_row(info, columns)).collect()
+        }
+        Request::ListChannels { columns } => {
+            let mut rows = Vec::new();
+            for (info, report) in broker.connections.reports().await {
+                let details = info.details();
+                let channels = report.channels.iter();
+                rows.extend(channels.map(|c| channel_row(&info, &details, c, columns)));
+            }
+            rows
+        }
+        Request::ListUsers => {
+            let users = broker.users.users().into_iter();
+            users.map(|user| vec![user.name.into(), Value::Words { words: user.tags }]).collect()
+        }
+        Request::ListPermissions { vhost } => {
+            if broker.vhost(vhost).is_none() {
+                return Some(Err(Response::refused(ErrorKind::NoSuchVhost)));
+            }
+            let permissions = broker.users.permissions_in(vhost).into_iter();
+            permissions
+                .map(|p| vec![p.user.into(), p.configure.into(), p.write.into(), p.read.into()])
+                .collect()
+        }
+        Request::ListUserPermissions { user } => {
+            let Ok(permissions) = broker.users.permissions_of(user) else {
+                return Some(Err(Response::refused(ErrorKind::NoSuchUser)));
+            };
+            permissions
+                .into_iter()
+                .map(|p| vec![p.vhost.into(), p.configure.into(), p.write.into(), p.read.into()])
+                .collect()
+        }
+        _ => return None,
+    }))
+}
+
+/// A virtual host that does not exist has no rows, as in RabbitMQ 3.10.
+fn in_vhost(broker: &Broker, name: &str, rows: impl FnOnce(&Arc<Vhost>) -> Vec<Row>) -> Vec<Row> {
+    broker.vhost(name).as_ref().map(rows).unwrap_or_default()
+}
+
+fn connection_pid(id: crate::server::ConnectionId) -> Pid {
+    Pid { connection: id.0, channel: 0 }
+}
+
+/// Memory that a queue takes beside its messages, about.
+const QUEUE_MEMORY: u64 = 1024;
+/// Memory that a message takes beside its body, about.
+const MESSAGE_MEMORY: u64 = 160;
+
+fn queue_row(queue: &Queue, columns: &[QueueColumn]) -> Row {
+    let counts = queue.counts();
+    columns.iter().map(|column| queue_cell(queue, &counts, *column)).collect()
+}
+
+fn queue_cell(queue: &Queue, counts: &Counts, column: QueueColumn) -> Value {
+    use QueueColumn as C;
+    let spec = &queue.spec;
+    let messages = counts.ready + counts.unacked;
+    let bytes = counts.ready_bytes + counts.unacked_bytes;
+    match column {
+        C::Name => queue.name().as_str().into(),
+        C::Durable => spec.durable.into(),
+        C::AutoDelete => spec.auto_delete.into(),
+        C::Exclusive => spec.exclusive_to.is_some().into(),
+        C::OwnerPid => spec.exclusive_to.map(connection_pid).into(),
+        C::Arguments => table(&spec.arguments),
+        C::Messages => messages.into(),
+        C::MessagesReady | C::MessagesReadyRam => counts.ready.into(),
+        C::MessagesUnacknowledged | C::MessagesUnacknowledgedRam => counts.unacked.into(),
+        C::MessagesRam => messages.into(),
+        C::MessagesPersistent => counts.persistent.into(),
+        C::MessageBytes | C::MessageBytesRam => bytes.into(),
+        C::MessageBytesReady => counts.ready_bytes.into(),
+        C::MessageBytesUnacknowledged => counts.unacked_bytes.into(),
+        C::MessageBytesPersistent => counts.persistent_bytes.into(),
+        C::Consumers => counts.consumers.into(),
+        C::Memory => (QUEUE_MEMORY + messages * MESSAGE_MEMORY + bytes).into(),
+        C::State => "running".into(),
+        C::Type => "classic".into(),
+        C::Pid => format!("<leveret.queue.{}>", queue.id.0).into(),
+        C::ExclusiveConsumerPid => {
+            queue.exclusive_consumer().map(|c| channel_pid(&c)).into()
+        }
+        C::ExclusiveConsumerTag => {
+            queue.exclusive_consumer().map(|c| c.tag.to_string()).into()
+        }
+        C::DiskReads | C::DiskWrites => Value::Integer(0),
+        C::ConsumerUtilisation
+        | C::ConsumerCapacity
+        | C::HeadMessageTimestamp
+        | C::Leader
+        | C::Members
+        | C::Online
+        | C::Policy
+        | C::SlavePids
+        | C::SynchronisedSlavePids => Value::Absent,
+    }
+}
+
+fn channel_pid(consumer: &Consumer) -> Pid {
+    Pid { connection: consumer.mailbox.connection().0, channel: consumer.channel.0 }
+}
+
+fn consumer_row(broker: &Broker, consumer: &Consumer, columns: &[ConsumerColumn]) -> Row {
+    use ConsumerColumn as C;
+    let active = broker.connections.is_connected(consumer.mailbox.connection())
+        && !consumer.cancelled.load(Ordering::Relaxed);
+    let cell = |column: &C| match column {
+        C::QueueName => consumer.queue.name().as_str().into(),
+        C::ChannelPid => channel_pid(consumer).into(),
+        C::ConsumerTag => consumer.tag.as_str().into(),
+        C::AckRequired => (!consumer.no_ack).into(),
+        C::PrefetchCount => consumer.credit.limit().into(),
+        C::Active => active.into(),
+        C::ActivityStatus => if active { "up" } else { "waiting" }.into(),
+        C::Arguments => table(&consumer.arguments),
+    };
+    columns.iter().map(cell).collect()
+}
+
+fn default_exchange_row(columns: &[ExchangeColumn]) -> Row {
+    use ExchangeColumn as C;
+    let cell = |column: &C| match column {
+        C::Name => "".into(),
+        C::Type => "direct".into(),
+        C::Durable => true.into(),
+        C::AutoDelete | C::Internal => false.into(),
+        C::Arguments => table::empty(),
+        C::Policy => Value::Absent,
+    };
+    columns.iter().map(cell).collect()
+}
+
+fn exchange_row(exchange: &Exchange, columns: &[ExchangeColumn]) -> Row {
+    use ExchangeColumn as C;
+    let spec = &exchange.spec;
+    let cell = |column: &C| match column {
+        C::Name => spec.name.as_str().into(),
+        C::Type => spec.kind.name().into(),
+        C::Durable => spec.durable.into(),
+        C::AutoDelete => spec.auto_delete.into(),
+        C::Internal => spec.internal.into(),
+        C::Arguments => table(&spec.arguments),
+        C::Policy => Value::Absent,
+    };
+    columns.iter().map(cell).collect()
+}
+
+/// The bindings that clients made, and before them the one that every queue has to the default
+/// exchange (spec 3.1.1).
+fn binding_rows(vhost: &Vhost, columns: &[BindingColumn]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for queue in vhost.queues() {
+        let name = queue.name().as_str();
+        rows.push(binding_row("", "queue", name, name, table::empty(), columns));
+    }
+    for exchange in vhost.exchanges() {
+        let mut bindings: Vec<Binding> = exchange.bindings();
+        bindings.sort_by(|a, b| {
+            (a.destination.name(), &a.key).cmp(&(b.destination.name(), &b.key))
+        });
+        for binding in bindings {
+            let (kind, destination) = match binding.destination.name() {
+                DestinationName::Queue(name) => ("queue", name.to_string()),
+                DestinationName::Exchange(name) => ("exchange", name.to_string()),
+            };
+            let arguments = table(&binding.arguments);
+            let (source, key) = (exchange.name().as_str(), binding.key.as_str());
+            rows.push(binding_row(source, kind, &destination, key, arguments, columns));
+        }
+    }
+    rows
+}
+
+fn binding_row(
+    source: &str,
+    kind: &str,
+    destination: &str,
+    key: &str,
+    arguments: Value,
+    columns: &[BindingColumn],
+) -> Row {
+    use BindingColumn as C;
+    let cell = |column: &C| match column {
+        C::SourceName => source.into(),
+        C::SourceKind => "exchange".into(),
+        C::DestinationName => destination.into(),
+        C::DestinationKind => kind.into(),
+        C::RoutingKey => key.into(),
+        C::Arguments => arguments.clone(),
+    };
+    columns.iter().map(cell).collect()
+}
+
+fn vhost_row(vhost: &Vhost, columns: &[VhostColumn]) -> Row {
+    use VhostColumn as C;
+    let spec = &vhost.spec;
+    let cell = |column: &C| match column {
+        C::Name => spec.name.as_str().into(),
+        C::Description => spec.description.as_str().into(),
+        C::Tags => Value::Words { words: spec.tags.clone() },
+        C::Tracing => false.into(),
+        C::DefaultQueueType | C::ClusterState => Value::Absent,
+    };
+    columns.iter().map(cell).collect()
+}
+
+fn connection_row(info: &ConnectionInfo, columns: &[ConnectionColumn]) -> Row {
+    let details = info.details();
+    columns.iter().map(|column| connection_cell(info, &details, *column)).collect()
+}
+
+fn connection_cell(info: &ConnectionInfo, details: &Details, column: ConnectionColumn) -> Value {
+    use ConnectionColumn as C;
+    let traffic = info.traffic();
+    match column {
+        C::Pid => connection_pid(info.id).into(),
+        C::Name => info.label().into(),
+        C::User => details.user.as_str().into(),
+        C::Vhost => details.vhost.as_ref().map(|vhost| vhost.to_string()).into(),
+        C::PeerHost => info.peer.ip().to_string().into(),
+        C::PeerPort => info.peer.port().into(),
+        C::Host => info.local.ip().to_string().into(),
+        C::Port => info.local.port().into(),
+        C::State => if details.vhost.is_some() { "running" } else { "starting" }.into(),
+        C::Channels => traffic.channels.into(),
+        C::Protocol => Value::Tuple { tuple: vec![0, 9, 1] },
+        C::AuthMechanism => details.mechanism.as_str().into(),
+        C::ChannelMax => details.channel_max.into(),
+        C::FrameMax => details.frame_max.into(),
+        C::Timeout => details.heartbeat.into(),
+        C::ClientProperties => table(&details.client_properties),
+        C::ConnectedAt => {
+            let since = info.connected_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+            (since.as_millis() as u64).into()
+        }
+        C::RecvOct => traffic.received.into(),
+        C::SendOct => traffic.sent.into(),
+        C::RecvCnt => traffic.reads.into(),
+        C::SendCnt => traffic.writes.into(),
+        C::SendPend => Value::Integer(0),
+        C::Ssl => false.into(),
+        C::SslCipher
+        | C::SslHash
+        | C::SslKeyExchange
+        | C::SslProtocol
+        | C::PeerCertIssuer
+        | C::PeerCertSubject
+        | C::PeerCertValidity => Value::Absent,
+    }
+}
+
+fn channel_row(
+    info: &ConnectionInfo,
+    details: &Details,
+    channel: &ChannelReport,
+    columns: &[ChannelColumn],
+) -> Row {
+    use ChannelColumn as C;
+    let pid = Pid { connection: info.id.0, channel: channel.number.0 };
+    let cell = |column: &C| match column {
+        C::Pid => pid.into(),
+        C::Connection => connection_pid(info.id).into(),
+        C::Name => format!("{} ({})", info.label(), channel.number).into(),
+        C::Number => channel.number.0.into(),
+        C::User => details.user.as_str().into(),
+        C::Vhost => details.vhost.as_ref().map(|vhost| vhost.to_string()).into(),
+        C::Transactional => false.into(),
+        C::Confirm => channel.confirm.into(),
+        C::ConsumerCount => channel.consumers.into(),
+        C::MessagesUnacknowledged => channel.unacknowledged.into(),
+        C::MessagesUnconfirmed => channel.unconfirmed.into(),
+        C::MessagesUncommitted | C::AcksUncommitted => Value::Integer(0),
+        C::PrefetchCount => channel.prefetch.into(),
+        C::GlobalPrefetchCount => channel.global_prefetch.into(),
+    };
+    columns.iter().map(cell).collect()
+}

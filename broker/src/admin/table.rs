@@ -1,0 +1,60 @@
+//! Field tables as cells.
+
+use super::value::{Field, FieldKind, Value};
+use leveret_protocol::values::{AMQPValue, FieldTable};
+
+/// A table without entries.
+pub(super) fn empty() -> Value {
+    Value::Table { table: Vec::new() }
+}
+
+/// A field table as a cell. Recursion is bounded: no table nests deeper than the protocol crate
+/// lets in.
+pub(super) fn table(fields: &FieldTable) -> Value {
+    let field = |(name, value): (&leveret_protocol::values::ShortString, &AMQPValue)| Field {
+        name: name.to_string(),
+        kind: kind(value),
+        value: cell(value),
+    };
+    Value::Table { table: fields.into_iter().map(field).collect() }
+}
+
+fn kind(value: &AMQPValue) -> FieldKind {
+    match value {
+        AMQPValue::Boolean(_) => FieldKind::Bool,
+        AMQPValue::ShortShortInt(_) => FieldKind::Byte,
+        AMQPValue::ShortShortUInt(_) => FieldKind::UnsignedByte,
+        AMQPValue::ShortInt(_) => FieldKind::Short,
+        AMQPValue::ShortUInt(_) => FieldKind::UnsignedShort,
+        AMQPValue::LongInt(_) => FieldKind::SignedInt,
+        AMQPValue::LongUInt(_) => FieldKind::UnsignedInt,
+        AMQPValue::LongLongInt(_) => FieldKind::Long,
+        AMQPValue::Float(_) => FieldKind::Float,
+        AMQPValue::Double(_) => FieldKind::Double,
+        AMQPValue::DecimalValue(_) => FieldKind::Decimal,
+        AMQPValue::ShortString(_) | AMQPValue::LongString(_) => FieldKind::LongStr,
+        AMQPValue::ByteArray(_) => FieldKind::Binary,
+        AMQPValue::Timestamp(_) => FieldKind::Timestamp,
+        AMQPValue::FieldTable(_) => FieldKind::Table,
+        AMQPValue::FieldArray(_) => FieldKind::Array,
+        AMQPValue::Void => FieldKind::Void,
+    }
+}
+
+fn cell(value: &AMQPValue) -> Value {
+    match value {
+        AMQPValue::Boolean(v) => Value::Bool(*v),
+        AMQPValue::Float(v) => Value::Float(f64::from(*v)),
+        AMQPValue::Double(v) => Value::Float(*v),
+        AMQPValue::Timestamp(v) => Value::from(*v),
+        AMQPValue::FieldTable(fields) => table(fields),
+        AMQPValue::FieldArray(values) => {
+            Value::Array { array: values.as_slice().iter().map(cell).collect() }
+        }
+        AMQPValue::Void => Value::Absent,
+        other => match leveret_protocol::table::as_integer(other) {
+            Some(number) => Value::Integer(number),
+            None => Value::Text(leveret_protocol::table::display(other)),
+        },
+    }
+}

@@ -1,0 +1,209 @@
+//! What administrators change, and what `status` tells.
+
+use super::server::{Surroundings, refused};
+use super::status::{Listener, Status};
+use super::wire::{ErrorKind, Request, Response};
+use crate::auth::{AuthError, Change, Credentials, PasswordHash, Permission};
+use crate::queue::{Counts, Effects};
+use crate::server::ConnectionId;
+use crate::vhost::{Vhost, VhostSpec};
+use std::sync::Arc;
+
+/// Performs the verbs that are not listings.
+pub(super) struct Verbs {
+    around: Surroundings,
+    fx: Effects,
+}
+
+type Done = Result<Response, Response>;
+
+impl Verbs {
+    pub(super) fn new(around: Surroundings) -> Self {
+        Verbs { around, fx: Effects::default() }
+    }
+
+    /// Does what is asked and returns once it is on disk.
+    pub(super) fn perform(mut self, request: Request) -> Response {
+        let response = self.verb(request).unwrap_or_else(|refusal| refusal);
+        if self.fx.is_empty() {
+            return response;
+        }
+        let store = self.around.broker.store.as_ref();
+        self.fx.perform(store, None);
+        match store.map_or(Ok(()), |store| store.flush()) {
+            Ok(()) => response,
+            Err(error) => refused(ErrorKind::Software, error.to_string()),
+        }
+    }
+
+    fn verb(&mut self, request: Request) -> Done {
+        let broker = self.around.broker.clone();
+        match request {
+            Request::Ping => Ok(Response::Ok),
+            Request::Status => Ok(Response::Status(Box::new(self.status()))),
+            Request::AddUser { user, password } => {
+                self.changed(broker.users.add_user(&user, PasswordHash::of(&password), &[]))
+            }
+            Request::DeleteUser { user } => {
+                let changes = broker.users.delete_user(&user).map_err(auth_refusal)?;
+                self.changes(changes);
+                Ok(Response::Ok)
+            }
+            Request::ChangePassword { user, password } => {
+                self.changed(broker.users.change_password(&user, PasswordHash::of(&password)))
+            }
+            Request::AuthenticateUser { user, password } => {
+                let given = Credentials { user: &user, password: &password };
+                match broker.users.authenticate(given) {
+                    Ok(_) => Ok(Response::Ok),
+                    Err(_) => Err(Response::refused(ErrorKind::InvalidCredentials)),
+                }
+            }
+            Request::SetUserTags { user, tags } => self.changed(broker.users.set_tags(&user, &tags)),
+            Request::SetPermissions { vhost, user, configure, write, read } => {
+                self.vhost(&vhost)?;
+                let permission = Permission { user, vhost, configure, write, read };
+                self.changed(broker.users.set_permissions(permission))
+            }
+            Request::ClearPermissions { vhost, user } => {
+                self.vhost(&vhost)?;
+                let change = broker.users.clear_permissions(&user, &vhost).map_err(auth_refusal)?;
+                self.changes(change);
+                Ok(Response::Ok)
+            }
+            Request::AddVhost { vhost, description, tags } => {
+                let spec = VhostSpec { name: vhost.into(), description, tags };
+                broker.add_vhost(spec, &mut self.fx);
+                Ok(Response::Ok)
+            }
+            Request::DeleteVhost { vhost } => match broker.delete_vhost(&vhost, &mut self.fx) {
+                true => Ok(Response::Ok),
+                false => Err(Response::refused(ErrorKind::NoSuchVhost)),
+            },
+            Request::PurgeQueue { vhost, queue } => self.purge(&vhost, &queue),
+            Request::DeleteQueue { vhost, queue, if_empty, if_unused } => {
+                self.delete(&vhost, &queue, if_empty, if_unused)
+            }
+            Request::CloseConnection { pid, reason } => {
+                broker.connections.close(ConnectionId(pid.connection), &reason);
+                Ok(Response::Ok)
+            }
+            Request::CloseAllConnections { vhost, limit, reason } => {
+                let vhost = vhost.map(|name| name.as_str().into());
+                let count = broker.connections.close_some(vhost.as_ref(), limit, &reason);
+                Ok(Response::Count(count as u64))
+            }
+            other => {
+                Err(refused(ErrorKind::Software, format!("not a verb to perform: {other:?}")))
+            }
+        }
+    }
+
+    fn changes(&mut self, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            self.around.broker.store_change(change, &mut self.fx);
+        }
+    }
+
+    fn changed(&mut self, change: Result<Change, AuthError>) -> Done {
+        self.changes([change.map_err(auth_refusal)?]);
+        Ok(Response::Ok)
+    }
+
+    fn vhost(&self, name: &str) -> Result<Arc<Vhost>, Response> {
+        let vhost = self.around.broker.vhost(name);
+        vhost.ok_or_else(|| Response::refused(ErrorKind::NoSuchVhost))
+    }
+
+    fn purge(&mut self, vhost: &str, queue: &str) -> Done {
+        let queue = self
+            .vhost(vhost)?
+            .queue(queue)
+            .ok_or_else(|| Response::refused(ErrorKind::NoSuchQueue))?;
+        queue.purge(&mut self.fx);
+        Ok(Response::Ok)
+    }
+
+    fn delete(&mut self, vhost: &str, queue: &str, if_empty: bool, if_unused: bool) -> Done {
+        let vhost = self.vhost(vhost)?;
+        let queue =
+            vhost.queue(queue).ok_or_else(|| Response::refused(ErrorKind::NoSuchQueue))?;
+        let allowed = |counts: Counts| {
+            if if_unused && counts.consumers > 0 {
+                Err(Response::refused(ErrorKind::QueueInUse))
+            } else if if_empty && counts.ready > 0 {
+                Err(Response::refused(ErrorKind::QueueNotEmpty))
+            } else {
+                Ok(())
+            }
+        };
+        let deleted = vhost.delete_queue(&queue, allowed, &mut self.fx)?;
+        Ok(Response::Count(deleted.map_or(0, |deleted| deleted.messages)))
+    }
+
+    fn status(&self) -> Status {
+        let (broker, config) = (&self.around.broker, &self.around.config);
+        let vhosts = broker.vhosts();
+        let connections = broker.connections.count() as u64;
+        let (file_descriptors, file_descriptors_limit) = process::file_descriptors();
+        Status {
+            pid: std::process::id(),
+            uptime: broker.started.elapsed().as_secs(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            data_directory: config.data_dir.display().to_string(),
+            config_files: config.config_file.iter().map(|f| f.display().to_string()).collect(),
+            log_files: vec!["<stderr>".to_owned()],
+            alarms: Vec::new(),
+            memory: process::resident_memory(),
+            memory_limit: None,
+            file_descriptors,
+            file_descriptors_limit,
+            sockets: connections,
+            disk_free: process::disk_free(&config.data_dir),
+            disk_free_limit: None,
+            connections,
+            queues: vhosts.iter().map(|vhost| vhost.queues().len() as u64).sum(),
+            vhosts: vhosts.len() as u64,
+            listeners: vec![Listener {
+                interface: self.around.address.ip().to_string(),
+                port: self.around.address.port(),
+                protocol: "amqp".to_owned(),
+                purpose: "AMQP 0-9-1".to_owned(),
+            }],
+        }
+    }
+}
+
+fn auth_refusal(error: AuthError) -> Response {
+    match error {
+        AuthError::NoSuchUser(_) => Response::refused(ErrorKind::NoSuchUser),
+        AuthError::UserExists(_) => Response::refused(ErrorKind::UserExists),
+        other => refused(ErrorKind::InvalidPattern, other.to_string()),
+    }
+}
+
+/// What the system says of this process.
+mod process {
+    use std::path::Path;
+
+    /// Octets of resident memory; 0 where the system does not tell.
+    pub(super) fn resident_memory() -> u64 {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        let pages: u64 =
+            statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+        pages * rustix::param::page_size() as u64
+    }
+
+    /// Open file descriptors, and how many there may be.
+    pub(super) fn file_descriptors() -> (u64, u64) {
+        let open = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        (open, limit.unwrap_or(u64::MAX))
+    }
+
+    /// Octets that may still be written below `path`.
+    pub(super) fn disk_free(path: &Path) -> Option<u64> {
+        let stat = rustix::fs::statvfs(path).ok()?;
+        Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}

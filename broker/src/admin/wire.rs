@@ -1,0 +1,273 @@
+//! The conversation: one JSON object per line. The client sends one request; the broker answers
+//! with any number of [`Response::Rows`] and then one other response, which ends the answer.
+//!
+//! A listing is sent in as many `Rows` as it takes, so that neither side holds it whole.
+
+use serde::{Deserialize, Serialize};
+
+use super::columns::{
+    BindingColumn, ChannelColumn, ConnectionColumn, ConsumerColumn, ExchangeColumn, QueueColumn,
+    VhostColumn,
+};
+use super::pid::Pid;
+use super::status::Status;
+use super::value::Value;
+
+/// Raised when a request or response changes its meaning. Both sides are built from one source;
+/// the number is for a leveretctl that was updated while the broker was not restarted.
+pub const VERSION: u32 = 1;
+
+/// The most octets of one line, either way. The broker packs far fewer rows into one.
+pub const MAX_LINE: usize = 4 << 20;
+
+/// What leveretctl may ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "snake_case", deny_unknown_fields)]
+#[allow(
+    missing_docs,
+    reason = "the arguments are the verbs' own, see docs/leveretctl.md"
+)]
+pub enum Request {
+    /// Rows of these columns; a virtual host that does not exist has no rows, as in RabbitMQ 3.10.
+    ListQueues {
+        vhost: String,
+        columns: Vec<QueueColumn>,
+    },
+    /// Rows of these columns.
+    ListConnections { columns: Vec<ConnectionColumn> },
+    /// Rows of these columns.
+    ListChannels { columns: Vec<ChannelColumn> },
+    /// Rows of these columns.
+    ListConsumers {
+        vhost: String,
+        columns: Vec<ConsumerColumn>,
+    },
+    /// Rows of these columns.
+    ListExchanges {
+        vhost: String,
+        columns: Vec<ExchangeColumn>,
+    },
+    /// Rows of these columns.
+    ListBindings {
+        vhost: String,
+        columns: Vec<BindingColumn>,
+    },
+    /// Rows of these columns.
+    ListVhosts { columns: Vec<VhostColumn> },
+    /// Rows of name and tags ([`Value::Words`]).
+    ListUsers,
+    /// Rows of user, configure, write, read; or [`ErrorKind::NoSuchVhost`].
+    ListPermissions { vhost: String },
+    /// Rows of vhost, configure, write, read; or [`ErrorKind::NoSuchUser`].
+    ListUserPermissions { user: String },
+    /// [`Response::Status`].
+    Status,
+    /// Ok.
+    Ping,
+    /// Ok, or [`ErrorKind::UserExists`].
+    AddUser { user: String, password: String },
+    /// Ok, or [`ErrorKind::NoSuchUser`].
+    DeleteUser { user: String },
+    /// Ok, or [`ErrorKind::NoSuchUser`].
+    ChangePassword { user: String, password: String },
+    /// Ok, or [`ErrorKind::InvalidCredentials`].
+    AuthenticateUser { user: String, password: String },
+    /// Ok, or [`ErrorKind::NoSuchUser`].
+    SetUserTags { user: String, tags: Vec<String> },
+    /// Ok, or no such user or virtual host, or [`ErrorKind::InvalidPattern`].
+    SetPermissions {
+        vhost: String,
+        user: String,
+        configure: String,
+        write: String,
+        read: String,
+    },
+    /// Ok (also when there was none), or no such user or virtual host.
+    ClearPermissions { vhost: String, user: String },
+    /// Ok, also when it exists: nothing changes then.
+    AddVhost {
+        vhost: String,
+        description: String,
+        tags: Vec<String>,
+    },
+    /// Ok, or [`ErrorKind::NoSuchVhost`].
+    DeleteVhost { vhost: String },
+    /// Ok, or [`ErrorKind::NoSuchQueue`].
+    PurgeQueue { vhost: String, queue: String },
+    /// The number of ready messages that went with it, or one of the three queue errors.
+    DeleteQueue {
+        vhost: String,
+        queue: String,
+        if_empty: bool,
+        if_unused: bool,
+    },
+    /// Ok, also when it is gone.
+    CloseConnection { pid: Pid, reason: String },
+    /// The number closed. No virtual host means all of them, no limit means all connections.
+    CloseAllConnections {
+        vhost: Option<String>,
+        limit: Option<u64>,
+        reason: String,
+    },
+    /// Ok, then the broker stops; it keeps this connection open until it ends.
+    Stop,
+}
+
+/// What the broker answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Response {
+    /// Some rows of a listing, cells in the order of the columns asked for. More lines follow.
+    Rows(Vec<Vec<Value>>),
+    /// Done; the end of a listing.
+    Ok,
+    /// Done to so many.
+    Count(u64),
+    /// The answer to `status`.
+    Status(Box<Status>),
+    /// Not done.
+    Error {
+        /// Which rule stood against it; decides text and exit status.
+        kind: ErrorKind,
+        /// For the kinds whose text is the broker's own.
+        message: String,
+    },
+}
+
+impl Response {
+    /// A refusal whose text follows from the request.
+    pub fn refused(kind: ErrorKind) -> Self {
+        Response::Error {
+            kind,
+            message: String::new(),
+        }
+    }
+}
+
+/// Why something was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// The user does not exist.
+    NoSuchUser,
+    /// A user of that name exists.
+    UserExists,
+    /// Wrong password, or no such user.
+    InvalidCredentials,
+    /// The virtual host does not exist.
+    NoSuchVhost,
+    /// The queue does not exist.
+    NoSuchQueue,
+    /// `delete_queue --if-empty` of a queue with messages.
+    QueueNotEmpty,
+    /// `delete_queue --if-unused` of a queue with consumers.
+    QueueInUse,
+    /// A permission does not compile; the message says why.
+    InvalidPattern,
+    /// The request cannot be done as it is; the message says why.
+    Refused,
+    /// Client and broker are of different versions; the message names the broker's.
+    VersionMismatch,
+    /// The broker failed at it; the message says how.
+    Software,
+}
+
+/// Writes a request as its line, without the line feed.
+///
+/// # Errors
+/// None in practice: every request has a JSON form.
+pub fn encode_request(request: &Request) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        version: u32,
+        request: &'a Request,
+    }
+    serde_json::to_string(&Line {
+        version: VERSION,
+        request,
+    })
+}
+
+/// Reads a request's line.
+///
+/// # Errors
+/// The response to send back: another version, or no request at all.
+pub fn decode_request(line: &[u8]) -> Result<Request, Box<Response>> {
+    // The version first: a request of another one need not be readable.
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    #[derive(Deserialize)]
+    struct Line {
+        request: Request,
+    }
+    let refuse = |kind, message: String| Box::new(Response::Error { kind, message });
+    let unreadable = |error: serde_json::Error| refuse(ErrorKind::Refused, error.to_string());
+    let Version { version } = serde_json::from_slice(line).map_err(unreadable)?;
+    if version != VERSION {
+        let ours = env!("CARGO_PKG_VERSION");
+        return Err(refuse(
+            ErrorKind::VersionMismatch,
+            format!("the broker is version {ours}"),
+        ));
+    }
+    let Line { request } = serde_json::from_slice(line).map_err(unreadable)?;
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_one_line_and_comes_back() {
+        let request = Request::ListQueues {
+            vhost: "/\n".to_owned(),
+            columns: vec![QueueColumn::Name, QueueColumn::MessagesReady],
+        };
+        let line = encode_request(&request).unwrap();
+        assert_eq!(
+            line,
+            r#"{"version":1,"request":{"verb":"list_queues","vhost":"/\n","columns":["name","messages_ready"]}}"#
+        );
+        assert_eq!(decode_request(line.as_bytes()), Ok(request));
+        let line = encode_request(&Request::Ping).unwrap();
+        assert_eq!(decode_request(line.as_bytes()), Ok(Request::Ping));
+    }
+
+    #[test]
+    fn another_version_is_told_from_nonsense() {
+        let kind = |line: &str| match *decode_request(line.as_bytes()).unwrap_err() {
+            Response::Error { kind, .. } => kind,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            kind(r#"{"version":2,"ask":"later"}"#),
+            ErrorKind::VersionMismatch
+        );
+        assert_eq!(
+            kind(r#"{"version":1,"request":{"verb":"eval"}}"#),
+            ErrorKind::Refused
+        );
+        assert_eq!(kind("GET / HTTP/1.1"), ErrorKind::Refused);
+    }
+
+    #[test]
+    fn responses_come_back() {
+        let rows = vec![vec![Value::from("q"), Value::from(1u64)]];
+        for response in [
+            Response::Rows(rows),
+            Response::Ok,
+            Response::Count(3),
+            Response::refused(ErrorKind::NoSuchUser),
+        ] {
+            let line = serde_json::to_string(&response).unwrap();
+            assert_eq!(
+                serde_json::from_str::<Response>(&line).unwrap(),
+                response,
+                "{line}"
+            );
+        }
+    }
+}

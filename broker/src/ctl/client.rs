@@ -1,0 +1,147 @@
+//! The socket, from leveretctl's side.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::admin::socket::SocketPath;
+use crate::admin::wire::{self, Request, Response};
+
+/// How long one silence of the broker may last when no timeout was given.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClientError {
+    /// Nobody answers in the data directory.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The answer takes longer than allowed.
+    #[error("timed out")]
+    TimedOut,
+    /// The answer breaks off or makes no sense.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// An open conversation.
+pub(super) struct Client {
+    stream: BufReader<UnixStream>,
+    deadline: Option<Instant>,
+}
+
+impl Client {
+    /// Connects to the broker of this data directory. Everything that follows has to be over by
+    /// the deadline.
+    pub(super) fn connect(data_dir: &Path, deadline: Option<Instant>) -> Result<Self, ClientError> {
+        let stream = SocketPath::of(data_dir).and_then(|socket| UnixStream::connect(socket.path()));
+        let stream = stream.map_err(|error| unreachable_broker(data_dir, &error))?;
+        Ok(Client {
+            stream: BufReader::new(stream),
+            deadline,
+        })
+    }
+
+    /// Sends a request.
+    pub(super) fn send(&mut self, request: &Request) -> Result<(), ClientError> {
+        let mut line = wire::encode_request(request)
+            .map_err(|error| ClientError::Broken(format!("the request cannot be sent: {error}")))?;
+        line.push('\n');
+        let stream = self.stream.get_mut();
+        stream
+            .set_write_timeout(Some(PATIENCE))
+            .map_err(|error| broken(&error))?;
+        stream
+            .write_all(line.as_bytes())
+            .map_err(|error| broken(&error))
+    }
+
+    /// Reads the next response.
+    pub(super) fn receive(&mut self) -> Result<Response, ClientError> {
+        let line = self.read_line()?.ok_or_else(|| {
+            ClientError::Broken("the broker closed the connection without an answer".to_owned())
+        })?;
+        serde_json::from_slice(&line).map_err(|error| {
+            ClientError::Broken(format!(
+                "the broker's answer makes no sense ({error}); are leveret and leveretctl of the \
+                 same version?"
+            ))
+        })
+    }
+
+    /// Waits until the broker has closed the connection, as it does when it ends.
+    pub(super) fn wait_for_end(&mut self) -> Result<(), ClientError> {
+        match self.read_line() {
+            // A broker that ends may do so with a reset.
+            Ok(_) | Err(ClientError::Broken(_)) => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// A line without its line feed; None at the end.
+    fn read_line(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
+        let mut line = Vec::new();
+        loop {
+            let patience = self.patience()?;
+            self.stream
+                .get_mut()
+                .set_read_timeout(Some(patience))
+                .map_err(|e| broken(&e))?;
+            let available = match self.stream.fill_buf() {
+                Ok([]) => return Ok(None),
+                Ok(available) => available,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(broken(&error)),
+            };
+            let end = available.iter().position(|octet| *octet == b'\n');
+            line.extend_from_slice(&available[..end.unwrap_or(available.len())]);
+            let used = end.map_or(available.len(), |end| end + 1);
+            self.stream.consume(used);
+            if line.len() > wire::MAX_LINE {
+                return Err(ClientError::Broken(
+                    "the broker's answer has no end".to_owned(),
+                ));
+            }
+            if end.is_some() {
+                return Ok(Some(line));
+            }
+        }
+    }
+
+    fn patience(&self) -> Result<Duration, ClientError> {
+        let Some(deadline) = self.deadline else {
+            return Ok(PATIENCE);
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        // A timeout of zero would mean none.
+        if left.is_zero() {
+            Err(ClientError::TimedOut)
+        } else {
+            Ok(left)
+        }
+    }
+}
+
+fn broken(error: &io::Error) -> ClientError {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::TimedOut,
+        _ => ClientError::Broken(format!("the connection to the broker broke: {error}")),
+    }
+}
+
+fn unreachable_broker(data_dir: &Path, error: &io::Error) -> ClientError {
+    let directory = data_dir.display();
+    ClientError::Unreachable(match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => format!(
+            "no broker is running with data directory {directory}. Start one with 'leveret \
+             --data-dir {directory}', or name the directory of a running one with --data-dir or \
+             LEVERET_DATA_DIR."
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "the broker with data directory {directory} belongs to another user. Run leveretctl \
+             as the user that runs the broker."
+        ),
+        _ => format!("the broker with data directory {directory} cannot be reached: {error}."),
+    })
+}

@@ -1,0 +1,99 @@
+//! `help`, and the usage that follows a mistake.
+
+use std::fmt::Write;
+
+use super::verbs::{VERBS, Verb};
+
+const GENERAL_OPTIONS: &str = "\
+The following options are accepted by all commands, before, between or after the arguments.
+
+short            | long              | description
+-----------------|-------------------|--------------------------------
+-?               | --help            | displays command help
+-V               | --version         | displays the version
+-q               | --quiet           | suppress informational messages
+-s               | --silent          | suppress informational messages
+                 |                   | and table header row
+-p <vhost>       | --vhost <vhost>   | for commands that are scoped to a virtual host,
+                 |                   | virtual host to use
+-t <seconds>     | --timeout <n>     | operation timeout in seconds
+                 | --formatter <f>   | table, pretty_table, json or csv
+                 | --data-dir <dir>  | the broker's data directory; also LEVERET_DATA_DIR
+                 | --config <file>   | the broker's config file; also LEVERET_CONFIG
+-n, -l           | --node            | accepted and ignored: a data directory is one broker
+";
+
+/// A heading; bold on a terminal only, so that scripts read plain text.
+pub(super) fn heading(text: &str, bold: bool) -> String {
+    if bold {
+        format!("\u{1b}[1m{text}\u{1b}[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// The usage line of a verb.
+pub(super) fn usage(verb: &Verb) -> String {
+    format!(
+        "leveretctl [--data-dir <dir>] [--quiet] {} {}",
+        verb.name, verb.usage
+    )
+    .trim_end()
+    .to_owned()
+}
+
+/// The list of all verbs.
+pub(super) fn overview(bold: bool) -> String {
+    let mut text = format!(
+        "\n{}\n\nleveretctl [--data-dir <dir>] [--timeout <timeout>] [--quiet] <command> \
+         [<command options>]\n\nAvailable commands:\n",
+        heading("Usage", bold)
+    );
+    let mut group = "";
+    for verb in VERBS {
+        if verb.group != group {
+            group = verb.group;
+            // Writing to a String cannot fail, here and below.
+            let _ = writeln!(text, "\n{}:\n", heading(group, bold));
+        }
+        let _ = writeln!(text, "   {:<24}{}", verb.name, verb.summary);
+    }
+    text.push_str("\nUse 'leveretctl help <command>' to learn more about a specific command\n");
+    text
+}
+
+/// The help of one verb.
+pub(super) fn of(verb: &Verb, bold: bool) -> String {
+    let head = |text| heading(text, bold);
+    let mut text = format!(
+        "\n{}\n\n{}\n\n{}.\n\n",
+        head("Usage"),
+        usage(verb),
+        verb.summary
+    );
+    if verb.columns.is_some() || !verb.details.is_empty() {
+        let _ = writeln!(text, "\n{}\n", head("Arguments and Options"));
+    }
+    if let Some(columns) = verb.columns {
+        let _ = writeln!(
+            text,
+            "<column>\n\tmust be one of {}\n",
+            columns().join(", ")
+        );
+    }
+    for (name, meaning) in verb.details {
+        let _ = match *name {
+            "" => writeln!(text, "{meaning}\n"),
+            name => writeln!(text, "{name}\n\t{meaning}\n"),
+        };
+    }
+    let _ = write!(text, "\n{}\n\n{GENERAL_OPTIONS}", head("General Options"));
+    text
+}
+
+/// The names of all verbs, one per line (`help --list-commands`).
+pub(super) fn list() -> String {
+    VERBS
+        .iter()
+        .fold(String::new(), |text, verb| text + verb.name + "\n")
+}

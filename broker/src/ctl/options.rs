@@ -1,0 +1,251 @@
+//! The command line, split into verb, arguments and options. As with rabbitmqctl, options may
+//! stand anywhere; after `--` there are only arguments.
+
+use std::collections::BTreeMap;
+
+enum Takes {
+    Nothing,
+    Text,
+    /// A whole number, not negative.
+    Number,
+}
+
+struct OptionSpec {
+    long: &'static str,
+    short: Option<char>,
+    takes: Takes,
+    /// The verbs that know it; none means all.
+    verbs: &'static [&'static str],
+}
+
+const fn option(
+    long: &'static str,
+    short: Option<char>,
+    takes: Takes,
+    verbs: &'static [&'static str],
+) -> OptionSpec {
+    OptionSpec {
+        long,
+        short,
+        takes,
+        verbs,
+    }
+}
+
+/// Every option. Those that mean something to a cluster only are accepted and ignored, so that
+/// scripts need not be changed.
+static OPTIONS: &[OptionSpec] = &[
+    option("help", Some('?'), Takes::Nothing, &[]),
+    option("version", Some('V'), Takes::Nothing, &[]),
+    option("quiet", Some('q'), Takes::Nothing, &[]),
+    option("silent", Some('s'), Takes::Nothing, &[]),
+    option("no-table-headers", None, Takes::Nothing, &[]),
+    option("formatter", None, Takes::Text, &[]),
+    option("vhost", Some('p'), Takes::Text, &[]),
+    option("timeout", Some('t'), Takes::Number, &[]),
+    option("node", Some('n'), Takes::Text, &[]),
+    option("longnames", Some('l'), Takes::Nothing, &[]),
+    option("data-dir", None, Takes::Text, &[]),
+    option("config", None, Takes::Text, &[]),
+    option("if-empty", Some('e'), Takes::Nothing, &["delete_queue"]),
+    option("if-unused", Some('u'), Takes::Nothing, &["delete_queue"]),
+    option("online", None, Takes::Nothing, &["list_queues"]),
+    option("offline", None, Takes::Nothing, &["list_queues"]),
+    option("local", None, Takes::Nothing, &["list_queues"]),
+    option("global", None, Takes::Nothing, &["close_all_connections"]),
+    option("limit", None, Takes::Number, &["close_all_connections"]),
+    option("description", None, Takes::Text, &["add_vhost"]),
+    option("tags", None, Takes::Text, &["add_vhost"]),
+    option("unit", None, Takes::Text, &["status"]),
+    option("idempotent", None, Takes::Nothing, &["stop"]),
+    option("list-commands", None, Takes::Nothing, &["help"]),
+];
+
+/// A command line, taken apart.
+#[derive(Debug, Default)]
+pub(super) struct CommandLine {
+    /// The first argument.
+    pub(super) verb: Option<String>,
+    /// Those after it.
+    pub(super) arguments: Vec<String>,
+    /// Options that do not exist or lack their value, each with the value it cannot have.
+    pub(super) invalid: Vec<(String, String)>,
+    /// As it was given.
+    pub(super) given: Vec<String>,
+    options: BTreeMap<&'static str, String>,
+}
+
+impl CommandLine {
+    /// Takes the arguments after the program's name apart. Never fails: what is wrong is left in
+    /// `invalid`, to be reported under the verb's usage.
+    pub(super) fn parse(given: Vec<String>) -> Self {
+        let mut line = CommandLine::default();
+        let mut positional = Vec::new();
+        let mut rest = given.iter().map(String::as_str).peekable();
+        while let Some(word) = rest.next() {
+            if word == "--" {
+                positional.extend(rest.by_ref());
+            } else if let Some(long) = word.strip_prefix("--") {
+                let (name, value) = match long.split_once('=') {
+                    Some((name, value)) => (name, Some(value)),
+                    None => (long, None),
+                };
+                let spec = OPTIONS.iter().find(|option| option.long == name);
+                line.take(spec, &format!("--{name}"), value, &mut rest);
+            } else if word.len() > 1 && word.starts_with('-') {
+                line.take_short(word, &mut rest);
+            } else {
+                positional.push(word);
+            }
+        }
+        let mut positional = positional.into_iter().map(str::to_owned);
+        line.verb = positional.next();
+        line.arguments = positional.collect();
+        line.given = given;
+        line.refuse_options_of_other_verbs();
+        line
+    }
+
+    /// `-q`, or several without values in one word (`-qs`).
+    fn take_short<'a>(
+        &mut self,
+        word: &'a str,
+        rest: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>,
+    ) {
+        let find = |letter| OPTIONS.iter().find(|option| option.short == Some(letter));
+        let letters: Vec<char> = word.chars().skip(1).collect();
+        if let [letter] = letters[..] {
+            self.take(find(letter), word, None, rest);
+            return;
+        }
+        let switches = letters.iter().map(|letter| find(*letter));
+        let switches: Option<Vec<_>> = switches
+            .map(|spec| spec.filter(|spec| matches!(spec.takes, Takes::Nothing)))
+            .collect();
+        match switches {
+            Some(switches) => {
+                for spec in switches {
+                    self.options.insert(spec.long, String::new());
+                }
+            }
+            None => self.invalid.push((word.to_owned(), String::new())),
+        }
+    }
+
+    fn take<'a>(
+        &mut self,
+        spec: Option<&OptionSpec>,
+        written: &str,
+        value: Option<&str>,
+        rest: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>,
+    ) {
+        let Some(spec) = spec else {
+            self.invalid.push((written.to_owned(), String::new()));
+            return;
+        };
+        let value = match spec.takes {
+            Takes::Nothing => Some(String::new()),
+            Takes::Text | Takes::Number => value.map(str::to_owned).or_else(|| {
+                // What looks like the next option is no value; `--vhost=-x` is.
+                let next = rest.next_if(|word| word.len() < 2 || !word.starts_with('-'));
+                next.map(str::to_owned)
+            }),
+        };
+        let number = matches!(spec.takes, Takes::Number);
+        match value {
+            None => self.invalid.push((written.to_owned(), String::new())),
+            // Seconds of a few centuries still make a deadline.
+            Some(text) if number && text.parse::<u32>().is_err() => {
+                self.invalid.push((written.to_owned(), text));
+            }
+            Some(text) => {
+                self.options.insert(spec.long, text);
+            }
+        }
+    }
+
+    fn refuse_options_of_other_verbs(&mut self) {
+        let Some(verb) = self.verb.as_deref() else {
+            return;
+        };
+        for spec in OPTIONS {
+            let other = !spec.verbs.is_empty() && !spec.verbs.contains(&verb);
+            if other && self.options.contains_key(spec.long) {
+                self.invalid
+                    .push((format!("--{}", spec.long), String::new()));
+            }
+        }
+    }
+
+    /// Whether an option without a value was given.
+    pub(super) fn has(&self, long: &str) -> bool {
+        self.options.contains_key(long)
+    }
+
+    /// The value of an option.
+    pub(super) fn text(&self, long: &str) -> Option<&str> {
+        self.options.get(long).map(String::as_str)
+    }
+
+    /// The value of an option that is a number.
+    pub(super) fn number(&self, long: &str) -> Option<u64> {
+        self.text(long).and_then(|text| text.parse().ok())
+    }
+
+    /// `--vhost`, or the one that every broker has.
+    pub(super) fn vhost(&self) -> &str {
+        self.text("vhost").unwrap_or("/")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &str) -> CommandLine {
+        CommandLine::parse(words.split_whitespace().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn options_stand_anywhere() {
+        for words in [
+            "-q -p v list_queues name messages -t 5",
+            "list_queues name -p v messages --quiet --timeout=5",
+            "list_queues --vhost=v name messages -t 5 -q",
+        ] {
+            let line = parse(words);
+            assert_eq!(line.verb.as_deref(), Some("list_queues"));
+            assert_eq!(line.arguments, ["name", "messages"]);
+            assert_eq!((line.vhost(), line.number("timeout")), ("v", Some(5)));
+            assert!(
+                line.has("quiet") && line.invalid.is_empty(),
+                "{words}: {:?}",
+                line.invalid
+            );
+        }
+        assert!(parse("list_queues -qs").has("silent"));
+    }
+
+    #[test]
+    fn after_two_dashes_there_are_arguments_only() {
+        let line = parse("add_user -q walker -- -x");
+        assert_eq!(line.arguments, ["walker", "-x"]);
+        assert!(line.invalid.is_empty());
+    }
+
+    #[test]
+    fn a_wrong_option_is_kept_for_the_report() {
+        let invalid = |words: &str| parse(words).invalid;
+        let of = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        assert_eq!(invalid("list_queues --nope=3"), of("--nope", ""));
+        assert_eq!(invalid("list_queues -t x"), of("-t", "x"));
+        assert_eq!(invalid("list_queues -t -q"), of("-t", ""));
+        assert_eq!(invalid("list_queues --formatter"), of("--formatter", ""));
+        assert_eq!(invalid("list_queues -u"), of("--if-unused", ""));
+        assert_eq!(invalid("add_user walker -x"), of("-x", ""));
+        assert_eq!(
+            parse("--nope list_queues").verb.as_deref(),
+            Some("list_queues")
+        );
+    }
+}

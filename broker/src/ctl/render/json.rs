@@ -1,0 +1,46 @@
+//! JSON, as rabbitmqctl's `--formatter json` gives it.
+
+use serde_json::Value as Json;
+
+use crate::admin::value::Value;
+
+/// A row as an object, keys in the order of the columns.
+pub(super) fn row(columns: &[&str], row: &[Value]) -> String {
+    let members = columns
+        .iter()
+        .zip(row)
+        .map(|(name, value)| (*name, json(value)));
+    object(members)
+}
+
+/// An object with its members in this order.
+pub(in crate::ctl) fn object<'a>(members: impl Iterator<Item = (&'a str, Json)>) -> String {
+    let members: Vec<String> = members
+        .map(|(name, value)| format!("{}:{value}", Json::from(name)))
+        .collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// A value. A field table is an array of name, type and value, as in RabbitMQ 3.10.
+fn json(value: &Value) -> Json {
+    match value {
+        Value::Absent => Json::from(""),
+        Value::Bool(value) => Json::from(*value),
+        Value::Integer(value) => Json::from(*value),
+        Value::Float(value) => Json::from(*value),
+        Value::Text(text) => Json::from(text.as_str()),
+        Value::Table { table } => table
+            .iter()
+            .map(|field| {
+                Json::from(vec![
+                    Json::from(field.name.as_str()),
+                    Json::from(field.kind.as_str()),
+                    json(&field.value),
+                ])
+            })
+            .collect(),
+        Value::Array { array } => array.iter().map(json).collect(),
+        Value::Words { words } => words.iter().map(String::as_str).collect(),
+        Value::Tuple { tuple } => tuple.iter().copied().collect(),
+    }
+}

@@ -1,0 +1,81 @@
+//! The default layout, and how a value looks in it: like an Erlang term, as rabbitmqctl's.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use crate::admin::value::Value;
+
+/// Writes the cells of a row, separated by tabs.
+pub(super) fn row(out: &mut dyn Write, row: &[Value]) -> io::Result<()> {
+    for (index, value) in row.iter().enumerate() {
+        let separator = if index == 0 { "" } else { "\t" };
+        write!(out, "{separator}{}", cell(value))?;
+    }
+    writeln!(out)
+}
+
+/// A cell. Text stands as it is, but for control characters: names are chosen by clients, and
+/// neither their tabs nor their escape sequences belong to the layout or to the terminal.
+pub(super) fn cell(value: &Value) -> String {
+    match value {
+        Value::Text(text) => printable(text).into_owned(),
+        other => term(other),
+    }
+}
+
+/// A cell whose format quotes it: text as it is.
+pub(super) fn quoted(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::Text(text) => Cow::Borrowed(text),
+        other => Cow::Owned(term(other)),
+    }
+}
+
+fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let shown = text.chars().fold(String::new(), |mut shown, c| {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+        shown
+    });
+    Cow::Owned(shown)
+}
+
+fn term(value: &Value) -> String {
+    match value {
+        Value::Absent => String::new(),
+        Value::Bool(value) => value.to_string(),
+        Value::Integer(value) => value.to_string(),
+        // With a decimal point even when whole, as Erlang's floats: 1.0.
+        Value::Float(value) => format!("{value:?}"),
+        Value::Text(text) => {
+            let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+            format!("\"{}\"", printable(&text))
+        }
+        Value::Table { table } => {
+            let mut text = String::from("[");
+            for (index, field) in table.iter().enumerate() {
+                let separator = if index == 0 { "" } else { "," };
+                let name = term(&Value::Text(field.name.clone()));
+                // Writing to a String cannot fail.
+                let _ = write!(text, "{separator}{{{name},{}}}", term(&field.value));
+            }
+            text + "]"
+        }
+        Value::Array { array } => {
+            let items: Vec<String> = array.iter().map(term).collect();
+            format!("[{}]", items.join(","))
+        }
+        Value::Words { words } => format!("[{}]", printable(&words.join(", "))),
+        Value::Tuple { tuple } => {
+            let numbers: Vec<String> = tuple.iter().map(i64::to_string).collect();
+            format!("{{{}}}", numbers.join(","))
+        }
+    }
+}

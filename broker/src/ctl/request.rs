@@ -1,0 +1,236 @@
+//! A command line made a request, or a report of what is wrong with it.
+
+use crate::admin::columns::Column;
+use crate::admin::wire::Request;
+
+use super::options::CommandLine;
+use super::verbs::Verb;
+use super::{exit, render::Format};
+
+/// Why a command line is no request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Invalid {
+    /// What follows `Error (argument validation): `.
+    pub(super) reason: String,
+    pub(super) status: u8,
+}
+
+fn usage(reason: impl Into<String>) -> Invalid {
+    Invalid {
+        reason: reason.into(),
+        status: exit::USAGE,
+    }
+}
+
+/// What is to be asked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Command {
+    /// The request; its password is empty as long as it is to be asked for.
+    pub(super) request: Request,
+    /// Whether the password was not on the command line.
+    pub(super) asks_password: bool,
+    /// How rows are shown.
+    pub(super) format: Format,
+}
+
+impl Command {
+    /// Checks options, number of arguments and columns in rabbitmqctl's order.
+    pub(super) fn of(verb: &Verb, line: &CommandLine) -> Result<Self, Invalid> {
+        if !line.invalid.is_empty() {
+            let options: Vec<String> = line
+                .invalid
+                .iter()
+                .map(|(name, value)| format!("{name} : {value}"))
+                .collect();
+            let options = options.join("\n");
+            return Err(usage(format!(
+                "Invalid options for this command:\n{options}"
+            )));
+        }
+        if line.arguments.len() < verb.least {
+            return Err(usage("not enough arguments."));
+        }
+        if verb.most.is_some_and(|most| line.arguments.len() > most) {
+            return Err(usage("too many arguments."));
+        }
+        let format = Format::parse(line.text("formatter")).map_err(usage)?;
+        let request = request(verb.name, line)?;
+        let asks_password = line.arguments.len() == 1
+            && matches!(
+                verb.name,
+                "add_user" | "change_password" | "authenticate_user"
+            );
+        Ok(Command {
+            request,
+            asks_password,
+            format,
+        })
+    }
+
+    /// Puts in the password that was asked for.
+    pub(super) fn set_password(&mut self, given: String) {
+        match &mut self.request {
+            Request::AddUser { password, .. }
+            | Request::ChangePassword { password, .. }
+            | Request::AuthenticateUser { password, .. } => *password = given,
+            _ => {}
+        }
+    }
+}
+
+fn request(verb: &str, line: &CommandLine) -> Result<Request, Invalid> {
+    // The number of arguments has been checked: an argument that is missing here is an optional
+    // one (the password, which is asked for later).
+    let argument = |index: usize| line.arguments.get(index).cloned().unwrap_or_default();
+    let (vhost, user) = (line.vhost().to_owned(), argument(0));
+    Ok(match verb {
+        "list_queues" => Request::ListQueues {
+            vhost,
+            columns: columns(line)?,
+        },
+        "list_connections" => Request::ListConnections {
+            columns: columns(line)?,
+        },
+        "list_channels" => Request::ListChannels {
+            columns: columns(line)?,
+        },
+        "list_consumers" => Request::ListConsumers {
+            vhost,
+            columns: columns(line)?,
+        },
+        "list_exchanges" => Request::ListExchanges {
+            vhost,
+            columns: columns(line)?,
+        },
+        "list_bindings" => Request::ListBindings {
+            vhost,
+            columns: columns(line)?,
+        },
+        "list_vhosts" => Request::ListVhosts {
+            columns: columns(line)?,
+        },
+        "list_users" => Request::ListUsers,
+        "list_permissions" => Request::ListPermissions { vhost },
+        "list_user_permissions" => Request::ListUserPermissions { user },
+        "status" => status(line)?,
+        "ping" | "await_startup" => Request::Ping,
+        "add_user" => {
+            if user.is_empty() {
+                let reason = "Bad argument: user cannot be an empty string".to_owned();
+                return Err(Invalid {
+                    reason,
+                    status: exit::DATA,
+                });
+            }
+            Request::AddUser {
+                user,
+                password: argument(1),
+            }
+        }
+        "delete_user" => Request::DeleteUser { user },
+        "change_password" => Request::ChangePassword {
+            user,
+            password: argument(1),
+        },
+        "authenticate_user" => Request::AuthenticateUser {
+            user,
+            password: argument(1),
+        },
+        "set_user_tags" => Request::SetUserTags {
+            user,
+            tags: line.arguments[1..].to_vec(),
+        },
+        "set_permissions" => {
+            let (configure, write, read) = (argument(1), argument(2), argument(3));
+            Request::SetPermissions {
+                vhost,
+                user,
+                configure,
+                write,
+                read,
+            }
+        }
+        "clear_permissions" => Request::ClearPermissions { vhost, user },
+        "add_vhost" => Request::AddVhost {
+            vhost: argument(0),
+            description: line.text("description").unwrap_or_default().to_owned(),
+            tags: words(line.text("tags").unwrap_or_default()),
+        },
+        "delete_vhost" => Request::DeleteVhost { vhost: argument(0) },
+        "purge_queue" => Request::PurgeQueue {
+            vhost,
+            queue: argument(0),
+        },
+        "delete_queue" => {
+            let (if_empty, if_unused) = (line.has("if-empty"), line.has("if-unused"));
+            Request::DeleteQueue {
+                vhost,
+                queue: argument(0),
+                if_empty,
+                if_unused,
+            }
+        }
+        "close_connection" => {
+            let pid = argument(0).parse();
+            let pid = pid.map_err(|error: crate::admin::pid::NotAPid| Invalid {
+                reason: error.to_string(),
+                status: exit::UNAVAILABLE,
+            })?;
+            Request::CloseConnection {
+                pid,
+                reason: argument(1),
+            }
+        }
+        "close_all_connections" => Request::CloseAllConnections {
+            vhost: (!line.has("global")).then_some(vhost),
+            limit: line.number("limit").filter(|limit| *limit > 0),
+            reason: argument(0),
+        },
+        "stop" => Request::Stop,
+        other => return Err(usage(format!("'{other}' asks nothing of a broker"))),
+    })
+}
+
+fn status(line: &CommandLine) -> Result<Request, Invalid> {
+    match line.text("unit") {
+        None | Some("bytes" | "mb" | "gb") => Ok(Request::Status),
+        Some(unit) => Err(usage(format!(
+            "unit '{unit}' is not supported: use bytes, mb or gb"
+        ))),
+    }
+}
+
+/// The columns asked for, each once, or the default ones. As rabbitmqctl: separated by spaces,
+/// commas or both, and the unknown ones reported in alphabetical order.
+fn columns<C: Column>(line: &CommandLine) -> Result<Vec<C>, Invalid> {
+    let mut found: Vec<C> = Vec::new();
+    let mut unknown = Vec::new();
+    for name in line.arguments.iter().flat_map(|argument| words(argument)) {
+        match C::ALL.iter().find(|column| column.name() == name) {
+            Some(column) if found.contains(column) => {}
+            Some(column) => found.push(*column),
+            None => unknown.push(name),
+        }
+    }
+    if !unknown.is_empty() {
+        unknown.sort();
+        unknown.dedup();
+        return Err(usage(format!(
+            "Info key(s) {} are not supported",
+            unknown.join(",")
+        )));
+    }
+    Ok(if found.is_empty() {
+        C::DEFAULT.to_vec()
+    } else {
+        found
+    })
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
+}

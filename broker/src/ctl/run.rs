@@ -1,0 +1,322 @@
+//! A command from its words to its exit status.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+
+use crate::admin::wire::{Request, Response};
+use crate::config::{Environment, locate_data_dir};
+
+use super::client::{Client, ClientError};
+use super::listing::Listing;
+use super::options::CommandLine;
+use super::render::{Format, Rows, json_object};
+use super::report::{self, Done};
+use super::request::{Command, Invalid};
+use super::status::{self, Unit};
+use super::verbs::Verb;
+use super::{exit, help, password};
+
+/// Between two looks for a broker that is starting.
+const STARTUP_POLL: Duration = Duration::from_millis(50);
+
+/// Where a command's words go and come from.
+pub struct Terminal<'a> {
+    /// Standard output.
+    pub out: &'a mut dyn Write,
+    /// Standard error.
+    pub err: &'a mut dyn Write,
+    /// Whether headings are bold.
+    pub bold: bool,
+    /// The environment that names the data directory.
+    pub environment: Environment<'a>,
+}
+
+/// Why a command ends before its time.
+enum Ended {
+    /// With this on stderr, and this status.
+    Told(String, u8),
+    /// The output is gone.
+    Output(io::Error),
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        Ended::Output(error)
+    }
+}
+
+/// Runs a command, given its words without the program's name, and gives its exit status.
+pub fn main(words: Vec<String>, terminal: &mut Terminal<'_>) -> u8 {
+    let line = CommandLine::parse(words);
+    let result = run(&line, terminal).and_then(|status| {
+        terminal.out.flush()?;
+        Ok(status)
+    });
+    match result {
+        Ok(status) => status,
+        Err(Ended::Told(text, status)) => {
+            // What was said before it comes first. Nobody is left to tell when stderr is gone.
+            let _ = terminal.out.flush();
+            let _ = writeln!(terminal.err, "{text}");
+            status
+        }
+        // `leveretctl list_queues | head` has seen enough.
+        Err(Ended::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,
+        Err(Ended::Output(error)) => {
+            let _ = writeln!(terminal.err, "Error: the output cannot be written: {error}");
+            exit::IO
+        }
+    }
+}
+
+fn run(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<u8, Ended> {
+    let bold = terminal.bold;
+    let Some(name) = line.verb.as_deref() else {
+        return match (line.has("version"), line.has("help")) {
+            (true, _) => version(terminal),
+            (false, true) => show(terminal, &help::overview(bold)),
+            (false, false) => Err(Ended::Told(trimmed(&help::overview(bold)), exit::USAGE)),
+        };
+    };
+    let Some(verb) = Verb::find(name) else {
+        return Err(Ended::Told(unknown_verb(name, bold), exit::USAGE));
+    };
+    if line.has("help") {
+        return show(terminal, &help::of(verb, bold));
+    }
+    match verb.name {
+        "help" if line.invalid.is_empty() && line.arguments.len() < 2 => help_of(line, terminal),
+        "version" if line.invalid.is_empty() && line.arguments.is_empty() => version(terminal),
+        _ => {
+            let command =
+                Command::of(verb, line).map_err(|invalid| misused(verb, line, &invalid, bold))?;
+            ask(verb, command, line, terminal)
+        }
+    }
+}
+
+fn show(terminal: &mut Terminal<'_>, text: &str) -> Result<u8, Ended> {
+    terminal.out.write_all(text.as_bytes())?;
+    Ok(exit::OK)
+}
+
+fn version(terminal: &mut Terminal<'_>) -> Result<u8, Ended> {
+    show(terminal, concat!(env!("CARGO_PKG_VERSION"), "\n"))
+}
+
+fn help_of(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<u8, Ended> {
+    let text = match line.arguments.first() {
+        _ if line.has("list-commands") => help::list(),
+        None => help::overview(terminal.bold),
+        Some(name) => match Verb::find(name) {
+            Some(verb) => help::of(verb, terminal.bold),
+            None => {
+                let text = format!("Error:\n\nCommand '{name}' not found.");
+                return Err(Ended::Told(text, exit::USAGE));
+            }
+        },
+    };
+    show(terminal, &text)
+}
+
+fn unknown_verb(name: &str, bold: bool) -> String {
+    let found = format!("\nCommand '{name}' not found. \n");
+    match Verb::similar_to(name) {
+        Some(verb) => format!("{found}Did you mean '{}'? \n", verb.name),
+        None => format!("{found}{}", trimmed(&help::overview(bold))),
+    }
+}
+
+fn misused(verb: &Verb, line: &CommandLine, invalid: &Invalid, bold: bool) -> Ended {
+    let Invalid { reason, status } = invalid;
+    let (given, usage) = (line.given.join(" "), help::usage(verb));
+    let heading = help::heading("Usage", bold);
+    let text = format!(
+        "Error (argument validation): {reason}\nArguments given:\n\t{given}\n\n{heading}\n\n{usage}"
+    );
+    Ended::Told(text, *status)
+}
+
+/// Without the last line feed, which whoever prints it adds.
+fn trimmed(text: &str) -> String {
+    text.trim_end_matches('\n').to_owned()
+}
+
+/// The seconds that a verb may take: as told, or as rabbitmqctl allows; None for no limit.
+fn timeout(verb: &Verb, line: &CommandLine) -> Option<u64> {
+    line.number("timeout").or(match verb.name {
+        "list_queues" | "ping" => Some(60),
+        "await_startup" => Some(300),
+        _ => None,
+    })
+}
+
+/// Asks the broker, and shows its answer.
+fn ask(
+    verb: &Verb,
+    mut command: Command,
+    line: &CommandLine,
+    terminal: &mut Terminal<'_>,
+) -> Result<u8, Ended> {
+    let data_dir = data_dir(line, &terminal.environment)?;
+    let timeout = timeout(verb, line);
+    let deadline = timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let failed = |error| failure(verb, timeout, error);
+    let connected = match verb.name {
+        "await_startup" => wait_for_broker(&data_dir, deadline),
+        _ => Client::connect(&data_dir, deadline),
+    };
+    let mut client = match connected {
+        Err(ClientError::Unreachable(_)) if verb.name == "stop" && line.has("idempotent") => {
+            writeln!(
+                terminal.out,
+                "The broker in {} is no longer running",
+                data_dir.display()
+            )?;
+            return Ok(exit::OK);
+        }
+        other => other.map_err(failed)?,
+    };
+    let chatty = !line.has("quiet") && !line.has("silent") && !command.format.is_for_programs();
+    let banner = report::banner(verb.name, &command.request, &data_dir, timeout);
+    if let Some(banner) = banner.filter(|_| chatty) {
+        writeln!(terminal.out, "{banner}")?;
+    }
+    if command.asks_password {
+        let given = password::ask(terminal.out)?;
+        command.set_password(given.ok_or_else(|| no_password(verb))?);
+    }
+    client.send(&command.request).map_err(failed)?;
+    terminal.out.flush()?;
+    answer(verb, &command, line, &mut client, terminal, &failed)
+}
+
+/// Reads the answer to its end and shows it as it comes.
+fn answer(
+    verb: &Verb,
+    command: &Command,
+    line: &CommandLine,
+    client: &mut Client,
+    terminal: &mut Terminal<'_>,
+    failed: &dyn Fn(ClientError) -> Ended,
+) -> Result<u8, Ended> {
+    let listing = Listing::of(&command.request);
+    let columns = listing.as_ref().map_or(&[][..], |listing| &listing.columns);
+    let headers = !line.has("silent") && !line.has("no-table-headers");
+    let mut rows = Rows::new(command.format, columns, headers);
+    loop {
+        match client.receive().map_err(failed)? {
+            // `--offline`: a broker that answers has no queue that is not there.
+            Response::Rows(_) if line.has("offline") => {}
+            Response::Rows(batch) => {
+                for row in batch {
+                    rows.row(terminal.out, &row)?;
+                }
+            }
+            Response::Ok => {
+                if let Some(listing) = &listing {
+                    rows.end(terminal.out, listing.whole)?;
+                    return Ok(exit::OK);
+                }
+                if command.request == Request::Stop {
+                    client.wait_for_end().map_err(failed)?;
+                }
+                return finish(verb, command, line, 0, terminal);
+            }
+            Response::Count(count) => return finish(verb, command, line, count, terminal),
+            Response::Status(report) => {
+                let text = match command.format {
+                    Format::Json => status::as_json(&report) + "\n",
+                    _ => status::text(&report, Unit::parse(line.text("unit")), terminal.bold),
+                };
+                return show(terminal, &text);
+            }
+            Response::Error { kind, message } => {
+                let (text, status) = report::refusal(&command.request, kind, &message);
+                return Err(Ended::Told(text, status));
+            }
+        }
+    }
+}
+
+/// Says that it was done.
+fn finish(
+    verb: &Verb,
+    command: &Command,
+    line: &CommandLine,
+    count: u64,
+    terminal: &mut Terminal<'_>,
+) -> Result<u8, Ended> {
+    let quiet = line.has("quiet") || line.has("silent");
+    let done = report::done(verb.name, &command.request, count);
+    let text = if command.format == Format::Json {
+        let members: Vec<(&str, Json)> = match done {
+            Done::Silent => vec![("result", "ok".into())],
+            Done::Hint(text) => vec![("message", text.into()), ("status", "ok".into())],
+            Done::Answer(text) if verb.name == "close_all_connections" => {
+                vec![("result", "ok".into()), ("value", text.into())]
+            }
+            Done::Answer(text) => vec![("message", text.into())],
+        };
+        json_object(members.into_iter())
+    } else {
+        match done {
+            Done::Silent => return Ok(exit::OK),
+            Done::Hint(_) if quiet => return Ok(exit::OK),
+            Done::Hint(text) | Done::Answer(text) => text,
+        }
+    };
+    writeln!(terminal.out, "{text}")?;
+    Ok(exit::OK)
+}
+
+fn data_dir(line: &CommandLine, environment: &Environment<'_>) -> Result<PathBuf, Ended> {
+    let path = |long| line.text(long).map(PathBuf::from);
+    locate_data_dir(path("data-dir"), path("config"), environment)
+        .map(|found| found.path)
+        .map_err(|error| Ended::Told(format!("Error: {error}"), error.status()))
+}
+
+/// Looks for the broker until it answers or time is up.
+fn wait_for_broker(data_dir: &Path, deadline: Option<Instant>) -> Result<Client, ClientError> {
+    loop {
+        match Client::connect(data_dir, deadline) {
+            Err(ClientError::Unreachable(_)) if deadline.is_none_or(|at| Instant::now() < at) => {
+                thread::sleep(STARTUP_POLL);
+            }
+            other => return other,
+        }
+    }
+}
+
+fn no_password(verb: &Verb) -> Ended {
+    let text = "Error:\nPassword is not provided via argument or stdin".to_owned();
+    // rabbitmqctl's statuses, different as they are.
+    Ended::Told(
+        text,
+        if verb.name == "change_password" {
+            exit::SOFTWARE
+        } else {
+            exit::DATA
+        },
+    )
+}
+
+fn failure(verb: &Verb, timeout: Option<u64>, error: ClientError) -> Ended {
+    match error {
+        ClientError::Unreachable(text) => Ended::Told(format!("Error: {text}"), exit::UNAVAILABLE),
+        ClientError::TimedOut => {
+            let milliseconds = timeout.unwrap_or(60) * 1000;
+            let text = format!(
+                "Error: operation {} timed out. Timeout value used: {milliseconds}",
+                verb.name
+            );
+            Ended::Told(text, exit::TIMED_OUT)
+        }
+        ClientError::Broken(text) => Ended::Told(format!("Error: {text}"), exit::SOFTWARE),
+    }
+}

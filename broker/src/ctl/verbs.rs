@@ -1,0 +1,198 @@
+//! What there is to say: each verb once, for the checks and for the help.
+
+use crate::admin::columns::{
+    BindingColumn, ChannelColumn, Column, ConnectionColumn, ConsumerColumn, ExchangeColumn,
+    QueueColumn, VhostColumn,
+};
+
+/// A verb of leveretctl.
+pub(super) struct Verb {
+    pub(super) name: &'static str,
+    /// The heading under which help lists it.
+    pub(super) group: &'static str,
+    /// One line for the list of verbs, without a full stop.
+    pub(super) summary: &'static str,
+    /// What follows the name in the usage line.
+    pub(super) usage: &'static str,
+    /// How many arguments it takes at least.
+    pub(super) least: usize,
+    /// And at most; None for any number.
+    pub(super) most: Option<usize>,
+    /// The columns that its arguments choose from.
+    pub(super) columns: Option<fn() -> Vec<&'static str>>,
+    /// Arguments and options, each with a sentence, for `help <verb>`.
+    pub(super) details: &'static [(&'static str, &'static str)],
+}
+
+impl Verb {
+    /// The verb of this name.
+    pub(super) fn find(name: &str) -> Option<&'static Verb> {
+        VERBS.iter().find(|verb| verb.name == name)
+    }
+
+    /// The verb that was probably meant.
+    pub(super) fn similar_to(name: &str) -> Option<&'static Verb> {
+        let likeness = |verb: &&Verb| strsim::jaro(verb.name, name);
+        let best = VERBS
+            .iter()
+            .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+        // rabbitmqctl's threshold.
+        (likeness(&best) >= 0.8).then_some(best)
+    }
+}
+
+fn names<C: Column>() -> Vec<&'static str> {
+    C::ALL.iter().map(|column| column.name()).collect()
+}
+
+const fn verb(
+    group: &'static str,
+    name: &'static str,
+    (least, most): (usize, Option<usize>),
+    usage: &'static str,
+    summary: &'static str,
+) -> Verb {
+    Verb {
+        name,
+        group,
+        summary,
+        usage,
+        least,
+        most,
+        columns: None,
+        details: &[],
+    }
+}
+
+impl Verb {
+    const fn columns(mut self, columns: fn() -> Vec<&'static str>) -> Self {
+        self.columns = Some(columns);
+        self
+    }
+
+    const fn details(mut self, details: &'static [(&'static str, &'static str)]) -> Self {
+        self.details = details;
+        self
+    }
+}
+
+const NONE: (usize, Option<usize>) = (0, Some(0));
+const ANY: (usize, Option<usize>) = (0, None);
+const fn exactly(count: usize) -> (usize, Option<usize>) {
+    (count, Some(count))
+}
+
+const HELP: &str = "Help";
+const NODES: &str = "Nodes";
+const USERS: &str = "Users";
+const ACCESS: &str = "Access Control";
+const MONITORING: &str = "Monitoring, observability and health checks";
+const VHOSTS: &str = "Virtual hosts";
+const OPERATIONS: &str = "Operations";
+const QUEUES: &str = "Queues";
+
+const IN_VHOST: &str =
+    "[--vhost <vhost>] [--no-table-headers] [<column> ...] [--timeout <timeout>]";
+const EVERYWHERE: &str = "[--no-table-headers] [<column> ...] [--timeout <timeout>]";
+
+/// Every verb, in the order of `help`.
+#[rustfmt::skip] // A table reads better as a table.
+pub(super) static VERBS: &[Verb] = &[
+    verb(HELP, "help", (0, Some(1)), "(<command> | [--list-commands])",
+        "Displays usage information for a command"),
+    verb(HELP, "version", NONE, "", "Displays the version of leveretctl"),
+    verb(NODES, "await_startup", NONE, "[--timeout <timeout>]",
+        "Waits until the broker answers, 300 seconds unless told otherwise"),
+    verb(NODES, "stop", (0, Some(1)), "[--idempotent] [<pidfile>]",
+        "Stops the broker and waits until it has ended")
+        .details(&[("<pidfile>", "accepted and not needed"),
+            ("--idempotent", "return success if the broker is not running")]),
+    verb(USERS, "add_user", (1, Some(2)), "<username> [<password>]",
+        "Creates a new user, who has no permissions for any virtual host yet")
+        .details(&[("<password>", "asked for, or read from standard input, when not given; a blank \
+            one disables login by password")]),
+    verb(USERS, "authenticate_user", (1, Some(2)), "<username> [<password>]",
+        "Checks a user's password; exits with a non-zero code if it is wrong"),
+    verb(USERS, "change_password", (1, Some(2)), "<username> [<password>]",
+        "Changes the user password"),
+    verb(USERS, "delete_user", exactly(1), "<username>", "Removes a user and its permissions"),
+    verb(USERS, "list_users", NONE, "[--no-table-headers] [--timeout <timeout>]",
+        "Lists user names and tags"),
+    verb(USERS, "set_user_tags", (1, None), "<username> <tag> [...]", "Sets user tags"),
+    verb(ACCESS, "clear_permissions", exactly(1), "[--vhost <vhost>] <username>",
+        "Revokes user permissions for a vhost"),
+    verb(ACCESS, "list_permissions", NONE,
+        "[--vhost <vhost>] [--no-table-headers] [--timeout <timeout>]",
+        "Lists user permissions in a virtual host"),
+    verb(ACCESS, "list_user_permissions", exactly(1),
+        "[--no-table-headers] <username> [--timeout <timeout>]",
+        "Lists permissions of a user across all virtual hosts"),
+    verb(ACCESS, "list_vhosts", ANY, EVERYWHERE, "Lists virtual hosts")
+        .columns(names::<VhostColumn>),
+    verb(ACCESS, "set_permissions", exactly(4),
+        "[--vhost <vhost>] <username> <conf> <write> <read>",
+        "Sets user permissions for a vhost")
+        .details(&[("<conf>", "regular expression of names to declare and delete"),
+            ("<write>", "regular expression of names to publish to and bind"),
+            ("<read>", "regular expression of names to consume, get, purge and bind to"),
+            ("", "a pattern matches anywhere in a name unless anchored with ^ and $; \
+                look-around and back-references are not supported")]),
+    verb(MONITORING, "list_bindings", ANY, IN_VHOST, "Lists all bindings on a vhost")
+        .columns(names::<BindingColumn>),
+    verb(MONITORING, "list_channels", ANY, EVERYWHERE, "Lists all channels of the broker")
+        .columns(names::<ChannelColumn>),
+    verb(MONITORING, "list_connections", ANY, EVERYWHERE, "Lists AMQP 0-9-1 connections")
+        .columns(names::<ConnectionColumn>),
+    verb(MONITORING, "list_consumers", ANY, IN_VHOST, "Lists all consumers for a vhost")
+        .columns(names::<ConsumerColumn>),
+    verb(MONITORING, "list_exchanges", ANY, IN_VHOST, "Lists exchanges")
+        .columns(names::<ExchangeColumn>),
+    verb(MONITORING, "list_queues", ANY,
+        "[--vhost <vhost>] [--online] [--offline] [--local] [--no-table-headers] [<column>, ...] \
+         [--timeout <timeout>]",
+        "Lists queues and their properties")
+        .columns(names::<QueueColumn>)
+        .details(&[("--online, --local", "every queue of a single broker: change nothing"),
+            ("--offline", "no queue of a single broker")]),
+    verb(MONITORING, "ping", NONE, "[--timeout <timeout>]", "Checks that the broker answers"),
+    verb(MONITORING, "status", NONE, "[--unit <unit>] [--timeout <timeout>]",
+        "Displays status of the broker")
+        .details(&[("--unit <bytes | mb | gb>",
+                "byte multiple (bytes, megabytes, gigabytes) to use"),
+            ("--formatter <json>", "alternative formatter")]),
+    verb(VHOSTS, "add_vhost", exactly(1),
+        "<vhost> [--description <description> --tags \"<tag1>,<tag2>,<...>\"]",
+        "Creates a virtual host"),
+    verb(VHOSTS, "delete_vhost", exactly(1), "<vhost>",
+        "Deletes a virtual host with its queues, exchanges and permissions"),
+    verb(OPERATIONS, "close_all_connections", exactly(1),
+        "[--vhost <vhost> --limit <limit>] [--global] <explanation>",
+        "Closes all connections of a vhost, or with --global all")
+        .details(&[("--global", "consider connections across all virtual hosts"),
+            ("--limit <number>", "close up to this many connections")]),
+    verb(OPERATIONS, "close_connection", exactly(2), "<connection pid> <explanation>",
+        "Closes a connection")
+        .details(&[("<connection pid>", "as in <leveret.3.0>, see list_connections pid"),
+            ("<explanation>", "reason for connection closure, which the client is told")]),
+    verb(QUEUES, "delete_queue", exactly(1),
+        "<queue_name> [--if-empty|-e] [--if-unused|-u] [--timeout <timeout>]", "Deletes a queue")
+        .details(&[("--if-empty", "delete the queue if it is empty (has no messages ready for \
+                delivery)"),
+            ("--if-unused", "delete the queue only if it has no consumers")]),
+    verb(QUEUES, "purge_queue", exactly(1), "<queue> [--timeout <timeout>]",
+        "Purges a queue (removes all messages in it)"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_verb_has_a_neighbour_and_nonsense_has_none() {
+        let similar = |name: &str| Verb::similar_to(name).map(|verb| verb.name);
+        assert_eq!(similar("list_queue"), Some("list_queues"));
+        assert_eq!(similar("listqueues"), Some("list_queues"));
+        assert_eq!(similar("blah"), None);
+        assert_eq!(similar("LIST_QUEUES"), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! Checkpoints that fail or are cut short: taken back and done again, with nothing lost and nothing twice.
+
+use super::world::*;
+use crate::{Op, QueueId, Store};
+
+/// Fills a few segments: publishes of three queues, acks of old and new messages, a deletion, a definition.
+fn fill(store: &Store) {
+    for round in 0..12u64 {
+        let ops =
+            (0..12).flat_map(|i| (0..3).map(move |queue| publish(queue, round * 12 + i, 300)));
+        submit(store, ops);
+        store.flush().unwrap();
+        if round >= 3 {
+            // Behind by three rounds: in chunks by now, or in segments not folded yet.
+            submit(
+                store,
+                [
+                    ack(0, (round - 3) * 12, (round - 3) * 12 + 9),
+                    ack(1, round * 12, round * 12),
+                ],
+            );
+        }
+        if round == 6 {
+            submit(
+                store,
+                [Op::DeleteQueue { queue: QueueId(2) }, put("a", "1")],
+            );
+        }
+    }
+    store.flush().unwrap();
+}
+
+fn expected() -> [Vec<u64>; 3] {
+    let zero = (0..144).filter(|p| *p >= 108 || p % 12 > 9).collect();
+    let one = (0..144).filter(|p| *p < 36 || p % 12 != 0).collect();
+    [zero, one, (84..144).collect()]
+}
+
+fn check(store: &Store, when: &str) {
+    for (queue, expected) in (0..).zip(expected()) {
+        assert_eq!(positions(store, queue), expected, "queue {queue}, {when}");
+    }
+}
+
+#[test]
+fn a_checkpoint_that_fails_anywhere_is_done_again() {
+    let mut failed = 0;
+    for batch in (0..80).step_by(4) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path()).store;
+        store.fail_sled_after(batch);
+        fill(&store);
+        check(&store, &format!("failed at {batch}"));
+        let last_segment = 20_000;
+        eventually("all but the last segment is folded", || {
+            store.stats().log_bytes < last_segment
+        });
+        failed += usize::from(store.sled_failed());
+        check(&store, &format!("failed at {batch}, folded again"));
+        assert!(store.stats().health.is_good());
+        store.close().unwrap();
+        drop(store);
+        check(
+            &open(dir.path()).store,
+            &format!("failed at {batch}, reopened"),
+        );
+    }
+    assert!(failed >= 15, "only {failed} checkpoints failed");
+}
+
+#[test]
+fn a_crash_anywhere_in_a_checkpoint_costs_nothing() {
+    let mut unfinished = 0;
+    for batch in 0..60 {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path()).store;
+        store.fail_sled_after(batch);
+        fill(&store);
+        // The checkpoint stands still after its failure for longer than this takes.
+        store.abandon();
+        drop(store);
+        let opened = open(dir.path());
+        unfinished += usize::from(!opened.report.repairs.is_empty());
+        check(&opened.store, &format!("cut at {batch}"));
+    }
+    assert!(
+        unfinished > 5,
+        "only {unfinished} checkpoints were cut short"
+    );
+}
