@@ -289,12 +289,15 @@ impl Raw {
     /// Reads on until the broker closes the connection, answers close-ok, expects the socket to
     /// close, and returns the reply.
     pub async fn closed(&mut self) -> Reply {
+        self.closed_or_ended()
+            .await
+            .expect("connection.close before the end of the stream")
+    }
+
+    /// As [`Raw::closed`], for input that RabbitMQ answers by dropping the socket: `None` then.
+    pub async fn closed_or_ended(&mut self) -> Option<Reply> {
         loop {
-            match self
-                .frame()
-                .await
-                .expect("connection.close before the end of the stream")
-            {
+            match self.frame().await? {
                 AMQPFrame::Method(
                     0,
                     AMQPClass::Connection(connection::AMQPMethod::Close(close)),

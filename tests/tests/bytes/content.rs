@@ -12,7 +12,12 @@ fn a_content_header_when_none_is_expected() {
         let mut raw = Raw::connect(broker).await;
         raw.open_channel(1).await;
         raw.content_header(1, 5).await;
-        closed_with(&mut raw, 505, "UNEXPECTED_FRAME - expected method frame, got non method frame instead").await;
+        closed_with(
+            &mut raw,
+            505,
+            "UNEXPECTED_FRAME - expected method frame, got non method frame instead",
+        )
+        .await;
     }));
 }
 
@@ -22,7 +27,12 @@ fn a_body_when_none_is_expected() {
         let mut raw = Raw::connect(broker).await;
         raw.open_channel(1).await;
         raw.bytes(&frame(3, 1, b"hello")).await;
-        closed_with(&mut raw, 505, "UNEXPECTED_FRAME - expected method frame, got non method frame instead").await;
+        closed_with(
+            &mut raw,
+            505,
+            "UNEXPECTED_FRAME - expected method frame, got non method frame instead",
+        )
+        .await;
     }));
 }
 
@@ -45,7 +55,12 @@ fn a_method_when_a_body_is_expected() {
         raw.publish_method(1, "nobody").await;
         raw.content_header(1, 5).await;
         raw.publish_method(1, "nobody").await;
-        closed_with(&mut raw, 505, "UNEXPECTED_FRAME - expected content body, got non content body frame instead").await;
+        closed_with(
+            &mut raw,
+            505,
+            "UNEXPECTED_FRAME - expected content body, got non content body frame instead",
+        )
+        .await;
     }));
 }
 
@@ -57,7 +72,12 @@ fn a_header_of_another_class() {
         raw.publish_method(1, "nobody").await;
         raw.bytes(&frame(2, 1, &[0, 50, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0]))
             .await;
-        closed_with(&mut raw, 505, "UNEXPECTED_FRAME - expected content header for class 60, got one for class 50 instead").await;
+        closed_with(
+            &mut raw,
+            505,
+            "UNEXPECTED_FRAME - expected content header for class 60, got one for class 50 instead",
+        )
+        .await;
     }));
 }
 

@@ -43,7 +43,10 @@ fn a_client_that_says_nothing_is_not_waited_for_by_others() {
 async fn not_let_in(raw: &mut Raw) {
     let said = split_frames(&raw.ended().await);
     for (kind, channel, payload) in said {
-        assert!(kind == 1 && channel == 0 && payload.starts_with(&[0, 10, 0, 50]), "{payload:?}");
+        assert!(
+            kind == 1 && channel == 0 && payload.starts_with(&[0, 10, 0, 50]),
+            "{payload:?}"
+        );
     }
 }
 

@@ -82,6 +82,11 @@ fn a_heartbeat_on_a_channel_is_wrong() {
         let mut raw = Raw::connect(broker).await;
         raw.open_channel(1).await;
         raw.bytes(&leveret_tests::raw::frame(8, 1, &[])).await;
-        closed_with(&mut raw, 505, "UNEXPECTED_FRAME - type 8, all octets = <<>>").await;
+        closed_with(
+            &mut raw,
+            505,
+            "UNEXPECTED_FRAME - type 8, all octets = <<>>",
+        )
+        .await;
     }));
 }

@@ -38,7 +38,10 @@ pub(super) async fn closed_with(raw: &mut Raw, code: u16, text: &str) {
 /// client reads it.
 pub(super) async fn frame_error(raw: &mut Raw) {
     let (code, text) = raw.closed().await;
-    assert!(code == 501 && text.starts_with("FRAME_ERROR - "), "{code} {text}");
+    assert!(
+        code == 501 && text.starts_with("FRAME_ERROR - "),
+        "{code} {text}"
+    );
 }
 
 /// Expects the connection to go: RabbitMQ drops the socket without a word, a reply that names
