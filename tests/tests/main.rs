@@ -2,4 +2,5 @@
 
 mod amqp;
 mod bytes;
+mod crash;
 mod pika;
