@@ -48,14 +48,16 @@ fn no_confirmed_message_is_lost_and_no_flushed_ack_is_forgotten() {
         let fates = Arc::new(Fates::default());
         declare(&broker).await;
         for round in 0..rounds {
-            let load = load::start(&broker, &fates, &mut rng).await;
+            let start = load::start(&broker, &fates, &mut rng);
+            let load = within("the start of the load", start).await;
             let moment = Duration::from_micros(rng.random_range(1_000..300_000));
             // Not a wait for anything: the crash comes at a random moment.
             tokio::time::sleep(moment).await;
             broker.kill();
-            load.ended().await;
+            within("the load notices that the broker is gone", load.ended()).await;
             broker.start_again().await;
-            let found = verify::verify(&broker, &fates, &mut rng).await;
+            let check = verify::verify(&broker, &fates, &mut rng);
+            let found = within("the check after the restart", check).await;
             eprintln!(
                 "round {round}: killed after {moment:?}, {found}, up in {:?}",
                 broker.start_up()
@@ -63,6 +65,13 @@ fn no_confirmed_message_is_lost_and_no_flushed_ack_is_forgotten() {
         }
         fates.assert_load();
     });
+}
+
+/// Names the step that hangs, where only the whole test is bounded otherwise.
+async fn within<T>(what: &str, step: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), step)
+        .await
+        .unwrap_or_else(|_| panic!("not within 30 seconds: {what}"))
 }
 
 async fn declare(broker: &TestBroker) {
