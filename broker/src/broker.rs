@@ -104,7 +104,10 @@ impl Broker {
     /// Puts back a virtual host at start; one that is there already stays as it is.
     pub fn restore_vhost(&self, spec: VhostSpec) -> Arc<Vhost> {
         let mut vhosts = self.vhosts.write();
-        vhosts.entry(spec.name.clone()).or_insert_with(|| Arc::new(Vhost::new(spec))).clone()
+        vhosts
+            .entry(spec.name.clone())
+            .or_insert_with(|| Arc::new(Vhost::new(spec)))
+            .clone()
     }
 
     /// Removes a virtual host with all that is in it; its connections are closed. `false` when

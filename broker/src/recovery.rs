@@ -132,8 +132,16 @@ fn restore_definitions(
     let mut sorted = Sorted::default();
     for (key, value) in definitions {
         match Definition::decode(key, value)? {
-            Definition::Vhost { name, description, tags } => {
-                sorted.vhosts.push(VhostSpec { name: name.into(), description, tags });
+            Definition::Vhost {
+                name,
+                description,
+                tags,
+            } => {
+                sorted.vhosts.push(VhostSpec {
+                    name: name.into(),
+                    description,
+                    tags,
+                });
             }
             Definition::User(user) => sorted.users.push(user),
             Definition::Permission(permission) => sorted.permissions.push(permission),
@@ -178,14 +186,16 @@ fn restore_exchange(broker: &Broker, definition: Definition) -> Result<(), Recov
             reason,
         });
     };
-    broker.restore_vhost(VhostSpec::named(&vhost)).insert_exchange(ExchangeSpec {
-        name: name.into(),
-        kind,
-        durable: true,
-        auto_delete,
-        internal,
-        arguments,
-    });
+    broker
+        .restore_vhost(VhostSpec::named(&vhost))
+        .insert_exchange(ExchangeSpec {
+            name: name.into(),
+            kind,
+            durable: true,
+            auto_delete,
+            internal,
+            arguments,
+        });
     Ok(())
 }
 

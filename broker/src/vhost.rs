@@ -8,7 +8,9 @@ use crate::definitions::Definition;
 use crate::exchange::{
     Binding, Destination, DestinationName, Exchange, ExchangeKind, ExchangeSpec,
 };
-use crate::queue::{AfterRemoval, Consumer, ConsumerId, Counts, Effects, Queue, QueueSpec};
+use crate::queue::{
+    AfterRemoval, Consumer, ConsumerId, Counts, Effects, Queue, QueueSpec, Remains,
+};
 use crate::server::ConnectionId;
 use crate::server::mailbox::Mail;
 use leveret_protocol::texts::{self, Entity};
@@ -43,7 +45,11 @@ pub struct VhostSpec {
 impl VhostSpec {
     /// A virtual host with nothing but a name.
     pub fn named(name: &str) -> Self {
-        VhostSpec { name: name.into(), description: String::new(), tags: Vec::new() }
+        VhostSpec {
+            name: name.into(),
+            description: String::new(),
+            tags: Vec::new(),
+        }
     }
 }
 
@@ -150,7 +156,12 @@ impl Vhost {
                 .same_queue(&existing, &spec, connection)
                 .map(|()| (existing, false));
         }
-        let queue = Arc::new(Queue::new(new_id(), self.spec.name.clone(), spec, Position(0)));
+        let queue = Arc::new(Queue::new(
+            new_id(),
+            self.spec.name.clone(),
+            spec,
+            Position(0),
+        ));
         if queue.spec.is_stored() {
             fx.store(Definition::queue(&queue).put());
         }
@@ -180,7 +191,12 @@ impl Vhost {
         if wanted.exclusive_to.is_some() != current.exclusive_to.is_some() {
             return Err(texts::locked_queue(name, &self.spec.name));
         }
-        same_arguments(&wanted.arguments, &current.arguments, entity, &self.spec.name)
+        same_arguments(
+            &wanted.arguments,
+            &current.arguments,
+            entity,
+            &self.spec.name,
+        )
     }
 
     /// Puts back a queue at start, before anybody connects.
@@ -200,7 +216,11 @@ impl Vhost {
         fx: &mut Effects,
     ) -> Result<Option<DeletedQueue>, E> {
         let mut sources = self.sources.lock();
-        let Some((messages, consumers)) = queue.delete_if(allowed, fx)? else {
+        let Some(Remains {
+            messages,
+            consumers,
+        }) = queue.delete_if(allowed, fx)?
+        else {
             return Ok(None);
         };
         self.remove_bindings_to(
@@ -282,7 +302,11 @@ impl Vhost {
         if current.kind != wanted.kind {
             let (received, current) = (wanted.kind, current.kind);
             return Err(texts::inequivalent_property(
-                "type", entity, &self.spec.name, received, current,
+                "type",
+                entity,
+                &self.spec.name,
+                received,
+                current,
             ));
         }
         let properties = [
@@ -293,7 +317,13 @@ impl Vhost {
         same_properties(&properties, entity, &self.spec.name)?;
         let wanted = wanted.arguments.inner().get("alternate-exchange");
         let current = current.arguments.inner().get("alternate-exchange");
-        same_argument("alternate-exchange", wanted, current, entity, &self.spec.name)
+        same_argument(
+            "alternate-exchange",
+            wanted,
+            current,
+            entity,
+            &self.spec.name,
+        )
     }
 
     /// Deletes an exchange with its bindings. `false` when there is none of that name.

@@ -145,7 +145,7 @@ fn decode_other(id: MethodId, payload: &[u8]) -> Result<Method<'static>, AmqpErr
         table::check(bytes).map_err(|e| syntax_error(e).caused_by(id))?;
     }
     match parse_class(payload) {
-        Ok((rest, class)) if rest.is_empty() => Ok(Method::Other(class)),
+        Ok(([], class)) => Ok(Method::Other(class)),
         Ok(_) => Err(malformed(id)),
         Err(_) if is_known(id) => Err(malformed(id)),
         Err(_) => Err(AmqpError::connection(

@@ -138,10 +138,14 @@ impl Inbox {
     fn settle(&self, bytes: usize) {
         let before = self.backlog.fetch_sub(bytes, Ordering::AcqRel);
         if before.saturating_sub(bytes) <= self.low {
-            for waker in self.wakers.lock().drain(..) {
-                waker.wake();
-            }
+            self.wake_all();
         }
+    }
+
+    fn wake_all(&self) {
+        // Out of the lock first: who is woken may come back with another waker.
+        let wakers = std::mem::take(&mut *self.wakers.lock());
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// An attempt to write failed; those who wait in [`Inbox::flush`] are told.
@@ -219,9 +223,7 @@ impl Inbox {
         state.batches.clear();
         self.progressed.notify_all();
         drop(state);
-        for waker in self.wakers.lock().drain(..) {
-            waker.wake();
-        }
+        self.wake_all();
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
     collections::HashMap,
     io,
     sync::{Arc, atomic::Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -53,10 +54,15 @@ pub(crate) enum Ending {
 struct GivenUp;
 
 /// Tells those who wait that the thread is gone, also when it panics.
-struct Farewell(Arc<Inbox>);
+struct Farewell(Arc<Inbox>, Arc<Counters>);
 
 impl Drop for Farewell {
     fn drop(&mut self) {
+        if thread::panicking() {
+            self.1.write_health(Some(
+                "the storage thread has panicked; restart the broker".to_owned(),
+            ));
+        }
         self.0.ended();
     }
 }
@@ -64,7 +70,7 @@ impl Drop for Farewell {
 impl Writer {
     /// Runs until the store stops.
     pub(crate) fn run(mut self) -> Ending {
-        let _farewell = Farewell(Arc::clone(&self.inbox));
+        let _farewell = Farewell(Arc::clone(&self.inbox), Arc::clone(&self.counters));
         let mut commit = Commit::default();
         let mut marks = HashMap::new();
         let mut taken = Vec::new();

@@ -28,25 +28,41 @@ pub(super) async fn rows(
 ) -> Option<Result<Vec<Row>, Response>> {
     Some(Ok(match request {
         Request::ListQueues { vhost, columns } => in_vhost(broker, vhost, |vhost| {
-            vhost.queues().iter().map(|queue| queue_row(queue, columns)).collect()
+            vhost
+                .queues()
+                .iter()
+                .map(|queue| queue_row(queue, columns))
+                .collect()
         }),
         Request::ListExchanges { vhost, columns } => in_vhost(broker, vhost, |vhost| {
             let default = [default_exchange_row(columns)].into_iter();
-            default.chain(vhost.exchanges().iter().map(|x| exchange_row(x, columns))).collect()
+            default
+                .chain(vhost.exchanges().iter().map(|x| exchange_row(x, columns)))
+                .collect()
         }),
         Request::ListBindings { vhost, columns } => {
             in_vhost(broker, vhost, |vhost| binding_rows(vhost, columns))
         }
         Request::ListConsumers { vhost, columns } => in_vhost(broker, vhost, |vhost| {
-            let consumers = vhost.queues().into_iter().flat_map(|queue| queue.consumers());
-            consumers.map(|consumer| consumer_row(broker, &consumer, columns)).collect()
+            let consumers = vhost
+                .queues()
+                .into_iter()
+                .flat_map(|queue| queue.consumers());
+            consumers
+                .map(|consumer| consumer_row(broker, &consumer, columns))
+                .collect()
         }),
-        Request::ListVhosts { columns } => {
-            broker.vhosts().iter().map(|vhost| vhost_row(vhost, columns)).collect()
-        }
-        Request::ListConnections { columns } => {
-            broker.connections.list().iter().map(|info| connection_row(info, columns)).collect()
-        }
+        Request::ListVhosts { columns } => broker
+            .vhosts()
+            .iter()
+            .map(|vhost| vhost_row(vhost, columns))
+            .collect(),
+        Request::ListConnections { columns } => broker
+            .connections
+            .list()
+            .iter()
+            .map(|info| connection_row(info, columns))
+            .collect(),
         Request::ListChannels { columns } => {
             let mut rows = Vec::new();
             for (info, report) in broker.connections.reports().await {
@@ -58,7 +74,9 @@ pub(super) async fn rows(
         }
         Request::ListUsers => {
             let users = broker.users.users().into_iter();
-            users.map(|user| vec![user.name.into(), Value::Words { words: user.tags }]).collect()
+            users
+                .map(|user| vec![user.name.into(), Value::Words { words: user.tags }])
+                .collect()
         }
         Request::ListPermissions { vhost } => {
             if broker.vhost(vhost).is_none() {
@@ -66,7 +84,14 @@ pub(super) async fn rows(
             }
             let permissions = broker.users.permissions_in(vhost).into_iter();
             permissions
-                .map(|p| vec![p.user.into(), p.configure.into(), p.write.into(), p.read.into()])
+                .map(|p| {
+                    vec![
+                        p.user.into(),
+                        p.configure.into(),
+                        p.write.into(),
+                        p.read.into(),
+                    ]
+                })
                 .collect()
         }
         Request::ListUserPermissions { user } => {
@@ -75,7 +100,14 @@ pub(super) async fn rows(
             };
             permissions
                 .into_iter()
-                .map(|p| vec![p.vhost.into(), p.configure.into(), p.write.into(), p.read.into()])
+                .map(|p| {
+                    vec![
+                        p.vhost.into(),
+                        p.configure.into(),
+                        p.write.into(),
+                        p.read.into(),
+                    ]
+                })
                 .collect()
         }
         _ => return None,
@@ -88,7 +120,10 @@ fn in_vhost(broker: &Broker, name: &str, rows: impl FnOnce(&Arc<Vhost>) -> Vec<R
 }
 
 fn connection_pid(id: crate::server::ConnectionId) -> Pid {
-    Pid { connection: id.0, channel: 0 }
+    Pid {
+        connection: id.0,
+        channel: 0,
+    }
 }
 
 /// Memory that a queue takes beside its messages, about.
@@ -98,7 +133,10 @@ const MESSAGE_MEMORY: u64 = 160;
 
 fn queue_row(queue: &Queue, columns: &[QueueColumn]) -> Row {
     let counts = queue.counts();
-    columns.iter().map(|column| queue_cell(queue, &counts, *column)).collect()
+    columns
+        .iter()
+        .map(|column| queue_cell(queue, &counts, *column))
+        .collect()
 }
 
 fn queue_cell(queue: &Queue, counts: &Counts, column: QueueColumn) -> Value {
@@ -127,12 +165,8 @@ fn queue_cell(queue: &Queue, counts: &Counts, column: QueueColumn) -> Value {
         C::State => "running".into(),
         C::Type => "classic".into(),
         C::Pid => format!("<leveret.queue.{}>", queue.id.0).into(),
-        C::ExclusiveConsumerPid => {
-            queue.exclusive_consumer().map(|c| channel_pid(&c)).into()
-        }
-        C::ExclusiveConsumerTag => {
-            queue.exclusive_consumer().map(|c| c.tag.to_string()).into()
-        }
+        C::ExclusiveConsumerPid => queue.exclusive_consumer().map(|c| channel_pid(&c)).into(),
+        C::ExclusiveConsumerTag => queue.exclusive_consumer().map(|c| c.tag.to_string()).into(),
         C::DiskReads | C::DiskWrites => Value::Integer(0),
         C::ConsumerUtilisation
         | C::ConsumerCapacity
@@ -147,12 +181,17 @@ fn queue_cell(queue: &Queue, counts: &Counts, column: QueueColumn) -> Value {
 }
 
 fn channel_pid(consumer: &Consumer) -> Pid {
-    Pid { connection: consumer.mailbox.connection().0, channel: consumer.channel.0 }
+    Pid {
+        connection: consumer.mailbox.connection().0,
+        channel: consumer.channel.0,
+    }
 }
 
 fn consumer_row(broker: &Broker, consumer: &Consumer, columns: &[ConsumerColumn]) -> Row {
     use ConsumerColumn as C;
-    let active = broker.connections.is_connected(consumer.mailbox.connection())
+    let active = broker
+        .connections
+        .is_connected(consumer.mailbox.connection())
         && !consumer.cancelled.load(Ordering::Relaxed);
     let cell = |column: &C| match column {
         C::QueueName => consumer.queue.name().as_str().into(),
@@ -201,13 +240,19 @@ fn binding_rows(vhost: &Vhost, columns: &[BindingColumn]) -> Vec<Row> {
     let mut rows = Vec::new();
     for queue in vhost.queues() {
         let name = queue.name().as_str();
-        rows.push(binding_row("", "queue", name, name, table::empty(), columns));
+        rows.push(binding_row(
+            "",
+            "queue",
+            name,
+            name,
+            table::empty(),
+            columns,
+        ));
     }
     for exchange in vhost.exchanges() {
         let mut bindings: Vec<Binding> = exchange.bindings();
-        bindings.sort_by(|a, b| {
-            (a.destination.name(), &a.key).cmp(&(b.destination.name(), &b.key))
-        });
+        bindings
+            .sort_by(|a, b| (a.destination.name(), &a.key).cmp(&(b.destination.name(), &b.key)));
         for binding in bindings {
             let (kind, destination) = match binding.destination.name() {
                 DestinationName::Queue(name) => ("queue", name.to_string()),
@@ -215,7 +260,14 @@ fn binding_rows(vhost: &Vhost, columns: &[BindingColumn]) -> Vec<Row> {
             };
             let arguments = table(&binding.arguments);
             let (source, key) = (exchange.name().as_str(), binding.key.as_str());
-            rows.push(binding_row(source, kind, &destination, key, arguments, columns));
+            rows.push(binding_row(
+                source,
+                kind,
+                &destination,
+                key,
+                arguments,
+                columns,
+            ));
         }
     }
     rows
@@ -247,7 +299,9 @@ fn vhost_row(vhost: &Vhost, columns: &[VhostColumn]) -> Row {
     let cell = |column: &C| match column {
         C::Name => spec.name.as_str().into(),
         C::Description => spec.description.as_str().into(),
-        C::Tags => Value::Words { words: spec.tags.clone() },
+        C::Tags => Value::Words {
+            words: spec.tags.clone(),
+        },
         C::Tracing => false.into(),
         C::DefaultQueueType | C::ClusterState => Value::Absent,
     };
@@ -256,7 +310,10 @@ fn vhost_row(vhost: &Vhost, columns: &[VhostColumn]) -> Row {
 
 fn connection_row(info: &ConnectionInfo, columns: &[ConnectionColumn]) -> Row {
     let details = info.details();
-    columns.iter().map(|column| connection_cell(info, &details, *column)).collect()
+    columns
+        .iter()
+        .map(|column| connection_cell(info, &details, *column))
+        .collect()
 }
 
 fn connection_cell(info: &ConnectionInfo, details: &Details, column: ConnectionColumn) -> Value {
@@ -271,16 +328,26 @@ fn connection_cell(info: &ConnectionInfo, details: &Details, column: ConnectionC
         C::PeerPort => info.peer.port().into(),
         C::Host => info.local.ip().to_string().into(),
         C::Port => info.local.port().into(),
-        C::State => if details.vhost.is_some() { "running" } else { "starting" }.into(),
+        C::State => if details.vhost.is_some() {
+            "running"
+        } else {
+            "starting"
+        }
+        .into(),
         C::Channels => traffic.channels.into(),
-        C::Protocol => Value::Tuple { tuple: vec![0, 9, 1] },
+        C::Protocol => Value::Tuple {
+            tuple: vec![0, 9, 1],
+        },
         C::AuthMechanism => details.mechanism.as_str().into(),
         C::ChannelMax => details.channel_max.into(),
         C::FrameMax => details.frame_max.into(),
         C::Timeout => details.heartbeat.into(),
         C::ClientProperties => table(&details.client_properties),
         C::ConnectedAt => {
-            let since = info.connected_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+            let since = info
+                .connected_at
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default();
             (since.as_millis() as u64).into()
         }
         C::RecvOct => traffic.received.into(),
@@ -306,7 +373,10 @@ fn channel_row(
     columns: &[ChannelColumn],
 ) -> Row {
     use ChannelColumn as C;
-    let pid = Pid { connection: info.id.0, channel: channel.number.0 };
+    let pid = Pid {
+        connection: info.id.0,
+        channel: channel.number.0,
+    };
     let cell = |column: &C| match column {
         C::Pid => pid.into(),
         C::Connection => connection_pid(info.id).into(),

@@ -66,14 +66,20 @@ impl AdminSocket {
         let listener = UnixListener::bind(&staging)?;
         std::fs::set_permissions(&staging, std::fs::Permissions::from_mode(0o600))?;
         std::fs::rename(&staging, &path)?;
-        Ok(AdminSocket { listener, path, surroundings })
+        Ok(AdminSocket {
+            listener,
+            path,
+            surroundings,
+        })
     }
 
     /// Serves until told to stop, then removes the socket.
     pub async fn serve(self, mut stop: watch::Receiver<bool>) {
         let clients = Arc::new(Semaphore::new(MAX_CLIENTS));
         loop {
-            let Ok(permit) = clients.clone().acquire_owned().await else { break };
+            let Ok(permit) = clients.clone().acquire_owned().await else {
+                break;
+            };
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
                     Ok((socket, _)) => {
@@ -152,8 +158,7 @@ async fn answer(
     let verbs = Verbs::new(surroundings.clone());
     // Changes wait for the disk.
     let response = tokio::task::spawn_blocking(move || verbs.perform(request)).await;
-    let response =
-        response.unwrap_or_else(|error| refused(ErrorKind::Software, error.to_string()));
+    let response = response.unwrap_or_else(|error| refused(ErrorKind::Software, error.to_string()));
     send(write, &response).await
 }
 

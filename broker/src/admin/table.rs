@@ -16,7 +16,9 @@ pub(super) fn table(fields: &FieldTable) -> Value {
         kind: kind(value),
         value: cell(value),
     };
-    Value::Table { table: fields.into_iter().map(field).collect() }
+    Value::Table {
+        table: fields.into_iter().map(field).collect(),
+    }
 }
 
 fn kind(value: &AMQPValue) -> FieldKind {
@@ -48,9 +50,9 @@ fn cell(value: &AMQPValue) -> Value {
         AMQPValue::Double(v) => Value::Float(*v),
         AMQPValue::Timestamp(v) => Value::from(*v),
         AMQPValue::FieldTable(fields) => table(fields),
-        AMQPValue::FieldArray(values) => {
-            Value::Array { array: values.as_slice().iter().map(cell).collect() }
-        }
+        AMQPValue::FieldArray(values) => Value::Array {
+            array: values.as_slice().iter().map(cell).collect(),
+        },
         AMQPValue::Void => Value::Absent,
         other => match leveret_protocol::table::as_integer(other) {
             Some(number) => Value::Integer(number),

@@ -4,6 +4,7 @@
 //! Everything here is memory. The broker loads the records of its definitions into [`Users`] at
 //! the start; afterwards each call that changes something returns what to persist.
 
+mod outcome;
 mod password;
 mod pattern;
 mod plain;
@@ -13,8 +14,9 @@ mod users;
 #[cfg(test)]
 mod tests;
 
+pub use outcome::{AuthError, Change, Login, LoginRefused};
 pub use password::{HashingAlgorithm, PasswordHash};
 pub use pattern::{Pattern, PatternError};
 pub use plain::{Credentials, parse_plain};
 pub use record::{Access, Permission, User};
-pub use users::{AuthError, Change, Login, LoginRefused, Users};
+pub use users::Users;

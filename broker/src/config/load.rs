@@ -159,6 +159,13 @@ fn one_line(error: &clap::Error) -> String {
             message = format!("{message}; {tip}");
         }
     }
+    // The standard library's reasons do not say what would be right.
+    let mut message = message
+        .replace("invalid digit found in string", "use a whole number")
+        .replace(
+            "invalid IP address syntax",
+            "use an IP address such as 127.0.0.1 or 0.0.0.0",
+        );
     let suggested = matches!(
         error.get(ContextKind::SuggestedArg),
         Some(ContextValue::String(_))

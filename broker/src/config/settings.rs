@@ -29,8 +29,8 @@ pub(super) struct Settings {
     #[arg(long, value_name = "LEVEL")]
     pub(super) log_level: Option<LogFilter>,
 
-    /// How a log line looks [default: text]
-    #[arg(long, value_name = "FORMAT")]
+    /// text for people or json for machines [default: text]
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
     pub(super) log_format: Option<LogFormat>,
 
     /// TOML file with the same keys, written with _ (data_dir = "/srv/leveret")

@@ -187,7 +187,7 @@ fn a_wrong_flag_ends_in_one_line_that_says_what_to_do() {
         ),
         (
             &["--port", "x"],
-            "invalid value 'x' for '--port <PORT>': invalid digit found in string",
+            "invalid value 'x' for '--port <PORT>': use a whole number",
         ),
         (
             &["--port", "70000"],
@@ -220,7 +220,7 @@ fn a_wrong_flag_ends_in_one_line_that_says_what_to_do() {
 fn a_wrong_variable_is_named() {
     assert_eq!(
         refused(&[], &[("LEVERET_PORT", "x")]),
-        "environment variable LEVERET_PORT: invalid value 'x': invalid digit found in string"
+        "environment variable LEVERET_PORT: invalid value 'x': use a whole number"
     );
     assert_eq!(
         refused(&[], &[("LEVERET_LOG_FORMAT", "xml")]),

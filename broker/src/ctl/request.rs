@@ -1,6 +1,7 @@
 //! A command line made a request, or a report of what is wrong with it.
 
 use crate::admin::columns::Column;
+use crate::admin::pid::NotAPid;
 use crate::admin::wire::Request;
 
 use super::options::CommandLine;
@@ -78,12 +79,26 @@ impl Command {
     }
 }
 
+/// The number of arguments has been checked: one that is missing is optional (the password, which
+/// is asked for later).
+fn argument(line: &CommandLine, index: usize) -> String {
+    line.arguments.get(index).cloned().unwrap_or_default()
+}
+
 fn request(verb: &str, line: &CommandLine) -> Result<Request, Invalid> {
-    // The number of arguments has been checked: an argument that is missing here is an optional
-    // one (the password, which is asked for later).
-    let argument = |index: usize| line.arguments.get(index).cloned().unwrap_or_default();
-    let (vhost, user) = (line.vhost().to_owned(), argument(0));
-    Ok(match verb {
+    let asked = match listing(verb, line)? {
+        None => about_users(verb, line)?,
+        found => found,
+    };
+    match asked {
+        Some(request) => Ok(request),
+        None => about_the_rest(verb, line),
+    }
+}
+
+fn listing(verb: &str, line: &CommandLine) -> Result<Option<Request>, Invalid> {
+    let vhost = line.vhost().to_owned();
+    Ok(Some(match verb {
         "list_queues" => Request::ListQueues {
             vhost,
             columns: columns(line)?,
@@ -111,37 +126,34 @@ fn request(verb: &str, line: &CommandLine) -> Result<Request, Invalid> {
         },
         "list_users" => Request::ListUsers,
         "list_permissions" => Request::ListPermissions { vhost },
-        "list_user_permissions" => Request::ListUserPermissions { user },
-        "status" => status(line)?,
-        "ping" | "await_startup" => Request::Ping,
-        "add_user" => {
-            if user.is_empty() {
-                let reason = "Bad argument: user cannot be an empty string".to_owned();
-                return Err(Invalid {
-                    reason,
-                    status: exit::DATA,
-                });
-            }
-            Request::AddUser {
-                user,
-                password: argument(1),
-            }
+        "list_user_permissions" => Request::ListUserPermissions {
+            user: argument(line, 0),
+        },
+        _ => return Ok(None),
+    }))
+}
+
+fn about_users(verb: &str, line: &CommandLine) -> Result<Option<Request>, Invalid> {
+    let (vhost, user) = (line.vhost().to_owned(), argument(line, 0));
+    let password = argument(line, 1);
+    Ok(Some(match verb {
+        "add_user" if user.is_empty() => {
+            let reason = "Bad argument: user cannot be an empty string".to_owned();
+            return Err(Invalid {
+                reason,
+                status: exit::DATA,
+            });
         }
+        "add_user" => Request::AddUser { user, password },
         "delete_user" => Request::DeleteUser { user },
-        "change_password" => Request::ChangePassword {
-            user,
-            password: argument(1),
-        },
-        "authenticate_user" => Request::AuthenticateUser {
-            user,
-            password: argument(1),
-        },
-        "set_user_tags" => Request::SetUserTags {
-            user,
-            tags: line.arguments[1..].to_vec(),
-        },
+        "change_password" => Request::ChangePassword { user, password },
+        "authenticate_user" => Request::AuthenticateUser { user, password },
+        "set_user_tags" => {
+            let tags = line.arguments.iter().skip(1).cloned().collect();
+            Request::SetUserTags { user, tags }
+        }
         "set_permissions" => {
-            let (configure, write, read) = (argument(1), argument(2), argument(3));
+            let [configure, write, read] = [1, 2, 3].map(|index| argument(line, index));
             Request::SetPermissions {
                 vhost,
                 user,
@@ -151,42 +163,51 @@ fn request(verb: &str, line: &CommandLine) -> Result<Request, Invalid> {
             }
         }
         "clear_permissions" => Request::ClearPermissions { vhost, user },
+        _ => return Ok(None),
+    }))
+}
+
+fn about_the_rest(verb: &str, line: &CommandLine) -> Result<Request, Invalid> {
+    let (vhost, first) = (line.vhost().to_owned(), argument(line, 0));
+    Ok(match verb {
+        "status" => status(line)?,
+        "ping" | "await_startup" => Request::Ping,
+        "stop" => Request::Stop,
         "add_vhost" => Request::AddVhost {
-            vhost: argument(0),
+            vhost: first,
             description: line.text("description").unwrap_or_default().to_owned(),
             tags: words(line.text("tags").unwrap_or_default()),
         },
-        "delete_vhost" => Request::DeleteVhost { vhost: argument(0) },
+        "delete_vhost" => Request::DeleteVhost { vhost: first },
         "purge_queue" => Request::PurgeQueue {
             vhost,
-            queue: argument(0),
+            queue: first,
         },
         "delete_queue" => {
             let (if_empty, if_unused) = (line.has("if-empty"), line.has("if-unused"));
             Request::DeleteQueue {
                 vhost,
-                queue: argument(0),
+                queue: first,
                 if_empty,
                 if_unused,
             }
         }
         "close_connection" => {
-            let pid = argument(0).parse();
-            let pid = pid.map_err(|error: crate::admin::pid::NotAPid| Invalid {
+            let invalid = |error: NotAPid| Invalid {
                 reason: error.to_string(),
                 status: exit::UNAVAILABLE,
-            })?;
+            };
+            let pid = first.parse().map_err(invalid)?;
             Request::CloseConnection {
                 pid,
-                reason: argument(1),
+                reason: argument(line, 1),
             }
         }
         "close_all_connections" => Request::CloseAllConnections {
             vhost: (!line.has("global")).then_some(vhost),
             limit: line.number("limit").filter(|limit| *limit > 0),
-            reason: argument(0),
+            reason: first,
         },
-        "stop" => Request::Stop,
         other => return Err(usage(format!("'{other}' asks nothing of a broker"))),
     })
 }

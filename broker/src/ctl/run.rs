@@ -18,7 +18,7 @@ use super::report::{self, Done};
 use super::request::{Command, Invalid};
 use super::status::{self, Unit};
 use super::verbs::Verb;
-use super::{exit, help, password};
+use super::{banner, exit, help, password};
 
 /// Between two looks for a broker that is starting.
 const STARTUP_POLL: Duration = Duration::from_millis(50);
@@ -182,7 +182,7 @@ fn ask(
         other => other.map_err(failed)?,
     };
     let chatty = !line.has("quiet") && !line.has("silent") && !command.format.is_for_programs();
-    let banner = report::banner(verb.name, &command.request, &data_dir, timeout);
+    let banner = banner::banner(verb.name, &command.request, &data_dir, timeout);
     if let Some(banner) = banner.filter(|_| chatty) {
         writeln!(terminal.out, "{banner}")?;
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use crate::admin::status::Status;
+use crate::admin::status::{Listener, Status};
 
 use super::help::heading;
 
@@ -41,78 +41,77 @@ impl Unit {
 /// The text for people.
 pub(super) fn text(status: &Status, unit: Unit, bold: bool) -> String {
     let mut text = String::new();
-    let mut section = |title: &str, lines: &[String]| {
+    for (title, lines) in sections(status, unit) {
         let gap = if text.is_empty() { "" } else { "\n" };
         // Writing to a String cannot fail, here and below.
         let _ = write!(text, "{gap}{}\n\n", heading(title, bold));
+        let lines = if lines.is_empty() {
+            vec!["(none)".to_owned()]
+        } else {
+            lines
+        };
         for line in lines {
             let _ = writeln!(text, "{line}");
         }
-    };
-    let bullets = |items: &[String]| items.iter().map(|item| format!(" * {item}")).collect();
-    let or_none = |items: Vec<String>| match items.is_empty() {
-        true => vec!["(none)".to_owned()],
-        false => items,
-    };
-    section(
-        "Runtime",
-        &[
-            format!("OS PID: {}", status.pid),
-            format!("OS: {}", os()),
-            format!("Uptime (seconds): {}", status.uptime),
-            format!("Leveret version: {}", status.version),
-        ],
-    );
-    section(
-        "Data directory",
-        &[format!("Node data directory: {}", status.data_directory)],
-    );
-    section("Config files", &or_none(bullets(&status.config_files)));
-    section("Log file(s)", &or_none(bullets(&status.log_files)));
-    section("Alarms", &or_none(bullets(&status.alarms)));
-    let mut memory = vec![format!("Total memory used: {}", unit.show(status.memory))];
-    let limit = status.memory_limit.map(|limit| unit.show(limit));
-    memory.extend(limit.map(|limit| format!("Memory high watermark setting: {limit}")));
-    section("Memory", &memory);
-    section(
-        "File Descriptors",
-        &[
-            format!(
-                "Total: {}, limit: {}",
-                status.file_descriptors, status.file_descriptors_limit
-            ),
-            format!("Sockets: {}", status.sockets),
-        ],
-    );
-    let limit = status.disk_free_limit.map(|limit| unit.show(limit));
-    let free = status.disk_free.map(|free| unit.show(free));
-    let limit = limit.map(|limit| format!("Low free disk space watermark: {limit}"));
-    let free = free.map(|free| format!("Free disk space: {free}"));
-    section(
-        "Free Disk Space",
-        &or_none(limit.into_iter().chain(free).collect()),
-    );
-    section(
-        "Totals",
-        &[
-            format!("Connection count: {}", status.connections),
-            format!("Queue count: {}", status.queues),
-            format!("Virtual host count: {}", status.vhosts),
-        ],
-    );
-    let listeners: Vec<String> = status
-        .listeners
-        .iter()
-        .map(|listener| {
-            let (interface, port) = (&listener.interface, listener.port);
-            let (protocol, purpose) = (&listener.protocol, &listener.purpose);
-            format!(
-                "Interface: {interface}, port: {port}, protocol: {protocol}, purpose: {purpose}"
-            )
-        })
-        .collect();
-    section("Listeners", &or_none(listeners));
+    }
     text
+}
+
+/// The sections in rabbitmqctl's order, each with its lines.
+fn sections(status: &Status, unit: Unit) -> [(&'static str, Vec<String>); 10] {
+    let bullets = |items: &[String]| items.iter().map(|item| format!(" * {item}")).collect();
+    let size = |title: &'static str, octets: Option<u64>| {
+        octets.map(|octets| format!("{title}: {}", unit.show(octets)))
+    };
+    let runtime = vec![
+        format!("OS PID: {}", status.pid),
+        format!("OS: {}", os()),
+        format!("Uptime (seconds): {}", status.uptime),
+        format!("Leveret version: {}", status.version),
+    ];
+    let memory = [
+        size("Total memory used", Some(status.memory)),
+        size("Memory high watermark setting", status.memory_limit),
+    ];
+    let (open, limit) = (status.file_descriptors, status.file_descriptors_limit);
+    let descriptors = vec![
+        format!("Total: {open}, limit: {limit}"),
+        format!("Sockets: {}", status.sockets),
+    ];
+    let disk = [
+        size("Low free disk space watermark", status.disk_free_limit),
+        size("Free disk space", status.disk_free),
+    ];
+    let totals = vec![
+        format!("Connection count: {}", status.connections),
+        format!("Queue count: {}", status.queues),
+        format!("Virtual host count: {}", status.vhosts),
+    ];
+    [
+        ("Runtime", runtime),
+        (
+            "Data directory",
+            vec![format!("Node data directory: {}", status.data_directory)],
+        ),
+        ("Config files", bullets(&status.config_files)),
+        ("Log file(s)", bullets(&status.log_files)),
+        ("Alarms", bullets(&status.alarms)),
+        ("Memory", memory.into_iter().flatten().collect()),
+        ("File Descriptors", descriptors),
+        ("Free Disk Space", disk.into_iter().flatten().collect()),
+        ("Totals", totals),
+        ("Listeners", status.listeners.iter().map(listener).collect()),
+    ]
+}
+
+fn listener(listener: &Listener) -> String {
+    let Listener {
+        interface,
+        port,
+        protocol,
+        purpose,
+    } = listener;
+    format!("Interface: {interface}, port: {port}, protocol: {protocol}, purpose: {purpose}")
 }
 
 /// The object for programs, under rabbitmqctl's keys.

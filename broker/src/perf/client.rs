@@ -27,7 +27,11 @@ impl Client {
         let socket = TcpStream::connect(&load.address)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(READ_TIMEOUT))?;
-        let mut client = Client { socket, input: BytesMut::with_capacity(1 << 18), frame_max: 0 };
+        let mut client = Client {
+            socket,
+            input: BytesMut::with_capacity(1 << 18),
+            frame_max: 0,
+        };
         client.socket.write_all(&PROTOCOL_HEADER)?;
         client.expect(method::CONNECTION_START)?;
         client.send(
@@ -59,7 +63,10 @@ impl Client {
             })),
         )?;
         client.expect(MethodId::new(10, 41))?;
-        client.send(1, AMQPClass::Channel(channel::AMQPMethod::Open(channel::Open {})))?;
+        client.send(
+            1,
+            AMQPClass::Channel(channel::AMQPMethod::Open(channel::Open {})),
+        )?;
         client.expect(MethodId::new(20, 11))?;
         Ok(client)
     }
@@ -79,8 +86,12 @@ impl Client {
     }
 
     pub(super) fn delete_queue(&mut self, name: &str) -> io::Result<()> {
-        let delete =
-            queue::Delete { queue: name.into(), if_unused: false, if_empty: false, nowait: false };
+        let delete = queue::Delete {
+            queue: name.into(),
+            if_unused: false,
+            if_empty: false,
+            nowait: false,
+        };
         self.send(1, AMQPClass::Queue(queue::AMQPMethod::Delete(delete)))?;
         self.expect(MethodId::new(50, 41)).map(drop)
     }
@@ -92,7 +103,10 @@ impl Client {
     }
 
     pub(super) fn consume(&mut self, name: &str, ack: bool, prefetch: u16) -> io::Result<()> {
-        let qos = basic::Qos { prefetch_count: prefetch, global: false };
+        let qos = basic::Qos {
+            prefetch_count: prefetch,
+            global: false,
+        };
         self.send(1, AMQPClass::Basic(basic::AMQPMethod::Qos(qos)))?;
         self.expect(MethodId::new(60, 11))?;
         let consume = basic::Consume {
@@ -118,25 +132,27 @@ impl Client {
     fn expect(&mut self, wanted: MethodId) -> io::Result<AMQPClass> {
         loop {
             let mut found = None;
-            while found.is_none() && self.take_frame(|frame, payload| {
-                if frame.kind != FrameKind::Method {
-                    return Ok(());
-                }
-                let method = method::decode(payload).map_err(io::Error::other)?;
-                match method {
-                    Method::Other(class) if method::class_id(&class) == wanted => {
-                        found = Some(class);
-                        Ok(())
+            while found.is_none()
+                && self.take_frame(|frame, payload| {
+                    if frame.kind != FrameKind::Method {
+                        return Ok(());
                     }
-                    Method::Other(
-                        AMQPClass::Connection(connection::AMQPMethod::Close(close)),
-                    ) => Err(io::Error::other(close.reply_text.to_string())),
-                    Method::Other(AMQPClass::Channel(channel::AMQPMethod::Close(close))) => {
-                        Err(io::Error::other(close.reply_text.to_string()))
+                    let method = method::decode(payload).map_err(io::Error::other)?;
+                    match method {
+                        Method::Other(class) if method::class_id(&class) == wanted => {
+                            found = Some(class);
+                            Ok(())
+                        }
+                        Method::Other(AMQPClass::Connection(connection::AMQPMethod::Close(
+                            close,
+                        ))) => Err(io::Error::other(close.reply_text.to_string())),
+                        Method::Other(AMQPClass::Channel(channel::AMQPMethod::Close(close))) => {
+                            Err(io::Error::other(close.reply_text.to_string()))
+                        }
+                        _ => Ok(()),
                     }
-                    _ => Ok(()),
-                }
-            })? {}
+                })?
+            {}
             match found {
                 Some(class) => return Ok(class),
                 None => self.read()?,
@@ -168,7 +184,12 @@ impl Client {
                 self.input.extend_from_slice(&chunk[..octets]);
                 Ok(true)
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) =>
+            {
                 Ok(false)
             }
             Err(error) => Err(error),
@@ -177,14 +198,24 @@ impl Client {
 }
 
 /// Writes a whole publish to the default exchange.
-pub(super) fn put_publish(out: &mut BytesMut, queue: &str, properties: &[u8], body: &[u8], frame_max: u32) {
+pub(super) fn put_publish(
+    out: &mut BytesMut,
+    queue: &str,
+    properties: &[u8],
+    body: &[u8],
+    frame_max: u32,
+) {
     let publish = basic::Publish {
         exchange: "".into(),
         routing_key: queue.into(),
         mandatory: false,
         immediate: false,
     };
-    method::encode(out, CHANNEL, &AMQPClass::Basic(basic::AMQPMethod::Publish(publish)));
+    method::encode(
+        out,
+        CHANNEL,
+        &AMQPClass::Basic(basic::AMQPMethod::Publish(publish)),
+    );
     method::encode_content_header(out, CHANNEL, body.len() as u64, properties);
     for piece in body.chunks(frame_max as usize - frame::OVERHEAD) {
         method::encode_body(out, CHANNEL, piece);

@@ -17,7 +17,10 @@ pub(super) struct Consumer {
 pub(super) fn start(load: &Load, n: u32) -> io::Result<Consumer> {
     let mut client = Client::connect(load)?;
     client.consume(&load.queue(n), load.ack, load.prefetch)?;
-    Ok(Consumer { client, ack: load.ack })
+    Ok(Consumer {
+        client,
+        ack: load.ack,
+    })
 }
 
 impl Consumer {
@@ -52,6 +55,8 @@ impl Consumer {
 /// The delivery tag of basic.deliver, behind the consumer tag.
 fn delivery_tag(payload: &[u8]) -> u64 {
     let at = 5 + usize::from(payload.get(4).copied().unwrap_or(0));
-    let octets = payload.get(at..at + 8).and_then(|octets| octets.try_into().ok());
+    let octets = payload
+        .get(at..at + 8)
+        .and_then(|octets| octets.try_into().ok());
     octets.map_or(0, u64::from_be_bytes)
 }

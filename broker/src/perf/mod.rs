@@ -84,7 +84,12 @@ impl fmt::Display for Summary {
             self.published, self.confirmed, self.consumed
         )?;
         if let Some((median, p99)) = self.confirm_latency {
-            write!(f, ", confirm p50 {} us, p99 {} us", median.as_micros(), p99.as_micros())?;
+            write!(
+                f,
+                ", confirm p50 {} us, p99 {} us",
+                median.as_micros(),
+                p99.as_micros()
+            )?;
         }
         Ok(())
     }
@@ -111,11 +116,18 @@ pub fn run(load: &Load) -> io::Result<Summary> {
         let consumers: Vec<_> = (0..load.consumers)
             .map(|n| consumer::start(load, n))
             .collect::<io::Result<_>>()?;
-        let consumers: Vec<_> =
-            consumers.into_iter().map(|c| threads.spawn(|| c.run(&shared))).collect();
+        let consumers: Vec<_> = consumers
+            .into_iter()
+            .map(|c| threads.spawn(|| c.run(&shared)))
+            .collect();
         let started = Instant::now();
         let publishers: Vec<_> = (0..load.publishers)
-            .map(|n| threads.spawn({ let shared = &shared; move || publisher::run(load, n, shared) }))
+            .map(|n| {
+                threads.spawn({
+                    let shared = &shared;
+                    move || publisher::run(load, n, shared)
+                })
+            })
             .collect();
         let mut samples = Vec::new();
         std::thread::sleep(Duration::from_secs_f64(load.duration));
@@ -142,7 +154,11 @@ pub fn run(load: &Load) -> io::Result<Summary> {
             return Err(error);
         }
         samples.sort_unstable();
-        let at = |share: f64| samples.get((samples.len() as f64 * share) as usize).copied();
+        let at = |share: f64| {
+            samples
+                .get((samples.len() as f64 * share) as usize)
+                .copied()
+        };
         Ok(Summary {
             published: shared.published.load(Ordering::Relaxed) as f64 / elapsed,
             confirmed: shared.confirmed.load(Ordering::Relaxed) as f64 / elapsed,

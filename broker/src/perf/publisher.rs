@@ -20,24 +20,37 @@ pub(super) fn run(load: &Load, n: u32, shared: &Shared) -> io::Result<Vec<Durati
         client.confirm_select()?;
     }
     // delivery-mode only, or none at all
-    let properties: &[u8] = if load.persistent { &[0x10, 0, 2] } else { &[0, 0] };
+    let properties: &[u8] = if load.persistent {
+        &[0x10, 0, 2]
+    } else {
+        &[0, 0]
+    };
     let body: Vec<u8> = (0..load.size).map(|i| (i * 31 + 7) as u8).collect();
     let mut one = BytesMut::new();
-    put_publish(&mut one, &load.queue(n), properties, &body, client.frame_max);
+    put_publish(
+        &mut one,
+        &load.queue(n),
+        properties,
+        &body,
+        client.frame_max,
+    );
     let per_burst = (BURST / one.len()).max(1);
     let burst = one.repeat(per_burst);
     if load.confirm == 0 {
         while !shared.stop_publishing.load(Ordering::Relaxed) {
             client.socket.write_all(&burst)?;
-            shared.published.fetch_add(per_burst as u64, Ordering::Relaxed);
+            shared
+                .published
+                .fetch_add(per_burst as u64, Ordering::Relaxed);
         }
         return Ok(Vec::new());
     }
     let mut window = Window::default();
     while !shared.stop_publishing.load(Ordering::Relaxed) {
+        // The window is filled before anything is waited for.
         let room = load.confirm as usize - window.sent.len();
-        let count = room.min(per_burst);
-        if count > 0 {
+        for first in (0..room).step_by(per_burst) {
+            let count = per_burst.min(room - first);
             client.socket.write_all(&burst[..count * one.len()])?;
             let now = Instant::now();
             window.sent.extend(std::iter::repeat_n(Some(now), count));

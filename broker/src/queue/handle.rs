@@ -3,7 +3,7 @@
 
 use super::consumer::{Consumer, ConsumerId};
 use super::effects::Effects;
-use super::machine::{AfterRemoval, ConsumeRefused, Counts, Machine};
+use super::machine::{AfterRemoval, ConsumeRefused, Counts, Machine, Remains};
 use super::ready::Entry;
 use crate::message::SharedMessage;
 use crate::server::ConnectionId;
@@ -163,7 +163,7 @@ impl Queue {
         &self,
         allowed: impl FnOnce(Counts) -> Result<(), E>,
         fx: &mut Effects,
-    ) -> Result<Option<(u64, Vec<Arc<Consumer>>)>, E> {
+    ) -> Result<Option<Remains>, E> {
         let mut machine = self.machine.lock();
         if !machine.is_deleted() {
             allowed(machine.counts())?;

@@ -31,6 +31,15 @@ pub struct Counts {
     pub consumers: u64,
 }
 
+/// What a queue leaves behind when it is deleted.
+#[derive(Debug)]
+pub struct Remains {
+    /// Messages that were ready.
+    pub messages: u64,
+    /// Consumers that have to be told.
+    pub consumers: Vec<Arc<Consumer>>,
+}
+
 /// Why a consumer was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConsumeRefused {
@@ -287,8 +296,8 @@ impl Machine {
     }
 
     /// Ends the queue: drops its messages, lets its consumers go (to be told), and ignores
-    /// whatever still comes. Returns the number of ready messages; `None` when it had ended.
-    pub fn delete(&mut self, fx: &mut Effects) -> Option<(u64, Vec<Arc<Consumer>>)> {
+    /// whatever still comes. `None` when it had ended.
+    pub fn delete(&mut self, fx: &mut Effects) -> Option<Remains> {
         if self.deleted {
             return None;
         }
@@ -307,7 +316,10 @@ impl Machine {
         if self.stored {
             fx.store(Op::DeleteQueue { queue: self.id });
         }
-        Some((count, self.consumers.drain()))
+        Some(Remains {
+            messages: count,
+            consumers: self.consumers.drain(),
+        })
     }
 
     /// Whether the queue was deleted while somebody still held it.

@@ -14,5 +14,5 @@ pub use consumer::{Consumer, ConsumerId};
 pub use credit::Credit;
 pub use effects::Effects;
 pub use handle::{Incoming, Queue, QueueSpec};
-pub use machine::{AfterRemoval, ConsumeRefused, Counts};
+pub use machine::{AfterRemoval, ConsumeRefused, Counts, Remains};
 pub use ready::Entry;

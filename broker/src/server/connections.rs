@@ -178,10 +178,13 @@ impl ConnectionInfo {
     }
 }
 
+/// What there is of a connection outside its task.
+type Member = (Arc<ConnectionInfo>, Arc<Mailbox>);
+
 /// Everybody who is connected.
 #[derive(Debug, Default)]
 pub struct Connections {
-    all: RwLock<BTreeMap<ConnectionId, (Arc<ConnectionInfo>, Arc<Mailbox>)>>,
+    all: RwLock<BTreeMap<ConnectionId, Member>>,
     next: AtomicU64,
 }
 

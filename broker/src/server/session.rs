@@ -202,8 +202,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if let Some(interval) = self.connection.heartbeat() {
             let unheard = self.connection.wants_read() && now >= self.last_read + interval * 2;
             // A peer that takes nothing is as dead as one that says nothing.
-            let untaken = !self.connection.output().is_empty()
-                && now >= self.last_write + interval * 2;
+            let untaken =
+                !self.connection.output().is_empty() && now >= self.last_write + interval * 2;
             if unheard || untaken {
                 return Poll::Ready(End::Silent);
             }

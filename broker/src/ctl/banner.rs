@@ -1,0 +1,121 @@
+//! What is printed before the answer. Recorded from rabbitmqctl 3.10.8, except where it names a
+//! node.
+
+use std::path::Path;
+
+use crate::admin::wire::Request;
+
+/// What is about to be done, unless told to be quiet. Ends without a line feed.
+pub(super) fn banner(
+    verb: &str,
+    request: &Request,
+    data_dir: &Path,
+    timeout_seconds: Option<u64>,
+) -> Option<String> {
+    let (node, seconds) = (data_dir.display(), timeout_seconds.unwrap_or_default());
+    Some(match request {
+        Request::Ping if verb == "await_startup" => return None,
+        Request::Ping => {
+            format!(
+                "Will ping the broker in {node}. Timeout: {} ms.",
+                seconds * 1000
+            )
+        }
+        Request::Status => format!("Status of the broker in {node} ..."),
+        Request::Stop => format!("Stopping the broker in {node} ..."),
+        Request::ListQueues { vhost, .. } => {
+            format!("Timeout: {seconds}.0 seconds ...\nListing queues for vhost {vhost} ...")
+        }
+        other => {
+            return listing(other)
+                .or_else(|| about_users(other))
+                .or_else(|| change(other));
+        }
+    })
+}
+
+fn listing(request: &Request) -> Option<String> {
+    Some(match request {
+        Request::ListConnections { .. } => "Listing connections ...".to_owned(),
+        Request::ListChannels { .. } => "Listing channels ...".to_owned(),
+        Request::ListConsumers { vhost, .. } => format!("Listing consumers in vhost {vhost} ..."),
+        Request::ListExchanges { vhost, .. } => format!("Listing exchanges for vhost {vhost} ..."),
+        // Without the space: it is rabbitmqctl's.
+        Request::ListBindings { vhost, .. } => format!("Listing bindings for vhost {vhost}..."),
+        Request::ListVhosts { .. } => "Listing vhosts ...".to_owned(),
+        Request::ListUsers => "Listing users ...".to_owned(),
+        Request::ListPermissions { vhost } => {
+            format!("Listing permissions for vhost \"{vhost}\" ...")
+        }
+        Request::ListUserPermissions { user } => {
+            format!("Listing permissions for user \"{user}\" ...")
+        }
+        _ => return None,
+    })
+}
+
+fn about_users(request: &Request) -> Option<String> {
+    Some(match request {
+        Request::AddUser { user, .. } => format!("Adding user \"{user}\" ..."),
+        Request::DeleteUser { user } => format!("Deleting user \"{user}\" ..."),
+        Request::ChangePassword { user, .. } => {
+            format!("Changing password for user \"{user}\" ...")
+        }
+        Request::AuthenticateUser { user, .. } => format!("Authenticating user \"{user}\" ..."),
+        Request::SetUserTags { user, tags } => {
+            format!(
+                "Setting tags for user \"{user}\" to [{}] ...",
+                tags.join(", ")
+            )
+        }
+        Request::SetPermissions { vhost, user, .. } => {
+            format!("Setting permissions for user \"{user}\" in vhost \"{vhost}\" ...")
+        }
+        Request::ClearPermissions { vhost, user } => {
+            format!("Clearing permissions for user \"{user}\" in vhost \"{vhost}\" ...")
+        }
+        _ => return None,
+    })
+}
+
+fn change(request: &Request) -> Option<String> {
+    Some(match request {
+        Request::AddVhost { vhost, .. } => format!("Adding vhost \"{vhost}\" ..."),
+        Request::DeleteVhost { vhost } => format!("Deleting vhost \"{vhost}\" ..."),
+        Request::PurgeQueue { vhost, queue } => {
+            format!("Purging queue '{queue}' in vhost '{vhost}' ...")
+        }
+        Request::DeleteQueue {
+            vhost,
+            queue,
+            if_empty,
+            if_unused,
+        } => {
+            let condition = match (if_empty, if_unused) {
+                (false, false) => "",
+                (true, false) => " if queue is empty",
+                (false, true) => " if queue is unused",
+                (true, true) => " if queue is empty and if queue is unused",
+            };
+            format!("Deleting queue '{queue}' on vhost '{vhost}'{condition} ...")
+        }
+        Request::CloseConnection { pid, reason } => {
+            format!("Closing connection {pid}, reason: {reason}...")
+        }
+        Request::CloseAllConnections {
+            vhost: Some(vhost),
+            reason,
+            ..
+        } => {
+            format!("Closing all connections in vhost {vhost}, reason: {reason}...")
+        }
+        Request::CloseAllConnections {
+            vhost: None,
+            reason,
+            ..
+        } => {
+            format!("Closing all connections in all vhosts, reason: {reason}...")
+        }
+        _ => return None,
+    })
+}

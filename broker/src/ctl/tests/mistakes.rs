@@ -1,0 +1,248 @@
+//! What is said when something is wrong.
+
+use super::*;
+use crate::admin::wire::ErrorKind;
+
+/// A command, what the broker has against it, what the user reads, the exit status.
+type Refusal = (&'static [&'static str], ErrorKind, &'static str, u8);
+
+const REFUSALS: &[Refusal] = &[
+    (
+        &["add_user", "w", "x"],
+        ErrorKind::UserExists,
+        "Error:\nUser \"w\" already exists",
+        70,
+    ),
+    (
+        &["delete_user", "w"],
+        ErrorKind::NoSuchUser,
+        "Error:\nUser \"w\" does not exist",
+        67,
+    ),
+    (
+        &["change_password", "w", "x"],
+        ErrorKind::NoSuchUser,
+        "Error:\nUser \"w\" does not exist",
+        67,
+    ),
+    (
+        &["authenticate_user", "w", "x"],
+        ErrorKind::InvalidCredentials,
+        "Error:\nError: failed to authenticate user \"w\"\nuser 'w' - invalid credentials",
+        65,
+    ),
+    (
+        &["set_permissions", "w", "", "", ""],
+        ErrorKind::NoSuchUser,
+        "Error:\nUser w does not exist",
+        67,
+    ),
+    (
+        &["set_permissions", "-p", "v", "w", "", "", ""],
+        ErrorKind::NoSuchVhost,
+        "Error:\nVirtual host v does not exist",
+        69,
+    ),
+    (
+        &["set_permissions", "w", "(", "", ""],
+        ErrorKind::InvalidPattern,
+        "Error:\ninvalid regular expression \"(\": unclosed group",
+        69,
+    ),
+    (
+        &["list_permissions", "-p", "v"],
+        ErrorKind::NoSuchVhost,
+        "Virtual host 'v' does not exist",
+        65,
+    ),
+    (
+        &["delete_vhost", "v"],
+        ErrorKind::NoSuchVhost,
+        "Virtual host 'v' does not exist",
+        65,
+    ),
+    (
+        &["delete_queue", "q"],
+        ErrorKind::NoSuchQueue,
+        "Error:\nQueue not found",
+        64,
+    ),
+    (
+        &["delete_queue", "q", "-e"],
+        ErrorKind::QueueNotEmpty,
+        "Error:\nQueue is not empty",
+        64,
+    ),
+    (
+        &["delete_queue", "q", "-u"],
+        ErrorKind::QueueInUse,
+        "Error:\nQueue is in use",
+        64,
+    ),
+    (
+        &["purge_queue", "q"],
+        ErrorKind::NoSuchQueue,
+        "Error:\nQueue not found",
+        69,
+    ),
+];
+
+#[test]
+fn refusals_have_rabbitmqctls_texts_and_statuses() {
+    for (words, kind, err, status) in REFUSALS.iter().copied() {
+        let message = text("invalid regular expression \"(\": unclosed group");
+        let quiet: Vec<&str> = words.iter().copied().chain(["-q"]).collect();
+        let (_, shown) = ctl(&quiet, vec![Response::Error { kind, message }]);
+        assert_eq!(shown, outcome(status, "", &format!("{err}\n")), "{words:?}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_told_with_its_usage_and_no_broker_is_asked() {
+    let usage = |reason: &str, words: &str, verb: &str| {
+        format!(
+            "Error (argument validation): {reason}\nArguments given:\n\t{words}\n\nUsage\n\n\
+             leveretctl [--data-dir <dir>] [--quiet] {verb}\n"
+        )
+    };
+    let users = "list_users [--no-table-headers] [--timeout <timeout>]";
+    let queues = "list_queues [--vhost <vhost>] [--online] [--offline] [--local] \
+                  [--no-table-headers] [<column>, ...] [--timeout <timeout>]";
+    let add_user = "add_user <username> [<password>]";
+    for (words, reason, verb, status) in [
+        (
+            "list_queues nope blah",
+            "Info key(s) blah,nope are not supported",
+            queues,
+            64,
+        ),
+        ("list_users x", "too many arguments.", users, 64),
+        ("add_user", "not enough arguments.", add_user, 64),
+        (
+            "list_queues --nope=3 -t x",
+            "Invalid options for this command:\n--nope : \n-t : x",
+            queues,
+            64,
+        ),
+        (
+            "list_users --formatter nope",
+            "formatter 'nope' is not supported: use table, pretty_table, json or csv",
+            users,
+            64,
+        ),
+    ] {
+        let given: Vec<&str> = words.split(' ').collect();
+        assert_eq!(
+            alone(&given),
+            outcome(status, "", &usage(reason, words, verb))
+        );
+    }
+    let reason = "Bad argument: user cannot be an empty string";
+    assert_eq!(
+        alone(&["add_user", "", "x"]),
+        outcome(65, "", &usage(reason, "add_user  x", add_user))
+    );
+    assert_eq!(alone(&["close_connection", "nopid", "x"]).status, 69);
+}
+
+#[test]
+fn an_unknown_verb_is_told_with_a_neighbour_or_all_verbs() {
+    let err = "\nCommand 'list_queue' not found. \nDid you mean 'list_queues'? \n\n";
+    assert_eq!(alone(&["list_queue"]), outcome(64, "", err));
+    let shown = alone(&["blah"]);
+    assert_eq!((shown.status, shown.out.as_str()), (64, ""));
+    assert!(
+        shown
+            .err
+            .starts_with("\nCommand 'blah' not found. \n\nUsage\n\n"),
+        "{}",
+        shown.err
+    );
+    assert_eq!(
+        (alone(&[]).status, alone(&["help", "nope"]).status),
+        (64, 64)
+    );
+}
+
+#[test]
+fn help_and_version_need_no_broker() {
+    for words in [
+        &["help"][..],
+        &["--help"],
+        &["help", "list_queues"],
+        &["list_queues", "-?"],
+    ] {
+        let shown = alone(words);
+        assert_eq!((shown.status, shown.err.as_str()), (0, ""));
+        assert!(shown.out.contains("list_queues"), "{words:?}");
+    }
+    assert!(
+        alone(&["help", "list_queues"])
+            .out
+            .contains("message_bytes_unacknowledged")
+    );
+    let version = concat!(env!("CARGO_PKG_VERSION"), "\n");
+    for words in [&["version"][..], &["--version"], &["version", "-q"]] {
+        assert_eq!(alone(words), outcome(0, version, ""));
+    }
+}
+
+#[test]
+fn without_a_broker_the_directory_is_named() {
+    let err = "Error: no broker is running with data directory /nonexistent. Start one with \
+               'leveret --data-dir /nonexistent', or name the directory of a running one with \
+               --data-dir or LEVERET_DATA_DIR.\n";
+    for words in [
+        &["list_queues"][..],
+        &["ping"],
+        &["stop"],
+        &["await_startup", "-t", "0"],
+    ] {
+        assert_eq!(alone(words), outcome(69, "", err));
+    }
+    let shown = alone(&["stop", "--idempotent"]);
+    assert_eq!(
+        shown,
+        outcome(0, "The broker in /nonexistent is no longer running\n", "")
+    );
+    let other = alone(&["ping", "--data-dir", "/elsewhere"]);
+    assert!(other.err.contains("/elsewhere") && other.status == 69);
+    let config = alone(&["ping", "--config", "/nowhere.toml"]);
+    assert_eq!(
+        config.status, 69,
+        "a file is not read when it cannot matter: {}",
+        config.err
+    );
+    // What a killed broker leaves behind.
+    let folder = tempfile::tempdir().unwrap();
+    drop(UnixListener::bind(folder.path().join("leveret.sock")).unwrap());
+    let stale = ctl_in(folder.path(), &["ping"]);
+    assert!(
+        stale.err.starts_with("Error: no broker is running"),
+        "{}",
+        stale.err
+    );
+}
+
+#[test]
+fn a_silent_broker_and_a_foolish_one_do_not_hold_the_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let _listening = UnixListener::bind(folder.path().join("leveret.sock")).unwrap();
+    let shown = ctl_in(folder.path(), &["list_queues", "-q", "-t", "0"]);
+    let err = "Error: operation list_queues timed out. Timeout value used: 0\n";
+    assert_eq!(shown, outcome(75, "", err));
+    let (_, shown) = ctl(&["-q", "ping"], vec![]);
+    let err = "Error: the broker closed the connection without an answer\n";
+    assert_eq!(shown, outcome(70, "", err));
+    let message = text("the broker is version 9.9.9");
+    let answer = Response::Error {
+        kind: ErrorKind::VersionMismatch,
+        message,
+    };
+    let (_, shown) = ctl(&["-q", "ping"], vec![answer]);
+    assert!(
+        shown.status == 70 && shown.err.contains("9.9.9"),
+        "{}",
+        shown.err
+    );
+}

@@ -1,0 +1,105 @@
+//! leveretctl as a user sees it, against a broker that answers by heart. The texts and statuses
+//! were recorded from rabbitmqctl 3.10.8, except where the texts name leveretctl or a directory.
+
+mod changes;
+mod listings;
+mod mistakes;
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::thread::{self, JoinHandle};
+
+use super::*;
+use crate::admin::socket::SocketPath;
+use crate::admin::wire::{self, Request, Response};
+use crate::config::Environment;
+
+/// What a command printed, and its status.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    status: u8,
+    out: String,
+    err: String,
+}
+
+fn outcome(status: u8, out: &str, err: &str) -> Outcome {
+    Outcome {
+        status,
+        out: out.to_owned(),
+        err: err.to_owned(),
+    }
+}
+
+/// Runs leveretctl with the data directory in its environment.
+fn ctl_in(data_dir: &Path, words: &[&str]) -> Outcome {
+    let variable =
+        |name: &str| (name == "LEVERET_DATA_DIR").then(|| OsString::from(data_dir.as_os_str()));
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let environment = Environment {
+        variable: &variable,
+        uid: 1000,
+    };
+    let mut terminal = Terminal {
+        out: &mut out,
+        err: &mut err,
+        bold: false,
+        environment,
+    };
+    let status = main(
+        words.iter().copied().map(str::to_owned).collect(),
+        &mut terminal,
+    );
+    let text = |octets| String::from_utf8(octets).unwrap();
+    Outcome {
+        status,
+        out: text(out),
+        err: text(err),
+    }
+}
+
+/// A broker that answers one request with these responses.
+fn broker(data_dir: &Path, answer: Vec<Response>) -> JoinHandle<Request> {
+    let socket = UnixListener::bind(SocketPath::of(data_dir).unwrap().path()).unwrap();
+    thread::spawn(move || {
+        let (stream, _) = socket.accept().unwrap();
+        let mut stream = BufReader::new(stream);
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        for response in answer {
+            let line = serde_json::to_string(&response).unwrap();
+            writeln!(stream.get_mut(), "{line}").unwrap();
+        }
+        wire::decode_request(line.as_bytes()).unwrap()
+    })
+}
+
+/// Runs leveretctl against a broker with this answer: what was asked, and what came of it.
+fn ctl(words: &[&str], answer: Vec<Response>) -> (Request, Outcome) {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = broker(folder.path(), answer);
+    let outcome = ctl_in(folder.path(), words);
+    (broker.join().unwrap(), outcome)
+}
+
+/// Runs leveretctl where no broker is.
+fn alone(words: &[&str]) -> Outcome {
+    ctl_in(Path::new("/nonexistent"), words)
+}
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+#[test]
+fn the_reference_page_names_every_verb_and_every_column() {
+    let page = include_str!("../../../../docs/leveretctl.md");
+    for verb in super::verbs::VERBS {
+        assert!(page.contains(&format!("`{}", verb.name)), "{}", verb.name);
+        for column in verb.columns.map(|columns| columns()).unwrap_or_default() {
+            let named = page.split([' ', '|', '\n']).any(|word| word == column);
+            assert!(named, "{} {column}", verb.name);
+        }
+    }
+}
