@@ -38,7 +38,7 @@ async fn refused(command: &mut Command, mention: &str) {
 }
 
 #[test]
-fn help_shows_the_flags_and_their_variables() {
+fn help_shows_the_flags_and_how_variables_are_named() {
     run(async {
         if needs_leveret() {
             return;
@@ -55,9 +55,11 @@ fn help_shows_the_flags_and_their_variables() {
             "--config",
         ] {
             assert!(help.contains(flag), "{flag}: {help}");
-            let variable = format!("LEVERET_{}", flag[2..].replace('-', "_").to_uppercase());
-            assert!(help.contains(&variable), "{variable}: {help}");
         }
+        assert!(
+            help.contains("LEVERET_DATA_DIR"),
+            "no word of the environment: {help}"
+        );
     });
 }
 
@@ -151,7 +153,7 @@ fn settings_come_from_variables_and_the_file_and_flags_win() {
         }
         let data = TempDir::new().expect("a temporary directory");
         let config = data.path().join("leveret.toml");
-        fs::write(&config, "port = 1\nlog-format = \"json\"\n").expect("written");
+        fs::write(&config, "port = 1\nlog_format = \"json\"\n").expect("written");
         let mut command = broker_command();
         command
             .env("LEVERET_CONFIG", &config)

@@ -23,8 +23,21 @@ async fn world(permissions: [&str; 3]) -> Option<(TestBroker, Client)> {
     Some((broker, client))
 }
 
-fn refusal(what: &str, kind: &str, name: &str) -> String {
-    format!("ACCESS_REFUSED - {what} access to {kind} '{name}' in vhost '/' refused for user 'u'")
+/// Expects 403. RabbitMQ 4 and Leveret say which access it is, RabbitMQ 3 does not.
+fn expect_refusal<T: std::fmt::Debug>(
+    broker: &TestBroker,
+    result: lapin::Result<T>,
+    access: &str,
+    name: &str,
+) {
+    let access = if broker.pid().is_some() {
+        format!("{access} ")
+    } else {
+        String::new()
+    };
+    let text =
+        format!("ACCESS_REFUSED - {access}access to {name} in vhost '/' refused for user 'u'");
+    expect_reply(result, 403, &text);
 }
 
 #[test]
@@ -39,7 +52,7 @@ fn without_configure_nothing_is_declared_or_deleted() {
         let declared = channel
             .queue_declare("q".into(), options, FieldTable::default())
             .await;
-        expect_reply(declared, 403, &refusal("configure", "queue", "q"));
+        expect_refusal(&broker, declared, "configure", "queue 'q'");
         let channel = client.open().await;
         let options = ExchangeDeclareOptions::default();
         let declared = channel
@@ -50,13 +63,13 @@ fn without_configure_nothing_is_declared_or_deleted() {
                 FieldTable::default(),
             )
             .await;
-        expect_reply(declared, 403, &refusal("configure", "exchange", "x"));
+        expect_refusal(&broker, declared, "configure", "exchange 'x'");
         broker.client().await.queue("q").await;
         let channel = client.open().await;
         let deleted = channel
             .queue_delete("q".into(), QueueDeleteOptions::default())
             .await;
-        expect_reply(deleted, 403, &refusal("configure", "queue", "q"));
+        expect_refusal(&broker, deleted, "configure", "queue 'q'");
         // To look is free.
         let passive = QueueDeclareOptions::default().passive();
         let channel = client.open().await;
@@ -70,7 +83,7 @@ fn without_configure_nothing_is_declared_or_deleted() {
 #[test]
 fn without_write_nothing_is_published_or_bound() {
     run(async {
-        let Some((_broker, client)) = world([".*", "^(w|amq\\.gen.*)$", ".*"]).await else {
+        let Some((broker, client)) = world([".*", "^(w|amq\\.gen.*)$", ".*"]).await else {
             return;
         };
         client.queue("q").await;
@@ -83,7 +96,7 @@ fn without_write_nothing_is_published_or_bound() {
             BasicProperties::default(),
         );
         let refused = publish.await.unwrap().await;
-        expect_reply(refused, 403, &refusal("write", "exchange", "amq.fanout"));
+        expect_refusal(&broker, refused, "write", "exchange 'amq.fanout'");
         let channel = client.open_confirming().await;
         let publish = channel.basic_publish(
             "".into(),
@@ -93,7 +106,7 @@ fn without_write_nothing_is_published_or_bound() {
             BasicProperties::default(),
         );
         let refused = publish.await.unwrap().await;
-        expect_reply(refused, 403, &refusal("write", "exchange", "amq.default"));
+        expect_refusal(&broker, refused, "write", "exchange 'amq.default'");
         let channel = client.open().await;
         let options = QueueBindOptions::default();
         let bound = channel
@@ -105,34 +118,33 @@ fn without_write_nothing_is_published_or_bound() {
                 FieldTable::default(),
             )
             .await;
-        expect_reply(bound, 403, &refusal("write", "queue", "q"));
+        expect_refusal(&broker, bound, "write", "queue 'q'");
     });
 }
 
 #[test]
 fn without_read_nothing_is_consumed_got_or_purged() {
     run(async {
-        let Some((_broker, client)) = world([".*", ".*", "^r$"]).await else {
+        let Some((broker, client)) = world([".*", ".*", "^r$"]).await else {
             return;
         };
         client.queue("q").await;
-        let text = refusal("read", "queue", "q");
         let channel = client.open().await;
         let got = channel
             .basic_get("q".into(), BasicGetOptions::default())
             .await;
-        expect_reply(got, 403, &text);
+        expect_refusal(&broker, got, "read", "queue 'q'");
         let channel = client.open().await;
         let options = BasicConsumeOptions::default();
         let consumed = channel
             .basic_consume("q".into(), "c".into(), options, FieldTable::default())
             .await;
-        expect_reply(consumed, 403, &text);
+        expect_refusal(&broker, consumed, "read", "queue 'q'");
         let channel = client.open().await;
         let purged = channel
             .queue_purge("q".into(), QueuePurgeOptions::default())
             .await;
-        expect_reply(purged, 403, &text);
+        expect_refusal(&broker, purged, "read", "queue 'q'");
         let channel = client.open().await;
         let options = QueueBindOptions::default();
         let bound = channel
@@ -144,7 +156,7 @@ fn without_read_nothing_is_consumed_got_or_purged() {
                 FieldTable::default(),
             )
             .await;
-        expect_reply(bound, 403, &refusal("read", "exchange", "amq.fanout"));
+        expect_refusal(&broker, bound, "read", "exchange 'amq.fanout'");
     });
 }
 
@@ -167,6 +179,6 @@ fn users_and_permissions_survive_a_restart() {
         let declared = client
             .queue_declare("q".into(), options, FieldTable::default())
             .await;
-        expect_reply(declared, 403, &refusal("configure", "queue", "q"));
+        expect_refusal(&broker, declared, "configure", "queue 'q'");
     });
 }
