@@ -256,6 +256,15 @@ impl TestChannel {
         .await;
     }
 
+    /// Waits until a queue has at least so many ready messages.
+    pub async fn counts_become_at_least(&self, queue: &str, messages: u32) {
+        let what = format!("{queue}: at least {messages} messages");
+        eventually(&what, async || {
+            (self.counts(queue).await.0 >= messages).then_some(())
+        })
+        .await;
+    }
+
     /// Starts a consumer that has to acknowledge.
     pub async fn consume(&self, queue: &str, tag: &str) -> Consumer {
         self.consume_with(queue, tag, BasicConsumeOptions::default())

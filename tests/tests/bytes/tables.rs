@@ -69,7 +69,7 @@ fn accepted_or_refused(answer: Option<AMQPFrame>) {
         Some(AMQPFrame::Method(1, AMQPClass::Queue(queue::AMQPMethod::DeclareOk(_)))) => {}
         Some(AMQPFrame::Method(1, AMQPClass::Basic(basic::AMQPMethod::QosOk(_)))) => {}
         Some(AMQPFrame::Method(0, AMQPClass::Connection(connection::AMQPMethod::Close(close)))) => {
-            assert!([501, 502].contains(&close.reply_code), "{close:?}")
+            assert!([501, 502].contains(&close.reply_code), "{close:?}");
         }
         other => panic!("expected an acceptance or a syntax error, got {other:?}"),
     }
