@@ -15,9 +15,9 @@ use tokio::sync::oneshot;
 
 /// Above this many octets waiting, queues treat the connection's consumers as not ready. The
 /// connection takes all that waits at once, so the low mark is an empty mailbox.
-const HIGH_MARK: usize = 1 << 20;
+pub(crate) const HIGH_MARK: usize = 1 << 20;
 /// What a waiting delivery costs beside its body.
-const DELIVERY_OVERHEAD: usize = 96;
+pub(crate) const DELIVERY_OVERHEAD: usize = 96;
 
 /// Something for a connection.
 #[derive(Debug)]
@@ -211,6 +211,12 @@ impl Mailbox {
         if self.starved.load(Ordering::SeqCst) && self.starved.swap(false, Ordering::SeqCst) {
             taken.resume = true;
         }
+    }
+
+    /// Shows what waits, for tests of whoever fills it.
+    #[cfg(test)]
+    pub fn peek<T>(&self, look: impl FnOnce(&[Mail]) -> T) -> T {
+        look(&self.state.lock().mail)
     }
 
     /// Takes everything for the last time; later deliveries go back to their queues.
