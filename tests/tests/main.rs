@@ -16,3 +16,4 @@ mod durability;
 mod permissions;
 mod pika;
 mod shutdown;
+mod tidy;

@@ -14,4 +14,5 @@ mod get;
 mod publish;
 mod qos;
 mod queue;
+mod reply_to;
 mod routing;
