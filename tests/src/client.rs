@@ -66,7 +66,15 @@ impl Client {
 
     /// One more channel.
     pub async fn open(&self) -> TestChannel {
-        TestChannel(self.connection.create_channel().await.expect("a channel"))
+        // lapin now and then fails the opening of a channel with the error that closed another;
+        // asked again it opens.
+        for _ in 0..3 {
+            match self.connection.create_channel().await {
+                Err(error) if error.is_amqp_soft_error() => {}
+                opened => return TestChannel(opened.expect("a channel")),
+            }
+        }
+        panic!("no channel opens");
     }
 
     /// One more channel, with publisher confirms.
@@ -81,9 +89,7 @@ impl Client {
 
     /// Ready messages and consumers of a queue that may be missing, on a channel of its own.
     pub async fn look_at(&self, queue: &str) -> lapin::Result<(u32, u32)> {
-        // lapin now and then fails the opening of a channel with the error that closed the last
-        // one of that number; those who poll just ask again.
-        let channel = self.connection.create_channel().await?;
+        let channel = self.open().await;
         let options = QueueDeclareOptions::default().passive();
         let queue = channel
             .queue_declare(queue.into(), options, FieldTable::default())

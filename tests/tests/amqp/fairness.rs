@@ -86,10 +86,12 @@ fn with_prefetch_one_each_of_several_connections_gets_its_share() {
             for _ in 0..4 {
                 client.put("q", round.to_string()).await;
             }
-            for consumer in &mut consumers {
+            for (client, consumer) in clients.iter().zip(&mut consumers) {
                 let delivery = next(consumer).await;
                 assert_eq!(text(&delivery), round.to_string());
                 delivery.ack(BasicAckOptions::default()).await.unwrap();
+                // A round trip behind the ack: the consumer is free when the next round comes.
+                client.counts("q").await;
             }
         }
     });
