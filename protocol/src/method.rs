@@ -217,6 +217,8 @@ fn has_malformed_text(payload: &[u8]) -> bool {
 /// methods of a client that have such strings.
 fn layout(id: MethodId) -> Option<(usize, usize, usize)> {
     Some(match id {
+        // Only servers send it; peers that are none may all the same.
+        CONNECTION_START => (6, 0, 0),
         CONNECTION_START_OK => (4, 0, 0),
         CONNECTION_OPEN => (4, 1, 0),
         EXCHANGE_DECLARE | BASIC_CONSUME => (6, 2, 1),
@@ -232,7 +234,8 @@ fn layout(id: MethodId) -> Option<(usize, usize, usize)> {
 fn carries_table(id: MethodId) -> bool {
     matches!(
         id,
-        CONNECTION_START_OK
+        CONNECTION_START
+            | CONNECTION_START_OK
             | EXCHANGE_DECLARE
             | EXCHANGE_BIND
             | EXCHANGE_UNBIND

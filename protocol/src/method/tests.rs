@@ -88,9 +88,21 @@ fn a_table_nested_without_bound_is_refused_before_it_is_decoded() {
         outer.extend_from_slice(&body);
         inner = outer;
     }
-    let mut bytes = vec![0, 50, 0, 10, 0, 0, 1, b'q', 0];
-    bytes.extend_from_slice(&inner);
-    assert_eq!(decode(&bytes).unwrap_err().code, ReplyCode::FrameError);
+    let befores: [&[u8]; 9] = [
+        &[0, 10, 0, 10, 0, 9],
+        &[0, 10, 0, 11],
+        &[0, 40, 0, 10, 0, 0, 1, b'x', 1, b't', 0],
+        &[0, 40, 0, 30, 0, 0, 0, 0, 0, 0],
+        &[0, 40, 0, 40, 0, 0, 0, 0, 0, 0],
+        &[0, 50, 0, 10, 0, 0, 1, b'q', 0],
+        &[0, 50, 0, 20, 0, 0, 0, 0, 0, 0],
+        &[0, 50, 0, 50, 0, 0, 0, 0, 0],
+        &[0, 60, 0, 20, 0, 0, 0, 0, 0],
+    ];
+    for before in befores {
+        let bytes = [before, &inner].concat();
+        assert_eq!(decode(&bytes).unwrap_err().code, ReplyCode::FrameError);
+    }
 }
 
 #[test]
