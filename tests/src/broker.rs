@@ -59,7 +59,7 @@ impl TestBroker {
     /// Starts Leveret for a test that stops it, kills it or looks at its process; `None`, with a
     /// line that says so, when the suite runs against another broker.
     pub async fn start_own() -> Option<Self> {
-        if std::env::var_os("LEVERET_TEST_ADDRESS").is_some() {
+        if against_another_broker() {
             eprintln!("skipped: this test needs a broker of its own");
             return None;
         }
@@ -69,9 +69,7 @@ impl TestBroker {
     /// As [`TestBroker::start`], for a test that runs leveretctl; `None` when the suite runs
     /// against another broker and `LEVERET_TEST_CTL` does not say how to operate that.
     pub async fn start_with_ctl() -> Option<Self> {
-        if std::env::var_os("LEVERET_TEST_ADDRESS").is_some()
-            && std::env::var_os("LEVERET_TEST_CTL").is_none()
-        {
+        if against_another_broker() && std::env::var_os("LEVERET_TEST_CTL").is_none() {
             eprintln!("skipped: this test needs leveretctl or LEVERET_TEST_CTL");
             return None;
         }
@@ -296,4 +294,9 @@ fn plain_text(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Whether the tests look at a broker that `LEVERET_TEST_ADDRESS` names.
+pub(crate) fn against_another_broker() -> bool {
+    std::env::var_os("LEVERET_TEST_ADDRESS").is_some()
 }

@@ -1,5 +1,7 @@
 //! Bounded time: every test ends, and waiting is polling with a deadline.
 
+use crate::binaries::binaries;
+use crate::broker::against_another_broker;
 use std::future::Future;
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -16,8 +18,12 @@ pub fn run(test: impl Future<Output = ()>) {
     run_within(TEST_LIMIT, test);
 }
 
-/// Runs one test body on a runtime of its own, and fails it after `limit`.
+/// Runs one test body on a runtime of its own, and fails it after `limit`. Building the broker,
+/// which the first test of a process does, is not counted.
 pub fn run_within(limit: Duration, test: impl Future<Output = ()>) {
+    if !against_another_broker() {
+        binaries();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

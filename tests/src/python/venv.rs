@@ -56,6 +56,12 @@ impl Pika {
         }
     }
 
+    /// Makes its virtual environment, if this is the first call ever: that takes long, and is not
+    /// part of what a test has time for.
+    pub fn prepare(self) {
+        self.python();
+    }
+
     /// The Python of its virtual environment, which is made if this is the first call ever.
     pub(super) fn python(self) -> PathBuf {
         let environments = target_directory().join("pika-venvs");

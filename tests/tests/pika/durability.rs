@@ -63,6 +63,7 @@ mod python_2 {
 
     #[test]
     fn tasks_survive_a_clean_stop_and_a_crash() {
+        Pika::V0_10_0.prepare();
         leveret_tests::run(async {
             let Some(mut broker) = TestBroker::start_own().await else {
                 return;
@@ -90,6 +91,7 @@ mod python_2 {
 
     #[test]
     fn a_worker_killed_in_mid_task_is_replaced() {
+        Pika::V0_10_0.prepare();
         leveret_tests::run(async {
             let broker = TestBroker::start().await;
             let sender = Script::own(Pika::V0_10_0, "py2", "new_task.py");

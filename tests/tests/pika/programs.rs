@@ -13,31 +13,37 @@ macro_rules! for_each_version {
 
                 #[test]
                 fn pika_0_10_0() {
+                    Pika::V0_10_0.prepare();
                     run(super::$promise(Pika::V0_10_0));
                 }
 
                 #[test]
                 fn pika_0_11_2() {
+                    Pika::V0_11_2.prepare();
                     run(super::$promise(Pika::V0_11_2));
                 }
 
                 #[test]
                 fn pika_0_13_1() {
+                    Pika::V0_13_1.prepare();
                     run(super::$promise(Pika::V0_13_1));
                 }
 
                 #[test]
                 fn pika_1_0_1() {
+                    Pika::V1_0_1.prepare();
                     run(super::$promise(Pika::V1_0_1));
                 }
 
                 #[test]
                 fn pika_1_3_2() {
+                    Pika::V1_3_2.prepare();
                     run(super::$promise(Pika::V1_3_2));
                 }
 
                 #[test]
                 fn pika_1_4() {
+                    Pika::V1_4.prepare();
                     run(super::$promise(Pika::V1_4));
                 }
             }

@@ -52,12 +52,19 @@ fn said_in_bytes(task: &str) -> String {
     format!(" [x] Received b'{task}'")
 }
 
+fn prepare_all() {
+    for pika in PIKA0.into_iter().chain(PIKA1) {
+        pika.prepare();
+    }
+}
+
 fn script(pika: Pika, folder: &Path, name: &str) -> Script {
     Script::at(pika, folder.join(name))
 }
 
 #[test]
 fn workers_of_document_001_take_turns() {
+    prepare_all();
     run(async {
         let Some(folder) = folder("001-pika0") else {
             return;
@@ -92,6 +99,7 @@ fn workers_of_document_001_take_turns() {
 
 #[test]
 fn workers_of_document_002_take_turns() {
+    prepare_all();
     run(async {
         let Some(folder) = folder("002-pika1") else {
             return;
@@ -140,6 +148,7 @@ async fn survive(pika: Pika, folder: &Path, said: impl Fn(&str) -> String) {
 
 #[test]
 fn tasks_of_document_001_survive_worker_and_broker() {
+    prepare_all();
     run(async {
         let Some(folder) = folder("001-pika0") else {
             return;
@@ -152,6 +161,7 @@ fn tasks_of_document_001_survive_worker_and_broker() {
 
 #[test]
 fn tasks_of_document_002_survive_worker_and_broker() {
+    prepare_all();
     run(async {
         let Some(folder) = folder("002-pika1") else {
             return;
@@ -164,6 +174,7 @@ fn tasks_of_document_002_survive_worker_and_broker() {
 
 #[test]
 fn programs_of_document_003_work_as_walker() {
+    prepare_all();
     run(async {
         let Some(folder) = folder("003-pika0") else {
             return;
