@@ -226,11 +226,9 @@ impl Vhost {
         else {
             return Ok(None);
         };
-        self.remove_bindings_to(
-            &DestinationName::Queue(queue.name().clone()),
-            &mut sources,
-            fx,
-        );
+        let to = DestinationName::Queue(queue.name().clone());
+        let unbound = self.remove_bindings_to(&to, &mut sources, fx);
+        self.remove_exchanges(unbound, &mut sources, fx);
         self.queues.write().remove(queue.name());
         if queue.spec.is_stored() {
             fx.store(Definition::queue(queue).delete());
@@ -251,9 +249,7 @@ impl Vhost {
             debug_assert!(deleted.is_ok());
         }
         let mut sources = self.sources.lock();
-        for exchange in self.exchanges() {
-            self.remove_exchange(&exchange, &mut sources, fx);
-        }
+        self.remove_exchanges(self.exchanges(), &mut sources, fx);
     }
 
     /// Takes a consumer off its queue; deletes the queue when that was its purpose.
@@ -352,28 +348,46 @@ impl Vhost {
         if if_unused && !exchange.is_unbound() {
             return Err(texts::in_use(Entity::Exchange(name), &self.spec.name));
         }
-        self.remove_exchange(&exchange, &mut sources, fx);
+        self.remove_exchanges(vec![exchange], &mut sources, fx);
         Ok(true)
     }
 
-    fn remove_exchange(&self, exchange: &Exchange, sources: &mut Sources, fx: &mut Effects) {
-        let name = exchange.name();
-        for binding in exchange.bindings() {
-            let to = binding.destination.name();
-            exchange.unbind(&to, &binding.key, &binding.arguments);
-            self.forget_binding(exchange, &binding, sources, fx);
+    /// Removes exchanges with their bindings, and the auto-delete exchanges that then have none
+    /// left, and so on: a loop, because a client may chain as many as it likes.
+    fn remove_exchanges(
+        &self,
+        mut going: Vec<Arc<Exchange>>,
+        sources: &mut Sources,
+        fx: &mut Effects,
+    ) {
+        while let Some(exchange) = going.pop() {
+            let name = exchange.name();
+            if self.exchanges.write().remove(name).is_none() {
+                continue;
+            }
+            for binding in exchange.bindings() {
+                let to = binding.destination.name();
+                exchange.unbind(&to, &binding.key, &binding.arguments);
+                self.forget_binding(&exchange, &binding, sources, fx);
+            }
+            if exchange.spec.durable {
+                fx.store(Definition::exchange(&self.spec.name, &exchange.spec).delete());
+            }
+            self.changed();
+            let to = DestinationName::Exchange(name.clone());
+            going.extend(self.remove_bindings_to(&to, sources, fx));
         }
-        self.exchanges.write().remove(name);
-        if exchange.spec.durable {
-            fx.store(Definition::exchange(&self.spec.name, &exchange.spec).delete());
-        }
-        self.changed();
-        self.remove_bindings_to(&DestinationName::Exchange(name.clone()), sources, fx);
     }
 
-    /// Removes the bindings that lead to something that goes, and the auto-delete exchanges that
-    /// have none left.
-    fn remove_bindings_to(&self, to: &DestinationName, sources: &mut Sources, fx: &mut Effects) {
+    /// Removes the bindings that lead to something that goes; returns the auto-delete exchanges
+    /// that have none left.
+    fn remove_bindings_to(
+        &self,
+        to: &DestinationName,
+        sources: &mut Sources,
+        fx: &mut Effects,
+    ) -> Vec<Arc<Exchange>> {
+        let mut unbound = Vec::new();
         for source in sources.remove(to).unwrap_or_default() {
             let Some(exchange) = self.exchange(source.as_str()) else {
                 continue;
@@ -381,14 +395,11 @@ impl Vhost {
             for binding in exchange.unbind_all(to) {
                 self.forget_binding(&exchange, &binding, sources, fx);
             }
-            self.auto_delete_exchange(&exchange, sources, fx);
+            if exchange.spec.auto_delete && exchange.is_unbound() {
+                unbound.push(exchange);
+            }
         }
-    }
-
-    fn auto_delete_exchange(&self, exchange: &Exchange, sources: &mut Sources, fx: &mut Effects) {
-        if exchange.spec.auto_delete && exchange.is_unbound() {
-            self.remove_exchange(exchange, sources, fx);
-        }
+        unbound
     }
 
     fn forget_binding(
@@ -482,7 +493,10 @@ impl Vhost {
             return false;
         }
         self.forget_binding(source, &binding, &mut sources, fx);
-        self.auto_delete_exchange(source, &mut sources, fx);
+        if source.spec.auto_delete && source.is_unbound() {
+            let unbound = Vec::from_iter(self.exchange(source.name().as_str()));
+            self.remove_exchanges(unbound, &mut sources, fx);
+        }
         self.changed();
         is_stored(source, &binding)
     }

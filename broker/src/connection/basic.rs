@@ -204,7 +204,7 @@ impl Connection {
             }
             self.perform();
             // What the queue had sent is delivered before cancel-ok, as RabbitMQ does.
-            self.deliver_waiting(self.now);
+            self.deliver_waiting();
             consumer
                 .cancelled
                 .store(true, std::sync::atomic::Ordering::Relaxed);

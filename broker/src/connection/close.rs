@@ -35,7 +35,8 @@ impl Connection {
     pub(super) fn release_channel(&mut self, id: ChannelId) {
         let mut returned = Vec::new();
         self.detach_channel(id, &mut returned);
-        self.requeue(returned, true);
+        self.withdraw_mail(&mut returned);
+        self.requeue(returned);
         self.perform();
     }
 
@@ -44,8 +45,9 @@ impl Connection {
         for index in 0..self.channels.len() {
             self.detach_channel(ChannelId(index as u16), &mut returned);
         }
+        self.withdraw_mail(&mut returned);
         // Only when no consumer of ours is left: none of it may come back to us.
-        self.requeue(returned, true);
+        self.requeue(returned);
         self.perform();
         for index in 0..self.channels.len() {
             self.forget_channel(ChannelId(index as u16));
@@ -61,7 +63,7 @@ impl Connection {
             .into_values()
             .collect();
         if let Some(all) = channel.unacked.take_through(DeliveryTag(0)) {
-            returned.extend(all);
+            returned.extend(all.map(Delivery::redelivered));
         }
         channel.content = super::channel::Content::Method;
         channel.confirms = None;
@@ -73,6 +75,17 @@ impl Connection {
         for consumer in consumers {
             self.detach_consumer(&consumer);
         }
+    }
+
+    /// What was sent to detached consumers and never reached the client goes back together with
+    /// what did: were it to go later, messages published meanwhile would overtake it.
+    fn withdraw_mail(&mut self, returned: &mut Vec<Delivery>) {
+        let withdrawn = self.mailbox.withdraw().into_iter();
+        returned.extend(
+            withdrawn
+                .filter(|(consumer, _)| !consumer.no_ack)
+                .map(|(consumer, entry)| mail::back(consumer, entry)),
+        );
     }
 
     /// Takes a consumer off its queue.
@@ -106,7 +119,7 @@ impl Connection {
                 returned.push(mail::back(consumer, entry));
             }
         }
-        self.requeue(returned, false);
+        self.requeue(returned);
         self.fx.perform(self.broker.store.as_ref(), None);
         self.phase = Phase::Ending;
     }

@@ -113,8 +113,8 @@ impl Connection {
     }
 
     /// Puts deliveries back to their queues, each queue once, so that it serves nobody before all
-    /// are in place. `mark`: they were with the client and count as redelivered.
-    pub(super) fn requeue(&mut self, mut deliveries: Vec<Delivery>, mark: bool) {
+    /// are in place.
+    pub(super) fn requeue(&mut self, mut deliveries: Vec<Delivery>) {
         let waiting = self.give_back_credit(&deliveries);
         deliveries.sort_by_key(|delivery| delivery.queue.id);
         let mut deliveries = deliveries.into_iter().peekable();
@@ -123,9 +123,6 @@ impl Connection {
             let mut entries: Vec<Entry> = vec![first.entry];
             while let Some(next) = deliveries.next_if(|d| Arc::ptr_eq(&d.queue, &queue)) {
                 entries.push(next.entry);
-            }
-            for entry in &mut entries {
-                entry.redelivered |= mark;
             }
             queue.requeue(entries, &mut self.fx);
         }

@@ -206,7 +206,8 @@ impl Connection {
     }
 
     /// The peer closes: what it sent before takes effect, then close-ok is the last it hears.
-    fn close_by_peer(&mut self, _now: Instant) {
+    fn close_by_peer(&mut self, now: Instant) {
+        self.replay_all_held(now);
         self.flush();
         self.release_all_channels();
         self.send(connection::AMQPMethod::CloseOk(connection::CloseOk {}));

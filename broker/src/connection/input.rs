@@ -64,6 +64,7 @@ impl Connection {
                 }
             }
         }
+        self.take_tokens(now);
         self.flush();
     }
 
@@ -97,7 +98,7 @@ impl Connection {
         }
     }
 
-    fn frame(&mut self, frame: Frame, payload: Payload<'_>, now: Instant) {
+    pub(super) fn frame(&mut self, frame: Frame, payload: Payload<'_>, now: Instant) {
         if let Err(error) = self.on_frame(frame, payload, now) {
             self.fail(frame.channel, error, now);
         }
@@ -331,12 +332,6 @@ impl Connection {
             Phase::Header | Phase::Starting | Phase::Tuning => self.phase = Phase::Ending,
             Phase::Closing { .. } | Phase::Ending | Phase::Refused { .. } => {}
         }
-    }
-
-    /// Frames that waited while their channel waited for the store.
-    pub(super) fn replay(&mut self, frame: Frame, payload: Bytes, now: Instant) {
-        self.held_octets = self.held_octets.saturating_sub(frame.total());
-        self.frame(frame, Payload::Owned(payload), now);
     }
 }
 

@@ -19,6 +19,13 @@ impl Connection {
     /// what comes next.
     pub fn take_mail(&mut self, waker: Option<&Waker>, now: Instant) -> bool {
         self.now = now;
+        let any = self.fetch_mail(waker);
+        self.take_tokens(now);
+        self.flush();
+        any
+    }
+
+    fn fetch_mail(&mut self, waker: Option<&Waker>) -> bool {
         let mut taken = std::mem::take(&mut self.taken);
         self.mailbox.take(&mut taken, waker);
         let any = !taken.is_empty();
@@ -42,18 +49,22 @@ impl Connection {
                     .as_ref()
                     .is_none_or(|consumer| !consumer.no_ack)
             });
-            self.requeue(undeliverable, false);
+            self.requeue(undeliverable);
         }
-        // After the deliveries: what a channel did while it waited may take the mailbox again.
-        for token in taken.tokens.drain(..) {
-            self.stored(token, now);
-        }
+        self.tokens.extend(taken.tokens.drain(..));
         if taken.resume {
             self.resume_all();
         }
         self.taken = taken;
-        self.flush();
         any
+    }
+
+    /// Looks at what the store has made safe, after the mail: what a channel did while it waited
+    /// may fetch mail again, whose tokens are then looked at here, not from within.
+    pub(super) fn take_tokens(&mut self, now: Instant) {
+        while let Some(token) = self.tokens.pop_front() {
+            self.stored(token, now);
+        }
     }
 
     /// Carries out what the broker or an administrator wants; `waker` is woken by the next order.
@@ -70,8 +81,8 @@ impl Connection {
     }
 
     /// Writes the deliveries that wait, whatever the output's mark says: at most a full mailbox.
-    pub(super) fn deliver_waiting(&mut self, now: Instant) {
-        self.take_mail(None, now);
+    pub(super) fn deliver_waiting(&mut self) {
+        self.fetch_mail(None);
     }
 
     /// Writes a delivery, or hands it back when its consumer is gone.
@@ -156,10 +167,7 @@ impl Connection {
             Meaning::Wait => {
                 if let Some(held) = channel.held.take_if(|held| held.token == token) {
                     self.reply(id, held.reply);
-                    for (frame, payload) in held.frames {
-                        // May hold the channel again: then the rest waits again, in order.
-                        self.replay(frame, payload, now);
-                    }
+                    self.replay(id, held.frames, now);
                 }
             }
         }

@@ -14,6 +14,7 @@ mod confirms;
 mod exchange_class;
 mod flush;
 mod handshake;
+mod held;
 mod input;
 mod mail;
 mod output;
@@ -34,6 +35,8 @@ use crate::vhost::Vhost;
 use channel::Channel;
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::{AmqpError, ChannelId, UserName};
+use leveret_storage::Token;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -102,6 +105,8 @@ pub struct Connection {
     channels: Vec<Option<Box<Channel>>>,
     next_epoch: u16,
     exclusive_queues: Vec<Arc<Queue>>,
+    /// At how many of them the deleted ones are looked for.
+    exclusive_checked_at: usize,
     out: Output,
     fx: Effects,
     run: publish::Run,
@@ -109,6 +114,8 @@ pub struct Connection {
     settled: Vec<unacked::Delivery>,
     unconfirmed_news: Vec<ChannelId>,
     taken: Taken,
+    /// What the store has made safe, not looked at yet.
+    tokens: VecDeque<Token>,
     held_octets: usize,
     /// The time that the current call was given.
     now: Instant,
@@ -139,6 +146,7 @@ impl Connection {
             channels: Vec::new(),
             next_epoch: 0,
             exclusive_queues: Vec::new(),
+            exclusive_checked_at: 16,
             out: Output::default(),
             fx: Effects::default(),
             run: publish::Run::default(),
@@ -146,6 +154,7 @@ impl Connection {
             settled: Vec::new(),
             unconfirmed_news: Vec::new(),
             taken: Taken::default(),
+            tokens: VecDeque::new(),
             held_octets: 0,
             now: Instant::now(),
             has_published: false,

@@ -229,7 +229,7 @@ impl Connection {
         } else {
             self.route_to(id, target, &builder)?
         };
-        let storing = if builder.persistent {
+        let storing = if builder.persistent && self.broker.store.is_some() {
             queues.iter().filter(|queue| queue.spec.is_stored()).count() as u32
         } else {
             0

@@ -140,7 +140,7 @@ impl Connection {
         let (queue, is_new) = vhost.declare_queue(spec, self.id, new_id, &mut self.fx)?;
         if is_new {
             if queue.spec.exclusive_to.is_some() {
-                self.exclusive_queues.push(queue.clone());
+                self.remember_exclusive(queue.clone());
             }
             for argument in arguments::without_effect(&queue.spec.arguments) {
                 tracing::warn!(queue = %queue.name(), argument, "argument has no effect in this version");
@@ -148,6 +148,16 @@ impl Connection {
         }
         let reply = self.declare_ok(id, &queue, declare.nowait);
         self.reply_when_stored(id, reply, queue.spec.is_stored())
+    }
+
+    /// Keeps a queue that has to end with the connection. Those that ended before it (auto-delete
+    /// reply queues, a new one per request) are forgotten when they may be as many as the others.
+    fn remember_exclusive(&mut self, queue: Arc<Queue>) {
+        if self.exclusive_queues.len() >= self.exclusive_checked_at {
+            self.exclusive_queues.retain(|queue| !queue.is_deleted());
+            self.exclusive_checked_at = (self.exclusive_queues.len() * 2).max(16);
+        }
+        self.exclusive_queues.push(queue);
     }
 
     fn bind(&mut self, id: ChannelId, bind: queue::Bind) -> Result<(), AmqpError> {

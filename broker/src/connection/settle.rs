@@ -47,7 +47,7 @@ impl Connection {
     fn requeue_now(&mut self, deliveries: Vec<Delivery>) {
         if !deliveries.is_empty() {
             self.flush_settled();
-            self.requeue(deliveries, true);
+            self.requeue(deliveries.into_iter().map(Delivery::redelivered).collect());
         }
     }
 

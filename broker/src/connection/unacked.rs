@@ -16,6 +16,14 @@ pub struct Delivery {
     pub entry: Entry,
 }
 
+impl Delivery {
+    /// On its way back from the client, who may have acted upon it.
+    pub fn redelivered(mut self) -> Self {
+        self.entry.redelivered = true;
+        self
+    }
+}
+
 /// Deliveries by tag. Tags only grow, so a queue of slots finds a tag by its distance from the
 /// front, or by halving where tags were skipped (deliveries that need no acknowledgement take
 /// tags too).

@@ -171,6 +171,11 @@ impl Queue {
         Ok(machine.delete(fx))
     }
 
+    /// Whether the queue was deleted while somebody still held it.
+    pub fn is_deleted(&self) -> bool {
+        self.machine.lock().is_deleted()
+    }
+
     /// Numbers for listings and replies.
     pub fn counts(&self) -> Counts {
         self.machine.lock().counts()

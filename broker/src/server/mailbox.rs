@@ -107,7 +107,7 @@ impl Mailbox {
     /// # Errors
     /// The entry, when the mailbox is closed.
     pub fn deliver(&self, consumer: &Arc<Consumer>, entry: Entry) -> Result<bool, Entry> {
-        let size = entry.message.body().len() + DELIVERY_OVERHEAD;
+        let size = cost(&entry);
         let mut state = self.state.lock();
         if state.closed {
             return Err(entry);
@@ -213,6 +213,25 @@ impl Mailbox {
         }
     }
 
+    /// Takes back the deliveries whose consumers were cancelled, in their order. The caller has
+    /// taken those consumers off their queues, so that no more of them come.
+    pub fn withdraw(&self) -> Vec<(Arc<Consumer>, Entry)> {
+        let mut withdrawn = Vec::new();
+        let mut state = self.state.lock();
+        for mail in std::mem::take(&mut state.mail) {
+            match mail {
+                Mail::Deliver(consumer, entry) if consumer.cancelled.load(Ordering::Relaxed) => {
+                    withdrawn.push((consumer, entry));
+                }
+                other => state.mail.push(other),
+            }
+        }
+        let octets: usize = withdrawn.iter().map(|(_, entry)| cost(entry)).sum();
+        let left = self.waiting.load(Ordering::Relaxed) - octets;
+        self.waiting.store(left, Ordering::SeqCst);
+        withdrawn
+    }
+
     /// Shows what waits, for tests of whoever fills it.
     #[cfg(test)]
     pub fn peek<T>(&self, look: impl FnOnce(&[Mail]) -> T) -> T {
@@ -227,6 +246,11 @@ impl Mailbox {
         state.orders.clear();
         std::mem::take(&mut state.mail)
     }
+}
+
+/// Octets that a delivery counts for.
+fn cost(entry: &Entry) -> usize {
+    entry.message.body().len() + DELIVERY_OVERHEAD
 }
 
 impl State {

@@ -5,6 +5,7 @@
 //! judges every delivery and every record for the store as it appears.
 
 mod cases;
+mod fixtures;
 mod model;
 mod rules;
 mod world;

@@ -1,6 +1,7 @@
 //! What is judged after each call of a queue: every delivery in turn, every record, every number.
 
-use super::world::{ConsumerIndex, World, id_of};
+use super::fixtures::id_of;
+use super::world::{ConsumerIndex, World};
 use crate::queue::Entry;
 use crate::server::mailbox::{DELIVERY_OVERHEAD, HIGH_MARK, Mail};
 use std::sync::atomic::Ordering;
@@ -27,7 +28,7 @@ impl World {
                 peer.seen = mail.len();
                 let deliveries = mail[seen..].iter().filter_map(|mail| match mail {
                     Mail::Deliver(consumer, entry) => Some((consumer.id.0 as usize, entry.clone())),
-                    Mail::Cancel(_) => None,
+                    Mail::Cancel(_) | Mail::Reply(_) => None,
                 });
                 deliveries.collect()
             });

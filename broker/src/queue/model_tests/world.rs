@@ -1,54 +1,19 @@
 //! Two real queues with the connections around them, reduced to what queues see of connections.
 
+use super::fixtures::{
+    Channel, Held, LARGE, Peer, id_of, message, new_channel, new_peer, new_queue,
+};
 use super::model::{Known, Model};
 use super::{CHANNELS, Consume, PEERS, QUEUES, Step};
-use crate::message::{Message, MessageBuilder};
-use crate::queue::{AfterRemoval, Consumer, ConsumerId, Credit, Effects, Entry, Queue, QueueSpec};
-use crate::server::ConnectionId;
-use crate::server::mailbox::{HIGH_MARK, Mail, Mailbox, Taken};
-use bytes::Bytes;
+use crate::queue::{AfterRemoval, Consumer, ConsumerId, Credit, Effects, Entry, Queue};
+use crate::server::mailbox::{Mail, Taken};
 use leveret_protocol::ChannelId;
-use leveret_storage::{Position, QueueId};
 use proptest::sample::Index;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Wake, Waker};
+use std::task::Waker;
 
 pub(super) type ConsumerIndex = usize;
-
-/// Says whether a connection's task was woken.
-#[derive(Default)]
-struct Bell(AtomicBool);
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-/// A connection.
-pub(super) struct Peer {
-    pub(super) mailbox: Arc<Mailbox>,
-    bell: Arc<Bell>,
-    /// It has found its mailbox empty and waits for the bell.
-    asleep: bool,
-    /// How much of the mail the model has seen.
-    pub(super) seen: usize,
-    pub(super) octets: usize,
-}
-
-pub(super) struct Held {
-    queue: usize,
-    consumer: Option<ConsumerIndex>,
-    entry: Entry,
-}
-
-pub(super) struct Channel {
-    pub(super) peer: usize,
-    pub(super) credit: Arc<Credit>,
-    pub(super) used: u32,
-    pub(super) unacked: Vec<Held>,
-}
 
 /// A consumer with what fairness is judged by.
 pub(super) struct Subscriber {
@@ -72,64 +37,6 @@ pub(super) struct World {
     pub(super) now: u64,
     next_id: u64,
     pub(super) fx: Effects,
-}
-
-/// Four of these fill a mailbox.
-const LARGE: usize = HIGH_MARK / 4;
-
-fn new_queue(id: usize) -> Arc<Queue> {
-    let spec = QueueSpec {
-        name: format!("q{id}").as_str().into(),
-        durable: true,
-        auto_delete: id % 2 == 1,
-        exclusive_to: None,
-        arguments: Default::default(),
-    };
-    Arc::new(Queue::new(
-        QueueId(id as u64),
-        "/".into(),
-        spec,
-        Position(0),
-    ))
-}
-
-fn new_peer() -> Peer {
-    Peer {
-        mailbox: Arc::new(Mailbox::new(ConnectionId(1))),
-        bell: Arc::default(),
-        asleep: false,
-        seen: 0,
-        octets: 0,
-    }
-}
-
-fn new_channel(index: usize) -> Channel {
-    Channel {
-        peer: index % PEERS,
-        credit: Arc::new(Credit::new(0)),
-        used: 0,
-        unacked: Vec::new(),
-    }
-}
-
-/// A message that carries its id as its routing key.
-fn message(id: u64, persistent: bool, large: bool, cancellable: bool) -> Arc<Message> {
-    let body = if large { LARGE } else { 0 };
-    let key = id.to_string();
-    let mut builder =
-        MessageBuilder::new("".into(), key.as_bytes(), &[0, 0], persistent, body as u64);
-    static BODY: [u8; LARGE] = [0; LARGE];
-    if large {
-        builder.push_frame(Bytes::from_static(&BODY)).unwrap();
-    }
-    Arc::new(builder.finish(cancellable))
-}
-
-pub(super) fn id_of(message: &Message) -> u64 {
-    std::str::from_utf8(message.routing_key())
-        .unwrap()
-        .parse()
-        .unwrap()
 }
 
 impl World {

@@ -1,0 +1,74 @@
+//! The connection machine without sockets: bytes in, what the client hears out.
+
+mod channels;
+mod client;
+mod content;
+mod delivery;
+mod errors;
+mod handshake;
+mod lifetimes;
+mod names;
+mod random;
+mod requests;
+mod settling;
+mod stored;
+
+use crate::auth::{PasswordHash, Permission};
+use crate::broker::{Broker, Limits};
+use crate::queue::Effects;
+use crate::vhost::VhostSpec;
+use client::Client;
+use leveret_storage::Store;
+use std::sync::Arc;
+
+/// A broker that keeps everything in memory, with guest/guest on `/`.
+fn broker() -> Arc<Broker> {
+    broker_with(None)
+}
+
+fn broker_with(store: Option<Store>) -> Arc<Broker> {
+    let limits = Limits {
+        channel_max: 2047,
+        frame_max: 131_072,
+        heartbeat: 60,
+        max_message_size: 16 << 20,
+    };
+    let broker = Broker::new(limits, vec!["guest".to_owned()], store);
+    let mut fx = Effects::default();
+    broker.add_vhost(VhostSpec::named("/"), &mut fx);
+    fx.perform(broker.store.as_ref(), None);
+    add_user(&broker, "guest", ".*");
+    Arc::new(broker)
+}
+
+/// Adds a user whose password is its name, and who may do everything with what `pattern` matches.
+fn add_user(broker: &Broker, name: &str, pattern: &str) {
+    broker
+        .users
+        .add_user(name, PasswordHash::of(name), &[])
+        .unwrap();
+    let permission = Permission {
+        user: name.to_owned(),
+        vhost: "/".to_owned(),
+        configure: pattern.to_owned(),
+        write: pattern.to_owned(),
+        read: pattern.to_owned(),
+    };
+    broker.users.set_permissions(permission).unwrap();
+}
+
+/// A client that is logged in and has channel 1 open.
+fn client() -> Client {
+    Client::ready(&broker())
+}
+
+/// Two of them on one broker.
+fn two_clients() -> (Client, Client) {
+    let broker = broker();
+    (Client::ready(&broker), Client::ready(&broker))
+}
+
+/// Lines to compare with what was heard.
+fn lines(lines: &[&str]) -> Vec<String> {
+    lines.iter().map(|line| (*line).to_owned()).collect()
+}

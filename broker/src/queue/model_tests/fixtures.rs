@@ -1,0 +1,105 @@
+//! What the world is made of.
+
+use super::PEERS;
+use super::world::ConsumerIndex;
+use crate::message::{Message, MessageBuilder};
+use crate::queue::{Credit, Entry, Queue, QueueSpec};
+use crate::server::ConnectionId;
+use crate::server::mailbox::{HIGH_MARK, Mailbox};
+use bytes::Bytes;
+use leveret_storage::{Position, QueueId};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Wake;
+
+/// Says whether a connection's task was woken.
+#[derive(Default)]
+pub(super) struct Bell(pub(super) AtomicBool);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A connection.
+pub(super) struct Peer {
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) bell: Arc<Bell>,
+    /// It has found its mailbox empty and waits for the bell.
+    pub(super) asleep: bool,
+    /// How much of the mail the model has seen.
+    pub(super) seen: usize,
+    pub(super) octets: usize,
+}
+
+pub(super) struct Held {
+    pub(super) queue: usize,
+    pub(super) consumer: Option<ConsumerIndex>,
+    pub(super) entry: Entry,
+}
+
+pub(super) struct Channel {
+    pub(super) peer: usize,
+    pub(super) credit: Arc<Credit>,
+    pub(super) used: u32,
+    pub(super) unacked: Vec<Held>,
+}
+
+/// Four of these fill a mailbox.
+pub(super) const LARGE: usize = HIGH_MARK / 4;
+
+pub(super) fn new_queue(id: usize) -> Arc<Queue> {
+    let spec = QueueSpec {
+        name: format!("q{id}").as_str().into(),
+        durable: true,
+        auto_delete: id % 2 == 1,
+        exclusive_to: None,
+        arguments: Default::default(),
+    };
+    Arc::new(Queue::new(
+        QueueId(id as u64),
+        "/".into(),
+        spec,
+        Position(0),
+    ))
+}
+
+pub(super) fn new_peer() -> Peer {
+    Peer {
+        mailbox: Arc::new(Mailbox::new(ConnectionId(1))),
+        bell: Arc::default(),
+        asleep: false,
+        seen: 0,
+        octets: 0,
+    }
+}
+
+pub(super) fn new_channel(index: usize) -> Channel {
+    Channel {
+        peer: index % PEERS,
+        credit: Arc::new(Credit::new(0)),
+        used: 0,
+        unacked: Vec::new(),
+    }
+}
+
+/// A message that carries its id as its routing key.
+pub(super) fn message(id: u64, persistent: bool, large: bool, cancellable: bool) -> Arc<Message> {
+    let body = if large { LARGE } else { 0 };
+    let key = id.to_string();
+    let mut builder =
+        MessageBuilder::new("".into(), key.as_bytes(), &[0, 0], persistent, body as u64);
+    static BODY: [u8; LARGE] = [0; LARGE];
+    if large {
+        builder.push_frame(Bytes::from_static(&BODY)).unwrap();
+    }
+    Arc::new(builder.finish(cancellable))
+}
+
+pub(super) fn id_of(message: &Message) -> u64 {
+    std::str::from_utf8(message.routing_key())
+        .unwrap()
+        .parse()
+        .unwrap()
+}
