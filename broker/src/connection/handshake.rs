@@ -84,6 +84,10 @@ impl Connection {
                 self.phase = Phase::Ending;
                 Ok(())
             }
+            (Phase::Running, M::UpdateSecret(_)) => {
+                self.update_secret();
+                Ok(())
+            }
             (Phase::Opening | Phase::Running | Phase::Closing { .. }, M::Close(_)) => {
                 self.close_by_peer(now);
                 Ok(())
@@ -204,6 +208,13 @@ impl Connection {
         Ok(())
     }
 
+    /// A client renews a secret that expires, such as a token. Our users log in by passwords,
+    /// which do not: as with RabbitMQ's internal user database, the new one is not looked at.
+    fn update_secret(&mut self) {
+        let ok = connection::UpdateSecretOk {};
+        self.send(connection::AMQPMethod::UpdateSecretOk(ok));
+    }
+
     /// The peer closes: what it sent before takes effect, then close-ok is the last it hears.
     fn close_by_peer(&mut self, _now: Instant) {
         self.flush();
@@ -246,3 +257,6 @@ fn negotiated(field: &str, min: u32, server: u32, client: u32) -> Result<(), Amq
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
