@@ -16,7 +16,7 @@ pub(super) const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 const COMPATIBLE_VERSION: &str = "4.0.0";
 
 /// What the server can do beyond the specification, as RabbitMQ announces it.
-const CAPABILITIES: [&str; 8] = [
+const CAPABILITIES: [&str; 9] = [
     "publisher_confirms",
     "exchange_exchange_bindings",
     "basic.nack",
@@ -25,6 +25,7 @@ const CAPABILITIES: [&str; 8] = [
     "consumer_priorities",
     "authentication_failure_close",
     "per_consumer_qos",
+    "direct_reply_to",
 ];
 
 fn text(text: &str) -> AMQPValue {

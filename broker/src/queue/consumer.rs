@@ -143,6 +143,14 @@ impl Consumers {
         all
     }
 
+    /// Passes a consumer over until it is resumed.
+    pub fn set_aside(&mut self, id: ConsumerId) {
+        if let Some(consumer) = self.remove(id) {
+            consumer.blocked.store(true, Ordering::SeqCst);
+            self.blocked.push(consumer);
+        }
+    }
+
     /// Lets a consumer that was passed over take part again.
     pub fn resume(&mut self, id: ConsumerId) {
         if let Some(at) = self.blocked.iter().position(|c| c.id == id) {

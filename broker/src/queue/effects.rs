@@ -71,4 +71,10 @@ impl Effects {
     pub fn ops(&self) -> &[Op] {
         &self.ops
     }
+
+    /// Drops the records and keeps the rest.
+    #[cfg(test)]
+    pub fn forget_ops(&mut self) {
+        self.ops.clear();
+    }
 }

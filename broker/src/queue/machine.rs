@@ -212,9 +212,10 @@ impl Machine {
                 }
             }
             Err(entry) => {
-                // The connection is ending and will cancel its consumers. Nobody was served.
+                // The connection is ending and will cancel its consumers, which are counted until
+                // then: an auto-delete queue goes with the last of them. Nobody was served.
                 self.ready.requeue(entry);
-                self.consumers.remove(consumer.id);
+                self.consumers.set_aside(consumer.id);
             }
         }
     }

@@ -3,6 +3,7 @@
 //! replies and deliveries cannot overtake each other.
 
 use crate::admin::report::ConnectionReport;
+use crate::message::SharedMessage;
 use crate::queue::{Consumer, Entry};
 use crate::server::ConnectionId;
 use leveret_storage::{CommitSink, Token};
@@ -14,9 +15,9 @@ use tokio::sync::oneshot;
 
 /// Above this many octets waiting, queues treat the connection's consumers as not ready. The
 /// connection takes all that waits at once, so the low mark is an empty mailbox.
-const HIGH_MARK: usize = 1 << 20;
+pub(crate) const HIGH_MARK: usize = 1 << 20;
 /// What a waiting delivery costs beside its body.
-const DELIVERY_OVERHEAD: usize = 96;
+pub(crate) const DELIVERY_OVERHEAD: usize = 96;
 
 /// Something for a connection.
 #[derive(Debug)]
@@ -25,7 +26,13 @@ pub enum Mail {
     Deliver(Arc<Consumer>, Entry),
     /// The queue of this consumer is gone (RabbitMQ: "Consumer Cancellation Notification").
     Cancel(Arc<Consumer>),
+    /// A message that was published to the address of one of its channels.
+    Reply(Reply),
 }
+
+/// A message for a channel that waits for replies (RabbitMQ: "Direct Reply-to").
+#[derive(Debug)]
+pub struct Reply(pub SharedMessage);
 
 /// What the broker or an administrator wants of a connection. Orders are taken even while mail
 /// waits because the peer does not read.
@@ -122,6 +129,18 @@ impl Mailbox {
         });
     }
 
+    /// Adds a reply, or drops it when the connection does not read.
+    pub fn reply(&self, reply: Reply) {
+        let size = reply.0.body().len() + DELIVERY_OVERHEAD;
+        self.with_state(|state| {
+            let waiting = self.waiting.load(Ordering::Relaxed);
+            if !state.closed && waiting < HIGH_MARK {
+                self.waiting.store(waiting + size, Ordering::SeqCst);
+                state.mail.push(Mail::Reply(reply));
+            }
+        });
+    }
+
     /// Gives an order. An order to a connection that has ended is dropped, which whoever waits for
     /// a report notices.
     pub fn order(&self, order: Order) {
@@ -192,6 +211,12 @@ impl Mailbox {
         if self.starved.load(Ordering::SeqCst) && self.starved.swap(false, Ordering::SeqCst) {
             taken.resume = true;
         }
+    }
+
+    /// Shows what waits, for tests of whoever fills it.
+    #[cfg(test)]
+    pub fn peek<T>(&self, look: impl FnOnce(&[Mail]) -> T) -> T {
+        look(&self.state.lock().mail)
     }
 
     /// Takes everything for the last time; later deliveries go back to their queues.

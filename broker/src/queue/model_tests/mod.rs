@@ -1,0 +1,135 @@
+//! Random operations on two queues, two connections and four channels, against a model that only
+//! knows what a queue promises.
+//!
+//! [`world`] does what connections do (take mail, acknowledge, give credit back, resume), [`model`]
+//! judges every delivery and every record for the store as it appears.
+
+mod cases;
+mod model;
+mod rules;
+mod world;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use world::World;
+
+/// What happens next. Indices pick among what there is at that moment.
+#[derive(Clone, Debug)]
+enum Step {
+    Publish {
+        queue: usize,
+        count: usize,
+        persistent: bool,
+        large: bool,
+    },
+    PublishToBoth {
+        persistent: bool,
+    },
+    Consume(Consume),
+    Cancel(Index),
+    Take {
+        peer: usize,
+    },
+    Settle {
+        channel: usize,
+        which: Index,
+        multiple: bool,
+        requeue: bool,
+    },
+    Get {
+        queue: usize,
+        channel: usize,
+        no_ack: bool,
+    },
+    Purge {
+        queue: usize,
+    },
+    Limit {
+        channel: usize,
+        limit: u32,
+    },
+    CloseChannel {
+        channel: usize,
+    },
+    /// The connection ends; `at_once`: its mailbox closes before its consumers are gone.
+    End {
+        peer: usize,
+        at_once: bool,
+    },
+    Delete {
+        queue: usize,
+    },
+    /// The storage thread claims what waits to be written.
+    Write,
+}
+
+#[derive(Clone, Debug)]
+struct Consume {
+    queue: usize,
+    channel: usize,
+    prefetch: u32,
+    no_ack: bool,
+    priority: i32,
+    exclusive: bool,
+}
+
+const QUEUES: usize = 2;
+const PEERS: usize = 2;
+const CHANNELS: usize = 4;
+
+fn consume() -> impl Strategy<Value = Step> {
+    let often = |likely| prop::bool::weighted(likely);
+    (
+        0..QUEUES,
+        0..CHANNELS,
+        0u32..4,
+        often(0.2),
+        0i32..2,
+        often(0.1),
+    )
+        .prop_map(|(queue, channel, prefetch, no_ack, priority, exclusive)| {
+            Step::Consume(Consume {
+                queue,
+                channel,
+                prefetch,
+                no_ack,
+                priority,
+                exclusive,
+            })
+        })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (queue, channel, peer) = (0..QUEUES, 0..CHANNELS, 0..PEERS);
+    prop_oneof![
+        12 => (queue.clone(), 1usize..5, any::<bool>(), prop::bool::weighted(0.2)).prop_map(
+            |(queue, count, persistent, large)| Step::Publish { queue, count, persistent, large }),
+        3 => any::<bool>().prop_map(|persistent| Step::PublishToBoth { persistent }),
+        8 => consume(),
+        2 => any::<Index>().prop_map(Step::Cancel),
+        12 => peer.clone().prop_map(|peer| Step::Take { peer }),
+        12 => (channel.clone(), any::<Index>(), any::<bool>(), prop::bool::weighted(0.3)).prop_map(
+            |(channel, which, multiple, requeue)| Step::Settle { channel, which, multiple, requeue }),
+        3 => (queue.clone(), channel.clone(), any::<bool>()).prop_map(
+            |(queue, channel, no_ack)| Step::Get { queue, channel, no_ack }),
+        1 => queue.clone().prop_map(|queue| Step::Purge { queue }),
+        2 => (channel.clone(), 0u32..4).prop_map(|(channel, limit)| Step::Limit { channel, limit }),
+        1 => channel.prop_map(|channel| Step::CloseChannel { channel }),
+        1 => (peer, any::<bool>()).prop_map(|(peer, at_once)| Step::End { peer, at_once }),
+        1 => queue.prop_map(|queue| Step::Delete { queue }),
+        4 => Just(Step::Write),
+    ]
+}
+
+proptest! {
+    // What fails is kept as a case of its own, with a name.
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..Default::default() })]
+    #[test]
+    fn a_queue_keeps_its_promises(steps in prop::collection::vec(step(), 1..120)) {
+        let mut world = World::new();
+        for step in steps {
+            world.run(step);
+        }
+        world.finish();
+    }
+}

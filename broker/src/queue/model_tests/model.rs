@@ -1,0 +1,185 @@
+//! What one queue promises. Each method is told what was asked of the real queue; `served` and
+//! `recorded` judge what came of it.
+
+use super::world::ConsumerIndex;
+use crate::queue::Counts;
+use leveret_storage::{Op, QueueId, Storable};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What is known of a message in a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    /// Unique over all publishes.
+    pub(super) id: u64,
+    pub(super) stored: bool,
+    /// It is in one stored queue only, so that its write may be spared.
+    pub(super) cancellable: bool,
+    pub(super) octets: u64,
+    pub(super) redelivered: bool,
+}
+
+/// What the store knows of a message.
+struct Record {
+    message: Arc<dyn Storable>,
+    cancellable: bool,
+    claimed: bool,
+}
+
+/// One queue as it should be. Positions are plain numbers here.
+#[derive(Default)]
+pub(super) struct Model {
+    pub(super) ready: BTreeMap<u64, Known>,
+    pub(super) unacked: BTreeMap<u64, Known>,
+    pub(super) consumers: Vec<ConsumerIndex>,
+    next: u64,
+    delivered_through: Option<u64>,
+    records: BTreeMap<u64, Record>,
+    /// Stored messages that left in this call.
+    left: BTreeSet<u64>,
+    /// Stored messages that came in this call, and whether their writes may be spared.
+    came: BTreeMap<u64, bool>,
+    told_through: Option<u64>,
+    pub(super) deleted: bool,
+}
+
+impl Model {
+    pub(super) fn publish(&mut self, known: Known) {
+        let position = self.next;
+        self.next += 1;
+        if known.stored {
+            self.came.insert(position, known.cancellable);
+        }
+        self.ready.insert(position, known);
+    }
+
+    /// The queue handed out a message: it must be the first one, as it was published.
+    pub(super) fn served(&mut self, position: u64, id: u64, redelivered: bool, no_ack: bool) {
+        let (first, known) = self.ready.pop_first().expect("served though none is ready");
+        assert_eq!(position, first, "served out of order");
+        assert_eq!((id, redelivered), (known.id, known.redelivered));
+        if no_ack {
+            self.leave(position, &known);
+        } else {
+            if known.stored {
+                self.delivered_through = self.delivered_through.max(Some(position));
+            }
+            self.unacked.insert(position, known);
+        }
+    }
+
+    pub(super) fn settled(&mut self, position: u64) {
+        let known = self.unacked.remove(&position).expect("settled twice");
+        self.leave(position, &known);
+    }
+
+    pub(super) fn requeued(&mut self, position: u64, mark: bool) {
+        let mut known = self.unacked.remove(&position).expect("requeued twice");
+        known.redelivered |= mark;
+        self.ready.insert(position, known);
+    }
+
+    pub(super) fn purged(&mut self) -> u64 {
+        let all = std::mem::take(&mut self.ready);
+        for (position, known) in &all {
+            self.leave(*position, known);
+        }
+        all.len() as u64
+    }
+
+    pub(super) fn deleted(&mut self) -> u64 {
+        let ready = self.ready.len() as u64;
+        *self = Model {
+            deleted: true,
+            ..Model::default()
+        };
+        ready
+    }
+
+    fn leave(&mut self, position: u64, known: &Known) {
+        if known.stored {
+            self.left.insert(position);
+        }
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let octets = |messages: &BTreeMap<u64, Known>| messages.values().map(|k| k.octets).sum();
+        let both = || self.ready.values().chain(self.unacked.values());
+        Counts {
+            ready: self.ready.len() as u64,
+            unacked: self.unacked.len() as u64,
+            persistent: both().filter(|k| k.stored).count() as u64,
+            persistent_bytes: both().filter(|k| k.stored).map(|k| k.octets).sum(),
+            ready_bytes: octets(&self.ready),
+            unacked_bytes: octets(&self.unacked),
+            consumers: self.consumers.len() as u64,
+        }
+    }
+
+    /// Judges the records of one call: one publish for each that came, one ack for each that left
+    /// and was (or will be) written, nothing else.
+    pub(super) fn recorded(&mut self, queue: QueueId, ops: &[Op]) {
+        let mut acked = BTreeSet::new();
+        for op in ops {
+            match op {
+                Op::Publish {
+                    queue: q,
+                    position,
+                    message,
+                    ..
+                } if *q == queue => self.record(position.0, message.clone()),
+                Op::Ack {
+                    queue: q,
+                    first,
+                    last,
+                } if *q == queue => {
+                    for position in first.0..=last.0 {
+                        assert!(acked.insert(position), "acked twice");
+                    }
+                }
+                Op::Delivered { queue: q, through } if *q == queue => {
+                    assert!(self.told_through < Some(through.0), "told again");
+                    self.told_through = Some(through.0);
+                }
+                Op::DeleteQueue { queue: q } if *q == queue => {
+                    assert!(self.deleted, "deleted unasked");
+                }
+                _ => {}
+            }
+        }
+        assert!(self.came.is_empty(), "never stored: {:?}", self.came);
+        assert_eq!(self.told_through, self.delivered_through);
+        let due: BTreeSet<u64> = std::mem::take(&mut self.left)
+            .into_iter()
+            .filter(|position| {
+                let record = self.records.get(position).expect("left but never came");
+                let written = record.claimed || !record.cancellable;
+                if !written {
+                    let wanted = record.message.begin_write(queue);
+                    assert!(!wanted, "neither written off nor acked");
+                }
+                self.records.remove(position);
+                written
+            })
+            .collect();
+        assert_eq!(acked, due, "acks for the store");
+    }
+
+    fn record(&mut self, position: u64, message: Arc<dyn Storable>) {
+        let cancellable = self.came.remove(&position).expect("stored unasked");
+        let record = Record {
+            message,
+            cancellable,
+            claimed: false,
+        };
+        assert!(self.records.insert(position, record).is_none());
+    }
+
+    /// The storage thread claims everything that waits: all of it is still wanted.
+    pub(super) fn write(&mut self, queue: QueueId) {
+        for record in self.records.values_mut().filter(|r| !r.claimed) {
+            assert!(record.message.begin_write(queue), "wanted but written off");
+            record.claimed = true;
+        }
+    }
+}

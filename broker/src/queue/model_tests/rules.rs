@@ -1,0 +1,119 @@
+//! What is judged after each call of a queue: every delivery in turn, every record, every number.
+
+use super::world::{ConsumerIndex, World, id_of};
+use crate::queue::Entry;
+use crate::server::mailbox::{DELIVERY_OVERHEAD, HIGH_MARK, Mail};
+use std::sync::atomic::Ordering;
+
+impl World {
+    /// Judges what a call on `queue` has done since the last look.
+    pub(super) fn judge(&mut self, queue: usize) {
+        for (index, entry) in self.new_deliveries(queue) {
+            self.judge_delivery(queue, index, &entry);
+        }
+        let real = self.queues[queue].clone();
+        self.models[queue].recorded(real.id, self.fx.ops());
+        self.fx.forget_ops();
+        assert_eq!(real.counts(), self.models[queue].counts());
+        self.refresh_able();
+    }
+
+    /// Deliveries that the model has not seen, in the order in which they were handed out.
+    fn new_deliveries(&mut self, queue: usize) -> Vec<(ConsumerIndex, Entry)> {
+        let mut all = Vec::new();
+        for peer in &mut self.peers {
+            let seen = std::mem::take(&mut peer.seen);
+            let fresh: Vec<(ConsumerIndex, Entry)> = peer.mailbox.peek(|mail| {
+                peer.seen = mail.len();
+                let deliveries = mail[seen..].iter().filter_map(|mail| match mail {
+                    Mail::Deliver(consumer, entry) => Some((consumer.id.0 as usize, entry.clone())),
+                    Mail::Cancel(_) => None,
+                });
+                deliveries.collect()
+            });
+            assert!(
+                fresh.is_sorted_by_key(|(_, entry)| entry.position),
+                "out of order within one mailbox"
+            );
+            all.extend(fresh);
+        }
+        assert!(all.iter().all(|(c, _)| self.consumers[*c].queue == queue));
+        all.sort_by_key(|(_, entry)| entry.position);
+        all
+    }
+
+    fn judge_delivery(&mut self, queue: usize, index: ConsumerIndex, entry: &Entry) {
+        self.now += 1;
+        assert!(self.models[queue].consumers.contains(&index), "no consumer");
+        assert!(self.can_take(index), "over its prefetch, or mailbox full");
+        self.judge_turn(queue, index);
+        let consumer = &mut self.consumers[index];
+        consumer.last_served = self.now;
+        let no_ack = consumer.real.no_ack;
+        if !no_ack {
+            consumer.used += 1;
+            self.channels[consumer.channel].used += 1;
+        }
+        let octets = entry.message.body().len() + DELIVERY_OVERHEAD;
+        let peer = self.channels[consumer.channel].peer;
+        self.peers[peer].octets += octets;
+        let id = id_of(&entry.message);
+        self.models[queue].served(entry.position.0, id, entry.redelivered, no_ack);
+    }
+
+    /// Nobody of higher priority, and nobody of the same who has waited longer, was passed over.
+    fn judge_turn(&self, queue: usize, index: ConsumerIndex) {
+        let served = &self.consumers[index];
+        for other in self.models[queue].consumers.iter().copied() {
+            let rival = &self.consumers[other];
+            let Some(since) = rival.able_since.filter(|_| self.can_take(other)) else {
+                continue;
+            };
+            assert!(
+                rival.real.priority <= served.real.priority,
+                "priority ignored"
+            );
+            let waited = since < served.last_served && rival.last_served < served.last_served;
+            assert!(
+                other == index || rival.real.priority < served.real.priority || !waited,
+                "consumer {index} served twice before {other}"
+            );
+        }
+    }
+
+    /// Whether the model lets this consumer have one more.
+    fn can_take(&self, index: ConsumerIndex) -> bool {
+        let consumer = &self.consumers[index];
+        let channel = &self.channels[consumer.channel];
+        let room = |limit: u32, used: u32| limit == 0 || used < limit;
+        self.peers[channel.peer].octets < HIGH_MARK
+            && (consumer.real.no_ack
+                || room(consumer.real.credit.limit(), consumer.used)
+                    && room(channel.credit.limit(), channel.used))
+    }
+
+    fn refresh_able(&mut self) {
+        for queue in self.current {
+            for index in self.models[queue].consumers.clone() {
+                let able = self.can_take(index)
+                    && !self.consumers[index].real.blocked.load(Ordering::SeqCst);
+                let now = self.now;
+                let consumer = &mut self.consumers[index];
+                consumer.able_since = able.then(|| consumer.able_since.unwrap_or(now));
+            }
+        }
+    }
+
+    /// After a step no message is ready that some consumer could take.
+    pub(super) fn check_nobody_waits(&self) {
+        for queue in self.current {
+            let model = &self.models[queue];
+            let idle = model.consumers.iter().find(|c| self.can_take(**c));
+            assert!(
+                model.ready.is_empty() || idle.is_none(),
+                "consumer {idle:?} could take one of {} ready messages",
+                model.ready.len()
+            );
+        }
+    }
+}

@@ -1,0 +1,523 @@
+//! Two real queues with the connections around them, reduced to what queues see of connections.
+
+use super::model::{Known, Model};
+use super::{CHANNELS, Consume, PEERS, QUEUES, Step};
+use crate::message::{Message, MessageBuilder};
+use crate::queue::{AfterRemoval, Consumer, ConsumerId, Credit, Effects, Entry, Queue, QueueSpec};
+use crate::server::ConnectionId;
+use crate::server::mailbox::{HIGH_MARK, Mail, Mailbox, Taken};
+use bytes::Bytes;
+use leveret_protocol::ChannelId;
+use leveret_storage::{Position, QueueId};
+use proptest::sample::Index;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Wake, Waker};
+
+pub(super) type ConsumerIndex = usize;
+
+/// Says whether a connection's task was woken.
+#[derive(Default)]
+struct Bell(AtomicBool);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A connection.
+pub(super) struct Peer {
+    pub(super) mailbox: Arc<Mailbox>,
+    bell: Arc<Bell>,
+    /// It has found its mailbox empty and waits for the bell.
+    asleep: bool,
+    /// How much of the mail the model has seen.
+    pub(super) seen: usize,
+    pub(super) octets: usize,
+}
+
+pub(super) struct Held {
+    queue: usize,
+    consumer: Option<ConsumerIndex>,
+    entry: Entry,
+}
+
+pub(super) struct Channel {
+    pub(super) peer: usize,
+    pub(super) credit: Arc<Credit>,
+    pub(super) used: u32,
+    pub(super) unacked: Vec<Held>,
+}
+
+/// A consumer with what fairness is judged by.
+pub(super) struct Subscriber {
+    pub(super) real: Arc<Consumer>,
+    pub(super) queue: usize,
+    pub(super) channel: usize,
+    pub(super) used: u32,
+    pub(super) last_served: u64,
+    /// Since when it could have been served at any time.
+    pub(super) able_since: Option<u64>,
+}
+
+pub(super) struct World {
+    pub(super) queues: Vec<Arc<Queue>>,
+    pub(super) models: Vec<Model>,
+    /// The queues that are not deleted.
+    pub(super) current: [usize; QUEUES],
+    pub(super) peers: Vec<Peer>,
+    pub(super) channels: Vec<Channel>,
+    pub(super) consumers: Vec<Subscriber>,
+    pub(super) now: u64,
+    next_id: u64,
+    pub(super) fx: Effects,
+}
+
+/// Four of these fill a mailbox.
+const LARGE: usize = HIGH_MARK / 4;
+
+fn new_queue(id: usize) -> Arc<Queue> {
+    let spec = QueueSpec {
+        name: format!("q{id}").as_str().into(),
+        durable: true,
+        auto_delete: id % 2 == 1,
+        exclusive_to: None,
+        arguments: Default::default(),
+    };
+    Arc::new(Queue::new(
+        QueueId(id as u64),
+        "/".into(),
+        spec,
+        Position(0),
+    ))
+}
+
+fn new_peer() -> Peer {
+    Peer {
+        mailbox: Arc::new(Mailbox::new(ConnectionId(1))),
+        bell: Arc::default(),
+        asleep: false,
+        seen: 0,
+        octets: 0,
+    }
+}
+
+fn new_channel(index: usize) -> Channel {
+    Channel {
+        peer: index % PEERS,
+        credit: Arc::new(Credit::new(0)),
+        used: 0,
+        unacked: Vec::new(),
+    }
+}
+
+/// A message that carries its id as its routing key.
+fn message(id: u64, persistent: bool, large: bool, cancellable: bool) -> Arc<Message> {
+    let body = if large { LARGE } else { 0 };
+    let key = id.to_string();
+    let mut builder =
+        MessageBuilder::new("".into(), key.as_bytes(), &[0, 0], persistent, body as u64);
+    static BODY: [u8; LARGE] = [0; LARGE];
+    if large {
+        builder.push_frame(Bytes::from_static(&BODY)).unwrap();
+    }
+    Arc::new(builder.finish(cancellable))
+}
+
+pub(super) fn id_of(message: &Message) -> u64 {
+    std::str::from_utf8(message.routing_key())
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        World {
+            queues: (0..QUEUES).map(new_queue).collect(),
+            models: (0..QUEUES).map(|_| Model::default()).collect(),
+            current: std::array::from_fn(|i| i),
+            peers: (0..PEERS).map(|_| new_peer()).collect(),
+            channels: (0..CHANNELS).map(new_channel).collect(),
+            consumers: Vec::new(),
+            now: 0,
+            next_id: 0,
+            fx: Effects::default(),
+        }
+    }
+
+    pub(super) fn run(&mut self, step: Step) {
+        match step {
+            Step::Publish {
+                queue,
+                count,
+                persistent,
+                large,
+            } => self.publish(&[self.current[queue]], count, persistent, large),
+            Step::PublishToBoth { persistent } => {
+                self.publish(&self.current.clone(), 1, persistent, false);
+            }
+            Step::Consume(consume) => self.consume(&consume),
+            Step::Cancel(which) => self.cancel_some(which),
+            Step::Take { peer } => self.take(peer),
+            Step::Settle {
+                channel,
+                which,
+                multiple,
+                requeue,
+            } => self.settle_some(channel, which, multiple, requeue),
+            Step::Get {
+                queue,
+                channel,
+                no_ack,
+            } => self.get(self.current[queue], channel, no_ack),
+            Step::Purge { queue } => {
+                let queue = self.current[queue];
+                let count = self.queues[queue].purge(&mut self.fx);
+                assert_eq!(count, self.models[queue].purged());
+                self.judge(queue);
+            }
+            Step::Limit { channel, limit } => {
+                self.channels[channel].credit.set_limit(limit);
+                self.resume_blocked(|c| c.channel == channel);
+            }
+            Step::CloseChannel { channel } => self.close_channel(channel),
+            Step::End { peer, at_once } => self.end(peer, at_once),
+            Step::Delete { queue } => self.delete(queue),
+            Step::Write => {
+                for (queue, model) in self.queues.iter().zip(&mut self.models) {
+                    model.write(queue.id);
+                }
+            }
+        }
+        self.check_nobody_waits();
+        self.check_wakes();
+    }
+
+    /// Lets everybody take and acknowledge all there is: nothing may be left.
+    pub(super) fn finish(&mut self) {
+        for channel in 0..CHANNELS {
+            self.run(Step::Limit { channel, limit: 0 });
+        }
+        for peer in 0..PEERS {
+            self.end(peer, false);
+        }
+        for queue in self.current {
+            let model = &mut self.models[queue];
+            let left: Vec<u64> = model.ready.values().map(|known| known.id).collect();
+            assert!(model.unacked.is_empty(), "lost: {:?}", model.unacked);
+            for id in left {
+                let (entry, _) = self.queues[queue].get(true, &mut self.fx).expect("lost");
+                assert_eq!(id_of(&entry.message), id);
+            }
+            assert!(self.queues[queue].get(true, &mut self.fx).is_none());
+        }
+    }
+
+    fn publish(&mut self, to: &[usize], count: usize, persistent: bool, large: bool) {
+        let cancellable = to.len() == 1;
+        let mut run = Vec::new();
+        for _ in 0..count {
+            self.next_id += 1;
+            run.push((message(self.next_id, persistent, large, cancellable), None));
+            for queue in to {
+                self.models[*queue].publish(Known {
+                    id: self.next_id,
+                    stored: persistent,
+                    cancellable,
+                    octets: if large { LARGE as u64 } else { 0 },
+                    redelivered: false,
+                });
+            }
+        }
+        for queue in to {
+            self.queues[*queue].publish(&run, &mut self.fx);
+            self.judge(*queue);
+        }
+    }
+
+    fn consume(&mut self, wanted: &Consume) {
+        let queue = self.current[wanted.queue];
+        let channel = &self.channels[wanted.channel];
+        let real = Arc::new(Consumer {
+            id: ConsumerId(self.consumers.len() as u64),
+            tag: self.consumers.len().to_string().as_str().into(),
+            channel: ChannelId(wanted.channel as u16),
+            queue: self.queues[queue].clone(),
+            mailbox: self.peers[channel.peer].mailbox.clone(),
+            no_ack: wanted.no_ack,
+            exclusive: wanted.exclusive,
+            priority: wanted.priority,
+            arguments: Default::default(),
+            credit: Credit::new(wanted.prefetch),
+            channel_credit: channel.credit.clone(),
+            blocked: AtomicBool::new(false),
+            cancelled: AtomicBool::new(false),
+        });
+        let held = &self.models[queue].consumers;
+        let refused = held.iter().any(|c| self.consumers[*c].real.exclusive)
+            || wanted.exclusive && !held.is_empty();
+        let index = self.consumers.len();
+        self.consumers.push(Subscriber {
+            real: real.clone(),
+            queue,
+            channel: wanted.channel,
+            used: 0,
+            last_served: 0,
+            able_since: None,
+        });
+        if !refused {
+            self.models[queue].consumers.push(index);
+        }
+        let result = self.queues[queue].consume(real, &mut self.fx);
+        assert_eq!(result.is_err(), refused);
+        self.judge(queue);
+    }
+
+    fn cancel_some(&mut self, which: Index) {
+        let consuming = self.current.iter().flat_map(|q| &self.models[*q].consumers);
+        let consuming: Vec<ConsumerIndex> = consuming.copied().collect();
+        if !consuming.is_empty() {
+            self.cancel(*which.get(&consuming));
+        }
+    }
+
+    /// Takes a consumer off its queue, and follows auto-delete.
+    fn cancel(&mut self, index: ConsumerIndex) {
+        let consumer = self.consumers[index].real.clone();
+        consumer.cancelled.store(true, Ordering::SeqCst);
+        let queue = self.consumers[index].queue;
+        let model = &mut self.models[queue];
+        let was_there = model.consumers.contains(&index);
+        model.consumers.retain(|c| *c != index);
+        let last = was_there && model.consumers.is_empty();
+        let expected = if last && consumer.queue.spec.auto_delete {
+            AfterRemoval::AutoDelete
+        } else {
+            AfterRemoval::Stays
+        };
+        assert_eq!(self.queues[queue].cancel(consumer.id), expected);
+        if expected == AfterRemoval::AutoDelete {
+            let slot = self.current.iter().position(|q| *q == queue);
+            self.delete(slot.expect("a deleted queue has no consumers"));
+        } else {
+            self.judge(queue);
+        }
+    }
+
+    /// What a connection's task does when its bell rings.
+    fn take(&mut self, peer: usize) {
+        let mut taken = Taken::default();
+        loop {
+            let waker = Waker::from(self.peers[peer].bell.clone());
+            self.peers[peer].bell.0.store(false, Ordering::SeqCst);
+            self.peers[peer].mailbox.take(&mut taken, Some(&waker));
+            self.peers[peer].asleep = taken.is_empty();
+            if taken.is_empty() {
+                return;
+            }
+            (self.peers[peer].seen, self.peers[peer].octets) = (0, 0);
+            let mut returned = Vec::new();
+            for mail in taken.mail.drain(..) {
+                self.receive(mail, &mut returned);
+            }
+            self.requeue(returned, false);
+            if taken.resume {
+                self.resume_blocked_of(peer);
+            }
+        }
+    }
+
+    fn receive(&mut self, mail: Mail, returned: &mut Vec<Held>) {
+        let Mail::Deliver(consumer, entry) = mail else {
+            return;
+        };
+        let index = consumer.id.0 as usize;
+        let held = Held {
+            queue: self.consumers[index].queue,
+            consumer: Some(index),
+            entry,
+        };
+        match (consumer.no_ack, consumer.cancelled.load(Ordering::SeqCst)) {
+            (true, _) => {}
+            (false, true) => returned.push(held),
+            (false, false) => {
+                let channel = self.consumers[index].channel;
+                self.channels[channel].unacked.push(held);
+            }
+        }
+    }
+
+    fn settle_some(&mut self, channel: usize, which: Index, multiple: bool, requeue: bool) {
+        let unacked = &mut self.channels[channel].unacked;
+        if unacked.is_empty() {
+            return;
+        }
+        let at = which.index(unacked.len());
+        let from = if multiple { 0 } else { at };
+        let settled: Vec<Held> = unacked.drain(from..=at).collect();
+        if requeue {
+            self.requeue(settled, true);
+        } else {
+            self.settle(settled);
+        }
+    }
+
+    fn settle(&mut self, settled: Vec<Held>) {
+        let waiting = self.give_back(&settled);
+        for held in settled {
+            if !self.models[held.queue].deleted {
+                self.models[held.queue].settled(held.entry.position.0);
+            }
+            self.queues[held.queue].settle([&held.entry], [], &mut self.fx);
+            self.judge(held.queue);
+        }
+        self.resume(waiting);
+    }
+
+    /// As `Connection::requeue`: credit first, then each queue once, then who waited for credit.
+    fn requeue(&mut self, mut returned: Vec<Held>, mark: bool) {
+        let waiting = self.give_back(&returned);
+        returned.sort_by_key(|held| held.queue);
+        for run in returned.chunk_by(|a, b| a.queue == b.queue) {
+            let queue = run[0].queue;
+            let mut entries: Vec<Entry> = run.iter().map(|held| held.entry.clone()).collect();
+            for entry in &mut entries {
+                entry.redelivered |= mark;
+                if !self.models[queue].deleted {
+                    self.models[queue].requeued(entry.position.0, mark);
+                }
+            }
+            self.queues[queue].requeue(entries, &mut self.fx);
+            self.judge(queue);
+        }
+        self.resume(waiting);
+    }
+
+    /// Gives credit back; returns who has to be resumed.
+    fn give_back(&mut self, held: &[Held]) -> Vec<ConsumerIndex> {
+        let mut waiting = Vec::new();
+        for index in held.iter().filter_map(|held| held.consumer) {
+            let consumer = &mut self.consumers[index];
+            let channel = &mut self.channels[consumer.channel];
+            consumer.used -= 1;
+            if consumer.real.credit.give_back(1) {
+                waiting.push(index);
+            }
+            // The consumer may be from before its channel was closed and opened again.
+            if Arc::ptr_eq(&channel.credit, &consumer.real.channel_credit) {
+                channel.used -= 1;
+            }
+            if consumer.real.channel_credit.give_back(1) {
+                let number = consumer.channel;
+                waiting.extend(self.blocked(|c| c.channel == number));
+            }
+        }
+        waiting
+    }
+
+    fn blocked(&self, wanted: impl Fn(&Subscriber) -> bool) -> Vec<ConsumerIndex> {
+        let all = self.consumers.iter().enumerate();
+        all.filter(|(_, c)| wanted(c) && c.real.blocked.load(Ordering::SeqCst))
+            .filter(|(_, c)| !c.real.cancelled.load(Ordering::SeqCst))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    fn resume_blocked(&mut self, wanted: impl Fn(&Subscriber) -> bool) {
+        self.resume(self.blocked(wanted));
+    }
+
+    fn resume_blocked_of(&mut self, peer: usize) {
+        self.resume_blocked(|c| c.channel % PEERS == peer);
+    }
+
+    fn resume(&mut self, waiting: Vec<ConsumerIndex>) {
+        for index in waiting {
+            let (queue, id) = (self.consumers[index].queue, self.consumers[index].real.id);
+            self.queues[queue].resume(id, &mut self.fx);
+            self.judge(queue);
+        }
+    }
+
+    fn get(&mut self, queue: usize, channel: usize, no_ack: bool) {
+        let taken = self.queues[queue].get(no_ack, &mut self.fx);
+        assert_eq!(taken.is_some(), !self.models[queue].ready.is_empty());
+        if let Some((entry, left)) = taken {
+            let id = id_of(&entry.message);
+            self.models[queue].served(entry.position.0, id, entry.redelivered, no_ack);
+            assert_eq!(left, self.models[queue].ready.len() as u64);
+            if !no_ack {
+                self.channels[channel].unacked.push(Held {
+                    queue,
+                    consumer: None,
+                    entry,
+                });
+            }
+        }
+        self.judge(queue);
+    }
+
+    fn close_channel(&mut self, channel: usize) {
+        let consumers: Vec<ConsumerIndex> = (0..self.consumers.len())
+            .filter(|index| self.consumers[*index].channel == channel)
+            .filter(|index| !self.consumers[*index].real.cancelled.load(Ordering::SeqCst))
+            .collect();
+        for index in consumers {
+            self.cancel(index);
+        }
+        let fresh = new_channel(channel);
+        let closed = std::mem::replace(&mut self.channels[channel], fresh);
+        self.requeue(closed.unacked, true);
+    }
+
+    fn end(&mut self, peer: usize, at_once: bool) {
+        let mut mail = Vec::new();
+        if at_once {
+            mail = self.peers[peer].mailbox.close();
+            // Whoever publishes now finds the mailbox closed and the consumers still there.
+            (self.peers[peer].seen, self.peers[peer].octets) = (0, usize::MAX);
+            for queue in self.current {
+                self.publish(&[queue], 1, true, false);
+            }
+        }
+        for channel in (0..CHANNELS).filter(|c| c % PEERS == peer) {
+            self.close_channel(channel);
+        }
+        mail.extend(self.peers[peer].mailbox.close());
+        self.peers[peer] = new_peer();
+        let mut returned = Vec::new();
+        for mail in mail {
+            self.receive(mail, &mut returned);
+        }
+        self.requeue(returned, false);
+    }
+
+    fn delete(&mut self, slot: usize) {
+        let queue = self.current[slot];
+        let remains = self.queues[queue].delete_if(|_| Ok::<_, ()>(()), &mut self.fx);
+        let remains = remains.unwrap().expect("deleted once");
+        let mut told: Vec<_> = remains.consumers.iter().map(|c| c.id.0 as usize).collect();
+        told.sort_unstable();
+        self.models[queue].consumers.sort_unstable();
+        assert_eq!(told, self.models[queue].consumers);
+        assert_eq!(remains.messages, self.models[queue].deleted());
+        self.judge(queue);
+        for consumer in remains.consumers {
+            consumer.cancelled.store(true, Ordering::SeqCst);
+        }
+        self.current[slot] = self.queues.len();
+        self.queues.push(new_queue(self.queues.len()));
+        self.models.push(Model::default());
+    }
+
+    fn check_wakes(&mut self) {
+        self.fx.perform(None, None);
+        for peer in self.peers.iter().filter(|peer| peer.asleep) {
+            let waits = peer.mailbox.peek(|mail| !mail.is_empty());
+            let woken = peer.bell.0.load(Ordering::SeqCst);
+            assert!(woken || !waits, "mail waits and nobody is woken");
+        }
+    }
+}
