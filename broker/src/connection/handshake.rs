@@ -85,6 +85,10 @@ impl Connection {
                 self.phase = Phase::Ending;
                 Ok(())
             }
+            (Phase::Running, M::UpdateSecret(_)) => {
+                self.update_secret();
+                Ok(())
+            }
             (Phase::Opening | Phase::Running | Phase::Closing { .. }, M::Close(_)) => {
                 self.close_by_peer(now);
                 Ok(())
@@ -205,6 +209,13 @@ impl Connection {
         Ok(())
     }
 
+    /// A client renews a secret that expires, such as a token. Our users log in by passwords,
+    /// which do not: as with RabbitMQ's internal user database, the new one is not looked at.
+    fn update_secret(&mut self) {
+        let ok = connection::UpdateSecretOk {};
+        self.send(connection::AMQPMethod::UpdateSecretOk(ok));
+    }
+
     /// The peer closes: what it sent before takes effect, then close-ok is the last it hears.
     fn close_by_peer(&mut self, now: Instant) {
         self.replay_all_held(now);
@@ -248,3 +259,6 @@ fn negotiated(field: &str, min: u32, server: u32, client: u32) -> Result<(), Amq
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
