@@ -138,10 +138,7 @@ impl Client {
     pub(super) fn heard_so_far(&mut self) -> Vec<String> {
         self.read_output();
         let mut lines = Vec::new();
-        loop {
-            let Ok(Split::Whole(whole)) = frame::split(&self.heard, 0) else {
-                break;
-            };
+        while let Ok(Split::Whole(whole)) = frame::split(&self.heard, 0) {
             let payload = self.heard[whole.payload()].to_vec();
             self.heard.drain(..whole.total());
             lines.extend(self.heard_frame(whole.kind, whole.channel.0, &payload));
