@@ -43,6 +43,14 @@ impl Unacked {
         self.count
     }
 
+    /// Those that wait, oldest first.
+    #[cfg(test)]
+    pub fn iter(&self) -> impl Iterator<Item = &Delivery> {
+        self.slots
+            .iter()
+            .filter_map(|(_, delivery)| delivery.as_ref())
+    }
+
     /// Adds a delivery; tags must grow.
     pub fn push(&mut self, tag: DeliveryTag, delivery: Delivery) {
         debug_assert!(self.slots.back().is_none_or(|(last, _)| *last < tag));

@@ -4,6 +4,7 @@ use super::names::describe;
 use super::requests;
 use crate::broker::Broker;
 use crate::connection::Connection;
+use crate::server::mailbox::Mailbox;
 use bytes::BytesMut;
 use leveret_protocol::classes::{AMQPClass, BasicProperties, basic};
 use leveret_protocol::content::{ContentHeader, HEADER_LEN};
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Client {
     pub(super) broker: Arc<Broker>,
     pub(super) connection: Connection,
+    pub(super) mailbox: Arc<Mailbox>,
     pub(super) now: Instant,
     /// What was sent and not made frames of yet.
     buf: BytesMut,
@@ -34,7 +36,8 @@ impl Client {
         let (info, mailbox) = broker.connections.add(address, address);
         Client {
             broker: broker.clone(),
-            connection: Connection::new(broker.clone(), info, mailbox),
+            connection: Connection::new(broker.clone(), info, mailbox.clone()),
+            mailbox,
             now: Instant::now(),
             buf: BytesMut::new(),
             heard: Vec::new(),
