@@ -4,6 +4,8 @@
 //! lock per virtual host, so that each sees the whole picture; they return what has to be stored
 //! as [`Effects`].
 
+mod equivalence;
+
 use crate::definitions::Definition;
 use crate::exchange::{
     Binding, Destination, DestinationName, Exchange, ExchangeKind, ExchangeSpec,
@@ -13,9 +15,10 @@ use crate::queue::{
 };
 use crate::server::ConnectionId;
 use crate::server::mailbox::Mail;
+use equivalence::{same_argument, same_arguments, same_properties};
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::FieldTable;
-use leveret_protocol::{AmqpError, ExchangeName, QueueName, RoutingKey, VhostName, table};
+use leveret_protocol::{AmqpError, ExchangeName, QueueName, RoutingKey, VhostName};
 use leveret_storage::{Position, QueueId};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{HashMap, HashSet};
@@ -508,72 +511,4 @@ fn is_stored(source: &Exchange, binding: &Binding) -> bool {
         Destination::Exchange(_) => binding.destination.is_durable(),
     };
     source.spec.durable && stored
-}
-
-fn same_properties(
-    properties: &[(&str, bool, bool)],
-    entity: Entity<'_>,
-    vhost: &VhostName,
-) -> Result<(), AmqpError> {
-    match properties
-        .iter()
-        .find(|(_, wanted, current)| wanted != current)
-    {
-        Some((name, wanted, current)) => Err(texts::inequivalent_property(
-            name, entity, vhost, wanted, current,
-        )),
-        None => Ok(()),
-    }
-}
-
-fn same_argument(
-    name: &str,
-    wanted: Option<&leveret_protocol::values::AMQPValue>,
-    current: Option<&leveret_protocol::values::AMQPValue>,
-    entity: Entity<'_>,
-    vhost: &VhostName,
-) -> Result<(), AmqpError> {
-    let same = match (wanted, current) {
-        (Some(wanted), Some(current)) => table::equivalent(wanted, current),
-        (None, None) => true,
-        _ => false,
-    };
-    if same {
-        return Ok(());
-    }
-    Err(texts::inequivalent_argument(
-        name, entity, vhost, wanted, current,
-    ))
-}
-
-/// The arguments that a redeclaration has to repeat (`rabbit_amqqueue:args_equivalence`).
-const COMPARED_ARGUMENTS: [&str; 15] = [
-    "x-expires",
-    "x-message-ttl",
-    "x-max-age",
-    "x-max-length",
-    "x-max-length-bytes",
-    "x-max-in-memory-length",
-    "x-max-in-memory-bytes",
-    "x-dead-letter-exchange",
-    "x-dead-letter-routing-key",
-    "x-dead-letter-strategy",
-    "x-max-priority",
-    "x-overflow",
-    "x-queue-mode",
-    "x-single-active-consumer",
-    "x-queue-type",
-];
-
-fn same_arguments(
-    wanted: &FieldTable,
-    current: &FieldTable,
-    entity: Entity<'_>,
-    vhost: &VhostName,
-) -> Result<(), AmqpError> {
-    for name in COMPARED_ARGUMENTS {
-        let (wanted, current) = (wanted.inner().get(name), current.inner().get(name));
-        same_argument(name, wanted, current, entity, vhost)?;
-    }
-    Ok(())
 }

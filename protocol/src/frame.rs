@@ -134,16 +134,18 @@ pub fn split(buf: &[u8], frame_max: u32) -> Result<Split, AmqpError> {
 }
 
 /// `FRAME_ERROR - type T, all|first 16 octets = <<…>>: reason`, as RabbitMQ's reader words it.
-fn frame_error(octet: u8, payload: &[u8], reason: &str) -> AmqpError {
+pub(crate) fn frame_error(octet: u8, payload: &[u8], reason: &str) -> AmqpError {
+    let text = format!("{}: {reason}", describe(octet, payload));
+    AmqpError::connection(ReplyCode::FrameError, text)
+}
+
+/// A frame that does not belong where it came: `type T, all|first 16 octets = <<…>>`.
+pub fn describe(octet: u8, payload: &[u8]) -> String {
     let (what, shown) = match payload.get(..16) {
         Some(head) if payload.len() > 16 => ("first 16", head),
         _ => ("all", payload),
     };
-    let text = format!(
-        "type {octet}, {what} octets = {}: {reason}",
-        erlang_binary(shown)
-    );
-    AmqpError::connection(ReplyCode::FrameError, text)
+    format!("type {octet}, {what} octets = {}", erlang_binary(shown))
 }
 
 /// A binary as Erlang prints it with `~p`: as a string when every octet is printable.

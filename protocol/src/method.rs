@@ -4,7 +4,7 @@
 use crate::classes::{AMQPClass, BasicProperties, basic, gen_class, parse_class};
 use crate::content::{CLASS_BASIC, HEADER_LEN as CONTENT_HEADER_LEN};
 use crate::error::{AmqpError, MethodId, ReplyCode};
-use crate::frame::{FRAME_END, FrameKind, OVERHEAD};
+use crate::frame::{self, FRAME_END, FrameKind, OVERHEAD};
 use crate::names::{ChannelId, DeliveryTag};
 use crate::table;
 use bytes::{BufMut, BytesMut};
@@ -41,8 +41,21 @@ pub enum Method<'a> {
         /// Back to the queue, or dropped or dead-lettered.
         requeue: bool,
     },
+    /// `basic.qos`; by hand because amq-protocol leaves its prefetch size out.
+    Qos(Qos),
     /// Every other method.
     Other(AMQPClass),
+}
+
+/// `basic.qos`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Qos {
+    /// Octets; no broker of this kind implements it.
+    pub prefetch_size: u32,
+    /// Deliveries; 0 for no limit.
+    pub prefetch_count: u16,
+    /// For the whole channel.
+    pub global: bool,
 }
 
 /// `basic.publish`, borrowed from the read buffer.
@@ -66,6 +79,7 @@ impl Method<'_> {
             Method::Ack { .. } => BASIC_ACK,
             Method::Nack { .. } => BASIC_NACK,
             Method::Reject { .. } => BASIC_REJECT,
+            Method::Qos(_) => BASIC_QOS,
             Method::Other(class) => class_id(class),
         }
     }
@@ -88,11 +102,11 @@ pub fn peek_id(payload: &[u8]) -> Option<MethodId> {
 /// Decodes the payload of a method frame.
 ///
 /// # Errors
-/// Hard errors: `SYNTAX_ERROR` for arguments that do not decode, `COMMAND_INVALID` for a method
+/// Hard errors: `FRAME_ERROR` for arguments that do not decode, `COMMAND_INVALID` for a method
 /// that does not exist.
 pub fn decode(payload: &[u8]) -> Result<Method<'_>, AmqpError> {
     let Some(id) = peek_id(payload) else {
-        return Err(malformed(MethodId::default()));
+        return Err(malformed(payload));
     };
     let args = &payload[4..];
     let hot = match id {
@@ -110,9 +124,10 @@ pub fn decode(payload: &[u8]) -> Result<Method<'_>, AmqpError> {
             tag,
             requeue: bits & 1 != 0,
         }),
+        BASIC_QOS => decode_qos(args).map(Method::Qos),
         _ => return decode_other(id, payload),
     };
-    hot.ok_or_else(|| malformed(id))
+    hot.ok_or_else(|| malformed(payload))
 }
 
 fn decode_publish(args: &[u8]) -> Option<Publish<'_>> {
@@ -125,6 +140,17 @@ fn decode_publish(args: &[u8]) -> Option<Publish<'_>> {
         routing_key,
         mandatory: bits & 1 != 0,
         immediate: bits & 2 != 0,
+    })
+}
+
+fn decode_qos(args: &[u8]) -> Option<Qos> {
+    let &[s0, s1, s2, s3, c0, c1, bits] = args else {
+        return None;
+    };
+    Some(Qos {
+        prefetch_size: u32::from_be_bytes([s0, s1, s2, s3]),
+        prefetch_count: u16::from_be_bytes([c0, c1]),
+        global: bits & 1 != 0,
     })
 }
 
@@ -142,12 +168,12 @@ fn short_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 fn decode_other(id: MethodId, payload: &[u8]) -> Result<Method<'static>, AmqpError> {
     if let Some(at) = table_offset(id, payload) {
         let bytes = payload.get(at..).unwrap_or_default();
-        table::check(bytes).map_err(|e| syntax_error(e).caused_by(id))?;
+        table::check(bytes).map_err(|reason| refused(payload, reason))?;
     }
     match parse_class(payload) {
         Ok(([], class)) => Ok(Method::Other(class)),
-        Ok(_) => Err(malformed(id)),
-        Err(_) if is_known(id) => Err(malformed(id)),
+        Ok(_) => Err(malformed(payload)),
+        Err(_) if is_known(id) => Err(malformed(payload)),
         Err(_) => Err(AmqpError::connection(
             ReplyCode::CommandInvalid,
             format_args!("unknown method {{{},{}}}", id.class, id.method),
@@ -155,30 +181,75 @@ fn decode_other(id: MethodId, payload: &[u8]) -> Result<Method<'static>, AmqpErr
     }
 }
 
-fn malformed(id: MethodId) -> AmqpError {
-    syntax_error("method arguments do not decode").caused_by(id)
+/// Arguments that do not decode. RabbitMQ calls that an error of the frame, not of the syntax.
+fn malformed(payload: &[u8]) -> AmqpError {
+    // Short strings are the only text in a method, and the only part that may be ill-formed
+    // though its length is right.
+    if has_malformed_text(payload) {
+        return AmqpError::connection(ReplyCode::FrameError, "Malformed UTF-8 in shortstr");
+    }
+    refused(payload, "arguments do not decode")
 }
 
-fn syntax_error(reason: impl std::fmt::Display) -> AmqpError {
-    AmqpError::connection(ReplyCode::SyntaxError, reason)
+fn refused(payload: &[u8], reason: impl std::fmt::Display) -> AmqpError {
+    frame::frame_error(FrameKind::Method.octet(), payload, &reason.to_string())
+}
+
+/// Whether one of the short strings that open a method's arguments is not UTF-8.
+fn has_malformed_text(payload: &[u8]) -> bool {
+    let Some((before, strings, _)) = peek_id(payload).and_then(layout) else {
+        return false;
+    };
+    let mut rest = payload.get(before..).unwrap_or_default();
+    for _ in 0..strings {
+        let Some((text, after)) = short_string(rest) else {
+            return false;
+        };
+        if std::str::from_utf8(text).is_err() {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
+/// Octets before a method's leading short strings, their number, octets behind them; for the
+/// methods of a client that have such strings.
+fn layout(id: MethodId) -> Option<(usize, usize, usize)> {
+    Some(match id {
+        // Only servers send it; peers that are none may all the same.
+        CONNECTION_START => (6, 0, 0),
+        CONNECTION_START_OK => (4, 0, 0),
+        CONNECTION_OPEN => (4, 1, 0),
+        EXCHANGE_DECLARE | BASIC_CONSUME => (6, 2, 1),
+        EXCHANGE_BIND | EXCHANGE_UNBIND | QUEUE_BIND => (6, 3, 1),
+        EXCHANGE_DELETE | QUEUE_DELETE | QUEUE_PURGE | BASIC_GET => (6, 1, 1),
+        QUEUE_DECLARE => (6, 1, 1),
+        QUEUE_UNBIND => (6, 3, 0),
+        BASIC_CANCEL => (4, 1, 1),
+        _ => return None,
+    })
+}
+
+fn carries_table(id: MethodId) -> bool {
+    matches!(
+        id,
+        CONNECTION_START
+            | CONNECTION_START_OK
+            | EXCHANGE_DECLARE
+            | EXCHANGE_BIND
+            | EXCHANGE_UNBIND
+            | QUEUE_DECLARE
+            | QUEUE_BIND
+            | QUEUE_UNBIND
+            | BASIC_CONSUME
+    )
 }
 
 /// Where the field table stands in a method's payload, for the methods that carry one. `None`
 /// also when the strings before it are cut short: then decoding fails anyway.
 fn table_offset(id: MethodId, payload: &[u8]) -> Option<usize> {
-    // (octets before the strings, short strings, octets after them)
-    let (before, strings, after) = match id {
-        // Only servers send it; peers that are none may all the same.
-        CONNECTION_START => (6, 0, 0),
-        CONNECTION_START_OK => (4, 0, 0),
-        EXCHANGE_DECLARE => (6, 2, 1),
-        EXCHANGE_BIND | EXCHANGE_UNBIND => (6, 3, 1),
-        QUEUE_DECLARE => (6, 1, 1),
-        QUEUE_BIND => (6, 3, 1),
-        QUEUE_UNBIND => (6, 3, 0),
-        BASIC_CONSUME => (6, 2, 1),
-        _ => return None,
-    };
+    let (before, strings, after) = layout(id).filter(|_| carries_table(id))?;
     let mut at = before;
     for _ in 0..strings {
         at += 1 + usize::from(*payload.get(at)?);
@@ -350,142 +421,4 @@ pub(crate) fn to_vec(generator: impl SerializeFn<Vec<u8>>) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::classes::{confirm, queue};
-    use proptest::prelude::*;
-
-    fn payload(frame: &[u8]) -> &[u8] {
-        &frame[7..frame.len() - 1]
-    }
-
-    #[test]
-    fn a_publish_is_read_in_place() {
-        let class = AMQPClass::Basic(basic::AMQPMethod::Publish(basic::Publish {
-            exchange: "logs".into(),
-            routing_key: "a.b".into(),
-            mandatory: true,
-            immediate: false,
-        }));
-        let mut out = BytesMut::new();
-        encode(&mut out, ChannelId(3), &class);
-        let Method::Publish(publish) = decode(payload(&out)).unwrap() else {
-            panic!("not a publish");
-        };
-        assert_eq!(publish.exchange, b"logs");
-        assert_eq!(publish.routing_key, b"a.b");
-        assert!(publish.mandatory && !publish.immediate);
-    }
-
-    #[test]
-    fn hand_written_methods_are_what_amq_protocol_reads() {
-        let mut out = BytesMut::new();
-        encode_deliver(
-            &mut out,
-            ChannelId(1),
-            "ct",
-            DeliveryTag(9),
-            true,
-            "x",
-            b"rk",
-        );
-        let (_, class) = parse_class(payload(&out)).unwrap();
-        assert_eq!(
-            class,
-            AMQPClass::Basic(basic::AMQPMethod::Deliver(basic::Deliver {
-                consumer_tag: "ct".into(),
-                delivery_tag: 9,
-                redelivered: true,
-                exchange: "x".into(),
-                routing_key: "rk".into(),
-            }))
-        );
-        out.clear();
-        encode_return(&mut out, ChannelId(1), ReplyCode::NoRoute, "x", b"rk");
-        let (_, class) = parse_class(payload(&out)).unwrap();
-        let AMQPClass::Basic(basic::AMQPMethod::Return(returned)) = class else {
-            panic!("not a return");
-        };
-        assert_eq!(
-            (returned.reply_code, returned.reply_text.as_str()),
-            (312, "NO_ROUTE")
-        );
-    }
-
-    #[test]
-    fn arguments_left_over_or_cut_short_are_a_syntax_error() {
-        let class = AMQPClass::Confirm(confirm::AMQPMethod::Select(confirm::Select {
-            nowait: false,
-        }));
-        let mut out = BytesMut::new();
-        encode(&mut out, ChannelId(1), &class);
-        let good = payload(&out).to_vec();
-        assert!(decode(&good).is_ok());
-        let mut long = good.clone();
-        long.push(0);
-        assert_eq!(decode(&long).unwrap_err().code, ReplyCode::SyntaxError);
-        assert_eq!(decode(&good[..4]).unwrap_err().code, ReplyCode::SyntaxError);
-        assert_eq!(
-            decode(&[0, 60, 0, 99]).unwrap_err().code,
-            ReplyCode::CommandInvalid
-        );
-    }
-
-    #[test]
-    fn a_table_nested_without_bound_is_refused_before_it_is_decoded() {
-        let mut inner: Vec<u8> = vec![0, 0, 0, 0];
-        for _ in 0..10_000 {
-            let mut body = vec![1, b'k', b'F'];
-            body.extend_from_slice(&inner);
-            let mut outer = (body.len() as u32).to_be_bytes().to_vec();
-            outer.extend_from_slice(&body);
-            inner = outer;
-        }
-        let befores: [&[u8]; 9] = [
-            &[0, 10, 0, 10, 0, 9],
-            &[0, 10, 0, 11],
-            &[0, 40, 0, 10, 0, 0, 1, b'x', 1, b't', 0],
-            &[0, 40, 0, 30, 0, 0, 0, 0, 0, 0],
-            &[0, 40, 0, 40, 0, 0, 0, 0, 0, 0],
-            &[0, 50, 0, 10, 0, 0, 1, b'q', 0],
-            &[0, 50, 0, 20, 0, 0, 0, 0, 0, 0],
-            &[0, 50, 0, 50, 0, 0, 0, 0, 0],
-            &[0, 60, 0, 20, 0, 0, 0, 0, 0],
-        ];
-        for before in befores {
-            let bytes = [before, &inner].concat();
-            assert_eq!(decode(&bytes).unwrap_err().code, ReplyCode::SyntaxError);
-        }
-    }
-
-    #[test]
-    fn a_declare_passes_through() {
-        let class = AMQPClass::Queue(queue::AMQPMethod::Declare(queue::Declare {
-            queue: "q".into(),
-            passive: false,
-            durable: true,
-            exclusive: false,
-            auto_delete: false,
-            nowait: false,
-            arguments: Default::default(),
-        }));
-        let mut out = BytesMut::new();
-        encode(&mut out, ChannelId(1), &class);
-        assert_eq!(decode(payload(&out)).unwrap(), Method::Other(class));
-    }
-
-    proptest! {
-        #[test]
-        fn no_payload_makes_it_panic(
-            class in prop::sample::select(vec![10u16, 20, 30, 40, 50, 60, 85, 90, 0]),
-            method in prop_oneof![0u16..12, Just(20), Just(21), Just(30), Just(40), Just(50),
-                Just(60), Just(70), Just(80), Just(90), Just(120)],
-            args in prop::collection::vec(any::<u8>(), 0..64),
-        ) {
-            let mut bytes = class.to_be_bytes().to_vec();
-            bytes.extend_from_slice(&method.to_be_bytes());
-            bytes.extend_from_slice(&args);
-            let _ = decode(&bytes);
-        }
-    }
-}
+mod tests;

@@ -1,1 +1,38 @@
-//! Black-box test support.
+//! Support for the black-box tests: a broker of one's own in one line, clients that speak
+//! through lapin or in raw bytes, and Python scripts under chosen versions of pika.
+//!
+//! Every test starts its own release build of Leveret on a free port with a data directory of
+//! its own. To run the protocol tests against another broker, and so compare, set
+//!
+//! - `LEVERET_TEST_ADDRESS=127.0.0.1:5680`: where it listens, with guest/guest on vhost `/`;
+//! - `LEVERET_TEST_CLEAN`: a shell command that removes every queue and exchange of it, run
+//!   before each test;
+//! - `LEVERET_TEST_CTL`: its rabbitmqctl, for the tests that use one.
+//!
+//! Tests then run one after the other, and those that stop or kill the broker are skipped.
+//!
+//! Panics are how these helpers fail: they are only ever called from tests.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "everything here serves tests only"
+)]
+
+mod binaries;
+mod broker;
+mod client;
+mod memory;
+mod process;
+pub mod python;
+pub mod raw;
+mod wait;
+
+pub use binaries::{Binaries, binaries};
+pub use broker::{CtlOutput, TestBroker, broker_command, ready_address};
+pub use client::{
+    Client, Reply, TestChannel, expect_reply, headers, next, nothing_more, reply_of, text,
+};
+pub use memory::{peak_resident_bytes, resident_bytes};
+pub use process::Process;
+pub use wait::{eventually, run, run_within};

@@ -3,13 +3,14 @@
 
 use super::Connection;
 use super::confirms::Confirms;
+use super::reply_to::REPLY_TO;
 use super::settle::Outcome;
 use super::unacked::Delivery;
 use crate::auth::Access;
 use crate::names::server_generated;
 use crate::queue::{ConsumeRefused, Consumer, Credit};
 use leveret_protocol::classes::{AMQPClass, basic, channel as channel_class, confirm};
-use leveret_protocol::method::{self, BASIC_QOS, Method};
+use leveret_protocol::method::{self, Method};
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{AmqpError, ChannelId, ConsumerTag, ReplyCode, table};
@@ -21,11 +22,7 @@ impl Connection {
     pub(super) fn method_frame(&mut self, id: ChannelId, payload: &[u8]) -> Result<(), AmqpError> {
         let method = method::decode(payload)?;
         let method_id = method.id();
-        let done = match method_id {
-            BASIC_QOS => check_prefetch_size(payload),
-            _ => Ok(()),
-        };
-        done.and_then(|()| self.method(id, method))
+        self.method(id, method)
             .map_err(|error| error.caused_by(method_id))
     }
 
@@ -45,14 +42,16 @@ impl Connection {
             Method::Reject { tag, requeue } => {
                 return self.settle(id, tag, false, rejected(requeue));
             }
-            Method::Other(_) => {}
+            Method::Qos(_) | Method::Other(_) => {}
         }
         // Everything else has to see what came before it.
         self.flush_settled();
         self.flush_publishes();
         self.perform();
-        let Method::Other(class) = method else {
-            return Ok(());
+        let class = match method {
+            Method::Qos(qos) => return self.qos(id, qos),
+            Method::Other(class) => class,
+            _ => return Ok(()),
         };
         match class {
             AMQPClass::Basic(method) => self.basic_method(id, method),
@@ -96,7 +95,6 @@ impl Connection {
     fn basic_method(&mut self, id: ChannelId, method: basic::AMQPMethod) -> Result<(), AmqpError> {
         use basic::AMQPMethod as M;
         match method {
-            M::Qos(qos) => self.qos(id, &qos),
             M::Consume(consume) => self.consume(id, consume),
             M::Cancel(cancel) => self.cancel(id, &cancel),
             M::Get(get) => self.get(id, &get),
@@ -121,8 +119,14 @@ impl Connection {
 
     /// basic.qos as RabbitMQ reads it (RabbitMQ: "Consumer Prefetch"): `global` is the whole
     /// channel, otherwise each consumer that is started from now on.
-    fn qos(&mut self, id: ChannelId, qos: &basic::Qos) -> Result<(), AmqpError> {
+    fn qos(&mut self, id: ChannelId, qos: method::Qos) -> Result<(), AmqpError> {
         let channel = self.open_channel(id)?;
+        if qos.prefetch_size != 0 {
+            let size = qos.prefetch_size;
+            return Err(texts::not_implemented(format_args!(
+                "prefetch_size!=0 ({size})"
+            )));
+        }
         if qos.global {
             channel.credit.set_limit(qos.prefetch_count.into());
             for consumer in self.blocked_consumers(id) {
@@ -138,6 +142,9 @@ impl Connection {
     }
 
     fn consume(&mut self, id: ChannelId, consume: basic::Consume) -> Result<(), AmqpError> {
+        if consume.queue.as_str() == REPLY_TO {
+            return self.consume_replies(id, &consume);
+        }
         let name = self.queue_name(id, consume.queue.as_str())?;
         self.check_access(Access::Read, Entity::Queue(&name))?;
         let channel = self.open_channel(id)?;
@@ -189,6 +196,7 @@ impl Connection {
 
     fn cancel(&mut self, id: ChannelId, cancel: &basic::Cancel) -> Result<(), AmqpError> {
         let tag = cancel.consumer_tag.as_str();
+        self.cancel_replies(id, tag)?;
         let consumer = self.open_channel(id)?.consumers.get(tag).cloned();
         if let Some(consumer) = consumer {
             if let Some(login) = &self.login {
@@ -250,20 +258,6 @@ impl Connection {
         self.out
             .content(id, properties, body, message.large_body(), frame_max);
         Ok(())
-    }
-}
-
-/// A prefetch in octets, which RabbitMQ does not have either. `amq-protocol` drops the field, so it
-/// is read from the frame.
-fn check_prefetch_size(payload: &[u8]) -> Result<(), AmqpError> {
-    match payload.get(4..8).map(<[u8; 4]>::try_from) {
-        Some(Ok(size)) if size != [0; 4] => {
-            let size = u32::from_be_bytes(size);
-            Err(texts::not_implemented(format_args!(
-                "prefetch_size!=0 ({size})"
-            )))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a channel remembers.
 
 use super::confirms::Confirms;
+use super::reply_to::ReplyConsumer;
 use super::unacked::Unacked;
 use crate::exchange::Exchange;
 use crate::message::MessageBuilder;
@@ -33,6 +34,7 @@ pub(super) struct Channel {
     pub(super) credit: Arc<Credit>,
     pub(super) confirms: Option<Confirms>,
     pub(super) last_queue: Option<QueueName>,
+    pub(super) replies: Option<ReplyConsumer>,
 }
 
 /// Where a channel stands in a publish (spec 4.2.6).
@@ -98,6 +100,7 @@ impl Channel {
             credit: Arc::new(Credit::new(0)),
             confirms: None,
             last_queue: None,
+            replies: None,
         }
     }
 

@@ -67,6 +67,7 @@ impl Connection {
         }
         channel.content = super::channel::Content::Method;
         channel.confirms = None;
+        channel.replies = None;
         if let Some(held) = channel.held.take() {
             let octets: usize = held.frames.iter().map(|(frame, _)| frame.total()).sum();
             self.held_octets = self.held_octets.saturating_sub(octets);

@@ -16,7 +16,7 @@ pub(super) const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 const COMPATIBLE_VERSION: &str = "4.0.0";
 
 /// What the server can do beyond the specification, as RabbitMQ announces it.
-const CAPABILITIES: [&str; 8] = [
+const CAPABILITIES: [&str; 9] = [
     "publisher_confirms",
     "exchange_exchange_bindings",
     "basic.nack",
@@ -25,6 +25,7 @@ const CAPABILITIES: [&str; 8] = [
     "consumer_priorities",
     "authentication_failure_close",
     "per_consumer_qos",
+    "direct_reply_to",
 ];
 
 fn text(text: &str) -> AMQPValue {
@@ -82,6 +83,10 @@ impl Connection {
             (Phase::Opening, M::Open(open)) => self.open_vhost(open.virtual_host.as_str()),
             (Phase::Closing { .. }, M::CloseOk(_)) => {
                 self.phase = Phase::Ending;
+                Ok(())
+            }
+            (Phase::Running, M::UpdateSecret(_)) => {
+                self.update_secret();
                 Ok(())
             }
             (Phase::Opening | Phase::Running | Phase::Closing { .. }, M::Close(_)) => {
@@ -204,6 +209,13 @@ impl Connection {
         Ok(())
     }
 
+    /// A client renews a secret that expires, such as a token. Our users log in by passwords,
+    /// which do not: as with RabbitMQ's internal user database, the new one is not looked at.
+    fn update_secret(&mut self) {
+        let ok = connection::UpdateSecretOk {};
+        self.send(connection::AMQPMethod::UpdateSecretOk(ok));
+    }
+
     /// The peer closes: what it sent before takes effect, then close-ok is the last it hears.
     fn close_by_peer(&mut self, now: Instant) {
         self.replay_all_held(now);
@@ -247,3 +259,6 @@ fn negotiated(field: &str, min: u32, server: u32, client: u32) -> Result<(), Amq
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

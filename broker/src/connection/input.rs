@@ -111,7 +111,13 @@ impl Connection {
         now: Instant,
     ) -> Result<(), AmqpError> {
         if frame.kind == FrameKind::Heartbeat {
-            return Ok(());
+            return match frame.channel {
+                ChannelId::CONNECTION => Ok(()),
+                _ => Err(texts::unexpected_frame(frame::describe(
+                    FrameKind::Heartbeat.octet(),
+                    payload.as_slice(),
+                ))),
+            };
         }
         if frame.channel == ChannelId::CONNECTION {
             return self.connection_frame(frame, payload.as_slice(), now);

@@ -20,6 +20,7 @@ mod mail;
 mod output;
 mod publish;
 mod queue_class;
+mod reply_to;
 mod settle;
 mod unacked;
 

@@ -3,6 +3,7 @@
 use super::Connection;
 use super::channel::{Channel, Content, Target};
 use super::input::Payload;
+use super::reply_to;
 use crate::auth::Access;
 use crate::exchange::{Exchange, Routable};
 use crate::message::MessageBuilder;
@@ -141,6 +142,8 @@ impl Connection {
         let properties = &payload[HEADER_LEN..];
         let index = PropertyIndex::scan(properties).ok_or_else(malformed)?;
         self.check_properties(&index, properties, header.body_size)?;
+        let addressed = self.with_reply_address(id, &index, properties)?;
+        let properties = addressed.as_deref().unwrap_or(properties);
         let channel = self.open_channel(id)?;
         let exchange = match &target.exchange {
             Some(exchange) => exchange.name().clone(),
@@ -219,7 +222,13 @@ impl Connection {
         target: &Target,
         builder: MessageBuilder,
     ) -> Result<(), AmqpError> {
-        let queues = self.route_to(id, target, &builder)?;
+        let is_reply =
+            target.exchange.is_none() && reply_to::is_address(&self.open_channel(id)?.routing_key);
+        let queues = if is_reply {
+            Arc::default()
+        } else {
+            self.route_to(id, target, &builder)?
+        };
         let storing = if builder.persistent && self.broker.store.is_some() {
             queues.iter().filter(|queue| queue.spec.is_stored()).count() as u32
         } else {
@@ -234,6 +243,9 @@ impl Connection {
             let (properties, max) = (message.properties(), self.tuned.frame_max);
             self.out
                 .content(id, properties, message.body(), message.large_body(), max);
+        }
+        if is_reply {
+            self.send_reply(message.clone());
         }
         let token = self.count_confirm(id, storing)?;
         if queues.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::Connection;
 use super::channel::Held;
+use super::reply_to;
 use crate::auth::Access;
 use crate::exchange::{Binding, Destination, Exchange};
 use crate::names::server_generated;
@@ -21,6 +22,9 @@ impl Connection {
     ) -> Result<(), AmqpError> {
         use queue::AMQPMethod as M;
         match method {
+            M::Declare(declare) if reply_to::is_name(declare.queue.as_str()) => {
+                self.declare_replies(id, &declare)
+            }
             M::Declare(declare) if declare.passive => self.declare_passive(id, &declare),
             M::Declare(declare) => self.declare(id, declare),
             M::Bind(bind) => self.bind(id, bind),

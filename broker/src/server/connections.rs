@@ -1,6 +1,6 @@
 //! Who is connected: what listings show, and how to reach a connection's task.
 
-use super::mailbox::{Mailbox, Order};
+use super::mailbox::{Mailbox, Order, Reply};
 use crate::admin::report::ConnectionReport;
 use leveret_protocol::VhostName;
 use leveret_protocol::values::FieldTable;
@@ -225,6 +225,14 @@ impl Connections {
             mailbox.order(Order::Close(reason.to_owned()));
         }
         found
+    }
+
+    /// Hands a reply to the connection that waits for it; one that is gone gets nothing.
+    pub fn reply(&self, to: ConnectionId, reply: Reply) {
+        let mailbox = self.all.read().get(&to).map(|(_, mailbox)| mailbox.clone());
+        if let Some(mailbox) = mailbox {
+            mailbox.reply(reply);
+        }
     }
 
     /// Whether a connection is there.

@@ -1,6 +1,7 @@
 //! Listening, accepting, and stopping.
 
 use super::ConnectionInfo;
+use super::linger::linger;
 use super::session::{End, Session};
 use super::stopped;
 use crate::broker::Broker;
@@ -94,8 +95,12 @@ impl Listener {
             info,
         };
         tokio::spawn(async move {
-            let end = session.run().await;
+            let (end, socket) = session.run().await;
             leave.with(&end);
+            drop(leave);
+            if matches!(end, End::Closed) {
+                linger(socket).await;
+            }
         });
     }
 }

@@ -3,6 +3,7 @@
 //! replies and deliveries cannot overtake each other.
 
 use crate::admin::report::ConnectionReport;
+use crate::message::SharedMessage;
 use crate::queue::{Consumer, Entry};
 use crate::server::ConnectionId;
 use leveret_storage::{CommitSink, Token};
@@ -25,7 +26,13 @@ pub enum Mail {
     Deliver(Arc<Consumer>, Entry),
     /// The queue of this consumer is gone (RabbitMQ: "Consumer Cancellation Notification").
     Cancel(Arc<Consumer>),
+    /// A message that was published to the address of one of its channels.
+    Reply(Reply),
 }
+
+/// A message for a channel that waits for replies (RabbitMQ: "Direct Reply-to").
+#[derive(Debug)]
+pub struct Reply(pub SharedMessage);
 
 /// What the broker or an administrator wants of a connection. Orders are taken even while mail
 /// waits because the peer does not read.
@@ -118,6 +125,18 @@ impl Mailbox {
         self.with_state(|state| {
             if !state.closed {
                 state.mail.push(mail);
+            }
+        });
+    }
+
+    /// Adds a reply, or drops it when the connection does not read.
+    pub fn reply(&self, reply: Reply) {
+        let size = reply.0.body().len() + DELIVERY_OVERHEAD;
+        self.with_state(|state| {
+            let waiting = self.waiting.load(Ordering::Relaxed);
+            if !state.closed && waiting < HIGH_MARK {
+                self.waiting.store(waiting + size, Ordering::SeqCst);
+                state.mail.push(Mail::Reply(reply));
             }
         });
     }

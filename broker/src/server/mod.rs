@@ -1,6 +1,7 @@
 //! Plumbing: sockets, connection tasks, their mailboxes, and the orderly end of it all.
 
 pub mod connections;
+mod linger;
 pub mod listener;
 pub mod mailbox;
 mod session;

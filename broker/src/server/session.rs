@@ -83,11 +83,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Serves the connection until it ends.
-    pub(super) async fn run(mut self) -> End {
+    /// Serves the connection until it ends; gives back the socket, for the peer may not have read
+    /// or said its last words.
+    pub(super) async fn run(mut self) -> (End, S) {
         let end = poll_fn(|cx| self.poll(cx)).await;
         self.connection.end();
-        end
+        (end, self.socket)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {

@@ -401,12 +401,12 @@ fn bytes_that_are_no_frames() {
 #[test]
 fn methods_that_do_not_decode() {
     for (payload, told) in [
-        (&[0, 50, 0, 10, 0, 0, 9, b'q'][..], "502 SYNTAX_ERROR"),
+        (&[0, 50, 0, 10, 0, 0, 9, b'q'][..], "501 FRAME_ERROR"),
         (&[0, 50, 0, 99], "503 COMMAND_INVALID"),
         (&[0, 99, 0, 10], "503 COMMAND_INVALID"),
-        (&[0, 60], "502 SYNTAX_ERROR"),
-        (&[], "502 SYNTAX_ERROR"),
-        (&[0, 60, 0, 80, 0], "502 SYNTAX_ERROR"),
+        (&[0, 60], "501 FRAME_ERROR"),
+        (&[], "501 FRAME_ERROR"),
+        (&[0, 60, 0, 80, 0], "501 FRAME_ERROR"),
         // A method that only servers send.
         (&[0, 60, 0, 21, 0], "503 COMMAND_INVALID"),
     ] {

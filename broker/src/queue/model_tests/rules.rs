@@ -28,7 +28,7 @@ impl World {
                 peer.seen = mail.len();
                 let deliveries = mail[seen..].iter().filter_map(|mail| match mail {
                     Mail::Deliver(consumer, entry) => Some((consumer.id.0 as usize, entry.clone())),
-                    Mail::Cancel(_) => None,
+                    Mail::Cancel(_) | Mail::Reply(_) => None,
                 });
                 deliveries.collect()
             });

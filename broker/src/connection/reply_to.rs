@@ -1,0 +1,183 @@
+//! Direct reply-to (RabbitMQ: "Direct Reply-to"): a client consumes from a name that is no queue,
+//! its requests carry a token in place of that name, and what is published to the token goes
+//! straight to its channel. Nothing is stored: a reply whose requester is gone, or does not read,
+//! is dropped.
+
+use super::Connection;
+use crate::message::SharedMessage;
+use crate::names::server_generated;
+use crate::server::ConnectionId;
+use crate::server::mailbox::Reply;
+use leveret_protocol::classes::{AMQPClass, basic, queue};
+use leveret_protocol::content::PropertyIndex;
+use leveret_protocol::{AmqpError, ChannelId, ConsumerTag, ExchangeName, ReplyCode, method, texts};
+
+/// The name that clients consume from and put into `reply_to`.
+pub(super) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
+/// What stands before a token.
+const TOKEN_PREFIX: &str = "amq.rabbitmq.reply-to.";
+
+/// A channel's consumer of replies.
+#[derive(Clone, Debug)]
+pub(super) struct ReplyConsumer {
+    tag: ConsumerTag,
+    /// The whole name that replies are published to.
+    address: String,
+}
+
+/// Whether a routing key of the default exchange is a token's.
+pub(super) fn is_address(routing_key: &[u8]) -> bool {
+    routing_key.starts_with(TOKEN_PREFIX.as_bytes())
+}
+
+/// Whether a queue name is the reply name or an address.
+pub(super) fn is_name(queue: &str) -> bool {
+    queue == REPLY_TO || is_address(queue.as_bytes())
+}
+
+/// The connection that an address leads to. The rest of it is a secret that its channel knows.
+fn connection_of(address: &str) -> Option<ConnectionId> {
+    let token = address.strip_prefix(TOKEN_PREFIX)?;
+    let (connection, _) = token.split_once('.')?;
+    u64::from_str_radix(connection, 16).ok().map(ConnectionId)
+}
+
+fn refused(reason: &str) -> AmqpError {
+    AmqpError::channel(ReplyCode::PreconditionFailed, reason)
+}
+
+impl Connection {
+    /// basic.consume of the reply name.
+    pub(super) fn consume_replies(
+        &mut self,
+        id: ChannelId,
+        consume: &basic::Consume,
+    ) -> Result<(), AmqpError> {
+        let connection = self.id;
+        let channel = self.open_channel(id)?;
+        if !consume.no_ack {
+            return Err(refused("reply consumer cannot acknowledge"));
+        }
+        if channel.replies.is_some() {
+            return Err(refused("reply consumer already set"));
+        }
+        let tag = match consume.consumer_tag.as_str() {
+            "" => server_generated("amq.ctag-"),
+            tag => tag.to_owned(),
+        };
+        if channel.consumers.contains_key(tag.as_str()) {
+            return Err(texts::consumer_tag_reuse(&tag));
+        }
+        channel.replies = Some(ReplyConsumer {
+            tag: tag.as_str().into(),
+            address: server_generated(&format!("{TOKEN_PREFIX}{:x}.", connection.0)),
+        });
+        if !consume.nowait {
+            let ok = basic::ConsumeOk {
+                consumer_tag: tag.as_str().into(),
+            };
+            self.reply(id, AMQPClass::Basic(basic::AMQPMethod::ConsumeOk(ok)));
+        }
+        Ok(())
+    }
+
+    /// Ends the consumer of replies if the tag is its; later replies are dropped.
+    pub(super) fn cancel_replies(&mut self, id: ChannelId, tag: &str) -> Result<(), AmqpError> {
+        let channel = self.open_channel(id)?;
+        channel
+            .replies
+            .take_if(|replies| replies.tag.as_str() == tag);
+        Ok(())
+    }
+
+    /// queue.declare of the reply name or of an address: nothing is declared, but the answer says
+    /// whether replies would arrive.
+    pub(super) fn declare_replies(
+        &mut self,
+        id: ChannelId,
+        declare: &queue::Declare,
+    ) -> Result<(), AmqpError> {
+        let name = declare.queue.as_str();
+        if name != REPLY_TO {
+            let alive = connection_of(name)
+                .is_some_and(|connection| self.broker.connections.is_connected(connection));
+            if !alive {
+                return Err(texts::no_queue(name, self.vhost()?.name()));
+            }
+        }
+        let ok = queue::DeclareOk {
+            queue: declare.queue.clone(),
+            message_count: 0,
+            consumer_count: 1,
+        };
+        let ok = AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok));
+        self.reply_when_stored(id, (!declare.nowait).then_some(ok), false)
+    }
+
+    /// The properties of a request, its `reply_to` replaced by the channel's address; `None` when
+    /// there is nothing to replace.
+    pub(super) fn with_reply_address(
+        &mut self,
+        id: ChannelId,
+        index: &PropertyIndex,
+        properties: &[u8],
+    ) -> Result<Option<Vec<u8>>, AmqpError> {
+        let Some(range) = index.reply_to.clone() else {
+            return Ok(None);
+        };
+        if properties[range.clone()] != *REPLY_TO.as_bytes() {
+            return Ok(None);
+        }
+        let channel = self.open_channel(id)?;
+        let Some(replies) = &channel.replies else {
+            return Err(refused("fast reply consumer does not exist"));
+        };
+        let address = replies.address.as_bytes();
+        let mut replaced = Vec::with_capacity(properties.len() + address.len());
+        replaced.extend_from_slice(&properties[..range.start - 1]);
+        replaced.push(address.len() as u8);
+        replaced.extend_from_slice(address);
+        replaced.extend_from_slice(&properties[range.end..]);
+        Ok(Some(replaced))
+    }
+
+    /// Sends a message that was published to an address.
+    pub(super) fn send_reply(&self, message: SharedMessage) {
+        let Ok(address) = std::str::from_utf8(message.routing_key()) else {
+            return;
+        };
+        if let Some(connection) = connection_of(address) {
+            self.broker.connections.reply(connection, Reply(message));
+        }
+    }
+
+    /// A reply for one of our channels, the one that knows its address.
+    pub(super) fn deliver_reply(&mut self, message: &SharedMessage) {
+        let key = message.routing_key();
+        let ours = |replies: &ReplyConsumer| replies.address.as_bytes() == key;
+        let mut channels = self.channels.iter_mut().flatten();
+        let Some(channel) = channels.find(|c| !c.closing && c.replies.as_ref().is_some_and(ours))
+        else {
+            return;
+        };
+        let Some(replies) = channel.replies.clone() else {
+            return;
+        };
+        let (id, tag) = (channel.id, channel.take_tag());
+        let exchange = ExchangeName::from("");
+        let out = self.out.buffer();
+        method::encode_deliver(
+            out,
+            id,
+            replies.tag.as_str(),
+            tag,
+            false,
+            exchange.as_str(),
+            key,
+        );
+        let (properties, body) = (message.properties(), message.body());
+        let max = self.tuned.frame_max;
+        self.out
+            .content(id, properties, body, message.large_body(), max);
+    }
+}

@@ -1,0 +1,12 @@
+"""Sends one line to everyone who listens to the fanout exchange `logs`."""
+import sys
+
+import pika
+
+connection = pika.BlockingConnection(pika.ConnectionParameters(host="localhost"))
+channel = connection.channel()
+channel.exchange_declare(exchange="logs", exchange_type="fanout")
+line = " ".join(sys.argv[1:]) or "info: Hello World!"
+channel.basic_publish(exchange="logs", routing_key="", body=line)
+print("sent %s" % line)
+connection.close()

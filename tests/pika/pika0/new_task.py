@@ -1,0 +1,17 @@
+"""Sends one persistent task to a durable queue."""
+import sys
+
+import pika
+
+connection = pika.BlockingConnection(pika.ConnectionParameters(host="localhost"))
+channel = connection.channel()
+channel.queue_declare(queue="task_queue", durable=True)
+task = " ".join(sys.argv[1:]) or "Hello World!"
+channel.basic_publish(
+    exchange="",
+    routing_key="task_queue",
+    body=task,
+    properties=pika.BasicProperties(delivery_mode=2),
+)
+print("sent %s" % task)
+connection.close()

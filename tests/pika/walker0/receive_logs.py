@@ -1,0 +1,19 @@
+"""As walker: listens to the fanout exchange `logs` through an exclusive queue that the broker names."""
+import pika
+
+credentials = pika.PlainCredentials("walker", "123456")
+parameters = pika.ConnectionParameters(host="127.0.0.1", credentials=credentials)
+connection = pika.BlockingConnection(parameters)
+channel = connection.channel()
+channel.exchange_declare(exchange="logs", type="fanout")
+queue = channel.queue_declare(exclusive=True).method.queue
+channel.queue_bind(exchange="logs", queue=queue)
+
+
+def handle(ch, method, properties, body):
+    print("received %s" % body.decode())
+
+
+channel.basic_consume(handle, queue=queue, no_ack=True)
+print("waiting on %s" % queue)
+channel.start_consuming()

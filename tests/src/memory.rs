@@ -1,0 +1,28 @@
+//! What a process holds in memory, read from `/proc`.
+
+use std::fs;
+
+/// Resident memory of a process in bytes (`VmRSS`); panics if there is no such process.
+pub fn resident_bytes(pid: u32) -> u64 {
+    status_line(pid, "VmRSS:")
+}
+
+/// The most resident memory a process ever had, in bytes (`VmHWM`).
+pub fn peak_resident_bytes(pid: u32) -> u64 {
+    status_line(pid, "VmHWM:")
+}
+
+fn status_line(pid: u32, name: &str) -> u64 {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).expect("a running process");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with(name))
+        .expect("a memory line");
+    let kibibytes: u64 = line
+        .split_whitespace()
+        .nth(1)
+        .and_then(|n| n.parse().ok())
+        .expect("a number of kB");
+    kibibytes * 1024
+}

@@ -1,0 +1,18 @@
+//! The protocol as lapin speaks it: one file per class of AMQP or per theme. What lapin would
+//! never send, or does not show, is sent in bytes.
+
+mod ack;
+mod arguments;
+mod channel;
+mod confirms;
+mod connection;
+mod consume;
+mod exchange;
+mod exclusive;
+mod fairness;
+mod get;
+mod publish;
+mod qos;
+mod queue;
+mod reply_to;
+mod routing;

@@ -1,0 +1,9 @@
+//! What the worker-queue tutorials promise, for every version of pika that they were written
+//! for: small Python programs, run as they are.
+
+mod durability;
+mod fanout;
+mod programs;
+mod promises;
+mod shared;
+mod users;
