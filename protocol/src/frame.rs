@@ -104,7 +104,9 @@ pub fn split(buf: &[u8], frame_max: u32) -> Result<Split, AmqpError> {
     let [octet, c0, c1, s0, s1, s2, s3] = *header;
     let channel = ChannelId(u16::from_be_bytes([c0, c1]));
     let size = u32::from_be_bytes([s0, s1, s2, s3]) as usize;
-    if frame_max != 0 && size + OVERHEAD > frame_max as usize + SIZE_FUDGE {
+    // Saturating: a peer's 32-bit length and our octets may be more than a 32-bit usize.
+    let total = size.saturating_add(OVERHEAD);
+    if frame_max != 0 && total > (frame_max as usize).saturating_add(SIZE_FUDGE) {
         let max = frame_max as usize - OVERHEAD;
         let reason = format!("{{frame_too_large,{size},{max}}}");
         return Err(frame_error(octet, &[], &reason));
@@ -118,7 +120,7 @@ pub fn split(buf: &[u8], frame_max: u32) -> Result<Split, AmqpError> {
         ));
     };
     match rest.get(size) {
-        None => Ok(Split::Need(size + OVERHEAD)),
+        None => Ok(Split::Need(total)),
         Some(&FRAME_END) => Ok(Split::Whole(Frame {
             kind,
             channel,

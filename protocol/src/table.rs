@@ -56,10 +56,12 @@ pub fn check(bytes: &[u8]) -> Result<usize, TableError> {
         end: usize,
         keyed: bool,
     }
-    let end = 4 + long_len(bytes, 0)?;
-    if end > bytes.len() {
+    let len = long_len(bytes, 0)?;
+    // Lengths are compared with what is left, never added up: they may be all of 32 bits.
+    if len > bytes.len() - 4 {
         return Err(TableError::Truncated);
     }
+    let end = 4 + len;
     let mut levels = vec![Level { end, keyed: true }];
     let mut at = 4;
     while let Some(level) = levels.last() {
@@ -87,7 +89,7 @@ pub fn check(bytes: &[u8]) -> Result<usize, TableError> {
                 size
             }
         };
-        if at + inner > limit {
+        if at > limit || inner > limit - at {
             return Err(TableError::Truncated);
         }
         if kind == b'F' || kind == b'A' {

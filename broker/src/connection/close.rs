@@ -3,7 +3,7 @@
 
 use super::unacked::Delivery;
 use super::{Connection, Phase, mail};
-use crate::queue::{Consumer, Effects};
+use crate::queue::Consumer;
 use crate::server::mailbox::Mail;
 use leveret_protocol::classes::{AMQPClass, channel as channel_class};
 use leveret_protocol::{ChannelId, DeliveryTag};
@@ -126,10 +126,10 @@ impl Connection {
 }
 
 impl Drop for Connection {
-    /// A task that panicked must not take messages with it.
+    /// A task that panicked must not take messages with it, nor the records and wake-ups that
+    /// queues asked it for.
     fn drop(&mut self) {
         if self.phase != Phase::Ending || self.channels.iter().any(Option::is_some) {
-            self.fx = Effects::default();
             self.end();
         }
     }

@@ -3,7 +3,11 @@
 use super::client::Client;
 use super::requests::*;
 use super::{broker, client, two_clients};
+use crate::message::MessageBuilder;
 use leveret_protocol::frame::PROTOCOL_HEADER;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Wake, Waker};
 
 fn exists(client: &Client, queue: &str) -> bool {
     client.broker.vhost("/").unwrap().queue(queue).is_some()
@@ -140,4 +144,28 @@ fn a_long_chain_of_auto_delete_exchanges_goes_without_harm() {
         left.iter()
             .all(|exchange| exchange.name().as_str().starts_with("amq."))
     );
+}
+
+#[test]
+fn a_connection_that_is_dropped_in_mid_work_still_wakes_whom_it_served() {
+    struct Bell(AtomicBool);
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+    let (mut a, mut b) = two_clients();
+    a.ask(declare("q"));
+    a.ask(consume("q", "c"));
+    let bell = Arc::new(Bell(AtomicBool::new(false)));
+    let waker = Waker::from(bell.clone());
+    while a.connection.take_mail(Some(&waker), a.now) {}
+    // As if its task had panicked between the queue's lock and the effects.
+    let queue = b.broker.vhost("/").unwrap().queue("q").unwrap();
+    let message = MessageBuilder::new("".into(), b"q", &[0, 0], false, 0).finish(false);
+    queue.publish(&[(Arc::new(message), None)], &mut b.connection.fx);
+    assert!(!bell.0.load(Ordering::SeqCst));
+    drop(b);
+    assert!(bell.0.load(Ordering::SeqCst));
+    assert_eq!(a.hears(), ["1 deliver c #1 ''"]);
 }

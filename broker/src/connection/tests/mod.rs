@@ -8,6 +8,7 @@ mod errors;
 mod handshake;
 mod lifetimes;
 mod names;
+mod races;
 mod random;
 mod requests;
 mod settling;
