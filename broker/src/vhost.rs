@@ -182,7 +182,9 @@ impl Vhost {
         connection: ConnectionId,
     ) -> Result<(), AmqpError> {
         let (name, current) = (&wanted.name, &existing.spec);
-        if existing.is_locked_for(connection) {
+        // Before all else (`rabbit_amqqueue:assert_equivalence`).
+        let other_kind = wanted.exclusive_to.is_some() != current.exclusive_to.is_some();
+        if other_kind || existing.is_locked_for(connection) {
             return Err(texts::locked_queue(name, &self.spec.name));
         }
         let properties = [
@@ -191,9 +193,6 @@ impl Vhost {
         ];
         let entity = Entity::Queue(name);
         same_properties(&properties, entity, &self.spec.name)?;
-        if wanted.exclusive_to.is_some() != current.exclusive_to.is_some() {
-            return Err(texts::locked_queue(name, &self.spec.name));
-        }
         same_arguments(
             &wanted.arguments,
             &current.arguments,

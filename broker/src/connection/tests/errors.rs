@@ -204,6 +204,19 @@ fn other_connections_exclusive_queues() {
 }
 
 #[test]
+fn exclusivity_is_compared_before_anything_else() {
+    let expected = "1 close 405 RESOURCE_LOCKED - cannot obtain exclusive access";
+    for (first, second) in [(true, false), (false, true)] {
+        let mut client = super::client();
+        client.ask(declare_with("q", |d| d.exclusive = first));
+        let told = client.ask(declare_with("q", |d| {
+            (d.exclusive, d.durable) = (second, true);
+        }));
+        assert!(told[0].starts_with(expected), "{told:?}");
+    }
+}
+
+#[test]
 fn reserved_names_and_the_default_exchange() {
     let refused = |text: &str| format!("1 close 403 ACCESS_REFUSED - {text}");
     told(

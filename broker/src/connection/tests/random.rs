@@ -289,7 +289,7 @@ fn check_the_end(broker: &Arc<Broker>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn nothing_that_clients_send_does_harm(turns in prop::collection::vec(turn(), 1..40)) {
