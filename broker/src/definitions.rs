@@ -151,6 +151,16 @@ impl Definition {
         }
     }
 
+    /// The virtual host of an exchange, a queue or a binding.
+    pub fn vhost(&self) -> Option<&str> {
+        match self {
+            Definition::Exchange { vhost, .. }
+            | Definition::Queue { vhost, .. }
+            | Definition::Binding { vhost, .. } => Some(vhost),
+            Definition::Vhost { .. } | Definition::User(_) | Definition::Permission(_) => None,
+        }
+    }
+
     /// The key under which the store keeps it: parts with their lengths, so that no name can
     /// imitate another object's key.
     pub fn key(&self) -> Bytes {

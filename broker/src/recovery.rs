@@ -154,6 +154,13 @@ fn restore_definitions(
         broker.restore_vhost(vhost);
     }
     broker.users.restore(sorted.users, sorted.permissions)?;
+    for objects in [
+        &mut sorted.exchanges,
+        &mut sorted.queues,
+        &mut sorted.bindings,
+    ] {
+        drop_strays(broker, objects);
+    }
     for exchange in sorted.exchanges {
         restore_exchange(broker, exchange)?;
     }
@@ -164,6 +171,23 @@ fn restore_definitions(
         restore_binding(broker, binding);
     }
     Ok(())
+}
+
+/// Drops what was declared in the instant in which its virtual host was deleted: it must neither
+/// bring that back nor turn up in a later one of the same name.
+fn drop_strays(broker: &Broker, objects: &mut Vec<Definition>) {
+    let mut fx = Effects::default();
+    objects.retain(|object| {
+        let known = object
+            .vhost()
+            .is_none_or(|name| broker.vhost(name).is_some());
+        if !known {
+            tracing::warn!(?object, "dropping a definition without its virtual host");
+            fx.store(object.delete());
+        }
+        known
+    });
+    fx.perform(broker.store.as_ref(), None);
 }
 
 fn restore_exchange(broker: &Broker, definition: Definition) -> Result<(), RecoveryError> {
@@ -307,4 +331,40 @@ fn drop_orphans(broker: &Broker, orphans: impl Iterator<Item = QueueId>) {
         fx.store(Op::DeleteQueue { queue });
     }
     fx.perform(broker.store.as_ref(), None);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leveret_protocol::values::FieldTable;
+    use leveret_storage::{Batch, Options};
+
+    #[test]
+    fn an_object_without_its_virtual_host_is_dropped_for_good() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::with_data_dir(dir.path().to_owned());
+        let open = || Store::open(Options::new(dir.path().join("store"))).unwrap();
+        let broker = recover(&config, open()).unwrap();
+        let stray = Definition::Queue {
+            vhost: "gone".to_owned(),
+            name: "q".to_owned(),
+            id: 7,
+            auto_delete: false,
+            arguments: FieldTable::default(),
+        };
+        let store = broker.store.clone().unwrap();
+        store.submit(Batch {
+            ops: vec![stray.put()],
+            sink: None,
+        });
+        store.close().unwrap();
+        drop((broker, store));
+        let again = recover(&config, open()).unwrap();
+        assert!(again.vhost("gone").is_none());
+        again.store.as_ref().unwrap().close().unwrap();
+        drop(again);
+        let definitions = open().definitions;
+        assert!(definitions.iter().all(|(key, _)| *key != stray.key()));
+        assert!(!definitions.is_empty());
+    }
 }

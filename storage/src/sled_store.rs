@@ -15,6 +15,8 @@ use std::{
     fs::{self, File},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use sled::{Batch, Db, IVec};
@@ -63,6 +65,32 @@ impl std::ops::Deref for Checked {
     }
 }
 
+/// How long a sled that is being dropped may keep its lock.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Opens sled, waiting while its lock is held. The directory's own lock is ours, so the holder can
+/// only be a store of this very process that is closed already: sled lets go of its lock when the
+/// last of its threads has noticed.
+fn open_released(
+    path: &Path,
+    open: impl Fn() -> sled::Result<sled::Db>,
+) -> Result<sled::Db, StorageError> {
+    let until = Instant::now() + RELEASE_TIMEOUT;
+    loop {
+        match guarded(path, "opening", &open) {
+            Err(error) if is_locked(&error) && Instant::now() < until => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            result => return result,
+        }
+    }
+}
+
+/// sled has no kind for this error, only words.
+fn is_locked(error: &StorageError) -> bool {
+    matches!(error, StorageError::Database { reason, .. } if reason.contains("could not acquire lock"))
+}
+
 impl SledStore {
     /// Opens or makes sled's directory. What had to be set aside is added to `repairs`.
     ///
@@ -92,8 +120,9 @@ impl SledStore {
                 .mode(sled::Mode::HighThroughput)
                 .open()
         };
-        let db = match guarded(path, "opening", open) {
+        let db = match open_released(path, open) {
             Ok(db) => db,
+            Err(error) if is_locked(&error) => return Err(error),
             Err(error) => {
                 let snapshots = files(path, |name| name.starts_with("snap."))
                     .map_err(|e| directory("read", e))?;

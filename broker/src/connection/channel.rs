@@ -63,6 +63,9 @@ pub(super) struct Held {
     pub(super) token: Token,
     /// What is answered then.
     pub(super) reply: AMQPClass,
+    /// What is said right after it: the consumers that ended meanwhile, with the queue that this
+    /// channel deletes, say. RabbitMQ's channels, too, answer before they pass on such news.
+    pub(super) notices: Vec<AMQPClass>,
     /// What came meanwhile.
     pub(super) frames: VecDeque<(Frame, Bytes)>,
 }

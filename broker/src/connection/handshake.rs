@@ -259,6 +259,3 @@ fn negotiated(field: &str, min: u32, server: u32, client: u32) -> Result<(), Amq
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

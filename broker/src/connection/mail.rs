@@ -143,8 +143,11 @@ impl Connection {
                 consumer_tag: consumer.tag.as_str().into(),
                 nowait: true,
             };
-            let method = basic::AMQPMethod::Cancel(cancel);
-            self.reply(consumer.channel, AMQPClass::Basic(method));
+            let notice = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
+            match &mut channel.held {
+                Some(held) => held.notices.push(notice),
+                None => self.reply(consumer.channel, notice),
+            }
         }
     }
 
@@ -167,6 +170,9 @@ impl Connection {
             Meaning::Wait => {
                 if let Some(held) = channel.held.take_if(|held| held.token == token) {
                     self.reply(id, held.reply);
+                    for notice in held.notices {
+                        self.reply(id, notice);
+                    }
                     self.replay(id, held.frames, now);
                 }
             }

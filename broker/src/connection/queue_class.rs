@@ -82,6 +82,7 @@ impl Connection {
                 channel.held = Some(Held {
                     token,
                     reply,
+                    notices: Vec::new(),
                     frames: VecDeque::new(),
                 });
                 self.fx.store(Op::Notify { token });

@@ -235,3 +235,22 @@ fn a_long_read_over_many_overlapping_chunks_keeps_order() {
         );
     }
 }
+
+#[test]
+fn a_lock_that_sled_has_not_let_go_of_yet_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).store.close().unwrap();
+    // As the threads of a store that was closed a moment ago would.
+    let lingering = std::fs::File::open(dir.path().join("sled/db")).unwrap();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(4);
+    while lingering.try_lock().is_err() {
+        assert!(std::time::Instant::now() < until, "still locked");
+        std::thread::yield_now();
+    }
+    let letting_go = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        drop(lingering);
+    });
+    open(dir.path()).store.close().unwrap();
+    letting_go.join().unwrap();
+}

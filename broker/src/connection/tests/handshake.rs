@@ -260,3 +260,11 @@ fn capabilities_may_be_anything() {
     client.send(0, start_ok_with("PLAIN", "\0guest\0guest", odd));
     assert_eq!(client.hears(), ["0 tune 2047 131072 60"]);
 }
+
+#[test]
+fn a_secret_is_updated_once_the_connection_is_open() {
+    let mut client = Client::open(&broker());
+    client.send(0, update_secret("123456"));
+    assert_eq!(client.hears(), ["0 update-secret-ok"]);
+    client.open_channel(1);
+}

@@ -76,6 +76,7 @@ fn line(class: &AMQPClass) -> String {
                 c.reply_code, c.reply_text, c.class_id, c.method_id
             )
         }
+        AMQPClass::Connection(Co::UpdateSecretOk(_)) => "update-secret-ok".to_owned(),
         AMQPClass::Connection(Co::CloseOk(_)) | AMQPClass::Channel(Ch::CloseOk(_)) => {
             "close-ok".to_owned()
         }

@@ -53,6 +53,15 @@ pub(super) fn open(vhost: &str) -> AMQPClass {
     }))
 }
 
+pub(super) fn update_secret(secret: &str) -> AMQPClass {
+    AMQPClass::Connection(connection::AMQPMethod::UpdateSecret(
+        connection::UpdateSecret {
+            new_secret: secret.into(),
+            reason: "expired".into(),
+        },
+    ))
+}
+
 pub(super) fn close() -> AMQPClass {
     AMQPClass::Connection(connection::AMQPMethod::Close(connection::Close {
         reply_code: 200,

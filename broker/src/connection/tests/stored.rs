@@ -79,6 +79,19 @@ fn what_is_sent_while_a_channel_waits_is_done_in_order() {
 }
 
 #[test]
+fn who_deletes_a_queue_is_answered_before_its_consumers_are_cancelled() {
+    let (_directory, mut client) = stored_client();
+    client.send(1, durable("a"));
+    client.hears_until("1 declare-ok a 0 0");
+    assert_eq!(client.ask(consume("a", "t")), ["1 consume-ok t"]);
+    client.send(2, consume("a", "u"));
+    assert_eq!(client.hears(), ["2 consume-ok u"]);
+    client.send(1, delete("a"));
+    let heard = client.hears_until("1 cancel t");
+    assert_eq!(heard, ["2 cancel u", "1 delete-ok 0", "1 cancel t"]);
+}
+
+#[test]
 fn other_channels_do_not_wait() {
     let (_directory, mut client) = stored_client();
     let mut both = on_channel(1, &durable("a"));
