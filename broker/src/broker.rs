@@ -97,6 +97,7 @@ impl Broker {
             }
             .put(),
         );
+        fx.submit();
         vhosts.insert(spec.name.clone(), Arc::new(Vhost::new(spec)));
         true
     }

@@ -84,7 +84,7 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
 }
 
 fn create_defaults(broker: &Broker, config: &Config) -> Result<(), AuthError> {
-    let mut fx = Effects::default();
+    let mut fx = Effects::on(broker.store.as_ref(), None);
     broker.add_vhost(
         VhostSpec {
             name: DEFAULT_VHOST.into(),
@@ -108,7 +108,7 @@ fn create_defaults(broker: &Broker, config: &Config) -> Result<(), AuthError> {
         read: all(),
     })?;
     broker.store_change(change, &mut fx);
-    fx.perform(broker.store.as_ref(), None);
+    fx.perform();
     Ok(())
 }
 
@@ -176,7 +176,7 @@ fn restore_definitions(
 /// Drops what was declared in the instant in which its virtual host was deleted: it must neither
 /// bring that back nor turn up in a later one of the same name.
 fn drop_strays(broker: &Broker, objects: &mut Vec<Definition>) {
-    let mut fx = Effects::default();
+    let mut fx = Effects::on(broker.store.as_ref(), None);
     objects.retain(|object| {
         let known = object
             .vhost()
@@ -187,7 +187,7 @@ fn drop_strays(broker: &Broker, objects: &mut Vec<Definition>) {
         }
         known
     });
-    fx.perform(broker.store.as_ref(), None);
+    fx.perform();
 }
 
 fn restore_exchange(broker: &Broker, definition: Definition) -> Result<(), RecoveryError> {
@@ -322,7 +322,7 @@ fn restore_binding(broker: &Broker, definition: Definition) {
 
 /// Messages of queues that no definition knows: their queue was deleted.
 fn drop_orphans(broker: &Broker, orphans: impl Iterator<Item = QueueId>) {
-    let mut fx = Effects::default();
+    let mut fx = Effects::on(broker.store.as_ref(), None);
     for queue in orphans {
         tracing::info!(
             queue = queue.0,
@@ -330,7 +330,7 @@ fn drop_orphans(broker: &Broker, orphans: impl Iterator<Item = QueueId>) {
         );
         fx.store(Op::DeleteQueue { queue });
     }
-    fx.perform(broker.store.as_ref(), None);
+    fx.perform();
 }
 
 #[cfg(test)]
@@ -366,5 +366,41 @@ mod tests {
         let definitions = open().definitions;
         assert!(definitions.iter().all(|(key, _)| *key != stray.key()));
         assert!(!definitions.is_empty());
+    }
+
+    #[test]
+    fn a_declaration_reaches_the_store_before_anybody_can_find_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::with_data_dir(dir.path().to_owned());
+        let open = || Store::open(Options::new(dir.path().join("store"))).unwrap();
+        let broker = recover(&config, open()).unwrap();
+        let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
+        let spec = QueueSpec {
+            name: "q".into(),
+            durable: true,
+            auto_delete: false,
+            exclusive_to: None,
+            arguments: FieldTable::default(),
+        };
+        let declared = |fx: &mut Effects| {
+            let connection = crate::server::ConnectionId(1);
+            let new_id = || broker.next_queue_id();
+            vhost
+                .declare_queue(spec.clone(), connection, new_id, fx)
+                .unwrap()
+        };
+        // Never performed: whoever declared it was held up right after it had become visible.
+        let mut held_up = Effects::on(broker.store.as_ref(), None);
+        assert!(declared(&mut held_up).1);
+        let mut second = Effects::on(broker.store.as_ref(), None);
+        assert!(!declared(&mut second).1);
+        broker.store.as_ref().unwrap().close().unwrap();
+        drop((held_up, second));
+        let key = {
+            let queue = vhost.queue("q").unwrap();
+            Definition::queue(&queue).key()
+        };
+        drop((vhost, broker));
+        assert!(open().definitions.iter().any(|(stored, _)| *stored == key));
     }
 }

@@ -167,6 +167,8 @@ impl Vhost {
         ));
         if queue.spec.is_stored() {
             fx.store(Definition::queue(&queue).put());
+            // Before anybody can find it: whoever declares it again is answered after this.
+            fx.submit();
         }
         self.queues
             .write()
@@ -233,6 +235,7 @@ impl Vhost {
             fx.store(Definition::queue(queue).delete());
         }
         self.changed();
+        fx.submit();
         drop(sources);
         for consumer in consumers {
             let mailbox = consumer.mailbox.clone();
@@ -277,6 +280,7 @@ impl Vhost {
         }
         if spec.durable {
             fx.store(Definition::exchange(&self.spec.name, &spec).put());
+            fx.submit();
         }
         Ok((self.insert_exchange(spec), true))
     }
@@ -348,6 +352,7 @@ impl Vhost {
             return Err(texts::in_use(Entity::Exchange(name), &self.spec.name));
         }
         self.remove_exchanges(vec![exchange], &mut sources, fx);
+        fx.submit();
         Ok(true)
     }
 
@@ -456,6 +461,7 @@ impl Vhost {
                 fx.store(Definition::binding(&self.spec.name, source.name(), &binding).put());
             }
             self.changed();
+            fx.submit();
         }
         Ok(stored)
     }
@@ -497,6 +503,7 @@ impl Vhost {
             self.remove_exchanges(unbound, &mut sources, fx);
         }
         self.changed();
+        fx.submit();
         is_stored(source, &binding)
     }
 }

@@ -19,20 +19,26 @@ type Done = Result<Response, Response>;
 
 impl Verbs {
     pub(super) fn new(around: Surroundings) -> Self {
-        Verbs {
-            around,
-            fx: Effects::default(),
-        }
+        let fx = Effects::on(around.broker.store.as_ref(), None);
+        Verbs { around, fx }
     }
 
     /// Does what is asked and returns once it is on disk.
     pub(super) fn perform(mut self, request: Request) -> Response {
+        let only_asks = matches!(
+            request,
+            Request::Ping
+                | Request::Status
+                | Request::AuthenticateUser { .. }
+                | Request::CloseConnection { .. }
+                | Request::CloseAllConnections { .. }
+        );
         let response = self.verb(request).unwrap_or_else(|refusal| refusal);
-        if self.fx.is_empty() {
+        if only_asks {
             return response;
         }
         let store = self.around.broker.store.as_ref();
-        self.fx.perform(store, None);
+        self.fx.perform();
         match store.map_or(Ok(()), |store| store.flush()) {
             Ok(()) => response,
             Err(error) => refused(ErrorKind::Software, error.to_string()),

@@ -120,7 +120,7 @@ impl Connection {
             }
         }
         self.requeue(returned);
-        self.fx.perform(self.broker.store.as_ref(), None);
+        self.fx.perform();
         self.phase = Phase::Ending;
     }
 }

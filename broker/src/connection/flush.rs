@@ -20,8 +20,7 @@ impl Connection {
     /// Does what queues and directories asked for.
     pub(super) fn perform(&mut self) {
         if !self.fx.is_empty() {
-            self.fx
-                .perform(self.broker.store.as_ref(), Some(&self.mailbox));
+            self.fx.perform();
         }
     }
 
@@ -30,8 +29,9 @@ impl Connection {
         if self.run.messages.is_empty() {
             return;
         }
+        let shared = self.run.queues.len() > 1;
         for queue in self.run.queues.iter() {
-            queue.publish(&self.run.messages, &mut self.fx);
+            queue.publish(&self.run.messages, shared, &mut self.fx);
         }
         self.info.published(self.run.messages.len() as u64);
         self.run.messages.clear();

@@ -132,6 +132,7 @@ impl Connection {
             frame_max: broker.limits.frame_max,
             heartbeat: None,
         };
+        let fx = Effects::on(broker.store.as_ref(), Some(&mailbox));
         Connection {
             id: info.id,
             broker,
@@ -148,7 +149,7 @@ impl Connection {
             exclusive_queues: Vec::new(),
             exclusive_checked_at: 16,
             out: Output::default(),
-            fx: Effects::default(),
+            fx,
             run: publish::Run::default(),
             route: publish::RouteCache::default(),
             settled: Vec::new(),

@@ -10,9 +10,28 @@ use std::sync::Arc;
 pub struct Effects {
     ops: Vec<Op>,
     wakes: Vec<Arc<Mailbox>>,
+    target: Option<Target>,
+}
+
+/// Where records go, and who hears of their tokens.
+struct Target {
+    store: Store,
+    sink: Option<Arc<dyn CommitSink>>,
 }
 
 impl Effects {
+    /// Effects whose records go to `store`; their tokens go to `sink`.
+    pub fn on(store: Option<&Store>, sink: Option<&Arc<Mailbox>>) -> Self {
+        let target = store.map(|store| Target {
+            store: store.clone(),
+            sink: sink.map(|mailbox| mailbox.clone() as Arc<dyn CommitSink>),
+        });
+        Effects {
+            target,
+            ..Effects::default()
+        }
+    }
+
     /// A record to be stored.
     pub fn store(&mut self, op: Op) {
         self.ops.push(op);
@@ -44,26 +63,28 @@ impl Effects {
         self.ops.is_empty() && self.wakes.is_empty()
     }
 
-    /// Does it all: hands the records to the store, whose tokens go to `sink`, and wakes.
-    pub fn perform(&mut self, store: Option<&Store>, sink: Option<&Arc<Mailbox>>) {
-        if !self.ops.is_empty() {
-            let capacity = self.ops.capacity();
-            let ops = std::mem::take(&mut self.ops);
-            if let Some(store) = store {
-                self.ops.reserve(capacity.min(64));
-                let sink = sink.map(|mailbox| mailbox.clone() as Arc<dyn CommitSink>);
-                store.submit(Batch { ops, sink });
-            }
+    /// Hands the records to the store now: under the lock that guards what they are about, where
+    /// others could otherwise see it and have their own records stored before these.
+    pub fn submit(&mut self) {
+        if self.ops.is_empty() {
+            return;
         }
-        for mailbox in self.wakes.drain(..) {
-            mailbox.wake();
+        if let Some(Target { store, sink }) = &self.target {
+            let capacity = self.ops.capacity().min(64);
+            let ops = std::mem::replace(&mut self.ops, Vec::with_capacity(capacity));
+            let sink = sink.clone();
+            store.submit(Batch { ops, sink });
         }
     }
 
-    /// Appends what `other` holds.
-    pub fn append(&mut self, other: &mut Effects) {
-        self.ops.append(&mut other.ops);
-        self.wakes.append(&mut other.wakes);
+    /// Does it all: hands the records to the store and wakes. Without a store the records are
+    /// dropped.
+    pub fn perform(&mut self) {
+        self.submit();
+        self.ops.clear();
+        for mailbox in self.wakes.drain(..) {
+            mailbox.wake();
+        }
     }
 
     /// The records, for tests of machines without a store.

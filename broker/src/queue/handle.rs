@@ -88,10 +88,21 @@ impl Queue {
     }
 
     /// Publishes a run of messages under one lock.
-    pub fn publish<'a>(&self, messages: impl IntoIterator<Item = &'a Incoming>, fx: &mut Effects) {
+    ///
+    /// `shared`: they go to other queues too. An acknowledgement cannot cancel the write of such a
+    /// message and is stored, so its publish has to reach the store before anybody is served.
+    pub fn publish<'a>(
+        &self,
+        messages: impl IntoIterator<Item = &'a Incoming>,
+        shared: bool,
+        fx: &mut Effects,
+    ) {
         self.serve(fx, |machine, fx| {
             for (message, token) in messages {
                 machine.publish(message.clone(), *token, fx);
+            }
+            if shared {
+                fx.submit();
             }
         });
     }

@@ -35,9 +35,9 @@ fn broker_with(store: Option<Store>) -> Arc<Broker> {
         max_message_size: 16 << 20,
     };
     let broker = Broker::new(limits, vec!["guest".to_owned()], store);
-    let mut fx = Effects::default();
+    let mut fx = Effects::on(broker.store.as_ref(), None);
     broker.add_vhost(VhostSpec::named("/"), &mut fx);
-    fx.perform(broker.store.as_ref(), None);
+    fx.perform();
     add_user(&broker, "guest", ".*");
     Arc::new(broker)
 }

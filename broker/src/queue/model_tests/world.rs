@@ -139,7 +139,7 @@ impl World {
             }
         }
         for queue in to {
-            self.queues[*queue].publish(&run, &mut self.fx);
+            self.queues[*queue].publish(&run, to.len() > 1, &mut self.fx);
             self.judge(*queue);
         }
     }
@@ -420,7 +420,7 @@ impl World {
     }
 
     fn check_wakes(&mut self) {
-        self.fx.perform(None, None);
+        self.fx.perform();
         for peer in self.peers.iter().filter(|peer| peer.asleep) {
             let waits = peer.mailbox.peek(|mail| !mail.is_empty());
             let woken = peer.bell.0.load(Ordering::SeqCst);
