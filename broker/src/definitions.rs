@@ -7,7 +7,7 @@ use crate::queue::Queue;
 use bytes::{BufMut, Bytes, BytesMut};
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{ExchangeName, VhostName};
-use leveret_storage::{Op, QueueId};
+use leveret_storage::Op;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -228,14 +228,6 @@ impl Definition {
                 key: key.escape_ascii().to_string(),
                 reason: "empty".to_owned(),
             }),
-        }
-    }
-
-    /// The queue's identity in the store, when it is a queue.
-    pub fn queue_id(&self) -> Option<QueueId> {
-        match self {
-            Definition::Queue { id, .. } => Some(QueueId(*id)),
-            _ => None,
         }
     }
 }

@@ -213,11 +213,6 @@ impl Message {
         self.persistent
     }
 
-    /// Octets of memory that it holds, about.
-    pub fn memory(&self) -> usize {
-        size_of::<Message>() + self.head.len() + self.large_body.len()
-    }
-
     /// Tells the store that the message need not be written any more, because it is acknowledged.
     /// `false` when the store has claimed it: then the acknowledgement has to be stored.
     pub fn cancel_write(&self) -> bool {

@@ -22,6 +22,7 @@ use leveret_protocol::{AmqpError, ExchangeName, QueueName, RoutingKey, VhostName
 use leveret_storage::{Position, QueueId};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -244,11 +245,15 @@ impl Vhost {
         Ok(Some(DeletedQueue { messages }))
     }
 
+    /// Deletes a queue whatever is in it and whoever uses it.
+    pub fn end_queue(&self, queue: &Arc<Queue>, fx: &mut Effects) {
+        let Ok(_) = self.delete_queue(queue, |_| Ok::<_, Infallible>(()), fx);
+    }
+
     /// Ends every queue and forgets every exchange, when the virtual host itself goes.
     pub fn clear(&self, fx: &mut Effects) {
         for queue in self.queues() {
-            let deleted = self.delete_queue(&queue, |_| Ok::<_, ()>(()), fx);
-            debug_assert!(deleted.is_ok());
+            self.end_queue(&queue, fx);
         }
         let mut sources = self.sources.lock();
         self.remove_exchanges(self.exchanges(), &mut sources, fx);
@@ -259,8 +264,7 @@ impl Vhost {
         let id: ConsumerId = consumer.id;
         if consumer.queue.cancel(id) == AfterRemoval::AutoDelete {
             // Somebody may have begun to consume again; RabbitMQ deletes all the same.
-            let deleted = self.delete_queue(&consumer.queue, |_| Ok::<_, ()>(()), fx);
-            debug_assert!(deleted.is_ok());
+            self.end_queue(&consumer.queue, fx);
         }
     }
 

@@ -359,15 +359,6 @@ pub fn encode_ack(out: &mut BytesMut, channel: ChannelId, tag: DeliveryTag, mult
     finish(out, at);
 }
 
-/// Writes `basic.nack`, a publisher's negative confirm.
-pub fn encode_nack(out: &mut BytesMut, channel: ChannelId, tag: DeliveryTag, multiple: bool) {
-    let at = begin(out, FrameKind::Method, channel);
-    put_id(out, BASIC_NACK);
-    out.put_u64(tag.0);
-    out.put_u8(u8::from(multiple));
-    finish(out, at);
-}
-
 /// Writes a content header frame with properties as they came in.
 pub fn encode_content_header(
     out: &mut BytesMut,

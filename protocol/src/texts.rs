@@ -203,19 +203,6 @@ pub fn not_implemented(what: impl Display) -> AmqpError {
     AmqpError::connection(NotImplemented, what)
 }
 
-/// tx after confirm or the other way round.
-pub fn cannot_switch(from: &str, to: &str) -> AmqpError {
-    AmqpError::channel(
-        PreconditionFailed,
-        format_args!("cannot switch from {from} to {to} mode"),
-    )
-}
-
-/// tx.commit or tx.rollback on a channel without tx.select.
-pub fn not_transactional() -> AmqpError {
-    AmqpError::channel(PreconditionFailed, "channel is not transactional")
-}
-
 /// An expiration property that is no number of milliseconds.
 pub fn invalid_expiration(expiration: &str, reason: impl Display) -> AmqpError {
     AmqpError::channel(

@@ -99,10 +99,7 @@ impl Connection {
     fn delete_exclusive_queues(&mut self) {
         let Some(login) = &self.login else { return };
         for queue in std::mem::take(&mut self.exclusive_queues) {
-            let deleted = login
-                .vhost
-                .delete_queue(&queue, |_| Ok::<_, ()>(()), &mut self.fx);
-            debug_assert!(deleted.is_ok());
+            login.vhost.end_queue(&queue, &mut self.fx);
         }
         self.perform();
     }

@@ -19,9 +19,7 @@ impl Connection {
 
     /// Does what queues and directories asked for.
     pub(super) fn perform(&mut self) {
-        if !self.fx.is_empty() {
-            self.fx.perform();
-        }
+        self.fx.perform();
     }
 
     /// Publishes the run to each of its queues, each locked once.

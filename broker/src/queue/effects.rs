@@ -58,11 +58,6 @@ impl Effects {
         self.wakes.push(mailbox.clone());
     }
 
-    /// Whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
-        self.ops.is_empty() && self.wakes.is_empty()
-    }
-
     /// Hands the records to the store now: under the lock that guards what they are about, where
     /// others could otherwise see it and have their own records stored before these.
     pub fn submit(&mut self) {
