@@ -24,6 +24,7 @@ mod broker;
 mod client;
 mod memory;
 mod process;
+pub mod dialogue;
 pub mod python;
 pub mod raw;
 mod wait;
