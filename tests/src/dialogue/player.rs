@@ -241,11 +241,12 @@ impl<'a> Player<'a> {
             Action::Ctl(line) => {
                 let words = words(&self.names.fill(line)?)?;
                 self.target.ctl(&words)?;
-                if let [verb @ ("add_user" | "add_vhost"), name, ..] =
-                    &words.iter().map(String::as_str).collect::<Vec<_>>()[..]
+                self.ctl_litter.retain(|litter| *litter != words);
+                if let [verb, name, ..] = &words[..]
+                    && ["add_user", "add_vhost"].contains(&verb.as_str())
                 {
-                    let verb = verb.replace("add", "delete");
-                    self.ctl_litter.push(vec![verb, (*name).to_owned()]);
+                    let delete = verb.replace("add", "delete");
+                    self.ctl_litter.push(vec![delete, name.clone()]);
                 }
             }
             Action::ByHand => self.answers_close = false,
