@@ -28,6 +28,8 @@ pub struct Limits {
     pub heartbeat: u16,
     /// Octets of a message body.
     pub max_message_size: u64,
+    /// Octets that a connection's transactions may hold before they are committed.
+    pub max_transaction_size: u64,
 }
 
 impl From<&Config> for Limits {
@@ -37,6 +39,7 @@ impl From<&Config> for Limits {
             frame_max: config.frame_max,
             heartbeat: config.heartbeat,
             max_message_size: config.max_message_size,
+            max_transaction_size: config.max_transaction_size,
         }
     }
 }

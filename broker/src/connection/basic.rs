@@ -61,7 +61,7 @@ impl Connection {
             AMQPClass::Confirm(confirm::AMQPMethod::Select(select)) => {
                 self.confirm_select(id, select.nowait)
             }
-            AMQPClass::Tx(_) => Err(texts::not_implemented("transactions are not available")),
+            AMQPClass::Tx(method) => self.tx_method(id, &method),
             _ => Err(unimplemented_method()),
         }
     }
@@ -107,9 +107,11 @@ impl Connection {
     }
 
     fn confirm_select(&mut self, id: ChannelId, no_wait: bool) -> Result<(), AmqpError> {
-        self.open_channel(id)?
-            .confirms
-            .get_or_insert_with(Confirms::default);
+        let channel = self.open_channel(id)?;
+        if channel.transaction.is_some() {
+            return Err(texts::confirm_after_tx());
+        }
+        channel.confirms.get_or_insert_with(Confirms::default);
         if !no_wait {
             let ok = confirm::SelectOk {};
             self.reply(id, AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(ok)));

@@ -141,14 +141,12 @@ impl Connection {
         Ok(Some(replaced))
     }
 
-    /// Sends a message that was published to an address.
-    pub(super) fn send_reply(&self, message: SharedMessage) {
-        let Ok(address) = std::str::from_utf8(message.routing_key()) else {
-            return;
-        };
-        if let Some(connection) = connection_of(address) {
-            self.broker.connections.reply(connection, Reply(message));
-        }
+    /// Sends a message that was published to an address; `false` when that leads nowhere.
+    pub(super) fn send_reply(&self, message: SharedMessage) -> bool {
+        let address = std::str::from_utf8(message.routing_key()).ok();
+        address
+            .and_then(connection_of)
+            .is_some_and(|connection| self.broker.connections.reply(connection, Reply(message)))
     }
 
     /// A reply for one of our channels, the one that knows its address.

@@ -227,11 +227,21 @@ impl Connections {
         found
     }
 
-    /// Hands a reply to the connection that waits for it; one that is gone gets nothing.
-    pub fn reply(&self, to: ConnectionId, reply: Reply) {
+    /// Hands a reply to the connection that waits for it; `false` when that is gone.
+    pub fn reply(&self, to: ConnectionId, reply: Reply) -> bool {
         let mailbox = self.all.read().get(&to).map(|(_, mailbox)| mailbox.clone());
+        let found = mailbox.is_some();
         if let Some(mailbox) = mailbox {
             mailbox.reply(reply);
+        }
+        found
+    }
+
+    /// Lets all of them look at their consumers and at the store again.
+    pub fn wake_all(&self) {
+        let all: Vec<_> = self.all.read().values().cloned().collect();
+        for (_, mailbox) in all {
+            mailbox.request_resume();
         }
     }
 
