@@ -56,6 +56,12 @@ impl Transaction {
         acks.filter(|s| s.outcome == Outcome::Acknowledged).count() as u64
     }
 
+    /// The deliveries that wait to be settled.
+    #[cfg(test)]
+    pub(super) fn deliveries(&self) -> impl Iterator<Item = &Delivery> {
+        self.settled.iter().map(|s| &s.delivery)
+    }
+
     /// The deliveries that were acknowledged or rejected, as if they had not been.
     fn into_unsettled(self) -> impl Iterator<Item = (DeliveryTag, Delivery)> {
         self.settled.into_iter().map(|s| (s.tag, s.delivery))

@@ -146,3 +146,27 @@ impl Effects {
         self.ops.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::MessageBuilder;
+    use leveret_storage::Storable;
+
+    #[test]
+    fn in_a_transaction_no_write_is_called_off_before_the_commit() {
+        let message =
+            || Arc::new(MessageBuilder::new("".into(), b"", &[0, 0], true, 0).finish(true));
+        let (queue, position) = (QueueId(1), Position(7));
+        let mut fx = Effects::default();
+        let early = message();
+        fx.begin_atomic();
+        fx.store_settled(queue, position, &early);
+        assert!(matches!(fx.ops(), [Op::Settle { .. }]));
+        assert!(early.begin_write(queue), "nobody has called it off");
+        fx.perform();
+        let plain = message();
+        fx.store_settled(queue, position, &plain);
+        assert!(fx.ops().is_empty() && !plain.begin_write(queue));
+    }
+}

@@ -7,12 +7,14 @@ mod delivery;
 mod errors;
 mod handshake;
 mod lifetimes;
+mod limits;
 mod names;
 mod races;
 mod random;
 mod requests;
 mod settling;
 mod stored;
+mod transactions;
 
 use crate::auth::{PasswordHash, Permission};
 use crate::broker::{Broker, Limits};
