@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::definitions::{self, Definition};
 use crate::queue::{ConsumerId, Effects};
 use crate::server::connections::Connections;
+use crate::server::replies::ReplyAddresses;
 use crate::vhost::{Vhost, VhostSpec};
 use leveret_protocol::VhostName;
 use leveret_storage::{Op, QueueId, Store};
@@ -54,6 +55,8 @@ pub struct Broker {
     pub store: Option<Store>,
     /// Who is connected.
     pub connections: Connections,
+    /// Who waits for replies.
+    pub replies: Arc<ReplyAddresses>,
     /// When it started.
     pub started: Instant,
     vhosts: RwLock<BTreeMap<VhostName, Arc<Vhost>>>,
@@ -69,6 +72,7 @@ impl Broker {
             users: Users::new(loopback_users),
             store,
             connections: Connections::default(),
+            replies: Arc::default(),
             started: Instant::now(),
             vhosts: RwLock::default(),
             next_queue: AtomicU64::new(1),

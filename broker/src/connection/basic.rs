@@ -120,7 +120,7 @@ impl Connection {
     }
 
     /// basic.qos as RabbitMQ reads it (RabbitMQ: "Consumer Prefetch"): `global` is the whole
-    /// channel, otherwise each consumer that is started from now on.
+    /// channel, otherwise each consumer that is started from now on, and no limit for the channel.
     fn qos(&mut self, id: ChannelId, qos: method::Qos) -> Result<(), AmqpError> {
         let channel = self.open_channel(id)?;
         if qos.prefetch_size != 0 {
@@ -129,15 +129,15 @@ impl Connection {
                 "prefetch_size!=0 ({size})"
             )));
         }
-        if qos.global {
-            channel.credit.set_limit(qos.prefetch_count.into());
-            for consumer in self.blocked_consumers(id) {
-                consumer.queue.resume(consumer.id, &mut self.fx);
-            }
-            self.perform();
-        } else {
+        // One limit takes the other's place: a prefetch for consumers lifts the channel's
+        // (`rabbit_channel`), unless that is set again.
+        let limit = if qos.global { qos.prefetch_count } else { 0 };
+        if !qos.global {
             channel.prefetch = qos.prefetch_count.into();
         }
+        channel.credit.set_limit(limit.into());
+        self.resume(self.blocked_consumers(id));
+        self.perform();
         let ok = basic::QosOk {};
         self.reply(id, AMQPClass::Basic(basic::AMQPMethod::QosOk(ok)));
         Ok(())

@@ -110,9 +110,7 @@ impl Connection {
             }
             queue.settle(run.iter().map(|d| &d.entry), here, &mut self.fx);
         }
-        for consumer in elsewhere {
-            consumer.queue.resume(consumer.id, &mut self.fx);
-        }
+        self.resume(elsewhere);
         settled.clear();
         self.settled = settled;
     }
@@ -158,10 +156,15 @@ impl Connection {
     /// Resumes all consumers that queues have passed over.
     pub(super) fn resume_all(&mut self) {
         let ids: Vec<ChannelId> = self.channels.iter().flatten().map(|c| c.id).collect();
-        for id in ids {
-            for consumer in self.blocked_consumers(id) {
-                consumer.queue.resume(consumer.id, &mut self.fx);
-            }
+        let all = ids.into_iter().flat_map(|id| self.blocked_consumers(id));
+        self.resume(all.collect());
+    }
+
+    /// Resumes consumers, all of a queue at once: they share what is ready there.
+    pub(super) fn resume(&mut self, mut consumers: Vec<Arc<Consumer>>) {
+        consumers.sort_by_key(|consumer| consumer.queue.id);
+        for run in consumers.chunk_by(|a, b| Arc::ptr_eq(&a.queue, &b.queue)) {
+            run[0].queue.resume(run.iter().map(|c| c.id), &mut self.fx);
         }
     }
 
@@ -179,9 +182,7 @@ impl Connection {
             }
             queue.requeue(entries, &mut self.fx);
         }
-        for consumer in waiting {
-            consumer.queue.resume(consumer.id, &mut self.fx);
-        }
+        self.resume(waiting);
     }
 
     /// Writes the confirms that have become due.

@@ -111,7 +111,9 @@ impl Connection {
         id: ChannelId,
         routed: Routed,
     ) -> Result<(), AmqpError> {
-        let octets = PUBLISH_OVERHEAD + routed.message.encoded_len() as u64;
+        let copies = routed.target.copies.iter().map(|key| key.len() + 32);
+        let octets = routed.message.encoded_len() + copies.sum::<usize>();
+        let octets = PUBLISH_OVERHEAD + octets as u64;
         let (held, max) = (
             self.uncommitted_octets + octets,
             self.broker.limits.max_transaction_size,
@@ -135,7 +137,8 @@ impl Connection {
         self.info.published(transaction.publishes.len() as u64);
         for routed in &transaction.publishes {
             // A queue may have been deleted since.
-            let routable = !routed.mandatory || routed.queues.iter().any(|q| !q.is_deleted());
+            let routable =
+                !routed.target.mandatory || routed.queues.iter().any(|q| !q.is_deleted());
             self.return_or_reply(id, routed, routable);
         }
         let same = |a: &Routed, b: &Routed| Arc::ptr_eq(&a.queues, &b.queues);

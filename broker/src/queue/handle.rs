@@ -129,8 +129,8 @@ impl Queue {
     }
 
     /// See [`Machine::resume`].
-    pub fn resume(&self, consumer: ConsumerId, fx: &mut Effects) {
-        self.serve(fx, |machine, fx| machine.resume(consumer, fx));
+    pub fn resume(&self, consumers: impl IntoIterator<Item = ConsumerId>, fx: &mut Effects) {
+        self.serve(fx, |machine, fx| machine.resume(consumers, fx));
     }
 
     /// See [`Machine::drop_over_limit`].
@@ -150,9 +150,7 @@ impl Queue {
             for entry in entries {
                 machine.settle(entry, fx);
             }
-            for consumer in resume {
-                machine.resume(consumer, fx);
-            }
+            machine.resume(resume, fx);
         });
     }
 

@@ -202,9 +202,11 @@ impl Machine {
         }
     }
 
-    /// A consumer that was passed over can take messages again.
-    pub fn resume(&mut self, id: ConsumerId, fx: &mut Effects) {
-        self.consumers.resume(id);
+    /// Consumers that were passed over can take messages again.
+    pub fn resume(&mut self, ids: impl IntoIterator<Item = ConsumerId>, fx: &mut Effects) {
+        for id in ids {
+            self.consumers.resume(id);
+        }
         self.dispatch(fx);
     }
 

@@ -1,6 +1,6 @@
 //! Who is connected: what listings show, and how to reach a connection's task.
 
-use super::mailbox::{Mailbox, Order, Reply};
+use super::mailbox::{Mailbox, Order};
 use crate::admin::report::ConnectionReport;
 use leveret_protocol::VhostName;
 use leveret_protocol::values::FieldTable;
@@ -223,16 +223,6 @@ impl Connections {
         let found = mailbox.is_some();
         if let Some(mailbox) = mailbox {
             mailbox.order(Order::Close(reason.to_owned()));
-        }
-        found
-    }
-
-    /// Hands a reply to the connection that waits for it; `false` when that is gone.
-    pub fn reply(&self, to: ConnectionId, reply: Reply) -> bool {
-        let mailbox = self.all.read().get(&to).map(|(_, mailbox)| mailbox.clone());
-        let found = mailbox.is_some();
-        if let Some(mailbox) = mailbox {
-            mailbox.reply(reply);
         }
         found
     }

@@ -358,7 +358,7 @@ impl World {
     fn resume(&mut self, waiting: Vec<ConsumerIndex>) {
         for index in waiting {
             let (queue, id) = (self.consumers[index].queue, self.consumers[index].real.id);
-            self.queues[queue].resume(id, &mut self.fx);
+            self.queues[queue].resume([id], &mut self.fx);
             self.judge(queue);
         }
     }
