@@ -14,7 +14,7 @@ mod topic;
 
 pub use bindings::{Binding, Destination, DestinationName};
 pub use kind::ExchangeKind;
-pub use route::{Directory, Route, route};
+pub use route::{Directory, Route};
 pub use rules::{alternate_exchange, check_binding, check_declaration};
 
 use bindings::Bindings;

@@ -3,7 +3,7 @@
 //! has none, and a `*` or `#` in a routing key is a word.
 
 use super::bindings::{Binding, Destination};
-use super::targets::Targets;
+use super::targets::{IndexKey, Targets};
 use smallvec::SmallVec;
 use std::collections::{HashMap, HashSet};
 
@@ -15,13 +15,19 @@ pub(super) struct TopicIndex {
 
 #[derive(Debug, Default)]
 struct Node {
-    words: HashMap<Box<[u8]>, Node>,
-    /// `*`
-    one: Option<Box<Node>>,
-    /// `#`
-    many: Option<Box<Node>>,
+    /// Where binding keys go on from here.
+    next: Option<Box<Next>>,
     /// Bindings whose keys end here.
     targets: Targets,
+}
+
+#[derive(Debug, Default)]
+struct Next {
+    words: HashMap<IndexKey, Node>,
+    /// `*`
+    one: Node,
+    /// `#`
+    many: Node,
 }
 
 /// The words of a key; the empty key has none.
@@ -37,10 +43,11 @@ impl TopicIndex {
     pub(super) fn add(&mut self, binding: &Binding) {
         let mut node = &mut self.root;
         for word in words(binding.key.as_str().as_bytes()) {
+            let next = node.next.get_or_insert_default();
             node = match word {
-                b"*" => node.one.get_or_insert_default(),
-                b"#" => node.many.get_or_insert_default(),
-                word => node.words.entry(word.into()).or_default(),
+                b"*" => &mut next.one,
+                b"#" => &mut next.many,
+                word => next.words.entry(word.into()).or_default(),
             };
         }
         node.targets.add(&binding.destination);
@@ -79,13 +86,9 @@ impl TopicIndex {
 }
 
 impl Node {
-    /// Whether no binding key goes on from here.
-    fn is_leaf(&self) -> bool {
-        self.words.is_empty() && self.one.is_none() && self.many.is_none()
-    }
-
+    /// Whether no binding key ends or goes on here.
     fn is_empty(&self) -> bool {
-        self.is_leaf() && self.targets.is_empty()
+        self.next.is_none() && self.targets.is_empty()
     }
 
     /// Removes a binding and every node that is left without purpose. Recursion goes as deep as
@@ -95,26 +98,23 @@ impl Node {
             self.targets.remove(destination);
             return;
         };
+        let Some(next) = &mut self.next else {
+            return;
+        };
         match *word {
-            b"*" => prune(&mut self.one, rest, destination),
-            b"#" => prune(&mut self.many, rest, destination),
+            b"*" => next.one.remove(rest, destination),
+            b"#" => next.many.remove(rest, destination),
             word => {
-                if let Some(child) = self.words.get_mut(word) {
+                if let Some(child) = next.words.get_mut(word) {
                     child.remove(rest, destination);
                     if child.is_empty() {
-                        self.words.remove(word);
+                        next.words.remove(word);
                     }
                 }
             }
         }
-    }
-}
-
-fn prune(child: &mut Option<Box<Node>>, rest: &[&[u8]], destination: &Destination) {
-    if let Some(node) = child {
-        node.remove(rest, destination);
-        if node.is_empty() {
-            *child = None;
+        if next.words.is_empty() && next.one.is_empty() && next.many.is_empty() {
+            self.next = None;
         }
     }
 }
@@ -135,24 +135,28 @@ impl Walk<'_> {
             return;
         }
         self.visited += 1;
-        match &node.many {
-            // By far the most frequent use of `#`, at the end of a key: it takes all the rest.
-            Some(many) if many.is_leaf() => many.targets.each(self.found),
-            Some(many) => {
-                for end in at..=self.words.len() {
-                    self.visit(many, end, true);
-                }
-            }
-            None => {}
-        }
-        let Some(word) = self.words.get(at) else {
+        let word = self.words.get(at);
+        if word.is_none() {
             node.targets.each(self.found);
+        }
+        let Some(next) = &node.next else {
             return;
         };
-        if let Some(one) = &node.one {
-            self.visit(one, at + 1, below_many);
+        if next.many.next.is_none() {
+            // By far the most frequent use of `#`, at the end of a key: it takes all the rest.
+            next.many.targets.each(self.found);
+        } else {
+            for end in at..=self.words.len() {
+                self.visit(&next.many, end, true);
+            }
         }
-        if let Some(child) = node.words.get(*word) {
+        let Some(word) = word else {
+            return;
+        };
+        if !next.one.is_empty() {
+            self.visit(&next.one, at + 1, below_many);
+        }
+        if let Some(child) = next.words.get(*word) {
             self.visit(child, at + 1, below_many);
         }
     }
