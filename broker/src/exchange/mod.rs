@@ -11,6 +11,7 @@ mod route;
 mod rules;
 mod targets;
 mod topic;
+mod words;
 
 pub use bindings::{Binding, Destination, DestinationName};
 pub use kind::ExchangeKind;

@@ -3,9 +3,10 @@
 //! has none, and a `*` or `#` in a routing key is a word.
 
 use super::bindings::{Binding, Destination};
-use super::targets::{IndexKey, Targets};
+use super::targets::Targets;
+use super::words::Words;
 use smallvec::SmallVec;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 /// A trie over the words of binding keys.
 #[derive(Debug, Default)]
@@ -23,11 +24,11 @@ struct Node {
 
 #[derive(Debug, Default)]
 struct Next {
-    words: HashMap<IndexKey, Node>,
+    words: Words<Node>,
     /// `*`
-    one: Node,
+    one: Option<Box<Node>>,
     /// `#`
-    many: Node,
+    many: Option<Box<Node>>,
 }
 
 /// The words of a key; the empty key has none.
@@ -45,9 +46,9 @@ impl TopicIndex {
         for word in words(binding.key.as_str().as_bytes()) {
             let next = node.next.get_or_insert_default();
             node = match word {
-                b"*" => &mut next.one,
-                b"#" => &mut next.many,
-                word => next.words.entry(word.into()).or_default(),
+                b"*" => next.one.get_or_insert_default(),
+                b"#" => next.many.get_or_insert_default(),
+                word => next.words.get_or_insert(word),
             };
         }
         node.targets.add(&binding.destination);
@@ -102,8 +103,8 @@ impl Node {
             return;
         };
         match *word {
-            b"*" => next.one.remove(rest, destination),
-            b"#" => next.many.remove(rest, destination),
+            b"*" => prune(&mut next.one, rest, destination),
+            b"#" => prune(&mut next.many, rest, destination),
             word => {
                 if let Some(child) = next.words.get_mut(word) {
                     child.remove(rest, destination);
@@ -113,8 +114,17 @@ impl Node {
                 }
             }
         }
-        if next.words.is_empty() && next.one.is_empty() && next.many.is_empty() {
+        if next.words.is_empty() && next.one.is_none() && next.many.is_none() {
             self.next = None;
+        }
+    }
+}
+
+fn prune(child: &mut Option<Box<Node>>, rest: &[&[u8]], destination: &Destination) {
+    if let Some(node) = child {
+        node.remove(rest, destination);
+        if node.is_empty() {
+            *child = None;
         }
     }
 }
@@ -142,21 +152,23 @@ impl Walk<'_> {
         let Some(next) = &node.next else {
             return;
         };
-        if next.many.next.is_none() {
+        match &next.many {
             // By far the most frequent use of `#`, at the end of a key: it takes all the rest.
-            next.many.targets.each(self.found);
-        } else {
-            for end in at..=self.words.len() {
-                self.visit(&next.many, end, true);
+            Some(many) if many.next.is_none() => many.targets.each(self.found),
+            Some(many) => {
+                for end in at..=self.words.len() {
+                    self.visit(many, end, true);
+                }
             }
+            None => {}
         }
         let Some(word) = word else {
             return;
         };
-        if !next.one.is_empty() {
-            self.visit(&next.one, at + 1, below_many);
+        if let Some(one) = &next.one {
+            self.visit(one, at + 1, below_many);
         }
-        if let Some(child) = next.words.get(*word) {
+        if let Some(child) = next.words.get(word) {
             self.visit(child, at + 1, below_many);
         }
     }
