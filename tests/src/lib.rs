@@ -22,9 +22,9 @@
 mod binaries;
 mod broker;
 mod client;
+pub mod dialogue;
 mod memory;
 mod process;
-pub mod dialogue;
 pub mod python;
 pub mod raw;
 mod wait;

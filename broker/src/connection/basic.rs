@@ -9,9 +9,7 @@ use super::unacked::Delivery;
 use crate::auth::Access;
 use crate::names::server_generated;
 use crate::queue::{ConsumeRefused, Consumer, Credit};
-use leveret_protocol::classes::{
-    AMQPClass, access, basic, channel as channel_class, confirm,
-};
+use leveret_protocol::classes::{AMQPClass, access, basic, channel as channel_class, confirm};
 use leveret_protocol::method::{self, Method};
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::{AMQPValue, FieldTable};
@@ -63,7 +61,7 @@ impl Connection {
             AMQPClass::Confirm(confirm::AMQPMethod::Select(select)) => {
                 self.confirm_select(id, select.nowait)
             }
-            AMQPClass::Tx(_) => Err(texts::not_implemented("transactions are not available")),
+            AMQPClass::Tx(method) => self.tx_method(id, &method),
             AMQPClass::Access(access::AMQPMethod::Request(_)) => {
                 // Obsolete since 0-9-1; clients of 0-9 ask for it, and any ticket will do.
                 let ok = access::AMQPMethod::RequestOk(access::RequestOk {});
@@ -116,9 +114,11 @@ impl Connection {
     }
 
     fn confirm_select(&mut self, id: ChannelId, no_wait: bool) -> Result<(), AmqpError> {
-        self.open_channel(id)?
-            .confirms
-            .get_or_insert_with(Confirms::default);
+        let channel = self.open_channel(id)?;
+        if channel.transaction.is_some() {
+            return Err(texts::confirm_after_tx());
+        }
+        channel.confirms.get_or_insert_with(Confirms::default);
         if !no_wait {
             let ok = confirm::SelectOk {};
             self.reply(id, AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(ok)));
@@ -127,7 +127,7 @@ impl Connection {
     }
 
     /// basic.qos as RabbitMQ reads it (RabbitMQ: "Consumer Prefetch"): `global` is the whole
-    /// channel, otherwise each consumer that is started from now on.
+    /// channel, otherwise each consumer that is started from now on, and no limit for the channel.
     fn qos(&mut self, id: ChannelId, qos: method::Qos) -> Result<(), AmqpError> {
         let channel = self.open_channel(id)?;
         if qos.prefetch_size != 0 {
@@ -136,15 +136,15 @@ impl Connection {
                 "prefetch_size!=0 ({size})"
             )));
         }
-        if qos.global {
-            channel.credit.set_limit(qos.prefetch_count.into());
-            for consumer in self.blocked_consumers(id) {
-                consumer.queue.resume(consumer.id, &mut self.fx);
-            }
-            self.perform();
-        } else {
+        // One limit takes the other's place: a prefetch for consumers lifts the channel's
+        // (`rabbit_channel`), unless that is set again.
+        let limit = if qos.global { qos.prefetch_count } else { 0 };
+        if !qos.global {
             channel.prefetch = qos.prefetch_count.into();
         }
+        channel.credit.set_limit(limit.into());
+        self.resume(self.blocked_consumers(id));
+        self.perform();
         let ok = basic::QosOk {};
         self.reply(id, AMQPClass::Basic(basic::AMQPMethod::QosOk(ok)));
         Ok(())

@@ -161,11 +161,7 @@ impl Connection {
 
     /// The arguments have to make sense, and a dead letter exchange needs permissions: what is
     /// read from the queue is written to it.
-    fn check_new_queue(
-        &self,
-        name: &QueueName,
-        arguments: &FieldTable,
-    ) -> Result<(), AmqpError> {
+    fn check_new_queue(&self, name: &QueueName, arguments: &FieldTable) -> Result<(), AmqpError> {
         let vhost = self.vhost()?.name();
         if let Some(exchange) = arguments::dead_letter_exchange(arguments, name, vhost)? {
             self.check_access(Access::Read, Entity::Queue(name))?;

@@ -1,8 +1,8 @@
 //! queue.declare's arguments: which values RabbitMQ accepts, and its words for those it does not.
 
+use leveret_protocol::content::MAX_EXPIRY_MS;
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::{AMQPValue, FieldTable};
-use leveret_protocol::content::MAX_EXPIRY_MS;
 use leveret_protocol::{AmqpError, ExchangeName, QueueName, VhostName, table};
 
 /// What an argument's value has to be.
@@ -124,10 +124,15 @@ pub fn check(
 /// The arguments whose effect is not built yet; accepted, kept and compared, and said so in the
 /// log rather than ignored in silence.
 pub fn without_effect(arguments: &FieldTable) -> Vec<&str> {
-    const IN_EFFECT: [&str; 2] = ["x-queue-mode", "x-queue-version"];
-    let known = |name: &str| {
-        name == DEAD_LETTER_EXCHANGE || RULES.iter().any(|(rule, _)| *rule == name)
-    };
+    const IN_EFFECT: [&str; 5] = [
+        "x-max-length",
+        "x-max-length-bytes",
+        "x-overflow",
+        "x-queue-mode",
+        "x-queue-version",
+    ];
+    let known =
+        |name: &str| name == DEAD_LETTER_EXCHANGE || RULES.iter().any(|(rule, _)| *rule == name);
     let names = arguments.into_iter().map(|(name, _)| name.as_str());
     names
         .filter(|name| known(name) && !IN_EFFECT.contains(name))
@@ -185,10 +190,7 @@ fn wrong_integer(
     }
 }
 
-fn wrong_text(
-    value: &AMQPValue,
-    other: impl FnOnce(&str) -> Option<String>,
-) -> Option<String> {
+fn wrong_text(value: &AMQPValue, other: impl FnOnce(&str) -> Option<String>) -> Option<String> {
     match value {
         AMQPValue::LongString(text) => other(&String::from_utf8_lossy(text.as_bytes())),
         value => Some(unacceptable(value)),

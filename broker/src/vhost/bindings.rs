@@ -110,12 +110,7 @@ impl Vhost {
 
     /// Removes a binding; one that does not exist is no error. The flag says whether it was
     /// stored.
-    pub fn unbind(
-        &self,
-        source: &Exchange,
-        binding: &Binding,
-        fx: &mut Effects,
-    ) -> bool {
+    pub fn unbind(&self, source: &Exchange, binding: &Binding, fx: &mut Effects) -> bool {
         let mut sources = self.sources.lock();
         let to = binding.destination.name();
         if !source.unbind(&to, &binding.key, &binding.arguments) {

@@ -61,7 +61,8 @@ const COMPARED_ARGUMENTS: [&str; 13] = [
 
 /// Every queue is a classic one, whether its declaration says so or not.
 fn or_classic<'a>(name: &str, value: Option<&'a AMQPValue>) -> Option<&'a AMQPValue> {
-    let says_classic = matches!(value, Some(AMQPValue::LongString(text)) if text.as_bytes() == b"classic");
+    let says_classic =
+        matches!(value, Some(AMQPValue::LongString(text)) if text.as_bytes() == b"classic");
     value.filter(|_| name != "x-queue-type" || !says_classic)
 }
 

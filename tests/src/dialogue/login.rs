@@ -9,8 +9,7 @@ use super::script::options;
 use super::value::Value;
 
 /// What a dialogue's clients announce unless it says otherwise, as most libraries do.
-const CAPABILITIES: &str =
-    "{capabilities={authentication_failure_close=true consumer_cancel_notify=true \
+const CAPABILITIES: &str = "{capabilities={authentication_failure_close=true consumer_cancel_notify=true \
      basic.nack=true publisher_confirms=true connection.blocked=true}}";
 
 /// How far a connection has come when a dialogue takes over.
@@ -113,7 +112,9 @@ pub(super) fn connect(
     say(
         &mut peer,
         0,
-        &format!("connection.start-ok client-properties={properties} mechanism=PLAIN response={response} locale=en_US"),
+        &format!(
+            "connection.start-ok client-properties={properties} mechanism=PLAIN response={response} locale=en_US"
+        ),
     )?;
     let tune = expect(&mut peer, 0, "connection.tune", until)?;
     if login.until == Stage::Tune {
@@ -133,7 +134,11 @@ pub(super) fn connect(
     }
     say(&mut peer, 0, &tune_ok)?;
     let vhost = quoted(login.vhost.as_bytes());
-    say(&mut peer, 0, &format!("connection.open virtual-host={vhost}"))?;
+    say(
+        &mut peer,
+        0,
+        &format!("connection.open virtual-host={vhost}"),
+    )?;
     expect(&mut peer, 0, "connection.open-ok", until)?;
     say(&mut peer, 1, "channel.open")?;
     expect(&mut peer, 1, "channel.open-ok", until)?;
@@ -146,7 +151,9 @@ fn product(start: &Item) -> Option<String> {
         return None;
     };
     let text = |wanted: &str| {
-        let (_, value) = properties.iter().find(|(name, _)| name == wanted.as_bytes())?;
+        let (_, value) = properties
+            .iter()
+            .find(|(name, _)| name == wanted.as_bytes())?;
         match value {
             Value::Octets(_, octets) => Some(String::from_utf8_lossy(octets).into_owned()),
             _ => None,

@@ -101,7 +101,8 @@ impl Peer {
             Item::Frame { kind, payload, .. } if *kind == FRAME_BODY => {
                 let missing = self.sending.get(&channel).copied().flatten();
                 let sent = payload.len() as u64;
-                missing.is_some_and(|octets| self.sending_needs(channel, octets.saturating_sub(sent)))
+                missing
+                    .is_some_and(|octets| self.sending_needs(channel, octets.saturating_sub(sent)))
             }
             _ => false,
         };
@@ -288,7 +289,9 @@ impl Peer {
                 content.body.extend(payload);
                 content.frames.push(payload.len());
                 let octets = payload.len() as u64;
-                missing.checked_sub(octets).ok_or("more body than its header said")?
+                missing
+                    .checked_sub(octets)
+                    .ok_or("more body than its header said")?
             }
             _ => return Err(unexpected()),
         };

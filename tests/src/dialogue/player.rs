@@ -95,7 +95,10 @@ impl<'a> Player<'a> {
     /// Plays a case; `Err` says what was not as expected.
     pub(super) fn play(&mut self, case: &Case) -> Result<(), String> {
         for step in &case.steps {
-            let deviation = step.deviation.as_ref().filter(|_| !self.target.is_rabbitmq());
+            let deviation = step
+                .deviation
+                .as_ref()
+                .filter(|_| !self.target.is_rabbitmq());
             let expected = deviation.map_or(&step.expected, |deviation| &deviation.expected);
             if let Some(open) = expected.iter().find(|expected| expected.text.is_empty()) {
                 return Err(format!("line {}: not recorded yet", open.line));
@@ -121,7 +124,10 @@ impl<'a> Player<'a> {
         }
         match self.afterwards()? {
             more if more.is_empty() => Ok(()),
-            more => Err(format!("at the end, unexpected:\n      {}", more.join("\n      "))),
+            more => Err(format!(
+                "at the end, unexpected:\n      {}",
+                more.join("\n      ")
+            )),
         }
     }
 
@@ -278,10 +284,7 @@ impl<'a> Player<'a> {
         };
         self.note_declared(&item);
         self.names.clean(&mut item);
-        let from = Place {
-            channel,
-            ..at
-        };
+        let from = Place { channel, ..at };
         Ok(Some((from, item)))
     }
 

@@ -93,7 +93,9 @@ pub fn record(scripts: &[Script], target: &Target, filter: &str) -> Vec<String> 
         if !said.is_empty()
             && let Err(error) = script.rewrite(&target.product, &said)
         {
-            failures.lock().push(format!("{}: {error}", script.path.display()));
+            failures
+                .lock()
+                .push(format!("{}: {error}", script.path.display()));
         }
     }
     failures.into_inner()

@@ -149,7 +149,9 @@ fn action(line: &str) -> Result<Action, String> {
         let mut chars = text.chars();
         match (chars.next(), chars.next()) {
             (Some(c), None) if c.is_ascii_lowercase() => Ok(c),
-            _ => Err(format!("`{text}` is no connection: those are single letters")),
+            _ => Err(format!(
+                "`{text}` is no connection: those are single letters"
+            )),
         }
     };
     match word {
@@ -237,7 +239,10 @@ impl Script {
             });
             return Ok(());
         }
-        let case = self.cases.last_mut().ok_or("a case begins with `== title`")?;
+        let case = self
+            .cases
+            .last_mut()
+            .ok_or("a case begins with `== title`")?;
         if let Some(text) = line.strip_prefix("leveret: ") {
             let step = case.steps.last_mut().ok_or("nothing to deviate from")?;
             step.deviation = Some(deviation(text)?);
@@ -277,7 +282,9 @@ impl Script {
     /// Whether its expectations were recorded from a RabbitMQ.
     pub fn is_recorded(&self) -> bool {
         let from = format!("{RECORDED}RabbitMQ ");
-        self.lines.first().is_some_and(|line| line.starts_with(&from))
+        self.lines
+            .first()
+            .is_some_and(|line| line.starts_with(&from))
     }
 
     /// The titles of its cases.
