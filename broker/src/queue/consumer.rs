@@ -5,6 +5,7 @@ use super::handle::Queue;
 use crate::server::mailbox::Mailbox;
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{ChannelId, ConsumerTag};
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,6 +75,7 @@ impl Consumer {
 pub struct Consumers {
     /// Highest priority first; round robin within each.
     active: Vec<(i32, VecDeque<Arc<Consumer>>)>,
+    /// Who was passed over first comes first.
     blocked: Vec<Arc<Consumer>>,
 }
 
@@ -120,7 +122,7 @@ impl Consumers {
     /// Removes a consumer. `None` when it is not here (any more).
     pub fn remove(&mut self, id: ConsumerId) -> Option<Arc<Consumer>> {
         if let Some(at) = self.blocked.iter().position(|c| c.id == id) {
-            return Some(self.blocked.swap_remove(at));
+            return Some(self.blocked.remove(at));
         }
         for level in 0..self.active.len() {
             let turn = &mut self.active[level].1;
@@ -151,10 +153,15 @@ impl Consumers {
         }
     }
 
-    /// Lets a consumer that was passed over take part again.
-    pub fn resume(&mut self, id: ConsumerId) {
-        if let Some(at) = self.blocked.iter().position(|c| c.id == id) {
-            let consumer = self.blocked.swap_remove(at);
+    /// Lets consumers that were passed over take part again, in the order in which they were:
+    /// whoever has waited longest is served first.
+    pub fn resume(&mut self, ids: impl IntoIterator<Item = ConsumerId>) {
+        let place = |id| self.blocked.iter().position(|c| c.id == id);
+        let mut places: SmallVec<[usize; 4]> = ids.into_iter().filter_map(place).collect();
+        places.sort_unstable();
+        places.dedup();
+        for (gone, at) in places.into_iter().enumerate() {
+            let consumer = self.blocked.remove(at - gone);
             consumer.blocked.store(false, Ordering::SeqCst);
             self.add(consumer);
         }

@@ -204,9 +204,7 @@ impl Machine {
 
     /// Consumers that were passed over can take messages again.
     pub fn resume(&mut self, ids: impl IntoIterator<Item = ConsumerId>, fx: &mut Effects) {
-        for id in ids {
-            self.consumers.resume(id);
-        }
+        self.consumers.resume(ids);
         self.dispatch(fx);
     }
 
