@@ -1,10 +1,13 @@
 //! The broker: the directory of everything that is declared, shared by all connections.
 
 use crate::auth::{Change, Users};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::definitions::{self, Definition};
 use crate::queue::{ConsumerId, Effects};
 use crate::server::connections::Connections;
+use crate::server::mailbox::Mailbox;
+use crate::server::timers::Timers;
 use crate::vhost::{Vhost, VhostSpec};
 use leveret_protocol::VhostName;
 use leveret_storage::{Op, QueueId, Store};
@@ -51,6 +54,10 @@ pub struct Broker {
     pub store: Option<Store>,
     /// Who is connected.
     pub connections: Connections,
+    /// Who wants to be looked at when.
+    pub timers: Arc<Timers>,
+    /// Its time.
+    pub clock: Clock,
     /// When it started.
     pub started: Instant,
     vhosts: RwLock<BTreeMap<VhostName, Arc<Vhost>>>,
@@ -66,11 +73,18 @@ impl Broker {
             users: Users::new(loopback_users),
             store,
             connections: Connections::default(),
+            timers: Arc::default(),
+            clock: Clock::start(),
             started: Instant::now(),
             vhosts: RwLock::default(),
             next_queue: AtomicU64::new(1),
             next_consumer: AtomicU64::new(1),
         }
+    }
+
+    /// Effects on this broker; the tokens of their records go to `sink`.
+    pub fn effects(&self, sink: Option<&Arc<Mailbox>>) -> Effects {
+        Effects::on(self.store.as_ref(), &self.timers, sink)
     }
 
     /// A virtual host by name.

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::definitions::{Definition, DefinitionError, DestinationKind};
 use crate::exchange::{Binding, Destination, ExchangeKind, ExchangeSpec};
 use crate::message::Message;
-use crate::queue::{Effects, Queue, QueueSpec};
+use crate::queue::{Queue, QueueSpec};
 use crate::vhost::VhostSpec;
 use leveret_storage::{Op, Opened, Position, QueueId, RecoveredQueue, StorageError, Store};
 use std::collections::HashMap;
@@ -84,7 +84,7 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
 }
 
 fn create_defaults(broker: &Broker, config: &Config) -> Result<(), AuthError> {
-    let mut fx = Effects::on(broker.store.as_ref(), None);
+    let mut fx = broker.effects(None);
     broker.add_vhost(
         VhostSpec {
             name: DEFAULT_VHOST.into(),
@@ -176,7 +176,7 @@ fn restore_definitions(
 /// Drops what was declared in the instant in which its virtual host was deleted: it must neither
 /// bring that back nor turn up in a later one of the same name.
 fn drop_strays(broker: &Broker, objects: &mut Vec<Definition>) {
-    let mut fx = Effects::on(broker.store.as_ref(), None);
+    let mut fx = broker.effects(None);
     objects.retain(|object| {
         let known = object
             .vhost()
@@ -322,7 +322,7 @@ fn restore_binding(broker: &Broker, definition: Definition) {
 
 /// Messages of queues that no definition knows: their queue was deleted.
 fn drop_orphans(broker: &Broker, orphans: impl Iterator<Item = QueueId>) {
-    let mut fx = Effects::on(broker.store.as_ref(), None);
+    let mut fx = broker.effects(None);
     for queue in orphans {
         tracing::info!(
             queue = queue.0,
@@ -336,6 +336,7 @@ fn drop_orphans(broker: &Broker, orphans: impl Iterator<Item = QueueId>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::Effects;
     use leveret_protocol::values::FieldTable;
     use leveret_storage::{Batch, Options};
 
@@ -390,9 +391,9 @@ mod tests {
                 .unwrap()
         };
         // Never performed: whoever declared it was held up right after it had become visible.
-        let mut held_up = Effects::on(broker.store.as_ref(), None);
+        let mut held_up = broker.effects(None);
         assert!(declared(&mut held_up).1);
-        let mut second = Effects::on(broker.store.as_ref(), None);
+        let mut second = broker.effects(None);
         assert!(!declared(&mut second).1);
         broker.store.as_ref().unwrap().close().unwrap();
         drop((held_up, second));

@@ -132,7 +132,7 @@ impl Connection {
             frame_max: broker.limits.frame_max,
             heartbeat: None,
         };
-        let fx = Effects::on(broker.store.as_ref(), Some(&mailbox));
+        let fx = broker.effects(Some(&mailbox));
         Connection {
             id: info.id,
             broker,

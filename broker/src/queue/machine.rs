@@ -114,11 +114,20 @@ impl Machine {
             }
             return;
         }
+        let position = self.place(&message, token, fx);
+        self.enter(position, message, fx);
+    }
+
+    /// Takes the next place for a message, and records it there.
+    fn place(
+        &mut self,
+        message: &SharedMessage,
+        token: Option<Token>,
+        fx: &mut Effects,
+    ) -> Position {
         let position = Position(self.next_position);
         self.next_position += 1;
-        if self.stores(&message) {
-            self.persistent += 1;
-            self.persistent_bytes += message.body().len() as u64;
+        if self.stores(message) {
             let message = message.clone();
             fx.store(Op::Publish {
                 queue: self.id,
@@ -127,12 +136,52 @@ impl Machine {
                 token,
             });
         }
-        self.ready.push(Entry {
+        position
+    }
+
+    /// A message enters at its place; consumers are served.
+    fn enter(&mut self, position: Position, message: SharedMessage, fx: &mut Effects) {
+        if self.stores(&message) {
+            self.persistent += 1;
+            self.persistent_bytes += message.body().len() as u64;
+        }
+        self.ready.insert(Entry {
             position,
             message,
             redelivered: false,
         });
         self.dispatch(fx);
+    }
+
+    /// Takes places for messages that [`Machine::publish_reserved`] will bring once their records,
+    /// and what goes with them, have reached the store. Returns the first place; the others follow
+    /// it. `None` when the queue was deleted.
+    pub fn reserve(&mut self, messages: &[SharedMessage], fx: &mut Effects) -> Option<Position> {
+        if self.deleted {
+            return None;
+        }
+        let first = Position(self.next_position);
+        for message in messages {
+            self.place(message, None, fx);
+        }
+        Some(first)
+    }
+
+    /// Adds messages at the places that were reserved for them. What cannot enter any more, for the
+    /// queue was deleted meanwhile, is taken out of the store again.
+    pub fn publish_reserved(
+        &mut self,
+        first: Position,
+        messages: impl IntoIterator<Item = SharedMessage>,
+        fx: &mut Effects,
+    ) {
+        for (position, message) in (first.0..).map(Position).zip(messages) {
+            if !self.deleted {
+                self.enter(position, message, fx);
+            } else if self.stores(&message) && !message.cancel_write() {
+                fx.store_ack(self.id, position);
+            }
+        }
     }
 
     /// Puts back a message that the store kept over a restart; call it in order of positions.

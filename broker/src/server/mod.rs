@@ -5,6 +5,7 @@ mod linger;
 pub mod listener;
 pub mod mailbox;
 mod session;
+pub mod timers;
 
 pub use connections::{ConnectionId, ConnectionInfo};
 

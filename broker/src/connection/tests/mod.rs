@@ -16,7 +16,6 @@ mod stored;
 
 use crate::auth::{PasswordHash, Permission};
 use crate::broker::{Broker, Limits};
-use crate::queue::Effects;
 use crate::vhost::VhostSpec;
 use client::Client;
 use leveret_storage::Store;
@@ -35,7 +34,7 @@ fn broker_with(store: Option<Store>) -> Arc<Broker> {
         max_message_size: 16 << 20,
     };
     let broker = Broker::new(limits, vec!["guest".to_owned()], store);
-    let mut fx = Effects::on(broker.store.as_ref(), None);
+    let mut fx = broker.effects(None);
     broker.add_vhost(VhostSpec::named("/"), &mut fx);
     fx.perform();
     add_user(&broker, "guest", ".*");

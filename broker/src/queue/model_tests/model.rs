@@ -31,6 +31,8 @@ struct Record {
 pub(super) struct Model {
     pub(super) ready: BTreeMap<u64, Known>,
     pub(super) unacked: BTreeMap<u64, Known>,
+    /// Places taken by messages that have not arrived.
+    reserved: BTreeMap<u64, Known>,
     pub(super) consumers: Vec<ConsumerIndex>,
     next: u64,
     delivered_through: Option<u64>,
@@ -45,12 +47,32 @@ pub(super) struct Model {
 
 impl Model {
     pub(super) fn publish(&mut self, known: Known) {
+        let position = self.place(&known);
+        self.ready.insert(position, known);
+    }
+
+    pub(super) fn reserve(&mut self, known: Known) {
+        let position = self.place(&known);
+        self.reserved.insert(position, known);
+    }
+
+    fn place(&mut self, known: &Known) -> u64 {
         let position = self.next;
         self.next += 1;
         if known.stored {
             self.came.insert(position, known.cancellable);
         }
-        self.ready.insert(position, known);
+        position
+    }
+
+    pub(super) fn arrived(&mut self) {
+        for (position, known) in std::mem::take(&mut self.reserved) {
+            if self.deleted {
+                self.leave(position, &known);
+            } else {
+                self.ready.insert(position, known);
+            }
+        }
     }
 
     /// The queue handed out a message: it must be the first one, as it was published.
@@ -89,8 +111,13 @@ impl Model {
 
     pub(super) fn deleted(&mut self) -> u64 {
         let ready = self.ready.len() as u64;
+        let reserved = std::mem::take(&mut self.reserved);
+        let mut records = std::mem::take(&mut self.records);
+        records.retain(|position, _| reserved.contains_key(position));
         *self = Model {
             deleted: true,
+            reserved,
+            records,
             ..Model::default()
         };
         ready

@@ -5,9 +5,11 @@ use super::fixtures::{
 };
 use super::model::{Known, Model};
 use super::{CHANNELS, Consume, PEERS, QUEUES, Step};
+use crate::message::SharedMessage;
 use crate::queue::{AfterRemoval, Consumer, ConsumerId, Credit, Effects, Entry, Queue};
 use crate::server::mailbox::{Mail, Taken};
 use leveret_protocol::ChannelId;
+use leveret_storage::Position;
 use proptest::sample::Index;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +38,8 @@ pub(super) struct World {
     pub(super) consumers: Vec<Subscriber>,
     pub(super) now: u64,
     next_id: u64,
+    /// Messages that have places in queues and have not arrived.
+    travelling: Vec<(usize, Position, Vec<SharedMessage>)>,
     pub(super) fx: Effects,
 }
 
@@ -50,6 +54,7 @@ impl World {
             consumers: Vec::new(),
             now: 0,
             next_id: 0,
+            travelling: Vec::new(),
             fx: Effects::default(),
         }
     }
@@ -65,6 +70,12 @@ impl World {
             Step::PublishToBoth { persistent } => {
                 self.publish(&self.current.clone(), 1, persistent, false);
             }
+            Step::Reserve {
+                queue,
+                count,
+                persistent,
+            } => self.reserve(self.current[queue], count, persistent),
+            Step::Arrive => self.arrive(),
             Step::Consume(consume) => self.consume(&consume),
             Step::Cancel(which) => self.cancel_some(which),
             Step::Take { peer } => self.take(peer),
@@ -104,6 +115,7 @@ impl World {
 
     /// Lets everybody take and acknowledge all there is: nothing may be left.
     pub(super) fn finish(&mut self) {
+        self.run(Step::Arrive);
         for channel in 0..CHANNELS {
             self.run(Step::Limit { channel, limit: 0 });
         }
@@ -141,6 +153,39 @@ impl World {
         for queue in to {
             self.queues[*queue].publish(&run, to.len() > 1, &mut self.fx);
             self.judge(*queue);
+        }
+    }
+
+    fn reserve(&mut self, queue: usize, count: usize, persistent: bool) {
+        let mut messages = Vec::new();
+        for _ in 0..count {
+            self.next_id += 1;
+            messages.push(message(self.next_id, persistent, false, true));
+            self.models[queue].reserve(Known {
+                id: self.next_id,
+                stored: persistent,
+                cancellable: true,
+                octets: 0,
+                redelivered: false,
+            });
+        }
+        let first = self.queues[queue].reserve(&messages, &mut self.fx);
+        let first = first.expect("it is not deleted");
+        self.travelling.push((queue, first, messages));
+        self.judge(queue);
+    }
+
+    fn arrive(&mut self) {
+        for queue in 0..self.queues.len() {
+            self.models[queue].arrived();
+            let (here, elsewhere) = std::mem::take(&mut self.travelling)
+                .into_iter()
+                .partition(|(to, ..)| *to == queue);
+            self.travelling = elsewhere;
+            for (_, first, messages) in here {
+                self.queues[queue].publish_reserved(first, messages, &mut self.fx);
+            }
+            self.judge(queue);
         }
     }
 
