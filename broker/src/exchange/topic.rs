@@ -58,7 +58,7 @@ impl TopicIndex {
     }
 
     /// Visits what matches a key and returns how many nodes it took to find it.
-    fn walk(&self, routing_key: &[u8], found: &mut dyn FnMut(&Destination)) -> usize {
+    pub(super) fn walk(&self, routing_key: &[u8], found: &mut dyn FnMut(&Destination)) -> usize {
         let words = words(routing_key);
         let mut walk = Walk {
             words: &words,
@@ -68,6 +68,13 @@ impl TopicIndex {
         };
         walk.visit(&self.root, 0, false);
         walk.visited
+    }
+}
+
+#[cfg(test)]
+impl TopicIndex {
+    pub(super) fn is_empty(&self) -> bool {
+        self.root.is_empty()
     }
 }
 

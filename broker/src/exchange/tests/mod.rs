@@ -1,3 +1,10 @@
+//! The look-ups of every type of exchange.
+
+mod alternates;
+mod cost;
+mod model;
+mod spread;
+
 use super::*;
 use crate::queue::{Queue, QueueSpec};
 use leveret_protocol::classes::BasicProperties;
@@ -50,13 +57,17 @@ fn queue(id: u64) -> Arc<Queue> {
 }
 
 fn exchange(name: &str, kind: ExchangeKind) -> Arc<Exchange> {
+    exchange_with(name, kind, FieldTable::default())
+}
+
+fn exchange_with(name: &str, kind: ExchangeKind, arguments: FieldTable) -> Arc<Exchange> {
     Arc::new(Exchange::new(ExchangeSpec {
         name: name.into(),
         kind,
         durable: false,
         auto_delete: false,
         internal: false,
-        arguments: FieldTable::default(),
+        arguments,
     }))
 }
 
