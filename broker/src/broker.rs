@@ -4,6 +4,7 @@ use crate::auth::{Change, Users};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::definitions::{self, Definition};
+use crate::exchange::{Delays, Exchange, ExchangeKind, ExchangeSpec};
 use crate::queue::{ConsumerId, Effects};
 use crate::server::connections::Connections;
 use crate::server::mailbox::Mailbox;
@@ -148,9 +149,18 @@ impl Broker {
         fx.store(change_op(change));
     }
 
-    /// A queue identity that was never used.
+    /// An identity for a queue, or a delayed exchange, that was never used.
     pub fn next_queue_id(&self) -> QueueId {
         QueueId(self.next_queue.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// An exchange that has just been declared.
+    pub fn new_exchange(&self, vhost: &VhostName, spec: ExchangeSpec) -> Exchange {
+        if spec.kind != ExchangeKind::DelayedMessage {
+            return Exchange::new(spec);
+        }
+        let delays = Delays::new(self.next_queue_id(), vhost, &spec, self.clock);
+        Exchange::delayed(spec, delays)
     }
 
     /// Identities up to and including this one are taken.

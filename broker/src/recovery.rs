@@ -4,10 +4,11 @@ use crate::auth::{AuthError, PasswordHash, Permission, User};
 use crate::broker::{Broker, DEFAULT_VHOST};
 use crate::config::Config;
 use crate::definitions::{Definition, DefinitionError, DestinationKind};
-use crate::exchange::{Binding, Destination, ExchangeKind, ExchangeSpec};
+use crate::exchange::{Binding, Delays, Destination, Exchange, ExchangeKind, ExchangeSpec};
 use crate::message::Message;
 use crate::queue::{Queue, QueueSpec};
 use crate::vhost::VhostSpec;
+use leveret_protocol::ExchangeName;
 use leveret_storage::{Op, Opened, Position, QueueId, RecoveredQueue, StorageError, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -162,7 +163,7 @@ fn restore_definitions(
         drop_strays(broker, objects);
     }
     for exchange in sorted.exchanges {
-        restore_exchange(broker, exchange)?;
+        restore_exchange(broker, exchange, recovered, store)?;
     }
     for queue in sorted.queues {
         restore_queue(broker, queue, recovered, store)?;
@@ -190,7 +191,12 @@ fn drop_strays(broker: &Broker, objects: &mut Vec<Definition>) {
     fx.perform();
 }
 
-fn restore_exchange(broker: &Broker, definition: Definition) -> Result<(), RecoveryError> {
+fn restore_exchange(
+    broker: &Broker,
+    definition: Definition,
+    recovered: &mut HashMap<QueueId, RecoveredQueue>,
+    store: &Store,
+) -> Result<(), RecoveryError> {
     let Definition::Exchange {
         vhost,
         name,
@@ -198,6 +204,7 @@ fn restore_exchange(broker: &Broker, definition: Definition) -> Result<(), Recov
         auto_delete,
         internal,
         arguments,
+        delays,
     } = definition
     else {
         return Ok(());
@@ -210,17 +217,77 @@ fn restore_exchange(broker: &Broker, definition: Definition) -> Result<(), Recov
             reason,
         });
     };
-    broker
-        .restore_vhost(VhostSpec::named(&vhost))
-        .insert_exchange(ExchangeSpec {
-            name: name.into(),
-            kind,
-            durable: true,
-            auto_delete,
-            internal,
-            arguments,
-        });
+    let vhost = broker.restore_vhost(VhostSpec::named(&vhost));
+    let spec = ExchangeSpec {
+        name: name.into(),
+        kind,
+        durable: true,
+        auto_delete,
+        internal,
+        arguments,
+    };
+    let exchange = match delays.map(QueueId) {
+        Some(id) => {
+            broker.reserve_queue_id(id);
+            let delays = Delays::new(id, vhost.name(), &spec, broker.clock);
+            if let Some(found) = recovered.remove(&id) {
+                restore_delayed(&delays, &spec.name, &found, store)?;
+            }
+            Exchange::delayed(spec, delays)
+        }
+        None if spec.kind == ExchangeKind::DelayedMessage => {
+            return Err(RecoveryError::Unusable {
+                what: "exchange",
+                name: spec.name.to_string(),
+                reason: "it does not say where its delayed messages are".to_owned(),
+            });
+        }
+        None => Exchange::new(spec),
+    };
+    let exchange = Arc::new(exchange);
+    if let Some(delays) = exchange.delays() {
+        let mut fx = broker.effects(None);
+        delays.start(&mut fx);
+        fx.perform();
+    }
+    vhost.insert_exchange(exchange);
     Ok(())
+}
+
+fn restore_delayed(
+    delays: &Delays,
+    exchange: &ExchangeName,
+    found: &RecoveredQueue,
+    store: &Store,
+) -> Result<(), RecoveryError> {
+    delays.start_from(found.next_position);
+    read_all(store, delays.id, |position, bytes| {
+        delays
+            .restore(position, bytes)
+            .ok_or_else(|| RecoveryError::Message {
+                queue: exchange.to_string(),
+                position,
+            })
+    })
+}
+
+/// Hands out all that is stored under an identity, in order.
+fn read_all(
+    store: &Store,
+    id: QueueId,
+    mut take: impl FnMut(Position, bytes::Bytes) -> Result<(), RecoveryError>,
+) -> Result<(), RecoveryError> {
+    let mut from = Position(0);
+    loop {
+        let stored = store.read(id, from, READ_MESSAGES, READ_BYTES)?;
+        let Some((last, _)) = stored.last() else {
+            return Ok(());
+        };
+        from = Position(last.0 + 1);
+        for (position, bytes) in stored {
+            take(position, bytes)?;
+        }
+    }
 }
 
 fn restore_queue(
@@ -266,24 +333,15 @@ fn restore_messages(
     found: &RecoveredQueue,
     store: &Store,
 ) -> Result<(), RecoveryError> {
-    let mut from = Position(0);
-    loop {
-        let stored = store.read(queue.id, from, READ_MESSAGES, READ_BYTES)?;
-        let Some((last, _)) = stored.last() else {
-            return Ok(());
+    read_all(store, queue.id, |position, bytes| {
+        let Some(message) = Message::decode(bytes) else {
+            let queue = queue.name().to_string();
+            return Err(RecoveryError::Message { queue, position });
         };
-        from = Position(last.0 + 1);
-        let mut messages = Vec::with_capacity(stored.len());
-        for (position, bytes) in stored {
-            let Some(message) = Message::decode(bytes) else {
-                let queue = queue.name().to_string();
-                return Err(RecoveryError::Message { queue, position });
-            };
-            let redelivered = found.delivered_through.is_some_and(|seen| position <= seen);
-            messages.push((position, Arc::new(message), redelivered));
-        }
-        queue.restore(messages);
-    }
+        let redelivered = found.delivered_through.is_some_and(|seen| position <= seen);
+        queue.restore([(position, Arc::new(message), redelivered)]);
+        Ok(())
+    })
 }
 
 /// A binding whose ends are not there any more is left out: its removal was being stored when the

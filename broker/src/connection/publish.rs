@@ -6,8 +6,8 @@ use super::copies::Copies;
 use super::input::Payload;
 use super::route::RouteCache;
 use crate::auth::Access;
-use crate::exchange::Exchange;
-use crate::message::MessageBuilder;
+use crate::exchange::{Delays, Exchange, Held, Postponed, Routable};
+use crate::message::{MessageBuilder, SharedMessage};
 use crate::queue::{Incoming, Queue};
 use leveret_protocol::content::{
     CLASS_BASIC, ContentHeader, HEADER_LEN, PropertyIndex, parse_expiration,
@@ -18,11 +18,13 @@ use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::{AmqpError, ChannelId, ExchangeName, ReplyCode};
 use std::sync::Arc;
 
-/// Consecutive messages for the same queues, not handed over yet.
+/// Consecutive messages for the same queues, not handed over yet, and those for delayed exchanges
+/// that came between them.
 #[derive(Default)]
 pub(super) struct Run {
     pub(super) queues: Arc<[Arc<Queue>]>,
     pub(super) messages: Vec<Incoming>,
+    pub(super) postponed: Vec<(Arc<Delays>, Postponed)>,
 }
 
 /// A run is handed over when it has this many messages, so that other connections get a turn at
@@ -215,9 +217,11 @@ impl Connection {
         target: &Target,
         builder: MessageBuilder,
     ) -> Result<(), AmqpError> {
-        let queues = self.route_to(id, target, &builder)?;
+        let (queues, kept_by) = self.route_to(id, target, &builder)?;
         let storing = if builder.persistent && self.broker.store.is_some() {
-            queues.iter().filter(|queue| queue.spec.is_stored()).count() as u32
+            let queues = queues.iter().filter(|queue| queue.spec.is_stored());
+            let kept_by = kept_by.iter().filter(|delays| delays.is_stored());
+            (queues.count() + kept_by.count()) as u32
         } else {
             0
         };
@@ -235,6 +239,9 @@ impl Connection {
             self.send_replies(&message, &target.copies);
         }
         let token = self.count_confirm(id, storing)?;
+        if !kept_by.is_empty() {
+            self.postpone(&message, &target.copies, &kept_by, token);
+        }
         if queues.is_empty() {
             return Ok(());
         }
@@ -244,6 +251,32 @@ impl Connection {
         }
         self.run.messages.push((message, token));
         Ok(())
+    }
+
+    /// Adds a message for delayed exchanges to the run.
+    fn postpone(
+        &mut self,
+        message: &SharedMessage,
+        copies: &[Box<[u8]>],
+        kept_by: &[Arc<Delays>],
+        token: Option<leveret_storage::Token>,
+    ) {
+        let routable = Routable {
+            routing_keys: &[message.routing_key()],
+            properties: message.properties(),
+        };
+        let delay = routable.delay().unwrap_or_default();
+        if self.run.postponed.len() >= RUN_MAX {
+            self.flush_publishes();
+        }
+        for delays in kept_by {
+            let held = Held {
+                message: message.clone(),
+                more_keys: copies.into(),
+            };
+            let postponed = Postponed { held, delay, token };
+            self.run.postponed.push((delays.clone(), postponed));
+        }
     }
 
     /// Counts a publish on a channel in confirm mode.

@@ -3,7 +3,7 @@
 
 use super::Connection;
 use super::channel::Target;
-use crate::exchange::{self, Exchange, Routable};
+use crate::exchange::{self, Delays, Exchange, Routable};
 use crate::message::MessageBuilder;
 use crate::queue::Queue;
 use leveret_protocol::{AmqpError, ChannelId};
@@ -19,6 +19,9 @@ pub(super) struct RouteCache {
     /// The routing key that leads to `queues`; none when the key alone does not decide.
     pub(super) key: Option<Vec<u8>>,
     queues: Arc<[Arc<Queue>]>,
+    /// The delayed exchanges that keep the last message that was looked up. None when the key
+    /// alone decides: a delayed exchange looks at headers.
+    kept_by: Vec<Arc<Delays>>,
 }
 
 impl RouteCache {
@@ -47,13 +50,14 @@ impl RouteCache {
 }
 
 impl Connection {
-    /// The queues that a message goes to, each once. Its routing key stands in the channel.
+    /// The queues that a message goes to, each once, and the delayed exchanges that keep it. Its
+    /// routing key stands in the channel.
     pub(super) fn route_to(
         &mut self,
         id: ChannelId,
         target: &Target,
         builder: &MessageBuilder,
-    ) -> Result<Arc<[Arc<Queue>]>, AmqpError> {
+    ) -> Result<(Arc<[Arc<Queue>]>, Vec<Arc<Delays>>), AmqpError> {
         let generation = self.vhost()?.generation();
         let cached_exchange = match (&self.route.exchange, &target.exchange) {
             (Some((_, Some(known))), Some(wanted)) => Arc::ptr_eq(known, wanted),
@@ -76,7 +80,8 @@ impl Connection {
         }
         // The allocation goes back to where it came from.
         self.open_channel(id)?.routing_key = key;
-        Ok(self.route.queues.clone())
+        let kept_by = std::mem::take(&mut self.route.kept_by);
+        Ok((self.route.queues.clone(), kept_by))
     }
 
     /// Looks the queues up and leaves them in the cache; says whether the key alone decided.
@@ -104,6 +109,7 @@ impl Connection {
         };
         let route = exchange::route(exchange, &message, vhost.as_ref());
         self.route.share(&route.queues);
+        self.route.kept_by = route.kept_by;
         Ok(route.by_key_alone)
     }
 }

@@ -3,7 +3,7 @@
 //! Exchanges").
 
 use super::bindings::Destination;
-use super::{Exchange, Routable};
+use super::{Delays, Exchange, Routable};
 use crate::queue::Queue;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub trait Directory {
 pub struct Route {
     /// The queues, each once.
     pub queues: Vec<Arc<Queue>>,
+    /// The delayed exchanges that keep it, to be routed from there when it is due.
+    pub kept_by: Vec<Arc<Delays>>,
     /// Whether a message with the same routing key goes there as well, as long as nothing is
     /// declared, deleted or bound.
     pub by_key_alone: bool,
@@ -32,27 +34,14 @@ pub struct Route {
 pub fn route(start: &Arc<Exchange>, message: &Routable<'_>, directory: &dyn Directory) -> Route {
     let mut route = Route {
         queues: Vec::new(),
+        kept_by: Vec::new(),
         by_key_alone: true,
     };
     let mut seen: HashSet<*const Exchange> = HashSet::new();
     let mut next: Vec<Arc<Exchange>> = Vec::new();
     let mut exchange = start.clone();
     loop {
-        let (queues, exchanges) = (route.queues.len(), next.len());
-        {
-            let bindings = exchange.bindings.read();
-            route.by_key_alone &= bindings.match_by_key_alone();
-            bindings.matching(message, &mut |destination| match destination {
-                Destination::Queue(queue) => route.queues.push(queue.clone()),
-                Destination::Exchange(exchange) => next.push(exchange.clone()),
-            });
-        }
-        if route.queues.len() == queues
-            && next.len() == exchanges
-            && let Some(alternate) = exchange.alternate()
-        {
-            next.extend(directory.exchange(alternate.as_str()));
-        }
+        route.pass(&exchange, message, directory, &mut next);
         if next.is_empty() {
             break;
         }
@@ -68,4 +57,38 @@ pub fn route(start: &Arc<Exchange>, message: &Routable<'_>, directory: &dyn Dire
         route.queues.dedup_by_key(|queue| queue.id);
     }
     route
+}
+
+impl Route {
+    /// Adds what one exchange says; the exchanges to be asked after it go to `next`.
+    fn pass(
+        &mut self,
+        exchange: &Exchange,
+        message: &Routable<'_>,
+        directory: &dyn Directory,
+        next: &mut Vec<Arc<Exchange>>,
+    ) {
+        if let Some(delays) = &exchange.delays {
+            self.by_key_alone = false;
+            if message.delay().is_some() {
+                self.kept_by.push(delays.clone());
+                return;
+            }
+        }
+        let (queues, exchanges) = (self.queues.len(), next.len());
+        {
+            let bindings = exchange.bindings.read();
+            self.by_key_alone &= bindings.match_by_key_alone();
+            bindings.matching(message, &mut |destination| match destination {
+                Destination::Queue(queue) => self.queues.push(queue.clone()),
+                Destination::Exchange(exchange) => next.push(exchange.clone()),
+            });
+        }
+        if self.queues.len() == queues
+            && next.len() == exchanges
+            && let Some(alternate) = exchange.alternate()
+        {
+            next.extend(directory.exchange(alternate.as_str()));
+        }
+    }
 }

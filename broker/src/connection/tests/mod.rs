@@ -3,6 +3,7 @@
 mod channels;
 mod client;
 mod content;
+mod delayed;
 mod delivery;
 mod errors;
 mod handshake;
