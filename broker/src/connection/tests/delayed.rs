@@ -55,7 +55,7 @@ fn pass(client: &mut Client, milliseconds: u64) {
 fn declarations_are_judged_in_the_plugins_words() {
     let refused = |fields: &[(&str, AMQPValue)]| client().ask(delayed("x", fields)).concat();
     let missing = "1 close 406 PRECONDITION_FAILED - Invalid argument, 'x-delayed-type' must be an \
-                   existing exchange type";
+                   existing exchange type (40,10)";
     assert_eq!(refused(&[]), missing);
     assert_eq!(
         refused(&[("x-delayed-type", AMQPValue::LongInt(5))]),
@@ -63,12 +63,12 @@ fn declarations_are_judged_in_the_plugins_words() {
     );
     assert_eq!(
         refused(&routed_by("nope")),
-        "1 close 406 PRECONDITION_FAILED - unknown exchange type 'nope'"
+        "1 close 406 PRECONDITION_FAILED - unknown exchange type 'nope' (40,10)"
     );
     assert_eq!(
         refused(&routed_by("x-delayed-message")),
         "1 close 406 PRECONDITION_FAILED - Invalid argument, 'x-delayed-message' can't be used for \
-         'x-delayed-type'"
+         'x-delayed-type' (40,10)"
     );
     let mut client = client();
     for kind in [

@@ -39,8 +39,11 @@ fn milliseconds(value: RawValue<'_>) -> Option<i64> {
 }
 
 /// The properties of a message that has waited: `x-delay` is negative now, so that no other
-/// delayed exchange keeps the message again and consumers can tell that it was delayed (RabbitMQ 4
-/// with the plugin; the type is a 64-bit integer then, whatever it was).
+/// delayed exchange keeps the message again and consumers can tell that it was delayed (the
+/// plugin's README and `swap_delay_header`).
+///
+/// It is a 32-bit integer if it fits, which every client reads alike, as in the plugin for RabbitMQ
+/// 3. In RabbitMQ 4 it is one of 64 bits, which pika takes for unsigned.
 pub(super) fn waited(properties: &[u8]) -> Vec<u8> {
     replaced(properties).unwrap_or_else(|| properties.to_vec())
 }
@@ -59,8 +62,17 @@ fn replaced(properties: &[u8]) -> Option<Vec<u8>> {
     let value = at + 1 + entry.name.len()..at + entry.octets.len();
     let mut new = Vec::with_capacity(properties.len() + 9);
     new.extend_from_slice(&properties[..value.start]);
-    new.push(b'l');
-    new.extend_from_slice(&delay.wrapping_neg().to_be_bytes());
+    let negative = delay.wrapping_neg();
+    match i32::try_from(negative) {
+        Ok(short) => {
+            new.push(b'I');
+            new.extend_from_slice(&short.to_be_bytes());
+        }
+        Err(_) => {
+            new.push(b'l');
+            new.extend_from_slice(&negative.to_be_bytes());
+        }
+    }
     new.extend_from_slice(&properties[value.end..]);
     let len = (table.len() - 4 + new.len() - properties.len()) as u32;
     new[headers.start..headers.start + 4].copy_from_slice(&len.to_be_bytes());
@@ -136,10 +148,11 @@ mod tests {
 
     #[test]
     fn a_message_that_has_waited_says_so_and_is_otherwise_the_same() {
-        for value in [
-            V::LongInt(5000),
-            V::LongString("5000".into()),
-            V::Double(5000.2),
+        for (value, expected) in [
+            (V::LongInt(5000), V::LongInt(-5000)),
+            (V::LongString("5000".into()), V::LongInt(-5000)),
+            (V::Double(5000.2), V::LongInt(-5000)),
+            (V::LongUInt(u32::MAX), V::LongLongInt(-0xffff_ffff)),
         ] {
             let properties = |headers| {
                 BasicProperties::default()
@@ -148,7 +161,7 @@ mod tests {
                     .with_correlation_id("c".into())
             };
             let raw = properties_to_vec(&properties(headers(value)));
-            let expected = properties_to_vec(&properties(headers(V::LongLongInt(-5000))));
+            let expected = properties_to_vec(&properties(headers(expected)));
             assert_eq!(waited(&raw), expected);
         }
     }
