@@ -3,10 +3,11 @@
 
 use super::Connection;
 use super::channel::Target;
-use crate::exchange::{self, Delays, Exchange, Routable};
+use crate::exchange::{Delays, Exchange, Routable, Route};
 use crate::message::MessageBuilder;
 use crate::queue::Queue;
 use leveret_protocol::{AmqpError, ChannelId};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// The last exchange and route that were looked up, good until something is declared, deleted,
@@ -19,9 +20,8 @@ pub(super) struct RouteCache {
     /// The routing key that leads to `queues`; none when the key alone does not decide.
     pub(super) key: Option<Vec<u8>>,
     queues: Arc<[Arc<Queue>]>,
-    /// The delayed exchanges that keep the last message that was looked up. None when the key
-    /// alone decides: a delayed exchange looks at headers.
-    kept_by: Vec<Arc<Delays>>,
+    /// What was looked up last, for its memory.
+    found: Route,
 }
 
 impl RouteCache {
@@ -34,17 +34,18 @@ impl RouteCache {
         }
     }
 
-    /// The queues as shared memory: the same as last time when they are the same queues, so that
+    /// Shares what was found: the same memory as last time when it is the same queues, so that
     /// messages with different keys for the same queues are one run.
-    fn share(&mut self, queues: &[Arc<Queue>]) {
-        let same = self.queues.len() == queues.len()
+    fn share(&mut self) {
+        let found = &self.found.queues;
+        let same = self.queues.len() == found.len()
             && self
                 .queues
                 .iter()
-                .zip(queues)
+                .zip(found)
                 .all(|(a, b)| Arc::ptr_eq(a, b));
         if !same {
-            self.queues = queues.into();
+            self.queues = found.as_slice().into();
         }
     }
 }
@@ -80,7 +81,8 @@ impl Connection {
         }
         // The allocation goes back to where it came from.
         self.open_channel(id)?.routing_key = key;
-        let kept_by = std::mem::take(&mut self.route.kept_by);
+        // None unless it was looked up just now: for a delayed exchange the key alone never decides.
+        let kept_by = std::mem::take(&mut self.route.found.kept_by);
         Ok((self.route.queues.clone(), kept_by))
     }
 
@@ -92,24 +94,24 @@ impl Connection {
         builder: &MessageBuilder,
     ) -> Result<bool, AmqpError> {
         let copies = target.copies.iter().map(|key| &key[..]);
-        let keys: smallvec::SmallVec<[&[u8]; 4]> = std::iter::once(key).chain(copies).collect();
-        let vhost = self.vhost()?;
-        let Some(exchange) = &target.exchange else {
+        let keys: SmallVec<[&[u8]; 4]> = std::iter::once(key).chain(copies).collect();
+        let vhost = self.vhost()?.clone();
+        let found = &mut self.route.found;
+        if let Some(exchange) = &target.exchange {
+            let message = Routable {
+                routing_keys: &keys,
+                properties: builder.properties(),
+            };
+            found.find(exchange, &message, vhost.as_ref());
+        } else {
             let named = |key: &&[u8]| std::str::from_utf8(key).ok().and_then(|n| vhost.queue(n));
-            let mut queues: smallvec::SmallVec<[Arc<Queue>; 4]> =
-                keys.iter().filter_map(named).collect();
-            queues.sort_unstable_by_key(|queue| queue.id);
-            queues.dedup_by_key(|queue| queue.id);
-            self.route.share(&queues);
-            return Ok(true);
-        };
-        let message = Routable {
-            routing_keys: &keys,
-            properties: builder.properties(),
-        };
-        let route = exchange::route(exchange, &message, vhost.as_ref());
-        self.route.share(&route.queues);
-        self.route.kept_by = route.kept_by;
-        Ok(route.by_key_alone)
+            found.queues.clear();
+            found.queues.extend(keys.iter().filter_map(named));
+            found.queues.sort_unstable_by_key(|queue| queue.id);
+            found.queues.dedup_by_key(|queue| queue.id);
+            found.by_key_alone = true;
+        }
+        self.route.share();
+        Ok(self.route.found.by_key_alone)
     }
 }

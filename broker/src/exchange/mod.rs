@@ -12,11 +12,12 @@ mod route;
 mod rules;
 mod targets;
 mod topic;
+mod words;
 
 pub use bindings::{Binding, Destination, DestinationName};
-pub use delayed::{Delays, Held, Postponed};
+pub use delayed::{Delays, Held, Placed, Postponed};
 pub use kind::ExchangeKind;
-pub use route::{Directory, Route, route};
+pub use route::{Directory, Route};
 pub use rules::{alternate_exchange, check_binding, check_declaration, delayed_type};
 
 use bindings::Bindings;

@@ -46,6 +46,13 @@ pub struct Postponed {
     pub token: Option<Token>,
 }
 
+/// A message with its place in a delayed exchange.
+#[derive(Debug)]
+pub struct Placed {
+    at: (Time, Position),
+    held: Held,
+}
+
 /// The messages that a delayed exchange keeps.
 #[derive(Debug)]
 pub struct Delays {
@@ -105,9 +112,23 @@ impl Delays {
         now: Instant,
         fx: &mut Effects,
     ) {
+        let placed = self.place(messages, now, fx);
+        fx.submit();
+        self.keep(placed, fx);
+    }
+
+    /// Takes places for messages that have come at `now`, and records them there. They are not
+    /// kept before [`Delays::keep`], which has to wait until the records have reached the store:
+    /// whoever releases them stores behind these that they have left.
+    pub fn place(
+        &self,
+        messages: impl IntoIterator<Item = Postponed>,
+        now: Instant,
+        fx: &mut Effects,
+    ) -> Vec<Placed> {
         let now = self.clock.time(now);
         let mut waiting = self.waiting.lock();
-        let earliest = waiting.earliest();
+        let mut placed = Vec::new();
         for Postponed { held, delay, token } in messages {
             let due = now + delay;
             let stored = self.stores(&held.message);
@@ -128,13 +149,27 @@ impl Delays {
                     token,
                 });
             }
-            waiting.messages.insert((due, position), held);
+            let at = (due, position);
+            placed.push(Placed { at, held });
         }
-        // Whoever releases them stores that they have left, which has to come after this.
-        fx.submit();
-        let now_earliest = waiting.earliest();
+        placed
+    }
+
+    /// Keeps messages at the places that they have taken. What comes too late, for the exchange was
+    /// deleted meanwhile, is taken out of the store again.
+    pub fn keep(self: &Arc<Self>, placed: Vec<Placed>, fx: &mut Effects) {
+        let mut waiting = self.waiting.lock();
+        let before = waiting.earliest();
+        for Placed { at, held } in placed {
+            if !waiting.ended {
+                waiting.messages.insert(at, held);
+            } else if self.stores(&held.message) {
+                fx.store_ack(self.id, at.1);
+            }
+        }
+        let earliest = waiting.earliest();
         drop(waiting);
-        if let Some(due) = now_earliest.filter(|_| now_earliest != earliest) {
+        if let Some(due) = earliest.filter(|_| earliest != before) {
             fx.wake_at(self.clock.instant(due), self.clone());
         }
     }

@@ -3,7 +3,7 @@
 
 use super::{Delays, Held, header};
 use crate::broker::Broker;
-use crate::exchange::{Directory, Exchange, Routable, route};
+use crate::exchange::{Directory, Exchange, Routable, Route};
 use crate::queue::{Effects, Transfer};
 use crate::server::timers::Timed;
 use leveret_storage::{Position, QueueId};
@@ -42,10 +42,10 @@ impl Delays {
         now: Instant,
         fx: &mut Effects,
     ) {
-        let mut transfer = Transfer::default();
+        let (mut transfer, mut route) = (Transfer::default(), Route::default());
         let mut left: Vec<Position> = Vec::new();
         for (position, held) in self.take_due(now) {
-            self.send_off(&held, exchange, directory, &mut transfer);
+            send_off(&held, exchange, directory, &mut route, &mut transfer);
             if self.stores(&held.message) {
                 left.push(position);
             }
@@ -56,27 +56,6 @@ impl Delays {
         self.carry_out(&mut transfer, &mut left, fx);
     }
 
-    fn send_off(
-        &self,
-        held: &Held,
-        exchange: &Arc<Exchange>,
-        directory: &dyn Directory,
-        transfer: &mut Transfer,
-    ) {
-        let message = &held.message;
-        let properties = header::waited(message.properties());
-        let mut keys = vec![message.routing_key()];
-        keys.extend(held.more_keys.iter().map(AsRef::as_ref));
-        let routable = Routable {
-            routing_keys: &keys,
-            properties: &properties,
-        };
-        let queues = route(exchange, &routable, directory).queues;
-        let storing = queues.iter().filter(|queue| queue.spec.is_stored()).count();
-        let message = Arc::new(message.with_properties(&properties, storing == 1));
-        transfer.add(&message, &queues);
-    }
-
     fn carry_out(&self, transfer: &mut Transfer, left: &mut Vec<Position>, fx: &mut Effects) {
         let leave = |fx: &mut Effects| {
             for position in left.drain(..) {
@@ -85,4 +64,26 @@ impl Delays {
         };
         transfer.perform(leave, fx);
     }
+}
+
+/// Finds the queues of a message and adds it to what goes to them.
+fn send_off(
+    held: &Held,
+    exchange: &Arc<Exchange>,
+    directory: &dyn Directory,
+    route: &mut Route,
+    transfer: &mut Transfer,
+) {
+    let message = &held.message;
+    let properties = header::waited(message.properties());
+    let mut keys = vec![message.routing_key()];
+    keys.extend(held.more_keys.iter().map(AsRef::as_ref));
+    let routable = Routable {
+        routing_keys: &keys,
+        properties: &properties,
+    };
+    route.find(exchange, &routable, directory);
+    let stored = route.queues.iter().filter(|queue| queue.spec.is_stored());
+    let message = Arc::new(message.with_properties(&properties, stored.count() == 1));
+    transfer.add(&message, &route.queues);
 }

@@ -263,6 +263,32 @@ fn a_deleted_exchange_drops_its_messages_and_what_still_comes() {
 }
 
 #[test]
+fn what_took_its_place_before_the_exchange_was_deleted_leaves_the_store_again() {
+    let mut world = World::new("direct", 1);
+    let now = world.now;
+    let postponed = Postponed {
+        held: Held {
+            message: message(100, "m", true, "k"),
+            more_keys: Box::default(),
+        },
+        delay: ms(100),
+        token: None,
+    };
+    let placed = world.delays().place([postponed], now, &mut world.fx);
+    assert!(
+        world.delays().is_empty(),
+        "not before its record is submitted"
+    );
+    world.delays().end(&mut world.fx);
+    world.delays().keep(placed, &mut world.fx);
+    assert!(world.delays().is_empty());
+    assert_eq!(
+        recorded(&mut world.fx),
+        ["publish 100@0", "delete 100", "ack 100@0-0"]
+    );
+}
+
+#[test]
 fn a_burst_is_released_in_slices() {
     let mut world = World::new("direct", 1);
     world.bind(0, "k");
