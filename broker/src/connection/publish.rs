@@ -38,7 +38,7 @@ pub(super) struct Run {
 
 /// A run is handed over when it has this many messages, so that other connections get a turn at
 /// the queue.
-const RUN_MAX: usize = 256;
+pub(super) const RUN_MAX: usize = 256;
 
 impl Connection {
     /// basic.publish itself: the exchange must exist and be writable.

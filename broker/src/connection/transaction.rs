@@ -6,7 +6,7 @@
 //! one batch for the store, so that a crash leaves all of it or nothing.
 
 use super::Connection;
-use super::publish::Routed;
+use super::publish::{RUN_MAX, Routed};
 use super::settle::Outcome;
 use super::unacked::Delivery;
 use crate::message::SharedMessage;
@@ -143,7 +143,10 @@ impl Connection {
         }
         let same = |a: &Routed, b: &Routed| Arc::ptr_eq(&a.queues, &b.queues);
         for run in transaction.publishes.chunk_by(same) {
-            self.publish_uncommitted(run);
+            // Others get a turn at the queues in between.
+            for part in run.chunks(RUN_MAX) {
+                self.publish_uncommitted(part);
+            }
         }
         self.settle_uncommitted(transaction.settled);
         let refused = std::mem::take(&mut self.fx.refused().count);
