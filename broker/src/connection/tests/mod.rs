@@ -7,12 +7,14 @@ mod delivery;
 mod errors;
 mod handshake;
 mod lifetimes;
+mod limits;
 mod names;
 mod races;
 mod random;
 mod requests;
 mod settling;
 mod stored;
+mod transactions;
 
 use crate::auth::{PasswordHash, Permission};
 use crate::broker::{Broker, Limits};
@@ -33,6 +35,7 @@ fn broker_with(store: Option<Store>) -> Arc<Broker> {
         frame_max: 131_072,
         heartbeat: 60,
         max_message_size: 16 << 20,
+        max_transaction_size: 1 << 20,
     };
     let broker = Broker::new(limits, vec!["guest".to_owned()], store);
     let mut fx = Effects::on(broker.store.as_ref(), None);
