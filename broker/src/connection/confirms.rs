@@ -75,6 +75,12 @@ impl Confirms {
             .count() as u64
     }
 
+    /// Publishes that were ever counted.
+    #[cfg(test)]
+    pub fn published(&self) -> u64 {
+        self.base + self.waits.len() as u64 - 1
+    }
+
     /// Tells what was completed as `(delivery tag, multiple)`: one ack for all that no older
     /// publish is waiting before, single ones for the rest.
     pub fn flush(&mut self, mut ack: impl FnMut(u64, bool)) {
