@@ -9,7 +9,6 @@ use crate::server::mailbox::Mail;
 use leveret_storage::{Position, QueueId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// What a restart brings back of each durable queue: virtual host, name and persistent messages.
 pub(super) type Kept = Vec<(String, String, u64)>;
@@ -116,7 +115,6 @@ fn credit_is_counted(peer: &Peer) {
                 "credit of {}",
                 consumer.tag
             );
-            assert!(consumer.blocked.load(Ordering::SeqCst) || !is_spent(consumer) || used > 0);
         }
     }
 }
