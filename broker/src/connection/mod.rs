@@ -11,6 +11,7 @@ mod basic;
 mod channel;
 mod close;
 mod confirms;
+mod copies;
 mod exchange_class;
 mod flush;
 mod handshake;
@@ -21,6 +22,7 @@ mod output;
 mod publish;
 mod queue_class;
 mod reply_to;
+mod route;
 mod settle;
 mod unacked;
 
@@ -110,7 +112,7 @@ pub struct Connection {
     out: Output,
     fx: Effects,
     run: publish::Run,
-    route: publish::RouteCache,
+    route: route::RouteCache,
     settled: Vec<unacked::Delivery>,
     unconfirmed_news: Vec<ChannelId>,
     taken: Taken,
@@ -151,7 +153,7 @@ impl Connection {
             out: Output::default(),
             fx,
             run: publish::Run::default(),
-            route: publish::RouteCache::default(),
+            route: route::RouteCache::default(),
             settled: Vec::new(),
             unconfirmed_news: Vec::new(),
             taken: Taken::default(),
