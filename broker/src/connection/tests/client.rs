@@ -141,11 +141,14 @@ impl Client {
     pub(super) fn heard_so_far(&mut self) -> Vec<String> {
         self.read_output();
         let mut lines = Vec::new();
-        while let Ok(Split::Whole(whole)) = frame::split(&self.heard, 0) {
-            let payload = self.heard[whole.payload()].to_vec();
-            self.heard.drain(..whole.total());
-            lines.extend(self.heard_frame(whole.kind, whole.channel.0, &payload));
+        let heard = std::mem::take(&mut self.heard);
+        let mut rest = &heard[..];
+        while let Ok(Split::Whole(whole)) = frame::split(rest, 0) {
+            let payload = &rest[whole.payload()];
+            lines.extend(self.heard_frame(whole.kind, whole.channel.0, payload));
+            rest = &rest[whole.total()..];
         }
+        self.heard = rest.to_vec();
         assert!(self.heard.is_empty() || self.heard.starts_with(b"AMQP"));
         if !self.heard.is_empty() {
             lines.push(format!(

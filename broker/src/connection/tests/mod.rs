@@ -1,5 +1,6 @@
 //! The connection machine without sockets: bytes in, what the client hears out.
 
+mod bounds;
 mod channels;
 mod client;
 mod content;

@@ -130,7 +130,10 @@ impl Peer {
         if self.connection.wants_mail() {
             progress |= self.connection.take_mail(None, self.now);
         }
-        if self.connection.wants_read() && !self.under_way.is_empty() {
+        if self.connection.wants_read() && self.connection.has_rest() {
+            self.connection.input(&mut self.buf, self.now);
+            progress = true;
+        } else if self.connection.wants_read() && !self.under_way.is_empty() {
             let len = self.under_way.len();
             let taken = self.piece.max(len / MOST_PIECES).min(READ_BUFFER).min(len);
             self.buf.extend_from_slice(&self.under_way.split_to(taken));
@@ -187,7 +190,8 @@ impl Peer {
 
     /// Whether the server has all that was sent and listens on.
     pub(super) fn is_read(&self) -> bool {
-        self.under_way.is_empty() || !self.connection.is_open()
+        let all = self.under_way.is_empty() && !self.connection.has_rest();
+        all || !self.connection.is_open()
     }
 
     /// Whether the session would end by itself.
@@ -203,8 +207,10 @@ impl Peer {
         }
     }
 
-    /// The socket is gone.
+    /// The socket is gone. What was written to it may have arrived.
     pub(super) fn end(&mut self, broker: &Broker) {
+        self.reads = usize::MAX;
+        self.read();
         self.connection.end();
         broker.connections.remove(self.id());
         assert!(
