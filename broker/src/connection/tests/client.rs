@@ -4,7 +4,6 @@ use super::names::describe;
 use super::requests;
 use crate::broker::Broker;
 use crate::connection::Connection;
-use crate::server::mailbox::Mailbox;
 use bytes::BytesMut;
 use leveret_protocol::classes::{AMQPClass, BasicProperties, basic};
 use leveret_protocol::content::{ContentHeader, HEADER_LEN};
@@ -19,7 +18,6 @@ use std::time::{Duration, Instant};
 pub(super) struct Client {
     pub(super) broker: Arc<Broker>,
     pub(super) connection: Connection,
-    pub(super) mailbox: Arc<Mailbox>,
     pub(super) now: Instant,
     /// What was sent and not made frames of yet.
     buf: BytesMut,
@@ -36,8 +34,7 @@ impl Client {
         let (info, mailbox) = broker.connections.add(address, address);
         Client {
             broker: broker.clone(),
-            connection: Connection::new(broker.clone(), info, mailbox.clone()),
-            mailbox,
+            connection: Connection::new(broker.clone(), info, mailbox),
             now: Instant::now(),
             buf: BytesMut::new(),
             heard: Vec::new(),
