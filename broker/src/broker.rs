@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::definitions::{self, Definition};
 use crate::queue::{ConsumerId, Effects};
 use crate::server::connections::Connections;
+use crate::server::replies::ReplyAddresses;
 use crate::vhost::{Vhost, VhostSpec};
 use leveret_protocol::VhostName;
 use leveret_storage::{Op, QueueId, Store};
@@ -28,6 +29,8 @@ pub struct Limits {
     pub heartbeat: u16,
     /// Octets of a message body.
     pub max_message_size: u64,
+    /// Octets that a connection's transactions may hold before they are committed.
+    pub max_transaction_size: u64,
 }
 
 impl From<&Config> for Limits {
@@ -37,6 +40,7 @@ impl From<&Config> for Limits {
             frame_max: config.frame_max,
             heartbeat: config.heartbeat,
             max_message_size: config.max_message_size,
+            max_transaction_size: config.max_transaction_size,
         }
     }
 }
@@ -51,6 +55,8 @@ pub struct Broker {
     pub store: Option<Store>,
     /// Who is connected.
     pub connections: Connections,
+    /// Who waits for replies.
+    pub replies: Arc<ReplyAddresses>,
     /// When it started.
     pub started: Instant,
     vhosts: RwLock<BTreeMap<VhostName, Arc<Vhost>>>,
@@ -66,6 +72,7 @@ impl Broker {
             users: Users::new(loopback_users),
             store,
             connections: Connections::default(),
+            replies: Arc::default(),
             started: Instant::now(),
             vhosts: RwLock::default(),
             next_queue: AtomicU64::new(1),

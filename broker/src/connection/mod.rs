@@ -24,6 +24,7 @@ mod queue_class;
 mod reply_to;
 mod route;
 mod settle;
+mod transaction;
 mod unacked;
 
 pub use output::Output;
@@ -123,6 +124,8 @@ pub struct Connection {
     unread: Vec<ChannelId>,
     /// Whole frames may stand in the read buffer: too much output waited to go on.
     has_rest: bool,
+    /// What the transactions of all channels hold.
+    uncommitted_octets: u64,
     /// The time that the current call was given.
     now: Instant,
     has_published: bool,
@@ -165,6 +168,7 @@ impl Connection {
             held_octets: 0,
             unread: Vec::new(),
             has_rest: false,
+            uncommitted_octets: 0,
             now: Instant::now(),
             has_published: false,
             need: 0,

@@ -9,11 +9,13 @@ mod errors;
 mod fuzz;
 mod handshake;
 mod lifetimes;
+mod limits;
 mod names;
 mod races;
 mod requests;
 mod settling;
 mod stored;
+mod transactions;
 
 use crate::auth::{PasswordHash, Permission};
 use crate::broker::{Broker, Limits};
@@ -34,6 +36,7 @@ fn broker_with(store: Option<Store>) -> Arc<Broker> {
         frame_max: 131_072,
         heartbeat: 60,
         max_message_size: 16 << 20,
+        max_transaction_size: 1 << 20,
     };
     let broker = Broker::new(limits, vec!["guest".to_owned()], store);
     let mut fx = Effects::on(broker.store.as_ref(), None);

@@ -4,6 +4,7 @@ use super::peer::Peer;
 use super::world::World;
 use crate::broker::Broker;
 use crate::connection::channel::Channel;
+use crate::connection::unacked::Delivery;
 use crate::queue::{Consumer, Queue};
 use crate::server::mailbox::Mail;
 use leveret_storage::{Position, QueueId};
@@ -48,6 +49,12 @@ fn open_channels(peer: &Peer) -> impl Iterator<Item = &Channel> {
         .map(|channel| &**channel)
 }
 
+/// What a channel was given and has neither acknowledged for good nor rejected.
+fn unsettled(channel: &Channel) -> impl Iterator<Item = &Delivery> {
+    let uncommitted = channel.transaction.iter().flat_map(|tx| tx.deliveries());
+    channel.unacked.iter().chain(uncommitted)
+}
+
 /// Deliveries that wait in a mailbox for an acknowledgement later on.
 fn mail(peer: &Peer) -> Vec<(Arc<Consumer>, Position)> {
     peer.mailbox.peek(|mail| {
@@ -71,7 +78,7 @@ fn unacknowledged_messages_are_in_one_place(world: &World) {
         assert!(new, "{position:?} of {queue:?} was given out twice");
     };
     for peer in &world.peers {
-        for delivery in open_channels(peer).flat_map(|channel| channel.unacked.iter()) {
+        for delivery in open_channels(peer).flat_map(unsettled) {
             hold(delivery.queue.id, delivery.entry.position);
         }
         for (consumer, position) in mail(peer) {
@@ -90,10 +97,7 @@ fn credit_is_counted(peer: &Peer) {
     for channel in open_channels(peer) {
         let on_channel =
             |consumer: &Arc<Consumer>| Arc::ptr_eq(&consumer.channel_credit, &channel.credit);
-        let given = channel
-            .unacked
-            .iter()
-            .filter_map(|delivery| delivery.consumer.as_ref());
+        let given = unsettled(channel).filter_map(|delivery| delivery.consumer.as_ref());
         let given: Vec<_> = given
             .chain(mail.iter().map(|(consumer, _)| consumer))
             .collect();
