@@ -112,9 +112,9 @@ const CLIENT: &[Row] = &[
     (2, "basic.recover-async", (60, 100), &[Bits(&[95])]),
     (6, "basic.recover", (60, 110), &[Bits(&[95])]),
     (8, "confirm.select", (85, 10), &[Bits(&[10])]),
-    (4, "tx.select", (90, 10), &[]),
-    (4, "tx.commit", (90, 20), &[]),
-    (3, "tx.rollback", (90, 30), &[]),
+    (8, "tx.select", (90, 10), &[]),
+    (12, "tx.commit", (90, 20), &[]),
+    (6, "tx.rollback", (90, 30), &[]),
 ];
 
 /// The connection's own, and those that only servers send: few of these are survived.
