@@ -1,16 +1,17 @@
 //! The connection machine without sockets: bytes in, what the client hears out.
 
+mod bounds;
 mod channels;
 mod client;
 mod content;
 mod delivery;
 mod errors;
+mod fuzz;
 mod handshake;
 mod lifetimes;
 mod limits;
 mod names;
 mod races;
-mod random;
 mod requests;
 mod settling;
 mod stored;
