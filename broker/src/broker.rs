@@ -8,6 +8,7 @@ use crate::exchange::{Delays, Exchange, ExchangeKind, ExchangeSpec};
 use crate::queue::{ConsumerId, Effects};
 use crate::server::connections::Connections;
 use crate::server::mailbox::Mailbox;
+use crate::server::replies::ReplyAddresses;
 use crate::server::timers::Timers;
 use crate::vhost::{Vhost, VhostSpec};
 use leveret_protocol::VhostName;
@@ -32,6 +33,8 @@ pub struct Limits {
     pub heartbeat: u16,
     /// Octets of a message body.
     pub max_message_size: u64,
+    /// Octets that a connection's transactions may hold before they are committed.
+    pub max_transaction_size: u64,
 }
 
 impl From<&Config> for Limits {
@@ -41,6 +44,7 @@ impl From<&Config> for Limits {
             frame_max: config.frame_max,
             heartbeat: config.heartbeat,
             max_message_size: config.max_message_size,
+            max_transaction_size: config.max_transaction_size,
         }
     }
 }
@@ -59,6 +63,8 @@ pub struct Broker {
     pub timers: Arc<Timers>,
     /// Its time.
     pub clock: Clock,
+    /// Who waits for replies.
+    pub replies: Arc<ReplyAddresses>,
     /// When it started.
     pub started: Instant,
     vhosts: RwLock<BTreeMap<VhostName, Arc<Vhost>>>,
@@ -76,6 +82,7 @@ impl Broker {
             connections: Connections::default(),
             timers: Arc::default(),
             clock: Clock::start(),
+            replies: Arc::default(),
             started: Instant::now(),
             vhosts: RwLock::default(),
             next_queue: AtomicU64::new(1),

@@ -92,6 +92,7 @@ async fn serve(config: &Config, started: Instant) -> Result<(), Failure> {
     let opened = Store::open(Options::new(config.data_dir.join("store")))?;
     report(&opened.report);
     let broker = Arc::new(recovery::recover(config, opened)?);
+    tell_when_store_ends(&broker);
     let address = config.listen_address();
     let listener = Listener::bind(broker.clone(), address).map_err(|error| Failure::Listen {
         address,
@@ -166,6 +167,18 @@ fn listen_reason(error: &std::io::Error) -> String {
             "this machine has no such address; choose one of its own with --bind".to_owned()
         }
         _ => error.to_string(),
+    }
+}
+
+/// Whoever waits for the store when it ends learns that nothing more will come of it.
+fn tell_when_store_ends(broker: &Arc<Broker>) {
+    if let Some(store) = &broker.store {
+        let broker = Arc::downgrade(broker);
+        store.on_end(move || {
+            if let Some(broker) = broker.upgrade() {
+                broker.connections.wake_all();
+            }
+        });
     }
 }
 

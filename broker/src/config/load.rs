@@ -80,6 +80,9 @@ fn complete(settings: Settings, environment: &Environment<'_>) -> Result<Config,
         max_message_size: settings
             .max_message_size
             .map_or(default.max_message_size, |size| size.0),
+        max_transaction_size: settings
+            .max_transaction_size
+            .map_or(default.max_transaction_size, |size| size.0),
         loopback_users: settings
             .loopback_users
             .map_or(default.loopback_users, |users| users.0),

@@ -35,6 +35,7 @@ pub const DEFAULT_CHANNEL_MAX: u16 = 2047;
 pub const DEFAULT_FRAME_MAX: u32 = 128 * 1024;
 /// Octets; RabbitMQ 4's default (3.x: 128 MiB).
 pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 16 * 1024 * 1024;
+const DEFAULT_MAX_TRANSACTION_SIZE: u64 = 128 << 20;
 /// The user, and its password, that a new data directory starts with.
 pub const DEFAULT_USER: &str = "guest";
 
@@ -59,6 +60,8 @@ pub struct Config {
     pub frame_max: u32,
     /// The largest message body in octets.
     pub max_message_size: u64,
+    /// The most octets of uncommitted messages that one connection's transactions may hold.
+    pub max_transaction_size: u64,
     /// Users that may log in from a loopback address only.
     pub loopback_users: Vec<String>,
     /// The administrator that a new data directory starts with.
@@ -87,6 +90,7 @@ impl Config {
             channel_max: DEFAULT_CHANNEL_MAX,
             frame_max: DEFAULT_FRAME_MAX,
             max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
+            max_transaction_size: DEFAULT_MAX_TRANSACTION_SIZE,
             loopback_users: vec![DEFAULT_USER.to_owned()],
             default_user: DEFAULT_USER.to_owned(),
             default_pass: Secret::from(DEFAULT_USER),

@@ -55,6 +55,11 @@ pub(super) struct Settings {
     #[arg(long, value_name = "SIZE", help_heading = "Limits and users")]
     pub(super) max_message_size: Option<ByteSize>,
 
+    /// Most bytes of uncommitted messages that one connection's transactions may hold
+    /// [default: 128MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Limits and users")]
+    pub(super) max_transaction_size: Option<ByteSize>,
+
     /// Users who may log in from this machine only, separated by commas, or none [default: guest]
     #[arg(long, value_name = "USERS", help_heading = "Limits and users")]
     pub(super) loopback_users: Option<LoopbackUsers>,
@@ -126,6 +131,7 @@ impl Settings {
             channel_max: self.channel_max.or(below.channel_max),
             frame_max: self.frame_max.or(below.frame_max),
             max_message_size: self.max_message_size.or(below.max_message_size),
+            max_transaction_size: self.max_transaction_size.or(below.max_transaction_size),
             loopback_users: self.loopback_users.or(below.loopback_users),
             default_user: self.default_user.or(below.default_user),
             default_pass: self.default_pass.or(below.default_pass),

@@ -54,6 +54,7 @@ fn without_settings_everything_has_its_default() {
         (60, 2047, 131_072)
     );
     assert_eq!(config.max_message_size, 16 << 20);
+    assert_eq!(config.max_transaction_size, 128 << 20);
     assert_eq!(config.loopback_users, ["guest"]);
     assert_eq!(
         (config.default_user.as_str(), config.default_pass.expose()),
@@ -90,6 +91,7 @@ fn the_file_knows_every_key() {
         channel_max = 0
         frame_max = "64KiB"
         max_message_size = 1048576
+        max_transaction_size = "1GiB"
         loopback_users = []
         default_user = "admin"
         default_pass = "s3cret"
@@ -103,6 +105,7 @@ fn the_file_knows_every_key() {
         (config.frame_max, config.max_message_size),
         (65_536, 1 << 20)
     );
+    assert_eq!(config.max_transaction_size, 1 << 30);
     assert!(config.loopback_users.is_empty());
     assert_eq!(config.default_pass.expose(), "s3cret");
     assert!(!format!("{config:?}").contains("s3cret"));

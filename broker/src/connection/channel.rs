@@ -2,6 +2,7 @@
 
 use super::confirms::Confirms;
 use super::reply_to::ReplyConsumer;
+use super::transaction::Transaction;
 use super::unacked::Unacked;
 use crate::exchange::Exchange;
 use crate::message::MessageBuilder;
@@ -33,6 +34,7 @@ pub(super) struct Channel {
     pub(super) prefetch: u32,
     pub(super) credit: Arc<Credit>,
     pub(super) confirms: Option<Confirms>,
+    pub(super) transaction: Option<Box<Transaction>>,
     pub(super) last_queue: Option<QueueName>,
     pub(super) replies: Option<ReplyConsumer>,
 }
@@ -58,9 +60,19 @@ pub(super) struct Target {
     pub(super) copies: Vec<Box<[u8]>>,
 }
 
-/// A channel that waits for the store before it answers; what comes meanwhile waits in order.
+/// A channel whose frames wait in order: for the store, and then perhaps for the peer to read the
+/// answers to those before them.
 #[derive(Debug)]
 pub(super) struct Held {
+    /// What the store has still to say.
+    pub(super) wait: Option<Wait>,
+    /// What came meanwhile.
+    pub(super) frames: VecDeque<(Frame, Bytes)>,
+}
+
+/// The store has to say something before a channel answers.
+#[derive(Debug)]
+pub(super) struct Wait {
     /// What the store will say.
     pub(super) token: Token,
     /// What is answered then.
@@ -68,8 +80,6 @@ pub(super) struct Held {
     /// What is said right after it: the consumers that ended meanwhile, with the queue that this
     /// channel deletes, say. RabbitMQ's channels, too, answer before they pass on such news.
     pub(super) notices: Vec<AMQPClass>,
-    /// What came meanwhile.
-    pub(super) frames: VecDeque<(Frame, Bytes)>,
 }
 
 /// Token numbers: the epoch of the channel above the publish's sequence number; the highest bit
@@ -104,6 +114,7 @@ impl Channel {
             prefetch: 0,
             credit: Arc::new(Credit::new(0)),
             confirms: None,
+            transaction: None,
             last_queue: None,
             replies: None,
         }

@@ -19,7 +19,7 @@ impl Connection {
     /// what comes next.
     pub fn take_mail(&mut self, waker: Option<&Waker>, now: Instant) -> bool {
         self.now = now;
-        let any = self.fetch_mail(waker);
+        let any = self.replay_unread(now) | self.fetch_mail(waker);
         self.take_tokens(now);
         self.flush();
         any
@@ -144,8 +144,8 @@ impl Connection {
                 nowait: true,
             };
             let notice = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
-            match &mut channel.held {
-                Some(held) => held.notices.push(notice),
+            match channel.held.as_mut().and_then(|held| held.wait.as_mut()) {
+                Some(wait) => wait.notices.push(notice),
                 None => self.reply(consumer.channel, notice),
             }
         }
@@ -162,18 +162,21 @@ impl Connection {
             Meaning::Confirm(sequence) => {
                 if let Some(confirms) = &mut channel.confirms {
                     confirms.complete(sequence);
-                    if self.unconfirmed_news.last() != Some(&id) {
-                        self.unconfirmed_news.push(id);
-                    }
+                    self.news_of(id);
                 }
             }
             Meaning::Wait => {
-                if let Some(held) = channel.held.take_if(|held| held.token == token) {
-                    self.reply(id, held.reply);
-                    for notice in held.notices {
+                let Some(held) = &mut channel.held else {
+                    return;
+                };
+                if let Some(wait) = held.wait.take_if(|wait| wait.token == token) {
+                    let frames = std::mem::take(&mut held.frames);
+                    channel.held = None;
+                    self.reply(id, wait.reply);
+                    for notice in wait.notices {
                         self.reply(id, notice);
                     }
-                    self.replay(id, held.frames, now);
+                    self.replay(id, frames, now);
                 }
             }
         }
@@ -188,6 +191,9 @@ impl Connection {
         let report = channels.map(|channel| ChannelReport {
             number: channel.id,
             confirm: channel.confirms.is_some(),
+            transactional: channel.transaction.is_some(),
+            uncommitted: channel.transaction.as_ref().map_or(0, |tx| tx.publishes()),
+            uncommitted_acks: channel.transaction.as_ref().map_or(0, |tx| tx.acks()),
             consumers: channel.consumers.len() as u64,
             unacknowledged: channel.unacked.len() as u64,
             unconfirmed: channel

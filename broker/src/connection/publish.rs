@@ -18,6 +18,19 @@ use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::{AmqpError, ChannelId, ExchangeName, ReplyCode};
 use std::sync::Arc;
 
+/// A whole message with all that was decided when it was published: what is left is to hand it
+/// over, now or when its transaction is committed.
+#[derive(Debug)]
+pub(super) struct Routed {
+    pub(super) message: SharedMessage,
+    pub(super) queues: Arc<[Arc<Queue>]>,
+    /// The delayed exchanges that keep it.
+    pub(super) kept_by: Vec<Arc<Delays>>,
+    /// How many of both store it.
+    pub(super) storing: u32,
+    pub(super) target: Target,
+}
+
 /// Consecutive messages for the same queues, not handed over yet, and those for delayed exchanges
 /// that came between them.
 #[derive(Default)]
@@ -27,9 +40,30 @@ pub(super) struct Run {
     pub(super) postponed: Vec<(Arc<Delays>, Postponed)>,
 }
 
+impl Routed {
+    /// The message for each of the delayed exchanges that keep it.
+    pub(super) fn postponed(
+        &self,
+        token: Option<leveret_storage::Token>,
+    ) -> impl Iterator<Item = (Arc<Delays>, Postponed)> {
+        let routable = Routable {
+            routing_keys: &[self.message.routing_key()],
+            properties: self.message.properties(),
+        };
+        let delay = routable.delay().unwrap_or_default();
+        self.kept_by.iter().map(move |delays| {
+            let held = Held {
+                message: self.message.clone(),
+                more_keys: self.target.copies.as_slice().into(),
+            };
+            (delays.clone(), Postponed { held, delay, token })
+        })
+    }
+}
+
 /// A run is handed over when it has this many messages, so that other connections get a turn at
 /// the queue.
-const RUN_MAX: usize = 256;
+pub(super) const RUN_MAX: usize = 256;
 
 impl Connection {
     /// basic.publish itself: the exchange must exist and be writable.
@@ -152,7 +186,7 @@ impl Connection {
             header.body_size,
         );
         if header.body_size == 0 {
-            return self.publish_whole(id, &target, builder);
+            return self.publish_whole(id, target, builder);
         }
         channel.content = Content::Body(target, Box::new(builder));
         Ok(())
@@ -204,20 +238,20 @@ impl Connection {
             )
         })?;
         if builder.remaining() == 0 {
-            return self.publish_whole(id, &target, *builder);
+            return self.publish_whole(id, target, *builder);
         }
         self.open_channel(id)?.content = Content::Body(target, builder);
         Ok(())
     }
 
-    /// A message is whole: finds its queues and adds it to the run.
+    /// A message is whole: finds its queues, and hands it over unless it has to wait for a commit.
     fn publish_whole(
         &mut self,
         id: ChannelId,
-        target: &Target,
+        target: Target,
         builder: MessageBuilder,
     ) -> Result<(), AmqpError> {
-        let (queues, kept_by) = self.route_to(id, target, &builder)?;
+        let (queues, kept_by) = self.route_to(id, &target, &builder)?;
         let storing = if builder.persistent && self.broker.store.is_some() {
             let queues = queues.iter().filter(|queue| queue.spec.is_stored());
             let kept_by = kept_by.iter().filter(|delays| delays.is_stored());
@@ -226,57 +260,55 @@ impl Connection {
             0
         };
         self.has_published |= storing > 0;
-        let message = Arc::new(builder.finish(storing == 1));
-        if queues.is_empty() && target.mandatory {
-            let exchange = message.exchange().as_str();
-            let out = self.out.buffer();
-            method::encode_return(out, id, ReplyCode::NoRoute, exchange, message.routing_key());
-            let (properties, max) = (message.properties(), self.tuned.frame_max);
-            self.out
-                .content(id, properties, message.body(), message.large_body(), max);
+        let transactional = self.open_channel(id)?.transaction.is_some();
+        let routed = Routed {
+            message: Arc::new(builder.finish(storing == 1 || transactional)),
+            queues,
+            kept_by,
+            storing,
+            target,
+        };
+        if transactional {
+            self.publish_in_transaction(id, routed)
+        } else {
+            self.hand_over(id, routed)
         }
-        if target.exchange.is_none() {
-            self.send_replies(&message, &target.copies);
+    }
+
+    /// Answers for a message that went nowhere, counts its confirm, and adds it to the run.
+    fn hand_over(&mut self, id: ChannelId, routed: Routed) -> Result<(), AmqpError> {
+        self.return_or_reply(id, &routed, !routed.queues.is_empty());
+        let token = self.count_confirm(id, routed.storing)?;
+        if !routed.kept_by.is_empty() {
+            if self.run.postponed.len() >= RUN_MAX {
+                self.flush_publishes();
+            }
+            self.run.postponed.extend(routed.postponed(token));
         }
-        let token = self.count_confirm(id, storing)?;
-        if !kept_by.is_empty() {
-            self.postpone(&message, &target.copies, &kept_by, token);
-        }
-        if queues.is_empty() {
+        if routed.queues.is_empty() {
             return Ok(());
         }
-        if !Arc::ptr_eq(&queues, &self.run.queues) || self.run.messages.len() >= RUN_MAX {
+        if !Arc::ptr_eq(&routed.queues, &self.run.queues) || self.run.messages.len() >= RUN_MAX {
             self.flush_publishes();
-            self.run.queues = queues;
+            self.run.queues = routed.queues;
         }
-        self.run.messages.push((message, token));
+        self.run.messages.push((routed.message, token));
         Ok(())
     }
 
-    /// Adds a message for delayed exchanges to the run.
-    fn postpone(
-        &mut self,
-        message: &SharedMessage,
-        copies: &[Box<[u8]>],
-        kept_by: &[Arc<Delays>],
-        token: Option<leveret_storage::Token>,
-    ) {
-        let routable = Routable {
-            routing_keys: &[message.routing_key()],
-            properties: message.properties(),
-        };
-        let delay = routable.delay().unwrap_or_default();
-        if self.run.postponed.len() >= RUN_MAX {
-            self.flush_publishes();
+    /// Sends a reply on its way, and a mandatory message back when nothing takes it.
+    pub(super) fn return_or_reply(&mut self, id: ChannelId, routed: &Routed, routable: bool) {
+        let (message, target) = (&routed.message, &routed.target);
+        let replied = target.exchange.is_none() && self.send_replies(message, &target.copies);
+        if !target.mandatory || routable || replied {
+            return;
         }
-        for delays in kept_by {
-            let held = Held {
-                message: message.clone(),
-                more_keys: copies.into(),
-            };
-            let postponed = Postponed { held, delay, token };
-            self.run.postponed.push((delays.clone(), postponed));
-        }
+        let exchange = message.exchange().as_str();
+        let out = self.out.buffer();
+        method::encode_return(out, id, ReplyCode::NoRoute, exchange, message.routing_key());
+        let (properties, max) = (message.properties(), self.tuned.frame_max);
+        self.out
+            .content(id, properties, message.body(), message.large_body(), max);
     }
 
     /// Counts a publish on a channel in confirm mode.
@@ -291,8 +323,8 @@ impl Connection {
         };
         let sequence = confirms.publish(storing);
         let token = channel.confirm_token(sequence);
-        if storing == 0 && self.unconfirmed_news.last() != Some(&id) {
-            self.unconfirmed_news.push(id);
+        if storing == 0 {
+            self.news_of(id);
         }
         Ok(Some(token))
     }

@@ -24,6 +24,9 @@ pub(super) struct RouteCache {
     found: Route,
 }
 
+/// The queues that a message goes to, each once, and the delayed exchanges that keep it.
+pub(super) type Destinations = (Arc<[Arc<Queue>]>, Vec<Arc<Delays>>);
+
 impl RouteCache {
     /// Nothing looked up yet, in these generations of what is declared and permitted.
     pub(super) fn of(generation: u64, users_generation: u64) -> Self {
@@ -51,14 +54,13 @@ impl RouteCache {
 }
 
 impl Connection {
-    /// The queues that a message goes to, each once, and the delayed exchanges that keep it. Its
-    /// routing key stands in the channel.
+    /// Where a message goes. Its routing key stands in the channel.
     pub(super) fn route_to(
         &mut self,
         id: ChannelId,
         target: &Target,
         builder: &MessageBuilder,
-    ) -> Result<(Arc<[Arc<Queue>]>, Vec<Arc<Delays>>), AmqpError> {
+    ) -> Result<Destinations, AmqpError> {
         let generation = self.vhost()?.generation();
         let cached_exchange = match (&self.route.exchange, &target.exchange) {
             (Some((_, Some(known))), Some(wanted)) => Arc::ptr_eq(known, wanted),

@@ -7,6 +7,8 @@
 
 use super::consumer::{Consumer, ConsumerId, Consumers};
 use super::effects::Effects;
+use super::handle::QueueSpec;
+use super::limits::Limits;
 use super::ready::{Entry, Ready};
 use crate::message::SharedMessage;
 use leveret_storage::{Op, Position, QueueId, Token};
@@ -66,6 +68,7 @@ pub struct Machine {
     /// Durable and not exclusive: its persistent messages are kept in the store.
     stored: bool,
     auto_delete: bool,
+    limits: Option<Box<Limits>>,
     ready: Ready,
     consumers: Consumers,
     next_position: u64,
@@ -82,11 +85,12 @@ pub struct Machine {
 
 impl Machine {
     /// An empty queue whose first message will have `next_position`.
-    pub fn new(id: QueueId, stored: bool, auto_delete: bool, next_position: Position) -> Self {
+    pub fn new(id: QueueId, spec: &QueueSpec, next_position: Position) -> Self {
         Machine {
             id,
-            stored,
-            auto_delete,
+            stored: spec.is_stored(),
+            auto_delete: spec.auto_delete,
+            limits: Limits::of(&spec.arguments).map(Box::new),
             ready: Ready::default(),
             consumers: Consumers::default(),
             next_position: next_position.0,
@@ -105,8 +109,8 @@ impl Machine {
         self.stored && message.persistent()
     }
 
-    /// Adds a message. `token` comes back from the store once the message is safe there; it is
-    /// used only when the message is stored.
+    /// Adds a message, or refuses it. `token` comes back from the store once the message is safe
+    /// there; it is used only when the message is stored, or refused.
     pub fn publish(&mut self, message: SharedMessage, token: Option<Token>, fx: &mut Effects) {
         if self.deleted {
             if let Some(token) = token.filter(|_| self.stores(&message)) {
@@ -114,8 +118,18 @@ impl Machine {
             }
             return;
         }
+        if self.is_full_for(&message) {
+            fx.refuse(token);
+            return;
+        }
         let position = self.place(&message, token, fx);
         self.enter(position, message, fx);
+    }
+
+    /// Whether the queue's limits turn this message away.
+    fn is_full_for(&self, message: &SharedMessage) -> bool {
+        let full = |limits: &Limits| limits.refuse(message, &self.ready);
+        self.limits.as_deref().is_some_and(full)
     }
 
     /// Takes the next place for a message, and records it there.
@@ -151,6 +165,7 @@ impl Machine {
             redelivered: false,
         });
         self.dispatch(fx);
+        self.drop_over_limit(fx);
     }
 
     /// Takes places for messages that [`Machine::publish_reserved`] will bring once their records,
@@ -167,8 +182,8 @@ impl Machine {
         Some(first)
     }
 
-    /// Adds messages at the places that were reserved for them. What cannot enter any more, for the
-    /// queue was deleted meanwhile, is taken out of the store again.
+    /// Adds messages at the places that were reserved for them. What cannot enter, because the queue
+    /// was deleted meanwhile or turns it away, is taken out of the store again.
     pub fn publish_reserved(
         &mut self,
         first: Position,
@@ -176,15 +191,29 @@ impl Machine {
         fx: &mut Effects,
     ) {
         for (position, message) in (first.0..).map(Position).zip(messages) {
-            if !self.deleted {
+            if !self.deleted && !self.is_full_for(&message) {
                 self.enter(position, message, fx);
-            } else if self.stores(&message) && !message.cancel_write() {
-                fx.store_ack(self.id, position);
+            } else if self.stores(&message) {
+                fx.store_settled(self.id, position, &message);
             }
         }
     }
 
-    /// Puts back a message that the store kept over a restart; call it in order of positions.
+    /// Drops the oldest messages while there are more than the limits allow.
+    pub fn drop_over_limit(&mut self, fx: &mut Effects) {
+        let Some(limits) = self.limits.as_deref().copied() else {
+            return;
+        };
+        while limits.drop_head(&self.ready) {
+            let Some(entry) = self.ready.pop() else {
+                return;
+            };
+            self.forget(entry.position, &entry.message, fx);
+        }
+    }
+
+    /// Puts back a message that the store kept over a restart; call it in order of positions, then
+    /// [`Machine::drop_over_limit`].
     pub fn restore(&mut self, position: Position, message: SharedMessage, redelivered: bool) {
         self.persistent += 1;
         self.persistent_bytes += message.body().len() as u64;
@@ -227,9 +256,11 @@ impl Machine {
         }
     }
 
-    /// A consumer that was passed over can take messages again.
-    pub fn resume(&mut self, id: ConsumerId, fx: &mut Effects) {
-        self.consumers.resume(id);
+    /// Consumers that were passed over can take messages again.
+    pub fn resume(&mut self, ids: impl IntoIterator<Item = ConsumerId>, fx: &mut Effects) {
+        for id in ids {
+            self.consumers.resume(id);
+        }
         self.dispatch(fx);
     }
 
@@ -283,9 +314,7 @@ impl Machine {
         if self.stores(message) {
             self.persistent -= 1;
             self.persistent_bytes -= message.body().len() as u64;
-            if !message.cancel_write() {
-                fx.store_ack(self.id, position);
-            }
+            fx.store_settled(self.id, position, message);
         }
     }
 
@@ -332,6 +361,8 @@ impl Machine {
             self.unacked_bytes -= entry.message.body().len() as u64;
             self.ready.requeue(entry);
         }
+        // Before anybody is served (`rabbit_amqqueue_process:requeue_and_run`).
+        self.drop_over_limit(fx);
         self.dispatch(fx);
     }
 

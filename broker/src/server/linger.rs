@@ -50,6 +50,7 @@ mod tests {
             frame_max: 131_072,
             heartbeat: 60,
             max_message_size: 1 << 24,
+            max_transaction_size: 1 << 24,
         };
         let broker = Arc::new(Broker::new(limits, Vec::new(), None));
         let local = "127.0.0.1:0".parse().expect("an address");

@@ -131,6 +131,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             return Ok(false);
         }
+        if self.connection.has_rest() {
+            self.connection.input(&mut self.input, now);
+            return Ok(true);
+        }
         let wanted = self
             .connection
             .needed_buffer()

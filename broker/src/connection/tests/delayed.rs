@@ -16,7 +16,7 @@ fn delayed(name: &str, fields: &[(&str, AMQPValue)]) -> AMQPClass {
         arguments.insert((*field).into(), value.clone());
     }
     exchange_with(name, "x-delayed-message", |declare| {
-        declare.arguments = arguments
+        declare.arguments = arguments;
     })
 }
 
@@ -226,4 +226,20 @@ fn a_persistent_message_is_confirmed_when_its_delay_is_stored() {
     assert!(broker.store.as_ref().unwrap().stats().bytes_written > before);
     pass(&mut client, 60_000);
     assert_eq!(client.ask(get("q", true)), ["1 get-ok #1 left 0 'heavy'"]);
+}
+
+#[test]
+fn a_transaction_postpones_with_its_commit_or_not_at_all() {
+    let mut client = ready(&broker());
+    assert_eq!(client.ask(tx_select()), ["1 select-ok"]);
+    client.publish_with(1, publish("x", "k"), &waiting(100), b"dropped");
+    client.ask(tx_rollback());
+    client.publish_with(1, publish("x", "k"), &waiting(100), b"kept");
+    pass(&mut client, 50);
+    client.ask(tx_commit());
+    pass(&mut client, 99);
+    assert_eq!(client.ask(get("q", true)), ["1 get-empty"]);
+    pass(&mut client, 1);
+    assert_eq!(client.ask(get("q", true)), ["1 get-ok #1 left 0 'kept'"]);
+    assert_eq!(client.ask(get("q", true)), ["1 get-empty"]);
 }

@@ -1,19 +1,22 @@
 //! The connection machine without sockets: bytes in, what the client hears out.
 
+mod bounds;
 mod channels;
 mod client;
 mod content;
 mod delayed;
 mod delivery;
 mod errors;
+mod fuzz;
 mod handshake;
 mod lifetimes;
+mod limits;
 mod names;
 mod races;
-mod random;
 mod requests;
 mod settling;
 mod stored;
+mod transactions;
 
 use crate::auth::{PasswordHash, Permission};
 use crate::broker::{Broker, Limits};
@@ -33,6 +36,7 @@ fn broker_with(store: Option<Store>) -> Arc<Broker> {
         frame_max: 131_072,
         heartbeat: 60,
         max_message_size: 16 << 20,
+        max_transaction_size: 1 << 20,
     };
     let broker = Broker::new(limits, vec!["guest".to_owned()], store);
     let mut fx = broker.effects(None);

@@ -30,6 +30,10 @@ impl Storable for Stored {
         true
     }
 
+    fn cancel_write(&self) -> bool {
+        false
+    }
+
     fn encoded_len(&self) -> usize {
         let keys = self.held.more_keys.iter().map(|key| 4 + key.len());
         // encoding, due time, number of keys

@@ -1,7 +1,7 @@
 //! Two real queues with the connections around them, reduced to what queues see of connections.
 
 use super::fixtures::{
-    Channel, Held, LARGE, Peer, id_of, message, new_channel, new_peer, new_queue,
+    Channel, Held, LARGE, Limit, Peer, id_of, message, new_channel, new_peer, new_queue,
 };
 use super::model::{Known, Model};
 use super::{CHANNELS, Consume, PEERS, QUEUES, Step};
@@ -37,6 +37,7 @@ pub(super) struct World {
     pub(super) channels: Vec<Channel>,
     pub(super) consumers: Vec<Subscriber>,
     pub(super) now: u64,
+    limits: [Option<Limit>; QUEUES],
     next_id: u64,
     /// Messages that have places in queues and have not arrived.
     travelling: Vec<(usize, Position, Vec<SharedMessage>)>,
@@ -44,10 +45,13 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    /// A world whose second queue may be limited.
+    pub(super) fn new(limit: Option<Limit>) -> Self {
+        let limits = [None, limit];
         World {
-            queues: (0..QUEUES).map(new_queue).collect(),
-            models: (0..QUEUES).map(|_| Model::default()).collect(),
+            queues: (0..QUEUES).map(|i| new_queue(i, limits[i])).collect(),
+            models: limits.map(Model::limited).into(),
+            limits,
             current: std::array::from_fn(|i| i),
             peers: (0..PEERS).map(|_| new_peer()).collect(),
             channels: (0..CHANNELS).map(new_channel).collect(),
@@ -139,20 +143,30 @@ impl World {
         let mut run = Vec::new();
         for _ in 0..count {
             self.next_id += 1;
-            run.push((message(self.next_id, persistent, large, cancellable), None));
-            for queue in to {
-                self.models[*queue].publish(Known {
-                    id: self.next_id,
-                    stored: persistent,
-                    cancellable,
-                    octets: if large { LARGE as u64 } else { 0 },
-                    redelivered: false,
-                });
-            }
+            let message = message(self.next_id, persistent, large, cancellable);
+            let known = Known {
+                id: self.next_id,
+                stored: persistent,
+                cancellable,
+                octets: if large { LARGE as u64 } else { 0 },
+                redelivered: false,
+            };
+            run.push(((message, None), known));
         }
         for queue in to {
-            self.queues[*queue].publish(&run, to.len() > 1, &mut self.fx);
-            self.judge(*queue);
+            // How many fit depends on how many of those before were served.
+            let at_once = match self.models[*queue].limit {
+                Some(_) => 1,
+                None => count,
+            };
+            for run in run.chunks(at_once) {
+                for (_, known) in run {
+                    self.models[*queue].publish(known.clone());
+                }
+                let messages = run.iter().map(|(incoming, _)| incoming);
+                self.queues[*queue].publish(messages, to.len() > 1, &mut self.fx);
+                self.judge(*queue);
+            }
         }
     }
 
@@ -176,16 +190,14 @@ impl World {
     }
 
     fn arrive(&mut self) {
-        for queue in 0..self.queues.len() {
-            self.models[queue].arrived();
-            let (here, elsewhere) = std::mem::take(&mut self.travelling)
-                .into_iter()
-                .partition(|(to, ..)| *to == queue);
-            self.travelling = elsewhere;
-            for (_, first, messages) in here {
-                self.queues[queue].publish_reserved(first, messages, &mut self.fx);
+        for (queue, first, messages) in std::mem::take(&mut self.travelling) {
+            // One by one: what is refused depends on who was served before.
+            for (position, message) in (first.0..).zip(messages) {
+                self.models[queue].arrived(position);
+                let to = self.queues[queue].clone();
+                to.publish_reserved(Position(position), [message], &mut self.fx);
+                self.judge(queue);
             }
-            self.judge(queue);
         }
     }
 
@@ -341,6 +353,7 @@ impl World {
                     self.models[queue].requeued(entry.position.0, mark);
                 }
             }
+            self.models[queue].drop_over_limit();
             self.queues[queue].requeue(entries, &mut self.fx);
             self.judge(queue);
         }
@@ -388,7 +401,7 @@ impl World {
     fn resume(&mut self, waiting: Vec<ConsumerIndex>) {
         for index in waiting {
             let (queue, id) = (self.consumers[index].queue, self.consumers[index].real.id);
-            self.queues[queue].resume(id, &mut self.fx);
+            self.queues[queue].resume([id], &mut self.fx);
             self.judge(queue);
         }
     }
@@ -460,8 +473,9 @@ impl World {
             consumer.cancelled.store(true, Ordering::SeqCst);
         }
         self.current[slot] = self.queues.len();
-        self.queues.push(new_queue(self.queues.len()));
-        self.models.push(Model::default());
+        let limit = self.limits[slot];
+        self.queues.push(new_queue(self.queues.len(), limit));
+        self.models.push(Model::limited(limit));
     }
 
     fn check_wakes(&mut self) {
