@@ -224,7 +224,7 @@ fn split_all(octets: &[u8], piece: usize, frame_max: u32) -> (Vec<Vec<u8>>, Opti
         loop {
             match frame::split(&buffer, frame_max) {
                 Ok(Split::Whole(frame)) => {
-                    assert!(frame.total() >= FRAME_HEADER_LEN + 1 && frame.total() <= buffer.len());
+                    assert!(frame.total() > FRAME_HEADER_LEN && frame.total() <= buffer.len());
                     frames.push(buffer.drain(..frame.total()).collect());
                 }
                 Ok(Split::Need(octets)) => {

@@ -215,8 +215,7 @@ pub(super) fn at_the_end(world: &World) {
         let left = queue.upgrade();
         assert!(
             left.is_none() || known.contains(id),
-            "{:?} is held by nothing known",
-            left
+            "{left:?} is held by nothing known"
         );
     }
 }

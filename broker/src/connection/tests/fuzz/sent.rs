@@ -226,12 +226,12 @@ fn answer_to(sent: &Method<'_>) -> Option<Answer> {
             false
         }
         Method::Qos(_) => true,
-        Method::Other(AMQPClass::Channel(method)) => match method {
+        Method::Other(AMQPClass::Channel(method)) => matches!(
+            method,
             channel::AMQPMethod::Open(_)
-            | channel::AMQPMethod::Flow(_)
-            | channel::AMQPMethod::Close(_) => true,
-            _ => false,
-        },
+                | channel::AMQPMethod::Flow(_)
+                | channel::AMQPMethod::Close(_)
+        ),
         Method::Other(AMQPClass::Exchange(method)) => match method {
             exchange::AMQPMethod::Declare(m) => !m.nowait,
             exchange::AMQPMethod::Delete(m) => !m.nowait,

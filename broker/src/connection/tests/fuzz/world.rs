@@ -254,7 +254,7 @@ impl World {
 
     fn publish_probe(&mut self) {
         self.probes += 1;
-        let mode = 1 + u8::from(self.probes % 3 > 0);
+        let mode = 1 + u8::from(!self.probes.is_multiple_of(3));
         let properties = BasicProperties::default().with_delivery_mode(mode);
         let publish = requests::publish("", PROBE);
         self.prober
