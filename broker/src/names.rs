@@ -2,11 +2,22 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::borrow::Cow;
 
 /// `prefix` and 22 base64url characters of randomness, as RabbitMQ names queues and consumers.
 pub fn server_generated(prefix: &str) -> String {
     let random: [u8; 16] = rand::random();
     format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random))
+}
+
+/// A name without carriage returns and line feeds: RabbitMQ leaves them out of what is declared,
+/// deleted and bound, while other methods take names as they are (`rabbit_channel:strip_cr_lf`).
+pub fn without_line_ends(name: &str) -> Cow<'_, str> {
+    if name.contains(['\r', '\n']) {
+        Cow::Owned(name.replace(['\r', '\n'], ""))
+    } else {
+        Cow::Borrowed(name)
+    }
 }
 
 #[cfg(test)]

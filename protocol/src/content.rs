@@ -15,6 +15,8 @@ pub const HEADER_LEN: usize = 12;
 pub struct ContentHeader {
     /// The class of the content; always `basic`.
     pub class: u16,
+    /// Always 0; RabbitMQ does not take a header of another weight for one.
+    pub weight: u16,
     /// Octets of body that follow in body frames.
     pub body_size: u64,
 }
@@ -24,9 +26,10 @@ impl ContentHeader {
     /// the payload is too short to hold one.
     pub fn decode(payload: &[u8]) -> Option<Self> {
         let fixed: &[u8; HEADER_LEN] = payload.first_chunk()?;
-        let [c0, c1, _, _, size @ ..] = *fixed;
+        let [c0, c1, w0, w1, size @ ..] = *fixed;
         Some(ContentHeader {
             class: u16::from_be_bytes([c0, c1]),
+            weight: u16::from_be_bytes([w0, w1]),
             body_size: u64::from_be_bytes(size),
         })
     }
@@ -151,27 +154,39 @@ fn walk(properties: &[u8], mut visit: impl FnMut(u16, Range<usize>)) -> Option<(
     (at == properties.len()).then_some(())
 }
 
+/// The longest time to live and the longest unused life of a queue: ten years
+/// (`rabbit_misc:check_expiry`).
+pub const MAX_EXPIRY_MS: u64 = 315_360_000_000;
+
 /// Checks an `expiration` property as RabbitMQ does and returns milliseconds.
 ///
 /// # Errors
 /// The reason as RabbitMQ's reply text words it.
 pub fn parse_expiration(octets: &[u8]) -> Result<u64, String> {
-    let digits = octets.iter().take_while(|o| o.is_ascii_digit()).count();
-    let text = std::str::from_utf8(&octets[..digits]).unwrap_or_default();
-    if digits == 0 {
+    let signed = usize::from(matches!(octets.first(), Some(b'+' | b'-')));
+    let digits = octets[signed..].iter().take_while(|o| o.is_ascii_digit());
+    let end = signed + digits.count();
+    if end == signed {
         return Err("no_integer".to_owned());
     }
-    if digits < octets.len() {
+    if end < octets.len() {
         return Err(format!(
             "{{leftover_string,{}}}",
-            erlang_string(&octets[digits..])
+            erlang_string(&octets[end..])
         ));
     }
-    // RabbitMQ's limit for timers: what an Erlang timer takes.
-    const MAX_EXPIRY_MS: u64 = 0xffff_ffff;
-    match text.parse::<u64>() {
+    // Digits are ASCII. Leading zeros and a plus are not part of the number that a text shows.
+    let text = std::str::from_utf8(&octets[signed..]).unwrap_or_default();
+    let number = match text.trim_start_matches('0') {
+        "" => "0",
+        number => number,
+    };
+    if octets[0] == b'-' && number != "0" {
+        return Err(format!("{{value_negative,-{number}}}"));
+    }
+    match number.parse::<u64>() {
         Ok(ms) if ms <= MAX_EXPIRY_MS => Ok(ms),
-        _ => Err(format!("{{value_too_big,{text}}}")),
+        _ => Err(format!("{{value_too_large,{number}}}")),
     }
 }
 
@@ -231,7 +246,18 @@ mod tests {
             parse_expiration(b"12x"),
             Err("{leftover_string,\"x\"}".to_owned())
         );
-        assert!(parse_expiration(b"99999999999999999999").is_err());
+        assert_eq!(parse_expiration(b"+010"), Ok(10));
+        assert_eq!(parse_expiration(b"-0"), Ok(0));
+        assert_eq!(
+            parse_expiration(b"-5"),
+            Err("{value_negative,-5}".to_owned())
+        );
+        assert_eq!(parse_expiration(b"-"), Err("no_integer".to_owned()));
+        assert_eq!(parse_expiration(b"315360000000"), Ok(MAX_EXPIRY_MS));
+        assert_eq!(
+            parse_expiration(b"99999999999999999999"),
+            Err("{value_too_large,99999999999999999999}".to_owned())
+        );
     }
 
     proptest! {

@@ -25,6 +25,9 @@ const SIZE_FUDGE: usize = OVERHEAD;
 /// The eight octets that open a connection, `AMQP` 0-0-9-1.
 pub const PROTOCOL_HEADER: [u8; 8] = *b"AMQP\x00\x00\x09\x01";
 
+/// The same for AMQP 0-9, whose clients RabbitMQ serves as it serves those of 0-9-1.
+pub const PROTOCOL_HEADER_0_9: [u8; 8] = *b"AMQP\x01\x01\x00\x09";
+
 /// What a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameKind {
@@ -133,6 +136,11 @@ pub fn split(buf: &[u8], frame_max: u32) -> Result<Split, AmqpError> {
     }
 }
 
+/// A frame that is too short to be what its type says.
+pub fn unknown_frame(kind: FrameKind, payload: &[u8]) -> AmqpError {
+    frame_error(kind.octet(), payload, "unknown_frame")
+}
+
 /// `FRAME_ERROR - type T, all|first 16 octets = <<…>>: reason`, as RabbitMQ's reader words it.
 pub(crate) fn frame_error(octet: u8, payload: &[u8], reason: &str) -> AmqpError {
     let text = format!("{}: {reason}", describe(octet, payload));
@@ -159,6 +167,11 @@ pub fn erlang_binary(octets: &[u8]) -> String {
             .replace('"', "\\\"");
         return format!("<<\"{text}\">>");
     }
+    erlang_octets(octets)
+}
+
+/// A binary as Erlang prints it with `~w`: as numbers.
+pub fn erlang_octets(octets: &[u8]) -> String {
     let mut text = "<<".to_owned();
     for (i, octet) in octets.iter().enumerate() {
         let comma = if i == 0 { "" } else { "," };

@@ -106,7 +106,7 @@ pub fn peek_id(payload: &[u8]) -> Option<MethodId> {
 /// that does not exist.
 pub fn decode(payload: &[u8]) -> Result<Method<'_>, AmqpError> {
     let Some(id) = peek_id(payload) else {
-        return Err(malformed(payload));
+        return Err(frame::unknown_frame(FrameKind::Method, payload));
     };
     let args = &payload[4..];
     let hot = match id {
@@ -168,7 +168,7 @@ fn short_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 fn decode_other(id: MethodId, payload: &[u8]) -> Result<Method<'static>, AmqpError> {
     if let Some(at) = table_offset(id, payload) {
         let bytes = payload.get(at..).unwrap_or_default();
-        table::check(bytes).map_err(|reason| refused(payload, reason))?;
+        table::check(bytes).map_err(|_| malformed(payload))?;
     }
     match parse_class(payload) {
         Ok(([], class)) => Ok(Method::Other(class)),
@@ -188,11 +188,12 @@ fn malformed(payload: &[u8]) -> AmqpError {
     if has_malformed_text(payload) {
         return AmqpError::connection(ReplyCode::FrameError, "Malformed UTF-8 in shortstr");
     }
-    refused(payload, "arguments do not decode")
-}
-
-fn refused(payload: &[u8], reason: impl std::fmt::Display) -> AmqpError {
-    frame::frame_error(FrameKind::Method.octet(), payload, &reason.to_string())
+    let arguments = payload.get(4..).unwrap_or_default();
+    let error = AmqpError::connection(
+        ReplyCode::FrameError,
+        format_args!("cannot decode {}", frame::erlang_octets(arguments)),
+    );
+    error.caused_by(peek_id(payload).unwrap_or_default())
 }
 
 /// Whether one of the short strings that open a method's arguments is not UTF-8.

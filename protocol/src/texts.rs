@@ -212,6 +212,18 @@ pub fn invalid_argument_type(
     )
 }
 
+/// An argument of quorum queues or streams; all queues here are of the type that RabbitMQ calls
+/// `rabbit_classic_queue`.
+pub fn argument_of_other_type(argument: &str, entity: Entity<'_>, vhost: &VhostName) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!(
+            "invalid arg '{argument}' for {entity} in vhost '{vhost}' of queue type \
+             rabbit_classic_queue"
+        ),
+    )
+}
+
 /// An `x-match` in the arguments of a headers exchange's binding that is none of the four.
 pub fn invalid_match(value: &AMQPValue) -> AmqpError {
     let printed = table::erlang_term(value);

@@ -22,6 +22,7 @@
 mod binaries;
 mod broker;
 mod client;
+pub mod dialogue;
 mod memory;
 mod process;
 pub mod python;

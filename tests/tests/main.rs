@@ -10,6 +10,7 @@ mod amqp;
 mod amqprs;
 mod bytes;
 mod command_line;
+mod conformance;
 mod crash;
 mod ctl;
 mod delayed;

@@ -17,14 +17,13 @@ impl std::fmt::Debug for Credentials<'_> {
     }
 }
 
-/// Reads a PLAIN response: `authzid NUL user NUL password` (RFC 4616). The authorization
-/// identity is ignored, as RabbitMQ does. None when it is not one, or not UTF-8.
+/// Reads a PLAIN response: `NUL user NUL password` (RFC 4616). As with RabbitMQ, there is no
+/// authorization identity before the first NUL. None when it is not one, or not UTF-8.
 pub fn parse_plain(response: &[u8]) -> Option<Credentials<'_>> {
-    let mut parts = response.splitn(3, |octet| *octet == 0);
-    let _authzid = parts.next()?;
+    let mut parts = response.strip_prefix(b"\0")?.splitn(2, |octet| *octet == 0);
     let user = std::str::from_utf8(parts.next()?).ok()?;
     let password = std::str::from_utf8(parts.next()?).ok()?;
-    // RFC 4616 has no NUL in a password either: a fourth part is a broken client.
+    // RFC 4616 has no NUL in a password either: a third part is a broken client.
     (!password.contains('\0')).then_some(Credentials { user, password })
 }
 
@@ -33,14 +32,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plain_response_has_three_parts() {
+    fn a_plain_response_has_two_parts() {
         let given = parse_plain(b"\0walker\x00123456").unwrap();
         assert_eq!((given.user, given.password), ("walker", "123456"));
-        assert_eq!(parse_plain(b"admin\0walker\0p").unwrap().user, "walker");
         assert_eq!(parse_plain(b"\0\0").unwrap().user, "");
         for broken in [
             &b""[..],
             b"walker",
+            b"admin\0walker\0p",
             b"\0walker",
             b"\0a\0b\0c",
             b"\0\xff\0x",

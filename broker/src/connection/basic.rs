@@ -9,7 +9,7 @@ use super::unacked::Delivery;
 use crate::auth::Access;
 use crate::names::server_generated;
 use crate::queue::{ConsumeRefused, Consumer, Credit};
-use leveret_protocol::classes::{AMQPClass, basic, channel as channel_class, confirm};
+use leveret_protocol::classes::{AMQPClass, access, basic, channel as channel_class, confirm};
 use leveret_protocol::method::{self, Method};
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::{AMQPValue, FieldTable};
@@ -62,6 +62,12 @@ impl Connection {
                 self.confirm_select(id, select.nowait)
             }
             AMQPClass::Tx(method) => self.tx_method(id, &method),
+            AMQPClass::Access(access::AMQPMethod::Request(_)) => {
+                // Obsolete since 0-9-1; clients of 0-9 ask for it, and any ticket will do.
+                let ok = access::AMQPMethod::RequestOk(access::RequestOk {});
+                self.reply(id, AMQPClass::Access(ok));
+                Ok(())
+            }
             _ => Err(unimplemented_method()),
         }
     }
@@ -86,9 +92,10 @@ impl Connection {
                 Ok(())
             }
             channel_class::AMQPMethod::Flow(_) => Err(texts::not_implemented("active=false")),
-            // Answers to what we never asked, and flow-ok, mean nothing.
-            channel_class::AMQPMethod::FlowOk(_) | channel_class::AMQPMethod::CloseOk(_) => Ok(()),
-            channel_class::AMQPMethod::OpenOk(_) => Err(unimplemented_method()),
+            // Answers to what we never asked.
+            channel_class::AMQPMethod::FlowOk(_)
+            | channel_class::AMQPMethod::CloseOk(_)
+            | channel_class::AMQPMethod::OpenOk(_) => Err(unimplemented_method()),
         }
     }
 

@@ -2,14 +2,12 @@
 
 use super::Connection;
 use crate::auth::Access;
-use crate::exchange::{
-    Binding, Destination, Exchange, ExchangeKind, ExchangeSpec, alternate_exchange,
-};
+use crate::exchange::{Binding, Destination, ExchangeKind, ExchangeSpec, alternate_exchange};
+use crate::names::without_line_ends;
 use crate::vhost::SYSTEM_PREFIX;
 use leveret_protocol::classes::{AMQPClass, exchange};
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::{AmqpError, ChannelId, ExchangeName};
-use std::sync::Arc;
 
 impl Connection {
     pub(super) fn exchange_method(
@@ -21,30 +19,8 @@ impl Connection {
         match method {
             M::Declare(declare) => self.declare_exchange(id, declare),
             M::Delete(delete) => self.delete_exchange(id, &delete),
-            M::Bind(bind) => {
-                let (source, destination) =
-                    self.exchange_ends(bind.source.as_str(), bind.destination.as_str())?;
-                let binding = Binding {
-                    destination: Destination::Exchange(destination),
-                    key: bind.routing_key.as_str().into(),
-                    arguments: bind.arguments,
-                };
-                let vhost = self.vhost()?.clone();
-                let stored = vhost.bind(&source, binding, &mut self.fx)?;
-                let ok = AMQPClass::Exchange(M::BindOk(exchange::BindOk {}));
-                self.reply_when_stored(id, (!bind.nowait).then_some(ok), stored)
-            }
-            M::Unbind(unbind) => {
-                let (source, destination) =
-                    self.exchange_ends(unbind.source.as_str(), unbind.destination.as_str())?;
-                let destination = Destination::Exchange(destination);
-                let key = unbind.routing_key.as_str().into();
-                let vhost = self.vhost()?.clone();
-                let stored =
-                    vhost.unbind(&source, destination, &key, &unbind.arguments, &mut self.fx);
-                let ok = AMQPClass::Exchange(M::UnbindOk(exchange::UnbindOk {}));
-                self.reply_when_stored(id, (!unbind.nowait).then_some(ok), stored)
-            }
+            M::Bind(bind) => self.bind_exchange(id, bind),
+            M::Unbind(unbind) => self.unbind_exchange(id, unbind),
             _ => Err(super::basic::unimplemented_method()),
         }
     }
@@ -55,7 +31,7 @@ impl Connection {
         id: ChannelId,
         declare: exchange::Declare,
     ) -> Result<(), AmqpError> {
-        let name = ExchangeName::from(declare.exchange.as_str());
+        let name = ExchangeName::from(&*without_line_ends(declare.exchange.as_str()));
         let vhost = self.vhost()?.clone();
         let ok = AMQPClass::Exchange(exchange::AMQPMethod::DeclareOk(exchange::DeclareOk {}));
         let ok = (!declare.nowait).then_some(ok);
@@ -108,7 +84,7 @@ impl Connection {
         id: ChannelId,
         delete: &exchange::Delete,
     ) -> Result<(), AmqpError> {
-        let name = ExchangeName::from(delete.exchange.as_str());
+        let name = ExchangeName::from(&*without_line_ends(delete.exchange.as_str()));
         if name.is_empty() {
             return Err(texts::default_exchange());
         }
@@ -125,23 +101,63 @@ impl Connection {
         self.reply_when_stored(id, (!delete.nowait).then_some(ok), stored)
     }
 
-    /// Both ends of exchange.bind and exchange.unbind, permitted.
+    fn bind_exchange(&mut self, id: ChannelId, bind: exchange::Bind) -> Result<(), AmqpError> {
+        let (source, destination) =
+            self.exchange_ends(bind.source.as_str(), bind.destination.as_str())?;
+        let vhost = self.vhost()?.clone();
+        let find = |name: &ExchangeName| {
+            let found = vhost.exchange(name.as_str());
+            found.ok_or_else(|| texts::no_exchange(name, vhost.name()))
+        };
+        let source = find(&source)?;
+        let binding = Binding {
+            destination: Destination::Exchange(find(&destination)?),
+            key: bind.routing_key.as_str().into(),
+            arguments: bind.arguments,
+        };
+        let stored = vhost.bind(&source, binding, &mut self.fx)?;
+        let ok = AMQPClass::Exchange(exchange::AMQPMethod::BindOk(exchange::BindOk {}));
+        self.reply_when_stored(id, (!bind.nowait).then_some(ok), stored)
+    }
+
+    /// Unbinding what does not exist succeeds, whichever part of it is missing.
+    fn unbind_exchange(
+        &mut self,
+        id: ChannelId,
+        unbind: exchange::Unbind,
+    ) -> Result<(), AmqpError> {
+        let (source, destination) =
+            self.exchange_ends(unbind.source.as_str(), unbind.destination.as_str())?;
+        let vhost = self.vhost()?.clone();
+        let mut stored = false;
+        if let Some(source) = vhost.exchange(source.as_str())
+            && let Some(destination) = vhost.exchange(destination.as_str())
+        {
+            let binding = Binding {
+                destination: Destination::Exchange(destination),
+                key: unbind.routing_key.as_str().into(),
+                arguments: unbind.arguments,
+            };
+            stored = vhost.unbind(&source, &binding, &mut self.fx);
+        }
+        let ok = AMQPClass::Exchange(exchange::AMQPMethod::UnbindOk(exchange::UnbindOk {}));
+        self.reply_when_stored(id, (!unbind.nowait).then_some(ok), stored)
+    }
+
+    /// Source and destination of exchange.bind and exchange.unbind, permitted. Whether they exist
+    /// is looked at later.
     fn exchange_ends(
         &self,
         source: &str,
         destination: &str,
-    ) -> Result<(Arc<Exchange>, Arc<Exchange>), AmqpError> {
+    ) -> Result<(ExchangeName, ExchangeName), AmqpError> {
+        let source = ExchangeName::from(&*without_line_ends(source));
+        let destination = ExchangeName::from(&*without_line_ends(destination));
         if source.is_empty() || destination.is_empty() {
             return Err(texts::default_exchange());
         }
-        let vhost = self.vhost()?;
-        self.check_access(Access::Write, Entity::Exchange(&destination.into()))?;
-        self.check_access(Access::Read, Entity::Exchange(&source.into()))?;
-        let find = |name: &str| {
-            vhost
-                .exchange(name)
-                .ok_or_else(|| texts::no_exchange(name, vhost.name()))
-        };
-        Ok((find(source)?, find(destination)?))
+        self.check_access(Access::Write, Entity::Exchange(&destination))?;
+        self.check_access(Access::Read, Entity::Exchange(&source))?;
+        Ok((source, destination))
     }
 }

@@ -89,7 +89,7 @@ impl Connection {
                 self.update_secret();
                 Ok(())
             }
-            (Phase::Opening | Phase::Running | Phase::Closing { .. }, M::Close(_)) => {
+            (Phase::Running | Phase::Closing { .. }, M::Close(_)) => {
                 self.close_by_peer(now);
                 Ok(())
             }

@@ -4,9 +4,11 @@ use super::channel::{Channel, Content};
 use super::{CLOSE_TIMEOUT, Connection, OUTPUT_MAX, Phase};
 use bytes::{Buf, Bytes, BytesMut};
 use leveret_protocol::classes::{AMQPClass, channel as channel_class, connection};
-use leveret_protocol::frame::{self, Frame, FrameKind, PROTOCOL_HEADER, Split};
+use leveret_protocol::frame::{
+    self, Frame, FrameKind, PROTOCOL_HEADER, PROTOCOL_HEADER_0_9, Split,
+};
 use leveret_protocol::method::{self, Method};
-use leveret_protocol::{AmqpError, ChannelId, ReplyCode, Scope, texts};
+use leveret_protocol::{AmqpError, ChannelId, MethodId, ReplyCode, Scope, texts};
 use std::time::Instant;
 
 /// A frame's payload: borrowed from the read buffer, or memory of its own that may be kept.
@@ -82,7 +84,7 @@ impl Connection {
             self.need = PROTOCOL_HEADER.len();
             return false;
         }
-        if buf[..known] != PROTOCOL_HEADER {
+        if buf[..known] != PROTOCOL_HEADER && buf[..known] != PROTOCOL_HEADER_0_9 {
             // The version that we speak, then the end.
             self.out.buffer().extend_from_slice(&PROTOCOL_HEADER);
             self.phase = Phase::Ending;
@@ -168,9 +170,8 @@ impl Connection {
             if matches!(self.phase, Phase::Closing { .. }) {
                 return Ok(());
             }
-            return Err(texts::unexpected_frame(
-                "expected method frame, got non method frame instead",
-            ));
+            let octet = frame.kind.octet();
+            return Err(texts::unexpected_frame(frame::describe(octet, payload)));
         }
         let id = method::peek_id(payload).unwrap_or_default();
         if matches!(self.phase, Phase::Closing { .. })
@@ -202,11 +203,9 @@ impl Connection {
         match id {
             Some(method::CHANNEL_OPEN) => {
                 method::decode(payload)?;
+                // As with RabbitMQ, what refuses a channel names no method.
                 self.open(frame.channel)
-                    .map_err(|error| error.caused_by(method::CHANNEL_OPEN))
             }
-            // The answer to a close that crossed the peer's own.
-            Some(method::CHANNEL_CLOSE_OK) => Ok(()),
             Some(id) => Err(texts::channel_not_open().caused_by(id)),
             None => Err(texts::unexpected_frame(
                 "expected method frame, got non method frame instead",
@@ -299,10 +298,10 @@ impl Connection {
     /// understand one (RabbitMQ does the same, after a pause that slows guessers down).
     pub(super) fn fail_connection(&mut self, error: &AmqpError, now: Instant) {
         let told = match self.phase {
-            Phase::Header | Phase::Starting | Phase::Tuning => {
+            Phase::Header | Phase::Starting => {
                 self.wants_close_on_refusal && error.code == ReplyCode::AccessRefused
-                    || self.phase == Phase::Tuning
             }
+            Phase::Tuning => error.code == ReplyCode::NotAllowed,
             Phase::Opening | Phase::Running => true,
             Phase::Closing { .. } | Phase::Ending | Phase::Refused { .. } => return,
         };
@@ -313,11 +312,16 @@ impl Connection {
             return;
         }
         self.flush();
+        // As with RabbitMQ, a refused login names no method.
+        let method = match self.phase {
+            Phase::Starting => MethodId::default(),
+            _ => error.method,
+        };
         let close = connection::Close {
             reply_code: error.code.code(),
             reply_text: error.text.as_str().into(),
-            class_id: error.method.class,
-            method_id: error.method.method,
+            class_id: method.class,
+            method_id: method.method,
         };
         self.reply(
             ChannelId::CONNECTION,

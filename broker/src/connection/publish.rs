@@ -12,7 +12,7 @@ use crate::queue::{Incoming, Queue};
 use leveret_protocol::content::{
     CLASS_BASIC, ContentHeader, HEADER_LEN, PropertyIndex, parse_expiration,
 };
-use leveret_protocol::frame::{Frame, FrameKind};
+use leveret_protocol::frame::{self, Frame, FrameKind};
 use leveret_protocol::method::{self, BASIC_PUBLISH, Publish};
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::{AmqpError, ChannelId, ExchangeName, ReplyCode};
@@ -99,6 +99,9 @@ impl Connection {
             return Ok(exchange.clone());
         }
         let text = String::from_utf8_lossy(name);
+        let exchange_name = ExchangeName::from(&*text);
+        // Before the look-up: who may not write to it does not learn whether it exists.
+        self.check_access(Access::Write, Entity::Exchange(&exchange_name))?;
         let vhost = self.vhost()?;
         let exchange = if name.is_empty() {
             None
@@ -106,8 +109,6 @@ impl Connection {
             let found = vhost.exchange(&text);
             Some(found.ok_or_else(|| texts::no_exchange(&text, vhost.name()))?)
         };
-        let exchange_name = ExchangeName::from(&*text);
-        self.check_access(Access::Write, Entity::Exchange(&exchange_name))?;
         if exchange
             .as_ref()
             .is_some_and(|exchange| exchange.spec.internal)
@@ -135,15 +136,16 @@ impl Connection {
             (Content::Body(target, builder), FrameKind::Body) => {
                 self.content_body(id, target, builder, payload)
             }
-            (Content::Header(_), _) => Err(texts::unexpected_frame(format_args!(
-                "expected content header for class {CLASS_BASIC}, got non content header frame \
-                 instead"
-            ))),
+            (Content::Header(_), _) => Err(no_content_header()),
             _ => Err(texts::unexpected_frame(
                 "expected content body, got non content body frame instead",
             )),
         };
-        result.map_err(|error| error.caused_by(BASIC_PUBLISH))
+        result.map_err(|error| match error.code {
+            // A frame that is none is the connection's fault, not the publish's.
+            ReplyCode::FrameError => error,
+            _ => error.caused_by(BASIC_PUBLISH),
+        })
     }
 
     fn content_header(
@@ -154,7 +156,11 @@ impl Connection {
     ) -> Result<(), AmqpError> {
         let malformed =
             || AmqpError::connection(ReplyCode::FrameError, "content header does not decode");
-        let header = ContentHeader::decode(payload).ok_or_else(malformed)?;
+        let header = match ContentHeader::decode(payload) {
+            Some(header) if header.weight == 0 => header,
+            Some(_) => return Err(no_content_header()),
+            None => return Err(frame::unknown_frame(FrameKind::Header, payload)),
+        };
         if header.class != CLASS_BASIC {
             return Err(texts::unexpected_frame(format_args!(
                 "expected content header for class {CLASS_BASIC}, got one for class {} instead",
@@ -328,4 +334,10 @@ impl Connection {
         }
         Ok(Some(token))
     }
+}
+
+fn no_content_header() -> AmqpError {
+    texts::unexpected_frame(format_args!(
+        "expected content header for class {CLASS_BASIC}, got non content header frame instead"
+    ))
 }

@@ -4,16 +4,24 @@ use super::Connection;
 use super::channel::{Held, Wait};
 use super::reply_to;
 use crate::auth::Access;
-use crate::exchange::{Binding, Destination, Exchange};
-use crate::names::server_generated;
+use crate::exchange::{Binding, Destination};
+use crate::names::{server_generated, without_line_ends};
 use crate::queue::{Counts, Queue, QueueSpec, arguments};
 use crate::vhost::SYSTEM_PREFIX;
 use leveret_protocol::classes::{AMQPClass, queue};
 use leveret_protocol::texts::{self, Entity};
+use leveret_protocol::values::FieldTable;
 use leveret_protocol::{AmqpError, ChannelId, ExchangeName, QueueName, RoutingKey};
 use leveret_storage::Op;
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// What queue.bind and queue.unbind are about.
+struct BindingEnds {
+    exchange: ExchangeName,
+    queue: QueueName,
+    key: RoutingKey,
+}
 
 impl Connection {
     pub(super) fn queue_method(
@@ -58,13 +66,6 @@ impl Connection {
             return Err(texts::locked_queue(name, vhost.name()));
         }
         Ok(queue)
-    }
-
-    fn existing_exchange(&self, name: &str) -> Result<Arc<Exchange>, AmqpError> {
-        let vhost = self.vhost()?;
-        vhost
-            .exchange(name)
-            .ok_or_else(|| texts::no_exchange(name, vhost.name()))
     }
 
     /// Answers, but not before the store has everything that was submitted when `durable`: only
@@ -116,26 +117,32 @@ impl Connection {
         id: ChannelId,
         declare: &queue::Declare,
     ) -> Result<(), AmqpError> {
-        let name = self.queue_name(id, declare.queue.as_str())?;
+        // Here the empty name is not the last queue, and no queue has it.
+        let name = without_line_ends(declare.queue.as_str()).as_ref().into();
         let queue = self.usable_queue(&name)?;
         let reply = self.declare_ok(id, &queue, declare.nowait);
         self.reply_when_stored(id, reply, false)
     }
 
+    /// The order of the checks is RabbitMQ's: a queue that exists is compared, and only a new
+    /// one's arguments are looked at.
     fn declare(&mut self, id: ChannelId, declare: queue::Declare) -> Result<(), AmqpError> {
         let vhost = self.vhost()?.clone();
-        let name: QueueName = match declare.queue.as_str() {
+        let name: QueueName = match &*without_line_ends(declare.queue.as_str()) {
             "" => server_generated("amq.gen-").into(),
-            name if name.starts_with(SYSTEM_PREFIX) && vhost.queue(name).is_none() => {
+            name if name.starts_with(SYSTEM_PREFIX) => {
                 return Err(texts::reserved_name("queue", name));
             }
             name => name.into(),
         };
         self.check_access(Access::Configure, Entity::Queue(&name))?;
-        arguments::check(&declare.arguments, &name, vhost.name())?;
+        if vhost.queue(name.as_str()).is_none() {
+            self.check_new_queue(&name, &declare.arguments)?;
+        }
         let spec = QueueSpec {
             name,
-            durable: declare.durable,
+            // An exclusive queue ends with its connection, whatever was asked for.
+            durable: declare.durable && !declare.exclusive,
             auto_delete: declare.auto_delete,
             exclusive_to: declare.exclusive.then_some(self.id),
             arguments: declare.arguments,
@@ -155,6 +162,17 @@ impl Connection {
         self.reply_when_stored(id, reply, queue.spec.is_stored())
     }
 
+    /// The arguments have to make sense, and a dead letter exchange needs permissions: what is
+    /// read from the queue is written to it.
+    fn check_new_queue(&self, name: &QueueName, arguments: &FieldTable) -> Result<(), AmqpError> {
+        let vhost = self.vhost()?.name();
+        if let Some(exchange) = arguments::dead_letter_exchange(arguments, name, vhost)? {
+            self.check_access(Access::Read, Entity::Queue(name))?;
+            self.check_access(Access::Write, Entity::Exchange(&exchange))?;
+        }
+        arguments::check(arguments, name, vhost)
+    }
+
     /// Keeps a queue that has to end with the connection. Those that ended before it (auto-delete
     /// reply queues, a new one per request) are forgotten when they may be as many as the others.
     fn remember_exclusive(&mut self, queue: Arc<Queue>) {
@@ -166,16 +184,20 @@ impl Connection {
     }
 
     fn bind(&mut self, id: ChannelId, bind: queue::Bind) -> Result<(), AmqpError> {
-        let (exchange, queue, key) = self.binding_ends(
+        let ends = self.binding_ends(
             id,
             bind.exchange.as_str(),
             bind.queue.as_str(),
             bind.routing_key.as_str(),
         )?;
         let vhost = self.vhost()?.clone();
+        let exchange = vhost
+            .exchange(ends.exchange.as_str())
+            .ok_or_else(|| texts::no_exchange(&ends.exchange, vhost.name()))?;
+        let queue = self.usable_queue(&ends.queue)?;
         let binding = Binding {
             destination: Destination::Queue(queue),
-            key,
+            key: ends.key,
             arguments: bind.arguments,
         };
         let stored = vhost.bind(&exchange, binding, &mut self.fx)?;
@@ -183,59 +205,60 @@ impl Connection {
         self.reply_when_stored(id, (!bind.nowait).then_some(ok), stored)
     }
 
+    /// Unbinding what does not exist succeeds, whichever part of it is missing; so who else owns
+    /// the queue matters only where there is a binding.
     fn unbind(&mut self, id: ChannelId, unbind: queue::Unbind) -> Result<(), AmqpError> {
-        let ok = AMQPClass::Queue(queue::AMQPMethod::UnbindOk(queue::UnbindOk {}));
         let ends = self.binding_ends(
             id,
             unbind.exchange.as_str(),
             unbind.queue.as_str(),
             unbind.routing_key.as_str(),
-        );
-        let (exchange, queue, key) = match ends {
-            Ok(ends) => ends,
-            // Unbinding what does not exist succeeds (RabbitMQ: "Specification").
-            Err(error)
-                if error.code == leveret_protocol::ReplyCode::NotFound
-                    && !unbind.queue.as_str().is_empty() =>
-            {
-                return self.reply_when_stored(id, Some(ok), false);
-            }
-            Err(error) => return Err(error),
-        };
+        )?;
         let vhost = self.vhost()?.clone();
-        let destination = Destination::Queue(queue);
-        let stored = vhost.unbind(
-            &exchange,
-            destination,
-            &key,
-            &unbind.arguments,
-            &mut self.fx,
-        );
+        let mut stored = false;
+        if let Some(exchange) = vhost.exchange(ends.exchange.as_str())
+            && let Some(queue) = vhost.queue(ends.queue.as_str())
+        {
+            let binding = Binding {
+                destination: Destination::Queue(queue.clone()),
+                key: ends.key,
+                arguments: unbind.arguments,
+            };
+            if queue.is_locked_for(self.id) && exchange.is_bound_by(&binding) {
+                return Err(texts::locked_queue(&ends.queue, vhost.name()));
+            }
+            stored = vhost.unbind(&exchange, &binding, &mut self.fx);
+        }
+        let ok = AMQPClass::Queue(queue::AMQPMethod::UnbindOk(queue::UnbindOk {}));
         self.reply_when_stored(id, Some(ok), stored)
     }
 
-    /// The exchange, the queue and the key of queue.bind and queue.unbind, permitted.
+    /// The exchange, the queue and the key of queue.bind and queue.unbind, permitted. Whether
+    /// they exist is looked at later.
     fn binding_ends(
         &mut self,
         id: ChannelId,
         exchange: &str,
         queue: &str,
         key: &str,
-    ) -> Result<(Arc<Exchange>, Arc<Queue>, RoutingKey), AmqpError> {
-        let name = self.queue_name(id, queue)?;
+    ) -> Result<BindingEnds, AmqpError> {
+        let name = self.queue_name(id, &without_line_ends(queue))?;
         let key = match (queue, key) {
             // Both left out: the last declared queue's name is the key (spec 1.7.2.3).
             ("", "") => name.as_str().into(),
             (_, key) => key.into(),
         };
+        let exchange = ExchangeName::from(&*without_line_ends(exchange));
         if exchange.is_empty() {
             return Err(texts::default_exchange());
         }
-        let exchange_name = ExchangeName::from(exchange);
         self.check_access(Access::Write, Entity::Queue(&name))?;
-        self.check_access(Access::Read, Entity::Exchange(&exchange_name))?;
-        let exchange = self.existing_exchange(exchange)?;
-        Ok((exchange, self.usable_queue(&name)?, key))
+        self.check_access(Access::Read, Entity::Exchange(&exchange))?;
+        Ok(BindingEnds {
+            exchange,
+            queue: name,
+            key,
+        })
     }
 
     fn purge(&mut self, id: ChannelId, purge: &queue::Purge) -> Result<(), AmqpError> {
@@ -251,7 +274,7 @@ impl Connection {
     }
 
     fn delete(&mut self, id: ChannelId, delete: &queue::Delete) -> Result<(), AmqpError> {
-        let name = self.queue_name(id, delete.queue.as_str())?;
+        let name = self.queue_name(id, &without_line_ends(delete.queue.as_str()))?;
         self.check_access(Access::Configure, Entity::Queue(&name))?;
         let vhost = self.vhost()?.clone();
         let (mut count, mut stored) = (0, false);
@@ -260,10 +283,10 @@ impl Connection {
                 return Err(texts::locked_queue(&name, vhost.name()));
             }
             let allowed = |counts: Counts| {
-                if delete.if_unused && counts.consumers > 0 {
-                    Err(texts::in_use(Entity::Queue(&name), vhost.name()))
-                } else if delete.if_empty && counts.ready > 0 {
+                if delete.if_empty && counts.ready > 0 {
                     Err(texts::queue_not_empty(&name, vhost.name()))
+                } else if delete.if_unused && counts.consumers > 0 {
+                    Err(texts::in_use(Entity::Queue(&name), vhost.name()))
                 } else {
                     Ok(())
                 }

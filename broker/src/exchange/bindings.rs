@@ -235,6 +235,10 @@ impl Bindings {
         leading_to(&self.all, to).next().is_some()
     }
 
+    pub(super) fn has(&self, binding: &Binding) -> bool {
+        self.all.contains_key(&BindingId::of(binding))
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = &Binding> {
         self.all.values()
     }

@@ -152,6 +152,11 @@ impl Exchange {
         self.bindings.write().remove(to, key, arguments)
     }
 
+    /// Whether it has this very binding.
+    pub fn is_bound_by(&self, binding: &Binding) -> bool {
+        self.bindings.read().has(binding)
+    }
+
     /// Removes all bindings to a destination and returns them.
     pub fn unbind_all(&self, to: &DestinationName) -> Vec<Binding> {
         self.bindings.write().remove_destination(to)

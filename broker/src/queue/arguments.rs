@@ -1,33 +1,39 @@
 //! queue.declare's arguments: which values RabbitMQ accepts, and its words for those it does not.
 
+use leveret_protocol::content::MAX_EXPIRY_MS;
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::{AMQPValue, FieldTable};
-use leveret_protocol::{AmqpError, QueueName, VhostName, table};
+use leveret_protocol::{AmqpError, ExchangeName, QueueName, VhostName, table};
 
 /// What an argument's value has to be.
 enum Rule {
     /// An integer of at least `min`.
     Integer { min: i64 },
+    /// Milliseconds, at least `min`.
+    Milliseconds { min: i64 },
     /// An integer from 0 to 255.
     Priority,
-    /// A string.
-    Text,
-    /// A string out of these; otherwise the reason given.
-    OneOf(&'static [&'static str], &'static str),
     /// A boolean.
     Boolean,
-    /// `x-queue-type`.
-    QueueType,
+    /// `x-dead-letter-routing-key`: a string, and an exchange to go with it.
+    DeadLetterKey,
+    /// A string out of these; otherwise the reason given.
+    OneOf(&'static [&'static str], &'static str),
+    /// `x-queue-mode`.
+    QueueMode,
+    /// `x-queue-version`.
+    QueueVersion,
 }
 
-const RULES: [(&str, Rule); 12] = [
-    ("x-message-ttl", Rule::Integer { min: 0 }),
-    ("x-expires", Rule::Integer { min: 1 }),
+/// In RabbitMQ's order, which decides of which of several wrong arguments it tells
+/// (`rabbit_amqqueue:declare_args`).
+const RULES: [(&str, Rule); 11] = [
+    ("x-expires", Rule::Milliseconds { min: 1 }),
+    ("x-message-ttl", Rule::Milliseconds { min: 0 }),
+    ("x-dead-letter-routing-key", Rule::DeadLetterKey),
     ("x-max-length", Rule::Integer { min: 0 }),
     ("x-max-length-bytes", Rule::Integer { min: 0 }),
     ("x-max-priority", Rule::Priority),
-    ("x-dead-letter-exchange", Rule::Text),
-    ("x-dead-letter-routing-key", Rule::Text),
     (
         "x-overflow",
         Rule::OneOf(
@@ -35,14 +41,51 @@ const RULES: [(&str, Rule); 12] = [
             "invalid_overflow",
         ),
     ),
-    (
-        "x-queue-mode",
-        Rule::OneOf(&["default", "lazy"], "invalid_queue_mode"),
-    ),
+    ("x-queue-mode", Rule::QueueMode),
+    ("x-queue-version", Rule::QueueVersion),
     ("x-single-active-consumer", Rule::Boolean),
     ("x-consumer-timeout", Rule::Integer { min: 0 }),
-    ("x-queue-type", Rule::QueueType),
 ];
+
+const QUEUE_TYPE: &str = "x-queue-type";
+const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
+
+/// Arguments of quorum queues and streams, which RabbitMQ refuses for a classic queue.
+const OF_OTHER_TYPES: [&str; 10] = [
+    "x-dead-letter-strategy",
+    "x-delivery-limit",
+    "x-initial-cluster-size",
+    "x-max-age",
+    "x-max-in-memory-bytes",
+    "x-max-in-memory-length",
+    "x-quorum-initial-group-size",
+    "x-quorum-target-group-size",
+    "x-stream-filter-size-bytes",
+    "x-stream-max-segment-size-bytes",
+];
+
+/// The exchange for dead letters that a queue is declared with.
+///
+/// # Errors
+/// 406 with RabbitMQ's text when the argument is no string.
+pub fn dead_letter_exchange(
+    arguments: &FieldTable,
+    queue: &QueueName,
+    vhost: &VhostName,
+) -> Result<Option<ExchangeName>, AmqpError> {
+    match arguments.inner().get(DEAD_LETTER_EXCHANGE) {
+        None => Ok(None),
+        Some(AMQPValue::LongString(name)) => Ok(Some(
+            String::from_utf8_lossy(name.as_bytes()).as_ref().into(),
+        )),
+        Some(other) => Err(texts::invalid_argument_type(
+            DEAD_LETTER_EXCHANGE,
+            other,
+            Entity::Queue(queue),
+            vhost,
+        )),
+    }
+}
 
 /// Checks every argument that has a rule; arguments nobody knows are accepted.
 ///
@@ -53,24 +96,29 @@ pub fn check(
     queue: &QueueName,
     vhost: &VhostName,
 ) -> Result<(), AmqpError> {
-    let invalid = |name: &str, reason: &str| {
-        texts::invalid_argument(name, Entity::Queue(queue), vhost, reason)
-    };
-    for (name, rule) in &RULES {
-        if let Some(value) = arguments.inner().get(*name)
-            && let Some(reason) = broken(rule, value)
-        {
-            return Err(invalid(name, &reason));
-        }
+    let entity = Entity::Queue(queue);
+    let invalid = |name: &str, reason: &str| texts::invalid_argument(name, entity, vhost, reason);
+    if let Some(value) = arguments.inner().get(QUEUE_TYPE)
+        && let Some(reason) = wrong_queue_type(value)
+    {
+        return Err(invalid(QUEUE_TYPE, &reason));
     }
     let has = |name: &str| arguments.contains_key(name);
-    if has("x-dead-letter-routing-key") && !has("x-dead-letter-exchange") {
-        return Err(invalid(
-            "x-dead-letter-routing-key",
-            "routing_key_but_no_dlx_defined",
-        ));
+    for (name, rule) in &RULES {
+        let Some(value) = arguments.inner().get(*name) else {
+            continue;
+        };
+        if let Some(reason) = broken(rule, value) {
+            return Err(invalid(name, &reason));
+        }
+        if matches!(rule, Rule::DeadLetterKey) && !has(DEAD_LETTER_EXCHANGE) {
+            return Err(invalid(name, "routing_key_but_no_dlx_defined"));
+        }
     }
-    Ok(())
+    match OF_OTHER_TYPES.into_iter().find(|name| has(name)) {
+        Some(name) => Err(texts::argument_of_other_type(name, entity, vhost)),
+        None => Ok(()),
+    }
 }
 
 /// The arguments whose effect is not built yet; accepted, kept and compared, and said so in the
@@ -81,9 +129,10 @@ pub fn without_effect(arguments: &FieldTable) -> Vec<&str> {
         "x-max-length-bytes",
         "x-overflow",
         "x-queue-mode",
-        "x-queue-type",
+        "x-queue-version",
     ];
-    let known = |name: &str| RULES.iter().any(|(rule, _)| *rule == name);
+    let known =
+        |name: &str| name == DEAD_LETTER_EXCHANGE || RULES.iter().any(|(rule, _)| *rule == name);
     let names = arguments.into_iter().map(|(name, _)| name.as_str());
     names
         .filter(|name| known(name) && !IN_EFFECT.contains(name))
@@ -93,40 +142,63 @@ pub fn without_effect(arguments: &FieldTable) -> Vec<&str> {
 /// Why a value breaks a rule, in RabbitMQ's words; `None` when it does not.
 fn broken(rule: &Rule, value: &AMQPValue) -> Option<String> {
     match rule {
-        Rule::Integer { min } => match table::as_integer(value) {
-            None => Some(wrong_type("integer", value)),
-            Some(v) if v < 0 => Some(format!("{{value_negative,{v}}}")),
-            Some(v) if v < *min => Some(format!("{{value_zero,{v}}}")),
-            Some(_) => None,
+        Rule::Integer { min } => wrong_integer(value, *min, |_| None),
+        Rule::Milliseconds { min } => wrong_integer(value, *min, |v| {
+            (v as u64 > MAX_EXPIRY_MS).then(|| format!("{{value_too_large,{v}}}"))
+        }),
+        Rule::Priority => wrong_integer(value, 0, |v| {
+            (v > 255).then(|| format!("{{max_value_exceeded,{v}}}"))
+        }),
+        Rule::QueueVersion => wrong_integer(value, 0, |v| {
+            (![1, 2].contains(&v)).then(|| format!("\"unsupported queue version '{v}'\""))
+        }),
+        Rule::Boolean => match value {
+            AMQPValue::Boolean(_) => None,
+            other => Some(unacceptable(other)),
         },
-        Rule::Priority => match table::as_integer(value) {
-            None => Some(wrong_type("integer", value)),
-            Some(v) if v < 0 => Some(format!("{{value_negative,{v}}}")),
-            Some(v) if v > 255 => Some(format!("{{max_value_exceeded,{v}}}")),
-            Some(_) => None,
-        },
-        Rule::Boolean => {
-            let is_boolean = matches!(value, AMQPValue::Boolean(_));
-            (!is_boolean).then(|| wrong_type("boolean", value))
-        }
-        Rule::Text | Rule::OneOf(..) | Rule::QueueType => {
-            let AMQPValue::LongString(text) = value else {
-                return Some(wrong_type("string", value));
-            };
-            let allowed = |names: &[&str]| names.iter().any(|n| n.as_bytes() == text.as_bytes());
-            match rule {
-                Rule::OneOf(names, reason) if !allowed(names) => Some((*reason).to_owned()),
-                Rule::QueueType if !allowed(&["classic"]) => {
-                    Some(format!("\"unsupported queue type '{text}'\""))
-                }
-                _ => None,
-            }
-        }
+        Rule::DeadLetterKey => wrong_text(value, |_| None),
+        Rule::OneOf(names, reason) => wrong_text(value, |text| {
+            (!names.contains(&text)).then(|| (*reason).to_owned())
+        }),
+        Rule::QueueMode => wrong_text(value, |mode| {
+            let known = ["default", "lazy"].contains(&mode);
+            (!known).then(|| format!("\"unsupported queue mode '{mode}'\""))
+        }),
     }
 }
 
-fn wrong_type(expected: &str, value: &AMQPValue) -> String {
-    format!("\"expected {expected}, got {}\"", table::type_name(value))
+fn wrong_queue_type(value: &AMQPValue) -> Option<String> {
+    wrong_text(value, |kind| {
+        (kind != "classic").then(|| format!("\"unsupported queue type '{kind}'\""))
+    })
+}
+
+/// What is wrong with an integer that must be at least `min`, 0 or 1, and that `other` judges.
+fn wrong_integer(
+    value: &AMQPValue,
+    min: i64,
+    other: impl FnOnce(i64) -> Option<String>,
+) -> Option<String> {
+    match table::as_integer(value) {
+        None => Some(format!(
+            "\"expected integer, got {}\"",
+            table::type_name(value)
+        )),
+        Some(v) if v < 0 => Some(format!("{{value_negative,{v}}}")),
+        Some(v) if v < min => Some(format!("{{value_zero,{v}}}")),
+        Some(v) => other(v),
+    }
+}
+
+fn wrong_text(value: &AMQPValue, other: impl FnOnce(&str) -> Option<String>) -> Option<String> {
+    match value {
+        AMQPValue::LongString(text) => other(&String::from_utf8_lossy(text.as_bytes())),
+        value => Some(unacceptable(value)),
+    }
+}
+
+fn unacceptable(value: &AMQPValue) -> String {
+    format!("{{unacceptable_type,{}}}", table::type_name(value))
 }
 
 #[cfg(test)]
@@ -154,6 +226,9 @@ mod tests {
         assert!(
             reason("x-max-priority", AMQPValue::LongInt(256)).ends_with("{max_value_exceeded,256}")
         );
+        let eleven_years = AMQPValue::LongLongInt(346_896_000_000);
+        assert!(reason("x-expires", eleven_years).ends_with("{value_too_large,346896000000}"));
+        assert!(reason("x-overflow", AMQPValue::Void).ends_with("{unacceptable_type,void}"));
         assert!(reason("x-overflow", text("bad")).ends_with("invalid_overflow"));
         assert!(
             reason("x-dead-letter-routing-key", text("k"))

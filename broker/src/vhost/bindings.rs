@@ -4,8 +4,7 @@ use super::Vhost;
 use crate::definitions::Definition;
 use crate::exchange::{Binding, Destination, DestinationName, Exchange, check_binding};
 use crate::queue::Effects;
-use leveret_protocol::values::FieldTable;
-use leveret_protocol::{AmqpError, ExchangeName, RoutingKey, texts};
+use leveret_protocol::{AmqpError, ExchangeName, texts};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -111,31 +110,20 @@ impl Vhost {
 
     /// Removes a binding; one that does not exist is no error. The flag says whether it was
     /// stored.
-    pub fn unbind(
-        &self,
-        source: &Exchange,
-        destination: Destination,
-        key: &RoutingKey,
-        arguments: &FieldTable,
-        fx: &mut Effects,
-    ) -> bool {
+    pub fn unbind(&self, source: &Exchange, binding: &Binding, fx: &mut Effects) -> bool {
         let mut sources = self.sources.lock();
-        let binding = Binding {
-            destination,
-            key: key.clone(),
-            arguments: arguments.clone(),
-        };
-        if !source.unbind(&binding.destination.name(), key, arguments) {
+        let to = binding.destination.name();
+        if !source.unbind(&to, &binding.key, &binding.arguments) {
             return false;
         }
-        self.forget_binding(source, &binding, &mut sources, fx);
+        self.forget_binding(source, binding, &mut sources, fx);
         if source.spec.auto_delete && source.is_unbound() {
             let unbound = Vec::from_iter(self.exchange(source.name().as_str()));
             self.remove_exchanges(unbound, &mut sources, fx);
         }
         self.changed();
         fx.submit();
-        is_stored(source, &binding)
+        is_stored(source, binding)
     }
 }
 

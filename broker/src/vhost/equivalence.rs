@@ -2,7 +2,7 @@
 //! Equivalence").
 
 use leveret_protocol::texts::{self, Entity};
-use leveret_protocol::values::FieldTable;
+use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{AmqpError, VhostName, table};
 
 pub(super) fn same_properties(
@@ -23,8 +23,8 @@ pub(super) fn same_properties(
 
 pub(super) fn same_argument(
     name: &str,
-    wanted: Option<&leveret_protocol::values::AMQPValue>,
-    current: Option<&leveret_protocol::values::AMQPValue>,
+    wanted: Option<&AMQPValue>,
+    current: Option<&AMQPValue>,
     entity: Entity<'_>,
     vhost: &VhostName,
 ) -> Result<(), AmqpError> {
@@ -41,24 +41,30 @@ pub(super) fn same_argument(
     ))
 }
 
-/// The arguments that a redeclaration has to repeat (`rabbit_amqqueue:args_equivalence`).
-const COMPARED_ARGUMENTS: [&str; 15] = [
+/// The arguments that a redeclaration has to repeat, in RabbitMQ's order
+/// (`rabbit_classic_queue:capabilities`).
+const COMPARED_ARGUMENTS: [&str; 13] = [
     "x-expires",
     "x-message-ttl",
-    "x-max-age",
-    "x-max-length",
-    "x-max-length-bytes",
-    "x-max-in-memory-length",
-    "x-max-in-memory-bytes",
     "x-dead-letter-exchange",
     "x-dead-letter-routing-key",
-    "x-dead-letter-strategy",
+    "x-max-length",
+    "x-max-length-bytes",
     "x-max-priority",
     "x-overflow",
     "x-queue-mode",
+    "x-queue-version",
     "x-single-active-consumer",
     "x-queue-type",
+    "x-queue-master-locator",
 ];
+
+/// Every queue is a classic one, whether its declaration says so or not.
+fn or_classic<'a>(name: &str, value: Option<&'a AMQPValue>) -> Option<&'a AMQPValue> {
+    let says_classic =
+        matches!(value, Some(AMQPValue::LongString(text)) if text.as_bytes() == b"classic");
+    value.filter(|_| name != "x-queue-type" || !says_classic)
+}
 
 pub(super) fn same_arguments(
     wanted: &FieldTable,
@@ -67,7 +73,8 @@ pub(super) fn same_arguments(
     vhost: &VhostName,
 ) -> Result<(), AmqpError> {
     for name in COMPARED_ARGUMENTS {
-        let (wanted, current) = (wanted.inner().get(name), current.inner().get(name));
+        let wanted = or_classic(name, wanted.inner().get(name));
+        let current = or_classic(name, current.inner().get(name));
         same_argument(name, wanted, current, entity, vhost)?;
     }
     Ok(())

@@ -6,7 +6,6 @@ use crate::broker::{Broker, DEFAULT_VHOST};
 use crate::config::Config;
 use crate::exchange::{Binding, Destination};
 use crate::recovery::recover;
-use leveret_protocol::RoutingKey;
 use leveret_protocol::values::AMQPValue;
 use leveret_storage::{Options, Store};
 use proptest::prelude::*;
@@ -110,9 +109,13 @@ fn run(broker: &Broker, vhost: &Vhost, op: &Op, fx: &mut Effects) {
         }
         Op::Unbind(x, to, queue, key, args) => {
             let source = vhost.exchange(&format!("x{x}"));
-            if let Some((source, to)) = source.zip(destination(vhost, to, queue)) {
-                let key: RoutingKey = key.to_string().into();
-                vhost.unbind(&source, to, &key, &arguments(args), fx);
+            if let Some((source, destination)) = source.zip(destination(vhost, to, queue)) {
+                let binding = Binding {
+                    destination,
+                    key: key.to_string().into(),
+                    arguments: arguments(args),
+                };
+                vhost.unbind(&source, &binding, fx);
             }
         }
         Op::DeleteQueue(n) => {
