@@ -1,8 +1,10 @@
 //! The broker: the directory of everything that is declared, shared by all connections.
 
+use crate::alarms::Alarms;
 use crate::auth::{Change, Users};
 use crate::config::Config;
 use crate::definitions::{self, Definition};
+use crate::limits::{Tally, VhostLimits};
 use crate::queue::{ConsumerId, Effects};
 use crate::server::connections::Connections;
 use crate::vhost::{Vhost, VhostSpec};
@@ -12,7 +14,7 @@ use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The virtual host that every broker starts with.
 pub const DEFAULT_VHOST: &str = "/";
@@ -28,6 +30,21 @@ pub struct Limits {
     pub heartbeat: u16,
     /// Octets of a message body.
     pub max_message_size: u64,
+    /// How long a consumer may hold a delivery, unless it or its queue says otherwise.
+    pub consumer_timeout: Option<Duration>,
+    /// Connections at a time.
+    pub connection_max: Option<u64>,
+    /// Channels at a time, on all connections together.
+    pub channel_max_per_node: Option<u64>,
+    /// Consumers on one channel.
+    pub consumer_max_per_channel: Option<u64>,
+}
+
+impl Default for Limits {
+    /// Those of a broker that was told nothing.
+    fn default() -> Self {
+        (&Config::with_data_dir(std::path::PathBuf::new())).into()
+    }
 }
 
 impl From<&Config> for Limits {
@@ -37,6 +54,10 @@ impl From<&Config> for Limits {
             frame_max: config.frame_max,
             heartbeat: config.heartbeat,
             max_message_size: config.max_message_size,
+            consumer_timeout: config.consumer_timeout,
+            connection_max: config.connection_max,
+            channel_max_per_node: config.channel_max_per_node,
+            consumer_max_per_channel: config.consumer_max_per_channel,
         }
     }
 }
@@ -51,6 +72,10 @@ pub struct Broker {
     pub store: Option<Store>,
     /// Who is connected.
     pub connections: Connections,
+    /// How many of them there are, for the limits that operators set.
+    pub tally: Arc<Tally>,
+    /// What the broker is short of.
+    pub alarms: Alarms,
     /// When it started.
     pub started: Instant,
     vhosts: RwLock<BTreeMap<VhostName, Arc<Vhost>>>,
@@ -66,6 +91,8 @@ impl Broker {
             users: Users::new(loopback_users),
             store,
             connections: Connections::default(),
+            tally: Arc::default(),
+            alarms: Alarms::default(),
             started: Instant::now(),
             vhosts: RwLock::default(),
             next_queue: AtomicU64::new(1),
@@ -89,14 +116,7 @@ impl Broker {
         if vhosts.contains_key(&spec.name) {
             return false;
         }
-        fx.store(
-            Definition::Vhost {
-                name: spec.name.to_string(),
-                description: spec.description.clone(),
-                tags: spec.tags.clone(),
-            }
-            .put(),
-        );
+        fx.store(Definition::virtual_host(&spec, None).put());
         fx.submit();
         vhosts.insert(spec.name.clone(), Arc::new(Vhost::new(spec)));
         true
@@ -109,6 +129,27 @@ impl Broker {
             .entry(spec.name.clone())
             .or_insert_with(|| Arc::new(Vhost::new(spec)))
             .clone()
+    }
+
+    /// Sets the limits of a virtual host in place of those before, or takes them away. They count
+    /// from now on; nobody who is there already has to go. `false` when there is none of that
+    /// name.
+    pub fn set_vhost_limits(
+        &self,
+        name: &str,
+        limits: Option<VhostLimits>,
+        fx: &mut Effects,
+    ) -> bool {
+        // Held to the end: changes are stored in the order in which they took effect, and never
+        // after the virtual host's deletion.
+        let vhosts = self.vhosts.write();
+        let Some(vhost) = vhosts.get(name) else {
+            return false;
+        };
+        vhost.set_limits(limits);
+        fx.store(Definition::virtual_host(&vhost.spec, limits).put());
+        fx.submit();
+        true
     }
 
     /// Removes a virtual host with all that is in it; its connections are closed. `false` when

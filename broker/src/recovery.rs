@@ -5,6 +5,7 @@ use crate::broker::{Broker, DEFAULT_VHOST};
 use crate::config::Config;
 use crate::definitions::{Definition, DefinitionError, DestinationKind};
 use crate::exchange::{Binding, Destination, ExchangeKind, ExchangeSpec};
+use crate::limits::VhostLimits;
 use crate::message::Message;
 use crate::queue::{Effects, Queue, QueueSpec};
 use crate::vhost::VhostSpec;
@@ -65,6 +66,9 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
         config.loopback_users.clone(),
         Some(opened.store),
     );
+    broker
+        .alarms
+        .set_limits(config.vm_memory_high_watermark, config.disk_free_limit);
     if created {
         create_defaults(&broker, config)?;
         store.flush()?;
@@ -115,7 +119,7 @@ fn create_defaults(broker: &Broker, config: &Config) -> Result<(), AuthError> {
 /// Definitions by kind, because bindings need their ends and permissions their users.
 #[derive(Default)]
 struct Sorted {
-    vhosts: Vec<VhostSpec>,
+    vhosts: Vec<(VhostSpec, Option<VhostLimits>)>,
     users: Vec<User>,
     permissions: Vec<Permission>,
     exchanges: Vec<Definition>,
@@ -136,12 +140,14 @@ fn restore_definitions(
                 name,
                 description,
                 tags,
+                limits,
             } => {
-                sorted.vhosts.push(VhostSpec {
+                let spec = VhostSpec {
                     name: name.into(),
                     description,
                     tags,
-                });
+                };
+                sorted.vhosts.push((spec, limits));
             }
             Definition::User(user) => sorted.users.push(user),
             Definition::Permission(permission) => sorted.permissions.push(permission),
@@ -150,8 +156,8 @@ fn restore_definitions(
             binding @ Definition::Binding { .. } => sorted.bindings.push(binding),
         }
     }
-    for vhost in sorted.vhosts {
-        broker.restore_vhost(vhost);
+    for (spec, limits) in sorted.vhosts {
+        broker.restore_vhost(spec).set_limits(limits);
     }
     broker.users.restore(sorted.users, sorted.permissions)?;
     for objects in [

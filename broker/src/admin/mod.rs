@@ -2,6 +2,7 @@
 //! the data directory.
 
 pub mod columns;
+mod limits;
 mod listings;
 pub mod pid;
 pub mod report;

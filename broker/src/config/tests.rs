@@ -227,8 +227,8 @@ fn a_wrong_variable_is_named() {
         "environment variable LEVERET_LOG_FORMAT: invalid value 'xml' [possible values: text, json]"
     );
     assert_eq!(
-        refused(&[], &[("LEVERET_MAX_MESSAGE_SIZE", "1TB")]),
-        "environment variable LEVERET_MAX_MESSAGE_SIZE: invalid value '1TB': '1TB' is not a \
+        refused(&[], &[("LEVERET_MAX_MESSAGE_SIZE", "1XB")]),
+        "environment variable LEVERET_MAX_MESSAGE_SIZE: invalid value '1XB': '1XB' is not a \
          size: use bytes or a unit, as in 16MiB or 64kB"
     );
 }

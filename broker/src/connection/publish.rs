@@ -121,6 +121,7 @@ impl Connection {
                 "expected content body, got non content body frame instead",
             )),
         };
+        self.content_came();
         result.map_err(|error| error.caused_by(BASIC_PUBLISH))
     }
 
@@ -181,7 +182,7 @@ impl Connection {
         }
         if let (Some(claimed), Some(login)) = (index.user_id.clone(), &self.login) {
             let claimed = &properties[claimed];
-            if claimed != login.user.as_str().as_bytes() {
+            if claimed != login.user.as_str().as_bytes() && !self.impersonates {
                 return Err(texts::wrong_user_id(
                     &String::from_utf8_lossy(claimed),
                     &login.user,

@@ -28,12 +28,10 @@ fn broker() -> Arc<Broker> {
 }
 
 fn broker_with(store: Option<Store>) -> Arc<Broker> {
-    let limits = Limits {
-        channel_max: 2047,
-        frame_max: 131_072,
-        heartbeat: 60,
-        max_message_size: 16 << 20,
-    };
+    broker_of(Limits::default(), store)
+}
+
+fn broker_of(limits: Limits, store: Option<Store>) -> Arc<Broker> {
     let broker = Broker::new(limits, vec!["guest".to_owned()], store);
     let mut fx = Effects::on(broker.store.as_ref(), None);
     broker.add_vhost(VhostSpec::named("/"), &mut fx);

@@ -243,7 +243,7 @@ fn check_counts(broker: &Broker, clients: &[Client; 2]) {
     let mut held: BTreeMap<u64, u64> = BTreeMap::new();
     for client in clients {
         for channel in client.connection.channels.iter().flatten() {
-            for delivery in channel.unacked.iter() {
+            for (_, delivery) in channel.unacked.entries() {
                 *held.entry(delivery.queue.id.0).or_default() += 1;
             }
         }
