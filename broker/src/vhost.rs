@@ -4,38 +4,47 @@
 //! lock per virtual host, so that each sees the whole picture; they return what has to be stored
 //! as [`Effects`].
 
+mod bindings;
 mod equivalence;
+mod exchanges;
 mod limits;
 
 use crate::definitions::Definition;
-use crate::exchange::{
-    Binding, Destination, DestinationName, Exchange, ExchangeKind, ExchangeSpec,
-};
+use crate::exchange::{DestinationName, Directory, Exchange, ExchangeKind, ExchangeSpec};
 use crate::limits::VhostLimits;
 use crate::queue::{
     AfterRemoval, Consumer, ConsumerId, Counts, Effects, Queue, QueueSpec, Remains,
 };
 use crate::server::ConnectionId;
 use crate::server::mailbox::Mail;
-use equivalence::{same_argument, same_arguments, same_properties};
+use bindings::Sources;
+use equivalence::{same_arguments, same_properties};
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::FieldTable;
-use leveret_protocol::{AmqpError, ExchangeName, QueueName, RoutingKey, VhostName};
+use leveret_protocol::{AmqpError, ExchangeName, QueueName, VhostName};
 use leveret_storage::{Position, QueueId};
 use parking_lot::{Mutex, RwLock};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The exchanges that every virtual host has (spec 3.1.3, RabbitMQ's `amq.match` and trace aside).
-const SYSTEM_EXCHANGES: [(&str, ExchangeKind); 5] = [
+/// What the names of the system's own queues and exchanges begin with.
+pub(crate) const SYSTEM_PREFIX: &str = "amq.";
+
+/// The exchanges that every virtual host has (spec 3.1.3, and RabbitMQ's `amq.match` and
+/// `amq.rabbitmq.trace`).
+const SYSTEM_EXCHANGES: [(&str, ExchangeKind); 6] = [
     ("amq.direct", ExchangeKind::Direct),
     ("amq.fanout", ExchangeKind::Fanout),
     ("amq.topic", ExchangeKind::Topic),
     ("amq.headers", ExchangeKind::Headers),
     ("amq.match", ExchangeKind::Headers),
+    (TRACE_EXCHANGE, ExchangeKind::Topic),
 ];
+
+/// Where RabbitMQ's tracer publishes; no client can.
+const TRACE_EXCHANGE: &str = "amq.rabbitmq.trace";
 
 /// What a virtual host was added as.
 #[derive(Clone, Debug)]
@@ -67,7 +76,7 @@ pub struct Vhost {
     queues: RwLock<HashMap<QueueName, Arc<Queue>>>,
     exchanges: RwLock<HashMap<ExchangeName, Arc<Exchange>>>,
     /// Which exchanges have bindings to a destination. Its lock is the one for changes.
-    sources: Mutex<HashMap<DestinationName, HashSet<ExchangeName>>>,
+    sources: Mutex<Sources>,
     generation: AtomicU64,
     limits: RwLock<Option<VhostLimits>>,
 }
@@ -88,7 +97,7 @@ impl Vhost {
                 kind,
                 durable: true,
                 auto_delete: false,
-                internal: false,
+                internal: name == TRACE_EXCHANGE,
                 arguments: FieldTable::default(),
             };
             (spec.name.clone(), Arc::new(Exchange::new(spec)))
@@ -273,258 +282,10 @@ impl Vhost {
             self.end_queue(&consumer.queue, fx);
         }
     }
-
-    /// Declares an exchange. The flag says whether it is new.
-    ///
-    /// # Errors
-    /// 406 when it exists and is not the same.
-    pub fn declare_exchange(
-        &self,
-        spec: ExchangeSpec,
-        fx: &mut Effects,
-    ) -> Result<(Arc<Exchange>, bool), AmqpError> {
-        let _changing = self.sources.lock();
-        if let Some(existing) = self.exchange(spec.name.as_str()) {
-            self.same_exchange(&existing.spec, &spec)?;
-            return Ok((existing, false));
-        }
-        if spec.durable {
-            fx.store(Definition::exchange(&self.spec.name, &spec).put());
-            fx.submit();
-        }
-        Ok((self.insert_exchange(spec), true))
-    }
-
-    /// Adds an exchange without storing it: at start, what is stored already.
-    pub fn insert_exchange(&self, spec: ExchangeSpec) -> Arc<Exchange> {
-        let exchange = Arc::new(Exchange::new(spec));
-        self.exchanges
-            .write()
-            .insert(exchange.name().clone(), exchange.clone());
-        self.changed();
-        exchange
-    }
-
-    fn same_exchange(
-        &self,
-        current: &ExchangeSpec,
-        wanted: &ExchangeSpec,
-    ) -> Result<(), AmqpError> {
-        let entity = Entity::Exchange(&wanted.name);
-        if current.kind != wanted.kind {
-            let (received, current) = (wanted.kind, current.kind);
-            return Err(texts::inequivalent_property(
-                "type",
-                entity,
-                &self.spec.name,
-                received,
-                current,
-            ));
-        }
-        let properties = [
-            ("durable", wanted.durable, current.durable),
-            ("auto_delete", wanted.auto_delete, current.auto_delete),
-            ("internal", wanted.internal, current.internal),
-        ];
-        same_properties(&properties, entity, &self.spec.name)?;
-        let wanted = wanted.arguments.inner().get("alternate-exchange");
-        let current = current.arguments.inner().get("alternate-exchange");
-        same_argument(
-            "alternate-exchange",
-            wanted,
-            current,
-            entity,
-            &self.spec.name,
-        )
-    }
-
-    /// Deletes an exchange with its bindings. `false` when there is none of that name.
-    ///
-    /// # Errors
-    /// 403 for one of the system's, 406 when it is in use and `if_unused`.
-    pub fn delete_exchange(
-        &self,
-        name: &ExchangeName,
-        if_unused: bool,
-        fx: &mut Effects,
-    ) -> Result<bool, AmqpError> {
-        if SYSTEM_EXCHANGES
-            .iter()
-            .any(|(system, _)| *system == name.as_str())
-        {
-            return Err(texts::system_exchange(name, &self.spec.name));
-        }
-        let mut sources = self.sources.lock();
-        let Some(exchange) = self.exchange(name.as_str()) else {
-            return Ok(false);
-        };
-        if if_unused && !exchange.is_unbound() {
-            return Err(texts::in_use(Entity::Exchange(name), &self.spec.name));
-        }
-        self.remove_exchanges(vec![exchange], &mut sources, fx);
-        fx.submit();
-        Ok(true)
-    }
-
-    /// Removes exchanges with their bindings, and the auto-delete exchanges that then have none
-    /// left, and so on: a loop, because a client may chain as many as it likes.
-    fn remove_exchanges(
-        &self,
-        mut going: Vec<Arc<Exchange>>,
-        sources: &mut Sources,
-        fx: &mut Effects,
-    ) {
-        while let Some(exchange) = going.pop() {
-            let name = exchange.name();
-            if self.exchanges.write().remove(name).is_none() {
-                continue;
-            }
-            for binding in exchange.bindings() {
-                let to = binding.destination.name();
-                exchange.unbind(&to, &binding.key, &binding.arguments);
-                self.forget_binding(&exchange, &binding, sources, fx);
-            }
-            if exchange.spec.durable {
-                fx.store(Definition::exchange(&self.spec.name, &exchange.spec).delete());
-            }
-            self.changed();
-            let to = DestinationName::Exchange(name.clone());
-            going.extend(self.remove_bindings_to(&to, sources, fx));
-        }
-    }
-
-    /// Removes the bindings that lead to something that goes; returns the auto-delete exchanges
-    /// that have none left.
-    fn remove_bindings_to(
-        &self,
-        to: &DestinationName,
-        sources: &mut Sources,
-        fx: &mut Effects,
-    ) -> Vec<Arc<Exchange>> {
-        let mut unbound = Vec::new();
-        for source in sources.remove(to).unwrap_or_default() {
-            let Some(exchange) = self.exchange(source.as_str()) else {
-                continue;
-            };
-            for binding in exchange.unbind_all(to) {
-                self.forget_binding(&exchange, &binding, sources, fx);
-            }
-            if exchange.spec.auto_delete && exchange.is_unbound() {
-                unbound.push(exchange);
-            }
-        }
-        unbound
-    }
-
-    fn forget_binding(
-        &self,
-        source: &Exchange,
-        binding: &Binding,
-        sources: &mut Sources,
-        fx: &mut Effects,
-    ) {
-        let to = binding.destination.name();
-        if let Some(exchanges) = sources.get_mut(&to)
-            && !source.is_bound_to(&to)
-        {
-            exchanges.remove(source.name());
-            if exchanges.is_empty() {
-                sources.remove(&to);
-            }
-        }
-        if is_stored(source, binding) {
-            fx.store(Definition::binding(&self.spec.name, source.name(), binding).delete());
-        }
-    }
-
-    /// Binds a queue or an exchange to an exchange; the same binding twice is one. The flag says
-    /// whether it is stored. Both ends must still exist when the lock for changes is held.
-    ///
-    /// # Errors
-    /// 404 when one of them went meanwhile.
-    pub fn bind(
-        &self,
-        source: &Exchange,
-        binding: Binding,
-        fx: &mut Effects,
-    ) -> Result<bool, AmqpError> {
-        let mut sources = self.sources.lock();
-        if self.exchange(source.name().as_str()).is_none() {
-            return Err(texts::no_exchange(source.name(), &self.spec.name));
-        }
-        match &binding.destination {
-            Destination::Queue(queue) if self.queue(queue.name().as_str()).is_none() => {
-                return Err(texts::no_queue(queue.name().as_str(), &self.spec.name));
-            }
-            Destination::Exchange(exchange)
-                if self.exchange(exchange.name().as_str()).is_none() =>
-            {
-                return Err(texts::no_exchange(exchange.name(), &self.spec.name));
-            }
-            _ => {}
-        }
-        let stored = is_stored(source, &binding);
-        if source.bind(binding.clone()) {
-            let to = binding.destination.name();
-            sources.entry(to).or_default().insert(source.name().clone());
-            if stored {
-                fx.store(Definition::binding(&self.spec.name, source.name(), &binding).put());
-            }
-            self.changed();
-            fx.submit();
-        }
-        Ok(stored)
-    }
-
-    /// Puts back a binding at start.
-    pub fn restore_binding(&self, source: &Exchange, binding: Binding) {
-        let to = binding.destination.name();
-        if source.bind(binding) {
-            self.sources
-                .lock()
-                .entry(to)
-                .or_default()
-                .insert(source.name().clone());
-        }
-    }
-
-    /// Removes a binding; one that does not exist is no error. The flag says whether it was
-    /// stored.
-    pub fn unbind(
-        &self,
-        source: &Exchange,
-        destination: Destination,
-        key: &RoutingKey,
-        arguments: &FieldTable,
-        fx: &mut Effects,
-    ) -> bool {
-        let mut sources = self.sources.lock();
-        let binding = Binding {
-            destination,
-            key: key.clone(),
-            arguments: arguments.clone(),
-        };
-        if !source.unbind(&binding.destination.name(), key, arguments) {
-            return false;
-        }
-        self.forget_binding(source, &binding, &mut sources, fx);
-        if source.spec.auto_delete && source.is_unbound() {
-            let unbound = Vec::from_iter(self.exchange(source.name().as_str()));
-            self.remove_exchanges(unbound, &mut sources, fx);
-        }
-        self.changed();
-        fx.submit();
-        is_stored(source, &binding)
-    }
 }
 
-type Sources = HashMap<DestinationName, HashSet<ExchangeName>>;
-
-/// A binding survives a restart when both its ends do.
-fn is_stored(source: &Exchange, binding: &Binding) -> bool {
-    let stored = match &binding.destination {
-        Destination::Queue(queue) => queue.spec.is_stored(),
-        Destination::Exchange(_) => binding.destination.is_durable(),
-    };
-    source.spec.durable && stored
+impl Directory for Vhost {
+    fn exchange(&self, name: &str) -> Option<Arc<Exchange>> {
+        Vhost::exchange(self, name)
+    }
 }

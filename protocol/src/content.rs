@@ -72,51 +72,83 @@ impl PropertyIndex {
     /// Walks raw properties (flags and all) once. `None` when they are malformed: a length that
     /// points outside, a broken headers table, bytes left over.
     pub fn scan(properties: &[u8]) -> Option<Self> {
-        let flags = u16::from_be_bytes(*properties.first_chunk()?);
-        // Bit 0 announces another flag word; basic has none. Bit 1 is no property.
-        if flags & 0b11 != 0 {
-            return None;
-        }
         let mut index = PropertyIndex::default();
-        let mut at = 2;
-        for (bit, kind) in LAYOUT {
-            if flags & (1 << bit) == 0 {
-                continue;
-            }
-            let (value, end) = match kind {
-                SHORT_STRING => {
-                    let start = at + 1;
-                    let end = start + usize::from(*properties.get(at)?);
-                    (start..end, end)
-                }
-                b'F' => {
-                    let end = at + table::check(properties.get(at..)?).ok()?;
-                    (at..end, end)
-                }
-                b'B' => (at..at + 1, at + 1),
-                _ => (at..at + 8, at + 8),
-            };
-            if end > properties.len() {
-                return None;
-            }
-            match bit {
-                13 => index.headers = Some(value),
-                12 => index.delivery_mode = Some(properties[at]),
-                11 => index.priority = Some(properties[at]),
-                9 => index.reply_to = Some(value),
-                8 => index.expiration = Some(value),
-                4 => index.user_id = Some(value),
-                _ => {}
-            }
-            at = end;
-        }
-        (at == properties.len()).then_some(index)
+        walk(properties, |bit, value| match bit {
+            13 => index.headers = Some(value),
+            12 => index.delivery_mode = Some(properties[value.start]),
+            11 => index.priority = Some(properties[value.start]),
+            9 => index.reply_to = Some(value),
+            8 => index.expiration = Some(value),
+            4 => index.user_id = Some(value),
+            _ => {}
+        })?;
+        Some(index)
     }
 
     /// Whether the message asks to survive a restart (`delivery_mode` 2).
     pub fn persistent(&self) -> bool {
         self.delivery_mode == Some(2)
     }
+}
+
+/// A property that is looked up by itself, because few messages are asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Property {
+    /// The headers table, with its length prefix.
+    Headers = 13,
+    /// `correlation-id`
+    CorrelationId = 10,
+    /// `message-id`
+    MessageId = 7,
+    /// `timestamp`, eight octets.
+    Timestamp = 6,
+}
+
+/// The octets of one property, strings without their length; `None` when it is not there.
+pub fn property(properties: &[u8], wanted: Property) -> Option<&[u8]> {
+    let mut found = None;
+    walk(properties, |bit, value| {
+        if bit == wanted as u16 {
+            found = Some(value);
+        }
+    })?;
+    properties.get(found?)
+}
+
+/// Visits raw properties with the bits of their flags. `None` when they are malformed.
+#[inline]
+fn walk(properties: &[u8], mut visit: impl FnMut(u16, Range<usize>)) -> Option<()> {
+    let flags = u16::from_be_bytes(*properties.first_chunk()?);
+    // Bit 0 announces another flag word; basic has none. Bit 1 is no property.
+    if flags & 0b11 != 0 {
+        return None;
+    }
+    let mut at = 2;
+    for (bit, kind) in LAYOUT {
+        if flags & (1 << bit) == 0 {
+            continue;
+        }
+        let (value, end) = match kind {
+            SHORT_STRING => {
+                let start = at + 1;
+                let end = start + usize::from(*properties.get(at)?);
+                (start..end, end)
+            }
+            b'F' => {
+                let end = at + table::check(properties.get(at..)?).ok()?;
+                (at..end, end)
+            }
+            b'B' => (at..at + 1, at + 1),
+            _ => (at..at + 8, at + 8),
+        };
+        if end > properties.len() {
+            return None;
+        }
+        visit(bit, value);
+        at = end;
+    }
+    (at == properties.len()).then_some(())
 }
 
 /// Checks an `expiration` property as RabbitMQ does and returns milliseconds.
@@ -173,6 +205,22 @@ mod tests {
         assert_eq!(index.priority, Some(7));
         assert_eq!(&raw[index.expiration.unwrap()], b"1500");
         assert_eq!(&raw[index.user_id.unwrap()], b"guest");
+    }
+
+    #[test]
+    fn single_properties_are_found() {
+        let properties = BasicProperties::default()
+            .with_correlation_id("c".into())
+            .with_message_id("m".into())
+            .with_timestamp(7);
+        let raw = properties_to_vec(&properties);
+        assert_eq!(property(&raw, Property::CorrelationId), Some(&b"c"[..]));
+        assert_eq!(property(&raw, Property::MessageId), Some(&b"m"[..]));
+        assert_eq!(
+            property(&raw, Property::Timestamp),
+            Some(&7u64.to_be_bytes()[..])
+        );
+        assert_eq!(property(&raw, Property::Headers), None);
     }
 
     #[test]

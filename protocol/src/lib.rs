@@ -10,6 +10,7 @@ pub mod error;
 pub mod frame;
 pub mod method;
 pub mod names;
+pub mod raw_table;
 pub mod table;
 pub mod texts;
 

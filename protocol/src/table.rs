@@ -26,7 +26,7 @@ pub enum TableError {
 }
 
 /// The octets of a value with a fixed size, `None` for those that carry their length.
-fn fixed_size(kind: u8) -> Result<Option<usize>, TableError> {
+pub(crate) fn fixed_size(kind: u8) -> Result<Option<usize>, TableError> {
     Ok(Some(match kind {
         b'V' => 0,
         b't' | b'b' | b'B' => 1,
@@ -188,6 +188,31 @@ pub fn display(value: &AMQPValue) -> String {
         }
         AMQPValue::Void => "undefined".to_owned(),
         other => as_integer(other).map(|v| v.to_string()).unwrap_or_default(),
+    }
+}
+
+/// A value as Erlang prints the term that RabbitMQ makes of it (`~p`).
+///
+/// Recursion goes as deep as values stand in each other, [`MAX_DEPTH`] at most.
+pub fn erlang_term(value: &AMQPValue) -> String {
+    let binary = |octets: &[u8]| crate::frame::erlang_binary(octets);
+    match value {
+        AMQPValue::ShortString(v) => binary(v.as_str().as_bytes()),
+        AMQPValue::LongString(v) => binary(v.as_bytes()),
+        AMQPValue::FieldArray(values) => {
+            let typed = |v| format!("{{{},{}}}", type_name(v), erlang_term(v));
+            let inner: Vec<String> = values.as_slice().iter().map(typed).collect();
+            format!("[{}]", inner.join(","))
+        }
+        AMQPValue::FieldTable(table) => {
+            let typed = |(k, v): (&amq_protocol::types::ShortString, &AMQPValue)| {
+                let name = binary(k.as_str().as_bytes());
+                format!("{{{name},{},{}}}", type_name(v), erlang_term(v))
+            };
+            let inner: Vec<String> = table.into_iter().map(typed).collect();
+            format!("[{}]", inner.join(","))
+        }
+        other => display(other),
     }
 }
 

@@ -142,7 +142,7 @@ pub fn default_exchange() -> AmqpError {
     )
 }
 
-/// Deleting one of the `amq.*` exchanges.
+/// Deleting an exchange whose name begins with `amq.`.
 pub fn system_exchange(exchange: &ExchangeName, vhost: &VhostName) -> AmqpError {
     AmqpError::channel(
         AccessRefused,
@@ -155,6 +155,102 @@ pub fn unknown_exchange_type(kind: &str) -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
         format_args!("unknown exchange type '{kind}'"),
+    )
+}
+
+/// An exchange argument of a type that it cannot have.
+pub fn invalid_argument_type(
+    argument: &str,
+    value: &AMQPValue,
+    entity: Entity<'_>,
+    vhost: &VhostName,
+) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!(
+            "invalid type '{}' for arg '{argument}' in {entity} in vhost '{vhost}'",
+            table::type_name(value)
+        ),
+    )
+}
+
+/// An `x-match` in the arguments of a headers exchange's binding that is none of the four.
+pub fn invalid_match(value: &AMQPValue) -> AmqpError {
+    let printed = table::erlang_term(value);
+    match value {
+        AMQPValue::LongString(_) => AmqpError::channel(
+            PreconditionFailed,
+            format_args!(
+                "Invalid x-match field value {printed}; expected all, any, all-with-x, or \
+                 any-with-x"
+            ),
+        ),
+        other => AmqpError::channel(
+            PreconditionFailed,
+            format_args!(
+                "Invalid x-match field type {} (value {printed}); expected longstr",
+                table::type_name(other)
+            ),
+        ),
+    }
+}
+
+/// A binding of a consistent-hash exchange whose key is no weight; `key` as it came.
+pub fn weight_not_integer(key: &str) -> AmqpError {
+    let key = crate::frame::erlang_binary(key.as_bytes());
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("The binding key must be an integer: {key}"),
+    )
+}
+
+/// A binding of a consistent-hash exchange with a weight below 1.
+pub fn weight_too_small() -> AmqpError {
+    AmqpError::channel(PreconditionFailed, "The binding key must be greater than 0")
+}
+
+/// A binding of a consistent-hash exchange with a weight above `max`.
+pub fn weight_too_large(max: u32) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("The binding key must not exceed {max}"),
+    )
+}
+
+/// A consistent-hash exchange over a property that it cannot hash.
+pub fn unsupported_hash_property(property: impl Display) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("Unsupported property: {property}"),
+    )
+}
+
+/// A consistent-hash exchange over a header and a property.
+pub fn hash_header_and_property() -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        "hash-header and hash-property are mutually exclusive",
+    )
+}
+
+/// A binding of a local random exchange with a key.
+pub fn local_random_key(key: &str) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("Non empty binding '{key}' key not permitted"),
+    )
+}
+
+/// A binding of a local random exchange to an exchange.
+pub fn local_random_destination() -> AmqpError {
+    AmqpError::channel(PreconditionFailed, "Destination not found")
+}
+
+/// A `CC` or `BCC` header that is not an array.
+pub fn unacceptable_header(header: &str, type_name: &str) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("invalid message: {{unacceptable_type_in_header,\"{header}\",{type_name}}}"),
     )
 }
 

@@ -202,6 +202,11 @@ impl Connection {
 }
 
 impl Marks {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// When the oldest delivery that waits was made, at the latest.
     fn oldest(&self) -> Option<Instant> {
         self.0.front().map(|mark| mark.by)

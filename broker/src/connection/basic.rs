@@ -8,7 +8,7 @@ use super::settle::Outcome;
 use super::unacked::Delivery;
 use crate::auth::Access;
 use crate::names::server_generated;
-use crate::queue::{ConsumeRefused, Consumer, Credit};
+use crate::queue::{ConsumeRefused, Consumer, Credit, arguments};
 use leveret_protocol::classes::{AMQPClass, basic, channel as channel_class, confirm};
 use leveret_protocol::method::{self, Method};
 use leveret_protocol::texts::{self, Entity};
@@ -163,6 +163,7 @@ impl Connection {
         }
         let (prefetch, channel_credit) = (channel.prefetch, channel.credit.clone());
         let priority = priority(&consume.arguments, &name, self.vhost()?.name())?;
+        arguments::check_consumer(&consume.arguments, &name, self.vhost()?.name())?;
         let queue = self.usable_queue(&name)?;
         self.expect_acks(&queue, Some(&consume.arguments));
         let consumer = Arc::new(Consumer {

@@ -56,6 +56,8 @@ pub(super) struct Target {
     /// None for the default exchange.
     pub(super) exchange: Option<Arc<Exchange>>,
     pub(super) mandatory: bool,
+    /// Further routing keys, known when the content header has come.
+    pub(super) copies: Vec<Box<[u8]>>,
 }
 
 /// A channel that waits for the store before it answers; what comes meanwhile waits in order.

@@ -2,11 +2,13 @@
 
 use super::Connection;
 use crate::auth::Access;
-use crate::exchange::{Binding, Destination, Exchange, ExchangeKind, ExchangeSpec, is_valid_match};
+use crate::exchange::{
+    Binding, Destination, Exchange, ExchangeKind, ExchangeSpec, alternate_exchange,
+};
+use crate::vhost::SYSTEM_PREFIX;
 use leveret_protocol::classes::{AMQPClass, exchange};
 use leveret_protocol::texts::{self, Entity};
-use leveret_protocol::values::FieldTable;
-use leveret_protocol::{AmqpError, ChannelId, ExchangeName, ReplyCode};
+use leveret_protocol::{AmqpError, ChannelId, ExchangeName};
 use std::sync::Arc;
 
 impl Connection {
@@ -22,7 +24,6 @@ impl Connection {
             M::Bind(bind) => {
                 let (source, destination) =
                     self.exchange_ends(bind.source.as_str(), bind.destination.as_str())?;
-                check_binding_arguments(&source, &bind.arguments)?;
                 let binding = Binding {
                     destination: Destination::Exchange(destination),
                     key: bind.routing_key.as_str().into(),
@@ -48,44 +49,56 @@ impl Connection {
         }
     }
 
+    /// The order of the checks is RabbitMQ's.
     fn declare_exchange(
         &mut self,
         id: ChannelId,
         declare: exchange::Declare,
     ) -> Result<(), AmqpError> {
         let name = ExchangeName::from(declare.exchange.as_str());
+        let vhost = self.vhost()?.clone();
+        let ok = AMQPClass::Exchange(exchange::AMQPMethod::DeclareOk(exchange::DeclareOk {}));
+        let ok = (!declare.nowait).then_some(ok);
+        if declare.passive {
+            if name.is_empty() {
+                return Err(texts::default_exchange());
+            }
+            let existing = vhost.exchange(name.as_str());
+            existing.ok_or_else(|| texts::no_exchange(&name, vhost.name()))?;
+            return self.reply_when_stored(id, ok, false);
+        }
+        let kind = ExchangeKind::parse(declare.kind.as_str())
+            .ok_or_else(|| texts::unknown_exchange_type(declare.kind.as_str()))?;
         if name.is_empty() {
             return Err(texts::default_exchange());
         }
-        let vhost = self.vhost()?.clone();
-        let existing = vhost.exchange(name.as_str());
-        let mut stored = false;
-        if declare.passive {
-            existing.ok_or_else(|| texts::no_exchange(&name, vhost.name()))?;
-        } else {
-            self.check_access(Access::Configure, Entity::Exchange(&name))?;
-            let kind = ExchangeKind::parse(declare.kind.as_str())
-                .ok_or_else(|| texts::unknown_exchange_type(declare.kind.as_str()))?;
-            if existing.is_none() && name.as_str().starts_with("amq.") {
-                return Err(texts::reserved_name("exchange", name.as_str()));
-            }
-            let spec = ExchangeSpec {
-                name,
-                kind,
-                durable: declare.durable,
-                auto_delete: declare.auto_delete,
-                internal: declare.internal,
-                arguments: declare.arguments,
-            };
-            let (exchange, is_new) = vhost.declare_exchange(spec, &mut self.fx)?;
-            stored = exchange.spec.durable;
-            if is_new && exchange.spec.arguments.contains_key("alternate-exchange") {
-                tracing::warn!(exchange = %exchange.name(), argument = "alternate-exchange",
-                    "argument has no effect in this version");
-            }
+        self.check_access(Access::Configure, Entity::Exchange(&name))?;
+        let spec = ExchangeSpec {
+            name,
+            kind,
+            durable: declare.durable,
+            auto_delete: declare.auto_delete,
+            internal: declare.internal,
+            arguments: declare.arguments,
+        };
+        if vhost.exchange(spec.name.as_str()).is_none() {
+            self.check_new_exchange(&spec)?;
         }
-        let ok = AMQPClass::Exchange(exchange::AMQPMethod::DeclareOk(exchange::DeclareOk {}));
-        self.reply_when_stored(id, (!declare.nowait).then_some(ok), stored)
+        let (exchange, _) = vhost.declare_exchange(spec, &mut self.fx)?;
+        self.reply_when_stored(id, ok, exchange.spec.durable)
+    }
+
+    /// A client may not use the system's names, and needs permissions for an alternate exchange:
+    /// what is read from the one is written to the other.
+    fn check_new_exchange(&self, spec: &ExchangeSpec) -> Result<(), AmqpError> {
+        if spec.name.as_str().starts_with(SYSTEM_PREFIX) {
+            return Err(texts::reserved_name("exchange", spec.name.as_str()));
+        }
+        if let Some(alternate) = alternate_exchange(spec, self.vhost()?.name())? {
+            self.check_access(Access::Read, Entity::Exchange(&spec.name))?;
+            self.check_access(Access::Write, Entity::Exchange(&alternate))?;
+        }
+        Ok(())
     }
 
     fn delete_exchange(
@@ -97,8 +110,11 @@ impl Connection {
         if name.is_empty() {
             return Err(texts::default_exchange());
         }
-        self.check_access(Access::Configure, Entity::Exchange(&name))?;
         let vhost = self.vhost()?.clone();
+        if name.as_str().starts_with(SYSTEM_PREFIX) {
+            return Err(texts::system_exchange(&name, vhost.name()));
+        }
+        self.check_access(Access::Configure, Entity::Exchange(&name))?;
         let stored = vhost
             .exchange(name.as_str())
             .is_some_and(|exchange| exchange.spec.durable);
@@ -126,18 +142,4 @@ impl Connection {
         };
         Ok((find(source)?, find(destination)?))
     }
-}
-
-/// A headers exchange looks at its bindings' arguments, so they have to make sense.
-pub(super) fn check_binding_arguments(
-    exchange: &Exchange,
-    arguments: &FieldTable,
-) -> Result<(), AmqpError> {
-    if exchange.spec.kind == ExchangeKind::Headers && !is_valid_match(arguments) {
-        return Err(AmqpError::channel(
-            ReplyCode::PreconditionFailed,
-            "Invalid x-match field value; expected all, any, all-with-x or any-with-x",
-        ));
-    }
-    Ok(())
 }

@@ -5,7 +5,7 @@ use super::channel::Meaning;
 use super::unacked::Delivery;
 use crate::admin::report::{ChannelReport, ConnectionReport};
 use crate::queue::{Consumer, Entry};
-use crate::server::mailbox::{Mail, Order, Reply};
+use crate::server::mailbox::{Mail, Order};
 use leveret_protocol::classes::{AMQPClass, basic};
 use leveret_protocol::{ChannelId, method};
 use leveret_storage::Token;
@@ -38,7 +38,7 @@ impl Connection {
                     Err(entry) => undeliverable.push(back(consumer, entry)),
                 },
                 Mail::Cancel(consumer) => self.cancelled_by_queue(&consumer),
-                Mail::Reply(Reply(message)) => self.deliver_reply(&message),
+                Mail::Reply(reply) => self.deliver_reply(&reply),
             }
         }
         self.info.delivered(delivered);

@@ -13,6 +13,7 @@ mod blocking;
 mod channel;
 mod close;
 mod confirms;
+mod copies;
 mod exchange_class;
 mod flush;
 mod handshake;
@@ -23,6 +24,7 @@ mod output;
 mod publish;
 mod queue_class;
 mod reply_to;
+mod route;
 mod settle;
 mod unacked;
 
@@ -124,7 +126,7 @@ pub struct Connection {
     out: Output,
     fx: Effects,
     run: publish::Run,
-    route: publish::RouteCache,
+    route: route::RouteCache,
     settled: Vec<unacked::Delivery>,
     unconfirmed_news: Vec<ChannelId>,
     taken: Taken,
@@ -172,7 +174,7 @@ impl Connection {
             out: Output::default(),
             fx,
             run: publish::Run::default(),
-            route: publish::RouteCache::default(),
+            route: route::RouteCache::default(),
             settled: Vec::new(),
             unconfirmed_news: Vec::new(),
             taken: Taken::default(),

@@ -2,10 +2,11 @@
 
 use super::Connection;
 use super::channel::{Channel, Content, Target};
+use super::copies::Copies;
 use super::input::Payload;
-use super::reply_to;
+use super::route::RouteCache;
 use crate::auth::Access;
-use crate::exchange::{Exchange, Routable};
+use crate::exchange::Exchange;
 use crate::message::MessageBuilder;
 use crate::queue::{Incoming, Queue};
 use leveret_protocol::content::{
@@ -14,8 +15,7 @@ use leveret_protocol::content::{
 use leveret_protocol::frame::{Frame, FrameKind};
 use leveret_protocol::method::{self, BASIC_PUBLISH, Publish};
 use leveret_protocol::texts::{self, Entity};
-use leveret_protocol::values::FieldTable;
-use leveret_protocol::{AmqpError, ChannelId, ExchangeName, ReplyCode, table};
+use leveret_protocol::{AmqpError, ChannelId, ExchangeName, ReplyCode};
 use std::sync::Arc;
 
 /// Consecutive messages for the same queues, not handed over yet.
@@ -28,17 +28,6 @@ pub(super) struct Run {
 /// A run is handed over when it has this many messages, so that other connections get a turn at
 /// the queue.
 const RUN_MAX: usize = 256;
-
-/// The last exchange and route that were looked up, good until something is declared, deleted,
-/// bound or permitted.
-#[derive(Default)]
-pub(super) struct RouteCache {
-    generation: u64,
-    users_generation: u64,
-    exchange: Option<(Vec<u8>, Option<Arc<Exchange>>)>,
-    key: Option<Vec<u8>>,
-    queues: Arc<[Arc<Queue>]>,
-}
 
 impl Connection {
     /// basic.publish itself: the exchange must exist and be writable.
@@ -57,6 +46,7 @@ impl Connection {
         channel.content = Content::Header(Target {
             exchange,
             mandatory: publish.mandatory,
+            copies: Vec::new(),
         });
         Ok(())
     }
@@ -65,11 +55,7 @@ impl Connection {
         let generation = self.vhost()?.generation();
         let users_generation = self.broker.users.generation();
         if self.route.generation != generation || self.route.users_generation != users_generation {
-            self.route = RouteCache {
-                generation,
-                users_generation,
-                ..RouteCache::default()
-            };
+            self.route = RouteCache::of(generation, users_generation);
         }
         if let Some((known, exchange)) = &self.route.exchange
             && known == name
@@ -128,7 +114,7 @@ impl Connection {
     fn content_header(
         &mut self,
         id: ChannelId,
-        target: Target,
+        mut target: Target,
         payload: &[u8],
     ) -> Result<(), AmqpError> {
         let malformed =
@@ -145,6 +131,13 @@ impl Connection {
         self.check_properties(&index, properties, header.body_size)?;
         let addressed = self.with_reply_address(id, &index, properties)?;
         let properties = addressed.as_deref().unwrap_or(properties);
+        // The headers stand before the address that was put in, they have not moved.
+        let copies = match index.headers.clone() {
+            Some(headers) => Copies::of(properties, headers)?,
+            None => Copies::default(),
+        };
+        target.copies = copies.keys;
+        let properties = copies.properties.as_deref().unwrap_or(properties);
         let channel = self.open_channel(id)?;
         let exchange = match &target.exchange {
             Some(exchange) => exchange.name().clone(),
@@ -223,13 +216,7 @@ impl Connection {
         target: &Target,
         builder: MessageBuilder,
     ) -> Result<(), AmqpError> {
-        let is_reply =
-            target.exchange.is_none() && reply_to::is_address(&self.open_channel(id)?.routing_key);
-        let queues = if is_reply {
-            Arc::default()
-        } else {
-            self.route_to(id, target, &builder)?
-        };
+        let queues = self.route_to(id, target, &builder)?;
         let storing = if builder.persistent && self.broker.store.is_some() {
             queues.iter().filter(|queue| queue.spec.is_stored()).count() as u32
         } else {
@@ -245,8 +232,8 @@ impl Connection {
             self.out
                 .content(id, properties, message.body(), message.large_body(), max);
         }
-        if is_reply {
-            self.send_reply(message.clone());
+        if target.exchange.is_none() {
+            self.send_replies(&message, &target.copies);
         }
         let token = self.count_confirm(id, storing)?;
         if queues.is_empty() {
@@ -276,63 +263,5 @@ impl Connection {
             self.unconfirmed_news.push(id);
         }
         Ok(Some(token))
-    }
-
-    fn route_to(
-        &mut self,
-        id: ChannelId,
-        target: &Target,
-        builder: &MessageBuilder,
-    ) -> Result<Arc<[Arc<Queue>]>, AmqpError> {
-        let generation = self.vhost()?.generation();
-        let cached_exchange = match (&self.route.exchange, &target.exchange) {
-            (Some((_, Some(known))), Some(wanted)) => Arc::ptr_eq(known, wanted),
-            (Some((_, None)), None) => true,
-            _ => false,
-        };
-        let channel = self.open_channel(id)?;
-        let key = std::mem::take(&mut channel.routing_key);
-        let hit = cached_exchange
-            && self.route.generation == generation
-            && self.route.key.as_ref().is_some_and(|known| *known == key);
-        if !hit {
-            let probe = Probe { key: &key, builder };
-            let (queues, cacheable) = match &target.exchange {
-                Some(exchange) => (exchange.route(&probe), exchange.routes_by_key_alone()),
-                None => {
-                    let name = std::str::from_utf8(&key).unwrap_or_default();
-                    (self.vhost()?.queue(name).into_iter().collect(), true)
-                }
-            };
-            self.route.key = None;
-            if cacheable && cached_exchange && self.route.generation == generation {
-                let kept = self.route.key.get_or_insert_default();
-                kept.extend_from_slice(&key);
-            }
-            self.route.queues = queues.into();
-        }
-        let queues = self.route.queues.clone();
-        // The allocation goes back to where it came from.
-        self.open_channel(id)?.routing_key = key;
-        Ok(queues)
-    }
-}
-
-struct Probe<'a> {
-    key: &'a [u8],
-    builder: &'a MessageBuilder,
-}
-
-impl Routable for Probe<'_> {
-    fn routing_key(&self) -> &[u8] {
-        self.key
-    }
-
-    fn headers(&self) -> FieldTable {
-        let properties = self.builder.properties();
-        PropertyIndex::scan(properties)
-            .and_then(|index| index.headers)
-            .and_then(|range| table::decode(&properties[range]))
-            .unwrap_or_default()
     }
 }

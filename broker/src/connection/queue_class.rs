@@ -7,6 +7,7 @@ use crate::auth::Access;
 use crate::exchange::{Binding, Destination, Exchange};
 use crate::names::server_generated;
 use crate::queue::{Counts, Queue, QueueSpec, arguments};
+use crate::vhost::SYSTEM_PREFIX;
 use leveret_protocol::classes::{AMQPClass, queue};
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::{AmqpError, ChannelId, ExchangeName, QueueName, RoutingKey};
@@ -122,7 +123,7 @@ impl Connection {
         let vhost = self.vhost()?.clone();
         let name: QueueName = match declare.queue.as_str() {
             "" => server_generated("amq.gen-").into(),
-            name if name.starts_with("amq.") && vhost.queue(name).is_none() => {
+            name if name.starts_with(SYSTEM_PREFIX) && vhost.queue(name).is_none() => {
                 return Err(texts::reserved_name("queue", name));
             }
             name => name.into(),
@@ -168,7 +169,6 @@ impl Connection {
             bind.queue.as_str(),
             bind.routing_key.as_str(),
         )?;
-        super::exchange_class::check_binding_arguments(&exchange, &bind.arguments)?;
         let vhost = self.vhost()?.clone();
         let binding = Binding {
             destination: Destination::Queue(queue),
@@ -231,8 +231,8 @@ impl Connection {
         let exchange_name = ExchangeName::from(exchange);
         self.check_access(Access::Write, Entity::Queue(&name))?;
         self.check_access(Access::Read, Entity::Exchange(&exchange_name))?;
-        let queue = self.usable_queue(&name)?;
-        Ok((self.existing_exchange(exchange)?, queue, key))
+        let exchange = self.existing_exchange(exchange)?;
+        Ok((exchange, self.usable_queue(&name)?, key))
     }
 
     fn purge(&mut self, id: ChannelId, purge: &queue::Purge) -> Result<(), AmqpError> {

@@ -141,20 +141,33 @@ impl Connection {
         Ok(Some(replaced))
     }
 
-    /// Sends a message that was published to an address.
-    pub(super) fn send_reply(&self, message: SharedMessage) {
-        let Ok(address) = std::str::from_utf8(message.routing_key()) else {
-            return;
-        };
-        if let Some(connection) = connection_of(address) {
-            self.broker.connections.reply(connection, Reply(message));
+    /// Sends a message that was published to the default exchange to every address among its
+    /// routing keys. `copies`: the keys beyond the first.
+    pub(super) fn send_replies(&self, message: &SharedMessage, copies: &[Box<[u8]>]) {
+        let key = message.routing_key();
+        if is_address(key) {
+            self.send_reply(key, Reply::new(message.clone()));
+        }
+        for (at, copy) in copies.iter().enumerate() {
+            let again = || **copy == *key || copies[..at].contains(copy);
+            if is_address(copy) && !again() {
+                self.send_reply(copy, Reply::copy(message.clone(), copy));
+            }
+        }
+    }
+
+    fn send_reply(&self, address: &[u8], reply: Reply) {
+        let address = std::str::from_utf8(address).ok();
+        if let Some(connection) = address.and_then(connection_of) {
+            self.broker.connections.reply(connection, reply);
         }
     }
 
     /// A reply for one of our channels, the one that knows its address.
-    pub(super) fn deliver_reply(&mut self, message: &SharedMessage) {
+    pub(super) fn deliver_reply(&mut self, reply: &Reply) {
+        let (message, address) = (reply.message(), reply.address());
         let key = message.routing_key();
-        let ours = |replies: &ReplyConsumer| replies.address.as_bytes() == key;
+        let ours = |replies: &ReplyConsumer| replies.address.as_bytes() == address;
         let mut channels = self.channels.iter_mut().flatten();
         let Some(channel) = channels.find(|c| !c.closing && c.replies.as_ref().is_some_and(ours))
         else {

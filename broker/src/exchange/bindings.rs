@@ -1,14 +1,17 @@
-//! The bindings of one exchange, twice: as they were declared, by destination, and indexed for
-//! its type.
+//! The bindings of one exchange, twice: as they were declared, in an order that depends on
+//! nothing but themselves, and indexed for the exchange's type.
 
+use super::consistent_hash::ConsistentHashIndex;
 use super::direct::DirectIndex;
 use super::headers::HeadersIndex;
+use super::one_of::{Choice, OneOfIndex};
+use super::targets::Targets;
 use super::topic::TopicIndex;
-use super::{Exchange, ExchangeKind, Routable};
+use super::{Exchange, ExchangeKind, ExchangeSpec, Routable};
 use crate::queue::Queue;
 use leveret_protocol::values::FieldTable;
-use leveret_protocol::{ExchangeName, QueueName, RoutingKey};
-use std::collections::HashMap;
+use leveret_protocol::{ExchangeName, QueueName, RoutingKey, table};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a binding leads to.
@@ -38,11 +41,11 @@ impl Destination {
         }
     }
 
-    fn is(&self, other: &Destination) -> bool {
-        match (self, other) {
-            (Destination::Queue(a), Destination::Queue(b)) => Arc::ptr_eq(a, b),
-            (Destination::Exchange(a), Destination::Exchange(b)) => Arc::ptr_eq(a, b),
-            _ => false,
+    /// What tells it from every other one that exists at the same time: where it is in memory.
+    pub(super) fn identity(&self) -> usize {
+        match self {
+            Destination::Queue(queue) => Arc::as_ptr(queue).addr(),
+            Destination::Exchange(exchange) => Arc::as_ptr(exchange).addr(),
         }
     }
 
@@ -66,37 +69,48 @@ pub struct Binding {
     pub arguments: FieldTable,
 }
 
-/// Destinations under one key, each with the number of bindings that lead there (bindings may
-/// differ in their arguments alone).
-#[derive(Debug, Default)]
-pub(super) struct Targets(Vec<(Destination, usize)>);
+/// What makes two bindings of an exchange the same (spec 1.7.2.3, RabbitMQ: arguments count).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct BindingId {
+    destination: DestinationName,
+    key: RoutingKey,
+    /// As they are encoded; tables themselves have no order.
+    arguments: Box<[u8]>,
+}
 
-impl Targets {
-    pub(super) fn add(&mut self, destination: &Destination) {
-        match self.0.iter_mut().find(|(d, _)| d.is(destination)) {
-            Some((_, count)) => *count += 1,
-            None => self.0.push((destination.clone(), 1)),
+impl BindingId {
+    fn new(destination: DestinationName, key: &RoutingKey, arguments: &FieldTable) -> Self {
+        BindingId {
+            destination,
+            key: key.clone(),
+            arguments: encoded(arguments),
         }
     }
 
-    pub(super) fn remove(&mut self, destination: &Destination) {
-        if let Some(at) = self.0.iter().position(|(d, _)| d.is(destination)) {
-            self.0[at].1 -= 1;
-            if self.0[at].1 == 0 {
-                self.0.swap_remove(at);
-            }
-        }
+    pub(super) fn of(binding: &Binding) -> Self {
+        BindingId::new(binding.destination.name(), &binding.key, &binding.arguments)
     }
+}
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+/// Arguments as one piece of memory, none of it when there are none.
+pub(super) fn encoded(arguments: &FieldTable) -> Box<[u8]> {
+    if arguments.inner().is_empty() {
+        return Box::default();
     }
+    table::encode(arguments).into()
+}
 
-    pub(super) fn each(&self, found: &mut dyn FnMut(&Destination)) {
-        for (destination, _) in &self.0 {
-            found(destination);
-        }
-    }
+/// All bindings of an exchange, by destination first.
+pub(super) type AllBindings = BTreeMap<BindingId, Binding>;
+
+/// The bindings that lead to one destination.
+pub(super) fn leading_to<'a>(
+    all: &'a AllBindings,
+    to: &'a DestinationName,
+) -> impl Iterator<Item = (&'a BindingId, &'a Binding)> {
+    let first = BindingId::new(to.clone(), &"".into(), &FieldTable::default());
+    all.range(first..)
+        .take_while(move |(id, _)| id.destination == *to)
 }
 
 #[derive(Debug)]
@@ -105,40 +119,41 @@ enum Index {
     Fanout(Targets),
     Topic(TopicIndex),
     Headers(HeadersIndex),
+    ConsistentHash(ConsistentHashIndex),
+    OneOf(OneOfIndex),
 }
 
 /// The bindings of one exchange.
 #[derive(Debug)]
 pub(super) struct Bindings {
-    by_destination: HashMap<DestinationName, Vec<Binding>>,
-    to_exchanges: usize,
+    all: AllBindings,
     index: Index,
 }
 
 impl Bindings {
-    pub(super) fn new(kind: ExchangeKind) -> Self {
-        let index = match kind {
+    pub(super) fn new(spec: &ExchangeSpec) -> Self {
+        let index = match spec.kind {
             ExchangeKind::Direct => Index::Direct(DirectIndex::default()),
             ExchangeKind::Fanout => Index::Fanout(Targets::default()),
             ExchangeKind::Topic => Index::Topic(TopicIndex::default()),
             ExchangeKind::Headers => Index::Headers(HeadersIndex::default()),
+            ExchangeKind::ConsistentHash => {
+                Index::ConsistentHash(ConsistentHashIndex::new(&spec.arguments))
+            }
+            ExchangeKind::Random | ExchangeKind::LocalRandom => {
+                Index::OneOf(OneOfIndex::new(Choice::Chance))
+            }
+            ExchangeKind::ModulusHash => Index::OneOf(OneOfIndex::new(Choice::RoutingKeys)),
         };
         Bindings {
-            by_destination: HashMap::new(),
-            to_exchanges: 0,
+            all: BTreeMap::new(),
             index,
         }
     }
 
     pub(super) fn add(&mut self, binding: Binding) -> bool {
-        let known = self
-            .by_destination
-            .entry(binding.destination.name())
-            .or_default();
-        if known
-            .iter()
-            .any(|b| b.key == binding.key && b.arguments == binding.arguments)
-        {
+        let id = BindingId::of(&binding);
+        if self.all.contains_key(&id) {
             return false;
         }
         match &mut self.index {
@@ -146,9 +161,10 @@ impl Bindings {
             Index::Fanout(targets) => targets.add(&binding.destination),
             Index::Topic(index) => index.add(&binding),
             Index::Headers(index) => index.add(&binding),
+            Index::ConsistentHash(index) => index.add(&id, &binding),
+            Index::OneOf(index) => index.forget(),
         }
-        self.to_exchanges += usize::from(matches!(binding.destination, Destination::Exchange(_)));
-        known.push(binding);
+        self.all.insert(id, binding);
         true
     }
 
@@ -158,61 +174,73 @@ impl Bindings {
         key: &RoutingKey,
         arguments: &FieldTable,
     ) -> bool {
-        let Some(known) = self.by_destination.get_mut(to) else {
+        let id = BindingId::new(to.clone(), key, arguments);
+        let Some(binding) = self.all.remove(&id) else {
             return false;
         };
-        let same = |b: &Binding| b.key == *key && b.arguments == *arguments;
-        let Some(at) = known.iter().position(same) else {
-            return false;
-        };
-        let binding = known.swap_remove(at);
-        if known.is_empty() {
-            self.by_destination.remove(to);
-        }
-        self.unindex(&binding);
+        self.unindex(&id, &binding);
         true
     }
 
     pub(super) fn remove_destination(&mut self, to: &DestinationName) -> Vec<Binding> {
-        let removed = self.by_destination.remove(to).unwrap_or_default();
-        for binding in &removed {
-            self.unindex(binding);
+        let ids: Vec<BindingId> = leading_to(&self.all, to)
+            .map(|(id, _)| id.clone())
+            .collect();
+        let mut removed = Vec::with_capacity(ids.len());
+        for id in ids {
+            if let Some(binding) = self.all.remove(&id) {
+                self.unindex(&id, &binding);
+                removed.push(binding);
+            }
         }
         removed
     }
 
-    fn unindex(&mut self, binding: &Binding) {
+    fn unindex(&mut self, id: &BindingId, binding: &Binding) {
         match &mut self.index {
             Index::Direct(index) => index.remove(binding),
             Index::Fanout(targets) => targets.remove(&binding.destination),
             Index::Topic(index) => index.remove(binding),
             Index::Headers(index) => index.remove(binding),
+            Index::ConsistentHash(index) => index.remove(id, binding, &self.all),
+            Index::OneOf(index) => index.forget(),
         }
-        self.to_exchanges -= usize::from(matches!(binding.destination, Destination::Exchange(_)));
     }
 
-    pub(super) fn matching(&self, message: &dyn Routable, found: &mut dyn FnMut(&Destination)) {
+    pub(super) fn matching(&self, message: &Routable<'_>, found: &mut dyn FnMut(&Destination)) {
         match &self.index {
-            Index::Direct(index) => index.matching(message.routing_key(), found),
+            Index::Direct(index) => index.matching(message.routing_keys, found),
             Index::Fanout(targets) => targets.each(found),
-            Index::Topic(index) => index.matching(message.routing_key(), found),
-            Index::Headers(index) => index.matching(&message.headers(), found),
+            Index::Topic(index) => index.matching(message.routing_keys, found),
+            Index::Headers(index) => index.matching(message.headers(), found),
+            Index::ConsistentHash(index) => index.matching(message, found),
+            Index::OneOf(index) => index.matching(message.routing_keys, &self.all, found),
+        }
+    }
+
+    /// Whether messages with equal routing keys go the same way.
+    pub(super) fn match_by_key_alone(&self) -> bool {
+        match &self.index {
+            Index::Direct(_) | Index::Fanout(_) | Index::Topic(_) => true,
+            Index::Headers(_) => false,
+            Index::ConsistentHash(index) => index.hashes_routing_key(),
+            Index::OneOf(index) => index.chooses_by_key(),
         }
     }
 
     pub(super) fn leads_to(&self, to: &DestinationName) -> bool {
-        self.by_destination.contains_key(to)
-    }
-
-    pub(super) fn leads_to_exchanges(&self) -> bool {
-        self.to_exchanges > 0
+        leading_to(&self.all, to).next().is_some()
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Binding> {
-        self.by_destination.values().flatten()
+        self.all.values()
+    }
+
+    pub(super) fn into_all(self) -> impl Iterator<Item = Binding> {
+        self.all.into_values()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.by_destination.is_empty()
+        self.all.is_empty()
     }
 }

@@ -1,6 +1,7 @@
 //! Direct exchanges (spec 3.1.3.1): the routing key equals the binding key.
 
-use super::bindings::{Binding, Destination, Targets};
+use super::bindings::{Binding, Destination};
+use super::targets::Targets;
 use std::collections::HashMap;
 
 /// Destinations by binding key.
@@ -26,9 +27,11 @@ impl DirectIndex {
         }
     }
 
-    pub(super) fn matching(&self, routing_key: &[u8], found: &mut dyn FnMut(&Destination)) {
-        if let Some(targets) = self.0.get(routing_key) {
-            targets.each(found);
+    pub(super) fn matching(&self, routing_keys: &[&[u8]], found: &mut dyn FnMut(&Destination)) {
+        for key in routing_keys {
+            if let Some(targets) = self.0.get(*key) {
+                targets.each(found);
+            }
         }
     }
 }

@@ -1,82 +1,210 @@
 //! Headers exchanges (spec 3.1.3.4, RabbitMQ: "Headers Exchange"): a binding's arguments are
 //! compared with the message's headers.
+//!
+//! Bindings with the same arguments are matched once. They are found by one of the headers that
+//! they ask for, so that a message costs what its own headers lead to and not a look at every
+//! binding.
 
-use super::bindings::{Binding, Destination};
-use leveret_protocol::table;
+use super::bindings::{Binding, Destination, encoded};
+use super::targets::Targets;
+use indexmap::IndexSet;
+use leveret_protocol::raw_table;
 use leveret_protocol::values::{AMQPValue, FieldTable};
+use std::collections::{HashMap, HashSet};
 
-/// The bindings, each tried in turn: headers cannot be looked up by one key.
-#[derive(Debug, Default)]
-pub(super) struct HeadersIndex(Vec<Binding>);
+/// The argument that says how the others have to match.
+pub(super) const X_MATCH: &str = "x-match";
 
-/// How a binding's arguments have to match (`x-match`).
+/// How a binding's arguments have to match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Match {
+enum Mode {
     All,
     Any,
 }
 
-/// The values of `x-match`; the `-with-x` forms look at arguments that start with `x-` too.
-fn mode(arguments: &FieldTable) -> Option<(Match, bool)> {
-    match arguments.inner().get("x-match") {
-        None => Some((Match::All, false)),
+/// What `x-match` asks for: the mode, and whether it looks at arguments that start with `x-` too.
+/// `None` when it is none of RabbitMQ's four.
+fn mode(arguments: &FieldTable) -> Option<(Mode, bool)> {
+    match arguments.inner().get(X_MATCH) {
+        None => Some((Mode::All, false)),
         Some(AMQPValue::LongString(mode)) => match mode.as_bytes() {
-            b"all" => Some((Match::All, false)),
-            b"any" => Some((Match::Any, false)),
-            b"all-with-x" => Some((Match::All, true)),
-            b"any-with-x" => Some((Match::Any, true)),
+            b"all" => Some((Mode::All, false)),
+            b"any" => Some((Mode::Any, false)),
+            b"all-with-x" => Some((Mode::All, true)),
+            b"any-with-x" => Some((Mode::Any, true)),
             _ => None,
         },
         Some(_) => None,
     }
 }
 
-/// Whether a binding may carry these arguments.
-pub fn is_valid_match(arguments: &FieldTable) -> bool {
+/// Whether a binding may have these arguments.
+pub(super) fn is_valid_match(arguments: &FieldTable) -> bool {
     mode(arguments).is_some()
 }
 
-fn matches(arguments: &FieldTable, headers: &FieldTable) -> bool {
-    let Some((mode, with_x)) = mode(arguments) else {
-        return false;
-    };
-    let mut wanted = arguments
-        .into_iter()
-        .filter(|(name, _)| name.as_str() != "x-match")
-        .filter(|(name, _)| with_x || !name.as_str().starts_with("x-"));
-    let holds = |(name, value): (&_, &AMQPValue)| {
-        let name: &leveret_protocol::values::ShortString = name;
-        match headers.inner().get(name.as_str()) {
-            // A void argument asks for the header's presence alone.
-            Some(present) => *value == AMQPValue::Void || table::equivalent(value, present),
-            None => false,
-        }
-    };
-    match mode {
-        Match::All => wanted.all(holds),
-        Match::Any => wanted.any(holds),
-    }
+/// One thing that can be asked of a message: that a header is there, or that it has a value.
+type Condition = Box<[u8]>;
+
+fn presence(name: &[u8]) -> Vec<u8> {
+    let mut condition = vec![b'?', name.len() as u8];
+    condition.extend_from_slice(name);
+    condition
+}
+
+fn equality(name: &[u8], value: raw_table::RawValue<'_>) -> Vec<u8> {
+    let mut condition = vec![b'=', name.len() as u8];
+    condition.extend_from_slice(name);
+    value.comparable(&mut condition);
+    condition
+}
+
+/// What a binding's arguments ask of a message.
+fn conditions(arguments: &[u8], with_x: bool) -> Vec<Condition> {
+    raw_table::entries(arguments)
+        .filter(|entry| entry.name != X_MATCH.as_bytes())
+        .filter(|entry| with_x || !entry.name.starts_with(b"x-"))
+        // A void argument asks for the header's presence alone.
+        .map(|entry| match entry.value.kind {
+            b'V' => presence(entry.name),
+            _ => equality(entry.name, entry.value),
+        })
+        .map(Vec::into_boxed_slice)
+        .collect()
+}
+
+/// What is true of a message's headers.
+fn facts(headers: &[u8]) -> HashSet<Vec<u8>> {
+    // The last of several headers of a name is the one that counts.
+    let last: HashMap<&[u8], raw_table::RawValue<'_>> = raw_table::entries(headers)
+        .map(|entry| (entry.name, entry.value))
+        .collect();
+    let both = |(name, value)| [presence(name), equality(name, value)];
+    last.into_iter().flat_map(both).collect()
+}
+
+/// A group's number, never used again.
+type GroupId = u64;
+
+/// The bindings with the same arguments.
+#[derive(Debug)]
+struct Group {
+    mode: Mode,
+    conditions: Vec<Condition>,
+    /// Under which of the conditions the group can be found: all of them when any will do, else
+    /// one, and none when nothing is asked.
+    found_by: Vec<Condition>,
+    targets: Targets,
+}
+
+/// The bindings by what they ask for.
+#[derive(Debug, Default)]
+pub(super) struct HeadersIndex {
+    groups: HashMap<GroupId, Group>,
+    by_arguments: HashMap<Box<[u8]>, GroupId>,
+    by_condition: HashMap<Condition, IndexSet<GroupId>>,
+    /// The groups that ask for nothing and match every message.
+    always: IndexSet<GroupId>,
+    next: GroupId,
 }
 
 impl HeadersIndex {
     pub(super) fn add(&mut self, binding: &Binding) {
-        self.0.push(binding.clone());
-    }
-
-    pub(super) fn remove(&mut self, binding: &Binding) {
-        let name = binding.destination.name();
-        let same = |b: &Binding| {
-            b.destination.name() == name && b.key == binding.key && b.arguments == binding.arguments
+        let arguments = encoded(&binding.arguments);
+        let id = match self.by_arguments.get(&arguments) {
+            Some(id) => *id,
+            None => self.add_group(arguments, &binding.arguments),
         };
-        if let Some(at) = self.0.iter().position(same) {
-            self.0.swap_remove(at);
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.targets.add(&binding.destination);
         }
     }
 
-    pub(super) fn matching(&self, headers: &FieldTable, found: &mut dyn FnMut(&Destination)) {
-        for binding in &self.0 {
-            if matches(&binding.arguments, headers) {
-                found(&binding.destination);
+    fn add_group(&mut self, encoded: Box<[u8]>, arguments: &FieldTable) -> GroupId {
+        // Checked when it was bound.
+        let (mode, with_x) = mode(arguments).unwrap_or((Mode::All, false));
+        let conditions = conditions(&encoded, with_x);
+        let found_by = match mode {
+            Mode::Any => conditions.clone(),
+            // The condition with the fewest groups: what all bindings ask for tells none apart.
+            Mode::All => {
+                let groups = |c: &&Condition| self.by_condition.get(*c).map_or(0, IndexSet::len);
+                conditions
+                    .iter()
+                    .min_by_key(groups)
+                    .cloned()
+                    .into_iter()
+                    .collect()
+            }
+        };
+        let id = self.next;
+        self.next += 1;
+        for condition in &found_by {
+            let groups = self.by_condition.entry(condition.clone());
+            groups.or_default().insert(id);
+        }
+        if mode == Mode::All && conditions.is_empty() {
+            self.always.insert(id);
+        }
+        self.by_arguments.insert(encoded, id);
+        self.groups.insert(
+            id,
+            Group {
+                mode,
+                conditions,
+                found_by,
+                targets: Targets::default(),
+            },
+        );
+        id
+    }
+
+    pub(super) fn remove(&mut self, binding: &Binding) {
+        let arguments = encoded(&binding.arguments);
+        let Some(&id) = self.by_arguments.get(&arguments) else {
+            return;
+        };
+        let Some(group) = self.groups.get_mut(&id) else {
+            return;
+        };
+        group.targets.remove(&binding.destination);
+        if !group.targets.is_empty() {
+            return;
+        }
+        for condition in &group.found_by {
+            if let Some(groups) = self.by_condition.get_mut(condition) {
+                groups.swap_remove(&id);
+                if groups.is_empty() {
+                    self.by_condition.remove(condition);
+                }
+            }
+        }
+        self.always.swap_remove(&id);
+        self.groups.remove(&id);
+        self.by_arguments.remove(&arguments);
+    }
+
+    /// `headers`: the table with its length prefix, or nothing.
+    pub(super) fn matching(&self, headers: &[u8], found: &mut dyn FnMut(&Destination)) {
+        let mut matched = |id: &GroupId, holds: &dyn Fn(&Group) -> bool| {
+            if let Some(group) = self.groups.get(id).filter(|group| holds(group)) {
+                group.targets.each(found);
+            }
+        };
+        for id in &self.always {
+            matched(id, &|_| true);
+        }
+        if self.by_condition.is_empty() {
+            return;
+        }
+        let facts = facts(headers);
+        for fact in &facts {
+            let groups = self.by_condition.get(fact.as_slice());
+            for id in groups.into_iter().flatten() {
+                matched(id, &|group| {
+                    let held = |condition: &Condition| facts.contains(&condition[..]);
+                    group.mode == Mode::Any || group.conditions.iter().all(held)
+                });
             }
         }
     }

@@ -1,63 +1,30 @@
-//! Exchanges: what a message's exchange, routing key and headers say about the queues it goes to.
-//! Pure look-ups over indexes; one file per way of indexing.
+//! Exchanges: what a message's exchange, routing keys and headers say about the queues it goes
+//! to. Pure look-ups over indexes; one file per way of indexing.
 
 mod bindings;
+mod consistent_hash;
 mod direct;
 mod headers;
+mod kind;
+mod one_of;
+mod route;
+mod rules;
+mod targets;
 mod topic;
 
 pub use bindings::{Binding, Destination, DestinationName};
-pub use headers::is_valid_match;
+pub use kind::ExchangeKind;
+pub use route::{Directory, Route, route};
+pub use rules::{alternate_exchange, check_binding, check_declaration};
 
-use crate::queue::Queue;
 use bindings::Bindings;
-use leveret_protocol::values::FieldTable;
+use leveret_protocol::content::{Property, property};
+use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{ExchangeName, RoutingKey};
 use parking_lot::RwLock;
-use std::fmt;
-use std::sync::Arc;
 
-/// The exchange types of AMQP 0-9-1 (spec 3.1.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExchangeKind {
-    /// Routing key equals binding key.
-    Direct,
-    /// Every binding matches.
-    Fanout,
-    /// Binding keys are patterns over words.
-    Topic,
-    /// Binding arguments are compared with the message's headers.
-    Headers,
-}
-
-impl ExchangeKind {
-    /// The type that a client names.
-    pub fn parse(name: &str) -> Option<Self> {
-        Some(match name {
-            "direct" => ExchangeKind::Direct,
-            "fanout" => ExchangeKind::Fanout,
-            "topic" => ExchangeKind::Topic,
-            "headers" => ExchangeKind::Headers,
-            _ => return None,
-        })
-    }
-
-    /// Its name on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            ExchangeKind::Direct => "direct",
-            ExchangeKind::Fanout => "fanout",
-            ExchangeKind::Topic => "topic",
-            ExchangeKind::Headers => "headers",
-        }
-    }
-}
-
-impl fmt::Display for ExchangeKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+/// The argument that names an exchange for messages that match no binding.
+pub const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
 
 /// What an exchange was declared as.
 #[derive(Clone, Debug)]
@@ -81,22 +48,47 @@ pub struct ExchangeSpec {
 pub struct Exchange {
     /// What it was declared as.
     pub spec: ExchangeSpec,
+    alternate: Option<ExchangeName>,
     bindings: RwLock<Bindings>,
 }
 
-/// What is known of a message when it is routed; its headers are decoded only when asked for.
-pub trait Routable {
-    /// The routing key.
-    fn routing_key(&self) -> &[u8];
-    /// The headers, empty when there are none.
-    fn headers(&self) -> FieldTable;
+/// What is known of a message when it is routed.
+#[derive(Clone, Copy, Debug)]
+pub struct Routable<'a> {
+    /// The routing keys: the one it was published with, then those of its CC and BCC headers
+    /// (RabbitMQ: "Sender-selected Distribution"). Never empty.
+    pub routing_keys: &'a [&'a [u8]],
+    /// The raw properties of its content header, flags first.
+    pub properties: &'a [u8],
+}
+
+impl<'a> Routable<'a> {
+    /// The key it was published with.
+    pub fn routing_key(&self) -> &'a [u8] {
+        self.routing_keys.first().copied().unwrap_or_default()
+    }
+
+    /// The headers table with its length prefix; empty when there is none.
+    pub fn headers(&self) -> &'a [u8] {
+        property(self.properties, Property::Headers).unwrap_or_default()
+    }
 }
 
 impl Exchange {
     /// An exchange without bindings.
     pub fn new(spec: ExchangeSpec) -> Self {
-        let bindings = RwLock::new(Bindings::new(spec.kind));
-        Exchange { spec, bindings }
+        let alternate = match spec.arguments.inner().get(ALTERNATE_EXCHANGE) {
+            Some(AMQPValue::LongString(name)) => {
+                Some(String::from_utf8_lossy(name.as_bytes()).as_ref().into())
+            }
+            _ => None,
+        };
+        let bindings = RwLock::new(Bindings::new(&spec));
+        Exchange {
+            spec,
+            alternate,
+            bindings,
+        }
     }
 
     /// Its name.
@@ -104,9 +96,10 @@ impl Exchange {
         &self.spec.name
     }
 
-    /// Whether messages with equal routing keys go to the same queues.
-    pub fn routes_by_key_alone(&self) -> bool {
-        self.spec.kind != ExchangeKind::Headers && !self.bindings.read().leads_to_exchanges()
+    /// The exchange that gets the messages which match no binding (RabbitMQ: "Alternate
+    /// Exchanges"); there may be none of that name.
+    pub fn alternate(&self) -> Option<&ExchangeName> {
+        self.alternate.as_ref()
     }
 
     /// Adds a binding; `false` when it was there.
@@ -124,7 +117,14 @@ impl Exchange {
         self.bindings.write().remove_destination(to)
     }
 
-    /// Its bindings, in no order that means anything.
+    /// Removes all bindings and returns them.
+    pub fn clear(&self) -> Vec<Binding> {
+        let mut bindings = self.bindings.write();
+        let cleared = std::mem::replace(&mut *bindings, Bindings::new(&self.spec));
+        cleared.into_all().collect()
+    }
+
+    /// Its bindings, in the order of their destinations and keys.
     pub fn bindings(&self) -> Vec<Binding> {
         self.bindings.read().all().cloned().collect()
     }
@@ -137,29 +137,6 @@ impl Exchange {
     /// Whether it has no bindings.
     pub fn is_unbound(&self) -> bool {
         self.bindings.read().is_empty()
-    }
-
-    /// The queues that a message goes to, each once, through other exchanges too.
-    pub fn route(self: &Arc<Self>, message: &dyn Routable) -> Vec<Arc<Queue>> {
-        let mut queues: Vec<Arc<Queue>> = Vec::new();
-        let mut seen: Vec<Arc<Exchange>> = Vec::new();
-        let mut next = vec![self.clone()];
-        while let Some(exchange) = next.pop() {
-            exchange
-                .bindings
-                .read()
-                .matching(message, &mut |destination| match destination {
-                    Destination::Queue(queue) => queues.push(queue.clone()),
-                    Destination::Exchange(exchange) => next.push(exchange.clone()),
-                });
-            seen.push(exchange);
-            next.retain(|exchange| !seen.iter().any(|s| Arc::ptr_eq(s, exchange)));
-        }
-        if queues.len() > 1 {
-            queues.sort_unstable_by_key(|queue| queue.id);
-            queues.dedup_by_key(|queue| queue.id);
-        }
-        queues
     }
 }
 

@@ -1,11 +1,12 @@
 //! A blocking AMQP client that knows just enough to measure.
 
 use super::Load;
+use super::topology::Way;
 use bytes::{Buf, BytesMut};
-use leveret_protocol::classes::{AMQPClass, basic, channel, confirm, connection, queue};
+use leveret_protocol::classes::{AMQPClass, basic, channel, confirm, connection, exchange, queue};
 use leveret_protocol::frame::{self, Frame, FrameKind, PROTOCOL_HEADER, Split};
 use leveret_protocol::method::{self, Method};
-use leveret_protocol::values::FieldTable;
+use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{ChannelId, MethodId};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -94,6 +95,53 @@ impl Client {
         };
         self.send(1, AMQPClass::Queue(queue::AMQPMethod::Delete(delete)))?;
         self.expect(MethodId::new(50, 41)).map(drop)
+    }
+
+    pub(super) fn declare_exchange(
+        &mut self,
+        name: &str,
+        kind: &str,
+        durable: bool,
+    ) -> io::Result<()> {
+        let declare = exchange::Declare {
+            exchange: name.into(),
+            kind: kind.into(),
+            passive: false,
+            durable,
+            auto_delete: false,
+            internal: false,
+            nowait: false,
+            arguments: FieldTable::default(),
+        };
+        let declare = exchange::AMQPMethod::Declare(declare);
+        self.send(1, AMQPClass::Exchange(declare))?;
+        self.expect(MethodId::new(40, 11)).map(drop)
+    }
+
+    pub(super) fn delete_exchange(&mut self, name: &str) -> io::Result<()> {
+        let delete = exchange::Delete {
+            exchange: name.into(),
+            if_unused: false,
+            nowait: false,
+        };
+        self.send(1, AMQPClass::Exchange(exchange::AMQPMethod::Delete(delete)))?;
+        self.expect(MethodId::new(40, 21)).map(drop)
+    }
+
+    /// Binds without waiting for an answer.
+    pub(super) fn bind(&mut self, queue: &str, exchange: &str, way: &Way) -> io::Result<()> {
+        let mut arguments = FieldTable::default();
+        if let Some(header) = &way.header {
+            arguments.insert("way".into(), AMQPValue::LongString(header.as_str().into()));
+        }
+        let bind = queue::Bind {
+            queue: queue.into(),
+            exchange: exchange.into(),
+            routing_key: way.binding_key.as_str().into(),
+            nowait: true,
+            arguments,
+        };
+        self.send(1, AMQPClass::Queue(queue::AMQPMethod::Bind(bind)))
     }
 
     pub(super) fn confirm_select(&mut self) -> io::Result<()> {
@@ -197,17 +245,18 @@ impl Client {
     }
 }
 
-/// Writes a whole publish to the default exchange.
+/// Writes a whole publish.
 pub(super) fn put_publish(
     out: &mut BytesMut,
-    queue: &str,
+    exchange: &str,
+    routing_key: &str,
     properties: &[u8],
     body: &[u8],
     frame_max: u32,
 ) {
     let publish = basic::Publish {
-        exchange: "".into(),
-        routing_key: queue.into(),
+        exchange: exchange.into(),
+        routing_key: routing_key.into(),
         mandatory: false,
         immediate: false,
     };

@@ -4,6 +4,9 @@
 mod client;
 mod consumer;
 mod publisher;
+mod topology;
+
+pub use topology::Through;
 
 use clap::Parser;
 use std::fmt;
@@ -48,6 +51,13 @@ pub struct Load {
     /// Unacknowledged deliveries a consumer may have; 0 for no limit.
     #[arg(long, default_value_t = 0)]
     pub prefetch: u16,
+    /// Publish through an exchange like this and not straight to the queues, with a routing key
+    /// per binding in turn.
+    #[arg(long, value_enum)]
+    pub exchange: Option<Through>,
+    /// Bindings of that exchange; they are spread over the queues in turn.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub bindings: u32,
     /// How long to publish, in seconds.
     #[arg(short, long, default_value_t = 5.0)]
     pub duration: f64,
@@ -72,6 +82,8 @@ pub struct Summary {
     pub confirmed: f64,
     /// Messages consumed per second.
     pub consumed: f64,
+    /// How long it took to declare what the load went through.
+    pub declaring: Duration,
     /// Time from publish to confirm: median, 99th percentile; with confirms only.
     pub confirm_latency: Option<(Duration, Duration)>,
 }
@@ -91,6 +103,9 @@ impl fmt::Display for Summary {
                 p99.as_micros()
             )?;
         }
+        if self.declaring >= Duration::from_millis(100) {
+            write!(f, ", declared in {:.2} s", self.declaring.as_secs_f64())?;
+        }
         Ok(())
     }
 }
@@ -107,10 +122,9 @@ impl Load {
 /// What a socket said, or a close from the broker.
 pub fn run(load: &Load) -> io::Result<Summary> {
     let mut control = client::Client::connect(load)?;
-    for n in 0..load.queues {
-        control.delete_queue(&load.queue(n))?;
-        control.declare_queue(&load.queue(n), load.persistent)?;
-    }
+    let started = Instant::now();
+    topology::declare(load, &mut control)?;
+    let declaring = started.elapsed();
     let shared = Shared::default();
     let result = std::thread::scope(|threads| {
         let consumers: Vec<_> = (0..load.consumers)
@@ -163,11 +177,10 @@ pub fn run(load: &Load) -> io::Result<Summary> {
             published: shared.published.load(Ordering::Relaxed) as f64 / elapsed,
             confirmed: shared.confirmed.load(Ordering::Relaxed) as f64 / elapsed,
             consumed,
+            declaring,
             confirm_latency: at(0.5).zip(at(0.99)),
         })
     });
-    for n in 0..load.queues {
-        control.delete_queue(&load.queue(n))?;
-    }
+    topology::remove(load, &mut control)?;
     result
 }

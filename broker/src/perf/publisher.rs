@@ -1,10 +1,13 @@
 //! A connection that publishes.
 
 use super::client::{Client, put_publish};
+use super::topology::EXCHANGE;
 use super::{Load, Shared};
 use bytes::BytesMut;
+use leveret_protocol::classes::BasicProperties;
 use leveret_protocol::frame::FrameKind;
-use leveret_protocol::method::{self, Method};
+use leveret_protocol::method::{self, Method, properties_to_vec};
+use leveret_protocol::values::{AMQPValue, FieldTable};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::atomic::Ordering;
@@ -19,47 +22,150 @@ pub(super) fn run(load: &Load, n: u32, shared: &Shared) -> io::Result<Vec<Durati
     if load.confirm > 0 {
         client.confirm_select()?;
     }
-    // delivery-mode only, or none at all
-    let properties: &[u8] = if load.persistent {
-        &[0x10, 0, 2]
-    } else {
-        &[0, 0]
-    };
-    let body: Vec<u8> = (0..load.size).map(|i| (i * 31 + 7) as u8).collect();
-    let mut one = BytesMut::new();
-    put_publish(
-        &mut one,
-        &load.queue(n),
-        properties,
-        &body,
-        client.frame_max,
-    );
-    let per_burst = (BURST / one.len()).max(1);
-    let burst = one.repeat(per_burst);
+    let script = Script::new(load, n, client.frame_max);
     if load.confirm == 0 {
-        while !shared.stop_publishing.load(Ordering::Relaxed) {
-            client.socket.write_all(&burst)?;
+        for piece in script.pieces.iter().cycle() {
+            if shared.stop_publishing.load(Ordering::Relaxed) {
+                break;
+            }
+            client.socket.write_all(&piece.bytes)?;
             shared
                 .published
-                .fetch_add(per_burst as u64, Ordering::Relaxed);
+                .fetch_add(piece.messages as u64, Ordering::Relaxed);
         }
         return Ok(Vec::new());
     }
+    let mut messages = script.messages();
     let mut window = Window::default();
     while !shared.stop_publishing.load(Ordering::Relaxed) {
         // The window is filled before anything is waited for.
         let room = load.confirm as usize - window.sent.len();
-        for first in (0..room).step_by(per_burst) {
-            let count = per_burst.min(room - first);
-            client.socket.write_all(&burst[..count * one.len()])?;
+        let mut left = room;
+        while left > 0 {
+            let Some((bytes, count)) = messages.take(left) else {
+                break;
+            };
+            client.socket.write_all(bytes)?;
             let now = Instant::now();
             window.sent.extend(std::iter::repeat_n(Some(now), count));
             shared.published.fetch_add(count as u64, Ordering::Relaxed);
+            left -= count;
         }
         let confirmed = window.read(&mut client)?;
         shared.confirmed.fetch_add(confirmed, Ordering::Relaxed);
     }
     Ok(window.latencies)
+}
+
+/// All that a publisher sends, over and over, in pieces of about [`BURST`].
+struct Script {
+    pieces: Vec<Piece>,
+}
+
+struct Piece {
+    bytes: Vec<u8>,
+    messages: usize,
+    /// Where each message ends.
+    ends: Vec<usize>,
+}
+
+impl Script {
+    fn new(load: &Load, n: u32, frame_max: u32) -> Self {
+        let body: Vec<u8> = (0..load.size).map(|i| (i * 31 + 7) as u8).collect();
+        let count = match load.exchange {
+            Some(_) => load.bindings as usize,
+            None => 1,
+        };
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut out = BytesMut::new();
+        let mut ends = Vec::new();
+        let mut sent = 0;
+        // The routing keys in an order in which neighbours are not neighbours in memory.
+        const STRIDE: usize = 7919;
+        while sent < count || out.len() < BURST && pieces.is_empty() {
+            let at = (sent * STRIDE % count) as u32;
+            put_one(&mut out, load, n, at, &body, frame_max);
+            ends.push(out.len());
+            sent += 1;
+            if out.len() >= BURST {
+                pieces.push(Piece::of(out.split(), std::mem::take(&mut ends)));
+            }
+        }
+        if !out.is_empty() {
+            pieces.push(Piece::of(out, ends));
+        }
+        Script { pieces }
+    }
+
+    fn messages(&self) -> Messages<'_> {
+        Messages {
+            script: self,
+            piece: 0,
+            message: 0,
+        }
+    }
+}
+
+impl Piece {
+    fn of(bytes: BytesMut, ends: Vec<usize>) -> Self {
+        Piece {
+            bytes: bytes.to_vec(),
+            messages: ends.len(),
+            ends,
+        }
+    }
+}
+
+/// A way through a script that starts again at its end.
+struct Messages<'a> {
+    script: &'a Script,
+    piece: usize,
+    message: usize,
+}
+
+impl<'a> Messages<'a> {
+    /// The next messages, `most` of them at most and one at least, and how many they are.
+    fn take(&mut self, most: usize) -> Option<(&'a [u8], usize)> {
+        let piece = self.script.pieces.get(self.piece)?;
+        let count = most.min(piece.messages - self.message);
+        let start = match self.message {
+            0 => 0,
+            message => piece.ends[message - 1],
+        };
+        let bytes = &piece.bytes[start..piece.ends[self.message + count - 1]];
+        self.message += count;
+        if self.message == piece.messages {
+            self.message = 0;
+            self.piece = (self.piece + 1) % self.script.pieces.len();
+        }
+        Some((bytes, count))
+    }
+}
+
+/// Writes the publish for binding `at`, or for the publisher's own queue.
+fn put_one(out: &mut BytesMut, load: &Load, n: u32, at: u32, body: &[u8], frame_max: u32) {
+    let way = load.exchange.map(|through| through.way(at));
+    let mut properties = BasicProperties::default();
+    if load.persistent {
+        properties = properties.with_delivery_mode(2);
+    }
+    if let Some(header) = way.as_ref().and_then(|way| way.header.as_deref()) {
+        let mut headers = FieldTable::default();
+        headers.insert("way".into(), AMQPValue::LongString(header.into()));
+        properties = properties.with_headers(headers);
+    }
+    let properties = properties_to_vec(&properties);
+    match &way {
+        Some(way) => put_publish(
+            out,
+            EXCHANGE,
+            &way.routing_key,
+            &properties,
+            body,
+            frame_max,
+        ),
+        None => put_publish(out, "", &load.queue(n), &properties, body, frame_max),
+    }
 }
 
 /// Publishes that are not confirmed yet.

@@ -32,7 +32,41 @@ pub enum Mail {
 
 /// A message for a channel that waits for replies (RabbitMQ: "Direct Reply-to").
 #[derive(Debug)]
-pub struct Reply(pub SharedMessage);
+pub struct Reply {
+    message: SharedMessage,
+    /// The address, when it is not the message's routing key.
+    copy_for: Option<Box<[u8]>>,
+}
+
+impl Reply {
+    /// For the address that is the message's routing key.
+    pub fn new(message: SharedMessage) -> Self {
+        Reply {
+            message,
+            copy_for: None,
+        }
+    }
+
+    /// For an address that the sender named beside the routing key.
+    pub fn copy(message: SharedMessage, address: &[u8]) -> Self {
+        Reply {
+            message,
+            copy_for: Some(address.into()),
+        }
+    }
+
+    /// The message.
+    pub fn message(&self) -> &SharedMessage {
+        &self.message
+    }
+
+    /// The address it was sent to.
+    pub fn address(&self) -> &[u8] {
+        self.copy_for
+            .as_deref()
+            .unwrap_or(self.message.routing_key())
+    }
+}
 
 /// What the broker or an administrator wants of a connection. Orders are taken even while mail
 /// waits because the peer does not read.
@@ -133,7 +167,7 @@ impl Mailbox {
 
     /// Adds a reply, or drops it when the connection does not read.
     pub fn reply(&self, reply: Reply) {
-        let size = reply.0.body().len() + DELIVERY_OVERHEAD;
+        let size = reply.message.body().len() + DELIVERY_OVERHEAD;
         self.with_state(|state| {
             let waiting = self.waiting.load(Ordering::Relaxed);
             if !state.closed && waiting < HIGH_MARK {

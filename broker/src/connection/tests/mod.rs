@@ -1,5 +1,7 @@
 //! The connection machine without sockets: bytes in, what the client hears out.
 
+mod ack_timeout;
+mod blocking;
 mod channels;
 mod client;
 mod content;
@@ -7,6 +9,7 @@ mod delivery;
 mod errors;
 mod handshake;
 mod lifetimes;
+mod limits;
 mod names;
 mod races;
 mod random;

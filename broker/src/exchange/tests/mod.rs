@@ -1,27 +1,47 @@
+//! The look-ups of every type of exchange.
+
+mod alternates;
+mod cost;
+mod model;
+mod spread;
+
 use super::*;
-use crate::queue::QueueSpec;
+use crate::queue::{Queue, QueueSpec};
+use leveret_protocol::classes::BasicProperties;
+use leveret_protocol::method::properties_to_vec;
 use leveret_protocol::values::AMQPValue;
 use leveret_storage::{Position, QueueId};
 use proptest::prelude::*;
+use std::sync::Arc;
 
 struct Probe {
-    key: Vec<u8>,
-    headers: FieldTable,
-}
-
-impl Routable for Probe {
-    fn routing_key(&self) -> &[u8] {
-        &self.key
-    }
-    fn headers(&self) -> FieldTable {
-        self.headers.clone()
-    }
+    keys: Vec<Vec<u8>>,
+    properties: Vec<u8>,
 }
 
 fn probe(key: &str) -> Probe {
     Probe {
-        key: key.as_bytes().to_vec(),
-        headers: FieldTable::default(),
+        keys: vec![key.as_bytes().to_vec()],
+        properties: vec![0, 0],
+    }
+}
+
+fn with_headers(headers: FieldTable) -> Probe {
+    let properties = BasicProperties::default().with_headers(headers);
+    Probe {
+        properties: properties_to_vec(&properties),
+        ..probe("")
+    }
+}
+
+/// Exchanges that alternate exchanges are looked up in.
+#[derive(Default)]
+struct Known(Vec<Arc<Exchange>>);
+
+impl Directory for Known {
+    fn exchange(&self, name: &str) -> Option<Arc<Exchange>> {
+        let known = self.0.iter().find(|x| x.name().as_str() == name);
+        known.cloned()
     }
 }
 
@@ -37,13 +57,17 @@ fn queue(id: u64) -> Arc<Queue> {
 }
 
 fn exchange(name: &str, kind: ExchangeKind) -> Arc<Exchange> {
+    exchange_with(name, kind, FieldTable::default())
+}
+
+fn exchange_with(name: &str, kind: ExchangeKind, arguments: FieldTable) -> Arc<Exchange> {
     Arc::new(Exchange::new(ExchangeSpec {
         name: name.into(),
         kind,
         durable: false,
         auto_delete: false,
         internal: false,
-        arguments: FieldTable::default(),
+        arguments,
     }))
 }
 
@@ -60,8 +84,18 @@ fn bind_with(exchange: &Exchange, queue: &Arc<Queue>, key: &str, arguments: Fiel
     })
 }
 
+fn routed_among(exchange: &Arc<Exchange>, message: &Probe, known: &Known) -> Vec<u64> {
+    let keys: Vec<&[u8]> = message.keys.iter().map(Vec::as_slice).collect();
+    let message = Routable {
+        routing_keys: &keys,
+        properties: &message.properties,
+    };
+    let route = route(exchange, &message, known);
+    route.queues.iter().map(|q| q.id.0).collect()
+}
+
 fn routed(exchange: &Arc<Exchange>, message: &Probe) -> Vec<u64> {
-    exchange.route(message).iter().map(|q| q.id.0).collect()
+    routed_among(exchange, message, &Known::default())
 }
 
 #[test]
@@ -142,13 +176,11 @@ fn headers_match_all_or_any() {
             ("p", AMQPValue::Void),
         ]),
     );
-    let mut message = probe("");
-    message.headers = table(&[("t", text("a")), ("n", AMQPValue::LongLongInt(1))]);
-    assert_eq!(routed(&x, &message), [1, 2]);
-    message.headers = table(&[("p", text("whatever"))]);
-    assert_eq!(routed(&x, &message), [2]);
-    message.headers = table(&[("n", AMQPValue::LongInt(1))]);
-    assert!(routed(&x, &message).is_empty());
+    let headers = |pairs: &[(&str, AMQPValue)]| with_headers(table(pairs));
+    let both = headers(&[("t", text("a")), ("n", AMQPValue::LongLongInt(1))]);
+    assert_eq!(routed(&x, &both), [1, 2]);
+    assert_eq!(routed(&x, &headers(&[("p", text("whatever"))])), [2]);
+    assert!(routed(&x, &headers(&[("n", AMQPValue::LongInt(1))])).is_empty());
 }
 
 /// The rule as the specification words it, without a trie.

@@ -1,0 +1,109 @@
+//! From a published message to its queues, with the last answer kept: publishers tend to repeat
+//! themselves.
+
+use super::Connection;
+use super::channel::Target;
+use crate::exchange::{self, Exchange, Routable};
+use crate::message::MessageBuilder;
+use crate::queue::Queue;
+use leveret_protocol::{AmqpError, ChannelId};
+use std::sync::Arc;
+
+/// The last exchange and route that were looked up, good until something is declared, deleted,
+/// bound or permitted.
+#[derive(Default)]
+pub(super) struct RouteCache {
+    pub(super) generation: u64,
+    pub(super) users_generation: u64,
+    pub(super) exchange: Option<(Vec<u8>, Option<Arc<Exchange>>)>,
+    /// The routing key that leads to `queues`; none when the key alone does not decide.
+    pub(super) key: Option<Vec<u8>>,
+    queues: Arc<[Arc<Queue>]>,
+}
+
+impl RouteCache {
+    /// Nothing looked up yet, in these generations of what is declared and permitted.
+    pub(super) fn of(generation: u64, users_generation: u64) -> Self {
+        RouteCache {
+            generation,
+            users_generation,
+            ..RouteCache::default()
+        }
+    }
+
+    /// The queues as shared memory: the same as last time when they are the same queues, so that
+    /// messages with different keys for the same queues are one run.
+    fn share(&mut self, queues: &[Arc<Queue>]) {
+        let same = self.queues.len() == queues.len()
+            && self
+                .queues
+                .iter()
+                .zip(queues)
+                .all(|(a, b)| Arc::ptr_eq(a, b));
+        if !same {
+            self.queues = queues.into();
+        }
+    }
+}
+
+impl Connection {
+    /// The queues that a message goes to, each once. Its routing key stands in the channel.
+    pub(super) fn route_to(
+        &mut self,
+        id: ChannelId,
+        target: &Target,
+        builder: &MessageBuilder,
+    ) -> Result<Arc<[Arc<Queue>]>, AmqpError> {
+        let generation = self.vhost()?.generation();
+        let cached_exchange = match (&self.route.exchange, &target.exchange) {
+            (Some((_, Some(known))), Some(wanted)) => Arc::ptr_eq(known, wanted),
+            (Some((_, None)), None) => true,
+            _ => false,
+        };
+        let current = cached_exchange && self.route.generation == generation;
+        let key = std::mem::take(&mut self.open_channel(id)?.routing_key);
+        let alone = target.copies.is_empty();
+        let hit = current && alone && self.route.key.as_ref().is_some_and(|known| *known == key);
+        if !hit {
+            let by_key_alone = self.look_up(&key, target, builder)?;
+            if by_key_alone && alone && current {
+                let kept = self.route.key.get_or_insert_default();
+                kept.clear();
+                kept.extend_from_slice(&key);
+            } else {
+                self.route.key = None;
+            }
+        }
+        // The allocation goes back to where it came from.
+        self.open_channel(id)?.routing_key = key;
+        Ok(self.route.queues.clone())
+    }
+
+    /// Looks the queues up and leaves them in the cache; says whether the key alone decided.
+    fn look_up(
+        &mut self,
+        key: &[u8],
+        target: &Target,
+        builder: &MessageBuilder,
+    ) -> Result<bool, AmqpError> {
+        let copies = target.copies.iter().map(|key| &key[..]);
+        let keys: smallvec::SmallVec<[&[u8]; 4]> = std::iter::once(key).chain(copies).collect();
+        let vhost = self.vhost()?;
+        let Some(exchange) = &target.exchange else {
+            let named = |key: &&[u8]| std::str::from_utf8(key).ok().and_then(|n| vhost.queue(n));
+            let mut queues: smallvec::SmallVec<[Arc<Queue>; 4]> =
+                keys.iter().filter_map(named).collect();
+            queues.sort_unstable_by_key(|queue| queue.id);
+            queues.dedup_by_key(|queue| queue.id);
+            self.route.share(&queues);
+            return Ok(true);
+        };
+        let message = Routable {
+            routing_keys: &keys,
+            properties: builder.properties(),
+        };
+        let route = exchange::route(exchange, &message, vhost.as_ref());
+        self.route.share(&route.queues);
+        Ok(route.by_key_alone)
+    }
+}

@@ -1,0 +1,99 @@
+//! What may be declared and bound: the checks of RabbitMQ's exchange types, with its words.
+
+use super::bindings::Binding;
+use super::consistent_hash::{HASH_HEADER, HASH_PROPERTY, MAX_WEIGHT, hashable_property};
+use super::headers::{X_MATCH, is_valid_match};
+use super::{ALTERNATE_EXCHANGE, Destination, ExchangeKind, ExchangeSpec};
+use leveret_protocol::texts::{self, Entity};
+use leveret_protocol::values::AMQPValue;
+use leveret_protocol::{AmqpError, ExchangeName, VhostName};
+
+/// The alternate exchange that a new exchange's arguments name.
+///
+/// # Errors
+/// 406 when it is no name.
+pub fn alternate_exchange(
+    spec: &ExchangeSpec,
+    vhost: &VhostName,
+) -> Result<Option<ExchangeName>, AmqpError> {
+    match spec.arguments.inner().get(ALTERNATE_EXCHANGE) {
+        None => Ok(None),
+        Some(AMQPValue::LongString(name)) => Ok(Some(
+            String::from_utf8_lossy(name.as_bytes()).as_ref().into(),
+        )),
+        Some(other) => Err(texts::invalid_argument_type(
+            ALTERNATE_EXCHANGE,
+            other,
+            Entity::Exchange(&spec.name),
+            vhost,
+        )),
+    }
+}
+
+/// Checks what an exchange's type asks of the arguments it is declared with.
+///
+/// # Errors
+/// 406 with RabbitMQ's text.
+pub fn check_declaration(spec: &ExchangeSpec, vhost: &VhostName) -> Result<(), AmqpError> {
+    if spec.kind != ExchangeKind::ConsistentHash {
+        return Ok(());
+    }
+    let text = |name: &str| match spec.arguments.inner().get(name) {
+        None => Ok(None),
+        Some(AMQPValue::LongString(text)) => Ok(Some(text)),
+        // RabbitMQ closes the connection with 541 here.
+        Some(other) => Err(texts::invalid_argument_type(
+            name,
+            other,
+            Entity::Exchange(&spec.name),
+            vhost,
+        )),
+    };
+    match (text(HASH_HEADER)?, text(HASH_PROPERTY)?) {
+        (Some(_), Some(_)) => Err(texts::hash_header_and_property()),
+        (None, Some(property)) if hashable_property(property.as_bytes()).is_none() => {
+            Err(texts::unsupported_hash_property(property))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks what an exchange's type asks of its bindings.
+///
+/// # Errors
+/// 406 with RabbitMQ's text.
+pub fn check_binding(kind: ExchangeKind, binding: &Binding) -> Result<(), AmqpError> {
+    match kind {
+        ExchangeKind::Headers => match binding.arguments.inner().get(X_MATCH) {
+            Some(value) if !is_valid_match(&binding.arguments) => Err(texts::invalid_match(value)),
+            _ => Ok(()),
+        },
+        ExchangeKind::ConsistentHash => check_weight(binding.key.as_str()),
+        ExchangeKind::LocalRandom => match &binding.destination {
+            _ if !binding.key.as_str().is_empty() => {
+                Err(texts::local_random_key(binding.key.as_str()))
+            }
+            Destination::Queue(_) => Ok(()),
+            Destination::Exchange(_) => Err(texts::local_random_destination()),
+        },
+        ExchangeKind::Direct
+        | ExchangeKind::Fanout
+        | ExchangeKind::Topic
+        | ExchangeKind::Random
+        | ExchangeKind::ModulusHash => Ok(()),
+    }
+}
+
+fn check_weight(key: &str) -> Result<(), AmqpError> {
+    let digits = key.strip_prefix(['+', '-']).unwrap_or(key);
+    if digits.is_empty() || !digits.bytes().all(|octet| octet.is_ascii_digit()) {
+        return Err(texts::weight_not_integer(key));
+    }
+    if key.starts_with('-') || digits.bytes().all(|octet| octet == b'0') {
+        return Err(texts::weight_too_small());
+    }
+    match key.parse::<u32>() {
+        Ok(weight) if weight <= MAX_WEIGHT => Ok(()),
+        _ => Err(texts::weight_too_large(MAX_WEIGHT)),
+    }
+}

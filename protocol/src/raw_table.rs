@@ -1,0 +1,267 @@
+//! Field tables as they stand on the wire, read in place: for the few headers that the broker
+//! acts upon, decoding a whole table would cost more than the rest of a publish.
+//!
+//! Everything here expects a table that [`crate::table::check`] has passed. On anything else it
+//! finds less, never more than is there, and never panics.
+
+use crate::table::fixed_size;
+
+/// A value: its type letter and the octets behind it, length prefixes stripped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawValue<'a> {
+    /// The type letter (RabbitMQ: "AMQP 0-9-1 Errata", field types).
+    pub kind: u8,
+    /// The value itself.
+    pub octets: &'a [u8],
+}
+
+/// An entry of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawEntry<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// Its value.
+    pub value: RawValue<'a>,
+    /// Name and value as they stand in the table.
+    pub octets: &'a [u8],
+}
+
+/// The entries of a table with its length prefix; the empty slice is an empty table.
+pub fn entries(table: &[u8]) -> impl Iterator<Item = RawEntry<'_>> {
+    keyed(table.get(4..).unwrap_or_default())
+}
+
+/// The first entry of a name.
+pub fn find<'a>(table: &'a [u8], name: &str) -> Option<RawValue<'a>> {
+    entries(table)
+        .find(|entry| entry.name == name.as_bytes())
+        .map(|entry| entry.value)
+}
+
+/// The values of an array, length prefix stripped.
+pub fn elements(mut array: &[u8]) -> impl Iterator<Item = RawValue<'_>> {
+    std::iter::from_fn(move || {
+        let (value, rest) = split_value(array)?;
+        array = rest;
+        Some(value)
+    })
+}
+
+fn keyed(mut body: &[u8]) -> impl Iterator<Item = RawEntry<'_>> {
+    std::iter::from_fn(move || {
+        let (&len, rest) = body.split_first()?;
+        let (name, rest) = rest.split_at_checked(usize::from(len))?;
+        let (value, rest) = split_value(rest)?;
+        let octets = &body[..body.len() - rest.len()];
+        body = rest;
+        Some(RawEntry {
+            name,
+            value,
+            octets,
+        })
+    })
+}
+
+fn split_value(bytes: &[u8]) -> Option<(RawValue<'_>, &[u8])> {
+    let (&kind, rest) = bytes.split_first()?;
+    let (len, rest) = match fixed_size(kind).ok()? {
+        Some(size) => (size, rest),
+        None => {
+            let (len, rest) = rest.split_first_chunk::<4>()?;
+            (u32::from_be_bytes(*len) as usize, rest)
+        }
+    };
+    let (octets, rest) = rest.split_at_checked(len)?;
+    Some((RawValue { kind, octets }, rest))
+}
+
+impl RawValue<'_> {
+    /// RabbitMQ's name for the value's type, as its error texts print it.
+    pub fn type_name(&self) -> &'static str {
+        match self.kind {
+            b't' => "bool",
+            b'b' => "byte",
+            b'B' => "unsignedbyte",
+            b's' | b'U' => "short",
+            b'u' => "unsignedshort",
+            b'I' => "signedint",
+            b'i' => "unsignedint",
+            b'L' | b'l' => "long",
+            b'f' => "float",
+            b'd' => "double",
+            b'D' => "decimal",
+            b'A' => "array",
+            b'T' => "timestamp",
+            b'F' => "table",
+            b'x' => "binary",
+            b'V' => "void",
+            _ => "longstr",
+        }
+    }
+
+    /// Appends a form of the value that is equal for values that RabbitMQ's headers exchange holds
+    /// to be equal: integers and timestamps of whatever width by their number, floating point
+    /// numbers by theirs but never equal to an integer, long strings and byte arrays by their
+    /// octets; inside arrays and tables the types have to be the same as well.
+    ///
+    /// Recursion goes as deep as values stand in each other,
+    /// [`MAX_DEPTH`](crate::table::MAX_DEPTH) at most.
+    pub fn comparable(&self, out: &mut Vec<u8>) {
+        if let Some(number) = self.integer() {
+            out.push(b'i');
+            out.extend_from_slice(&number.to_be_bytes());
+            return;
+        }
+        match (self.kind, self.octets) {
+            (b't', &[flag]) => out.extend_from_slice(&[b't', u8::from(flag != 0)]),
+            (b'f', &[a, b, c, d]) => float(f64::from(f32::from_be_bytes([a, b, c, d])), out),
+            (b'd', &[a, b, c, d, e, f, g, h]) => {
+                float(f64::from_be_bytes([a, b, c, d, e, f, g, h]), out);
+            }
+            (b'S' | b'x', octets) => {
+                out.push(b's');
+                out.extend_from_slice(octets);
+            }
+            // To RabbitMQ both are an empty list.
+            (b'A' | b'F', []) => out.push(b'['),
+            (b'A', octets) => {
+                out.push(b'[');
+                for value in elements(octets) {
+                    value.nested(out);
+                }
+            }
+            (b'F', octets) => {
+                out.push(b'{');
+                let mut entries: Vec<RawEntry<'_>> = keyed(octets).collect();
+                entries.sort_by_key(|entry| entry.name);
+                for entry in entries {
+                    out.push(entry.name.len() as u8);
+                    out.extend_from_slice(entry.name);
+                    entry.value.nested(out);
+                }
+            }
+            (kind, octets) => {
+                out.push(kind);
+                out.extend_from_slice(octets);
+            }
+        }
+    }
+
+    /// A value inside an array or a table: its type counts, and it must not run into the next.
+    fn nested(&self, out: &mut Vec<u8>) {
+        out.push(match self.kind {
+            b'l' => b'L',
+            b'U' => b's',
+            kind => kind,
+        });
+        let at = out.len();
+        out.extend_from_slice(&[0; 4]);
+        self.comparable(out);
+        let len = (out.len() - at - 4) as u32;
+        out[at..at + 4].copy_from_slice(&len.to_be_bytes());
+    }
+
+    fn integer(&self) -> Option<i128> {
+        Some(match (self.kind, self.octets) {
+            (b'b', &[a]) => i128::from(a.cast_signed()),
+            (b'B', &[a]) => i128::from(a),
+            (b's' | b'U', &[a, b]) => i128::from(i16::from_be_bytes([a, b])),
+            (b'u', &[a, b]) => i128::from(u16::from_be_bytes([a, b])),
+            (b'I', &[a, b, c, d]) => i128::from(i32::from_be_bytes([a, b, c, d])),
+            (b'i', &[a, b, c, d]) => i128::from(u32::from_be_bytes([a, b, c, d])),
+            (b'L' | b'l', octets) => i128::from(i64::from_be_bytes(octets.try_into().ok()?)),
+            (b'T', octets) => i128::from(u64::from_be_bytes(octets.try_into().ok()?)),
+            _ => return None,
+        })
+    }
+}
+
+fn float(value: f64, out: &mut Vec<u8>) {
+    out.push(b'd');
+    // Zero is equal to minus zero.
+    let value = if value == 0.0 { 0.0 } else { value };
+    out.extend_from_slice(&value.to_bits().to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table;
+    use crate::values::{AMQPValue, FieldTable};
+    use proptest::prelude::*;
+
+    fn table_of(pairs: &[(&str, AMQPValue)]) -> Vec<u8> {
+        let mut table = FieldTable::default();
+        for (name, value) in pairs {
+            table.insert((*name).into(), value.clone());
+        }
+        table::encode(&table)
+    }
+
+    fn comparable(value: AMQPValue) -> Vec<u8> {
+        let raw = table_of(&[("v", value)]);
+        let mut out = Vec::new();
+        find(&raw, "v").unwrap().comparable(&mut out);
+        out
+    }
+
+    fn array(values: Vec<AMQPValue>) -> AMQPValue {
+        AMQPValue::FieldArray(values.into())
+    }
+
+    #[test]
+    fn entries_are_found_in_place() {
+        let raw = table_of(&[
+            ("a", AMQPValue::LongInt(1)),
+            (
+                "b",
+                array(vec![AMQPValue::LongString("x".into()), AMQPValue::Void]),
+            ),
+            ("c", AMQPValue::Boolean(true)),
+        ]);
+        let names: Vec<&[u8]> = entries(&raw).map(|entry| entry.name).collect();
+        assert_eq!(names, [b"a", b"b", b"c"]);
+        let list = find(&raw, "b").unwrap();
+        assert_eq!(list.type_name(), "array");
+        let kinds: Vec<u8> = elements(list.octets).map(|value| value.kind).collect();
+        assert_eq!(kinds, *b"SV");
+        assert_eq!(find(&raw, "d"), None);
+        let whole: usize = entries(&raw).map(|entry| entry.octets.len()).sum();
+        assert_eq!(whole + 4, raw.len());
+    }
+
+    #[test]
+    fn values_are_equal_when_rabbitmq_says_so() {
+        use AMQPValue as V;
+        let same = |a: V, b: V| comparable(a) == comparable(b);
+        assert!(same(V::LongInt(1), V::LongLongInt(1)));
+        assert!(same(V::Timestamp(5), V::LongInt(5)));
+        assert!(same(
+            V::LongString("x".into()),
+            V::ByteArray(b"x".as_slice().into())
+        ));
+        assert!(same(V::Float(1.5), V::Double(1.5)));
+        assert!(same(V::Double(0.0), V::Double(-0.0)));
+        assert!(same(array(vec![]), V::FieldTable(FieldTable::default())));
+        assert!(!same(V::LongInt(1), V::Double(1.0)));
+        assert!(!same(V::LongInt(1), V::Boolean(true)));
+        assert!(!same(V::LongInt(1), V::LongString("1".into())));
+        assert!(!same(
+            array(vec![V::LongInt(1)]),
+            array(vec![V::LongLongInt(1)])
+        ));
+        assert!(!same(
+            array(vec![V::LongString("a".into()), V::LongString("b".into())]),
+            array(vec![V::LongString("aS".into())]),
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_walk_panic(raw in prop::collection::vec(any::<u8>(), 0..64)) {
+            for entry in entries(&raw) {
+                entry.value.comparable(&mut Vec::new());
+            }
+        }
+    }
+}
