@@ -375,6 +375,35 @@ mod tests {
     }
 
     #[test]
+    fn limits_survive_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::with_data_dir(dir.path().to_owned());
+        let open = || Store::open(Options::new(dir.path().join("store"))).unwrap();
+        let broker = recover(&config, open()).unwrap();
+        let vhost_limits = VhostLimits::parse(r#"{"max-queues": 3}"#).unwrap();
+        let user_limits = crate::limits::UserLimits::parse(r#"{"max-channels": 4}"#).unwrap();
+        let mut fx = Effects::on(broker.store.as_ref(), None);
+        assert!(broker.set_vhost_limits(DEFAULT_VHOST, Some(vhost_limits), &mut fx));
+        let change = broker.users.change_limits("guest", |_| user_limits);
+        broker.store_change(change.unwrap(), &mut fx);
+        fx.perform();
+        broker.store.as_ref().unwrap().close().unwrap();
+        drop((fx, broker));
+        let broker = recover(&config, open()).unwrap();
+        let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
+        assert_eq!(vhost.limits(), Some(vhost_limits));
+        assert_eq!(vhost.spec.description, "Default virtual host");
+        assert_eq!(broker.users.limits("guest"), user_limits);
+        let mut fx = Effects::on(broker.store.as_ref(), None);
+        assert!(broker.set_vhost_limits(DEFAULT_VHOST, None, &mut fx));
+        assert!(!broker.set_vhost_limits("nowhere", None, &mut fx));
+        broker.store.as_ref().unwrap().close().unwrap();
+        drop((fx, vhost, broker));
+        let broker = recover(&config, open()).unwrap();
+        assert_eq!(broker.vhost(DEFAULT_VHOST).unwrap().limits(), None);
+    }
+
+    #[test]
     fn a_declaration_reaches_the_store_before_anybody_can_find_it() {
         let dir = tempfile::tempdir().unwrap();
         let config = Config::with_data_dir(dir.path().to_owned());

@@ -6,6 +6,7 @@
     reason = "tests, helpers included"
 )]
 
+mod alarms;
 mod amqp;
 mod amqprs;
 mod bytes;
@@ -13,6 +14,7 @@ mod command_line;
 mod crash;
 mod ctl;
 mod durability;
+mod limits;
 mod permissions;
 mod pika;
 mod shutdown;
