@@ -7,6 +7,7 @@ use crate::definitions::{self, Definition};
 use crate::limits::{Tally, VhostLimits};
 use crate::queue::{ConsumerId, Effects};
 use crate::server::connections::Connections;
+use crate::server::replies::ReplyAddresses;
 use crate::vhost::{Vhost, VhostSpec};
 use leveret_protocol::VhostName;
 use leveret_storage::{Op, QueueId, Store};
@@ -30,6 +31,8 @@ pub struct Limits {
     pub heartbeat: u16,
     /// Octets of a message body.
     pub max_message_size: u64,
+    /// Octets that a connection's transactions may hold before they are committed.
+    pub max_transaction_size: u64,
     /// How long a consumer may hold a delivery, unless it or its queue says otherwise.
     pub consumer_timeout: Option<Duration>,
     /// Connections at a time.
@@ -58,6 +61,7 @@ impl From<&Config> for Limits {
             connection_max: config.connection_max,
             channel_max_per_node: config.channel_max_per_node,
             consumer_max_per_channel: config.consumer_max_per_channel,
+            max_transaction_size: config.max_transaction_size,
         }
     }
 }
@@ -76,6 +80,8 @@ pub struct Broker {
     pub tally: Arc<Tally>,
     /// What the broker is short of.
     pub alarms: Alarms,
+    /// Who waits for replies.
+    pub replies: Arc<ReplyAddresses>,
     /// When it started.
     pub started: Instant,
     vhosts: RwLock<BTreeMap<VhostName, Arc<Vhost>>>,
@@ -93,6 +99,7 @@ impl Broker {
             connections: Connections::default(),
             tally: Arc::default(),
             alarms: Alarms::default(),
+            replies: Arc::default(),
             started: Instant::now(),
             vhosts: RwLock::default(),
             next_queue: AtomicU64::new(1),

@@ -95,6 +95,7 @@ async fn serve(config: &Config, started: Instant) -> Result<(), Failure> {
     // Alarms are in force before the first publisher comes.
     alarms::check(&broker, &config.data_dir);
     tokio::spawn(alarms::watch(broker.clone(), config.data_dir.clone()));
+    tell_when_store_ends(&broker);
     let address = config.listen_address();
     let listener = Listener::bind(broker.clone(), address).map_err(|error| Failure::Listen {
         address,
@@ -168,6 +169,18 @@ fn listen_reason(error: &std::io::Error) -> String {
             "this machine has no such address; choose one of its own with --bind".to_owned()
         }
         _ => error.to_string(),
+    }
+}
+
+/// Whoever waits for the store when it ends learns that nothing more will come of it.
+fn tell_when_store_ends(broker: &Arc<Broker>) {
+    if let Some(store) = &broker.store {
+        let broker = Arc::downgrade(broker);
+        store.on_end(move || {
+            if let Some(broker) = broker.upgrade() {
+                broker.connections.wake_all();
+            }
+        });
     }
 }
 

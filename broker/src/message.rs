@@ -219,6 +219,20 @@ impl Message {
         self.swap_write(WriteState::Pending, WriteState::Cancelled)
     }
 
+    /// The same message once more, for another queue: with a write of its own to be called off. A
+    /// large body is shared.
+    pub fn separate(&self) -> Message {
+        Message {
+            exchange: self.exchange.clone(),
+            head: self.head.clone(),
+            routing_key_len: self.routing_key_len,
+            properties_len: self.properties_len,
+            large_body: self.large_body.clone(),
+            persistent: self.persistent,
+            write: AtomicU8::new(WriteState::Pending as u8),
+        }
+    }
+
     fn swap_write(&self, from: WriteState, to: WriteState) -> bool {
         self.write
             .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire)
@@ -258,6 +272,10 @@ impl Storable for Message {
     fn begin_write(&self, _queue: QueueId) -> bool {
         self.swap_write(WriteState::Pending, WriteState::Claimed)
             || self.write.load(Ordering::Acquire) == WriteState::Claimed as u8
+    }
+
+    fn cancel_write(&self) -> bool {
+        Message::cancel_write(self)
     }
 
     fn encoded_len(&self) -> usize {

@@ -262,6 +262,10 @@ fn restore_queue(
     let queue = Arc::new(Queue::new(id, vhost.name().clone(), spec, next));
     if let Some(found) = found {
         restore_messages(&queue, &found, store)?;
+        // What was unacknowledged counts again.
+        let mut fx = Effects::on(broker.store.as_ref(), None);
+        queue.drop_over_limit(&mut fx);
+        fx.perform();
     }
     vhost.restore_queue(queue);
     Ok(())

@@ -289,3 +289,6 @@ impl Directory for Vhost {
         Vhost::exchange(self, name)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -359,6 +359,17 @@ pub fn encode_ack(out: &mut BytesMut, channel: ChannelId, tag: DeliveryTag, mult
     finish(out, at);
 }
 
+/// Writes basic.nack to a publisher. It has no use for `requeue`, which RabbitMQ leaves at its
+/// default.
+pub fn encode_nack(out: &mut BytesMut, channel: ChannelId, tag: DeliveryTag, multiple: bool) {
+    const REQUEUE: u8 = 2;
+    let at = begin(out, FrameKind::Method, channel);
+    put_id(out, BASIC_NACK);
+    out.put_u64(tag.0);
+    out.put_u8(REQUEUE | u8::from(multiple));
+    finish(out, at);
+}
+
 /// Writes a content header frame with properties as they came in.
 pub fn encode_content_header(
     out: &mut BytesMut,

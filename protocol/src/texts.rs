@@ -114,6 +114,45 @@ pub fn invalid_argument(
     )
 }
 
+/// tx.select on a channel in confirm mode.
+pub fn tx_after_confirm() -> AmqpError {
+    AmqpError::channel(PreconditionFailed, "cannot switch from confirm to tx mode")
+}
+
+/// confirm.select on a transactional channel.
+pub fn confirm_after_tx() -> AmqpError {
+    AmqpError::channel(PreconditionFailed, "cannot switch from tx to confirm mode")
+}
+
+/// tx.commit or tx.rollback on a channel that is not transactional.
+pub fn not_transactional() -> AmqpError {
+    AmqpError::channel(PreconditionFailed, "channel is not transactional")
+}
+
+/// A commit some of whose messages a queue has turned away.
+pub fn partial_commit() -> AmqpError {
+    AmqpError::channel(PreconditionFailed, "partial tx completion")
+}
+
+/// Transactions over the configured limit; both in octets. RabbitMQ has none.
+pub fn transaction_too_large(size: u64, max: u64) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!(
+            "uncommitted messages of {size} octets on this connection are more than the configured \
+             max_transaction_size {max}"
+        ),
+    )
+}
+
+/// What waits for the store once that has failed for good.
+pub fn store_ended() -> AmqpError {
+    AmqpError::connection(
+        InternalError,
+        "the store has failed and takes nothing more; see the broker's log",
+    )
+}
+
 /// A queue that another connection holds exclusively.
 pub fn locked_queue(queue: &QueueName, vhost: &VhostName) -> AmqpError {
     AmqpError::channel(

@@ -26,6 +26,10 @@ impl Storable for Message {
         true
     }
 
+    fn cancel_write(&self) -> bool {
+        false
+    }
+
     fn encoded_len(&self) -> usize {
         self.0.len()
     }

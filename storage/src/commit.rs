@@ -52,7 +52,8 @@ impl Commit {
     /// Adds all of a batch.
     ///
     /// Acks and deliveries of a batch are gathered and written behind its publishes. That is sound: an ack of a message
-    /// is submitted only after the message was claimed in an earlier commit, so it never stands before its publish.
+    /// is submitted only after the message was claimed in an earlier commit, so it never stands before its publish; and
+    /// what is settled was claimed in an earlier commit, or earlier in this one, or its write is called off now.
     pub(crate) fn add(
         &mut self,
         batch: Batch,
@@ -79,6 +80,17 @@ impl Commit {
                     let acks = self.acks.entry(queue).or_default();
                     acks.acked.insert(first.0, last.0);
                     acks.dead.insert(first.0, last.0);
+                }
+                Op::Settle {
+                    queue,
+                    position,
+                    message,
+                } => {
+                    let acks = self.acks.entry(queue).or_default();
+                    acks.dead.insert(position.0, position.0);
+                    if !message.cancel_write() {
+                        acks.acked.insert(position.0, position.0);
+                    }
                 }
                 Op::DeleteQueue { queue } => {
                     self.acks.remove(&queue);

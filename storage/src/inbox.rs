@@ -4,7 +4,7 @@
 //! from how long the last one took, without a timer.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     task::Waker,
     time::Duration,
 };
@@ -51,6 +51,9 @@ struct State {
     failing: Option<String>,
 }
 
+/// What is called once the storage thread has ended.
+type OnEnd = Box<dyn FnOnce() + Send>;
+
 pub(crate) struct Inbox {
     state: Mutex<State>,
     /// Batches came, or the store stops.
@@ -59,6 +62,9 @@ pub(crate) struct Inbox {
     progressed: Condvar,
     backlog: AtomicUsize,
     wakers: Mutex<Vec<Waker>>,
+    /// As in the state, to be read without its lock.
+    has_ended: AtomicBool,
+    on_end: Mutex<Vec<OnEnd>>,
     high: usize,
     low: usize,
 }
@@ -80,6 +86,8 @@ impl Inbox {
             progressed: Condvar::new(),
             backlog: AtomicUsize::new(0),
             wakers: Mutex::new(Vec::new()),
+            has_ended: AtomicBool::new(false),
+            on_end: Mutex::new(Vec::new()),
             high,
             low: low.min(high),
         }
@@ -182,14 +190,29 @@ impl Inbox {
     }
 
     pub(crate) fn over_mark(&self) -> bool {
-        self.backlog() > self.high
+        self.backlog() > self.high && !self.has_ended()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    /// Calls this once the storage thread has ended; at once if it has.
+    pub(crate) fn on_end(&self, call: OnEnd) {
+        let mut on_end = self.on_end.lock();
+        if self.has_ended() {
+            drop(on_end);
+            call();
+        } else {
+            on_end.push(call);
+        }
     }
 
     /// Wakes once the backlog is below its low mark; at once if it is.
     pub(crate) fn wake_when_below(&self, waker: Waker) {
         let mut wakers = self.wakers.lock();
         // Looked at under the lock: the storage thread lowers the backlog before it takes the lock.
-        if self.backlog() <= self.low {
+        if self.backlog() <= self.low || self.has_ended() {
             drop(wakers);
             waker.wake();
         } else {
@@ -220,10 +243,15 @@ impl Inbox {
     pub(crate) fn ended(&self) {
         let mut state = self.state.lock();
         state.ended = true;
-        state.batches.clear();
+        let dropped = std::mem::take(&mut state.batches);
         self.progressed.notify_all();
         drop(state);
+        // Messages in them may hold the last clone of the store.
+        drop(dropped);
+        self.has_ended.store(true, Ordering::Release);
         self.wake_all();
+        let on_end = std::mem::take(&mut *self.on_end.lock());
+        on_end.into_iter().for_each(|call| call());
     }
 }
 
@@ -233,6 +261,10 @@ fn cost(op: &Op) -> usize {
             Op::Publish { message, .. } => message.encoded_len(),
             Op::PutDefinition { key, value } => key.len() + value.len(),
             Op::DeleteDefinition { key } => key.len(),
-            Op::Ack { .. } | Op::DeleteQueue { .. } | Op::Delivered { .. } | Op::Notify { .. } => 0,
+            Op::Ack { .. }
+            | Op::Settle { .. }
+            | Op::DeleteQueue { .. }
+            | Op::Delivered { .. }
+            | Op::Notify { .. } => 0,
         }
 }

@@ -155,6 +155,17 @@ impl Store {
         self.0.shared.inbox.over_mark()
     }
 
+    /// Whether the storage thread is gone, because the store was closed or because it failed for good: what was not
+    /// committed never will be, and batches are dropped.
+    pub fn has_ended(&self) -> bool {
+        self.0.shared.inbox.has_ended()
+    }
+
+    /// Calls this once [`Store::has_ended`], from the thread that ends; at once if it has.
+    pub fn on_end(&self, call: impl FnOnce() + Send + 'static) {
+        self.0.shared.inbox.on_end(Box::new(call));
+    }
+
     /// Wakes once when the backlog is at its low mark; at once if it is already.
     pub fn wake_when_below(&self, waker: Waker) {
         self.0.shared.inbox.wake_when_below(waker);

@@ -33,6 +33,12 @@ pub trait Storable: Send + Sync + 'static {
     /// must not.
     fn begin_write(&self, queue: QueueId) -> bool;
 
+    /// Calls the write off: the message is done with before it was written. `false` when
+    /// [`Storable::begin_write`] came first; then the acknowledgement has to be written as well.
+    ///
+    /// Never to be called off is what enters several queues: those share the answer.
+    fn cancel_write(&self) -> bool;
+
     /// How many bytes [`Storable::encode`] will append. Used for accounting, so it should be close and cheap.
     fn encoded_len(&self) -> usize;
 
@@ -65,6 +71,17 @@ pub enum Op {
         first: Position,
         /// Last position of the range, itself included.
         last: Position,
+    },
+    /// A message is done with, whether it was written or not: if not, its write is called off, but only in the commit that
+    /// this batch belongs to. So what takes part in a transaction leaves its queue exactly when the transaction is
+    /// durable. Unlike an [`Op::Ack`] it may overtake the publish.
+    Settle {
+        /// The queue.
+        queue: QueueId,
+        /// The message's place there.
+        position: Position,
+        /// The message as it was published.
+        message: Arc<dyn Storable>,
     },
     /// The queue and everything in it is gone.
     DeleteQueue {

@@ -6,7 +6,7 @@ use lapin::options::{
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, ExchangeKind};
-use leveret_tests::{Client, TestBroker, expect_reply, run};
+use leveret_tests::{Client, TestBroker, expect_reply, headers, run};
 
 /// A broker with a user who has these permissions, and that user's connection.
 async fn world(permissions: [&str; 3]) -> Option<(TestBroker, Client)> {
@@ -180,5 +180,29 @@ fn users_and_permissions_survive_a_restart() {
             .queue_declare("q".into(), options, FieldTable::default())
             .await;
         expect_refusal(&broker, declared, "configure", "queue 'q'");
+    });
+}
+
+#[test]
+fn an_alternate_exchange_takes_read_on_the_exchange_and_write_on_the_alternate() {
+    run(async {
+        for (write, read, refused) in [
+            ("^rest$", "^x$", None),
+            ("^rest$", "^$", Some(("read", "exchange 'x'"))),
+            ("^$", "^x$", Some(("write", "exchange 'rest'"))),
+        ] {
+            let Some((broker, client)) = world(["^x$", write, read]).await else {
+                return;
+            };
+            let arguments = headers(&[("alternate-exchange", "rest")]);
+            let options = ExchangeDeclareOptions::default();
+            let declared = client
+                .exchange_declare("x".into(), ExchangeKind::Direct, options, arguments)
+                .await;
+            match refused {
+                None => declared.unwrap(),
+                Some((access, name)) => expect_refusal(&broker, declared, access, name),
+            }
+        }
     });
 }

@@ -16,6 +16,12 @@ pub struct ChannelReport {
     pub number: ChannelId,
     /// In confirm mode.
     pub confirm: bool,
+    /// In transactional mode.
+    pub transactional: bool,
+    /// Publishes that wait for the commit.
+    pub uncommitted: u64,
+    /// Acknowledgements that wait for the commit.
+    pub uncommitted_acks: u64,
     /// Consumers on it.
     pub consumers: u64,
     /// Deliveries it has not acknowledged.

@@ -90,6 +90,9 @@ fn complete(settings: Settings, environment: &Environment<'_>) -> Result<Config,
             .vm_memory_high_watermark
             .unwrap_or(default.vm_memory_high_watermark),
         disk_free_limit: settings.disk_free_limit.unwrap_or(default.disk_free_limit),
+        max_transaction_size: settings
+            .max_transaction_size
+            .map_or(default.max_transaction_size, |size| size.0),
         loopback_users: settings
             .loopback_users
             .map_or(default.loopback_users, |users| users.0),

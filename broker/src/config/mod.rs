@@ -40,6 +40,7 @@ pub const DEFAULT_FRAME_MAX: u32 = 128 * 1024;
 pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 16 * 1024 * 1024;
 /// RabbitMQ's default since 3.8.17: half an hour.
 pub const DEFAULT_CONSUMER_TIMEOUT: Duration = Duration::from_millis(1_800_000);
+const DEFAULT_MAX_TRANSACTION_SIZE: u64 = 128 << 20;
 /// The user, and its password, that a new data directory starts with.
 pub const DEFAULT_USER: &str = "guest";
 
@@ -76,6 +77,8 @@ pub struct Config {
     pub vm_memory_high_watermark: MemoryWatermark,
     /// Free disk space below which publishers are blocked.
     pub disk_free_limit: DiskFreeLimit,
+    /// The most octets of uncommitted messages that one connection's transactions may hold.
+    pub max_transaction_size: u64,
     /// Users that may log in from a loopback address only.
     pub loopback_users: Vec<String>,
     /// The administrator that a new data directory starts with.
@@ -110,6 +113,7 @@ impl Config {
             consumer_max_per_channel: None,
             vm_memory_high_watermark: MemoryWatermark::default(),
             disk_free_limit: DiskFreeLimit::default(),
+            max_transaction_size: DEFAULT_MAX_TRANSACTION_SIZE,
             loopback_users: vec![DEFAULT_USER.to_owned()],
             default_user: DEFAULT_USER.to_owned(),
             default_pass: Secret::from(DEFAULT_USER),

@@ -82,6 +82,10 @@ pub(super) struct Settings {
     /// the machine's memory [default: 50MB]
     #[arg(long, value_name = "SIZE", help_heading = "Alarms")]
     pub(super) disk_free_limit: Option<DiskFreeLimit>,
+    /// Most bytes of uncommitted messages that one connection's transactions may hold
+    /// [default: 128MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Limits and users")]
+    pub(super) max_transaction_size: Option<ByteSize>,
 
     /// Users who may log in from this machine only, separated by commas, or none [default: guest]
     #[arg(long, value_name = "USERS", help_heading = "Limits and users")]
@@ -164,6 +168,7 @@ impl Settings {
                 .vm_memory_high_watermark
                 .or(below.vm_memory_high_watermark),
             disk_free_limit: self.disk_free_limit.or(below.disk_free_limit),
+            max_transaction_size: self.max_transaction_size.or(below.max_transaction_size),
             loopback_users: self.loopback_users.or(below.loopback_users),
             default_user: self.default_user.or(below.default_user),
             default_pass: self.default_pass.or(below.default_pass),

@@ -56,6 +56,7 @@ fn without_settings_everything_has_its_default() {
         (60, 2047, 131_072)
     );
     assert_eq!(config.max_message_size, 16 << 20);
+    assert_eq!(config.max_transaction_size, 128 << 20);
     assert_eq!(config.loopback_users, ["guest"]);
     assert_eq!(
         (config.default_user.as_str(), config.default_pass.expose()),
@@ -98,6 +99,7 @@ fn the_file_knows_every_key() {
         consumer_max_per_channel = 3
         vm_memory_high_watermark = 0.5
         disk_free_limit = "1GB"
+        max_transaction_size = "1GiB"
         loopback_users = []
         default_user = "admin"
         default_pass = "s3cret"
@@ -121,6 +123,7 @@ fn the_file_knows_every_key() {
     assert_eq!(config.vm_memory_high_watermark, half);
     let limit = DiskFreeLimit::Absolute(1_000_000_000);
     assert_eq!(config.disk_free_limit, limit);
+    assert_eq!(config.max_transaction_size, 1 << 30);
     assert!(config.loopback_users.is_empty());
     assert_eq!(config.default_pass.expose(), "s3cret");
     assert!(!format!("{config:?}").contains("s3cret"));

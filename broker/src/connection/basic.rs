@@ -61,7 +61,7 @@ impl Connection {
             AMQPClass::Confirm(confirm::AMQPMethod::Select(select)) => {
                 self.confirm_select(id, select.nowait)
             }
-            AMQPClass::Tx(_) => Err(texts::not_implemented("transactions are not available")),
+            AMQPClass::Tx(method) => self.tx_method(id, &method),
             _ => Err(unimplemented_method()),
         }
     }
@@ -107,9 +107,11 @@ impl Connection {
     }
 
     fn confirm_select(&mut self, id: ChannelId, no_wait: bool) -> Result<(), AmqpError> {
-        self.open_channel(id)?
-            .confirms
-            .get_or_insert_with(Confirms::default);
+        let channel = self.open_channel(id)?;
+        if channel.transaction.is_some() {
+            return Err(texts::confirm_after_tx());
+        }
+        channel.confirms.get_or_insert_with(Confirms::default);
         if !no_wait {
             let ok = confirm::SelectOk {};
             self.reply(id, AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(ok)));
@@ -118,7 +120,7 @@ impl Connection {
     }
 
     /// basic.qos as RabbitMQ reads it (RabbitMQ: "Consumer Prefetch"): `global` is the whole
-    /// channel, otherwise each consumer that is started from now on.
+    /// channel, otherwise each consumer that is started from now on, and no limit for the channel.
     fn qos(&mut self, id: ChannelId, qos: method::Qos) -> Result<(), AmqpError> {
         let channel = self.open_channel(id)?;
         if qos.prefetch_size != 0 {
@@ -127,15 +129,15 @@ impl Connection {
                 "prefetch_size!=0 ({size})"
             )));
         }
-        if qos.global {
-            channel.credit.set_limit(qos.prefetch_count.into());
-            for consumer in self.blocked_consumers(id) {
-                consumer.queue.resume(consumer.id, &mut self.fx);
-            }
-            self.perform();
-        } else {
+        // One limit takes the other's place: a prefetch for consumers lifts the channel's
+        // (`rabbit_channel`), unless that is set again.
+        let limit = if qos.global { qos.prefetch_count } else { 0 };
+        if !qos.global {
             channel.prefetch = qos.prefetch_count.into();
         }
+        channel.credit.set_limit(limit.into());
+        self.resume(self.blocked_consumers(id));
+        self.perform();
         let ok = basic::QosOk {};
         self.reply(id, AMQPClass::Basic(basic::AMQPMethod::QosOk(ok)));
         Ok(())

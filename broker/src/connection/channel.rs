@@ -3,6 +3,7 @@
 use super::ack_timeout::Marks;
 use super::confirms::Confirms;
 use super::reply_to::ReplyConsumer;
+use super::transaction::Transaction;
 use super::unacked::Unacked;
 use crate::exchange::Exchange;
 use crate::message::MessageBuilder;
@@ -35,6 +36,7 @@ pub(super) struct Channel {
     pub(super) prefetch: u32,
     pub(super) credit: Arc<Credit>,
     pub(super) confirms: Option<Confirms>,
+    pub(super) transaction: Option<Box<Transaction>>,
     pub(super) last_queue: Option<QueueName>,
     pub(super) replies: Option<ReplyConsumer>,
 }
@@ -107,6 +109,7 @@ impl Channel {
             prefetch: 0,
             credit: Arc::new(Credit::new(0)),
             confirms: None,
+            transaction: None,
             last_queue: None,
             replies: None,
         }

@@ -61,6 +61,7 @@ impl Connection {
     }
 
     fn detach_channel(&mut self, id: ChannelId, returned: &mut Vec<Delivery>) {
+        self.abandon_transaction(id);
         let Some(Some(channel)) = self.channels.get_mut(usize::from(id.0)) else {
             return;
         };
@@ -68,10 +69,11 @@ impl Connection {
             .into_values()
             .collect();
         if let Some(all) = channel.unacked.take_through(DeliveryTag(0)) {
-            returned.extend(all.map(Delivery::redelivered));
+            returned.extend(all.map(|(_, delivery)| delivery.redelivered()));
         }
         channel.content = super::channel::Content::Method;
         channel.confirms = None;
+        channel.transaction = None;
         channel.replies = None;
         if let Some(held) = channel.held.take() {
             let octets: usize = held.frames.iter().map(|(frame, _)| frame.total()).sum();

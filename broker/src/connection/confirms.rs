@@ -1,32 +1,63 @@
 //! Publisher confirms of one channel (RabbitMQ: "Publisher Confirms"): which publishes are still
-//! on their way to safety, and which acks can be told in one.
+//! on their way to safety, and which acks and nacks can be told in one.
 
 use std::collections::VecDeque;
 
 /// The publishes of a channel in confirm mode that are not confirmed yet.
+///
+/// What it remembers is in proportion to the publishes that wait, however many came after them.
 #[derive(Debug)]
 pub struct Confirms {
-    /// The sequence number of the front of `waits`; the first publish has 1.
-    base: u64,
-    /// For each publish from `base` on, how many queues have yet to store it.
-    waits: VecDeque<Wait>,
-    /// Completed publishes behind ones that are not.
+    /// The sequence number of the next publish; the first has 1.
+    next: u64,
+    /// By sequence number. Those that the client was told of behind others that wait leave empty
+    /// slots, which are cleared out when they are the majority.
+    slots: VecDeque<(u64, Fate)>,
+    /// Slots that the client was not told of.
+    untold: usize,
+    /// Decided publishes behind ones that are not.
     ahead: Vec<u64>,
     changed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wait {
-    For(u32),
+enum Fate {
+    /// So many queues have yet to store it; 0: it is confirmed.
+    Waits(u32),
+    /// A queue has refused it.
+    Refused,
     /// The client was told already.
     Told,
+}
+
+/// What a client is told of its publishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// basic.ack: every queue has it.
+    Ack,
+    /// basic.nack: some queue has not.
+    Nack,
+}
+
+/// Empty slots are tolerated up to this many.
+const TOLERATED_HOLES: usize = 128;
+
+impl Fate {
+    fn verdict(self) -> Option<Verdict> {
+        match self {
+            Fate::Waits(0) => Some(Verdict::Ack),
+            Fate::Refused => Some(Verdict::Nack),
+            Fate::Waits(_) | Fate::Told => None,
+        }
+    }
 }
 
 impl Default for Confirms {
     fn default() -> Self {
         Confirms {
-            base: 1,
-            waits: VecDeque::new(),
+            next: 1,
+            slots: VecDeque::new(),
+            untold: 0,
             ahead: Vec::new(),
             changed: false,
         }
@@ -37,27 +68,62 @@ impl Confirms {
     /// Counts a publish that is confirmed once `stores` queues have stored it (0: at once).
     /// Returns its sequence number.
     pub fn publish(&mut self, stores: u32) -> u64 {
-        self.waits.push_back(Wait::For(stores));
-        self.changed |= stores == 0;
-        let sequence = self.base + self.waits.len() as u64 - 1;
-        if stores == 0 && self.waits.len() > 1 {
+        let sequence = self.next;
+        self.next += 1;
+        if stores == 0 {
+            self.decided(self.slots.len(), sequence);
+        }
+        self.slots.push_back((sequence, Fate::Waits(stores)));
+        self.untold += 1;
+        sequence
+    }
+
+    fn find(&self, sequence: u64) -> Option<usize> {
+        let (first, _) = self.slots.front()?;
+        let guess = sequence.checked_sub(*first)? as usize;
+        if self.slots.get(guess).is_some_and(|(s, _)| *s == sequence) {
+            return Some(guess);
+        }
+        self.slots.binary_search_by_key(&sequence, |(s, _)| *s).ok()
+    }
+
+    fn decided(&mut self, index: usize, sequence: u64) {
+        self.changed = true;
+        if index > 0 {
             self.ahead.push(sequence);
         }
-        sequence
     }
 
     /// One queue has stored the publish with this number.
     pub fn complete(&mut self, sequence: u64) {
-        let Some(index) = sequence.checked_sub(self.base) else {
+        let Some(index) = self.find(sequence) else {
             return;
         };
-        if let Some(Wait::For(count)) = self.waits.get_mut(index as usize) {
-            *count = count.saturating_sub(1);
+        if let (_, Fate::Waits(count @ 1..)) = &mut self.slots[index] {
+            *count -= 1;
             if *count == 0 {
+                self.decided(index, sequence);
+            }
+        }
+    }
+
+    /// A queue has refused the publish with this number, whatever others do with it.
+    pub fn refuse(&mut self, sequence: u64) {
+        let Some(index) = self.find(sequence) else {
+            return;
+        };
+        if let (_, fate @ Fate::Waits(_)) = &mut self.slots[index] {
+            *fate = Fate::Refused;
+            self.decided(index, sequence);
+        }
+    }
+
+    /// Nothing more will be stored: refuses every publish that waits for it.
+    pub fn refuse_waiting(&mut self) {
+        for (_, fate) in &mut self.slots {
+            if matches!(fate, Fate::Waits(1..)) {
+                *fate = Fate::Refused;
                 self.changed = true;
-                if index > 0 {
-                    self.ahead.push(sequence);
-                }
             }
         }
     }
@@ -67,39 +133,57 @@ impl Confirms {
         self.changed
     }
 
-    /// Publishes that are not confirmed yet.
+    /// Publishes that the client was not told of.
     pub fn outstanding(&self) -> u64 {
-        self.waits
-            .iter()
-            .filter(|wait| matches!(wait, Wait::For(_)))
-            .count() as u64
+        self.untold as u64
     }
 
-    /// Tells what was completed as `(delivery tag, multiple)`: one ack for all that no older
-    /// publish is waiting before, single ones for the rest.
-    pub fn flush(&mut self, mut ack: impl FnMut(u64, bool)) {
+    /// Tells what was decided as `(delivery tag, multiple, verdict)`: one for each run of the same
+    /// verdict that no older publish is waiting before, single ones for the rest.
+    pub fn flush(&mut self, mut tell: impl FnMut(u64, bool, Verdict)) {
         self.changed = false;
-        let (mut last, mut count) = (0, 0);
-        while let Some(Wait::For(0) | Wait::Told) = self.waits.front() {
-            if self.waits.pop_front() == Some(Wait::For(0)) {
-                last = self.base;
-                count += 1;
+        let mut run: Option<(Verdict, u64, u64)> = None;
+        while let Some((sequence, fate)) = self.slots.front().copied() {
+            if let Some(verdict) = fate.verdict() {
+                self.untold -= 1;
+                match &mut run {
+                    Some((of, last, count)) if *of == verdict => {
+                        (*last, *count) = (sequence, *count + 1);
+                    }
+                    _ => {
+                        if let Some((of, last, count)) = run.replace((verdict, sequence, 1)) {
+                            tell(last, count > 1, of);
+                        }
+                    }
+                }
+            } else if fate != Fate::Told {
+                break;
             }
-            self.base += 1;
+            self.slots.pop_front();
         }
-        if count > 0 {
-            ack(last, count > 1);
+        if let Some((of, last, count)) = run {
+            tell(last, count > 1, of);
         }
-        for sequence in self.ahead.drain(..) {
-            let Some(index) = sequence.checked_sub(self.base) else {
+        let mut ahead = std::mem::take(&mut self.ahead);
+        for sequence in ahead.drain(..) {
+            let Some(index) = self.find(sequence) else {
                 continue;
             };
-            if let Some(wait) = self.waits.get_mut(index as usize)
-                && *wait == Wait::For(0)
-            {
-                *wait = Wait::Told;
-                ack(sequence, false);
+            if let Some(verdict) = self.slots[index].1.verdict() {
+                self.slots[index].1 = Fate::Told;
+                self.untold -= 1;
+                tell(sequence, false, verdict);
             }
+        }
+        // The allocation is used again.
+        self.ahead = ahead;
+        self.clear_holes();
+    }
+
+    fn clear_holes(&mut self) {
+        let holes = self.slots.len() - self.untold;
+        if holes > TOLERATED_HOLES && holes > self.untold {
+            self.slots.retain(|(_, fate)| *fate != Fate::Told);
         }
     }
 }
@@ -109,10 +193,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn flushed(confirms: &mut Confirms) -> Vec<(u64, bool)> {
-        let mut acks = Vec::new();
-        confirms.flush(|tag, multiple| acks.push((tag, multiple)));
-        acks
+    fn flushed(confirms: &mut Confirms) -> Vec<(u64, bool, Verdict)> {
+        let mut told = Vec::new();
+        confirms.flush(|tag, multiple, verdict| told.push((tag, multiple, verdict)));
+        told
     }
 
     #[test]
@@ -124,45 +208,105 @@ mod tests {
         for tag in [1, 2, 4] {
             confirms.complete(tag);
         }
-        assert_eq!(flushed(&mut confirms), [(2, true), (4, false)]);
+        let ack = Verdict::Ack;
+        assert_eq!(flushed(&mut confirms), [(2, true, ack), (4, false, ack)]);
         confirms.complete(3);
-        assert_eq!(flushed(&mut confirms), [(3, false)]);
+        assert_eq!(flushed(&mut confirms), [(3, false, ack)]);
         confirms.complete(5);
-        assert_eq!(flushed(&mut confirms), [(5, false)]);
+        assert_eq!(flushed(&mut confirms), [(5, false, ack)]);
         assert_eq!(confirms.outstanding(), 0);
+    }
+
+    #[test]
+    fn runs_of_acks_and_of_nacks_are_told_in_one_each() {
+        let mut confirms = Confirms::default();
+        for stores in [0, 0, 2, 0, 0, 1] {
+            confirms.publish(stores);
+        }
+        confirms.refuse(3);
+        confirms.refuse(4);
+        assert_eq!(
+            flushed(&mut confirms),
+            [
+                (2, true, Verdict::Ack),
+                (4, true, Verdict::Nack),
+                (5, false, Verdict::Ack)
+            ]
+        );
+        confirms.complete(3);
+        assert_eq!(flushed(&mut confirms), []);
+        confirms.refuse_waiting();
+        assert_eq!(flushed(&mut confirms), [(6, false, Verdict::Nack)]);
+    }
+
+    #[test]
+    fn one_that_waits_for_ever_costs_nothing_for_those_behind_it() {
+        let mut confirms = Confirms::default();
+        confirms.publish(1);
+        for _ in 0..100_000 {
+            confirms.publish(0);
+            assert_eq!(flushed(&mut confirms).len(), 1);
+        }
+        assert!(confirms.slots.len() <= TOLERATED_HOLES + 2);
+        confirms.complete(1);
+        assert_eq!(flushed(&mut confirms), [(1, false, Verdict::Ack)]);
+        assert!(confirms.slots.is_empty());
+    }
+
+    /// What may happen to a publish besides being stored.
+    #[derive(Clone, Copy, Debug)]
+    struct Happening {
+        which: prop::sample::Index,
+        refuse: bool,
+    }
+
+    fn happening() -> impl Strategy<Value = Happening> {
+        (any::<prop::sample::Index>(), prop::bool::weighted(0.2))
+            .prop_map(|(which, refuse)| Happening { which, refuse })
     }
 
     proptest! {
         #[test]
-        fn every_publish_is_confirmed_exactly_once_and_never_early(
+        fn every_publish_is_told_of_exactly_once_and_never_early(
             stores in prop::collection::vec(0u32..3, 1..40),
-            order in prop::collection::vec(any::<prop::sample::Index>(), 0..120),
+            happenings in prop::collection::vec(happening(), 0..120),
         ) {
             let mut confirms = Confirms::default();
             let mut left: Vec<u32> = Vec::new();
-            let mut told = vec![false; stores.len()];
-            let mut order = order.into_iter();
+            let mut refused = vec![false; stores.len()];
+            let mut told = vec![None; stores.len()];
+            let mut happenings = happenings.into_iter();
             for (i, count) in stores.iter().enumerate() {
                 prop_assert_eq!(confirms.publish(*count), i as u64 + 1);
                 left.push(*count);
-                for index in order.by_ref().take(2) {
-                    let at = index.index(left.len());
-                    if left[at] > 0 {
+                for Happening { which, refuse } in happenings.by_ref().take(2) {
+                    let at = which.index(left.len());
+                    if refuse {
+                        refused[at] |= told[at].is_none();
+                        confirms.refuse(at as u64 + 1);
+                    } else if left[at] > 0 {
                         left[at] -= 1;
                         confirms.complete(at as u64 + 1);
                     }
                 }
-                confirms.flush(|tag, multiple| {
+                confirms.flush(|tag, multiple, verdict| {
                     let first = if multiple { 1 } else { tag };
                     for t in first..=tag {
-                        assert_eq!(left[t as usize - 1], 0, "confirmed early");
-                        assert!(multiple || !told[t as usize - 1], "told twice");
-                        told[t as usize - 1] = true;
+                        let at = t as usize - 1;
+                        assert!(multiple || told[at].is_none(), "told twice");
+                        told[at].get_or_insert(verdict);
                     }
                 });
-                for (left, told) in left.iter().zip(&told) {
-                    prop_assert_eq!(*left == 0, *told);
+                for (at, told) in told.iter().enumerate().take(left.len()) {
+                    let due = match (refused[at], left[at]) {
+                        (true, _) => Some(Verdict::Nack),
+                        (false, 0) => Some(Verdict::Ack),
+                        (false, _) => None,
+                    };
+                    prop_assert_eq!(*told, due);
                 }
+                let untold = told.iter().take(left.len()).filter(|t| t.is_none()).count();
+                prop_assert_eq!(confirms.outstanding(), untold as u64);
             }
         }
     }

@@ -1,9 +1,12 @@
 //! Handing over what a read batch has collected: acknowledgements, publishes, confirms.
 
 use super::Connection;
+use super::channel::Meaning;
+use super::confirms::Verdict;
 use super::unacked::Delivery;
 use crate::queue::{Consumer, ConsumerId, Entry, Queue};
-use leveret_protocol::{ChannelId, DeliveryTag, method};
+use leveret_protocol::{ChannelId, DeliveryTag, method, texts};
+use leveret_storage::Store;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -14,6 +17,9 @@ impl Connection {
         self.flush_settled();
         self.flush_publishes();
         self.perform();
+        if self.broker.store.as_ref().is_some_and(Store::has_ended) {
+            self.give_up_on_store();
+        }
         self.flush_confirms();
     }
 
@@ -33,6 +39,55 @@ impl Connection {
         }
         self.info.published(self.run.messages.len() as u64);
         self.run.messages.clear();
+        if self.fx.refused().count > 0 {
+            self.refuse_publishes();
+        }
+    }
+
+    /// Notes which publishes queues have turned away; those that nobody wants confirmed are gone
+    /// without a word (RabbitMQ: "Queue Length Limit").
+    fn refuse_publishes(&mut self) {
+        let refused = std::mem::take(self.fx.refused());
+        for token in refused.tokens {
+            let id = ChannelId(token.channel);
+            let Some(channel) = self.channel_mut(id) else {
+                continue;
+            };
+            if let (Meaning::Confirm(sequence), Some(confirms)) =
+                (channel.meaning(token), &mut channel.confirms)
+            {
+                confirms.refuse(sequence);
+                self.news_of(id);
+            }
+        }
+    }
+
+    /// The channel may have confirms to write.
+    pub(super) fn news_of(&mut self, id: ChannelId) {
+        if self.unconfirmed_news.last() != Some(&id) {
+            self.unconfirmed_news.push(id);
+        }
+    }
+
+    /// Nothing more will be stored: what waits for it is refused instead of waiting for ever.
+    fn give_up_on_store(&mut self) {
+        let mut held = None;
+        for index in 0..self.channels.len() {
+            let id = ChannelId(index as u16);
+            let Some(channel) = self.channel_mut(id) else {
+                continue;
+            };
+            if channel.held.take().is_some() {
+                held = Some(id);
+            }
+            if let Some(confirms) = &mut channel.confirms {
+                confirms.refuse_waiting();
+                self.news_of(id);
+            }
+        }
+        if let Some(id) = held {
+            self.fail(id, texts::store_ended(), self.now);
+        }
     }
 
     /// Settles acknowledged deliveries, a lock per run of the same queue, and resumes whoever
@@ -55,9 +110,7 @@ impl Connection {
             }
             queue.settle(run.iter().map(|d| &d.entry), here, &mut self.fx);
         }
-        for consumer in elsewhere {
-            consumer.queue.resume(consumer.id, &mut self.fx);
-        }
+        self.resume(elsewhere);
         settled.clear();
         self.settled = settled;
     }
@@ -103,10 +156,15 @@ impl Connection {
     /// Resumes all consumers that queues have passed over.
     pub(super) fn resume_all(&mut self) {
         let ids: Vec<ChannelId> = self.channels.iter().flatten().map(|c| c.id).collect();
-        for id in ids {
-            for consumer in self.blocked_consumers(id) {
-                consumer.queue.resume(consumer.id, &mut self.fx);
-            }
+        let all = ids.into_iter().flat_map(|id| self.blocked_consumers(id));
+        self.resume(all.collect());
+    }
+
+    /// Resumes consumers, all of a queue at once: they share what is ready there.
+    pub(super) fn resume(&mut self, mut consumers: Vec<Arc<Consumer>>) {
+        consumers.sort_by_key(|consumer| consumer.queue.id);
+        for run in consumers.chunk_by(|a, b| Arc::ptr_eq(&a.queue, &b.queue)) {
+            run[0].queue.resume(run.iter().map(|c| c.id), &mut self.fx);
         }
     }
 
@@ -124,9 +182,7 @@ impl Connection {
             }
             queue.requeue(entries, &mut self.fx);
         }
-        for consumer in waiting {
-            consumer.queue.resume(consumer.id, &mut self.fx);
-        }
+        self.resume(waiting);
     }
 
     /// Writes the confirms that have become due.
@@ -144,8 +200,9 @@ impl Connection {
                 continue;
             };
             let out = self.out.buffer();
-            confirms.flush(|tag, multiple| {
-                method::encode_ack(out, id, DeliveryTag(tag), multiple);
+            confirms.flush(|tag, multiple, verdict| match verdict {
+                Verdict::Ack => method::encode_ack(out, id, DeliveryTag(tag), multiple),
+                Verdict::Nack => method::encode_nack(out, id, DeliveryTag(tag), multiple),
             });
         }
         self.unconfirmed_news = news;

@@ -177,9 +177,7 @@ impl Connection {
             Meaning::Confirm(sequence) => {
                 if let Some(confirms) = &mut channel.confirms {
                     confirms.complete(sequence);
-                    if self.unconfirmed_news.last() != Some(&id) {
-                        self.unconfirmed_news.push(id);
-                    }
+                    self.news_of(id);
                 }
             }
             Meaning::Wait => {
@@ -203,6 +201,9 @@ impl Connection {
         let report = channels.map(|channel| ChannelReport {
             number: channel.id,
             confirm: channel.confirms.is_some(),
+            transactional: channel.transaction.is_some(),
+            uncommitted: channel.transaction.as_ref().map_or(0, |tx| tx.publishes()),
+            uncommitted_acks: channel.transaction.as_ref().map_or(0, |tx| tx.acks()),
             consumers: channel.consumers.len() as u64,
             unacknowledged: channel.unacked.len() as u64,
             unconfirmed: channel

@@ -26,6 +26,7 @@ mod queue_class;
 mod reply_to;
 mod route;
 mod settle;
+mod transaction;
 mod unacked;
 
 pub use output::Output;
@@ -133,6 +134,8 @@ pub struct Connection {
     /// What the store has made safe, not looked at yet.
     tokens: VecDeque<Token>,
     held_octets: usize,
+    /// What the transactions of all channels hold.
+    uncommitted_octets: u64,
     /// The time that the current call was given.
     now: Instant,
     has_published: bool,
@@ -180,6 +183,7 @@ impl Connection {
             taken: Taken::default(),
             tokens: VecDeque::new(),
             held_octets: 0,
+            uncommitted_octets: 0,
             now: Instant::now(),
             has_published: false,
             need: 0,

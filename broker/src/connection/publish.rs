@@ -7,7 +7,7 @@ use super::input::Payload;
 use super::route::RouteCache;
 use crate::auth::Access;
 use crate::exchange::Exchange;
-use crate::message::MessageBuilder;
+use crate::message::{MessageBuilder, SharedMessage};
 use crate::queue::{Incoming, Queue};
 use leveret_protocol::content::{
     CLASS_BASIC, ContentHeader, HEADER_LEN, PropertyIndex, parse_expiration,
@@ -17,6 +17,17 @@ use leveret_protocol::method::{self, BASIC_PUBLISH, Publish};
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::{AmqpError, ChannelId, ExchangeName, ReplyCode};
 use std::sync::Arc;
+
+/// A whole message with all that was decided when it was published: what is left is to hand it
+/// over, now or when its transaction is committed.
+#[derive(Debug)]
+pub(super) struct Routed {
+    pub(super) message: SharedMessage,
+    pub(super) queues: Arc<[Arc<Queue>]>,
+    /// How many of the queues store it.
+    pub(super) storing: u32,
+    pub(super) target: Target,
+}
 
 /// Consecutive messages for the same queues, not handed over yet.
 #[derive(Default)]
@@ -151,7 +162,7 @@ impl Connection {
             header.body_size,
         );
         if header.body_size == 0 {
-            return self.publish_whole(id, &target, builder);
+            return self.publish_whole(id, target, builder);
         }
         channel.content = Content::Body(target, Box::new(builder));
         Ok(())
@@ -203,48 +214,68 @@ impl Connection {
             )
         })?;
         if builder.remaining() == 0 {
-            return self.publish_whole(id, &target, *builder);
+            return self.publish_whole(id, target, *builder);
         }
         self.open_channel(id)?.content = Content::Body(target, builder);
         Ok(())
     }
 
-    /// A message is whole: finds its queues and adds it to the run.
+    /// A message is whole: finds its queues, and hands it over unless it has to wait for a commit.
     fn publish_whole(
         &mut self,
         id: ChannelId,
-        target: &Target,
+        target: Target,
         builder: MessageBuilder,
     ) -> Result<(), AmqpError> {
-        let queues = self.route_to(id, target, &builder)?;
+        let queues = self.route_to(id, &target, &builder)?;
         let storing = if builder.persistent && self.broker.store.is_some() {
             queues.iter().filter(|queue| queue.spec.is_stored()).count() as u32
         } else {
             0
         };
         self.has_published |= storing > 0;
-        let message = Arc::new(builder.finish(storing == 1));
-        if queues.is_empty() && target.mandatory {
-            let exchange = message.exchange().as_str();
-            let out = self.out.buffer();
-            method::encode_return(out, id, ReplyCode::NoRoute, exchange, message.routing_key());
-            let (properties, max) = (message.properties(), self.tuned.frame_max);
-            self.out
-                .content(id, properties, message.body(), message.large_body(), max);
+        let transactional = self.open_channel(id)?.transaction.is_some();
+        let routed = Routed {
+            message: Arc::new(builder.finish(storing == 1 || transactional)),
+            queues,
+            storing,
+            target,
+        };
+        if transactional {
+            self.publish_in_transaction(id, routed)
+        } else {
+            self.hand_over(id, routed)
         }
-        if target.exchange.is_none() {
-            self.send_replies(&message, &target.copies);
-        }
-        let token = self.count_confirm(id, storing)?;
-        if queues.is_empty() {
+    }
+
+    /// Answers for a message that went nowhere, counts its confirm, and adds it to the run.
+    fn hand_over(&mut self, id: ChannelId, routed: Routed) -> Result<(), AmqpError> {
+        self.return_or_reply(id, &routed, !routed.queues.is_empty());
+        let token = self.count_confirm(id, routed.storing)?;
+        if routed.queues.is_empty() {
             return Ok(());
         }
-        if !Arc::ptr_eq(&queues, &self.run.queues) || self.run.messages.len() >= RUN_MAX {
+        if !Arc::ptr_eq(&routed.queues, &self.run.queues) || self.run.messages.len() >= RUN_MAX {
             self.flush_publishes();
-            self.run.queues = queues;
+            self.run.queues = routed.queues;
         }
-        self.run.messages.push((message, token));
+        self.run.messages.push((routed.message, token));
         Ok(())
+    }
+
+    /// Sends a reply on its way, and a mandatory message back when nothing takes it.
+    pub(super) fn return_or_reply(&mut self, id: ChannelId, routed: &Routed, routable: bool) {
+        let (message, target) = (&routed.message, &routed.target);
+        let replied = target.exchange.is_none() && self.send_replies(message, &target.copies);
+        if !target.mandatory || routable || replied {
+            return;
+        }
+        let exchange = message.exchange().as_str();
+        let out = self.out.buffer();
+        method::encode_return(out, id, ReplyCode::NoRoute, exchange, message.routing_key());
+        let (properties, max) = (message.properties(), self.tuned.frame_max);
+        self.out
+            .content(id, properties, message.body(), message.large_body(), max);
     }
 
     /// Counts a publish on a channel in confirm mode.
@@ -259,8 +290,8 @@ impl Connection {
         };
         let sequence = confirms.publish(storing);
         let token = channel.confirm_token(sequence);
-        if storing == 0 && self.unconfirmed_news.last() != Some(&id) {
-            self.unconfirmed_news.push(id);
+        if storing == 0 {
+            self.news_of(id);
         }
         Ok(Some(token))
     }

@@ -6,8 +6,8 @@
 use super::Connection;
 use crate::message::SharedMessage;
 use crate::names::server_generated;
-use crate::server::ConnectionId;
 use crate::server::mailbox::Reply;
+use crate::server::replies::ReplyAddress;
 use leveret_protocol::classes::{AMQPClass, basic, queue};
 use leveret_protocol::content::PropertyIndex;
 use leveret_protocol::{AmqpError, ChannelId, ConsumerTag, ExchangeName, ReplyCode, method, texts};
@@ -18,11 +18,10 @@ pub(super) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 const TOKEN_PREFIX: &str = "amq.rabbitmq.reply-to.";
 
 /// A channel's consumer of replies.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct ReplyConsumer {
     tag: ConsumerTag,
-    /// The whole name that replies are published to.
-    address: String,
+    address: ReplyAddress,
 }
 
 /// Whether a routing key of the default exchange is a token's.
@@ -30,16 +29,10 @@ pub(super) fn is_address(routing_key: &[u8]) -> bool {
     routing_key.starts_with(TOKEN_PREFIX.as_bytes())
 }
 
-/// Whether a queue name is the reply name or an address.
+/// Whether declaring a queue of this name asks for a reply name or an address instead; whatever
+/// begins like one does.
 pub(super) fn is_name(queue: &str) -> bool {
-    queue == REPLY_TO || is_address(queue.as_bytes())
-}
-
-/// The connection that an address leads to. The rest of it is a secret that its channel knows.
-fn connection_of(address: &str) -> Option<ConnectionId> {
-    let token = address.strip_prefix(TOKEN_PREFIX)?;
-    let (connection, _) = token.split_once('.')?;
-    u64::from_str_radix(connection, 16).ok().map(ConnectionId)
+    queue.starts_with(REPLY_TO)
 }
 
 fn refused(reason: &str) -> AmqpError {
@@ -53,7 +46,6 @@ impl Connection {
         id: ChannelId,
         consume: &basic::Consume,
     ) -> Result<(), AmqpError> {
-        let connection = self.id;
         let channel = self.open_channel(id)?;
         if !consume.no_ack {
             return Err(refused("reply consumer cannot acknowledge"));
@@ -68,9 +60,12 @@ impl Connection {
         if channel.consumers.contains_key(tag.as_str()) {
             return Err(texts::consumer_tag_reuse(&tag));
         }
-        channel.replies = Some(ReplyConsumer {
+        // The end of the name is a secret of whoever was sent it.
+        let name = server_generated(TOKEN_PREFIX);
+        let address = self.broker.replies.add(name, &self.mailbox);
+        self.open_channel(id)?.replies = Some(ReplyConsumer {
             tag: tag.as_str().into(),
-            address: server_generated(&format!("{TOKEN_PREFIX}{:x}.", connection.0)),
+            address,
         });
         if !consume.nowait {
             let ok = basic::ConsumeOk {
@@ -98,12 +93,8 @@ impl Connection {
         declare: &queue::Declare,
     ) -> Result<(), AmqpError> {
         let name = declare.queue.as_str();
-        if name != REPLY_TO {
-            let alive = connection_of(name)
-                .is_some_and(|connection| self.broker.connections.is_connected(connection));
-            if !alive {
-                return Err(texts::no_queue(name, self.vhost()?.name()));
-            }
+        if name != REPLY_TO && !self.broker.replies.leads_somewhere(name.as_bytes()) {
+            return Err(texts::no_queue(name, self.vhost()?.name()));
         }
         let ok = queue::DeclareOk {
             queue: declare.queue.clone(),
@@ -132,7 +123,7 @@ impl Connection {
         let Some(replies) = &channel.replies else {
             return Err(refused("fast reply consumer does not exist"));
         };
-        let address = replies.address.as_bytes();
+        let address = replies.address.name().as_bytes();
         let mut replaced = Vec::with_capacity(properties.len() + address.len());
         replaced.extend_from_slice(&properties[..range.start - 1]);
         replaced.push(address.len() as u8);
@@ -142,41 +133,34 @@ impl Connection {
     }
 
     /// Sends a message that was published to the default exchange to every address among its
-    /// routing keys. `copies`: the keys beyond the first.
-    pub(super) fn send_replies(&self, message: &SharedMessage, copies: &[Box<[u8]>]) {
+    /// routing keys. `copies`: the keys beyond the first. `false` when none leads anywhere.
+    pub(super) fn send_replies(&self, message: &SharedMessage, copies: &[Box<[u8]>]) -> bool {
         let key = message.routing_key();
-        if is_address(key) {
-            self.send_reply(key, Reply::new(message.clone()));
-        }
+        let replies = &self.broker.replies;
+        let mut sent = is_address(key) && replies.send(Reply::new(message.clone()));
         for (at, copy) in copies.iter().enumerate() {
             let again = || **copy == *key || copies[..at].contains(copy);
             if is_address(copy) && !again() {
-                self.send_reply(copy, Reply::copy(message.clone(), copy));
+                sent |= replies.send(Reply::copy(message.clone(), copy));
             }
         }
-    }
-
-    fn send_reply(&self, address: &[u8], reply: Reply) {
-        let address = std::str::from_utf8(address).ok();
-        if let Some(connection) = address.and_then(connection_of) {
-            self.broker.connections.reply(connection, reply);
-        }
+        sent
     }
 
     /// A reply for one of our channels, the one that knows its address.
     pub(super) fn deliver_reply(&mut self, reply: &Reply) {
         let (message, address) = (reply.message(), reply.address());
         let key = message.routing_key();
-        let ours = |replies: &ReplyConsumer| replies.address.as_bytes() == address;
+        let ours = |replies: &ReplyConsumer| replies.address.name().as_bytes() == address;
         let mut channels = self.channels.iter_mut().flatten();
         let Some(channel) = channels.find(|c| !c.closing && c.replies.as_ref().is_some_and(ours))
         else {
             return;
         };
-        let Some(replies) = channel.replies.clone() else {
+        let (id, tag) = (channel.id, channel.take_tag());
+        let Some(replies) = &channel.replies else {
             return;
         };
-        let (id, tag) = (channel.id, channel.take_tag());
         let exchange = ExchangeName::from("");
         let out = self.out.buffer();
         method::encode_deliver(

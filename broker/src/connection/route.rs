@@ -3,10 +3,11 @@
 
 use super::Connection;
 use super::channel::Target;
-use crate::exchange::{self, Exchange, Routable};
+use crate::exchange::{Exchange, Routable, Route};
 use crate::message::MessageBuilder;
 use crate::queue::Queue;
 use leveret_protocol::{AmqpError, ChannelId};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// The last exchange and route that were looked up, good until something is declared, deleted,
@@ -19,6 +20,8 @@ pub(super) struct RouteCache {
     /// The routing key that leads to `queues`; none when the key alone does not decide.
     pub(super) key: Option<Vec<u8>>,
     queues: Arc<[Arc<Queue>]>,
+    /// What was looked up last, for its memory.
+    found: Route,
 }
 
 impl RouteCache {
@@ -31,17 +34,18 @@ impl RouteCache {
         }
     }
 
-    /// The queues as shared memory: the same as last time when they are the same queues, so that
+    /// Shares what was found: the same memory as last time when it is the same queues, so that
     /// messages with different keys for the same queues are one run.
-    fn share(&mut self, queues: &[Arc<Queue>]) {
-        let same = self.queues.len() == queues.len()
+    fn share(&mut self) {
+        let found = &self.found.queues;
+        let same = self.queues.len() == found.len()
             && self
                 .queues
                 .iter()
-                .zip(queues)
+                .zip(found)
                 .all(|(a, b)| Arc::ptr_eq(a, b));
         if !same {
-            self.queues = queues.into();
+            self.queues = found.as_slice().into();
         }
     }
 }
@@ -87,23 +91,24 @@ impl Connection {
         builder: &MessageBuilder,
     ) -> Result<bool, AmqpError> {
         let copies = target.copies.iter().map(|key| &key[..]);
-        let keys: smallvec::SmallVec<[&[u8]; 4]> = std::iter::once(key).chain(copies).collect();
-        let vhost = self.vhost()?;
-        let Some(exchange) = &target.exchange else {
+        let keys: SmallVec<[&[u8]; 4]> = std::iter::once(key).chain(copies).collect();
+        let vhost = self.vhost()?.clone();
+        let found = &mut self.route.found;
+        if let Some(exchange) = &target.exchange {
+            let message = Routable {
+                routing_keys: &keys,
+                properties: builder.properties(),
+            };
+            found.find(exchange, &message, vhost.as_ref());
+        } else {
             let named = |key: &&[u8]| std::str::from_utf8(key).ok().and_then(|n| vhost.queue(n));
-            let mut queues: smallvec::SmallVec<[Arc<Queue>; 4]> =
-                keys.iter().filter_map(named).collect();
-            queues.sort_unstable_by_key(|queue| queue.id);
-            queues.dedup_by_key(|queue| queue.id);
-            self.route.share(&queues);
-            return Ok(true);
-        };
-        let message = Routable {
-            routing_keys: &keys,
-            properties: builder.properties(),
-        };
-        let route = exchange::route(exchange, &message, vhost.as_ref());
-        self.route.share(&route.queues);
-        Ok(route.by_key_alone)
+            found.queues.clear();
+            found.queues.extend(keys.iter().filter_map(named));
+            found.queues.sort_unstable_by_key(|queue| queue.id);
+            found.queues.dedup_by_key(|queue| queue.id);
+            found.by_key_alone = true;
+        }
+        self.route.share();
+        Ok(self.route.found.by_key_alone)
     }
 }

@@ -26,21 +26,27 @@ impl Connection {
     ) -> Result<(), AmqpError> {
         let channel = self.open_channel(id)?;
         let unknown = || texts::unknown_delivery_tag(tag);
-        let mut requeued = Vec::new();
-        if multiple {
-            let taken = channel.unacked.take_through(tag).ok_or_else(unknown)?;
-            match outcome {
-                Outcome::Requeued => requeued.extend(taken),
-                Outcome::Acknowledged | Outcome::Discarded => self.settled.extend(taken),
-            }
-        } else {
+        if !multiple {
             let taken = channel.unacked.take(tag).ok_or_else(unknown)?;
-            match outcome {
-                Outcome::Requeued => requeued.push(taken),
-                Outcome::Acknowledged | Outcome::Discarded => self.settled.push(taken),
+            match (&mut channel.transaction, outcome) {
+                (Some(transaction), _) => transaction.settle(tag, taken, outcome),
+                (None, Outcome::Requeued) => self.requeue_now(vec![taken]),
+                (None, Outcome::Acknowledged | Outcome::Discarded) => self.settled.push(taken),
             }
+            return Ok(());
         }
-        self.requeue_now(requeued);
+        let taken = channel.unacked.take_through(tag).ok_or_else(unknown)?;
+        if let Some(transaction) = &mut channel.transaction {
+            for (tag, delivery) in taken {
+                transaction.settle(tag, delivery, outcome);
+            }
+            return Ok(());
+        }
+        let taken = taken.map(|(_, delivery)| delivery);
+        match outcome {
+            Outcome::Requeued => self.requeue_now(taken.collect()),
+            Outcome::Acknowledged | Outcome::Discarded => self.settled.extend(taken),
+        }
         Ok(())
     }
 
@@ -51,7 +57,8 @@ impl Connection {
         }
     }
 
-    /// basic.recover: everything that the channel has not acknowledged goes back.
+    /// basic.recover: everything that the channel has not acknowledged goes back. What it has in
+    /// a transaction stays there (`rabbit_channel`).
     pub(super) fn recover(
         &mut self,
         id: ChannelId,
@@ -67,6 +74,7 @@ impl Connection {
             .take_through(DeliveryTag(0))
             .into_iter()
             .flatten()
+            .map(|(_, delivery)| delivery)
             .collect();
         self.requeue_now(all);
         if answer {

@@ -85,7 +85,7 @@ impl Unacked {
     pub fn take_through(
         &mut self,
         tag: DeliveryTag,
-    ) -> Option<impl Iterator<Item = Delivery> + use<>> {
+    ) -> Option<impl Iterator<Item = (DeliveryTag, Delivery)> + use<>> {
         let end = if tag.0 == 0 {
             self.slots.len()
         } else {
@@ -93,10 +93,26 @@ impl Unacked {
             self.slots[at].1.as_ref()?;
             at + 1
         };
-        let taken: Vec<Delivery> = self.slots.drain(..end).filter_map(|(_, d)| d).collect();
+        let taken: Vec<(DeliveryTag, Delivery)> = self
+            .slots
+            .drain(..end)
+            .filter_map(|(tag, delivery)| Some((tag, delivery?)))
+            .collect();
         self.count -= taken.len();
         self.clear_holes();
         Some(taken.into_iter())
+    }
+
+    /// Puts back what was taken, in whatever order.
+    pub fn restore(&mut self, taken: impl IntoIterator<Item = (DeliveryTag, Delivery)>) {
+        let mut slots: Vec<_> = std::mem::take(&mut self.slots)
+            .into_iter()
+            .filter(|(_, delivery)| delivery.is_some())
+            .collect();
+        slots.extend(taken.into_iter().map(|(tag, d)| (tag, Some(d))));
+        slots.sort_unstable_by_key(|(tag, _)| *tag);
+        self.count = slots.len();
+        self.slots = slots.into();
     }
 
     fn clear_holes(&mut self) {
@@ -140,6 +156,7 @@ mod tests {
         Take(prop::sample::Index),
         TakeThrough(prop::sample::Index),
         TakeAll,
+        TakeAndRestore(Vec<prop::sample::Index>),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -148,6 +165,8 @@ mod tests {
             4 => any::<prop::sample::Index>().prop_map(Step::Take),
             1 => any::<prop::sample::Index>().prop_map(Step::TakeThrough),
             1 => Just(Step::TakeAll),
+            1 => prop::collection::vec(any::<prop::sample::Index>(), 0..9)
+                .prop_map(Step::TakeAndRestore),
         ]
     }
 
@@ -181,7 +200,7 @@ mod tests {
                     Step::TakeThrough(at) => {
                         let tag = 1 + at.index(next as usize) as u64;
                         let taken = unacked.take_through(DeliveryTag(tag))
-                            .map(|d| d.map(|d| d.entry.position.0).collect::<Vec<_>>());
+                            .map(|taken| taken.map(|(tag, _)| tag.0).collect::<Vec<_>>());
                         let expected = model.contains(&tag).then(|| {
                             let rest = model.split_off(&(tag + 1));
                             std::mem::replace(&mut model, rest).into_iter().collect::<Vec<_>>()
@@ -190,9 +209,17 @@ mod tests {
                     }
                     Step::TakeAll => {
                         let taken: Vec<u64> = unacked.take_through(DeliveryTag(0)).unwrap()
-                            .map(|d| d.entry.position.0).collect();
+                            .map(|(_, d)| d.entry.position.0).collect();
                         let expected: Vec<u64> = std::mem::take(&mut model).into_iter().collect();
                         prop_assert_eq!(taken, expected);
+                    }
+                    Step::TakeAndRestore(ats) => {
+                        let mut taken = Vec::new();
+                        for at in ats {
+                            let tag = DeliveryTag(1 + at.index(next as usize) as u64);
+                            taken.extend(unacked.take(tag).map(|delivery| (tag, delivery)));
+                        }
+                        unacked.restore(taken);
                     }
                 }
                 prop_assert_eq!(unacked.len(), model.len());

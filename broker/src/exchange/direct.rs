@@ -1,12 +1,12 @@
 //! Direct exchanges (spec 3.1.3.1): the routing key equals the binding key.
 
 use super::bindings::{Binding, Destination};
-use super::targets::Targets;
+use super::targets::{IndexKey, Targets};
 use std::collections::HashMap;
 
 /// Destinations by binding key.
 #[derive(Debug, Default)]
-pub(super) struct DirectIndex(HashMap<Box<[u8]>, Targets>);
+pub(super) struct DirectIndex(HashMap<IndexKey, Targets>);
 
 impl DirectIndex {
     pub(super) fn add(&mut self, binding: &Binding) {

@@ -11,10 +11,11 @@ mod route;
 mod rules;
 mod targets;
 mod topic;
+mod words;
 
 pub use bindings::{Binding, Destination, DestinationName};
 pub use kind::ExchangeKind;
-pub use route::{Directory, Route, route};
+pub use route::{Directory, Route};
 pub use rules::{alternate_exchange, check_binding, check_declaration};
 
 use bindings::Bindings;

@@ -14,8 +14,8 @@ pub trait Directory {
     fn exchange(&self, name: &str) -> Option<Arc<Exchange>>;
 }
 
-/// Where a message goes.
-#[derive(Debug)]
+/// Where a message goes. Kept and filled again for the next one.
+#[derive(Debug, Default)]
 pub struct Route {
     /// The queues, each once.
     pub queues: Vec<Arc<Queue>>,
@@ -24,48 +24,56 @@ pub struct Route {
     pub by_key_alone: bool,
 }
 
-/// Finds the queues that a message goes to.
-///
-/// Each exchange is asked once, so bindings in a circle do no harm. One whose bindings match
-/// nothing passes the message on to its alternate exchange, wherever on the way it is met; one of
-/// whose bindings matches does not, even when that binding leads nowhere in the end.
-pub fn route(start: &Arc<Exchange>, message: &Routable<'_>, directory: &dyn Directory) -> Route {
-    let mut route = Route {
-        queues: Vec::new(),
-        by_key_alone: true,
-    };
-    let mut seen: HashSet<*const Exchange> = HashSet::new();
-    let mut next: Vec<Arc<Exchange>> = Vec::new();
-    let mut exchange = start.clone();
-    loop {
-        let (queues, exchanges) = (route.queues.len(), next.len());
-        {
-            let bindings = exchange.bindings.read();
-            route.by_key_alone &= bindings.match_by_key_alone();
-            bindings.matching(message, &mut |destination| match destination {
-                Destination::Queue(queue) => route.queues.push(queue.clone()),
-                Destination::Exchange(exchange) => next.push(exchange.clone()),
-            });
+impl Route {
+    /// Finds the queues that a message goes to.
+    ///
+    /// Each exchange is asked once, so bindings in a circle do no harm. One whose bindings match
+    /// nothing passes the message on to its alternate exchange, wherever on the way it is met; one
+    /// of whose bindings matches does not, even when that binding leads nowhere in the end.
+    pub fn find(
+        &mut self,
+        start: &Arc<Exchange>,
+        message: &Routable<'_>,
+        directory: &dyn Directory,
+    ) {
+        self.queues.clear();
+        self.by_key_alone = true;
+        let mut next: Vec<Arc<Exchange>> = Vec::new();
+        self.ask(start, message, directory, &mut next);
+        if !next.is_empty() {
+            let mut seen = HashSet::from([Arc::as_ptr(start)]);
+            while let Some(exchange) = next.pop() {
+                if seen.insert(Arc::as_ptr(&exchange)) {
+                    self.ask(&exchange, message, directory, &mut next);
+                }
+            }
         }
-        if route.queues.len() == queues
-            && next.len() == exchanges
+        if self.queues.len() > 1 {
+            self.queues.sort_unstable_by_key(|queue| queue.id);
+            self.queues.dedup_by_key(|queue| queue.id);
+        }
+    }
+
+    /// Adds what one exchange's bindings lead to.
+    fn ask(
+        &mut self,
+        exchange: &Exchange,
+        message: &Routable<'_>,
+        directory: &dyn Directory,
+        next: &mut Vec<Arc<Exchange>>,
+    ) {
+        let before = (self.queues.len(), next.len());
+        let bindings = exchange.bindings.read();
+        self.by_key_alone &= bindings.match_by_key_alone();
+        bindings.matching(message, &mut |destination| match destination {
+            Destination::Queue(queue) => self.queues.push(queue.clone()),
+            Destination::Exchange(exchange) => next.push(exchange.clone()),
+        });
+        drop(bindings);
+        if (self.queues.len(), next.len()) == before
             && let Some(alternate) = exchange.alternate()
         {
             next.extend(directory.exchange(alternate.as_str()));
         }
-        if next.is_empty() {
-            break;
-        }
-        seen.insert(Arc::as_ptr(&exchange));
-        let unseen = std::iter::from_fn(|| next.pop()).find(|e| !seen.contains(&Arc::as_ptr(e)));
-        let Some(unseen) = unseen else {
-            break;
-        };
-        exchange = unseen;
     }
-    if route.queues.len() > 1 {
-        route.queues.sort_unstable_by_key(|queue| queue.id);
-        route.queues.dedup_by_key(|queue| queue.id);
-    }
-    route
 }

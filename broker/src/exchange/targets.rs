@@ -2,46 +2,89 @@
 
 use super::bindings::Destination;
 use indexmap::IndexMap;
+use smallvec::SmallVec;
+
+/// A key, or a word of one, as indexes keep it: in place when it is short, so that a look-up
+/// among very many need not follow a pointer into cold memory.
+pub(super) type IndexKey = SmallVec<[u8; 24]>;
 
 /// Destinations, each with the number of bindings that lead there (bindings may differ in their
 /// arguments alone). Adding and removing take constant time however many there are: a fanout
 /// exchange keeps all of its destinations in one of these.
 #[derive(Debug, Default)]
-pub(super) struct Targets(IndexMap<usize, Target>);
+pub(super) enum Targets {
+    #[default]
+    None,
+    /// Most keys have one destination; it stands in place.
+    One(Target),
+    /// By what the destinations are told apart by.
+    Many(Box<IndexMap<usize, Target>>),
+}
 
 #[derive(Debug)]
-struct Target {
+pub(super) struct Target {
     destination: Destination,
-    bindings: usize,
+    bindings: u32,
 }
 
 impl Targets {
     pub(super) fn add(&mut self, destination: &Destination) {
-        let target = self.0.entry(destination.identity());
-        let target = target.or_insert_with(|| Target {
+        let identity = destination.identity();
+        let one_more = |target: &mut Target| target.bindings += 1;
+        let new = Target {
             destination: destination.clone(),
-            bindings: 0,
-        });
-        target.bindings += 1;
+            bindings: 1,
+        };
+        *self = match std::mem::take(self) {
+            Targets::None => Targets::One(new),
+            Targets::One(mut only) if only.destination.identity() == identity => {
+                one_more(&mut only);
+                Targets::One(only)
+            }
+            Targets::One(first) => {
+                let first = (first.destination.identity(), first);
+                Targets::Many(Box::new(IndexMap::from([first, (identity, new)])))
+            }
+            Targets::Many(mut targets) => {
+                targets.entry(identity).and_modify(one_more).or_insert(new);
+                Targets::Many(targets)
+            }
+        };
     }
 
     pub(super) fn remove(&mut self, destination: &Destination) {
         let identity = destination.identity();
-        if let Some(target) = self.0.get_mut(&identity) {
-            target.bindings -= 1;
-            if target.bindings == 0 {
-                self.0.swap_remove(&identity);
+        match self {
+            Targets::One(only) if only.destination.identity() == identity => {
+                only.bindings -= 1;
+                if only.bindings == 0 {
+                    *self = Targets::None;
+                }
             }
+            Targets::Many(targets) => {
+                if let Some(target) = targets.get_mut(&identity) {
+                    target.bindings -= 1;
+                    if target.bindings == 0 {
+                        targets.swap_remove(&identity);
+                    }
+                }
+                if targets.is_empty() {
+                    *self = Targets::None;
+                }
+            }
+            Targets::One(_) | Targets::None => {}
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        matches!(self, Targets::None)
     }
 
     pub(super) fn each(&self, found: &mut dyn FnMut(&Destination)) {
-        for target in self.0.values() {
-            found(&target.destination);
+        match self {
+            Targets::None => {}
+            Targets::One(only) => found(&only.destination),
+            Targets::Many(targets) => targets.values().for_each(|t| found(&t.destination)),
         }
     }
 }

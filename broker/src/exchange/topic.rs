@@ -4,8 +4,9 @@
 
 use super::bindings::{Binding, Destination};
 use super::targets::Targets;
+use super::words::Words;
 use smallvec::SmallVec;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 /// A trie over the words of binding keys.
 #[derive(Debug, Default)]
@@ -15,13 +16,19 @@ pub(super) struct TopicIndex {
 
 #[derive(Debug, Default)]
 struct Node {
-    words: HashMap<Box<[u8]>, Node>,
+    /// Where binding keys go on from here.
+    next: Option<Box<Next>>,
+    /// Bindings whose keys end here.
+    targets: Targets,
+}
+
+#[derive(Debug, Default)]
+struct Next {
+    words: Words<Node>,
     /// `*`
     one: Option<Box<Node>>,
     /// `#`
     many: Option<Box<Node>>,
-    /// Bindings whose keys end here.
-    targets: Targets,
 }
 
 /// The words of a key; the empty key has none.
@@ -37,10 +44,11 @@ impl TopicIndex {
     pub(super) fn add(&mut self, binding: &Binding) {
         let mut node = &mut self.root;
         for word in words(binding.key.as_str().as_bytes()) {
+            let next = node.next.get_or_insert_default();
             node = match word {
-                b"*" => node.one.get_or_insert_default(),
-                b"#" => node.many.get_or_insert_default(),
-                word => node.words.entry(word.into()).or_default(),
+                b"*" => next.one.get_or_insert_default(),
+                b"#" => next.many.get_or_insert_default(),
+                word => next.words.get_or_insert(word),
             };
         }
         node.targets.add(&binding.destination);
@@ -79,13 +87,9 @@ impl TopicIndex {
 }
 
 impl Node {
-    /// Whether no binding key goes on from here.
-    fn is_leaf(&self) -> bool {
-        self.words.is_empty() && self.one.is_none() && self.many.is_none()
-    }
-
+    /// Whether no binding key ends or goes on here.
     fn is_empty(&self) -> bool {
-        self.is_leaf() && self.targets.is_empty()
+        self.next.is_none() && self.targets.is_empty()
     }
 
     /// Removes a binding and every node that is left without purpose. Recursion goes as deep as
@@ -95,17 +99,23 @@ impl Node {
             self.targets.remove(destination);
             return;
         };
+        let Some(next) = &mut self.next else {
+            return;
+        };
         match *word {
-            b"*" => prune(&mut self.one, rest, destination),
-            b"#" => prune(&mut self.many, rest, destination),
+            b"*" => prune(&mut next.one, rest, destination),
+            b"#" => prune(&mut next.many, rest, destination),
             word => {
-                if let Some(child) = self.words.get_mut(word) {
+                if let Some(child) = next.words.get_mut(word) {
                     child.remove(rest, destination);
                     if child.is_empty() {
-                        self.words.remove(word);
+                        next.words.remove(word);
                     }
                 }
             }
+        }
+        if next.words.is_empty() && next.one.is_none() && next.many.is_none() {
+            self.next = None;
         }
     }
 }
@@ -135,9 +145,16 @@ impl Walk<'_> {
             return;
         }
         self.visited += 1;
-        match &node.many {
+        let word = self.words.get(at);
+        if word.is_none() {
+            node.targets.each(self.found);
+        }
+        let Some(next) = &node.next else {
+            return;
+        };
+        match &next.many {
             // By far the most frequent use of `#`, at the end of a key: it takes all the rest.
-            Some(many) if many.is_leaf() => many.targets.each(self.found),
+            Some(many) if many.next.is_none() => many.targets.each(self.found),
             Some(many) => {
                 for end in at..=self.words.len() {
                     self.visit(many, end, true);
@@ -145,14 +162,13 @@ impl Walk<'_> {
             }
             None => {}
         }
-        let Some(word) = self.words.get(at) else {
-            node.targets.each(self.found);
+        let Some(word) = word else {
             return;
         };
-        if let Some(one) = &node.one {
+        if let Some(one) = &next.one {
             self.visit(one, at + 1, below_many);
         }
-        if let Some(child) = node.words.get(*word) {
+        if let Some(child) = next.words.get(word) {
             self.visit(child, at + 1, below_many);
         }
     }

@@ -97,7 +97,14 @@ pub fn check_consumer(
 /// The arguments whose effect is not built yet; accepted, kept and compared, and said so in the
 /// log rather than ignored in silence.
 pub fn without_effect(arguments: &FieldTable) -> Vec<&str> {
-    const IN_EFFECT: [&str; 3] = ["x-consumer-timeout", "x-queue-mode", "x-queue-type"];
+    const IN_EFFECT: [&str; 6] = [
+        "x-consumer-timeout",
+        "x-max-length",
+        "x-max-length-bytes",
+        "x-overflow",
+        "x-queue-mode",
+        "x-queue-type",
+    ];
     let known = |name: &str| RULES.iter().any(|(rule, _)| *rule == name);
     let names = arguments.into_iter().map(|(name, _)| name.as_str());
     names

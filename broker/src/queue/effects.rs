@@ -1,7 +1,8 @@
 //! What a queue machine wants done once its lock is released.
 
+use crate::message::SharedMessage;
 use crate::server::mailbox::Mailbox;
-use leveret_storage::{Batch, CommitSink, Op, Position, QueueId, Store};
+use leveret_storage::{Batch, CommitSink, Op, Position, QueueId, Store, Token};
 use std::sync::Arc;
 
 /// Effects of one or more operations on queues: records for the store and connections to wake.
@@ -10,7 +11,19 @@ use std::sync::Arc;
 pub struct Effects {
     ops: Vec<Op>,
     wakes: Vec<Arc<Mailbox>>,
+    refused: Refused,
+    /// What leaves a queue leaves it with the next batch, not before.
+    atomic: bool,
     target: Option<Target>,
+}
+
+/// Publishes that queues have turned away.
+#[derive(Debug, Default)]
+pub struct Refused {
+    /// How many.
+    pub count: u64,
+    /// What the publishers of those that are to be confirmed wait for.
+    pub tokens: Vec<Token>,
 }
 
 /// Where records go, and who hears of their tokens.
@@ -37,8 +50,30 @@ impl Effects {
         self.ops.push(op);
     }
 
+    /// Collects what follows into one batch, to be durable as a whole, until it is submitted.
+    pub fn begin_atomic(&mut self) {
+        self.submit();
+        self.atomic = true;
+    }
+
+    /// A stored message has left its queue for good.
+    pub fn store_settled(&mut self, queue: QueueId, position: Position, message: &SharedMessage) {
+        if self.atomic {
+            // Were the write called off here, it could be missing from a commit before ours, and
+            // the message be lost though ours never came to be.
+            let message = message.clone();
+            self.ops.push(Op::Settle {
+                queue,
+                position,
+                message,
+            });
+        } else if !message.cancel_write() {
+            self.store_ack(queue, position);
+        }
+    }
+
     /// An acknowledgement to be stored; runs of positions become one record.
-    pub fn store_ack(&mut self, queue: QueueId, position: Position) {
+    fn store_ack(&mut self, queue: QueueId, position: Position) {
         if let Some(Op::Ack { queue: q, last, .. }) = self.ops.last_mut()
             && *q == queue
             && last.0 + 1 == position.0
@@ -53,6 +88,22 @@ impl Effects {
         });
     }
 
+    /// Whether there are records that the store has not been given.
+    pub fn has_records(&self) -> bool {
+        !self.ops.is_empty()
+    }
+
+    /// A queue turns a publish away; `token` is what its publisher waits for.
+    pub fn refuse(&mut self, token: Option<Token>) {
+        self.refused.count += 1;
+        self.refused.tokens.extend(token);
+    }
+
+    /// What was turned away since this was last asked for.
+    pub fn refused(&mut self) -> &mut Refused {
+        &mut self.refused
+    }
+
     /// A connection that has new mail.
     pub fn wake(&mut self, mailbox: &Arc<Mailbox>) {
         self.wakes.push(mailbox.clone());
@@ -61,6 +112,7 @@ impl Effects {
     /// Hands the records to the store now: under the lock that guards what they are about, where
     /// others could otherwise see it and have their own records stored before these.
     pub fn submit(&mut self) {
+        self.atomic = false;
         if self.ops.is_empty() {
             return;
         }
@@ -92,5 +144,29 @@ impl Effects {
     #[cfg(test)]
     pub fn forget_ops(&mut self) {
         self.ops.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::MessageBuilder;
+    use leveret_storage::Storable;
+
+    #[test]
+    fn in_a_transaction_no_write_is_called_off_before_the_commit() {
+        let message =
+            || Arc::new(MessageBuilder::new("".into(), b"", &[0, 0], true, 0).finish(true));
+        let (queue, position) = (QueueId(1), Position(7));
+        let mut fx = Effects::default();
+        let early = message();
+        fx.begin_atomic();
+        fx.store_settled(queue, position, &early);
+        assert!(matches!(fx.ops(), [Op::Settle { .. }]));
+        assert!(early.begin_write(queue), "nobody has called it off");
+        fx.perform();
+        let plain = message();
+        fx.store_settled(queue, position, &plain);
+        assert!(fx.ops().is_empty() && !plain.begin_write(queue));
     }
 }

@@ -54,7 +54,7 @@ pub type Incoming = (SharedMessage, Option<Token>);
 impl Queue {
     /// An empty queue.
     pub fn new(id: QueueId, vhost: VhostName, spec: QueueSpec, next_position: Position) -> Self {
-        let machine = Machine::new(id, spec.is_stored(), spec.auto_delete, next_position);
+        let machine = Machine::new(id, &spec, next_position);
         Queue {
             id,
             vhost,
@@ -129,8 +129,13 @@ impl Queue {
     }
 
     /// See [`Machine::resume`].
-    pub fn resume(&self, consumer: ConsumerId, fx: &mut Effects) {
-        self.serve(fx, |machine, fx| machine.resume(consumer, fx));
+    pub fn resume(&self, consumers: impl IntoIterator<Item = ConsumerId>, fx: &mut Effects) {
+        self.serve(fx, |machine, fx| machine.resume(consumers, fx));
+    }
+
+    /// See [`Machine::drop_over_limit`].
+    pub fn drop_over_limit(&self, fx: &mut Effects) {
+        self.machine.lock().drop_over_limit(fx);
     }
 
     /// Settles a run of deliveries, then resumes the consumers that their credit was short for,
@@ -145,9 +150,7 @@ impl Queue {
             for entry in entries {
                 machine.settle(entry, fx);
             }
-            for consumer in resume {
-                machine.resume(consumer, fx);
-            }
+            machine.resume(resume, fx);
         });
     }
 

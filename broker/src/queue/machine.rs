@@ -7,6 +7,8 @@
 
 use super::consumer::{Consumer, ConsumerId, Consumers};
 use super::effects::Effects;
+use super::handle::QueueSpec;
+use super::limits::Limits;
 use super::ready::{Entry, Ready};
 use crate::message::SharedMessage;
 use leveret_storage::{Op, Position, QueueId, Token};
@@ -66,6 +68,7 @@ pub struct Machine {
     /// Durable and not exclusive: its persistent messages are kept in the store.
     stored: bool,
     auto_delete: bool,
+    limits: Option<Box<Limits>>,
     ready: Ready,
     consumers: Consumers,
     next_position: u64,
@@ -82,11 +85,12 @@ pub struct Machine {
 
 impl Machine {
     /// An empty queue whose first message will have `next_position`.
-    pub fn new(id: QueueId, stored: bool, auto_delete: bool, next_position: Position) -> Self {
+    pub fn new(id: QueueId, spec: &QueueSpec, next_position: Position) -> Self {
         Machine {
             id,
-            stored,
-            auto_delete,
+            stored: spec.is_stored(),
+            auto_delete: spec.auto_delete,
+            limits: Limits::of(&spec.arguments).map(Box::new),
             ready: Ready::default(),
             consumers: Consumers::default(),
             next_position: next_position.0,
@@ -105,13 +109,18 @@ impl Machine {
         self.stored && message.persistent()
     }
 
-    /// Adds a message. `token` comes back from the store once the message is safe there; it is
-    /// used only when the message is stored.
+    /// Adds a message, or refuses it. `token` comes back from the store once the message is safe
+    /// there; it is used only when the message is stored, or refused.
     pub fn publish(&mut self, message: SharedMessage, token: Option<Token>, fx: &mut Effects) {
         if self.deleted {
             if let Some(token) = token.filter(|_| self.stores(&message)) {
                 fx.store(Op::Notify { token });
             }
+            return;
+        }
+        let full = |limits: &Limits| limits.refuse(&message, &self.ready);
+        if self.limits.as_deref().is_some_and(full) {
+            fx.refuse(token);
             return;
         }
         let position = Position(self.next_position);
@@ -133,9 +142,24 @@ impl Machine {
             redelivered: false,
         });
         self.dispatch(fx);
+        self.drop_over_limit(fx);
     }
 
-    /// Puts back a message that the store kept over a restart; call it in order of positions.
+    /// Drops the oldest messages while there are more than the limits allow.
+    pub fn drop_over_limit(&mut self, fx: &mut Effects) {
+        let Some(limits) = self.limits.as_deref().copied() else {
+            return;
+        };
+        while limits.drop_head(&self.ready) {
+            let Some(entry) = self.ready.pop() else {
+                return;
+            };
+            self.forget(entry.position, &entry.message, fx);
+        }
+    }
+
+    /// Puts back a message that the store kept over a restart; call it in order of positions, then
+    /// [`Machine::drop_over_limit`].
     pub fn restore(&mut self, position: Position, message: SharedMessage, redelivered: bool) {
         self.persistent += 1;
         self.persistent_bytes += message.body().len() as u64;
@@ -178,9 +202,11 @@ impl Machine {
         }
     }
 
-    /// A consumer that was passed over can take messages again.
-    pub fn resume(&mut self, id: ConsumerId, fx: &mut Effects) {
-        self.consumers.resume(id);
+    /// Consumers that were passed over can take messages again.
+    pub fn resume(&mut self, ids: impl IntoIterator<Item = ConsumerId>, fx: &mut Effects) {
+        for id in ids {
+            self.consumers.resume(id);
+        }
         self.dispatch(fx);
     }
 
@@ -234,9 +260,7 @@ impl Machine {
         if self.stores(message) {
             self.persistent -= 1;
             self.persistent_bytes -= message.body().len() as u64;
-            if !message.cancel_write() {
-                fx.store_ack(self.id, position);
-            }
+            fx.store_settled(self.id, position, message);
         }
     }
 
@@ -283,6 +307,8 @@ impl Machine {
             self.unacked_bytes -= entry.message.body().len() as u64;
             self.ready.requeue(entry);
         }
+        // Before anybody is served (`rabbit_amqqueue_process:requeue_and_run`).
+        self.drop_over_limit(fx);
         self.dispatch(fx);
     }
 

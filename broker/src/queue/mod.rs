@@ -5,6 +5,7 @@ mod consumer;
 mod credit;
 mod effects;
 mod handle;
+mod limits;
 mod machine;
 #[cfg(test)]
 mod model_tests;

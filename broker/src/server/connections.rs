@@ -1,6 +1,6 @@
 //! Who is connected: what listings show, and how to reach a connection's task.
 
-use super::mailbox::{Mailbox, Order, Reply};
+use super::mailbox::{Mailbox, Order};
 use crate::admin::report::ConnectionReport;
 use crate::alarms::AlarmSet;
 use leveret_protocol::VhostName;
@@ -270,11 +270,11 @@ impl Connections {
         found
     }
 
-    /// Hands a reply to the connection that waits for it; one that is gone gets nothing.
-    pub fn reply(&self, to: ConnectionId, reply: Reply) {
-        let mailbox = self.all.read().get(&to).map(|(_, mailbox)| mailbox.clone());
-        if let Some(mailbox) = mailbox {
-            mailbox.reply(reply);
+    /// Lets all of them look at their consumers and at the store again.
+    pub fn wake_all(&self) {
+        let all: Vec<_> = self.all.read().values().cloned().collect();
+        for (_, mailbox) in all {
+            mailbox.request_resume();
         }
     }
 

@@ -4,6 +4,7 @@ pub mod connections;
 mod linger;
 pub mod listener;
 pub mod mailbox;
+pub mod replies;
 mod session;
 
 pub use connections::{ConnectionId, ConnectionInfo};

@@ -31,6 +31,15 @@ enum Step {
         from: usize,
         count: usize,
     },
+    /// In one batch: messages go from one queue to another, whether they were written or not. With
+    /// `ahead`, one of them is settled before its publish is submitted.
+    Move {
+        from: u64,
+        to: u64,
+        skip: usize,
+        count: usize,
+        ahead: bool,
+    },
     Delivered {
         queue: u64,
     },
@@ -97,6 +106,8 @@ struct World<'a> {
     states: Vec<Model>,
     next: u64,
     batches: u64,
+    /// What was published since the store was opened, by queue and position.
+    messages: BTreeMap<(u64, u64), Arc<Message>>,
 }
 
 impl World<'_> {
@@ -105,6 +116,7 @@ impl World<'_> {
         self.opened = Some(Store::open_with(small(self.path), disk).unwrap());
         self.told = Arc::new(Told::default());
         self.batches = 0;
+        self.messages.clear();
     }
 
     fn store(&self) -> &Store {
@@ -129,6 +141,50 @@ impl World<'_> {
             sink,
         });
         self.batches += 1;
+    }
+
+    fn publish(&mut self, queue: u64, position: u64, len: usize) -> Op {
+        let message = Message::new(body(queue, position, len));
+        self.messages.insert((queue, position), message.clone());
+        publish_message(queue, position, message)
+    }
+
+    fn settle_op(&self, queue: u64, position: u64) -> Op {
+        let known = self.messages.get(&(queue, position));
+        settle(
+            queue,
+            position,
+            known.cloned().unwrap_or_else(Message::written),
+        )
+    }
+
+    fn move_some(&mut self, from: u64, to: u64, skip: usize, count: usize, ahead: bool) {
+        let live = self.model().live.get(&from).into_iter().flatten().copied();
+        let moved: Vec<u64> = live.skip(skip).take(count).collect();
+        let mut ops = Vec::new();
+        let mut came = Vec::new();
+        for position in &moved {
+            ops.push(self.settle_op(from, *position));
+            came.push(self.next);
+            ops.push(self.publish(to, self.next, 100));
+            self.next += 1;
+        }
+        let late = ahead.then(|| {
+            let position = self.next;
+            self.next += 1;
+            let late = self.publish(from, position, 100);
+            ops.push(self.settle_op(from, position));
+            late
+        });
+        self.submit(ops, |model| {
+            if let Some(live) = model.live.get_mut(&from) {
+                live.retain(|position| !moved.contains(position));
+            }
+            model.live.entry(to).or_default().extend(came);
+        });
+        if let Some(late) = late {
+            self.submit(vec![late], |_| {});
+        }
     }
 
     fn settle(&mut self) {
@@ -181,10 +237,12 @@ impl World<'_> {
                 let wanted: Vec<_> = (0..3).filter(|queue| queues >> queue & 1 == 1).collect();
                 let mut order = positions.clone();
                 order.chunks_mut(2).for_each(<[u64]>::reverse);
-                let ops = order
-                    .iter()
-                    .flat_map(|p| wanted.iter().map(move |q| publish(*q, *p, len)))
-                    .collect();
+                let mut ops = Vec::new();
+                for position in order {
+                    for queue in &wanted {
+                        ops.push(self.publish(*queue, position, len));
+                    }
+                }
                 self.submit(ops, |model| {
                     for queue in wanted {
                         model.live.entry(queue).or_default().extend(&positions);
@@ -210,6 +268,13 @@ impl World<'_> {
                     }
                 });
             }
+            Step::Move {
+                from,
+                to,
+                skip,
+                count,
+                ahead,
+            } => self.move_some(from, to, skip, count, ahead),
             Step::Delivered { queue } => {
                 let through = Position(self.next);
                 self.submit(
@@ -266,6 +331,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (1u8..8, 1u64..12, len).prop_map(|(queues, count, len)| Step::Publish { queues, count, len }),
         5 => (0u64..3, 0usize..20, 1usize..30).prop_map(|(queue, from, count)| Step::Ack { queue, from, count }),
+        4 => (0u64..3, 0u64..3, 0usize..20, 0usize..12, any::<bool>()).prop_map(
+            |(from, to, skip, count, ahead)| Step::Move { from, to, skip, count, ahead }),
         1 => (0u64..3).prop_map(|queue| Step::Delivered { queue }),
         1 => (0u64..3).prop_map(|queue| Step::Delete { queue }),
         1 => (0u8..4, prop::option::of(any::<u8>())).prop_map(|(key, value)| Step::Define { key, value }),
@@ -288,6 +355,7 @@ proptest! {
             states: vec![Model::default()],
             next: 0,
             batches: 0,
+            messages: BTreeMap::new(),
         };
         world.open(500);
         for step in steps {

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicU8, Ordering},
 };
 
 use bytes::Bytes;
@@ -13,28 +13,48 @@ use crate::{Batch, CommitSink, Op, Opened, Options, Position, QueueId, Storable,
 /// A message that can be acknowledged before it is written.
 pub(super) struct Message {
     body: Vec<u8>,
-    cancelled: AtomicBool,
+    state: AtomicU8,
 }
+
+const PENDING: u8 = 0;
+const CANCELLED: u8 = 1;
+const CLAIMED: u8 = 2;
 
 impl Message {
     pub(super) fn new(body: impl Into<Vec<u8>>) -> Arc<Message> {
-        Arc::new(Message {
-            body: body.into(),
-            cancelled: AtomicBool::new(false),
-        })
+        Self::with(body, PENDING)
     }
 
     pub(super) fn cancelled(body: impl Into<Vec<u8>>) -> Arc<Message> {
+        Self::with(body, CANCELLED)
+    }
+
+    /// One that was written before, as far as anybody knows.
+    pub(super) fn written() -> Arc<Message> {
+        Self::with("", CLAIMED)
+    }
+
+    fn with(body: impl Into<Vec<u8>>, state: u8) -> Arc<Message> {
         Arc::new(Message {
             body: body.into(),
-            cancelled: AtomicBool::new(true),
+            state: AtomicU8::new(state),
         })
+    }
+
+    fn swap(&self, to: u8) -> bool {
+        self.state
+            .compare_exchange(PENDING, to, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
     }
 }
 
 impl Storable for Message {
     fn begin_write(&self, _: QueueId) -> bool {
-        !self.cancelled.load(Ordering::SeqCst)
+        self.swap(CLAIMED) || self.state.load(Ordering::SeqCst) == CLAIMED
+    }
+
+    fn cancel_write(&self) -> bool {
+        self.swap(CANCELLED)
     }
 
     fn encoded_len(&self) -> usize {
@@ -69,11 +89,23 @@ pub(super) fn body(queue: u64, position: u64, len: usize) -> Vec<u8> {
 }
 
 pub(super) fn publish(queue: u64, position: u64, len: usize) -> Op {
+    publish_message(queue, position, Message::new(body(queue, position, len)))
+}
+
+pub(super) fn publish_message(queue: u64, position: u64, message: Arc<Message>) -> Op {
     Op::Publish {
         queue: QueueId(queue),
         position: Position(position),
-        message: Message::new(body(queue, position, len)),
+        message,
         token: None,
+    }
+}
+
+pub(super) fn settle(queue: u64, position: u64, message: Arc<Message>) -> Op {
+    Op::Settle {
+        queue: QueueId(queue),
+        position: Position(position),
+        message,
     }
 }
 

@@ -58,6 +58,13 @@ fn the_predeclared_exchanges_are_there() {
         ] {
             declare(&client, name, kind, as_it_is).await.unwrap();
         }
+        let internal = ExchangeDeclareOptions {
+            internal: true,
+            ..as_it_is
+        };
+        declare(&client, "amq.rabbitmq.trace", ExchangeKind::Topic, internal)
+            .await
+            .unwrap();
     });
 }
 

@@ -2,17 +2,23 @@
 //! never send, or does not show, is sent in bytes.
 
 mod ack;
+mod alternate;
 mod arguments;
 mod channel;
 mod confirms;
 mod connection;
 mod consume;
+mod copies;
 mod exchange;
 mod exclusive;
 mod fairness;
 mod get;
+mod hashing;
+mod length_limits;
+mod matching;
 mod publish;
 mod qos;
 mod queue;
 mod reply_to;
 mod routing;
+mod transactions;

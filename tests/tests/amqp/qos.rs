@@ -185,3 +185,35 @@ fn a_prefetch_size_is_not_implemented() {
         assert_eq!(raw.closed().await, (540, text.to_owned()));
     });
 }
+
+#[test]
+fn a_prefetch_for_consumers_lifts_the_channels() {
+    run(async {
+        let broker = TestBroker::start().await;
+        let client = broker.client().await;
+        fill(&client, "q", 10).await;
+        client.prefetch(2, true).await;
+        let mut consumer = client.consume("q", "c").await;
+        let _held = next_n(&mut consumer, 2).await;
+        nothing_more(&mut consumer).await;
+        client.prefetch(1, false).await;
+        let _held = next_n(&mut consumer, 8).await;
+    });
+}
+
+#[test]
+fn room_on_a_channel_is_shared_by_its_consumers() {
+    run(async {
+        let broker = TestBroker::start().await;
+        let client = broker.client().await;
+        fill(&client, "q", 20).await;
+        client.prefetch(4, true).await;
+        let mut one = client.consume("q", "one").await;
+        let last = next_n(&mut one, 4).await.pop().unwrap();
+        let mut two = client.consume("q", "two").await;
+        nothing_more(&mut two).await;
+        let multiple = BasicAckOptions { multiple: true };
+        last.ack(multiple).await.unwrap();
+        let _held = (next_n(&mut one, 2).await, next_n(&mut two, 2).await);
+    });
+}

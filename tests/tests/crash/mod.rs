@@ -16,6 +16,7 @@
 mod body;
 mod fates;
 mod load;
+mod transactions;
 mod verify;
 
 use std::sync::Arc;

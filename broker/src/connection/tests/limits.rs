@@ -1,190 +1,153 @@
-//! What an operator allows: connections, channels, queues, consumers.
+//! Queues of limited length, and publishers that are told no.
 
-use super::client::Client;
+use super::client::{Client, publish_bytes};
 use super::requests::*;
-use super::{add_user, broker, broker_of, lines};
-use crate::broker::{Broker, Limits};
-use crate::limits::{UserLimits, VhostLimits};
-use crate::queue::Effects;
+use super::{broker_with, client};
+use bytes::BytesMut;
 use leveret_protocol::classes::BasicProperties;
+use leveret_storage::{Options, Store};
 
-fn limit_vhost(broker: &Broker, definition: &str) {
-    let limits = VhostLimits::parse(definition).unwrap();
-    let mut fx = Effects::on(None, None);
-    assert!(broker.set_vhost_limits("/", Some(limits), &mut fx));
+/// A client in confirm mode.
+fn confirming() -> Client {
+    let mut client = client();
+    client.ask(confirm_select());
+    client
 }
 
-fn limit_user(broker: &Broker, user: &str, definition: &str) {
-    let limits = UserLimits::parse(definition).unwrap();
-    broker
-        .users
-        .change_limits(user, |old| limits.or(old))
-        .unwrap();
-}
-
-#[test]
-fn a_full_virtual_host_takes_no_connection_until_one_goes() {
-    let broker = broker();
-    limit_vhost(&broker, r#"{"max-connections": 1}"#);
-    let mut first = Client::open(&broker);
-    let (_, told) = Client::tries_to_open(&broker, "guest");
-    assert_eq!(
-        told,
-        "0 close 530 NOT_ALLOWED - access to vhost '/' refused for user 'guest': connection limit \
-         (1) is reached (10,40)"
-    );
-    first.send(0, close());
-    assert_eq!(first.hears(), ["0 close-ok"]);
-    // Though the first is still there to be dropped.
-    let _second = Client::open(&broker);
+fn publishes(to: &[(&str, &str)]) -> BytesMut {
+    let mut all = BytesMut::new();
+    for (exchange, key) in to {
+        let publish = publish(exchange, key);
+        all.extend(publish_bytes(
+            1,
+            publish,
+            &BasicProperties::default(),
+            b"m",
+            4096,
+        ));
+    }
+    all
 }
 
 #[test]
-fn a_negative_limit_is_none_and_zero_is_nobody() {
-    let broker = broker();
-    limit_vhost(&broker, r#"{"max-connections": -1, "max-queues": -1}"#);
-    let mut client = Client::ready(&broker);
-    assert_eq!(client.ask(declare("q")), ["1 declare-ok q 0 0"]);
-    limit_vhost(&broker, r#"{"max-connections": 0}"#);
-    let (_, told) = Client::tries_to_open(&broker, "guest");
-    assert!(told.contains("connection limit (0) is reached"), "{told}");
+fn a_full_queue_refuses_and_the_publisher_hears_of_it() {
+    let mut client = confirming();
+    client.ask(declare_limited("q", 2, "reject-publish"));
+    client.bytes(&publishes(&[("", "q"); 5]));
+    assert_eq!(client.hears(), ["1 ack 2 multiple", "1 nack 5 multiple"]);
+    client.ask(get("q", true));
+    client.bytes(&publishes(&[("", "q"); 2]));
+    assert_eq!(client.hears(), ["1 ack 6", "1 nack 7"]);
 }
 
 #[test]
-fn a_user_has_so_many_connections() {
-    let broker = broker();
-    add_user(&broker, "other", ".*");
-    limit_user(&broker, "guest", r#"{"max-connections": 1}"#);
-    let first = Client::open(&broker);
-    let (_, told) = Client::tries_to_open(&broker, "guest");
-    assert_eq!(
-        told,
-        "0 close 530 NOT_ALLOWED - connection refused for user 'guest': user connection limit (1) \
-         is reached (10,40)"
-    );
-    let _other = Client::open_as(&broker, "other");
-    drop(first);
-    let _again = Client::open(&broker);
-}
-
-#[test]
-fn a_user_has_so_many_channels_on_all_connections() {
-    let broker = broker();
-    limit_user(&broker, "guest", r#"{"max-channels": 2}"#);
-    let mut first = Client::ready(&broker);
-    let mut second = Client::ready(&broker);
-    first.send(1, channel_close());
-    assert_eq!(first.hears(), ["1 close-ok"]);
-    second.open_channel(2);
-    second.send(3, channel_open());
-    assert_eq!(
-        second.hears(),
-        [
-            "0 close 530 NOT_ALLOWED - number of channels opened for user 'guest' has reached the \
-          maximum allowed user limit of 2 (20,10)"
-        ]
-    );
-    // The closing of the connection gave its channels back.
-    first.open_channel(1);
-    first.open_channel(2);
-}
-
-#[test]
-fn the_broker_has_so_many_connections_and_channels() {
-    let limits = Limits {
-        connection_max: Some(2),
-        channel_max_per_node: Some(1),
-        ..Limits::default()
-    };
-    let broker = broker_of(limits, None);
-    let _first = Client::ready(&broker);
-    let mut second = Client::open(&broker);
-    let (_, told) = Client::tries_to_open(&broker, "guest");
-    assert_eq!(
-        told,
-        "0 close 530 NOT_ALLOWED - connection refused: node connection limit (2) is reached \
-         (10,40)"
-    );
-    second.send(1, channel_open());
-    assert_eq!(
-        second.hears(),
-        [
-            "0 close 530 NOT_ALLOWED - number of channels opened on node 'leveret@localhost' has \
-          reached the maximum allowed limit of 1 (20,10)"
-        ]
-    );
-}
-
-#[test]
-fn a_virtual_host_has_so_many_queues() {
-    let broker = broker();
-    limit_vhost(&broker, r#"{"max-queues": 1}"#);
-    let mut client = Client::ready(&broker);
-    client.ask(declare("a"));
-    assert_eq!(client.ask(declare("a")), ["1 declare-ok a 0 0"]);
-    assert_eq!(
-        client.ask(declare("b")),
-        [
-            "1 close 406 PRECONDITION_FAILED - cannot declare queue 'b': queue limit in vhost '/' \
-          (1) is reached (50,10)"
-        ]
-    );
-    client.ask(channel_close_ok());
-    client.open_channel(1);
-    client.ask(delete("a"));
-    assert_eq!(client.ask(declare("b")), ["1 declare-ok b 0 0"]);
-}
-
-#[test]
-fn a_channel_has_so_many_consumers() {
-    let limits = Limits {
-        consumer_max_per_channel: Some(1),
-        ..Limits::default()
-    };
-    let mut client = Client::ready(&broker_of(limits, None));
+fn one_queue_that_refuses_is_enough_for_a_nack() {
+    let mut client = confirming();
+    client.ask(declare_limited("full", 0, "reject-publish"));
     client.ask(declare("q"));
-    client.ask(consume("q", "a"));
-    client.ask(cancel("a"));
-    client.ask(consume("q", "b"));
-    assert_eq!(
-        client.ask(consume("q", "c")),
-        ["0 close 530 NOT_ALLOWED - reached maximum (1) of consumers per channel (60,20)"]
-    );
+    for queue in ["full", "q"] {
+        client.ask(bind(queue, "amq.fanout", ""));
+    }
+    client.bytes(&publishes(&[("amq.fanout", ""), ("", "q")]));
+    assert_eq!(client.hears(), ["1 nack 1", "1 ack 2"]);
+    let queue = client.broker.vhost("/").unwrap().queue("q").unwrap();
+    assert_eq!(queue.counts().ready, 2, "the others have it all the same");
 }
 
 #[test]
-fn an_impersonator_may_publish_in_the_name_of_others() {
-    let broker = broker();
-    let tags = ["impersonator".to_owned()];
-    broker.users.set_tags("guest", &tags).unwrap();
-    let mut client = Client::ready(&broker);
-    client.ask(declare("q"));
-    let properties = BasicProperties::default().with_user_id("mallory".into());
-    client.publish_with(1, publish("", "q"), &properties, b"m");
+fn without_confirms_nobody_is_told() {
+    let mut client = client();
+    client.ask(declare_limited("q", 1, "reject-publish-dlx"));
+    client.bytes(&publishes(&[("", "q"); 3]));
     assert_eq!(client.ask(get("q", true)), ["1 get-ok #1 left 0 'm'"]);
+    client.ask(confirm_select());
+    client.bytes(&publishes(&[("", "q")]));
+    assert_eq!(client.hears(), ["1 ack 1"]);
 }
 
 #[test]
-fn with_a_new_secret_permissions_are_looked_at_again() {
-    let broker = broker();
-    let mut client = Client::ready(&broker);
-    client.ask(declare("mine"));
-    client.ask(declare("other"));
-    client.ask(consume("mine", "m"));
-    client.ask(consume("other", "o"));
-    let mut permission = broker.users.permissions_of("guest").unwrap().remove(0);
-    permission.read = "^mine$".to_owned();
-    broker.users.set_permissions(permission).unwrap();
-    client.send(0, update_secret("new"));
-    assert_eq!(client.hears(), ["1 cancel o", "0 update-secret-ok"]);
-    client.publish("mine", "m");
-    client.publish("other", "o");
-    assert_eq!(client.hears(), ["1 deliver m #1 'm'"]);
-    broker.users.clear_permissions("guest", "/").unwrap();
-    client.send(0, update_secret("newer"));
+fn a_mandatory_message_comes_back_before_its_confirm_also_among_nacks() {
+    let mut client = confirming();
+    client.ask(declare_limited("q", 0, "reject-publish"));
+    let mut mandatory = publish("", "nowhere");
+    mandatory.mandatory = true;
+    let mut all = publishes(&[("", "q")]);
+    all.extend(publish_bytes(
+        1,
+        mandatory,
+        &BasicProperties::default(),
+        b"m",
+        4096,
+    ));
+    all.extend(publishes(&[("", "q")]));
+    client.bytes(&all);
     assert_eq!(
         client.hears(),
-        ["0 close 530 NOT_ALLOWED - access to vhost '/' refused for user 'guest' (10,70)"]
+        [
+            "1 return 312 NO_ROUTE 'm'",
+            "1 nack 1",
+            "1 ack 2",
+            "1 nack 3"
+        ]
     );
-    assert_eq!(client.hears(), lines(&[]));
+}
+
+#[test]
+fn the_oldest_give_way_unless_told_otherwise() {
+    let mut client = confirming();
+    client.ask(declare_limited("q", 2, ""));
+    for body in ["1", "2", "3"] {
+        client.publish("q", body);
+    }
+    assert_eq!(client.hears(), ["1 ack 1", "1 ack 2", "1 ack 3"]);
+    assert_eq!(client.ask(get("q", false)), ["1 get-ok #1 left 1 '2'"]);
+    client.publish("q", "4");
+    assert_eq!(client.hears(), ["1 ack 4"]);
+    // Unacknowledged messages do not count; what comes back is the oldest again.
+    client.ask(nack(1, false, true));
+    assert_eq!(client.ask(get("q", false)), ["1 get-ok #2 left 1 '3'"]);
+}
+
+#[test]
+fn a_persistent_message_that_gives_way_is_confirmed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(Options::new(directory.path())).unwrap().store;
+    let broker = broker_with(Some(store));
+    let mut client = Client::ready(&broker);
+    client.send(
+        1,
+        declare_with("q", |d| {
+            d.durable = true;
+            d.arguments = table([(
+                "x-max-length",
+                leveret_protocol::values::AMQPValue::LongInt(0),
+            )]);
+        }),
+    );
+    client.send(1, confirm_select());
+    client.hears_until("1 select-ok");
+    let properties = BasicProperties::default().with_delivery_mode(2);
+    client.publish_with(1, publish("", "q"), &properties, b"m");
+    client.hears_until("1 ack 1");
+}
+
+#[test]
+fn when_the_store_has_ended_publishers_and_declarers_hear_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(Options::new(directory.path())).unwrap().store;
+    let broker = broker_with(Some(store.clone()));
+    let (mut client, mut other) = (Client::ready(&broker), Client::ready(&broker));
+    client.send(1, declare_with("q", |d| d.durable = true));
+    client.send(1, confirm_select());
+    client.hears_until("1 select-ok");
+    store.close().unwrap();
+    let properties = BasicProperties::default().with_delivery_mode(2);
+    client.publish_with(1, publish("", "q"), &properties, b"m");
+    client.publish("q", "transient");
+    assert_eq!(client.hears(), ["1 nack 1", "1 ack 2"]);
+    let told = other.ask(declare_with("r", |d| d.durable = true));
+    assert!(
+        told[0].starts_with("0 close 541 INTERNAL_ERROR - the store has failed"),
+        "{told:?}"
+    );
 }

@@ -1,6 +1,7 @@
 //! The connection machine without sockets: bytes in, what the client hears out.
 
 mod ack_timeout;
+mod allowances;
 mod blocking;
 mod channels;
 mod client;
@@ -16,6 +17,7 @@ mod random;
 mod requests;
 mod settling;
 mod stored;
+mod transactions;
 
 use crate::auth::{PasswordHash, Permission};
 use crate::broker::{Broker, Limits};
@@ -31,7 +33,11 @@ fn broker() -> Arc<Broker> {
 }
 
 fn broker_with(store: Option<Store>) -> Arc<Broker> {
-    broker_of(Limits::default(), store)
+    let limits = Limits {
+        max_transaction_size: 1 << 20,
+        ..Limits::default()
+    };
+    broker_of(limits, store)
 }
 
 fn broker_of(limits: Limits, store: Option<Store>) -> Arc<Broker> {

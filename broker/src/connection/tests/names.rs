@@ -1,6 +1,8 @@
 //! What a client hears, as lines that tests can quote.
 
-use leveret_protocol::classes::{AMQPClass, basic, channel, confirm, connection, exchange, queue};
+use leveret_protocol::classes::{
+    AMQPClass, basic, channel, confirm, connection, exchange, queue, tx,
+};
 use leveret_protocol::method::Method;
 
 /// The method without its class where that is plain, and whether content follows.
@@ -9,7 +11,9 @@ pub(super) fn describe(method: &Method<'_>) -> (String, bool) {
         Method::Ack { tag, multiple } => {
             (format!("ack {tag}{}", flag(*multiple, "multiple")), false)
         }
-        Method::Nack { tag, .. } => (format!("nack {tag}"), false),
+        Method::Nack { tag, multiple, .. } => {
+            (format!("nack {tag}{}", flag(*multiple, "multiple")), false)
+        }
         Method::Other(AMQPClass::Basic(method)) => basic_line(method),
         Method::Other(class) => (line(class), false),
         other => (format!("{other:?}"), false),
@@ -83,7 +87,10 @@ fn line(class: &AMQPClass) -> String {
             "close-ok".to_owned()
         }
         AMQPClass::Channel(Ch::FlowOk(ok)) => format!("flow-ok {}", ok.active),
-        AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(_)) => "select-ok".to_owned(),
+        AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(_))
+        | AMQPClass::Tx(tx::AMQPMethod::SelectOk(_)) => "select-ok".to_owned(),
+        AMQPClass::Tx(tx::AMQPMethod::CommitOk(_)) => "commit-ok".to_owned(),
+        AMQPClass::Tx(tx::AMQPMethod::RollbackOk(_)) => "rollback-ok".to_owned(),
         AMQPClass::Queue(Q::DeclareOk(ok)) => {
             format!(
                 "declare-ok {} {} {}",

@@ -94,6 +94,8 @@ fn queue_request() -> impl Strategy<Value = AMQPClass> {
                 (d.durable, d.exclusive, d.auto_delete) = (durable, exclusive, auto_delete);
             })),
         1 => name().prop_map(|name| declare_with(name, |d| d.passive = true)),
+        1 => (name(), 0i32..3, prop::sample::select(vec!["", "reject-publish"])).prop_map(
+            |(name, messages, overflow)| declare_limited(name, messages, overflow)),
         1 => (name(), any::<bool>(), any::<bool>()).prop_map(
             |(name, unused, empty)| delete_if(name, unused, empty)),
         1 => name().prop_map(purge),
@@ -125,6 +127,9 @@ fn basic_request() -> impl Strategy<Value = AMQPClass> {
         // Without requeue it closes the connection; that is tested elsewhere.
         1 => Just(recover(true)),
         1 => Just(confirm_select()),
+        2 => Just(tx_select()),
+        4 => Just(tx_commit()),
+        2 => Just(tx_rollback()),
     ]
 }
 
@@ -243,7 +248,9 @@ fn check_counts(broker: &Broker, clients: &[Client; 2]) {
     let mut held: BTreeMap<u64, u64> = BTreeMap::new();
     for client in clients {
         for channel in client.connection.channels.iter().flatten() {
-            for (_, delivery) in channel.unacked.entries() {
+            let uncommitted = channel.transaction.iter().flat_map(|tx| tx.deliveries());
+            let unacked = channel.unacked.entries().map(|(_, delivery)| delivery);
+            for delivery in unacked.chain(uncommitted) {
                 *held.entry(delivery.queue.id.0).or_default() += 1;
             }
         }

@@ -1,6 +1,8 @@
 //! What a client asks; the rarer options are set by a closure.
 
-use leveret_protocol::classes::{AMQPClass, basic, channel, confirm, connection, exchange, queue};
+use leveret_protocol::classes::{
+    AMQPClass, basic, channel, confirm, connection, exchange, queue, tx,
+};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 
 pub(super) fn table<const N: usize>(fields: [(&str, AMQPValue); N]) -> FieldTable {
@@ -275,6 +277,28 @@ pub(super) fn qos(prefetch_count: u16, global: bool) -> AMQPClass {
 
 pub(super) fn recover(requeue: bool) -> AMQPClass {
     basic(basic::AMQPMethod::Recover(basic::Recover { requeue }))
+}
+
+pub(super) fn tx_select() -> AMQPClass {
+    AMQPClass::Tx(tx::AMQPMethod::Select(tx::Select {}))
+}
+
+pub(super) fn tx_commit() -> AMQPClass {
+    AMQPClass::Tx(tx::AMQPMethod::Commit(tx::Commit {}))
+}
+
+pub(super) fn tx_rollback() -> AMQPClass {
+    AMQPClass::Tx(tx::AMQPMethod::Rollback(tx::Rollback {}))
+}
+
+/// A queue of limited length; `overflow` may be empty.
+pub(super) fn declare_limited(name: &str, messages: i32, overflow: &str) -> AMQPClass {
+    declare_with(name, |d| {
+        d.arguments = table([("x-max-length", AMQPValue::LongInt(messages))]);
+        if !overflow.is_empty() {
+            d.arguments.insert("x-overflow".into(), text(overflow));
+        }
+    })
 }
 
 pub(super) fn confirm_select() -> AMQPClass {

@@ -74,7 +74,9 @@ fn a_route_is_kept_only_when_the_key_alone_decides() {
             routing_keys: &[b"k"],
             properties: &[0, 0],
         };
-        route(start, &message, known).by_key_alone
+        let mut route = Route::default();
+        route.find(start, &message, known);
+        route.by_key_alone
     };
     let decides = |kind| by_key(&exchange("x", kind), &Known::default());
     assert!(decides(ExchangeKind::Direct) && decides(ExchangeKind::Topic));

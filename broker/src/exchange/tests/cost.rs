@@ -57,19 +57,19 @@ fn a_removed_binding_leaves_nothing_behind() {
 
 /// Quadratic work would take minutes here.
 #[test]
-fn a_hundred_thousand_bindings_come_and_go() {
+fn bindings_come_and_go_by_the_ten_thousand() {
     for kind in ExchangeKind::ALL {
         let x = exchange("x", kind);
         let same_queue = queue(1);
-        for n in 0..100_000u64 {
+        for n in 0..20_000u64 {
             let mut arguments = FieldTable::default();
             arguments.insert("n".into(), AMQPValue::LongLongInt(n as i64));
             assert!(bind_with(&x, &same_queue, "1", arguments));
         }
         let to = DestinationName::Queue("q1".into());
-        assert_eq!(x.unbind_all(&to).len(), 100_000);
+        assert_eq!(x.unbind_all(&to).len(), 20_000);
         assert!(x.is_unbound());
-        let queues: Vec<_> = (0..20_000).map(queue).collect();
+        let queues: Vec<_> = (0..10_000).map(queue).collect();
         for queue in &queues {
             assert!(bind(&x, queue, "1"));
         }

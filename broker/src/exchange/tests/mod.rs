@@ -90,7 +90,8 @@ fn routed_among(exchange: &Arc<Exchange>, message: &Probe, known: &Known) -> Vec
         routing_keys: &keys,
         properties: &message.properties,
     };
-    let route = route(exchange, &message, known);
+    let mut route = Route::default();
+    route.find(exchange, &message, known);
     route.queues.iter().map(|q| q.id.0).collect()
 }
 

@@ -28,7 +28,7 @@ fn publish(queue: usize, count: usize) -> Step {
 }
 
 fn run(steps: impl IntoIterator<Item = Step>) -> World {
-    let mut world = World::new();
+    let mut world = World::new(None);
     for step in steps {
         world.run(step);
     }

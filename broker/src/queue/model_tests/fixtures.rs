@@ -7,6 +7,7 @@ use crate::queue::{Credit, Entry, Queue, QueueSpec};
 use crate::server::ConnectionId;
 use crate::server::mailbox::{HIGH_MARK, Mailbox};
 use bytes::Bytes;
+use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_storage::{Position, QueueId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,13 +50,37 @@ pub(super) struct Channel {
 /// Four of these fill a mailbox.
 pub(super) const LARGE: usize = HIGH_MARK / 4;
 
-pub(super) fn new_queue(id: usize) -> Arc<Queue> {
+/// What a queue is limited to: messages, octets of bodies, and whether it refuses what is beyond.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    pub(super) messages: u64,
+    pub(super) octets: u64,
+    pub(super) refuses: bool,
+}
+
+impl Limit {
+    fn arguments(self) -> FieldTable {
+        let overflow = if self.refuses {
+            "reject-publish"
+        } else {
+            "drop-head"
+        };
+        let mut arguments = FieldTable::default();
+        let number = |n: u64| AMQPValue::LongLongInt(n as i64);
+        arguments.insert("x-max-length".into(), number(self.messages));
+        arguments.insert("x-max-length-bytes".into(), number(self.octets));
+        arguments.insert("x-overflow".into(), AMQPValue::LongString(overflow.into()));
+        arguments
+    }
+}
+
+pub(super) fn new_queue(id: usize, limit: Option<Limit>) -> Arc<Queue> {
     let spec = QueueSpec {
         name: format!("q{id}").as_str().into(),
         durable: true,
         auto_delete: id % 2 == 1,
         exclusive_to: None,
-        arguments: Default::default(),
+        arguments: limit.map(Limit::arguments).unwrap_or_default(),
     };
     Arc::new(Queue::new(
         QueueId(id as u64),

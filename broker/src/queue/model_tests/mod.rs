@@ -10,6 +10,7 @@ mod model;
 mod rules;
 mod world;
 
+use fixtures::{LARGE, Limit};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use world::World;
@@ -122,12 +123,24 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn limit() -> impl Strategy<Value = Limit> {
+    let octets = prop::sample::select(vec![0, LARGE as u64, 3 * LARGE as u64]);
+    (0u64..6, octets, any::<bool>()).prop_map(|(messages, octets, refuses)| Limit {
+        messages,
+        octets,
+        refuses,
+    })
+}
+
 proptest! {
     // What fails is kept as a case of its own, with a name.
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..Default::default() })]
     #[test]
-    fn a_queue_keeps_its_promises(steps in prop::collection::vec(step(), 1..120)) {
-        let mut world = World::new();
+    fn a_queue_keeps_its_promises(
+        limit in prop::option::of(limit()),
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        let mut world = World::new(limit);
         for step in steps {
             world.run(step);
         }

@@ -1,6 +1,7 @@
 //! What one queue promises. Each method is told what was asked of the real queue; `served` and
 //! `recorded` judge what came of it.
 
+use super::fixtures::Limit;
 use super::world::ConsumerIndex;
 use crate::queue::Counts;
 use leveret_storage::{Op, QueueId, Storable};
@@ -41,16 +42,47 @@ pub(super) struct Model {
     came: BTreeMap<u64, bool>,
     told_through: Option<u64>,
     pub(super) deleted: bool,
+    pub(super) limit: Option<Limit>,
+    pub(super) refused: u64,
 }
 
 impl Model {
+    pub(super) fn limited(limit: Option<Limit>) -> Self {
+        Model {
+            limit,
+            ..Model::default()
+        }
+    }
+
+    fn over(&self, messages: u64, octets: u64) -> bool {
+        let messages = self.ready.len() as u64 + messages;
+        let octets = self.ready.values().map(|k| k.octets).sum::<u64>() + octets;
+        self.limit
+            .is_some_and(|limit| messages > limit.messages || octets > limit.octets)
+    }
+
     pub(super) fn publish(&mut self, known: Known) {
+        let refuses = self.limit.is_some_and(|limit| limit.refuses);
+        if refuses && self.over(1, known.octets) {
+            self.refused += 1;
+            return;
+        }
         let position = self.next;
         self.next += 1;
         if known.stored {
             self.came.insert(position, known.cancellable);
         }
         self.ready.insert(position, known);
+    }
+
+    /// What is over the limit goes, oldest first. A queue that refuses drops nothing, though what
+    /// comes back to it may be more than its limit.
+    pub(super) fn drop_over_limit(&mut self) {
+        let drops = self.limit.is_some_and(|limit| !limit.refuses);
+        while drops && self.over(0, 0) {
+            let (position, known) = self.ready.pop_first().expect("nothing is over no limit");
+            self.leave(position, &known);
+        }
     }
 
     /// The queue handed out a message: it must be the first one, as it was published.

@@ -13,6 +13,9 @@ impl World {
             self.judge_delivery(queue, index, &entry);
         }
         let real = self.queues[queue].clone();
+        self.models[queue].drop_over_limit();
+        let refused = std::mem::take(&mut self.fx.refused().count);
+        assert_eq!(refused, std::mem::take(&mut self.models[queue].refused));
         self.models[queue].recorded(real.id, self.fx.ops());
         self.fx.forget_ops();
         assert_eq!(real.counts(), self.models[queue].counts());

@@ -1,7 +1,7 @@
 //! Two real queues with the connections around them, reduced to what queues see of connections.
 
 use super::fixtures::{
-    Channel, Held, LARGE, Peer, id_of, message, new_channel, new_peer, new_queue,
+    Channel, Held, LARGE, Limit, Peer, id_of, message, new_channel, new_peer, new_queue,
 };
 use super::model::{Known, Model};
 use super::{CHANNELS, Consume, PEERS, QUEUES, Step};
@@ -35,15 +35,19 @@ pub(super) struct World {
     pub(super) channels: Vec<Channel>,
     pub(super) consumers: Vec<Subscriber>,
     pub(super) now: u64,
+    limits: [Option<Limit>; QUEUES],
     next_id: u64,
     pub(super) fx: Effects,
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    /// A world whose second queue may be limited.
+    pub(super) fn new(limit: Option<Limit>) -> Self {
+        let limits = [None, limit];
         World {
-            queues: (0..QUEUES).map(new_queue).collect(),
-            models: (0..QUEUES).map(|_| Model::default()).collect(),
+            queues: (0..QUEUES).map(|i| new_queue(i, limits[i])).collect(),
+            models: limits.map(Model::limited).into(),
+            limits,
             current: std::array::from_fn(|i| i),
             peers: (0..PEERS).map(|_| new_peer()).collect(),
             channels: (0..CHANNELS).map(new_channel).collect(),
@@ -127,20 +131,30 @@ impl World {
         let mut run = Vec::new();
         for _ in 0..count {
             self.next_id += 1;
-            run.push((message(self.next_id, persistent, large, cancellable), None));
-            for queue in to {
-                self.models[*queue].publish(Known {
-                    id: self.next_id,
-                    stored: persistent,
-                    cancellable,
-                    octets: if large { LARGE as u64 } else { 0 },
-                    redelivered: false,
-                });
-            }
+            let message = message(self.next_id, persistent, large, cancellable);
+            let known = Known {
+                id: self.next_id,
+                stored: persistent,
+                cancellable,
+                octets: if large { LARGE as u64 } else { 0 },
+                redelivered: false,
+            };
+            run.push(((message, None), known));
         }
         for queue in to {
-            self.queues[*queue].publish(&run, to.len() > 1, &mut self.fx);
-            self.judge(*queue);
+            // How many fit depends on how many of those before were served.
+            let at_once = match self.models[*queue].limit {
+                Some(_) => 1,
+                None => count,
+            };
+            for run in run.chunks(at_once) {
+                for (_, known) in run {
+                    self.models[*queue].publish(known.clone());
+                }
+                let messages = run.iter().map(|(incoming, _)| incoming);
+                self.queues[*queue].publish(messages, to.len() > 1, &mut self.fx);
+                self.judge(*queue);
+            }
         }
     }
 
@@ -296,6 +310,7 @@ impl World {
                     self.models[queue].requeued(entry.position.0, mark);
                 }
             }
+            self.models[queue].drop_over_limit();
             self.queues[queue].requeue(entries, &mut self.fx);
             self.judge(queue);
         }
@@ -343,7 +358,7 @@ impl World {
     fn resume(&mut self, waiting: Vec<ConsumerIndex>) {
         for index in waiting {
             let (queue, id) = (self.consumers[index].queue, self.consumers[index].real.id);
-            self.queues[queue].resume(id, &mut self.fx);
+            self.queues[queue].resume([id], &mut self.fx);
             self.judge(queue);
         }
     }
@@ -415,8 +430,9 @@ impl World {
             consumer.cancelled.store(true, Ordering::SeqCst);
         }
         self.current[slot] = self.queues.len();
-        self.queues.push(new_queue(self.queues.len()));
-        self.models.push(Model::default());
+        let limit = self.limits[slot];
+        self.queues.push(new_queue(self.queues.len(), limit));
+        self.models.push(Model::limited(limit));
     }
 
     fn check_wakes(&mut self) {

@@ -1,0 +1,168 @@
+//! What is declared, bound and removed at random is after a restart what it was before, as far as
+//! it is durable.
+
+use super::*;
+use crate::broker::{Broker, DEFAULT_VHOST};
+use crate::config::Config;
+use crate::exchange::{Binding, Destination};
+use crate::recovery::recover;
+use leveret_protocol::RoutingKey;
+use leveret_protocol::values::AMQPValue;
+use leveret_storage::{Options, Store};
+use proptest::prelude::*;
+use std::path::Path;
+
+/// Queues and exchanges in play; the even ones are durable.
+const OBJECTS: usize = 6;
+
+#[derive(Clone, Debug)]
+enum Op {
+    DeclareQueue(usize),
+    DeclareExchange(usize, ExchangeKind, bool),
+    /// From an exchange to a queue, or to an exchange.
+    Bind(usize, usize, bool, u8, bool),
+    Unbind(usize, usize, bool, u8, bool),
+    DeleteQueue(usize),
+    DeleteExchange(usize),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let n = || 0..OBJECTS;
+    let ends = || (n(), n(), any::<bool>(), 1..4u8, any::<bool>());
+    prop_oneof![
+        3 => n().prop_map(Op::DeclareQueue),
+        4 => (n(), prop::sample::select(ExchangeKind::ALL.to_vec()), any::<bool>())
+            .prop_map(|(n, kind, alternate)| Op::DeclareExchange(n, kind, alternate)),
+        9 => ends().prop_map(|(x, to, queue, key, args)| Op::Bind(x, to, queue, key, args)),
+        3 => ends().prop_map(|(x, to, queue, key, args)| Op::Unbind(x, to, queue, key, args)),
+        1 => n().prop_map(Op::DeleteQueue),
+        1 => n().prop_map(Op::DeleteExchange),
+    ]
+}
+
+fn arguments(some: bool) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    if some {
+        arguments.insert("n".into(), AMQPValue::Double(0.5));
+    }
+    arguments
+}
+
+fn open(dir: &Path) -> Broker {
+    let config = Config::with_data_dir(dir.to_owned());
+    let opened = Store::open(Options::new(dir.join("store"))).unwrap();
+    recover(&config, opened).unwrap()
+}
+
+fn destination(vhost: &Vhost, to: usize, queue: bool) -> Option<Destination> {
+    match queue {
+        true => vhost.queue(&format!("q{to}")).map(Destination::Queue),
+        false => vhost.exchange(&format!("x{to}")).map(Destination::Exchange),
+    }
+}
+
+fn run(broker: &Broker, vhost: &Vhost, op: &Op, fx: &mut Effects) {
+    match *op {
+        Op::DeclareQueue(n) => {
+            let spec = QueueSpec {
+                name: format!("q{n}").into(),
+                durable: n % 2 == 0,
+                auto_delete: false,
+                exclusive_to: None,
+                arguments: FieldTable::default(),
+            };
+            let new_id = || broker.next_queue_id();
+            vhost
+                .declare_queue(spec, ConnectionId(1), new_id, fx)
+                .unwrap();
+        }
+        Op::DeclareExchange(n, kind, alternate) => {
+            let mut arguments = FieldTable::default();
+            if alternate {
+                let name = AMQPValue::LongString("x0".into());
+                arguments.insert("alternate-exchange".into(), name);
+            }
+            let spec = ExchangeSpec {
+                name: format!("x{n}").into(),
+                kind,
+                durable: n % 2 == 0,
+                auto_delete: n % 3 == 0,
+                internal: false,
+                arguments,
+            };
+            // One of another type may be there.
+            let _ = vhost.declare_exchange(spec, fx);
+        }
+        Op::Bind(x, to, queue, key, args) => {
+            let source = vhost.exchange(&format!("x{x}"));
+            if let Some((source, destination)) = source.zip(destination(vhost, to, queue)) {
+                let binding = Binding {
+                    destination,
+                    key: key.to_string().into(),
+                    arguments: arguments(args),
+                };
+                // Some types refuse some bindings.
+                let _ = vhost.bind(&source, binding, fx);
+            }
+        }
+        Op::Unbind(x, to, queue, key, args) => {
+            let source = vhost.exchange(&format!("x{x}"));
+            if let Some((source, to)) = source.zip(destination(vhost, to, queue)) {
+                let key: RoutingKey = key.to_string().into();
+                vhost.unbind(&source, to, &key, &arguments(args), fx);
+            }
+        }
+        Op::DeleteQueue(n) => {
+            if let Some(queue) = vhost.queue(&format!("q{n}")) {
+                vhost.end_queue(&queue, fx);
+            }
+        }
+        Op::DeleteExchange(n) => {
+            let _ = vhost.delete_exchange(&format!("x{n}").into(), false, fx);
+        }
+    }
+}
+
+/// The durable exchanges with the durable ones among their bindings.
+fn durable(vhost: &Vhost) -> Vec<String> {
+    let mut lines = Vec::new();
+    for exchange in vhost.exchanges().iter().filter(|x| x.spec.durable) {
+        lines.push(format!(
+            "{:?}, else {:?}",
+            exchange.spec,
+            exchange.alternate()
+        ));
+        for binding in exchange.bindings() {
+            if binding.destination.is_durable() {
+                let to = binding.destination.name();
+                lines.push(format!("{to:?} {} {:?}", binding.key, binding.arguments));
+            }
+        }
+    }
+    lines
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn durable_exchanges_and_bindings_are_the_same_after_a_restart(
+        ops in prop::collection::vec(op(), 1..80),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let broker = open(dir.path());
+        let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
+        let mut fx = Effects::on(broker.store.as_ref(), None);
+        for op in &ops {
+            run(&broker, &vhost, op, &mut fx);
+        }
+        fx.perform();
+        let before = durable(&vhost);
+        broker.store.as_ref().unwrap().close().unwrap();
+        drop((fx, vhost, broker));
+        let broker = open(dir.path());
+        let after = durable(&broker.vhost(DEFAULT_VHOST).unwrap());
+        broker.store.as_ref().unwrap().close().unwrap();
+        prop_assert_eq!(before, after);
+    }
+}
