@@ -1,10 +1,12 @@
 //! The broker: the directory of everything that is declared, shared by all connections.
 
+use crate::alarms::Alarms;
 use crate::auth::{Change, Users};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::definitions::{self, Definition};
 use crate::exchange::{Delays, Exchange, ExchangeKind, ExchangeSpec};
+use crate::limits::{Tally, VhostLimits};
 use crate::queue::{ConsumerId, Effects};
 use crate::server::connections::Connections;
 use crate::server::mailbox::Mailbox;
@@ -17,7 +19,7 @@ use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The virtual host that every broker starts with.
 pub const DEFAULT_VHOST: &str = "/";
@@ -35,6 +37,21 @@ pub struct Limits {
     pub max_message_size: u64,
     /// Octets that a connection's transactions may hold before they are committed.
     pub max_transaction_size: u64,
+    /// How long a consumer may hold a delivery, unless it or its queue says otherwise.
+    pub consumer_timeout: Option<Duration>,
+    /// Connections at a time.
+    pub connection_max: Option<u64>,
+    /// Channels at a time, on all connections together.
+    pub channel_max_per_node: Option<u64>,
+    /// Consumers on one channel.
+    pub consumer_max_per_channel: Option<u64>,
+}
+
+impl Default for Limits {
+    /// Those of a broker that was told nothing.
+    fn default() -> Self {
+        (&Config::with_data_dir(std::path::PathBuf::new())).into()
+    }
 }
 
 impl From<&Config> for Limits {
@@ -44,6 +61,10 @@ impl From<&Config> for Limits {
             frame_max: config.frame_max,
             heartbeat: config.heartbeat,
             max_message_size: config.max_message_size,
+            consumer_timeout: config.consumer_timeout,
+            connection_max: config.connection_max,
+            channel_max_per_node: config.channel_max_per_node,
+            consumer_max_per_channel: config.consumer_max_per_channel,
             max_transaction_size: config.max_transaction_size,
         }
     }
@@ -63,6 +84,10 @@ pub struct Broker {
     pub timers: Arc<Timers>,
     /// Its time.
     pub clock: Clock,
+    /// How many of them there are, for the limits that operators set.
+    pub tally: Arc<Tally>,
+    /// What the broker is short of.
+    pub alarms: Alarms,
     /// Who waits for replies.
     pub replies: Arc<ReplyAddresses>,
     /// When it started.
@@ -82,6 +107,8 @@ impl Broker {
             connections: Connections::default(),
             timers: Arc::default(),
             clock: Clock::start(),
+            tally: Arc::default(),
+            alarms: Alarms::default(),
             replies: Arc::default(),
             started: Instant::now(),
             vhosts: RwLock::default(),
@@ -111,14 +138,7 @@ impl Broker {
         if vhosts.contains_key(&spec.name) {
             return false;
         }
-        fx.store(
-            Definition::Vhost {
-                name: spec.name.to_string(),
-                description: spec.description.clone(),
-                tags: spec.tags.clone(),
-            }
-            .put(),
-        );
+        fx.store(Definition::virtual_host(&spec, None).put());
         fx.submit();
         vhosts.insert(spec.name.clone(), Arc::new(Vhost::new(spec)));
         true
@@ -131,6 +151,27 @@ impl Broker {
             .entry(spec.name.clone())
             .or_insert_with(|| Arc::new(Vhost::new(spec)))
             .clone()
+    }
+
+    /// Sets the limits of a virtual host in place of those before, or takes them away. They count
+    /// from now on; nobody who is there already has to go. `false` when there is none of that
+    /// name.
+    pub fn set_vhost_limits(
+        &self,
+        name: &str,
+        limits: Option<VhostLimits>,
+        fx: &mut Effects,
+    ) -> bool {
+        // Held to the end: changes are stored in the order in which they took effect, and never
+        // after the virtual host's deletion.
+        let vhosts = self.vhosts.write();
+        let Some(vhost) = vhosts.get(name) else {
+            return false;
+        };
+        vhost.set_limits(limits);
+        fx.store(Definition::virtual_host(&vhost.spec, limits).put());
+        fx.submit();
+        true
     }
 
     /// Removes a virtual host with all that is in it; its connections are closed. `false` when

@@ -3,7 +3,9 @@
 
 use crate::auth::{Permission, User};
 use crate::exchange::{Binding, Destination, Exchange};
+use crate::limits::VhostLimits;
 use crate::queue::Queue;
+use crate::vhost::VhostSpec;
 use bytes::{BufMut, Bytes, BytesMut};
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{ExchangeName, VhostName};
@@ -38,6 +40,9 @@ pub enum Definition {
         /// Words that an operator put on it.
         #[serde(default)]
         tags: Vec<String>,
+        /// What an operator allows it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limits: Option<VhostLimits>,
     },
     /// A user.
     User(User),
@@ -113,6 +118,16 @@ pub enum DefinitionError {
 }
 
 impl Definition {
+    /// A virtual host's definition.
+    pub fn virtual_host(spec: &VhostSpec, limits: Option<VhostLimits>) -> Self {
+        Definition::Vhost {
+            name: spec.name.to_string(),
+            description: spec.description.clone(),
+            tags: spec.tags.clone(),
+            limits,
+        }
+    }
+
     /// A durable exchange's definition.
     pub fn exchange(vhost: &VhostName, exchange: &Exchange) -> Self {
         let spec = &exchange.spec;

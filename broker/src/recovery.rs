@@ -5,6 +5,7 @@ use crate::broker::{Broker, DEFAULT_VHOST};
 use crate::config::Config;
 use crate::definitions::{Definition, DefinitionError, DestinationKind};
 use crate::exchange::{Binding, Delays, Destination, Exchange, ExchangeKind, ExchangeSpec};
+use crate::limits::VhostLimits;
 use crate::message::Message;
 use crate::queue::{Queue, QueueSpec};
 use crate::vhost::VhostSpec;
@@ -66,6 +67,9 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
         config.loopback_users.clone(),
         Some(opened.store),
     );
+    broker
+        .alarms
+        .set_limits(config.vm_memory_high_watermark, config.disk_free_limit);
     if created {
         create_defaults(&broker, config)?;
         store.flush()?;
@@ -116,7 +120,7 @@ fn create_defaults(broker: &Broker, config: &Config) -> Result<(), AuthError> {
 /// Definitions by kind, because bindings need their ends and permissions their users.
 #[derive(Default)]
 struct Sorted {
-    vhosts: Vec<VhostSpec>,
+    vhosts: Vec<(VhostSpec, Option<VhostLimits>)>,
     users: Vec<User>,
     permissions: Vec<Permission>,
     exchanges: Vec<Definition>,
@@ -137,12 +141,14 @@ fn restore_definitions(
                 name,
                 description,
                 tags,
+                limits,
             } => {
-                sorted.vhosts.push(VhostSpec {
+                let spec = VhostSpec {
                     name: name.into(),
                     description,
                     tags,
-                });
+                };
+                sorted.vhosts.push((spec, limits));
             }
             Definition::User(user) => sorted.users.push(user),
             Definition::Permission(permission) => sorted.permissions.push(permission),
@@ -151,8 +157,8 @@ fn restore_definitions(
             binding @ Definition::Binding { .. } => sorted.bindings.push(binding),
         }
     }
-    for vhost in sorted.vhosts {
-        broker.restore_vhost(vhost);
+    for (spec, limits) in sorted.vhosts {
+        broker.restore_vhost(spec).set_limits(limits);
     }
     broker.users.restore(sorted.users, sorted.permissions)?;
     for objects in [
@@ -429,6 +435,35 @@ mod tests {
         let definitions = open().definitions;
         assert!(definitions.iter().all(|(key, _)| *key != stray.key()));
         assert!(!definitions.is_empty());
+    }
+
+    #[test]
+    fn limits_survive_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::with_data_dir(dir.path().to_owned());
+        let open = || Store::open(Options::new(dir.path().join("store"))).unwrap();
+        let broker = recover(&config, open()).unwrap();
+        let vhost_limits = VhostLimits::parse(r#"{"max-queues": 3}"#).unwrap();
+        let user_limits = crate::limits::UserLimits::parse(r#"{"max-channels": 4}"#).unwrap();
+        let mut fx = broker.effects(None);
+        assert!(broker.set_vhost_limits(DEFAULT_VHOST, Some(vhost_limits), &mut fx));
+        let change = broker.users.change_limits("guest", |_| user_limits);
+        broker.store_change(change.unwrap(), &mut fx);
+        fx.perform();
+        broker.store.as_ref().unwrap().close().unwrap();
+        drop((fx, broker));
+        let broker = recover(&config, open()).unwrap();
+        let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
+        assert_eq!(vhost.limits(), Some(vhost_limits));
+        assert_eq!(vhost.spec.description, "Default virtual host");
+        assert_eq!(broker.users.limits("guest"), user_limits);
+        let mut fx = broker.effects(None);
+        assert!(broker.set_vhost_limits(DEFAULT_VHOST, None, &mut fx));
+        assert!(!broker.set_vhost_limits("nowhere", None, &mut fx));
+        broker.store.as_ref().unwrap().close().unwrap();
+        drop((fx, vhost, broker));
+        let broker = recover(&config, open()).unwrap();
+        assert_eq!(broker.vhost(DEFAULT_VHOST).unwrap().limits(), None);
     }
 
     #[test]

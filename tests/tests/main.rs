@@ -6,6 +6,7 @@
     reason = "tests, helpers included"
 )]
 
+mod alarms;
 mod amqp;
 mod amqprs;
 mod bytes;
@@ -15,6 +16,7 @@ mod crash;
 mod ctl;
 mod delayed;
 mod durability;
+mod limits;
 mod permissions;
 mod pika;
 mod shutdown;

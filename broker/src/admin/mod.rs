@@ -4,6 +4,7 @@
 pub mod columns;
 #[cfg(test)]
 mod hostile;
+mod limits;
 mod listings;
 pub mod pid;
 pub mod report;

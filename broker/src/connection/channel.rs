@@ -1,5 +1,6 @@
 //! What a channel remembers.
 
+use super::ack_timeout::Marks;
 use super::confirms::Confirms;
 use super::reply_to::ReplyConsumer;
 use super::transaction::Transaction;
@@ -29,6 +30,7 @@ pub(super) struct Channel {
     pub(super) held: Option<Held>,
     pub(super) next_tag: DeliveryTag,
     pub(super) unacked: Unacked,
+    pub(super) marks: Marks,
     pub(super) consumers: BTreeMap<ConsumerTag, Arc<Consumer>>,
     /// For consumers that are started next; 0 for no limit.
     pub(super) prefetch: u32,
@@ -110,6 +112,7 @@ impl Channel {
             held: None,
             next_tag: DeliveryTag(1),
             unacked: Unacked::default(),
+            marks: Marks::default(),
             consumers: BTreeMap::new(),
             prefetch: 0,
             credit: Arc::new(Credit::new(0)),

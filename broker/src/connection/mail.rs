@@ -42,6 +42,9 @@ impl Connection {
             }
         }
         self.info.delivered(delivered);
+        if delivered > 0 {
+            self.watch_acks();
+        }
         if !undeliverable.is_empty() {
             undeliverable.retain(|delivery| {
                 delivery
@@ -72,6 +75,7 @@ impl Connection {
         for order in self.mailbox.take_orders(waker) {
             match order {
                 Order::Close(reason) => self.force_close(&reason, now),
+                Order::Unblock => self.alarm_cleared(),
                 Order::Report(answer) => {
                     // Whoever asked may have gone.
                     let _ = answer.send(self.report());
@@ -126,6 +130,17 @@ impl Connection {
             );
         }
         Ok(())
+    }
+
+    /// The consumer's user may not consume any more: as if its queue were gone.
+    pub(super) fn end_consumer(&mut self, consumer: &Arc<Consumer>) {
+        if let Some(login) = &self.login {
+            login.vhost.cancel_consumer(consumer, &mut self.fx);
+        }
+        self.perform();
+        // What the queue had sent is delivered before, as with basic.cancel.
+        self.deliver_waiting();
+        self.cancelled_by_queue(consumer);
     }
 
     /// The consumer's queue is gone (RabbitMQ: "Consumer Cancellation Notification").

@@ -141,6 +141,7 @@ impl Connection {
                 "expected content body, got non content body frame instead",
             )),
         };
+        self.content_came();
         result.map_err(|error| match error.code {
             // A frame that is none is the connection's fault, not the publish's.
             ReplyCode::FrameError => error,
@@ -216,7 +217,7 @@ impl Connection {
         }
         if let (Some(claimed), Some(login)) = (index.user_id.clone(), &self.login) {
             let claimed = &properties[claimed];
-            if claimed != login.user.as_str().as_bytes() {
+            if claimed != login.user.as_str().as_bytes() && !self.impersonates {
                 return Err(texts::wrong_user_id(
                     &String::from_utf8_lossy(claimed),
                     &login.user,

@@ -60,6 +60,17 @@ impl Client {
         client
     }
 
+    /// Logs in and opens `/` whatever comes of it, and returns what is heard last.
+    pub(super) fn tries_to_open(broker: &Arc<Broker>, user: &str) -> (Self, String) {
+        let mut client = Client::new(broker);
+        client.bytes(&frame::PROTOCOL_HEADER);
+        client.send(0, requests::start_ok(user, user, true));
+        client.send(0, requests::tune_ok(2047, 131_072, 60));
+        client.send(0, requests::open("/"));
+        let last = client.hears().pop();
+        (client, last.expect("an answer"))
+    }
+
     /// Logged in, with channel 1 open.
     pub(super) fn ready(broker: &Arc<Broker>) -> Self {
         let mut client = Client::open(broker);
@@ -118,6 +129,11 @@ impl Client {
     /// Does what the task does when it is woken, and reads all lines.
     pub(super) fn hears(&mut self) -> Vec<String> {
         self.connection.take_orders(Waker::noop(), self.now);
+        self.connection.check_time(self.now);
+        if self.connection.wants_read() {
+            // What was left unread while the connection was blocked.
+            self.connection.input(&mut self.buf, self.now);
+        }
         while self.connection.take_mail(None, self.now) {}
         self.heard_so_far()
     }

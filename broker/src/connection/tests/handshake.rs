@@ -97,6 +97,26 @@ fn amqplain_logs_in_too() {
 }
 
 #[test]
+fn an_amqplain_response_without_login_or_password_is_closed_in_silence() {
+    let responses = [
+        table([("LOGIN", text("guest"))]),
+        table([
+            ("LOGIN", text("guest")),
+            ("PASSWORD", AMQPValue::LongInt(1)),
+        ]),
+    ];
+    for response in responses {
+        let mut client = started();
+        let response = leveret_protocol::table::encode(&response);
+        let response = std::str::from_utf8(&response[4..]).unwrap();
+        let capabilities = table([("authentication_failure_close", AMQPValue::Boolean(true))]);
+        client.send(0, start_ok_with("AMQPLAIN", response, capabilities));
+        assert!(client.hears().is_empty());
+        assert!(!client.connection.wants_read());
+    }
+}
+
+#[test]
 fn limits_over_ours_are_refused_and_none_is_over_all() {
     let max = "0 close 530 NOT_ALLOWED - negotiated";
     for (tune, told) in [

@@ -1,5 +1,8 @@
 //! The connection machine without sockets: bytes in, what the client hears out.
 
+mod ack_timeout;
+mod allowances;
+mod blocking;
 mod bounds;
 mod channels;
 mod client;
@@ -32,12 +35,13 @@ fn broker() -> Arc<Broker> {
 
 fn broker_with(store: Option<Store>) -> Arc<Broker> {
     let limits = Limits {
-        channel_max: 2047,
-        frame_max: 131_072,
-        heartbeat: 60,
-        max_message_size: 16 << 20,
         max_transaction_size: 1 << 20,
+        ..Limits::default()
     };
+    broker_of(limits, store)
+}
+
+fn broker_of(limits: Limits, store: Option<Store>) -> Arc<Broker> {
     let broker = Broker::new(limits, vec!["guest".to_owned()], store);
     let mut fx = broker.effects(None);
     broker.add_vhost(VhostSpec::named("/"), &mut fx);

@@ -52,7 +52,8 @@ fn open_channels(peer: &Peer) -> impl Iterator<Item = &Channel> {
 /// What a channel was given and has neither acknowledged for good nor rejected.
 fn unsettled(channel: &Channel) -> impl Iterator<Item = &Delivery> {
     let uncommitted = channel.transaction.iter().flat_map(|tx| tx.deliveries());
-    channel.unacked.iter().chain(uncommitted)
+    let unacked = channel.unacked.entries().map(|(_, delivery)| delivery);
+    unacked.chain(uncommitted)
 }
 
 /// Deliveries that wait in a mailbox for an acknowledgement later on.
