@@ -1,11 +1,15 @@
 //! The broker: the directory of everything that is declared, shared by all connections.
 
 use crate::auth::{Change, Users};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::definitions::{self, Definition};
+use crate::exchange::{Delays, Exchange, ExchangeKind, ExchangeSpec};
 use crate::queue::{ConsumerId, Effects};
 use crate::server::connections::Connections;
+use crate::server::mailbox::Mailbox;
 use crate::server::replies::ReplyAddresses;
+use crate::server::timers::Timers;
 use crate::vhost::{Vhost, VhostSpec};
 use leveret_protocol::VhostName;
 use leveret_storage::{Op, QueueId, Store};
@@ -55,6 +59,10 @@ pub struct Broker {
     pub store: Option<Store>,
     /// Who is connected.
     pub connections: Connections,
+    /// Who wants to be looked at when.
+    pub timers: Arc<Timers>,
+    /// Its time.
+    pub clock: Clock,
     /// Who waits for replies.
     pub replies: Arc<ReplyAddresses>,
     /// When it started.
@@ -72,12 +80,19 @@ impl Broker {
             users: Users::new(loopback_users),
             store,
             connections: Connections::default(),
+            timers: Arc::default(),
+            clock: Clock::start(),
             replies: Arc::default(),
             started: Instant::now(),
             vhosts: RwLock::default(),
             next_queue: AtomicU64::new(1),
             next_consumer: AtomicU64::new(1),
         }
+    }
+
+    /// Effects on this broker; the tokens of their records go to `sink`.
+    pub fn effects(&self, sink: Option<&Arc<Mailbox>>) -> Effects {
+        Effects::on(self.store.as_ref(), &self.timers, sink)
     }
 
     /// A virtual host by name.
@@ -141,9 +156,18 @@ impl Broker {
         fx.store(change_op(change));
     }
 
-    /// A queue identity that was never used.
+    /// An identity for a queue, or a delayed exchange, that was never used.
     pub fn next_queue_id(&self) -> QueueId {
         QueueId(self.next_queue.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// An exchange that has just been declared.
+    pub fn new_exchange(&self, vhost: &VhostName, spec: ExchangeSpec) -> Exchange {
+        if spec.kind != ExchangeKind::DelayedMessage {
+            return Exchange::new(spec);
+        }
+        let delays = Delays::new(self.next_queue_id(), vhost, &spec, self.clock);
+        Exchange::delayed(spec, delays)
     }
 
     /// Identities up to and including this one are taken.

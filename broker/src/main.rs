@@ -5,6 +5,7 @@ use leveret::broker::Broker;
 use leveret::config::{Config, ConfigError, LogFormat};
 use leveret::recovery::{self, RecoveryError};
 use leveret::server::listener::Listener;
+use leveret::server::timers;
 use leveret_storage::{Options, Store};
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -128,6 +129,7 @@ async fn serve(config: &Config, started: Instant) -> Result<(), Failure> {
         startup_ms = started.elapsed().as_millis() as u64,
         "ready"
     );
+    tokio::spawn(timers::serve(broker.clone(), stopped.clone()));
     let admin = tokio::spawn(admin.serve(stopped.clone()));
     listener.serve(stopped).await;
     let finished = finish(&broker);

@@ -284,6 +284,22 @@ pub fn local_random_destination() -> AmqpError {
     AmqpError::channel(PreconditionFailed, "Destination not found")
 }
 
+/// A delayed exchange without the type that is to route its messages.
+pub fn no_delayed_type() -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        "Invalid argument, 'x-delayed-type' must be an existing exchange type",
+    )
+}
+
+/// A delayed exchange of delayed exchanges.
+pub fn delayed_type_of_itself() -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        "Invalid argument, 'x-delayed-message' can't be used for 'x-delayed-type'",
+    )
+}
+
 /// A `CC` or `BCC` header that is not an array.
 pub fn unacceptable_header(header: &str, type_name: &str) -> AmqpError {
     AmqpError::channel(

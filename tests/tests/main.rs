@@ -12,6 +12,7 @@ mod bytes;
 mod command_line;
 mod crash;
 mod ctl;
+mod delayed;
 mod durability;
 mod permissions;
 mod pika;

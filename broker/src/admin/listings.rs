@@ -214,7 +214,7 @@ fn default_exchange_row(columns: &[ExchangeColumn]) -> Row {
         C::Durable => true.into(),
         C::AutoDelete | C::Internal => false.into(),
         C::Arguments => table::empty(),
-        C::Policy => Value::Absent,
+        C::MessagesDelayed | C::Policy => Value::Absent,
     };
     columns.iter().map(cell).collect()
 }
@@ -228,6 +228,7 @@ fn exchange_row(exchange: &Exchange, columns: &[ExchangeColumn]) -> Row {
         C::Durable => spec.durable.into(),
         C::AutoDelete => spec.auto_delete.into(),
         C::Internal => spec.internal.into(),
+        C::MessagesDelayed => exchange.delays().map(|delays| delays.len() as u64).into(),
         C::Arguments => table(&spec.arguments),
         C::Policy => Value::Absent,
     };

@@ -2,6 +2,8 @@
 //! the data directory.
 
 pub mod columns;
+#[cfg(test)]
+mod hostile;
 mod listings;
 pub mod pid;
 pub mod report;

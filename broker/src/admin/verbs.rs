@@ -19,7 +19,7 @@ type Done = Result<Response, Response>;
 
 impl Verbs {
     pub(super) fn new(around: Surroundings) -> Self {
-        let fx = Effects::on(around.broker.store.as_ref(), None);
+        let fx = around.broker.effects(None);
         Verbs { around, fx }
     }
 

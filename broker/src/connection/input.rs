@@ -1,7 +1,7 @@
 //! Frames in: which phase and channel they are for, and what happens when they are wrong.
 
 use super::channel::{Channel, Content};
-use super::{CLOSE_TIMEOUT, Connection, Phase};
+use super::{CLOSE_TIMEOUT, Connection, OUTPUT_MAX, Phase};
 use bytes::{Buf, Bytes, BytesMut};
 use leveret_protocol::classes::{AMQPClass, channel as channel_class, connection};
 use leveret_protocol::frame::{self, Frame, FrameKind, PROTOCOL_HEADER, Split};
@@ -36,9 +36,11 @@ const KEPT_PAYLOAD_MIN: usize = crate::message::INLINE_BODY_MAX;
 
 impl Connection {
     /// Takes all whole frames from the front of `buf`, then hands what they amount to to the
-    /// queues and the store.
+    /// queues and the store. Leaves the rest in `buf` when the answers are too many for a peer
+    /// that does not read them: a few octets (a cancel, a get) can ask for many.
     pub fn input(&mut self, buf: &mut BytesMut, now: Instant) {
         self.now = now;
+        self.has_rest = false;
         if self.phase == Phase::Header && !self.protocol_header(buf) {
             return;
         }
@@ -49,6 +51,10 @@ impl Connection {
                     break;
                 }
                 _ => {}
+            }
+            if self.out.len() >= OUTPUT_MAX {
+                self.has_rest = !buf.is_empty();
+                break;
             }
             match frame::split(buf, self.tuned.frame_max) {
                 Ok(Split::Need(octets)) => {
@@ -129,15 +135,15 @@ impl Connection {
         }
         match self.channel_mut(frame.channel) {
             None => self.open_by(frame, payload.as_slice()),
-            Some(channel) if channel.closing => {
-                self.while_closing(frame, payload.as_slice());
-                Ok(())
-            }
             Some(Channel {
                 held: Some(held), ..
             }) => {
                 held.frames.push_back((frame, payload.into_bytes()));
                 self.held_octets += frame.total();
+                Ok(())
+            }
+            Some(channel) if channel.closing => {
+                self.while_closing(frame, payload.as_slice());
                 Ok(())
             }
             Some(channel) => match (&channel.content, frame.kind) {

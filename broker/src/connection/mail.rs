@@ -19,7 +19,7 @@ impl Connection {
     /// what comes next.
     pub fn take_mail(&mut self, waker: Option<&Waker>, now: Instant) -> bool {
         self.now = now;
-        let any = self.fetch_mail(waker);
+        let any = self.replay_unread(now) | self.fetch_mail(waker);
         self.take_tokens(now);
         self.flush();
         any
@@ -144,8 +144,8 @@ impl Connection {
                 nowait: true,
             };
             let notice = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
-            match &mut channel.held {
-                Some(held) => held.notices.push(notice),
+            match channel.held.as_mut().and_then(|held| held.wait.as_mut()) {
+                Some(wait) => wait.notices.push(notice),
                 None => self.reply(consumer.channel, notice),
             }
         }
@@ -166,12 +166,17 @@ impl Connection {
                 }
             }
             Meaning::Wait => {
-                if let Some(held) = channel.held.take_if(|held| held.token == token) {
-                    self.reply(id, held.reply);
-                    for notice in held.notices {
+                let Some(held) = &mut channel.held else {
+                    return;
+                };
+                if let Some(wait) = held.wait.take_if(|wait| wait.token == token) {
+                    let frames = std::mem::take(&mut held.frames);
+                    channel.held = None;
+                    self.reply(id, wait.reply);
+                    for notice in wait.notices {
                         self.reply(id, notice);
                     }
-                    self.replay(id, held.frames, now);
+                    self.replay(id, frames, now);
                 }
             }
         }

@@ -120,6 +120,10 @@ pub struct Connection {
     /// What the store has made safe, not looked at yet.
     tokens: VecDeque<Token>,
     held_octets: usize,
+    /// Channels whose frames wait for the peer to read what it was answered.
+    unread: Vec<ChannelId>,
+    /// Whole frames may stand in the read buffer: too much output waited to go on.
+    has_rest: bool,
     /// What the transactions of all channels hold.
     uncommitted_octets: u64,
     /// The time that the current call was given.
@@ -137,7 +141,7 @@ impl Connection {
             frame_max: broker.limits.frame_max,
             heartbeat: None,
         };
-        let fx = Effects::on(broker.store.as_ref(), Some(&mailbox));
+        let fx = broker.effects(Some(&mailbox));
         Connection {
             id: info.id,
             broker,
@@ -162,6 +166,8 @@ impl Connection {
             taken: Taken::default(),
             tokens: VecDeque::new(),
             held_octets: 0,
+            unread: Vec::new(),
+            has_rest: false,
             uncommitted_octets: 0,
             now: Instant::now(),
             has_published: false,
@@ -196,6 +202,12 @@ impl Connection {
     /// Whether mail should be fetched.
     pub fn wants_mail(&self) -> bool {
         self.out.len() < OUTPUT_HIGH
+    }
+
+    /// Whether [`Connection::input`] left whole frames in the read buffer, to be called again as
+    /// soon as [`Connection::wants_read`].
+    pub fn has_rest(&self) -> bool {
+        self.has_rest
     }
 
     /// Octets that a read buffer needs for the frame at its front, once known.

@@ -131,6 +131,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             return Ok(false);
         }
+        if self.connection.has_rest() {
+            self.connection.input(&mut self.input, now);
+            return Ok(true);
+        }
         let wanted = self
             .connection
             .needed_buffer()
@@ -150,7 +154,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 }
                 self.last_read = now;
                 self.info.received(octets as u64);
-                self.connection.input(&mut self.input, now);
+                // What has just come may have been sent after this round began: the time from
+                // which it counts, for delays say, must not lie before.
+                self.connection.input(&mut self.input, Instant::now());
                 Ok(true)
             }
         }

@@ -221,7 +221,7 @@ fn a_mandatory_reply_comes_back_when_nobody_waits_for_it() {
             let published = confirming
                 .basic_publish("".into(), key.into(), options, b"pong", properties)
                 .await;
-            let mut confirmed = published.unwrap().await.unwrap();
+            let confirmed = published.unwrap().await.unwrap();
             assert_eq!(confirmed.take_message().is_some(), comes_back);
         }
         assert_eq!(text(&next(&mut inbox).await), "pong");

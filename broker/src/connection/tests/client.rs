@@ -4,7 +4,6 @@ use super::names::describe;
 use super::requests;
 use crate::broker::Broker;
 use crate::connection::Connection;
-use crate::server::mailbox::Mailbox;
 use bytes::BytesMut;
 use leveret_protocol::classes::{AMQPClass, BasicProperties, basic};
 use leveret_protocol::content::{ContentHeader, HEADER_LEN};
@@ -19,7 +18,6 @@ use std::time::{Duration, Instant};
 pub(super) struct Client {
     pub(super) broker: Arc<Broker>,
     pub(super) connection: Connection,
-    pub(super) mailbox: Arc<Mailbox>,
     pub(super) now: Instant,
     /// What was sent and not made frames of yet.
     buf: BytesMut,
@@ -36,8 +34,7 @@ impl Client {
         let (info, mailbox) = broker.connections.add(address, address);
         Client {
             broker: broker.clone(),
-            connection: Connection::new(broker.clone(), info, mailbox.clone()),
-            mailbox,
+            connection: Connection::new(broker.clone(), info, mailbox),
             now: Instant::now(),
             buf: BytesMut::new(),
             heard: Vec::new(),
@@ -141,11 +138,14 @@ impl Client {
     pub(super) fn heard_so_far(&mut self) -> Vec<String> {
         self.read_output();
         let mut lines = Vec::new();
-        while let Ok(Split::Whole(whole)) = frame::split(&self.heard, 0) {
-            let payload = self.heard[whole.payload()].to_vec();
-            self.heard.drain(..whole.total());
-            lines.extend(self.heard_frame(whole.kind, whole.channel.0, &payload));
+        let heard = std::mem::take(&mut self.heard);
+        let mut rest = &heard[..];
+        while let Ok(Split::Whole(whole)) = frame::split(rest, 0) {
+            let payload = &rest[whole.payload()];
+            lines.extend(self.heard_frame(whole.kind, whole.channel.0, payload));
+            rest = &rest[whole.total()..];
         }
+        self.heard = rest.to_vec();
         assert!(self.heard.is_empty() || self.heard.starts_with(b"AMQP"));
         if !self.heard.is_empty() {
             lines.push(format!(

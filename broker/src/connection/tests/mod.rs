@@ -1,16 +1,18 @@
 //! The connection machine without sockets: bytes in, what the client hears out.
 
+mod bounds;
 mod channels;
 mod client;
 mod content;
+mod delayed;
 mod delivery;
 mod errors;
+mod fuzz;
 mod handshake;
 mod lifetimes;
 mod limits;
 mod names;
 mod races;
-mod random;
 mod requests;
 mod settling;
 mod stored;
@@ -18,7 +20,6 @@ mod transactions;
 
 use crate::auth::{PasswordHash, Permission};
 use crate::broker::{Broker, Limits};
-use crate::queue::Effects;
 use crate::vhost::VhostSpec;
 use client::Client;
 use leveret_storage::Store;
@@ -38,7 +39,7 @@ fn broker_with(store: Option<Store>) -> Arc<Broker> {
         max_transaction_size: 1 << 20,
     };
     let broker = Broker::new(limits, vec!["guest".to_owned()], store);
-    let mut fx = Effects::on(broker.store.as_ref(), None);
+    let mut fx = broker.effects(None);
     broker.add_vhost(VhostSpec::named("/"), &mut fx);
     fx.perform();
     add_user(&broker, "guest", ".*");
