@@ -12,6 +12,12 @@ use proptest::sample::{Index, select};
 pub(super) enum Act {
     Call(u16, Call),
     Settle(Settle),
+    /// Closes a channel and opens it again.
+    Reopen(u16),
+    /// tx.commit, on the channel with transactions.
+    Commit,
+    /// tx.rollback there.
+    Rollback,
     Publish(Publication),
     /// Their frames in turn, as a client with several threads may send them.
     Interleaved(Vec<Publication>),
@@ -85,6 +91,15 @@ pub(super) fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
     super::super::client::frame_bytes(kind, channel, payload)
 }
 
+/// What a client makes of a channel that it has opened: one with confirms, one with transactions.
+pub(super) fn mode(channel: u16) -> Vec<u8> {
+    match channel {
+        2 => frame(1, channel, &[0, 85, 0, 10, 0]),
+        3 => frame(1, channel, &[0, 90, 0, 10]),
+        _ => Vec::new(),
+    }
+}
+
 impl Act {
     /// What goes over the wire; `heard` says which delivery tags of a channel wait for an answer.
     pub(super) fn octets(&self, heard: &dyn Fn(u16) -> Vec<u64>) -> Vec<u8> {
@@ -95,6 +110,13 @@ impl Act {
                 chosen
                     .map(|(tag, _)| settle.octets(tag))
                     .unwrap_or_default()
+            }
+            Act::Commit => frame(1, 3, &[0, 90, 0, 20]),
+            Act::Rollback => frame(1, 3, &[0, 90, 0, 30]),
+            Act::Reopen(channel) => {
+                let close = frame(1, *channel, &[0, 20, 0, 40, 0, 200, 0, 0, 0, 0, 0]);
+                let open = frame(1, *channel, &[0, 20, 0, 10, 0]);
+                [close, open, mode(*channel)].concat()
             }
             Act::Publish(publication) => publication.frames().concat(),
             Act::Interleaved(publications) => {
@@ -215,7 +237,7 @@ impl Change {
 }
 
 fn channel() -> impl Strategy<Value = u16> {
-    prop_oneof![60 => 1u16..4, 1 => Just(4), 1 => select(&[0u16, 2047, 2048, 65535][..])]
+    prop_oneof![400 => 1u16..4, 1 => Just(4), 1 => select(&[0u16, 2047, 2048, 65535][..])]
 }
 
 fn settle() -> impl Strategy<Value = Settle> {
@@ -240,15 +262,15 @@ fn publication() -> impl Strategy<Value = Publication> {
         2 => prop::collection::vec(0usize..6000, 1..6),
     ];
     let order = prop_oneof![
-        60 => Just(Order::Sound),
+        400 => Just(Order::Sound),
         1 => Just(Order::HeaderTwice),
         1 => Just(Order::HeaderLast),
         1 => Just(Order::BodyOnly),
         2 => (1usize..4).prop_map(Order::Cut),
     ];
-    let lie = prop_oneof![60 => Just(0i64), 1 => -3i64..4, 1 => Just(1 << 40)];
-    let class = prop_oneof![80 => Just(60u16), 1 => any::<u16>()];
-    let place = (channel(), exchange(), key(), bits(&[30, 1]));
+    let lie = prop_oneof![400 => Just(0i64), 1 => -3i64..4, 1 => Just(1 << 40)];
+    let class = prop_oneof![400 => Just(60u16), 1 => any::<u16>()];
+    let place = (channel(), exchange(), key(), bits(&[30, 0]));
     (place, properties(), class, size, lie, pieces, order).prop_map(
         |((channel, exchange, key, bits), properties, class, size, lie, mut pieces, order)| {
             // Not a frame per octet: that only takes its time.
@@ -284,7 +306,10 @@ fn change() -> impl Strategy<Value = Change> {
 fn sound_act() -> impl Strategy<Value = Act> {
     prop_oneof![
         60 => (channel(), client_call()).prop_map(|(channel, call)| Act::Call(channel, call)),
-        25 => settle().prop_map(Act::Settle),
+        35 => settle().prop_map(Act::Settle),
+        3 => (1u16..4).prop_map(Act::Reopen),
+        5 => Just(Act::Commit),
+        3 => Just(Act::Rollback),
         40 => publication().prop_map(Act::Publish),
         4 => prop::collection::vec(publication(), 2..4).prop_map(Act::Interleaved),
         2 => Just(Act::Octets(frame(8, 0, &[]))),
@@ -302,10 +327,10 @@ fn odd_act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Something that a client sends; one in about thirty-five is no good.
+/// Something that a client sends; few of these are no good.
 pub(super) fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        70 => sound_act(),
+        150 => sound_act(),
         1 => odd_act(),
         1 => (sound_act(), prop::collection::vec(change(), 1..3))
             .prop_map(|(act, changes)| Act::Changed(Box::new(act), changes)),

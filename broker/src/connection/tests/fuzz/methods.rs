@@ -5,6 +5,7 @@ use super::tables::{
     Table, binding_arguments, client_properties, consume_arguments, exchange_arguments,
     queue_arguments, table_of,
 };
+use leveret_protocol::values::{AMQPValue, FieldTable};
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::fmt;
@@ -37,10 +38,20 @@ pub(super) const TYPES: &[&str] = &[
 const KEYS: &[&str] = &[
     "a", "b", "c", "d", "", "#", "*", "a.*", "a.b.c", "*.b.#", "1", "10",
 ];
-const TAGS: &[&str] = &["s", "t", "u", ""];
+const TAGS: &[&str] = &["s", "t", "u", "v", "w", "x", "y", "z", "", "", "", ""];
 /// Its messages are counted: clients take from it, but do not fill, purge or delete it.
 pub(super) const PROBE: &str = "the-probe";
-const SOURCES: &[&str] = &["a", "b", "c", "d", "", "amq.rabbitmq.reply-to"];
+const SOURCES: &[&str] = &[
+    "a",
+    "b",
+    "c",
+    "a",
+    "b",
+    "c",
+    "d",
+    "",
+    "amq.rabbitmq.reply-to",
+];
 /// The virtual hosts that there are.
 pub(super) const VHOSTS: [&str; 2] = ["/", "v"];
 
@@ -54,6 +65,9 @@ enum Kind {
     Word,
     /// A queue to declare, bind, purge or delete.
     Queue,
+    /// One of these queues or exchanges.
+    Named(&'static str),
+    NoArguments,
     /// A queue to take messages from.
     Source,
     Probe,
@@ -78,43 +92,49 @@ type Row = (u32, &'static str, (u16, u16), &'static [Kind]);
 
 use Kind::{
     BindingArguments, Bits, ClientProperties, ConsumeArguments, ConsumerTag, DeliveryTag, Exchange,
-    ExchangeArguments, ExchangeType, Key, Long, LongText, Octet, PrefetchCount, PrefetchSize,
-    Probe, Queue, QueueArguments, Short, Source, Vhost, Word,
+    ExchangeArguments, ExchangeType, Key, Long, LongText, Named, NoArguments, Octet, PrefetchCount,
+    PrefetchSize, Probe, Queue, QueueArguments, Short, Source, Vhost, Word,
 };
 
 /// The methods that a client sends on a channel.
 #[rustfmt::skip]
 const CLIENT: &[Row] = &[
-    (12, "channel.open", (20, 10), &[Word]),
-    (2, "channel.flow", (20, 20), &[Bits(&[98])]),
+    (2, "channel.open", (20, 10), &[Word]),
+    (2, "channel.flow", (20, 20), &[Bits(&[99])]),
     (1, "channel.flow-ok", (20, 21), &[Bits(&[50])]),
-    (8, "channel.close", (20, 40), &[Short, Word, Short, Short]),
-    (8, "channel.close-ok", (20, 41), &[]),
-    (24, "exchange.declare", (40, 10), &[Short, Exchange, ExchangeType, Bits(&[10, 30, 20, 10, 10]), ExchangeArguments]),
-    (8, "exchange.delete", (40, 20), &[Short, Exchange, Bits(&[40, 10])]),
+    (1, "channel.close", (20, 40), &[Short, Word, Short, Short]),
+    (4, "channel.close-ok", (20, 41), &[]),
+    (10, "exchange.declare", (40, 10), &[Short, Named("x"), Named("fanout"), Bits(&[0, 0, 0, 0, 10]), NoArguments]),
+    (10, "exchange.declare", (40, 10), &[Short, Named("y"), Named("topic"), Bits(&[0, 100, 0, 0, 10]), NoArguments]),
+    (12, "exchange.declare", (40, 10), &[Short, Exchange, ExchangeType, Bits(&[10, 30, 20, 10, 10]), ExchangeArguments]),
+    (4, "exchange.delete", (40, 20), &[Short, Exchange, Bits(&[40, 10])]),
     (12, "exchange.bind", (40, 30), &[Short, Exchange, Exchange, Key, Bits(&[10]), BindingArguments]),
     (4, "exchange.unbind", (40, 40), &[Short, Exchange, Exchange, Key, Bits(&[10]), BindingArguments]),
-    (48, "queue.declare", (50, 10), &[Short, Queue, Bits(&[8, 30, 15, 25, 10]), QueueArguments]),
+    (14, "queue.declare", (50, 10), &[Short, Named("a"), Bits(&[0, 0, 0, 0, 10]), NoArguments]),
+    (14, "queue.declare", (50, 10), &[Short, Named("b"), Bits(&[0, 100, 0, 0, 10]), NoArguments]),
+    (14, "queue.declare", (50, 10), &[Short, Named("c"), Bits(&[0, 0, 0, 100, 10]), NoArguments]),
+    (14, "queue.declare", (50, 10), &[Short, Named(""), Bits(&[0, 20, 40, 40, 10]), QueueArguments]),
+    (16, "queue.declare", (50, 10), &[Short, Queue, Bits(&[8, 30, 15, 25, 10]), QueueArguments]),
     (24, "queue.bind", (50, 20), &[Short, Queue, Exchange, Key, Bits(&[10]), BindingArguments]),
     (6, "queue.unbind", (50, 50), &[Short, Queue, Exchange, Key, BindingArguments]),
-    (6, "queue.purge", (50, 30), &[Short, Queue, Bits(&[10])]),
-    (12, "queue.delete", (50, 40), &[Short, Queue, Bits(&[30, 30, 10])]),
+    (2, "queue.purge", (50, 30), &[Short, Queue, Bits(&[10])]),
+    (5, "queue.delete", (50, 40), &[Short, Queue, Bits(&[40, 40, 10])]),
     (12, "basic.qos", (60, 10), &[PrefetchSize, PrefetchCount, Bits(&[40])]),
-    (48, "basic.consume", (60, 20), &[Short, Source, ConsumerTag, Bits(&[10, 30, 8, 10]), ConsumeArguments]),
-    (24, "basic.consume", (60, 20), &[Short, Probe, ConsumerTag, Bits(&[10, 0, 8, 10]), ConsumeArguments]),
+    (48, "basic.consume", (60, 20), &[Short, Source, ConsumerTag, Bits(&[10, 30, 3, 10]), ConsumeArguments]),
+    (24, "basic.consume", (60, 20), &[Short, Probe, ConsumerTag, Bits(&[10, 0, 2, 10]), ConsumeArguments]),
     (16, "basic.cancel", (60, 30), &[ConsumerTag, Bits(&[10])]),
     (2, "basic.cancel-ok", (60, 31), &[ConsumerTag]),
     (24, "basic.get", (60, 70), &[Short, Source, Bits(&[40])]),
     (12, "basic.get", (60, 70), &[Short, Probe, Bits(&[40])]),
-    (4, "basic.ack", (60, 80), &[DeliveryTag, Bits(&[40])]),
-    (4, "basic.reject", (60, 90), &[DeliveryTag, Bits(&[50])]),
-    (4, "basic.nack", (60, 120), &[DeliveryTag, Bits(&[40, 50])]),
-    (2, "basic.recover-async", (60, 100), &[Bits(&[95])]),
-    (6, "basic.recover", (60, 110), &[Bits(&[95])]),
-    (8, "confirm.select", (85, 10), &[Bits(&[10])]),
-    (8, "tx.select", (90, 10), &[]),
-    (12, "tx.commit", (90, 20), &[]),
-    (6, "tx.rollback", (90, 30), &[]),
+    (1, "basic.ack", (60, 80), &[DeliveryTag, Bits(&[40])]),
+    (1, "basic.reject", (60, 90), &[DeliveryTag, Bits(&[50])]),
+    (1, "basic.nack", (60, 120), &[DeliveryTag, Bits(&[40, 50])]),
+    (2, "basic.recover-async", (60, 100), &[Bits(&[99])]),
+    (6, "basic.recover", (60, 110), &[Bits(&[99])]),
+    (3, "confirm.select", (85, 10), &[Bits(&[10])]),
+    (2, "tx.select", (90, 10), &[]),
+    (3, "tx.commit", (90, 20), &[]),
+    (2, "tx.rollback", (90, 30), &[]),
 ];
 
 /// The connection's own, and those that only servers send: few of these are survived.
@@ -264,6 +284,8 @@ fn value(kind: Kind) -> BoxedStrategy<Value> {
         .boxed(),
         Word => word().prop_map(Value::Short).boxed(),
         Queue => name(QUEUES),
+        Named(name) => Just(Value::Short(name.to_owned())).boxed(),
+        NoArguments => Just(Value::Table(Table::Sound(FieldTable::default()))).boxed(),
         Source => name(SOURCES),
         Probe => Just(Value::Short(PROBE.to_owned())).boxed(),
         Exchange => name(EXCHANGES),
@@ -277,7 +299,7 @@ fn value(kind: Kind) -> BoxedStrategy<Value> {
                 .boxed(),
         ),
         PrefetchSize => octets(
-            prop_oneof![50 => Just(0u32), 1 => any::<u32>()]
+            prop_oneof![200 => Just(0u32), 1 => any::<u32>()]
                 .prop_map(|size| size.to_be_bytes().to_vec())
                 .boxed(),
         ),
@@ -298,11 +320,9 @@ fn value(kind: Kind) -> BoxedStrategy<Value> {
 }
 
 /// Arguments: mostly none, so that declarations are often the same.
-fn few(
-    fields: BoxedStrategy<(String, leveret_protocol::values::AMQPValue)>,
-) -> BoxedStrategy<Value> {
+fn few(fields: BoxedStrategy<(String, AMQPValue)>) -> BoxedStrategy<Value> {
     prop_oneof![
-        3 => Just(Table::Sound(Default::default())),
+        3 => Just(Table::Sound(FieldTable::default())),
         2 => table_of(fields, 3),
     ]
     .prop_map(Value::Table)

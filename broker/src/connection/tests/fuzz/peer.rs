@@ -1,7 +1,7 @@
 //! A client and its connection machine, with what a socket and a session do between them: input
 //! arrives in pieces, output leaves as fast as the client reads, limits are looked at.
 
-use super::acts::{Act, frame};
+use super::acts::{Act, frame, mode};
 use super::heard::Heard;
 use super::sent::Sent;
 use crate::broker::Broker;
@@ -80,7 +80,7 @@ impl Peer {
         peer.ask(0, &requests::tune_ok(2047, manner.frame_max, 60));
         peer.ask(0, &requests::open(manner.vhost));
         for channel in 1..=manner.channels {
-            peer.ask(channel, &requests::channel_open());
+            peer.open(channel);
         }
         peer
     }
@@ -111,12 +111,17 @@ impl Peer {
         self.send(&out);
     }
 
+    fn open(&mut self, channel: u16) {
+        self.ask(channel, &requests::channel_open());
+        self.send(&mode(channel));
+    }
+
     /// Answers what the server closed: channels are opened again, the connection's end is
     /// acknowledged.
     pub(super) fn answer(&mut self) {
         for channel in std::mem::take(&mut self.heard.closed_channels) {
             self.ask(channel, &requests::channel_close_ok());
-            self.ask(channel, &requests::channel_open());
+            self.open(channel);
         }
         if self.heard.closed && !self.connection.is_ending() {
             self.send(&frame(1, 0, &[0, 10, 0, 51]));

@@ -41,6 +41,8 @@ enum Awaited {
     Answer(Answer),
     /// Not an answer: channel.close-ok, with which a closed channel can be opened again.
     CloseOk,
+    /// Nothing: one or more frames that are not answered.
+    Nothing,
 }
 
 /// The answer to one request.
@@ -75,8 +77,9 @@ impl Sent {
                 Ok(Split::Whole(frame)) => {
                     let payload = self.buf[frame.payload()].to_vec();
                     self.buf.advance(frame.total());
-                    if frame.kind == FrameKind::Method {
-                        self.method(frame.channel.0, &payload);
+                    match frame.kind {
+                        FrameKind::Method => self.method(frame.channel.0, &payload),
+                        _ => self.on(frame.channel.0).sent_unanswered(),
                     }
                 }
                 Ok(Split::Need(_)) => return,
@@ -120,7 +123,16 @@ impl SentOn {
         }
         match sent.id() {
             method::CHANNEL_CLOSE_OK => self.awaited.push_back(Awaited::CloseOk),
-            _ => self.awaited.extend(answer_to(sent).map(Awaited::Answer)),
+            _ => match answer_to(sent) {
+                Some(answer) => self.awaited.push_back(Awaited::Answer(answer)),
+                None => self.sent_unanswered(),
+            },
+        }
+    }
+
+    fn sent_unanswered(&mut self) {
+        if !matches!(self.awaited.back(), Some(Awaited::Nothing)) {
+            self.awaited.push_back(Awaited::Nothing);
         }
     }
 
@@ -142,8 +154,8 @@ impl SentOn {
                 .and_then(Awaited::answer);
         }
         if self.closed && (class, method) == (20, 11) {
-            // Nothing but an open can follow the close-ok. One before that would have been an
-            // error of the connection; a close-ok without an open did not mean anything.
+            // Nothing but an open can follow the close-ok that a closed channel waits for. A
+            // close-ok before that did not mean anything, an open behind it was an error.
             let pair = |at: usize| {
                 matches!(self.awaited[at], Awaited::CloseOk)
                     && self.awaited.get(at + 1).is_some_and(answers)
@@ -192,7 +204,7 @@ impl Awaited {
     fn answer(&self) -> Option<Answer> {
         match self {
             Awaited::Answer(answer) => Some(*answer),
-            Awaited::CloseOk => None,
+            Awaited::CloseOk | Awaited::Nothing => None,
         }
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn table_of(
     most: usize,
 ) -> impl Strategy<Value = Table> {
     prop_oneof![
-        300 => prop::collection::vec(fields, 0..=most).prop_map(|fields| Table::Sound(collect(fields))),
+        600 => prop::collection::vec(fields, 0..=most).prop_map(|fields| Table::Sound(collect(fields))),
         1 => (0usize..70).prop_map(Table::Nested),
         1 => (0usize..3000).prop_map(Table::Huge),
         1 => prop::collection::vec(any::<u8>(), 0..30).prop_map(Table::Broken),
@@ -243,10 +243,10 @@ pub(super) fn client_properties() -> impl Strategy<Value = (String, AMQPValue)> 
 /// Raw properties of a content header, flags first.
 pub(super) fn properties() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
-        40 => sound_properties().prop_map(|properties| properties_to_vec(&properties)),
+        200 => sound_properties().prop_map(|properties| properties_to_vec(&properties)),
         1 => prop::collection::vec(any::<u8>(), 0..12),
         // A headers table, as it may be.
-        4 => table_of(headers(), 4).prop_map(|table| {
+        20 => table_of(headers(), 4).prop_map(|table| {
             let mut raw = 0x2000u16.to_be_bytes().to_vec();
             raw.extend(table.bytes());
             raw
@@ -270,9 +270,9 @@ fn sound_properties() -> impl Strategy<Value = BasicProperties> {
     let first = (
         prop::option::weighted(0.6, prop_oneof![9 => 1u8..3, 1 => any::<u8>()]),
         prop::option::weighted(0.2, any::<u8>()),
-        prop::option::weighted(0.1, select(expiration)),
-        prop::option::weighted(0.1, select(reply_to)),
-        prop::option::weighted(0.05, select(&["guest", "guest", "guest", "mallory"][..])),
+        prop::option::weighted(0.03, select(expiration)),
+        prop::option::weighted(0.03, select(reply_to)),
+        prop::option::weighted(0.02, select(&["guest", "guest", "guest", "mallory"][..])),
         prop::option::weighted(0.1, any::<u64>()),
     );
     let words = prop::collection::vec(maybe(word().boxed()), 7);

@@ -51,6 +51,8 @@ pub(super) enum Turn {
     },
     /// Messages come for the queue whose messages are counted.
     Probe(u8),
+    /// Large messages come for a queue, more than a connection takes that does not read.
+    Flood(&'static str, u8),
     Wait(Duration),
     Operate(Operation),
 }
@@ -90,7 +92,7 @@ fn manner() -> impl Strategy<Value = Manner> {
         greeting,
         vhost,
         select(&[4096u32, 8192, 131_072][..]),
-        1u16..4,
+        prop_oneof![6 => Just(3u16), 1 => 0u16..4],
     )
         .prop_map(|(greeting, vhost, frame_max, channels)| Manner {
             greeting,
@@ -101,10 +103,15 @@ fn manner() -> impl Strategy<Value = Manner> {
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
+    let permissions = prop_oneof![
+        5 => Just(".*"),
+        2 => Just("^(amq.*|a|x|the-probe)$"),
+        1 => Just("^$"),
+    ];
     prop_oneof![
-        2 => (0..PEERS).prop_map(Operation::Close),
+        1 => (0..PEERS).prop_map(Operation::Close),
         2 => (0..PEERS).prop_map(Operation::Report),
-        2 => select(&[".*", ".*", "^(a|x|the-probe)?$", "^$"][..]).prop_map(Operation::Permit),
+        2 => permissions.prop_map(Operation::Permit),
         1 => select(QUEUES).prop_map(Operation::EndQueue),
         1 => Just(Operation::RenewVhost),
     ]
@@ -115,11 +122,12 @@ fn turn() -> impl Strategy<Value = Turn> {
     let octets = prop_oneof![4 => Just(usize::MAX), 2 => Just(0), 1 => 100usize..10_000];
     let wait = prop_oneof![2 => 0u64..100, 1 => 0u64..10_000].prop_map(Duration::from_millis);
     prop_oneof![
-        30 => (0..PEERS, prop::collection::vec(act(), 1..8), piece)
+        30 => (0..PEERS, prop::collection::vec(act(), 1..10), piece)
             .prop_map(|(peer, acts, piece)| Turn::Send { peer, acts, piece }),
         3 => (0..PEERS, octets).prop_map(|(peer, octets)| Turn::Read { peer, octets }),
         1 => (0..PEERS, manner()).prop_map(|(peer, manner)| Turn::Drop { peer, manner }),
-        4 => (1u8..12).prop_map(Turn::Probe),
+        6 => (1u8..12).prop_map(Turn::Probe),
+        1 => (select(&["a", "b", "c"][..]), 1u8..20).prop_map(|(queue, count)| Turn::Flood(queue, count)),
         2 => wait.prop_map(Turn::Wait),
         2 => operation().prop_map(Turn::Operate),
     ]
@@ -166,6 +174,7 @@ impl World {
         let now = Instant::now();
         let mut prober = Client::open_as(&broker, "prober");
         prober.open_channel(1);
+        prober.open_channel(2);
         prober.send(1, requests::declare_with(PROBE, |d| d.durable = true));
         prober.hears_until(&format!("1 declare-ok {PROBE} 0 0"));
         assert_eq!(prober.ask(requests::confirm_select()), ["1 select-ok"]);
@@ -198,7 +207,7 @@ impl World {
             greeting: Vec::new(),
             vhost: VHOSTS[0],
             frame_max: 131_072,
-            channels: 2,
+            channels: 3,
         }
     }
 
@@ -243,6 +252,14 @@ impl World {
             }
             Turn::Read { peer, octets } => self.peers[*peer].reads = *octets,
             Turn::Drop { peer, manner } => self.replace(*peer, manner),
+            Turn::Flood(queue, count) => {
+                let body = vec![b'x'; 300_000];
+                for _ in 0..*count {
+                    let publish = requests::publish("", queue);
+                    self.prober
+                        .publish_with(2, publish, &BasicProperties::default(), &body);
+                }
+            }
             Turn::Probe(count) => (0..*count).for_each(|_| self.publish_probe()),
             Turn::Wait(time) => {
                 self.now += *time;
