@@ -80,7 +80,7 @@ fn a_user_has_so_many_channels_on_all_connections() {
         second.hears(),
         [
             "0 close 530 NOT_ALLOWED - number of channels opened for user 'guest' has reached the \
-          maximum allowed user limit of 2 (20,10)"
+          maximum allowed user limit of 2 (0,0)"
         ]
     );
     // The closing of the connection gave its channels back.
@@ -109,7 +109,7 @@ fn the_broker_has_so_many_connections_and_channels() {
         second.hears(),
         [
             "0 close 530 NOT_ALLOWED - number of channels opened on node 'leveret@localhost' has \
-          reached the maximum allowed limit of 1 (20,10)"
+          reached the maximum allowed limit of 1 (0,0)"
         ]
     );
 }
