@@ -1,11 +1,17 @@
 //! The broker: the directory of everything that is declared, shared by all connections.
 
+use crate::alarms::Alarms;
 use crate::auth::{Change, Users};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::definitions::{self, Definition};
+use crate::exchange::{Delays, Exchange, ExchangeKind, ExchangeSpec};
+use crate::limits::{Tally, VhostLimits};
 use crate::queue::{ConsumerId, Effects};
 use crate::server::connections::Connections;
+use crate::server::mailbox::Mailbox;
 use crate::server::replies::ReplyAddresses;
+use crate::server::timers::Timers;
 use crate::vhost::{Vhost, VhostSpec};
 use leveret_protocol::VhostName;
 use leveret_storage::{Op, QueueId, Store};
@@ -13,7 +19,7 @@ use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The virtual host that every broker starts with.
 pub const DEFAULT_VHOST: &str = "/";
@@ -31,6 +37,21 @@ pub struct Limits {
     pub max_message_size: u64,
     /// Octets that a connection's transactions may hold before they are committed.
     pub max_transaction_size: u64,
+    /// How long a consumer may hold a delivery, unless it or its queue says otherwise.
+    pub consumer_timeout: Option<Duration>,
+    /// Connections at a time.
+    pub connection_max: Option<u64>,
+    /// Channels at a time, on all connections together.
+    pub channel_max_per_node: Option<u64>,
+    /// Consumers on one channel.
+    pub consumer_max_per_channel: Option<u64>,
+}
+
+impl Default for Limits {
+    /// Those of a broker that was told nothing.
+    fn default() -> Self {
+        (&Config::with_data_dir(std::path::PathBuf::new())).into()
+    }
 }
 
 impl From<&Config> for Limits {
@@ -40,6 +61,10 @@ impl From<&Config> for Limits {
             frame_max: config.frame_max,
             heartbeat: config.heartbeat,
             max_message_size: config.max_message_size,
+            consumer_timeout: config.consumer_timeout,
+            connection_max: config.connection_max,
+            channel_max_per_node: config.channel_max_per_node,
+            consumer_max_per_channel: config.consumer_max_per_channel,
             max_transaction_size: config.max_transaction_size,
         }
     }
@@ -55,6 +80,14 @@ pub struct Broker {
     pub store: Option<Store>,
     /// Who is connected.
     pub connections: Connections,
+    /// Who wants to be looked at when.
+    pub timers: Arc<Timers>,
+    /// Its time.
+    pub clock: Clock,
+    /// How many of them there are, for the limits that operators set.
+    pub tally: Arc<Tally>,
+    /// What the broker is short of.
+    pub alarms: Alarms,
     /// Who waits for replies.
     pub replies: Arc<ReplyAddresses>,
     /// When it started.
@@ -72,12 +105,21 @@ impl Broker {
             users: Users::new(loopback_users),
             store,
             connections: Connections::default(),
+            timers: Arc::default(),
+            clock: Clock::start(),
+            tally: Arc::default(),
+            alarms: Alarms::default(),
             replies: Arc::default(),
             started: Instant::now(),
             vhosts: RwLock::default(),
             next_queue: AtomicU64::new(1),
             next_consumer: AtomicU64::new(1),
         }
+    }
+
+    /// Effects on this broker; the tokens of their records go to `sink`.
+    pub fn effects(&self, sink: Option<&Arc<Mailbox>>) -> Effects {
+        Effects::on(self.store.as_ref(), &self.timers, sink)
     }
 
     /// A virtual host by name.
@@ -96,14 +138,7 @@ impl Broker {
         if vhosts.contains_key(&spec.name) {
             return false;
         }
-        fx.store(
-            Definition::Vhost {
-                name: spec.name.to_string(),
-                description: spec.description.clone(),
-                tags: spec.tags.clone(),
-            }
-            .put(),
-        );
+        fx.store(Definition::virtual_host(&spec, None).put());
         fx.submit();
         vhosts.insert(spec.name.clone(), Arc::new(Vhost::new(spec)));
         true
@@ -116,6 +151,27 @@ impl Broker {
             .entry(spec.name.clone())
             .or_insert_with(|| Arc::new(Vhost::new(spec)))
             .clone()
+    }
+
+    /// Sets the limits of a virtual host in place of those before, or takes them away. They count
+    /// from now on; nobody who is there already has to go. `false` when there is none of that
+    /// name.
+    pub fn set_vhost_limits(
+        &self,
+        name: &str,
+        limits: Option<VhostLimits>,
+        fx: &mut Effects,
+    ) -> bool {
+        // Held to the end: changes are stored in the order in which they took effect, and never
+        // after the virtual host's deletion.
+        let vhosts = self.vhosts.write();
+        let Some(vhost) = vhosts.get(name) else {
+            return false;
+        };
+        vhost.set_limits(limits);
+        fx.store(Definition::virtual_host(&vhost.spec, limits).put());
+        fx.submit();
+        true
     }
 
     /// Removes a virtual host with all that is in it; its connections are closed. `false` when
@@ -141,9 +197,18 @@ impl Broker {
         fx.store(change_op(change));
     }
 
-    /// A queue identity that was never used.
+    /// An identity for a queue, or a delayed exchange, that was never used.
     pub fn next_queue_id(&self) -> QueueId {
         QueueId(self.next_queue.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// An exchange that has just been declared.
+    pub fn new_exchange(&self, vhost: &VhostName, spec: ExchangeSpec) -> Exchange {
+        if spec.kind != ExchangeKind::DelayedMessage {
+            return Exchange::new(spec);
+        }
+        let delays = Delays::new(self.next_queue_id(), vhost, &spec, self.clock);
+        Exchange::delayed(spec, delays)
     }
 
     /// Identities up to and including this one are taken.

@@ -2,8 +2,10 @@
 //! and a versioned value.
 
 use crate::auth::{Permission, User};
-use crate::exchange::{Binding, Destination, ExchangeSpec};
+use crate::exchange::{Binding, Destination, Exchange};
+use crate::limits::VhostLimits;
 use crate::queue::Queue;
+use crate::vhost::VhostSpec;
 use bytes::{BufMut, Bytes, BytesMut};
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{ExchangeName, VhostName};
@@ -38,6 +40,9 @@ pub enum Definition {
         /// Words that an operator put on it.
         #[serde(default)]
         tags: Vec<String>,
+        /// What an operator allows it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limits: Option<VhostLimits>,
     },
     /// A user.
     User(User),
@@ -58,6 +63,9 @@ pub enum Definition {
         /// exchange.declare's arguments.
         #[serde(with = "wire_table")]
         arguments: FieldTable,
+        /// Under which the messages of a delayed exchange are stored.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        delays: Option<u64>,
     },
     /// A queue.
     Queue {
@@ -110,8 +118,19 @@ pub enum DefinitionError {
 }
 
 impl Definition {
+    /// A virtual host's definition.
+    pub fn virtual_host(spec: &VhostSpec, limits: Option<VhostLimits>) -> Self {
+        Definition::Vhost {
+            name: spec.name.to_string(),
+            description: spec.description.clone(),
+            tags: spec.tags.clone(),
+            limits,
+        }
+    }
+
     /// A durable exchange's definition.
-    pub fn exchange(vhost: &VhostName, spec: &ExchangeSpec) -> Self {
+    pub fn exchange(vhost: &VhostName, exchange: &Exchange) -> Self {
+        let spec = &exchange.spec;
         Definition::Exchange {
             vhost: vhost.to_string(),
             name: spec.name.to_string(),
@@ -119,6 +138,7 @@ impl Definition {
             auto_delete: spec.auto_delete,
             internal: spec.internal,
             arguments: spec.arguments.clone(),
+            delays: exchange.delays().map(|delays| delays.id.0),
         }
     }
 
@@ -321,8 +341,21 @@ mod tests {
             auto_delete: false,
             internal: false,
             arguments: FieldTable::default(),
+            delays: None,
         };
         assert_ne!(exchange("a", "bc").key(), exchange("ab", "c").key());
+    }
+
+    #[test]
+    fn an_exchange_stored_before_there_were_delays_reads_back() {
+        let json = br#"{"exchange":{"vhost":"/","name":"x","kind":"direct","auto_delete":false,
+            "internal":false,"arguments":"AAAAAA=="}}"#;
+        let value = [&[VERSION], &json[..]].concat();
+        let definition = Definition::decode(b"x", &value).unwrap();
+        assert!(matches!(
+            definition,
+            Definition::Exchange { delays: None, .. }
+        ));
     }
 
     #[test]

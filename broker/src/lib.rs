@@ -6,17 +6,21 @@
 //! for into writes. docs/architecture.md draws the picture.
 
 pub mod admin;
+pub mod alarms;
 pub mod auth;
 pub mod broker;
+pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod ctl;
 pub mod definitions;
 pub mod exchange;
+pub mod limits;
 pub mod message;
 pub mod names;
 pub mod perf;
 pub mod queue;
 pub mod recovery;
 pub mod server;
+pub mod system;
 pub mod vhost;

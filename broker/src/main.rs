@@ -1,10 +1,12 @@
 //! `leveret`: the broker.
 
 use leveret::admin::server::{AdminSocket, Surroundings};
+use leveret::alarms;
 use leveret::broker::Broker;
 use leveret::config::{Config, ConfigError, LogFormat};
 use leveret::recovery::{self, RecoveryError};
 use leveret::server::listener::Listener;
+use leveret::server::timers;
 use leveret_storage::{Options, Store};
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -91,6 +93,9 @@ async fn serve(config: &Config, started: Instant) -> Result<(), Failure> {
     let opened = Store::open(Options::new(config.data_dir.join("store")))?;
     report(&opened.report);
     let broker = Arc::new(recovery::recover(config, opened)?);
+    // Alarms are in force before the first publisher comes.
+    alarms::check(&broker, &config.data_dir);
+    tokio::spawn(alarms::watch(broker.clone(), config.data_dir.clone()));
     tell_when_store_ends(&broker);
     let address = config.listen_address();
     let listener = Listener::bind(broker.clone(), address).map_err(|error| Failure::Listen {
@@ -128,6 +133,7 @@ async fn serve(config: &Config, started: Instant) -> Result<(), Failure> {
         startup_ms = started.elapsed().as_millis() as u64,
         "ready"
     );
+    tokio::spawn(timers::serve(broker.clone(), stopped.clone()));
     let admin = tokio::spawn(admin.serve(stopped.clone()));
     listener.serve(stopped).await;
     let finished = finish(&broker);

@@ -213,6 +213,21 @@ impl Message {
         self.persistent
     }
 
+    /// The same message with other properties (raw, flags first), not written yet; a large body is
+    /// shared. `cancellable` as for [`MessageBuilder::finish`].
+    pub fn with_properties(&self, properties: &[u8], cancellable: bool) -> Message {
+        let (key, body) = (self.routing_key(), self.body());
+        let exchange = self.exchange.clone();
+        let size = body.len() as u64;
+        let mut builder = MessageBuilder::new(exchange, key, properties, self.persistent, size);
+        // As long as was announced, so neither can fail.
+        let _ = match &self.large_body {
+            large if large.is_empty() => builder.push(body),
+            large => builder.push_frame(large.clone()),
+        };
+        builder.finish(cancellable)
+    }
+
     /// Tells the store that the message need not be written any more, because it is acknowledged.
     /// `false` when the store has claimed it: then the acknowledgement has to be stored.
     pub fn cancel_write(&self) -> bool {

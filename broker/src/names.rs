@@ -4,6 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::borrow::Cow;
 
+/// What clients are told as the cluster's name and the node's.
+pub const NODE_NAME: &str = "leveret@localhost";
+
 /// `prefix` and 22 base64url characters of randomness, as RabbitMQ names queues and consumers.
 pub fn server_generated(prefix: &str) -> String {
     let random: [u8; 16] = rand::random();

@@ -4,10 +4,12 @@ use crate::auth::{AuthError, PasswordHash, Permission, User};
 use crate::broker::{Broker, DEFAULT_VHOST};
 use crate::config::Config;
 use crate::definitions::{Definition, DefinitionError, DestinationKind};
-use crate::exchange::{Binding, Destination, ExchangeKind, ExchangeSpec};
+use crate::exchange::{Binding, Delays, Destination, Exchange, ExchangeKind, ExchangeSpec};
+use crate::limits::VhostLimits;
 use crate::message::Message;
-use crate::queue::{Effects, Queue, QueueSpec};
+use crate::queue::{Queue, QueueSpec};
 use crate::vhost::VhostSpec;
+use leveret_protocol::ExchangeName;
 use leveret_storage::{Op, Opened, Position, QueueId, RecoveredQueue, StorageError, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -65,6 +67,9 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
         config.loopback_users.clone(),
         Some(opened.store),
     );
+    broker
+        .alarms
+        .set_limits(config.vm_memory_high_watermark, config.disk_free_limit);
     if created {
         create_defaults(&broker, config)?;
         store.flush()?;
@@ -84,7 +89,7 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
 }
 
 fn create_defaults(broker: &Broker, config: &Config) -> Result<(), AuthError> {
-    let mut fx = Effects::on(broker.store.as_ref(), None);
+    let mut fx = broker.effects(None);
     broker.add_vhost(
         VhostSpec {
             name: DEFAULT_VHOST.into(),
@@ -115,7 +120,7 @@ fn create_defaults(broker: &Broker, config: &Config) -> Result<(), AuthError> {
 /// Definitions by kind, because bindings need their ends and permissions their users.
 #[derive(Default)]
 struct Sorted {
-    vhosts: Vec<VhostSpec>,
+    vhosts: Vec<(VhostSpec, Option<VhostLimits>)>,
     users: Vec<User>,
     permissions: Vec<Permission>,
     exchanges: Vec<Definition>,
@@ -136,12 +141,14 @@ fn restore_definitions(
                 name,
                 description,
                 tags,
+                limits,
             } => {
-                sorted.vhosts.push(VhostSpec {
+                let spec = VhostSpec {
                     name: name.into(),
                     description,
                     tags,
-                });
+                };
+                sorted.vhosts.push((spec, limits));
             }
             Definition::User(user) => sorted.users.push(user),
             Definition::Permission(permission) => sorted.permissions.push(permission),
@@ -150,8 +157,8 @@ fn restore_definitions(
             binding @ Definition::Binding { .. } => sorted.bindings.push(binding),
         }
     }
-    for vhost in sorted.vhosts {
-        broker.restore_vhost(vhost);
+    for (spec, limits) in sorted.vhosts {
+        broker.restore_vhost(spec).set_limits(limits);
     }
     broker.users.restore(sorted.users, sorted.permissions)?;
     for objects in [
@@ -162,7 +169,7 @@ fn restore_definitions(
         drop_strays(broker, objects);
     }
     for exchange in sorted.exchanges {
-        restore_exchange(broker, exchange)?;
+        restore_exchange(broker, exchange, recovered, store)?;
     }
     for queue in sorted.queues {
         restore_queue(broker, queue, recovered, store)?;
@@ -176,7 +183,7 @@ fn restore_definitions(
 /// Drops what was declared in the instant in which its virtual host was deleted: it must neither
 /// bring that back nor turn up in a later one of the same name.
 fn drop_strays(broker: &Broker, objects: &mut Vec<Definition>) {
-    let mut fx = Effects::on(broker.store.as_ref(), None);
+    let mut fx = broker.effects(None);
     objects.retain(|object| {
         let known = object
             .vhost()
@@ -190,7 +197,12 @@ fn drop_strays(broker: &Broker, objects: &mut Vec<Definition>) {
     fx.perform();
 }
 
-fn restore_exchange(broker: &Broker, definition: Definition) -> Result<(), RecoveryError> {
+fn restore_exchange(
+    broker: &Broker,
+    definition: Definition,
+    recovered: &mut HashMap<QueueId, RecoveredQueue>,
+    store: &Store,
+) -> Result<(), RecoveryError> {
     let Definition::Exchange {
         vhost,
         name,
@@ -198,6 +210,7 @@ fn restore_exchange(broker: &Broker, definition: Definition) -> Result<(), Recov
         auto_delete,
         internal,
         arguments,
+        delays,
     } = definition
     else {
         return Ok(());
@@ -210,17 +223,77 @@ fn restore_exchange(broker: &Broker, definition: Definition) -> Result<(), Recov
             reason,
         });
     };
-    broker
-        .restore_vhost(VhostSpec::named(&vhost))
-        .insert_exchange(ExchangeSpec {
-            name: name.into(),
-            kind,
-            durable: true,
-            auto_delete,
-            internal,
-            arguments,
-        });
+    let vhost = broker.restore_vhost(VhostSpec::named(&vhost));
+    let spec = ExchangeSpec {
+        name: name.into(),
+        kind,
+        durable: true,
+        auto_delete,
+        internal,
+        arguments,
+    };
+    let exchange = match delays.map(QueueId) {
+        Some(id) => {
+            broker.reserve_queue_id(id);
+            let delays = Delays::new(id, vhost.name(), &spec, broker.clock);
+            if let Some(found) = recovered.remove(&id) {
+                restore_delayed(&delays, &spec.name, &found, store)?;
+            }
+            Exchange::delayed(spec, delays)
+        }
+        None if spec.kind == ExchangeKind::DelayedMessage => {
+            return Err(RecoveryError::Unusable {
+                what: "exchange",
+                name: spec.name.to_string(),
+                reason: "it does not say where its delayed messages are".to_owned(),
+            });
+        }
+        None => Exchange::new(spec),
+    };
+    let exchange = Arc::new(exchange);
+    if let Some(delays) = exchange.delays() {
+        let mut fx = broker.effects(None);
+        delays.start(&mut fx);
+        fx.perform();
+    }
+    vhost.insert_exchange(exchange);
     Ok(())
+}
+
+fn restore_delayed(
+    delays: &Delays,
+    exchange: &ExchangeName,
+    found: &RecoveredQueue,
+    store: &Store,
+) -> Result<(), RecoveryError> {
+    delays.start_from(found.next_position);
+    read_all(store, delays.id, |position, bytes| {
+        delays
+            .restore(position, bytes)
+            .ok_or_else(|| RecoveryError::Message {
+                queue: exchange.to_string(),
+                position,
+            })
+    })
+}
+
+/// Hands out all that is stored under an identity, in order.
+fn read_all(
+    store: &Store,
+    id: QueueId,
+    mut take: impl FnMut(Position, bytes::Bytes) -> Result<(), RecoveryError>,
+) -> Result<(), RecoveryError> {
+    let mut from = Position(0);
+    loop {
+        let stored = store.read(id, from, READ_MESSAGES, READ_BYTES)?;
+        let Some((last, _)) = stored.last() else {
+            return Ok(());
+        };
+        from = Position(last.0 + 1);
+        for (position, bytes) in stored {
+            take(position, bytes)?;
+        }
+    }
 }
 
 fn restore_queue(
@@ -257,7 +330,7 @@ fn restore_queue(
     if let Some(found) = found {
         restore_messages(&queue, &found, store)?;
         // What was unacknowledged counts again.
-        let mut fx = Effects::on(broker.store.as_ref(), None);
+        let mut fx = broker.effects(None);
         queue.drop_over_limit(&mut fx);
         fx.perform();
     }
@@ -270,24 +343,15 @@ fn restore_messages(
     found: &RecoveredQueue,
     store: &Store,
 ) -> Result<(), RecoveryError> {
-    let mut from = Position(0);
-    loop {
-        let stored = store.read(queue.id, from, READ_MESSAGES, READ_BYTES)?;
-        let Some((last, _)) = stored.last() else {
-            return Ok(());
+    read_all(store, queue.id, |position, bytes| {
+        let Some(message) = Message::decode(bytes) else {
+            let queue = queue.name().to_string();
+            return Err(RecoveryError::Message { queue, position });
         };
-        from = Position(last.0 + 1);
-        let mut messages = Vec::with_capacity(stored.len());
-        for (position, bytes) in stored {
-            let Some(message) = Message::decode(bytes) else {
-                let queue = queue.name().to_string();
-                return Err(RecoveryError::Message { queue, position });
-            };
-            let redelivered = found.delivered_through.is_some_and(|seen| position <= seen);
-            messages.push((position, Arc::new(message), redelivered));
-        }
-        queue.restore(messages);
-    }
+        let redelivered = found.delivered_through.is_some_and(|seen| position <= seen);
+        queue.restore([(position, Arc::new(message), redelivered)]);
+        Ok(())
+    })
 }
 
 /// A binding whose ends are not there any more is left out: its removal was being stored when the
@@ -326,7 +390,7 @@ fn restore_binding(broker: &Broker, definition: Definition) {
 
 /// Messages of queues that no definition knows: their queue was deleted.
 fn drop_orphans(broker: &Broker, orphans: impl Iterator<Item = QueueId>) {
-    let mut fx = Effects::on(broker.store.as_ref(), None);
+    let mut fx = broker.effects(None);
     for queue in orphans {
         tracing::info!(
             queue = queue.0,
@@ -340,6 +404,7 @@ fn drop_orphans(broker: &Broker, orphans: impl Iterator<Item = QueueId>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::Effects;
     use leveret_protocol::values::FieldTable;
     use leveret_storage::{Batch, Options};
 
@@ -373,6 +438,35 @@ mod tests {
     }
 
     #[test]
+    fn limits_survive_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::with_data_dir(dir.path().to_owned());
+        let open = || Store::open(Options::new(dir.path().join("store"))).unwrap();
+        let broker = recover(&config, open()).unwrap();
+        let vhost_limits = VhostLimits::parse(r#"{"max-queues": 3}"#).unwrap();
+        let user_limits = crate::limits::UserLimits::parse(r#"{"max-channels": 4}"#).unwrap();
+        let mut fx = broker.effects(None);
+        assert!(broker.set_vhost_limits(DEFAULT_VHOST, Some(vhost_limits), &mut fx));
+        let change = broker.users.change_limits("guest", |_| user_limits);
+        broker.store_change(change.unwrap(), &mut fx);
+        fx.perform();
+        broker.store.as_ref().unwrap().close().unwrap();
+        drop((fx, broker));
+        let broker = recover(&config, open()).unwrap();
+        let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
+        assert_eq!(vhost.limits(), Some(vhost_limits));
+        assert_eq!(vhost.spec.description, "Default virtual host");
+        assert_eq!(broker.users.limits("guest"), user_limits);
+        let mut fx = broker.effects(None);
+        assert!(broker.set_vhost_limits(DEFAULT_VHOST, None, &mut fx));
+        assert!(!broker.set_vhost_limits("nowhere", None, &mut fx));
+        broker.store.as_ref().unwrap().close().unwrap();
+        drop((fx, vhost, broker));
+        let broker = recover(&config, open()).unwrap();
+        assert_eq!(broker.vhost(DEFAULT_VHOST).unwrap().limits(), None);
+    }
+
+    #[test]
     fn a_declaration_reaches_the_store_before_anybody_can_find_it() {
         let dir = tempfile::tempdir().unwrap();
         let config = Config::with_data_dir(dir.path().to_owned());
@@ -394,9 +488,9 @@ mod tests {
                 .unwrap()
         };
         // Never performed: whoever declared it was held up right after it had become visible.
-        let mut held_up = Effects::on(broker.store.as_ref(), None);
+        let mut held_up = broker.effects(None);
         assert!(declared(&mut held_up).1);
-        let mut second = Effects::on(broker.store.as_ref(), None);
+        let mut second = broker.effects(None);
         assert!(!declared(&mut second).1);
         broker.store.as_ref().unwrap().close().unwrap();
         drop((held_up, second));

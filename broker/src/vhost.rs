@@ -7,9 +7,11 @@
 mod bindings;
 mod equivalence;
 mod exchanges;
+mod limits;
 
 use crate::definitions::Definition;
 use crate::exchange::{DestinationName, Directory, Exchange, ExchangeKind, ExchangeSpec};
+use crate::limits::VhostLimits;
 use crate::queue::{
     AfterRemoval, Consumer, ConsumerId, Counts, Effects, Queue, QueueSpec, Remains,
 };
@@ -76,6 +78,7 @@ pub struct Vhost {
     /// Which exchanges have bindings to a destination. Its lock is the one for changes.
     sources: Mutex<Sources>,
     generation: AtomicU64,
+    limits: RwLock<Option<VhostLimits>>,
 }
 
 /// What deleting a queue did.
@@ -105,6 +108,7 @@ impl Vhost {
             exchanges: RwLock::new(system.into()),
             sources: Mutex::default(),
             generation: AtomicU64::new(1),
+            limits: RwLock::default(),
         }
     }
 
@@ -150,7 +154,8 @@ impl Vhost {
     /// Declares a queue. The flag says whether it is new.
     ///
     /// # Errors
-    /// 405 when another connection holds it exclusively, 406 when it exists and is not the same.
+    /// 405 when another connection holds it exclusively, 406 when it exists and is not the same,
+    /// or when there is no place for another.
     pub fn declare_queue(
         &self,
         spec: QueueSpec,
@@ -169,6 +174,7 @@ impl Vhost {
                 .same_queue(&existing, &spec, connection)
                 .map(|()| (existing, false));
         }
+        self.check_queue_limit(&spec.name)?;
         let queue = Arc::new(Queue::new(
             new_id(),
             self.spec.name.clone(),

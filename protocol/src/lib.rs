@@ -21,3 +21,6 @@ pub use error::{AmqpError, MethodId, ReplyCode, Scope};
 pub use names::{
     ChannelId, ConsumerTag, DeliveryTag, ExchangeName, QueueName, RoutingKey, UserName, VhostName,
 };
+
+#[cfg(test)]
+mod hostile;

@@ -6,6 +6,7 @@ use crate::values::AMQPValue;
 use crate::{ExchangeName, QueueName, VhostName, table};
 use ReplyCode::*;
 use std::fmt::Display;
+use std::time::Duration;
 
 /// A queue that does not exist.
 pub fn no_queue(queue: &str, vhost: &VhostName) -> AmqpError {
@@ -296,6 +297,22 @@ pub fn local_random_destination() -> AmqpError {
     AmqpError::channel(PreconditionFailed, "Destination not found")
 }
 
+/// A delayed exchange without the type that is to route its messages.
+pub fn no_delayed_type() -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        "Invalid argument, 'x-delayed-type' must be an existing exchange type",
+    )
+}
+
+/// A delayed exchange of delayed exchanges.
+pub fn delayed_type_of_itself() -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        "Invalid argument, 'x-delayed-message' can't be used for 'x-delayed-type'",
+    )
+}
+
 /// A `CC` or `BCC` header that is not an array.
 pub fn unacceptable_header(header: &str, type_name: &str) -> AmqpError {
     AmqpError::channel(
@@ -334,6 +351,19 @@ pub fn unknown_delivery_tag(tag: impl Display) -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
         format_args!("unknown delivery tag {tag}"),
+    )
+}
+
+/// A delivery that was not acknowledged in time.
+pub fn ack_timed_out(channel: impl Display, timeout: Duration) -> AmqpError {
+    let milliseconds = timeout.as_millis();
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!(
+            "delivery acknowledgement on channel {channel} timed out. Timeout value used: \
+             {milliseconds} ms. This timeout value can be configured, see consumers doc guide to \
+             learn more"
+        ),
     )
 }
 
@@ -405,6 +435,75 @@ pub fn vhost_refused(vhost: impl Display, user: impl Display) -> AmqpError {
     AmqpError::connection(
         NotAllowed,
         format_args!("access to vhost '{vhost}' refused for user '{user}'"),
+    )
+}
+
+/// A queue more than the virtual host may have.
+pub fn queue_limit(queue: &QueueName, vhost: &VhostName, limit: u64) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!(
+            "cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({limit}) is reached"
+        ),
+    )
+}
+
+/// A connection more than the broker takes.
+pub fn node_connection_limit(limit: u64) -> AmqpError {
+    AmqpError::connection(
+        NotAllowed,
+        format_args!("connection refused: node connection limit ({limit}) is reached"),
+    )
+}
+
+/// A connection more than the virtual host may have.
+pub fn vhost_connection_limit(vhost: &VhostName, user: impl Display, limit: u64) -> AmqpError {
+    AmqpError::connection(
+        NotAllowed,
+        format_args!(
+            "access to vhost '{vhost}' refused for user '{user}': connection limit ({limit}) is \
+             reached"
+        ),
+    )
+}
+
+/// A connection more than the user may have.
+pub fn user_connection_limit(user: impl Display, limit: u64) -> AmqpError {
+    AmqpError::connection(
+        NotAllowed,
+        format_args!(
+            "connection refused for user '{user}': user connection limit ({limit}) is reached"
+        ),
+    )
+}
+
+/// A channel more than the user may have.
+pub fn user_channel_limit(user: impl Display, limit: u64) -> AmqpError {
+    AmqpError::connection(
+        NotAllowed,
+        format_args!(
+            "number of channels opened for user '{user}' has reached the maximum allowed user \
+             limit of {limit}"
+        ),
+    )
+}
+
+/// A channel more than the broker takes.
+pub fn node_channel_limit(node: &str, limit: u64) -> AmqpError {
+    AmqpError::connection(
+        NotAllowed,
+        format_args!(
+            "number of channels opened on node '{node}' has reached the maximum allowed limit of \
+             {limit}"
+        ),
+    )
+}
+
+/// A consumer more than a channel may have.
+pub fn consumer_limit(limit: u64) -> AmqpError {
+    AmqpError::connection(
+        NotAllowed,
+        format_args!("reached maximum ({limit}) of consumers per channel"),
     )
 }
 

@@ -6,6 +6,7 @@
     reason = "tests, helpers included"
 )]
 
+mod alarms;
 mod amqp;
 mod amqprs;
 mod bytes;
@@ -13,7 +14,9 @@ mod command_line;
 mod conformance;
 mod crash;
 mod ctl;
+mod delayed;
 mod durability;
+mod limits;
 mod permissions;
 mod pika;
 mod shutdown;

@@ -74,6 +74,18 @@ fn no_promise_is_left_open() {
 }
 
 #[test]
+fn unsafe_code_stands_in_one_file() {
+    // Written apart, as above.
+    let words = [concat!("unsafe", " {"), concat!("unsafe", "_code, reason")];
+    for (path, text) in sources() {
+        let argued = path.ends_with("broker/src/system/trim.rs");
+        for word in words {
+            assert!(argued || !text.contains(word), "{}: {word}", path.display());
+        }
+    }
+}
+
+#[test]
 fn the_readme_opens_with_the_two_commands() {
     let readme = std::fs::read_to_string(root().join("README.md")).expect("README.md");
     let opening: String = readme.lines().take(20).collect();

@@ -1,5 +1,6 @@
-//! The columns of each listing: RabbitMQ 3.10's, all of them, as enums. A column that means
-//! nothing to this broker (`slave_pids`) is accepted and stays empty.
+//! The columns of each listing: RabbitMQ 3.10's, all of them, as enums, and what its plugins tell
+//! elsewhere. A column that means nothing to this broker (`slave_pids`) is accepted and stays
+//! empty.
 
 use serde::{Deserialize, Serialize};
 
@@ -155,6 +156,7 @@ columns! {
     AutoDelete = "auto_delete",
     Durable = "durable",
     Internal = "internal",
+    MessagesDelayed = "messages_delayed",
     Name = "name",
     Policy = "policy",
     Type = "type",

@@ -4,11 +4,13 @@ use super::columns::{
     BindingColumn, ChannelColumn, ConnectionColumn, ConsumerColumn, ExchangeColumn, QueueColumn,
     VhostColumn,
 };
+use super::limits;
 use super::pid::Pid;
 use super::report::ChannelReport;
 use super::table::{self, table};
 use super::value::Value;
 use super::wire::{ErrorKind, Request, Response};
+use crate::alarms::AlarmSet;
 use crate::broker::Broker;
 use crate::exchange::{Binding, DestinationName, Exchange};
 use crate::queue::{Consumer, Counts, Queue};
@@ -17,9 +19,9 @@ use crate::server::connections::Details;
 use crate::vhost::Vhost;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::UNIX_EPOCH;
+use std::time::{Instant, UNIX_EPOCH};
 
-type Row = Vec<Value>;
+pub(super) type Row = Vec<Value>;
 
 /// The rows that a request asks for, unless it is for something else than a listing.
 pub(super) async fn rows(
@@ -61,7 +63,7 @@ pub(super) async fn rows(
             .connections
             .list()
             .iter()
-            .map(|info| connection_row(info, columns))
+            .map(|info| connection_row(info, broker.alarms.in_force(), columns))
             .collect(),
         Request::ListChannels { columns } => {
             let mut rows = Vec::new();
@@ -78,6 +80,8 @@ pub(super) async fn rows(
                 .map(|user| vec![user.name.into(), Value::Words { words: user.tags }])
                 .collect()
         }
+        Request::ListVhostLimits { vhost: None } => limits::of_vhosts(broker),
+        Request::ListUserLimits { user: None } => limits::of_users(broker),
         Request::ListPermissions { vhost } => {
             if broker.vhost(vhost).is_none() {
                 return Some(Err(Response::refused(ErrorKind::NoSuchVhost)));
@@ -214,7 +218,7 @@ fn default_exchange_row(columns: &[ExchangeColumn]) -> Row {
         C::Durable => true.into(),
         C::AutoDelete | C::Internal => false.into(),
         C::Arguments => table::empty(),
-        C::Policy => Value::Absent,
+        C::MessagesDelayed | C::Policy => Value::Absent,
     };
     columns.iter().map(cell).collect()
 }
@@ -228,6 +232,7 @@ fn exchange_row(exchange: &Exchange, columns: &[ExchangeColumn]) -> Row {
         C::Durable => spec.durable.into(),
         C::AutoDelete => spec.auto_delete.into(),
         C::Internal => spec.internal.into(),
+        C::MessagesDelayed => exchange.delays().map(|delays| delays.len() as u64).into(),
         C::Arguments => table(&spec.arguments),
         C::Policy => Value::Absent,
     };
@@ -308,15 +313,20 @@ fn vhost_row(vhost: &Vhost, columns: &[VhostColumn]) -> Row {
     columns.iter().map(cell).collect()
 }
 
-fn connection_row(info: &ConnectionInfo, columns: &[ConnectionColumn]) -> Row {
+fn connection_row(info: &ConnectionInfo, alarms: AlarmSet, columns: &[ConnectionColumn]) -> Row {
     let details = info.details();
     columns
         .iter()
-        .map(|column| connection_cell(info, &details, *column))
+        .map(|column| connection_cell(info, &details, alarms, *column))
         .collect()
 }
 
-fn connection_cell(info: &ConnectionInfo, details: &Details, column: ConnectionColumn) -> Value {
+fn connection_cell(
+    info: &ConnectionInfo,
+    details: &Details,
+    alarms: AlarmSet,
+    column: ConnectionColumn,
+) -> Value {
     use ConnectionColumn as C;
     let traffic = info.traffic();
     match column {
@@ -328,12 +338,7 @@ fn connection_cell(info: &ConnectionInfo, details: &Details, column: ConnectionC
         C::PeerPort => info.peer.port().into(),
         C::Host => info.local.ip().to_string().into(),
         C::Port => info.local.port().into(),
-        C::State => if details.vhost.is_some() {
-            "running"
-        } else {
-            "starting"
-        }
-        .into(),
+        C::State => info.state(alarms, Instant::now()).into(),
         C::Channels => traffic.channels.into(),
         C::Protocol => Value::Tuple {
             tuple: vec![0, 9, 1],

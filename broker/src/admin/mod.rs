@@ -2,6 +2,9 @@
 //! the data directory.
 
 pub mod columns;
+#[cfg(test)]
+mod hostile;
+mod limits;
 mod listings;
 pub mod pid;
 pub mod report;

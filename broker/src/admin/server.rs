@@ -104,7 +104,7 @@ impl AdminSocket {
     }
 }
 
-async fn serve_client(socket: UnixStream, surroundings: Surroundings) -> io::Result<()> {
+pub(super) async fn serve_client(socket: UnixStream, surroundings: Surroundings) -> io::Result<()> {
     let (read, mut write) = socket.into_split();
     let mut lines = BufReader::new(read.take(MAX_LINE as u64));
     let mut line = Vec::new();

@@ -1,9 +1,10 @@
 //! What `status` reports.
 
+use crate::alarms::{MemoryWatermark, Resource};
 use serde::{Deserialize, Serialize};
 
 /// The state of a broker, in the sections of `rabbitmqctl status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// Process id.
     pub pid: u32,
@@ -17,12 +18,14 @@ pub struct Status {
     pub config_files: Vec<String>,
     /// Where the log goes.
     pub log_files: Vec<String>,
-    /// Alarms in force, such as `memory` and `disk`.
-    pub alarms: Vec<String>,
+    /// Alarms in force.
+    pub alarms: Vec<Resource>,
     /// Resident memory in octets.
     pub memory: u64,
-    /// Octets of memory at which publishers are held up, if there is such a limit.
-    pub memory_limit: Option<u64>,
+    /// Memory above which publishers are blocked, as it was set.
+    pub memory_watermark: MemoryWatermark,
+    /// The same in octets.
+    pub memory_limit: u64,
     /// Open file descriptors.
     pub file_descriptors: u64,
     /// How many may be open.
@@ -31,8 +34,8 @@ pub struct Status {
     pub sockets: u64,
     /// Free octets on the disk of the data directory, when the system tells.
     pub disk_free: Option<u64>,
-    /// Free octets below which publishers are held up, if there is such a limit.
-    pub disk_free_limit: Option<u64>,
+    /// Free octets below which publishers are blocked.
+    pub disk_free_limit: u64,
     /// Open connections.
     pub connections: u64,
     /// Queues in all virtual hosts.

@@ -6,20 +6,21 @@ use super::wire::{ErrorKind, Request, Response};
 use crate::auth::{AuthError, Change, Credentials, PasswordHash, Permission};
 use crate::queue::{Counts, Effects};
 use crate::server::ConnectionId;
+use crate::system;
 use crate::vhost::{Vhost, VhostSpec};
 use std::sync::Arc;
 
 /// Performs the verbs that are not listings.
 pub(super) struct Verbs {
-    around: Surroundings,
-    fx: Effects,
+    pub(super) around: Surroundings,
+    pub(super) fx: Effects,
 }
 
-type Done = Result<Response, Response>;
+pub(super) type Done = Result<Response, Response>;
 
 impl Verbs {
     pub(super) fn new(around: Surroundings) -> Self {
-        let fx = Effects::on(around.broker.store.as_ref(), None);
+        let fx = around.broker.effects(None);
         Verbs { around, fx }
     }
 
@@ -29,6 +30,11 @@ impl Verbs {
             request,
             Request::Ping
                 | Request::Status
+                | Request::Alarms
+                | Request::SetVmMemoryHighWatermark { .. }
+                | Request::SetDiskFreeLimit { .. }
+                | Request::ListVhostLimits { .. }
+                | Request::ListUserLimits { .. }
                 | Request::AuthenticateUser { .. }
                 | Request::CloseConnection { .. }
                 | Request::CloseAllConnections { .. }
@@ -46,6 +52,10 @@ impl Verbs {
     }
 
     fn verb(&mut self, request: Request) -> Done {
+        let request = match self.limits_verb(request) {
+            Ok(done) => return done,
+            Err(request) => request,
+        };
         let broker = self.around.broker.clone();
         match request {
             Request::Ping => Ok(Response::Ok),
@@ -159,12 +169,12 @@ impl Verbs {
         }
     }
 
-    fn changed(&mut self, change: Result<Change, AuthError>) -> Done {
+    pub(super) fn changed(&mut self, change: Result<Change, AuthError>) -> Done {
         self.changes([change.map_err(auth_refusal)?]);
         Ok(Response::Ok)
     }
 
-    fn vhost(&self, name: &str) -> Result<Arc<Vhost>, Response> {
+    pub(super) fn vhost(&self, name: &str) -> Result<Arc<Vhost>, Response> {
         let vhost = self.around.broker.vhost(name);
         vhost.ok_or_else(|| Response::refused(ErrorKind::NoSuchVhost))
     }
@@ -202,7 +212,8 @@ impl Verbs {
         let (broker, config) = (&self.around.broker, &self.around.config);
         let vhosts = broker.vhosts();
         let connections = broker.connections.count() as u64;
-        let (file_descriptors, file_descriptors_limit) = process::file_descriptors();
+        let alarms = broker.alarms.view();
+        let (file_descriptors, file_descriptors_limit) = system::file_descriptors();
         Status {
             pid: std::process::id(),
             uptime: broker.started.elapsed().as_secs(),
@@ -214,14 +225,15 @@ impl Verbs {
                 .map(|f| f.display().to_string())
                 .collect(),
             log_files: vec!["<stderr>".to_owned()],
-            alarms: Vec::new(),
-            memory: process::resident_memory(),
-            memory_limit: None,
+            alarms: broker.alarms.in_force().iter().collect(),
+            memory: system::resident_memory(),
+            memory_watermark: alarms.memory,
+            memory_limit: alarms.memory_octets,
             file_descriptors,
             file_descriptors_limit,
             sockets: connections,
-            disk_free: process::disk_free(&config.data_dir),
-            disk_free_limit: None,
+            disk_free: system::disk_free(&config.data_dir),
+            disk_free_limit: alarms.disk_octets,
             connections,
             queues: vhosts.iter().map(|vhost| vhost.queues().len() as u64).sum(),
             vhosts: vhosts.len() as u64,
@@ -240,34 +252,5 @@ fn auth_refusal(error: AuthError) -> Response {
         AuthError::NoSuchUser(_) => Response::refused(ErrorKind::NoSuchUser),
         AuthError::UserExists(_) => Response::refused(ErrorKind::UserExists),
         other => refused(ErrorKind::InvalidPattern, other.to_string()),
-    }
-}
-
-/// What the system says of this process.
-mod process {
-    use std::path::Path;
-
-    /// Octets of resident memory; 0 where the system does not tell.
-    pub(super) fn resident_memory() -> u64 {
-        let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-        let pages: u64 = statm
-            .split_whitespace()
-            .nth(1)
-            .and_then(|pages| pages.parse().ok())
-            .unwrap_or(0);
-        pages * rustix::param::page_size() as u64
-    }
-
-    /// Open file descriptors, and how many there may be.
-    pub(super) fn file_descriptors() -> (u64, u64) {
-        let open = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
-        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        (open, limit.unwrap_or(u64::MAX))
-    }
-
-    /// Octets that may still be written below `path`.
-    pub(super) fn disk_free(path: &Path) -> Option<u64> {
-        let stat = rustix::fs::statvfs(path).ok()?;
-        Some(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 }

@@ -12,6 +12,7 @@ use super::columns::{
 use super::pid::Pid;
 use super::status::Status;
 use super::value::Value;
+use crate::alarms::{DiskFreeLimit, MemoryWatermark, Resource};
 
 /// Raised when a request or response changes its meaning. Both sides are built from one source;
 /// the number is for a leveretctl that was updated while the broker was not restarted.
@@ -21,7 +22,7 @@ pub const VERSION: u32 = 1;
 pub const MAX_LINE: usize = 4 << 20;
 
 /// What leveretctl may ask.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "snake_case", deny_unknown_fields)]
 #[allow(
     missing_docs,
@@ -109,6 +110,26 @@ pub enum Request {
         limit: Option<u64>,
         reason: String,
     },
+    /// Ok; it counts at once, until the broker ends.
+    SetVmMemoryHighWatermark { watermark: MemoryWatermark },
+    /// Ok; it counts at once, until the broker ends.
+    SetDiskFreeLimit { limit: DiskFreeLimit },
+    /// [`Response::Alarms`].
+    Alarms,
+    /// Ok, or no such virtual host, or [`ErrorKind::Refused`] for what is no definition.
+    SetVhostLimits { vhost: String, definition: String },
+    /// Ok, or [`ErrorKind::Refused`] when there are none.
+    ClearVhostLimits { vhost: String },
+    /// The limits of one as [`Response::Text`], empty for none, or no such virtual host; of all
+    /// that have some as rows of vhost, limits.
+    ListVhostLimits { vhost: Option<String> },
+    /// Ok, or no such user, or [`ErrorKind::Refused`] for what is no definition.
+    SetUserLimits { user: String, definition: String },
+    /// Ok, or no such user.
+    ClearUserLimits { user: String, limit: String },
+    /// The limits of one as [`Response::Text`], or no such user; of all that have some as rows of
+    /// user, limits.
+    ListUserLimits { user: Option<String> },
     /// Ok, then the broker stops; it keeps this connection open until it ends.
     Stop,
 }
@@ -123,6 +144,10 @@ pub enum Response {
     Ok,
     /// Done to so many.
     Count(u64),
+    /// The answer in words.
+    Text(String),
+    /// The alarms in force.
+    Alarms(Vec<Resource>),
     /// The answer to `status`.
     Status(Box<Status>),
     /// Not done.

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::password::{HashingAlgorithm, PasswordHash};
+use crate::limits::UserLimits;
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,9 @@ pub struct User {
     /// Tags such as `administrator`; they give rights in management tools only.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// What an operator allows the user.
+    #[serde(default, skip_serializing_if = "UserLimits::is_empty")]
+    pub limits: UserLimits,
 }
 
 /// What a user may touch in one virtual host. Having one, even of three empty patterns, is what

@@ -11,6 +11,7 @@ use parking_lot::RwLock;
 use super::outcome::{AuthError, Change, Login, LoginRefused};
 use super::pattern::{Pattern, PatternError};
 use super::{Access, Credentials, HashingAlgorithm, PasswordHash, Permission, User};
+use crate::limits::UserLimits;
 
 /// The hash that an unknown user's password is compared with, so that the answer takes as long.
 static NOBODY: LazyLock<PasswordHash> = LazyLock::new(|| PasswordHash::of("nobody"));
@@ -196,6 +197,7 @@ impl Users {
             password_hash,
             hashing_algorithm: HashingAlgorithm::default(),
             tags: tags.to_vec(),
+            limits: UserLimits::default(),
         };
         place.insert(Account {
             record: record.clone(),
@@ -243,6 +245,27 @@ impl Users {
     /// When there is no such user.
     pub fn set_tags(&self, name: &str, tags: &[String]) -> Result<Change, AuthError> {
         self.change_user(name, |user| user.tags = tags.to_vec())
+    }
+
+    /// Changes the limits. They count from now on; nobody who is there already has to go.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn change_limits(
+        &self,
+        name: &str,
+        change: impl FnOnce(UserLimits) -> UserLimits,
+    ) -> Result<Change, AuthError> {
+        self.change_user(name, |user| user.limits = change(user.limits))
+    }
+
+    /// The limits of a user; of one that does not exist, none.
+    pub fn limits(&self, name: &str) -> UserLimits {
+        let accounts = self.accounts.read();
+        accounts
+            .get(name)
+            .map(|account| account.record.limits)
+            .unwrap_or_default()
     }
 
     fn change_user(&self, name: &str, change: impl FnOnce(&mut User)) -> Result<Change, AuthError> {

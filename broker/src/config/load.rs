@@ -80,6 +80,16 @@ fn complete(settings: Settings, environment: &Environment<'_>) -> Result<Config,
         max_message_size: settings
             .max_message_size
             .map_or(default.max_message_size, |size| size.0),
+        consumer_timeout: settings
+            .consumer_timeout
+            .map_or(default.consumer_timeout, |limit| limit.0),
+        connection_max: settings.connection_max.unwrap_or_default().0,
+        channel_max_per_node: settings.channel_max_per_node.unwrap_or_default().0,
+        consumer_max_per_channel: settings.consumer_max_per_channel.unwrap_or_default().0,
+        vm_memory_high_watermark: settings
+            .vm_memory_high_watermark
+            .unwrap_or(default.vm_memory_high_watermark),
+        disk_free_limit: settings.disk_free_limit.unwrap_or(default.disk_free_limit),
         max_transaction_size: settings
             .max_transaction_size
             .map_or(default.max_transaction_size, |size| size.0),

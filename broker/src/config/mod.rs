@@ -23,7 +23,10 @@ use std::path::PathBuf;
 
 pub use data_dir::{DataDir, Environment, locate as locate_data_dir};
 pub use error::ConfigError;
-pub use values::{ByteSize, LogFilter, LogFormat, LoopbackUsers, Secret};
+pub use values::{ByteSize, LogFilter, LogFormat, LoopbackUsers, Maximum, Secret, TimeLimit};
+
+use crate::alarms::{DiskFreeLimit, MemoryWatermark};
+use std::time::Duration;
 
 /// AMQP's registered port.
 pub const DEFAULT_PORT: u16 = 5672;
@@ -35,6 +38,8 @@ pub const DEFAULT_CHANNEL_MAX: u16 = 2047;
 pub const DEFAULT_FRAME_MAX: u32 = 128 * 1024;
 /// Octets; RabbitMQ 4's default (3.x: 128 MiB).
 pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 16 * 1024 * 1024;
+/// RabbitMQ's default since 3.8.17: half an hour.
+pub const DEFAULT_CONSUMER_TIMEOUT: Duration = Duration::from_millis(1_800_000);
 const DEFAULT_MAX_TRANSACTION_SIZE: u64 = 128 << 20;
 /// The user, and its password, that a new data directory starts with.
 pub const DEFAULT_USER: &str = "guest";
@@ -60,6 +65,18 @@ pub struct Config {
     pub frame_max: u32,
     /// The largest message body in octets.
     pub max_message_size: u64,
+    /// How long a consumer may hold a delivery; none for as long as it likes.
+    pub consumer_timeout: Option<Duration>,
+    /// The most connections at a time; none for any number.
+    pub connection_max: Option<u64>,
+    /// The most channels at a time, on all connections together; none for any number.
+    pub channel_max_per_node: Option<u64>,
+    /// The most consumers on one channel; none for any number.
+    pub consumer_max_per_channel: Option<u64>,
+    /// Memory above which publishers are blocked.
+    pub vm_memory_high_watermark: MemoryWatermark,
+    /// Free disk space below which publishers are blocked.
+    pub disk_free_limit: DiskFreeLimit,
     /// The most octets of uncommitted messages that one connection's transactions may hold.
     pub max_transaction_size: u64,
     /// Users that may log in from a loopback address only.
@@ -90,6 +107,12 @@ impl Config {
             channel_max: DEFAULT_CHANNEL_MAX,
             frame_max: DEFAULT_FRAME_MAX,
             max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
+            consumer_timeout: Some(DEFAULT_CONSUMER_TIMEOUT),
+            connection_max: None,
+            channel_max_per_node: None,
+            consumer_max_per_channel: None,
+            vm_memory_high_watermark: MemoryWatermark::default(),
+            disk_free_limit: DiskFreeLimit::default(),
             max_transaction_size: DEFAULT_MAX_TRANSACTION_SIZE,
             loopback_users: vec![DEFAULT_USER.to_owned()],
             default_user: DEFAULT_USER.to_owned(),

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::values::{ByteSize, LogFilter, LogFormat, LoopbackUsers, Secret};
+use super::values::{ByteSize, LogFilter, LogFormat, LoopbackUsers, Maximum, Secret, TimeLimit};
+use crate::alarms::{DiskFreeLimit, MemoryWatermark};
 
 /// One layer of settings: what the flags, the environment or the file say.
 #[derive(Clone, Debug, Default, clap::Args, Deserialize)]
@@ -55,6 +56,32 @@ pub(super) struct Settings {
     #[arg(long, value_name = "SIZE", help_heading = "Limits and users")]
     pub(super) max_message_size: Option<ByteSize>,
 
+    /// Milliseconds that a consumer may hold a delivery without acknowledging it; undefined or 0
+    /// for no limit [default: 1800000]
+    #[arg(long, value_name = "MILLISECONDS", help_heading = "Limits and users")]
+    pub(super) consumer_timeout: Option<TimeLimit>,
+
+    /// Most connections at a time, or infinity [default: infinity]
+    #[arg(long, value_name = "COUNT", help_heading = "Limits and users")]
+    pub(super) connection_max: Option<Maximum>,
+
+    /// Most channels at a time on all connections together, or infinity [default: infinity]
+    #[arg(long, value_name = "COUNT", help_heading = "Limits and users")]
+    pub(super) channel_max_per_node: Option<Maximum>,
+
+    /// Most consumers on one channel, or infinity [default: infinity]
+    #[arg(long, value_name = "COUNT", help_heading = "Limits and users")]
+    pub(super) consumer_max_per_channel: Option<Maximum>,
+
+    /// Memory above which publishers are blocked: a fraction of the machine's, or a size
+    /// [default: 0.4]
+    #[arg(long, value_name = "FRACTION|SIZE", help_heading = "Alarms")]
+    pub(super) vm_memory_high_watermark: Option<MemoryWatermark>,
+
+    /// Free disk space below which publishers are blocked: a size, or "mem_relative N" for N times
+    /// the machine's memory [default: 50MB]
+    #[arg(long, value_name = "SIZE", help_heading = "Alarms")]
+    pub(super) disk_free_limit: Option<DiskFreeLimit>,
     /// Most bytes of uncommitted messages that one connection's transactions may hold
     /// [default: 128MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Limits and users")]
@@ -131,6 +158,16 @@ impl Settings {
             channel_max: self.channel_max.or(below.channel_max),
             frame_max: self.frame_max.or(below.frame_max),
             max_message_size: self.max_message_size.or(below.max_message_size),
+            consumer_timeout: self.consumer_timeout.or(below.consumer_timeout),
+            connection_max: self.connection_max.or(below.connection_max),
+            channel_max_per_node: self.channel_max_per_node.or(below.channel_max_per_node),
+            consumer_max_per_channel: self
+                .consumer_max_per_channel
+                .or(below.consumer_max_per_channel),
+            vm_memory_high_watermark: self
+                .vm_memory_high_watermark
+                .or(below.vm_memory_high_watermark),
+            disk_free_limit: self.disk_free_limit.or(below.disk_free_limit),
             max_transaction_size: self.max_transaction_size.or(below.max_transaction_size),
             loopback_users: self.loopback_users.or(below.loopback_users),
             default_user: self.default_user.or(below.default_user),

@@ -1,6 +1,8 @@
+use crate::alarms::{DiskFreeLimit, MemoryWatermark};
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::*;
 
@@ -91,6 +93,12 @@ fn the_file_knows_every_key() {
         channel_max = 0
         frame_max = "64KiB"
         max_message_size = 1048576
+        consumer_timeout = 60000
+        connection_max = 100
+        channel_max_per_node = "infinity"
+        consumer_max_per_channel = 3
+        vm_memory_high_watermark = 0.5
+        disk_free_limit = "1GB"
         max_transaction_size = "1GiB"
         loopback_users = []
         default_user = "admin"
@@ -105,6 +113,16 @@ fn the_file_knows_every_key() {
         (config.frame_max, config.max_message_size),
         (65_536, 1 << 20)
     );
+    assert_eq!(config.consumer_timeout, Some(Duration::from_secs(60)));
+    assert_eq!(
+        (config.connection_max, config.channel_max_per_node),
+        (Some(100), None)
+    );
+    assert_eq!(config.consumer_max_per_channel, Some(3));
+    let half = MemoryWatermark::Relative(0.5);
+    assert_eq!(config.vm_memory_high_watermark, half);
+    let limit = DiskFreeLimit::Absolute(1_000_000_000);
+    assert_eq!(config.disk_free_limit, limit);
     assert_eq!(config.max_transaction_size, 1 << 30);
     assert!(config.loopback_users.is_empty());
     assert_eq!(config.default_pass.expose(), "s3cret");
@@ -132,6 +150,41 @@ fn every_key_but_the_password_is_a_flag_and_every_key_a_variable() {
     let config = load(&[], &[("LEVERET_LOOPBACK_USERS", "guest, hare")]).unwrap();
     assert_eq!(config.loopback_users, ["guest", "hare"]);
     assert!(refused(&["--default-pass=x"], &[]).starts_with("unexpected argument"));
+}
+
+#[test]
+fn limits_may_be_lifted_and_marks_be_sizes_or_shares() {
+    let flags = [
+        "--consumer-timeout=undefined",
+        "--connection-max=infinity",
+        "--vm-memory-high-watermark=2GB",
+        "--disk-free-limit=mem_relative 1.5",
+    ];
+    let config = load(&flags, &[("LEVERET_CHANNEL_MAX_PER_NODE", "7")]).unwrap();
+    assert_eq!(
+        (config.consumer_timeout, config.connection_max),
+        (None, None)
+    );
+    assert_eq!(config.channel_max_per_node, Some(7));
+    let watermark = MemoryWatermark::Absolute(2_000_000_000);
+    assert_eq!(config.vm_memory_high_watermark, watermark);
+    let limit = DiskFreeLimit::MemRelative(1.5);
+    assert_eq!(config.disk_free_limit, limit);
+    assert_eq!(
+        load(&["--consumer-timeout=0"], &[])
+            .unwrap()
+            .consumer_timeout,
+        None
+    );
+    for (flag, reason) in [
+        ("--connection-max=0", "use a number above 0, or infinity"),
+        ("--consumer-timeout=soon", "use milliseconds"),
+        ("--vm-memory-high-watermark=much", "use a fraction from 0.0"),
+        ("--disk-free-limit=0.5", "use a size as in 50MB"),
+    ] {
+        let line = refused(&[flag], &[]);
+        assert!(line.contains(reason), "{line}");
+    }
 }
 
 #[test]
@@ -230,8 +283,8 @@ fn a_wrong_variable_is_named() {
         "environment variable LEVERET_LOG_FORMAT: invalid value 'xml' [possible values: text, json]"
     );
     assert_eq!(
-        refused(&[], &[("LEVERET_MAX_MESSAGE_SIZE", "1TB")]),
-        "environment variable LEVERET_MAX_MESSAGE_SIZE: invalid value '1TB': '1TB' is not a \
+        refused(&[], &[("LEVERET_MAX_MESSAGE_SIZE", "1XB")]),
+        "environment variable LEVERET_MAX_MESSAGE_SIZE: invalid value '1XB': '1XB' is not a \
          size: use bytes or a unit, as in 16MiB or 64kB"
     );
 }

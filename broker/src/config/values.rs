@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
+
+use crate::alarms::{DiskFreeLimit, MemoryWatermark};
 
 /// What is logged: a level, or a filter of the tracing ecosystem such as `info,leveret=debug`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,12 +86,51 @@ impl FromStr for ByteSize {
             "kb" => 1_000,
             "mb" => 1_000_000,
             "gb" => 1_000_000_000,
+            "tb" => 1_000_000_000_000,
             "k" | "kib" => 1 << 10,
             "m" | "mib" => 1 << 20,
             "g" | "gib" => 1 << 30,
+            "t" | "tib" => 1 << 40,
             _ => return Err(wanted()),
         };
         number.checked_mul(unit).map(ByteSize).ok_or_else(wanted)
+    }
+}
+
+/// The most there may be of something: a number from 1 up, or `infinity`, as RabbitMQ writes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Maximum(pub Option<u64>);
+
+impl FromStr for Maximum {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text.trim(), text.trim().parse()) {
+            ("infinity", _) => Ok(Maximum(None)),
+            (_, Ok(number)) if number > 0 => Ok(Maximum(Some(number))),
+            _ => Err(format!(
+                "'{text}' is not a maximum: use a number above 0, or infinity"
+            )),
+        }
+    }
+}
+
+/// How long something may take: whole milliseconds; `undefined`, as RabbitMQ writes it, or 0 for
+/// as long as it likes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeLimit(pub Option<Duration>);
+
+impl FromStr for TimeLimit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text.trim(), text.trim().parse()) {
+            ("undefined", _) | (_, Ok(0)) => Ok(TimeLimit(None)),
+            (_, Ok(milliseconds)) => Ok(TimeLimit(Some(Duration::from_millis(milliseconds)))),
+            _ => Err(format!(
+                "'{text}' is not a time limit: use milliseconds, or undefined for none"
+            )),
+        }
     }
 }
 
@@ -143,9 +185,37 @@ impl fmt::Debug for Secret {
 #[serde(untagged)]
 enum Scalar {
     Integer(u64),
+    Float(f64),
     Text(String),
     List(Vec<String>),
 }
+
+/// Reads from the file what a flag reads from text, where the file may also hold a number.
+fn number_or_text<'de, T, D>(source: D) -> Result<T, D::Error>
+where
+    T: FromStr<Err = String>,
+    D: Deserializer<'de>,
+{
+    let text = match Scalar::deserialize(source) {
+        Ok(Scalar::Integer(number)) => number.to_string(),
+        Ok(Scalar::Float(number)) => number.to_string(),
+        Ok(Scalar::Text(text)) => text,
+        _ => return Err(de::Error::custom("expected a number or text")),
+    };
+    text.parse().map_err(de::Error::custom)
+}
+
+macro_rules! read_as_number_or_text {
+    ($($kind:ty),*) => {$(
+        impl<'de> Deserialize<'de> for $kind {
+            fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+                number_or_text(source)
+            }
+        }
+    )*};
+}
+
+read_as_number_or_text!(Maximum, TimeLimit, MemoryWatermark, DiskFreeLimit);
 
 impl<'de> Deserialize<'de> for LogFilter {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {

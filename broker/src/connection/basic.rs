@@ -8,7 +8,7 @@ use super::settle::Outcome;
 use super::unacked::Delivery;
 use crate::auth::Access;
 use crate::names::server_generated;
-use crate::queue::{ConsumeRefused, Consumer, Credit};
+use crate::queue::{ConsumeRefused, Consumer, Credit, arguments};
 use leveret_protocol::classes::{AMQPClass, access, basic, channel as channel_class, confirm};
 use leveret_protocol::method::{self, Method};
 use leveret_protocol::texts::{self, Entity};
@@ -151,6 +151,12 @@ impl Connection {
     }
 
     fn consume(&mut self, id: ChannelId, consume: basic::Consume) -> Result<(), AmqpError> {
+        let max = self.broker.limits.consumer_max_per_channel;
+        let consumers = &self.open_channel(id)?.consumers;
+        let known = consumers.contains_key(consume.consumer_tag.as_str());
+        if let Some(max) = max.filter(|max| !known && consumers.len() as u64 >= *max) {
+            return Err(texts::consumer_limit(max));
+        }
         if consume.queue.as_str() == REPLY_TO {
             return self.consume_replies(id, &consume);
         }
@@ -166,7 +172,9 @@ impl Connection {
         }
         let (prefetch, channel_credit) = (channel.prefetch, channel.credit.clone());
         let priority = priority(&consume.arguments, &name, self.vhost()?.name())?;
+        arguments::check_consumer(&consume.arguments, &name, self.vhost()?.name())?;
         let queue = self.usable_queue(&name)?;
+        self.expect_acks(&queue, Some(&consume.arguments));
         let consumer = Arc::new(Consumer {
             id: self.broker.next_consumer_id(),
             tag: tag.clone(),
@@ -239,6 +247,7 @@ impl Connection {
             self.reply(id, AMQPClass::Basic(basic::AMQPMethod::GetEmpty(empty)));
             return Ok(());
         };
+        self.expect_acks(&queue, None);
         let frame_max = self.tuned.frame_max;
         let channel = self.open_channel(id)?;
         let tag = channel.take_tag();
@@ -266,6 +275,7 @@ impl Connection {
         let (properties, body) = (message.properties(), message.body());
         self.out
             .content(id, properties, body, message.large_body(), frame_max);
+        self.watch_acks();
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! What a channel remembers.
 
+use super::ack_timeout::Marks;
 use super::confirms::Confirms;
 use super::reply_to::ReplyConsumer;
 use super::transaction::Transaction;
@@ -29,6 +30,7 @@ pub(super) struct Channel {
     pub(super) held: Option<Held>,
     pub(super) next_tag: DeliveryTag,
     pub(super) unacked: Unacked,
+    pub(super) marks: Marks,
     pub(super) consumers: BTreeMap<ConsumerTag, Arc<Consumer>>,
     /// For consumers that are started next; 0 for no limit.
     pub(super) prefetch: u32,
@@ -60,9 +62,19 @@ pub(super) struct Target {
     pub(super) copies: Vec<Box<[u8]>>,
 }
 
-/// A channel that waits for the store before it answers; what comes meanwhile waits in order.
+/// A channel whose frames wait in order: for the store, and then perhaps for the peer to read the
+/// answers to those before them.
 #[derive(Debug)]
 pub(super) struct Held {
+    /// What the store has still to say.
+    pub(super) wait: Option<Wait>,
+    /// What came meanwhile.
+    pub(super) frames: VecDeque<(Frame, Bytes)>,
+}
+
+/// The store has to say something before a channel answers.
+#[derive(Debug)]
+pub(super) struct Wait {
     /// What the store will say.
     pub(super) token: Token,
     /// What is answered then.
@@ -70,8 +82,6 @@ pub(super) struct Held {
     /// What is said right after it: the consumers that ended meanwhile, with the queue that this
     /// channel deletes, say. RabbitMQ's channels, too, answer before they pass on such news.
     pub(super) notices: Vec<AMQPClass>,
-    /// What came meanwhile.
-    pub(super) frames: VecDeque<(Frame, Bytes)>,
 }
 
 /// Token numbers: the epoch of the channel above the publish's sequence number; the highest bit
@@ -102,6 +112,7 @@ impl Channel {
             held: None,
             next_tag: DeliveryTag(1),
             unacked: Unacked::default(),
+            marks: Marks::default(),
             consumers: BTreeMap::new(),
             prefetch: 0,
             credit: Arc::new(Credit::new(0)),

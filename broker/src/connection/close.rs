@@ -28,6 +28,9 @@ impl Connection {
             && slot.take().is_some()
         {
             self.info.channel_closed();
+            if let Some(seat) = &mut self.seat {
+                seat.close_channel();
+            }
         }
     }
 
@@ -53,6 +56,8 @@ impl Connection {
             self.forget_channel(ChannelId(index as u16));
         }
         self.delete_exclusive_queues();
+        // Before the peer is told: when it connects again its place is free.
+        self.seat = None;
     }
 
     fn detach_channel(&mut self, id: ChannelId, returned: &mut Vec<Delivery>) {

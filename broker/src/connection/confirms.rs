@@ -138,6 +138,12 @@ impl Confirms {
         self.untold as u64
     }
 
+    /// Publishes that were ever counted.
+    #[cfg(test)]
+    pub fn published(&self) -> u64 {
+        self.next - 1
+    }
+
     /// Tells what was decided as `(delivery tag, multiple, verdict)`: one for each run of the same
     /// verdict that no older publish is waiting before, single ones for the rest.
     pub fn flush(&mut self, mut tell: impl FnMut(u64, bool, Verdict)) {

@@ -60,7 +60,9 @@ impl Connection {
         if vhost.exchange(spec.name.as_str()).is_none() {
             self.check_new_exchange(&spec)?;
         }
-        let (exchange, _) = vhost.declare_exchange(spec, &mut self.fx)?;
+        let broker = self.broker.clone();
+        let new_exchange = |spec| broker.new_exchange(vhost.name(), spec);
+        let (exchange, _) = vhost.declare_exchange(spec, new_exchange, &mut self.fx)?;
         self.reply_when_stored(id, ok, exchange.spec.durable)
     }
 

@@ -30,6 +30,9 @@ impl Connection {
 
     /// Publishes the run to each of its queues, each locked once.
     pub(super) fn flush_publishes(&mut self) {
+        if !self.run.postponed.is_empty() {
+            self.flush_postponed();
+        }
         if self.run.messages.is_empty() {
             return;
         }
@@ -88,6 +91,20 @@ impl Connection {
         if let Some(id) = held {
             self.fail(id, texts::store_ended(), self.now);
         }
+    }
+
+    /// Hands messages that have to wait to their delayed exchanges, each locked once in a row.
+    fn flush_postponed(&mut self) {
+        let mut postponed = std::mem::take(&mut self.run.postponed);
+        self.info.published(postponed.len() as u64);
+        let mut rest = postponed.drain(..).peekable();
+        while let Some((delays, first)) = rest.next() {
+            let more = std::iter::from_fn(|| rest.next_if(|(next, _)| Arc::ptr_eq(next, &delays)));
+            let run = std::iter::once(first).chain(more.map(|(_, postponed)| postponed));
+            delays.hold(run, self.now, &mut self.fx);
+        }
+        drop(rest);
+        self.run.postponed = postponed;
     }
 
     /// Settles acknowledged deliveries, a lock per run of the same queue, and resumes whoever

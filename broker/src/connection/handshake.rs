@@ -1,11 +1,15 @@
 //! connection.*: logging in, tuning, opening a virtual host, closing (spec 1.4.2).
 
 use super::{Connection, Login, Phase};
-use crate::auth::{self, Credentials};
+use crate::auth::{self, Access, Credentials};
+use crate::limits::{Entry, Full, Seat, VhostLimits};
+use crate::names::NODE_NAME;
+use crate::vhost::Vhost;
 use leveret_protocol::classes::{AMQPClass, connection};
 use leveret_protocol::frame::FRAME_MIN_SIZE;
+use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::{AMQPValue, FieldTable, LongString};
-use leveret_protocol::{AmqpError, ChannelId, ReplyCode, table, texts};
+use leveret_protocol::{AmqpError, ChannelId, ReplyCode, UserName, table};
 use std::time::{Duration, Instant};
 
 /// How long a peer that is refused in silence waits for its socket to close.
@@ -50,7 +54,7 @@ fn server_properties() -> FieldTable {
         "information".into(),
         text("Licensed under Apache-2.0 OR MIT"),
     );
-    properties.insert("cluster_name".into(), text("leveret@localhost"));
+    properties.insert("cluster_name".into(), text(NODE_NAME));
     properties.insert("capabilities".into(), AMQPValue::FieldTable(capabilities));
     properties
 }
@@ -85,10 +89,7 @@ impl Connection {
                 self.phase = Phase::Ending;
                 Ok(())
             }
-            (Phase::Running, M::UpdateSecret(_)) => {
-                self.update_secret();
-                Ok(())
-            }
+            (Phase::Running, M::UpdateSecret(_)) => self.update_secret(),
             (Phase::Running | Phase::Closing { .. }, M::Close(_)) => {
                 self.close_by_peer(now);
                 Ok(())
@@ -115,16 +116,21 @@ impl Connection {
         };
         self.wants_close_on_refusal = announced("authentication_failure_close");
         self.wants_cancel_notice = announced("consumer_cancel_notify");
+        self.wants_blocked_notice = announced("connection.blocked");
         let mechanism = start_ok.mechanism.as_str();
         let response = start_ok.response.as_bytes();
-        let user = match mechanism {
-            "PLAIN" => self.login(auth::parse_plain(response), mechanism)?,
+        let login = match mechanism {
+            "PLAIN" => {
+                let given = auth::parse_plain(response);
+                self.log_in(
+                    given.ok_or_else(|| malformed_response(mechanism))?,
+                    mechanism,
+                )?
+            }
             "AMQPLAIN" => {
                 let pair = parse_amqplain(response);
-                let given = pair
-                    .as_ref()
-                    .map(|(user, password)| Credentials { user, password });
-                self.login(given, mechanism)?
+                let (user, password) = &pair.ok_or_else(|| malformed_response(mechanism))?;
+                self.log_in(Credentials { user, password }, mechanism)?
             }
             other => {
                 return Err(AmqpError::connection(
@@ -133,12 +139,10 @@ impl Connection {
                 ));
             }
         };
-        self.info.set_client(
-            user.clone(),
-            start_ok.client_properties,
-            mechanism.to_owned(),
-        );
-        self.user = Some(user.as_str().into());
+        self.impersonates = login.tags.iter().any(|tag| tag == "impersonator");
+        self.user = Some(login.user.as_str().into());
+        self.info
+            .set_client(login.user, start_ok.client_properties, mechanism.to_owned());
         let limits = self.broker.limits;
         self.send(connection::AMQPMethod::Tune(connection::Tune {
             channel_max: limits.channel_max,
@@ -149,19 +153,12 @@ impl Connection {
         Ok(())
     }
 
-    fn login(&self, given: Option<Credentials<'_>>, mechanism: &str) -> Result<String, AmqpError> {
-        let refused = || texts::login_refused(mechanism);
-        let Some(given) = given else {
-            tracing::error!(connection = %self.info.label(), "login refused: malformed {mechanism} response");
-            return Err(refused());
-        };
-        match self.broker.users.login(given, self.info.peer.ip()) {
-            Ok(login) => Ok(login.user),
-            Err(reason) => {
-                tracing::error!(connection = %self.info.label(), "login refused: {reason}");
-                Err(refused())
-            }
-        }
+    fn log_in(&self, given: Credentials<'_>, mechanism: &str) -> Result<auth::Login, AmqpError> {
+        let login = self.broker.users.login(given, self.info.peer.ip());
+        login.map_err(|reason| {
+            tracing::error!(connection = %self.info.label(), "login refused: {reason}");
+            texts::login_refused(mechanism)
+        })
     }
 
     fn tune_ok(&mut self, tune_ok: &connection::TuneOk) -> Result<(), AmqpError> {
@@ -195,12 +192,19 @@ impl Connection {
         let Some(user) = self.user.clone() else {
             return Err(texts::login_refused("PLAIN"));
         };
+        let max = self.broker.limits.connection_max;
+        // This connection is one of them already.
+        if let Some(max) = max.filter(|max| self.broker.connections.count() as u64 > *max) {
+            return Err(texts::node_connection_limit(max));
+        }
         let Some(vhost) = self.broker.vhost(name) else {
             return Err(texts::no_vhost(name));
         };
+        let seat = self.take_seat(&user, &vhost)?;
         if !self.broker.users.may_enter(user.as_str(), name) {
             return Err(texts::vhost_refused(name, user));
         }
+        self.seat = Some(seat);
         self.info.set_vhost(vhost.name().clone());
         self.login = Some(Login { user, vhost });
         self.send(connection::AMQPMethod::OpenOk(connection::OpenOk {}));
@@ -209,11 +213,46 @@ impl Connection {
         Ok(())
     }
 
+    /// Counts the connection in, unless the virtual host or the user has all it may have.
+    fn take_seat(&self, user: &UserName, vhost: &Vhost) -> Result<Seat, AmqpError> {
+        let entry = Entry {
+            user: user.clone(),
+            vhost: vhost.name().clone(),
+            vhost_limit: vhost.limits().and_then(VhostLimits::connections),
+            user_limit: self.broker.users.limits(user.as_str()).connections(),
+        };
+        let seat = self.broker.tally.enter(entry);
+        seat.map_err(|full| match full {
+            Full::Vhost(limit) => texts::vhost_connection_limit(vhost.name(), user, limit),
+            Full::User(limit) => texts::user_connection_limit(user, limit),
+        })
+    }
+
     /// A client renews a secret that expires, such as a token. Our users log in by passwords,
-    /// which do not: as with RabbitMQ's internal user database, the new one is not looked at.
-    fn update_secret(&mut self) {
+    /// which do not: as with RabbitMQ's internal user database, the new one is not looked at. But
+    /// as in RabbitMQ 4 what the user may do is looked at again: a virtual host that it may not
+    /// enter any more closes the connection, and consumers that it may not have end.
+    fn update_secret(&mut self) -> Result<(), AmqpError> {
+        let Some(login) = &self.login else {
+            return Ok(());
+        };
+        let (vhost, user) = (login.vhost.name().clone(), login.user.clone());
+        if !self.broker.users.may_enter(user.as_str(), vhost.as_str()) {
+            return Err(texts::vhost_refused(vhost, user));
+        }
+        let channels = self.channels.iter().flatten();
+        let consumers: Vec<_> = channels
+            .flat_map(|c| c.consumers.values().cloned())
+            .collect();
+        for consumer in consumers {
+            let queue = Entity::Queue(consumer.queue.name());
+            if self.check_access(Access::Read, queue).is_err() {
+                self.end_consumer(&consumer);
+            }
+        }
         let ok = connection::UpdateSecretOk {};
         self.send(connection::AMQPMethod::UpdateSecretOk(ok));
+        Ok(())
     }
 
     /// The peer closes: what it sent before takes effect, then close-ok is the last it hears.
@@ -226,6 +265,14 @@ impl Connection {
     }
 }
 
+/// Closes in silence: only who speaks SASL as it should is told why it is refused.
+fn malformed_response(mechanism: &str) -> AmqpError {
+    AmqpError::connection(
+        ReplyCode::SyntaxError,
+        format_args!("{mechanism} response invalid"),
+    )
+}
+
 /// LOGIN and PASSWORD from a field table without its length.
 fn parse_amqplain(response: &[u8]) -> Option<(String, String)> {
     let mut table = u32::try_from(response.len()).ok()?.to_be_bytes().to_vec();
@@ -233,6 +280,7 @@ fn parse_amqplain(response: &[u8]) -> Option<(String, String)> {
     let table = table::decode(&table)?;
     let string = |name: &str| match table.inner().get(name) {
         Some(AMQPValue::LongString(value)) => String::from_utf8(value.as_bytes().to_vec()).ok(),
+        Some(AMQPValue::ByteArray(value)) => String::from_utf8(value.as_slice().to_vec()).ok(),
         _ => None,
     };
     Some((string("LOGIN")?, string("PASSWORD")?))

@@ -1,7 +1,9 @@
-//! Channels that wait for the store: their frames wait with them, in order.
+//! Channels that wait for the store, or for the peer to read: their frames wait with them, in
+//! order.
 
-use super::Connection;
+use super::channel::Held;
 use super::input::Payload;
+use super::{Connection, OUTPUT_MAX, Output};
 use bytes::Bytes;
 use leveret_protocol::ChannelId;
 use leveret_protocol::frame::Frame;
@@ -9,15 +11,19 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 impl Connection {
-    /// Processes what a channel was sent while it waited. When that makes it wait again, the rest
-    /// waits again, as it is.
+    /// Processes what a channel was sent while it waited. When that makes it wait again, or the
+    /// peer does not read the answers, the rest waits on, as it is.
     pub(super) fn replay(
         &mut self,
         id: ChannelId,
         mut frames: VecDeque<(Frame, Bytes)>,
         now: Instant,
     ) {
-        while let Some((frame, payload)) = frames.pop_front() {
+        // A channel that is closed and not opened again has nothing that could wait.
+        while self.out.len() < OUTPUT_MAX || self.channel_mut(id).is_none() {
+            let Some((frame, payload)) = frames.pop_front() else {
+                return;
+            };
             self.held_octets = self.held_octets.saturating_sub(frame.total());
             self.frame(frame, Payload::Owned(payload), now);
             if let Some(held) = self.channel_mut(id).and_then(|c| c.held.as_mut()) {
@@ -25,16 +31,39 @@ impl Connection {
                 return;
             }
         }
+        if let Some(channel) = self.channel_mut(id) {
+            channel.held = Some(Held { wait: None, frames });
+            self.unread.push(id);
+        }
     }
 
-    /// The peer closes the connection: what it sent before takes effect, though it will not see
-    /// the answers that the store keeps waiting.
+    /// Goes on with the channels that waited for the peer to read; `false` when there are none.
+    pub(super) fn replay_unread(&mut self, now: Instant) -> bool {
+        if self.unread.is_empty() || self.out.len() >= OUTPUT_MAX {
+            return false;
+        }
+        for id in std::mem::take(&mut self.unread) {
+            // The number may be another channel's by now, or none's.
+            let channel = self.channel_mut(id);
+            let held = channel.and_then(|c| c.held.take_if(|held| held.wait.is_none()));
+            if let Some(held) = held {
+                self.replay(id, held.frames, now);
+            }
+        }
+        true
+    }
+
+    /// The peer closes the connection: what it sent before takes effect, but nobody gets the
+    /// answers, some of which the store still keeps waiting.
     pub(super) fn replay_all_held(&mut self, now: Instant) {
+        let out = std::mem::take(&mut self.out);
         for index in 0..self.channels.len() {
             let id = ChannelId(index as u16);
             while let Some(held) = self.channel_mut(id).and_then(|c| c.held.take()) {
                 self.replay(id, held.frames, now);
+                self.out = Output::default();
             }
         }
+        self.out = out;
     }
 }

@@ -1,7 +1,9 @@
 //! Frames in: which phase and channel they are for, and what happens when they are wrong.
 
 use super::channel::{Channel, Content};
-use super::{CLOSE_TIMEOUT, Connection, Phase};
+use super::{CLOSE_TIMEOUT, Connection, OUTPUT_MAX, Phase};
+use crate::limits::ChannelsFull;
+use crate::names::NODE_NAME;
 use bytes::{Buf, Bytes, BytesMut};
 use leveret_protocol::classes::{AMQPClass, channel as channel_class, connection};
 use leveret_protocol::frame::{
@@ -38,9 +40,13 @@ const KEPT_PAYLOAD_MIN: usize = crate::message::INLINE_BODY_MAX;
 
 impl Connection {
     /// Takes all whole frames from the front of `buf`, then hands what they amount to to the
-    /// queues and the store.
+    /// queues and the store. Leaves in `buf` what an alarm blocks, for another call when the
+    /// connection is not blocked any more, and what comes when the answers are too many for a peer
+    /// that does not read them: a few octets (a cancel, a get) can ask for many.
     pub fn input(&mut self, buf: &mut BytesMut, now: Instant) {
         self.now = now;
+        self.has_rest = false;
+        self.alarms = self.broker.alarms.in_force();
         if self.phase == Phase::Header && !self.protocol_header(buf) {
             return;
         }
@@ -50,7 +56,12 @@ impl Connection {
                     buf.clear();
                     break;
                 }
+                _ if self.is_blocked() => break,
                 _ => {}
+            }
+            if self.out.len() >= OUTPUT_MAX {
+                self.has_rest = !buf.is_empty();
+                break;
             }
             match frame::split(buf, self.tuned.frame_max) {
                 Ok(Split::Need(octets)) => {
@@ -131,15 +142,15 @@ impl Connection {
         }
         match self.channel_mut(frame.channel) {
             None => self.open_by(frame, payload.as_slice()),
-            Some(channel) if channel.closing => {
-                self.while_closing(frame, payload.as_slice());
-                Ok(())
-            }
             Some(Channel {
                 held: Some(held), ..
             }) => {
                 held.frames.push_back((frame, payload.into_bytes()));
                 self.held_octets += frame.total();
+                Ok(())
+            }
+            Some(channel) if channel.closing => {
+                self.while_closing(frame, payload.as_slice());
                 Ok(())
             }
             Some(channel) => match (&channel.content, frame.kind) {
@@ -218,6 +229,7 @@ impl Connection {
                 ),
             ));
         }
+        self.take_channel_place()?;
         let index = usize::from(id.0);
         if self.channels.len() <= index {
             self.channels.resize_with(index + 1, || None);
@@ -231,6 +243,20 @@ impl Connection {
             AMQPClass::Channel(channel_class::AMQPMethod::OpenOk(open_ok)),
         );
         Ok(())
+    }
+
+    /// Counts a channel in, unless the user or the broker has all that it may have.
+    fn take_channel_place(&mut self) -> Result<(), AmqpError> {
+        let (Some(seat), Some(user)) = (&mut self.seat, &self.user) else {
+            return Ok(());
+        };
+        let limit = self.broker.users.limits(user.as_str()).channels();
+        let node_limit = self.broker.limits.channel_max_per_node;
+        seat.open_channel(limit, node_limit)
+            .map_err(|full| match full {
+                ChannelsFull::User(limit) => texts::user_channel_limit(user, limit),
+                ChannelsFull::Node(limit) => texts::node_channel_limit(NODE_NAME, limit),
+            })
     }
 
     /// On a channel that we are closing, only the end of the closing matters.

@@ -19,7 +19,7 @@ impl Connection {
     /// what comes next.
     pub fn take_mail(&mut self, waker: Option<&Waker>, now: Instant) -> bool {
         self.now = now;
-        let any = self.fetch_mail(waker);
+        let any = self.replay_unread(now) | self.fetch_mail(waker);
         self.take_tokens(now);
         self.flush();
         any
@@ -42,6 +42,9 @@ impl Connection {
             }
         }
         self.info.delivered(delivered);
+        if delivered > 0 {
+            self.watch_acks();
+        }
         if !undeliverable.is_empty() {
             undeliverable.retain(|delivery| {
                 delivery
@@ -72,6 +75,7 @@ impl Connection {
         for order in self.mailbox.take_orders(waker) {
             match order {
                 Order::Close(reason) => self.force_close(&reason, now),
+                Order::Unblock => self.alarm_cleared(),
                 Order::Report(answer) => {
                     // Whoever asked may have gone.
                     let _ = answer.send(self.report());
@@ -128,6 +132,17 @@ impl Connection {
         Ok(())
     }
 
+    /// The consumer's user may not consume any more: as if its queue were gone.
+    pub(super) fn end_consumer(&mut self, consumer: &Arc<Consumer>) {
+        if let Some(login) = &self.login {
+            login.vhost.cancel_consumer(consumer, &mut self.fx);
+        }
+        self.perform();
+        // What the queue had sent is delivered before, as with basic.cancel.
+        self.deliver_waiting();
+        self.cancelled_by_queue(consumer);
+    }
+
     /// The consumer's queue is gone (RabbitMQ: "Consumer Cancellation Notification").
     fn cancelled_by_queue(&mut self, consumer: &Arc<Consumer>) {
         if consumer.cancelled.swap(true, Ordering::Relaxed) {
@@ -144,8 +159,8 @@ impl Connection {
                 nowait: true,
             };
             let notice = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
-            match &mut channel.held {
-                Some(held) => held.notices.push(notice),
+            match channel.held.as_mut().and_then(|held| held.wait.as_mut()) {
+                Some(wait) => wait.notices.push(notice),
                 None => self.reply(consumer.channel, notice),
             }
         }
@@ -166,12 +181,17 @@ impl Connection {
                 }
             }
             Meaning::Wait => {
-                if let Some(held) = channel.held.take_if(|held| held.token == token) {
-                    self.reply(id, held.reply);
-                    for notice in held.notices {
+                let Some(held) = &mut channel.held else {
+                    return;
+                };
+                if let Some(wait) = held.wait.take_if(|wait| wait.token == token) {
+                    let frames = std::mem::take(&mut held.frames);
+                    channel.held = None;
+                    self.reply(id, wait.reply);
+                    for notice in wait.notices {
                         self.reply(id, notice);
                     }
-                    self.replay(id, held.frames, now);
+                    self.replay(id, frames, now);
                 }
             }
         }

@@ -7,7 +7,9 @@
 //! Publishes and acknowledgements of one read batch are collected and handed to their queues in
 //! runs, one lock per run; anything that has to see their effect flushes them first.
 
+mod ack_timeout;
 mod basic;
+mod blocking;
 mod channel;
 mod close;
 mod confirms;
@@ -29,8 +31,10 @@ mod unacked;
 
 pub use output::Output;
 
+use crate::alarms::AlarmSet;
 use crate::auth::Access;
 use crate::broker::Broker;
+use crate::limits::Seat;
 use crate::queue::{Effects, Queue};
 use crate::server::mailbox::{Mailbox, Taken};
 use crate::server::{ConnectionId, ConnectionInfo};
@@ -102,9 +106,19 @@ pub struct Connection {
     phase: Phase,
     tuned: Tuned,
     user: Option<UserName>,
+    /// The user may publish in the name of others.
+    impersonates: bool,
     login: Option<Login>,
+    /// Its place among those that limits count.
+    seat: Option<Seat>,
     wants_close_on_refusal: bool,
     wants_cancel_notice: bool,
+    wants_blocked_notice: bool,
+    /// The alarms in force when this batch was read.
+    alarms: AlarmSet,
+    /// It has published while an alarm was in force.
+    blocked: bool,
+    ack_watch: ack_timeout::Watch,
     channels: Vec<Option<Box<Channel>>>,
     next_epoch: u16,
     exclusive_queues: Vec<Arc<Queue>>,
@@ -120,6 +134,10 @@ pub struct Connection {
     /// What the store has made safe, not looked at yet.
     tokens: VecDeque<Token>,
     held_octets: usize,
+    /// Channels whose frames wait for the peer to read what it was answered.
+    unread: Vec<ChannelId>,
+    /// Whole frames may stand in the read buffer: too much output waited to go on.
+    has_rest: bool,
     /// What the transactions of all channels hold.
     uncommitted_octets: u64,
     /// The time that the current call was given.
@@ -137,7 +155,8 @@ impl Connection {
             frame_max: broker.limits.frame_max,
             heartbeat: None,
         };
-        let fx = Effects::on(broker.store.as_ref(), Some(&mailbox));
+        let fx = broker.effects(Some(&mailbox));
+        let ack_watch = ack_timeout::Watch::new(broker.limits.consumer_timeout);
         Connection {
             id: info.id,
             broker,
@@ -146,9 +165,15 @@ impl Connection {
             phase: Phase::Header,
             tuned,
             user: None,
+            impersonates: false,
             login: None,
+            seat: None,
             wants_close_on_refusal: false,
             wants_cancel_notice: false,
+            wants_blocked_notice: false,
+            alarms: AlarmSet::default(),
+            blocked: false,
+            ack_watch,
             channels: Vec::new(),
             next_epoch: 0,
             exclusive_queues: Vec::new(),
@@ -162,6 +187,8 @@ impl Connection {
             taken: Taken::default(),
             tokens: VecDeque::new(),
             held_octets: 0,
+            unread: Vec::new(),
+            has_rest: false,
             uncommitted_octets: 0,
             now: Instant::now(),
             has_published: false,
@@ -174,12 +201,13 @@ impl Connection {
         &mut self.out
     }
 
-    /// Whether the socket should be read: not while replies pile up, held frames do, or the
-    /// storage backlog is over its mark and this connection adds to it.
+    /// Whether the socket should be read: not while replies pile up, held frames do, the storage
+    /// backlog is over its mark and this connection adds to it, or an alarm has blocked it.
     pub fn wants_read(&self) -> bool {
         self.out.len() < OUTPUT_MAX
             && self.held_octets < HELD_MAX
             && !matches!(self.phase, Phase::Ending | Phase::Refused { .. })
+            && !self.is_blocked()
             && !self.waits_for_storage()
     }
 
@@ -196,6 +224,12 @@ impl Connection {
     /// Whether mail should be fetched.
     pub fn wants_mail(&self) -> bool {
         self.out.len() < OUTPUT_HIGH
+    }
+
+    /// Whether [`Connection::input`] left whole frames in the read buffer, to be called again as
+    /// soon as [`Connection::wants_read`].
+    pub fn has_rest(&self) -> bool {
+        self.has_rest
     }
 
     /// Octets that a read buffer needs for the frame at its front, once known.
@@ -216,7 +250,7 @@ impl Connection {
     pub fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Closing { until } | Phase::Refused { until } => Some(until),
-            _ => None,
+            _ => self.ack_watch.deadline(),
         }
     }
 

@@ -6,7 +6,7 @@ use super::copies::Copies;
 use super::input::Payload;
 use super::route::RouteCache;
 use crate::auth::Access;
-use crate::exchange::Exchange;
+use crate::exchange::{Delays, Exchange, Held, Postponed, Routable};
 use crate::message::{MessageBuilder, SharedMessage};
 use crate::queue::{Incoming, Queue};
 use leveret_protocol::content::{
@@ -24,21 +24,46 @@ use std::sync::Arc;
 pub(super) struct Routed {
     pub(super) message: SharedMessage,
     pub(super) queues: Arc<[Arc<Queue>]>,
-    /// How many of the queues store it.
+    /// The delayed exchanges that keep it.
+    pub(super) kept_by: Vec<Arc<Delays>>,
+    /// How many of both store it.
     pub(super) storing: u32,
     pub(super) target: Target,
 }
 
-/// Consecutive messages for the same queues, not handed over yet.
+/// Consecutive messages for the same queues, not handed over yet, and those for delayed exchanges
+/// that came between them.
 #[derive(Default)]
 pub(super) struct Run {
     pub(super) queues: Arc<[Arc<Queue>]>,
     pub(super) messages: Vec<Incoming>,
+    pub(super) postponed: Vec<(Arc<Delays>, Postponed)>,
+}
+
+impl Routed {
+    /// The message for each of the delayed exchanges that keep it.
+    pub(super) fn postponed(
+        &self,
+        token: Option<leveret_storage::Token>,
+    ) -> impl Iterator<Item = (Arc<Delays>, Postponed)> {
+        let routable = Routable {
+            routing_keys: &[self.message.routing_key()],
+            properties: self.message.properties(),
+        };
+        let delay = routable.delay().unwrap_or_default();
+        self.kept_by.iter().map(move |delays| {
+            let held = Held {
+                message: self.message.clone(),
+                more_keys: self.target.copies.as_slice().into(),
+            };
+            (delays.clone(), Postponed { held, delay, token })
+        })
+    }
 }
 
 /// A run is handed over when it has this many messages, so that other connections get a turn at
 /// the queue.
-const RUN_MAX: usize = 256;
+pub(super) const RUN_MAX: usize = 256;
 
 impl Connection {
     /// basic.publish itself: the exchange must exist and be writable.
@@ -116,6 +141,7 @@ impl Connection {
                 "expected content body, got non content body frame instead",
             )),
         };
+        self.content_came();
         result.map_err(|error| match error.code {
             // A frame that is none is the connection's fault, not the publish's.
             ReplyCode::FrameError => error,
@@ -191,7 +217,7 @@ impl Connection {
         }
         if let (Some(claimed), Some(login)) = (index.user_id.clone(), &self.login) {
             let claimed = &properties[claimed];
-            if claimed != login.user.as_str().as_bytes() {
+            if claimed != login.user.as_str().as_bytes() && !self.impersonates {
                 return Err(texts::wrong_user_id(
                     &String::from_utf8_lossy(claimed),
                     &login.user,
@@ -232,9 +258,11 @@ impl Connection {
         target: Target,
         builder: MessageBuilder,
     ) -> Result<(), AmqpError> {
-        let queues = self.route_to(id, &target, &builder)?;
+        let (queues, kept_by) = self.route_to(id, &target, &builder)?;
         let storing = if builder.persistent && self.broker.store.is_some() {
-            queues.iter().filter(|queue| queue.spec.is_stored()).count() as u32
+            let queues = queues.iter().filter(|queue| queue.spec.is_stored());
+            let kept_by = kept_by.iter().filter(|delays| delays.is_stored());
+            (queues.count() + kept_by.count()) as u32
         } else {
             0
         };
@@ -243,6 +271,7 @@ impl Connection {
         let routed = Routed {
             message: Arc::new(builder.finish(storing == 1 || transactional)),
             queues,
+            kept_by,
             storing,
             target,
         };
@@ -257,6 +286,12 @@ impl Connection {
     fn hand_over(&mut self, id: ChannelId, routed: Routed) -> Result<(), AmqpError> {
         self.return_or_reply(id, &routed, !routed.queues.is_empty());
         let token = self.count_confirm(id, routed.storing)?;
+        if !routed.kept_by.is_empty() {
+            if self.run.postponed.len() >= RUN_MAX {
+                self.flush_publishes();
+            }
+            self.run.postponed.extend(routed.postponed(token));
+        }
         if routed.queues.is_empty() {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! queue.*
 
 use super::Connection;
-use super::channel::Held;
+use super::channel::{Held, Wait};
 use super::reply_to;
 use crate::auth::Access;
 use crate::exchange::{Binding, Destination};
@@ -81,10 +81,13 @@ impl Connection {
             Some(reply) if waits => {
                 let channel = self.open_channel(id)?;
                 let token = channel.wait_token();
+                let notices = Vec::new();
                 channel.held = Some(Held {
-                    token,
-                    reply,
-                    notices: Vec::new(),
+                    wait: Some(Wait {
+                        token,
+                        reply,
+                        notices,
+                    }),
                     frames: VecDeque::new(),
                 });
                 self.fx.store(Op::Notify { token });

@@ -3,7 +3,7 @@
 
 use super::Connection;
 use super::channel::Target;
-use crate::exchange::{Exchange, Routable, Route};
+use crate::exchange::{Delays, Exchange, Routable, Route};
 use crate::message::MessageBuilder;
 use crate::queue::Queue;
 use leveret_protocol::{AmqpError, ChannelId};
@@ -23,6 +23,9 @@ pub(super) struct RouteCache {
     /// What was looked up last, for its memory.
     found: Route,
 }
+
+/// The queues that a message goes to, each once, and the delayed exchanges that keep it.
+pub(super) type Destinations = (Arc<[Arc<Queue>]>, Vec<Arc<Delays>>);
 
 impl RouteCache {
     /// Nothing looked up yet, in these generations of what is declared and permitted.
@@ -51,13 +54,13 @@ impl RouteCache {
 }
 
 impl Connection {
-    /// The queues that a message goes to, each once. Its routing key stands in the channel.
+    /// Where a message goes. Its routing key stands in the channel.
     pub(super) fn route_to(
         &mut self,
         id: ChannelId,
         target: &Target,
         builder: &MessageBuilder,
-    ) -> Result<Arc<[Arc<Queue>]>, AmqpError> {
+    ) -> Result<Destinations, AmqpError> {
         let generation = self.vhost()?.generation();
         let cached_exchange = match (&self.route.exchange, &target.exchange) {
             (Some((_, Some(known))), Some(wanted)) => Arc::ptr_eq(known, wanted),
@@ -80,7 +83,9 @@ impl Connection {
         }
         // The allocation goes back to where it came from.
         self.open_channel(id)?.routing_key = key;
-        Ok(self.route.queues.clone())
+        // None unless it was looked up just now: for a delayed exchange the key alone never decides.
+        let kept_by = std::mem::take(&mut self.route.found.kept_by);
+        Ok((self.route.queues.clone(), kept_by))
     }
 
     /// Looks the queues up and leaves them in the cache; says whether the key alone decided.

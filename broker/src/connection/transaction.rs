@@ -6,9 +6,10 @@
 //! one batch for the store, so that a crash leaves all of it or nothing.
 
 use super::Connection;
-use super::publish::Routed;
+use super::publish::{RUN_MAX, Routed};
 use super::settle::Outcome;
 use super::unacked::Delivery;
+use crate::exchange::{Delays, Placed};
 use crate::message::SharedMessage;
 use crate::queue::Incoming;
 use leveret_protocol::classes::{AMQPClass, tx};
@@ -143,17 +144,40 @@ impl Connection {
         }
         let same = |a: &Routed, b: &Routed| Arc::ptr_eq(&a.queues, &b.queues);
         for run in transaction.publishes.chunk_by(same) {
-            self.publish_uncommitted(run);
+            // Others get a turn at the queues in between.
+            for part in run.chunks(RUN_MAX) {
+                self.publish_uncommitted(part);
+            }
         }
+        let placed = self.postpone_uncommitted(&transaction.publishes);
         self.settle_uncommitted(transaction.settled);
         let refused = std::mem::take(&mut self.fx.refused().count);
-        if refused > 0 {
+        let committed = if refused > 0 {
             self.perform();
-            return Err(texts::partial_commit());
+            Err(texts::partial_commit())
+        } else {
+            let ok = AMQPClass::Tx(tx::AMQPMethod::CommitOk(tx::CommitOk {}));
+            let durable = self.fx.has_records();
+            self.reply_when_stored(id, Some(ok), durable)
+        };
+        // The store has the batch now, so what comes due may leave again.
+        for (delays, placed) in placed {
+            delays.keep(placed, &mut self.fx);
         }
-        let ok = AMQPClass::Tx(tx::AMQPMethod::CommitOk(tx::CommitOk {}));
-        let durable = self.fx.has_records();
-        self.reply_when_stored(id, Some(ok), durable)
+        self.perform();
+        committed
+    }
+
+    /// Takes places in delayed exchanges for the messages that they keep.
+    fn postpone_uncommitted(&mut self, publishes: &[Routed]) -> Vec<(Arc<Delays>, Vec<Placed>)> {
+        let postponed = publishes.iter().flat_map(|routed| routed.postponed(None));
+        let (now, fx) = (self.now, &mut self.fx);
+        postponed
+            .map(|(delays, postponed)| {
+                let placed = delays.place([postponed], now, fx);
+                (delays, placed)
+            })
+            .collect()
     }
 
     fn publish_uncommitted(&mut self, run: &[Routed]) {

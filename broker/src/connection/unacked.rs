@@ -44,11 +44,15 @@ impl Unacked {
     }
 
     /// Those that wait, oldest first.
-    #[cfg(test)]
-    pub fn iter(&self) -> impl Iterator<Item = &Delivery> {
+    pub fn entries(&self) -> impl Iterator<Item = (DeliveryTag, &Delivery)> {
         self.slots
             .iter()
-            .filter_map(|(_, delivery)| delivery.as_ref())
+            .filter_map(|(tag, delivery)| Some((*tag, delivery.as_ref()?)))
+    }
+
+    /// The oldest that waits.
+    pub fn first(&self) -> Option<DeliveryTag> {
+        self.entries().next().map(|(tag, _)| tag)
     }
 
     /// Adds a delivery; tags must grow.

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use crate::admin::wire::Request;
+use crate::alarms::{DiskFreeLimit, MemoryWatermark};
 
 /// What is about to be done, unless told to be quiet. Ends without a line feed.
 pub(super) fn banner(
@@ -22,6 +23,28 @@ pub(super) fn banner(
             )
         }
         Request::Status => format!("Status of the broker in {node} ..."),
+        Request::Alarms if verb == "alarms" => {
+            format!("Asking the broker in {node} to report any known resource alarms ...")
+        }
+        Request::Alarms => {
+            format!("Asking the broker in {node} to report any local resource alarms ...")
+        }
+        Request::SetDiskFreeLimit { limit } => match limit {
+            DiskFreeLimit::Absolute(octets) => {
+                format!("Setting disk free limit on the broker in {node} to {octets} bytes ...")
+            }
+            DiskFreeLimit::MemRelative(times) => format!(
+                "Setting disk free limit on the broker in {node} to {times:?} times the total RAM \
+                 ..."
+            ),
+        },
+        Request::SetVmMemoryHighWatermark { watermark } => {
+            let mark = match watermark {
+                MemoryWatermark::Relative(fraction) => format!("{fraction:?}"),
+                MemoryWatermark::Absolute(octets) => format!("{octets} bytes"),
+            };
+            format!("Setting memory threshold on the broker in {node} to {mark} ...")
+        }
         Request::Stop => format!("Stopping the broker in {node} ..."),
         Request::ListQueues { vhost, .. } => {
             format!("Timeout: {seconds}.0 seconds ...\nListing queues for vhost {vhost} ...")
@@ -29,6 +52,7 @@ pub(super) fn banner(
         other => {
             return listing(other)
                 .or_else(|| about_users(other))
+                .or_else(|| limits(other))
                 .or_else(|| change(other));
         }
     })
@@ -74,6 +98,33 @@ fn about_users(request: &Request) -> Option<String> {
         Request::ClearPermissions { vhost, user } => {
             format!("Clearing permissions for user \"{user}\" in vhost \"{vhost}\" ...")
         }
+        _ => return None,
+    })
+}
+
+fn limits(request: &Request) -> Option<String> {
+    Some(match request {
+        Request::SetVhostLimits { vhost, definition } => {
+            format!("Setting vhost limits to \"{definition}\" for vhost \"{vhost}\" ...")
+        }
+        Request::ClearVhostLimits { vhost } => format!("Clearing vhost \"{vhost}\" limits ..."),
+        Request::ListVhostLimits { vhost: Some(vhost) } => {
+            format!("Listing limits for vhost \"{vhost}\" ...")
+        }
+        Request::ListVhostLimits { vhost: None } => "Listing limits for all vhosts ...".to_owned(),
+        Request::SetUserLimits { user, definition } => {
+            format!("Setting user limits to \"{definition}\" for user \"{user}\" ...")
+        }
+        Request::ClearUserLimits { user, limit } if limit == "all" => {
+            format!("Clearing all limits for user \"{user}\" ...")
+        }
+        Request::ClearUserLimits { user, limit } => {
+            format!("Clearing \"{limit}\" limit for user \"{user}\" ...")
+        }
+        Request::ListUserLimits { user: Some(user) } => {
+            format!("Listing limits for user \"{user}\" ...")
+        }
+        Request::ListUserLimits { user: None } => "Listing limits for all users ...".to_owned(),
         _ => return None,
     })
 }

@@ -25,6 +25,8 @@ impl Listing {
             Request::ListUsers => whole(&["user", "tags"]),
             Request::ListPermissions { .. } => whole(&["user", "configure", "write", "read"]),
             Request::ListUserPermissions { .. } => whole(&["vhost", "configure", "write", "read"]),
+            Request::ListVhostLimits { vhost: None } => whole(&["vhost", "limits"]),
+            Request::ListUserLimits { user: None } => whole(&["user", "limits"]),
             _ => return None,
         })
     }

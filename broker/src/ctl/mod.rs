@@ -5,6 +5,7 @@
 //! what comes back. Texts and statuses are those of rabbitmqctl 3.10.8, recorded by running it;
 //! docs/leveretctl.md says where and why ours differ.
 
+mod alarms;
 mod banner;
 mod client;
 pub mod exit;

@@ -52,7 +52,17 @@ static OPTIONS: &[OptionSpec] = &[
     option("online", None, Takes::Nothing, &["list_queues"]),
     option("offline", None, Takes::Nothing, &["list_queues"]),
     option("local", None, Takes::Nothing, &["list_queues"]),
-    option("global", None, Takes::Nothing, &["close_all_connections"]),
+    option(
+        "global",
+        None,
+        Takes::Nothing,
+        &[
+            "close_all_connections",
+            "list_user_limits",
+            "list_vhost_limits",
+        ],
+    ),
+    option("user", None, Takes::Text, &["list_user_limits"]),
     option("limit", None, Takes::Number, &["close_all_connections"]),
     option("description", None, Takes::Text, &["add_vhost"]),
     option("tags", None, Takes::Text, &["add_vhost"]),

@@ -100,7 +100,10 @@ fn user_of(request: &Request) -> &str {
         | Request::SetUserTags { user, .. }
         | Request::SetPermissions { user, .. }
         | Request::ClearPermissions { user, .. }
+        | Request::SetUserLimits { user, .. }
+        | Request::ClearUserLimits { user, .. }
         | Request::ListUserPermissions { user } => user,
+        Request::ListUserLimits { user } => user.as_deref().unwrap_or_default(),
         _ => "",
     }
 }
@@ -115,8 +118,12 @@ fn vhost_of(request: &Request) -> &str {
         | Request::AddVhost { vhost, .. }
         | Request::DeleteVhost { vhost }
         | Request::PurgeQueue { vhost, .. }
+        | Request::SetVhostLimits { vhost, .. }
+        | Request::ClearVhostLimits { vhost }
         | Request::DeleteQueue { vhost, .. } => vhost,
-        Request::CloseAllConnections { vhost, .. } => vhost.as_deref().unwrap_or_default(),
+        Request::ListVhostLimits { vhost } | Request::CloseAllConnections { vhost, .. } => {
+            vhost.as_deref().unwrap_or_default()
+        }
         _ => "",
     }
 }

@@ -3,6 +3,8 @@
 use crate::admin::columns::Column;
 use crate::admin::pid::NotAPid;
 use crate::admin::wire::Request;
+use crate::alarms::{DiskFreeLimit, MemoryWatermark};
+use crate::config::{ByteSize, DEFAULT_USER};
 
 use super::options::CommandLine;
 use super::verbs::Verb;
@@ -24,7 +26,7 @@ fn usage(reason: impl Into<String>) -> Invalid {
 }
 
 /// What is to be asked.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Command {
     /// The request; its password is empty as long as it is to be asked for.
     pub(super) request: Request,
@@ -88,6 +90,10 @@ fn argument(line: &CommandLine, index: usize) -> String {
 fn request(verb: &str, line: &CommandLine) -> Result<Request, Invalid> {
     let asked = match listing(verb, line)? {
         None => about_users(verb, line)?,
+        found => found,
+    };
+    let asked = match asked {
+        None => about_limits(verb, line)?,
         found => found,
     };
     match asked {
@@ -165,6 +171,82 @@ fn about_users(verb: &str, line: &CommandLine) -> Result<Option<Request>, Invali
         "clear_permissions" => Request::ClearPermissions { vhost, user },
         _ => return Ok(None),
     }))
+}
+
+fn about_limits(verb: &str, line: &CommandLine) -> Result<Option<Request>, Invalid> {
+    let (vhost, first, second) = (
+        line.vhost().to_owned(),
+        argument(line, 0),
+        argument(line, 1),
+    );
+    Ok(Some(match verb {
+        "set_vm_memory_high_watermark" => Request::SetVmMemoryHighWatermark {
+            watermark: memory_watermark(&line.arguments)?,
+        },
+        "set_disk_free_limit" => Request::SetDiskFreeLimit {
+            limit: disk_free_limit(&line.arguments)?,
+        },
+        "alarms" | "check_alarms" | "check_local_alarms" => Request::Alarms,
+        "set_vhost_limits" => Request::SetVhostLimits {
+            vhost,
+            definition: first,
+        },
+        "clear_vhost_limits" => Request::ClearVhostLimits { vhost },
+        "list_vhost_limits" => Request::ListVhostLimits {
+            vhost: (!line.has("global")).then_some(vhost),
+        },
+        "set_user_limits" => Request::SetUserLimits {
+            user: first,
+            definition: second,
+        },
+        "clear_user_limits" => Request::ClearUserLimits {
+            user: first,
+            limit: second,
+        },
+        "list_user_limits" => Request::ListUserLimits {
+            user: (!line.has("global"))
+                .then(|| line.text("user").unwrap_or(DEFAULT_USER).to_owned()),
+        },
+        _ => return Ok(None),
+    }))
+}
+
+fn bad_argument(reason: &str) -> Invalid {
+    Invalid {
+        reason: format!("Bad argument{reason}"),
+        status: exit::DATA,
+    }
+}
+
+/// `0.4`, or `absolute 2GB`.
+fn memory_watermark(arguments: &[String]) -> Result<MemoryWatermark, Invalid> {
+    match arguments {
+        [word] if word == "absolute" => Err(usage("not enough arguments.")),
+        [word, size] if word == "absolute" => size
+            .parse()
+            .map(|ByteSize(octets)| MemoryWatermark::Absolute(octets))
+            .map_err(|reason| bad_argument(&format!(": {reason}"))),
+        [fraction] => match fraction.parse::<f64>() {
+            Ok(fraction) if (0.0..=1.0).contains(&fraction) => {
+                Ok(MemoryWatermark::Relative(fraction))
+            }
+            Ok(_) => Err(bad_argument(
+                ": The threshold should be a fraction between 0.0 and 1.0",
+            )),
+            Err(_) => Err(bad_argument(".")),
+        },
+        _ => Err(usage("too many arguments.")),
+    }
+}
+
+/// `50MB`, or `mem_relative 1.5`.
+fn disk_free_limit(arguments: &[String]) -> Result<DiskFreeLimit, Invalid> {
+    let limit = match arguments {
+        [word] if word == "mem_relative" => return Err(usage("not enough arguments.")),
+        [word, _] if word != "mem_relative" => return Err(usage("too many arguments.")),
+        words => words.join(" ").parse(),
+    };
+    limit.map_err(|_| bad_argument("."))
 }
 
 fn about_the_rest(verb: &str, line: &CommandLine) -> Result<Request, Invalid> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 
 use crate::admin::wire::{Request, Response};
+use crate::alarms::Resource;
 use crate::config::{Environment, locate_data_dir};
 
 use super::client::{Client, ClientError};
@@ -18,7 +19,7 @@ use super::report::{self, Done};
 use super::request::{Command, Invalid};
 use super::status::{self, Unit};
 use super::verbs::Verb;
-use super::{banner, exit, help, password};
+use super::{alarms, banner, exit, help, password};
 
 /// Between two looks for a broker that is starting.
 const STARTUP_POLL: Duration = Duration::from_millis(50);
@@ -192,7 +193,14 @@ fn ask(
     }
     client.send(&command.request).map_err(failed)?;
     terminal.out.flush()?;
-    answer(verb, &command, line, &mut client, terminal, &failed)
+    answer(
+        verb,
+        &command,
+        line,
+        (&mut client, &data_dir),
+        terminal,
+        &failed,
+    )
 }
 
 /// Reads the answer to its end and shows it as it comes.
@@ -200,7 +208,7 @@ fn answer(
     verb: &Verb,
     command: &Command,
     line: &CommandLine,
-    client: &mut Client,
+    (client, data_dir): (&mut Client, &Path),
     terminal: &mut Terminal<'_>,
     failed: &dyn Fn(ClientError) -> Ended,
 ) -> Result<u8, Ended> {
@@ -228,6 +236,16 @@ fn answer(
                 return finish(verb, command, line, 0, terminal);
             }
             Response::Count(count) => return finish(verb, command, line, count, terminal),
+            Response::Text(text) => return tell(command, text, terminal),
+            Response::Alarms(alarms) => {
+                let asked = alarms::Asked {
+                    verb: verb.name,
+                    json: command.format == Format::Json,
+                    silent: line.has("silent"),
+                    data_dir,
+                };
+                return show_alarms(&alarms, asked, terminal);
+            }
             Response::Status(report) => {
                 let text = match command.format {
                     Format::Json => status::as_json(&report) + "\n",
@@ -240,6 +258,35 @@ fn answer(
                 return Err(Ended::Told(text, status));
             }
         }
+    }
+}
+
+/// Shows an answer in words.
+fn tell(command: &Command, text: String, terminal: &mut Terminal<'_>) -> Result<u8, Ended> {
+    let shown = match (command.format, &command.request) {
+        (Format::Json, Request::ListVhostLimits { .. }) if text.is_empty() => "[]".to_owned(),
+        (Format::Json, Request::ListVhostLimits { .. }) => {
+            json_object([("result", "ok".into()), ("value", text.into())].into_iter())
+        }
+        (Format::Json, _) => json_object([("message", text.into())].into_iter()),
+        _ => text,
+    };
+    writeln!(terminal.out, "{shown}")?;
+    Ok(exit::OK)
+}
+
+fn show_alarms(
+    alarms: &[Resource],
+    asked: alarms::Asked<'_>,
+    terminal: &mut Terminal<'_>,
+) -> Result<u8, Ended> {
+    let shown = alarms::show(alarms, asked);
+    if let Some(text) = shown.out {
+        writeln!(terminal.out, "{text}")?;
+    }
+    match shown.err {
+        Some(text) => Err(Ended::Told(text, shown.status)),
+        None => Ok(shown.status),
     }
 }
 

@@ -5,7 +5,9 @@ use std::fmt::Write;
 use serde_json::json;
 
 use crate::admin::status::{Listener, Status};
+use crate::alarms::MemoryWatermark;
 
+use super::alarms::sentence;
 use super::help::heading;
 
 /// `--unit`: what sizes are shown in.
@@ -71,7 +73,7 @@ fn sections(status: &Status, unit: Unit) -> [(&'static str, Vec<String>); 10] {
     ];
     let memory = [
         size("Total memory used", Some(status.memory)),
-        size("Memory high watermark setting", status.memory_limit),
+        Some(watermark(status, unit)),
     ];
     let (open, limit) = (status.file_descriptors, status.file_descriptors_limit);
     let descriptors = vec![
@@ -79,7 +81,10 @@ fn sections(status: &Status, unit: Unit) -> [(&'static str, Vec<String>); 10] {
         format!("Sockets: {}", status.sockets),
     ];
     let disk = [
-        size("Low free disk space watermark", status.disk_free_limit),
+        size(
+            "Low free disk space watermark",
+            Some(status.disk_free_limit),
+        ),
         size("Free disk space", status.disk_free),
     ];
     let totals = vec![
@@ -95,13 +100,29 @@ fn sections(status: &Status, unit: Unit) -> [(&'static str, Vec<String>); 10] {
         ),
         ("Config files", bullets(&status.config_files)),
         ("Log file(s)", bullets(&status.log_files)),
-        ("Alarms", bullets(&status.alarms)),
+        (
+            "Alarms",
+            status
+                .alarms
+                .iter()
+                .map(|alarm| sentence(*alarm).to_owned())
+                .collect(),
+        ),
         ("Memory", memory.into_iter().flatten().collect()),
         ("File Descriptors", descriptors),
         ("Free Disk Space", disk.into_iter().flatten().collect()),
         ("Totals", totals),
         ("Listeners", status.listeners.iter().map(listener).collect()),
     ]
+}
+
+fn watermark(status: &Status, unit: Unit) -> String {
+    let computed = unit.show(status.memory_limit);
+    let setting = match status.memory_watermark {
+        MemoryWatermark::Relative(fraction) => format!("{fraction:?} of available memory"),
+        MemoryWatermark::Absolute(octets) => unit.show(octets),
+    };
+    format!("Memory high watermark setting: {setting}, computed to: {computed}")
 }
 
 fn listener(listener: &Listener) -> String {
@@ -116,8 +137,13 @@ fn listener(listener: &Listener) -> String {
 
 /// The object for programs, under rabbitmqctl's keys.
 pub(super) fn as_json(status: &Status) -> String {
+    let alarm = |alarm| json!({ "resource": alarm, "type": "resource_limit" });
+    let setting = match status.memory_watermark {
+        MemoryWatermark::Relative(fraction) => json!({ "relative": fraction }),
+        MemoryWatermark::Absolute(octets) => json!({ "absolute": octets }),
+    };
     json!({
-        "alarms": status.alarms,
+        "alarms": status.alarms.iter().map(alarm).collect::<Vec<_>>(),
         "config_files": status.config_files,
         "data_directory": status.data_directory,
         "disk_free": status.disk_free,
@@ -142,6 +168,7 @@ pub(super) fn as_json(status: &Status) -> String {
         },
         "uptime": status.uptime,
         "vm_memory_high_watermark_limit": status.memory_limit,
+        "vm_memory_high_watermark_setting": setting,
     })
     .to_string()
 }

@@ -88,6 +88,7 @@ const USERS: &str = "Users";
 const ACCESS: &str = "Access Control";
 const MONITORING: &str = "Monitoring, observability and health checks";
 const VHOSTS: &str = "Virtual hosts";
+const CONFIGURATION: &str = "Configuration and Environment";
 const OPERATIONS: &str = "Operations";
 const QUEUES: &str = "Queues";
 
@@ -115,9 +116,18 @@ pub(super) static VERBS: &[Verb] = &[
         "Checks a user's password; exits with a non-zero code if it is wrong"),
     verb(USERS, "change_password", (1, Some(2)), "<username> [<password>]",
         "Changes the user password"),
+    verb(USERS, "clear_user_limits", exactly(2), "<username> <limit_type> | all",
+        "Clears user connection/channel limits")
+        .details(&[("<limit_type>", "max-connections or max-channels")]),
     verb(USERS, "delete_user", exactly(1), "<username>", "Removes a user and its permissions"),
+    verb(USERS, "list_user_limits", NONE, "[--user <username>] [--global]",
+        "Displays configured user limits")
+        .details(&[("--global", "list limits for all the users")]),
     verb(USERS, "list_users", NONE, "[--no-table-headers] [--timeout <timeout>]",
         "Lists user names and tags"),
+    verb(USERS, "set_user_limits", exactly(2), "<username> <definition>", "Sets user limits")
+        .details(&[("<definition>", "limit definitions as a JSON document, \
+            {\"max-connections\": 10, \"max-channels\": 100}; those it does not name stay")]),
     verb(USERS, "set_user_tags", (1, None), "<username> <tag> [...]", "Sets user tags"),
     verb(ACCESS, "clear_permissions", exactly(1), "[--vhost <vhost>] <username>",
         "Revokes user permissions for a vhost"),
@@ -137,6 +147,11 @@ pub(super) static VERBS: &[Verb] = &[
             ("<read>", "regular expression of names to consume, get, purge and bind to"),
             ("", "a pattern matches anywhere in a name unless anchored with ^ and $; \
                 look-around and back-references are not supported")]),
+    verb(MONITORING, "alarms", NONE, "[--timeout <timeout>]", "Lists resource alarms in effect"),
+    verb(MONITORING, "check_alarms", NONE, "[--timeout <timeout>]",
+        "Health check that exits with a non-zero code if there are resource alarms"),
+    verb(MONITORING, "check_local_alarms", NONE, "[--timeout <timeout>]",
+        "Health check that exits with a non-zero code if there are resource alarms"),
     verb(MONITORING, "list_bindings", ANY, IN_VHOST, "Lists all bindings on a vhost")
         .columns(names::<BindingColumn>),
     verb(MONITORING, "list_channels", ANY, EVERYWHERE, "Lists all channels of the broker")
@@ -163,8 +178,28 @@ pub(super) static VERBS: &[Verb] = &[
     verb(VHOSTS, "add_vhost", exactly(1),
         "<vhost> [--description <description> --tags \"<tag1>,<tag2>,<...>\"]",
         "Creates a virtual host"),
+    verb(VHOSTS, "clear_vhost_limits", NONE, "[--vhost <vhost>]", "Clears virtual host limits"),
     verb(VHOSTS, "delete_vhost", exactly(1), "<vhost>",
         "Deletes a virtual host with its queues, exchanges and permissions"),
+    verb(VHOSTS, "list_vhost_limits", NONE,
+        "[--vhost <vhost>] [--global] [--no-table-headers]",
+        "Displays configured virtual host limits")
+        .details(&[("--global", "list the limits of all virtual hosts that have some")]),
+    verb(VHOSTS, "set_vhost_limits", exactly(1), "[--vhost <vhost>] <definition>",
+        "Sets virtual host limits")
+        .details(&[("<definition>", "limit definitions as a JSON document, \
+            {\"max-connections\": 100, \"max-queues\": 500}; in place of those before")]),
+    verb(CONFIGURATION, "set_disk_free_limit", (1, Some(2)),
+        "<disk_limit> | mem_relative <fraction>", "Sets the disk_free_limit setting")
+        .details(&[("<disk_limit>", "new limit as an absolute value with units, e.g. 1GB"),
+            ("mem_relative <fraction>",
+                "new limit as a fraction of total memory reported by the OS"),
+            ("", "counts until the broker ends")]),
+    verb(CONFIGURATION, "set_vm_memory_high_watermark", (1, Some(2)),
+        "<fraction> | absolute <value>", "Sets the vm_memory_high_watermark setting")
+        .details(&[("<fraction>", "new limit as a fraction of total memory reported by the OS"),
+            ("absolute <value>", "new limit as an absolute value with units, e.g. 1GB"),
+            ("", "counts until the broker ends")]),
     verb(OPERATIONS, "close_all_connections", exactly(1),
         "[--vhost <vhost> --limit <limit>] [--global] <explanation>",
         "Closes all connections of a vhost, or with --global all")

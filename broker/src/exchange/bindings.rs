@@ -132,8 +132,11 @@ pub(super) struct Bindings {
 
 impl Bindings {
     pub(super) fn new(spec: &ExchangeSpec) -> Self {
-        let index = match spec.kind {
-            ExchangeKind::Direct => Index::Direct(DirectIndex::default()),
+        let index = match spec.routed_by() {
+            // No exchange is routed by the second: it names one of the others to do that.
+            ExchangeKind::Direct | ExchangeKind::DelayedMessage => {
+                Index::Direct(DirectIndex::default())
+            }
             ExchangeKind::Fanout => Index::Fanout(Targets::default()),
             ExchangeKind::Topic => Index::Topic(TopicIndex::default()),
             ExchangeKind::Headers => Index::Headers(HeadersIndex::default()),

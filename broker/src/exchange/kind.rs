@@ -24,11 +24,14 @@ pub enum ExchangeKind {
     /// One binding by the hash of the routing key modulo their number (RabbitMQ: "Sharding
     /// Plugin").
     ModulusHash,
+    /// Messages wait, then another type routes them (RabbitMQ's plugin "Delayed Message
+    /// Exchange").
+    DelayedMessage,
 }
 
 impl ExchangeKind {
     /// Every type there is.
-    pub const ALL: [ExchangeKind; 8] = [
+    pub const ALL: [ExchangeKind; 9] = [
         ExchangeKind::Direct,
         ExchangeKind::Fanout,
         ExchangeKind::Topic,
@@ -37,6 +40,7 @@ impl ExchangeKind {
         ExchangeKind::Random,
         ExchangeKind::LocalRandom,
         ExchangeKind::ModulusHash,
+        ExchangeKind::DelayedMessage,
     ];
 
     /// The type that a client names.
@@ -57,6 +61,7 @@ impl ExchangeKind {
             ExchangeKind::Random => "x-random",
             ExchangeKind::LocalRandom => "x-local-random",
             ExchangeKind::ModulusHash => "x-modulus-hash",
+            ExchangeKind::DelayedMessage => "x-delayed-message",
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod bindings;
 mod consistent_hash;
+mod delayed;
 mod direct;
 mod headers;
 mod kind;
@@ -14,15 +15,18 @@ mod topic;
 mod words;
 
 pub use bindings::{Binding, Destination, DestinationName};
+pub use delayed::{Delays, Held, Placed, Postponed};
 pub use kind::ExchangeKind;
 pub use route::{Directory, Route};
-pub use rules::{alternate_exchange, check_binding, check_declaration};
+pub use rules::{alternate_exchange, check_binding, check_declaration, delayed_type};
 
 use bindings::Bindings;
 use leveret_protocol::content::{Property, property};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{ExchangeName, RoutingKey};
 use parking_lot::RwLock;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The argument that names an exchange for messages that match no binding.
 pub const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
@@ -51,6 +55,22 @@ pub struct Exchange {
     pub spec: ExchangeSpec,
     alternate: Option<ExchangeName>,
     bindings: RwLock<Bindings>,
+    /// What a delayed exchange keeps; none for the others.
+    delays: Option<Arc<Delays>>,
+}
+
+impl ExchangeSpec {
+    /// The type that chooses among the bindings: its own, or the one that a delayed exchange was
+    /// declared with.
+    pub fn routed_by(&self) -> ExchangeKind {
+        match self.kind {
+            // Checked when it was declared.
+            ExchangeKind::DelayedMessage => {
+                delayed_type(&self.arguments).unwrap_or(ExchangeKind::Direct)
+            }
+            kind => kind,
+        }
+    }
 }
 
 /// What is known of a message when it is routed.
@@ -73,6 +93,11 @@ impl<'a> Routable<'a> {
     pub fn headers(&self) -> &'a [u8] {
         property(self.properties, Property::Headers).unwrap_or_default()
     }
+
+    /// How long a delayed exchange keeps it before it is routed.
+    pub fn delay(&self) -> Option<Duration> {
+        delayed::delay_of(self.headers())
+    }
 }
 
 impl Exchange {
@@ -89,7 +114,21 @@ impl Exchange {
             spec,
             alternate,
             bindings,
+            delays: None,
         }
+    }
+
+    /// A delayed exchange without bindings.
+    pub fn delayed(spec: ExchangeSpec, delays: Delays) -> Self {
+        Exchange {
+            delays: Some(Arc::new(delays)),
+            ..Exchange::new(spec)
+        }
+    }
+
+    /// What it keeps, if it is a delayed exchange.
+    pub fn delays(&self) -> Option<&Arc<Delays>> {
+        self.delays.as_ref()
     }
 
     /// Its name.

@@ -3,7 +3,7 @@
 //! Exchanges").
 
 use super::bindings::Destination;
-use super::{Exchange, Routable};
+use super::{Delays, Exchange, Routable};
 use crate::queue::Queue;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub trait Directory {
 pub struct Route {
     /// The queues, each once.
     pub queues: Vec<Arc<Queue>>,
+    /// The delayed exchanges that keep it, to be routed from there when it is due.
+    pub kept_by: Vec<Arc<Delays>>,
     /// Whether a message with the same routing key goes there as well, as long as nothing is
     /// declared, deleted or bound.
     pub by_key_alone: bool,
@@ -37,6 +39,7 @@ impl Route {
         directory: &dyn Directory,
     ) {
         self.queues.clear();
+        self.kept_by.clear();
         self.by_key_alone = true;
         let mut next: Vec<Arc<Exchange>> = Vec::new();
         self.ask(start, message, directory, &mut next);
@@ -54,7 +57,7 @@ impl Route {
         }
     }
 
-    /// Adds what one exchange's bindings lead to.
+    /// Adds what one exchange's bindings lead to, or the exchange itself when it keeps the message.
     fn ask(
         &mut self,
         exchange: &Exchange,
@@ -62,6 +65,14 @@ impl Route {
         directory: &dyn Directory,
         next: &mut Vec<Arc<Exchange>>,
     ) {
+        if let Some(delays) = exchange.delays() {
+            // It looks at a header.
+            self.by_key_alone = false;
+            if message.delay().is_some() {
+                self.kept_by.push(delays.clone());
+                return;
+            }
+        }
         let before = (self.queues.len(), next.len());
         let bindings = exchange.bindings.read();
         self.by_key_alone &= bindings.match_by_key_alone();

@@ -5,8 +5,11 @@ use super::consistent_hash::{HASH_HEADER, HASH_PROPERTY, MAX_WEIGHT, hashable_pr
 use super::headers::{X_MATCH, is_valid_match};
 use super::{ALTERNATE_EXCHANGE, Destination, ExchangeKind, ExchangeSpec};
 use leveret_protocol::texts::{self, Entity};
-use leveret_protocol::values::AMQPValue;
+use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{AmqpError, ExchangeName, VhostName};
+
+/// The argument that names the type by which a delayed exchange routes messages.
+const DELAYED_TYPE: &str = "x-delayed-type";
 
 /// The alternate exchange that a new exchange's arguments name.
 ///
@@ -35,7 +38,10 @@ pub fn alternate_exchange(
 /// # Errors
 /// 406 with RabbitMQ's text.
 pub fn check_declaration(spec: &ExchangeSpec, vhost: &VhostName) -> Result<(), AmqpError> {
-    if spec.kind != ExchangeKind::ConsistentHash {
+    if spec.kind == ExchangeKind::DelayedMessage {
+        delayed_type(&spec.arguments)?;
+    }
+    if spec.routed_by() != ExchangeKind::ConsistentHash {
         return Ok(());
     }
     let text = |name: &str| match spec.arguments.inner().get(name) {
@@ -55,6 +61,22 @@ pub fn check_declaration(spec: &ExchangeSpec, vhost: &VhostName) -> Result<(), A
             Err(texts::unsupported_hash_property(property))
         }
         _ => Ok(()),
+    }
+}
+
+/// The type by which a delayed exchange with these arguments routes messages.
+///
+/// # Errors
+/// 406 when the argument is missing, no name, or not the name of a type that routes.
+pub fn delayed_type(arguments: &FieldTable) -> Result<ExchangeKind, AmqpError> {
+    let Some(AMQPValue::LongString(name)) = arguments.inner().get(DELAYED_TYPE) else {
+        return Err(texts::no_delayed_type());
+    };
+    let name = String::from_utf8_lossy(name.as_bytes());
+    match ExchangeKind::parse(&name) {
+        Some(ExchangeKind::DelayedMessage) => Err(texts::delayed_type_of_itself()),
+        Some(kind) => Ok(kind),
+        None => Err(texts::unknown_exchange_type(&name)),
     }
 }
 
@@ -80,7 +102,8 @@ pub fn check_binding(kind: ExchangeKind, binding: &Binding) -> Result<(), AmqpEr
         | ExchangeKind::Fanout
         | ExchangeKind::Topic
         | ExchangeKind::Random
-        | ExchangeKind::ModulusHash => Ok(()),
+        | ExchangeKind::ModulusHash
+        | ExchangeKind::DelayedMessage => Ok(()),
     }
 }
 

@@ -14,12 +14,16 @@ pub(super) struct TopicIndex {
     root: Node,
 }
 
+/// A place in the trie. In a large one most are where a binding key ends, with or without a `#`:
+/// both stand in place, so that a look-up finds them where it finds the word.
 #[derive(Debug, Default)]
 struct Node {
-    /// Where binding keys go on from here.
-    next: Option<Box<Next>>,
     /// Bindings whose keys end here.
     targets: Targets,
+    /// Bindings whose keys end here with a `#`: whatever words are left, they match.
+    below: Targets,
+    /// Where binding keys go on from here.
+    next: Option<Box<Next>>,
 }
 
 #[derive(Debug, Default)]
@@ -27,7 +31,7 @@ struct Next {
     words: Words<Node>,
     /// `*`
     one: Option<Box<Node>>,
-    /// `#`
+    /// `#`, with more words behind it.
     many: Option<Box<Node>>,
 }
 
@@ -40,23 +44,34 @@ fn words(key: &[u8]) -> SmallVec<[&[u8]; 16]> {
     }
 }
 
+/// The way through the trie for a binding key, and whether a `#` follows it at the end.
+fn path<'a>(words: &'a [&'a [u8]]) -> (&'a [&'a [u8]], bool) {
+    match words.split_last() {
+        Some((&b"#", path)) => (path, true),
+        _ => (words, false),
+    }
+}
+
 impl TopicIndex {
     pub(super) fn add(&mut self, binding: &Binding) {
+        let words = words(binding.key.as_str().as_bytes());
+        let (path, below) = path(&words);
         let mut node = &mut self.root;
-        for word in words(binding.key.as_str().as_bytes()) {
+        for word in path {
             let next = node.next.get_or_insert_default();
-            node = match word {
+            node = match *word {
                 b"*" => next.one.get_or_insert_default(),
                 b"#" => next.many.get_or_insert_default(),
                 word => next.words.get_or_insert(word),
             };
         }
-        node.targets.add(&binding.destination);
+        node.ending(below).add(&binding.destination);
     }
 
     pub(super) fn remove(&mut self, binding: &Binding) {
         let words = words(binding.key.as_str().as_bytes());
-        self.root.remove(&words, &binding.destination);
+        let (path, below) = path(&words);
+        self.root.remove(path, below, &binding.destination);
     }
 
     pub(super) fn matching(&self, routing_keys: &[&[u8]], found: &mut dyn FnMut(&Destination)) {
@@ -89,25 +104,39 @@ impl TopicIndex {
 impl Node {
     /// Whether no binding key ends or goes on here.
     fn is_empty(&self) -> bool {
-        self.next.is_none() && self.targets.is_empty()
+        self.next.is_none() && self.targets.is_empty() && self.below.is_empty()
+    }
+
+    /// The bindings whose keys end here, with or without a `#`.
+    fn ending(&mut self, below: bool) -> &mut Targets {
+        match below {
+            true => &mut self.below,
+            false => &mut self.targets,
+        }
     }
 
     /// Removes a binding and every node that is left without purpose. Recursion goes as deep as
     /// the key has words, 256 at most.
-    fn remove(&mut self, words: &[&[u8]], destination: &Destination) {
-        let Some((word, rest)) = words.split_first() else {
-            self.targets.remove(destination);
+    fn remove(&mut self, path: &[&[u8]], below: bool, destination: &Destination) {
+        let Some((word, rest)) = path.split_first() else {
+            self.ending(below).remove(destination);
             return;
         };
         let Some(next) = &mut self.next else {
             return;
         };
+        let prune = |child: &mut Option<Box<Node>>| {
+            if let Some(node) = child {
+                node.remove(rest, below, destination);
+                child.take_if(|node| node.is_empty());
+            }
+        };
         match *word {
-            b"*" => prune(&mut next.one, rest, destination),
-            b"#" => prune(&mut next.many, rest, destination),
+            b"*" => prune(&mut next.one),
+            b"#" => prune(&mut next.many),
             word => {
                 if let Some(child) = next.words.get_mut(word) {
-                    child.remove(rest, destination);
+                    child.remove(rest, below, destination);
                     if child.is_empty() {
                         next.words.remove(word);
                     }
@@ -116,15 +145,6 @@ impl Node {
         }
         if next.words.is_empty() && next.one.is_none() && next.many.is_none() {
             self.next = None;
-        }
-    }
-}
-
-fn prune(child: &mut Option<Box<Node>>, rest: &[&[u8]], destination: &Destination) {
-    if let Some(node) = child {
-        node.remove(rest, destination);
-        if node.is_empty() {
-            *child = None;
         }
     }
 }
@@ -145,6 +165,7 @@ impl Walk<'_> {
             return;
         }
         self.visited += 1;
+        node.below.each(self.found);
         let word = self.words.get(at);
         if word.is_none() {
             node.targets.each(self.found);
@@ -152,15 +173,10 @@ impl Walk<'_> {
         let Some(next) = &node.next else {
             return;
         };
-        match &next.many {
-            // By far the most frequent use of `#`, at the end of a key: it takes all the rest.
-            Some(many) if many.next.is_none() => many.targets.each(self.found),
-            Some(many) => {
-                for end in at..=self.words.len() {
-                    self.visit(many, end, true);
-                }
+        if let Some(many) = &next.many {
+            for end in at..=self.words.len() {
+                self.visit(many, end, true);
             }
-            None => {}
         }
         let Some(word) = word else {
             return;

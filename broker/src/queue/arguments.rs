@@ -121,10 +121,32 @@ pub fn check(
     }
 }
 
+/// Checks the arguments of basic.consume that have a rule.
+///
+/// # Errors
+/// 406 with RabbitMQ's text for the first that does not hold.
+pub fn check_consumer(
+    arguments: &FieldTable,
+    queue: &QueueName,
+    vhost: &VhostName,
+) -> Result<(), AmqpError> {
+    const RULES: [(&str, Rule); 1] = [("x-consumer-timeout", Rule::Integer { min: 0 })];
+    for (name, rule) in &RULES {
+        if let Some(value) = arguments.inner().get(*name)
+            && let Some(reason) = broken(rule, value)
+        {
+            let queue = Entity::Queue(queue);
+            return Err(texts::invalid_argument(name, queue, vhost, reason));
+        }
+    }
+    Ok(())
+}
+
 /// The arguments whose effect is not built yet; accepted, kept and compared, and said so in the
 /// log rather than ignored in silence.
 pub fn without_effect(arguments: &FieldTable) -> Vec<&str> {
-    const IN_EFFECT: [&str; 5] = [
+    const IN_EFFECT: [&str; 6] = [
+        "x-consumer-timeout",
         "x-max-length",
         "x-max-length-bytes",
         "x-overflow",

@@ -2,15 +2,19 @@
 
 use crate::message::SharedMessage;
 use crate::server::mailbox::Mailbox;
+use crate::server::timers::{Timed, Timers};
 use leveret_storage::{Batch, CommitSink, Op, Position, QueueId, Store, Token};
 use std::sync::Arc;
+use std::time::Instant;
 
-/// Effects of one or more operations on queues: records for the store and connections to wake.
-/// The buffer is reused by its owner.
+/// Effects of one or more operations on queues: records for the store, connections to wake,
+/// timers to set. The buffer is reused by its owner.
 #[derive(Default)]
 pub struct Effects {
     ops: Vec<Op>,
     wakes: Vec<Arc<Mailbox>>,
+    deadlines: Vec<(Instant, Arc<dyn Timed>)>,
+    timers: Option<Arc<Timers>>,
     refused: Refused,
     /// What leaves a queue leaves it with the next batch, not before.
     atomic: bool,
@@ -33,14 +37,15 @@ struct Target {
 }
 
 impl Effects {
-    /// Effects whose records go to `store`; their tokens go to `sink`.
-    pub fn on(store: Option<&Store>, sink: Option<&Arc<Mailbox>>) -> Self {
+    /// Effects whose records go to `store` and their tokens to `sink`, and who set `timers`.
+    pub fn on(store: Option<&Store>, timers: &Arc<Timers>, sink: Option<&Arc<Mailbox>>) -> Self {
         let target = store.map(|store| Target {
             store: store.clone(),
             sink: sink.map(|mailbox| mailbox.clone() as Arc<dyn CommitSink>),
         });
         Effects {
             target,
+            timers: Some(timers.clone()),
             ..Effects::default()
         }
     }
@@ -73,7 +78,7 @@ impl Effects {
     }
 
     /// An acknowledgement to be stored; runs of positions become one record.
-    fn store_ack(&mut self, queue: QueueId, position: Position) {
+    pub fn store_ack(&mut self, queue: QueueId, position: Position) {
         if let Some(Op::Ack { queue: q, last, .. }) = self.ops.last_mut()
             && *q == queue
             && last.0 + 1 == position.0
@@ -109,6 +114,18 @@ impl Effects {
         self.wakes.push(mailbox.clone());
     }
 
+    /// `what` has to be looked at by `at`.
+    pub fn wake_at(&mut self, at: Instant, what: Arc<dyn Timed>) {
+        self.deadlines.push((at, what));
+    }
+
+    /// What had deadlines is gone, which takes effect at once.
+    pub fn cancel_timer(&mut self, id: QueueId) {
+        if let Some(timers) = &self.timers {
+            timers.cancel(id);
+        }
+    }
+
     /// Hands the records to the store now: under the lock that guards what they are about, where
     /// others could otherwise see it and have their own records stored before these.
     pub fn submit(&mut self) {
@@ -124,13 +141,18 @@ impl Effects {
         }
     }
 
-    /// Does it all: hands the records to the store and wakes. Without a store the records are
-    /// dropped.
+    /// Does it all: hands the records to the store, wakes and sets timers. Without a store the
+    /// records are dropped.
     pub fn perform(&mut self) {
         self.submit();
         self.ops.clear();
         for mailbox in self.wakes.drain(..) {
             mailbox.wake();
+        }
+        for (at, what) in self.deadlines.drain(..) {
+            if let Some(timers) = &self.timers {
+                timers.wake_at(at, &what);
+            }
         }
     }
 

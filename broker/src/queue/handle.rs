@@ -107,6 +107,23 @@ impl Queue {
         });
     }
 
+    /// See [`Machine::reserve`].
+    pub(super) fn reserve(&self, messages: &[SharedMessage], fx: &mut Effects) -> Option<Position> {
+        self.machine.lock().reserve(messages, fx)
+    }
+
+    /// See [`Machine::publish_reserved`].
+    pub(super) fn publish_reserved(
+        &self,
+        first: Position,
+        messages: impl IntoIterator<Item = SharedMessage>,
+        fx: &mut Effects,
+    ) {
+        self.serve(fx, |machine, fx| {
+            machine.publish_reserved(first, messages, fx);
+        });
+    }
+
     /// See [`Machine::restore`].
     pub fn restore(&self, messages: impl IntoIterator<Item = (Position, SharedMessage, bool)>) {
         let mut machine = self.machine.lock();

@@ -118,16 +118,30 @@ impl Machine {
             }
             return;
         }
-        let full = |limits: &Limits| limits.refuse(&message, &self.ready);
-        if self.limits.as_deref().is_some_and(full) {
+        if self.is_full_for(&message) {
             fx.refuse(token);
             return;
         }
+        let position = self.place(&message, token, fx);
+        self.enter(position, message, fx);
+    }
+
+    /// Whether the queue's limits turn this message away.
+    fn is_full_for(&self, message: &SharedMessage) -> bool {
+        let full = |limits: &Limits| limits.refuse(message, &self.ready);
+        self.limits.as_deref().is_some_and(full)
+    }
+
+    /// Takes the next place for a message, and records it there.
+    fn place(
+        &mut self,
+        message: &SharedMessage,
+        token: Option<Token>,
+        fx: &mut Effects,
+    ) -> Position {
         let position = Position(self.next_position);
         self.next_position += 1;
-        if self.stores(&message) {
-            self.persistent += 1;
-            self.persistent_bytes += message.body().len() as u64;
+        if self.stores(message) {
             let message = message.clone();
             fx.store(Op::Publish {
                 queue: self.id,
@@ -136,13 +150,53 @@ impl Machine {
                 token,
             });
         }
-        self.ready.push(Entry {
+        position
+    }
+
+    /// A message enters at its place; consumers are served.
+    fn enter(&mut self, position: Position, message: SharedMessage, fx: &mut Effects) {
+        if self.stores(&message) {
+            self.persistent += 1;
+            self.persistent_bytes += message.body().len() as u64;
+        }
+        self.ready.insert(Entry {
             position,
             message,
             redelivered: false,
         });
         self.dispatch(fx);
         self.drop_over_limit(fx);
+    }
+
+    /// Takes places for messages that [`Machine::publish_reserved`] will bring once their records,
+    /// and what goes with them, have reached the store. Returns the first place; the others follow
+    /// it. `None` when the queue was deleted.
+    pub fn reserve(&mut self, messages: &[SharedMessage], fx: &mut Effects) -> Option<Position> {
+        if self.deleted {
+            return None;
+        }
+        let first = Position(self.next_position);
+        for message in messages {
+            self.place(message, None, fx);
+        }
+        Some(first)
+    }
+
+    /// Adds messages at the places that were reserved for them. What cannot enter, because the queue
+    /// was deleted meanwhile or turns it away, is taken out of the store again.
+    pub fn publish_reserved(
+        &mut self,
+        first: Position,
+        messages: impl IntoIterator<Item = SharedMessage>,
+        fx: &mut Effects,
+    ) {
+        for (position, message) in (first.0..).map(Position).zip(messages) {
+            if !self.deleted && !self.is_full_for(&message) {
+                self.enter(position, message, fx);
+            } else if self.stores(&message) {
+                fx.store_settled(self.id, position, &message);
+            }
+        }
     }
 
     /// Drops the oldest messages while there are more than the limits allow.

@@ -10,6 +10,7 @@ mod machine;
 #[cfg(test)]
 mod model_tests;
 mod ready;
+mod transfer;
 
 pub use consumer::{Consumer, ConsumerId};
 pub use credit::Credit;
@@ -17,3 +18,4 @@ pub use effects::Effects;
 pub use handle::{Incoming, Queue, QueueSpec};
 pub use machine::{AfterRemoval, ConsumeRefused, Counts, Remains};
 pub use ready::Entry;
+pub use transfer::Transfer;

@@ -29,6 +29,15 @@ pub struct Ready {
 const KEPT_CAPACITY: usize = 1024;
 
 impl Ready {
+    /// Adds a message at its place: behind all that were ever added, as a rule, or where it was
+    /// reserved before others came.
+    pub fn insert(&mut self, entry: Entry) {
+        match self.fresh.back() {
+            Some(last) if last.position > entry.position => self.requeue(entry),
+            _ => self.push(entry),
+        }
+    }
+
     /// Adds a message behind all that were ever added.
     pub fn push(&mut self, entry: Entry) {
         debug_assert!(

@@ -2,14 +2,15 @@
 
 use super::mailbox::{Mailbox, Order};
 use crate::admin::report::ConnectionReport;
+use crate::alarms::AlarmSet;
 use leveret_protocol::VhostName;
 use leveret_protocol::values::FieldTable;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 
 /// A connection's identity for the life of the broker.
@@ -42,7 +43,15 @@ pub struct ConnectionInfo {
     reads: AtomicU64,
     writes: AtomicU64,
     delivered: AtomicU64,
+    blocked: AtomicBool,
+    /// Milliseconds from `accepted` to when it was last held up for a moment, plus one; 0 for
+    /// never.
+    held_up: AtomicU64,
+    accepted: Instant,
 }
+
+/// How long a connection is shown as held up after it was (RabbitMQ: the same).
+const FLOW_SHOWN: Duration = Duration::from_secs(5);
 
 /// What a connection says of itself while it logs in.
 #[derive(Clone, Debug, Default)]
@@ -98,6 +107,40 @@ impl ConnectionInfo {
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
+            blocked: AtomicBool::new(false),
+            held_up: AtomicU64::new(0),
+            accepted: Instant::now(),
+        }
+    }
+
+    /// An alarm has stopped its publishing, or lets it go on.
+    pub fn set_blocked(&self, blocked: bool) {
+        self.blocked.store(blocked, Ordering::Relaxed);
+    }
+
+    /// It is not read for a moment, because it publishes faster than the disk takes.
+    pub fn held_up(&self, now: Instant) {
+        let since = now.saturating_duration_since(self.accepted).as_millis() as u64;
+        self.held_up.store(since + 1, Ordering::Relaxed);
+    }
+
+    /// What `list_connections state` shows (`rabbit_reader:i/2`): `blocked` by an alarm,
+    /// `blocking` when the next publish will be, `flow` when it was held up of late.
+    pub fn state(&self, alarms: AlarmSet, now: Instant) -> &'static str {
+        let held_up = self.held_up.load(Ordering::Relaxed);
+        let held_up = held_up > 0
+            && now.saturating_duration_since(self.accepted + Duration::from_millis(held_up))
+                < FLOW_SHOWN;
+        if self.details.lock().vhost.is_none() {
+            "starting"
+        } else if self.blocked.load(Ordering::Relaxed) {
+            "blocked"
+        } else if !alarms.is_empty() {
+            "blocking"
+        } else if held_up {
+            "flow"
+        } else {
+            "running"
         }
     }
 
@@ -269,6 +312,14 @@ impl Connections {
         chosen
             .map(|(_, mailbox)| mailbox.order(Order::Close(reason.to_owned())))
             .count()
+    }
+
+    /// Lets those go on that alarms have blocked.
+    pub fn unblock(&self) {
+        let mailboxes: Vec<_> = self.all.read().values().cloned().collect();
+        for (_, mailbox) in mailboxes {
+            mailbox.order(Order::Unblock);
+        }
     }
 
     /// Asks every connection about itself; one that ends meanwhile is left out.

@@ -45,14 +45,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_peer_that_goes_on_sending_still_reads_our_last_words() {
-        let limits = Limits {
-            channel_max: 2047,
-            frame_max: 131_072,
-            heartbeat: 60,
-            max_message_size: 1 << 24,
-            max_transaction_size: 1 << 24,
-        };
-        let broker = Arc::new(Broker::new(limits, Vec::new(), None));
+        let broker = Arc::new(Broker::new(Limits::default(), Vec::new(), None));
         let local = "127.0.0.1:0".parse().expect("an address");
         let listener = Listener::bind(broker, local).expect("a free port");
         let address = listener.address().expect("it is bound");

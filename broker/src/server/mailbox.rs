@@ -74,6 +74,8 @@ impl Reply {
 pub enum Order {
     /// Close: 320 CONNECTION_FORCED with this reason.
     Close(String),
+    /// No alarm is in force any more: publishers go on.
+    Unblock,
     /// Describe yourself.
     Report(oneshot::Sender<ConnectionReport>),
 }

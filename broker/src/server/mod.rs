@@ -6,6 +6,7 @@ pub mod listener;
 pub mod mailbox;
 pub mod replies;
 mod session;
+pub mod timers;
 
 pub use connections::{ConnectionId, ConnectionInfo};
 

@@ -57,6 +57,8 @@ pub(super) struct Session<S> {
     last_read: Instant,
     last_write: Instant,
     last_words: Option<Instant>,
+    /// The connection is not being read: it may say nothing for as long as that lasts.
+    paused: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
@@ -80,6 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             last_read: now,
             last_write: now,
             last_words: None,
+            paused: false,
         }
     }
 
@@ -96,6 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let now = Instant::now();
             let mut progress = false;
             self.connection.take_orders(cx.waker(), now);
+            self.connection.check_time(now);
             if self.connection.wants_mail() {
                 progress |= self.connection.take_mail(Some(cx.waker()), now);
             }
@@ -128,8 +132,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 && let Some(store) = &self.broker.store
             {
                 store.wake_when_below(cx.waker().clone());
+                self.info.held_up(now);
             }
+            self.paused = true;
             return Ok(false);
+        }
+        if std::mem::take(&mut self.paused) {
+            // Silence counts from here (RabbitMQ pauses its heartbeat monitor).
+            self.last_read = now;
+            if !self.input.is_empty() {
+                self.connection.input(&mut self.input, now);
+                return Ok(true);
+            }
+        }
+        if self.connection.has_rest() {
+            self.connection.input(&mut self.input, now);
+            return Ok(true);
         }
         let wanted = self
             .connection
@@ -150,7 +168,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 }
                 self.last_read = now;
                 self.info.received(octets as u64);
-                self.connection.input(&mut self.input, now);
+                // What has just come may have been sent after this round began: the time from
+                // which it counts, for delays say, must not lie before.
+                self.connection.input(&mut self.input, Instant::now());
                 Ok(true)
             }
         }

@@ -82,7 +82,7 @@ impl Vhost {
             }
             _ => {}
         }
-        check_binding(source.spec.kind, &binding)?;
+        check_binding(source.spec.routed_by(), &binding)?;
         let stored = is_stored(source, &binding);
         if source.bind(binding.clone()) {
             let to = binding.destination.name();

@@ -13,13 +13,15 @@ use leveret_protocol::{AmqpError, ExchangeName};
 use std::sync::Arc;
 
 impl Vhost {
-    /// Declares an exchange. The flag says whether it is new.
+    /// Declares an exchange, which `new_exchange` makes of its specification. The flag says
+    /// whether it is new.
     ///
     /// # Errors
     /// 406 when it exists and is not the same, or when its type does not take its arguments.
     pub fn declare_exchange(
         &self,
         spec: ExchangeSpec,
+        new_exchange: impl FnOnce(ExchangeSpec) -> Exchange,
         fx: &mut Effects,
     ) -> Result<(Arc<Exchange>, bool), AmqpError> {
         let _changing = self.sources.lock();
@@ -28,21 +30,21 @@ impl Vhost {
             return Ok((existing, false));
         }
         check_declaration(&spec, &self.spec.name)?;
-        if spec.durable {
-            fx.store(Definition::exchange(&self.spec.name, &spec).put());
+        let exchange = Arc::new(new_exchange(spec));
+        if exchange.spec.durable {
+            fx.store(Definition::exchange(&self.spec.name, &exchange).put());
             fx.submit();
         }
-        Ok((self.insert_exchange(spec), true))
+        self.insert_exchange(exchange.clone());
+        Ok((exchange, true))
     }
 
     /// Adds an exchange without storing it: at start, what is stored already.
-    pub fn insert_exchange(&self, spec: ExchangeSpec) -> Arc<Exchange> {
-        let exchange = Arc::new(Exchange::new(spec));
+    pub fn insert_exchange(&self, exchange: Arc<Exchange>) {
         self.exchanges
             .write()
-            .insert(exchange.name().clone(), exchange.clone());
+            .insert(exchange.name().clone(), exchange);
         self.changed();
-        exchange
     }
 
     fn same_exchange(
@@ -111,7 +113,10 @@ impl Vhost {
                 self.forget_binding(&exchange, &binding, sources, fx);
             }
             if exchange.spec.durable {
-                fx.store(Definition::exchange(&self.spec.name, &exchange.spec).delete());
+                fx.store(Definition::exchange(&self.spec.name, &exchange).delete());
+            }
+            if let Some(delays) = exchange.delays() {
+                delays.end(fx);
             }
             self.changed();
             let to = DestinationName::Exchange(name.clone());

@@ -77,6 +77,8 @@ fn run(broker: &Broker, vhost: &Vhost, op: &Op, fx: &mut Effects) {
         }
         Op::DeclareExchange(n, kind, alternate) => {
             let mut arguments = FieldTable::default();
+            let topic = AMQPValue::LongString("topic".into());
+            arguments.insert("x-delayed-type".into(), topic);
             if alternate {
                 let name = AMQPValue::LongString("x0".into());
                 arguments.insert("alternate-exchange".into(), name);
@@ -90,7 +92,8 @@ fn run(broker: &Broker, vhost: &Vhost, op: &Op, fx: &mut Effects) {
                 arguments,
             };
             // One of another type may be there.
-            let _ = vhost.declare_exchange(spec, fx);
+            let new_exchange = |spec| broker.new_exchange(vhost.name(), spec);
+            let _ = vhost.declare_exchange(spec, new_exchange, fx);
         }
         Op::Bind(x, to, queue, key, args) => {
             let source = vhost.exchange(&format!("x{x}"));
@@ -131,9 +134,10 @@ fn durable(vhost: &Vhost) -> Vec<String> {
     let mut lines = Vec::new();
     for exchange in vhost.exchanges().iter().filter(|x| x.spec.durable) {
         lines.push(format!(
-            "{:?}, else {:?}",
+            "{:?}, else {:?}, kept as {:?}",
             exchange.spec,
-            exchange.alternate()
+            exchange.alternate(),
+            exchange.delays().map(|delays| delays.id)
         ));
         for binding in exchange.bindings() {
             if binding.destination.is_durable() {
@@ -155,7 +159,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let broker = open(dir.path());
         let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
-        let mut fx = Effects::on(broker.store.as_ref(), None);
+        let mut fx = broker.effects(None);
         for op in &ops {
             run(&broker, &vhost, op, &mut fx);
         }

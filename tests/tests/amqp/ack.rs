@@ -244,6 +244,33 @@ fn recover_redelivers_what_is_unacknowledged() {
 }
 
 #[test]
+fn recover_async_does_the_same_without_an_answer() {
+    run(async {
+        let broker = TestBroker::start().await;
+        let client = broker.client().await;
+        client.queue("q").await;
+        client.put("q", "m").await;
+        let mut raw = Raw::connect(&broker).await;
+        raw.open_channel(1).await;
+        raw.consume(1, "q", "c").await;
+        for redelivered in [false, true, true] {
+            let method = raw.method_on(1).await;
+            let AMQPClass::Basic(basic::AMQPMethod::Deliver(deliver)) = method else {
+                panic!("expected basic.deliver, got {method:?}");
+            };
+            assert_eq!(deliver.redelivered, redelivered);
+            raw.content().await;
+            let recover = basic::RecoverAsync { requeue: true };
+            raw.send(
+                1,
+                AMQPClass::Basic(basic::AMQPMethod::RecoverAsync(recover)),
+            )
+            .await;
+        }
+    });
+}
+
+#[test]
 fn recover_without_requeue_is_not_implemented() {
     run(async {
         let broker = TestBroker::start().await;

@@ -136,6 +136,32 @@ fn another_mechanism_is_refused() {
 }
 
 #[test]
+fn amqplain_logs_in_as_plain_does() {
+    run(async {
+        let broker = TestBroker::start().await;
+        let client = Client::login(&broker, "guest", "guest", "%2f?auth_mechanism=amqplain").await;
+        client.expect("guest logs in").close().await;
+        let refused = Client::login(&broker, "guest", "x", "%2f?auth_mechanism=amqplain").await;
+        let text = "ACCESS_REFUSED - Login was refused using authentication mechanism AMQPLAIN. \
+                    For details see the broker logfile.";
+        expect_reply(refused, 403, text);
+    });
+}
+
+#[test]
+fn a_secret_may_be_renewed() {
+    run(async {
+        let broker = TestBroker::start().await;
+        let client = broker.client().await;
+        let renewed = client
+            .connection
+            .update_secret("new".into(), "expired".into());
+        renewed.await.expect("update-secret-ok");
+        client.queue("").await;
+    });
+}
+
+#[test]
 fn close_is_answered_with_close_ok() {
     run(async {
         let broker = TestBroker::start().await;

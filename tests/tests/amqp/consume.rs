@@ -3,7 +3,7 @@
 use amq_protocol::protocol::{AMQPClass, basic, queue};
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
-use leveret_tests::raw::Raw;
+use leveret_tests::raw::{Raw, Tune, login, table};
 use leveret_tests::{TestBroker, expect_reply, next, nothing_more, run, text};
 
 #[test]
@@ -259,6 +259,30 @@ fn consumers_of_a_deleted_queue_are_told() {
         // The channel lives on, and the tag is free.
         let queue = raw.declare(1, "").await;
         raw.consume(1, &queue, "t").await;
+    });
+}
+
+#[test]
+fn who_does_not_know_of_such_news_is_not_told() {
+    run(async {
+        let broker = TestBroker::start().await;
+        let client = broker.client().await;
+        let mut raw = Raw::dial(&broker).await;
+        raw.start().await;
+        // No capabilities at all.
+        raw.bytes(&login("guest", "guest", &table(&[]))).await;
+        raw.method_on(0).await;
+        raw.tune_and_open(Tune::default()).await;
+        raw.method_on(0).await;
+        raw.open_channel(1).await;
+        client.queue("q").await;
+        raw.consume(1, "q", "t").await;
+        client
+            .queue_delete("q".into(), QueueDeleteOptions::default())
+            .await
+            .unwrap();
+        // This answer is the next thing heard.
+        raw.declare(1, "").await;
     });
 }
 

@@ -1,9 +1,10 @@
 //! Who is served next, and that nobody starves for another's sake.
 
+use amq_protocol::frame::AMQPFrame;
 use amq_protocol::protocol::{AMQPClass, basic};
 use lapin::Consumer;
 use lapin::options::BasicAckOptions;
-use leveret_tests::raw::Raw;
+use leveret_tests::raw::{Raw, method, short_string};
 use leveret_tests::{Client, TestBroker, next, peak_resident_bytes, run, text};
 
 /// Publishes `0`, `1`, … one after the other, and expects each consumer in turn to get one.
@@ -137,6 +138,49 @@ fn a_consumer_that_never_reads_does_not_stall_others_nor_fill_memory() {
         let peak = peak_resident_bytes(broker.pid().expect("its own"));
         assert!(peak < 128 << 20, "peak of {} MiB", peak >> 20);
         drop(deaf);
+    });
+}
+
+#[test]
+fn requests_for_more_than_their_client_reads_wait_and_do_not_fill_memory() {
+    const ROUNDS: usize = 200;
+    run(async {
+        let Some(broker) = TestBroker::start_own().await else {
+            return;
+        };
+        let client = broker.client().await;
+        client.queue("q").await;
+        for _ in 0..600 {
+            client.put("q", vec![7; 2048]).await;
+        }
+        let mut greedy = Raw::connect(&broker).await;
+        greedy.open_channel(1).await;
+        // A few octets that ask for a megabyte, again and again, all in one breath.
+        let consume = [&[0, 0], &short_string("q")[..], &short_string("t"), &[0; 5]].concat();
+        let cancel = [&short_string("t")[..], &[0]].concat();
+        let round = [
+            method(1, 60, 20, &consume),
+            method(1, 60, 30, &cancel),
+            method(1, 60, 110, &[1]),
+        ];
+        greedy.bytes(&round.concat().repeat(ROUNDS)).await;
+        let (mut deliveries, mut recovered) = (0, 0);
+        while recovered < ROUNDS {
+            match greedy.frame().await {
+                Some(AMQPFrame::Method(1, AMQPClass::Basic(basic::AMQPMethod::RecoverOk(_)))) => {
+                    recovered += 1;
+                }
+                Some(AMQPFrame::Method(1, AMQPClass::Basic(basic::AMQPMethod::Deliver(_)))) => {
+                    deliveries += 1;
+                }
+                Some(AMQPFrame::Method(0, _)) | None => panic!("the connection stays"),
+                _ => {}
+            }
+        }
+        assert!(deliveries > 100 * ROUNDS, "{deliveries} deliveries");
+        client.counts_become("q", 600, 0).await;
+        let peak = peak_resident_bytes(broker.pid().expect("its own"));
+        assert!(peak < 64 << 20, "peak of {} MiB", peak >> 20);
     });
 }
 

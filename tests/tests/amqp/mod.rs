@@ -16,6 +16,7 @@ mod get;
 mod hashing;
 mod length_limits;
 mod matching;
+mod priorities;
 mod publish;
 mod qos;
 mod queue;

@@ -186,6 +186,26 @@ fn immediate_is_not_implemented() {
 }
 
 #[test]
+fn an_impersonator_may_name_another_user() {
+    run(async {
+        let Some(broker) = TestBroker::start_with_ctl().await else {
+            return;
+        };
+        broker
+            .ctl(&["set_user_tags", "guest", "administrator", "impersonator"])
+            .await;
+        let client = broker.client().await;
+        client.queue("q").await;
+        let properties = BasicProperties::default().with_user_id("mallory".into());
+        client.publish("", "q", b"m", properties).await;
+        assert!(client.take("q").await.is_some());
+        broker
+            .ctl(&["set_user_tags", "guest", "administrator"])
+            .await;
+    });
+}
+
+#[test]
 fn the_user_id_property_must_be_the_user() {
     run(async {
         let broker = TestBroker::start().await;

@@ -63,6 +63,7 @@ fn a_reply_goes_straight_to_who_asked() {
         serving.queue("rpc").await;
         let mut inbox = replies(&asking, true).await.unwrap();
         send(&asking, "rpc", "ping", request()).await;
+        serving.counts_become("rpc", 1, 0).await;
         let asked = serving.get("rpc").await.expect("the request");
         let address = asked.properties.reply_to().clone().expect("an address");
         assert!(address.as_str().starts_with("amq.rabbitmq.reply-to."));

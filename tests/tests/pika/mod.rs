@@ -1,6 +1,7 @@
 //! What the worker-queue tutorials promise, for every version of pika that they were written
 //! for: small Python programs, run as they are.
 
+mod blocked;
 mod durability;
 mod fanout;
 mod programs;

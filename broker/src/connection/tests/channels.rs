@@ -129,7 +129,7 @@ fn a_channel_number_over_the_limit_closes_the_connection() {
         told,
         [
             "0 close 530 NOT_ALLOWED - number of channels opened (1) has reached the negotiated \
-          channel_max (2) (20,10)"
+          channel_max (2) (0,0)"
         ]
     );
 }

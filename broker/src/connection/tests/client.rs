@@ -4,7 +4,6 @@ use super::names::describe;
 use super::requests;
 use crate::broker::Broker;
 use crate::connection::Connection;
-use crate::server::mailbox::Mailbox;
 use bytes::BytesMut;
 use leveret_protocol::classes::{AMQPClass, BasicProperties, basic};
 use leveret_protocol::content::{ContentHeader, HEADER_LEN};
@@ -19,7 +18,6 @@ use std::time::{Duration, Instant};
 pub(super) struct Client {
     pub(super) broker: Arc<Broker>,
     pub(super) connection: Connection,
-    pub(super) mailbox: Arc<Mailbox>,
     pub(super) now: Instant,
     /// What was sent and not made frames of yet.
     buf: BytesMut,
@@ -36,8 +34,7 @@ impl Client {
         let (info, mailbox) = broker.connections.add(address, address);
         Client {
             broker: broker.clone(),
-            connection: Connection::new(broker.clone(), info, mailbox.clone()),
-            mailbox,
+            connection: Connection::new(broker.clone(), info, mailbox),
             now: Instant::now(),
             buf: BytesMut::new(),
             heard: Vec::new(),
@@ -61,6 +58,17 @@ impl Client {
             ["0 start", "0 tune 2047 131072 60", "0 open-ok"]
         );
         client
+    }
+
+    /// Logs in and opens `/` whatever comes of it, and returns what is heard last.
+    pub(super) fn tries_to_open(broker: &Arc<Broker>, user: &str) -> (Self, String) {
+        let mut client = Client::new(broker);
+        client.bytes(&frame::PROTOCOL_HEADER);
+        client.send(0, requests::start_ok(user, user, true));
+        client.send(0, requests::tune_ok(2047, 131_072, 60));
+        client.send(0, requests::open("/"));
+        let last = client.hears().pop();
+        (client, last.expect("an answer"))
     }
 
     /// Logged in, with channel 1 open.
@@ -121,6 +129,11 @@ impl Client {
     /// Does what the task does when it is woken, and reads all lines.
     pub(super) fn hears(&mut self) -> Vec<String> {
         self.connection.take_orders(Waker::noop(), self.now);
+        self.connection.check_time(self.now);
+        if self.connection.wants_read() {
+            // What was left unread while the connection was blocked.
+            self.connection.input(&mut self.buf, self.now);
+        }
         while self.connection.take_mail(None, self.now) {}
         self.heard_so_far()
     }
@@ -141,11 +154,14 @@ impl Client {
     pub(super) fn heard_so_far(&mut self) -> Vec<String> {
         self.read_output();
         let mut lines = Vec::new();
-        while let Ok(Split::Whole(whole)) = frame::split(&self.heard, 0) {
-            let payload = self.heard[whole.payload()].to_vec();
-            self.heard.drain(..whole.total());
-            lines.extend(self.heard_frame(whole.kind, whole.channel.0, &payload));
+        let heard = std::mem::take(&mut self.heard);
+        let mut rest = &heard[..];
+        while let Ok(Split::Whole(whole)) = frame::split(rest, 0) {
+            let payload = &rest[whole.payload()];
+            lines.extend(self.heard_frame(whole.kind, whole.channel.0, payload));
+            rest = &rest[whole.total()..];
         }
+        self.heard = rest.to_vec();
         assert!(self.heard.is_empty() || self.heard.starts_with(b"AMQP"));
         if !self.heard.is_empty() {
             lines.push(format!(

@@ -58,7 +58,7 @@ fn a_wrong_password_is_told_to_those_who_asked_to_be_told() {
         client.hears(),
         [
             "0 close 403 ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. \
-          For details see the broker logfile. (10,11)"
+          For details see the broker logfile. (0,0)"
         ]
     );
     client.send(0, close_ok());
@@ -94,6 +94,26 @@ fn amqplain_logs_in_too() {
     let response = std::str::from_utf8(&response[4..]).unwrap();
     client.send(0, start_ok_with("AMQPLAIN", response, Default::default()));
     assert_eq!(client.hears(), ["0 tune 2047 131072 60"]);
+}
+
+#[test]
+fn an_amqplain_response_without_login_or_password_is_closed_in_silence() {
+    let responses = [
+        table([("LOGIN", text("guest"))]),
+        table([
+            ("LOGIN", text("guest")),
+            ("PASSWORD", AMQPValue::LongInt(1)),
+        ]),
+    ];
+    for response in responses {
+        let mut client = started();
+        let response = leveret_protocol::table::encode(&response);
+        let response = std::str::from_utf8(&response[4..]).unwrap();
+        let capabilities = table([("authentication_failure_close", AMQPValue::Boolean(true))]);
+        client.send(0, start_ok_with("AMQPLAIN", response, capabilities));
+        assert!(client.hears().is_empty());
+        assert!(!client.connection.wants_read());
+    }
 }
 
 #[test]
@@ -177,14 +197,13 @@ fn methods_out_of_their_order_end_the_handshake() {
         assert!(client.hears().is_empty(), "not logged in: nothing is told");
         assert!(!client.connection.wants_read());
     }
-    let mut client = tuning();
-    client.send(0, open("/"));
-    let told = client.hears();
-    assert!(told[0].starts_with("0 close 504 CHANNEL_ERROR"), "{told:?}");
-    let mut client = tuning();
-    client.send(1, channel_open());
-    let told = client.hears();
-    assert!(told[0].starts_with("0 close 504 CHANNEL_ERROR"), "{told:?}");
+    // Nor is anything told while tuning, but for values that are not allowed.
+    for (channel, wrong) in [(0, open("/")), (0, close()), (1, channel_open())] {
+        let mut client = tuning();
+        client.send(channel, wrong);
+        assert!(client.hears().is_empty(), "not tuned: nothing is told");
+        assert!(!client.connection.wants_read());
+    }
 }
 
 #[test]

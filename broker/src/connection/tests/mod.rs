@@ -1,16 +1,21 @@
 //! The connection machine without sockets: bytes in, what the client hears out.
 
+mod ack_timeout;
+mod allowances;
+mod blocking;
+mod bounds;
 mod channels;
 mod client;
 mod content;
+mod delayed;
 mod delivery;
 mod errors;
+mod fuzz;
 mod handshake;
 mod lifetimes;
 mod limits;
 mod names;
 mod races;
-mod random;
 mod requests;
 mod settling;
 mod stored;
@@ -18,7 +23,6 @@ mod transactions;
 
 use crate::auth::{PasswordHash, Permission};
 use crate::broker::{Broker, Limits};
-use crate::queue::Effects;
 use crate::vhost::VhostSpec;
 use client::Client;
 use leveret_storage::Store;
@@ -31,14 +35,15 @@ fn broker() -> Arc<Broker> {
 
 fn broker_with(store: Option<Store>) -> Arc<Broker> {
     let limits = Limits {
-        channel_max: 2047,
-        frame_max: 131_072,
-        heartbeat: 60,
-        max_message_size: 16 << 20,
         max_transaction_size: 1 << 20,
+        ..Limits::default()
     };
+    broker_of(limits, store)
+}
+
+fn broker_of(limits: Limits, store: Option<Store>) -> Arc<Broker> {
     let broker = Broker::new(limits, vec!["guest".to_owned()], store);
-    let mut fx = Effects::on(broker.store.as_ref(), None);
+    let mut fx = broker.effects(None);
     broker.add_vhost(VhostSpec::named("/"), &mut fx);
     fx.perform();
     add_user(&broker, "guest", ".*");

@@ -65,6 +65,8 @@ fn line(class: &AMQPClass) -> String {
         AMQPClass::Connection(Co::Tune(t)) => {
             format!("tune {} {} {}", t.channel_max, t.frame_max, t.heartbeat)
         }
+        AMQPClass::Connection(Co::Blocked(b)) => format!("blocked {}", b.reason),
+        AMQPClass::Connection(Co::Unblocked(_)) => "unblocked".to_owned(),
         AMQPClass::Connection(Co::OpenOk(_)) | AMQPClass::Channel(Ch::OpenOk(_)) => {
             "open-ok".to_owned()
         }

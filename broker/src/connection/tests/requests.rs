@@ -22,6 +22,7 @@ pub(super) fn start_ok(user: &str, password: &str, capable: bool) -> AMQPClass {
     let yes = AMQPValue::Boolean(capable);
     let capabilities = table([
         ("authentication_failure_close", yes.clone()),
+        ("connection.blocked", yes.clone()),
         ("consumer_cancel_notify", yes),
     ]);
     start_ok_with("PLAIN", &format!("\0{user}\0{password}"), capabilities)

@@ -4,6 +4,7 @@ use super::*;
 use crate::admin::columns::QueueColumn;
 use crate::admin::status::{Listener, Status};
 use crate::admin::value::Value;
+use crate::alarms::{MemoryWatermark, Resource};
 
 fn status() -> Status {
     let [interface, protocol, purpose] = ["127.0.0.1", "amqp", "AMQP 0-9-1"].map(text);
@@ -16,12 +17,13 @@ fn status() -> Status {
         log_files: vec![text("<stderr>")],
         alarms: vec![],
         memory: 126_300_000,
-        memory_limit: None,
+        memory_watermark: MemoryWatermark::Relative(0.4),
+        memory_limit: 400_000_000,
         file_descriptors: 4,
         file_descriptors_limit: 19_903,
         sockets: 1,
         disk_free: Some(84_314_700_000),
-        disk_free_limit: Some(50_000_000),
+        disk_free_limit: 50_000_000,
         connections: 1,
         queues: 3,
         vhosts: 1,
@@ -108,7 +110,8 @@ fn status_has_rabbitmqctls_sections() {
     let wanted = "Runtime\n\nOS PID: 8204\nOS: Linux\nUptime (seconds): 867\n\
         Leveret version: 0.1.0\n\nData directory\n\nNode data directory: /var/lib/leveret\n\n\
         Config files\n\n(none)\n\nLog file(s)\n\n * <stderr>\n\nAlarms\n\n(none)\n\nMemory\n\n\
-        Total memory used: 0.1263 gb\n\nFile Descriptors\n\nTotal: 4, limit: 19903\nSockets: 1\n\n\
+        Total memory used: 0.1263 gb\n\
+        Memory high watermark setting: 0.4 of available memory, computed to: 0.4 gb\n\nFile Descriptors\n\nTotal: 4, limit: 19903\nSockets: 1\n\n\
         Free Disk Space\n\nLow free disk space watermark: 0.05 gb\nFree disk space: 84.3147 gb\n\n\
         Totals\n\nConnection count: 1\nQueue count: 3\nVirtual host count: 1\n\nListeners\n\n\
         Interface: 127.0.0.1, port: 5690, protocol: amqp, purpose: AMQP 0-9-1\n";
@@ -127,6 +130,9 @@ fn status_has_rabbitmqctls_sections() {
     let json: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
     assert_eq!(json["totals"]["queue_count"], 3);
     assert_eq!(json["file_descriptors"]["total_used"], 4);
+    assert_eq!(json["alarms"], serde_json::json!([]));
+    let setting = &json["vm_memory_high_watermark_setting"];
+    assert_eq!(*setting, serde_json::json!({ "relative": 0.4 }));
     let (_, shown) = ctl(&["-q", "status", "--unit", "mb"], answer());
     assert!(
         shown.out.contains("Total memory used: 126.3 mb\n"),
@@ -134,4 +140,27 @@ fn status_has_rabbitmqctls_sections() {
         shown.out
     );
     assert_eq!(alone(&["status", "--unit", "tb"]).status, 64);
+    let alarmed = Status {
+        alarms: vec![Resource::Disk, Resource::Memory],
+        memory_watermark: MemoryWatermark::Absolute(2_000_000_000),
+        memory_limit: 2_000_000_000,
+        ..status()
+    };
+    let (_, shown) = ctl(
+        &["-q", "status"],
+        vec![Response::Status(Box::new(alarmed.clone()))],
+    );
+    for section in [
+        "Alarms\n\nFree disk space alarm\nMemory alarm\n\n",
+        "Memory high watermark setting: 2.0 gb, computed to: 2.0 gb\n",
+    ] {
+        assert!(shown.out.contains(section), "{}", shown.out);
+    }
+    let (_, shown) = ctl(
+        &["status", "--formatter", "json"],
+        vec![Response::Status(Box::new(alarmed))],
+    );
+    let json: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
+    let alarm = serde_json::json!({ "resource": "disk", "type": "resource_limit" });
+    assert_eq!(json["alarms"][0], alarm);
 }

@@ -2,6 +2,7 @@
 //! were recorded from rabbitmqctl 3.10.8, except where the texts name leveretctl or a directory.
 
 mod changes;
+mod limits;
 mod listings;
 mod mistakes;
 

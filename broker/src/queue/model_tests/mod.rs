@@ -27,6 +27,14 @@ enum Step {
     PublishToBoth {
         persistent: bool,
     },
+    /// Messages on their way from elsewhere take their places, and
+    Reserve {
+        queue: usize,
+        count: usize,
+        persistent: bool,
+    },
+    /// arrive when their records have reached the store.
+    Arrive,
     Consume(Consume),
     Cancel(Index),
     Take {
@@ -107,6 +115,9 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (queue.clone(), 1usize..5, any::<bool>(), prop::bool::weighted(0.2)).prop_map(
             |(queue, count, persistent, large)| Step::Publish { queue, count, persistent, large }),
         3 => any::<bool>().prop_map(|persistent| Step::PublishToBoth { persistent }),
+        2 => (queue.clone(), 1usize..4, any::<bool>()).prop_map(
+            |(queue, count, persistent)| Step::Reserve { queue, count, persistent }),
+        3 => Just(Step::Arrive),
         8 => consume(),
         2 => any::<Index>().prop_map(Step::Cancel),
         12 => peer.clone().prop_map(|peer| Step::Take { peer }),

@@ -32,6 +32,8 @@ struct Record {
 pub(super) struct Model {
     pub(super) ready: BTreeMap<u64, Known>,
     pub(super) unacked: BTreeMap<u64, Known>,
+    /// Places taken by messages that have not arrived.
+    reserved: BTreeMap<u64, Known>,
     pub(super) consumers: Vec<ConsumerIndex>,
     next: u64,
     delivered_through: Option<u64>,
@@ -62,17 +64,40 @@ impl Model {
     }
 
     pub(super) fn publish(&mut self, known: Known) {
-        let refuses = self.limit.is_some_and(|limit| limit.refuses);
-        if refuses && self.over(1, known.octets) {
+        if self.turns_away(&known) {
             self.refused += 1;
             return;
         }
+        let position = self.place(&known);
+        self.ready.insert(position, known);
+    }
+
+    pub(super) fn reserve(&mut self, known: Known) {
+        let position = self.place(&known);
+        self.reserved.insert(position, known);
+    }
+
+    fn place(&mut self, known: &Known) -> u64 {
         let position = self.next;
         self.next += 1;
         if known.stored {
             self.came.insert(position, known.cancellable);
         }
-        self.ready.insert(position, known);
+        position
+    }
+
+    /// A message comes to the place that it had reserved.
+    pub(super) fn arrived(&mut self, position: u64) {
+        let known = self.reserved.remove(&position).expect("reserved");
+        if self.deleted || self.turns_away(&known) {
+            self.leave(position, &known);
+        } else {
+            self.ready.insert(position, known);
+        }
+    }
+
+    fn turns_away(&self, known: &Known) -> bool {
+        self.limit.is_some_and(|limit| limit.refuses) && self.over(1, known.octets)
     }
 
     /// What is over the limit goes, oldest first. A queue that refuses drops nothing, though what
@@ -121,8 +146,13 @@ impl Model {
 
     pub(super) fn deleted(&mut self) -> u64 {
         let ready = self.ready.len() as u64;
+        let reserved = std::mem::take(&mut self.reserved);
+        let mut records = std::mem::take(&mut self.records);
+        records.retain(|position, _| reserved.contains_key(position));
         *self = Model {
             deleted: true,
+            reserved,
+            records,
             ..Model::default()
         };
         ready

@@ -5,9 +5,11 @@ use super::fixtures::{
 };
 use super::model::{Known, Model};
 use super::{CHANNELS, Consume, PEERS, QUEUES, Step};
+use crate::message::SharedMessage;
 use crate::queue::{AfterRemoval, Consumer, ConsumerId, Credit, Effects, Entry, Queue};
 use crate::server::mailbox::{Mail, Taken};
 use leveret_protocol::ChannelId;
+use leveret_storage::Position;
 use proptest::sample::Index;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +39,8 @@ pub(super) struct World {
     pub(super) now: u64,
     limits: [Option<Limit>; QUEUES],
     next_id: u64,
+    /// Messages that have places in queues and have not arrived.
+    travelling: Vec<(usize, Position, Vec<SharedMessage>)>,
     pub(super) fx: Effects,
 }
 
@@ -54,6 +58,7 @@ impl World {
             consumers: Vec::new(),
             now: 0,
             next_id: 0,
+            travelling: Vec::new(),
             fx: Effects::default(),
         }
     }
@@ -69,6 +74,12 @@ impl World {
             Step::PublishToBoth { persistent } => {
                 self.publish(&self.current.clone(), 1, persistent, false);
             }
+            Step::Reserve {
+                queue,
+                count,
+                persistent,
+            } => self.reserve(self.current[queue], count, persistent),
+            Step::Arrive => self.arrive(),
             Step::Consume(consume) => self.consume(&consume),
             Step::Cancel(which) => self.cancel_some(which),
             Step::Take { peer } => self.take(peer),
@@ -108,6 +119,7 @@ impl World {
 
     /// Lets everybody take and acknowledge all there is: nothing may be left.
     pub(super) fn finish(&mut self) {
+        self.run(Step::Arrive);
         for channel in 0..CHANNELS {
             self.run(Step::Limit { channel, limit: 0 });
         }
@@ -154,6 +166,37 @@ impl World {
                 let messages = run.iter().map(|(incoming, _)| incoming);
                 self.queues[*queue].publish(messages, to.len() > 1, &mut self.fx);
                 self.judge(*queue);
+            }
+        }
+    }
+
+    fn reserve(&mut self, queue: usize, count: usize, persistent: bool) {
+        let mut messages = Vec::new();
+        for _ in 0..count {
+            self.next_id += 1;
+            messages.push(message(self.next_id, persistent, false, true));
+            self.models[queue].reserve(Known {
+                id: self.next_id,
+                stored: persistent,
+                cancellable: true,
+                octets: 0,
+                redelivered: false,
+            });
+        }
+        let first = self.queues[queue].reserve(&messages, &mut self.fx);
+        let first = first.expect("it is not deleted");
+        self.travelling.push((queue, first, messages));
+        self.judge(queue);
+    }
+
+    fn arrive(&mut self) {
+        for (queue, first, messages) in std::mem::take(&mut self.travelling) {
+            // One by one: what is refused depends on who was served before.
+            for (position, message) in (first.0..).zip(messages) {
+                self.models[queue].arrived(position);
+                let to = self.queues[queue].clone();
+                to.publish_reserved(Position(position), [message], &mut self.fx);
+                self.judge(queue);
             }
         }
     }

@@ -1,0 +1,247 @@
+//! What the broker is short of, and who is told (RabbitMQ: "Memory and Disk Alarms").
+//!
+//! [`Alarms`] compares readings with marks; [`watch`] takes a reading every second. Connections
+//! look at [`Alarms::in_force`] once per read batch: whoever publishes while an alarm is in force
+//! is blocked, and told when all of them are over. As in RabbitMQ there is no hysteresis: one mark
+//! raises and clears.
+
+mod watch;
+mod watermark;
+
+pub use watch::{check, watch};
+pub use watermark::{DiskFreeLimit, MemoryWatermark};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Something to be short of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    /// Space on the file system of the data directory.
+    Disk,
+    /// Memory.
+    Memory,
+}
+
+impl Resource {
+    /// In the order in which RabbitMQ names them.
+    const ALL: [Resource; 2] = [Resource::Disk, Resource::Memory];
+
+    fn bit(self) -> u8 {
+        match self {
+            Resource::Disk => 1,
+            Resource::Memory => 2,
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Resource::Disk => "disk",
+            Resource::Memory => "memory",
+        })
+    }
+}
+
+/// A set of alarms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlarmSet(u8);
+
+impl AlarmSet {
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Those in it.
+    pub fn iter(self) -> impl Iterator<Item = Resource> {
+        Resource::ALL
+            .into_iter()
+            .filter(move |resource| self.0 & resource.bit() != 0)
+    }
+
+    fn with(self, resource: Resource, alarmed: bool) -> Self {
+        if alarmed {
+            AlarmSet(self.0 | resource.bit())
+        } else {
+            AlarmSet(self.0 & !resource.bit())
+        }
+    }
+
+    /// Those in it that are not in the other.
+    fn without(self, other: AlarmSet) -> AlarmSet {
+        AlarmSet(self.0 & !other.0)
+    }
+}
+
+/// The reason that connection.blocked gives.
+impl fmt::Display for AlarmSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.iter().map(|resource| resource.to_string()).collect();
+        write!(f, "low on {}", names.join(" & "))
+    }
+}
+
+/// What there is of each resource; octets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Memory that the broker uses.
+    pub memory: u64,
+    /// Memory that it could have: the machine's, or what its control group allows.
+    pub total_memory: u64,
+    /// Free space on the file system of the data directory, when the system tells.
+    pub disk_free: Option<u64>,
+}
+
+/// What an operator sees of the alarms.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct View {
+    /// The last reading.
+    pub reading: Reading,
+    /// The mark as it was set.
+    pub memory: MemoryWatermark,
+    /// The mark in octets.
+    pub memory_octets: u64,
+    /// The limit in octets.
+    pub disk_octets: u64,
+}
+
+/// What changed with a reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Raised now.
+    pub raised: AlarmSet,
+    /// Cleared now.
+    pub cleared: AlarmSet,
+}
+
+/// The alarms of the broker.
+#[derive(Debug, Default)]
+pub struct Alarms {
+    in_force: AtomicU8,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    memory: MemoryWatermark,
+    disk: DiskFreeLimit,
+    reading: Reading,
+}
+
+impl Alarms {
+    /// The alarms in force: one load, for once per read batch.
+    pub fn in_force(&self) -> AlarmSet {
+        AlarmSet(self.in_force.load(Ordering::SeqCst))
+    }
+
+    /// Sets both marks; they count from the next reading on.
+    pub fn set_limits(&self, memory: MemoryWatermark, disk: DiskFreeLimit) {
+        self.set_memory_watermark(memory);
+        self.set_disk_free_limit(disk);
+    }
+
+    /// Sets the memory mark; it counts from the next reading on.
+    pub fn set_memory_watermark(&self, memory: MemoryWatermark) {
+        self.state.lock().memory = memory;
+    }
+
+    /// Sets the disk mark; it counts from the next reading on.
+    pub fn set_disk_free_limit(&self, disk: DiskFreeLimit) {
+        self.state.lock().disk = disk;
+    }
+
+    /// Whether a reading is above the memory mark.
+    pub fn is_over_memory(&self, reading: Reading) -> bool {
+        reading.memory > self.state.lock().memory.octets(reading.total_memory)
+    }
+
+    /// Compares a reading with the marks.
+    pub fn update(&self, reading: Reading) -> Change {
+        let mut state = self.state.lock();
+        let total = reading.total_memory;
+        let before = self.in_force();
+        let low_disk = |free| free < state.disk.octets(total);
+        let now = before
+            .with(
+                Resource::Memory,
+                reading.memory > state.memory.octets(total),
+            )
+            // A system that does not tell is no reason to stop publishers.
+            .with(Resource::Disk, reading.disk_free.is_some_and(low_disk));
+        state.reading = reading;
+        self.in_force.store(now.0, Ordering::SeqCst);
+        Change {
+            raised: now.without(before),
+            cleared: before.without(now),
+        }
+    }
+
+    /// For an operator.
+    pub fn view(&self) -> View {
+        let state = self.state.lock();
+        let total = state.reading.total_memory;
+        View {
+            reading: state.reading,
+            memory: state.memory,
+            memory_octets: state.memory.octets(total),
+            disk_octets: state.disk.octets(total),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(memory: u64, disk_free: u64) -> Reading {
+        Reading {
+            memory,
+            total_memory: 1000,
+            disk_free: Some(disk_free),
+        }
+    }
+
+    #[test]
+    fn one_mark_raises_and_clears() {
+        let alarms = Alarms::default();
+        alarms.set_limits(MemoryWatermark::Relative(0.4), DiskFreeLimit::Absolute(50));
+        assert_eq!(alarms.update(reading(400, 50)), Change::default());
+        assert!(alarms.in_force().is_empty());
+        let change = alarms.update(reading(401, 49));
+        assert_eq!(change.raised.to_string(), "low on disk & memory");
+        assert_eq!(alarms.in_force(), change.raised);
+        assert_eq!(alarms.update(reading(500, 0)), Change::default());
+        let change = alarms.update(reading(400, 49));
+        assert_eq!(change.cleared.to_string(), "low on memory");
+        assert_eq!(alarms.in_force().to_string(), "low on disk");
+        let change = alarms.update(reading(0, 50));
+        assert_eq!(change.cleared.to_string(), "low on disk");
+        assert!(alarms.in_force().is_empty());
+    }
+
+    #[test]
+    fn a_new_mark_counts_from_the_next_reading_on() {
+        let alarms = Alarms::default();
+        alarms.update(reading(100, 1 << 40));
+        alarms.set_memory_watermark(MemoryWatermark::Absolute(99));
+        assert!(alarms.in_force().is_empty());
+        let change = alarms.update(reading(100, 1 << 40));
+        assert_eq!(change.raised.to_string(), "low on memory");
+        assert_eq!(alarms.view().memory_octets, 99);
+    }
+
+    #[test]
+    fn a_disk_that_cannot_be_read_raises_nothing() {
+        let alarms = Alarms::default();
+        let unknown = Reading {
+            disk_free: None,
+            ..reading(0, 0)
+        };
+        assert_eq!(alarms.update(unknown), Change::default());
+    }
+}

@@ -1,0 +1,267 @@
+//! What has to hold after every turn, and at the end.
+
+use super::peer::Peer;
+use super::world::World;
+use crate::broker::Broker;
+use crate::connection::channel::Channel;
+use crate::connection::unacked::Delivery;
+use crate::queue::{Consumer, Queue};
+use crate::server::mailbox::Mail;
+use leveret_storage::{Position, QueueId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What a restart brings back of each durable queue: virtual host, name and persistent messages.
+pub(super) type Kept = Vec<(String, String, u64)>;
+
+/// All queues of all virtual hosts.
+fn queues(broker: &Broker) -> Vec<Arc<Queue>> {
+    broker
+        .vhosts()
+        .iter()
+        .flat_map(|vhost| vhost.queues())
+        .collect()
+}
+
+/// After every turn, when nobody has anything to do.
+pub(super) fn while_running(world: &mut World) {
+    unacknowledged_messages_are_in_one_place(world);
+    for peer in &world.peers {
+        credit_is_counted(peer);
+        everything_was_read(peer);
+    }
+    for queue in queues(&world.broker) {
+        world
+            .queues
+            .entry(queue.id)
+            .or_insert_with(|| Arc::downgrade(&queue));
+        if queue.counts().ready > 0 {
+            nobody_waits_in_vain(&queue, &world.peers);
+        }
+    }
+}
+
+fn open_channels(peer: &Peer) -> impl Iterator<Item = &Channel> {
+    peer.connection
+        .channels
+        .iter()
+        .flatten()
+        .map(|channel| &**channel)
+}
+
+/// What a channel was given and has neither acknowledged for good nor rejected.
+fn unsettled(channel: &Channel) -> impl Iterator<Item = &Delivery> {
+    let uncommitted = channel.transaction.iter().flat_map(|tx| tx.deliveries());
+    let unacked = channel.unacked.entries().map(|(_, delivery)| delivery);
+    unacked.chain(uncommitted)
+}
+
+/// Deliveries that wait in a mailbox for an acknowledgement later on.
+fn mail(peer: &Peer) -> Vec<(Arc<Consumer>, Position)> {
+    peer.mailbox.peek(|mail| {
+        mail.iter()
+            .filter_map(|mail| match mail {
+                Mail::Deliver(consumer, entry) if !consumer.no_ack => {
+                    Some((consumer.clone(), entry.position))
+                }
+                _ => None,
+            })
+            .collect()
+    })
+}
+
+/// Every unacknowledged message that a queue counts is with one client, or on its way there, and
+/// no message is in two places.
+fn unacknowledged_messages_are_in_one_place(world: &World) {
+    let mut held: BTreeMap<QueueId, BTreeSet<Position>> = BTreeMap::new();
+    let mut hold = |queue: QueueId, position: Position| {
+        let new = held.entry(queue).or_default().insert(position);
+        assert!(new, "{position:?} of {queue:?} was given out twice");
+    };
+    for peer in &world.peers {
+        for delivery in open_channels(peer).flat_map(unsettled) {
+            hold(delivery.queue.id, delivery.entry.position);
+        }
+        for (consumer, position) in mail(peer) {
+            hold(consumer.queue.id, position);
+        }
+    }
+    for queue in queues(&world.broker) {
+        let expected = held.get(&queue.id).map_or(0, |held| held.len() as u64);
+        assert_eq!(queue.counts().unacked, expected, "queue {}", queue.name());
+    }
+}
+
+/// A consumer's credit, and its channel's, is used by what it has and nothing else.
+fn credit_is_counted(peer: &Peer) {
+    let mail = mail(peer);
+    for channel in open_channels(peer) {
+        let on_channel =
+            |consumer: &Arc<Consumer>| Arc::ptr_eq(&consumer.channel_credit, &channel.credit);
+        let given = unsettled(channel).filter_map(|delivery| delivery.consumer.as_ref());
+        let given: Vec<_> = given
+            .chain(mail.iter().map(|(consumer, _)| consumer))
+            .collect();
+        let used = given.iter().filter(|consumer| on_channel(consumer)).count();
+        assert_eq!(
+            channel.credit.used() as usize,
+            used,
+            "credit of channel {}",
+            channel.id
+        );
+        for consumer in channel.consumers.values() {
+            let used = given
+                .iter()
+                .filter(|other| Arc::ptr_eq(other, consumer))
+                .count();
+            assert_eq!(
+                consumer.credit.used() as usize,
+                used,
+                "credit of {}",
+                consumer.tag
+            );
+        }
+    }
+}
+
+/// A client that reads has heard all that the server knows to have said.
+fn everything_was_read(peer: &Peer) {
+    if !peer.reads_all() {
+        return;
+    }
+    assert!(
+        peer.heard.is_between_frames(),
+        "the server stops in the middle"
+    );
+    for channel in open_channels(peer) {
+        if let Some(confirms) = &channel.confirms {
+            let told = confirms.published() - confirms.outstanding();
+            assert_eq!(
+                peer.heard.confirmed(channel.id.0),
+                told,
+                "confirms of {}",
+                channel.id
+            );
+        }
+    }
+}
+
+/// Whether a consumer has as many deliveries as it may.
+fn is_spent(consumer: &Consumer) -> bool {
+    let spent =
+        |credit: &crate::queue::Credit| credit.limit() != 0 && credit.used() >= credit.limit();
+    !consumer.no_ack && (spent(&consumer.credit) || spent(&consumer.channel_credit))
+}
+
+/// A queue with messages has no consumer that could take one.
+fn nobody_waits_in_vain(queue: &Queue, peers: &[Peer]) {
+    for consumer in queue.consumers() {
+        let owner = |peer: &&Peer| peer.info.id == consumer.mailbox.connection();
+        let peer = peers
+            .iter()
+            .find(owner)
+            .expect("consumers of ended connections are gone");
+        if peer.reads_all() {
+            assert!(
+                is_spent(&consumer),
+                "{} of {} waits in vain",
+                consumer.tag,
+                queue.name()
+            );
+        }
+    }
+}
+
+/// What is still on its way, the store's answers included; empty when nothing is.
+pub(super) fn unrest(world: &World) -> String {
+    let mut unrest = String::new();
+    if world.confirmed.count() != world.probes {
+        unrest += &format!("{:?} of {} probes; ", world.confirmed, world.probes);
+    }
+    for peer in &world.peers {
+        if !peer.is_read() {
+            unrest += &format!("{} is not read; ", peer.id());
+        }
+        for channel in open_channels(peer) {
+            let outstanding = channel.confirms.as_ref().map_or(0, |c| c.outstanding());
+            if channel.held.is_some() || outstanding > 0 {
+                unrest += &format!("{} {channel:?}; ", peer.id());
+            }
+        }
+    }
+    unrest
+}
+
+/// When all connections have ended.
+pub(super) fn at_the_end(world: &World) {
+    for queue in queues(&world.broker) {
+        let counts = queue.counts();
+        assert_eq!(
+            (counts.unacked, counts.unacked_bytes),
+            (0, 0),
+            "queue {}",
+            queue.name()
+        );
+        assert_eq!(counts.consumers, 0, "queue {}", queue.name());
+        assert!(
+            queue.spec.exclusive_to.is_none(),
+            "{}'s connection is gone",
+            queue.name()
+        );
+    }
+    // The prober stays.
+    assert_eq!(world.broker.connections.count(), 1);
+    let known: BTreeSet<QueueId> = queues(&world.broker).iter().map(|queue| queue.id).collect();
+    for (id, queue) in &world.queues {
+        let left = queue.upgrade();
+        assert!(
+            left.is_none() || known.contains(id),
+            "{left:?} is held by nothing known"
+        );
+    }
+}
+
+/// What a restart has to bring back.
+pub(super) fn kept(broker: &Broker) -> Kept {
+    let mut kept: Kept = queues(broker)
+        .iter()
+        .filter(|queue| queue.spec.is_stored())
+        .map(|queue| {
+            (
+                queue.vhost.to_string(),
+                queue.name().to_string(),
+                queue.counts().persistent,
+            )
+        })
+        .collect();
+    kept.sort();
+    kept
+}
+
+/// Every message of the probe is in its queue, in order and once, or somebody was given it who may
+/// have acknowledged it.
+pub(super) fn probes(world: &mut World) {
+    let left = world.left_probes();
+    assert!(left.is_sorted_by(|a, b| a < b), "out of order: {left:?}");
+    if world.past.values().any(|sent| sent.forfeits) {
+        return;
+    }
+    let left: BTreeSet<u64> = left.into_iter().collect();
+    for id in 1..=world.probes {
+        if left.contains(&id) {
+            continue;
+        }
+        let holders = world.holders.get(&id).cloned().unwrap_or_default();
+        let may_have_settled = |(connection, channel, tag, no_ack): &(_, u16, u64, bool)| {
+            *no_ack
+                || world
+                    .past
+                    .get_mut(connection)
+                    .is_some_and(|sent| sent.on(*channel).may_have_settled(*tag))
+        };
+        assert!(
+            holders.iter().any(may_have_settled),
+            "message {id} is lost; given to {holders:?}"
+        );
+    }
+}

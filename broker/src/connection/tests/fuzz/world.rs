@@ -1,0 +1,416 @@
+//! One broker, three clients that do anything and one that behaves; their turns, and what an
+//! operator does meanwhile.
+
+use super::super::client::Client;
+use super::super::{add_user, broker, requests};
+use super::acts::{Act, act, greeting};
+use super::heard::Confirmed;
+use super::methods::{PROBE, QUEUES, VHOSTS};
+use super::peer::{Manner, Peer};
+use super::sent::Sent;
+use super::{checks, probe};
+use crate::auth::Permission;
+use crate::broker::Broker;
+use crate::config::Config;
+use crate::queue::Queue;
+use crate::recovery;
+use crate::server::ConnectionId;
+use crate::server::mailbox::Order;
+use crate::vhost::VhostSpec;
+use leveret_protocol::classes::BasicProperties;
+use leveret_storage::{Options, QueueId, Store};
+use proptest::prelude::*;
+use proptest::sample::select;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+const PEERS: usize = 3;
+/// More rounds than this and the connections only keep each other busy.
+const MOST_ROUNDS: usize = 20_000;
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+pub(super) enum Turn {
+    /// A client sends, and the server reads it in such pieces.
+    Send {
+        peer: usize,
+        acts: Vec<Act>,
+        piece: usize,
+    },
+    /// From now on a client reads so much at a time.
+    Read {
+        peer: usize,
+        octets: usize,
+    },
+    /// A client's socket goes, and another client comes.
+    Drop {
+        peer: usize,
+        manner: Manner,
+    },
+    /// Messages come for the queue whose messages are counted.
+    Probe(u8),
+    /// Large messages come for a queue, more than a connection takes that does not read.
+    Flood(&'static str, u8),
+    Wait(Duration),
+    Operate(Operation),
+}
+
+/// What an operator does.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Operation {
+    Close(usize),
+    Report(usize),
+    Permit(&'static str),
+    EndQueue(&'static str),
+    /// Deletes a virtual host and adds it again.
+    RenewVhost,
+}
+
+/// Everybody and everything.
+pub(super) struct World {
+    pub(super) broker: Arc<Broker>,
+    pub(super) peers: Vec<Peer>,
+    prober: Client,
+    /// Messages of the probe are numbered from 1 to this.
+    pub(super) probes: u64,
+    pub(super) confirmed: Confirmed,
+    /// Who was given which of them.
+    pub(super) holders: BTreeMap<u64, Vec<(ConnectionId, u16, u64, bool)>>,
+    /// What connections that have ended had sent.
+    pub(super) past: BTreeMap<ConnectionId, Sent>,
+    /// Every queue that there ever was.
+    pub(super) queues: BTreeMap<QueueId, Weak<Queue>>,
+    pub(super) now: Instant,
+}
+
+fn manner() -> impl Strategy<Value = Manner> {
+    let greeting = prop_oneof![12 => Just(Vec::new()), 1 => greeting()];
+    let vhost = prop_oneof![4 => Just(VHOSTS[0]), 1 => Just(VHOSTS[1])];
+    (
+        greeting,
+        vhost,
+        select(&[4096u32, 8192, 131_072][..]),
+        prop_oneof![6 => Just(3u16), 1 => 0u16..4],
+    )
+        .prop_map(|(greeting, vhost, frame_max, channels)| Manner {
+            greeting,
+            vhost,
+            frame_max,
+            channels,
+        })
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let permissions = prop_oneof![
+        5 => Just(".*"),
+        2 => Just("^(amq.*|a|x|the-probe)$"),
+        1 => Just("^$"),
+    ];
+    prop_oneof![
+        1 => (0..PEERS).prop_map(Operation::Close),
+        2 => (0..PEERS).prop_map(Operation::Report),
+        2 => permissions.prop_map(Operation::Permit),
+        1 => select(QUEUES).prop_map(Operation::EndQueue),
+        1 => Just(Operation::RenewVhost),
+    ]
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    let piece = prop_oneof![1 => 1usize..30, 1 => 100usize..5000, 3 => Just(1 << 20)];
+    let octets = prop_oneof![4 => Just(usize::MAX), 2 => Just(0), 1 => 100usize..10_000];
+    let wait = prop_oneof![2 => 0u64..100, 1 => 0u64..10_000].prop_map(Duration::from_millis);
+    prop_oneof![
+        30 => (0..PEERS, prop::collection::vec(act(), 1..10), piece)
+            .prop_map(|(peer, acts, piece)| Turn::Send { peer, acts, piece }),
+        3 => (0..PEERS, octets).prop_map(|(peer, octets)| Turn::Read { peer, octets }),
+        1 => (0..PEERS, manner()).prop_map(|(peer, manner)| Turn::Drop { peer, manner }),
+        6 => (1u8..12).prop_map(Turn::Probe),
+        1 => (select(&["a", "b", "c"][..]), 1u8..20).prop_map(|(queue, count)| Turn::Flood(queue, count)),
+        2 => wait.prop_map(Turn::Wait),
+        2 => operation().prop_map(Turn::Operate),
+    ]
+}
+
+/// A case.
+#[derive(Clone)]
+pub(super) struct Case(Vec<Turn>);
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|turn| writeln!(f, "{turn:?}"))
+    }
+}
+
+pub(super) fn cases() -> impl Strategy<Value = Case> {
+    prop::collection::vec(turn(), 1..60).prop_map(Case)
+}
+
+/// Runs a case on a broker that keeps everything in memory.
+pub(super) fn in_memory(case: Case) {
+    let world = World::new(broker());
+    world.run(&case.0);
+}
+
+/// Runs a case on a broker with a store, and looks whether another broker finds all of it there.
+pub(super) fn with_a_store(case: Case) {
+    let directory = tempfile::tempdir().unwrap();
+    let config = Config::with_data_dir(directory.path().to_owned());
+    let open = || Store::open(Options::new(directory.path().join("store"))).unwrap();
+    let broker = Arc::new(recovery::recover(&config, open()).unwrap());
+    let store = broker.store.clone().unwrap();
+    let kept = World::new(broker).run(&case.0);
+    store.close().unwrap();
+    drop(store);
+    let again = recovery::recover(&config, open()).unwrap();
+    assert_eq!(checks::kept(&again), kept, "after a restart");
+    again.store.as_ref().unwrap().close().unwrap();
+}
+
+impl World {
+    fn new(broker: Arc<Broker>) -> Self {
+        add_user(&broker, "prober", ".*");
+        let now = Instant::now();
+        let mut prober = Client::open_as(&broker, "prober");
+        prober.open_channel(1);
+        prober.open_channel(2);
+        prober.send(1, requests::declare_with(PROBE, |d| d.durable = true));
+        prober.hears_until(&format!("1 declare-ok {PROBE} 0 0"));
+        assert_eq!(prober.ask(requests::confirm_select()), ["1 select-ok"]);
+        let mut world = World {
+            broker,
+            peers: Vec::new(),
+            prober,
+            probes: 0,
+            confirmed: Confirmed::default(),
+            holders: BTreeMap::new(),
+            past: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            now,
+        };
+        world.add_other_vhost();
+        let manner = world.usual();
+        world.peers = (0..PEERS)
+            .map(|_| Peer::connect(&world.broker, &manner, now))
+            .collect();
+        // Something to work with from the start.
+        for (peer, queue) in [(0, "a"), (1, "b")] {
+            world.peers[peer].ask(1, &requests::declare(queue));
+            world.peers[1 - peer].ask(2, &requests::consume(queue, "first"));
+        }
+        world
+    }
+
+    fn usual(&self) -> Manner {
+        Manner {
+            greeting: Vec::new(),
+            vhost: VHOSTS[0],
+            frame_max: 131_072,
+            channels: 3,
+        }
+    }
+
+    fn add_other_vhost(&self) {
+        let mut fx = self.broker.effects(None);
+        self.broker.add_vhost(VhostSpec::named(VHOSTS[1]), &mut fx);
+        fx.perform();
+        self.permit(VHOSTS[1], ".*");
+    }
+
+    fn permit(&self, vhost: &str, pattern: &str) {
+        let permission = Permission {
+            user: "guest".to_owned(),
+            vhost: vhost.to_owned(),
+            configure: pattern.to_owned(),
+            write: pattern.to_owned(),
+            read: pattern.to_owned(),
+        };
+        self.broker.users.set_permissions(permission).unwrap();
+    }
+
+    /// Runs all turns and ends; returns what a restart must bring back.
+    fn run(mut self, turns: &[Turn]) -> checks::Kept {
+        self.settle_down();
+        for turn in turns {
+            self.turn(turn);
+            self.settle_down();
+            checks::while_running(&mut self);
+            self.peers.iter_mut().for_each(Peer::answer);
+            self.settle_down();
+            self.renew_ended();
+        }
+        self.finish()
+    }
+
+    fn turn(&mut self, turn: &Turn) {
+        match turn {
+            Turn::Send { peer, acts, piece } => {
+                let peer = &mut self.peers[*peer];
+                peer.piece = *piece;
+                acts.iter().for_each(|act| peer.act(act));
+            }
+            Turn::Read { peer, octets } => self.peers[*peer].reads = *octets,
+            Turn::Drop { peer, manner } => self.replace(*peer, manner),
+            Turn::Flood(queue, count) => {
+                let body = vec![b'x'; 300_000];
+                for _ in 0..*count {
+                    let publish = requests::publish("", queue);
+                    self.prober
+                        .publish_with(2, publish, &BasicProperties::default(), &body);
+                }
+            }
+            Turn::Probe(count) => (0..*count).for_each(|_| self.publish_probe()),
+            Turn::Wait(time) => {
+                self.now += *time;
+                self.peers.iter_mut().for_each(|peer| peer.wait(*time));
+            }
+            Turn::Operate(operation) => self.operate(*operation),
+        }
+    }
+
+    fn publish_probe(&mut self) {
+        self.probes += 1;
+        let mode = 1 + u8::from(!self.probes.is_multiple_of(3));
+        let properties = BasicProperties::default().with_delivery_mode(mode);
+        let publish = requests::publish("", PROBE);
+        self.prober
+            .publish_with(1, publish, &properties, &probe::body(self.probes));
+    }
+
+    fn operate(&mut self, operation: Operation) {
+        match operation {
+            Operation::Close(peer) => {
+                let id = self.peers[peer].id();
+                assert!(self.broker.connections.close(id, "enough"));
+            }
+            Operation::Report(peer) => {
+                let (answer, mut report) = tokio::sync::oneshot::channel();
+                self.peers[peer].mailbox.order(Order::Report(answer));
+                self.settle_down();
+                report.try_recv().expect("whoever asks is answered");
+            }
+            Operation::Permit(pattern) => self.permit(VHOSTS[0], pattern),
+            Operation::EndQueue(name) => {
+                let vhost = self.broker.vhost(VHOSTS[0]).unwrap();
+                if let Some(queue) = vhost.queue(name) {
+                    let mut fx = self.broker.effects(None);
+                    vhost.end_queue(&queue, &mut fx);
+                    fx.perform();
+                }
+            }
+            Operation::RenewVhost => {
+                let mut fx = self.broker.effects(None);
+                assert!(self.broker.delete_vhost(VHOSTS[1], &mut fx));
+                fx.perform();
+                self.add_other_vhost();
+            }
+        }
+    }
+
+    /// Lets everybody do what there is to do, until nobody has anything.
+    fn settle_down(&mut self) {
+        for _ in 0..MOST_ROUNDS {
+            let mut progress = false;
+            for peer in &mut self.peers {
+                progress |= peer.round();
+            }
+            if !progress {
+                return self.look_at_probes();
+            }
+        }
+        panic!("no end after {MOST_ROUNDS} rounds");
+    }
+
+    fn look_at_probes(&mut self) {
+        for peer in &mut self.peers {
+            for (probe, came) in peer.heard.probes.drain(..) {
+                let holder = (peer.info.id, came.channel, came.tag, came.no_ack);
+                self.holders.entry(probe).or_default().push(holder);
+            }
+        }
+        for line in self.prober.hears() {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                ["1", "ack", tag] => self.confirmed.add(tag.parse().unwrap(), false, self.probes),
+                ["1", "ack", tag, "multiple"] => {
+                    self.confirmed.add(tag.parse().unwrap(), true, self.probes);
+                }
+                _ => panic!("the prober hears {line}"),
+            }
+        }
+    }
+
+    /// Where a connection has ended, another begins.
+    fn renew_ended(&mut self) {
+        for at in 0..PEERS {
+            if self.peers[at].is_over() {
+                let manner = self.usual();
+                self.replace(at, &manner);
+            }
+        }
+    }
+
+    fn replace(&mut self, at: usize, manner: &Manner) {
+        self.end(at);
+        self.peers[at] = Peer::connect(&self.broker, manner, self.now);
+    }
+
+    fn end(&mut self, at: usize) {
+        let peer = &mut self.peers[at];
+        peer.end(&self.broker);
+        self.past
+            .insert(peer.info.id, std::mem::take(&mut peer.sent));
+        self.look_at_probes();
+    }
+
+    /// Everybody reads again, all that is on its way arrives, everybody leaves.
+    fn finish(mut self) -> checks::Kept {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        self.peers
+            .iter_mut()
+            .for_each(|peer| peer.reads = usize::MAX);
+        loop {
+            self.settle_down();
+            if checks::unrest(&self).is_empty() {
+                break;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "no rest: {}",
+                checks::unrest(&self)
+            );
+            std::thread::yield_now();
+        }
+        checks::while_running(&mut self);
+        for at in 0..PEERS {
+            self.end(at);
+        }
+        // What a connection remembers for its next publish may be a queue that is gone.
+        self.peers.clear();
+        checks::at_the_end(&self);
+        let kept = checks::kept(&self.broker);
+        checks::probes(&mut self);
+        kept
+    }
+
+    /// Takes what is left of the probe's messages, in their order, and puts them back.
+    pub(super) fn left_probes(&mut self) -> Vec<u64> {
+        let queue = self
+            .broker
+            .vhost(VHOSTS[0])
+            .and_then(|vhost| vhost.queue(PROBE));
+        let queue = queue.expect("nobody deletes it");
+        let mut fx = self.broker.effects(None);
+        let taken: Vec<_> = std::iter::from_fn(|| queue.get(false, &mut fx))
+            .map(|(entry, _)| entry)
+            .collect();
+        let ids = taken
+            .iter()
+            .filter_map(|entry| probe::read(entry.message.body()))
+            .collect();
+        queue.requeue(taken, &mut fx);
+        fx.perform();
+        ids
+    }
+}

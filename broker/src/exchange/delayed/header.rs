@@ -1,0 +1,176 @@
+//! The `x-delay` header: how long a message waits, and how consumers see that it did.
+
+use leveret_protocol::content::PropertyIndex;
+use leveret_protocol::raw_table::{self, RawValue};
+use std::time::Duration;
+
+const X_DELAY: &str = "x-delay";
+
+/// The longest delay in milliseconds, what an Erlang timer takes (the plugin's README: a message
+/// with a longer one is routed at once).
+const MAX_DELAY: i64 = 0xffff_ffff;
+
+/// How long a message with these headers (a table with its length prefix, or nothing) waits:
+/// `x-delay` milliseconds. `None` for one that does not wait: without the header, with one that is
+/// no number, or with one outside of `1..=4294967295`.
+pub fn delay_of(headers: &[u8]) -> Option<Duration> {
+    let delay = milliseconds(raw_table::find(headers, X_DELAY)?)?;
+    let fits = (1..=MAX_DELAY).contains(&delay);
+    fits.then(|| Duration::from_millis(delay.unsigned_abs()))
+}
+
+/// The number that a value stands for (the plugin: `get_delay`): any integer, the whole part of a
+/// floating point number, or text in decimal.
+fn milliseconds(value: RawValue<'_>) -> Option<i64> {
+    Some(match (value.kind, value.octets) {
+        (b'b', &[a]) => i64::from(a.cast_signed()),
+        (b'B', &[a]) => i64::from(a),
+        (b's' | b'U', &[a, b]) => i64::from(i16::from_be_bytes([a, b])),
+        (b'u', &[a, b]) => i64::from(u16::from_be_bytes([a, b])),
+        (b'I', &[a, b, c, d]) => i64::from(i32::from_be_bytes([a, b, c, d])),
+        (b'i', &[a, b, c, d]) => i64::from(u32::from_be_bytes([a, b, c, d])),
+        (b'l' | b'L', octets) => i64::from_be_bytes(octets.try_into().ok()?),
+        // The cast cuts the fraction off and makes zero of what is no number.
+        (b'f', &[a, b, c, d]) => f32::from_be_bytes([a, b, c, d]) as i64,
+        (b'd', octets) => f64::from_be_bytes(octets.try_into().ok()?) as i64,
+        (b'S' | b'x', octets) => std::str::from_utf8(octets).ok()?.parse().ok()?,
+        _ => return None,
+    })
+}
+
+/// The properties of a message that has waited: `x-delay` is negative now, so that no other
+/// delayed exchange keeps the message again and consumers can tell that it was delayed (the
+/// plugin's README and `swap_delay_header`).
+///
+/// It is a 32-bit integer if it fits, which every client reads alike, as in the plugin for RabbitMQ
+/// 3. In RabbitMQ 4 it is one of 64 bits, which pika takes for unsigned.
+pub(super) fn waited(properties: &[u8]) -> Vec<u8> {
+    replaced(properties).unwrap_or_else(|| properties.to_vec())
+}
+
+fn replaced(properties: &[u8]) -> Option<Vec<u8>> {
+    let headers = PropertyIndex::scan(properties)?.headers?;
+    let table = properties.get(headers.clone())?;
+    // Behind the length of the table.
+    let mut at = headers.start + 4;
+    let entry = raw_table::entries(table).find(|entry| {
+        let found = entry.name == X_DELAY.as_bytes();
+        at += if found { 0 } else { entry.octets.len() };
+        found
+    })?;
+    let delay = milliseconds(entry.value)?;
+    let value = at + 1 + entry.name.len()..at + entry.octets.len();
+    let mut new = Vec::with_capacity(properties.len() + 9);
+    new.extend_from_slice(&properties[..value.start]);
+    let negative = delay.wrapping_neg();
+    match i32::try_from(negative) {
+        Ok(short) => {
+            new.push(b'I');
+            new.extend_from_slice(&short.to_be_bytes());
+        }
+        Err(_) => {
+            new.push(b'l');
+            new.extend_from_slice(&negative.to_be_bytes());
+        }
+    }
+    new.extend_from_slice(&properties[value.end..]);
+    let len = (table.len() - 4 + new.len() - properties.len()) as u32;
+    new[headers.start..headers.start + 4].copy_from_slice(&len.to_be_bytes());
+    Some(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leveret_protocol::classes::BasicProperties;
+    use leveret_protocol::method::properties_to_vec;
+    use leveret_protocol::table;
+    use leveret_protocol::values::{AMQPValue as V, FieldTable};
+    use proptest::prelude::*;
+
+    fn headers(value: V) -> FieldTable {
+        let mut headers = FieldTable::default();
+        headers.insert("a".into(), V::LongString("before".into()));
+        headers.insert("x-delay".into(), value);
+        headers.insert("z".into(), V::LongInt(1));
+        headers
+    }
+
+    fn millis(value: V) -> Option<u128> {
+        delay_of(&table::encode(&headers(value))).map(|delay| delay.as_millis())
+    }
+
+    #[test]
+    fn any_kind_of_number_is_a_delay() {
+        for value in [
+            V::ShortShortInt(100),
+            V::ShortShortUInt(100),
+            V::ShortInt(100),
+            V::ShortUInt(100),
+            V::LongInt(100),
+            V::LongUInt(100),
+            V::LongLongInt(100),
+            V::Float(100.7),
+            V::Double(100.7),
+            V::LongString("100".into()),
+            V::LongString("+100".into()),
+            V::ByteArray(b"100".as_slice().into()),
+        ] {
+            assert_eq!(millis(value.clone()), Some(100), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_delay_does_not_wait() {
+        for value in [
+            V::LongInt(0),
+            V::LongInt(-5),
+            V::LongLongInt(i64::MIN),
+            V::LongLongInt(0x1_0000_0000),
+            V::Double(f64::NAN),
+            V::Double(f64::INFINITY),
+            V::Double(0.9),
+            V::LongString("abc".into()),
+            V::LongString("".into()),
+            V::LongString("100.5".into()),
+            V::LongString(" 100".into()),
+            V::LongString("99999999999999999999".into()),
+            V::Boolean(true),
+            V::Timestamp(100),
+            V::Void,
+            V::FieldTable(FieldTable::default()),
+        ] {
+            assert_eq!(millis(value.clone()), None, "{value:?}");
+        }
+        assert_eq!(delay_of(&[]), None);
+        assert_eq!(millis(V::LongLongInt(0xffff_ffff)), Some(0xffff_ffff));
+    }
+
+    #[test]
+    fn a_message_that_has_waited_says_so_and_is_otherwise_the_same() {
+        for (value, expected) in [
+            (V::LongInt(5000), V::LongInt(-5000)),
+            (V::LongString("5000".into()), V::LongInt(-5000)),
+            (V::Double(5000.2), V::LongInt(-5000)),
+            (V::LongUInt(u32::MAX), V::LongLongInt(-0xffff_ffff)),
+        ] {
+            let properties = |headers| {
+                BasicProperties::default()
+                    .with_content_type("text/plain".into())
+                    .with_headers(headers)
+                    .with_correlation_id("c".into())
+            };
+            let raw = properties_to_vec(&properties(headers(value)));
+            let expected = properties_to_vec(&properties(headers(expected)));
+            assert_eq!(waited(&raw), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_make_it_panic(raw in prop::collection::vec(any::<u8>(), 0..48)) {
+            let _ = delay_of(&raw);
+            let _ = waited(&raw);
+        }
+    }
+}
