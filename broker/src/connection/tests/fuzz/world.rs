@@ -194,6 +194,7 @@ impl World {
                 ["1", "ack", tag, "multiple"] => {
                     self.confirmed.add(tag.parse().unwrap(), true, self.probes);
                 }
+                ["0", "blocked", ..] | ["0", "unblocked"] => {}
                 _ => panic!("the prober hears {line}"),
             }
         }
