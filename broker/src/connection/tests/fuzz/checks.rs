@@ -1,10 +1,12 @@
 //! What has to hold after every turn, and at the end.
 
+use super::methods::VHOSTS;
 use super::peer::Peer;
 use super::world::World;
 use crate::broker::Broker;
 use crate::connection::channel::Channel;
 use crate::connection::unacked::Delivery;
+use crate::limits::Entry;
 use crate::queue::{Consumer, Queue};
 use crate::server::mailbox::Mail;
 use leveret_storage::{Position, QueueId};
@@ -209,8 +211,19 @@ pub(super) fn at_the_end(world: &World) {
             queue.name()
         );
     }
-    // The prober stays.
+    // The prober stays, with its two channels.
     assert_eq!(world.broker.connections.count(), 1);
+    let (user, vhost) = ("guest".into(), VHOSTS[0].into());
+    let entry = Entry {
+        user,
+        vhost,
+        vhost_limit: Some(2),
+        user_limit: Some(1),
+    };
+    let seat = world.broker.tally.enter(entry);
+    let mut seat = seat.expect("nobody else is there");
+    let channel = seat.open_channel(Some(1), Some(3));
+    channel.expect("no other channels are there");
     let known: BTreeSet<QueueId> = queues(&world.broker).iter().map(|queue| queue.id).collect();
     for (id, queue) in &world.queues {
         let left = queue.upgrade();

@@ -49,6 +49,8 @@ pub(super) struct Peer {
     under_way: BytesMut,
     /// The server's read buffer.
     buf: BytesMut,
+    /// The server does not read for the time being.
+    paused: bool,
     /// In pieces of how many octets the server reads.
     pub(super) piece: usize,
     /// How many octets the client reads at a time; 0 when it does not.
@@ -68,6 +70,7 @@ impl Peer {
             heard: Heard::default(),
             under_way: BytesMut::new(),
             buf: BytesMut::new(),
+            paused: false,
             piece: READ_BUFFER,
             reads: usize::MAX,
             now,
@@ -132,13 +135,17 @@ impl Peer {
     pub(super) fn round(&mut self) -> bool {
         let mut progress = false;
         self.connection.take_orders(Waker::noop(), self.now);
+        self.connection.check_time(self.now);
         if self.connection.wants_mail() {
             progress |= self.connection.take_mail(None, self.now);
         }
-        if self.connection.wants_read() && self.connection.has_rest() {
+        let reads = self.connection.wants_read();
+        let was_paused = std::mem::replace(&mut self.paused, !reads);
+        let has_rest = self.connection.has_rest() || was_paused && !self.buf.is_empty();
+        if reads && has_rest {
             self.connection.input(&mut self.buf, self.now);
             progress = true;
-        } else if self.connection.wants_read() && !self.under_way.is_empty() {
+        } else if reads && !self.under_way.is_empty() {
             let len = self.under_way.len();
             let taken = self.piece.max(len / MOST_PIECES).min(READ_BUFFER).min(len);
             self.buf.extend_from_slice(&self.under_way.split_to(taken));

@@ -1,72 +1,26 @@
-//! One broker, three clients that do anything and one that behaves; their turns, and what an
-//! operator does meanwhile.
+//! One broker, three clients that do anything and one that behaves.
 
 use super::super::client::Client;
 use super::super::{add_user, broker, requests};
-use super::acts::{Act, act, greeting};
 use super::heard::Confirmed;
-use super::methods::{PROBE, QUEUES, VHOSTS};
+use super::methods::{PROBE, VHOSTS};
 use super::peer::{Manner, Peer};
 use super::sent::Sent;
+use super::turns::{Case, PEERS, Turn};
 use super::{checks, probe};
-use crate::auth::Permission;
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::queue::Queue;
 use crate::recovery;
 use crate::server::ConnectionId;
-use crate::server::mailbox::Order;
-use crate::vhost::VhostSpec;
 use leveret_protocol::classes::BasicProperties;
 use leveret_storage::{Options, QueueId, Store};
-use proptest::prelude::*;
-use proptest::sample::select;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-const PEERS: usize = 3;
 /// More rounds than this and the connections only keep each other busy.
 const MOST_ROUNDS: usize = 20_000;
-
-/// Something that happens.
-#[derive(Clone, Debug)]
-pub(super) enum Turn {
-    /// A client sends, and the server reads it in such pieces.
-    Send {
-        peer: usize,
-        acts: Vec<Act>,
-        piece: usize,
-    },
-    /// From now on a client reads so much at a time.
-    Read {
-        peer: usize,
-        octets: usize,
-    },
-    /// A client's socket goes, and another client comes.
-    Drop {
-        peer: usize,
-        manner: Manner,
-    },
-    /// Messages come for the queue whose messages are counted.
-    Probe(u8),
-    /// Large messages come for a queue, more than a connection takes that does not read.
-    Flood(&'static str, u8),
-    Wait(Duration),
-    Operate(Operation),
-}
-
-/// What an operator does.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Operation {
-    Close(usize),
-    Report(usize),
-    Permit(&'static str),
-    EndQueue(&'static str),
-    /// Deletes a virtual host and adds it again.
-    RenewVhost,
-}
 
 /// Everybody and everything.
 pub(super) struct World {
@@ -83,68 +37,6 @@ pub(super) struct World {
     /// Every queue that there ever was.
     pub(super) queues: BTreeMap<QueueId, Weak<Queue>>,
     pub(super) now: Instant,
-}
-
-fn manner() -> impl Strategy<Value = Manner> {
-    let greeting = prop_oneof![12 => Just(Vec::new()), 1 => greeting()];
-    let vhost = prop_oneof![4 => Just(VHOSTS[0]), 1 => Just(VHOSTS[1])];
-    (
-        greeting,
-        vhost,
-        select(&[4096u32, 8192, 131_072][..]),
-        prop_oneof![6 => Just(3u16), 1 => 0u16..4],
-    )
-        .prop_map(|(greeting, vhost, frame_max, channels)| Manner {
-            greeting,
-            vhost,
-            frame_max,
-            channels,
-        })
-}
-
-fn operation() -> impl Strategy<Value = Operation> {
-    let permissions = prop_oneof![
-        5 => Just(".*"),
-        2 => Just("^(amq.*|a|x|the-probe)$"),
-        1 => Just("^$"),
-    ];
-    prop_oneof![
-        1 => (0..PEERS).prop_map(Operation::Close),
-        2 => (0..PEERS).prop_map(Operation::Report),
-        2 => permissions.prop_map(Operation::Permit),
-        1 => select(QUEUES).prop_map(Operation::EndQueue),
-        1 => Just(Operation::RenewVhost),
-    ]
-}
-
-fn turn() -> impl Strategy<Value = Turn> {
-    let piece = prop_oneof![1 => 1usize..30, 1 => 100usize..5000, 3 => Just(1 << 20)];
-    let octets = prop_oneof![4 => Just(usize::MAX), 2 => Just(0), 1 => 100usize..10_000];
-    let wait = prop_oneof![2 => 0u64..100, 1 => 0u64..10_000].prop_map(Duration::from_millis);
-    prop_oneof![
-        30 => (0..PEERS, prop::collection::vec(act(), 1..10), piece)
-            .prop_map(|(peer, acts, piece)| Turn::Send { peer, acts, piece }),
-        3 => (0..PEERS, octets).prop_map(|(peer, octets)| Turn::Read { peer, octets }),
-        1 => (0..PEERS, manner()).prop_map(|(peer, manner)| Turn::Drop { peer, manner }),
-        6 => (1u8..12).prop_map(Turn::Probe),
-        1 => (select(&["a", "b", "c"][..]), 1u8..20).prop_map(|(queue, count)| Turn::Flood(queue, count)),
-        2 => wait.prop_map(Turn::Wait),
-        2 => operation().prop_map(Turn::Operate),
-    ]
-}
-
-/// A case.
-#[derive(Clone)]
-pub(super) struct Case(Vec<Turn>);
-
-impl fmt::Debug for Case {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|turn| writeln!(f, "{turn:?}"))
-    }
-}
-
-pub(super) fn cases() -> impl Strategy<Value = Case> {
-    prop::collection::vec(turn(), 1..60).prop_map(Case)
 }
 
 /// Runs a case on a broker that keeps everything in memory.
@@ -211,24 +103,6 @@ impl World {
         }
     }
 
-    fn add_other_vhost(&self) {
-        let mut fx = self.broker.effects(None);
-        self.broker.add_vhost(VhostSpec::named(VHOSTS[1]), &mut fx);
-        fx.perform();
-        self.permit(VHOSTS[1], ".*");
-    }
-
-    fn permit(&self, vhost: &str, pattern: &str) {
-        let permission = Permission {
-            user: "guest".to_owned(),
-            vhost: vhost.to_owned(),
-            configure: pattern.to_owned(),
-            write: pattern.to_owned(),
-            read: pattern.to_owned(),
-        };
-        self.broker.users.set_permissions(permission).unwrap();
-    }
-
     /// Runs all turns and ends; returns what a restart must bring back.
     fn run(mut self, turns: &[Turn]) -> checks::Kept {
         self.settle_down();
@@ -278,40 +152,24 @@ impl World {
             .publish_with(1, publish, &properties, &probe::body(self.probes));
     }
 
-    fn operate(&mut self, operation: Operation) {
-        match operation {
-            Operation::Close(peer) => {
-                let id = self.peers[peer].id();
-                assert!(self.broker.connections.close(id, "enough"));
-            }
-            Operation::Report(peer) => {
-                let (answer, mut report) = tokio::sync::oneshot::channel();
-                self.peers[peer].mailbox.order(Order::Report(answer));
-                self.settle_down();
-                report.try_recv().expect("whoever asks is answered");
-            }
-            Operation::Permit(pattern) => self.permit(VHOSTS[0], pattern),
-            Operation::EndQueue(name) => {
-                let vhost = self.broker.vhost(VHOSTS[0]).unwrap();
-                if let Some(queue) = vhost.queue(name) {
-                    let mut fx = self.broker.effects(None);
-                    vhost.end_queue(&queue, &mut fx);
-                    fx.perform();
-                }
-            }
-            Operation::RenewVhost => {
-                let mut fx = self.broker.effects(None);
-                assert!(self.broker.delete_vhost(VHOSTS[1], &mut fx));
-                fx.perform();
-                self.add_other_vhost();
-            }
+    /// Does what is due; `true` when something was.
+    fn look_after_timers(&self) -> bool {
+        let Some(what) = self.broker.timers.take_due(self.now) else {
+            return false;
+        };
+        let mut fx = self.broker.effects(None);
+        let again = what.clone().on_time(&self.broker, self.now, &mut fx);
+        fx.perform();
+        if let Some(at) = again {
+            self.broker.timers.wake_at(at, &what);
         }
+        true
     }
 
     /// Lets everybody do what there is to do, until nobody has anything.
-    fn settle_down(&mut self) {
+    pub(super) fn settle_down(&mut self) {
         for _ in 0..MOST_ROUNDS {
-            let mut progress = false;
+            let mut progress = self.look_after_timers();
             for peer in &mut self.peers {
                 progress |= peer.round();
             }
@@ -336,6 +194,7 @@ impl World {
                 ["1", "ack", tag, "multiple"] => {
                     self.confirmed.add(tag.parse().unwrap(), true, self.probes);
                 }
+                ["0", "blocked", ..] | ["0", "unblocked"] => {}
                 _ => panic!("the prober hears {line}"),
             }
         }
@@ -367,6 +226,7 @@ impl World {
     /// Everybody reads again, all that is on its way arrives, everybody leaves.
     fn finish(mut self) -> checks::Kept {
         let deadline = Instant::now() + Duration::from_secs(30);
+        self.alarm(false, false);
         self.peers
             .iter_mut()
             .for_each(|peer| peer.reads = usize::MAX);
