@@ -56,10 +56,9 @@ impl Connection {
                     buf.clear();
                     break;
                 }
-                _ if self.is_blocked() => break,
                 _ => {}
             }
-            if self.out.len() >= OUTPUT_MAX {
+            if self.is_blocked() || self.out.len() >= OUTPUT_MAX {
                 self.has_rest = !buf.is_empty();
                 break;
             }

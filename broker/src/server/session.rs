@@ -140,10 +140,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if std::mem::take(&mut self.paused) {
             // Silence counts from here (RabbitMQ pauses its heartbeat monitor).
             self.last_read = now;
-            if !self.input.is_empty() {
-                self.connection.input(&mut self.input, now);
-                return Ok(true);
-            }
         }
         if self.connection.has_rest() {
             self.connection.input(&mut self.input, now);
