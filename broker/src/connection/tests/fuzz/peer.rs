@@ -49,8 +49,6 @@ pub(super) struct Peer {
     under_way: BytesMut,
     /// The server's read buffer.
     buf: BytesMut,
-    /// The server does not read for the time being.
-    paused: bool,
     /// In pieces of how many octets the server reads.
     pub(super) piece: usize,
     /// How many octets the client reads at a time; 0 when it does not.
@@ -70,7 +68,6 @@ impl Peer {
             heard: Heard::default(),
             under_way: BytesMut::new(),
             buf: BytesMut::new(),
-            paused: false,
             piece: READ_BUFFER,
             reads: usize::MAX,
             now,
@@ -140,9 +137,7 @@ impl Peer {
             progress |= self.connection.take_mail(None, self.now);
         }
         let reads = self.connection.wants_read();
-        let was_paused = std::mem::replace(&mut self.paused, !reads);
-        let has_rest = self.connection.has_rest() || was_paused && !self.buf.is_empty();
-        if reads && has_rest {
+        if reads && self.connection.has_rest() {
             self.connection.input(&mut self.buf, self.now);
             progress = true;
         } else if reads && !self.under_way.is_empty() {
