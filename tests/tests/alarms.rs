@@ -124,8 +124,9 @@ fn a_blocked_client_may_be_silent_for_as_long_as_it_is_blocked() {
         };
         let mut raw = Raw::connect_with(&broker, every_second).await;
         raw.open_channel(1).await;
+        raw.declare(1, "q").await;
         set_watermark(&broker, "0.00001").await;
-        raw.publish_method(1, "nowhere").await;
+        raw.publish_method(1, "q").await;
         raw.content_header(1, 5).await;
         // Two for each second: three seconds of silence, where two are too many otherwise.
         for _ in 0..6 {
@@ -133,7 +134,7 @@ fn a_blocked_client_may_be_silent_for_as_long_as_it_is_blocked() {
         }
         set_watermark(&broker, "0.4").await;
         raw.send_frame(&AMQPFrame::Body(1, b"hello".to_vec())).await;
-        assert_eq!(raw.take(1, "nowhere").await, None);
+        assert_eq!(raw.take(1, "q").await, Some(b"hello".to_vec()));
     });
 }
 

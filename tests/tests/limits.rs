@@ -171,6 +171,7 @@ fn a_delivery_held_too_long_closes_its_channel_and_goes_to_another() {
         let text = "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. \
                     Timeout value used: 1000 ms. This timeout value can be configured, see \
                     consumers doc guide to learn more";
+        raw.method_on(1).await;
         raw.content().await;
         assert_eq!(raw.channel_closed(1).await, (406, text.to_owned()));
         client.counts_become("q", 1, 0).await;
