@@ -1,0 +1,75 @@
+//! What RabbitMQ says when a limit that an operator set is reached.
+
+use crate::error::{AmqpError, ReplyCode};
+use crate::{QueueName, VhostName};
+use ReplyCode::*;
+use std::fmt::Display;
+
+/// A queue more than the virtual host may have.
+pub fn queue_limit(queue: &QueueName, vhost: &VhostName, limit: u64) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!(
+            "cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({limit}) is reached"
+        ),
+    )
+}
+
+/// A connection more than the broker takes.
+pub fn node_connection_limit(limit: u64) -> AmqpError {
+    AmqpError::connection(
+        NotAllowed,
+        format_args!("connection refused: node connection limit ({limit}) is reached"),
+    )
+}
+
+/// A connection more than the virtual host may have.
+pub fn vhost_connection_limit(vhost: &VhostName, user: impl Display, limit: u64) -> AmqpError {
+    AmqpError::connection(
+        NotAllowed,
+        format_args!(
+            "access to vhost '{vhost}' refused for user '{user}': connection limit ({limit}) is \
+             reached"
+        ),
+    )
+}
+
+/// A connection more than the user may have.
+pub fn user_connection_limit(user: impl Display, limit: u64) -> AmqpError {
+    AmqpError::connection(
+        NotAllowed,
+        format_args!(
+            "connection refused for user '{user}': user connection limit ({limit}) is reached"
+        ),
+    )
+}
+
+/// A channel more than the user may have.
+pub fn user_channel_limit(user: impl Display, limit: u64) -> AmqpError {
+    AmqpError::connection(
+        NotAllowed,
+        format_args!(
+            "number of channels opened for user '{user}' has reached the maximum allowed user \
+             limit of {limit}"
+        ),
+    )
+}
+
+/// A channel more than the broker takes.
+pub fn node_channel_limit(node: &str, limit: u64) -> AmqpError {
+    AmqpError::connection(
+        NotAllowed,
+        format_args!(
+            "number of channels opened on node '{node}' has reached the maximum allowed limit of \
+             {limit}"
+        ),
+    )
+}
+
+/// A consumer more than a channel may have.
+pub fn consumer_limit(limit: u64) -> AmqpError {
+    AmqpError::connection(
+        NotAllowed,
+        format_args!("reached maximum ({limit}) of consumers per channel"),
+    )
+}
