@@ -248,10 +248,17 @@ impl World {
         }
         // What a connection remembers for its next publish may be a queue that is gone.
         self.peers.clear();
+        self.renew_prober();
         checks::at_the_end(&self);
         let kept = checks::kept(&self.broker);
         checks::probes(&mut self);
         kept
+    }
+
+    fn renew_prober(&mut self) {
+        self.prober.connection.end();
+        self.broker.connections.remove(self.prober.connection.id);
+        self.prober = Client::open_as(&self.broker, "prober");
     }
 
     /// Takes what is left of the probe's messages, in their order, and puts them back.
