@@ -33,4 +33,10 @@ mod tests {
         assert_eq!(name.len(), "amq.gen-".len() + 22);
         assert_ne!(name, server_generated("amq.gen-"));
     }
+
+    #[test]
+    fn line_ends_are_left_out_of_names_and_nothing_else_is() {
+        assert_eq!(without_line_ends("\na\r\n b\t"), "a b\t");
+        assert!(matches!(without_line_ends("a b"), Cow::Borrowed("a b")));
+    }
 }

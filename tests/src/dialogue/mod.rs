@@ -17,8 +17,9 @@ mod run;
 mod scanner;
 mod script;
 mod spec;
+mod target;
 mod value;
 
-pub use player::Target;
 pub use run::{play, record};
 pub use script::Script;
+pub use target::Target;

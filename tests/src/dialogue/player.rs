@@ -2,7 +2,6 @@
 //! expected ones, or what they are.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::item::Item;
@@ -10,61 +9,17 @@ use super::login;
 use super::names::Names;
 use super::peer::Peer;
 use super::script::{Action, Case, Expected, Manner, Place, Step, words};
+use super::target::Target;
 use super::value::Value;
 
 /// How long an answer may take.
-const ANSWER: Duration = Duration::from_secs(15);
+pub(super) const ANSWER: Duration = Duration::from_secs(15);
 /// How long a recording waits for what was said the last time and may not be said any more.
 const RECORDING: Duration = Duration::from_secs(3);
 /// How long a recording waits before it asks what is to be so eventually.
 const SETTLING: Duration = Duration::from_secs(1);
 /// Between two tries of what is to be so eventually.
 const PAUSE: Duration = Duration::from_millis(10);
-
-/// A broker to play to.
-#[derive(Debug)]
-pub struct Target {
-    /// `127.0.0.1:PORT`
-    pub address: String,
-    /// The command that operates it, with its first arguments; empty for none.
-    pub ctl: Vec<String>,
-    /// Its product and version, as it says itself.
-    pub product: String,
-}
-
-impl Target {
-    /// Asks the broker at an address who it is.
-    ///
-    /// # Errors
-    /// When guest cannot log in there.
-    pub fn find(address: &str, ctl: Vec<String>) -> Result<Self, String> {
-        let (_, product) = login::connect(address, "", true, Instant::now() + ANSWER)?;
-        Ok(Target {
-            address: address.to_owned(),
-            ctl,
-            product: product.ok_or("a broker without a name")?,
-        })
-    }
-
-    /// Whether it is a RabbitMQ; only those are recorded.
-    pub fn is_rabbitmq(&self) -> bool {
-        self.product.starts_with("RabbitMQ ")
-    }
-
-    fn ctl(&self, arguments: &[String]) -> Result<(), String> {
-        let (program, first) = self.ctl.split_first().ok_or("no ctl: LEVERET_TEST_CTL")?;
-        let run = Command::new(program).args(first).args(arguments).output();
-        let output = run.map_err(|error| format!("{program}: {error}"))?;
-        match output.status.success() {
-            true => Ok(()),
-            false => Err(format!(
-                "ctl {arguments:?}: {}{}",
-                String::from_utf8_lossy(&output.stdout),
-                String::from_utf8_lossy(&output.stderr)
-            )),
-        }
-    }
-}
 
 /// A case that is being played.
 pub(super) struct Player<'a> {

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use rand::Rng;
 
-use super::player::{Player, Target};
+use super::player::Player;
 use super::script::{Case, Script};
+use super::target::Target;
 
 /// Cases that are played at a time: most of their time is waiting.
 const AT_A_TIME: usize = 16;

@@ -208,6 +208,10 @@ impl Script {
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("{}: {error}", path.display()))?;
+        Self::parse(path, &text)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, String> {
         let mut script = Script {
             path: path.to_owned(),
             lines: text.lines().map(str::to_owned).collect(),
@@ -300,6 +304,10 @@ impl Script {
         broker: &str,
         said: &[(usize, Vec<String>)],
     ) -> std::io::Result<()> {
+        std::fs::write(&self.path, self.with_said(broker, said))
+    }
+
+    fn with_said(&self, broker: &str, said: &[(usize, Vec<String>)]) -> String {
         let steps = || self.cases.iter().flat_map(|case| &case.steps);
         let replaced: BTreeSet<usize> = steps()
             .filter(|step| said.iter().any(|(line, _)| *line == step.line))
@@ -320,7 +328,7 @@ impl Script {
                 }
             }
         }
-        std::fs::write(&self.path, text)
+        text
     }
 }
 
@@ -345,4 +353,67 @@ pub(super) fn words(line: &str) -> Result<Vec<String>, String> {
         words.push(String::from_utf8_lossy(&scanner.string()?).into_owned());
     }
     Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Script, String> {
+        Script::parse(Path::new("x.txt"), text)
+    }
+
+    #[test]
+    fn what_a_dialogue_does_not_know_is_named_with_its_line() {
+        let wrong = [
+            (
+                "> queue.purge queue=q",
+                "x.txt:1: a case begins with `== title`",
+            ),
+            ("== t\n> queue.purg", "x.txt:2: no method `queue.purg`"),
+            ("== t\n> queue.purge name=q", "x.txt:2: no field `name`"),
+            (
+                "== t\n> queue.purge queue=q queue=r",
+                "x.txt:2: `queue` twice",
+            ),
+            (
+                "== t\n> queue.purge \"body\"",
+                "x.txt:2: `queue.purge` carries no content",
+            ),
+            ("== t\n< eof", "x.txt:2: an answer to nothing"),
+            (
+                "== t\ndrop b\n< queue.purge-ok",
+                "x.txt:3: `message-count` is missing",
+            ),
+            (
+                "== t\ndrop bee",
+                "x.txt:2: `bee` is no connection: those are single letters",
+            ),
+            (
+                "== t\nsay hello",
+                "x.txt:2: `say hello` is nothing that a dialogue knows",
+            ),
+            ("== t\n== t", "x.txt:2: a second case `t`"),
+            ("== t\ndrop b\n| < eof", "x.txt:3: a line of no deviation"),
+            ("== t\ndrop b\nleveret: row -- ", "x.txt:3: a deviation is"),
+        ];
+        for (text, error) in wrong {
+            let found = parse(text).err().unwrap_or_default();
+            assert!(found.starts_with(error), "{text:?}: {found}");
+        }
+    }
+
+    #[test]
+    fn recording_replaces_what_rabbitmq_said_and_nothing_else() {
+        let text = "recorded: RabbitMQ 3\n# why\n== t\n> queue.purge queue=q\n\
+                    < eof\nleveret: row -- reason\n| 0< eof\n\n== u\ndrop b\n< eof\n";
+        let script = parse(text).expect("a dialogue");
+        let said = vec![(4, vec!["< queue.purge-ok message-count=0".to_owned()])];
+        let expected = text.replace("RabbitMQ 3", "RabbitMQ 4").replacen(
+            "< eof",
+            "< queue.purge-ok message-count=0",
+            1,
+        );
+        assert_eq!(script.with_said("RabbitMQ 4", &said), expected);
+    }
 }
