@@ -3,7 +3,7 @@
 
 use super::methods::PROBE;
 use bytes::{Buf, BytesMut};
-use leveret_protocol::classes::{AMQPClass, basic, channel, confirm, exchange, queue, tx};
+use leveret_protocol::classes::{AMQPClass, access, basic, channel, confirm, exchange, queue, tx};
 use leveret_protocol::frame::{self, FrameKind, Split};
 use leveret_protocol::method::{self, Method};
 use std::collections::{BTreeMap, VecDeque};
@@ -276,6 +276,9 @@ fn answer_to(sent: &Method<'_>) -> Option<Answer> {
             basic::AMQPMethod::Recover(_) => true,
             _ => false,
         },
+        Method::Other(AMQPClass::Access(method)) => {
+            matches!(method, access::AMQPMethod::Request(_))
+        }
         Method::Other(AMQPClass::Confirm(confirm::AMQPMethod::Select(m))) => !m.nowait,
         Method::Other(AMQPClass::Tx(method)) => matches!(
             method,

@@ -169,15 +169,25 @@ impl World {
     /// Lets everybody do what there is to do, until nobody has anything.
     pub(super) fn settle_down(&mut self) {
         for _ in 0..MOST_ROUNDS {
-            let mut progress = self.look_after_timers();
-            for peer in &mut self.peers {
-                progress |= peer.round();
+            if self.round() {
+                continue;
             }
-            if !progress {
-                return self.look_at_probes();
+            // The prober may have been blocked, and publish only now.
+            self.look_at_probes();
+            if !self.round() {
+                return;
             }
         }
         panic!("no end after {MOST_ROUNDS} rounds");
+    }
+
+    /// Everybody's turn; `true` when somebody had something to do.
+    fn round(&mut self) -> bool {
+        let mut progress = self.look_after_timers();
+        for peer in &mut self.peers {
+            progress |= peer.round();
+        }
+        progress
     }
 
     fn look_at_probes(&mut self) {
