@@ -14,7 +14,7 @@ use leveret_protocol::{ChannelId, DeliveryTag, table, texts};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The argument of queues and consumers, in milliseconds.
+/// The argument of consumers, in milliseconds; a queue's is among its settings.
 const ARGUMENT: &str = "x-consumer-timeout";
 /// There are so many looks in the shortest timeout ...
 const LOOKS: u32 = 8;
@@ -135,7 +135,7 @@ impl Connection {
     /// a timeout of its own.
     pub(super) fn expect_acks(&mut self, queue: &Queue, arguments: Option<&FieldTable>) {
         let own = arguments.and_then(argument);
-        if let Some(Some(timeout)) = own.or_else(|| argument(&queue.spec.arguments)) {
+        if let Some(Some(timeout)) = own.or_else(|| of_queue(queue)) {
             self.ack_watch.shorten(timeout, self.now);
         }
     }
@@ -218,15 +218,25 @@ fn timeout(delivery: &Delivery, default: Option<Duration>) -> Option<Duration> {
     let consumer = delivery.consumer.as_ref();
     consumer
         .and_then(|consumer| argument(&consumer.arguments))
-        .or_else(|| argument(&delivery.queue.spec.arguments))
+        .or_else(|| of_queue(&delivery.queue))
         .unwrap_or(default)
 }
 
-/// The timeout in the arguments of a queue or consumer, when there is one; 0 for none.
+/// The timeout that a queue is set to, when there is one.
+fn of_queue(queue: &Queue) -> Option<Option<Duration>> {
+    queue.settings().consumer_timeout.map(timeout_of)
+}
+
+/// The timeout in the arguments of a consumer, when there is one.
 fn argument(arguments: &FieldTable) -> Option<Option<Duration>> {
     let value = arguments.inner().get(ARGUMENT)?;
     let milliseconds = u64::try_from(table::as_integer(value)?).ok()?;
-    Some((milliseconds > 0).then(|| Duration::from_millis(milliseconds)))
+    Some(timeout_of(milliseconds))
+}
+
+/// 0 is none.
+fn timeout_of(milliseconds: u64) -> Option<Duration> {
+    (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
 }
 
 fn report(channel: ChannelId, tag: DeliveryTag, delivery: &Delivery, timeout: Duration) {

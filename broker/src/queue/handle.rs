@@ -5,12 +5,13 @@ use super::consumer::{Consumer, ConsumerId};
 use super::effects::Effects;
 use super::machine::{AfterRemoval, ConsumeRefused, Counts, Machine, Remains};
 use super::ready::Entry;
+use super::settings::{QueueKind, Settings};
 use crate::message::SharedMessage;
 use crate::server::ConnectionId;
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{QueueName, VhostName};
 use leveret_storage::{Position, QueueId, Token};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 
 /// What a queue was declared as.
@@ -29,6 +30,11 @@ pub struct QueueSpec {
 }
 
 impl QueueSpec {
+    /// Its kind.
+    pub fn kind(&self) -> QueueKind {
+        QueueKind::of(&self.arguments)
+    }
+
     /// Whether the queue and its persistent messages are kept in the store: durable, and not tied
     /// to the life of one connection, which no restart survives.
     pub fn is_stored(&self) -> bool {
@@ -45,6 +51,7 @@ pub struct Queue {
     pub vhost: VhostName,
     /// What it was declared as.
     pub spec: QueueSpec,
+    settings: RwLock<Arc<Settings>>,
     machine: Mutex<Machine>,
 }
 
@@ -54,11 +61,13 @@ pub type Incoming = (SharedMessage, Option<Token>);
 impl Queue {
     /// An empty queue.
     pub fn new(id: QueueId, vhost: VhostName, spec: QueueSpec, next_position: Position) -> Self {
-        let machine = Machine::new(id, &spec, next_position);
+        let settings = Settings::of(&spec.arguments, None);
+        let machine = Machine::new(id, &spec, &settings, next_position);
         Queue {
             id,
             vhost,
             spec,
+            settings: RwLock::new(Arc::new(settings)),
             machine: Mutex::new(machine),
         }
     }
@@ -66,6 +75,21 @@ impl Queue {
     /// Its name.
     pub fn name(&self) -> &QueueName {
         &self.spec.name
+    }
+
+    /// What it is set to do at the moment.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.read().clone()
+    }
+
+    /// A policy applies to the queue from now on, or none does; its keys are without `x-`.
+    pub fn configure(&self, policy: Option<&FieldTable>, fx: &mut Effects) {
+        let settings = Arc::new(Settings::of(&self.spec.arguments, policy));
+        let mut current = self.settings.write();
+        if **current != *settings {
+            *current = settings.clone();
+            self.serve(fx, |machine, fx| machine.configure(&settings, fx));
+        }
     }
 
     /// Whether another connection holds it exclusively.

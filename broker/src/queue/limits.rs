@@ -3,9 +3,8 @@
 //! their bodies.
 
 use super::ready::Ready;
+use super::settings::{Overflow, Settings};
 use crate::message::Message;
-use leveret_protocol::table;
-use leveret_protocol::values::{AMQPValue, FieldTable};
 
 /// The limits of one queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,36 +16,16 @@ pub struct Limits {
     overflow: Overflow,
 }
 
-/// What gives way when a queue is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Overflow {
-    /// The oldest messages.
-    DropHead,
-    /// The message that comes.
-    RejectPublish,
-}
-
 impl Limits {
-    /// The limits that queue.declare's arguments set; `None` when they set none.
-    pub fn of(arguments: &FieldTable) -> Option<Limits> {
-        let number = |name: &str| {
-            let value = table::as_integer(arguments.inner().get(name)?)?;
-            u64::try_from(value).ok()
-        };
-        let (messages, octets) = (number("x-max-length"), number("x-max-length-bytes"));
-        if messages.is_none() && octets.is_none() {
+    /// The limits that a queue is set to; `None` when there are none.
+    pub fn of(settings: &Settings) -> Option<Limits> {
+        if settings.max_length.is_none() && settings.max_length_bytes.is_none() {
             return None;
         }
-        let overflow = match arguments.inner().get("x-overflow") {
-            Some(AMQPValue::LongString(text)) if text.as_bytes().starts_with(b"reject-publish") => {
-                Overflow::RejectPublish
-            }
-            _ => Overflow::DropHead,
-        };
         Some(Limits {
-            messages: messages.unwrap_or(u64::MAX),
-            octets: octets.unwrap_or(u64::MAX),
-            overflow,
+            messages: settings.max_length.unwrap_or(u64::MAX),
+            octets: settings.max_length_bytes.unwrap_or(u64::MAX),
+            overflow: settings.overflow,
         })
     }
 
@@ -54,7 +33,7 @@ impl Limits {
     /// it (`rabbit_amqqueue_process:will_overflow`).
     pub fn refuse(&self, message: &Message, ready: &Ready) -> bool {
         let octets = message.body().len() as u64;
-        self.overflow == Overflow::RejectPublish
+        self.overflow != Overflow::DropHead
             && self.exceeded(ready.len() as u64 + 1, ready.bytes() + octets)
     }
 
@@ -72,38 +51,36 @@ impl Limits {
 mod tests {
     use super::*;
 
-    fn arguments(pairs: &[(&str, AMQPValue)]) -> FieldTable {
-        let mut table = FieldTable::default();
-        for (name, value) in pairs {
-            table.insert((*name).into(), value.clone());
-        }
-        table
-    }
-
     #[test]
     fn a_queue_without_a_limit_has_none_whatever_it_does_on_overflow() {
-        let overflow = AMQPValue::LongString("reject-publish".into());
-        assert_eq!(Limits::of(&arguments(&[("x-overflow", overflow)])), None);
+        let settings = Settings {
+            overflow: Overflow::RejectPublish,
+            ..Settings::default()
+        };
+        assert_eq!(Limits::of(&settings), None);
     }
 
     #[test]
     fn what_is_not_set_does_not_limit() {
-        let overflow = AMQPValue::LongString("reject-publish-dlx".into());
-        let set = [
-            ("x-max-length-bytes", AMQPValue::LongInt(7)),
-            ("x-overflow", overflow),
-        ];
+        let settings = Settings {
+            max_length_bytes: Some(7),
+            overflow: Overflow::RejectPublishDlx,
+            ..Settings::default()
+        };
         assert_eq!(
-            Limits::of(&arguments(&set)),
+            Limits::of(&settings),
             Some(Limits {
                 messages: u64::MAX,
                 octets: 7,
-                overflow: Overflow::RejectPublish
+                overflow: Overflow::RejectPublishDlx
             })
         );
-        let set = [("x-max-length", AMQPValue::ShortShortUInt(0))];
+        let settings = Settings {
+            max_length: Some(0),
+            ..Settings::default()
+        };
         assert_eq!(
-            Limits::of(&arguments(&set)),
+            Limits::of(&settings),
             Some(Limits {
                 messages: 0,
                 octets: u64::MAX,

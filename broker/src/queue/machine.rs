@@ -10,6 +10,7 @@ use super::effects::Effects;
 use super::handle::QueueSpec;
 use super::limits::Limits;
 use super::ready::{Entry, Ready};
+use super::settings::Settings;
 use crate::message::SharedMessage;
 use leveret_storage::{Op, Position, QueueId, Token};
 use std::sync::Arc;
@@ -85,12 +86,17 @@ pub struct Machine {
 
 impl Machine {
     /// An empty queue whose first message will have `next_position`.
-    pub fn new(id: QueueId, spec: &QueueSpec, next_position: Position) -> Self {
+    pub fn new(
+        id: QueueId,
+        spec: &QueueSpec,
+        settings: &Settings,
+        next_position: Position,
+    ) -> Self {
         Machine {
             id,
             stored: spec.is_stored(),
             auto_delete: spec.auto_delete,
-            limits: Limits::of(&spec.arguments).map(Box::new),
+            limits: Limits::of(settings).map(Box::new),
             ready: Ready::default(),
             consumers: Consumers::default(),
             next_position: next_position.0,
@@ -102,6 +108,12 @@ impl Machine {
             delivered_news: false,
             deleted: false,
         }
+    }
+
+    /// The queue is set to something else from now on, which what is in it follows at once.
+    pub fn configure(&mut self, settings: &Settings, fx: &mut Effects) {
+        self.limits = Limits::of(settings).map(Box::new);
+        self.drop_over_limit(fx);
     }
 
     /// Whether a message of this queue is kept in the store.

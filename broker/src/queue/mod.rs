@@ -10,6 +10,7 @@ mod machine;
 #[cfg(test)]
 mod model_tests;
 mod ready;
+mod settings;
 mod transfer;
 
 pub use consumer::{Consumer, ConsumerId};
@@ -18,4 +19,5 @@ pub use effects::Effects;
 pub use handle::{Incoming, Queue, QueueSpec};
 pub use machine::{AfterRemoval, ConsumeRefused, Counts, Remains};
 pub use ready::Entry;
+pub use settings::{QueueKind, Settings};
 pub use transfer::Transfer;

@@ -1,0 +1,272 @@
+//! What a queue is set to do: its arguments and the policies that apply to it, made one.
+//!
+//! Which of the two wins is RabbitMQ's choice (`rabbit_amqqueue_process:args_policy_lookup`,
+//! "Policies: Why Not Use Arguments"): of numbers the smaller, of everything else the argument.
+
+use leveret_protocol::values::{AMQPValue, FieldTable};
+use leveret_protocol::{ExchangeName, table};
+use std::time::Duration;
+
+/// The kind of a queue (`x-queue-type`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QueueKind {
+    /// What AMQP 0-9-1 describes.
+    #[default]
+    Classic,
+    /// Durable, with a limit of deliveries (RabbitMQ: "Quorum Queues"), on one node.
+    Quorum,
+    /// A log that consumers read and do not empty (RabbitMQ: "Streams").
+    Stream,
+}
+
+impl QueueKind {
+    /// The kind that queue.declare's arguments ask for.
+    pub fn of(arguments: &FieldTable) -> QueueKind {
+        match text(arguments, "x-queue-type").as_deref() {
+            Some("quorum") => QueueKind::Quorum,
+            Some("stream") => QueueKind::Stream,
+            _ => QueueKind::Classic,
+        }
+    }
+
+    /// The name of the kind, as `x-queue-type` has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            QueueKind::Classic => "classic",
+            QueueKind::Quorum => "quorum",
+            QueueKind::Stream => "stream",
+        }
+    }
+}
+
+/// What gives way when a queue is full (`x-overflow`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// The oldest messages.
+    #[default]
+    DropHead,
+    /// The message that comes.
+    RejectPublish,
+    /// The message that comes, which becomes a dead letter.
+    RejectPublishDlx,
+}
+
+/// How dead letters get to their exchange (`x-dead-letter-strategy`, quorum queues only).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeadLetterStrategy {
+    /// What finds no way is lost.
+    #[default]
+    AtMostOnce,
+    /// What finds no way is kept until it does.
+    AtLeastOnce,
+}
+
+/// The settings of one queue. What is not set is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `x-message-ttl`: how long a message may be ready here.
+    pub message_ttl: Option<Duration>,
+    /// `x-expires`: how long the queue may go unused.
+    pub expires: Option<Duration>,
+    /// `x-max-length`: ready messages.
+    pub max_length: Option<u64>,
+    /// `x-max-length-bytes`: octets of ready bodies.
+    pub max_length_bytes: Option<u64>,
+    /// `x-overflow`.
+    pub overflow: Overflow,
+    /// `x-dead-letter-exchange`.
+    pub dead_letter_exchange: Option<ExchangeName>,
+    /// `x-dead-letter-routing-key`; a message keeps its own without it.
+    pub dead_letter_routing_key: Option<Box<[u8]>>,
+    /// `x-dead-letter-strategy`.
+    pub dead_letter_strategy: DeadLetterStrategy,
+    /// `x-max-priority`; no policy has it.
+    pub max_priority: Option<u8>,
+    /// `x-single-active-consumer`; no policy has it.
+    pub single_active_consumer: bool,
+    /// `x-delivery-limit`; negative for no limit.
+    pub delivery_limit: Option<i64>,
+    /// `x-consumer-timeout` in milliseconds; 0 for none.
+    pub consumer_timeout: Option<u64>,
+    /// `x-max-age`: how long a stream keeps a message.
+    pub max_age: Option<Duration>,
+}
+
+impl Settings {
+    /// The settings that result from queue.declare's arguments and from the policy that applies,
+    /// whose keys are without `x-`.
+    pub fn of(arguments: &FieldTable, policy: Option<&FieldTable>) -> Settings {
+        let both = Both { arguments, policy };
+        Settings {
+            message_ttl: both.least("message-ttl").map(Duration::from_millis),
+            expires: both.least("expires").map(Duration::from_millis),
+            max_length: both.least("max-length"),
+            max_length_bytes: both.least("max-length-bytes"),
+            overflow: match both.text("overflow").as_deref() {
+                Some("reject-publish") => Overflow::RejectPublish,
+                Some("reject-publish-dlx") => Overflow::RejectPublishDlx,
+                _ => Overflow::DropHead,
+            },
+            dead_letter_exchange: both
+                .text("dead-letter-exchange")
+                .map(|name| name.as_str().into()),
+            dead_letter_routing_key: both.octets("dead-letter-routing-key").map(|key| key.into()),
+            dead_letter_strategy: match both.text("dead-letter-strategy").as_deref() {
+                Some("at-least-once") => DeadLetterStrategy::AtLeastOnce,
+                _ => DeadLetterStrategy::AtMostOnce,
+            },
+            max_priority: integer(arguments, "x-max-priority")
+                .and_then(|priority| u8::try_from(priority).ok())
+                .filter(|priority| *priority > 0),
+            single_active_consumer: matches!(
+                arguments.inner().get("x-single-active-consumer"),
+                Some(AMQPValue::Boolean(true))
+            ),
+            delivery_limit: both.least_integer("delivery-limit"),
+            consumer_timeout: both.least("consumer-timeout"),
+            max_age: both.text("max-age").as_deref().and_then(age),
+        }
+    }
+}
+
+/// The age that `x-max-age` and its policy key say: a whole number and a unit (RabbitMQ:
+/// "Streams", `rabbit_amqqueue:check_max_age`). `None` when it is none, or out of all bounds.
+pub fn age(text: &str) -> Option<Duration> {
+    let unit = text.chars().last()?;
+    let seconds: u64 = match unit {
+        'Y' => 365 * 86_400,
+        'M' => 30 * 86_400,
+        'D' => 86_400,
+        'h' => 3600,
+        'm' => 60,
+        's' => 1,
+        _ => return None,
+    };
+    let number = &text[..text.len() - 1];
+    if !number.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = number.parse().ok()?;
+    number.checked_mul(seconds).map(Duration::from_secs)
+}
+
+struct Both<'a> {
+    arguments: &'a FieldTable,
+    policy: Option<&'a FieldTable>,
+}
+
+impl Both<'_> {
+    /// The smaller of the argument and the policy's value.
+    fn least_integer(&self, key: &str) -> Option<i64> {
+        let argument = integer(self.arguments, &format!("x-{key}"));
+        let policy = self.policy.and_then(|policy| integer(policy, key));
+        argument.into_iter().chain(policy).min()
+    }
+
+    fn least(&self, key: &str) -> Option<u64> {
+        u64::try_from(self.least_integer(key)?).ok()
+    }
+
+    /// The argument's value, or the policy's.
+    fn octets(&self, key: &str) -> Option<Vec<u8>> {
+        let argument = octets(self.arguments, &format!("x-{key}"));
+        argument
+            .or_else(|| octets(self.policy?, key))
+            .map(<[u8]>::to_vec)
+    }
+
+    fn text(&self, key: &str) -> Option<String> {
+        let octets = self.octets(key)?;
+        Some(String::from_utf8_lossy(&octets).into_owned())
+    }
+}
+
+fn integer(table: &FieldTable, key: &str) -> Option<i64> {
+    table::as_integer(table.inner().get(key)?)
+}
+
+fn octets<'a>(table: &'a FieldTable, key: &str) -> Option<&'a [u8]> {
+    match table.inner().get(key)? {
+        AMQPValue::LongString(text) => Some(text.as_bytes()),
+        _ => None,
+    }
+}
+
+fn text(table: &FieldTable, key: &str) -> Option<String> {
+    octets(table, key).map(|octets| String::from_utf8_lossy(octets).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(pairs: &[(&str, AMQPValue)]) -> FieldTable {
+        let mut table = FieldTable::default();
+        for (name, value) in pairs {
+            table.insert((*name).into(), value.clone());
+        }
+        table
+    }
+
+    fn long(text: &str) -> AMQPValue {
+        AMQPValue::LongString(text.into())
+    }
+
+    #[test]
+    fn nothing_set_is_the_default() {
+        let nothing = FieldTable::default();
+        assert_eq!(Settings::of(&nothing, None), Settings::default());
+        assert_eq!(Settings::of(&nothing, Some(&nothing)), Settings::default());
+        assert_eq!(QueueKind::of(&nothing), QueueKind::Classic);
+    }
+
+    #[test]
+    fn of_numbers_the_smaller_wins_and_of_texts_the_argument() {
+        let arguments = table(&[
+            ("x-message-ttl", AMQPValue::LongInt(7)),
+            ("x-max-length", AMQPValue::LongLongInt(9)),
+            ("x-overflow", long("reject-publish")),
+            ("x-dead-letter-exchange", long("mine")),
+        ]);
+        let policy = table(&[
+            ("message-ttl", AMQPValue::LongInt(8)),
+            ("max-length", AMQPValue::LongInt(8)),
+            ("expires", AMQPValue::LongInt(5)),
+            ("overflow", long("drop-head")),
+            ("dead-letter-exchange", long("theirs")),
+            ("dead-letter-routing-key", long("key")),
+            // Neither can be set by a policy.
+            ("max-priority", AMQPValue::LongInt(5)),
+            ("single-active-consumer", AMQPValue::Boolean(true)),
+        ]);
+        let expected = Settings {
+            message_ttl: Some(Duration::from_millis(7)),
+            max_length: Some(8),
+            expires: Some(Duration::from_millis(5)),
+            overflow: Overflow::RejectPublish,
+            dead_letter_exchange: Some("mine".into()),
+            dead_letter_routing_key: Some(b"key".as_slice().into()),
+            ..Settings::default()
+        };
+        assert_eq!(Settings::of(&arguments, Some(&policy)), expected);
+    }
+
+    #[test]
+    fn ages_have_a_unit() {
+        assert_eq!(age("5D"), Some(Duration::from_secs(5 * 86_400)));
+        assert_eq!(age("1M"), Some(Duration::from_secs(30 * 86_400)));
+        assert_eq!(age("90s"), Some(Duration::from_secs(90)));
+        for wrong in [
+            "",
+            "5",
+            "s",
+            "-5s",
+            "5x",
+            "1.5h",
+            "99999999999999999999Y",
+            "5ü",
+        ] {
+            assert_eq!(age(wrong), None, "{wrong}");
+        }
+    }
+}
