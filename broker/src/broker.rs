@@ -12,6 +12,7 @@ use crate::server::connections::Connections;
 use crate::server::mailbox::Mailbox;
 use crate::server::replies::ReplyAddresses;
 use crate::server::timers::Timers;
+use crate::stream::Readers;
 use crate::vhost::{Vhost, VhostSpec};
 use leveret_protocol::VhostName;
 use leveret_storage::{Op, QueueId, Store};
@@ -82,6 +83,8 @@ pub struct Broker {
     pub connections: Connections,
     /// Who wants to be looked at when.
     pub timers: Arc<Timers>,
+    /// Who reads streams.
+    pub readers: Arc<Readers>,
     /// Its time.
     pub clock: Clock,
     /// How many of them there are, for the limits that operators set.
@@ -106,6 +109,7 @@ impl Broker {
             store,
             connections: Connections::default(),
             timers: Arc::default(),
+            readers: Arc::default(),
             clock: Clock::start(),
             tally: Arc::default(),
             alarms: Alarms::default(),
@@ -119,7 +123,7 @@ impl Broker {
 
     /// Effects on this broker; the tokens of their records go to `sink`.
     pub fn effects(&self, sink: Option<&Arc<Mailbox>>) -> Effects {
-        Effects::on(self.store.as_ref(), &self.timers, sink)
+        Effects::on(self.store.as_ref(), &self.timers, sink).with_readers(&self.readers)
     }
 
     /// A virtual host by name.

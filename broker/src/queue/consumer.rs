@@ -48,7 +48,7 @@ pub struct Consumer {
 impl Consumer {
     /// Takes what one delivery needs, all or nothing; on refusal, whoever refused knows that it
     /// has to resume this consumer.
-    fn take_turn(&self) -> bool {
+    pub(super) fn take_turn(&self) -> bool {
         if self.mailbox.is_full() {
             return false;
         }
@@ -66,6 +66,20 @@ impl Consumer {
             self.mailbox.request_resume();
         }
         false
+    }
+}
+
+impl Consumer {
+    /// [`Consumer::take_turn`], with the mark that tells whoever gives credit back, or empties the
+    /// mailbox, to resume the consumer.
+    pub fn take_turn_or_block(&self) -> bool {
+        // Set before the attempt: whoever gives credit back looks at it afterwards.
+        self.blocked.store(true, Ordering::SeqCst);
+        let taken = self.take_turn();
+        if taken {
+            self.blocked.store(false, Ordering::SeqCst);
+        }
+        taken
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::message::SharedMessage;
 use crate::server::mailbox::Mailbox;
 use crate::server::timers::{Timed, Timers};
+use crate::stream::{Home, Readers, Written};
 use leveret_storage::{Batch, CommitSink, Op, Position, QueueId, Store, Token};
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,6 +17,9 @@ pub struct Effects {
     deadlines: Vec<(Instant, Arc<dyn Timed>)>,
     timers: Option<Arc<Timers>>,
     refused: Refused,
+    /// Who of streams has to hear that the records are stored.
+    written: Vec<Arc<Written>>,
+    readers: Option<Arc<Readers>>,
     /// What leaves a queue leaves it with the next batch, not before.
     atomic: bool,
     target: Option<Target>,
@@ -50,6 +54,27 @@ impl Effects {
         }
     }
 
+    /// The same, for streams that are read by these threads.
+    pub fn with_readers(self, readers: &Arc<Readers>) -> Self {
+        Effects {
+            readers: Some(readers.clone()),
+            ..self
+        }
+    }
+
+    /// Where streams are read, and by whom.
+    pub fn home(&self) -> Home {
+        Home {
+            store: self.target.as_ref().map(|target| target.store.clone()),
+            readers: self.readers.clone(),
+        }
+    }
+
+    /// Records of a stream are among those that are collected; it is to hear when they are stored.
+    pub fn written(&mut self, written: Arc<Written>) {
+        self.written.push(written);
+    }
+
     /// A record to be stored.
     pub fn store(&mut self, op: Op) {
         self.ops.push(op);
@@ -59,6 +84,11 @@ impl Effects {
     pub fn begin_atomic(&mut self) {
         self.submit();
         self.atomic = true;
+    }
+
+    /// Whether what is collected is to become durable as a whole.
+    pub fn is_atomic(&self) -> bool {
+        self.atomic
     }
 
     /// A stored message has left its queue for good.
@@ -138,6 +168,9 @@ impl Effects {
             let ops = std::mem::replace(&mut self.ops, Vec::with_capacity(capacity));
             let sink = sink.clone();
             store.submit(Batch { ops, sink });
+            for written in self.written.drain(..) {
+                store.submit(notice(written));
+            }
         }
     }
 
@@ -146,6 +179,10 @@ impl Effects {
     pub fn perform(&mut self) {
         self.submit();
         self.ops.clear();
+        // Left over where there is no store, which has all there will be.
+        for written in self.written.drain(..) {
+            written.done();
+        }
         for mailbox in self.wakes.drain(..) {
             mailbox.wake();
         }
@@ -166,6 +203,15 @@ impl Effects {
     #[cfg(test)]
     pub fn forget_ops(&mut self) {
         self.ops.clear();
+    }
+}
+
+/// A batch that is durable when all before it are, and then tells a stream.
+fn notice(written: Arc<Written>) -> Batch {
+    let token = Token { channel: 0, seq: 0 };
+    Batch {
+        ops: vec![Op::Notify { token }],
+        sink: Some(written),
     }
 }
 
