@@ -20,4 +20,5 @@ mod limits;
 mod permissions;
 mod pika;
 mod shutdown;
+mod streams;
 mod tidy;

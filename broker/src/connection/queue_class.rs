@@ -106,7 +106,11 @@ impl Connection {
         let ok = queue::DeclareOk {
             queue: queue.name().as_str().into(),
             message_count: u32::try_from(counts.ready).unwrap_or(u32::MAX),
-            consumer_count: u32::try_from(counts.consumers).unwrap_or(u32::MAX),
+            consumer_count: match queue.stream() {
+                // RabbitMQ counts them in listings only (`rabbit_stream_queue:stat`).
+                Some(_) => 0,
+                None => u32::try_from(counts.consumers).unwrap_or(u32::MAX),
+            },
         };
         (!no_wait).then_some(AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok)))
     }
@@ -163,11 +167,7 @@ impl Connection {
 
     /// The arguments have to make sense, and a dead letter exchange needs permissions: what is
     /// read from the queue is written to it.
-    fn check_new_queue(
-        &self,
-        name: &QueueName,
-        declare: &queue::Declare,
-    ) -> Result<(), AmqpError> {
+    fn check_new_queue(&self, name: &QueueName, declare: &queue::Declare) -> Result<(), AmqpError> {
         let vhost = self.vhost()?.name();
         let arguments = &declare.arguments;
         if let Some(exchange) = arguments::dead_letter_exchange(arguments, name, vhost)? {

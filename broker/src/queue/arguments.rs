@@ -50,10 +50,7 @@ const RULES: [(&str, Rule); 15] = [
     ("x-queue-version", Rule::QueueVersion),
     ("x-single-active-consumer", Rule::Boolean),
     ("x-max-age", Rule::Age),
-    (
-        "x-stream-max-segment-size-bytes",
-        Rule::Integer { min: 0 },
-    ),
+    ("x-stream-max-segment-size-bytes", Rule::Integer { min: 0 }),
     ("x-initial-cluster-size", Rule::Integer { min: 1 }),
     (
         "x-queue-leader-locator",
@@ -300,7 +297,8 @@ fn broken(rule: &Rule, value: &AMQPValue) -> Option<String> {
 
 fn wrong_queue_type(value: &AMQPValue) -> Option<String> {
     wrong_text(value, |kind| {
-        (!["classic", "stream"].contains(&kind)).then(|| format!("\"unsupported queue type '{kind}'\""))
+        (!["classic", "stream"].contains(&kind))
+            .then(|| format!("\"unsupported queue type '{kind}'\""))
     })
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Messages read at a time.
-const READ_MESSAGES: usize = 512;
+pub(super) const READ_MESSAGES: usize = 512;
 /// Octets read at a time, unless one message is more.
 pub(super) const READ_OCTETS: usize = 256 * 1024;
 /// Reads of one turn.
@@ -49,6 +49,18 @@ struct Progress {
     not_before: u64,
     /// Read, and not delivered: at most one read.
     ahead: VecDeque<Entry>,
+}
+
+/// What a read gave: messages in order, or `None` where there is no store.
+pub(super) type Read = Result<Option<Vec<(Position, Bytes)>>, StorageError>;
+
+/// Where a stream is read.
+pub trait Source {
+    /// Messages from an offset on, some at least if there are any.
+    ///
+    /// # Errors
+    /// See [`leveret_storage::Store::read`].
+    fn read(&self, from: u64) -> Read;
 }
 
 /// What comes after a turn.
@@ -88,7 +100,7 @@ impl Cursor {
     }
 
     /// Brings the consumer further.
-    pub fn turn(&self, stream: &Stream) -> After {
+    pub fn turn(&self, stream: &Stream, source: &impl Source) -> After {
         let mut progress = self.progress.lock();
         for _ in 0..READS {
             match self.deliver(&mut progress.ahead) {
@@ -99,7 +111,8 @@ impl Cursor {
                 Ahead::Nothing => return After::Rest,
                 Ahead::Tail(records) => self.take_records(&mut progress, records),
                 Ahead::Stored { from, end } => {
-                    if !self.read(stream, &mut progress, from, end) {
+                    progress.next = progress.next.max(from);
+                    if !self.take_read(stream, &mut progress, source.read(from), end) {
                         return After::Rest;
                     }
                 }
@@ -157,10 +170,9 @@ impl Cursor {
         }
     }
 
-    /// Reads on from the store; `false` when that did not work.
-    fn read(&self, stream: &Stream, progress: &mut Progress, from: u64, end: u64) -> bool {
-        progress.next = progress.next.max(from);
-        match stream.read(from, READ_MESSAGES, READ_OCTETS) {
+    /// Takes what was read in the store; `false` when that did not work.
+    fn take_read(&self, stream: &Stream, progress: &mut Progress, read: Read, end: u64) -> bool {
+        match read {
             Ok(Some(stored)) => {
                 self.take_stored(stream, progress, stored, end);
                 true
@@ -174,7 +186,7 @@ impl Cursor {
                     stream = %self.consumer.queue.name(), first = first.0, last = last.0,
                     "damaged messages of a stream are passed over"
                 );
-                progress.next = last.0.max(from) + 1;
+                progress.next = progress.next.max(last.0 + 1);
                 true
             }
             Err(StorageError::Closed) => false,

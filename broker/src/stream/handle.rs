@@ -1,14 +1,14 @@
 //! A stream as its queue holds it: the machine behind its lock, and the way to the store.
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, READ_MESSAGES, READ_OCTETS, Read, Source};
 use super::machine::{Ahead, Machine};
 use super::readers::Readers;
+use super::start::StartAt;
 use crate::message::SharedMessage;
 use crate::queue::{
     ConsumeRefused, Consumer, ConsumerId, Counts, Effects, Incoming, Queue, Remains, Settings,
 };
-use bytes::Bytes;
-use leveret_storage::{CommitSink, Position, QueueId, StorageError, Store, Token};
+use leveret_storage::{CommitSink, Position, QueueId, Store, Token};
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,6 +68,16 @@ pub(super) fn now() -> u64 {
     u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
+impl Source for Stream {
+    fn read(&self, from: u64) -> Read {
+        let Some(store) = self.home.get().and_then(|home| home.store.as_ref()) else {
+            return Ok(None);
+        };
+        let read = store.read(self.id, Position(from), READ_MESSAGES, READ_OCTETS);
+        read.map(Some)
+    }
+}
+
 impl Stream {
     /// An empty stream whose first message will have `next_position`.
     pub fn new(id: QueueId, settings: &Settings, next_position: Position) -> Self {
@@ -92,7 +102,9 @@ impl Stream {
         messages: impl IntoIterator<Item = &'a Incoming>,
         fx: &mut Effects,
     ) {
-        let messages = messages.into_iter().map(|(message, token)| (message, *token));
+        let messages = messages
+            .into_iter()
+            .map(|(message, token)| (message, *token));
         let mut machine = self.machine.lock();
         let offsets = machine.append(messages, now(), fx);
         self.expect(offsets, fx);
@@ -127,7 +139,9 @@ impl Stream {
     /// The stream was deleted.
     pub fn consume(&self, consumer: Arc<Consumer>, fx: &Effects) -> Result<(), ConsumeRefused> {
         self.home.get_or_init(|| fx.home());
-        let cursor = self.machine.lock().consume(consumer, now());
+        // Checked before; were it wrong, the default would do.
+        let start = StartAt::of(&consumer.arguments, now()).unwrap_or(StartAt::Next);
+        let cursor = self.machine.lock().consume(consumer, start);
         self.call([cursor.ok_or(ConsumeRefused::Deleted)?]);
         Ok(())
     }
@@ -160,24 +174,6 @@ impl Stream {
     /// See [`Machine::wait`].
     pub(super) fn wait(&self, consumer: ConsumerId) {
         self.machine.lock().wait(consumer);
-    }
-
-    /// Reads messages from the store; `None` when there is none.
-    ///
-    /// # Errors
-    /// See [`Store::read`].
-    pub(super) fn read(
-        &self,
-        from: u64,
-        messages: usize,
-        octets: usize,
-    ) -> Result<Option<Vec<(Position, Bytes)>>, StorageError> {
-        match self.home.get().and_then(|home| home.store.as_ref()) {
-            Some(store) => store
-                .read(self.id, Position(from), messages, octets)
-                .map(Some),
-            None => Ok(None),
-        }
     }
 
     /// Without a store: what is still in memory begins here.

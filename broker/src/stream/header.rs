@@ -102,10 +102,9 @@ mod tests {
             let expected = base.clone().with_headers(table_of(&[offset(7)]));
             assert_eq!(with_offset(&raw, 7), properties_to_vec(&expected));
             let text = |t: &str| AMQPValue::LongString(t.into());
-            let others = base.clone().with_headers(table_of(&[
-                ("a", text("b")),
-                (OFFSET, text("mine")),
-            ]));
+            let others = base
+                .clone()
+                .with_headers(table_of(&[("a", text("b")), (OFFSET, text("mine"))]));
             let found = with_offset(&properties_to_vec(&others), 1 << 40);
             let expected = base.with_headers(table_of(&[("a", text("b")), offset(1 << 40)]));
             assert_eq!(found, properties_to_vec(&expected));
@@ -120,7 +119,10 @@ mod tests {
             let raw = properties_to_vec(&full().with_headers(headers));
             filter_value(&raw).map(<[u8]>::to_vec)
         };
-        assert_eq!(value(AMQPValue::LongString("de".into())), Some(b"de".to_vec()));
+        assert_eq!(
+            value(AMQPValue::LongString("de".into())),
+            Some(b"de".to_vec())
+        );
         assert_eq!(value(AMQPValue::LongInt(5)), None);
         assert_eq!(filter_value(&properties_to_vec(&full())), None);
         assert_eq!(filter_value(&[0, 0]), None);

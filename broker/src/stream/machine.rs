@@ -173,12 +173,10 @@ impl Machine {
     }
 
     /// Adds a consumer; `None` when the stream was deleted.
-    pub fn consume(&mut self, consumer: Arc<Consumer>, now: u64) -> Option<Arc<Cursor>> {
+    pub fn consume(&mut self, consumer: Arc<Consumer>, start: StartAt) -> Option<Arc<Cursor>> {
         if self.deleted {
             return None;
         }
-        // Checked before; were it wrong, the default would do.
-        let start = StartAt::of(&consumer.arguments, now).unwrap_or(StartAt::Next);
         let cursor = Arc::new(Cursor::new(consumer, self.place(start)));
         self.cursors.insert(cursor.consumer.id, cursor.clone());
         Some(cursor)

@@ -29,6 +29,8 @@ mod record;
 mod recover;
 mod start;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod units;
 
 pub use handle::{Home, Stream, Written};

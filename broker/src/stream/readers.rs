@@ -82,7 +82,11 @@ impl Shared {
         while let Some(cursor) = self.next() {
             cursor.schedule.begin();
             let queue = cursor.consumer.queue.clone();
-            let turn = || queue.stream().map_or(After::Rest, |s| cursor.turn(s));
+            let turn = || {
+                queue
+                    .stream()
+                    .map_or(After::Rest, |s| cursor.turn(s, s.as_ref()))
+            };
             let after = catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|_| {
                 tracing::error!(stream = %queue.name(), "a reader of a stream has panicked");
                 After::Rest

@@ -28,7 +28,10 @@ impl Stream {
     }
 
     fn unit(&self, extent: &Extent, latest: u64, store: &Store) -> Result<Unit, StorageError> {
-        let first_time = self.time_at(extent.first, store)?.unwrap_or(latest).max(latest);
+        let first_time = self
+            .time_at(extent.first, store)?
+            .unwrap_or(latest)
+            .max(latest);
         let last_time = self.time_at(extent.last, store)?.unwrap_or(first_time);
         Ok(Unit {
             first: extent.first.0,

@@ -49,9 +49,7 @@ impl StartAt {
             AMQPValue::Timestamp(seconds) => Ok(StartAt::Time(seconds.saturating_mul(1000))),
             // Below zero is before all there is.
             number => match table::as_integer(number) {
-                Some(number) => {
-                    Ok(u64::try_from(number).map_or(StartAt::First, StartAt::Offset))
-                }
+                Some(number) => Ok(u64::try_from(number).map_or(StartAt::First, StartAt::Offset)),
                 None => Err(value),
             },
         }

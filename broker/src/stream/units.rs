@@ -84,7 +84,12 @@ impl Units {
 
     /// Drops what may go, whole units from the front and never the last, and only what is
     /// committed. Returns the offsets that are gone: the first, and the one behind the last.
-    pub fn retain(&mut self, retention: &Retention, now: u64, committed: u64) -> Option<(u64, u64)> {
+    pub fn retain(
+        &mut self,
+        retention: &Retention,
+        now: u64,
+        committed: u64,
+    ) -> Option<(u64, u64)> {
         let age = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         let cutoff = retention.max_age.and_then(|max| now.checked_sub(age(max)));
         let first = self.first()?;
@@ -105,11 +110,6 @@ impl Units {
     /// The first offset that is kept; `None` when there never was a message, or all are gone.
     pub fn first(&self) -> Option<u64> {
         self.units.front().map(|unit| unit.first)
-    }
-
-    /// When the last message came.
-    pub fn last_time(&self) -> Option<u64> {
-        self.units.back().map(|unit| unit.last_time)
     }
 
     /// Octets of all of it.
@@ -172,7 +172,10 @@ mod tests {
         let mut units = units(7);
         assert_eq!(units.octets(), 350);
         assert_eq!(units.retain(&retention(Some(350), None), 0, 7), None);
-        assert_eq!(units.retain(&retention(Some(349), None), 0, 7), Some((0, 2)));
+        assert_eq!(
+            units.retain(&retention(Some(349), None), 0, 7),
+            Some((0, 2))
+        );
         assert_eq!(units.octets(), 250);
         assert_eq!(units.retain(&retention(Some(0), None), 0, 7), Some((2, 6)));
         assert_eq!((units.first(), units.octets()), (Some(6), 50));

@@ -16,7 +16,9 @@ pub fn argument_of_other_type(
 ) -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
-        format_args!("invalid arg '{argument}' for {entity} in vhost '{vhost}' of queue type {module}"),
+        format_args!(
+            "invalid arg '{argument}' for {entity} in vhost '{vhost}' of queue type {module}"
+        ),
     )
 }
 
