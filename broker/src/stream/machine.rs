@@ -158,16 +158,14 @@ impl Machine {
     /// Where a consumer begins that asks for this.
     pub fn place(&self, start: StartAt) -> Place {
         let (first, end) = (self.first(), self.committed.end());
-        let offset = match start {
-            StartAt::First => first,
-            StartAt::Last => end.saturating_sub(1).max(first),
-            StartAt::Next => end,
-            StartAt::Offset(offset) => offset.max(first),
-            StartAt::Time(time) => self.units.at_time(time).unwrap_or(end),
-        };
-        let not_before = match start {
-            StartAt::Time(time) if offset < end => time,
-            _ => 0,
+        let at = |offset| (offset, 0);
+        let (offset, not_before) = match start {
+            StartAt::First => at(first),
+            StartAt::Last => at(end.saturating_sub(1).max(first)),
+            StartAt::Next => at(end),
+            StartAt::Offset(offset) => at(offset.max(first)),
+            // A time to come is no time to wait for.
+            StartAt::Time(time) => self.units.at_time(time).map_or((end, 0), |at| (at, time)),
         };
         Place { offset, not_before }
     }
