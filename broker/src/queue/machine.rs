@@ -5,7 +5,8 @@
 //! moved into a mailbox and then into its channel's list of unacknowledged deliveries). Moving
 //! the entry is what makes delivering twice impossible.
 
-use super::consumer::{Consumer, ConsumerId, Consumers};
+use super::consumer::{Consumer, ConsumerId};
+use super::consumers::Consumers;
 use super::effects::Effects;
 use super::handle::QueueSpec;
 use super::limits::Limits;
@@ -47,7 +48,7 @@ pub struct Remains {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConsumeRefused {
     /// Another consumer has the queue exclusively, or exclusivity was asked for and there are
-    /// consumers.
+    /// consumers, or it is a queue whose consumers wait for each other.
     InExclusiveUse,
     /// The queue was deleted.
     Deleted,
@@ -97,8 +98,8 @@ impl Machine {
             stored: spec.is_stored(),
             auto_delete: spec.auto_delete,
             limits: Limits::of(settings).map(Box::new),
-            ready: Ready::default(),
-            consumers: Consumers::default(),
+            ready: Ready::new(settings),
+            consumers: Consumers::new(settings),
             next_position: next_position.0,
             unacked: 0,
             unacked_bytes: 0,
@@ -230,7 +231,7 @@ impl Machine {
         self.persistent += 1;
         self.persistent_bytes += message.body().len() as u64;
         self.next_position = self.next_position.max(position.0 + 1);
-        self.ready.push(Entry {
+        self.ready.insert(Entry {
             position,
             message,
             redelivered,
@@ -250,7 +251,8 @@ impl Machine {
             return Err(ConsumeRefused::Deleted);
         }
         let taken = self.consumers.exclusive().is_some();
-        if taken || (consumer.exclusive && !self.consumers.is_empty()) {
+        let free = self.consumers.is_empty() && !self.consumers.is_single_active();
+        if taken || (consumer.exclusive && !free) {
             return Err(ConsumeRefused::InExclusiveUse);
         }
         self.consumers.add(consumer);
@@ -258,7 +260,8 @@ impl Machine {
         Ok(())
     }
 
-    /// Removes a consumer; its unacknowledged deliveries stay with its channel.
+    /// Removes a consumer; its unacknowledged deliveries stay with its channel. Once they are
+    /// where they belong, [`Machine::serve_next`] has to be called.
     pub fn cancel(&mut self, id: ConsumerId) -> AfterRemoval {
         let removed = self.consumers.remove(id).is_some();
         if removed && self.auto_delete && self.consumers.is_empty() && !self.deleted {
@@ -266,6 +269,11 @@ impl Machine {
         } else {
             AfterRemoval::Stays
         }
+    }
+
+    /// Serves whoever took the place of a consumer that was removed.
+    pub fn serve_next(&mut self, fx: &mut Effects) {
+        self.dispatch(fx);
     }
 
     /// Consumers that were passed over can take messages again.
@@ -439,5 +447,15 @@ impl Machine {
     /// The consumer that has the queue exclusively.
     pub fn exclusive_consumer(&self) -> Option<&Arc<Consumer>> {
         self.consumers.exclusive()
+    }
+
+    /// The consumer that is served while the others wait (`x-single-active-consumer`).
+    pub fn single_active_consumer(&self) -> Option<&Arc<Consumer>> {
+        self.consumers.single_active()
+    }
+
+    /// Whether only one consumer is served at a time.
+    pub fn is_single_active(&self) -> bool {
+        self.consumers.is_single_active()
     }
 }

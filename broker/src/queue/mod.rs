@@ -2,15 +2,19 @@
 
 pub mod arguments;
 mod consumer;
+mod consumers;
 mod credit;
 mod effects;
 mod handle;
 mod limits;
+mod line;
 mod machine;
 #[cfg(test)]
 mod model_tests;
+mod priority;
 mod ready;
 mod settings;
+mod single_active;
 mod transfer;
 
 pub use consumer::{Consumer, ConsumerId};
