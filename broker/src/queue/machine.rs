@@ -7,9 +7,10 @@
 
 use super::consumer::{Consumer, ConsumerId, Consumers};
 use super::effects::Effects;
+use super::entry::Entry;
 use super::handle::QueueSpec;
 use super::limits::Limits;
-use super::ready::{Entry, Ready};
+use super::ready::Ready;
 use super::settings::Settings;
 use crate::message::SharedMessage;
 use leveret_storage::{Op, Position, QueueId, Token};
@@ -171,11 +172,7 @@ impl Machine {
             self.persistent += 1;
             self.persistent_bytes += message.body().len() as u64;
         }
-        self.ready.insert(Entry {
-            position,
-            message,
-            redelivered: false,
-        });
+        self.ready.insert(Entry::new(position, message));
         self.dispatch(fx);
         self.drop_over_limit(fx);
     }
@@ -230,11 +227,11 @@ impl Machine {
         self.persistent += 1;
         self.persistent_bytes += message.body().len() as u64;
         self.next_position = self.next_position.max(position.0 + 1);
-        self.ready.push(Entry {
-            position,
-            message,
-            redelivered,
-        });
+        let mut entry = Entry::new(position, message);
+        if redelivered {
+            entry.mark_redelivered();
+        }
+        self.ready.push(entry);
     }
 
     /// Adds a consumer and serves it.

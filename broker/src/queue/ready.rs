@@ -1,19 +1,8 @@
 //! The messages that are ready to be delivered, in the order of their positions.
 
-use crate::message::SharedMessage;
+use super::entry::Entry;
 use leveret_storage::Position;
 use std::collections::{BTreeMap, VecDeque};
-
-/// A message in one queue.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Its place in the queue's order, kept when it is requeued.
-    pub position: Position,
-    /// The message.
-    pub message: SharedMessage,
-    /// Whether it was given to a consumer before (basic.deliver's `redelivered`).
-    pub redelivered: bool,
-}
 
 /// Ready messages: those that never left stand in a plain queue; the few that were requeued stand
 /// in a map beside it, so that a requeue keeps its position at the cost of a logarithm, not of a
