@@ -256,7 +256,7 @@ impl Connection {
         let channel = self.open_channel(id)?;
         let tag = channel.take_tag();
         let message = entry.message.clone();
-        let redelivered = entry.redelivered;
+        let redelivered = entry.redelivered();
         if !get.no_ack {
             channel.unacked.push(
                 tag,

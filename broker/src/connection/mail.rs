@@ -106,7 +106,7 @@ impl Connection {
             consumer.channel,
             consumer.tag.as_str(),
             tag,
-            entry.redelivered,
+            entry.redelivered(),
             message.exchange().as_str(),
             message.routing_key(),
         );

@@ -1,6 +1,6 @@
 //! Messages in the order of their positions.
 
-use super::ready::Entry;
+use super::entry::Entry;
 use leveret_storage::Position;
 use std::collections::{BTreeMap, VecDeque};
 

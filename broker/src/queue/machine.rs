@@ -8,9 +8,10 @@
 use super::consumer::{Consumer, ConsumerId};
 use super::consumers::Consumers;
 use super::effects::Effects;
+use super::entry::Entry;
 use super::handle::QueueSpec;
 use super::limits::Limits;
-use super::ready::{Entry, Ready};
+use super::ready::Ready;
 use super::settings::Settings;
 use crate::message::SharedMessage;
 use leveret_storage::{Op, Position, QueueId, Token};
@@ -172,11 +173,7 @@ impl Machine {
             self.persistent += 1;
             self.persistent_bytes += message.body().len() as u64;
         }
-        self.ready.insert(Entry {
-            position,
-            message,
-            redelivered: false,
-        });
+        self.ready.insert(Entry::new(position, message));
         self.dispatch(fx);
         self.drop_over_limit(fx);
     }
@@ -231,11 +228,11 @@ impl Machine {
         self.persistent += 1;
         self.persistent_bytes += message.body().len() as u64;
         self.next_position = self.next_position.max(position.0 + 1);
-        self.ready.insert(Entry {
-            position,
-            message,
-            redelivered,
-        });
+        let mut entry = Entry::new(position, message);
+        if redelivered {
+            entry.mark_redelivered();
+        }
+        self.ready.insert(entry);
     }
 
     /// Adds a consumer and serves it.

@@ -1,8 +1,8 @@
 //! x-max-priority (RabbitMQ: "Classic Queues Support Priorities"): a line of messages for each
 //! priority, the highest first.
 
+use super::entry::Entry;
 use super::line::Line;
-use super::ready::Entry;
 use crate::message::Message;
 
 /// The lines of one queue. What is taken first is taken from the highest that is not empty, also
@@ -95,11 +95,7 @@ mod tests {
             None => vec![0, 0],
         };
         let message = MessageBuilder::new("".into(), b"", &properties, false, 0).finish(true);
-        Entry {
-            position: Position(position),
-            message: Arc::new(message),
-            redelivered: false,
-        }
+        Entry::new(Position(position), Arc::new(message))
     }
 
     fn drain(priorities: &mut Priorities) -> Vec<u64> {

@@ -1,21 +1,9 @@
 //! The messages that are ready to be delivered, in the order in which they are.
 
+use super::entry::Entry;
 use super::line::Line;
 use super::priority::Priorities;
 use super::settings::Settings;
-use crate::message::SharedMessage;
-use leveret_storage::Position;
-
-/// A message in one queue.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Its place in the queue's order, kept when it is requeued.
-    pub position: Position,
-    /// The message.
-    pub message: SharedMessage,
-    /// Whether it was given to a consumer before (basic.deliver's `redelivered`).
-    pub redelivered: bool,
-}
 
 /// Ready messages: in one line, or in one for each priority.
 #[derive(Debug, Default)]

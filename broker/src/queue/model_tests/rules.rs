@@ -68,7 +68,7 @@ impl World {
         let peer = self.channels[consumer.channel].peer;
         self.peers[peer].octets += octets;
         let id = id_of(&entry.message);
-        self.models[queue].served(entry.position.0, id, entry.redelivered, no_ack);
+        self.models[queue].served(entry.position.0, id, entry.redelivered(), no_ack);
     }
 
     /// Nobody of higher priority, and nobody of the same who has waited longer, was passed over.

@@ -337,7 +337,9 @@ impl World {
             let queue = run[0].queue;
             let mut entries: Vec<Entry> = run.iter().map(|held| held.entry.clone()).collect();
             for entry in &mut entries {
-                entry.redelivered |= mark;
+                if mark {
+                    entry.mark_redelivered();
+                }
                 if !self.models[queue].deleted {
                     self.models[queue].requeued(entry.position.0, mark);
                 }
@@ -400,7 +402,7 @@ impl World {
         assert_eq!(taken.is_some(), !self.models[queue].ready.is_empty());
         if let Some((entry, left)) = taken {
             let id = id_of(&entry.message);
-            self.models[queue].served(entry.position.0, id, entry.redelivered, no_ack);
+            self.models[queue].served(entry.position.0, id, entry.redelivered(), no_ack);
             assert_eq!(left, self.models[queue].ready.len() as u64);
             if !no_ack {
                 self.channels[channel].unacked.push(Held {
