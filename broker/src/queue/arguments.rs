@@ -244,16 +244,18 @@ pub fn check_consumer(
 /// The arguments whose effect is not built yet; accepted, kept and compared, and said so in the
 /// log rather than ignored in silence.
 pub fn without_effect(arguments: &FieldTable) -> Vec<&str> {
-    const IN_EFFECT: [&str; 10] = [
+    const IN_EFFECT: [&str; 12] = [
         "x-consumer-timeout",
         "x-initial-cluster-size",
         "x-max-age",
         "x-max-length",
         "x-max-length-bytes",
+        "x-max-priority",
         "x-overflow",
         "x-queue-leader-locator",
         "x-queue-mode",
         "x-queue-version",
+        "x-single-active-consumer",
         "x-stream-max-segment-size-bytes",
     ];
     let known =

@@ -3,8 +3,8 @@
 
 use super::consumer::{Consumer, ConsumerId};
 use super::effects::Effects;
+use super::entry::Entry;
 use super::machine::{AfterRemoval, ConsumeRefused, Counts, Machine, Remains};
-use super::ready::Entry;
 use super::settings::{QueueKind, Settings};
 use crate::message::SharedMessage;
 use crate::server::ConnectionId;
@@ -99,7 +99,7 @@ impl Queue {
     }
 
     /// A policy applies to the queue from now on, or none does; its keys are without `x-`.
-    pub fn configure(&self, policy: Option<&FieldTable>, fx: &mut Effects) {
+    pub fn configure(self: &Arc<Self>, policy: Option<&FieldTable>, fx: &mut Effects) {
         let settings = Arc::new(Settings::of(&self.spec.arguments, policy));
         let mut current = self.settings.write();
         if **current != *settings {
@@ -120,7 +120,7 @@ impl Queue {
 
     /// Runs an operation that may deliver, under the lock.
     fn serve<T>(
-        &self,
+        self: &Arc<Self>,
         fx: &mut Effects,
         operation: impl FnOnce(&mut Machine, &mut Effects) -> T,
     ) -> T {
@@ -135,7 +135,7 @@ impl Queue {
     /// `shared`: they go to other queues too. An acknowledgement cannot cancel the write of such a
     /// message and is stored, so its publish has to reach the store before anybody is served.
     pub fn publish<'a>(
-        &self,
+        self: &Arc<Self>,
         messages: impl IntoIterator<Item = &'a Incoming>,
         shared: bool,
         fx: &mut Effects,
@@ -154,7 +154,11 @@ impl Queue {
     }
 
     /// See [`Machine::reserve`].
-    pub(super) fn reserve(&self, messages: &[SharedMessage], fx: &mut Effects) -> Option<Position> {
+    pub(super) fn reserve(
+        self: &Arc<Self>,
+        messages: &[SharedMessage],
+        fx: &mut Effects,
+    ) -> Option<Position> {
         match &self.stream {
             Some(stream) => stream.reserve(messages, fx),
             None => self.machine.lock().reserve(messages, fx),
@@ -163,7 +167,7 @@ impl Queue {
 
     /// See [`Machine::publish_reserved`].
     pub(super) fn publish_reserved(
-        &self,
+        self: &Arc<Self>,
         first: Position,
         messages: impl IntoIterator<Item = SharedMessage>,
         fx: &mut Effects,
@@ -188,7 +192,11 @@ impl Queue {
     ///
     /// # Errors
     /// See [`ConsumeRefused`].
-    pub fn consume(&self, consumer: Arc<Consumer>, fx: &mut Effects) -> Result<(), ConsumeRefused> {
+    pub fn consume(
+        self: &Arc<Self>,
+        consumer: Arc<Consumer>,
+        fx: &mut Effects,
+    ) -> Result<(), ConsumeRefused> {
         match &self.stream {
             Some(stream) => stream.consume(consumer, fx),
             None => self.serve(fx, |machine, fx| machine.consume(consumer, fx)),
@@ -196,7 +204,7 @@ impl Queue {
     }
 
     /// See [`Machine::cancel`].
-    pub fn cancel(&self, consumer: ConsumerId) -> AfterRemoval {
+    pub fn cancel(self: &Arc<Self>, consumer: ConsumerId) -> AfterRemoval {
         if let Some(stream) = &self.stream {
             stream.cancel(consumer);
             return AfterRemoval::Stays;
@@ -204,8 +212,17 @@ impl Queue {
         self.machine.lock().cancel(consumer)
     }
 
+    /// See [`Machine::serve_next`].
+    pub fn serve_next(self: &Arc<Self>, fx: &mut Effects) {
+        self.serve(fx, Machine::serve_next);
+    }
+
     /// See [`Machine::resume`].
-    pub fn resume(&self, consumers: impl IntoIterator<Item = ConsumerId>, fx: &mut Effects) {
+    pub fn resume(
+        self: &Arc<Self>,
+        consumers: impl IntoIterator<Item = ConsumerId>,
+        fx: &mut Effects,
+    ) {
         if let Some(stream) = &self.stream {
             return stream.resume(consumers);
         }
@@ -213,14 +230,14 @@ impl Queue {
     }
 
     /// See [`Machine::drop_over_limit`].
-    pub fn drop_over_limit(&self, fx: &mut Effects) {
+    pub fn drop_over_limit(self: &Arc<Self>, fx: &mut Effects) {
         self.machine.lock().drop_over_limit(fx);
     }
 
     /// Settles a run of deliveries, then resumes the consumers that their credit was short for,
     /// under one lock.
     pub fn settle<'a>(
-        &self,
+        self: &Arc<Self>,
         entries: impl IntoIterator<Item = &'a Entry>,
         resume: impl IntoIterator<Item = ConsumerId>,
         fx: &mut Effects,
@@ -237,7 +254,7 @@ impl Queue {
     }
 
     /// See [`Machine::requeue`]. To a stream nothing comes back, for nothing has left it.
-    pub fn requeue(&self, entries: impl IntoIterator<Item = Entry>, fx: &mut Effects) {
+    pub fn requeue(self: &Arc<Self>, entries: impl IntoIterator<Item = Entry>, fx: &mut Effects) {
         if self.stream.is_some() {
             return;
         }
@@ -245,7 +262,7 @@ impl Queue {
     }
 
     /// See [`Machine::get`].
-    pub fn get(&self, no_ack: bool, fx: &mut Effects) -> Option<(Entry, u64)> {
+    pub fn get(self: &Arc<Self>, no_ack: bool, fx: &mut Effects) -> Option<(Entry, u64)> {
         self.serve(fx, |machine, fx| machine.get(no_ack, fx))
     }
 
@@ -296,6 +313,13 @@ impl Queue {
             Some(stream) => stream.consumers(),
             None => self.machine.lock().consumers().cloned().collect(),
         }
+    }
+
+    /// The consumer that is served while the others wait, and whether there is such a rule.
+    pub fn single_active_consumer(&self) -> (Option<Arc<Consumer>>, bool) {
+        let machine = self.machine.lock();
+        let holder = machine.single_active_consumer().cloned();
+        (holder, machine.is_single_active())
     }
 
     /// The consumer that has the queue exclusively.

@@ -242,11 +242,8 @@ impl Progress {
     }
 
     fn push(&mut self, offset: u64, message: SharedMessage) {
-        self.ahead.push_back(Entry {
-            position: Position(offset),
-            message,
-            redelivered: false,
-        });
+        let entry = Entry::new(Position(offset), message);
+        self.ahead.push_back(entry);
     }
 }
 

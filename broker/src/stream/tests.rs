@@ -260,7 +260,7 @@ impl World {
                 Mail::Deliver(_, entry) => {
                     let number = std::str::from_utf8(entry.message.routing_key()).unwrap();
                     assert_eq!(number, entry.position.0.to_string());
-                    assert!(!entry.redelivered);
+                    assert!(!entry.redelivered());
                     entry.position.0
                 }
                 _ => panic!("only deliveries"),

@@ -3,6 +3,7 @@
 
 use super::methods::PROBE;
 use bytes::{Buf, BytesMut};
+use leveret_protocol::MethodId;
 use leveret_protocol::classes::{AMQPClass, access, basic, channel, confirm, exchange, queue, tx};
 use leveret_protocol::frame::{self, FrameKind, Split};
 use leveret_protocol::method::{self, Method};
@@ -90,7 +91,7 @@ impl Sent {
 
     fn method(&mut self, channel: u16, payload: &[u8]) {
         let Ok(method) = method::decode(payload) else {
-            return;
+            return self.on(channel).malformed(method::peek_id(payload));
         };
         if let Method::Other(AMQPClass::Connection(_)) = method {
             use method::{CONNECTION_CLOSE, CONNECTION_CLOSE_OK};
@@ -127,6 +128,21 @@ impl SentOn {
                 Some(answer) => self.awaited.push_back(Awaited::Answer(answer)),
                 None => self.sent_unanswered(),
             },
+        }
+    }
+
+    /// A method that does not decode ends the connection, but on a channel that the server has
+    /// closed: there nothing is looked at but whether it is a close or a close-ok
+    /// (`rabbit_reader:process_frame`).
+    fn malformed(&mut self, id: Option<MethodId>) {
+        match id {
+            Some(method::CHANNEL_CLOSE_OK) => self.awaited.push_back(Awaited::CloseOk),
+            Some(method::CHANNEL_CLOSE) => self.awaited.push_back(Awaited::Answer(Answer {
+                class: 20,
+                methods: [41; 2],
+                no_ack: false,
+            })),
+            _ => self.sent_unanswered(),
         }
     }
 
