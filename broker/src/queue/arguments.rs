@@ -138,7 +138,7 @@ pub fn check(
     }
     let kind = QueueKind::of(arguments);
     let foreign = |(name, kinds): &&(&str, &[QueueKind])| {
-        arguments.contains_key(*name) && !kinds.contains(&kind)
+        arguments.contains_key(name) && !kinds.contains(&kind)
     };
     if let Some((name, _)) = OF_KINDS.iter().find(foreign) {
         let module = kind.module();
