@@ -7,6 +7,7 @@ use super::machine::{AfterRemoval, ConsumeRefused, Counts, Machine, Remains};
 use super::ready::Entry;
 use super::settings::{QueueKind, Settings};
 use crate::message::SharedMessage;
+use crate::policy::{Applied, Target};
 use crate::server::ConnectionId;
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{QueueName, VhostName};
@@ -52,6 +53,7 @@ pub struct Queue {
     /// What it was declared as.
     pub spec: QueueSpec,
     settings: RwLock<Arc<Settings>>,
+    policy: RwLock<Option<Arc<Applied>>>,
     machine: Mutex<Machine>,
 }
 
@@ -68,6 +70,7 @@ impl Queue {
             vhost,
             spec,
             settings: RwLock::new(Arc::new(settings)),
+            policy: RwLock::default(),
             machine: Mutex::new(machine),
         }
     }
@@ -82,14 +85,43 @@ impl Queue {
         self.settings.read().clone()
     }
 
-    /// A policy applies to the queue from now on, or none does; its keys are without `x-`.
-    pub fn configure(&self, policy: Option<&FieldTable>, fx: &mut Effects) {
-        let settings = Arc::new(Settings::of(&self.spec.arguments, policy));
-        let mut current = self.settings.write();
-        if **current != *settings {
-            *current = settings.clone();
-            self.serve(fx, |machine, fx| machine.configure(&settings, fx));
+    /// What policies see of it.
+    pub fn policy_target(&self) -> Target {
+        Target::Queue(self.spec.kind())
+    }
+
+    /// The policies that apply to it.
+    pub fn policy(&self) -> Option<Arc<Applied>> {
+        self.policy.read().clone()
+    }
+
+    /// Sets which policies apply from now on. Says whether that changes the queue's settings: then
+    /// it has to be told to follow them.
+    pub fn set_policy(&self, policy: Option<Arc<Applied>>) -> bool {
+        let same = |a: &Option<Arc<Applied>>, b: &Option<Arc<Applied>>| match (a, b) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        let mut current = self.policy.write();
+        if same(&current, &policy) {
+            return false;
         }
+        let table = policy.as_ref().map(|policy| &policy.table);
+        let settings = Settings::of(&self.spec.arguments, table);
+        *current = policy;
+        let mut before = self.settings.write();
+        let changed = **before != settings;
+        if changed {
+            *before = Arc::new(settings);
+        }
+        changed
+    }
+
+    /// The queue follows its settings as they are by now, and what is in it does at once. Whoever
+    /// changes them meanwhile calls this, too, so the last call follows the last change.
+    pub fn follow_settings(&self, fx: &mut Effects) {
+        self.serve(fx, |machine, fx| machine.configure(&self.settings(), fx));
     }
 
     /// Whether another connection holds it exclusively.

@@ -19,5 +19,5 @@ pub use effects::Effects;
 pub use handle::{Incoming, Queue, QueueSpec};
 pub use machine::{AfterRemoval, ConsumeRefused, Counts, Remains};
 pub use ready::Entry;
-pub use settings::{QueueKind, Settings};
+pub use settings::{QueueKind, Settings, age as max_age};
 pub use transfer::Transfer;
