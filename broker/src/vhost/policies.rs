@@ -115,3 +115,137 @@ fn follow(queues: &[Arc<Queue>], fx: &mut Effects) {
         fx.perform();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::{Broker, DEFAULT_VHOST, Limits};
+    use crate::exchange::{ExchangeKind, ExchangeSpec, Routable, Route};
+    use crate::message::MessageBuilder;
+    use crate::queue::QueueSpec;
+    use crate::server::ConnectionId;
+    use crate::vhost::VhostSpec;
+    use leveret_protocol::values::FieldTable;
+
+    const USER: PolicyKind = PolicyKind::User;
+
+    struct World {
+        broker: Broker,
+        vhost: Arc<Vhost>,
+        fx: Effects,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let broker = Broker::new(Limits::default(), Vec::new(), None);
+            let mut fx = broker.effects(None);
+            broker.add_vhost(VhostSpec::named(DEFAULT_VHOST), &mut fx);
+            let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
+            World { broker, vhost, fx }
+        }
+
+        fn queue(&mut self, name: &str) -> Arc<Queue> {
+            let spec = QueueSpec {
+                name: name.into(),
+                durable: true,
+                auto_delete: false,
+                exclusive_to: None,
+                arguments: FieldTable::default(),
+            };
+            let new_id = || self.broker.next_queue_id();
+            let (vhost, fx) = (&self.vhost, &mut self.fx);
+            let declared = vhost.declare_queue(spec, ConnectionId(1), new_id, fx);
+            declared.unwrap().0
+        }
+
+        fn publish(&mut self, queue: &Queue, count: usize) {
+            for _ in 0..count {
+                let message = MessageBuilder::new("".into(), b"", &[0, 0], true, 0).finish(true);
+                queue.publish(&[(Arc::new(message), None)], false, &mut self.fx);
+            }
+        }
+
+        fn set(&mut self, name: &str, pattern: &str, definition: &str) {
+            let given = (name.to_owned(), pattern.to_owned(), definition);
+            let policy = Policy::parse(USER, given, 0, "all").unwrap();
+            assert!(self.vhost.set_policy(USER, policy, &mut self.fx));
+        }
+    }
+
+    #[test]
+    fn a_lowered_limit_drops_what_is_over_it_at_once() {
+        let mut world = World::new();
+        let (queue, other) = (world.queue("q"), world.queue("other"));
+        for queue in [&queue, &other] {
+            world.publish(queue, 5);
+        }
+        world.set("p", "^q$", r#"{"max-length":2}"#);
+        assert_eq!((queue.counts().ready, other.counts().ready), (2, 5));
+        assert!(world.vhost.clear_policy(USER, "p", &mut world.fx));
+        world.publish(&queue, 3);
+        assert_eq!(queue.counts().ready, 5);
+        assert!(queue.policy().is_none());
+    }
+
+    #[test]
+    fn a_new_queue_has_its_limit_from_the_first_message_on() {
+        let mut world = World::new();
+        world.set("p", "^q", r#"{"max-length":1}"#);
+        let queue = world.queue("q");
+        world.publish(&queue, 3);
+        assert_eq!(queue.counts().ready, 1);
+    }
+
+    #[test]
+    fn routes_that_were_kept_are_looked_up_again() {
+        let mut world = World::new();
+        let spec = ExchangeSpec {
+            name: "x".into(),
+            kind: ExchangeKind::Direct,
+            durable: false,
+            auto_delete: false,
+            internal: false,
+            arguments: FieldTable::default(),
+        };
+        let (vhost, fx) = (world.vhost.clone(), &mut world.fx);
+        let (exchange, _) = vhost.declare_exchange(spec, Exchange::new, fx).unwrap();
+        let queue = world.queue("q");
+        let binding = crate::exchange::Binding {
+            destination: crate::exchange::Destination::Queue(queue),
+            key: "".into(),
+            arguments: FieldTable::default(),
+        };
+        let fanout = vhost.exchange("amq.fanout").unwrap();
+        vhost.bind(&fanout, binding, &mut world.fx).unwrap();
+        let routes = || {
+            let mut route = Route::default();
+            let message = Routable {
+                routing_keys: &[b"k"],
+                properties: &[0, 0],
+            };
+            route.find(&exchange, &message, vhost.as_ref());
+            route.queues.len()
+        };
+        assert_eq!(routes(), 0);
+        let before = vhost.generation();
+        world.set("p", "^x$", r#"{"alternate-exchange":"amq.fanout"}"#);
+        assert_eq!(routes(), 1);
+        assert!(vhost.generation() > before);
+        let before = vhost.generation();
+        assert!(vhost.clear_policy(USER, "p", &mut world.fx));
+        assert_eq!(routes(), 0);
+        assert!(vhost.generation() > before);
+    }
+
+    #[test]
+    fn a_deleted_virtual_host_takes_its_policies_along() {
+        let mut world = World::new();
+        world.set("p", "", r#"{"max-length":1}"#);
+        let vhost = world.vhost.clone();
+        assert!(world.broker.delete_vhost(DEFAULT_VHOST, &mut world.fx));
+        assert!(vhost.policies(USER).is_empty());
+        let given = ("p".to_owned(), String::new(), r#"{"max-length":1}"#);
+        let policy = Policy::parse(USER, given, 0, "all").unwrap();
+        assert!(!vhost.set_policy(USER, policy, &mut world.fx));
+    }
+}
