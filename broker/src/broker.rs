@@ -7,16 +7,14 @@ use crate::config::Config;
 use crate::definitions::{self, Definition};
 use crate::exchange::{Delays, Exchange, ExchangeKind, ExchangeSpec};
 use crate::limits::{Tally, VhostLimits};
-use crate::queue::{ConsumerId, Effects};
+use crate::queue::{ConsumerId, Effects, Surroundings};
 use crate::server::connections::Connections;
 use crate::server::mailbox::Mailbox;
 use crate::server::replies::ReplyAddresses;
 use crate::server::timers::Timers;
-use crate::vhost::{Vhost, VhostSpec};
+use crate::vhost::{Vhost, VhostSpec, Vhosts};
 use leveret_protocol::VhostName;
 use leveret_storage::{Op, QueueId, Store};
-use parking_lot::RwLock;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -92,7 +90,7 @@ pub struct Broker {
     pub replies: Arc<ReplyAddresses>,
     /// When it started.
     pub started: Instant,
-    vhosts: RwLock<BTreeMap<VhostName, Arc<Vhost>>>,
+    vhosts: Arc<Vhosts>,
     next_queue: AtomicU64,
     next_consumer: AtomicU64,
 }
@@ -111,7 +109,7 @@ impl Broker {
             alarms: Alarms::default(),
             replies: Arc::default(),
             started: Instant::now(),
-            vhosts: RwLock::default(),
+            vhosts: Arc::default(),
             next_queue: AtomicU64::new(1),
             next_consumer: AtomicU64::new(1),
         }
@@ -119,17 +117,23 @@ impl Broker {
 
     /// Effects on this broker; the tokens of their records go to `sink`.
     pub fn effects(&self, sink: Option<&Arc<Mailbox>>) -> Effects {
-        Effects::on(self.store.as_ref(), &self.timers, sink)
+        let surroundings = Surroundings {
+            store: self.store.clone(),
+            timers: Some(self.timers.clone()),
+            clock: self.clock,
+            vhosts: Some(self.vhosts.clone()),
+        };
+        Effects::on(surroundings, sink)
     }
 
     /// A virtual host by name.
     pub fn vhost(&self, name: &str) -> Option<Arc<Vhost>> {
-        self.vhosts.read().get(name).cloned()
+        self.vhosts.get(name)
     }
 
     /// All virtual hosts, in the order of their names.
     pub fn vhosts(&self) -> Vec<Arc<Vhost>> {
-        self.vhosts.read().values().cloned().collect()
+        self.vhosts.all()
     }
 
     /// Adds a virtual host; `false` when there is one of that name.

@@ -9,6 +9,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 
+impl Time {
+    /// The milliseconds since the epoch that have begun.
+    pub fn millis(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// The beginning of a millisecond since the epoch.
+    pub fn from_millis(millis: u64) -> Time {
+        Time(millis.saturating_mul(1000))
+    }
+}
+
 impl Add<Duration> for Time {
     type Output = Time;
 
@@ -22,6 +34,12 @@ impl Add<Duration> for Time {
 pub struct Clock {
     started: Instant,
     started_at: Time,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Clock::start()
+    }
 }
 
 /// The wall clock is taken to have been set when it is off by a second or more. What is less is
@@ -72,7 +90,7 @@ impl Clock {
     /// The point of time at which the wall clock showed, or will show, so many milliseconds since
     /// the epoch. Good at start, before anybody has set the wall clock again.
     pub fn time_of_wall_millis(&self, millis: u64) -> Time {
-        Time(millis.saturating_mul(1000))
+        Time::from_millis(millis)
     }
 }
 

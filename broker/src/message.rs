@@ -3,6 +3,7 @@
 
 use bytes::{BufMut, Bytes};
 use leveret_protocol::ExchangeName;
+use leveret_protocol::content::{self, Property};
 use leveret_storage::{QueueId, Storable};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -211,6 +212,13 @@ impl Message {
     /// Whether it asks to survive a restart (`delivery_mode` 2).
     pub fn persistent(&self) -> bool {
         self.persistent
+    }
+
+    /// The `priority` property, looked up: only queues that have priorities ask.
+    pub fn priority(&self) -> Option<u8> {
+        content::property(self.properties(), Property::Priority)?
+            .first()
+            .copied()
     }
 
     /// The same message with other properties (raw, flags first), not written yet; a large body is

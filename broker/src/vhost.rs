@@ -5,6 +5,7 @@
 //! as [`Effects`].
 
 mod bindings;
+mod directory;
 mod equivalence;
 mod exchanges;
 mod limits;
@@ -20,6 +21,7 @@ use crate::queue::{
 use crate::server::ConnectionId;
 use crate::server::mailbox::Mail;
 use bindings::Sources;
+pub use directory::Vhosts;
 use equivalence::{same_arguments, same_properties};
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::FieldTable;

@@ -6,7 +6,7 @@ use super::server::{Surroundings, serve_client};
 use super::wire::{self, ErrorKind, Request, Response};
 use crate::broker::{Broker, DEFAULT_VHOST};
 use crate::config::Config;
-use crate::policy::PolicyKind;
+use crate::policy::{PolicyKind, WrittenPolicy};
 use crate::queue::Effects;
 use crate::vhost::VhostSpec;
 use proptest::prelude::*;
@@ -38,27 +38,21 @@ fn policy_request() -> impl Strategy<Value = Request> {
     ];
     let definition = prop_oneof![select(definitions.to_vec()).prop_map(str::to_owned), word()];
     let apply_to = select(&["all", "queues", "streams", "nope"][..]).prop_map(str::to_owned);
-    let set = (
-        kind(),
-        word(),
-        word(),
-        word(),
-        definition,
-        any::<i64>(),
-        apply_to,
+    let written = (word(), word(), definition, any::<i64>(), apply_to).prop_map(
+        |(name, pattern, definition, priority, apply_to)| WrittenPolicy {
+            name,
+            pattern,
+            definition,
+            priority,
+            apply_to,
+        },
     );
     prop_oneof![
-        2 => set.prop_map(
-            |(kind, vhost, name, pattern, definition, priority, apply_to)| Request::SetPolicy {
-                kind,
-                vhost,
-                name,
-                pattern,
-                definition,
-                priority,
-                apply_to,
-            }
-        ),
+        2 => (kind(), word(), written).prop_map(|(kind, vhost, policy)| Request::SetPolicy {
+            kind,
+            vhost,
+            policy: Box::new(policy),
+        }),
         1 => (kind(), word(), word())
             .prop_map(|(kind, vhost, name)| Request::ClearPolicy { kind, vhost, name }),
         1 => (kind(), word()).prop_map(|(kind, vhost)| Request::ListPolicies { kind, vhost }),

@@ -68,14 +68,9 @@ impl Verbs {
             Request::SetPolicy {
                 kind,
                 vhost,
-                name,
-                pattern,
-                definition,
-                priority,
-                apply_to,
+                policy,
             } => {
-                let given = (name, pattern, definition.as_str());
-                let policy = Policy::parse(kind, given, priority, &apply_to);
+                let policy = Policy::parse(kind, *policy);
                 self.vhost(&vhost).and_then(|vhost| {
                     let policy =
                         policy.map_err(|error| refused(ErrorKind::Refused, error.to_string()))?;

@@ -13,7 +13,7 @@ use super::pid::Pid;
 use super::status::Status;
 use super::value::Value;
 use crate::alarms::{DiskFreeLimit, MemoryWatermark, Resource};
-use crate::policy::PolicyKind;
+use crate::policy::{PolicyKind, WrittenPolicy};
 
 /// Raised when a request or response changes its meaning. Both sides are built from one source;
 /// the number is for a leveretctl that was updated while the broker was not restarted.
@@ -136,11 +136,7 @@ pub enum Request {
     SetPolicy {
         kind: PolicyKind,
         vhost: String,
-        name: String,
-        pattern: String,
-        definition: String,
-        priority: i64,
-        apply_to: String,
+        policy: Box<WrittenPolicy>,
     },
     /// Ok, or [`ErrorKind::Refused`] when there is none.
     ClearPolicy {

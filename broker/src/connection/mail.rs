@@ -106,7 +106,7 @@ impl Connection {
             consumer.channel,
             consumer.tag.as_str(),
             tag,
-            entry.redelivered,
+            entry.redelivered(),
             message.exchange().as_str(),
             message.routing_key(),
         );
@@ -141,6 +141,8 @@ impl Connection {
         // What the queue had sent is delivered before, as with basic.cancel.
         self.deliver_waiting();
         self.cancelled_by_queue(consumer);
+        self.serve_next([consumer.queue.clone()]);
+        self.perform();
     }
 
     /// The consumer's queue is gone (RabbitMQ: "Consumer Cancellation Notification").

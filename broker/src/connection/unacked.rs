@@ -19,7 +19,7 @@ pub struct Delivery {
 impl Delivery {
     /// On its way back from the client, who may have acted upon it.
     pub fn redelivered(mut self) -> Self {
-        self.entry.redelivered = true;
+        self.entry.mark_redelivered();
         self
     }
 }
@@ -138,11 +138,7 @@ mod tests {
 
     fn delivery(queue: &Arc<Queue>, tag: u64) -> Delivery {
         let message = MessageBuilder::new("".into(), b"", &[0, 0], false, 0).finish(true);
-        let entry = Entry {
-            position: Position(tag),
-            message: Arc::new(message),
-            redelivered: false,
-        };
+        let entry = Entry::new(Position(tag), Arc::new(message));
         Delivery {
             queue: queue.clone(),
             consumer: None,

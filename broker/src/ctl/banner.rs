@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::admin::wire::Request;
 use crate::alarms::{DiskFreeLimit, MemoryWatermark};
-use crate::policy::PolicyKind;
+use crate::policy::{PolicyKind, WrittenPolicy};
 
 /// What is about to be done, unless told to be quiet. Ends without a line feed.
 pub(super) fn banner(
@@ -137,12 +137,15 @@ fn policies(request: &Request) -> Option<String> {
         Request::SetPolicy {
             kind,
             vhost,
-            name,
-            pattern,
-            definition,
-            priority,
-            ..
+            policy,
         } => {
+            let WrittenPolicy {
+                name,
+                pattern,
+                definition,
+                priority,
+                ..
+            } = &**policy;
             let what = match kind {
                 User => "policy",
                 Operator => "operator policy override",

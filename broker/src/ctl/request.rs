@@ -5,7 +5,7 @@ use crate::admin::pid::NotAPid;
 use crate::admin::wire::Request;
 use crate::alarms::{DiskFreeLimit, MemoryWatermark};
 use crate::config::{ByteSize, DEFAULT_USER};
-use crate::policy::PolicyKind;
+use crate::policy::{PolicyKind, WrittenPolicy};
 
 use super::options::CommandLine;
 use super::verbs::Verb;
@@ -225,11 +225,11 @@ fn about_policies(verb: &str, line: &CommandLine) -> Option<Request> {
         "set_policy" => Request::SetPolicy {
             kind,
             vhost,
-            name,
-            pattern,
-            definition,
-            priority: line.integer("priority").unwrap_or_default(),
-            apply_to: line.text("apply-to").unwrap_or("all").to_owned(),
+            policy: Box::new(WrittenPolicy {
+                priority: line.integer("priority").unwrap_or_default(),
+                apply_to: line.text("apply-to").unwrap_or("all").to_owned(),
+                ..WrittenPolicy::new(&name, &pattern, &definition)
+            }),
         },
         "clear_policy" => Request::ClearPolicy { kind, vhost, name },
         "list_policies" => Request::ListPolicies { kind, vhost },

@@ -127,7 +127,7 @@ fn merged<'a>(name: &str, users: &'a Value, operators: &'a Value) -> &'a Value {
 
 /// A text as Erlang prints the binary it is (`~tp`).
 fn binary(text: &str) -> String {
-    if text.chars().any(|c| !c.is_ascii()) && !text.chars().any(char::is_control) {
+    if !text.is_ascii() && !text.chars().any(char::is_control) {
         let text = text.replace('\\', "\\\\").replace('"', "\\\"");
         return format!("<<\"{text}\"/utf8>>");
     }

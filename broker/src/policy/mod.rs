@@ -12,5 +12,5 @@ mod one;
 mod policies;
 
 pub use definition::PolicyDefinition;
-pub use one::{ApplyTo, Policy, PolicyError, PolicyKind, PolicySpec, Target};
+pub use one::{ApplyTo, Policy, PolicyError, PolicyKind, PolicySpec, Target, WrittenPolicy};
 pub use policies::{Applied, Policies};

@@ -105,7 +105,35 @@ pub enum PolicyError {
     Invalid(String),
 }
 
-/// A policy as it was given, and as it is stored.
+/// A policy as an operator writes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenPolicy {
+    /// Its name.
+    pub name: String,
+    /// A regular expression.
+    pub pattern: String,
+    /// A JSON object.
+    pub definition: String,
+    /// Its priority.
+    pub priority: i64,
+    /// What it is for.
+    pub apply_to: String,
+}
+
+impl WrittenPolicy {
+    /// A policy of priority 0 for queues and exchanges.
+    pub fn new(name: &str, pattern: &str, definition: &str) -> Self {
+        WrittenPolicy {
+            name: name.to_owned(),
+            pattern: pattern.to_owned(),
+            definition: definition.to_owned(),
+            priority: 0,
+            apply_to: ApplyTo::All.as_str().to_owned(),
+        }
+    }
+}
+
+/// A policy as it is understood, and as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicySpec {
     /// Its name.
@@ -129,29 +157,24 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Reads what an operator gave: name, pattern, definition in JSON, priority and apply-to.
+    /// Reads what an operator wrote.
     ///
     /// # Errors
     /// See [`PolicyError`].
-    pub fn parse(
-        kind: PolicyKind,
-        (name, pattern, definition): (String, String, &str),
-        priority: i64,
-        apply_to: &str,
-    ) -> Result<Self, PolicyError> {
-        let document = serde_json::from_str(definition)
+    pub fn parse(kind: PolicyKind, written: WrittenPolicy) -> Result<Self, PolicyError> {
+        let document = serde_json::from_str(&written.definition)
             .map_err(|error| PolicyError::NotJson(error.to_string()))?;
         // In RabbitMQ's order.
         let definition = PolicyDefinition::check(document, kind);
-        let apply_to = apply_to.parse::<ApplyTo>();
-        let regex = compile(&pattern);
+        let apply_to = written.apply_to.parse::<ApplyTo>();
+        let regex = compile(&written.pattern);
         match (definition, apply_to, regex) {
             (Ok(definition), Ok(apply_to), Ok(regex)) => {
                 let spec = PolicySpec {
-                    name,
-                    pattern,
+                    name: written.name,
+                    pattern: written.pattern,
                     apply_to,
-                    priority,
+                    priority: written.priority,
                     definition,
                 };
                 Ok(Policy { spec, regex })
@@ -192,8 +215,11 @@ mod tests {
     use super::*;
 
     fn parse(pattern: &str, definition: &str, apply_to: &str) -> Result<Policy, PolicyError> {
-        let given = ("p".to_owned(), pattern.to_owned(), definition);
-        Policy::parse(PolicyKind::User, given, 0, apply_to)
+        let written = WrittenPolicy {
+            apply_to: apply_to.to_owned(),
+            ..WrittenPolicy::new("p", pattern, definition)
+        };
+        Policy::parse(PolicyKind::User, written)
     }
 
     #[test]

@@ -121,6 +121,7 @@ impl Policies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::WrittenPolicy;
     use crate::queue::QueueKind;
 
     const QUEUE: Target = Target::Queue(QueueKind::Classic);
@@ -133,8 +134,11 @@ mod tests {
         rest: (i64, &str),
     ) {
         let (priority, definition) = rest;
-        let given = (name.to_owned(), pattern.to_owned(), definition);
-        let policy = Policy::parse(kind, given, priority, "all").unwrap();
+        let written = WrittenPolicy {
+            priority,
+            ..WrittenPolicy::new(name, pattern, definition)
+        };
+        let policy = Policy::parse(kind, written).unwrap();
         policies.set(kind, policy);
     }
 

@@ -1,8 +1,10 @@
 //! What a queue machine wants done once its lock is released.
 
+use crate::clock::{Clock, Time};
 use crate::message::SharedMessage;
 use crate::server::mailbox::Mailbox;
 use crate::server::timers::{Timed, Timers};
+use crate::vhost::Vhosts;
 use leveret_storage::{Batch, CommitSink, Op, Position, QueueId, Store, Token};
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,11 +16,26 @@ pub struct Effects {
     ops: Vec<Op>,
     wakes: Vec<Arc<Mailbox>>,
     deadlines: Vec<(Instant, Arc<dyn Timed>)>,
-    timers: Option<Arc<Timers>>,
+    now: Option<Time>,
     refused: Refused,
     /// What leaves a queue leaves it with the next batch, not before.
     atomic: bool,
-    target: Option<Target>,
+    surroundings: Surroundings,
+    /// Who hears of the tokens of records.
+    sink: Option<Arc<dyn CommitSink>>,
+}
+
+/// What effects are performed on. Tests of machines have none of it.
+#[derive(Clone, Default)]
+pub struct Surroundings {
+    /// Where records go; without it they are dropped.
+    pub store: Option<Store>,
+    /// Who waits for deadlines.
+    pub timers: Option<Arc<Timers>>,
+    /// The broker's time.
+    pub clock: Clock,
+    /// Where messages are routed that go on from one queue to others.
+    pub vhosts: Option<Arc<Vhosts>>,
 }
 
 /// Publishes that queues have turned away.
@@ -30,24 +47,31 @@ pub struct Refused {
     pub tokens: Vec<Token>,
 }
 
-/// Where records go, and who hears of their tokens.
-struct Target {
-    store: Store,
-    sink: Option<Arc<dyn CommitSink>>,
-}
-
 impl Effects {
-    /// Effects whose records go to `store` and their tokens to `sink`, and who set `timers`.
-    pub fn on(store: Option<&Store>, timers: &Arc<Timers>, sink: Option<&Arc<Mailbox>>) -> Self {
-        let target = store.map(|store| Target {
-            store: store.clone(),
-            sink: sink.map(|mailbox| mailbox.clone() as Arc<dyn CommitSink>),
-        });
+    /// Effects on these surroundings; the tokens of their records go to `sink`.
+    pub fn on(surroundings: Surroundings, sink: Option<&Arc<Mailbox>>) -> Self {
         Effects {
-            target,
-            timers: Some(timers.clone()),
+            surroundings,
+            sink: sink.map(|mailbox| mailbox.clone() as Arc<dyn CommitSink>),
             ..Effects::default()
         }
+    }
+
+    /// The time of this batch: read when it is first asked for, and the same until the batch is
+    /// performed. Queues that no rule of time applies to never ask.
+    pub fn now(&mut self) -> Time {
+        let clock = self.surroundings.clock;
+        *self.now.get_or_insert_with(|| clock.time(Instant::now()))
+    }
+
+    /// It is so late now, until the batch is performed.
+    pub fn set_now(&mut self, now: Time) {
+        self.now = Some(now);
+    }
+
+    /// The clock that this time is by.
+    pub fn clock(&self) -> Clock {
+        self.surroundings.clock
     }
 
     /// A record to be stored.
@@ -121,7 +145,7 @@ impl Effects {
 
     /// What had deadlines is gone, which takes effect at once.
     pub fn cancel_timer(&mut self, id: QueueId) {
-        if let Some(timers) = &self.timers {
+        if let Some(timers) = &self.surroundings.timers {
             timers.cancel(id);
         }
     }
@@ -133,10 +157,10 @@ impl Effects {
         if self.ops.is_empty() {
             return;
         }
-        if let Some(Target { store, sink }) = &self.target {
+        if let Some(store) = &self.surroundings.store {
             let capacity = self.ops.capacity().min(64);
             let ops = std::mem::replace(&mut self.ops, Vec::with_capacity(capacity));
-            let sink = sink.clone();
+            let sink = self.sink.clone();
             store.submit(Batch { ops, sink });
         }
     }
@@ -150,10 +174,11 @@ impl Effects {
             mailbox.wake();
         }
         for (at, what) in self.deadlines.drain(..) {
-            if let Some(timers) = &self.timers {
+            if let Some(timers) = &self.surroundings.timers {
                 timers.wake_at(at, &what);
             }
         }
+        self.now = None;
     }
 
     /// The records, for tests of machines without a store.

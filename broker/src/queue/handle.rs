@@ -3,8 +3,8 @@
 
 use super::consumer::{Consumer, ConsumerId};
 use super::effects::Effects;
+use super::entry::Entry;
 use super::machine::{AfterRemoval, ConsumeRefused, Counts, Machine, Remains};
-use super::ready::Entry;
 use super::settings::{QueueKind, Settings};
 use crate::message::SharedMessage;
 use crate::policy::{Applied, Target};
@@ -120,7 +120,7 @@ impl Queue {
 
     /// The queue follows its settings as they are by now, and what is in it does at once. Whoever
     /// changes them meanwhile calls this, too, so the last call follows the last change.
-    pub fn follow_settings(&self, fx: &mut Effects) {
+    pub fn follow_settings(self: &Arc<Self>, fx: &mut Effects) {
         self.serve(fx, |machine, fx| machine.configure(&self.settings(), fx));
     }
 
@@ -133,7 +133,7 @@ impl Queue {
 
     /// Runs an operation that may deliver, under the lock.
     fn serve<T>(
-        &self,
+        self: &Arc<Self>,
         fx: &mut Effects,
         operation: impl FnOnce(&mut Machine, &mut Effects) -> T,
     ) -> T {
@@ -148,7 +148,7 @@ impl Queue {
     /// `shared`: they go to other queues too. An acknowledgement cannot cancel the write of such a
     /// message and is stored, so its publish has to reach the store before anybody is served.
     pub fn publish<'a>(
-        &self,
+        self: &Arc<Self>,
         messages: impl IntoIterator<Item = &'a Incoming>,
         shared: bool,
         fx: &mut Effects,
@@ -164,13 +164,17 @@ impl Queue {
     }
 
     /// See [`Machine::reserve`].
-    pub(super) fn reserve(&self, messages: &[SharedMessage], fx: &mut Effects) -> Option<Position> {
+    pub(super) fn reserve(
+        self: &Arc<Self>,
+        messages: &[SharedMessage],
+        fx: &mut Effects,
+    ) -> Option<Position> {
         self.machine.lock().reserve(messages, fx)
     }
 
     /// See [`Machine::publish_reserved`].
     pub(super) fn publish_reserved(
-        &self,
+        self: &Arc<Self>,
         first: Position,
         messages: impl IntoIterator<Item = SharedMessage>,
         fx: &mut Effects,
@@ -192,29 +196,42 @@ impl Queue {
     ///
     /// # Errors
     /// See [`ConsumeRefused`].
-    pub fn consume(&self, consumer: Arc<Consumer>, fx: &mut Effects) -> Result<(), ConsumeRefused> {
+    pub fn consume(
+        self: &Arc<Self>,
+        consumer: Arc<Consumer>,
+        fx: &mut Effects,
+    ) -> Result<(), ConsumeRefused> {
         self.serve(fx, |machine, fx| machine.consume(consumer, fx))
     }
 
     /// See [`Machine::cancel`].
-    pub fn cancel(&self, consumer: ConsumerId) -> AfterRemoval {
+    pub fn cancel(self: &Arc<Self>, consumer: ConsumerId) -> AfterRemoval {
         self.machine.lock().cancel(consumer)
     }
 
+    /// See [`Machine::serve_next`].
+    pub fn serve_next(self: &Arc<Self>, fx: &mut Effects) {
+        self.serve(fx, Machine::serve_next);
+    }
+
     /// See [`Machine::resume`].
-    pub fn resume(&self, consumers: impl IntoIterator<Item = ConsumerId>, fx: &mut Effects) {
+    pub fn resume(
+        self: &Arc<Self>,
+        consumers: impl IntoIterator<Item = ConsumerId>,
+        fx: &mut Effects,
+    ) {
         self.serve(fx, |machine, fx| machine.resume(consumers, fx));
     }
 
     /// See [`Machine::drop_over_limit`].
-    pub fn drop_over_limit(&self, fx: &mut Effects) {
+    pub fn drop_over_limit(self: &Arc<Self>, fx: &mut Effects) {
         self.machine.lock().drop_over_limit(fx);
     }
 
     /// Settles a run of deliveries, then resumes the consumers that their credit was short for,
     /// under one lock.
     pub fn settle<'a>(
-        &self,
+        self: &Arc<Self>,
         entries: impl IntoIterator<Item = &'a Entry>,
         resume: impl IntoIterator<Item = ConsumerId>,
         fx: &mut Effects,
@@ -228,12 +245,12 @@ impl Queue {
     }
 
     /// See [`Machine::requeue`].
-    pub fn requeue(&self, entries: impl IntoIterator<Item = Entry>, fx: &mut Effects) {
+    pub fn requeue(self: &Arc<Self>, entries: impl IntoIterator<Item = Entry>, fx: &mut Effects) {
         self.serve(fx, |machine, fx| machine.requeue(entries, fx));
     }
 
     /// See [`Machine::get`].
-    pub fn get(&self, no_ack: bool, fx: &mut Effects) -> Option<(Entry, u64)> {
+    pub fn get(self: &Arc<Self>, no_ack: bool, fx: &mut Effects) -> Option<(Entry, u64)> {
         self.serve(fx, |machine, fx| machine.get(no_ack, fx))
     }
 
@@ -271,6 +288,13 @@ impl Queue {
     /// The queue's consumers, for listings.
     pub fn consumers(&self) -> Vec<Arc<Consumer>> {
         self.machine.lock().consumers().cloned().collect()
+    }
+
+    /// The consumer that is served while the others wait, and whether there is such a rule.
+    pub fn single_active_consumer(&self) -> (Option<Arc<Consumer>>, bool) {
+        let machine = self.machine.lock();
+        let holder = machine.single_active_consumer().cloned();
+        (holder, machine.is_single_active())
     }
 
     /// The consumer that has the queue exclusively.

@@ -5,11 +5,13 @@
 //! moved into a mailbox and then into its channel's list of unacknowledged deliveries). Moving
 //! the entry is what makes delivering twice impossible.
 
-use super::consumer::{Consumer, ConsumerId, Consumers};
+use super::consumer::{Consumer, ConsumerId};
+use super::consumers::Consumers;
 use super::effects::Effects;
+use super::entry::Entry;
 use super::handle::QueueSpec;
 use super::limits::Limits;
-use super::ready::{Entry, Ready};
+use super::ready::Ready;
 use super::settings::Settings;
 use crate::message::SharedMessage;
 use leveret_storage::{Op, Position, QueueId, Token};
@@ -47,7 +49,7 @@ pub struct Remains {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConsumeRefused {
     /// Another consumer has the queue exclusively, or exclusivity was asked for and there are
-    /// consumers.
+    /// consumers, or it is a queue whose consumers wait for each other.
     InExclusiveUse,
     /// The queue was deleted.
     Deleted,
@@ -97,8 +99,8 @@ impl Machine {
             stored: spec.is_stored(),
             auto_delete: spec.auto_delete,
             limits: Limits::of(settings).map(Box::new),
-            ready: Ready::default(),
-            consumers: Consumers::default(),
+            ready: Ready::new(settings),
+            consumers: Consumers::new(settings),
             next_position: next_position.0,
             unacked: 0,
             unacked_bytes: 0,
@@ -171,11 +173,7 @@ impl Machine {
             self.persistent += 1;
             self.persistent_bytes += message.body().len() as u64;
         }
-        self.ready.insert(Entry {
-            position,
-            message,
-            redelivered: false,
-        });
+        self.ready.insert(Entry::new(position, message));
         self.dispatch(fx);
         self.drop_over_limit(fx);
     }
@@ -230,11 +228,11 @@ impl Machine {
         self.persistent += 1;
         self.persistent_bytes += message.body().len() as u64;
         self.next_position = self.next_position.max(position.0 + 1);
-        self.ready.push(Entry {
-            position,
-            message,
-            redelivered,
-        });
+        let mut entry = Entry::new(position, message);
+        if redelivered {
+            entry.mark_redelivered();
+        }
+        self.ready.insert(entry);
     }
 
     /// Adds a consumer and serves it.
@@ -250,7 +248,8 @@ impl Machine {
             return Err(ConsumeRefused::Deleted);
         }
         let taken = self.consumers.exclusive().is_some();
-        if taken || (consumer.exclusive && !self.consumers.is_empty()) {
+        let free = self.consumers.is_empty() && !self.consumers.is_single_active();
+        if taken || (consumer.exclusive && !free) {
             return Err(ConsumeRefused::InExclusiveUse);
         }
         self.consumers.add(consumer);
@@ -258,7 +257,8 @@ impl Machine {
         Ok(())
     }
 
-    /// Removes a consumer; its unacknowledged deliveries stay with its channel.
+    /// Removes a consumer; its unacknowledged deliveries stay with its channel. Once they are
+    /// where they belong, [`Machine::serve_next`] has to be called.
     pub fn cancel(&mut self, id: ConsumerId) -> AfterRemoval {
         let removed = self.consumers.remove(id).is_some();
         if removed && self.auto_delete && self.consumers.is_empty() && !self.deleted {
@@ -266,6 +266,11 @@ impl Machine {
         } else {
             AfterRemoval::Stays
         }
+    }
+
+    /// Serves whoever took the place of a consumer that was removed.
+    pub fn serve_next(&mut self, fx: &mut Effects) {
+        self.dispatch(fx);
     }
 
     /// Consumers that were passed over can take messages again.
@@ -439,5 +444,15 @@ impl Machine {
     /// The consumer that has the queue exclusively.
     pub fn exclusive_consumer(&self) -> Option<&Arc<Consumer>> {
         self.consumers.exclusive()
+    }
+
+    /// The consumer that is served while the others wait (`x-single-active-consumer`).
+    pub fn single_active_consumer(&self) -> Option<&Arc<Consumer>> {
+        self.consumers.single_active()
+    }
+
+    /// Whether only one consumer is served at a time.
+    pub fn is_single_active(&self) -> bool {
+        self.consumers.is_single_active()
     }
 }

@@ -2,22 +2,27 @@
 
 pub mod arguments;
 mod consumer;
+mod consumers;
 mod credit;
 mod effects;
+mod entry;
 mod handle;
 mod limits;
+mod line;
 mod machine;
 #[cfg(test)]
 mod model_tests;
+mod priority;
 mod ready;
 mod settings;
+mod single_active;
 mod transfer;
 
 pub use consumer::{Consumer, ConsumerId};
 pub use credit::Credit;
-pub use effects::Effects;
+pub use effects::{Effects, Surroundings};
+pub use entry::Entry;
 pub use handle::{Incoming, Queue, QueueSpec};
 pub use machine::{AfterRemoval, ConsumeRefused, Counts, Remains};
-pub use ready::Entry;
 pub use settings::{QueueKind, Settings, age as max_age};
 pub use transfer::Transfer;

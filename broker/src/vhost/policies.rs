@@ -61,7 +61,7 @@ impl Vhost {
     }
 
     /// A new queue gets its policies before anybody knows it.
-    pub(super) fn configure_queue(&self, queue: &Queue, fx: &mut Effects) {
+    pub(super) fn configure_queue(&self, queue: &Arc<Queue>, fx: &mut Effects) {
         let policy = self.policy_for(queue.name().as_str(), queue.policy_target());
         if queue.set_policy(policy) {
             queue.follow_settings(fx);
@@ -122,6 +122,7 @@ mod tests {
     use crate::broker::{Broker, DEFAULT_VHOST, Limits};
     use crate::exchange::{ExchangeKind, ExchangeSpec, Routable, Route};
     use crate::message::MessageBuilder;
+    use crate::policy::WrittenPolicy;
     use crate::queue::QueueSpec;
     use crate::server::ConnectionId;
     use crate::vhost::VhostSpec;
@@ -158,7 +159,7 @@ mod tests {
             declared.unwrap().0
         }
 
-        fn publish(&mut self, queue: &Queue, count: usize) {
+        fn publish(&mut self, queue: &Arc<Queue>, count: usize) {
             for _ in 0..count {
                 let message = MessageBuilder::new("".into(), b"", &[0, 0], true, 0).finish(true);
                 queue.publish(&[(Arc::new(message), None)], false, &mut self.fx);
@@ -166,8 +167,8 @@ mod tests {
         }
 
         fn set(&mut self, name: &str, pattern: &str, definition: &str) {
-            let given = (name.to_owned(), pattern.to_owned(), definition);
-            let policy = Policy::parse(USER, given, 0, "all").unwrap();
+            let written = WrittenPolicy::new(name, pattern, definition);
+            let policy = Policy::parse(USER, written).unwrap();
             assert!(self.vhost.set_policy(USER, policy, &mut self.fx));
         }
     }
@@ -244,8 +245,8 @@ mod tests {
         let vhost = world.vhost.clone();
         assert!(world.broker.delete_vhost(DEFAULT_VHOST, &mut world.fx));
         assert!(vhost.policies(USER).is_empty());
-        let given = ("p".to_owned(), String::new(), r#"{"max-length":1}"#);
-        let policy = Policy::parse(USER, given, 0, "all").unwrap();
+        let written = WrittenPolicy::new("p", "", r#"{"max-length":1}"#);
+        let policy = Policy::parse(USER, written).unwrap();
         assert!(!vhost.set_policy(USER, policy, &mut world.fx));
     }
 }

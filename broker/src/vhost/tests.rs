@@ -5,7 +5,7 @@ use super::*;
 use crate::broker::{Broker, DEFAULT_VHOST};
 use crate::config::Config;
 use crate::exchange::{Binding, Destination};
-use crate::policy::{Applied, Policy, PolicyKind, Target};
+use crate::policy::{Applied, Policy, PolicyKind, Target, WrittenPolicy};
 use crate::queue::Settings;
 use crate::recovery::recover;
 use leveret_protocol::values::AMQPValue;
@@ -138,9 +138,13 @@ fn run(broker: &Broker, vhost: &Vhost, op: &Op, fx: &mut Effects) {
                 true => format!(r#"{{"max-length":{n}}}"#),
                 false => format!(r#"{{"max-length":3,"alternate-exchange":"x{n}"}}"#),
             };
-            let given = (format!("p{n}"), format!("[qx]{pattern}"), &*definition);
+            let (name, pattern) = (format!("p{n}"), format!("[qx]{pattern}"));
+            let written = WrittenPolicy {
+                priority,
+                ..WrittenPolicy::new(&name, &pattern, &definition)
+            };
             let kind = kind(operator);
-            let policy = Policy::parse(kind, given, priority, "all").unwrap();
+            let policy = Policy::parse(kind, written).unwrap();
             assert!(vhost.set_policy(kind, policy, fx));
         }
         Op::ClearPolicy(n, operator) => {
@@ -175,7 +179,6 @@ fn check_policies(vhost: &Vhost) {
 
 /// The durable exchanges with the durable ones among their bindings, and the settings of the
 /// durable queues.
-
 fn durable(vhost: &Vhost) -> Vec<String> {
     let mut lines = Vec::new();
     for exchange in vhost.exchanges().iter().filter(|x| x.spec.durable) {

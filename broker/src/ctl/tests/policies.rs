@@ -3,7 +3,7 @@
 use super::*;
 use crate::admin::value::Value;
 use crate::admin::wire::ErrorKind;
-use crate::policy::PolicyKind;
+use crate::policy::{PolicyKind, WrittenPolicy};
 
 fn rows() -> Vec<Response> {
     let row = |name: &str, apply_to: &str, priority: i64| {
@@ -21,11 +21,11 @@ fn set(kind: PolicyKind, priority: i64, apply_to: &str) -> Request {
     Request::SetPolicy {
         kind,
         vhost: text("v"),
-        name: text("p"),
-        pattern: text("^q"),
-        definition: text(r#"{"max-length":5}"#),
-        priority,
-        apply_to: text(apply_to),
+        policy: Box::new(WrittenPolicy {
+            priority,
+            apply_to: text(apply_to),
+            ..WrittenPolicy::new("p", "^q", r#"{"max-length":5}"#)
+        }),
     }
 }
 

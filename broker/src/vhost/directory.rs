@@ -1,0 +1,32 @@
+//! All virtual hosts by name: shared by the broker, which changes them, and by whoever has to find
+//! one without the rest of the broker.
+
+use super::Vhost;
+use leveret_protocol::VhostName;
+use parking_lot::{RwLock, RwLockWriteGuard};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The virtual hosts.
+#[derive(Debug, Default)]
+pub struct Vhosts(RwLock<ByName>);
+
+/// Virtual hosts by name.
+pub type ByName = BTreeMap<VhostName, Arc<Vhost>>;
+
+impl Vhosts {
+    /// A virtual host by name.
+    pub fn get(&self, name: &str) -> Option<Arc<Vhost>> {
+        self.0.read().get(name).cloned()
+    }
+
+    /// All of them, in the order of their names.
+    pub fn all(&self) -> Vec<Arc<Vhost>> {
+        self.0.read().values().cloned().collect()
+    }
+
+    /// For changes: nobody finds any meanwhile.
+    pub fn write(&self) -> RwLockWriteGuard<'_, ByName> {
+        self.0.write()
+    }
+}
