@@ -19,5 +19,6 @@ mod durability;
 mod limits;
 mod permissions;
 mod pika;
+mod policies;
 mod shutdown;
 mod tidy;
