@@ -2,7 +2,7 @@
 //! policy from (`rabbit_policies.erl` and the capabilities of RabbitMQ's queue types, 4.x).
 
 use super::Target;
-use crate::queue::{QueueKind, max_age};
+use crate::queue::{QueueKind, age};
 use serde_json::Value;
 
 /// What a key's value has to be.
@@ -138,7 +138,7 @@ impl Key {
             Rule::OneOf(words) => value.as_str().is_some_and(|word| words.contains(&word)),
             Rule::Version => matches!(integer(value), Some(1 | 2)),
             Rule::Age => {
-                let age = value.as_str().and_then(max_age);
+                let age = value.as_str().and_then(age);
                 age.is_some_and(|age| !age.is_zero())
             }
         };

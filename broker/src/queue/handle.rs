@@ -9,6 +9,7 @@ use super::settings::{QueueKind, Settings};
 use crate::message::SharedMessage;
 use crate::policy::{Applied, Target};
 use crate::server::ConnectionId;
+use crate::stream::Stream;
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{QueueName, VhostName};
 use leveret_storage::{Position, QueueId, Token};
@@ -55,6 +56,8 @@ pub struct Queue {
     settings: RwLock<Arc<Settings>>,
     policy: RwLock<Option<Arc<Applied>>>,
     machine: Mutex<Machine>,
+    /// What a stream does in place of the machine, which stays empty.
+    stream: Option<Arc<Stream>>,
 }
 
 /// A message on its way into a queue, with what its publisher waits for.
@@ -65,6 +68,8 @@ impl Queue {
     pub fn new(id: QueueId, vhost: VhostName, spec: QueueSpec, next_position: Position) -> Self {
         let settings = Settings::of(&spec.arguments, None);
         let machine = Machine::new(id, &spec, &settings, next_position);
+        let is_stream = spec.kind() == QueueKind::Stream;
+        let stream = is_stream.then(|| Arc::new(Stream::new(id, &settings, next_position)));
         Queue {
             id,
             vhost,
@@ -72,7 +77,18 @@ impl Queue {
             settings: RwLock::new(Arc::new(settings)),
             policy: RwLock::default(),
             machine: Mutex::new(machine),
+            stream,
         }
+    }
+
+    /// The stream, when it is one.
+    pub fn stream(&self) -> Option<&Arc<Stream>> {
+        self.stream.as_ref()
+    }
+
+    /// Whether a message is kept in the store: on a stream it is, whatever its delivery mode.
+    pub fn stores(&self, persistent: bool) -> bool {
+        self.spec.is_stored() && (persistent || self.stream.is_some())
     }
 
     /// Its name.
@@ -121,6 +137,11 @@ impl Queue {
     /// The queue follows its settings as they are by now, and what is in it does at once. Whoever
     /// changes them meanwhile calls this, too, so the last call follows the last change.
     pub fn follow_settings(self: &Arc<Self>, fx: &mut Effects) {
+        if let Some(stream) = &self.stream {
+            // Held, so that settings that come meanwhile are followed after these.
+            let settings = self.settings.read();
+            return stream.configure(&settings, fx);
+        }
         self.serve(fx, |machine, fx| machine.configure(&self.settings(), fx));
     }
 
@@ -153,6 +174,9 @@ impl Queue {
         shared: bool,
         fx: &mut Effects,
     ) {
+        if let Some(stream) = &self.stream {
+            return stream.publish(messages, fx);
+        }
         self.serve(fx, |machine, fx| {
             for (message, token) in messages {
                 machine.publish(message.clone(), *token, fx);
@@ -169,7 +193,10 @@ impl Queue {
         messages: &[SharedMessage],
         fx: &mut Effects,
     ) -> Option<Position> {
-        self.machine.lock().reserve(messages, fx)
+        match &self.stream {
+            Some(stream) => stream.reserve(messages, fx),
+            None => self.machine.lock().reserve(messages, fx),
+        }
     }
 
     /// See [`Machine::publish_reserved`].
@@ -179,6 +206,9 @@ impl Queue {
         messages: impl IntoIterator<Item = SharedMessage>,
         fx: &mut Effects,
     ) {
+        if self.stream.is_some() {
+            return;
+        }
         self.serve(fx, |machine, fx| {
             machine.publish_reserved(first, messages, fx);
         });
@@ -201,11 +231,18 @@ impl Queue {
         consumer: Arc<Consumer>,
         fx: &mut Effects,
     ) -> Result<(), ConsumeRefused> {
-        self.serve(fx, |machine, fx| machine.consume(consumer, fx))
+        match &self.stream {
+            Some(stream) => stream.consume(consumer, fx),
+            None => self.serve(fx, |machine, fx| machine.consume(consumer, fx)),
+        }
     }
 
     /// See [`Machine::cancel`].
     pub fn cancel(self: &Arc<Self>, consumer: ConsumerId) -> AfterRemoval {
+        if let Some(stream) = &self.stream {
+            stream.cancel(consumer);
+            return AfterRemoval::Stays;
+        }
         self.machine.lock().cancel(consumer)
     }
 
@@ -220,6 +257,9 @@ impl Queue {
         consumers: impl IntoIterator<Item = ConsumerId>,
         fx: &mut Effects,
     ) {
+        if let Some(stream) = &self.stream {
+            return stream.resume(consumers);
+        }
         self.serve(fx, |machine, fx| machine.resume(consumers, fx));
     }
 
@@ -236,6 +276,9 @@ impl Queue {
         resume: impl IntoIterator<Item = ConsumerId>,
         fx: &mut Effects,
     ) {
+        if let Some(stream) = &self.stream {
+            return stream.resume(resume);
+        }
         self.serve(fx, |machine, fx| {
             for entry in entries {
                 machine.settle(entry, fx);
@@ -244,8 +287,11 @@ impl Queue {
         });
     }
 
-    /// See [`Machine::requeue`].
+    /// See [`Machine::requeue`]. To a stream nothing comes back, for nothing has left it.
     pub fn requeue(self: &Arc<Self>, entries: impl IntoIterator<Item = Entry>, fx: &mut Effects) {
+        if self.stream.is_some() {
+            return;
+        }
         self.serve(fx, |machine, fx| machine.requeue(entries, fx));
     }
 
@@ -268,6 +314,10 @@ impl Queue {
         allowed: impl FnOnce(Counts) -> Result<(), E>,
         fx: &mut Effects,
     ) -> Result<Option<Remains>, E> {
+        if let Some(stream) = &self.stream {
+            // Neither if-empty nor if-unused counts (`rabbit_stream_queue:delete`).
+            return Ok(stream.delete(fx));
+        }
         let mut machine = self.machine.lock();
         if !machine.is_deleted() {
             allowed(machine.counts())?;
@@ -277,17 +327,26 @@ impl Queue {
 
     /// Whether the queue was deleted while somebody still held it.
     pub fn is_deleted(&self) -> bool {
-        self.machine.lock().is_deleted()
+        match &self.stream {
+            Some(stream) => stream.is_deleted(),
+            None => self.machine.lock().is_deleted(),
+        }
     }
 
     /// Numbers for listings and replies.
     pub fn counts(&self) -> Counts {
-        self.machine.lock().counts()
+        match &self.stream {
+            Some(stream) => stream.counts(),
+            None => self.machine.lock().counts(),
+        }
     }
 
     /// The queue's consumers, for listings.
     pub fn consumers(&self) -> Vec<Arc<Consumer>> {
-        self.machine.lock().consumers().cloned().collect()
+        match &self.stream {
+            Some(stream) => stream.consumers(),
+            None => self.machine.lock().consumers().cloned().collect(),
+        }
     }
 
     /// The consumer that is served while the others wait, and whether there is such a rule.
