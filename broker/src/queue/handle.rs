@@ -14,6 +14,7 @@ use leveret_protocol::values::FieldTable;
 use leveret_protocol::{QueueName, VhostName};
 use leveret_storage::{Position, QueueId, Token};
 use parking_lot::{Mutex, RwLock};
+use std::fmt;
 use std::sync::Arc;
 
 /// What a queue was declared as.
@@ -45,7 +46,6 @@ impl QueueSpec {
 }
 
 /// A queue.
-#[derive(Debug)]
 pub struct Queue {
     /// Its identity in the store, never used again.
     pub id: QueueId,
@@ -62,6 +62,18 @@ pub struct Queue {
 
 /// A message on its way into a queue, with what its publisher waits for.
 pub type Incoming = (SharedMessage, Option<Token>);
+
+/// What never changes of it: its consumers lead back to it.
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (vhost, spec) = (&self.vhost, &self.spec);
+        f.debug_tuple("Queue")
+            .field(&self.id)
+            .field(vhost)
+            .field(spec)
+            .finish()
+    }
+}
 
 impl Queue {
     /// An empty queue.
