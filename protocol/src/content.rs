@@ -102,6 +102,8 @@ pub enum Property {
     Headers = 13,
     /// `correlation-id`
     CorrelationId = 10,
+    /// `expiration`, milliseconds as text.
+    Expiration = 8,
     /// `message-id`
     MessageId = 7,
     /// `timestamp`, eight octets.

@@ -3,22 +3,28 @@
 pub mod arguments;
 mod consumer;
 mod credit;
+mod dead_letter;
 mod effects;
 mod entry;
+mod expiry;
 mod handle;
 mod limits;
 mod machine;
 #[cfg(test)]
 mod model_tests;
+mod outcome;
 mod ready;
 mod settings;
+mod stored;
 mod transfer;
 
 pub use consumer::{Consumer, ConsumerId};
 pub use credit::Credit;
+pub use dead_letter::{DeadLetter, Origin, Reason};
 pub use effects::{Effects, Surroundings};
 pub use entry::Entry;
 pub use handle::{Incoming, Queue, QueueSpec};
-pub use machine::{AfterRemoval, ConsumeRefused, Counts, Remains};
+pub use outcome::{AfterRemoval, ConsumeRefused, Counts, Remains};
 pub use settings::{QueueKind, Settings};
+pub use stored::decode;
 pub use transfer::Transfer;

@@ -3,9 +3,9 @@
 
 use super::methods::PROBE;
 use bytes::{Buf, BytesMut};
+use leveret_protocol::MethodId;
 use leveret_protocol::classes::{AMQPClass, access, basic, channel, confirm, exchange, queue, tx};
 use leveret_protocol::frame::{self, FrameKind, Split};
-use leveret_protocol::MethodId;
 use leveret_protocol::method::{self, Method};
 use std::collections::{BTreeMap, VecDeque};
 
