@@ -226,6 +226,13 @@ impl Message {
         parse_expiration(text).ok().map(Duration::from_millis)
     }
 
+    /// The `priority` property, looked up: only queues that have priorities ask.
+    pub fn priority(&self) -> Option<u8> {
+        property(self.properties(), Property::Priority)?
+            .first()
+            .copied()
+    }
+
     /// The same message with other properties (raw, flags first), not written yet; a large body is
     /// shared. `cancellable` as for [`MessageBuilder::finish`].
     pub fn with_properties(&self, properties: &[u8], cancellable: bool) -> Message {

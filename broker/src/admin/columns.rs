@@ -71,6 +71,8 @@ columns! {
     OwnerPid = "owner_pid",
     Pid = "pid",
     Policy = "policy",
+    SingleActiveConsumerPid = "single_active_consumer_pid",
+    SingleActiveConsumerTag = "single_active_consumer_tag",
     SlavePids = "slave_pids",
     State = "state",
     SynchronisedSlavePids = "synchronised_slave_pids",

@@ -171,6 +171,8 @@ fn queue_cell(queue: &Queue, counts: &Counts, column: QueueColumn) -> Value {
         C::Pid => format!("<leveret.queue.{}>", queue.id.0).into(),
         C::ExclusiveConsumerPid => queue.exclusive_consumer().map(|c| channel_pid(&c)).into(),
         C::ExclusiveConsumerTag => queue.exclusive_consumer().map(|c| c.tag.to_string()).into(),
+        C::SingleActiveConsumerPid => single_active(queue).map(|c| channel_pid(&c)).into(),
+        C::SingleActiveConsumerTag => single_active(queue).map(|c| c.tag.to_string()).into(),
         C::DiskReads | C::DiskWrites => Value::Integer(0),
         C::ConsumerUtilisation
         | C::ConsumerCapacity
@@ -184,6 +186,10 @@ fn queue_cell(queue: &Queue, counts: &Counts, column: QueueColumn) -> Value {
     }
 }
 
+fn single_active(queue: &Queue) -> Option<Arc<Consumer>> {
+    queue.single_active_consumer().0
+}
+
 fn channel_pid(consumer: &Consumer) -> Pid {
     Pid {
         connection: consumer.mailbox.connection().0,
@@ -193,10 +199,16 @@ fn channel_pid(consumer: &Consumer) -> Pid {
 
 fn consumer_row(broker: &Broker, consumer: &Consumer, columns: &[ConsumerColumn]) -> Row {
     use ConsumerColumn as C;
-    let active = broker
+    let connected = broker
         .connections
         .is_connected(consumer.mailbox.connection())
         && !consumer.cancelled.load(Ordering::Relaxed);
+    let (active, status) = match consumer.queue.single_active_consumer() {
+        (Some(holder), true) if holder.id == consumer.id => (true, "single_active"),
+        (_, true) => (false, "waiting"),
+        (_, false) if connected => (true, "up"),
+        (_, false) => (false, "waiting"),
+    };
     let cell = |column: &C| match column {
         C::QueueName => consumer.queue.name().as_str().into(),
         C::ChannelPid => channel_pid(consumer).into(),
@@ -204,7 +216,7 @@ fn consumer_row(broker: &Broker, consumer: &Consumer, columns: &[ConsumerColumn]
         C::AckRequired => (!consumer.no_ack).into(),
         C::PrefetchCount => consumer.credit.limit().into(),
         C::Active => active.into(),
-        C::ActivityStatus => if active { "up" } else { "waiting" }.into(),
+        C::ActivityStatus => status.into(),
         C::Arguments => table(&consumer.arguments),
     };
     columns.iter().map(cell).collect()

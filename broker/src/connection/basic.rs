@@ -215,6 +215,7 @@ impl Connection {
         let tag = cancel.consumer_tag.as_str();
         self.cancel_replies(id, tag)?;
         let consumer = self.open_channel(id)?.consumers.get(tag).cloned();
+        let mut left = None;
         if let Some(consumer) = consumer {
             if let Some(login) = &self.login {
                 login.vhost.cancel_consumer(&consumer, &mut self.fx);
@@ -226,6 +227,7 @@ impl Connection {
                 .cancelled
                 .store(true, std::sync::atomic::Ordering::Relaxed);
             self.open_channel(id)?.consumers.remove(tag);
+            left = Some(consumer.queue.clone());
         }
         if !cancel.nowait {
             let ok = basic::CancelOk {
@@ -233,6 +235,8 @@ impl Connection {
             };
             self.reply(id, AMQPClass::Basic(basic::AMQPMethod::CancelOk(ok)));
         }
+        self.serve_next(left);
+        self.perform();
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use super::unacked::Delivery;
 use super::{Connection, Phase, mail};
-use crate::queue::Consumer;
+use crate::queue::{Consumer, Queue};
 use crate::server::mailbox::Mail;
 use leveret_protocol::classes::{AMQPClass, channel as channel_class};
 use leveret_protocol::{ChannelId, DeliveryTag};
@@ -37,20 +37,23 @@ impl Connection {
     /// Takes a channel's consumers off their queues and gives back what it has not acknowledged.
     pub(super) fn release_channel(&mut self, id: ChannelId) {
         let mut returned = Vec::new();
-        self.detach_channel(id, &mut returned);
+        let left = self.detach_channel(id, &mut returned);
         self.withdraw_mail(&mut returned);
         self.requeue(returned);
+        self.serve_next(left);
         self.perform();
     }
 
     pub(super) fn release_all_channels(&mut self) {
         let mut returned = Vec::new();
+        let mut left = Vec::new();
         for index in 0..self.channels.len() {
-            self.detach_channel(ChannelId(index as u16), &mut returned);
+            left.extend(self.detach_channel(ChannelId(index as u16), &mut returned));
         }
         self.withdraw_mail(&mut returned);
         // Only when no consumer of ours is left: none of it may come back to us.
         self.requeue(returned);
+        self.serve_next(left);
         self.perform();
         for index in 0..self.channels.len() {
             self.forget_channel(ChannelId(index as u16));
@@ -60,10 +63,12 @@ impl Connection {
         self.seat = None;
     }
 
-    fn detach_channel(&mut self, id: ChannelId, returned: &mut Vec<Delivery>) {
+    /// Takes a channel's consumers off their queues, which have to be served once what was
+    /// `returned` is back in its places.
+    fn detach_channel(&mut self, id: ChannelId, returned: &mut Vec<Delivery>) -> Vec<Arc<Queue>> {
         self.abandon_transaction(id);
         let Some(Some(channel)) = self.channels.get_mut(usize::from(id.0)) else {
-            return;
+            return Vec::new();
         };
         let consumers: Vec<Arc<Consumer>> = std::mem::take(&mut channel.consumers)
             .into_values()
@@ -79,8 +84,17 @@ impl Connection {
             let octets: usize = held.frames.iter().map(|(frame, _)| frame.total()).sum();
             self.held_octets = self.held_octets.saturating_sub(octets);
         }
-        for consumer in consumers {
+        let detach = |consumer: Arc<Consumer>| {
             self.detach_consumer(&consumer);
+            consumer.queue.clone()
+        };
+        consumers.into_iter().map(detach).collect()
+    }
+
+    /// Has queues that a consumer has left serve whoever took its place.
+    pub(super) fn serve_next(&mut self, left: impl IntoIterator<Item = Arc<Queue>>) {
+        for queue in left {
+            queue.serve_next(&mut self.fx);
         }
     }
 

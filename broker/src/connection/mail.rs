@@ -142,6 +142,8 @@ impl Connection {
         // What the queue had sent is delivered before, as with basic.cancel.
         self.deliver_waiting();
         self.cancelled_by_queue(consumer);
+        self.serve_next([consumer.queue.clone()]);
+        self.perform();
     }
 
     /// The consumer's queue is gone (RabbitMQ: "Consumer Cancellation Notification").

@@ -145,17 +145,19 @@ pub fn check_consumer(
 /// The arguments whose effect is not built yet; accepted, kept and compared, and said so in the
 /// log rather than ignored in silence.
 pub fn without_effect(arguments: &FieldTable) -> Vec<&str> {
-    const IN_EFFECT: [&str; 10] = [
+    const IN_EFFECT: [&str; 12] = [
         "x-consumer-timeout",
         "x-dead-letter-exchange",
         "x-dead-letter-routing-key",
         "x-expires",
         "x-max-length",
         "x-max-length-bytes",
+        "x-max-priority",
         "x-message-ttl",
         "x-overflow",
         "x-queue-mode",
         "x-queue-version",
+        "x-single-active-consumer",
     ];
     let known =
         |name: &str| name == DEAD_LETTER_EXCHANGE || RULES.iter().any(|(rule, _)| *rule == name);

@@ -196,6 +196,11 @@ impl Queue {
         self.serve(fx, |machine, fx| machine.cancel(consumer, fx))
     }
 
+    /// See [`Machine::serve_next`].
+    pub fn serve_next(self: &Arc<Self>, fx: &mut Effects) {
+        self.serve(fx, Machine::serve_next);
+    }
+
     /// See [`Machine::resume`].
     pub fn resume(
         self: &Arc<Self>,
@@ -326,6 +331,13 @@ impl Queue {
     /// The queue's consumers, for listings.
     pub fn consumers(&self) -> Vec<Arc<Consumer>> {
         self.machine.lock().consumers().cloned().collect()
+    }
+
+    /// The consumer that is served while the others wait, and whether there is such a rule.
+    pub fn single_active_consumer(&self) -> (Option<Arc<Consumer>>, bool) {
+        let machine = self.machine.lock();
+        let holder = machine.single_active_consumer().cloned();
+        (holder, machine.is_single_active())
     }
 
     /// The consumer that has the queue exclusively.

@@ -5,7 +5,8 @@
 //! moved into a mailbox and then into its channel's list of unacknowledged deliveries). Moving
 //! the entry is what makes delivering twice impossible.
 
-use super::consumer::{Consumer, ConsumerId, Consumers};
+use super::consumer::{Consumer, ConsumerId};
+use super::consumers::Consumers;
 use super::dead_letter::{Origin, Reason};
 use super::effects::Effects;
 use super::entry::Entry;
@@ -69,8 +70,8 @@ impl Machine {
             expiry,
             dead_letters: Origin::of(id, vhost, spec, settings),
             drops_later: false,
-            ready: Ready::default(),
-            consumers: Consumers::default(),
+            ready: Ready::new(settings),
+            consumers: Consumers::new(settings),
             next_position: next_position.0,
             unacked: 0,
             unacked_bytes: 0,
@@ -250,7 +251,7 @@ impl Machine {
         }
         entry.set_expiry(expiry);
         self.expiry.enters(&entry);
-        self.ready.push(entry);
+        self.ready.insert(entry);
     }
 
     /// Adds a consumer and serves it.
@@ -266,7 +267,8 @@ impl Machine {
             return Err(ConsumeRefused::Deleted);
         }
         let taken = self.consumers.exclusive().is_some();
-        if taken || (consumer.exclusive && !self.consumers.is_empty()) {
+        let free = self.consumers.is_empty() && !self.consumers.is_single_active();
+        if taken || (consumer.exclusive && !free) {
             return Err(ConsumeRefused::InExclusiveUse);
         }
         self.consumers.add(consumer);
@@ -274,7 +276,8 @@ impl Machine {
         Ok(())
     }
 
-    /// Removes a consumer; its unacknowledged deliveries stay with its channel.
+    /// Removes a consumer; its unacknowledged deliveries stay with its channel. Once they are
+    /// where they belong, [`Machine::serve_next`] has to be called.
     pub fn cancel(&mut self, id: ConsumerId, fx: &mut Effects) -> AfterRemoval {
         let removed = self.consumers.remove(id).is_some();
         if removed && self.consumers.is_empty() {
@@ -285,6 +288,11 @@ impl Machine {
         } else {
             AfterRemoval::Stays
         }
+    }
+
+    /// Serves whoever took the place of a consumer that was removed.
+    pub fn serve_next(&mut self, fx: &mut Effects) {
+        self.dispatch(fx);
     }
 
     /// Consumers that were passed over can take messages again.
@@ -491,5 +499,15 @@ impl Machine {
     /// The consumer that has the queue exclusively.
     pub fn exclusive_consumer(&self) -> Option<&Arc<Consumer>> {
         self.consumers.exclusive()
+    }
+
+    /// The consumer that is served while the others wait (`x-single-active-consumer`).
+    pub fn single_active_consumer(&self) -> Option<&Arc<Consumer>> {
+        self.consumers.single_active()
+    }
+
+    /// Whether only one consumer is served at a time.
+    pub fn is_single_active(&self) -> bool {
+        self.consumers.is_single_active()
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod arguments;
 mod consumer;
+mod consumers;
 mod credit;
 mod dead_letter;
 mod effects;
@@ -9,12 +10,15 @@ mod entry;
 mod expiry;
 mod handle;
 mod limits;
+mod line;
 mod machine;
 #[cfg(test)]
 mod model_tests;
 mod outcome;
+mod priority;
 mod ready;
 mod settings;
+mod single_active;
 mod stored;
 mod transfer;
 

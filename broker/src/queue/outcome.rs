@@ -35,7 +35,7 @@ pub struct Remains {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConsumeRefused {
     /// Another consumer has the queue exclusively, or exclusivity was asked for and there are
-    /// consumers.
+    /// consumers, or it is a queue whose consumers wait for each other.
     InExclusiveUse,
     /// The queue was deleted.
     Deleted,

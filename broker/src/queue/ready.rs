@@ -1,87 +1,80 @@
-//! The messages that are ready to be delivered, in the order of their positions.
+//! The messages that are ready to be delivered, in the order in which they are.
 
 use super::entry::Entry;
-use leveret_storage::Position;
-use std::collections::{BTreeMap, VecDeque};
+use super::line::Line;
+use super::priority::Priorities;
+use super::settings::Settings;
 
-/// Ready messages: those that never left stand in a plain queue; the few that were requeued stand
-/// in a map beside it, so that a requeue keeps its position at the cost of a logarithm, not of a
-/// shift of the whole backlog.
+/// Ready messages: in one line, or in one for each priority.
 #[derive(Debug, Default)]
 pub struct Ready {
-    fresh: VecDeque<Entry>,
-    requeued: BTreeMap<Position, Entry>,
+    line: Line,
+    /// Beside the line, which is empty then: a queue without priorities asks once whether it has
+    /// any.
+    priorities: Option<Box<Priorities>>,
     bytes: u64,
 }
 
-/// A queue that had a backlog keeps no more than this many empty places.
-const KEPT_CAPACITY: usize = 1024;
-
 impl Ready {
-    /// Adds a message at its place: behind all that were ever added, as a rule, or where it was
-    /// reserved before others came.
-    pub fn insert(&mut self, entry: Entry) {
-        match self.fresh.back() {
-            Some(last) if last.position > entry.position => self.requeue(entry),
-            _ => self.push(entry),
+    /// An empty place for the messages of a queue that is set to this.
+    pub fn new(settings: &Settings) -> Self {
+        Ready {
+            priorities: settings
+                .max_priority
+                .map(|max| Box::new(Priorities::new(max))),
+            ..Ready::default()
         }
     }
 
-    /// Adds a message behind all that were ever added.
-    pub fn push(&mut self, entry: Entry) {
-        debug_assert!(
-            self.fresh
-                .back()
-                .is_none_or(|last| last.position < entry.position)
-        );
+    /// Adds a message at its place: behind all that were ever added, as a rule, or where it was
+    /// reserved before others came.
+    pub fn insert(&mut self, entry: Entry) {
         self.bytes += entry.message.body().len() as u64;
-        self.fresh.push_back(entry);
+        match &mut self.priorities {
+            None => self.line.insert(entry),
+            Some(priorities) => priorities.insert(entry),
+        }
     }
 
     /// Puts a message back where it was.
     pub fn requeue(&mut self, entry: Entry) {
         self.bytes += entry.message.body().len() as u64;
-        self.requeued.insert(entry.position, entry);
+        match &mut self.priorities {
+            None => self.line.requeue(entry),
+            Some(priorities) => priorities.requeue(entry),
+        }
     }
 
-    /// Takes the message with the lowest position.
+    /// Takes the message whose turn it is: of the highest priority the one with the lowest
+    /// position.
     pub fn pop(&mut self) -> Option<Entry> {
-        let requeued_first = match (self.requeued.first_key_value(), self.fresh.front()) {
-            (Some((position, _)), Some(fresh)) => *position < fresh.position,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        let entry = if requeued_first {
-            self.requeued.pop_first().map(|(_, entry)| entry)
-        } else {
-            self.fresh.pop_front()
+        let entry = match &mut self.priorities {
+            None => self.line.pop(),
+            Some(priorities) => priorities.pop(),
         }?;
         self.bytes -= entry.message.body().len() as u64;
-        if self.fresh.is_empty() && self.fresh.capacity() > KEPT_CAPACITY {
-            self.fresh.shrink_to(KEPT_CAPACITY);
-        }
         Some(entry)
     }
 
-    /// The message with the lowest position.
+    /// The message whose turn it is.
     pub fn first(&self) -> Option<&Entry> {
-        match (self.requeued.first_key_value(), self.fresh.front()) {
-            (Some((position, requeued)), Some(fresh)) if *position < fresh.position => {
-                Some(requeued)
-            }
-            (Some((_, requeued)), None) => Some(requeued),
-            (_, fresh) => fresh,
+        match &self.priorities {
+            None => self.line.first(),
+            Some(priorities) => priorities.first(),
         }
     }
 
     /// Number of messages.
     pub fn len(&self) -> usize {
-        self.fresh.len() + self.requeued.len()
+        match &self.priorities {
+            None => self.line.len(),
+            Some(priorities) => priorities.len(),
+        }
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.fresh.is_empty() && self.requeued.is_empty()
+        self.len() == 0
     }
 
     /// Octets of their bodies.

@@ -80,7 +80,7 @@ pub struct Settings {
     pub dead_letter_routing_key: Option<Box<[u8]>>,
     /// `x-dead-letter-strategy`.
     pub dead_letter_strategy: DeadLetterStrategy,
-    /// `x-max-priority`; no policy has it.
+    /// `x-max-priority`, at least 1 (`rabbit_priority_queue:priorities`); no policy has it.
     pub max_priority: Option<u8>,
     /// `x-single-active-consumer`; no policy has it.
     pub single_active_consumer: bool,
@@ -117,7 +117,7 @@ impl Settings {
             },
             max_priority: integer(arguments, "x-max-priority")
                 .and_then(|priority| u8::try_from(priority).ok())
-                .filter(|priority| *priority > 0),
+                .map(|priority| priority.max(1)),
             single_active_consumer: matches!(
                 arguments.inner().get("x-single-active-consumer"),
                 Some(AMQPValue::Boolean(true))

@@ -4,8 +4,10 @@
 //! by `tests/pika/site/sitecustomize.py`: so programs that connect to `localhost:5672` run
 //! unmodified against a broker on any port.
 
+mod celery;
 mod script;
 mod venv;
 
+pub use celery::Celery;
 pub use script::{Script, script_folder, shared_folder};
 pub use venv::Pika;

@@ -1,4 +1,5 @@
-//! Virtual environments, one per version of pika, made once under the target directory.
+//! Virtual environments, one per version of pika and one for Celery, made once under the target
+//! directory.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -64,33 +65,44 @@ impl Pika {
 
     /// The Python of its virtual environment, which is made if this is the first call ever.
     pub(super) fn python(self) -> PathBuf {
-        let environments = target_directory().join("pika-venvs");
-        fs::create_dir_all(&environments).expect("a folder under target/");
-        let environment = environments.join(self.folder());
-        let lock = File::create(environments.join(format!("{}.lock", self.folder())))
-            .expect("a lock file");
-        // Other tests, of this process or another, may be at it; released when `lock` drops.
-        lock.lock().expect("the lock");
-        let complete = environment.join("complete");
-        if !complete.exists() {
-            // What an interrupted attempt left.
-            let _ = fs::remove_dir_all(&environment);
-            make(&environment, self.requirement());
-            File::create(&complete).expect("a marker file");
-        }
-        environment.join("bin/python")
+        // No version of pika needs another package; each is a wheel or builds with today's
+        // setuptools, which pip fetches into its build environment.
+        let packages = ["--no-deps", self.requirement()];
+        environment("pika-venvs", self.folder(), &packages)
     }
 }
 
-/// Makes a virtual environment that holds pika alone.
-fn make(environment: &Path, requirement: &str) {
+/// The Python of a virtual environment with Celery, which is made if this is the first call ever.
+pub(super) fn celery() -> PathBuf {
+    let packages = ["celery==5.7.0", "kombu==5.7.0", "amqp==5.4.2"];
+    environment("celery-venvs", "5.7.0", &packages)
+}
+
+/// The Python of a virtual environment below `target/`; `packages` is what pip is asked for.
+fn environment(folder: &str, name: &str, packages: &[&str]) -> PathBuf {
+    let environments = target_directory().join(folder);
+    fs::create_dir_all(&environments).expect("a folder under target/");
+    let environment = environments.join(name);
+    let lock = File::create(environments.join(format!("{name}.lock"))).expect("a lock file");
+    // Other tests, of this process or another, may be at it; released when `lock` drops.
+    lock.lock().expect("the lock");
+    let complete = environment.join("complete");
+    if !complete.exists() {
+        // What an interrupted attempt left.
+        let _ = fs::remove_dir_all(&environment);
+        make(&environment, packages);
+        File::create(&complete).expect("a marker file");
+    }
+    environment.join("bin/python")
+}
+
+/// Makes a virtual environment that holds these packages.
+fn make(environment: &Path, packages: &[&str]) {
     succeed(
         Command::new("python3")
             .args(["-m", "venv"])
             .arg(environment),
     );
-    // No version of pika needs another package; each is a wheel or builds with today's setuptools,
-    // which pip fetches into its build environment.
     succeed(
         Command::new(environment.join("bin/python"))
             .args([
@@ -98,10 +110,9 @@ fn make(environment: &Path, requirement: &str) {
                 "pip",
                 "install",
                 "--quiet",
-                "--no-deps",
                 "--disable-pip-version-check",
             ])
-            .arg(requirement),
+            .args(packages),
     );
 }
 

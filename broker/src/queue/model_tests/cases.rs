@@ -1,5 +1,6 @@
 //! Cases that were once wrong, or that one wants to see by name.
 
+use super::fixtures::{Kind, Rules};
 use super::world::World;
 use super::{Consume, Step};
 
@@ -22,13 +23,15 @@ fn publish(queue: usize, count: usize) -> Step {
     Step::Publish {
         queue,
         count,
-        persistent: true,
-        large: false,
+        kind: Kind {
+            persistent: true,
+            ..Kind::default()
+        },
     }
 }
 
 fn run(steps: impl IntoIterator<Item = Step>) -> World {
-    let mut world = World::new(None);
+    let mut world = World::new(Rules::default());
     for step in steps {
         world.run(step);
     }
@@ -82,8 +85,10 @@ fn a_full_mailbox_stops_deliveries_and_an_empty_one_resumes_them() {
     let large = Step::Publish {
         queue: 0,
         count: 9,
-        persistent: false,
-        large: true,
+        kind: Kind {
+            large: true,
+            ..Kind::default()
+        },
     };
     let mut world = run([consume(0, 0), large]);
     let waiting = |world: &World| world.peers[0].mailbox.peek(|mail| mail.len());

@@ -58,6 +58,34 @@ pub(super) struct Limit {
     pub(super) refuses: bool,
 }
 
+/// What a queue is declared with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rules {
+    pub(super) limit: Option<Limit>,
+    pub(super) max_priority: Option<u8>,
+    pub(super) single_active: bool,
+}
+
+impl Rules {
+    /// How many depend on how those before were served, so that only one is published at a time.
+    pub(super) fn one_by_one(&self) -> bool {
+        self.limit.is_some() || self.max_priority.is_some()
+    }
+
+    fn arguments(self) -> FieldTable {
+        let mut arguments = self.limit.map(Limit::arguments).unwrap_or_default();
+        if let Some(max) = self.max_priority {
+            let max = AMQPValue::LongInt(max.into());
+            arguments.insert("x-max-priority".into(), max);
+        }
+        if self.single_active {
+            let yes = AMQPValue::Boolean(true);
+            arguments.insert("x-single-active-consumer".into(), yes);
+        }
+        arguments
+    }
+}
+
 impl Limit {
     fn arguments(self) -> FieldTable {
         let overflow = if self.refuses {
@@ -74,13 +102,13 @@ impl Limit {
     }
 }
 
-pub(super) fn new_queue(id: usize, limit: Option<Limit>) -> Arc<Queue> {
+pub(super) fn new_queue(id: usize, rules: Rules) -> Arc<Queue> {
     let spec = QueueSpec {
         name: format!("q{id}").as_str().into(),
         durable: true,
         auto_delete: id % 2 == 1,
         exclusive_to: None,
-        arguments: limit.map(Limit::arguments).unwrap_or_default(),
+        arguments: rules.arguments(),
     };
     Arc::new(Queue::new(
         QueueId(id as u64),
@@ -109,14 +137,32 @@ pub(super) fn new_channel(index: usize) -> Channel {
     }
 }
 
+/// What a message is like.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Kind {
+    pub(super) persistent: bool,
+    pub(super) large: bool,
+    pub(super) priority: u8,
+}
+
 /// A message that carries its id as its routing key.
-pub(super) fn message(id: u64, persistent: bool, large: bool, cancellable: bool) -> Arc<Message> {
-    let body = if large { LARGE } else { 0 };
+pub(super) fn message(id: u64, kind: Kind, cancellable: bool) -> Arc<Message> {
+    let body = if kind.large { LARGE } else { 0 };
     let key = id.to_string();
-    let mut builder =
-        MessageBuilder::new("".into(), key.as_bytes(), &[0, 0], persistent, body as u64);
+    // None is as good as 0, and one flag says that there is one.
+    let properties: &[u8] = match kind.priority {
+        0 => &[0, 0],
+        priority => &[1 << 3, 0, priority],
+    };
+    let mut builder = MessageBuilder::new(
+        "".into(),
+        key.as_bytes(),
+        properties,
+        kind.persistent,
+        body as u64,
+    );
     static BODY: [u8; LARGE] = [0; LARGE];
-    if large {
+    if kind.large {
         builder.push_frame(Bytes::from_static(&BODY)).unwrap();
     }
     Arc::new(builder.finish(cancellable))

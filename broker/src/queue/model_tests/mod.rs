@@ -10,7 +10,7 @@ mod model;
 mod rules;
 mod world;
 
-use fixtures::{LARGE, Limit};
+use fixtures::{Kind, LARGE, Limit, Rules};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use world::World;
@@ -21,17 +21,16 @@ enum Step {
     Publish {
         queue: usize,
         count: usize,
-        persistent: bool,
-        large: bool,
+        kind: Kind,
     },
     PublishToBoth {
-        persistent: bool,
+        kind: Kind,
     },
     /// Messages on their way from elsewhere take their places, and
     Reserve {
         queue: usize,
         count: usize,
-        persistent: bool,
+        kind: Kind,
     },
     /// arrive when their records have reached the store.
     Arrive,
@@ -87,6 +86,17 @@ const QUEUES: usize = 2;
 const PEERS: usize = 2;
 const CHANNELS: usize = 4;
 
+/// A message, which is large so often.
+fn kind(large: f64) -> impl Strategy<Value = Kind> {
+    (any::<bool>(), prop::bool::weighted(large), 0u8..5).prop_map(
+        |(persistent, large, priority)| Kind {
+            persistent,
+            large,
+            priority,
+        },
+    )
+}
+
 fn consume() -> impl Strategy<Value = Step> {
     let often = |likely| prop::bool::weighted(likely);
     (
@@ -112,11 +122,11 @@ fn consume() -> impl Strategy<Value = Step> {
 fn step() -> impl Strategy<Value = Step> {
     let (queue, channel, peer) = (0..QUEUES, 0..CHANNELS, 0..PEERS);
     prop_oneof![
-        12 => (queue.clone(), 1usize..5, any::<bool>(), prop::bool::weighted(0.2)).prop_map(
-            |(queue, count, persistent, large)| Step::Publish { queue, count, persistent, large }),
-        3 => any::<bool>().prop_map(|persistent| Step::PublishToBoth { persistent }),
-        2 => (queue.clone(), 1usize..4, any::<bool>()).prop_map(
-            |(queue, count, persistent)| Step::Reserve { queue, count, persistent }),
+        12 => (queue.clone(), 1usize..5, kind(0.2)).prop_map(
+            |(queue, count, kind)| Step::Publish { queue, count, kind }),
+        3 => kind(0.0).prop_map(|kind| Step::PublishToBoth { kind }),
+        2 => (queue.clone(), 1usize..4, kind(0.0)).prop_map(
+            |(queue, count, kind)| Step::Reserve { queue, count, kind }),
         3 => Just(Step::Arrive),
         8 => consume(),
         2 => any::<Index>().prop_map(Step::Cancel),
@@ -143,15 +153,26 @@ fn limit() -> impl Strategy<Value = Limit> {
     })
 }
 
+fn rules() -> impl Strategy<Value = Rules> {
+    let max_priority = prop::option::of(1u8..4);
+    (prop::option::of(limit()), max_priority, any::<bool>()).prop_map(
+        |(limit, max_priority, single_active)| Rules {
+            limit,
+            max_priority,
+            single_active,
+        },
+    )
+}
+
 proptest! {
     // What fails is kept as a case of its own, with a name.
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..Default::default() })]
     #[test]
     fn a_queue_keeps_its_promises(
-        limit in prop::option::of(limit()),
+        rules in rules(),
         steps in prop::collection::vec(step(), 1..120),
     ) {
-        let mut world = World::new(limit);
+        let mut world = World::new(rules);
         for step in steps {
             world.run(step);
         }

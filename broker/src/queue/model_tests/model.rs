@@ -1,10 +1,11 @@
 //! What one queue promises. Each method is told what was asked of the real queue; `served` and
 //! `recorded` judge what came of it.
 
-use super::fixtures::Limit;
+use super::fixtures::{Kind, LARGE, Rules};
 use super::world::ConsumerIndex;
 use crate::queue::Counts;
 use leveret_storage::{Op, QueueId, Storable};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -17,8 +18,26 @@ pub(super) struct Known {
     /// It is in one stored queue only, so that its write may be spared.
     pub(super) cancellable: bool,
     pub(super) octets: u64,
+    pub(super) priority: u8,
     pub(super) redelivered: bool,
 }
+
+impl Known {
+    /// A message as it is published.
+    pub(super) fn new(id: u64, kind: Kind, cancellable: bool) -> Self {
+        Known {
+            id,
+            stored: kind.persistent,
+            cancellable,
+            octets: if kind.large { LARGE as u64 } else { 0 },
+            priority: kind.priority,
+            redelivered: false,
+        }
+    }
+}
+
+/// Where a message stands among those that are ready: priority first, then age.
+type Place = (Reverse<u8>, u64);
 
 /// What the store knows of a message.
 struct Record {
@@ -30,11 +49,14 @@ struct Record {
 /// One queue as it should be. Positions are plain numbers here.
 #[derive(Default)]
 pub(super) struct Model {
-    pub(super) ready: BTreeMap<u64, Known>,
+    pub(super) ready: BTreeMap<Place, Known>,
     pub(super) unacked: BTreeMap<u64, Known>,
     /// Places taken by messages that have not arrived.
     reserved: BTreeMap<u64, Known>,
+    /// In the order in which they came.
     pub(super) consumers: Vec<ConsumerIndex>,
+    /// Who alone is served, where there is such a rule.
+    pub(super) single: Option<ConsumerIndex>,
     next: u64,
     delivered_through: Option<u64>,
     records: BTreeMap<u64, Record>,
@@ -44,22 +66,55 @@ pub(super) struct Model {
     came: BTreeMap<u64, bool>,
     told_through: Option<u64>,
     pub(super) deleted: bool,
-    pub(super) limit: Option<Limit>,
+    pub(super) rules: Rules,
     pub(super) refused: u64,
 }
 
 impl Model {
-    pub(super) fn limited(limit: Option<Limit>) -> Self {
+    pub(super) fn new(rules: Rules) -> Self {
         Model {
-            limit,
+            rules,
             ..Model::default()
         }
+    }
+
+    /// Where a message stands when it is ready.
+    pub(super) fn rank(&self, position: u64, priority: u8) -> Place {
+        let max = self.rules.max_priority.unwrap_or(0);
+        (Reverse(priority.min(max)), position)
+    }
+
+    fn make_ready(&mut self, position: u64, known: Known) {
+        let place = self.rank(position, known.priority);
+        self.ready.insert(place, known);
+    }
+
+    pub(super) fn joined(&mut self, consumer: ConsumerIndex) {
+        self.consumers.push(consumer);
+        if self.rules.single_active {
+            self.single.get_or_insert(consumer);
+        }
+    }
+
+    /// A consumer has left; `priority` tells that of others.
+    pub(super) fn left(&mut self, gone: ConsumerIndex, priority: impl Fn(ConsumerIndex) -> i32) {
+        self.consumers.retain(|consumer| *consumer != gone);
+        if self.single == Some(gone) {
+            let first = self.consumers.iter().rev().copied();
+            self.single = first.max_by_key(|consumer| priority(*consumer));
+        }
+    }
+
+    /// Whether the rules let this consumer be served.
+    pub(super) fn may_serve(&self, consumer: ConsumerIndex) -> bool {
+        !self.rules.single_active || self.single == Some(consumer)
     }
 
     fn over(&self, messages: u64, octets: u64) -> bool {
         let messages = self.ready.len() as u64 + messages;
         let octets = self.ready.values().map(|k| k.octets).sum::<u64>() + octets;
-        self.limit
+        self.rules
+            .limit
             .is_some_and(|limit| messages > limit.messages || octets > limit.octets)
     }
 
@@ -69,7 +124,7 @@ impl Model {
             return;
         }
         let position = self.place(&known);
-        self.ready.insert(position, known);
+        self.make_ready(position, known);
     }
 
     pub(super) fn reserve(&mut self, known: Known) {
@@ -92,27 +147,27 @@ impl Model {
         if self.deleted || self.turns_away(&known) {
             self.leave(position, &known);
         } else {
-            self.ready.insert(position, known);
+            self.make_ready(position, known);
         }
     }
 
     fn turns_away(&self, known: &Known) -> bool {
-        self.limit.is_some_and(|limit| limit.refuses) && self.over(1, known.octets)
+        self.rules.limit.is_some_and(|limit| limit.refuses) && self.over(1, known.octets)
     }
 
     /// What is over the limit goes, oldest first. A queue that refuses drops nothing, though what
     /// comes back to it may be more than its limit.
     pub(super) fn drop_over_limit(&mut self) {
-        let drops = self.limit.is_some_and(|limit| !limit.refuses);
+        let drops = self.rules.limit.is_some_and(|limit| !limit.refuses);
         while drops && self.over(0, 0) {
-            let (position, known) = self.ready.pop_first().expect("nothing is over no limit");
+            let ((_, position), known) = self.ready.pop_first().expect("nothing is over no limit");
             self.leave(position, &known);
         }
     }
 
     /// The queue handed out a message: it must be the first one, as it was published.
     pub(super) fn served(&mut self, position: u64, id: u64, redelivered: bool, no_ack: bool) {
-        let (first, known) = self.ready.pop_first().expect("served though none is ready");
+        let ((_, first), known) = self.ready.pop_first().expect("served though none is ready");
         assert_eq!(position, first, "served out of order");
         assert_eq!((id, redelivered), (known.id, known.redelivered));
         if no_ack {
@@ -133,12 +188,12 @@ impl Model {
     pub(super) fn requeued(&mut self, position: u64, mark: bool) {
         let mut known = self.unacked.remove(&position).expect("requeued twice");
         known.redelivered |= mark;
-        self.ready.insert(position, known);
+        self.make_ready(position, known);
     }
 
     pub(super) fn purged(&mut self) -> u64 {
         let all = std::mem::take(&mut self.ready);
-        for (position, known) in &all {
+        for ((_, position), known) in &all {
             self.leave(*position, known);
         }
         all.len() as u64
@@ -165,15 +220,14 @@ impl Model {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let octets = |messages: &BTreeMap<u64, Known>| messages.values().map(|k| k.octets).sum();
         let both = || self.ready.values().chain(self.unacked.values());
         Counts {
             ready: self.ready.len() as u64,
             unacked: self.unacked.len() as u64,
             persistent: both().filter(|k| k.stored).count() as u64,
             persistent_bytes: both().filter(|k| k.stored).map(|k| k.octets).sum(),
-            ready_bytes: octets(&self.ready),
-            unacked_bytes: octets(&self.unacked),
+            ready_bytes: self.ready.values().map(|k| k.octets).sum(),
+            unacked_bytes: self.unacked.values().map(|k| k.octets).sum(),
             consumers: self.consumers.len() as u64,
         }
     }

@@ -25,6 +25,11 @@ impl World {
     /// Deliveries that the model has not seen, in the order in which they were handed out.
     fn new_deliveries(&mut self, queue: usize) -> Vec<(ConsumerIndex, Entry)> {
         let mut all = Vec::new();
+        let model = &self.models[queue];
+        let rank = |(_, entry): &(ConsumerIndex, Entry)| {
+            let priority = entry.message.priority().unwrap_or(0);
+            model.rank(entry.position.0, priority)
+        };
         for peer in &mut self.peers {
             let seen = std::mem::take(&mut peer.seen);
             let fresh: Vec<(ConsumerIndex, Entry)> = peer.mailbox.peek(|mail| {
@@ -36,19 +41,20 @@ impl World {
                 deliveries.collect()
             });
             assert!(
-                fresh.is_sorted_by_key(|(_, entry)| entry.position),
+                fresh.is_sorted_by_key(rank),
                 "out of order within one mailbox"
             );
             all.extend(fresh);
         }
         assert!(all.iter().all(|(c, _)| self.consumers[*c].queue == queue));
-        all.sort_by_key(|(_, entry)| entry.position);
+        all.sort_by_key(rank);
         all
     }
 
     fn judge_delivery(&mut self, queue: usize, index: ConsumerIndex, entry: &Entry) {
         self.now += 1;
         assert!(self.models[queue].consumers.contains(&index), "no consumer");
+        assert!(self.models[queue].may_serve(index), "not its turn");
         assert!(self.can_take(index), "over its prefetch, or mailbox full");
         self.judge_turn(queue, index);
         let consumer = &mut self.consumers[index];
@@ -68,7 +74,9 @@ impl World {
     /// Nobody of higher priority, and nobody of the same who has waited longer, was passed over.
     fn judge_turn(&self, queue: usize, index: ConsumerIndex) {
         let served = &self.consumers[index];
-        for other in self.models[queue].consumers.iter().copied() {
+        let model = &self.models[queue];
+        let rivals = model.consumers.iter().copied();
+        for other in rivals.filter(|other| model.may_serve(*other)) {
             let rival = &self.consumers[other];
             let Some(since) = rival.able_since.filter(|_| self.can_take(other)) else {
                 continue;
@@ -112,7 +120,8 @@ impl World {
     pub(super) fn check_nobody_waits(&self) {
         for queue in self.current {
             let model = &self.models[queue];
-            let idle = model.consumers.iter().find(|c| self.can_take(**c));
+            let mut consumers = model.consumers.iter();
+            let idle = consumers.find(|c| model.may_serve(**c) && self.can_take(**c));
             assert!(
                 model.ready.is_empty() || idle.is_none(),
                 "consumer {idle:?} could take one of {} ready messages",

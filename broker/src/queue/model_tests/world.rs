@@ -1,7 +1,7 @@
 //! Two real queues with the connections around them, reduced to what queues see of connections.
 
 use super::fixtures::{
-    Channel, Held, LARGE, Limit, Peer, id_of, message, new_channel, new_peer, new_queue,
+    Channel, Held, Kind, Peer, Rules, id_of, message, new_channel, new_peer, new_queue,
 };
 use super::model::{Known, Model};
 use super::{CHANNELS, Consume, PEERS, QUEUES, Step};
@@ -37,7 +37,7 @@ pub(super) struct World {
     pub(super) channels: Vec<Channel>,
     pub(super) consumers: Vec<Subscriber>,
     pub(super) now: u64,
-    limits: [Option<Limit>; QUEUES],
+    rules: [Rules; QUEUES],
     next_id: u64,
     /// Messages that have places in queues and have not arrived.
     travelling: Vec<(usize, Position, Vec<SharedMessage>)>,
@@ -45,13 +45,13 @@ pub(super) struct World {
 }
 
 impl World {
-    /// A world whose second queue may be limited.
-    pub(super) fn new(limit: Option<Limit>) -> Self {
-        let limits = [None, limit];
+    /// A world whose second queue has rules.
+    pub(super) fn new(rules: Rules) -> Self {
+        let rules = [Rules::default(), rules];
         World {
-            queues: (0..QUEUES).map(|i| new_queue(i, limits[i])).collect(),
-            models: limits.map(Model::limited).into(),
-            limits,
+            queues: (0..QUEUES).map(|i| new_queue(i, rules[i])).collect(),
+            models: rules.map(Model::new).into(),
+            rules,
             current: std::array::from_fn(|i| i),
             peers: (0..PEERS).map(|_| new_peer()).collect(),
             channels: (0..CHANNELS).map(new_channel).collect(),
@@ -65,20 +65,11 @@ impl World {
 
     pub(super) fn run(&mut self, step: Step) {
         match step {
-            Step::Publish {
-                queue,
-                count,
-                persistent,
-                large,
-            } => self.publish(&[self.current[queue]], count, persistent, large),
-            Step::PublishToBoth { persistent } => {
-                self.publish(&self.current.clone(), 1, persistent, false);
+            Step::Publish { queue, count, kind } => {
+                self.publish(&[self.current[queue]], count, kind);
             }
-            Step::Reserve {
-                queue,
-                count,
-                persistent,
-            } => self.reserve(self.current[queue], count, persistent),
+            Step::PublishToBoth { kind } => self.publish(&self.current.clone(), 1, kind),
+            Step::Reserve { queue, count, kind } => self.reserve(self.current[queue], count, kind),
             Step::Arrive => self.arrive(),
             Step::Consume(consume) => self.consume(&consume),
             Step::Cancel(which) => self.cancel_some(which),
@@ -138,26 +129,19 @@ impl World {
         }
     }
 
-    fn publish(&mut self, to: &[usize], count: usize, persistent: bool, large: bool) {
+    fn publish(&mut self, to: &[usize], count: usize, kind: Kind) {
         let cancellable = to.len() == 1;
         let mut run = Vec::new();
         for _ in 0..count {
             self.next_id += 1;
-            let message = message(self.next_id, persistent, large, cancellable);
-            let known = Known {
-                id: self.next_id,
-                stored: persistent,
-                cancellable,
-                octets: if large { LARGE as u64 } else { 0 },
-                redelivered: false,
-            };
+            let message = message(self.next_id, kind, cancellable);
+            let known = Known::new(self.next_id, kind, cancellable);
             run.push(((message, None), known));
         }
         for queue in to {
-            // How many fit depends on how many of those before were served.
-            let at_once = match self.models[*queue].limit {
-                Some(_) => 1,
-                None => count,
+            let at_once = match self.models[*queue].rules.one_by_one() {
+                true => 1,
+                false => count,
             };
             for run in run.chunks(at_once) {
                 for (_, known) in run {
@@ -170,18 +154,12 @@ impl World {
         }
     }
 
-    fn reserve(&mut self, queue: usize, count: usize, persistent: bool) {
+    fn reserve(&mut self, queue: usize, count: usize, kind: Kind) {
         let mut messages = Vec::new();
         for _ in 0..count {
             self.next_id += 1;
-            messages.push(message(self.next_id, persistent, false, true));
-            self.models[queue].reserve(Known {
-                id: self.next_id,
-                stored: persistent,
-                cancellable: true,
-                octets: 0,
-                redelivered: false,
-            });
+            messages.push(message(self.next_id, kind, true));
+            self.models[queue].reserve(Known::new(self.next_id, kind, true));
         }
         let first = self.queues[queue].reserve(&messages, &mut self.fx);
         let first = first.expect("it is not deleted");
@@ -220,8 +198,9 @@ impl World {
             cancelled: AtomicBool::new(false),
         });
         let held = &self.models[queue].consumers;
+        let single = self.models[queue].rules.single_active;
         let refused = held.iter().any(|c| self.consumers[*c].real.exclusive)
-            || wanted.exclusive && !held.is_empty();
+            || wanted.exclusive && (single || !held.is_empty());
         let index = self.consumers.len();
         self.consumers.push(Subscriber {
             real: real.clone(),
@@ -232,7 +211,7 @@ impl World {
             able_since: None,
         });
         if !refused {
-            self.models[queue].consumers.push(index);
+            self.models[queue].joined(index);
         }
         let result = self.queues[queue].consume(real, &mut self.fx);
         assert_eq!(result.is_err(), refused);
@@ -243,7 +222,9 @@ impl World {
         let consuming = self.current.iter().flat_map(|q| &self.models[*q].consumers);
         let consuming: Vec<ConsumerIndex> = consuming.copied().collect();
         if !consuming.is_empty() {
-            self.cancel(*which.get(&consuming));
+            let index = *which.get(&consuming);
+            self.cancel(index);
+            self.serve_next(index);
         }
     }
 
@@ -254,7 +235,8 @@ impl World {
         let queue = self.consumers[index].queue;
         let model = &mut self.models[queue];
         let was_there = model.consumers.contains(&index);
-        model.consumers.retain(|c| *c != index);
+        let priority = |other: ConsumerIndex| self.consumers[other].real.priority;
+        model.left(index, priority);
         let last = was_there && model.consumers.is_empty();
         let expected = if last && consumer.queue.spec.auto_delete {
             AfterRemoval::AutoDelete
@@ -271,6 +253,13 @@ impl World {
         } else {
             self.judge(queue);
         }
+    }
+
+    /// Whoever took the place of a consumer that has left is served.
+    fn serve_next(&mut self, left: ConsumerIndex) {
+        let queue = self.consumers[left].queue;
+        self.queues[queue].serve_next(&mut self.fx);
+        self.judge(queue);
     }
 
     /// What a connection's task does when its bell rings.
@@ -434,12 +423,15 @@ impl World {
             .filter(|index| self.consumers[*index].channel == channel)
             .filter(|index| !self.consumers[*index].real.cancelled.load(Ordering::SeqCst))
             .collect();
-        for index in consumers {
-            self.cancel(index);
+        for index in &consumers {
+            self.cancel(*index);
         }
         let fresh = new_channel(channel);
         let closed = std::mem::replace(&mut self.channels[channel], fresh);
         self.requeue(closed.unacked, true);
+        for index in consumers {
+            self.serve_next(index);
+        }
     }
 
     fn end(&mut self, peer: usize, at_once: bool) {
@@ -449,7 +441,15 @@ impl World {
             // Whoever publishes now finds the mailbox closed and the consumers still there.
             (self.peers[peer].seen, self.peers[peer].octets) = (0, usize::MAX);
             for queue in self.current {
-                self.publish(&[queue], 1, true, false);
+                let persistent = true;
+                self.publish(
+                    &[queue],
+                    1,
+                    Kind {
+                        persistent,
+                        ..Kind::default()
+                    },
+                );
             }
         }
         for channel in (0..CHANNELS).filter(|c| c % PEERS == peer) {
@@ -478,9 +478,9 @@ impl World {
             consumer.cancelled.store(true, Ordering::SeqCst);
         }
         self.current[slot] = self.queues.len();
-        let limit = self.limits[slot];
-        self.queues.push(new_queue(self.queues.len(), limit));
-        self.models.push(Model::limited(limit));
+        let rules = self.rules[slot];
+        self.queues.push(new_queue(self.queues.len(), rules));
+        self.models.push(Model::new(rules));
     }
 
     fn check_wakes(&mut self) {

@@ -1,0 +1,184 @@
+//! The consumers of a queue and whose turn it is.
+
+use super::consumer::{Consumer, ConsumerId};
+use super::settings::Settings;
+use super::single_active::SingleActive;
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// The consumers of one queue: those that take messages in turn, by priority, and those that
+/// cannot at the moment (RabbitMQ: "Consumer Priorities").
+#[derive(Debug, Default)]
+pub struct Consumers {
+    /// Highest priority first; round robin within each.
+    active: Vec<(i32, VecDeque<Arc<Consumer>>)>,
+    /// Who was passed over first comes first.
+    blocked: Vec<Arc<Consumer>>,
+    /// Only one of them is ever served.
+    single: Option<SingleActive>,
+}
+
+impl Consumers {
+    /// None yet, of a queue that is set to this.
+    pub fn new(settings: &Settings) -> Self {
+        Consumers {
+            single: settings.single_active_consumer.then(SingleActive::default),
+            ..Consumers::default()
+        }
+    }
+
+    /// Number of consumers.
+    pub fn len(&self) -> usize {
+        self.blocked.len()
+            + self
+                .active
+                .iter()
+                .map(|(_, turn)| turn.len())
+                .sum::<usize>()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of them, in no order that means anything.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Consumer>> {
+        self.active
+            .iter()
+            .flat_map(|(_, turn)| turn)
+            .chain(&self.blocked)
+    }
+
+    /// The consumer that holds the queue exclusively.
+    pub fn exclusive(&self) -> Option<&Arc<Consumer>> {
+        self.iter().find(|consumer| consumer.exclusive)
+    }
+
+    /// Whether only one consumer is served at a time.
+    pub fn is_single_active(&self) -> bool {
+        self.single.is_some()
+    }
+
+    /// The only consumer that is served, where there is such a rule.
+    pub fn single_active(&self) -> Option<&Arc<Consumer>> {
+        self.single.as_ref()?.holder()
+    }
+
+    /// Adds a consumer at the end of its round.
+    pub fn add(&mut self, consumer: Arc<Consumer>) {
+        if let Some(single) = &mut self.single {
+            single.joined(&consumer);
+        }
+        self.insert(consumer);
+    }
+
+    fn insert(&mut self, consumer: Arc<Consumer>) {
+        let priority = consumer.priority;
+        match self.active.binary_search_by(|(p, _)| priority.cmp(p)) {
+            Ok(at) => self.active[at].1.push_back(consumer),
+            Err(at) => self
+                .active
+                .insert(at, (priority, VecDeque::from([consumer]))),
+        }
+    }
+
+    /// Removes a consumer. `None` when it is not here (any more).
+    pub fn remove(&mut self, id: ConsumerId) -> Option<Arc<Consumer>> {
+        let removed = self.take(id);
+        if let Some(single) = &mut self.single {
+            let next = self.active.first().and_then(|(_, turn)| turn.front());
+            single.left(id, next);
+        }
+        removed
+    }
+
+    fn take(&mut self, id: ConsumerId) -> Option<Arc<Consumer>> {
+        if let Some(at) = self.blocked.iter().position(|c| c.id == id) {
+            return Some(self.blocked.remove(at));
+        }
+        for level in 0..self.active.len() {
+            let turn = &mut self.active[level].1;
+            if let Some(at) = turn.iter().position(|c| c.id == id) {
+                let removed = turn.remove(at);
+                if turn.is_empty() {
+                    self.active.remove(level);
+                }
+                return removed;
+            }
+        }
+        None
+    }
+
+    /// Removes all of them.
+    pub fn drain(&mut self) -> Vec<Arc<Consumer>> {
+        if let Some(single) = &mut self.single {
+            *single = SingleActive::default();
+        }
+        let active = std::mem::take(&mut self.active);
+        let mut all: Vec<_> = active.into_iter().flat_map(|(_, turn)| turn).collect();
+        all.append(&mut self.blocked);
+        all
+    }
+
+    /// Passes a consumer over until it is resumed.
+    pub fn set_aside(&mut self, id: ConsumerId) {
+        if let Some(consumer) = self.take(id) {
+            consumer.blocked.store(true, Ordering::SeqCst);
+            self.blocked.push(consumer);
+        }
+    }
+
+    /// Lets consumers that were passed over take part again, in the order in which they were:
+    /// whoever has waited longest is served first.
+    pub fn resume(&mut self, ids: impl IntoIterator<Item = ConsumerId>) {
+        let place = |id| self.blocked.iter().position(|c| c.id == id);
+        let mut places: SmallVec<[usize; 4]> = ids.into_iter().filter_map(place).collect();
+        places.sort_unstable();
+        places.dedup();
+        for (gone, at) in places.into_iter().enumerate() {
+            let consumer = self.blocked.remove(at - gone);
+            consumer.blocked.store(false, Ordering::SeqCst);
+            self.insert(consumer);
+        }
+    }
+
+    /// The consumer whose turn it is, having taken its credit for one delivery; consumers that
+    /// cannot take one are set aside until they are resumed.
+    pub fn next(&mut self) -> Option<Arc<Consumer>> {
+        if self.single.is_some() {
+            return self.next_single();
+        }
+        while let Some((_, turn)) = self.active.first_mut() {
+            while let Some(consumer) = turn.pop_front() {
+                // Set before the attempt: whoever gives credit back looks at it afterwards.
+                consumer.blocked.store(true, Ordering::SeqCst);
+                if consumer.take_turn() {
+                    consumer.blocked.store(false, Ordering::SeqCst);
+                    turn.push_back(consumer.clone());
+                    return Some(consumer);
+                }
+                self.blocked.push(consumer);
+            }
+            self.active.remove(0);
+        }
+        None
+    }
+    /// The single active consumer, if it can take one.
+    fn next_single(&mut self) -> Option<Arc<Consumer>> {
+        let holder = self.single_active()?.clone();
+        if holder.blocked.load(Ordering::SeqCst) {
+            return None;
+        }
+        // As in `next`: set before the attempt.
+        holder.blocked.store(true, Ordering::SeqCst);
+        if holder.take_turn() {
+            holder.blocked.store(false, Ordering::SeqCst);
+            return Some(holder);
+        }
+        self.set_aside(holder.id);
+        None
+    }
+}

@@ -1,0 +1,160 @@
+//! x-max-priority (RabbitMQ: "Classic Queues Support Priorities"): a line of messages for each
+//! priority, the highest first.
+
+use super::entry::Entry;
+use super::line::Line;
+use crate::message::Message;
+
+/// The lines of one queue. What is taken first is taken from the highest that is not empty, also
+/// where a queue that is over its limit drops its head (`rabbit_priority_queue:drop`).
+#[derive(Debug)]
+pub struct Priorities {
+    /// What is above it counts as this.
+    max: u8,
+    /// By priority; those above the highest that ever came are not there.
+    lines: Vec<Line>,
+    /// A bit for each line that is not empty: 255 of them must not cost a look at each.
+    occupied: [u64; 4],
+    len: usize,
+}
+
+impl Priorities {
+    /// Lines for the priorities from 0 to `max`.
+    pub fn new(max: u8) -> Self {
+        Priorities {
+            max,
+            lines: Vec::new(),
+            occupied: [0; 4],
+            len: 0,
+        }
+    }
+
+    /// The priority that a message has here: none is 0, what is above the maximum is the maximum.
+    fn of(&self, message: &Message) -> u8 {
+        message.priority().unwrap_or(0).min(self.max)
+    }
+
+    /// Adds a message at its place in the line of its priority; see [`Line::insert`].
+    pub fn insert(&mut self, entry: Entry) {
+        self.line_for(&entry).insert(entry);
+    }
+
+    /// Puts a message back where it was.
+    pub fn requeue(&mut self, entry: Entry) {
+        self.line_for(&entry).requeue(entry);
+    }
+
+    /// The line that gets this message.
+    fn line_for(&mut self, entry: &Entry) -> &mut Line {
+        let priority = self.of(&entry.message);
+        let at = usize::from(priority);
+        if self.lines.len() <= at {
+            self.lines.resize_with(at + 1, Line::default);
+        }
+        self.occupied[at / 64] |= 1 << (at % 64);
+        self.len += 1;
+        &mut self.lines[at]
+    }
+
+    /// Takes the oldest message of the highest priority.
+    pub fn pop(&mut self) -> Option<Entry> {
+        let at = self.highest()?;
+        let line = &mut self.lines[at];
+        let entry = line.pop();
+        if line.is_empty() {
+            self.occupied[at / 64] &= !(1 << (at % 64));
+        }
+        self.len -= usize::from(entry.is_some());
+        entry
+    }
+
+    /// The oldest message of the highest priority.
+    pub fn first(&self) -> Option<&Entry> {
+        self.lines[self.highest()?].first()
+    }
+
+    /// The highest line that is not empty.
+    fn highest(&self) -> Option<usize> {
+        let word = (0..self.occupied.len()).rfind(|word| self.occupied[*word] != 0)?;
+        let bit = self.occupied[word].ilog2() as usize;
+        Some(word * 64 + bit)
+    }
+
+    /// Number of messages.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::MessageBuilder;
+    use leveret_storage::Position;
+    use std::sync::Arc;
+
+    fn entry(position: u64, priority: Option<u8>) -> Entry {
+        const PRIORITY: u16 = 1 << 11;
+        let properties = match priority {
+            Some(priority) => [&PRIORITY.to_be_bytes()[..], &[priority]].concat(),
+            None => vec![0, 0],
+        };
+        let message = MessageBuilder::new("".into(), b"", &properties, false, 0).finish(true);
+        Entry::new(Position(position), Arc::new(message))
+    }
+
+    fn drain(priorities: &mut Priorities) -> Vec<u64> {
+        std::iter::from_fn(|| priorities.pop())
+            .map(|entry| entry.position.0)
+            .collect()
+    }
+
+    #[test]
+    fn the_highest_comes_first_and_within_one_the_oldest() {
+        let mut priorities = Priorities::new(255);
+        let sent = [
+            None,
+            Some(255),
+            Some(63),
+            Some(0),
+            Some(64),
+            Some(255),
+            Some(63),
+        ];
+        for (position, priority) in (0..).zip(sent) {
+            priorities.insert(entry(position, priority));
+        }
+        assert_eq!(priorities.len(), 7);
+        assert_eq!(drain(&mut priorities), [1, 5, 4, 2, 6, 0, 3]);
+        assert_eq!(priorities.len(), 0);
+    }
+
+    #[test]
+    fn above_the_maximum_is_the_maximum() {
+        let mut priorities = Priorities::new(2);
+        for (position, priority) in [(0, 2), (1, 200), (2, 1), (3, 2)] {
+            priorities.insert(entry(position, Some(priority)));
+        }
+        assert_eq!(drain(&mut priorities), [0, 1, 3, 2]);
+    }
+
+    #[test]
+    fn what_comes_back_keeps_its_priority_and_its_place() {
+        let mut priorities = Priorities::new(9);
+        for (position, priority) in [(0, 5), (1, 5), (2, 7), (3, 5)] {
+            priorities.insert(entry(position, Some(priority)));
+        }
+        let taken: Vec<Entry> = (0..3).filter_map(|_| priorities.pop()).collect();
+        for entry in taken {
+            priorities.requeue(entry);
+        }
+        assert_eq!(drain(&mut priorities), [2, 0, 1, 3]);
+    }
+
+    #[test]
+    fn as_many_levels_as_there_are_cost_memory_only_when_used() {
+        let mut priorities = Priorities::new(255);
+        priorities.insert(entry(0, Some(3)));
+        assert_eq!(priorities.lines.len(), 4);
+    }
+}
