@@ -23,5 +23,6 @@ pub mod perf;
 pub mod queue;
 pub mod recovery;
 pub mod server;
+pub mod stream;
 pub mod system;
 pub mod vhost;

@@ -107,7 +107,9 @@ impl Sorter {
         if queues.is_empty() && kept_by.is_empty() {
             return;
         }
-        let stored = queues.iter().filter(|queue| queue.spec.is_stored());
+        let stored = queues
+            .iter()
+            .filter(|queue| queue.stores(message.persistent()));
         // A routing key is a short string, whatever it was given as.
         let key = keys.first().copied().unwrap_or_default();
         let key = &key[..key.len().min(usize::from(u8::MAX))];

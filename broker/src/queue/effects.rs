@@ -6,6 +6,7 @@ use crate::dead_letters;
 use crate::message::SharedMessage;
 use crate::server::mailbox::Mailbox;
 use crate::server::timers::{Timed, Timers};
+use crate::stream::{Home, Readers, Written};
 use crate::vhost::Vhosts;
 use leveret_storage::{Batch, CommitSink, Op, Position, QueueId, Store, Token};
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub struct Effects {
     now: Option<Time>,
     refused: Refused,
     dead_letters: Vec<DeadLetter>,
+    /// Who of streams has to hear that the records are stored.
+    written: Vec<Arc<Written>>,
     /// What leaves a queue leaves it with the next batch, not before.
     atomic: bool,
     surroundings: Surroundings,
@@ -41,6 +44,8 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Where messages are routed that go on from one queue to others.
     pub vhosts: Option<Arc<Vhosts>>,
+    /// Who reads streams.
+    pub readers: Option<Arc<Readers>>,
 }
 
 /// Publishes that queues have turned away.
@@ -68,6 +73,19 @@ impl Effects {
         self.now = None;
     }
 
+    /// Where streams are read, and by whom.
+    pub fn home(&self) -> Home {
+        Home {
+            store: self.surroundings.store.clone(),
+            readers: self.surroundings.readers.clone(),
+        }
+    }
+
+    /// Records of a stream are among those that are collected; it is to hear when they are stored.
+    pub fn written(&mut self, written: Arc<Written>) {
+        self.written.push(written);
+    }
+
     /// The time of this batch: when it began, or when it is first asked for, and the same until the
     /// batch is performed. Queues that no rule of time applies to never ask.
     pub fn now(&mut self) -> Time {
@@ -90,6 +108,11 @@ impl Effects {
     pub fn begin_atomic(&mut self) {
         self.submit();
         self.atomic = true;
+    }
+
+    /// Whether what is collected is to become durable as a whole.
+    pub fn is_atomic(&self) -> bool {
+        self.atomic
     }
 
     /// A stored message has left its queue for good.
@@ -191,6 +214,9 @@ impl Effects {
             let ops = std::mem::replace(&mut self.ops, Vec::with_capacity(capacity));
             let sink = self.sink.clone();
             store.submit(Batch { ops, sink });
+            for written in self.written.drain(..) {
+                store.submit(notice(written));
+            }
         }
     }
 
@@ -202,6 +228,10 @@ impl Effects {
         }
         self.submit();
         self.ops.clear();
+        // Left over where there is no store, which has all there will be.
+        for written in self.written.drain(..) {
+            written.done();
+        }
         for mailbox in self.wakes.drain(..) {
             mailbox.wake();
         }
@@ -223,6 +253,15 @@ impl Effects {
     #[cfg(test)]
     pub fn forget_ops(&mut self) {
         self.ops.clear();
+    }
+}
+
+/// A batch that is durable when all before it are, and then tells a stream.
+fn notice(written: Arc<Written>) -> Batch {
+    let token = Token { channel: 0, seq: 0 };
+    Batch {
+        ops: vec![Op::Notify { token }],
+        sink: Some(written),
     }
 }
 

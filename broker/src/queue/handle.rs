@@ -10,10 +10,12 @@ use super::settings::{QueueKind, Settings};
 use crate::clock::Time;
 use crate::message::SharedMessage;
 use crate::server::ConnectionId;
+use crate::stream::Stream;
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{QueueName, VhostName};
 use leveret_storage::{Position, QueueId, Token};
 use parking_lot::{Mutex, RwLock};
+use std::fmt;
 use std::sync::Arc;
 
 /// What a queue was declared as.
@@ -45,7 +47,6 @@ impl QueueSpec {
 }
 
 /// A queue.
-#[derive(Debug)]
 pub struct Queue {
     /// Its identity in the store, never used again.
     pub id: QueueId,
@@ -55,6 +56,8 @@ pub struct Queue {
     pub spec: QueueSpec,
     settings: RwLock<Arc<Settings>>,
     machine: Mutex<Machine>,
+    /// What a stream does in place of the machine, which stays empty.
+    stream: Option<Arc<Stream>>,
 }
 
 /// Slices of expired messages that somebody who asks for the next one waits for.
@@ -63,18 +66,43 @@ const PATIENCE: usize = 64;
 /// A message on its way into a queue, with what its publisher waits for.
 pub type Incoming = (SharedMessage, Option<Token>);
 
+/// What never changes of it: its consumers lead back to it.
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (vhost, spec) = (&self.vhost, &self.spec);
+        f.debug_tuple("Queue")
+            .field(&self.id)
+            .field(vhost)
+            .field(spec)
+            .finish()
+    }
+}
+
 impl Queue {
     /// An empty queue.
     pub fn new(id: QueueId, vhost: VhostName, spec: QueueSpec, next_position: Position) -> Self {
         let settings = Settings::of(&spec.arguments, None);
         let machine = Machine::new(id, &vhost, &spec, &settings, next_position);
+        let is_stream = spec.kind() == QueueKind::Stream;
+        let stream = is_stream.then(|| Arc::new(Stream::new(id, &settings, next_position)));
         Queue {
             id,
             vhost,
             spec,
             settings: RwLock::new(Arc::new(settings)),
             machine: Mutex::new(machine),
+            stream,
         }
+    }
+
+    /// The stream, when it is one.
+    pub fn stream(&self) -> Option<&Arc<Stream>> {
+        self.stream.as_ref()
+    }
+
+    /// Whether a message is kept in the store: on a stream it is, whatever its delivery mode.
+    pub fn stores(&self, persistent: bool) -> bool {
+        self.spec.is_stored() && (persistent || self.stream.is_some())
     }
 
     /// Its name.
@@ -93,6 +121,9 @@ impl Queue {
         let mut current = self.settings.write();
         if **current != *settings {
             *current = settings.clone();
+            if let Some(stream) = &self.stream {
+                return stream.configure(&settings, fx);
+            }
             self.serve(fx, |machine, fx| {
                 machine.configure(&self.vhost, &self.spec, &settings, fx);
             });
@@ -136,6 +167,9 @@ impl Queue {
         shared: bool,
         fx: &mut Effects,
     ) {
+        if let Some(stream) = &self.stream {
+            return stream.publish(messages, fx);
+        }
         self.serve(fx, |machine, fx| {
             for (message, token) in messages {
                 machine.publish(message.clone(), *token, fx);
@@ -152,7 +186,10 @@ impl Queue {
         messages: &[SharedMessage],
         fx: &mut Effects,
     ) -> Option<Position> {
-        self.machine.lock().reserve(messages, fx)
+        match &self.stream {
+            Some(stream) => stream.reserve(messages, fx),
+            None => self.machine.lock().reserve(messages, fx),
+        }
     }
 
     /// See [`Machine::publish_reserved`].
@@ -162,6 +199,9 @@ impl Queue {
         messages: impl IntoIterator<Item = SharedMessage>,
         fx: &mut Effects,
     ) {
+        if self.stream.is_some() {
+            return;
+        }
         self.serve(fx, |machine, fx| {
             machine.publish_reserved(first, messages, fx);
         });
@@ -188,11 +228,18 @@ impl Queue {
         consumer: Arc<Consumer>,
         fx: &mut Effects,
     ) -> Result<(), ConsumeRefused> {
-        self.serve(fx, |machine, fx| machine.consume(consumer, fx))
+        match &self.stream {
+            Some(stream) => stream.consume(consumer, fx),
+            None => self.serve(fx, |machine, fx| machine.consume(consumer, fx)),
+        }
     }
 
     /// See [`Machine::cancel`].
     pub fn cancel(self: &Arc<Self>, consumer: ConsumerId, fx: &mut Effects) -> AfterRemoval {
+        if let Some(stream) = &self.stream {
+            stream.cancel(consumer);
+            return AfterRemoval::Stays;
+        }
         self.serve(fx, |machine, fx| machine.cancel(consumer, fx))
     }
 
@@ -207,11 +254,17 @@ impl Queue {
         consumers: impl IntoIterator<Item = ConsumerId>,
         fx: &mut Effects,
     ) {
+        if let Some(stream) = &self.stream {
+            return stream.resume(consumers);
+        }
         self.serve(fx, |machine, fx| machine.resume(consumers, fx));
     }
 
     /// See [`Machine::start`].
     pub fn start(self: &Arc<Self>, fx: &mut Effects) {
+        if self.stream.is_some() {
+            return;
+        }
         self.serve(fx, |machine, fx| machine.start(fx));
     }
 
@@ -223,6 +276,9 @@ impl Queue {
         resume: impl IntoIterator<Item = ConsumerId>,
         fx: &mut Effects,
     ) {
+        if let Some(stream) = &self.stream {
+            return stream.resume(resume);
+        }
         self.serve(fx, |machine, fx| {
             for entry in entries {
                 machine.settle(entry, fx);
@@ -238,6 +294,9 @@ impl Queue {
         resume: impl IntoIterator<Item = ConsumerId>,
         fx: &mut Effects,
     ) {
+        if let Some(stream) = &self.stream {
+            return stream.resume(resume);
+        }
         self.serve(fx, |machine, fx| {
             for entry in entries {
                 machine.reject(entry, fx);
@@ -246,8 +305,11 @@ impl Queue {
         });
     }
 
-    /// See [`Machine::requeue`].
+    /// See [`Machine::requeue`]. To a stream nothing comes back, for nothing has left it.
     pub fn requeue(self: &Arc<Self>, entries: impl IntoIterator<Item = Entry>, fx: &mut Effects) {
+        if self.stream.is_some() {
+            return;
+        }
         self.serve(fx, |machine, fx| machine.requeue(entries, fx));
     }
 
@@ -258,6 +320,9 @@ impl Queue {
 
     /// The numbers for queue.declare-ok. To ask for them is to use the queue.
     pub fn declared(self: &Arc<Self>, fx: &mut Effects) -> Counts {
+        if let Some(stream) = &self.stream {
+            return stream.counts();
+        }
         let counts = |machine: &mut Machine, fx: &mut Effects| {
             machine.touch(fx);
             machine.counts()
@@ -299,6 +364,10 @@ impl Queue {
         allowed: impl FnOnce(Counts) -> Result<(), E>,
         fx: &mut Effects,
     ) -> Result<Option<Remains>, E> {
+        if let Some(stream) = &self.stream {
+            // Neither if-empty nor if-unused counts (`rabbit_stream_queue:delete`).
+            return Ok(stream.delete(fx));
+        }
         let mut machine = self.machine.lock();
         if !machine.is_deleted() {
             allowed(machine.counts())?;
@@ -320,17 +389,26 @@ impl Queue {
 
     /// Whether the queue was deleted while somebody still held it.
     pub fn is_deleted(&self) -> bool {
-        self.machine.lock().is_deleted()
+        match &self.stream {
+            Some(stream) => stream.is_deleted(),
+            None => self.machine.lock().is_deleted(),
+        }
     }
 
     /// Numbers for listings and replies.
     pub fn counts(&self) -> Counts {
-        self.machine.lock().counts()
+        match &self.stream {
+            Some(stream) => stream.counts(),
+            None => self.machine.lock().counts(),
+        }
     }
 
     /// The queue's consumers, for listings.
     pub fn consumers(&self) -> Vec<Arc<Consumer>> {
-        self.machine.lock().consumers().cloned().collect()
+        match &self.stream {
+            Some(stream) => stream.consumers(),
+            None => self.machine.lock().consumers().cloned().collect(),
+        }
     }
 
     /// The consumer that is served while the others wait, and whether there is such a rule.

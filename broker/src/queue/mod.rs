@@ -29,6 +29,6 @@ pub use effects::{Effects, Surroundings};
 pub use entry::Entry;
 pub use handle::{Incoming, Queue, QueueSpec};
 pub use outcome::{AfterRemoval, ConsumeRefused, Counts, Remains};
-pub use settings::{QueueKind, Settings};
+pub use settings::{QueueKind, Settings, age};
 pub use stored::decode;
 pub use transfer::Transfer;
