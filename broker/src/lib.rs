@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod ctl;
+pub mod dead_letters;
 pub mod definitions;
 pub mod exchange;
 pub mod limits;

@@ -2,13 +2,13 @@
 
 use crate::auth::{AuthError, PasswordHash, Permission, User};
 use crate::broker::{Broker, DEFAULT_VHOST};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::definitions::{Definition, DefinitionError, DestinationKind};
 use crate::exchange::{Binding, Delays, Destination, Exchange, ExchangeKind, ExchangeSpec};
 use crate::limits::VhostLimits;
-use crate::message::Message;
 use crate::policy::Policy;
-use crate::queue::{Queue, QueueSpec};
+use crate::queue::{self, Queue, QueueSpec};
 use crate::vhost::VhostSpec;
 use leveret_protocol::ExchangeName;
 use leveret_storage::{Op, Opened, Position, QueueId, RecoveredQueue, StorageError, Store};
@@ -85,6 +85,7 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
         broker.reserve_queue_id(*id);
     }
     restore_definitions(&broker, &opened.definitions, &mut recovered, &store)?;
+    start_queues(&broker);
     drop_orphans(&broker, recovered.into_keys());
     Ok(broker)
 }
@@ -350,16 +351,15 @@ fn restore_queue(
     };
     let vhost = broker.restore_vhost(VhostSpec::named(&vhost));
     let queue = Arc::new(Queue::new(id, vhost.name().clone(), spec, next));
-    if let Some(stream) = queue.stream() {
-        let mut fx = broker.effects(None);
-        stream.recover(store, &mut fx)?;
-        fx.perform();
-    } else if let Some(found) = found {
-        restore_messages(&queue, &found, store)?;
-    }
     let mut fx = broker.effects(None);
-    vhost.restore_queue(queue, &mut fx);
+    vhost.configure_queue(&queue, &mut fx);
+    if let Some(stream) = queue.stream() {
+        stream.recover(store, &mut fx)?;
+    } else if let Some(found) = found {
+        restore_messages(&queue, &found, store, broker.clock)?;
+    }
     fx.perform();
+    vhost.restore_queue(queue);
     Ok(())
 }
 
@@ -367,14 +367,16 @@ fn restore_messages(
     queue: &Queue,
     found: &RecoveredQueue,
     store: &Store,
+    clock: Clock,
 ) -> Result<(), RecoveryError> {
     read_all(store, queue.id, |position, bytes| {
-        let Some(message) = Message::decode(bytes) else {
+        let Some((message, expiry)) = queue::decode(bytes) else {
             let queue = queue.name().to_string();
             return Err(RecoveryError::Message { queue, position });
         };
         let redelivered = found.delivered_through.is_some_and(|seen| position <= seen);
-        queue.restore([(position, Arc::new(message), redelivered)]);
+        let expiry = expiry.map(|millis| clock.time_of_wall_millis(millis));
+        queue.restore(position, Arc::new(message), redelivered, expiry);
         Ok(())
     })
 }
@@ -410,6 +412,16 @@ fn restore_binding(broker: &Broker, definition: Definition) {
                 arguments,
             },
         );
+    }
+}
+
+/// What was unacknowledged counts again, and time has passed: dead letters find all exchanges and
+/// queues there.
+fn start_queues(broker: &Broker) {
+    let mut fx = broker.effects(None);
+    for queue in broker.vhosts().iter().flat_map(|vhost| vhost.queues()) {
+        queue.start(&mut fx);
+        fx.perform();
     }
 }
 

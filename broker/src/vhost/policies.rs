@@ -60,8 +60,8 @@ impl Vhost {
         self.policies.lock().matching(name, target)
     }
 
-    /// A new queue gets its policies before anybody knows it.
-    pub(super) fn configure_queue(&self, queue: &Arc<Queue>, fx: &mut Effects) {
+    /// A queue gets its policies before anybody knows it, and before there are messages in it.
+    pub fn configure_queue(&self, queue: &Arc<Queue>, fx: &mut Effects) {
         let policy = self.policy_for(queue.name().as_str(), queue.policy_target());
         if queue.set_policy(policy) {
             queue.follow_settings(fx);
