@@ -2,12 +2,13 @@
 
 use crate::auth::{AuthError, PasswordHash, Permission, User};
 use crate::broker::{Broker, DEFAULT_VHOST};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::definitions::{Definition, DefinitionError, DestinationKind};
 use crate::exchange::{Binding, Delays, Destination, Exchange, ExchangeKind, ExchangeSpec};
 use crate::limits::VhostLimits;
-use crate::message::Message;
-use crate::queue::{Queue, QueueSpec};
+use crate::policy::Policy;
+use crate::queue::{self, Queue, QueueSpec};
 use crate::vhost::VhostSpec;
 use leveret_protocol::ExchangeName;
 use leveret_storage::{Op, Opened, Position, QueueId, RecoveredQueue, StorageError, Store};
@@ -84,6 +85,7 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
         broker.reserve_queue_id(*id);
     }
     restore_definitions(&broker, &opened.definitions, &mut recovered, &store)?;
+    start_queues(&broker);
     drop_orphans(&broker, recovered.into_keys());
     Ok(broker)
 }
@@ -123,6 +125,7 @@ struct Sorted {
     vhosts: Vec<(VhostSpec, Option<VhostLimits>)>,
     users: Vec<User>,
     permissions: Vec<Permission>,
+    policies: Vec<Definition>,
     exchanges: Vec<Definition>,
     queues: Vec<Definition>,
     bindings: Vec<Definition>,
@@ -152,6 +155,7 @@ fn restore_definitions(
             }
             Definition::User(user) => sorted.users.push(user),
             Definition::Permission(permission) => sorted.permissions.push(permission),
+            policy @ Definition::Policy { .. } => sorted.policies.push(policy),
             exchange @ Definition::Exchange { .. } => sorted.exchanges.push(exchange),
             queue @ Definition::Queue { .. } => sorted.queues.push(queue),
             binding @ Definition::Binding { .. } => sorted.bindings.push(binding),
@@ -162,11 +166,16 @@ fn restore_definitions(
     }
     broker.users.restore(sorted.users, sorted.permissions)?;
     for objects in [
+        &mut sorted.policies,
         &mut sorted.exchanges,
         &mut sorted.queues,
         &mut sorted.bindings,
     ] {
         drop_strays(broker, objects);
+    }
+    // First: what follows them finds them.
+    for policy in sorted.policies {
+        restore_policy(broker, policy)?;
     }
     for exchange in sorted.exchanges {
         restore_exchange(broker, exchange, recovered, store)?;
@@ -195,6 +204,21 @@ fn drop_strays(broker: &Broker, objects: &mut Vec<Definition>) {
         known
     });
     fx.perform();
+}
+
+fn restore_policy(broker: &Broker, definition: Definition) -> Result<(), RecoveryError> {
+    let Definition::Policy { vhost, kind, spec } = definition else {
+        return Ok(());
+    };
+    let name = spec.name.clone();
+    let policy = Policy::restore(spec).map_err(|reason| RecoveryError::Unusable {
+        what: "policy",
+        name,
+        reason,
+    })?;
+    let vhost = broker.restore_vhost(VhostSpec::named(&vhost));
+    vhost.restore_policy(kind, policy);
+    Ok(())
 }
 
 fn restore_exchange(
@@ -327,17 +351,14 @@ fn restore_queue(
     };
     let vhost = broker.restore_vhost(VhostSpec::named(&vhost));
     let queue = Arc::new(Queue::new(id, vhost.name().clone(), spec, next));
+    let mut fx = broker.effects(None);
+    vhost.configure_queue(&queue, &mut fx);
     if let Some(stream) = queue.stream() {
-        let mut fx = broker.effects(None);
         stream.recover(store, &mut fx)?;
-        fx.perform();
     } else if let Some(found) = found {
-        restore_messages(&queue, &found, store)?;
-        // What was unacknowledged counts again.
-        let mut fx = broker.effects(None);
-        queue.drop_over_limit(&mut fx);
-        fx.perform();
+        restore_messages(&queue, &found, store, broker.clock)?;
     }
+    fx.perform();
     vhost.restore_queue(queue);
     Ok(())
 }
@@ -346,14 +367,16 @@ fn restore_messages(
     queue: &Queue,
     found: &RecoveredQueue,
     store: &Store,
+    clock: Clock,
 ) -> Result<(), RecoveryError> {
     read_all(store, queue.id, |position, bytes| {
-        let Some(message) = Message::decode(bytes) else {
+        let Some((message, expiry)) = queue::decode(bytes) else {
             let queue = queue.name().to_string();
             return Err(RecoveryError::Message { queue, position });
         };
         let redelivered = found.delivered_through.is_some_and(|seen| position <= seen);
-        queue.restore([(position, Arc::new(message), redelivered)]);
+        let expiry = expiry.map(|millis| clock.time_of_wall_millis(millis));
+        queue.restore(position, Arc::new(message), redelivered, expiry);
         Ok(())
     })
 }
@@ -389,6 +412,16 @@ fn restore_binding(broker: &Broker, definition: Definition) {
                 arguments,
             },
         );
+    }
+}
+
+/// What was unacknowledged counts again, and time has passed: dead letters find all exchanges and
+/// queues there.
+fn start_queues(broker: &Broker) {
+    let mut fx = broker.effects(None);
+    for queue in broker.vhosts().iter().flat_map(|vhost| vhost.queues()) {
+        queue.start(&mut fx);
+        fx.perform();
     }
 }
 

@@ -130,6 +130,8 @@ pub struct Connection {
     run: publish::Run,
     route: route::RouteCache,
     settled: Vec<unacked::Delivery>,
+    /// As `settled`, but rejected without requeue.
+    discarded: Vec<unacked::Delivery>,
     unconfirmed_news: Vec<ChannelId>,
     taken: Taken,
     /// What the store has made safe, not looked at yet.
@@ -184,6 +186,7 @@ impl Connection {
             run: publish::Run::default(),
             route: route::RouteCache::default(),
             settled: Vec::new(),
+            discarded: Vec::new(),
             unconfirmed_news: Vec::new(),
             taken: Taken::default(),
             tokens: VecDeque::new(),

@@ -20,11 +20,13 @@ pub use kind::ExchangeKind;
 pub use route::{Directory, Route};
 pub use rules::{alternate_exchange, check_binding, check_declaration, delayed_type};
 
+use crate::policy::Applied;
 use bindings::Bindings;
 use leveret_protocol::content::{Property, property};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{ExchangeName, RoutingKey};
 use parking_lot::RwLock;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,12 +51,12 @@ pub struct ExchangeSpec {
 }
 
 /// An exchange.
-#[derive(Debug)]
 pub struct Exchange {
     /// What it was declared as.
     pub spec: ExchangeSpec,
     alternate: Option<ExchangeName>,
     bindings: RwLock<Bindings>,
+    policy: RwLock<Option<Arc<Applied>>>,
     /// What a delayed exchange keeps; none for the others.
     delays: Option<Arc<Delays>>,
 }
@@ -100,6 +102,13 @@ impl<'a> Routable<'a> {
     }
 }
 
+/// Its spec alone: bindings lead to exchanges that may lead back.
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Exchange").field(&self.spec).finish()
+    }
+}
+
 impl Exchange {
     /// An exchange without bindings.
     pub fn new(spec: ExchangeSpec) -> Self {
@@ -114,6 +123,7 @@ impl Exchange {
             spec,
             alternate,
             bindings,
+            policy: RwLock::default(),
             delays: None,
         }
     }
@@ -137,9 +147,23 @@ impl Exchange {
     }
 
     /// The exchange that gets the messages which match no binding (RabbitMQ: "Alternate
-    /// Exchanges"); there may be none of that name.
-    pub fn alternate(&self) -> Option<&ExchangeName> {
-        self.alternate.as_ref()
+    /// Exchanges"); there may be none of that name. An argument counts before a policy.
+    pub fn alternate(&self) -> Option<ExchangeName> {
+        self.alternate.clone().or_else(|| {
+            let policy = self.policy.read();
+            let alternate = policy.as_ref()?.definition.text(ALTERNATE_EXCHANGE)?;
+            Some(alternate.into())
+        })
+    }
+
+    /// The policies that apply to it.
+    pub fn policy(&self) -> Option<Arc<Applied>> {
+        self.policy.read().clone()
+    }
+
+    /// Sets which policies apply from now on. Whoever keeps routes has to be told.
+    pub fn set_policy(&self, policy: Option<Arc<Applied>>) {
+        *self.policy.write() = policy;
     }
 
     /// Adds a binding; `false` when it was there.

@@ -244,13 +244,17 @@ pub fn check_consumer(
 /// The arguments whose effect is not built yet; accepted, kept and compared, and said so in the
 /// log rather than ignored in silence.
 pub fn without_effect(arguments: &FieldTable) -> Vec<&str> {
-    const IN_EFFECT: [&str; 12] = [
+    const IN_EFFECT: [&str; 16] = [
         "x-consumer-timeout",
+        "x-dead-letter-exchange",
+        "x-dead-letter-routing-key",
+        "x-expires",
         "x-initial-cluster-size",
         "x-max-age",
         "x-max-length",
         "x-max-length-bytes",
         "x-max-priority",
+        "x-message-ttl",
         "x-overflow",
         "x-queue-leader-locator",
         "x-queue-mode",

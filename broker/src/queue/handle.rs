@@ -4,15 +4,19 @@
 use super::consumer::{Consumer, ConsumerId};
 use super::effects::Effects;
 use super::entry::Entry;
-use super::machine::{AfterRemoval, ConsumeRefused, Counts, Machine, Remains};
+use super::machine::Machine;
+use super::outcome::{AfterRemoval, ConsumeRefused, Counts, Remains};
 use super::settings::{QueueKind, Settings};
+use crate::clock::Time;
 use crate::message::SharedMessage;
+use crate::policy::{Applied, Target};
 use crate::server::ConnectionId;
 use crate::stream::Stream;
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{QueueName, VhostName};
 use leveret_storage::{Position, QueueId, Token};
 use parking_lot::{Mutex, RwLock};
+use std::fmt;
 use std::sync::Arc;
 
 /// What a queue was declared as.
@@ -44,7 +48,6 @@ impl QueueSpec {
 }
 
 /// A queue.
-#[derive(Debug)]
 pub struct Queue {
     /// Its identity in the store, never used again.
     pub id: QueueId,
@@ -53,19 +56,35 @@ pub struct Queue {
     /// What it was declared as.
     pub spec: QueueSpec,
     settings: RwLock<Arc<Settings>>,
+    policy: RwLock<Option<Arc<Applied>>>,
     machine: Mutex<Machine>,
     /// What a stream does in place of the machine, which stays empty.
     stream: Option<Arc<Stream>>,
 }
 
+/// Slices of expired messages that somebody who asks for the next one waits for.
+const PATIENCE: usize = 64;
+
 /// A message on its way into a queue, with what its publisher waits for.
 pub type Incoming = (SharedMessage, Option<Token>);
+
+/// What never changes of it: its consumers lead back to it.
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (vhost, spec) = (&self.vhost, &self.spec);
+        f.debug_tuple("Queue")
+            .field(&self.id)
+            .field(vhost)
+            .field(spec)
+            .finish()
+    }
+}
 
 impl Queue {
     /// An empty queue.
     pub fn new(id: QueueId, vhost: VhostName, spec: QueueSpec, next_position: Position) -> Self {
         let settings = Settings::of(&spec.arguments, None);
-        let machine = Machine::new(id, &spec, &settings, next_position);
+        let machine = Machine::new(id, &vhost, &spec, &settings, next_position);
         let is_stream = spec.kind() == QueueKind::Stream;
         let stream = is_stream.then(|| Arc::new(Stream::new(id, &settings, next_position)));
         Queue {
@@ -73,6 +92,7 @@ impl Queue {
             vhost,
             spec,
             settings: RwLock::new(Arc::new(settings)),
+            policy: RwLock::default(),
             machine: Mutex::new(machine),
             stream,
         }
@@ -98,17 +118,50 @@ impl Queue {
         self.settings.read().clone()
     }
 
-    /// A policy applies to the queue from now on, or none does; its keys are without `x-`.
-    pub fn configure(self: &Arc<Self>, policy: Option<&FieldTable>, fx: &mut Effects) {
-        let settings = Arc::new(Settings::of(&self.spec.arguments, policy));
-        let mut current = self.settings.write();
-        if **current != *settings {
-            *current = settings.clone();
-            if let Some(stream) = &self.stream {
-                return stream.configure(&settings, fx);
-            }
-            self.serve(fx, |machine, fx| machine.configure(&settings, fx));
+    /// What policies see of it.
+    pub fn policy_target(&self) -> Target {
+        Target::Queue(self.spec.kind())
+    }
+
+    /// The policies that apply to it.
+    pub fn policy(&self) -> Option<Arc<Applied>> {
+        self.policy.read().clone()
+    }
+
+    /// Sets which policies apply from now on. Says whether that changes the queue's settings: then
+    /// it has to be told to follow them.
+    pub fn set_policy(&self, policy: Option<Arc<Applied>>) -> bool {
+        let same = |a: &Option<Arc<Applied>>, b: &Option<Arc<Applied>>| match (a, b) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        let mut current = self.policy.write();
+        if same(&current, &policy) {
+            return false;
         }
+        let table = policy.as_ref().map(|policy| &policy.table);
+        let settings = Settings::of(&self.spec.arguments, table);
+        *current = policy;
+        let mut before = self.settings.write();
+        let changed = **before != settings;
+        if changed {
+            *before = Arc::new(settings);
+        }
+        changed
+    }
+
+    /// The queue follows its settings as they are by now, and what is in it does at once. Whoever
+    /// changes them meanwhile calls this, too, so the last call follows the last change.
+    pub fn follow_settings(self: &Arc<Self>, fx: &mut Effects) {
+        if let Some(stream) = &self.stream {
+            // Held, so that settings that come meanwhile are followed after these.
+            let settings = self.settings.read();
+            return stream.configure(&settings, fx);
+        }
+        self.serve(fx, |machine, fx| {
+            machine.configure(&self.vhost, &self.spec, &self.settings(), fx);
+        });
     }
 
     /// Whether another connection holds it exclusively.
@@ -127,7 +180,15 @@ impl Queue {
         let mut machine = self.machine.lock();
         let result = operation(&mut machine, fx);
         machine.report_delivered(fx);
+        if let Some(at) = machine.next_look() {
+            fx.wake_at(fx.clock().instant(at), self.clone());
+        }
         result
+    }
+
+    /// Runs something on the machine, under the lock: for rules that have a room of their own.
+    pub(super) fn with_machine<T>(&self, operation: impl FnOnce(&mut Machine) -> T) -> T {
+        operation(&mut self.machine.lock())
     }
 
     /// Publishes a run of messages under one lock.
@@ -181,11 +242,15 @@ impl Queue {
     }
 
     /// See [`Machine::restore`].
-    pub fn restore(&self, messages: impl IntoIterator<Item = (Position, SharedMessage, bool)>) {
+    pub fn restore(
+        &self,
+        position: Position,
+        message: SharedMessage,
+        redelivered: bool,
+        expiry: Option<Time>,
+    ) {
         let mut machine = self.machine.lock();
-        for (position, message, redelivered) in messages {
-            machine.restore(position, message, redelivered);
-        }
+        machine.restore(position, message, redelivered, expiry);
     }
 
     /// See [`Machine::consume`].
@@ -204,12 +269,12 @@ impl Queue {
     }
 
     /// See [`Machine::cancel`].
-    pub fn cancel(self: &Arc<Self>, consumer: ConsumerId) -> AfterRemoval {
+    pub fn cancel(self: &Arc<Self>, consumer: ConsumerId, fx: &mut Effects) -> AfterRemoval {
         if let Some(stream) = &self.stream {
             stream.cancel(consumer);
             return AfterRemoval::Stays;
         }
-        self.machine.lock().cancel(consumer)
+        self.serve(fx, |machine, fx| machine.cancel(consumer, fx))
     }
 
     /// See [`Machine::serve_next`].
@@ -229,9 +294,12 @@ impl Queue {
         self.serve(fx, |machine, fx| machine.resume(consumers, fx));
     }
 
-    /// See [`Machine::drop_over_limit`].
-    pub fn drop_over_limit(self: &Arc<Self>, fx: &mut Effects) {
-        self.machine.lock().drop_over_limit(fx);
+    /// See [`Machine::start`].
+    pub fn start(self: &Arc<Self>, fx: &mut Effects) {
+        if self.stream.is_some() {
+            return;
+        }
+        self.serve(fx, |machine, fx| machine.start(fx));
     }
 
     /// Settles a run of deliveries, then resumes the consumers that their credit was short for,
@@ -253,6 +321,24 @@ impl Queue {
         });
     }
 
+    /// As [`Queue::settle`], for deliveries that were rejected without requeue.
+    pub fn reject<'a>(
+        self: &Arc<Self>,
+        entries: impl IntoIterator<Item = &'a Entry>,
+        resume: impl IntoIterator<Item = ConsumerId>,
+        fx: &mut Effects,
+    ) {
+        if let Some(stream) = &self.stream {
+            return stream.resume(resume);
+        }
+        self.serve(fx, |machine, fx| {
+            for entry in entries {
+                machine.reject(entry, fx);
+            }
+            machine.resume(resume, fx);
+        });
+    }
+
     /// See [`Machine::requeue`]. To a stream nothing comes back, for nothing has left it.
     pub fn requeue(self: &Arc<Self>, entries: impl IntoIterator<Item = Entry>, fx: &mut Effects) {
         if self.stream.is_some() {
@@ -263,7 +349,39 @@ impl Queue {
 
     /// See [`Machine::get`].
     pub fn get(self: &Arc<Self>, no_ack: bool, fx: &mut Effects) -> Option<(Entry, u64)> {
-        self.serve(fx, |machine, fx| machine.get(no_ack, fx))
+        self.without_expired(fx, |machine, fx| machine.get(no_ack, fx))?
+    }
+
+    /// The numbers for queue.declare-ok. To ask for them is to use the queue.
+    pub fn declared(self: &Arc<Self>, fx: &mut Effects) -> Counts {
+        if let Some(stream) = &self.stream {
+            return stream.counts();
+        }
+        let counts = |machine: &mut Machine, fx: &mut Effects| {
+            machine.touch(fx);
+            machine.counts()
+        };
+        let found = self.without_expired(fx, counts);
+        found.unwrap_or_else(|| self.counts())
+    }
+
+    /// Runs an operation once nothing at the head has expired. `None` where that would take too
+    /// long: the timer is still at it.
+    fn without_expired<T>(
+        self: &Arc<Self>,
+        fx: &mut Effects,
+        operation: impl Fn(&mut Machine, &mut Effects) -> T,
+    ) -> Option<T> {
+        for _ in 0..PATIENCE {
+            let result = self.serve(fx, |machine, fx| {
+                (!machine.drop_expired(fx)).then(|| operation(machine, fx))
+            });
+            if result.is_some() {
+                return result;
+            }
+            fx.send_dead_letters();
+        }
+        None
     }
 
     /// See [`Machine::purge`].
@@ -289,6 +407,18 @@ impl Queue {
             allowed(machine.counts())?;
         }
         Ok(machine.delete(fx))
+    }
+
+    /// Deletes the queue if it has gone unused for too long.
+    pub fn delete_abandoned(&self, fx: &mut Effects) -> Option<Remains> {
+        let mut machine = self.machine.lock();
+        let abandoned = machine.is_abandoned(fx);
+        abandoned.then(|| machine.delete(fx)).flatten()
+    }
+
+    /// Whether the queue has gone unused for too long.
+    pub(super) fn is_abandoned(&self, fx: &mut Effects) -> bool {
+        self.machine.lock().is_abandoned(fx)
     }
 
     /// Whether the queue was deleted while somebody still held it.

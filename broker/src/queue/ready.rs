@@ -56,6 +56,14 @@ impl Ready {
         Some(entry)
     }
 
+    /// The message whose turn it is.
+    pub fn first(&self) -> Option<&Entry> {
+        match &self.priorities {
+            None => self.line.first(),
+            Some(priorities) => priorities.first(),
+        }
+    }
+
     /// Number of messages.
     pub fn len(&self) -> usize {
         match &self.priorities {
