@@ -151,11 +151,11 @@ fn a_retry_topology_goes_on_for_as_long_as_somebody_rejects() {
                 ("x-dead-letter-routing-key", long(queue)),
             ]
         };
-        declare(&client, "work", &to("wait")).await;
+        declare(&client, "retry-work", &to("retry-wait")).await;
         let ttl = [("x-message-ttl", AMQPValue::LongInt(5))];
-        declare(&client, "wait", &[&to("work")[..], &ttl].concat()).await;
-        let mut worker = client.consume("work", "c").await;
-        client.put("work", "again").await;
+        declare(&client, "retry-wait", &[&to("retry-work")[..], &ttl].concat()).await;
+        let mut worker = client.consume("retry-work", "c").await;
+        client.put("retry-work", "again").await;
         for round in 0..50 {
             let delivery = next(&mut worker).await;
             assert_eq!(text(&delivery), "again");
