@@ -4,6 +4,7 @@
 use crate::auth::{Permission, User};
 use crate::exchange::{Binding, Destination, Exchange};
 use crate::limits::VhostLimits;
+use crate::policy::{PolicyKind, PolicySpec};
 use crate::queue::Queue;
 use crate::vhost::VhostSpec;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -81,6 +82,15 @@ pub enum Definition {
         #[serde(with = "wire_table")]
         arguments: FieldTable,
     },
+    /// A policy.
+    Policy {
+        /// Its virtual host.
+        vhost: String,
+        /// Whose it is.
+        kind: PolicyKind,
+        /// All of it.
+        spec: PolicySpec,
+    },
     /// A binding between durable objects.
     Binding {
         /// Its virtual host.
@@ -153,6 +163,15 @@ impl Definition {
         }
     }
 
+    /// A policy's definition.
+    pub fn policy(vhost: &VhostName, kind: PolicyKind, spec: &PolicySpec) -> Self {
+        Definition::Policy {
+            vhost: vhost.to_string(),
+            kind,
+            spec: spec.clone(),
+        }
+    }
+
     /// A binding's definition.
     pub fn binding(vhost: &VhostName, source: &ExchangeName, binding: &Binding) -> Self {
         let (destination_kind, destination) = match &binding.destination {
@@ -171,11 +190,12 @@ impl Definition {
         }
     }
 
-    /// The virtual host of an exchange, a queue or a binding.
+    /// The virtual host of what is in one.
     pub fn vhost(&self) -> Option<&str> {
         match self {
             Definition::Exchange { vhost, .. }
             | Definition::Queue { vhost, .. }
+            | Definition::Policy { vhost, .. }
             | Definition::Binding { vhost, .. } => Some(vhost),
             Definition::Vhost { .. } | Definition::User(_) | Definition::Permission(_) => None,
         }
@@ -194,6 +214,10 @@ impl Definition {
             Definition::Queue { vhost, name, .. } => {
                 key(b'q', &[vhost.as_bytes(), name.as_bytes()])
             }
+            Definition::Policy { vhost, kind, spec } => key(
+                b'o',
+                &[vhost.as_bytes(), &[*kind as u8], spec.name.as_bytes()],
+            ),
             Definition::Binding {
                 vhost,
                 source,

@@ -20,6 +20,7 @@ pub mod limits;
 pub mod message;
 pub mod names;
 pub mod perf;
+pub mod policy;
 pub mod queue;
 pub mod recovery;
 pub mod server;

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::definitions::{Definition, DefinitionError, DestinationKind};
 use crate::exchange::{Binding, Delays, Destination, Exchange, ExchangeKind, ExchangeSpec};
 use crate::limits::VhostLimits;
+use crate::policy::Policy;
 use crate::queue::{self, Queue, QueueSpec};
 use crate::vhost::VhostSpec;
 use leveret_protocol::ExchangeName;
@@ -124,6 +125,7 @@ struct Sorted {
     vhosts: Vec<(VhostSpec, Option<VhostLimits>)>,
     users: Vec<User>,
     permissions: Vec<Permission>,
+    policies: Vec<Definition>,
     exchanges: Vec<Definition>,
     queues: Vec<Definition>,
     bindings: Vec<Definition>,
@@ -153,6 +155,7 @@ fn restore_definitions(
             }
             Definition::User(user) => sorted.users.push(user),
             Definition::Permission(permission) => sorted.permissions.push(permission),
+            policy @ Definition::Policy { .. } => sorted.policies.push(policy),
             exchange @ Definition::Exchange { .. } => sorted.exchanges.push(exchange),
             queue @ Definition::Queue { .. } => sorted.queues.push(queue),
             binding @ Definition::Binding { .. } => sorted.bindings.push(binding),
@@ -163,11 +166,16 @@ fn restore_definitions(
     }
     broker.users.restore(sorted.users, sorted.permissions)?;
     for objects in [
+        &mut sorted.policies,
         &mut sorted.exchanges,
         &mut sorted.queues,
         &mut sorted.bindings,
     ] {
         drop_strays(broker, objects);
+    }
+    // First: what follows them finds them.
+    for policy in sorted.policies {
+        restore_policy(broker, policy)?;
     }
     for exchange in sorted.exchanges {
         restore_exchange(broker, exchange, recovered, store)?;
@@ -196,6 +204,21 @@ fn drop_strays(broker: &Broker, objects: &mut Vec<Definition>) {
         known
     });
     fx.perform();
+}
+
+fn restore_policy(broker: &Broker, definition: Definition) -> Result<(), RecoveryError> {
+    let Definition::Policy { vhost, kind, spec } = definition else {
+        return Ok(());
+    };
+    let name = spec.name.clone();
+    let policy = Policy::restore(spec).map_err(|reason| RecoveryError::Unusable {
+        what: "policy",
+        name,
+        reason,
+    })?;
+    let vhost = broker.restore_vhost(VhostSpec::named(&vhost));
+    vhost.restore_policy(kind, policy);
+    Ok(())
 }
 
 fn restore_exchange(
@@ -328,13 +351,14 @@ fn restore_queue(
     };
     let vhost = broker.restore_vhost(VhostSpec::named(&vhost));
     let queue = Arc::new(Queue::new(id, vhost.name().clone(), spec, next));
+    let mut fx = broker.effects(None);
+    vhost.configure_queue(&queue, &mut fx);
     if let Some(stream) = queue.stream() {
-        let mut fx = broker.effects(None);
         stream.recover(store, &mut fx)?;
-        fx.perform();
     } else if let Some(found) = found {
         restore_messages(&queue, &found, store, broker.clock)?;
     }
+    fx.perform();
     vhost.restore_queue(queue);
     Ok(())
 }
