@@ -87,12 +87,23 @@ impl Rules {
 }
 
 impl Limit {
+    fn overflow(self) -> &'static str {
+        match self.refuses {
+            true => "reject-publish",
+            false => "drop-head",
+        }
+    }
+
+    /// As a policy says it.
+    pub(super) fn definition(self) -> String {
+        let (messages, octets, overflow) = (self.messages, self.octets, self.overflow());
+        format!(
+            r#"{{"max-length":{messages},"max-length-bytes":{octets},"overflow":"{overflow}"}}"#
+        )
+    }
+
     fn arguments(self) -> FieldTable {
-        let overflow = if self.refuses {
-            "reject-publish"
-        } else {
-            "drop-head"
-        };
+        let overflow = self.overflow();
         let mut arguments = FieldTable::default();
         let number = |n: u64| AMQPValue::LongLongInt(n as i64);
         arguments.insert("x-max-length".into(), number(self.messages));

@@ -66,6 +66,9 @@ pub(super) struct Model {
     came: BTreeMap<u64, bool>,
     told_through: Option<u64>,
     pub(super) deleted: bool,
+    /// What it was declared with.
+    pub(super) declared: Rules,
+    /// The same, with the policy that applies.
     pub(super) rules: Rules,
     pub(super) refused: u64,
 }
@@ -73,6 +76,7 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn new(rules: Rules) -> Self {
         Model {
+            declared: rules,
             rules,
             ..Model::default()
         }
