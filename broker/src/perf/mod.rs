@@ -1,6 +1,7 @@
 //! The load generator: raw frames over blocking sockets, a thread per connection, so that the
 //! broker and not the generator is what is measured.
 
+mod backlog;
 mod client;
 mod consumer;
 mod publisher;
@@ -58,9 +59,24 @@ pub struct Load {
     /// Bindings of that exchange; they are spread over the queues in turn.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub bindings: u32,
+    /// An argument that the queues are declared with, such as `x-message-ttl=60000`: numbers are
+    /// integers, all else is a string. May be given several times.
+    #[arg(long = "argument", value_name = "NAME=VALUE", value_parser = argument)]
+    pub arguments: Vec<(String, String)>,
+    /// The `expiration` of each message, in milliseconds.
+    #[arg(long)]
+    pub expiration: Option<u64>,
+    /// Publish so many messages first and consume them all afterwards.
+    #[arg(long)]
+    pub backlog: Option<u64>,
     /// How long to publish, in seconds.
     #[arg(short, long, default_value_t = 5.0)]
     pub duration: f64,
+}
+
+fn argument(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("not NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// What all threads count in, and when they stop.
@@ -125,6 +141,11 @@ pub fn run(load: &Load) -> io::Result<Summary> {
     let started = Instant::now();
     topology::declare(load, &mut control)?;
     let declaring = started.elapsed();
+    if let Some(messages) = load.backlog {
+        let result = backlog::run(load, messages, &mut control);
+        topology::remove(load, &mut control)?;
+        return result;
+    }
     let shared = Shared::default();
     let result = std::thread::scope(|threads| {
         let consumers: Vec<_> = (0..load.consumers)

@@ -149,6 +149,9 @@ fn put_one(out: &mut BytesMut, load: &Load, n: u32, at: u32, body: &[u8], frame_
     if load.persistent {
         properties = properties.with_delivery_mode(2);
     }
+    if let Some(expiration) = load.expiration {
+        properties = properties.with_expiration(expiration.to_string().as_str().into());
+    }
     if let Some(header) = way.as_ref().and_then(|way| way.header.as_deref()) {
         let mut headers = FieldTable::default();
         headers.insert("way".into(), AMQPValue::LongString(header.into()));
