@@ -7,9 +7,10 @@ use crate::policy::{Policies, Policy, PolicyKind, WrittenPolicy};
 impl World {
     /// A policy with this limit applies to a queue from now on, or none does.
     pub(super) fn set_policy(&mut self, queue: usize, limit: Option<Limit>) {
+        let dead_letters = self.models[queue].rules.dead_letters;
         let mut policies = Policies::default();
         if let Some(limit) = limit {
-            let written = WrittenPolicy::new("p", "", &limit.definition());
+            let written = WrittenPolicy::new("p", "", &limit.definition(dead_letters));
             let policy = Policy::parse(PolicyKind::User, written).unwrap();
             policies.set(PolicyKind::User, policy);
         }
@@ -24,10 +25,9 @@ impl World {
             }),
             (argument, policy) => argument.or(policy),
         };
-        if !model.deleted {
-            model.drop_over_limit();
-        }
         if real.set_policy(applied) {
+            model.touch();
+            model.drop_over_limit();
             real.follow_settings(&mut self.fx);
         }
         self.judge(queue);
