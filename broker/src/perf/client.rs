@@ -72,7 +72,12 @@ impl Client {
         Ok(client)
     }
 
-    pub(super) fn declare_queue(&mut self, name: &str, durable: bool) -> io::Result<()> {
+    pub(super) fn declare_queue(
+        &mut self,
+        name: &str,
+        durable: bool,
+        arguments: &FieldTable,
+    ) -> io::Result<()> {
         let declare = queue::Declare {
             queue: name.into(),
             passive: false,
@@ -80,7 +85,7 @@ impl Client {
             exclusive: false,
             auto_delete: false,
             nowait: false,
-            arguments: FieldTable::default(),
+            arguments: arguments.clone(),
         };
         self.send(1, AMQPClass::Queue(queue::AMQPMethod::Declare(declare)))?;
         self.expect(MethodId::new(50, 11)).map(drop)

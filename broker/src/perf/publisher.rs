@@ -57,6 +57,20 @@ pub(super) fn run(load: &Load, n: u32, shared: &Shared) -> io::Result<Vec<Durati
     Ok(window.latencies)
 }
 
+/// Publishes so many messages, without confirms.
+pub(super) fn publish(load: &Load, messages: u64, client: &mut Client) -> io::Result<()> {
+    let script = Script::new(load, 0, client.frame_max);
+    let mut script = script.messages();
+    let mut left = usize::try_from(messages).map_err(io::Error::other)?;
+    while left > 0
+        && let Some((bytes, count)) = script.take(left)
+    {
+        client.socket.write_all(bytes)?;
+        left -= count;
+    }
+    Ok(())
+}
+
 /// All that a publisher sends, over and over, in pieces of about [`BURST`].
 struct Script {
     pieces: Vec<Piece>,
@@ -84,7 +98,10 @@ impl Script {
         const STRIDE: usize = 7919;
         while sent < count || out.len() < BURST && pieces.is_empty() {
             let at = (sent * STRIDE % count) as u32;
-            put_one(&mut out, load, n, at, &body, frame_max);
+            let priority = load
+                .priorities
+                .map(|max| (sent * STRIDE % (usize::from(max) + 1)) as u8);
+            put_one(&mut out, load, n, at, priority, &body, frame_max);
             ends.push(out.len());
             sent += 1;
             if out.len() >= BURST {
@@ -143,11 +160,25 @@ impl<'a> Messages<'a> {
 }
 
 /// Writes the publish for binding `at`, or for the publisher's own queue.
-fn put_one(out: &mut BytesMut, load: &Load, n: u32, at: u32, body: &[u8], frame_max: u32) {
+fn put_one(
+    out: &mut BytesMut,
+    load: &Load,
+    n: u32,
+    at: u32,
+    priority: Option<u8>,
+    body: &[u8],
+    frame_max: u32,
+) {
     let way = load.exchange.map(|through| through.way(at));
     let mut properties = BasicProperties::default();
     if load.persistent {
         properties = properties.with_delivery_mode(2);
+    }
+    if let Some(priority) = priority {
+        properties = properties.with_priority(priority);
+    }
+    if let Some(expiration) = load.expiration {
+        properties = properties.with_expiration(expiration.to_string().into());
     }
     if let Some(header) = way.as_ref().and_then(|way| way.header.as_deref()) {
         let mut headers = FieldTable::default();
