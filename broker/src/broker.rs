@@ -12,6 +12,7 @@ use crate::server::connections::Connections;
 use crate::server::mailbox::Mailbox;
 use crate::server::replies::ReplyAddresses;
 use crate::server::timers::Timers;
+use crate::stream::Readers;
 use crate::vhost::{Vhost, VhostSpec, Vhosts};
 use leveret_protocol::VhostName;
 use leveret_storage::{Op, QueueId, Store};
@@ -80,6 +81,8 @@ pub struct Broker {
     pub connections: Connections,
     /// Who wants to be looked at when.
     pub timers: Arc<Timers>,
+    /// Who reads streams.
+    pub readers: Arc<Readers>,
     /// Its time.
     pub clock: Clock,
     /// How many of them there are, for the limits that operators set.
@@ -104,6 +107,7 @@ impl Broker {
             store,
             connections: Connections::default(),
             timers: Arc::default(),
+            readers: Arc::default(),
             clock: Clock::start(),
             tally: Arc::default(),
             alarms: Alarms::default(),
@@ -122,6 +126,7 @@ impl Broker {
             timers: Some(self.timers.clone()),
             clock: self.clock,
             vhosts: Some(self.vhosts.clone()),
+            readers: Some(self.readers.clone()),
         };
         Effects::on(surroundings, sink)
     }

@@ -22,5 +22,6 @@ pub mod perf;
 pub mod queue;
 pub mod recovery;
 pub mod server;
+pub mod stream;
 pub mod system;
 pub mod vhost;

@@ -5,6 +5,7 @@ use bytes::{BufMut, Bytes};
 use leveret_protocol::ExchangeName;
 use leveret_protocol::content::{self, Property};
 use leveret_storage::{QueueId, Storable};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -264,6 +265,40 @@ impl Message {
 
     /// Reads a message back from what [`Storable::encode`] wrote. `None` when it is malformed.
     pub fn decode(stored: Bytes) -> Option<Message> {
+        let parts = Parts::of(&stored)?;
+        Message::from_parts(&stored, &parts, &stored[parts.properties.clone()])
+    }
+
+    /// A stored message with these properties in place of its own.
+    pub fn from_parts(stored: &Bytes, parts: &Parts, properties: &[u8]) -> Option<Message> {
+        let exchange = std::str::from_utf8(&stored[parts.exchange.clone()]).ok()?;
+        let body = parts.properties.end..stored.len();
+        let mut builder = MessageBuilder::new(
+            exchange.into(),
+            &stored[parts.routing_key.clone()],
+            properties,
+            true,
+            body.len() as u64,
+        );
+        builder.push_frame(stored.slice(body)).ok()?;
+        Some(builder.finish(false))
+    }
+}
+
+/// Where the parts of a stored message stand; the body is what follows the properties.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// The exchange's name.
+    pub exchange: Range<usize>,
+    /// The routing key.
+    pub routing_key: Range<usize>,
+    /// The raw properties.
+    pub properties: Range<usize>,
+}
+
+impl Parts {
+    /// Finds the parts in what [`Storable::encode`] wrote. `None` when it is malformed.
+    pub fn of(stored: &[u8]) -> Option<Parts> {
         let mut at = 0;
         let mut take = |n: usize| {
             let range = at..at + n;
@@ -274,20 +309,16 @@ impl Message {
             return None;
         }
         let len = usize::from(stored[take(1)?][0]);
-        let exchange = std::str::from_utf8(&stored[take(len)?]).ok()?.into();
-        let routing_key_len = stored[take(1)?][0];
-        let routing_key = take(usize::from(routing_key_len))?;
-        let properties_len = u32::from_be_bytes(stored[take(4)?].try_into().ok()?);
-        let properties = take(properties_len as usize)?;
-        let mut builder = MessageBuilder::new(
+        let exchange = take(len)?;
+        let len = usize::from(stored[take(1)?][0]);
+        let routing_key = take(len)?;
+        let len = u32::from_be_bytes(stored[take(4)?].try_into().ok()?);
+        let properties = take(len as usize)?;
+        Some(Parts {
             exchange,
-            &stored[routing_key],
-            &stored[properties],
-            true,
-            (stored.len() - at) as u64,
-        );
-        builder.push_frame(stored.slice(at..)).ok()?;
-        Some(builder.finish(false))
+            routing_key,
+            properties,
+        })
     }
 }
 

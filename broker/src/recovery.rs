@@ -327,7 +327,11 @@ fn restore_queue(
     };
     let vhost = broker.restore_vhost(VhostSpec::named(&vhost));
     let queue = Arc::new(Queue::new(id, vhost.name().clone(), spec, next));
-    if let Some(found) = found {
+    if let Some(stream) = queue.stream() {
+        let mut fx = broker.effects(None);
+        stream.recover(store, &mut fx)?;
+        fx.perform();
+    } else if let Some(found) = found {
         restore_messages(&queue, &found, store)?;
         // What was unacknowledged counts again.
         let mut fx = broker.effects(None);

@@ -8,8 +8,10 @@ use ReplyCode::*;
 use std::fmt::Display;
 use std::time::Duration;
 
+mod kinds;
 mod limits;
 
+pub use kinds::*;
 pub use limits::*;
 
 /// A queue that does not exist.
@@ -213,18 +215,6 @@ pub fn invalid_argument_type(
         format_args!(
             "invalid type '{}' for arg '{argument}' in {entity} in vhost '{vhost}'",
             table::type_name(value)
-        ),
-    )
-}
-
-/// An argument of quorum queues or streams; all queues here are of the type that RabbitMQ calls
-/// `rabbit_classic_queue`.
-pub fn argument_of_other_type(argument: &str, entity: Entity<'_>, vhost: &VhostName) -> AmqpError {
-    AmqpError::channel(
-        PreconditionFailed,
-        format_args!(
-            "invalid arg '{argument}' for {entity} in vhost '{vhost}' of queue type \
-             rabbit_classic_queue"
         ),
     )
 }

@@ -9,7 +9,8 @@ use crate::{
     log::Placed,
     ranges::RangeSet,
     schema::{Chunk, QueueMarks},
-    types::QueueId,
+    stats::Extent,
+    types::{Position, QueueId},
 };
 
 /// Bytes of a segment that one span may cover.
@@ -81,6 +82,25 @@ impl QueueEntry {
             .range(begin..=to.max(begin))
             .filter(move |(_, entry)| entry.chunk.last >= from)
             .map(|(&first, entry)| (first, entry))
+    }
+
+    /// The chunks, joined to runs of about so many encoded bytes.
+    pub(crate) fn extents(&self, bytes: u64) -> Vec<Extent> {
+        let mut extents: Vec<Extent> = Vec::new();
+        for ChunkEntry { chunk, .. } in self.chunks.values() {
+            match extents.last_mut() {
+                Some(extent) if extent.bytes + chunk.bytes <= bytes => {
+                    extent.last = extent.last.max(Position(chunk.last_live));
+                    extent.bytes += chunk.bytes;
+                }
+                _ => extents.push(Extent {
+                    first: Position(chunk.first_live),
+                    last: Position(chunk.last_live),
+                    bytes: chunk.bytes,
+                }),
+            }
+        }
+        extents
     }
 
     pub(crate) fn add_chunk(&mut self, first: u64, chunk: Chunk) {

@@ -41,6 +41,6 @@ mod writer;
 
 pub use error::StorageError;
 pub use options::Options;
-pub use stats::{Health, RecoveredQueue, Report, Stats};
+pub use stats::{Extent, Health, RecoveredQueue, Report, Stats};
 pub use store::{Opened, Store};
 pub use types::{Batch, CommitSink, Op, Position, QueueId, Storable, Token};

@@ -49,6 +49,17 @@ pub struct RecoveredQueue {
     pub next_position: Position,
 }
 
+/// A run of live messages of one queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The first live message's position.
+    pub first: Position,
+    /// The last live message's position.
+    pub last: Position,
+    /// The encoded bytes of all of them.
+    pub bytes: u64,
+}
+
 /// What is wrong at present, if anything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {

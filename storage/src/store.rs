@@ -21,7 +21,7 @@ use crate::{
     read::{Reader, Wanted},
     recover,
     sled_store::SledStore,
-    stats::{Counters, RecoveredQueue, Report, Stats},
+    stats::{Counters, Extent, RecoveredQueue, Report, Stats},
     types::{Batch, Position, QueueId},
     writer::{Ending, Writer},
 };
@@ -148,6 +148,21 @@ impl Store {
             max_messages,
             max_bytes,
         })
+    }
+
+    /// What there is of a queue in sled, in runs of about `bytes` encoded bytes, in order. Blocks on nothing, and costs a
+    /// look at each chunk: for whoever takes stock after opening, when all is there.
+    ///
+    /// # Errors
+    /// [`StorageError::Closed`].
+    pub fn extents(&self, queue: QueueId, bytes: u64) -> Result<Vec<Extent>, StorageError> {
+        self.0.shared.disk()?;
+        let catalogue = self.0.shared.catalogue.lock();
+        Ok(catalogue
+            .queues
+            .get(&queue)
+            .map(|entry| entry.extents(bytes))
+            .unwrap_or_default())
     }
 
     /// Whether more is submitted and not yet committed than the high mark allows: stop reading from publishers.

@@ -21,4 +21,5 @@ mod limits;
 mod permissions;
 mod pika;
 mod shutdown;
+mod streams;
 mod tidy;

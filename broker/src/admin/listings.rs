@@ -167,7 +167,7 @@ fn queue_cell(queue: &Queue, counts: &Counts, column: QueueColumn) -> Value {
         C::Consumers => counts.consumers.into(),
         C::Memory => (QUEUE_MEMORY + messages * MESSAGE_MEMORY + bytes).into(),
         C::State => "running".into(),
-        C::Type => "classic".into(),
+        C::Type => spec.kind().as_str().into(),
         C::Pid => format!("<leveret.queue.{}>", queue.id.0).into(),
         C::ExclusiveConsumerPid => queue.exclusive_consumer().map(|c| channel_pid(&c)).into(),
         C::ExclusiveConsumerTag => queue.exclusive_consumer().map(|c| c.tag.to_string()).into(),

@@ -172,8 +172,12 @@ impl Connection {
         }
         let (prefetch, channel_credit) = (channel.prefetch, channel.credit.clone());
         let priority = priority(&consume.arguments, &name, self.vhost()?.name())?;
-        arguments::check_consumer(&consume.arguments, &name, self.vhost()?.name())?;
         let queue = self.usable_queue(&name)?;
+        let vhost = self.vhost()?.name();
+        arguments::check_consumer(&consume.arguments, queue.spec.kind(), &name, vhost)?;
+        if queue.stream().is_some() {
+            self.check_stream_consumer(id, &consume, &name)?;
+        }
         self.expect_acks(&queue, Some(&consume.arguments));
         let consumer = Arc::new(Consumer {
             id: self.broker.next_consumer_id(),
@@ -244,6 +248,10 @@ impl Connection {
         let name = self.queue_name(id, get.queue.as_str())?;
         self.check_access(Access::Read, Entity::Queue(&name))?;
         let queue = self.usable_queue(&name)?;
+        if queue.stream().is_some() {
+            let vhost = self.vhost()?.name();
+            return Err(texts::not_by_streams("basic.get", &name, vhost));
+        }
         let taken = queue.get(get.no_ack, &mut self.fx);
         self.perform();
         let Some((entry, left)) = taken else {

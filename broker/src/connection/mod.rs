@@ -26,6 +26,7 @@ mod queue_class;
 mod reply_to;
 mod route;
 mod settle;
+mod stream;
 mod transaction;
 mod unacked;
 

@@ -259,9 +259,11 @@ impl Connection {
         builder: MessageBuilder,
     ) -> Result<(), AmqpError> {
         let (queues, kept_by) = self.route_to(id, &target, &builder)?;
-        let storing = if builder.persistent && self.broker.store.is_some() {
-            let queues = queues.iter().filter(|queue| queue.spec.is_stored());
-            let kept_by = kept_by.iter().filter(|delays| delays.is_stored());
+        let storing = if self.broker.store.is_some() {
+            let persistent = builder.persistent;
+            let queues = queues.iter().filter(|queue| queue.stores(persistent));
+            let kept_by = kept_by.iter();
+            let kept_by = kept_by.filter(|delays| persistent && delays.is_stored());
             (queues.count() + kept_by.count()) as u32
         } else {
             0

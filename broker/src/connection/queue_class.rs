@@ -10,7 +10,6 @@ use crate::queue::{Counts, Queue, QueueSpec, arguments};
 use crate::vhost::SYSTEM_PREFIX;
 use leveret_protocol::classes::{AMQPClass, queue};
 use leveret_protocol::texts::{self, Entity};
-use leveret_protocol::values::FieldTable;
 use leveret_protocol::{AmqpError, ChannelId, ExchangeName, QueueName, RoutingKey};
 use leveret_storage::Op;
 use std::collections::VecDeque;
@@ -107,7 +106,11 @@ impl Connection {
         let ok = queue::DeclareOk {
             queue: queue.name().as_str().into(),
             message_count: u32::try_from(counts.ready).unwrap_or(u32::MAX),
-            consumer_count: u32::try_from(counts.consumers).unwrap_or(u32::MAX),
+            consumer_count: match queue.stream() {
+                // RabbitMQ counts them in listings only (`rabbit_stream_queue:stat`).
+                Some(_) => 0,
+                None => u32::try_from(counts.consumers).unwrap_or(u32::MAX),
+            },
         };
         (!no_wait).then_some(AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok)))
     }
@@ -137,7 +140,7 @@ impl Connection {
         };
         self.check_access(Access::Configure, Entity::Queue(&name))?;
         if vhost.queue(name.as_str()).is_none() {
-            self.check_new_queue(&name, &declare.arguments)?;
+            self.check_new_queue(&name, &declare)?;
         }
         let spec = QueueSpec {
             name,
@@ -164,13 +167,15 @@ impl Connection {
 
     /// The arguments have to make sense, and a dead letter exchange needs permissions: what is
     /// read from the queue is written to it.
-    fn check_new_queue(&self, name: &QueueName, arguments: &FieldTable) -> Result<(), AmqpError> {
+    fn check_new_queue(&self, name: &QueueName, declare: &queue::Declare) -> Result<(), AmqpError> {
         let vhost = self.vhost()?.name();
+        let arguments = &declare.arguments;
         if let Some(exchange) = arguments::dead_letter_exchange(arguments, name, vhost)? {
             self.check_access(Access::Read, Entity::Queue(name))?;
             self.check_access(Access::Write, Entity::Exchange(&exchange))?;
         }
-        arguments::check(arguments, name, vhost)
+        arguments::check(arguments, name, vhost)?;
+        arguments::check_properties(declare, name, vhost)
     }
 
     /// Keeps a queue that has to end with the connection. Those that ended before it (auto-delete
@@ -265,6 +270,10 @@ impl Connection {
         let name = self.queue_name(id, purge.queue.as_str())?;
         self.check_access(Access::Read, Entity::Queue(&name))?;
         let queue = self.usable_queue(&name)?;
+        if queue.stream().is_some() {
+            let vhost = self.vhost()?.name();
+            return Err(texts::not_by_streams("queue.purge", &name, vhost));
+        }
         let count = queue.purge(&mut self.fx);
         let ok = queue::PurgeOk {
             message_count: u32::try_from(count).unwrap_or(u32::MAX),

@@ -1,5 +1,8 @@
 //! queue.declare's arguments: which values RabbitMQ accepts, and its words for those it does not.
 
+use super::settings::{QueueKind, age};
+use crate::stream::StartAt;
+use leveret_protocol::classes::queue;
 use leveret_protocol::content::MAX_EXPIRY_MS;
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::{AMQPValue, FieldTable};
@@ -23,11 +26,13 @@ enum Rule {
     QueueMode,
     /// `x-queue-version`.
     QueueVersion,
+    /// `x-max-age`: a number and a unit.
+    Age,
 }
 
 /// In RabbitMQ's order, which decides of which of several wrong arguments it tells
 /// (`rabbit_amqqueue:declare_args`).
-const RULES: [(&str, Rule); 11] = [
+const RULES: [(&str, Rule); 15] = [
     ("x-expires", Rule::Milliseconds { min: 1 }),
     ("x-message-ttl", Rule::Milliseconds { min: 0 }),
     ("x-dead-letter-routing-key", Rule::DeadLetterKey),
@@ -44,25 +49,53 @@ const RULES: [(&str, Rule); 11] = [
     ("x-queue-mode", Rule::QueueMode),
     ("x-queue-version", Rule::QueueVersion),
     ("x-single-active-consumer", Rule::Boolean),
+    ("x-max-age", Rule::Age),
+    ("x-stream-max-segment-size-bytes", Rule::Integer { min: 0 }),
+    ("x-initial-cluster-size", Rule::Integer { min: 1 }),
+    (
+        "x-queue-leader-locator",
+        Rule::OneOf(
+            &["client-local", "balanced", "random", "least-leaders"],
+            "invalid_queue_locator_arg",
+        ),
+    ),
     ("x-consumer-timeout", Rule::Integer { min: 0 }),
 ];
 
 const QUEUE_TYPE: &str = "x-queue-type";
 const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
 
-/// Arguments of quorum queues and streams, which RabbitMQ refuses for a classic queue.
-const OF_OTHER_TYPES: [&str; 10] = [
-    "x-dead-letter-strategy",
-    "x-delivery-limit",
-    "x-initial-cluster-size",
-    "x-max-age",
-    "x-max-in-memory-bytes",
-    "x-max-in-memory-length",
-    "x-quorum-initial-group-size",
-    "x-quorum-target-group-size",
-    "x-stream-filter-size-bytes",
-    "x-stream-max-segment-size-bytes",
+use QueueKind::{Classic, Quorum, Stream};
+
+/// Arguments that belong to queues of some kinds; the others refuse them
+/// (`rabbit_amqqueue:check_arguments_key`).
+const OF_KINDS: [(&str, &[QueueKind]); 20] = [
+    (DEAD_LETTER_EXCHANGE, &[Classic, Quorum]),
+    ("x-dead-letter-routing-key", &[Classic, Quorum]),
+    ("x-dead-letter-strategy", &[Quorum]),
+    ("x-delivery-limit", &[Quorum]),
+    ("x-expires", &[Classic, Quorum]),
+    ("x-initial-cluster-size", &[Stream]),
+    ("x-max-age", &[Stream]),
+    ("x-max-in-memory-bytes", &[Quorum]),
+    ("x-max-in-memory-length", &[Quorum]),
+    ("x-max-length", &[Classic, Quorum]),
+    ("x-max-priority", &[Classic]),
+    ("x-message-ttl", &[Classic, Quorum]),
+    ("x-overflow", &[Classic, Quorum]),
+    ("x-queue-mode", &[Classic]),
+    ("x-queue-version", &[Classic]),
+    ("x-quorum-initial-group-size", &[Quorum]),
+    ("x-quorum-target-group-size", &[Quorum]),
+    ("x-single-active-consumer", &[Classic, Quorum]),
+    ("x-stream-filter-size-bytes", &[Stream]),
+    ("x-stream-max-segment-size-bytes", &[Stream]),
 ];
+
+/// The largest `x-stream-max-segment-size-bytes`.
+const SEGMENT_SIZE_MAX: i64 = 3_000_000_000;
+/// What `x-stream-filter-size-bytes` may be.
+const FILTER_SIZES: std::ops::RangeInclusive<i64> = 16..=255;
 
 /// The exchange for dead letters that a queue is declared with.
 ///
@@ -103,6 +136,14 @@ pub fn check(
     {
         return Err(invalid(QUEUE_TYPE, &reason));
     }
+    let kind = QueueKind::of(arguments);
+    let foreign = |(name, kinds): &&(&str, &[QueueKind])| {
+        arguments.contains_key(*name) && !kinds.contains(&kind)
+    };
+    if let Some((name, _)) = OF_KINDS.iter().find(foreign) {
+        let module = kind.module();
+        return Err(texts::argument_of_other_type(name, entity, vhost, module));
+    }
     let has = |name: &str| arguments.contains_key(name);
     for (name, rule) in &RULES {
         let Some(value) = arguments.inner().get(*name) else {
@@ -115,8 +156,54 @@ pub fn check(
             return Err(invalid(name, "routing_key_but_no_dlx_defined"));
         }
     }
-    match OF_OTHER_TYPES.into_iter().find(|name| has(name)) {
-        Some(name) => Err(texts::argument_of_other_type(name, entity, vhost)),
+    match kind {
+        QueueKind::Stream => check_stream_sizes(arguments),
+        QueueKind::Classic | QueueKind::Quorum => Ok(()),
+    }
+}
+
+/// What streams look at last (`rabbit_stream_queue:declare`).
+fn check_stream_sizes(arguments: &FieldTable) -> Result<(), AmqpError> {
+    let number = |name: &str| arguments.inner().get(name).map(table::as_integer);
+    let segment_size = number("x-stream-max-segment-size-bytes").flatten();
+    if segment_size.is_some_and(|size| size > SEGMENT_SIZE_MAX) {
+        return Err(texts::segment_size_exceeded());
+    }
+    match number("x-stream-filter-size-bytes") {
+        Some(None) => Err(texts::filter_size_type()),
+        Some(Some(size)) if !FILTER_SIZES.contains(&size) => Err(texts::filter_size_value()),
+        _ => Ok(()),
+    }
+}
+
+/// Checks the properties of a queue that is declared: what is no classic queue has a name, is
+/// durable and for all (`rabbit_queue_type_util`).
+///
+/// # Errors
+/// 406 with RabbitMQ's text for the first that does not hold.
+pub fn check_properties(
+    declare: &queue::Declare,
+    queue: &QueueName,
+    vhost: &VhostName,
+) -> Result<(), AmqpError> {
+    let kind = QueueKind::of(&declare.arguments);
+    if kind == QueueKind::Classic {
+        return Ok(());
+    }
+    if declare.queue.as_str().is_empty() {
+        return Err(texts::server_named(kind.module()));
+    }
+    let wrong = [
+        (declare.auto_delete, "auto-delete"),
+        (declare.exclusive, "exclusive-owner"),
+        (!declare.durable, "non-durable"),
+    ];
+    match wrong.into_iter().find(|(is_wrong, _)| *is_wrong) {
+        Some((_, property)) => Err(texts::invalid_property(
+            property,
+            Entity::Queue(queue),
+            vhost,
+        )),
         None => Ok(()),
     }
 }
@@ -127,9 +214,21 @@ pub fn check(
 /// 406 with RabbitMQ's text for the first that does not hold.
 pub fn check_consumer(
     arguments: &FieldTable,
+    kind: QueueKind,
     queue: &QueueName,
     vhost: &VhostName,
 ) -> Result<(), AmqpError> {
+    let foreign = match kind {
+        QueueKind::Stream => "x-priority",
+        QueueKind::Classic | QueueKind::Quorum => "x-stream-offset",
+    };
+    if arguments.contains_key(foreign) {
+        let (queue, module) = (Entity::Queue(queue), kind.module());
+        return Err(texts::argument_of_other_type(foreign, queue, vhost, module));
+    }
+    if let Err(offset) = StartAt::of(arguments, 0) {
+        return Err(texts::invalid_stream_offset(offset, queue, vhost));
+    }
     const RULES: [(&str, Rule); 1] = [("x-consumer-timeout", Rule::Integer { min: 0 })];
     for (name, rule) in &RULES {
         if let Some(value) = arguments.inner().get(*name)
@@ -145,15 +244,19 @@ pub fn check_consumer(
 /// The arguments whose effect is not built yet; accepted, kept and compared, and said so in the
 /// log rather than ignored in silence.
 pub fn without_effect(arguments: &FieldTable) -> Vec<&str> {
-    const IN_EFFECT: [&str; 8] = [
+    const IN_EFFECT: [&str; 12] = [
         "x-consumer-timeout",
+        "x-initial-cluster-size",
+        "x-max-age",
         "x-max-length",
         "x-max-length-bytes",
         "x-max-priority",
         "x-overflow",
+        "x-queue-leader-locator",
         "x-queue-mode",
         "x-queue-version",
         "x-single-active-consumer",
+        "x-stream-max-segment-size-bytes",
     ];
     let known =
         |name: &str| name == DEAD_LETTER_EXCHANGE || RULES.iter().any(|(rule, _)| *rule == name);
@@ -184,6 +287,9 @@ fn broken(rule: &Rule, value: &AMQPValue) -> Option<String> {
         Rule::OneOf(names, reason) => wrong_text(value, |text| {
             (!names.contains(&text)).then(|| (*reason).to_owned())
         }),
+        Rule::Age => wrong_text(value, |text| {
+            age(text).is_none().then(|| "invalid_max_age".to_owned())
+        }),
         Rule::QueueMode => wrong_text(value, |mode| {
             let known = ["default", "lazy"].contains(&mode);
             (!known).then(|| format!("\"unsupported queue mode '{mode}'\""))
@@ -193,7 +299,8 @@ fn broken(rule: &Rule, value: &AMQPValue) -> Option<String> {
 
 fn wrong_queue_type(value: &AMQPValue) -> Option<String> {
     wrong_text(value, |kind| {
-        (kind != "classic").then(|| format!("\"unsupported queue type '{kind}'\""))
+        (!["classic", "stream"].contains(&kind))
+            .then(|| format!("\"unsupported queue type '{kind}'\""))
     })
 }
 

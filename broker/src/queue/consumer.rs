@@ -6,7 +6,7 @@ use crate::server::mailbox::Mailbox;
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{ChannelId, ConsumerTag};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A consumer's identity for the life of the broker; tags repeat, these do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,5 +64,17 @@ impl Consumer {
             self.mailbox.request_resume();
         }
         false
+    }
+
+    /// [`Consumer::take_turn`], with the mark that tells whoever gives credit back, or empties the
+    /// mailbox, to resume the consumer.
+    pub fn take_turn_or_block(&self) -> bool {
+        // Set before the attempt: whoever gives credit back looks at it afterwards.
+        self.blocked.store(true, Ordering::SeqCst);
+        let taken = self.take_turn();
+        if taken {
+            self.blocked.store(false, Ordering::SeqCst);
+        }
+        taken
     }
 }

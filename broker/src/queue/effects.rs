@@ -4,6 +4,7 @@ use crate::clock::{Clock, Time};
 use crate::message::SharedMessage;
 use crate::server::mailbox::Mailbox;
 use crate::server::timers::{Timed, Timers};
+use crate::stream::{Home, Readers, Written};
 use crate::vhost::Vhosts;
 use leveret_storage::{Batch, CommitSink, Op, Position, QueueId, Store, Token};
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub struct Effects {
     deadlines: Vec<(Instant, Arc<dyn Timed>)>,
     now: Option<Time>,
     refused: Refused,
+    /// Who of streams has to hear that the records are stored.
+    written: Vec<Arc<Written>>,
     /// What leaves a queue leaves it with the next batch, not before.
     atomic: bool,
     surroundings: Surroundings,
@@ -36,6 +39,8 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Where messages are routed that go on from one queue to others.
     pub vhosts: Option<Arc<Vhosts>>,
+    /// Who reads streams.
+    pub readers: Option<Arc<Readers>>,
 }
 
 /// Publishes that queues have turned away.
@@ -55,6 +60,19 @@ impl Effects {
             sink: sink.map(|mailbox| mailbox.clone() as Arc<dyn CommitSink>),
             ..Effects::default()
         }
+    }
+
+    /// Where streams are read, and by whom.
+    pub fn home(&self) -> Home {
+        Home {
+            store: self.surroundings.store.clone(),
+            readers: self.surroundings.readers.clone(),
+        }
+    }
+
+    /// Records of a stream are among those that are collected; it is to hear when they are stored.
+    pub fn written(&mut self, written: Arc<Written>) {
+        self.written.push(written);
     }
 
     /// The time of this batch: read when it is first asked for, and the same until the batch is
@@ -83,6 +101,11 @@ impl Effects {
     pub fn begin_atomic(&mut self) {
         self.submit();
         self.atomic = true;
+    }
+
+    /// Whether what is collected is to become durable as a whole.
+    pub fn is_atomic(&self) -> bool {
+        self.atomic
     }
 
     /// A stored message has left its queue for good.
@@ -162,6 +185,9 @@ impl Effects {
             let ops = std::mem::replace(&mut self.ops, Vec::with_capacity(capacity));
             let sink = self.sink.clone();
             store.submit(Batch { ops, sink });
+            for written in self.written.drain(..) {
+                store.submit(notice(written));
+            }
         }
     }
 
@@ -170,6 +196,10 @@ impl Effects {
     pub fn perform(&mut self) {
         self.submit();
         self.ops.clear();
+        // Left over where there is no store, which has all there will be.
+        for written in self.written.drain(..) {
+            written.done();
+        }
         for mailbox in self.wakes.drain(..) {
             mailbox.wake();
         }
@@ -191,6 +221,15 @@ impl Effects {
     #[cfg(test)]
     pub fn forget_ops(&mut self) {
         self.ops.clear();
+    }
+}
+
+/// A batch that is durable when all before it are, and then tells a stream.
+fn notice(written: Arc<Written>) -> Batch {
+    let token = Token { channel: 0, seq: 0 };
+    Batch {
+        ops: vec![Op::Notify { token }],
+        sink: Some(written),
     }
 }
 

@@ -8,6 +8,7 @@ use super::machine::{AfterRemoval, ConsumeRefused, Counts, Machine, Remains};
 use super::settings::{QueueKind, Settings};
 use crate::message::SharedMessage;
 use crate::server::ConnectionId;
+use crate::stream::Stream;
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{QueueName, VhostName};
 use leveret_storage::{Position, QueueId, Token};
@@ -53,6 +54,8 @@ pub struct Queue {
     pub spec: QueueSpec,
     settings: RwLock<Arc<Settings>>,
     machine: Mutex<Machine>,
+    /// What a stream does in place of the machine, which stays empty.
+    stream: Option<Arc<Stream>>,
 }
 
 /// A message on its way into a queue, with what its publisher waits for.
@@ -63,13 +66,26 @@ impl Queue {
     pub fn new(id: QueueId, vhost: VhostName, spec: QueueSpec, next_position: Position) -> Self {
         let settings = Settings::of(&spec.arguments, None);
         let machine = Machine::new(id, &spec, &settings, next_position);
+        let is_stream = spec.kind() == QueueKind::Stream;
+        let stream = is_stream.then(|| Arc::new(Stream::new(id, &settings, next_position)));
         Queue {
             id,
             vhost,
             spec,
             settings: RwLock::new(Arc::new(settings)),
             machine: Mutex::new(machine),
+            stream,
         }
+    }
+
+    /// The stream, when it is one.
+    pub fn stream(&self) -> Option<&Arc<Stream>> {
+        self.stream.as_ref()
+    }
+
+    /// Whether a message is kept in the store: on a stream it is, whatever its delivery mode.
+    pub fn stores(&self, persistent: bool) -> bool {
+        self.spec.is_stored() && (persistent || self.stream.is_some())
     }
 
     /// Its name.
@@ -88,6 +104,9 @@ impl Queue {
         let mut current = self.settings.write();
         if **current != *settings {
             *current = settings.clone();
+            if let Some(stream) = &self.stream {
+                return stream.configure(&settings, fx);
+            }
             self.serve(fx, |machine, fx| machine.configure(&settings, fx));
         }
     }
@@ -121,6 +140,9 @@ impl Queue {
         shared: bool,
         fx: &mut Effects,
     ) {
+        if let Some(stream) = &self.stream {
+            return stream.publish(messages, fx);
+        }
         self.serve(fx, |machine, fx| {
             for (message, token) in messages {
                 machine.publish(message.clone(), *token, fx);
@@ -137,7 +159,10 @@ impl Queue {
         messages: &[SharedMessage],
         fx: &mut Effects,
     ) -> Option<Position> {
-        self.machine.lock().reserve(messages, fx)
+        match &self.stream {
+            Some(stream) => stream.reserve(messages, fx),
+            None => self.machine.lock().reserve(messages, fx),
+        }
     }
 
     /// See [`Machine::publish_reserved`].
@@ -147,6 +172,9 @@ impl Queue {
         messages: impl IntoIterator<Item = SharedMessage>,
         fx: &mut Effects,
     ) {
+        if self.stream.is_some() {
+            return;
+        }
         self.serve(fx, |machine, fx| {
             machine.publish_reserved(first, messages, fx);
         });
@@ -169,11 +197,18 @@ impl Queue {
         consumer: Arc<Consumer>,
         fx: &mut Effects,
     ) -> Result<(), ConsumeRefused> {
-        self.serve(fx, |machine, fx| machine.consume(consumer, fx))
+        match &self.stream {
+            Some(stream) => stream.consume(consumer, fx),
+            None => self.serve(fx, |machine, fx| machine.consume(consumer, fx)),
+        }
     }
 
     /// See [`Machine::cancel`].
     pub fn cancel(self: &Arc<Self>, consumer: ConsumerId) -> AfterRemoval {
+        if let Some(stream) = &self.stream {
+            stream.cancel(consumer);
+            return AfterRemoval::Stays;
+        }
         self.machine.lock().cancel(consumer)
     }
 
@@ -188,6 +223,9 @@ impl Queue {
         consumers: impl IntoIterator<Item = ConsumerId>,
         fx: &mut Effects,
     ) {
+        if let Some(stream) = &self.stream {
+            return stream.resume(consumers);
+        }
         self.serve(fx, |machine, fx| machine.resume(consumers, fx));
     }
 
@@ -204,6 +242,9 @@ impl Queue {
         resume: impl IntoIterator<Item = ConsumerId>,
         fx: &mut Effects,
     ) {
+        if let Some(stream) = &self.stream {
+            return stream.resume(resume);
+        }
         self.serve(fx, |machine, fx| {
             for entry in entries {
                 machine.settle(entry, fx);
@@ -212,8 +253,11 @@ impl Queue {
         });
     }
 
-    /// See [`Machine::requeue`].
+    /// See [`Machine::requeue`]. To a stream nothing comes back, for nothing has left it.
     pub fn requeue(self: &Arc<Self>, entries: impl IntoIterator<Item = Entry>, fx: &mut Effects) {
+        if self.stream.is_some() {
+            return;
+        }
         self.serve(fx, |machine, fx| machine.requeue(entries, fx));
     }
 
@@ -236,6 +280,10 @@ impl Queue {
         allowed: impl FnOnce(Counts) -> Result<(), E>,
         fx: &mut Effects,
     ) -> Result<Option<Remains>, E> {
+        if let Some(stream) = &self.stream {
+            // Neither if-empty nor if-unused counts (`rabbit_stream_queue:delete`).
+            return Ok(stream.delete(fx));
+        }
         let mut machine = self.machine.lock();
         if !machine.is_deleted() {
             allowed(machine.counts())?;
@@ -245,17 +293,26 @@ impl Queue {
 
     /// Whether the queue was deleted while somebody still held it.
     pub fn is_deleted(&self) -> bool {
-        self.machine.lock().is_deleted()
+        match &self.stream {
+            Some(stream) => stream.is_deleted(),
+            None => self.machine.lock().is_deleted(),
+        }
     }
 
     /// Numbers for listings and replies.
     pub fn counts(&self) -> Counts {
-        self.machine.lock().counts()
+        match &self.stream {
+            Some(stream) => stream.counts(),
+            None => self.machine.lock().counts(),
+        }
     }
 
     /// The queue's consumers, for listings.
     pub fn consumers(&self) -> Vec<Arc<Consumer>> {
-        self.machine.lock().consumers().cloned().collect()
+        match &self.stream {
+            Some(stream) => stream.consumers(),
+            None => self.machine.lock().consumers().cloned().collect(),
+        }
     }
 
     /// The consumer that is served while the others wait, and whether there is such a rule.

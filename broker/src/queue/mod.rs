@@ -24,5 +24,5 @@ pub use effects::{Effects, Surroundings};
 pub use entry::Entry;
 pub use handle::{Incoming, Queue, QueueSpec};
 pub use machine::{AfterRemoval, ConsumeRefused, Counts, Remains};
-pub use settings::{QueueKind, Settings};
+pub use settings::{QueueKind, Settings, age};
 pub use transfer::Transfer;

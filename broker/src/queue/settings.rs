@@ -37,6 +37,15 @@ impl QueueKind {
             QueueKind::Stream => "stream",
         }
     }
+
+    /// What RabbitMQ's texts call queues of the kind.
+    pub fn module(self) -> &'static str {
+        match self {
+            QueueKind::Classic => "rabbit_classic_queue",
+            QueueKind::Quorum => "rabbit_quorum_queue",
+            QueueKind::Stream => "rabbit_stream_queue",
+        }
+    }
 }
 
 /// What gives way when a queue is full (`x-overflow`).
@@ -90,13 +99,19 @@ pub struct Settings {
     pub consumer_timeout: Option<u64>,
     /// `x-max-age`: how long a stream keeps a message.
     pub max_age: Option<Duration>,
+    /// `x-stream-max-segment-size-bytes`: octets of the units in which a stream drops messages.
+    pub max_segment_size: Option<u64>,
 }
 
 impl Settings {
     /// The settings that result from queue.declare's arguments and from the policy that applies,
     /// whose keys are without `x-`.
     pub fn of(arguments: &FieldTable, policy: Option<&FieldTable>) -> Settings {
-        let both = Both { arguments, policy };
+        let both = Both {
+            arguments,
+            policy,
+            policy_first: QueueKind::of(arguments) == QueueKind::Stream,
+        };
         Settings {
             message_ttl: both.least("message-ttl").map(Duration::from_millis),
             expires: both.least("expires").map(Duration::from_millis),
@@ -125,6 +140,7 @@ impl Settings {
             delivery_limit: both.least_integer("delivery-limit"),
             consumer_timeout: both.least("consumer-timeout"),
             max_age: both.text("max-age").as_deref().and_then(age),
+            max_segment_size: both.least("stream-max-segment-size-bytes"),
         }
     }
 }
@@ -147,12 +163,15 @@ pub fn age(text: &str) -> Option<Duration> {
         return None;
     }
     let number: u64 = number.parse().ok()?;
-    number.checked_mul(seconds).map(Duration::from_secs)
+    let seconds = number.checked_mul(seconds)?;
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 struct Both<'a> {
     arguments: &'a FieldTable,
     policy: Option<&'a FieldTable>,
+    /// The policy wins, whatever it says (`rabbit_stream_queue:policy_precedence`).
+    policy_first: bool,
 }
 
 impl Both<'_> {
@@ -160,6 +179,9 @@ impl Both<'_> {
     fn least_integer(&self, key: &str) -> Option<i64> {
         let argument = integer(self.arguments, &format!("x-{key}"));
         let policy = self.policy.and_then(|policy| integer(policy, key));
+        if self.policy_first {
+            return policy.or(argument);
+        }
         argument.into_iter().chain(policy).min()
     }
 
@@ -170,9 +192,13 @@ impl Both<'_> {
     /// The argument's value, or the policy's.
     fn octets(&self, key: &str) -> Option<Vec<u8>> {
         let argument = octets(self.arguments, &format!("x-{key}"));
-        argument
-            .or_else(|| octets(self.policy?, key))
-            .map(<[u8]>::to_vec)
+        let policy = || octets(self.policy?, key);
+        let chosen = if self.policy_first {
+            policy().or(argument)
+        } else {
+            argument.or_else(policy)
+        };
+        chosen.map(<[u8]>::to_vec)
     }
 
     fn text(&self, key: &str) -> Option<String> {
@@ -252,6 +278,24 @@ mod tests {
     }
 
     #[test]
+    fn of_a_stream_the_policy_wins() {
+        let arguments = table(&[
+            ("x-queue-type", long("stream")),
+            ("x-max-length-bytes", AMQPValue::LongInt(7)),
+            ("x-max-age", long("1h")),
+        ]);
+        let policy = table(&[
+            ("max-length-bytes", AMQPValue::LongInt(8)),
+            ("max-age", long("2h")),
+        ]);
+        let settings = Settings::of(&arguments, Some(&policy));
+        assert_eq!(settings.max_length_bytes, Some(8));
+        assert_eq!(settings.max_age, Some(Duration::from_secs(7200)));
+        let alone = Settings::of(&arguments, None);
+        assert_eq!(alone.max_length_bytes, Some(7));
+    }
+
+    #[test]
     fn ages_have_a_unit() {
         assert_eq!(age("5D"), Some(Duration::from_secs(5 * 86_400)));
         assert_eq!(age("1M"), Some(Duration::from_secs(30 * 86_400)));
@@ -259,6 +303,7 @@ mod tests {
         for wrong in [
             "",
             "5",
+            "0s",
             "s",
             "-5s",
             "5x",

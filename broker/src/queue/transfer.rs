@@ -73,7 +73,7 @@ impl Transfer {
 }
 
 fn stored_octets(queue: &Queue, message: &SharedMessage) -> usize {
-    if queue.spec.is_stored() && message.persistent() {
+    if queue.stores(message.persistent()) {
         message.encoded_len()
     } else {
         0

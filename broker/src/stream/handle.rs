@@ -1,0 +1,220 @@
+//! A stream as its queue holds it: the machine behind its lock, and the way to the store.
+
+use super::cursor::{Cursor, READ_MESSAGES, READ_OCTETS, Read, Source};
+use super::machine::{Ahead, Machine};
+use super::readers::Readers;
+use super::start::StartAt;
+use crate::message::SharedMessage;
+use crate::queue::{
+    ConsumeRefused, Consumer, ConsumerId, Counts, Effects, Incoming, Queue, Remains, Settings,
+};
+use leveret_storage::{CommitSink, Position, QueueId, Store, Token};
+use parking_lot::Mutex;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A stream.
+#[derive(Debug)]
+pub struct Stream {
+    pub(super) id: QueueId,
+    pub(super) machine: Mutex<Machine>,
+    /// Known once there is somebody to read for.
+    home: OnceLock<Home>,
+    complained: AtomicBool,
+}
+
+/// Where a stream is read, and by whom.
+pub struct Home {
+    /// None for a broker that keeps everything in memory: then the stream's tail is all there is.
+    pub store: Option<Store>,
+    /// None where turns are given by hand, in tests.
+    pub readers: Option<Arc<Readers>>,
+}
+
+impl std::fmt::Debug for Home {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Home").finish_non_exhaustive()
+    }
+}
+
+/// Messages that the store was given; it says here when it has them.
+#[derive(Debug)]
+pub struct Written {
+    stream: Arc<Stream>,
+    offsets: Range<u64>,
+}
+
+impl Written {
+    /// The store has them.
+    pub fn done(&self) {
+        let stream = &self.stream;
+        let ready = stream.machine.lock().committed(self.offsets.clone());
+        stream.call(ready);
+    }
+}
+
+impl CommitSink for Written {
+    fn committed(&self, _tokens: &[Token]) {
+        self.done();
+    }
+}
+
+/// Milliseconds since the epoch by the wall clock.
+pub(super) fn now() -> u64 {
+    // A wall clock before 1970 is no worse than one that stands at 1970.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Source for Stream {
+    fn read(&self, from: u64) -> Read {
+        let Some(store) = self.home.get().and_then(|home| home.store.as_ref()) else {
+            return Ok(None);
+        };
+        let read = store.read(self.id, Position(from), READ_MESSAGES, READ_OCTETS);
+        read.map(Some)
+    }
+}
+
+impl Stream {
+    /// An empty stream whose first message will have `next_position`.
+    pub fn new(id: QueueId, settings: &Settings, next_position: Position) -> Self {
+        Stream {
+            id,
+            machine: Mutex::new(Machine::new(id, settings, next_position.0)),
+            home: OnceLock::new(),
+            complained: AtomicBool::new(false),
+        }
+    }
+
+    /// The stream is set to something else from now on.
+    pub fn configure(&self, settings: &Settings, fx: &mut Effects) {
+        self.machine.lock().configure(settings, now(), fx);
+    }
+
+    /// Adds messages. They reach the store in the order of their offsets: after a crash none is
+    /// missing before one that is there. What belongs to a transaction reaches it as a whole, a
+    /// moment later.
+    pub fn publish<'a>(
+        self: &Arc<Self>,
+        messages: impl IntoIterator<Item = &'a Incoming>,
+        fx: &mut Effects,
+    ) {
+        let messages = messages
+            .into_iter()
+            .map(|(message, token)| (message, *token));
+        let mut machine = self.machine.lock();
+        let offsets = machine.append(messages, now(), fx);
+        self.expect(offsets, fx);
+        if !fx.is_atomic() {
+            fx.submit();
+        }
+    }
+
+    /// Adds messages that reach the store with the batch that is being collected.
+    pub fn reserve(
+        self: &Arc<Self>,
+        messages: &[SharedMessage],
+        fx: &mut Effects,
+    ) -> Option<Position> {
+        let messages = messages.iter().map(|message| (message, None));
+        let offsets = self.machine.lock().append(messages, now(), fx);
+        let first = (!offsets.is_empty()).then_some(Position(offsets.start));
+        self.expect(offsets, fx);
+        first
+    }
+
+    fn expect(self: &Arc<Self>, offsets: Range<u64>, fx: &mut Effects) {
+        if !offsets.is_empty() {
+            let stream = self.clone();
+            fx.written(Arc::new(Written { stream, offsets }));
+        }
+    }
+
+    /// Adds a consumer, which begins where its arguments say.
+    ///
+    /// # Errors
+    /// The stream was deleted.
+    pub fn consume(&self, consumer: Arc<Consumer>, fx: &Effects) -> Result<(), ConsumeRefused> {
+        self.home.get_or_init(|| fx.home());
+        // Checked before; were it wrong, the default would do.
+        let start = StartAt::of(&consumer.arguments, now()).unwrap_or(StartAt::Next);
+        let cursor = self.machine.lock().consume(consumer, start);
+        self.call([cursor.ok_or(ConsumeRefused::Deleted)?]);
+        Ok(())
+    }
+
+    /// Removes a consumer: when this returns, nothing more is put into its mailbox.
+    pub fn cancel(&self, consumer: ConsumerId) {
+        let cursor = self.machine.lock().cancel(consumer);
+        if let Some(cursor) = cursor {
+            cursor.close();
+        }
+    }
+
+    /// Consumers that were refused a message can take one again.
+    pub fn resume(&self, consumers: impl IntoIterator<Item = ConsumerId>) {
+        let cursors = self.machine.lock().cursors(consumers);
+        self.call(cursors);
+    }
+
+    fn call(&self, cursors: impl IntoIterator<Item = Arc<Cursor>>) {
+        if let Some(readers) = self.home.get().and_then(|home| home.readers.as_ref()) {
+            readers.call(cursors);
+        }
+    }
+
+    /// See [`Machine::ahead`].
+    pub(super) fn ahead(&self, consumer: ConsumerId, from: u64, max: usize) -> Ahead {
+        self.machine.lock().ahead(consumer, from, max)
+    }
+
+    /// See [`Machine::wait`].
+    pub(super) fn wait(&self, consumer: ConsumerId) {
+        self.machine.lock().wait(consumer);
+    }
+
+    /// Without a store: what is still in memory begins here.
+    pub(super) fn skip_lost(&self) -> u64 {
+        self.machine.lock().tail_first()
+    }
+
+    /// A stored message does not decode; said once.
+    pub(super) fn complain(&self, offset: u64, queue: &Queue) {
+        if !self.complained.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                stream = %queue.name(), offset,
+                "a message of a stream does not decode and is passed over, as are others like it: \
+                 was it written by a newer version?"
+            );
+        }
+    }
+
+    /// Ends the stream. RabbitMQ tells no number of messages, and asks for no leave of consumers.
+    pub fn delete(&self, fx: &mut Effects) -> Option<Remains> {
+        let cursors = self.machine.lock().delete(fx)?;
+        cursors.iter().for_each(|cursor| cursor.close());
+        let consumers = cursors.iter().map(|cursor| cursor.consumer.clone());
+        Some(Remains {
+            messages: 0,
+            consumers: consumers.collect(),
+        })
+    }
+
+    /// Whether the stream was deleted while somebody still held it.
+    pub fn is_deleted(&self) -> bool {
+        self.machine.lock().is_deleted()
+    }
+
+    /// Numbers for listings and replies.
+    pub fn counts(&self) -> Counts {
+        self.machine.lock().counts()
+    }
+
+    /// The consumers, for listings.
+    pub fn consumers(&self) -> Vec<Arc<Consumer>> {
+        self.machine.lock().consumers().cloned().collect()
+    }
+}

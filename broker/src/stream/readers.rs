@@ -1,0 +1,114 @@
+//! The threads on which streams are read: reading blocks on the disk, so no connection's task does
+//! it. A few serve all streams; each cursor has a turn and goes to the end of the line.
+
+use super::cursor::{After, Cursor};
+use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+
+/// Threads at most; they are started as they are needed.
+const THREADS_MAX: usize = 4;
+
+/// The line, and who serves it.
+#[derive(Debug, Default)]
+pub struct Readers(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Somebody has come into the line, or all is over.
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    line: VecDeque<Arc<Cursor>>,
+    threads: usize,
+    idle: usize,
+    over: bool,
+}
+
+impl Readers {
+    /// Gives cursors a turn.
+    pub fn call(&self, cursors: impl IntoIterator<Item = Arc<Cursor>>) {
+        for cursor in cursors {
+            if cursor.schedule.call() {
+                self.0.put_in_line(cursor);
+            }
+        }
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        let line = {
+            let mut state = self.0.state.lock();
+            state.over = true;
+            std::mem::take(&mut state.line)
+        };
+        self.0.changed.notify_all();
+        drop(line);
+    }
+}
+
+impl Shared {
+    fn put_in_line(self: &Arc<Self>, cursor: Arc<Cursor>) {
+        let mut state = self.state.lock();
+        if state.over {
+            return;
+        }
+        state.line.push_back(cursor);
+        if state.idle > 0 {
+            self.changed.notify_one();
+        } else if state.threads < THREADS_MAX {
+            state.threads += 1;
+            drop(state);
+            self.start();
+        }
+    }
+
+    fn start(self: &Arc<Self>) {
+        let shared = self.clone();
+        let thread = thread::Builder::new().name("stream-reader".to_owned());
+        if let Err(error) = thread.spawn(move || shared.serve()) {
+            self.state.lock().threads -= 1;
+            tracing::error!(%error, "cannot start a thread to read streams");
+        }
+    }
+
+    fn serve(self: Arc<Self>) {
+        while let Some(cursor) = self.next() {
+            cursor.schedule.begin();
+            let queue = cursor.consumer.queue.clone();
+            let turn = || {
+                queue
+                    .stream()
+                    .map_or(After::Rest, |s| cursor.turn(s, s.as_ref()))
+            };
+            let after = catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|_| {
+                tracing::error!(stream = %queue.name(), "a reader of a stream has panicked");
+                After::Rest
+            });
+            if cursor.schedule.end(after) {
+                self.put_in_line(cursor);
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Arc<Cursor>> {
+        let mut state = self.state.lock();
+        loop {
+            if state.over {
+                return None;
+            }
+            if let Some(cursor) = state.line.pop_front() {
+                return Some(cursor);
+            }
+            state.idle += 1;
+            self.changed.wait(&mut state);
+            state.idle -= 1;
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What RabbitMQ says about queues of one kind that are asked for what another kind does.
+
+use super::Entity;
+use crate::error::{AmqpError, ReplyCode};
+use crate::values::AMQPValue;
+use crate::{QueueName, VhostName, table};
+use ReplyCode::*;
+
+/// An argument that belongs to queues of other kinds; `module` is what RabbitMQ calls this one
+/// (`rabbit_classic_queue`).
+pub fn argument_of_other_type(
+    argument: &str,
+    entity: Entity<'_>,
+    vhost: &VhostName,
+    module: &str,
+) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!(
+            "invalid arg '{argument}' for {entity} in vhost '{vhost}' of queue type {module}"
+        ),
+    )
+}
+
+/// A property that queues of this kind do not have (`non-durable`, `exclusive-owner`,
+/// `auto-delete`).
+pub fn invalid_property(property: &str, entity: Entity<'_>, vhost: &VhostName) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("invalid property '{property}' for {entity} in vhost '{vhost}'"),
+    )
+}
+
+/// A queue of a kind that has to be named by whoever declares it.
+pub fn server_named(module: &str) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("Cannot declare a server-named queue for type {module}"),
+    )
+}
+
+/// `x-stream-max-segment-size-bytes` over its maximum.
+pub fn segment_size_exceeded() -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        "Exceeded max value for x-stream-max-segment-size-bytes",
+    )
+}
+
+/// `x-stream-filter-size-bytes` that is no number.
+pub fn filter_size_type() -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        "Invalid type for x-stream-filter-size-bytes",
+    )
+}
+
+/// `x-stream-filter-size-bytes` out of its range.
+pub fn filter_size_value() -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        "Invalid value for x-stream-filter-size-bytes",
+    )
+}
+
+/// A stream's consumer on a channel without a prefetch.
+pub fn no_prefetch(queue: &QueueName, vhost: &VhostName) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("consumer prefetch count is not set for 'queue '{queue}' in vhost '{vhost}''"),
+    )
+}
+
+/// A stream's consumer that does not acknowledge.
+pub fn no_automatic_ack(queue: &QueueName, vhost: &VhostName) -> AmqpError {
+    not_by_streams("automatic acknowledgement", queue, vhost)
+}
+
+/// A stream's consumer on a channel with a prefetch for all its consumers.
+pub fn no_global_qos(queue: &QueueName, vhost: &VhostName) -> AmqpError {
+    AmqpError::connection(
+        NotImplemented,
+        format_args!("queue '{queue}' in vhost '{vhost}' does not support global qos"),
+    )
+}
+
+/// A method that streams do not have (`basic.get`, `queue.purge`).
+pub fn not_by_streams(what: &str, queue: &QueueName, vhost: &VhostName) -> AmqpError {
+    AmqpError::connection(
+        NotImplemented,
+        format_args!("{what} not supported by stream queues queue '{queue}' in vhost '{vhost}'"),
+    )
+}
+
+/// `x-stream-offset` that says no place in a stream.
+pub fn invalid_stream_offset(value: &AMQPValue, queue: &QueueName, vhost: &VhostName) -> AmqpError {
+    let (kind, printed) = (table::type_name(value), table::erlang_term(value));
+    let reason = format_args!("{{invalid_stream_offset_arg,{{{kind},{printed}}}}}");
+    super::invalid_argument("x-stream-offset", Entity::Queue(queue), vhost, reason)
+}
