@@ -81,6 +81,15 @@ pub enum Definition {
         #[serde(with = "wire_table")]
         arguments: FieldTable,
     },
+    /// How often a message came back to a quorum queue.
+    DeliveryCount {
+        /// Under which the queue's messages are stored.
+        queue: u64,
+        /// The message's place there.
+        position: u64,
+        /// How often.
+        count: u16,
+    },
     /// A binding between durable objects.
     Binding {
         /// Its virtual host.
@@ -177,7 +186,10 @@ impl Definition {
             Definition::Exchange { vhost, .. }
             | Definition::Queue { vhost, .. }
             | Definition::Binding { vhost, .. } => Some(vhost),
-            Definition::Vhost { .. } | Definition::User(_) | Definition::Permission(_) => None,
+            Definition::Vhost { .. }
+            | Definition::User(_)
+            | Definition::Permission(_)
+            | Definition::DeliveryCount { .. } => None,
         }
     }
 
@@ -194,6 +206,9 @@ impl Definition {
             Definition::Queue { vhost, name, .. } => {
                 key(b'q', &[vhost.as_bytes(), name.as_bytes()])
             }
+            Definition::DeliveryCount {
+                queue, position, ..
+            } => key(b'c', &[&queue.to_be_bytes(), &position.to_be_bytes()]),
             Definition::Binding {
                 vhost,
                 source,

@@ -11,7 +11,7 @@ use crate::queue::{Queue, QueueSpec};
 use crate::vhost::VhostSpec;
 use leveret_protocol::ExchangeName;
 use leveret_storage::{Op, Opened, Position, QueueId, RecoveredQueue, StorageError, Store};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -126,7 +126,11 @@ struct Sorted {
     exchanges: Vec<Definition>,
     queues: Vec<Definition>,
     bindings: Vec<Definition>,
+    counts: DeliveryCounts,
 }
+
+/// How often messages came back, by queue.
+type DeliveryCounts = HashMap<QueueId, BTreeMap<Position, u16>>;
 
 fn restore_definitions(
     broker: &Broker,
@@ -155,6 +159,14 @@ fn restore_definitions(
             exchange @ Definition::Exchange { .. } => sorted.exchanges.push(exchange),
             queue @ Definition::Queue { .. } => sorted.queues.push(queue),
             binding @ Definition::Binding { .. } => sorted.bindings.push(binding),
+            Definition::DeliveryCount {
+                queue,
+                position,
+                count,
+            } => {
+                let counts = sorted.counts.entry(QueueId(queue)).or_default();
+                counts.insert(Position(position), count);
+            }
         }
     }
     for (spec, limits) in sorted.vhosts {
@@ -172,8 +184,9 @@ fn restore_definitions(
         restore_exchange(broker, exchange, recovered, store)?;
     }
     for queue in sorted.queues {
-        restore_queue(broker, queue, recovered, store)?;
+        restore_queue(broker, queue, recovered, &mut sorted.counts, store)?;
     }
+    drop_counts(broker, sorted.counts);
     for binding in sorted.bindings {
         restore_binding(broker, binding);
     }
@@ -300,6 +313,7 @@ fn restore_queue(
     broker: &Broker,
     definition: Definition,
     recovered: &mut HashMap<QueueId, RecoveredQueue>,
+    counts: &mut DeliveryCounts,
     store: &Store,
 ) -> Result<(), RecoveryError> {
     let Definition::Queue {
@@ -332,9 +346,11 @@ fn restore_queue(
         stream.recover(store, &mut fx)?;
         fx.perform();
     } else if let Some(found) = found {
+        queue.restore_counts(counts.remove(&id).unwrap_or_default());
         restore_messages(&queue, &found, store)?;
         // What was unacknowledged counts again.
         let mut fx = broker.effects(None);
+        queue.restored(&mut fx);
         queue.drop_over_limit(&mut fx);
         fx.perform();
     }
@@ -390,6 +406,22 @@ fn restore_binding(broker: &Broker, definition: Definition) {
             },
         );
     }
+}
+
+/// Counts of queues that have no messages any more.
+fn drop_counts(broker: &Broker, counts: DeliveryCounts) {
+    let mut fx = broker.effects(None);
+    for (queue, counts) in counts {
+        for (position, count) in counts {
+            let definition = Definition::DeliveryCount {
+                queue: queue.0,
+                position: position.0,
+                count,
+            };
+            fx.store(definition.delete());
+        }
+    }
+    fx.perform();
 }
 
 /// Messages of queues that no definition knows: their queue was deleted.

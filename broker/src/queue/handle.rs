@@ -13,6 +13,7 @@ use leveret_protocol::values::FieldTable;
 use leveret_protocol::{QueueName, VhostName};
 use leveret_storage::{Position, QueueId, Token};
 use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a queue was declared as.
@@ -52,6 +53,8 @@ pub struct Queue {
     pub vhost: VhostName,
     /// What it was declared as.
     pub spec: QueueSpec,
+    /// Its kind.
+    pub kind: QueueKind,
     settings: RwLock<Arc<Settings>>,
     machine: Mutex<Machine>,
     /// What a stream does in place of the machine, which stays empty.
@@ -66,12 +69,14 @@ impl Queue {
     pub fn new(id: QueueId, vhost: VhostName, spec: QueueSpec, next_position: Position) -> Self {
         let settings = Settings::of(&spec.arguments, None);
         let machine = Machine::new(id, &spec, &settings, next_position);
-        let is_stream = spec.kind() == QueueKind::Stream;
-        let stream = is_stream.then(|| Arc::new(Stream::new(id, &settings, next_position)));
+        let kind = spec.kind();
+        let stream = (kind == QueueKind::Stream)
+            .then(|| Arc::new(Stream::new(id, &settings, next_position)));
         Queue {
             id,
             vhost,
             spec,
+            kind,
             settings: RwLock::new(Arc::new(settings)),
             machine: Mutex::new(machine),
             stream,
@@ -83,9 +88,10 @@ impl Queue {
         self.stream.as_ref()
     }
 
-    /// Whether a message is kept in the store: on a stream it is, whatever its delivery mode.
+    /// Whether a message is kept in the store: on a stream and a quorum queue it is, whatever its
+    /// delivery mode.
     pub fn stores(&self, persistent: bool) -> bool {
-        self.spec.is_stored() && (persistent || self.stream.is_some())
+        self.spec.is_stored() && (persistent || self.kind != QueueKind::Classic)
     }
 
     /// Its name.
@@ -186,6 +192,16 @@ impl Queue {
         for (position, message, redelivered) in messages {
             machine.restore(position, message, redelivered);
         }
+    }
+
+    /// See [`Machine::restore_counts`].
+    pub fn restore_counts(&self, counts: BTreeMap<Position, u16>) {
+        self.machine.lock().restore_counts(counts);
+    }
+
+    /// See [`Machine::restored`].
+    pub fn restored(&self, fx: &mut Effects) {
+        self.machine.lock().restored(fx);
     }
 
     /// See [`Machine::consume`].

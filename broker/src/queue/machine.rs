@@ -11,8 +11,9 @@ use super::effects::Effects;
 use super::entry::Entry;
 use super::handle::QueueSpec;
 use super::limits::Limits;
+use super::quorum::Quorum;
 use super::ready::Ready;
-use super::settings::Settings;
+use super::settings::{QueueKind, Settings};
 use crate::message::SharedMessage;
 use leveret_storage::{Op, Position, QueueId, Token};
 use std::sync::Arc;
@@ -67,12 +68,14 @@ pub enum AfterRemoval {
 /// One queue.
 #[derive(Debug)]
 pub struct Machine {
-    id: QueueId,
+    pub(super) id: QueueId,
     /// Durable and not exclusive: its persistent messages are kept in the store.
     stored: bool,
     auto_delete: bool,
     limits: Option<Box<Limits>>,
     ready: Ready,
+    /// What it does as a quorum queue.
+    pub(super) quorum: Option<Box<Quorum>>,
     consumers: Consumers,
     next_position: u64,
     unacked: u64,
@@ -94,13 +97,15 @@ impl Machine {
         settings: &Settings,
         next_position: Position,
     ) -> Self {
+        let kind = spec.kind();
         Machine {
             id,
             stored: spec.is_stored(),
             auto_delete: spec.auto_delete,
             limits: Limits::of(settings).map(Box::new),
-            ready: Ready::new(settings),
-            consumers: Consumers::new(settings),
+            ready: Ready::new(kind, settings),
+            quorum: (kind == QueueKind::Quorum).then(|| Box::new(Quorum::new(settings))),
+            consumers: Consumers::new(kind, settings),
             next_position: next_position.0,
             unacked: 0,
             unacked_bytes: 0,
@@ -115,12 +120,15 @@ impl Machine {
     /// The queue is set to something else from now on, which what is in it follows at once.
     pub fn configure(&mut self, settings: &Settings, fx: &mut Effects) {
         self.limits = Limits::of(settings).map(Box::new);
+        if let Some(quorum) = &mut self.quorum {
+            quorum.configure(settings);
+        }
         self.drop_over_limit(fx);
     }
 
     /// Whether a message of this queue is kept in the store.
-    fn stores(&self, message: &SharedMessage) -> bool {
-        self.stored && message.persistent()
+    pub(super) fn stores(&self, message: &SharedMessage) -> bool {
+        self.stored && (message.persistent() || self.quorum.is_some())
     }
 
     /// Adds a message, or refuses it. `token` comes back from the store once the message is safe
@@ -232,6 +240,7 @@ impl Machine {
         if redelivered {
             entry.mark_redelivered();
         }
+        self.restore_count(&mut entry);
         self.ready.insert(entry);
     }
 
@@ -331,6 +340,12 @@ impl Machine {
             self.persistent_bytes -= message.body().len() as u64;
             fx.store_settled(self.id, position, message);
         }
+        self.forget_count(position, fx);
+    }
+
+    /// A message came back too often.
+    pub(super) fn give_up(&mut self, entry: &Entry, fx: &mut Effects) {
+        self.forget(entry.position, &entry.message, fx);
     }
 
     /// Tells the store how far deliveries have come: once for all that was done under one lock.
@@ -374,7 +389,9 @@ impl Machine {
         for entry in entries {
             self.unacked -= 1;
             self.unacked_bytes -= entry.message.body().len() as u64;
-            self.ready.requeue(entry);
+            if let Some(entry) = self.take_back(entry, fx) {
+                self.ready.requeue(entry);
+            }
         }
         // Before anybody is served (`rabbit_amqqueue_process:requeue_and_run`).
         self.drop_over_limit(fx);
@@ -405,6 +422,7 @@ impl Machine {
                 entry.message.cancel_write();
             }
         }
+        self.forget_counts(fx);
         self.unacked = 0;
         self.unacked_bytes = 0;
         self.persistent = 0;

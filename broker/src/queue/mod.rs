@@ -13,10 +13,12 @@ mod machine;
 #[cfg(test)]
 mod model_tests;
 mod priority;
+mod quorum;
 mod ready;
 mod settings;
 mod single_active;
 mod transfer;
+mod two_levels;
 
 pub use consumer::{Consumer, ConsumerId};
 pub use credit::Credit;

@@ -137,7 +137,7 @@ impl Settings {
                 arguments.inner().get("x-single-active-consumer"),
                 Some(AMQPValue::Boolean(true))
             ),
-            delivery_limit: both.least_integer("delivery-limit"),
+            delivery_limit: both.delivery_limit(),
             consumer_timeout: both.least("consumer-timeout"),
             max_age: both.text("max-age").as_deref().and_then(age),
             max_segment_size: both.least("stream-max-segment-size-bytes"),
@@ -183,6 +183,19 @@ impl Both<'_> {
             return policy.or(argument);
         }
         argument.into_iter().chain(policy).min()
+    }
+
+    /// The smaller limit; a negative one, which is none, gives way to one that is
+    /// (`rabbit_quorum_queue:resolve_delivery_limit`).
+    fn delivery_limit(&self) -> Option<i64> {
+        let argument = integer(self.arguments, "x-delivery-limit");
+        let policy = self
+            .policy
+            .and_then(|policy| integer(policy, "delivery-limit"));
+        match (argument, policy) {
+            (Some(a), Some(p)) if a < 0 || p < 0 => Some(a.max(p)),
+            (argument, policy) => argument.into_iter().chain(policy).min(),
+        }
     }
 
     fn least(&self, key: &str) -> Option<u64> {
