@@ -3,11 +3,12 @@
 
 use bytes::{BufMut, Bytes};
 use leveret_protocol::ExchangeName;
-use leveret_protocol::content::{self, Property};
+use leveret_protocol::content::{Property, parse_expiration, property};
 use leveret_storage::{QueueId, Storable};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 /// Bodies up to this many octets are copied beside the properties, so that a small message is one
 /// piece of memory and pins no read buffer; larger ones stay a slice of what was read.
@@ -215,9 +216,20 @@ impl Message {
         self.persistent
     }
 
+    /// How long it may wait in a queue, by its `expiration` property.
+    pub fn expiration(&self) -> Option<Duration> {
+        // The flag of the property, which few messages have: the others are not looked into.
+        if self.properties().first()? & 1 == 0 {
+            return None;
+        }
+        let text = property(self.properties(), Property::Expiration)?;
+        // It was checked when the message was published.
+        parse_expiration(text).ok().map(Duration::from_millis)
+    }
+
     /// The `priority` property, looked up: only queues that have priorities ask.
     pub fn priority(&self) -> Option<u8> {
-        content::property(self.properties(), Property::Priority)?
+        property(self.properties(), Property::Priority)?
             .first()
             .copied()
     }
@@ -225,8 +237,20 @@ impl Message {
     /// The same message with other properties (raw, flags first), not written yet; a large body is
     /// shared. `cancellable` as for [`MessageBuilder::finish`].
     pub fn with_properties(&self, properties: &[u8], cancellable: bool) -> Message {
-        let (key, body) = (self.routing_key(), self.body());
-        let exchange = self.exchange.clone();
+        let (exchange, key) = (self.exchange.clone(), self.routing_key());
+        self.forwarded(exchange, key, properties, cancellable)
+    }
+
+    /// The same message as if it had been published with another exchange, routing key (255 octets
+    /// at most) and properties; see [`Message::with_properties`].
+    pub fn forwarded(
+        &self,
+        exchange: ExchangeName,
+        key: &[u8],
+        properties: &[u8],
+        cancellable: bool,
+    ) -> Message {
+        let body = self.body();
         let size = body.len() as u64;
         let mut builder = MessageBuilder::new(exchange, key, properties, self.persistent, size);
         // As long as was announced, so neither can fail.

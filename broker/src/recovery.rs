@@ -2,16 +2,17 @@
 
 use crate::auth::{AuthError, PasswordHash, Permission, User};
 use crate::broker::{Broker, DEFAULT_VHOST};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::definitions::{Definition, DefinitionError, DestinationKind};
+use crate::delivery_counts::DeliveryCounts;
 use crate::exchange::{Binding, Delays, Destination, Exchange, ExchangeKind, ExchangeSpec};
 use crate::limits::VhostLimits;
-use crate::message::Message;
-use crate::queue::{Queue, QueueSpec};
+use crate::queue::{self, Queue, QueueSpec};
 use crate::vhost::VhostSpec;
 use leveret_protocol::ExchangeName;
 use leveret_storage::{Op, Opened, Position, QueueId, RecoveredQueue, StorageError, Store};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -84,6 +85,7 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
         broker.reserve_queue_id(*id);
     }
     restore_definitions(&broker, &opened.definitions, &mut recovered, &store)?;
+    start_queues(&broker);
     drop_orphans(&broker, recovered.into_keys());
     Ok(broker)
 }
@@ -129,9 +131,6 @@ struct Sorted {
     counts: DeliveryCounts,
 }
 
-/// How often messages came back, by queue.
-type DeliveryCounts = HashMap<QueueId, BTreeMap<Position, u16>>;
-
 fn restore_definitions(
     broker: &Broker,
     definitions: &[(bytes::Bytes, bytes::Bytes)],
@@ -163,10 +162,7 @@ fn restore_definitions(
                 queue,
                 position,
                 count,
-            } => {
-                let counts = sorted.counts.entry(QueueId(queue)).or_default();
-                counts.insert(Position(position), count);
-            }
+            } => sorted.counts.add(queue, position, count),
         }
     }
     for (spec, limits) in sorted.vhosts {
@@ -186,7 +182,7 @@ fn restore_definitions(
     for queue in sorted.queues {
         restore_queue(broker, queue, recovered, &mut sorted.counts, store)?;
     }
-    drop_counts(broker, sorted.counts);
+    sorted.counts.drop_rest(broker);
     for binding in sorted.bindings {
         restore_binding(broker, binding);
     }
@@ -346,12 +342,10 @@ fn restore_queue(
         stream.recover(store, &mut fx)?;
         fx.perform();
     } else if let Some(found) = found {
-        queue.restore_counts(counts.remove(&id).unwrap_or_default());
-        restore_messages(&queue, &found, store)?;
-        // What was unacknowledged counts again.
+        queue.restore_counts(counts.take(id));
+        restore_messages(&queue, &found, store, broker.clock)?;
         let mut fx = broker.effects(None);
         queue.restored(&mut fx);
-        queue.drop_over_limit(&mut fx);
         fx.perform();
     }
     vhost.restore_queue(queue);
@@ -362,14 +356,16 @@ fn restore_messages(
     queue: &Queue,
     found: &RecoveredQueue,
     store: &Store,
+    clock: Clock,
 ) -> Result<(), RecoveryError> {
     read_all(store, queue.id, |position, bytes| {
-        let Some(message) = Message::decode(bytes) else {
+        let Some((message, expiry)) = queue::decode(bytes) else {
             let queue = queue.name().to_string();
             return Err(RecoveryError::Message { queue, position });
         };
         let redelivered = found.delivered_through.is_some_and(|seen| position <= seen);
-        queue.restore([(position, Arc::new(message), redelivered)]);
+        let expiry = expiry.map(|millis| clock.time_of_wall_millis(millis));
+        queue.restore(position, Arc::new(message), redelivered, expiry);
         Ok(())
     })
 }
@@ -408,20 +404,14 @@ fn restore_binding(broker: &Broker, definition: Definition) {
     }
 }
 
-/// Counts of queues that have no messages any more.
-fn drop_counts(broker: &Broker, counts: DeliveryCounts) {
+/// What was unacknowledged counts again, and time has passed: dead letters find all exchanges and
+/// queues there.
+fn start_queues(broker: &Broker) {
     let mut fx = broker.effects(None);
-    for (queue, counts) in counts {
-        for (position, count) in counts {
-            let definition = Definition::DeliveryCount {
-                queue: queue.0,
-                position: position.0,
-                count,
-            };
-            fx.store(definition.delete());
-        }
+    for queue in broker.vhosts().iter().flat_map(|vhost| vhost.queues()) {
+        queue.start(&mut fx);
+        fx.perform();
     }
-    fx.perform();
 }
 
 /// Messages of queues that no definition knows: their queue was deleted.

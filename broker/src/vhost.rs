@@ -192,6 +192,7 @@ impl Vhost {
             .write()
             .insert(queue.name().clone(), queue.clone());
         self.changed();
+        queue.start(fx);
         Ok((queue, true))
     }
 
@@ -237,11 +238,26 @@ impl Vhost {
         allowed: impl FnOnce(Counts) -> Result<(), E>,
         fx: &mut Effects,
     ) -> Result<Option<DeletedQueue>, E> {
+        self.remove_queue(queue, |fx| queue.delete_if(allowed, fx), fx)
+    }
+
+    /// Deletes a queue that has gone unused for too long, if it still is.
+    pub fn end_abandoned_queue(&self, queue: &Arc<Queue>, fx: &mut Effects) {
+        let end = |fx: &mut Effects| Ok::<_, Infallible>(queue.delete_abandoned(fx));
+        let Ok(_) = self.remove_queue(queue, end, fx);
+    }
+
+    fn remove_queue<E>(
+        &self,
+        queue: &Arc<Queue>,
+        end: impl FnOnce(&mut Effects) -> Result<Option<Remains>, E>,
+        fx: &mut Effects,
+    ) -> Result<Option<DeletedQueue>, E> {
         let mut sources = self.sources.lock();
         let Some(Remains {
             messages,
             consumers,
-        }) = queue.delete_if(allowed, fx)?
+        }) = end(fx)?
         else {
             return Ok(None);
         };
@@ -279,7 +295,7 @@ impl Vhost {
     /// Takes a consumer off its queue; deletes the queue when that was its purpose.
     pub fn cancel_consumer(&self, consumer: &Arc<Consumer>, fx: &mut Effects) {
         let id: ConsumerId = consumer.id;
-        if consumer.queue.cancel(id) == AfterRemoval::AutoDelete {
+        if consumer.queue.cancel(id, fx) == AfterRemoval::AutoDelete {
             // Somebody may have begun to consume again; RabbitMQ deletes all the same.
             self.end_queue(&consumer.queue, fx);
         }

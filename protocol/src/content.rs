@@ -104,6 +104,8 @@ pub enum Property {
     Priority = 11,
     /// `correlation-id`
     CorrelationId = 10,
+    /// `expiration`, milliseconds as text.
+    Expiration = 8,
     /// `message-id`
     MessageId = 7,
     /// `timestamp`, eight octets.

@@ -38,6 +38,18 @@ pub fn find<'a>(table: &'a [u8], name: &str) -> Option<RawValue<'a>> {
         .map(|entry| entry.value)
 }
 
+/// The entries of a table without its length prefix, as a value in another table or array has it.
+pub fn fields(table: &[u8]) -> impl Iterator<Item = RawEntry<'_>> {
+    keyed(table)
+}
+
+/// As [`find`], in a table without its length prefix.
+pub fn find_field<'a>(table: &'a [u8], name: &str) -> Option<RawValue<'a>> {
+    fields(table)
+        .find(|entry| entry.name == name.as_bytes())
+        .map(|entry| entry.value)
+}
+
 /// The values of an array, length prefix stripped.
 pub fn elements(mut array: &[u8]) -> impl Iterator<Item = RawValue<'_>> {
     std::iter::from_fn(move || {
@@ -161,7 +173,8 @@ impl RawValue<'_> {
         out[at..at + 4].copy_from_slice(&len.to_be_bytes());
     }
 
-    fn integer(&self) -> Option<i128> {
+    /// The number that it is, if it is a whole one or a timestamp.
+    pub fn integer(&self) -> Option<i128> {
         Some(match (self.kind, self.octets) {
             (b'b', &[a]) => i128::from(a.cast_signed()),
             (b'B', &[a]) => i128::from(a),

@@ -30,7 +30,10 @@ fn scripts() -> Vec<Script> {
 /// These, and those about what Leveret does not do yet.
 fn all_scripts() -> Vec<Script> {
     let mut all = scripts();
-    all.extend(read(&folder().join("later")));
+    let later = folder().join("later");
+    if later.is_dir() {
+        all.extend(read(&later));
+    }
     all
 }
 

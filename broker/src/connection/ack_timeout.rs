@@ -154,6 +154,7 @@ impl Connection {
             return;
         }
         self.now = now;
+        self.fx.begin_at(now);
         self.look_at_deliveries(now);
     }
 

@@ -110,10 +110,20 @@ impl Connection {
     /// Settles acknowledged deliveries, a lock per run of the same queue, and resumes whoever
     /// waited for the credit that they give back.
     pub(super) fn flush_settled(&mut self) {
-        if self.settled.is_empty() {
-            return;
+        if !self.settled.is_empty() {
+            let mut settled = std::mem::take(&mut self.settled);
+            self.leave_queues(&settled, false);
+            settled.clear();
+            self.settled = settled;
         }
-        let mut settled = std::mem::take(&mut self.settled);
+        if !self.discarded.is_empty() {
+            let discarded = std::mem::take(&mut self.discarded);
+            self.leave_queues(&discarded, true);
+        }
+    }
+
+    /// Deliveries leave their queues, acknowledged or rejected.
+    fn leave_queues(&mut self, settled: &[Delivery], rejected: bool) {
         let mut elsewhere: Vec<Arc<Consumer>> = Vec::new();
         for run in settled.chunk_by(|a, b| Arc::ptr_eq(&a.queue, &b.queue)) {
             let queue = run[0].queue.clone();
@@ -125,11 +135,14 @@ impl Connection {
                     elsewhere.push(consumer);
                 }
             }
-            queue.settle(run.iter().map(|d| &d.entry), here, &mut self.fx);
+            let entries = run.iter().map(|d| &d.entry);
+            if rejected {
+                queue.reject(entries, here, &mut self.fx);
+            } else {
+                queue.settle(entries, here, &mut self.fx);
+            }
         }
         self.resume(elsewhere);
-        settled.clear();
-        self.settled = settled;
     }
 
     /// Gives back the credit of deliveries that are settled; returns the consumers that were

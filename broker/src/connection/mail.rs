@@ -19,6 +19,7 @@ impl Connection {
     /// what comes next.
     pub fn take_mail(&mut self, waker: Option<&Waker>, now: Instant) -> bool {
         self.now = now;
+        self.fx.begin_at(now);
         let any = self.replay_unread(now) | self.fetch_mail(waker);
         self.take_tokens(now);
         self.flush();

@@ -131,6 +131,8 @@ pub struct Connection {
     run: publish::Run,
     route: route::RouteCache,
     settled: Vec<unacked::Delivery>,
+    /// As `settled`, but rejected without requeue.
+    discarded: Vec<unacked::Delivery>,
     unconfirmed_news: Vec<ChannelId>,
     taken: Taken,
     /// What the store has made safe, not looked at yet.
@@ -185,6 +187,7 @@ impl Connection {
             run: publish::Run::default(),
             route: route::RouteCache::default(),
             settled: Vec::new(),
+            discarded: Vec::new(),
             unconfirmed_news: Vec::new(),
             taken: Taken::default(),
             tokens: VecDeque::new(),

@@ -98,11 +98,16 @@ impl Connection {
         Ok(())
     }
 
-    fn declare_ok(&mut self, id: ChannelId, queue: &Queue, no_wait: bool) -> Option<AMQPClass> {
+    fn declare_ok(
+        &mut self,
+        id: ChannelId,
+        queue: &Arc<Queue>,
+        no_wait: bool,
+    ) -> Option<AMQPClass> {
         if let Some(channel) = self.channel_mut(id) {
             channel.last_queue = Some(queue.name().clone());
         }
-        let counts = queue.counts();
+        let counts = queue.declared(&mut self.fx);
         let ok = queue::DeclareOk {
             queue: queue.name().as_str().into(),
             message_count: u32::try_from(counts.ready).unwrap_or(u32::MAX),

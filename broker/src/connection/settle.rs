@@ -31,7 +31,8 @@ impl Connection {
             match (&mut channel.transaction, outcome) {
                 (Some(transaction), _) => transaction.settle(tag, taken, outcome),
                 (None, Outcome::Requeued) => self.requeue_now(vec![taken]),
-                (None, Outcome::Acknowledged | Outcome::Discarded) => self.settled.push(taken),
+                (None, Outcome::Acknowledged) => self.settled.push(taken),
+                (None, Outcome::Discarded) => self.discarded.push(taken),
             }
             return Ok(());
         }
@@ -45,7 +46,8 @@ impl Connection {
         let taken = taken.map(|(_, delivery)| delivery);
         match outcome {
             Outcome::Requeued => self.requeue_now(taken.collect()),
-            Outcome::Acknowledged | Outcome::Discarded => self.settled.extend(taken),
+            Outcome::Acknowledged => self.settled.extend(taken),
+            Outcome::Discarded => self.discarded.extend(taken),
         }
         Ok(())
     }

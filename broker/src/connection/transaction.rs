@@ -210,8 +210,12 @@ impl Connection {
                 run.push(next.delivery);
             }
             match outcome {
-                Outcome::Acknowledged | Outcome::Discarded => {
+                Outcome::Acknowledged => {
                     self.settled.extend(run);
+                    self.flush_settled();
+                }
+                Outcome::Discarded => {
+                    self.discarded.extend(run);
                     self.flush_settled();
                 }
                 Outcome::Requeued => {

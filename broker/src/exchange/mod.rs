@@ -25,6 +25,7 @@ use leveret_protocol::content::{Property, property};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{ExchangeName, RoutingKey};
 use parking_lot::RwLock;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +50,6 @@ pub struct ExchangeSpec {
 }
 
 /// An exchange.
-#[derive(Debug)]
 pub struct Exchange {
     /// What it was declared as.
     pub spec: ExchangeSpec,
@@ -97,6 +97,13 @@ impl<'a> Routable<'a> {
     /// How long a delayed exchange keeps it before it is routed.
     pub fn delay(&self) -> Option<Duration> {
         delayed::delay_of(self.headers())
+    }
+}
+
+/// Its spec alone: bindings lead to exchanges that may lead back.
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Exchange").field(&self.spec).finish()
     }
 }
 

@@ -146,7 +146,7 @@ pub fn check(
     }
     let kind = QueueKind::of(arguments);
     let foreign = |(name, kinds): &&(&str, &[QueueKind])| {
-        arguments.contains_key(*name) && !kinds.contains(&kind)
+        arguments.contains_key(name) && !kinds.contains(&kind)
     };
     if let Some((name, _)) = OF_KINDS.iter().find(foreign) {
         let module = kind.module();
@@ -252,9 +252,13 @@ pub fn check_consumer(
 /// The arguments whose effect is not built yet; accepted, kept and compared, and said so in the
 /// log rather than ignored in silence.
 pub fn without_effect(arguments: &FieldTable) -> Vec<&str> {
-    const IN_EFFECT: [&str; 17] = [
+    const IN_EFFECT: [&str; 22] = [
         "x-consumer-timeout",
+        "x-dead-letter-exchange",
+        "x-dead-letter-routing-key",
+        "x-dead-letter-strategy",
         "x-delivery-limit",
+        "x-expires",
         "x-initial-cluster-size",
         "x-max-age",
         "x-max-length",
@@ -262,6 +266,7 @@ pub fn without_effect(arguments: &FieldTable) -> Vec<&str> {
         "x-max-in-memory-length",
         "x-max-length-bytes",
         "x-max-priority",
+        "x-message-ttl",
         "x-overflow",
         "x-queue-leader-locator",
         "x-queue-mode",

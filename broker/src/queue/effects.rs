@@ -1,6 +1,8 @@
 //! What a queue machine wants done once its lock is released.
 
+use super::dead_letter::DeadLetter;
 use crate::clock::{Clock, Time};
+use crate::dead_letters;
 use crate::message::SharedMessage;
 use crate::server::mailbox::Mailbox;
 use crate::server::timers::{Timed, Timers};
@@ -17,8 +19,11 @@ pub struct Effects {
     ops: Vec<Op>,
     wakes: Vec<Arc<Mailbox>>,
     deadlines: Vec<(Instant, Arc<dyn Timed>)>,
+    /// When the batch began, by whoever told.
+    began: Option<Instant>,
     now: Option<Time>,
     refused: Refused,
+    dead_letters: Vec<DeadLetter>,
     /// Who of streams has to hear that the records are stored.
     written: Vec<Arc<Written>>,
     /// What leaves a queue leaves it with the next batch, not before.
@@ -62,6 +67,12 @@ impl Effects {
         }
     }
 
+    /// What follows happens at this time.
+    pub fn begin_at(&mut self, now: Instant) {
+        self.began = Some(now);
+        self.now = None;
+    }
+
     /// Where streams are read, and by whom.
     pub fn home(&self) -> Home {
         Home {
@@ -75,16 +86,12 @@ impl Effects {
         self.written.push(written);
     }
 
-    /// The time of this batch: read when it is first asked for, and the same until the batch is
-    /// performed. Queues that no rule of time applies to never ask.
+    /// The time of this batch: when it began, or when it is first asked for, and the same until the
+    /// batch is performed. Queues that no rule of time applies to never ask.
     pub fn now(&mut self) -> Time {
-        let clock = self.surroundings.clock;
-        *self.now.get_or_insert_with(|| clock.time(Instant::now()))
-    }
-
-    /// It is so late now, until the batch is performed.
-    pub fn set_now(&mut self, now: Time) {
-        self.now = Some(now);
+        let (clock, began) = (self.surroundings.clock, self.began);
+        let now = || clock.time(began.unwrap_or_else(Instant::now));
+        *self.now.get_or_insert_with(now)
     }
 
     /// The clock that this time is by.
@@ -156,6 +163,28 @@ impl Effects {
         &mut self.refused
     }
 
+    /// A message leaves its queue and goes on to others.
+    pub fn dead_letter(&mut self, letter: DeadLetter) {
+        self.dead_letters.push(letter);
+    }
+
+    /// The dead letters since this was last asked for.
+    pub fn take_dead_letters(&mut self) -> Vec<DeadLetter> {
+        std::mem::take(&mut self.dead_letters)
+    }
+
+    /// Sends the dead letters on, and those that come of it: in the batch that has been collected,
+    /// the first of them at least. Not under any lock.
+    pub fn send_dead_letters(&mut self) {
+        let Some(vhosts) = self.surroundings.vhosts.clone() else {
+            return;
+        };
+        while !self.dead_letters.is_empty() {
+            let letters = self.take_dead_letters();
+            dead_letters::send(&letters, &vhosts, self);
+        }
+    }
+
     /// A connection that has new mail.
     pub fn wake(&mut self, mailbox: &Arc<Mailbox>) {
         self.wakes.push(mailbox.clone());
@@ -191,9 +220,12 @@ impl Effects {
         }
     }
 
-    /// Does it all: hands the records to the store, wakes and sets timers. Without a store the
-    /// records are dropped.
+    /// Does it all: sends dead letters on, hands the records to the store, wakes and sets timers.
+    /// Without a store the records are dropped.
     pub fn perform(&mut self) {
+        if !self.dead_letters.is_empty() {
+            self.send_dead_letters();
+        }
         self.submit();
         self.ops.clear();
         // Left over where there is no store, which has all there will be.

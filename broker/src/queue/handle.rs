@@ -4,8 +4,10 @@
 use super::consumer::{Consumer, ConsumerId};
 use super::effects::Effects;
 use super::entry::Entry;
-use super::machine::{AfterRemoval, ConsumeRefused, Counts, Machine, Remains};
+use super::machine::Machine;
+use super::outcome::{AfterRemoval, ConsumeRefused, Counts, Remains};
 use super::settings::{QueueKind, Settings};
+use crate::clock::Time;
 use crate::message::SharedMessage;
 use crate::server::ConnectionId;
 use crate::stream::Stream;
@@ -14,6 +16,7 @@ use leveret_protocol::{QueueName, VhostName};
 use leveret_storage::{Position, QueueId, Token};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 /// What a queue was declared as.
@@ -45,7 +48,6 @@ impl QueueSpec {
 }
 
 /// A queue.
-#[derive(Debug)]
 pub struct Queue {
     /// Its identity in the store, never used again.
     pub id: QueueId,
@@ -61,14 +63,29 @@ pub struct Queue {
     stream: Option<Arc<Stream>>,
 }
 
+/// Slices of expired messages that somebody who asks for the next one waits for.
+const PATIENCE: usize = 64;
+
 /// A message on its way into a queue, with what its publisher waits for.
 pub type Incoming = (SharedMessage, Option<Token>);
+
+/// What never changes of it: its consumers lead back to it.
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (vhost, spec) = (&self.vhost, &self.spec);
+        f.debug_tuple("Queue")
+            .field(&self.id)
+            .field(vhost)
+            .field(spec)
+            .finish()
+    }
+}
 
 impl Queue {
     /// An empty queue.
     pub fn new(id: QueueId, vhost: VhostName, spec: QueueSpec, next_position: Position) -> Self {
         let settings = Settings::of(&spec.arguments, None);
-        let machine = Machine::new(id, &spec, &settings, next_position);
+        let machine = Machine::new(id, &vhost, &spec, &settings, next_position);
         let kind = spec.kind();
         let stream = (kind == QueueKind::Stream)
             .then(|| Arc::new(Stream::new(id, &settings, next_position)));
@@ -113,7 +130,9 @@ impl Queue {
             if let Some(stream) = &self.stream {
                 return stream.configure(&settings, fx);
             }
-            self.serve(fx, |machine, fx| machine.configure(&settings, fx));
+            self.serve(fx, |machine, fx| {
+                machine.configure(&self.vhost, &self.spec, &settings, fx);
+            });
         }
     }
 
@@ -133,7 +152,15 @@ impl Queue {
         let mut machine = self.machine.lock();
         let result = operation(&mut machine, fx);
         machine.report_delivered(fx);
+        if let Some(at) = machine.next_look() {
+            fx.wake_at(fx.clock().instant(at), self.clone());
+        }
         result
+    }
+
+    /// Runs something on the machine, under the lock: for rules that have a room of their own.
+    pub(super) fn with_machine<T>(&self, operation: impl FnOnce(&mut Machine) -> T) -> T {
+        operation(&mut self.machine.lock())
     }
 
     /// Publishes a run of messages under one lock.
@@ -187,11 +214,15 @@ impl Queue {
     }
 
     /// See [`Machine::restore`].
-    pub fn restore(&self, messages: impl IntoIterator<Item = (Position, SharedMessage, bool)>) {
+    pub fn restore(
+        &self,
+        position: Position,
+        message: SharedMessage,
+        redelivered: bool,
+        expiry: Option<Time>,
+    ) {
         let mut machine = self.machine.lock();
-        for (position, message, redelivered) in messages {
-            machine.restore(position, message, redelivered);
-        }
+        machine.restore(position, message, redelivered, expiry);
     }
 
     /// See [`Machine::restore_counts`].
@@ -220,12 +251,12 @@ impl Queue {
     }
 
     /// See [`Machine::cancel`].
-    pub fn cancel(self: &Arc<Self>, consumer: ConsumerId) -> AfterRemoval {
+    pub fn cancel(self: &Arc<Self>, consumer: ConsumerId, fx: &mut Effects) -> AfterRemoval {
         if let Some(stream) = &self.stream {
             stream.cancel(consumer);
             return AfterRemoval::Stays;
         }
-        self.machine.lock().cancel(consumer)
+        self.serve(fx, |machine, fx| machine.cancel(consumer, fx))
     }
 
     /// See [`Machine::serve_next`].
@@ -245,9 +276,12 @@ impl Queue {
         self.serve(fx, |machine, fx| machine.resume(consumers, fx));
     }
 
-    /// See [`Machine::drop_over_limit`].
-    pub fn drop_over_limit(self: &Arc<Self>, fx: &mut Effects) {
-        self.machine.lock().drop_over_limit(fx);
+    /// See [`Machine::start`].
+    pub fn start(self: &Arc<Self>, fx: &mut Effects) {
+        if self.stream.is_some() {
+            return;
+        }
+        self.serve(fx, |machine, fx| machine.start(fx));
     }
 
     /// Settles a run of deliveries, then resumes the consumers that their credit was short for,
@@ -269,6 +303,24 @@ impl Queue {
         });
     }
 
+    /// As [`Queue::settle`], for deliveries that were rejected without requeue.
+    pub fn reject<'a>(
+        self: &Arc<Self>,
+        entries: impl IntoIterator<Item = &'a Entry>,
+        resume: impl IntoIterator<Item = ConsumerId>,
+        fx: &mut Effects,
+    ) {
+        if let Some(stream) = &self.stream {
+            return stream.resume(resume);
+        }
+        self.serve(fx, |machine, fx| {
+            for entry in entries {
+                machine.reject(entry, fx);
+            }
+            machine.resume(resume, fx);
+        });
+    }
+
     /// See [`Machine::requeue`]. To a stream nothing comes back, for nothing has left it.
     pub fn requeue(self: &Arc<Self>, entries: impl IntoIterator<Item = Entry>, fx: &mut Effects) {
         if self.stream.is_some() {
@@ -279,7 +331,39 @@ impl Queue {
 
     /// See [`Machine::get`].
     pub fn get(self: &Arc<Self>, no_ack: bool, fx: &mut Effects) -> Option<(Entry, u64)> {
-        self.serve(fx, |machine, fx| machine.get(no_ack, fx))
+        self.without_expired(fx, |machine, fx| machine.get(no_ack, fx))?
+    }
+
+    /// The numbers for queue.declare-ok. To ask for them is to use the queue.
+    pub fn declared(self: &Arc<Self>, fx: &mut Effects) -> Counts {
+        if let Some(stream) = &self.stream {
+            return stream.counts();
+        }
+        let counts = |machine: &mut Machine, fx: &mut Effects| {
+            machine.touch(fx);
+            machine.counts()
+        };
+        let found = self.without_expired(fx, counts);
+        found.unwrap_or_else(|| self.counts())
+    }
+
+    /// Runs an operation once nothing at the head has expired. `None` where that would take too
+    /// long: the timer is still at it.
+    fn without_expired<T>(
+        self: &Arc<Self>,
+        fx: &mut Effects,
+        operation: impl Fn(&mut Machine, &mut Effects) -> T,
+    ) -> Option<T> {
+        for _ in 0..PATIENCE {
+            let result = self.serve(fx, |machine, fx| {
+                (!machine.drop_expired(fx)).then(|| operation(machine, fx))
+            });
+            if result.is_some() {
+                return result;
+            }
+            fx.send_dead_letters();
+        }
+        None
     }
 
     /// See [`Machine::purge`].
@@ -305,6 +389,18 @@ impl Queue {
             allowed(machine.counts())?;
         }
         Ok(machine.delete(fx))
+    }
+
+    /// Deletes the queue if it has gone unused for too long.
+    pub fn delete_abandoned(&self, fx: &mut Effects) -> Option<Remains> {
+        let mut machine = self.machine.lock();
+        let abandoned = machine.is_abandoned(fx);
+        abandoned.then(|| machine.delete(fx)).flatten()
+    }
+
+    /// Whether the queue has gone unused for too long.
+    pub(super) fn is_abandoned(&self, fx: &mut Effects) -> bool {
+        self.machine.lock().is_abandoned(fx)
     }
 
     /// Whether the queue was deleted while somebody still held it.

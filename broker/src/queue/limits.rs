@@ -42,6 +42,11 @@ impl Limits {
         self.overflow == Overflow::DropHead && self.exceeded(ready.len() as u64, ready.bytes())
     }
 
+    /// Whether what is turned away becomes a dead letter.
+    pub fn refused_are_dead(&self) -> bool {
+        self.overflow == Overflow::RejectPublishDlx
+    }
+
     fn exceeded(&self, messages: u64, octets: u64) -> bool {
         messages > self.messages || octets > self.octets
     }

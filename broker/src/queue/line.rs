@@ -59,6 +59,17 @@ impl Line {
         Some(entry)
     }
 
+    /// The message with the lowest position.
+    pub fn first(&self) -> Option<&Entry> {
+        match (self.requeued.first_key_value(), self.fresh.front()) {
+            (Some((position, requeued)), Some(fresh)) if *position < fresh.position => {
+                Some(requeued)
+            }
+            (Some((_, requeued)), None) => Some(requeued),
+            (_, fresh) => fresh,
+        }
+    }
+
     /// Number of messages.
     pub fn len(&self) -> usize {
         self.fresh.len() + self.requeued.len()

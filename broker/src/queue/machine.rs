@@ -7,63 +7,22 @@
 
 use super::consumer::{Consumer, ConsumerId};
 use super::consumers::Consumers;
+use super::dead_letter::{Origin, Reason};
 use super::effects::Effects;
 use super::entry::Entry;
+use super::expiry::{Expiry, SLICE};
 use super::handle::QueueSpec;
 use super::limits::Limits;
+use super::outcome::{AfterRemoval, ConsumeRefused, Counts, Remains};
 use super::quorum::Quorum;
 use super::ready::Ready;
 use super::settings::{QueueKind, Settings};
+use super::stored::storable;
+use crate::clock::Time;
 use crate::message::SharedMessage;
+use leveret_protocol::VhostName;
 use leveret_storage::{Op, Position, QueueId, Token};
 use std::sync::Arc;
-
-/// Numbers that listings and replies show.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Messages ready to be delivered.
-    pub ready: u64,
-    /// Messages delivered and not yet acknowledged.
-    pub unacked: u64,
-    /// Persistent messages among both.
-    pub persistent: u64,
-    /// Octets of the bodies of persistent messages among both.
-    pub persistent_bytes: u64,
-    /// Octets of ready bodies.
-    pub ready_bytes: u64,
-    /// Octets of unacknowledged bodies.
-    pub unacked_bytes: u64,
-    /// Consumers.
-    pub consumers: u64,
-}
-
-/// What a queue leaves behind when it is deleted.
-#[derive(Debug)]
-pub struct Remains {
-    /// Messages that were ready.
-    pub messages: u64,
-    /// Consumers that have to be told.
-    pub consumers: Vec<Arc<Consumer>>,
-}
-
-/// Why a consumer was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConsumeRefused {
-    /// Another consumer has the queue exclusively, or exclusivity was asked for and there are
-    /// consumers, or it is a queue whose consumers wait for each other.
-    InExclusiveUse,
-    /// The queue was deleted.
-    Deleted,
-}
-
-/// What became of a queue when a consumer left it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AfterRemoval {
-    /// It stays.
-    Stays,
-    /// It was the last consumer of an auto-delete queue.
-    AutoDelete,
-}
 
 /// One queue.
 #[derive(Debug)]
@@ -72,8 +31,11 @@ pub struct Machine {
     /// Durable and not exclusive: its persistent messages are kept in the store.
     stored: bool,
     auto_delete: bool,
-    limits: Option<Box<Limits>>,
-    ready: Ready,
+    pub(super) limits: Option<Box<Limits>>,
+    pub(super) expiry: Expiry,
+    /// Where its dead letters go; none when they are lost.
+    pub(super) dead_letters: Option<Arc<Origin>>,
+    pub(super) ready: Ready,
     /// What it does as a quorum queue.
     pub(super) quorum: Option<Box<Quorum>>,
     consumers: Consumers,
@@ -87,22 +49,31 @@ pub struct Machine {
     /// The store has not been told of the last change of `delivered_through`.
     delivered_news: bool,
     deleted: bool,
+    /// It has more than its limits allow, because too much would have to be dropped at a time: the
+    /// timer goes on.
+    pub(super) drops_later: bool,
 }
 
 impl Machine {
     /// An empty queue whose first message will have `next_position`.
     pub fn new(
         id: QueueId,
+        vhost: &VhostName,
         spec: &QueueSpec,
         settings: &Settings,
         next_position: Position,
     ) -> Self {
         let kind = spec.kind();
+        let mut expiry = Expiry::default();
+        expiry.configure(settings);
         Machine {
             id,
             stored: spec.is_stored(),
             auto_delete: spec.auto_delete,
             limits: Limits::of(settings).map(Box::new),
+            expiry,
+            dead_letters: Origin::of(id, vhost, spec, settings),
+            drops_later: false,
             ready: Ready::new(kind, settings),
             quorum: (kind == QueueKind::Quorum).then(|| Box::new(Quorum::new(settings))),
             consumers: Consumers::new(kind, settings),
@@ -118,12 +89,28 @@ impl Machine {
     }
 
     /// The queue is set to something else from now on, which what is in it follows at once.
-    pub fn configure(&mut self, settings: &Settings, fx: &mut Effects) {
+    pub fn configure(
+        &mut self,
+        vhost: &VhostName,
+        spec: &QueueSpec,
+        settings: &Settings,
+        fx: &mut Effects,
+    ) {
         self.limits = Limits::of(settings).map(Box::new);
         if let Some(quorum) = &mut self.quorum {
             quorum.configure(settings);
         }
+        self.expiry.configure(settings);
+        self.dead_letters = Origin::of(self.id, vhost, spec, settings);
+        self.start(fx);
+    }
+
+    /// The queue begins to be what it is set to: what is too much or too old goes, and the time for
+    /// which it may go unused begins.
+    pub fn start(&mut self, fx: &mut Effects) {
+        self.touch(fx);
         self.drop_over_limit(fx);
+        self.dispatch(fx);
     }
 
     /// Whether a message of this queue is kept in the store.
@@ -141,11 +128,13 @@ impl Machine {
             return;
         }
         if self.is_full_for(&message) {
+            self.bury_refused(&message, fx);
             fx.refuse(token);
             return;
         }
-        let position = self.place(&message, token, fx);
-        self.enter(position, message, fx);
+        let expiry = self.expiry.of(&message, fx);
+        let position = self.place(&message, expiry, token, fx);
+        self.enter(position, message, expiry, fx);
     }
 
     /// Whether the queue's limits turn this message away.
@@ -158,13 +147,14 @@ impl Machine {
     fn place(
         &mut self,
         message: &SharedMessage,
+        expiry: Option<Time>,
         token: Option<Token>,
         fx: &mut Effects,
     ) -> Position {
         let position = Position(self.next_position);
         self.next_position += 1;
         if self.stores(message) {
-            let message = message.clone();
+            let message = storable(message.clone(), expiry, fx.clock());
             fx.store(Op::Publish {
                 queue: self.id,
                 position,
@@ -175,15 +165,29 @@ impl Machine {
         position
     }
 
-    /// A message enters at its place; consumers are served.
-    fn enter(&mut self, position: Position, message: SharedMessage, fx: &mut Effects) {
+    /// A message enters at its place; consumers are served. A consumer that waits gets it however
+    /// soon it expires.
+    fn enter(
+        &mut self,
+        position: Position,
+        message: SharedMessage,
+        expiry: Option<Time>,
+        fx: &mut Effects,
+    ) {
         if self.stores(&message) {
             self.persistent += 1;
             self.persistent_bytes += message.body().len() as u64;
         }
-        self.ready.insert(Entry::new(position, message));
-        self.dispatch(fx);
+        let alone = self.ready.is_empty();
+        let mut entry = Entry::new(position, message);
+        entry.set_expiry(expiry);
+        self.expiry.enters(&entry);
+        self.ready.insert(entry);
+        if alone {
+            self.serve_head(fx);
+        }
         self.drop_over_limit(fx);
+        self.dispatch(fx);
     }
 
     /// Takes places for messages that [`Machine::publish_reserved`] will bring once their records,
@@ -195,7 +199,8 @@ impl Machine {
         }
         let first = Position(self.next_position);
         for message in messages {
-            self.place(message, None, fx);
+            let expiry = self.expiry.of(message, fx);
+            self.place(message, expiry, None, fx);
         }
         Some(first)
     }
@@ -209,30 +214,42 @@ impl Machine {
         fx: &mut Effects,
     ) {
         for (position, message) in (first.0..).map(Position).zip(messages) {
-            if !self.deleted && !self.is_full_for(&message) {
-                self.enter(position, message, fx);
-            } else if self.stores(&message) {
-                fx.store_settled(self.id, position, &message);
+            if self.deleted || self.is_full_for(&message) {
+                self.bury_turned_away(position, &message, fx);
+            } else {
+                let expiry = self.expiry.of(&message, fx);
+                self.enter(position, message, expiry, fx);
             }
         }
     }
 
-    /// Drops the oldest messages while there are more than the limits allow.
+    /// Drops the oldest messages while there are more than the limits allow; a slice of them, and
+    /// the rest in its time.
     pub fn drop_over_limit(&mut self, fx: &mut Effects) {
+        self.drops_later = false;
         let Some(limits) = self.limits.as_deref().copied() else {
             return;
         };
-        while limits.drop_head(&self.ready) {
-            let Some(entry) = self.ready.pop() else {
+        for _ in 0..SLICE {
+            if !limits.drop_head(&self.ready) {
                 return;
-            };
-            self.forget(entry.position, &entry.message, fx);
+            }
+            if let Some(entry) = self.ready.pop() {
+                self.bury(&entry, Reason::MaxLength, fx);
+            }
         }
+        self.drops_later = limits.drop_head(&self.ready);
     }
 
     /// Puts back a message that the store kept over a restart; call it in order of positions, then
-    /// [`Machine::drop_over_limit`].
-    pub fn restore(&mut self, position: Position, message: SharedMessage, redelivered: bool) {
+    /// [`Machine::start`].
+    pub fn restore(
+        &mut self,
+        position: Position,
+        message: SharedMessage,
+        redelivered: bool,
+        expiry: Option<Time>,
+    ) {
         self.persistent += 1;
         self.persistent_bytes += message.body().len() as u64;
         self.next_position = self.next_position.max(position.0 + 1);
@@ -240,6 +257,8 @@ impl Machine {
         if redelivered {
             entry.mark_redelivered();
         }
+        entry.set_expiry(expiry);
+        self.expiry.enters(&entry);
         self.restore_count(&mut entry);
         self.ready.insert(entry);
     }
@@ -268,8 +287,11 @@ impl Machine {
 
     /// Removes a consumer; its unacknowledged deliveries stay with its channel. Once they are
     /// where they belong, [`Machine::serve_next`] has to be called.
-    pub fn cancel(&mut self, id: ConsumerId) -> AfterRemoval {
+    pub fn cancel(&mut self, id: ConsumerId, fx: &mut Effects) -> AfterRemoval {
         let removed = self.consumers.remove(id).is_some();
+        if removed && self.consumers.is_empty() {
+            self.touch(fx);
+        }
         if removed && self.auto_delete && self.consumers.is_empty() && !self.deleted {
             AfterRemoval::AutoDelete
         } else {
@@ -288,17 +310,24 @@ impl Machine {
         self.dispatch(fx);
     }
 
-    /// Hands ready messages to consumers until one of both runs out.
-    fn dispatch(&mut self, fx: &mut Effects) {
-        while !self.ready.is_empty() {
-            let Some(consumer) = self.consumers.next() else {
-                return;
-            };
-            let Some(entry) = self.ready.pop() else {
-                return;
-            };
+    /// Hands ready messages to consumers until one of both runs out. What has expired before is
+    /// not handed out.
+    pub(super) fn dispatch(&mut self, fx: &mut Effects) {
+        while !self.drop_expired(fx) && self.serve_head(fx) {}
+    }
+
+    /// Hands the first ready message to a consumer; `false` when there is none of both.
+    fn serve_head(&mut self, fx: &mut Effects) -> bool {
+        if self.ready.is_empty() {
+            return false;
+        }
+        let Some(consumer) = self.consumers.next() else {
+            return false;
+        };
+        if let Some(entry) = self.ready.pop() {
             self.hand_over(&consumer, entry, fx);
         }
+        true
     }
 
     fn hand_over(&mut self, consumer: &Arc<Consumer>, entry: Entry, fx: &mut Effects) {
@@ -334,18 +363,18 @@ impl Machine {
     }
 
     /// The message is gone from the queue for good.
-    fn forget(&mut self, position: Position, message: &SharedMessage, fx: &mut Effects) {
+    pub(super) fn forget(&mut self, position: Position, message: &SharedMessage, fx: &mut Effects) {
         if self.stores(message) {
-            self.persistent -= 1;
-            self.persistent_bytes -= message.body().len() as u64;
+            self.discount(message);
             fx.store_settled(self.id, position, message);
         }
         self.forget_count(position, fx);
     }
 
-    /// A message came back too often.
-    pub(super) fn give_up(&mut self, entry: &Entry, fx: &mut Effects) {
-        self.forget(entry.position, &entry.message, fx);
+    /// A stored message does not count any more.
+    pub(super) fn discount(&mut self, message: &SharedMessage) {
+        self.persistent -= 1;
+        self.persistent_bytes -= message.body().len() as u64;
     }
 
     /// Tells the store how far deliveries have come: once for all that was done under one lock.
@@ -361,23 +390,38 @@ impl Machine {
 
     /// Takes one message for basic.get; also says how many stay ready.
     pub fn get(&mut self, no_ack: bool, fx: &mut Effects) -> Option<(Entry, u64)> {
+        self.touch(fx);
         let entry = self.ready.pop()?;
         if no_ack {
             self.forget(entry.position, &entry.message, fx);
         } else {
             self.mark_delivered(entry.position, &entry.message);
         }
+        self.drop_expired(fx);
         Some((entry, self.ready.len() as u64))
     }
 
-    /// A delivery was acknowledged, or rejected without requeue.
+    /// A delivery was acknowledged.
     pub fn settle(&mut self, entry: &Entry, fx: &mut Effects) {
         if self.deleted {
             return;
         }
+        self.take_back(entry);
+        self.forget(entry.position, &entry.message, fx);
+    }
+
+    /// A delivery was rejected without requeue.
+    pub fn reject(&mut self, entry: &Entry, fx: &mut Effects) {
+        if self.deleted {
+            return;
+        }
+        self.take_back(entry);
+        self.bury(entry, Reason::Rejected, fx);
+    }
+
+    fn take_back(&mut self, entry: &Entry) {
         self.unacked -= 1;
         self.unacked_bytes -= entry.message.body().len() as u64;
-        self.forget(entry.position, &entry.message, fx);
     }
 
     /// Deliveries come back and take their old places; `entries` say themselves whether they
@@ -387,9 +431,9 @@ impl Machine {
             return;
         }
         for entry in entries {
-            self.unacked -= 1;
-            self.unacked_bytes -= entry.message.body().len() as u64;
-            if let Some(entry) = self.take_back(entry, fx) {
+            self.take_back(&entry);
+            if let Some(entry) = self.count_return(entry, fx) {
+                self.expiry.enters(&entry);
                 self.ready.requeue(entry);
             }
         }
@@ -415,6 +459,7 @@ impl Machine {
             return None;
         }
         self.deleted = true;
+        self.stop_timer(fx);
         let count = self.ready.len() as u64;
         // Publishes that the store has not taken yet need not be written; the rest goes by range.
         while let Some(entry) = self.ready.pop() {
@@ -439,6 +484,11 @@ impl Machine {
     /// Whether the queue was deleted while somebody still held it.
     pub fn is_deleted(&self) -> bool {
         self.deleted
+    }
+
+    /// Whether nobody consumes from it.
+    pub(super) fn is_without_consumers(&self) -> bool {
+        self.consumers.is_empty()
     }
 
     /// Numbers for listings.

@@ -68,6 +68,11 @@ impl Priorities {
         entry
     }
 
+    /// The oldest message of the highest priority.
+    pub fn first(&self) -> Option<&Entry> {
+        self.lines[self.highest()?].first()
+    }
+
     /// The highest line that is not empty.
     fn highest(&self) -> Option<usize> {
         let word = (0..self.occupied.len()).rfind(|word| self.occupied[*word] != 0)?;

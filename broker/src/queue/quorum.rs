@@ -2,6 +2,7 @@
 //! counts how often a message came back, keeps that over a restart, and gives up on a message that
 //! came back too often.
 
+use super::dead_letter::Reason;
 use super::effects::Effects;
 use super::entry::Entry;
 use super::machine::Machine;
@@ -50,14 +51,14 @@ impl Quorum {
 
 impl Machine {
     /// A message that comes back from a consumer, if the queue takes it back.
-    pub(super) fn take_back(&mut self, entry: Entry, fx: &mut Effects) -> Option<Entry> {
+    pub(super) fn count_return(&mut self, entry: Entry, fx: &mut Effects) -> Option<Entry> {
         let stores = self.stores(&entry.message);
         let Some(quorum) = &mut self.quorum else {
             return Some(entry);
         };
         let count = entry.delivery_count();
         if quorum.exceeded(count) {
-            self.give_up(&entry, fx);
+            self.bury(&entry, Reason::DeliveryLimit, fx);
             return None;
         }
         if stores && count > 0 && quorum.counts.insert(entry.position, count) != Some(count) {

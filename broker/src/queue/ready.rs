@@ -72,6 +72,15 @@ impl Ready {
         Some(entry)
     }
 
+    /// The message whose turn it is.
+    pub fn first(&self) -> Option<&Entry> {
+        match self.lines.as_deref() {
+            None => self.line.first(),
+            Some(Lines::Priorities(lines)) => lines.first(),
+            Some(Lines::TwoLevels(lines)) => lines.first(),
+        }
+    }
+
     /// Number of messages.
     pub fn len(&self) -> usize {
         match self.lines.as_deref() {

@@ -37,14 +37,24 @@ impl TwoLevels {
 
     /// Takes the message whose turn it is.
     pub fn pop(&mut self) -> Option<Entry> {
-        let normals_turn = self.turn == WEIGHT && !self.normal.is_empty();
-        let line = match self.high.is_empty() || normals_turn {
-            true => &mut self.normal,
-            false => &mut self.high,
-        };
-        let entry = line.pop()?;
+        let entry = match self.is_normals_turn() {
+            true => self.normal.pop(),
+            false => self.high.pop(),
+        }?;
         self.turn = (self.turn + 1) % (WEIGHT + 1);
         Some(entry)
+    }
+
+    /// The message whose turn it is.
+    pub fn first(&self) -> Option<&Entry> {
+        match self.is_normals_turn() {
+            true => self.normal.first(),
+            false => self.high.first(),
+        }
+    }
+
+    fn is_normals_turn(&self) -> bool {
+        self.high.is_empty() || self.turn == WEIGHT && !self.normal.is_empty()
     }
 
     /// Number of messages.

@@ -2,13 +2,12 @@
 
 use super::client::Client;
 use super::requests::*;
-use super::{broker, broker_with, client, lines};
+use super::{broker, broker_with, client, lines, pass};
 use crate::broker::Broker;
 use leveret_protocol::classes::{AMQPClass, BasicProperties};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_storage::{Options, Store};
 use std::sync::Arc;
-use std::time::Duration;
 
 fn delayed(name: &str, fields: &[(&str, AMQPValue)]) -> AMQPClass {
     let mut arguments = FieldTable::default();
@@ -36,19 +35,6 @@ fn ready(broker: &Arc<Broker>) -> Client {
     client.ask(declare("q"));
     client.ask(bind("q", "x", "k"));
     client
-}
-
-/// Time goes by, and the timers are looked after.
-fn pass(client: &mut Client, milliseconds: u64) {
-    client.wait(Duration::from_millis(milliseconds));
-    let mut fx = client.broker.effects(None);
-    while let Some(what) = client.broker.timers.take_due(client.now) {
-        let again = what.clone().on_time(&client.broker, client.now, &mut fx);
-        fx.perform();
-        if let Some(at) = again {
-            client.broker.timers.wake_at(at, &what);
-        }
-    }
 }
 
 #[test]

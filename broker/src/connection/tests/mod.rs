@@ -7,9 +7,11 @@ mod bounds;
 mod channels;
 mod client;
 mod content;
+mod dead_letters;
 mod delayed;
 mod delivery;
 mod errors;
+mod expiry;
 mod fuzz;
 mod handshake;
 mod lifetimes;
@@ -27,6 +29,7 @@ use crate::vhost::VhostSpec;
 use client::Client;
 use leveret_storage::Store;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A broker that keeps everything in memory, with guest/guest on `/`.
 fn broker() -> Arc<Broker> {
@@ -80,4 +83,17 @@ fn two_clients() -> (Client, Client) {
 /// Lines to compare with what was heard.
 fn lines(lines: &[&str]) -> Vec<String> {
     lines.iter().map(|line| (*line).to_owned()).collect()
+}
+
+/// Time goes by, and the timers are looked after.
+fn pass(client: &mut Client, milliseconds: u64) {
+    client.wait(Duration::from_millis(milliseconds));
+    let mut fx = client.broker.effects(None);
+    while let Some(what) = client.broker.timers.take_due(client.now) {
+        let again = what.clone().on_time(&client.broker, client.now, &mut fx);
+        fx.perform();
+        if let Some(at) = again {
+            client.broker.timers.wake_at(at, &what);
+        }
+    }
 }

@@ -243,7 +243,10 @@ impl World {
         } else {
             AfterRemoval::Stays
         };
-        assert_eq!(self.queues[queue].cancel(consumer.id), expected);
+        assert_eq!(
+            self.queues[queue].cancel(consumer.id, &mut self.fx),
+            expected
+        );
         if expected == AfterRemoval::AutoDelete {
             let slot = self.current.iter().position(|q| *q == queue);
             self.delete(slot.expect("a deleted queue has no consumers"));

@@ -1,0 +1,237 @@
+use super::*;
+use crate::message::MessageBuilder;
+use crate::queue::Origin;
+use leveret_protocol::classes::BasicProperties;
+use leveret_protocol::method::properties_to_vec;
+use leveret_protocol::values::{AMQPValue as V, FieldTable};
+use leveret_storage::QueueId;
+use proptest::prelude::*;
+use std::sync::Arc;
+
+fn table(pairs: &[(&str, V)]) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (name, value) in pairs {
+        table.insert((*name).into(), value.clone());
+    }
+    table
+}
+
+fn string(text: &str) -> V {
+    V::LongString(text.into())
+}
+
+fn array(values: Vec<V>) -> V {
+    V::FieldArray(values.into())
+}
+
+fn letter(queue: &str, properties: &[u8], reason: Reason, key: Option<&str>) -> DeadLetter {
+    let message = MessageBuilder::new("x".into(), b"k", properties, true, 0).finish(true);
+    DeadLetter {
+        origin: Arc::new(Origin {
+            queue: queue.into(),
+            id: QueueId(1),
+            vhost: "/".into(),
+            exchange: "dlx".into(),
+            routing_key: key.map(|key| key.as_bytes().into()),
+        }),
+        message: Arc::new(message),
+        reason,
+        stored_at: None,
+    }
+}
+
+fn noted(letter: &DeadLetter) -> (Vec<u8>, Deaths) {
+    Death::new(letter, 7).note_in(letter.message.properties())
+}
+
+/// Dies once more.
+fn again(properties: &[u8], queue: &str, reason: Reason) -> (Vec<u8>, Deaths) {
+    noted(&letter(queue, properties, reason, None))
+}
+
+fn death(queue: &str, reason: &str, count: i64) -> V {
+    V::FieldTable(table(&[
+        ("count", V::LongLongInt(count)),
+        ("reason", string(reason)),
+        ("queue", string(queue)),
+        ("time", V::Timestamp(7)),
+        ("exchange", string("x")),
+        ("routing-keys", array(vec![string("k")])),
+    ]))
+}
+
+fn with_headers(first: (&str, &str), last: (&str, &str), deaths: Vec<V>) -> Vec<u8> {
+    let headers = table(&[
+        ("a", V::LongInt(1)),
+        ("x-death", array(deaths)),
+        ("x-first-death-exchange", string("x")),
+        ("x-first-death-queue", string(first.0)),
+        ("x-first-death-reason", string(first.1)),
+        ("x-last-death-exchange", string("x")),
+        ("x-last-death-queue", string(last.0)),
+        ("x-last-death-reason", string(last.1)),
+    ]);
+    let properties = BasicProperties::default()
+        .with_content_type("text/plain".into())
+        .with_content_encoding("gzip".into())
+        .with_headers(headers)
+        .with_delivery_mode(2)
+        .with_message_id("m".into());
+    properties_to_vec(&properties)
+}
+
+/// As tables are read: whatever order their entries are in.
+fn decoded(properties: &[u8]) -> (Vec<u8>, FieldTable) {
+    let range = PropertyIndex::scan(properties).unwrap().headers.unwrap();
+    let table = leveret_protocol::table::decode(&properties[range.clone()]).unwrap();
+    let mut rest = properties[..range.start].to_vec();
+    rest.extend(&properties[range.end..]);
+    (rest, table)
+}
+
+fn plain() -> BasicProperties {
+    BasicProperties::default()
+        .with_content_type("text/plain".into())
+        .with_content_encoding("gzip".into())
+        .with_delivery_mode(2)
+        .with_message_id("m".into())
+}
+
+#[test]
+fn the_latest_death_stands_first_and_those_of_one_kind_are_counted() {
+    let raw = properties_to_vec(&plain().with_headers(table(&[("a", V::LongInt(1))])));
+    let (raw, _) = again(&raw, "q", Reason::Rejected);
+    let expected = with_headers(
+        ("q", "rejected"),
+        ("q", "rejected"),
+        vec![death("q", "rejected", 1)],
+    );
+    assert_eq!(decoded(&raw), decoded(&expected));
+    let (raw, _) = again(&raw, "r", Reason::Expired);
+    let (raw, deaths) = again(&raw, "q", Reason::Rejected);
+    let expected = with_headers(
+        ("q", "rejected"),
+        ("q", "rejected"),
+        vec![death("q", "rejected", 2), death("r", "expired", 1)],
+    );
+    assert_eq!(decoded(&raw), decoded(&expected));
+    let known = vec![(b"q".to_vec(), true), (b"r".to_vec(), false)];
+    assert_eq!(deaths, Deaths(known));
+    let (raw, _) = again(&raw, "q", Reason::MaxLength);
+    let expected = with_headers(
+        ("q", "rejected"),
+        ("q", "maxlen"),
+        vec![
+            death("q", "maxlen", 1),
+            death("q", "rejected", 2),
+            death("r", "expired", 1),
+        ],
+    );
+    assert_eq!(decoded(&raw), decoded(&expected));
+}
+
+#[test]
+fn fields_stand_in_rabbitmqs_order() {
+    let raw = properties_to_vec(&plain().with_expiration("5".into()));
+    let (raw, _) = again(&raw, "q", Reason::Expired);
+    let names = |raw: &[u8]| -> Vec<Vec<String>> {
+        let range = PropertyIndex::scan(raw).unwrap().headers.unwrap();
+        let headers = &raw[range];
+        let name = |entry: raw_table::RawEntry<'_>| String::from_utf8(entry.name.into()).unwrap();
+        let deaths = raw_table::find(headers, "x-death").unwrap();
+        let tables = raw_table::elements(deaths.octets);
+        std::iter::once(raw_table::entries(headers).map(name).collect())
+            .chain(tables.map(|table| raw_table::fields(table.octets).map(name).collect()))
+            .collect()
+    };
+    let alone = names(&raw);
+    assert!(alone[0].is_sorted());
+    let order = "count reason queue time exchange routing-keys original-expiration";
+    assert_eq!(alone[1].join(" "), order);
+    let (raw, _) = again(&raw, "r", Reason::Expired);
+    let two = names(&raw);
+    assert!(two[0].is_sorted() && two[1].is_sorted());
+    assert_eq!(two[2].join(" "), order);
+}
+
+#[test]
+fn an_expiration_goes_and_is_remembered() {
+    let raw = properties_to_vec(&plain().with_expiration("1500".into()));
+    let (raw, _) = again(&raw, "q", Reason::Expired);
+    let (rest, headers) = decoded(&raw);
+    // Nothing but the flags tells that there are headers.
+    let mut expected = properties_to_vec(&plain());
+    expected[0] |= HEADERS_FLAG;
+    assert_eq!(rest, expected);
+    let Some(V::FieldArray(deaths)) = headers.inner().get("x-death") else {
+        panic!("{headers:?}");
+    };
+    let V::FieldTable(entry) = &deaths.as_slice()[0] else {
+        panic!("{deaths:?}");
+    };
+    let remembered = entry.inner().get("original-expiration");
+    assert_eq!(remembered, Some(&string("1500")));
+    assert!(!headers.contains_key("a"));
+}
+
+#[test]
+fn copies_are_kept_unless_the_letter_gets_another_key() {
+    let headers = table(&[("CC", array(vec![string("c"), V::LongInt(1)]))]);
+    let raw = properties_to_vec(&plain().with_headers(headers));
+    let kept = letter("q", &raw, Reason::Rejected, None);
+    assert_eq!(Death::new(&kept, 7).routing_keys.as_slice(), [b"k", b"c"]);
+    assert!(decoded(&noted(&kept).0).1.contains_key("CC"));
+    let other = letter("q", &raw, Reason::Rejected, Some("new"));
+    assert_eq!(Death::new(&other, 7).routing_keys.as_slice(), [b"k", b"c"]);
+    assert!(!decoded(&noted(&other).0).1.contains_key("CC"));
+}
+
+#[test]
+fn a_header_that_is_no_array_is_begun_anew() {
+    let raw = properties_to_vec(&plain().with_headers(table(&[("x-death", string("?"))])));
+    let (raw, deaths) = again(&raw, "q", Reason::Expired);
+    let (_, headers) = decoded(&raw);
+    assert_eq!(
+        headers.inner().get("x-death"),
+        Some(&array(vec![death("q", "expired", 1)]))
+    );
+    assert!(!headers.contains_key("x-first-death-queue"));
+    assert!(deaths.would_go_round("q"));
+}
+
+#[test]
+fn a_letter_that_nobody_rejected_on_its_way_round_goes_no_further() {
+    let raw = properties_to_vec(&plain());
+    let (raw, deaths) = again(&raw, "q", Reason::Rejected);
+    assert!(!deaths.would_go_round("q") && !deaths.would_go_round("r"));
+    let (raw, deaths) = again(&raw, "r", Reason::Expired);
+    assert!(deaths.would_go_round("r"), "it has just come from there");
+    assert!(!deaths.would_go_round("q"), "it was rejected there");
+    let (_, deaths) = again(&raw, "q", Reason::Expired);
+    assert!(deaths.would_go_round("r") && deaths.would_go_round("q"));
+}
+
+proptest! {
+    #[test]
+    fn no_octets_make_it_panic(raw in prop::collection::vec(any::<u8>(), 2..64)) {
+        let _ = again(&raw, "q", Reason::Expired);
+    }
+
+    #[test]
+    fn what_it_notes_is_well_formed(
+        raw in prop::collection::vec(any::<u8>(), 0..8),
+        expires in any::<bool>(),
+    ) {
+        let mut properties = plain();
+        if let Ok(text) = std::str::from_utf8(&raw) {
+            properties = properties.with_headers(table(&[("x-death", array(vec![string(text)]))]));
+        }
+        if expires {
+            properties = properties.with_expiration("1".into());
+        }
+        let (noted, _) = again(&properties_to_vec(&properties), "q", Reason::Expired);
+        let index = PropertyIndex::scan(&noted).expect("well formed");
+        prop_assert!(index.expiration.is_none() && index.headers.is_some());
+        prop_assert_eq!(index.delivery_mode, Some(2));
+    }
+}

@@ -1,0 +1,151 @@
+//! Sending dead letters on: each is routed by the exchange that its queue names, and is in the
+//! queues that this leads to and gone from the one it leaves in one and the same batch of the
+//! store. It waits for nobody: what a queue turns away on this road is lost to it, as in RabbitMQ.
+
+mod death;
+
+use crate::exchange::{Delays, Directory, Exchange, Held, Placed, Postponed, Routable, Route};
+use crate::message::SharedMessage;
+use crate::queue::{DeadLetter, Effects, Origin, Queue, Reason, Transfer};
+use crate::vhost::{Vhost, Vhosts};
+use death::Death;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Octets for the store after which a batch is complete, about.
+const BATCH_OCTETS: usize = 8 << 20;
+/// Dead letters in a batch at most.
+const BATCH_LETTERS: usize = 4096;
+
+/// Sends dead letters on, in their order. The first batch holds what `fx` has collected before.
+pub fn send(letters: &[DeadLetter], vhosts: &Vhosts, fx: &mut Effects) {
+    let now = fx.now();
+    let mut sorter = Sorter {
+        seconds: fx.clock().wall_millis(now) / 1000,
+        ..Sorter::default()
+    };
+    let same = |a: &DeadLetter, b: &DeadLetter| Arc::ptr_eq(&a.origin, &b.origin);
+    let mut left: Vec<&DeadLetter> = Vec::new();
+    for run in letters.chunk_by(same) {
+        let way = Way::of(&run[0].origin, vhosts);
+        for letter in run {
+            if let Some(way) = &way {
+                sorter.sort(letter, way);
+            }
+            left.push(letter);
+            if sorter.transfer.octets() >= BATCH_OCTETS || left.len() >= BATCH_LETTERS {
+                sorter.carry_out(&mut left, fx);
+            }
+        }
+    }
+    sorter.carry_out(&mut left, fx);
+}
+
+/// The exchange that a queue's dead letters go to. It may come and go; without it they are lost.
+struct Way {
+    vhost: Arc<Vhost>,
+    /// None for the default exchange.
+    exchange: Option<Arc<Exchange>>,
+}
+
+impl Way {
+    fn of(origin: &Origin, vhosts: &Vhosts) -> Option<Way> {
+        let vhost = vhosts.get(origin.vhost.as_str())?;
+        let exchange = match origin.exchange.as_str() {
+            "" => None,
+            name => Some(vhost.exchange(name)?),
+        };
+        Some(Way { vhost, exchange })
+    }
+
+    fn find(&self, message: &Routable<'_>, route: &mut Route) {
+        if let Some(exchange) = &self.exchange {
+            route.find(exchange, message, &*self.vhost as &dyn Directory);
+            return;
+        }
+        let named = |key: &&[u8]| self.vhost.queue(std::str::from_utf8(key).ok()?);
+        route.kept_by.clear();
+        route.queues.clear();
+        route
+            .queues
+            .extend(message.routing_keys.iter().filter_map(named));
+        route.queues.sort_unstable_by_key(|queue| queue.id);
+        route.queues.dedup_by_key(|queue| queue.id);
+    }
+}
+
+/// Finds out where letters go, and collects them until they are carried there.
+#[derive(Default)]
+struct Sorter {
+    /// The wall clock's time, in seconds.
+    seconds: u64,
+    route: Route,
+    transfer: Transfer,
+    postponed: Vec<(Arc<Delays>, Postponed)>,
+}
+
+impl Sorter {
+    fn sort(&mut self, letter: &DeadLetter, way: &Way) {
+        let (message, origin) = (&letter.message, &letter.origin);
+        let death = Death::new(letter, self.seconds);
+        let keys = match &origin.routing_key {
+            Some(key) => SmallVec::from_slice(&[&key[..]]),
+            None => death.routing_keys.clone(),
+        };
+        let (properties, deaths) = death.note_in(message.properties());
+        let routable = Routable {
+            routing_keys: &keys,
+            properties: &properties,
+        };
+        way.find(&routable, &mut self.route);
+        if letter.reason != Reason::Rejected {
+            let goes_round = |queue: &Arc<Queue>| deaths.would_go_round(queue.name().as_str());
+            self.route.queues.retain(|queue| !goes_round(queue));
+        }
+        let (queues, kept_by) = (&self.route.queues, &self.route.kept_by);
+        if queues.is_empty() && kept_by.is_empty() {
+            return;
+        }
+        let stored = queues
+            .iter()
+            .filter(|queue| queue.stores(message.persistent()));
+        // A routing key is a short string, whatever it was given as.
+        let key = keys.first().copied().unwrap_or_default();
+        let key = &key[..key.len().min(usize::from(u8::MAX))];
+        let exchange = origin.exchange.clone();
+        let cancellable = stored.count() == 1 && kept_by.is_empty();
+        let sent = message.forwarded(exchange, key, &properties, cancellable);
+        let sent: SharedMessage = Arc::new(sent);
+        self.transfer.add(&sent, queues);
+        let delay = routable.delay().unwrap_or_default();
+        let postponed = kept_by.iter().map(|delays| {
+            let held = Held {
+                message: sent.clone(),
+                more_keys: keys[1..].iter().map(|key| (*key).into()).collect(),
+            };
+            let token = None;
+            (delays.clone(), Postponed { held, delay, token })
+        });
+        self.postponed.extend(postponed);
+    }
+
+    /// Carries out what was collected; `left` says which letters have left their queues by that.
+    fn carry_out(&mut self, left: &mut Vec<&DeadLetter>, fx: &mut Effects) {
+        let postponed = std::mem::take(&mut self.postponed);
+        let mut placed: Vec<(Arc<Delays>, Vec<Placed>)> = Vec::new();
+        let leave = |fx: &mut Effects| {
+            for (delays, postponed) in postponed {
+                let places = delays.place([postponed], Instant::now(), fx);
+                placed.push((delays, places));
+            }
+            for letter in left.drain(..) {
+                letter.leave(fx);
+            }
+        };
+        self.transfer.perform(leave, fx);
+        for (delays, placed) in placed {
+            delays.keep(placed, fx);
+        }
+    }
+}

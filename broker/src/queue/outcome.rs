@@ -1,0 +1,51 @@
+//! What a queue answers: its numbers, and what became of a request.
+
+use super::consumer::Consumer;
+use std::sync::Arc;
+
+/// Numbers that listings and replies show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages ready to be delivered.
+    pub ready: u64,
+    /// Messages delivered and not yet acknowledged.
+    pub unacked: u64,
+    /// Persistent messages among both.
+    pub persistent: u64,
+    /// Octets of the bodies of persistent messages among both.
+    pub persistent_bytes: u64,
+    /// Octets of ready bodies.
+    pub ready_bytes: u64,
+    /// Octets of unacknowledged bodies.
+    pub unacked_bytes: u64,
+    /// Consumers.
+    pub consumers: u64,
+}
+
+/// What a queue leaves behind when it is deleted.
+#[derive(Debug)]
+pub struct Remains {
+    /// Messages that were ready.
+    pub messages: u64,
+    /// Consumers that have to be told.
+    pub consumers: Vec<Arc<Consumer>>,
+}
+
+/// Why a consumer was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsumeRefused {
+    /// Another consumer has the queue exclusively, or exclusivity was asked for and there are
+    /// consumers, or it is a queue whose consumers wait for each other.
+    InExclusiveUse,
+    /// The queue was deleted.
+    Deleted,
+}
+
+/// What became of a queue when a consumer left it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterRemoval {
+    /// It stays.
+    Stays,
+    /// It was the last consumer of an auto-delete queue.
+    AutoDelete,
+}
