@@ -4,6 +4,7 @@
 use crate::auth::{Permission, User};
 use crate::exchange::{Binding, Destination, Exchange};
 use crate::limits::VhostLimits;
+use crate::policy::{PolicyKind, PolicySpec};
 use crate::queue::Queue;
 use crate::vhost::VhostSpec;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -90,6 +91,15 @@ pub enum Definition {
         /// How often.
         count: u16,
     },
+    /// A policy.
+    Policy {
+        /// Its virtual host.
+        vhost: String,
+        /// Whose it is.
+        kind: PolicyKind,
+        /// All of it.
+        spec: PolicySpec,
+    },
     /// A binding between durable objects.
     Binding {
         /// Its virtual host.
@@ -162,6 +172,15 @@ impl Definition {
         }
     }
 
+    /// A policy's definition.
+    pub fn policy(vhost: &VhostName, kind: PolicyKind, spec: &PolicySpec) -> Self {
+        Definition::Policy {
+            vhost: vhost.to_string(),
+            kind,
+            spec: spec.clone(),
+        }
+    }
+
     /// A binding's definition.
     pub fn binding(vhost: &VhostName, source: &ExchangeName, binding: &Binding) -> Self {
         let (destination_kind, destination) = match &binding.destination {
@@ -180,11 +199,12 @@ impl Definition {
         }
     }
 
-    /// The virtual host of an exchange, a queue or a binding.
+    /// The virtual host of what is in one.
     pub fn vhost(&self) -> Option<&str> {
         match self {
             Definition::Exchange { vhost, .. }
             | Definition::Queue { vhost, .. }
+            | Definition::Policy { vhost, .. }
             | Definition::Binding { vhost, .. } => Some(vhost),
             Definition::Vhost { .. }
             | Definition::User(_)
@@ -209,6 +229,10 @@ impl Definition {
             Definition::DeliveryCount {
                 queue, position, ..
             } => key(b'c', &[&queue.to_be_bytes(), &position.to_be_bytes()]),
+            Definition::Policy { vhost, kind, spec } => key(
+                b'o',
+                &[vhost.as_bytes(), &[*kind as u8], spec.name.as_bytes()],
+            ),
             Definition::Binding {
                 vhost,
                 source,

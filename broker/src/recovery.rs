@@ -5,16 +5,22 @@ use crate::broker::{Broker, DEFAULT_VHOST};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::definitions::{Definition, DefinitionError, DestinationKind};
-use crate::delivery_counts::DeliveryCounts;
 use crate::exchange::{Binding, Delays, Destination, Exchange, ExchangeKind, ExchangeSpec};
 use crate::limits::VhostLimits;
+use crate::policy::Policy;
 use crate::queue::{self, Queue, QueueSpec};
 use crate::vhost::VhostSpec;
 use leveret_protocol::ExchangeName;
-use leveret_storage::{Op, Opened, Position, QueueId, RecoveredQueue, StorageError, Store};
+use leveret_storage::{Opened, Position, QueueId, RecoveredQueue, StorageError, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
 use thiserror::Error;
+
+mod delivery_counts;
+mod strays;
+
+use delivery_counts::DeliveryCounts;
+use strays::{drop_orphans, drop_strays};
 
 /// Why a broker could not be put together from its data.
 #[derive(Debug, Error)]
@@ -125,6 +131,7 @@ struct Sorted {
     vhosts: Vec<(VhostSpec, Option<VhostLimits>)>,
     users: Vec<User>,
     permissions: Vec<Permission>,
+    policies: Vec<Definition>,
     exchanges: Vec<Definition>,
     queues: Vec<Definition>,
     bindings: Vec<Definition>,
@@ -155,6 +162,7 @@ fn restore_definitions(
             }
             Definition::User(user) => sorted.users.push(user),
             Definition::Permission(permission) => sorted.permissions.push(permission),
+            policy @ Definition::Policy { .. } => sorted.policies.push(policy),
             exchange @ Definition::Exchange { .. } => sorted.exchanges.push(exchange),
             queue @ Definition::Queue { .. } => sorted.queues.push(queue),
             binding @ Definition::Binding { .. } => sorted.bindings.push(binding),
@@ -170,11 +178,16 @@ fn restore_definitions(
     }
     broker.users.restore(sorted.users, sorted.permissions)?;
     for objects in [
+        &mut sorted.policies,
         &mut sorted.exchanges,
         &mut sorted.queues,
         &mut sorted.bindings,
     ] {
         drop_strays(broker, objects);
+    }
+    // First: what follows them finds them.
+    for policy in sorted.policies {
+        restore_policy(broker, policy)?;
     }
     for exchange in sorted.exchanges {
         restore_exchange(broker, exchange, recovered, store)?;
@@ -189,21 +202,19 @@ fn restore_definitions(
     Ok(())
 }
 
-/// Drops what was declared in the instant in which its virtual host was deleted: it must neither
-/// bring that back nor turn up in a later one of the same name.
-fn drop_strays(broker: &Broker, objects: &mut Vec<Definition>) {
-    let mut fx = broker.effects(None);
-    objects.retain(|object| {
-        let known = object
-            .vhost()
-            .is_none_or(|name| broker.vhost(name).is_some());
-        if !known {
-            tracing::warn!(?object, "dropping a definition without its virtual host");
-            fx.store(object.delete());
-        }
-        known
-    });
-    fx.perform();
+fn restore_policy(broker: &Broker, definition: Definition) -> Result<(), RecoveryError> {
+    let Definition::Policy { vhost, kind, spec } = definition else {
+        return Ok(());
+    };
+    let name = spec.name.clone();
+    let policy = Policy::restore(spec).map_err(|reason| RecoveryError::Unusable {
+        what: "policy",
+        name,
+        reason,
+    })?;
+    let vhost = broker.restore_vhost(VhostSpec::named(&vhost));
+    vhost.restore_policy(kind, policy);
+    Ok(())
 }
 
 fn restore_exchange(
@@ -337,10 +348,10 @@ fn restore_queue(
     };
     let vhost = broker.restore_vhost(VhostSpec::named(&vhost));
     let queue = Arc::new(Queue::new(id, vhost.name().clone(), spec, next));
+    let mut fx = broker.effects(None);
+    vhost.configure_queue(&queue, &mut fx);
     if let Some(stream) = queue.stream() {
-        let mut fx = broker.effects(None);
         stream.recover(store, &mut fx)?;
-        fx.perform();
     } else if let Some(found) = found {
         queue.restore_counts(counts.take(id));
         restore_messages(&queue, &found, store, broker.clock)?;
@@ -348,6 +359,7 @@ fn restore_queue(
         queue.restored(&mut fx);
         fx.perform();
     }
+    fx.perform();
     vhost.restore_queue(queue);
     Ok(())
 }
@@ -412,19 +424,6 @@ fn start_queues(broker: &Broker) {
         queue.start(&mut fx);
         fx.perform();
     }
-}
-
-/// Messages of queues that no definition knows: their queue was deleted.
-fn drop_orphans(broker: &Broker, orphans: impl Iterator<Item = QueueId>) {
-    let mut fx = broker.effects(None);
-    for queue in orphans {
-        tracing::info!(
-            queue = queue.0,
-            "dropping stored messages of a deleted queue"
-        );
-        fx.store(Op::DeleteQueue { queue });
-    }
-    fx.perform();
 }
 
 #[cfg(test)]

@@ -9,10 +9,12 @@ mod directory;
 mod equivalence;
 mod exchanges;
 mod limits;
+mod policies;
 
 use crate::definitions::Definition;
 use crate::exchange::{DestinationName, Directory, Exchange, ExchangeKind, ExchangeSpec};
 use crate::limits::VhostLimits;
+use crate::policy::Policies;
 use crate::queue::{
     AfterRemoval, Consumer, ConsumerId, Counts, Effects, Queue, QueueSpec, Remains,
 };
@@ -29,7 +31,7 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What the names of the system's own queues and exchanges begin with.
 pub(crate) const SYSTEM_PREFIX: &str = "amq.";
@@ -81,6 +83,9 @@ pub struct Vhost {
     sources: Mutex<Sources>,
     generation: AtomicU64,
     limits: RwLock<Option<VhostLimits>>,
+    policies: Mutex<Policies>,
+    /// It was deleted: nothing more is stored of it. Changes under the lock for changes.
+    cleared: AtomicBool,
 }
 
 /// What deleting a queue did.
@@ -111,6 +116,8 @@ impl Vhost {
             sources: Mutex::default(),
             generation: AtomicU64::new(1),
             limits: RwLock::default(),
+            policies: Mutex::default(),
+            cleared: AtomicBool::new(false),
         }
     }
 
@@ -183,6 +190,7 @@ impl Vhost {
             spec,
             Position(0),
         ));
+        self.configure_queue(&queue, fx);
         if queue.spec.is_stored() {
             fx.store(Definition::queue(&queue).put());
             // Before anybody can find it: whoever declares it again is answered after this.
@@ -290,6 +298,13 @@ impl Vhost {
         }
         let mut sources = self.sources.lock();
         self.remove_exchanges(self.exchanges(), &mut sources, fx);
+        self.cleared.store(true, Ordering::Relaxed);
+        self.forget_policies(fx);
+    }
+
+    /// Whether it has been deleted, as long as the lock for changes is held.
+    fn is_cleared(&self) -> bool {
+        self.cleared.load(Ordering::Relaxed)
     }
 
     /// Takes a consumer off its queue; deletes the queue when that was its purpose.

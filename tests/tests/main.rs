@@ -20,6 +20,7 @@ mod durability;
 mod limits;
 mod permissions;
 mod pika;
+mod policies;
 mod shutdown;
 mod streams;
 mod tidy;

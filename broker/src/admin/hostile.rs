@@ -6,6 +6,7 @@ use super::server::{Surroundings, serve_client};
 use super::wire::{self, ErrorKind, Request, Response};
 use crate::broker::{Broker, DEFAULT_VHOST};
 use crate::config::Config;
+use crate::policy::{PolicyKind, WrittenPolicy};
 use crate::queue::Effects;
 use crate::vhost::VhostSpec;
 use proptest::prelude::*;
@@ -22,6 +23,39 @@ fn word() -> impl Strategy<Value = String> {
         4 => select(&["guest", "a", "/", "", ".*", "(", "^$", "a{1000}{1000}", "\n"][..]).prop_map(str::to_owned),
         1 => any::<String>(),
         1 => (0usize..600).prop_map(|len| "w".repeat(len)),
+    ]
+}
+
+/// About policies; what they set is well formed now and then.
+fn policy_request() -> impl Strategy<Value = Request> {
+    let kind = || select(&[PolicyKind::User, PolicyKind::Operator][..]);
+    let definitions = [
+        r#"{"max-length":1}"#,
+        r#"{"alternate-exchange":"a"}"#,
+        r#"{"delivery-limit":18446744073709551615,"message-ttl":1e9}"#,
+        "[]",
+        "{}",
+    ];
+    let definition = prop_oneof![select(definitions.to_vec()).prop_map(str::to_owned), word()];
+    let apply_to = select(&["all", "queues", "streams", "nope"][..]).prop_map(str::to_owned);
+    let written = (word(), word(), definition, any::<i64>(), apply_to).prop_map(
+        |(name, pattern, definition, priority, apply_to)| WrittenPolicy {
+            name,
+            pattern,
+            definition,
+            priority,
+            apply_to,
+        },
+    );
+    prop_oneof![
+        2 => (kind(), word(), written).prop_map(|(kind, vhost, policy)| Request::SetPolicy {
+            kind,
+            vhost,
+            policy: Box::new(policy),
+        }),
+        1 => (kind(), word(), word())
+            .prop_map(|(kind, vhost, name)| Request::ClearPolicy { kind, vhost, name }),
+        1 => (kind(), word()).prop_map(|(kind, vhost)| Request::ListPolicies { kind, vhost }),
     ]
 }
 
@@ -71,6 +105,7 @@ fn request() -> impl Strategy<Value = Request> {
                 }
             }
         ),
+        policy_request(),
         (prop::option::of(word()), any::<Option<u64>>(), word()).prop_map(
             |(vhost, limit, reason)| Request::CloseAllConnections {
                 vhost,

@@ -6,6 +6,7 @@ use super::columns::{
 };
 use super::limits;
 use super::pid::Pid;
+use super::policies;
 use super::report::ChannelReport;
 use super::table::{self, table};
 use super::value::Value;
@@ -13,6 +14,7 @@ use super::wire::{ErrorKind, Request, Response};
 use crate::alarms::AlarmSet;
 use crate::broker::Broker;
 use crate::exchange::{Binding, DestinationName, Exchange};
+use crate::policy::Target;
 use crate::queue::{Consumer, Counts, Queue};
 use crate::server::ConnectionInfo;
 use crate::server::connections::Details;
@@ -37,7 +39,7 @@ pub(super) async fn rows(
                 .collect()
         }),
         Request::ListExchanges { vhost, columns } => in_vhost(broker, vhost, |vhost| {
-            let default = [default_exchange_row(columns)].into_iter();
+            let default = [default_exchange_row(vhost, columns)].into_iter();
             default
                 .chain(vhost.exchanges().iter().map(|x| exchange_row(x, columns)))
                 .collect()
@@ -82,6 +84,12 @@ pub(super) async fn rows(
         }
         Request::ListVhostLimits { vhost: None } => limits::of_vhosts(broker),
         Request::ListUserLimits { user: None } => limits::of_users(broker),
+        Request::ListPolicies { kind, vhost } => {
+            let Some(vhost) = broker.vhost(vhost) else {
+                return Some(Err(Response::refused(ErrorKind::NoSuchVhost)));
+            };
+            policies::rows(&vhost, *kind)
+        }
         Request::ListPermissions { vhost } => {
             if broker.vhost(vhost).is_none() {
                 return Some(Err(Response::refused(ErrorKind::NoSuchVhost)));
@@ -168,6 +176,9 @@ fn queue_cell(queue: &Queue, counts: &Counts, column: QueueColumn) -> Value {
         C::Memory => (QUEUE_MEMORY + messages * MESSAGE_MEMORY + bytes).into(),
         C::State => "running".into(),
         C::Type => spec.kind().as_str().into(),
+        C::Policy => policies::name(queue.policy()),
+        C::OperatorPolicy => policies::operator_name(queue.policy()),
+        C::EffectivePolicyDefinition => policies::definition(queue.policy()),
         C::Pid => format!("<leveret.queue.{}>", queue.id.0).into(),
         C::ExclusiveConsumerPid => queue.exclusive_consumer().map(|c| channel_pid(&c)).into(),
         C::ExclusiveConsumerTag => queue.exclusive_consumer().map(|c| c.tag.to_string()).into(),
@@ -180,7 +191,6 @@ fn queue_cell(queue: &Queue, counts: &Counts, column: QueueColumn) -> Value {
         | C::Leader
         | C::Members
         | C::Online
-        | C::Policy
         | C::SlavePids
         | C::SynchronisedSlavePids => Value::Absent,
     }
@@ -222,7 +232,7 @@ fn consumer_row(broker: &Broker, consumer: &Consumer, columns: &[ConsumerColumn]
     columns.iter().map(cell).collect()
 }
 
-fn default_exchange_row(columns: &[ExchangeColumn]) -> Row {
+fn default_exchange_row(vhost: &Vhost, columns: &[ExchangeColumn]) -> Row {
     use ExchangeColumn as C;
     let cell = |column: &C| match column {
         C::Name => "".into(),
@@ -230,7 +240,8 @@ fn default_exchange_row(columns: &[ExchangeColumn]) -> Row {
         C::Durable => true.into(),
         C::AutoDelete | C::Internal => false.into(),
         C::Arguments => table::empty(),
-        C::MessagesDelayed | C::Policy => Value::Absent,
+        C::MessagesDelayed => Value::Absent,
+        C::Policy => policies::name(vhost.policy_for("", Target::Exchange)),
     };
     columns.iter().map(cell).collect()
 }
@@ -246,7 +257,7 @@ fn exchange_row(exchange: &Exchange, columns: &[ExchangeColumn]) -> Row {
         C::Internal => spec.internal.into(),
         C::MessagesDelayed => exchange.delays().map(|delays| delays.len() as u64).into(),
         C::Arguments => table(&spec.arguments),
-        C::Policy => Value::Absent,
+        C::Policy => policies::name(exchange.policy()),
     };
     columns.iter().map(cell).collect()
 }

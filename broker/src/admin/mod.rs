@@ -7,6 +7,7 @@ mod hostile;
 mod limits;
 mod listings;
 pub mod pid;
+mod policies;
 pub mod report;
 pub mod server;
 pub mod socket;

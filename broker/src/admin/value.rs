@@ -35,6 +35,11 @@ pub enum Value {
         /// In their order.
         words: Vec<String>,
     },
+    /// Names with values: what a policy sets.
+    Map {
+        /// In their order.
+        map: Vec<(String, Value)>,
+    },
     /// Numbers shown in braces: a protocol version.
     Tuple {
         /// In their order.

@@ -56,6 +56,10 @@ impl Verbs {
             Ok(done) => return done,
             Err(request) => request,
         };
+        let request = match self.policy_verb(request) {
+            Ok(done) => return done,
+            Err(request) => request,
+        };
         let broker = self.around.broker.clone();
         match request {
             Request::Ping => Ok(Response::Ok),

@@ -13,6 +13,7 @@ use super::pid::Pid;
 use super::status::Status;
 use super::value::Value;
 use crate::alarms::{DiskFreeLimit, MemoryWatermark, Resource};
+use crate::policy::{PolicyKind, WrittenPolicy};
 
 /// Raised when a request or response changes its meaning. Both sides are built from one source;
 /// the number is for a leveretctl that was updated while the broker was not restarted.
@@ -130,6 +131,21 @@ pub enum Request {
     /// The limits of one as [`Response::Text`], or no such user; of all that have some as rows of
     /// user, limits.
     ListUserLimits { user: Option<String> },
+    /// Ok once it is in force, or no such virtual host, or [`ErrorKind::Refused`] for what is no
+    /// policy.
+    SetPolicy {
+        kind: PolicyKind,
+        vhost: String,
+        policy: Box<WrittenPolicy>,
+    },
+    /// Ok, or [`ErrorKind::Refused`] when there is none.
+    ClearPolicy {
+        kind: PolicyKind,
+        vhost: String,
+        name: String,
+    },
+    /// Rows of vhost, name, pattern, apply-to, definition, priority; or no such virtual host.
+    ListPolicies { kind: PolicyKind, vhost: String },
     /// Ok, then the broker stops; it keeps this connection open until it ends.
     Stop,
 }

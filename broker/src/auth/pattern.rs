@@ -16,6 +16,22 @@ pub struct PatternError {
     pub reason: String,
 }
 
+/// Compiles a regular expression of an operator's.
+///
+/// # Errors
+/// When it is none, or one of PCRE's that cannot be matched in linear time (look-around,
+/// back-references), or takes too much memory.
+pub fn compile(pattern: &str) -> Result<Regex, PatternError> {
+    RegexBuilder::new(pattern)
+        .size_limit(COMPILED_LIMIT)
+        .dfa_size_limit(COMPILED_LIMIT)
+        .build()
+        .map_err(|error| PatternError {
+            pattern: pattern.to_owned(),
+            reason: reason(&error),
+        })
+}
+
 /// A compiled permission.
 #[derive(Clone, Debug)]
 pub enum Pattern {
@@ -32,23 +48,14 @@ impl Pattern {
     /// Compiles a permission.
     ///
     /// # Errors
-    /// When it is no regular expression, or one of PCRE's that cannot be matched in linear time
-    /// (look-around, back-references), or takes too much memory.
+    /// See [`compile`].
     pub fn compile(pattern: &str) -> Result<Self, PatternError> {
         match pattern {
             "" => return Ok(Pattern::EmptyName),
             ".*" | "^.*" | ".*$" => return Ok(Pattern::Everything),
             _ => {}
         }
-        RegexBuilder::new(pattern)
-            .size_limit(COMPILED_LIMIT)
-            .dfa_size_limit(COMPILED_LIMIT)
-            .build()
-            .map(Pattern::Matching)
-            .map_err(|error| PatternError {
-                pattern: pattern.to_owned(),
-                reason: reason(&error),
-            })
+        compile(pattern).map(Pattern::Matching)
     }
 
     /// Whether the name is permitted.
@@ -76,7 +83,7 @@ fn reason(error: &regex::Error) -> String {
         .trim_start_matches("error: ");
     if last.contains("look-around") || last.contains("backreference") {
         return "look-around and back-references, which RabbitMQ's PCRE knows, are not supported; \
-                write the permitted names out instead, as in ^(a|b)$"
+                write the names out instead, as in ^(a|b)$"
             .to_owned();
     }
     last.to_owned()

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::admin::wire::Request;
 use crate::alarms::{DiskFreeLimit, MemoryWatermark};
+use crate::policy::{PolicyKind, WrittenPolicy};
 
 /// What is about to be done, unless told to be quiet. Ends without a line feed.
 pub(super) fn banner(
@@ -53,6 +54,7 @@ pub(super) fn banner(
             return listing(other)
                 .or_else(|| about_users(other))
                 .or_else(|| limits(other))
+                .or_else(|| policies(other))
                 .or_else(|| change(other));
         }
     })
@@ -125,6 +127,48 @@ fn limits(request: &Request) -> Option<String> {
             format!("Listing limits for user \"{user}\" ...")
         }
         Request::ListUserLimits { user: None } => "Listing limits for all users ...".to_owned(),
+        _ => return None,
+    })
+}
+
+fn policies(request: &Request) -> Option<String> {
+    use PolicyKind::{Operator, User};
+    Some(match request {
+        Request::SetPolicy {
+            kind,
+            vhost,
+            policy,
+        } => {
+            let WrittenPolicy {
+                name,
+                pattern,
+                definition,
+                priority,
+                ..
+            } = &**policy;
+            let what = match kind {
+                User => "policy",
+                Operator => "operator policy override",
+            };
+            format!(
+                "Setting {what} \"{name}\" for pattern \"{pattern}\" to \"{definition}\" with \
+                 priority \"{priority}\" for vhost \"{vhost}\" ..."
+            )
+        }
+        Request::ClearPolicy { kind, vhost, name } => {
+            let what = match kind {
+                User => "policy",
+                Operator => "operator policy",
+            };
+            format!("Clearing {what} \"{name}\" on vhost \"{vhost}\" ...")
+        }
+        Request::ListPolicies { kind, vhost } => {
+            let what = match kind {
+                User => "policies",
+                Operator => "operator policy overrides",
+            };
+            format!("Listing {what} for vhost \"{vhost}\" ...")
+        }
         _ => return None,
     })
 }

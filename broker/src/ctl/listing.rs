@@ -27,6 +27,14 @@ impl Listing {
             Request::ListUserPermissions { .. } => whole(&["vhost", "configure", "write", "read"]),
             Request::ListVhostLimits { vhost: None } => whole(&["vhost", "limits"]),
             Request::ListUserLimits { user: None } => whole(&["user", "limits"]),
+            Request::ListPolicies { .. } => streamed_as(&[
+                "vhost",
+                "name",
+                "pattern",
+                "apply-to",
+                "definition",
+                "priority",
+            ]),
             _ => return None,
         })
     }
@@ -35,6 +43,13 @@ impl Listing {
 fn streamed<C: Column>(columns: &[C]) -> Listing {
     Listing {
         columns: columns.iter().map(|column| column.name()).collect(),
+        whole: false,
+    }
+}
+
+fn streamed_as(columns: &[&'static str]) -> Listing {
+    Listing {
+        columns: columns.to_vec(),
         whole: false,
     }
 }

@@ -8,6 +8,8 @@ enum Takes {
     Text,
     /// A whole number, not negative.
     Number,
+    /// A whole number.
+    Integer,
 }
 
 struct OptionSpec {
@@ -61,6 +63,18 @@ static OPTIONS: &[OptionSpec] = &[
             "list_user_limits",
             "list_vhost_limits",
         ],
+    ),
+    option(
+        "priority",
+        None,
+        Takes::Integer,
+        &["set_policy", "set_operator_policy"],
+    ),
+    option(
+        "apply-to",
+        None,
+        Takes::Text,
+        &["set_policy", "set_operator_policy"],
     ),
     option("user", None, Takes::Text, &["list_user_limits"]),
     option("limit", None, Takes::Number, &["close_all_connections"]),
@@ -155,17 +169,29 @@ impl CommandLine {
         };
         let value = match spec.takes {
             Takes::Nothing => Some(String::new()),
-            Takes::Text | Takes::Number => value.map(str::to_owned).or_else(|| {
-                // What looks like the next option is no value; `--vhost=-x` is.
-                let next = rest.next_if(|word| word.len() < 2 || !word.starts_with('-'));
-                next.map(str::to_owned)
-            }),
+            Takes::Text | Takes::Number | Takes::Integer => {
+                value.map(str::to_owned).or_else(|| {
+                    // What looks like the next option is no value; `--vhost=-x` is, and a number.
+                    let integer = matches!(spec.takes, Takes::Integer);
+                    let is_value = |word: &&str| {
+                        word.len() < 2
+                            || !word.starts_with('-')
+                            || (integer && word.parse::<i64>().is_ok())
+                    };
+                    let next = rest.next_if(is_value);
+                    next.map(str::to_owned)
+                })
+            }
         };
-        let number = matches!(spec.takes, Takes::Number);
+        let wrong = |text: &str| match spec.takes {
+            // Seconds of a few centuries still make a deadline.
+            Takes::Number => text.parse::<u32>().is_err(),
+            Takes::Integer => text.parse::<i64>().is_err(),
+            Takes::Nothing | Takes::Text => false,
+        };
         match value {
             None => self.invalid.push((written.to_owned(), String::new())),
-            // Seconds of a few centuries still make a deadline.
-            Some(text) if number && text.parse::<u32>().is_err() => {
+            Some(text) if wrong(&text) => {
                 self.invalid.push((written.to_owned(), text));
             }
             Some(text) => {
@@ -199,6 +225,11 @@ impl CommandLine {
 
     /// The value of an option that is a number.
     pub(super) fn number(&self, long: &str) -> Option<u64> {
+        self.text(long).and_then(|text| text.parse().ok())
+    }
+
+    /// The value of an option that is a whole number.
+    pub(super) fn integer(&self, long: &str) -> Option<i64> {
         self.text(long).and_then(|text| text.parse().ok())
     }
 

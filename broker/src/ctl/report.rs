@@ -119,6 +119,8 @@ fn vhost_of(request: &Request) -> &str {
         | Request::DeleteVhost { vhost }
         | Request::PurgeQueue { vhost, .. }
         | Request::SetVhostLimits { vhost, .. }
+        | Request::SetPolicy { vhost, .. }
+        | Request::ListPolicies { vhost, .. }
         | Request::ClearVhostLimits { vhost }
         | Request::DeleteQueue { vhost, .. } => vhost,
         Request::ListVhostLimits { vhost } | Request::CloseAllConnections { vhost, .. } => {

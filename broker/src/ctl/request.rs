@@ -5,6 +5,7 @@ use crate::admin::pid::NotAPid;
 use crate::admin::wire::Request;
 use crate::alarms::{DiskFreeLimit, MemoryWatermark};
 use crate::config::{ByteSize, DEFAULT_USER};
+use crate::policy::{PolicyKind, WrittenPolicy};
 
 use super::options::CommandLine;
 use super::verbs::Verb;
@@ -96,7 +97,7 @@ fn request(verb: &str, line: &CommandLine) -> Result<Request, Invalid> {
         None => about_limits(verb, line)?,
         found => found,
     };
-    match asked {
+    match asked.or_else(|| about_policies(verb, line)) {
         Some(request) => Ok(request),
         None => about_the_rest(verb, line),
     }
@@ -209,6 +210,31 @@ fn about_limits(verb: &str, line: &CommandLine) -> Result<Option<Request>, Inval
         },
         _ => return Ok(None),
     }))
+}
+
+fn about_policies(verb: &str, line: &CommandLine) -> Option<Request> {
+    let (kind, verb) = match verb {
+        "set_operator_policy" => (PolicyKind::Operator, "set_policy"),
+        "clear_operator_policy" => (PolicyKind::Operator, "clear_policy"),
+        "list_operator_policies" => (PolicyKind::Operator, "list_policies"),
+        verb => (PolicyKind::User, verb),
+    };
+    let vhost = line.vhost().to_owned();
+    let [name, pattern, definition] = [0, 1, 2].map(|index| argument(line, index));
+    Some(match verb {
+        "set_policy" => Request::SetPolicy {
+            kind,
+            vhost,
+            policy: Box::new(WrittenPolicy {
+                priority: line.integer("priority").unwrap_or_default(),
+                apply_to: line.text("apply-to").unwrap_or("all").to_owned(),
+                ..WrittenPolicy::new(&name, &pattern, &definition)
+            }),
+        },
+        "clear_policy" => Request::ClearPolicy { kind, vhost, name },
+        "list_policies" => Request::ListPolicies { kind, vhost },
+        _ => return None,
+    })
 }
 
 fn bad_argument(reason: &str) -> Invalid {

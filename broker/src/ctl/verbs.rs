@@ -89,8 +89,27 @@ const ACCESS: &str = "Access Control";
 const MONITORING: &str = "Monitoring, observability and health checks";
 const VHOSTS: &str = "Virtual hosts";
 const CONFIGURATION: &str = "Configuration and Environment";
+const POLICIES: &str = "Policies";
 const OPERATIONS: &str = "Operations";
 const QUEUES: &str = "Queues";
+
+const SET_POLICY: &str = "[--vhost <vhost>] [--priority <priority>] [--apply-to <apply-to>] <name> <pattern> <definition>";
+const POLICY: &[(&str, &str)] = &[
+    ("<name>", "policy name (identifier)"),
+    (
+        "<pattern>",
+        "a regular expression pattern that will be used to match queue, exchanges, etc",
+    ),
+    (
+        "<definition>",
+        "policy definition (arguments). Must be a valid JSON document",
+    ),
+    ("--priority <priority>", "policy priority"),
+    (
+        "--apply-to <queues | classic_queues | quorum_queues | streams | exchanges | all>",
+        "policy should only apply to queues, exchanges, or all entities (both of the above)",
+    ),
+];
 
 const IN_VHOST: &str =
     "[--vhost <vhost>] [--no-table-headers] [<column> ...] [--timeout <timeout>]";
@@ -200,6 +219,21 @@ pub(super) static VERBS: &[Verb] = &[
         .details(&[("<fraction>", "new limit as a fraction of total memory reported by the OS"),
             ("absolute <value>", "new limit as an absolute value with units, e.g. 1GB"),
             ("", "counts until the broker ends")]),
+    verb(POLICIES, "clear_operator_policy", exactly(1), "[--vhost <vhost>] <name>",
+        "Clears an operator policy"),
+    verb(POLICIES, "clear_policy", exactly(1), "[--vhost <vhost>] <name>",
+        "Clears (removes) a policy"),
+    verb(POLICIES, "list_operator_policies", NONE,
+        "[--vhost <vhost>] [--no-table-headers] [--timeout <timeout>]",
+        "Lists operator policy overrides for a virtual host"),
+    verb(POLICIES, "list_policies", NONE,
+        "[--vhost <vhost>] [--no-table-headers] [--timeout <timeout>]",
+        "Lists all policies in a virtual host"),
+    verb(POLICIES, "set_operator_policy", exactly(3), SET_POLICY,
+        "Sets an operator policy that overrides a subset of arguments in user policies")
+        .details(POLICY),
+    verb(POLICIES, "set_policy", exactly(3), SET_POLICY, "Sets or updates a policy")
+        .details(POLICY),
     verb(OPERATIONS, "close_all_connections", exactly(1),
         "[--vhost <vhost> --limit <limit>] [--global] <explanation>",
         "Closes all connections of a vhost, or with --global all")

@@ -20,6 +20,7 @@ pub use kind::ExchangeKind;
 pub use route::{Directory, Route};
 pub use rules::{alternate_exchange, check_binding, check_declaration, delayed_type};
 
+use crate::policy::Applied;
 use bindings::Bindings;
 use leveret_protocol::content::{Property, property};
 use leveret_protocol::values::{AMQPValue, FieldTable};
@@ -55,6 +56,7 @@ pub struct Exchange {
     pub spec: ExchangeSpec,
     alternate: Option<ExchangeName>,
     bindings: RwLock<Bindings>,
+    policy: RwLock<Option<Arc<Applied>>>,
     /// What a delayed exchange keeps; none for the others.
     delays: Option<Arc<Delays>>,
 }
@@ -121,6 +123,7 @@ impl Exchange {
             spec,
             alternate,
             bindings,
+            policy: RwLock::default(),
             delays: None,
         }
     }
@@ -144,9 +147,23 @@ impl Exchange {
     }
 
     /// The exchange that gets the messages which match no binding (RabbitMQ: "Alternate
-    /// Exchanges"); there may be none of that name.
-    pub fn alternate(&self) -> Option<&ExchangeName> {
-        self.alternate.as_ref()
+    /// Exchanges"); there may be none of that name. An argument counts before a policy.
+    pub fn alternate(&self) -> Option<ExchangeName> {
+        self.alternate.clone().or_else(|| {
+            let policy = self.policy.read();
+            let alternate = policy.as_ref()?.definition.text(ALTERNATE_EXCHANGE)?;
+            Some(alternate.into())
+        })
+    }
+
+    /// The policies that apply to it.
+    pub fn policy(&self) -> Option<Arc<Applied>> {
+        self.policy.read().clone()
+    }
+
+    /// Sets which policies apply from now on. Whoever keeps routes has to be told.
+    pub fn set_policy(&self, policy: Option<Arc<Applied>>) {
+        *self.policy.write() = policy;
     }
 
     /// Adds a binding; `false` when it was there.

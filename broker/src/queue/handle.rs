@@ -9,6 +9,7 @@ use super::outcome::{AfterRemoval, ConsumeRefused, Counts, Remains};
 use super::settings::{QueueKind, Settings};
 use crate::clock::Time;
 use crate::message::SharedMessage;
+use crate::policy::{Applied, Target};
 use crate::server::ConnectionId;
 use crate::stream::Stream;
 use leveret_protocol::values::FieldTable;
@@ -58,6 +59,7 @@ pub struct Queue {
     /// Its kind.
     pub kind: QueueKind,
     settings: RwLock<Arc<Settings>>,
+    policy: RwLock<Option<Arc<Applied>>>,
     machine: Mutex<Machine>,
     /// What a stream does in place of the machine, which stays empty.
     stream: Option<Arc<Stream>>,
@@ -95,6 +97,7 @@ impl Queue {
             spec,
             kind,
             settings: RwLock::new(Arc::new(settings)),
+            policy: RwLock::default(),
             machine: Mutex::new(machine),
             stream,
         }
@@ -121,19 +124,50 @@ impl Queue {
         self.settings.read().clone()
     }
 
-    /// A policy applies to the queue from now on, or none does; its keys are without `x-`.
-    pub fn configure(self: &Arc<Self>, policy: Option<&FieldTable>, fx: &mut Effects) {
-        let settings = Arc::new(Settings::of(&self.spec.arguments, policy));
-        let mut current = self.settings.write();
-        if **current != *settings {
-            *current = settings.clone();
-            if let Some(stream) = &self.stream {
-                return stream.configure(&settings, fx);
-            }
-            self.serve(fx, |machine, fx| {
-                machine.configure(&self.vhost, &self.spec, &settings, fx);
-            });
+    /// What policies see of it.
+    pub fn policy_target(&self) -> Target {
+        Target::Queue(self.spec.kind())
+    }
+
+    /// The policies that apply to it.
+    pub fn policy(&self) -> Option<Arc<Applied>> {
+        self.policy.read().clone()
+    }
+
+    /// Sets which policies apply from now on. Says whether that changes the queue's settings: then
+    /// it has to be told to follow them.
+    pub fn set_policy(&self, policy: Option<Arc<Applied>>) -> bool {
+        let same = |a: &Option<Arc<Applied>>, b: &Option<Arc<Applied>>| match (a, b) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        let mut current = self.policy.write();
+        if same(&current, &policy) {
+            return false;
         }
+        let table = policy.as_ref().map(|policy| &policy.table);
+        let settings = Settings::of(&self.spec.arguments, table);
+        *current = policy;
+        let mut before = self.settings.write();
+        let changed = **before != settings;
+        if changed {
+            *before = Arc::new(settings);
+        }
+        changed
+    }
+
+    /// The queue follows its settings as they are by now, and what is in it does at once. Whoever
+    /// changes them meanwhile calls this, too, so the last call follows the last change.
+    pub fn follow_settings(self: &Arc<Self>, fx: &mut Effects) {
+        if let Some(stream) = &self.stream {
+            // Held, so that settings that come meanwhile are followed after these.
+            let settings = self.settings.read();
+            return stream.configure(&settings, fx);
+        }
+        self.serve(fx, |machine, fx| {
+            machine.configure(&self.vhost, &self.spec, &self.settings(), fx);
+        });
     }
 
     /// Whether another connection holds it exclusively.

@@ -41,6 +41,7 @@ impl Vhost {
 
     /// Adds an exchange without storing it: at start, what is stored already.
     pub fn insert_exchange(&self, exchange: Arc<Exchange>) {
+        self.configure_exchange(&exchange);
         self.exchanges
             .write()
             .insert(exchange.name().clone(), exchange);

@@ -5,6 +5,8 @@ use super::*;
 use crate::broker::{Broker, DEFAULT_VHOST};
 use crate::config::Config;
 use crate::exchange::{Binding, Destination};
+use crate::policy::{Applied, Policy, PolicyKind, Target, WrittenPolicy};
+use crate::queue::Settings;
 use crate::recovery::recover;
 use leveret_protocol::values::AMQPValue;
 use leveret_storage::{Options, Store};
@@ -23,6 +25,9 @@ enum Op {
     Unbind(usize, usize, bool, u8, bool),
     DeleteQueue(usize),
     DeleteExchange(usize),
+    /// With this pattern and priority.
+    SetPolicy(usize, usize, i64, bool),
+    ClearPolicy(usize, bool),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -36,6 +41,8 @@ fn op() -> impl Strategy<Value = Op> {
         3 => ends().prop_map(|(x, to, queue, key, args)| Op::Unbind(x, to, queue, key, args)),
         1 => n().prop_map(Op::DeleteQueue),
         1 => n().prop_map(Op::DeleteExchange),
+        2 => (n(), n(), 0..3i64, any::<bool>()).prop_map(|(n, p, rank, op)| Op::SetPolicy(n, p, rank, op)),
+        1 => (n(), any::<bool>()).prop_map(|(n, operator)| Op::ClearPolicy(n, operator)),
     ]
 }
 
@@ -126,10 +133,52 @@ fn run(broker: &Broker, vhost: &Vhost, op: &Op, fx: &mut Effects) {
         Op::DeleteExchange(n) => {
             let _ = vhost.delete_exchange(&format!("x{n}").into(), false, fx);
         }
+        Op::SetPolicy(n, pattern, priority, operator) => {
+            let definition = match operator {
+                true => format!(r#"{{"max-length":{n}}}"#),
+                false => format!(r#"{{"max-length":3,"alternate-exchange":"x{n}"}}"#),
+            };
+            let (name, pattern) = (format!("p{n}"), format!("[qx]{pattern}"));
+            let written = WrittenPolicy {
+                priority,
+                ..WrittenPolicy::new(&name, &pattern, &definition)
+            };
+            let kind = kind(operator);
+            let policy = Policy::parse(kind, written).unwrap();
+            assert!(vhost.set_policy(kind, policy, fx));
+        }
+        Op::ClearPolicy(n, operator) => {
+            vhost.clear_policy(kind(operator), &format!("p{n}"), fx);
+        }
     }
 }
 
-/// The durable exchanges with the durable ones among their bindings.
+fn kind(operator: bool) -> PolicyKind {
+    match operator {
+        true => PolicyKind::Operator,
+        false => PolicyKind::User,
+    }
+}
+
+/// Every queue and exchange has the policies that it would have if it were declared now, whatever
+/// came first.
+fn check_policies(vhost: &Vhost) {
+    let effective = |policy: Option<Arc<Applied>>| policy.map(|p| p.definition.to_json());
+    for queue in vhost.queues() {
+        let expected = vhost.policy_for(queue.name().as_str(), queue.policy_target());
+        let table = expected.as_ref().map(|policy| policy.table.clone());
+        assert_eq!(effective(queue.policy()), effective(expected));
+        let settings = Settings::of(&queue.spec.arguments, table.as_ref());
+        assert_eq!(*queue.settings(), settings);
+    }
+    for exchange in vhost.exchanges() {
+        let expected = vhost.policy_for(exchange.name().as_str(), Target::Exchange);
+        assert_eq!(effective(exchange.policy()), effective(expected));
+    }
+}
+
+/// The durable exchanges with the durable ones among their bindings, and the settings of the
+/// durable queues.
 fn durable(vhost: &Vhost) -> Vec<String> {
     let mut lines = Vec::new();
     for exchange in vhost.exchanges().iter().filter(|x| x.spec.durable) {
@@ -146,6 +195,9 @@ fn durable(vhost: &Vhost) -> Vec<String> {
             }
         }
     }
+    for queue in vhost.queues().iter().filter(|queue| queue.spec.durable) {
+        lines.push(format!("{} {:?}", queue.name(), queue.settings()));
+    }
     lines
 }
 
@@ -153,7 +205,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn durable_exchanges_and_bindings_are_the_same_after_a_restart(
+    fn what_is_durable_is_the_same_after_a_restart(
         ops in prop::collection::vec(op(), 1..80),
     ) {
         let dir = tempfile::tempdir().unwrap();
@@ -162,13 +214,16 @@ proptest! {
         let mut fx = broker.effects(None);
         for op in &ops {
             run(&broker, &vhost, op, &mut fx);
+            check_policies(&vhost);
         }
         fx.perform();
         let before = durable(&vhost);
         broker.store.as_ref().unwrap().close().unwrap();
         drop((fx, vhost, broker));
         let broker = open(dir.path());
-        let after = durable(&broker.vhost(DEFAULT_VHOST).unwrap());
+        let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
+        check_policies(&vhost);
+        let after = durable(&vhost);
         broker.store.as_ref().unwrap().close().unwrap();
         prop_assert_eq!(before, after);
     }

@@ -5,8 +5,9 @@ use super::client::Client;
 use super::requests::*;
 use super::{client, lines, pass};
 use crate::broker::Broker;
+use crate::policy::{Policy, PolicyKind, WrittenPolicy};
 use leveret_protocol::classes::{AMQPClass, BasicProperties};
-use leveret_protocol::values::{AMQPValue, FieldTable};
+use leveret_protocol::values::AMQPValue;
 use leveret_storage::{Options, Store};
 use std::sync::Arc;
 
@@ -232,14 +233,13 @@ fn a_lowered_limit_sends_a_backlog_off_in_slices() {
         client.publish("q", "m");
     }
     client.hears();
-    let queue = client.broker.vhost("/").unwrap().queue("q").unwrap();
+    let vhost = client.broker.vhost("/").unwrap();
     let mut fx = client.broker.effects(None);
-    let mut policy = FieldTable::default();
-    policy.insert("max-length".into(), int(10));
-    queue.configure(Some(&policy), &mut fx);
-    let first = queue.counts().ready;
+    let written = WrittenPolicy::new("p", "^q$", r#"{"max-length":10}"#);
+    let policy = Policy::parse(PolicyKind::User, written).unwrap();
+    vhost.set_policy(PolicyKind::User, policy, &mut fx);
+    let first = vhost.queue("q").unwrap().counts().ready;
     assert!((11..5000).contains(&first), "{first} at once");
-    fx.perform();
     pass(&mut client, 0);
     assert_eq!((ready(&client, "q"), ready(&client, "d")), (10, 4990));
 }

@@ -41,6 +41,9 @@ fn json(value: &Value) -> Json {
             .collect(),
         Value::Array { array } => array.iter().map(json).collect(),
         Value::Words { words } => words.iter().map(String::as_str).collect(),
+        // An empty list of pairs is any empty list to RabbitMQ.
+        Value::Map { map } if map.is_empty() => Json::Array(Vec::new()),
+        Value::Map { map } => map.iter().map(|(k, v)| (k.clone(), json(v))).collect(),
         Value::Tuple { tuple } => tuple.iter().copied().collect(),
     }
 }

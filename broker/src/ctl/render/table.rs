@@ -73,6 +73,17 @@ fn term(value: &Value) -> String {
             format!("[{}]", items.join(","))
         }
         Value::Words { words } => format!("[{}]", printable(&words.join(", "))),
+        Value::Map { map } => {
+            let pair = |(name, value): &(String, Value)| {
+                format!(
+                    "{{<<{}>>, {}}}",
+                    term(&Value::Text(name.clone())),
+                    cell(value)
+                )
+            };
+            let pairs: Vec<String> = map.iter().map(pair).collect();
+            format!("[{}]", pairs.join(", "))
+        }
         Value::Tuple { tuple } => {
             let numbers: Vec<String> = tuple.iter().map(i64::to_string).collect();
             format!("{{{}}}", numbers.join(","))

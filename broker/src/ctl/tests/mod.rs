@@ -5,6 +5,7 @@ mod changes;
 mod limits;
 mod listings;
 mod mistakes;
+mod policies;
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};

@@ -1,0 +1,243 @@
+//! Definitions: JSON objects of settings, checked key by key with RabbitMQ's words, and two of
+//! them made one.
+
+use super::keys::{self, Key, Merge};
+use super::{PolicyKind, Target};
+use leveret_protocol::content::MAX_EXPIRY_MS;
+use leveret_protocol::frame::erlang_binary;
+use leveret_protocol::values::{AMQPValue, FieldTable};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What a policy sets, in the order of the keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PolicyDefinition(Map<String, Value>);
+
+impl PolicyDefinition {
+    /// Checks a definition.
+    ///
+    /// # Errors
+    /// In RabbitMQ's words, the first setting whose value is wrong; or all that no policy of this
+    /// kind has.
+    pub fn check(document: Value, kind: PolicyKind) -> Result<Self, String> {
+        let settings = match document {
+            Value::Object(settings) => settings,
+            // RabbitMQ fails here.
+            other => return Err(format!("definition must be a dictionary: {}", term(&other))),
+        };
+        if settings.is_empty() {
+            return Err("no policy provided".to_owned());
+        }
+        let known = |name: &str| {
+            let key = Key::find(name);
+            key.filter(|key| kind == PolicyKind::User || key.merge.is_some())
+        };
+        let mut unknown = Vec::new();
+        for (name, value) in &settings {
+            match known(name) {
+                Some(key) => {
+                    if let Some(reason) = key.refuses(value) {
+                        return Err(format!("{} {reason}", term(value)));
+                    }
+                }
+                None => unknown.push(format!("{{{},{}}}", binary(name), term(value))),
+            }
+        }
+        if unknown.is_empty() {
+            Ok(PolicyDefinition(settings))
+        } else {
+            let unknown = unknown.join(",");
+            Err(format!("[{unknown}] are not recognised policy settings"))
+        }
+    }
+
+    /// Whether every setting is one that the target can have: a policy applies as a whole or not
+    /// at all (`rabbit_queue_type:is_policy_applicable`).
+    pub fn suits(&self, target: Target) -> bool {
+        self.0.keys().all(|name| keys::suits(name, target))
+    }
+
+    /// What this definition and an operator's say together.
+    pub fn merged(&self, operator: &PolicyDefinition) -> PolicyDefinition {
+        let mut settings = self.0.clone();
+        for (name, operators) in &operator.0 {
+            let value = match settings.get(name) {
+                Some(users) => merged(name, users, operators),
+                None => operators,
+            };
+            let value = value.clone();
+            settings.insert(name.clone(), value);
+        }
+        PolicyDefinition(settings)
+    }
+
+    /// A setting that is a text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
+
+    /// The settings, in the order of their names.
+    pub fn settings(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// As JSON, without spaces.
+    pub fn to_json(&self) -> String {
+        // A map of strings always has a JSON form.
+        serde_json::to_string(&self.0).unwrap_or_default()
+    }
+
+    /// As a table like queue.declare's arguments, without `x-`. Times are within the bounds of
+    /// those arguments, which RabbitMQ does not ask of a policy.
+    pub fn to_table(&self) -> FieldTable {
+        let mut table = FieldTable::default();
+        for (name, value) in &self.0 {
+            let longest = MAX_EXPIRY_MS as i64;
+            let value = match (value, keys::integer(value)) {
+                (Value::String(text), _) => AMQPValue::LongString(text.as_str().into()),
+                (_, Some(v)) if matches!(name.as_str(), "message-ttl" | "expires") => {
+                    AMQPValue::LongLongInt(v.min(longest))
+                }
+                (_, Some(v)) => AMQPValue::LongLongInt(v),
+                // No rule lets anything else in.
+                _ => continue,
+            };
+            table.insert(name.as_str().into(), value);
+        }
+        table
+    }
+}
+
+/// Which of two values of one setting counts.
+fn merged<'a>(name: &str, users: &'a Value, operators: &'a Value) -> &'a Value {
+    let merge = Key::find(name).and_then(|key| key.merge);
+    let (Some(user), Some(operator)) = (keys::integer(users), keys::integer(operators)) else {
+        return operators;
+    };
+    let users_counts = match merge {
+        Some(Merge::Operator) | None => false,
+        Some(Merge::Least) => user < operator,
+        // `rabbit_policies:merge_policy_value`: next to no limit, any limit counts.
+        Some(Merge::LeastLimit) if user < 0 || operator < 0 => user > operator,
+        Some(Merge::LeastLimit) => user < operator,
+    };
+    if users_counts { users } else { operators }
+}
+
+/// A text as Erlang prints the binary it is (`~tp`).
+fn binary(text: &str) -> String {
+    if !text.is_ascii() && !text.chars().any(char::is_control) {
+        let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+        return format!("<<\"{text}\"/utf8>>");
+    }
+    erlang_binary(text.as_bytes())
+}
+
+/// A document as Erlang prints the term that RabbitMQ reads it as (`~tp`), all on one line.
+fn term(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => binary(text),
+        Value::Array(values) => {
+            let terms: Vec<String> = values.iter().map(term).collect();
+            format!("[{}]", terms.join(","))
+        }
+        Value::Object(members) => {
+            let member = |(name, value): (&String, &Value)| {
+                let name = binary(name);
+                format!("{name} => {}", term(value))
+            };
+            let terms: Vec<String> = members.iter().map(member).collect();
+            format!("#{{{}}}", terms.join(","))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn user(document: Value) -> Result<PolicyDefinition, String> {
+        PolicyDefinition::check(document, PolicyKind::User)
+    }
+
+    fn operator(document: Value) -> Result<PolicyDefinition, String> {
+        PolicyDefinition::check(document, PolicyKind::Operator)
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_in_rabbitmqs_words() {
+        let refused = |document| user(document).unwrap_err();
+        assert_eq!(refused(json!({})), "no policy provided");
+        assert_eq!(
+            refused(json!({"max-length": "x"})),
+            "<<\"x\">> is not a valid maximum length"
+        );
+        assert_eq!(
+            refused(json!({"max-length": 5, "queue-mode": "x", "nope": 1})),
+            "<<\"x\">> is not a valid queue-mode value"
+        );
+        assert_eq!(
+            refused(json!({"nope": 1, "max-length": 5, "no2": "y"})),
+            "[{<<\"no2\">>,<<\"y\">>},{<<\"nope\">>,1}] are not recognised policy settings"
+        );
+        assert_eq!(
+            refused(json!({"message-ttl": {"a": [1, "x", true]}})),
+            "#{<<\"a\">> => [1,<<\"x\">>,true]} is not a valid message TTL"
+        );
+        assert_eq!(
+            refused(json!({"message-ttl": null})),
+            "null is not a valid message TTL"
+        );
+        assert_eq!(
+            refused(json!({"ha-mode": "all"})),
+            "[{<<\"ha-mode\">>,<<\"all\">>}] are not recognised policy settings"
+        );
+        assert_eq!(refused(json!([1])), "definition must be a dictionary: [1]");
+    }
+
+    #[test]
+    fn operator_policies_have_fewer_keys() {
+        let definition = json!({"max-length": 3, "dead-letter-exchange": "x"});
+        assert_eq!(
+            operator(definition.clone()).unwrap_err(),
+            "[{<<\"dead-letter-exchange\">>,<<\"x\">>}] are not recognised policy settings"
+        );
+        assert!(user(definition).is_ok());
+    }
+
+    #[test]
+    fn of_numbers_the_smaller_counts_and_of_words_the_operators() {
+        let users = json!({"max-length": 5, "expires": 10, "overflow": "reject-publish",
+            "delivery-limit": -1, "dead-letter-exchange": "x"});
+        let operators = json!({"max-length": 7, "expires": 3, "overflow": "drop-head",
+            "delivery-limit": 9, "message-ttl": 2});
+        let merged = user(users).unwrap().merged(&operator(operators).unwrap());
+        assert_eq!(
+            merged.to_json(),
+            r#"{"dead-letter-exchange":"x","delivery-limit":9,"expires":3,"max-length":5,"message-ttl":2,"overflow":"drop-head"}"#
+        );
+        let limit = |a: i64, b: i64| {
+            let (a, b) = (json!({"delivery-limit": a}), json!({"delivery-limit": b}));
+            let merged = user(a).unwrap().merged(&operator(b).unwrap());
+            merged.to_table().inner().get("delivery-limit").cloned()
+        };
+        assert_eq!(limit(4, -1), Some(AMQPValue::LongLongInt(4)));
+        assert_eq!(limit(4, 3), Some(AMQPValue::LongLongInt(3)));
+        assert_eq!(limit(-5, -2), Some(AMQPValue::LongLongInt(-2)));
+    }
+
+    #[test]
+    fn times_beyond_all_bounds_are_the_longest_there_is() {
+        let definition = user(json!({"message-ttl": u64::MAX, "max-length": u64::MAX})).unwrap();
+        let table = definition.to_table();
+        let longest = AMQPValue::LongLongInt(MAX_EXPIRY_MS as i64);
+        assert_eq!(table.inner().get("message-ttl"), Some(&longest));
+        let most = AMQPValue::LongLongInt(i64::MAX);
+        assert_eq!(table.inner().get("max-length"), Some(&most));
+    }
+}
