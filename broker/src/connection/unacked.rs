@@ -1,6 +1,6 @@
 //! The deliveries of one channel that wait for an acknowledgement.
 
-use crate::queue::{Consumer, Entry, Queue, QueueKind};
+use crate::queue::{Consumer, Entry, Queue};
 use leveret_protocol::DeliveryTag;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,11 +19,7 @@ pub struct Delivery {
 impl Delivery {
     /// On its way back from the client, who may have acted upon it.
     pub fn redelivered(mut self) -> Self {
-        self.entry.mark_redelivered();
-        if self.queue.kind == QueueKind::Quorum {
-            let count = self.entry.delivery_count();
-            self.entry.set_delivery_count(count.saturating_add(1));
-        }
+        self.queue.note_return(&mut self.entry);
         self
     }
 }

@@ -355,6 +355,14 @@ impl Queue {
         });
     }
 
+    /// Notes on a message that it comes back from a client, who may have acted upon it.
+    pub fn note_return(&self, entry: &mut Entry) {
+        entry.mark_redelivered();
+        if self.kind == QueueKind::Quorum {
+            entry.set_delivery_count(entry.delivery_count().saturating_add(1));
+        }
+    }
+
     /// See [`Machine::requeue`]. To a stream nothing comes back, for nothing has left it.
     pub fn requeue(self: &Arc<Self>, entries: impl IntoIterator<Item = Entry>, fx: &mut Effects) {
         if self.stream.is_some() {

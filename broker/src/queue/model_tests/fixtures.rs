@@ -64,6 +64,8 @@ pub(super) struct Rules {
     pub(super) limit: Option<Limit>,
     pub(super) max_priority: Option<u8>,
     pub(super) single_active: bool,
+    /// It is a quorum queue, which takes a message back so often.
+    pub(super) quorum: Option<u16>,
 }
 
 impl Rules {
@@ -77,6 +79,12 @@ impl Rules {
         if let Some(max) = self.max_priority {
             let max = AMQPValue::LongInt(max.into());
             arguments.insert("x-max-priority".into(), max);
+        }
+        if let Some(limit) = self.quorum {
+            let quorum = AMQPValue::LongString("quorum".into());
+            arguments.insert("x-queue-type".into(), quorum);
+            let limit = AMQPValue::LongInt(limit.into());
+            arguments.insert("x-delivery-limit".into(), limit);
         }
         if self.single_active {
             let yes = AMQPValue::Boolean(true);

@@ -155,13 +155,21 @@ fn limit() -> impl Strategy<Value = Limit> {
 
 fn rules() -> impl Strategy<Value = Rules> {
     let max_priority = prop::option::of(1u8..4);
-    (prop::option::of(limit()), max_priority, any::<bool>()).prop_map(
+    let classic = (prop::option::of(limit()), max_priority, any::<bool>()).prop_map(
         |(limit, max_priority, single_active)| Rules {
             limit,
             max_priority,
             single_active,
+            quorum: None,
         },
-    )
+    );
+    // Of one level of priority: how two of them take turns is a test of its own.
+    let quorum = (prop::option::of(limit()), 0u16..4).prop_map(|(limit, returns)| Rules {
+        limit,
+        quorum: Some(returns),
+        ..Rules::default()
+    });
+    prop_oneof![2 => classic, 1 => quorum]
 }
 
 proptest! {

@@ -1,9 +1,10 @@
 //! What one queue promises. Each method is told what was asked of the real queue; `served` and
 //! `recorded` judge what came of it.
 
-use super::fixtures::{Kind, LARGE, Rules};
+use super::fixtures::{Kind, LARGE, Rules, id_of};
 use super::world::ConsumerIndex;
-use crate::queue::Counts;
+use crate::definitions::Definition;
+use crate::queue::{Counts, Entry};
 use leveret_storage::{Op, QueueId, Storable};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,8 @@ pub(super) struct Known {
     pub(super) octets: u64,
     pub(super) priority: u8,
     pub(super) redelivered: bool,
+    /// How often it came back, where that is counted.
+    pub(super) returns: u16,
 }
 
 impl Known {
@@ -32,6 +35,7 @@ impl Known {
             octets: if kind.large { LARGE as u64 } else { 0 },
             priority: kind.priority,
             redelivered: false,
+            returns: 0,
         }
     }
 }
@@ -68,6 +72,8 @@ pub(super) struct Model {
     pub(super) deleted: bool,
     pub(super) rules: Rules,
     pub(super) refused: u64,
+    /// The returns that the store knows of.
+    stored_returns: BTreeMap<u64, u16>,
 }
 
 impl Model {
@@ -119,6 +125,7 @@ impl Model {
     }
 
     pub(super) fn publish(&mut self, known: Known) {
+        let known = self.stored_here(known);
         if self.turns_away(&known) {
             self.refused += 1;
             return;
@@ -127,7 +134,16 @@ impl Model {
         self.make_ready(position, known);
     }
 
+    /// A quorum queue keeps everything.
+    fn stored_here(&self, known: Known) -> Known {
+        Known {
+            stored: known.stored || self.rules.quorum.is_some(),
+            ..known
+        }
+    }
+
     pub(super) fn reserve(&mut self, known: Known) {
+        let known = self.stored_here(known);
         let position = self.place(&known);
         self.reserved.insert(position, known);
     }
@@ -166,10 +182,14 @@ impl Model {
     }
 
     /// The queue handed out a message: it must be the first one, as it was published.
-    pub(super) fn served(&mut self, position: u64, id: u64, redelivered: bool, no_ack: bool) {
+    pub(super) fn served(&mut self, entry: &Entry, no_ack: bool) {
+        let (position, id) = (entry.position.0, id_of(&entry.message));
         let ((_, first), known) = self.ready.pop_first().expect("served though none is ready");
         assert_eq!(position, first, "served out of order");
-        assert_eq!((id, redelivered), (known.id, known.redelivered));
+        assert_eq!(
+            (id, entry.redelivered(), entry.delivery_count()),
+            (known.id, known.redelivered, known.returns)
+        );
         if no_ack {
             self.leave(position, &known);
         } else {
@@ -188,6 +208,12 @@ impl Model {
     pub(super) fn requeued(&mut self, position: u64, mark: bool) {
         let mut known = self.unacked.remove(&position).expect("requeued twice");
         known.redelivered |= mark;
+        if let Some(limit) = self.rules.quorum.filter(|_| mark) {
+            known.returns += 1;
+            if known.returns > limit {
+                return self.leave(position, &known);
+            }
+        }
         self.make_ready(position, known);
     }
 
@@ -201,6 +227,7 @@ impl Model {
 
     pub(super) fn deleted(&mut self) -> u64 {
         let ready = self.ready.len() as u64;
+        let stored_returns = std::mem::take(&mut self.stored_returns);
         let reserved = std::mem::take(&mut self.reserved);
         let mut records = std::mem::take(&mut self.records);
         records.retain(|position, _| reserved.contains_key(position));
@@ -208,6 +235,7 @@ impl Model {
             deleted: true,
             reserved,
             records,
+            stored_returns,
             ..Model::default()
         };
         ready
@@ -257,6 +285,21 @@ impl Model {
                     assert!(self.told_through < Some(through.0), "told again");
                     self.told_through = Some(through.0);
                 }
+                Op::PutDefinition { key, value } => {
+                    let definition = Definition::decode(key, value).unwrap();
+                    let Definition::DeliveryCount {
+                        position, count, ..
+                    } = definition
+                    else {
+                        panic!("{definition:?}")
+                    };
+                    let before = self.stored_returns.insert(position, count);
+                    assert_ne!(before, Some(count), "stored again");
+                }
+                Op::DeleteDefinition { key } => {
+                    let gone = self.stored_returns.remove(&place_in(key));
+                    assert!(gone.is_some(), "was not stored");
+                }
                 Op::DeleteQueue { queue: q } if *q == queue => {
                     assert!(self.deleted, "deleted unasked");
                 }
@@ -265,6 +308,7 @@ impl Model {
         }
         assert!(self.came.is_empty(), "never stored: {:?}", self.came);
         assert_eq!(self.told_through, self.delivered_through);
+        assert_eq!(self.stored_returns, self.returns());
         let due: BTreeSet<u64> = std::mem::take(&mut self.left)
             .into_iter()
             .filter(|position| {
@@ -279,6 +323,16 @@ impl Model {
             })
             .collect();
         assert_eq!(acked, due, "acks for the store");
+    }
+
+    /// What the store has to know of what came back.
+    fn returns(&self) -> BTreeMap<u64, u16> {
+        let ready = self.ready.iter().map(|((_, place), known)| (place, known));
+        let all = ready.chain(&self.unacked);
+        let counted = all.filter(|(_, known)| known.returns > 0);
+        counted
+            .map(|(place, known)| (*place, known.returns))
+            .collect()
     }
 
     fn record(&mut self, position: u64, message: Arc<dyn Storable>) {
@@ -298,4 +352,9 @@ impl Model {
             record.claimed = true;
         }
     }
+}
+
+/// The place that the key of a stored count ends with.
+fn place_in(key: &[u8]) -> u64 {
+    u64::from_be_bytes(*key.last_chunk().expect("a key"))
 }

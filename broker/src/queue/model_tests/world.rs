@@ -341,7 +341,7 @@ impl World {
             let mut entries: Vec<Entry> = run.iter().map(|held| held.entry.clone()).collect();
             for entry in &mut entries {
                 if mark {
-                    entry.mark_redelivered();
+                    self.queues[queue].note_return(entry);
                 }
                 if !self.models[queue].deleted {
                     self.models[queue].requeued(entry.position.0, mark);
@@ -404,8 +404,7 @@ impl World {
         let taken = self.queues[queue].get(no_ack, &mut self.fx);
         assert_eq!(taken.is_some(), !self.models[queue].ready.is_empty());
         if let Some((entry, left)) = taken {
-            let id = id_of(&entry.message);
-            self.models[queue].served(entry.position.0, id, entry.redelivered(), no_ack);
+            self.models[queue].served(&entry, no_ack);
             assert_eq!(left, self.models[queue].ready.len() as u64);
             if !no_ack {
                 self.channels[channel].unacked.push(Held {
