@@ -72,23 +72,45 @@ impl Client {
         Ok(client)
     }
 
-    pub(super) fn declare_queue(
+    pub(super) fn declare_queue(&mut self, name: &str, load: &Load) -> io::Result<()> {
+        let mut arguments = FieldTable::default();
+        for (name, value) in &load.arguments {
+            let value = match value.parse() {
+                Ok(number) => AMQPValue::LongLongInt(number),
+                Err(_) => AMQPValue::LongString(value.as_str().into()),
+            };
+            arguments.insert(name.as_str().into(), value);
+        }
+        self.declare(name, false, load.persistent, arguments)
+            .map(drop)
+    }
+
+    /// How many messages a queue has.
+    pub(super) fn messages(&mut self, name: &str) -> io::Result<u32> {
+        self.declare(name, true, false, FieldTable::default())
+    }
+
+    fn declare(
         &mut self,
         name: &str,
+        passive: bool,
         durable: bool,
-        arguments: &FieldTable,
-    ) -> io::Result<()> {
+        arguments: FieldTable,
+    ) -> io::Result<u32> {
         let declare = queue::Declare {
             queue: name.into(),
-            passive: false,
+            passive,
             durable,
             exclusive: false,
             auto_delete: false,
             nowait: false,
-            arguments: arguments.clone(),
+            arguments,
         };
         self.send(1, AMQPClass::Queue(queue::AMQPMethod::Declare(declare)))?;
-        self.expect(MethodId::new(50, 11)).map(drop)
+        match self.expect(MethodId::new(50, 11))? {
+            AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok)) => Ok(ok.message_count),
+            _ => Err(io::Error::other("expected queue.declare-ok")),
+        }
     }
 
     pub(super) fn delete_queue(&mut self, name: &str) -> io::Result<()> {

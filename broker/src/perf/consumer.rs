@@ -25,14 +25,9 @@ pub(super) fn start(load: &Load, n: u32) -> io::Result<Consumer> {
 
 impl Consumer {
     /// Takes deliveries until told to stop.
-    pub(super) fn run(self, shared: &Shared) -> io::Result<()> {
-        self.run_until(shared, || shared.stop.load(Ordering::Relaxed))
-    }
-
-    /// Takes deliveries until `done`.
-    pub(super) fn run_until(mut self, shared: &Shared, done: impl Fn() -> bool) -> io::Result<()> {
+    pub(super) fn run(mut self, shared: &Shared) -> io::Result<()> {
         let mut out = BytesMut::new();
-        while !done() {
+        while !shared.stop.load(Ordering::Relaxed) {
             let mut count = 0;
             let ack = self.ack;
             while self.client.take_frame(|frame, payload| {

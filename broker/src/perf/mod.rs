@@ -10,7 +10,6 @@ mod topology;
 pub use topology::Through;
 
 use clap::Parser;
-use leveret_protocol::values::{AMQPValue, FieldTable};
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -60,21 +59,27 @@ pub struct Load {
     /// Bindings of that exchange; they are spread over the queues in turn.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub bindings: u32,
-    /// Arguments of the queues, comma separated: whole numbers, true, false, or text.
-    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', value_parser = argument)]
-    pub queue_args: Vec<(String, AMQPValue)>,
+    /// An argument that the queues are declared with, such as `x-message-ttl=60000`: numbers are
+    /// integers, all else is a string. May be given several times.
+    #[arg(long = "argument", value_name = "NAME=VALUE", value_parser = argument)]
+    pub arguments: Vec<(String, String)>,
+    /// The `expiration` of each message, in milliseconds.
+    #[arg(long)]
+    pub expiration: Option<u64>,
     /// Messages have priorities from 0 to this, in turn.
     #[arg(long, value_name = "PRIORITY")]
     pub priorities: Option<u8>,
-    /// Messages have this `expiration`, in milliseconds.
-    #[arg(long, value_name = "MILLISECONDS")]
-    pub expiration: Option<u64>,
-    /// Publish so many messages to one queue, then consume them, with a connection each.
-    #[arg(long, value_name = "MESSAGES")]
+    /// Publish so many messages first and consume them all afterwards.
+    #[arg(long)]
     pub backlog: Option<u64>,
     /// How long to publish, in seconds.
     #[arg(short, long, default_value_t = 5.0)]
     pub duration: f64,
+}
+
+fn argument(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("not NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// What all threads count in, and when they stop.
@@ -124,44 +129,26 @@ impl fmt::Display for Summary {
     }
 }
 
-/// `name=value` with the type that the value looks like.
-fn argument(text: &str) -> Result<(String, AMQPValue), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
-    let value = match (value, value.parse()) {
-        ("true", _) => AMQPValue::Boolean(true),
-        ("false", _) => AMQPValue::Boolean(false),
-        (_, Ok(number)) => AMQPValue::LongLongInt(number),
-        (text, Err(_)) => AMQPValue::LongString(text.into()),
-    };
-    Ok((name.to_owned(), value))
-}
-
 impl Load {
-    fn queue_arguments(&self) -> FieldTable {
-        let mut arguments = FieldTable::default();
-        for (name, value) in &self.queue_args {
-            arguments.insert(name.as_str().into(), value.clone());
-        }
-        arguments
-    }
-
     fn queue(&self, n: u32) -> String {
         format!("leveretperf-{}", n % self.queues.max(1))
     }
 }
 
-/// Runs the load, or two halves of it one after the other: declares its queues, publishes for the given time, deletes its queues.
+/// Runs the load: declares its queues, publishes for the given time, deletes its queues.
 ///
 /// # Errors
 /// What a socket said, or a close from the broker.
 pub fn run(load: &Load) -> io::Result<Summary> {
     let mut control = client::Client::connect(load)?;
-    if let Some(messages) = load.backlog {
-        return backlog::run(load, messages, &mut control);
-    }
     let started = Instant::now();
     topology::declare(load, &mut control)?;
     let declaring = started.elapsed();
+    if let Some(messages) = load.backlog {
+        let result = backlog::run(load, messages, &mut control);
+        topology::remove(load, &mut control)?;
+        return result;
+    }
     let shared = Shared::default();
     let result = std::thread::scope(|threads| {
         let consumers: Vec<_> = (0..load.consumers)

@@ -57,20 +57,6 @@ pub(super) fn run(load: &Load, n: u32, shared: &Shared) -> io::Result<Vec<Durati
     Ok(window.latencies)
 }
 
-/// Publishes so many messages, without confirms.
-pub(super) fn publish(load: &Load, messages: u64, client: &mut Client) -> io::Result<()> {
-    let script = Script::new(load, 0, client.frame_max);
-    let mut script = script.messages();
-    let mut left = usize::try_from(messages).map_err(io::Error::other)?;
-    while left > 0
-        && let Some((bytes, count)) = script.take(left)
-    {
-        client.socket.write_all(bytes)?;
-        left -= count;
-    }
-    Ok(())
-}
-
 /// All that a publisher sends, over and over, in pieces of about [`BURST`].
 struct Script {
     pieces: Vec<Piece>,
@@ -101,7 +87,7 @@ impl Script {
             let priority = load
                 .priorities
                 .map(|max| (sent * STRIDE % (usize::from(max) + 1)) as u8);
-            put_one(&mut out, load, n, at, priority, &body, frame_max);
+            put_one(&mut out, load, n, (at, priority), &body, frame_max);
             ends.push(out.len());
             sent += 1;
             if out.len() >= BURST {
@@ -159,13 +145,12 @@ impl<'a> Messages<'a> {
     }
 }
 
-/// Writes the publish for binding `at`, or for the publisher's own queue.
+/// Writes the publish for binding `at`, or for the publisher's own queue, with a priority or none.
 fn put_one(
     out: &mut BytesMut,
     load: &Load,
     n: u32,
-    at: u32,
-    priority: Option<u8>,
+    (at, priority): (u32, Option<u8>),
     body: &[u8],
     frame_max: u32,
 ) {
@@ -174,11 +159,11 @@ fn put_one(
     if load.persistent {
         properties = properties.with_delivery_mode(2);
     }
+    if let Some(expiration) = load.expiration {
+        properties = properties.with_expiration(expiration.to_string().as_str().into());
+    }
     if let Some(priority) = priority {
         properties = properties.with_priority(priority);
-    }
-    if let Some(expiration) = load.expiration {
-        properties = properties.with_expiration(expiration.to_string().into());
     }
     if let Some(header) = way.as_ref().and_then(|way| way.header.as_deref()) {
         let mut headers = FieldTable::default();

@@ -67,7 +67,7 @@ impl Through {
 pub(super) fn declare(load: &Load, control: &mut Client) -> io::Result<()> {
     remove(load, control)?;
     for n in 0..load.queues {
-        control.declare_queue(&load.queue(n), load.persistent, &load.queue_arguments())?;
+        control.declare_queue(&load.queue(n), load)?;
     }
     if let Some(through) = load.exchange {
         control.declare_exchange(EXCHANGE, through.kind(), load.persistent)?;
@@ -75,7 +75,7 @@ pub(super) fn declare(load: &Load, control: &mut Client) -> io::Result<()> {
             control.bind(&load.queue(n), EXCHANGE, &through.way(n))?;
         }
         // The answer to this comes after everything before it is done.
-        control.declare_queue(&load.queue(0), load.persistent, &load.queue_arguments())?;
+        control.declare_queue(&load.queue(0), load)?;
     }
     Ok(())
 }

@@ -107,10 +107,11 @@ impl Settings {
     /// The settings that result from queue.declare's arguments and from the policy that applies,
     /// whose keys are without `x-`.
     pub fn of(arguments: &FieldTable, policy: Option<&FieldTable>) -> Settings {
+        let kind = QueueKind::of(arguments);
         let both = Both {
             arguments,
             policy,
-            policy_first: QueueKind::of(arguments) == QueueKind::Stream,
+            policy_first: kind == QueueKind::Stream,
         };
         Settings {
             message_ttl: both.least("message-ttl").map(Duration::from_millis),
@@ -119,6 +120,8 @@ impl Settings {
             max_length_bytes: both.least("max-length-bytes"),
             overflow: match both.text("overflow").as_deref() {
                 Some("reject-publish") => Overflow::RejectPublish,
+                // Quorum queues do not know it (`rabbit_quorum_queue:overflow`).
+                Some("reject-publish-dlx") if kind == QueueKind::Quorum => Overflow::DropHead,
                 Some("reject-publish-dlx") => Overflow::RejectPublishDlx,
                 _ => Overflow::DropHead,
             },

@@ -9,6 +9,7 @@ mod confirms;
 mod connection;
 mod consume;
 mod copies;
+mod dead_letters;
 mod exchange;
 mod exclusive;
 mod fairness;

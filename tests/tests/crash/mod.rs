@@ -14,6 +14,7 @@
 //! operating system runs whom), `LEVERET_CRASH_ROUNDS` makes a longer one.
 
 mod body;
+mod dead_letters;
 mod fates;
 mod load;
 mod transactions;

@@ -3,7 +3,7 @@
 use super::PEERS;
 use super::world::ConsumerIndex;
 use crate::message::{Message, MessageBuilder};
-use crate::queue::{Credit, Entry, Queue, QueueSpec};
+use crate::queue::{Credit, Effects, Entry, Queue, QueueSpec};
 use crate::server::ConnectionId;
 use crate::server::mailbox::{HIGH_MARK, Mailbox};
 use bytes::Bytes;
@@ -64,6 +64,12 @@ pub(super) struct Rules {
     pub(super) limit: Option<Limit>,
     pub(super) max_priority: Option<u8>,
     pub(super) single_active: bool,
+    /// Milliseconds that a message may be ready.
+    pub(super) ttl: Option<u64>,
+    /// Milliseconds that it may go unused.
+    pub(super) expires: Option<u64>,
+    /// It has an exchange for dead letters, which also get what it refuses.
+    pub(super) dead_letters: bool,
     /// It is a quorum queue, which takes a message back so often.
     pub(super) quorum: Option<u16>,
 }
@@ -71,7 +77,13 @@ pub(super) struct Rules {
 impl Rules {
     /// How many depend on how those before were served, so that only one is published at a time.
     pub(super) fn one_by_one(&self) -> bool {
-        self.limit.is_some() || self.max_priority.is_some()
+        self.limit.is_some() || self.max_priority.is_some() || self.ttl.is_some()
+    }
+
+    /// Whether what it refuses becomes a dead letter: quorum queues do not know that.
+    pub(super) fn refused_are_dead(&self) -> bool {
+        let refuses = self.limit.is_some_and(|limit| limit.refuses);
+        self.dead_letters && refuses && self.quorum.is_none()
     }
 
     fn arguments(self) -> FieldTable {
@@ -80,11 +92,22 @@ impl Rules {
             let max = AMQPValue::LongInt(max.into());
             arguments.insert("x-max-priority".into(), max);
         }
+        let number = |n: u64| AMQPValue::LongLongInt(n as i64);
+        let text = |text: &str| AMQPValue::LongString(text.into());
+        for (name, value) in [("x-message-ttl", self.ttl), ("x-expires", self.expires)] {
+            if let Some(value) = value {
+                arguments.insert(name.into(), number(value));
+            }
+        }
         if let Some(limit) = self.quorum {
-            let quorum = AMQPValue::LongString("quorum".into());
-            arguments.insert("x-queue-type".into(), quorum);
-            let limit = AMQPValue::LongInt(limit.into());
-            arguments.insert("x-delivery-limit".into(), limit);
+            arguments.insert("x-queue-type".into(), text("quorum"));
+            arguments.insert("x-delivery-limit".into(), number(limit.into()));
+        }
+        if self.dead_letters {
+            arguments.insert("x-dead-letter-exchange".into(), text("dlx"));
+            if self.refused_are_dead() {
+                arguments.insert("x-overflow".into(), text("reject-publish-dlx"));
+            }
         }
         if self.single_active {
             let yes = AMQPValue::Boolean(true);
@@ -110,7 +133,7 @@ impl Limit {
     }
 }
 
-pub(super) fn new_queue(id: usize, rules: Rules) -> Arc<Queue> {
+pub(super) fn new_queue(id: usize, rules: Rules, fx: &mut Effects) -> Arc<Queue> {
     let spec = QueueSpec {
         name: format!("q{id}").as_str().into(),
         durable: true,
@@ -118,12 +141,10 @@ pub(super) fn new_queue(id: usize, rules: Rules) -> Arc<Queue> {
         exclusive_to: None,
         arguments: rules.arguments(),
     };
-    Arc::new(Queue::new(
-        QueueId(id as u64),
-        "/".into(),
-        spec,
-        Position(0),
-    ))
+    let id = QueueId(id as u64);
+    let queue = Arc::new(Queue::new(id, "/".into(), spec, Position(0)));
+    queue.start(fx);
+    queue
 }
 
 pub(super) fn new_peer() -> Peer {
@@ -151,21 +172,38 @@ pub(super) struct Kind {
     pub(super) persistent: bool,
     pub(super) large: bool,
     pub(super) priority: u8,
+    /// Milliseconds.
+    pub(super) expiration: Option<u8>,
+}
+
+impl Kind {
+    /// None is as good as priority 0, and a flag says that there is one; another that there is an
+    /// expiration.
+    fn properties(self) -> Vec<u8> {
+        let mut properties = vec![0, 0];
+        if self.priority > 0 {
+            properties[0] |= 1 << 3;
+            properties.push(self.priority);
+        }
+        if let Some(expiration) = self.expiration {
+            properties[0] |= 1;
+            let text = expiration.to_string();
+            properties.push(text.len() as u8);
+            properties.extend(text.as_bytes());
+        }
+        properties
+    }
 }
 
 /// A message that carries its id as its routing key.
 pub(super) fn message(id: u64, kind: Kind, cancellable: bool) -> Arc<Message> {
     let body = if kind.large { LARGE } else { 0 };
     let key = id.to_string();
-    // None is as good as 0, and one flag says that there is one.
-    let properties: &[u8] = match kind.priority {
-        0 => &[0, 0],
-        priority => &[1 << 3, 0, priority],
-    };
+    let properties = kind.properties();
     let mut builder = MessageBuilder::new(
         "".into(),
         key.as_bytes(),
-        properties,
+        &properties,
         kind.persistent,
         body as u64,
     );

@@ -8,6 +8,7 @@ mod cases;
 mod fixtures;
 mod model;
 mod rules;
+mod time;
 mod world;
 
 use fixtures::{Kind, LARGE, Limit, Rules};
@@ -43,7 +44,7 @@ enum Step {
         channel: usize,
         which: Index,
         multiple: bool,
-        requeue: bool,
+        fate: Fate,
     },
     Get {
         queue: usize,
@@ -70,6 +71,18 @@ enum Step {
     },
     /// The storage thread claims what waits to be written.
     Write,
+    /// Time goes by.
+    Wait {
+        milliseconds: u64,
+    },
+}
+
+/// What becomes of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Acknowledged,
+    Rejected,
+    Requeued,
 }
 
 #[derive(Clone, Debug)]
@@ -88,13 +101,24 @@ const CHANNELS: usize = 4;
 
 /// A message, which is large so often.
 fn kind(large: f64) -> impl Strategy<Value = Kind> {
-    (any::<bool>(), prop::bool::weighted(large), 0u8..5).prop_map(
-        |(persistent, large, priority)| Kind {
+    let expiration = prop::option::weighted(0.2, 0u8..50);
+    let large = prop::bool::weighted(large);
+    (any::<bool>(), large, 0u8..5, expiration).prop_map(
+        |(persistent, large, priority, expiration)| Kind {
             persistent,
             large,
             priority,
+            expiration,
         },
     )
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        5 => Just(Fate::Acknowledged),
+        2 => Just(Fate::Rejected),
+        3 => Just(Fate::Requeued),
+    ]
 }
 
 fn consume() -> impl Strategy<Value = Step> {
@@ -131,8 +155,8 @@ fn step() -> impl Strategy<Value = Step> {
         8 => consume(),
         2 => any::<Index>().prop_map(Step::Cancel),
         12 => peer.clone().prop_map(|peer| Step::Take { peer }),
-        12 => (channel.clone(), any::<Index>(), any::<bool>(), prop::bool::weighted(0.3)).prop_map(
-            |(channel, which, multiple, requeue)| Step::Settle { channel, which, multiple, requeue }),
+        12 => (channel.clone(), any::<Index>(), any::<bool>(), fate()).prop_map(
+            |(channel, which, multiple, fate)| Step::Settle { channel, which, multiple, fate }),
         3 => (queue.clone(), channel.clone(), any::<bool>()).prop_map(
             |(queue, channel, no_ack)| Step::Get { queue, channel, no_ack }),
         1 => queue.clone().prop_map(|queue| Step::Purge { queue }),
@@ -141,6 +165,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (peer, any::<bool>()).prop_map(|(peer, at_once)| Step::End { peer, at_once }),
         1 => queue.prop_map(|queue| Step::Delete { queue }),
         4 => Just(Step::Write),
+        6 => (0u64..60).prop_map(|milliseconds| Step::Wait { milliseconds }),
     ]
 }
 
@@ -155,21 +180,26 @@ fn limit() -> impl Strategy<Value = Limit> {
 
 fn rules() -> impl Strategy<Value = Rules> {
     let max_priority = prop::option::of(1u8..4);
-    let classic = (prop::option::of(limit()), max_priority, any::<bool>()).prop_map(
-        |(limit, max_priority, single_active)| Rules {
-            limit,
-            max_priority,
-            single_active,
-            quorum: None,
-        },
+    let (ttl, expires) = (
+        prop::option::of(0u64..50),
+        prop::option::weighted(0.2, 20u64..200),
     );
-    // Of one level of priority: how two of them take turns is a test of its own.
-    let quorum = (prop::option::of(limit()), 0u16..4).prop_map(|(limit, returns)| Rules {
-        limit,
-        quorum: Some(returns),
-        ..Rules::default()
-    });
-    prop_oneof![2 => classic, 1 => quorum]
+    let limit = prop::option::of(limit());
+    let flags = (any::<bool>(), any::<bool>());
+    let quorum = prop::option::weighted(0.3, 0u16..4);
+    (limit, max_priority, flags, ttl, expires, quorum).prop_map(
+        |(limit, max_priority, (single_active, dead_letters), ttl, expires, quorum)| Rules {
+            limit,
+            // A quorum queue has levels and an active consumer of its own kind, which are tested
+            // for themselves.
+            max_priority: max_priority.filter(|_| quorum.is_none()),
+            single_active: single_active && quorum.is_none(),
+            ttl,
+            expires,
+            dead_letters,
+            quorum,
+        },
+    )
 }
 
 proptest! {

@@ -4,7 +4,7 @@
 use super::fixtures::{Kind, LARGE, Rules, id_of};
 use super::world::ConsumerIndex;
 use crate::definitions::Definition;
-use crate::queue::{Counts, Entry};
+use crate::queue::{Counts, DeadLetter, Entry, Reason};
 use leveret_storage::{Op, QueueId, Storable};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +21,10 @@ pub(super) struct Known {
     pub(super) octets: u64,
     pub(super) priority: u8,
     pub(super) redelivered: bool,
+    /// Its own time to live, in milliseconds.
+    expiration: Option<u64>,
+    /// When it expires.
+    expires_at: Option<u64>,
     /// How often it came back, where that is counted.
     pub(super) returns: u16,
 }
@@ -35,6 +39,8 @@ impl Known {
             octets: if kind.large { LARGE as u64 } else { 0 },
             priority: kind.priority,
             redelivered: false,
+            expiration: kind.expiration.map(u64::from),
+            expires_at: None,
             returns: 0,
         }
     }
@@ -72,14 +78,24 @@ pub(super) struct Model {
     pub(super) deleted: bool,
     pub(super) rules: Rules,
     pub(super) refused: u64,
+    /// The time in milliseconds.
+    pub(super) now: u64,
+    /// When the queue was last used, unless it is.
+    used_at: u64,
+    /// Messages that have left as dead letters in this call: id, why, and where they are stored.
+    dead: Vec<(u64, Reason, Option<u64>)>,
+    /// The one that was published last in this call: it may be served though it expires at once.
+    fresh: Option<u64>,
     /// The returns that the store knows of.
     stored_returns: BTreeMap<u64, u16>,
 }
 
 impl Model {
-    pub(super) fn new(rules: Rules) -> Self {
+    pub(super) fn new(rules: Rules, now: u64) -> Self {
         Model {
             rules,
+            now,
+            used_at: now,
             ..Model::default()
         }
     }
@@ -88,6 +104,14 @@ impl Model {
     pub(super) fn rank(&self, position: u64, priority: u8) -> Place {
         let max = self.rules.max_priority.unwrap_or(0);
         (Reverse(priority.min(max)), position)
+    }
+
+    /// A message enters: from now on its time counts.
+    fn enter(&mut self, position: u64, mut known: Known) {
+        let ttl = known.expiration.into_iter().chain(self.rules.ttl).min();
+        known.expires_at = ttl.map(|ttl| self.now + ttl);
+        self.fresh = Some(known.id);
+        self.make_ready(position, known);
     }
 
     fn make_ready(&mut self, position: u64, known: Known) {
@@ -104,7 +128,11 @@ impl Model {
 
     /// A consumer has left; `priority` tells that of others.
     pub(super) fn left(&mut self, gone: ConsumerIndex, priority: impl Fn(ConsumerIndex) -> i32) {
+        let before = self.consumers.len();
         self.consumers.retain(|consumer| *consumer != gone);
+        if before > 0 && self.consumers.is_empty() {
+            self.touch();
+        }
         if self.single == Some(gone) {
             let first = self.consumers.iter().rev().copied();
             self.single = first.max_by_key(|consumer| priority(*consumer));
@@ -128,10 +156,13 @@ impl Model {
         let known = self.stored_here(known);
         if self.turns_away(&known) {
             self.refused += 1;
+            if self.rules.refused_are_dead() {
+                self.dead.push((known.id, Reason::MaxLength, None));
+            }
             return;
         }
         let position = self.place(&known);
-        self.make_ready(position, known);
+        self.enter(position, known);
     }
 
     /// A quorum queue keeps everything.
@@ -160,10 +191,14 @@ impl Model {
     /// A message comes to the place that it had reserved.
     pub(super) fn arrived(&mut self, position: u64) {
         let known = self.reserved.remove(&position).expect("reserved");
-        if self.deleted || self.turns_away(&known) {
+        if self.deleted {
             self.leave(position, &known);
+        } else if !self.turns_away(&known) {
+            self.enter(position, known);
+        } else if self.rules.refused_are_dead() {
+            self.die(position, &known, Reason::MaxLength);
         } else {
-            self.make_ready(position, known);
+            self.leave(position, &known);
         }
     }
 
@@ -177,13 +212,16 @@ impl Model {
         let drops = self.rules.limit.is_some_and(|limit| !limit.refuses);
         while drops && self.over(0, 0) {
             let ((_, position), known) = self.ready.pop_first().expect("nothing is over no limit");
-            self.leave(position, &known);
+            self.die(position, &known, Reason::MaxLength);
         }
     }
 
     /// The queue handed out a message: it must be the first one, as it was published.
     pub(super) fn served(&mut self, entry: &Entry, no_ack: bool) {
         let (position, id) = (entry.position.0, id_of(&entry.message));
+        if self.fresh != Some(id) {
+            self.expire();
+        }
         let ((_, first), known) = self.ready.pop_first().expect("served though none is ready");
         assert_eq!(position, first, "served out of order");
         assert_eq!(
@@ -200,9 +238,63 @@ impl Model {
         }
     }
 
-    pub(super) fn settled(&mut self, position: u64) {
+    pub(super) fn settled(&mut self, position: u64, rejected: bool) {
         let known = self.unacked.remove(&position).expect("settled twice");
-        self.leave(position, &known);
+        if rejected {
+            self.die(position, &known, Reason::Rejected);
+        } else {
+            self.leave(position, &known);
+        }
+    }
+
+    /// A message leaves, as a dead letter if there is an exchange for them.
+    fn die(&mut self, position: u64, known: &Known, reason: Reason) {
+        if self.rules.dead_letters {
+            let stored_at = known.stored.then_some(position);
+            self.dead.push((known.id, reason, stored_at));
+        } else {
+            self.leave(position, known);
+        }
+    }
+
+    /// Whether the first message has expired.
+    pub(super) fn head_has_expired(&self) -> bool {
+        let first = self.ready.first_key_value();
+        first.is_some_and(|(_, known)| known.expires_at.is_some_and(|at| at <= self.now))
+    }
+
+    /// What has expired goes, as far as it stands at the head.
+    pub(super) fn expire(&mut self) {
+        while self.head_has_expired() {
+            if let Some(((_, position), known)) = self.ready.pop_first() {
+                self.die(position, &known, Reason::Expired);
+            }
+        }
+    }
+
+    /// The queue is used.
+    pub(super) fn touch(&mut self) {
+        self.used_at = self.now;
+    }
+
+    /// Whether the queue has gone unused for too long.
+    pub(super) fn is_abandoned(&self) -> bool {
+        let unused = !self.deleted && self.consumers.is_empty();
+        let expires = self.rules.expires.filter(|_| unused);
+        expires.is_some_and(|expires| self.used_at + expires <= self.now)
+    }
+
+    /// Judges the dead letters of one call.
+    pub(super) fn buried(&mut self, letters: &[DeadLetter]) {
+        let letters: Vec<_> = letters
+            .iter()
+            .map(|letter| {
+                let stored_at = letter.stored_at.map(|position| position.0);
+                (id_of(&letter.message), letter.reason, stored_at)
+            })
+            .collect();
+        assert_eq!(letters, self.dead, "dead letters");
+        self.fresh = None;
     }
 
     pub(super) fn requeued(&mut self, position: u64, mark: bool) {
@@ -211,7 +303,7 @@ impl Model {
         if let Some(limit) = self.rules.quorum.filter(|_| mark) {
             known.returns += 1;
             if known.returns > limit {
-                return self.leave(position, &known);
+                return self.die(position, &known, Reason::DeliveryLimit);
             }
         }
         self.make_ready(position, known);
@@ -233,6 +325,7 @@ impl Model {
         records.retain(|position, _| reserved.contains_key(position));
         *self = Model {
             deleted: true,
+            now: self.now,
             reserved,
             records,
             stored_returns,
@@ -263,7 +356,7 @@ impl Model {
     /// Judges the records of one call: one publish for each that came, one ack for each that left
     /// and was (or will be) written, nothing else.
     pub(super) fn recorded(&mut self, queue: QueueId, ops: &[Op]) {
-        let mut acked = BTreeSet::new();
+        let (mut acked, mut settled) = (BTreeSet::new(), BTreeSet::new());
         for op in ops {
             match op {
                 Op::Publish {
@@ -300,6 +393,15 @@ impl Model {
                     let gone = self.stored_returns.remove(&place_in(key));
                     assert!(gone.is_some(), "was not stored");
                 }
+                Op::Settle {
+                    queue: q,
+                    position,
+                    message,
+                } if *q == queue => {
+                    // What the storage thread does.
+                    message.cancel_write();
+                    assert!(settled.insert(position.0), "settled twice");
+                }
                 Op::DeleteQueue { queue: q } if *q == queue => {
                     assert!(self.deleted, "deleted unasked");
                 }
@@ -323,6 +425,16 @@ impl Model {
             })
             .collect();
         assert_eq!(acked, due, "acks for the store");
+        let dead = std::mem::take(&mut self.dead);
+        let dead: BTreeSet<u64> = dead
+            .iter()
+            .filter_map(|(.., stored_at)| *stored_at)
+            .collect();
+        assert_eq!(
+            settled, dead,
+            "what leaves with the batch of its dead letters"
+        );
+        self.records.retain(|position, _| !dead.contains(position));
     }
 
     /// What the store has to know of what came back.

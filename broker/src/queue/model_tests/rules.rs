@@ -13,6 +13,12 @@ impl World {
         }
         let real = self.queues[queue].clone();
         self.models[queue].drop_over_limit();
+        self.models[queue].expire();
+        let letters = self.fx.take_dead_letters();
+        self.models[queue].buried(&letters);
+        for letter in letters {
+            letter.leave(&mut self.fx);
+        }
         let refused = std::mem::take(&mut self.fx.refused().count);
         assert_eq!(refused, std::mem::take(&mut self.models[queue].refused));
         self.models[queue].recorded(real.id, self.fx.ops());

@@ -1,10 +1,11 @@
 //! Two real queues with the connections around them, reduced to what queues see of connections.
 
 use super::fixtures::{
-    Channel, Held, Kind, Peer, Rules, id_of, message, new_channel, new_peer, new_queue,
+    Channel, Held, Kind, Peer, Rules, message, new_channel, new_peer, new_queue,
 };
 use super::model::{Known, Model};
-use super::{CHANNELS, Consume, PEERS, QUEUES, Step};
+use super::time::SimulatedTime;
+use super::{CHANNELS, Consume, Fate, PEERS, QUEUES, Step};
 use crate::message::SharedMessage;
 use crate::queue::{AfterRemoval, Consumer, ConsumerId, Credit, Effects, Entry, Queue};
 use crate::server::mailbox::{Mail, Taken};
@@ -42,15 +43,18 @@ pub(super) struct World {
     /// Messages that have places in queues and have not arrived.
     travelling: Vec<(usize, Position, Vec<SharedMessage>)>,
     pub(super) fx: Effects,
+    pub(super) time: SimulatedTime,
 }
 
 impl World {
     /// A world whose second queue has rules.
     pub(super) fn new(rules: Rules) -> Self {
         let rules = [Rules::default(), rules];
+        let (time, mut fx) = SimulatedTime::new();
+        let mut new = |i| new_queue(i, rules[i], &mut fx);
         World {
-            queues: (0..QUEUES).map(|i| new_queue(i, rules[i])).collect(),
-            models: rules.map(Model::new).into(),
+            queues: (0..QUEUES).map(&mut new).collect(),
+            models: rules.map(|rules| Model::new(rules, 0)).into(),
             rules,
             current: std::array::from_fn(|i| i),
             peers: (0..PEERS).map(|_| new_peer()).collect(),
@@ -59,7 +63,8 @@ impl World {
             now: 0,
             next_id: 0,
             travelling: Vec::new(),
-            fx: Effects::default(),
+            fx,
+            time,
         }
     }
 
@@ -78,8 +83,8 @@ impl World {
                 channel,
                 which,
                 multiple,
-                requeue,
-            } => self.settle_some(channel, which, multiple, requeue),
+                fate,
+            } => self.settle_some(channel, which, multiple, fate),
             Step::Get {
                 queue,
                 channel,
@@ -103,6 +108,7 @@ impl World {
                     model.write(queue.id);
                 }
             }
+            Step::Wait { milliseconds } => self.wait(milliseconds),
         }
         self.check_nobody_waits();
         self.check_wakes();
@@ -118,12 +124,10 @@ impl World {
             self.end(peer, false);
         }
         for queue in self.current {
-            let model = &mut self.models[queue];
-            let left: Vec<u64> = model.ready.values().map(|known| known.id).collect();
-            assert!(model.unacked.is_empty(), "lost: {:?}", model.unacked);
-            for id in left {
-                let (entry, _) = self.queues[queue].get(true, &mut self.fx).expect("lost");
-                assert_eq!(id_of(&entry.message), id);
+            let unacked = &self.models[queue].unacked;
+            assert!(unacked.is_empty(), "lost: {unacked:?}");
+            while !self.models[queue].ready.is_empty() {
+                self.get(queue, 0, true);
             }
             assert!(self.queues[queue].get(true, &mut self.fx).is_none());
         }
@@ -139,7 +143,8 @@ impl World {
             run.push(((message, None), known));
         }
         for queue in to {
-            let at_once = match self.models[*queue].rules.one_by_one() {
+            let alone = kind.expiration.is_some();
+            let at_once = match alone || self.models[*queue].rules.one_by_one() {
                 true => 1,
                 false => count,
             };
@@ -305,7 +310,7 @@ impl World {
         }
     }
 
-    fn settle_some(&mut self, channel: usize, which: Index, multiple: bool, requeue: bool) {
+    fn settle_some(&mut self, channel: usize, which: Index, multiple: bool, fate: Fate) {
         let unacked = &mut self.channels[channel].unacked;
         if unacked.is_empty() {
             return;
@@ -313,20 +318,24 @@ impl World {
         let at = which.index(unacked.len());
         let from = if multiple { 0 } else { at };
         let settled: Vec<Held> = unacked.drain(from..=at).collect();
-        if requeue {
-            self.requeue(settled, true);
-        } else {
-            self.settle(settled);
+        match fate {
+            Fate::Requeued => self.requeue(settled, true),
+            _ => self.settle(settled, fate == Fate::Rejected),
         }
     }
 
-    fn settle(&mut self, settled: Vec<Held>) {
+    fn settle(&mut self, settled: Vec<Held>, rejected: bool) {
         let waiting = self.give_back(&settled);
         for held in settled {
             if !self.models[held.queue].deleted {
-                self.models[held.queue].settled(held.entry.position.0);
+                self.models[held.queue].settled(held.entry.position.0, rejected);
             }
-            self.queues[held.queue].settle([&held.entry], [], &mut self.fx);
+            let queue = &self.queues[held.queue];
+            if rejected {
+                queue.reject([&held.entry], [], &mut self.fx);
+            } else {
+                queue.settle([&held.entry], [], &mut self.fx);
+            }
             self.judge(held.queue);
         }
         self.resume(waiting);
@@ -402,9 +411,12 @@ impl World {
 
     fn get(&mut self, queue: usize, channel: usize, no_ack: bool) {
         let taken = self.queues[queue].get(no_ack, &mut self.fx);
+        self.models[queue].touch();
+        self.models[queue].expire();
         assert_eq!(taken.is_some(), !self.models[queue].ready.is_empty());
         if let Some((entry, left)) = taken {
             self.models[queue].served(&entry, no_ack);
+            self.models[queue].expire();
             assert_eq!(left, self.models[queue].ready.len() as u64);
             if !no_ack {
                 self.channels[channel].unacked.push(Held {
@@ -463,7 +475,7 @@ impl World {
         self.requeue(returned, false);
     }
 
-    fn delete(&mut self, slot: usize) {
+    pub(super) fn delete(&mut self, slot: usize) {
         let queue = self.current[slot];
         let remains = self.queues[queue].delete_if(|_| Ok::<_, ()>(()), &mut self.fx);
         let remains = remains.unwrap().expect("deleted once");
@@ -478,8 +490,9 @@ impl World {
         }
         self.current[slot] = self.queues.len();
         let rules = self.rules[slot];
-        self.queues.push(new_queue(self.queues.len(), rules));
-        self.models.push(Model::new(rules));
+        let queue = new_queue(self.queues.len(), rules, &mut self.fx);
+        self.queues.push(queue);
+        self.models.push(Model::new(rules, self.time.elapsed()));
     }
 
     fn check_wakes(&mut self) {
