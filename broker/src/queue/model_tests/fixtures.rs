@@ -87,7 +87,10 @@ impl Rules {
     }
 
     fn arguments(self) -> FieldTable {
-        let mut arguments = self.limit.map(Limit::arguments).unwrap_or_default();
+        let limit = self
+            .limit
+            .map(|limit| limit.arguments(self.refused_are_dead()));
+        let mut arguments = limit.unwrap_or_default();
         if let Some(max) = self.max_priority {
             let max = AMQPValue::LongInt(max.into());
             arguments.insert("x-max-priority".into(), max);
@@ -105,9 +108,6 @@ impl Rules {
         }
         if self.dead_letters {
             arguments.insert("x-dead-letter-exchange".into(), text("dlx"));
-            if self.refused_are_dead() {
-                arguments.insert("x-overflow".into(), text("reject-publish-dlx"));
-            }
         }
         if self.single_active {
             let yes = AMQPValue::Boolean(true);
@@ -118,12 +118,26 @@ impl Rules {
 }
 
 impl Limit {
-    fn arguments(self) -> FieldTable {
-        let overflow = if self.refuses {
-            "reject-publish"
-        } else {
-            "drop-head"
-        };
+    /// What a full queue does; `dead_letters`: it has an exchange for what it refuses.
+    fn overflow(self, dead_letters: bool) -> &'static str {
+        match (self.refuses, dead_letters) {
+            (true, true) => "reject-publish-dlx",
+            (true, false) => "reject-publish",
+            (false, _) => "drop-head",
+        }
+    }
+
+    /// As a policy says it.
+    pub(super) fn definition(self, dead_letters: bool) -> String {
+        let (messages, octets) = (self.messages, self.octets);
+        let overflow = self.overflow(dead_letters);
+        format!(
+            r#"{{"max-length":{messages},"max-length-bytes":{octets},"overflow":"{overflow}"}}"#
+        )
+    }
+
+    fn arguments(self, dead_letters: bool) -> FieldTable {
+        let overflow = self.overflow(dead_letters);
         let mut arguments = FieldTable::default();
         let number = |n: u64| AMQPValue::LongLongInt(n as i64);
         arguments.insert("x-max-length".into(), number(self.messages));
