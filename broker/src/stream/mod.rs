@@ -33,7 +33,7 @@ mod tail;
 mod tests;
 mod units;
 
-pub use handle::{Home, Stream, Written};
+pub use handle::{Home, Stream};
 pub use header::with_long;
 pub use readers::Readers;
 pub use start::StartAt;
