@@ -1,6 +1,7 @@
 //! What a queue machine wants done once its lock is released.
 
 use super::dead_letter::DeadLetter;
+use super::handle::Queue;
 use crate::clock::{Clock, Time};
 use crate::dead_letters;
 use crate::message::SharedMessage;
@@ -26,6 +27,8 @@ pub struct Effects {
     dead_letters: Vec<DeadLetter>,
     /// Who of streams has to hear that the records are stored.
     written: Vec<Arc<Written>>,
+    /// Queues with publishes among the records.
+    published: Vec<Arc<Queue>>,
     /// What leaves a queue leaves it with the next batch, not before.
     atomic: bool,
     surroundings: Surroundings,
@@ -84,6 +87,14 @@ impl Effects {
     /// Records of a stream are among those that are collected; it is to hear when they are stored.
     pub fn written(&mut self, written: Arc<Written>) {
         self.written.push(written);
+    }
+
+    /// Publishes to a queue are among the records that are collected.
+    pub(super) fn published(&mut self, queue: &Arc<Queue>) {
+        let known = self.published.last();
+        if !known.is_some_and(|known| Arc::ptr_eq(known, queue)) {
+            self.published.push(queue.clone());
+        }
     }
 
     /// The time of this batch: when it began, or when it is first asked for, and the same until the
@@ -214,6 +225,12 @@ impl Effects {
             let ops = std::mem::replace(&mut self.ops, Vec::with_capacity(capacity));
             let sink = self.sink.clone();
             store.submit(Batch { ops, sink });
+            // A queue that was deleted before: the record of that may have overtaken these, and
+            // nothing would ever remove them. One that is deleted from now on removes them itself.
+            for queue in self.published.drain(..).filter(|queue| queue.has_ended()) {
+                let ops = vec![Op::DeleteQueue { queue: queue.id }];
+                store.submit(Batch { ops, sink: None });
+            }
             for written in self.written.drain(..) {
                 store.submit(notice(written));
             }
@@ -228,6 +245,7 @@ impl Effects {
         }
         self.submit();
         self.ops.clear();
+        self.published.clear();
         // Left over where there is no store, which has all there will be.
         for written in self.written.drain(..) {
             written.done();
