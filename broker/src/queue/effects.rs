@@ -7,7 +7,7 @@ use crate::dead_letters;
 use crate::message::SharedMessage;
 use crate::server::mailbox::Mailbox;
 use crate::server::timers::{Timed, Timers};
-use crate::stream::{Home, Readers, Written};
+use crate::stream::{Home, Readers};
 use crate::vhost::Vhosts;
 use leveret_storage::{Batch, CommitSink, Op, Position, QueueId, Store, Token};
 use std::sync::Arc;
@@ -25,8 +25,6 @@ pub struct Effects {
     now: Option<Time>,
     refused: Refused,
     dead_letters: Vec<DeadLetter>,
-    /// Who of streams has to hear that the records are stored.
-    written: Vec<Arc<Written>>,
     /// Queues with publishes among the records.
     published: Vec<Arc<Queue>>,
     /// What leaves a queue leaves it with the next batch, not before.
@@ -82,11 +80,6 @@ impl Effects {
             store: self.surroundings.store.clone(),
             readers: self.surroundings.readers.clone(),
         }
-    }
-
-    /// Records of a stream are among those that are collected; it is to hear when they are stored.
-    pub fn written(&mut self, written: Arc<Written>) {
-        self.written.push(written);
     }
 
     /// Publishes to a queue are among the records that are collected.
@@ -231,9 +224,6 @@ impl Effects {
                 let ops = vec![Op::DeleteQueue { queue: queue.id }];
                 store.submit(Batch { ops, sink: None });
             }
-            for written in self.written.drain(..) {
-                store.submit(notice(written));
-            }
         }
     }
 
@@ -244,11 +234,12 @@ impl Effects {
             self.send_dead_letters();
         }
         self.submit();
-        self.ops.clear();
         self.published.clear();
-        // Left over where there is no store, which has all there will be.
-        for written in self.written.drain(..) {
-            written.done();
+        for op in self.ops.drain(..) {
+            // Where there is no store, everything is as safe as it will be.
+            if let Op::Tell { sink, token } = op {
+                sink.committed(&[token]);
+            }
         }
         for mailbox in self.wakes.drain(..) {
             mailbox.wake();
@@ -271,15 +262,6 @@ impl Effects {
     #[cfg(test)]
     pub fn forget_ops(&mut self) {
         self.ops.clear();
-    }
-}
-
-/// A batch that is durable when all before it are, and then tells a stream.
-fn notice(written: Arc<Written>) -> Batch {
-    let token = Token { channel: 0, seq: 0 };
-    Batch {
-        ops: vec![Op::Notify { token }],
-        sink: Some(written),
     }
 }
 
