@@ -153,7 +153,12 @@ fn a_retry_topology_goes_on_for_as_long_as_somebody_rejects() {
         };
         declare(&client, "retry-work", &to("retry-wait")).await;
         let ttl = [("x-message-ttl", AMQPValue::LongInt(5))];
-        declare(&client, "retry-wait", &[&to("retry-work")[..], &ttl].concat()).await;
+        declare(
+            &client,
+            "retry-wait",
+            &[&to("retry-work")[..], &ttl].concat(),
+        )
+        .await;
         let mut worker = client.consume("retry-work", "c").await;
         client.put("retry-work", "again").await;
         for round in 0..50 {
