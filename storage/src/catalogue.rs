@@ -49,12 +49,97 @@ pub(crate) enum Effect {
     },
 }
 
-/// A chunk in sled, as the catalogue holds it.
+/// A chunk in sled, as the catalogue holds it: there is one for each 16 KiB of messages.
 #[derive(Debug, Clone)]
 pub(crate) struct ChunkEntry {
-    pub(crate) chunk: Chunk,
+    kept: Kept,
     /// The checkpoint is taking it out of sled: not finding it there is no damage.
     pub(crate) leaving: bool,
+}
+
+/// What of a chunk lives. Of most chunks it is everything, or nothing soon: those take little room (32 bytes in all instead
+/// of 88; of a stream of many gigabytes this is what is in memory).
+#[derive(Debug, Clone)]
+enum Kept {
+    /// All of it: nothing was acknowledged.
+    All {
+        segment: u32,
+        /// The last position, counted from the first.
+        width: u32,
+        bytes: u32,
+        live: u16,
+        parts: u16,
+    },
+    /// Part of it, or too much for small numbers.
+    Some(Box<Chunk>),
+}
+
+impl ChunkEntry {
+    pub(crate) fn new(first: u64, chunk: Chunk) -> ChunkEntry {
+        let kept = Kept::all(first, &chunk).unwrap_or_else(|| Kept::Some(Box::new(chunk)));
+        ChunkEntry {
+            kept,
+            leaving: false,
+        }
+    }
+
+    /// The chunk, whose first position is `first`.
+    pub(crate) fn chunk(&self, first: u64) -> Chunk {
+        match &self.kept {
+            Kept::All {
+                segment,
+                width,
+                bytes,
+                live,
+                parts,
+            } => Chunk {
+                segment: u64::from(*segment),
+                last: first + u64::from(*width),
+                first_live: first,
+                last_live: first + u64::from(*width),
+                live: u64::from(*live),
+                bytes: u64::from(*bytes),
+                parts: u32::from(*parts),
+                acked: RangeSet::default(),
+            },
+            Kept::Some(chunk) => Chunk::clone(chunk),
+        }
+    }
+
+    /// The last position of the chunk whose first one is `first`.
+    pub(crate) fn last(&self, first: u64) -> u64 {
+        match &self.kept {
+            Kept::All { width, .. } => first + u64::from(*width),
+            Kept::Some(chunk) => chunk.last,
+        }
+    }
+
+    /// Whether the chunk itself says that this position of it is done with.
+    pub(crate) fn is_acked(&self, position: u64) -> bool {
+        match &self.kept {
+            Kept::All { .. } => false,
+            Kept::Some(chunk) => chunk.acked.contains(position),
+        }
+    }
+}
+
+impl Kept {
+    /// `None` when something of the chunk is gone, or a number is too large.
+    fn all(first: u64, chunk: &Chunk) -> Option<Kept> {
+        let whole = chunk.first_live == first
+            && chunk.last_live == chunk.last
+            && chunk.acked.iter().next().is_none();
+        if !whole {
+            return None;
+        }
+        Some(Kept::All {
+            segment: chunk.segment.try_into().ok()?,
+            width: (chunk.last - first).try_into().ok()?,
+            bytes: chunk.bytes.try_into().ok()?,
+            live: chunk.live.try_into().ok()?,
+            parts: chunk.parts.try_into().ok()?,
+        })
+    }
 }
 
 /// One queue.
@@ -80,14 +165,19 @@ impl QueueEntry {
         let begin = from.saturating_sub(self.widest);
         self.chunks
             .range(begin..=to.max(begin))
-            .filter(move |(_, entry)| entry.chunk.last >= from)
+            .filter(move |(first, entry)| entry.last(**first) >= from)
             .map(|(&first, entry)| (first, entry))
+    }
+
+    /// The chunks, by first position.
+    pub(crate) fn all_chunks(&self) -> impl Iterator<Item = Chunk> {
+        self.chunks.iter().map(|(&first, entry)| entry.chunk(first))
     }
 
     /// The chunks, joined to runs of about so many encoded bytes.
     pub(crate) fn extents(&self, bytes: u64) -> Vec<Extent> {
         let mut extents: Vec<Extent> = Vec::new();
-        for ChunkEntry { chunk, .. } in self.chunks.values() {
+        for chunk in self.all_chunks() {
             match extents.last_mut() {
                 Some(extent) if extent.bytes + chunk.bytes <= bytes => {
                     extent.last = extent.last.max(Position(chunk.last_live));
@@ -105,13 +195,7 @@ impl QueueEntry {
 
     pub(crate) fn add_chunk(&mut self, first: u64, chunk: Chunk) {
         self.widest = self.widest.max(chunk.last - first);
-        self.chunks.insert(
-            first,
-            ChunkEntry {
-                chunk,
-                leaving: false,
-            },
-        );
+        self.chunks.insert(first, ChunkEntry::new(first, chunk));
     }
 
     /// Whether the log, as far as it is not folded, says the message is done with.
@@ -274,5 +358,45 @@ impl Catalogue {
                 entry.leaving = true;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(first: u64, messages: u64) -> Chunk {
+        Chunk {
+            segment: 7,
+            last: first + messages - 1,
+            first_live: first,
+            last_live: first + messages - 1,
+            live: messages,
+            bytes: messages * 100,
+            parts: 0,
+            acked: RangeSet::default(),
+        }
+    }
+
+    #[test]
+    fn an_entry_gives_back_its_chunk_whatever_of_it_lives() {
+        let whole = chunk(5, 10);
+        let mut begun = chunk(5, 10);
+        begun.acked.insert(7, 8);
+        let mut shrunk = chunk(5, 10);
+        shrunk.first_live = 6;
+        let mut wide = chunk(5, 10);
+        (wide.last, wide.last_live) = (u64::MAX, u64::MAX);
+        for chunk in [whole, begun, shrunk, wide] {
+            let entry = ChunkEntry::new(5, chunk.clone());
+            assert_eq!(entry.chunk(5), chunk);
+            assert_eq!(entry.last(5), chunk.last);
+            assert_eq!(entry.is_acked(7), chunk.acked.contains(7));
+        }
+    }
+
+    #[test]
+    fn an_entry_is_small() {
+        assert!(size_of::<ChunkEntry>() <= 32, "{}", size_of::<ChunkEntry>());
     }
 }

@@ -111,6 +111,7 @@ impl Commit {
                     record::append_delete_definition(&mut self.block, &key);
                     self.records += 1;
                 }
+                Op::Tell { sink, token } => self.confirms.first.push((sink, token)),
                 Op::Notify { token } => tokens.push(token),
             }
         }
@@ -215,6 +216,8 @@ const RUN_BYTES: u64 = 64 * 1024;
 /// Tokens by sink.
 #[derive(Default)]
 struct Confirms {
+    /// Told before all others.
+    first: Vec<(Arc<dyn CommitSink>, Token)>,
     sinks: Vec<(Arc<dyn CommitSink>, Vec<Token>)>,
     /// By the sink's address.
     index: HashMap<usize, usize>,
@@ -237,6 +240,9 @@ impl Confirms {
 
     fn tell(&mut self) {
         self.index.clear();
+        for (sink, token) in self.first.drain(..) {
+            sink.committed(&[token]);
+        }
         for (sink, tokens) in self.sinks.drain(..) {
             sink.committed(&tokens);
         }

@@ -89,9 +89,10 @@ impl Fold<'_> {
         folded: &mut Folded,
     ) -> Result<(), StorageError> {
         let (mut gone, mut kept) = (Vec::new(), Vec::new());
-        for (first, ChunkEntry { chunk, leaving }) in self.touched(queue, acked) {
+        for (first, entry) in self.touched(queue, acked) {
             self.go_on()?;
-            if leaving {
+            let chunk = entry.chunk(first);
+            if entry.leaving {
                 // An attempt of this fold that failed later took it out already.
                 gone.push((queue, first, chunk.parts));
                 continue;

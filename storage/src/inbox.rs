@@ -265,6 +265,7 @@ fn cost(op: &Op) -> usize {
             | Op::Settle { .. }
             | Op::DeleteQueue { .. }
             | Op::Delivered { .. }
+            | Op::Tell { .. }
             | Op::Notify { .. } => 0,
         }
 }

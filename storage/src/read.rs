@@ -225,7 +225,7 @@ fn plan(entry: &QueueEntry, from: u64) -> (Vec<Source>, Option<u64>) {
     let mut sources = Vec::new();
     for (first, entry) in entry.chunks_over(from, u64::MAX) {
         let enough = sources.len() > PLAN && first > from;
-        sources.push(Source::Chunk(first, entry.chunk.clone()));
+        sources.push(Source::Chunk(first, entry.chunk(first)));
         if enough {
             break;
         }
@@ -248,7 +248,7 @@ fn is_acked(entry: &QueueEntry, position: u64) -> bool {
     entry.is_dead(position)
         || entry
             .chunks_over(position, position)
-            .any(|(_, entry)| entry.chunk.acked.contains(position))
+            .any(|(_, entry)| entry.is_acked(position))
 }
 
 fn damaged(queue: QueueId, source: &Source) -> StorageError {

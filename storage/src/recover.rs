@@ -264,7 +264,7 @@ fn unfolded(directory: &Directory, folded: u64) -> Result<Vec<Arc<Segment>>, Sto
 }
 
 fn describe(queue: QueueId, entry: &QueueEntry) -> RecoveredQueue {
-    let chunks = || entry.chunks.values().map(|entry| &entry.chunk);
+    let chunks = || entry.all_chunks();
     let highest = chunks()
         .map(|chunk| chunk.last.saturating_add(1))
         .max()

@@ -109,6 +109,14 @@ pub enum Op {
         /// Its key.
         key: Bytes,
     },
+    /// Nothing to write: this sink, which need not be the batch's, is called with the token when everything before it is
+    /// committed, before any sink hears of this batch's other tokens.
+    Tell {
+        /// Who is told.
+        sink: Arc<dyn CommitSink>,
+        /// What it is told.
+        token: Token,
+    },
     /// Nothing to write: the token is due when everything before it is committed.
     Notify {
         /// The token.

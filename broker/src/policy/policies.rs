@@ -1,6 +1,7 @@
 //! The policies of a virtual host, and which of them apply to a name.
 
 use super::{Policy, PolicyDefinition, PolicyKind, Target};
+use crate::queue::Settings;
 use leveret_protocol::values::FieldTable;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +29,9 @@ pub struct Applied {
     /// What both set together.
     pub definition: PolicyDefinition,
     /// The same as a table, keys without `x-`.
-    pub table: FieldTable,
+    table: FieldTable,
+    /// What a queue without arguments is set to.
+    settings: Arc<Settings>,
 }
 
 impl Applied {
@@ -41,11 +44,22 @@ impl Applied {
             (Some(users), Some(operators)) => users.merged(&operators),
             (users, operators) => users.or(operators).unwrap_or_default(),
         };
+        let table = definition.to_table();
+        let settings = Settings::of(&FieldTable::default(), Some(&table));
         Applied {
             policy,
             operator,
-            table: definition.to_table(),
             definition,
+            table,
+            settings: Arc::new(settings),
+        }
+    }
+
+    /// What a queue with these arguments is set to.
+    pub fn settings(&self, arguments: &FieldTable) -> Arc<Settings> {
+        match arguments.inner().is_empty() {
+            true => self.settings.clone(),
+            false => Arc::new(Settings::of(arguments, Some(&self.table))),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::dead_letters;
 use crate::message::SharedMessage;
 use crate::server::mailbox::Mailbox;
 use crate::server::timers::{Timed, Timers};
-use crate::stream::{Home, Readers, Written};
+use crate::stream::{Home, Readers};
 use crate::vhost::Vhosts;
 use leveret_storage::{Batch, CommitSink, Op, Position, QueueId, Store, Token};
 use std::sync::Arc;
@@ -24,8 +24,6 @@ pub struct Effects {
     now: Option<Time>,
     refused: Refused,
     dead_letters: Vec<DeadLetter>,
-    /// Who of streams has to hear that the records are stored.
-    written: Vec<Arc<Written>>,
     /// What leaves a queue leaves it with the next batch, not before.
     atomic: bool,
     surroundings: Surroundings,
@@ -79,11 +77,6 @@ impl Effects {
             store: self.surroundings.store.clone(),
             readers: self.surroundings.readers.clone(),
         }
-    }
-
-    /// Records of a stream are among those that are collected; it is to hear when they are stored.
-    pub fn written(&mut self, written: Arc<Written>) {
-        self.written.push(written);
     }
 
     /// The time of this batch: when it began, or when it is first asked for, and the same until the
@@ -214,9 +207,6 @@ impl Effects {
             let ops = std::mem::replace(&mut self.ops, Vec::with_capacity(capacity));
             let sink = self.sink.clone();
             store.submit(Batch { ops, sink });
-            for written in self.written.drain(..) {
-                store.submit(notice(written));
-            }
         }
     }
 
@@ -227,10 +217,11 @@ impl Effects {
             self.send_dead_letters();
         }
         self.submit();
-        self.ops.clear();
-        // Left over where there is no store, which has all there will be.
-        for written in self.written.drain(..) {
-            written.done();
+        for op in self.ops.drain(..) {
+            // Where there is no store, everything is as safe as it will be.
+            if let Op::Tell { sink, token } = op {
+                sink.committed(&[token]);
+            }
         }
         for mailbox in self.wakes.drain(..) {
             mailbox.wake();
@@ -253,15 +244,6 @@ impl Effects {
     #[cfg(test)]
     pub fn forget_ops(&mut self) {
         self.ops.clear();
-    }
-}
-
-/// A batch that is durable when all before it are, and then tells a stream.
-fn notice(written: Arc<Written>) -> Batch {
-    let token = Token { channel: 0, seq: 0 };
-    Batch {
-        ops: vec![Op::Notify { token }],
-        sink: Some(written),
     }
 }
 

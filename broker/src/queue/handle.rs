@@ -140,14 +140,15 @@ impl Queue {
         if same(&current, &policy) {
             return false;
         }
-        let table = policy.as_ref().map(|policy| &policy.table);
-        let settings = Settings::of(&self.spec.arguments, table);
+        let arguments = &self.spec.arguments;
+        let settings = match &policy {
+            Some(policy) => policy.settings(arguments),
+            None => Arc::new(Settings::of(arguments, None)),
+        };
         *current = policy;
         let mut before = self.settings.write();
-        let changed = **before != settings;
-        if changed {
-            *before = Arc::new(settings);
-        }
+        let changed = **before != *settings;
+        *before = settings;
         changed
     }
 

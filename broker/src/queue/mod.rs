@@ -1,6 +1,8 @@
 //! Queues: a pure machine per queue, and the lock around it.
 
 pub mod arguments;
+#[cfg(test)]
+mod commit_tests;
 mod consumer;
 mod consumers;
 mod credit;

@@ -8,7 +8,7 @@ use crate::message::SharedMessage;
 use crate::queue::{
     ConsumeRefused, Consumer, ConsumerId, Counts, Effects, Incoming, Queue, Remains, Settings,
 };
-use leveret_storage::{CommitSink, Position, QueueId, Store, Token};
+use leveret_storage::{CommitSink, Op, Position, QueueId, Store, Token};
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,23 +41,17 @@ impl std::fmt::Debug for Home {
 
 /// Messages that the store was given; it says here when it has them.
 #[derive(Debug)]
-pub struct Written {
+struct Written {
     stream: Arc<Stream>,
     offsets: Range<u64>,
 }
 
-impl Written {
-    /// The store has them.
-    pub fn done(&self) {
+impl CommitSink for Written {
+    /// Before any publisher hears of it: who consumes from then on finds what was confirmed.
+    fn committed(&self, _tokens: &[Token]) {
         let stream = &self.stream;
         let ready = stream.machine.lock().committed(self.offsets.clone());
         stream.call(ready);
-    }
-}
-
-impl CommitSink for Written {
-    fn committed(&self, _tokens: &[Token]) {
-        self.done();
     }
 }
 
@@ -129,7 +123,10 @@ impl Stream {
     fn expect(self: &Arc<Self>, offsets: Range<u64>, fx: &mut Effects) {
         if !offsets.is_empty() {
             let stream = self.clone();
-            fx.written(Arc::new(Written { stream, offsets }));
+            fx.store(Op::Tell {
+                sink: Arc::new(Written { stream, offsets }),
+                token: Token { channel: 0, seq: 0 },
+            });
         }
     }
 

@@ -33,6 +33,6 @@ mod tail;
 mod tests;
 mod units;
 
-pub use handle::{Home, Stream, Written};
+pub use handle::{Home, Stream};
 pub use readers::Readers;
 pub use start::StartAt;

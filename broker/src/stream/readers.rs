@@ -69,6 +69,20 @@ impl Shared {
         }
     }
 
+    /// Puts back what this thread has just had: it will take it again itself when nobody else is in
+    /// line. Were another thread woken for it, one busy consumer would wander over all of them,
+    /// and leave its memory with each.
+    fn put_back(&self, cursor: Arc<Cursor>) {
+        let mut state = self.state.lock();
+        if state.over {
+            return;
+        }
+        state.line.push_back(cursor);
+        if state.line.len() > 1 && state.idle > 0 {
+            self.changed.notify_one();
+        }
+    }
+
     fn start(self: &Arc<Self>) {
         let shared = self.clone();
         let thread = thread::Builder::new().name("stream-reader".to_owned());
@@ -92,7 +106,7 @@ impl Shared {
                 After::Rest
             });
             if cursor.schedule.end(after) {
-                self.put_in_line(cursor);
+                self.put_back(cursor);
             }
         }
     }

@@ -1,29 +1,34 @@
 //! Setting and clearing policies, and telling queues and exchanges which of them apply.
 //!
-//! Which policy applies is decided under the lock for changes, where nothing can be declared
-//! beside it. What is in the queues follows afterwards, queue by queue: however much that drops,
-//! nobody waits for it but the queue's own users.
+//! Which policy applies is decided under the lock for changes, so that whatever is declared beside
+//! it ends with the right one. What is in the queues follows afterwards, queue by queue: however
+//! much that drops, nobody waits for it but the queue's own users.
 
 use super::Vhost;
+use super::bindings::Sources;
 use crate::definitions::Definition;
 use crate::exchange::Exchange;
 use crate::policy::{Applied, Policy, PolicyKind, Target};
 use crate::queue::{Effects, Queue};
 use leveret_storage::Op;
+use parking_lot::MutexGuard;
 use std::sync::Arc;
+
+/// Queues that are looked at before others get a turn at the lock for changes.
+const SLICE: usize = 512;
 
 impl Vhost {
     /// Sets a policy, in place of one of its name; it is in force, as far as it reaches, when this
     /// returns. `false` when the virtual host has been deleted.
     pub fn set_policy(&self, kind: PolicyKind, policy: Policy, fx: &mut Effects) -> bool {
-        let sources = self.sources.lock();
+        let mut sources = self.sources.lock();
         if self.is_cleared() {
             return false;
         }
         let definition = Definition::policy(&self.spec.name, kind, &policy.spec);
         self.policies.lock().set(kind, policy);
         self.store_policies(definition.put(), fx);
-        let changed = self.assign_policies();
+        let changed = self.assign_policies(&mut sources);
         drop(sources);
         follow(&changed, fx);
         true
@@ -31,13 +36,13 @@ impl Vhost {
 
     /// Takes a policy away; `false` when there is none of that name.
     pub fn clear_policy(&self, kind: PolicyKind, name: &str, fx: &mut Effects) -> bool {
-        let sources = self.sources.lock();
+        let mut sources = self.sources.lock();
         let Some(policy) = self.policies.lock().clear(kind, name) else {
             return false;
         };
         let definition = Definition::policy(&self.spec.name, kind, &policy.spec);
         self.store_policies(definition.delete(), fx);
-        let changed = self.assign_policies();
+        let changed = self.assign_policies(&mut sources);
         drop(sources);
         follow(&changed, fx);
         true
@@ -47,7 +52,7 @@ impl Vhost {
     pub fn restore_policy(&self, kind: PolicyKind, policy: Policy) {
         self.policies.lock().set(kind, policy);
         // The exchanges that every virtual host has are there already.
-        self.assign_policies();
+        self.assign_policies(&mut self.sources.lock());
     }
 
     /// All policies of a kind, those that apply before others last.
@@ -89,21 +94,30 @@ impl Vhost {
         fx.submit();
     }
 
-    /// Tells every queue and exchange which policies apply to it, under the lock for changes;
-    /// returns the queues whose settings that changes.
-    fn assign_policies(&self) -> Vec<Arc<Queue>> {
+    /// Tells every queue and exchange which policies apply to it; returns the queues whose settings
+    /// that changes.
+    ///
+    /// Whoever waits for the lock for changes gets it in between: what is declared then has the new
+    /// policies already, and another change of policies goes over all queues after this one.
+    fn assign_policies(&self, sources: &mut MutexGuard<'_, Sources>) -> Vec<Arc<Queue>> {
         let exchanges: Vec<_> = self.exchanges.read().values().cloned().collect();
         for exchange in exchanges {
             self.configure_exchange(&exchange);
         }
         // An alternate exchange may have changed, and with it every route.
         self.changed();
-        let mut queues: Vec<_> = self.queues.read().values().cloned().collect();
-        queues.retain(|queue| {
-            let policy = self.policy_for(queue.name().as_str(), queue.policy_target());
-            queue.set_policy(policy)
-        });
-        queues
+        let queues: Vec<_> = self.queues.read().values().cloned().collect();
+        let mut changed = Vec::new();
+        for some in queues.chunks(SLICE) {
+            for queue in some {
+                let policy = self.policy_for(queue.name().as_str(), queue.policy_target());
+                if queue.set_policy(policy) {
+                    changed.push(queue.clone());
+                }
+            }
+            MutexGuard::bump(sources);
+        }
+        changed
     }
 }
 

@@ -166,7 +166,7 @@ fn check_policies(vhost: &Vhost) {
     let effective = |policy: Option<Arc<Applied>>| policy.map(|p| p.definition.to_json());
     for queue in vhost.queues() {
         let expected = vhost.policy_for(queue.name().as_str(), queue.policy_target());
-        let table = expected.as_ref().map(|policy| policy.table.clone());
+        let table = expected.as_ref().map(|policy| policy.definition.to_table());
         assert_eq!(effective(queue.policy()), effective(expected));
         let settings = Settings::of(&queue.spec.arguments, table.as_ref());
         assert_eq!(*queue.settings(), settings);

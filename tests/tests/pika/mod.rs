@@ -7,4 +7,5 @@ mod fanout;
 mod programs;
 mod promises;
 mod shared;
+mod streams;
 mod users;

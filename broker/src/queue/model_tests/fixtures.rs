@@ -79,7 +79,8 @@ impl Rules {
     }
 
     fn arguments(self) -> FieldTable {
-        let mut arguments = self.limit.map(Limit::arguments).unwrap_or_default();
+        let limit = self.limit.map(|limit| limit.arguments(self.dead_letters));
+        let mut arguments = limit.unwrap_or_default();
         if let Some(max) = self.max_priority {
             let max = AMQPValue::LongInt(max.into());
             arguments.insert("x-max-priority".into(), max);
@@ -93,9 +94,6 @@ impl Rules {
         if self.dead_letters {
             let text = |text: &str| AMQPValue::LongString(text.into());
             arguments.insert("x-dead-letter-exchange".into(), text("dlx"));
-            if self.limit.is_some_and(|limit| limit.refuses) {
-                arguments.insert("x-overflow".into(), text("reject-publish-dlx"));
-            }
         }
         if self.single_active {
             let yes = AMQPValue::Boolean(true);
@@ -106,12 +104,26 @@ impl Rules {
 }
 
 impl Limit {
-    fn arguments(self) -> FieldTable {
-        let overflow = if self.refuses {
-            "reject-publish"
-        } else {
-            "drop-head"
-        };
+    /// What a full queue does; `dead_letters`: it has an exchange for what it refuses.
+    fn overflow(self, dead_letters: bool) -> &'static str {
+        match (self.refuses, dead_letters) {
+            (true, true) => "reject-publish-dlx",
+            (true, false) => "reject-publish",
+            (false, _) => "drop-head",
+        }
+    }
+
+    /// As a policy says it.
+    pub(super) fn definition(self, dead_letters: bool) -> String {
+        let (messages, octets) = (self.messages, self.octets);
+        let overflow = self.overflow(dead_letters);
+        format!(
+            r#"{{"max-length":{messages},"max-length-bytes":{octets},"overflow":"{overflow}"}}"#
+        )
+    }
+
+    fn arguments(self, dead_letters: bool) -> FieldTable {
+        let overflow = self.overflow(dead_letters);
         let mut arguments = FieldTable::default();
         let number = |n: u64| AMQPValue::LongLongInt(n as i64);
         arguments.insert("x-max-length".into(), number(self.messages));

@@ -7,6 +7,7 @@
 mod cases;
 mod fixtures;
 mod model;
+mod policies;
 mod rules;
 mod time;
 mod world;
@@ -53,6 +54,10 @@ enum Step {
     },
     Purge {
         queue: usize,
+    },
+    Policy {
+        queue: usize,
+        limit: Option<Limit>,
     },
     Limit {
         channel: usize,
@@ -160,6 +165,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (queue.clone(), channel.clone(), any::<bool>()).prop_map(
             |(queue, channel, no_ack)| Step::Get { queue, channel, no_ack }),
         1 => queue.clone().prop_map(|queue| Step::Purge { queue }),
+        2 => (queue.clone(), prop::option::of(limit())).prop_map(
+            |(queue, limit)| Step::Policy { queue, limit }),
         2 => (channel.clone(), 0u32..4).prop_map(|(channel, limit)| Step::Limit { channel, limit }),
         1 => channel.prop_map(|channel| Step::CloseChannel { channel }),
         1 => (peer, any::<bool>()).prop_map(|(peer, at_once)| Step::End { peer, at_once }),

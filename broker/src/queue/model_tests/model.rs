@@ -72,6 +72,9 @@ pub(super) struct Model {
     came: BTreeMap<u64, bool>,
     told_through: Option<u64>,
     pub(super) deleted: bool,
+    /// What it was declared with.
+    pub(super) declared: Rules,
+    /// The same, with the policy that applies.
     pub(super) rules: Rules,
     pub(super) refused: u64,
     /// The time in milliseconds.
@@ -87,6 +90,7 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn new(rules: Rules, now: u64) -> Self {
         Model {
+            declared: rules,
             rules,
             now,
             used_at: now,

@@ -96,6 +96,7 @@ impl World {
                 assert_eq!(count, self.models[queue].purged());
                 self.judge(queue);
             }
+            Step::Policy { queue, limit } => self.set_policy(self.current[queue], limit),
             Step::Limit { channel, limit } => {
                 self.channels[channel].credit.set_limit(limit);
                 self.resume_blocked(|c| c.channel == channel);

@@ -12,6 +12,7 @@ use crate::server::mailbox::Mail;
 use leveret_storage::{Position, QueueId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What a restart brings back of each durable queue: virtual host, name and persistent messages.
 pub(super) type Kept = Vec<(String, String, u64)>;
@@ -73,7 +74,7 @@ fn mail(peer: &Peer) -> Vec<(Arc<Consumer>, Position)> {
 }
 
 /// Every unacknowledged message that a queue counts is with one client, or on its way there, and
-/// no message is in two places.
+/// no message is in two places. What is read in a stream is everywhere, and counted nowhere.
 fn unacknowledged_messages_are_in_one_place(world: &World) {
     let mut held: BTreeMap<QueueId, BTreeSet<Position>> = BTreeMap::new();
     let mut hold = |queue: QueueId, position: Position| {
@@ -81,10 +82,12 @@ fn unacknowledged_messages_are_in_one_place(world: &World) {
         assert!(new, "{position:?} of {queue:?} was given out twice");
     };
     for peer in &world.peers {
-        for delivery in open_channels(peer).flat_map(unsettled) {
+        let deliveries = open_channels(peer).flat_map(unsettled);
+        for delivery in deliveries.filter(|delivery| delivery.queue.stream().is_none()) {
             hold(delivery.queue.id, delivery.entry.position);
         }
-        for (consumer, position) in mail(peer) {
+        let mail = mail(peer).into_iter();
+        for (consumer, position) in mail.filter(|(consumer, _)| !reads_a_stream(consumer)) {
             hold(consumer.queue.id, position);
         }
     }
@@ -94,10 +97,20 @@ fn unacknowledged_messages_are_in_one_place(world: &World) {
     }
 }
 
-/// A consumer's credit, and its channel's, is used by what it has and nothing else.
+fn reads_a_stream(consumer: &Consumer) -> bool {
+    consumer.queue.stream().is_some()
+}
+
+/// A consumer's credit, and its channel's, is used by what it has and nothing else. Whoever reads
+/// a stream is being delivered something at this moment, perhaps.
 fn credit_is_counted(peer: &Peer) {
     let mail = mail(peer);
     for channel in open_channels(peer) {
+        let mut readers = channel.consumers.values();
+        let of_stream = |delivery: &Delivery| delivery.queue.stream().is_some();
+        if readers.any(|consumer| reads_a_stream(consumer)) || unsettled(channel).any(of_stream) {
+            continue;
+        }
         let on_channel =
             |consumer: &Arc<Consumer>| Arc::ptr_eq(&consumer.channel_credit, &channel.credit);
         let given = unsettled(channel).filter_map(|delivery| delivery.consumer.as_ref());
@@ -157,6 +170,10 @@ fn is_spent(consumer: &Consumer) -> bool {
 
 /// A queue with messages has no consumer that could take one.
 fn nobody_waits_in_vain(queue: &Queue, peers: &[Peer]) {
+    if queue.stream().is_some() {
+        // What a consumer has read stays; others bring it further, at their own time.
+        return;
+    }
     for consumer in queue.consumers() {
         let owner = |peer: &&Peer| peer.info.id == consumer.mailbox.connection();
         let peer = peers
@@ -226,16 +243,26 @@ pub(super) fn at_the_end(world: &World) {
     channel.expect("no other channels are there");
     let known: BTreeSet<QueueId> = queues(&world.broker).iter().map(|queue| queue.id).collect();
     for (id, queue) in &world.queues {
-        let left = queue.upgrade();
+        let is_released = || known.contains(id) || queue.strong_count() == 0;
+        // Whoever reads a stream may have its last turn just now.
+        let until = Instant::now() + Duration::from_secs(20);
+        while !is_released() && Instant::now() < until {
+            std::thread::yield_now();
+        }
         assert!(
-            left.is_none() || known.contains(id),
-            "{left:?} is held by nothing known"
+            is_released(),
+            "{:?} is held by nothing known",
+            queue.upgrade()
         );
     }
 }
 
 /// What a restart has to bring back.
 pub(super) fn kept(broker: &Broker) -> Kept {
+    if let Some(store) = &broker.store {
+        // Streams count what is stored.
+        store.flush().unwrap();
+    }
     let mut kept: Kept = queues(broker)
         .iter()
         .filter(|queue| queue.spec.is_stored())

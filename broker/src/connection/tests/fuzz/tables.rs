@@ -164,6 +164,8 @@ pub(super) fn queue_arguments() -> impl Strategy<Value = (String, AMQPValue)> {
         known("x-single-active-consumer", flag()),
         known("x-consumer-timeout", number()),
         known("x-delivery-limit", number()),
+        known("x-max-age", one_of(&["1h", "1s", "h"])),
+        known("x-stream-max-segment-size-bytes", number()),
         unknown(),
     ])
 }
@@ -202,7 +204,13 @@ pub(super) fn consume_arguments() -> impl Strategy<Value = (String, AMQPValue)> 
         known("x-priority", number()),
         known("x-cancel-on-ha-failover", flag()),
         known("x-consumer-timeout", number()),
-        known("x-stream-offset", one_of(&["first", "last", "next"])),
+        known(
+            "x-stream-offset",
+            one_of(&["first", "last", "next", "1h", "5"]),
+        ),
+        known("x-stream-offset", number()),
+        known("x-stream-filter", one_of(QUEUES)),
+        known("x-stream-match-unfiltered", flag()),
         unknown(),
     ])
 }

@@ -91,6 +91,13 @@ impl World {
             world.peers[peer].ask(1, &requests::declare(queue));
             world.peers[1 - peer].ask(2, &requests::consume(queue, "first"));
         }
+        let stream = requests::declare_with("d", |declare| {
+            declare.durable = true;
+            declare.arguments = requests::table([("x-queue-type", requests::text("stream"))]);
+        });
+        world.peers[0].ask(1, &stream);
+        world.peers[1].ask(1, &requests::qos(20, false));
+        world.peers[1].ask(1, &requests::consume("d", "reader"));
         world
     }
 
