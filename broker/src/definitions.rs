@@ -82,6 +82,15 @@ pub enum Definition {
         #[serde(with = "wire_table")]
         arguments: FieldTable,
     },
+    /// How often a message came back to a quorum queue.
+    DeliveryCount {
+        /// Under which the queue's messages are stored.
+        queue: u64,
+        /// The message's place there.
+        position: u64,
+        /// How often.
+        count: u16,
+    },
     /// A policy.
     Policy {
         /// Its virtual host.
@@ -197,7 +206,10 @@ impl Definition {
             | Definition::Queue { vhost, .. }
             | Definition::Policy { vhost, .. }
             | Definition::Binding { vhost, .. } => Some(vhost),
-            Definition::Vhost { .. } | Definition::User(_) | Definition::Permission(_) => None,
+            Definition::Vhost { .. }
+            | Definition::User(_)
+            | Definition::Permission(_)
+            | Definition::DeliveryCount { .. } => None,
         }
     }
 
@@ -214,6 +226,9 @@ impl Definition {
             Definition::Queue { vhost, name, .. } => {
                 key(b'q', &[vhost.as_bytes(), name.as_bytes()])
             }
+            Definition::DeliveryCount {
+                queue, position, ..
+            } => key(b'c', &[&queue.to_be_bytes(), &position.to_be_bytes()]),
             Definition::Policy { vhost, kind, spec } => key(
                 b'o',
                 &[vhost.as_bytes(), &[*kind as u8], spec.name.as_bytes()],

@@ -11,10 +11,16 @@ use crate::policy::Policy;
 use crate::queue::{self, Queue, QueueSpec};
 use crate::vhost::VhostSpec;
 use leveret_protocol::ExchangeName;
-use leveret_storage::{Op, Opened, Position, QueueId, RecoveredQueue, StorageError, Store};
+use leveret_storage::{Opened, Position, QueueId, RecoveredQueue, StorageError, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
 use thiserror::Error;
+
+mod delivery_counts;
+mod strays;
+
+use delivery_counts::DeliveryCounts;
+use strays::{drop_orphans, drop_strays};
 
 /// Why a broker could not be put together from its data.
 #[derive(Debug, Error)]
@@ -129,6 +135,7 @@ struct Sorted {
     exchanges: Vec<Definition>,
     queues: Vec<Definition>,
     bindings: Vec<Definition>,
+    counts: DeliveryCounts,
 }
 
 fn restore_definitions(
@@ -159,6 +166,11 @@ fn restore_definitions(
             exchange @ Definition::Exchange { .. } => sorted.exchanges.push(exchange),
             queue @ Definition::Queue { .. } => sorted.queues.push(queue),
             binding @ Definition::Binding { .. } => sorted.bindings.push(binding),
+            Definition::DeliveryCount {
+                queue,
+                position,
+                count,
+            } => sorted.counts.add(queue, position, count),
         }
     }
     for (spec, limits) in sorted.vhosts {
@@ -181,29 +193,13 @@ fn restore_definitions(
         restore_exchange(broker, exchange, recovered, store)?;
     }
     for queue in sorted.queues {
-        restore_queue(broker, queue, recovered, store)?;
+        restore_queue(broker, queue, recovered, &mut sorted.counts, store)?;
     }
+    sorted.counts.drop_rest(broker);
     for binding in sorted.bindings {
         restore_binding(broker, binding);
     }
     Ok(())
-}
-
-/// Drops what was declared in the instant in which its virtual host was deleted: it must neither
-/// bring that back nor turn up in a later one of the same name.
-fn drop_strays(broker: &Broker, objects: &mut Vec<Definition>) {
-    let mut fx = broker.effects(None);
-    objects.retain(|object| {
-        let known = object
-            .vhost()
-            .is_none_or(|name| broker.vhost(name).is_some());
-        if !known {
-            tracing::warn!(?object, "dropping a definition without its virtual host");
-            fx.store(object.delete());
-        }
-        known
-    });
-    fx.perform();
 }
 
 fn restore_policy(broker: &Broker, definition: Definition) -> Result<(), RecoveryError> {
@@ -324,6 +320,7 @@ fn restore_queue(
     broker: &Broker,
     definition: Definition,
     recovered: &mut HashMap<QueueId, RecoveredQueue>,
+    counts: &mut DeliveryCounts,
     store: &Store,
 ) -> Result<(), RecoveryError> {
     let Definition::Queue {
@@ -356,7 +353,11 @@ fn restore_queue(
     if let Some(stream) = queue.stream() {
         stream.recover(store, &mut fx)?;
     } else if let Some(found) = found {
+        queue.restore_counts(counts.take(id));
         restore_messages(&queue, &found, store, broker.clock)?;
+        let mut fx = broker.effects(None);
+        queue.restored(&mut fx);
+        fx.perform();
     }
     fx.perform();
     vhost.restore_queue(queue);
@@ -423,19 +424,6 @@ fn start_queues(broker: &Broker) {
         queue.start(&mut fx);
         fx.perform();
     }
-}
-
-/// Messages of queues that no definition knows: their queue was deleted.
-fn drop_orphans(broker: &Broker, orphans: impl Iterator<Item = QueueId>) {
-    let mut fx = broker.effects(None);
-    for queue in orphans {
-        tracing::info!(
-            queue = queue.0,
-            "dropping stored messages of a deleted queue"
-        );
-        fx.store(Op::DeleteQueue { queue });
-    }
-    fx.perform();
 }
 
 #[cfg(test)]

@@ -223,25 +223,33 @@ impl Reader<'_> {
 /// after `from`, so that every stretch gets further.
 fn plan(entry: &QueueEntry, from: u64) -> (Vec<Source>, Option<u64>) {
     let mut sources = Vec::new();
+    let mut left_out: Option<u64> = None;
     for (first, entry) in entry.chunks_over(from, u64::MAX) {
-        let enough = sources.len() > PLAN && first > from;
-        sources.push(Source::Chunk(first, entry.chunk(first)));
-        if enough {
+        if sources.len() > PLAN && first > from {
+            left_out = Some(first);
             break;
         }
+        sources.push(Source::Chunk(first, entry.chunk(first)));
     }
-    sources.extend(
-        entry
-            .spans
-            .iter()
-            .filter(|span| span.last >= from)
-            .map(|span| Source::Span(*span)),
-    );
+    // There may be thousands of spans, nearly in order: the first ones are enough, whichever they are, as long as the
+    // rest begins behind what is read.
+    let (behind_chunks, mut spans) = (left_out, 0);
+    for span in entry.spans.iter().filter(|span| span.last >= from) {
+        if behind_chunks.is_some_and(|first| first <= span.first) {
+            continue;
+        }
+        if spans <= PLAN || span.first <= from {
+            sources.push(Source::Span(*span));
+            spans += 1;
+        } else {
+            left_out = Some(left_out.map_or(span.first, |first| first.min(span.first)));
+        }
+    }
     sources.sort_by_key(Source::first);
     let cut = (PLAN..sources.len()).find(|&at| sources[at].first() > from);
-    let horizon = cut.map(|at| sources[at].first());
+    let horizon = cut.map(|at| sources[at].first()).into_iter();
     sources.truncate(cut.unwrap_or(sources.len()));
-    (sources, horizon)
+    (sources, horizon.chain(left_out).min())
 }
 
 fn is_acked(entry: &QueueEntry, position: u64) -> bool {

@@ -1,14 +1,14 @@
 //! Methods on a channel that are neither publishes nor acknowledgements: where they go, and
 //! basic.qos, basic.consume, basic.cancel, basic.get, confirm.select.
 
-use super::Connection;
 use super::confirms::Confirms;
 use super::reply_to::REPLY_TO;
 use super::settle::Outcome;
 use super::unacked::Delivery;
+use super::{Connection, quorum};
 use crate::auth::Access;
 use crate::names::server_generated;
-use crate::queue::{ConsumeRefused, Consumer, Credit, arguments};
+use crate::queue::{ConsumeRefused, Consumer, Credit, QueueKind, arguments};
 use leveret_protocol::classes::{AMQPClass, access, basic, channel as channel_class, confirm};
 use leveret_protocol::method::{self, Method};
 use leveret_protocol::texts::{self, Entity};
@@ -178,6 +178,7 @@ impl Connection {
         if queue.stream().is_some() {
             self.check_stream_consumer(id, &consume, &name)?;
         }
+        self.check_quorum_consumer(id, &queue)?;
         self.expect_acks(&queue, Some(&consume.arguments));
         let consumer = Arc::new(Consumer {
             id: self.broker.next_consumer_id(),
@@ -186,7 +187,8 @@ impl Connection {
             queue: queue.clone(),
             mailbox: self.mailbox.clone(),
             no_ack: consume.no_ack,
-            exclusive: consume.exclusive,
+            // A quorum queue does not look at it (`rabbit_quorum_queue:consume`).
+            exclusive: consume.exclusive && queue.kind != QueueKind::Quorum,
             priority,
             arguments: consume.arguments,
             credit: Credit::new(prefetch),
@@ -252,6 +254,7 @@ impl Connection {
             let vhost = self.vhost()?.name();
             return Err(texts::not_by_streams("basic.get", &name, vhost));
         }
+        quorum::check_get(&queue)?;
         let taken = queue.get(get.no_ack, &mut self.fx);
         self.perform();
         let Some((entry, left)) = taken else {
@@ -265,6 +268,7 @@ impl Connection {
         let tag = channel.take_tag();
         let message = entry.message.clone();
         let redelivered = entry.redelivered();
+        let delivered = entry.clone();
         if !get.no_ack {
             channel.unacked.push(
                 tag,
@@ -284,9 +288,9 @@ impl Connection {
             message.routing_key(),
             u32::try_from(left).unwrap_or(u32::MAX),
         );
-        let (properties, body) = (message.properties(), message.body());
+        let (properties, body) = (quorum::properties(&delivered), message.body());
         self.out
-            .content(id, properties, body, message.large_body(), frame_max);
+            .content(id, &properties, body, message.large_body(), frame_max);
         self.watch_acks();
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! What other tasks have for the connection: deliveries, confirms, cancels, orders.
 
-use super::Connection;
 use super::channel::Meaning;
 use super::unacked::Delivery;
+use super::{Connection, quorum};
 use crate::admin::report::{ChannelReport, ConnectionReport};
 use crate::queue::{Consumer, Entry};
 use crate::server::mailbox::{Mail, Order};
@@ -111,10 +111,10 @@ impl Connection {
             message.exchange().as_str(),
             message.routing_key(),
         );
-        let (properties, body) = (message.properties(), message.body());
+        let (properties, body) = (quorum::properties(&entry), message.body());
         self.out.content(
             consumer.channel,
-            properties,
+            &properties,
             body,
             message.large_body(),
             frame_max,

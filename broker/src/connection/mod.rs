@@ -23,6 +23,7 @@ mod mail;
 mod output;
 mod publish;
 mod queue_class;
+mod quorum;
 mod reply_to;
 mod route;
 mod settle;

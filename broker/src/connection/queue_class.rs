@@ -2,7 +2,7 @@
 
 use super::Connection;
 use super::channel::{Held, Wait};
-use super::reply_to;
+use super::{quorum, reply_to};
 use crate::auth::Access;
 use crate::exchange::{Binding, Destination};
 use crate::names::{server_generated, without_line_ends};
@@ -296,6 +296,7 @@ impl Connection {
             if queue.is_locked_for(self.id) {
                 return Err(texts::locked_queue(&name, vhost.name()));
             }
+            quorum::check_delete(&queue, delete)?;
             let allowed = |counts: Counts| {
                 if delete.if_empty && counts.ready > 0 {
                     Err(texts::queue_not_empty(&name, vhost.name()))

@@ -188,11 +188,12 @@ impl Connection {
             let incoming = |routed: &Routed| -> Incoming {
                 // Whoever acknowledges it in one queue must be able to call off that write alone:
                 // the batch is submitted when all queues have it.
-                let message: SharedMessage = if separate && routed.message.persistent() {
-                    Arc::new(routed.message.separate())
-                } else {
-                    routed.message.clone()
-                };
+                let message: SharedMessage =
+                    if separate && queue.stores(routed.message.persistent()) {
+                        Arc::new(routed.message.separate())
+                    } else {
+                        routed.message.clone()
+                    };
                 (message, None)
             };
             let messages: Vec<Incoming> = run.iter().map(incoming).collect();

@@ -19,7 +19,7 @@ pub struct Delivery {
 impl Delivery {
     /// On its way back from the client, who may have acted upon it.
     pub fn redelivered(mut self) -> Self {
-        self.entry.mark_redelivered();
+        self.queue.note_return(&mut self.entry);
         self
     }
 }

@@ -66,6 +66,9 @@ pub struct Load {
     /// The `expiration` of each message, in milliseconds.
     #[arg(long)]
     pub expiration: Option<u64>,
+    /// Messages have priorities from 0 to this, in turn.
+    #[arg(long, value_name = "PRIORITY")]
+    pub priorities: Option<u8>,
     /// Publish so many messages first and consume them all afterwards.
     #[arg(long)]
     pub backlog: Option<u64>,

@@ -84,7 +84,10 @@ impl Script {
         const STRIDE: usize = 7919;
         while sent < count || out.len() < BURST && pieces.is_empty() {
             let at = (sent * STRIDE % count) as u32;
-            put_one(&mut out, load, n, at, &body, frame_max);
+            let priority = load
+                .priorities
+                .map(|max| (sent * STRIDE % (usize::from(max) + 1)) as u8);
+            put_one(&mut out, load, n, (at, priority), &body, frame_max);
             ends.push(out.len());
             sent += 1;
             if out.len() >= BURST {
@@ -142,8 +145,15 @@ impl<'a> Messages<'a> {
     }
 }
 
-/// Writes the publish for binding `at`, or for the publisher's own queue.
-fn put_one(out: &mut BytesMut, load: &Load, n: u32, at: u32, body: &[u8], frame_max: u32) {
+/// Writes the publish for binding `at`, or for the publisher's own queue, with a priority or none.
+fn put_one(
+    out: &mut BytesMut,
+    load: &Load,
+    n: u32,
+    (at, priority): (u32, Option<u8>),
+    body: &[u8],
+    frame_max: u32,
+) {
     let way = load.exchange.map(|through| through.way(at));
     let mut properties = BasicProperties::default();
     if load.persistent {
@@ -151,6 +161,9 @@ fn put_one(out: &mut BytesMut, load: &Load, n: u32, at: u32, body: &[u8], frame_
     }
     if let Some(expiration) = load.expiration {
         properties = properties.with_expiration(expiration.to_string().as_str().into());
+    }
+    if let Some(priority) = priority {
+        properties = properties.with_priority(priority);
     }
     if let Some(header) = way.as_ref().and_then(|way| way.header.as_deref()) {
         let mut headers = FieldTable::default();

@@ -32,12 +32,18 @@ enum Rule {
 
 /// In RabbitMQ's order, which decides of which of several wrong arguments it tells
 /// (`rabbit_amqqueue:declare_args`).
-const RULES: [(&str, Rule); 15] = [
+const RULES: [(&str, Rule); 20] = [
     ("x-expires", Rule::Milliseconds { min: 1 }),
     ("x-message-ttl", Rule::Milliseconds { min: 0 }),
     ("x-dead-letter-routing-key", Rule::DeadLetterKey),
+    (
+        "x-dead-letter-strategy",
+        Rule::OneOf(&["at-most-once", "at-least-once"], "invalid_dlx_strategy"),
+    ),
     ("x-max-length", Rule::Integer { min: 0 }),
     ("x-max-length-bytes", Rule::Integer { min: 0 }),
+    ("x-max-in-memory-length", Rule::Integer { min: 0 }),
+    ("x-max-in-memory-bytes", Rule::Integer { min: 0 }),
     ("x-max-priority", Rule::Priority),
     (
         "x-overflow",
@@ -49,6 +55,8 @@ const RULES: [(&str, Rule); 15] = [
     ("x-queue-mode", Rule::QueueMode),
     ("x-queue-version", Rule::QueueVersion),
     ("x-single-active-consumer", Rule::Boolean),
+    ("x-quorum-initial-group-size", Rule::Integer { min: 1 }),
+    ("x-quorum-target-group-size", Rule::Integer { min: 1 }),
     ("x-max-age", Rule::Age),
     ("x-stream-max-segment-size-bytes", Rule::Integer { min: 0 }),
     ("x-initial-cluster-size", Rule::Integer { min: 1 }),
@@ -244,14 +252,18 @@ pub fn check_consumer(
 /// The arguments whose effect is not built yet; accepted, kept and compared, and said so in the
 /// log rather than ignored in silence.
 pub fn without_effect(arguments: &FieldTable) -> Vec<&str> {
-    const IN_EFFECT: [&str; 16] = [
+    const IN_EFFECT: [&str; 22] = [
         "x-consumer-timeout",
         "x-dead-letter-exchange",
         "x-dead-letter-routing-key",
+        "x-dead-letter-strategy",
+        "x-delivery-limit",
         "x-expires",
         "x-initial-cluster-size",
         "x-max-age",
         "x-max-length",
+        "x-max-in-memory-bytes",
+        "x-max-in-memory-length",
         "x-max-length-bytes",
         "x-max-priority",
         "x-message-ttl",
@@ -259,6 +271,8 @@ pub fn without_effect(arguments: &FieldTable) -> Vec<&str> {
         "x-queue-leader-locator",
         "x-queue-mode",
         "x-queue-version",
+        "x-quorum-initial-group-size",
+        "x-quorum-target-group-size",
         "x-single-active-consumer",
         "x-stream-max-segment-size-bytes",
     ];
@@ -303,7 +317,7 @@ fn broken(rule: &Rule, value: &AMQPValue) -> Option<String> {
 
 fn wrong_queue_type(value: &AMQPValue) -> Option<String> {
     wrong_text(value, |kind| {
-        (!["classic", "stream"].contains(&kind))
+        (!["classic", "quorum", "stream"].contains(&kind))
             .then(|| format!("\"unsupported queue type '{kind}'\""))
     })
 }

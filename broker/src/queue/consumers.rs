@@ -1,7 +1,7 @@
 //! The consumers of a queue and whose turn it is.
 
 use super::consumer::{Consumer, ConsumerId};
-use super::settings::Settings;
+use super::settings::{QueueKind, Settings};
 use super::single_active::SingleActive;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -22,9 +22,10 @@ pub struct Consumers {
 
 impl Consumers {
     /// None yet, of a queue that is set to this.
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(kind: QueueKind, settings: &Settings) -> Self {
+        let single = || SingleActive::new(kind == QueueKind::Quorum);
         Consumers {
-            single: settings.single_active_consumer.then(SingleActive::default),
+            single: settings.single_active_consumer.then(single),
             ..Consumers::default()
         }
     }
@@ -73,6 +74,18 @@ impl Consumers {
             single.joined(&consumer);
         }
         self.insert(consumer);
+        self.promote();
+    }
+
+    /// Where consumers of higher priority do not wait for the active one to leave, the first of
+    /// them takes its place as soon as it holds nothing.
+    fn promote(&mut self) {
+        if let Some(single) = &mut self.single
+            && let Some((_, turn)) = self.active.first()
+            && let Some(first) = turn.front()
+        {
+            single.promote(first);
+        }
     }
 
     fn insert(&mut self, consumer: Arc<Consumer>) {
@@ -115,7 +128,7 @@ impl Consumers {
     /// Removes all of them.
     pub fn drain(&mut self) -> Vec<Arc<Consumer>> {
         if let Some(single) = &mut self.single {
-            *single = SingleActive::default();
+            single.clear();
         }
         let active = std::mem::take(&mut self.active);
         let mut all: Vec<_> = active.into_iter().flat_map(|(_, turn)| turn).collect();
@@ -168,7 +181,12 @@ impl Consumers {
     }
     /// The single active consumer, if it can take one.
     fn next_single(&mut self) -> Option<Arc<Consumer>> {
-        let holder = self.single_active()?.clone();
+        self.promote();
+        let single = self.single.as_ref()?;
+        if single.is_leaving() {
+            return None;
+        }
+        let holder = single.holder()?.clone();
         if holder.blocked.load(Ordering::SeqCst) {
             return None;
         }

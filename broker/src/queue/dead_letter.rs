@@ -109,6 +109,7 @@ impl Machine {
         if stored {
             self.discount(&entry.message);
         }
+        self.forget_count(entry.position, fx);
         fx.dead_letter(DeadLetter {
             origin,
             message: entry.message.clone(),

@@ -16,6 +16,7 @@ use leveret_protocol::values::FieldTable;
 use leveret_protocol::{QueueName, VhostName};
 use leveret_storage::{Position, QueueId, Token};
 use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -55,6 +56,8 @@ pub struct Queue {
     pub vhost: VhostName,
     /// What it was declared as.
     pub spec: QueueSpec,
+    /// Its kind.
+    pub kind: QueueKind,
     settings: RwLock<Arc<Settings>>,
     policy: RwLock<Option<Arc<Applied>>>,
     machine: Mutex<Machine>,
@@ -85,12 +88,14 @@ impl Queue {
     pub fn new(id: QueueId, vhost: VhostName, spec: QueueSpec, next_position: Position) -> Self {
         let settings = Settings::of(&spec.arguments, None);
         let machine = Machine::new(id, &vhost, &spec, &settings, next_position);
-        let is_stream = spec.kind() == QueueKind::Stream;
-        let stream = is_stream.then(|| Arc::new(Stream::new(id, &settings, next_position)));
+        let kind = spec.kind();
+        let stream = (kind == QueueKind::Stream)
+            .then(|| Arc::new(Stream::new(id, &settings, next_position)));
         Queue {
             id,
             vhost,
             spec,
+            kind,
             settings: RwLock::new(Arc::new(settings)),
             policy: RwLock::default(),
             machine: Mutex::new(machine),
@@ -103,9 +108,10 @@ impl Queue {
         self.stream.as_ref()
     }
 
-    /// Whether a message is kept in the store: on a stream it is, whatever its delivery mode.
+    /// Whether a message is kept in the store: on a stream and a quorum queue it is, whatever its
+    /// delivery mode.
     pub fn stores(&self, persistent: bool) -> bool {
-        self.spec.is_stored() && (persistent || self.stream.is_some())
+        self.spec.is_stored() && (persistent || self.kind != QueueKind::Classic)
     }
 
     /// Its name.
@@ -254,6 +260,16 @@ impl Queue {
         machine.restore(position, message, redelivered, expiry);
     }
 
+    /// See [`Machine::restore_counts`].
+    pub fn restore_counts(&self, counts: BTreeMap<Position, u16>) {
+        self.machine.lock().restore_counts(counts);
+    }
+
+    /// See [`Machine::restored`].
+    pub fn restored(&self, fx: &mut Effects) {
+        self.machine.lock().restored(fx);
+    }
+
     /// See [`Machine::consume`].
     ///
     /// # Errors
@@ -338,6 +354,14 @@ impl Queue {
             }
             machine.resume(resume, fx);
         });
+    }
+
+    /// Notes on a message that it comes back from a client, who may have acted upon it.
+    pub fn note_return(&self, entry: &mut Entry) {
+        entry.mark_redelivered();
+        if self.kind == QueueKind::Quorum {
+            entry.set_delivery_count(entry.delivery_count().saturating_add(1));
+        }
     }
 
     /// See [`Machine::requeue`]. To a stream nothing comes back, for nothing has left it.

@@ -14,8 +14,9 @@ use super::expiry::{Expiry, SLICE};
 use super::handle::QueueSpec;
 use super::limits::Limits;
 use super::outcome::{AfterRemoval, ConsumeRefused, Counts, Remains};
+use super::quorum::Quorum;
 use super::ready::Ready;
-use super::settings::Settings;
+use super::settings::{QueueKind, Settings};
 use super::stored::storable;
 use crate::clock::Time;
 use crate::message::SharedMessage;
@@ -35,6 +36,8 @@ pub struct Machine {
     /// Where its dead letters go; none when they are lost.
     pub(super) dead_letters: Option<Arc<Origin>>,
     pub(super) ready: Ready,
+    /// What it does as a quorum queue.
+    pub(super) quorum: Option<Box<Quorum>>,
     consumers: Consumers,
     next_position: u64,
     unacked: u64,
@@ -60,6 +63,7 @@ impl Machine {
         settings: &Settings,
         next_position: Position,
     ) -> Self {
+        let kind = spec.kind();
         let mut expiry = Expiry::default();
         expiry.configure(settings);
         Machine {
@@ -70,8 +74,9 @@ impl Machine {
             expiry,
             dead_letters: Origin::of(id, vhost, spec, settings),
             drops_later: false,
-            ready: Ready::new(settings),
-            consumers: Consumers::new(settings),
+            ready: Ready::new(kind, settings),
+            quorum: (kind == QueueKind::Quorum).then(|| Box::new(Quorum::new(settings))),
+            consumers: Consumers::new(kind, settings),
             next_position: next_position.0,
             unacked: 0,
             unacked_bytes: 0,
@@ -92,6 +97,9 @@ impl Machine {
         fx: &mut Effects,
     ) {
         self.limits = Limits::of(settings).map(Box::new);
+        if let Some(quorum) = &mut self.quorum {
+            quorum.configure(settings);
+        }
         self.expiry.configure(settings);
         self.dead_letters = Origin::of(self.id, vhost, spec, settings);
         self.start(fx);
@@ -107,7 +115,7 @@ impl Machine {
 
     /// Whether a message of this queue is kept in the store.
     pub(super) fn stores(&self, message: &SharedMessage) -> bool {
-        self.stored && message.persistent()
+        self.stored && (message.persistent() || self.quorum.is_some())
     }
 
     /// Adds a message, or refuses it. `token` comes back from the store once the message is safe
@@ -251,6 +259,7 @@ impl Machine {
         }
         entry.set_expiry(expiry);
         self.expiry.enters(&entry);
+        self.restore_count(&mut entry);
         self.ready.insert(entry);
     }
 
@@ -359,6 +368,7 @@ impl Machine {
             self.discount(message);
             fx.store_settled(self.id, position, message);
         }
+        self.forget_count(position, fx);
     }
 
     /// A stored message does not count any more.
@@ -422,8 +432,10 @@ impl Machine {
         }
         for entry in entries {
             self.take_back(&entry);
-            self.expiry.enters(&entry);
-            self.ready.requeue(entry);
+            if let Some(entry) = self.count_return(entry, fx) {
+                self.expiry.enters(&entry);
+                self.ready.requeue(entry);
+            }
         }
         // Before anybody is served (`rabbit_amqqueue_process:requeue_and_run`).
         self.drop_over_limit(fx);
@@ -455,6 +467,7 @@ impl Machine {
                 entry.message.cancel_write();
             }
         }
+        self.forget_counts(fx);
         self.unacked = 0;
         self.unacked_bytes = 0;
         self.persistent = 0;

@@ -18,11 +18,13 @@ mod machine;
 mod model_tests;
 mod outcome;
 mod priority;
+mod quorum;
 mod ready;
 mod settings;
 mod single_active;
 mod stored;
 mod transfer;
+mod two_levels;
 
 pub use consumer::{Consumer, ConsumerId};
 pub use credit::Credit;

@@ -107,10 +107,11 @@ impl Settings {
     /// The settings that result from queue.declare's arguments and from the policy that applies,
     /// whose keys are without `x-`.
     pub fn of(arguments: &FieldTable, policy: Option<&FieldTable>) -> Settings {
+        let kind = QueueKind::of(arguments);
         let both = Both {
             arguments,
             policy,
-            policy_first: QueueKind::of(arguments) == QueueKind::Stream,
+            policy_first: kind == QueueKind::Stream,
         };
         Settings {
             message_ttl: both.least("message-ttl").map(Duration::from_millis),
@@ -119,6 +120,8 @@ impl Settings {
             max_length_bytes: both.least("max-length-bytes"),
             overflow: match both.text("overflow").as_deref() {
                 Some("reject-publish") => Overflow::RejectPublish,
+                // Quorum queues do not know it (`rabbit_quorum_queue:overflow`).
+                Some("reject-publish-dlx") if kind == QueueKind::Quorum => Overflow::DropHead,
                 Some("reject-publish-dlx") => Overflow::RejectPublishDlx,
                 _ => Overflow::DropHead,
             },
@@ -137,7 +140,7 @@ impl Settings {
                 arguments.inner().get("x-single-active-consumer"),
                 Some(AMQPValue::Boolean(true))
             ),
-            delivery_limit: both.least_integer("delivery-limit"),
+            delivery_limit: both.delivery_limit(),
             consumer_timeout: both.least("consumer-timeout"),
             max_age: both.text("max-age").as_deref().and_then(age),
             max_segment_size: both.least("stream-max-segment-size-bytes"),
@@ -183,6 +186,19 @@ impl Both<'_> {
             return policy.or(argument);
         }
         argument.into_iter().chain(policy).min()
+    }
+
+    /// The smaller limit; a negative one, which is none, gives way to one that is
+    /// (`rabbit_quorum_queue:resolve_delivery_limit`).
+    fn delivery_limit(&self) -> Option<i64> {
+        let argument = integer(self.arguments, "x-delivery-limit");
+        let policy = self
+            .policy
+            .and_then(|policy| integer(policy, "delivery-limit"));
+        match (argument, policy) {
+            (Some(a), Some(p)) if a < 0 || p < 0 => Some(a.max(p)),
+            (argument, policy) => argument.into_iter().chain(policy).min(),
+        }
     }
 
     fn least(&self, key: &str) -> Option<u64> {

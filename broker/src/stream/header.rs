@@ -45,6 +45,12 @@ pub fn filter_value(properties: &[u8]) -> Option<&[u8]> {
 /// The properties with the offset among the headers, behind all others and in place of one that
 /// the publisher may have written.
 pub fn with_offset(properties: &[u8], offset: u64) -> Vec<u8> {
+    with_long(properties, OFFSET, offset)
+}
+
+/// The properties with a long integer among the headers, behind all others and in place of one of
+/// this name, which is short.
+pub fn with_long(properties: &[u8], name: &str, value: u64) -> Vec<u8> {
     let (Some((flags, start)), Some(table)) = (headers_start(properties), table(properties)) else {
         return properties.to_vec();
     };
@@ -53,14 +59,14 @@ pub fn with_offset(properties: &[u8], offset: u64) -> Vec<u8> {
     out.extend_from_slice(&properties[2..start]);
     let length_at = out.len();
     out.extend_from_slice(&[0; 4]);
-    for entry in raw_table::entries(table).filter(|entry| entry.name != OFFSET.as_bytes()) {
+    for entry in raw_table::entries(table).filter(|entry| entry.name != name.as_bytes()) {
         out.extend_from_slice(entry.octets);
     }
-    out.push(OFFSET.len() as u8);
-    out.extend_from_slice(OFFSET.as_bytes());
+    out.push(name.len() as u8);
+    out.extend_from_slice(name.as_bytes());
     out.push(b'l');
-    out.extend_from_slice(&offset.to_be_bytes());
-    // It was a length of 32 bits, and 25 octets have come in a frame that is smaller than that.
+    out.extend_from_slice(&value.to_be_bytes());
+    // It was a length of 32 bits, and some octets have come in a frame that is smaller than that.
     let len = (out.len() - length_at - 4) as u32;
     out[length_at..length_at + 4].copy_from_slice(&len.to_be_bytes());
     out.extend_from_slice(&properties[start + table.len()..]);

@@ -34,5 +34,6 @@ mod tests;
 mod units;
 
 pub use handle::{Home, Stream};
+pub use header::with_long;
 pub use readers::Readers;
 pub use start::StartAt;

@@ -1,6 +1,7 @@
 //! Whether a redeclaration is the same (spec 1.7.2.1.4, RabbitMQ: "Queue Declaration and Property
 //! Equivalence").
 
+use crate::queue::QueueKind;
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{AmqpError, VhostName, table};
@@ -59,7 +60,31 @@ const COMPARED_ARGUMENTS: [&str; 13] = [
     "x-queue-master-locator",
 ];
 
-/// Every queue is a classic one, whether its declaration says so or not.
+/// The same of quorum queues and streams (`rabbit_quorum_queue:capabilities`,
+/// `rabbit_stream_queue:capabilities`).
+const COMPARED_OF_OTHERS: [&str; 19] = [
+    "x-expires",
+    "x-message-ttl",
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-dead-letter-strategy",
+    "x-max-length",
+    "x-max-length-bytes",
+    "x-max-in-memory-length",
+    "x-max-in-memory-bytes",
+    "x-overflow",
+    "x-single-active-consumer",
+    "x-queue-type",
+    "x-quorum-initial-group-size",
+    "x-delivery-limit",
+    "x-queue-leader-locator",
+    "x-max-age",
+    "x-stream-max-segment-size-bytes",
+    "x-initial-cluster-size",
+    "x-stream-filter-size-bytes",
+];
+
+/// A queue is a classic one, whether its declaration says so or not.
 fn or_classic<'a>(name: &str, value: Option<&'a AMQPValue>) -> Option<&'a AMQPValue> {
     let says_classic =
         matches!(value, Some(AMQPValue::LongString(text)) if text.as_bytes() == b"classic");
@@ -72,7 +97,12 @@ pub(super) fn same_arguments(
     entity: Entity<'_>,
     vhost: &VhostName,
 ) -> Result<(), AmqpError> {
-    for name in COMPARED_ARGUMENTS {
+    let names = match QueueKind::of(current) {
+        QueueKind::Classic => COMPARED_ARGUMENTS.as_slice(),
+        QueueKind::Quorum | QueueKind::Stream => COMPARED_OF_OTHERS.as_slice(),
+    };
+    for name in names {
+        let name = *name;
         let wanted = or_classic(name, wanted.inner().get(name));
         let current = or_classic(name, current.inner().get(name));
         same_argument(name, wanted, current, entity, vhost)?;

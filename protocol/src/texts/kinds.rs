@@ -76,11 +76,33 @@ pub fn no_automatic_ack(queue: &QueueName, vhost: &VhostName) -> AmqpError {
     not_by_streams("automatic acknowledgement", queue, vhost)
 }
 
-/// A stream's consumer on a channel with a prefetch for all its consumers.
+/// A consumer of a stream or a quorum queue on a channel with a prefetch for all its consumers.
 pub fn no_global_qos(queue: &QueueName, vhost: &VhostName) -> AmqpError {
     AmqpError::connection(
         NotImplemented,
         format_args!("queue '{queue}' in vhost '{vhost}' does not support global qos"),
+    )
+}
+
+/// basic.get from a quorum queue with a single active consumer.
+pub fn no_get_beside_single_active(queue: &QueueName, vhost: &VhostName) -> AmqpError {
+    AmqpError::channel(
+        ResourceLocked,
+        format_args!(
+            "cannot obtain access to locked queue '{queue}' in vhost '{vhost}'. basic.get \
+             operations are not supported by quorum queues with single active consumer"
+        ),
+    )
+}
+
+/// queue.delete of a quorum queue with `if-unused` or `if-empty`.
+pub fn no_conditional_delete(queue: &QueueName, vhost: &VhostName, flag: &str) -> AmqpError {
+    AmqpError::connection(
+        NotImplemented,
+        format_args!(
+            "cannot delete queue '{queue}' in vhost '{vhost}'. queue.delete operations with \
+             {flag} flag set are not supported by quorum queues"
+        ),
     )
 }
 

@@ -22,6 +22,7 @@ mod priorities;
 mod publish;
 mod qos;
 mod queue;
+mod quorum;
 mod reply_to;
 mod routing;
 mod single_active;

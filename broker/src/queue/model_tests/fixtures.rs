@@ -70,6 +70,8 @@ pub(super) struct Rules {
     pub(super) expires: Option<u64>,
     /// It has an exchange for dead letters, which also get what it refuses.
     pub(super) dead_letters: bool,
+    /// It is a quorum queue, which takes a message back so often.
+    pub(super) quorum: Option<u16>,
 }
 
 impl Rules {
@@ -78,21 +80,33 @@ impl Rules {
         self.limit.is_some() || self.max_priority.is_some() || self.ttl.is_some()
     }
 
+    /// Whether what it refuses becomes a dead letter: quorum queues do not know that.
+    pub(super) fn refused_are_dead(&self) -> bool {
+        let refuses = self.limit.is_some_and(|limit| limit.refuses);
+        self.dead_letters && refuses && self.quorum.is_none()
+    }
+
     fn arguments(self) -> FieldTable {
-        let limit = self.limit.map(|limit| limit.arguments(self.dead_letters));
+        let limit = self
+            .limit
+            .map(|limit| limit.arguments(self.refused_are_dead()));
         let mut arguments = limit.unwrap_or_default();
         if let Some(max) = self.max_priority {
             let max = AMQPValue::LongInt(max.into());
             arguments.insert("x-max-priority".into(), max);
         }
         let number = |n: u64| AMQPValue::LongLongInt(n as i64);
+        let text = |text: &str| AMQPValue::LongString(text.into());
         for (name, value) in [("x-message-ttl", self.ttl), ("x-expires", self.expires)] {
             if let Some(value) = value {
                 arguments.insert(name.into(), number(value));
             }
         }
+        if let Some(limit) = self.quorum {
+            arguments.insert("x-queue-type".into(), text("quorum"));
+            arguments.insert("x-delivery-limit".into(), number(limit.into()));
+        }
         if self.dead_letters {
-            let text = |text: &str| AMQPValue::LongString(text.into());
             arguments.insert("x-dead-letter-exchange".into(), text("dlx"));
         }
         if self.single_active {

@@ -193,14 +193,18 @@ fn rules() -> impl Strategy<Value = Rules> {
     );
     let limit = prop::option::of(limit());
     let flags = (any::<bool>(), any::<bool>());
-    (limit, max_priority, flags, ttl, expires).prop_map(
-        |(limit, max_priority, (single_active, dead_letters), ttl, expires)| Rules {
+    let quorum = prop::option::weighted(0.3, 0u16..4);
+    (limit, max_priority, flags, ttl, expires, quorum).prop_map(
+        |(limit, max_priority, (single_active, dead_letters), ttl, expires, quorum)| Rules {
             limit,
-            max_priority,
-            single_active,
+            // A quorum queue has levels and an active consumer of its own kind, which are tested
+            // for themselves.
+            max_priority: max_priority.filter(|_| quorum.is_none()),
+            single_active: single_active && quorum.is_none(),
             ttl,
             expires,
             dead_letters,
+            quorum,
         },
     )
 }

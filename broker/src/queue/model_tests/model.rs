@@ -3,7 +3,8 @@
 
 use super::fixtures::{Kind, LARGE, Rules, id_of};
 use super::world::ConsumerIndex;
-use crate::queue::{Counts, DeadLetter, Reason};
+use crate::definitions::Definition;
+use crate::queue::{Counts, DeadLetter, Entry, Reason};
 use leveret_storage::{Op, QueueId, Storable};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,8 @@ pub(super) struct Known {
     expiration: Option<u64>,
     /// When it expires.
     expires_at: Option<u64>,
+    /// How often it came back, where that is counted.
+    pub(super) returns: u16,
 }
 
 impl Known {
@@ -38,6 +41,7 @@ impl Known {
             redelivered: false,
             expiration: kind.expiration.map(u64::from),
             expires_at: None,
+            returns: 0,
         }
     }
 }
@@ -85,6 +89,8 @@ pub(super) struct Model {
     dead: Vec<(u64, Reason, Option<u64>)>,
     /// The one that was published last in this call: it may be served though it expires at once.
     fresh: Option<u64>,
+    /// The returns that the store knows of.
+    stored_returns: BTreeMap<u64, u16>,
 }
 
 impl Model {
@@ -151,9 +157,10 @@ impl Model {
     }
 
     pub(super) fn publish(&mut self, known: Known) {
+        let known = self.stored_here(known);
         if self.turns_away(&known) {
             self.refused += 1;
-            if self.rules.dead_letters {
+            if self.rules.refused_are_dead() {
                 self.dead.push((known.id, Reason::MaxLength, None));
             }
             return;
@@ -162,7 +169,16 @@ impl Model {
         self.enter(position, known);
     }
 
+    /// A quorum queue keeps everything.
+    fn stored_here(&self, known: Known) -> Known {
+        Known {
+            stored: known.stored || self.rules.quorum.is_some(),
+            ..known
+        }
+    }
+
     pub(super) fn reserve(&mut self, known: Known) {
+        let known = self.stored_here(known);
         let position = self.place(&known);
         self.reserved.insert(position, known);
     }
@@ -181,10 +197,12 @@ impl Model {
         let known = self.reserved.remove(&position).expect("reserved");
         if self.deleted {
             self.leave(position, &known);
-        } else if self.turns_away(&known) {
+        } else if !self.turns_away(&known) {
+            self.enter(position, known);
+        } else if self.rules.refused_are_dead() {
             self.die(position, &known, Reason::MaxLength);
         } else {
-            self.enter(position, known);
+            self.leave(position, &known);
         }
     }
 
@@ -203,13 +221,17 @@ impl Model {
     }
 
     /// The queue handed out a message: it must be the first one, as it was published.
-    pub(super) fn served(&mut self, position: u64, id: u64, redelivered: bool, no_ack: bool) {
+    pub(super) fn served(&mut self, entry: &Entry, no_ack: bool) {
+        let (position, id) = (entry.position.0, id_of(&entry.message));
         if self.fresh != Some(id) {
             self.expire();
         }
         let ((_, first), known) = self.ready.pop_first().expect("served though none is ready");
         assert_eq!(position, first, "served out of order");
-        assert_eq!((id, redelivered), (known.id, known.redelivered));
+        assert_eq!(
+            (id, entry.redelivered(), entry.delivery_count()),
+            (known.id, known.redelivered, known.returns)
+        );
         if no_ack {
             self.leave(position, &known);
         } else {
@@ -282,6 +304,12 @@ impl Model {
     pub(super) fn requeued(&mut self, position: u64, mark: bool) {
         let mut known = self.unacked.remove(&position).expect("requeued twice");
         known.redelivered |= mark;
+        if let Some(limit) = self.rules.quorum.filter(|_| mark) {
+            known.returns += 1;
+            if known.returns > limit {
+                return self.die(position, &known, Reason::DeliveryLimit);
+            }
+        }
         self.make_ready(position, known);
     }
 
@@ -295,6 +323,7 @@ impl Model {
 
     pub(super) fn deleted(&mut self) -> u64 {
         let ready = self.ready.len() as u64;
+        let stored_returns = std::mem::take(&mut self.stored_returns);
         let reserved = std::mem::take(&mut self.reserved);
         let mut records = std::mem::take(&mut self.records);
         records.retain(|position, _| reserved.contains_key(position));
@@ -303,6 +332,7 @@ impl Model {
             now: self.now,
             reserved,
             records,
+            stored_returns,
             ..Model::default()
         };
         ready
@@ -352,6 +382,21 @@ impl Model {
                     assert!(self.told_through < Some(through.0), "told again");
                     self.told_through = Some(through.0);
                 }
+                Op::PutDefinition { key, value } => {
+                    let definition = Definition::decode(key, value).unwrap();
+                    let Definition::DeliveryCount {
+                        position, count, ..
+                    } = definition
+                    else {
+                        panic!("{definition:?}")
+                    };
+                    let before = self.stored_returns.insert(position, count);
+                    assert_ne!(before, Some(count), "stored again");
+                }
+                Op::DeleteDefinition { key } => {
+                    let gone = self.stored_returns.remove(&place_in(key));
+                    assert!(gone.is_some(), "was not stored");
+                }
                 Op::Settle {
                     queue: q,
                     position,
@@ -369,6 +414,7 @@ impl Model {
         }
         assert!(self.came.is_empty(), "never stored: {:?}", self.came);
         assert_eq!(self.told_through, self.delivered_through);
+        assert_eq!(self.stored_returns, self.returns());
         let due: BTreeSet<u64> = std::mem::take(&mut self.left)
             .into_iter()
             .filter(|position| {
@@ -395,6 +441,16 @@ impl Model {
         self.records.retain(|position, _| !dead.contains(position));
     }
 
+    /// What the store has to know of what came back.
+    fn returns(&self) -> BTreeMap<u64, u16> {
+        let ready = self.ready.iter().map(|((_, place), known)| (place, known));
+        let all = ready.chain(&self.unacked);
+        let counted = all.filter(|(_, known)| known.returns > 0);
+        counted
+            .map(|(place, known)| (*place, known.returns))
+            .collect()
+    }
+
     fn record(&mut self, position: u64, message: Arc<dyn Storable>) {
         let cancellable = self.came.remove(&position).expect("stored unasked");
         let record = Record {
@@ -412,4 +468,9 @@ impl Model {
             record.claimed = true;
         }
     }
+}
+
+/// The place that the key of a stored count ends with.
+fn place_in(key: &[u8]) -> u64 {
+    u64::from_be_bytes(*key.last_chunk().expect("a key"))
 }

@@ -7,7 +7,8 @@ use crate::policy::{Policies, Policy, PolicyKind, WrittenPolicy};
 impl World {
     /// A policy with this limit applies to a queue from now on, or none does.
     pub(super) fn set_policy(&mut self, queue: usize, limit: Option<Limit>) {
-        let dead_letters = self.models[queue].rules.dead_letters;
+        let rules = self.models[queue].rules;
+        let dead_letters = rules.dead_letters && rules.quorum.is_none();
         let mut policies = Policies::default();
         if let Some(limit) = limit {
             let written = WrittenPolicy::new("p", "", &limit.definition(dead_letters));

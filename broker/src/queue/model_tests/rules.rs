@@ -1,6 +1,5 @@
 //! What is judged after each call of a queue: every delivery in turn, every record, every number.
 
-use super::fixtures::id_of;
 use super::world::{ConsumerIndex, World};
 use crate::queue::Entry;
 use crate::server::mailbox::{DELIVERY_OVERHEAD, HIGH_MARK, Mail};
@@ -73,8 +72,7 @@ impl World {
         let octets = entry.message.body().len() + DELIVERY_OVERHEAD;
         let peer = self.channels[consumer.channel].peer;
         self.peers[peer].octets += octets;
-        let id = id_of(&entry.message);
-        self.models[queue].served(entry.position.0, id, entry.redelivered(), no_ack);
+        self.models[queue].served(entry, no_ack);
     }
 
     /// Nobody of higher priority, and nobody of the same who has waited longer, was passed over.

@@ -1,7 +1,7 @@
 //! Two real queues with the connections around them, reduced to what queues see of connections.
 
 use super::fixtures::{
-    Channel, Held, Kind, Peer, Rules, id_of, message, new_channel, new_peer, new_queue,
+    Channel, Held, Kind, Peer, Rules, message, new_channel, new_peer, new_queue,
 };
 use super::model::{Known, Model};
 use super::time::SimulatedTime;
@@ -351,7 +351,7 @@ impl World {
             let mut entries: Vec<Entry> = run.iter().map(|held| held.entry.clone()).collect();
             for entry in &mut entries {
                 if mark {
-                    entry.mark_redelivered();
+                    self.queues[queue].note_return(entry);
                 }
                 if !self.models[queue].deleted {
                     self.models[queue].requeued(entry.position.0, mark);
@@ -416,8 +416,7 @@ impl World {
         self.models[queue].expire();
         assert_eq!(taken.is_some(), !self.models[queue].ready.is_empty());
         if let Some((entry, left)) = taken {
-            let id = id_of(&entry.message);
-            self.models[queue].served(entry.position.0, id, entry.redelivered(), no_ack);
+            self.models[queue].served(&entry, no_ack);
             self.models[queue].expire();
             assert_eq!(left, self.models[queue].ready.len() as u64);
             if !no_ack {
