@@ -1,8 +1,9 @@
-//! What the store keeps when a consumer acknowledges a message of a transaction around the moment
-//! in which the transaction's batch reaches the store.
+//! What the store keeps when acknowledgements and deletions come around the moment in which
+//! publishes reach it.
 //!
-//! A message may be seen before that moment. Its acknowledgement then calls the write off and is no
-//! record of its own, so none can be stored before the batch, nor outlive a batch that never came.
+//! A message may be seen before that moment, also a message of a transaction. Its acknowledgement
+//! then calls the write off and is no record of its own, so none can be stored before the batch,
+//! nor outlive a batch that never came.
 
 use super::{Effects, Queue, QueueSpec};
 use crate::broker::{Broker, DEFAULT_VHOST};
@@ -122,4 +123,31 @@ fn an_acknowledgement_is_never_kept_without_the_transaction_that_it_is_about() {
         let without = left(Ack::BeforeTheBatch, transactional, false);
         assert_eq!(without, (0, 0), "transactional {transactional}");
     }
+}
+
+#[test]
+fn a_publish_that_reaches_the_store_after_its_queue_was_deleted_leaves_nothing_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = open(dir.path());
+    let store = broker.store.clone().unwrap();
+    let (gone, stays) = (queue(&broker, "gone"), queue(&broker, "stays"));
+    let mut publisher = broker.effects(None);
+    for queue in [&gone, &stays] {
+        queue.publish(&[(message(), None)], false, &mut publisher);
+    }
+    // Delivered, so that the queue cannot call the write off.
+    let (mut consumer, mut operator) = (broker.effects(None), broker.effects(None));
+    gone.get(false, &mut consumer).unwrap();
+    consumer.perform();
+    let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
+    vhost.end_queue(&gone, &mut operator);
+    operator.perform();
+    publisher.perform();
+    store.close().unwrap();
+    let stays = stays.id;
+    drop((publisher, consumer, operator, store, vhost, gone, broker));
+    let found = Store::open(Options::new(dir.path().join("store"))).unwrap();
+    let with_messages = found.queues.iter().filter(|queue| queue.messages > 0);
+    let with_messages: Vec<_> = with_messages.map(|queue| queue.queue).collect();
+    assert_eq!(with_messages, [stays]);
 }

@@ -1,6 +1,7 @@
 //! What a queue machine wants done once its lock is released.
 
 use super::dead_letter::DeadLetter;
+use super::handle::Queue;
 use crate::clock::{Clock, Time};
 use crate::dead_letters;
 use crate::message::SharedMessage;
@@ -24,6 +25,8 @@ pub struct Effects {
     now: Option<Time>,
     refused: Refused,
     dead_letters: Vec<DeadLetter>,
+    /// Queues with publishes among the records.
+    published: Vec<Arc<Queue>>,
     /// What leaves a queue leaves it with the next batch, not before.
     atomic: bool,
     surroundings: Surroundings,
@@ -76,6 +79,14 @@ impl Effects {
         Home {
             store: self.surroundings.store.clone(),
             readers: self.surroundings.readers.clone(),
+        }
+    }
+
+    /// Publishes to a queue are among the records that are collected.
+    pub(super) fn published(&mut self, queue: &Arc<Queue>) {
+        let known = self.published.last();
+        if !known.is_some_and(|known| Arc::ptr_eq(known, queue)) {
+            self.published.push(queue.clone());
         }
     }
 
@@ -207,6 +218,12 @@ impl Effects {
             let ops = std::mem::replace(&mut self.ops, Vec::with_capacity(capacity));
             let sink = self.sink.clone();
             store.submit(Batch { ops, sink });
+            // A queue that was deleted before: the record of that may have overtaken these, and
+            // nothing would ever remove them. One that is deleted from now on removes them itself.
+            for queue in self.published.drain(..).filter(|queue| queue.has_ended()) {
+                let ops = vec![Op::DeleteQueue { queue: queue.id }];
+                store.submit(Batch { ops, sink: None });
+            }
         }
     }
 
@@ -217,6 +234,7 @@ impl Effects {
             self.send_dead_letters();
         }
         self.submit();
+        self.published.clear();
         for op in self.ops.drain(..) {
             // Where there is no store, everything is as safe as it will be.
             if let Op::Tell { sink, token } = op {

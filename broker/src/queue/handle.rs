@@ -19,6 +19,7 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a queue was declared as.
 #[derive(Clone, Debug)]
@@ -61,6 +62,8 @@ pub struct Queue {
     settings: RwLock<Arc<Settings>>,
     policy: RwLock<Option<Arc<Applied>>>,
     machine: Mutex<Machine>,
+    /// As the machine, to be read without its lock.
+    ended: AtomicBool,
     /// What a stream does in place of the machine, which stays empty.
     stream: Option<Arc<Stream>>,
 }
@@ -99,6 +102,7 @@ impl Queue {
             settings: RwLock::new(Arc::new(settings)),
             policy: RwLock::default(),
             machine: Mutex::new(machine),
+            ended: AtomicBool::new(false),
             stream,
         }
     }
@@ -219,6 +223,9 @@ impl Queue {
                 fx.submit();
             }
         });
+        if !shared && self.spec.is_stored() && fx.has_records() {
+            fx.published(self);
+        }
     }
 
     /// See [`Machine::reserve`].
@@ -431,14 +438,25 @@ impl Queue {
         if !machine.is_deleted() {
             allowed(machine.counts())?;
         }
-        Ok(machine.delete(fx))
+        Ok(self.end(&mut machine, fx))
+    }
+
+    fn end(&self, machine: &mut Machine, fx: &mut Effects) -> Option<Remains> {
+        let remains = machine.delete(fx);
+        self.ended.store(true, Ordering::Release);
+        remains
+    }
+
+    /// Whether it has been deleted by now, as far as others have told.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     /// Deletes the queue if it has gone unused for too long.
     pub fn delete_abandoned(&self, fx: &mut Effects) -> Option<Remains> {
         let mut machine = self.machine.lock();
         let abandoned = machine.is_abandoned(fx);
-        abandoned.then(|| machine.delete(fx)).flatten()
+        abandoned.then(|| self.end(&mut machine, fx)).flatten()
     }
 
     /// Whether the queue has gone unused for too long.
