@@ -217,3 +217,33 @@ fn what_is_no_policy_is_refused_and_changes_nothing() {
         broker.ctl(&["delete_vhost", "policies"]).await;
     });
 }
+
+#[test]
+fn time_to_live_and_dead_letters_can_be_a_policys() {
+    run(async {
+        let Some(broker) = TestBroker::start_own().await else {
+            return;
+        };
+        let client = broker.client().await;
+        client.queue("mortal").await;
+        client.queue("heir").await;
+        let channel = client.open_confirming().await;
+        channel.put("mortal", "before the policy").await;
+        let keys =
+            r#"{"message-ttl":0,"dead-letter-exchange":"","dead-letter-routing-key":"heir"}"#;
+        broker.ctl(&["set_policy", "die", "^mortal$", keys]).await;
+        channel.put("mortal", "behind one without an end").await;
+        // What came before keeps its time, and nothing expires but at the head.
+        assert_eq!(client.counts("mortal").await, (2, 0));
+        assert_eq!(client.drain("mortal").await, ["before the policy"]);
+        client.counts_become("heir", 1, 0).await;
+        channel.put("mortal", "at once").await;
+        client.counts_become("heir", 2, 0).await;
+        broker.ctl(&["clear_policy", "die"]).await;
+        channel.put("mortal", "for ever").await;
+        assert_eq!(client.drain("mortal").await, ["for ever"]);
+        let keys = r#"{"expires":1}"#;
+        broker.ctl(&["set_policy", "end", "^mortal$", keys]).await;
+        client.queue_goes("mortal").await;
+    });
+}

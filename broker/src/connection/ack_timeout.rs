@@ -150,11 +150,11 @@ impl Connection {
 
     /// Does what is due at this time.
     pub fn check_time(&mut self, now: Instant) {
+        // Also for what follows: the connection may end, and has long been silent.
+        self.begin_at(now);
         if self.ack_watch.next.is_none_or(|next| now < next) {
             return;
         }
-        self.now = now;
-        self.fx.begin_at(now);
         self.look_at_deliveries(now);
     }
 

@@ -44,8 +44,7 @@ impl Connection {
     /// connection is not blocked any more, and what comes when the answers are too many for a peer
     /// that does not read them: a few octets (a cancel, a get) can ask for many.
     pub fn input(&mut self, buf: &mut BytesMut, now: Instant) {
-        self.now = now;
-        self.fx.begin_at(now);
+        self.begin_at(now);
         self.has_rest = false;
         self.alarms = self.broker.alarms.in_force();
         if self.phase == Phase::Header && !self.protocol_header(buf) {

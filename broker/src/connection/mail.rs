@@ -18,8 +18,7 @@ impl Connection {
     /// Takes what waits in the mailbox; `false` when nothing did, and then `waker` is woken by
     /// what comes next.
     pub fn take_mail(&mut self, waker: Option<&Waker>, now: Instant) -> bool {
-        self.now = now;
-        self.fx.begin_at(now);
+        self.begin_at(now);
         let any = self.replay_unread(now) | self.fetch_mail(waker);
         self.take_tokens(now);
         self.flush();
@@ -73,6 +72,7 @@ impl Connection {
 
     /// Carries out what the broker or an administrator wants; `waker` is woken by the next order.
     pub fn take_orders(&mut self, waker: &Waker, now: Instant) {
+        self.begin_at(now);
         for order in self.mailbox.take_orders(waker) {
             match order {
                 Order::Close(reason) => self.force_close(&reason, now),

@@ -292,6 +292,12 @@ impl Connection {
         leveret_protocol::method::encode_heartbeat(self.out.buffer());
     }
 
+    /// What follows happens at this time.
+    fn begin_at(&mut self, now: Instant) {
+        self.now = now;
+        self.fx.begin_at(now);
+    }
+
     fn vhost(&self) -> Result<&Arc<Vhost>, AmqpError> {
         // Channels exist only once the connection is open.
         self.login

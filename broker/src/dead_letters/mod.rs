@@ -11,7 +11,6 @@ use crate::vhost::{Vhost, Vhosts};
 use death::Death;
 use smallvec::SmallVec;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Octets for the store after which a batch is complete, about.
 const BATCH_OCTETS: usize = 8 << 20;
@@ -135,8 +134,10 @@ impl Sorter {
         let postponed = std::mem::take(&mut self.postponed);
         let mut placed: Vec<(Arc<Delays>, Vec<Placed>)> = Vec::new();
         let leave = |fx: &mut Effects| {
+            let now = fx.now();
+            let now = fx.clock().instant(now);
             for (delays, postponed) in postponed {
-                let places = delays.place([postponed], Instant::now(), fx);
+                let places = delays.place([postponed], now, fx);
                 placed.push((delays, places));
             }
             for letter in left.drain(..) {

@@ -211,3 +211,19 @@ fn a_queue_that_is_deleted_in_time_is_waited_for_no_more() {
     assert_eq!(client.ask(delete("q")), lines(&["1 delete-ok 0"]));
     assert_eq!(client.broker.timers.next(), None);
 }
+
+#[test]
+fn the_last_consumer_leaves_when_its_silent_connection_ends() {
+    let mut client = client();
+    client.ask(leased("q", 100));
+    client.ask(consume("q", "t"));
+    pass(&mut client, 50);
+    client.wait(std::time::Duration::from_millis(10_000));
+    client.connection.check_time(client.now);
+    client.connection.end();
+    let vhost = client.broker.vhost("/").unwrap();
+    pass(&mut client, 99);
+    assert!(vhost.queue("q").is_some(), "it has just become unused");
+    pass(&mut client, 1);
+    assert!(vhost.queue("q").is_none());
+}
