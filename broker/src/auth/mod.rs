@@ -16,7 +16,7 @@ mod tests;
 
 pub use outcome::{AuthError, Change, Login, LoginRefused};
 pub use password::{HashingAlgorithm, PasswordHash};
-pub use pattern::{Pattern, PatternError, compile as compile_pattern};
+pub use pattern::{Expression, Pattern, PatternError};
 pub use plain::{Credentials, parse_plain};
 pub use record::{Access, Permission, User};
 pub use users::Users;

@@ -1,10 +1,15 @@
-//! The regular expressions of permissions.
+//! The regular expressions of permissions and policies: PCRE's to RabbitMQ's users, who write
+//! `^(?!amq\\.).*`.
 
-use regex::{Regex, RegexBuilder};
+use regex::RegexBuilder;
 
 /// Octets that a compiled pattern may take: permissions are short, and an administrator's slip
 /// must not cost the broker its memory.
 const COMPILED_LIMIT: usize = 1 << 20;
+
+/// Steps back that a match may take where the pattern cannot do without. A name has 255 octets at
+/// most; what needs more is a pattern gone wrong, and must not hold a publisher up.
+const BACKTRACK_LIMIT: usize = 20_000;
 
 /// Why a pattern cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,20 +21,56 @@ pub struct PatternError {
     pub reason: String,
 }
 
-/// Compiles a regular expression of an operator's.
-///
-/// # Errors
-/// When it is none, or one of PCRE's that cannot be matched in linear time (look-around,
-/// back-references), or takes too much memory.
-pub fn compile(pattern: &str) -> Result<Regex, PatternError> {
-    RegexBuilder::new(pattern)
-        .size_limit(COMPILED_LIMIT)
-        .dfa_size_limit(COMPILED_LIMIT)
-        .build()
-        .map_err(|error| PatternError {
+/// A compiled regular expression.
+#[derive(Clone, Debug)]
+pub enum Expression {
+    /// One that is matched in linear time.
+    Linear(regex::Regex),
+    /// One with look-around or back-references.
+    Backtracking(Box<fancy_regex::Regex>),
+}
+
+impl Expression {
+    /// Compiles a regular expression of an operator's.
+    ///
+    /// # Errors
+    /// When it is none, or takes too much memory.
+    pub fn compile(pattern: &str) -> Result<Self, PatternError> {
+        let linear = RegexBuilder::new(pattern)
+            .size_limit(COMPILED_LIMIT)
+            .dfa_size_limit(COMPILED_LIMIT)
+            .build();
+        let error = match linear {
+            Ok(regex) => return Ok(Expression::Linear(regex)),
+            Err(error) => error,
+        };
+        if !matches!(error, regex::Error::CompiledTooBig(_))
+            && let Ok(regex) = backtracking(pattern)
+        {
+            return Ok(Expression::Backtracking(Box::new(regex)));
+        }
+        Err(PatternError {
             pattern: pattern.to_owned(),
             reason: reason(&error),
         })
+    }
+
+    /// Whether it matches anywhere in the name, as Erlang's `re:run` does: which takes a match that
+    /// needs too many steps for none, too.
+    pub fn matches(&self, name: &str) -> bool {
+        match self {
+            Expression::Linear(regex) => regex.is_match(name),
+            Expression::Backtracking(regex) => regex.is_match(name).unwrap_or(false),
+        }
+    }
+}
+
+fn backtracking(pattern: &str) -> Result<fancy_regex::Regex, fancy_regex::Error> {
+    fancy_regex::RegexBuilder::new(pattern)
+        .backtrack_limit(BACKTRACK_LIMIT)
+        .delegate_size_limit(COMPILED_LIMIT)
+        .delegate_dfa_size_limit(COMPILED_LIMIT)
+        .build()
 }
 
 /// A compiled permission.
@@ -41,21 +82,21 @@ pub enum Pattern {
     /// (`rabbit_auth_backend_internal:check_resource_access`).
     EmptyName,
     /// Anything else: matched anywhere in the name, as Erlang's `re:run` does.
-    Matching(Regex),
+    Matching(Expression),
 }
 
 impl Pattern {
     /// Compiles a permission.
     ///
     /// # Errors
-    /// See [`compile`].
+    /// See [`Expression::compile`].
     pub fn compile(pattern: &str) -> Result<Self, PatternError> {
         match pattern {
             "" => return Ok(Pattern::EmptyName),
             ".*" | "^.*" | ".*$" => return Ok(Pattern::Everything),
             _ => {}
         }
-        compile(pattern).map(Pattern::Matching)
+        Expression::compile(pattern).map(Pattern::Matching)
     }
 
     /// Whether the name is permitted.
@@ -63,7 +104,7 @@ impl Pattern {
         match self {
             Pattern::Everything => true,
             Pattern::EmptyName => name.is_empty(),
-            Pattern::Matching(regex) => regex.is_match(name),
+            Pattern::Matching(expression) => expression.matches(name),
         }
     }
 }
@@ -81,10 +122,5 @@ fn reason(error: &regex::Error) -> String {
         .last()
         .unwrap_or_default()
         .trim_start_matches("error: ");
-    if last.contains("look-around") || last.contains("backreference") {
-        return "look-around and back-references, which RabbitMQ's PCRE knows, are not supported; \
-                write the names out instead, as in ^(a|b)$"
-            .to_owned();
-    }
     last.to_owned()
 }

@@ -164,8 +164,7 @@ pub(super) static VERBS: &[Verb] = &[
         .details(&[("<conf>", "regular expression of names to declare and delete"),
             ("<write>", "regular expression of names to publish to and bind"),
             ("<read>", "regular expression of names to consume, get, purge and bind to"),
-            ("", "a pattern matches anywhere in a name unless anchored with ^ and $; \
-                look-around and back-references are not supported")]),
+            ("", "a pattern matches anywhere in a name unless anchored with ^ and $")]),
     verb(MONITORING, "alarms", NONE, "[--timeout <timeout>]", "Lists resource alarms in effect"),
     verb(MONITORING, "check_alarms", NONE, "[--timeout <timeout>]",
         "Health check that exits with a non-zero code if there are resource alarms"),

@@ -1,9 +1,8 @@
 //! One policy: which names it is for, and what it sets.
 
 use super::PolicyDefinition;
-use crate::auth::compile_pattern;
+use crate::auth::Expression;
 use crate::queue::QueueKind;
-use regex::Regex;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
@@ -153,7 +152,7 @@ pub struct PolicySpec {
 pub struct Policy {
     /// As it was given.
     pub spec: PolicySpec,
-    regex: Regex,
+    pattern: Expression,
 }
 
 impl Policy {
@@ -167,9 +166,9 @@ impl Policy {
         // In RabbitMQ's order.
         let definition = PolicyDefinition::check(document, kind);
         let apply_to = written.apply_to.parse::<ApplyTo>();
-        let regex = compile(&written.pattern);
-        match (definition, apply_to, regex) {
-            (Ok(definition), Ok(apply_to), Ok(regex)) => {
+        let pattern = compile(&written.pattern);
+        match (definition, apply_to, pattern) {
+            (Ok(definition), Ok(apply_to), Ok(pattern)) => {
                 let spec = PolicySpec {
                     name: written.name,
                     pattern: written.pattern,
@@ -177,10 +176,10 @@ impl Policy {
                     priority: written.priority,
                     definition,
                 };
-                Ok(Policy { spec, regex })
+                Ok(Policy { spec, pattern })
             }
-            (definition, apply_to, regex) => {
-                let reasons = [definition.err(), apply_to.err(), regex.err()];
+            (definition, apply_to, pattern) => {
+                let reasons = [definition.err(), apply_to.err(), pattern.err()];
                 let reasons: Vec<String> = reasons.into_iter().flatten().collect();
                 Err(PolicyError::Invalid(reasons.join("\n")))
             }
@@ -192,19 +191,21 @@ impl Policy {
     /// # Errors
     /// When this version cannot use its pattern.
     pub fn restore(spec: PolicySpec) -> Result<Self, String> {
-        let regex = compile(&spec.pattern)?;
-        Ok(Policy { spec, regex })
+        let pattern = compile(&spec.pattern)?;
+        Ok(Policy { spec, pattern })
     }
 
     /// Whether it is for this name.
     pub fn matches(&self, name: &str, target: Target) -> bool {
         let spec = &self.spec;
-        spec.apply_to.includes(target) && spec.definition.suits(target) && self.regex.is_match(name)
+        spec.apply_to.includes(target)
+            && spec.definition.suits(target)
+            && self.pattern.matches(name)
     }
 }
 
-fn compile(pattern: &str) -> Result<Regex, String> {
-    compile_pattern(pattern).map_err(|error| {
+fn compile(pattern: &str) -> Result<Expression, String> {
+    Expression::compile(pattern).map_err(|error| {
         let reason = error.reason;
         format!("pattern should be regular expression but is invalid: {reason}")
     })
