@@ -1,6 +1,7 @@
 //! Sending dead letters on: each is routed by the exchange that its queue names, and is in the
 //! queues that this leads to and gone from the one it leaves in one and the same batch of the
-//! store. It waits for nobody: what a queue turns away on this road is lost to it, as in RabbitMQ.
+//! store. It waits for nobody: what a queue turns away on this road is lost to it, as in RabbitMQ,
+//! unless the queue that it leaves loses none; then it goes back there.
 
 mod death;
 
@@ -27,18 +28,33 @@ pub fn send(letters: &[DeadLetter], vhosts: &Vhosts, fx: &mut Effects) {
     let same = |a: &DeadLetter, b: &DeadLetter| Arc::ptr_eq(&a.origin, &b.origin);
     let mut left: Vec<&DeadLetter> = Vec::new();
     for run in letters.chunk_by(same) {
-        let way = Way::of(&run[0].origin, vhosts);
+        let origin = &run[0].origin;
+        let way = Way::of(origin, vhosts);
+        let mut stuck = Vec::new();
         for letter in run {
-            if let Some(way) = &way {
-                sorter.sort(letter, way);
+            let sent = way.as_ref().is_some_and(|way| sorter.sort(letter, way));
+            if !sent && origin.loses_none {
+                stuck.push(letter.clone());
+                continue;
             }
             left.push(letter);
             if sorter.transfer.octets() >= BATCH_OCTETS || left.len() >= BATCH_LETTERS {
                 sorter.carry_out(&mut left, fx);
             }
         }
+        if let Some(queue) = home_of(origin, vhosts).filter(|_| !stuck.is_empty()) {
+            queue.keep_undelivered(stuck, fx);
+        }
     }
     sorter.carry_out(&mut left, fx);
+}
+
+/// The queue that dead letters come from, while it is there.
+fn home_of(origin: &Origin, vhosts: &Vhosts) -> Option<Arc<Queue>> {
+    let queue = vhosts
+        .get(origin.vhost.as_str())?
+        .queue(origin.queue.as_str())?;
+    (queue.id == origin.id).then_some(queue)
 }
 
 /// The exchange that a queue's dead letters go to. It may come and go; without it they are lost.
@@ -85,7 +101,8 @@ struct Sorter {
 }
 
 impl Sorter {
-    fn sort(&mut self, letter: &DeadLetter, way: &Way) {
+    /// Says whether the letter goes anywhere.
+    fn sort(&mut self, letter: &DeadLetter, way: &Way) -> bool {
         let (message, origin) = (&letter.message, &letter.origin);
         let death = Death::new(letter, self.seconds);
         let keys = match &origin.routing_key {
@@ -104,7 +121,7 @@ impl Sorter {
         }
         let (queues, kept_by) = (&self.route.queues, &self.route.kept_by);
         if queues.is_empty() && kept_by.is_empty() {
-            return;
+            return false;
         }
         let stored = queues
             .iter()
@@ -116,7 +133,13 @@ impl Sorter {
         let cancellable = stored.count() == 1 && kept_by.is_empty();
         let sent = message.forwarded(exchange, key, &properties, cancellable);
         let sent: SharedMessage = Arc::new(sent);
-        self.transfer.add(&sent, queues);
+        if origin.loses_none {
+            if !self.transfer.add_if_room(&sent, queues) {
+                return false;
+            }
+        } else {
+            self.transfer.add(&sent, queues);
+        }
         let delay = routable.delay().unwrap_or_default();
         let postponed = kept_by.iter().map(|delays| {
             let held = Held {
@@ -127,6 +150,7 @@ impl Sorter {
             (delays.clone(), Postponed { held, delay, token })
         });
         self.postponed.extend(postponed);
+        true
     }
 
     /// Carries out what was collected; `left` says which letters have left their queues by that.

@@ -6,7 +6,7 @@ use super::effects::Effects;
 use super::entry::Entry;
 use super::handle::QueueSpec;
 use super::machine::Machine;
-use super::settings::Settings;
+use super::settings::{DeadLetterStrategy, Overflow, QueueKind, Settings};
 use crate::message::SharedMessage;
 use leveret_protocol::{ExchangeName, QueueName, VhostName};
 use leveret_storage::{Op, Position, QueueId};
@@ -50,6 +50,8 @@ pub struct Origin {
     pub exchange: ExchangeName,
     /// `x-dead-letter-routing-key`.
     pub routing_key: Option<Box<[u8]>>,
+    /// None is lost: what finds no way is to come back (`x-dead-letter-strategy: at-least-once`).
+    pub loses_none: bool,
 }
 
 impl Origin {
@@ -67,6 +69,10 @@ impl Origin {
             vhost: vhost.clone(),
             exchange,
             routing_key: settings.dead_letter_routing_key.clone(),
+            // Only where nothing drops the oldest (`rabbit_quorum_queue:dlh`).
+            loses_none: spec.kind() == QueueKind::Quorum
+                && settings.dead_letter_strategy == DeadLetterStrategy::AtLeastOnce
+                && settings.overflow == Overflow::RejectPublish,
         }))
     }
 }

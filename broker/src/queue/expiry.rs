@@ -11,6 +11,7 @@ use super::entry::Entry;
 use super::handle::Queue;
 use super::machine::Machine;
 use super::settings::Settings;
+use super::undelivered::Undelivered;
 use crate::broker::Broker;
 use crate::clock::Time;
 use crate::message::Message;
@@ -109,7 +110,8 @@ impl Machine {
     /// When the timer has to look at the queue, if that is earlier than it will anyway.
     #[inline]
     pub(super) fn next_look(&mut self) -> Option<Time> {
-        if !self.expiry.any && self.expiry.lease.is_none() && !self.drops_later {
+        let rules = self.expiry.any || self.expiry.lease.is_some();
+        if !rules && !self.drops_later && self.undelivered.is_none() {
             return None;
         }
         self.earlier_look()
@@ -121,7 +123,9 @@ impl Machine {
         }
         let head = self.ready.first().and_then(Entry::expiry);
         let rest = self.drops_later.then(|| Time::from_millis(0));
-        let next = head.into_iter().chain(self.lease_end()).chain(rest).min()?;
+        let retry = self.undelivered.as_deref().and_then(Undelivered::retry_at);
+        let times = head.into_iter().chain(self.lease_end());
+        let next = times.chain(rest).chain(retry).min()?;
         if self.expiry.awaited.is_some_and(|awaited| awaited <= next) {
             return None;
         }
@@ -133,6 +137,7 @@ impl Machine {
     fn on_time(&mut self, fx: &mut Effects) {
         self.expiry.awaited = None;
         self.drop_over_limit(fx);
+        self.retry_undelivered(fx);
         self.dispatch(fx);
     }
 

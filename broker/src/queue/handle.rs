@@ -183,7 +183,7 @@ impl Queue {
     }
 
     /// Runs an operation that may deliver, under the lock.
-    fn serve<T>(
+    pub(super) fn serve<T>(
         self: &Arc<Self>,
         fx: &mut Effects,
         operation: impl FnOnce(&mut Machine, &mut Effects) -> T,
@@ -245,14 +245,20 @@ impl Queue {
         self: &Arc<Self>,
         first: Position,
         messages: impl IntoIterator<Item = SharedMessage>,
+        sure: bool,
         fx: &mut Effects,
     ) {
         if self.stream.is_some() {
             return;
         }
         self.serve(fx, |machine, fx| {
-            machine.publish_reserved(first, messages, fx);
+            machine.publish_reserved(first, messages, sure, fx);
         });
+    }
+
+    /// Whether the queue would turn this message away behind so many others and their octets.
+    pub fn has_no_room(&self, message: &SharedMessage, others: u64, octets: u64) -> bool {
+        self.stream.is_none() && self.machine.lock().has_no_room(message, others, octets)
     }
 
     /// See [`Machine::restore`].

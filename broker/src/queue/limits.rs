@@ -29,12 +29,11 @@ impl Limits {
         })
     }
 
-    /// Whether a message is turned away: it would be one too many, even where a consumer waits for
-    /// it (`rabbit_amqqueue_process:will_overflow`).
-    pub fn refuse(&self, message: &Message, ready: &Ready) -> bool {
-        let octets = message.body().len() as u64;
+    /// Whether a message is turned away where there are so many with so many octets: it would be one
+    /// too many, even where a consumer waits for it (`rabbit_amqqueue_process:will_overflow`).
+    pub fn refuse(&self, message: &Message, messages: u64, octets: u64) -> bool {
         self.overflow != Overflow::DropHead
-            && self.exceeded(ready.len() as u64 + 1, ready.bytes() + octets)
+            && self.exceeded(messages + 1, octets + message.body().len() as u64)
     }
 
     /// Whether the head of the queue has to go.

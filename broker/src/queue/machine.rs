@@ -18,6 +18,7 @@ use super::quorum::Quorum;
 use super::ready::Ready;
 use super::settings::{QueueKind, Settings};
 use super::stored::storable;
+use super::undelivered::Undelivered;
 use crate::clock::Time;
 use crate::message::SharedMessage;
 use leveret_protocol::VhostName;
@@ -35,6 +36,8 @@ pub struct Machine {
     pub(super) expiry: Expiry,
     /// Where its dead letters go; none when they are lost.
     pub(super) dead_letters: Option<Arc<Origin>>,
+    /// Dead letters that found no way, where none is lost.
+    pub(super) undelivered: Option<Box<Undelivered>>,
     pub(super) ready: Ready,
     /// What it does as a quorum queue.
     pub(super) quorum: Option<Box<Quorum>>,
@@ -73,6 +76,7 @@ impl Machine {
             limits: Limits::of(settings).map(Box::new),
             expiry,
             dead_letters: Origin::of(id, vhost, spec, settings),
+            undelivered: None,
             drops_later: false,
             ready: Ready::new(kind, settings),
             quorum: (kind == QueueKind::Quorum).then(|| Box::new(Quorum::new(settings))),
@@ -137,10 +141,21 @@ impl Machine {
         self.enter(position, message, expiry, fx);
     }
 
+    /// Whether the queue's limits would turn this message away behind so many others and their
+    /// octets.
+    pub(super) fn has_no_room(&self, message: &SharedMessage, others: u64, octets: u64) -> bool {
+        let kept = self.undelivered.as_deref();
+        let (letters, bodies) = kept.map_or((0, 0), |kept| (kept.len(), kept.octets()));
+        let full = |limits: &Limits| {
+            let messages = self.ready.len() as u64 + others + letters;
+            limits.refuse(message, messages, self.ready.bytes() + octets + bodies)
+        };
+        self.limits.as_deref().is_some_and(full)
+    }
+
     /// Whether the queue's limits turn this message away.
     fn is_full_for(&self, message: &SharedMessage) -> bool {
-        let full = |limits: &Limits| limits.refuse(message, &self.ready);
-        self.limits.as_deref().is_some_and(full)
+        self.has_no_room(message, 0, 0)
     }
 
     /// Takes the next place for a message, and records it there.
@@ -206,15 +221,17 @@ impl Machine {
     }
 
     /// Adds messages at the places that were reserved for them. What cannot enter, because the queue
-    /// was deleted meanwhile or turns it away, is taken out of the store again.
+    /// was deleted meanwhile or turns it away, is taken out of the store again. `sure`: that there is
+    /// room was asked before, and they enter whatever has come since.
     pub fn publish_reserved(
         &mut self,
         first: Position,
         messages: impl IntoIterator<Item = SharedMessage>,
+        sure: bool,
         fx: &mut Effects,
     ) {
         for (position, message) in (first.0..).map(Position).zip(messages) {
-            if self.deleted || self.is_full_for(&message) {
+            if self.deleted || (!sure && self.is_full_for(&message)) {
                 self.bury_turned_away(position, &message, fx);
             } else {
                 let expiry = self.expiry.of(&message, fx);
@@ -460,6 +477,7 @@ impl Machine {
         }
         self.deleted = true;
         self.stop_timer(fx);
+        self.undelivered = None;
         let count = self.ready.len() as u64;
         // Publishes that the store has not taken yet need not be written; the rest goes by range.
         while let Some(entry) = self.ready.pop() {

@@ -25,6 +25,7 @@ mod single_active;
 mod stored;
 mod transfer;
 mod two_levels;
+mod undelivered;
 
 pub use consumer::{Consumer, ConsumerId};
 pub use credit::Credit;

@@ -16,20 +16,61 @@ const BATCH_MAX: usize = 64 << 20;
 /// Messages on their way into queues.
 #[derive(Debug, Default)]
 pub struct Transfer {
-    runs: Vec<(Arc<Queue>, Vec<SharedMessage>)>,
-    index: HashMap<QueueId, usize>,
+    runs: Vec<Run>,
+    index: HashMap<(QueueId, bool), usize>,
     octets: usize,
+}
+
+/// What goes to one queue.
+#[derive(Debug)]
+struct Run {
+    queue: Arc<Queue>,
+    /// That there is room for them was asked before.
+    sure: bool,
+    messages: Vec<SharedMessage>,
+    /// Octets of their bodies.
+    bodies: u64,
 }
 
 impl Transfer {
     /// Adds a message that goes to these queues.
     pub fn add(&mut self, message: &SharedMessage, queues: &[Arc<Queue>]) {
+        self.add_run(message, queues, false);
+    }
+
+    /// Adds a message that goes to these queues if all of them have room for it, with what goes
+    /// there besides; they do not turn it away then. Otherwise it goes nowhere.
+    pub fn add_if_room(&mut self, message: &SharedMessage, queues: &[Arc<Queue>]) -> bool {
+        let full = |queue: &Arc<Queue>| {
+            let runs = [true, false].map(|sure| self.index.get(&(queue.id, sure)));
+            let runs = runs.into_iter().flatten().map(|at| &self.runs[*at]);
+            let (others, bodies) = runs.fold((0, 0), |(others, bodies), run| {
+                (others + run.messages.len() as u64, bodies + run.bodies)
+            });
+            queue.has_no_room(message, others, bodies)
+        };
+        if queues.iter().any(full) {
+            return false;
+        }
+        self.add_run(message, queues, true);
+        true
+    }
+
+    fn add_run(&mut self, message: &SharedMessage, queues: &[Arc<Queue>], sure: bool) {
         for queue in queues {
-            let at = *self.index.entry(queue.id).or_insert(self.runs.len());
-            if at == self.runs.len() {
-                self.runs.push((queue.clone(), Vec::new()));
+            let next = self.runs.len();
+            let at = *self.index.entry((queue.id, sure)).or_insert(next);
+            if at == next {
+                self.runs.push(Run {
+                    queue: queue.clone(),
+                    sure,
+                    messages: Vec::new(),
+                    bodies: 0,
+                });
             }
-            self.runs[at].1.push(message.clone());
+            let run = &mut self.runs[at];
+            run.messages.push(message.clone());
+            run.bodies += message.body().len() as u64;
             self.octets += stored_octets(queue, message);
         }
     }
@@ -50,7 +91,10 @@ impl Transfer {
         self.octets = 0;
         let mut places = Vec::with_capacity(self.runs.len());
         let mut collected = 0;
-        for (queue, messages) in &self.runs {
+        for Run {
+            queue, messages, ..
+        } in &self.runs
+        {
             let octets = messages
                 .iter()
                 .map(|m| stored_octets(queue, m))
@@ -64,9 +108,10 @@ impl Transfer {
         }
         leave(fx);
         fx.submit();
-        for ((queue, messages), first) in self.runs.drain(..).zip(places) {
+        for (run, first) in self.runs.drain(..).zip(places) {
             if let Some(first) = first {
-                queue.publish_reserved(first, messages, fx);
+                run.queue
+                    .publish_reserved(first, run.messages, run.sure, fx);
             }
         }
     }

@@ -106,6 +106,42 @@ fn a_restart_keeps_transient_messages_and_their_counts() {
 }
 
 #[test]
+fn a_dead_letter_without_a_way_outlives_a_crash() {
+    run(async {
+        let Some(mut broker) = TestBroker::start_own().await else {
+            return;
+        };
+        let client = broker.client().await;
+        let to = |name: &str| AMQPValue::LongString(name.into());
+        let careful = [
+            ("x-dead-letter-exchange", to("")),
+            ("x-dead-letter-routing-key", to("dead")),
+            ("x-dead-letter-strategy", to("at-least-once")),
+            ("x-overflow", to("reject-publish")),
+        ];
+        declare(&client, "q", &careful).await;
+        client.open_confirming().await.put("q", "m").await;
+        client.get("q").await.expect("a message");
+        let drop_it = BasicNackOptions {
+            multiple: true,
+            requeue: false,
+        };
+        client.basic_nack(0, drop_it).await.unwrap();
+        // Whatever a nack does is written with the next confirmed publish.
+        declare(&client, "other", &[]).await;
+        client.open_confirming().await.put("other", "m").await;
+        broker.kill();
+        broker.start_again().await;
+        let client = broker.client().await;
+        client.counts_become("q", 1, 0).await;
+        client.get("q").await.expect("the message");
+        client.basic_nack(0, drop_it).await.unwrap();
+        client.queue("dead").await;
+        client.counts_become("dead", 1, 0).await;
+    });
+}
+
+#[test]
 fn high_priorities_have_two_turns_out_of_three() {
     run(async {
         let broker = TestBroker::start().await;

@@ -208,6 +208,88 @@ fn a_delayed_exchange_keeps_them_until_they_are_due() {
     assert_eq!(ready(&client, "d"), 1);
 }
 
+/// A quorum queue that loses no dead letter.
+fn careful<const N: usize>(name: &str, to: &str, more: [(&str, AMQPValue); N]) -> AMQPClass {
+    let careful = [
+        ("x-queue-type", "quorum"),
+        ("x-dead-letter-strategy", "at-least-once"),
+        ("x-overflow", "reject-publish"),
+        ("x-dead-letter-exchange", ""),
+        ("x-dead-letter-routing-key", to),
+    ];
+    declare_with(name, |d| {
+        d.durable = true;
+        d.arguments = table(more);
+        for (key, value) in careful {
+            d.arguments.insert(key.into(), text(value));
+        }
+    })
+}
+
+fn small(name: &str) -> AMQPClass {
+    declare_with(name, |d| {
+        let refuses = ("x-overflow", text("reject-publish"));
+        d.arguments = table([("x-max-length", int(2)), refuses]);
+    })
+}
+
+#[test]
+fn at_least_once_keeps_what_a_full_queue_refuses_until_it_has_room() {
+    let mut client = client();
+    client.ask(small("d"));
+    client.ask(careful("q", "d", []));
+    for body in ["1", "2", "3", "4", "5"] {
+        client.publish("q", body);
+        client.ask(get("q", false));
+    }
+    client.ask(nack(5, true, false));
+    pass(&mut client, 5000);
+    assert_eq!(bodies(&mut client, "d"), "12");
+    pass(&mut client, 1000);
+    assert_eq!(bodies(&mut client, "d"), "34");
+    assert_eq!(ready(&client, "q"), 0);
+    pass(&mut client, 1000);
+    assert_eq!(bodies(&mut client, "d"), "5");
+    pass(&mut client, 5000);
+    assert_eq!(bodies(&mut client, "d"), "");
+}
+
+#[test]
+fn at_least_once_keeps_what_no_queue_takes_and_counts_it() {
+    let mut client = client();
+    client.ask(careful("q", "d", [("x-max-length", int(2))]));
+    client.ask(confirm_select());
+    for body in ["1", "2"] {
+        client.publish("q", body);
+        client.hears();
+        client.ask(get("q", false));
+    }
+    client.ask(nack(2, true, false));
+    client.publish("q", "3");
+    assert!(client.hears().concat().contains("nack"));
+    client.ask(declare("d"));
+    pass(&mut client, 1001);
+    assert_eq!(bodies(&mut client, "d"), "12");
+    client.publish("q", "4");
+    client.hears();
+    assert_eq!(bodies(&mut client, "q"), "4");
+}
+
+#[test]
+fn at_most_once_loses_what_a_full_queue_refuses() {
+    let mut client = client();
+    client.ask(small("d"));
+    client.ask(mortal("p", "d", []));
+    for queue in ["p", "p", "p"] {
+        client.publish(queue, "m");
+        client.ask(get(queue, false));
+    }
+    client.ask(nack(3, true, false));
+    assert_eq!(bodies(&mut client, "d"), "mm");
+    pass(&mut client, 5000);
+    assert_eq!(bodies(&mut client, "d"), "");
+}
+
 #[test]
 fn purged_and_deleted_messages_are_no_dead_letters() {
     let mut client = client();

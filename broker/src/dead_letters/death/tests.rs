@@ -33,6 +33,7 @@ fn letter(queue: &str, properties: &[u8], reason: Reason, key: Option<&str>) -> 
             vhost: "/".into(),
             exchange: "dlx".into(),
             routing_key: key.map(|key| key.as_bytes().into()),
+            loses_none: false,
         }),
         message: Arc::new(message),
         reason,

@@ -179,7 +179,7 @@ impl World {
             for (position, message) in (first.0..).zip(messages) {
                 self.models[queue].arrived(position);
                 let to = self.queues[queue].clone();
-                to.publish_reserved(Position(position), [message], &mut self.fx);
+                to.publish_reserved(Position(position), [message], false, &mut self.fx);
                 self.judge(queue);
             }
         }
