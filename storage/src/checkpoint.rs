@@ -41,11 +41,12 @@ impl Checkpoint<'_> {
         while let Some(closed) = self.log.next_closed() {
             match self.attempt(&closed, again) {
                 Ok(()) => {
-                    self.log.folded();
                     self.counters
                         .folded_segments
                         .fetch_add(1, Ordering::Relaxed);
+                    // First: whoever sees that the log is short again finds all well.
                     self.counters.checkpoint_health(None);
+                    self.log.folded();
                     (again, pause) = (false, BACKOFF.0);
                 }
                 Err(StorageError::Closed) => return,
