@@ -54,10 +54,13 @@ fn a_checkpoint_that_fails_anywhere_is_done_again() {
         let last_segment = 20_000;
         // How much is in a segment depends on what was committed together: a small one may be all
         // that is left to fold.
-        eventually("all but the last segment is folded, and all is well", || {
-            let stats = store.stats();
-            stats.log_bytes < last_segment && stats.health.is_good()
-        });
+        eventually(
+            "all but the last segment is folded, and all is well",
+            || {
+                let stats = store.stats();
+                stats.log_bytes < last_segment && stats.health.is_good()
+            },
+        );
         failed += usize::from(store.sled_failed());
         check(&store, &format!("failed at {batch}, folded again"));
         store.close().unwrap();

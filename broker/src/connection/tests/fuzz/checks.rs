@@ -9,7 +9,7 @@ use crate::connection::unacked::Delivery;
 use crate::limits::Entry;
 use crate::queue::{Consumer, Queue};
 use crate::server::mailbox::Mail;
-use leveret_storage::{Position, QueueId};
+use leveret_storage::{Batch, Position, QueueId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -260,7 +260,13 @@ pub(super) fn at_the_end(world: &World) {
 /// What a restart has to bring back.
 pub(super) fn kept(broker: &Broker) -> Kept {
     if let Some(store) = &broker.store {
-        // Streams count what is stored.
+        // Streams count what they are told is stored, an instant after that: what is committed
+        // behind it comes later still.
+        store.flush().unwrap();
+        store.submit(Batch {
+            ops: Vec::new(),
+            sink: None,
+        });
         store.flush().unwrap();
     }
     let mut kept: Kept = queues(broker)
