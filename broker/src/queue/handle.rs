@@ -340,15 +340,7 @@ impl Queue {
         resume: impl IntoIterator<Item = ConsumerId>,
         fx: &mut Effects,
     ) {
-        if let Some(stream) = &self.stream {
-            return stream.resume(resume);
-        }
-        self.serve(fx, |machine, fx| {
-            for entry in entries {
-                machine.settle(entry, fx);
-            }
-            machine.resume(resume, fx);
-        });
+        self.answer(entries, resume, Machine::settle, fx);
     }
 
     /// As [`Queue::settle`], for deliveries that were rejected without requeue.
@@ -358,12 +350,24 @@ impl Queue {
         resume: impl IntoIterator<Item = ConsumerId>,
         fx: &mut Effects,
     ) {
+        self.answer(entries, resume, Machine::reject, fx);
+    }
+
+    /// Does the same with each of a run of deliveries, then resumes consumers, under one lock. What
+    /// was read from a stream is still there, whatever its reader makes of it.
+    fn answer<'a>(
+        self: &Arc<Self>,
+        entries: impl IntoIterator<Item = &'a Entry>,
+        resume: impl IntoIterator<Item = ConsumerId>,
+        each: impl Fn(&mut Machine, &Entry, &mut Effects),
+        fx: &mut Effects,
+    ) {
         if let Some(stream) = &self.stream {
             return stream.resume(resume);
         }
         self.serve(fx, |machine, fx| {
             for entry in entries {
-                machine.reject(entry, fx);
+                each(machine, entry, fx);
             }
             machine.resume(resume, fx);
         });
