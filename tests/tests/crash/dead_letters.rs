@@ -20,7 +20,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 
-use super::{setting, within};
+use super::{ended, setting, within};
 
 /// Where messages die, and the argument that kills them; rejections take none.
 const DYING: [(&str, Option<(&str, i32)>); 3] = [
@@ -32,8 +32,6 @@ const DYING: [(&str, Option<(&str, i32)>); 3] = [
 const ROUNDS: u32 = 15;
 /// Messages fed per round and queue at most, so that its check stays short.
 const MESSAGES: usize = 1_500;
-/// How long the tasks have to note what the broker told them before it died; see [`super::load`].
-const NOTICE: Duration = Duration::from_millis(500);
 
 /// What publishers were told in one round, by queue.
 #[derive(Debug, Default)]
@@ -112,21 +110,6 @@ async fn start(broker: &TestBroker, told: &Arc<Told>) -> JoinSet<()> {
         drop(client);
     });
     tasks
-}
-
-/// Waits for all tasks to notice that the broker is gone; fails if one has failed.
-async fn ended(mut tasks: JoinSet<()>) {
-    let joined = tokio::time::timeout(NOTICE, async {
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(failed) = ended {
-                std::panic::resume_unwind(failed.into_panic());
-            }
-        }
-    });
-    if joined.await.is_err() {
-        // lapin leaves a call waiting now and then when its connection dies.
-        tasks.shutdown().await;
-    }
 }
 
 async fn feed(channel: &TestChannel, queue: &str, told: &Told, at: usize) -> lapin::Result<()> {

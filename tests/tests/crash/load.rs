@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use futures_lite::StreamExt;
 use lapin::message::Delivery;
@@ -25,9 +24,6 @@ const WINDOW: usize = 64;
 const MESSAGES: usize = 2_000;
 /// Acks between two barriers.
 const ACKS: usize = 20;
-/// How long the tasks have to work off what the broker told them before it died. To cut one off
-/// weakens the check of that round by what it had still to note, and breaks nothing.
-const NOTICE: Duration = Duration::from_millis(500);
 
 /// The numbers of messages, over all rounds.
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
@@ -37,18 +33,8 @@ pub(super) struct Load(JoinSet<()>);
 
 impl Load {
     /// Waits for all tasks to notice that the broker is gone; fails if one has failed.
-    pub(super) async fn ended(mut self) {
-        let joined = tokio::time::timeout(NOTICE, async {
-            while let Some(ended) = self.0.join_next().await {
-                if let Err(failed) = ended {
-                    std::panic::resume_unwind(failed.into_panic());
-                }
-            }
-        });
-        if joined.await.is_err() {
-            // lapin leaves a call or a confirm waiting now and then when its connection dies.
-            self.0.shutdown().await;
-        }
+    pub(super) async fn ended(self) {
+        super::ended(self.0).await;
     }
 }
 

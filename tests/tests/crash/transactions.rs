@@ -19,7 +19,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 
-use super::{setting, within};
+use super::{ended, setting, within};
 
 const FROM: &str = "moved-from";
 const TO: [&str; 2] = ["moved-to-0", "moved-to-1"];
@@ -27,8 +27,6 @@ const TO: [&str; 2] = ["moved-to-0", "moved-to-1"];
 const ROUNDS: u32 = 15;
 /// Messages fed per round at most, so that its check stays short.
 const MESSAGES: usize = 3_000;
-/// How long the tasks have to note what the broker told them before it died; see [`super::load`].
-const NOTICE: Duration = Duration::from_millis(500);
 
 /// What clients were told in one round.
 #[derive(Debug, Default)]
@@ -92,21 +90,6 @@ async fn start(broker: &TestBroker, told: &Arc<Told>, rng: &mut StdRng) -> JoinS
         });
     }
     tasks
-}
-
-/// Waits for all tasks to notice that the broker is gone; fails if one has failed.
-async fn ended(mut tasks: JoinSet<()>) {
-    let joined = tokio::time::timeout(NOTICE, async {
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(failed) = ended {
-                std::panic::resume_unwind(failed.into_panic());
-            }
-        }
-    });
-    if joined.await.is_err() {
-        // lapin leaves a call waiting now and then when its connection dies.
-        tasks.shutdown().await;
-    }
 }
 
 async fn publish(
