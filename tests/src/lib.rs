@@ -25,6 +25,7 @@ mod client;
 pub mod dialogue;
 mod memory;
 mod process;
+pub mod power;
 pub mod python;
 pub mod raw;
 mod wait;
