@@ -32,6 +32,8 @@ mod recover;
 mod schema;
 mod segment;
 mod sled_store;
+#[cfg(target_os = "linux")]
+mod sled_sync;
 mod stats;
 mod store;
 #[cfg(test)]

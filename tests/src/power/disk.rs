@@ -138,7 +138,7 @@ impl Inode {
             let cut_off = self.lens.iter().filter(|(when, len)| *when <= len_at && *len <= number * PAGE);
             let least = cut_off.map(|(when, _)| *when).max().unwrap_or(0);
             let must = versions.iter().filter(|(when, _)| *when <= least).count();
-            let mut pick = |rng: &mut StdRng| match mercy {
+            let pick = |rng: &mut StdRng| match mercy {
                 Mercy::None => must,
                 Mercy::All => versions.len(),
                 Mercy::Moments => versions.iter().filter(|(when, _)| *when <= moment).count().max(must),

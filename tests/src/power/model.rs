@@ -42,6 +42,7 @@ impl Content {
                 self.hash ^= hash((queue, position, len));
             }
         }
+        self.messages.retain(|_, messages| !messages.is_empty());
     }
 
     fn define(&mut self, key: u64, value: Option<(u64, u64)>) {
