@@ -3,7 +3,7 @@
 //! Each passes the call on to the kernel itself and notes what it did. The functions with a variable number of arguments
 //! are declared with all they can have: on the platforms Linux runs on those come in the same registers.
 
-use libc::{c_char, c_int, c_uint, c_void, iovec, mode_t, off64_t, off_t, size_t, ssize_t};
+use libc::{c_char, c_int, c_uint, c_void, iovec, mode_t, off_t, off64_t, size_t, ssize_t};
 
 use crate::faults::fault;
 use crate::state::state;
@@ -89,7 +89,10 @@ unsafe extern "C" fn close(fd: c_int) -> c_int {
 unsafe extern "C" fn fcntl(fd: c_int, command: c_int, argument: *mut c_void) -> c_int {
     let result = unsafe { libc::syscall(libc::SYS_fcntl, fd, command, argument) as c_int };
     let duplicates = command == libc::F_DUPFD || command == libc::F_DUPFD_CLOEXEC;
-    if duplicates && result >= 0 && let Some(mut state) = state() {
+    if duplicates
+        && result >= 0
+        && let Some(mut state) = state()
+    {
         state.duplicated(fd, result);
     }
     result
@@ -159,7 +162,12 @@ unsafe extern "C" fn pwrite(fd: c_int, bytes: *const c_void, len: size_t, at: of
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn pwrite64(fd: c_int, bytes: *const c_void, len: size_t, at: off64_t) -> ssize_t {
+unsafe extern "C" fn pwrite64(
+    fd: c_int,
+    bytes: *const c_void,
+    len: size_t,
+    at: off64_t,
+) -> ssize_t {
     unsafe { write_at(fd, bytes, len, Some(at)) }
 }
 
@@ -202,7 +210,12 @@ unsafe extern "C" fn pwritev(fd: c_int, parts: *const iovec, count: c_int, at: o
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn pwritev64(fd: c_int, parts: *const iovec, count: c_int, at: off64_t) -> ssize_t {
+unsafe extern "C" fn pwritev64(
+    fd: c_int,
+    parts: *const iovec,
+    count: c_int,
+    at: off64_t,
+) -> ssize_t {
     unsafe { pwritev(fd, parts, count, at) }
 }
 
@@ -234,7 +247,17 @@ unsafe extern "C" fn copy_file_range(
     if state().is_some_and(|state| state.get(to).is_some()) {
         return fail(libc::ENOSYS) as ssize_t;
     }
-    unsafe { libc::syscall(libc::SYS_copy_file_range, from, from_at, to, to_at, len, flags) as ssize_t }
+    unsafe {
+        libc::syscall(
+            libc::SYS_copy_file_range,
+            from,
+            from_at,
+            to,
+            to_at,
+            len,
+            flags,
+        ) as ssize_t
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -291,14 +314,28 @@ unsafe extern "C" fn fallocate64(fd: c_int, mode: c_int, at: off64_t, len: off64
         let zeros = mode & (libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_ZERO_RANGE) != 0;
         let (handle, data) = (open.handle, &[][..]);
         if zeros {
-            let record = Record { handle, a: at, b: len, data, ..Record::new(Kind::Zero) };
+            let record = Record {
+                handle,
+                a: at,
+                b: len,
+                data,
+                ..Record::new(Kind::Zero)
+            };
             state.note(&record);
         }
         if mode & libc::FALLOC_FL_KEEP_SIZE == 0 {
             let mut stat = std::mem::MaybeUninit::<libc::stat64>::zeroed();
             let told = unsafe { libc::fstat64(fd, stat.as_mut_ptr()) };
-            let len = if told == 0 { unsafe { stat.assume_init() }.st_size as u64 } else { at + len };
-            state.note(&Record { handle, a: len, ..Record::new(Kind::SetLen) });
+            let len = if told == 0 {
+                unsafe { stat.assume_init() }.st_size as u64
+            } else {
+                at + len
+            };
+            state.note(&Record {
+                handle,
+                a: len,
+                ..Record::new(Kind::SetLen)
+            });
         }
     }
     result
@@ -318,7 +355,11 @@ unsafe fn sync(fd: c_int, number: i64) -> c_int {
         return unsafe { libc::syscall(number, fd) as c_int };
     };
     let failed = fault(b's', &open.path);
-    let kind = if failed.is_some() { Kind::SyncFailed } else { Kind::Sync };
+    let kind = if failed.is_some() {
+        Kind::SyncFailed
+    } else {
+        Kind::Sync
+    };
     state.note(&Record {
         handle: open.handle,
         ..Record::new(kind)
@@ -343,9 +384,8 @@ unsafe extern "C" fn sync_file_range(_: c_int, _: off64_t, _: off64_t, _: c_uint
 }
 
 unsafe fn rename_at(from_at: c_int, from: *const c_char, to_at: c_int, to: *const c_char) -> c_int {
-    let call = || unsafe {
-        libc::syscall(libc::SYS_renameat2, from_at, from, to_at, to, 0) as c_int
-    };
+    let call =
+        || unsafe { libc::syscall(libc::SYS_renameat2, from_at, from, to_at, to, 0) as c_int };
     let Some((state, name)) = state().and_then(|state| {
         let name = state.under_test(from_at, from)?;
         Some((state, name))
@@ -383,7 +423,12 @@ unsafe extern "C" fn renameat(
 }
 
 /// A change to a directory by name.
-unsafe fn change_name(kind: Kind, at: c_int, path: *const c_char, call: impl Fn() -> c_int) -> c_int {
+unsafe fn change_name(
+    kind: Kind,
+    at: c_int,
+    path: *const c_char,
+    call: impl Fn() -> c_int,
+) -> c_int {
     let Some((state, name)) = state().and_then(|state| {
         let name = state.under_test(at, path)?;
         Some((state, name))
@@ -405,9 +450,15 @@ unsafe fn change_name(kind: Kind, at: c_int, path: *const c_char, call: impl Fn(
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn unlinkat(at: c_int, path: *const c_char, flags: c_int) -> c_int {
-    let kind = if flags & libc::AT_REMOVEDIR != 0 { Kind::Rmdir } else { Kind::Unlink };
+    let kind = if flags & libc::AT_REMOVEDIR != 0 {
+        Kind::Rmdir
+    } else {
+        Kind::Unlink
+    };
     unsafe {
-        change_name(kind, at, path, || libc::syscall(libc::SYS_unlinkat, at, path, flags) as c_int)
+        change_name(kind, at, path, || {
+            libc::syscall(libc::SYS_unlinkat, at, path, flags) as c_int
+        })
     }
 }
 

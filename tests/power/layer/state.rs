@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::OnceLock;
 
 use libc::{c_char, c_int};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::trace::{Kind, Record};
 
@@ -38,7 +39,13 @@ impl State {
             let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC;
             // SAFETY: a path that ends in zero.
             let fd = unsafe {
-                libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0o644)
+                libc::syscall(
+                    libc::SYS_openat,
+                    libc::AT_FDCWD,
+                    path.as_ptr(),
+                    flags,
+                    0o644,
+                )
             };
             fd as c_int
         });
@@ -136,5 +143,5 @@ impl State {
 pub(crate) fn state() -> Option<MutexGuard<'static, State>> {
     static STATE: OnceLock<Option<Mutex<State>>> = OnceLock::new();
     let state = STATE.get_or_init(State::from_environment).as_ref()?;
-    Some(state.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    Some(state.lock())
 }

@@ -53,7 +53,9 @@ fn print(opened: &Opened, out: &mut String) {
             .ok()
             .and_then(|key| key.parse().ok())
             .unwrap_or(u64::MAX);
-        let version = value.first_chunk().map_or(u64::MAX, |v| u64::from_be_bytes(*v));
+        let version = value
+            .first_chunk()
+            .map_or(u64::MAX, |v| u64::from_be_bytes(*v));
         let len = value.len().saturating_sub(8);
         let right = value[..] == definition(key, version, len)[..];
         let kind = if right { 'd' } else { 'w' };

@@ -5,7 +5,10 @@
 //! - `power-store check DIR [MEGABYTES]`: opens the store, within so much address space, and prints all that is in it;
 //!   exit status 3 and a message when it does not open.
 
-#![allow(clippy::expect_used, reason = "a helper of tests: a panic is how it fails")]
+#![allow(
+    clippy::expect_used,
+    reason = "a helper of tests: a panic is how it fails"
+)]
 
 mod check;
 mod contents;

@@ -11,9 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use leveret_storage::{
-    Batch, CommitSink, Op, Opened, Position, QueueId, Storable, Store, Token,
-};
+use leveret_storage::{Batch, CommitSink, Op, Opened, Position, QueueId, Storable, Store, Token};
 use parking_lot::{Condvar, Mutex};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -30,7 +28,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn work(dir: &Path, seed: u64, batches: u64) {
     let marks = std::env::var_os("LEVERET_POWER_MARKS").expect("a file for the marks");
-    let marks = OpenOptions::new().create(true).append(true).open(marks).expect("the marks");
+    let marks = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(marks)
+        .expect("the marks");
     let mut rng = StdRng::seed_from_u64(seed);
     let mut worker = Worker::open(dir, marks);
     for _ in 0..batches {
@@ -44,7 +46,8 @@ pub(crate) fn work(dir: &Path, seed: u64, batches: u64) {
     if rng.random() {
         worker.store.close().expect("a clean end");
     } else {
-        std::process::exit(0);
+        // The process ends with the store open: as good as killed.
+        std::mem::forget(worker);
     }
 }
 
@@ -78,7 +81,9 @@ struct Told {
 impl CommitSink for Told {
     fn committed(&self, tokens: &[Token]) {
         let last = tokens.iter().map(|token| token.seq).max().unwrap_or(0);
-        (&self.marks).write_all(format!("T {last}").as_bytes()).expect("a mark");
+        (&self.marks)
+            .write_all(format!("T {last}").as_bytes())
+            .expect("a mark");
         *self.last.lock() = last;
         self.changed.notify_all();
     }
@@ -133,7 +138,11 @@ impl Worker {
             next,
             fresh: VecDeque::new(),
             live,
-            versions: definitions.iter().map(|(_, value)| version(value)).max().unwrap_or(0),
+            versions: definitions
+                .iter()
+                .map(|(_, value)| version(value))
+                .max()
+                .unwrap_or(0),
         }
     }
 
@@ -165,7 +174,12 @@ impl Worker {
         let mut last = self.told.last.lock();
         while *last + window < self.submitted {
             let late = self.told.changed.wait_until(&mut last, until).timed_out();
-            assert!(!late, "batch {} is not told: {:?}", *last + 1, self.store.stats());
+            assert!(
+                !late,
+                "batch {} is not told: {:?}",
+                *last + 1,
+                self.store.stats()
+            );
         }
     }
 
@@ -186,7 +200,9 @@ impl Worker {
         self.submitted += 1;
         let number = self.submitted;
         let mark = format!("S {number} {}", words.join(";"));
-        (&self.told.marks).write_all(mark.as_bytes()).expect("a mark");
+        (&self.told.marks)
+            .write_all(mark.as_bytes())
+            .expect("a mark");
         ops.push(Op::Notify {
             token: Token {
                 channel: 0,

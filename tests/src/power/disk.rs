@@ -71,8 +71,13 @@ impl Inode {
     }
 
     fn page(&self, number: u64) -> [u8; PAGE as usize] {
-        let newest = self.versions.get(&number).and_then(|versions| versions.last());
-        let page = newest.map(|(_, page)| page).or_else(|| self.durable.get(&number));
+        let newest = self
+            .versions
+            .get(&number)
+            .and_then(|versions| versions.last());
+        let page = newest
+            .map(|(_, page)| page)
+            .or_else(|| self.durable.get(&number));
         page.map_or([0; PAGE as usize], |page| **page)
     }
 
@@ -88,7 +93,10 @@ impl Inode {
                 Some(data) => part.copy_from_slice(&data[(from - at) as usize..][..count]),
                 None => part.fill(0),
             }
-            self.versions.entry(number).or_default().push((now, Arc::new(page)));
+            self.versions
+                .entry(number)
+                .or_default()
+                .push((now, Arc::new(page)));
             self.dirty.insert(number);
             from += count as u64;
         }
@@ -115,7 +123,12 @@ impl Inode {
 
     /// What a cut makes of it.
     fn cut(&self, mercy: Mercy, rng: &mut StdRng) -> (u64, BTreeMap<u64, [u8; PAGE as usize]>) {
-        let moments: Vec<u64> = self.versions.values().flatten().map(|(when, _)| *when).collect();
+        let moments: Vec<u64> = self
+            .versions
+            .values()
+            .flatten()
+            .map(|(when, _)| *when)
+            .collect();
         let moment = match mercy {
             Mercy::Moments if !moments.is_empty() => moments[rng.random_range(0..moments.len())],
             Mercy::All => u64::MAX,
@@ -131,17 +144,27 @@ impl Inode {
             0 => (0, self.durable_len),
             kept => self.lens[kept - 1],
         };
-        let mut pages: BTreeMap<u64, _> =
-            self.durable.iter().map(|(number, page)| (*number, **page)).collect();
+        let mut pages: BTreeMap<u64, _> = self
+            .durable
+            .iter()
+            .map(|(number, page)| (*number, **page))
+            .collect();
         for (number, versions) in &self.versions {
             // A length that was kept keeps the zeros behind an earlier, shorter one.
-            let cut_off = self.lens.iter().filter(|(when, len)| *when <= len_at && *len <= number * PAGE);
+            let cut_off = self
+                .lens
+                .iter()
+                .filter(|(when, len)| *when <= len_at && *len <= number * PAGE);
             let least = cut_off.map(|(when, _)| *when).max().unwrap_or(0);
             let must = versions.iter().filter(|(when, _)| *when <= least).count();
             let pick = |rng: &mut StdRng| match mercy {
                 Mercy::None => must,
                 Mercy::All => versions.len(),
-                Mercy::Moments => versions.iter().filter(|(when, _)| *when <= moment).count().max(must),
+                Mercy::Moments => versions
+                    .iter()
+                    .filter(|(when, _)| *when <= moment)
+                    .count()
+                    .max(must),
                 Mercy::Pages | Mercy::Sectors => match rng.random_range(0..3) {
                     0 => must,
                     1 => versions.len(),
@@ -158,7 +181,9 @@ impl Inode {
             if mercy == Mercy::Sectors && rng.random() {
                 for sector in page.chunks_mut(SECTOR).enumerate() {
                     let from = sector.0 * SECTOR;
-                    sector.1.copy_from_slice(&at(pick(rng))[from..from + SECTOR]);
+                    sector
+                        .1
+                        .copy_from_slice(&at(pick(rng))[from..from + SECTOR]);
                 }
             }
             pages.insert(*number, page);
@@ -201,7 +226,9 @@ fn apply(names: &mut BTreeMap<String, Node>, change: &Change) {
 impl Names {
     fn after(&self, changes: usize) -> BTreeMap<String, Node> {
         let mut names = self.durable.clone();
-        self.changes[..changes].iter().for_each(|change| apply(&mut names, change));
+        self.changes[..changes]
+            .iter()
+            .for_each(|change| apply(&mut names, change));
         names
     }
 
@@ -293,7 +320,12 @@ impl Disk {
     pub fn apply(&mut self, event: &Event) {
         let now = self.fresh();
         match event {
-            Event::Open { handle, path, made, cut } => self.open(*handle, path, *made, *cut),
+            Event::Open {
+                handle,
+                path,
+                made,
+                cut,
+            } => self.open(*handle, path, *made, *cut),
             Event::Write { handle, at, data } => {
                 if let Some(inode) = self.file(*handle) {
                     let len = data.len() as u64;

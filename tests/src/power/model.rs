@@ -28,7 +28,10 @@ fn hash(of: impl Hash) -> u64 {
 
 impl Content {
     fn publish(&mut self, queue: u64, position: u64, len: u64) {
-        self.messages.entry(queue).or_default().insert(position, len);
+        self.messages
+            .entry(queue)
+            .or_default()
+            .insert(position, len);
         self.hash ^= hash((queue, position, len));
     }
 
@@ -36,7 +39,10 @@ impl Content {
         let Some(messages) = self.messages.get_mut(&queue) else {
             return;
         };
-        let gone: Vec<u64> = messages.range(first..=last).map(|(position, _)| *position).collect();
+        let gone: Vec<u64> = messages
+            .range(first..=last)
+            .map(|(position, _)| *position)
+            .collect();
         for position in gone {
             if let Some(len) = messages.remove(&position) {
                 self.hash ^= hash((queue, position, len));
@@ -82,7 +88,11 @@ impl Content {
                 .filter(|position| others.is_none_or(|others| !others.contains_key(position)))
                 .collect();
             if !more.is_empty() {
-                out += &format!("queue {queue}: {} messages {:?}; ", more.len(), &more[..more.len().min(12)]);
+                out += &format!(
+                    "queue {queue}: {} messages {:?}; ",
+                    more.len(),
+                    &more[..more.len().min(12)]
+                );
             }
         }
         for (key, value) in &self.definitions {
@@ -129,7 +139,10 @@ impl Found {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the helper runs");
-        let (mut out, mut errors) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+        let (mut out, mut errors) = (
+            child.stdout.take().expect("piped"),
+            child.stderr.take().expect("piped"),
+        );
         let read = std::thread::spawn(move || std::io::read_to_string(&mut errors));
         let told = std::thread::spawn(move || std::io::read_to_string(&mut out));
         let started = Instant::now();
@@ -208,15 +221,22 @@ impl Model {
     /// Takes a mark over.
     pub fn mark(&mut self, mark: &str) {
         let mut words = mark.splitn(3, ' ');
-        let (kind, number) = (words.next(), words.next().and_then(|word| word.parse().ok()));
+        let (kind, number) = (
+            words.next(),
+            words.next().and_then(|word| word.parse().ok()),
+        );
         match (kind, number) {
             (Some("S"), Some(number)) => {
-                self.open.push_back((number, words.next().unwrap_or_default().to_owned()));
+                self.open
+                    .push_back((number, words.next().unwrap_or_default().to_owned()));
             }
             (Some("T"), Some(number)) => {
                 self.told = number;
-                while let Some((_, operations)) = self.open.pop_front_if(|(n, _)| *n <= number) {
-                    operations.split(';').for_each(|operation| self.durable.apply(operation));
+                while self.open.front().is_some_and(|(n, _)| *n <= number) {
+                    let (_, operations) = self.open.pop_front().unwrap_or_default();
+                    operations
+                        .split(';')
+                        .for_each(|operation| self.durable.apply(operation));
                 }
             }
             _ => panic!("unknown mark {mark}"),
@@ -232,14 +252,19 @@ impl Model {
             return Err(format!("{:?}: {}", found.status, found.errors));
         }
         if !found.wrong.is_empty() || !found.damaged.is_empty() {
-            return Err(format!("wrong {:?}, damaged {:?}", found.wrong, found.damaged));
+            return Err(format!(
+                "wrong {:?}, damaged {:?}",
+                found.wrong, found.damaged
+            ));
         }
         let mut state = self.durable.clone();
         for (_, operations) in &self.open {
             if state.hash == found.content.hash {
                 break;
             }
-            operations.split(';').for_each(|operation| state.apply(operation));
+            operations
+                .split(';')
+                .for_each(|operation| state.apply(operation));
         }
         if state.hash == found.content.hash && state == found.content {
             return Ok(());

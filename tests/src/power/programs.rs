@@ -1,5 +1,6 @@
 //! The layer and the store at work, in release mode.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -48,13 +49,23 @@ fn build() -> Programs {
 }
 
 impl Programs {
-    /// Puts a command's files below `dir` under the layer, tracing to `trace`.
-    pub fn trace<'c>(&self, command: &'c mut Command, dir: &Path, trace: &Path) -> &'c mut Command {
-        command
-            .env("LD_PRELOAD", &self.layer)
-            .env("LEVERET_POWER_DIR", dir)
-            .env("LEVERET_POWER_TRACE", trace)
-            .env("LEVERET_POWER_MARKS", trace.with_extension("marks"))
+    /// The variables that put a process's files below `dir` under the layer, tracing to `trace`.
+    pub fn tracing(&self, dir: &Path, trace: &Path) -> Vec<(&'static str, OsString)> {
+        vec![
+            ("LD_PRELOAD", self.layer.clone().into()),
+            ("LEVERET_POWER_DIR", dir.into()),
+            ("LEVERET_POWER_TRACE", trace.into()),
+            ("LEVERET_POWER_MARKS", trace.with_extension("marks").into()),
+        ]
+    }
+
+    /// The variables that let calls on files below `dir` fail as the file `faults` says.
+    pub fn failing(&self, dir: &Path, faults: &Path) -> Vec<(&'static str, OsString)> {
+        vec![
+            ("LD_PRELOAD", self.layer.clone().into()),
+            ("LEVERET_POWER_DIR", dir.into()),
+            ("LEVERET_POWER_FAULTS", faults.into()),
+        ]
     }
 
     /// A run of work on the store in `dir`.

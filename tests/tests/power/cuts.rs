@@ -1,6 +1,6 @@
 //! A store's whole directory, cut off from power at any moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +18,8 @@ const CUTS: usize = 24;
 const CUTS_PER_STRETCH: usize = 12;
 /// Batches in one stretch of work.
 const BATCHES: u64 = 1200;
+/// Octets of a segment of sled's file.
+const SLED_SEGMENT: u64 = 2 << 20;
 
 #[test]
 fn what_was_told_is_there_after_any_power_cut() {
@@ -30,7 +32,7 @@ fn what_was_told_is_there_after_any_power_cut() {
     let mut start = home.path().join("start");
     fs::create_dir(&start).expect("a directory");
     let mut model = Model::default();
-    let mut done = 0;
+    let (mut done, mut reused) = (0, 0);
     for stretch in 0.. {
         if done >= cuts {
             break;
@@ -38,20 +40,35 @@ fn what_was_told_is_there_after_any_power_cut() {
         let here = home.path().join(format!("stretch-{stretch}"));
         fs::create_dir(&here).expect("a directory");
         let count = CUTS_PER_STRETCH.min(cuts - done);
-        let mut work = Stretch { here, seed: rng.random(), faults: Vec::new() };
+        let mut work = Stretch {
+            here,
+            seed: rng.random(),
+            faults: Vec::new(),
+            reused: 0,
+        };
         (start, model) = work.run(&start, model, batches, count, &mut rng);
         done += count;
+        reused += work.reused;
         if !work.faults.is_empty() {
             let kept = home.keep();
-            panic!("{} of {done} cuts, in {}:\n{}", work.faults.len(), kept.display(), work.faults.join("\n\n"));
+            panic!(
+                "{} of {done} cuts, in {}:\n{}",
+                work.faults.len(),
+                kept.display(),
+                work.faults.join("\n\n")
+            );
         }
         let _ = fs::remove_dir_all(&work.here);
     }
+    eprintln!("sled used {reused} segments again");
+    assert!(reused > 0, "sled used no segment again: too little work");
 }
 
 struct Stretch {
     here: PathBuf,
     seed: u64,
+    /// How often sled wrote a segment's beginning that it had written before.
+    reused: usize,
     faults: Vec<String>,
 }
 
@@ -69,7 +86,8 @@ impl Stretch {
         copy(start, &store);
         let before = Disk::of(&store);
         let mut command = programs().work(&store, self.seed, batches);
-        let output = programs().trace(&mut command, &store, &trace).output().expect("the work runs");
+        command.envs(programs().tracing(&store, &trace));
+        let output = command.output().expect("the work runs");
         if !output.status.success() {
             self.faults.push(format!("the work: {output:?}"));
             return (start.to_owned(), model);
@@ -77,10 +95,22 @@ impl Stretch {
         let events = Trace::open(&trace, &store).count();
         // The beginning, recovery, is cut more often than its length asks for.
         let mut moments: Vec<usize> = (0..cuts)
-            .map(|cut| rng.random_range(0..if cut % 4 == 0 { events / 20 + 1 } else { events }))
+            .map(|cut| {
+                rng.random_range(
+                    0..if cut % 4 == 0 {
+                        events / 20 + 1
+                    } else {
+                        events
+                    },
+                )
+            })
             .collect();
         moments.sort_unstable();
-        eprintln!("stretch of seed {}: {events} events, {} octets", self.seed, trace.metadata().map_or(0, |m| m.len()));
+        eprintln!(
+            "stretch of seed {}: {events} events, {} octets",
+            self.seed,
+            trace.metadata().map_or(0, |m| m.len())
+        );
         let next = rng.random_range(0..cuts);
         self.cut_all(&moments, next, before, model, rng)
     }
@@ -96,6 +126,7 @@ impl Stretch {
         let (store, trace) = (self.here.join("store"), self.here.join("trace"));
         let mut going_on = None;
         let mut cut = 0;
+        let (mut database, mut begun) = (HashSet::new(), HashSet::new());
         for (at, event) in Trace::open(&trace, &store).enumerate() {
             while moments.get(cut) == Some(&at) {
                 let mercy = Mercy::random(rng);
@@ -123,14 +154,26 @@ impl Stretch {
                 }
                 cut += 1;
             }
-            if let Event::Mark(mark) = &event {
-                model.mark(mark);
+            match &event {
+                Event::Mark(mark) => model.mark(mark),
+                Event::Open { handle, path, .. } if path == "sled/db" => {
+                    database.insert(*handle);
+                }
+                Event::Write { handle, at, .. }
+                    if database.contains(handle) && at % SLED_SEGMENT == 0 =>
+                {
+                    self.reused += usize::from(!begun.insert(*at));
+                }
+                _ => {}
             }
             disk.apply(&event);
         }
         let kept = self.here.join("all");
         disk.cut(&kept, Mercy::All, rng);
-        assert!(content(&kept) == content(&store), "the layer has missed something");
+        assert!(
+            content(&kept) == content(&store),
+            "the layer has missed something"
+        );
         going_on.expect("one of the cuts")
     }
 }
@@ -160,6 +203,11 @@ fn content(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// Copies a directory, holes included.
 fn copy(from: &Path, to: &Path) {
-    let status = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp runs");
+    let status = Command::new("cp")
+        .arg("-a")
+        .arg(from)
+        .arg(to)
+        .status()
+        .expect("cp runs");
     assert!(status.success());
 }
