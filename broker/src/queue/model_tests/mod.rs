@@ -5,10 +5,15 @@
 //! judges every delivery and every record for the store as it appears.
 
 mod cases;
+mod consuming;
+mod ending;
 mod fixtures;
+mod messages;
 mod model;
 mod policies;
+mod records;
 mod rules;
+mod settling;
 mod time;
 mod world;
 
