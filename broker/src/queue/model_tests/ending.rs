@@ -69,7 +69,8 @@ impl World {
         self.current[slot] = self.queues.len();
         let rules = self.rules[slot];
         let queue = new_queue(self.queues.len(), rules, &mut self.fx);
-        self.queues.push(queue);
+        self.queues.push(queue.clone());
         self.models.push(Model::new(rules, self.time.elapsed()));
+        self.follow_way(queue);
     }
 }

@@ -37,7 +37,7 @@ impl World {
         for _ in 0..count {
             self.next_id += 1;
             messages.push(message(self.next_id, kind, true));
-            self.models[queue].reserve(Known::new(self.next_id, kind, true));
+            let _place = self.models[queue].reserve(Known::new(self.next_id, kind, true));
         }
         let first = self.queues[queue].reserve(&messages, &mut self.fx);
         let first = first.expect("it is not deleted");
@@ -49,7 +49,7 @@ impl World {
         for (queue, first, messages) in std::mem::take(&mut self.travelling) {
             // One by one: what is refused depends on who was served before.
             for (position, message) in (first.0..).zip(messages) {
-                self.models[queue].arrived(position);
+                self.models[queue].arrived(position, false);
                 let to = self.queues[queue].clone();
                 to.publish_reserved(Position(position), [message], false, &mut self.fx);
                 self.judge(queue);

@@ -2,6 +2,7 @@
 
 use super::model::Model;
 use crate::definitions::Definition;
+use bytes::Bytes;
 use leveret_storage::{Op, QueueId, Storable};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -42,16 +43,24 @@ impl Model {
                 Op::PutDefinition { key, value } => {
                     let definition = Definition::decode(key, value).unwrap();
                     let Definition::DeliveryCount {
-                        position, count, ..
+                        queue: q,
+                        position,
+                        count,
                     } = definition
                     else {
                         panic!("{definition:?}")
                     };
+                    if q != queue.0 {
+                        continue;
+                    }
                     let before = self.stored_returns.insert(position, count);
                     assert_ne!(before, Some(count), "stored again");
                 }
                 Op::DeleteDefinition { key } => {
-                    let gone = self.stored_returns.remove(&place_in(key));
+                    let Some(position) = place_in(key, queue) else {
+                        continue;
+                    };
+                    let gone = self.stored_returns.remove(&position);
                     assert!(gone.is_some(), "was not stored");
                 }
                 Op::Settle {
@@ -87,10 +96,13 @@ impl Model {
             .collect();
         assert_eq!(acked, due, "acks for the store");
         let dead = std::mem::take(&mut self.dead);
-        let dead: BTreeSet<u64> = dead
-            .iter()
-            .filter_map(|(.., stored_at)| *stored_at)
-            .collect();
+        let stays = |position: &u64| {
+            self.kept
+                .iter()
+                .any(|kept| kept.stored_at == Some(*position))
+        };
+        let stored = dead.iter().filter_map(|(.., stored_at)| *stored_at);
+        let dead: BTreeSet<u64> = stored.filter(|position| !stays(position)).collect();
         assert_eq!(
             settled, dead,
             "what leaves with the batch of its dead letters"
@@ -127,7 +139,14 @@ impl Model {
     }
 }
 
-/// The place that the key of a stored count ends with.
-fn place_in(key: &[u8]) -> u64 {
-    u64::from_be_bytes(*key.last_chunk().expect("a key"))
+/// The place that the key of a stored count is for, if it is one of this queue.
+fn place_in(key: &Bytes, queue: QueueId) -> Option<u64> {
+    let position = u64::from_be_bytes(*key.last_chunk().expect("a key"));
+    let (queue, count) = (queue.0, 0);
+    let definition = Definition::DeliveryCount {
+        queue,
+        position,
+        count,
+    };
+    (definition.key() == *key).then_some(position)
 }

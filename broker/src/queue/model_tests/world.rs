@@ -1,11 +1,13 @@
 //! Two real queues with the connections around them, reduced to what queues see of connections.
 
+use super::dead_letters::{RETRY, new_vhost};
 use super::fixtures::{Channel, Peer, Rules, new_channel, new_peer, new_queue};
 use super::model::Model;
 use super::time::SimulatedTime;
 use super::{CHANNELS, PEERS, QUEUES, Step};
 use crate::message::SharedMessage;
 use crate::queue::{Consumer, Effects, Queue};
+use crate::vhost::{Vhost, Vhosts};
 use leveret_storage::Position;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -36,6 +38,12 @@ pub(super) struct World {
     pub(super) next_id: u64,
     /// Messages that have places in queues and have not arrived.
     pub(super) travelling: Vec<(usize, Position, Vec<SharedMessage>)>,
+    pub(super) vhost: Arc<Vhost>,
+    pub(super) vhosts: Arc<Vhosts>,
+    /// Dead letters find the way to the first queue.
+    pub(super) way_open: bool,
+    /// Dead letters that have found it.
+    pub(super) sent: usize,
     pub(super) fx: Effects,
     pub(super) time: SimulatedTime,
 }
@@ -44,9 +52,10 @@ impl World {
     /// A world whose second queue has rules.
     pub(super) fn new(rules: Rules) -> Self {
         let rules = [Rules::default(), rules];
-        let (time, mut fx) = SimulatedTime::new();
+        let (vhost, vhosts) = new_vhost();
+        let (time, mut fx) = SimulatedTime::new(vhosts.clone());
         let mut new = |i| new_queue(i, rules[i], &mut fx);
-        World {
+        let mut world = World {
             queues: (0..QUEUES).map(&mut new).collect(),
             models: rules.map(|rules| Model::new(rules, 0)).into(),
             rules,
@@ -57,9 +66,18 @@ impl World {
             now: 0,
             next_id: 0,
             travelling: Vec::new(),
+            vhost,
+            vhosts,
+            way_open: false,
+            sent: 0,
             fx,
             time,
+        };
+        for queue in world.queues.clone() {
+            world.follow_way(queue);
         }
+        world.set_way(true);
+        world
     }
 
     pub(super) fn run(&mut self, step: Step) {
@@ -103,6 +121,7 @@ impl World {
                     model.write(queue.id);
                 }
             }
+            Step::Way { open } => self.set_way(open),
             Step::Wait { milliseconds } => self.wait(milliseconds),
         }
         self.check_nobody_waits();
@@ -118,7 +137,13 @@ impl World {
         for peer in 0..PEERS {
             self.end(peer, false);
         }
+        // Dead letters that have found no way do so now.
+        self.set_policy(self.current[0], None);
+        self.set_way(true);
+        self.wait(RETRY);
         for queue in self.current {
+            let kept = &self.models[queue].kept;
+            assert!(kept.is_empty(), "not sent: {kept:?}");
             let unacked = &self.models[queue].unacked;
             assert!(unacked.is_empty(), "lost: {unacked:?}");
             while !self.models[queue].ready.is_empty() {
