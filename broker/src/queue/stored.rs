@@ -108,7 +108,8 @@ mod tests {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let ahead = u128::from(millis.unwrap()) - wall.as_millis();
         assert!((50_000..=61_000).contains(&ahead), "{ahead}");
-        for end in 0..stored.len() {
+        // A body has no length of its own.
+        for end in 0..stored.len() - b"body".len() {
             assert!(decode(Bytes::copy_from_slice(&stored[..end])).is_none());
         }
     }
