@@ -90,7 +90,10 @@ fn run(config: &Config, started: Instant) -> Result<(), Failure> {
 
 async fn serve(config: &Config, started: Instant) -> Result<(), Failure> {
     // Before the port is open: nobody may be served by a broker that turns out to have no data.
-    let opened = Store::open(Options::new(config.data_dir.join("store")))?;
+    let opened = Store::open(Options {
+        weigh: leveret::queue::body_octets,
+        ..Options::new(config.data_dir.join("store"))
+    })?;
     report(&opened.report);
     let broker = Arc::new(recovery::recover(config, opened)?);
     // Alarms are in force before the first publisher comes.

@@ -2,64 +2,29 @@
 
 use crate::auth::{AuthError, PasswordHash, Permission, User};
 use crate::broker::{Broker, DEFAULT_VHOST};
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::definitions::{Definition, DefinitionError, DestinationKind};
-use crate::exchange::{Binding, Delays, Destination, Exchange, ExchangeKind, ExchangeSpec};
+use crate::definitions::{Definition, DestinationKind};
+use crate::exchange::{Binding, Destination};
 use crate::limits::VhostLimits;
 use crate::policy::Policy;
-use crate::queue::{self, Queue, QueueSpec};
 use crate::vhost::VhostSpec;
-use leveret_protocol::ExchangeName;
-use leveret_storage::{Opened, Position, QueueId, RecoveredQueue, StorageError, Store};
+use leveret_storage::{Opened, QueueId, RecoveredQueue, Store};
 use std::collections::HashMap;
-use std::sync::Arc;
-use thiserror::Error;
 
 mod delivery_counts;
+mod error;
+mod exchanges;
+mod messages;
+mod queues;
 mod strays;
+#[cfg(test)]
+mod tests;
 
 use delivery_counts::DeliveryCounts;
+pub use error::RecoveryError;
+use exchanges::restore_exchange;
+use queues::restore_queue;
 use strays::{drop_orphans, drop_strays};
-
-/// Why a broker could not be put together from its data.
-#[derive(Debug, Error)]
-pub enum RecoveryError {
-    /// The store failed.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    /// A definition is not readable.
-    #[error(transparent)]
-    Definition(#[from] DefinitionError),
-    /// A user or permission is not usable.
-    #[error("stored users: {0}")]
-    Users(#[from] AuthError),
-    /// A stored message does not decode although its checksum holds.
-    #[error(
-        "message {position:?} of queue '{queue}' does not decode: was it written by a newer version?"
-    )]
-    Message {
-        /// The queue.
-        queue: String,
-        /// The message.
-        position: Position,
-    },
-    /// A definition names something that was never stored.
-    #[error("stored {what} '{name}' is not usable: {reason}")]
-    Unusable {
-        /// The kind of object.
-        what: &'static str,
-        /// Its name.
-        name: String,
-        /// Why.
-        reason: String,
-    },
-}
-
-/// Messages read from the store at a time.
-const READ_MESSAGES: usize = 4096;
-/// Octets read from the store at a time.
-const READ_BYTES: usize = 8 << 20;
 
 /// Builds the broker from what the store kept, or a fresh one with the default virtual host and
 /// user when the store is new.
@@ -217,171 +182,6 @@ fn restore_policy(broker: &Broker, definition: Definition) -> Result<(), Recover
     Ok(())
 }
 
-fn restore_exchange(
-    broker: &Broker,
-    definition: Definition,
-    recovered: &mut HashMap<QueueId, RecoveredQueue>,
-    store: &Store,
-) -> Result<(), RecoveryError> {
-    let Definition::Exchange {
-        vhost,
-        name,
-        kind,
-        auto_delete,
-        internal,
-        arguments,
-        delays,
-    } = definition
-    else {
-        return Ok(());
-    };
-    let Some(kind) = ExchangeKind::parse(&kind) else {
-        let reason = format!("this version knows no exchange type '{kind}'");
-        return Err(RecoveryError::Unusable {
-            what: "exchange",
-            name,
-            reason,
-        });
-    };
-    let vhost = broker.restore_vhost(VhostSpec::named(&vhost));
-    let spec = ExchangeSpec {
-        name: name.into(),
-        kind,
-        durable: true,
-        auto_delete,
-        internal,
-        arguments,
-    };
-    let exchange = match delays.map(QueueId) {
-        Some(id) => {
-            broker.reserve_queue_id(id);
-            let delays = Delays::new(id, vhost.name(), &spec, broker.clock);
-            if let Some(found) = recovered.remove(&id) {
-                restore_delayed(&delays, &spec.name, &found, store)?;
-            }
-            Exchange::delayed(spec, delays)
-        }
-        None if spec.kind == ExchangeKind::DelayedMessage => {
-            return Err(RecoveryError::Unusable {
-                what: "exchange",
-                name: spec.name.to_string(),
-                reason: "it does not say where its delayed messages are".to_owned(),
-            });
-        }
-        None => Exchange::new(spec),
-    };
-    let exchange = Arc::new(exchange);
-    if let Some(delays) = exchange.delays() {
-        let mut fx = broker.effects(None);
-        delays.start(&mut fx);
-        fx.perform();
-    }
-    vhost.insert_exchange(exchange);
-    Ok(())
-}
-
-fn restore_delayed(
-    delays: &Delays,
-    exchange: &ExchangeName,
-    found: &RecoveredQueue,
-    store: &Store,
-) -> Result<(), RecoveryError> {
-    delays.start_from(found.next_position);
-    read_all(store, delays.id, |position, bytes| {
-        delays
-            .restore(position, bytes)
-            .ok_or_else(|| RecoveryError::Message {
-                queue: exchange.to_string(),
-                position,
-            })
-    })
-}
-
-/// Hands out all that is stored under an identity, in order.
-fn read_all(
-    store: &Store,
-    id: QueueId,
-    mut take: impl FnMut(Position, bytes::Bytes) -> Result<(), RecoveryError>,
-) -> Result<(), RecoveryError> {
-    let mut from = Position(0);
-    loop {
-        let stored = store.read(id, from, READ_MESSAGES, READ_BYTES)?;
-        let Some((last, _)) = stored.last() else {
-            return Ok(());
-        };
-        from = Position(last.0 + 1);
-        for (position, bytes) in stored {
-            take(position, bytes)?;
-        }
-    }
-}
-
-fn restore_queue(
-    broker: &Broker,
-    definition: Definition,
-    recovered: &mut HashMap<QueueId, RecoveredQueue>,
-    counts: &mut DeliveryCounts,
-    store: &Store,
-) -> Result<(), RecoveryError> {
-    let Definition::Queue {
-        vhost,
-        name,
-        id,
-        auto_delete,
-        arguments,
-    } = definition
-    else {
-        return Ok(());
-    };
-    let id = QueueId(id);
-    broker.reserve_queue_id(id);
-    let found = recovered.remove(&id);
-    let next = found
-        .as_ref()
-        .map_or(Position(0), |found| found.next_position);
-    let spec = QueueSpec {
-        name: name.as_str().into(),
-        durable: true,
-        auto_delete,
-        exclusive_to: None,
-        arguments,
-    };
-    let vhost = broker.restore_vhost(VhostSpec::named(&vhost));
-    let queue = Arc::new(Queue::new(id, vhost.name().clone(), spec, next));
-    let mut fx = broker.effects(None);
-    vhost.configure_queue(&queue, &mut fx);
-    if let Some(stream) = queue.stream() {
-        stream.recover(store, &mut fx)?;
-    } else if let Some(found) = found {
-        queue.restore_counts(counts.take(id));
-        restore_messages(&queue, &found, store, broker.clock)?;
-        let mut fx = broker.effects(None);
-        queue.restored(&mut fx);
-        fx.perform();
-    }
-    fx.perform();
-    vhost.restore_queue(queue);
-    Ok(())
-}
-
-fn restore_messages(
-    queue: &Queue,
-    found: &RecoveredQueue,
-    store: &Store,
-    clock: Clock,
-) -> Result<(), RecoveryError> {
-    read_all(store, queue.id, |position, bytes| {
-        let Some((message, expiry)) = queue::decode(bytes) else {
-            let queue = queue.name().to_string();
-            return Err(RecoveryError::Message { queue, position });
-        };
-        let redelivered = found.delivered_through.is_some_and(|seen| position <= seen);
-        let expiry = expiry.map(|millis| clock.time_of_wall_millis(millis));
-        queue.restore(position, Arc::new(message), redelivered, expiry);
-        Ok(())
-    })
-}
-
 /// A binding whose ends are not there any more is left out: its removal was being stored when the
 /// broker stopped.
 fn restore_binding(broker: &Broker, definition: Definition) {
@@ -423,107 +223,5 @@ fn start_queues(broker: &Broker) {
     for queue in broker.vhosts().iter().flat_map(|vhost| vhost.queues()) {
         queue.start(&mut fx);
         fx.perform();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::queue::Effects;
-    use leveret_protocol::values::FieldTable;
-    use leveret_storage::{Batch, Options};
-
-    #[test]
-    fn an_object_without_its_virtual_host_is_dropped_for_good() {
-        let dir = tempfile::tempdir().unwrap();
-        let config = Config::with_data_dir(dir.path().to_owned());
-        let open = || Store::open(Options::new(dir.path().join("store"))).unwrap();
-        let broker = recover(&config, open()).unwrap();
-        let stray = Definition::Queue {
-            vhost: "gone".to_owned(),
-            name: "q".to_owned(),
-            id: 7,
-            auto_delete: false,
-            arguments: FieldTable::default(),
-        };
-        let store = broker.store.clone().unwrap();
-        store.submit(Batch {
-            ops: vec![stray.put()],
-            sink: None,
-        });
-        store.close().unwrap();
-        drop((broker, store));
-        let again = recover(&config, open()).unwrap();
-        assert!(again.vhost("gone").is_none());
-        again.store.as_ref().unwrap().close().unwrap();
-        drop(again);
-        let definitions = open().definitions;
-        assert!(definitions.iter().all(|(key, _)| *key != stray.key()));
-        assert!(!definitions.is_empty());
-    }
-
-    #[test]
-    fn limits_survive_a_restart() {
-        let dir = tempfile::tempdir().unwrap();
-        let config = Config::with_data_dir(dir.path().to_owned());
-        let open = || Store::open(Options::new(dir.path().join("store"))).unwrap();
-        let broker = recover(&config, open()).unwrap();
-        let vhost_limits = VhostLimits::parse(r#"{"max-queues": 3}"#).unwrap();
-        let user_limits = crate::limits::UserLimits::parse(r#"{"max-channels": 4}"#).unwrap();
-        let mut fx = broker.effects(None);
-        assert!(broker.set_vhost_limits(DEFAULT_VHOST, Some(vhost_limits), &mut fx));
-        let change = broker.users.change_limits("guest", |_| user_limits);
-        broker.store_change(change.unwrap(), &mut fx);
-        fx.perform();
-        broker.store.as_ref().unwrap().close().unwrap();
-        drop((fx, broker));
-        let broker = recover(&config, open()).unwrap();
-        let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
-        assert_eq!(vhost.limits(), Some(vhost_limits));
-        assert_eq!(vhost.spec.description, "Default virtual host");
-        assert_eq!(broker.users.limits("guest"), user_limits);
-        let mut fx = broker.effects(None);
-        assert!(broker.set_vhost_limits(DEFAULT_VHOST, None, &mut fx));
-        assert!(!broker.set_vhost_limits("nowhere", None, &mut fx));
-        broker.store.as_ref().unwrap().close().unwrap();
-        drop((fx, vhost, broker));
-        let broker = recover(&config, open()).unwrap();
-        assert_eq!(broker.vhost(DEFAULT_VHOST).unwrap().limits(), None);
-    }
-
-    #[test]
-    fn a_declaration_reaches_the_store_before_anybody_can_find_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let config = Config::with_data_dir(dir.path().to_owned());
-        let open = || Store::open(Options::new(dir.path().join("store"))).unwrap();
-        let broker = recover(&config, open()).unwrap();
-        let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
-        let spec = QueueSpec {
-            name: "q".into(),
-            durable: true,
-            auto_delete: false,
-            exclusive_to: None,
-            arguments: FieldTable::default(),
-        };
-        let declared = |fx: &mut Effects| {
-            let connection = crate::server::ConnectionId(1);
-            let new_id = || broker.next_queue_id();
-            vhost
-                .declare_queue(spec.clone(), connection, new_id, fx)
-                .unwrap()
-        };
-        // Never performed: whoever declared it was held up right after it had become visible.
-        let mut held_up = broker.effects(None);
-        assert!(declared(&mut held_up).1);
-        let mut second = broker.effects(None);
-        assert!(!declared(&mut second).1);
-        broker.store.as_ref().unwrap().close().unwrap();
-        drop((held_up, second));
-        let key = {
-            let queue = vhost.queue("q").unwrap();
-            Definition::queue(&queue).key()
-        };
-        drop((vhost, broker));
-        assert!(open().definitions.iter().any(|(stored, _)| *stored == key));
     }
 }

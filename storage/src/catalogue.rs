@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::{
+    extents::Runs,
     log::Placed,
     ranges::RangeSet,
     schema::{Chunk, QueueMarks},
@@ -67,6 +68,7 @@ enum Kept {
         /// The last position, counted from the first.
         width: u32,
         bytes: u32,
+        weight: u32,
         live: u16,
         parts: u16,
     },
@@ -90,6 +92,7 @@ impl ChunkEntry {
                 segment,
                 width,
                 bytes,
+                weight,
                 live,
                 parts,
             } => Chunk {
@@ -99,6 +102,7 @@ impl ChunkEntry {
                 last_live: first + u64::from(*width),
                 live: u64::from(*live),
                 bytes: u64::from(*bytes),
+                weight: u64::from(*weight),
                 parts: u32::from(*parts),
                 acked: RangeSet::default(),
             },
@@ -136,6 +140,7 @@ impl Kept {
             segment: chunk.segment.try_into().ok()?,
             width: (chunk.last - first).try_into().ok()?,
             bytes: chunk.bytes.try_into().ok()?,
+            weight: chunk.weight.try_into().ok()?,
             live: chunk.live.try_into().ok()?,
             parts: chunk.parts.try_into().ok()?,
         })
@@ -174,23 +179,19 @@ impl QueueEntry {
         self.chunks.iter().map(|(&first, entry)| entry.chunk(first))
     }
 
-    /// The chunks, joined to runs of about so many encoded bytes.
+    /// The chunks, joined to runs of about so many encoded bytes, in order and disjoint.
     pub(crate) fn extents(&self, bytes: u64) -> Vec<Extent> {
-        let mut extents: Vec<Extent> = Vec::new();
+        let mut runs = Runs::new(bytes);
         for chunk in self.all_chunks() {
-            match extents.last_mut() {
-                Some(extent) if extent.bytes + chunk.bytes <= bytes => {
-                    extent.last = extent.last.max(Position(chunk.last_live));
-                    extent.bytes += chunk.bytes;
-                }
-                _ => extents.push(Extent {
-                    first: Position(chunk.first_live),
-                    last: Position(chunk.last_live),
-                    bytes: chunk.bytes,
-                }),
-            }
+            runs.add(Extent {
+                first: Position(chunk.first_live),
+                last: Position(chunk.last_live),
+                messages: chunk.live,
+                bytes: chunk.bytes,
+                weight: chunk.weight,
+            });
         }
-        extents
+        runs.extents
     }
 
     pub(crate) fn add_chunk(&mut self, first: u64, chunk: Chunk) {
@@ -373,6 +374,7 @@ mod tests {
             last_live: first + messages - 1,
             live: messages,
             bytes: messages * 100,
+            weight: messages * 90,
             parts: 0,
             acked: RangeSet::default(),
         }

@@ -17,6 +17,7 @@ use crate::{
     fold::{self, Fold},
     io::sync_parent,
     log::{Closed, LogState},
+    options::Weigh,
     segment::{End, Segment},
     sled_store::{SledStore, panic_text},
     stats::Counters,
@@ -31,6 +32,7 @@ pub(crate) struct Checkpoint<'a> {
     pub(crate) log: &'a LogState,
     pub(crate) catalogue: &'a Mutex<Catalogue>,
     pub(crate) counters: &'a Counters,
+    pub(crate) weigh: Weigh,
 }
 
 impl Checkpoint<'_> {
@@ -90,6 +92,7 @@ impl Checkpoint<'_> {
             catalogue: self.catalogue,
             log: self.log,
             segment,
+            weigh: self.weigh,
         }
         .run(&contents)
     }

@@ -28,6 +28,15 @@ pub(crate) struct Directory {
 #[derive(Debug)]
 pub(crate) struct Lock(#[allow(dead_code)] File); // what counts is that it stays open
 
+/// What the marker file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Marker {
+    /// Stands in sled too: the two belong together.
+    pub(crate) identity: u64,
+    /// The store was written by an older version, and wants converting.
+    pub(crate) older: bool,
+}
+
 /// Where the log ended at a clean close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CleanClose {
@@ -88,11 +97,11 @@ impl Directory {
         Ok(Lock(file))
     }
 
-    /// The identity in the marker; `None` when there is no marker.
+    /// What the marker says; `None` when there is no marker.
     ///
     /// # Errors
-    /// It is damaged, or of another schema.
-    pub(crate) fn marker(&self) -> Result<Option<u64>, StorageError> {
+    /// It is damaged, or of a schema that cannot be read.
+    pub(crate) fn marker(&self) -> Result<Option<Marker>, StorageError> {
         let Some(fields) = self.read_fields("store")? else {
             return Ok(None);
         };
@@ -100,14 +109,15 @@ impl Directory {
             return Err(self.missing("a readable marker file `store`"));
         };
         let found = u32::try_from(version).unwrap_or(u32::MAX);
-        if found != schema::VERSION {
+        let older = found == schema::VERSION_WITHOUT_WEIGHTS;
+        if found != schema::VERSION && !older {
             return Err(StorageError::Schema {
                 path: self.path.clone(),
                 found,
                 expected: schema::VERSION,
             });
         }
-        Ok(Some(identity))
+        Ok(Some(Marker { identity, older }))
     }
 
     /// Writes the marker.

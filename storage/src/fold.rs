@@ -16,6 +16,7 @@ use crate::{
     error::StorageError,
     log::LogState,
     messages::{self, Packer},
+    options::Weigh,
     ranges::RangeSet,
     record::{self, Record},
     schema::{self, Chunk, QueueMarks},
@@ -33,6 +34,7 @@ pub(crate) struct Fold<'a> {
     pub(crate) catalogue: &'a Mutex<Catalogue>,
     pub(crate) log: &'a LogState,
     pub(crate) segment: Arc<Segment>,
+    pub(crate) weigh: Weigh,
 }
 
 impl Fold<'_> {
@@ -97,7 +99,15 @@ impl Fold<'_> {
                 gone.push((queue, first, chunk.parts));
                 continue;
             }
-            match messages::acknowledge(self.store, queue, Position(first), &chunk, acked)? {
+            let first_position = Position(first);
+            match messages::acknowledge(
+                self.store,
+                queue,
+                first_position,
+                &chunk,
+                acked,
+                self.weigh,
+            )? {
                 Some(chunk) => kept.push((queue, first, chunk)),
                 None => gone.push((queue, first, chunk.parts)),
             }
@@ -152,7 +162,7 @@ impl Fold<'_> {
         // Later segments may already say that some are done with; those are synced, so it may be believed.
         let dead = self.catalogue.lock().dead(queue);
         let mut window = self.segment.window(READ_AROUND);
-        let mut packer = Packer::new(queue, self.segment.header.seq);
+        let mut packer = Packer::new(queue, self.segment.header.seq, self.weigh);
         let mut out = self.store.changes();
         for message in contents
             .published

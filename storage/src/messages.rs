@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     error::StorageError,
+    options::Weigh,
     ranges::RangeSet,
     record::{u32_at, u64_at},
     schema::{self, CHECKSUM, Chunk, MAX_VALUE},
@@ -23,6 +24,7 @@ const PART: usize = MAX_VALUE - CHECKSUM;
 pub(crate) struct Packer {
     queue: QueueId,
     segment: u64,
+    weigh: Weigh,
     value: Vec<u8>,
     open: Option<(u64, Chunk)>,
     done: Vec<(u64, Chunk)>,
@@ -30,10 +32,11 @@ pub(crate) struct Packer {
 
 impl Packer {
     /// A packer for what segment `segment` holds of `queue`.
-    pub(crate) fn new(queue: QueueId, segment: u64) -> Packer {
+    pub(crate) fn new(queue: QueueId, segment: u64, weigh: Weigh) -> Packer {
         Packer {
             queue,
             segment,
+            weigh,
             value: Vec::new(),
             open: None,
             done: Vec::new(),
@@ -60,7 +63,7 @@ impl Packer {
         let (_, chunk) = self
             .open
             .get_or_insert_with(|| (position, new_chunk(self.segment, position, 0)));
-        chunk.add(position, message.len());
+        chunk.add(position, message, self.weigh);
         self.value.extend_from_slice(&position.to_be_bytes());
         // Fits: a message in a chunk is below 16 KiB.
         self.value.extend_from_slice(
@@ -114,7 +117,7 @@ impl Packer {
             position,
             u32::try_from(parts.len()).unwrap_or(u32::MAX),
         );
-        chunk.add(position, message.len());
+        chunk.add(position, message, self.weigh);
         // The entry goes first: a crash between batches then leaves an entry of an unfinished fold, which the next start
         // removes with its parts, and never parts that nobody knows of.
         out.put(
@@ -141,17 +144,19 @@ fn new_chunk(segment: u64, first: u64, parts: u32) -> Chunk {
         last_live: first,
         live: 0,
         bytes: 0,
+        weight: 0,
         parts,
         acked: RangeSet::default(),
     }
 }
 
 impl Chunk {
-    fn add(&mut self, position: u64, len: usize) {
+    fn add(&mut self, position: u64, message: &[u8], weigh: Weigh) {
         self.last = position;
         self.last_live = position;
         self.live += 1;
-        self.bytes += len as u64;
+        self.bytes += message.len() as u64;
+        self.weight = self.weight.saturating_add(weigh(message));
     }
 }
 
@@ -220,6 +225,7 @@ pub(crate) fn acknowledge(
     first: Position,
     chunk: &Chunk,
     acked: &RangeSet,
+    weigh: Weigh,
 ) -> Result<Option<Chunk>, StorageError> {
     let mut chunk = chunk.clone();
     for (from, to) in acked.within(first.0, chunk.last) {
@@ -236,15 +242,29 @@ pub(crate) fn acknowledge(
         Ok(None) | Err(StorageError::DamagedMessages { .. }) => return Ok(Some(chunk)),
         Err(error) => return Err(error),
     };
-    let live: Vec<_> = messages
-        .iter()
-        .filter(|(position, _)| !chunk.acked.contains(*position))
-        .collect();
-    let (Some((first_live, _)), Some((last_live, _))) = (live.first(), live.last()) else {
-        return Ok(None);
-    };
-    (chunk.first_live, chunk.last_live) = (*first_live, *last_live);
-    chunk.live = live.len() as u64;
-    chunk.bytes = live.iter().map(|(_, message)| message.len() as u64).sum();
-    Ok(Some(chunk))
+    Ok(chunk.count(&messages, weigh).then_some(chunk))
+}
+
+impl Chunk {
+    /// Takes the figures of what lives of the chunk from its messages; `false` when nothing does.
+    pub(crate) fn count(&mut self, messages: &[(u64, Bytes)], weigh: Weigh) -> bool {
+        let live = || {
+            messages
+                .iter()
+                .filter(|(position, _)| !self.acked.contains(*position))
+        };
+        let (Some((first_live, _)), Some((last_live, _))) = (live().next(), live().next_back())
+        else {
+            return false;
+        };
+        let (mut count, mut bytes, mut weight) = (0, 0, 0u64);
+        for (_, message) in live() {
+            count += 1;
+            bytes += message.len() as u64;
+            weight = weight.saturating_add(weigh(message));
+        }
+        (self.first_live, self.last_live) = (*first_live, *last_live);
+        (self.live, self.bytes, self.weight) = (count, bytes, weight);
+        true
+    }
 }

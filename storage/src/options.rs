@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 const MIB: u64 = 1024 * 1024;
 
+/// What a message weighs, told from its encoded bytes.
+pub type Weigh = fn(&[u8]) -> u64;
+
 /// How to open a store. `Options::new(path)` is what the broker uses; the rest is there for tests and odd machines.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -23,6 +26,9 @@ pub struct Options {
     pub cache_capacity: u64,
     /// Start although part of the log is damaged, and report what was lost, where the default is to refuse.
     pub accept_losses: bool,
+    /// What is summed up as the `weight` of messages in [`crate::RecoveredQueue`] and [`crate::Extent`]. It is stored with
+    /// them, so the same function belongs to a store always. By default nothing weighs anything.
+    pub weigh: Weigh,
 }
 
 impl Options {
@@ -46,6 +52,7 @@ impl Default for Options {
             backlog_low: 8 << 20,
             cache_capacity: 8 * MIB,
             accept_losses: false,
+            weigh: |_| 0,
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::{
     catalogue::{Catalogue, QueueEntry},
     checkpoint::remove_segment,
     contents::Contents,
-    definitions,
-    directory::{CleanClose, Directory},
+    convert, definitions,
+    directory::{CleanClose, Directory, Marker},
     error::StorageError,
     fold::Fold,
     io::sync_parent,
@@ -84,7 +84,7 @@ fn open_store(
         return Err(directory.missing("the marker file `store`"));
     }
     let store = SledStore::open(&directory.sled, options.cache_capacity, &mut report.repairs)?;
-    let Some(identity) = marker else {
+    let Some(Marker { identity, older }) = marker else {
         // A creation that was interrupted leaves sled with our own facts in it at most.
         if !store.holds_only(b'm')? {
             return Err(directory.missing("the marker file `store`"));
@@ -94,14 +94,24 @@ fn open_store(
         return Ok(store);
     };
     match store.get(schema::KEY_IDENTITY)? {
-        Found::Value(found) if u64_at(&found, 0) == Some(identity) => Ok(store),
+        Found::Value(found) if u64_at(&found, 0) == Some(identity) => {}
         Found::Value(_) | Found::Nothing => {
-            Err(directory.missing("the content of the database directory `sled`"))
+            return Err(directory.missing("the content of the database directory `sled`"));
         }
-        Found::Damaged => Err(StorageError::DamagedRecord {
-            what: "identity of the store".to_owned(),
-        }),
+        Found::Damaged => {
+            return Err(StorageError::DamagedRecord {
+                what: "identity of the store".to_owned(),
+            });
+        }
     }
+    if older {
+        convert::add_weights(&store, options.weigh)?;
+        directory.write_marker(identity)?;
+        report
+            .repairs
+            .push(format!("converted to schema {}", schema::VERSION));
+    }
+    Ok(store)
 }
 
 /// Makes a store: the marker comes last, and says that from now on everything must be there.
@@ -228,6 +238,7 @@ fn replay(
             catalogue,
             log: &LogState::default(),
             segment: Arc::clone(segment),
+            weigh: options.weigh,
         }
         .run(&contents)?;
         remove_segment(&segment.path)?;
@@ -273,6 +284,7 @@ fn describe(queue: QueueId, entry: &QueueEntry) -> RecoveredQueue {
         queue,
         messages: chunks().map(|chunk| chunk.live).sum(),
         bytes: chunks().map(|chunk| chunk.bytes).sum(),
+        weight: chunks().map(|chunk| chunk.weight).sum(),
         first: chunks().map(|chunk| Position(chunk.first_live)).min(),
         last: chunks().map(|chunk| Position(chunk.last_live)).max(),
         delivered_through: entry.marks.delivered.map(Position),

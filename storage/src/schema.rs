@@ -19,7 +19,9 @@ use crate::{
 };
 
 /// Changes whenever a store written by the older code could be misread.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
+/// What [`crate::convert`] makes of it what it should be: catalogue entries that do not say what their messages weigh.
+pub(crate) const VERSION_WITHOUT_WEIGHTS: u32 = 1;
 
 /// The largest value given to sled.
 ///
@@ -165,15 +167,24 @@ pub(crate) struct Chunk {
     pub(crate) live: u64,
     /// Their encoded bytes.
     pub(crate) bytes: u64,
+    /// The sum of what [`crate::Options::weigh`] says of them.
+    pub(crate) weight: u64,
     /// Values that hold it. More than one: a single large message in parts.
     pub(crate) parts: u32,
     /// Positions of it that are done with.
     pub(crate) acked: RangeSet,
 }
 
+/// Bytes of a catalogue entry before the ranges of what was acknowledged.
+const CHUNK_HEADER: usize = 60;
+/// The same in [`VERSION_WITHOUT_WEIGHTS`].
+const CHUNK_HEADER_WITHOUT_WEIGHT: usize = 52;
+/// Bytes of a range.
+const RANGE: usize = 16;
+
 impl Chunk {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(52);
+        let mut out = Vec::with_capacity(CHUNK_HEADER);
         for number in [
             self.segment,
             self.last,
@@ -185,6 +196,7 @@ impl Chunk {
             out.extend_from_slice(&number.to_be_bytes());
         }
         out.extend_from_slice(&self.parts.to_be_bytes());
+        out.extend_from_slice(&self.weight.to_be_bytes());
         for (first, last) in self.acked.iter() {
             out.extend_from_slice(&first.to_be_bytes());
             out.extend_from_slice(&last.to_be_bytes());
@@ -192,10 +204,16 @@ impl Chunk {
         out
     }
 
+    /// Reads an entry back; one without a weight, of an older store, weighs nothing.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Chunk> {
         let mut acked = RangeSet::default();
-        let (_, ranges) = bytes.split_at_checked(52)?;
-        for range in ranges.chunks(16) {
+        let (header, weight) = if Chunk::lacks_weight(bytes) {
+            (CHUNK_HEADER_WITHOUT_WEIGHT, 0)
+        } else {
+            (CHUNK_HEADER, u64_at(bytes, CHUNK_HEADER_WITHOUT_WEIGHT)?)
+        };
+        let (_, ranges) = bytes.split_at_checked(header)?;
+        for range in ranges.chunks(RANGE) {
             acked.insert(u64_at(range, 0)?, u64_at(range, 8)?);
         }
         Some(Chunk {
@@ -205,9 +223,15 @@ impl Chunk {
             last_live: u64_at(bytes, 24)?,
             live: u64_at(bytes, 32)?,
             bytes: u64_at(bytes, 40)?,
+            weight,
             parts: u32_at(bytes, 48)?,
             acked,
         })
+    }
+
+    /// Whether an entry is of [`VERSION_WITHOUT_WEIGHTS`]: its length, without the ranges, is another.
+    pub(crate) fn lacks_weight(bytes: &[u8]) -> bool {
+        bytes.len() % RANGE == CHUNK_HEADER_WITHOUT_WEIGHT % RANGE
     }
 }
 
@@ -234,10 +258,17 @@ mod tests {
             last_live: 12,
             live: 6,
             bytes: 600,
+            weight: 500,
             parts: 1,
             acked,
         };
-        assert_eq!(Chunk::decode(&chunk.encode()), Some(chunk));
+        let entry = chunk.encode();
+        assert!(!Chunk::lacks_weight(&entry));
+        assert_eq!(Chunk::decode(&entry), Some(chunk.clone()));
+        let older = [&entry[..52], &entry[60..]].concat();
+        assert!(Chunk::lacks_weight(&older));
+        let expected = Chunk { weight: 0, ..chunk };
+        assert_eq!(Chunk::decode(&older), Some(expected));
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub struct RecoveredQueue {
     pub messages: u64,
     /// Their encoded bytes.
     pub bytes: u64,
+    /// The sum of what [`crate::Options::weigh`] says of them.
+    pub weight: u64,
     /// The first live message's position.
     pub first: Option<Position>,
     /// The last live message's position.
@@ -56,8 +58,12 @@ pub struct Extent {
     pub first: Position,
     /// The last live message's position.
     pub last: Position,
+    /// Live messages from the one to the other.
+    pub messages: u64,
     /// The encoded bytes of all of them.
     pub bytes: u64,
+    /// The sum of what [`crate::Options::weigh`] says of them.
+    pub weight: u64,
 }
 
 /// What is wrong at present, if anything.

@@ -150,8 +150,9 @@ impl Store {
         })
     }
 
-    /// What there is of a queue in sled, in runs of about `bytes` encoded bytes, in order. Blocks on nothing, and costs a
-    /// look at each chunk: for whoever takes stock after opening, when all is there.
+    /// What was found of a queue at opening, in runs of about `bytes` encoded bytes (more where messages stand in disorder,
+    /// or where one is larger), in order and disjoint; every message that lived is in one. For whoever takes stock after
+    /// opening, once per queue and before submitting anything about it. Blocks on nothing, and costs a look at each chunk.
     ///
     /// # Errors
     /// [`StorageError::Closed`].
@@ -269,6 +270,7 @@ impl Shared {
             counters: Arc::clone(&self.counters),
         };
         let shared = Arc::clone(self);
+        let weigh = options.weigh;
         let checkpoint = thread::Builder::new()
             .name("checkpoint".to_owned())
             .spawn(move || {
@@ -279,6 +281,7 @@ impl Shared {
                         log,
                         catalogue: &shared.catalogue,
                         counters: &shared.counters,
+                        weigh,
                     }
                     .run();
                 }

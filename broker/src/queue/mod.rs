@@ -35,5 +35,5 @@ pub use entry::Entry;
 pub use handle::{Incoming, Queue, QueueSpec};
 pub use outcome::{AfterRemoval, ConsumeRefused, Counts, Remains};
 pub use settings::{QueueKind, Settings, age};
-pub use stored::decode;
+pub use stored::{body_octets, decode};
 pub use transfer::Transfer;

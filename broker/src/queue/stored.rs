@@ -2,7 +2,7 @@
 //! does not expire is stored as it is.
 
 use crate::clock::{Clock, Time};
-use crate::message::{Message, SharedMessage};
+use crate::message::{Message, Parts, SharedMessage};
 use bytes::{Buf, BufMut, Bytes};
 use leveret_storage::{QueueId, Storable};
 use std::sync::Arc;
@@ -66,6 +66,15 @@ pub fn decode(mut stored: Bytes) -> Option<(Message, Option<u64>)> {
     Some((Message::decode(stored)?, Some(expiry)))
 }
 
+/// Octets of the body of a stored message; 0 when it is malformed. What the store sums up for queues' limits.
+pub fn body_octets(stored: &[u8]) -> u64 {
+    let message = match stored.first() {
+        Some(&ENCODING) => stored.get(OVERHEAD..).unwrap_or_default(),
+        _ => stored,
+    };
+    Parts::of(message).map_or(0, |parts| (message.len() - parts.properties.end) as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,8 +83,9 @@ mod tests {
 
     #[test]
     fn the_end_of_a_message_is_kept_by_the_wall_clock_and_only_where_there_is_one() {
-        let message = MessageBuilder::new("x".into(), b"key", &[0, 0], true, 0).finish(true);
-        let message = Arc::new(message);
+        let mut builder = MessageBuilder::new("x".into(), b"key", &[0, 0], true, 4);
+        builder.push(b"body").unwrap();
+        let message = Arc::new(builder.finish(true));
         let clock = Clock::start();
         let encoded = |expiry| {
             let mut out = Vec::new();
@@ -87,15 +97,19 @@ mod tests {
         let mut plain = Vec::new();
         message.encode(&mut plain);
         assert_eq!(encoded(None), plain);
+        assert_eq!(body_octets(&plain), 4);
+        assert_eq!(body_octets(&plain[..4]), 0);
         assert_eq!(decode(plain.into()).unwrap().1, None);
         let expiry = clock.time(Instant::now()) + Duration::from_secs(60);
         let stored = encoded(Some(expiry));
+        assert_eq!(body_octets(&stored), 4);
         let (back, millis) = decode(Bytes::copy_from_slice(&stored)).unwrap();
         assert_eq!(back.routing_key(), b"key");
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let ahead = u128::from(millis.unwrap()) - wall.as_millis();
         assert!((50_000..=61_000).contains(&ahead), "{ahead}");
-        for end in 0..stored.len() {
+        // A body has no length of its own.
+        for end in 0..stored.len() - b"body".len() {
             assert!(decode(Bytes::copy_from_slice(&stored[..end])).is_none());
         }
     }

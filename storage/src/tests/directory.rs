@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::world::*;
-use crate::{Options, StorageError, Store};
+use crate::{Options, StorageError, Store, schema};
 
 fn refused(path: &std::path::Path) -> StorageError {
     Store::open(Options::new(path))
@@ -63,7 +63,7 @@ fn another_schema_is_refused() {
             error,
             StorageError::Schema {
                 found: 0x63,
-                expected: 1,
+                expected: schema::VERSION,
                 ..
             }
         ),

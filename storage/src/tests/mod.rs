@@ -4,6 +4,7 @@ mod basics;
 mod damage;
 mod directory;
 mod disk;
+mod extents;
 mod failing;
 mod folding;
 mod model;
