@@ -31,6 +31,7 @@ mod ranges;
 mod read;
 mod record;
 mod recover;
+pub mod salvage;
 mod schema;
 mod segment;
 mod sled_store;

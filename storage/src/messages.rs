@@ -203,7 +203,7 @@ pub(crate) fn read(
     }
 }
 
-fn unpack(mut value: &[u8]) -> Option<Vec<(u64, Bytes)>> {
+pub(crate) fn unpack(mut value: &[u8]) -> Option<Vec<(u64, Bytes)>> {
     let mut messages = Vec::new();
     while !value.is_empty() {
         let (position, len) = (u64_at(value, 0)?, u32_at(value, 8)? as usize);

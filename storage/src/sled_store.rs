@@ -26,7 +26,7 @@ use sled::{Batch, Db, IVec};
 use crate::{error::StorageError, io::sync_parent, schema, sled_sync};
 
 /// sled's own segment size; must stay what it was when the store was made. Its write buffers are as large, several of them.
-const SEGMENT_SIZE: usize = 2 << 20;
+pub(crate) const SEGMENT_SIZE: usize = 2 << 20;
 /// Accesses per chunk that make sled look at its cache: a page holds about 8 chunks, a shard looks after 64 accesses.
 const TOUCHES: usize = 8;
 /// Bytes of changes handed to sled at once.
