@@ -3,7 +3,7 @@
 //! The rest of the log is folded into sled before anybody may submit, by the same code as the checkpoint's. So a started
 //! store has an empty log, and every count is exact.
 
-use std::{sync::Arc, time::Instant};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -122,7 +122,10 @@ fn create(directory: &Directory, store: &SledStore) -> Result<(), StorageError> 
     out.put(schema::KEY_IDENTITY, &identity.to_be_bytes());
     out.apply()?;
     store.flush_synced()?;
-    for path in [directory.sled.join("db"), directory.sled.clone()] {
+    // Up to the directory that the operator named: each may be as new as the store.
+    let own = [directory.sled.join("db"), directory.sled.clone()];
+    let above = directory.path.ancestors().take(2).map(Path::to_owned);
+    for path in own.into_iter().chain(above) {
         sync_parent(&path).map_err(|e| directory.error("sync", e))?;
     }
     directory.write_marker(identity)

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::{
     CheckedQueue, Findings,
-    sled_file::{Entry, SledFile},
+    sled_file::{Entries, Entry, SledFile},
 };
 use crate::{
     directory::{CleanClose, Directory},
@@ -23,9 +23,6 @@ use crate::{
     types::QueueId,
 };
 
-/// A page of sled's, decoded.
-type Page = HashMap<Vec<u8>, (Vec<u8>, i64)>;
-
 /// What is known of a queue, but for its messages.
 #[derive(Debug, Default)]
 pub(super) struct QueueFound {
@@ -37,6 +34,17 @@ pub(super) struct QueueFound {
     acked: RangeSet,
     /// Where in the log it was deleted last: what stands before is gone, and what sled has of it.
     deleted: Option<(u64, u64)>,
+}
+
+impl QueueFound {
+    /// How many of a chunk's messages the log has not acknowledged; at most, where it has some of them.
+    fn live_of(&self, chunk: &Chunk) -> u64 {
+        if self.acked.covers(chunk.first_live, chunk.last_live) {
+            0
+        } else {
+            chunk.live
+        }
+    }
 }
 
 /// What was found.
@@ -192,7 +200,12 @@ impl Gathered {
         }
         if self.folded.is_none() && self.sled.is_some() {
             // Right for a store of which nothing was ever folded as well; then there is nothing else either.
-            if self.queues.values().any(|queue| !queue.chunks.is_empty()) {
+            let first = directory
+                .list_segments()
+                .ok()
+                .and_then(|all| all.first().map(|(seq, _)| *seq));
+            let chunks = self.queues.values().any(|queue| !queue.chunks.is_empty());
+            if chunks && first != Some(1) {
                 self.damage
                     .push("the number of the last folded log segment is lost".to_owned());
             }
@@ -310,7 +323,7 @@ impl Gathered {
     ) -> Result<BTreeMap<QueueId, u64>, StorageError> {
         let mut lost = BTreeMap::new();
         let mut seen: HashMap<QueueId, RangeSet> = HashMap::new();
-        let mut page: (Option<u64>, Page) = (None, Page::new());
+        let mut page = (None, Entries::new());
         for (&queue, found) in &self.queues {
             let firsts: BTreeSet<u64> = found
                 .chunks
@@ -322,7 +335,11 @@ impl Gathered {
                 let chunk = found.chunks.get(&first).map(|(chunk, _)| chunk);
                 let messages = self.chunk(queue, found, first, chunk, &mut page);
                 let Some(messages) = messages else {
-                    let live = chunk.map_or(0, |chunk| chunk.live);
+                    let live = chunk.map_or(0, |chunk| found.live_of(chunk));
+                    if live == 0 && chunk.is_some() {
+                        // Of a fold that took it out and did not come to its end.
+                        continue;
+                    }
                     *lost.entry(queue).or_insert(0) += live;
                     let last = chunk.map_or(first, |chunk| chunk.last);
                     damage.push(format!(
@@ -352,7 +369,7 @@ impl Gathered {
         found: &QueueFound,
         first: u64,
         chunk: Option<&Chunk>,
-        page: &mut (Option<u64>, Page),
+        page: &mut (Option<u64>, Entries),
     ) -> Option<Vec<(u64, Bytes)>> {
         let parts = chunk.map_or(0, |chunk| chunk.parts);
         let mut body = |part: u32| {

@@ -17,15 +17,19 @@ use std::{
     path::Path,
 };
 
-use crate::sled_store::SEGMENT_SIZE;
+use crate::{schema, sled_store::SEGMENT_SIZE};
 
 const SEGMENT_HEADER: usize = 20;
 /// sled leaves so much at a segment's end unused.
 const LONGEST_HEADER: usize = 32;
 const CAP: u8 = 2;
 const FREE: u8 = 4;
+const COUNTER: u8 = 5;
+const META: u8 = 6;
 const NODE: u8 = 8;
 const LINK: u8 = 10;
+/// Kinds that say something of a page.
+const CHANGES: std::ops::RangeInclusive<u8> = FREE..=LINK + 1;
 const KINDS: std::ops::RangeInclusive<u8> = 1..=LINK + 1;
 
 /// Where a message's body stands.
@@ -41,6 +45,18 @@ struct Page {
     base: Option<Place>,
     links: Vec<Place>,
     freed: Option<i64>,
+    /// A message about it was not readable.
+    damaged: Option<i64>,
+}
+
+/// Where reading a segment ended before its time.
+#[derive(Debug)]
+struct Tear {
+    lsn: i64,
+    from: u64,
+    to: u64,
+    /// The messages before it in its segment, by page and lsn.
+    before: Vec<(u64, i64)>,
 }
 
 /// What a read of the file found.
@@ -48,9 +64,17 @@ struct Page {
 pub(crate) struct SledFile {
     file: File,
     pages: BTreeMap<u64, Page>,
-    /// Stretches that hold something unreadable.
+    tears: Vec<Tear>,
+    /// Messages behind a tear behind which no fold came to its end: sled leaves them out.
+    pending: Vec<(u64, u8, Place)>,
+    /// The moment at which the last fold behind a tear was finished.
+    finished: i64,
+    /// Stretches that hold something unreadable which is missed.
     pub(crate) damaged: Vec<(u64, u64)>,
 }
+
+/// A page, decoded: by key its values, and the moments they are from.
+pub(crate) type Entries = HashMap<Vec<u8>, (Vec<u8>, i64)>;
 
 /// A key with its value, and the moment in sled's own time it is from.
 pub(crate) struct Entry<'a> {
@@ -62,6 +86,10 @@ pub(crate) struct Entry<'a> {
 impl SledFile {
     /// Reads the file through.
     ///
+    /// A power cut leaves tears too: in what was written since the last sync, and in segments that were given free and
+    /// are being written again. The first have no finished fold behind them, as a fold is synced before it is finished;
+    /// of the second nothing counts any more. Neither is damage.
+    ///
     /// # Errors
     /// The system cannot read it.
     pub(crate) fn read(path: &Path) -> io::Result<SledFile> {
@@ -70,29 +98,59 @@ impl SledFile {
         let mut found = SledFile {
             file,
             pages: BTreeMap::new(),
+            tears: Vec::new(),
+            pending: Vec::new(),
+            finished: -1,
             damaged: Vec::new(),
         };
-        let mut segments = BTreeMap::new();
+        let (mut segments, mut unknown) = (BTreeMap::new(), Vec::new());
         let mut bytes = Vec::new();
         let mut at = 0;
         while at < len {
             found.load(at, len, &mut bytes)?;
-            match segment_lsn(&bytes) {
+            match segment_lsn(&bytes).or_else(|| first_lsn(&bytes)) {
                 Some(lsn) => {
                     segments.insert(lsn, at);
                 }
                 // Never used, or cleared by sled when it opened.
                 None if bytes.iter().all(|byte| *byte == 0) => {}
-                None => found.damaged.push((at, at + bytes.len() as u64)),
+                None => unknown.push((at, at + bytes.len() as u64)),
             }
             at += SEGMENT_SIZE as u64;
         }
-        let last = segments.keys().next_back().copied();
         for (lsn, at) in segments {
             found.load(at, len, &mut bytes)?;
-            found.messages(lsn, at, &bytes, Some(lsn) == last);
+            found.messages(lsn, at, &bytes);
         }
+        found.conclude(&unknown);
         Ok(found)
+    }
+
+    /// Tells damage from what a power cut leaves.
+    fn conclude(&mut self, unknown: &[(u64, u64)]) {
+        let sound = self.pages.iter().filter(|(_, page)| !page.is_lost());
+        let Some(last) = sound.map(|(number, _)| *number).next_back() else {
+            self.damaged.extend(unknown);
+            return;
+        };
+        for tear in std::mem::take(&mut self.tears) {
+            let counts = |(page, lsn): &(u64, i64)| {
+                self.pages.get(page).is_some_and(|page| page.counts(*lsn))
+            };
+            // Behind the last finished fold sled leaves out what is torn, and so does this.
+            let before_fold = tear.lsn < self.finished;
+            if before_fold && tear.before.iter().any(counts) {
+                self.damaged.push((tear.from, tear.to));
+            }
+        }
+        // sled numbers its pages without gaps.
+        let known = self.pages.values().filter(|page| !page.is_lost()).count() as u64;
+        if known <= last {
+            self.damaged.extend(unknown);
+            if self.damaged.is_empty() {
+                self.damaged.push((0, 0));
+            }
+        }
     }
 
     fn load(&self, at: u64, len: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
@@ -102,48 +160,71 @@ impl SledFile {
     }
 
     /// Takes over a segment's messages.
-    fn messages(&mut self, lsn: i64, base: u64, bytes: &[u8], is_last: bool) {
+    fn messages(&mut self, lsn: i64, base: u64, bytes: &[u8]) {
         let number = lsn.unsigned_abs() / SEGMENT_SIZE as u64;
+        let mut before = Vec::new();
         let mut at = SEGMENT_HEADER;
-        while at + LONGEST_HEADER <= bytes.len() {
+        while at + LONGEST_HEADER <= SEGMENT_SIZE && at < bytes.len() {
+            let here = lsn + i64::try_from(at).unwrap_or(i64::MAX);
             let header = Header::parse(&bytes[at..])
                 .filter(|header| header.number == number && KINDS.contains(&header.kind));
-            let Some(header) = header else {
-                // Of the last segment the rest is not written yet, or was being written.
-                if !is_last {
-                    let rest = base + at as u64..base + bytes.len() as u64;
-                    self.damaged.push((rest.start, rest.end));
-                }
+            let body = header.as_ref().and_then(|header| {
+                let start = at + header.size;
+                bytes.get(start..start.checked_add(usize::try_from(header.len).ok()?)?)
+            });
+            let (Some(header), Some(body)) = (header, body) else {
+                let (from, to) = (base + at as u64, base + bytes.len() as u64);
+                self.tears.push(Tear {
+                    lsn: here,
+                    from,
+                    to,
+                    before,
+                });
                 return;
             };
             let start = at + header.size;
-            let end = usize::try_from(header.len)
-                .ok()
-                .and_then(|len| start.checked_add(len));
-            let Some(body) = end.and_then(|end| bytes.get(start..end)) else {
-                self.damaged
-                    .push((base + at as u64, base + bytes.len() as u64));
+            if header.crc != checksum(&bytes[at + 4..start], body) {
+                // Its length may still be right: what follows shows.
+                self.pages.entry(header.page).or_default().damaged = Some(here);
+                let to = base + (start + body.len()) as u64;
+                self.tears.push(Tear {
+                    lsn: here,
+                    from: base + at as u64,
+                    to,
+                    before: vec![(header.page, here)],
+                });
+            } else if header.kind == CAP {
                 return;
-            };
-            if header.crc == checksum(&bytes[at + 4..start], body) {
+            } else {
                 let place = Place {
-                    lsn: lsn + i64::try_from(at).unwrap_or(i64::MAX),
+                    lsn: here,
                     offset: base + start as u64,
                     len: body.len(),
                 };
-                if header.kind == CAP {
-                    return;
+                if CHANGES.contains(&header.kind) {
+                    before.push((header.page, here));
                 }
-                self.pages
-                    .entry(header.page)
-                    .or_default()
-                    .take(header.kind, place);
-            } else {
-                // Its length may still be right: what follows shows.
-                self.damaged
-                    .push((base + at as u64, base + (start + body.len()) as u64));
+                self.take(header.page, header.kind, place, body);
             }
             at = start + body.len();
+        }
+    }
+
+    /// Takes a message over, now or once a fold behind it is known to have come to its end.
+    fn take(&mut self, page: u64, kind: u8, place: Place, body: &[u8]) {
+        if !CHANGES.contains(&kind) {
+            return;
+        }
+        if self.tears.is_empty() {
+            self.pages.entry(page).or_default().take(kind, place);
+            return;
+        }
+        self.pending.push((page, kind, place));
+        if finishes_fold(kind, body) {
+            self.finished = place.lsn;
+            for (page, kind, place) in self.pending.drain(..) {
+                self.pages.entry(page).or_default().take(kind, place);
+            }
         }
     }
 
@@ -174,15 +255,12 @@ impl SledFile {
     ///
     /// # Errors
     /// The system cannot read.
-    pub(crate) fn page(&self, page: u64) -> io::Result<HashMap<Vec<u8>, (Vec<u8>, i64)>> {
+    pub(crate) fn page(&self, page: u64) -> io::Result<Entries> {
         let mut entries = HashMap::new();
         let Some(page) = self.pages.get(&page) else {
             return Ok(entries);
         };
-        let Some(base) = page
-            .base
-            .filter(|base| page.freed.is_none_or(|freed| freed < base.lsn))
-        else {
+        let Some(base) = page.base.filter(|_| !page.is_free()) else {
             return Ok(entries);
         };
         let Some((prefix, leaf)) = parse_leaf(&self.body(base)?) else {
@@ -221,8 +299,25 @@ impl Page {
             }
             LINK => self.links.push(place),
             FREE => self.freed = Some(place.lsn),
+            // The tree's names and its counter have pages of their own.
+            META | COUNTER => self.base = Some(place),
             _ => {}
         }
+    }
+
+    fn is_free(&self) -> bool {
+        self.freed > self.base.map(|base| base.lsn)
+    }
+
+    /// Whether a message at this moment is part of what the page is now.
+    fn counts(&self, lsn: i64) -> bool {
+        let base = self.base.map_or(0, |base| base.lsn);
+        !self.is_free() && lsn >= base
+    }
+
+    /// Whether there is a page, and what it holds is not known.
+    fn is_lost(&self) -> bool {
+        self.freed.is_none() && self.base.is_none()
     }
 }
 
@@ -269,6 +364,29 @@ fn segment_lsn(bytes: &[u8]) -> Option<i64> {
     let crc = u32::from_le_bytes(*header.first_chunk()?);
     let lsn = i64::from_le_bytes(*header.get(4..)?.first_chunk()?) ^ i64::MAX;
     (!crc == crc32fast::hash(&header[4..]) && lsn >= 0).then_some(lsn)
+}
+
+/// The lsn of a segment whose header is not readable, by its first message.
+fn first_lsn(bytes: &[u8]) -> Option<i64> {
+    let header = Header::parse(bytes.get(SEGMENT_HEADER..)?)?;
+    let start = SEGMENT_HEADER + header.size;
+    let body = bytes.get(start..start.checked_add(usize::try_from(header.len).ok()?)?)?;
+    let right = header.crc == checksum(&bytes[SEGMENT_HEADER + 4..start], body);
+    let lsn = header.number.checked_mul(SEGMENT_SIZE as u64)?;
+    right.then(|| i64::try_from(lsn).ok()).flatten()
+}
+
+/// Whether a message sets the number of the last folded log segment. All before it was synced when it was written.
+fn finishes_fold(kind: u8, body: &[u8]) -> bool {
+    match kind {
+        LINK => parse_link(body).is_some_and(|(key, _)| schema::KEY_FOLDED.ends_with(&key)),
+        NODE => parse_leaf(body).is_some_and(|(prefix, pairs)| {
+            pairs
+                .iter()
+                .any(|(key, _)| [&prefix[..], key].concat() == schema::KEY_FOLDED)
+        }),
+        _ => false,
+    }
 }
 
 fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {

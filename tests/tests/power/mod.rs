@@ -3,6 +3,7 @@
 //! `LEVERET_TEST_SEED` repeats the random choices of a run (not the moments at which the operating system runs whom),
 //! `LEVERET_POWER_CUTS` asks for so many cuts. Where a cut shows a fault, the directories it came from are kept and named.
 
+mod commands;
 mod cuts;
 mod damage;
 
