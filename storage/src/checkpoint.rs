@@ -20,6 +20,7 @@ use crate::{
     options::Weigh,
     segment::{End, Segment},
     sled_store::{SledStore, panic_text},
+    sled_sync,
     stats::Counters,
 };
 
@@ -40,6 +41,7 @@ impl Checkpoint<'_> {
     pub(crate) fn run(&self) {
         let mut pause = BACKOFF.0;
         let mut again = false;
+        let mut failures = sled_sync::failures();
         while let Some(closed) = self.log.next_closed() {
             match self.attempt(&closed, again) {
                 Ok(()) => {
@@ -54,6 +56,10 @@ impl Checkpoint<'_> {
                 Err(StorageError::Closed) => return,
                 Err(error) => {
                     self.counters.checkpoint_health(Some(error.to_string()));
+                    let seen = std::mem::replace(&mut failures, sled_sync::failures());
+                    if let Err(error) = self.store.revive(seen != failures) {
+                        self.counters.checkpoint_health(Some(error.to_string()));
+                    }
                     self.log.wait_stop(pause);
                     (again, pause) = (true, (pause * 2).min(BACKOFF.1));
                 }

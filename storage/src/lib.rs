@@ -34,8 +34,8 @@ mod recover;
 pub mod salvage;
 mod schema;
 mod segment;
+mod sled_again;
 mod sled_store;
-#[cfg(target_os = "linux")]
 mod sled_sync;
 mod spill;
 mod stats;

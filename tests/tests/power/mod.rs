@@ -6,6 +6,8 @@
 mod commands;
 mod cuts;
 mod damage;
+mod faults;
+mod full;
 
 use std::path::Path;
 use std::process::Command;
