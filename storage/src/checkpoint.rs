@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Pauses between attempts to fold: from, to.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// What the checkpoint thread works with.
 pub(crate) struct Checkpoint<'a> {

@@ -59,7 +59,7 @@ fn fault(case: u64, rng: &mut StdRng) -> String {
     let kinds = ["w", "s", "wslor", "lor"][rng.random_range(0..4)];
     // Rare kinds are few: of those an early one fails.
     let first = rng.random_range(0..if kinds == "lor" { 20 } else { 150 });
-    let count = [1, 1, 3, 40][rng.random_range(0..4)];
+    let count = [1, 1, 3, 12][rng.random_range(0..4)];
     format!("{error} {first} {count} {kinds} {part}")
 }
 
