@@ -268,7 +268,8 @@ impl Connection {
         } else {
             0
         };
-        self.has_published |= storing > 0;
+        self.has_published = true;
+        self.has_stored |= storing > 0;
         let transactional = self.open_channel(id)?.transaction.is_some();
         let routed = Routed {
             message: Arc::new(builder.finish(storing == 1 || transactional)),

@@ -128,10 +128,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Reads once and hands what came to the machine; `true` when something came.
     fn poll_read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, End> {
         if !self.connection.wants_read() {
-            if self.connection.waits_for_storage()
-                && let Some(store) = &self.broker.store
-            {
-                store.wake_when_below(cx.waker().clone());
+            if self.connection.waits_for_storage() {
+                self.broker.wake_when_ahead(cx.waker().clone());
                 self.info.held_up(now);
             }
             self.paused = true;
