@@ -18,6 +18,7 @@ mod exchange_class;
 mod flush;
 mod handshake;
 mod held;
+mod idle;
 mod input;
 mod mail;
 mod output;
@@ -149,6 +150,8 @@ pub struct Connection {
     has_published: bool,
     /// Octets that the frame at the front of the input needs in all.
     need: usize,
+    /// Work that was done since the clock was last looked at.
+    effort: u32,
 }
 
 impl Connection {
@@ -198,6 +201,7 @@ impl Connection {
             now: Instant::now(),
             has_published: false,
             need: 0,
+            effort: 0,
         }
     }
 
