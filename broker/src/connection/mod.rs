@@ -18,6 +18,7 @@ mod exchange_class;
 mod flush;
 mod handshake;
 mod held;
+mod idle;
 mod input;
 mod mail;
 mod output;
@@ -151,6 +152,8 @@ pub struct Connection {
     has_stored: bool,
     /// Octets that the frame at the front of the input needs in all.
     need: usize,
+    /// Work that was done since the clock was last looked at.
+    effort: u32,
 }
 
 impl Connection {
@@ -201,6 +204,7 @@ impl Connection {
             has_published: false,
             has_stored: false,
             need: 0,
+            effort: 0,
         }
     }
 
