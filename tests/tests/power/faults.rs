@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::setting;
 
 /// Cases unless `LEVERET_FAULT_CASES` says otherwise.
-const CASES: u64 = 24;
+const CASES: u64 = 8;
 /// Batches of work in a case.
 const BATCHES: u64 = 250;
 /// Power cuts in a case, the last one at its end.
