@@ -22,6 +22,7 @@ mod directory;
 mod error;
 mod extents;
 mod fold;
+mod housekeeping;
 mod inbox;
 mod io;
 mod log;
@@ -34,11 +35,13 @@ mod recover;
 mod schema;
 mod segment;
 mod sled_store;
+mod sleds;
 mod stats;
 mod store;
 #[cfg(test)]
 mod tests;
 mod types;
+mod volumes;
 mod writer;
 
 pub use error::StorageError;

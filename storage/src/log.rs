@@ -32,6 +32,19 @@ pub(crate) struct Closed {
     pub(crate) end: u64,
 }
 
+/// Segments that wait to be folded, above which the checkpoint does nothing else.
+const BEHIND: usize = 3;
+
+/// What there is to fold.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Closed(Closed),
+    /// None has come for a while.
+    Nothing,
+    /// The store stops.
+    Stopped,
+}
+
 /// What the writer and the checkpoint know of the log together.
 #[derive(Debug, Default)]
 pub(crate) struct LogState {
@@ -69,18 +82,26 @@ impl LogState {
         self.inner.lock().active_bytes = bytes;
     }
 
-    /// The oldest closed segment; waits for one. `None` when the store stops.
-    pub(crate) fn next_closed(&self) -> Option<Closed> {
+    /// The oldest closed segment; waits for one.
+    pub(crate) fn next_closed(&self, patience: Duration) -> Next {
+        let until = Instant::now() + patience;
         let mut state = self.inner.lock();
         loop {
             if state.stopped {
-                return None;
+                return Next::Stopped;
             }
             if let Some(closed) = state.closed.front() {
-                return Some(closed.clone());
+                return Next::Closed(closed.clone());
             }
-            self.changed.wait(&mut state);
+            if self.changed.wait_until(&mut state, until).timed_out() {
+                return Next::Nothing;
+            }
         }
+    }
+
+    /// Whether so many segments wait to be folded that everything else should.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.inner.lock().closed.len() > BEHIND
     }
 
     /// The oldest closed segment is folded and gone.

@@ -18,19 +18,20 @@ use crate::{
     fold::Fold,
     io::sync_parent,
     log::{self, LogState},
-    messages,
     options::Options,
     record::u64_at,
     schema::{self, Chunk, QueueMarks},
     segment::{End, Segment},
     sled_store::{Found, SledStore},
+    sleds::Sleds,
     stats::{RecoveredQueue, Report},
     types::{Position, QueueId},
+    volumes::{Changed, Volumes},
 };
 
 /// A store as it was found.
 pub(crate) struct Recovered {
-    pub(crate) store: SledStore,
+    pub(crate) sleds: Sleds,
     pub(crate) catalogue: Catalogue,
     pub(crate) definitions: Vec<(Bytes, Bytes)>,
     pub(crate) queues: Vec<RecoveredQueue>,
@@ -46,13 +47,20 @@ pub(crate) struct Recovered {
 pub(crate) fn recover(directory: &Directory, options: &Options) -> Result<Recovered, StorageError> {
     let start = Instant::now();
     let mut report = Report::default();
-    let store = open_store(directory, options, &mut report)?;
-    let folded = folded_through(&store)?;
-    let catalogue = Mutex::new(load_catalogue(&store, folded, options, &mut report)?);
-    let next_seq = replay(directory, options, &store, &catalogue, folded, &mut report)?;
+    let (main, marker) = open_main(directory, options, &mut report)?;
+    let folded = folded_through(&main)?;
+    if marker.older {
+        convert_older(directory, options, &main, &mut report)?;
+        directory.write_marker(marker.identity, marker.generation)?;
+    }
+    let (catalogue, usage) = load_catalogue(&main, folded, options, &mut report)?;
+    let catalogue = Mutex::new(catalogue);
+    let volumes = find_volumes(directory, options, &usage)?;
+    let sleds = Sleds::new(directory, marker, options.cache_capacity, main, volumes);
+    let next_seq = replay(directory, options, &sleds, &catalogue, folded, &mut report)?;
     directory.remove_clean_close()?;
     let catalogue = catalogue.into_inner();
-    let definitions = definitions::load(&store)?;
+    let definitions = definitions::load(&sleds.main())?;
     let mut queues: Vec<_> = catalogue
         .queues
         .iter()
@@ -61,7 +69,7 @@ pub(crate) fn recover(directory: &Directory, options: &Options) -> Result<Recove
     queues.sort_by_key(|queue| queue.queue);
     report.elapsed = start.elapsed();
     Ok(Recovered {
-        store,
+        sleds,
         catalogue,
         definitions,
         queues,
@@ -70,62 +78,83 @@ pub(crate) fn recover(directory: &Directory, options: &Options) -> Result<Recove
     })
 }
 
-/// Opens sled and checks that it is the one that belongs here.
-fn open_store(
+/// Opens the main sled and checks that it is the one that belongs here.
+fn open_main(
     directory: &Directory,
     options: &Options,
     report: &mut Report,
-) -> Result<SledStore, StorageError> {
+) -> Result<(SledStore, Marker), StorageError> {
     let marker = directory.marker()?;
-    if marker.is_some() && !directory.sled.join("db").exists() {
+    let path = directory.main(marker.map_or(0, |marker| marker.generation));
+    if marker.is_some() && !path.join("db").exists() {
         return Err(directory.missing("the database directory `sled`"));
     }
     if marker.is_none() && !directory.segments()?.is_empty() {
         return Err(directory.missing("the marker file `store`"));
     }
-    let store = SledStore::open(&directory.sled, options.cache_capacity, &mut report.repairs)?;
-    let Some(Marker { identity, older }) = marker else {
+    let main = SledStore::open(&path, options.cache_capacity, &mut report.repairs)?;
+    let Some(marker) = marker else {
         // A creation that was interrupted leaves sled with our own facts in it at most.
-        if !store.holds_only(b'm')? {
+        if !main.holds_only(b'm')? {
             return Err(directory.missing("the marker file `store`"));
         }
-        create(directory, &store)?;
         report.created = true;
-        return Ok(store);
+        let marker = create(directory, &main)?;
+        return Ok((main, marker));
     };
-    match store.get(schema::KEY_IDENTITY)? {
-        Found::Value(found) if u64_at(&found, 0) == Some(identity) => {}
+    directory.remove_other_mains(marker.generation)?;
+    match main.get(schema::KEY_IDENTITY)? {
+        Found::Value(found) if u64_at(&found, 0) == Some(marker.identity) => Ok((main, marker)),
         Found::Value(_) | Found::Nothing => {
-            return Err(directory.missing("the content of the database directory `sled`"));
+            Err(directory.missing("the content of the database directory `sled`"))
         }
-        Found::Damaged => {
-            return Err(StorageError::DamagedRecord {
-                what: "identity of the store".to_owned(),
-            });
-        }
+        Found::Damaged => Err(StorageError::DamagedRecord {
+            what: "identity of the store".to_owned(),
+        }),
     }
-    if older {
-        convert::add_weights(&store, options.weigh)?;
-        directory.write_marker(identity)?;
-        report
-            .repairs
-            .push(format!("converted to schema {}", schema::VERSION));
-    }
-    Ok(store)
+}
+
+fn convert_older(
+    directory: &Directory,
+    options: &Options,
+    main: &SledStore,
+    report: &mut Report,
+) -> Result<(), StorageError> {
+    let volumes = find_volumes(directory, options, &Changed::default())?;
+    convert::into_volumes(main, &volumes, options.weigh)?;
+    report
+        .repairs
+        .push(format!("converted to schema {}", schema::VERSION));
+    Ok(())
+}
+
+fn find_volumes(
+    directory: &Directory,
+    options: &Options,
+    usage: &Changed,
+) -> Result<Volumes, StorageError> {
+    let missing = |number| directory.missing(&format!("volume {number} in `volumes`"));
+    Volumes::find(&directory.volumes, options.cache_capacity, usage)?.map_err(missing)
 }
 
 /// Makes a store: the marker comes last, and says that from now on everything must be there.
-fn create(directory: &Directory, store: &SledStore) -> Result<(), StorageError> {
+fn create(directory: &Directory, main: &SledStore) -> Result<Marker, StorageError> {
     let identity = log::random();
-    let mut out = store.changes();
+    let mut out = main.changes();
     out.put(schema::KEY_VERSION, &schema::VERSION.to_be_bytes());
     out.put(schema::KEY_IDENTITY, &identity.to_be_bytes());
     out.apply()?;
-    store.flush_synced()?;
-    for path in [directory.sled.join("db"), directory.sled.clone()] {
+    main.flush_synced()?;
+    let path = directory.main(0);
+    for path in [path.join("db"), path] {
         sync_parent(&path).map_err(|e| directory.error("sync", e))?;
     }
-    directory.write_marker(identity)
+    directory.write_marker(identity, 0)?;
+    Ok(Marker {
+        identity,
+        generation: 0,
+        older: false,
+    })
 }
 
 fn folded_through(store: &SledStore) -> Result<u64, StorageError> {
@@ -144,8 +173,9 @@ fn load_catalogue(
     folded: u64,
     options: &Options,
     report: &mut Report,
-) -> Result<Catalogue, StorageError> {
+) -> Result<(Catalogue, Changed), StorageError> {
     let mut catalogue = Catalogue::default();
+    let mut usage = Changed::default();
     let losses = &mut report.losses;
     let mut lost = |what: String| {
         if !options.accept_losses {
@@ -175,14 +205,14 @@ fn load_catalogue(
             .filter(|chunk| chunk.last >= first.0)
         {
             Some(chunk) if chunk.segment > folded => {
-                messages::remove(&mut out, queue, first, chunk.parts);
+                out.remove(key);
                 discarded += 1;
             }
-            Some(chunk) => catalogue
-                .queues
-                .entry(queue)
-                .or_default()
-                .add_chunk(first.0, chunk),
+            Some(chunk) => {
+                usage.add(&chunk);
+                let entry = catalogue.queues.entry(queue).or_default();
+                entry.add_chunk(first.0, chunk);
+            }
             None => lost(format!(
                 "catalogue of queue {}, messages from {}",
                 queue.0, first.0
@@ -196,14 +226,14 @@ fn load_catalogue(
             "removed {discarded} chunks of an unfinished checkpoint"
         ));
     }
-    Ok(catalogue)
+    Ok((catalogue, usage))
 }
 
 /// Folds every segment that is not in sled yet; returns the number of the next one.
 fn replay(
     directory: &Directory,
     options: &Options,
-    store: &SledStore,
+    sleds: &Sleds,
     catalogue: &Mutex<Catalogue>,
     folded: u64,
     report: &mut Report,
@@ -234,11 +264,12 @@ fn replay(
         }
         forget_deleted(catalogue, &contents, segment.header.seq);
         Fold {
-            store,
+            sleds,
             catalogue,
             log: &LogState::default(),
             segment: Arc::clone(segment),
             weigh: options.weigh,
+            again: false,
         }
         .run(&contents)?;
         remove_segment(&segment.path)?;

@@ -20,7 +20,7 @@ use crate::{
     options::Options,
     read::{Reader, Wanted},
     recover,
-    sled_store::SledStore,
+    sleds::Sleds,
     stats::{Counters, Extent, RecoveredQueue, Report, Stats},
     types::{Batch, Position, QueueId},
     writer::{Ending, Writer},
@@ -65,7 +65,7 @@ struct Shared {
 
 /// What is let go at close. The lock comes last: nobody else may come in while sled is open.
 struct OpenDisk {
-    store: SledStore,
+    sleds: Sleds,
     _lock: Lock,
 }
 
@@ -90,7 +90,7 @@ impl Store {
             catalogue: Arc::new(Mutex::new(found.catalogue)),
             counters: Arc::new(Counters::default()),
             disk: Mutex::new(Some(Arc::new(OpenDisk {
-                store: found.store,
+                sleds: found.sleds,
                 _lock: lock,
             }))),
             log: Arc::clone(&log),
@@ -138,7 +138,7 @@ impl Store {
     ) -> Result<Vec<(Position, Bytes)>, StorageError> {
         let disk = self.0.shared.disk()?;
         let reader = Reader {
-            store: &disk.store,
+            volumes: &disk.sleds.volumes,
             catalogue: &self.0.shared.catalogue,
             log_dir: &self.0.shared.directory.log,
         };
@@ -215,7 +215,7 @@ impl Store {
             cancelled_writes: counters.cancelled_writes.load(Ordering::Relaxed),
             log_bytes: shared.log.bytes(),
             folded_segments: counters.folded_segments.load(Ordering::Relaxed),
-            sled_bytes: shared.disk().map_or(0, |disk| disk.store.size()),
+            sled_bytes: shared.disk().map_or(0, |disk| disk.sleds.size()),
             backlog_bytes: shared.inbox.backlog() as u64,
             last_sync: counters.last_sync(),
             health: counters.health(),
@@ -229,7 +229,8 @@ impl Store {
             .shared
             .disk()
             .unwrap()
-            .store
+            .sleds
+            .volumes
             .fail_after
             .store(batches, Ordering::SeqCst);
     }
@@ -241,7 +242,8 @@ impl Store {
             .shared
             .disk()
             .unwrap()
-            .store
+            .sleds
+            .volumes
             .fail_after
             .load(Ordering::SeqCst)
             < 0
@@ -270,18 +272,21 @@ impl Shared {
             counters: Arc::clone(&self.counters),
         };
         let shared = Arc::clone(self);
-        let weigh = options.weigh;
+        let options = options.clone();
         let checkpoint = thread::Builder::new()
             .name("checkpoint".to_owned())
             .spawn(move || {
                 if let Ok(disk) = shared.disk() {
-                    let (store, log) = (&disk.store, &*shared.log);
                     Checkpoint {
-                        store,
-                        log,
+                        sleds: &disk.sleds,
+                        log: &shared.log,
                         catalogue: &shared.catalogue,
                         counters: &shared.counters,
-                        weigh,
+                        weigh: options.weigh,
+                        volume_size: options.volume_size,
+                        waste: options.waste,
+                        roll_after: options.roll_after,
+                        roll: &|| shared.inbox.ask_for_roll(),
                     }
                     .run();
                 }
