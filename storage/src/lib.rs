@@ -35,6 +35,8 @@ mod recover;
 mod schema;
 mod segment;
 mod sled_store;
+#[cfg(target_os = "linux")]
+mod sled_sync;
 mod sleds;
 mod stats;
 mod store;

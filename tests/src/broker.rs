@@ -1,5 +1,6 @@
 //! A broker to test: Leveret's release build on a free port, or one that runs elsewhere.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
@@ -32,8 +33,12 @@ struct OwnNode {
     process: Process,
     data: TempDir,
     options: Vec<String>,
+    environment: Environment,
     start_up: Duration,
 }
+
+/// Variables for the broker's process.
+type Environment = Vec<(&'static str, OsString)>;
 
 /// What a run of leveretctl gave.
 #[derive(Debug)]
@@ -79,14 +84,20 @@ impl TestBroker {
     /// Starts Leveret with more flags than the usual ones.
     pub async fn start_with(options: &[&str]) -> Self {
         let data = TempDir::with_prefix("leveret-test-").expect("a temporary directory");
+        Self::start_in(data, options, Vec::new()).await
+    }
+
+    /// Starts Leveret on a directory with more flags than the usual ones and with variables.
+    pub async fn start_in(data: TempDir, options: &[&str], environment: Environment) -> Self {
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
-        let (process, address, start_up) = launch(data.path(), &options).await;
+        let (process, address, start_up) = launch(data.path(), &options, &environment).await;
         Self {
             address,
             node: Node::Own(OwnNode {
                 process,
                 data,
                 options,
+                environment,
                 start_up,
             }),
         }
@@ -173,10 +184,16 @@ impl TestBroker {
         self.process().kill();
     }
 
+    /// Gives it other variables from its next start on.
+    pub fn set_environment(&mut self, environment: Environment) {
+        self.own_mut().environment = environment;
+    }
+
     /// Starts it again on the same data, on another port.
     pub async fn start_again(&mut self) {
         let own = self.own();
-        let (process, address, start_up) = launch(own.data.path(), &own.options).await;
+        let launch = launch(own.data.path(), &own.options, &own.environment);
+        let (process, address, start_up) = launch.await;
         let own = self.own_mut();
         own.process = process;
         own.start_up = start_up;
@@ -253,8 +270,13 @@ impl TestBroker {
 }
 
 /// Starts the broker on a free port and waits for its ready line.
-async fn launch(data: &Path, options: &[String]) -> (Process, String, Duration) {
+async fn launch(
+    data: &Path,
+    options: &[String],
+    environment: &Environment,
+) -> (Process, String, Duration) {
     let mut command = broker_command();
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.args(["--bind", "127.0.0.1", "--port", "0", "--log-format", "json"]);
     command
         .args(["--log-level", "info", "--data-dir"])

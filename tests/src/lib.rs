@@ -24,6 +24,7 @@ mod broker;
 mod client;
 pub mod dialogue;
 mod memory;
+pub mod power;
 mod process;
 pub mod python;
 pub mod raw;

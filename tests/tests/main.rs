@@ -21,6 +21,7 @@ mod limits;
 mod permissions;
 mod pika;
 mod policies;
+mod power;
 mod shutdown;
 mod streams;
 mod tidy;

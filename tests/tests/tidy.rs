@@ -74,11 +74,20 @@ fn no_promise_is_left_open() {
 }
 
 #[test]
-fn unsafe_code_stands_in_one_file() {
+fn unsafe_code_stands_where_it_is_argued() {
+    let argued = [
+        "broker/src/system/trim.rs",
+        "storage/src/sled_sync.rs",
+        "tests/power/layer/calls.rs",
+        "tests/power/layer/faults.rs",
+        "tests/power/layer/lib.rs",
+        "tests/power/layer/state.rs",
+        "tests/power/layer/trace.rs",
+    ];
     // Written apart, as above.
     let words = [concat!("unsafe", " {"), concat!("unsafe", "_code, reason")];
     for (path, text) in sources() {
-        let argued = path.ends_with("broker/src/system/trim.rs");
+        let argued = argued.iter().any(|argued| path.ends_with(argued));
         for word in words {
             assert!(argued || !text.contains(word), "{}: {word}", path.display());
         }

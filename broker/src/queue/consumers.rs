@@ -102,8 +102,10 @@ impl Consumers {
     pub fn remove(&mut self, id: ConsumerId) -> Option<Arc<Consumer>> {
         let removed = self.take(id);
         if let Some(single) = &mut self.single {
-            let next = self.active.first().and_then(|(_, turn)| turn.front());
-            single.left(id, next);
+            let able = self.active.first().and_then(|(_, turn)| turn.front());
+            // One that made room while its mailbox was full may be the only one that remains.
+            let longest = || self.blocked.iter().rev().max_by_key(|c| c.priority);
+            single.left(id, able.or_else(longest));
         }
         removed
     }

@@ -50,7 +50,10 @@ impl Machine {
         let kept = self.undelivered.get_or_insert_default();
         kept.octets += octets(&letters);
         kept.letters.extend(letters);
-        kept.retry_at = Some(fx.now() + RETRY);
+        // Those that wait already are not put off by others that come after them.
+        if kept.retry_at.is_none_or(|at| at <= fx.now()) {
+            kept.retry_at = Some(fx.now() + RETRY);
+        }
     }
 
     /// Sends letters again if it is time: a slice of them, the rest right after when these have

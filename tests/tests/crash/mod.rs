@@ -17,6 +17,7 @@ mod body;
 mod dead_letters;
 mod fates;
 mod load;
+mod power;
 mod transactions;
 mod verify;
 

@@ -1,6 +1,6 @@
 //! Cases that were once wrong, or that one wants to see by name.
 
-use super::fixtures::{Kind, Rules};
+use super::fixtures::{Kind, Limit, Rules};
 use super::world::World;
 use super::{Consume, Step};
 
@@ -95,5 +95,74 @@ fn a_full_mailbox_stops_deliveries_and_an_empty_one_resumes_them() {
     assert_eq!(waiting(&world), 4, "no more than the mark");
     world.run(Step::Take { peer: 0 });
     assert_eq!(world.channels[0].unacked.len(), 9);
+    world.finish();
+}
+
+fn quorum_queue(dead_letters: bool) -> World {
+    let limit = Limit {
+        messages: 10,
+        octets: u64::MAX >> 1,
+        refuses: true,
+    };
+    World::new(Rules {
+        limit: Some(limit),
+        quorum: Some(3),
+        single_active: !dead_letters,
+        dead_letters,
+        at_least_once: dead_letters,
+        ..Rules::default()
+    })
+}
+
+#[test]
+fn a_consumer_that_made_room_with_a_full_mailbox_is_active_again_when_it_is_the_only_one() {
+    let mut world = quorum_queue(false);
+    let large = Step::Publish {
+        queue: 0,
+        count: 5,
+        kind: Kind {
+            large: true,
+            ..Kind::default()
+        },
+    };
+    let better = Consume {
+        queue: 1,
+        channel: 1,
+        prefetch: 0,
+        no_ack: false,
+        priority: 1,
+        exclusive: false,
+    };
+    // Both consumers of peer 0; the second finds the mailbox full.
+    for step in [consume(0, 0), large, consume_from(1, 2, 0), publish(1, 1)] {
+        world.run(step);
+    }
+    world.run(Step::Consume(better));
+    world.run(Step::CloseChannel { channel: 1 });
+    for peer in [1, 0, 0] {
+        world.run(Step::Take { peer });
+    }
+    assert_eq!(world.channels[2].unacked.len(), 1);
+    world.finish();
+}
+
+#[test]
+fn letters_that_wait_to_be_sent_again_are_not_put_off_by_others() {
+    let mut world = quorum_queue(true);
+    let rejected = |world: &mut World| {
+        world.run(publish(1, 1));
+        world.run(Step::Take { peer: 0 });
+        let held = world.channels[0].unacked.drain(..).collect();
+        world.settle(held, true);
+    };
+    world.run(consume_from(1, 0, 0));
+    world.run(Step::Way { open: false });
+    rejected(&mut world);
+    world.run(Step::Wait { milliseconds: 900 });
+    rejected(&mut world);
+    assert_eq!(world.models[1].kept.len(), 2);
+    world.run(Step::Way { open: true });
+    world.run(Step::Wait { milliseconds: 100 });
+    assert_eq!((world.sent, world.models[1].kept.len()), (2, 0));
     world.finish();
 }

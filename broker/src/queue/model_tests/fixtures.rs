@@ -1,6 +1,7 @@
 //! What the world is made of.
 
 use super::PEERS;
+use super::dead_letters::EXCHANGE;
 use super::world::ConsumerIndex;
 use crate::message::{Message, MessageBuilder};
 use crate::queue::{Credit, Effects, Entry, Queue, QueueSpec};
@@ -70,6 +71,8 @@ pub(super) struct Rules {
     pub(super) expires: Option<u64>,
     /// It has an exchange for dead letters, which also get what it refuses.
     pub(super) dead_letters: bool,
+    /// It loses no dead letter, where it can.
+    pub(super) at_least_once: bool,
     /// It is a quorum queue, which takes a message back so often.
     pub(super) quorum: Option<u16>,
 }
@@ -106,8 +109,12 @@ impl Rules {
             arguments.insert("x-queue-type".into(), text("quorum"));
             arguments.insert("x-delivery-limit".into(), number(limit.into()));
         }
+        if self.at_least_once && self.quorum.is_some() {
+            let strategy = text("at-least-once");
+            arguments.insert("x-dead-letter-strategy".into(), strategy);
+        }
         if self.dead_letters {
-            arguments.insert("x-dead-letter-exchange".into(), text("dlx"));
+            arguments.insert("x-dead-letter-exchange".into(), text(EXCHANGE));
         }
         if self.single_active {
             let yes = AMQPValue::Boolean(true);

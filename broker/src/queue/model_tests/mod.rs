@@ -5,10 +5,17 @@
 //! judges every delivery and every record for the store as it appears.
 
 mod cases;
+mod consuming;
+mod dead_letters;
+mod ending;
 mod fixtures;
+mod messages;
 mod model;
 mod policies;
+mod records;
 mod rules;
+mod settling;
+mod single_active;
 mod time;
 mod world;
 
@@ -76,6 +83,10 @@ enum Step {
     },
     /// The storage thread claims what waits to be written.
     Write,
+    /// The exchange for dead letters comes, or goes.
+    Way {
+        open: bool,
+    },
     /// Time goes by.
     Wait {
         milliseconds: u64,
@@ -172,7 +183,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (peer, any::<bool>()).prop_map(|(peer, at_once)| Step::End { peer, at_once }),
         1 => queue.prop_map(|queue| Step::Delete { queue }),
         4 => Just(Step::Write),
+        1 => prop::bool::weighted(0.6).prop_map(|open| Step::Way { open }),
         6 => (0u64..60).prop_map(|milliseconds| Step::Wait { milliseconds }),
+        1 => (500u64..1500).prop_map(|milliseconds| Step::Wait { milliseconds }),
     ]
 }
 
@@ -192,21 +205,36 @@ fn rules() -> impl Strategy<Value = Rules> {
         prop::option::weighted(0.2, 20u64..200),
     );
     let limit = prop::option::of(limit());
-    let flags = (any::<bool>(), any::<bool>());
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
     let quorum = prop::option::weighted(0.3, 0u16..4);
     (limit, max_priority, flags, ttl, expires, quorum).prop_map(
-        |(limit, max_priority, (single_active, dead_letters), ttl, expires, quorum)| Rules {
+        |(
             limit,
-            // A quorum queue has levels and an active consumer of its own kind, which are tested
-            // for themselves.
+            max_priority,
+            (single_active, dead_letters, at_least_once),
+            ttl,
+            expires,
+            quorum,
+        )| Rules {
+            limit,
+            // A quorum queue has levels of its own kind, which are tested for themselves.
             max_priority: max_priority.filter(|_| quorum.is_none()),
-            single_active: single_active && quorum.is_none(),
+            single_active,
             ttl,
             expires,
             dead_letters,
+            at_least_once,
             quorum,
         },
     )
+}
+
+fn keeps_its_promises(rules: Rules, steps: Vec<Step>) {
+    let mut world = World::new(rules);
+    for step in steps {
+        world.run(step);
+    }
+    world.finish();
 }
 
 proptest! {
@@ -217,10 +245,39 @@ proptest! {
         rules in rules(),
         steps in prop::collection::vec(step(), 1..120),
     ) {
-        let mut world = World::new(rules);
-        for step in steps {
-            world.run(step);
-        }
-        world.finish();
+        keeps_its_promises(rules, steps);
+    }
+
+    #[test]
+    fn a_queue_that_loses_no_dead_letter_keeps_its_promises(
+        rules in rules(),
+        limit in limit(),
+        quorum in 0u16..4,
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        let rules = Rules {
+            limit: Some(Limit { refuses: true, ..limit }),
+            max_priority: None,
+            dead_letters: true,
+            at_least_once: true,
+            quorum: Some(quorum),
+            ..rules
+        };
+        keeps_its_promises(rules, steps);
+    }
+
+    #[test]
+    fn a_quorum_queue_with_a_single_active_consumer_keeps_its_promises(
+        rules in rules(),
+        quorum in 0u16..4,
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        let rules = Rules {
+            max_priority: None,
+            single_active: true,
+            quorum: Some(quorum),
+            ..rules
+        };
+        keeps_its_promises(rules, steps);
     }
 }

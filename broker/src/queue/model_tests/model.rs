@@ -1,14 +1,13 @@
 //! What one queue promises. Each method is told what was asked of the real queue; `served` and
 //! `recorded` judge what came of it.
 
+use super::dead_letters::RETRY;
 use super::fixtures::{Kind, LARGE, Rules, id_of};
+use super::records::Record;
 use super::world::ConsumerIndex;
-use crate::definitions::Definition;
 use crate::queue::{Counts, DeadLetter, Entry, Reason};
-use leveret_storage::{Op, QueueId, Storable};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// What is known of a message in a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,17 +43,48 @@ impl Known {
             returns: 0,
         }
     }
+
+    /// A dead letter as it enters a classic queue: its time to live is taken off, and what it was
+    /// in another queue does not count.
+    pub(super) fn of_letter(letter: &DeadLetter) -> Self {
+        let message = &letter.message;
+        Known {
+            id: id_of(message),
+            stored: message.persistent(),
+            cancellable: message.persistent(),
+            octets: message.body().len() as u64,
+            priority: message.priority().unwrap_or(0),
+            redelivered: false,
+            expiration: None,
+            expires_at: None,
+            returns: 0,
+        }
+    }
+}
+
+/// A dead letter that found no way and is kept by its queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    id: u64,
+    reason: Reason,
+    /// Its place in the store.
+    pub(super) stored_at: Option<u64>,
+    octets: u64,
+}
+
+impl Kept {
+    pub(super) fn of(letter: &DeadLetter) -> Self {
+        Kept {
+            id: id_of(&letter.message),
+            reason: letter.reason,
+            stored_at: letter.stored_at.map(|position| position.0),
+            octets: letter.message.body().len() as u64,
+        }
+    }
 }
 
 /// Where a message stands among those that are ready: priority first, then age.
 type Place = (Reverse<u8>, u64);
-
-/// What the store knows of a message.
-struct Record {
-    message: Arc<dyn Storable>,
-    cancellable: bool,
-    claimed: bool,
-}
 
 /// One queue as it should be. Positions are plain numbers here.
 #[derive(Default)]
@@ -62,19 +92,19 @@ pub(super) struct Model {
     pub(super) ready: BTreeMap<Place, Known>,
     pub(super) unacked: BTreeMap<u64, Known>,
     /// Places taken by messages that have not arrived.
-    reserved: BTreeMap<u64, Known>,
+    pub(super) reserved: BTreeMap<u64, Known>,
     /// In the order in which they came.
     pub(super) consumers: Vec<ConsumerIndex>,
     /// Who alone is served, where there is such a rule.
     pub(super) single: Option<ConsumerIndex>,
-    next: u64,
-    delivered_through: Option<u64>,
-    records: BTreeMap<u64, Record>,
+    pub(super) next: u64,
+    pub(super) delivered_through: Option<u64>,
+    pub(super) records: BTreeMap<u64, Record>,
     /// Stored messages that left in this call.
-    left: BTreeSet<u64>,
+    pub(super) left: BTreeSet<u64>,
     /// Stored messages that came in this call, and whether their writes may be spared.
-    came: BTreeMap<u64, bool>,
-    told_through: Option<u64>,
+    pub(super) came: BTreeMap<u64, bool>,
+    pub(super) told_through: Option<u64>,
     pub(super) deleted: bool,
     /// What it was declared with.
     pub(super) declared: Rules,
@@ -84,13 +114,16 @@ pub(super) struct Model {
     /// The time in milliseconds.
     pub(super) now: u64,
     /// When the queue was last used, unless it is.
-    used_at: u64,
+    pub(super) used_at: u64,
+    /// Dead letters that found no way, and when they are sent again.
+    pub(super) kept: Vec<Kept>,
+    pub(super) retry_at: Option<u64>,
     /// Messages that have left as dead letters in this call: id, why, and where they are stored.
-    dead: Vec<(u64, Reason, Option<u64>)>,
-    /// The one that was published last in this call: it may be served though it expires at once.
-    fresh: Option<u64>,
+    pub(super) dead: Vec<(u64, Reason, Option<u64>)>,
+    /// Where the last one came to in this call: it may be served though it expires at once.
+    pub(super) fresh: Option<u64>,
     /// The returns that the store knows of.
-    stored_returns: BTreeMap<u64, u16>,
+    pub(super) stored_returns: BTreeMap<u64, u16>,
 }
 
 impl Model {
@@ -114,7 +147,7 @@ impl Model {
     fn enter(&mut self, position: u64, mut known: Known) {
         let ttl = known.expiration.into_iter().chain(self.rules.ttl).min();
         known.expires_at = ttl.map(|ttl| self.now + ttl);
-        self.fresh = Some(known.id);
+        self.fresh = Some(position);
         self.make_ready(position, known);
     }
 
@@ -137,15 +170,57 @@ impl Model {
         if before > 0 && self.consumers.is_empty() {
             self.touch();
         }
-        if self.single == Some(gone) {
+        if self.single != Some(gone) {
+            return;
+        }
+        self.single = None;
+        // Quorum queues have a rule of their own.
+        if self.rules.quorum.is_none() {
             let first = self.consumers.iter().rev().copied();
             self.single = first.max_by_key(|consumer| priority(*consumer));
         }
     }
 
-    /// Whether the rules let this consumer be served.
-    pub(super) fn may_serve(&self, consumer: ConsumerIndex) -> bool {
-        !self.rules.single_active || self.single == Some(consumer)
+    /// Whether no dead letter of it is lost.
+    pub(super) fn loses_none(&self) -> bool {
+        let refuses = self.rules.limit.is_some_and(|limit| limit.refuses);
+        let wanted = self.rules.at_least_once && self.rules.dead_letters;
+        wanted && self.rules.quorum.is_some() && refuses
+    }
+
+    /// Whether it drops its oldest messages for others.
+    pub(super) fn drops(&self) -> bool {
+        self.rules.limit.is_some_and(|limit| !limit.refuses)
+    }
+
+    /// Whether there is room for a message behind so many others with so many octets.
+    pub(super) fn has_room(&self, known: &Known, others: u64, octets: u64) -> bool {
+        let kept = self.kept.len() as u64;
+        let bodies = self.kept.iter().map(|kept| kept.octets).sum::<u64>();
+        self.drops() || !self.over(1 + others + kept, known.octets + octets + bodies)
+    }
+
+    /// A dead letter found no way.
+    pub(super) fn keep(&mut self, letter: Kept) {
+        self.kept.push(letter);
+        self.retry_at.get_or_insert(self.now + RETRY);
+    }
+
+    /// The timer looks at the queue.
+    pub(super) fn on_time(&mut self) {
+        self.drop_over_limit();
+        if self.retry_at.is_some_and(|at| at <= self.now) {
+            self.retry_at = None;
+            for Kept {
+                id,
+                reason,
+                stored_at,
+                ..
+            } in std::mem::take(&mut self.kept)
+            {
+                self.dead.push((id, reason, stored_at));
+            }
+        }
     }
 
     fn over(&self, messages: u64, octets: u64) -> bool {
@@ -177,10 +252,11 @@ impl Model {
         }
     }
 
-    pub(super) fn reserve(&mut self, known: Known) {
+    pub(super) fn reserve(&mut self, known: Known) -> u64 {
         let known = self.stored_here(known);
         let position = self.place(&known);
         self.reserved.insert(position, known);
+        position
     }
 
     fn place(&mut self, known: &Known) -> u64 {
@@ -192,29 +268,31 @@ impl Model {
         position
     }
 
-    /// A message comes to the place that it had reserved.
-    pub(super) fn arrived(&mut self, position: u64) {
+    /// A message comes to the place that it had reserved; `sure`: there is room. Says whether it
+    /// enters.
+    pub(super) fn arrived(&mut self, position: u64, sure: bool) -> bool {
         let known = self.reserved.remove(&position).expect("reserved");
         if self.deleted {
             self.leave(position, &known);
-        } else if !self.turns_away(&known) {
+        } else if sure || !self.turns_away(&known) {
             self.enter(position, known);
+            return true;
         } else if self.rules.refused_are_dead() {
             self.die(position, &known, Reason::MaxLength);
         } else {
             self.leave(position, &known);
         }
+        false
     }
 
     fn turns_away(&self, known: &Known) -> bool {
-        self.rules.limit.is_some_and(|limit| limit.refuses) && self.over(1, known.octets)
+        !self.has_room(known, 0, 0)
     }
 
     /// What is over the limit goes, oldest first. A queue that refuses drops nothing, though what
     /// comes back to it may be more than its limit.
     pub(super) fn drop_over_limit(&mut self) {
-        let drops = self.rules.limit.is_some_and(|limit| !limit.refuses);
-        while drops && self.over(0, 0) {
+        while self.drops() && self.over(0, 0) {
             let ((_, position), known) = self.ready.pop_first().expect("nothing is over no limit");
             self.die(position, &known, Reason::MaxLength);
         }
@@ -223,7 +301,7 @@ impl Model {
     /// The queue handed out a message: it must be the first one, as it was published.
     pub(super) fn served(&mut self, entry: &Entry, no_ack: bool) {
         let (position, id) = (entry.position.0, id_of(&entry.message));
-        if self.fresh != Some(id) {
+        if self.fresh != Some(position) {
             self.expire();
         }
         let ((_, first), known) = self.ready.pop_first().expect("served though none is ready");
@@ -356,121 +434,4 @@ impl Model {
             consumers: self.consumers.len() as u64,
         }
     }
-
-    /// Judges the records of one call: one publish for each that came, one ack for each that left
-    /// and was (or will be) written, nothing else.
-    pub(super) fn recorded(&mut self, queue: QueueId, ops: &[Op]) {
-        let (mut acked, mut settled) = (BTreeSet::new(), BTreeSet::new());
-        for op in ops {
-            match op {
-                Op::Publish {
-                    queue: q,
-                    position,
-                    message,
-                    ..
-                } if *q == queue => self.record(position.0, message.clone()),
-                Op::Ack {
-                    queue: q,
-                    first,
-                    last,
-                } if *q == queue => {
-                    for position in first.0..=last.0 {
-                        assert!(acked.insert(position), "acked twice");
-                    }
-                }
-                Op::Delivered { queue: q, through } if *q == queue => {
-                    assert!(self.told_through < Some(through.0), "told again");
-                    self.told_through = Some(through.0);
-                }
-                Op::PutDefinition { key, value } => {
-                    let definition = Definition::decode(key, value).unwrap();
-                    let Definition::DeliveryCount {
-                        position, count, ..
-                    } = definition
-                    else {
-                        panic!("{definition:?}")
-                    };
-                    let before = self.stored_returns.insert(position, count);
-                    assert_ne!(before, Some(count), "stored again");
-                }
-                Op::DeleteDefinition { key } => {
-                    let gone = self.stored_returns.remove(&place_in(key));
-                    assert!(gone.is_some(), "was not stored");
-                }
-                Op::Settle {
-                    queue: q,
-                    position,
-                    message,
-                } if *q == queue => {
-                    // What the storage thread does.
-                    message.cancel_write();
-                    assert!(settled.insert(position.0), "settled twice");
-                }
-                Op::DeleteQueue { queue: q } if *q == queue => {
-                    assert!(self.deleted, "deleted unasked");
-                }
-                _ => {}
-            }
-        }
-        assert!(self.came.is_empty(), "never stored: {:?}", self.came);
-        assert_eq!(self.told_through, self.delivered_through);
-        assert_eq!(self.stored_returns, self.returns());
-        let due: BTreeSet<u64> = std::mem::take(&mut self.left)
-            .into_iter()
-            .filter(|position| {
-                let record = self.records.get(position).expect("left but never came");
-                let written = record.claimed || !record.cancellable;
-                if !written {
-                    let wanted = record.message.begin_write(queue);
-                    assert!(!wanted, "neither written off nor acked");
-                }
-                self.records.remove(position);
-                written
-            })
-            .collect();
-        assert_eq!(acked, due, "acks for the store");
-        let dead = std::mem::take(&mut self.dead);
-        let dead: BTreeSet<u64> = dead
-            .iter()
-            .filter_map(|(.., stored_at)| *stored_at)
-            .collect();
-        assert_eq!(
-            settled, dead,
-            "what leaves with the batch of its dead letters"
-        );
-        self.records.retain(|position, _| !dead.contains(position));
-    }
-
-    /// What the store has to know of what came back.
-    fn returns(&self) -> BTreeMap<u64, u16> {
-        let ready = self.ready.iter().map(|((_, place), known)| (place, known));
-        let all = ready.chain(&self.unacked);
-        let counted = all.filter(|(_, known)| known.returns > 0);
-        counted
-            .map(|(place, known)| (*place, known.returns))
-            .collect()
-    }
-
-    fn record(&mut self, position: u64, message: Arc<dyn Storable>) {
-        let cancellable = self.came.remove(&position).expect("stored unasked");
-        let record = Record {
-            message,
-            cancellable,
-            claimed: false,
-        };
-        assert!(self.records.insert(position, record).is_none());
-    }
-
-    /// The storage thread claims everything that waits: all of it is still wanted.
-    pub(super) fn write(&mut self, queue: QueueId) {
-        for record in self.records.values_mut().filter(|r| !r.claimed) {
-            assert!(record.message.begin_write(queue), "wanted but written off");
-            record.claimed = true;
-        }
-    }
-}
-
-/// The place that the key of a stored count ends with.
-fn place_in(key: &[u8]) -> u64 {
-    u64::from_be_bytes(*key.last_chunk().expect("a key"))
 }

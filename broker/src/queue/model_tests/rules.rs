@@ -8,23 +8,29 @@ use std::sync::atomic::Ordering;
 impl World {
     /// Judges what a call on `queue` has done since the last look.
     pub(super) fn judge(&mut self, queue: usize) {
+        self.judge_deliveries(queue);
+        let letters = self.fx.take_dead_letters();
+        self.models[queue].buried(&letters);
+        let refused = std::mem::take(&mut self.fx.refused().count);
+        assert_eq!(refused, std::mem::take(&mut self.models[queue].refused));
+        let receiver = self.send(queue, &letters);
+        for queue in receiver.into_iter().chain([queue]) {
+            let real = &self.queues[queue];
+            self.models[queue].recorded(real.id, self.fx.ops());
+            assert_eq!(real.counts(), self.models[queue].counts());
+        }
+        self.fx.forget_ops();
+        self.refresh_able();
+    }
+
+    /// Judges what consumers have got of a queue since the last look, and what left it besides.
+    pub(super) fn judge_deliveries(&mut self, queue: usize) {
+        self.judge_single_active(queue);
         for (index, entry) in self.new_deliveries(queue) {
             self.judge_delivery(queue, index, &entry);
         }
-        let real = self.queues[queue].clone();
         self.models[queue].drop_over_limit();
         self.models[queue].expire();
-        let letters = self.fx.take_dead_letters();
-        self.models[queue].buried(&letters);
-        for letter in letters {
-            letter.leave(&mut self.fx);
-        }
-        let refused = std::mem::take(&mut self.fx.refused().count);
-        assert_eq!(refused, std::mem::take(&mut self.models[queue].refused));
-        self.models[queue].recorded(real.id, self.fx.ops());
-        self.fx.forget_ops();
-        assert_eq!(real.counts(), self.models[queue].counts());
-        self.refresh_able();
     }
 
     /// Deliveries that the model has not seen, in the order in which they were handed out.
@@ -59,7 +65,7 @@ impl World {
     fn judge_delivery(&mut self, queue: usize, index: ConsumerIndex, entry: &Entry) {
         self.now += 1;
         assert!(self.models[queue].consumers.contains(&index), "no consumer");
-        assert!(self.models[queue].may_serve(index), "not its turn");
+        assert!(self.may_serve(queue, index), "not its turn");
         assert!(self.can_take(index), "over its prefetch, or mailbox full");
         self.judge_turn(queue, index);
         let consumer = &mut self.consumers[index];
@@ -80,7 +86,7 @@ impl World {
         let served = &self.consumers[index];
         let model = &self.models[queue];
         let rivals = model.consumers.iter().copied();
-        for other in rivals.filter(|other| model.may_serve(*other)) {
+        for other in rivals.filter(|other| self.may_serve(queue, *other)) {
             let rival = &self.consumers[other];
             let Some(since) = rival.able_since.filter(|_| self.can_take(other)) else {
                 continue;
@@ -125,7 +131,8 @@ impl World {
         for queue in self.current {
             let model = &self.models[queue];
             let mut consumers = model.consumers.iter();
-            let idle = consumers.find(|c| model.may_serve(**c) && self.can_take(**c));
+            let idle = consumers.find(|c| self.may_serve(queue, **c) && self.can_take(**c));
+            self.check_room_is_made(queue);
             assert!(
                 model.ready.is_empty() || idle.is_none(),
                 "consumer {idle:?} could take one of {} ready messages",

@@ -4,6 +4,7 @@ use super::world::World;
 use crate::clock::{Clock, Time};
 use crate::queue::{Effects, Surroundings};
 use crate::server::timers::Timers;
+use crate::vhost::Vhosts;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ pub(super) struct SimulatedTime {
 
 impl SimulatedTime {
     /// Time at the beginning of a millisecond, and effects that happen in it.
-    pub(super) fn new() -> (Self, Effects) {
+    pub(super) fn new(vhosts: Arc<Vhosts>) -> (Self, Effects) {
         let clock = Clock::start();
         let mut began = Instant::now();
         while clock.time(began) != Time::from_millis(clock.time(began).millis()) {
@@ -27,6 +28,7 @@ impl SimulatedTime {
             Surroundings {
                 timers: Some(timers.clone()),
                 clock,
+                vhosts: Some(vhosts),
                 ..Surroundings::default()
             },
             None,
@@ -61,6 +63,7 @@ impl World {
         while let Some(what) = self.time.timers.take_due(now) {
             let queue = what.timer_id().0 as usize;
             let again = self.queues[queue].look(&mut self.fx);
+            self.models[queue].on_time();
             let abandoned = self.queues[queue].is_abandoned(&mut self.fx);
             self.judge(queue);
             assert_eq!(abandoned, self.models[queue].is_abandoned());
@@ -77,6 +80,8 @@ impl World {
             let model = &self.models[queue];
             assert!(!model.head_has_expired(), "expired, and no timer looked");
             assert!(!model.is_abandoned(), "unused, and no timer looked");
+            let waits = model.retry_at.is_none_or(|at| at > model.now);
+            assert!(waits, "dead letters are kept, and no timer looked");
         }
     }
 }

@@ -1,0 +1,103 @@
+//! Dead letters on the road: they are sent as the broker sends them, through an exchange that comes
+//! and goes, to the first queue.
+
+use super::model::{Kept, Known};
+use super::world::World;
+use crate::dead_letters;
+use crate::exchange::{Binding, Destination, Exchange, ExchangeKind, ExchangeSpec};
+use crate::queue::{DeadLetter, Queue};
+use crate::vhost::{Vhost, VhostSpec, Vhosts};
+use std::sync::Arc;
+
+/// The exchange that queues name for their dead letters.
+pub(super) const EXCHANGE: &str = "dlx";
+
+/// Milliseconds after which a letter that found no way is sent again.
+pub(super) const RETRY: u64 = 1000;
+
+/// A virtual host for the queues, and where it is found.
+pub(super) fn new_vhost() -> (Arc<Vhost>, Arc<Vhosts>) {
+    let vhost = Arc::new(Vhost::new(VhostSpec::named("/")));
+    let vhosts = Arc::<Vhosts>::default();
+    vhosts.write().insert("/".into(), vhost.clone());
+    (vhost, vhosts)
+}
+
+impl World {
+    /// From now on dead letters find their way to the first queue, or find none.
+    pub(super) fn set_way(&mut self, open: bool) {
+        let name = EXCHANGE.into();
+        let gone = self.vhost.delete_exchange(&name, false, &mut self.fx);
+        assert_eq!(gone, Ok(self.way_open));
+        self.way_open = open;
+        if !open {
+            return;
+        }
+        let exchange = Arc::new(Exchange::new(ExchangeSpec {
+            name,
+            kind: ExchangeKind::Fanout,
+            durable: false,
+            auto_delete: false,
+            internal: false,
+            arguments: Default::default(),
+        }));
+        self.vhost.insert_exchange(exchange.clone());
+        let binding = Binding {
+            destination: Destination::Queue(self.queues[self.current[0]].clone()),
+            key: "".into(),
+            arguments: Default::default(),
+        };
+        self.vhost.restore_binding(&exchange, binding);
+    }
+
+    /// Another queue took the place of one of the current ones.
+    pub(super) fn follow_way(&mut self, queue: Arc<Queue>) {
+        self.vhost.restore_queue(queue);
+        self.set_way(self.way_open);
+    }
+
+    /// Sends the letters of a queue on, and tells the models. Says which queue got some.
+    pub(super) fn send(&mut self, from: usize, letters: &[DeadLetter]) -> Option<usize> {
+        let to = self.current[0];
+        let sent_before = self.sent;
+        // What a full queue does with many depends on how those before were served.
+        let at_once = match self.models[to].drops() || !self.models[from].loses_none() {
+            true => 1,
+            false => letters.len().max(1),
+        };
+        for letters in letters.chunks(at_once) {
+            let sure = self.models[from].loses_none();
+            let places = self.expect_sent(from, to, letters);
+            dead_letters::send(letters, &self.vhosts, &mut self.fx);
+            self.sent += places.len();
+            let model = &mut self.models[to];
+            let entered = places.iter().filter(|place| model.arrived(**place, sure));
+            // A queue that turns letters away does nothing else.
+            if entered.count() > 0 {
+                self.judge_deliveries(to);
+                self.models[to].buried(&[]);
+            }
+        }
+        (self.sent > sent_before).then_some(to)
+    }
+
+    /// Tells the models what becomes of letters that are sent together. Returns the places that are
+    /// taken at the queue they go to.
+    fn expect_sent(&mut self, from: usize, to: usize, letters: &[DeadLetter]) -> Vec<u64> {
+        let mut places = Vec::new();
+        let mut octets = 0;
+        let loses_none = self.models[from].loses_none();
+        for letter in letters {
+            assert_eq!(letter.origin.loses_none, loses_none);
+            let known = Known::of_letter(letter);
+            let room = !loses_none || self.models[to].has_room(&known, places.len() as u64, octets);
+            if self.way_open && room {
+                octets += known.octets;
+                places.push(self.models[to].reserve(known));
+            } else if loses_none {
+                self.models[from].keep(Kept::of(letter));
+            }
+        }
+        places
+    }
+}

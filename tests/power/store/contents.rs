@@ -1,0 +1,36 @@
+//! What messages and definitions hold, so that whoever reads them knows whether they are right.
+
+use std::path::Path;
+
+use leveret_storage::Options;
+
+/// Small segments and bounds, so that little work reaches every part.
+pub(crate) fn options(dir: &Path) -> Options {
+    Options {
+        segment_size: 256 << 10,
+        log_bound: 1 << 20,
+        commit_size: 128 << 10,
+        ..Options::new(dir)
+    }
+}
+
+/// The bytes that follow from two numbers: random to the eye.
+pub(crate) fn filling(one: u64, two: u64, len: usize) -> Vec<u8> {
+    let mut state = (one << 40 ^ two).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut out = Vec::with_capacity(len + 8);
+    while out.len() < len {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        out.extend_from_slice(&state.to_le_bytes());
+    }
+    out.truncate(len);
+    out
+}
+
+/// A definition's value: its version, then what follows from it.
+pub(crate) fn definition(key: u64, version: u64, len: usize) -> Vec<u8> {
+    let mut out = version.to_be_bytes().to_vec();
+    out.extend(filling(key, version, len));
+    out
+}

@@ -1,0 +1,213 @@
+//! A store's whole directory, cut off from power at any moment.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use leveret_tests::power::{Disk, Event, Found, Mercy, Model, Trace, programs};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tempfile::TempDir;
+
+use super::setting;
+
+/// Cuts unless `LEVERET_POWER_CUTS` says otherwise.
+const CUTS: usize = 24;
+/// Cuts of one stretch of work; the next one goes on with what one of them left.
+const CUTS_PER_STRETCH: usize = 12;
+/// Batches in one stretch of work.
+const BATCHES: u64 = 1200;
+/// Octets of a segment of sled's file.
+const SLED_SEGMENT: u64 = 2 << 20;
+
+#[test]
+fn what_was_told_is_there_after_any_power_cut() {
+    let cuts = setting("LEVERET_POWER_CUTS").unwrap_or(CUTS);
+    let batches = setting("LEVERET_POWER_BATCHES").unwrap_or(BATCHES);
+    let seed: u64 = setting("LEVERET_TEST_SEED").unwrap_or_else(|| rand::rng().random());
+    eprintln!("LEVERET_TEST_SEED={seed} LEVERET_POWER_CUTS={cuts} LEVERET_POWER_BATCHES={batches}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let home = TempDir::with_prefix("leveret-power-").expect("a temporary directory");
+    let mut start = home.path().join("start");
+    fs::create_dir(&start).expect("a directory");
+    let mut model = Model::default();
+    let (mut done, mut reused) = (0, 0);
+    for stretch in 0.. {
+        if done >= cuts {
+            break;
+        }
+        let here = home.path().join(format!("stretch-{stretch}"));
+        fs::create_dir(&here).expect("a directory");
+        let count = CUTS_PER_STRETCH.min(cuts - done);
+        let mut work = Stretch {
+            here,
+            seed: rng.random(),
+            faults: Vec::new(),
+            reused: 0,
+        };
+        (start, model) = work.run(&start, model, batches, count, &mut rng);
+        done += count;
+        reused += work.reused;
+        if !work.faults.is_empty() {
+            let kept = home.keep();
+            panic!(
+                "{} of {done} cuts, in {}:\n{}",
+                work.faults.len(),
+                kept.display(),
+                work.faults.join("\n\n")
+            );
+        }
+        let _ = fs::remove_dir_all(&work.here);
+    }
+    eprintln!("sled used {reused} segments again");
+    assert!(reused > 0, "sled used no segment again: too little work");
+}
+
+struct Stretch {
+    here: PathBuf,
+    seed: u64,
+    /// How often sled wrote a segment's beginning that it had written before.
+    reused: usize,
+    faults: Vec<String>,
+}
+
+impl Stretch {
+    /// Works on what is in `start`, then looks at what cuts leave of it; returns one of those, and what is in it.
+    fn run(
+        &mut self,
+        start: &Path,
+        model: Model,
+        batches: u64,
+        cuts: usize,
+        rng: &mut StdRng,
+    ) -> (PathBuf, Model) {
+        let (store, trace) = (self.here.join("store"), self.here.join("trace"));
+        copy(start, &store);
+        let before = Disk::of(&store);
+        let mut command = programs().work(&store, self.seed, batches);
+        command.envs(programs().tracing(&store, &trace));
+        let output = command.output().expect("the work runs");
+        if !output.status.success() {
+            self.faults.push(format!("the work: {output:?}"));
+            return (start.to_owned(), model);
+        }
+        let events = Trace::open(&trace, &store).count();
+        // The beginning, recovery, is cut more often than its length asks for.
+        let mut moments: Vec<usize> = (0..cuts)
+            .map(|cut| {
+                rng.random_range(
+                    0..if cut % 4 == 0 {
+                        events / 20 + 1
+                    } else {
+                        events
+                    },
+                )
+            })
+            .collect();
+        moments.sort_unstable();
+        eprintln!(
+            "stretch of seed {}: {events} events, {} octets",
+            self.seed,
+            trace.metadata().map_or(0, |m| m.len())
+        );
+        let next = rng.random_range(0..cuts);
+        self.cut_all(&moments, next, before, model, rng)
+    }
+
+    fn cut_all(
+        &mut self,
+        moments: &[usize],
+        next: usize,
+        mut disk: Disk,
+        mut model: Model,
+        rng: &mut StdRng,
+    ) -> (PathBuf, Model) {
+        let (store, trace) = (self.here.join("store"), self.here.join("trace"));
+        let mut going_on = None;
+        let mut cut = 0;
+        let (mut database, mut begun) = (HashSet::new(), HashSet::new());
+        for (at, event) in Trace::open(&trace, &store).enumerate() {
+            while moments.get(cut) == Some(&at) {
+                let mercy = Mercy::random(rng);
+                let image = self.here.join(format!("cut-{cut}"));
+                disk.cut(&image, mercy, rng);
+                if cut == next {
+                    copy(&image, &kept_image(&self.here));
+                }
+                let again = self.here.join(format!("cut-{cut}-as-left"));
+                copy(&image, &again);
+                let found = Found::in_store(&image, None);
+                match model.judge(&found) {
+                    Ok(()) => {
+                        let _ = fs::remove_dir_all(&again);
+                    }
+                    Err(fault) => self.faults.push(format!(
+                        "stretch of seed {}, cut at event {at}, {mercy:?}, left {}: {fault}",
+                        self.seed,
+                        again.display()
+                    )),
+                }
+                let _ = fs::remove_dir_all(&image);
+                if cut == next {
+                    going_on = Some((kept_image(&self.here), Model::of(&found)));
+                }
+                cut += 1;
+            }
+            match &event {
+                Event::Mark(mark) => model.mark(mark),
+                Event::Open { handle, path, .. } if path == "sled/db" => {
+                    database.insert(*handle);
+                }
+                Event::Write { handle, at, .. }
+                    if database.contains(handle) && at % SLED_SEGMENT == 0 =>
+                {
+                    self.reused += usize::from(!begun.insert(*at));
+                }
+                _ => {}
+            }
+            disk.apply(&event);
+        }
+        let kept = self.here.join("all");
+        disk.cut(&kept, Mercy::All, rng);
+        assert!(
+            content(&kept) == content(&store),
+            "the layer has missed something"
+        );
+        going_on.expect("one of the cuts")
+    }
+}
+
+/// Where a stretch leaves what the next one goes on with.
+fn kept_image(stretch: &Path) -> PathBuf {
+    stretch.with_extension("next")
+}
+
+/// Every file with its bytes.
+fn content(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(next) = dirs.pop() {
+        for entry in fs::read_dir(next).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else {
+                let name = path.strip_prefix(dir).expect("below").to_owned();
+                found.insert(name, fs::read(&path).expect("a file"));
+            }
+        }
+    }
+    found
+}
+
+/// Copies a directory, holes included.
+fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp")
+        .arg("-a")
+        .arg(from)
+        .arg(to)
+        .status()
+        .expect("cp runs");
+    assert!(status.success());
+}
