@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::{
-    extents::Runs,
     log::Placed,
     ranges::RangeSet,
     schema::{Chunk, QueueMarks},
@@ -16,7 +15,7 @@ use crate::{
 };
 
 /// Bytes of a segment that one span may cover.
-const SPAN_BYTES: u64 = 64 * 1024;
+pub(crate) const SPAN_BYTES: u64 = 64 * 1024;
 
 /// A stretch of a log segment with publishes of one queue in it; records of others may stand between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,21 +189,6 @@ impl QueueEntry {
         self.chunks.iter().map(|(&first, entry)| entry.chunk(first))
     }
 
-    /// The chunks, joined to runs of about so many encoded bytes, in order and disjoint.
-    pub(crate) fn extents(&self, bytes: u64) -> Vec<Extent> {
-        let mut runs = Runs::new(bytes);
-        for chunk in self.all_chunks() {
-            runs.add(Extent {
-                first: Position(chunk.first_live),
-                last: Position(chunk.last_live),
-                messages: chunk.live,
-                bytes: chunk.bytes,
-                weight: chunk.weight,
-            });
-        }
-        runs.extents
-    }
-
     pub(crate) fn add_chunk(&mut self, first: u64, chunk: Chunk) {
         self.widest = self.widest.max(chunk.last - first);
         self.chunks.insert(first, ChunkEntry::new(first, chunk));
@@ -218,7 +202,7 @@ impl QueueEntry {
     }
 
     /// Everything the log says is done with.
-    fn all_dead(&self) -> RangeSet {
+    pub(crate) fn all_dead(&self) -> RangeSet {
         let mut all = RangeSet::default();
         for (_, ranges) in &self.dead {
             all.merge(ranges);
@@ -286,6 +270,23 @@ impl Catalogue {
                 Effect::Deleted { queue } => self.delete(queue, placed.seq),
             }
         }
+    }
+
+    /// Adds what unfolded segments say of a queue.
+    pub(crate) fn replayed(
+        &mut self,
+        queue: QueueId,
+        spans: VecDeque<Span>,
+        dead: VecDeque<(u64, RangeSet)>,
+        marks: &QueueMarks,
+    ) {
+        let entry = self.queues.entry(queue).or_default();
+        entry.spans = spans;
+        // Of a queue with nothing in it, nothing can be dead.
+        if !(entry.spans.is_empty() && entry.chunks.is_empty()) {
+            entry.dead = dead;
+        }
+        entry.marks.raise(marks);
     }
 
     /// Notes what is done with, as said by segment `seq`.
@@ -400,6 +401,19 @@ impl Catalogue {
             }
         }
         self.generation += 1;
+    }
+}
+
+impl Chunk {
+    /// What lives of it.
+    pub(crate) fn extent(&self) -> Extent {
+        Extent {
+            first: Position(self.first_live),
+            last: Position(self.last_live),
+            messages: self.live,
+            bytes: self.bytes,
+            weight: self.weight,
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Checkpoint<'a> {
     pub(crate) catalogue: &'a Mutex<Catalogue>,
     pub(crate) counters: &'a Counters,
     pub(crate) weigh: Weigh,
+    /// Damage in the log was accepted at the start.
+    pub(crate) accept_losses: bool,
     /// Bytes after which a volume is full, and that may be taken for nothing.
     pub(crate) volume_size: u64,
     pub(crate) waste: u64,
@@ -132,7 +134,7 @@ impl Checkpoint<'_> {
 
     fn fold(&self, closed: &Closed, again: bool) -> Result<(), StorageError> {
         let segment = Segment::open(&closed.path)?;
-        let (contents, _) = Contents::gather(&segment, End::Known(closed.end), false)?;
+        let (contents, _) = Contents::gather(&segment, End::Known(closed.end), self.accept_losses)?;
         Fold {
             sleds: self.sleds,
             catalogue: self.catalogue,

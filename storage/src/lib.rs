@@ -13,6 +13,7 @@
 //! - What is read back matched its checksum; damage is an error that names what is lost.
 
 mod catalogue;
+mod census;
 mod checkpoint;
 mod commit;
 mod contents;
@@ -32,6 +33,7 @@ mod ranges;
 mod read;
 mod record;
 mod recover;
+mod replay;
 mod schema;
 mod segment;
 mod sled_store;

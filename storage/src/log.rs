@@ -168,21 +168,28 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// A log whose first segment, made with the first commit, will be `next_seq`.
+    /// A log whose first segment, made with the first commit, will be `next_seq`. What was `found` of it from before waits
+    /// for the checkpoint; the last segment, of which only its successor says where it ends, until there is one.
     pub(crate) fn new(
         io: Arc<dyn LogIo>,
         dir: PathBuf,
         segment_size: u64,
         next_seq: u64,
         state: Arc<LogState>,
+        mut found: Vec<Closed>,
     ) -> Log {
+        let ending = found.pop();
+        state.set_active(ending.as_ref().map_or(0, |last| last.end));
+        for closed in found {
+            state.push(closed);
+        }
         Log {
             io,
             dir,
             segment_size,
             state,
             active: None,
-            ending: None,
+            ending,
             next_seq,
         }
     }

@@ -162,47 +162,51 @@ impl Reader<'_> {
             Source::Chunk(first, chunk) => {
                 messages::read(self.volumes, queue, Position(*first), chunk)
             }
-            Source::Span(span) => self.load_span(queue, span).map(Some),
+            Source::Span(span) => load_span(self.log_dir, queue, span).map(Some),
         }
     }
+}
 
-    fn load_span(&self, queue: QueueId, span: &Span) -> Result<Vec<(u64, Bytes)>, StorageError> {
-        let segment = Segment::open(&self.log_dir.join(segment::file_name(span.segment)))?;
-        let damaged = || StorageError::DamagedMessages {
-            queue,
-            first: Position(span.first),
-            last: Position(span.last),
-        };
-        let len = usize::try_from(span.end - span.start).map_err(|_| damaged())?;
-        let mut window = segment.window(len);
-        let bytes = window.get(span.start, len)?;
-        let (mut at, mut messages) = (0, Vec::new());
-        while at < bytes.len() {
-            // Block headers stand between records; each is recognised by its own checksum.
-            if record::BlockHeader::decode(
-                &bytes[at..],
-                segment.header.salt,
-                span.start + at as u64,
-            )
+/// The messages of a queue in a span of the log, acknowledged ones included.
+///
+/// # Errors
+/// The segment cannot be read, or is damaged there.
+pub(crate) fn load_span(
+    log: &Path,
+    queue: QueueId,
+    span: &Span,
+) -> Result<Vec<(u64, Bytes)>, StorageError> {
+    let segment = Segment::open(&log.join(segment::file_name(span.segment)))?;
+    let damaged = || StorageError::DamagedMessages {
+        queue,
+        first: Position(span.first),
+        last: Position(span.last),
+    };
+    let len = usize::try_from(span.end - span.start).map_err(|_| damaged())?;
+    let mut window = segment.window(len);
+    let bytes = window.get(span.start, len)?;
+    let (mut at, mut messages) = (0, Vec::new());
+    while at < bytes.len() {
+        // Block headers stand between records; each is recognised by its own checksum.
+        if record::BlockHeader::decode(&bytes[at..], segment.header.salt, span.start + at as u64)
             .is_some()
-            {
-                at += record::BLOCK_HEADER;
-                continue;
-            }
-            let (record, len) = record::parse(&bytes[at..]).ok_or_else(damaged)?;
-            if let Record::Publish {
-                queue: of,
-                position,
-                message,
-            } = record
-                && of == queue
-            {
-                messages.push((position.0, Bytes::copy_from_slice(message)));
-            }
-            at += len;
+        {
+            at += record::BLOCK_HEADER;
+            continue;
         }
-        Ok(messages)
+        let (record, len) = record::parse(&bytes[at..]).ok_or_else(damaged)?;
+        if let Record::Publish {
+            queue: of,
+            position,
+            message,
+        } = record
+            && of == queue
+        {
+            messages.push((position.0, Bytes::copy_from_slice(message)));
+        }
+        at += len;
     }
+    Ok(messages)
 }
 
 /// Sources that may hold `from` or later, by first position; and, when there are more, where those begin: always

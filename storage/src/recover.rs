@@ -1,25 +1,23 @@
-//! Opening a store: sled first, then what of the log is not in it yet.
+//! Opening a store: the main sled first, then what of the log is not in it yet.
 //!
-//! The rest of the log is folded into sled before anybody may submit, by the same code as the checkpoint's. So a started
-//! store has an empty log, and every count is exact.
+//! The rest of the log is read through but not folded: that is the checkpoint's work, as ever, while the store is in use
+//! already. Messages in sled are not looked at, except where the log says that some of a chunk are done with: every count
+//! is exact.
 
 use std::{sync::Arc, time::Instant};
 
-use bytes::Bytes;
-use parking_lot::Mutex;
-
 use crate::{
-    catalogue::{Catalogue, QueueEntry},
+    catalogue::Catalogue,
+    census::{Census, Extents},
     checkpoint::remove_segment,
-    contents::Contents,
     convert, definitions,
     directory::{CleanClose, Directory, Marker},
     error::StorageError,
-    fold::Fold,
     io::sync_parent,
-    log::{self, LogState},
+    log::{self, Closed},
     options::Options,
     record::u64_at,
+    replay::Replay,
     schema::{self, Chunk, QueueMarks},
     segment::{End, Segment},
     sled_store::{Found, SledStore},
@@ -28,6 +26,7 @@ use crate::{
     types::{Position, QueueId},
     volumes::{Changed, Volumes},
 };
+use bytes::Bytes;
 
 /// A store as it was found.
 pub(crate) struct Recovered {
@@ -35,7 +34,10 @@ pub(crate) struct Recovered {
     pub(crate) catalogue: Catalogue,
     pub(crate) definitions: Vec<(Bytes, Bytes)>,
     pub(crate) queues: Vec<RecoveredQueue>,
+    pub(crate) extents: Extents,
     pub(crate) report: Report,
+    /// Segments of the log that are not in sled yet.
+    pub(crate) log: Vec<Closed>,
     /// The log's next segment.
     pub(crate) next_seq: u64,
 }
@@ -54,26 +56,30 @@ pub(crate) fn recover(directory: &Directory, options: &Options) -> Result<Recove
         directory.write_marker(marker.identity, marker.generation)?;
     }
     let (catalogue, usage) = load_catalogue(&main, folded, options, &mut report)?;
-    let catalogue = Mutex::new(catalogue);
     let volumes = find_volumes(directory, options, &usage)?;
-    let sleds = Sleds::new(directory, marker, options.cache_capacity, main, volumes);
-    let next_seq = replay(directory, options, &sleds, &catalogue, folded, &mut report)?;
+    let mut replay = replay(directory, options, folded, &mut report)?;
     directory.remove_clean_close()?;
-    let catalogue = catalogue.into_inner();
-    let definitions = definitions::load(&sleds.main())?;
-    let mut queues: Vec<_> = catalogue
-        .queues
-        .iter()
-        .map(|(&queue, entry)| describe(queue, entry))
-        .collect();
-    queues.sort_by_key(|queue| queue.queue);
+    let changed = std::mem::take(&mut replay.definitions);
+    let definitions = definitions::load(&main, &changed)?;
+    let mut catalogue = catalogue;
+    let (published, log) = replay.into_catalogue(&mut catalogue);
+    let census = Census {
+        volumes: &volumes,
+        log: &directory.log,
+        weigh: options.weigh,
+    };
+    let (queues, extents) = census.take(&catalogue, &published)?;
+    let next_seq = log.last().map_or(folded, |last| last.seq) + 1;
+    let sleds = Sleds::new(directory, marker, options.cache_capacity, main, volumes);
     report.elapsed = start.elapsed();
     Ok(Recovered {
         sleds,
         catalogue,
         definitions,
         queues,
+        extents,
         report,
+        log,
         next_seq,
     })
 }
@@ -229,15 +235,13 @@ fn load_catalogue(
     Ok((catalogue, usage))
 }
 
-/// Folds every segment that is not in sled yet; returns the number of the next one.
+/// Reads every segment that is not in sled yet.
 fn replay(
     directory: &Directory,
     options: &Options,
-    sleds: &Sleds,
-    catalogue: &Mutex<Catalogue>,
     folded: u64,
     report: &mut Report,
-) -> Result<u64, StorageError> {
+) -> Result<Replay, StorageError> {
     let segments = unfolded(directory, folded)?;
     let clean = directory.clean_close()?;
     let last = segments.last().map_or(folded, |segment| segment.header.seq);
@@ -246,13 +250,14 @@ fn replay(
     }
     report.clean =
         clean.is_some_and(|clean| clean.seq == last || (clean.seq == 0 && segments.is_empty()));
+    let mut replay = Replay::new(options.weigh);
     for (at, segment) in segments.iter().enumerate() {
         let end = match (segments.get(at + 1), clean) {
             (Some(next), _) => End::Known(next.header.previous_end),
             (None, Some(CleanClose { seq, end })) if seq == segment.header.seq => End::Known(end),
             (None, _) => End::Torn,
         };
-        let (contents, scan) = Contents::gather(segment, end, options.accept_losses)?;
+        let scan = replay.read(segment, end, options.accept_losses)?;
         report.replayed_bytes += scan.end;
         report.replayed_segments += 1;
         report.torn_bytes += scan.torn;
@@ -262,27 +267,8 @@ fn replay(
                 segment.path.display()
             ));
         }
-        forget_deleted(catalogue, &contents, segment.header.seq);
-        Fold {
-            sleds,
-            catalogue,
-            log: &LogState::default(),
-            segment: Arc::clone(segment),
-            weigh: options.weigh,
-            again: false,
-        }
-        .run(&contents)?;
-        remove_segment(&segment.path)?;
     }
-    Ok(last + 1)
-}
-
-/// What the storage thread does as it commits a deletion, the replay has to do.
-fn forget_deleted(catalogue: &Mutex<Catalogue>, contents: &Contents, seq: u64) {
-    let mut catalogue = catalogue.lock();
-    for &queue in &contents.deleted {
-        catalogue.delete(queue, seq);
-    }
+    Ok(replay)
 }
 
 /// Opens the segments that are not in sled yet, without a gap; removes those that are.
@@ -303,22 +289,4 @@ fn unfolded(directory: &Directory, folded: u64) -> Result<Vec<Arc<Segment>>, Sto
         expected += 1;
     }
     Ok(segments)
-}
-
-fn describe(queue: QueueId, entry: &QueueEntry) -> RecoveredQueue {
-    let chunks = || entry.all_chunks();
-    let highest = chunks()
-        .map(|chunk| chunk.last.saturating_add(1))
-        .max()
-        .unwrap_or(0);
-    RecoveredQueue {
-        queue,
-        messages: chunks().map(|chunk| chunk.live).sum(),
-        bytes: chunks().map(|chunk| chunk.bytes).sum(),
-        weight: chunks().map(|chunk| chunk.weight).sum(),
-        first: chunks().map(|chunk| Position(chunk.first_live)).min(),
-        last: chunks().map(|chunk| Position(chunk.last_live)).max(),
-        delivered_through: entry.marks.delivered.map(Position),
-        next_position: Position(entry.marks.next.max(highest)),
-    }
 }

@@ -10,7 +10,9 @@ use std::{
 
 use crate::{
     error::StorageError,
-    record::{self, BLOCK_HEADER, BlockHeader, Record, SEGMENT_HEADER, SegmentHeader},
+    record::{
+        self, BLOCK_HEADER, BLOCK_MAGIC_START, BlockHeader, Record, SEGMENT_HEADER, SegmentHeader,
+    },
 };
 
 /// Bytes read at once when a segment is read through.
@@ -180,7 +182,9 @@ impl Segment {
             let bytes = window.get(at, READ_AHEAD)?;
             let starts = bytes.len().saturating_sub(BLOCK_HEADER - 1);
             for i in 0..starts {
-                if BlockHeader::decode(&bytes[i..], self.header.salt, at + i as u64).is_some() {
+                if bytes[i] == BLOCK_MAGIC_START
+                    && BlockHeader::decode(&bytes[i..], self.header.salt, at + i as u64).is_some()
+                {
                     return Ok(Some(at + i as u64));
                 }
             }

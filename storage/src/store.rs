@@ -11,9 +11,11 @@ use parking_lot::Mutex;
 
 use crate::{
     catalogue::Catalogue,
+    census::Extents,
     checkpoint::Checkpoint,
     directory::{CleanClose, Directory, Lock},
     error::StorageError,
+    extents::Runs,
     inbox::{Inbox, Stop},
     io::{Disk, LogIo},
     log::{Log, LogState},
@@ -59,6 +61,8 @@ struct Shared {
     log: Arc<LogState>,
     catalogue: Arc<Mutex<Catalogue>>,
     counters: Arc<Counters>,
+    /// What lived at opening, until it is asked for.
+    extents: Mutex<Extents>,
     /// `None` once closed.
     disk: Mutex<Option<Arc<OpenDisk>>>,
 }
@@ -70,7 +74,8 @@ struct OpenDisk {
 }
 
 impl Store {
-    /// Opens the store in a directory, or makes one in an empty directory. Blocks while the log is replayed.
+    /// Opens the store in a directory, or makes one in an empty directory. Blocks while what of the log is not in sled yet is
+    /// read through.
     ///
     /// # Errors
     /// The directory cannot be used, is in use, or holds something missing, damaged or of another version: the message
@@ -89,6 +94,7 @@ impl Store {
             inbox: Arc::new(Inbox::new(options.backlog_high, options.backlog_low)),
             catalogue: Arc::new(Mutex::new(found.catalogue)),
             counters: Arc::new(Counters::default()),
+            extents: Mutex::new(found.extents),
             disk: Mutex::new(Some(Arc::new(OpenDisk {
                 sleds: found.sleds,
                 _lock: lock,
@@ -102,6 +108,7 @@ impl Store {
             options.segment_size,
             found.next_seq,
             log,
+            found.log,
         );
         let threads = shared
             .start(segments, &options)
@@ -150,20 +157,20 @@ impl Store {
         })
     }
 
-    /// What was found of a queue at opening, in runs of about `bytes` encoded bytes (more where messages stand in disorder,
-    /// or where one is larger), in order and disjoint; every message that lived is in one. For whoever takes stock after
-    /// opening, once per queue and before submitting anything about it. Blocks on nothing, and costs a look at each chunk.
+    /// What lived of a queue at opening, in runs of about `bytes` encoded bytes (64 KiB at least, and more where messages
+    /// stand in disorder or one is larger), in order and disjoint; every message is in one. It is handed out once and
+    /// forgotten then: a second call has nothing. Blocks on nothing.
     ///
     /// # Errors
     /// [`StorageError::Closed`].
     pub fn extents(&self, queue: QueueId, bytes: u64) -> Result<Vec<Extent>, StorageError> {
         self.0.shared.disk()?;
-        let catalogue = self.0.shared.catalogue.lock();
-        Ok(catalogue
-            .queues
-            .get(&queue)
-            .map(|entry| entry.extents(bytes))
-            .unwrap_or_default())
+        let found = self.0.shared.extents.lock().remove(&queue);
+        let mut runs = Runs::new(bytes);
+        for extent in found.unwrap_or_default() {
+            runs.add(extent);
+        }
+        Ok(runs.extents)
     }
 
     /// Whether more is submitted and not yet committed than the high mark allows: stop reading from publishers.
@@ -283,6 +290,7 @@ impl Shared {
                         catalogue: &shared.catalogue,
                         counters: &shared.counters,
                         weigh: options.weigh,
+                        accept_losses: options.accept_losses,
                         volume_size: options.volume_size,
                         waste: options.waste,
                         roll_after: options.roll_after,
