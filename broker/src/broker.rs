@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::definitions::{self, Definition};
 use crate::exchange::{Delays, Exchange, ExchangeKind, ExchangeSpec};
 use crate::limits::{Tally, VhostLimits};
+use crate::queue::paging::Pager;
 use crate::queue::{ConsumerId, Effects, Surroundings};
 use crate::server::connections::Connections;
 use crate::server::mailbox::Mailbox;
@@ -83,6 +84,8 @@ pub struct Broker {
     pub timers: Arc<Timers>,
     /// Who reads streams.
     pub readers: Arc<Readers>,
+    /// Who takes backlogs out of memory; none for a broker that keeps everything there.
+    pub pager: Option<Arc<Pager>>,
     /// Its time.
     pub clock: Clock,
     /// How many of them there are, for the limits that operators set.
@@ -108,6 +111,7 @@ impl Broker {
             connections: Connections::default(),
             timers: Arc::default(),
             readers: Arc::default(),
+            pager: None,
             clock: Clock::start(),
             tally: Arc::default(),
             alarms: Alarms::default(),
@@ -127,6 +131,7 @@ impl Broker {
             clock: self.clock,
             vhosts: Some(self.vhosts.clone()),
             readers: Some(self.readers.clone()),
+            pager: self.pager.clone(),
         };
         Effects::on(surroundings, sink)
     }

@@ -82,15 +82,25 @@ impl Clock {
     }
 
     fn wall_millis_seen(&self, time: Time, now: Instant, wall: SystemTime) -> u64 {
-        let off = since_epoch(wall).cast_signed() - self.time(now).0.cast_signed();
-        let steps = (off + off.signum() * STEP / 2) / STEP;
-        time.0.saturating_add_signed(steps * STEP).div_ceil(1000)
+        let set = self.set_by(now, wall);
+        time.0.saturating_add_signed(set).div_ceil(1000)
     }
 
     /// The point of time at which the wall clock showed, or will show, so many milliseconds since
-    /// the epoch. Good at start, before anybody has set the wall clock again.
+    /// the epoch, as far as one can tell now. Reads both clocks.
     pub fn time_of_wall_millis(&self, millis: u64) -> Time {
-        Time::from_millis(millis)
+        self.time_of_wall_millis_seen(millis, Instant::now(), SystemTime::now())
+    }
+
+    fn time_of_wall_millis_seen(&self, millis: u64, now: Instant, wall: SystemTime) -> Time {
+        let set = self.set_by(now, wall);
+        Time(Time::from_millis(millis).0.saturating_add_signed(-set))
+    }
+
+    /// By how many microseconds the wall clock was set forward since the broker started.
+    fn set_by(&self, now: Instant, wall: SystemTime) -> i64 {
+        let off = since_epoch(wall).cast_signed() - self.time(now).0.cast_signed();
+        (off + off.signum() * STEP / 2) / STEP * STEP
     }
 }
 
@@ -122,9 +132,10 @@ mod tests {
         assert_eq!(stored, 1_800_000_011_500);
         // Five seconds later by the wall clock, and after a reboot.
         let again = Clock::at(now, wall + 15 * SECOND);
-        assert!(again.time_of_wall_millis(stored) < again.time(now));
-        let earlier = Clock::at(now, wall + 11 * SECOND);
-        let due = earlier.instant(earlier.time_of_wall_millis(stored));
+        assert!(again.time_of_wall_millis_seen(stored, now, wall + 15 * SECOND) < again.time(now));
+        let wall = wall + 11 * SECOND;
+        let earlier = Clock::at(now, wall);
+        let due = earlier.instant(earlier.time_of_wall_millis_seen(stored, now, wall));
         assert_eq!(due, now + Duration::from_millis(500));
     }
 
@@ -139,6 +150,7 @@ mod tests {
                 wall - 3600 * SECOND
             };
             assert_eq!(clock.wall_millis_seen(due, now, set), expected);
+            assert_eq!(clock.time_of_wall_millis_seen(expected, now, set), due);
         }
         assert_eq!(clock.instant(due), now + 10 * SECOND);
     }
@@ -154,8 +166,9 @@ mod tests {
 
     #[test]
     fn times_before_the_start_keep_their_order() {
-        let (clock, now, _) = clock();
-        let (a, b) = (clock.time_of_wall_millis(1), clock.time_of_wall_millis(2));
+        let (clock, now, wall) = clock();
+        let time = |millis| clock.time_of_wall_millis_seen(millis, now, wall);
+        let (a, b) = (time(1), time(2));
         assert!(a < b && b < clock.time(now));
         assert_eq!(clock.instant(a), now);
     }

@@ -17,6 +17,9 @@ pub const INLINE_BODY_MAX: usize = 4096;
 /// The first octet of a stored message; raised when the encoding changes.
 const ENCODING: u8 = 1;
 
+/// The `delivery_mode` of messages that ask to survive a restart.
+const PERSISTENT: u8 = 2;
+
 /// What the store has done with a message; see [`Message::cancel_write`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -267,6 +270,12 @@ impl Message {
         self.swap_write(WriteState::Pending, WriteState::Cancelled)
     }
 
+    /// Whether the store was given the message and writes it, or has written it: then it can be read
+    /// back there as soon as what was submitted before is committed.
+    pub fn is_claimed(&self) -> bool {
+        self.write.load(Ordering::Acquire) == WriteState::Claimed as u8
+    }
+
     /// The same message once more, for another queue: with a write of its own to be called off. A
     /// large body is shared.
     pub fn separate(&self) -> Message {
@@ -297,11 +306,12 @@ impl Message {
     pub fn from_parts(stored: &Bytes, parts: &Parts, properties: &[u8]) -> Option<Message> {
         let exchange = std::str::from_utf8(&stored[parts.exchange.clone()]).ok()?;
         let body = parts.properties.end..stored.len();
+        let persistent = property(properties, Property::DeliveryMode) == Some(&[PERSISTENT]);
         let mut builder = MessageBuilder::new(
             exchange.into(),
             &stored[parts.routing_key.clone()],
             properties,
-            true,
+            persistent,
             body.len() as u64,
         );
         builder.push_frame(stored.slice(body)).ok()?;
@@ -348,8 +358,7 @@ impl Parts {
 
 impl Storable for Message {
     fn begin_write(&self, _queue: QueueId) -> bool {
-        self.swap_write(WriteState::Pending, WriteState::Claimed)
-            || self.write.load(Ordering::Acquire) == WriteState::Claimed as u8
+        self.swap_write(WriteState::Pending, WriteState::Claimed) || self.is_claimed()
     }
 
     fn cancel_write(&self) -> bool {
@@ -380,8 +389,17 @@ pub type SharedMessage = Arc<Message>;
 mod tests {
     use super::*;
 
+    /// Properties that say nothing but `delivery_mode` 2.
+    const PERSISTENT_ONLY: [u8; 3] = [1 << 4, 0, PERSISTENT];
+
     fn message(body: &[u8], cancellable: bool) -> Message {
-        let mut builder = MessageBuilder::new("x".into(), b"key", &[0, 0], true, body.len() as u64);
+        let mut builder = MessageBuilder::new(
+            "x".into(),
+            b"key",
+            &PERSISTENT_ONLY,
+            true,
+            body.len() as u64,
+        );
         builder.push(body).unwrap();
         builder.finish(cancellable)
     }
@@ -397,7 +415,7 @@ mod tests {
             let back = Message::decode(stored.into()).unwrap();
             assert_eq!(back.exchange().as_str(), "x");
             assert_eq!(back.routing_key(), b"key");
-            assert_eq!(back.properties(), &[0, 0]);
+            assert_eq!(back.properties(), &PERSISTENT_ONLY);
             assert_eq!(back.body(), body);
             assert!(back.persistent());
         }

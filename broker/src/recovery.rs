@@ -7,9 +7,11 @@ use crate::definitions::{Definition, DestinationKind};
 use crate::exchange::{Binding, Destination};
 use crate::limits::VhostLimits;
 use crate::policy::Policy;
+use crate::queue::paging::{Limits, Pager};
 use crate::vhost::VhostSpec;
-use leveret_storage::{Opened, QueueId, RecoveredQueue, Store};
+use leveret_storage::{Opened, QueueId, RecoveredQueue, Spill, Store};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 mod delivery_counts;
 mod error;
@@ -34,11 +36,12 @@ use strays::{drop_orphans, drop_strays};
 pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError> {
     let created = opened.definitions.is_empty();
     let store = opened.store.clone();
-    let broker = Broker::new(
+    let mut broker = Broker::new(
         config.into(),
         config.loopback_users.clone(),
         Some(opened.store),
     );
+    broker.pager = Some(Arc::new(pager(config, store.clone())?));
     broker
         .alarms
         .set_limits(config.vm_memory_high_watermark, config.disk_free_limit);
@@ -59,6 +62,17 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
     start_queues(&broker);
     drop_orphans(&broker, recovered.into_keys());
     Ok(broker)
+}
+
+/// Who takes backlogs out of memory: to the store, and to a directory that is emptied here.
+fn pager(config: &Config, store: Store) -> Result<Pager, RecoveryError> {
+    let directory = config.data_dir.join("spill");
+    let spill = Spill::open(&directory).map_err(|reason| RecoveryError::Spill {
+        path: directory.display().to_string(),
+        reason,
+    })?;
+    let limits = Limits::with_budget(config.queue_memory);
+    Ok(Pager::new(limits, Box::new(store), spill))
 }
 
 fn create_defaults(broker: &Broker, config: &Config) -> Result<(), AuthError> {
@@ -221,6 +235,7 @@ fn restore_binding(broker: &Broker, definition: Definition) {
 fn start_queues(broker: &Broker) {
     let mut fx = broker.effects(None);
     for queue in broker.vhosts().iter().flat_map(|vhost| vhost.queues()) {
+        queue.fetch_head(&mut fx);
         queue.start(&mut fx);
         fx.perform();
     }

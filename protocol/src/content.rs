@@ -100,6 +100,8 @@ impl PropertyIndex {
 pub enum Property {
     /// The headers table, with its length prefix.
     Headers = 13,
+    /// `delivery-mode`, one octet.
+    DeliveryMode = 12,
     /// `priority`, one octet.
     Priority = 11,
     /// `correlation-id`

@@ -5,7 +5,7 @@
 //! second thread folds closed log segments into sled, where whatever is older lives. See the modules for the parts:
 //! `record` and `segment` for the log's format, `log` and `writer` for writing it, `contents`, `fold` and `checkpoint` for
 //! the way into sled, `schema`, `messages` and `sled_store` for what is there, `catalogue` and `read` for finding it
-//! again, `recover` for opening.
+//! again, `recover` for opening. `spill` is apart: a place for what leaves memory and need not survive.
 //!
 //! Promises:
 //! - A token is given back only when its operation is on disk (or its message was acknowledged before it was written).
@@ -40,6 +40,7 @@ mod sled_store;
 #[cfg(target_os = "linux")]
 mod sled_sync;
 mod sleds;
+mod spill;
 mod stats;
 mod store;
 #[cfg(test)]
@@ -50,6 +51,7 @@ mod writer;
 
 pub use error::StorageError;
 pub use options::{Options, Weigh};
+pub use spill::{Spill, Spilled};
 pub use stats::{Extent, Health, RecoveredQueue, Report, Stats};
 pub use store::{Opened, Store};
 pub use types::{Batch, CommitSink, Op, Position, QueueId, Storable, Token};

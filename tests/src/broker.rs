@@ -282,6 +282,10 @@ async fn launch(
         .args(["--log-level", "info", "--data-dir"])
         .arg(data)
         .args(options);
+    // For a run of the whole suite with backlogs that leave memory at once.
+    if let Some(memory) = std::env::var_os("LEVERET_TEST_QUEUE_MEMORY") {
+        command.env("LEVERET_QUEUE_MEMORY", memory);
+    }
     let mut process = Process::start("leveret", &mut command);
     let (address, start_up) = {
         let address = process.line("the ready line", ready_address).await;

@@ -18,6 +18,7 @@ mod ctl;
 mod delayed;
 mod durability;
 mod limits;
+mod paging;
 mod permissions;
 mod pika;
 mod policies;

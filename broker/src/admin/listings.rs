@@ -164,16 +164,22 @@ fn queue_cell(queue: &Queue, counts: &Counts, column: QueueColumn) -> Value {
         C::OwnerPid => spec.exclusive_to.map(connection_pid).into(),
         C::Arguments => table(&spec.arguments),
         C::Messages => messages.into(),
-        C::MessagesReady | C::MessagesReadyRam => counts.ready.into(),
+        C::MessagesReady => counts.ready.into(),
+        C::MessagesReadyRam => (counts.ready - counts.paged_out).into(),
         C::MessagesUnacknowledged | C::MessagesUnacknowledgedRam => counts.unacked.into(),
-        C::MessagesRam => messages.into(),
+        C::MessagesRam => (messages - counts.paged_out).into(),
         C::MessagesPersistent => counts.persistent.into(),
-        C::MessageBytes | C::MessageBytesRam => bytes.into(),
+        C::MessageBytes => bytes.into(),
+        C::MessageBytesRam => (bytes - counts.paged_out_bytes).into(),
         C::MessageBytesReady => counts.ready_bytes.into(),
         C::MessageBytesUnacknowledged => counts.unacked_bytes.into(),
         C::MessageBytesPersistent => counts.persistent_bytes.into(),
         C::Consumers => counts.consumers.into(),
-        C::Memory => (QUEUE_MEMORY + messages * MESSAGE_MEMORY + bytes).into(),
+        C::Memory => {
+            let messages = messages - counts.paged_out;
+            let bytes = bytes - counts.paged_out_bytes;
+            (QUEUE_MEMORY + messages * MESSAGE_MEMORY + bytes).into()
+        }
         C::State => "running".into(),
         C::Type => spec.kind().as_str().into(),
         C::Policy => policies::name(queue.policy()),

@@ -89,6 +89,9 @@ fn complete(settings: Settings, environment: &Environment<'_>) -> Result<Config,
         vm_memory_high_watermark: settings
             .vm_memory_high_watermark
             .unwrap_or(default.vm_memory_high_watermark),
+        queue_memory: settings
+            .queue_memory
+            .map_or(default.queue_memory, |size| size.0),
         disk_free_limit: settings.disk_free_limit.unwrap_or(default.disk_free_limit),
         max_transaction_size: settings
             .max_transaction_size

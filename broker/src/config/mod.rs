@@ -41,6 +41,8 @@ pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 16 * 1024 * 1024;
 /// RabbitMQ's default since 3.8.17: half an hour.
 pub const DEFAULT_CONSUMER_TIMEOUT: Duration = Duration::from_millis(1_800_000);
 const DEFAULT_MAX_TRANSACTION_SIZE: u64 = 128 << 20;
+/// Enough that consumers who keep up never wait for the disk, and little beside the rest.
+const DEFAULT_QUEUE_MEMORY: u64 = 64 << 20;
 /// The user, and its password, that a new data directory starts with.
 pub const DEFAULT_USER: &str = "guest";
 
@@ -75,6 +77,9 @@ pub struct Config {
     pub consumer_max_per_channel: Option<u64>,
     /// Memory above which publishers are blocked.
     pub vm_memory_high_watermark: MemoryWatermark,
+    /// Octets of messages that queues, all together, keep in memory while they wait; what is beyond
+    /// waits on disk.
+    pub queue_memory: u64,
     /// Free disk space below which publishers are blocked.
     pub disk_free_limit: DiskFreeLimit,
     /// The most octets of uncommitted messages that one connection's transactions may hold.
@@ -112,6 +117,7 @@ impl Config {
             channel_max_per_node: None,
             consumer_max_per_channel: None,
             vm_memory_high_watermark: MemoryWatermark::default(),
+            queue_memory: DEFAULT_QUEUE_MEMORY,
             disk_free_limit: DiskFreeLimit::default(),
             max_transaction_size: DEFAULT_MAX_TRANSACTION_SIZE,
             loopback_users: vec![DEFAULT_USER.to_owned()],

@@ -78,6 +78,11 @@ pub(super) struct Settings {
     #[arg(long, value_name = "FRACTION|SIZE", help_heading = "Alarms")]
     pub(super) vm_memory_high_watermark: Option<MemoryWatermark>,
 
+    /// Memory for messages that wait in queues, all together; beyond it they wait on disk
+    /// [default: 64MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Limits and users")]
+    pub(super) queue_memory: Option<ByteSize>,
+
     /// Free disk space below which publishers are blocked: a size, or "mem_relative N" for N times
     /// the machine's memory [default: 50MB]
     #[arg(long, value_name = "SIZE", help_heading = "Alarms")]
@@ -167,6 +172,7 @@ impl Settings {
             vm_memory_high_watermark: self
                 .vm_memory_high_watermark
                 .or(below.vm_memory_high_watermark),
+            queue_memory: self.queue_memory.or(below.queue_memory),
             disk_free_limit: self.disk_free_limit.or(below.disk_free_limit),
             max_transaction_size: self.max_transaction_size.or(below.max_transaction_size),
             loopback_users: self.loopback_users.or(below.loopback_users),

@@ -2,6 +2,7 @@
 
 use super::dead_letter::DeadLetter;
 use super::handle::Queue;
+use super::paging::{Job, Pager};
 use crate::clock::{Clock, Time};
 use crate::dead_letters;
 use crate::message::SharedMessage;
@@ -27,6 +28,8 @@ pub struct Effects {
     dead_letters: Vec<DeadLetter>,
     /// Queues with publishes among the records.
     published: Vec<Arc<Queue>>,
+    /// Pages to be moved.
+    jobs: Vec<Job>,
     /// What leaves a queue leaves it with the next batch, not before.
     atomic: bool,
     surroundings: Surroundings,
@@ -47,6 +50,8 @@ pub struct Surroundings {
     pub vhosts: Option<Arc<Vhosts>>,
     /// Who reads streams.
     pub readers: Option<Arc<Readers>>,
+    /// Who takes backlogs out of memory; without it they stay there.
+    pub pager: Option<Arc<Pager>>,
 }
 
 /// Publishes that queues have turned away.
@@ -80,6 +85,21 @@ impl Effects {
             store: self.surroundings.store.clone(),
             readers: self.surroundings.readers.clone(),
         }
+    }
+
+    /// Who takes backlogs out of memory.
+    pub(super) fn pager(&self) -> Option<&Pager> {
+        self.surroundings.pager.as_deref()
+    }
+
+    /// As [`Effects::pager`].
+    pub(super) fn shared_pager(&self) -> Option<Arc<Pager>> {
+        self.surroundings.pager.clone()
+    }
+
+    /// A page is to be moved.
+    pub(super) fn page(&mut self, job: Job) {
+        self.jobs.push(job);
     }
 
     /// Publishes to a queue are among the records that are collected.
@@ -239,6 +259,11 @@ impl Effects {
             // Where there is no store, everything is as safe as it will be.
             if let Op::Tell { sink, token } = op {
                 sink.committed(&[token]);
+            }
+        }
+        if let Some(pager) = &self.surroundings.pager {
+            for job in self.jobs.drain(..) {
+                pager.submit(job, self.surroundings.clone());
             }
         }
         for mailbox in self.wakes.drain(..) {

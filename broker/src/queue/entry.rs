@@ -37,6 +37,20 @@ impl Entry {
         }
     }
 
+    /// All that is known of it besides the message, for whoever writes it down.
+    pub(super) fn word(&self) -> u64 {
+        self.state.0
+    }
+
+    /// A message as it was written down.
+    pub(super) fn with_word(position: Position, message: SharedMessage, word: u64) -> Self {
+        Entry {
+            position,
+            message,
+            state: State(word),
+        }
+    }
+
     /// Whether it was given to a consumer before (basic.deliver's `redelivered`).
     pub fn redelivered(&self) -> bool {
         self.state.0 & REDELIVERED != 0

@@ -174,11 +174,13 @@ impl Timed for Queue {
 
 impl Queue {
     /// Does what is due, a slice of it; says when to look again.
-    pub(super) fn look(&self, fx: &mut Effects) -> Option<Time> {
-        self.with_machine(|machine| {
+    pub(super) fn look(self: &Arc<Self>, fx: &mut Effects) -> Option<Time> {
+        let (next, wanted) = self.with_machine(|machine| {
             machine.on_time(fx);
             machine.report_delivered(fx);
-            machine.next_look()
-        })
+            (machine.next_look(), machine.pages(fx))
+        });
+        self.want(wanted, fx);
+        next
     }
 }

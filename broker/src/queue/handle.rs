@@ -194,6 +194,11 @@ impl Queue {
         if let Some(at) = machine.next_look() {
             fx.wake_at(fx.clock().instant(at), self.clone());
         }
+        let wanted = machine.pages(fx);
+        drop(machine);
+        if !wanted.is_empty() {
+            self.want(wanted, fx);
+        }
         result
     }
 
@@ -391,7 +396,17 @@ impl Queue {
 
     /// See [`Machine::get`].
     pub fn get(self: &Arc<Self>, no_ack: bool, fx: &mut Effects) -> Option<(Entry, u64)> {
-        self.without_expired(fx, |machine, fx| machine.get(no_ack, fx))?
+        let taken = self.without_expired(fx, |machine, fx| {
+            let (entry, left) = machine.get(no_ack, fx)?;
+            Some((entry, left, left > 0 && machine.ready.first().is_none()))
+        })?;
+        let (entry, mut left, on_disk) = taken?;
+        if on_disk {
+            // What follows may have expired, which only shows when it is read.
+            self.fetch_head(fx);
+            left = self.counts().ready;
+        }
+        Some((entry, left))
     }
 
     /// The numbers for queue.declare-ok. To ask for them is to use the queue.
@@ -407,7 +422,7 @@ impl Queue {
         found.unwrap_or_else(|| self.counts())
     }
 
-    /// Runs an operation once nothing at the head has expired. `None` where that would take too
+    /// Runs an operation once the head is in memory and nothing there has expired. `None` where that would take too
     /// long: the timer is still at it.
     fn without_expired<T>(
         self: &Arc<Self>,
@@ -415,6 +430,7 @@ impl Queue {
         operation: impl Fn(&mut Machine, &mut Effects) -> T,
     ) -> Option<T> {
         for _ in 0..PATIENCE {
+            self.fetch_head(fx);
             let result = self.serve(fx, |machine, fx| {
                 (!machine.drop_expired(fx)).then(|| operation(machine, fx))
             });

@@ -2,9 +2,13 @@
 //! does beyond (RabbitMQ: "Queue Length Limit"). Only ready messages count, and only the octets of
 //! their bodies.
 
+use super::dead_letter::Reason;
+use super::effects::Effects;
+use super::expiry::SLICE;
+use super::machine::Machine;
 use super::ready::Ready;
 use super::settings::{Overflow, Settings};
-use crate::message::Message;
+use crate::message::{Message, SharedMessage};
 
 /// The limits of one queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +52,45 @@ impl Limits {
 
     fn exceeded(&self, messages: u64, octets: u64) -> bool {
         messages > self.messages || octets > self.octets
+    }
+}
+
+impl Machine {
+    /// Whether the queue's limits would turn this message away behind so many others and their
+    /// octets.
+    pub(super) fn has_no_room(&self, message: &SharedMessage, others: u64, octets: u64) -> bool {
+        let kept = self.undelivered.as_deref();
+        let (letters, bodies) = kept.map_or((0, 0), |kept| (kept.len(), kept.octets()));
+        let full = |limits: &Limits| {
+            let messages = self.ready.len() as u64 + others + letters;
+            limits.refuse(message, messages, self.ready.bytes() + octets + bodies)
+        };
+        self.limits.as_deref().is_some_and(full)
+    }
+
+    /// Whether the queue's limits turn this message away.
+    pub(super) fn is_full_for(&self, message: &SharedMessage) -> bool {
+        self.has_no_room(message, 0, 0)
+    }
+
+    /// Drops the oldest messages while there are more than the limits allow; a slice of them, and
+    /// the rest in its time.
+    pub fn drop_over_limit(&mut self, fx: &mut Effects) {
+        self.drops_later = false;
+        let Some(limits) = self.limits.as_deref().copied() else {
+            return;
+        };
+        for _ in 0..SLICE {
+            if !limits.drop_head(&self.ready) {
+                return;
+            }
+            // A head that is on disk is dropped when it has come.
+            let Some(entry) = self.ready.pop() else {
+                return;
+            };
+            self.bury(&entry, Reason::MaxLength, fx);
+        }
+        self.drops_later = limits.drop_head(&self.ready);
     }
 }
 

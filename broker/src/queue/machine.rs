@@ -10,10 +10,11 @@ use super::consumers::Consumers;
 use super::dead_letter::{Origin, Reason};
 use super::effects::Effects;
 use super::entry::Entry;
-use super::expiry::{Expiry, SLICE};
+use super::expiry::Expiry;
 use super::handle::QueueSpec;
 use super::limits::Limits;
-use super::outcome::{AfterRemoval, ConsumeRefused, Counts, Remains};
+use super::outcome::{AfterRemoval, ConsumeRefused, Remains};
+use super::paging::Paging;
 use super::quorum::Quorum;
 use super::ready::Ready;
 use super::settings::{QueueKind, Settings};
@@ -39,14 +40,15 @@ pub struct Machine {
     /// Dead letters that found no way, where none is lost.
     pub(super) undelivered: Option<Box<Undelivered>>,
     pub(super) ready: Ready,
+    pub(super) paging: Paging,
     /// What it does as a quorum queue.
     pub(super) quorum: Option<Box<Quorum>>,
-    consumers: Consumers,
+    pub(super) consumers: Consumers,
     next_position: u64,
-    unacked: u64,
-    unacked_bytes: u64,
-    persistent: u64,
-    persistent_bytes: u64,
+    pub(super) unacked: u64,
+    pub(super) unacked_bytes: u64,
+    pub(super) persistent: u64,
+    pub(super) persistent_bytes: u64,
     /// Every persistent message up to here was delivered at least once.
     delivered_through: Option<Position>,
     /// The store has not been told of the last change of `delivered_through`.
@@ -79,6 +81,7 @@ impl Machine {
             undelivered: None,
             drops_later: false,
             ready: Ready::new(kind, settings),
+            paging: Paging::default(),
             quorum: (kind == QueueKind::Quorum).then(|| Box::new(Quorum::new(settings))),
             consumers: Consumers::new(kind, settings),
             next_position: next_position.0,
@@ -122,6 +125,11 @@ impl Machine {
         self.stored && (message.persistent() || self.quorum.is_some())
     }
 
+    /// Whether its persistent messages are kept in the store.
+    pub(super) fn is_stored(&self) -> bool {
+        self.stored
+    }
+
     /// Adds a message, or refuses it. `token` comes back from the store once the message is safe
     /// there; it is used only when the message is stored, or refused.
     pub fn publish(&mut self, message: SharedMessage, token: Option<Token>, fx: &mut Effects) {
@@ -139,23 +147,6 @@ impl Machine {
         let expiry = self.expiry.of(&message, fx);
         let position = self.place(&message, expiry, token, fx);
         self.enter(position, message, expiry, fx);
-    }
-
-    /// Whether the queue's limits would turn this message away behind so many others and their
-    /// octets.
-    pub(super) fn has_no_room(&self, message: &SharedMessage, others: u64, octets: u64) -> bool {
-        let kept = self.undelivered.as_deref();
-        let (letters, bodies) = kept.map_or((0, 0), |kept| (kept.len(), kept.octets()));
-        let full = |limits: &Limits| {
-            let messages = self.ready.len() as u64 + others + letters;
-            limits.refuse(message, messages, self.ready.bytes() + octets + bodies)
-        };
-        self.limits.as_deref().is_some_and(full)
-    }
-
-    /// Whether the queue's limits turn this message away.
-    fn is_full_for(&self, message: &SharedMessage) -> bool {
-        self.has_no_room(message, 0, 0)
     }
 
     /// Takes the next place for a message, and records it there.
@@ -240,24 +231,6 @@ impl Machine {
         }
     }
 
-    /// Drops the oldest messages while there are more than the limits allow; a slice of them, and
-    /// the rest in its time.
-    pub fn drop_over_limit(&mut self, fx: &mut Effects) {
-        self.drops_later = false;
-        let Some(limits) = self.limits.as_deref().copied() else {
-            return;
-        };
-        for _ in 0..SLICE {
-            if !limits.drop_head(&self.ready) {
-                return;
-            }
-            if let Some(entry) = self.ready.pop() {
-                self.bury(&entry, Reason::MaxLength, fx);
-            }
-        }
-        self.drops_later = limits.drop_head(&self.ready);
-    }
-
     /// Puts back a message that the store kept over a restart; call it in order of positions, then
     /// [`Machine::start`].
     pub fn restore(
@@ -333,9 +306,10 @@ impl Machine {
         while !self.drop_expired(fx) && self.serve_head(fx) {}
     }
 
-    /// Hands the first ready message to a consumer; `false` when there is none of both.
+    /// Hands the first ready message to a consumer; `false` when there is none of both, or that
+    /// message is on disk.
     fn serve_head(&mut self, fx: &mut Effects) -> bool {
-        if self.ready.is_empty() {
+        if self.ready.first().is_none() {
             return false;
         }
         let Some(consumer) = self.consumers.next() else {
@@ -462,10 +436,15 @@ impl Machine {
     /// Drops all ready messages and returns their number.
     pub fn purge(&mut self, fx: &mut Effects) -> u64 {
         let mut count = 0;
-        while let Some(entry) = self.ready.pop() {
-            self.forget(entry.position, &entry.message, fx);
-            count += 1;
+        while !self.ready.is_empty() {
+            while let Some(entry) = self.ready.pop() {
+                self.forget(entry.position, &entry.message, fx);
+                count += 1;
+            }
+            count += self.drop_pages(fx);
         }
+        self.ready.begin_anew();
+        self.report_memory(fx);
         count
     }
 
@@ -480,11 +459,15 @@ impl Machine {
         self.undelivered = None;
         let count = self.ready.len() as u64;
         // Publishes that the store has not taken yet need not be written; the rest goes by range.
-        while let Some(entry) = self.ready.pop() {
-            if self.stores(&entry.message) {
-                entry.message.cancel_write();
+        while !self.ready.is_empty() {
+            while let Some(entry) = self.ready.pop() {
+                if self.stores(&entry.message) {
+                    entry.message.cancel_write();
+                }
             }
+            while self.ready.first().is_none() && self.ready.drop_page().is_some() {}
         }
+        self.report_memory(fx);
         self.forget_counts(fx);
         self.unacked = 0;
         self.unacked_bytes = 0;
@@ -507,38 +490,5 @@ impl Machine {
     /// Whether nobody consumes from it.
     pub(super) fn is_without_consumers(&self) -> bool {
         self.consumers.is_empty()
-    }
-
-    /// Numbers for listings.
-    pub fn counts(&self) -> Counts {
-        Counts {
-            ready: self.ready.len() as u64,
-            unacked: self.unacked,
-            persistent: self.persistent,
-            persistent_bytes: self.persistent_bytes,
-            ready_bytes: self.ready.bytes(),
-            unacked_bytes: self.unacked_bytes,
-            consumers: self.consumers.len() as u64,
-        }
-    }
-
-    /// The queue's consumers.
-    pub fn consumers(&self) -> impl Iterator<Item = &Arc<Consumer>> {
-        self.consumers.iter()
-    }
-
-    /// The consumer that has the queue exclusively.
-    pub fn exclusive_consumer(&self) -> Option<&Arc<Consumer>> {
-        self.consumers.exclusive()
-    }
-
-    /// The consumer that is served while the others wait (`x-single-active-consumer`).
-    pub fn single_active_consumer(&self) -> Option<&Arc<Consumer>> {
-        self.consumers.single_active()
-    }
-
-    /// Whether only one consumer is served at a time.
-    pub fn is_single_active(&self) -> bool {
-        self.consumers.is_single_active()
     }
 }

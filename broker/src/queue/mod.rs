@@ -13,10 +13,12 @@ mod expiry;
 mod handle;
 mod limits;
 mod line;
+mod listing;
 mod machine;
 #[cfg(test)]
 mod model_tests;
 mod outcome;
+pub mod paging;
 mod priority;
 mod quorum;
 mod ready;

@@ -16,6 +16,10 @@ pub struct Counts {
     pub persistent_bytes: u64,
     /// Octets of ready bodies.
     pub ready_bytes: u64,
+    /// Ready messages that wait on disk.
+    pub paged_out: u64,
+    /// Octets of their bodies.
+    pub paged_out_bytes: u64,
     /// Octets of unacknowledged bodies.
     pub unacked_bytes: u64,
     /// Consumers.

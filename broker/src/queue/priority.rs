@@ -56,16 +56,35 @@ impl Priorities {
         &mut self.lines[at]
     }
 
-    /// Takes the oldest message of the highest priority.
+    /// Takes the oldest message of the highest priority. `None` also when that is on disk.
     pub fn pop(&mut self) -> Option<Entry> {
         let at = self.highest()?;
         let line = &mut self.lines[at];
         let entry = line.pop();
-        if line.is_empty() {
+        self.len -= usize::from(entry.is_some());
+        self.note_empty(at);
+        entry
+    }
+
+    fn note_empty(&mut self, at: usize) {
+        if self.lines[at].is_empty() {
             self.occupied[at / 64] &= !(1 << (at % 64));
         }
-        self.len -= usize::from(entry.is_some());
-        entry
+    }
+
+    /// The lines, that of the lowest priority first.
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// Does something with a line that changes how many messages there are.
+    pub fn with_line<T>(&mut self, at: usize, change: impl FnOnce(&mut Line) -> T) -> Option<T> {
+        let line = self.lines.get_mut(at)?;
+        let before = line.len();
+        let result = change(line);
+        self.len = self.len + line.len() - before;
+        self.note_empty(at);
+        Some(result)
     }
 
     /// The oldest message of the highest priority.

@@ -78,11 +78,27 @@ impl Machine {
 
     /// Every message has left the queue.
     pub(super) fn forget_counts(&mut self, fx: &mut Effects) {
+        self.forget_counts_between(Position(0), Position(u64::MAX), fx);
+    }
+
+    /// All messages from one place to another have left the queue.
+    pub(super) fn forget_counts_between(
+        &mut self,
+        first: Position,
+        last: Position,
+        fx: &mut Effects,
+    ) {
         let Some(quorum) = &mut self.quorum else {
             return;
         };
-        for position in std::mem::take(&mut quorum.counts).into_keys() {
-            fx.store(definition(self.id, position, 0).delete());
+        for counts in [&mut quorum.counts, &mut quorum.found] {
+            let mut gone = counts.split_off(&first);
+            if last.0 < u64::MAX {
+                counts.append(&mut gone.split_off(&Position(last.0 + 1)));
+            }
+            for position in gone.into_keys() {
+                fx.store(definition(self.id, position, 0).delete());
+            }
         }
     }
 

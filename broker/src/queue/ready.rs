@@ -2,9 +2,13 @@
 
 use super::entry::Entry;
 use super::line::Line;
+use super::paging::{Kept, OVERHEAD, Outline, Page, PageId, PagedOut, Reading, Totals};
 use super::priority::Priorities;
 use super::settings::{QueueKind, Settings};
 use super::two_levels::TwoLevels;
+use leveret_storage::Spilled;
+use std::io;
+use std::sync::Arc;
 
 /// Ready messages: in one line, or in several.
 #[derive(Debug, Default)]
@@ -14,6 +18,8 @@ pub struct Ready {
     /// any.
     lines: Option<Box<Lines>>,
     bytes: u64,
+    /// The number of the next page.
+    next_page: u64,
 }
 
 /// More lines than one.
@@ -61,7 +67,8 @@ impl Ready {
         }
     }
 
-    /// Takes the message whose turn it is: with priorities the oldest of the highest.
+    /// Takes the message whose turn it is: with priorities the oldest of the highest. `None` also
+    /// when that is on disk.
     pub fn pop(&mut self) -> Option<Entry> {
         let entry = match self.lines.as_deref_mut() {
             None => self.line.pop(),
@@ -72,7 +79,7 @@ impl Ready {
         Some(entry)
     }
 
-    /// The message whose turn it is.
+    /// The message whose turn it is. `None` also when that is on disk.
     pub fn first(&self) -> Option<&Entry> {
         match self.lines.as_deref() {
             None => self.line.first(),
@@ -98,5 +105,157 @@ impl Ready {
     /// Octets of their bodies.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+    /// The lines: where there are several, what is taken first comes last.
+    fn lines(&self) -> &[Line] {
+        match self.lines.as_deref() {
+            None => std::slice::from_ref(&self.line),
+            Some(Lines::Priorities(lines)) => lines.lines(),
+            Some(Lines::TwoLevels(lines)) => lines.lines(),
+        }
+    }
+
+    fn with_line<T>(&mut self, line: usize, change: impl FnOnce(&mut Line) -> T) -> Option<T> {
+        match self.lines.as_deref_mut() {
+            None => Some(change(&mut self.line)),
+            Some(Lines::Priorities(lines)) => lines.with_line(line, change),
+            Some(Lines::TwoLevels(lines)) => lines.lines_mut().get_mut(line).map(change),
+        }
+    }
+
+    /// Of a queue that was purged, whose turn it is does not depend on what was there.
+    pub fn begin_anew(&mut self) {
+        if let Some(Lines::TwoLevels(lines)) = self.lines.as_deref_mut() {
+            lines.begin_anew();
+        }
+    }
+
+    /// Whether messages do not stand in the order in which they came.
+    pub fn sorts_messages(&self) -> bool {
+        matches!(self.lines.as_deref(), Some(Lines::Priorities(_)))
+    }
+
+    /// Of all pages.
+    pub fn paged(&self) -> Totals {
+        let mut paged = Totals::default();
+        for line in self.lines() {
+            paged += line.paged();
+        }
+        paged
+    }
+
+    /// What ready messages take in memory, about, without those that were paged out.
+    pub fn memory(&self) -> u64 {
+        let paged = self.paged();
+        let messages = self.len() as u64 - paged.messages;
+        self.bytes - paged.octets + messages * OVERHEAD
+    }
+
+    /// Whether there are pages.
+    pub fn is_paged(&self) -> bool {
+        self.lines().iter().any(|line| line.paged().messages > 0)
+    }
+
+    /// Pages out messages, a page of about so many octets, of what will be taken last. Says of which
+    /// line.
+    pub fn page_out(
+        &mut self,
+        octets: u64,
+        kept: impl Fn(&Entry) -> Kept,
+    ) -> Option<(usize, PagedOut)> {
+        let id = PageId(self.next_page);
+        let (line, paged) = (0..self.lines().len()).find_map(|line| {
+            let paged = self.with_line(line, |line| line.page_out(id, octets, &kept));
+            Some((line, paged.flatten()?))
+        })?;
+        self.next_page += 1;
+        Some((line, paged))
+    }
+
+    /// Adds a page that the store kept over a restart, behind all messages of the first line.
+    pub fn restore_page(&mut self, outline: &Outline) {
+        let id = PageId(self.next_page);
+        self.next_page += 1;
+        self.bytes += outline.octets;
+        self.with_line(0, |line| line.restore(id, outline));
+    }
+
+    /// What has to be read so that `ahead` octets of messages are ready behind the head of the line
+    /// whose turn it is, and all others have a head.
+    pub fn next_read(&mut self, ahead: u64) -> Option<(usize, Reading)> {
+        let mut ahead = ahead;
+        for line in (0..self.lines().len()).rev() {
+            let reading = self.with_line(line, |line| {
+                let wanted = if line.has_head() { ahead } else { ahead.max(1) };
+                let reading = line.next_read(wanted);
+                (reading, line.is_empty())
+            });
+            let (reading, empty) = reading?;
+            if let Some(reading) = reading {
+                return Some((line, reading));
+            }
+            if !empty {
+                ahead = 0;
+            }
+        }
+        None
+    }
+
+    /// What has to be read before there is a first message, for whoever cannot wait.
+    pub fn head_to_read(&mut self) -> Option<(usize, Reading)> {
+        if self.first().is_some() {
+            return None;
+        }
+        (0..self.lines().len()).rev().find_map(|line| {
+            let reading = self.with_line(line, Line::head_to_read).flatten()?;
+            Some((line, reading))
+        })
+    }
+
+    /// A page was written, or could not be: then it stays in memory.
+    pub fn written(&mut self, line: usize, page: PageId, spilled: io::Result<Arc<Spilled>>) {
+        self.with_line(line, |line| line.written(page, spilled));
+    }
+
+    /// A page has come. Returns what was known of it and what it is, or `None` when it was not
+    /// awaited any more. `stored` tells of a message whether the store keeps it.
+    pub fn arrived(
+        &mut self,
+        line: usize,
+        page: PageId,
+        mut entries: Vec<Entry>,
+        stored: impl Fn(&Entry) -> bool,
+    ) -> Option<(Totals, Totals)> {
+        if !self.lines().get(line)?.awaits(page) {
+            return None;
+        }
+        let totals_of = |entries: &[Entry]| {
+            let mut totals = Totals::default();
+            for entry in entries {
+                totals.count(entry, stored(entry));
+            }
+            totals
+        };
+        let found = totals_of(&entries);
+        if let Some(Lines::TwoLevels(lines)) = self.lines.as_deref_mut() {
+            lines.sort_out(line, &mut entries);
+        }
+        let left = totals_of(&entries);
+        let known = self.with_line(line, |line| line.arrived(page, entries, left))??;
+        self.bytes = self.bytes + found.octets - known.octets;
+        Some((known, found))
+    }
+
+    /// See [`Line::not_read`].
+    pub fn not_read(&mut self, line: usize, page: PageId) {
+        self.with_line(line, |line| line.not_read(page));
+    }
+
+    /// Takes a page away, wherever it is.
+    pub fn drop_page(&mut self) -> Option<Page> {
+        let page = (0..self.lines().len())
+            .find_map(|line| self.with_line(line, Line::drop_page).flatten())?;
+        self.bytes -= page.totals().octets;
+        Some(page)
     }
 }

@@ -12,16 +12,41 @@ const WEIGHT: u8 = 2;
 /// The two lines of one queue.
 #[derive(Debug, Default)]
 pub struct TwoLevels {
-    high: Line,
-    normal: Line,
+    /// The normal one, and the high one.
+    lines: [Line; 2],
     turn: u8,
 }
 
+const NORMAL: usize = 0;
+const HIGH_LEVEL: usize = 1;
+
 impl TwoLevels {
     fn line_for(&mut self, entry: &Entry) -> &mut Line {
+        &mut self.lines[TwoLevels::level_of(entry)]
+    }
+
+    fn level_of(entry: &Entry) -> usize {
         match entry.message.priority() {
-            Some(priority) if priority >= HIGH => &mut self.high,
-            _ => &mut self.normal,
+            Some(priority) if priority >= HIGH => HIGH_LEVEL,
+            _ => NORMAL,
+        }
+    }
+
+    /// The lines, that of the normal level first.
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// Likewise.
+    pub fn lines_mut(&mut self) -> &mut [Line] {
+        &mut self.lines
+    }
+
+    /// Of messages that stood in one line over a restart, those that belong to the other take their
+    /// places there; the rest is left.
+    pub fn sort_out(&mut self, line: usize, entries: &mut Vec<Entry>) {
+        for entry in entries.extract_if(.., |entry| TwoLevels::level_of(entry) != line) {
+            self.line_for(&entry).requeue(entry);
         }
     }
 
@@ -38,8 +63,8 @@ impl TwoLevels {
     /// Takes the message whose turn it is.
     pub fn pop(&mut self) -> Option<Entry> {
         let entry = match self.is_normals_turn() {
-            true => self.normal.pop(),
-            false => self.high.pop(),
+            true => self.lines[NORMAL].pop(),
+            false => self.lines[HIGH_LEVEL].pop(),
         }?;
         self.turn = (self.turn + 1) % (WEIGHT + 1);
         Some(entry)
@@ -48,18 +73,24 @@ impl TwoLevels {
     /// The message whose turn it is.
     pub fn first(&self) -> Option<&Entry> {
         match self.is_normals_turn() {
-            true => self.normal.first(),
-            false => self.high.first(),
+            true => self.lines[NORMAL].first(),
+            false => self.lines[HIGH_LEVEL].first(),
         }
     }
 
     fn is_normals_turn(&self) -> bool {
-        self.high.is_empty() || self.turn == WEIGHT && !self.normal.is_empty()
+        let [normal, high] = &self.lines;
+        high.is_empty() || self.turn == WEIGHT && !normal.is_empty()
+    }
+
+    /// The next turn is the first (`rabbit_fifo_q:new`, as a purge makes one).
+    pub fn begin_anew(&mut self) {
+        self.turn = 0;
     }
 
     /// Number of messages.
     pub fn len(&self) -> usize {
-        self.high.len() + self.normal.len()
+        self.lines.iter().map(Line::len).sum()
     }
 }
 

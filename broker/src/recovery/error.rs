@@ -27,6 +27,14 @@ pub enum RecoveryError {
         /// The message.
         position: Position,
     },
+    /// The place for messages that leave memory cannot be used.
+    #[error("cannot use {path}, where messages go that do not fit into memory: {reason}")]
+    Spill {
+        /// The directory.
+        path: String,
+        /// Why.
+        reason: std::io::Error,
+    },
     /// A definition names something that was never stored.
     #[error("stored {what} '{name}' is not usable: {reason}")]
     Unusable {

@@ -50,10 +50,7 @@ pub(super) fn restore_queue(
         stream.recover(store, &mut fx)?;
     } else if let Some(found) = found {
         queue.restore_counts(counts.take(id));
-        restore_messages(&queue, &found, store, broker.clock)?;
-        let mut fx = broker.effects(None);
-        queue.restored(&mut fx);
-        fx.perform();
+        restore_messages(broker, &queue, &found, store)?;
     }
     fx.perform();
     vhost.restore_queue(queue);

@@ -202,6 +202,10 @@ impl Kind {
     /// expiration.
     fn properties(self) -> Vec<u8> {
         let mut properties = vec![0, 0];
+        if self.persistent {
+            properties[0] |= 1 << 4;
+            properties.push(2);
+        }
         if self.priority > 0 {
             properties[0] |= 1 << 3;
             properties.push(self.priority);

@@ -19,9 +19,12 @@ mod single_active;
 mod time;
 mod world;
 
+use crate::queue::paging::{Limits, Pager};
 use fixtures::{Kind, LARGE, Limit, Rules};
+use leveret_storage::Spill;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use std::sync::Arc;
 use world::World;
 
 /// What happens next. Indices pick among what there is at that moment.
@@ -230,7 +233,10 @@ fn rules() -> impl Strategy<Value = Rules> {
 }
 
 fn keeps_its_promises(rules: Rules, steps: Vec<Step>) {
-    let mut world = World::new(rules);
+    go_on(World::new(rules), steps);
+}
+
+fn go_on(mut world: World, steps: Vec<Step>) {
     for step in steps {
         world.run(step);
     }
@@ -246,6 +252,18 @@ proptest! {
         steps in prop::collection::vec(step(), 1..120),
     ) {
         keeps_its_promises(rules, steps);
+    }
+
+    #[test]
+    fn a_queue_whose_backlog_leaves_memory_keeps_its_promises(
+        rules in rules(),
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let spill = Spill::open(directory.path()).unwrap();
+        // Pages of two messages.
+        let limits = Limits { budget: 0, page: 250 };
+        go_on(World::with_pager(rules, Some(Arc::new(Pager::at_once(limits, spill)))), steps);
     }
 
     #[test]

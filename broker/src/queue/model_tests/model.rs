@@ -432,6 +432,7 @@ impl Model {
             ready_bytes: self.ready.values().map(|k| k.octets).sum(),
             unacked_bytes: self.unacked.values().map(|k| k.octets).sum(),
             consumers: self.consumers.len() as u64,
+            ..Counts::default()
         }
     }
 }

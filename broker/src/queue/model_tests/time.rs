@@ -2,6 +2,7 @@
 
 use super::world::World;
 use crate::clock::{Clock, Time};
+use crate::queue::paging::Pager;
 use crate::queue::{Effects, Surroundings};
 use crate::server::timers::Timers;
 use crate::vhost::Vhosts;
@@ -17,7 +18,7 @@ pub(super) struct SimulatedTime {
 
 impl SimulatedTime {
     /// Time at the beginning of a millisecond, and effects that happen in it.
-    pub(super) fn new(vhosts: Arc<Vhosts>) -> (Self, Effects) {
+    pub(super) fn new(vhosts: Arc<Vhosts>, pager: Option<Arc<Pager>>) -> (Self, Effects) {
         let clock = Clock::start();
         let mut began = Instant::now();
         while clock.time(began) != Time::from_millis(clock.time(began).millis()) {
@@ -29,6 +30,7 @@ impl SimulatedTime {
                 timers: Some(timers.clone()),
                 clock,
                 vhosts: Some(vhosts),
+                pager,
                 ..Surroundings::default()
             },
             None,

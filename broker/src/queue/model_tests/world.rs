@@ -6,6 +6,7 @@ use super::model::Model;
 use super::time::SimulatedTime;
 use super::{CHANNELS, PEERS, QUEUES, Step};
 use crate::message::SharedMessage;
+use crate::queue::paging::Pager;
 use crate::queue::{Consumer, Effects, Queue};
 use crate::vhost::{Vhost, Vhosts};
 use leveret_storage::Position;
@@ -51,9 +52,14 @@ pub(super) struct World {
 impl World {
     /// A world whose second queue has rules.
     pub(super) fn new(rules: Rules) -> Self {
+        World::with_pager(rules, None)
+    }
+
+    /// Likewise; with a pager, backlogs leave memory.
+    pub(super) fn with_pager(rules: Rules, pager: Option<Arc<Pager>>) -> Self {
         let rules = [Rules::default(), rules];
         let (vhost, vhosts) = new_vhost();
-        let (time, mut fx) = SimulatedTime::new(vhosts.clone());
+        let (time, mut fx) = SimulatedTime::new(vhosts.clone(), pager);
         let mut new = |i| new_queue(i, rules[i], &mut fx);
         let mut world = World {
             queues: (0..QUEUES).map(&mut new).collect(),

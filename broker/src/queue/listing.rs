@@ -1,0 +1,44 @@
+//! What listings and replies show of a queue.
+
+use super::consumer::Consumer;
+use super::machine::Machine;
+use super::outcome::Counts;
+use std::sync::Arc;
+
+impl Machine {
+    /// Numbers for listings.
+    pub fn counts(&self) -> Counts {
+        let paged = self.ready.paged();
+        Counts {
+            ready: self.ready.len() as u64,
+            unacked: self.unacked,
+            persistent: self.persistent,
+            persistent_bytes: self.persistent_bytes,
+            ready_bytes: self.ready.bytes(),
+            paged_out: paged.messages,
+            paged_out_bytes: paged.octets,
+            unacked_bytes: self.unacked_bytes,
+            consumers: self.consumers.len() as u64,
+        }
+    }
+
+    /// The queue's consumers.
+    pub fn consumers(&self) -> impl Iterator<Item = &Arc<Consumer>> {
+        self.consumers.iter()
+    }
+
+    /// The consumer that has the queue exclusively.
+    pub fn exclusive_consumer(&self) -> Option<&Arc<Consumer>> {
+        self.consumers.exclusive()
+    }
+
+    /// The consumer that is served while the others wait (`x-single-active-consumer`).
+    pub fn single_active_consumer(&self) -> Option<&Arc<Consumer>> {
+        self.consumers.single_active()
+    }
+
+    /// Whether only one consumer is served at a time.
+    pub fn is_single_active(&self) -> bool {
+        self.consumers.is_single_active()
+    }
+}

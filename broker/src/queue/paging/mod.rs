@@ -1,0 +1,48 @@
+//! Backlogs do not live in memory. Past a budget that all queues share, a queue keeps a window at
+//! its head and what came last; the messages between stand on disk and are known as pages. They are
+//! read back ahead of need.
+//!
+//! A page whose messages are all in the store, one behind the other, is only forgotten, and read
+//! from the store again. Any other is written to a place of its own, which a restart empties.
+//!
+//! The machine decides what leaves and what comes back ([`Work`]); it is done outside its lock, by
+//! the [`Pager`]'s threads, which tell the queue what became of it ([`Done`]). Until then a page that
+//! leaves is still in memory, and can be taken from there.
+
+mod backlog;
+mod codec;
+mod page;
+mod pager;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod work;
+
+pub use backlog::Backlog;
+pub use page::{Kept, Outline, Page, PageId, PagedOut, Reading, Source, Totals};
+pub use pager::{Pager, Records};
+pub use rules::{Paging, Wanted};
+pub use work::{Done, Job, Work};
+
+/// How much memory queues may use, and how much is moved at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets of ready messages in memory, all queues together, before backlogs are paged out.
+    pub budget: u64,
+    /// Octets that a page takes in memory, about; a single larger message is a page by itself.
+    pub page: u64,
+}
+
+impl Limits {
+    /// This budget, and pages of the usual size unless the budget is small.
+    pub fn with_budget(budget: u64) -> Self {
+        Limits {
+            budget,
+            page: (budget / 16).clamp(4 << 10, 256 << 10),
+        }
+    }
+}
+
+/// Octets that a message takes in memory besides its body, about: its head, the counts of whoever
+/// shares it, its place in a queue.
+pub const OVERHEAD: u64 = 200;
