@@ -34,6 +34,8 @@ pub(crate) struct Checkpoint<'a> {
     pub(crate) log: &'a LogState,
     pub(crate) catalogue: &'a Mutex<Catalogue>,
     pub(crate) counters: &'a Counters,
+    /// Held while there is work going on.
+    pub(crate) working: &'a Mutex<()>,
     pub(crate) weigh: Weigh,
     /// Damage in the log was accepted at the start.
     pub(crate) accept_losses: bool,
@@ -110,6 +112,7 @@ impl Checkpoint<'_> {
         &self,
         action: impl FnOnce() -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
+        let _working = self.working.lock();
         catch_unwind(AssertUnwindSafe(action)).unwrap_or_else(|panic| {
             Err(StorageError::Database {
                 path: self.sleds.path(),

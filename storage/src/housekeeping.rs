@@ -39,6 +39,9 @@ impl Housekeeping<'_> {
     pub(crate) fn run(&self) -> Result<(), StorageError> {
         let volumes = &self.sleds.volumes;
         volumes.end_if_full(self.volume_size)?;
+        if volumes.is_pinned() {
+            return Ok(());
+        }
         self.delete_empty()?;
         while !self.log.is_behind()
             && let Some(sparse) = self.sparsest()

@@ -12,6 +12,7 @@
 //! - Batches become durable in the order of submission, each as a whole.
 //! - What is read back matched its checksum; damage is an error that names what is lost.
 
+mod backup;
 mod catalogue;
 mod census;
 mod checkpoint;

@@ -56,7 +56,8 @@ pub(crate) struct LogState {
 struct State {
     closed: VecDeque<Closed>,
     closed_bytes: u64,
-    active_bytes: u64,
+    /// The segment being written, with what of it is synced.
+    active: Option<Closed>,
     stopped: bool,
 }
 
@@ -64,7 +65,7 @@ impl LogState {
     /// Log bytes not folded yet.
     pub(crate) fn bytes(&self) -> u64 {
         let state = self.inner.lock();
-        state.closed_bytes + state.active_bytes
+        state.closed_bytes + state.active.as_ref().map_or(0, |active| active.end)
     }
 
     pub(crate) fn has_closed(&self) -> bool {
@@ -78,8 +79,31 @@ impl LogState {
         self.changed.notify_all();
     }
 
-    fn set_active(&self, bytes: u64) {
-        self.inner.lock().active_bytes = bytes;
+    /// One segment ends and the next begins: at once, so that no moment misses one.
+    fn begin_next(&self, ended: Option<Closed>, active: Closed) {
+        let mut state = self.inner.lock();
+        state.active = Some(active);
+        if let Some(closed) = ended {
+            state.closed_bytes += closed.end;
+            state.closed.push_back(closed);
+            self.changed.notify_all();
+        }
+    }
+
+    fn begin(&self, active: Option<Closed>) {
+        self.inner.lock().active = active;
+    }
+
+    fn advance(&self, end: u64) {
+        if let Some(active) = &mut self.inner.lock().active {
+            active.end = end;
+        }
+    }
+
+    /// Every segment not folded yet, with what of it is synced.
+    pub(crate) fn all(&self) -> Vec<Closed> {
+        let state = self.inner.lock();
+        state.closed.iter().chain(&state.active).cloned().collect()
     }
 
     /// The oldest closed segment; waits for one.
@@ -179,7 +203,7 @@ impl Log {
         mut found: Vec<Closed>,
     ) -> Log {
         let ending = found.pop();
-        state.set_active(ending.as_ref().map_or(0, |last| last.end));
+        state.begin(ending.clone());
         for closed in found {
             state.push(closed);
         }
@@ -220,7 +244,7 @@ impl Log {
         match active.write(block, self.segment_size) {
             Ok(()) => {
                 active.closed.end += len;
-                self.state.set_active(active.closed.end);
+                self.state.advance(active.closed.end);
                 let placed = Placed {
                     seq: active.closed.seq,
                     offset,
@@ -282,13 +306,11 @@ impl Log {
         file.sync_data()?;
         self.io.rename(&temporary, &path)?;
         self.next_seq += 1;
-        if let Some(closed) = self.ending.take() {
-            self.state.push(closed);
-        }
         let end = SEGMENT_HEADER as u64;
-        self.state.set_active(end);
+        let closed = Closed { seq, path, end };
+        self.state.begin_next(self.ending.take(), closed.clone());
         Ok(Active {
-            closed: Closed { seq, path, end },
+            closed,
             salt: header.salt,
             file,
             allocated: end,

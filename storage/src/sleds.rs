@@ -1,6 +1,9 @@
 //! The sleds of a store: the main one, which knows everything but messages, and the volumes, which hold those.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use parking_lot::RwLock;
 
@@ -92,27 +95,7 @@ impl Sleds {
         let path = self.directory.main(generation);
         // An attempt that failed may have left something.
         self.directory.remove_tree(&path)?;
-        #[allow(unused_mut)]
-        let mut new = SledStore::open(&path, self.cache, &mut Vec::new())?;
-        #[cfg(test)]
-        {
-            new.fail_after = Arc::clone(&self.volumes.fail_after);
-        }
-        let mut out = new.changes();
-        old.scan(&[], |key, value| {
-            go_on()?;
-            let value = value.ok_or_else(|| StorageError::DamagedRecord {
-                what: format!("record {key:02x?}"),
-            })?;
-            out.put(key, value);
-            out.breathe()
-        })?;
-        out.apply()?;
-        drop(out);
-        new.flush_synced()?;
-        for path in [path.join("db"), path.clone()] {
-            sync_parent(&path).map_err(|e| self.directory.error("sync", e))?;
-        }
+        let new = self.copy_main(&path, go_on)?;
         self.directory.write_marker(self.identity, generation)?;
         let gone = self.directory.main(generation - 1);
         {
@@ -123,6 +106,43 @@ impl Sleds {
         }
         drop(old);
         self.directory.remove_tree(&gone)
+    }
+
+    /// Copies what lives in the main sled to a fresh one, durably.
+    ///
+    /// # Errors
+    /// sled or the disk failed, or `go_on` said so.
+    pub(crate) fn copy_main(
+        &self,
+        path: &Path,
+        go_on: impl Fn() -> Result<(), StorageError>,
+    ) -> Result<SledStore, StorageError> {
+        #[allow(unused_mut)]
+        let mut new = SledStore::open(path, self.cache, &mut Vec::new())?;
+        #[cfg(test)]
+        {
+            new.fail_after = Arc::clone(&self.volumes.fail_after);
+        }
+        let mut out = new.changes();
+        self.main().scan(&[], |key, value| {
+            go_on()?;
+            let value = value.ok_or_else(|| StorageError::DamagedRecord {
+                what: format!("record {key:02x?}"),
+            })?;
+            out.put(key, value);
+            out.breathe()
+        })?;
+        out.apply()?;
+        drop(out);
+        new.flush_synced()?;
+        for path in [&path.join("db"), path] {
+            sync_parent(path).map_err(|e| self.directory.error("sync", e))?;
+        }
+        Ok(new)
+    }
+
+    pub(crate) fn identity(&self) -> u64 {
+        self.identity
     }
 
     /// The store's directory.

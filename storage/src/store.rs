@@ -1,6 +1,7 @@
 //! The store itself: two threads and what they share.
 
 use std::{
+    path::Path,
     sync::{Arc, atomic::Ordering},
     task::Waker,
     thread::{self, JoinHandle},
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::{
+    backup::Backup,
     catalogue::Catalogue,
     census::Extents,
     checkpoint::Checkpoint,
@@ -61,6 +63,8 @@ struct Shared {
     log: Arc<LogState>,
     catalogue: Arc<Mutex<Catalogue>>,
     counters: Arc<Counters>,
+    /// Held by the checkpoint while it works.
+    working: Mutex<()>,
     /// What lived at opening, until it is asked for.
     extents: Mutex<Extents>,
     /// `None` once closed.
@@ -94,6 +98,7 @@ impl Store {
             inbox: Arc::new(Inbox::new(options.backlog_high, options.backlog_low)),
             catalogue: Arc::new(Mutex::new(found.catalogue)),
             counters: Arc::new(Counters::default()),
+            working: Mutex::new(()),
             extents: Mutex::new(found.extents),
             disk: Mutex::new(Some(Arc::new(OpenDisk {
                 sleds: found.sleds,
@@ -171,6 +176,23 @@ impl Store {
             runs.add(extent);
         }
         Ok(runs.extents)
+    }
+
+    /// Copies the store, as it goes on being used, to a directory that is empty or not there. Everything submitted before
+    /// is in the copy, which opens as any store; all of it is synced on return. Blocks for as long as copying takes.
+    ///
+    /// # Errors
+    /// The directory holds something or cannot be written; or the store cannot be written or read.
+    pub fn backup(&self, path: &Path) -> Result<(), StorageError> {
+        self.flush()?;
+        let shared = &self.0.shared;
+        let disk = shared.disk()?;
+        Backup {
+            sleds: &disk.sleds,
+            log: &shared.log,
+            working: &shared.working,
+        }
+        .to(path)
     }
 
     /// Whether more is submitted and not yet committed than the high mark allows: stop reading from publishers.
@@ -289,6 +311,7 @@ impl Shared {
                         log: &shared.log,
                         catalogue: &shared.catalogue,
                         counters: &shared.counters,
+                        working: &shared.working,
                         weigh: options.weigh,
                         accept_losses: options.accept_losses,
                         volume_size: options.volume_size,

@@ -11,15 +11,20 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    fs, io,
+    fs::{self, File},
+    io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use parking_lot::Mutex;
 
 use crate::{
+    backup::copy_tree,
     error::StorageError,
     io::sync_parent,
     schema::Chunk,
@@ -28,6 +33,16 @@ use crate::{
 
 /// Volumes that stay open for readers, besides the current one.
 const OPEN: usize = 2;
+
+/// No volume is deleted while it lives.
+#[derive(Debug)]
+pub(crate) struct Pin<'a>(&'a Volumes);
+
+impl Drop for Pin<'_> {
+    fn drop(&mut self) {
+        self.0.pins.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 /// How much of a volume lives.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,6 +78,8 @@ pub(crate) struct Volumes {
     dir: PathBuf,
     cache: u64,
     state: Mutex<State>,
+    /// Whoever wants no volume to be deleted.
+    pins: AtomicUsize,
     #[cfg(test)]
     pub(crate) fail_after: Arc<std::sync::atomic::AtomicI64>,
 }
@@ -116,6 +133,7 @@ impl Volumes {
                 usage: found,
                 ..State::default()
             }),
+            pins: AtomicUsize::new(0),
             #[cfg(test)]
             fail_after: Arc::new(i64::MAX.into()),
         };
@@ -248,6 +266,33 @@ impl Volumes {
         state.slots.remove(&number);
         state.usage.remove(&number);
         Ok(())
+    }
+
+    /// Keeps all volumes where they are until it is dropped.
+    pub(crate) fn pin(&self) -> Pin<'_> {
+        self.pins.fetch_add(1, Ordering::SeqCst);
+        Pin(self)
+    }
+
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.pins.load(Ordering::SeqCst) > 0
+    }
+
+    /// Copies a volume that is not the current one into a directory, durably. Readers wait meanwhile.
+    ///
+    /// # Errors
+    /// It cannot be read, or the copy not be written.
+    pub(crate) fn copy(&self, number: u32, to: &Path) -> io::Result<()> {
+        let slot = Arc::clone(self.state.lock().slots.entry(number).or_default());
+        let mut store = slot.0.lock();
+        drop(store.take());
+        let path = self.path(number);
+        // sled lets go of its lock when the last of its threads is through.
+        let db = File::open(path.join("db"))?;
+        db.lock()?;
+        let copied = copy_tree(&path, &to.join(directory_name(number)));
+        db.unlock()?;
+        copied
     }
 
     /// A volume, opened if need be; `None` when there is none of that number.
