@@ -20,6 +20,9 @@ use crate::{
     volumes::Changed,
 };
 
+/// Bytes of a sled that was just made, and a little more.
+const FRESH: u64 = 8 << 20;
+
 /// What housekeeping works on.
 pub(crate) struct Housekeeping<'a> {
     pub(crate) sleds: &'a Sleds,
@@ -61,7 +64,7 @@ impl Housekeeping<'_> {
         let volumes = &self.sleds.volumes;
         for (number, usage, size) in volumes.all() {
             // A small current volume is as well filled as deleted.
-            let kept = volumes.is_current(number) && size < self.waste / 4;
+            let kept = volumes.is_current(number) && size < FRESH;
             if usage.chunks == 0 && !kept && self.catalogue.lock().chunks_in(number).is_empty() {
                 volumes.delete(number)?;
             }
@@ -71,15 +74,19 @@ impl Housekeeping<'_> {
 
     /// The volume that is the first to be emptied, if volumes take up much more than they should.
     fn sparsest(&self) -> Option<u32> {
-        let all = self.sleds.volumes.all();
+        let volumes = &self.sleds.volumes;
+        let all = volumes.all();
         let size: u64 = all.iter().map(|(_, _, size)| size).sum();
         let live: u64 = all.iter().map(|(_, usage, _)| usage.bytes).sum();
         if size <= live.saturating_mul(3).saturating_add(self.waste) {
             return None;
         }
+        // What a sled takes with hardly anything in it; moving that to a new volume would win nothing.
+        let is_fresh = |number, size| volumes.is_current(number) && size <= FRESH;
         let share = |bytes: u64, size: u64| bytes.saturating_mul(1000) / size.max(1);
         all.iter()
             .filter(|(_, usage, size)| usage.chunks > 0 && usage.bytes < size / 3)
+            .filter(|(number, _, size)| !is_fresh(*number, *size))
             .min_by_key(|(_, usage, size)| share(usage.bytes, *size))
             .map(|(number, _, _)| *number)
     }

@@ -138,8 +138,8 @@ pub(super) fn small(path: &std::path::Path) -> Options {
         segment_size: 8 * 1024,
         log_bound: 64 * 1024,
         // A few checkpoints' worth; volumes that are hardly used go soon.
-        volume_size: 1 << 20,
-        waste: 1 << 20,
+        volume_size: 4 << 20,
+        waste: 8 << 20,
         ..Options::new(path)
     }
 }
