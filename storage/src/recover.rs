@@ -258,6 +258,11 @@ fn replay(
             (None, _) => End::Torn,
         };
         let scan = replay.read(segment, end, options.accept_losses)?;
+        if at + 1 == segments.len() {
+            // A process that was killed leaves what it wrote and had not synced yet in the page cache. From now on it
+            // counts as found, so it must not vanish with the power.
+            segment.sync()?;
+        }
         report.replayed_bytes += scan.end;
         report.replayed_segments += 1;
         report.torn_bytes += scan.torn;

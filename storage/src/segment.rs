@@ -87,6 +87,16 @@ impl Segment {
             .len())
     }
 
+    /// Returns once what was found in it is on disk.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub(crate) fn sync(&self) -> Result<(), StorageError> {
+        self.file
+            .sync_data()
+            .map_err(|source| self.read_error(source))
+    }
+
     pub(crate) fn window(self: &Arc<Segment>, size: usize) -> Window {
         Window {
             segment: Arc::clone(self),
