@@ -19,6 +19,7 @@ use leveret_protocol::VhostName;
 use leveret_storage::{Op, QueueId, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// The virtual host that every broker starts with.
@@ -134,6 +135,26 @@ impl Broker {
             pager: self.pager.clone(),
         };
         Effects::on(surroundings, sink)
+    }
+
+    /// Whether more waits to be paged out than should: whoever publishes is not to be read.
+    pub fn pager_is_behind(&self) -> bool {
+        self.pager.as_deref().is_some_and(Pager::over_mark)
+    }
+
+    /// Whether more waits to be stored than should: whoever publishes what is stored is not to be
+    /// read.
+    pub fn store_is_behind(&self) -> bool {
+        self.store.as_ref().is_some_and(Store::backlog_over_mark)
+    }
+
+    /// Wakes when less waits for the disk, in one of both places.
+    pub fn wake_when_ahead(&self, waker: Waker) {
+        match (&self.pager, &self.store) {
+            (Some(pager), _) if pager.over_mark() => pager.wake_when_below(waker),
+            (_, Some(store)) => store.wake_when_below(waker),
+            (_, None) => waker.wake(),
+        }
     }
 
     /// A virtual host by name.

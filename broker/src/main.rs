@@ -7,6 +7,7 @@ use leveret::config::{Config, ConfigError, LogFormat};
 use leveret::recovery::{self, RecoveryError};
 use leveret::server::listener::Listener;
 use leveret::server::timers;
+use leveret::system;
 use leveret_storage::{Options, Store};
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -82,6 +83,8 @@ fn run(config: &Config, started: Instant) -> Result<(), Failure> {
         data_dir = %config.data_dir.display(),
         "leveret starting"
     );
+    let file_limit = system::raise_file_limit();
+    tracing::info!(file_limit, "files and sockets that may be open");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

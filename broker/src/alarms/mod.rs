@@ -1,6 +1,6 @@
 //! What the broker is short of, and who is told (RabbitMQ: "Memory and Disk Alarms").
 //!
-//! [`Alarms`] compares readings with marks; [`watch`] takes a reading every second. Connections
+//! [`Alarms`] compares readings with marks; [`watch`] takes them, once a second at least. Connections
 //! look at [`Alarms::in_force`] once per read batch: whoever publishes while an alarm is in force
 //! is blocked, and told when all of them are over. As in RabbitMQ there is no hysteresis: one mark
 //! raises and clears.
@@ -158,6 +158,11 @@ impl Alarms {
     /// Whether a reading is above the memory mark.
     pub fn is_over_memory(&self, reading: Reading) -> bool {
         reading.memory > self.state.lock().memory.octets(reading.total_memory)
+    }
+
+    /// Notes what memory is used, between two readings of everything.
+    pub fn note_memory(&self, octets: u64) {
+        self.state.lock().reading.memory = octets;
     }
 
     /// Compares a reading with the marks.

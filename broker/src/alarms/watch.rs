@@ -1,27 +1,64 @@
-//! The task that takes a reading every second.
+//! The task that takes readings: of everything once a second, and of memory alone as soon as a
+//! flood could have filled what was left of it.
 
 use super::{Change, Reading, Resource};
 use crate::broker::Broker;
 use crate::system;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Between two readings. RabbitMQ looks at memory every 2.5 seconds and at the disk every 10, less
-/// often the more of it is free; here a reading costs two system calls.
+/// Between two readings of everything. RabbitMQ looks at memory every 2.5 seconds and at the disk
+/// every 10, less often the more of it is free; here a reading costs two system calls.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Between two looks at memory at least.
+const INTERVAL_MIN: Duration = Duration::from_millis(20);
+/// Octets per second by which memory may grow: faster than many clients publish over loopback.
+const GROWTH: u64 = 2 << 30;
+/// Freed memory that is worth the time to give it back.
+const WORTH_TRIMMING: u64 = 16 << 20;
+/// The broker has time for that when it has used no more than this part of a processor.
+const QUIET: f64 = 0.1;
 
 /// Takes readings for as long as the broker runs.
 pub async fn watch(broker: Arc<Broker>, data_dir: PathBuf) {
+    let mut quiet = Quiet::default();
+    let mut checked = Instant::now();
     loop {
-        tokio::time::sleep(INTERVAL).await;
+        tokio::time::sleep(pause(&broker)).await;
+        if checked.elapsed() < INTERVAL && !has_filled_up(&broker) {
+            continue;
+        }
         let (broker, data_dir) = (broker.clone(), data_dir.clone());
         // A file system over a network may take its time, and so may a trim of a large heap.
-        let checked = tokio::task::spawn_blocking(move || check(&broker, &data_dir)).await;
-        if let Err(error) = checked {
+        let done = tokio::task::spawn_blocking(move || {
+            check(&broker, &data_dir);
+            quiet.trim(system::processor_time(), Instant::now());
+            quiet
+        });
+        quiet = done.await.unwrap_or_else(|error| {
             tracing::error!(%error, "memory and disk were not looked at");
-        }
+            Quiet::default()
+        });
+        checked = Instant::now();
     }
+}
+
+/// How long memory lasts, whatever happens.
+fn pause(broker: &Broker) -> Duration {
+    let view = broker.alarms.view();
+    let left = view.memory_octets.checked_sub(view.reading.memory);
+    let Some(left) = left.filter(|_| broker.alarms.in_force().is_empty()) else {
+        return INTERVAL;
+    };
+    Duration::from_millis(left / (GROWTH / 1000)).clamp(INTERVAL_MIN, INTERVAL)
+}
+
+/// Whether memory is over its mark and no alarm is in force yet: one read of a file in /proc.
+fn has_filled_up(broker: &Broker) -> bool {
+    let memory = system::resident_memory();
+    broker.alarms.note_memory(memory);
+    broker.alarms.in_force().is_empty() && memory > broker.alarms.view().memory_octets
 }
 
 /// Takes a reading now; says in the log and to the connections what has changed.
@@ -35,6 +72,33 @@ pub fn check(broker: &Broker, data_dir: &Path) {
     report(broker, change);
     if !change.cleared.is_empty() && broker.alarms.in_force().is_empty() {
         broker.connections.unblock();
+    }
+}
+
+/// What a load has left in the allocator goes back to the system when the load is over: what is
+/// free there looks like used memory to everybody else.
+#[derive(Debug, Default)]
+struct Quiet {
+    /// Processor time at the last look, and when that was.
+    last: Option<(Duration, Instant)>,
+    /// Octets that were left when memory was last given back.
+    trimmed_to: u64,
+}
+
+impl Quiet {
+    /// Gives freed memory back if there is little to do and much may be free.
+    fn trim(&mut self, processor: Duration, now: Instant) {
+        let last = self.last.replace((processor, now));
+        let memory = system::resident_memory();
+        self.trimmed_to = self.trimmed_to.min(memory);
+        let Some((used, since)) = last else {
+            return;
+        };
+        let spent = processor.saturating_sub(used).as_secs_f64();
+        let quiet = spent <= QUIET * now.saturating_duration_since(since).as_secs_f64();
+        if quiet && memory - self.trimmed_to >= WORTH_TRIMMING && system::trim_heap() {
+            self.trimmed_to = system::resident_memory();
+        }
     }
 }
 

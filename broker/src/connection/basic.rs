@@ -2,6 +2,7 @@
 //! basic.qos, basic.consume, basic.cancel, basic.get, confirm.select.
 
 use super::confirms::Confirms;
+use super::input::METHOD_EFFORT;
 use super::reply_to::REPLY_TO;
 use super::settle::Outcome;
 use super::unacked::Delivery;
@@ -44,6 +45,7 @@ impl Connection {
             }
             Method::Qos(_) | Method::Other(_) => {}
         }
+        self.effort += METHOD_EFFORT;
         // Everything else has to see what came before it.
         self.flush_settled();
         self.flush_publishes();

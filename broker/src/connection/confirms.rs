@@ -186,6 +186,12 @@ impl Confirms {
         self.clear_holes();
     }
 
+    /// Gives back the memory of empty slots.
+    pub fn give_back(&mut self) {
+        self.slots.shrink_to_fit();
+        self.ahead.shrink_to_fit();
+    }
+
     fn clear_holes(&mut self) {
         let holes = self.slots.len() - self.untold;
         if holes > TOLERATED_HOLES && holes > self.untold {

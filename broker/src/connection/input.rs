@@ -38,12 +38,23 @@ impl Payload<'_> {
 /// Frames with this much payload are cut out of the read buffer instead of being copied.
 const KEPT_PAYLOAD_MIN: usize = crate::message::INLINE_BODY_MAX;
 
+/// After so much effort the clock is looked at: a frame counts 1.
+const LOOK_EFFORT: u32 = 64;
+/// A method counts so much that is neither a publish nor an acknowledgement.
+pub(super) const METHOD_EFFORT: u32 = 16;
+
 impl Connection {
     /// Takes all whole frames from the front of `buf`, then hands what they amount to to the
     /// queues and the store. Leaves in `buf` what an alarm blocks, for another call when the
     /// connection is not blocked any more, and what comes when the answers are too many for a peer
     /// that does not read them: a few octets (a cancel, a get) can ask for many.
     pub fn input(&mut self, buf: &mut BytesMut, now: Instant) {
+        self.input_until(buf, now, None);
+    }
+
+    /// As [`Connection::input`], but leaves what is not done by `until`, so that one connection's
+    /// requests, each of which may be much work, do not keep others waiting.
+    pub fn input_until(&mut self, buf: &mut BytesMut, now: Instant, until: Option<Instant>) {
         self.begin_at(now);
         self.has_rest = false;
         self.alarms = self.broker.alarms.in_force();
@@ -58,7 +69,8 @@ impl Connection {
                 }
                 _ => {}
             }
-            if self.is_blocked() || self.out.len() >= OUTPUT_MAX {
+            let late = self.effort >= LOOK_EFFORT && self.is_late(until);
+            if late || self.is_blocked() || self.out.len() >= OUTPUT_MAX {
                 self.has_rest = !buf.is_empty();
                 break;
             }
@@ -67,7 +79,10 @@ impl Connection {
                     self.need = octets;
                     break;
                 }
-                Ok(Split::Whole(frame)) => self.whole_frame(frame, buf, now),
+                Ok(Split::Whole(frame)) => {
+                    self.effort += 1;
+                    self.whole_frame(frame, buf, now);
+                }
                 Err(error) => {
                     // Where the next frame begins is lost with the frame.
                     buf.clear();
@@ -78,6 +93,12 @@ impl Connection {
         }
         self.take_tokens(now);
         self.flush();
+    }
+
+    /// Looks at the clock, after some effort.
+    fn is_late(&mut self, until: Option<Instant>) -> bool {
+        self.effort = 0;
+        until.is_some_and(|until| Instant::now() >= until)
     }
 
     /// Reads the protocol header (spec 4.2.2); `false` while it is not whole or not ours.

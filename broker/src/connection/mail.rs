@@ -25,6 +25,22 @@ impl Connection {
         any
     }
 
+    /// Takes what the store has made safe, while the output has no room for deliveries: who
+    /// publishes and does not read must not pile up what is due to it. Says whether there was any.
+    pub fn take_confirms(&mut self, now: Instant) -> bool {
+        self.begin_at(now);
+        let mut tokens = std::mem::take(&mut self.taken.tokens);
+        self.mailbox.take_tokens(&mut tokens);
+        let any = !tokens.is_empty();
+        self.tokens.extend(tokens.drain(..));
+        self.taken.tokens = tokens;
+        if any {
+            self.take_tokens(now);
+            self.flush();
+        }
+        any
+    }
+
     fn fetch_mail(&mut self, waker: Option<&Waker>) -> bool {
         let mut taken = std::mem::take(&mut self.taken);
         self.mailbox.take(&mut taken, waker);

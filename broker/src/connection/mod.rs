@@ -18,6 +18,7 @@ mod exchange_class;
 mod flush;
 mod handshake;
 mod held;
+mod idle;
 mod input;
 mod mail;
 mod output;
@@ -147,8 +148,12 @@ pub struct Connection {
     /// The time that the current call was given.
     now: Instant,
     has_published: bool,
+    /// It has published what the store keeps.
+    has_stored: bool,
     /// Octets that the frame at the front of the input needs in all.
     need: usize,
+    /// Work that was done since the clock was last looked at.
+    effort: u32,
 }
 
 impl Connection {
@@ -197,7 +202,9 @@ impl Connection {
             uncommitted_octets: 0,
             now: Instant::now(),
             has_published: false,
+            has_stored: false,
             need: 0,
+            effort: 0,
         }
     }
 
@@ -216,14 +223,10 @@ impl Connection {
             && !self.waits_for_storage()
     }
 
-    /// Whether reading waits for the storage backlog to shrink.
+    /// Whether reading waits for the disk to catch up.
     pub fn waits_for_storage(&self) -> bool {
-        self.has_published
-            && self
-                .broker
-                .store
-                .as_ref()
-                .is_some_and(|s| s.backlog_over_mark())
+        (self.has_published && self.broker.pager_is_behind())
+            || (self.has_stored && self.broker.store_is_behind())
     }
 
     /// Whether mail should be fetched.

@@ -75,6 +75,13 @@ impl Output {
         self.chunks.push_back(bytes);
     }
 
+    /// Gives back the memory of what is empty.
+    pub fn give_back(&mut self) {
+        if self.is_empty() {
+            *self = Output::default();
+        }
+    }
+
     /// The first pieces to write; returns how many of `slices` were filled.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let pieces = self

@@ -61,6 +61,14 @@ impl Routed {
     }
 }
 
+impl Run {
+    /// Gives back the memory of what is empty.
+    pub(super) fn give_back(&mut self) {
+        self.messages.shrink_to_fit();
+        self.postponed.shrink_to_fit();
+    }
+}
+
 /// A run is handed over when it has this many messages, so that other connections get a turn at
 /// the queue.
 pub(super) const RUN_MAX: usize = 256;
@@ -268,7 +276,8 @@ impl Connection {
         } else {
             0
         };
-        self.has_published |= storing > 0;
+        self.has_published = true;
+        self.has_stored |= storing > 0;
         let transactional = self.open_channel(id)?.transaction.is_some();
         let routed = Routed {
             message: Arc::new(builder.finish(storing == 1 || transactional)),

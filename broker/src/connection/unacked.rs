@@ -115,6 +115,11 @@ impl Unacked {
         self.slots = slots.into();
     }
 
+    /// Gives back the memory of empty slots.
+    pub fn give_back(&mut self) {
+        self.slots.shrink_to_fit();
+    }
+
     fn clear_holes(&mut self) {
         while let Some((_, None)) = self.slots.front() {
             self.slots.pop_front();

@@ -277,6 +277,16 @@ impl Effects {
         self.now = None;
     }
 
+    /// Gives back the memory of empty buffers.
+    pub fn give_back(&mut self) {
+        self.ops.shrink_to_fit();
+        self.wakes.shrink_to_fit();
+        self.deadlines.shrink_to_fit();
+        self.refused.tokens.shrink_to_fit();
+        self.dead_letters.shrink_to_fit();
+        self.published.shrink_to_fit();
+    }
+
     /// The records, for tests of machines without a store.
     #[cfg(test)]
     pub fn ops(&self) -> &[Op] {

@@ -19,7 +19,7 @@ pub struct Line {
 }
 
 /// A queue that had a backlog keeps no more than this many empty places.
-const KEPT_CAPACITY: usize = 1024;
+const KEPT_CAPACITY: usize = 256;
 
 impl Line {
     /// Adds a message at its place: behind all that were ever added, as a rule, or where it was

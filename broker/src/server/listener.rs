@@ -5,18 +5,21 @@ use super::linger::linger;
 use super::session::{End, Session};
 use super::stopped;
 use crate::broker::Broker;
+use crate::system;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 /// The pause after a failed accept (no file descriptors left, say): the listener must not end, nor
 /// spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Between two lines in the log about the same.
+const TELL_PAUSE: Duration = Duration::from_secs(10);
 /// How long connections get to say goodbye when the broker stops.
 const GOODBYE_TIMEOUT: Duration = Duration::from_millis(1500);
 
@@ -24,6 +27,8 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_millis(1500);
 pub struct Listener {
     listener: TcpListener,
     broker: Arc<Broker>,
+    /// For sockets, those included that are only there for their last words.
+    places: Arc<Semaphore>,
 }
 
 impl Listener {
@@ -40,9 +45,12 @@ impl Listener {
         // A restart must not wait for the old connections' TIME_WAIT.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
+        let (_, file_limit) = system::file_descriptors();
+        let places = usize::try_from(system::socket_limit(file_limit)).unwrap_or(usize::MAX);
         Ok(Listener {
             listener: socket.listen(BACKLOG)?,
             broker,
+            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
         })
     }
 
@@ -57,17 +65,9 @@ impl Listener {
     /// Serves until `stop` becomes true, then closes all connections (320 CONNECTION_FORCED) and
     /// waits for them, but not for long.
     pub async fn serve(self, mut stop: watch::Receiver<bool>) {
-        loop {
-            tokio::select! {
-                accepted = self.listener.accept() => match accepted {
-                    Ok((socket, peer)) => self.start(socket, peer),
-                    Err(error) => {
-                        tracing::error!(%error, "cannot accept a connection");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                },
-                () = stopped(&mut stop) => break,
-            }
+        tokio::select! {
+            () = self.accept() => {}
+            () = stopped(&mut stop) => {}
         }
         drop(self.listener);
         let count = self
@@ -81,7 +81,33 @@ impl Listener {
         }
     }
 
-    fn start(&self, socket: TcpStream, peer: SocketAddr) {
+    /// Accepts connections for ever, as many at a time as there is place for. Whoever comes beyond
+    /// that waits until another goes.
+    async fn accept(&self) {
+        let (mut full, mut failed) = (Seldom::default(), Seldom::default());
+        loop {
+            if self.places.available_permits() == 0 && full.is_due() {
+                tracing::warn!(
+                    connections = self.broker.connections.count(),
+                    "no file descriptors for more connections: the next ones have to wait"
+                );
+            }
+            let Ok(place) = self.places.clone().acquire_owned().await else {
+                return;
+            };
+            match self.listener.accept().await {
+                Ok((socket, peer)) => self.start(socket, peer, place),
+                Err(error) => {
+                    if failed.is_due() {
+                        tracing::error!(%error, "cannot accept a connection");
+                    }
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn start(&self, socket: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
         // Small replies must not wait for more to come.
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, %peer, "cannot set TCP_NODELAY");
@@ -101,7 +127,22 @@ impl Listener {
             if matches!(end, End::Closed) {
                 linger(socket).await;
             }
+            drop(place);
         });
+    }
+}
+
+/// What is told once in a while, however often it happens.
+#[derive(Default)]
+struct Seldom(Option<Instant>);
+
+impl Seldom {
+    fn is_due(&mut self) -> bool {
+        let due = self.0.is_none_or(|told| told.elapsed() >= TELL_PAUSE);
+        if due {
+            self.0 = Some(Instant::now());
+        }
+        due
     }
 }
 

@@ -249,6 +249,20 @@ impl Mailbox {
         }
     }
 
+    /// Takes what the store has made durable, and nothing else: for a connection that has no room
+    /// for deliveries. `tokens` is empty.
+    pub fn take_tokens(&self, tokens: &mut Vec<Token>) {
+        std::mem::swap(&mut self.state.lock().tokens, tokens);
+    }
+
+    /// Gives back the memory of empty buffers.
+    pub fn give_back(&self) {
+        let mut state = self.state.lock();
+        state.mail.shrink_to_fit();
+        state.tokens.shrink_to_fit();
+        state.orders.shrink_to_fit();
+    }
+
     /// Takes back the deliveries whose consumers were cancelled, in their order. The caller has
     /// taken those consumers off their queues, so that no more of them come.
     pub fn withdraw(&self) -> Vec<(Arc<Consumer>, Entry)> {

@@ -26,8 +26,11 @@ const WRITE_SLICES: usize = 32;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the last words may take to be written.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);
-/// Rounds of reading and writing before other tasks get a turn.
-const ROUNDS_PER_TURN: usize = 16;
+/// How long a connection has been quiet when it gives back what it does not need.
+const QUIET: Duration = Duration::from_secs(3);
+/// How long a connection reads and writes before others get a turn. With a hundred that flood the
+/// broker, another waits some ten times as long for each of its requests.
+const TURN: Duration = Duration::from_millis(1);
 
 /// Why a session ended.
 #[derive(Debug)]
@@ -59,6 +62,8 @@ pub(super) struct Session<S> {
     last_words: Option<Instant>,
     /// The connection is not being read: it may say nothing for as long as that lasts.
     paused: bool,
+    /// Its buffers may have grown since it last gave some back.
+    used: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
@@ -83,6 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             last_write: now,
             last_words: None,
             paused: false,
+            used: false,
         }
     }
 
@@ -95,15 +101,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        for _ in 0..ROUNDS_PER_TURN {
+        let mut until = None;
+        loop {
             let now = Instant::now();
+            let until = *until.get_or_insert(now + TURN);
             let mut progress = false;
             self.connection.take_orders(cx.waker(), now);
             self.connection.check_time(now);
             if self.connection.wants_mail() {
                 progress |= self.connection.take_mail(Some(cx.waker()), now);
+            } else {
+                progress |= self.connection.take_confirms(now);
             }
-            match self.poll_read(cx, now) {
+            match self.poll_read(cx, now, until) {
                 Ok(read) => progress |= read,
                 Err(end) => return Poll::Ready(end),
             }
@@ -117,21 +127,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             if self.connection.is_over(now) {
                 return Poll::Ready(End::Closed);
             }
+            self.used |= progress;
             if !progress {
                 return Poll::Pending;
             }
+            if now >= until {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     /// Reads once and hands what came to the machine; `true` when something came.
-    fn poll_read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, End> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        until: Instant,
+    ) -> Result<bool, End> {
         if !self.connection.wants_read() {
-            if self.connection.waits_for_storage()
-                && let Some(store) = &self.broker.store
-            {
-                store.wake_when_below(cx.waker().clone());
+            if self.connection.waits_for_storage() {
+                self.broker.wake_when_ahead(cx.waker().clone());
                 self.info.held_up(now);
             }
             self.paused = true;
@@ -142,7 +158,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.last_read = now;
         }
         if self.connection.has_rest() {
-            self.connection.input(&mut self.input, now);
+            let until = Some(until);
+            self.connection.input_until(&mut self.input, now, until);
             return Ok(true);
         }
         let wanted = self
@@ -166,7 +183,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.info.received(octets as u64);
                 // What has just come may have been sent after this round began: the time from
                 // which it counts, for delays say, must not lie before.
-                self.connection.input(&mut self.input, Instant::now());
+                let now = Instant::now();
+                let until = Some(until);
+                self.connection.input_until(&mut self.input, now, until);
                 Ok(true)
             }
         }
@@ -177,14 +196,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         std::pin::pin!(self.socket.read_buf(&mut self.input)).poll(cx)
     }
 
-    /// A quiet connection keeps no large buffer.
+    /// A connection that waits keeps no large buffer, a quiet one none.
     fn shrink(&mut self) {
         if self.input.is_empty() {
             self.read_size = READ_BUFFER_MIN;
-            if self.input.capacity() > READ_BUFFER_MIN {
+            if self.input.capacity() > READ_BUFFER_MIN || !self.used {
                 self.input = BytesMut::new();
             }
         }
+    }
+
+    /// Gives back what a burst has left, once it is over; says when to look again.
+    fn rest(&mut self, now: Instant) -> Option<Instant> {
+        if !self.used {
+            return None;
+        }
+        let quiet = self.last_read.max(self.last_write) + QUIET;
+        if now < quiet {
+            return Some(quiet);
+        }
+        self.used = false;
+        self.shrink();
+        self.connection.give_back();
+        None
     }
 
     /// Writes until the socket takes no more; `true` when something was written.
@@ -248,6 +282,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
         if let Some(deadline) = self.connection.deadline() {
             next = next.min(deadline);
+        }
+        if let Some(quiet) = self.rest(now) {
+            next = next.min(quiet);
         }
         self.wake_at(cx, next)
     }

@@ -7,6 +7,7 @@ pub use memory::total_memory;
 pub use trim::trim_heap;
 
 use std::path::Path;
+use std::time::Duration;
 
 /// Octets of resident memory; 0 where the system does not tell.
 pub fn resident_memory() -> u64 {
@@ -24,6 +25,38 @@ pub fn file_descriptors() -> (u64, u64) {
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     (open, limit.unwrap_or(u64::MAX))
+}
+
+/// Lets this process have as many files open as an administrator allows it: what a shell or
+/// service starts a process with is less as a rule, for the sake of programs that count on it.
+/// Returns how many there may be.
+pub fn raise_file_limit() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Some systems allow less than they say; what there is has to do then.
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, wanted)
+    {
+        tracing::debug!(%error, "the limit for open files stays as it is");
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Client sockets that there may be where so many files may be open: the store and all else has
+/// need of some (RabbitMQ 3: `file_handle_cache:obtain_limit`).
+pub fn socket_limit(file_limit: u64) -> u64 {
+    (file_limit.saturating_sub(100) / 10 * 9).max(1)
+}
+
+/// Processor time that this process has used.
+pub fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 /// Octets that may still be written below `path`.

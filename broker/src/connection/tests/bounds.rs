@@ -3,10 +3,10 @@
 use super::client::Client;
 use super::requests::*;
 use super::{broker, broker_with};
-use crate::connection::OUTPUT_MAX;
+use crate::connection::{OUTPUT_HIGH, OUTPUT_MAX};
 use crate::server::mailbox::HIGH_MARK;
 use bytes::BytesMut;
-use leveret_protocol::classes::AMQPClass;
+use leveret_protocol::classes::{AMQPClass, BasicProperties};
 use leveret_protocol::{ChannelId, method};
 use leveret_storage::{Options, Store};
 use std::time::{Duration, Instant};
@@ -105,4 +105,54 @@ fn a_channel_is_closed_and_opened_again_in_order_while_its_frames_wait() {
         heard[2].starts_with("1 get-ok #1 redelivered left 599"),
         "{heard:?}"
     );
+}
+
+#[test]
+fn who_does_not_read_is_told_of_the_store_all_the_same_so_that_nothing_piles_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(Options::new(directory.path())).unwrap().store;
+    let mut client = Client::ready(&broker_with(Some(store)));
+    client.send(1, declare_with("d", |d| d.durable = true));
+    client.hears_until("1 declare-ok d 0 0");
+    client.ask(confirm_select());
+    let mut returned = publish("", "nowhere");
+    returned.mandatory = true;
+    let much = "x".repeat(OUTPUT_HIGH);
+    client.publish_with(1, returned, &BasicProperties::default(), much.as_bytes());
+    assert!(!client.connection.wants_mail() && client.connection.wants_read());
+    let persistent = BasicProperties::default().with_delivery_mode(2);
+    for _ in 0..100 {
+        client.publish_with(1, publish("", "d"), &persistent, b"m");
+    }
+    let unconfirmed = |client: &Client| {
+        let channel = client.connection.channels[1].as_deref();
+        let confirms = channel.and_then(|channel| channel.confirms.as_ref());
+        confirms.expect("in confirm mode").outstanding()
+    };
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while unconfirmed(&client) > 0 {
+        assert!(Instant::now() < deadline, "the store never answers");
+        client.connection.take_confirms(client.now);
+        std::thread::yield_now();
+    }
+    assert!(!client.connection.wants_mail());
+}
+
+#[test]
+fn what_takes_long_is_done_in_several_turns() {
+    let mut client = Client::ready(&broker());
+    let mut all = BytesMut::new();
+    for _ in 0..1000 {
+        add(&mut all, &recover(true));
+    }
+    let mut turns = 0;
+    while !all.is_empty() {
+        // Time is always up.
+        let until = Some(Instant::now());
+        client.connection.input_until(&mut all, client.now, until);
+        assert_eq!(client.connection.has_rest(), !all.is_empty());
+        turns += 1;
+    }
+    assert!((100..1000).contains(&turns), "{turns}");
+    assert_eq!(client.heard_so_far(), vec!["1 recover-ok"; 1000]);
 }

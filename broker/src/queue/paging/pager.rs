@@ -12,13 +12,16 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Threads at most; they are started as they are needed.
 const THREADS_MAX: usize = 2;
-/// Octets that may wait to be written. Beyond, messages stay in memory, as when there is no disk.
-const WRITING_MAX: u64 = 32 << 20;
+/// Octets that may wait to be written. Beyond, publishers are not read.
+const WRITING_HIGH: u64 = 16 << 20;
+/// Octets that wait to be written when they are read again.
+const WRITING_LOW: u64 = 8 << 20;
 /// How long a disk that fails is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a page that cannot be read waits for the next attempt.
@@ -79,6 +82,8 @@ struct State {
     idle: usize,
     /// The disk failed; nothing is written before then.
     failing_until: Option<Instant>,
+    /// Who waits for the disk to keep up.
+    wakers: Vec<Waker>,
     over: bool,
 }
 
@@ -159,8 +164,25 @@ impl Pager {
     /// Whether queues should page out.
     pub fn wants_room(&self) -> bool {
         self.memory() > self.0.limits.budget
-            && self.0.writing.load(Ordering::Relaxed) < WRITING_MAX
+            && self.0.writing.load(Ordering::Relaxed) < 2 * WRITING_HIGH
             && !self.is_failing()
+    }
+
+    /// Whether more waits to be written than should: then publishers are not to be read.
+    pub fn over_mark(&self) -> bool {
+        self.0.writing.load(Ordering::Relaxed) > WRITING_HIGH
+    }
+
+    /// Wakes once when less waits to be written; at once if it does.
+    pub fn wake_when_below(&self, waker: Waker) {
+        let mut state = self.0.state.lock();
+        // Looked at under the lock: the count is lowered before the lock is taken for its wakers.
+        if self.0.writing.load(Ordering::SeqCst) <= WRITING_LOW {
+            drop(state);
+            waker.wake();
+        } else {
+            state.wakers.push(waker);
+        }
     }
 
     /// Whether much more is in memory than should be, because the rest is still being written.
@@ -236,7 +258,7 @@ impl Shared {
         match &job.work {
             Work::Read(..) => state.reads.push_back((job, surroundings)),
             Work::Write(_) => {
-                self.writing.fetch_add(octets(&job), Ordering::Relaxed);
+                self.writing.fetch_add(octets(&job), Ordering::SeqCst);
                 state.writes.push_back((job, surroundings));
             }
         }
@@ -250,8 +272,14 @@ impl Shared {
     }
 
     fn no_longer_writing(&self, job: &Job) {
-        if matches!(job.work, Work::Write(_)) {
-            self.writing.fetch_sub(octets(job), Ordering::Relaxed);
+        if !matches!(job.work, Work::Write(_)) {
+            return;
+        }
+        let octets = octets(job);
+        let left = self.writing.fetch_sub(octets, Ordering::SeqCst) - octets;
+        if left <= WRITING_LOW {
+            let wakers = std::mem::take(&mut self.state.lock().wakers);
+            wakers.into_iter().for_each(Waker::wake);
         }
     }
 
