@@ -260,10 +260,11 @@ impl Verbs {
 fn backup(broker: &Broker, directory: &Path) -> Done {
     let software = |error: String| refused(ErrorKind::Software, error);
     let store = broker.store.as_ref();
-    let store = store.ok_or_else(|| software("this broker keeps nothing".to_owned()))?;
+    let no = |reason: String| refused(ErrorKind::Refused, reason);
+    let store = store.ok_or_else(|| no("this broker keeps nothing".to_owned()))?;
     if fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()) {
         let directory = directory.display();
-        return Err(software(format!("{directory} is not empty")));
+        return Err(no(format!("{directory} is not empty")));
     }
     let made = fs::create_dir_all(directory);
     made.map_err(|error| software(format!("{}: {error}", directory.display())))?;
