@@ -43,7 +43,7 @@ pub(crate) struct SledStore {
     file: File,
     /// How many more batches sled takes before it fails, once.
     #[cfg(test)]
-    pub(crate) fail_after: std::sync::atomic::AtomicI64,
+    pub(crate) fail_after: std::sync::Arc<std::sync::atomic::AtomicI64>,
 }
 
 /// What stands under a key.
@@ -156,7 +156,7 @@ impl SledStore {
             db,
             file,
             #[cfg(test)]
-            fail_after: i64::MAX.into(),
+            fail_after: std::sync::Arc::new(i64::MAX.into()),
         })
     }
 
