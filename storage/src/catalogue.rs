@@ -1,21 +1,21 @@
 //! What the store knows in memory: per queue the chunks in sled, and where in the log its younger messages stand.
 //!
-//! Nothing here is per message: a chunk's entry covers up to 16 KiB of messages, a span up to 64 KiB of a log segment,
+//! Nothing here is per message: a chunk's entry covers up to 64 KiB of messages, a span up to 64 KiB of a log segment,
 //! and what is done with is kept as ranges.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::{
-    extents::Runs,
     log::Placed,
     ranges::RangeSet,
     schema::{Chunk, QueueMarks},
     stats::Extent,
     types::{Position, QueueId},
+    volumes::Changed,
 };
 
 /// Bytes of a segment that one span may cover.
-const SPAN_BYTES: u64 = 64 * 1024;
+pub(crate) const SPAN_BYTES: u64 = 64 * 1024;
 
 /// A stretch of a log segment with publishes of one queue in it; records of others may stand between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,27 +50,20 @@ pub(crate) enum Effect {
     },
 }
 
-/// A chunk in sled, as the catalogue holds it: there is one for each 16 KiB of messages.
+/// A chunk in sled, as the catalogue holds it: there is one for each 64 KiB of messages. Of most chunks all lives, or nothing
+/// soon: those take little room (32 bytes instead of 112; of a stream of many gigabytes this is what is in memory).
 #[derive(Debug, Clone)]
-pub(crate) struct ChunkEntry {
-    kept: Kept,
-    /// The checkpoint is taking it out of sled: not finding it there is no damage.
-    pub(crate) leaving: bool,
-}
-
-/// What of a chunk lives. Of most chunks it is everything, or nothing soon: those take little room (32 bytes in all instead
-/// of 88; of a stream of many gigabytes this is what is in memory).
-#[derive(Debug, Clone)]
-enum Kept {
-    /// All of it: nothing was acknowledged.
+pub(crate) enum ChunkEntry {
+    /// Nothing of it was acknowledged.
     All {
-        segment: u32,
+        volume: u32,
         /// The last position, counted from the first.
         width: u32,
         bytes: u32,
         weight: u32,
         live: u16,
         parts: u16,
+        large: bool,
     },
     /// Part of it, or too much for small numbers.
     Some(Box<Chunk>),
@@ -78,25 +71,41 @@ enum Kept {
 
 impl ChunkEntry {
     pub(crate) fn new(first: u64, chunk: Chunk) -> ChunkEntry {
-        let kept = Kept::all(first, &chunk).unwrap_or_else(|| Kept::Some(Box::new(chunk)));
-        ChunkEntry {
-            kept,
-            leaving: false,
-        }
+        ChunkEntry::all(first, &chunk).unwrap_or_else(|| ChunkEntry::Some(Box::new(chunk)))
     }
 
-    /// The chunk, whose first position is `first`.
+    /// `None` when something of the chunk is gone, or a number is too large.
+    fn all(first: u64, chunk: &Chunk) -> Option<ChunkEntry> {
+        let whole = chunk.first_live == first
+            && chunk.last_live == chunk.last
+            && chunk.acked.iter().next().is_none();
+        if !whole {
+            return None;
+        }
+        Some(ChunkEntry::All {
+            volume: chunk.volume,
+            width: (chunk.last - first).try_into().ok()?,
+            bytes: chunk.bytes.try_into().ok()?,
+            weight: chunk.weight.try_into().ok()?,
+            live: chunk.live.try_into().ok()?,
+            parts: chunk.parts.try_into().ok()?,
+            large: chunk.large,
+        })
+    }
+
+    /// The chunk, whose first position is `first`. From which segment it came is forgotten: it was one that is folded.
     pub(crate) fn chunk(&self, first: u64) -> Chunk {
-        match &self.kept {
-            Kept::All {
-                segment,
+        match self {
+            ChunkEntry::All {
+                volume,
                 width,
                 bytes,
                 weight,
                 live,
                 parts,
+                large,
             } => Chunk {
-                segment: u64::from(*segment),
+                segment: 0,
                 last: first + u64::from(*width),
                 first_live: first,
                 last_live: first + u64::from(*width),
@@ -104,46 +113,47 @@ impl ChunkEntry {
                 bytes: u64::from(*bytes),
                 weight: u64::from(*weight),
                 parts: u32::from(*parts),
+                large: *large,
+                volume: *volume,
                 acked: RangeSet::default(),
             },
-            Kept::Some(chunk) => Chunk::clone(chunk),
+            ChunkEntry::Some(chunk) => Chunk {
+                segment: 0,
+                ..Chunk::clone(chunk)
+            },
         }
     }
 
     /// The last position of the chunk whose first one is `first`.
     pub(crate) fn last(&self, first: u64) -> u64 {
-        match &self.kept {
-            Kept::All { width, .. } => first + u64::from(*width),
-            Kept::Some(chunk) => chunk.last,
+        match self {
+            ChunkEntry::All { width, .. } => first + u64::from(*width),
+            ChunkEntry::Some(chunk) => chunk.last,
+        }
+    }
+
+    /// Where its messages are.
+    pub(crate) fn volume(&self) -> u32 {
+        match self {
+            ChunkEntry::All { volume, .. } => *volume,
+            ChunkEntry::Some(chunk) => chunk.volume,
+        }
+    }
+
+    /// Notes that its messages are somewhere else now.
+    pub(crate) fn set_volume(&mut self, to: u32) {
+        match self {
+            ChunkEntry::All { volume, .. } => *volume = to,
+            ChunkEntry::Some(chunk) => chunk.volume = to,
         }
     }
 
     /// Whether the chunk itself says that this position of it is done with.
     pub(crate) fn is_acked(&self, position: u64) -> bool {
-        match &self.kept {
-            Kept::All { .. } => false,
-            Kept::Some(chunk) => chunk.acked.contains(position),
+        match self {
+            ChunkEntry::All { .. } => false,
+            ChunkEntry::Some(chunk) => chunk.acked.contains(position),
         }
-    }
-}
-
-impl Kept {
-    /// `None` when something of the chunk is gone, or a number is too large.
-    fn all(first: u64, chunk: &Chunk) -> Option<Kept> {
-        let whole = chunk.first_live == first
-            && chunk.last_live == chunk.last
-            && chunk.acked.iter().next().is_none();
-        if !whole {
-            return None;
-        }
-        Some(Kept::All {
-            segment: chunk.segment.try_into().ok()?,
-            width: (chunk.last - first).try_into().ok()?,
-            bytes: chunk.bytes.try_into().ok()?,
-            weight: chunk.weight.try_into().ok()?,
-            live: chunk.live.try_into().ok()?,
-            parts: chunk.parts.try_into().ok()?,
-        })
     }
 }
 
@@ -179,21 +189,6 @@ impl QueueEntry {
         self.chunks.iter().map(|(&first, entry)| entry.chunk(first))
     }
 
-    /// The chunks, joined to runs of about so many encoded bytes, in order and disjoint.
-    pub(crate) fn extents(&self, bytes: u64) -> Vec<Extent> {
-        let mut runs = Runs::new(bytes);
-        for chunk in self.all_chunks() {
-            runs.add(Extent {
-                first: Position(chunk.first_live),
-                last: Position(chunk.last_live),
-                messages: chunk.live,
-                bytes: chunk.bytes,
-                weight: chunk.weight,
-            });
-        }
-        runs.extents
-    }
-
     pub(crate) fn add_chunk(&mut self, first: u64, chunk: Chunk) {
         self.widest = self.widest.max(chunk.last - first);
         self.chunks.insert(first, ChunkEntry::new(first, chunk));
@@ -207,7 +202,7 @@ impl QueueEntry {
     }
 
     /// Everything the log says is done with.
-    fn all_dead(&self) -> RangeSet {
+    pub(crate) fn all_dead(&self) -> RangeSet {
         let mut all = RangeSet::default();
         for (_, ranges) in &self.dead {
             all.merge(ranges);
@@ -233,6 +228,8 @@ impl QueueEntry {
 #[derive(Debug, Default)]
 pub(crate) struct Folded {
     pub(crate) segment: u64,
+    /// How the volumes' use changed.
+    pub(crate) usage: Changed,
     pub(crate) written: Vec<(QueueId, u64, Chunk)>,
     pub(crate) removed: Vec<(QueueId, u64)>,
     pub(crate) marks: Vec<(QueueId, QueueMarks)>,
@@ -273,6 +270,23 @@ impl Catalogue {
                 Effect::Deleted { queue } => self.delete(queue, placed.seq),
             }
         }
+    }
+
+    /// Adds what unfolded segments say of a queue.
+    pub(crate) fn replayed(
+        &mut self,
+        queue: QueueId,
+        spans: VecDeque<Span>,
+        dead: VecDeque<(u64, RangeSet)>,
+        marks: &QueueMarks,
+    ) {
+        let entry = self.queues.entry(queue).or_default();
+        entry.spans = spans;
+        // Of a queue with nothing in it, nothing can be dead.
+        if !(entry.spans.is_empty() && entry.chunks.is_empty()) {
+            entry.dead = dead;
+        }
+        entry.marks.raise(marks);
     }
 
     /// Notes what is done with, as said by segment `seq`.
@@ -348,16 +362,57 @@ impl Catalogue {
         self.generation += 1;
     }
 
-    /// Marks chunks that are about to be taken out of sled.
-    pub(crate) fn leaving(&mut self, chunks: &[(QueueId, u64)]) {
+    /// Whether the log says of messages in sled that they are done with.
+    pub(crate) fn has_dead_chunks(&self) -> bool {
+        let mut queues = self.queues.values();
+        queues.any(|entry| !entry.dead.is_empty() && !entry.chunks.is_empty())
+            || !self.deleted.is_empty()
+    }
+
+    /// All chunks whose messages are in a volume.
+    pub(crate) fn chunks_in(&self, volume: u32) -> Vec<(QueueId, u64)> {
+        let mut found = Vec::new();
+        for (&queue, entry) in &self.queues {
+            let of_it = entry
+                .chunks
+                .iter()
+                .filter(|(_, entry)| entry.volume() == volume);
+            found.extend(of_it.map(|(&first, _)| (queue, first)));
+        }
+        found.sort_unstable();
+        found
+    }
+
+    /// The chunk that begins here.
+    pub(crate) fn chunk(&self, queue: QueueId, first: u64) -> Option<Chunk> {
+        let entry = self.queues.get(&queue)?.chunks.get(&first)?;
+        Some(entry.chunk(first))
+    }
+
+    /// Messages of these chunks are in another volume now.
+    pub(crate) fn moved(&mut self, chunks: &[(QueueId, u64)], volume: u32) {
         for (queue, first) in chunks {
             if let Some(entry) = self
                 .queues
                 .get_mut(queue)
                 .and_then(|queue| queue.chunks.get_mut(first))
             {
-                entry.leaving = true;
+                entry.set_volume(volume);
             }
+        }
+        self.generation += 1;
+    }
+}
+
+impl Chunk {
+    /// What lives of it.
+    pub(crate) fn extent(&self) -> Extent {
+        Extent {
+            first: Position(self.first_live),
+            last: Position(self.last_live),
+            messages: self.live,
+            bytes: self.bytes,
+            weight: self.weight,
         }
     }
 }
@@ -368,14 +423,16 @@ mod tests {
 
     fn chunk(first: u64, messages: u64) -> Chunk {
         Chunk {
-            segment: 7,
+            segment: 0,
             last: first + messages - 1,
             first_live: first,
             last_live: first + messages - 1,
             live: messages,
             bytes: messages * 100,
             weight: messages * 90,
-            parts: 0,
+            parts: 2,
+            large: false,
+            volume: 3,
             acked: RangeSet::default(),
         }
     }
@@ -390,8 +447,16 @@ mod tests {
         let mut wide = chunk(5, 10);
         (wide.last, wide.last_live) = (u64::MAX, u64::MAX);
         for chunk in [whole, begun, shrunk, wide] {
-            let entry = ChunkEntry::new(5, chunk.clone());
-            assert_eq!(entry.chunk(5), chunk);
+            let mut entry = ChunkEntry::new(5, chunk.clone());
+            assert_eq!(entry.volume(), 3);
+            entry.set_volume(8);
+            assert_eq!(
+                entry.chunk(5),
+                Chunk {
+                    volume: 8,
+                    ..chunk.clone()
+                }
+            );
             assert_eq!(entry.last(5), chunk.last);
             assert_eq!(entry.is_acked(7), chunk.acked.contains(7));
         }

@@ -15,12 +15,14 @@ use crate::{
     contents::Contents,
     error::StorageError,
     fold::{self, Fold},
+    housekeeping::Housekeeping,
     io::sync_parent,
-    log::{Closed, LogState},
+    log::{Closed, LogState, Next},
     options::Weigh,
     segment::{End, Segment},
-    sled_store::{SledStore, panic_text},
+    sled_store::panic_text,
     sled_sync,
+    sleds::Sleds,
     stats::Counters,
 };
 
@@ -29,11 +31,22 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 
 /// What the checkpoint thread works with.
 pub(crate) struct Checkpoint<'a> {
-    pub(crate) store: &'a SledStore,
+    pub(crate) sleds: &'a Sleds,
     pub(crate) log: &'a LogState,
     pub(crate) catalogue: &'a Mutex<Catalogue>,
     pub(crate) counters: &'a Counters,
+    /// Held while there is work going on.
+    pub(crate) working: &'a Mutex<()>,
     pub(crate) weigh: Weigh,
+    /// Damage in the log was accepted at the start.
+    pub(crate) accept_losses: bool,
+    /// Bytes after which a volume is full, and that may be taken for nothing.
+    pub(crate) volume_size: u64,
+    pub(crate) waste: u64,
+    /// How long acknowledgements of messages in sled may wait for their segment to be full.
+    pub(crate) roll_after: Duration,
+    /// Asks the storage thread to end the segment.
+    pub(crate) roll: &'a dyn Fn(),
 }
 
 impl Checkpoint<'_> {
@@ -42,47 +55,85 @@ impl Checkpoint<'_> {
         let mut pause = BACKOFF.0;
         let mut again = false;
         let mut failures = sled_sync::failures();
-        while let Some(closed) = self.log.next_closed() {
-            match self.attempt(&closed, again) {
+        loop {
+            let done = match self.log.next_closed(self.roll_after) {
+                Next::Stopped => return,
+                Next::Nothing => {
+                    self.ask_for_roll();
+                    self.guarded(|| self.housekeeping())
+                }
+                Next::Closed(closed) => {
+                    let folded = self.guarded(|| self.attempt(&closed, again));
+                    if folded.is_ok() {
+                        self.counters
+                            .folded_segments
+                            .fetch_add(1, Ordering::Relaxed);
+                        // First: whoever sees that the log is short again finds all well.
+                        self.counters.checkpoint_health(None);
+                        self.log.folded();
+                    }
+                    again = folded.is_err();
+                    folded.and_then(|()| self.guarded(|| self.housekeeping()))
+                }
+            };
+            match done {
                 Ok(()) => {
-                    self.counters
-                        .folded_segments
-                        .fetch_add(1, Ordering::Relaxed);
-                    // First: whoever sees that the log is short again finds all well.
                     self.counters.checkpoint_health(None);
-                    self.log.folded();
-                    (again, pause) = (false, BACKOFF.0);
+                    pause = BACKOFF.0;
                 }
                 Err(StorageError::Closed) => return,
                 Err(error) => {
                     self.counters.checkpoint_health(Some(error.to_string()));
                     let seen = std::mem::replace(&mut failures, sled_sync::failures());
-                    if let Err(error) = self.store.revive(seen != failures) {
+                    if let Err(error) = self.sleds.revive(seen != failures) {
                         self.counters.checkpoint_health(Some(error.to_string()));
                     }
                     self.log.wait_stop(pause);
-                    (again, pause) = (true, (pause * 2).min(BACKOFF.1));
+                    pause = (pause * 2).min(BACKOFF.1);
                 }
             }
         }
     }
 
-    /// Folds a segment and deletes it; panics of sled's are errors like others.
-    fn attempt(&self, closed: &Closed, again: bool) -> Result<(), StorageError> {
-        let fold = AssertUnwindSafe(|| {
-            if again {
-                fold::unfold(self.store, closed.seq)?;
-            }
-            self.fold(closed)
-        });
-        catch_unwind(fold).unwrap_or_else(|panic| {
-            let reason = panic_text(panic.as_ref());
+    /// Messages in sled that are acknowledged in a segment that does not fill up would keep their room.
+    fn ask_for_roll(&self) {
+        if self.catalogue.lock().has_dead_chunks() {
+            (self.roll)();
+        }
+    }
+
+    fn housekeeping(&self) -> Result<(), StorageError> {
+        Housekeeping {
+            sleds: self.sleds,
+            catalogue: self.catalogue,
+            log: self.log,
+            volume_size: self.volume_size,
+            waste: self.waste,
+        }
+        .run()
+    }
+
+    /// Panics of sled's are errors like others.
+    fn guarded(
+        &self,
+        action: impl FnOnce() -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let _working = self.working.lock();
+        catch_unwind(AssertUnwindSafe(action)).unwrap_or_else(|panic| {
             Err(StorageError::Database {
-                path: closed.path.clone(),
+                path: self.sleds.path(),
                 action: "folding",
-                reason,
+                reason: panic_text(panic.as_ref()),
             })
-        })?;
+        })
+    }
+
+    /// Folds a segment and deletes it.
+    fn attempt(&self, closed: &Closed, again: bool) -> Result<(), StorageError> {
+        if again {
+            fold::unfold(self.sleds, closed.seq)?;
+        }
+        self.fold(closed, again)?;
         if let Err(error) = remove_segment(&closed.path) {
             // It is folded all the same, and the next start removes it.
             tracing::warn!("{error}");
@@ -90,15 +141,16 @@ impl Checkpoint<'_> {
         Ok(())
     }
 
-    fn fold(&self, closed: &Closed) -> Result<(), StorageError> {
+    fn fold(&self, closed: &Closed, again: bool) -> Result<(), StorageError> {
         let segment = Segment::open(&closed.path)?;
-        let (contents, _) = Contents::gather(&segment, End::Known(closed.end), false)?;
+        let (contents, _) = Contents::gather(&segment, End::Known(closed.end), self.accept_losses)?;
         Fold {
-            store: self.store,
+            sleds: self.sleds,
             catalogue: self.catalogue,
             log: self.log,
             segment,
             weigh: self.weigh,
+            again,
         }
         .run(&contents)
     }

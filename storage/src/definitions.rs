@@ -19,14 +19,20 @@ const PART: usize = MAX_VALUE - CHECKSUM - 4;
 /// What a segment says about definitions: `None` is a deleted one.
 pub(crate) type Pending = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-/// Every definition in sled, by key.
+/// Every definition, by key: those in sled, as changed by what the log says since.
 ///
 /// # Errors
 /// One is damaged, or sled failed.
-pub(crate) fn load(store: &SledStore) -> Result<Vec<(Bytes, Bytes)>, StorageError> {
+pub(crate) fn load(
+    store: &SledStore,
+    changed: &Pending,
+) -> Result<Vec<(Bytes, Bytes)>, StorageError> {
     let mut definitions = Vec::new();
     store.scan(&[schema::DEFINITION], |key, value| {
         let key = &key[1..];
+        if changed.contains_key(key) {
+            return Ok(());
+        }
         let value = match value.and_then(|value| value.split_at_checked(4)) {
             Some((parts, first)) => whole(store, key, u32_at(parts, 0).unwrap_or(0), first)?,
             None => return Err(damaged(key)),
@@ -34,6 +40,12 @@ pub(crate) fn load(store: &SledStore) -> Result<Vec<(Bytes, Bytes)>, StorageErro
         definitions.push((Bytes::copy_from_slice(key), value));
         Ok(())
     })?;
+    for (key, value) in changed {
+        if let Some(value) = value {
+            definitions.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(value)));
+        }
+    }
+    definitions.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     Ok(definitions)
 }
 

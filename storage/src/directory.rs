@@ -6,7 +6,8 @@
 //! | `store` | the marker: schema version and identity; knows that the store is not empty |
 //! | `clean` | where the log ended at the last clean close |
 //! | `log/` | segments of the commit log |
-//! | `sled/` | sled's files |
+//! | `sled/`, or `sled.` and a number | the main sled; the marker says which |
+//! | `volumes/` | sleds that hold messages |
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -21,7 +22,7 @@ use crate::{error::StorageError, io::replace_file, schema};
 pub(crate) struct Directory {
     pub(crate) path: PathBuf,
     pub(crate) log: PathBuf,
-    pub(crate) sled: PathBuf,
+    pub(crate) volumes: PathBuf,
 }
 
 /// Held as long as the store is open.
@@ -33,6 +34,8 @@ pub(crate) struct Lock(#[allow(dead_code)] File); // what counts is that it stay
 pub(crate) struct Marker {
     /// Stands in sled too: the two belong together.
     pub(crate) identity: u64,
+    /// Which main sled counts: [`Directory::main`].
+    pub(crate) generation: u64,
     /// The store was written by an older version, and wants converting.
     pub(crate) older: bool,
 }
@@ -54,7 +57,7 @@ impl Directory {
         let directory = Directory {
             path: path.to_owned(),
             log: path.join("log"),
-            sled: path.join("sled"),
+            volumes: path.join("volumes"),
         };
         fs::create_dir_all(&directory.log).map_err(|source| StorageError::Directory {
             action: "create",
@@ -72,16 +75,54 @@ impl Directory {
         let directory = Directory {
             path: path.to_owned(),
             log: path.join("log"),
-            sled: path.join("sled"),
+            volumes: path.join("volumes"),
         };
         fs::metadata(path).map_err(|e| directory.error("find a store in", e))?;
-        if !["store", "log", "sled"]
+        if !["store", "log", "sled", "volumes"]
             .iter()
             .any(|part| path.join(part).exists())
         {
             return Err(directory.missing("everything"));
         }
         Ok(directory)
+    }
+
+    /// The directory of the main sled that was made anew so often.
+    pub(crate) fn main(&self, generation: u64) -> PathBuf {
+        match generation {
+            0 => self.path.join("sled"),
+            _ => self.path.join(format!("sled.{generation}")),
+        }
+    }
+
+    /// Deletes main sleds that are not the one of this generation: leftovers of making it anew.
+    ///
+    /// # Errors
+    /// They cannot be deleted.
+    pub(crate) fn remove_other_mains(&self, generation: u64) -> Result<(), StorageError> {
+        let keep = self.main(generation);
+        for entry in fs::read_dir(&self.path).map_err(|e| self.error("read", e))? {
+            let path = entry.map_err(|e| self.error("read", e))?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            let is_main = name.is_some_and(|name| name == "sled" || name.starts_with("sled."));
+            if is_main && path != keep {
+                self.remove_tree(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes a directory with all that is in it, if it is there.
+    ///
+    /// # Errors
+    /// It cannot be deleted.
+    pub(crate) fn remove_tree(&self, path: &Path) -> Result<(), StorageError> {
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(self.error("clean up", error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Locks the directory for this process.
@@ -125,11 +166,13 @@ impl Directory {
         let Some(fields) = self.read_fields("store")? else {
             return Ok(None);
         };
-        let [version, identity] = fields[..] else {
-            return Err(self.missing("a readable marker file `store`"));
+        let (version, identity, generation) = match fields[..] {
+            [version, identity] => (version, identity, 0),
+            [version, identity, generation] => (version, identity, generation),
+            _ => return Err(self.missing("a readable marker file `store`")),
         };
         let found = u32::try_from(version).unwrap_or(u32::MAX);
-        let older = found == schema::VERSION_WITHOUT_WEIGHTS;
+        let older = found == schema::VERSION_WITHOUT_VOLUMES;
         if found != schema::VERSION && !older {
             return Err(StorageError::Schema {
                 path: self.path.clone(),
@@ -137,15 +180,20 @@ impl Directory {
                 expected: schema::VERSION,
             });
         }
-        Ok(Some(Marker { identity, older }))
+        Ok(Some(Marker {
+            identity,
+            generation,
+            older,
+        }))
     }
 
     /// Writes the marker.
     ///
     /// # Errors
     /// It cannot be written.
-    pub(crate) fn write_marker(&self, identity: u64) -> Result<(), StorageError> {
-        self.write_fields("store", &[u64::from(schema::VERSION), identity])
+    pub(crate) fn write_marker(&self, identity: u64, generation: u64) -> Result<(), StorageError> {
+        let version = u64::from(schema::VERSION);
+        self.write_fields("store", &[version, identity, generation])
     }
 
     /// How the store was closed, if it was.

@@ -42,7 +42,8 @@ impl Runs {
 }
 
 impl Extent {
-    fn joined(&self, other: &Extent) -> Extent {
+    /// Both as one.
+    pub(crate) fn joined(&self, other: &Extent) -> Extent {
         Extent {
             first: self.first.min(other.first),
             last: self.last.max(other.last),

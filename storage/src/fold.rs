@@ -1,9 +1,11 @@
 //! Folding one log segment into sled.
 //!
-//! Order, so that a crash at any point costs nothing: changes first, tagged with the segment; flushed and synced; then
-//! `folded through`, flushed and synced; then the catalogue in memory switches over; then the segment may be deleted.
-//! A fold that did not come to its end leaves chunks with a tag above `folded through`: they are removed
-//! before the segment is folded again. Everything else a fold does is the same when done twice.
+//! Order, so that a crash at any point costs nothing: messages into the current volume, flushed and synced; then
+//! everything else into the main sled, chunks tagged with the segment, flushed and synced; then `folded through`, flushed
+//! and synced; then the catalogue in memory switches over; then the segment may be deleted. A fold that did not come to
+//! its end leaves chunks with a tag above `folded through`: they are removed before the segment is folded again. Messages
+//! that it left in a volume are nobody's, and go when the volume does. Everything else a fold does is the same when done
+//! twice.
 
 use std::sync::Arc;
 
@@ -21,8 +23,10 @@ use crate::{
     record::{self, Record},
     schema::{self, Chunk, QueueMarks},
     segment::{Segment, Window},
-    sled_store::{Found, SledStore},
+    sled_store::{Changes, Found, SledStore},
+    sleds::Sleds,
     types::{Position, QueueId},
+    volumes::Changed,
 };
 
 /// Bytes read at once around a message that lives on.
@@ -30,11 +34,13 @@ const READ_AROUND: usize = 16 * 1024;
 
 /// What a fold works on.
 pub(crate) struct Fold<'a> {
-    pub(crate) store: &'a SledStore,
+    pub(crate) sleds: &'a Sleds,
     pub(crate) catalogue: &'a Mutex<Catalogue>,
     pub(crate) log: &'a LogState,
     pub(crate) segment: Arc<Segment>,
     pub(crate) weigh: Weigh,
+    /// An attempt at this fold has failed before.
+    pub(crate) again: bool,
 }
 
 impl Fold<'_> {
@@ -48,39 +54,61 @@ impl Fold<'_> {
             segment: seq,
             ..Folded::default()
         };
+        let queues: Vec<_> = {
+            let catalogue = self.catalogue.lock();
+            let live = |queue: &QueueId| !catalogue.deleted_after(*queue, seq);
+            contents
+                .queues
+                .iter()
+                .filter(|(queue, _)| live(queue))
+                .collect()
+        };
+        self.fold_messages(&queues, &mut folded)?;
+        let main = self.sleds.main();
+        let mut out = main.changes();
         for &queue in &contents.deleted {
-            self.delete_queue(queue)?;
+            self.delete_queue(queue, &main, &mut out, &mut folded)?;
         }
-        for (&queue, queue_contents) in &contents.queues {
-            if self.catalogue.lock().deleted_after(queue, seq) {
-                continue;
-            }
-            self.fold_acks(queue, &queue_contents.acked, &mut folded)?;
-            self.fold_messages(queue, queue_contents, &mut folded)?;
-            self.fold_marks(queue, &queue_contents.marks, &mut folded)?;
+        for (queue, first, chunk) in &folded.written {
+            let key = schema::catalogue_key(*queue, Position(*first));
+            out.put(&key, &chunk.encode());
+            out.breathe()?;
         }
-        let mut out = self.store.changes();
-        definitions::fold(self.store, &contents.definitions, &mut out)?;
+        for &(&queue, contents) in &queues {
+            self.fold_acks(queue, &contents.acked, &mut out, &mut folded)?;
+            self.fold_marks(queue, &contents.marks, &main, &mut out, &mut folded)?;
+        }
+        definitions::fold(&main, &contents.definitions, &mut out)?;
         out.apply()?;
-        self.store.flush_synced()?;
-        set_folded_through(self.store, seq)?;
+        main.flush_synced()?;
+        set_folded_through(&main, seq)?;
+        if self.again {
+            // What the failed attempts did is in the main sled, and not in what this one knows.
+            self.sleds.volumes.recount(&count(&main)?);
+        } else {
+            self.sleds.volumes.changed(&folded.usage);
+        }
         self.catalogue.lock().fold(folded);
         Ok(())
     }
 
-    fn delete_queue(&self, queue: QueueId) -> Result<(), StorageError> {
-        let mut out = self.store.changes();
-        self.store
-            .scan(&schema::catalogue_prefix(queue), |key, value| {
-                self.go_on()?;
-                if let Some((queue, first)) = schema::parse_catalogue_key(key) {
-                    let parts = value.and_then(Chunk::decode).map_or(0, |chunk| chunk.parts);
-                    messages::remove(&mut out, queue, first, parts);
-                }
-                out.breathe()
-            })?;
+    fn delete_queue(
+        &self,
+        queue: QueueId,
+        main: &SledStore,
+        out: &mut Changes<'_>,
+        folded: &mut Folded,
+    ) -> Result<(), StorageError> {
+        main.scan(&schema::catalogue_prefix(queue), |key, value| {
+            self.go_on()?;
+            if let Some(chunk) = value.and_then(Chunk::decode) {
+                folded.usage.remove(&chunk);
+            }
+            out.remove(key);
+            out.breathe()
+        })?;
         out.remove(&schema::queue_key(queue));
-        out.apply()
+        out.breathe()
     }
 
     /// Acks of messages in older chunks.
@@ -88,50 +116,29 @@ impl Fold<'_> {
         &self,
         queue: QueueId,
         acked: &RangeSet,
+        out: &mut Changes<'_>,
         folded: &mut Folded,
     ) -> Result<(), StorageError> {
-        let (mut gone, mut kept) = (Vec::new(), Vec::new());
         for (first, entry) in self.touched(queue, acked) {
             self.go_on()?;
-            let chunk = entry.chunk(first);
-            if entry.leaving {
-                // An attempt of this fold that failed later took it out already.
-                gone.push((queue, first, chunk.parts));
-                continue;
+            let before = entry.chunk(first);
+            let position = Position(first);
+            let key = schema::catalogue_key(queue, position);
+            folded.usage.remove(&before);
+            let volumes = &self.sleds.volumes;
+            match messages::acknowledge(volumes, queue, position, &before, acked, self.weigh)? {
+                Some(chunk) => {
+                    out.put(&key, &chunk.encode());
+                    folded.usage.add(&chunk);
+                    folded.written.push((queue, first, chunk));
+                }
+                None => {
+                    out.remove(&key);
+                    folded.removed.push((queue, first));
+                }
             }
-            let first_position = Position(first);
-            match messages::acknowledge(
-                self.store,
-                queue,
-                first_position,
-                &chunk,
-                acked,
-                self.weigh,
-            )? {
-                Some(chunk) => kept.push((queue, first, chunk)),
-                None => gone.push((queue, first, chunk.parts)),
-            }
-        }
-        let removed: Vec<_> = gone
-            .iter()
-            .map(|&(queue, first, _)| (queue, first))
-            .collect();
-        self.catalogue.lock().leaving(&removed);
-        let mut out = self.store.changes();
-        for (queue, first, parts) in gone {
-            messages::remove(&mut out, queue, Position(first), parts);
             out.breathe()?;
         }
-        for (queue, first, chunk) in &kept {
-            out.put(
-                &schema::catalogue_key(*queue, Position(*first)),
-                &chunk.encode(),
-            );
-            out.breathe()?;
-        }
-        out.apply()?;
-        folded.removed.extend(removed);
-        folded.written.extend(kept);
         Ok(())
     }
 
@@ -152,41 +159,48 @@ impl Fold<'_> {
         touched
     }
 
-    /// Messages that still live, as new chunks.
+    /// Messages that still live, as new chunks in the current volume.
     fn fold_messages(
         &self,
-        queue: QueueId,
-        contents: &QueueContents,
+        queues: &[(&QueueId, &QueueContents)],
         folded: &mut Folded,
     ) -> Result<(), StorageError> {
-        // Later segments may already say that some are done with; those are synced, so it may be believed.
-        let dead = self.catalogue.lock().dead(queue);
         let mut window = self.segment.window(READ_AROUND);
-        let mut packer = Packer::new(queue, self.segment.header.seq, self.weigh);
-        let mut out = self.store.changes();
-        for message in contents
-            .published
-            .iter()
-            .filter(|message| !dead.contains(message.position))
-        {
-            self.go_on()?;
-            let bytes = self.message(
-                &mut window,
-                queue,
-                message.position,
-                message.offset,
-                message.record_len(),
-            )?;
-            packer.push(message.position, bytes, &mut out)?;
+        let mut volume = None;
+        for (queue, contents) in queues {
+            let queue = **queue;
+            // Later segments may already say that some are done with; those are synced, so it may be believed.
+            let dead = self.catalogue.lock().dead(queue);
+            let mut live = contents
+                .published
+                .iter()
+                .filter(|message| !dead.contains(message.position))
+                .peekable();
+            if live.peek().is_none() {
+                continue;
+            }
+            let (number, store) = match &mut volume {
+                Some(volume) => volume,
+                none => none.insert(self.sleds.volumes.current()?),
+            };
+            let mut out = store.changes();
+            let mut packer = Packer::new(queue, self.segment.header.seq, *number, self.weigh);
+            for message in live {
+                self.go_on()?;
+                let (position, len) = (message.position, message.record_len());
+                let bytes = self.message(&mut window, queue, position, message.offset, len)?;
+                packer.push(position, bytes, &mut out)?;
+            }
+            for (first, chunk) in packer.finish(&mut out)? {
+                folded.usage.add(&chunk);
+                folded.written.push((queue, first, chunk));
+            }
+            out.apply()?;
         }
-        let chunks = packer.finish(&mut out)?;
-        out.apply()?;
-        folded.written.extend(
-            chunks
-                .into_iter()
-                .map(|(first, chunk)| (queue, first, chunk)),
-        );
-        Ok(())
+        match volume {
+            Some((_, store)) => store.flush_synced(),
+            None => Ok(()),
+        }
     }
 
     /// One message, its checksum checked again: it was read some time after the first pass.
@@ -219,10 +233,12 @@ impl Fold<'_> {
         &self,
         queue: QueueId,
         new: &QueueMarks,
+        main: &SledStore,
+        out: &mut Changes<'_>,
         folded: &mut Folded,
     ) -> Result<(), StorageError> {
         let key = schema::queue_key(queue);
-        let mut marks = match self.store.get(&key)? {
+        let mut marks = match main.get(&key)? {
             Found::Value(value) => QueueMarks::decode(&value).unwrap_or_default(),
             // A damaged one was refused at open; damaged since, what memory knows replaces it.
             Found::Damaged => self
@@ -235,11 +251,9 @@ impl Fold<'_> {
             Found::Nothing => QueueMarks::default(),
         };
         marks.raise(new);
-        let mut out = self.store.changes();
         out.put(&key, &marks.encode());
-        out.apply()?;
         folded.marks.push((queue, marks));
-        Ok(())
+        out.breathe()
     }
 
     /// A store that closes does not wait for a long fold; what it did so far is discarded at the next start.
@@ -265,25 +279,31 @@ fn set_folded_through(store: &SledStore, seq: u64) -> Result<(), StorageError> {
 ///
 /// # Errors
 /// sled failed; then the segment must not be folded again before this has succeeded.
-pub(crate) fn unfold(store: &SledStore, seq: u64) -> Result<(), StorageError> {
-    set_folded_through(store, seq.saturating_sub(1))?;
-    discard_unfinished(store, seq.saturating_sub(1))
-}
-
-/// Removes chunks of folds that did not come to their end.
-///
-/// # Errors
-/// sled failed.
-fn discard_unfinished(store: &SledStore, folded_through: u64) -> Result<(), StorageError> {
-    let mut out = store.changes();
-    store.scan(&[schema::CATALOGUE], |key, value| {
-        let chunk = value
-            .and_then(Chunk::decode)
-            .filter(|chunk| chunk.segment > folded_through);
-        if let (Some((queue, first)), Some(chunk)) = (schema::parse_catalogue_key(key), chunk) {
-            messages::remove(&mut out, queue, first, chunk.parts);
+pub(crate) fn unfold(sleds: &Sleds, seq: u64) -> Result<(), StorageError> {
+    let main = sleds.main();
+    set_folded_through(&main, seq.saturating_sub(1))?;
+    let mut out = main.changes();
+    main.scan(&[schema::CATALOGUE], |key, value| {
+        let chunk = value.and_then(Chunk::decode);
+        if chunk.is_some_and(|chunk| chunk.segment >= seq) {
+            out.remove(key);
         }
         out.breathe()
     })?;
     out.apply()
+}
+
+/// What the main sled's catalogue says of the use of volumes.
+///
+/// # Errors
+/// sled failed.
+fn count(main: &SledStore) -> Result<Changed, StorageError> {
+    let mut usage = Changed::default();
+    main.scan(&[schema::CATALOGUE], |_, value| {
+        if let Some(chunk) = value.and_then(Chunk::decode) {
+            usage.add(&chunk);
+        }
+        Ok(())
+    })?;
+    Ok(usage)
 }

@@ -36,6 +36,16 @@ pub(crate) enum Stop {
     Abandon,
 }
 
+/// What the storage thread found to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Batches,
+    /// Its segment is to be ended.
+    Roll,
+    /// There is nothing, and there will be nothing.
+    Nothing,
+}
+
 struct State {
     batches: Vec<Pending>,
     /// Batches submitted so far.
@@ -47,6 +57,8 @@ struct State {
     idle: bool,
     /// The storage thread has ended.
     ended: bool,
+    /// The storage thread shall end its segment.
+    roll: bool,
     /// Why the last attempt to write failed, until one works.
     failing: Option<String>,
 }
@@ -78,6 +90,7 @@ impl Inbox {
             stop: Stop::No,
             idle: false,
             ended: false,
+            roll: false,
             failing: None,
         };
         Inbox {
@@ -111,24 +124,36 @@ impl Inbox {
         }
     }
 
-    /// Swaps everything submitted into `taken`, which must be empty; waits for something. `false`: there is nothing, and
-    /// there will be nothing.
-    pub(crate) fn take(&self, taken: &mut Vec<Pending>) -> bool {
+    /// Swaps everything submitted into `taken`, which must be empty; waits for something.
+    pub(crate) fn take(&self, taken: &mut Vec<Pending>) -> Taken {
         let mut state = self.state.lock();
         loop {
             if state.stop == Stop::Abandon {
-                return false;
+                return Taken::Nothing;
             }
             if !state.batches.is_empty() {
                 std::mem::swap(&mut state.batches, taken);
-                return true;
+                return Taken::Batches;
             }
             if state.stop == Stop::Drain {
-                return false;
+                return Taken::Nothing;
+            }
+            if std::mem::take(&mut state.roll) {
+                return Taken::Roll;
             }
             state.idle = true;
             self.arrived.wait(&mut state);
             state.idle = false;
+        }
+    }
+
+    /// Asks the storage thread to end its segment once it has nothing better to do.
+    pub(crate) fn ask_for_roll(&self) {
+        let mut state = self.state.lock();
+        state.roll = true;
+        if state.idle {
+            state.idle = false;
+            self.arrived.notify_one();
         }
     }
 

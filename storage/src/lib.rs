@@ -12,7 +12,9 @@
 //! - Batches become durable in the order of submission, each as a whole.
 //! - What is read back matched its checksum; damage is an error that names what is lost.
 
+mod backup;
 mod catalogue;
+mod census;
 mod checkpoint;
 mod commit;
 mod contents;
@@ -22,6 +24,7 @@ mod directory;
 mod error;
 mod extents;
 mod fold;
+mod housekeeping;
 mod inbox;
 mod io;
 mod log;
@@ -31,18 +34,21 @@ mod ranges;
 mod read;
 mod record;
 mod recover;
+mod replay;
 pub mod salvage;
 mod schema;
 mod segment;
 mod sled_again;
 mod sled_store;
 mod sled_sync;
+mod sleds;
 mod spill;
 mod stats;
 mod store;
 #[cfg(test)]
 mod tests;
 mod types;
+mod volumes;
 mod writer;
 
 pub use error::StorageError;

@@ -32,6 +32,19 @@ pub(crate) struct Closed {
     pub(crate) end: u64,
 }
 
+/// Segments that wait to be folded, above which the checkpoint does nothing else.
+const BEHIND: usize = 3;
+
+/// What there is to fold.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Closed(Closed),
+    /// None has come for a while.
+    Nothing,
+    /// The store stops.
+    Stopped,
+}
+
 /// What the writer and the checkpoint know of the log together.
 #[derive(Debug, Default)]
 pub(crate) struct LogState {
@@ -43,7 +56,8 @@ pub(crate) struct LogState {
 struct State {
     closed: VecDeque<Closed>,
     closed_bytes: u64,
-    active_bytes: u64,
+    /// The segment being written, with what of it is synced.
+    active: Option<Closed>,
     stopped: bool,
 }
 
@@ -51,7 +65,7 @@ impl LogState {
     /// Log bytes not folded yet.
     pub(crate) fn bytes(&self) -> u64 {
         let state = self.inner.lock();
-        state.closed_bytes + state.active_bytes
+        state.closed_bytes + state.active.as_ref().map_or(0, |active| active.end)
     }
 
     pub(crate) fn has_closed(&self) -> bool {
@@ -65,22 +79,53 @@ impl LogState {
         self.changed.notify_all();
     }
 
-    fn set_active(&self, bytes: u64) {
-        self.inner.lock().active_bytes = bytes;
+    /// One segment ends and the next begins: at once, so that no moment misses one.
+    fn begin_next(&self, ended: Option<Closed>, active: Closed) {
+        let mut state = self.inner.lock();
+        state.active = Some(active);
+        if let Some(closed) = ended {
+            state.closed_bytes += closed.end;
+            state.closed.push_back(closed);
+            self.changed.notify_all();
+        }
     }
 
-    /// The oldest closed segment; waits for one. `None` when the store stops.
-    pub(crate) fn next_closed(&self) -> Option<Closed> {
+    fn begin(&self, active: Option<Closed>) {
+        self.inner.lock().active = active;
+    }
+
+    fn advance(&self, end: u64) {
+        if let Some(active) = &mut self.inner.lock().active {
+            active.end = end;
+        }
+    }
+
+    /// Every segment not folded yet, with what of it is synced.
+    pub(crate) fn all(&self) -> Vec<Closed> {
+        let state = self.inner.lock();
+        state.closed.iter().chain(&state.active).cloned().collect()
+    }
+
+    /// The oldest closed segment; waits for one.
+    pub(crate) fn next_closed(&self, patience: Duration) -> Next {
+        let until = Instant::now() + patience;
         let mut state = self.inner.lock();
         loop {
             if state.stopped {
-                return None;
+                return Next::Stopped;
             }
             if let Some(closed) = state.closed.front() {
-                return Some(closed.clone());
+                return Next::Closed(closed.clone());
             }
-            self.changed.wait(&mut state);
+            if self.changed.wait_until(&mut state, until).timed_out() {
+                return Next::Nothing;
+            }
         }
+    }
+
+    /// Whether so many segments wait to be folded that everything else should.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.inner.lock().closed.len() > BEHIND
     }
 
     /// The oldest closed segment is folded and gone.
@@ -147,21 +192,28 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// A log whose first segment, made with the first commit, will be `next_seq`.
+    /// A log whose first segment, made with the first commit, will be `next_seq`. What was `found` of it from before waits
+    /// for the checkpoint; the last segment, of which only its successor says where it ends, until there is one.
     pub(crate) fn new(
         io: Arc<dyn LogIo>,
         dir: PathBuf,
         segment_size: u64,
         next_seq: u64,
         state: Arc<LogState>,
+        mut found: Vec<Closed>,
     ) -> Log {
+        let ending = found.pop();
+        state.begin(ending.clone());
+        for closed in found {
+            state.push(closed);
+        }
         Log {
             io,
             dir,
             segment_size,
             state,
             active: None,
-            ending: None,
+            ending,
             next_seq,
         }
     }
@@ -192,7 +244,7 @@ impl Log {
         match active.write(block, self.segment_size) {
             Ok(()) => {
                 active.closed.end += len;
-                self.state.set_active(active.closed.end);
+                self.state.advance(active.closed.end);
                 let placed = Placed {
                     seq: active.closed.seq,
                     offset,
@@ -254,13 +306,11 @@ impl Log {
         file.sync_data()?;
         self.io.rename(&temporary, &path)?;
         self.next_seq += 1;
-        if let Some(closed) = self.ending.take() {
-            self.state.push(closed);
-        }
         let end = SEGMENT_HEADER as u64;
-        self.state.set_active(end);
+        let closed = Closed { seq, path, end };
+        self.state.begin_next(self.ending.take(), closed.clone());
         Ok(Active {
-            closed: Closed { seq, path, end },
+            closed,
             salt: header.salt,
             file,
             allocated: end,

@@ -1,7 +1,7 @@
 //! Messages in sled: chunks of consecutive messages of one queue, and large messages in parts.
 //!
-//! A chunk is one value of at most 16 KiB: `position (u64), length (u32), message` over and over. A message that does
-//! not fit is a chunk by itself, cut into parts. The catalogue entry beside it says what of it still lives.
+//! A chunk is a few values of at most 16 KiB, each `position (u64), length (u32), message` over and over. A message that
+//! does not fit one is a chunk by itself, cut into parts. The catalogue entry in the main sled says what of it still lives.
 
 use bytes::{Bytes, BytesMut};
 
@@ -10,9 +10,10 @@ use crate::{
     options::Weigh,
     ranges::RangeSet,
     record::{u32_at, u64_at},
-    schema::{self, CHECKSUM, Chunk, MAX_VALUE},
-    sled_store::{Changes, Found, SledStore},
+    schema::{self, CHECKSUM, CHUNK_VALUES, Chunk, MAX_VALUE},
+    sled_store::{Changes, Found},
     types::{Position, QueueId},
+    volumes::Volumes,
 };
 
 /// Bytes of position and length before each message of a chunk.
@@ -24,6 +25,7 @@ const PART: usize = MAX_VALUE - CHECKSUM;
 pub(crate) struct Packer {
     queue: QueueId,
     segment: u64,
+    volume: u32,
     weigh: Weigh,
     value: Vec<u8>,
     open: Option<(u64, Chunk)>,
@@ -31,11 +33,12 @@ pub(crate) struct Packer {
 }
 
 impl Packer {
-    /// A packer for what segment `segment` holds of `queue`.
-    pub(crate) fn new(queue: QueueId, segment: u64, weigh: Weigh) -> Packer {
+    /// A packer for what segment `segment` holds of `queue`, on its way into a volume.
+    pub(crate) fn new(queue: QueueId, segment: u64, volume: u32, weigh: Weigh) -> Packer {
         Packer {
             queue,
             segment,
+            volume,
             weigh,
             value: Vec::new(),
             open: None,
@@ -43,7 +46,7 @@ impl Packer {
         }
     }
 
-    /// Adds a message.
+    /// Adds a message; `out` goes to the volume.
     ///
     /// # Errors
     /// sled failed.
@@ -55,17 +58,19 @@ impl Packer {
     ) -> Result<(), StorageError> {
         let size = MESSAGE_HEADER + message.len();
         if CHECKSUM + self.value.len() + size > MAX_VALUE {
-            self.end_chunk(out)?;
+            self.end_value(out)?;
         }
         if CHECKSUM + size > MAX_VALUE {
+            self.end_chunk(out)?;
             return self.push_large(position, message, out);
         }
+        let (segment, volume) = (self.segment, self.volume);
         let (_, chunk) = self
             .open
-            .get_or_insert_with(|| (position, new_chunk(self.segment, position, 0)));
+            .get_or_insert_with(|| (position, new_chunk(segment, volume, position)));
         chunk.add(position, message, self.weigh);
         self.value.extend_from_slice(&position.to_be_bytes());
-        // Fits: a message in a chunk is below 16 KiB.
+        // Fits: a message in a value is below 16 KiB.
         self.value.extend_from_slice(
             &u32::try_from(message.len())
                 .unwrap_or(u32::MAX)
@@ -75,7 +80,8 @@ impl Packer {
         Ok(())
     }
 
-    /// Writes the last chunk out; returns all of them by first position.
+    /// Writes the last chunk out; returns the entries of all of them by first position. They may be stored once the volume
+    /// is synced.
     ///
     /// # Errors
     /// sled failed.
@@ -87,21 +93,25 @@ impl Packer {
         Ok(self.done)
     }
 
-    fn end_chunk(&mut self, out: &mut Changes<'_>) -> Result<(), StorageError> {
-        if let Some((first, chunk)) = self.open.take() {
-            let first_position = Position(first);
-            out.put(
-                &schema::catalogue_key(self.queue, first_position),
-                &chunk.encode(),
-            );
-            out.put(
-                &schema::body_key(self.queue, first_position, 0),
-                &self.value,
-            );
-            self.done.push((first, chunk));
+    fn end_value(&mut self, out: &mut Changes<'_>) -> Result<(), StorageError> {
+        let Some((first, chunk)) = &mut self.open else {
+            return Ok(());
+        };
+        if !self.value.is_empty() {
+            let key = schema::body_key(self.queue, Position(*first), chunk.parts);
+            out.put(&key, &self.value);
             self.value.clear();
-            out.breathe()?;
+            chunk.parts += 1;
         }
+        if chunk.parts >= CHUNK_VALUES {
+            self.done.extend(self.open.take());
+        }
+        out.breathe()
+    }
+
+    fn end_chunk(&mut self, out: &mut Changes<'_>) -> Result<(), StorageError> {
+        self.end_value(out)?;
+        self.done.extend(self.open.take());
         Ok(())
     }
 
@@ -111,24 +121,13 @@ impl Packer {
         message: &[u8],
         out: &mut Changes<'_>,
     ) -> Result<(), StorageError> {
-        let parts = message.chunks(PART);
-        let mut chunk = new_chunk(
-            self.segment,
-            position,
-            u32::try_from(parts.len()).unwrap_or(u32::MAX),
-        );
+        let mut chunk = new_chunk(self.segment, self.volume, position);
+        chunk.large = true;
         chunk.add(position, message, self.weigh);
-        // The entry goes first: a crash between batches then leaves an entry of an unfinished fold, which the next start
-        // removes with its parts, and never parts that nobody knows of.
-        out.put(
-            &schema::catalogue_key(self.queue, Position(position)),
-            &chunk.encode(),
-        );
-        for (part, bytes) in (0u32..).zip(parts) {
-            out.put(
-                &schema::body_key(self.queue, Position(position), part),
-                bytes,
-            );
+        for bytes in message.chunks(PART) {
+            let key = schema::body_key(self.queue, Position(position), chunk.parts);
+            out.put(&key, bytes);
+            chunk.parts += 1;
             out.breathe()?;
         }
         self.done.push((position, chunk));
@@ -136,7 +135,7 @@ impl Packer {
     }
 }
 
-fn new_chunk(segment: u64, first: u64, parts: u32) -> Chunk {
+fn new_chunk(segment: u64, volume: u32, first: u64) -> Chunk {
     Chunk {
         segment,
         last: first,
@@ -145,7 +144,9 @@ fn new_chunk(segment: u64, first: u64, parts: u32) -> Chunk {
         live: 0,
         bytes: 0,
         weight: 0,
-        parts,
+        parts: 0,
+        large: false,
+        volume,
         acked: RangeSet::default(),
     }
 }
@@ -160,51 +161,52 @@ impl Chunk {
     }
 }
 
-/// Removes a chunk with everything that belongs to it.
-pub(crate) fn remove(out: &mut Changes<'_>, queue: QueueId, first: Position, chunk_parts: u32) {
-    for part in 0..chunk_parts.max(1) {
-        out.remove(&schema::body_key(queue, first, part));
-    }
-    out.remove(&schema::catalogue_key(queue, first));
-}
-
 /// Every message of a chunk, acknowledged ones included. `None`: it is not there (any more).
 ///
 /// # Errors
 /// It is damaged, or sled failed.
 pub(crate) fn read(
-    store: &SledStore,
+    volumes: &Volumes,
     queue: QueueId,
     first: Position,
     chunk: &Chunk,
+) -> Result<Option<Vec<(u64, Bytes)>>, StorageError> {
+    read_from(queue, first, chunk, |key| volumes.get(chunk.volume, key))
+}
+
+/// The same from wherever `get` looks.
+///
+/// # Errors
+/// As for [`read`].
+pub(crate) fn read_from(
+    queue: QueueId,
+    first: Position,
+    chunk: &Chunk,
+    get: impl Fn(&[u8]) -> Result<Found, StorageError>,
 ) -> Result<Option<Vec<(u64, Bytes)>>, StorageError> {
     let damaged = || StorageError::DamagedMessages {
         queue,
         first,
         last: Position(chunk.last),
     };
-    if chunk.parts > 0 {
-        let mut body = BytesMut::with_capacity(usize::try_from(chunk.bytes).unwrap_or(0));
-        for part in 0..chunk.parts {
-            match store.get(&schema::body_key(queue, first, part))? {
-                Found::Nothing => return Ok(None),
-                Found::Damaged => return Err(damaged()),
-                Found::Value(bytes) => body.extend_from_slice(&bytes),
-            }
+    let capacity = if chunk.large { chunk.bytes } else { 0 };
+    let mut body = BytesMut::with_capacity(usize::try_from(capacity).unwrap_or(0));
+    let mut messages = Vec::new();
+    for part in 0..chunk.parts {
+        match get(&schema::body_key(queue, first, part))? {
+            Found::Nothing => return Ok(None),
+            Found::Damaged => return Err(damaged()),
+            Found::Value(value) if chunk.large => body.extend_from_slice(&value),
+            Found::Value(value) => unpack(&value, &mut messages).ok_or_else(damaged)?,
         }
-        return Ok(Some(vec![(first.0, body.freeze())]));
     }
-    let key = schema::body_key(queue, first, 0);
-    store.touch(&key);
-    match store.get(&key)? {
-        Found::Nothing => Ok(None),
-        Found::Damaged => Err(damaged()),
-        Found::Value(value) => unpack(&value).ok_or_else(damaged).map(Some),
+    if chunk.large {
+        messages.push((first.0, body.freeze()));
     }
+    Ok(Some(messages))
 }
 
-pub(crate) fn unpack(mut value: &[u8]) -> Option<Vec<(u64, Bytes)>> {
-    let mut messages = Vec::new();
+pub(crate) fn unpack(mut value: &[u8], messages: &mut Vec<(u64, Bytes)>) -> Option<()> {
     while !value.is_empty() {
         let (position, len) = (u64_at(value, 0)?, u32_at(value, 8)? as usize);
         let message = value.get(MESSAGE_HEADER..MESSAGE_HEADER + len)?;
@@ -212,7 +214,7 @@ pub(crate) fn unpack(mut value: &[u8]) -> Option<Vec<(u64, Bytes)>> {
         messages.push((position, Bytes::copy_from_slice(message)));
         value = &value[MESSAGE_HEADER + len..];
     }
-    Some(messages)
+    Some(())
 }
 
 /// What `chunk` becomes when `acked` is done with as well; `None`: nothing of it lives.
@@ -220,7 +222,7 @@ pub(crate) fn unpack(mut value: &[u8]) -> Option<Vec<(u64, Bytes)>> {
 /// # Errors
 /// sled failed. A damaged chunk is no error here: its entry takes the acks, and reading it will say what is lost.
 pub(crate) fn acknowledge(
-    store: &SledStore,
+    volumes: &Volumes,
     queue: QueueId,
     first: Position,
     chunk: &Chunk,
@@ -234,10 +236,10 @@ pub(crate) fn acknowledge(
     if chunk.acked.covers(chunk.first_live, chunk.last_live) {
         return Ok(None);
     }
-    if chunk.parts > 0 {
+    if chunk.large {
         return Ok(Some(chunk));
     }
-    let messages = match read(store, queue, first, &chunk) {
+    let messages = match read(volumes, queue, first, &chunk) {
         Ok(Some(messages)) => messages,
         Ok(None) | Err(StorageError::DamagedMessages { .. }) => return Ok(Some(chunk)),
         Err(error) => return Err(error),

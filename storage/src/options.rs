@@ -1,6 +1,6 @@
 //! What may be set about a store.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -22,6 +22,13 @@ pub struct Options {
     pub backlog_high: usize,
     /// Backlog in bytes at which those who wait in [`crate::Store::wake_when_below`] are woken.
     pub backlog_low: usize,
+    /// Bytes after which a volume of messages is full and the next one begins.
+    pub volume_size: u64,
+    /// Bytes that sled's files may take for nothing before something is done about it.
+    pub waste: u64,
+    /// How long what is acknowledged may wait for its log segment to be full before the segment is folded as it is: only
+    /// then is room on disk given back.
+    pub roll_after: Duration,
     /// sled's page cache in bytes. Small on purpose: hot messages live in the broker, not here.
     pub cache_capacity: u64,
     /// Start although part of the log is damaged, and report what was lost, where the default is to refuse.
@@ -50,6 +57,9 @@ impl Default for Options {
             commit_size: 4 << 20,
             backlog_high: 32 << 20,
             backlog_low: 8 << 20,
+            volume_size: 256 * MIB,
+            waste: 32 * MIB,
+            roll_after: Duration::from_secs(10),
             cache_capacity: 8 * MIB,
             accept_losses: false,
             weigh: |_| 0,

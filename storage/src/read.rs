@@ -16,13 +16,13 @@ use crate::{
     record::{self, Record},
     schema::Chunk,
     segment::{self, Segment},
-    sled_store::SledStore,
     types::{Position, QueueId},
+    volumes::Volumes,
 };
 
 /// Where a read looks.
 pub(crate) struct Reader<'a> {
-    pub(crate) store: &'a SledStore,
+    pub(crate) volumes: &'a Volumes,
     pub(crate) catalogue: &'a Mutex<Catalogue>,
     pub(crate) log_dir: &'a Path,
 }
@@ -53,8 +53,8 @@ impl Source {
 /// Messages in order, and the position to go on from if there may be more.
 type Stretch = (BTreeMap<u64, Bytes>, Option<u64>);
 
-/// How many sources are looked up at once: at 16 to 64 KiB each more than a read usually wants.
-const PLAN: usize = 64;
+/// How many sources are looked up at once: at 64 KiB each more than a read usually wants.
+const PLAN: usize = 32;
 
 impl Reader<'_> {
     /// The live messages of a queue from a position on, in order: as many as wanted, at least one if there is one.
@@ -129,7 +129,6 @@ impl Reader<'_> {
                         loaded.insert(position, message);
                     }
                 }
-                Ok(None) if self.is_gone(queue, source, generation) => {}
                 Ok(None) | Err(_) if self.catalogue.lock().generation != generation => {
                     return Ok(None);
                 }
@@ -161,62 +160,53 @@ impl Reader<'_> {
     ) -> Result<Option<Vec<(u64, Bytes)>>, StorageError> {
         match source {
             Source::Chunk(first, chunk) => {
-                messages::read(self.store, queue, Position(*first), chunk)
+                messages::read(self.volumes, queue, Position(*first), chunk)
             }
-            Source::Span(span) => self.load_span(queue, span).map(Some),
+            Source::Span(span) => load_span(self.log_dir, queue, span).map(Some),
         }
     }
+}
 
-    fn load_span(&self, queue: QueueId, span: &Span) -> Result<Vec<(u64, Bytes)>, StorageError> {
-        let segment = Segment::open(&self.log_dir.join(segment::file_name(span.segment)))?;
-        let damaged = || StorageError::DamagedMessages {
-            queue,
-            first: Position(span.first),
-            last: Position(span.last),
-        };
-        let len = usize::try_from(span.end - span.start).map_err(|_| damaged())?;
-        let mut window = segment.window(len);
-        let bytes = window.get(span.start, len)?;
-        let (mut at, mut messages) = (0, Vec::new());
-        while at < bytes.len() {
-            // Block headers stand between records; each is recognised by its own checksum.
-            if record::BlockHeader::decode(
-                &bytes[at..],
-                segment.header.salt,
-                span.start + at as u64,
-            )
+/// The messages of a queue in a span of the log, acknowledged ones included.
+///
+/// # Errors
+/// The segment cannot be read, or is damaged there.
+pub(crate) fn load_span(
+    log: &Path,
+    queue: QueueId,
+    span: &Span,
+) -> Result<Vec<(u64, Bytes)>, StorageError> {
+    let segment = Segment::open(&log.join(segment::file_name(span.segment)))?;
+    let damaged = || StorageError::DamagedMessages {
+        queue,
+        first: Position(span.first),
+        last: Position(span.last),
+    };
+    let len = usize::try_from(span.end - span.start).map_err(|_| damaged())?;
+    let mut window = segment.window(len);
+    let bytes = window.get(span.start, len)?;
+    let (mut at, mut messages) = (0, Vec::new());
+    while at < bytes.len() {
+        // Block headers stand between records; each is recognised by its own checksum.
+        if record::BlockHeader::decode(&bytes[at..], segment.header.salt, span.start + at as u64)
             .is_some()
-            {
-                at += record::BLOCK_HEADER;
-                continue;
-            }
-            let (record, len) = record::parse(&bytes[at..]).ok_or_else(damaged)?;
-            if let Record::Publish {
-                queue: of,
-                position,
-                message,
-            } = record
-                && of == queue
-            {
-                messages.push((position.0, Bytes::copy_from_slice(message)));
-            }
-            at += len;
+        {
+            at += record::BLOCK_HEADER;
+            continue;
         }
-        Ok(messages)
+        let (record, len) = record::parse(&bytes[at..]).ok_or_else(damaged)?;
+        if let Record::Publish {
+            queue: of,
+            position,
+            message,
+        } = record
+            && of == queue
+        {
+            messages.push((position.0, Bytes::copy_from_slice(message)));
+        }
+        at += len;
     }
-
-    /// Whether a chunk that is not in sled is rightly gone.
-    fn is_gone(&self, queue: QueueId, source: &Source, generation: u64) -> bool {
-        let Source::Chunk(first, _) = source else {
-            return false;
-        };
-        let catalogue = self.catalogue.lock();
-        let entry = catalogue
-            .queues
-            .get(&queue)
-            .and_then(|entry| entry.chunks.get(first));
-        catalogue.generation == generation && entry.is_none_or(|entry| entry.leaving)
-    }
+    Ok(messages)
 }
 
 /// Sources that may hold `from` or later, by first position; and, when there are more, where those begin: always

@@ -19,6 +19,8 @@ pub(crate) const PUBLISH_OVERHEAD: usize = RECORD_HEADER + 17;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"LVRTLOG1";
 const BLOCK_MAGIC: u32 = 0xB10C_4A7E;
+/// The first byte of a block.
+pub(crate) const BLOCK_MAGIC_START: u8 = BLOCK_MAGIC.to_be_bytes()[0];
 
 const PUBLISH: u8 = 1;
 const ACK: u8 = 2;

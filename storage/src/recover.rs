@@ -1,40 +1,43 @@
-//! Opening a store: sled first, then what of the log is not in it yet.
+//! Opening a store: the main sled first, then what of the log is not in it yet.
 //!
-//! The rest of the log is folded into sled before anybody may submit, by the same code as the checkpoint's. So a started
-//! store has an empty log, and every count is exact.
+//! The rest of the log is read through but not folded: that is the checkpoint's work, as ever, while the store is in use
+//! already. Messages in sled are not looked at, except where the log says that some of a chunk are done with: every count
+//! is exact.
 
 use std::{path::Path, sync::Arc, time::Instant};
 
-use bytes::Bytes;
-use parking_lot::Mutex;
-
 use crate::{
-    catalogue::{Catalogue, QueueEntry},
+    catalogue::Catalogue,
+    census::{Census, Extents},
     checkpoint::remove_segment,
-    contents::Contents,
     convert, definitions,
     directory::{CleanClose, Directory, Marker},
     error::StorageError,
-    fold::Fold,
     io::sync_parent,
-    log::{self, LogState},
-    messages,
+    log::{self, Closed},
     options::Options,
     record::u64_at,
+    replay::Replay,
     schema::{self, Chunk, QueueMarks},
     segment::{End, Segment},
     sled_store::{Found, SledStore},
+    sleds::Sleds,
     stats::{RecoveredQueue, Report},
     types::{Position, QueueId},
+    volumes::{Changed, Volumes},
 };
+use bytes::Bytes;
 
 /// A store as it was found.
 pub(crate) struct Recovered {
-    pub(crate) store: SledStore,
+    pub(crate) sleds: Sleds,
     pub(crate) catalogue: Catalogue,
     pub(crate) definitions: Vec<(Bytes, Bytes)>,
     pub(crate) queues: Vec<RecoveredQueue>,
+    pub(crate) extents: Extents,
     pub(crate) report: Report,
+    /// Segments of the log that are not in sled yet.
+    pub(crate) log: Vec<Closed>,
     /// The log's next segment.
     pub(crate) next_seq: u64,
 }
@@ -46,89 +49,120 @@ pub(crate) struct Recovered {
 pub(crate) fn recover(directory: &Directory, options: &Options) -> Result<Recovered, StorageError> {
     let start = Instant::now();
     let mut report = Report::default();
-    let store = open_store(directory, options, &mut report)?;
-    let folded = folded_through(&store)?;
-    let catalogue = Mutex::new(load_catalogue(&store, folded, options, &mut report)?);
-    let next_seq = replay(directory, options, &store, &catalogue, folded, &mut report)?;
+    let (main, marker) = open_main(directory, options, &mut report)?;
+    let folded = folded_through(&main)?;
+    if marker.older {
+        convert_older(directory, options, &main, &mut report)?;
+        directory.write_marker(marker.identity, marker.generation)?;
+    }
+    let (catalogue, usage) = load_catalogue(&main, folded, options, &mut report)?;
+    let volumes = find_volumes(directory, options, &usage)?;
+    let mut replay = replay(directory, options, folded, &mut report)?;
     directory.remove_clean_close()?;
-    let catalogue = catalogue.into_inner();
-    let definitions = definitions::load(&store)?;
-    let mut queues: Vec<_> = catalogue
-        .queues
-        .iter()
-        .map(|(&queue, entry)| describe(queue, entry))
-        .collect();
-    queues.sort_by_key(|queue| queue.queue);
+    let changed = std::mem::take(&mut replay.definitions);
+    let definitions = definitions::load(&main, &changed)?;
+    let mut catalogue = catalogue;
+    let (published, log) = replay.into_catalogue(&mut catalogue);
+    let census = Census {
+        volumes: &volumes,
+        log: &directory.log,
+        weigh: options.weigh,
+    };
+    let (queues, extents) = census.take(&catalogue, &published)?;
+    let next_seq = log.last().map_or(folded, |last| last.seq) + 1;
+    let sleds = Sleds::new(directory, marker, options.cache_capacity, main, volumes);
     report.elapsed = start.elapsed();
     Ok(Recovered {
-        store,
+        sleds,
         catalogue,
         definitions,
         queues,
+        extents,
         report,
+        log,
         next_seq,
     })
 }
 
-/// Opens sled and checks that it is the one that belongs here.
-fn open_store(
+/// Opens the main sled and checks that it is the one that belongs here.
+fn open_main(
     directory: &Directory,
     options: &Options,
     report: &mut Report,
-) -> Result<SledStore, StorageError> {
+) -> Result<(SledStore, Marker), StorageError> {
     let marker = directory.marker()?;
-    if marker.is_some() && !directory.sled.join("db").exists() {
+    let path = directory.main(marker.map_or(0, |marker| marker.generation));
+    if marker.is_some() && !path.join("db").exists() {
         return Err(directory.missing("the database directory `sled`"));
     }
     if marker.is_none() && !directory.segments()?.is_empty() {
         return Err(directory.missing("the marker file `store`"));
     }
-    let store = SledStore::open(&directory.sled, options.cache_capacity, &mut report.repairs)?;
-    let Some(Marker { identity, older }) = marker else {
+    let main = SledStore::open(&path, options.cache_capacity, &mut report.repairs)?;
+    let Some(marker) = marker else {
         // A creation that was interrupted leaves sled with our own facts in it at most.
-        if !store.holds_only(b'm')? {
+        if !main.holds_only(b'm')? {
             return Err(directory.missing("the marker file `store`"));
         }
-        create(directory, &store)?;
         report.created = true;
-        return Ok(store);
+        let marker = create(directory, &main)?;
+        return Ok((main, marker));
     };
-    match store.get(schema::KEY_IDENTITY)? {
-        Found::Value(found) if u64_at(&found, 0) == Some(identity) => {}
+    directory.remove_other_mains(marker.generation)?;
+    match main.get(schema::KEY_IDENTITY)? {
+        Found::Value(found) if u64_at(&found, 0) == Some(marker.identity) => Ok((main, marker)),
         Found::Value(_) | Found::Nothing => {
-            return Err(directory.missing("the content of the database directory `sled`"));
+            Err(directory.missing("the content of the database directory `sled`"))
         }
-        Found::Damaged => {
-            return Err(StorageError::DamagedRecord {
-                what: "identity of the store".to_owned(),
-            });
-        }
+        Found::Damaged => Err(StorageError::DamagedRecord {
+            what: "identity of the store".to_owned(),
+        }),
     }
-    if older {
-        convert::add_weights(&store, options.weigh)?;
-        directory.write_marker(identity)?;
-        report
-            .repairs
-            .push(format!("converted to schema {}", schema::VERSION));
-    }
-    Ok(store)
+}
+
+fn convert_older(
+    directory: &Directory,
+    options: &Options,
+    main: &SledStore,
+    report: &mut Report,
+) -> Result<(), StorageError> {
+    let volumes = find_volumes(directory, options, &Changed::default())?;
+    convert::into_volumes(main, &volumes, options.weigh)?;
+    report
+        .repairs
+        .push(format!("converted to schema {}", schema::VERSION));
+    Ok(())
+}
+
+fn find_volumes(
+    directory: &Directory,
+    options: &Options,
+    usage: &Changed,
+) -> Result<Volumes, StorageError> {
+    let missing = |number| directory.missing(&format!("volume {number} in `volumes`"));
+    Volumes::find(&directory.volumes, options.cache_capacity, usage)?.map_err(missing)
 }
 
 /// Makes a store: the marker comes last, and says that from now on everything must be there.
-fn create(directory: &Directory, store: &SledStore) -> Result<(), StorageError> {
+fn create(directory: &Directory, main: &SledStore) -> Result<Marker, StorageError> {
     let identity = log::random();
-    let mut out = store.changes();
+    let mut out = main.changes();
     out.put(schema::KEY_VERSION, &schema::VERSION.to_be_bytes());
     out.put(schema::KEY_IDENTITY, &identity.to_be_bytes());
     out.apply()?;
-    store.flush_synced()?;
+    main.flush_synced()?;
+    let path = directory.main(0);
     // Up to the directory that the operator named: each may be as new as the store.
-    let own = [directory.sled.join("db"), directory.sled.clone()];
     let above = directory.path.ancestors().take(2).map(Path::to_owned);
-    for path in own.into_iter().chain(above) {
+    for path in [path.join("db"), path].into_iter().chain(above) {
         sync_parent(&path).map_err(|e| directory.error("sync", e))?;
     }
-    directory.write_marker(identity)
+    directory.write_marker(identity, 0)?;
+    Ok(Marker {
+        identity,
+        generation: 0,
+        older: false,
+    })
 }
 
 fn folded_through(store: &SledStore) -> Result<u64, StorageError> {
@@ -147,8 +181,9 @@ fn load_catalogue(
     folded: u64,
     options: &Options,
     report: &mut Report,
-) -> Result<Catalogue, StorageError> {
+) -> Result<(Catalogue, Changed), StorageError> {
     let mut catalogue = Catalogue::default();
+    let mut usage = Changed::default();
     let losses = &mut report.losses;
     let mut lost = |what: String| {
         if !options.accept_losses {
@@ -178,14 +213,14 @@ fn load_catalogue(
             .filter(|chunk| chunk.last >= first.0)
         {
             Some(chunk) if chunk.segment > folded => {
-                messages::remove(&mut out, queue, first, chunk.parts);
+                out.remove(key);
                 discarded += 1;
             }
-            Some(chunk) => catalogue
-                .queues
-                .entry(queue)
-                .or_default()
-                .add_chunk(first.0, chunk),
+            Some(chunk) => {
+                usage.add(&chunk);
+                let entry = catalogue.queues.entry(queue).or_default();
+                entry.add_chunk(first.0, chunk);
+            }
             None => lost(format!(
                 "catalogue of queue {}, messages from {}",
                 queue.0, first.0
@@ -199,18 +234,16 @@ fn load_catalogue(
             "removed {discarded} chunks of an unfinished checkpoint"
         ));
     }
-    Ok(catalogue)
+    Ok((catalogue, usage))
 }
 
-/// Folds every segment that is not in sled yet; returns the number of the next one.
+/// Reads every segment that is not in sled yet.
 fn replay(
     directory: &Directory,
     options: &Options,
-    store: &SledStore,
-    catalogue: &Mutex<Catalogue>,
     folded: u64,
     report: &mut Report,
-) -> Result<u64, StorageError> {
+) -> Result<Replay, StorageError> {
     let segments = unfolded(directory, folded)?;
     let clean = directory.clean_close()?;
     let last = segments.last().map_or(folded, |segment| segment.header.seq);
@@ -219,13 +252,19 @@ fn replay(
     }
     report.clean =
         clean.is_some_and(|clean| clean.seq == last || (clean.seq == 0 && segments.is_empty()));
+    let mut replay = Replay::new(options.weigh);
     for (at, segment) in segments.iter().enumerate() {
         let end = match (segments.get(at + 1), clean) {
             (Some(next), _) => End::Known(next.header.previous_end),
             (None, Some(CleanClose { seq, end })) if seq == segment.header.seq => End::Known(end),
             (None, _) => End::Torn,
         };
-        let (contents, scan) = Contents::gather(segment, end, options.accept_losses)?;
+        let scan = replay.read(segment, end, options.accept_losses)?;
+        if at + 1 == segments.len() {
+            // A process that was killed leaves what it wrote and had not synced yet in the page cache. From now on it
+            // counts as found, so it must not vanish with the power.
+            segment.sync()?;
+        }
         report.replayed_bytes += scan.end;
         report.replayed_segments += 1;
         report.torn_bytes += scan.torn;
@@ -235,26 +274,8 @@ fn replay(
                 segment.path.display()
             ));
         }
-        forget_deleted(catalogue, &contents, segment.header.seq);
-        Fold {
-            store,
-            catalogue,
-            log: &LogState::default(),
-            segment: Arc::clone(segment),
-            weigh: options.weigh,
-        }
-        .run(&contents)?;
-        remove_segment(&segment.path)?;
     }
-    Ok(last + 1)
-}
-
-/// What the storage thread does as it commits a deletion, the replay has to do.
-fn forget_deleted(catalogue: &Mutex<Catalogue>, contents: &Contents, seq: u64) {
-    let mut catalogue = catalogue.lock();
-    for &queue in &contents.deleted {
-        catalogue.delete(queue, seq);
-    }
+    Ok(replay)
 }
 
 /// Opens the segments that are not in sled yet, without a gap; removes those that are.
@@ -275,22 +296,4 @@ fn unfolded(directory: &Directory, folded: u64) -> Result<Vec<Arc<Segment>>, Sto
         expected += 1;
     }
     Ok(segments)
-}
-
-fn describe(queue: QueueId, entry: &QueueEntry) -> RecoveredQueue {
-    let chunks = || entry.all_chunks();
-    let highest = chunks()
-        .map(|chunk| chunk.last.saturating_add(1))
-        .max()
-        .unwrap_or(0);
-    RecoveredQueue {
-        queue,
-        messages: chunks().map(|chunk| chunk.live).sum(),
-        bytes: chunks().map(|chunk| chunk.bytes).sum(),
-        weight: chunks().map(|chunk| chunk.weight).sum(),
-        first: chunks().map(|chunk| Position(chunk.first_live)).min(),
-        last: chunks().map(|chunk| Position(chunk.last_live)).max(),
-        delivered_through: entry.marks.delivered.map(Position),
-        next_position: Position(entry.marks.next.max(highest)),
-    }
 }

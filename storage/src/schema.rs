@@ -1,13 +1,13 @@
 //! What stands in sled: one tree, because sled's batches are atomic within one tree only, with a prefix byte per kind.
 //!
-//! | key | value |
-//! | --- | --- |
-//! | `m` name | facts about the store: schema version, identity, the last folded segment |
-//! | `d` key | a definition, or the first part of a large one |
-//! | `e` key, part | further parts of it |
-//! | `q` queue | the queue's high-water marks |
-//! | `c` queue, first position | a chunk's catalogue entry: extent, what lives, what was acknowledged |
-//! | `b` queue, first position, part | a chunk's messages, or a part of one large message |
+//! | where | key | value |
+//! | --- | --- | --- |
+//! | main | `m` name | facts about the store: schema version, identity, the last folded segment |
+//! | main | `d` key | a definition, or the first part of a large one |
+//! | main | `e` key, part | further parts of it |
+//! | main | `q` queue | the queue's high-water marks |
+//! | main | `c` queue, first position | a chunk's catalogue entry: where it is, its extent, what lives, what was acknowledged |
+//! | a volume | `b` queue, first position, part | a chunk's messages, or a part of one large message |
 //!
 //! Numbers in keys are big-endian, so a queue is a contiguous range in order. Every value starts with a CRC-32 over its
 //! key and the rest: a value in the wrong place is as wrong as a damaged one.
@@ -20,17 +20,18 @@ use crate::{
 
 /// Changes whenever a store written by the older code could be misread.
 pub(crate) const VERSION: u32 = 2;
-/// What [`crate::convert`] makes of it what it should be: catalogue entries that do not say what their messages weigh.
-pub(crate) const VERSION_WITHOUT_WEIGHTS: u32 = 1;
+/// What [`crate::convert`] turns into this version: messages stood in the main sled.
+pub(crate) const VERSION_WITHOUT_VOLUMES: u32 = 1;
 
 /// The largest value given to sled.
 ///
 /// A leaf page of sled's holds up to 16 values. Pages over a quarter of its segment size become blob files, which leak;
 /// and whatever the configured capacity, its cache keeps a page in each of 256 shards. 16 KiB values and 2 MiB segments
-/// keep clear of the first and bound the second (measured while 600 MB of backlog build up: peak RSS 85 to 160 MB with
-/// what the allocator holds, against 310 MB with 64 KiB values and 16 MiB segments, at the same speed; reading it back
-/// adds nothing, against 330 MB).
+/// keep clear of the first and bound the second.
 pub(crate) const MAX_VALUE: usize = 16 * 1024;
+
+/// Values that a chunk of small messages takes at most. Each chunk costs an entry in memory and in the main sled.
+pub(crate) const CHUNK_VALUES: u32 = 4;
 
 /// Bytes of checksum in front of each value.
 pub(crate) const CHECKSUM: usize = 4;
@@ -169,16 +170,22 @@ pub(crate) struct Chunk {
     pub(crate) bytes: u64,
     /// The sum of what [`crate::Options::weigh`] says of them.
     pub(crate) weight: u64,
-    /// Values that hold it. More than one: a single large message in parts.
+    /// Values that hold it.
     pub(crate) parts: u32,
+    /// It is a single large message, of which each value is a part.
+    pub(crate) large: bool,
+    /// The volume that those values are in.
+    pub(crate) volume: u32,
     /// Positions of it that are done with.
     pub(crate) acked: RangeSet,
 }
 
 /// Bytes of a catalogue entry before the ranges of what was acknowledged.
-const CHUNK_HEADER: usize = 60;
-/// The same in [`VERSION_WITHOUT_WEIGHTS`].
-const CHUNK_HEADER_WITHOUT_WEIGHT: usize = 52;
+const CHUNK_HEADER: usize = 64;
+/// The same in [`VERSION_WITHOUT_VOLUMES`].
+const OLDER_CHUNK_HEADER: usize = 52;
+/// In the number of parts: it is a large message.
+const LARGE: u32 = 1 << 31;
 /// Bytes of a range.
 const RANGE: usize = 16;
 
@@ -195,8 +202,10 @@ impl Chunk {
         ] {
             out.extend_from_slice(&number.to_be_bytes());
         }
-        out.extend_from_slice(&self.parts.to_be_bytes());
+        let large = if self.large { LARGE } else { 0 };
+        out.extend_from_slice(&(self.parts | large).to_be_bytes());
         out.extend_from_slice(&self.weight.to_be_bytes());
+        out.extend_from_slice(&self.volume.to_be_bytes());
         for (first, last) in self.acked.iter() {
             out.extend_from_slice(&first.to_be_bytes());
             out.extend_from_slice(&last.to_be_bytes());
@@ -204,14 +213,33 @@ impl Chunk {
         out
     }
 
-    /// Reads an entry back; one without a weight, of an older store, weighs nothing.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Chunk> {
+        let parts = u32_at(bytes, 48)?;
+        Some(Chunk {
+            parts: parts & !LARGE,
+            large: parts & LARGE != 0,
+            weight: u64_at(bytes, 52)?,
+            volume: u32_at(bytes, 60)?,
+            ..Chunk::decode_common(bytes, CHUNK_HEADER)?
+        })
+    }
+
+    /// Reads an entry of [`VERSION_WITHOUT_VOLUMES`] back, when messages were in the main sled and had no weight; `None` as
+    /// well when it is one of this version's.
+    pub(crate) fn decode_older(bytes: &[u8]) -> Option<Chunk> {
+        if bytes.len() % RANGE != OLDER_CHUNK_HEADER % RANGE {
+            return None;
+        }
+        let parts = u32_at(bytes, 48)?;
+        Some(Chunk {
+            parts: parts.max(1),
+            large: parts > 0,
+            ..Chunk::decode_common(bytes, OLDER_CHUNK_HEADER)?
+        })
+    }
+
+    fn decode_common(bytes: &[u8], header: usize) -> Option<Chunk> {
         let mut acked = RangeSet::default();
-        let (header, weight) = if Chunk::lacks_weight(bytes) {
-            (CHUNK_HEADER_WITHOUT_WEIGHT, 0)
-        } else {
-            (CHUNK_HEADER, u64_at(bytes, CHUNK_HEADER_WITHOUT_WEIGHT)?)
-        };
         let (_, ranges) = bytes.split_at_checked(header)?;
         for range in ranges.chunks(RANGE) {
             acked.insert(u64_at(range, 0)?, u64_at(range, 8)?);
@@ -223,15 +251,12 @@ impl Chunk {
             last_live: u64_at(bytes, 24)?,
             live: u64_at(bytes, 32)?,
             bytes: u64_at(bytes, 40)?,
-            weight,
-            parts: u32_at(bytes, 48)?,
+            weight: 0,
+            parts: 0,
+            large: false,
+            volume: 0,
             acked,
         })
-    }
-
-    /// Whether an entry is of [`VERSION_WITHOUT_WEIGHTS`]: its length, without the ranges, is another.
-    pub(crate) fn lacks_weight(bytes: &[u8]) -> bool {
-        bytes.len() % RANGE == CHUNK_HEADER_WITHOUT_WEIGHT % RANGE
     }
 }
 
@@ -260,15 +285,21 @@ mod tests {
             bytes: 600,
             weight: 500,
             parts: 1,
+            large: true,
+            volume: 9,
             acked,
         };
         let entry = chunk.encode();
-        assert!(!Chunk::lacks_weight(&entry));
         assert_eq!(Chunk::decode(&entry), Some(chunk.clone()));
-        let older = [&entry[..52], &entry[60..]].concat();
-        assert!(Chunk::lacks_weight(&older));
-        let expected = Chunk { weight: 0, ..chunk };
-        assert_eq!(Chunk::decode(&older), Some(expected));
+        assert_eq!(Chunk::decode_older(&entry), None);
+        let mut older = [&entry[..52], &entry[64..]].concat();
+        older[48] = 0;
+        let expected = Chunk {
+            weight: 0,
+            volume: 0,
+            ..chunk
+        };
+        assert_eq!(Chunk::decode_older(&older), Some(expected));
     }
 
     #[test]

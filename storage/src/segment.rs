@@ -10,7 +10,9 @@ use std::{
 
 use crate::{
     error::StorageError,
-    record::{self, BLOCK_HEADER, BlockHeader, Record, SEGMENT_HEADER, SegmentHeader},
+    record::{
+        self, BLOCK_HEADER, BLOCK_MAGIC_START, BlockHeader, Record, SEGMENT_HEADER, SegmentHeader,
+    },
 };
 
 /// Bytes read at once when a segment is read through.
@@ -83,6 +85,16 @@ impl Segment {
             .metadata()
             .map_err(|source| self.read_error(source))?
             .len())
+    }
+
+    /// Returns once what was found in it is on disk.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub(crate) fn sync(&self) -> Result<(), StorageError> {
+        self.file
+            .sync_data()
+            .map_err(|source| self.read_error(source))
     }
 
     pub(crate) fn window(self: &Arc<Segment>, size: usize) -> Window {
@@ -180,7 +192,9 @@ impl Segment {
             let bytes = window.get(at, READ_AHEAD)?;
             let starts = bytes.len().saturating_sub(BLOCK_HEADER - 1);
             for i in 0..starts {
-                if BlockHeader::decode(&bytes[i..], self.header.salt, at + i as u64).is_some() {
+                if bytes[i] == BLOCK_MAGIC_START
+                    && BlockHeader::decode(&bytes[i..], self.header.salt, at + i as u64).is_some()
+                {
                     return Ok(Some(at + i as u64));
                 }
             }

@@ -18,14 +18,29 @@ use crate::{
     error::StorageError,
     io::{replace_file, sync_parent},
     sled_store::{SledStore, guarded},
+    sleds::Sleds,
 };
 
 /// Bytes written again at a time; stretches of zeros are left, as they may be holes.
 const STEP: usize = 256 << 10;
 
-/// The note beside sled's directory that its file may not be on disk as it is read.
+/// The note in sled's directory that its file may not be on disk as it is read.
 fn note(path: &Path) -> PathBuf {
-    path.with_extension("unsynced")
+    path.join("unsynced")
+}
+
+impl Sleds {
+    /// Opens those again that refuse service after an error of the disk.
+    ///
+    /// # Errors
+    /// One does not open: to be tried again.
+    pub(crate) fn revive(&self, sync_failed: bool) -> Result<(), StorageError> {
+        // All of them: which one a failed sync was about is not known.
+        let opened = self.volumes.opened().into_iter().chain([self.main()]);
+        opened
+            .map(|sled| sled.revive(sync_failed))
+            .fold(Ok(()), Result::and)
+    }
 }
 
 impl SledStore {

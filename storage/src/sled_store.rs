@@ -45,7 +45,7 @@ pub(crate) struct SledStore {
     pub(crate) open: RwLock<Option<OpenSled>>,
     /// How many more batches sled takes before it fails, once.
     #[cfg(test)]
-    pub(crate) fail_after: std::sync::atomic::AtomicI64,
+    pub(crate) fail_after: std::sync::Arc<std::sync::atomic::AtomicI64>,
 }
 
 /// sled, open.
@@ -175,7 +175,7 @@ impl SledStore {
             cache,
             open: RwLock::new(Some(open)),
             #[cfg(test)]
-            fail_after: i64::MAX.into(),
+            fail_after: std::sync::Arc::new(i64::MAX.into()),
         })
     }
 

@@ -16,7 +16,7 @@ pub struct Report {
     pub created: bool,
     /// The last close was a clean one.
     pub clean: bool,
-    /// Log bytes read back and folded into sled.
+    /// Log bytes read back; they are folded into sled later.
     pub replayed_bytes: u64,
     /// Log segments read back.
     pub replayed_segments: u64,

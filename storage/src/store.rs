@@ -1,6 +1,7 @@
 //! The store itself: two threads and what they share.
 
 use std::{
+    path::Path,
     sync::{Arc, atomic::Ordering},
     task::Waker,
     thread::{self, JoinHandle},
@@ -10,17 +11,20 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::{
+    backup::Backup,
     catalogue::Catalogue,
+    census::Extents,
     checkpoint::Checkpoint,
     directory::{CleanClose, Directory, Lock},
     error::StorageError,
+    extents::Runs,
     inbox::{Inbox, Stop},
     io::{Disk, LogIo},
     log::{Log, LogState},
     options::Options,
     read::{Reader, Wanted},
     recover,
-    sled_store::SledStore,
+    sleds::Sleds,
     stats::{Counters, Extent, RecoveredQueue, Report, Stats},
     types::{Batch, Position, QueueId},
     writer::{Ending, Writer},
@@ -59,18 +63,23 @@ struct Shared {
     log: Arc<LogState>,
     catalogue: Arc<Mutex<Catalogue>>,
     counters: Arc<Counters>,
+    /// Held by the checkpoint while it works.
+    working: Mutex<()>,
+    /// What lived at opening, until it is asked for.
+    extents: Mutex<Extents>,
     /// `None` once closed.
     disk: Mutex<Option<Arc<OpenDisk>>>,
 }
 
 /// What is let go at close. The lock comes last: nobody else may come in while sled is open.
 struct OpenDisk {
-    store: SledStore,
+    sleds: Sleds,
     _lock: Lock,
 }
 
 impl Store {
-    /// Opens the store in a directory, or makes one in an empty directory. Blocks while the log is replayed.
+    /// Opens the store in a directory, or makes one in an empty directory. Blocks while what of the log is not in sled yet is
+    /// read through.
     ///
     /// # Errors
     /// The directory cannot be used, is in use, or holds something missing, damaged or of another version: the message
@@ -89,8 +98,10 @@ impl Store {
             inbox: Arc::new(Inbox::new(options.backlog_high, options.backlog_low)),
             catalogue: Arc::new(Mutex::new(found.catalogue)),
             counters: Arc::new(Counters::default()),
+            working: Mutex::new(()),
+            extents: Mutex::new(found.extents),
             disk: Mutex::new(Some(Arc::new(OpenDisk {
-                store: found.store,
+                sleds: found.sleds,
                 _lock: lock,
             }))),
             log: Arc::clone(&log),
@@ -102,6 +113,7 @@ impl Store {
             options.segment_size,
             found.next_seq,
             log,
+            found.log,
         );
         let threads = shared
             .start(segments, &options)
@@ -138,7 +150,7 @@ impl Store {
     ) -> Result<Vec<(Position, Bytes)>, StorageError> {
         let disk = self.0.shared.disk()?;
         let reader = Reader {
-            store: &disk.store,
+            volumes: &disk.sleds.volumes,
             catalogue: &self.0.shared.catalogue,
             log_dir: &self.0.shared.directory.log,
         };
@@ -150,20 +162,37 @@ impl Store {
         })
     }
 
-    /// What was found of a queue at opening, in runs of about `bytes` encoded bytes (more where messages stand in disorder,
-    /// or where one is larger), in order and disjoint; every message that lived is in one. For whoever takes stock after
-    /// opening, once per queue and before submitting anything about it. Blocks on nothing, and costs a look at each chunk.
+    /// What lived of a queue at opening, in runs of about `bytes` encoded bytes (64 KiB at least, and more where messages
+    /// stand in disorder or one is larger), in order and disjoint; every message is in one. It is handed out once and
+    /// forgotten then: a second call has nothing. Blocks on nothing.
     ///
     /// # Errors
     /// [`StorageError::Closed`].
     pub fn extents(&self, queue: QueueId, bytes: u64) -> Result<Vec<Extent>, StorageError> {
         self.0.shared.disk()?;
-        let catalogue = self.0.shared.catalogue.lock();
-        Ok(catalogue
-            .queues
-            .get(&queue)
-            .map(|entry| entry.extents(bytes))
-            .unwrap_or_default())
+        let found = self.0.shared.extents.lock().remove(&queue);
+        let mut runs = Runs::new(bytes);
+        for extent in found.unwrap_or_default() {
+            runs.add(extent);
+        }
+        Ok(runs.extents)
+    }
+
+    /// Copies the store, as it goes on being used, to a directory that is empty or not there. Everything submitted before
+    /// is in the copy, which opens as any store; all of it is synced on return. Blocks for as long as copying takes.
+    ///
+    /// # Errors
+    /// The directory holds something or cannot be written; or the store cannot be written or read.
+    pub fn backup(&self, path: &Path) -> Result<(), StorageError> {
+        self.flush()?;
+        let shared = &self.0.shared;
+        let disk = shared.disk()?;
+        Backup {
+            sleds: &disk.sleds,
+            log: &shared.log,
+            working: &shared.working,
+        }
+        .to(path)
     }
 
     /// Whether more is submitted and not yet committed than the high mark allows: stop reading from publishers.
@@ -215,7 +244,7 @@ impl Store {
             cancelled_writes: counters.cancelled_writes.load(Ordering::Relaxed),
             log_bytes: shared.log.bytes(),
             folded_segments: counters.folded_segments.load(Ordering::Relaxed),
-            sled_bytes: shared.disk().map_or(0, |disk| disk.store.size()),
+            sled_bytes: shared.disk().map_or(0, |disk| disk.sleds.size()),
             backlog_bytes: shared.inbox.backlog() as u64,
             last_sync: counters.last_sync(),
             health: counters.health(),
@@ -229,7 +258,8 @@ impl Store {
             .shared
             .disk()
             .unwrap()
-            .store
+            .sleds
+            .volumes
             .fail_after
             .store(batches, Ordering::SeqCst);
     }
@@ -241,7 +271,8 @@ impl Store {
             .shared
             .disk()
             .unwrap()
-            .store
+            .sleds
+            .volumes
             .fail_after
             .load(Ordering::SeqCst)
             < 0
@@ -270,18 +301,23 @@ impl Shared {
             counters: Arc::clone(&self.counters),
         };
         let shared = Arc::clone(self);
-        let weigh = options.weigh;
+        let options = options.clone();
         let checkpoint = thread::Builder::new()
             .name("checkpoint".to_owned())
             .spawn(move || {
                 if let Ok(disk) = shared.disk() {
-                    let (store, log) = (&disk.store, &*shared.log);
                     Checkpoint {
-                        store,
-                        log,
+                        sleds: &disk.sleds,
+                        log: &shared.log,
                         catalogue: &shared.catalogue,
                         counters: &shared.counters,
-                        weigh,
+                        working: &shared.working,
+                        weigh: options.weigh,
+                        accept_losses: options.accept_losses,
+                        volume_size: options.volume_size,
+                        waste: options.waste,
+                        roll_after: options.roll_after,
+                        roll: &|| shared.inbox.ask_for_roll(),
                     }
                     .run();
                 }

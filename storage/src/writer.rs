@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use crate::{
     catalogue::Catalogue,
     commit::Commit,
-    inbox::{Inbox, Pending, Stop},
+    inbox::{Inbox, Pending, Stop, Taken},
     log::{Closed, Log, LogState, Placed},
     stats::Counters,
     types::{Position, QueueId},
@@ -74,7 +74,16 @@ impl Writer {
         let mut commit = Commit::default();
         let mut marks = HashMap::new();
         let mut taken = Vec::new();
-        while self.inbox.take(&mut taken) {
+        loop {
+            match self.inbox.take(&mut taken) {
+                Taken::Batches => {}
+                Taken::Roll => {
+                    // Should it fail, the next commit tries again and says so.
+                    let _ = self.log.roll();
+                    continue;
+                }
+                Taken::Nothing => break,
+            }
             if self
                 .commit_all(&mut commit, &mut taken, &mut marks)
                 .is_err()

@@ -94,6 +94,9 @@ fn request() -> impl Strategy<Value = Request> {
             tags
         }),
         word().prop_map(|vhost| Request::DeleteVhost { vhost }),
+        word().prop_map(|word| Request::Backup {
+            directory: word.into()
+        }),
         (word(), word()).prop_map(|(vhost, queue)| Request::PurgeQueue { vhost, queue }),
         (word(), word(), any::<(bool, bool)>()).prop_map(
             |(vhost, queue, (if_empty, if_unused))| {

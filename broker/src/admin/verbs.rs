@@ -4,10 +4,13 @@ use super::server::{Surroundings, refused};
 use super::status::{Listener, Status};
 use super::wire::{ErrorKind, Request, Response};
 use crate::auth::{AuthError, Change, Credentials, PasswordHash, Permission};
+use crate::broker::Broker;
 use crate::queue::{Counts, Effects};
 use crate::server::ConnectionId;
 use crate::system;
 use crate::vhost::{Vhost, VhostSpec};
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Performs the verbs that are not listings.
@@ -38,6 +41,7 @@ impl Verbs {
                 | Request::AuthenticateUser { .. }
                 | Request::CloseConnection { .. }
                 | Request::CloseAllConnections { .. }
+                | Request::Backup { .. }
         );
         let response = self.verb(request).unwrap_or_else(|refusal| refusal);
         if only_asks {
@@ -135,6 +139,7 @@ impl Verbs {
                 true => Ok(Response::Ok),
                 false => Err(Response::refused(ErrorKind::NoSuchVhost)),
             },
+            Request::Backup { directory } => backup(&broker, &directory),
             Request::PurgeQueue { vhost, queue } => self.purge(&vhost, &queue),
             Request::DeleteQueue {
                 vhost,
@@ -248,6 +253,24 @@ impl Verbs {
                 purpose: "AMQP 0-9-1".to_owned(),
             }],
         }
+    }
+}
+
+/// Copies the store as a data directory that a broker starts on. What was confirmed before is in it.
+fn backup(broker: &Broker, directory: &Path) -> Done {
+    let software = |error: String| refused(ErrorKind::Software, error);
+    let store = broker.store.as_ref();
+    let no = |reason: String| refused(ErrorKind::Refused, reason);
+    let store = store.ok_or_else(|| no("this broker keeps nothing".to_owned()))?;
+    if fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()) {
+        let directory = directory.display();
+        return Err(no(format!("{directory} is not empty")));
+    }
+    let made = fs::create_dir_all(directory);
+    made.map_err(|error| software(format!("{}: {error}", directory.display())))?;
+    match store.backup(&directory.join("store")) {
+        Ok(()) => Ok(Response::Ok),
+        Err(error) => Err(software(error.to_string())),
     }
 }
 

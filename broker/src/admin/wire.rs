@@ -4,6 +4,7 @@
 //! A listing is sent in as many `Rows` as it takes, so that neither side holds it whole.
 
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 use super::columns::{
     BindingColumn, ChannelColumn, ConnectionColumn, ConsumerColumn, ExchangeColumn, QueueColumn,
@@ -94,6 +95,8 @@ pub enum Request {
     },
     /// Ok, or [`ErrorKind::NoSuchVhost`].
     DeleteVhost { vhost: String },
+    /// Ok once a copy of everything durable is in this directory, synced.
+    Backup { directory: PathBuf },
     /// Ok, or [`ErrorKind::NoSuchQueue`].
     PurgeQueue { vhost: String, queue: String },
     /// The number of ready messages that went with it, or one of the three queue errors.

@@ -177,6 +177,9 @@ fn change(request: &Request) -> Option<String> {
     Some(match request {
         Request::AddVhost { vhost, .. } => format!("Adding vhost \"{vhost}\" ..."),
         Request::DeleteVhost { vhost } => format!("Deleting vhost \"{vhost}\" ..."),
+        Request::Backup { directory } => {
+            format!("Copying everything durable to {} ...", directory.display())
+        }
         Request::PurgeQueue { vhost, queue } => {
             format!("Purging queue '{queue}' in vhost '{vhost}' ...")
         }

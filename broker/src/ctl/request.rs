@@ -287,6 +287,10 @@ fn about_the_rest(verb: &str, line: &CommandLine) -> Result<Request, Invalid> {
             tags: words(line.text("tags").unwrap_or_default()),
         },
         "delete_vhost" => Request::DeleteVhost { vhost: first },
+        // The broker may stand in another directory.
+        "backup" => Request::Backup {
+            directory: std::path::absolute(&first).map_err(|_| bad_argument("."))?,
+        },
         "purge_queue" => Request::PurgeQueue {
             vhost,
             queue: first,

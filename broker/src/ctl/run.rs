@@ -152,6 +152,8 @@ fn timeout(verb: &Verb, line: &CommandLine) -> Option<u64> {
     line.number("timeout").or(match verb.name {
         "list_queues" | "ping" => Some(60),
         "await_startup" => Some(300),
+        // It says nothing until it is through: a day, for whatever the disk takes.
+        "backup" => Some(24 * 60 * 60),
         _ => None,
     })
 }

@@ -233,6 +233,10 @@ pub(super) static VERBS: &[Verb] = &[
         .details(POLICY),
     verb(POLICIES, "set_policy", exactly(3), SET_POLICY, "Sets or updates a policy")
         .details(POLICY),
+    verb(OPERATIONS, "backup", exactly(1), "<directory> [--timeout <timeout>]",
+        "Copies everything durable to a new data directory, while the broker runs")
+        .details(&[("<directory>", "does not exist yet, or is empty; start `leveret --data-dir \
+                <directory>` on it to restore. The broker writes it, as the user it runs as")]),
     verb(OPERATIONS, "close_all_connections", exactly(1),
         "[--vhost <vhost> --limit <limit>] [--global] <explanation>",
         "Closes all connections of a vhost, or with --global all")

@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    path::Path,
+    fs, io,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -28,8 +29,8 @@ use crate::{
 pub(super) struct QueueFound {
     pub(super) marks: QueueMarks,
     chunks: BTreeMap<u64, (Chunk, i64)>,
-    /// By first position and part: the page of sled's that holds it.
-    bodies: BTreeMap<(u64, u32), (u64, i64)>,
+    /// By first position and part: which sled's page holds it.
+    bodies: BTreeMap<(u64, u32), (usize, u64)>,
     /// What the log acknowledges.
     acked: RangeSet,
     /// Where in the log it was deleted last: what stands before is gone, and what sled has of it.
@@ -49,13 +50,17 @@ impl QueueFound {
 
 /// What was found.
 pub(super) struct Gathered {
-    sled: Option<SledFile>,
+    /// The main sled, and the volumes.
+    sleds: Vec<SledFile>,
+    older: bool,
     pub(super) queues: BTreeMap<QueueId, QueueFound>,
     pub(super) definitions: BTreeMap<Vec<u8>, Vec<u8>>,
     segments: Vec<(Arc<Segment>, End)>,
     folded: Option<(u64, i64)>,
     identity: Option<(u64, i64)>,
     damage: Vec<String>,
+    /// The catalogue does not say everything any more.
+    main_is_damaged: bool,
     torn_bytes: u64,
 }
 
@@ -63,24 +68,50 @@ impl Gathered {
     /// Reads all but the messages.
     pub(super) fn read(directory: &Directory) -> Result<Gathered, StorageError> {
         let mut gathered = Gathered {
-            sled: None,
+            sleds: Vec::new(),
+            older: false,
             queues: BTreeMap::new(),
             definitions: BTreeMap::new(),
             segments: Vec::new(),
             folded: None,
             identity: None,
             damage: Vec::new(),
+            main_is_damaged: false,
             torn_bytes: 0,
         };
-        gathered.read_sled(&directory.sled.join("db"));
+        gathered.read_sleds(directory)?;
         gathered.check_marker(directory);
         gathered.find_segments(directory)?;
         gathered.read_log();
         Ok(gathered)
     }
 
-    fn read_sled(&mut self, path: &Path) {
-        let sled = match SledFile::read(path) {
+    /// The main sled, then every volume.
+    fn read_sleds(&mut self, directory: &Directory) -> Result<(), StorageError> {
+        let marker = directory.marker().ok().flatten();
+        self.older = marker.is_some_and(|marker| marker.older);
+        let main = match marker {
+            Some(marker) => directory.main(marker.generation),
+            None => newest_main(directory)?,
+        };
+        self.read_sled(&main.join("db"), false);
+        if self.sleds.is_empty() || self.identity.is_none() {
+            self.damage
+                .push("the main database is lost: what was acknowledged may come again".to_owned());
+        }
+        self.main_is_damaged = !self.damage.is_empty();
+        for volume in directories(directory, &directory.volumes)? {
+            let db = volume.join("db");
+            // One that was being made or deleted.
+            if db.exists() {
+                self.read_sled(&db, true);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_sled(&mut self, path: &Path, is_volume: bool) {
+        let sled = match SledFile::read(path, is_volume) {
             Ok(sled) => sled,
             Err(error) => {
                 self.damage
@@ -110,7 +141,7 @@ impl Gathered {
                 .push(format!("{} cannot be read on: {error}", path.display()));
         }
         self.assemble(parts);
-        self.sled = Some(sled);
+        self.sleds.push(sled);
     }
 
     /// Takes over one value of sled's.
@@ -120,7 +151,7 @@ impl Gathered {
                 .push(format!("{} is damaged", describe(entry.key)));
             return;
         };
-        let (key, lsn) = (entry.key, entry.lsn);
+        let (key, lsn, source) = (entry.key, entry.lsn, self.sleds.len());
         match key.first() {
             Some(&schema::DEFINITION | &schema::DEFINITION_PART) => {
                 parts.insert(key.to_vec(), value.to_vec());
@@ -132,7 +163,7 @@ impl Gathered {
                 }
             }
             Some(&schema::CATALOGUE) => {
-                let chunk = Chunk::decode(value);
+                let chunk = self.decode(value);
                 if let (Some((queue, first)), Some(chunk)) =
                     (schema::parse_catalogue_key(key), chunk)
                 {
@@ -145,12 +176,20 @@ impl Gathered {
                     (u64_at(key, 1), u64_at(key, 9), u32_at(key, 17))
                 {
                     let bodies = &mut self.queues.entry(QueueId(queue)).or_default().bodies;
-                    bodies.insert((first, part), (page, lsn));
+                    bodies.insert((first, part), (source, page));
                 }
             }
             _ if key == schema::KEY_FOLDED => self.folded = u64_at(value, 0).map(|n| (n, lsn)),
             _ if key == schema::KEY_IDENTITY => self.identity = u64_at(value, 0).map(|n| (n, lsn)),
             _ => {}
+        }
+    }
+
+    fn decode(&self, value: &[u8]) -> Option<Chunk> {
+        if self.older {
+            Chunk::decode_older(value)
+        } else {
+            Chunk::decode(value)
         }
     }
 
@@ -198,7 +237,7 @@ impl Gathered {
                 .push("the marker file `store` is missing".to_owned()),
             (Err(error), _) => self.damage.push(error.to_string()),
         }
-        if self.folded.is_none() && self.sled.is_some() {
+        if self.folded.is_none() && !self.sleds.is_empty() {
             // Right for a store of which nothing was ever folded as well; then there is nothing else either.
             let first = directory
                 .list_segments()
@@ -325,18 +364,23 @@ impl Gathered {
         let mut seen: HashMap<QueueId, RangeSet> = HashMap::new();
         let mut page = (None, Entries::new());
         for (&queue, found) in &self.queues {
+            // What the catalogue does not know was acknowledged long ago, or never came to be; unless it is damaged itself.
+            let unknown = found.bodies.keys().filter(|_| self.main_is_damaged);
             let firsts: BTreeSet<u64> = found
                 .chunks
                 .keys()
                 .copied()
-                .chain(found.bodies.keys().map(|(first, _)| *first))
+                .chain(unknown.map(|(first, _)| *first))
                 .collect();
             for first in firsts {
                 let chunk = found.chunks.get(&first).map(|(chunk, _)| chunk);
                 let messages = self.chunk(queue, found, first, chunk, &mut page);
                 let Some(messages) = messages else {
+                    if chunk.is_none() {
+                        continue;
+                    }
                     let live = chunk.map_or(0, |chunk| found.live_of(chunk));
-                    if live == 0 && chunk.is_some() {
+                    if live == 0 {
                         // Of a fold that took it out and did not come to its end.
                         continue;
                     }
@@ -369,29 +413,43 @@ impl Gathered {
         found: &QueueFound,
         first: u64,
         chunk: Option<&Chunk>,
-        page: &mut (Option<u64>, Entries),
+        page: &mut (Option<(usize, u64)>, Entries),
     ) -> Option<Vec<(u64, Bytes)>> {
-        let parts = chunk.map_or(0, |chunk| chunk.parts);
         let mut body = |part: u32| {
-            let (number, _) = *found.bodies.get(&(first, part))?;
-            if page.0 != Some(number) {
-                *page = (Some(number), self.sled.as_ref()?.page(number).ok()?);
+            let place @ (source, number) = *found.bodies.get(&(first, part))?;
+            if page.0 != Some(place) {
+                *page = (Some(place), self.sleds.get(source)?.page(number).ok()?);
             }
             let key = schema::body_key(queue, crate::types::Position(first), part);
             let (value, _) = page.1.get(&key[..])?;
             schema::unsealed(&key, value).map(<[u8]>::to_vec)
         };
-        if parts == 0 {
-            let messages = messages::unpack(&body(0)?)?;
-            // Without its entry, a part of a large message may look like anything.
-            let whole = chunk.is_some() || messages.first().is_some_and(|(at, _)| *at == first);
-            return whole.then_some(messages);
+        let mut messages = Vec::new();
+        match chunk {
+            Some(chunk) if chunk.large => {
+                let mut whole = Vec::new();
+                for part in 0..chunk.parts {
+                    whole.extend(body(part)?);
+                }
+                messages.push((first, whole.into()));
+            }
+            Some(chunk) => {
+                for part in 0..chunk.parts {
+                    messages::unpack(&body(part)?, &mut messages)?;
+                }
+            }
+            None => {
+                // Without its entry, a part of a large message may look like anything.
+                messages::unpack(&body(0)?, &mut messages)?;
+                messages.first().filter(|(at, _)| *at == first)?;
+                let mut part = 1;
+                while let Some(value) = body(part) {
+                    messages::unpack(&value, &mut messages)?;
+                    part += 1;
+                }
+            }
         }
-        let mut whole = Vec::new();
-        for part in 0..parts {
-            whole.extend(body(part)?);
-        }
-        Some(vec![(first, whole.into())])
+        Some(messages)
     }
 
     fn logged(
@@ -462,6 +520,39 @@ impl Gathered {
             torn_bytes: self.torn_bytes,
         })
     }
+}
+
+/// The directories in a directory, in order; none when it is not there.
+fn directories(directory: &Directory, of: &Path) -> Result<Vec<PathBuf>, StorageError> {
+    let fail = |source| directory.error("read", source);
+    let entries = match fs::read_dir(of) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(fail)?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(fail)?.path();
+        if path.is_dir() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The main sled that was written last, where no marker says which it is.
+fn newest_main(directory: &Directory) -> Result<PathBuf, StorageError> {
+    let mut mains = directories(directory, &directory.path)?;
+    mains.retain(|path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name == "sled" || name.starts_with("sled."))
+    });
+    mains.sort_by_key(|path| {
+        fs::metadata(path.join("db"))
+            .and_then(|of| of.modified())
+            .ok()
+    });
+    Ok(mains.pop().unwrap_or_else(|| directory.main(0)))
 }
 
 /// What stands under a key of sled's, in words.

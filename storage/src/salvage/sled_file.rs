@@ -69,6 +69,8 @@ pub(crate) struct SledFile {
     pending: Vec<(u64, u8, Place)>,
     /// The moment at which the last fold behind a tear was finished.
     finished: i64,
+    /// Of a volume the main sled's catalogue says what must be there: all that is readable is taken.
+    is_volume: bool,
     /// Stretches that hold something unreadable which is missed.
     pub(crate) damaged: Vec<(u64, u64)>,
 }
@@ -92,7 +94,7 @@ impl SledFile {
     ///
     /// # Errors
     /// The system cannot read it.
-    pub(crate) fn read(path: &Path) -> io::Result<SledFile> {
+    pub(crate) fn read(path: &Path, is_volume: bool) -> io::Result<SledFile> {
         let file = File::open(path)?;
         let len = file.metadata()?.len();
         let mut found = SledFile {
@@ -101,6 +103,7 @@ impl SledFile {
             tears: Vec::new(),
             pending: Vec::new(),
             finished: -1,
+            is_volume,
             damaged: Vec::new(),
         };
         let (mut segments, mut unknown) = (BTreeMap::new(), Vec::new());
@@ -128,6 +131,9 @@ impl SledFile {
 
     /// Tells damage from what a power cut leaves.
     fn conclude(&mut self, unknown: &[(u64, u64)]) {
+        if self.is_volume && self.pages.is_empty() {
+            return;
+        }
         let sound = self.pages.iter().filter(|(_, page)| !page.is_lost());
         let Some(last) = sound.map(|(number, _)| *number).next_back() else {
             self.damaged.extend(unknown);
@@ -142,6 +148,10 @@ impl SledFile {
             if before_fold && tear.before.iter().any(counts) {
                 self.damaged.push((tear.from, tear.to));
             }
+        }
+        if self.is_volume {
+            self.damaged.clear();
+            return;
         }
         // sled numbers its pages without gaps.
         let known = self.pages.values().filter(|page| !page.is_lost()).count() as u64;
@@ -215,7 +225,7 @@ impl SledFile {
         if !CHANGES.contains(&kind) {
             return;
         }
-        if self.tears.is_empty() {
+        if self.tears.is_empty() || self.is_volume {
             self.pages.entry(page).or_default().take(kind, place);
             return;
         }

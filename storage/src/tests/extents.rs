@@ -5,7 +5,12 @@ use std::{collections::BTreeMap, fs};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::world::*;
-use crate::{Extent, Op, Opened, Options, Position, QueueId, Store, schema, sled_store::SledStore};
+use crate::{
+    Extent, Op, Opened, Options, Position, QueueId, Store, messages,
+    schema::{self, Chunk},
+    sled_store::{Found, SledStore},
+    volumes::{Changed, Volumes},
+};
 
 fn weigh(message: &[u8]) -> u64 {
     message.len() as u64 / 2
@@ -147,7 +152,7 @@ fn counts_and_extents_are_exact_after_any_end() {
 }
 
 #[test]
-fn a_store_without_weights_gets_them_when_it_is_opened() {
+fn a_store_of_the_older_schema_is_converted_when_it_is_opened() {
     let dir = tempfile::tempdir().unwrap();
     let mut live = Live::new();
     let store = open_weighing(dir.path()).store;
@@ -159,11 +164,10 @@ fn a_store_without_weights_gets_them_when_it_is_opened() {
     store.flush().unwrap();
     submit(&store, [ack(0, 3, 9), ack(0, 60, 60)]);
     live.retain(|position, _| !(3..=9).contains(position) && *position != 60);
+    eventually("most is in sled", || store.stats().log_bytes < 20_000);
     store.close().unwrap();
     drop(store);
-    // Folds the rest, so that all of it is in sled.
-    open_weighing(dir.path()).store.close().unwrap();
-    forget_weights(dir.path());
+    make_older(dir.path());
 
     for _ in 0..2 {
         let opened = open_weighing(dir.path());
@@ -179,23 +183,65 @@ fn a_store_without_weights_gets_them_when_it_is_opened() {
     }
 }
 
-/// Makes the store what the version before weights would have left.
-fn forget_weights(path: &std::path::Path) {
+/// Makes the store what the version before volumes would have left: messages in the main sled, one value to a chunk or a
+/// large message in parts.
+fn make_older(path: &std::path::Path) {
     let sled = SledStore::open(&path.join("sled"), 1 << 20, &mut Vec::new()).unwrap();
-    let mut out = sled.changes();
-    let mut entries = 0;
+    let mut usage = Changed::default();
+    let (mut out, mut chunks) = (sled.changes(), Vec::new());
     sled.scan(&[schema::CATALOGUE], |key, value| {
-        let value = value.unwrap();
-        out.put(key, &[&value[..52], &value[60..]].concat());
-        entries += 1;
+        let chunk = Chunk::decode(value.unwrap()).unwrap();
+        usage.add(&chunk);
+        chunks.push((schema::parse_catalogue_key(key).unwrap(), chunk));
+        out.remove(key);
         Ok(())
     })
     .unwrap();
-    assert!(entries > 3);
+    let volumes = Volumes::find(&path.join("volumes"), 1 << 20, &usage);
+    let volumes = volumes.unwrap().unwrap();
+    assert!(chunks.len() > 3);
+    for ((queue, first), chunk) in chunks {
+        let messages = messages::read(&volumes, queue, first, &chunk)
+            .unwrap()
+            .unwrap();
+        let message = |(position, message): &(u64, bytes::Bytes)| {
+            let len = u32::try_from(message.len()).unwrap();
+            [&position.to_be_bytes()[..], &len.to_be_bytes(), message].concat()
+        };
+        // Acknowledged messages stay in a chunk, where they are split too.
+        for part in messages.chunks(20) {
+            let first = Position(part[0].0);
+            let mut older = Chunk {
+                acked: chunk.acked.clone(),
+                ..chunk.clone()
+            };
+            older.last = part[part.len() - 1].0;
+            if older.count(part, weigh) {
+                let mut entry = older.encode();
+                entry.drain(52..64);
+                let parts = if chunk.large { chunk.parts } else { 0 };
+                entry[48..52].copy_from_slice(&parts.to_be_bytes());
+                out.put(&schema::catalogue_key(queue, first), &entry);
+            }
+            if chunk.large {
+                for part in 0..chunk.parts {
+                    let key = schema::body_key(queue, first, part);
+                    let Found::Value(value) = volumes.get(chunk.volume, &key).unwrap() else {
+                        panic!("it was there");
+                    };
+                    out.put(&key, &value);
+                }
+            } else {
+                let value: Vec<u8> = part.iter().flat_map(message).collect();
+                out.put(&schema::body_key(queue, first, 0), &value);
+            }
+        }
+    }
     out.apply().unwrap();
     sled.flush_synced().unwrap();
     drop(out);
-    drop(sled);
+    drop((sled, volumes));
+    fs::remove_dir_all(path.join("volumes")).unwrap();
     let marker = fs::read_to_string(path.join("store")).unwrap();
     let identity = marker.split(' ').nth(1).unwrap();
     let line = format!("1 {identity}");

@@ -81,15 +81,15 @@ fn a_crash_anywhere_in_a_checkpoint_costs_nothing() {
         let store = open(dir.path()).store;
         store.fail_sled_after(batch);
         fill(&store);
+        unfinished += usize::from(store.sled_failed());
         // The checkpoint stands still after its failure for longer than this takes.
         store.abandon();
         drop(store);
         let opened = open(dir.path());
-        unfinished += usize::from(!opened.report.repairs.is_empty());
         check(&opened.store, &format!("cut at {batch}"));
     }
     assert!(
-        unfinished > 5,
+        unfinished > 20,
         "only {unfinished} checkpoints were cut short"
     );
 }

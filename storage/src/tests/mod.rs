@@ -1,5 +1,6 @@
 //! The store as a whole, against models, crashes and a failing disk.
 
+mod backups;
 mod basics;
 mod damage;
 mod directory;
@@ -8,4 +9,5 @@ mod extents;
 mod failing;
 mod folding;
 mod model;
+mod space;
 mod world;

@@ -137,6 +137,9 @@ pub(super) fn small(path: &std::path::Path) -> Options {
     Options {
         segment_size: 8 * 1024,
         log_bound: 64 * 1024,
+        // A few checkpoints' worth; volumes that are hardly used go soon.
+        volume_size: 4 << 20,
+        waste: 8 << 20,
         ..Options::new(path)
     }
 }

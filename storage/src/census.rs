@@ -1,0 +1,151 @@
+//! Counting, at the start, what of each queue lives: exactly, with a look at messages only where a chunk or span is
+//! acknowledged in part.
+
+use std::{collections::HashMap, path::Path};
+
+use bytes::Bytes;
+
+use crate::{
+    catalogue::{Catalogue, QueueEntry, Span},
+    error::StorageError,
+    extents::Runs,
+    messages,
+    options::Weigh,
+    ranges::RangeSet,
+    read::load_span,
+    replay::{Alive, Published, alive},
+    schema::Chunk,
+    stats::{Extent, RecoveredQueue},
+    types::{Position, QueueId},
+    volumes::Volumes,
+};
+
+/// Bytes of the runs in which live messages are remembered until the broker has taken stock.
+const GRAIN: u64 = 64 * 1024;
+
+/// Runs of live messages, by queue.
+pub(crate) type Extents = HashMap<QueueId, Vec<Extent>>;
+
+/// Where a census looks.
+pub(crate) struct Census<'a> {
+    pub(crate) volumes: &'a Volumes,
+    pub(crate) log: &'a Path,
+    pub(crate) weigh: Weigh,
+}
+
+impl Census<'_> {
+    /// Counts all queues.
+    ///
+    /// # Errors
+    /// The disk failed. What is damaged is no error: it counts as its catalogue entry says, and reading it says what is
+    /// lost.
+    pub(crate) fn take(
+        &self,
+        catalogue: &Catalogue,
+        published: &Published,
+    ) -> Result<(Vec<RecoveredQueue>, Extents), StorageError> {
+        let (mut queues, mut extents) = (Vec::new(), Extents::new());
+        for (&queue, entry) in &catalogue.queues {
+            let spans = published.get(&queue).map_or(&[][..], Vec::as_slice);
+            let live = self.queue(queue, entry, spans)?;
+            queues.push(describe(queue, entry, &live));
+            if !live.is_empty() {
+                extents.insert(queue, live);
+            }
+        }
+        queues.sort_by_key(|queue| queue.queue);
+        Ok((queues, extents))
+    }
+
+    fn queue(
+        &self,
+        queue: QueueId,
+        entry: &QueueEntry,
+        spans: &[(Span, Extent)],
+    ) -> Result<Vec<Extent>, StorageError> {
+        let dead = entry.all_dead();
+        let mut live = Vec::new();
+        for (&first, chunk) in &entry.chunks {
+            live.extend(self.chunk(queue, Position(first), chunk.chunk(first), &dead)?);
+        }
+        for (span, extent) in spans {
+            live.extend(self.span(queue, span, extent, &dead)?);
+        }
+        live.sort_unstable_by_key(|extent| extent.first);
+        let mut runs = Runs::new(GRAIN);
+        for extent in live {
+            runs.add(extent);
+        }
+        runs.extents.shrink_to_fit();
+        Ok(runs.extents)
+    }
+
+    fn chunk(
+        &self,
+        queue: QueueId,
+        first: Position,
+        mut chunk: Chunk,
+        dead: &RangeSet,
+    ) -> Result<Option<Extent>, StorageError> {
+        match alive(dead, Position(chunk.first_live), Position(chunk.last_live)) {
+            Alive::All => return Ok(Some(chunk.extent())),
+            Alive::Nothing => return Ok(None),
+            Alive::Some => {}
+        }
+        let messages = match messages::read(self.volumes, queue, first, &chunk) {
+            Ok(Some(messages)) => messages,
+            Ok(None) | Err(StorageError::DamagedMessages { .. }) => {
+                return Ok(Some(chunk.extent()));
+            }
+            Err(error) => return Err(error),
+        };
+        chunk.acked.merge(dead);
+        Ok(chunk.count(&messages, self.weigh).then(|| chunk.extent()))
+    }
+
+    fn span(
+        &self,
+        queue: QueueId,
+        span: &Span,
+        extent: &Extent,
+        dead: &RangeSet,
+    ) -> Result<Option<Extent>, StorageError> {
+        match alive(dead, extent.first, extent.last) {
+            Alive::All => return Ok(Some(*extent)),
+            Alive::Nothing => return Ok(None),
+            Alive::Some => {}
+        }
+        let mut live: Option<Extent> = None;
+        for (position, message) in load_span(self.log, queue, span)? {
+            if !dead.contains(position) {
+                let one = self.one(position, &message);
+                live = Some(live.map_or(one, |live| live.joined(&one)));
+            }
+        }
+        Ok(live)
+    }
+
+    fn one(&self, position: u64, message: &Bytes) -> Extent {
+        Extent {
+            first: Position(position),
+            last: Position(position),
+            messages: 1,
+            bytes: message.len() as u64,
+            weight: (self.weigh)(message),
+        }
+    }
+}
+
+fn describe(queue: QueueId, entry: &QueueEntry, live: &[Extent]) -> RecoveredQueue {
+    let highest = entry.all_chunks().map(|chunk| chunk.last.saturating_add(1));
+    RecoveredQueue {
+        queue,
+        messages: live.iter().map(|extent| extent.messages).sum(),
+        bytes: live.iter().map(|extent| extent.bytes).sum(),
+        weight: live.iter().map(|extent| extent.weight).sum(),
+        first: live.first().map(|extent| extent.first),
+        last: live.last().map(|extent| extent.last),
+        delivered_through: entry.marks.delivered.map(Position),
+        next_position: Position(entry.marks.next.max(highest.max().unwrap_or(0))),
+    }
+}

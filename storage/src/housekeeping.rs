@@ -1,0 +1,168 @@
+//! Giving space back, on the checkpoint's thread, between folds.
+//!
+//! Volumes in which nothing lives are deleted. While all volumes together take much more room than what lives in them,
+//! the one with the least share of life has that copied to the current volume, and is deleted then. The main sled, which
+//! is small, is made anew when it has grown far beyond what lives in it.
+//!
+//! A copy is in the new volume, synced, before the main sled's catalogue names that one, and the old volume goes only after
+//! that is synced too: a crash anywhere leaves messages that nobody knows of in one of the two, and loses none.
+
+use parking_lot::Mutex;
+
+use crate::{
+    catalogue::Catalogue,
+    error::StorageError,
+    log::LogState,
+    schema,
+    sled_store::Found,
+    sleds::Sleds,
+    types::{Position, QueueId},
+    volumes::Changed,
+};
+
+/// Bytes of a sled that was just made, and a little more.
+const FRESH: u64 = 8 << 20;
+
+/// What housekeeping works on.
+pub(crate) struct Housekeeping<'a> {
+    pub(crate) sleds: &'a Sleds,
+    pub(crate) catalogue: &'a Mutex<Catalogue>,
+    pub(crate) log: &'a LogState,
+    /// Bytes after which a volume is full.
+    pub(crate) volume_size: u64,
+    /// Bytes that volumes, and the main sled, may take for nothing.
+    pub(crate) waste: u64,
+}
+
+impl Housekeeping<'_> {
+    /// Does what there is to do. While segments wait to be folded, only what is quick.
+    ///
+    /// # Errors
+    /// sled or the disk failed, or the store is stopping.
+    pub(crate) fn run(&self) -> Result<(), StorageError> {
+        let volumes = &self.sleds.volumes;
+        volumes.end_if_full(self.volume_size)?;
+        if volumes.is_pinned() {
+            return Ok(());
+        }
+        self.delete_empty()?;
+        while !self.log.is_behind()
+            && let Some(sparse) = self.sparsest()
+        {
+            if !self.relocate(sparse)? {
+                break;
+            }
+            self.delete_empty()?;
+        }
+        if !self.log.is_behind() && self.sleds.main_is_wasteful(self.waste) {
+            self.sleds.renew_main(|| self.go_on())?;
+        }
+        Ok(())
+    }
+
+    fn delete_empty(&self) -> Result<(), StorageError> {
+        let volumes = &self.sleds.volumes;
+        for (number, usage, size) in volumes.all() {
+            // A small current volume is as well filled as deleted.
+            let kept = volumes.is_current(number) && size < FRESH;
+            if usage.chunks == 0 && !kept && self.catalogue.lock().chunks_in(number).is_empty() {
+                volumes.delete(number)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The volume that is the first to be emptied, if volumes take up much more than they should.
+    fn sparsest(&self) -> Option<u32> {
+        let volumes = &self.sleds.volumes;
+        let all = volumes.all();
+        let size: u64 = all.iter().map(|(_, _, size)| size).sum();
+        let live: u64 = all.iter().map(|(_, usage, _)| usage.bytes).sum();
+        if size <= live.saturating_mul(3).saturating_add(self.waste) {
+            return None;
+        }
+        // What a sled takes with hardly anything in it; moving that to a new volume would win nothing.
+        let is_fresh = |number, size| volumes.is_current(number) && size <= FRESH;
+        let share = |bytes: u64, size: u64| bytes.saturating_mul(1000) / size.max(1);
+        all.iter()
+            .filter(|(_, usage, size)| usage.chunks > 0 && usage.bytes < size / 3)
+            .filter(|(number, _, size)| !is_fresh(*number, *size))
+            .min_by_key(|(_, usage, size)| share(usage.bytes, *size))
+            .map(|(number, _, _)| *number)
+    }
+
+    /// Moves what lives in a volume to the current one. `false`: it could not be emptied now, because something
+    /// in it is damaged, or of a queue whose deletion is not folded yet.
+    fn relocate(&self, from: u32) -> Result<bool, StorageError> {
+        let volumes = &self.sleds.volumes;
+        if volumes.is_current(from) {
+            volumes.end_current();
+        }
+        let chunks = self.catalogue.lock().chunks_in(from);
+        let (to, store) = volumes.current()?;
+        let mut bodies = store.changes();
+        let (mut moved, mut entries) = (Vec::new(), Vec::new());
+        let (mut left, mut came) = (Changed::default(), Changed::default());
+        for &(queue, first) in &chunks {
+            self.go_on()?;
+            let Some(mut chunk) = self.catalogue.lock().chunk(queue, first) else {
+                continue;
+            };
+            let position = Position(first);
+            let keys = (0..chunk.parts).map(|part| schema::body_key(queue, position, part));
+            let values = keys.map(|key| Ok((key, volumes.get(from, &key)?)));
+            let values: Vec<_> = values.collect::<Result<_, StorageError>>()?;
+            if values
+                .iter()
+                .any(|(_, value)| !matches!(value, Found::Value(_)))
+            {
+                // Whoever reads it says so.
+                continue;
+            }
+            for (key, value) in &values {
+                if let Found::Value(value) = value {
+                    bodies.put(key, value);
+                }
+            }
+            bodies.breathe()?;
+            left.remove(&chunk);
+            chunk.volume = to;
+            came.add(&chunk);
+            moved.push((queue, first));
+            entries.push((schema::catalogue_key(queue, position), chunk.encode()));
+        }
+        bodies.apply()?;
+        store.flush_synced()?;
+        // First what came: should the rest fail, the main sled may name the new volume for some all the same.
+        volumes.changed(&came);
+        self.switch(to, &moved, &entries)?;
+        volumes.changed(&left);
+        Ok(!chunks.is_empty() && moved.len() == chunks.len())
+    }
+
+    fn switch(
+        &self,
+        to: u32,
+        moved: &[(QueueId, u64)],
+        entries: &[([u8; 17], Vec<u8>)],
+    ) -> Result<(), StorageError> {
+        let main = self.sleds.main();
+        let mut out = main.changes();
+        for (key, entry) in entries {
+            out.put(key, entry);
+            out.breathe()?;
+        }
+        out.apply()?;
+        main.flush_synced()?;
+        self.catalogue.lock().moved(moved, to);
+        Ok(())
+    }
+
+    fn go_on(&self) -> Result<(), StorageError> {
+        if self.log.is_stopped() {
+            Err(StorageError::Closed)
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Reading back, at the start, what of the log is not in sled yet.
+//!
+//! Nothing is folded for it: one pass over the segments tells what is in them, as the storage thread knew it when it
+//! wrote them, and the checkpoint folds them later, beside new work. Memory follows from what the catalogue holds of a
+//! log anyway: spans of 64 KiB and ranges of what is done with, nothing per message.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use crate::{
+    catalogue::{Catalogue, SPAN_BYTES, Span},
+    definitions,
+    error::StorageError,
+    log::Closed,
+    options::Weigh,
+    ranges::RangeSet,
+    record::{PUBLISH_OVERHEAD, Record},
+    schema::QueueMarks,
+    segment::{End, Scan, Segment},
+    stats::Extent,
+    types::{Position, QueueId},
+};
+
+/// What the unfolded log says.
+pub(crate) struct Replay {
+    queues: HashMap<QueueId, Replayed>,
+    /// Queues that are deleted in it, and by which segment.
+    deleted: Vec<(QueueId, u64)>,
+    pub(crate) definitions: definitions::Pending,
+    /// The segments, in order.
+    pub(crate) closed: Vec<Closed>,
+    weigh: Weigh,
+}
+
+/// What the unfolded log says of one queue, since it was deleted last.
+#[derive(Debug, Default)]
+struct Replayed {
+    spans: Vec<(Span, Extent)>,
+    dead: VecDeque<(u64, RangeSet)>,
+    marks: QueueMarks,
+}
+
+/// What was published in a span, whether it lives or not.
+pub(crate) type Published = HashMap<QueueId, Vec<(Span, Extent)>>;
+
+impl Replay {
+    pub(crate) fn new(weigh: Weigh) -> Replay {
+        Replay {
+            queues: HashMap::new(),
+            deleted: Vec::new(),
+            definitions: definitions::Pending::new(),
+            closed: Vec::new(),
+            weigh,
+        }
+    }
+
+    /// Reads a segment through, after those before it.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged and `accept_losses` is off.
+    pub(crate) fn read(
+        &mut self,
+        segment: &Arc<Segment>,
+        end: End,
+        accept_losses: bool,
+    ) -> Result<Scan, StorageError> {
+        // A span must not reach over what is lost: whoever reads it would stumble.
+        let losses = if accept_losses {
+            segment.scan(end, true, |_, _| Ok(()))?.losses
+        } else {
+            Vec::new()
+        };
+        let seq = segment.header.seq;
+        let scan = segment.scan(end, accept_losses, |offset, record| {
+            self.add(seq, offset, record, &losses);
+            Ok(())
+        })?;
+        self.closed.push(Closed {
+            seq,
+            path: segment.path.clone(),
+            end: scan.end,
+        });
+        Ok(scan)
+    }
+
+    fn add(&mut self, seq: u64, offset: u64, record: Record<'_>, losses: &[(u64, u64)]) {
+        match record {
+            Record::Publish {
+                queue,
+                position,
+                message,
+            } => {
+                let extent = Extent {
+                    first: position,
+                    last: position,
+                    messages: 1,
+                    bytes: message.len() as u64,
+                    weight: (self.weigh)(message),
+                };
+                let span = Span {
+                    segment: seq,
+                    first: position.0,
+                    last: position.0,
+                    start: offset,
+                    end: offset + (PUBLISH_OVERHEAD + message.len()) as u64,
+                };
+                let queue = self.queues.entry(queue).or_default();
+                queue.publish(span, extent, losses);
+                queue.raise(position.0, None);
+            }
+            Record::Ack { queue, first, last } => {
+                let queue = self.queues.entry(queue).or_default();
+                queue.bury(seq, first.0, last.0);
+                queue.raise(last.0, None);
+            }
+            Record::DeleteQueue { queue } => {
+                self.queues.remove(&queue);
+                self.deleted.push((queue, seq));
+            }
+            Record::Delivered { queue, through } => {
+                let queue = self.queues.entry(queue).or_default();
+                queue.raise(through.0, Some(through.0));
+            }
+            Record::PutDefinition { key, value } => {
+                self.definitions.insert(key.to_vec(), Some(value.to_vec()));
+            }
+            Record::DeleteDefinition { key } => {
+                self.definitions.insert(key.to_vec(), None);
+            }
+        }
+    }
+
+    /// Adds it all to what sled says; returns what was published in the spans.
+    pub(crate) fn into_catalogue(self, catalogue: &mut Catalogue) -> (Published, Vec<Closed>) {
+        for (queue, seq) in self.deleted {
+            catalogue.delete(queue, seq);
+        }
+        let mut published = HashMap::new();
+        for (queue, replayed) in self.queues {
+            let spans = replayed.spans.iter().map(|(span, _)| *span).collect();
+            catalogue.replayed(queue, spans, replayed.dead, &replayed.marks);
+            published.insert(queue, replayed.spans);
+        }
+        (published, self.closed)
+    }
+}
+
+impl Replayed {
+    fn publish(&mut self, span: Span, extent: Extent, losses: &[(u64, u64)]) {
+        if let Some((last, published)) = self.spans.last_mut()
+            && last.segment == span.segment
+            && span.end - last.start <= SPAN_BYTES
+            && !losses
+                .iter()
+                .any(|(from, _)| last.start <= *from && *from < span.start)
+        {
+            last.first = last.first.min(span.first);
+            last.last = last.last.max(span.last);
+            last.end = span.end;
+            *published = published.joined(&extent);
+            return;
+        }
+        self.spans.push((span, extent));
+    }
+
+    fn bury(&mut self, seq: u64, first: u64, last: u64) {
+        match self.dead.back_mut() {
+            Some((segment, ranges)) if *segment == seq => ranges.insert(first, last),
+            Some(_) | None => {
+                let mut ranges = RangeSet::default();
+                ranges.insert(first, last);
+                self.dead.push_back((seq, ranges));
+            }
+        }
+    }
+
+    fn raise(&mut self, position: u64, delivered: Option<u64>) {
+        self.marks.raise(&QueueMarks {
+            next: position.saturating_add(1),
+            delivered,
+        });
+    }
+}
+
+/// What of a run of messages lives, when those in `dead` do not.
+pub(crate) enum Alive {
+    All,
+    Nothing,
+    /// Only a look at the messages tells.
+    Some,
+}
+
+/// Tells without looking at messages.
+pub(crate) fn alive(dead: &RangeSet, first: Position, last: Position) -> Alive {
+    if dead.within(first.0, last.0).next().is_none() {
+        Alive::All
+    } else if dead.covers(first.0, last.0) {
+        Alive::Nothing
+    } else {
+        Alive::Some
+    }
+}

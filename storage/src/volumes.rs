@@ -1,0 +1,379 @@
+//! Volumes: sleds that hold messages, each for a while.
+//!
+//! A sled never gives back the room it once took, needs memory for every page in it however cold, and after a restart
+//! reads whatever was written since it was opened last. So messages are not in one sled for ever but in one after the
+//! other: the current volume takes what checkpoints fold, and when it is full the next one begins. Nothing is ever
+//! removed from a volume; when nothing in it lives any more, which the main sled's catalogue says, its directory is
+//! deleted, and when little does, that is copied to the current one first (see [`crate::housekeeping`]).
+//!
+//! A volume is opened when something is read from it, and only a few are open at a time: neither start nor memory depends
+//! on how much is stored.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    fs::{self, File},
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+
+use crate::{
+    backup::copy_tree,
+    error::StorageError,
+    io::sync_parent,
+    schema::Chunk,
+    sled_store::{Found, SledStore},
+};
+
+/// Volumes that stay open for readers, besides the current one.
+const OPEN: usize = 2;
+
+/// No volume is deleted while it lives.
+#[derive(Debug)]
+pub(crate) struct Pin<'a>(&'a Volumes);
+
+impl Drop for Pin<'_> {
+    fn drop(&mut self) {
+        self.0.pins.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// How much of a volume lives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) chunks: u64,
+    /// Encoded bytes of live messages.
+    pub(crate) bytes: u64,
+}
+
+/// How the use of volumes changes, by volume: chunks and bytes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Changed(HashMap<u32, (i64, i64)>);
+
+impl Changed {
+    pub(crate) fn add(&mut self, chunk: &Chunk) {
+        self.change(chunk, 1);
+    }
+
+    pub(crate) fn remove(&mut self, chunk: &Chunk) {
+        self.change(chunk, -1);
+    }
+
+    fn change(&mut self, chunk: &Chunk, by: i64) {
+        let (chunks, bytes) = self.0.entry(chunk.volume).or_default();
+        *chunks += by;
+        *bytes += by * i64::try_from(chunk.bytes).unwrap_or(i64::MAX);
+    }
+}
+
+/// All volumes of a store.
+#[derive(Debug)]
+pub(crate) struct Volumes {
+    dir: PathBuf,
+    cache: u64,
+    state: Mutex<State>,
+    /// Whoever wants no volume to be deleted.
+    pins: AtomicUsize,
+    #[cfg(test)]
+    pub(crate) fail_after: Arc<std::sync::atomic::AtomicI64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Those of which something is in memory.
+    slots: HashMap<u32, Arc<Slot>>,
+    /// Open for readers, the latest last.
+    recent: VecDeque<u32>,
+    usage: BTreeMap<u32, Usage>,
+    current: Option<u32>,
+}
+
+/// A volume's place in memory; its lock is held while it is opened, closed or deleted.
+#[derive(Debug, Default)]
+struct Slot(Mutex<Option<Arc<SledStore>>>);
+
+impl Volumes {
+    /// The volumes in a directory; none is opened. `usage` says what the catalogue knows of.
+    ///
+    /// # Errors
+    /// The directory cannot be read or made, or a volume that is in use is not there: `Ok(Err(number))`.
+    pub(crate) fn find(
+        dir: &Path,
+        cache: u64,
+        usage: &Changed,
+    ) -> Result<Result<Volumes, u32>, StorageError> {
+        let fail = |source| StorageError::Directory {
+            action: "read",
+            path: dir.to_owned(),
+            source,
+        };
+        fs::create_dir_all(dir).map_err(fail)?;
+        let mut found = BTreeMap::new();
+        for entry in fs::read_dir(dir).map_err(fail)? {
+            let name = entry.map_err(fail)?.file_name();
+            if let Some(number) = name.to_str().and_then(|name| name.parse().ok()) {
+                found.insert(number, Usage::default());
+            }
+        }
+        for &number in usage.0.keys() {
+            if !dir.join(directory_name(number)).join("db").exists() {
+                return Ok(Err(number));
+            }
+        }
+        let volumes = Volumes {
+            dir: dir.to_owned(),
+            cache,
+            state: Mutex::new(State {
+                usage: found,
+                ..State::default()
+            }),
+            pins: AtomicUsize::new(0),
+            #[cfg(test)]
+            fail_after: Arc::new(i64::MAX.into()),
+        };
+        volumes.changed(usage);
+        Ok(Ok(volumes))
+    }
+
+    /// Those that are open.
+    pub(crate) fn opened(&self) -> Vec<Arc<SledStore>> {
+        let slots: Vec<_> = self.state.lock().slots.values().cloned().collect();
+        slots
+            .iter()
+            .filter_map(|slot| slot.0.lock().clone())
+            .collect()
+    }
+
+    /// What stands under `key` in a volume; nothing when there is no such volume.
+    ///
+    /// # Errors
+    /// sled failed.
+    pub(crate) fn get(&self, volume: u32, key: &[u8]) -> Result<Found, StorageError> {
+        match self.open(volume)? {
+            Some(store) => {
+                store.touch(key);
+                store.get(key)
+            }
+            None => Ok(Found::Nothing),
+        }
+    }
+
+    /// The volume that takes new messages.
+    ///
+    /// # Errors
+    /// It cannot be opened or made.
+    pub(crate) fn current(&self) -> Result<(u32, Arc<SledStore>), StorageError> {
+        let current = self.state.lock().current;
+        if let Some(number) = current
+            && let Some(store) = self.open(number)?
+        {
+            return Ok((number, store));
+        }
+        let number = {
+            let state = self.state.lock();
+            state.usage.keys().next_back().map_or(1, |last| last + 1)
+        };
+        let path = self.path(number);
+        let store = Arc::new(self.open_sled(&path)?);
+        for path in [path.join("db"), path.clone(), self.dir.clone()] {
+            sync_parent(&path).map_err(|e| self.error("sync", &path, e))?;
+        }
+        let slot = Slot(Mutex::new(Some(Arc::clone(&store))));
+        let mut state = self.state.lock();
+        state.slots.insert(number, Arc::new(slot));
+        state.usage.entry(number).or_default();
+        state.current = Some(number);
+        Ok((number, store))
+    }
+
+    /// Ends the current volume: the next message goes to a new one.
+    pub(crate) fn end_current(&self) -> Option<u32> {
+        let number = self.state.lock().current.take()?;
+        self.close(number);
+        Some(number)
+    }
+
+    /// Ends the current volume if its file has grown to this size. It is opened once more, so that sled writes down where
+    /// everything is: whoever opens it later need not read it through.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(crate) fn end_if_full(&self, size: u64) -> Result<(), StorageError> {
+        let full = {
+            let state = self.state.lock();
+            state.current.filter(|&current| self.size(current) >= size)
+        };
+        if full.is_some()
+            && let Some(number) = self.end_current()
+        {
+            self.open(number)?;
+        }
+        Ok(())
+    }
+
+    /// Notes how much more or less of volumes is used.
+    pub(crate) fn changed(&self, by: &Changed) {
+        let mut state = self.state.lock();
+        for (&number, &(chunks, bytes)) in &by.0 {
+            let usage = state.usage.entry(number).or_default();
+            usage.chunks = usage.chunks.saturating_add_signed(chunks);
+            usage.bytes = usage.bytes.saturating_add_signed(bytes);
+        }
+    }
+
+    /// Replaces what is known of the use of volumes.
+    pub(crate) fn recount(&self, usage: &Changed) {
+        let mut state = self.state.lock();
+        for usage in state.usage.values_mut() {
+            *usage = Usage::default();
+        }
+        drop(state);
+        self.changed(usage);
+    }
+
+    /// Every volume with what of it lives and the bytes it takes on disk.
+    pub(crate) fn all(&self) -> Vec<(u32, Usage, u64)> {
+        let usage = self.state.lock().usage.clone();
+        usage
+            .into_iter()
+            .map(|(number, usage)| (number, usage, self.size(number)))
+            .collect()
+    }
+
+    pub(crate) fn is_current(&self, number: u32) -> bool {
+        self.state.lock().current == Some(number)
+    }
+
+    /// Deletes a volume. Readers that still look for something in it find nothing.
+    ///
+    /// # Errors
+    /// Its directory cannot be deleted.
+    pub(crate) fn delete(&self, number: u32) -> Result<(), StorageError> {
+        let slot = {
+            let mut state = self.state.lock();
+            state.current = state.current.filter(|current| *current != number);
+            state.recent.retain(|recent| *recent != number);
+            Arc::clone(state.slots.entry(number).or_default())
+        };
+        let mut store = slot.0.lock();
+        drop(store.take());
+        let path = self.path(number);
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(self.error("delete", &path, error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        drop(store);
+        let mut state = self.state.lock();
+        state.slots.remove(&number);
+        state.usage.remove(&number);
+        Ok(())
+    }
+
+    /// Keeps all volumes where they are until it is dropped.
+    pub(crate) fn pin(&self) -> Pin<'_> {
+        self.pins.fetch_add(1, Ordering::SeqCst);
+        Pin(self)
+    }
+
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.pins.load(Ordering::SeqCst) > 0
+    }
+
+    /// Copies a volume that is not the current one into a directory, durably. Readers wait meanwhile.
+    ///
+    /// # Errors
+    /// It cannot be read, or the copy not be written.
+    pub(crate) fn copy(&self, number: u32, to: &Path) -> io::Result<()> {
+        let slot = Arc::clone(self.state.lock().slots.entry(number).or_default());
+        let mut store = slot.0.lock();
+        drop(store.take());
+        let path = self.path(number);
+        // sled lets go of its lock when the last of its threads is through.
+        let db = File::open(path.join("db"))?;
+        db.lock()?;
+        let copied = copy_tree(&path, &to.join(directory_name(number)));
+        db.unlock()?;
+        copied
+    }
+
+    /// A volume, opened if need be; `None` when there is none of that number.
+    fn open(&self, number: u32) -> Result<Option<Arc<SledStore>>, StorageError> {
+        let (slot, close) = {
+            let mut state = self.state.lock();
+            let mut close = None;
+            if state.current != Some(number) && state.recent.back() != Some(&number) {
+                state.recent.retain(|recent| *recent != number);
+                state.recent.push_back(number);
+                if state.recent.len() > OPEN {
+                    close = state.recent.pop_front();
+                }
+            }
+            (Arc::clone(state.slots.entry(number).or_default()), close)
+        };
+        if let Some(other) = close {
+            self.close(other);
+        }
+        let mut store = slot.0.lock();
+        if store.is_none() {
+            let path = self.path(number);
+            // Opening would make a new one.
+            if !path.join("db").exists() {
+                return Ok(None);
+            }
+            *store = Some(Arc::new(self.open_sled(&path)?));
+        }
+        Ok(store.clone())
+    }
+
+    fn close(&self, number: u32) {
+        let slot = self.state.lock().slots.get(&number).cloned();
+        // Closing takes a moment: under no lock but the volume's own.
+        if let Some(slot) = slot {
+            drop(slot.0.lock().take());
+        }
+    }
+
+    fn open_sled(&self, path: &Path) -> Result<SledStore, StorageError> {
+        let mut repairs = Vec::new();
+        #[allow(unused_mut)]
+        let mut store = SledStore::open(path, self.cache, &mut repairs)?;
+        for repair in repairs {
+            tracing::warn!("volume {}: {repair}", path.display());
+        }
+        #[cfg(test)]
+        {
+            store.fail_after = Arc::clone(&self.fail_after);
+        }
+        Ok(store)
+    }
+
+    /// Bytes that a volume takes on disk; 0 when that cannot be told.
+    fn size(&self, number: u32) -> u64 {
+        let meta = fs::metadata(self.path(number).join("db"));
+        meta.map_or(0, |meta| meta.blocks() * 512)
+    }
+
+    fn path(&self, number: u32) -> PathBuf {
+        self.dir.join(directory_name(number))
+    }
+
+    fn error(&self, action: &'static str, path: &Path, source: io::Error) -> StorageError {
+        StorageError::Directory {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+fn directory_name(number: u32) -> String {
+    format!("{number:010}")
+}
