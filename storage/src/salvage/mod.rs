@@ -5,6 +5,7 @@
 //! commit of the log as a whole. Nothing is ever changed in place.
 
 mod gather;
+mod places;
 mod rebuild;
 mod sled_file;
 
