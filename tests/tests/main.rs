@@ -9,6 +9,7 @@
 mod alarms;
 mod amqp;
 mod amqprs;
+mod backup;
 mod bytes;
 mod celery;
 mod command_line;
