@@ -10,6 +10,7 @@ mod alarms;
 mod amqp;
 mod amqprs;
 mod backup;
+mod bounds;
 mod bytes;
 mod celery;
 mod command_line;
