@@ -64,11 +64,16 @@ impl TestBroker {
     /// Starts Leveret for a test that stops it, kills it or looks at its process; `None`, with a
     /// line that says so, when the suite runs against another broker.
     pub async fn start_own() -> Option<Self> {
+        Self::start_own_with(&[]).await
+    }
+
+    /// As [`TestBroker::start_own`], with more flags than the usual ones.
+    pub async fn start_own_with(options: &[&str]) -> Option<Self> {
         if against_another_broker() {
             eprintln!("skipped: this test needs a broker of its own");
             return None;
         }
-        Some(Self::start_with(&[]).await)
+        Some(Self::start_with(options).await)
     }
 
     /// As [`TestBroker::start`], for a test that runs leveretctl; `None` when the suite runs

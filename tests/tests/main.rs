@@ -9,6 +9,7 @@
 mod alarms;
 mod amqp;
 mod amqprs;
+mod bounds;
 mod bytes;
 mod celery;
 mod command_line;

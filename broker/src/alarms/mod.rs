@@ -165,11 +165,22 @@ impl Alarms {
         self.state.lock().reading.memory = octets;
     }
 
+    /// Holds publishers as if memory were over its mark, until the next [`Alarms::update`]: for the
+    /// time that it takes to find out.
+    pub fn hold(&self) {
+        let held = self.in_force().with(Resource::Memory, true);
+        self.in_force.store(held.0, Ordering::SeqCst);
+    }
+
     /// Compares a reading with the marks.
     pub fn update(&self, reading: Reading) -> Change {
+        self.update_from(self.in_force(), reading)
+    }
+
+    /// As [`Alarms::update`], where these were in force before publishers were held.
+    pub fn update_from(&self, before: AlarmSet, reading: Reading) -> Change {
         let mut state = self.state.lock();
         let total = reading.total_memory;
-        let before = self.in_force();
         let low_disk = |free| free < state.disk.octets(total);
         let now = before
             .with(
@@ -227,6 +238,21 @@ mod tests {
         let change = alarms.update(reading(0, 50));
         assert_eq!(change.cleared.to_string(), "low on disk");
         assert!(alarms.in_force().is_empty());
+    }
+
+    #[test]
+    fn publishers_that_were_only_held_are_not_said_to_have_been_alarmed() {
+        let alarms = Alarms::default();
+        alarms.set_memory_watermark(MemoryWatermark::Absolute(100));
+        let before = alarms.in_force();
+        alarms.hold();
+        assert_eq!(alarms.in_force().to_string(), "low on memory");
+        let change = alarms.update_from(before, reading(100, 1 << 40));
+        assert_eq!(change, Change::default());
+        assert!(alarms.in_force().is_empty());
+        alarms.hold();
+        let change = alarms.update_from(before, reading(101, 1 << 40));
+        assert_eq!(change.raised.to_string(), "low on memory");
     }
 
     #[test]

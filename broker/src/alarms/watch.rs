@@ -64,13 +64,19 @@ fn has_filled_up(broker: &Broker) -> bool {
 /// Takes a reading now; says in the log and to the connections what has changed.
 pub fn check(broker: &Broker, data_dir: &Path) {
     let mut reading = read(data_dir);
-    if broker.alarms.is_over_memory(reading) && system::trim_heap() {
-        // Memory that is free already must not keep publishers out.
-        reading = read(data_dir);
+    let before = broker.alarms.in_force();
+    let over = broker.alarms.is_over_memory(reading);
+    if over {
+        // In a flood memory fills up faster than it can be given back.
+        broker.alarms.hold();
+        if system::trim_heap() {
+            // Memory that is free already must not keep publishers out.
+            reading = read(data_dir);
+        }
     }
-    let change = broker.alarms.update(reading);
+    let change = broker.alarms.update_from(before, reading);
     report(broker, change);
-    if !change.cleared.is_empty() && broker.alarms.in_force().is_empty() {
+    if (over || !change.cleared.is_empty()) && broker.alarms.in_force().is_empty() {
         broker.connections.unblock();
     }
 }

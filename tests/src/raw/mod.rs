@@ -5,5 +5,6 @@ mod wire;
 
 pub use client::{Raw, Tune};
 pub use wire::{
-    HEADER, closing_properties, frame, login, method, short_string, split_frames, table,
+    HEADER, closing_properties, encode, frame, login, method, publish_bytes, short_string,
+    split_frames, table,
 };

@@ -28,6 +28,23 @@ pub fn method(channel: u16, class: u16, method: u16, arguments: &[u8]) -> Vec<u8
     frame(1, channel, &payload)
 }
 
+/// A transient message without properties to a queue, in frames of 128 KiB at most.
+pub fn publish_bytes(channel: u16, queue: &str, mandatory: bool, body: &[u8]) -> Vec<u8> {
+    let mut arguments = vec![0, 0];
+    arguments.extend(short_string(""));
+    arguments.extend(short_string(queue));
+    arguments.push(mandatory.into());
+    let mut bytes = method(channel, 60, 40, &arguments);
+    let mut header = vec![0, 60, 0, 0];
+    header.extend((body.len() as u64).to_be_bytes());
+    header.extend([0, 0]);
+    bytes.extend(frame(2, channel, &header));
+    for piece in body.chunks(131_072 - 8) {
+        bytes.extend(frame(3, channel, piece));
+    }
+    bytes
+}
+
 /// A short string: one octet of length, then the bytes.
 pub fn short_string(text: &str) -> Vec<u8> {
     let length = u8::try_from(text.len()).expect("a short string");
@@ -52,7 +69,7 @@ pub fn login(user: &str, password: &str, properties: &[u8]) -> Vec<u8> {
 }
 
 /// Encodes a frame.
-pub(super) fn encode(frame: &AMQPFrame) -> Vec<u8> {
+pub fn encode(frame: &AMQPFrame) -> Vec<u8> {
     let written =
         gen_frame(frame)(WriteContext::from(Vec::new())).expect("a frame that can be encoded");
     written.into_inner().0

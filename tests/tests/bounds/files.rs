@@ -1,0 +1,50 @@
+//! No file descriptors left.
+
+use leveret_tests::{Process, broker_command, ready_address, run};
+use std::process::Command;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const HEADER: &[u8] = b"AMQP\0\0\x09\x01";
+/// Sockets that the broker takes of so many files: see docs/limits.md.
+const FILES: usize = 220;
+const SOCKETS: usize = 108;
+
+/// Whether the broker says something to a new connection.
+async fn answers(socket: &mut TcpStream) -> bool {
+    let mut octet = [0; 1];
+    let read = tokio::time::timeout(Duration::from_millis(1000), socket.read(&mut octet));
+    matches!(read.await, Ok(Ok(1)))
+}
+
+#[test]
+fn who_comes_when_there_is_no_place_waits_and_the_broker_keeps_files_for_itself() {
+    run(async {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let plain = broker_command();
+        let mut command = Command::new("sh");
+        // The soft limit is lower: the broker raises it as far as it may.
+        let limits = format!("ulimit -Sn 40; ulimit -Hn {FILES}; exec \"$0\" \"$@\"");
+        command.args(["-c", &limits]).arg(plain.get_program());
+        command.args(["--bind", "127.0.0.1", "--port", "0", "--log-format", "json"]);
+        command.arg("--data-dir").arg(data.path());
+        let mut broker = Process::start("leveret", &mut command);
+        let address = broker.line("the ready line", ready_address).await;
+        let mut all = Vec::new();
+        for _ in 0..SOCKETS {
+            let mut socket = TcpStream::connect(&address).await.expect("it listens");
+            socket.write_all(HEADER).await.expect("sent");
+            assert!(answers(&mut socket).await, "{} sockets", all.len());
+            all.push(socket);
+        }
+        let mut late = TcpStream::connect(&address)
+            .await
+            .expect("the system takes it");
+        late.write_all(HEADER).await.expect("sent");
+        assert!(!answers(&mut late).await);
+        drop(all);
+        let served = tokio::time::timeout(Duration::from_secs(20), late.read_u8());
+        assert_eq!(served.await.expect("a place").expect("connection.start"), 1);
+    });
+}
