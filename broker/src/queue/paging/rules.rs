@@ -171,6 +171,7 @@ impl Machine {
                 fx.store(Op::Ack { queue, first, last });
                 self.forget_counts_between(first, last, fx);
             }
+            fx.discard(page);
         }
         count
     }
