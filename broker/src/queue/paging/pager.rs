@@ -107,8 +107,8 @@ impl Pager {
 
     /// One that does its work when it is asked to, so that nobody sees a difference.
     #[cfg(test)]
-    pub fn at_once(limits: Limits, spill: Spill) -> Self {
-        Pager::with(limits, None, Some(spill), Mode::AtOnce)
+    pub fn at_once(limits: Limits, records: Option<Box<dyn Records>>, spill: Spill) -> Self {
+        Pager::with(limits, records, Some(spill), Mode::AtOnce)
     }
 
     /// See [`Pager::at_once`].

@@ -223,6 +223,12 @@ impl Queue {
         }
     }
 
+    /// Whether there is a first message, and in memory.
+    #[cfg(test)]
+    pub fn has_head(&self) -> bool {
+        self.with_machine(|machine| machine.ready.first().is_some())
+    }
+
     /// Whether what is in the queue does not stand in the order in which it came.
     pub fn sorts_messages(&self) -> bool {
         self.with_machine(|machine| machine.ready.sorts_messages())
