@@ -371,6 +371,14 @@ impl Storable for Message {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_head(out);
+        out.put_slice(self.body());
+    }
+}
+
+impl Message {
+    /// Appends what stands before the body in the encoded message.
+    pub fn encode_head(&self, out: &mut Vec<u8>) {
         out.put_u8(ENCODING);
         out.put_u8(self.exchange.as_str().len() as u8);
         out.put_slice(self.exchange.as_str().as_bytes());
@@ -378,7 +386,6 @@ impl Storable for Message {
         out.put_slice(self.routing_key());
         out.put_u32(self.properties_len);
         out.put_slice(self.properties());
-        out.put_slice(self.body());
     }
 }
 

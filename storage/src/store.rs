@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
     task::Waker,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -361,8 +362,18 @@ impl Owner {
         if checkpoint.is_err() {
             tracing::error!("the checkpoint thread had panicked; the next start replays the log");
         }
-        self.shared.disk.lock().take();
+        if let Some(disk) = self.shared.disk.lock().take() {
+            let_go(disk);
+        }
         result
+    }
+}
+
+/// Lets the directory go once nobody reads in it any more: whoever closes a store may open it again.
+fn let_go(mut disk: Arc<OpenDisk>) {
+    while let Err(read) = Arc::try_unwrap(disk).map(drop) {
+        disk = read;
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -9,6 +9,7 @@
 mod alarms;
 mod amqp;
 mod amqprs;
+mod backup;
 mod bounds;
 mod bytes;
 mod celery;

@@ -20,6 +20,9 @@ const WORTH_TRIMMING: u64 = 16 << 20;
 /// The broker has time for that when it has used no more than this part of a processor.
 const QUIET: f64 = 0.1;
 
+/// Looks after which connections have given back what they do not need, too.
+const SETTLED: u32 = 5;
+
 /// Takes readings for as long as the broker runs.
 pub async fn watch(broker: Arc<Broker>, data_dir: PathBuf) {
     let mut quiet = Quiet::default();
@@ -89,6 +92,10 @@ struct Quiet {
     last: Option<(Duration, Instant)>,
     /// Octets that were left when memory was last given back.
     trimmed_to: u64,
+    /// Looks since there was much to do, or since memory had grown.
+    looks: u32,
+    /// Memory was not given back since connections gave back their buffers.
+    loaded: bool,
 }
 
 impl Quiet {
@@ -101,9 +108,17 @@ impl Quiet {
             return;
         };
         let spent = processor.saturating_sub(used).as_secs_f64();
-        let quiet = spent <= QUIET * now.saturating_duration_since(since).as_secs_f64();
-        if quiet && memory - self.trimmed_to >= WORTH_TRIMMING && system::trim_heap() {
+        let busy = spent > QUIET * now.saturating_duration_since(since).as_secs_f64();
+        let grown = memory - self.trimmed_to >= WORTH_TRIMMING;
+        if busy || grown {
+            self.looks = 0;
+            self.loaded = true;
+        }
+        self.looks += 1;
+        let settled = self.loaded && self.looks > SETTLED;
+        if !busy && (grown || settled) && system::trim_heap() {
             self.trimmed_to = system::resident_memory();
+            self.loaded = !settled;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::dead_letter::DeadLetter;
 use super::handle::Queue;
-use super::paging::{Job, Pager};
+use super::paging::{Job, Page, Pager};
 use crate::clock::{Clock, Time};
 use crate::dead_letters;
 use crate::message::SharedMessage;
@@ -30,6 +30,8 @@ pub struct Effects {
     published: Vec<Arc<Queue>>,
     /// Pages to be moved.
     jobs: Vec<Job>,
+    /// Pages that nobody wants any more.
+    litter: Vec<Page>,
     /// What leaves a queue leaves it with the next batch, not before.
     atomic: bool,
     surroundings: Surroundings,
@@ -100,6 +102,11 @@ impl Effects {
     /// A page is to be moved.
     pub(super) fn page(&mut self, job: Job) {
         self.jobs.push(job);
+    }
+
+    /// Nobody wants a page any more, nor what is on disk of it.
+    pub(super) fn discard(&mut self, page: Page) {
+        self.litter.push(page);
     }
 
     /// Publishes to a queue are among the records that are collected.
@@ -264,6 +271,9 @@ impl Effects {
         if let Some(pager) = &self.surroundings.pager {
             for job in self.jobs.drain(..) {
                 pager.submit(job, self.surroundings.clone());
+            }
+            if !self.litter.is_empty() {
+                pager.discard(std::mem::take(&mut self.litter));
             }
         }
         for mailbox in self.wakes.drain(..) {

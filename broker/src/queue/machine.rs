@@ -465,7 +465,11 @@ impl Machine {
                     entry.message.cancel_write();
                 }
             }
-            while self.ready.first().is_none() && self.ready.drop_page().is_some() {}
+            while self.ready.first().is_none()
+                && let Some(page) = self.ready.drop_page()
+            {
+                fx.discard(page);
+            }
         }
         self.report_memory(fx);
         self.forget_counts(fx);

@@ -263,7 +263,7 @@ proptest! {
         let spill = Spill::open(directory.path()).unwrap();
         // Pages of two messages.
         let limits = Limits { budget: 0, page: 250 };
-        go_on(World::with_pager(rules, Some(Arc::new(Pager::at_once(limits, spill)))), steps);
+        go_on(World::with_pager(rules, Some(Arc::new(Pager::at_once(limits, None, spill)))), steps);
     }
 
     #[test]

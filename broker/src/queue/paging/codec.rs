@@ -18,15 +18,16 @@ const HEADER: usize = 8 + 8 + 4;
 pub(super) fn write(spill: &Spill, entries: &[Entry]) -> io::Result<Spilled> {
     let len = |entry: &Entry| (HEADER + entry.message.encoded_len()) as u64;
     spill.write(entries.iter().map(len).sum(), |out| {
-        let mut encoded = Vec::new();
+        let mut head = Vec::new();
         for entry in entries {
             let len = u32::try_from(entry.message.encoded_len()).map_err(io::Error::other)?;
-            encoded.clear();
-            encoded.extend_from_slice(&entry.position.0.to_be_bytes());
-            encoded.extend_from_slice(&entry.word().to_be_bytes());
-            encoded.extend_from_slice(&len.to_be_bytes());
-            entry.message.encode(&mut encoded);
-            out.write_all(&encoded)?;
+            head.clear();
+            head.extend_from_slice(&entry.position.0.to_be_bytes());
+            head.extend_from_slice(&entry.word().to_be_bytes());
+            head.extend_from_slice(&len.to_be_bytes());
+            entry.message.encode_head(&mut head);
+            out.write_all(&head)?;
+            out.write_all(entry.message.body())?;
         }
         Ok(())
     })

@@ -2,11 +2,12 @@
 //! queues have in memory.
 
 use super::Limits;
+use super::page::Page;
 use super::work::{Done, Job, Shelves, Work};
 use crate::clock::Clock;
 use crate::queue::{Effects, Surroundings};
 use leveret_storage::{Position, QueueId, Spill, StorageError};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -78,6 +79,8 @@ enum Mode {
 struct State {
     reads: VecDeque<(Job, Surroundings)>,
     writes: VecDeque<(Job, Surroundings)>,
+    /// Pages that nobody wants any more: to let go of one gives its blocks back to the disk.
+    litter: Vec<Page>,
     threads: usize,
     idle: usize,
     /// The disk failed; nothing is written before then.
@@ -107,8 +110,8 @@ impl Pager {
 
     /// One that does its work when it is asked to, so that nobody sees a difference.
     #[cfg(test)]
-    pub fn at_once(limits: Limits, spill: Spill) -> Self {
-        Pager::with(limits, None, Some(spill), Mode::AtOnce)
+    pub fn at_once(limits: Limits, records: Option<Box<dyn Records>>, spill: Spill) -> Self {
+        Pager::with(limits, records, Some(spill), Mode::AtOnce)
     }
 
     /// See [`Pager::at_once`].
@@ -208,6 +211,13 @@ impl Pager {
         self.0.take_on(job, surroundings);
     }
 
+    /// Lets go of pages that nobody wants, on a thread that may block.
+    pub fn discard(&self, pages: Vec<Page>) {
+        let mut state = self.0.state.lock();
+        state.litter.extend(pages);
+        self.0.call(state);
+    }
+
     /// Does work at once, on this thread, for whoever cannot wait.
     pub fn work_now(&self, job: &Job, fx: &mut Effects) {
         let done = self.0.carry_out(job, fx.clock());
@@ -220,6 +230,7 @@ impl Pager {
     pub fn work_by_hand(&self, oldest: bool, fx: &mut Effects) -> bool {
         let next = {
             let mut state = self.0.state.lock();
+            state.litter.clear();
             let State { reads, writes, .. } = &mut *state;
             match oldest {
                 true => reads.pop_front().or_else(|| writes.pop_front()),
@@ -242,6 +253,7 @@ impl Drop for Pager {
         let waiting = (
             std::mem::take(&mut state.reads),
             std::mem::take(&mut state.writes),
+            std::mem::take(&mut state.litter),
         );
         drop(state);
         self.0.changed.notify_all();
@@ -262,6 +274,11 @@ impl Shared {
                 state.writes.push_back((job, surroundings));
             }
         }
+        self.call(state);
+    }
+
+    /// There is something to do.
+    fn call(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if state.idle > 0 {
             self.changed.notify_one();
         } else if state.threads < THREADS_MAX && self.mode == Mode::Threads {
@@ -342,6 +359,11 @@ impl Shared {
             let State { reads, writes, .. } = &mut *state;
             if let Some(next) = reads.pop_front().or_else(|| writes.pop_front()) {
                 return Some(next);
+            }
+            if !state.litter.is_empty() {
+                let litter = std::mem::take(&mut state.litter);
+                MutexGuard::unlocked(&mut state, || drop(litter));
+                continue;
             }
             state.idle += 1;
             self.changed.wait(&mut state);

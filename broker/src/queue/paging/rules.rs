@@ -171,6 +171,7 @@ impl Machine {
                 fx.store(Op::Ack { queue, first, last });
                 self.forget_counts_between(first, last, fx);
             }
+            fx.discard(page);
         }
         count
     }
@@ -221,6 +222,12 @@ impl Queue {
             };
             pager.work_now(&job, fx);
         }
+    }
+
+    /// Whether there is a first message, and in memory.
+    #[cfg(test)]
+    pub fn has_head(&self) -> bool {
+        self.with_machine(|machine| machine.ready.first().is_some())
     }
 
     /// Whether what is in the queue does not stand in the order in which it came.

@@ -38,7 +38,8 @@ pub(super) fn while_running(world: &mut World) {
             .queues
             .entry(queue.id)
             .or_insert_with(|| Arc::downgrade(&queue));
-        if queue.counts().ready > 0 {
+        // A head that is on disk is on its way; see `unrest`.
+        if queue.has_head() {
             nobody_waits_in_vain(&queue, &world.peers);
         }
     }
@@ -196,6 +197,12 @@ pub(super) fn unrest(world: &World) -> String {
     let mut unrest = String::new();
     if world.confirmed.count() != world.probes {
         unrest += &format!("{:?} of {} probes; ", world.confirmed, world.probes);
+    }
+    for queue in queues(&world.broker) {
+        let consumed = queue.stream().is_none() && !queue.consumers().is_empty();
+        if consumed && !queue.has_head() && queue.counts().ready > 0 {
+            unrest += &format!("the head of {} is on disk; ", queue.name());
+        }
     }
     for peer in &world.peers {
         if !peer.is_read() {

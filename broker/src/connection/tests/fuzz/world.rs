@@ -11,10 +11,11 @@ use super::{checks, probe};
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::queue::Queue;
+use crate::queue::paging::{Limits, Pager};
 use crate::recovery;
 use crate::server::ConnectionId;
 use leveret_protocol::classes::BasicProperties;
-use leveret_storage::{Options, QueueId, Store};
+use leveret_storage::{Options, QueueId, Spill, Store};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -50,8 +51,13 @@ pub(super) fn with_a_store(case: Case) {
     let directory = tempfile::tempdir().unwrap();
     let config = Config::with_data_dir(directory.path().to_owned());
     let open = || Store::open(Options::new(directory.path().join("store"))).unwrap();
-    let broker = Arc::new(recovery::recover(&config, open()).unwrap());
+    let mut broker = recovery::recover(&config, open()).unwrap();
     let store = broker.store.clone().unwrap();
+    // Backlogs leave memory early, and move while nobody is judging.
+    let spill = Spill::open(&directory.path().join("pages")).unwrap();
+    let (limits, records) = (Limits::with_budget(16 << 10), Box::new(store.clone()));
+    broker.pager = Some(Arc::new(Pager::at_once(limits, Some(records), spill)));
+    let broker = Arc::new(broker);
     let kept = World::new(broker).run(&case.0);
     store.close().unwrap();
     drop(store);
