@@ -83,6 +83,11 @@ impl Gathered {
         gathered.check_marker(directory);
         gathered.find_segments(directory)?;
         gathered.read_log();
+        let nothing = gathered.queues.is_empty() && gathered.definitions.is_empty();
+        if nothing && gathered.segments.is_empty() && matches!(directory.marker(), Ok(None)) {
+            // A store whose making was cut off: the marker comes last, and nothing before it.
+            gathered.damage.clear();
+        }
         Ok(gathered)
     }
 
