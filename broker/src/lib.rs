@@ -19,6 +19,7 @@ pub mod exchange;
 pub mod limits;
 pub mod message;
 pub mod names;
+pub mod offline;
 pub mod perf;
 pub mod policy;
 pub mod queue;

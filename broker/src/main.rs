@@ -3,7 +3,7 @@
 use leveret::admin::server::{AdminSocket, Surroundings};
 use leveret::alarms;
 use leveret::broker::Broker;
-use leveret::config::{Config, ConfigError, LogFormat};
+use leveret::config::{Command, Config, ConfigError, LogFormat};
 use leveret::recovery::{self, RecoveryError};
 use leveret::server::listener::Listener;
 use leveret::server::timers;
@@ -17,6 +17,9 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
+
+/// The exit status of `leveret check` and `leveret repair` when they could not do their work.
+const NOT_DONE: u8 = 2;
 
 /// Why the broker did not start, or did not stop as it should: one line each.
 #[derive(Debug, Error)]
@@ -41,10 +44,13 @@ enum Failure {
 
 fn main() -> ExitCode {
     let started = Instant::now();
-    let config = match Config::load(std::env::args_os()) {
-        Ok(config) => config,
+    let (config, command) = match Config::load(std::env::args_os()) {
+        Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
     };
+    if let Some(command) = command {
+        return offline(command, &config);
+    }
     start_logging(&config);
     match run(&config, started) {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,6 +58,20 @@ fn main() -> ExitCode {
             // Plain, last and alone on its line, whatever the log's format and level.
             eprintln!("leveret: error: {failure}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Work on the store while no broker runs.
+fn offline(command: Command, config: &Config) -> ExitCode {
+    match leveret::offline::run(command, &config.data_dir) {
+        Ok(outcome) => {
+            print!("{}", outcome.text);
+            ExitCode::from(outcome.status)
+        }
+        Err(error) => {
+            eprintln!("leveret: error: {error}");
+            ExitCode::from(NOT_DONE)
         }
     }
 }

@@ -21,12 +21,13 @@ use crate::{
     options::Weigh,
     segment::{End, Segment},
     sled_store::panic_text,
+    sled_sync,
     sleds::Sleds,
     stats::Counters,
 };
 
 /// Pauses between attempts to fold: from, to.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// What the checkpoint thread works with.
 pub(crate) struct Checkpoint<'a> {
@@ -53,6 +54,7 @@ impl Checkpoint<'_> {
     pub(crate) fn run(&self) {
         let mut pause = BACKOFF.0;
         let mut again = false;
+        let mut failures = sled_sync::failures();
         loop {
             let done = match self.log.next_closed(self.roll_after) {
                 Next::Stopped => return,
@@ -82,6 +84,10 @@ impl Checkpoint<'_> {
                 Err(StorageError::Closed) => return,
                 Err(error) => {
                     self.counters.checkpoint_health(Some(error.to_string()));
+                    let seen = std::mem::replace(&mut failures, sled_sync::failures());
+                    if let Err(error) = self.sleds.revive(seen != failures) {
+                        self.counters.checkpoint_health(Some(error.to_string()));
+                    }
                     self.log.wait_stop(pause);
                     pause = (pause * 2).min(BACKOFF.1);
                 }

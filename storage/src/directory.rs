@@ -67,6 +67,26 @@ impl Directory {
         Ok(directory)
     }
 
+    /// The directory of a store that is there.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn existing(path: &Path) -> Result<Directory, StorageError> {
+        let directory = Directory {
+            path: path.to_owned(),
+            log: path.join("log"),
+            volumes: path.join("volumes"),
+        };
+        fs::metadata(path).map_err(|e| directory.error("find a store in", e))?;
+        if !["store", "log", "sled", "volumes"]
+            .iter()
+            .any(|part| path.join(part).exists())
+        {
+            return Err(directory.missing("everything"));
+        }
+        Ok(directory)
+    }
+
     /// The directory of the main sled that was made anew so often.
     pub(crate) fn main(&self, generation: u64) -> PathBuf {
         match generation {
@@ -214,23 +234,40 @@ impl Directory {
     /// # Errors
     /// The directory cannot be read or cleaned up.
     pub(crate) fn segments(&self) -> Result<Vec<(u64, PathBuf)>, StorageError> {
+        for path in self.log_files()? {
+            if path.extension().is_some_and(|extension| extension == "tmp") {
+                fs::remove_file(&path).map_err(|e| self.error("clean up", e))?;
+            }
+        }
+        self.list_segments()
+    }
+
+    /// The log's segments, ascending; nothing is changed. None when there is no log.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub(crate) fn list_segments(&self) -> Result<Vec<(u64, PathBuf)>, StorageError> {
         let mut segments = Vec::new();
-        for entry in fs::read_dir(&self.log).map_err(|e| self.error("read the log in", e))? {
-            let path = entry.map_err(|e| self.error("read the log in", e))?.path();
-            match path.extension().and_then(|extension| extension.to_str()) {
-                Some("tmp") => fs::remove_file(&path).map_err(|e| self.error("clean up", e))?,
-                Some("log") => {
-                    let seq = path
-                        .file_stem()
-                        .and_then(|stem| stem.to_str())
-                        .and_then(|stem| stem.parse().ok());
-                    segments.extend(seq.map(|seq| (seq, path)));
-                }
-                Some(_) | None => {}
+        for path in self.log_files()? {
+            if path.extension().is_some_and(|extension| extension == "log") {
+                let stem = path.file_stem().and_then(|stem| stem.to_str());
+                let seq = stem.and_then(|stem| stem.parse().ok());
+                segments.extend(seq.map(|seq| (seq, path)));
             }
         }
         segments.sort();
         Ok(segments)
+    }
+
+    fn log_files(&self) -> Result<Vec<PathBuf>, StorageError> {
+        let fail = |source| self.error("read the log in", source);
+        let entries = match fs::read_dir(&self.log) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(fail)?,
+        };
+        entries
+            .map(|entry| Ok(entry.map_err(fail)?.path()))
+            .collect()
     }
 
     /// The error that says something that must be here is not.

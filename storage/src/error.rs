@@ -36,7 +36,7 @@ pub enum StorageError {
         expected: u32,
     },
     /// Part of what a store consists of is not there: never started empty silently.
-    #[error("{what} of the store in {} is missing or does not belong to it; restore the directory from a copy, or move it aside to start empty", path.display())]
+    #[error("{what} of the store in {} is missing or does not belong to it; `leveret repair` keeps what is left of it, or restore the directory from a copy", path.display())]
     Missing {
         /// The directory.
         path: PathBuf,
@@ -44,7 +44,7 @@ pub enum StorageError {
         what: String,
     },
     /// The commit log is damaged where it must not be.
-    #[error("the log segment {} is damaged from byte {offset} to byte {end}: commits in there are lost; restore it from a copy, or start once with losses accepted to keep everything else", path.display())]
+    #[error("the log segment {} is damaged from byte {offset} to byte {end}: commits in there are lost; `leveret check` says what else is damaged, `leveret repair` keeps everything else; or restore a copy", path.display())]
     DamagedLog {
         /// The segment.
         path: PathBuf,
@@ -54,7 +54,7 @@ pub enum StorageError {
         end: u64,
     },
     /// A stored run of messages does not match its checksum, or is not there.
-    #[error("messages {} to {} of queue {} are damaged on disk and cannot be delivered; restore the data directory from a copy or delete them", first.0, last.0, queue.0)]
+    #[error("messages {} to {} of queue {} are damaged on disk and cannot be delivered; `leveret repair` takes them out, or restore the data directory from a copy", first.0, last.0, queue.0)]
     DamagedMessages {
         /// The queue.
         queue: QueueId,
@@ -64,13 +64,15 @@ pub enum StorageError {
         last: Position,
     },
     /// A small record (queue, definition, catalogue) does not match its checksum.
-    #[error("the stored {what} is damaged; restore the data directory from a copy")]
+    #[error(
+        "the stored {what} is damaged; `leveret check` says what else is, `leveret repair` keeps everything else; or restore the data directory from a copy"
+    )]
     DamagedRecord {
         /// Which.
         what: String,
     },
     /// sled refused or panicked.
-    #[error("the database in {} failed while {action}: {reason}; if this persists, restore the data directory from a copy", path.display())]
+    #[error("the database in {} failed while {action}: {reason}; if this persists, `leveret repair` makes a new one of what is intact", path.display())]
     Database {
         /// sled's directory.
         path: PathBuf,

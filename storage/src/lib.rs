@@ -35,10 +35,11 @@ mod read;
 mod record;
 mod recover;
 mod replay;
+pub mod salvage;
 mod schema;
 mod segment;
+mod sled_again;
 mod sled_store;
-#[cfg(target_os = "linux")]
 mod sled_sync;
 mod sleds;
 mod spill;

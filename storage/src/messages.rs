@@ -206,7 +206,7 @@ pub(crate) fn read_from(
     Ok(Some(messages))
 }
 
-fn unpack(mut value: &[u8], messages: &mut Vec<(u64, Bytes)>) -> Option<()> {
+pub(crate) fn unpack(mut value: &[u8], messages: &mut Vec<(u64, Bytes)>) -> Option<()> {
     while !value.is_empty() {
         let (position, len) = (u64_at(value, 0)?, u32_at(value, 8)? as usize);
         let message = value.get(MESSAGE_HEADER..MESSAGE_HEADER + len)?;

@@ -4,7 +4,7 @@
 //! already. Messages in sled are not looked at, except where the log says that some of a chunk are done with: every count
 //! is exact.
 
-use std::{sync::Arc, time::Instant};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use crate::{
     catalogue::Catalogue,
@@ -152,7 +152,9 @@ fn create(directory: &Directory, main: &SledStore) -> Result<Marker, StorageErro
     out.apply()?;
     main.flush_synced()?;
     let path = directory.main(0);
-    for path in [path.join("db"), path] {
+    // Up to the directory that the operator named: each may be as new as the store.
+    let above = directory.path.ancestors().take(2).map(Path::to_owned);
+    for path in [path.join("db"), path].into_iter().chain(above) {
         sync_parent(&path).map_err(|e| directory.error("sync", e))?;
     }
     directory.write_marker(identity, 0)?;

@@ -17,16 +17,18 @@ use std::{
     fs::{self, File},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
+use parking_lot::RwLock;
 use sled::{Batch, Db, IVec};
 
-use crate::{error::StorageError, io::sync_parent, schema, sled_sync};
+use crate::{error::StorageError, io::sync_parent, schema, sled_again, sled_sync};
 
 /// sled's own segment size; must stay what it was when the store was made. Its write buffers are as large, several of them.
-const SEGMENT_SIZE: usize = 2 << 20;
+pub(crate) const SEGMENT_SIZE: usize = 2 << 20;
 /// Accesses per chunk that make sled look at its cache: a page holds about 8 chunks, a shard looks after 64 accesses.
 const TOUCHES: usize = 8;
 /// Bytes of changes handed to sled at once.
@@ -37,13 +39,21 @@ const BATCH_OPS: usize = 4096;
 /// The sled half of the store.
 #[derive(Debug)]
 pub(crate) struct SledStore {
-    path: PathBuf,
-    db: Db,
-    /// Our own handle on sled's file, to sync it for real.
-    file: File,
+    pub(crate) path: PathBuf,
+    cache: u64,
+    /// `None` while it is being opened again, and when that did not succeed.
+    pub(crate) open: RwLock<Option<OpenSled>>,
     /// How many more batches sled takes before it fails, once.
     #[cfg(test)]
     pub(crate) fail_after: std::sync::Arc<std::sync::atomic::AtomicI64>,
+}
+
+/// sled, open.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenSled {
+    db: Db,
+    /// Our own handle on sled's file, to sync it for real.
+    file: Arc<File>,
 }
 
 /// What stands under a key.
@@ -93,16 +103,8 @@ fn is_locked(error: &StorageError) -> bool {
     matches!(error, StorageError::Database { reason, .. } if reason.contains("could not acquire lock"))
 }
 
-impl SledStore {
-    /// Opens or makes sled's directory. What had to be set aside is added to `repairs`.
-    ///
-    /// # Errors
-    /// sled refused or panicked, also after setting its snapshots aside.
-    pub(crate) fn open(
-        path: &Path,
-        cache: u64,
-        repairs: &mut Vec<String>,
-    ) -> Result<SledStore, StorageError> {
+impl OpenSled {
+    fn open(path: &Path, cache: u64, repairs: &mut Vec<String>) -> Result<OpenSled, StorageError> {
         let directory = |action, source| StorageError::Directory {
             action,
             path: path.to_owned(),
@@ -114,6 +116,7 @@ impl SledStore {
         {
             fs::remove_file(&file).map_err(|e| directory("clean up", e))?;
         }
+        sled_again::make_durable(path).map_err(|e| directory("write again", e))?;
         settle_conf(path, repairs).map_err(|e| directory("clean up", e))?;
         let open = || {
             sled::Config::new()
@@ -151,13 +154,46 @@ impl SledStore {
             .and_then(|()| sync_parent(&path.join("conf")))
             .map_err(|e| directory("sync", e))?;
         tracing::debug!("sled has synced {} times while opening", sled_sync::calls());
+        let file = Arc::new(file);
+        Ok(OpenSled { db, file })
+    }
+}
+
+impl SledStore {
+    /// Opens or makes sled's directory. What had to be set aside is added to `repairs`.
+    ///
+    /// # Errors
+    /// sled refused or panicked, also after setting its snapshots aside.
+    pub(crate) fn open(
+        path: &Path,
+        cache: u64,
+        repairs: &mut Vec<String>,
+    ) -> Result<SledStore, StorageError> {
+        let open = OpenSled::open(path, cache, repairs)?;
         Ok(SledStore {
             path: path.to_owned(),
-            db,
-            file,
+            cache,
+            open: RwLock::new(Some(open)),
             #[cfg(test)]
             fail_after: std::sync::Arc::new(i64::MAX.into()),
         })
+    }
+
+    /// sled, unless it could not be opened again after an error.
+    pub(crate) fn sled(&self) -> Result<OpenSled, StorageError> {
+        self.open
+            .read()
+            .clone()
+            .ok_or_else(|| StorageError::Database {
+                path: self.path.clone(),
+                action: "being opened again after an error",
+                reason: "it does not open at present, and is tried again".to_owned(),
+            })
+    }
+
+    /// Opens it again; it must be `None`.
+    pub(crate) fn open_again(&self) -> Result<OpenSled, StorageError> {
+        OpenSled::open(&self.path, self.cache, &mut Vec::new())
     }
 
     /// What stands under `key`, its checksum checked.
@@ -165,7 +201,8 @@ impl SledStore {
     /// # Errors
     /// sled failed.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Found, StorageError> {
-        let value = guarded(&self.path, "reading", || self.db.get(key))?;
+        let sled = self.sled()?;
+        let value = guarded(&self.path, "reading", || sled.db.get(key))?;
         Ok(match value {
             None => Found::Nothing,
             Some(value) if schema::unsealed(key, &value).is_some() => Found::Value(Checked(value)),
@@ -175,9 +212,12 @@ impl SledStore {
 
     /// Makes sled's cache notice that it is full: accesses a chunk a few times, for half a microsecond each.
     pub(crate) fn touch(&self, key: &[u8]) {
+        // Only the access matters; an error comes up again where the value does.
+        let Ok(sled) = self.sled() else {
+            return;
+        };
         for _ in 0..TOUCHES {
-            // Only the access matters; an error comes up again where the value does.
-            let _ = guarded(&self.path, "reading", || self.db.get(key));
+            let _ = guarded(&self.path, "reading", || sled.db.get(key));
         }
     }
 
@@ -190,7 +230,7 @@ impl SledStore {
         prefix: &[u8],
         mut visit: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
-        let mut entries = self.db.scan_prefix(prefix);
+        let mut entries = self.sled()?.db.scan_prefix(prefix);
         while let Some((key, value)) =
             guarded(&self.path, "reading", || entries.next().transpose())?
         {
@@ -204,7 +244,7 @@ impl SledStore {
     /// # Errors
     /// sled failed.
     pub(crate) fn holds_only(&self, prefix: u8) -> Result<bool, StorageError> {
-        let mut keys = self.db.iter().keys();
+        let mut keys = self.sled()?.db.iter().keys();
         while let Some(key) = guarded(&self.path, "reading", || keys.next().transpose())? {
             if key.first() != Some(&prefix) {
                 return Ok(false);
@@ -229,9 +269,11 @@ impl SledStore {
     /// # Errors
     /// sled or the disk failed.
     pub(crate) fn flush_synced(&self) -> Result<(), StorageError> {
-        guarded(&self.path, "flushing", || self.db.flush())?;
-        self.file
+        let sled = self.sled()?;
+        guarded(&self.path, "flushing", || sled.db.flush())?;
+        sled.file
             .sync_data()
+            .inspect_err(|_| sled_sync::note_failure())
             .map_err(|source| StorageError::Directory {
                 action: "sync",
                 path: self.path.clone(),
@@ -241,7 +283,10 @@ impl SledStore {
 
     /// Bytes of sled's files; 0 when they cannot be told.
     pub(crate) fn size(&self) -> u64 {
-        self.db.size_on_disk().unwrap_or(0)
+        self.sled()
+            .ok()
+            .and_then(|sled| sled.db.size_on_disk().ok())
+            .unwrap_or(0)
     }
 }
 
@@ -308,9 +353,8 @@ impl Changes<'_> {
             });
         }
         (self.bytes, self.ops) = (0, 0);
-        guarded(&self.store.path, "writing", || {
-            self.store.db.apply_batch(batch)
-        })?;
+        let sled = self.store.sled()?;
+        guarded(&self.store.path, "writing", || sled.db.apply_batch(batch))?;
         for body in self.bodies.drain(..) {
             self.store.touch(&body);
         }
@@ -319,7 +363,7 @@ impl Changes<'_> {
 }
 
 /// Runs a call into sled; its errors and its panics become ours.
-fn guarded<T>(
+pub(crate) fn guarded<T>(
     path: &Path,
     action: &'static str,
     call: impl FnOnce() -> sled::Result<T>,

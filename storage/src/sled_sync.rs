@@ -20,6 +20,7 @@ use std::{
 };
 
 static CALLS: AtomicU64 = AtomicU64::new(0);
+static FAILURES: AtomicU64 = AtomicU64::new(0);
 
 /// Syncs the whole file. On failure -1 with `errno` set, as libc's.
 #[unsafe(no_mangle)]
@@ -30,8 +31,22 @@ extern "C" fn sync_file_range(fd: c_int, _offset: i64, _len: i64, _flags: c_uint
     }
     // SAFETY: sled holds the file open during the call, and it is not closed here.
     let file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd) });
+    if file.sync_data().is_ok() {
+        return 0;
+    }
     // Nothing between the failing call and the return touches errno.
-    if file.sync_data().is_ok() { 0 } else { -1 }
+    note_failure();
+    -1
+}
+
+/// Notes that a sync of a file of sled's has failed.
+pub(crate) fn note_failure() {
+    FAILURES.fetch_add(1, Ordering::SeqCst);
+}
+
+/// How often it has failed in this process.
+pub(crate) fn failures() -> u64 {
+    FAILURES.load(Ordering::SeqCst)
 }
 
 /// Makes sure that the linker takes this file's function, and says how often sled has called it.

@@ -141,6 +141,15 @@ impl Volumes {
         Ok(Ok(volumes))
     }
 
+    /// Those that are open.
+    pub(crate) fn opened(&self) -> Vec<Arc<SledStore>> {
+        let slots: Vec<_> = self.state.lock().slots.values().cloned().collect();
+        slots
+            .iter()
+            .filter_map(|slot| slot.0.lock().clone())
+            .collect()
+    }
+
     /// What stands under `key` in a volume; nothing when there is no such volume.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ const PREFIX: &str = "LEVERET_";
     name = "leveret",
     version,
     max_term_width = 100,
+    disable_help_subcommand = true,
     after_help = "Every option is also an environment variable (--data-dir: LEVERET_DATA_DIR) and \
                   a key of the config\nfile (data_dir). A flag wins over the environment, the \
                   environment over the file."
@@ -25,6 +26,30 @@ const PREFIX: &str = "LEVERET_";
 struct Flags {
     #[command(flatten)]
     settings: Settings,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What the program does when it is not to be a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Subcommand)]
+pub enum Command {
+    /// Look through the data directory of a broker that is not running, and change nothing
+    ///
+    /// Reads every stored message and definition, the log and the database by their checksums, and
+    /// says what is intact, damaged or missing in each queue. Exit status: 0 all is intact, 1
+    /// something is damaged or missing, 2 there was nothing to look at or it could not be read (also
+    /// when a broker has it open).
+    Check,
+    /// Make a sound store of everything intact in the data directory of a broker that is not running
+    ///
+    /// What is intact goes into a new store, which then takes the place of the old one. The old one
+    /// is set aside whole, as DIR/store.damaged-1 and so on: as much free space is needed as it
+    /// takes, and you remove it when you need it no more. Works with a database that does not open,
+    /// and with none at all. What was acknowledged in damaged parts may come again. Exit status: 0
+    /// done, or nothing was damaged and so nothing changed; 1 done, and something is lost; 2 it could
+    /// not be done, and nothing has changed.
+    Repair,
 }
 
 impl Config {
@@ -34,8 +59,10 @@ impl Config {
     /// # Errors
     /// A flag, variable, key or value that is wrong; also `--help` and `--version`, as
     /// [`ConfigError::Shown`].
-    pub fn load(args: impl IntoIterator<Item = OsString>) -> Result<Config, ConfigError> {
-        Config::load_in(args, &Environment::of_process())
+    pub fn load(
+        args: impl IntoIterator<Item = OsString>,
+    ) -> Result<(Config, Option<Command>), ConfigError> {
+        load_all(args, &Environment::of_process())
     }
 
     /// [`load`](Config::load) in given surroundings.
@@ -46,19 +73,27 @@ impl Config {
         args: impl IntoIterator<Item = OsString>,
         environment: &Environment<'_>,
     ) -> Result<Config, ConfigError> {
-        let flags = parse(args).map_err(|error| match error {
-            Refused::Shown(text) => ConfigError::Shown(text),
-            Refused::Wrong(reason) => ConfigError::Flag(reason),
-        })?;
-        flags
-            .check()
-            .map_err(|(key, reason)| ConfigError::Flag(format!("--{key}: {reason}")))?;
-        let mut settings = flags.or(from_environment(environment)?);
-        if let Some(path) = settings.config.clone() {
-            settings = settings.or(file::read(&path)?);
-        }
-        complete(settings, environment)
+        load_all(args, environment).map(|(config, _)| config)
     }
+}
+
+fn load_all(
+    args: impl IntoIterator<Item = OsString>,
+    environment: &Environment<'_>,
+) -> Result<(Config, Option<Command>), ConfigError> {
+    let flags = parse(args).map_err(|error| match error {
+        Refused::Shown(text) => ConfigError::Shown(text),
+        Refused::Wrong(reason) => ConfigError::Flag(reason),
+    })?;
+    let (command, flags) = (flags.command, flags.settings);
+    flags
+        .check()
+        .map_err(|(key, reason)| ConfigError::Flag(format!("--{key}: {reason}")))?;
+    let mut settings = flags.or(from_environment(environment)?);
+    if let Some(path) = settings.config.clone() {
+        settings = settings.or(file::read(&path)?);
+    }
+    Ok((complete(settings, environment)?, command))
 }
 
 /// The defaults under the layers.
@@ -126,6 +161,7 @@ fn from_environment(environment: &Environment<'_>) -> Result<Settings, ConfigErr
         let layer = parse([OsString::from("leveret"), given]).map_err(|error| match error {
             Refused::Shown(text) | Refused::Wrong(text) => failed(without_flag(&text, flag)),
         })?;
+        let layer = layer.settings;
         layer.check().map_err(|(_, reason)| failed(reason))?;
         settings = settings.or(layer);
     }
@@ -149,9 +185,9 @@ enum Refused {
     Wrong(String),
 }
 
-fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Settings, Refused> {
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Flags, Refused> {
     match Flags::try_parse_from(args) {
-        Ok(flags) => Ok(flags.settings),
+        Ok(flags) => Ok(flags),
         Err(error) => Err(match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refused::Shown(error.to_string()),
             _ => Refused::Wrong(one_line(&error)),

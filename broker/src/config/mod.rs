@@ -23,6 +23,7 @@ use std::path::PathBuf;
 
 pub use data_dir::{DataDir, Environment, locate as locate_data_dir};
 pub use error::ConfigError;
+pub use load::Command;
 pub use values::{ByteSize, LogFilter, LogFormat, LoopbackUsers, Maximum, Secret, TimeLimit};
 
 use crate::alarms::{DiskFreeLimit, MemoryWatermark};

@@ -23,7 +23,7 @@ pub(super) struct Settings {
 
     /// Directory of everything that survives a restart [default: $XDG_DATA_HOME/leveret or
     /// ~/.local/share/leveret; for root /var/lib/leveret]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     pub(super) data_dir: Option<PathBuf>,
 
     /// error, warn, info, debug, trace, or a filter such as info,leveret=debug [default: info]

@@ -5,9 +5,19 @@
 
 use libc::{c_char, c_int, c_uint, c_void, iovec, mode_t, off_t, off64_t, size_t, ssize_t};
 
-use crate::faults::fault;
-use crate::state::state;
+use crate::faults;
+use crate::state::{State, state};
 use crate::trace::{Kind, Record};
+
+/// The error with which this call is to fail, noted.
+fn fault(state: &State, kind: u8, path: &[u8]) -> Option<i32> {
+    let errno = faults::fault(kind, path)?;
+    state.note(&Record {
+        path,
+        ..Record::new(Kind::Failed)
+    });
+    Some(errno)
+}
 
 fn fail(errno: i32) -> c_int {
     // SAFETY: the address of this thread's errno.
@@ -30,7 +40,7 @@ unsafe fn open_at(at: c_int, path: *const c_char, flags: c_int, mode: c_uint) ->
         return call();
     };
     let writes = flags & libc::O_ACCMODE != libc::O_RDONLY;
-    if writes && let Some(errno) = fault(b'o', &name) {
+    if writes && let Some(errno) = fault(&state, b'o', &name) {
         return fail(errno);
     }
     // SAFETY: as above.
@@ -127,7 +137,7 @@ unsafe fn write_at(fd: c_int, bytes: *const c_void, len: size_t, offset: Option<
         drop(state);
         return call();
     };
-    if let Some(errno) = fault(b'w', &open.path) {
+    if let Some(errno) = fault(&state, b'w', &open.path) {
         return fail(errno) as ssize_t;
     }
     let written = call();
@@ -277,7 +287,7 @@ unsafe extern "C" fn ftruncate64(fd: c_int, len: off64_t) -> c_int {
     }) else {
         return call();
     };
-    if let Some(errno) = fault(b'l', &open.path) {
+    if let Some(errno) = fault(&state, b'l', &open.path) {
         return fail(errno);
     }
     let result = call();
@@ -305,7 +315,7 @@ unsafe extern "C" fn fallocate64(fd: c_int, mode: c_int, at: off64_t, len: off64
     }) else {
         return call();
     };
-    if let Some(errno) = fault(b'l', &open.path) {
+    if let Some(errno) = fault(&state, b'l', &open.path) {
         return fail(errno);
     }
     let result = call();
@@ -354,7 +364,7 @@ unsafe fn sync(fd: c_int, number: i64) -> c_int {
     }) else {
         return unsafe { libc::syscall(number, fd) as c_int };
     };
-    let failed = fault(b's', &open.path);
+    let failed = fault(&state, b's', &open.path);
     let kind = if failed.is_some() {
         Kind::SyncFailed
     } else {
@@ -392,7 +402,7 @@ unsafe fn rename_at(from_at: c_int, from: *const c_char, to_at: c_int, to: *cons
     }) else {
         return call();
     };
-    if let Some(errno) = fault(b'r', &name) {
+    if let Some(errno) = fault(&state, b'r', &name) {
         return fail(errno);
     }
     let result = call();
@@ -435,7 +445,7 @@ unsafe fn change_name(
     }) else {
         return call();
     };
-    if let Some(errno) = fault(b'r', &name) {
+    if let Some(errno) = fault(&state, b'r', &name) {
         return fail(errno);
     }
     let result = call();

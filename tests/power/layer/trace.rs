@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     Unknown = 11,
     /// `b` bytes from `a` on became zeros; the length stays.
     Zero = 12,
+    /// A call was made to fail, `path` says on what.
+    Failed = 13,
 }
 
 /// One record.

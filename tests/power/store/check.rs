@@ -7,19 +7,56 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use leveret_storage::{Opened, Position, QueueId, StorageError, Store};
+use leveret_storage::{Opened, Position, QueueId, StorageError, Store, salvage};
 
 use crate::contents::{definition, filling, options};
 
-pub(crate) fn check(dir: &Path, megabytes: Option<u64>) -> ExitCode {
-    if let Some(megabytes) = megabytes {
-        let limit = Some(megabytes << 20);
-        let limit = rustix::process::Rlimit {
-            current: limit,
-            maximum: limit,
-        };
-        rustix::process::setrlimit(rustix::process::Resource::As, limit).expect("a limit");
+/// Limits this process to so much address space.
+pub(crate) fn limit(megabytes: u64) {
+    let limit = Some(megabytes << 20);
+    let limit = rustix::process::Rlimit {
+        current: limit,
+        maximum: limit,
+    };
+    rustix::process::setrlimit(rustix::process::Resource::As, limit).expect("a limit");
+}
+
+/// Prints what a look finds: damage, and a line `q QUEUE MESSAGES` for each queue.
+pub(crate) fn look(dir: &Path) -> ExitCode {
+    match salvage::check(&options(dir)) {
+        Ok(findings) => {
+            for damage in &findings.damage {
+                println!("l {damage}");
+            }
+            for queue in &findings.queues {
+                println!("q {} {}", queue.queue.0, queue.intact);
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("refused: {error}");
+            ExitCode::from(3)
+        }
     }
+}
+
+/// Repairs, then prints.
+pub(crate) fn repair(dir: &Path) -> ExitCode {
+    match salvage::repair(&options(dir)) {
+        Ok(repaired) => {
+            for damage in &repaired.findings.damage {
+                println!("l {damage}");
+            }
+            check(dir)
+        }
+        Err(error) => {
+            eprintln!("repair: {error}");
+            ExitCode::from(5)
+        }
+    }
+}
+
+pub(crate) fn check(dir: &Path) -> ExitCode {
     let opened = match Store::open(options(dir)) {
         Ok(opened) => opened,
         Err(error) => {

@@ -10,6 +10,8 @@ pub(crate) fn options(dir: &Path) -> Options {
         segment_size: 256 << 10,
         log_bound: 1 << 20,
         commit_size: 128 << 10,
+        volume_size: 3 << 20,
+        waste: 4 << 20,
         ..Options::new(dir)
     }
 }

@@ -4,6 +4,8 @@
 //!   store says is durable goes to the file `LEVERET_POWER_MARKS`, a line each: see `work`.
 //! - `power-store check DIR [MEGABYTES]`: opens the store, within so much address space, and prints all that is in it;
 //!   exit status 3 and a message when it does not open.
+//! - `power-store look DIR`: the same by [`leveret_storage::salvage::check`], which changes nothing.
+//! - `power-store repair DIR [MEGABYTES]`: repairs it, then as `check`; what was damaged comes first.
 
 #![allow(
     clippy::expect_used,
@@ -26,9 +28,15 @@ fn main() -> ExitCode {
             work::work(Path::new(dir), seed, batches.parse().expect("a number"));
             ExitCode::SUCCESS
         }
-        ["check", dir] => check::check(Path::new(dir), None),
+        ["check", dir] => check::check(Path::new(dir)),
         ["check", dir, megabytes] => {
-            check::check(Path::new(dir), Some(megabytes.parse().expect("a number")))
+            check::limit(megabytes.parse().expect("a number"));
+            check::check(Path::new(dir))
+        }
+        ["look", dir] => check::look(Path::new(dir)),
+        ["repair", dir, megabytes] => {
+            check::limit(megabytes.parse().expect("a number"));
+            check::repair(Path::new(dir))
         }
         _ => panic!("work DIR SEED BATCHES, or check DIR [MEGABYTES]"),
     }

@@ -51,6 +51,18 @@ pub(crate) fn work(dir: &Path, seed: u64, batches: u64) {
     }
 }
 
+/// Opens the store, again and again while the disk fails.
+fn open(dir: &Path) -> Opened {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match Store::open(options(dir)) {
+            Ok(opened) => return opened,
+            Err(error) => assert!(Instant::now() < until, "open: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 struct Message(u64, u64, usize);
 
 impl Storable for Message {
@@ -107,7 +119,7 @@ impl Worker {
             definitions,
             queues,
             ..
-        } = Store::open(options(dir)).unwrap_or_else(|error| panic!("open: {error}"));
+        } = open(dir);
         let mut live = BTreeMap::new();
         let mut next = BTreeMap::new();
         for queue in queues {

@@ -370,7 +370,7 @@ impl Disk {
                 self.directories.insert(now, Names::default());
                 self.change(path, |name| Change::Add(name, Node::Directory(now)));
             }
-            Event::Mark(_) => {}
+            Event::Mark(_) | Event::Failed(_) => {}
             Event::Unknown(what) => panic!("the layer does not follow {what}"),
         }
     }

@@ -120,6 +120,8 @@ pub struct Found {
     pub status: Option<ExitStatus>,
     /// What it said.
     pub errors: String,
+    /// How many messages a look counted.
+    pub counted: BTreeMap<u64, u64>,
 }
 
 impl Found {
@@ -128,6 +130,20 @@ impl Found {
         let mut command = Command::new(&programs().store);
         command.arg("check").arg(dir);
         command.args(megabytes.map(|megabytes| megabytes.to_string()));
+        Found::by(&mut command)
+    }
+
+    /// Repairs the store in `dir` in a process of its own, then opens and reads it.
+    pub fn repaired(dir: &Path, megabytes: u64) -> Found {
+        let mut command = Command::new(&programs().store);
+        command.arg("repair").arg(dir).arg(megabytes.to_string());
+        Found::by(&mut command)
+    }
+
+    /// What a look through the store in `dir` finds, without opening it: only numbers, and damage.
+    pub fn looked(dir: &Path) -> Found {
+        let mut command = Command::new(&programs().store);
+        command.arg("look").arg(dir);
         Found::by(&mut command)
     }
 
@@ -165,6 +181,7 @@ impl Found {
             losses: Vec::new(),
             repairs: Vec::new(),
             status,
+            counted: BTreeMap::new(),
             errors: read.join().expect("no panic").unwrap_or_default(),
         };
         text.lines().for_each(|line| found.line(line));
@@ -176,6 +193,13 @@ impl Found {
         match kind {
             "m" => self.content.apply(&format!("p {rest}")),
             "d" => self.content.apply(line),
+            "q" => {
+                let (queue, count) = rest.split_once(' ').expect("two numbers");
+                let count = count.parse().expect("a number");
+                if count > 0 {
+                    self.counted.insert(queue.parse().expect("a number"), count);
+                }
+            }
             "w" => self.wrong.push(rest.to_owned()),
             "l" => self.losses.push(rest.to_owned()),
             "r" => self.repairs.push(rest.to_owned()),
@@ -186,6 +210,18 @@ impl Found {
     /// Whether the process ended as it should after opening and reading everything.
     pub fn opened(&self) -> bool {
         self.status.is_some_and(|status| status.success())
+    }
+
+    /// Whether neither opening nor reading told of a loss or of damage.
+    pub fn is_silent(&self) -> bool {
+        self.losses.is_empty() && self.damaged.is_empty()
+    }
+
+    /// Messages found, by queue.
+    pub fn counts(&self) -> BTreeMap<u64, u64> {
+        let count =
+            |(queue, messages): (&u64, &BTreeMap<u64, u64>)| (*queue, messages.len() as u64);
+        self.content.messages.iter().map(count).collect()
     }
 
     /// Messages found.

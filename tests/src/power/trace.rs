@@ -55,6 +55,8 @@ pub enum Event {
     Mkdir(String),
     /// The process said something.
     Mark(String),
+    /// A call on this path was made to fail.
+    Failed(String),
     /// Something that the layer does not follow.
     Unknown(String),
 }
@@ -131,6 +133,7 @@ impl Iterator for Trace {
                 at: a,
                 len: b,
             },
+            13 => Event::Failed(self.relative(path)),
             _ => Event::Unknown(format!(
                 "{} on {}",
                 String::from_utf8_lossy(&data),

@@ -1,0 +1,523 @@
+//! Everything intact in a store's files, found without changing any.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::Path,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+
+use super::{
+    CheckedQueue, Findings,
+    places::{describe, directories, newest_main},
+    sled_file::{Entries, Entry, SledFile},
+};
+use crate::{
+    directory::{CleanClose, Directory},
+    error::StorageError,
+    messages,
+    ranges::RangeSet,
+    record::{Record, u32_at, u64_at},
+    schema::{self, Chunk, QueueMarks},
+    segment::{End, Segment},
+    types::QueueId,
+};
+
+/// What is known of a queue, but for its messages.
+#[derive(Debug, Default)]
+pub(super) struct QueueFound {
+    pub(super) marks: QueueMarks,
+    chunks: BTreeMap<u64, (Chunk, i64)>,
+    /// By first position and part: which sled's page holds it.
+    bodies: BTreeMap<(u64, u32), (usize, u64)>,
+    /// What the log acknowledges.
+    acked: RangeSet,
+    /// Where in the log it was deleted last: what stands before is gone, and what sled has of it.
+    deleted: Option<(u64, u64)>,
+}
+
+impl QueueFound {
+    /// How many of a chunk's messages the log has not acknowledged; at most, where it has some of them.
+    fn live_of(&self, chunk: &Chunk) -> u64 {
+        if self.acked.covers(chunk.first_live, chunk.last_live) {
+            0
+        } else {
+            chunk.live
+        }
+    }
+}
+
+/// What was found.
+pub(super) struct Gathered {
+    /// The main sled, and the volumes.
+    sleds: Vec<SledFile>,
+    older: bool,
+    pub(super) queues: BTreeMap<QueueId, QueueFound>,
+    pub(super) definitions: BTreeMap<Vec<u8>, Vec<u8>>,
+    segments: Vec<(Arc<Segment>, End)>,
+    folded: Option<(u64, i64)>,
+    identity: Option<(u64, i64)>,
+    damage: Vec<String>,
+    /// The catalogue does not say everything any more.
+    main_is_damaged: bool,
+    torn_bytes: u64,
+}
+
+impl Gathered {
+    /// Reads all but the messages.
+    pub(super) fn read(directory: &Directory) -> Result<Gathered, StorageError> {
+        let mut gathered = Gathered {
+            sleds: Vec::new(),
+            older: false,
+            queues: BTreeMap::new(),
+            definitions: BTreeMap::new(),
+            segments: Vec::new(),
+            folded: None,
+            identity: None,
+            damage: Vec::new(),
+            main_is_damaged: false,
+            torn_bytes: 0,
+        };
+        gathered.read_sleds(directory)?;
+        gathered.check_marker(directory);
+        gathered.find_segments(directory)?;
+        gathered.read_log();
+        Ok(gathered)
+    }
+
+    /// The main sled, then every volume.
+    fn read_sleds(&mut self, directory: &Directory) -> Result<(), StorageError> {
+        let marker = directory.marker().ok().flatten();
+        self.older = marker.is_some_and(|marker| marker.older);
+        let main = match marker {
+            Some(marker) => directory.main(marker.generation),
+            None => newest_main(directory)?,
+        };
+        self.read_sled(&main.join("db"), false);
+        if self.sleds.is_empty() || self.identity.is_none() {
+            self.damage
+                .push("the main database is lost: what was acknowledged may come again".to_owned());
+        }
+        self.main_is_damaged = !self.damage.is_empty();
+        for volume in directories(directory, &directory.volumes)? {
+            let db = volume.join("db");
+            // One that was being made or deleted.
+            if db.exists() {
+                self.read_sled(&db, true);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_sled(&mut self, path: &Path, is_volume: bool) {
+        let sled = match SledFile::read(path, is_volume) {
+            Ok(sled) => sled,
+            Err(error) => {
+                self.damage
+                    .push(format!("{} cannot be read: {error}", path.display()));
+                return;
+            }
+        };
+        for (from, to) in &sled.damaged {
+            self.damage.push(format!(
+                "bytes {from} to {to} of {} are damaged",
+                path.display()
+            ));
+        }
+        let mut parts = BTreeMap::new();
+        let mut newest = HashMap::new();
+        let read = sled.entries(|page, entry| {
+            // Of two pages with the same key the newer one counts.
+            let seen = newest.entry(entry.key.to_vec()).or_insert(entry.lsn);
+            if *seen <= entry.lsn {
+                *seen = entry.lsn;
+                self.take(page, &entry, &mut parts);
+            }
+            Ok(())
+        });
+        if let Err(error) = read {
+            self.damage
+                .push(format!("{} cannot be read on: {error}", path.display()));
+        }
+        self.assemble(parts);
+        self.sleds.push(sled);
+    }
+
+    /// Takes over one value of sled's.
+    fn take(&mut self, page: u64, entry: &Entry<'_>, parts: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
+        let Some(value) = schema::unsealed(entry.key, entry.value) else {
+            self.damage
+                .push(format!("{} is damaged", describe(entry.key)));
+            return;
+        };
+        let (key, lsn, source) = (entry.key, entry.lsn, self.sleds.len());
+        match key.first() {
+            Some(&schema::DEFINITION | &schema::DEFINITION_PART) => {
+                parts.insert(key.to_vec(), value.to_vec());
+            }
+            Some(&schema::QUEUE) => {
+                let marks = QueueMarks::decode(value);
+                if let (Some(queue), Some(marks)) = (schema::parse_queue_key(key), marks) {
+                    self.queues.entry(queue).or_default().marks = marks;
+                }
+            }
+            Some(&schema::CATALOGUE) => {
+                let chunk = self.decode(value);
+                if let (Some((queue, first)), Some(chunk)) =
+                    (schema::parse_catalogue_key(key), chunk)
+                {
+                    let chunks = &mut self.queues.entry(queue).or_default().chunks;
+                    chunks.insert(first.0, (chunk, lsn));
+                }
+            }
+            Some(&schema::BODY) => {
+                if let (Some(queue), Some(first), Some(part)) =
+                    (u64_at(key, 1), u64_at(key, 9), u32_at(key, 17))
+                {
+                    let bodies = &mut self.queues.entry(QueueId(queue)).or_default().bodies;
+                    bodies.insert((first, part), (source, page));
+                }
+            }
+            _ if key == schema::KEY_FOLDED => self.folded = u64_at(value, 0).map(|n| (n, lsn)),
+            _ if key == schema::KEY_IDENTITY => self.identity = u64_at(value, 0).map(|n| (n, lsn)),
+            _ => {}
+        }
+    }
+
+    fn decode(&self, value: &[u8]) -> Option<Chunk> {
+        if self.older {
+            Chunk::decode_older(value)
+        } else {
+            Chunk::decode(value)
+        }
+    }
+
+    /// Definitions from their parts.
+    fn assemble(&mut self, parts: BTreeMap<Vec<u8>, Vec<u8>>) {
+        for (key, value) in &parts {
+            let Some((schema::DEFINITION, name)) =
+                key.split_first().map(|(kind, name)| (*kind, name))
+            else {
+                continue;
+            };
+            let Some((count, first)) = value.split_at_checked(4) else {
+                continue;
+            };
+            let mut whole = Some(first.to_vec());
+            for part in 1..u32_at(count, 0).unwrap_or(0) {
+                let more = parts.get(&schema::definition_part_key(name, part));
+                whole = whole
+                    .zip(more)
+                    .map(|(whole, more)| [whole, more.clone()].concat());
+                if whole.is_none() {
+                    break;
+                }
+            }
+            match whole {
+                Some(whole) => {
+                    self.definitions.insert(name.to_vec(), whole);
+                }
+                None => self
+                    .damage
+                    .push(format!("part of {} is missing", describe(key))),
+            }
+        }
+    }
+
+    fn check_marker(&mut self, directory: &Directory) {
+        match (directory.marker(), self.identity) {
+            (Ok(Some(marker)), Some((identity, _))) if marker.identity == identity => {}
+            (Ok(Some(_)), Some(_)) => self
+                .damage
+                .push("`sled` is another store's than the marker file `store`".to_owned()),
+            (Ok(Some(_)), None) => self.damage.push("sled's identity is lost".to_owned()),
+            (Ok(None), _) => self
+                .damage
+                .push("the marker file `store` is missing".to_owned()),
+            (Err(error), _) => self.damage.push(error.to_string()),
+        }
+        if self.folded.is_none() && !self.sleds.is_empty() {
+            // Right for a store of which nothing was ever folded as well; then there is nothing else either.
+            let first = directory
+                .list_segments()
+                .ok()
+                .and_then(|all| all.first().map(|(seq, _)| *seq));
+            let chunks = self.queues.values().any(|queue| !queue.chunks.is_empty());
+            if chunks && first != Some(1) {
+                self.damage
+                    .push("the number of the last folded log segment is lost".to_owned());
+            }
+        }
+    }
+
+    /// Opens the segments that sled does not have.
+    fn find_segments(&mut self, directory: &Directory) -> Result<(), StorageError> {
+        let folded = self.folded.map_or(0, |(folded, _)| folded);
+        let mut expected = folded + 1;
+        let mut segments: Vec<Arc<Segment>> = Vec::new();
+        for (seq, path) in directory.list_segments()? {
+            if seq <= folded {
+                continue;
+            }
+            self.expect_segment(&mut expected, seq, folded > 0 || !segments.is_empty());
+            match Segment::open(&path) {
+                Ok(segment) if segment.header.seq == seq => segments.push(segment),
+                Ok(_) => self
+                    .damage
+                    .push(format!("{} is not what its name says", path.display())),
+                Err(error) => self.damage.push(error.to_string()),
+            }
+        }
+        let clean = directory.clean_close().unwrap_or_default();
+        if let Some(clean) = clean.filter(|clean| clean.seq >= expected) {
+            self.expect_segment(&mut expected, clean.seq + 1, true);
+        }
+        for (at, segment) in segments.iter().enumerate() {
+            let seq = segment.header.seq;
+            let next = segments
+                .get(at + 1)
+                .filter(|next| next.header.seq == seq + 1);
+            let end = match (next.map_or(0, |next| next.header.previous_end), clean) {
+                (0, Some(CleanClose { seq: last, end })) if last == seq => End::Known(end),
+                (0, _) => End::Torn,
+                (end, _) => End::Known(end),
+            };
+            self.segments.push((Arc::clone(segment), end));
+        }
+        Ok(())
+    }
+
+    fn expect_segment(&mut self, expected: &mut u64, found: u64, sure: bool) {
+        if found > *expected && sure {
+            self.damage.push(format!(
+                "what log segments {expected} to {} held is lost: neither they nor sled have it",
+                found - 1
+            ));
+        }
+        *expected = found + 1;
+    }
+
+    /// Everything of the log but its messages.
+    fn read_log(&mut self) {
+        for (segment, end) in std::mem::take(&mut self.segments) {
+            let seq = segment.header.seq;
+            let scan = segment.scan(end, true, |offset, record| {
+                match record {
+                    Record::Publish {
+                        queue, position, ..
+                    } => {
+                        let next = position.0.saturating_add(1);
+                        let marks = &mut self.queues.entry(queue).or_default().marks;
+                        marks.next = marks.next.max(next);
+                    }
+                    Record::Ack { queue, first, last } => {
+                        let queue = self.queues.entry(queue).or_default();
+                        queue.acked.insert(first.0, last.0);
+                        queue.marks.next = queue.marks.next.max(last.0.saturating_add(1));
+                    }
+                    Record::DeleteQueue { queue } => {
+                        let deleted = QueueFound {
+                            deleted: Some((seq, offset)),
+                            ..QueueFound::default()
+                        };
+                        self.queues.insert(queue, deleted);
+                    }
+                    Record::Delivered { queue, through } => {
+                        let marks = &mut self.queues.entry(queue).or_default().marks;
+                        marks.delivered = marks.delivered.max(Some(through.0));
+                    }
+                    Record::PutDefinition { key, value } => {
+                        self.definitions.insert(key.to_vec(), value.to_vec());
+                    }
+                    Record::DeleteDefinition { key } => {
+                        self.definitions.remove(key);
+                    }
+                }
+                Ok(())
+            });
+            match scan {
+                Ok(scan) => {
+                    for (from, to) in scan.losses {
+                        self.damage.push(format!(
+                            "the commits in bytes {from} to {to} of {} are damaged: messages of theirs are lost, \
+                             and what they acknowledged may come again",
+                            segment.path.display()
+                        ));
+                    }
+                    self.torn_bytes += scan.torn;
+                    self.segments.push((segment, end));
+                }
+                Err(error) => self.damage.push(error.to_string()),
+            }
+        }
+    }
+
+    /// Gives `visit` every intact live message, sled's of a queue in order, then the log's as they came. Returns how many
+    /// are known to be lost, by queue, and adds to the damage.
+    pub(super) fn messages(
+        &self,
+        damage: &mut Vec<String>,
+        mut visit: impl FnMut(QueueId, u64, &[u8]) -> Result<(), StorageError>,
+    ) -> Result<BTreeMap<QueueId, u64>, StorageError> {
+        let mut lost = BTreeMap::new();
+        let mut seen: HashMap<QueueId, RangeSet> = HashMap::new();
+        let mut page = (None, Entries::new());
+        for (&queue, found) in &self.queues {
+            // What the catalogue does not know was acknowledged long ago, or never came to be; unless it is damaged itself.
+            let unknown = found.bodies.keys().filter(|_| self.main_is_damaged);
+            let firsts: BTreeSet<u64> = found
+                .chunks
+                .keys()
+                .copied()
+                .chain(unknown.map(|(first, _)| *first))
+                .collect();
+            for first in firsts {
+                let chunk = found.chunks.get(&first).map(|(chunk, _)| chunk);
+                let messages = self.chunk(queue, found, first, chunk, &mut page);
+                let Some(messages) = messages else {
+                    if chunk.is_none() {
+                        continue;
+                    }
+                    let live = chunk.map_or(0, |chunk| found.live_of(chunk));
+                    if live == 0 {
+                        // Of a fold that took it out and did not come to its end.
+                        continue;
+                    }
+                    *lost.entry(queue).or_insert(0) += live;
+                    let last = chunk.map_or(first, |chunk| chunk.last);
+                    damage.push(format!(
+                        "messages {first} to {last} of queue {} are damaged or missing, {live} of them not yet acknowledged",
+                        queue.0
+                    ));
+                    continue;
+                };
+                let seen = seen.entry(queue).or_default();
+                for (position, message) in messages {
+                    let done = chunk.is_some_and(|chunk| chunk.acked.contains(position));
+                    if !done && !found.acked.contains(position) && !seen.contains(position) {
+                        seen.insert(position, position);
+                        visit(queue, position, &message)?;
+                    }
+                }
+            }
+        }
+        self.logged(&mut seen, &mut visit)?;
+        Ok(lost)
+    }
+
+    /// The messages of a chunk; `None` when they are not all there.
+    fn chunk(
+        &self,
+        queue: QueueId,
+        found: &QueueFound,
+        first: u64,
+        chunk: Option<&Chunk>,
+        page: &mut (Option<(usize, u64)>, Entries),
+    ) -> Option<Vec<(u64, Bytes)>> {
+        let mut body = |part: u32| {
+            let place @ (source, number) = *found.bodies.get(&(first, part))?;
+            if page.0 != Some(place) {
+                *page = (Some(place), self.sleds.get(source)?.page(number).ok()?);
+            }
+            let key = schema::body_key(queue, crate::types::Position(first), part);
+            let (value, _) = page.1.get(&key[..])?;
+            schema::unsealed(&key, value).map(<[u8]>::to_vec)
+        };
+        let mut messages = Vec::new();
+        match chunk {
+            Some(chunk) if chunk.large => {
+                let mut whole = Vec::new();
+                for part in 0..chunk.parts {
+                    whole.extend(body(part)?);
+                }
+                messages.push((first, whole.into()));
+            }
+            Some(chunk) => {
+                for part in 0..chunk.parts {
+                    messages::unpack(&body(part)?, &mut messages)?;
+                }
+            }
+            None => {
+                // Without its entry, a part of a large message may look like anything.
+                messages::unpack(&body(0)?, &mut messages)?;
+                messages.first().filter(|(at, _)| *at == first)?;
+                let mut part = 1;
+                while let Some(value) = body(part) {
+                    messages::unpack(&value, &mut messages)?;
+                    part += 1;
+                }
+            }
+        }
+        Some(messages)
+    }
+
+    fn logged(
+        &self,
+        seen: &mut HashMap<QueueId, RangeSet>,
+        visit: &mut impl FnMut(QueueId, u64, &[u8]) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        for (segment, end) in &self.segments {
+            let seq = segment.header.seq;
+            segment.scan(*end, true, |offset, record| {
+                let Record::Publish {
+                    queue,
+                    position,
+                    message,
+                } = record
+                else {
+                    return Ok(());
+                };
+                let found = self.queues.get(&queue);
+                let gone = found.is_none_or(|found| {
+                    found.deleted.is_some_and(|deleted| (seq, offset) < deleted)
+                        || found.acked.contains(position.0)
+                });
+                let seen = seen.entry(queue).or_default();
+                if gone || seen.contains(position.0) {
+                    return Ok(());
+                }
+                seen.insert(position.0, position.0);
+                visit(queue, position.0, message)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What there is, in numbers.
+    pub(super) fn count(&self) -> Result<Findings, StorageError> {
+        self.visit(|_, _, _| Ok(()))
+    }
+
+    /// Counts while `visit` sees each message.
+    pub(super) fn visit(
+        &self,
+        mut visit: impl FnMut(QueueId, u64, &[u8]) -> Result<(), StorageError>,
+    ) -> Result<Findings, StorageError> {
+        let mut counts: BTreeMap<QueueId, (u64, u64)> = BTreeMap::new();
+        let mut damage = self.damage.clone();
+        let lost = self.messages(&mut damage, |queue, position, message| {
+            let count = counts.entry(queue).or_default();
+            count.0 += 1;
+            count.1 += message.len() as u64;
+            visit(queue, position, message)
+        })?;
+        let queues = self.queues.keys().map(|&queue| {
+            let (intact, bytes) = counts.get(&queue).copied().unwrap_or_default();
+            CheckedQueue {
+                queue,
+                intact,
+                bytes,
+                lost: lost.get(&queue).copied().unwrap_or(0),
+            }
+        });
+        let definition =
+            |(key, value): (&Vec<u8>, &Vec<u8>)| (key.clone().into(), value.clone().into());
+        Ok(Findings {
+            queues: queues.collect(),
+            definitions: self.definitions.iter().map(definition).collect(),
+            damage,
+            torn_bytes: self.torn_bytes,
+        })
+    }
+}

@@ -1,0 +1,54 @@
+//! Where things are in a store's directory, and what keys of sled's are called.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::{directory::Directory, error::StorageError, record::u64_at, schema};
+
+/// The directories in a directory, in order; none when it is not there.
+pub(super) fn directories(directory: &Directory, of: &Path) -> Result<Vec<PathBuf>, StorageError> {
+    let fail = |source| directory.error("read", source);
+    let entries = match fs::read_dir(of) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(fail)?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(fail)?.path();
+        if path.is_dir() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The main sled that was written last, where no marker says which it is.
+pub(super) fn newest_main(directory: &Directory) -> Result<PathBuf, StorageError> {
+    let mut mains = directories(directory, &directory.path)?;
+    mains.retain(|path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name == "sled" || name.starts_with("sled."))
+    });
+    mains.sort_by_key(|path| {
+        fs::metadata(path.join("db"))
+            .and_then(|of| of.modified())
+            .ok()
+    });
+    Ok(mains.pop().unwrap_or_else(|| directory.main(0)))
+}
+
+/// What stands under a key of sled's, in words.
+pub(super) fn describe(key: &[u8]) -> String {
+    let queue = || u64_at(key, 1).unwrap_or(0);
+    match key.first() {
+        Some(&schema::DEFINITION) => format!("definition {:?}", String::from_utf8_lossy(&key[1..])),
+        Some(&schema::DEFINITION_PART) => "part of a definition".to_owned(),
+        Some(&schema::QUEUE) => format!("the record of queue {}", queue()),
+        Some(&schema::CATALOGUE) => format!("an entry of queue {}'s catalogue", queue()),
+        Some(&schema::BODY) => format!("a run of messages of queue {}", queue()),
+        _ => "a fact about the store".to_owned(),
+    }
+}

@@ -1,0 +1,123 @@
+//! sled after an error of the disk.
+//!
+//! Once one of its writes has failed, sled refuses everything for good. So it is let go of and opened again, which finds
+//! what was flushed; what was not is still in the log, and folded anew.
+//!
+//! A sync that failed is worse: Linux takes what it should have written for clean, and gives it to readers, sled's
+//! recovery included, as if it were on disk. So before sled is opened again all of its file is written again as it is
+//! read, and synced. A note beside it sees to that also when the process ends before.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    error::StorageError,
+    io::{replace_file, sync_parent},
+    sled_store::{SledStore, guarded},
+    sleds::Sleds,
+};
+
+/// Bytes written again at a time; stretches of zeros are left, as they may be holes.
+const STEP: usize = 256 << 10;
+
+/// The note in sled's directory that its file may not be on disk as it is read.
+fn note(path: &Path) -> PathBuf {
+    path.join("unsynced")
+}
+
+impl Sleds {
+    /// Opens those again that refuse service after an error of the disk.
+    ///
+    /// # Errors
+    /// One does not open: to be tried again.
+    pub(crate) fn revive(&self, sync_failed: bool) -> Result<(), StorageError> {
+        // All of them: which one a failed sync was about is not known.
+        let opened = self.volumes.opened().into_iter().chain([self.main()]);
+        opened
+            .map(|sled| sled.revive(sync_failed))
+            .fold(Ok(()), Result::and)
+    }
+}
+
+impl SledStore {
+    /// Opens sled again if it refuses service. Readers wait meanwhile.
+    ///
+    /// # Errors
+    /// It does not open: to be tried again.
+    pub(crate) fn revive(&self, sync_failed: bool) -> Result<(), StorageError> {
+        let fail = |source| StorageError::Directory {
+            action: "write again what a failed sync left in",
+            path: self.path.clone(),
+            source,
+        };
+        if sync_failed {
+            // If not even this can be written, the note is missed only by a process that ends right now.
+            let _ = replace_file(&note(&self.path), b"");
+        }
+        let serves = self.flush_synced().is_ok();
+        if serves && !note(&self.path).exists() {
+            return Ok(());
+        }
+        let mut open = self.open.write();
+        let old = open.take();
+        guarded(&self.path, "closing", || {
+            drop(old);
+            Ok(())
+        })?;
+        make_durable(&self.path).map_err(fail)?;
+        *open = Some(self.open_again()?);
+        tracing::info!("sled was opened again after an error");
+        Ok(())
+    }
+}
+
+/// Writes sled's file again as it is read, if a sync of it has failed since that was last done.
+///
+/// # Errors
+/// It cannot be read or written.
+pub(crate) fn make_durable(path: &Path) -> io::Result<()> {
+    let note = note(path);
+    if !note.exists() {
+        return Ok(());
+    }
+    tracing::warn!("a sync of sled's file had failed: it is written again");
+    let db = path.join("db");
+    let file = match OpenOptions::new().read(true).write(true).open(&db) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return fs::remove_file(note),
+        file => file?,
+    };
+    let len = file.metadata()?.len();
+    let mut bytes = vec![0; STEP];
+    let mut at = 0;
+    while at < len {
+        let count = usize::try_from(len - at).unwrap_or(STEP).min(STEP);
+        let part = &mut bytes[..count];
+        file.read_exact_at(part, at)?;
+        if part.iter().any(|byte| *byte != 0) {
+            file.write_all_at(part, at)?;
+        }
+        at += count as u64;
+    }
+    file.sync_all()?;
+    File::open(path.join("conf")).and_then(|conf| conf.sync_all())?;
+    fs::remove_file(&note)?;
+    sync_parent(&note)
+}
+
+impl Drop for SledStore {
+    /// sled's last sync panics where it fails; what is not on disk then is in the log.
+    fn drop(&mut self) {
+        let open = self.open.get_mut().take();
+        let closed = guarded(&self.path, "closing", || {
+            drop(open);
+            Ok(())
+        });
+        if let Err(error) = closed {
+            tracing::error!("{error}");
+        }
+    }
+}
