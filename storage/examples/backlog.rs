@@ -2,7 +2,8 @@
 //!
 //! Steps: `fill` publishes messages of 1 KiB (10 million) to one queue and kills its own process, `fill-clean` closes the
 //! store instead; `open` says how long opening takes; `drain` reads everything in order and acknowledges it; `watch`
-//! keeps the store open and says every few seconds how large it is. Each says what memory the process has.
+//! keeps the store open and says every few seconds how large it is; `churn` publishes, and reads and acknowledges what is
+//! 200 000 messages older, until so many have gone through. Each says what memory the process has.
 
 #![allow(clippy::expect_used)] // a tool: the first error ends it
 
@@ -22,6 +23,8 @@ const MESSAGES: u64 = 10_000_000;
 /// Messages per batch, and batches between two reports.
 const BATCH: u64 = 256;
 const REPORT: u64 = 4096;
+/// Messages that wait while others come and go.
+const CHURNING: u64 = 200_000;
 const QUEUE: QueueId = QueueId(1);
 
 struct Message(Vec<u8>);
@@ -64,6 +67,7 @@ fn main() {
     match step.as_str() {
         "fill" | "fill-clean" => fill(&opened, messages, directory),
         "drain" => drain(&opened, directory),
+        "churn" => churn(&opened, messages, directory),
         "watch" => watch(&opened.store, directory),
         _ => take_stock(&opened),
     }
@@ -172,6 +176,45 @@ fn drain(opened: &Opened, directory: &Path) {
         directory,
     );
     watch(store, directory);
+}
+
+fn churn(opened: &Opened, messages: u64, directory: &Path) {
+    let store = &opened.store;
+    let bodies = bodies();
+    let mut from = Position(0);
+    let start = Instant::now();
+    for batch in 0..messages / BATCH {
+        let first = batch * BATCH;
+        let publish = |position: u64| Op::Publish {
+            queue: QUEUE,
+            position: Position(position),
+            message: bodies[position as usize % bodies.len()].clone(),
+            token: None,
+        };
+        let mut ops: Vec<_> = (first..first + BATCH).map(publish).collect();
+        if first >= CHURNING {
+            let read = store.read(QUEUE, from, BATCH as usize, 1 << 20);
+            if let Some((last, _)) = read.expect("reads").last() {
+                ops.push(Op::Ack {
+                    queue: QUEUE,
+                    first: from,
+                    last: *last,
+                });
+                from = Position(last.0 + 1);
+            }
+        }
+        store.submit(Batch { ops, sink: None });
+        while store.backlog_over_mark() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        if batch % REPORT == 0 {
+            state(
+                &format!("{first} after {:.1?}", start.elapsed()),
+                store,
+                directory,
+            );
+        }
+    }
 }
 
 fn watch(store: &Store, directory: &Path) {
