@@ -156,7 +156,7 @@ fn a_store_of_the_older_schema_is_converted_when_it_is_opened() {
     let dir = tempfile::tempdir().unwrap();
     let mut live = Live::new();
     let store = open_weighing(dir.path()).store;
-    for position in 0..200 {
+    for position in 0..400 {
         let len = if position == 50 { 40_000 } else { 300 };
         submit(&store, [publish(0, position, len)]);
         live.insert(position, body(0, position, len).len() as u64);
