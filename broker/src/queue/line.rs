@@ -16,6 +16,9 @@ pub struct Line {
     requeued: BTreeMap<Position, Entry>,
     /// What stands behind `fresh`, of a line that was paged out.
     backlog: Option<Box<Backlog>>,
+    /// While the head is shorter than this it is not looked at whether there is more than a page
+    /// of it.
+    split_from: usize,
 }
 
 /// A queue that had a backlog keeps no more than this many empty places.
@@ -67,6 +70,7 @@ impl Line {
         }
         let entry = self.fresh.pop_front();
         if self.fresh.is_empty() {
+            self.split_from = 0;
             if self.fresh.capacity() > KEPT_CAPACITY {
                 self.fresh.shrink_to(KEPT_CAPACITY);
             }
@@ -140,6 +144,11 @@ impl Line {
 
     /// Leaves a page at the head and makes a backlog of the rest, if there is one.
     fn split_head(&mut self, octets: u64) -> Option<()> {
+        if self.fresh.len() < self.split_from {
+            return None;
+        }
+        // Half as many again: each message is looked at a few times, not each time one comes.
+        self.split_from = self.fresh.len() + self.fresh.len().div_ceil(2);
         let mut memory = 0;
         let mut weigh = |entry: &Entry| {
             memory += entry.message.body().len() as u64 + OVERHEAD;

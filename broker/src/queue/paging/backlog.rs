@@ -18,13 +18,20 @@ pub struct Backlog {
     totals: Totals,
     /// What came last, in memory.
     tail: VecDeque<Entry>,
+    /// Of the tail: lines that have not enough for a page must not be gone through each time.
+    tail_totals: Totals,
 }
 
 impl Backlog {
     /// A backlog of these messages, all of them in memory.
     pub fn of(tail: VecDeque<Entry>) -> Self {
+        let mut tail_totals = Totals::default();
+        for entry in &tail {
+            tail_totals.count(entry, false);
+        }
         Backlog {
             tail,
+            tail_totals,
             ..Backlog::default()
         }
     }
@@ -54,6 +61,7 @@ impl Backlog {
 
     /// Adds a message behind all others.
     pub fn push(&mut self, entry: Entry) {
+        self.tail_totals.count(&entry, false);
         self.tail.push_back(entry);
     }
 
@@ -61,6 +69,7 @@ impl Backlog {
     /// the first page is not.
     pub fn take_head(&mut self) -> Option<VecDeque<Entry>> {
         let Some(page) = self.pages.pop_front() else {
+            self.tail_totals = Totals::default();
             return Some(std::mem::take(&mut self.tail));
         };
         let entries = match page.place {
@@ -84,6 +93,9 @@ impl Backlog {
         octets: u64,
         kept: impl Fn(&Entry) -> Kept,
     ) -> Option<PagedOut> {
+        if self.tail_totals.memory() < octets {
+            return None;
+        }
         let mut seen = Totals::default();
         let mut count = 0;
         for entry in &self.tail {
@@ -96,9 +108,7 @@ impl Backlog {
             seen.count(entry, false);
             count += 1;
         }
-        if seen.memory() < octets {
-            return None;
-        }
+        self.tail_totals -= seen;
         let mut builder = PageBuilder::new();
         for entry in self.tail.drain(..count) {
             let kept = kept(&entry);
