@@ -7,6 +7,7 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Confirmation};
 use leveret_tests::{Client, TestBroker, eventually, next, resident_bytes, run, text};
+use std::ops::Range;
 use std::path::Path;
 
 /// Messages of a kibibyte each: many times the memory.
@@ -29,21 +30,25 @@ fn number(body: &[u8]) -> usize {
 }
 
 /// Publishes, and waits for all confirms.
-async fn fill(client: &Client, queue: &str, numbers: std::ops::Range<usize>, mode: u8) {
+async fn fill(client: &Client, queue: &str, numbers: Range<usize>, mode: u8) {
+    let properties = |_| BasicProperties::default().with_delivery_mode(mode);
+    fill_with(client, queue, numbers, properties).await;
+}
+
+/// Likewise, each message with properties of its own.
+async fn fill_with(
+    client: &Client,
+    queue: &str,
+    numbers: Range<usize>,
+    properties: impl Fn(usize) -> BasicProperties,
+) {
     let channel = client.open_confirming().await;
     let mut confirms = Vec::new();
     for number in numbers {
-        let properties = BasicProperties::default().with_delivery_mode(mode);
-        let published = channel
-            .basic_publish(
-                "".into(),
-                queue.into(),
-                Default::default(),
-                &body(number),
-                properties,
-            )
-            .await;
-        confirms.push(published.unwrap());
+        let (queue, body) = (queue.into(), body(number));
+        let (options, properties) = (Default::default(), properties(number));
+        let published = channel.basic_publish("".into(), queue, options, &body, properties);
+        confirms.push(published.await.unwrap());
     }
     for confirm in confirms {
         assert!(matches!(confirm.await.unwrap(), Confirmation::Ack(None)));
@@ -250,20 +255,12 @@ fn priorities_hold_among_messages_on_disk() {
             .queue_declare("q".into(), durable, arguments)
             .await
             .unwrap();
-        let channel = client.open_confirming().await;
-        let mut confirms = Vec::new();
-        for number in 0..4000 {
-            let properties = BasicProperties::default()
+        let properties = |number| {
+            BasicProperties::default()
                 .with_delivery_mode(2)
-                .with_priority((number % 5) as u8);
-            let (queue, body) = ("q".into(), body(number));
-            let options = Default::default();
-            let published = channel.basic_publish("".into(), queue, options, &body, properties);
-            confirms.push(published.await.unwrap());
-        }
-        for confirm in confirms {
-            confirm.await.unwrap();
-        }
+                .with_priority((number % 5) as u8)
+        };
+        fill_with(&client, "q", 0..4000, properties).await;
         let of = |priority: usize| (0..4000).filter(move |number| number % 5 == priority);
         consume(&client, "q", of(4).chain(of(3)).take(1000)).await;
         broker.restart().await;
@@ -280,21 +277,14 @@ fn what_expires_on_disk_is_not_delivered() {
         let mut broker = start().await;
         let client = broker.client().await;
         client.durable_queue("q").await;
-        let channel = client.open_confirming().await;
-        let mut confirms = Vec::new();
-        for number in 0..3000 {
-            let mut properties = BasicProperties::default().with_delivery_mode(2);
-            if (1000..2000).contains(&number) {
-                properties = properties.with_expiration("1".into());
+        let properties = |number| {
+            let properties = BasicProperties::default().with_delivery_mode(2);
+            match number {
+                1000..2000 => properties.with_expiration("1".into()),
+                _ => properties,
             }
-            let (queue, body) = ("q".into(), body(number));
-            let options = Default::default();
-            let published = channel.basic_publish("".into(), queue, options, &body, properties);
-            confirms.push(published.await.unwrap());
-        }
-        for confirm in confirms {
-            confirm.await.unwrap();
-        }
+        };
+        fill_with(&client, "q", 0..3000, properties).await;
         consume(&client, "q", 0..500).await;
         broker.restart().await;
         let client = broker.client().await;
