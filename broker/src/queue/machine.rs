@@ -21,7 +21,7 @@ use super::settings::{QueueKind, Settings};
 use super::stored::storable;
 use super::undelivered::Undelivered;
 use crate::clock::Time;
-use crate::message::SharedMessage;
+use crate::message::{Message, SharedMessage};
 use leveret_protocol::VhostName;
 use leveret_storage::{Op, Position, QueueId, Token};
 use std::sync::Arc;
@@ -122,12 +122,13 @@ impl Machine {
 
     /// Whether a message of this queue is kept in the store.
     pub(super) fn stores(&self, message: &SharedMessage) -> bool {
-        self.stored && (message.persistent() || self.quorum.is_some())
+        self.storing()(message)
     }
 
-    /// Whether its persistent messages are kept in the store.
-    pub(super) fn is_stored(&self) -> bool {
-        self.stored
+    /// Likewise, for whoever has to ask while the machine is being changed.
+    pub(super) fn storing(&self) -> impl Fn(&Message) -> bool + use<> {
+        let (stored, quorum) = (self.stored, self.quorum.is_some());
+        move |message| stored && (message.persistent() || quorum)
     }
 
     /// Adds a message, or refuses it. `token` comes back from the store once the message is safe

@@ -6,7 +6,7 @@ use super::page::Page;
 use super::work::{Done, Job, Shelves, Work};
 use crate::clock::Clock;
 use crate::queue::{Effects, Surroundings};
-use leveret_storage::{Position, QueueId, Spill, StorageError};
+use leveret_storage::{Position, QueueId, Spill, StorageError, Store};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::fmt;
@@ -49,6 +49,22 @@ pub trait Records: Send + Sync {
     fn flush(&self) -> Result<(), StorageError>;
 }
 
+impl Records for Store {
+    fn read(
+        &self,
+        queue: QueueId,
+        from: Position,
+        max_messages: usize,
+        max_octets: usize,
+    ) -> Result<Vec<(Position, bytes::Bytes)>, StorageError> {
+        Store::read(self, queue, from, max_messages, max_octets)
+    }
+
+    fn flush(&self) -> Result<(), StorageError> {
+        Store::flush(self)
+    }
+}
+
 /// Who moves pages.
 pub struct Pager(Arc<Shared>);
 
@@ -59,7 +75,7 @@ struct Shared {
     /// Octets that wait to be written.
     writing: AtomicU64,
     records: Option<Box<dyn Records>>,
-    spill: Option<Spill>,
+    spill: Spill,
     state: Mutex<State>,
     changed: Condvar,
     mode: Mode,
@@ -99,19 +115,19 @@ impl fmt::Debug for Pager {
 impl Pager {
     /// Pages go to the store and to this place.
     pub fn new(limits: Limits, records: Box<dyn Records>, spill: Spill) -> Self {
-        Pager::with(limits, Some(records), Some(spill), Mode::Threads)
+        Pager::with(limits, Some(records), spill, Mode::Threads)
     }
 
     /// One whose work is done by [`Pager::work_by_hand`].
     #[cfg(test)]
     pub fn by_hand(limits: Limits, records: Option<Box<dyn Records>>, spill: Spill) -> Self {
-        Pager::with(limits, records, Some(spill), Mode::ByHand)
+        Pager::with(limits, records, spill, Mode::ByHand)
     }
 
     /// One that does its work when it is asked to, so that nobody sees a difference.
     #[cfg(test)]
     pub fn at_once(limits: Limits, records: Option<Box<dyn Records>>, spill: Spill) -> Self {
-        Pager::with(limits, records, Some(spill), Mode::AtOnce)
+        Pager::with(limits, records, spill, Mode::AtOnce)
     }
 
     /// See [`Pager::at_once`].
@@ -120,12 +136,7 @@ impl Pager {
         self.0.mode == Mode::AtOnce
     }
 
-    fn with(
-        limits: Limits,
-        records: Option<Box<dyn Records>>,
-        spill: Option<Spill>,
-        mode: Mode,
-    ) -> Self {
+    fn with(limits: Limits, records: Option<Box<dyn Records>>, spill: Spill, mode: Mode) -> Self {
         Pager(Arc::new(Shared {
             limits,
             memory: AtomicU64::new(0),
@@ -150,7 +161,7 @@ impl Pager {
 
     /// Octets of messages in the place that a restart empties.
     pub fn spilled(&self) -> u64 {
-        self.0.spill.as_ref().map_or(0, Spill::octets)
+        self.0.spill.octets()
     }
 
     /// Whether messages can be read back from the store.
@@ -339,7 +350,7 @@ impl Shared {
     fn carry_out(&self, job: &Job, clock: Clock) -> Done {
         let done = job.carry_out(&Shelves {
             records: self.records.as_deref(),
-            spill: self.spill.as_ref(),
+            spill: &self.spill,
             clock,
         });
         if let Done::Written(Err(error)) = &done {

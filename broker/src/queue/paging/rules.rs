@@ -68,10 +68,10 @@ impl Machine {
 
     fn page_out(&mut self, pager: &Pager, wanted: &mut Wanted) {
         for _ in 0..PAGES_AT_A_TIME {
-            let (quorum, stored) = (self.quorum.is_some(), self.is_stored());
+            let stores = self.storing();
             let before = self.paging.delivered_before;
             let kept = |entry: &Entry| {
-                if !stored || !(entry.message.persistent() || quorum) {
+                if !stores(&entry.message) {
                     return Kept::Not;
                 }
                 if !entry.message.is_claimed() {
@@ -144,8 +144,8 @@ impl Machine {
             self.restore_count(entry);
             self.expiry.enters(entry);
         }
-        let (quorum, stored) = (self.quorum.is_some(), self.is_stored());
-        let stores = |entry: &Entry| stored && (entry.message.persistent() || quorum);
+        let stores = self.storing();
+        let stores = |entry: &Entry| stores(&entry.message);
         let Some((known, found)) = self.ready.arrived(line, page, entries, stores) else {
             return;
         };
@@ -183,16 +183,20 @@ impl Queue {
         self.serve(fx, |machine, fx| machine.paged(line, page, done, fx));
     }
 
+    fn job(self: &Arc<Self>, line: usize, page: PageId, work: Work) -> Job {
+        let queue = self.clone();
+        Job {
+            queue,
+            line,
+            page,
+            work,
+        }
+    }
+
     /// Work for the pager, to be done when the lock is released.
     pub(in crate::queue) fn want(self: &Arc<Self>, wanted: Wanted, fx: &mut Effects) {
         for (line, page, work) in wanted {
-            let queue = self.clone();
-            let job = Job {
-                queue,
-                line,
-                page,
-                work,
-            };
+            let job = self.job(line, page, work);
             #[cfg(test)]
             if let Some(pager) = fx.shared_pager().filter(|pager| pager.works_at_once()) {
                 pager.work_now(&job, fx);
@@ -214,12 +218,8 @@ impl Queue {
             let Some((line, reading)) = head else {
                 return;
             };
-            let job = Job {
-                queue: self.clone(),
-                line,
-                page: reading.page,
-                work: Work::Read(reading.source, reading.outline),
-            };
+            let work = Work::Read(reading.source, reading.outline);
+            let job = self.job(line, reading.page, work);
             pager.work_now(&job, fx);
         }
     }

@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::queue::Queue;
 use crate::queue::entry::Entry;
 use crate::queue::stored;
-use leveret_storage::{Position, QueueId, Spill, Spilled, StorageError};
+use leveret_storage::{Position, Spill, Spilled, StorageError};
 use std::io;
 use std::sync::Arc;
 
@@ -51,8 +51,8 @@ pub enum Done {
 pub struct Shelves<'a> {
     /// The store; none for a broker that keeps everything in memory.
     pub records: Option<&'a dyn Records>,
-    /// The place that a restart empties; none where it is not wanted.
-    pub spill: Option<&'a Spill>,
+    /// The place that a restart empties.
+    pub spill: &'a Spill,
     /// The broker's time.
     pub clock: Clock,
 }
@@ -61,10 +61,9 @@ impl Job {
     /// Does it. Blocks on the disk.
     pub fn carry_out(&self, shelves: &Shelves<'_>) -> Done {
         match &self.work {
-            Work::Write(entries) => Done::Written(match shelves.spill {
-                Some(spill) => codec::write(spill, entries).map(Arc::new),
-                None => Err(io::ErrorKind::Unsupported.into()),
-            }),
+            Work::Write(entries) => {
+                Done::Written(codec::write(shelves.spill, entries).map(Arc::new))
+            }
             Work::Read(Source::Spilled(page), _) => self.read_spilled(page),
             Work::Read(Source::Stored, outline) => match shelves.records {
                 Some(records) => self.read_stored(records, outline, shelves.clock),
@@ -187,22 +186,5 @@ impl StoredReading<'_> {
             queue = %self.queue.name(),
             "messages {first} to {last} in the store are {why}, and passed over"
         );
-    }
-}
-
-/// For whoever asks in the name of a queue.
-impl Records for leveret_storage::Store {
-    fn read(
-        &self,
-        queue: QueueId,
-        from: Position,
-        max_messages: usize,
-        max_octets: usize,
-    ) -> Result<Vec<(Position, bytes::Bytes)>, StorageError> {
-        leveret_storage::Store::read(self, queue, from, max_messages, max_octets)
-    }
-
-    fn flush(&self) -> Result<(), StorageError> {
-        leveret_storage::Store::flush(self)
     }
 }
