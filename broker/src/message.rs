@@ -298,17 +298,32 @@ impl Message {
 
     /// Reads a message back from what [`Storable::encode`] wrote. `None` when it is malformed.
     pub fn decode(stored: Bytes) -> Option<Message> {
-        let parts = Parts::of(&stored)?;
-        Message::from_parts(&stored, &parts, &stored[parts.properties.clone()])
+        Message::decode_next(&stored, &mut LastExchange::default())
+    }
+
+    /// The same for one of a run, of which `last` keeps the exchange: most have the one of the message before.
+    pub fn decode_next(stored: &Bytes, last: &mut LastExchange) -> Option<Message> {
+        let parts = Parts::of(stored)?;
+        let exchange = last.name(&stored[parts.exchange.clone()])?;
+        Message::built(exchange, stored, &parts, &stored[parts.properties.clone()])
     }
 
     /// A stored message with these properties in place of its own.
     pub fn from_parts(stored: &Bytes, parts: &Parts, properties: &[u8]) -> Option<Message> {
-        let exchange = std::str::from_utf8(&stored[parts.exchange.clone()]).ok()?;
+        let exchange = LastExchange::default().name(&stored[parts.exchange.clone()])?;
+        Message::built(exchange, stored, parts, properties)
+    }
+
+    fn built(
+        exchange: ExchangeName,
+        stored: &Bytes,
+        parts: &Parts,
+        properties: &[u8],
+    ) -> Option<Message> {
         let body = parts.properties.end..stored.len();
         let persistent = property(properties, Property::DeliveryMode) == Some(&[PERSISTENT]);
         let mut builder = MessageBuilder::new(
-            exchange.into(),
+            exchange,
             &stored[parts.routing_key.clone()],
             properties,
             persistent,
@@ -316,6 +331,23 @@ impl Message {
         );
         builder.push_frame(stored.slice(body)).ok()?;
         Some(builder.finish(false))
+    }
+}
+
+/// The exchange of the message that was decoded last.
+#[derive(Debug, Default)]
+pub struct LastExchange(Option<ExchangeName>);
+
+impl LastExchange {
+    /// The exchange of this name; `None` when it is no name.
+    fn name(&mut self, octets: &[u8]) -> Option<ExchangeName> {
+        if let Some(last) = &self.0
+            && last.as_str().as_bytes() == octets
+        {
+            return Some(last.clone());
+        }
+        let name: ExchangeName = std::str::from_utf8(octets).ok()?.into();
+        Some(self.0.insert(name).clone())
     }
 }
 

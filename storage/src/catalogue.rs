@@ -201,6 +201,15 @@ impl QueueEntry {
             .any(|(_, ranges)| ranges.contains(position))
     }
 
+    /// Whether anything of `first..=last` may be done with.
+    pub(crate) fn has_acked(&self, first: u64, last: u64) -> bool {
+        let in_log = |(_, ranges): &(u64, RangeSet)| ranges.within(first, last).next().is_some();
+        self.dead.iter().any(in_log)
+            || self
+                .chunks_over(first, last)
+                .any(|(_, entry)| matches!(entry, ChunkEntry::Some(_)))
+    }
+
     /// Everything the log says is done with.
     pub(crate) fn all_dead(&self) -> RangeSet {
         let mut all = RangeSet::default();

@@ -41,6 +41,7 @@ impl Housekeeping<'_> {
     /// sled or the disk failed, or the store is stopping.
     pub(crate) fn run(&self) -> Result<(), StorageError> {
         let volumes = &self.sleds.volumes;
+        volumes.close_idle();
         volumes.end_if_full(self.volume_size)?;
         if volumes.is_pinned() {
             return Ok(());

@@ -1,6 +1,6 @@
 //! Messages in sled: chunks of consecutive messages of one queue, and large messages in parts.
 //!
-//! A chunk is a few values of at most 16 KiB, each `position (u64), length (u32), message` over and over. A message that
+//! A chunk is a few values of about 8 KiB, 16 KiB at most, each `position (u64), length (u32), message` over and over. A message that
 //! does not fit one is a chunk by itself, cut into parts. The catalogue entry in the main sled says what of it still lives.
 
 use bytes::{Bytes, BytesMut};
@@ -10,14 +10,16 @@ use crate::{
     options::Weigh,
     ranges::RangeSet,
     record::{u32_at, u64_at},
-    schema::{self, CHECKSUM, CHUNK_VALUES, Chunk, MAX_VALUE},
-    sled_store::{Changes, Found},
+    schema::{self, CHECKSUM, CHUNK_BYTES, Chunk, MAX_VALUE, SHARED_VALUE},
+    sled_store::{Changes, Found, free_garbage},
     types::{Position, QueueId},
     volumes::Volumes,
 };
 
 /// Bytes of position and length before each message of a chunk.
 const MESSAGE_HEADER: usize = 12;
+/// Up to this size messages that are read are slices of what was read; see [`crate::Store::read`].
+const SLICED: usize = 4096;
 /// Bytes of a large message per part.
 const PART: usize = MAX_VALUE - CHECKSUM;
 
@@ -57,7 +59,7 @@ impl Packer {
         out: &mut Changes<'_>,
     ) -> Result<(), StorageError> {
         let size = MESSAGE_HEADER + message.len();
-        if CHECKSUM + self.value.len() + size > MAX_VALUE {
+        if CHECKSUM + self.value.len() + size > SHARED_VALUE {
             self.end_value(out)?;
         }
         if CHECKSUM + size > MAX_VALUE {
@@ -103,7 +105,7 @@ impl Packer {
             self.value.clear();
             chunk.parts += 1;
         }
-        if chunk.parts >= CHUNK_VALUES {
+        if chunk.bytes + chunk.live * MESSAGE_HEADER as u64 >= CHUNK_BYTES {
             self.done.extend(self.open.take());
         }
         out.breathe()
@@ -197,24 +199,36 @@ pub(crate) fn read_from(
             Found::Nothing => return Ok(None),
             Found::Damaged => return Err(damaged()),
             Found::Value(value) if chunk.large => body.extend_from_slice(&value),
-            Found::Value(value) => unpack(&value, &mut messages).ok_or_else(damaged)?,
+            Found::Value(value) => unpack(&value.into(), &mut messages).ok_or_else(damaged)?,
         }
     }
+    free_garbage();
     if chunk.large {
         messages.push((first.0, body.freeze()));
     }
     Ok(Some(messages))
 }
 
-pub(crate) fn unpack(mut value: &[u8], messages: &mut Vec<(u64, Bytes)>) -> Option<()> {
-    while !value.is_empty() {
-        let (position, len) = (u64_at(value, 0)?, u32_at(value, 8)? as usize);
-        let message = value.get(MESSAGE_HEADER..MESSAGE_HEADER + len)?;
-        // Copied, not sliced: a message that stays in a queue must not hold its chunk in memory.
-        messages.push((position, Bytes::copy_from_slice(message)));
-        value = &value[MESSAGE_HEADER + len..];
+pub(crate) fn unpack(value: &Bytes, messages: &mut Vec<(u64, Bytes)>) -> Option<()> {
+    let mut at = 0;
+    while at < value.len() {
+        let (position, len) = (u64_at(value, at)?, u32_at(value, at + 8)? as usize);
+        let start = at + MESSAGE_HEADER;
+        let end = start.checked_add(len).filter(|end| *end <= value.len())?;
+        messages.push((position, taken(value, start, end)));
+        at = end;
     }
     Some(())
+}
+
+/// A message of those that were read at once. Larger ones are copied: whoever keeps them as they are must not keep all the
+/// others as well.
+pub(crate) fn taken(read: &Bytes, start: usize, end: usize) -> Bytes {
+    if end - start <= SLICED {
+        read.slice(start..end)
+    } else {
+        Bytes::copy_from_slice(&read[start..end])
+    }
 }
 
 /// What `chunk` becomes when `acked` is done with as well; `None`: nothing of it lives.

@@ -4,7 +4,7 @@
 //! overlap. Sources are taken by their first position; a message may leave once no source still closed can hold an
 //! earlier one.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -51,7 +51,29 @@ impl Source {
 }
 
 /// Messages in order, and the position to go on from if there may be more.
-type Stretch = (BTreeMap<u64, Bytes>, Option<u64>);
+type Stretch = (Loaded, Option<u64>);
+
+/// Messages in order. They come in order, but for the few that two sources overlap with.
+#[derive(Debug, Default)]
+struct Loaded(Vec<(u64, Bytes)>);
+
+impl Loaded {
+    fn add(&mut self, messages: impl Iterator<Item = (u64, Bytes)>) {
+        let before = self.0.len();
+        self.0.extend(messages);
+        let from = before.saturating_sub(1);
+        if self.0[from..].is_sorted_by(|(one, _), (other, _)| one < other) {
+            return;
+        }
+        self.0.sort_by_key(|(position, _)| *position);
+        self.0.dedup_by_key(|(position, _)| *position);
+    }
+
+    /// Those before a position.
+    fn before(&self, position: u64) -> &[(u64, Bytes)] {
+        &self.0[..self.0.partition_point(|(at, _)| *at < position)]
+    }
+}
 
 /// How many sources are looked up at once: at 64 KiB each more than a read usually wants.
 const PLAN: usize = 32;
@@ -74,7 +96,7 @@ impl Reader<'_> {
                     Err(_) if !out.is_empty() => return Ok(out),
                     Err(error) => return Err(error),
                 };
-            for (position, message) in messages {
+            for (position, message) in messages.0 {
                 if out.len() >= wanted.max_messages || (message.len() > room && !out.is_empty()) {
                     return Ok(out);
                 }
@@ -100,41 +122,33 @@ impl Reader<'_> {
         let (sources, mut horizon, generation) = {
             let catalogue = self.catalogue.lock();
             let Some(entry) = catalogue.queues.get(&queue) else {
-                return Ok(Some((BTreeMap::new(), None)));
+                return Ok(Some((Loaded::default(), None)));
             };
             let (sources, horizon) = plan(entry, from);
             (sources, horizon, catalogue.generation)
         };
-        let (mut loaded, mut bytes) = (BTreeMap::new(), 0);
+        let (mut loaded, mut bytes) = (Loaded::default(), 0);
         for source in &sources {
-            if loaded.len() >= max_messages || bytes >= max_bytes {
-                let (mut count, mut ready) = (0, 0);
-                for (_, message) in loaded.range(..source.first()) {
-                    let message: &Bytes = message;
-                    count += 1;
-                    ready += message.len();
-                }
-                if count > 0 && (count >= max_messages || ready >= max_bytes) {
+            if loaded.0.len() >= max_messages || bytes >= max_bytes {
+                let ready = loaded.before(source.first());
+                let ready_bytes = ready.iter().map(|(_, message)| message.len()).sum::<usize>();
+                let enough = ready.len() >= max_messages || ready_bytes >= max_bytes;
+                if !ready.is_empty() && enough {
                     horizon = Some(source.first());
                     break;
                 }
             }
             match self.load(queue, source) {
                 Ok(Some(messages)) => {
-                    for (position, message) in messages
-                        .into_iter()
-                        .filter(|(position, _)| *position >= from)
-                    {
-                        bytes += message.len();
-                        loaded.insert(position, message);
-                    }
+                    let wanted = messages.into_iter().filter(|(at, _)| *at >= from);
+                    loaded.add(wanted.inspect(|(_, message)| bytes += message.len()));
                 }
                 Ok(None) | Err(_) if self.catalogue.lock().generation != generation => {
                     return Ok(None);
                 }
                 Ok(None) => return Err(damaged(queue, source)),
                 // What stands before the damage can still be had; the next read starts at it and says so.
-                Err(_) if loaded.range(..source.first()).next().is_some() => {
+                Err(_) if !loaded.before(source.first()).is_empty() => {
                     horizon = Some(source.first());
                     break;
                 }
@@ -142,14 +156,19 @@ impl Reader<'_> {
             }
         }
         if let Some(horizon) = horizon {
-            loaded.split_off(&horizon);
+            loaded.0.truncate(loaded.before(horizon).len());
         }
         let catalogue = self.catalogue.lock();
         if catalogue.generation != generation {
             return Ok(None);
         }
-        let entry = catalogue.queues.get(&queue);
-        loaded.retain(|position, _| entry.is_some_and(|entry| !is_acked(entry, *position)));
+        let Some(entry) = catalogue.queues.get(&queue) else {
+            return Ok(Some((Loaded::default(), None)));
+        };
+        let ends = loaded.0.first().zip(loaded.0.last());
+        if ends.is_some_and(|((first, _), (last, _))| entry.has_acked(*first, *last)) {
+            loaded.0.retain(|(position, _)| !is_acked(entry, *position));
+        }
         Ok(Some((loaded, horizon)))
     }
 
@@ -184,8 +203,8 @@ pub(crate) fn load_span(
     };
     let len = usize::try_from(span.end - span.start).map_err(|_| damaged())?;
     let mut window = segment.window(len);
-    let bytes = window.get(span.start, len)?;
-    let (mut at, mut messages) = (0, Vec::new());
+    let bytes = window.take(span.start, len)?;
+    let (mut at, mut found) = (0, Vec::new());
     while at < bytes.len() {
         // Block headers stand between records; each is recognised by its own checksum.
         if record::BlockHeader::decode(&bytes[at..], segment.header.salt, span.start + at as u64)
@@ -202,11 +221,16 @@ pub(crate) fn load_span(
         } = record
             && of == queue
         {
-            messages.push((position.0, Bytes::copy_from_slice(message)));
+            // A message is the end of its record.
+            let end = at + len;
+            found.push((
+                position.0,
+                messages::taken(&bytes, end - message.len(), end),
+            ));
         }
         at += len;
     }
-    Ok(messages)
+    Ok(found)
 }
 
 /// Sources that may hold `from` or later, by first position; and, when there are more, where those begin: always

@@ -25,13 +25,18 @@ pub(crate) const VERSION_WITHOUT_VOLUMES: u32 = 1;
 
 /// The largest value given to sled.
 ///
-/// A leaf page of sled's holds up to 16 values. Pages over a quarter of its segment size become blob files, which leak;
-/// and whatever the configured capacity, its cache keeps a page in each of 256 shards. 16 KiB values and 2 MiB segments
-/// keep clear of the first and bound the second.
+/// A leaf page of sled's holds up to 16 values. Pages over a quarter of its segment size become blob files, which leak:
+/// 16 KiB values and 2 MiB segments keep clear of that.
 pub(crate) const MAX_VALUE: usize = 16 * 1024;
 
-/// Values that a chunk of small messages takes at most. Each chunk costs an entry in memory and in the main sled.
-pub(crate) const CHUNK_VALUES: u32 = 4;
+/// How large values become of which several messages share one.
+///
+/// Whatever the configured capacity, sled's cache keeps a page in each of 256 shards, of 8 values as a rule: 16 MiB with
+/// values of this size, in each sled that is read or written.
+pub(crate) const SHARED_VALUE: usize = 8 * 1024;
+
+/// Encoded bytes at which a chunk of small messages ends. Each chunk costs an entry in memory and in the main sled.
+pub(crate) const CHUNK_BYTES: u64 = 62 * 1024;
 
 /// Bytes of checksum in front of each value.
 pub(crate) const CHECKSUM: usize = 4;

@@ -8,6 +8,8 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
+
 use crate::{
     error::StorageError,
     record::{
@@ -267,6 +269,18 @@ impl Window {
         self.bytes.truncate(got);
         self.start = offset;
         Ok(&self.bytes[..got.min(len)])
+    }
+
+    /// The same as a piece of memory of its own, without copying it; the window has nothing then.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn take(&mut self, offset: u64, len: usize) -> Result<Bytes, StorageError> {
+        let got = self.get(offset, len)?.len();
+        // Nothing is held past `offset + len` of a window that was made for this.
+        let from = usize::try_from(offset - self.start).unwrap_or(usize::MAX);
+        let bytes = Bytes::from(std::mem::take(&mut self.bytes));
+        Ok(bytes.slice(from..from + got))
     }
 
     fn held(&self, offset: u64, len: usize) -> Option<std::ops::Range<usize>> {

@@ -22,6 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use parking_lot::RwLock;
 use sled::{Batch, Db, IVec};
 
@@ -72,6 +73,12 @@ pub(crate) struct Checked(IVec);
 impl AsRef<[u8]> for Checked {
     fn as_ref(&self) -> &[u8] {
         self
+    }
+}
+
+impl From<Checked> for Bytes {
+    fn from(value: Checked) -> Bytes {
+        Bytes::from_owner(value)
     }
 }
 
@@ -364,8 +371,16 @@ impl Changes<'_> {
         for body in self.bodies.drain(..) {
             self.store.touch(&body);
         }
+        free_garbage();
         Ok(())
     }
+}
+
+/// Lets sled's garbage go: pages that its cache has thrown out, and older states of pages that were changed, are freed
+/// some time after nobody can be looking at them any more, by the 64 of a thread; of pages with messages that is tens of
+/// MB.
+pub(crate) fn free_garbage() {
+    crossbeam_epoch::pin().flush();
 }
 
 /// Runs a call into sled; its errors and its panics become ours.

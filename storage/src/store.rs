@@ -138,7 +138,8 @@ impl Store {
     }
 
     /// Live messages of a queue in order, from a position on: up to `max_messages` of them and about `max_bytes` bytes, but
-    /// at least one if there is one. Sees what is committed; blocks on the disk.
+    /// at least one if there is one. Sees what is committed; blocks on the disk. Messages of up to 4 KiB may share memory,
+    /// of up to 64 KiB: whoever keeps them copies them.
     ///
     /// # Errors
     /// [`StorageError::DamagedMessages`] when the next ones are damaged: go on behind its `last` to have the others.

@@ -6,11 +6,11 @@
 //! removed from a volume; when nothing in it lives any more, which the main sled's catalogue says, its directory is
 //! deleted, and when little does, that is copied to the current one first (see [`crate::housekeeping`]).
 //!
-//! A volume is opened when something is read from it, and only a few are open at a time: neither start nor memory depends
-//! on how much is stored.
+//! A volume is opened when something is read from it, and only a few are open at a time, and for no longer than they are
+//! read: neither start nor memory depends on how much is stored.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     fs::{self, File},
     io,
     os::unix::fs::MetadataExt,
@@ -19,6 +19,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -33,6 +34,9 @@ use crate::{
 
 /// Volumes that stay open for readers, besides the current one.
 const OPEN: usize = 2;
+/// After so long a volume is closed when another one is opened: whoever has read it to its end does not come back. What its
+/// pages take in sled's cache is more than all else in memory.
+const IDLE: Duration = Duration::from_millis(200);
 
 /// No volume is deleted while it lives.
 #[derive(Debug)]
@@ -88,8 +92,8 @@ pub(crate) struct Volumes {
 struct State {
     /// Those of which something is in memory.
     slots: HashMap<u32, Arc<Slot>>,
-    /// Open for readers, the latest last.
-    recent: VecDeque<u32>,
+    /// Open for readers, and when they were read last; the latest opened last.
+    recent: Vec<(u32, Instant)>,
     usage: BTreeMap<u32, Usage>,
     current: Option<u32>,
 }
@@ -97,6 +101,37 @@ struct State {
 /// A volume's place in memory; its lock is held while it is opened, closed or deleted.
 #[derive(Debug, Default)]
 struct Slot(Mutex<Option<Arc<SledStore>>>);
+
+impl State {
+    /// Notes that a volume is read now. Returns those that are to be closed for it.
+    fn read(&mut self, number: u32, now: Instant) -> Vec<u32> {
+        if self.current == Some(number) {
+            return Vec::new();
+        }
+        if let Some((_, last)) = self.recent.iter_mut().find(|(at, _)| *at == number) {
+            *last = now;
+            return Vec::new();
+        }
+        let mut close = self.idle(now);
+        while self.recent.len() >= OPEN {
+            let longest = self.recent.iter().min_by_key(|(_, last)| *last);
+            let Some(&(longest, _)) = longest else { break };
+            self.recent.retain(|(number, _)| *number != longest);
+            close.push(longest);
+        }
+        self.recent.push((number, now));
+        close
+    }
+
+    /// Takes out those that have not been read for a while.
+    fn idle(&mut self, now: Instant) -> Vec<u32> {
+        let is_idle = |last: Instant| now.saturating_duration_since(last) >= IDLE;
+        let idle = self.recent.iter().filter(|(_, last)| is_idle(*last));
+        let idle = idle.map(|(number, _)| *number).collect();
+        self.recent.retain(|(_, last)| !is_idle(*last));
+        idle
+    }
+}
 
 impl Volumes {
     /// The volumes in a directory; none is opened. `usage` says what the catalogue knows of.
@@ -212,9 +247,19 @@ impl Volumes {
         if full.is_some()
             && let Some(number) = self.end_current()
         {
-            self.open(number)?;
+            drop(self.open(number)?);
+            // Whoever reads it next may come much later.
+            self.close(number);
         }
         Ok(())
+    }
+
+    /// Closes what nobody has read for a while.
+    pub(crate) fn close_idle(&self) {
+        let idle = self.state.lock().idle(Instant::now());
+        for number in idle {
+            self.close(number);
+        }
     }
 
     /// Notes how much more or less of volumes is used.
@@ -258,7 +303,7 @@ impl Volumes {
         let slot = {
             let mut state = self.state.lock();
             state.current = state.current.filter(|current| *current != number);
-            state.recent.retain(|recent| *recent != number);
+            state.recent.retain(|(recent, _)| *recent != number);
             Arc::clone(state.slots.entry(number).or_default())
         };
         let mut store = slot.0.lock();
@@ -308,17 +353,10 @@ impl Volumes {
     fn open(&self, number: u32) -> Result<Option<Arc<SledStore>>, StorageError> {
         let (slot, close) = {
             let mut state = self.state.lock();
-            let mut close = None;
-            if state.current != Some(number) && state.recent.back() != Some(&number) {
-                state.recent.retain(|recent| *recent != number);
-                state.recent.push_back(number);
-                if state.recent.len() > OPEN {
-                    close = state.recent.pop_front();
-                }
-            }
+            let close = state.read(number, Instant::now());
             (Arc::clone(state.slots.entry(number).or_default()), close)
         };
-        if let Some(other) = close {
+        for other in close {
             self.close(other);
         }
         let mut store = slot.0.lock();

@@ -3,6 +3,7 @@
 use super::RecoveryError;
 use crate::broker::Broker;
 use crate::exchange::Delays;
+use crate::message::LastExchange;
 use crate::queue::paging::{OVERHEAD, Outline};
 use crate::queue::{self, Queue};
 use leveret_protocol::ExchangeName;
@@ -34,10 +35,10 @@ pub(super) fn restore_messages(
         return Ok(());
     }
     let clock = broker.clock;
-    let mut read = 0;
+    let (mut read, mut last) = (0, LastExchange::default());
     read_all(store, queue.id, |position, bytes| {
         read += bytes.len();
-        let Some((message, expiry)) = queue::decode(bytes) else {
+        let Some((message, expiry)) = queue::decode(bytes, &mut last) else {
             let queue = queue.name().to_string();
             return Err(RecoveryError::Message { queue, position });
         };

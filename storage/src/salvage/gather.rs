@@ -434,14 +434,14 @@ impl Gathered {
             }
             let key = schema::body_key(queue, crate::types::Position(first), part);
             let (value, _) = page.1.get(&key[..])?;
-            schema::unsealed(&key, value).map(<[u8]>::to_vec)
+            schema::unsealed(&key, value).map(Bytes::copy_from_slice)
         };
         let mut messages = Vec::new();
         match chunk {
             Some(chunk) if chunk.large => {
                 let mut whole = Vec::new();
                 for part in 0..chunk.parts {
-                    whole.extend(body(part)?);
+                    whole.extend_from_slice(&body(part)?);
                 }
                 messages.push((first, whole.into()));
             }
