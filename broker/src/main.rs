@@ -3,7 +3,8 @@
 use leveret::admin::server::{AdminSocket, Surroundings};
 use leveret::alarms;
 use leveret::broker::Broker;
-use leveret::config::{Command, Config, ConfigError, LogFormat};
+use leveret::config::{Command, Config, ConfigError, Environment, LogFormat};
+use leveret::ctl::{self, Terminal};
 use leveret::recovery::{self, RecoveryError};
 use leveret::server::listener::Listener;
 use leveret::server::timers;
@@ -29,7 +30,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
     unsafe_code,
     reason = "jemalloc looks for this name, which is nobody else's, and for a text that ends with a zero"
 )]
-#[unsafe(export_name = "_rjem_malloc_conf")]
+#[unsafe(export_name = "malloc_conf")]
 pub static ALLOCATOR_SETTINGS: &[u8; 59] =
     b"background_thread:true,dirty_decay_ms:500,muzzy_decay_ms:0\0";
 
@@ -64,7 +65,10 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     if let Some(command) = command {
-        return offline(command, &config);
+        return match command {
+            Command::Backup { directory } => backup(directory, &config),
+            command => offline(&command, &config),
+        };
     }
     start_logging(&config);
     match run(&config, started) {
@@ -77,8 +81,27 @@ fn main() -> ExitCode {
     }
 }
 
+/// `leveretctl backup`, for whoever looks for it here.
+fn backup(directory: String, config: &Config) -> ExitCode {
+    let data_dir = config.data_dir.to_string_lossy().into_owned();
+    let words = [
+        "--data-dir".to_owned(),
+        data_dir,
+        "backup".to_owned(),
+        directory,
+    ];
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let mut terminal = Terminal {
+        bold: out.is_terminal() && err.is_terminal(),
+        out: &mut out,
+        err: &mut err,
+        environment: Environment::of_process(),
+    };
+    ExitCode::from(ctl::main(words.to_vec(), &mut terminal))
+}
+
 /// Work on the store while no broker runs.
-fn offline(command: Command, config: &Config) -> ExitCode {
+fn offline(command: &Command, config: &Config) -> ExitCode {
     match leveret::offline::run(command, &config.data_dir) {
         Ok(outcome) => {
             print!("{}", outcome.text);

@@ -24,13 +24,13 @@ pub struct Outcome {
 ///
 /// # Errors
 /// There is no store, a broker has it open, or the system cannot read or write.
-pub fn run(command: Command, data_dir: &Path) -> Result<Outcome, StorageError> {
+pub fn run(command: &Command, data_dir: &Path) -> Result<Outcome, StorageError> {
     let options = Options {
         weigh: body_octets,
         ..Options::new(data_dir.join("store"))
     };
     let findings = salvage::check(&options)?;
-    if command == Command::Check {
+    if *command == Command::Check {
         return Ok(checked(&findings));
     }
     if findings.damage.is_empty() {

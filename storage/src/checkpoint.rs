@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::atomic::Ordering,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -29,6 +29,29 @@ use crate::{
 /// Pauses between attempts to fold: from, to.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
+/// How long housekeeping that waits for publishers to be less busy waits at a time.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How fast the log grows.
+#[derive(Debug, Default)]
+struct Pace {
+    /// Bytes written so far, and when that was.
+    last: Option<(u64, Instant)>,
+    /// Housekeeping has left something for later.
+    left: bool,
+}
+
+impl Pace {
+    /// Whether more than `rate` bytes a second were written since this was asked last.
+    fn exceeds(&mut self, rate: u64, written: u64, now: Instant) -> bool {
+        let Some((before, at)) = self.last.replace((written, now)) else {
+            return false;
+        };
+        let millis = now.saturating_duration_since(at).as_millis().max(1);
+        u128::from(written.saturating_sub(before)) * 1000 / millis > u128::from(rate)
+    }
+}
+
 /// What the checkpoint thread works with.
 pub(crate) struct Checkpoint<'a> {
     pub(crate) sleds: &'a Sleds,
@@ -43,6 +66,8 @@ pub(crate) struct Checkpoint<'a> {
     /// Bytes after which a volume is full, and that may be taken for nothing.
     pub(crate) volume_size: u64,
     pub(crate) waste: u64,
+    /// Bytes of log per second from which on publishers are busy.
+    pub(crate) busy: u64,
     /// How long acknowledgements of messages in sled may wait for their segment to be full.
     pub(crate) roll_after: Duration,
     /// Asks the storage thread to end the segment.
@@ -55,12 +80,14 @@ impl Checkpoint<'_> {
         let mut pause = BACKOFF.0;
         let mut again = false;
         let mut failures = sled_sync::failures();
+        let mut pace = Pace::default();
         loop {
-            let done = match self.log.next_closed(self.roll_after) {
+            let patience = if pace.left { QUIET } else { self.roll_after };
+            let done = match self.log.next_closed(patience.min(self.roll_after)) {
                 Next::Stopped => return,
                 Next::Nothing => {
                     self.ask_for_roll();
-                    self.guarded(|| self.housekeeping())
+                    self.guarded(|| self.housekeeping(&mut pace))
                 }
                 Next::Closed(closed) => {
                     let folded = self.guarded(|| self.attempt(&closed, again));
@@ -73,7 +100,7 @@ impl Checkpoint<'_> {
                         self.log.folded();
                     }
                     again = folded.is_err();
-                    folded.and_then(|()| self.guarded(|| self.housekeeping()))
+                    folded.and_then(|()| self.guarded(|| self.housekeeping(&mut pace)))
                 }
             };
             match done {
@@ -102,15 +129,19 @@ impl Checkpoint<'_> {
         }
     }
 
-    fn housekeeping(&self) -> Result<(), StorageError> {
-        Housekeeping {
+    fn housekeeping(&self, pace: &mut Pace) -> Result<(), StorageError> {
+        let written = self.counters.bytes_written.load(Ordering::Relaxed);
+        let left = Housekeeping {
+            busy: pace.exceeds(self.busy, written, Instant::now()),
             sleds: self.sleds,
             catalogue: self.catalogue,
             log: self.log,
             volume_size: self.volume_size,
             waste: self.waste,
         }
-        .run()
+        .run()?;
+        pace.left = left;
+        Ok(())
     }
 
     /// Panics of sled's are errors like others.
@@ -171,4 +202,27 @@ pub(crate) fn remove_segment(path: &Path) -> Result<(), StorageError> {
         result => result.map_err(fail)?,
     }
     sync_parent(path).map_err(fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn publishers_are_busy_by_what_they_write_in_a_second() {
+        const BUSY: u64 = 1000;
+        let mut pace = Pace::default();
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        assert!(
+            !pace.exceeds(BUSY, 10 * BUSY, at(0)),
+            "it was written before"
+        );
+        assert!(pace.exceeds(BUSY, 12 * BUSY, at(1000)));
+        assert!(!pace.exceeds(BUSY, 13 * BUSY, at(3000)));
+        assert!(
+            !pace.exceeds(BUSY, 13 * BUSY, at(3000)),
+            "nothing, in no time"
+        );
+    }
 }

@@ -23,6 +23,9 @@ use crate::{
 /// Bytes of a sled that was just made, and a little more.
 const FRESH: u64 = 8 << 20;
 
+/// Bytes that volumes may take for nothing beyond what they may otherwise, while publishers are busy.
+const LATER: u64 = 512 << 20;
+
 /// What housekeeping works on.
 pub(crate) struct Housekeeping<'a> {
     pub(crate) sleds: &'a Sleds,
@@ -32,23 +35,26 @@ pub(crate) struct Housekeeping<'a> {
     pub(crate) volume_size: u64,
     /// Bytes that volumes, and the main sled, may take for nothing.
     pub(crate) waste: u64,
+    /// Publishers need the disk and the processor: what is to be copied waits, if it is not too much.
+    pub(crate) busy: bool,
 }
 
 impl Housekeeping<'_> {
-    /// Does what there is to do. While segments wait to be folded, only what is quick.
+    /// Does what there is to do; while segments wait to be folded, only what is quick. Says whether something is left for
+    /// when publishers are not busy any more.
     ///
     /// # Errors
     /// sled or the disk failed, or the store is stopping.
-    pub(crate) fn run(&self) -> Result<(), StorageError> {
+    pub(crate) fn run(&self) -> Result<bool, StorageError> {
         let volumes = &self.sleds.volumes;
         volumes.close_idle();
         volumes.end_if_full(self.volume_size)?;
         if volumes.is_pinned() {
-            return Ok(());
+            return Ok(false);
         }
         self.delete_empty()?;
         while !self.log.is_behind()
-            && let Some(sparse) = self.sparsest()
+            && let Some(sparse) = self.sparsest(if self.busy { LATER } else { 0 })
         {
             if !self.relocate(sparse)? {
                 break;
@@ -58,7 +64,7 @@ impl Housekeeping<'_> {
         if !self.log.is_behind() && self.sleds.main_is_wasteful(self.waste) {
             self.sleds.renew_main(|| self.go_on())?;
         }
-        Ok(())
+        Ok(self.busy && self.sparsest(0).is_some())
     }
 
     fn delete_empty(&self) -> Result<(), StorageError> {
@@ -73,13 +79,14 @@ impl Housekeeping<'_> {
         Ok(())
     }
 
-    /// The volume that is the first to be emptied, if volumes take up much more than they should.
-    fn sparsest(&self) -> Option<u32> {
+    /// The volume that is the first to be emptied, if volumes take up much more than they should, and so much on top.
+    fn sparsest(&self, on_top: u64) -> Option<u32> {
         let volumes = &self.sleds.volumes;
         let all = volumes.all();
         let size: u64 = all.iter().map(|(_, _, size)| size).sum();
         let live: u64 = all.iter().map(|(_, usage, _)| usage.bytes).sum();
-        if size <= live.saturating_mul(3).saturating_add(self.waste) {
+        let bound = live.saturating_mul(3).saturating_add(self.waste);
+        if size <= bound.saturating_add(on_top) {
             return None;
         }
         // What a sled takes with hardly anything in it; moving that to a new volume would win nothing.

@@ -15,6 +15,7 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
+    directory::CleanClose,
     io::{LogFile, LogIo},
     record::{BLOCK_HEADER, BlockHeader, SEGMENT_HEADER, SegmentHeader},
     segment,
@@ -284,7 +285,21 @@ impl Log {
         Ok(())
     }
 
-    /// The last segment and its end, for the mark of a clean close.
+    /// The last segment there ever was and where it ends, for the mark of a clean close; at 0 when it is folded and gone.
+    pub(crate) fn ending(&self) -> CleanClose {
+        match self.last() {
+            Some(last) => CleanClose {
+                seq: last.seq,
+                end: last.end,
+            },
+            None => CleanClose {
+                seq: self.next_seq - 1,
+                end: 0,
+            },
+        }
+    }
+
+    /// The segment that was begun last.
     pub(crate) fn last(&self) -> Option<&Closed> {
         self.active
             .as_ref()
@@ -335,4 +350,17 @@ impl Active {
 pub(crate) fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::Disk;
+
+    #[test]
+    fn a_log_with_nothing_in_it_ends_with_the_last_segment_that_was_folded() {
+        let state = Arc::new(LogState::default());
+        let log = Log::new(Arc::new(Disk), PathBuf::new(), 1, 18, state, Vec::new());
+        assert_eq!(log.ending(), CleanClose { seq: 17, end: 0 });
+    }
 }

@@ -26,6 +26,9 @@ pub struct Options {
     pub volume_size: u64,
     /// Bytes that sled's files may take for nothing before something is done about it.
     pub waste: u64,
+    /// Bytes of log per second from which on publishers are busy: then volumes that are to be emptied wait, unless they
+    /// take 512 MiB more than they may otherwise.
+    pub busy: u64,
     /// How long what is acknowledged may wait for its log segment to be full before the segment is folded as it is: only
     /// then is room on disk given back.
     pub roll_after: Duration,
@@ -59,6 +62,7 @@ impl Default for Options {
             backlog_low: 8 << 20,
             volume_size: 256 * MIB,
             waste: 32 * MIB,
+            busy: 48 * MIB,
             roll_after: Duration::from_secs(10),
             cache_capacity: 8 * MIB,
             accept_losses: false,

@@ -131,7 +131,10 @@ impl Reader<'_> {
         for source in &sources {
             if loaded.0.len() >= max_messages || bytes >= max_bytes {
                 let ready = loaded.before(source.first());
-                let ready_bytes = ready.iter().map(|(_, message)| message.len()).sum::<usize>();
+                let ready_bytes = ready
+                    .iter()
+                    .map(|(_, message)| message.len())
+                    .sum::<usize>();
                 let enough = ready.len() >= max_messages || ready_bytes >= max_bytes;
                 if !ready.is_empty() && enough {
                     horizon = Some(source.first());

@@ -16,7 +16,7 @@ use crate::{
     catalogue::Catalogue,
     census::Extents,
     checkpoint::Checkpoint,
-    directory::{CleanClose, Directory, Lock},
+    directory::{Directory, Lock},
     error::StorageError,
     extents::Runs,
     inbox::{Inbox, Stop},
@@ -318,6 +318,7 @@ impl Shared {
                         accept_losses: options.accept_losses,
                         volume_size: options.volume_size,
                         waste: options.waste,
+                        busy: options.busy,
                         roll_after: options.roll_after,
                         roll: &|| shared.inbox.ask_for_roll(),
                     }
@@ -349,13 +350,7 @@ impl Owner {
         self.shared.log.stop();
         let checkpoint = checkpoint.join();
         let result = match ending {
-            Ok(Ending::Drained(last)) => {
-                let clean = last.map_or(CleanClose { seq: 0, end: 0 }, |last| CleanClose {
-                    seq: last.seq,
-                    end: last.end,
-                });
-                self.shared.directory.write_clean_close(clean)
-            }
+            Ok(Ending::Drained(end)) => self.shared.directory.write_clean_close(end),
             Ok(Ending::Cut) if how == Stop::Abandon || own_thread => Ok(()),
             Ok(Ending::Cut) => Err(self.shared.not_written()),
             Err(_) => Err(StorageError::Closed),

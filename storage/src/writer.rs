@@ -19,8 +19,9 @@ use parking_lot::Mutex;
 use crate::{
     catalogue::Catalogue,
     commit::Commit,
+    directory::CleanClose,
     inbox::{Inbox, Pending, Stop, Taken},
-    log::{Closed, Log, LogState, Placed},
+    log::{Log, LogState, Placed},
     stats::Counters,
     types::{Position, QueueId},
 };
@@ -44,8 +45,8 @@ pub(crate) struct Writer {
 /// How the storage thread ended.
 #[derive(Debug)]
 pub(crate) enum Ending {
-    /// Everything submitted is on disk; the last segment, if there is one.
-    Drained(Option<Closed>),
+    /// Everything submitted is on disk, and the log ends here.
+    Drained(CleanClose),
     /// It was told to end at once, or could not write when it was told to end.
     Cut,
 }
@@ -102,7 +103,7 @@ impl Writer {
                 return Ending::Cut;
             }
         }
-        Ending::Drained(self.log.last().cloned())
+        Ending::Drained(self.log.ending())
     }
 
     /// Commits what was taken, in as many commits as its size asks for.

@@ -32,7 +32,7 @@ struct Flags {
 }
 
 /// What the program does when it is not to be a broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
 pub enum Command {
     /// Look through the data directory of a broker that is not running, and change nothing
     ///
@@ -50,6 +50,13 @@ pub enum Command {
     /// done, or nothing was damaged and so nothing changed; 1 done, and something is lost; 2 it could
     /// not be done, and nothing has changed.
     Repair,
+    /// Copy the data of the broker that runs on the data directory, as leveretctl backup does
+    ///
+    /// `leveret --data-dir DIRECTORY` starts on the copy.
+    Backup {
+        /// Where to: a directory that is empty or not there
+        directory: String,
+    },
 }
 
 impl Config {

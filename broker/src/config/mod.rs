@@ -43,7 +43,7 @@ pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 16 * 1024 * 1024;
 pub const DEFAULT_CONSUMER_TIMEOUT: Duration = Duration::from_millis(1_800_000);
 const DEFAULT_MAX_TRANSACTION_SIZE: u64 = 128 << 20;
 /// Enough that consumers who keep up never wait for the disk, and little beside the rest.
-const DEFAULT_QUEUE_MEMORY: u64 = 64 << 20;
+const DEFAULT_QUEUE_MEMORY: u64 = 32 << 20;
 /// The user, and its password, that a new data directory starts with.
 pub const DEFAULT_USER: &str = "guest";
 

@@ -79,7 +79,7 @@ pub(super) struct Settings {
     pub(super) vm_memory_high_watermark: Option<MemoryWatermark>,
 
     /// Memory for messages that wait in queues, all together; beyond it they wait on disk
-    /// [default: 64MiB]
+    /// [default: 32MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Limits and users")]
     pub(super) queue_memory: Option<ByteSize>,
 
