@@ -123,7 +123,8 @@ impl Client {
     }
 
     fn send_octets(&mut self, octets: &[u8]) -> io::Result<()> {
-        let whole = self.write(octets, |_| Ok(!interrupted()))?;
+        let since = Instant::now();
+        let whole = self.write(octets, |_| Ok(!given_up(since)))?;
         if whole {
             Ok(())
         } else {
@@ -152,7 +153,7 @@ impl Client {
             }
             if self.read()? {
                 since = Instant::now();
-            } else if interrupted() {
+            } else if given_up(since) {
                 return Err(ErrorKind::Interrupted.into());
             } else if since.elapsed() > ANSWER_TIMEOUT {
                 return Err(io::Error::other("the broker does not answer"));
@@ -318,6 +319,11 @@ fn properties() -> FieldTable {
     );
     properties.insert("capabilities".into(), AMQPValue::FieldTable(capabilities));
     properties
+}
+
+/// What is said around a run still gets its answer after Ctrl-C, but not for long.
+pub(super) fn given_up(since: Instant) -> bool {
+    interrupted() && since.elapsed() > CLOSE_TIMEOUT
 }
 
 fn is_timeout(error: &io::Error) -> bool {

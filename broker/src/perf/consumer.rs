@@ -1,6 +1,6 @@
 //! A connection that consumes.
 
-use super::client::{Client, taken_note_of};
+use super::client::{Client, given_up, taken_note_of};
 use super::meter::{Shared, now};
 use super::options::{Load, STAMP};
 use super::pace::Pace;
@@ -10,7 +10,7 @@ use leveret_protocol::method::{self, BASIC_DELIVER};
 use leveret_protocol::{ChannelId, DeliveryTag, MethodId};
 use std::io;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const CONSUME_OK: MethodId = MethodId::new(60, 21);
 /// The longest sleep of a consumer with a limited rate.
@@ -69,8 +69,9 @@ impl<'a> Consumer<'a> {
             client.consume(queue, &format!("c{at}"), load.ack_every().is_some())?;
         }
         let mut consumer = Consumer::new(load, n, client, shared);
+        let since = Instant::now();
         while consumer.taken.answers < queues.len() {
-            if super::interrupt::interrupted() {
+            if given_up(since) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
             consumer.turn()?;
