@@ -17,13 +17,14 @@ def flags_of(kind, n):
     if kind == "queues":
         return f"-s 100 -x 2 -y 2 -q {n}"
     if kind == "connections":
-        return f"-s 100 -x {n // 2} -y {n // 2} -q {min(n // 2, 10)}"
+        # With confirms, or what the sockets of so many publishers hold would be gigabytes.
+        return f"-s 100 -x {n // 2} -y {n // 2} -q {min(n // 2, 10)} -c 100"
     return f"-s {n}"
 
 
 CURVES = [
     ("queues", QUEUES, "queues that two publishers and two consumers share, 100 B"),
-    ("connections", CONNECTIONS, "connections, half of them publish and half consume, 100 B"),
+    ("connections", CONNECTIONS, "connections, half of them publish (confirms, window 100) and half consume, 100 B"),
     ("bodies", BODIES, "octets of a body, one to one"),
 ]
 

@@ -51,7 +51,7 @@ class Runner:
         command = [self.program, *arguments.split(), "--json", "--quiet"]
         return command + (["--address", broker.address] if broker else [])
 
-    def run(self, arguments, broker=None, limit=900, note=None):
+    def run(self, arguments, broker=None, limit=300, note=None):
         """The summary of a run, with the broker's processor time; None if it failed."""
         before = broker.processor() if broker else None
         try:

@@ -18,8 +18,11 @@ use std::time::{Duration, Instant};
 const SOCKET_TIMEOUT: Duration = Duration::from_millis(100);
 /// An answer that takes longer will not come.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
-/// How long the broker may take to say good-bye.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the broker may take to say good-bye: it does so when it has read what is on its way,
+/// which is some megabytes.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same after Ctrl-C.
+const CURT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Octets of the input buffer; a larger frame makes it grow.
 const INPUT: usize = 256 * 1024;
 /// Octets of the largest frame where the broker has no limit.
@@ -281,12 +284,12 @@ impl Client {
         let mut out = BytesMut::new();
         method::encode(&mut out, ChannelId(0), &AMQPClass::Connection(close));
         let since = Instant::now();
-        let patient = |_: &mut Client| Ok(since.elapsed() < CLOSE_TIMEOUT);
-        if !self.write(&out, patient)? {
+        let patient = || !given_up(since) && since.elapsed() < CLOSE_TIMEOUT;
+        if !self.write(&out, |_| Ok(patient()))? {
             return Ok(());
         }
         let mut answered = false;
-        while !answered && since.elapsed() < CLOSE_TIMEOUT {
+        while !answered && patient() {
             self.frames(|kind, payload| {
                 answered |= kind == FrameKind::Method
                     && method::peek_id(payload) == Some(method::CONNECTION_CLOSE_OK);
@@ -323,7 +326,7 @@ fn properties() -> FieldTable {
 
 /// What is said around a run still gets its answer after Ctrl-C, but not for long.
 pub(super) fn given_up(since: Instant) -> bool {
-    interrupted() && since.elapsed() > CLOSE_TIMEOUT
+    interrupted() && since.elapsed() > CURT_TIMEOUT
 }
 
 fn is_timeout(error: &io::Error) -> bool {

@@ -1,6 +1,6 @@
 //! A connection that publishes.
 
-use super::client::{Client, taken_note_of};
+use super::client::{Client, given_up, taken_note_of};
 use super::interrupt::interrupted;
 use super::meter::{Shared, now};
 use super::options::Load;
@@ -20,8 +20,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const LATE: u64 = 1_000_000;
 /// Shorter waits cost more than they even out.
 const SHORTEST_WAIT: Duration = Duration::from_micros(200);
-/// Confirms that take longer after the end of a run are not waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// What the broker does not take or confirm for so long after the end of a run is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Publisher<'a> {
     client: Client,
@@ -101,8 +101,8 @@ impl<'a> Publisher<'a> {
         self.drain()
     }
 
-    /// Publishes so many messages at most; `false` when the run ended before the broker took
-    /// them.
+    /// Publishes so many messages at most; `false` when the run is over and the broker does not
+    /// take them.
     fn publish(&mut self, most: u64, at: u64) -> io::Result<bool> {
         let pace = self.pace;
         let stamp = |n| match pace.is_limited() {
@@ -117,10 +117,17 @@ impl<'a> Publisher<'a> {
         if self.window_size.is_some() {
             window.sent(count, at);
         }
+        // What was begun is ended: half a message would cost the connection, and with it the
+        // answer that says when the broker has read the rest.
+        let mut over = None;
         let whole = self.client.write(octets, |client| {
             client.look()?;
             take(client, window, shared)?;
-            Ok(!shared.publishing_is_over() && !interrupted())
+            if shared.publishing_is_over() {
+                let since = *over.get_or_insert_with(Instant::now);
+                return Ok(!given_up(since) && since.elapsed() < PATIENCE);
+            }
+            Ok(true)
         })?;
         if !whole {
             return Ok(false);
