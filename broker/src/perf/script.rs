@@ -179,7 +179,7 @@ impl Writer<'_> {
                     "c",
                     DeliveryTag(1),
                     false,
-                    &way.exchange,
+                    way.exchange.as_bytes(),
                     key,
                 );
             }
