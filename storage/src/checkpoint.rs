@@ -19,6 +19,7 @@ use crate::{
     io::sync_parent,
     log::{Closed, LogState, Next},
     options::Weigh,
+    room::{self, Room},
     segment::{End, Segment},
     sled_store::panic_text,
     sled_sync,
@@ -47,6 +48,7 @@ pub(crate) struct Checkpoint<'a> {
     pub(crate) roll_after: Duration,
     /// Asks the storage thread to end the segment.
     pub(crate) roll: &'a dyn Fn(),
+    pub(crate) room: Room,
 }
 
 impl Checkpoint<'_> {
@@ -72,7 +74,10 @@ impl Checkpoint<'_> {
                         self.counters.checkpoint_health(None);
                         self.log.folded();
                     }
-                    again = folded.is_err();
+                    // Without room it was not even begun.
+                    again = folded
+                        .as_ref()
+                        .map_or_else(|error| again || !is_no_room(error), |()| false);
                     folded.and_then(|()| self.guarded(|| self.housekeeping()))
                 }
             };
@@ -82,6 +87,10 @@ impl Checkpoint<'_> {
                     pause = BACKOFF.0;
                 }
                 Err(StorageError::Closed) => return,
+                Err(error) if is_no_room(&error) => {
+                    self.counters.checkpoint_health(Some(error.to_string()));
+                    self.log.wait_stop(BACKOFF.1);
+                }
                 Err(error) => {
                     self.counters.checkpoint_health(Some(error.to_string()));
                     let seen = std::mem::replace(&mut failures, sled_sync::failures());
@@ -107,6 +116,7 @@ impl Checkpoint<'_> {
             sleds: self.sleds,
             catalogue: self.catalogue,
             log: self.log,
+            room: &self.room,
             volume_size: self.volume_size,
             waste: self.waste,
         }
@@ -130,9 +140,6 @@ impl Checkpoint<'_> {
 
     /// Folds a segment and deletes it.
     fn attempt(&self, closed: &Closed, again: bool) -> Result<(), StorageError> {
-        if again {
-            fold::unfold(self.sleds, closed.seq)?;
-        }
         self.fold(closed, again)?;
         if let Err(error) = remove_segment(&closed.path) {
             // It is folded all the same, and the next start removes it.
@@ -144,6 +151,18 @@ impl Checkpoint<'_> {
     fn fold(&self, closed: &Closed, again: bool) -> Result<(), StorageError> {
         let segment = Segment::open(&closed.path)?;
         let (contents, _) = Contents::gather(&segment, End::Known(closed.end), self.accept_losses)?;
+        // The first look costs nothing: there is room for all of it.
+        if !self.room.is_there_for(closed.end) {
+            let live = room::live_bytes(&contents, closed.seq, &self.catalogue.lock());
+            if !self.room.is_there_for(live) {
+                return Err(StorageError::NoRoom {
+                    path: self.room.path.clone(),
+                });
+            }
+        }
+        if again {
+            fold::unfold(self.sleds, closed.seq)?;
+        }
         Fold {
             sleds: self.sleds,
             catalogue: self.catalogue,
@@ -154,6 +173,10 @@ impl Checkpoint<'_> {
         }
         .run(&contents)
     }
+}
+
+fn is_no_room(error: &StorageError) -> bool {
+    matches!(error, StorageError::NoRoom { .. })
 }
 
 /// Deletes a folded segment.

@@ -71,6 +71,12 @@ pub enum StorageError {
         /// Which.
         what: String,
     },
+    /// The disk is nearly full.
+    #[error("the disk of {} has no room for what lives in a log segment; that stays where it is until there is room, or consumers have taken it", path.display())]
+    NoRoom {
+        /// The store's directory.
+        path: PathBuf,
+    },
     /// sled refused or panicked.
     #[error("the database in {} failed while {action}: {reason}; if this persists, `leveret repair` makes a new one of what is intact", path.display())]
     Database {

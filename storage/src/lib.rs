@@ -35,6 +35,7 @@ mod read;
 mod record;
 mod recover;
 mod replay;
+mod room;
 pub mod salvage;
 mod schema;
 mod segment;
@@ -53,6 +54,7 @@ mod writer;
 
 pub use error::StorageError;
 pub use options::{Options, Weigh};
+pub use room::FreeSpace;
 pub use spill::{Spill, Spilled};
 pub use stats::{Extent, Health, RecoveredQueue, Report, Stats};
 pub use store::{Opened, Store};

@@ -160,9 +160,10 @@ impl Alarms {
         reading.memory > self.state.lock().memory.octets(reading.total_memory)
     }
 
-    /// Notes what memory is used, between two readings of everything.
-    pub fn note_memory(&self, octets: u64) {
-        self.state.lock().reading.memory = octets;
+    /// Notes what memory is used and what of the disk is free, between two readings of everything.
+    pub fn note(&self, memory: u64, disk_free: Option<u64>) {
+        let reading = &mut self.state.lock().reading;
+        (reading.memory, reading.disk_free) = (memory, disk_free);
     }
 
     /// Holds publishers as if memory were over its mark, until the next [`Alarms::update`]: for the

@@ -9,5 +9,6 @@ mod extents;
 mod failing;
 mod folding;
 mod model;
+mod room;
 mod space;
 mod world;
