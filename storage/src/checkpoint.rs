@@ -30,6 +30,9 @@ use crate::{
 /// Pauses between attempts to fold: from, to.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
+/// Bytes of log that are worth folding for the room that they take.
+const ROLL_MIN: u64 = 64 << 10;
+
 /// What the checkpoint thread works with.
 pub(crate) struct Checkpoint<'a> {
     pub(crate) sleds: &'a Sleds,
@@ -104,9 +107,12 @@ impl Checkpoint<'_> {
         }
     }
 
-    /// Messages in sled that are acknowledged in a segment that does not fill up would keep their room.
+    /// Messages in sled that are acknowledged in a segment that does not fill up would keep their room; and so would, on a
+    /// disk that is nearly full, messages in that segment itself.
     fn ask_for_roll(&self) {
-        if self.catalogue.lock().has_dead_chunks() {
+        let log = self.log.bytes();
+        let is_low = log >= ROLL_MIN && !self.room.is_there_for(log);
+        if is_low || self.catalogue.lock().has_dead_chunks() {
             (self.roll)();
         }
     }

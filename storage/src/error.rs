@@ -78,7 +78,7 @@ pub enum StorageError {
         path: PathBuf,
     },
     /// sled refused or panicked.
-    #[error("the database in {} failed while {action}: {reason}; if this persists, `leveret repair` makes a new one of what is intact", path.display())]
+    #[error("the database in {} failed while {action}: {reason}; {}", path.display(), remedy(reason))]
     Database {
         /// sled's directory.
         path: PathBuf,
@@ -105,4 +105,13 @@ fn holder(pid: Option<u32>) -> String {
         || "another process".to_owned(),
         |pid| format!("process {pid}"),
     )
+}
+
+/// What to do about an error of sled's, by its words.
+fn remedy(reason: &str) -> &'static str {
+    if reason.contains("No space left") || reason.contains("StorageFull") {
+        "free some disk space"
+    } else {
+        "if this persists, `leveret repair` makes a new one of what is intact"
+    }
 }

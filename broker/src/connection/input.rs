@@ -74,7 +74,7 @@ impl Connection {
                 self.has_rest = !buf.is_empty();
                 break;
             }
-            match frame::split(buf, self.tuned.frame_max) {
+            match frame::split(buf, self.frame_limit()) {
                 Ok(Split::Need(octets)) => {
                     self.need = octets;
                     break;

@@ -137,14 +137,13 @@ impl Connection {
         );
         if !consumer.no_ack {
             let queue = consumer.queue.clone();
-            channel.unacked.push(
-                tag,
-                Delivery {
-                    queue,
-                    consumer: Some(consumer.clone()),
-                    entry,
-                },
-            );
+            let delivery = Delivery {
+                queue,
+                consumer: Some(consumer.clone()),
+                entry,
+            };
+            self.held.add(delivery.octets());
+            channel.unacked.push(tag, delivery);
         }
         Ok(())
     }
