@@ -13,6 +13,7 @@
 //! - What is read back matched its checksum; damage is an error that names what is lost.
 
 mod backup;
+mod block;
 mod catalogue;
 mod census;
 mod checkpoint;
