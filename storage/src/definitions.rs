@@ -1,6 +1,7 @@
 //! Definitions in sled: records of the broker's, by key; the latest value wins.
 //!
-//! Under `d` stands the number of parts and the first of them; a definition that fits has no others.
+//! Under `d` stands the number of parts and the first of them; a definition that fits has no others. One that does not
+//! has a checksum of the whole there too: each part has its own, but parts of two versions must not pass for one.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,9 @@ use crate::{
 };
 
 /// Bytes of a definition per part.
-const PART: usize = MAX_VALUE - CHECKSUM - 4;
+const PART: usize = MAX_VALUE - CHECKSUM - 8;
+/// In the number of parts: the checksum of the whole follows.
+const CHECKED: u32 = 1 << 31;
 
 /// What a segment says about definitions: `None` is a deleted one.
 pub(crate) type Pending = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -33,11 +36,16 @@ pub(crate) fn load(
         if changed.contains_key(key) {
             return Ok(());
         }
-        let value = match value.and_then(|value| value.split_at_checked(4)) {
-            Some((parts, first)) => whole(store, key, u32_at(parts, 0).unwrap_or(0), first)?,
-            None => return Err(damaged(key)),
-        };
-        definitions.push((Bytes::copy_from_slice(key), value));
+        let head = value.and_then(Head::parse).ok_or_else(|| damaged(key))?;
+        let mut parts = Vec::new();
+        for part in 1..head.parts {
+            match store.get(&schema::definition_part_key(key, part))? {
+                Found::Value(bytes) => parts.push(bytes),
+                Found::Nothing | Found::Damaged => return Err(damaged(key)),
+            }
+        }
+        let value = head.whole(&parts).ok_or_else(|| damaged(key))?;
+        definitions.push((Bytes::copy_from_slice(key), value.into()));
         Ok(())
     })?;
     for (key, value) in changed {
@@ -49,15 +57,41 @@ pub(crate) fn load(
     Ok(definitions)
 }
 
-fn whole(store: &SledStore, key: &[u8], parts: u32, first: &[u8]) -> Result<Bytes, StorageError> {
-    let mut value = first.to_vec();
-    for part in 1..parts {
-        match store.get(&schema::definition_part_key(key, part))? {
-            Found::Value(bytes) => value.extend_from_slice(&bytes),
-            Found::Nothing | Found::Damaged => return Err(damaged(key)),
-        }
+/// What stands under a definition's own key.
+pub(crate) struct Head<'a> {
+    pub(crate) parts: u32,
+    checksum: Option<u32>,
+    first: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    pub(crate) fn parse(value: &'a [u8]) -> Option<Head<'a>> {
+        let (count, first) = value.split_at_checked(4)?;
+        let count = u32_at(count, 0)?;
+        let (checksum, first) = if count & CHECKED == 0 {
+            (None, first)
+        } else {
+            let (checksum, first) = first.split_at_checked(4)?;
+            (u32_at(checksum, 0), first)
+        };
+        Some(Head {
+            parts: count & !CHECKED,
+            checksum,
+            first,
+        })
     }
-    Ok(value.into())
+
+    /// The definition, with its further parts; `None` when they are not parts of the same.
+    pub(crate) fn whole<Part: AsRef<[u8]>>(&self, parts: &[Part]) -> Option<Vec<u8>> {
+        let mut value = self.first.to_vec();
+        for part in parts {
+            value.extend_from_slice(part.as_ref());
+        }
+        let right = self
+            .checksum
+            .is_none_or(|sum| sum == crc32fast::hash(&value));
+        right.then_some(value)
+    }
 }
 
 fn damaged(key: &[u8]) -> StorageError {
@@ -79,7 +113,7 @@ pub(crate) fn fold(
     for (key, value) in pending {
         let entry = schema::definition_key(key);
         let before = match store.get(&entry)? {
-            Found::Value(value) => u32_at(&value, 0).unwrap_or(0),
+            Found::Value(value) => Head::parse(&value).map_or(0, |head| head.parts),
             Found::Nothing | Found::Damaged => 0,
         };
         let mut written = 0;
@@ -88,7 +122,13 @@ pub(crate) fn fold(
                 let parts = value.chunks(PART).len().max(1);
                 written = u32::try_from(parts).unwrap_or(u32::MAX);
                 let (first, rest) = value.split_at(value.len().min(PART));
-                out.put(&entry, &[&written.to_be_bytes(), first].concat());
+                let head = if written == 1 {
+                    written.to_be_bytes().to_vec()
+                } else {
+                    let checksum = crc32fast::hash(value).to_be_bytes();
+                    [(written | CHECKED).to_be_bytes(), checksum].concat()
+                };
+                out.put(&entry, &[&head, first].concat());
                 for (part, bytes) in (1u32..).zip(rest.chunks(PART)) {
                     out.put(&schema::definition_part_key(key, part), bytes);
                 }
@@ -101,4 +141,27 @@ pub(crate) fn fold(
         out.breathe()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_two_versions_do_not_pass_for_one() {
+        let checksum = crc32fast::hash(b"one, two").to_be_bytes();
+        let value = [&(2 | CHECKED).to_be_bytes(), &checksum, &b"one, "[..]].concat();
+        let head = Head::parse(&value).unwrap();
+        assert_eq!(head.parts, 2);
+        assert_eq!(head.whole(&["two"]), Some(b"one, two".to_vec()));
+        assert_eq!(head.whole(&["owt"]), None);
+        assert_eq!(head.whole::<&str>(&[]), None);
+    }
+
+    #[test]
+    fn a_definition_in_parts_of_an_older_store_is_read() {
+        let value = [&2u32.to_be_bytes(), &b"one, "[..]].concat();
+        let head = Head::parse(&value).unwrap();
+        assert_eq!(head.whole(&["two"]), Some(b"one, two".to_vec()));
+    }
 }

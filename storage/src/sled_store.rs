@@ -69,6 +69,12 @@ pub(crate) enum Found {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Checked(IVec);
 
+impl AsRef<[u8]> for Checked {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
 impl std::ops::Deref for Checked {
     type Target = [u8];
 

@@ -14,6 +14,7 @@ use super::{
     sled_file::{Entries, Entry, SledFile},
 };
 use crate::{
+    definitions::Head,
     directory::{CleanClose, Directory},
     error::StorageError,
     messages,
@@ -206,23 +207,20 @@ impl Gathered {
             else {
                 continue;
             };
-            let Some((count, first)) = value.split_at_checked(4) else {
+            let Some(head) = Head::parse(value) else {
+                self.damage.push(format!("{} is damaged", describe(key)));
                 continue;
             };
-            let mut whole = Some(first.to_vec());
-            for part in 1..u32_at(count, 0).unwrap_or(0) {
-                let more = parts.get(&schema::definition_part_key(name, part));
-                whole = whole
-                    .zip(more)
-                    .map(|(whole, more)| [whole, more.clone()].concat());
-                if whole.is_none() {
-                    break;
-                }
-            }
-            match whole {
-                Some(whole) => {
+            let further =
+                (1..head.parts).map(|part| parts.get(&schema::definition_part_key(name, part)));
+            let further: Option<Vec<_>> = further.collect();
+            match further.map(|further| head.whole(&further)) {
+                Some(Some(whole)) => {
                     self.definitions.insert(name.to_vec(), whole);
                 }
+                Some(None) => self
+                    .damage
+                    .push(format!("parts of {} are of another time", describe(key))),
                 None => self
                     .damage
                     .push(format!("part of {} is missing", describe(key))),
@@ -398,12 +396,21 @@ impl Gathered {
                     continue;
                 };
                 let seen = seen.entry(queue).or_default();
+                let mut missing = chunk.map_or(0, |chunk| chunk.live);
                 for (position, message) in messages {
                     let done = chunk.is_some_and(|chunk| chunk.acked.contains(position));
+                    missing = missing.saturating_sub(u64::from(!done));
                     if !done && !found.acked.contains(position) && !seen.contains(position) {
                         seen.insert(position, position);
                         visit(queue, position, &message)?;
                     }
+                }
+                if missing > 0 {
+                    *lost.entry(queue).or_insert(0) += missing;
+                    damage.push(format!(
+                        "{missing} of the messages from {first} on of queue {} are missing",
+                        queue.0
+                    ));
                 }
             }
         }

@@ -45,8 +45,6 @@ struct Page {
     base: Option<Place>,
     links: Vec<Place>,
     freed: Option<i64>,
-    /// A message about it was not readable.
-    damaged: Option<i64>,
 }
 
 /// Where reading a segment ended before its time.
@@ -55,8 +53,8 @@ struct Tear {
     lsn: i64,
     from: u64,
     to: u64,
-    /// The messages before it in its segment, by page and lsn.
-    before: Vec<(u64, i64)>,
+    /// Whose segment it is: where its messages are in [`SledFile::torn`].
+    segment: usize,
 }
 
 /// What a read of the file found.
@@ -65,6 +63,8 @@ pub(crate) struct SledFile {
     file: File,
     pages: BTreeMap<u64, Page>,
     tears: Vec<Tear>,
+    /// Of each segment with a tear, the messages about pages, by page and lsn; those that are not readable too.
+    torn: Vec<Vec<(u64, i64)>>,
     /// Messages behind a tear behind which no fold came to its end: sled leaves them out.
     pending: Vec<(u64, u8, Place)>,
     /// The moment at which the last fold behind a tear was finished.
@@ -101,6 +101,7 @@ impl SledFile {
             file,
             pages: BTreeMap::new(),
             tears: Vec::new(),
+            torn: Vec::new(),
             pending: Vec::new(),
             finished: -1,
             is_volume,
@@ -141,11 +142,13 @@ impl SledFile {
         };
         for tear in std::mem::take(&mut self.tears) {
             let counts = |(page, lsn): &(u64, i64)| {
-                self.pages.get(page).is_some_and(|page| page.counts(*lsn))
+                self.pages.get(page).is_none_or(|page| page.counts(*lsn))
             };
-            // Behind the last finished fold sled leaves out what is torn, and so does this.
+            // Behind the last finished fold sled leaves out what is torn, and so does this. Before it, a segment of which
+            // anything counts was whole; which page a damaged message was about is not to be relied on.
             let before_fold = tear.lsn < self.finished;
-            if before_fold && tear.before.iter().any(counts) {
+            let messages = &self.torn[tear.segment];
+            if before_fold && (messages.is_empty() || messages.iter().any(counts)) {
                 self.damaged.push((tear.from, tear.to));
             }
         }
@@ -171,11 +174,21 @@ impl SledFile {
 
     /// Takes over a segment's messages.
     fn messages(&mut self, lsn: i64, base: u64, bytes: &[u8]) {
+        let tears = self.tears.len();
+        let mut changes = Vec::new();
+        self.segment(lsn, base, bytes, &mut changes);
+        if self.tears.len() > tears {
+            self.torn.push(changes);
+        }
+    }
+
+    fn segment(&mut self, lsn: i64, base: u64, bytes: &[u8], changes: &mut Vec<(u64, i64)>) {
         let number = lsn.unsigned_abs() / SEGMENT_SIZE as u64;
-        let mut before = Vec::new();
+        let segment = self.torn.len();
         let mut at = SEGMENT_HEADER;
         while at + LONGEST_HEADER <= SEGMENT_SIZE && at < bytes.len() {
             let here = lsn + i64::try_from(at).unwrap_or(i64::MAX);
+            let from = base + at as u64;
             let header = Header::parse(&bytes[at..])
                 .filter(|header| header.number == number && KINDS.contains(&header.kind));
             let body = header.as_ref().and_then(|header| {
@@ -183,25 +196,23 @@ impl SledFile {
                 bytes.get(start..start.checked_add(usize::try_from(header.len).ok()?)?)
             });
             let (Some(header), Some(body)) = (header, body) else {
-                let (from, to) = (base + at as u64, base + bytes.len() as u64);
                 self.tears.push(Tear {
                     lsn: here,
                     from,
-                    to,
-                    before,
+                    to: base + bytes.len() as u64,
+                    segment,
                 });
                 return;
             };
             let start = at + header.size;
             if header.crc != checksum(&bytes[at + 4..start], body) {
                 // Its length may still be right: what follows shows.
-                self.pages.entry(header.page).or_default().damaged = Some(here);
-                let to = base + (start + body.len()) as u64;
+                changes.push((header.page, here));
                 self.tears.push(Tear {
                     lsn: here,
-                    from: base + at as u64,
-                    to,
-                    before: vec![(header.page, here)],
+                    from,
+                    to: base + (start + body.len()) as u64,
+                    segment,
                 });
             } else if header.kind == CAP {
                 return;
@@ -212,7 +223,7 @@ impl SledFile {
                     len: body.len(),
                 };
                 if CHANGES.contains(&header.kind) {
-                    before.push((header.page, here));
+                    changes.push((header.page, here));
                 }
                 self.take(header.page, header.kind, place, body);
             }
@@ -321,8 +332,10 @@ impl Page {
 
     /// Whether a message at this moment is part of what the page is now.
     fn counts(&self, lsn: i64) -> bool {
-        let base = self.base.map_or(0, |base| base.lsn);
-        !self.is_free() && lsn >= base
+        // A number that was free is given to a new page again.
+        let replaced = self.base.is_some_and(|base| base.lsn > lsn);
+        let freed = self.freed.is_some_and(|freed| freed > lsn);
+        !replaced && !freed
     }
 
     /// Whether there is a page, and what it holds is not known.
@@ -464,5 +477,29 @@ fn parse_link(mut bytes: &[u8]) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
         }
         1 => Some((string(bytes)?.to_vec(), None)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_of_a_page_counts_until_it_is_replaced_or_freed() {
+        let at = |lsn| Place {
+            lsn,
+            offset: 0,
+            len: 0,
+        };
+        let mut page = Page::default();
+        page.take(NODE, at(10));
+        page.take(LINK, at(20));
+        assert!(page.counts(10) && page.counts(20) && !page.counts(9));
+        page.take(FREE, at(30));
+        assert!(!page.counts(10) && !page.counts(20));
+        // The number is given to another page, of which the first message may be the damaged one.
+        assert!(page.counts(40));
+        page.take(NODE, at(50));
+        assert!(!page.counts(40) && page.counts(50));
     }
 }

@@ -29,13 +29,19 @@ fn a_call_that_fails_loses_nothing_that_was_told() {
     let first = setting("LEVERET_FAULT_FIRST").unwrap_or(0);
     let seed: u64 = setting("LEVERET_TEST_SEED").unwrap_or_else(|| rand::rng().random());
     eprintln!("LEVERET_TEST_SEED={seed} LEVERET_FAULT_CASES={cases}");
-    let mut struck = 0;
-    for case in first..first + cases {
+    let (mut struck, mut tried) = (0, 0);
+    // How many calls the work makes depends on what is committed together, and a fault may come too late to strike: then
+    // there is one case more, up to four times as many.
+    for case in first..first + cases * 4 {
+        if tried >= cases && struck * 2 > cases {
+            break;
+        }
+        tried += 1;
         let mut rng = StdRng::seed_from_u64(seed.wrapping_add(case));
         let home = TempDir::with_prefix("leveret-faults-").expect("a temporary directory");
         let fault = fault(case, &mut rng);
         match run(home.path(), &fault, (rng.random(), BATCHES), &mut rng) {
-            Ok(failed) => struck += usize::from(failed),
+            Ok(failed) => struck += u64::from(failed),
             Err(fault_found) => {
                 let kept = home.keep();
                 panic!(
@@ -45,11 +51,8 @@ fn a_call_that_fails_loses_nothing_that_was_told() {
             }
         }
     }
-    eprintln!("{struck} of {cases} cases had a call fail");
-    assert!(
-        struck as u64 * 2 > cases,
-        "the faults strike next to nothing"
-    );
+    eprintln!("{struck} of {tried} cases had a call fail");
+    assert!(struck * 2 > cases, "the faults strike next to nothing");
 }
 
 /// As the layer reads it: the error, the first call that fails, how many do, their kinds, part of their path.
