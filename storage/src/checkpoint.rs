@@ -140,6 +140,7 @@ impl Checkpoint<'_> {
                 path: self.sleds.path(),
                 action: "folding",
                 reason: panic_text(panic.as_ref()),
+                damage: false,
             })
         })
     }

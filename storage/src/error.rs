@@ -86,6 +86,8 @@ pub enum StorageError {
         action: &'static str,
         /// sled's own words.
         reason: String,
+        /// Its file is damaged: trying again will not help.
+        damage: bool,
     },
     /// Writing the log does not succeed at present; nothing unwritten is confirmed.
     #[error(
