@@ -14,6 +14,10 @@ use leveret_protocol::{AmqpError, table, texts};
 const HELD_ALWAYS: u64 = 4 << 20;
 /// It may hold this part of the memory mark while no memory alarm is in force.
 const HELD_SHARE: u64 = 4;
+/// While one is, all connections together may hold this part of the mark, each as much as the others ...
+const HELD_WHEN_LOW: u64 = 2;
+/// ... and no more than this.
+const HELD_WHEN_LOW_MAX: u64 = 64 << 20;
 /// A client that gets messages one by one is told so, which closes its channel: from here on.
 const GOT_ALWAYS: u64 = 64 << 20;
 /// What a delivery takes besides its body: its places in lists, properties, routing key.
@@ -74,10 +78,12 @@ impl Connection {
     /// What the peer may hold at present.
     fn held_mark(&self) -> u64 {
         let alarms = &self.broker.alarms;
-        if alarms.in_force().has_memory() {
-            return HELD_ALWAYS;
+        let mark = alarms.memory_mark();
+        if !alarms.in_force().has_memory() {
+            return (mark / HELD_SHARE).max(HELD_ALWAYS);
         }
-        (alarms.memory_mark() / HELD_SHARE).max(HELD_ALWAYS)
+        let connections = self.broker.connections.count().max(1) as u64;
+        (mark / HELD_WHEN_LOW / connections).clamp(HELD_ALWAYS, HELD_WHEN_LOW_MAX)
     }
 
     /// A consumer wants to be kept with these arguments, so many octets.

@@ -26,8 +26,9 @@ fn set_memory(broker: &Broker, mark: u64, used: u64) {
     }
 }
 
+/// Low on memory, of which so little may be used that a connection may hold the least.
 fn low(broker: &Broker, low: bool) {
-    set_memory(broker, 1 << 40, if low { (1 << 40) + 1 } else { 0 });
+    set_memory(broker, if low { 1 } else { 1 << 40 }, 2);
 }
 
 /// Does what the task does when it is woken; how many deliveries are heard.
