@@ -292,7 +292,7 @@ impl Connection {
             id,
             tag,
             redelivered,
-            message.exchange().as_str(),
+            message.exchange(),
             message.routing_key(),
             u32::try_from(left).unwrap_or(u32::MAX),
         );

@@ -74,6 +74,9 @@ impl Connection {
                 self.has_rest = !buf.is_empty();
                 break;
             }
+            if self.publish_again(buf) {
+                continue;
+            }
             match frame::split(buf, self.frame_limit()) {
                 Ok(Split::Need(octets)) => {
                     self.need = octets;

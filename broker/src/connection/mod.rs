@@ -26,6 +26,7 @@ mod output;
 mod publish;
 mod queue_class;
 mod quorum;
+mod repeated;
 mod reply_to;
 mod route;
 mod settle;

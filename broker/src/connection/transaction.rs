@@ -204,8 +204,7 @@ impl Connection {
                     };
                 (message, None)
             };
-            let messages: Vec<Incoming> = run.iter().map(incoming).collect();
-            queue.publish(&messages, false, &mut self.fx);
+            queue.publish(run.iter().map(incoming), false, &mut self.fx);
         }
     }
 

@@ -159,7 +159,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn delivery(queue: &Arc<Queue>, tag: u64) -> Delivery {
-        let message = MessageBuilder::new("".into(), b"", &[0, 0], false, 0).finish(true);
+        let message = MessageBuilder::new(b"", b"", &[0, 0], false, 0).finish(true);
         let entry = Entry::new(Position(tag), Arc::new(message));
         Delivery {
             queue: queue.clone(),

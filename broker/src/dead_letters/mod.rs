@@ -178,7 +178,7 @@ impl Sorter {
         // A routing key is a short string, whatever it was given as.
         let key = keys.first().copied().unwrap_or_default();
         let key = &key[..key.len().min(usize::from(u8::MAX))];
-        let exchange = origin.exchange.clone();
+        let exchange = origin.exchange.as_str().as_bytes();
         let cancellable = stored.count() == 1 && kept_by.is_empty();
         let sent = message.forwarded(exchange, key, &properties, cancellable);
         let sent: SharedMessage = Arc::new(sent);

@@ -321,8 +321,7 @@ mod tests {
 
     #[test]
     fn in_a_transaction_no_write_is_called_off_before_the_commit() {
-        let message =
-            || Arc::new(MessageBuilder::new("".into(), b"", &[0, 0], true, 0).finish(true));
+        let message = || Arc::new(MessageBuilder::new(b"", b"", &[0, 0], true, 0).finish(true));
         let (queue, position) = (QueueId(1), Position(7));
         let mut fx = Effects::default();
         let early = message();

@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_message_is_kept_by_the_wall_clock_and_only_where_there_is_one() {
-        let mut builder = MessageBuilder::new("x".into(), b"key", &[0, 0], true, 4);
+        let mut builder = MessageBuilder::new(b"x", b"key", &[0, 0], true, 4);
         builder.push(b"body").unwrap();
         let message = Arc::new(builder.finish(true));
         let clock = Clock::start();
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_write_of_a_message_that_expires_is_called_off_as_any_other() {
-        let message = MessageBuilder::new("x".into(), b"", &[0, 0], true, 0).finish(true);
+        let message = MessageBuilder::new(b"x", b"", &[0, 0], true, 0).finish(true);
         let message = Arc::new(message);
         let stored = storable(message.clone(), Some(Time::from_millis(1)), Clock::start());
         assert!(message.cancel_write());

@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_is_stored_reads_back_and_what_is_cut_does_not() {
-        let mut builder = MessageBuilder::new("x".into(), b"key", &[0, 0], true, 4);
+        let mut builder = MessageBuilder::new(b"x", b"key", &[0, 0], true, 4);
         builder.push(b"body").unwrap();
         let held = Held {
             message: Arc::new(builder.finish(true)),
