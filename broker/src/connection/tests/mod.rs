@@ -4,6 +4,7 @@ mod ack_timeout;
 mod allowances;
 mod blocking;
 mod bounds;
+mod burden;
 mod channels;
 mod client;
 mod content;
