@@ -2,9 +2,9 @@
 //! still has to be written.
 
 use bytes::{BufMut, Bytes};
-use leveret_protocol::ExchangeName;
 use leveret_protocol::content::{Property, parse_expiration, property};
 use leveret_storage::{QueueId, Storable};
+use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -13,6 +13,17 @@ use std::time::Duration;
 /// Bodies up to this many octets are copied beside the properties, so that a small message is one
 /// piece of memory and pins no read buffer; larger ones stay a slice of what was read.
 pub const INLINE_BODY_MAX: usize = 4096;
+
+/// Bodies from so many octets on are written to the log from where they are. Smaller ones are copied beside what else a
+/// commit writes: a call to the system for each costs more.
+const SHARED_BODY_MIN: usize = 64 << 10;
+
+/// A head up to this many octets stands in the message itself, so that a small message is one allocation; so many that the
+/// message with its counts fills one of the allocator's sizes (128 octets).
+const HEAD_INLINE: usize = 56;
+
+/// Exchange, routing key, raw properties and, when small, the body.
+type Head = SmallVec<[u8; HEAD_INLINE]>;
 
 /// The first octet of a stored message; raised when the encoding changes.
 const ENCODING: u8 = 1;
@@ -35,9 +46,8 @@ enum WriteState {
 /// A published message.
 #[derive(Debug)]
 pub struct Message {
-    exchange: ExchangeName,
-    /// Routing key, raw properties and, when small, the body.
-    head: Box<[u8]>,
+    head: Head,
+    exchange_len: u8,
     routing_key_len: u8,
     properties_len: u32,
     /// The body when it is not in `head`.
@@ -49,11 +59,10 @@ pub struct Message {
 /// Collects the parts of a message as its frames arrive.
 #[derive(Debug)]
 pub struct MessageBuilder {
-    /// The exchange it was published to.
-    pub exchange: ExchangeName,
     /// `delivery_mode` 2.
     pub persistent: bool,
-    head: Vec<u8>,
+    head: Head,
+    exchange_len: u8,
     routing_key_len: u8,
     properties_len: u32,
     large_body: LargeBody,
@@ -75,10 +84,10 @@ enum LargeBody {
 pub struct BodyOverrun;
 
 impl MessageBuilder {
-    /// Starts a message whose body has `body_size` octets. `routing_key` is at most 255 octets, as
-    /// a short string is.
+    /// Starts a message whose body has `body_size` octets. `exchange`, its exchange's name, and
+    /// `routing_key` are at most 255 octets, as short strings are.
     pub fn new(
-        exchange: ExchangeName,
+        exchange: &[u8],
         routing_key: &[u8],
         properties: &[u8],
         persistent: bool,
@@ -87,14 +96,15 @@ impl MessageBuilder {
         let inline = usize::try_from(body_size)
             .ok()
             .filter(|size| *size <= INLINE_BODY_MAX);
-        let mut head =
-            Vec::with_capacity(routing_key.len() + properties.len() + inline.unwrap_or(0));
+        let names = exchange.len() + routing_key.len();
+        let mut head = Head::with_capacity(names + properties.len() + inline.unwrap_or(0));
+        head.extend_from_slice(exchange);
         head.extend_from_slice(routing_key);
         head.extend_from_slice(properties);
         MessageBuilder {
-            exchange,
             persistent,
             head,
+            exchange_len: exchange.len() as u8,
             routing_key_len: routing_key.len() as u8,
             properties_len: properties.len() as u32,
             large_body: if inline.is_some() {
@@ -108,7 +118,7 @@ impl MessageBuilder {
 
     /// The raw property bytes.
     pub fn properties(&self) -> &[u8] {
-        let start = usize::from(self.routing_key_len);
+        let start = usize::from(self.exchange_len) + usize::from(self.routing_key_len);
         &self.head[start..start + self.properties_len as usize]
     }
 
@@ -168,8 +178,8 @@ impl MessageBuilder {
             WriteState::Claimed
         };
         Message {
-            exchange: self.exchange,
-            head: self.head.into_boxed_slice(),
+            head: self.head,
+            exchange_len: self.exchange_len,
             routing_key_len: self.routing_key_len,
             properties_len: self.properties_len,
             large_body: match self.large_body {
@@ -184,26 +194,28 @@ impl MessageBuilder {
 }
 
 impl Message {
-    /// The exchange it was published to; empty for the default exchange.
-    pub fn exchange(&self) -> &ExchangeName {
-        &self.exchange
+    /// The name of the exchange it was published to; empty for the default exchange.
+    pub fn exchange(&self) -> &[u8] {
+        &self.head[..usize::from(self.exchange_len)]
     }
 
     /// The routing key it was published with.
     pub fn routing_key(&self) -> &[u8] {
-        &self.head[..usize::from(self.routing_key_len)]
+        let start = usize::from(self.exchange_len);
+        &self.head[start..start + usize::from(self.routing_key_len)]
     }
 
     /// The raw property bytes of its content header, flags first.
     pub fn properties(&self) -> &[u8] {
-        let start = usize::from(self.routing_key_len);
+        let start = usize::from(self.exchange_len) + usize::from(self.routing_key_len);
         &self.head[start..start + self.properties_len as usize]
     }
 
     /// The body.
     pub fn body(&self) -> &[u8] {
         if self.large_body.is_empty() {
-            &self.head[usize::from(self.routing_key_len) + self.properties_len as usize..]
+            let names = usize::from(self.exchange_len) + usize::from(self.routing_key_len);
+            &self.head[names + self.properties_len as usize..]
         } else {
             &self.large_body
         }
@@ -240,15 +252,14 @@ impl Message {
     /// The same message with other properties (raw, flags first), not written yet; a large body is
     /// shared. `cancellable` as for [`MessageBuilder::finish`].
     pub fn with_properties(&self, properties: &[u8], cancellable: bool) -> Message {
-        let (exchange, key) = (self.exchange.clone(), self.routing_key());
-        self.forwarded(exchange, key, properties, cancellable)
+        self.forwarded(self.exchange(), self.routing_key(), properties, cancellable)
     }
 
     /// The same message as if it had been published with another exchange, routing key (255 octets
     /// at most) and properties; see [`Message::with_properties`].
     pub fn forwarded(
         &self,
-        exchange: ExchangeName,
+        exchange: &[u8],
         key: &[u8],
         properties: &[u8],
         cancellable: bool,
@@ -280,8 +291,8 @@ impl Message {
     /// large body is shared.
     pub fn separate(&self) -> Message {
         Message {
-            exchange: self.exchange.clone(),
             head: self.head.clone(),
+            exchange_len: self.exchange_len,
             routing_key_len: self.routing_key_len,
             properties_len: self.properties_len,
             large_body: self.large_body.clone(),
@@ -298,32 +309,16 @@ impl Message {
 
     /// Reads a message back from what [`Storable::encode`] wrote. `None` when it is malformed.
     pub fn decode(stored: Bytes) -> Option<Message> {
-        Message::decode_next(&stored, &mut LastExchange::default())
-    }
-
-    /// The same for one of a run, of which `last` keeps the exchange: most have the one of the message before.
-    pub fn decode_next(stored: &Bytes, last: &mut LastExchange) -> Option<Message> {
-        let parts = Parts::of(stored)?;
-        let exchange = last.name(&stored[parts.exchange.clone()])?;
-        Message::built(exchange, stored, &parts, &stored[parts.properties.clone()])
+        let parts = Parts::of(&stored)?;
+        Message::from_parts(&stored, &parts, &stored[parts.properties.clone()])
     }
 
     /// A stored message with these properties in place of its own.
     pub fn from_parts(stored: &Bytes, parts: &Parts, properties: &[u8]) -> Option<Message> {
-        let exchange = LastExchange::default().name(&stored[parts.exchange.clone()])?;
-        Message::built(exchange, stored, parts, properties)
-    }
-
-    fn built(
-        exchange: ExchangeName,
-        stored: &Bytes,
-        parts: &Parts,
-        properties: &[u8],
-    ) -> Option<Message> {
         let body = parts.properties.end..stored.len();
         let persistent = property(properties, Property::DeliveryMode) == Some(&[PERSISTENT]);
         let mut builder = MessageBuilder::new(
-            exchange,
+            &stored[parts.exchange.clone()],
             &stored[parts.routing_key.clone()],
             properties,
             persistent,
@@ -331,23 +326,6 @@ impl Message {
         );
         builder.push_frame(stored.slice(body)).ok()?;
         Some(builder.finish(false))
-    }
-}
-
-/// The exchange of the message that was decoded last.
-#[derive(Debug, Default)]
-pub struct LastExchange(Option<ExchangeName>);
-
-impl LastExchange {
-    /// The exchange of this name; `None` when it is no name.
-    fn name(&mut self, octets: &[u8]) -> Option<ExchangeName> {
-        if let Some(last) = &self.0
-            && last.as_str().as_bytes() == octets
-        {
-            return Some(last.clone());
-        }
-        let name: ExchangeName = std::str::from_utf8(octets).ok()?.into();
-        Some(self.0.insert(name).clone())
     }
 }
 
@@ -399,12 +377,21 @@ impl Storable for Message {
 
     fn encoded_len(&self) -> usize {
         // encoding, exchange length, routing key length, properties length
-        7 + self.exchange.as_str().len() + self.head.len() + self.large_body.len()
+        7 + self.head.len() + self.large_body.len()
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
         self.encode_head(out);
         out.put_slice(self.body());
+    }
+
+    fn encode_or_share(&self, out: &mut Vec<u8>) -> Option<Bytes> {
+        self.encode_head(out);
+        if self.large_body.len() >= SHARED_BODY_MIN {
+            return Some(self.large_body.clone());
+        }
+        out.put_slice(self.body());
+        None
     }
 }
 
@@ -412,8 +399,8 @@ impl Message {
     /// Appends what stands before the body in the encoded message.
     pub fn encode_head(&self, out: &mut Vec<u8>) {
         out.put_u8(ENCODING);
-        out.put_u8(self.exchange.as_str().len() as u8);
-        out.put_slice(self.exchange.as_str().as_bytes());
+        out.put_u8(self.exchange_len);
+        out.put_slice(self.exchange());
         out.put_u8(self.routing_key_len);
         out.put_slice(self.routing_key());
         out.put_u32(self.properties_len);
@@ -432,13 +419,8 @@ mod tests {
     const PERSISTENT_ONLY: [u8; 3] = [1 << 4, 0, PERSISTENT];
 
     fn message(body: &[u8], cancellable: bool) -> Message {
-        let mut builder = MessageBuilder::new(
-            "x".into(),
-            b"key",
-            &PERSISTENT_ONLY,
-            true,
-            body.len() as u64,
-        );
+        let mut builder =
+            MessageBuilder::new(b"x", b"key", &PERSISTENT_ONLY, true, body.len() as u64);
         builder.push(body).unwrap();
         builder.finish(cancellable)
     }
@@ -452,7 +434,7 @@ mod tests {
             original.encode(&mut stored);
             assert_eq!(stored.len(), original.encoded_len());
             let back = Message::decode(stored.into()).unwrap();
-            assert_eq!(back.exchange().as_str(), "x");
+            assert_eq!(back.exchange(), b"x");
             assert_eq!(back.routing_key(), b"key");
             assert_eq!(back.properties(), &PERSISTENT_ONLY);
             assert_eq!(back.body(), body);
@@ -484,7 +466,7 @@ mod tests {
 
     #[test]
     fn a_body_may_not_outgrow_its_header() {
-        let mut builder = MessageBuilder::new("".into(), b"", &[0, 0], false, 3);
+        let mut builder = MessageBuilder::new(b"", b"", &[0, 0], false, 3);
         assert_eq!(builder.push(b"ab"), Ok(()));
         assert_eq!(builder.push(b"cd"), Err(BodyOverrun));
     }

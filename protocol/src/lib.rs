@@ -11,6 +11,7 @@ pub mod frame;
 pub mod method;
 pub mod names;
 pub mod raw_table;
+pub mod repeated;
 pub mod table;
 pub mod texts;
 

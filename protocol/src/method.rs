@@ -300,7 +300,7 @@ pub fn encode_deliver(
     consumer_tag: &str,
     tag: DeliveryTag,
     redelivered: bool,
-    exchange: &str,
+    exchange: &[u8],
     routing_key: &[u8],
 ) {
     out.reserve(OVERHEAD + 16 + consumer_tag.len() + exchange.len() + routing_key.len());
@@ -309,7 +309,7 @@ pub fn encode_deliver(
     put_short(out, consumer_tag.as_bytes());
     out.put_u64(tag.0);
     out.put_u8(u8::from(redelivered));
-    put_short(out, exchange.as_bytes());
+    put_short(out, exchange);
     put_short(out, routing_key);
     finish(out, at);
 }
@@ -320,7 +320,7 @@ pub fn encode_get_ok(
     channel: ChannelId,
     tag: DeliveryTag,
     redelivered: bool,
-    exchange: &str,
+    exchange: &[u8],
     routing_key: &[u8],
     message_count: u32,
 ) {
@@ -328,7 +328,7 @@ pub fn encode_get_ok(
     put_id(out, BASIC_GET_OK);
     out.put_u64(tag.0);
     out.put_u8(u8::from(redelivered));
-    put_short(out, exchange.as_bytes());
+    put_short(out, exchange);
     put_short(out, routing_key);
     out.put_u32(message_count);
     finish(out, at);
@@ -339,14 +339,14 @@ pub fn encode_return(
     out: &mut BytesMut,
     channel: ChannelId,
     code: ReplyCode,
-    exchange: &str,
+    exchange: &[u8],
     routing_key: &[u8],
 ) {
     let at = begin(out, FrameKind::Method, channel);
     put_id(out, BASIC_RETURN);
     out.put_u16(code.code());
     put_short(out, code.name().as_bytes());
-    put_short(out, exchange.as_bytes());
+    put_short(out, exchange);
     put_short(out, routing_key);
     finish(out, at);
 }

@@ -43,7 +43,7 @@ pub(crate) struct Marker {
 /// Where the log ended at a clean close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CleanClose {
-    /// The last segment; 0 when the log was empty.
+    /// The last segment, also when it is folded and gone; older versions noted 0 then.
     pub(crate) seq: u64,
     pub(crate) end: u64,
 }

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use crate::{
     catalogue::Catalogue,
-    commit::Commit,
+    commit::{Commit, KEEP_FACTOR},
     directory::CleanClose,
     inbox::{Inbox, Pending, Stop, Taken},
     log::{Log, LogState, Placed},
@@ -167,6 +167,8 @@ impl Writer {
             .bytes_written
             .fetch_add(commit.block.len() as u64, Ordering::Relaxed);
         self.catalogue.lock().apply(commit.take_effects(), placed);
+        // Large messages must not stay in memory because nothing more comes.
+        commit.block.clear(self.commit_size * KEEP_FACTOR);
         Ok(())
     }
 

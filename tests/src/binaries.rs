@@ -11,9 +11,11 @@ pub struct Binaries {
     pub leveret: PathBuf,
     /// The command that operates it.
     pub leveretctl: PathBuf,
+    /// The load generator.
+    pub leveretperf: PathBuf,
 }
 
-/// Builds `leveret` and `leveretctl` in release mode in the workspace's own target directory,
+/// Builds `leveret` and its companions in release mode in the workspace's own target directory,
 /// the first time it is called, and returns their paths.
 pub fn binaries() -> &'static Binaries {
     static BINARIES: OnceLock<Binaries> = OnceLock::new();
@@ -61,6 +63,7 @@ fn build() -> Binaries {
     Binaries {
         leveret: find("leveret"),
         leveretctl: find("leveretctl"),
+        leveretperf: find("leveretperf"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `leveretctl backup`, and brokers that start on what it made.
 
-use leveret_tests::{TestBroker, run};
+use leveret_tests::{TestBroker, broker_command, run};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -33,6 +33,15 @@ fn a_broker_starts_on_a_backup_that_was_made_while_messages_were_published() {
         let again = broker.try_ctl(&["backup", &path]).await;
         assert!(again.status != Some(0), "{again:?}");
         assert!(again.stderr.contains("is not empty"), "{again:?}");
+        let mut other_words = broker_command();
+        other_words.arg("--data-dir").arg(broker.data_dir());
+        let elsewhere =
+            tempfile::TempDir::with_prefix("leveret-test-").expect("a temporary directory");
+        let other = elsewhere.path().join("copy");
+        let output = other_words.arg("backup").arg(&other).output();
+        let output = output.expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        assert!(other.join("store").exists(), "{output:?}");
 
         let restored = TestBroker::start_in(copy, &[], Vec::new()).await;
         let found = restored.client().await.drain("q").await;

@@ -21,6 +21,7 @@ mod delayed;
 mod durability;
 mod limits;
 mod paging;
+mod perf;
 mod permissions;
 mod pika;
 mod policies;

@@ -1,14 +1,24 @@
 //! `leveretperf`: load for any AMQP 0-9-1 broker.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser, error::ErrorKind};
 use leveret::perf::{Load, run};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let load = Load::parse();
+    if let Err(why) = load.check() {
+        Load::command()
+            .error(ErrorKind::ArgumentConflict, why)
+            .exit();
+    }
     match run(&load) {
-        Ok(summary) => {
-            println!("{summary}");
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(summary)) => {
+            match (load.json, load.csv) {
+                (true, _) => println!("{}", summary.json()),
+                (_, true) => println!("{}", summary.csv()),
+                _ => println!("{summary}"),
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -36,12 +36,15 @@ impl Connection {
         if self.run.messages.is_empty() {
             return;
         }
-        let shared = self.run.queues.len() > 1;
-        for queue in self.run.queues.iter() {
-            queue.publish(&self.run.messages, shared, &mut self.fx);
-        }
         self.info.published(self.run.messages.len() as u64);
-        self.run.messages.clear();
+        if let [queue] = &*self.run.queues {
+            queue.publish(self.run.messages.drain(..), false, &mut self.fx);
+        } else {
+            for queue in self.run.queues.iter() {
+                queue.publish(self.run.messages.iter().cloned(), true, &mut self.fx);
+            }
+            self.run.messages.clear();
+        }
         if self.fx.refused().count > 0 {
             self.refuse_publishes();
         }

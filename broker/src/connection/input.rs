@@ -74,7 +74,10 @@ impl Connection {
                 self.has_rest = !buf.is_empty();
                 break;
             }
-            match frame::split(buf, self.tuned.frame_max) {
+            if self.publish_again(buf) {
+                continue;
+            }
+            match frame::split(buf, self.frame_limit()) {
                 Ok(Split::Need(octets)) => {
                     self.need = octets;
                     break;

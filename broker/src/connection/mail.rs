@@ -49,9 +49,9 @@ impl Connection {
         let mut delivered = 0;
         for mail in taken.mail.drain(..) {
             match mail {
-                Mail::Deliver(consumer, entry) => match self.deliver(&consumer, entry) {
+                Mail::Deliver(consumer, entry) => match self.deliver(consumer, entry) {
                     Ok(()) => delivered += 1,
-                    Err(entry) => undeliverable.push(back(consumer, entry)),
+                    Err((consumer, entry)) => undeliverable.push(back(consumer, entry)),
                 },
                 Mail::Cancel(consumer) => self.cancelled_by_queue(&consumer),
                 Mail::Reply(reply) => self.deliver_reply(&reply),
@@ -107,24 +107,28 @@ impl Connection {
     }
 
     /// Writes a delivery, or hands it back when its consumer is gone.
-    fn deliver(&mut self, consumer: &Arc<Consumer>, entry: Entry) -> Result<(), Entry> {
+    fn deliver(
+        &mut self,
+        consumer: Arc<Consumer>,
+        entry: Entry,
+    ) -> Result<(), (Arc<Consumer>, Entry)> {
         let frame_max = self.tuned.frame_max;
         let channel = self.channels.get_mut(usize::from(consumer.channel.0));
         let Some(channel) = channel.and_then(Option::as_deref_mut) else {
-            return Err(entry);
+            return Err((consumer, entry));
         };
         if consumer.cancelled.load(Ordering::Relaxed) || channel.closing {
-            return Err(entry);
+            return Err((consumer, entry));
         }
         let tag = channel.take_tag();
-        let message = entry.message.clone();
+        let message = &entry.message;
         method::encode_deliver(
             self.out.buffer(),
             consumer.channel,
             consumer.tag.as_str(),
             tag,
             entry.redelivered(),
-            message.exchange().as_str(),
+            message.exchange(),
             message.routing_key(),
         );
         let (properties, body) = (quorum::properties(&entry), message.body());
@@ -136,15 +140,9 @@ impl Connection {
             frame_max,
         );
         if !consumer.no_ack {
-            let queue = consumer.queue.clone();
-            channel.unacked.push(
-                tag,
-                Delivery {
-                    queue,
-                    consumer: Some(consumer.clone()),
-                    entry,
-                },
-            );
+            let delivery = back(consumer, entry);
+            self.held.add(delivery.octets());
+            channel.unacked.push(tag, delivery);
         }
         Ok(())
     }
@@ -243,7 +241,7 @@ impl Connection {
     }
 }
 
-/// A delivery that has to go back to its queue.
+/// A delivery that is a consumer's, or has to go back to its queue.
 pub(super) fn back(consumer: Arc<Consumer>, entry: Entry) -> Delivery {
     Delivery {
         queue: consumer.queue.clone(),

@@ -124,7 +124,7 @@ impl Connection {
             return Err(texts::internal_exchange(&exchange_name, vhost.name()));
         }
         self.route.exchange = Some((name.to_vec(), exchange.clone()));
-        self.route.key = None;
+        self.route.forget_key();
         Ok(exchange)
     }
 
@@ -190,8 +190,8 @@ impl Connection {
         let properties = copies.properties.as_deref().unwrap_or(properties);
         let channel = self.open_channel(id)?;
         let exchange = match &target.exchange {
-            Some(exchange) => exchange.name().clone(),
-            None => ExchangeName::from(""),
+            Some(exchange) => exchange.name().as_str().as_bytes(),
+            None => b"",
         };
         let builder = MessageBuilder::new(
             exchange,
@@ -267,15 +267,7 @@ impl Connection {
         builder: MessageBuilder,
     ) -> Result<(), AmqpError> {
         let (queues, kept_by) = self.route_to(id, &target, &builder)?;
-        let storing = if self.broker.store.is_some() {
-            let persistent = builder.persistent;
-            let queues = queues.iter().filter(|queue| queue.stores(persistent));
-            let kept_by = kept_by.iter();
-            let kept_by = kept_by.filter(|delays| persistent && delays.is_stored());
-            (queues.count() + kept_by.count()) as u32
-        } else {
-            0
-        };
+        let storing = self.storing(&queues, &kept_by, builder.persistent);
         self.has_published = true;
         self.has_stored |= storing > 0;
         let transactional = self.open_channel(id)?.transaction.is_some();
@@ -291,6 +283,22 @@ impl Connection {
         } else {
             self.hand_over(id, routed)
         }
+    }
+
+    /// How many of them store a message.
+    pub(super) fn storing(
+        &self,
+        queues: &[Arc<Queue>],
+        kept_by: &[Arc<Delays>],
+        persistent: bool,
+    ) -> u32 {
+        if self.broker.store.is_none() {
+            return 0;
+        }
+        let queues = queues.iter().filter(|queue| queue.stores(persistent));
+        let kept_by = kept_by.iter();
+        let kept_by = kept_by.filter(|delays| persistent && delays.is_stored());
+        (queues.count() + kept_by.count()) as u32
     }
 
     /// Answers for a message that went nowhere, counts its confirm, and adds it to the run.
@@ -321,7 +329,7 @@ impl Connection {
         if !target.mandatory || routable || replied {
             return;
         }
-        let exchange = message.exchange().as_str();
+        let exchange = message.exchange();
         let out = self.out.buffer();
         method::encode_return(out, id, ReplyCode::NoRoute, exchange, message.routing_key());
         let (properties, max) = (message.properties(), self.tuned.frame_max);
@@ -330,7 +338,7 @@ impl Connection {
     }
 
     /// Counts a publish on a channel in confirm mode.
-    fn count_confirm(
+    pub(super) fn count_confirm(
         &mut self,
         id: ChannelId,
         storing: u32,

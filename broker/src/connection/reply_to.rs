@@ -10,7 +10,7 @@ use crate::server::mailbox::Reply;
 use crate::server::replies::ReplyAddress;
 use leveret_protocol::classes::{AMQPClass, basic, queue};
 use leveret_protocol::content::PropertyIndex;
-use leveret_protocol::{AmqpError, ChannelId, ConsumerTag, ExchangeName, ReplyCode, method, texts};
+use leveret_protocol::{AmqpError, ChannelId, ConsumerTag, ReplyCode, method, texts};
 
 /// The name that clients consume from and put into `reply_to`.
 pub(super) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
@@ -161,17 +161,8 @@ impl Connection {
         let Some(replies) = &channel.replies else {
             return;
         };
-        let exchange = ExchangeName::from("");
         let out = self.out.buffer();
-        method::encode_deliver(
-            out,
-            id,
-            replies.tag.as_str(),
-            tag,
-            false,
-            exchange.as_str(),
-            key,
-        );
+        method::encode_deliver(out, id, replies.tag.as_str(), tag, false, b"", key);
         let (properties, body) = (message.properties(), message.body());
         let max = self.tuned.frame_max;
         self.out

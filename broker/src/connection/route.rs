@@ -3,9 +3,11 @@
 
 use super::Connection;
 use super::channel::Target;
+use super::reply_to::is_address;
 use crate::exchange::{Delays, Exchange, Routable, Route};
 use crate::message::MessageBuilder;
 use crate::queue::Queue;
+use leveret_protocol::repeated::publish_payload;
 use leveret_protocol::{AmqpError, ChannelId};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -22,6 +24,9 @@ pub(super) struct RouteCache {
     queues: Arc<[Arc<Queue>]>,
     /// What was looked up last, for its memory.
     found: Route,
+    /// The payload of a basic.publish that leads to `queues`, once it has come twice in a row; see
+    /// [`super::repeated`].
+    repeated: Vec<u8>,
 }
 
 /// The queues that a message goes to, each once, and the delayed exchanges that keep it.
@@ -51,6 +56,39 @@ impl RouteCache {
             self.queues = found.as_slice().into();
         }
     }
+
+    /// A publish came that is to where the one before it was.
+    fn note_repeated(&mut self, mandatory: bool) {
+        let (Some((exchange, _)), Some(key)) = (&self.exchange, &self.key) else {
+            return;
+        };
+        // Who returns it or replies looks at it closer.
+        if !self.queues.is_empty() && !is_address(key) {
+            publish_payload(&mut self.repeated, exchange, key, mandatory);
+        }
+    }
+
+    /// Nothing is known of where a message goes.
+    pub(super) fn forget_key(&mut self) {
+        self.key = None;
+        self.repeated.clear();
+    }
+
+    /// The payload of a basic.publish that leads to [`RouteCache::queues`]; empty when none is
+    /// known.
+    pub(super) fn repeated(&self) -> &[u8] {
+        &self.repeated
+    }
+
+    /// The exchange and the key of that basic.publish.
+    pub(super) fn names(&self) -> Option<(&Vec<u8>, &Vec<u8>)> {
+        Some((&self.exchange.as_ref()?.0, self.key.as_ref()?))
+    }
+
+    /// Where the last message went.
+    pub(super) fn queues(&self) -> &Arc<[Arc<Queue>]> {
+        &self.queues
+    }
 }
 
 impl Connection {
@@ -71,7 +109,10 @@ impl Connection {
         let key = std::mem::take(&mut self.open_channel(id)?.routing_key);
         let alone = target.copies.is_empty();
         let hit = current && alone && self.route.key.as_ref().is_some_and(|known| *known == key);
-        if !hit {
+        if hit {
+            self.route.note_repeated(target.mandatory);
+        } else {
+            self.route.repeated.clear();
             let by_key_alone = self.look_up(&key, target, builder)?;
             if by_key_alone && alone && current {
                 let kept = self.route.key.get_or_insert_default();

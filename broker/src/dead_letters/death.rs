@@ -75,7 +75,7 @@ impl<'a> Death<'a> {
         Death {
             queue: origin.queue.as_str().as_bytes(),
             reason: letter.reason,
-            exchange: message.exchange().as_str().as_bytes(),
+            exchange: message.exchange(),
             routing_keys,
             time,
             new_key: origin.routing_key.is_some(),

@@ -1,70 +1,94 @@
 //! A backlog: messages are published first and consumed afterwards.
 
 use super::client::Client;
-use super::{Load, Shared, Summary, consumer, publisher};
+use super::interrupt::interrupted;
+use super::meter::Shared;
+use super::options::Load;
+use super::progress::Progress;
+use super::summary::{Rate, Summary};
+use super::throughput::{LOOK, LOST, Running, all_done, joined, start_consumers, start_publishers};
 use std::io;
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often it is looked whether a phase is over.
-const LOOK: Duration = Duration::from_millis(1);
+/// How long the queues may take to have what was published.
+const ARRIVAL: Duration = Duration::from_secs(600);
 
 /// Publishes this many messages, waits until the queues have them, then consumes them all.
-pub(super) fn run(load: &Load, messages: u64, control: &mut Client) -> io::Result<Summary> {
+pub(super) fn run(
+    load: &Load,
+    messages: u64,
+    control: &mut Client,
+    progress: &mut Progress,
+) -> io::Result<Summary> {
     let shared = Shared::default();
+    let (shared, of) = (&shared, u64::from(load.publishers));
+    let share = |n: u32| Some(messages / of + u64::from(u64::from(n) < messages % of));
+    progress.begin();
     let started = Instant::now();
-    let (shared, load) = (&shared, &load);
     thread::scope(|threads| {
-        let publishers: Vec<_> = (0..load.publishers)
-            .map(|n| threads.spawn(move || publisher::run(load, n, shared)))
-            .collect();
-        while shared.published.load(Ordering::Relaxed) < messages
-            && !publishers.iter().all(thread::ScopedJoinHandle::is_finished)
-        {
-            thread::sleep(LOOK);
-        }
-        shared.stop_publishing.store(true, Ordering::Relaxed);
-        publishers.into_iter().try_for_each(|p| joined(p).map(drop))
+        let publishers = start_publishers(threads, load, &share, shared)?;
+        watch(&publishers, shared, u64::MAX, progress).inspect_err(|_| shared.end())?;
+        shared
+            .stop_publishing
+            .store(true, std::sync::atomic::Ordering::Relaxed);
+        publishers.into_iter().try_for_each(joined)
     })?;
-    let published = shared.published.load(Ordering::Relaxed);
+    let published = shared.counts().published;
     let mut there = 0;
-    while there < published {
+    while there < published && load.each_is_queued_once() && !interrupted() {
         thread::sleep(LOOK);
         there = 0;
         for n in 0..load.queues {
             there += u64::from(control.messages(&load.queue(n))?);
         }
-        if started.elapsed() > Duration::from_secs(600) {
+        if started.elapsed() > ARRIVAL {
             return Err(io::Error::other(format!("{there} of {published} came")));
         }
     }
-    let publishing = started.elapsed();
+    let publishing = started.elapsed().as_secs_f64();
     let started = Instant::now();
     thread::scope(|threads| {
-        let consumers: Vec<_> = (0..load.consumers)
-            .map(|n| threads.spawn(move || consumer::start(load, n)?.run(shared)))
-            .collect();
-        while shared.consumed.load(Ordering::Relaxed) < published
-            && !consumers.iter().all(thread::ScopedJoinHandle::is_finished)
-        {
-            thread::sleep(LOOK);
+        let consumers = start_consumers(threads, load, shared).inspect_err(|_| shared.end())?;
+        if !consumers.is_empty() {
+            watch(&consumers, shared, published, progress).inspect_err(|_| shared.end())?;
         }
-        shared.stop.store(true, Ordering::Relaxed);
-        let consuming = started.elapsed();
+        let consuming = started.elapsed().as_secs_f64();
+        shared.end();
         consumers.into_iter().try_for_each(joined)?;
-        let rate = |time: Duration| published as f64 / time.as_secs_f64();
-        Ok(Summary {
-            published: rate(publishing),
-            confirmed: shared.confirmed.load(Ordering::Relaxed) as f64 / publishing.as_secs_f64(),
-            consumed: rate(consuming),
-            declaring: Duration::ZERO,
-            confirm_latency: None,
-        })
+        let counts = shared.counts();
+        Ok(Summary::new(load.mode, shared)
+            .with("published", counts.published, Rate::Over(publishing))
+            .with("confirmed", counts.confirmed, Rate::Over(publishing))
+            .with("consumed", counts.consumed, Rate::Over(consuming))
+            .lasted(publishing + consuming))
     })
 }
 
-fn joined<T>(thread: thread::ScopedJoinHandle<'_, io::Result<T>>) -> io::Result<T> {
-    let ended = thread.join();
-    ended.unwrap_or_else(|_| Err(io::Error::other("a connection's thread panicked")))
+/// Returns when so many messages are consumed, or all threads are done.
+fn watch(
+    running: &[Running<'_>],
+    shared: &Shared,
+    until_consumed: u64,
+    progress: &mut Progress,
+) -> io::Result<()> {
+    let mut last = (shared.counts(), Instant::now());
+    loop {
+        thread::sleep(LOOK);
+        progress.tick(shared)?;
+        let counts = shared.counts();
+        if counts.consumed >= until_consumed || all_done(running) {
+            return Ok(());
+        }
+        if interrupted() || shared.has_failed() {
+            shared.end();
+            return Ok(());
+        }
+        if counts != last.0 {
+            last = (counts, Instant::now());
+        } else if last.1.elapsed() > LOST && until_consumed != u64::MAX {
+            let missing = until_consumed - counts.consumed;
+            return Err(io::Error::other(format!("{missing} messages did not come")));
+        }
+    }
 }

@@ -1,304 +1,379 @@
-//! A blocking AMQP client that knows just enough to measure.
+//! A blocking AMQP client that knows just enough to measure: its login, and frames in and out.
+//! What it declares is in [`super::declare`].
 
-use super::Load;
-use super::topology::Way;
-use bytes::{Buf, BytesMut};
-use leveret_protocol::classes::{AMQPClass, basic, channel, confirm, connection, exchange, queue};
-use leveret_protocol::frame::{self, Frame, FrameKind, PROTOCOL_HEADER, Split};
+use super::interrupt::interrupted;
+use super::options::Load;
+use bytes::BytesMut;
+use leveret_protocol::classes::{AMQPClass, basic, channel, connection};
+use leveret_protocol::frame::{self, FrameKind, PROTOCOL_HEADER, Split};
 use leveret_protocol::method::{self, Method};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{ChannelId, MethodId};
-use std::io::{self, Read, Write};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-const CHANNEL: ChannelId = ChannelId(1);
-/// A blocking read gives up after this long, to look whether the run is over.
-const READ_TIMEOUT: Duration = Duration::from_millis(100);
+/// A blocking read or write gives up after this long, to look whether the run is over.
+const SOCKET_TIMEOUT: Duration = Duration::from_millis(100);
+/// An answer that takes longer will not come.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long the broker may take to say good-bye: it does so when it has read what is on its way,
+/// which is some megabytes.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same after Ctrl-C.
+const CURT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Octets of the input buffer; a larger frame makes it grow.
+const INPUT: usize = 256 * 1024;
+/// Octets of the largest frame where the broker has no limit.
+const FRAME_MAX: u32 = 128 * 1024;
 
 pub(super) struct Client {
-    pub(super) socket: TcpStream,
-    pub(super) input: BytesMut,
-    pub(super) frame_max: u32,
+    socket: TcpStream,
+    input: Vec<u8>,
+    /// What of the input has come and is not taken yet.
+    from: usize,
+    to: usize,
+    frame_max: u32,
+    /// A message was begun and not ended: nothing can be said any more.
+    torn: bool,
 }
 
 impl Client {
     /// Logs in and opens channel 1.
     pub(super) fn connect(load: &Load) -> io::Result<Self> {
-        let socket = TcpStream::connect(&load.address)?;
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(READ_TIMEOUT))?;
-        let mut client = Client {
-            socket,
-            input: BytesMut::with_capacity(1 << 18),
-            frame_max: 0,
-        };
-        client.socket.write_all(&PROTOCOL_HEADER)?;
-        client.expect(method::CONNECTION_START)?;
-        client.send(
-            0,
-            AMQPClass::Connection(connection::AMQPMethod::StartOk(connection::StartOk {
-                client_properties: FieldTable::default(),
-                mechanism: "PLAIN".into(),
-                response: format!("\0{}\0{}", load.user, load.password).into(),
-                locale: "en_US".into(),
-            })),
-        )?;
-        let tune = client.expect(MethodId::new(10, 30))?;
-        let AMQPClass::Connection(connection::AMQPMethod::Tune(tune)) = tune else {
-            return Err(io::Error::other("expected connection.tune"));
-        };
-        client.send(
-            0,
-            AMQPClass::Connection(connection::AMQPMethod::TuneOk(connection::TuneOk {
-                channel_max: tune.channel_max,
-                frame_max: tune.frame_max,
-                heartbeat: 0,
-            })),
-        )?;
-        client.frame_max = tune.frame_max;
-        client.send(
-            0,
-            AMQPClass::Connection(connection::AMQPMethod::Open(connection::Open {
-                virtual_host: "/".into(),
-            })),
-        )?;
-        client.expect(MethodId::new(10, 41))?;
-        client.send(
-            1,
-            AMQPClass::Channel(channel::AMQPMethod::Open(channel::Open {})),
-        )?;
-        client.expect(MethodId::new(20, 11))?;
+        let target = load.target().map_err(io::Error::other)?;
+        let socket = TcpStream::connect(&target.address)
+            .map_err(|error| explained(&format!("cannot connect to {}", target.address), &error))?;
+        let mut client = Self::bare(socket)?;
+        client.login(&target.user, &target.password, &target.vhost)?;
+        client.open_channel(1)?;
         Ok(client)
     }
 
-    pub(super) fn declare_queue(&mut self, name: &str, load: &Load) -> io::Result<()> {
-        let mut arguments = FieldTable::default();
-        for (name, value) in &load.arguments {
-            let value = match value.parse() {
-                Ok(number) => AMQPValue::LongLongInt(number),
-                Err(_) => AMQPValue::LongString(value.as_str().into()),
-            };
-            arguments.insert(name.as_str().into(), value);
-        }
-        self.declare(name, false, load.persistent, arguments)
-            .map(drop)
+    /// Takes a socket as it is.
+    pub(super) fn bare(socket: TcpStream) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(SOCKET_TIMEOUT))?;
+        socket.set_write_timeout(Some(SOCKET_TIMEOUT))?;
+        Ok(Client {
+            socket,
+            input: vec![0; INPUT],
+            from: 0,
+            to: 0,
+            frame_max: FRAME_MAX,
+            torn: false,
+        })
     }
 
-    /// How many messages a queue has.
-    pub(super) fn messages(&mut self, name: &str) -> io::Result<u32> {
-        self.declare(name, true, false, FieldTable::default())
-    }
-
-    fn declare(
-        &mut self,
-        name: &str,
-        passive: bool,
-        durable: bool,
-        arguments: FieldTable,
-    ) -> io::Result<u32> {
-        let declare = queue::Declare {
-            queue: name.into(),
-            passive,
-            durable,
-            exclusive: false,
-            auto_delete: false,
-            nowait: false,
-            arguments,
+    fn login(&mut self, user: &str, password: &str, vhost: &str) -> io::Result<()> {
+        self.send_octets(&PROTOCOL_HEADER)?;
+        self.expect(method::CONNECTION_START)?;
+        let start_ok = connection::StartOk {
+            client_properties: properties(),
+            mechanism: "PLAIN".into(),
+            response: format!("\0{user}\0{password}").into(),
+            locale: "en_US".into(),
         };
-        self.send(1, AMQPClass::Queue(queue::AMQPMethod::Declare(declare)))?;
-        match self.expect(MethodId::new(50, 11))? {
-            AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok)) => Ok(ok.message_count),
-            _ => Err(io::Error::other("expected queue.declare-ok")),
-        }
-    }
-
-    pub(super) fn delete_queue(&mut self, name: &str) -> io::Result<()> {
-        let delete = queue::Delete {
-            queue: name.into(),
-            if_unused: false,
-            if_empty: false,
-            nowait: false,
+        self.send(
+            0,
+            AMQPClass::Connection(connection::AMQPMethod::StartOk(start_ok)),
+        )?;
+        let tune = self.expect(MethodId::new(10, 30))?;
+        let AMQPClass::Connection(connection::AMQPMethod::Tune(tune)) = tune else {
+            return Err(io::Error::other("expected connection.tune"));
         };
-        self.send(1, AMQPClass::Queue(queue::AMQPMethod::Delete(delete)))?;
-        self.expect(MethodId::new(50, 41)).map(drop)
-    }
-
-    pub(super) fn declare_exchange(
-        &mut self,
-        name: &str,
-        kind: &str,
-        durable: bool,
-    ) -> io::Result<()> {
-        let declare = exchange::Declare {
-            exchange: name.into(),
-            kind: kind.into(),
-            passive: false,
-            durable,
-            auto_delete: false,
-            internal: false,
-            nowait: false,
-            arguments: FieldTable::default(),
+        let frame_max = match tune.frame_max {
+            0 => FRAME_MAX,
+            most => most.min(FRAME_MAX),
         };
-        let declare = exchange::AMQPMethod::Declare(declare);
-        self.send(1, AMQPClass::Exchange(declare))?;
-        self.expect(MethodId::new(40, 11)).map(drop)
-    }
-
-    pub(super) fn delete_exchange(&mut self, name: &str) -> io::Result<()> {
-        let delete = exchange::Delete {
-            exchange: name.into(),
-            if_unused: false,
-            nowait: false,
+        let tune_ok = connection::TuneOk {
+            channel_max: tune.channel_max,
+            frame_max,
+            // A generator that is busy measuring does not want to send them.
+            heartbeat: 0,
         };
-        self.send(1, AMQPClass::Exchange(exchange::AMQPMethod::Delete(delete)))?;
-        self.expect(MethodId::new(40, 21)).map(drop)
-    }
-
-    /// Binds without waiting for an answer.
-    pub(super) fn bind(&mut self, queue: &str, exchange: &str, way: &Way) -> io::Result<()> {
-        let mut arguments = FieldTable::default();
-        if let Some(header) = &way.header {
-            arguments.insert("way".into(), AMQPValue::LongString(header.as_str().into()));
-        }
-        let bind = queue::Bind {
-            queue: queue.into(),
-            exchange: exchange.into(),
-            routing_key: way.binding_key.as_str().into(),
-            nowait: true,
-            arguments,
+        self.send(
+            0,
+            AMQPClass::Connection(connection::AMQPMethod::TuneOk(tune_ok)),
+        )?;
+        self.frame_max = frame_max;
+        let open = connection::Open {
+            virtual_host: vhost.into(),
         };
-        self.send(1, AMQPClass::Queue(queue::AMQPMethod::Bind(bind)))
+        self.send(0, AMQPClass::Connection(connection::AMQPMethod::Open(open)))?;
+        self.expect(MethodId::new(10, 41)).map(drop)
     }
 
-    pub(super) fn confirm_select(&mut self) -> io::Result<()> {
-        let select = confirm::Select { nowait: false };
-        self.send(1, AMQPClass::Confirm(confirm::AMQPMethod::Select(select)))?;
-        self.expect(MethodId::new(85, 11)).map(drop)
+    pub(super) fn open_channel(&mut self, channel: u16) -> io::Result<()> {
+        let open = channel::AMQPMethod::Open(channel::Open {});
+        self.send(channel, AMQPClass::Channel(open))?;
+        self.expect(MethodId::new(20, 11)).map(drop)
     }
 
-    pub(super) fn consume(&mut self, name: &str, ack: bool, prefetch: u16) -> io::Result<()> {
-        let qos = basic::Qos {
-            prefetch_count: prefetch,
-            global: false,
-        };
-        self.send(1, AMQPClass::Basic(basic::AMQPMethod::Qos(qos)))?;
-        self.expect(MethodId::new(60, 11))?;
-        let consume = basic::Consume {
-            queue: name.into(),
-            consumer_tag: "c".into(),
-            no_local: false,
-            no_ack: !ack,
-            exclusive: false,
-            nowait: false,
-            arguments: FieldTable::default(),
-        };
-        self.send(1, AMQPClass::Basic(basic::AMQPMethod::Consume(consume)))?;
-        self.expect(MethodId::new(60, 21)).map(drop)
+    pub(super) fn frame_max(&self) -> u32 {
+        self.frame_max
     }
 
-    fn send(&mut self, channel: u16, class: AMQPClass) -> io::Result<()> {
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    pub(super) fn send(&mut self, channel: u16, class: AMQPClass) -> io::Result<()> {
         let mut out = BytesMut::new();
         method::encode(&mut out, ChannelId(channel), &class);
-        self.socket.write_all(&out)
+        self.send_octets(&out)
+    }
+
+    fn send_octets(&mut self, octets: &[u8]) -> io::Result<()> {
+        let since = Instant::now();
+        let whole = self.write(octets, |_| Ok(!given_up(since)))?;
+        if whole {
+            Ok(())
+        } else {
+            Err(ErrorKind::Interrupted.into())
+        }
     }
 
     /// Waits for a method, dropping others; a close is an error.
-    fn expect(&mut self, wanted: MethodId) -> io::Result<AMQPClass> {
+    pub(super) fn expect(&mut self, wanted: MethodId) -> io::Result<AMQPClass> {
+        let mut since = Instant::now();
         loop {
             let mut found = None;
-            while found.is_none()
-                && self.take_frame(|frame, payload| {
-                    if frame.kind != FrameKind::Method {
-                        return Ok(());
-                    }
-                    let method = method::decode(payload).map_err(io::Error::other)?;
-                    match method {
+            self.frames(|kind, payload| {
+                if kind == FrameKind::Method {
+                    match method::decode(payload).map_err(io::Error::other)? {
                         Method::Other(class) if method::class_id(&class) == wanted => {
                             found = Some(class);
-                            Ok(())
                         }
-                        Method::Other(AMQPClass::Connection(connection::AMQPMethod::Close(
-                            close,
-                        ))) => Err(io::Error::other(close.reply_text.to_string())),
-                        Method::Other(AMQPClass::Channel(channel::AMQPMethod::Close(close))) => {
-                            Err(io::Error::other(close.reply_text.to_string()))
-                        }
-                        _ => Ok(()),
+                        other => notice(&other)?,
                     }
-                })?
-            {}
-            match found {
-                Some(class) => return Ok(class),
-                None => self.read()?,
-            };
+                }
+                Ok(found.is_none())
+            })?;
+            if let Some(class) = found {
+                return Ok(class);
+            }
+            if self.read()? {
+                since = Instant::now();
+            } else if given_up(since) {
+                return Err(ErrorKind::Interrupted.into());
+            } else if since.elapsed() > ANSWER_TIMEOUT {
+                return Err(io::Error::other("the broker does not answer"));
+            }
         }
     }
 
-    /// Hands the frame at the front of the input to `each`; `false` when there is none.
-    pub(super) fn take_frame(
+    /// Hands out frames that have come whole, until there are none or `each` says `false`.
+    pub(super) fn frames(
         &mut self,
-        each: impl FnOnce(Frame, &[u8]) -> io::Result<()>,
-    ) -> io::Result<bool> {
-        match frame::split(&self.input, self.frame_max).map_err(io::Error::other)? {
-            Split::Need(_) => Ok(false),
-            Split::Whole(frame) => {
-                each(frame, &self.input[frame.payload()])?;
-                self.input.advance(frame.total());
-                Ok(true)
+        mut each: impl FnMut(FrameKind, &[u8]) -> io::Result<bool>,
+    ) -> io::Result<()> {
+        loop {
+            let input = &self.input[self.from..self.to];
+            match frame::split(input, self.frame_max).map_err(io::Error::other)? {
+                Split::Need(_) => return Ok(()),
+                Split::Whole(frame) => {
+                    self.from += frame.total();
+                    if !each(frame.kind, &input[frame.payload()])? {
+                        return Ok(());
+                    }
+                }
             }
         }
     }
 
     /// Reads once; `false` when nothing came for a while.
     pub(super) fn read(&mut self) -> io::Result<bool> {
-        let mut chunk = [0; 1 << 16];
-        match self.socket.read(&mut chunk) {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+        self.make_room();
+        match self.socket.read(&mut self.input[self.to..]) {
+            Ok(0) => Err(io::Error::new(
+                ErrorKind::UnexpectedEof,
+                "the broker closed the connection without a word",
+            )),
             Ok(octets) => {
-                self.input.extend_from_slice(&chunk[..octets]);
+                self.to += octets;
                 Ok(true)
             }
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-                ) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(error),
+            Err(error) if is_timeout(&error) => Ok(false),
+            Err(error) => Err(explained("reading from the broker", &error)),
         }
     }
-}
 
-/// Writes a whole publish.
-pub(super) fn put_publish(
-    out: &mut BytesMut,
-    exchange: &str,
-    routing_key: &str,
-    properties: &[u8],
-    body: &[u8],
-    frame_max: u32,
-) {
-    let publish = basic::Publish {
-        exchange: exchange.into(),
-        routing_key: routing_key.into(),
-        mandatory: false,
-        immediate: false,
-    };
-    method::encode(
-        out,
-        CHANNEL,
-        &AMQPClass::Basic(basic::AMQPMethod::Publish(publish)),
-    );
-    method::encode_content_header(out, CHANNEL, body.len() as u64, properties);
-    for piece in body.chunks(frame_max as usize - frame::OVERHEAD) {
-        method::encode_body(out, CHANNEL, piece);
+    fn make_room(&mut self) {
+        if self.from == self.to {
+            (self.from, self.to) = (0, 0);
+        } else if self.input.len() - self.to < INPUT / 4 {
+            self.input.copy_within(self.from..self.to, 0);
+            (self.from, self.to) = (0, self.to - self.from);
+        }
+        // Frames are bounded by what was tuned, so this happens once at most.
+        if self.to == self.input.len() {
+            self.input.resize(self.to + INPUT, 0);
+        }
+    }
+
+    /// Reads what is there, without waiting.
+    pub(super) fn look(&mut self) -> io::Result<bool> {
+        self.socket.set_nonblocking(true)?;
+        let came = self.read();
+        self.socket.set_nonblocking(false)?;
+        came
+    }
+
+    /// Waits until something can be read, or for so long.
+    pub(super) fn wait(&mut self, most: Duration) -> io::Result<()> {
+        let most = most.min(SOCKET_TIMEOUT);
+        let timeout = Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::from(most.subsec_nanos()),
+        };
+        let mut sockets = [PollFd::new(&self.socket, PollFlags::IN)];
+        match poll(&mut sockets, Some(&timeout)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Ok(_) => self.look().map(drop),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes everything, unless `stalled` says `false`: it is asked whenever the broker has not
+    /// taken anything for a while. Returns whether all was written.
+    pub(super) fn write(
+        &mut self,
+        mut octets: &[u8],
+        mut stalled: impl FnMut(&mut Client) -> io::Result<bool>,
+    ) -> io::Result<bool> {
+        while !octets.is_empty() {
+            match self.socket.write(octets) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => octets = &octets[written..],
+                Err(error) if is_timeout(&error) => {
+                    if !stalled(self)? {
+                        self.torn = true;
+                        return Ok(false);
+                    }
+                }
+                Err(error) => return Err(self.why_it_closed(&error)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// A broker that hangs up has often said why.
+    fn why_it_closed(&mut self, error: &io::Error) -> io::Error {
+        while let Ok(true) = self.look() {
+            if let Err(reason) = self.frames(taken_note_of) {
+                return reason;
+            }
+        }
+        explained("writing to the broker", error)
+    }
+
+    /// Says good-bye and waits for the answer; what still comes is dropped.
+    pub(super) fn close(mut self) -> io::Result<()> {
+        if self.torn {
+            return Ok(());
+        }
+        let close = connection::Close {
+            reply_code: 200,
+            reply_text: "good-bye".into(),
+            class_id: 0,
+            method_id: 0,
+        };
+        let close = connection::AMQPMethod::Close(close);
+        let mut out = BytesMut::new();
+        method::encode(&mut out, ChannelId(0), &AMQPClass::Connection(close));
+        let since = Instant::now();
+        let patient = || !given_up(since) && since.elapsed() < CLOSE_TIMEOUT;
+        if !self.write(&out, |_| Ok(patient()))? {
+            return Ok(());
+        }
+        let mut answered = false;
+        while !answered && patient() {
+            self.frames(|kind, payload| {
+                answered |= kind == FrameKind::Method
+                    && method::peek_id(payload) == Some(method::CONNECTION_CLOSE_OK);
+                Ok(!answered)
+            })?;
+            if !answered {
+                self.read()?;
+            }
+        }
+        Ok(())
     }
 }
 
-/// Writes basic.ack.
-pub(super) fn put_ack(out: &mut BytesMut, tag: u64, multiple: bool) {
-    method::encode_ack(out, CHANNEL, leveret_protocol::DeliveryTag(tag), multiple);
+fn properties() -> FieldTable {
+    let mut capabilities = FieldTable::default();
+    // Without the first a refused login is a connection that ends without a word.
+    for name in [
+        "authentication_failure_close",
+        "basic.nack",
+        "connection.blocked",
+        "consumer_cancel_notify",
+        "publisher_confirms",
+    ] {
+        capabilities.insert(name.into(), AMQPValue::Boolean(true));
+    }
+    let mut properties = FieldTable::default();
+    properties.insert(
+        "product".into(),
+        AMQPValue::LongString("leveretperf".into()),
+    );
+    properties.insert("capabilities".into(), AMQPValue::FieldTable(capabilities));
+    properties
+}
+
+/// What is said around a run still gets its answer after Ctrl-C, but not for long.
+pub(super) fn given_up(since: Instant) -> bool {
+    interrupted() && since.elapsed() > CURT_TIMEOUT
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+    )
+}
+
+pub(super) fn explained(what: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+/// For frames that nobody waits for: an error if the broker refuses something by them.
+pub(super) fn taken_note_of(kind: FrameKind, payload: &[u8]) -> io::Result<bool> {
+    if kind == FrameKind::Method {
+        notice(&method::decode(payload).map_err(io::Error::other)?)?;
+    }
+    Ok(true)
+}
+
+fn notice(method: &Method<'_>) -> io::Result<()> {
+    let Method::Other(class) = method else {
+        return Ok(());
+    };
+    match class {
+        AMQPClass::Connection(connection::AMQPMethod::Close(close)) => Err(refusal(
+            "connection",
+            close.reply_code,
+            close.reply_text.as_str(),
+        )),
+        AMQPClass::Channel(channel::AMQPMethod::Close(close)) => Err(refusal(
+            "channel",
+            close.reply_code,
+            close.reply_text.as_str(),
+        )),
+        AMQPClass::Basic(basic::AMQPMethod::Cancel(_)) => Err(io::Error::other(
+            "the broker cancelled a consumer: its queue is gone",
+        )),
+        AMQPClass::Connection(connection::AMQPMethod::Blocked(blocked)) => {
+            eprintln!("the broker blocks publishers: {}", blocked.reason);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refusal(what: &str, code: u16, text: &str) -> io::Error {
+    io::Error::other(format!("the broker closed the {what}: {code} {text}"))
 }

@@ -1,234 +1,197 @@
 //! A connection that publishes.
 
-use super::client::{Client, put_publish};
-use super::topology::EXCHANGE;
-use super::{Load, Shared};
-use bytes::BytesMut;
-use leveret_protocol::classes::BasicProperties;
+use super::client::{Client, given_up, taken_note_of};
+use super::interrupt::interrupted;
+use super::meter::{Shared, now};
+use super::options::Load;
+use super::pace::Pace;
+use super::script::Script;
+use super::window::{Settled, Window};
 use leveret_protocol::frame::FrameKind;
-use leveret_protocol::method::{self, Method, properties_to_vec};
-use leveret_protocol::values::{AMQPValue, FieldTable};
-use std::collections::VecDeque;
-use std::io::{self, Write};
+use leveret_protocol::method::{self, BASIC_RETURN};
+use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// Octets written at a time.
-const BURST: usize = 64 * 1024;
+/// How often a publisher that waits for nothing looks whether the broker says something.
+const LOOK: Duration = Duration::from_millis(50);
+/// A message that is due for longer than this was held up, and its latency counts from when it
+/// was due: shorter times are this process's own.
+const LATE: u64 = 1_000_000;
+/// Shorter waits cost more than they even out.
+const SHORTEST_WAIT: Duration = Duration::from_micros(200);
+/// What the broker does not take or confirm for so long after the end of a run is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Publishes until told to stop; returns the times from publish to confirm.
-pub(super) fn run(load: &Load, n: u32, shared: &Shared) -> io::Result<Vec<Duration>> {
-    let mut client = Client::connect(load)?;
-    if load.confirm > 0 {
-        client.confirm_select()?;
-    }
-    let script = Script::new(load, n, client.frame_max);
-    if load.confirm == 0 {
-        for piece in script.pieces.iter().cycle() {
-            if shared.stop_publishing.load(Ordering::Relaxed) {
-                break;
-            }
-            client.socket.write_all(&piece.bytes)?;
-            shared
-                .published
-                .fetch_add(piece.messages as u64, Ordering::Relaxed);
+pub(super) struct Publisher<'a> {
+    client: Client,
+    shared: &'a Shared,
+    script: Script,
+    pace: Pace,
+    /// At most so many messages outstanding; `None` without confirms.
+    window_size: Option<u64>,
+    window: Window,
+    stamped: bool,
+    /// Messages still to publish.
+    left: u64,
+    looked: Instant,
+}
+
+impl<'a> Publisher<'a> {
+    /// The n-th publisher: will publish so many messages at most.
+    pub(super) fn new(
+        load: &Load,
+        n: u32,
+        most: Option<u64>,
+        client: Client,
+        script: Script,
+        shared: &'a Shared,
+    ) -> Self {
+        Publisher {
+            client,
+            shared,
+            script,
+            pace: Pace::new(load.rate, now(), (n, load.publishers)),
+            window_size: (load.confirm > 0).then_some(u64::from(load.confirm)),
+            window: Window::default(),
+            stamped: load.measure_latency,
+            left: most.unwrap_or(u64::MAX),
+            looked: Instant::now(),
         }
-        return Ok(Vec::new());
     }
-    let mut messages = script.messages();
-    let mut window = Window::default();
-    while !shared.stop_publishing.load(Ordering::Relaxed) {
-        // The window is filled before anything is waited for.
-        let room = load.confirm as usize - window.sent.len();
-        let mut left = room;
-        while left > 0 {
-            let Some((bytes, count)) = messages.take(left) else {
-                break;
+
+    /// Publishes until told to stop, and waits for the confirms of what it has published.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        self.publish_all()?;
+        self.client.close()
+    }
+
+    /// The same where there is no broker to say good-bye to.
+    pub(super) fn run_bare(mut self) -> io::Result<()> {
+        self.publish_all()
+    }
+
+    fn publish_all(&mut self) -> io::Result<()> {
+        while !self.shared.publishing_is_over() && self.left > 0 {
+            let room = match self.window_size {
+                Some(size) => size - self.window.outstanding().min(size),
+                None => u64::MAX,
             };
-            client.socket.write_all(bytes)?;
-            let now = Instant::now();
-            window.sent.extend(std::iter::repeat_n(Some(now), count));
-            shared.published.fetch_add(count as u64, Ordering::Relaxed);
-            left -= count;
+            let at = now();
+            let due = self.pace.due(at);
+            let most = room.min(due).min(self.left);
+            if most > 0 {
+                if !self.publish(most, at)? {
+                    break;
+                }
+                // Between two bursts there is time to take the answers, too.
+                if self.pace.is_limited() && self.window.outstanding() > 0 {
+                    self.client.look()?;
+                    self.take()?;
+                }
+            } else if room == 0 {
+                self.client.read()?;
+                self.take()?;
+            } else {
+                let wait = self.pace.wait(at).max(SHORTEST_WAIT);
+                self.client.wait(wait)?;
+                self.take()?;
+            }
         }
-        let confirmed = window.read(&mut client)?;
-        shared.confirmed.fetch_add(confirmed, Ordering::Relaxed);
+        self.drain()
     }
-    // A socket that is closed with something unread takes along what the broker has not read yet.
-    while !window.sent.is_empty() {
-        let confirmed = window.read(&mut client)?;
-        shared.confirmed.fetch_add(confirmed, Ordering::Relaxed);
-    }
-    Ok(window.latencies)
-}
 
-/// All that a publisher sends, over and over, in pieces of about [`BURST`].
-struct Script {
-    pieces: Vec<Piece>,
-}
-
-struct Piece {
-    bytes: Vec<u8>,
-    messages: usize,
-    /// Where each message ends.
-    ends: Vec<usize>,
-}
-
-impl Script {
-    fn new(load: &Load, n: u32, frame_max: u32) -> Self {
-        let body: Vec<u8> = (0..load.size).map(|i| (i * 31 + 7) as u8).collect();
-        let count = match load.exchange {
-            Some(_) => load.bindings as usize,
-            None => 1,
+    /// Publishes so many messages at most; `false` when the run is over and the broker does not
+    /// take them.
+    fn publish(&mut self, most: u64, at: u64) -> io::Result<bool> {
+        let pace = self.pace;
+        let stamp = |n| match pace.is_limited() {
+            true => Some(pace.due_at(n))
+                .filter(|due| due + LATE < at)
+                .unwrap_or(at),
+            false => at,
         };
-        let mut pieces: Vec<Piece> = Vec::new();
-        let mut out = BytesMut::new();
-        let mut ends = Vec::new();
-        let mut sent = 0;
-        // The routing keys in an order in which neighbours are not neighbours in memory.
-        const STRIDE: usize = 7919;
-        while sent < count || out.len() < BURST && pieces.is_empty() {
-            let at = (sent * STRIDE % count) as u32;
-            let priority = load
-                .priorities
-                .map(|max| (sent * STRIDE % (usize::from(max) + 1)) as u8);
-            put_one(&mut out, load, n, (at, priority), &body, frame_max);
-            ends.push(out.len());
-            sent += 1;
-            if out.len() >= BURST {
-                pieces.push(Piece::of(out.split(), std::mem::take(&mut ends)));
+        let (octets, count) = self.script.next(most, self.stamped.then_some(stamp));
+        let (shared, window) = (self.shared, &mut self.window);
+        // Before they are written: a confirm may be there before the write returns.
+        if self.window_size.is_some() {
+            window.sent(count, at);
+        }
+        // What was begun is ended: half a message would cost the connection, and with it the
+        // answer that says when the broker has read the rest.
+        let mut over = None;
+        let whole = self.client.write(octets, |client| {
+            client.look()?;
+            take(client, window, shared)?;
+            if shared.publishing_is_over() {
+                let since = *over.get_or_insert_with(Instant::now);
+                return Ok(!given_up(since) && since.elapsed() < PATIENCE);
+            }
+            Ok(true)
+        })?;
+        if !whole {
+            return Ok(false);
+        }
+        self.pace.did(count);
+        self.left -= count;
+        shared.published.fetch_add(count, Ordering::Relaxed);
+        if self.window_size.is_none() && self.looked.elapsed() > LOOK {
+            self.looked = Instant::now();
+            self.client.look()?;
+            self.take()?;
+        }
+        Ok(true)
+    }
+
+    fn take(&mut self) -> io::Result<u64> {
+        take(&mut self.client, &mut self.window, self.shared)
+    }
+
+    /// Waits for the last confirms. A socket that is closed with something unread takes along
+    /// what the broker has not read yet.
+    fn drain(&mut self) -> io::Result<()> {
+        let mut since = Instant::now();
+        while self.window.outstanding() > 0 && !interrupted() {
+            if self.take()? > 0 {
+                since = Instant::now();
+            } else if since.elapsed() > PATIENCE {
+                let missing = self.window.outstanding();
+                return Err(io::Error::other(format!("{missing} confirms did not come")));
+            } else {
+                self.client.read()?;
             }
         }
-        if !out.is_empty() {
-            pieces.push(Piece::of(out, ends));
-        }
-        Script { pieces }
-    }
-
-    fn messages(&self) -> Messages<'_> {
-        Messages {
-            script: self,
-            piece: 0,
-            message: 0,
-        }
+        Ok(())
     }
 }
 
-impl Piece {
-    fn of(bytes: BytesMut, ends: Vec<usize>) -> Self {
-        Piece {
-            bytes: bytes.to_vec(),
-            messages: ends.len(),
-            ends,
+/// Takes what the broker has said; returns how many messages that settled.
+fn take(client: &mut Client, window: &mut Window, shared: &Shared) -> io::Result<u64> {
+    let mut settled = Settled::default();
+    let mut returned = 0;
+    let at = now();
+    client.frames(|kind, payload| {
+        if kind != FrameKind::Method {
+            return Ok(true);
         }
-    }
-}
-
-/// A way through a script that starts again at its end.
-struct Messages<'a> {
-    script: &'a Script,
-    piece: usize,
-    message: usize,
-}
-
-impl<'a> Messages<'a> {
-    /// The next messages, `most` of them at most and one at least, and how many they are.
-    fn take(&mut self, most: usize) -> Option<(&'a [u8], usize)> {
-        let piece = self.script.pieces.get(self.piece)?;
-        let count = most.min(piece.messages - self.message);
-        let start = match self.message {
-            0 => 0,
-            message => piece.ends[message - 1],
-        };
-        let bytes = &piece.bytes[start..piece.ends[self.message + count - 1]];
-        self.message += count;
-        if self.message == piece.messages {
-            self.message = 0;
-            self.piece = (self.piece + 1) % self.script.pieces.len();
+        if method::peek_id(payload) == Some(BASIC_RETURN) {
+            returned += 1;
+            return Ok(true);
         }
-        Some((bytes, count))
-    }
-}
-
-/// Writes the publish for binding `at`, or for the publisher's own queue, with a priority or none.
-fn put_one(
-    out: &mut BytesMut,
-    load: &Load,
-    n: u32,
-    (at, priority): (u32, Option<u8>),
-    body: &[u8],
-    frame_max: u32,
-) {
-    let way = load.exchange.map(|through| through.way(at));
-    let mut properties = BasicProperties::default();
-    if load.persistent {
-        properties = properties.with_delivery_mode(2);
-    }
-    if let Some(expiration) = load.expiration {
-        properties = properties.with_expiration(expiration.to_string().as_str().into());
-    }
-    if let Some(priority) = priority {
-        properties = properties.with_priority(priority);
-    }
-    if let Some(header) = way.as_ref().and_then(|way| way.header.as_deref()) {
-        let mut headers = FieldTable::default();
-        headers.insert("way".into(), AMQPValue::LongString(header.into()));
-        properties = properties.with_headers(headers);
-    }
-    let properties = properties_to_vec(&properties);
-    match &way {
-        Some(way) => put_publish(
-            out,
-            EXCHANGE,
-            &way.routing_key,
-            &properties,
-            body,
-            frame_max,
-        ),
-        None => put_publish(out, "", &load.queue(n), &properties, body, frame_max),
-    }
-}
-
-/// Publishes that are not confirmed yet.
-#[derive(Default)]
-struct Window {
-    confirmed_through: u64,
-    sent: VecDeque<Option<Instant>>,
-    latencies: Vec<Duration>,
-}
-
-impl Window {
-    /// Reads once and takes the confirms that came.
-    fn read(&mut self, client: &mut Client) -> io::Result<u64> {
-        client.read()?;
-        let now = Instant::now();
-        let mut confirmed = 0;
-        while client.take_frame(|frame, payload| {
-            if frame.kind == FrameKind::Method
-                && let Method::Ack { tag, multiple } =
-                    method::decode(payload).map_err(io::Error::other)?
-            {
-                confirmed += self.confirm(tag.0, multiple, now);
-            }
-            Ok(())
-        })? {}
-        Ok(confirmed)
-    }
-
-    fn confirm(&mut self, tag: u64, multiple: bool, now: Instant) -> u64 {
-        let last = (tag - self.confirmed_through) as usize;
-        let first = if multiple { 0 } else { last - 1 };
-        let mut confirmed = 0;
-        for slot in self.sent.range_mut(first..last) {
-            if let Some(sent) = slot.take() {
-                self.latencies.push(now - sent);
-                confirmed += 1;
-            }
+        let method = method::decode(payload).map_err(io::Error::other)?;
+        match window.take(&method, at, &mut settled)? {
+            true => Ok(true),
+            false => taken_note_of(kind, payload),
         }
-        while let Some(None) = self.sent.front() {
-            self.sent.pop_front();
-            self.confirmed_through += 1;
+    })?;
+    let add = |counter: &std::sync::atomic::AtomicU64, messages: u64| {
+        if messages > 0 {
+            counter.fetch_add(messages, Ordering::Relaxed);
         }
-        confirmed
-    }
+    };
+    add(&shared.confirmed, settled.confirmed);
+    add(&shared.refused, settled.refused);
+    add(&shared.returned, returned);
+    shared.confirm_latency.record(&settled.times);
+    Ok(settled.confirmed + settled.refused)
 }

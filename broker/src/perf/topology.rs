@@ -1,13 +1,10 @@
 //! What the load goes through: queues, and between them and the publishers an exchange with as
 //! many bindings as asked for.
 
-use super::Load;
 use super::client::Client;
+use super::options::Load;
 use clap::ValueEnum;
 use std::io;
-
-/// The exchange that publishers use when one is asked for.
-pub(super) const EXCHANGE: &str = "leveretperf";
 
 /// An exchange to publish through, by how its bindings look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,6 +25,8 @@ pub enum Through {
 
 /// A binding and a message that it matches.
 pub(super) struct Way {
+    /// The exchange; empty for the one that leads straight to the queues.
+    pub(super) exchange: String,
     pub(super) binding_key: String,
     /// A header that the binding asks for.
     pub(super) header: Option<String>,
@@ -47,7 +46,7 @@ impl Through {
     }
 
     /// The n-th binding.
-    pub(super) fn way(self, n: u32) -> Way {
+    pub(super) fn way(self, exchange: &str, n: u32) -> Way {
         let (binding_key, header, routing_key) = match self {
             Through::Direct | Through::Fanout => (format!("key.{n}"), None, format!("key.{n}")),
             Through::Topic => (format!("a.{n}.c"), None, format!("a.{n}.c")),
@@ -56,6 +55,7 @@ impl Through {
             Through::ConsistentHash => ("1".to_owned(), None, format!("key.{n}")),
         };
         Way {
+            exchange: exchange.to_owned(),
             binding_key,
             header,
             routing_key,
@@ -63,27 +63,77 @@ impl Through {
     }
 }
 
+impl Way {
+    /// With this routing key, which is the binding's key as well.
+    pub(super) fn to(exchange: &str, routing_key: &str) -> Self {
+        Way {
+            exchange: exchange.to_owned(),
+            binding_key: routing_key.to_owned(),
+            header: None,
+            routing_key: routing_key.to_owned(),
+        }
+    }
+}
+
 /// Declares what the load goes through, after removing what an earlier run has left.
 pub(super) fn declare(load: &Load, control: &mut Client) -> io::Result<()> {
-    remove(load, control)?;
+    if load.predeclared {
+        return Ok(());
+    }
+    make_way(load, control)?;
     for n in 0..load.queues {
         control.declare_queue(&load.queue(n), load)?;
     }
-    if let Some(through) = load.exchange {
-        control.declare_exchange(EXCHANGE, through.kind(), load.persistent)?;
-        for n in 0..load.bindings {
-            control.bind(&load.queue(n), EXCHANGE, &through.way(n))?;
+    let exchange = load.exchange_name();
+    if let Some(through) = load.exchange_type {
+        control.declare_exchange(exchange, through.kind(), load.persistent || load.durable)?;
+    }
+    if exchange.is_empty() {
+        return Ok(());
+    }
+    let ways: Vec<Way> = match (load.routing_key.as_slice(), load.exchange_type) {
+        ([], Some(through)) => (0..load.bindings)
+            .map(|n| through.way(exchange, n))
+            .collect(),
+        ([], None) => (0..load.queues)
+            .map(|n| Way::to(exchange, &load.queue(n)))
+            .collect(),
+        (keys, _) => keys.iter().map(|key| Way::to(exchange, key)).collect(),
+    };
+    // With fewer keys than queues, every queue has one all the same.
+    for n in 0..ways.len().max(load.queues as usize) {
+        let queue = load.queue((n % load.queues as usize) as u32);
+        control.bind(&queue, exchange, &ways[n % ways.len()], true)?;
+    }
+    // The answer to this comes after everything before it is done.
+    control.declare_queue(&load.queue(0), load)
+}
+
+/// Removes what an earlier run has left; a queue that may be somebody else's is refused.
+fn make_way(load: &Load, control: &mut Client) -> io::Result<()> {
+    if load.owns_queues() {
+        return remove(load, control);
+    }
+    for n in 0..load.queues {
+        let queue = load.queue(n);
+        match control.messages(&queue) {
+            Ok(messages) => {
+                return Err(io::Error::other(format!(
+                    "the queue '{queue}' is there already, with {messages} messages: \
+                     --predeclared uses it as it is, --replace removes it first"
+                )));
+            }
+            Err(error) if error.to_string().contains(": 404 ") => control.reopen_channel()?,
+            Err(error) => return Err(error),
         }
-        // The answer to this comes after everything before it is done.
-        control.declare_queue(&load.queue(0), load)?;
     }
     Ok(())
 }
 
-/// Removes all of it.
+/// Removes all that was declared, unless it shall stay.
 pub(super) fn remove(load: &Load, control: &mut Client) -> io::Result<()> {
-    if load.exchange.is_some() {
-        control.delete_exchange(EXCHANGE)?;
+    if load.exchange_type.is_some() && load.exchange.is_none() {
+        control.delete_exchange(load.exchange_name())?;
     }
     for n in 0..load.queues {
         control.delete_queue(&load.queue(n))?;

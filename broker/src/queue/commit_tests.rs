@@ -38,7 +38,7 @@ fn queue(broker: &Broker, name: &str) -> Arc<Queue> {
 }
 
 fn message() -> SharedMessage {
-    Arc::new(MessageBuilder::new("".into(), b"", &[0, 0], true, 0).finish(true))
+    Arc::new(MessageBuilder::new(b"", b"", &[0, 0], true, 0).finish(true))
 }
 
 /// When the consumer's acknowledgement is performed.
@@ -58,7 +58,7 @@ fn left(ack: Ack, transactional: bool, reaches: bool) -> (u64, u64) {
     let (a, b) = (queue(&broker, "a"), queue(&broker, "b"));
     // Before it, so that acknowledgements make a range with the one of the transaction.
     let mut plain = broker.effects(None);
-    a.publish(&[(message(), None)], false, &mut plain);
+    a.publish([(message(), None)], false, &mut plain);
     plain.perform();
     store.flush().unwrap();
 
@@ -66,8 +66,8 @@ fn left(ack: Ack, transactional: bool, reaches: bool) -> (u64, u64) {
     publisher.begin_atomic();
     let first = message();
     let second = Arc::new(first.separate());
-    a.publish(&[(first, None)], false, &mut publisher);
-    b.publish(&[(second, None)], false, &mut publisher);
+    a.publish([(first, None)], false, &mut publisher);
+    b.publish([(second, None)], false, &mut publisher);
 
     let mut consumer = broker.effects(None);
     let consume = |consumer: &mut Effects| {
@@ -100,7 +100,7 @@ fn left(ack: Ack, transactional: bool, reaches: bool) -> (u64, u64) {
     let (a, b) = (queue(&broker, "a"), queue(&broker, "b"));
     // A place is not taken twice: what comes next is kept.
     let mut plain = broker.effects(None);
-    a.publish(&[(message(), None)], false, &mut plain);
+    a.publish([(message(), None)], false, &mut plain);
     plain.perform();
     let store = broker.store.clone().unwrap();
     store.flush().unwrap();
@@ -133,7 +133,7 @@ fn a_publish_that_reaches_the_store_after_its_queue_was_deleted_leaves_nothing_t
     let (gone, stays) = (queue(&broker, "gone"), queue(&broker, "stays"));
     let mut publisher = broker.effects(None);
     for queue in [&gone, &stays] {
-        queue.publish(&[(message(), None)], false, &mut publisher);
+        queue.publish([(message(), None)], false, &mut publisher);
     }
     // Delivered, so that the queue cannot call the write off.
     let (mut consumer, mut operator) = (broker.effects(None), broker.effects(None));

@@ -162,27 +162,26 @@ impl Consumers {
 
     /// The consumer whose turn it is, having taken its credit for one delivery; consumers that
     /// cannot take one are set aside until they are resumed.
-    pub fn next(&mut self) -> Option<Arc<Consumer>> {
+    pub fn next(&mut self) -> Option<&Arc<Consumer>> {
         if self.single.is_some() {
             return self.next_single();
         }
         while let Some((_, turn)) = self.active.first_mut() {
-            while let Some(consumer) = turn.pop_front() {
-                // Set before the attempt: whoever gives credit back looks at it afterwards.
-                consumer.blocked.store(true, Ordering::SeqCst);
-                if consumer.take_turn() {
-                    consumer.blocked.store(false, Ordering::SeqCst);
-                    turn.push_back(consumer.clone());
-                    return Some(consumer);
+            while let Some(consumer) = turn.front() {
+                // The mark is for whoever is refused: there is a second attempt behind it.
+                if consumer.take_turn() || consumer.take_turn_or_block() {
+                    turn.rotate_left(1);
+                    return self.active[0].1.back();
                 }
-                self.blocked.push(consumer);
+                self.blocked.extend(turn.pop_front());
             }
             self.active.remove(0);
         }
         None
     }
+
     /// The single active consumer, if it can take one.
-    fn next_single(&mut self) -> Option<Arc<Consumer>> {
+    fn next_single(&mut self) -> Option<&Arc<Consumer>> {
         self.promote();
         let single = self.single.as_ref()?;
         if single.is_leaving() {
@@ -196,7 +195,7 @@ impl Consumers {
         holder.blocked.store(true, Ordering::SeqCst);
         if holder.take_turn() {
             holder.blocked.store(false, Ordering::SeqCst);
-            return Some(holder);
+            return self.single_active();
         }
         self.set_aside(holder.id);
         None

@@ -210,9 +210,12 @@ impl Effects {
         let Some(vhosts) = self.surroundings.vhosts.clone() else {
             return;
         };
+        let mut chain = dead_letters::Chain::default();
         while !self.dead_letters.is_empty() {
             let letters = self.take_dead_letters();
-            dead_letters::send(&letters, &vhosts, self);
+            let (sent, lost) = letters.split_at(chain.room_for(letters.len()));
+            dead_letters::send(sent, &vhosts, self);
+            dead_letters::give_up(lost, &vhosts, self);
         }
     }
 
@@ -318,8 +321,7 @@ mod tests {
 
     #[test]
     fn in_a_transaction_no_write_is_called_off_before_the_commit() {
-        let message =
-            || Arc::new(MessageBuilder::new("".into(), b"", &[0, 0], true, 0).finish(true));
+        let message = || Arc::new(MessageBuilder::new(b"", b"", &[0, 0], true, 0).finish(true));
         let (queue, position) = (QueueId(1), Position(7));
         let mut fx = Effects::default();
         let early = message();

@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn an_entry_is_small_and_its_parts_do_not_touch_each_other() {
         assert_eq!(size_of::<Entry>(), 24);
-        let message = MessageBuilder::new("".into(), b"", &[0, 0], true, 0).finish(true);
+        let message = MessageBuilder::new(b"", b"", &[0, 0], true, 0).finish(true);
         let mut entry = Entry::new(Position(1), Arc::new(message));
         let parts = |e: &Entry| {
             (

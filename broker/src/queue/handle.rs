@@ -211,9 +211,9 @@ impl Queue {
     ///
     /// `shared`: they go to other queues too. An acknowledgement cannot cancel the write of such a
     /// message and is stored, so its publish has to reach the store before anybody is served.
-    pub fn publish<'a>(
+    pub fn publish(
         self: &Arc<Self>,
-        messages: impl IntoIterator<Item = &'a Incoming>,
+        messages: impl IntoIterator<Item = Incoming>,
         shared: bool,
         fx: &mut Effects,
     ) {
@@ -222,7 +222,7 @@ impl Queue {
         }
         self.serve(fx, |machine, fx| {
             for (message, token) in messages {
-                machine.publish(message.clone(), *token, fx);
+                machine.publish(message, token, fx);
             }
             if shared {
                 fx.submit();

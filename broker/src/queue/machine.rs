@@ -313,42 +313,46 @@ impl Machine {
         if self.ready.first().is_none() {
             return false;
         }
+        let storing = self.storing();
         let Some(consumer) = self.consumers.next() else {
             return false;
         };
-        if let Some(entry) = self.ready.pop() {
-            self.hand_over(&consumer, entry, fx);
-        }
-        true
-    }
-
-    fn hand_over(&mut self, consumer: &Arc<Consumer>, entry: Entry, fx: &mut Effects) {
-        let message = entry.message.clone();
+        let Some(entry) = self.ready.pop() else {
+            return true;
+        };
         let position = entry.position;
+        let stored = storing(&entry.message);
+        let octets = entry.message.body().len() as u64;
+        // What is not stored is the consumer's alone from here on.
+        let message = (stored && consumer.no_ack).then(|| entry.message.clone());
         match consumer.mailbox.deliver(consumer, entry) {
             Ok(wake) => {
                 if wake {
                     fx.wake(&consumer.mailbox);
                 }
-                if consumer.no_ack {
+                if !consumer.no_ack {
+                    self.mark_delivered(position, octets, stored);
+                } else if let Some(message) = message {
                     self.forget(position, &message, fx);
                 } else {
-                    self.mark_delivered(position, &message);
+                    self.forget_count(position, fx);
                 }
             }
             Err(entry) => {
                 // The connection is ending and will cancel its consumers, which are counted until
                 // then: an auto-delete queue goes with the last of them. Nobody was served.
+                let id = consumer.id;
                 self.ready.requeue(entry);
-                self.consumers.set_aside(consumer.id);
+                self.consumers.set_aside(id);
             }
         }
+        true
     }
 
-    fn mark_delivered(&mut self, position: Position, message: &SharedMessage) {
+    fn mark_delivered(&mut self, position: Position, octets: u64, stored: bool) {
         self.unacked += 1;
-        self.unacked_bytes += message.body().len() as u64;
-        if self.stores(message) && self.delivered_through.is_none_or(|seen| seen < position) {
+        self.unacked_bytes += octets;
+        if stored && self.delivered_through.is_none_or(|seen| seen < position) {
             self.delivered_through = Some(position);
             self.delivered_news = true;
         }
@@ -387,7 +391,8 @@ impl Machine {
         if no_ack {
             self.forget(entry.position, &entry.message, fx);
         } else {
-            self.mark_delivered(entry.position, &entry.message);
+            let stored = self.stores(&entry.message);
+            self.mark_delivered(entry.position, entry.message.body().len() as u64, stored);
         }
         self.drop_expired(fx);
         Some((entry, self.ready.len() as u64))

@@ -118,7 +118,7 @@ mod tests {
             Some(priority) => [&PRIORITY.to_be_bytes()[..], &[priority]].concat(),
             None => vec![0, 0],
         };
-        let message = MessageBuilder::new("".into(), b"", &properties, false, 0).finish(true);
+        let message = MessageBuilder::new(b"", b"", &properties, false, 0).finish(true);
         Entry::new(Position(position), Arc::new(message))
     }
 

@@ -2,7 +2,7 @@
 //! does not expire is stored as it is.
 
 use crate::clock::{Clock, Time};
-use crate::message::{LastExchange, Message, Parts, SharedMessage};
+use crate::message::{Message, Parts, SharedMessage};
 use bytes::{Buf, BufMut, Bytes};
 use leveret_storage::{QueueId, Storable};
 use std::sync::Arc;
@@ -49,21 +49,32 @@ impl Storable for Expiring {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_head(out);
+        self.message.encode(out);
+    }
+
+    fn encode_or_share(&self, out: &mut Vec<u8>) -> Option<Bytes> {
+        self.encode_head(out);
+        self.message.encode_or_share(out)
+    }
+}
+
+impl Expiring {
+    fn encode_head(&self, out: &mut Vec<u8>) {
         out.put_u8(ENCODING);
         out.put_u64(self.clock.wall_millis(self.expiry));
-        self.message.encode(out);
     }
 }
 
 /// Reads back what was stored: the message, and its end in milliseconds since the epoch if it has
-/// one. `None` when it is malformed. See [`Message::decode_next`].
-pub fn decode(mut stored: Bytes, last: &mut LastExchange) -> Option<(Message, Option<u64>)> {
+/// one. `None` when it is malformed.
+pub fn decode(mut stored: Bytes) -> Option<(Message, Option<u64>)> {
     if stored.first() != Some(&ENCODING) {
-        return Some((Message::decode_next(&stored, last)?, None));
+        return Some((Message::decode(stored)?, None));
     }
     stored.advance(1);
     let expiry = stored.try_get_u64().ok()?;
-    Some((Message::decode_next(&stored, last)?, Some(expiry)))
+    Some((Message::decode(stored)?, Some(expiry)))
 }
 
 /// Octets of the body of a stored message; 0 when it is malformed. What the store sums up for queues' limits.
@@ -83,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_message_is_kept_by_the_wall_clock_and_only_where_there_is_one() {
-        let mut builder = MessageBuilder::new("x".into(), b"key", &[0, 0], true, 4);
+        let mut builder = MessageBuilder::new(b"x", b"key", &[0, 0], true, 4);
         builder.push(b"body").unwrap();
         let message = Arc::new(builder.finish(true));
         let clock = Clock::start();
@@ -97,27 +108,26 @@ mod tests {
         let mut plain = Vec::new();
         message.encode(&mut plain);
         assert_eq!(encoded(None), plain);
-        let last = &mut LastExchange::default();
         assert_eq!(body_octets(&plain), 4);
         assert_eq!(body_octets(&plain[..4]), 0);
-        assert_eq!(decode(plain.into(), last).unwrap().1, None);
+        assert_eq!(decode(plain.into()).unwrap().1, None);
         let expiry = clock.time(Instant::now()) + Duration::from_secs(60);
         let stored = encoded(Some(expiry));
         assert_eq!(body_octets(&stored), 4);
-        let (back, millis) = decode(Bytes::copy_from_slice(&stored), last).unwrap();
+        let (back, millis) = decode(Bytes::copy_from_slice(&stored)).unwrap();
         assert_eq!(back.routing_key(), b"key");
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let ahead = u128::from(millis.unwrap()) - wall.as_millis();
         assert!((50_000..=61_000).contains(&ahead), "{ahead}");
         // A body has no length of its own.
         for end in 0..stored.len() - b"body".len() {
-            assert!(decode(Bytes::copy_from_slice(&stored[..end]), last).is_none());
+            assert!(decode(Bytes::copy_from_slice(&stored[..end])).is_none());
         }
     }
 
     #[test]
     fn the_write_of_a_message_that_expires_is_called_off_as_any_other() {
-        let message = MessageBuilder::new("x".into(), b"", &[0, 0], true, 0).finish(true);
+        let message = MessageBuilder::new(b"x", b"", &[0, 0], true, 0).finish(true);
         let message = Arc::new(message);
         let stored = storable(message.clone(), Some(Time::from_millis(1)), Clock::start());
         assert!(message.cancel_write());

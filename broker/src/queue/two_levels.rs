@@ -106,7 +106,7 @@ mod tests {
         let mut levels = TwoLevels::default();
         for (position, priority) in (0..).zip([0, 4, 5, 255, 9, 7, 1]) {
             let properties = [1 << 3, 0, priority];
-            let message = MessageBuilder::new("".into(), b"", &properties, false, 0).finish(true);
+            let message = MessageBuilder::new(b"", b"", &properties, false, 0).finish(true);
             levels.insert(Entry::new(Position(position), Arc::new(message)));
         }
         assert_eq!(levels.len(), 7);

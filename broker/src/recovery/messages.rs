@@ -3,7 +3,6 @@
 use super::RecoveryError;
 use crate::broker::Broker;
 use crate::exchange::Delays;
-use crate::message::LastExchange;
 use crate::queue::paging::{OVERHEAD, Outline};
 use crate::queue::{self, Queue};
 use leveret_protocol::ExchangeName;
@@ -35,10 +34,10 @@ pub(super) fn restore_messages(
         return Ok(());
     }
     let clock = broker.clock;
-    let (mut read, mut last) = (0, LastExchange::default());
+    let mut read = 0;
     read_all(store, queue.id, |position, bytes| {
         read += bytes.len();
-        let Some((message, expiry)) = queue::decode(bytes, &mut last) else {
+        let Some((message, expiry)) = queue::decode(bytes) else {
             let queue = queue.name().to_string();
             return Err(RecoveryError::Message { queue, position });
         };

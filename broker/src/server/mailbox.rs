@@ -148,10 +148,10 @@ impl Mailbox {
         if state.closed {
             return Err(entry);
         }
-        self.waiting.store(
-            self.waiting.load(Ordering::Relaxed) + size,
-            Ordering::SeqCst,
-        );
+        // Whoever reads it without the lock may see it late: the mark is no exact one. That it is empty is what must not
+        // be missed, see `take`.
+        let waiting = self.waiting.load(Ordering::Relaxed) + size;
+        self.waiting.store(waiting, Ordering::Relaxed);
         state.mail.push(Mail::Deliver(consumer.clone(), entry));
         Ok(!std::mem::replace(&mut state.notified, true))
     }

@@ -91,14 +91,11 @@ impl Stream {
     /// Adds messages. They reach the store in the order of their offsets: after a crash none is
     /// missing before one that is there. What belongs to a transaction reaches it as a whole, a
     /// moment later.
-    pub fn publish<'a>(
+    pub fn publish(
         self: &Arc<Self>,
-        messages: impl IntoIterator<Item = &'a Incoming>,
+        messages: impl IntoIterator<Item = Incoming>,
         fx: &mut Effects,
     ) {
-        let messages = messages
-            .into_iter()
-            .map(|(message, token)| (message, *token));
         let mut machine = self.machine.lock();
         let offsets = machine.append(messages, now(), fx);
         self.expect(offsets, fx);
@@ -113,7 +110,7 @@ impl Stream {
         messages: &[SharedMessage],
         fx: &mut Effects,
     ) -> Option<Position> {
-        let messages = messages.iter().map(|message| (message, None));
+        let messages = messages.iter().map(|message| (message.clone(), None));
         let offsets = self.machine.lock().append(messages, now(), fx);
         let first = (!offsets.is_empty()).then_some(Position(offsets.start));
         self.expect(offsets, fx);
@@ -137,7 +134,7 @@ impl Stream {
     pub fn consume(&self, consumer: Arc<Consumer>, fx: &Effects) -> Result<(), ConsumeRefused> {
         self.home.get_or_init(|| fx.home());
         // Checked before; were it wrong, the default would do.
-        let start = StartAt::of(&consumer.arguments, now()).unwrap_or(StartAt::Next);
+        let start = StartAt::of(&consumer.arguments.table(), now()).unwrap_or(StartAt::Next);
         let cursor = self.machine.lock().consume(consumer, start);
         self.call([cursor.ok_or(ConsumeRefused::Deleted)?]);
         Ok(())

@@ -95,9 +95,9 @@ impl Machine {
 
     /// Adds messages that come at `now` (milliseconds since the epoch) and records them; their
     /// tokens come back from the store. Returns their offsets; none when the stream was deleted.
-    pub fn append<'a>(
+    pub fn append(
         &mut self,
-        messages: impl IntoIterator<Item = (&'a SharedMessage, Option<Token>)>,
+        messages: impl IntoIterator<Item = (SharedMessage, Option<Token>)>,
         now: u64,
         fx: &mut Effects,
     ) -> Range<u64> {
@@ -113,7 +113,7 @@ impl Machine {
             }
             let record = Arc::new(Record {
                 time: self.now,
-                message: message.clone(),
+                message,
             });
             let octets = record.octets() as u64;
             let unit_octets = self.retention.unit_octets;

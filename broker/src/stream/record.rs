@@ -94,6 +94,11 @@ impl Storable for Record {
         out.put_u64(self.time);
         self.message.encode(out);
     }
+
+    fn encode_or_share(&self, out: &mut Vec<u8>) -> Option<Bytes> {
+        out.put_u64(self.time);
+        self.message.encode_or_share(out)
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +110,7 @@ mod tests {
     fn what_is_kept_is_delivered_alike_from_memory_and_from_disk() {
         for size in [0, 10, 5000] {
             let body = vec![7; size];
-            let mut builder = MessageBuilder::new("x".into(), b"k", &[0, 0], false, size as u64);
+            let mut builder = MessageBuilder::new(b"x", b"k", &[0, 0], false, size as u64);
             builder.push(&body).unwrap();
             let record = Record {
                 time: 77,
@@ -120,7 +125,7 @@ mod tests {
             let from_disk = stored.deliverable(9, &filter).unwrap().unwrap();
             let from_memory = record.deliverable(9, &filter).unwrap();
             for message in [from_disk, from_memory] {
-                assert_eq!(message.exchange().as_str(), "x");
+                assert_eq!(message.exchange(), b"x");
                 assert_eq!(message.routing_key(), b"k");
                 assert_eq!(message.properties(), header::with_offset(&[0, 0], 9));
                 assert_eq!(message.body(), body);

@@ -102,7 +102,7 @@ fn new_queue(next: u64) -> Arc<Queue> {
 fn message(number: u64) -> SharedMessage {
     let body = BODY as u64;
     let key = number.to_string();
-    let mut builder = MessageBuilder::new("".into(), key.as_bytes(), &[0, 0], false, body);
+    let mut builder = MessageBuilder::new(b"", key.as_bytes(), &[0, 0], false, body);
     builder.push(&[0; BODY]).unwrap();
     Arc::new(builder.finish(false))
 }
@@ -163,7 +163,11 @@ impl World {
             .collect();
         let offsets = {
             let mut machine = self.stream().machine.lock();
-            machine.append(messages.iter().map(|m| (m, None)), self.now, &mut fx)
+            machine.append(
+                messages.iter().map(|m| (m.clone(), None)),
+                self.now,
+                &mut fx,
+            )
         };
         assert_eq!(offsets, self.next..self.next + u64::from(count));
         self.next = offsets.end;
@@ -222,7 +226,8 @@ impl World {
             no_ack: false,
             exclusive: false,
             priority: 0,
-            arguments: FieldTable::default(),
+            arguments: Default::default(),
+            ack_timeout: None,
             credit: Credit::new(prefetch.into()),
             channel_credit: Arc::new(Credit::new(0)),
             blocked: AtomicBool::new(false),

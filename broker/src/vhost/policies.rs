@@ -175,8 +175,8 @@ mod tests {
 
         fn publish(&mut self, queue: &Arc<Queue>, count: usize) {
             for _ in 0..count {
-                let message = MessageBuilder::new("".into(), b"", &[0, 0], true, 0).finish(true);
-                queue.publish(&[(Arc::new(message), None)], false, &mut self.fx);
+                let message = MessageBuilder::new(b"", b"", &[0, 0], true, 0).finish(true);
+                queue.publish([(Arc::new(message), None)], false, &mut self.fx);
             }
         }
 

@@ -33,7 +33,7 @@ fn hand_written_methods_are_what_amq_protocol_reads() {
         "ct",
         DeliveryTag(9),
         true,
-        "x",
+        b"x",
         b"rk",
     );
     let (_, class) = parse_class(payload(&out)).unwrap();
@@ -48,7 +48,7 @@ fn hand_written_methods_are_what_amq_protocol_reads() {
         }))
     );
     out.clear();
-    encode_return(&mut out, ChannelId(1), ReplyCode::NoRoute, "x", b"rk");
+    encode_return(&mut out, ChannelId(1), ReplyCode::NoRoute, b"x", b"rk");
     let (_, class) = parse_class(payload(&out)).unwrap();
     let AMQPClass::Basic(basic::AMQPMethod::Return(returned)) = class else {
         panic!("not a return");

@@ -162,8 +162,8 @@ fn a_connection_that_is_dropped_in_mid_work_still_wakes_whom_it_served() {
     while a.connection.take_mail(Some(&waker), a.now) {}
     // As if its task had panicked between the queue's lock and the effects.
     let queue = b.broker.vhost("/").unwrap().queue("q").unwrap();
-    let message = MessageBuilder::new("".into(), b"q", &[0, 0], false, 0).finish(false);
-    queue.publish(&[(Arc::new(message), None)], false, &mut b.connection.fx);
+    let message = MessageBuilder::new(b"", b"q", &[0, 0], false, 0).finish(false);
+    queue.publish([(Arc::new(message), None)], false, &mut b.connection.fx);
     assert!(!bell.0.load(Ordering::SeqCst));
     drop(b);
     assert!(bell.0.load(Ordering::SeqCst));

@@ -25,7 +25,7 @@ fn array(values: Vec<V>) -> V {
 }
 
 fn letter(queue: &str, properties: &[u8], reason: Reason, key: Option<&str>) -> DeadLetter {
-    let message = MessageBuilder::new("x".into(), b"k", properties, true, 0).finish(true);
+    let message = MessageBuilder::new(b"x", b"k", properties, true, 0).finish(true);
     DeadLetter {
         origin: Arc::new(Origin {
             queue: queue.into(),

@@ -122,7 +122,7 @@ fn message(delay: u64, body: &str, persistent: bool, key: &str) -> SharedMessage
     headers.insert("x-delay".into(), AMQPValue::LongLongInt(delay as i64));
     let properties = properties_to_vec(&BasicProperties::default().with_headers(headers));
     let mut builder = MessageBuilder::new(
-        "x".into(),
+        b"x",
         key.as_bytes(),
         &properties,
         persistent,

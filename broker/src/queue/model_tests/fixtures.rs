@@ -226,7 +226,7 @@ pub(super) fn message(id: u64, kind: Kind, cancellable: bool) -> Arc<Message> {
     let key = id.to_string();
     let properties = kind.properties();
     let mut builder = MessageBuilder::new(
-        "".into(),
+        b"",
         key.as_bytes(),
         &properties,
         kind.persistent,

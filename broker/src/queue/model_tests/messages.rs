@@ -25,7 +25,7 @@ impl World {
                 for (_, known) in run {
                     self.models[*queue].publish(known.clone());
                 }
-                let messages = run.iter().map(|(incoming, _)| incoming);
+                let messages = run.iter().map(|(incoming, _)| incoming.clone());
                 self.queues[*queue].publish(messages, to.len() > 1, &mut self.fx);
                 self.judge(*queue);
             }

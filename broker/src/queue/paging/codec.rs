@@ -1,7 +1,7 @@
 //! Messages of a page as they are written to the place that a restart empties: position, what the
 //! queue knows of it, length and content, over and over.
 
-use crate::message::{INLINE_BODY_MAX, LastExchange, Message, SharedMessage};
+use crate::message::{INLINE_BODY_MAX, Message, SharedMessage};
 use crate::queue::entry::Entry;
 use bytes::{Buf, Bytes};
 use leveret_storage::{Position, Spill, Spilled, Storable};
@@ -40,14 +40,14 @@ pub(super) fn write(spill: &Spill, entries: &[Entry]) -> io::Result<Spilled> {
 pub(super) fn read(page: &Spilled) -> io::Result<Vec<Entry>> {
     let mut octets = page.read()?;
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, "a malformed page");
-    let (mut entries, mut last) = (Vec::new(), LastExchange::default());
+    let mut entries = Vec::new();
     while !octets.is_empty() {
-        entries.push(next(&mut octets, &mut last).ok_or_else(damaged)?);
+        entries.push(next(&mut octets).ok_or_else(damaged)?);
     }
     Ok(entries)
 }
 
-fn next(octets: &mut Bytes, last: &mut LastExchange) -> Option<Entry> {
+fn next(octets: &mut Bytes) -> Option<Entry> {
     let position = Position(octets.try_get_u64().ok()?);
     let word = octets.try_get_u64().ok()?;
     let len = octets.try_get_u32().ok()? as usize;
@@ -63,6 +63,6 @@ fn next(octets: &mut Bytes, last: &mut LastExchange) -> Option<Entry> {
     } else {
         Bytes::copy_from_slice(&message)
     };
-    let message: SharedMessage = Arc::new(Message::decode_next(&message, last)?);
+    let message: SharedMessage = Arc::new(Message::decode(message)?);
     Some(Entry::with_word(position, message, word))
 }

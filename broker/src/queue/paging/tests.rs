@@ -204,15 +204,14 @@ impl Bench {
     fn publish(&mut self, persistent: bool, size: usize, priority: u8) {
         let mode = if persistent { 2 } else { 1 };
         let properties = [1 << 4 | 1 << 3, 0, mode, priority];
-        let mut builder =
-            MessageBuilder::new("".into(), b"key", &properties, persistent, size as u64);
+        let mut builder = MessageBuilder::new(b"", b"key", &properties, persistent, size as u64);
         let mut body = vec![7; size];
         for (octet, mark) in body.iter_mut().zip(self.next.to_be_bytes()) {
             *octet = mark;
         }
         builder.push(&body).unwrap();
         let message = Arc::new(builder.finish(true));
-        self.queue.publish(&[(message, None)], false, &mut self.fx);
+        self.queue.publish([(message, None)], false, &mut self.fx);
         let known = Known {
             position: self.next,
             line: self.line(priority),

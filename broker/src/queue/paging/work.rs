@@ -4,7 +4,6 @@ use super::codec;
 use super::page::{Outline, PageId, Source};
 use super::pager::Records;
 use crate::clock::Clock;
-use crate::message::LastExchange;
 use crate::queue::Queue;
 use crate::queue::entry::Entry;
 use crate::queue::stored;
@@ -163,12 +162,11 @@ impl StoredReading<'_> {
     }
 
     fn take(&mut self, read: Vec<(Position, bytes::Bytes)>) {
-        let mut last = LastExchange::default();
         for (position, octets) in read {
             if position > self.outline.last {
                 return;
             }
-            let Some((message, expiry)) = stored::decode(octets, &mut last) else {
+            let Some((message, expiry)) = stored::decode(octets) else {
                 self.lost(
                     position.0,
                     position.0,

@@ -1,0 +1,130 @@
+//! Things that are made and unmade over and over: connections, channels, queues, bindings.
+
+use super::client::Client;
+use super::interrupt::interrupted;
+use super::meter::{Shared, now};
+use super::options::{Load, Mode};
+use super::progress::Progress;
+use super::summary::{Rate, Summary};
+use super::throughput::{LOOK, all_done, joined};
+use super::topology::Way;
+use socket2::SockRef;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The exchange that queues are bound to: every broker has it.
+const EXCHANGE: &str = "amq.topic";
+
+pub(super) fn run(load: &Load) -> io::Result<Summary> {
+    let (shared, mut progress) = (Shared::default(), Progress::new(load)?);
+    let shared = &shared;
+    thread::scope(|threads| {
+        let cycles = (0..load.publishers).map(|n| Cycle::start(load, n));
+        let cycles = cycles.collect::<io::Result<Vec<_>>>()?;
+        progress.begin();
+        let started = Instant::now();
+        let running: Vec<_> = cycles
+            .into_iter()
+            .map(|cycle| threads.spawn(move || shared.watched(|| cycle.run(shared))))
+            .collect();
+        let limit = load.time_limit();
+        let mut ticked = Ok(());
+        while !all_done(&running) && !interrupted() && !shared.has_failed() && ticked.is_ok() {
+            if limit.is_some_and(|limit| started.elapsed().as_secs_f64() >= limit) {
+                break;
+            }
+            thread::sleep(LOOK);
+            ticked = progress.tick(shared);
+        }
+        let (seconds, counts) = (started.elapsed().as_secs_f64(), shared.counts());
+        shared.end();
+        running.into_iter().try_for_each(joined)?;
+        ticked?;
+        Ok(Summary::new(load.mode, shared)
+            .with("cycles", counts.cycles, Rate::Over(seconds))
+            .lasted(seconds))
+    })
+}
+
+/// One connection's part, or one series of connections.
+struct Cycle<'a> {
+    load: &'a Load,
+    n: u32,
+    /// None where connections themselves are what is made.
+    client: Option<Client>,
+}
+
+impl<'a> Cycle<'a> {
+    fn start(load: &'a Load, n: u32) -> io::Result<Self> {
+        let mut client = match load.mode {
+            Mode::ConnectionChurn => None,
+            _ => Some(Client::connect(load)?),
+        };
+        let mut cycle = Cycle {
+            load,
+            n,
+            client: None,
+        };
+        if let (Mode::BindChurn, Some(client)) = (load.mode, &mut client) {
+            let queue = cycle.queue(0);
+            client.delete_queue(&queue)?;
+            client.declare_queue(&queue, load)?;
+        }
+        cycle.client = client;
+        Ok(cycle)
+    }
+
+    /// A name that no other cycle has.
+    fn queue(&self, turn: u64) -> String {
+        format!("leveretperf-churn-{}-{turn}", self.n)
+    }
+
+    fn run(mut self, shared: &Shared) -> io::Result<()> {
+        let most = self.load.pmessages.unwrap_or(u64::MAX);
+        let mut turn = 0;
+        while turn < most && !shared.is_over() {
+            let began = now();
+            self.turn(turn)?;
+            shared.latency.record(&[(now() - began, 1)]);
+            shared.cycles.fetch_add(1, Ordering::Relaxed);
+            turn += 1;
+        }
+        let queue = self.queue(0);
+        let Some(mut client) = self.client.take() else {
+            return Ok(());
+        };
+        if self.load.mode == Mode::BindChurn {
+            client.delete_queue(&queue)?;
+        }
+        client.close()
+    }
+
+    fn turn(&mut self, turn: u64) -> io::Result<()> {
+        let queue = self.queue(turn);
+        let Some(client) = &mut self.client else {
+            let client = Client::connect(self.load)?;
+            let socket = client.socket().try_clone()?;
+            client.close()?;
+            // Or this machine runs out of ports, each of which would rest for a minute.
+            return SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+        };
+        match self.load.mode {
+            Mode::ChannelChurn => {
+                client.open_channel(2)?;
+                client.close_channel(2)
+            }
+            Mode::QueueChurn => {
+                client.declare_queue(&queue, self.load)?;
+                client.delete_queue(&queue)
+            }
+            _ => {
+                let way = Way::to(EXCHANGE, &format!("a.{turn}.c"));
+                let queue = format!("leveretperf-churn-{}-0", self.n);
+                client.bind(&queue, EXCHANGE, &way, false)?;
+                client.unbind(&queue, EXCHANGE, &way)
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Many connections that do nothing.
+
+use super::client::{Client, taken_note_of};
+use super::interrupt::interrupted;
+use super::meter::{Shared, now};
+use super::options::Load;
+use super::progress::Progress;
+use super::summary::{Rate, Summary};
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How often it is looked whether the broker has closed one of them.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Opens them one after the other and keeps them until the time is over.
+pub(super) fn run(load: &Load) -> io::Result<Summary> {
+    let (shared, mut progress) = (Shared::default(), Progress::new(load)?);
+    progress.begin();
+    let started = Instant::now();
+    let mut clients = Vec::new();
+    while clients.len() < load.publishers as usize && !interrupted() {
+        let began = now();
+        let mut client = Client::connect(load)?;
+        for channel in 2..=load.channels {
+            client.open_channel(channel)?;
+        }
+        shared.latency.record(&[(now() - began, 1)]);
+        shared.cycles.fetch_add(1, Ordering::Relaxed);
+        clients.push(client);
+        progress.tick(&shared)?;
+    }
+    let opening = started.elapsed().as_secs_f64();
+    if !load.quiet {
+        eprintln!("{} connections are open", clients.len());
+    }
+    let mut looked = Instant::now();
+    let limit = load.time_limit().unwrap_or(f64::MAX);
+    while started.elapsed().as_secs_f64() < opening + limit && !interrupted() {
+        std::thread::sleep(Duration::from_millis(20));
+        if looked.elapsed() > LOOK {
+            looked = Instant::now();
+            for client in &mut clients {
+                client.look()?;
+                client.frames(taken_note_of)?;
+            }
+        }
+    }
+    let count = clients.len() as u64;
+    clients.into_iter().try_for_each(Client::close)?;
+    Ok(Summary::new(load.mode, &shared)
+        .with("connections", count, Rate::Over(opening))
+        .lasted(started.elapsed().as_secs_f64()))
+}

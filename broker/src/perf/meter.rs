@@ -1,0 +1,224 @@
+//! What all threads count in: messages, and the time that each of them took.
+
+use hdrhistogram::Histogram;
+use parking_lot::Mutex;
+use rustix::time::{ClockId, clock_gettime};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The longest time that is told apart, in nanoseconds: an hour.
+const LONGEST: u64 = 3_600_000_000_000;
+/// Significant digits of what is kept of a time.
+const DIGITS: u8 = 3;
+
+/// Nanoseconds of the system's monotonic clock: the same one for all processes of a machine.
+pub(super) fn now() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// What all threads count in, and when they stop.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) published: AtomicU64,
+    pub(super) confirmed: AtomicU64,
+    /// Refused with basic.nack.
+    pub(super) refused: AtomicU64,
+    /// Came back with basic.return.
+    pub(super) returned: AtomicU64,
+    pub(super) consumed: AtomicU64,
+    /// Cycles of the modes that churn.
+    pub(super) cycles: AtomicU64,
+    pub(super) stop_publishing: AtomicBool,
+    pub(super) stop: AtomicBool,
+    /// One of the threads ended with an error.
+    failed: AtomicBool,
+    /// From publishing to delivery; of a cycle.
+    pub(super) latency: Latencies,
+    pub(super) confirm_latency: Latencies,
+}
+
+/// All counts at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) published: u64,
+    pub(super) confirmed: u64,
+    pub(super) refused: u64,
+    pub(super) returned: u64,
+    pub(super) consumed: u64,
+    pub(super) cycles: u64,
+}
+
+impl Shared {
+    pub(super) fn counts(&self) -> Counts {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Counts {
+            published: of(&self.published),
+            confirmed: of(&self.confirmed),
+            refused: of(&self.refused),
+            returned: of(&self.returned),
+            consumed: of(&self.consumed),
+            cycles: of(&self.cycles),
+        }
+    }
+
+    pub(super) fn publishing_is_over(&self) -> bool {
+        self.stop_publishing.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// What a thread does; the others get to know if it fails.
+    pub(super) fn watched(&self, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        work().inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+    }
+
+    pub(super) fn end(&self) {
+        self.stop_publishing.store(true, Ordering::Relaxed);
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Times of messages: those since the last line of progress, and all.
+#[derive(Debug)]
+pub(super) struct Latencies(Mutex<Kept>);
+
+#[derive(Debug)]
+struct Kept {
+    whole: Histogram<u64>,
+    interval: Histogram<u64>,
+}
+
+impl Default for Latencies {
+    fn default() -> Self {
+        // The bounds are constants that the crate takes; an automatic one stands in for them.
+        let empty =
+            || Histogram::new_with_bounds(1, LONGEST, DIGITS).unwrap_or_else(|_| automatic());
+        Latencies(Mutex::new(Kept {
+            whole: empty(),
+            interval: empty(),
+        }))
+    }
+}
+
+fn automatic() -> Histogram<u64> {
+    #[expect(clippy::expect_used, reason = "fails only for more than 5 digits")]
+    Histogram::new(DIGITS).expect("3 digits")
+}
+
+impl Latencies {
+    /// Takes note of times in nanoseconds, each with how many messages took it: one call per
+    /// batch, because it takes a lock.
+    pub(super) fn record(&self, times: &[(u64, u64)]) {
+        if times.is_empty() {
+            return;
+        }
+        let mut kept = self.0.lock();
+        for &(nanoseconds, messages) in times {
+            kept.interval
+                .saturating_record_n(nanoseconds.max(1), messages);
+        }
+    }
+
+    /// The times since it was last asked; `None` when there are none.
+    pub(super) fn interval(&self) -> Option<Percentiles> {
+        let mut kept = self.0.lock();
+        let percentiles = Percentiles::of(&kept.interval);
+        let Kept { whole, interval } = &mut *kept;
+        // Both have the same bounds.
+        let _ = whole.add(&*interval);
+        interval.reset();
+        percentiles
+    }
+
+    /// All times; `None` when there are none.
+    pub(super) fn whole(&self) -> Option<Percentiles> {
+        self.interval();
+        Percentiles::of(&self.0.lock().whole)
+    }
+}
+
+/// How long messages took, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percentiles {
+    /// How many messages they were.
+    pub count: u64,
+    /// The shortest time.
+    pub min: u64,
+    /// What half of them did not exceed.
+    pub p50: u64,
+    /// What 75 % of them did not exceed.
+    pub p75: u64,
+    /// What 95 % of them did not exceed.
+    pub p95: u64,
+    /// What 99 % of them did not exceed.
+    pub p99: u64,
+    /// What 99.9 % of them did not exceed.
+    pub p999: u64,
+    /// The longest time.
+    pub max: u64,
+}
+
+impl Percentiles {
+    fn of(times: &Histogram<u64>) -> Option<Self> {
+        let at = |quantile| times.value_at_quantile(quantile);
+        (!times.is_empty()).then(|| Percentiles {
+            count: times.len(),
+            min: times.min(),
+            p50: at(0.5),
+            p75: at(0.75),
+            p95: at(0.95),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: times.max(),
+        })
+    }
+
+    /// Each with its name.
+    pub fn named(&self) -> [(&'static str, u64); 7] {
+        [
+            ("min", self.min),
+            ("p50", self.p50),
+            ("p75", self.p75),
+            ("p95", self.p95),
+            ("p99", self.p99),
+            ("p99.9", self.p999),
+            ("max", self.max),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_add_up_to_the_whole() {
+        let latencies = Latencies::default();
+        assert_eq!(latencies.whole(), None);
+        latencies.record(&[(1_000, 90)]);
+        let first = latencies.interval().expect("times");
+        assert_eq!((first.count, first.min, first.p99), (90, 1_000, 1_000));
+        assert_eq!(latencies.interval(), None);
+        latencies.record(&[(5_000_000, 10)]);
+        let whole = latencies.whole().expect("times");
+        assert_eq!((whole.count, whole.p50, whole.min), (100, 1_000, 1_000));
+        // Three digits.
+        assert!((5_000_000..5_010_000).contains(&whole.p99), "{whole:?}");
+    }
+
+    #[test]
+    fn a_time_that_is_too_long_counts_as_the_longest() {
+        let latencies = Latencies::default();
+        latencies.record(&[(u64::MAX, 1), (0, 1)]);
+        let whole = latencies.whole().expect("times");
+        assert_eq!((whole.count, whole.min), (2, 1));
+        assert!(whole.max >= LONGEST);
+    }
+}

@@ -1,0 +1,201 @@
+//! What a run carried, as text, JSON or CSV.
+
+use super::meter::{Percentiles, Shared};
+use super::options::Mode;
+use clap::ValueEnum;
+use serde_json::{Map, Value, json};
+use std::fmt;
+use std::time::Duration;
+
+/// What a run carried.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    mode: Mode,
+    /// How long it took, without what was done before and after it.
+    seconds: f64,
+    counts: Vec<Count>,
+    latencies: Vec<(&'static str, Percentiles)>,
+    /// How long it took to declare what the load went through.
+    declaring: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    name: &'static str,
+    number: u64,
+    per_second: f64,
+    /// The text leaves it out when it is 0.
+    if_any: bool,
+}
+
+/// The seconds that something was counted over.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rate {
+    Over(f64),
+    /// Said only if there is something to say.
+    IfAny(f64),
+}
+
+impl Summary {
+    pub(super) fn new(mode: Mode, shared: &Shared) -> Self {
+        let mut summary = Summary {
+            mode,
+            seconds: 0.0,
+            counts: Vec::new(),
+            latencies: Vec::new(),
+            declaring: Duration::ZERO,
+        };
+        summary.add_latency("latency", shared.latency.whole());
+        summary.add_latency("confirm_latency", shared.confirm_latency.whole());
+        summary
+    }
+
+    fn add_latency(&mut self, name: &'static str, times: Option<Percentiles>) {
+        self.latencies.extend(times.map(|times| (name, times)));
+    }
+
+    pub(super) fn with(mut self, name: &'static str, number: u64, rate: Rate) -> Self {
+        let (seconds, if_any) = match rate {
+            Rate::Over(seconds) => (seconds, false),
+            Rate::IfAny(seconds) => (seconds, true),
+        };
+        self.counts.push(Count {
+            name,
+            number,
+            per_second: number as f64 / seconds.max(1e-9),
+            if_any,
+        });
+        self
+    }
+
+    pub(super) fn lasted(mut self, seconds: f64) -> Self {
+        self.seconds = seconds;
+        self
+    }
+
+    pub(super) fn declared_in(mut self, declaring: Duration) -> Self {
+        self.declaring = declaring;
+        self
+    }
+
+    fn mode(&self) -> String {
+        let value = self.mode.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// One object: `{"mode": .., "seconds": .., "published": {"messages": .., "per_second": ..},
+    /// "latency_us": {"p50": .., ..}, ..}`.
+    pub fn json(&self) -> String {
+        let mut object = Map::new();
+        object.insert("mode".to_owned(), json!(self.mode()));
+        object.insert("seconds".to_owned(), json!(self.seconds));
+        object.insert(
+            "declaring_seconds".to_owned(),
+            json!(self.declaring.as_secs_f64()),
+        );
+        for count in &self.counts {
+            let value = json!({"messages": count.number, "per_second": count.per_second});
+            object.insert(count.name.to_owned(), value);
+        }
+        for (name, times) in &self.latencies {
+            let mut value = Map::new();
+            value.insert("count".to_owned(), json!(times.count));
+            for (percentile, time) in times.named() {
+                value.insert(percentile.to_owned(), json!(microseconds(time)));
+            }
+            object.insert(format!("{name}_us"), Value::Object(value));
+        }
+        Value::Object(object).to_string()
+    }
+
+    /// A line of names and a line of values.
+    pub fn csv(&self) -> String {
+        let mut names = vec!["mode".to_owned(), "seconds".to_owned()];
+        let mut values = vec![self.mode(), format!("{:.3}", self.seconds)];
+        for count in &self.counts {
+            names.push(count.name.to_owned());
+            values.push(count.number.to_string());
+            names.push(format!("{}_per_second", count.name));
+            values.push(format!("{:.1}", count.per_second));
+        }
+        for (name, times) in &self.latencies {
+            for (percentile, time) in times.named() {
+                names.push(format!("{name}_{percentile}_us"));
+                values.push(microseconds(time).to_string());
+            }
+        }
+        format!("{}\n{}", names.join(","), values.join(","))
+    }
+}
+
+fn microseconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1000.0
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = self
+            .counts
+            .iter()
+            .filter(|count| !count.if_any || count.number > 0);
+        let rates: Vec<String> = said
+            .map(|count| format!("{} {:.0}/s", count.name, count.per_second))
+            .collect();
+        write!(f, "{}", rates.join(", "))?;
+        if self.declaring >= Duration::from_millis(100) {
+            write!(f, ", declared in {:.2} s", self.declaring.as_secs_f64())?;
+        }
+        for (name, times) in &self.latencies {
+            write!(f, "\n{}:", name.replace('_', " "))?;
+            for (percentile, time) in times.named() {
+                write!(f, " {percentile} {:.0}", microseconds(time))?;
+            }
+            write!(f, " us")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary() -> Summary {
+        let shared = Shared::default();
+        shared.latency.record(&[(1_000, 9), (2_000, 1)]);
+        Summary::new(Mode::Throughput, &shared)
+            .with("published", 30, Rate::Over(2.0))
+            .with("refused", 0, Rate::IfAny(2.0))
+            .lasted(2.0)
+    }
+
+    #[test]
+    fn the_text_is_short() {
+        let text = summary().to_string();
+        let (rates, times) = text.split_once('\n').expect("two lines");
+        assert_eq!(rates, "published 15/s");
+        assert!(
+            times.starts_with("latency: min 1 p50 1 p75 1 p95 2"),
+            "{times}"
+        );
+    }
+
+    #[test]
+    fn json_has_every_count_and_percentile() {
+        let json: Value = serde_json::from_str(&summary().json()).expect("JSON");
+        assert_eq!(json["mode"], "throughput");
+        assert_eq!(json["published"]["messages"], 30);
+        assert_eq!(json["published"]["per_second"], 15.0);
+        assert_eq!(json["refused"]["messages"], 0);
+        assert_eq!(json["latency_us"]["count"], 10);
+        assert_eq!(json["latency_us"]["p50"], 1.0);
+    }
+
+    #[test]
+    fn csv_has_as_many_values_as_names() {
+        let csv = summary().csv();
+        let (names, values) = csv.split_once('\n').expect("two lines");
+        assert_eq!(names.split(',').count(), values.split(',').count());
+        assert!(names.contains("latency_p99.9_us"), "{names}");
+    }
+}

@@ -1,0 +1,191 @@
+//! Publishing and consuming at the same time.
+
+use super::client::Client;
+use super::consumer::Consumer;
+use super::interrupt::interrupted;
+use super::meter::Shared;
+use super::options::Load;
+use super::progress::Progress;
+use super::publisher::Publisher;
+use super::script::{As, Script};
+use super::summary::{Rate, Summary};
+use super::topology;
+use std::io;
+use std::thread::{Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+/// How often it is looked whether a run is over.
+pub(super) const LOOK: Duration = Duration::from_millis(2);
+/// Nothing more will be consumed when nothing came for so long, where it is not known how much
+/// must come.
+const QUIET: Duration = Duration::from_secs(2);
+/// The same where it is known.
+pub(super) const LOST: Duration = Duration::from_secs(30);
+
+/// A connection's thread.
+pub(super) type Running<'a> = ScopedJoinHandle<'a, io::Result<()>>;
+
+/// Runs the load: declares its queues, publishes and consumes, removes its queues.
+pub(super) fn run(load: &Load) -> io::Result<Summary> {
+    let mut control = Client::connect(load)?;
+    let started = Instant::now();
+    topology::declare(load, &mut control)?;
+    let declaring = started.elapsed();
+    let mut progress = Progress::new(load)?;
+    let result = match load.backlog {
+        Some(messages) => super::backlog::run(load, messages, &mut control, &mut progress),
+        None => carry(load, &mut progress),
+    };
+    let mut removed = Ok(());
+    if !load.predeclared && !load.keep {
+        removed = topology::remove(load, &mut control);
+    }
+    // The run is over: how the good-bye goes does not matter.
+    let _ = control.close();
+    let summary = result?;
+    removed?;
+    Ok(summary.declared_in(declaring))
+}
+
+fn carry(load: &Load, progress: &mut Progress) -> io::Result<Summary> {
+    let shared = Shared::default();
+    std::thread::scope(|threads| {
+        let both = start_both(threads, load, &shared).inspect_err(|_| shared.end())?;
+        let (publishers, consumers) = both;
+        progress.begin();
+        let started = Instant::now();
+        let end = watch(load, &shared, (&publishers, &consumers), progress);
+        let counts = shared.counts();
+        let seconds = started.elapsed().as_secs_f64();
+        shared
+            .stop_publishing
+            .store(true, std::sync::atomic::Ordering::Relaxed);
+        let published = publishers.into_iter().map(joined).collect::<Vec<_>>();
+        // Without confirms the broker has taken what it was sent when it answers the good-bye: what
+        // the sockets hold until then is megabytes, and would count as if it were published.
+        let (published_count, publishing) = match load.confirm {
+            0 => (shared.counts().published, started.elapsed().as_secs_f64()),
+            _ => (counts.published, seconds),
+        };
+        shared.end();
+        let consumed = consumers.into_iter().map(joined).collect::<Vec<_>>();
+        published
+            .into_iter()
+            .chain(consumed)
+            .collect::<io::Result<()>>()?;
+        end?;
+        Ok(Summary::new(load.mode, &shared)
+            .with("published", published_count, Rate::Over(publishing))
+            .with("confirmed", counts.confirmed, Rate::Over(seconds))
+            .with("consumed", counts.consumed, Rate::Over(seconds))
+            .with("refused", counts.refused, Rate::IfAny(seconds))
+            .with("returned", counts.returned, Rate::IfAny(seconds))
+            .lasted(seconds))
+    })
+}
+
+type Both<'a> = (Vec<Running<'a>>, Vec<Running<'a>>);
+
+/// Starts the consumers, then the publishers; they begin when all of them are connected.
+fn start_both<'s, 'e: 's>(
+    threads: &'s Scope<'s, 'e>,
+    load: &'e Load,
+    shared: &'e Shared,
+) -> io::Result<Both<'s>> {
+    let consumers = start_consumers(threads, load, shared)?;
+    let publishers = start_publishers(threads, load, &|_| load.pmessages, shared)?;
+    Ok((publishers, consumers))
+}
+
+pub(super) fn start_consumers<'s, 'e: 's>(
+    threads: &'s Scope<'s, 'e>,
+    load: &'e Load,
+    shared: &'e Shared,
+) -> io::Result<Vec<Running<'s>>> {
+    let consumers = (0..load.consumers).map(|n| {
+        let consumer = Consumer::start(load, n, shared)?;
+        Ok(threads.spawn(move || shared.watched(|| consumer.run())))
+    });
+    consumers.collect()
+}
+
+/// Starts publishers, the n-th with at most `most(n)` messages.
+pub(super) fn start_publishers<'s, 'e: 's>(
+    threads: &'s Scope<'s, 'e>,
+    load: &'e Load,
+    most: &dyn Fn(u32) -> Option<u64>,
+    shared: &'e Shared,
+) -> io::Result<Vec<Running<'s>>> {
+    let connected = (0..load.publishers).map(|_| {
+        let mut client = Client::connect(load)?;
+        if load.confirm > 0 {
+            client.confirm_select()?;
+        }
+        Ok(client)
+    });
+    let connected = connected.collect::<io::Result<Vec<_>>>()?;
+    let publishers = connected.into_iter().zip(0..).map(|(client, n)| {
+        let most = most(n);
+        threads.spawn(move || {
+            let script = Script::new(load, n, client.frame_max(), As::Publish);
+            shared.watched(|| Publisher::new(load, n, most, client, script, shared).run())
+        })
+    });
+    Ok(publishers.collect())
+}
+
+/// Returns when the run is over.
+fn watch(
+    load: &Load,
+    shared: &Shared,
+    (publishers, consumers): (&[Running<'_>], &[Running<'_>]),
+    progress: &mut Progress,
+) -> io::Result<()> {
+    let started = Instant::now();
+    let deadline = load.time_limit();
+    let mut last = (0, Instant::now());
+    loop {
+        std::thread::sleep(LOOK);
+        progress.tick(shared)?;
+        let counts = shared.counts();
+        if counts.consumed != last.0 {
+            last = (counts.consumed, Instant::now());
+        }
+        let over = deadline.is_some_and(|limit| started.elapsed().as_secs_f64() >= limit);
+        let consumed = !consumers.is_empty() && all_done(consumers);
+        if over || consumed || interrupted() || shared.has_failed() {
+            return Ok(());
+        }
+        if publishers.is_empty() || !all_done(publishers) {
+            continue;
+        }
+        if consumers.is_empty() {
+            return Ok(());
+        }
+        let quiet = last.1.elapsed();
+        if load.cmessages.is_some() || !load.each_is_queued_once() {
+            if quiet > QUIET {
+                return Ok(());
+            }
+            continue;
+        }
+        let accepted = counts.published - counts.refused - counts.returned;
+        if counts.consumed >= accepted {
+            return Ok(());
+        }
+        if quiet > LOST {
+            let missing = accepted - counts.consumed;
+            return Err(io::Error::other(format!("{missing} messages did not come")));
+        }
+    }
+}
+
+pub(super) fn all_done(running: &[Running<'_>]) -> bool {
+    running.iter().all(Running::is_finished)
+}
+
+/// What a thread ended with.
+pub(super) fn joined(thread: Running<'_>) -> io::Result<()> {
+    let ended = thread.join();
+    ended.unwrap_or_else(|_| Err(io::Error::other("a connection's thread panicked")))
+}
