@@ -1,5 +1,6 @@
 //! The load generator: every mode with small counts, what it prints, and how it fails.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -229,6 +230,42 @@ fn the_summary_comes_as_text_and_csv_and_progress_goes_elsewhere() {
         assert_eq!(names.split(',').count(), values.split(',').count());
         assert!(values.starts_with("throughput,"), "{values}");
         assert_eq!(output.stderr, "");
+    });
+}
+
+#[test]
+fn brokers_are_put_side_by_side() {
+    run(async {
+        let Some(one) = TestBroker::start_own().await else {
+            return;
+        };
+        let other = TestBroker::start().await;
+        let out = tempfile::TempDir::new().expect("a temporary directory");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches/run.py");
+        let mut command = tokio::process::Command::new("python3");
+        command.arg("-B").arg(script).arg("table");
+        command.args(["--rounds", "1", "--seconds", "0.1"]);
+        command.args(["--broker", &format!("One={}", one.address())]);
+        command.args(["--broker", &format!("Other={}", other.address())]);
+        command.arg("--out").arg(out.path());
+        command.arg("--perf").arg(&binaries().leveretperf);
+        command.kill_on_drop(true);
+        let output = command.output().await.expect("python3 runs");
+        assert!(output.status.success(), "{output:?}");
+        let read = |name| std::fs::read_to_string(out.path().join(name)).expect("it was written");
+        let table = read("table.md");
+        let rows = table.lines().filter(|line| line.contains("| `-s"));
+        assert_eq!(rows.count(), 8, "{table}");
+        assert!(table.contains("| Other : One |"), "{table}");
+        assert!(read("table.svg").ends_with("</svg>\n"));
+        let raw: Value = serde_json::from_str(&read("table.json")).expect("JSON");
+        let runs = raw["runs"].as_array().expect("runs");
+        // Eight loads for each broker, and a ceiling for all but the last.
+        assert_eq!(runs.len(), 8 + 8 + 7, "{raw}");
+        assert!(
+            runs.iter().all(|run| run["summary"]["error"].is_null()),
+            "{raw}"
+        );
     });
 }
 
