@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use leveret_tests::{Process, TestBroker, binaries, eventually, run};
+use leveret_tests::{Process, TestBroker, binaries, eventually, run, run_within};
 use serde_json::Value;
 
 /// What a run of leveretperf gave.
@@ -212,7 +212,10 @@ fn the_summary_comes_as_text_and_csv_and_progress_goes_elsewhere() {
         let directory = tempfile::TempDir::new().expect("a temporary directory");
         let file = directory.path().join("progress.csv");
         let load = format!("--uri amqp://guest:guest@{}/%2F", broker.address());
-        let timed = format!("{load} -d 0.5 -i 0.05 -c 10 -l -o {}", file.display());
+        let timed = format!(
+            "{load} -C 1000 -r 1000 -i 0.05 -c 10 -l -o {}",
+            file.display()
+        );
         let output = leveretperf(&timed).await;
         assert_eq!(output.status, Some(0), "{output:?}");
         assert!(output.stdout.starts_with("published "), "{output:?}");
@@ -235,7 +238,8 @@ fn the_summary_comes_as_text_and_csv_and_progress_goes_elsewhere() {
 
 #[test]
 fn brokers_are_put_side_by_side() {
-    run(async {
+    // 23 runs, one after the other.
+    run_within(Duration::from_secs(600), async {
         let Some(one) = TestBroker::start_own().await else {
             return;
         };
@@ -330,10 +334,11 @@ fn arguments_that_make_no_sense_are_explained() {
         fails("--uri localhost", 2, "amqp://").await;
         fails("--json --csv", 2, "cannot be used with").await;
         fails("churn", 2, "connection-churn").await;
-        // A port that nobody listens on: it was just given back.
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        drop(listener);
+        // A port that is taken and that nobody listens on.
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        let any = "127.0.0.1:0".parse().expect("an address");
+        socket.bind(any).expect("a free port");
+        let address = socket.local_addr().expect("an address");
         fails(&format!("--address {address}"), 1, "cannot connect to").await;
     });
 }
