@@ -14,6 +14,10 @@ use std::time::Duration;
 /// piece of memory and pins no read buffer; larger ones stay a slice of what was read.
 pub const INLINE_BODY_MAX: usize = 4096;
 
+/// Bodies from so many octets on are written to the log from where they are. Smaller ones are copied beside what else a
+/// commit writes: a call to the system for each costs more.
+const SHARED_BODY_MIN: usize = 64 << 10;
+
 /// A head up to this many octets stands in the message itself, so that a small message is one allocation; so many that the
 /// message with its counts fills one of the allocator's sizes (128 octets).
 const HEAD_INLINE: usize = 56;
@@ -379,6 +383,15 @@ impl Storable for Message {
     fn encode(&self, out: &mut Vec<u8>) {
         self.encode_head(out);
         out.put_slice(self.body());
+    }
+
+    fn encode_or_share(&self, out: &mut Vec<u8>) -> Option<Bytes> {
+        self.encode_head(out);
+        if self.large_body.len() >= SHARED_BODY_MIN {
+            return Some(self.large_body.clone());
+        }
+        out.put_slice(self.body());
+        None
     }
 }
 

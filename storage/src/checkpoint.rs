@@ -19,6 +19,7 @@ use crate::{
     io::sync_parent,
     log::{Closed, LogState, Next},
     options::Weigh,
+    room::{self, Room},
     segment::{End, Segment},
     sled_store::panic_text,
     sled_sync,
@@ -28,6 +29,9 @@ use crate::{
 
 /// Pauses between attempts to fold: from, to.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+
+/// Bytes of log that are worth folding for the room that they take.
+const ROLL_MIN: u64 = 64 << 10;
 
 /// What the checkpoint thread works with.
 pub(crate) struct Checkpoint<'a> {
@@ -47,6 +51,7 @@ pub(crate) struct Checkpoint<'a> {
     pub(crate) roll_after: Duration,
     /// Asks the storage thread to end the segment.
     pub(crate) roll: &'a dyn Fn(),
+    pub(crate) room: Room,
 }
 
 impl Checkpoint<'_> {
@@ -72,7 +77,10 @@ impl Checkpoint<'_> {
                         self.counters.checkpoint_health(None);
                         self.log.folded();
                     }
-                    again = folded.is_err();
+                    // Without room it was not even begun.
+                    again = folded
+                        .as_ref()
+                        .map_or_else(|error| again || !is_no_room(error), |()| false);
                     folded.and_then(|()| self.guarded(|| self.housekeeping()))
                 }
             };
@@ -82,6 +90,10 @@ impl Checkpoint<'_> {
                     pause = BACKOFF.0;
                 }
                 Err(StorageError::Closed) => return,
+                Err(error) if is_no_room(&error) => {
+                    self.counters.checkpoint_health(Some(error.to_string()));
+                    self.log.wait_stop(BACKOFF.1);
+                }
                 Err(error) => {
                     self.counters.checkpoint_health(Some(error.to_string()));
                     let seen = std::mem::replace(&mut failures, sled_sync::failures());
@@ -95,9 +107,12 @@ impl Checkpoint<'_> {
         }
     }
 
-    /// Messages in sled that are acknowledged in a segment that does not fill up would keep their room.
+    /// Messages in sled that are acknowledged in a segment that does not fill up would keep their room; and so would, on a
+    /// disk that is nearly full, messages in that segment itself.
     fn ask_for_roll(&self) {
-        if self.catalogue.lock().has_dead_chunks() {
+        let log = self.log.bytes();
+        let is_low = log >= ROLL_MIN && !self.room.is_there_for(log);
+        if is_low || self.catalogue.lock().has_dead_chunks() {
             (self.roll)();
         }
     }
@@ -107,6 +122,7 @@ impl Checkpoint<'_> {
             sleds: self.sleds,
             catalogue: self.catalogue,
             log: self.log,
+            room: &self.room,
             volume_size: self.volume_size,
             waste: self.waste,
         }
@@ -124,15 +140,13 @@ impl Checkpoint<'_> {
                 path: self.sleds.path(),
                 action: "folding",
                 reason: panic_text(panic.as_ref()),
+                damage: false,
             })
         })
     }
 
     /// Folds a segment and deletes it.
     fn attempt(&self, closed: &Closed, again: bool) -> Result<(), StorageError> {
-        if again {
-            fold::unfold(self.sleds, closed.seq)?;
-        }
         self.fold(closed, again)?;
         if let Err(error) = remove_segment(&closed.path) {
             // It is folded all the same, and the next start removes it.
@@ -144,6 +158,18 @@ impl Checkpoint<'_> {
     fn fold(&self, closed: &Closed, again: bool) -> Result<(), StorageError> {
         let segment = Segment::open(&closed.path)?;
         let (contents, _) = Contents::gather(&segment, End::Known(closed.end), self.accept_losses)?;
+        // The first look costs nothing: there is room for all of it.
+        if !self.room.is_there_for(closed.end) {
+            let live = room::live_bytes(&contents, closed.seq, &self.catalogue.lock());
+            if !self.room.is_there_for(live) {
+                return Err(StorageError::NoRoom {
+                    path: self.room.path.clone(),
+                });
+            }
+        }
+        if again {
+            fold::unfold(self.sleds, closed.seq)?;
+        }
         Fold {
             sleds: self.sleds,
             catalogue: self.catalogue,
@@ -154,6 +180,10 @@ impl Checkpoint<'_> {
         }
         .run(&contents)
     }
+}
+
+fn is_no_room(error: &StorageError) -> bool {
+    matches!(error, StorageError::NoRoom { .. })
 }
 
 /// Deletes a folded segment.

@@ -6,21 +6,22 @@ use std::{
 };
 
 use crate::{
+    block::Block,
     catalogue::Effect,
     ranges::RangeSet,
-    record::{self, BLOCK_HEADER},
+    record,
     stats::Counters,
     types::{Batch, CommitSink, Op, Position, QueueId, Storable, Token},
 };
 
 /// A buffer larger than this many commits is given back after use.
-const KEEP_FACTOR: usize = 2;
+pub(crate) const KEEP_FACTOR: usize = 2;
 
 /// A commit being built; its buffers are reused for the next one.
 #[derive(Default)]
 pub(crate) struct Commit {
     /// The block, its header still blank.
-    pub(crate) block: Vec<u8>,
+    pub(crate) block: Block,
     pub(crate) records: u32,
     effects: Vec<Effect>,
     /// Per queue what this commit acknowledges; written at its end, so that many acks become few ranges.
@@ -40,10 +41,7 @@ struct Acks {
 impl Commit {
     /// Starts afresh. `size` is what a commit usually holds at most.
     pub(crate) fn clear(&mut self, size: usize) {
-        self.block.clear();
-        if self.block.capacity() > size.saturating_mul(KEEP_FACTOR) {
-            self.block = Vec::new();
-        }
+        self.block.clear(size.saturating_mul(KEEP_FACTOR));
         self.records = 0;
         self.effects.clear();
         self.acks.clear();
@@ -60,9 +58,7 @@ impl Commit {
         marks: &mut HashMap<QueueId, Position>,
         counters: &Counters,
     ) {
-        if self.block.is_empty() {
-            self.block.resize(BLOCK_HEADER, 0);
-        }
+        self.block.begin();
         let Batch { ops, sink } = batch;
         let mut tokens = Vec::new();
         for op in ops {
@@ -95,7 +91,7 @@ impl Commit {
                 Op::DeleteQueue { queue } => {
                     self.acks.remove(&queue);
                     marks.remove(&queue);
-                    record::append_delete_queue(&mut self.block, queue);
+                    record::append_delete_queue(self.block.encoded(), queue);
                     self.records += 1;
                     self.effects.push(Effect::Deleted { queue });
                 }
@@ -104,11 +100,11 @@ impl Commit {
                     *mark = through.max(*mark);
                 }
                 Op::PutDefinition { key, value } => {
-                    record::append_put_definition(&mut self.block, &key, &value);
+                    record::append_put_definition(self.block.encoded(), &key, &value);
                     self.records += 1;
                 }
                 Op::DeleteDefinition { key } => {
-                    record::append_delete_definition(&mut self.block, &key);
+                    record::append_delete_definition(self.block.encoded(), &key);
                     self.records += 1;
                 }
                 Op::Tell { sink, token } => self.confirms.first.push((sink, token)),
@@ -137,7 +133,9 @@ impl Commit {
             return;
         }
         let start = self.block.len() as u64;
-        record::append_publish(&mut self.block, queue, position, |out| message.encode(out));
+        record::append_publish(&mut self.block, queue, position, |out| {
+            message.encode_or_share(out)
+        });
         self.records += 1;
         let end = self.block.len() as u64;
         // Runs keep what the catalogue has to take over short.
@@ -167,15 +165,18 @@ impl Commit {
 
     /// Ends the commit. `false`: nothing in it has to be written.
     pub(crate) fn finish(&mut self, marks: &mut HashMap<QueueId, Position>) -> bool {
-        if self.block.is_empty() {
-            self.block.resize(BLOCK_HEADER, 0);
-        }
+        self.block.begin();
         for (&queue, acks) in &self.acks {
             let mut written = None;
             for (first, _) in acks.acked.iter() {
                 let range = acks.dead.covering(first);
                 if let Some((first, last)) = range.filter(|_| range != written) {
-                    record::append_ack(&mut self.block, queue, Position(first), Position(last));
+                    record::append_ack(
+                        self.block.encoded(),
+                        queue,
+                        Position(first),
+                        Position(last),
+                    );
                     self.records += 1;
                     written = range;
                 }
@@ -190,7 +191,7 @@ impl Commit {
     /// Appends the delivery marks that wait for a ride.
     pub(crate) fn write_marks(&mut self, marks: &mut HashMap<QueueId, Position>) {
         for (queue, through) in marks.drain() {
-            record::append_delivered(&mut self.block, queue, through);
+            record::append_delivered(self.block.encoded(), queue, through);
             self.records += 1;
         }
     }

@@ -71,8 +71,14 @@ pub enum StorageError {
         /// Which.
         what: String,
     },
+    /// The disk is nearly full.
+    #[error("the disk of {} has no room for what lives in a log segment; that stays where it is until there is room, or consumers have taken it", path.display())]
+    NoRoom {
+        /// The store's directory.
+        path: PathBuf,
+    },
     /// sled refused or panicked.
-    #[error("the database in {} failed while {action}: {reason}; if this persists, `leveret repair` makes a new one of what is intact", path.display())]
+    #[error("the database in {} failed while {action}: {reason}; {}", path.display(), remedy(reason))]
     Database {
         /// sled's directory.
         path: PathBuf,
@@ -80,6 +86,8 @@ pub enum StorageError {
         action: &'static str,
         /// sled's own words.
         reason: String,
+        /// Its file is damaged: trying again will not help.
+        damage: bool,
     },
     /// Writing the log does not succeed at present; nothing unwritten is confirmed.
     #[error(
@@ -99,4 +107,13 @@ fn holder(pid: Option<u32>) -> String {
         || "another process".to_owned(),
         |pid| format!("process {pid}"),
     )
+}
+
+/// What to do about an error of sled's, by its words.
+fn remedy(reason: &str) -> &'static str {
+    if reason.contains("No space left") || reason.contains("StorageFull") {
+        "free some disk space"
+    } else {
+        "if this persists, `leveret repair` makes a new one of what is intact"
+    }
 }

@@ -13,6 +13,7 @@ use crate::{
     catalogue::Catalogue,
     error::StorageError,
     log::LogState,
+    room::Room,
     schema,
     sled_store::Found,
     sleds::Sleds,
@@ -28,6 +29,7 @@ pub(crate) struct Housekeeping<'a> {
     pub(crate) sleds: &'a Sleds,
     pub(crate) catalogue: &'a Mutex<Catalogue>,
     pub(crate) log: &'a LogState,
+    pub(crate) room: &'a Room,
     /// Bytes after which a volume is full.
     pub(crate) volume_size: u64,
     /// Bytes that volumes, and the main sled, may take for nothing.
@@ -47,14 +49,18 @@ impl Housekeeping<'_> {
         }
         self.delete_empty()?;
         while !self.log.is_behind()
-            && let Some(sparse) = self.sparsest()
+            && let Some((sparse, live)) = self.sparsest()
+            && self.room.is_there_for(live)
         {
             if !self.relocate(sparse)? {
                 break;
             }
             self.delete_empty()?;
         }
-        if !self.log.is_behind() && self.sleds.main_is_wasteful(self.waste) {
+        if !self.log.is_behind()
+            && self.sleds.main_is_wasteful(self.waste)
+            && self.room.is_there_for(self.sleds.main().size())
+        {
             self.sleds.renew_main(|| self.go_on())?;
         }
         Ok(())
@@ -72,8 +78,9 @@ impl Housekeeping<'_> {
         Ok(())
     }
 
-    /// The volume that is the first to be emptied, if volumes take up much more than they should.
-    fn sparsest(&self) -> Option<u32> {
+    /// The volume that is the first to be emptied, if volumes take up much more than they should; and the bytes
+    /// that live in it.
+    fn sparsest(&self) -> Option<(u32, u64)> {
         let volumes = &self.sleds.volumes;
         let all = volumes.all();
         let size: u64 = all.iter().map(|(_, _, size)| size).sum();
@@ -88,7 +95,7 @@ impl Housekeeping<'_> {
             .filter(|(_, usage, size)| usage.chunks > 0 && usage.bytes < size / 3)
             .filter(|(number, _, size)| !is_fresh(*number, *size))
             .min_by_key(|(_, usage, size)| share(usage.bytes, *size))
-            .map(|(number, _, _)| *number)
+            .map(|(number, usage, _)| (*number, usage.bytes))
     }
 
     /// Moves what lives in a volume to the current one. `false`: it could not be emptied now, because something

@@ -13,6 +13,7 @@
 //! - What is read back matched its checksum; damage is an error that names what is lost.
 
 mod backup;
+mod block;
 mod catalogue;
 mod census;
 mod checkpoint;
@@ -35,6 +36,7 @@ mod read;
 mod record;
 mod recover;
 mod replay;
+mod room;
 pub mod salvage;
 mod schema;
 mod segment;
@@ -53,6 +55,7 @@ mod writer;
 
 pub use error::StorageError;
 pub use options::{Options, Weigh};
+pub use room::FreeSpace;
 pub use spill::{Spill, Spilled};
 pub use stats::{Extent, Health, RecoveredQueue, Report, Stats};
 pub use store::{Opened, Store};

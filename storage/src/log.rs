@@ -15,6 +15,7 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
+    block::Block,
     io::{LogFile, LogIo},
     record::{BLOCK_HEADER, BlockHeader, SEGMENT_HEADER, SegmentHeader},
     segment,
@@ -224,7 +225,7 @@ impl Log {
     /// Whatever the disk said. Then nothing of the block counts: the segment is ended before it, and the next call
     /// writes to a fresh one. After a failed sync the page cache may claim what the disk does not hold, so the same
     /// place is never tried again.
-    pub(crate) fn append(&mut self, block: &mut [u8], records: u32) -> io::Result<Placed> {
+    pub(crate) fn append(&mut self, block: &mut Block, records: u32) -> io::Result<Placed> {
         let len = block.len() as u64;
         if self.active.as_ref().is_some_and(|a| {
             a.closed.end > SEGMENT_HEADER as u64 && a.closed.end + len > self.segment_size
@@ -240,7 +241,7 @@ impl Log {
             records,
             payload: len - BLOCK_HEADER as u64,
         };
-        block[..BLOCK_HEADER].copy_from_slice(&header.encode(active.salt, offset));
+        block.set_header(&header.encode(active.salt, offset));
         match active.write(block, self.segment_size) {
             Ok(()) => {
                 active.closed.end += len;
@@ -319,14 +320,18 @@ impl Log {
 }
 
 impl Active {
-    fn write(&mut self, block: &[u8], segment_size: u64) -> io::Result<()> {
+    fn write(&mut self, block: &Block, segment_size: u64) -> io::Result<()> {
         let end = self.closed.end + block.len() as u64;
         if end > self.allocated {
             let len = end.max((self.allocated + GROWTH).min(segment_size));
             self.file.set_len(len)?;
             self.allocated = len;
         }
-        self.file.write_all_at(block, self.closed.end)?;
+        let mut at = self.closed.end;
+        for piece in block.pieces() {
+            self.file.write_all_at(piece, at)?;
+            at += piece.len() as u64;
+        }
         self.file.sync_data()
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::room::{self, FreeSpace};
+
 const MIB: u64 = 1024 * 1024;
 
 /// What a message weighs, told from its encoded bytes.
@@ -36,6 +38,8 @@ pub struct Options {
     /// What is summed up as the `weight` of messages in [`crate::RecoveredQueue`] and [`crate::Extent`]. It is stored with
     /// them, so the same function belongs to a store always. By default nothing weighs anything.
     pub weigh: Weigh,
+    /// Tells how much is free on the disk: what the checkpoint copies waits until there is room for it.
+    pub free_space: FreeSpace,
 }
 
 impl Options {
@@ -63,6 +67,7 @@ impl Default for Options {
             cache_capacity: 8 * MIB,
             accept_losses: false,
             weigh: |_| 0,
+            free_space: room::free_space,
         }
     }
 }

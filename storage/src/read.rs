@@ -132,12 +132,12 @@ impl Reader<'_> {
                 Ok(None) | Err(_) if self.catalogue.lock().generation != generation => {
                     return Ok(None);
                 }
-                Ok(None) => return Err(damaged(queue, source)),
                 // What stands before the damage can still be had; the next read starts at it and says so.
-                Err(_) if loaded.range(..source.first()).next().is_some() => {
+                Ok(None) | Err(_) if loaded.range(..source.first()).next().is_some() => {
                     horizon = Some(source.first());
                     break;
                 }
+                Ok(None) => return Err(damaged(queue, source)),
                 Err(error) => return Err(error),
             }
         }

@@ -6,7 +6,12 @@
 //!
 //! Integers are big-endian.
 
-use crate::types::{Position, QueueId};
+use bytes::Bytes;
+
+use crate::{
+    block::Block,
+    types::{Position, QueueId},
+};
 
 /// Bytes of a segment's header.
 pub(crate) const SEGMENT_HEADER: usize = 48;
@@ -138,29 +143,49 @@ pub(crate) enum Record<'a> {
 
 /// Appends a record whose body `fill` writes behind the kind.
 fn append(out: &mut Vec<u8>, kind: u8, fill: impl FnOnce(&mut Vec<u8>)) {
+    append_with(out, kind, |out| {
+        fill(out);
+        None
+    });
+}
+
+/// As [`append`], where the end of the body may be somewhere else: `fill` gives it back, and so does this.
+fn append_with(
+    out: &mut Vec<u8>,
+    kind: u8,
+    fill: impl FnOnce(&mut Vec<u8>) -> Option<Bytes>,
+) -> Option<Bytes> {
     let start = out.len();
     out.extend_from_slice(&[0; RECORD_HEADER]);
     out.push(kind);
-    fill(out);
+    let shared = fill(out);
+    let end: &[u8] = shared.as_deref().unwrap_or_default();
     let body = start + RECORD_HEADER;
     // Over 4 GiB cannot be: AMQP implementations, ours included, bound a message far below.
-    let len = u32::try_from(out.len() - body).unwrap_or(u32::MAX);
-    let crc = crc32fast::hash(&out[body..]);
+    let len = u32::try_from(out.len() - body + end.len()).unwrap_or(u32::MAX);
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&out[body..]);
+    crc.update(end);
+    let crc = crc.finalize();
     out[start..start + 4].copy_from_slice(&len.to_be_bytes());
     out[start + 4..body].copy_from_slice(&crc.to_be_bytes());
+    shared
 }
 
 pub(crate) fn append_publish(
-    out: &mut Vec<u8>,
+    block: &mut Block,
     queue: QueueId,
     position: Position,
-    encode: impl FnOnce(&mut Vec<u8>),
+    encode: impl FnOnce(&mut Vec<u8>) -> Option<Bytes>,
 ) {
-    append(out, PUBLISH, |out| {
+    let shared = append_with(block.encoded(), PUBLISH, |out| {
         out.extend_from_slice(&queue.0.to_be_bytes());
         out.extend_from_slice(&position.0.to_be_bytes());
-        encode(out);
+        encode(out)
     });
+    if let Some(shared) = shared {
+        block.append_shared(shared);
+    }
 }
 
 pub(crate) fn append_ack(out: &mut Vec<u8>, queue: QueueId, first: Position, last: Position) {
@@ -278,10 +303,13 @@ mod tests {
     use super::*;
 
     fn block() -> Vec<u8> {
-        let mut out = vec![0; BLOCK_HEADER];
+        let mut out = Block::default();
+        out.begin();
         append_publish(&mut out, QueueId(7), Position(9), |out| {
-            out.extend_from_slice(b"hello");
+            out.extend_from_slice(b"hel");
+            Some(Bytes::from_static(b"lo"))
         });
+        let mut out: Vec<u8> = out.pieces().flatten().copied().collect();
         append_ack(&mut out, QueueId(7), Position(1), Position(4));
         append_put_definition(&mut out, b"key", b"value");
         let header = BlockHeader {

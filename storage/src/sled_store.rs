@@ -194,6 +194,7 @@ impl SledStore {
                 path: self.path.clone(),
                 action: "being opened again after an error",
                 reason: "it does not open at present, and is tried again".to_owned(),
+                damage: false,
             })
     }
 
@@ -356,6 +357,7 @@ impl Changes<'_> {
                 path,
                 action: "writing",
                 reason,
+                damage: false,
             });
         }
         (self.bytes, self.ops) = (0, 0);
@@ -374,15 +376,21 @@ pub(crate) fn guarded<T>(
     action: &'static str,
     call: impl FnOnce() -> sled::Result<T>,
 ) -> Result<T, StorageError> {
-    let reason = match catch_unwind(AssertUnwindSafe(call)) {
+    let (reason, damage) = match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => return Ok(value),
-        Ok(Err(error)) => error.to_string(),
-        Err(panic) => panic_text(panic.as_ref()),
+        Ok(Err(error)) => (error.to_string(), !matches!(error, sled::Error::Io(_))),
+        Err(panic) => {
+            // sled panics at what it does not expect in its file, and where it does not expect the disk to fail.
+            let reason = panic_text(panic.as_ref());
+            let of_disk = reason.contains("Io(") || reason.contains("IO error");
+            (reason, !of_disk)
+        }
     };
     Err(StorageError::Database {
         path: path.to_owned(),
         action,
         reason,
+        damage,
     })
 }
 

@@ -25,6 +25,7 @@ use crate::{
     options::Options,
     read::{Reader, Wanted},
     recover,
+    room::Room,
     sleds::Sleds,
     stats::{Counters, Extent, RecoveredQueue, Report, Stats},
     types::{Batch, Position, QueueId},
@@ -319,6 +320,10 @@ impl Shared {
                         waste: options.waste,
                         roll_after: options.roll_after,
                         roll: &|| shared.inbox.ask_for_roll(),
+                        room: Room {
+                            path: options.path,
+                            free: options.free_space,
+                        },
                     }
                     .run();
                 }

@@ -44,6 +44,13 @@ pub trait Storable: Send + Sync + 'static {
 
     /// Appends the message in whatever encoding the broker reads back after a restart.
     fn encode(&self, out: &mut Vec<u8>);
+
+    /// As [`Storable::encode`], but a large end that is shared memory may be given back instead of appended: the log is
+    /// written from there, without a copy.
+    fn encode_or_share(&self, out: &mut Vec<u8>) -> Option<Bytes> {
+        self.encode(out);
+        None
+    }
 }
 
 /// One change to what must survive a restart.

@@ -150,11 +150,19 @@ impl Volumes {
             .collect()
     }
 
-    /// What stands under `key` in a volume; nothing when there is no such volume.
+    /// What stands under `key` in a volume; nothing when there is no such volume. Where sled itself finds its file damaged,
+    /// so is the value: whoever waited for it would wait for ever.
     ///
     /// # Errors
-    /// sled failed.
+    /// The disk failed.
     pub(crate) fn get(&self, volume: u32, key: &[u8]) -> Result<Found, StorageError> {
+        match self.look_up(volume, key) {
+            Err(StorageError::Database { damage: true, .. }) => Ok(Found::Damaged),
+            found => found,
+        }
+    }
+
+    fn look_up(&self, volume: u32, key: &[u8]) -> Result<Found, StorageError> {
         match self.open(volume)? {
             Some(store) => {
                 store.touch(key);

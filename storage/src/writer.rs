@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use crate::{
     catalogue::Catalogue,
-    commit::Commit,
+    commit::{Commit, KEEP_FACTOR},
     inbox::{Inbox, Pending, Stop, Taken},
     log::{Closed, Log, LogState, Placed},
     stats::Counters,
@@ -166,6 +166,8 @@ impl Writer {
             .bytes_written
             .fetch_add(commit.block.len() as u64, Ordering::Relaxed);
         self.catalogue.lock().apply(commit.take_effects(), placed);
+        // Large messages must not stay in memory because nothing more comes.
+        commit.block.clear(self.commit_size * KEEP_FACTOR);
         Ok(())
     }
 

@@ -233,7 +233,7 @@ fn consumer_row(broker: &Broker, consumer: &Consumer, columns: &[ConsumerColumn]
         C::PrefetchCount => consumer.credit.limit().into(),
         C::Active => active.into(),
         C::ActivityStatus => status.into(),
-        C::Arguments => table(&consumer.arguments),
+        C::Arguments => table(&consumer.arguments.table()),
     };
     columns.iter().map(cell).collect()
 }

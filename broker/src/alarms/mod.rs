@@ -14,7 +14,7 @@ pub use watermark::{DiskFreeLimit, MemoryWatermark};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// Something to be short of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,11 @@ impl AlarmSet {
     /// Whether there is none.
     pub fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// Whether memory is low.
+    pub fn has_memory(self) -> bool {
+        self.0 & Resource::Memory.bit() != 0
     }
 
     /// Those in it.
@@ -120,10 +125,22 @@ pub struct Change {
 }
 
 /// The alarms of the broker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Alarms {
     in_force: AtomicU8,
+    /// Octets; as many as there can be before the first reading.
+    memory_mark: AtomicU64,
     state: Mutex<State>,
+}
+
+impl Default for Alarms {
+    fn default() -> Self {
+        Alarms {
+            in_force: AtomicU8::default(),
+            memory_mark: AtomicU64::new(u64::MAX),
+            state: Mutex::default(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -137,6 +154,11 @@ impl Alarms {
     /// The alarms in force: one load, for once per read batch.
     pub fn in_force(&self) -> AlarmSet {
         AlarmSet(self.in_force.load(Ordering::SeqCst))
+    }
+
+    /// The memory mark in octets, as of the last reading: one load.
+    pub fn memory_mark(&self) -> u64 {
+        self.memory_mark.load(Ordering::Relaxed)
     }
 
     /// Sets both marks; they count from the next reading on.
@@ -160,9 +182,10 @@ impl Alarms {
         reading.memory > self.state.lock().memory.octets(reading.total_memory)
     }
 
-    /// Notes what memory is used, between two readings of everything.
-    pub fn note_memory(&self, octets: u64) {
-        self.state.lock().reading.memory = octets;
+    /// Notes what memory is used and what of the disk is free, between two readings of everything.
+    pub fn note(&self, memory: u64, disk_free: Option<u64>) {
+        let reading = &mut self.state.lock().reading;
+        (reading.memory, reading.disk_free) = (memory, disk_free);
     }
 
     /// Holds publishers as if memory were over its mark, until the next [`Alarms::update`]: for the
@@ -189,6 +212,8 @@ impl Alarms {
             )
             // A system that does not tell is no reason to stop publishers.
             .with(Resource::Disk, reading.disk_free.is_some_and(low_disk));
+        self.memory_mark
+            .store(state.memory.octets(total), Ordering::Relaxed);
         state.reading = reading;
         self.in_force.store(now.0, Ordering::SeqCst);
         Change {

@@ -1,5 +1,5 @@
-//! The task that takes readings: of everything once a second, and of memory alone as soon as a
-//! flood could have filled what was left of it.
+//! The task that takes readings: of everything once a second, and sooner where a flood could have
+//! filled what was left of memory or the disk.
 
 use super::{Change, Reading, Resource};
 use crate::broker::Broker;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Between two looks at memory at least.
 const INTERVAL_MIN: Duration = Duration::from_millis(20);
-/// Octets per second by which memory may grow: faster than many clients publish over loopback.
+/// Octets per second by which memory and files may grow: faster than many clients publish over loopback.
 const GROWTH: u64 = 2 << 30;
 /// Freed memory that is worth the time to give it back.
 const WORTH_TRIMMING: u64 = 16 << 20;
@@ -29,7 +29,8 @@ pub async fn watch(broker: Arc<Broker>, data_dir: PathBuf) {
     let mut checked = Instant::now();
     loop {
         tokio::time::sleep(pause(&broker)).await;
-        if checked.elapsed() < INTERVAL && !has_filled_up(&broker) {
+        let soon = checked.elapsed() < INTERVAL;
+        if soon && !has_filled_up(&broker, &data_dir).await {
             continue;
         }
         let (broker, data_dir) = (broker.clone(), data_dir.clone());
@@ -47,21 +48,37 @@ pub async fn watch(broker: Arc<Broker>, data_dir: PathBuf) {
     }
 }
 
-/// How long memory lasts, whatever happens.
+/// How long memory and the disk last, whatever happens.
 fn pause(broker: &Broker) -> Duration {
     let view = broker.alarms.view();
-    let left = view.memory_octets.checked_sub(view.reading.memory);
+    let free = view.reading.disk_free.unwrap_or(u64::MAX);
+    let left = view
+        .memory_octets
+        .checked_sub(view.reading.memory)
+        .zip(free.checked_sub(view.disk_octets))
+        .map(|(memory, disk)| memory.min(disk));
     let Some(left) = left.filter(|_| broker.alarms.in_force().is_empty()) else {
         return INTERVAL;
     };
     Duration::from_millis(left / (GROWTH / 1000)).clamp(INTERVAL_MIN, INTERVAL)
 }
 
-/// Whether memory is over its mark and no alarm is in force yet: one read of a file in /proc.
-fn has_filled_up(broker: &Broker) -> bool {
+/// Whether memory or the disk is over its mark and no alarm is in force yet.
+async fn has_filled_up(broker: &Broker, data_dir: &Path) -> bool {
     let memory = system::resident_memory();
-    broker.alarms.note_memory(memory);
-    broker.alarms.in_force().is_empty() && memory > broker.alarms.view().memory_octets
+    let view = broker.alarms.view();
+    // Only where the disk could have filled: it may be slow to answer.
+    let disk = match view.reading.disk_free {
+        Some(free) if free < view.disk_octets.saturating_add(GROWTH) => {
+            let data_dir = data_dir.to_owned();
+            let read = tokio::task::spawn_blocking(move || system::disk_free(&data_dir));
+            read.await.ok().flatten()
+        }
+        unknown => unknown,
+    };
+    broker.alarms.note(memory, disk);
+    let low = disk.is_some_and(|free| free < view.disk_octets);
+    broker.alarms.in_force().is_empty() && (memory > view.memory_octets || low)
 }
 
 /// Takes a reading now; says in the log and to the connections what has changed.

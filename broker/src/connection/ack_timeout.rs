@@ -218,7 +218,7 @@ impl Marks {
 fn timeout(delivery: &Delivery, default: Option<Duration>) -> Option<Duration> {
     let consumer = delivery.consumer.as_ref();
     consumer
-        .and_then(|consumer| argument(&consumer.arguments))
+        .and_then(|consumer| consumer.ack_timeout)
         .or_else(|| of_queue(&delivery.queue))
         .unwrap_or(default)
 }
@@ -229,7 +229,7 @@ fn of_queue(queue: &Queue) -> Option<Option<Duration>> {
 }
 
 /// The timeout in the arguments of a consumer, when there is one.
-fn argument(arguments: &FieldTable) -> Option<Option<Duration>> {
+pub(super) fn argument(arguments: &FieldTable) -> Option<Option<Duration>> {
     let value = arguments.inner().get(ARGUMENT)?;
     let milliseconds = u64::try_from(table::as_integer(value)?).ok()?;
     Some(timeout_of(milliseconds))

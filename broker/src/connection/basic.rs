@@ -6,10 +6,10 @@ use super::input::METHOD_EFFORT;
 use super::reply_to::REPLY_TO;
 use super::settle::Outcome;
 use super::unacked::Delivery;
-use super::{Connection, quorum};
+use super::{Connection, ack_timeout, quorum};
 use crate::auth::Access;
 use crate::names::server_generated;
-use crate::queue::{ConsumeRefused, Consumer, Credit, QueueKind, arguments};
+use crate::queue::{ConsumeRefused, Consumer, Credit, KeptArguments, QueueKind, arguments};
 use leveret_protocol::classes::{AMQPClass, access, basic, channel as channel_class, confirm};
 use leveret_protocol::method::{self, Method};
 use leveret_protocol::texts::{self, Entity};
@@ -181,6 +181,8 @@ impl Connection {
             self.check_stream_consumer(id, &consume, &name)?;
         }
         self.check_quorum_consumer(id, &queue)?;
+        let arguments = KeptArguments::new(&consume.arguments);
+        self.check_consumer_arguments(arguments.octets())?;
         self.expect_acks(&queue, Some(&consume.arguments));
         let consumer = Arc::new(Consumer {
             id: self.broker.next_consumer_id(),
@@ -192,7 +194,8 @@ impl Connection {
             // A quorum queue does not look at it (`rabbit_quorum_queue:consume`).
             exclusive: consume.exclusive && queue.kind != QueueKind::Quorum,
             priority,
-            arguments: consume.arguments,
+            ack_timeout: ack_timeout::argument(&consume.arguments),
+            arguments,
             credit: Credit::new(prefetch),
             channel_credit,
             blocked: AtomicBool::new(false),
@@ -257,6 +260,9 @@ impl Connection {
             return Err(texts::not_by_streams("basic.get", &name, vhost));
         }
         quorum::check_get(&queue)?;
+        if !get.no_ack {
+            self.check_got()?;
+        }
         let taken = queue.get(get.no_ack, &mut self.fx);
         self.perform();
         let Some((entry, left)) = taken else {
@@ -272,14 +278,14 @@ impl Connection {
         let redelivered = entry.redelivered();
         let delivered = entry.clone();
         if !get.no_ack {
-            channel.unacked.push(
-                tag,
-                Delivery {
-                    queue,
-                    consumer: None,
-                    entry,
-                },
-            );
+            let delivery = Delivery {
+                queue,
+                consumer: None,
+                entry,
+            };
+            let octets = delivery.octets();
+            channel.unacked.push(tag, delivery);
+            self.held.add(octets);
         }
         method::encode_get_ok(
             self.out.buffer(),

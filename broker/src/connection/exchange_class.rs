@@ -72,6 +72,7 @@ impl Connection {
         if spec.name.as_str().starts_with(SYSTEM_PREFIX) {
             return Err(texts::reserved_name("exchange", spec.name.as_str()));
         }
+        self.check_declared_arguments(&spec.arguments)?;
         if let Some(alternate) = alternate_exchange(spec, self.vhost()?.name())? {
             self.check_access(Access::Read, Entity::Exchange(&spec.name))?;
             self.check_access(Access::Write, Entity::Exchange(&alternate))?;
@@ -110,6 +111,7 @@ impl Connection {
             found.ok_or_else(|| texts::no_exchange(name, vhost.name()))
         };
         let source = find(&source)?;
+        self.check_declared_arguments(&bind.arguments)?;
         let binding = Binding {
             destination: Destination::Exchange(find(&destination)?),
             key: bind.routing_key.as_str().into(),

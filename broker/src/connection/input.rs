@@ -77,7 +77,7 @@ impl Connection {
             if self.publish_again(buf) {
                 continue;
             }
-            match frame::split(buf, self.tuned.frame_max) {
+            match frame::split(buf, self.frame_limit()) {
                 Ok(Split::Need(octets)) => {
                     self.need = octets;
                     break;

@@ -140,7 +140,9 @@ impl Connection {
             frame_max,
         );
         if !consumer.no_ack {
-            channel.unacked.push(tag, back(consumer, entry));
+            let delivery = back(consumer, entry);
+            self.held.add(delivery.octets());
+            channel.unacked.push(tag, delivery);
         }
         Ok(())
     }

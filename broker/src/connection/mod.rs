@@ -10,6 +10,7 @@
 mod ack_timeout;
 mod basic;
 mod blocking;
+mod burden;
 mod channel;
 mod close;
 mod confirms;
@@ -57,6 +58,8 @@ const OUTPUT_HIGH: usize = 1 << 20;
 const OUTPUT_MAX: usize = 4 << 20;
 /// How many octets of frames may wait on channels that wait for the store.
 const HELD_MAX: usize = 1 << 20;
+/// Octets of a frame before the login (RabbitMQ: `initial_frame_max`).
+const INITIAL_FRAME_MAX: u32 = 8192;
 /// How long a peer may take to answer connection.close, or to notice a silent refusal.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -155,6 +158,10 @@ pub struct Connection {
     need: usize,
     /// Work that was done since the clock was last looked at.
     effort: u32,
+    /// Octets of deliveries that are not acknowledged.
+    held: burden::Bound,
+    /// Octets of its consumers' arguments.
+    kept_arguments: burden::Bound,
 }
 
 impl Connection {
@@ -206,6 +213,8 @@ impl Connection {
             has_stored: false,
             need: 0,
             effort: 0,
+            held: burden::Bound::default(),
+            kept_arguments: burden::Bound::default(),
         }
     }
 
@@ -230,9 +239,10 @@ impl Connection {
             || (self.has_stored && self.broker.store_is_behind())
     }
 
-    /// Whether mail should be fetched.
-    pub fn wants_mail(&self) -> bool {
-        self.out.len() < OUTPUT_HIGH
+    /// Whether mail should be fetched: not while the peer does not read what was delivered, nor
+    /// while it holds too much of that without acknowledging it.
+    pub fn wants_mail(&mut self) -> bool {
+        self.out.len() < OUTPUT_HIGH && !self.holds_too_much()
     }
 
     /// Whether [`Connection::input`] left whole frames in the read buffer, to be called again as
@@ -289,6 +299,17 @@ impl Connection {
     /// The agreed heartbeat interval; none when heartbeats are off or not agreed yet.
     pub fn heartbeat(&self) -> Option<Duration> {
         self.tuned.heartbeat.filter(|_| self.is_open())
+    }
+
+    /// Octets of a frame at most. Before the login RabbitMQ takes as much as its `initial_frame_max`, so that who is
+    /// nobody yet cannot have much kept.
+    fn frame_limit(&self) -> u32 {
+        match self.phase {
+            Phase::Header | Phase::Starting | Phase::Tuning => {
+                self.tuned.frame_max.min(INITIAL_FRAME_MAX)
+            }
+            _ => self.tuned.frame_max,
+        }
     }
 
     /// Puts a heartbeat into the output.

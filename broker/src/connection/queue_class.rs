@@ -175,6 +175,7 @@ impl Connection {
     fn check_new_queue(&self, name: &QueueName, declare: &queue::Declare) -> Result<(), AmqpError> {
         let vhost = self.vhost()?.name();
         let arguments = &declare.arguments;
+        self.check_declared_arguments(arguments)?;
         if let Some(exchange) = arguments::dead_letter_exchange(arguments, name, vhost)? {
             self.check_access(Access::Read, Entity::Queue(name))?;
             self.check_access(Access::Write, Entity::Exchange(&exchange))?;
@@ -205,6 +206,7 @@ impl Connection {
             .exchange(ends.exchange.as_str())
             .ok_or_else(|| texts::no_exchange(&ends.exchange, vhost.name()))?;
         let queue = self.usable_queue(&ends.queue)?;
+        self.check_declared_arguments(&bind.arguments)?;
         let binding = Binding {
             destination: Destination::Queue(queue),
             key: ends.key,

@@ -27,6 +27,8 @@ pub(super) struct Transaction {
     settled: Vec<Settled>,
     /// What `publishes` hold in memory.
     octets: u64,
+    /// What `settled` holds.
+    settled_octets: u64,
 }
 
 /// An acknowledgement, or a rejection, that waits for the commit.
@@ -39,6 +41,7 @@ struct Settled {
 
 impl Transaction {
     pub(super) fn settle(&mut self, tag: DeliveryTag, delivery: Delivery, outcome: Outcome) {
+        self.settled_octets += delivery.octets();
         self.settled.push(Settled {
             tag,
             delivery,
@@ -55,6 +58,11 @@ impl Transaction {
     pub(super) fn acks(&self) -> u64 {
         let acks = self.settled.iter();
         acks.filter(|s| s.outcome == Outcome::Acknowledged).count() as u64
+    }
+
+    /// What the deliveries that wait to be settled keep in memory, about.
+    pub(super) fn settled_octets(&self) -> u64 {
+        self.settled_octets
     }
 
     /// The deliveries that wait to be settled.
@@ -229,7 +237,9 @@ impl Connection {
     fn tx_rollback(&mut self, id: ChannelId) -> Result<(), AmqpError> {
         let transaction = self.take_transaction(id)?;
         let channel = self.open_channel(id)?;
+        let octets = transaction.settled_octets();
         channel.unacked.restore(transaction.into_unsettled());
+        self.held.add(octets);
         let ok = tx::AMQPMethod::RollbackOk(tx::RollbackOk {});
         self.reply(id, AMQPClass::Tx(ok));
         Ok(())

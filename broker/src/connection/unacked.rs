@@ -1,5 +1,6 @@
 //! The deliveries of one channel that wait for an acknowledgement.
 
+use super::burden::DELIVERY_OVERHEAD;
 use crate::queue::{Consumer, Entry, Queue};
 use leveret_protocol::DeliveryTag;
 use std::collections::VecDeque;
@@ -17,6 +18,11 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// What it keeps in memory, about.
+    pub fn octets(&self) -> u64 {
+        DELIVERY_OVERHEAD + self.entry.message.body().len() as u64
+    }
+
     /// On its way back from the client, who may have acted upon it.
     pub fn redelivered(mut self) -> Self {
         self.queue.note_return(&mut self.entry);
@@ -31,6 +37,7 @@ impl Delivery {
 pub struct Unacked {
     slots: VecDeque<(DeliveryTag, Option<Delivery>)>,
     count: usize,
+    octets: u64,
 }
 
 /// Empty slots are cleared out when they are this many and the majority: one delivery that is
@@ -41,6 +48,11 @@ impl Unacked {
     /// Deliveries that wait.
     pub fn len(&self) -> usize {
         self.count
+    }
+
+    /// What they keep in memory, about.
+    pub fn octets(&self) -> u64 {
+        self.octets
     }
 
     /// Those that wait, oldest first.
@@ -58,6 +70,7 @@ impl Unacked {
     /// Adds a delivery; tags must grow.
     pub fn push(&mut self, tag: DeliveryTag, delivery: Delivery) {
         debug_assert!(self.slots.back().is_none_or(|(last, _)| *last < tag));
+        self.octets += delivery.octets();
         self.slots.push_back((tag, Some(delivery)));
         self.count += 1;
     }
@@ -76,6 +89,7 @@ impl Unacked {
         let at = self.find(tag)?;
         let delivery = self.slots[at].1.take()?;
         self.count -= 1;
+        self.octets -= delivery.octets();
         self.clear_holes();
         Some(delivery)
     }
@@ -99,6 +113,7 @@ impl Unacked {
             .filter_map(|(tag, delivery)| Some((tag, delivery?)))
             .collect();
         self.count -= taken.len();
+        self.octets -= taken.iter().map(|(_, d)| d.octets()).sum::<u64>();
         self.clear_holes();
         Some(taken.into_iter())
     }
@@ -112,6 +127,8 @@ impl Unacked {
         slots.extend(taken.into_iter().map(|(tag, d)| (tag, Some(d))));
         slots.sort_unstable_by_key(|(tag, _)| *tag);
         self.count = slots.len();
+        let deliveries = slots.iter().filter_map(|(_, delivery)| delivery.as_ref());
+        self.octets = deliveries.map(Delivery::octets).sum();
         self.slots = slots.into();
     }
 
@@ -224,6 +241,8 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(unacked.len(), model.len());
+                let octets: u64 = unacked.entries().map(|(_, d)| d.octets()).sum();
+                prop_assert_eq!(unacked.octets(), octets);
                 prop_assert!(unacked.slots.len() <= 2 * model.len() + TOLERATED_HOLES + 1);
             }
         }

@@ -18,6 +18,55 @@ const BATCH_OCTETS: usize = 8 << 20;
 /// Dead letters in a batch at most.
 const BATCH_LETTERS: usize = 4096;
 
+/// Dead letters that come of one at once (it goes to queues that are full and have dead letters
+/// themselves) and are sent on in any case ...
+const CHAIN_MIN: usize = 4096;
+/// ... and so many more for each that it began with.
+const CHAIN_FACTOR: usize = 16;
+
+/// How many dead letters one batch may lead to, one coming of the other. Among ten queues of
+/// `x-max-length` 0 whose dead letters go to all ten, a single message would make ten million, as
+/// none of them goes where it was before but may take any way through the others.
+#[derive(Debug, Default)]
+pub struct Chain {
+    /// How many more; none before it began.
+    left: Option<usize>,
+}
+
+impl Chain {
+    /// How many of the next so many are sent on.
+    pub fn room_for(&mut self, letters: usize) -> usize {
+        let Some(left) = &mut self.left else {
+            self.left = Some(CHAIN_MIN.saturating_add(letters.saturating_mul(CHAIN_FACTOR)));
+            return letters;
+        };
+        let sent = letters.min(*left);
+        *left -= sent;
+        sent
+    }
+}
+
+/// Ends a chain of dead letters that is too long: they are lost, but for those whose queue loses none,
+/// which go back there.
+pub fn give_up(letters: &[DeadLetter], vhosts: &Vhosts, fx: &mut Effects) {
+    let Some(first) = letters.first() else {
+        return;
+    };
+    tracing::warn!(
+        queue = %first.origin.queue,
+        lost = letters.len(),
+        "dead letters lead to more and more dead letters: the last of them are dropped"
+    );
+    let same = |a: &DeadLetter, b: &DeadLetter| Arc::ptr_eq(&a.origin, &b.origin);
+    for run in letters.chunk_by(same) {
+        let origin = &run[0].origin;
+        match home_of(origin, vhosts).filter(|_| origin.loses_none) {
+            Some(queue) => queue.keep_undelivered(run.to_vec(), fx),
+            None => run.iter().for_each(|letter| letter.leave(fx)),
+        }
+    }
+}
+
 /// Sends dead letters on, in their order. The first batch holds what `fx` has collected before.
 pub fn send(letters: &[DeadLetter], vhosts: &Vhosts, fx: &mut Effects) {
     let now = fx.now();

@@ -2,11 +2,12 @@
 
 use super::credit::Credit;
 use super::handle::Queue;
+use super::kept_arguments::KeptArguments;
 use crate::server::mailbox::Mailbox;
-use leveret_protocol::values::FieldTable;
 use leveret_protocol::{ChannelId, ConsumerTag};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// A consumer's identity for the life of the broker; tags repeat, these do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,7 +33,9 @@ pub struct Consumer {
     /// `x-priority`; higher is served first.
     pub priority: i32,
     /// basic.consume's arguments.
-    pub arguments: FieldTable,
+    pub arguments: KeptArguments,
+    /// How long its deliveries may wait for an acknowledgement, where its arguments say so; none is for ever.
+    pub ack_timeout: Option<Option<Duration>>,
     /// Its own prefetch.
     pub credit: Credit,
     /// The prefetch of its channel (basic.qos with `global`).

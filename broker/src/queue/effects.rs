@@ -210,9 +210,12 @@ impl Effects {
         let Some(vhosts) = self.surroundings.vhosts.clone() else {
             return;
         };
+        let mut chain = dead_letters::Chain::default();
         while !self.dead_letters.is_empty() {
             let letters = self.take_dead_letters();
-            dead_letters::send(&letters, &vhosts, self);
+            let (sent, lost) = letters.split_at(chain.room_for(letters.len()));
+            dead_letters::send(sent, &vhosts, self);
+            dead_letters::give_up(lost, &vhosts, self);
         }
     }
 

@@ -49,9 +49,20 @@ impl Storable for Expiring {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_head(out);
+        self.message.encode(out);
+    }
+
+    fn encode_or_share(&self, out: &mut Vec<u8>) -> Option<Bytes> {
+        self.encode_head(out);
+        self.message.encode_or_share(out)
+    }
+}
+
+impl Expiring {
+    fn encode_head(&self, out: &mut Vec<u8>) {
         out.put_u8(ENCODING);
         out.put_u64(self.clock.wall_millis(self.expiry));
-        self.message.encode(out);
     }
 }
 

@@ -6,6 +6,7 @@ use super::session::{End, Session};
 use super::stopped;
 use crate::broker::Broker;
 use crate::system;
+use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,6 +19,10 @@ const BACKLOG: u32 = 1024;
 /// The pause after a failed accept (no file descriptors left, say): the listener must not end, nor
 /// spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A peer that has said nothing for so long is asked by the system whether it is still there ...
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+/// ... and again after so long; with no answer to nine of these the socket has failed.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Between two lines in the log about the same.
 const TELL_PAUSE: Duration = Duration::from_secs(10);
 /// How long connections get to say goodbye when the broker stops.
@@ -112,6 +117,13 @@ impl Listener {
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, %peer, "cannot set TCP_NODELAY");
         }
+        // For peers without heartbeats that the network has taken away.
+        let alive = TcpKeepalive::new()
+            .with_time(KEEPALIVE_AFTER)
+            .with_interval(KEEPALIVE_INTERVAL);
+        if let Err(error) = SockRef::from(&socket).set_tcp_keepalive(&alive) {
+            tracing::debug!(%error, %peer, "cannot set SO_KEEPALIVE");
+        }
         let local = socket.local_addr().unwrap_or(peer);
         let (info, mailbox) = self.broker.connections.add(peer, local);
         tracing::info!(connection = %info.label(), id = %info.id, "accepted");
@@ -157,7 +169,7 @@ impl Leave {
         let connection = self.info.label();
         match end {
             End::Closed => tracing::info!(connection, "closed"),
-            End::Abandoned => {
+            End::Abandoned | End::Gone => {
                 tracing::warn!(connection, "client unexpectedly closed TCP connection");
             }
             End::Silent => tracing::error!(connection, "missed heartbeats from client"),

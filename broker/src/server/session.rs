@@ -11,7 +11,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest};
+use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::ConnectionInfo;
@@ -26,6 +27,8 @@ const WRITE_SLICES: usize = 32;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the last words may take to be written.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two looks at whether the peer of a connection that an alarm has blocked is still there.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
 /// How long a connection has been quiet when it gives back what it does not need.
 const QUIET: Duration = Duration::from_secs(3);
 /// How long a connection reads and writes before others get a turn. With a hundred that flood the
@@ -39,12 +42,28 @@ pub(super) enum End {
     Closed,
     /// The client closed its socket without connection.close.
     Abandoned,
+    /// As before, while an alarm had blocked it.
+    Gone,
     /// Nothing was heard for two heartbeat intervals.
     Silent,
     /// The login took too long.
     HandshakeTimeout,
     /// The socket failed.
     Failed(io::Error),
+}
+
+/// A socket that can tell whether its peer has closed it though there is more to read.
+pub(super) trait Peer: AsyncRead + AsyncWrite + Unpin {
+    /// Whether nothing will come behind what has come.
+    fn is_gone(&self, cx: &mut Context<'_>) -> bool;
+}
+
+impl Peer for TcpStream {
+    fn is_gone(&self, cx: &mut Context<'_>) -> bool {
+        // What the system has told tokio already; no system call.
+        let ready = std::pin::pin!(self.ready(Interest::READABLE)).poll(cx);
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
+    }
 }
 
 /// A socket with its connection machine.
@@ -66,7 +85,7 @@ pub(super) struct Session<S> {
     used: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+impl<S: Peer> Session<S> {
     pub(super) fn new(
         socket: S,
         broker: Arc<Broker>,
@@ -279,6 +298,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 return Poll::Ready(End::Closed);
             }
             next = next.min(until);
+        }
+        if self.connection.is_blocked() {
+            // A peer without heartbeats that is blocked for an hour and has gone meanwhile would keep its exclusive
+            // queues and its deliveries for as long.
+            if self.socket.is_gone(cx) {
+                return Poll::Ready(End::Gone);
+            }
+            next = next.min(now + LOOK_AFTER);
         }
         if let Some(deadline) = self.connection.deadline() {
             next = next.min(deadline);

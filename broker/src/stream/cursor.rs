@@ -82,7 +82,7 @@ enum Stopped {
 impl Cursor {
     pub(super) fn new(consumer: Arc<Consumer>, place: Place) -> Self {
         Cursor {
-            filter: Filter::of(&consumer.arguments),
+            filter: Filter::of(&consumer.arguments.table()),
             consumer,
             progress: Mutex::new(Progress {
                 next: place.offset,

@@ -134,7 +134,7 @@ impl Stream {
     pub fn consume(&self, consumer: Arc<Consumer>, fx: &Effects) -> Result<(), ConsumeRefused> {
         self.home.get_or_init(|| fx.home());
         // Checked before; were it wrong, the default would do.
-        let start = StartAt::of(&consumer.arguments, now()).unwrap_or(StartAt::Next);
+        let start = StartAt::of(&consumer.arguments.table(), now()).unwrap_or(StartAt::Next);
         let cursor = self.machine.lock().consume(consumer, start);
         self.call([cursor.ok_or(ConsumeRefused::Deleted)?]);
         Ok(())

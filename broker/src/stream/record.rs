@@ -94,6 +94,11 @@ impl Storable for Record {
         out.put_u64(self.time);
         self.message.encode(out);
     }
+
+    fn encode_or_share(&self, out: &mut Vec<u8>) -> Option<Bytes> {
+        out.put_u64(self.time);
+        self.message.encode_or_share(out)
+    }
 }
 
 #[cfg(test)]

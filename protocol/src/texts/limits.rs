@@ -73,3 +73,27 @@ pub fn consumer_limit(limit: u64) -> AmqpError {
         format_args!("reached maximum ({limit}) of consumers per channel"),
     )
 }
+
+/// Arguments of a queue, an exchange or a binding that are more than is kept.
+pub fn arguments_limit(octets: usize, limit: usize) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("arguments of {octets} bytes are larger than the allowed {limit} bytes"),
+    )
+}
+
+/// Arguments of consumers that are, all together, more than is kept for a connection.
+pub fn consumer_arguments_limit(limit: usize) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("arguments of a connection's consumers are limited to {limit} bytes"),
+    )
+}
+
+/// A client gets message after message and acknowledges none.
+pub fn too_much_unacknowledged(limit: u64) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("more than {limit} bytes of messages are not acknowledged"),
+    )
+}

@@ -8,6 +8,8 @@ mod disk;
 mod extents;
 mod failing;
 mod folding;
+mod live_damage;
 mod model;
+mod room;
 mod space;
 mod world;

@@ -81,6 +81,14 @@ impl Storable for Message {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend(filling(self.0, self.1, self.2));
     }
+
+    fn encode_or_share(&self, out: &mut Vec<u8>) -> Option<bytes::Bytes> {
+        if self.2 < 8_000 {
+            self.encode(out);
+            return None;
+        }
+        Some(filling(self.0, self.1, self.2).into())
+    }
 }
 
 /// Marks what is told.

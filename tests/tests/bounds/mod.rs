@@ -4,7 +4,9 @@
 mod deaf;
 mod files;
 mod flood;
+mod greedy;
 mod idle;
+mod slow;
 
 use leveret_tests::raw::Raw;
 use leveret_tests::{TestBroker, resident_bytes};

@@ -40,7 +40,7 @@ fn a_call_that_fails_loses_nothing_that_was_told() {
         let mut rng = StdRng::seed_from_u64(seed.wrapping_add(case));
         let home = TempDir::with_prefix("leveret-faults-").expect("a temporary directory");
         let fault = fault(case, &mut rng);
-        match run(home.path(), &fault, &mut rng) {
+        match run(home.path(), &fault, (rng.random(), BATCHES), &mut rng) {
             Ok(failed) => struck += u64::from(failed),
             Err(fault_found) => {
                 let kept = home.keep();
@@ -66,13 +66,18 @@ fn fault(case: u64, rng: &mut StdRng) -> String {
     format!("{error} {first} {count} {kinds} {part}")
 }
 
-/// Works with this fault, then looks at what cuts leave; whether a call has failed.
-fn run(home: &Path, fault: &str, rng: &mut StdRng) -> Result<bool, String> {
+/// Does work of this seed and so many batches with this fault, then looks at what cuts leave; whether a call has failed.
+pub(super) fn run(
+    home: &Path,
+    fault: &str,
+    (seed, batches): (u64, u64),
+    rng: &mut StdRng,
+) -> Result<bool, String> {
     let (store, trace, faults) = (home.join("store"), home.join("trace"), home.join("faults"));
     fs::create_dir(&store).expect("a directory");
     fs::write(&faults, fault).expect("a file");
     let mut disk = Disk::of(&store);
-    let mut command = programs().work(&store, rng.random(), BATCHES);
+    let mut command = programs().work(&store, seed, batches);
     command.envs(programs().tracing(&store, &trace));
     command.env("LEVERET_POWER_FAULTS", &faults);
     let output = command.output().expect("the work runs");

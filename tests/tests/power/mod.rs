@@ -6,6 +6,7 @@
 mod commands;
 mod cuts;
 mod damage;
+mod every_call;
 mod faults;
 mod full;
 

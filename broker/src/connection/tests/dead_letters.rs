@@ -406,3 +406,28 @@ fn a_transaction_takes_its_rejections_along() {
     assert_eq!(client.ask(tx_commit()), ["1 commit-ok"]);
     assert_eq!(ready(&client, "d"), 1);
 }
+
+#[test]
+fn full_queues_that_feed_each_other_come_to_an_end() {
+    let mut client = client();
+    client.ask(exchange("f", "fanout"));
+    for number in 0..20 {
+        let name = format!("d{number}");
+        client.ask(declare_with(&name, |d| {
+            d.arguments = table([
+                ("x-max-length", int(0)),
+                ("x-dead-letter-exchange", text("f")),
+            ]);
+        }));
+        client.ask(bind(&name, "f", ""));
+    }
+    client.ask(declare("other"));
+    client.ask(bind("other", "f", ""));
+    let publish = publish("f", "");
+    client.publish_with(1, publish, &BasicProperties::default(), b"m");
+    // The first, those that came of it, and no more than may.
+    let count = ready(&client, "other");
+    assert!((20..10_000).contains(&count), "{count}");
+    client.publish("other", "next");
+    assert_eq!(ready(&client, "other"), count + 1);
+}

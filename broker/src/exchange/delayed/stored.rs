@@ -41,6 +41,18 @@ impl Storable for Stored {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_head(out);
+        self.held.message.encode(out);
+    }
+
+    fn encode_or_share(&self, out: &mut Vec<u8>) -> Option<Bytes> {
+        self.encode_head(out);
+        self.held.message.encode_or_share(out)
+    }
+}
+
+impl Stored {
+    fn encode_head(&self, out: &mut Vec<u8>) {
         out.put_u8(ENCODING);
         out.put_u64(self.clock.wall_millis(self.due));
         out.put_u32(self.held.more_keys.len() as u32);
@@ -48,7 +60,6 @@ impl Storable for Stored {
             out.put_u32(key.len() as u32);
             out.put_slice(key);
         }
-        self.held.message.encode(out);
     }
 }
 

@@ -25,6 +25,7 @@ impl World {
             exclusive: wanted.exclusive,
             priority: wanted.priority,
             arguments: Default::default(),
+            ack_timeout: None,
             credit: Credit::new(wanted.prefetch),
             channel_credit: channel.credit.clone(),
             blocked: AtomicBool::new(false),

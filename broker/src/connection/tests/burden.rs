@@ -1,0 +1,224 @@
+//! What a peer can make the broker keep though nothing of it waits for anybody.
+
+use super::client::{Client, frame_bytes};
+use super::requests::*;
+use super::{broker, client, lines};
+use crate::alarms::{DiskFreeLimit, MemoryWatermark, Reading};
+use crate::broker::Broker;
+use leveret_protocol::classes::{AMQPClass, exchange, queue};
+use leveret_protocol::frame::{FrameKind, PROTOCOL_HEADER};
+use leveret_protocol::values::{AMQPValue, FieldTable};
+
+const BODY: usize = 100_000;
+/// More than a connection may hold while memory is low, and much more than a mailbox may be above it.
+const MESSAGES: usize = 100;
+
+fn set_memory(broker: &Broker, mark: u64, used: u64) {
+    let alarms = &broker.alarms;
+    alarms.set_limits(MemoryWatermark::Absolute(mark), DiskFreeLimit::Absolute(0));
+    alarms.update(Reading {
+        memory: used,
+        total_memory: 1 << 40,
+        disk_free: None,
+    });
+    if alarms.in_force().is_empty() {
+        broker.connections.unblock();
+    }
+}
+
+/// Low on memory, of which so little may be used that a connection may hold the least.
+fn low(broker: &Broker, low: bool) {
+    set_memory(broker, if low { 1 } else { 1 << 40 }, 2);
+}
+
+/// Does what the task does when it is woken; how many deliveries are heard.
+fn delivered(client: &mut Client) -> usize {
+    let mut heard = 0;
+    while client.connection.wants_mail() && client.connection.take_mail(None, client.now) {
+        heard += client.heard_so_far().len();
+    }
+    heard + client.heard_so_far().len()
+}
+
+fn with_backlog(client: &mut Client, octets: usize, messages: usize) {
+    client.ask(declare("q"));
+    let body = "x".repeat(octets);
+    for _ in 0..messages {
+        client.publish("q", &body);
+    }
+}
+
+#[test]
+fn while_memory_is_low_deliveries_wait_for_acknowledgements() {
+    let mut client = client();
+    with_backlog(&mut client, BODY, MESSAGES);
+    low(&client.broker, true);
+    client.send(1, consume("q", "t"));
+    let mut all = delivered(&mut client) - 1;
+    assert!((40..70).contains(&all), "{all} deliveries at once");
+    assert_eq!(delivered(&mut client), 0);
+    for _ in 0..5 {
+        client.send(1, ack(0, true));
+        let more = delivered(&mut client);
+        assert!(more < 70, "{more} deliveries at once");
+        all += more;
+    }
+    assert_eq!(all, MESSAGES);
+}
+
+#[test]
+fn when_memory_is_free_again_they_go_on() {
+    let mut client = client();
+    with_backlog(&mut client, BODY, MESSAGES);
+    low(&client.broker, true);
+    client.send(1, consume("q", "t"));
+    let all = delivered(&mut client);
+    low(&client.broker, false);
+    assert_eq!(all + delivered(&mut client), MESSAGES + 1);
+}
+
+#[test]
+fn nobody_holds_more_than_a_quarter_of_what_memory_may_be_used() {
+    let mut client = client();
+    with_backlog(&mut client, BODY, MESSAGES);
+    set_memory(&client.broker, 24 << 20, 0);
+    client.send(1, consume("q", "t"));
+    let all = delivered(&mut client);
+    assert!((60..90).contains(&all), "{all} deliveries");
+    client.send(1, ack(0, true));
+    assert_eq!(all + delivered(&mut client), MESSAGES + 1);
+}
+
+#[test]
+fn acknowledgements_that_are_not_committed_do_not_count() {
+    let mut client = client();
+    with_backlog(&mut client, BODY, MESSAGES);
+    client.ask(tx_select());
+    low(&client.broker, true);
+    client.send(1, consume("q", "t"));
+    let first = delivered(&mut client);
+    client.send(1, ack(0, true));
+    assert_eq!(delivered(&mut client), 0);
+    client.send(1, tx_commit());
+    let second = delivered(&mut client);
+    assert!(second > 30 && first + second < MESSAGES, "{first} {second}");
+}
+
+#[test]
+fn who_gets_message_after_message_and_keeps_them_all_is_told() {
+    let mut client = client();
+    let body = 2 << 20;
+    with_backlog(&mut client, body, 40);
+    low(&client.broker, true);
+    for got in 1.. {
+        let heard = client.ask(get("q", false));
+        if heard[0].starts_with("1 get-ok") {
+            assert!(got < 35, "never told");
+            continue;
+        }
+        assert_eq!(
+            heard,
+            [
+                "1 close 406 PRECONDITION_FAILED - more than 67108864 bytes of messages are not \
+              acknowledged (60,70)"
+            ]
+        );
+        break;
+    }
+    client.send(1, channel_close_ok());
+    client.open_channel(1);
+    let heard = client.ask(get("q", true));
+    assert!(
+        heard[0].starts_with("1 get-ok #1 redelivered left 39"),
+        "{heard:?}"
+    );
+}
+
+fn large(octets: usize) -> FieldTable {
+    table([("x", AMQPValue::LongString("x".repeat(octets).into()))])
+}
+
+fn with_arguments(octets: usize) -> [AMQPClass; 4] {
+    [
+        declare_with("new", |d| d.arguments = large(octets)),
+        exchange_with("new", "fanout", |e| e.arguments = large(octets)),
+        with(bind("q", "amq.headers", ""), large(octets)),
+        with(exchange_bind("amq.direct", "amq.headers"), large(octets)),
+    ]
+}
+
+fn with(mut bind: AMQPClass, arguments: FieldTable) -> AMQPClass {
+    match &mut bind {
+        AMQPClass::Queue(queue::AMQPMethod::Bind(bind)) => bind.arguments = arguments,
+        AMQPClass::Exchange(exchange::AMQPMethod::Bind(bind)) => bind.arguments = arguments,
+        other => panic!("not a binding: {other:?}"),
+    }
+    bind
+}
+
+#[test]
+fn arguments_that_are_kept_have_a_limit() {
+    let broker = broker();
+    let mut client = Client::ready(&broker);
+    client.ask(declare("q"));
+    for class in with_arguments(33_000) {
+        let heard = client.ask(class);
+        let text = "1 close 406 PRECONDITION_FAILED - arguments of 33011 bytes are larger than \
+                    the allowed 32768 bytes";
+        assert!(heard[0].starts_with(text), "{heard:?}");
+        client.send(1, channel_close_ok());
+        client.open_channel(1);
+    }
+    low(&broker, true);
+    for class in with_arguments(2000) {
+        let heard = client.ask(class);
+        assert!(heard[0].contains("the allowed 1024 bytes"), "{heard:?}");
+        client.send(1, channel_close_ok());
+        client.open_channel(1);
+    }
+    low(&broker, false);
+    for class in with_arguments(32_000) {
+        let heard = client.ask(class);
+        assert!(heard[0].contains("-ok"), "{heard:?}");
+    }
+}
+
+#[test]
+fn so_have_those_of_all_consumers_of_a_connection() {
+    let mut client = client();
+    client.ask(declare("q"));
+    let start = |client: &mut Client, tag: &str| {
+        let consume = consume_with("q", tag, |c| c.arguments = large(120_000));
+        client.ask(consume).remove(0)
+    };
+    let mut heard = String::new();
+    let mut count = 0;
+    while count < 100 && !heard.contains("close") {
+        heard = start(&mut client, &count.to_string());
+        count += 1;
+    }
+    assert_eq!(count, 35, "{heard}");
+    let text = "1 close 406 PRECONDITION_FAILED - arguments of a connection's consumers are \
+                limited to 4194304 bytes";
+    assert!(heard.starts_with(text), "{heard}");
+    // Those of a channel that is closed do not count any more, nor do those that were cancelled.
+    client.send(1, channel_close_ok());
+    client.open_channel(1);
+    for _ in 0..100 {
+        assert_eq!(start(&mut client, "again"), "1 consume-ok again");
+        assert_eq!(client.ask(cancel("again")), ["1 cancel-ok again"]);
+    }
+}
+
+#[test]
+fn before_the_login_frames_are_small() {
+    let mut client = Client::new(&broker());
+    client.bytes(&PROTOCOL_HEADER);
+    client.frame(FrameKind::Method, 0, &[0; 9000]);
+    let heard = client.hears();
+    assert!(heard.iter().all(|line| !line.contains("tune")), "{heard:?}");
+    assert!(!client.connection.wants_read());
+    let mut client = Client::ready(&broker());
+    client.bytes(&frame_bytes(FrameKind::Heartbeat.octet(), 0, &[]));
+    assert_eq!(client.hears(), lines(&[]));
+}

@@ -1,0 +1,57 @@
+//! Whether the disk has room for what the checkpoint is about to copy.
+//!
+//! Folding a segment writes what lives of it once more before the segment can go, and emptying a volume does likewise. On
+//! a disk that is nearly full this would take the last of it, without which no acknowledgement can be written; and no room
+//! would ever come back. So a copy waits until there is room for it: that comes with consumers, as what they acknowledge
+//! need not be copied.
+
+use std::path::{Path, PathBuf};
+
+use crate::{catalogue::Catalogue, contents::Contents};
+
+/// Bytes free on the disk that holds a path; `None` when the system does not tell.
+pub type FreeSpace = fn(&Path) -> Option<u64>;
+
+/// Bytes that a copy leaves free, for the log to go on with acknowledgements.
+const SPARE: u64 = 16 << 20;
+
+/// What a sled takes for each byte that is copied to it at most, about.
+const FACTOR: u64 = 2;
+
+/// The disk of a store.
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(crate) path: PathBuf,
+    pub(crate) free: FreeSpace,
+}
+
+impl Room {
+    /// Whether so many bytes can be copied. Nothing always can.
+    pub(crate) fn is_there_for(&self, bytes: u64) -> bool {
+        let taken = bytes.saturating_mul(FACTOR).saturating_add(SPARE);
+        bytes == 0 || (self.free)(&self.path).is_none_or(|free| free >= taken)
+    }
+}
+
+/// What the system says.
+pub(crate) fn free_space(path: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(path).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Bytes of a segment's messages that live on and would be copied.
+pub(crate) fn live_bytes(contents: &Contents, seq: u64, catalogue: &Catalogue) -> u64 {
+    let mut bytes = 0;
+    for (&queue, contents) in &contents.queues {
+        if catalogue.deleted_after(queue, seq) {
+            continue;
+        }
+        let dead = catalogue.dead(queue);
+        let live = contents
+            .published
+            .iter()
+            .filter(|message| !dead.contains(message.position));
+        bytes += live.map(|message| message.record_len() as u64).sum::<u64>();
+    }
+    bytes
+}
