@@ -18,6 +18,7 @@ mod lifetimes;
 mod limits;
 mod names;
 mod races;
+mod repeated;
 mod requests;
 mod settling;
 mod stored;
