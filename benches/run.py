@@ -55,8 +55,7 @@ def machine(options, load_before):
     return (
         f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores ({model}), Linux "
         f"{platform.release().split('-')[0]}; brokers and generator share them over loopback; load of "
-        f"the machine before: {load_before:.1f}; {options.rounds} rounds of {options.seconds:g} s, "
-        f"medians."
+        f"the machine before: {load_before:.1f}; medians of {options.rounds} x {options.seconds:g} s."
     )
 
 
@@ -87,7 +86,7 @@ def main():
     try:
         if every or options.section == "table":
             lavinmq = "rabbit" in reference.lower()
-            results = table.run(runner, brokers, reference, options.rounds, options.seconds)
+            results = table.run(runner, brokers, options.rounds, options.seconds)
             markdown, plot = table.report(results, brokers, reference, lavinmq)
             write(directory, "table.md", f"# The table\n\n{note}{markdown}\n![rates](table.svg)\n")
             write(directory, "table.svg", plot)

@@ -120,8 +120,8 @@ def rate(name):
 
 
 def percentile(kind, name):
-    """Takes microseconds out of a summary: kind is latency or confirm_latency."""
-    return lambda summary: summary[f"{kind}_us"][name]
+    """Takes microseconds out of a summary, if there are any: kind is latency or confirm_latency."""
+    return lambda summary: summary.get(f"{kind}_us", {}).get(name)
 
 
 def median(values):

@@ -21,7 +21,7 @@ LOADS = [
 ]
 
 
-def run(runner, brokers, reference, rounds, seconds, quiet_seconds=3):
+def run(runner, brokers, rounds, seconds):
     """Every load against every broker in turn, round after round."""
     figures = {}
     for turn in range(rounds):
@@ -37,7 +37,8 @@ def run(runner, brokers, reference, rounds, seconds, quiet_seconds=3):
         if unit == "/s":
             summary = runner.run(f"ceiling {flags} -d {min(seconds, 3)}")
             ceilings[name] = take(summary) if summary else None
-    time.sleep(quiet_seconds)
+    # Buffers are given back when nothing has come for a while.
+    time.sleep(3)
     memory = {b.name: (b.memory(), b.memory("VmHWM")) for b in brokers}
     return figures, ceilings, memory
 

@@ -1,9 +1,10 @@
 //! The load generator: every mode with small counts, what it prints, and how it fails.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use leveret_tests::{Process, TestBroker, binaries, eventually, run};
+use leveret_tests::{Process, TestBroker, binaries, eventually, run, run_within};
 use serde_json::Value;
 
 /// What a run of leveretperf gave.
@@ -211,7 +212,10 @@ fn the_summary_comes_as_text_and_csv_and_progress_goes_elsewhere() {
         let directory = tempfile::TempDir::new().expect("a temporary directory");
         let file = directory.path().join("progress.csv");
         let load = format!("--uri amqp://guest:guest@{}/%2F", broker.address());
-        let timed = format!("{load} -d 0.5 -i 0.05 -c 10 -l -o {}", file.display());
+        let timed = format!(
+            "{load} -C 1000 -r 1000 -i 0.05 -c 10 -l -o {}",
+            file.display()
+        );
         let output = leveretperf(&timed).await;
         assert_eq!(output.status, Some(0), "{output:?}");
         assert!(output.stdout.starts_with("published "), "{output:?}");
@@ -229,6 +233,43 @@ fn the_summary_comes_as_text_and_csv_and_progress_goes_elsewhere() {
         assert_eq!(names.split(',').count(), values.split(',').count());
         assert!(values.starts_with("throughput,"), "{values}");
         assert_eq!(output.stderr, "");
+    });
+}
+
+#[test]
+fn brokers_are_put_side_by_side() {
+    // 23 runs, one after the other.
+    run_within(Duration::from_secs(600), async {
+        let Some(one) = TestBroker::start_own().await else {
+            return;
+        };
+        let other = TestBroker::start().await;
+        let out = tempfile::TempDir::new().expect("a temporary directory");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches/run.py");
+        let mut command = tokio::process::Command::new("python3");
+        command.arg("-B").arg(script).arg("table");
+        command.args(["--rounds", "1", "--seconds", "0.1"]);
+        command.args(["--broker", &format!("One={}", one.address())]);
+        command.args(["--broker", &format!("Other={}", other.address())]);
+        command.arg("--out").arg(out.path());
+        command.arg("--perf").arg(&binaries().leveretperf);
+        command.kill_on_drop(true);
+        let output = command.output().await.expect("python3 runs");
+        assert!(output.status.success(), "{output:?}");
+        let read = |name| std::fs::read_to_string(out.path().join(name)).expect("it was written");
+        let table = read("table.md");
+        let rows = table.lines().filter(|line| line.contains("| `-s"));
+        assert_eq!(rows.count(), 8, "{table}");
+        assert!(table.contains("| Other : One |"), "{table}");
+        assert!(read("table.svg").ends_with("</svg>\n"));
+        let raw: Value = serde_json::from_str(&read("table.json")).expect("JSON");
+        let runs = raw["runs"].as_array().expect("runs");
+        // Eight loads for each broker, and a ceiling for all but the last.
+        assert_eq!(runs.len(), 8 + 8 + 7, "{raw}");
+        assert!(
+            runs.iter().all(|run| run["summary"]["error"].is_null()),
+            "{raw}"
+        );
     });
 }
 
@@ -293,10 +334,11 @@ fn arguments_that_make_no_sense_are_explained() {
         fails("--uri localhost", 2, "amqp://").await;
         fails("--json --csv", 2, "cannot be used with").await;
         fails("churn", 2, "connection-churn").await;
-        // A port that nobody listens on: it was just given back.
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        drop(listener);
+        // A port that is taken and that nobody listens on.
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        let any = "127.0.0.1:0".parse().expect("an address");
+        socket.bind(any).expect("a free port");
+        let address = socket.local_addr().expect("an address");
         fails(&format!("--address {address}"), 1, "cannot connect to").await;
     });
 }

@@ -48,11 +48,8 @@ fn every_call_may_fail_once() {
     }
     eprintln!("{struck} of {cases} cases had their call fail");
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
-    // How the threads take turns decides how many calls there are: the last ones may not come.
-    assert!(
-        struck * 2 > cases,
-        "{struck} of {cases}: calls are counted wrongly"
-    );
+    // How many calls there are depends on what is committed together: the later ones may not come.
+    assert!(struck > 0, "none of {cases}: calls are counted wrongly");
 }
 
 /// How many calls the work makes for each part when none fails.

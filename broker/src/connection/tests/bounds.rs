@@ -1,5 +1,7 @@
 //! What a peer that does not read can make the broker keep for it.
 
+mod burden;
+
 use super::client::Client;
 use super::requests::*;
 use super::{broker, broker_with};

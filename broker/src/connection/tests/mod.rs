@@ -4,7 +4,6 @@ mod ack_timeout;
 mod allowances;
 mod blocking;
 mod bounds;
-mod burden;
 mod channels;
 mod client;
 mod content;

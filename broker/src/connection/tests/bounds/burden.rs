@@ -1,8 +1,8 @@
 //! What a peer can make the broker keep though nothing of it waits for anybody.
 
-use super::client::{Client, frame_bytes};
-use super::requests::*;
-use super::{broker, client, lines};
+use super::super::client::{Client, frame_bytes};
+use super::super::requests::*;
+use super::super::{broker, client, lines};
 use crate::alarms::{DiskFreeLimit, MemoryWatermark, Reading};
 use crate::broker::Broker;
 use leveret_protocol::classes::{AMQPClass, exchange, queue};
