@@ -58,6 +58,11 @@ enum Failure {
     System(#[from] std::io::Error),
 }
 
+/// A worker that is never idle looks at the sockets again after so many turns of connections. A turn
+/// under load is up to a millisecond long, and tokio's own 61 of them is what a quiet client's message
+/// had to wait beside a flood: 60 ms at the 99th percentile.
+const SOCKETS_EVERY: u32 = 3;
+
 fn main() -> ExitCode {
     let started = Instant::now();
     let (config, command) = match Config::load(std::env::args_os()) {
@@ -145,6 +150,7 @@ fn run(config: &Config, started: Instant) -> Result<(), Failure> {
     tracing::info!(file_limit, "files and sockets that may be open");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .event_interval(SOCKETS_EVERY)
         .build()?;
     runtime.block_on(serve(config, started))
 }
