@@ -138,23 +138,29 @@ fn a_blocked_client_may_be_silent_for_as_long_as_it_is_blocked() {
     });
 }
 
+/// A client that has published while memory is low, as `leveretctl` tells.
+async fn blocked(broker: &TestBroker) -> Raw {
+    let mut raw = Raw::connect(broker).await;
+    raw.open_channel(1).await;
+    set_watermark(broker, "0.00001").await;
+    raw.publish_method(1, "nowhere").await;
+    raw.empty_content(1).await;
+    eventually("it is blocked", async || {
+        (states(broker).await == ["blocked"]).then_some(())
+    })
+    .await;
+    raw
+}
+
 #[test]
 fn a_client_that_goes_while_it_is_blocked_is_noticed_without_heartbeats() {
     run(async {
         let Some(broker) = TestBroker::start_with_ctl().await else {
             return;
         };
-        let mut raw = Raw::connect(&broker).await;
-        raw.open_channel(1).await;
-        set_watermark(&broker, "0.00001").await;
-        raw.publish_method(1, "nowhere").await;
-        raw.empty_content(1).await;
+        let mut raw = blocked(&broker).await;
         // What is behind is not read, and hides the end of the stream.
         raw.publish_method(1, "nowhere").await;
-        eventually("it is blocked", async || {
-            (states(&broker).await == ["blocked"]).then_some(())
-        })
-        .await;
         drop(raw);
         eventually("it is forgotten", async || {
             states(&broker).await.is_empty().then_some(())
@@ -218,15 +224,7 @@ fn a_connection_that_did_not_ask_is_not_told() {
         let Some(broker) = TestBroker::start_with_ctl().await else {
             return;
         };
-        let mut raw = Raw::connect(&broker).await;
-        raw.open_channel(1).await;
-        set_watermark(&broker, "0.00001").await;
-        raw.publish_method(1, "nowhere").await;
-        raw.empty_content(1).await;
-        eventually("it is blocked", async || {
-            (states(&broker).await == ["blocked"]).then_some(())
-        })
-        .await;
+        let mut raw = blocked(&broker).await;
         broker
             .ctl(&["close_all_connections", "maintenance", "--global"])
             .await;
