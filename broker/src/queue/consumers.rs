@@ -191,10 +191,7 @@ impl Consumers {
         if holder.blocked.load(Ordering::SeqCst) {
             return None;
         }
-        // As in `next`: set before the attempt.
-        holder.blocked.store(true, Ordering::SeqCst);
-        if holder.take_turn() {
-            holder.blocked.store(false, Ordering::SeqCst);
+        if holder.take_turn_or_block() {
             return self.single_active();
         }
         self.set_aside(holder.id);
