@@ -55,7 +55,7 @@ mod writer;
 
 pub use error::StorageError;
 pub use options::{Options, Weigh};
-pub use room::FreeSpace;
+pub use room::{FreeSpace, free_space};
 pub use spill::{Spill, Spilled};
 pub use stats::{Extent, Health, RecoveredQueue, Report, Stats};
 pub use store::{Opened, Store};

@@ -33,8 +33,8 @@ impl Room {
     }
 }
 
-/// What the system says.
-pub(crate) fn free_space(path: &Path) -> Option<u64> {
+/// Bytes that may still be written below `path`; `None` when the system does not tell.
+pub fn free_space(path: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(path).ok()?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

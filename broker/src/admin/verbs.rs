@@ -241,7 +241,7 @@ impl Verbs {
             file_descriptors,
             file_descriptors_limit,
             sockets: connections,
-            disk_free: system::disk_free(&config.data_dir),
+            disk_free: leveret_storage::free_space(&config.data_dir),
             disk_free_limit: alarms.disk_octets,
             connections,
             queues: vhosts.iter().map(|vhost| vhost.queues().len() as u64).sum(),

@@ -71,7 +71,7 @@ async fn has_filled_up(broker: &Broker, data_dir: &Path) -> bool {
     let disk = match view.reading.disk_free {
         Some(free) if free < view.disk_octets.saturating_add(GROWTH) => {
             let data_dir = data_dir.to_owned();
-            let read = tokio::task::spawn_blocking(move || system::disk_free(&data_dir));
+            let read = tokio::task::spawn_blocking(move || leveret_storage::free_space(&data_dir));
             read.await.ok().flatten()
         }
         unknown => unknown,
@@ -144,7 +144,7 @@ fn read(data_dir: &Path) -> Reading {
     Reading {
         memory: system::resident_memory(),
         total_memory: system::total_memory(),
-        disk_free: system::disk_free(data_dir),
+        disk_free: leveret_storage::free_space(data_dir),
     }
 }
 

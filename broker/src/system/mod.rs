@@ -6,7 +6,6 @@ mod trim;
 pub use memory::total_memory;
 pub use trim::trim_heap;
 
-use std::path::Path;
 use std::time::Duration;
 
 /// Octets of resident memory; 0 where the system does not tell.
@@ -57,10 +56,4 @@ pub fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
-}
-
-/// Octets that may still be written below `path`.
-pub fn disk_free(path: &Path) -> Option<u64> {
-    let stat = rustix::fs::statvfs(path).ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
