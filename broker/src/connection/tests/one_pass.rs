@@ -204,7 +204,7 @@ impl Side {
         }));
         client.ask(exchange("through", "topic"));
         client.ask(exchange_with("inside", "direct", |exchange| {
-            exchange.internal = true
+            exchange.internal = true;
         }));
         client.ask(exchange_bind("amq.direct", "through"));
         for (number, queue) in QUEUES.into_iter().enumerate() {
