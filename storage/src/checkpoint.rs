@@ -15,7 +15,7 @@ use crate::{
     contents::Contents,
     error::StorageError,
     fold::{self, Fold},
-    housekeeping::Housekeeping,
+    housekeeping::{self, Housekeeping},
     io::sync_parent,
     log::{Closed, LogState, Next},
     options::Weigh,
@@ -88,7 +88,11 @@ impl Checkpoint<'_> {
         let mut pace = Pace::default();
         loop {
             let patience = if pace.left { QUIET } else { self.roll_after };
-            let done = match self.log.next_closed(patience.min(self.roll_after)) {
+            let may_wait = self.room.is_there_for(self.log.bytes());
+            let done = match self
+                .log
+                .next_closed(patience.min(self.roll_after), may_wait)
+            {
                 Next::Stopped => return,
                 Next::Nothing => {
                     self.ask_for_roll();
@@ -140,6 +144,7 @@ impl Checkpoint<'_> {
         let log = self.log.bytes();
         let is_low = log >= ROLL_MIN && !self.room.is_there_for(log);
         if is_low || self.catalogue.lock().has_dead_chunks() {
+            self.log.hurry();
             (self.roll)();
         }
     }
@@ -200,6 +205,9 @@ impl Checkpoint<'_> {
         }
         if again {
             fold::unfold(self.sleds, closed.seq)?;
+            // What is read of a volume never depends on which of two values under one key is the later one.
+            self.sleds.volumes.end_current();
+            housekeeping::delete_empty(&self.sleds.volumes, self.catalogue)?;
         }
         Fold {
             sleds: self.sleds,

@@ -41,6 +41,7 @@ pub mod salvage;
 mod schema;
 mod segment;
 mod sled_again;
+mod sled_format;
 mod sled_store;
 mod sled_sync;
 mod sleds;
@@ -50,6 +51,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod types;
+mod volume_file;
 mod volumes;
 mod writer;
 
