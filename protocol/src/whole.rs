@@ -2,7 +2,7 @@
 //! them.
 
 use crate::content::{CLASS_BASIC, ContentHeader, HEADER_LEN};
-use crate::frame::{self, Frame, FrameKind, OVERHEAD, Split, split};
+use crate::frame::{self, FRAME_END, Frame, FrameKind, HEADER_LEN as HEAD, OVERHEAD};
 use crate::method::BASIC_PUBLISH;
 use crate::names::ChannelId;
 use std::ops::Range;
@@ -78,20 +78,30 @@ fn begins_publish(buf: &[u8]) -> bool {
         && u16::from_be_bytes([*m0, *m1]) == BASIC_PUBLISH.method
 }
 
+/// The whole frame at `at`, where [`split`](crate::frame::split) would find one too; what it says of others is not asked for.
 #[inline]
 fn whole(buf: &[u8], at: usize, frame_max: u32) -> Option<Frame> {
-    match split(buf.get(at..)?, frame_max) {
-        Ok(Split::Whole(frame)) => Some(frame),
-        Ok(Split::Need(_)) | Err(_) => None,
+    let (header, rest) = buf.get(at..)?.split_first_chunk::<HEAD>()?;
+    let [octet, c0, c1, s0, s1, s2, s3] = *header;
+    let size = u32::from_be_bytes([s0, s1, s2, s3]) as usize;
+    if *rest.get(size)? != FRAME_END || !frame::fits(size, frame_max) {
+        return None;
     }
+    Some(Frame {
+        kind: FrameKind::from_octet(octet)?,
+        channel: ChannelId(u16::from_be_bytes([c0, c1])),
+        size,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::classes::{AMQPClass, basic};
+    use crate::frame::{Split, split};
     use crate::method::{Method, decode, encode, encode_body, encode_content_header};
     use bytes::BytesMut;
+    use proptest::prelude::*;
 
     const CHANNEL: ChannelId = ChannelId(7);
 
@@ -164,5 +174,29 @@ mod tests {
         encode_body(&mut frames, CHANNEL, b"hello");
         encode_body(&mut frames, CHANNEL, b"again");
         assert_eq!(whole_publish(&frames, 4096), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_frame_is_whole_where_the_splitter_says_so(
+            octet in 0u8..10,
+            size in 0u32..40,
+            end in prop_oneof![Just(FRAME_END), any::<u8>()],
+            len in 0usize..60,
+            max in prop_oneof![Just(0), 4096u32..4100, Just(u32::MAX)],
+            large in any::<bool>(),
+        ) {
+            let size = if large { size + 4080 } else { size };
+            let mut buf = vec![octet, 0, 1];
+            buf.extend_from_slice(&size.to_be_bytes());
+            buf.resize(buf.len() + size as usize, 7);
+            buf.push(end);
+            buf.truncate(if large { buf.len() } else { len });
+            let frame = match split(&buf, max) {
+                Ok(Split::Whole(frame)) => Some(frame),
+                Ok(Split::Need(_)) | Err(_) => None,
+            };
+            prop_assert_eq!(whole(&buf, 0, max), frame);
+        }
     }
 }

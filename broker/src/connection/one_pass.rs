@@ -7,7 +7,7 @@ use super::channel::{Channel, Content};
 use super::copies::asks_for_copies;
 use super::reply_to::{REPLY_TO, is_address};
 use super::{Connection, Phase};
-use crate::message::MessageBuilder;
+use crate::message::{INLINE_BODY_MAX, Message, MessageBuilder};
 use bytes::{Buf, BytesMut};
 use leveret_protocol::content::{PropertyIndex, parse_expiration};
 use leveret_protocol::method::{self, Method};
@@ -69,19 +69,22 @@ impl Connection {
         let (exchange, key) = (route.exchange_name(), route.routing_key());
         let properties = &buf[found.properties.clone()];
         let body = found.body.clone();
-        let size = body.len() as u64;
-        let mut builder = MessageBuilder::new(exchange, key, properties, persistent, size);
-        let pushed = if builder.keeps_frames() {
+        let cancellable = storing == 1;
+        let message = if body.len() <= INLINE_BODY_MAX {
+            let names = (exchange, key);
+            let message = Message::small(names, properties, &buf[body], persistent, cancellable);
+            buf.advance(found.total);
+            message
+        } else {
+            let size = body.len() as u64;
+            let mut builder = MessageBuilder::new(exchange, key, properties, persistent, size);
             let mut frames = buf.split_to(found.total);
             frames.advance(body.start);
-            builder.push_frame(frames.split_to(body.len()).freeze())
-        } else {
-            let pushed = builder.push(&buf[body]);
-            buf.advance(found.total);
-            pushed
+            let pushed = builder.push_frame(frames.split_to(body.len()).freeze());
+            debug_assert!(pushed.is_ok(), "the body is as long as announced");
+            builder.finish(cancellable)
         };
-        debug_assert!(pushed.is_ok(), "the body is as long as announced");
-        let message = Arc::new(builder.finish(storing == 1));
+        let message = Arc::new(message);
         route.place = self.run.push(queues, message, token, route.place);
     }
 
