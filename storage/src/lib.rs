@@ -17,6 +17,7 @@ mod block;
 mod catalogue;
 mod census;
 mod checkpoint;
+mod chunk_entry;
 mod commit;
 mod contents;
 mod convert;
@@ -50,6 +51,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod types;
+mod usage;
 mod volumes;
 mod writer;
 
