@@ -15,7 +15,7 @@ use crate::{
     contents::Contents,
     error::StorageError,
     fold::{self, Fold},
-    housekeeping::Housekeeping,
+    housekeeping::{self, Housekeeping},
     io::sync_parent,
     log::{Closed, LogState, Next},
     options::Weigh,
@@ -200,6 +200,9 @@ impl Checkpoint<'_> {
         }
         if again {
             fold::unfold(self.sleds, closed.seq)?;
+            // What is read of a volume never depends on which of two values under one key is the later one.
+            self.sleds.volumes.end_current();
+            housekeeping::delete_empty(&self.sleds.volumes, self.catalogue)?;
         }
         Fold {
             sleds: self.sleds,

@@ -21,6 +21,7 @@ use crate::{
     sleds::Sleds,
     types::{Position, QueueId},
     usage::Changed,
+    volumes::Volumes,
 };
 
 /// Bytes of a sled that was just made, and a little more.
@@ -56,7 +57,7 @@ impl Housekeeping<'_> {
         if volumes.is_pinned() {
             return Ok(false);
         }
-        self.delete_empty()?;
+        delete_empty(volumes, self.catalogue)?;
         while !self.log.is_behind()
             && let Some((sparse, live)) = self.sparsest(if self.busy { LATER } else { 0 })
             && self.room.is_there_for(live)
@@ -64,7 +65,7 @@ impl Housekeeping<'_> {
             if !self.relocate(sparse)? {
                 break;
             }
-            self.delete_empty()?;
+            delete_empty(volumes, self.catalogue)?;
         }
         if !self.log.is_behind()
             && self.sleds.main_is_wasteful(self.waste)
@@ -73,18 +74,6 @@ impl Housekeeping<'_> {
             self.sleds.renew_main(|| self.go_on())?;
         }
         Ok(self.busy && self.sparsest(0).is_some())
-    }
-
-    fn delete_empty(&self) -> Result<(), StorageError> {
-        let volumes = &self.sleds.volumes;
-        for (number, usage, size) in volumes.all() {
-            // A small current volume is as well filled as deleted.
-            let kept = volumes.is_current(number) && size < FRESH;
-            if usage.chunks == 0 && !kept && self.catalogue.lock().chunks_in(number).is_empty() {
-                volumes.delete(number)?;
-            }
-        }
-        Ok(())
     }
 
     /// The volume that is the first to be emptied, if volumes take up much more than they should, and so much on top;
@@ -201,4 +190,25 @@ impl Housekeeping<'_> {
             Ok(())
         }
     }
+}
+
+/// Deletes the volumes in which nothing lives, unless somebody wants them all to stay.
+///
+/// # Errors
+/// One cannot be deleted.
+pub(crate) fn delete_empty(
+    volumes: &Volumes,
+    catalogue: &Mutex<Catalogue>,
+) -> Result<(), StorageError> {
+    if volumes.is_pinned() {
+        return Ok(());
+    }
+    for (number, usage, size) in volumes.all() {
+        // A small current volume is as well filled as deleted.
+        let kept = volumes.is_current(number) && size < FRESH;
+        if usage.chunks == 0 && !kept && catalogue.lock().chunks_in(number).is_empty() {
+            volumes.delete(number)?;
+        }
+    }
+    Ok(())
 }

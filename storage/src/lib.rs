@@ -42,6 +42,7 @@ pub mod salvage;
 mod schema;
 mod segment;
 mod sled_again;
+mod sled_format;
 mod sled_store;
 mod sled_sync;
 mod sleds;
@@ -52,6 +53,7 @@ mod store;
 mod tests;
 mod types;
 mod usage;
+mod volume_file;
 mod volumes;
 mod writer;
 

@@ -36,7 +36,7 @@ impl Sleds {
     /// One does not open: to be tried again.
     pub(crate) fn revive(&self, sync_failed: bool) -> Result<(), StorageError> {
         // All of them: which one a failed sync was about is not known.
-        let opened = self.volumes.opened().into_iter().chain([self.main()]);
+        let opened = self.volumes.sleds().into_iter().chain([self.main()]);
         opened
             .map(|sled| sled.revive(sync_failed))
             .fold(Ok(()), Result::and)

@@ -68,7 +68,21 @@ pub(crate) enum Found {
 
 /// A value whose checksum was right.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Checked(IVec);
+pub(crate) struct Checked(Sealed);
+
+/// As it is stored, the checksum in front.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Sealed {
+    Sled(IVec),
+    Read(Bytes),
+}
+
+impl Checked {
+    /// Of octets read from a file, whose checksum was right.
+    pub(crate) fn from_sealed(value: Vec<u8>) -> Checked {
+        Checked(Sealed::Read(value.into()))
+    }
+}
 
 impl AsRef<[u8]> for Checked {
     fn as_ref(&self) -> &[u8] {
@@ -78,7 +92,10 @@ impl AsRef<[u8]> for Checked {
 
 impl From<Checked> for Bytes {
     fn from(value: Checked) -> Bytes {
-        Bytes::from_owner(value)
+        match value.0 {
+            Sealed::Read(bytes) => bytes.slice(schema::CHECKSUM..),
+            Sealed::Sled(_) => Bytes::from_owner(value),
+        }
     }
 }
 
@@ -86,12 +103,16 @@ impl std::ops::Deref for Checked {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0[schema::CHECKSUM..]
+        let sealed = match &self.0 {
+            Sealed::Sled(bytes) => &bytes[..],
+            Sealed::Read(bytes) => &bytes[..],
+        };
+        &sealed[schema::CHECKSUM..]
     }
 }
 
 /// How long a sled that is being dropped may keep its lock.
-const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Opens sled, waiting while its lock is held. The directory's own lock is ours, so the holder can
 /// only be a store of this very process that is closed already: sled lets go of its lock when the
@@ -219,7 +240,9 @@ impl SledStore {
         let value = guarded(&self.path, "reading", || sled.db.get(key))?;
         Ok(match value {
             None => Found::Nothing,
-            Some(value) if schema::unsealed(key, &value).is_some() => Found::Value(Checked(value)),
+            Some(value) if schema::unsealed(key, &value).is_some() => {
+                Found::Value(Checked(Sealed::Sled(value)))
+            }
             Some(_) => Found::Damaged,
         })
     }

@@ -6,8 +6,9 @@
 //! removed from a volume; when nothing in it lives any more, which the main sled's catalogue says, its directory is
 //! deleted, and when little does, that is copied to the current one first (see [`crate::housekeeping`]).
 //!
-//! A volume is opened when something is read from it, and only a few are open at a time, and for no longer than they are
-//! read: neither start nor memory depends on how much is stored.
+//! Only the current volume is open as a sled. Another one is opened when something is read from it, past sled (see
+//! [`crate::volume_file`]), only a few are open at a time, and for no longer than they are read: neither start nor memory
+//! depends on how much is stored.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -30,13 +31,14 @@ use crate::{
     io::sync_parent,
     sled_store::{Found, SledStore},
     usage::{Changed, Shared, Usage},
+    volume_file::VolumeFile,
 };
 
 /// Volumes that stay open for readers, besides the current one.
-const OPEN: usize = 2;
-/// After so long a volume is closed when another one is opened: whoever has read it to its end does not come back. What its
-/// pages take in sled's cache is more than all else in memory.
-const IDLE: Duration = Duration::from_millis(200);
+const OPEN: usize = 4;
+/// After so long a volume is closed when another one is opened: whoever has read it to its end does not come back. In
+/// memory is its index, about 1 MiB.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// No volume is deleted while it lives.
 #[derive(Debug)]
@@ -73,7 +75,15 @@ struct State {
 
 /// A volume's place in memory; its lock is held while it is opened, closed or deleted.
 #[derive(Debug, Default)]
-struct Slot(Mutex<Option<Arc<SledStore>>>);
+struct Slot(Mutex<Option<Opened>>);
+
+#[derive(Debug, Clone)]
+enum Opened {
+    /// The current one.
+    Sled(Arc<SledStore>),
+    /// One that nothing is written to any more.
+    File(Arc<VolumeFile>),
+}
 
 impl State {
     /// Notes that a volume is read now. Returns those that are to be closed for it.
@@ -149,13 +159,15 @@ impl Volumes {
         Ok(Ok(volumes))
     }
 
-    /// Those that are open.
-    pub(crate) fn opened(&self) -> Vec<Arc<SledStore>> {
+    /// Those that are open as sleds.
+    pub(crate) fn sleds(&self) -> Vec<Arc<SledStore>> {
         let slots: Vec<_> = self.state.lock().slots.values().cloned().collect();
-        slots
-            .iter()
-            .filter_map(|slot| slot.0.lock().clone())
-            .collect()
+        let opened = slots.iter().filter_map(|slot| slot.0.lock().clone());
+        let sled = |opened| match opened {
+            Opened::Sled(sled) => Some(sled),
+            Opened::File(_) => None,
+        };
+        opened.filter_map(sled).collect()
     }
 
     /// What stands under `key` in a volume; nothing when there is no such volume. Where sled itself finds its file damaged,
@@ -172,10 +184,11 @@ impl Volumes {
 
     fn look_up(&self, volume: u32, key: &[u8]) -> Result<Found, StorageError> {
         match self.open(volume)? {
-            Some(store) => {
+            Some(Opened::Sled(store)) => {
                 store.touch(key);
                 store.get(key)
             }
+            Some(Opened::File(file)) => file.get(key),
             None => Ok(Found::Nothing),
         }
     }
@@ -187,7 +200,7 @@ impl Volumes {
     pub(crate) fn current(&self) -> Result<(u32, Arc<SledStore>), StorageError> {
         let current = self.state.lock().current;
         if let Some(number) = current
-            && let Some(store) = self.open(number)?
+            && let Some(Opened::Sled(store)) = self.open(number)?
         {
             return Ok((number, store));
         }
@@ -200,7 +213,7 @@ impl Volumes {
         for path in [path.join("db"), path.clone(), self.dir.clone()] {
             sync_parent(&path).map_err(|e| self.error("sync", &path, e))?;
         }
-        let slot = Slot(Mutex::new(Some(Arc::clone(&store))));
+        let slot = Slot(Mutex::new(Some(Opened::Sled(Arc::clone(&store)))));
         let mut state = self.state.lock();
         state.slots.insert(number, Arc::new(slot));
         state.usage.entry(number).or_default();
@@ -215,8 +228,8 @@ impl Volumes {
         Some(number)
     }
 
-    /// Ends the current volume if its file has grown to this size. It is opened once more, so that sled writes down where
-    /// everything is: whoever opens it later need not read it through.
+    /// Ends the current volume if its file has grown to this size, and makes its index: whoever reads it later need not
+    /// wait for that.
     ///
     /// # Errors
     /// It cannot be opened.
@@ -329,7 +342,7 @@ impl Volumes {
     }
 
     /// A volume, opened if need be; `None` when there is none of that number.
-    fn open(&self, number: u32) -> Result<Option<Arc<SledStore>>, StorageError> {
+    fn open(&self, number: u32) -> Result<Option<Opened>, StorageError> {
         let (slot, close) = {
             let mut state = self.state.lock();
             let close = state.read(number, Instant::now());
@@ -341,11 +354,10 @@ impl Volumes {
         let mut store = slot.0.lock();
         if store.is_none() {
             let path = self.path(number);
-            // Opening would make a new one.
             if !path.join("db").exists() {
                 return Ok(None);
             }
-            *store = Some(Arc::new(self.open_sled(&path)?));
+            *store = Some(Opened::File(Arc::new(VolumeFile::open(&path)?)));
         }
         Ok(store.clone())
     }

@@ -1,13 +1,7 @@
 //! sled's file read without sled: every page it holds whose checksums are right.
 //!
 //! sled refuses or gives up where part of its file is damaged, and may go back to an older state without a word. This
-//! reads the format of 0.34 itself, writes nothing, and goes on behind what is damaged:
-//!
-//! - the file is a row of segments, each with a header: `crc u32, lsn i64, stable lsn i64`, the latter two XORed with
-//!   `i64::MAX`, the checksum inverted;
-//! - in a segment stand messages: `crc u32, kind u8, length, segment number, page id` (variable-length integers), body;
-//!   the checksum is over the body, then the header behind it, inverted;
-//! - a message replaces a page, adds a change to it, or frees it; the one with the highest lsn counts.
+//! reads its format itself (see [`crate::sled_format`]), writes nothing, and goes on behind what is damaged.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,20 +11,14 @@ use std::{
     path::Path,
 };
 
-use crate::{schema, sled_store::SEGMENT_SIZE};
-
-const SEGMENT_HEADER: usize = 20;
-/// sled leaves so much at a segment's end unused.
-const LONGEST_HEADER: usize = 32;
-const CAP: u8 = 2;
-const FREE: u8 = 4;
-const COUNTER: u8 = 5;
-const META: u8 = 6;
-const NODE: u8 = 8;
-const LINK: u8 = 10;
-/// Kinds that say something of a page.
-const CHANGES: std::ops::RangeInclusive<u8> = FREE..=LINK + 1;
-const KINDS: std::ops::RangeInclusive<u8> = 1..=LINK + 1;
+use crate::{
+    schema,
+    sled_format::{
+        CHANGES, COUNTER, FREE, LINK, Leaf, META, NODE, Stretch, lsn_of_segment, parse_link,
+        read_segment,
+    },
+    sled_store::SEGMENT_SIZE,
+};
 
 /// Where a message's body stands.
 #[derive(Debug, Clone, Copy)]
@@ -112,7 +100,7 @@ impl SledFile {
         let mut at = 0;
         while at < len {
             found.load(at, len, &mut bytes)?;
-            match segment_lsn(&bytes).or_else(|| first_lsn(&bytes)) {
+            match lsn_of_segment(&bytes) {
                 Some(lsn) => {
                     segments.insert(lsn, at);
                 }
@@ -175,59 +163,39 @@ impl SledFile {
     /// Takes over a segment's messages.
     fn messages(&mut self, lsn: i64, base: u64, bytes: &[u8]) {
         let tears = self.tears.len();
+        let segment = self.torn.len();
         let mut changes = Vec::new();
-        self.segment(lsn, base, bytes, &mut changes);
+        read_segment(lsn, base, bytes, |stretch| match stretch {
+            Stretch::Tear {
+                page,
+                lsn,
+                from,
+                to,
+            } => {
+                changes.extend(page.map(|page| (page, lsn)));
+                self.tears.push(Tear {
+                    lsn,
+                    from,
+                    to,
+                    segment,
+                });
+            }
+            Stretch::Message {
+                page,
+                kind,
+                lsn,
+                offset,
+                body,
+            } => {
+                if CHANGES.contains(&kind) {
+                    changes.push((page, lsn));
+                }
+                let len = body.len();
+                self.take(page, kind, Place { lsn, offset, len }, body);
+            }
+        });
         if self.tears.len() > tears {
             self.torn.push(changes);
-        }
-    }
-
-    fn segment(&mut self, lsn: i64, base: u64, bytes: &[u8], changes: &mut Vec<(u64, i64)>) {
-        let number = lsn.unsigned_abs() / SEGMENT_SIZE as u64;
-        let segment = self.torn.len();
-        let mut at = SEGMENT_HEADER;
-        while at + LONGEST_HEADER <= SEGMENT_SIZE && at < bytes.len() {
-            let here = lsn + i64::try_from(at).unwrap_or(i64::MAX);
-            let from = base + at as u64;
-            let header = Header::parse(&bytes[at..])
-                .filter(|header| header.number == number && KINDS.contains(&header.kind));
-            let body = header.as_ref().and_then(|header| {
-                let start = at + header.size;
-                bytes.get(start..start.checked_add(usize::try_from(header.len).ok()?)?)
-            });
-            let (Some(header), Some(body)) = (header, body) else {
-                self.tears.push(Tear {
-                    lsn: here,
-                    from,
-                    to: base + bytes.len() as u64,
-                    segment,
-                });
-                return;
-            };
-            let start = at + header.size;
-            if header.crc != checksum(&bytes[at + 4..start], body) {
-                // Its length may still be right: what follows shows.
-                changes.push((header.page, here));
-                self.tears.push(Tear {
-                    lsn: here,
-                    from,
-                    to: base + (start + body.len()) as u64,
-                    segment,
-                });
-            } else if header.kind == CAP {
-                return;
-            } else {
-                let place = Place {
-                    lsn: here,
-                    offset: base + start as u64,
-                    len: body.len(),
-                };
-                if CHANGES.contains(&header.kind) {
-                    changes.push((header.page, here));
-                }
-                self.take(header.page, header.kind, place, body);
-            }
-            at = start + body.len();
         }
     }
 
@@ -284,19 +252,20 @@ impl SledFile {
         let Some(base) = page.base.filter(|_| !page.is_free()) else {
             return Ok(entries);
         };
-        let Some((prefix, leaf)) = parse_leaf(&self.body(base)?) else {
+        let body = self.body(base)?;
+        let Some(Leaf { prefix, pairs }) = Leaf::parse(&body) else {
             return Ok(entries);
         };
-        for (key, value) in leaf {
-            entries.insert([&prefix[..], &key].concat(), (value, base.lsn));
+        for (key, value) in pairs {
+            entries.insert([prefix, key].concat(), (value.to_vec(), base.lsn));
         }
         for link in page.links.iter().filter(|link| link.lsn > base.lsn) {
             match parse_link(&self.body(*link)?) {
                 Some((key, Some(value))) => {
-                    entries.insert([&prefix[..], &key].concat(), (value, link.lsn));
+                    entries.insert([prefix, key].concat(), (value.to_vec(), link.lsn));
                 }
                 Some((key, None)) => {
-                    entries.remove(&[&prefix[..], &key].concat());
+                    entries.remove(&[prefix, key].concat());
                 }
                 None => {}
             }
@@ -344,139 +313,15 @@ impl Page {
     }
 }
 
-struct Header {
-    crc: u32,
-    kind: u8,
-    len: u64,
-    number: u64,
-    page: u64,
-    /// Bytes of the header itself.
-    size: usize,
-}
-
-impl Header {
-    fn parse(bytes: &[u8]) -> Option<Header> {
-        let mut rest = bytes;
-        let crc = u32::from_le_bytes(*take(&mut rest, 4)?.first_chunk()?);
-        let kind = *take(&mut rest, 1)?.first()?;
-        let (len, number, page) = (
-            integer(&mut rest)?,
-            integer(&mut rest)?,
-            integer(&mut rest)?,
-        );
-        Some(Header {
-            crc,
-            kind,
-            len,
-            number,
-            page,
-            size: bytes.len() - rest.len(),
-        })
-    }
-}
-
-fn checksum(header: &[u8], body: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(body);
-    hasher.update(header);
-    !hasher.finalize()
-}
-
-fn segment_lsn(bytes: &[u8]) -> Option<i64> {
-    let header = bytes.get(..SEGMENT_HEADER)?;
-    let crc = u32::from_le_bytes(*header.first_chunk()?);
-    let lsn = i64::from_le_bytes(*header.get(4..)?.first_chunk()?) ^ i64::MAX;
-    (!crc == crc32fast::hash(&header[4..]) && lsn >= 0).then_some(lsn)
-}
-
-/// The lsn of a segment whose header is not readable, by its first message.
-fn first_lsn(bytes: &[u8]) -> Option<i64> {
-    let header = Header::parse(bytes.get(SEGMENT_HEADER..)?)?;
-    let start = SEGMENT_HEADER + header.size;
-    let body = bytes.get(start..start.checked_add(usize::try_from(header.len).ok()?)?)?;
-    let right = header.crc == checksum(&bytes[SEGMENT_HEADER + 4..start], body);
-    let lsn = header.number.checked_mul(SEGMENT_SIZE as u64)?;
-    right.then(|| i64::try_from(lsn).ok()).flatten()
-}
-
 /// Whether a message sets the number of the last folded log segment. All before it was synced when it was written.
 fn finishes_fold(kind: u8, body: &[u8]) -> bool {
     match kind {
-        LINK => parse_link(body).is_some_and(|(key, _)| schema::KEY_FOLDED.ends_with(&key)),
-        NODE => parse_leaf(body).is_some_and(|(prefix, pairs)| {
-            pairs
-                .iter()
-                .any(|(key, _)| [&prefix[..], key].concat() == schema::KEY_FOLDED)
+        LINK => parse_link(body).is_some_and(|(key, _)| schema::KEY_FOLDED.ends_with(key)),
+        NODE => Leaf::parse(body).is_some_and(|Leaf { prefix, pairs }| {
+            let is_it = |key: &[u8]| [prefix, key].concat() == schema::KEY_FOLDED;
+            pairs.iter().any(|(key, _)| is_it(key))
         }),
         _ => false,
-    }
-}
-
-fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
-    let (taken, rest) = bytes.split_at_checked(len)?;
-    *bytes = rest;
-    Some(taken)
-}
-
-/// sled's variable-length integers.
-fn integer(bytes: &mut &[u8]) -> Option<u64> {
-    let first = *take(bytes, 1)?.first()?;
-    Some(match first {
-        0..=240 => u64::from(first),
-        241..=248 => 240 + 256 * (u64::from(first) - 241) + u64::from(*take(bytes, 1)?.first()?),
-        249 => {
-            let more = take(bytes, 2)?;
-            2288 + 256 * u64::from(more[0]) + u64::from(more[1])
-        }
-        _ => {
-            let mut wide = [0; 8];
-            let len = usize::from(first - 247);
-            wide[..len].copy_from_slice(take(bytes, len)?);
-            u64::from_le_bytes(wide)
-        }
-    })
-}
-
-fn string<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let len = usize::try_from(integer(bytes)?).ok()?;
-    take(bytes, len)
-}
-
-type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
-
-/// A leaf's common prefix, and its keys behind it with their values. `None` for an inner node.
-fn parse_leaf(mut bytes: &[u8]) -> Option<(Vec<u8>, Pairs)> {
-    let bytes = &mut bytes;
-    let (_next, _merging_child) = (integer(bytes)?, integer(bytes)?);
-    let _merging = take(bytes, 1)?;
-    let prefix = usize::from(*take(bytes, 1)?.first()?);
-    let (low, _high) = (string(bytes)?, string(bytes)?);
-    let prefix = low.get(..prefix)?.to_vec();
-    if *take(bytes, 1)?.first()? != 0 {
-        return None;
-    }
-    let count = integer(bytes)?;
-    let mut keys = Vec::new();
-    for _ in 0..count {
-        keys.push(string(bytes)?.to_vec());
-    }
-    let mut pairs = Vec::with_capacity(keys.len());
-    for key in keys {
-        pairs.push((key, string(bytes)?.to_vec()));
-    }
-    Some((prefix, pairs))
-}
-
-/// A key's new value, or its end. `None` for changes to the tree.
-fn parse_link(mut bytes: &[u8]) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
-    let bytes = &mut bytes;
-    match *take(bytes, 1)?.first()? {
-        0 => {
-            let key = string(bytes)?.to_vec();
-            Some((key, Some(string(bytes)?.to_vec())))
-        }
-        1 => Some((string(bytes)?.to_vec(), None)),
-        _ => None,
     }
 }
 
