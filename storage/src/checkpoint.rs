@@ -88,7 +88,11 @@ impl Checkpoint<'_> {
         let mut pace = Pace::default();
         loop {
             let patience = if pace.left { QUIET } else { self.roll_after };
-            let done = match self.log.next_closed(patience.min(self.roll_after)) {
+            let may_wait = self.room.is_there_for(self.log.bytes());
+            let done = match self
+                .log
+                .next_closed(patience.min(self.roll_after), may_wait)
+            {
                 Next::Stopped => return,
                 Next::Nothing => {
                     self.ask_for_roll();
@@ -140,6 +144,7 @@ impl Checkpoint<'_> {
         let log = self.log.bytes();
         let is_low = log >= ROLL_MIN && !self.room.is_there_for(log);
         if is_low || self.catalogue.lock().has_dead_chunks() {
+            self.log.hurry();
             (self.roll)();
         }
     }

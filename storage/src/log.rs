@@ -34,7 +34,7 @@ pub(crate) struct Closed {
     pub(crate) end: u64,
 }
 
-/// Segments that wait to be folded, above which the checkpoint does nothing else.
+/// Segments that wait to be folded and should not, above which the checkpoint does nothing else.
 const BEHIND: usize = 3;
 
 /// What there is to fold.
@@ -47,23 +47,71 @@ pub(crate) enum Next {
     Stopped,
 }
 
+/// Which closed segments may wait: what is acknowledged before its segment is folded never reaches sled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Later {
+    /// Bytes of them.
+    pub(crate) bytes: u64,
+    /// For how long.
+    pub(crate) time: Duration,
+}
+
+impl Later {
+    /// None waits.
+    pub(crate) const NO: Later = Later {
+        bytes: 0,
+        time: Duration::ZERO,
+    };
+}
+
 /// What the writer and the checkpoint know of the log together.
 #[derive(Debug, Default)]
 pub(crate) struct LogState {
+    later: Later,
     inner: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    closed: VecDeque<Closed>,
+    closed: VecDeque<Waiting>,
     closed_bytes: u64,
+    /// Segments up to this one are not to wait.
+    hurried: u64,
     /// The segment being written, with what of it is synced.
     active: Option<Closed>,
     stopped: bool,
 }
 
+#[derive(Debug)]
+struct Waiting {
+    segment: Closed,
+    since: Instant,
+}
+
+impl State {
+    fn close(&mut self, segment: Closed) {
+        self.closed_bytes += segment.end;
+        let since = Instant::now();
+        self.closed.push_back(Waiting { segment, since });
+    }
+
+    /// When the oldest closed segment is to be folded.
+    fn due(&self, later: Later) -> Option<Instant> {
+        let Waiting { segment, since } = self.closed.front()?;
+        let hurries = segment.seq <= self.hurried || self.closed_bytes > later.bytes;
+        Some(if hurries { *since } else { *since + later.time })
+    }
+}
+
 impl LogState {
+    pub(crate) fn new(later: Later) -> LogState {
+        LogState {
+            later,
+            ..LogState::default()
+        }
+    }
+
     /// Log bytes not folded yet.
     pub(crate) fn bytes(&self) -> u64 {
         let state = self.inner.lock();
@@ -75,9 +123,7 @@ impl LogState {
     }
 
     fn push(&self, closed: Closed) {
-        let mut state = self.inner.lock();
-        state.closed_bytes += closed.end;
-        state.closed.push_back(closed);
+        self.inner.lock().close(closed);
         self.changed.notify_all();
     }
 
@@ -86,8 +132,7 @@ impl LogState {
         let mut state = self.inner.lock();
         state.active = Some(active);
         if let Some(closed) = ended {
-            state.closed_bytes += closed.end;
-            state.closed.push_back(closed);
+            state.close(closed);
             self.changed.notify_all();
         }
     }
@@ -105,36 +150,61 @@ impl LogState {
     /// Every segment not folded yet, with what of it is synced.
     pub(crate) fn all(&self) -> Vec<Closed> {
         let state = self.inner.lock();
-        state.closed.iter().chain(&state.active).cloned().collect()
+        let closed = state.closed.iter().map(|waiting| &waiting.segment);
+        closed.chain(&state.active).cloned().collect()
     }
 
-    /// The oldest closed segment; waits for one.
-    pub(crate) fn next_closed(&self, patience: Duration) -> Next {
+    /// What is written now, and all before it, does not wait any longer to be folded once its segment is closed.
+    pub(crate) fn hurry(&self) {
+        let mut state = self.inner.lock();
+        state.hurried = state
+            .active
+            .as_ref()
+            .map_or(state.hurried, |active| active.seq);
+        self.changed.notify_all();
+    }
+
+    /// The oldest closed segment, if it is to be folded; waits for one. `may_wait`: there is room on the disk for some.
+    pub(crate) fn next_closed(&self, patience: Duration, may_wait: bool) -> Next {
+        let later = if may_wait { self.later } else { Later::NO };
         let until = Instant::now() + patience;
         let mut state = self.inner.lock();
         loop {
             if state.stopped {
                 return Next::Stopped;
             }
-            if let Some(closed) = state.closed.front() {
-                return Next::Closed(closed.clone());
+            let now = Instant::now();
+            let due = state.due(later);
+            if let Some(oldest) = state.closed.front()
+                && due.is_some_and(|due| due <= now)
+            {
+                return Next::Closed(oldest.segment.clone());
             }
-            if self.changed.wait_until(&mut state, until).timed_out() {
+            if now >= until {
                 return Next::Nothing;
             }
+            let wake = due.map_or(until, |due| due.min(until));
+            self.changed.wait_until(&mut state, wake);
         }
     }
 
     /// Whether so many segments wait to be folded that everything else should.
     pub(crate) fn is_behind(&self) -> bool {
-        self.inner.lock().closed.len() > BEHIND
+        let state = self.inner.lock();
+        let mut bytes = 0;
+        let newest_first = state.closed.iter().rev();
+        let overdue = newest_first.filter(|waiting| {
+            bytes += waiting.segment.end;
+            bytes > self.later.bytes
+        });
+        overdue.count() > BEHIND
     }
 
     /// The oldest closed segment is folded and gone.
     pub(crate) fn folded(&self) {
         let mut state = self.inner.lock();
-        if let Some(closed) = state.closed.pop_front() {
-            state.closed_bytes -= closed.end;
+        if let Some(folded) = state.closed.pop_front() {
+            state.closed_bytes -= folded.segment.end;
         }
         self.changed.notify_all();
     }
@@ -367,5 +437,66 @@ mod tests {
         let state = Arc::new(LogState::default());
         let log = Log::new(Arc::new(Disk), PathBuf::new(), 1, 18, state, Vec::new());
         assert_eq!(log.ending(), CleanClose { seq: 17, end: 0 });
+    }
+
+    const LATER: Later = Later {
+        bytes: 100,
+        time: Duration::from_secs(3600),
+    };
+
+    fn closed(seq: u64, end: u64) -> Closed {
+        let path = PathBuf::new();
+        Closed { seq, path, end }
+    }
+
+    /// The number of the segment that is to be folded now.
+    fn next(state: &LogState, may_wait: bool) -> Option<u64> {
+        match state.next_closed(Duration::ZERO, may_wait) {
+            Next::Closed(closed) => Some(closed.seq),
+            Next::Nothing | Next::Stopped => None,
+        }
+    }
+
+    #[test]
+    fn segments_wait_until_they_are_too_many_or_there_is_no_room_for_them() {
+        let state = LogState::new(LATER);
+        state.push(closed(1, 60));
+        assert_eq!(next(&state, true), None);
+        assert_eq!(next(&state, false), Some(1));
+        state.push(closed(2, 60));
+        assert_eq!(next(&state, true), Some(1));
+        state.folded();
+        assert_eq!(next(&state, true), None);
+    }
+
+    #[test]
+    fn segments_do_not_wait_for_longer_than_they_may() {
+        let time = Duration::ZERO;
+        let state = LogState::new(Later { time, ..LATER });
+        state.push(closed(1, 60));
+        assert_eq!(next(&state, true), Some(1));
+    }
+
+    #[test]
+    fn what_is_hurried_does_not_wait_and_what_comes_later_does() {
+        let state = LogState::new(LATER);
+        state.begin(Some(closed(1, 10)));
+        state.hurry();
+        state.begin_next(Some(closed(1, 10)), closed(2, 10));
+        state.begin_next(Some(closed(2, 10)), closed(3, 10));
+        assert_eq!(next(&state, true), Some(1));
+        state.folded();
+        assert_eq!(next(&state, true), None);
+    }
+
+    #[test]
+    fn segments_that_may_wait_are_nothing_to_be_behind_with() {
+        let state = LogState::new(LATER);
+        for seq in 0..=BEHIND as u64 {
+            state.push(closed(seq, 20));
+        }
+        assert!(!state.is_behind());
+        state.push(closed(9, 100));
+        assert!(state.is_behind());
     }
 }

@@ -18,6 +18,11 @@ pub struct Options {
     pub segment_size: u64,
     /// Bytes of log that may wait for the checkpoint. At the bound, commits wait, and publishers are slowed.
     pub log_bound: u64,
+    /// Bytes of closed log segments that wait to be folded all the same, as what is acknowledged meanwhile needs no place
+    /// in sled. 0: none waits.
+    pub fold_later: u64,
+    /// How long a segment waits at most.
+    pub fold_after: Duration,
     /// Bytes one commit may hold, unless a single batch is larger.
     pub commit_size: usize,
     /// Backlog in bytes above which [`crate::Store::backlog_over_mark`] says so.
@@ -61,6 +66,8 @@ impl Default for Options {
             path: PathBuf::from("store"),
             segment_size: 64 * MIB,
             log_bound: 1024 * MIB,
+            fold_later: 256 * MIB,
+            fold_after: Duration::from_secs(10),
             commit_size: 4 << 20,
             backlog_high: 32 << 20,
             backlog_low: 8 << 20,

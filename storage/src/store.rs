@@ -21,7 +21,7 @@ use crate::{
     extents::Runs,
     inbox::{Inbox, Stop},
     io::{Disk, LogIo},
-    log::{Log, LogState},
+    log::{Later, Log, LogState},
     options::Options,
     read::{Reader, Wanted},
     recover,
@@ -95,7 +95,11 @@ impl Store {
         let directory = Directory::create(&options.path)?;
         let lock = directory.lock()?;
         let found = recover::recover(&directory, &options)?;
-        let log = Arc::new(LogState::default());
+        let log = Arc::new(LogState::new(Later {
+            // Less than the bound, at which publishers wait until something is folded.
+            bytes: options.fold_later.min(options.log_bound / 2),
+            time: options.fold_after,
+        }));
         let shared = Arc::new(Shared {
             inbox: Arc::new(Inbox::new(options.backlog_high, options.backlog_low)),
             catalogue: Arc::new(Mutex::new(found.catalogue)),

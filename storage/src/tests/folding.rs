@@ -1,7 +1,9 @@
 //! Checkpoints that fail or are cut short: taken back and done again, with nothing lost and nothing twice.
 
+use std::time::Duration;
+
 use super::world::*;
-use crate::{Op, QueueId, Store};
+use crate::{Op, Options, QueueId, Store};
 
 /// Fills a few segments: publishes of three queues, acks of old and new messages, a deletion, a definition.
 fn fill(store: &Store) {
@@ -93,4 +95,34 @@ fn a_crash_anywhere_in_a_checkpoint_costs_nothing() {
         unfinished >= 12,
         "only {unfinished} checkpoints were cut short"
     );
+}
+
+#[test]
+fn what_is_acknowledged_while_its_segment_may_wait_never_reaches_sled() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        log_bound: 256 << 10,
+        fold_later: 64 << 10,
+        fold_after: Duration::from_secs(3600),
+        ..small(dir.path())
+    };
+    let store = Store::open(options).unwrap().store;
+    // Each message is acknowledged a segment or two later.
+    for round in 0..100u64 {
+        submit(&store, (0..10).map(|i| publish(1, round * 10 + i, 300)));
+        if let Some(before) = round.checked_sub(3) {
+            submit(&store, [ack(1, before * 10, before * 10 + 9)]);
+        }
+        store.flush().unwrap();
+    }
+    eventually("what may not wait is folded", || {
+        store.stats().log_bytes < (64 << 10) + 16 * 1024
+    });
+    assert!(store.stats().folded_segments > 10);
+    let volumes = std::fs::read_dir(dir.path().join("volumes")).unwrap();
+    assert_eq!(volumes.count(), 0);
+    assert_eq!(positions(&store, 1), (970..1000).collect::<Vec<_>>());
+    drop(store);
+    let store = open(dir.path()).store;
+    assert_eq!(positions(&store, 1), (970..1000).collect::<Vec<_>>());
 }

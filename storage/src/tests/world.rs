@@ -156,6 +156,7 @@ pub(super) fn small(path: &std::path::Path) -> Options {
     Options {
         segment_size: 8 * 1024,
         log_bound: 64 * 1024,
+        fold_later: 0,
         // A few checkpoints' worth; volumes that are hardly used go soon.
         volume_size: 4 << 20,
         waste: 8 << 20,

@@ -9,6 +9,7 @@ pub(crate) fn options(dir: &Path) -> Options {
     Options {
         segment_size: 256 << 10,
         log_bound: 1 << 20,
+        fold_later: 0,
         commit_size: 128 << 10,
         volume_size: 3 << 20,
         waste: 4 << 20,
