@@ -24,7 +24,7 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// What jemalloc reads before `main`: what has been free for half a second goes back to the system, on a thread of its own.
+/// What jemalloc reads before `main`: what has been free for a fifth of a second goes back to the system, on a thread of its own.
 #[cfg(not(target_env = "msvc"))]
 #[allow(
     unsafe_code,
@@ -32,7 +32,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 )]
 #[unsafe(export_name = "malloc_conf")]
 pub static ALLOCATOR_SETTINGS: &[u8; 59] =
-    b"background_thread:true,dirty_decay_ms:500,muzzy_decay_ms:0\0";
+    b"background_thread:true,dirty_decay_ms:200,muzzy_decay_ms:0\0";
 
 /// The exit status of `leveret check` and `leveret repair` when they could not do their work.
 const NOT_DONE: u8 = 2;

@@ -14,9 +14,9 @@ use std::time::Duration;
 /// piece of memory and pins no read buffer; larger ones stay a slice of what was read.
 pub const INLINE_BODY_MAX: usize = 4096;
 
-/// Bodies from so many octets on are written to the log from where they are. Smaller ones are copied beside what else a
-/// commit writes: a call to the system for each costs more.
-const SHARED_BODY_MIN: usize = 64 << 10;
+/// Bodies from so many octets on are given to the store as they are: that writes one to its log from there, if it is large
+/// enough for a call of its own to the system, and once, if several queues have it.
+const SHARED_BODY_MIN: usize = 8 << 10;
 
 /// A head up to this many octets stands in the message itself, so that a small message is one allocation; so many that the
 /// message with its counts fills one of the allocator's sizes (128 octets).

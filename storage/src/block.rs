@@ -1,9 +1,29 @@
 //! The bytes of a commit. Records are encoded one behind the other; the end of a large message stays where it is, shared
-//! with whoever else has the message, and is written from there.
+//! with whoever else has the message, and is written from there. A large message that is published to several queues
+//! stands there once.
+
+use std::{collections::HashMap, ops::Range};
 
 use bytes::Bytes;
 
 use crate::record::BLOCK_HEADER;
+
+/// The end of a message below this size is copied between the others: a write of its own costs more.
+const COPIED: usize = 64 << 10;
+
+/// Messages with the same end and different beginnings that are remembered.
+const VARIANTS: usize = 4;
+
+/// A message that stands in a block.
+#[derive(Debug)]
+struct Written {
+    /// Where its record starts in the block.
+    at: u64,
+    /// Where its beginning stands in the encoded bytes.
+    head: Range<usize>,
+    /// Its end. It is held so that its memory is nobody else's as long as the block is built.
+    _tail: Bytes,
+}
 
 /// A commit's bytes, its header first.
 #[derive(Debug, Default)]
@@ -12,6 +32,8 @@ pub(crate) struct Block {
     /// What belongs between the encoded bytes, and before which of them.
     shared: Vec<(usize, Bytes)>,
     shared_len: usize,
+    /// Large messages, by the address and length of their ends.
+    written: HashMap<(usize, usize), Vec<Written>>,
 }
 
 impl Block {
@@ -23,6 +45,7 @@ impl Block {
         }
         self.shared.clear();
         self.shared_len = 0;
+        self.written.clear();
     }
 
     /// Makes room for the header, unless there is.
@@ -42,8 +65,32 @@ impl Block {
         &mut self.encoded
     }
 
-    /// Appends bytes without copying them.
-    pub(crate) fn append_shared(&mut self, bytes: Bytes) {
+    /// Where the record of the same message starts: of one whose end is the same memory, and whose beginning is what was
+    /// encoded last, from `head` on.
+    pub(crate) fn find(&self, head: usize, tail: &Bytes) -> Option<u64> {
+        let variants = self.written.get(&address(tail))?;
+        let same = |of: &&Written| self.encoded[of.head.clone()] == self.encoded[head..];
+        variants.iter().find(same).map(|of| of.at)
+    }
+
+    /// Notes the message that was encoded last, from `head` on, in a record that starts at `at`.
+    pub(crate) fn remember(&mut self, at: u64, head: usize, tail: &Bytes) {
+        let variants = self.written.entry(address(tail)).or_default();
+        if variants.len() < VARIANTS {
+            variants.push(Written {
+                at,
+                head: head..self.encoded.len(),
+                _tail: tail.clone(),
+            });
+        }
+    }
+
+    /// Appends the end of a message; a large one without copying it.
+    pub(crate) fn append_tail(&mut self, bytes: Bytes) {
+        if bytes.len() < COPIED {
+            self.encoded.extend_from_slice(&bytes);
+            return;
+        }
         self.shared_len += bytes.len();
         self.shared.push((self.encoded.len(), bytes));
     }
@@ -69,22 +116,31 @@ impl Block {
     }
 }
 
+/// What tells memory that is held from other memory.
+fn address(bytes: &Bytes) -> (usize, usize) {
+    (bytes.as_ptr() as usize, bytes.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn pieces_come_in_the_order_in_which_they_were_appended() {
+        static LARGE: [u8; COPIED] = [b'l'; COPIED];
         let mut block = Block::default();
         block.begin();
         block.encoded().extend(b"one");
-        block.append_shared(Bytes::from_static(b"two"));
-        block.append_shared(Bytes::from_static(b"three"));
+        block.append_tail(Bytes::from_static(&LARGE));
+        block.append_tail(Bytes::from_static(b"three"));
         block.encoded().extend(b"four");
-        block.append_shared(Bytes::from_static(b"five"));
+        block.append_tail(Bytes::from_static(&LARGE[1..]));
+        block.append_tail(Bytes::from_static(&LARGE));
+        assert_eq!(block.pieces().count(), 4);
         let all: Vec<u8> = block.pieces().flatten().copied().collect();
         assert_eq!(all.len(), block.len());
-        assert_eq!(&all[BLOCK_HEADER..], b"onetwothreefourfive");
+        let expected = [b"one", &LARGE[..], b"threefour", &LARGE[1..], &LARGE].concat();
+        assert!(all[BLOCK_HEADER..] == expected[..]);
         block.clear(1 << 20);
         assert_eq!((block.len(), block.pieces().count()), (0, 0));
     }

@@ -6,16 +6,17 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::{
+    chunk_entry::ChunkEntry,
     log::Placed,
     ranges::RangeSet,
     schema::{Chunk, QueueMarks},
     stats::Extent,
     types::{Position, QueueId},
-    volumes::Changed,
+    usage::Changed,
 };
 
 /// Bytes of a segment that one span may cover.
-pub(crate) const SPAN_BYTES: u64 = 64 * 1024;
+const SPAN_BYTES: u64 = 64 * 1024;
 
 /// A stretch of a log segment with publishes of one queue in it; records of others may stand between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,15 +25,38 @@ pub(crate) struct Span {
     /// Lowest and highest position in it.
     pub(crate) first: u64,
     pub(crate) last: u64,
-    /// Where its first record starts and its last one ends.
+    /// Where its first record starts and its last one ends; the same twice is where a single record starts that shares its
+    /// message with another queue's (see [`Span::is_reference`]).
     pub(crate) start: u64,
     pub(crate) end: u64,
+}
+
+impl Span {
+    /// It is one large message that stands in a record further up. Such a span is never joined with others: what it stands
+    /// for is much more than its bytes.
+    pub(crate) fn is_reference(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Takes in the publishes of another one of the queue, which follows in the log, if together they are small enough.
+    pub(crate) fn join(&mut self, next: &Span) -> bool {
+        let fits = self.segment == next.segment
+            && !self.is_reference()
+            && !next.is_reference()
+            && next.end - self.start <= SPAN_BYTES;
+        if fits {
+            self.first = self.first.min(next.first);
+            self.last = self.last.max(next.last);
+            self.end = next.end;
+        }
+        fits
+    }
 }
 
 /// What a commit changed, in the order of its batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Publishes of one queue; offsets count from the block's start.
+    /// Publishes of one queue, as in [`Span`]; offsets count from the block's start.
     Published {
         queue: QueueId,
         first: u64,
@@ -48,113 +72,6 @@ pub(crate) enum Effect {
     Deleted {
         queue: QueueId,
     },
-}
-
-/// A chunk in sled, as the catalogue holds it: there is one for each 64 KiB of messages. Of most chunks all lives, or nothing
-/// soon: those take little room (32 bytes instead of 112; of a stream of many gigabytes this is what is in memory).
-#[derive(Debug, Clone)]
-pub(crate) enum ChunkEntry {
-    /// Nothing of it was acknowledged.
-    All {
-        volume: u32,
-        /// The last position, counted from the first.
-        width: u32,
-        bytes: u32,
-        weight: u32,
-        live: u16,
-        parts: u16,
-        large: bool,
-    },
-    /// Part of it, or too much for small numbers.
-    Some(Box<Chunk>),
-}
-
-impl ChunkEntry {
-    pub(crate) fn new(first: u64, chunk: Chunk) -> ChunkEntry {
-        ChunkEntry::all(first, &chunk).unwrap_or_else(|| ChunkEntry::Some(Box::new(chunk)))
-    }
-
-    /// `None` when something of the chunk is gone, or a number is too large.
-    fn all(first: u64, chunk: &Chunk) -> Option<ChunkEntry> {
-        let whole = chunk.first_live == first
-            && chunk.last_live == chunk.last
-            && chunk.acked.iter().next().is_none();
-        if !whole {
-            return None;
-        }
-        Some(ChunkEntry::All {
-            volume: chunk.volume,
-            width: (chunk.last - first).try_into().ok()?,
-            bytes: chunk.bytes.try_into().ok()?,
-            weight: chunk.weight.try_into().ok()?,
-            live: chunk.live.try_into().ok()?,
-            parts: chunk.parts.try_into().ok()?,
-            large: chunk.large,
-        })
-    }
-
-    /// The chunk, whose first position is `first`. From which segment it came is forgotten: it was one that is folded.
-    pub(crate) fn chunk(&self, first: u64) -> Chunk {
-        match self {
-            ChunkEntry::All {
-                volume,
-                width,
-                bytes,
-                weight,
-                live,
-                parts,
-                large,
-            } => Chunk {
-                segment: 0,
-                last: first + u64::from(*width),
-                first_live: first,
-                last_live: first + u64::from(*width),
-                live: u64::from(*live),
-                bytes: u64::from(*bytes),
-                weight: u64::from(*weight),
-                parts: u32::from(*parts),
-                large: *large,
-                volume: *volume,
-                acked: RangeSet::default(),
-            },
-            ChunkEntry::Some(chunk) => Chunk {
-                segment: 0,
-                ..Chunk::clone(chunk)
-            },
-        }
-    }
-
-    /// The last position of the chunk whose first one is `first`.
-    pub(crate) fn last(&self, first: u64) -> u64 {
-        match self {
-            ChunkEntry::All { width, .. } => first + u64::from(*width),
-            ChunkEntry::Some(chunk) => chunk.last,
-        }
-    }
-
-    /// Where its messages are.
-    pub(crate) fn volume(&self) -> u32 {
-        match self {
-            ChunkEntry::All { volume, .. } => *volume,
-            ChunkEntry::Some(chunk) => chunk.volume,
-        }
-    }
-
-    /// Notes that its messages are somewhere else now.
-    pub(crate) fn set_volume(&mut self, to: u32) {
-        match self {
-            ChunkEntry::All { volume, .. } => *volume = to,
-            ChunkEntry::Some(chunk) => chunk.volume = to,
-        }
-    }
-
-    /// Whether the chunk itself says that this position of it is done with.
-    pub(crate) fn is_acked(&self, position: u64) -> bool {
-        match self {
-            ChunkEntry::All { .. } => false,
-            ChunkEntry::Some(chunk) => chunk.acked.contains(position),
-        }
-    }
 }
 
 /// One queue.
@@ -207,7 +124,7 @@ impl QueueEntry {
         self.dead.iter().any(in_log)
             || self
                 .chunks_over(first, last)
-                .any(|(_, entry)| matches!(entry, ChunkEntry::Some(_)))
+                .any(|(_, entry)| entry.may_have_acked())
     }
 
     /// Everything the log says is done with.
@@ -220,13 +137,7 @@ impl QueueEntry {
     }
 
     fn add_span(&mut self, span: Span) {
-        if let Some(last) = self.spans.back_mut()
-            && last.segment == span.segment
-            && span.end - last.start <= SPAN_BYTES
-        {
-            last.first = last.first.min(span.first);
-            last.last = last.last.max(span.last);
-            last.end = span.end;
+        if self.spans.back_mut().is_some_and(|last| last.join(&span)) {
             return;
         }
         self.spans.push_back(span);
@@ -423,56 +334,5 @@ impl Chunk {
             bytes: self.bytes,
             weight: self.weight,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn chunk(first: u64, messages: u64) -> Chunk {
-        Chunk {
-            segment: 0,
-            last: first + messages - 1,
-            first_live: first,
-            last_live: first + messages - 1,
-            live: messages,
-            bytes: messages * 100,
-            weight: messages * 90,
-            parts: 2,
-            large: false,
-            volume: 3,
-            acked: RangeSet::default(),
-        }
-    }
-
-    #[test]
-    fn an_entry_gives_back_its_chunk_whatever_of_it_lives() {
-        let whole = chunk(5, 10);
-        let mut begun = chunk(5, 10);
-        begun.acked.insert(7, 8);
-        let mut shrunk = chunk(5, 10);
-        shrunk.first_live = 6;
-        let mut wide = chunk(5, 10);
-        (wide.last, wide.last_live) = (u64::MAX, u64::MAX);
-        for chunk in [whole, begun, shrunk, wide] {
-            let mut entry = ChunkEntry::new(5, chunk.clone());
-            assert_eq!(entry.volume(), 3);
-            entry.set_volume(8);
-            assert_eq!(
-                entry.chunk(5),
-                Chunk {
-                    volume: 8,
-                    ..chunk.clone()
-                }
-            );
-            assert_eq!(entry.last(5), chunk.last);
-            assert_eq!(entry.is_acked(7), chunk.acked.contains(7));
-        }
-    }
-
-    #[test]
-    fn an_entry_is_small() {
-        assert!(size_of::<ChunkEntry>() <= 32, "{}", size_of::<ChunkEntry>());
     }
 }

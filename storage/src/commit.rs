@@ -9,7 +9,7 @@ use crate::{
     block::Block,
     catalogue::Effect,
     ranges::RangeSet,
-    record,
+    record::{self, Appended},
     stats::Counters,
     types::{Batch, CommitSink, Op, Position, QueueId, Storable, Token},
 };
@@ -133,11 +133,14 @@ impl Commit {
             return;
         }
         let start = self.block.len() as u64;
-        record::append_publish(&mut self.block, queue, position, |out| {
+        let appended = record::append_publish(&mut self.block, queue, position, |out| {
             message.encode_or_share(out)
         });
         self.records += 1;
-        let end = self.block.len() as u64;
+        let end = match appended {
+            Appended::Message => self.block.len() as u64,
+            Appended::Reference => start,
+        };
         // Runs keep what the catalogue has to take over short.
         if let Some(Effect::Published {
             queue: of,
@@ -147,6 +150,8 @@ impl Commit {
             start: run_start,
         }) = self.effects.last_mut()
             && *of == queue
+            && *run_end > *run_start
+            && end > start
             && end - *run_start <= RUN_BYTES
         {
             *first = position.0.min(*first);

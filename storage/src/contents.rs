@@ -20,14 +20,16 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Published {
     pub(crate) position: u64,
-    /// Where its record starts in the segment.
+    /// Where the record starts in the segment that has the message: its own, or one that it refers to.
     pub(crate) offset: u64,
     /// The message's bytes, without the record around it.
     pub(crate) len: u32,
+    /// That record is another queue's.
+    pub(crate) is_reference: bool,
 }
 
 impl Published {
-    /// Bytes of the whole record.
+    /// Bytes of the whole record that has the message.
     pub(crate) fn record_len(&self) -> usize {
         PUBLISH_OVERHEAD + self.len as usize
     }
@@ -47,6 +49,8 @@ pub(crate) struct Contents {
     pub(crate) queues: HashMap<QueueId, QueueContents>,
     pub(crate) deleted: HashSet<QueueId>,
     pub(crate) definitions: definitions::Pending,
+    /// Where records start whose messages were published to several queues.
+    pub(crate) shared: HashSet<u64>,
 }
 
 impl Contents {
@@ -79,13 +83,19 @@ impl Contents {
                 queue,
                 position,
                 message,
+                back,
             } => {
+                let offset = offset - u64::from(back);
+                if back > 0 {
+                    self.shared.insert(offset);
+                }
                 let queue = self.queues.entry(queue).or_default();
                 let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
                 queue.published.push(Published {
                     position: position.0,
                     offset,
                     len,
+                    is_reference: back > 0,
                 });
                 queue.raise(position.0, None);
             }

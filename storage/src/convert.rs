@@ -60,8 +60,5 @@ pub(crate) fn into_volumes(
         volume.flush_synced()?;
         out.apply()?;
     }
-    let mut out = main.changes();
-    out.put(schema::KEY_VERSION, &schema::VERSION.to_be_bytes());
-    out.apply()?;
     main.flush_synced()
 }

@@ -36,8 +36,8 @@ pub(crate) struct Marker {
     pub(crate) identity: u64,
     /// Which main sled counts: [`Directory::main`].
     pub(crate) generation: u64,
-    /// The store was written by an older version, and wants converting.
-    pub(crate) older: bool,
+    /// The schema that the store is of.
+    pub(crate) version: u32,
 }
 
 /// Where the log ended at a clean close.
@@ -172,8 +172,7 @@ impl Directory {
             _ => return Err(self.missing("a readable marker file `store`")),
         };
         let found = u32::try_from(version).unwrap_or(u32::MAX);
-        let older = found == schema::VERSION_WITHOUT_VOLUMES;
-        if found != schema::VERSION && !older {
+        if !(schema::VERSION_WITHOUT_VOLUMES..=schema::VERSION).contains(&found) {
             return Err(StorageError::Schema {
                 path: self.path.clone(),
                 found,
@@ -183,7 +182,7 @@ impl Directory {
         Ok(Some(Marker {
             identity,
             generation,
-            older,
+            version: found,
         }))
     }
 

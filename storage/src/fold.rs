@@ -6,27 +6,31 @@
 //! its end leaves chunks with a tag above `folded through`: they are removed before the segment is folded again. Messages
 //! that it left in a volume are nobody's, and go when the volume does. Everything else a fold does is the same when done
 //! twice.
+//!
+//! A large message that was published to several queues is written for the first of them in which it lives; the others
+//! get an entry that names it. Volumes never lose anything, so each of them may be done with it first.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 
 use crate::{
-    catalogue::{Catalogue, ChunkEntry, Folded},
-    contents::{Contents, QueueContents},
+    catalogue::{Catalogue, Folded},
+    chunk_entry::ChunkEntry,
+    contents::{Contents, Published, QueueContents},
     definitions,
     error::StorageError,
     log::LogState,
-    messages::{self, Packer},
+    messages::{self, Large, Packer, is_large},
     options::Weigh,
     ranges::RangeSet,
-    record::{self, Record},
+    record::{self, Parsed, Record},
     schema::{self, Chunk, QueueMarks},
     segment::{Segment, Window},
     sled_store::{Changes, Found, SledStore},
     sleds::Sleds,
     types::{Position, QueueId},
-    volumes::Changed,
+    usage::Changed,
 };
 
 /// Bytes read at once around a message that lives on.
@@ -63,7 +67,7 @@ impl Fold<'_> {
                 .filter(|(queue, _)| live(queue))
                 .collect()
         };
-        self.fold_messages(&queues, &mut folded)?;
+        self.fold_messages(&queues, contents, &mut folded)?;
         let main = self.sleds.main();
         let mut out = main.changes();
         for &queue in &contents.deleted {
@@ -163,9 +167,12 @@ impl Fold<'_> {
     fn fold_messages(
         &self,
         queues: &[(&QueueId, &QueueContents)],
+        all: &Contents,
         folded: &mut Folded,
     ) -> Result<(), StorageError> {
         let mut window = self.segment.window(READ_AROUND);
+        // Messages of several queues that this fold has written to its volume, by where the log has them.
+        let mut written: HashMap<u64, Large> = HashMap::new();
         let mut volume = None;
         for (queue, contents) in queues {
             let queue = **queue;
@@ -187,9 +194,18 @@ impl Fold<'_> {
             let mut packer = Packer::new(queue, self.segment.header.seq, *number, self.weigh);
             for message in live {
                 self.go_on()?;
-                let (position, len) = (message.position, message.record_len());
-                let bytes = self.message(&mut window, queue, position, message.offset, len)?;
-                packer.push(position, bytes, &mut out)?;
+                let position = message.position;
+                if let Some(large) = written.get(&message.offset) {
+                    packer.push_written(position, large, &mut out)?;
+                    continue;
+                }
+                let bytes = self.message(&mut window, queue, message)?;
+                if all.shared.contains(&message.offset) && is_large(bytes.len()) {
+                    let large = packer.push_shared(position, bytes, &mut out)?;
+                    written.insert(message.offset, large);
+                } else {
+                    packer.push(position, bytes, &mut out)?;
+                }
             }
             for (first, chunk) in packer.finish(&mut out)? {
                 folded.usage.add(&chunk);
@@ -208,23 +224,27 @@ impl Fold<'_> {
         &self,
         window: &'w mut Window,
         queue: QueueId,
-        position: u64,
-        offset: u64,
-        len: usize,
+        published: &Published,
     ) -> Result<&'w [u8], StorageError> {
-        match record::parse(window.get(offset, len)?) {
+        let position = Position(published.position);
+        let is_it = |of, at, message: &[u8]| {
+            let other = published.is_reference && message.len() == published.len as usize;
+            other || (of, at) == (queue, position)
+        };
+        match record::parse(window.get(published.offset, published.record_len())?) {
             Some((
-                Record::Publish {
-                    queue: q,
-                    position: p,
+                Parsed::Record(Record::Publish {
+                    queue: of,
+                    position: at,
                     message,
-                },
+                    ..
+                }),
                 _,
-            )) if q == queue && p.0 == position => Ok(message),
+            )) if is_it(of, at, message) => Ok(message),
             Some(_) | None => Err(StorageError::DamagedMessages {
                 queue,
-                first: Position(position),
-                last: Position(position),
+                first: position,
+                last: position,
             }),
         }
     }

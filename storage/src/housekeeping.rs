@@ -7,6 +7,8 @@
 //! A copy is in the new volume, synced, before the main sled's catalogue names that one, and the old volume goes only after
 //! that is synced too: a crash anywhere leaves messages that nobody knows of in one of the two, and loses none.
 
+use std::collections::HashMap;
+
 use parking_lot::Mutex;
 
 use crate::{
@@ -14,11 +16,12 @@ use crate::{
     error::StorageError,
     log::LogState,
     room::Room,
-    schema,
-    sled_store::Found,
+    schema::{self, BodyKey, Chunk},
+    sled_store::{Changes, Found},
     sleds::Sleds,
     types::{Position, QueueId},
-    volumes::{Changed, Volumes},
+    usage::Changed,
+    volumes::Volumes,
 };
 
 /// Bytes of a sled that was just made, and a little more.
@@ -106,28 +109,24 @@ impl Housekeeping<'_> {
         let mut bodies = store.changes();
         let (mut moved, mut entries) = (Vec::new(), Vec::new());
         let (mut left, mut came) = (Changed::default(), Changed::default());
+        let mut copied = HashMap::new();
         for &(queue, first) in &chunks {
             self.go_on()?;
             let Some(mut chunk) = self.catalogue.lock().chunk(queue, first) else {
                 continue;
             };
             let position = Position(first);
-            let keys = (0..chunk.parts).map(|part| schema::body_key(queue, position, part));
-            let values = keys.map(|key| Ok((key, volumes.get(from, &key)?)));
-            let values: Vec<_> = values.collect::<Result<_, StorageError>>()?;
-            if values
-                .iter()
-                .any(|(_, value)| !matches!(value, Found::Value(_)))
-            {
+            // A message of several queues moves with the first of them, or with none.
+            let known = chunk.shared.and_then(|body| copied.get(&body).copied());
+            let is_whole = match known {
+                Some(is_whole) => is_whole,
+                None => self.copy(from, &chunk, chunk.body(queue, position), &mut bodies)?,
+            };
+            copied.extend(chunk.shared.map(|body| (body, is_whole)));
+            if !is_whole {
                 // Whoever reads it says so.
                 continue;
             }
-            for (key, value) in &values {
-                if let Found::Value(value) = value {
-                    bodies.put(key, value);
-                }
-            }
-            bodies.breathe()?;
             left.remove(&chunk);
             chunk.volume = to;
             came.add(&chunk);
@@ -141,6 +140,29 @@ impl Housekeeping<'_> {
         self.switch(to, &moved, &entries)?;
         volumes.changed(&left);
         Ok(!chunks.is_empty() && moved.len() == chunks.len())
+    }
+
+    /// Copies the values of a chunk out of a volume; `false`: they are not all there.
+    fn copy(
+        &self,
+        from: u32,
+        chunk: &Chunk,
+        body: BodyKey,
+        to: &mut Changes<'_>,
+    ) -> Result<bool, StorageError> {
+        let keys = (0..chunk.parts).map(|part| body.part(part));
+        let values = keys.map(|key| Ok((key, self.sleds.volumes.get(from, &key)?)));
+        let values: Vec<_> = values.collect::<Result<_, StorageError>>()?;
+        let is_whole = values
+            .iter()
+            .all(|(_, value)| matches!(value, Found::Value(_)));
+        for (key, value) in values.iter().filter(|_| is_whole) {
+            if let Found::Value(value) = value {
+                to.put(key, value);
+            }
+        }
+        to.breathe()?;
+        Ok(is_whole)
     }
 
     fn switch(

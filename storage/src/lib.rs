@@ -17,6 +17,7 @@ mod block;
 mod catalogue;
 mod census;
 mod checkpoint;
+mod chunk_entry;
 mod commit;
 mod contents;
 mod convert;
@@ -51,6 +52,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod types;
+mod usage;
 mod volume_file;
 mod volumes;
 mod writer;

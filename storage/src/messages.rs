@@ -10,7 +10,7 @@ use crate::{
     options::Weigh,
     ranges::RangeSet,
     record::{u32_at, u64_at},
-    schema::{self, CHECKSUM, CHUNK_BYTES, Chunk, MAX_VALUE, SHARED_VALUE},
+    schema::{self, BodyKey, CHECKSUM, CHUNK_BYTES, Chunk, MAX_VALUE, SHARED_VALUE},
     sled_store::{Changes, Found, free_garbage},
     types::{Position, QueueId},
     volumes::Volumes,
@@ -22,6 +22,20 @@ const MESSAGE_HEADER: usize = 12;
 const SLICED: usize = 4096;
 /// Bytes of a large message per part.
 const PART: usize = MAX_VALUE - CHECKSUM;
+
+/// Whether an encoded message of so many bytes is a chunk by itself, which several queues may share.
+pub(crate) fn is_large(len: usize) -> bool {
+    CHECKSUM + MESSAGE_HEADER + len > MAX_VALUE
+}
+
+/// A large message in a volume, for others to share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Large {
+    body: BodyKey,
+    parts: u32,
+    bytes: u64,
+    weight: u64,
+}
 
 /// Packs the messages of one queue, coming in order, into chunks.
 pub(crate) struct Packer {
@@ -62,9 +76,11 @@ impl Packer {
         if CHECKSUM + self.value.len() + size > SHARED_VALUE {
             self.end_value(out)?;
         }
-        if CHECKSUM + size > MAX_VALUE {
+        if is_large(message.len()) {
             self.end_chunk(out)?;
-            return self.push_large(position, message, out);
+            let chunk = self.write_large(position, message, out)?;
+            self.done.push((position, chunk));
+            return Ok(());
         }
         let (segment, volume) = (self.segment, self.volume);
         let (_, chunk) = self
@@ -117,12 +133,59 @@ impl Packer {
         Ok(())
     }
 
-    fn push_large(
+    /// Adds a large message that other queues may have too: they are given what this returns.
+    ///
+    /// # Errors
+    /// sled failed.
+    pub(crate) fn push_shared(
         &mut self,
         position: u64,
         message: &[u8],
         out: &mut Changes<'_>,
+    ) -> Result<Large, StorageError> {
+        self.end_chunk(out)?;
+        let mut chunk = self.write_large(position, message, out)?;
+        let large = Large {
+            body: chunk.body(self.queue, Position(position)),
+            parts: chunk.parts,
+            bytes: chunk.bytes,
+            weight: chunk.weight,
+        };
+        chunk.shared = Some(large.body);
+        self.done.push((position, chunk));
+        Ok(large)
+    }
+
+    /// Adds a large message that is in this volume already.
+    ///
+    /// # Errors
+    /// sled failed.
+    pub(crate) fn push_written(
+        &mut self,
+        position: u64,
+        large: &Large,
+        out: &mut Changes<'_>,
     ) -> Result<(), StorageError> {
+        self.end_chunk(out)?;
+        let chunk = Chunk {
+            live: 1,
+            bytes: large.bytes,
+            weight: large.weight,
+            parts: large.parts,
+            large: true,
+            shared: Some(large.body),
+            ..new_chunk(self.segment, self.volume, position)
+        };
+        self.done.push((position, chunk));
+        Ok(())
+    }
+
+    fn write_large(
+        &self,
+        position: u64,
+        message: &[u8],
+        out: &mut Changes<'_>,
+    ) -> Result<Chunk, StorageError> {
         let mut chunk = new_chunk(self.segment, self.volume, position);
         chunk.large = true;
         chunk.add(position, message, self.weigh);
@@ -132,8 +195,7 @@ impl Packer {
             chunk.parts += 1;
             out.breathe()?;
         }
-        self.done.push((position, chunk));
-        Ok(())
+        Ok(chunk)
     }
 }
 
@@ -149,6 +211,7 @@ fn new_chunk(segment: u64, volume: u32, first: u64) -> Chunk {
         parts: 0,
         large: false,
         volume,
+        shared: None,
         acked: RangeSet::default(),
     }
 }
@@ -194,8 +257,9 @@ pub(crate) fn read_from(
     let capacity = if chunk.large { chunk.bytes } else { 0 };
     let mut body = BytesMut::with_capacity(usize::try_from(capacity).unwrap_or(0));
     let mut messages = Vec::new();
+    let values = chunk.body(queue, first);
     for part in 0..chunk.parts {
-        match get(&schema::body_key(queue, first, part))? {
+        match get(&values.part(part))? {
             Found::Nothing => return Ok(None),
             Found::Damaged => return Err(damaged()),
             Found::Value(value) if chunk.large => body.extend_from_slice(&value),

@@ -4,7 +4,7 @@
 //! overlap. Sources are taken by their first position; a message may leave once no source still closed can hold an
 //! earlier one.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -13,7 +13,7 @@ use crate::{
     catalogue::{Catalogue, QueueEntry, Span},
     error::StorageError,
     messages,
-    record::{self, Record},
+    record::{self, PUBLISH_OVERHEAD, Parsed, REFERENCE, Record},
     schema::Chunk,
     segment::{self, Segment},
     types::{Position, QueueId},
@@ -204,6 +204,10 @@ pub(crate) fn load_span(
         first: Position(span.first),
         last: Position(span.last),
     };
+    if span.is_reference() {
+        let message = load_shared(&segment, queue, span)?.ok_or_else(damaged)?;
+        return Ok(vec![(span.first, message)]);
+    }
     let len = usize::try_from(span.end - span.start).map_err(|_| damaged())?;
     let mut window = segment.window(len);
     let bytes = window.take(span.start, len)?;
@@ -217,11 +221,13 @@ pub(crate) fn load_span(
             continue;
         }
         let (record, len) = record::parse(&bytes[at..]).ok_or_else(damaged)?;
-        if let Record::Publish {
+        // A reference has a span of its own.
+        if let Parsed::Record(Record::Publish {
             queue: of,
             position,
             message,
-        } = record
+            ..
+        }) = record
             && of == queue
         {
             // A message is the end of its record.
@@ -234,6 +240,35 @@ pub(crate) fn load_span(
         at += len;
     }
     Ok(found)
+}
+
+/// The message that a reference in the log stands for; `None`: it is damaged, or the message is.
+///
+/// # Errors
+/// The segment cannot be read.
+fn load_shared(
+    segment: &Arc<Segment>,
+    queue: QueueId,
+    span: &Span,
+) -> Result<Option<Bytes>, StorageError> {
+    let mut window = segment.window(REFERENCE);
+    let reference = match record::parse(window.get(span.start, REFERENCE)?) {
+        Some((Parsed::Reference(it), _)) if (it.queue, it.position.0) == (queue, span.first) => it,
+        Some(_) | None => return Ok(None),
+    };
+    let Some(start) = span.start.checked_sub(u64::from(reference.back)) else {
+        return Ok(None);
+    };
+    let len = PUBLISH_OVERHEAD + reference.len as usize;
+    let bytes = segment.window(len).take(start, len)?;
+    Ok(match record::parse(&bytes) {
+        Some((Parsed::Record(Record::Publish { message, .. }), end))
+            if message.len() == reference.len as usize =>
+        {
+            Some(bytes.slice(end - message.len()..end))
+        }
+        Some(_) | None => None,
+    })
 }
 
 /// Sources that may hold `from` or later, by first position; and, when there are more, where those begin: always

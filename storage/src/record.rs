@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::{
     block::Block,
+    messages::is_large,
     types::{Position, QueueId},
 };
 
@@ -21,6 +22,8 @@ pub(crate) const BLOCK_HEADER: usize = 20;
 const RECORD_HEADER: usize = 8;
 /// Bytes of a publish record before the message.
 pub(crate) const PUBLISH_OVERHEAD: usize = RECORD_HEADER + 17;
+/// Bytes of a shared publish: header, kind, queue, position, distance, length.
+pub(crate) const REFERENCE: usize = RECORD_HEADER + 25;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"LVRTLOG1";
 const BLOCK_MAGIC: u32 = 0xB10C_4A7E;
@@ -33,6 +36,8 @@ const DELETE_QUEUE: u8 = 3;
 const DELIVERED: u8 = 4;
 const PUT_DEFINITION: u8 = 5;
 const DELETE_DEFINITION: u8 = 6;
+/// A publish of a large message that stands in the same block already, for another queue. Since schema 3.
+const SHARED_PUBLISH: u8 = 7;
 
 /// The start of a segment file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +124,8 @@ pub(crate) enum Record<'a> {
         queue: QueueId,
         position: Position,
         message: &'a [u8],
+        /// How far before this record the one starts that has the message, which is another queue's; 0: it is this one.
+        back: u32,
     },
     Ack {
         queue: QueueId,
@@ -141,51 +148,108 @@ pub(crate) enum Record<'a> {
     },
 }
 
-/// Appends a record whose body `fill` writes behind the kind.
-fn append(out: &mut Vec<u8>, kind: u8, fill: impl FnOnce(&mut Vec<u8>)) {
-    append_with(out, kind, |out| {
-        fill(out);
-        None
-    });
+/// A publish whose message stands in an earlier record of the same block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reference {
+    pub(crate) queue: QueueId,
+    pub(crate) position: Position,
+    /// How far before this record that one starts.
+    pub(crate) back: u32,
+    /// The message's bytes.
+    pub(crate) len: u32,
 }
 
-/// As [`append`], where the end of the body may be somewhere else: `fill` gives it back, and so does this.
-fn append_with(
-    out: &mut Vec<u8>,
-    kind: u8,
-    fill: impl FnOnce(&mut Vec<u8>) -> Option<Bytes>,
-) -> Option<Bytes> {
+/// What one record says by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parsed<'a> {
+    Record(Record<'a>),
+    Reference(Reference),
+}
+
+/// Appends a record whose body `fill` writes behind the kind.
+fn append(out: &mut Vec<u8>, kind: u8, fill: impl FnOnce(&mut Vec<u8>)) {
+    let start = begin(out, kind);
+    fill(out);
+    end(out, start, &[]);
+}
+
+/// Begins a record; returns where.
+fn begin(out: &mut Vec<u8>, kind: u8) -> usize {
     let start = out.len();
     out.extend_from_slice(&[0; RECORD_HEADER]);
     out.push(kind);
-    let shared = fill(out);
-    let end: &[u8] = shared.as_deref().unwrap_or_default();
+    start
+}
+
+/// Ends the record that began at `start`, and whose last bytes are somewhere else.
+fn end(out: &mut [u8], start: usize, elsewhere: &[u8]) {
     let body = start + RECORD_HEADER;
     // Over 4 GiB cannot be: AMQP implementations, ours included, bound a message far below.
-    let len = u32::try_from(out.len() - body + end.len()).unwrap_or(u32::MAX);
+    let len = u32::try_from(out.len() - body + elsewhere.len()).unwrap_or(u32::MAX);
     let mut crc = crc32fast::Hasher::new();
     crc.update(&out[body..]);
-    crc.update(end);
+    crc.update(elsewhere);
     let crc = crc.finalize();
     out[start..start + 4].copy_from_slice(&len.to_be_bytes());
     out[start + 4..body].copy_from_slice(&crc.to_be_bytes());
-    shared
 }
 
+/// What a publish became in its block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Appended {
+    Message,
+    /// The block has the message already: a reference to it.
+    Reference,
+}
+
+/// Appends a publish. `encode` may give back the message's end instead of appending it.
 pub(crate) fn append_publish(
     block: &mut Block,
     queue: QueueId,
     position: Position,
     encode: impl FnOnce(&mut Vec<u8>) -> Option<Bytes>,
-) {
-    let shared = append_with(block.encoded(), PUBLISH, |out| {
-        out.extend_from_slice(&queue.0.to_be_bytes());
-        out.extend_from_slice(&position.0.to_be_bytes());
-        encode(out)
-    });
-    if let Some(shared) = shared {
-        block.append_shared(shared);
+) -> Appended {
+    let at = block.len() as u64;
+    let out = block.encoded();
+    let start = begin(out, PUBLISH);
+    out.extend_from_slice(&queue.0.to_be_bytes());
+    out.extend_from_slice(&position.0.to_be_bytes());
+    let message = out.len();
+    let Some(tail) = encode(out) else {
+        end(out, start, &[]);
+        return Appended::Message;
+    };
+    let len = out.len() - message + tail.len();
+    if !is_large(len) {
+        end(out, start, &tail);
+        block.append_tail(tail);
+        return Appended::Message;
     }
+    let back = block.find(message, &tail).map(|of| u32::try_from(at - of));
+    if let (Some(Ok(back)), Ok(len)) = (back, u32::try_from(len)) {
+        block.encoded().truncate(start);
+        let reference = Reference {
+            queue,
+            position,
+            back,
+            len,
+        };
+        append_reference(block.encoded(), &reference);
+        return Appended::Reference;
+    }
+    end(block.encoded(), start, &tail);
+    block.remember(at, message, &tail);
+    block.append_tail(tail);
+    Appended::Message
+}
+
+fn append_reference(out: &mut Vec<u8>, reference: &Reference) {
+    append(out, SHARED_PUBLISH, |out| {
+        out.extend_from_slice(&reference.queue.0.to_be_bytes());
+        out.extend_from_slice(&reference.position.0.to_be_bytes());
+        out.extend_from_slice(&reference.back.to_be_bytes());
+        out.extend_from_slice(&reference.len.to_be_bytes());
+    });
 }
 
 pub(crate) fn append_ack(out: &mut Vec<u8>, queue: QueueId, first: Position, last: Position) {
@@ -223,7 +287,7 @@ pub(crate) fn append_delete_definition(out: &mut Vec<u8>, key: &[u8]) {
 }
 
 /// The record at the start of `bytes`, checked, and how many bytes it takes. `None`: damaged or cut off.
-pub(crate) fn parse(bytes: &[u8]) -> Option<(Record<'_>, usize)> {
+pub(crate) fn parse(bytes: &[u8]) -> Option<(Parsed<'_>, usize)> {
     let len = u32_at(bytes, 0)? as usize;
     let crc = u32_at(bytes, 4)?;
     let end = RECORD_HEADER.checked_add(len)?;
@@ -235,14 +299,23 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<(Record<'_>, usize)> {
     Some((parse_body(kind, rest)?, end))
 }
 
-fn parse_body(kind: u8, rest: &[u8]) -> Option<Record<'_>> {
+fn parse_body(kind: u8, rest: &[u8]) -> Option<Parsed<'_>> {
     let queue = || u64_at(rest, 0).map(QueueId);
     let position = |at| u64_at(rest, at).map(Position);
-    Some(match kind {
+    if kind == SHARED_PUBLISH {
+        return Some(Parsed::Reference(Reference {
+            queue: queue()?,
+            position: position(8)?,
+            back: u32_at(rest, 16)?,
+            len: u32_at(rest, 20)?,
+        }));
+    }
+    Some(Parsed::Record(match kind {
         PUBLISH => Record::Publish {
             queue: queue()?,
             position: position(8)?,
             message: rest.get(16..)?,
+            back: 0,
         },
         ACK => Record::Ack {
             queue: queue()?,
@@ -263,7 +336,7 @@ fn parse_body(kind: u8, rest: &[u8]) -> Option<Record<'_>> {
         }
         DELETE_DEFINITION => Record::DeleteDefinition { key: rest },
         _ => return None,
-    })
+    }))
 }
 
 /// The whole block at the start of `bytes`, checked down to its last record: its records with their offsets in the
@@ -279,11 +352,36 @@ pub(crate) fn parse_block<'a>(
     let mut records =
         Vec::with_capacity((header.records as usize).min(block.len() / RECORD_HEADER));
     while at < end {
-        let (record, len) = parse(&block[at..])?;
+        let (parsed, len) = parse(&block[at..])?;
+        let record = match parsed {
+            Parsed::Record(record) => record,
+            Parsed::Reference(reference) => resolve(&records, at, &reference)?,
+        };
         records.push((at, record));
         at += len;
     }
     (records.len() == header.records as usize).then_some(records)
+}
+
+/// The publish that a reference at `at` stands for; `None`: what it refers to is none of these records.
+fn resolve<'a>(
+    records: &[(usize, Record<'a>)],
+    at: usize,
+    reference: &Reference,
+) -> Option<Record<'a>> {
+    let of = at.checked_sub(usize::try_from(reference.back).ok()?)?;
+    let found = records.binary_search_by_key(&of, |(at, _)| *at).ok()?;
+    match records[found].1 {
+        Record::Publish {
+            message, back: 0, ..
+        } if message.len() as u64 == u64::from(reference.len) => Some(Record::Publish {
+            queue: reference.queue,
+            position: reference.position,
+            message,
+            back: reference.back,
+        }),
+        _ => None,
+    }
 }
 
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
@@ -338,7 +436,8 @@ mod tests {
                 Record::Publish {
                     queue: QueueId(7),
                     position: Position(9),
-                    message: b"hello"
+                    message: b"hello",
+                    back: 0
                 },
                 Record::Ack {
                     queue: QueueId(7),

@@ -24,7 +24,8 @@ use crate::{
     sleds::Sleds,
     stats::{RecoveredQueue, Report},
     types::{Position, QueueId},
-    volumes::{Changed, Volumes},
+    usage::Changed,
+    volumes::Volumes,
 };
 use bytes::Bytes;
 
@@ -51,8 +52,12 @@ pub(crate) fn recover(directory: &Directory, options: &Options) -> Result<Recove
     let mut report = Report::default();
     let (main, marker) = open_main(directory, options, &mut report)?;
     let folded = folded_through(&main)?;
-    if marker.older {
-        convert_older(directory, options, &main, &mut report)?;
+    if marker.version < schema::VERSION {
+        if marker.version == schema::VERSION_WITHOUT_VOLUMES {
+            convert_older(directory, options, &main, &mut report)?;
+        }
+        // From here on what only this version reads may be written.
+        set_version(&main)?;
         directory.write_marker(marker.identity, marker.generation)?;
     }
     let (catalogue, usage) = load_catalogue(&main, folded, options, &mut report)?;
@@ -134,6 +139,14 @@ fn convert_older(
     Ok(())
 }
 
+/// Notes this version, durably.
+fn set_version(main: &SledStore) -> Result<(), StorageError> {
+    let mut out = main.changes();
+    out.put(schema::KEY_VERSION, &schema::VERSION.to_be_bytes());
+    out.apply()?;
+    main.flush_synced()
+}
+
 fn find_volumes(
     directory: &Directory,
     options: &Options,
@@ -161,7 +174,7 @@ fn create(directory: &Directory, main: &SledStore) -> Result<Marker, StorageErro
     Ok(Marker {
         identity,
         generation: 0,
-        older: false,
+        version: schema::VERSION,
     })
 }
 

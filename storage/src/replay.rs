@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    catalogue::{Catalogue, SPAN_BYTES, Span},
+    catalogue::{Catalogue, Span},
     definitions,
     error::StorageError,
     log::Closed,
@@ -91,7 +91,12 @@ impl Replay {
                 queue,
                 position,
                 message,
+                back,
             } => {
+                let len = match back {
+                    0 => PUBLISH_OVERHEAD + message.len(),
+                    _ => 0,
+                };
                 let extent = Extent {
                     first: position,
                     last: position,
@@ -104,7 +109,7 @@ impl Replay {
                     first: position.0,
                     last: position.0,
                     start: offset,
-                    end: offset + (PUBLISH_OVERHEAD + message.len()) as u64,
+                    end: offset + len as u64,
                 };
                 let queue = self.queues.entry(queue).or_default();
                 queue.publish(span, extent, losses);
@@ -150,15 +155,11 @@ impl Replay {
 impl Replayed {
     fn publish(&mut self, span: Span, extent: Extent, losses: &[(u64, u64)]) {
         if let Some((last, published)) = self.spans.last_mut()
-            && last.segment == span.segment
-            && span.end - last.start <= SPAN_BYTES
             && !losses
                 .iter()
                 .any(|(from, _)| last.start <= *from && *from < span.start)
+            && last.join(&span)
         {
-            last.first = last.first.min(span.first);
-            last.last = last.last.max(span.last);
-            last.end = span.end;
             *published = published.joined(&extent);
             return;
         }

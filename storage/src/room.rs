@@ -5,7 +5,10 @@
 //! would ever come back. So a copy waits until there is room for it: that comes with consumers, as what they acknowledge
 //! need not be copied.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use crate::{catalogue::Catalogue, contents::Contents};
 
@@ -39,18 +42,21 @@ pub fn free_space(path: &Path) -> Option<u64> {
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Bytes of a segment's messages that live on and would be copied.
+/// Bytes of a segment's messages that live on and would be copied: of one that is in several queues, once.
 pub(crate) fn live_bytes(contents: &Contents, seq: u64, catalogue: &Catalogue) -> u64 {
-    let mut bytes = 0;
-    for (&queue, contents) in &contents.queues {
+    let (mut bytes, mut counted) = (0, HashSet::new());
+    for (&queue, of_queue) in &contents.queues {
         if catalogue.deleted_after(queue, seq) {
             continue;
         }
         let dead = catalogue.dead(queue);
-        let live = contents
+        let live = of_queue
             .published
             .iter()
-            .filter(|message| !dead.contains(message.position));
+            .filter(|message| !dead.contains(message.position))
+            .filter(|message| {
+                !contents.shared.contains(&message.offset) || counted.insert(message.offset)
+            });
         bytes += live.map(|message| message.record_len() as u64).sum::<u64>();
     }
     bytes

@@ -9,6 +9,9 @@
 //! | main | `c` queue, first position | a chunk's catalogue entry: where it is, its extent, what lives, what was acknowledged |
 //! | a volume | `b` queue, first position, part | a chunk's messages, or a part of one large message |
 //!
+//! A large message that is in several queues stands in a volume once, under the key of one of them: each of their catalogue
+//! entries names it. Nothing is removed from a volume before all of it, so it matters to none when another is done with it.
+//!
 //! Numbers in keys are big-endian, so a queue is a contiguous range in order. Every value starts with a CRC-32 over its
 //! key and the rest: a value in the wrong place is as wrong as a damaged one.
 
@@ -18,8 +21,9 @@ use crate::{
     types::{Position, QueueId},
 };
 
-/// Changes whenever a store written by the older code could be misread.
-pub(crate) const VERSION: u32 = 2;
+/// Changes whenever a store written by the older code could be misread, or the older code would misread what this writes.
+/// Version 2 reads as this one: in it a large message stood once for each of its queues.
+pub(crate) const VERSION: u32 = 3;
 /// What [`crate::convert`] turns into this version: messages stood in the main sled.
 pub(crate) const VERSION_WITHOUT_VOLUMES: u32 = 1;
 
@@ -160,6 +164,21 @@ impl QueueMarks {
     }
 }
 
+/// Where in its volume the values of a chunk stand: under the queue and first position of the chunk that they were written
+/// for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct BodyKey {
+    pub(crate) queue: QueueId,
+    pub(crate) first: Position,
+}
+
+impl BodyKey {
+    /// The key of one of the values.
+    pub(crate) fn part(&self, part: u32) -> [u8; 21] {
+        body_key(self.queue, self.first, part)
+    }
+}
+
 /// A chunk's catalogue entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Chunk {
@@ -181,6 +200,8 @@ pub(crate) struct Chunk {
     pub(crate) large: bool,
     /// The volume that those values are in.
     pub(crate) volume: u32,
+    /// Where the values are, if others may have them too. Only of a large message, which is all that others can share.
+    pub(crate) shared: Option<BodyKey>,
     /// Positions of it that are done with.
     pub(crate) acked: RangeSet,
 }
@@ -191,6 +212,10 @@ const CHUNK_HEADER: usize = 64;
 const OLDER_CHUNK_HEADER: usize = 52;
 /// In the number of parts: it is a large message.
 const LARGE: u32 = 1 << 31;
+/// Likewise: where its values are follows the header.
+const SHARED: u32 = 1 << 30;
+/// Bytes of that.
+const BODY_KEY: usize = 16;
 /// Bytes of a range.
 const RANGE: usize = 16;
 
@@ -208,9 +233,14 @@ impl Chunk {
             out.extend_from_slice(&number.to_be_bytes());
         }
         let large = if self.large { LARGE } else { 0 };
-        out.extend_from_slice(&(self.parts | large).to_be_bytes());
+        let shared = self.shared.map_or(0, |_| SHARED);
+        out.extend_from_slice(&(self.parts | large | shared).to_be_bytes());
         out.extend_from_slice(&self.weight.to_be_bytes());
         out.extend_from_slice(&self.volume.to_be_bytes());
+        if let Some(body) = self.shared {
+            out.extend_from_slice(&body.queue.0.to_be_bytes());
+            out.extend_from_slice(&body.first.0.to_be_bytes());
+        }
         for (first, last) in self.acked.iter() {
             out.extend_from_slice(&first.to_be_bytes());
             out.extend_from_slice(&last.to_be_bytes());
@@ -220,13 +250,28 @@ impl Chunk {
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<Chunk> {
         let parts = u32_at(bytes, 48)?;
+        let (header, shared) = if parts & SHARED == 0 {
+            (CHUNK_HEADER, None)
+        } else {
+            let body = BodyKey {
+                queue: QueueId(u64_at(bytes, CHUNK_HEADER)?),
+                first: Position(u64_at(bytes, CHUNK_HEADER + 8)?),
+            };
+            (CHUNK_HEADER + BODY_KEY, Some(body))
+        };
         Some(Chunk {
-            parts: parts & !LARGE,
+            parts: parts & !(LARGE | SHARED),
             large: parts & LARGE != 0,
+            shared,
             weight: u64_at(bytes, 52)?,
             volume: u32_at(bytes, 60)?,
-            ..Chunk::decode_common(bytes, CHUNK_HEADER)?
+            ..Chunk::decode_common(bytes, header)?
         })
+    }
+
+    /// Where the values of this chunk are, whose queue and first position these are.
+    pub(crate) fn body(&self, queue: QueueId, first: Position) -> BodyKey {
+        self.shared.unwrap_or(BodyKey { queue, first })
     }
 
     /// Reads an entry of [`VERSION_WITHOUT_VOLUMES`] back, when messages were in the main sled and had no weight; `None` as
@@ -260,6 +305,7 @@ impl Chunk {
             parts: 0,
             large: false,
             volume: 0,
+            shared: None,
             acked,
         })
     }
@@ -292,9 +338,20 @@ mod tests {
             parts: 1,
             large: true,
             volume: 9,
+            shared: None,
             acked,
         };
+        let shared = Chunk {
+            shared: Some(BodyKey {
+                queue: QueueId(77),
+                first: Position(88),
+            }),
+            ..chunk.clone()
+        };
+        assert_eq!(Chunk::decode(&shared.encode()), Some(shared.clone()));
+        assert_eq!(Chunk::decode_older(&shared.encode()), None);
         let entry = chunk.encode();
+        assert_eq!(entry.len(), CHUNK_HEADER + 2 * RANGE, "as ever");
         assert_eq!(Chunk::decode(&entry), Some(chunk.clone()));
         assert_eq!(Chunk::decode_older(&entry), None);
         let mut older = [&entry[..52], &entry[64..]].concat();

@@ -29,8 +29,8 @@ use crate::{
     backup::copy_tree,
     error::StorageError,
     io::sync_parent,
-    schema::Chunk,
     sled_store::{Found, SledStore},
+    usage::{Changed, Shared, Usage},
     volume_file::VolumeFile,
 };
 
@@ -47,34 +47,6 @@ pub(crate) struct Pin<'a>(&'a Volumes);
 impl Drop for Pin<'_> {
     fn drop(&mut self) {
         self.0.pins.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// How much of a volume lives.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
-    pub(crate) chunks: u64,
-    /// Encoded bytes of live messages.
-    pub(crate) bytes: u64,
-}
-
-/// How the use of volumes changes, by volume: chunks and bytes.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Changed(HashMap<u32, (i64, i64)>);
-
-impl Changed {
-    pub(crate) fn add(&mut self, chunk: &Chunk) {
-        self.change(chunk, 1);
-    }
-
-    pub(crate) fn remove(&mut self, chunk: &Chunk) {
-        self.change(chunk, -1);
-    }
-
-    fn change(&mut self, chunk: &Chunk, by: i64) {
-        let (chunks, bytes) = self.0.entry(chunk.volume).or_default();
-        *chunks += by;
-        *bytes += by * i64::try_from(chunk.bytes).unwrap_or(i64::MAX);
     }
 }
 
@@ -97,6 +69,7 @@ struct State {
     /// Open for readers, and when they were read last; the latest opened last.
     recent: Vec<(u32, Instant)>,
     usage: BTreeMap<u32, Usage>,
+    shared: Shared,
     current: Option<u32>,
 }
 
@@ -166,7 +139,7 @@ impl Volumes {
                 found.insert(number, Usage::default());
             }
         }
-        for &number in usage.0.keys() {
+        for number in usage.volumes() {
             if !dir.join(directory_name(number)).join("db").exists() {
                 return Ok(Err(number));
             }
@@ -285,12 +258,8 @@ impl Volumes {
 
     /// Notes how much more or less of volumes is used.
     pub(crate) fn changed(&self, by: &Changed) {
-        let mut state = self.state.lock();
-        for (&number, &(chunks, bytes)) in &by.0 {
-            let usage = state.usage.entry(number).or_default();
-            usage.chunks = usage.chunks.saturating_add_signed(chunks);
-            usage.bytes = usage.bytes.saturating_add_signed(bytes);
-        }
+        let state = &mut *self.state.lock();
+        by.apply(&mut state.usage, &mut state.shared);
     }
 
     /// Replaces what is known of the use of volumes.
@@ -299,6 +268,7 @@ impl Volumes {
         for usage in state.usage.values_mut() {
             *usage = Usage::default();
         }
+        state.shared.clear();
         drop(state);
         self.changed(usage);
     }
@@ -340,6 +310,7 @@ impl Volumes {
         let mut state = self.state.lock();
         state.slots.remove(&number);
         state.usage.remove(&number);
+        state.shared.remove(&number);
         Ok(())
     }
 

@@ -19,6 +19,7 @@ mod crash;
 mod ctl;
 mod delayed;
 mod durability;
+mod fan_out;
 mod limits;
 mod paging;
 mod perf;

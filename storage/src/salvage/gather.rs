@@ -1,23 +1,19 @@
 //! Everything intact in a store's files, found without changing any.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     path::Path,
     sync::Arc,
 };
 
-use bytes::Bytes;
-
 use super::{
-    CheckedQueue, Findings,
     places::{describe, directories, newest_main},
-    sled_file::{Entries, Entry, SledFile},
+    sled_file::{Entry, SledFile},
 };
 use crate::{
     definitions::Head,
     directory::{CleanClose, Directory},
     error::StorageError,
-    messages,
     ranges::RangeSet,
     record::{Record, u32_at, u64_at},
     schema::{self, Chunk, QueueMarks},
@@ -29,18 +25,16 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct QueueFound {
     pub(super) marks: QueueMarks,
-    chunks: BTreeMap<u64, (Chunk, i64)>,
-    /// By first position and part: which sled's page holds it.
-    bodies: BTreeMap<(u64, u32), (usize, u64)>,
+    pub(super) chunks: BTreeMap<u64, (Chunk, i64)>,
     /// What the log acknowledges.
-    acked: RangeSet,
+    pub(super) acked: RangeSet,
     /// Where in the log it was deleted last: what stands before is gone, and what sled has of it.
-    deleted: Option<(u64, u64)>,
+    pub(super) deleted: Option<(u64, u64)>,
 }
 
 impl QueueFound {
     /// How many of a chunk's messages the log has not acknowledged; at most, where it has some of them.
-    fn live_of(&self, chunk: &Chunk) -> u64 {
+    pub(super) fn live_of(&self, chunk: &Chunk) -> u64 {
         if self.acked.covers(chunk.first_live, chunk.last_live) {
             0
         } else {
@@ -52,17 +46,20 @@ impl QueueFound {
 /// What was found.
 pub(super) struct Gathered {
     /// The main sled, and the volumes.
-    sleds: Vec<SledFile>,
+    pub(super) sleds: Vec<SledFile>,
     older: bool,
     pub(super) queues: BTreeMap<QueueId, QueueFound>,
+    /// By queue, first position and part: which sled's page holds it. A queue that is deleted keeps them: others may share
+    /// what stands there.
+    pub(super) bodies: BTreeMap<(QueueId, u64, u32), (usize, u64)>,
     pub(super) definitions: BTreeMap<Vec<u8>, Vec<u8>>,
-    segments: Vec<(Arc<Segment>, End)>,
+    pub(super) segments: Vec<(Arc<Segment>, End)>,
     folded: Option<(u64, i64)>,
     identity: Option<(u64, i64)>,
-    damage: Vec<String>,
+    pub(super) damage: Vec<String>,
     /// The catalogue does not say everything any more.
-    main_is_damaged: bool,
-    torn_bytes: u64,
+    pub(super) main_is_damaged: bool,
+    pub(super) torn_bytes: u64,
 }
 
 impl Gathered {
@@ -72,6 +69,7 @@ impl Gathered {
             sleds: Vec::new(),
             older: false,
             queues: BTreeMap::new(),
+            bodies: BTreeMap::new(),
             definitions: BTreeMap::new(),
             segments: Vec::new(),
             folded: None,
@@ -95,7 +93,7 @@ impl Gathered {
     /// The main sled, then every volume.
     fn read_sleds(&mut self, directory: &Directory) -> Result<(), StorageError> {
         let marker = directory.marker().ok().flatten();
-        self.older = marker.is_some_and(|marker| marker.older);
+        self.older = marker.is_some_and(|marker| marker.version == schema::VERSION_WITHOUT_VOLUMES);
         let main = match marker {
             Some(marker) => directory.main(marker.generation),
             None => newest_main(directory)?,
@@ -181,8 +179,9 @@ impl Gathered {
                 if let (Some(queue), Some(first), Some(part)) =
                     (u64_at(key, 1), u64_at(key, 9), u32_at(key, 17))
                 {
-                    let bodies = &mut self.queues.entry(QueueId(queue)).or_default().bodies;
-                    bodies.insert((first, part), (source, page));
+                    let queue = QueueId(queue);
+                    self.queues.entry(queue).or_default();
+                    self.bodies.insert((queue, first, part), (source, page));
                 }
             }
             _ if key == schema::KEY_FOLDED => self.folded = u64_at(value, 0).map(|n| (n, lsn)),
@@ -354,182 +353,5 @@ impl Gathered {
                 Err(error) => self.damage.push(error.to_string()),
             }
         }
-    }
-
-    /// Gives `visit` every intact live message, sled's of a queue in order, then the log's as they came. Returns how many
-    /// are known to be lost, by queue, and adds to the damage.
-    pub(super) fn messages(
-        &self,
-        damage: &mut Vec<String>,
-        mut visit: impl FnMut(QueueId, u64, &[u8]) -> Result<(), StorageError>,
-    ) -> Result<BTreeMap<QueueId, u64>, StorageError> {
-        let mut lost = BTreeMap::new();
-        let mut seen: HashMap<QueueId, RangeSet> = HashMap::new();
-        let mut page = (None, Entries::new());
-        for (&queue, found) in &self.queues {
-            // What the catalogue does not know was acknowledged long ago, or never came to be; unless it is damaged itself.
-            let unknown = found.bodies.keys().filter(|_| self.main_is_damaged);
-            let firsts: BTreeSet<u64> = found
-                .chunks
-                .keys()
-                .copied()
-                .chain(unknown.map(|(first, _)| *first))
-                .collect();
-            for first in firsts {
-                let chunk = found.chunks.get(&first).map(|(chunk, _)| chunk);
-                let messages = self.chunk(queue, found, first, chunk, &mut page);
-                let Some(messages) = messages else {
-                    if chunk.is_none() {
-                        continue;
-                    }
-                    let live = chunk.map_or(0, |chunk| found.live_of(chunk));
-                    if live == 0 {
-                        // Of a fold that took it out and did not come to its end.
-                        continue;
-                    }
-                    *lost.entry(queue).or_insert(0) += live;
-                    let last = chunk.map_or(first, |chunk| chunk.last);
-                    damage.push(format!(
-                        "messages {first} to {last} of queue {} are damaged or missing, {live} of them not yet acknowledged",
-                        queue.0
-                    ));
-                    continue;
-                };
-                let seen = seen.entry(queue).or_default();
-                let mut missing = chunk.map_or(0, |chunk| chunk.live);
-                for (position, message) in messages {
-                    let done = chunk.is_some_and(|chunk| chunk.acked.contains(position));
-                    missing = missing.saturating_sub(u64::from(!done));
-                    if !done && !found.acked.contains(position) && !seen.contains(position) {
-                        seen.insert(position, position);
-                        visit(queue, position, &message)?;
-                    }
-                }
-                if missing > 0 {
-                    *lost.entry(queue).or_insert(0) += missing;
-                    damage.push(format!(
-                        "{missing} of the messages from {first} on of queue {} are missing",
-                        queue.0
-                    ));
-                }
-            }
-        }
-        self.logged(&mut seen, &mut visit)?;
-        Ok(lost)
-    }
-
-    /// The messages of a chunk; `None` when they are not all there.
-    fn chunk(
-        &self,
-        queue: QueueId,
-        found: &QueueFound,
-        first: u64,
-        chunk: Option<&Chunk>,
-        page: &mut (Option<(usize, u64)>, Entries),
-    ) -> Option<Vec<(u64, Bytes)>> {
-        let mut body = |part: u32| {
-            let place @ (source, number) = *found.bodies.get(&(first, part))?;
-            if page.0 != Some(place) {
-                *page = (Some(place), self.sleds.get(source)?.page(number).ok()?);
-            }
-            let key = schema::body_key(queue, crate::types::Position(first), part);
-            let (value, _) = page.1.get(&key[..])?;
-            schema::unsealed(&key, value).map(Bytes::copy_from_slice)
-        };
-        let mut messages = Vec::new();
-        match chunk {
-            Some(chunk) if chunk.large => {
-                let mut whole = Vec::new();
-                for part in 0..chunk.parts {
-                    whole.extend_from_slice(&body(part)?);
-                }
-                messages.push((first, whole.into()));
-            }
-            Some(chunk) => {
-                for part in 0..chunk.parts {
-                    messages::unpack(&body(part)?, &mut messages)?;
-                }
-            }
-            None => {
-                // Without its entry, a part of a large message may look like anything.
-                messages::unpack(&body(0)?, &mut messages)?;
-                messages.first().filter(|(at, _)| *at == first)?;
-                let mut part = 1;
-                while let Some(value) = body(part) {
-                    messages::unpack(&value, &mut messages)?;
-                    part += 1;
-                }
-            }
-        }
-        Some(messages)
-    }
-
-    fn logged(
-        &self,
-        seen: &mut HashMap<QueueId, RangeSet>,
-        visit: &mut impl FnMut(QueueId, u64, &[u8]) -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
-        for (segment, end) in &self.segments {
-            let seq = segment.header.seq;
-            segment.scan(*end, true, |offset, record| {
-                let Record::Publish {
-                    queue,
-                    position,
-                    message,
-                } = record
-                else {
-                    return Ok(());
-                };
-                let found = self.queues.get(&queue);
-                let gone = found.is_none_or(|found| {
-                    found.deleted.is_some_and(|deleted| (seq, offset) < deleted)
-                        || found.acked.contains(position.0)
-                });
-                let seen = seen.entry(queue).or_default();
-                if gone || seen.contains(position.0) {
-                    return Ok(());
-                }
-                seen.insert(position.0, position.0);
-                visit(queue, position.0, message)
-            })?;
-        }
-        Ok(())
-    }
-
-    /// What there is, in numbers.
-    pub(super) fn count(&self) -> Result<Findings, StorageError> {
-        self.visit(|_, _, _| Ok(()))
-    }
-
-    /// Counts while `visit` sees each message.
-    pub(super) fn visit(
-        &self,
-        mut visit: impl FnMut(QueueId, u64, &[u8]) -> Result<(), StorageError>,
-    ) -> Result<Findings, StorageError> {
-        let mut counts: BTreeMap<QueueId, (u64, u64)> = BTreeMap::new();
-        let mut damage = self.damage.clone();
-        let lost = self.messages(&mut damage, |queue, position, message| {
-            let count = counts.entry(queue).or_default();
-            count.0 += 1;
-            count.1 += message.len() as u64;
-            visit(queue, position, message)
-        })?;
-        let queues = self.queues.keys().map(|&queue| {
-            let (intact, bytes) = counts.get(&queue).copied().unwrap_or_default();
-            CheckedQueue {
-                queue,
-                intact,
-                bytes,
-                lost: lost.get(&queue).copied().unwrap_or(0),
-            }
-        });
-        let definition =
-            |(key, value): (&Vec<u8>, &Vec<u8>)| (key.clone().into(), value.clone().into());
-        Ok(Findings {
-            queues: queues.collect(),
-            definitions: self.definitions.iter().map(definition).collect(),
-            damage,
-            torn_bytes: self.torn_bytes,
-        })
     }
 }

@@ -8,6 +8,7 @@ mod gather;
 mod places;
 mod rebuild;
 mod sled_file;
+mod visit;
 
 use std::path::PathBuf;
 

@@ -9,7 +9,8 @@ use crate::{
     Extent, Op, Opened, Options, Position, QueueId, Store, messages,
     schema::{self, Chunk},
     sled_store::{Found, SledStore},
-    volumes::{Changed, Volumes},
+    usage::Changed,
+    volumes::Volumes,
 };
 
 fn weigh(message: &[u8]) -> u64 {

@@ -11,5 +11,6 @@ mod folding;
 mod live_damage;
 mod model;
 mod room;
+mod shared;
 mod space;
 mod world;

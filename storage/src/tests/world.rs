@@ -12,7 +12,7 @@ use crate::{Batch, CommitSink, Op, Opened, Options, Position, QueueId, Storable,
 
 /// A message that can be acknowledged before it is written.
 pub(super) struct Message {
-    body: Vec<u8>,
+    body: Bytes,
     state: AtomicU8,
 }
 
@@ -29,6 +29,11 @@ impl Message {
         Self::with(body, CANCELLED)
     }
 
+    /// One that enters several queues: its write is never called off.
+    pub(super) fn shared(body: impl Into<Vec<u8>>) -> Arc<Message> {
+        Self::with(body, CLAIMED)
+    }
+
     /// One that was written before, as far as anybody knows.
     pub(super) fn written() -> Arc<Message> {
         Self::with("", CLAIMED)
@@ -36,7 +41,7 @@ impl Message {
 
     fn with(body: impl Into<Vec<u8>>, state: u8) -> Arc<Message> {
         Arc::new(Message {
-            body: body.into(),
+            body: body.into().into(),
             state: AtomicU8::new(state),
         })
     }
@@ -71,11 +76,9 @@ impl Storable for Message {
             self.encode(out);
             return None;
         }
-        let (copied, shared) = self
-            .body
-            .split_at(self.body.len() % 4 / 2 * self.body.len() / 2);
-        out.extend_from_slice(copied);
-        Some(Bytes::copy_from_slice(shared))
+        let copied = self.body.len() % 4 / 2 * self.body.len() / 2;
+        out.extend_from_slice(&self.body[..copied]);
+        Some(self.body.slice(copied..))
     }
 }
 
@@ -92,6 +95,9 @@ impl CommitSink for Told {
 pub(super) fn token(seq: u64) -> Token {
     Token { channel: 1, seq }
 }
+
+/// The queue that a message of several queues names.
+pub(super) const SEVERAL: u64 = 1 << 40;
 
 /// The body that belongs to a message: reading back another one shows.
 pub(super) fn body(queue: u64, position: u64, len: usize) -> Vec<u8> {
@@ -175,9 +181,9 @@ pub(super) fn positions(store: &Store, queue: u64) -> Vec<u64> {
         };
         from = last.0 + 1;
         for (position, message) in messages {
-            let name = format!("{queue}:{};", position.0);
+            let is_of = |queue| message.starts_with(format!("{queue}:{};", position.0).as_bytes());
             assert!(
-                message.starts_with(name.as_bytes()),
+                is_of(queue) || is_of(SEVERAL),
                 "queue {queue} position {} holds another message",
                 position.0
             );

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use leveret_storage::{Opened, Position, QueueId, StorageError, Store, salvage};
 
-use crate::contents::{definition, filling, options};
+use crate::contents::{definition, filling, options, shared_filling};
 
 /// Limits this process to so much address space.
 pub(crate) fn limit(megabytes: u64) {
@@ -111,7 +111,8 @@ fn messages(store: &Store, queue: QueueId, out: &mut String) {
                 };
                 from = Position(last.0.saturating_add(1));
                 for (position, body) in messages {
-                    let right = body[..] == filling(queue.0, position.0, body.len())[..];
+                    let right = body[..] == filling(queue.0, position.0, body.len())[..]
+                        || body[..] == shared_filling(body.len())[..];
                     let kind = if right { 'm' } else { 'w' };
                     writeln!(out, "{kind} {} {} {}", queue.0, position.0, body.len())
                         .expect("a string");

@@ -33,6 +33,11 @@ pub(crate) fn filling(one: u64, two: u64, len: usize) -> Vec<u8> {
     out
 }
 
+/// The bytes of a message of several queues, which follow from their number alone.
+pub(crate) fn shared_filling(len: usize) -> Vec<u8> {
+    filling(1 << 20, len as u64, len)
+}
+
 /// A definition's value: its version, then what follows from it.
 pub(crate) fn definition(key: u64, version: u64, len: usize) -> Vec<u8> {
     let mut out = version.to_be_bytes().to_vec();

@@ -16,7 +16,7 @@ use parking_lot::{Condvar, Mutex};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::contents::{definition, filling, options};
+use crate::contents::{definition, filling, options, shared_filling};
 
 const QUEUES: u64 = 4;
 /// Batches that may be submitted and not told.
@@ -88,6 +88,31 @@ impl Storable for Message {
             return None;
         }
         Some(filling(self.0, self.1, self.2).into())
+    }
+}
+
+/// A large message that several queues have.
+struct Shared(bytes::Bytes);
+
+impl Storable for Shared {
+    fn begin_write(&self, _: QueueId) -> bool {
+        true
+    }
+
+    fn cancel_write(&self) -> bool {
+        false
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+
+    fn encode_or_share(&self, _: &mut Vec<u8>) -> Option<bytes::Bytes> {
+        Some(self.0.clone())
     }
 }
 
@@ -250,6 +275,7 @@ impl Worker {
             2..30 => self.define(rng, ops, words),
             30..500 if backlog > 0 => self.acknowledge(queue, rng, ops, words),
             500.. if backlog > BACKLOG => self.acknowledge(queue, rng, ops, words),
+            500..530 => self.fan_out(rng, ops, words),
             _ => {
                 for _ in 0..rng.random_range(1..8) {
                     let len = match rng.random_range(0..200) {
@@ -264,13 +290,36 @@ impl Worker {
     }
 
     fn publish(&mut self, queue: u64, len: usize, ops: &mut Vec<Op>, words: &mut Vec<String>) {
+        let position = self.next.get(&queue).copied().unwrap_or(0);
+        let message = Arc::new(Message(queue, position, len));
+        self.publish_message(queue, message, ops, words);
+    }
+
+    /// A large message into some of the queues.
+    fn fan_out(&mut self, rng: &mut StdRng, ops: &mut Vec<Op>, words: &mut Vec<String>) {
+        let len = rng.random_range(17_000..120_000);
+        let message = Arc::new(Shared(shared_filling(len).into()));
+        let first = rng.random_range(0..QUEUES);
+        for queue in first..first + rng.random_range(2..=QUEUES) {
+            self.publish_message(queue % QUEUES, message.clone(), ops, words);
+        }
+    }
+
+    fn publish_message(
+        &mut self,
+        queue: u64,
+        message: Arc<dyn Storable>,
+        ops: &mut Vec<Op>,
+        words: &mut Vec<String>,
+    ) {
+        let len = message.encoded_len();
         let next = self.next.entry(queue).or_insert(0);
         let position = *next;
         *next += 1;
         ops.push(Op::Publish {
             queue: QueueId(queue),
             position: Position(position),
-            message: Arc::new(Message(queue, position, len)),
+            message,
             token: None,
         });
         words.push(format!("p {queue} {position} {len}"));

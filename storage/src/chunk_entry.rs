@@ -1,0 +1,225 @@
+//! A chunk as the catalogue holds it in memory.
+
+use crate::{
+    ranges::RangeSet,
+    schema::{BodyKey, Chunk},
+};
+
+/// A chunk in sled, as the catalogue holds it: there is one for each 64 KiB of messages. Of most chunks all lives, or nothing
+/// soon: those take little room (32 bytes instead of 112; of a stream of many gigabytes this is what is in memory).
+#[derive(Debug, Clone)]
+pub(crate) enum ChunkEntry {
+    /// Nothing of it was acknowledged.
+    All {
+        volume: u32,
+        /// The last position, counted from the first.
+        width: u32,
+        bytes: u32,
+        weight: u32,
+        live: u16,
+        parts: u16,
+        large: bool,
+    },
+    /// A large message that other queues may have too.
+    Shared {
+        volume: u32,
+        bytes: u32,
+        weight: u32,
+        parts: u32,
+        body: Box<BodyKey>,
+    },
+    /// Part of it, or too much for small numbers.
+    Some(Box<Chunk>),
+}
+
+impl ChunkEntry {
+    pub(crate) fn new(first: u64, chunk: Chunk) -> ChunkEntry {
+        ChunkEntry::all(first, &chunk).unwrap_or_else(|| ChunkEntry::Some(Box::new(chunk)))
+    }
+
+    /// `None` when something of the chunk is gone, or a number is too large.
+    fn all(first: u64, chunk: &Chunk) -> Option<ChunkEntry> {
+        let whole = chunk.first_live == first
+            && chunk.last_live == chunk.last
+            && chunk.acked.iter().next().is_none();
+        if !whole {
+            return None;
+        }
+        if let Some(body) = chunk.shared {
+            return ChunkEntry::shared(chunk, body);
+        }
+        Some(ChunkEntry::All {
+            volume: chunk.volume,
+            width: (chunk.last - first).try_into().ok()?,
+            bytes: chunk.bytes.try_into().ok()?,
+            weight: chunk.weight.try_into().ok()?,
+            live: chunk.live.try_into().ok()?,
+            parts: chunk.parts.try_into().ok()?,
+            large: chunk.large,
+        })
+    }
+
+    fn shared(chunk: &Chunk, body: BodyKey) -> Option<ChunkEntry> {
+        if !chunk.large || chunk.live != 1 || chunk.last != chunk.first_live {
+            return None;
+        }
+        Some(ChunkEntry::Shared {
+            volume: chunk.volume,
+            bytes: chunk.bytes.try_into().ok()?,
+            weight: chunk.weight.try_into().ok()?,
+            parts: chunk.parts,
+            body: Box::new(body),
+        })
+    }
+
+    /// The chunk, whose first position is `first`. From which segment it came is forgotten: it was one that is folded.
+    pub(crate) fn chunk(&self, first: u64) -> Chunk {
+        match self {
+            ChunkEntry::All {
+                volume,
+                width,
+                bytes,
+                weight,
+                live,
+                parts,
+                large,
+            } => Chunk {
+                segment: 0,
+                last: first + u64::from(*width),
+                first_live: first,
+                last_live: first + u64::from(*width),
+                live: u64::from(*live),
+                bytes: u64::from(*bytes),
+                weight: u64::from(*weight),
+                parts: u32::from(*parts),
+                large: *large,
+                volume: *volume,
+                shared: None,
+                acked: RangeSet::default(),
+            },
+            ChunkEntry::Shared {
+                volume,
+                bytes,
+                weight,
+                parts,
+                body,
+            } => Chunk {
+                segment: 0,
+                last: first,
+                first_live: first,
+                last_live: first,
+                live: 1,
+                bytes: u64::from(*bytes),
+                weight: u64::from(*weight),
+                parts: *parts,
+                large: true,
+                volume: *volume,
+                shared: Some(**body),
+                acked: RangeSet::default(),
+            },
+            ChunkEntry::Some(chunk) => Chunk {
+                segment: 0,
+                ..Chunk::clone(chunk)
+            },
+        }
+    }
+
+    /// The last position of the chunk whose first one is `first`.
+    pub(crate) fn last(&self, first: u64) -> u64 {
+        match self {
+            ChunkEntry::All { width, .. } => first + u64::from(*width),
+            ChunkEntry::Shared { .. } => first,
+            ChunkEntry::Some(chunk) => chunk.last,
+        }
+    }
+
+    /// Where its messages are.
+    pub(crate) fn volume(&self) -> u32 {
+        match self {
+            ChunkEntry::All { volume, .. } | ChunkEntry::Shared { volume, .. } => *volume,
+            ChunkEntry::Some(chunk) => chunk.volume,
+        }
+    }
+
+    /// Notes that its messages are somewhere else now.
+    pub(crate) fn set_volume(&mut self, to: u32) {
+        match self {
+            ChunkEntry::All { volume, .. } | ChunkEntry::Shared { volume, .. } => *volume = to,
+            ChunkEntry::Some(chunk) => chunk.volume = to,
+        }
+    }
+
+    /// Whether the chunk itself may say that something of it is done with.
+    pub(crate) fn may_have_acked(&self) -> bool {
+        matches!(self, ChunkEntry::Some(_))
+    }
+
+    /// Whether the chunk itself says that this position of it is done with.
+    pub(crate) fn is_acked(&self, position: u64) -> bool {
+        match self {
+            ChunkEntry::All { .. } | ChunkEntry::Shared { .. } => false,
+            ChunkEntry::Some(chunk) => chunk.acked.contains(position),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Position, QueueId};
+
+    fn chunk(first: u64, messages: u64) -> Chunk {
+        Chunk {
+            segment: 0,
+            last: first + messages - 1,
+            first_live: first,
+            last_live: first + messages - 1,
+            live: messages,
+            bytes: messages * 100,
+            weight: messages * 90,
+            parts: 2,
+            large: false,
+            volume: 3,
+            shared: None,
+            acked: RangeSet::default(),
+        }
+    }
+
+    #[test]
+    fn an_entry_gives_back_its_chunk_whatever_of_it_lives() {
+        let whole = chunk(5, 10);
+        let mut begun = chunk(5, 10);
+        begun.acked.insert(7, 8);
+        let mut shrunk = chunk(5, 10);
+        shrunk.first_live = 6;
+        let mut wide = chunk(5, 10);
+        (wide.last, wide.last_live) = (u64::MAX, u64::MAX);
+        let mut shared = chunk(5, 1);
+        shared.large = true;
+        shared.shared = Some(BodyKey {
+            queue: QueueId(u64::MAX),
+            first: Position(9),
+        });
+        let mut large = shared.clone();
+        large.bytes = u64::from(u32::MAX) + 1;
+        for chunk in [whole, begun, shrunk, wide, shared, large] {
+            let mut entry = ChunkEntry::new(5, chunk.clone());
+            assert_eq!(entry.volume(), 3);
+            entry.set_volume(8);
+            assert_eq!(
+                entry.chunk(5),
+                Chunk {
+                    volume: 8,
+                    ..chunk.clone()
+                }
+            );
+            assert_eq!(entry.last(5), chunk.last);
+            assert_eq!(entry.is_acked(7), chunk.acked.contains(7));
+        }
+    }
+
+    #[test]
+    fn an_entry_is_small() {
+        assert!(size_of::<ChunkEntry>() <= 32, "{}", size_of::<ChunkEntry>());
+    }
+}
