@@ -92,7 +92,11 @@ impl Facts {
             raw_table::entries(headers).collect();
         // The order of those with the same name stays: the last of them is the one that counts.
         entries.sort_by(|a, b| a.name.cmp(b.name));
-        let mut facts = Facts::default();
+        let mut facts = Facts {
+            // Each name is written twice, each value once: it hardly ever grows.
+            octets: Vec::with_capacity(2 * headers.len()),
+            ..Facts::default()
+        };
         for entry in entries.chunk_by(|a, b| a.name == b.name) {
             let Some(entry) = entry.last() else { continue };
             facts.add(|out| presence(entry.name, out));
