@@ -136,7 +136,7 @@ impl Gathered {
             let seen = newest.entry(entry.key.to_vec()).or_insert(entry.lsn);
             if *seen <= entry.lsn {
                 *seen = entry.lsn;
-                self.take(page, &entry, &mut parts);
+                self.take(page, &entry, is_volume, &mut parts);
             }
             Ok(())
         });
@@ -149,10 +149,20 @@ impl Gathered {
     }
 
     /// Takes over one value of sled's.
-    fn take(&mut self, page: u64, entry: &Entry<'_>, parts: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
+    fn take(
+        &mut self,
+        page: u64,
+        entry: &Entry<'_>,
+        is_volume: bool,
+        parts: &mut BTreeMap<Vec<u8>, Vec<u8>>,
+    ) {
         let Some(value) = schema::unsealed(entry.key, entry.value) else {
-            self.damage
-                .push(format!("{} is damaged", describe(entry.key)));
+            // Of a volume the catalogue says what is missed. There may be more: what a power cut has left of a page that
+            // was being written, under keys that are none.
+            if !is_volume {
+                self.damage
+                    .push(format!("{} is damaged", describe(entry.key)));
+            }
             return;
         };
         let (key, lsn, source) = (entry.key, entry.lsn, self.sleds.len());

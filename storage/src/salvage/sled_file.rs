@@ -12,6 +12,7 @@ use std::{
 };
 
 use crate::{
+    record::u64_at,
     schema,
     sled_format::{
         CHANGES, COUNTER, FREE, LINK, Leaf, META, NODE, Stretch, lsn_of_segment, parse_link,
@@ -57,6 +58,8 @@ pub(crate) struct SledFile {
     pending: Vec<(u64, u8, Place)>,
     /// The moment at which the last fold behind a tear was finished.
     finished: i64,
+    /// The number of the last folded log segment, as far as was read.
+    folded: u64,
     /// Of a volume the main sled's catalogue says what must be there: all that is readable is taken.
     is_volume: bool,
     /// Stretches that hold something unreadable which is missed.
@@ -92,6 +95,7 @@ impl SledFile {
             torn: Vec::new(),
             pending: Vec::new(),
             finished: -1,
+            folded: 0,
             is_volume,
             damaged: Vec::new(),
         };
@@ -204,12 +208,19 @@ impl SledFile {
         if !CHANGES.contains(&kind) {
             return;
         }
-        if self.tears.is_empty() || self.is_volume {
+        if self.is_volume {
+            self.pages.entry(page).or_default().take(kind, place);
+            return;
+        }
+        // The page with the number is also written again as it is, which says nothing of what stands before it.
+        let before = self.folded;
+        self.folded = folded_in(kind, body).unwrap_or(before);
+        if self.tears.is_empty() {
             self.pages.entry(page).or_default().take(kind, place);
             return;
         }
         self.pending.push((page, kind, place));
-        if finishes_fold(kind, body) {
+        if self.folded > before {
             self.finished = place.lsn;
             for (page, kind, place) in self.pending.drain(..) {
                 self.pages.entry(page).or_default().take(kind, place);
@@ -313,15 +324,24 @@ impl Page {
     }
 }
 
-/// Whether a message sets the number of the last folded log segment. All before it was synced when it was written.
-fn finishes_fold(kind: u8, body: &[u8]) -> bool {
+/// The number of the last folded log segment, if a message has it. Where that grows, all before it was synced when it was
+/// written.
+fn folded_in(kind: u8, body: &[u8]) -> Option<u64> {
+    // A link has the end of its key only; the checksum is over all of it.
+    let number = |value: &[u8]| u64_at(schema::unsealed(schema::KEY_FOLDED, value)?, 0);
     match kind {
-        LINK => parse_link(body).is_some_and(|(key, _)| schema::KEY_FOLDED.ends_with(key)),
-        NODE => Leaf::parse(body).is_some_and(|Leaf { prefix, pairs }| {
+        LINK => {
+            let (key, value) = parse_link(body)?;
+            let may_be = schema::KEY_FOLDED.ends_with(key);
+            value.filter(|_| may_be).and_then(number)
+        }
+        NODE => {
+            let Leaf { prefix, pairs } = Leaf::parse(body)?;
             let is_it = |key: &[u8]| [prefix, key].concat() == schema::KEY_FOLDED;
-            pairs.iter().any(|(key, _)| is_it(key))
-        }),
-        _ => false,
+            let found = pairs.into_iter().find(|(key, _)| is_it(key));
+            found.and_then(|(_, value)| number(value))
+        }
+        _ => None,
     }
 }
 
@@ -346,5 +366,36 @@ mod tests {
         assert!(page.counts(40));
         page.take(NODE, at(50));
         assert!(!page.counts(40) && page.counts(50));
+    }
+
+    #[test]
+    fn what_stands_behind_a_tear_counts_once_the_next_fold_was_finished_behind_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        std::fs::write(&path, b"").unwrap();
+        let mut found = SledFile::read(&path, false).unwrap();
+        let folded = |number: u64| {
+            let key = schema::KEY_FOLDED;
+            let value = schema::sealed(key, &number.to_be_bytes());
+            let (key_len, value_len) = (key.len() as u8, value.len() as u8);
+            [&[0, key_len][..], key, &[value_len], &value].concat()
+        };
+        let mut lsn = 0;
+        let mut link = |found: &mut SledFile, body: &[u8]| {
+            lsn += 1;
+            let (offset, len) = (0, 0);
+            found.take(7, LINK, Place { lsn, offset, len }, body);
+            (found.pages[&7].links.len(), found.finished)
+        };
+        assert_eq!(link(&mut found, &folded(5)), (1, -1));
+        found.tears.push(Tear {
+            lsn: 1,
+            from: 0,
+            to: 0,
+            segment: 0,
+        });
+        assert_eq!(link(&mut found, b"other"), (1, -1));
+        assert_eq!(link(&mut found, &folded(5)), (1, -1), "written again");
+        assert_eq!(link(&mut found, &folded(6)), (4, 4));
     }
 }
