@@ -23,7 +23,7 @@ use crate::{
 
 /// Where a message's body stands.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+pub(crate) struct Place {
     lsn: i64,
     offset: u64,
     len: usize,
@@ -60,8 +60,13 @@ pub(crate) struct SledFile {
     finished: i64,
     /// The number of the last folded log segment, as far as was read.
     folded: u64,
-    /// Of a volume the main sled's catalogue says what must be there: all that is readable is taken.
+    /// Of a volume the main sled's catalogue says what must be there, and nothing in it ever changes: all that is readable
+    /// is taken, wherever it stands, from pages as they were earlier too. What a power cut has left of later ones may be
+    /// without what was moved to pages that it has not left.
     is_volume: bool,
+    pub(crate) values: HashMap<Vec<u8>, Place>,
+    /// What the keys of a volume's page begin with.
+    prefixes: HashMap<u64, Vec<u8>>,
     /// Stretches that hold something unreadable which is missed.
     pub(crate) damaged: Vec<(u64, u64)>,
 }
@@ -97,6 +102,8 @@ impl SledFile {
             finished: -1,
             folded: 0,
             is_volume,
+            values: HashMap::new(),
+            prefixes: HashMap::new(),
             damaged: Vec::new(),
         };
         let (mut segments, mut unknown) = (BTreeMap::new(), Vec::new());
@@ -124,7 +131,7 @@ impl SledFile {
 
     /// Tells damage from what a power cut leaves.
     fn conclude(&mut self, unknown: &[(u64, u64)]) {
-        if self.is_volume && self.pages.is_empty() {
+        if self.is_volume {
             return;
         }
         let sound = self.pages.iter().filter(|(_, page)| !page.is_lost());
@@ -143,10 +150,6 @@ impl SledFile {
             if before_fold && (messages.is_empty() || messages.iter().any(counts)) {
                 self.damaged.push((tear.from, tear.to));
             }
-        }
-        if self.is_volume {
-            self.damaged.clear();
-            return;
         }
         // sled numbers its pages without gaps.
         let known = self.pages.values().filter(|page| !page.is_lost()).count() as u64;
@@ -209,7 +212,7 @@ impl SledFile {
             return;
         }
         if self.is_volume {
-            self.pages.entry(page).or_default().take(kind, place);
+            self.take_values(page, kind, place, body);
             return;
         }
         // The page with the number is also written again as it is, which says nothing of what stands before it.
@@ -226,6 +229,57 @@ impl SledFile {
                 self.pages.entry(page).or_default().take(kind, place);
             }
         }
+    }
+
+    /// Takes over the values in a message of a volume that are what their keys say.
+    fn take_values(&mut self, page: u64, kind: u8, place: Place, body: &[u8]) {
+        let mut take = |prefix: &[u8], key: &[u8], value: &[u8]| {
+            let key = [prefix, key].concat();
+            // A change to a page that is not there as it was then shows a value under another key.
+            if schema::unsealed(&key, value).is_some() {
+                let within = value.as_ptr() as usize - body.as_ptr() as usize;
+                let (offset, len) = (place.offset + within as u64, value.len());
+                let place = Place {
+                    offset,
+                    len,
+                    ..place
+                };
+                self.values.insert(key, place);
+            }
+        };
+        match kind {
+            NODE => match Leaf::parse(body) {
+                Some(Leaf { prefix, pairs }) => {
+                    for (key, value) in pairs {
+                        take(prefix, key, value);
+                    }
+                    self.prefixes.insert(page, prefix.to_vec());
+                }
+                None => {
+                    self.prefixes.remove(&page);
+                }
+            },
+            LINK => {
+                if let Some((key, Some(value))) = parse_link(body)
+                    && let Some(prefix) = self.prefixes.get(&page)
+                {
+                    take(prefix, key, value);
+                }
+            }
+            FREE => {
+                self.prefixes.remove(&page);
+            }
+            _ => {}
+        }
+    }
+
+    /// What a volume holds under a key, sealed as it is there.
+    ///
+    /// # Errors
+    /// The system cannot read.
+    pub(crate) fn value(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let place = self.values.get(key);
+        place.map(|place| self.body(*place)).transpose()
     }
 
     /// Gives `visit` every entry of every page.
