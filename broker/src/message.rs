@@ -43,6 +43,15 @@ enum WriteState {
     Claimed = 2,
 }
 
+impl WriteState {
+    fn of(cancellable: bool) -> Self {
+        match cancellable {
+            true => WriteState::Pending,
+            false => WriteState::Claimed,
+        }
+    }
+}
+
 /// A published message.
 #[derive(Debug)]
 pub struct Message {
@@ -172,11 +181,6 @@ impl MessageBuilder {
     /// The whole message. `cancellable`: it goes to one durable queue at most, so an early
     /// acknowledgement may spare its write.
     pub fn finish(self, cancellable: bool) -> Message {
-        let write = if cancellable {
-            WriteState::Pending
-        } else {
-            WriteState::Claimed
-        };
         Message {
             head: self.head,
             exchange_len: self.exchange_len,
@@ -188,12 +192,38 @@ impl MessageBuilder {
                 LargeBody::Pieces(pieces) => pieces.into(),
             },
             persistent: self.persistent,
-            write: AtomicU8::new(write as u8),
+            write: AtomicU8::new(WriteState::of(cancellable) as u8),
         }
     }
 }
 
 impl Message {
+    /// A message whose body has at most [`INLINE_BODY_MAX`] octets, as [`MessageBuilder`] would make it of one piece: of
+    /// its parts the names are 255 octets at most, `cancellable` as for [`MessageBuilder::finish`].
+    pub fn small(
+        names: (&[u8], &[u8]),
+        properties: &[u8],
+        body: &[u8],
+        persistent: bool,
+        cancellable: bool,
+    ) -> Message {
+        let (exchange, routing_key) = names;
+        let len = exchange.len() + routing_key.len() + properties.len() + body.len();
+        let mut head = Head::with_capacity(len);
+        for part in [exchange, routing_key, properties, body] {
+            head.extend_from_slice(part);
+        }
+        Message {
+            head,
+            exchange_len: exchange.len() as u8,
+            routing_key_len: routing_key.len() as u8,
+            properties_len: properties.len() as u32,
+            large_body: Bytes::new(),
+            persistent,
+            write: AtomicU8::new(WriteState::of(cancellable) as u8),
+        }
+    }
+
     /// The name of the exchange it was published to; empty for the default exchange.
     pub fn exchange(&self) -> &[u8] {
         &self.head[..usize::from(self.exchange_len)]
@@ -439,6 +469,17 @@ mod tests {
             assert_eq!(back.properties(), &PERSISTENT_ONLY);
             assert_eq!(back.body(), body);
             assert!(back.persistent());
+        }
+    }
+
+    #[test]
+    fn a_small_message_is_what_its_parts_would_be_built_into() {
+        for (size, cancellable) in [(0, true), (3, false), (INLINE_BODY_MAX, true)] {
+            let body = vec![7; size];
+            let built = message(&body, cancellable);
+            let names = (&b"x"[..], &b"key"[..]);
+            let small = Message::small(names, &PERSISTENT_ONLY, &body, true, cancellable);
+            assert_eq!(format!("{small:?}"), format!("{built:?}"));
         }
     }
 

@@ -76,7 +76,8 @@ impl PropertyIndex {
     /// points outside, a broken headers table, bytes left over.
     pub fn scan(properties: &[u8]) -> Option<Self> {
         let mut index = PropertyIndex::default();
-        walk(properties, |bit, value| match bit {
+        let table_len = |bytes: &[u8]| table::check(bytes).ok();
+        walk(properties, table_len, |bit, value| match bit {
             13 => index.headers = Some(value),
             12 => index.delivery_mode = Some(properties[value.start]),
             11 => index.priority = Some(properties[value.start]),
@@ -114,10 +115,11 @@ pub enum Property {
     Timestamp = 6,
 }
 
-/// The octets of one property, strings without their length; `None` when it is not there.
+/// The octets of one property, strings without their length; `None` when it is not there. A headers table is taken to be
+/// what [`PropertyIndex::scan`] has passed: only its length is looked at.
 pub fn property(properties: &[u8], wanted: Property) -> Option<&[u8]> {
     let mut found = None;
-    walk(properties, |bit, value| {
+    walk(properties, table::stated_len, |bit, value| {
         if bit == wanted as u16 {
             found = Some(value);
         }
@@ -127,7 +129,11 @@ pub fn property(properties: &[u8], wanted: Property) -> Option<&[u8]> {
 
 /// Visits raw properties with the bits of their flags. `None` when they are malformed.
 #[inline]
-fn walk(properties: &[u8], mut visit: impl FnMut(u16, Range<usize>)) -> Option<()> {
+fn walk(
+    properties: &[u8],
+    table_len: impl Fn(&[u8]) -> Option<usize>,
+    mut visit: impl FnMut(u16, Range<usize>),
+) -> Option<()> {
     let flags = u16::from_be_bytes(*properties.first_chunk()?);
     // Bit 0 announces another flag word; basic has none. Bit 1 is no property.
     if flags & 0b11 != 0 {
@@ -145,7 +151,7 @@ fn walk(properties: &[u8], mut visit: impl FnMut(u16, Range<usize>)) -> Option<(
                 (start..end, end)
             }
             b'F' => {
-                let end = at + table::check(properties.get(at..)?).ok()?;
+                let end = at.checked_add(table_len(properties.get(at..)?)?)?;
                 (at..end, end)
             }
             b'B' => (at..at + 1, at + 1),

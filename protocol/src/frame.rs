@@ -52,7 +52,8 @@ impl FrameKind {
         }
     }
 
-    fn from_octet(octet: u8) -> Option<Self> {
+    #[inline]
+    pub(crate) fn from_octet(octet: u8) -> Option<Self> {
         match octet {
             1 => Some(FrameKind::Method),
             2 => Some(FrameKind::Header),
@@ -95,6 +96,13 @@ pub enum Split {
     Need(usize),
 }
 
+/// Whether a frame may have so many octets of payload.
+#[inline]
+pub(crate) fn fits(size: usize, frame_max: u32) -> bool {
+    let total = size.saturating_add(OVERHEAD);
+    frame_max == 0 || total <= (frame_max as usize).saturating_add(SIZE_FUDGE)
+}
+
 /// Looks at the front of `buf` for a frame of at most `frame_max` octets (0: no limit).
 ///
 /// # Errors
@@ -109,7 +117,7 @@ pub fn split(buf: &[u8], frame_max: u32) -> Result<Split, AmqpError> {
     let size = u32::from_be_bytes([s0, s1, s2, s3]) as usize;
     // Saturating: a peer's 32-bit length and our octets may be more than a 32-bit usize.
     let total = size.saturating_add(OVERHEAD);
-    if frame_max != 0 && total > (frame_max as usize).saturating_add(SIZE_FUDGE) {
+    if !fits(size, frame_max) {
         let max = frame_max as usize - OVERHEAD;
         let reason = format!("{{frame_too_large,{size},{max}}}");
         return Err(frame_error(octet, &[], &reason));

@@ -11,9 +11,9 @@ pub mod frame;
 pub mod method;
 pub mod names;
 pub mod raw_table;
-pub mod repeated;
 pub mod table;
 pub mod texts;
+pub mod whole;
 
 pub use amq_protocol::protocol as classes;
 pub use amq_protocol::types as values;

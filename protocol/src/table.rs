@@ -62,11 +62,16 @@ pub fn check(bytes: &[u8]) -> Result<usize, TableError> {
         return Err(TableError::Truncated);
     }
     let end = 4 + len;
-    let mut levels = vec![Level { end, keyed: true }];
+    // What the current level stands in: nothing, as a rule, and then nothing is allocated.
+    let mut outer: Vec<Level> = Vec::new();
+    let mut level = Level { end, keyed: true };
     let mut at = 4;
-    while let Some(level) = levels.last() {
+    loop {
         if at == level.end {
-            levels.pop();
+            match outer.pop() {
+                Some(next) => level = next,
+                None => return Ok(end),
+            }
             continue;
         }
         let limit = level.end;
@@ -93,18 +98,23 @@ pub fn check(bytes: &[u8]) -> Result<usize, TableError> {
             return Err(TableError::Truncated);
         }
         if kind == b'F' || kind == b'A' {
-            if levels.len() == MAX_DEPTH {
+            if outer.len() + 1 == MAX_DEPTH {
                 return Err(TableError::TooDeep);
             }
-            levels.push(Level {
+            let inner = Level {
                 end: at + inner,
                 keyed: kind == b'F',
-            });
+            };
+            outer.push(std::mem::replace(&mut level, inner));
         } else {
             at += inner;
         }
     }
-    Ok(end)
+}
+
+/// The octets that the table at the front of `bytes` says it takes, length prefix included, whatever is in it.
+pub(crate) fn stated_len(bytes: &[u8]) -> Option<usize> {
+    long_len(bytes, 0).ok()?.checked_add(4)
 }
 
 /// Decodes a table, length prefix included; `None` when it is malformed.

@@ -8,6 +8,12 @@ use std::ops::Range;
 const CC: &str = "CC";
 const BCC: &str = "BCC";
 
+/// Whether a headers table, length prefix and all, says anything about copies.
+pub(super) fn asks_for_copies(table: &[u8]) -> bool {
+    let named = |name: &[u8]| name == CC.as_bytes() || name == BCC.as_bytes();
+    raw_table::entries(table).any(|entry| named(entry.name))
+}
+
 /// What a message's headers say about copies.
 #[derive(Debug, Default)]
 pub(super) struct Copies {

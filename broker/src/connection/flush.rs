@@ -28,23 +28,17 @@ impl Connection {
         self.fx.perform();
     }
 
-    /// Publishes the run to each of its queues, each locked once.
+    /// Publishes the run to its queues, each locked once.
     pub(super) fn flush_publishes(&mut self) {
         if !self.run.postponed.is_empty() {
             self.flush_postponed();
         }
-        if self.run.messages.is_empty() {
+        let published = self.run.published();
+        if published == 0 {
             return;
         }
-        self.info.published(self.run.messages.len() as u64);
-        if let [queue] = &*self.run.queues {
-            queue.publish(self.run.messages.drain(..), false, &mut self.fx);
-        } else {
-            for queue in self.run.queues.iter() {
-                queue.publish(self.run.messages.iter().cloned(), true, &mut self.fx);
-            }
-            self.run.messages.clear();
-        }
+        self.info.published(published);
+        self.run.hand_over(&mut self.fx);
         if self.fx.refused().count > 0 {
             self.refuse_publishes();
         }

@@ -11,6 +11,7 @@ impl Connection {
         self.out.give_back();
         self.fx.give_back();
         self.run.give_back();
+        self.route.give_back();
         self.mailbox.give_back();
         self.taken.mail.shrink_to_fit();
         self.taken.tokens.shrink_to_fit();

@@ -74,7 +74,7 @@ impl Connection {
                 self.has_rest = !buf.is_empty();
                 break;
             }
-            if self.publish_again(buf) {
+            if self.publish_in_one_pass(buf) {
                 continue;
             }
             match frame::split(buf, self.frame_limit()) {

@@ -22,13 +22,15 @@ mod held;
 mod idle;
 mod input;
 mod mail;
+mod one_pass;
 mod output;
 mod publish;
 mod queue_class;
 mod quorum;
-mod repeated;
 mod reply_to;
 mod route;
+mod routes;
+mod run;
 mod settle;
 mod stream;
 mod transaction;
@@ -133,7 +135,7 @@ pub struct Connection {
     exclusive_checked_at: usize,
     out: Output,
     fx: Effects,
-    run: publish::Run,
+    run: run::Run,
     route: route::RouteCache,
     settled: Vec<unacked::Delivery>,
     /// As `settled`, but rejected without requeue.
@@ -197,7 +199,7 @@ impl Connection {
             exclusive_checked_at: 16,
             out: Output::default(),
             fx,
-            run: publish::Run::default(),
+            run: run::Run::default(),
             route: route::RouteCache::default(),
             settled: Vec::new(),
             discarded: Vec::new(),

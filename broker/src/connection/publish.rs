@@ -5,10 +5,11 @@ use super::channel::{Channel, Content, Target};
 use super::copies::Copies;
 use super::input::Payload;
 use super::route::RouteCache;
+use super::run::RUN_MAX;
 use crate::auth::Access;
 use crate::exchange::{Delays, Exchange, Held, Postponed, Routable};
 use crate::message::{MessageBuilder, SharedMessage};
-use crate::queue::{Incoming, Queue};
+use crate::queue::Queue;
 use leveret_protocol::content::{
     CLASS_BASIC, ContentHeader, HEADER_LEN, PropertyIndex, parse_expiration,
 };
@@ -31,15 +32,6 @@ pub(super) struct Routed {
     pub(super) target: Target,
 }
 
-/// Consecutive messages for the same queues, not handed over yet, and those for delayed exchanges
-/// that came between them.
-#[derive(Default)]
-pub(super) struct Run {
-    pub(super) queues: Arc<[Arc<Queue>]>,
-    pub(super) messages: Vec<Incoming>,
-    pub(super) postponed: Vec<(Arc<Delays>, Postponed)>,
-}
-
 impl Routed {
     /// The message for each of the delayed exchanges that keep it.
     pub(super) fn postponed(
@@ -60,18 +52,6 @@ impl Routed {
         })
     }
 }
-
-impl Run {
-    /// Gives back the memory of what is empty.
-    pub(super) fn give_back(&mut self) {
-        self.messages.shrink_to_fit();
-        self.postponed.shrink_to_fit();
-    }
-}
-
-/// A run is handed over when it has this many messages, so that other connections get a turn at
-/// the queue.
-pub(super) const RUN_MAX: usize = 256;
 
 impl Connection {
     /// basic.publish itself: the exchange must exist and be writable.
@@ -101,10 +81,8 @@ impl Connection {
         if self.route.generation != generation || self.route.users_generation != users_generation {
             self.route = RouteCache::of(generation, users_generation);
         }
-        if let Some((known, exchange)) = &self.route.exchange
-            && known == name
-        {
-            return Ok(exchange.clone());
+        if let Some(known) = self.route.exchange_named(name) {
+            return Ok(known.clone());
         }
         let text = String::from_utf8_lossy(name);
         let exchange_name = ExchangeName::from(&*text);
@@ -123,8 +101,7 @@ impl Connection {
         {
             return Err(texts::internal_exchange(&exchange_name, vhost.name()));
         }
-        self.route.exchange = Some((name.to_vec(), exchange.clone()));
-        self.route.forget_key();
+        self.route.note_exchange(name, exchange.clone());
         Ok(exchange)
     }
 
@@ -314,11 +291,10 @@ impl Connection {
         if routed.queues.is_empty() {
             return Ok(());
         }
-        if !Arc::ptr_eq(&routed.queues, &self.run.queues) || self.run.messages.len() >= RUN_MAX {
+        if !self.run.has_room(&routed.queues) {
             self.flush_publishes();
-            self.run.queues = routed.queues;
         }
-        self.run.messages.push((routed.message, token));
+        self.run.push(&routed.queues, routed.message, token, 0);
         Ok(())
     }
 

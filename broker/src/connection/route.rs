@@ -1,32 +1,35 @@
-//! From a published message to its queues, with the last answer kept: publishers tend to repeat
+//! From a published message to its queues, with the last answers kept: publishers tend to repeat
 //! themselves.
 
 use super::Connection;
 use super::channel::Target;
-use super::reply_to::is_address;
-use crate::exchange::{Delays, Exchange, Routable, Route};
+use super::routes::{KnownRoute, KnownRoutes};
+use crate::exchange::{Delays, Directory, Exchange, Routable, Route};
 use crate::message::MessageBuilder;
 use crate::queue::Queue;
-use leveret_protocol::repeated::publish_payload;
 use leveret_protocol::{AmqpError, ChannelId};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
-/// The last exchange and route that were looked up, good until something is declared, deleted,
+/// So many exchanges are kept.
+const EXCHANGES_MAX: usize = 8;
+
+/// The last exchanges and routes that were looked up, good until something is declared, deleted,
 /// bound or permitted.
 #[derive(Default)]
 pub(super) struct RouteCache {
     pub(super) generation: u64,
     pub(super) users_generation: u64,
-    pub(super) exchange: Option<(Vec<u8>, Option<Arc<Exchange>>)>,
-    /// The routing key that leads to `queues`; none when the key alone does not decide.
-    pub(super) key: Option<Vec<u8>>,
+    /// Exchanges that may be published to by the names that they were asked for by; none for the
+    /// default exchange.
+    exchanges: Vec<(Vec<u8>, Option<Arc<Exchange>>)>,
+    /// The exchange and the routing key that lead to `queues`; none when they alone do not decide.
+    last: Option<(Option<Arc<Exchange>>, Vec<u8>)>,
     queues: Arc<[Arc<Queue>]>,
     /// What was looked up last, for its memory.
     found: Route,
-    /// The payload of a basic.publish that leads to `queues`, once it has come twice in a row; see
-    /// [`super::repeated`].
-    repeated: Vec<u8>,
+    /// Where publishes go that are taken in one pass.
+    pub(super) known: KnownRoutes,
 }
 
 /// The queues that a message goes to, each once, and the delayed exchanges that keep it.
@@ -42,8 +45,19 @@ impl RouteCache {
         }
     }
 
-    /// Shares what was found: the same memory as last time when it is the same queues, so that
-    /// messages with different keys for the same queues are one run.
+    /// The exchange of a name, if it has been found before that it may be published to.
+    pub(super) fn exchange_named(&self, name: &[u8]) -> Option<&Option<Arc<Exchange>>> {
+        let known = self.exchanges.iter().find(|(known, _)| known == name);
+        known.map(|(_, exchange)| exchange)
+    }
+
+    /// Notes an exchange that may be published to.
+    pub(super) fn note_exchange(&mut self, name: &[u8], exchange: Option<Arc<Exchange>>) {
+        self.exchanges.truncate(EXCHANGES_MAX - 1);
+        self.exchanges.insert(0, (name.to_vec(), exchange));
+    }
+
+    /// Shares what was found: the same memory as last time when it is the same queues.
     fn share(&mut self) {
         let found = &self.found.queues;
         let same = self.queues.len() == found.len()
@@ -57,37 +71,57 @@ impl RouteCache {
         }
     }
 
-    /// A publish came that is to where the one before it was.
-    fn note_repeated(&mut self, mandatory: bool) {
-        let (Some((exchange, _)), Some(key)) = (&self.exchange, &self.key) else {
-            return;
+    /// Whether the queues are those for this exchange and key.
+    fn leads(&self, exchange: Option<&Arc<Exchange>>, key: &[u8]) -> bool {
+        let Some((known, known_key)) = &self.last else {
+            return false;
         };
-        // Who returns it or replies looks at it closer.
-        if !self.queues.is_empty() && !is_address(key) {
-            publish_payload(&mut self.repeated, exchange, key, mandatory);
-        }
+        let same = match (known, exchange) {
+            (Some(known), Some(wanted)) => Arc::ptr_eq(known, wanted),
+            (None, None) => true,
+            _ => false,
+        };
+        same && known_key == key
     }
 
-    /// Nothing is known of where a message goes.
-    pub(super) fn forget_key(&mut self) {
-        self.key = None;
-        self.repeated.clear();
-    }
-
-    /// The payload of a basic.publish that leads to [`RouteCache::queues`]; empty when none is
-    /// known.
-    pub(super) fn repeated(&self) -> &[u8] {
-        &self.repeated
-    }
-
-    /// The exchange and the key of that basic.publish.
-    pub(super) fn names(&self) -> Option<(&Vec<u8>, &Vec<u8>)> {
-        Some((&self.exchange.as_ref()?.0, self.key.as_ref()?))
-    }
-
-    /// Where the last message went.
+    /// The queues that were looked up last.
     pub(super) fn queues(&self) -> &Arc<[Arc<Queue>]> {
         &self.queues
+    }
+
+    /// A known route, and the queues that were looked up last.
+    pub(super) fn at(&mut self, at: usize) -> (&mut KnownRoute, &Arc<[Arc<Queue>]>) {
+        (self.known.get_mut(at), &self.queues)
+    }
+
+    /// Looks up where a message goes that takes a known way, but not by its key alone. Says whether
+    /// a delayed exchange keeps it.
+    pub(super) fn look_closer(
+        &mut self,
+        at: usize,
+        properties: &[u8],
+        directory: &dyn Directory,
+    ) -> bool {
+        let route = self.known.get(at);
+        let Some(exchange) = &route.exchange else {
+            return false;
+        };
+        let message = Routable {
+            routing_keys: &[route.routing_key()],
+            properties,
+        };
+        self.last = None;
+        self.found.find(exchange, &message, directory);
+        self.share();
+        let kept = !self.found.kept_by.is_empty();
+        self.found.kept_by.clear();
+        kept
+    }
+
+    /// Gives back the memory of what would be found again.
+    pub(super) fn give_back(&mut self) {
+        self.known = KnownRoutes::default();
+        self.found = Route::default();
     }
 }
 
@@ -99,27 +133,17 @@ impl Connection {
         target: &Target,
         builder: &MessageBuilder,
     ) -> Result<Destinations, AmqpError> {
-        let generation = self.vhost()?.generation();
-        let cached_exchange = match (&self.route.exchange, &target.exchange) {
-            (Some((_, Some(known))), Some(wanted)) => Arc::ptr_eq(known, wanted),
-            (Some((_, None)), None) => true,
-            _ => false,
-        };
-        let current = cached_exchange && self.route.generation == generation;
+        let current = self.route.generation == self.vhost()?.generation();
         let key = std::mem::take(&mut self.open_channel(id)?.routing_key);
         let alone = target.copies.is_empty();
-        let hit = current && alone && self.route.key.as_ref().is_some_and(|known| *known == key);
-        if hit {
-            self.route.note_repeated(target.mandatory);
-        } else {
-            self.route.repeated.clear();
-            let by_key_alone = self.look_up(&key, target, builder)?;
+        let exchange = target.exchange.as_ref();
+        let hit = current && alone && self.route.leads(exchange, &key);
+        if !hit {
+            let copies = target.copies.iter().map(|key| &key[..]);
+            let keys: SmallVec<[&[u8]; 4]> = std::iter::once(&key[..]).chain(copies).collect();
+            let by_key_alone = self.look_up(&keys, exchange, builder.properties())?;
             if by_key_alone && alone && current {
-                let kept = self.route.key.get_or_insert_default();
-                kept.clear();
-                kept.extend_from_slice(&key);
-            } else {
-                self.route.key = None;
+                self.route.last = Some((target.exchange.clone(), key.clone()));
             }
         }
         // The allocation goes back to where it came from.
@@ -129,21 +153,21 @@ impl Connection {
         Ok((self.route.queues.clone(), kept_by))
     }
 
-    /// Looks the queues up and leaves them in the cache; says whether the key alone decided.
-    fn look_up(
+    /// Looks the queues up for a message with these properties and leaves them in the cache; says
+    /// whether the first key alone decided.
+    pub(super) fn look_up(
         &mut self,
-        key: &[u8],
-        target: &Target,
-        builder: &MessageBuilder,
+        keys: &[&[u8]],
+        exchange: Option<&Arc<Exchange>>,
+        properties: &[u8],
     ) -> Result<bool, AmqpError> {
-        let copies = target.copies.iter().map(|key| &key[..]);
-        let keys: SmallVec<[&[u8]; 4]> = std::iter::once(key).chain(copies).collect();
         let vhost = self.vhost()?.clone();
+        self.route.last = None;
         let found = &mut self.route.found;
-        if let Some(exchange) = &target.exchange {
+        if let Some(exchange) = exchange {
             let message = Routable {
-                routing_keys: &keys,
-                properties: builder.properties(),
+                routing_keys: keys,
+                properties,
             };
             found.find(exchange, &message, vhost.as_ref());
         } else {

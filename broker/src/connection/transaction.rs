@@ -6,7 +6,8 @@
 //! one batch for the store, so that a crash leaves all of it or nothing.
 
 use super::Connection;
-use super::publish::{RUN_MAX, Routed};
+use super::publish::Routed;
+use super::run::RUN_MAX;
 use super::settle::Outcome;
 use super::unacked::Delivery;
 use crate::exchange::{Delays, Placed};

@@ -10,7 +10,9 @@ use super::targets::Targets;
 use indexmap::IndexSet;
 use leveret_protocol::raw_table;
 use leveret_protocol::values::{AMQPValue, FieldTable};
-use std::collections::{HashMap, HashSet};
+use smallvec::SmallVec;
+use std::collections::HashMap;
+use std::ops::Range;
 
 /// The argument that says how the others have to match.
 pub(super) const X_MATCH: &str = "x-match";
@@ -46,17 +48,17 @@ pub(super) fn is_valid_match(arguments: &FieldTable) -> bool {
 /// One thing that can be asked of a message: that a header is there, or that it has a value.
 type Condition = Box<[u8]>;
 
-fn presence(name: &[u8]) -> Vec<u8> {
-    let mut condition = vec![b'?', name.len() as u8];
-    condition.extend_from_slice(name);
-    condition
+/// Appends what is asked for, or is true, when a header is there.
+fn presence(name: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&[b'?', name.len() as u8]);
+    out.extend_from_slice(name);
 }
 
-fn equality(name: &[u8], value: raw_table::RawValue<'_>) -> Vec<u8> {
-    let mut condition = vec![b'=', name.len() as u8];
-    condition.extend_from_slice(name);
-    value.comparable(&mut condition);
-    condition
+/// Likewise, when it has this value.
+fn equality(name: &[u8], value: raw_table::RawValue<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[b'=', name.len() as u8]);
+    out.extend_from_slice(name);
+    value.comparable(out);
 }
 
 /// What a binding's arguments ask of a message.
@@ -64,23 +66,61 @@ fn conditions(arguments: &[u8], with_x: bool) -> Vec<Condition> {
     raw_table::entries(arguments)
         .filter(|entry| entry.name != X_MATCH.as_bytes())
         .filter(|entry| with_x || !entry.name.starts_with(b"x-"))
-        // A void argument asks for the header's presence alone.
-        .map(|entry| match entry.value.kind {
-            b'V' => presence(entry.name),
-            _ => equality(entry.name, entry.value),
+        .map(|entry| {
+            let mut condition = Vec::new();
+            match entry.value.kind {
+                // A void argument asks for the header's presence alone.
+                b'V' => presence(entry.name, &mut condition),
+                _ => equality(entry.name, entry.value, &mut condition),
+            }
+            condition.into_boxed_slice()
         })
-        .map(Vec::into_boxed_slice)
         .collect()
 }
 
-/// What is true of a message's headers.
-fn facts(headers: &[u8]) -> HashSet<Vec<u8>> {
-    // The last of several headers of a name is the one that counts.
-    let last: HashMap<&[u8], raw_table::RawValue<'_>> = raw_table::entries(headers)
-        .map(|entry| (entry.name, entry.value))
-        .collect();
-    let both = |(name, value)| [presence(name), equality(name, value)];
-    last.into_iter().flat_map(both).collect()
+/// What is true of a message's headers, in order: in one piece of memory, because messages are many.
+#[derive(Default)]
+struct Facts {
+    octets: Vec<u8>,
+    each: SmallVec<[Range<usize>; 16]>,
+}
+
+impl Facts {
+    /// `headers`: the table with its length prefix, or nothing.
+    fn of(headers: &[u8]) -> Facts {
+        let mut entries: SmallVec<[raw_table::RawEntry<'_>; 8]> =
+            raw_table::entries(headers).collect();
+        // The order of those with the same name stays: the last of them is the one that counts.
+        entries.sort_by(|a, b| a.name.cmp(b.name));
+        let mut facts = Facts::default();
+        for entry in entries.chunk_by(|a, b| a.name == b.name) {
+            let Some(entry) = entry.last() else { continue };
+            facts.add(|out| presence(entry.name, out));
+            facts.add(|out| equality(entry.name, entry.value, out));
+        }
+        let octets = &facts.octets;
+        facts
+            .each
+            .sort_unstable_by(|a, b| octets[a.clone()].cmp(&octets[b.clone()]));
+        facts
+    }
+
+    fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.octets.len();
+        write(&mut self.octets);
+        self.each.push(start..self.octets.len());
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.each.iter().map(|range| &self.octets[range.clone()])
+    }
+
+    fn hold(&self, condition: &[u8]) -> bool {
+        let found = self
+            .each
+            .binary_search_by(|range| self.octets[range.clone()].cmp(condition));
+        found.is_ok()
+    }
 }
 
 /// A group's number, never used again.
@@ -197,12 +237,12 @@ impl HeadersIndex {
         if self.by_condition.is_empty() {
             return;
         }
-        let facts = facts(headers);
-        for fact in &facts {
-            let groups = self.by_condition.get(fact.as_slice());
+        let facts = Facts::of(headers);
+        for fact in facts.iter() {
+            let groups = self.by_condition.get(fact);
             for id in groups.into_iter().flatten() {
                 matched(id, &|group| {
-                    let held = |condition: &Condition| facts.contains(&condition[..]);
+                    let held = |condition: &Condition| facts.hold(condition);
                     group.mode == Mode::Any || group.conditions.iter().all(held)
                 });
             }
