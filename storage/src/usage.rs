@@ -118,7 +118,10 @@ mod tests {
         assert_eq!(apply(&all, &[]), (4, 175, 2));
         assert_eq!(apply(std::slice::from_ref(&one), &[two]), (4, 105, 1));
         assert_eq!(apply(&[], &[one.clone(), one.clone()]), (2, 105, 1));
-        assert_eq!(apply(std::slice::from_ref(&one), &[one.clone(), one.clone()]), (1, 5, 0));
+        assert_eq!(
+            apply(std::slice::from_ref(&one), &[one.clone(), one.clone()]),
+            (1, 5, 0)
+        );
         assert_eq!(apply(&[], &[own]), (0, 0, 0));
     }
 }

@@ -43,15 +43,24 @@ impl QueueFound {
     }
 }
 
+/// Where in a sled a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spot {
+    /// On this page.
+    Page(u64),
+    /// Somewhere in a volume, which knows by itself.
+    Value,
+}
+
 /// What was found.
 pub(super) struct Gathered {
     /// The main sled, and the volumes.
     pub(super) sleds: Vec<SledFile>,
     older: bool,
     pub(super) queues: BTreeMap<QueueId, QueueFound>,
-    /// By queue, first position and part: which sled's page holds it. A queue that is deleted keeps them: others may share
+    /// By queue, first position and part: in which sled it is, and where there. A queue that is deleted keeps them: others may share
     /// what stands there.
-    pub(super) bodies: BTreeMap<(QueueId, u64, u32), (usize, u64)>,
+    pub(super) bodies: BTreeMap<(QueueId, u64, u32), (usize, Spot)>,
     pub(super) definitions: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(super) segments: Vec<(Arc<Segment>, End)>,
     folded: Option<(u64, i64)>,
@@ -129,6 +138,9 @@ impl Gathered {
                 path.display()
             ));
         }
+        for key in sled.values.keys() {
+            self.take_body(key, (self.sleds.len(), Spot::Value));
+        }
         let mut parts = BTreeMap::new();
         let mut newest = HashMap::new();
         let read = sled.entries(|page, entry| {
@@ -175,18 +187,20 @@ impl Gathered {
                     chunks.insert(first.0, (chunk, lsn));
                 }
             }
-            Some(&schema::BODY) => {
-                if let (Some(queue), Some(first), Some(part)) =
-                    (u64_at(key, 1), u64_at(key, 9), u32_at(key, 17))
-                {
-                    let queue = QueueId(queue);
-                    self.queues.entry(queue).or_default();
-                    self.bodies.insert((queue, first, part), (source, page));
-                }
-            }
+            Some(&schema::BODY) => self.take_body(key, (source, Spot::Page(page))),
             _ if key == schema::KEY_FOLDED => self.folded = u64_at(value, 0).map(|n| (n, lsn)),
             _ if key == schema::KEY_IDENTITY => self.identity = u64_at(value, 0).map(|n| (n, lsn)),
             _ => {}
+        }
+    }
+
+    fn take_body(&mut self, key: &[u8], place: (usize, Spot)) {
+        if let (Some(queue), Some(first), Some(part)) =
+            (u64_at(key, 1), u64_at(key, 9), u32_at(key, 17))
+        {
+            let queue = QueueId(queue);
+            self.queues.entry(queue).or_default();
+            self.bodies.insert((queue, first, part), place);
         }
     }
 

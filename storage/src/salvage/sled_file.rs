@@ -12,6 +12,7 @@ use std::{
 };
 
 use crate::{
+    record::u64_at,
     schema,
     sled_format::{
         CHANGES, COUNTER, FREE, LINK, Leaf, META, NODE, Stretch, lsn_of_segment, parse_link,
@@ -22,7 +23,7 @@ use crate::{
 
 /// Where a message's body stands.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+pub(crate) struct Place {
     lsn: i64,
     offset: u64,
     len: usize,
@@ -57,8 +58,15 @@ pub(crate) struct SledFile {
     pending: Vec<(u64, u8, Place)>,
     /// The moment at which the last fold behind a tear was finished.
     finished: i64,
-    /// Of a volume the main sled's catalogue says what must be there: all that is readable is taken.
+    /// The number of the last folded log segment, as far as was read.
+    folded: u64,
+    /// Of a volume the main sled's catalogue says what must be there, and nothing in it ever changes: all that is readable
+    /// is taken, wherever it stands, from pages as they were earlier too. What a power cut has left of later ones may be
+    /// without what was moved to pages that it has not left.
     is_volume: bool,
+    pub(crate) values: HashMap<Vec<u8>, Place>,
+    /// What the keys of a volume's page begin with.
+    prefixes: HashMap<u64, Vec<u8>>,
     /// Stretches that hold something unreadable which is missed.
     pub(crate) damaged: Vec<(u64, u64)>,
 }
@@ -92,7 +100,10 @@ impl SledFile {
             torn: Vec::new(),
             pending: Vec::new(),
             finished: -1,
+            folded: 0,
             is_volume,
+            values: HashMap::new(),
+            prefixes: HashMap::new(),
             damaged: Vec::new(),
         };
         let (mut segments, mut unknown) = (BTreeMap::new(), Vec::new());
@@ -120,7 +131,7 @@ impl SledFile {
 
     /// Tells damage from what a power cut leaves.
     fn conclude(&mut self, unknown: &[(u64, u64)]) {
-        if self.is_volume && self.pages.is_empty() {
+        if self.is_volume {
             return;
         }
         let sound = self.pages.iter().filter(|(_, page)| !page.is_lost());
@@ -139,10 +150,6 @@ impl SledFile {
             if before_fold && (messages.is_empty() || messages.iter().any(counts)) {
                 self.damaged.push((tear.from, tear.to));
             }
-        }
-        if self.is_volume {
-            self.damaged.clear();
-            return;
         }
         // sled numbers its pages without gaps.
         let known = self.pages.values().filter(|page| !page.is_lost()).count() as u64;
@@ -204,17 +211,75 @@ impl SledFile {
         if !CHANGES.contains(&kind) {
             return;
         }
-        if self.tears.is_empty() || self.is_volume {
+        if self.is_volume {
+            self.take_values(page, kind, place, body);
+            return;
+        }
+        // The page with the number is also written again as it is, which says nothing of what stands before it.
+        let before = self.folded;
+        self.folded = folded_in(kind, body).unwrap_or(before);
+        if self.tears.is_empty() {
             self.pages.entry(page).or_default().take(kind, place);
             return;
         }
         self.pending.push((page, kind, place));
-        if finishes_fold(kind, body) {
+        if self.folded > before {
             self.finished = place.lsn;
             for (page, kind, place) in self.pending.drain(..) {
                 self.pages.entry(page).or_default().take(kind, place);
             }
         }
+    }
+
+    /// Takes over the values in a message of a volume that are what their keys say.
+    fn take_values(&mut self, page: u64, kind: u8, place: Place, body: &[u8]) {
+        let mut take = |prefix: &[u8], key: &[u8], value: &[u8]| {
+            let key = [prefix, key].concat();
+            // A change to a page that is not there as it was then shows a value under another key.
+            if schema::unsealed(&key, value).is_some() {
+                let within = value.as_ptr() as usize - body.as_ptr() as usize;
+                let (offset, len) = (place.offset + within as u64, value.len());
+                let place = Place {
+                    offset,
+                    len,
+                    ..place
+                };
+                self.values.insert(key, place);
+            }
+        };
+        match kind {
+            NODE => match Leaf::parse(body) {
+                Some(Leaf { prefix, pairs }) => {
+                    for (key, value) in pairs {
+                        take(prefix, key, value);
+                    }
+                    self.prefixes.insert(page, prefix.to_vec());
+                }
+                None => {
+                    self.prefixes.remove(&page);
+                }
+            },
+            LINK => {
+                if let Some((key, Some(value))) = parse_link(body)
+                    && let Some(prefix) = self.prefixes.get(&page)
+                {
+                    take(prefix, key, value);
+                }
+            }
+            FREE => {
+                self.prefixes.remove(&page);
+            }
+            _ => {}
+        }
+    }
+
+    /// What a volume holds under a key, sealed as it is there.
+    ///
+    /// # Errors
+    /// The system cannot read.
+    pub(crate) fn value(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let place = self.values.get(key);
+        place.map(|place| self.body(*place)).transpose()
     }
 
     /// Gives `visit` every entry of every page.
@@ -313,15 +378,24 @@ impl Page {
     }
 }
 
-/// Whether a message sets the number of the last folded log segment. All before it was synced when it was written.
-fn finishes_fold(kind: u8, body: &[u8]) -> bool {
+/// The number of the last folded log segment, if a message has it. Where that grows, all before it was synced when it was
+/// written.
+fn folded_in(kind: u8, body: &[u8]) -> Option<u64> {
+    // A link has the end of its key only; the checksum is over all of it.
+    let number = |value: &[u8]| u64_at(schema::unsealed(schema::KEY_FOLDED, value)?, 0);
     match kind {
-        LINK => parse_link(body).is_some_and(|(key, _)| schema::KEY_FOLDED.ends_with(key)),
-        NODE => Leaf::parse(body).is_some_and(|Leaf { prefix, pairs }| {
+        LINK => {
+            let (key, value) = parse_link(body)?;
+            let may_be = schema::KEY_FOLDED.ends_with(key);
+            value.filter(|_| may_be).and_then(number)
+        }
+        NODE => {
+            let Leaf { prefix, pairs } = Leaf::parse(body)?;
             let is_it = |key: &[u8]| [prefix, key].concat() == schema::KEY_FOLDED;
-            pairs.iter().any(|(key, _)| is_it(key))
-        }),
-        _ => false,
+            let found = pairs.into_iter().find(|(key, _)| is_it(key));
+            found.and_then(|(_, value)| number(value))
+        }
+        _ => None,
     }
 }
 
@@ -346,5 +420,36 @@ mod tests {
         assert!(page.counts(40));
         page.take(NODE, at(50));
         assert!(!page.counts(40) && page.counts(50));
+    }
+
+    #[test]
+    fn what_stands_behind_a_tear_counts_once_the_next_fold_was_finished_behind_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        std::fs::write(&path, b"").unwrap();
+        let mut found = SledFile::read(&path, false).unwrap();
+        let folded = |number: u64| {
+            let key = schema::KEY_FOLDED;
+            let value = schema::sealed(key, &number.to_be_bytes());
+            let (key_len, value_len) = (key.len() as u8, value.len() as u8);
+            [&[0, key_len][..], key, &[value_len], &value].concat()
+        };
+        let mut lsn = 0;
+        let mut link = |found: &mut SledFile, body: &[u8]| {
+            lsn += 1;
+            let (offset, len) = (0, 0);
+            found.take(7, LINK, Place { lsn, offset, len }, body);
+            (found.pages[&7].links.len(), found.finished)
+        };
+        assert_eq!(link(&mut found, &folded(5)), (1, -1));
+        found.tears.push(Tear {
+            lsn: 1,
+            from: 0,
+            to: 0,
+            segment: 0,
+        });
+        assert_eq!(link(&mut found, b"other"), (1, -1));
+        assert_eq!(link(&mut found, &folded(5)), (1, -1), "written again");
+        assert_eq!(link(&mut found, &folded(6)), (4, 4));
     }
 }

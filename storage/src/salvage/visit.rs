@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 
-use super::{CheckedQueue, Findings, gather::Gathered, sled_file::Entries};
+use super::{
+    CheckedQueue, Findings,
+    gather::{Gathered, Spot},
+    sled_file::Entries,
+};
 use crate::{
     error::StorageError,
     messages,
@@ -98,13 +102,19 @@ impl Gathered {
         );
         let mut body = |part: u32| {
             let key = (values.queue, values.first.0, part);
-            let place @ (source, number) = *self.bodies.get(&key)?;
-            if page.0 != Some(place) {
-                *page = (Some(place), self.sleds.get(source)?.page(number).ok()?);
-            }
+            let (source, spot) = *self.bodies.get(&key)?;
+            let sled = self.sleds.get(source)?;
             let key = values.part(part);
-            let (value, _) = page.1.get(&key[..])?;
-            schema::unsealed(&key, value).map(Bytes::copy_from_slice)
+            let value = match spot {
+                Spot::Value => sled.value(&key).ok()??,
+                Spot::Page(number) => {
+                    if page.0 != Some((source, number)) {
+                        *page = (Some((source, number)), sled.page(number).ok()?);
+                    }
+                    page.1.get(&key[..])?.0.clone()
+                }
+            };
+            schema::unsealed(&key, &value).map(Bytes::copy_from_slice)
         };
         let mut messages = Vec::new();
         match chunk {

@@ -118,7 +118,10 @@ fn damage(dir: &Path, seed: u64) -> Damage {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 dirs.push(path);
-            } else if path.file_name().is_some_and(|name| name != "lock") {
+            } else if path.file_name().is_some_and(|name| name != "lock")
+                // Nothing in an empty file can be damaged.
+                && path.metadata().is_ok_and(|meta| meta.len() > 0)
+            {
                 files.push(path);
             }
         }
