@@ -16,7 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use leveret_storage::{Batch, Op, Opened, Options, Position, QueueId, Storable, Store};
+use bytes::Bytes;
+use leveret_storage::{Batch, Op, Opened, Options, Position, QueueId, Store};
 
 const BODY: usize = 1024;
 const MESSAGES: u64 = 10_000_000;
@@ -26,26 +27,6 @@ const REPORT: u64 = 4096;
 /// Messages that wait while others come and go.
 const CHURNING: u64 = 200_000;
 const QUEUE: QueueId = QueueId(1);
-
-struct Message(Vec<u8>);
-
-impl Storable for Message {
-    fn begin_write(&self, _: QueueId) -> bool {
-        true
-    }
-
-    fn cancel_write(&self) -> bool {
-        false
-    }
-
-    fn encoded_len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0);
-    }
-}
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -225,7 +206,7 @@ fn watch(store: &Store, directory: &Path) {
     }
 }
 
-fn bodies() -> Vec<Arc<Message>> {
+fn bodies() -> Vec<Arc<Bytes>> {
     // Incompressible, and not all the same.
     let mut seed = 0x9E37_79B9_7F4A_7C15u64;
     let mut byte = || {
@@ -235,7 +216,7 @@ fn bodies() -> Vec<Arc<Message>> {
         seed as u8
     };
     (0..256)
-        .map(|_| Arc::new(Message((0..BODY).map(|_| byte()).collect())))
+        .map(|_| Arc::new((0..BODY).map(|_| byte()).collect::<Bytes>()))
         .collect()
 }
 

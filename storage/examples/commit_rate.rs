@@ -14,30 +14,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use leveret_storage::{Batch, CommitSink, Op, Options, Position, QueueId, Storable, Store, Token};
+use bytes::Bytes;
+use leveret_storage::{Batch, CommitSink, Op, Options, Position, QueueId, Store, Token};
 
 const BODY: usize = 1024;
 const TIME: Duration = Duration::from_secs(3);
-
-struct Message(Vec<u8>);
-
-impl Storable for Message {
-    fn begin_write(&self, _: QueueId) -> bool {
-        true
-    }
-
-    fn cancel_write(&self) -> bool {
-        false
-    }
-
-    fn encoded_len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0);
-    }
-}
 
 struct Sink(Sender<u64>);
 
@@ -54,7 +35,7 @@ struct Load {
     store: Store,
     sink: Arc<Sink>,
     told: Receiver<u64>,
-    messages: Vec<Arc<Message>>,
+    messages: Vec<Arc<Bytes>>,
     next: u64,
 }
 
@@ -70,7 +51,7 @@ impl Load {
             seed as u8
         };
         let messages = (0..256)
-            .map(|_| Arc::new(Message((0..BODY).map(|_| byte()).collect())))
+            .map(|_| Arc::new((0..BODY).map(|_| byte()).collect::<Bytes>()))
             .collect();
         Load {
             store,

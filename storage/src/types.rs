@@ -53,6 +53,29 @@ pub trait Storable: Send + Sync + 'static {
     }
 }
 
+/// Bytes that are written as they are, and in any case.
+impl Storable for Bytes {
+    fn begin_write(&self, _: QueueId) -> bool {
+        true
+    }
+
+    fn cancel_write(&self) -> bool {
+        false
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.len()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self);
+    }
+
+    fn encode_or_share(&self, _: &mut Vec<u8>) -> Option<Bytes> {
+        Some(self.clone())
+    }
+}
+
 /// One change to what must survive a restart.
 pub enum Op {
     /// A message entered a queue. Publishes of one queue may come slightly out of position order.

@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::{Findings, gather::Gathered};
@@ -16,34 +17,13 @@ use crate::{
     io::sync_parent,
     options::Options,
     store::Store,
-    types::{Batch, Op, Position, QueueId, Storable},
+    types::{Batch, Op, Position, QueueId},
 };
 
 /// Bytes of messages in one batch.
 const BATCH: usize = 1 << 20;
 /// Operations in one batch.
 const BATCH_OPS: usize = 4096;
-
-/// A message that is to be written.
-struct Message(Vec<u8>);
-
-impl Storable for Message {
-    fn begin_write(&self, _: QueueId) -> bool {
-        true
-    }
-
-    fn cancel_write(&self) -> bool {
-        false
-    }
-
-    fn encoded_len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0);
-    }
-}
 
 fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -76,7 +56,7 @@ pub(super) fn write(gathered: &Gathered, options: &Options) -> Result<Findings, 
         ops.push(Op::Publish {
             queue,
             position: Position(position),
-            message: Arc::new(Message(message.to_vec())),
+            message: Arc::new(Bytes::copy_from_slice(message)),
             token: None,
         });
         if bytes >= BATCH || ops.len() >= BATCH_OPS {

@@ -91,31 +91,6 @@ impl Storable for Message {
     }
 }
 
-/// A large message that several queues have.
-struct Shared(bytes::Bytes);
-
-impl Storable for Shared {
-    fn begin_write(&self, _: QueueId) -> bool {
-        true
-    }
-
-    fn cancel_write(&self) -> bool {
-        false
-    }
-
-    fn encoded_len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0);
-    }
-
-    fn encode_or_share(&self, _: &mut Vec<u8>) -> Option<bytes::Bytes> {
-        Some(self.0.clone())
-    }
-}
-
 /// Marks what is told.
 struct Told {
     marks: File,
@@ -298,7 +273,7 @@ impl Worker {
     /// A large message into some of the queues.
     fn fan_out(&mut self, rng: &mut StdRng, ops: &mut Vec<Op>, words: &mut Vec<String>) {
         let len = rng.random_range(17_000..120_000);
-        let message = Arc::new(Shared(shared_filling(len).into()));
+        let message = Arc::new(bytes::Bytes::from(shared_filling(len)));
         let first = rng.random_range(0..QUEUES);
         for queue in first..first + rng.random_range(2..=QUEUES) {
             self.publish_message(queue % QUEUES, message.clone(), ops, words);
