@@ -243,7 +243,7 @@ pub(crate) fn append_publish(
     Appended::Message
 }
 
-fn append_reference(out: &mut Vec<u8>, reference: &Reference) {
+pub(crate) fn append_reference(out: &mut Vec<u8>, reference: &Reference) {
     append(out, SHARED_PUBLISH, |out| {
         out.extend_from_slice(&reference.queue.0.to_be_bytes());
         out.extend_from_slice(&reference.position.0.to_be_bytes());

@@ -61,3 +61,36 @@ pub(crate) fn live_bytes(contents: &Contents, seq: u64, catalogue: &Catalogue) -
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        contents::{Published, QueueContents},
+        types::QueueId,
+    };
+
+    #[test]
+    fn a_message_of_several_queues_is_copied_once() {
+        let published = |offset| Published {
+            position: 1,
+            offset,
+            len: 20_000,
+            is_reference: false,
+        };
+        let mut contents = Contents::default();
+        for queue in 0..3 {
+            let queue = contents.queues.entry(QueueId(queue)).or_default();
+            *queue = QueueContents {
+                published: vec![published(48), published(90_000)],
+                ..QueueContents::default()
+            };
+        }
+        contents.shared.insert(48);
+        let one = published(48).record_len() as u64;
+        let catalogue = Catalogue::default();
+        assert_eq!(live_bytes(&contents, 7, &catalogue), 4 * one);
+        contents.shared.clear();
+        assert_eq!(live_bytes(&contents, 7, &catalogue), 6 * one);
+    }
+}

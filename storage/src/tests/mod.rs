@@ -10,6 +10,7 @@ mod failing;
 mod folding;
 mod live_damage;
 mod model;
+mod records;
 mod room;
 mod shared;
 mod space;
