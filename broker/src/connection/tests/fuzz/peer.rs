@@ -135,6 +135,8 @@ impl Peer {
         self.connection.check_time(self.now);
         if self.connection.wants_mail() {
             progress |= self.connection.take_mail(None, self.now);
+        } else {
+            progress |= self.connection.take_confirms(self.now);
         }
         let reads = self.connection.wants_read();
         if reads && self.connection.has_rest() {
