@@ -49,6 +49,9 @@ impl State {
             };
             fd as c_int
         });
+        // Registered with the first call, so that it comes after what the process itself does at its end.
+        // SAFETY: a function without arguments, which may be called at any time.
+        unsafe { libc::atexit(stop) };
         Some(Mutex::new(State {
             dir,
             marks: variable("LEVERET_POWER_MARKS").unwrap_or_default(),
@@ -136,6 +139,11 @@ impl State {
         self.open.remove(&fd);
         self.marks_open.retain(|open| *open != fd);
     }
+}
+
+/// The process ends: no thread of it is ended between a call and the note of it.
+extern "C" fn stop() {
+    std::mem::forget(state());
 }
 
 /// The state, locked: calls on files under test happen one at a time, so the trace has their order. `None` when the
