@@ -207,7 +207,7 @@ impl Checkpoint<'_> {
             fold::unfold(self.sleds, closed.seq)?;
             // What is read of a volume never depends on which of two values under one key is the later one.
             self.sleds.volumes.end_current();
-            housekeeping::delete_empty(&self.sleds.volumes, self.catalogue)?;
+            housekeeping::delete_empty(&self.sleds.volumes, self.catalogue, usize::MAX)?;
         }
         Fold {
             sleds: self.sleds,

@@ -57,7 +57,12 @@ impl Housekeeping<'_> {
         if volumes.is_pinned() {
             return Ok(false);
         }
-        delete_empty(volumes, self.catalogue)?;
+        // Deleting large files keeps the disk from syncing the log, so they go one by one, if there is time for that.
+        let most = match self.busy && self.room.is_there_for(LATER) {
+            true => 1,
+            false => usize::MAX,
+        };
+        let emptied = delete_empty(volumes, self.catalogue, most)?;
         while !self.log.is_behind()
             && let Some((sparse, live)) = self.sparsest(if self.busy { LATER } else { 0 })
             && self.room.is_there_for(live)
@@ -65,7 +70,7 @@ impl Housekeeping<'_> {
             if !self.relocate(sparse)? {
                 break;
             }
-            delete_empty(volumes, self.catalogue)?;
+            delete_empty(volumes, self.catalogue, most)?;
         }
         if !self.log.is_behind()
             && self.sleds.main_is_wasteful(self.waste)
@@ -73,7 +78,7 @@ impl Housekeeping<'_> {
         {
             self.sleds.renew_main(|| self.go_on())?;
         }
-        Ok(self.busy && self.sparsest(0).is_some())
+        Ok(self.busy && (emptied == most || self.sparsest(0).is_some()))
     }
 
     /// The volume that is the first to be emptied, if volumes take up much more than they should, and so much on top;
@@ -192,23 +197,29 @@ impl Housekeeping<'_> {
     }
 }
 
-/// Deletes the volumes in which nothing lives, unless somebody wants them all to stay.
+/// Deletes volumes in which nothing lives, so many at most, unless somebody wants them all to stay. Returns how many.
 ///
 /// # Errors
 /// One cannot be deleted.
 pub(crate) fn delete_empty(
     volumes: &Volumes,
     catalogue: &Mutex<Catalogue>,
-) -> Result<(), StorageError> {
+    most: usize,
+) -> Result<usize, StorageError> {
+    let mut deleted = 0;
     if volumes.is_pinned() {
-        return Ok(());
+        return Ok(deleted);
     }
     for (number, usage, size) in volumes.all() {
+        if deleted == most {
+            break;
+        }
         // A small current volume is as well filled as deleted.
         let kept = volumes.is_current(number) && size < FRESH;
         if usage.chunks == 0 && !kept && catalogue.lock().chunks_in(number).is_empty() {
             volumes.delete(number)?;
+            deleted += 1;
         }
     }
-    Ok(())
+    Ok(deleted)
 }
