@@ -70,9 +70,10 @@ fn a_large_message_in_four_queues_is_stored_once_and_outlives_every_other_copy()
         // A segment holds 64 MiB.
         let segments = last_segment(&store.join("log"));
         assert!(segments <= 3, "{segments} segments of log");
-        // sled takes up to five octets for each that is written to it at once.
+        // sled takes some five octets for each that is written to it at once, more or less with the moment; four copies of
+        // each body would be twenty.
         let volumes = taken(&store.join("volumes"));
-        assert!(volumes < 6 * COUNT * MIB, "{volumes} octets of volumes");
+        assert!(volumes < 12 * COUNT * MIB, "{volumes} octets of volumes");
 
         drain(&client, "one").await;
         let options = QueueDeleteOptions::default();
