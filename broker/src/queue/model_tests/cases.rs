@@ -2,7 +2,7 @@
 
 use super::fixtures::{Kind, Limit, Rules};
 use super::world::World;
-use super::{Consume, Step};
+use super::{Consume, Step, paged_world};
 
 fn consume(channel: usize, prefetch: u32) -> Step {
     consume_from(0, channel, prefetch)
@@ -143,6 +143,51 @@ fn a_consumer_that_made_room_with_a_full_mailbox_is_active_again_when_it_is_the_
         world.run(Step::Take { peer });
     }
     assert_eq!(world.channels[2].unacked.len(), 1);
+    world.finish();
+}
+
+#[test]
+fn an_active_consumer_is_chosen_before_a_page_comes_back_and_shows_its_mailbox_full() {
+    let directory = tempfile::tempdir().unwrap();
+    let rules = Rules {
+        quorum: Some(0),
+        single_active: true,
+        ..Rules::default()
+    };
+    let mut world = paged_world(rules, directory.path());
+    let publish_sized = |queue, count, large| Step::Publish {
+        queue,
+        count,
+        kind: Kind {
+            large,
+            ..Kind::default()
+        },
+    };
+    let better = |channel, prefetch| {
+        Step::Consume(Consume {
+            queue: 1,
+            channel,
+            prefetch,
+            no_ack: false,
+            priority: 1,
+            exclusive: false,
+        })
+    };
+    // The first is active and has its one message; the third fills the mailbox of the other peer.
+    for step in [
+        better(0, 1),
+        consume_from(0, 1, 0),
+        consume_from(1, 0, 0),
+        publish_sized(0, 4, true),
+        better(1, 0),
+        publish_sized(1, 1, false),
+        publish_sized(1, 2, true),
+    ] {
+        world.run(step);
+    }
+    world.cancel(0);
+    world.serve_next(0);
+    assert_eq!(world.models[1].single, Some(3));
     world.finish();
 }
 

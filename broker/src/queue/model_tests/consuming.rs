@@ -72,6 +72,7 @@ impl World {
         let priority = |other: ConsumerIndex| self.consumers[other].real.priority;
         model.left(index, priority);
         let last = was_there && model.consumers.is_empty();
+        self.note_heirs(queue);
         let expected = if last && consumer.queue.spec.auto_delete {
             AfterRemoval::AutoDelete
         } else {

@@ -72,8 +72,14 @@ impl World {
             self.sent += places.len();
             let model = &mut self.models[to];
             let entered = places.iter().filter(|place| model.arrived(**place, sure));
-            // A queue that turns letters away does nothing else.
-            if entered.count() > 0 {
+            let any_entered = entered.count() > 0;
+            // A queue that turns letters away does nothing else, unless a page came back meanwhile:
+            // what has expired in it goes.
+            let paged = self.fx.pager().is_some() && !places.is_empty();
+            if paged && !any_entered {
+                self.queues[to].serve_next(&mut self.fx);
+            }
+            if paged || any_entered {
                 self.judge_deliveries(to);
                 self.models[to].buried(&[]);
             }

@@ -24,6 +24,7 @@ use fixtures::{Kind, LARGE, Limit, Rules};
 use leveret_storage::Spill;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use std::path::Path;
 use std::sync::Arc;
 use world::World;
 
@@ -236,6 +237,17 @@ fn keeps_its_promises(rules: Rules, steps: Vec<Step>) {
     go_on(World::new(rules), steps);
 }
 
+/// A world whose backlogs leave memory at once, for a directory.
+fn paged_world(rules: Rules, directory: &Path) -> World {
+    let spill = Spill::open(directory).unwrap();
+    // Pages of two messages.
+    let limits = Limits {
+        budget: 0,
+        page: 250,
+    };
+    World::with_pager(rules, Some(Arc::new(Pager::at_once(limits, None, spill))))
+}
+
 fn go_on(mut world: World, steps: Vec<Step>) {
     for step in steps {
         world.run(step);
@@ -260,10 +272,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..120),
     ) {
         let directory = tempfile::tempdir().unwrap();
-        let spill = Spill::open(directory.path()).unwrap();
-        // Pages of two messages.
-        let limits = Limits { budget: 0, page: 250 };
-        go_on(World::with_pager(rules, Some(Arc::new(Pager::at_once(limits, None, spill)))), steps);
+        go_on(paged_world(rules, directory.path()), steps);
     }
 
     #[test]

@@ -97,6 +97,8 @@ pub(super) struct Model {
     pub(super) consumers: Vec<ConsumerIndex>,
     /// Who alone is served, where there is such a rule.
     pub(super) single: Option<ConsumerIndex>,
+    /// The highest priority among those that could take its place when it left.
+    pub(super) best_heir: Option<i32>,
     pub(super) next: u64,
     pub(super) delivered_through: Option<u64>,
     pub(super) records: BTreeMap<u64, Record>,

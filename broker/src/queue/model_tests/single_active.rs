@@ -32,6 +32,13 @@ impl World {
         self.consumers[consumer].real.priority
     }
 
+    /// An active consumer is about to leave the real queue, too. Who takes its place is chosen at
+    /// that moment: a page that comes back in the same call may be served, and show that its mailbox
+    /// is full.
+    pub(super) fn note_heirs(&mut self, queue: usize) {
+        self.models[queue].best_heir = self.best(queue);
+    }
+
     /// The active consumer of a quorum queue: there is one while there are any; it makes room for
     /// one of higher priority when it holds nothing, and for nobody else; when it leaves, its place
     /// is taken by one of the highest priority.
@@ -58,7 +65,7 @@ impl World {
                 assert_eq!(self.consumers[before].used, 0, "ousted with deliveries");
             }
             None => {
-                let best = self.best(queue);
+                let best = model.best_heir;
                 assert!(
                     best.is_none_or(|best| self.priority(now) == best),
                     "not the first"
