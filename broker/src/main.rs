@@ -13,7 +13,7 @@ use leveret_storage::{Options, Store};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -157,9 +157,17 @@ fn run(config: &Config, started: Instant) -> Result<(), Failure> {
 
 async fn serve(config: &Config, started: Instant) -> Result<(), Failure> {
     // Before the port is open: nobody may be served by a broker that turns out to have no data.
+    let defaults = Options::new(config.data_dir.join("store"));
+    // Where one thread serves all connections, none of them may hold it up.
+    let alone = tokio::runtime::Handle::current().metrics().num_workers() < 2;
     let opened = Store::open(Options {
         weigh: leveret::queue::body_octets,
-        ..Options::new(config.data_dir.join("store"))
+        fast_sync: if alone {
+            Duration::ZERO
+        } else {
+            defaults.fast_sync
+        },
+        ..defaults
     })?;
     report(&opened.report);
     let broker = Arc::new(recovery::recover(config, opened)?);

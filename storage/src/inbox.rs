@@ -1,15 +1,19 @@
 //! Between submitters and the storage thread: what is submitted, how much of it waits, and who waits for it.
 //!
 //! Submitting takes a lock for one push. The storage thread takes everything by one swap: how much a commit holds follows
-//! from how long the last one took, without a timer.
+//! from how long the last one took, without a timer. Only acknowledgements, which nobody waits for, wait for a moment for
+//! something to go with.
+//!
+//! Whoever submits something small while the storage thread sleeps may help: it takes what is there and commits it
+//! itself, and nobody else takes anything meanwhile.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     task::Waker,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::{
     error::StorageError,
@@ -18,6 +22,13 @@ use crate::{
 
 /// Bytes an operation counts for, besides its message or definition.
 const OP_COST: usize = 64;
+
+/// How long acknowledgements wait for something to go with. Alone, each of a consumer's would be a sync of its own, which
+/// the next publish has to wait for.
+const LAZINESS: Duration = Duration::from_millis(5);
+
+/// Batches that a helper takes at most.
+const HELPED: usize = 64;
 
 /// A batch that waits, and the bytes it counts for.
 pub(crate) struct Pending {
@@ -40,14 +51,30 @@ pub(crate) enum Stop {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
     Batches,
+    /// A helper could not write its commit: that is the storage thread's now.
+    Stuck,
     /// Its segment is to be ended.
     Roll,
     /// There is nothing, and there will be nothing.
     Nothing,
 }
 
+/// How a helper ended.
+pub(crate) enum Helped {
+    /// What it took is committed.
+    Done,
+    /// What it took goes back.
+    Returned(Vec<Pending>),
+    /// The commit is made and cannot be written at present.
+    Stuck,
+}
+
 struct State {
     batches: Vec<Pending>,
+    /// Somebody waits for what is in there.
+    urgent: bool,
+    /// Since when something is in there that nobody waits for.
+    lazy_since: Option<Instant>,
     /// Batches submitted so far.
     submitted: u64,
     /// Batches committed so far.
@@ -55,12 +82,33 @@ struct State {
     stop: Stop,
     /// The storage thread waits for batches.
     idle: bool,
+    /// And looks again by itself.
+    timed: bool,
+    /// Somebody else commits.
+    helping: bool,
+    /// A helper has left a commit that could not be written.
+    stuck: bool,
     /// The storage thread has ended.
     ended: bool,
     /// The storage thread shall end its segment.
     roll: bool,
     /// Why the last attempt to write failed, until one works.
     failing: Option<String>,
+}
+
+impl State {
+    fn take_batches(&mut self) -> Vec<Pending> {
+        self.urgent = false;
+        self.lazy_since = None;
+        std::mem::take(&mut self.batches)
+    }
+
+    /// Whether something is to be committed now.
+    fn is_due(&self) -> bool {
+        let waited = |since: Instant| since.elapsed() >= LAZINESS;
+        let due = self.urgent || self.stop != Stop::No || self.lazy_since.is_some_and(waited);
+        due && !self.batches.is_empty()
+    }
 }
 
 /// What is called once the storage thread has ended.
@@ -85,10 +133,15 @@ impl Inbox {
     pub(crate) fn new(high: usize, low: usize) -> Inbox {
         let state = State {
             batches: Vec::new(),
+            urgent: false,
+            lazy_since: None,
             submitted: 0,
             committed: 0,
             stop: Stop::No,
             idle: false,
+            timed: false,
+            helping: false,
+            stuck: false,
             ended: false,
             roll: false,
             failing: None,
@@ -108,41 +161,129 @@ impl Inbox {
 
     /// Takes a batch in. After the store was closed it is dropped: nothing of it is ever reported as committed.
     pub(crate) fn submit(&self, batch: Batch) {
+        if let Some(mut state) = self.add(batch) {
+            self.call_thread(&mut state);
+        }
+    }
+
+    /// Likewise, from somebody who calls [`Inbox::begin_help`] next.
+    pub(crate) fn deposit(&self, batch: Batch) {
+        drop(self.add(batch));
+    }
+
+    fn add(&self, batch: Batch) -> Option<MutexGuard<'_, State>> {
         let cost = batch.ops.iter().map(cost).sum();
+        let lazy = batch.ops.iter().all(is_lazy);
         self.backlog.fetch_add(cost, Ordering::AcqRel);
         let mut state = self.state.lock();
         if state.stop != Stop::No || state.ended {
             drop(state);
             self.settle(cost);
-            return;
+            return None;
         }
         state.batches.push(Pending { batch, cost });
         state.submitted += 1;
-        if state.idle {
+        if lazy {
+            state.lazy_since.get_or_insert_with(Instant::now);
+        } else {
+            state.urgent = true;
+        }
+        Some(state)
+    }
+
+    /// Wakes the storage thread if there is something for it to do, or to wait for.
+    fn call_thread(&self, state: &mut State) {
+        if !state.idle || state.helping {
+            return;
+        }
+        let waits = state.lazy_since.is_some() && !state.timed;
+        if state.urgent || waits || state.stuck || state.roll || state.stop != Stop::No {
             state.idle = false;
             self.arrived.notify_one();
         }
+    }
+
+    /// Nobody is to wait any longer for what was submitted.
+    pub(crate) fn hurry(&self) {
+        let mut state = self.state.lock();
+        state.urgent |= state.lazy_since.is_some();
+        self.call_thread(&mut state);
+    }
+
+    /// Everything submitted, for the caller to commit, and to call [`Inbox::end_help`] afterwards. `None` when that is
+    /// better left to the storage thread, which is woken if need be: it is at work, or not `able` to help is the caller,
+    /// or there are more than `bytes` bytes.
+    pub(crate) fn begin_help(&self, able: bool, bytes: usize) -> Option<Vec<Pending>> {
+        let mut state = self.state.lock();
+        if !state.idle || state.helping || state.batches.is_empty() {
+            return None;
+        }
+        let plain =
+            state.stop == Stop::No && state.failing.is_none() && !state.roll && !state.stuck;
+        let small = state.batches.len() <= HELPED
+            && state
+                .batches
+                .iter()
+                .map(|pending| pending.cost)
+                .sum::<usize>()
+                <= bytes;
+        if !(able && plain && small) {
+            self.call_thread(&mut state);
+            return None;
+        }
+        state.helping = true;
+        Some(state.take_batches())
+    }
+
+    /// A helper is done.
+    pub(crate) fn end_help(&self, helped: Helped) {
+        let mut state = self.state.lock();
+        state.helping = false;
+        match helped {
+            Helped::Done => {}
+            Helped::Returned(mut batches) => {
+                batches.append(&mut state.batches);
+                state.batches = batches;
+                state.urgent = true;
+            }
+            Helped::Stuck => state.stuck = true,
+        }
+        self.call_thread(&mut state);
     }
 
     /// Swaps everything submitted into `taken`, which must be empty; waits for something.
     pub(crate) fn take(&self, taken: &mut Vec<Pending>) -> Taken {
         let mut state = self.state.lock();
         loop {
-            if state.stop == Stop::Abandon {
-                return Taken::Nothing;
-            }
-            if !state.batches.is_empty() {
-                std::mem::swap(&mut state.batches, taken);
-                return Taken::Batches;
-            }
-            if state.stop == Stop::Drain {
-                return Taken::Nothing;
-            }
-            if std::mem::take(&mut state.roll) {
-                return Taken::Roll;
+            if !state.helping {
+                if state.stop == Stop::Abandon {
+                    return Taken::Nothing;
+                }
+                if std::mem::take(&mut state.stuck) {
+                    return Taken::Stuck;
+                }
+                if state.is_due() {
+                    std::mem::swap(&mut state.batches, taken);
+                    state.urgent = false;
+                    state.lazy_since = None;
+                    return Taken::Batches;
+                }
+                if state.stop == Stop::Drain {
+                    return Taken::Nothing;
+                }
+                if std::mem::take(&mut state.roll) {
+                    return Taken::Roll;
+                }
             }
             state.idle = true;
-            self.arrived.wait(&mut state);
+            match state.lazy_since.filter(|_| !state.helping) {
+                Some(since) => {
+                    state.timed = true;
+                    self.arrived.wait_until(&mut state, since + LAZINESS);
+                    state.timed = false;
+                }
+                None => self.arrived.wait(&mut state),
+            }
             state.idle = false;
         }
     }
@@ -151,10 +292,7 @@ impl Inbox {
     pub(crate) fn ask_for_roll(&self) {
         let mut state = self.state.lock();
         state.roll = true;
-        if state.idle {
-            state.idle = false;
-            self.arrived.notify_one();
-        }
+        self.call_thread(&mut state);
     }
 
     /// `batches` batches of `bytes` bytes are committed.
@@ -192,6 +330,7 @@ impl Inbox {
     /// # Errors
     /// Writing does not succeed at present, or the storage thread ended.
     pub(crate) fn flush(&self) -> Result<(), StorageError> {
+        self.hurry();
         let mut state = self.state.lock();
         let goal = state.submitted;
         loop {
@@ -280,6 +419,11 @@ impl Inbox {
     }
 }
 
+/// Whether nobody waits for this.
+fn is_lazy(op: &Op) -> bool {
+    matches!(op, Op::Ack { .. } | Op::Delivered { .. })
+}
+
 fn cost(op: &Op) -> usize {
     OP_COST
         + match op {
@@ -293,4 +437,88 @@ fn cost(op: &Op) -> usize {
             | Op::Tell { .. }
             | Op::Notify { .. } => 0,
         }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Position, QueueId};
+    use bytes::Bytes;
+
+    fn batch(op: Op) -> Batch {
+        Batch {
+            ops: vec![op],
+            sink: None,
+        }
+    }
+
+    fn ack() -> Batch {
+        batch(Op::Ack {
+            queue: QueueId(1),
+            first: Position(1),
+            last: Position(1),
+        })
+    }
+
+    fn delete() -> Batch {
+        let key = Bytes::from_static(b"key");
+        batch(Op::DeleteDefinition { key })
+    }
+
+    fn inbox() -> Inbox {
+        Inbox::new(1 << 20, 1 << 20)
+    }
+
+    /// An acknowledgement that has only just come, however slow the machine is.
+    fn with_fresh_ack() -> Inbox {
+        let inbox = inbox();
+        inbox.submit(ack());
+        let later = Instant::now() + Duration::from_secs(3600);
+        inbox.state.lock().lazy_since = Some(later);
+        assert!(!inbox.state.lock().is_due());
+        inbox
+    }
+
+    #[test]
+    fn acknowledgements_go_with_what_somebody_waits_for() {
+        let inbox = with_fresh_ack();
+        inbox.submit(delete());
+        let mut taken = Vec::new();
+        assert_eq!(inbox.take(&mut taken), Taken::Batches);
+        assert_eq!(taken.len(), 2);
+        assert!(!inbox.state.lock().is_due());
+    }
+
+    #[test]
+    fn acknowledgements_do_not_wait_for_long_nor_when_they_are_hurried_nor_at_the_end() {
+        let inbox = with_fresh_ack();
+        inbox.hurry();
+        assert!(inbox.state.lock().is_due());
+        let inbox = with_fresh_ack();
+        inbox.stop(Stop::Drain);
+        assert!(inbox.state.lock().is_due());
+        let inbox = with_fresh_ack();
+        inbox.state.lock().lazy_since = Instant::now().checked_sub(LAZINESS);
+        assert_eq!(inbox.take(&mut Vec::new()), Taken::Batches);
+    }
+
+    #[test]
+    fn who_helps_has_all_to_itself_and_what_it_gives_back_comes_first() {
+        let inbox = with_fresh_ack();
+        inbox.deposit(delete());
+        assert!(inbox.begin_help(true, 1 << 20).is_none(), "nobody sleeps");
+        inbox.state.lock().idle = true;
+        assert!(inbox.begin_help(true, 1).is_none(), "too much");
+        inbox.state.lock().idle = true;
+        let taken = inbox.begin_help(true, 1 << 20).unwrap();
+        assert_eq!(taken.len(), 2);
+        inbox.submit(ack());
+        assert!(inbox.begin_help(true, 1 << 20).is_none(), "somebody does");
+        inbox.end_help(Helped::Returned(taken));
+        let mut taken = Vec::new();
+        assert_eq!(inbox.take(&mut taken), Taken::Batches);
+        let acks = |pending: &Pending| matches!(pending.batch.ops[0], Op::Ack { .. });
+        let acks: Vec<bool> = taken.iter().map(acks).collect();
+        assert_eq!(acks, [true, false, true]);
+    }
 }

@@ -331,6 +331,12 @@ impl Log {
         }
     }
 
+    /// Whether so many bytes can be written without beginning another segment.
+    pub(crate) fn has_room(&self, bytes: u64) -> bool {
+        let end = self.active.as_ref().map(|active| active.closed.end);
+        end.is_some_and(|end| end + bytes <= self.segment_size)
+    }
+
     /// Ends the active segment; the next commit makes a new one.
     fn end_segment(&mut self) {
         if let Some(active) = self.active.take() {
@@ -354,6 +360,11 @@ impl Log {
             self.active = Some(self.create()?);
         }
         Ok(())
+    }
+
+    /// Lets go of the segment being written: nothing more will be.
+    pub(crate) fn let_go(&mut self) {
+        self.active = None;
     }
 
     /// The last segment there ever was and where it ends, for the mark of a clean close; at 0 when it is folded and gone.

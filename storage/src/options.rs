@@ -25,6 +25,9 @@ pub struct Options {
     pub fold_after: Duration,
     /// Bytes one commit may hold, unless a single batch is larger.
     pub commit_size: usize,
+    /// A write and sync of the log that takes no longer than this may be done by whoever calls [`crate::Store::commit`].
+    /// Zero: never.
+    pub fast_sync: Duration,
     /// Backlog in bytes above which [`crate::Store::backlog_over_mark`] says so.
     pub backlog_high: usize,
     /// Backlog in bytes at which those who wait in [`crate::Store::wake_when_below`] are woken.
@@ -69,6 +72,7 @@ impl Default for Options {
             fold_later: 256 * MIB,
             fold_after: Duration::from_secs(10),
             commit_size: 4 << 20,
+            fast_sync: Duration::from_micros(400),
             backlog_high: 32 << 20,
             backlog_low: 8 << 20,
             volume_size: 256 * MIB,

@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
     task::Waker,
     thread::{self, JoinHandle},
     time::Duration,
@@ -19,7 +19,7 @@ use crate::{
     directory::{Directory, Lock},
     error::StorageError,
     extents::Runs,
-    inbox::{Inbox, Stop},
+    inbox::{Helped, Inbox, Stop},
     io::{Disk, LogIo},
     log::{Later, Log, LogState},
     options::Options,
@@ -29,7 +29,7 @@ use crate::{
     sleds::Sleds,
     stats::{Counters, Extent, RecoveredQueue, Report, Stats},
     types::{Batch, Position, QueueId},
-    writer::{Ending, Writer},
+    writer::{self, Ending, Work, Writer},
 };
 
 /// A store that was opened, and what was found in it.
@@ -62,6 +62,9 @@ struct Threads {
 struct Shared {
     directory: Directory,
     inbox: Arc<Inbox>,
+    /// Made with the threads.
+    writer: OnceLock<Arc<Mutex<Writer>>>,
+    fast_sync: Duration,
     log: Arc<LogState>,
     catalogue: Arc<Mutex<Catalogue>>,
     counters: Arc<Counters>,
@@ -71,6 +74,30 @@ struct Shared {
     extents: Mutex<Extents>,
     /// `None` once closed.
     disk: Mutex<Option<Arc<OpenDisk>>>,
+}
+
+/// What whoever submits commits by itself, in bytes.
+const DIRECT_BYTES: usize = 32 << 10;
+
+/// Somebody who commits in the storage thread's stead.
+struct Helper<'a> {
+    shared: &'a Shared,
+    /// `None`: it has panicked.
+    helped: Option<Helped>,
+}
+
+impl Drop for Helper<'_> {
+    fn drop(&mut self) {
+        let helped = self.helped.take().unwrap_or_else(|| {
+            // What it took is lost, and what comes now must not be stored behind that.
+            self.shared
+                .counters
+                .write_health(Some("a commit has panicked; restart the broker".to_owned()));
+            self.shared.inbox.stop(Stop::Abandon);
+            Helped::Done
+        });
+        self.shared.inbox.end_help(helped);
+    }
 }
 
 /// What is let go at close. The lock comes last: nobody else may come in while sled is open.
@@ -102,6 +129,8 @@ impl Store {
         }));
         let shared = Arc::new(Shared {
             inbox: Arc::new(Inbox::new(options.backlog_high, options.backlog_low)),
+            writer: OnceLock::new(),
+            fast_sync: options.fast_sync,
             catalogue: Arc::new(Mutex::new(found.catalogue)),
             counters: Arc::new(Counters::default()),
             working: Mutex::new(()),
@@ -140,6 +169,38 @@ impl Store {
     /// of calls is the order in the log. After [`Store::close`] batches are dropped and their tokens never given back.
     pub fn submit(&self, batch: Batch) {
         self.0.shared.inbox.submit(batch);
+    }
+
+    /// As [`Store::submit`], from somebody who calls [`Store::commit`] when it has done what is more urgent.
+    pub fn deposit(&self, batch: Batch) {
+        self.0.shared.inbox.deposit(batch);
+    }
+
+    /// Sees to it that what was deposited is committed. If it is little, the storage thread sleeps and the disk has shown
+    /// itself to be fast, the calling thread does it, and blocks for one write and sync: who waits for it is told two
+    /// wake-ups earlier. Sinks are called from this thread then, and no lock that they take may be held.
+    pub fn commit(&self) {
+        let shared = &self.0.shared;
+        let sync = shared.counters.last_sync();
+        let fast = !sync.is_zero() && sync <= shared.fast_sync;
+        if let Some(taken) = shared.inbox.begin_help(fast, DIRECT_BYTES) {
+            let mut helper = Helper {
+                shared,
+                helped: None,
+            };
+            // The storage thread sleeps until the helper is gone.
+            let writer = shared.writer.get();
+            helper.helped = Some(match writer {
+                Some(writer) => writer.lock().commit_directly(taken),
+                None => Helped::Returned(taken),
+            });
+        }
+    }
+
+    /// What was submitted and nobody waits for, acknowledgements, waits for a few milliseconds for something to go with:
+    /// from now on it does not.
+    pub fn hurry(&self) {
+        self.0.shared.inbox.hurry();
     }
 
     /// Live messages of a queue in order, from a position on: up to `max_messages` of them and about `max_bytes` bytes, but
@@ -306,7 +367,9 @@ impl Shared {
             commit_size: options.commit_size,
             catalogue: Arc::clone(&self.catalogue),
             counters: Arc::clone(&self.counters),
+            work: Work::default(),
         };
+        let writer = Arc::clone(self.writer.get_or_init(|| Arc::new(Mutex::new(writer))));
         let shared = Arc::clone(self);
         let options = options.clone();
         let checkpoint = thread::Builder::new()
@@ -336,7 +399,7 @@ impl Shared {
             })?;
         let writer = thread::Builder::new()
             .name("storage".to_owned())
-            .spawn(move || writer.run())
+            .spawn(move || writer::run(&writer))
             .inspect_err(|_| self.log.stop())?;
         Ok(Threads { writer, checkpoint })
     }

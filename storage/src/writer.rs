@@ -3,12 +3,16 @@
 //! Take everything submitted, build a block, write it, sync it, tell everyone; again. Nobody waits for a timer: while
 //! one commit syncs, the next one gathers.
 //!
+//! Somebody else may write a small commit while the thread sleeps (see [`Writer::commit_directly`]): a publisher that
+//! waits for its confirm is told two wake-ups earlier.
+//!
 //! A write or sync that fails confirms nothing. Its segment is ended before the block, the same block goes to a fresh
 //! segment, again and again until it is durable; publishers meanwhile are slowed by the backlog mark.
 
 use std::{
     collections::HashMap,
     io,
+    iter::Peekable,
     sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, Instant},
@@ -20,7 +24,7 @@ use crate::{
     catalogue::Catalogue,
     commit::{Commit, KEEP_FACTOR},
     directory::CleanClose,
-    inbox::{Inbox, Pending, Stop, Taken},
+    inbox::{Helped, Inbox, Pending, Stop, Taken},
     log::{Log, LogState, Placed},
     stats::Counters,
     types::{Position, QueueId},
@@ -28,10 +32,12 @@ use crate::{
 
 /// Pauses between attempts to write: from, to.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// Bytes of a small commit besides twice what its batches count for.
+const DIRECT_SLACK: u64 = 4096;
 /// Attempts that a store which is being closed still makes.
 const LAST_ATTEMPTS: u32 = 3;
 
-/// What the storage thread works with.
+/// What the storage thread works with, and whoever commits in its stead.
 pub(crate) struct Writer {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) log: Log,
@@ -40,6 +46,24 @@ pub(crate) struct Writer {
     pub(crate) commit_size: usize,
     pub(crate) catalogue: Arc<Mutex<Catalogue>>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) work: Work,
+}
+
+/// What is kept from one commit to the next.
+#[derive(Default)]
+pub(crate) struct Work {
+    commit: Commit,
+    /// Delivery marks that wait for something to be written along with.
+    marks: HashMap<QueueId, Position>,
+    /// What stands in the commit, if that could not be written yet.
+    stuck: Option<Load>,
+}
+
+/// How much stands in a commit.
+#[derive(Clone, Copy, Default)]
+struct Load {
+    batches: u64,
+    cost: usize,
 }
 
 /// How the storage thread ended.
@@ -68,38 +92,52 @@ impl Drop for Farewell {
     }
 }
 
-impl Writer {
-    /// Runs until the store stops.
-    pub(crate) fn run(mut self) -> Ending {
-        let _farewell = Farewell(Arc::clone(&self.inbox), Arc::clone(&self.counters));
-        let mut commit = Commit::default();
-        let mut marks = HashMap::new();
-        let mut taken = Vec::new();
-        loop {
-            match self.inbox.take(&mut taken) {
-                Taken::Batches => {}
-                Taken::Roll => {
-                    // Should it fail, the next commit tries again and says so.
-                    let _ = self.log.roll();
-                    continue;
-                }
-                Taken::Nothing => break,
+/// Runs until the store stops.
+pub(crate) fn run(writer: &Mutex<Writer>) -> Ending {
+    let (inbox, counters) = {
+        let writer = writer.lock();
+        (Arc::clone(&writer.inbox), Arc::clone(&writer.counters))
+    };
+    let _farewell = Farewell(Arc::clone(&inbox), counters);
+    let mut taken = Vec::new();
+    let ending = loop {
+        // Not locked while it waits: others may commit then.
+        let what = inbox.take(&mut taken);
+        let mut writer = writer.lock();
+        let committed = match what {
+            Taken::Batches => writer.commit_all(&mut taken),
+            Taken::Stuck => writer.go_on(),
+            Taken::Roll => {
+                // Should it fail, the next commit tries again and says so.
+                let _ = writer.log.roll();
+                Ok(())
             }
-            if self
-                .commit_all(&mut commit, &mut taken, &mut marks)
-                .is_err()
-            {
-                return Ending::Cut;
-            }
+            Taken::Nothing => break writer.end(),
+        };
+        if committed.is_err() {
+            break Ending::Cut;
         }
+    };
+    // What was not committed never will be: messages and sinks are let go, and not under the lock, as the last clone of
+    // the store may be among them.
+    let mut writer = writer.lock();
+    writer.log.let_go();
+    let work = std::mem::take(&mut writer.work);
+    drop(writer);
+    drop(work);
+    ending
+}
+
+impl Writer {
+    fn end(&mut self) -> Ending {
         if self.inbox.stopping() == Stop::Abandon {
             return Ending::Cut;
         }
-        commit.clear(self.commit_size);
-        if !marks.is_empty() {
-            commit.finish(&mut HashMap::new());
-            commit.write_marks(&mut marks);
-            if self.make_durable(&mut commit).is_err() {
+        self.work.commit.clear(self.commit_size);
+        if !self.work.marks.is_empty() {
+            self.work.commit.finish(&mut HashMap::new());
+            self.work.commit.write_marks(&mut self.work.marks);
+            if self.make_durable(0).is_err() {
                 return Ending::Cut;
             }
         }
@@ -107,74 +145,120 @@ impl Writer {
     }
 
     /// Commits what was taken, in as many commits as its size asks for.
-    fn commit_all(
-        &mut self,
-        commit: &mut Commit,
-        taken: &mut Vec<Pending>,
-        marks: &mut HashMap<QueueId, Position>,
-    ) -> Result<(), GivenUp> {
+    fn commit_all(&mut self, taken: &mut Vec<Pending>) -> Result<(), GivenUp> {
         let mut pending = taken.drain(..).peekable();
         while pending.peek().is_some() {
-            commit.clear(self.commit_size);
-            let (mut batches, mut cost) = (0, 0);
-            while let Some(next) = pending
-                .next_if(|next| batches == 0 || commit.block.len() + next.cost <= self.commit_size)
-            {
-                commit.add(next.batch, marks, &self.counters);
-                batches += 1;
-                cost += next.cost;
-            }
-            if commit.finish(marks) {
-                self.make_durable(commit)?;
+            let (load, to_write) = self.build(&mut pending);
+            if to_write {
+                self.make_durable(0)?;
             } else {
-                self.note_cancelled(commit);
+                self.note_cancelled();
             }
-            // The backlog first: who is woken by a confirm finds room.
-            self.inbox.committed(batches, cost);
-            commit.confirm();
+            self.tell(load);
         }
         Ok(())
     }
 
-    /// Writes and syncs the commit's block, however often it takes, and makes it known to readers.
-    fn make_durable(&mut self, commit: &mut Commit) -> Result<(), GivenUp> {
-        self.make_room(commit.block.len() as u64)?;
+    /// Makes a commit of the first of what waits. Says what is in it, and whether it has to be written.
+    fn build(&mut self, pending: &mut Peekable<impl Iterator<Item = Pending>>) -> (Load, bool) {
+        let Work { commit, marks, .. } = &mut self.work;
+        commit.clear(self.commit_size);
+        let mut load = Load::default();
+        while let Some(next) = pending
+            .next_if(|next| load.batches == 0 || commit.block.len() + next.cost <= self.commit_size)
+        {
+            commit.add(next.batch, marks, &self.counters);
+            load.batches += 1;
+            load.cost += next.cost;
+        }
+        let to_write = commit.finish(marks);
+        (load, to_write)
+    }
+
+    /// What stands in the commit is as safe as it will be.
+    fn tell(&mut self, load: Load) {
+        // The backlog first: who is woken by a confirm finds room.
+        self.inbox.committed(load.batches, load.cost);
+        self.work.commit.confirm();
+    }
+
+    /// Commits what a helper has taken, on its own thread: one write and one sync, if nothing longer is in the way of
+    /// that. What fails is for the storage thread to try again.
+    pub(crate) fn commit_directly(&mut self, taken: Vec<Pending>) -> Helped {
+        let cost: usize = taken.iter().map(|pending| pending.cost).sum();
+        // Records take more than what they count for, but never so much.
+        let most = 2 * cost as u64 + DIRECT_SLACK;
+        let bounded = self.log_state.bytes() + most <= self.log_bound;
+        if cost > self.commit_size || !bounded || !self.log.has_room(most) {
+            return Helped::Returned(taken);
+        }
+        let mut pending = taken.into_iter().peekable();
+        let (load, to_write) = self.build(&mut pending);
+        debug_assert!(
+            pending.peek().is_none(),
+            "it is within the size of one commit"
+        );
+        if !to_write {
+            self.note_cancelled();
+        } else if let Err(error) = self.write() {
+            self.report(&error);
+            self.work.stuck = Some(load);
+            return Helped::Stuck;
+        }
+        self.tell(load);
+        Helped::Done
+    }
+
+    /// Goes on with a commit that a helper could not write.
+    fn go_on(&mut self) -> Result<(), GivenUp> {
+        if let Some(load) = self.work.stuck.take() {
+            self.make_durable(1)?;
+            self.tell(load);
+        }
+        Ok(())
+    }
+
+    /// Writes and syncs the commit's block, however often it takes, and makes it known to readers. `attempts` were made
+    /// before.
+    fn make_durable(&mut self, mut attempts: u32) -> Result<(), GivenUp> {
+        self.make_room(self.work.commit.block.len() as u64)?;
         let mut pause = BACKOFF.0;
-        let mut attempts = 0;
-        let placed = loop {
-            let start = Instant::now();
-            match self.log.append(&mut commit.block, commit.records) {
-                Ok(placed) => {
-                    let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-                    self.counters
-                        .last_sync_nanos
-                        .store(nanos, Ordering::Relaxed);
-                    break placed;
-                }
-                Err(error) => {
-                    attempts += 1;
-                    self.failed(&error, attempts)?;
-                    self.inbox.pause(pause);
-                    pause = (pause * 2).min(BACKOFF.1);
-                }
-            }
-        };
+        while let Err(error) = self.write() {
+            attempts += 1;
+            self.failed(&error, attempts)?;
+            self.inbox.pause(pause);
+            pause = (pause * 2).min(BACKOFF.1);
+        }
         if attempts > 0 {
             self.counters.write_health(None);
         }
-        self.counters.commits.fetch_add(1, Ordering::Relaxed);
-        self.counters
-            .bytes_written
-            .fetch_add(commit.block.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Writes and syncs the commit's block once.
+    fn write(&mut self) -> io::Result<()> {
+        let commit = &mut self.work.commit;
+        let start = Instant::now();
+        let placed = self.log.append(&mut commit.block, commit.records)?;
+        let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let counters = &self.counters;
+        counters.last_sync_nanos.store(nanos, Ordering::Relaxed);
+        counters.commits.fetch_add(1, Ordering::Relaxed);
+        let written = commit.block.len() as u64;
+        counters.bytes_written.fetch_add(written, Ordering::Relaxed);
         self.catalogue.lock().apply(commit.take_effects(), placed);
         // Large messages must not stay in memory because nothing more comes.
         commit.block.clear(self.commit_size * KEEP_FACTOR);
         Ok(())
     }
 
-    fn failed(&self, error: &io::Error, attempts: u32) -> Result<(), GivenUp> {
+    fn report(&self, error: &io::Error) {
         self.counters.write_health(Some(error.to_string()));
         self.inbox.failed(error.to_string());
+    }
+
+    fn failed(&self, error: &io::Error, attempts: u32) -> Result<(), GivenUp> {
+        self.report(error);
         match self.inbox.stopping() {
             Stop::No => Ok(()),
             Stop::Drain if attempts < LAST_ATTEMPTS => Ok(()),
@@ -185,13 +269,14 @@ impl Writer {
     /// A commit with nothing to write may still have cancelled writes: noting those as done with keeps the ranges of
     /// later acks whole. They belong to the segment the next commit goes to, or the one before: either is right, as they
     /// stand in none.
-    fn note_cancelled(&mut self, commit: &mut Commit) {
+    fn note_cancelled(&mut self) {
         if let Some(last) = self.log.last() {
             let placed = Placed {
                 seq: last.seq,
                 offset: 0,
             };
-            self.catalogue.lock().apply(commit.take_effects(), placed);
+            let effects = self.work.commit.take_effects();
+            self.catalogue.lock().apply(effects, placed);
         }
     }
 

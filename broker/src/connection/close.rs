@@ -41,7 +41,7 @@ impl Connection {
         self.withdraw_mail(&mut returned);
         self.requeue(returned);
         self.serve_next(left);
-        self.perform();
+        self.perform_at_last();
     }
 
     pub(super) fn release_all_channels(&mut self) {
@@ -54,7 +54,7 @@ impl Connection {
         // Only when no consumer of ours is left: none of it may come back to us.
         self.requeue(returned);
         self.serve_next(left);
-        self.perform();
+        self.perform_at_last();
         for index in 0..self.channels.len() {
             self.forget_channel(ChannelId(index as u16));
         }

@@ -16,7 +16,7 @@ impl Connection {
     pub(super) fn flush(&mut self) {
         self.flush_settled();
         self.flush_publishes();
-        self.perform();
+        self.has_committed |= self.fx.perform_and_commit(&self.mailbox);
         if self.broker.store.as_ref().is_some_and(Store::has_ended) {
             self.give_up_on_store();
         }
@@ -26,6 +26,14 @@ impl Connection {
     /// Does what queues and directories asked for.
     pub(super) fn perform(&mut self) {
         self.fx.perform();
+    }
+
+    /// Likewise, and what was acknowledged is written at once: whoever is gone believes that it is.
+    pub(super) fn perform_at_last(&mut self) {
+        self.fx.perform();
+        if let Some(store) = &self.broker.store {
+            store.hurry();
+        }
     }
 
     /// Publishes the run to its queues, each locked once.

@@ -25,6 +25,12 @@ impl Connection {
         any
     }
 
+    /// Whether the connection has committed something by itself since this was last asked: then nobody
+    /// wakes it for what came of that, and it has to look.
+    pub fn has_committed(&mut self) -> bool {
+        std::mem::take(&mut self.has_committed)
+    }
+
     /// Takes what the store has made safe, while the output has no room for deliveries: who
     /// publishes and does not read must not pile up what is due to it. Says whether there was any.
     pub fn take_confirms(&mut self, now: Instant) -> bool {

@@ -141,6 +141,8 @@ pub struct Connection {
     /// As `settled`, but rejected without requeue.
     discarded: Vec<unacked::Delivery>,
     unconfirmed_news: Vec<ChannelId>,
+    /// See [`Connection::has_committed`].
+    has_committed: bool,
     taken: Taken,
     /// What the store has made safe, not looked at yet.
     tokens: VecDeque<Token>,
@@ -204,6 +206,7 @@ impl Connection {
             settled: Vec::new(),
             discarded: Vec::new(),
             unconfirmed_news: Vec::new(),
+            has_committed: false,
             taken: Taken::default(),
             tokens: VecDeque::new(),
             held_octets: 0,

@@ -14,6 +14,11 @@ use leveret_storage::{Batch, CommitSink, Op, Position, QueueId, Store, Token};
 use std::sync::Arc;
 use std::time::Instant;
 
+/// So many records are few.
+const FEW: usize = 8;
+/// So many times in a row there have to be few, before they are committed by who submits them.
+const FEW_BEFORE: u8 = 8;
+
 /// Effects of one or more operations on queues: records for the store, connections to wake,
 /// timers to set. The buffer is reused by its owner.
 #[derive(Default)]
@@ -34,6 +39,8 @@ pub struct Effects {
     litter: Vec<Page>,
     /// What leaves a queue leaves it with the next batch, not before.
     atomic: bool,
+    /// How often in a row the records were few, and awaited.
+    few_before: u8,
     surroundings: Surroundings,
     /// Who hears of the tokens of records.
     sink: Option<Arc<dyn CommitSink>>,
@@ -239,6 +246,10 @@ impl Effects {
     /// Hands the records to the store now: under the lock that guards what they are about, where
     /// others could otherwise see it and have their own records stored before these.
     pub fn submit(&mut self) {
+        self.hand_over(Store::submit);
+    }
+
+    fn hand_over(&mut self, to: impl Fn(&Store, Batch)) {
         self.atomic = false;
         if self.ops.is_empty() {
             return;
@@ -247,14 +258,32 @@ impl Effects {
             let capacity = self.ops.capacity().min(64);
             let ops = std::mem::replace(&mut self.ops, Vec::with_capacity(capacity));
             let sink = self.sink.clone();
-            store.submit(Batch { ops, sink });
+            to(store, Batch { ops, sink });
             // A queue that was deleted before: the record of that may have overtaken these, and
             // nothing would ever remove them. One that is deleted from now on removes them itself.
             for queue in self.published.drain(..).filter(|queue| queue.has_ended()) {
                 let ops = vec![Op::DeleteQueue { queue: queue.id }];
-                store.submit(Batch { ops, sink: None });
+                to(store, Batch { ops, sink: None });
             }
         }
+    }
+
+    /// Whether somebody waits for these records, which are few, as those before were: from a publisher that
+    /// sends more before it hears of them there is more to come, and it goes on being read meanwhile.
+    fn is_awaited(&mut self) -> bool {
+        let awaited = |op: &Op| match op {
+            Op::Publish { token, .. } => token.is_some(),
+            Op::Notify { .. } => true,
+            _ => false,
+        };
+        if self.ops.len() > FEW {
+            self.few_before = 0;
+        }
+        if self.ops.len() > FEW || !self.ops.iter().any(awaited) {
+            return false;
+        }
+        self.few_before = self.few_before.saturating_add(1);
+        self.few_before > FEW_BEFORE
     }
 
     /// Does it all: sends dead letters on, hands the records to the store, wakes and sets timers.
@@ -264,6 +293,31 @@ impl Effects {
             self.send_dead_letters();
         }
         self.submit();
+        self.perform_rest();
+    }
+
+    /// Likewise, under no lock whatever: a few records that somebody waits for are written and synced
+    /// here and now, where the disk is fast enough and the storage thread sleeps. Everybody else that
+    /// this concerns is seen to first. `true`: the caller has to look into its mailbox by itself for
+    /// what came of it.
+    pub fn perform_and_commit(&mut self, mailbox: &Mailbox) -> bool {
+        if !self.dead_letters.is_empty() {
+            self.send_dead_letters();
+        }
+        if !self.is_awaited() {
+            self.submit();
+            self.perform_rest();
+            return false;
+        }
+        self.hand_over(Store::deposit);
+        self.perform_rest();
+        if let Some(store) = &self.surroundings.store {
+            mailbox.while_committing(|| store.commit());
+        }
+        true
+    }
+
+    fn perform_rest(&mut self) {
         self.published.clear();
         for op in self.ops.drain(..) {
             // Where there is no store, everything is as safe as it will be.

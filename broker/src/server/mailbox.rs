@@ -89,6 +89,8 @@ pub struct Mailbox {
     waiting: AtomicUsize,
     /// A queue passed a consumer over because the mailbox was full.
     starved: AtomicBool,
+    /// The connection's task is committing what it has submitted: it will look by itself what came of that.
+    committing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -129,6 +131,7 @@ impl Mailbox {
             state: Mutex::default(),
             waiting: AtomicUsize::new(0),
             starved: AtomicBool::new(false),
+            committing: AtomicBool::new(false),
         }
     }
 
@@ -209,6 +212,14 @@ impl Mailbox {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// The connection's task commits by itself, and looks for tokens afterwards: it need not be woken for those.
+    pub fn while_committing(&self, commit: impl FnOnce()) {
+        self.committing.store(true, Ordering::Relaxed);
+        commit();
+        // Whoever saw it set has put its tokens there before: the lock that the task looks under orders the two.
+        self.committing.store(false, Ordering::Relaxed);
     }
 
     /// Wakes the connection's task.
@@ -314,10 +325,19 @@ impl State {
 
 impl CommitSink for Mailbox {
     fn committed(&self, tokens: &[Token]) {
-        self.with_state(|state| {
+        let waker = {
+            let mut state = self.state.lock();
             if !state.closed {
                 state.tokens.extend_from_slice(tokens);
             }
-        });
+            if self.committing.load(Ordering::Relaxed) {
+                return;
+            }
+            state.notified = true;
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }

@@ -146,6 +146,7 @@ impl<S: Peer> Session<S> {
             if self.connection.is_over(now) {
                 return Poll::Ready(End::Closed);
             }
+            progress |= self.connection.has_committed();
             self.used |= progress;
             if !progress {
                 return Poll::Pending;

@@ -17,8 +17,11 @@ fn publish_with_token(position: u64) -> Op {
     }
 }
 
-/// Publishes 40 messages one commit at a time on a disk that fails, and cuts the power after `cut` of them.
-fn run(disk: &Arc<BadDisk>, cut: u64) {
+/// [`Store::submit`] or [`submit_directly`].
+type Submit = fn(&Store, Batch);
+
+/// Publishes messages one commit at a time on a disk that fails, and cuts the power after `cut` of them.
+fn run(disk: &Arc<BadDisk>, cut: u64, submit: Submit) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open_with(small(dir.path()), Arc::new(Shared(disk.clone())))
         .unwrap()
@@ -26,10 +29,8 @@ fn run(disk: &Arc<BadDisk>, cut: u64) {
     let told = Arc::new(Told::default());
     for position in 0..cut {
         let sink = Some(told.clone() as Arc<dyn CommitSink>);
-        store.submit(Batch {
-            ops: vec![publish_with_token(position)],
-            sink,
-        });
+        let ops = vec![publish_with_token(position)];
+        submit(&store, Batch { ops, sink });
         loop {
             match store.flush() {
                 Ok(()) => break,
@@ -41,10 +42,8 @@ fn run(disk: &Arc<BadDisk>, cut: u64) {
     assert!(store.stats().health.is_good(), "{:?}", store.stats().health);
     // One more, that the power cut may catch anywhere.
     let sink = Some(told.clone() as Arc<dyn CommitSink>);
-    store.submit(Batch {
-        ops: vec![publish_with_token(cut)],
-        sink,
-    });
+    let ops = vec![publish_with_token(cut)];
+    submit(&store, Batch { ops, sink });
     store.abandon();
     let told = told.0.lock().clone();
     drop(store);
@@ -74,8 +73,9 @@ fn every_single_operation_may_fail_once() {
     for kept in [0, 500, 1000] {
         for at in 0..60 {
             let disk = BadDisk::failing(at, at + 1, kept);
-            run(&disk, 20);
+            run(&disk, 20, Store::submit);
             assert!(disk.operations() > 40);
+            run(&BadDisk::failing(at, at + 1, kept), 20, submit_directly);
         }
     }
 }
@@ -83,7 +83,8 @@ fn every_single_operation_may_fail_once() {
 #[test]
 fn a_disk_may_fail_for_a_while() {
     for at in [0, 3, 4, 5, 20, 21, 22] {
-        run(&BadDisk::failing(at, at + 4, 300), 12);
+        run(&BadDisk::failing(at, at + 4, 300), 12, Store::submit);
+        run(&BadDisk::failing(at, at + 4, 300), 12, submit_directly);
     }
 }
 

@@ -3,6 +3,7 @@
 mod backups;
 mod basics;
 mod damage;
+mod direct;
 mod directory;
 mod disk;
 mod extents;

@@ -1,8 +1,11 @@
 //! What the tests build their world from.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -151,12 +154,20 @@ pub(super) fn submit(store: &Store, ops: impl IntoIterator<Item = Op>) {
     });
 }
 
+/// As [`Store::submit`], and whoever submits commits it, if the storage thread sleeps.
+pub(super) fn submit_directly(store: &Store, batch: Batch) {
+    store.deposit(batch);
+    store.commit();
+}
+
 /// Small segments, so that little work folds often.
 pub(super) fn small(path: &std::path::Path) -> Options {
     Options {
         segment_size: 8 * 1024,
         log_bound: 64 * 1024,
         fold_later: 0,
+        // Whoever wants to commit may, on whatever disk.
+        fast_sync: Duration::MAX,
         // A few checkpoints' worth; volumes that are hardly used go soon.
         volume_size: 4 << 20,
         waste: 8 << 20,

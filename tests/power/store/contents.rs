@@ -1,6 +1,7 @@
 //! What messages and definitions hold, so that whoever reads them knows whether they are right.
 
 use std::path::Path;
+use std::time::Duration;
 
 use leveret_storage::Options;
 
@@ -11,6 +12,7 @@ pub(crate) fn options(dir: &Path) -> Options {
         log_bound: 1 << 20,
         fold_later: 0,
         commit_size: 128 << 10,
+        fast_sync: Duration::MAX,
         volume_size: 3 << 20,
         waste: 4 << 20,
         // When things are done must not depend on how fast the machine is.
