@@ -19,7 +19,7 @@ pub const INLINE_BODY_MAX: usize = 4096;
 const SHARED_BODY_MIN: usize = 8 << 10;
 
 /// A head up to this many octets stands in the message itself, so that a small message is one allocation; so many that the
-/// message with its counts fills one of the allocator's sizes (128 octets).
+/// message with its counts fills one of the allocator's sizes (96 octets).
 const HEAD_INLINE: usize = 56;
 
 /// Exchange, routing key, raw properties and, when small, the body.
@@ -59,8 +59,9 @@ pub struct Message {
     exchange_len: u8,
     routing_key_len: u8,
     properties_len: u32,
-    /// The body when it is not in `head`.
-    large_body: Bytes,
+    /// The body when it is not in `head`. Behind a pointer: most messages are small, and what a message takes in memory
+    /// is what a queue of them costs.
+    large_body: Option<Box<Bytes>>,
     persistent: bool,
     write: AtomicU8,
 }
@@ -187,9 +188,9 @@ impl MessageBuilder {
             routing_key_len: self.routing_key_len,
             properties_len: self.properties_len,
             large_body: match self.large_body {
-                LargeBody::Inline => Bytes::new(),
-                LargeBody::Whole(body) => body,
-                LargeBody::Pieces(pieces) => pieces.into(),
+                LargeBody::Inline => None,
+                LargeBody::Whole(body) => Some(Box::new(body)),
+                LargeBody::Pieces(pieces) => Some(Box::new(pieces.into())),
             },
             persistent: self.persistent,
             write: AtomicU8::new(WriteState::of(cancellable) as u8),
@@ -206,22 +207,22 @@ impl Message {
         body: &[u8],
         persistent: bool,
         cancellable: bool,
-    ) -> Message {
+    ) -> SharedMessage {
         let (exchange, routing_key) = names;
         let len = exchange.len() + routing_key.len() + properties.len() + body.len();
         let mut head = Head::with_capacity(len);
         for part in [exchange, routing_key, properties, body] {
             head.extend_from_slice(part);
         }
-        Message {
+        Arc::new(Message {
             head,
             exchange_len: exchange.len() as u8,
             routing_key_len: routing_key.len() as u8,
             properties_len: properties.len() as u32,
-            large_body: Bytes::new(),
+            large_body: None,
             persistent,
             write: AtomicU8::new(WriteState::of(cancellable) as u8),
-        }
+        })
     }
 
     /// The name of the exchange it was published to; empty for the default exchange.
@@ -243,17 +244,18 @@ impl Message {
 
     /// The body.
     pub fn body(&self) -> &[u8] {
-        if self.large_body.is_empty() {
-            let names = usize::from(self.exchange_len) + usize::from(self.routing_key_len);
-            &self.head[names + self.properties_len as usize..]
-        } else {
-            &self.large_body
+        match &self.large_body {
+            None => {
+                let names = usize::from(self.exchange_len) + usize::from(self.routing_key_len);
+                &self.head[names + self.properties_len as usize..]
+            }
+            Some(body) => body,
         }
     }
 
     /// The body as shared memory, when it is large enough to be worth writing uncopied.
     pub fn large_body(&self) -> Option<&Bytes> {
-        (!self.large_body.is_empty()).then_some(&self.large_body)
+        self.large_body.as_deref()
     }
 
     /// Whether it asks to survive a restart (`delivery_mode` 2).
@@ -299,8 +301,8 @@ impl Message {
         let mut builder = MessageBuilder::new(exchange, key, properties, self.persistent, size);
         // As long as was announced, so neither can fail.
         let _ = match &self.large_body {
-            large if large.is_empty() => builder.push(body),
-            large => builder.push_frame(large.clone()),
+            None => builder.push(body),
+            Some(large) => builder.push_frame(Bytes::clone(large)),
         };
         builder.finish(cancellable)
     }
@@ -407,7 +409,7 @@ impl Storable for Message {
 
     fn encoded_len(&self) -> usize {
         // encoding, exchange length, routing key length, properties length
-        7 + self.head.len() + self.large_body.len()
+        7 + self.head.len() + self.large_body.as_ref().map_or(0, |body| body.len())
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -417,8 +419,11 @@ impl Storable for Message {
 
     fn encode_or_share(&self, out: &mut Vec<u8>) -> Option<Bytes> {
         self.encode_head(out);
-        if self.large_body.len() >= SHARED_BODY_MIN {
-            return Some(self.large_body.clone());
+        if let Some(body) = self
+            .large_body()
+            .filter(|body| body.len() >= SHARED_BODY_MIN)
+        {
+            return Some(body.clone());
         }
         out.put_slice(self.body());
         None

@@ -82,9 +82,8 @@ impl Connection {
             frames.advance(body.start);
             let pushed = builder.push_frame(frames.split_to(body.len()).freeze());
             debug_assert!(pushed.is_ok(), "the body is as long as announced");
-            builder.finish(cancellable)
+            Arc::new(builder.finish(cancellable))
         };
-        let message = Arc::new(message);
         route.place = self.run.push(queues, message, token, route.place);
     }
 

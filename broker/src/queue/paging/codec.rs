@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// Octets before each message.
 const HEADER: usize = 8 + 8 + 4;
 
+/// Small messages are handed on in pieces of about so many octets.
+const PIECE: usize = 16 << 10;
+
 /// Writes a page.
 ///
 /// # Errors
@@ -18,18 +21,29 @@ const HEADER: usize = 8 + 8 + 4;
 pub(super) fn write(spill: &Spill, entries: &[Entry]) -> io::Result<Spilled> {
     let len = |entry: &Entry| (HEADER + entry.message.encoded_len()) as u64;
     spill.write(entries.iter().map(len).sum(), |out| {
-        let mut head = Vec::new();
+        let mut piece = Vec::with_capacity(PIECE + INLINE_BODY_MAX);
         for entry in entries {
             let len = u32::try_from(entry.message.encoded_len()).map_err(io::Error::other)?;
-            head.clear();
-            head.extend_from_slice(&entry.position.0.to_be_bytes());
-            head.extend_from_slice(&entry.word().to_be_bytes());
-            head.extend_from_slice(&len.to_be_bytes());
-            entry.message.encode_head(&mut head);
-            out.write_all(&head)?;
-            out.write_all(entry.message.body())?;
+            let mut head = [0; HEADER];
+            head[..8].copy_from_slice(&entry.position.0.to_be_bytes());
+            head[8..16].copy_from_slice(&entry.word().to_be_bytes());
+            head[16..].copy_from_slice(&len.to_be_bytes());
+            piece.extend_from_slice(&head);
+            entry.message.encode_head(&mut piece);
+            match entry.message.large_body() {
+                None => piece.extend_from_slice(entry.message.body()),
+                Some(body) => {
+                    out.write_all(&piece)?;
+                    piece.clear();
+                    out.write_all(body)?;
+                }
+            }
+            if piece.len() >= PIECE {
+                out.write_all(&piece)?;
+                piece.clear();
+            }
         }
-        Ok(())
+        out.write_all(&piece)
     })
 }
 
