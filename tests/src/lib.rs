@@ -37,4 +37,4 @@ pub use client::{
 };
 pub use memory::{peak_resident_bytes, resident_bytes};
 pub use process::Process;
-pub use wait::{eventually, run, run_within};
+pub use wait::{eventually, eventually_within, run, run_within};

@@ -41,15 +41,24 @@ pub fn run_within(limit: Duration, test: impl Future<Output = ()>) {
 }
 
 /// Polls `look` until it answers `Some`, and returns that; panics after 30 seconds.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    eventually_within(PATIENCE, what, look).await
+}
+
+/// Likewise, and panics after `patience`: for what takes seconds on a machine that does nothing else.
+pub async fn eventually_within<T>(
+    patience: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = look().await {
             return found;
         }
         assert!(
-            started.elapsed() < PATIENCE,
-            "waited {PATIENCE:?} in vain: {what}"
+            started.elapsed() < patience,
+            "waited {patience:?} in vain: {what}"
         );
         tokio::time::sleep(POLL).await;
     }

@@ -2,14 +2,18 @@
 
 use lapin::options::QueueDeleteOptions;
 use lapin::{BasicProperties, Confirmation, ExchangeKind};
-use leveret_tests::{Client, TestBroker, eventually, run};
+
+use leveret_tests::{Client, TestBroker, eventually_within, run_within};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 /// More than a segment of the log holds: some of them end in a volume.
 const COUNT: u64 = 72;
+/// How long a segment may take to be folded.
+const FOLDED: Duration = Duration::from_secs(120);
 const QUEUES: [&str; 4] = ["one", "two", "three", "four"];
 
 fn body(number: u64) -> Vec<u8> {
@@ -46,7 +50,7 @@ fn taken(path: &Path) -> u64 {
 
 #[test]
 fn a_large_message_in_four_queues_is_stored_once_and_outlives_every_other_copy() {
-    run(async {
+    run_within(Duration::from_secs(300), async {
         let Some(mut broker) = TestBroker::start_own().await else {
             return;
         };
@@ -63,7 +67,8 @@ fn a_large_message_in_four_queues_is_stored_once_and_outlives_every_other_copy()
             assert!(matches!(confirm, Confirmation::Ack(None)), "{confirm:?}");
         }
         let store = broker.data_dir().join("store");
-        eventually("a segment of the log is folded", async || {
+        // It waits for ten seconds, and then for a disk that other tests keep busy.
+        eventually_within(FOLDED, "a segment of the log is folded", async || {
             (taken(&store.join("log")) < 20 * MIB).then_some(())
         })
         .await;
