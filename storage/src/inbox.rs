@@ -8,7 +8,10 @@
 //! itself, and nobody else takes anything meanwhile.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     task::Waker,
     time::{Duration, Instant},
 };
@@ -34,6 +37,17 @@ const HELPED: usize = 64;
 pub(crate) struct Pending {
     pub(crate) batch: Batch,
     pub(crate) cost: usize,
+}
+
+impl Pending {
+    /// Which message the last of its publishes brings, as long as that is there.
+    pub(crate) fn last_message(&self) -> Option<usize> {
+        let publish = |op: &Op| match op {
+            Op::Publish { message, .. } => Some(Arc::as_ptr(message).cast::<()>() as usize),
+            _ => None,
+        };
+        self.batch.ops.iter().rev().find_map(publish)
+    }
 }
 
 /// How far the store is on its way down.
@@ -77,6 +91,8 @@ struct State {
     lazy_since: Option<Instant>,
     /// Batches submitted so far.
     submitted: u64,
+    /// For each group of batches that is being submitted, how many were before.
+    groups: Vec<u64>,
     /// Batches committed so far.
     committed: u64,
     stop: Stop,
@@ -97,17 +113,34 @@ struct State {
 }
 
 impl State {
-    fn take_batches(&mut self) -> Vec<Pending> {
-        self.urgent = false;
-        self.lazy_since = None;
-        std::mem::take(&mut self.batches)
-    }
-
     /// Whether something is to be committed now.
     fn is_due(&self) -> bool {
         let waited = |since: Instant| since.elapsed() >= LAZINESS;
         let due = self.urgent || self.stop != Stop::No || self.lazy_since.is_some_and(waited);
-        due && !self.batches.is_empty()
+        due && self.takeable() > 0
+    }
+
+    /// How many of the batches do not wait for others of their group.
+    fn takeable(&self) -> usize {
+        let taken = self.submitted - self.batches.len() as u64;
+        let before = self.groups.iter().min();
+        before.map_or(self.batches.len(), |before| {
+            // No more than there are.
+            before.saturating_sub(taken) as usize
+        })
+    }
+
+    /// Swaps what may be taken into `taken`, which is empty.
+    fn take_into(&mut self, taken: &mut Vec<Pending>) {
+        let count = self.takeable();
+        if count < self.batches.len() {
+            // The rest is as urgent as it was.
+            taken.extend(self.batches.drain(..count));
+            return;
+        }
+        std::mem::swap(&mut self.batches, taken);
+        self.urgent = false;
+        self.lazy_since = None;
     }
 }
 
@@ -136,6 +169,7 @@ impl Inbox {
             urgent: false,
             lazy_since: None,
             submitted: 0,
+            groups: Vec::new(),
             committed: 0,
             stop: Stop::No,
             idle: false,
@@ -196,11 +230,30 @@ impl Inbox {
         if !state.idle || state.helping {
             return;
         }
+        let urgent = state.urgent && state.takeable() > 0;
         let waits = state.lazy_since.is_some() && !state.timed;
-        if state.urgent || waits || state.stuck || state.roll || state.stop != Stop::No {
+        if urgent || waits || state.stuck || state.roll || state.stop != Stop::No {
             state.idle = false;
             self.arrived.notify_one();
         }
+    }
+
+    /// From now on what is submitted is not taken before [`Inbox::end_group`], so that it is taken at once. Returns what
+    /// to call that with.
+    pub(crate) fn begin_group(&self) -> u64 {
+        let mut state = self.state.lock();
+        let before = state.submitted;
+        state.groups.push(before);
+        before
+    }
+
+    /// See [`Inbox::begin_group`].
+    pub(crate) fn end_group(&self, before: u64) {
+        let mut state = self.state.lock();
+        if let Some(at) = state.groups.iter().position(|group| *group == before) {
+            state.groups.swap_remove(at);
+        }
+        self.call_thread(&mut state);
     }
 
     /// Nobody is to wait any longer for what was submitted.
@@ -218,8 +271,11 @@ impl Inbox {
         if !state.idle || state.helping || state.batches.is_empty() {
             return None;
         }
-        let plain =
-            state.stop == Stop::No && state.failing.is_none() && !state.roll && !state.stuck;
+        let plain = state.stop == Stop::No
+            && state.failing.is_none()
+            && state.groups.is_empty()
+            && !state.roll
+            && !state.stuck;
         let small = state.batches.len() <= HELPED
             && state
                 .batches
@@ -232,7 +288,9 @@ impl Inbox {
             return None;
         }
         state.helping = true;
-        Some(state.take_batches())
+        let mut taken = Vec::new();
+        state.take_into(&mut taken);
+        Some(taken)
     }
 
     /// A helper is done.
@@ -263,12 +321,10 @@ impl Inbox {
                     return Taken::Stuck;
                 }
                 if state.is_due() {
-                    std::mem::swap(&mut state.batches, taken);
-                    state.urgent = false;
-                    state.lazy_since = None;
+                    state.take_into(taken);
                     return Taken::Batches;
                 }
-                if state.stop == Stop::Drain {
+                if state.stop == Stop::Drain && state.batches.is_empty() {
                     return Taken::Nothing;
                 }
                 if std::mem::take(&mut state.roll) {
@@ -467,6 +523,31 @@ mod tests {
 
     fn inbox() -> Inbox {
         Inbox::new(1 << 20, 1 << 20)
+    }
+
+    #[test]
+    fn what_is_submitted_as_a_group_is_taken_at_once_and_nothing_before_it_waits() {
+        let inbox = inbox();
+        inbox.submit(delete());
+        let group = inbox.begin_group();
+        inbox.submit(delete());
+        let other = inbox.begin_group();
+        let mut taken = Vec::new();
+        assert_eq!(inbox.take(&mut taken), Taken::Batches);
+        assert_eq!(taken.len(), 1);
+        inbox.submit(delete());
+        assert!(!inbox.state.lock().is_due());
+        inbox.state.lock().idle = true;
+        assert!(inbox.begin_help(true, 1 << 20).is_none());
+        inbox.end_group(group);
+        taken.clear();
+        assert_eq!(inbox.take(&mut taken), Taken::Batches);
+        assert_eq!(taken.len(), 1, "the other group is not whole");
+        inbox.end_group(other);
+        taken.clear();
+        assert_eq!(inbox.take(&mut taken), Taken::Batches);
+        assert_eq!(taken.len(), 1);
+        assert!(!inbox.state.lock().is_due());
     }
 
     /// An acknowledgement that has only just come, however slow the machine is.

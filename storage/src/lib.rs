@@ -62,5 +62,5 @@ pub use options::{Options, Weigh};
 pub use room::{FreeSpace, free_space};
 pub use spill::{Spill, Spilled};
 pub use stats::{Extent, Health, RecoveredQueue, Report, Stats};
-pub use store::{Opened, Store};
+pub use store::{Group, Opened, Store};
 pub use types::{Batch, CommitSink, Op, Position, QueueId, Storable, Token};

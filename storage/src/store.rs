@@ -76,6 +76,19 @@ struct Shared {
     disk: Mutex<Option<Arc<OpenDisk>>>,
 }
 
+/// See [`Store::group`].
+#[must_use = "it ends when it is dropped"]
+pub struct Group {
+    inbox: Arc<Inbox>,
+    before: u64,
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.inbox.end_group(self.before);
+    }
+}
+
 /// What whoever submits commits by itself, in bytes.
 const DIRECT_BYTES: usize = 32 << 10;
 
@@ -194,6 +207,16 @@ impl Store {
                 Some(writer) => writer.lock().commit_directly(taken),
                 None => Helped::Returned(taken),
             });
+        }
+    }
+
+    /// What is submitted until this is dropped, by whomever, is committed together, as far as one commit holds it: a large
+    /// message that goes to several queues in as many batches is written once then. To be held for moments only.
+    pub fn group(&self) -> Group {
+        let before = self.0.shared.inbox.begin_group();
+        Group {
+            inbox: Arc::clone(&self.0.shared.inbox),
+            before,
         }
     }
 

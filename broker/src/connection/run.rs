@@ -137,6 +137,10 @@ impl Run {
 
     /// Hands the messages to their queues, each locked once.
     pub(super) fn hand_over(&mut self, fx: &mut Effects) {
+        // What goes to several queues reaches the store in as many batches, each under its queue's lock.
+        let shared = |place: &Place| place.shared && !place.messages.is_empty();
+        let together = !self.wide.is_empty() || self.places[..self.taken].iter().any(shared);
+        let _group = together.then(|| fx.group());
         for place in &mut self.places[..self.taken] {
             if place.messages.is_empty() {
                 continue;

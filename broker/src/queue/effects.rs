@@ -10,7 +10,7 @@ use crate::server::mailbox::Mailbox;
 use crate::server::timers::{Timed, Timers};
 use crate::stream::{Home, Readers};
 use crate::vhost::Vhosts;
-use leveret_storage::{Batch, CommitSink, Op, Position, QueueId, Store, Token};
+use leveret_storage::{Batch, CommitSink, Group, Op, Position, QueueId, Store, Token};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -266,6 +266,11 @@ impl Effects {
                 to(store, Batch { ops, sink: None });
             }
         }
+    }
+
+    /// What the store is given until this is dropped it commits together; see [`Store::group`].
+    pub fn group(&self) -> Option<Group> {
+        self.surroundings.store.as_ref().map(Store::group)
     }
 
     /// Whether somebody waits for these records, which are few, as those before were: from a publisher that

@@ -1,6 +1,6 @@
 //! Large messages in several queues: stored once, and there for each of them whatever becomes of the others.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc, thread, time::Duration};
 
 use super::world::*;
 use crate::{Op, Options, Position, QueueId, StorageError, Store, salvage};
@@ -124,6 +124,32 @@ fn the_log_and_the_volumes_hold_a_message_of_several_queues_once() {
     );
     for queue in 0..4 {
         assert_eq!(numbers(&store, queue, len), (0..8).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn the_batches_of_a_group_are_one_commit_however_large_the_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap().store;
+    // More than a commit usually holds.
+    let len = 6 << 20;
+    for number in 0..4 {
+        let group = store.group();
+        for batch in to_all(0..4, number, len) {
+            submit(&store, [batch]);
+            // The storage thread has all the time that it wants.
+            thread::sleep(Duration::from_millis(2));
+        }
+        drop(group);
+    }
+    store.flush().unwrap();
+    let written = store.stats().bytes_written;
+    assert!(
+        (24 << 20..25 << 20).contains(&written),
+        "{written} bytes of log"
+    );
+    for queue in 0..4 {
+        assert_eq!(numbers(&store, queue, len), (0..4).collect::<Vec<_>>());
     }
 }
 
