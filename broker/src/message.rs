@@ -210,10 +210,23 @@ impl Message {
     ) -> SharedMessage {
         let (exchange, routing_key) = names;
         let len = exchange.len() + routing_key.len() + properties.len() + body.len();
-        let mut head = Head::with_capacity(len);
-        for part in [exchange, routing_key, properties, body] {
-            head.extend_from_slice(part);
-        }
+        let parts = [exchange, routing_key, properties, body];
+        let head = if len <= HEAD_INLINE {
+            // By hand: a `SmallVec` that grows reads its length where the part before was just written, for which the
+            // processor waits each time.
+            let (mut inline, mut at) = ([0; HEAD_INLINE], 0);
+            for part in parts {
+                inline[at..at + part.len()].copy_from_slice(part);
+                at += part.len();
+            }
+            Head::from_buf_and_len(inline, len)
+        } else {
+            let mut head = Head::with_capacity(len);
+            for part in parts {
+                head.extend_from_slice(part);
+            }
+            head
+        };
         Arc::new(Message {
             head,
             exchange_len: exchange.len() as u8,

@@ -96,25 +96,27 @@ impl Backlog {
         if self.tail_totals.memory() < octets {
             return None;
         }
-        let mut seen = Totals::default();
+        let mut builder = PageBuilder::new();
         let mut count = 0;
         for entry in &self.tail {
-            if seen.memory() >= octets {
+            if builder.totals().memory() >= octets {
                 break;
             }
-            if kept(entry) == Kept::NotYet {
-                return None;
+            match kept(entry) {
+                Kept::NotYet => return None,
+                kept => builder.note(entry, kept),
             }
-            seen.count(entry, false);
             count += 1;
         }
-        self.tail_totals -= seen;
-        let mut builder = PageBuilder::new();
-        for entry in self.tail.drain(..count) {
-            let kept = kept(&entry);
-            builder.push(entry, kept);
-        }
-        let page = builder.finish(id)?;
+        // Of the tail it is not counted what is stored.
+        let (stored, stored_octets) = (0, 0);
+        self.tail_totals -= Totals {
+            stored,
+            stored_octets,
+            ..builder.totals()
+        };
+        let entries = self.tail.drain(..count).collect();
+        let page = builder.finish(id, entries)?;
         let entries = match &page.place {
             Place::Leaving(entries) => Some(entries.clone()),
             _ => None,

@@ -136,10 +136,9 @@ pub enum Kept {
     NotYet,
 }
 
-/// Collects messages for a page.
+/// Notes what a page is made of.
 #[derive(Debug, Default)]
 pub(super) struct PageBuilder {
-    entries: Vec<Entry>,
     totals: Totals,
     stored: Vec<(Position, Position)>,
     whole: bool,
@@ -153,8 +152,14 @@ impl PageBuilder {
         }
     }
 
-    pub(super) fn push(&mut self, entry: Entry, kept: Kept) {
-        self.totals.count(&entry, kept != Kept::Not);
+    /// Of the messages noted so far.
+    pub(super) fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// The next message.
+    pub(super) fn note(&mut self, entry: &Entry, kept: Kept) {
+        self.totals.count(entry, kept != Kept::Not);
         self.whole &= kept == Kept::Whole;
         if kept != Kept::Not {
             let place = entry.position;
@@ -163,21 +168,17 @@ impl PageBuilder {
                 _ => self.stored.push((place, place)),
             }
         }
-        self.entries.push(entry);
     }
 
-    /// The page. `None` when nothing was collected.
-    pub(super) fn finish(self, id: PageId) -> Option<Page> {
-        let (first, last) = (
-            self.entries.first()?.position,
-            self.entries.last()?.position,
-        );
+    /// The page of these messages, which were noted. `None` when there are none.
+    pub(super) fn finish(self, id: PageId, entries: Vec<Entry>) -> Option<Page> {
+        let (first, last) = (entries.first()?.position, entries.last()?.position);
         // Where a place is missing, another message may stand there, now or later.
         let whole = self.whole && self.stored.len() == 1;
         let place = if whole {
             Place::Away(Source::Stored)
         } else {
-            Place::Leaving(Arc::new(self.entries))
+            Place::Leaving(Arc::new(entries))
         };
         Some(Page {
             id,
