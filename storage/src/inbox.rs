@@ -33,6 +33,9 @@ const LAZINESS: Duration = Duration::from_millis(5);
 /// Batches that a helper takes at most.
 const HELPED: usize = 64;
 
+/// Octets from which on a message is large.
+const LARGE: usize = 16 << 10;
+
 /// A batch that waits, and the bytes it counts for.
 pub(crate) struct Pending {
     pub(crate) batch: Batch,
@@ -40,8 +43,12 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// Which message the last of its publishes brings, as long as that is there.
-    pub(crate) fn last_message(&self) -> Option<usize> {
+    /// Which message the last of its publishes brings, as long as that is there; `None` also when its messages are not
+    /// large.
+    pub(crate) fn large_message(&self) -> Option<usize> {
+        if self.cost < LARGE * self.batch.ops.len() {
+            return None;
+        }
         let publish = |op: &Op| match op {
             Op::Publish { message, .. } => Some(Arc::as_ptr(message).cast::<()>() as usize),
             _ => None,
@@ -230,9 +237,9 @@ impl Inbox {
         if !state.idle || state.helping {
             return;
         }
-        let urgent = state.urgent && state.takeable() > 0;
         let waits = state.lazy_since.is_some() && !state.timed;
-        if urgent || waits || state.stuck || state.roll || state.stop != Stop::No {
+        let something = state.takeable() > 0 && (state.urgent || waits);
+        if something || state.stuck || state.roll || state.stop != Stop::No {
             state.idle = false;
             self.arrived.notify_one();
         }
@@ -332,7 +339,9 @@ impl Inbox {
                 }
             }
             state.idle = true;
-            match state.lazy_since.filter(|_| !state.helping) {
+            // What waits for its group is not waited for here: who ends that calls.
+            let may_take = !state.helping && state.takeable() > 0;
+            match state.lazy_since.filter(|_| may_take) {
                 Some(since) => {
                     state.timed = true;
                     self.arrived.wait_until(&mut state, since + LAZINESS);

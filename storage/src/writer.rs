@@ -34,8 +34,6 @@ use crate::{
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 /// Bytes of a small commit besides twice what its batches count for.
 const DIRECT_SLACK: u64 = 4096;
-/// Octets from which on a message is large.
-const LARGE: usize = 16 << 10;
 /// A block that is longer than this is not made longer by what would otherwise be a copy.
 const COPIES_MOST: usize = 160 << 20;
 /// Attempts that a store which is being closed still makes.
@@ -135,8 +133,7 @@ pub(crate) fn run(writer: &Mutex<Writer>) -> Ending {
 /// Whether a batch has the same large messages for another queue as the one `before` it: then it adds next to nothing to
 /// a block of this length, but would be written as a whole in another one.
 fn is_copy(next: &Pending, before: Option<usize>, block: usize) -> bool {
-    let large = next.cost >= LARGE * next.batch.ops.len();
-    large && before.is_some() && next.last_message() == before && block <= COPIES_MOST
+    before.is_some() && next.large_message() == before && block <= COPIES_MOST
 }
 
 impl Writer {
@@ -180,7 +177,7 @@ impl Writer {
             let fits = commit.block.len() + next.cost <= self.commit_size;
             load.batches == 0 || fits || is_copy(next, before, commit.block.len())
         }) {
-            before = next.last_message();
+            before = next.large_message();
             commit.add(next.batch, marks, &self.counters);
             load.batches += 1;
             load.cost += next.cost;

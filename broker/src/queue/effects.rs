@@ -310,8 +310,7 @@ impl Effects {
             self.send_dead_letters();
         }
         if !self.is_awaited() {
-            self.submit();
-            self.perform_rest();
+            self.perform();
             return false;
         }
         self.hand_over(Store::deposit);
