@@ -1,6 +1,6 @@
 //! Everything that can go wrong at the store's border, in words for the operator.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use crate::types::{Position, QueueId};
 
@@ -88,6 +88,16 @@ pub enum StorageError {
         reason: String,
         /// Its file is damaged: trying again will not help.
         damage: bool,
+    },
+    /// sled does not come to an end of something. What it has not made durable is in the log.
+    #[error("the database in {} has not come to an end of {action} for {} seconds; nothing is lost: start the broker again, and if this persists look at the disk, then at what `leveret check` says", path.display(), after.as_secs())]
+    Stuck {
+        /// sled's directory, or the store's.
+        path: PathBuf,
+        /// What is being done.
+        action: &'static str,
+        /// How long it was waited for.
+        after: Duration,
     },
     /// Writing the log does not succeed at present; nothing unwritten is confirmed.
     #[error(

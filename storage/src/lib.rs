@@ -45,6 +45,7 @@ mod sled_again;
 mod sled_format;
 mod sled_store;
 mod sled_sync;
+mod sled_watch;
 mod sleds;
 mod spill;
 mod stats;

@@ -12,6 +12,9 @@ use std::{
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use crate::{
@@ -23,6 +26,9 @@ use crate::{
 
 /// Bytes written again at a time; stretches of zeros are left, as they may be holes.
 const STEP: usize = 256 << 10;
+
+/// How long sled may take to close: it writes what it has gathered, a few MiB.
+const CLOSING: Duration = Duration::from_secs(20);
 
 /// The note in sled's directory that its file may not be on disk as it is read.
 fn note(path: &Path) -> PathBuf {
@@ -63,11 +69,7 @@ impl SledStore {
             return Ok(());
         }
         let mut open = self.open.write();
-        let old = open.take();
-        guarded(&self.path, "closing", || {
-            drop(old);
-            Ok(())
-        })?;
+        close(&self.path, open.take(), CLOSING)?;
         make_durable(&self.path).map_err(fail)?;
         *open = Some(self.open_again()?);
         tracing::info!("sled was opened again after an error");
@@ -112,12 +114,86 @@ impl Drop for SledStore {
     /// sled's last sync panics where it fails; what is not on disk then is in the log.
     fn drop(&mut self) {
         let open = self.open.get_mut().take();
-        let closed = guarded(&self.path, "closing", || {
-            drop(open);
-            Ok(())
-        });
-        if let Err(error) = closed {
+        if let Err(error) = close(&self.path, open, CLOSING) {
             tracing::error!("{error}");
         }
+    }
+}
+
+/// Lets sled go. Where one of its threads has panicked, as at damage that it came upon by itself, sled waits for that one to
+/// end, and for ever: so it is not waited for with it.
+///
+/// # Errors
+/// It panicked, or does not come to an end.
+fn close<T: Send + 'static>(
+    path: &Path,
+    open: Option<T>,
+    patience: Duration,
+) -> Result<(), StorageError> {
+    let Some(open) = open else {
+        return Ok(());
+    };
+    let (done, closed) = mpsc::channel();
+    let place = path.to_owned();
+    // Where no thread can be had, what it would have dropped is dropped here.
+    guarded(path, "closing", || {
+        let closing = thread::Builder::new().name("sled closing".to_owned());
+        let drop = move || {
+            let dropped = guarded(&place, "closing", || {
+                drop(open);
+                Ok(())
+            });
+            // Nobody waits for it any more: then it has been said already that it takes too long.
+            let _ = done.send(dropped);
+        };
+        closing.spawn(drop).map(|_| ()).map_err(sled::Error::from)
+    })?;
+    closed.recv_timeout(patience).unwrap_or_else(|_| {
+        Err(StorageError::Stuck {
+            path: path.to_owned(),
+            action: "closing",
+            after: patience,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ends when it is told to.
+    struct Slow(mpsc::Receiver<()>);
+
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            let _ = self.0.recv();
+        }
+    }
+
+    #[test]
+    fn what_does_not_close_is_not_waited_for() {
+        let path = Path::new("/nowhere");
+        let (end, told) = mpsc::channel();
+        let error = close(path, Some(Slow(told)), Duration::from_millis(10)).unwrap_err();
+        assert!(matches!(error, StorageError::Stuck { .. }), "{error}");
+        drop(end);
+
+        let (end, told) = mpsc::channel();
+        drop(end);
+        close(path, Some(Slow(told)), Duration::from_secs(60)).unwrap();
+        close(path, None::<Slow>, Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn a_panic_while_closing_is_an_error() {
+        struct Panics;
+        impl Drop for Panics {
+            fn drop(&mut self) {
+                panic!("at its last sync");
+            }
+        }
+        let error = close(Path::new("/nowhere"), Some(Panics), Duration::from_secs(60));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("panicked: at its last sync"), "{error}");
     }
 }

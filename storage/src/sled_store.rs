@@ -9,6 +9,8 @@
 //!   data that is written or read once piles up to hundreds of MB: [`SledStore::touch`].
 //! - A damaged snapshot file makes open fail although everything is in `db`: it is set aside and open tried again.
 //! - Damage in `db` makes it panic: every call that reads goes through [`guarded`].
+//! - Where one of its writes fails, it may leave whoever waits for that waiting: see [`Watched`].
+//! - Where one of its threads has panicked, it may not close: see [`SledStore::close`].
 //! - Space is reclaimed by the flusher thread only, so `flush_every_ms` stays on.
 //! - Memory for its buffers comes lazily; the cache is kept small, hot messages live elsewhere.
 
@@ -26,7 +28,9 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use sled::{Batch, Db, IVec};
 
-use crate::{error::StorageError, io::sync_parent, schema, sled_again, sled_sync};
+use crate::{
+    error::StorageError, io::sync_parent, schema, sled_again, sled_sync, sled_watch::Watched,
+};
 
 /// sled's own segment size; must stay what it was when the store was made. Its write buffers are as large, several of them.
 pub(crate) const SEGMENT_SIZE: usize = 2 << 20;
@@ -51,10 +55,15 @@ pub(crate) struct SledStore {
 
 /// sled, open.
 #[derive(Debug, Clone)]
-pub(crate) struct OpenSled {
+pub(crate) struct OpenSled(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     db: Db,
     /// Our own handle on sled's file, to sync it for real.
-    file: Arc<File>,
+    file: File,
+    /// Goes after `db`: what is waited for when that goes is still watched.
+    _watched: Watched,
 }
 
 /// What stands under a key.
@@ -188,8 +197,11 @@ impl OpenSled {
             .and_then(|()| sync_parent(&path.join("conf")))
             .map_err(|e| directory("sync", e))?;
         tracing::debug!("sled has synced {} times while opening", sled_sync::calls());
-        let file = Arc::new(file);
-        Ok(OpenSled { db, file })
+        Ok(OpenSled(Arc::new(Inner {
+            _watched: Watched::new(&db),
+            db,
+            file,
+        })))
     }
 }
 
@@ -237,7 +249,7 @@ impl SledStore {
     /// sled failed.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Found, StorageError> {
         let sled = self.sled()?;
-        let value = guarded(&self.path, "reading", || sled.db.get(key))?;
+        let value = guarded(&self.path, "reading", || sled.0.db.get(key))?;
         Ok(match value {
             None => Found::Nothing,
             Some(value) if schema::unsealed(key, &value).is_some() => {
@@ -254,7 +266,7 @@ impl SledStore {
             return;
         };
         for _ in 0..TOUCHES {
-            let _ = guarded(&self.path, "reading", || sled.db.get(key));
+            let _ = guarded(&self.path, "reading", || sled.0.db.get(key));
         }
     }
 
@@ -267,7 +279,7 @@ impl SledStore {
         prefix: &[u8],
         mut visit: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
-        let mut entries = self.sled()?.db.scan_prefix(prefix);
+        let mut entries = self.sled()?.0.db.scan_prefix(prefix);
         while let Some((key, value)) =
             guarded(&self.path, "reading", || entries.next().transpose())?
         {
@@ -281,7 +293,7 @@ impl SledStore {
     /// # Errors
     /// sled failed.
     pub(crate) fn holds_only(&self, prefix: u8) -> Result<bool, StorageError> {
-        let mut keys = self.sled()?.db.iter().keys();
+        let mut keys = self.sled()?.0.db.iter().keys();
         while let Some(key) = guarded(&self.path, "reading", || keys.next().transpose())? {
             if key.first() != Some(&prefix) {
                 return Ok(false);
@@ -307,8 +319,9 @@ impl SledStore {
     /// sled or the disk failed.
     pub(crate) fn flush_synced(&self) -> Result<(), StorageError> {
         let sled = self.sled()?;
-        guarded(&self.path, "flushing", || sled.db.flush())?;
-        sled.file
+        guarded(&self.path, "flushing", || sled.0.db.flush())?;
+        sled.0
+            .file
             .sync_data()
             .inspect_err(|_| sled_sync::note_failure())
             .map_err(|source| StorageError::Directory {
@@ -322,7 +335,7 @@ impl SledStore {
     pub(crate) fn size(&self) -> u64 {
         self.sled()
             .ok()
-            .and_then(|sled| sled.db.size_on_disk().ok())
+            .and_then(|sled| sled.0.db.size_on_disk().ok())
             .unwrap_or(0)
     }
 }
@@ -392,7 +405,7 @@ impl Changes<'_> {
         }
         (self.bytes, self.ops) = (0, 0);
         let sled = self.store.sled()?;
-        guarded(&self.store.path, "writing", || sled.db.apply_batch(batch))?;
+        guarded(&self.store.path, "writing", || sled.0.db.apply_batch(batch))?;
         for body in self.bodies.drain(..) {
             self.store.touch(&body);
         }

@@ -31,6 +31,10 @@ extern "C" fn sync_file_range(fd: c_int, _offset: i64, _len: i64, _flags: c_uint
     }
     // SAFETY: sled holds the file open during the call, and it is not closed here.
     let file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd) });
+    #[cfg(test)]
+    if failing::strikes(&file) {
+        return -1;
+    }
     if file.sync_data().is_ok() {
         return 0;
     }
@@ -53,4 +57,35 @@ pub(crate) fn failures() -> u64 {
 pub(crate) fn calls() -> u64 {
     black_box(sync_file_range as *const ());
     CALLS.load(Ordering::Relaxed)
+}
+
+/// A sync that fails because a test says so.
+#[cfg(test)]
+pub(crate) mod failing {
+    use std::{fs::File, io, os::unix::fs::MetadataExt, thread, time::Duration};
+
+    use parking_lot::Mutex;
+
+    /// Files of which the next sync fails, by inode.
+    static NEXT: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+
+    /// Lets the next sync of this file fail, and take so long that others overtake it.
+    pub(crate) fn fail_next(file: &File) -> io::Result<()> {
+        NEXT.lock().push(file.metadata()?.ino());
+        Ok(())
+    }
+
+    pub(super) fn strikes(file: &File) -> bool {
+        let Ok(metadata) = file.metadata() else {
+            return false;
+        };
+        let mut next = NEXT.lock();
+        let at = next.iter().position(|inode| *inode == metadata.ino());
+        if at.map(|at| next.swap_remove(at)).is_none() {
+            return false;
+        }
+        drop(next);
+        thread::sleep(Duration::from_millis(200));
+        true
+    }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock, atomic::Ordering},
     task::Waker,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -91,6 +91,10 @@ impl Drop for Group {
 
 /// What whoever submits commits by itself, in bytes.
 const DIRECT_BYTES: usize = 32 << 10;
+
+/// How long the checkpoint may take to notice that the store closes. It looks between messages; what takes longer is a call
+/// into sled that does not come back.
+const CHECKPOINT_END: Duration = Duration::from_secs(20);
 
 /// Somebody who commits in the storage thread's stead.
 struct Helper<'a> {
@@ -320,7 +324,8 @@ impl Store {
     /// folded yet stays in the log. Closing twice is closing once.
     ///
     /// # Errors
-    /// What was submitted last could not be written, or the note could not.
+    /// What was submitted last could not be written, or the note could not; or sled does not come to an end of what it is
+    /// doing, and keeps the directory until the process ends.
     pub fn close(&self) -> Result<(), StorageError> {
         self.0.stop(Stop::Drain)
     }
@@ -443,21 +448,44 @@ impl Owner {
             writer.join()
         };
         self.shared.log.stop();
-        let checkpoint = checkpoint.join();
+        let checkpoint = join_within(CHECKPOINT_END, checkpoint);
         let result = match ending {
             Ok(Ending::Drained(end)) => self.shared.directory.write_clean_close(end),
             Ok(Ending::Cut) if how == Stop::Abandon || own_thread => Ok(()),
             Ok(Ending::Cut) => Err(self.shared.not_written()),
             Err(_) => Err(StorageError::Closed),
         };
-        if checkpoint.is_err() {
-            tracing::error!("the checkpoint thread had panicked; the next start replays the log");
+        match checkpoint {
+            Some(Ok(())) => {}
+            Some(Err(_)) => {
+                tracing::error!("the checkpoint thread had panicked; the next start replays the log");
+            }
+            // It has the directory for as long as this process lives.
+            None => {
+                return result.and(Err(StorageError::Stuck {
+                    path: self.shared.directory.path.clone(),
+                    action: "folding",
+                    after: CHECKPOINT_END,
+                }));
+            }
         }
         if let Some(disk) = self.shared.disk.lock().take() {
             let_go(disk);
         }
         result
     }
+}
+
+/// Waits for a thread's end; not for ever.
+fn join_within<T>(patience: Duration, thread: JoinHandle<T>) -> Option<thread::Result<T>> {
+    let until = Instant::now() + patience;
+    while !thread.is_finished() {
+        if Instant::now() >= until {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Some(thread.join())
 }
 
 /// Lets the directory go once nobody reads in it any more: whoever closes a store may open it again.
