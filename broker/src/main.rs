@@ -24,15 +24,16 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// What jemalloc reads before `main`: what has been free for a fifth of a second goes back to the system, on a thread of its own.
+/// What jemalloc reads before `main`: what has been free for 50 ms goes back to the system, on a
+/// thread of its own.
 #[cfg(not(target_env = "msvc"))]
 #[allow(
     unsafe_code,
     reason = "jemalloc looks for this name, which is nobody else's, and for a text that ends with a zero"
 )]
 #[unsafe(export_name = "malloc_conf")]
-pub static ALLOCATOR_SETTINGS: &[u8; 59] =
-    b"background_thread:true,dirty_decay_ms:200,muzzy_decay_ms:0\0";
+pub static ALLOCATOR_SETTINGS: &[u8; 58] =
+    b"background_thread:true,dirty_decay_ms:50,muzzy_decay_ms:0\0";
 
 /// The exit status of `leveret check` and `leveret repair` when they could not do their work.
 const NOT_DONE: u8 = 2;

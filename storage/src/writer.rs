@@ -51,6 +51,9 @@ pub(crate) struct Writer {
     pub(crate) work: Work,
 }
 
+/// Under more load than the disk can take the log is at its bound several times a second; it is told this often.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
 /// What is kept from one commit to the next.
 #[derive(Default)]
 pub(crate) struct Work {
@@ -59,6 +62,8 @@ pub(crate) struct Work {
     marks: HashMap<QueueId, Position>,
     /// What stands in the commit, if that could not be written yet.
     stuck: Option<Load>,
+    /// When it was last told that the log is at its bound.
+    told_of_bound: Option<Instant>,
 }
 
 /// How much stands in a commit.
@@ -294,7 +299,6 @@ impl Writer {
     /// Waits while the log is at its bound. A store that is being closed does not wait: what it still has to write is
     /// bounded by the backlog.
     fn make_room(&mut self, len: u64) -> Result<(), GivenUp> {
-        let mut told = false;
         while self.log_state.bytes() + len > self.log_bound {
             match self.inbox.stopping() {
                 Stop::No => {}
@@ -312,12 +316,13 @@ impl Writer {
                 }
                 continue;
             }
-            if !told {
+            let told = self.work.told_of_bound;
+            if told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
                 tracing::warn!(
-                    "the commit log is at its bound of {} bytes: publishers wait for the checkpoint",
+                    "the commit log is at its bound of {} bytes: publishers are slowed down to what the disk keeps up with",
                     self.log_bound
                 );
-                told = true;
+                self.work.told_of_bound = Some(Instant::now());
             }
             self.log_state.wait_change(Duration::from_millis(100));
         }
