@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used)] // a tool: the first error ends it
 
 use std::{
+    num::NonZeroU64,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -26,7 +27,7 @@ impl CommitSink for Sink {
     fn committed(&self, tokens: &[Token]) {
         for token in tokens {
             // The receiver goes first at the end.
-            let _ = self.0.send(token.seq);
+            let _ = self.0.send(token.0.get() - 1);
         }
     }
 }
@@ -69,10 +70,7 @@ impl Load {
         for i in 0..size {
             let position = Position(self.next);
             let message = self.messages[self.next as usize % self.messages.len()].clone();
-            let token = (i + 1 == size).then_some(Token {
-                channel: 1,
-                seq: self.next,
-            });
+            let token = (i + 1 == size).then(|| Token(NonZeroU64::MIN.saturating_add(self.next)));
             ops.push(Op::Publish {
                 queue,
                 position,

@@ -458,7 +458,9 @@ impl Owner {
         match checkpoint {
             Some(Ok(())) => {}
             Some(Err(_)) => {
-                tracing::error!("the checkpoint thread had panicked; the next start replays the log");
+                tracing::error!(
+                    "the checkpoint thread had panicked; the next start replays the log"
+                );
             }
             // It has the directory for as long as this process lives.
             None => {

@@ -1,6 +1,6 @@
 //! The words the broker and the store speak to each other.
 
-use std::sync::Arc;
+use std::{num::NonZeroU64, sync::Arc};
 
 use bytes::Bytes;
 
@@ -13,14 +13,10 @@ pub struct QueueId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub u64);
 
-/// What a submitter wants back when something of its is durable. The store never looks inside.
+/// What a submitter wants back when something of its is durable. The store never looks inside. It is one word, also where
+/// there may be none: it travels with every message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token {
-    /// The channel that waits.
-    pub channel: u16,
-    /// Which of the channel's publishes (or other waits) it is.
-    pub seq: u64,
-}
+pub struct Token(pub NonZeroU64);
 
 /// A message the store may have to write.
 ///

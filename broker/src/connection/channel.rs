@@ -1,7 +1,7 @@
 //! What a channel remembers.
 
 use super::ack_timeout::Marks;
-use super::confirms::Confirms;
+use super::confirms::{Confirms, LOW_BITS, Low};
 use super::reply_to::ReplyConsumer;
 use super::transaction::Transaction;
 use super::unacked::Unacked;
@@ -14,6 +14,7 @@ use leveret_protocol::frame::Frame;
 use leveret_protocol::{ChannelId, ConsumerTag, DeliveryTag, QueueName};
 use leveret_storage::Token;
 use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 /// A channel.
@@ -84,17 +85,23 @@ pub(super) struct Wait {
     pub(super) notices: Vec<AMQPClass>,
 }
 
-/// Token numbers: the epoch of the channel above the publish's sequence number; the highest bit
-/// tells a wait for a declaration from a confirm.
-const EPOCH_SHIFT: u32 = 47;
-const SEQUENCE_MASK: u64 = (1 << EPOCH_SHIFT) - 1;
-const WAIT_BIT: u64 = 1 << 63;
+/// A token, from its highest bits down: the channel, its epoch, the low bits of the publish's sequence number, whether it is
+/// a wait for something else than a confirm, and a one, as no token is 0.
+const CHANNEL_SHIFT: u32 = 48;
+const EPOCH_SHIFT: u32 = 32;
+const SEQUENCE_SHIFT: u32 = EPOCH_SHIFT - LOW_BITS;
+const WAIT_BIT: u64 = 1 << 1;
+
+/// The channel that a token is for.
+pub(super) fn channel_of(token: Token) -> ChannelId {
+    ChannelId((token.0.get() >> CHANNEL_SHIFT) as u16)
+}
 
 /// What a token from the store stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// A publish with this sequence number is safe.
-    Confirm(u64),
+    /// A publish whose sequence number ends like this is safe.
+    Confirm(Low),
     /// What the channel waits for is safe.
     Wait,
     /// The channel it was for has closed.
@@ -131,29 +138,27 @@ impl Channel {
     }
 
     pub(super) fn confirm_token(&self, sequence: u64) -> Token {
-        let seq = u64::from(self.epoch) << EPOCH_SHIFT | sequence & SEQUENCE_MASK;
-        Token {
-            channel: self.id.0,
-            seq,
-        }
+        self.token(u64::from(Low::of(sequence).0) << SEQUENCE_SHIFT)
     }
 
     pub(super) fn wait_token(&self) -> Token {
-        let seq = WAIT_BIT | u64::from(self.epoch) << EPOCH_SHIFT;
-        Token {
-            channel: self.id.0,
-            seq,
-        }
+        self.token(WAIT_BIT)
+    }
+
+    fn token(&self, rest: u64) -> Token {
+        let channel = u64::from(self.id.0) << CHANNEL_SHIFT;
+        let epoch = u64::from(self.epoch) << EPOCH_SHIFT;
+        Token(NonZeroU64::MIN | channel | epoch | rest)
     }
 
     pub(super) fn meaning(&self, token: Token) -> Meaning {
-        let epoch = (token.seq & !WAIT_BIT) >> EPOCH_SHIFT;
-        if epoch != u64::from(self.epoch) {
+        let token = token.0.get();
+        if (token >> EPOCH_SHIFT) as u16 != self.epoch {
             Meaning::Stale
-        } else if token.seq & WAIT_BIT != 0 {
+        } else if token & WAIT_BIT != 0 {
             Meaning::Wait
         } else {
-            Meaning::Confirm(token.seq & SEQUENCE_MASK)
+            Meaning::Confirm(Low::of(token as u32 as u64 >> SEQUENCE_SHIFT))
         }
     }
 }
@@ -168,7 +173,11 @@ mod tests {
             Channel::new(ChannelId(3), 9),
             Channel::new(ChannelId(3), 10),
         );
-        assert_eq!(old.meaning(old.confirm_token(77)), Meaning::Confirm(77));
+        let confirm = |sequence| Meaning::Confirm(Low::of(sequence));
+        assert_eq!(old.meaning(old.confirm_token(77)), confirm(77));
+        assert_eq!(old.meaning(old.confirm_token(u64::MAX)), confirm(u64::MAX));
+        assert_eq!(channel_of(old.confirm_token(u64::MAX)), ChannelId(3));
+        assert_eq!(channel_of(new.wait_token()), ChannelId(3));
         assert_eq!(old.meaning(old.wait_token()), Meaning::Wait);
         assert_eq!(new.meaning(old.confirm_token(77)), Meaning::Stale);
         assert_eq!(new.meaning(old.wait_token()), Meaning::Stale);

@@ -39,6 +39,19 @@ pub enum Verdict {
     Nack,
 }
 
+/// So many bits of a sequence number travel with a publish.
+pub const LOW_BITS: u32 = 30;
+
+/// The low bits of a sequence number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Low(pub u32);
+
+impl Low {
+    pub fn of(sequence: u64) -> Low {
+        Low((sequence & ((1 << LOW_BITS) - 1)) as u32)
+    }
+}
+
 /// Empty slots are tolerated up to this many.
 const TOLERATED_HOLES: usize = 128;
 
@@ -78,6 +91,16 @@ impl Confirms {
         sequence
     }
 
+    /// Where the publishes are whose numbers end like this, oldest first: more than one only if 2^30 others came after a
+    /// publish that still waits.
+    fn ending(&self, low: Low) -> impl Iterator<Item = usize> {
+        let first = self.slots.front().map_or(self.next, |(first, _)| *first);
+        let nearest = first + u64::from(Low::of(u64::from(low.0).wrapping_sub(first)).0);
+        (nearest..self.next)
+            .step_by(1 << LOW_BITS)
+            .filter_map(|sequence| self.find(sequence))
+    }
+
     fn find(&self, sequence: u64) -> Option<usize> {
         let (first, _) = self.slots.front()?;
         let guess = sequence.checked_sub(*first)? as usize;
@@ -94,28 +117,32 @@ impl Confirms {
         }
     }
 
-    /// One queue has stored the publish with this number.
-    pub fn complete(&mut self, sequence: u64) {
-        let Some(index) = self.find(sequence) else {
+    /// One queue has stored the publish whose number ends like this. The store tells of all in the order in which they came.
+    pub fn complete(&mut self, low: Low) {
+        let waits = |index: &usize| matches!(self.slots[*index].1, Fate::Waits(1..));
+        let Some(index) = self.ending(low).find(waits) else {
             return;
         };
-        if let (_, Fate::Waits(count @ 1..)) = &mut self.slots[index] {
+        if let (sequence, Fate::Waits(count @ 1..)) = &mut self.slots[index] {
             *count -= 1;
             if *count == 0 {
+                let sequence = *sequence;
                 self.decided(index, sequence);
             }
         }
     }
 
-    /// A queue has refused the publish with this number, whatever others do with it.
-    pub fn refuse(&mut self, sequence: u64) {
-        let Some(index) = self.find(sequence) else {
+    /// A queue has refused the publish whose number ends like this, whatever others do with it. It is told of that at once:
+    /// of several it is the latest.
+    pub fn refuse(&mut self, low: Low) {
+        let waits = |index: &usize| matches!(self.slots[*index].1, Fate::Waits(_));
+        let Some(index) = self.ending(low).filter(waits).last() else {
             return;
         };
-        if let (_, fate @ Fate::Waits(_)) = &mut self.slots[index] {
-            *fate = Fate::Refused;
-            self.decided(index, sequence);
-        }
+        let (sequence, fate) = &mut self.slots[index];
+        *fate = Fate::Refused;
+        let sequence = *sequence;
+        self.decided(index, sequence);
     }
 
     /// Nothing more will be stored: refuses every publish that waits for it.
@@ -212,19 +239,43 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_end_alike_are_told_apart_by_their_order() {
+        let mut confirms = Confirms::default();
+        let first = confirms.publish(1);
+        // As if a thousand million transient ones had come and gone while the first waited.
+        confirms.next = first + (1 << LOW_BITS);
+        let (second, third) = (confirms.publish(1), confirms.publish(2));
+        assert_eq!(Low::of(first), Low::of(second));
+        confirms.complete(Low::of(third));
+        confirms.complete(Low::of(first));
+        assert_eq!(flushed(&mut confirms), [(first, false, Verdict::Ack)]);
+        confirms.complete(Low::of(second));
+        confirms.complete(Low::of(third));
+        assert_eq!(flushed(&mut confirms), [(third, true, Verdict::Ack)]);
+
+        let old = confirms.publish(1);
+        confirms.next = old + (1 << LOW_BITS);
+        let refused = confirms.publish(1);
+        confirms.refuse(Low::of(refused));
+        assert_eq!(flushed(&mut confirms), [(refused, false, Verdict::Nack)]);
+        confirms.complete(Low::of(old));
+        assert_eq!(flushed(&mut confirms), [(old, false, Verdict::Ack)]);
+    }
+
+    #[test]
     fn a_run_is_told_in_one_ack_and_stragglers_alone() {
         let mut confirms = Confirms::default();
         for _ in 0..5 {
             confirms.publish(1);
         }
         for tag in [1, 2, 4] {
-            confirms.complete(tag);
+            confirms.complete(Low::of(tag));
         }
         let ack = Verdict::Ack;
         assert_eq!(flushed(&mut confirms), [(2, true, ack), (4, false, ack)]);
-        confirms.complete(3);
+        confirms.complete(Low::of(3));
         assert_eq!(flushed(&mut confirms), [(3, false, ack)]);
-        confirms.complete(5);
+        confirms.complete(Low::of(5));
         assert_eq!(flushed(&mut confirms), [(5, false, ack)]);
         assert_eq!(confirms.outstanding(), 0);
     }
@@ -235,8 +286,8 @@ mod tests {
         for stores in [0, 0, 2, 0, 0, 1] {
             confirms.publish(stores);
         }
-        confirms.refuse(3);
-        confirms.refuse(4);
+        confirms.refuse(Low::of(3));
+        confirms.refuse(Low::of(4));
         assert_eq!(
             flushed(&mut confirms),
             [
@@ -245,7 +296,7 @@ mod tests {
                 (5, false, Verdict::Ack)
             ]
         );
-        confirms.complete(3);
+        confirms.complete(Low::of(3));
         assert_eq!(flushed(&mut confirms), []);
         confirms.refuse_waiting();
         assert_eq!(flushed(&mut confirms), [(6, false, Verdict::Nack)]);
@@ -260,7 +311,7 @@ mod tests {
             assert_eq!(flushed(&mut confirms).len(), 1);
         }
         assert!(confirms.slots.len() <= TOLERATED_HOLES + 2);
-        confirms.complete(1);
+        confirms.complete(Low::of(1));
         assert_eq!(flushed(&mut confirms), [(1, false, Verdict::Ack)]);
         assert!(confirms.slots.is_empty());
     }
@@ -295,10 +346,10 @@ mod tests {
                     let at = which.index(left.len());
                     if refuse {
                         refused[at] |= told[at].is_none();
-                        confirms.refuse(at as u64 + 1);
+                        confirms.refuse(Low::of(at as u64 + 1));
                     } else if left[at] > 0 {
                         left[at] -= 1;
-                        confirms.complete(at as u64 + 1);
+                        confirms.complete(Low::of(at as u64 + 1));
                     }
                 }
                 confirms.flush(|tag, multiple, verdict| {

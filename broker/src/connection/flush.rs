@@ -1,7 +1,7 @@
 //! Handing over what a read batch has collected: acknowledgements, publishes, confirms.
 
 use super::Connection;
-use super::channel::Meaning;
+use super::channel::{Meaning, channel_of};
 use super::confirms::Verdict;
 use super::unacked::Delivery;
 use crate::queue::{Consumer, ConsumerId, Entry, Queue};
@@ -57,7 +57,7 @@ impl Connection {
     fn refuse_publishes(&mut self) {
         let refused = std::mem::take(self.fx.refused());
         for token in refused.tokens {
-            let id = ChannelId(token.channel);
+            let id = channel_of(token);
             let Some(channel) = self.channel_mut(id) else {
                 continue;
             };

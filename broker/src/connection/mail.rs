@@ -1,13 +1,13 @@
 //! What other tasks have for the connection: deliveries, confirms, cancels, orders.
 
-use super::channel::Meaning;
+use super::channel::{Meaning, channel_of};
 use super::unacked::Delivery;
 use super::{Connection, quorum};
 use crate::admin::report::{ChannelReport, ConnectionReport};
 use crate::queue::{Consumer, Entry};
 use crate::server::mailbox::{Mail, Order};
 use leveret_protocol::classes::{AMQPClass, basic};
-use leveret_protocol::{ChannelId, method};
+use leveret_protocol::method;
 use leveret_storage::Token;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -191,7 +191,7 @@ impl Connection {
 
     /// Something that a channel waited for is safe.
     fn stored(&mut self, token: Token, now: Instant) {
-        let id = ChannelId(token.channel);
+        let id = channel_of(token);
         let Some(channel) = self.channel_mut(id) else {
             return;
         };

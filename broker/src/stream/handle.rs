@@ -10,6 +10,7 @@ use crate::queue::{
 };
 use leveret_storage::{CommitSink, Op, Position, QueueId, Store, Token};
 use parking_lot::Mutex;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -122,7 +123,7 @@ impl Stream {
             let stream = self.clone();
             fx.store(Op::Tell {
                 sink: Arc::new(Written { stream, offsets }),
-                token: Token { channel: 0, seq: 0 },
+                token: Token(NonZeroU64::MIN),
             });
         }
     }

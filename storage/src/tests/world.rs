@@ -1,6 +1,7 @@
 //! What the tests build their world from.
 
 use std::{
+    num::NonZeroU64,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -91,12 +92,14 @@ pub(super) struct Told(pub(super) Mutex<Vec<u64>>);
 
 impl CommitSink for Told {
     fn committed(&self, tokens: &[Token]) {
-        self.0.lock().extend(tokens.iter().map(|token| token.seq));
+        self.0
+            .lock()
+            .extend(tokens.iter().map(|token| token.0.get() - 1));
     }
 }
 
 pub(super) fn token(seq: u64) -> Token {
-    Token { channel: 1, seq }
+    Token(NonZeroU64::MIN.saturating_add(seq))
 }
 
 /// The queue that a message of several queues names.

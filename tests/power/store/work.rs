@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -100,7 +101,7 @@ struct Told {
 
 impl CommitSink for Told {
     fn committed(&self, tokens: &[Token]) {
-        let last = tokens.iter().map(|token| token.seq).max().unwrap_or(0);
+        let last = tokens.iter().map(|token| token.0.get()).max().unwrap_or(0);
         (&self.marks)
             .write_all(format!("T {last}").as_bytes())
             .expect("a mark");
@@ -224,10 +225,8 @@ impl Worker {
             .write_all(mark.as_bytes())
             .expect("a mark");
         ops.push(Op::Notify {
-            token: Token {
-                channel: 0,
-                seq: number,
-            },
+            // The first has number 1.
+            token: Token(NonZeroU64::MIN.saturating_add(number - 1)),
         });
         let sink = Some(self.told.clone() as Arc<dyn CommitSink>);
         if number.is_multiple_of(2) {

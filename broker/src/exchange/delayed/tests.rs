@@ -249,7 +249,7 @@ fn a_deleted_exchange_drops_its_messages_and_what_still_comes() {
             more_keys: Box::default(),
         },
         delay: ms(100),
-        token: Some(Token { channel: 1, seq: 1 }),
+        token: Some(Token(std::num::NonZeroU64::MIN)),
     };
     let now = world.now;
     world.delays().hold([late], now, &mut world.fx);
