@@ -5,34 +5,52 @@
 //!
 //! A sync that failed is worse: Linux takes what it should have written for clean, and gives it to readers, sled's
 //! recovery included, as if it were on disk. So before sled is opened again all of its file is written again as it is
-//! read, and synced. A note beside it sees to that also when the process ends before.
+//! read, and synced. That this is still to be done is remembered, and noted in a file beside it, should the process end
+//! before. That file needs no sync: where the machine goes down as well, all that is read afterwards is on disk.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, OpenOptions},
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::mpsc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 
 use crate::{
     error::StorageError,
-    io::{replace_file, sync_parent},
-    sled_store::{SledStore, guarded},
+    sled_store::{OpenSled, RELEASE_TIMEOUT, SledStore, guarded},
+    sled_sync,
     sleds::Sleds,
 };
 
-/// Bytes written again at a time; stretches of zeros are left, as they may be holes.
+/// Bytes written again at a time.
 const STEP: usize = 256 << 10;
 
 /// How long sled may take to close: it writes what it has gathered, a few MiB.
 const CLOSING: Duration = Duration::from_secs(20);
 
-/// The note in sled's directory that its file may not be on disk as it is read.
+/// The sleds of this process whose file may not be on disk as it is read.
+static UNSYNCED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// The note of that in sled's directory.
 fn note(path: &Path) -> PathBuf {
     path.join("unsynced")
+}
+
+/// Notes that a sync of sled's file has failed, or may have.
+pub(crate) fn note_unsynced(path: &Path) {
+    UNSYNCED.lock().insert(path.to_owned());
+    // On a disk on which not even this can be made, only a process that ends before it has written again misses it.
+    let _ = File::create(note(path));
+}
+
+fn is_unsynced(path: &Path) -> bool {
+    UNSYNCED.lock().contains(path) || note(path).exists()
 }
 
 impl Sleds {
@@ -60,16 +78,16 @@ impl SledStore {
             path: self.path.clone(),
             source,
         };
-        if sync_failed {
-            // If not even this can be written, the note is missed only by a process that ends right now.
-            let _ = replace_file(&note(&self.path), b"");
-        }
+        let failures = sled_sync::failures();
         let serves = self.flush_synced().is_ok();
-        if serves && !note(&self.path).exists() {
+        if sync_failed || failures != sled_sync::failures() {
+            note_unsynced(&self.path);
+        }
+        if serves && !is_unsynced(&self.path) {
             return Ok(());
         }
         let mut open = self.open.write();
-        close(&self.path, open.take(), CLOSING)?;
+        close(&self.path, open.take())?;
         make_durable(&self.path).map_err(fail)?;
         *open = Some(self.open_again()?);
         tracing::info!("sled was opened again after an error");
@@ -82,16 +100,16 @@ impl SledStore {
 /// # Errors
 /// It cannot be read or written.
 pub(crate) fn make_durable(path: &Path) -> io::Result<()> {
-    let note = note(path);
-    if !note.exists() {
+    if !is_unsynced(path) {
         return Ok(());
     }
     tracing::warn!("a sync of sled's file had failed: it is written again");
     let db = path.join("db");
     let file = match OpenOptions::new().read(true).write(true).open(&db) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return fs::remove_file(note),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return forget_unsynced(path),
         file => file?,
     };
+    lock_released(&file)?;
     let len = file.metadata()?.len();
     let mut bytes = vec![0; STEP];
     let mut at = 0;
@@ -99,40 +117,72 @@ pub(crate) fn make_durable(path: &Path) -> io::Result<()> {
         let count = usize::try_from(len - at).unwrap_or(STEP).min(STEP);
         let part = &mut bytes[..count];
         file.read_exact_at(part, at)?;
-        if part.iter().any(|byte| *byte != 0) {
-            file.write_all_at(part, at)?;
-        }
+        // Zeros too: they may have been written over something.
+        file.write_all_at(part, at)?;
         at += count as u64;
     }
     file.sync_all()?;
     File::open(path.join("conf")).and_then(|conf| conf.sync_all())?;
-    fs::remove_file(&note)?;
-    sync_parent(&note)
+    forget_unsynced(path)
+}
+
+/// Takes sled's lock, for as long as the file is open: somebody may still be reading through the sled that was let go, and
+/// while they do it may write.
+fn lock_released(file: &File) -> io::Result<()> {
+    let until = Instant::now() + RELEASE_TIMEOUT;
+    while let Err(error) = file.try_lock() {
+        if Instant::now() >= until {
+            return Err(error.into());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// It is written again.
+fn forget_unsynced(path: &Path) -> io::Result<()> {
+    match fs::remove_file(note(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    UNSYNCED.lock().remove(path);
+    Ok(())
 }
 
 impl Drop for SledStore {
     /// sled's last sync panics where it fails; what is not on disk then is in the log.
     fn drop(&mut self) {
         let open = self.open.get_mut().take();
-        if let Err(error) = close(&self.path, open, CLOSING) {
+        if let Err(error) = close(&self.path, open) {
             tracing::error!("{error}");
         }
     }
 }
 
-/// Lets sled go. Where one of its threads has panicked, as at damage that it came upon by itself, sled waits for that one to
+/// Closes sled, which writes what it still has, and tells nobody when it cannot sync that.
+///
+/// # Errors
+/// It panicked, or does not come to an end.
+fn close(path: &Path, open: Option<OpenSled>) -> Result<(), StorageError> {
+    let Some(open) = open else {
+        return Ok(());
+    };
+    let failures = sled_sync::failures();
+    let file = open.file().try_clone();
+    let closed = let_go(path, open, CLOSING);
+    let synced = file.and_then(|file| file.sync_data());
+    if closed.is_err() || synced.is_err() || failures != sled_sync::failures() {
+        note_unsynced(path);
+    }
+    closed
+}
+
+/// Drops sled. Where one of its threads has panicked, as at damage that it came upon by itself, sled waits for that one to
 /// end, and for ever: so it is not waited for with it.
 ///
 /// # Errors
 /// It panicked, or does not come to an end.
-fn close<T: Send + 'static>(
-    path: &Path,
-    open: Option<T>,
-    patience: Duration,
-) -> Result<(), StorageError> {
-    let Some(open) = open else {
-        return Ok(());
-    };
+fn let_go<T: Send + 'static>(path: &Path, open: T, patience: Duration) -> Result<(), StorageError> {
     let (done, closed) = mpsc::channel();
     let place = path.to_owned();
     // Where no thread can be had, what it would have dropped is dropped here.
@@ -174,14 +224,13 @@ mod tests {
     fn what_does_not_close_is_not_waited_for() {
         let path = Path::new("/nowhere");
         let (end, told) = mpsc::channel();
-        let error = close(path, Some(Slow(told)), Duration::from_millis(10)).unwrap_err();
+        let error = let_go(path, Slow(told), Duration::from_millis(10)).unwrap_err();
         assert!(matches!(error, StorageError::Stuck { .. }), "{error}");
         drop(end);
 
         let (end, told) = mpsc::channel();
         drop(end);
-        close(path, Some(Slow(told)), Duration::from_secs(60)).unwrap();
-        close(path, None::<Slow>, Duration::ZERO).unwrap();
+        let_go(path, Slow(told), Duration::from_secs(60)).unwrap();
     }
 
     #[test]
@@ -192,7 +241,7 @@ mod tests {
                 panic!("at its last sync");
             }
         }
-        let error = close(Path::new("/nowhere"), Some(Panics), Duration::from_secs(60));
+        let error = let_go(Path::new("/nowhere"), Panics, Duration::from_secs(60));
         let error = error.unwrap_err().to_string();
         assert!(error.contains("panicked: at its last sync"), "{error}");
     }

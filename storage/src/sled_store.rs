@@ -147,7 +147,26 @@ fn is_locked(error: &StorageError) -> bool {
 }
 
 impl OpenSled {
+    /// Our own handle on its file.
+    pub(crate) fn file(&self) -> &File {
+        &self.0.file
+    }
+
     fn open(path: &Path, cache: u64, repairs: &mut Vec<String>) -> Result<OpenSled, StorageError> {
+        let failures = sled_sync::failures();
+        OpenSled::try_open(path, cache, repairs).inspect_err(|_| {
+            // What is there now may be read next time as if it were on disk.
+            if failures != sled_sync::failures() {
+                sled_again::note_unsynced(path);
+            }
+        })
+    }
+
+    fn try_open(
+        path: &Path,
+        cache: u64,
+        repairs: &mut Vec<String>,
+    ) -> Result<OpenSled, StorageError> {
         let directory = |action, source| StorageError::Directory {
             action,
             path: path.to_owned(),
@@ -195,6 +214,11 @@ impl OpenSled {
         File::open(path.join("conf"))
             .and_then(|conf| conf.sync_all())
             .and_then(|()| sync_parent(&path.join("conf")))
+            .map_err(|e| directory("sync", e))?;
+        // A process that was killed leaves what it wrote and had not synced yet in the page cache. From now on it counts as
+        // found, so it must not vanish with the power.
+        file.sync_data()
+            .inspect_err(|_| sled_sync::note_failure())
             .map_err(|e| directory("sync", e))?;
         tracing::debug!("sled has synced {} times while opening", sled_sync::calls());
         Ok(OpenSled(Arc::new(Inner {

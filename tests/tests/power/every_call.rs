@@ -1,5 +1,6 @@
 //! One call after the other fails, once: of the same piece of work each write, sync, growth, new file and rename, of the
-//! log, of the main sled and of the volumes, each with a case of its own.
+//! log, of the main sled and of the volumes, each with a case of its own. And each sync of sled's together with the next
+//! ones, which are those that should make good what the first has lost.
 //!
 //! A run of the suite takes a few of them, spread evenly; `LEVERET_FAULT_EVERY=1` takes every one, 7 every seventh.
 
@@ -15,11 +16,17 @@ use tempfile::TempDir;
 use super::faults::run;
 use super::setting;
 
-/// What the paths of the calls contain.
-const PARTS: [&str; 3] = ["/log/", "/sled/", "/volumes/"];
+/// Kinds of calls (as the layer names them), what their paths contain, and how many fail one after the other.
+const KINDS: [(&str, &str, u64); 5] = [
+    ("wslor", "/log/", 1),
+    ("wslor", "/sled/", 1),
+    ("wslor", "/volumes/", 1),
+    ("s", "/sled/", 3),
+    ("s", "/volumes/", 3),
+];
 /// Batches of work: enough for some segments of the log to be folded, and for a restart now and then.
 const BATCHES: u64 = 150;
-/// Cases for each part, unless told otherwise.
+/// Cases for each kind, unless told otherwise.
 const CASES: u64 = 3;
 
 #[test]
@@ -29,11 +36,11 @@ fn every_call_may_fail_once() {
     eprintln!("LEVERET_TEST_SEED={seed} LEVERET_FAULT_EVERY={every:?}");
     let counts = calls(seed);
     let (mut cases, mut struck, mut failures) = (0, 0, Vec::new());
-    for (part, count) in PARTS.into_iter().zip(counts) {
-        eprintln!("{part}: {count} calls");
+    for ((kinds, part, failing), count) in KINDS.into_iter().zip(counts) {
+        eprintln!("{kinds} {part}: {count} calls");
         let every = every.unwrap_or(count / CASES).max(1);
         for number in (seed % every..count).step_by(every as usize) {
-            let fault = format!("5 {number} 1 wslor {part}");
+            let fault = format!("5 {number} {failing} {kinds} {part}");
             let mut rng = StdRng::seed_from_u64(seed.wrapping_add(number));
             let home = TempDir::with_prefix("leveret-faults-").expect("a temporary directory");
             cases += 1;
@@ -52,8 +59,8 @@ fn every_call_may_fail_once() {
     assert!(struck > 0, "none of {cases}: calls are counted wrongly");
 }
 
-/// How many calls the work makes for each part when none fails.
-fn calls(seed: u64) -> [u64; 3] {
+/// How many calls of each kind the work makes when none fails.
+fn calls(seed: u64) -> [u64; KINDS.len()] {
     let home = TempDir::with_prefix("leveret-faults-").expect("a temporary directory");
     let (store, trace) = (home.path().join("store"), home.path().join("trace"));
     fs::create_dir(&store).expect("a directory");
@@ -65,25 +72,29 @@ fn calls(seed: u64) -> [u64; 3] {
     count(&trace, &store)
 }
 
-fn count(trace: &Path, store: &Path) -> [u64; 3] {
+fn of(paths: &HashMap<u64, String>, handle: u64) -> String {
+    paths.get(&handle).cloned().unwrap_or_default()
+}
+
+fn count(trace: &Path, store: &Path) -> [u64; KINDS.len()] {
     let mut paths: HashMap<u64, String> = HashMap::new();
-    let mut counts = [0; 3];
+    let mut counts = [0; KINDS.len()];
     for event in Trace::open(trace, store) {
-        let path = match event {
+        let (kind, path) = match event {
             Event::Open { handle, path, .. } => {
                 paths.insert(handle, format!("/{path}/"));
                 continue;
             }
-            Event::Write { handle, .. } | Event::SetLen { handle, .. } | Event::Sync(handle) => {
-                paths.get(&handle).cloned().unwrap_or_default()
-            }
+            Event::Write { handle, .. } => ('w', of(&paths, handle)),
+            Event::SetLen { handle, .. } => ('l', of(&paths, handle)),
+            Event::Sync(handle) => ('s', of(&paths, handle)),
             Event::Rename(path, _) | Event::Remove(path) | Event::Mkdir(path) => {
-                format!("/{path}/")
+                ('r', format!("/{path}/"))
             }
             _ => continue,
         };
-        for (count, part) in counts.iter_mut().zip(PARTS) {
-            *count += u64::from(path.contains(part));
+        for (count, (kinds, part, _)) in counts.iter_mut().zip(KINDS) {
+            *count += u64::from(kinds.contains(kind) && path.contains(part));
         }
     }
     counts
