@@ -169,7 +169,7 @@ fn close(path: &Path, open: Option<OpenSled>) -> Result<(), StorageError> {
     };
     let failures = sled_sync::failures();
     let file = open.file().try_clone();
-    let closed = let_go(path, open, CLOSING);
+    let closed = let_go(path, open);
     let synced = file.and_then(|file| file.sync_data());
     if closed.is_err() || synced.is_err() || failures != sled_sync::failures() {
         note_unsynced(path);
@@ -177,12 +177,20 @@ fn close(path: &Path, open: Option<OpenSled>) -> Result<(), StorageError> {
     closed
 }
 
-/// Drops sled. Where one of its threads has panicked, as at damage that it came upon by itself, sled waits for that one to
+/// Drops sled, or what is left of it. Where one of its threads has panicked, as at damage that it came upon by itself, sled waits for that one to
 /// end, and for ever: so it is not waited for with it.
 ///
 /// # Errors
 /// It panicked, or does not come to an end.
-fn let_go<T: Send + 'static>(path: &Path, open: T, patience: Duration) -> Result<(), StorageError> {
+pub(crate) fn let_go(path: &Path, sled: impl Send + 'static) -> Result<(), StorageError> {
+    drop_within(CLOSING, path, sled)
+}
+
+fn drop_within<T: Send + 'static>(
+    patience: Duration,
+    path: &Path,
+    open: T,
+) -> Result<(), StorageError> {
     let (done, closed) = mpsc::channel();
     let place = path.to_owned();
     // Where no thread can be had, what it would have dropped is dropped here.
@@ -224,13 +232,13 @@ mod tests {
     fn what_does_not_close_is_not_waited_for() {
         let path = Path::new("/nowhere");
         let (end, told) = mpsc::channel();
-        let error = let_go(path, Slow(told), Duration::from_millis(10)).unwrap_err();
+        let error = drop_within(Duration::from_millis(10), path, Slow(told)).unwrap_err();
         assert!(matches!(error, StorageError::Stuck { .. }), "{error}");
         drop(end);
 
         let (end, told) = mpsc::channel();
         drop(end);
-        let_go(path, Slow(told), Duration::from_secs(60)).unwrap();
+        drop_within(Duration::from_secs(60), path, Slow(told)).unwrap();
     }
 
     #[test]
@@ -241,7 +249,7 @@ mod tests {
                 panic!("at its last sync");
             }
         }
-        let error = let_go(Path::new("/nowhere"), Panics, Duration::from_secs(60));
+        let error = let_go(Path::new("/nowhere"), Panics);
         let error = error.unwrap_err().to_string();
         assert!(error.contains("panicked: at its last sync"), "{error}");
     }

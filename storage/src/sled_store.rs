@@ -209,24 +209,34 @@ impl OpenSled {
                 guarded(path, "opening without its snapshot", open)?
             }
         };
-        let file =
-            File::open(path.join("db")).map_err(|e| directory("open the database file in", e))?;
-        File::open(path.join("conf"))
-            .and_then(|conf| conf.sync_all())
-            .and_then(|()| sync_parent(&path.join("conf")))
-            .map_err(|e| directory("sync", e))?;
-        // A process that was killed leaves what it wrote and had not synced yet in the page cache. From now on it counts as
-        // found, so it must not vanish with the power.
-        file.sync_data()
-            .inspect_err(|_| sled_sync::note_failure())
-            .map_err(|e| directory("sync", e))?;
+        let synced = synced_file(path);
         tracing::debug!("sled has synced {} times while opening", sled_sync::calls());
-        Ok(OpenSled(Arc::new(Inner {
-            _watched: Watched::new(&db),
-            db,
-            file,
-        })))
+        match synced {
+            Ok(file) => Ok(OpenSled(Arc::new(Inner {
+                _watched: Watched::new(&db),
+                db,
+                file,
+            }))),
+            Err(error) => {
+                // It may panic when that fails as well.
+                let _ = sled_again::let_go(path, db);
+                Err(directory("sync", error))
+            }
+        }
     }
+}
+
+/// Our handle on sled's file, all of which is on disk as it is read now.
+fn synced_file(path: &Path) -> std::io::Result<File> {
+    let conf = path.join("conf");
+    File::open(&conf)?.sync_all()?;
+    sync_parent(&conf)?;
+    // A process that was killed leaves what it wrote and had not synced yet in the page cache. From now on it counts as
+    // found, so it must not vanish with the power.
+    let file = File::open(path.join("db"))?;
+    file.sync_data()
+        .inspect_err(|_| sled_sync::note_failure())?;
+    Ok(file)
 }
 
 impl SledStore {
