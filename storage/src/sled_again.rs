@@ -219,6 +219,27 @@ fn drop_within<T: Send + 'static>(
 mod tests {
     use super::*;
 
+    #[test]
+    fn what_is_to_be_written_again_is_known_by_the_process_and_by_the_next_one() {
+        let home = tempfile::TempDir::new().unwrap();
+        let path = home.path();
+        fs::write(path.join("db"), b"as it was read").unwrap();
+        fs::write(path.join("conf"), b"settings").unwrap();
+        assert!(!is_unsynced(path));
+        note_unsynced(path);
+        // As if it could not have been made.
+        fs::remove_file(note(path)).unwrap();
+        assert!(is_unsynced(path));
+        make_durable(path).unwrap();
+        assert!(!is_unsynced(path));
+        // Left by a process that is gone.
+        fs::write(note(path), b"").unwrap();
+        assert!(is_unsynced(path));
+        make_durable(path).unwrap();
+        assert!(!is_unsynced(path));
+        assert_eq!(fs::read(path.join("db")).unwrap(), b"as it was read");
+    }
+
     /// Ends when it is told to.
     struct Slow(mpsc::Receiver<()>);
 
