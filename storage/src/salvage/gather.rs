@@ -254,13 +254,13 @@ impl Gathered {
             (Err(error), _) => self.damage.push(error.to_string()),
         }
         if self.folded.is_none() && !self.sleds.is_empty() {
-            // Right for a store of which nothing was ever folded as well; then there is nothing else either.
+            // Right for a store of which nothing was ever folded as well: it has no chunks, and all of its log.
             let first = directory
                 .list_segments()
                 .ok()
                 .and_then(|all| all.first().map(|(seq, _)| *seq));
             let chunks = self.queues.values().any(|queue| !queue.chunks.is_empty());
-            if chunks && first != Some(1) {
+            if first.map_or(chunks, |first| first > 1) {
                 self.damage
                     .push("the number of the last folded log segment is lost".to_owned());
             }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::world::*;
-use crate::{Options, Position, QueueId, StorageError, Store};
+use crate::{Options, Position, QueueId, StorageError, Store, salvage::check};
 
 /// A store that crashed with `commits` of one message each in its log.
 fn crashed(path: &Path, commits: u64) -> PathBuf {
@@ -250,4 +250,39 @@ fn damage_inside_sled_is_an_error_and_never_a_wrong_message() {
             }
         }
     }
+}
+
+/// Zeros look like what was never written.
+#[test]
+fn a_database_that_was_zeroed_behind_its_first_octets_is_no_young_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let original = dir.path().join("original");
+    let store = open(&original).store;
+    submit(&store, [put("queue", "a queue")]);
+    for position in 0..100 {
+        submit(&store, [publish(1, position, 500)]);
+        store.flush().unwrap();
+    }
+    eventually("segments are folded", || store.stats().folded_segments > 3);
+    store.close().unwrap();
+    drop(store);
+    let whole = check(&small(&original)).unwrap();
+    assert!(whole.damage.is_empty(), "{:?}", whole.damage);
+    let bytes = fs::read(original.join("sled/db")).unwrap();
+    let end = written(&bytes);
+    let copied = dir.path().join("copy");
+    let mut lost = 0;
+    for from in (24..600).step_by(8).chain((600..end).step_by(512)) {
+        let _ = fs::remove_dir_all(&copied);
+        copy(&original, &copied);
+        let mut zeroed = bytes.clone();
+        zeroed[from..].fill(0);
+        fs::write(copied.join("sled/db"), zeroed).unwrap();
+        let found = check(&small(&copied)).unwrap();
+        let same = found.queues == whole.queues && found.definitions == whole.definitions;
+        lost += u32::from(!same);
+        let damage = &found.damage;
+        assert!(same || !damage.is_empty(), "silence from octet {from} on");
+    }
+    assert!(lost > 10, "{lost}");
 }
