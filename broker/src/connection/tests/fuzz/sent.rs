@@ -27,6 +27,8 @@ pub(super) struct Sent {
 #[derive(Debug, Default)]
 pub(super) struct SentOn {
     awaited: VecDeque<Awaited>,
+    /// What was asked for with basic.get and without acknowledgement, and passed over by later answers.
+    passed_over: u64,
     /// The server has closed the channel: what was sent until that was acknowledged is void.
     closed: bool,
     pub(super) publishes: u64,
@@ -59,6 +61,11 @@ pub(super) struct Answer {
 const GET: (u16, [u16; 2]) = (60, [71, 72]);
 
 impl Sent {
+    /// See [`SentOn::may_have_taken`].
+    pub(super) fn may_have_taken(&self) -> u64 {
+        self.on.values().map(SentOn::may_have_taken).sum()
+    }
+
     pub(super) fn on(&mut self, channel: u16) -> &mut SentOn {
         self.on.entry(channel).or_default()
     }
@@ -191,10 +198,18 @@ impl SentOn {
                     self.awaited.push_front(awaited);
                     return None;
                 }
-                _ => {}
+                Some(answer) => self.passed_over += u64::from(answer.may_take()),
+                None => {}
             }
         }
         None
+    }
+
+    /// How often the client may have been given a message that needs no acknowledgement, in an answer that it did not live
+    /// to hear.
+    pub(super) fn may_have_taken(&self) -> u64 {
+        let awaited = self.awaited.iter().filter_map(Awaited::answer);
+        self.passed_over + awaited.filter(|answer| answer.may_take()).count() as u64
     }
 
     /// Whether a consumer that was never answered may have this tag, and needs no
@@ -226,6 +241,11 @@ impl Awaited {
 }
 
 impl Answer {
+    /// It may have come with a message that is nobody else's any more.
+    fn may_take(&self) -> bool {
+        (self.class, self.methods) == GET && self.no_ack
+    }
+
     fn is(&self, class: u16, method: u16) -> bool {
         self.class == class && self.methods.contains(&method)
     }
