@@ -128,7 +128,7 @@ pub(crate) fn make_durable(path: &Path) -> io::Result<()> {
 
 /// Takes sled's lock, for as long as the file is open: somebody may still be reading through the sled that was let go, and
 /// while they do it may write.
-fn lock_released(file: &File) -> io::Result<()> {
+pub(crate) fn lock_released(file: &File) -> io::Result<()> {
     let until = Instant::now() + RELEASE_TIMEOUT;
     while let Err(error) = file.try_lock() {
         if Instant::now() >= until {
@@ -177,8 +177,8 @@ fn close(path: &Path, open: Option<OpenSled>) -> Result<(), StorageError> {
     closed
 }
 
-/// Drops sled, or what is left of it. Where one of its threads has panicked, as at damage that it came upon by itself, sled waits for that one to
-/// end, and for ever: so it is not waited for with it.
+/// Drops sled, or what is left of it. Where one of its threads has panicked, as at damage that it came upon by itself, sled
+/// waits for that one to end, and for ever: so it is not waited for with it.
 ///
 /// # Errors
 /// It panicked, or does not come to an end.
@@ -196,7 +196,7 @@ fn drop_within<T: Send + 'static>(
     // Where no thread can be had, what it would have dropped is dropped here.
     guarded(path, "closing", || {
         let closing = thread::Builder::new().name("sled closing".to_owned());
-        let drop = move || {
+        let close = move || {
             let dropped = guarded(&place, "closing", || {
                 drop(open);
                 Ok(())
@@ -204,7 +204,7 @@ fn drop_within<T: Send + 'static>(
             // Nobody waits for it any more: then it has been said already that it takes too long.
             let _ = done.send(dropped);
         };
-        closing.spawn(drop).map(|_| ()).map_err(sled::Error::from)
+        closing.spawn(close).map(|_| ()).map_err(sled::Error::from)
     })?;
     closed.recv_timeout(patience).unwrap_or_else(|_| {
         Err(StorageError::Stuck {

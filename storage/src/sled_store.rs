@@ -10,7 +10,7 @@
 //! - A damaged snapshot file makes open fail although everything is in `db`: it is set aside and open tried again.
 //! - Damage in `db` makes it panic: every call that reads goes through [`guarded`].
 //! - Where one of its writes fails, it may leave whoever waits for that waiting: see [`Watched`].
-//! - Where one of its threads has panicked, it may not close: see [`SledStore::close`].
+//! - Where one of its threads has panicked, it may not close: see [`sled_again::let_go`].
 //! - Space is reclaimed by the flusher thread only, so `flush_every_ms` stays on.
 //! - Memory for its buffers comes lazily; the cache is kept small, hot messages live elsewhere.
 
@@ -234,8 +234,7 @@ fn synced_file(path: &Path) -> std::io::Result<File> {
     // A process that was killed leaves what it wrote and had not synced yet in the page cache. From now on it counts as
     // found, so it must not vanish with the power.
     let file = File::open(path.join("db"))?;
-    file.sync_data()
-        .inspect_err(|_| sled_sync::note_failure())?;
+    sled_sync::sync(&file)?;
     Ok(file)
 }
 
@@ -354,15 +353,11 @@ impl SledStore {
     pub(crate) fn flush_synced(&self) -> Result<(), StorageError> {
         let sled = self.sled()?;
         guarded(&self.path, "flushing", || sled.0.db.flush())?;
-        sled.0
-            .file
-            .sync_data()
-            .inspect_err(|_| sled_sync::note_failure())
-            .map_err(|source| StorageError::Directory {
-                action: "sync",
-                path: self.path.clone(),
-                source,
-            })
+        sled_sync::sync(sled.file()).map_err(|source| StorageError::Directory {
+            action: "sync",
+            path: self.path.clone(),
+            source,
+        })
     }
 
     /// Bytes of sled's files; 0 when they cannot be told.

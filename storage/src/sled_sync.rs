@@ -14,6 +14,7 @@ use std::{
     ffi::{c_int, c_uint},
     fs::File,
     hint::black_box,
+    io,
     mem::ManuallyDrop,
     os::fd::FromRawFd,
     sync::atomic::{AtomicU64, Ordering},
@@ -35,17 +36,15 @@ extern "C" fn sync_file_range(fd: c_int, _offset: i64, _len: i64, _flags: c_uint
     if failing::strikes(&file) {
         return -1;
     }
-    if file.sync_data().is_ok() {
-        return 0;
-    }
-    // Nothing between the failing call and the return touches errno.
-    note_failure();
-    -1
+    // Nothing between a failing call and the return touches errno.
+    if sync(&file).is_ok() { 0 } else { -1 }
 }
 
-/// Notes that a sync of a file of sled's has failed.
-pub(crate) fn note_failure() {
-    FAILURES.fetch_add(1, Ordering::SeqCst);
+/// Syncs a file of sled's, and notes if that fails.
+pub(crate) fn sync(file: &File) -> io::Result<()> {
+    file.sync_data().inspect_err(|_| {
+        FAILURES.fetch_add(1, Ordering::SeqCst);
+    })
 }
 
 /// How often it has failed in this process.

@@ -14,8 +14,6 @@ use std::{
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
 };
 
 use parking_lot::RwLock;
@@ -24,11 +22,11 @@ use crate::{
     error::StorageError,
     record::{u32_at, u64_at},
     schema,
-    sled_again::make_durable,
+    sled_again::{lock_released, make_durable},
     sled_format::{
         FREE, LINK, Leaf, NODE, SEGMENT_HEADER, Stretch, lsn_of_segment, parse_link, read_segment,
     },
-    sled_store::{Checked, Found, RELEASE_TIMEOUT, SEGMENT_SIZE},
+    sled_store::{Checked, Found, SEGMENT_SIZE},
 };
 
 const MAGIC: &[u8; 8] = b"LVRTVIX1";
@@ -313,15 +311,10 @@ fn save(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// sled lets go of its lock when the last of its threads is through, and with it everyone who still reads from it. What
 /// they wait for is in the file already, so they are not waited for without end.
 fn await_release(file: &File) {
-    let until = Instant::now() + RELEASE_TIMEOUT;
-    while file.try_lock().is_err() {
-        if Instant::now() >= until {
-            return;
-        }
-        thread::sleep(Duration::from_millis(1));
+    if lock_released(file).is_ok() {
+        // Closing it would do as well.
+        let _ = file.unlock();
     }
-    // Closing it would do as well.
-    let _ = file.unlock();
 }
 
 fn error(action: &'static str, path: &Path, source: io::Error) -> StorageError {

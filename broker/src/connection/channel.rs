@@ -158,7 +158,7 @@ impl Channel {
         } else if token & WAIT_BIT != 0 {
             Meaning::Wait
         } else {
-            Meaning::Confirm(Low::of(token as u32 as u64 >> SEQUENCE_SHIFT))
+            Meaning::Confirm(Low::of(token >> SEQUENCE_SHIFT))
         }
     }
 }
