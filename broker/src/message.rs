@@ -25,6 +25,11 @@ const HEAD_INLINE: usize = 56;
 /// Exchange, routing key, raw properties and, when small, the body.
 type Head = SmallVec<[u8; HEAD_INLINE]>;
 
+/// Bytes of a shared message with its two counts, head inline.
+const SHARED_SIZE: usize = size_of::<Message>() + 2 * size_of::<usize>();
+/// Bytes that a large body takes besides itself: its handle, and the counts of whoever shares it.
+const LARGE_BODY_SIZE: usize = size_of::<Bytes>() + 3 * size_of::<usize>();
+
 /// The first octet of a stored message; raised when the encoding changes.
 const ENCODING: u8 = 1;
 
@@ -266,6 +271,19 @@ impl Message {
         }
     }
 
+    /// Bytes that it takes in memory: names, properties, body and bookkeeping. Everything that holds messages counts
+    /// them by this, and nothing else can be counted: the length of the body is what a client sees.
+    pub fn weight(&self) -> u64 {
+        let head = if self.head.spilled() {
+            self.head.capacity()
+        } else {
+            0
+        };
+        let body = self.large_body.as_ref();
+        let body = body.map_or(0, |body| LARGE_BODY_SIZE + body.len());
+        (SHARED_SIZE + head + body) as u64
+    }
+
     /// The body as shared memory, when it is large enough to be worth writing uncopied.
     pub fn large_body(&self) -> Option<&Bytes> {
         self.large_body.as_deref()
@@ -498,6 +516,25 @@ mod tests {
             let names = (&b"x"[..], &b"key"[..]);
             let small = Message::small(names, &PERSISTENT_ONLY, &body, true, cancellable);
             assert_eq!(format!("{small:?}"), format!("{built:?}"));
+        }
+    }
+
+    #[test]
+    fn a_message_weighs_what_it_takes_properties_included() {
+        let weigh = |properties: &[u8], body: usize| {
+            let mut builder =
+                MessageBuilder::new(b"x", b"key", properties, false, body as u64);
+            builder.push(&vec![7; body]).unwrap();
+            builder.finish(true).weight()
+        };
+        assert_eq!(weigh(&[0, 0], 16), SHARED_SIZE as u64);
+        assert_eq!(SHARED_SIZE, 96, "one of the allocator's sizes");
+        let large = (INLINE_BODY_MAX + 1) as u64;
+        for (properties, body) in [(2, 1000), (100_000, 0), (100_000, 1000), (2, large)] {
+            let weight = weigh(&vec![0; properties], body as usize);
+            let taken = properties as u64 + body;
+            let range = taken + SHARED_SIZE as u64..taken + 200;
+            assert!(range.contains(&weight), "{properties} + {body}: {weight}");
         }
     }
 

@@ -37,6 +37,11 @@ impl Entry {
         }
     }
 
+    /// Bytes that it takes in memory; see [`Message::weight`](crate::message::Message::weight).
+    pub fn weight(&self) -> u64 {
+        size_of::<Entry>() as u64 + self.message.weight()
+    }
+
     /// All that is known of it besides the message, for whoever writes it down.
     pub(super) fn word(&self) -> u64 {
         self.state.0
