@@ -243,7 +243,7 @@ impl Broker {
             return Exchange::new(spec);
         }
         let delays = Delays::new(self.next_queue_id(), vhost, &spec, self.clock);
-        Exchange::delayed(spec, delays)
+        Exchange::delayed(spec, Arc::new(delays))
     }
 
     /// Identities up to and including this one are taken.

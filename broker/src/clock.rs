@@ -15,6 +15,16 @@ impl Time {
         self.0 / 1000
     }
 
+    /// Microseconds since the epoch: a number that orders times.
+    pub fn micros(self) -> u64 {
+        self.0
+    }
+
+    /// The time of so many microseconds since the epoch.
+    pub fn from_micros(micros: u64) -> Time {
+        Time(micros)
+    }
+
     /// The beginning of a millisecond since the epoch.
     pub fn from_millis(millis: u64) -> Time {
         Time(millis.saturating_mul(1000))

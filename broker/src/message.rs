@@ -522,8 +522,7 @@ mod tests {
     #[test]
     fn a_message_weighs_what_it_takes_properties_included() {
         let weigh = |properties: &[u8], body: usize| {
-            let mut builder =
-                MessageBuilder::new(b"x", b"key", properties, false, body as u64);
+            let mut builder = MessageBuilder::new(b"x", b"key", properties, false, body as u64);
             builder.push(&vec![7; body]).unwrap();
             builder.finish(true).weight()
         };

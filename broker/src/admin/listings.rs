@@ -140,8 +140,8 @@ fn connection_pid(id: crate::server::ConnectionId) -> Pid {
 
 /// Memory that a queue takes beside its messages, about.
 const QUEUE_MEMORY: u64 = 1024;
-/// Memory that a message takes beside its body, about.
-const MESSAGE_MEMORY: u64 = 160;
+/// Memory that a delivery which waits for its acknowledgement takes beside its body, about.
+const DELIVERY_MEMORY: u64 = 160;
 
 fn queue_row(queue: &Queue, columns: &[QueueColumn]) -> Row {
     let counts = queue.counts();
@@ -154,8 +154,10 @@ fn queue_row(queue: &Queue, columns: &[QueueColumn]) -> Row {
 fn queue_cell(queue: &Queue, counts: &Counts, column: QueueColumn) -> Value {
     use QueueColumn as C;
     let spec = &queue.spec;
-    let messages = counts.ready + counts.unacked;
-    let bytes = counts.ready_bytes + counts.unacked_bytes;
+    // What waits to be dead-lettered counts, as in RabbitMQ (`rabbit_fifo:messages_total`).
+    let dlx = &counts.undelivered;
+    let messages = counts.ready + counts.unacked + dlx.messages;
+    let bytes = counts.ready_bytes + counts.unacked_bytes + dlx.bytes;
     match column {
         C::Name => queue.name().as_str().into(),
         C::Durable => spec.durable.into(),
@@ -167,18 +169,19 @@ fn queue_cell(queue: &Queue, counts: &Counts, column: QueueColumn) -> Value {
         C::MessagesReady => counts.ready.into(),
         C::MessagesReadyRam => (counts.ready - counts.paged_out).into(),
         C::MessagesUnacknowledged | C::MessagesUnacknowledgedRam => counts.unacked.into(),
-        C::MessagesRam => (messages - counts.paged_out).into(),
-        C::MessagesPersistent => counts.persistent.into(),
+        C::MessagesRam => (messages - counts.paged_out - dlx.paged_out).into(),
+        C::MessagesPersistent => (counts.persistent + dlx.messages).into(),
+        C::MessagesDlx => dlx.messages.into(),
+        C::MessageBytesDlx => dlx.bytes.into(),
         C::MessageBytes => bytes.into(),
-        C::MessageBytesRam => (bytes - counts.paged_out_bytes).into(),
+        C::MessageBytesRam => (bytes - counts.paged_out_bytes - dlx.paged_out_bytes).into(),
         C::MessageBytesReady => counts.ready_bytes.into(),
         C::MessageBytesUnacknowledged => counts.unacked_bytes.into(),
-        C::MessageBytesPersistent => counts.persistent_bytes.into(),
+        C::MessageBytesPersistent => (counts.persistent_bytes + dlx.bytes).into(),
         C::Consumers => counts.consumers.into(),
         C::Memory => {
-            let messages = messages - counts.paged_out;
-            let bytes = bytes - counts.paged_out_bytes;
-            (QUEUE_MEMORY + messages * MESSAGE_MEMORY + bytes).into()
+            let unacked = counts.unacked * DELIVERY_MEMORY + counts.unacked_bytes;
+            (QUEUE_MEMORY + counts.memory + unacked).into()
         }
         C::State => "running".into(),
         C::Type => spec.kind().as_str().into(),

@@ -129,9 +129,9 @@ impl Exchange {
     }
 
     /// A delayed exchange without bindings.
-    pub fn delayed(spec: ExchangeSpec, delays: Delays) -> Self {
+    pub fn delayed(spec: ExchangeSpec, delays: Arc<Delays>) -> Self {
         Exchange {
-            delays: Some(Arc::new(delays)),
+            delays: Some(delays),
             ..Exchange::new(spec)
         }
     }

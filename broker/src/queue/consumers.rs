@@ -45,6 +45,14 @@ impl Consumers {
         self.len() == 0
     }
 
+    /// Whether one of them may be able to take a message now.
+    pub fn any_able(&self) -> bool {
+        match self.single.as_ref().map(SingleActive::holder) {
+            None => !self.active.is_empty(),
+            Some(holder) => holder.is_some_and(|holder| !holder.blocked.load(Ordering::SeqCst)),
+        }
+    }
+
     /// All of them, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Consumer>> {
         self.active

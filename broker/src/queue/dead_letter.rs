@@ -26,6 +26,24 @@ pub enum Reason {
 }
 
 impl Reason {
+    const ALL: [Reason; 4] = [
+        Reason::Rejected,
+        Reason::Expired,
+        Reason::MaxLength,
+        Reason::DeliveryLimit,
+    ];
+
+    /// A number for it, in memory and in what a restart empties.
+    pub(super) fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The reason that has this number; that of any other is the first.
+    pub(super) fn of_code(code: u8) -> Reason {
+        let found = Reason::ALL.get(usize::from(code));
+        found.copied().unwrap_or(Reason::Rejected)
+    }
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {

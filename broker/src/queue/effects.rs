@@ -2,7 +2,7 @@
 
 use super::dead_letter::DeadLetter;
 use super::handle::Queue;
-use super::paging::{Job, Page, Pager};
+use super::paging::{Dropped, Holder, Job, Pager};
 use crate::clock::{Clock, Time};
 use crate::dead_letters;
 use crate::message::SharedMessage;
@@ -36,7 +36,7 @@ pub struct Effects {
     /// Pages to be moved.
     jobs: Vec<Job>,
     /// Pages that nobody wants any more.
-    litter: Vec<Page>,
+    litter: Vec<Dropped>,
     /// What leaves a queue leaves it with the next batch, not before.
     atomic: bool,
     /// How often in a row the records were few, and awaited.
@@ -97,23 +97,33 @@ impl Effects {
     }
 
     /// Who takes backlogs out of memory.
-    pub(super) fn pager(&self) -> Option<&Pager> {
+    pub(crate) fn pager(&self) -> Option<&Pager> {
         self.surroundings.pager.as_deref()
     }
 
     /// As [`Effects::pager`].
-    pub(super) fn shared_pager(&self) -> Option<Arc<Pager>> {
+    pub(crate) fn shared_pager(&self) -> Option<Arc<Pager>> {
         self.surroundings.pager.clone()
     }
 
     /// A page is to be moved.
-    pub(super) fn page(&mut self, job: Job) {
+    pub(crate) fn page(&mut self, job: Job) {
         self.jobs.push(job);
     }
 
     /// Nobody wants a page any more, nor what is on disk of it.
-    pub(super) fn discard(&mut self, page: Page) {
-        self.litter.push(page);
+    pub(crate) fn discard(&mut self, page: Dropped) {
+        if page.spilled.is_some() {
+            self.litter.push(page);
+        }
+    }
+
+    /// One that holds messages in memory from now on, and was not known to.
+    pub(crate) fn hold(&self, holder: &Arc<impl Holder + 'static>) {
+        if let Some(pager) = &self.surroundings.pager {
+            let holder = Arc::downgrade(holder);
+            pager.register(holder);
+        }
     }
 
     /// Publishes to a queue are among the records that are collected.
@@ -336,6 +346,7 @@ impl Effects {
             if !self.litter.is_empty() {
                 pager.discard(std::mem::take(&mut self.litter));
             }
+            pager.call_sweeper(&self.surroundings);
         }
         for mailbox in self.wakes.drain(..) {
             mailbox.wake();

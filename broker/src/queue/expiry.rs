@@ -10,6 +10,7 @@ use super::effects::Effects;
 use super::entry::Entry;
 use super::handle::Queue;
 use super::machine::Machine;
+use super::paging::HeadExpiry;
 use super::settings::Settings;
 use super::undelivered::Undelivered;
 use crate::broker::Broker;
@@ -121,7 +122,14 @@ impl Machine {
         if self.is_deleted() {
             return None;
         }
-        let head = self.ready.first().and_then(Entry::expiry);
+        let head = match self.ready.first() {
+            Some(first) => first.expiry(),
+            // Nobody waits for it in memory; the clock must not miss it.
+            None => match self.ready.head_expiry() {
+                Some(HeadExpiry::Known(expiry)) => expiry,
+                _ => None,
+            },
+        };
         let rest = self.drops_later.then(|| Time::from_millis(0));
         let retry = self.undelivered.as_deref().and_then(Undelivered::retry_at);
         let times = head.into_iter().chain(self.lease_end());
@@ -178,7 +186,9 @@ impl Queue {
         let (next, wanted) = self.with_machine(|machine| {
             machine.on_time(fx);
             machine.report_delivered(fx);
-            (machine.next_look(), machine.pages(fx))
+            // What is being read need not be looked at before it has come.
+            let wanted = machine.pages(fx);
+            (machine.next_look(), wanted)
         });
         self.want(wanted, fx);
         next

@@ -398,7 +398,7 @@ impl Queue {
     pub fn get(self: &Arc<Self>, no_ack: bool, fx: &mut Effects) -> Option<(Entry, u64)> {
         let taken = self.without_expired(fx, |machine, fx| {
             let (entry, left) = machine.get(no_ack, fx)?;
-            Some((entry, left, left > 0 && machine.ready.first().is_none()))
+            Some((entry, left, machine.ready.head_is_away()))
         })?;
         let (entry, mut left, on_disk) = taken?;
         if on_disk {
@@ -423,16 +423,20 @@ impl Queue {
     }
 
     /// Runs an operation once the head is in memory and nothing there has expired. `None` where that would take too
-    /// long: the timer is still at it.
+    /// long (the timer is still at it), or the disk fails.
     fn without_expired<T>(
         self: &Arc<Self>,
         fx: &mut Effects,
         operation: impl Fn(&mut Machine, &mut Effects) -> T,
     ) -> Option<T> {
         for _ in 0..PATIENCE {
-            self.fetch_head(fx);
+            if !self.fetch_head(fx) {
+                return None;
+            }
             let result = self.serve(fx, |machine, fx| {
-                (!machine.drop_expired(fx)).then(|| operation(machine, fx))
+                // It may have been paged out again before the lock was taken.
+                let ready = !machine.drop_expired(fx) && !machine.ready.head_is_away();
+                ready.then(|| operation(machine, fx))
             });
             if result.is_some() {
                 return result;

@@ -73,6 +73,12 @@ impl Machine {
         self.has_no_room(message, 0, 0)
     }
 
+    /// Whether the head of the queue has to go.
+    pub(super) fn is_over_limit(&self) -> bool {
+        let over = |limits: &Limits| limits.drop_head(&self.ready);
+        self.limits.as_deref().is_some_and(over)
+    }
+
     /// Drops the oldest messages while there are more than the limits allow; a slice of them, and
     /// the rest in its time.
     pub fn drop_over_limit(&mut self, fx: &mut Effects) {

@@ -3,12 +3,15 @@
 use super::consumer::Consumer;
 use super::machine::Machine;
 use super::outcome::Counts;
+use super::undelivered::Undelivered;
 use std::sync::Arc;
 
 impl Machine {
     /// Numbers for listings.
     pub fn counts(&self) -> Counts {
         let paged = self.ready.paged();
+        let undelivered = self.undelivered.as_deref();
+        let undelivered = undelivered.map(Undelivered::counts).unwrap_or_default();
         Counts {
             ready: self.ready.len() as u64,
             unacked: self.unacked,
@@ -18,6 +21,8 @@ impl Machine {
             paged_out: paged.messages,
             paged_out_bytes: paged.octets,
             unacked_bytes: self.unacked_bytes,
+            undelivered,
+            memory: self.memory(),
             consumers: self.consumers.len() as u64,
         }
     }

@@ -462,7 +462,7 @@ impl Machine {
         }
         self.deleted = true;
         self.stop_timer(fx);
-        self.undelivered = None;
+        self.drop_undelivered(fx);
         let count = self.ready.len() as u64;
         // Publishes that the store has not taken yet need not be written; the rest goes by range.
         while !self.ready.is_empty() {

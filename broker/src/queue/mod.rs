@@ -37,7 +37,7 @@ pub use effects::{Effects, Surroundings};
 pub use entry::Entry;
 pub use handle::{Incoming, Queue, QueueSpec};
 pub use kept_arguments::KeptArguments;
-pub use outcome::{AfterRemoval, ConsumeRefused, Counts, Remains};
+pub use outcome::{AfterRemoval, Aside, ConsumeRefused, Counts, Remains};
 pub use settings::{QueueKind, Settings, age};
 pub use stored::{body_octets, decode};
 pub use transfer::Transfer;

@@ -16,14 +16,31 @@ pub struct Counts {
     pub persistent_bytes: u64,
     /// Octets of ready bodies.
     pub ready_bytes: u64,
-    /// Ready messages that wait on disk.
+    /// Messages that wait on disk.
     pub paged_out: u64,
     /// Octets of their bodies.
     pub paged_out_bytes: u64,
     /// Octets of unacknowledged bodies.
     pub unacked_bytes: u64,
+    /// Dead letters that found no way yet, of a queue that loses none (RabbitMQ: `messages_dlx`).
+    pub undelivered: Aside,
+    /// Bytes of messages in memory, those that are not acknowledged left out.
+    pub memory: u64,
     /// Consumers.
     pub consumers: u64,
+}
+
+/// Messages that wait for something else than a consumer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Aside {
+    /// How many.
+    pub messages: u64,
+    /// Bytes of their bodies.
+    pub bytes: u64,
+    /// Those that wait on disk.
+    pub paged_out: u64,
+    /// Bytes of their bodies.
+    pub paged_out_bytes: u64,
 }
 
 /// What a queue leaves behind when it is deleted.

@@ -2,7 +2,9 @@
 
 use super::entry::Entry;
 use super::line::Line;
-use super::paging::{Kept, OVERHEAD, Outline, Page, PageId, PagedOut, Reading, Totals};
+use super::paging::{
+    Dropped, HeadExpiry, Kept, Outline, PageId, PagedOut, Rank, Ranked, Reading, Totals,
+};
 use super::priority::Priorities;
 use super::settings::{QueueKind, Settings};
 use super::two_levels::TwoLevels;
@@ -17,7 +19,10 @@ pub struct Ready {
     /// Beside the line, which is empty then: a queue without priorities asks once whether it has
     /// any.
     lines: Option<Box<Lines>>,
+    /// Octets of their bodies.
     bytes: u64,
+    /// Bytes that all of them would take in memory.
+    weight: u64,
     /// The number of the next page.
     next_page: u64,
 }
@@ -50,6 +55,7 @@ impl Ready {
     /// reserved before others came.
     pub fn insert(&mut self, entry: Entry) {
         self.bytes += entry.message.body().len() as u64;
+        self.weight += entry.weight();
         match self.lines.as_deref_mut() {
             None => self.line.insert(entry),
             Some(Lines::Priorities(lines)) => lines.insert(entry),
@@ -60,6 +66,7 @@ impl Ready {
     /// Puts a message back where it was.
     pub fn requeue(&mut self, entry: Entry) {
         self.bytes += entry.message.body().len() as u64;
+        self.weight += entry.weight();
         match self.lines.as_deref_mut() {
             None => self.line.requeue(entry),
             Some(Lines::Priorities(lines)) => lines.requeue(entry),
@@ -76,6 +83,7 @@ impl Ready {
             Some(Lines::TwoLevels(lines)) => lines.pop(),
         }?;
         self.bytes -= entry.message.body().len() as u64;
+        self.weight -= entry.weight();
         Some(entry)
     }
 
@@ -86,6 +94,11 @@ impl Ready {
             Some(Lines::Priorities(lines)) => lines.first(),
             Some(Lines::TwoLevels(lines)) => lines.first(),
         }
+    }
+
+    /// Whether there is a first message, and it is on disk.
+    pub fn head_is_away(&self) -> bool {
+        self.first().is_none() && !self.is_empty()
     }
 
     /// Number of messages.
@@ -144,11 +157,14 @@ impl Ready {
         paged
     }
 
-    /// What ready messages take in memory, about, without those that were paged out.
+    /// Bytes that ready messages take in memory, without those that were paged out.
     pub fn memory(&self) -> u64 {
-        let paged = self.paged();
-        let messages = self.len() as u64 - paged.messages;
-        self.bytes - paged.octets + messages * OVERHEAD
+        let (mut memory, mut paged) = (self.weight, 0);
+        for line in self.lines() {
+            paged += line.paged().weight;
+            memory += line.loaded();
+        }
+        memory - paged
     }
 
     /// Whether there are pages.
@@ -156,49 +172,70 @@ impl Ready {
         self.lines().iter().any(|line| line.paged().messages > 0)
     }
 
-    /// Pages out messages, a page of about so many octets, of what will be taken last. Says of which
+    /// When the first message expires, if it is on disk. `None` when there is none, or it is in memory.
+    pub fn head_expiry(&self) -> Option<HeadExpiry> {
+        self.lines().get(self.turn()?)?.head_expiry()
+    }
+
+    /// The line whose turn it is.
+    fn turn(&self) -> Option<usize> {
+        match self.lines.as_deref() {
+            Some(Lines::TwoLevels(lines)) => Some(lines.turn()),
+            _ => self.lines().iter().rposition(|line| !line.is_empty()),
+        }
+    }
+
+    /// Pages out messages, a page of about so many bytes, of what will be taken last. Says of which
     /// line.
     pub fn page_out(
         &mut self,
-        octets: u64,
+        bytes: u64,
         kept: impl Fn(&Entry) -> Kept,
     ) -> Option<(usize, PagedOut)> {
-        let id = PageId(self.next_page);
-        let (line, paged) = (0..self.lines().len()).find_map(|line| {
-            let paged = self.with_line(line, |line| line.page_out(id, octets, &kept));
+        self.first_page_of(|line, number| line.page_out(number, bytes, &kept))
+    }
+
+    /// As [`Ready::page_out`], of a queue that nobody takes anything from at present: `kept_bytes` stay in memory, about.
+    pub fn squeeze(
+        &mut self,
+        bytes: u64,
+        kept_bytes: u64,
+        kept: impl Fn(&Entry) -> Kept,
+    ) -> Option<(usize, PagedOut)> {
+        self.first_page_of(|line, number| line.squeeze(number, bytes, kept_bytes, &kept))
+    }
+
+    fn first_page_of(
+        &mut self,
+        mut make: impl FnMut(&mut Line, u64) -> Option<PagedOut>,
+    ) -> Option<(usize, PagedOut)> {
+        let number = self.next_page();
+        (0..self.lines().len()).find_map(|line| {
+            let paged = self.with_line(line, |line| make(line, number));
             Some((line, paged.flatten()?))
-        })?;
+        })
+    }
+
+    /// A number that no page of this queue has had.
+    pub fn next_page(&mut self) -> u64 {
         self.next_page += 1;
-        Some((line, paged))
+        self.next_page
     }
 
     /// Adds a page that the store kept over a restart, behind all messages of the first line.
     pub fn restore_page(&mut self, outline: &Outline) {
-        let id = PageId(self.next_page);
-        self.next_page += 1;
+        let number = self.next_page();
         self.bytes += outline.octets;
-        self.with_line(0, |line| line.restore(id, outline));
+        self.weight += outline.weight();
+        self.with_line(0, |line| line.restore(number, outline));
     }
 
-    /// What has to be read so that `ahead` octets of messages are ready behind the head of the line
-    /// whose turn it is, and all others have a head.
+    /// What has to be read so that the first message of the line whose turn it is is in memory, and `ahead` bytes of
+    /// messages behind it.
     pub fn next_read(&mut self, ahead: u64) -> Option<(usize, Reading)> {
-        let mut ahead = ahead;
-        for line in (0..self.lines().len()).rev() {
-            let reading = self.with_line(line, |line| {
-                let wanted = if line.has_head() { ahead } else { ahead.max(1) };
-                let reading = line.next_read(wanted);
-                (reading, line.is_empty())
-            });
-            let (reading, empty) = reading?;
-            if let Some(reading) = reading {
-                return Some((line, reading));
-            }
-            if !empty {
-                ahead = 0;
-            }
-        }
-        None
+        let line = self.turn()?;
+        let reading = self.with_line(line, |line| line.next_read(ahead));
+        Some((line, reading.flatten()?))
     }
 
     /// What has to be read before there is a first message, for whoever cannot wait.
@@ -217,33 +254,63 @@ impl Ready {
         self.with_line(line, |line| line.written(page, spilled));
     }
 
-    /// A page has come. Returns what was known of it and what it is, or `None` when it was not
-    /// awaited any more. `stored` tells of a message whether the store keeps it.
+    /// Likewise, of what has come back to a line.
+    pub fn returned_written(
+        &mut self,
+        line: usize,
+        page: PageId,
+        spilled: io::Result<Arc<Spilled>>,
+    ) {
+        self.with_line(line, |line| line.requeued().written(page, spilled));
+    }
+
+    /// A page has come; `rest` of it has to be read in its turn. Returns what was known of it and what it is, or `None`
+    /// when it was not awaited any more. `stored` tells of a message whether the store keeps it.
     pub fn arrived(
         &mut self,
         line: usize,
         page: PageId,
         mut entries: Vec<Entry>,
+        rest: Option<Outline>,
         stored: impl Fn(&Entry) -> bool,
     ) -> Option<(Totals, Totals)> {
         if !self.lines().get(line)?.awaits(page) {
             return None;
         }
-        let totals_of = |entries: &[Entry]| {
-            let mut totals = Totals::default();
-            for entry in entries {
-                totals.count(entry, stored(entry));
-            }
-            totals
-        };
-        let found = totals_of(&entries);
+        let found = totals_of(&entries, &stored);
         if let Some(Lines::TwoLevels(lines)) = self.lines.as_deref_mut() {
             lines.sort_out(line, &mut entries);
         }
-        let left = totals_of(&entries);
-        let known = self.with_line(line, |line| line.arrived(page, entries, left))??;
-        self.bytes = self.bytes + found.octets - known.octets;
+        let left = totals_of(&entries, &stored);
+        let rest = rest.map(|rest| (self.next_page(), rest));
+        let arrived = |line: &mut Line| line.arrived(page, entries, left, rest);
+        let (known, rest) = self.with_line(line, arrived)??;
+        let mut found = found;
+        found += rest;
+        self.correct(known, found);
         Some((known, found))
+    }
+
+    /// Likewise, of what has come back to a line.
+    pub fn returned_arrived(
+        &mut self,
+        line: usize,
+        page: PageId,
+        entries: Vec<(Rank, Ranked)>,
+        stored: impl Fn(&Entry) -> bool,
+    ) -> Option<(Totals, Totals)> {
+        let mut found = Totals::default();
+        for (_, ranked) in &entries {
+            found.count(&ranked.entry, stored(&ranked.entry));
+        }
+        let known = self.with_line(line, |line| line.requeued().arrived(page, entries))??;
+        self.correct(known, found);
+        Some((known, found))
+    }
+
+    fn correct(&mut self, known: Totals, found: Totals) {
+        self.bytes = self.bytes + found.octets - known.octets;
+        self.weight = self.weight + found.weight - known.weight;
     }
 
     /// See [`Line::not_read`].
@@ -251,11 +318,25 @@ impl Ready {
         self.with_line(line, |line| line.not_read(page));
     }
 
+    /// Likewise, of what has come back to a line.
+    pub fn returned_not_read(&mut self, line: usize, page: PageId) {
+        self.with_line(line, |line| line.requeued().not_read(page));
+    }
+
     /// Takes a page away, wherever it is.
-    pub fn drop_page(&mut self) -> Option<Page> {
+    pub fn drop_page(&mut self) -> Option<Dropped> {
         let page = (0..self.lines().len())
             .find_map(|line| self.with_line(line, Line::drop_page).flatten())?;
-        self.bytes -= page.totals().octets;
+        self.bytes -= page.totals.octets;
+        self.weight -= page.totals.weight;
         Some(page)
     }
+}
+
+fn totals_of(entries: &[Entry], stored: impl Fn(&Entry) -> bool) -> Totals {
+    let mut totals = Totals::default();
+    for entry in entries {
+        totals.count(entry, stored(entry));
+    }
+    totals
 }

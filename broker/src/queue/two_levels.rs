@@ -78,6 +78,14 @@ impl TwoLevels {
         }
     }
 
+    /// The line whose turn it is.
+    pub fn turn(&self) -> usize {
+        match self.is_normals_turn() {
+            true => NORMAL,
+            false => HIGH_LEVEL,
+        }
+    }
+
     fn is_normals_turn(&self) -> bool {
         let [normal, high] = &self.lines;
         high.is_empty() || self.turn == WEIGHT && !normal.is_empty()

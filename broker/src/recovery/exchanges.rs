@@ -49,9 +49,9 @@ pub(super) fn restore_exchange(
     let exchange = match delays.map(QueueId) {
         Some(id) => {
             broker.reserve_queue_id(id);
-            let delays = Delays::new(id, vhost.name(), &spec, broker.clock);
+            let delays = Arc::new(Delays::new(id, vhost.name(), &spec, broker.clock));
             if let Some(found) = recovered.remove(&id) {
-                restore_delayed(&delays, &spec.name, &found, store)?;
+                restore_delayed(broker, &delays, &spec.name, &found, store)?;
             }
             Exchange::delayed(spec, delays)
         }

@@ -3,16 +3,20 @@
 use super::RecoveryError;
 use crate::broker::Broker;
 use crate::exchange::Delays;
-use crate::queue::paging::{OVERHEAD, Outline};
+use crate::queue::paging::{Outline, Pager};
 use crate::queue::{self, Queue};
 use leveret_protocol::ExchangeName;
 use leveret_storage::{Position, QueueId, RecoveredQueue, StorageError, Store};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Messages read from the store at a time.
 const READ_MESSAGES: usize = 4096;
 /// Octets read from the store at a time.
 const READ_BYTES: usize = 8 << 20;
+
+/// How long the start of the broker waits at a time for messages to be paged out.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// Octets of messages that are read when their queue starts, so that its head is known; the rest is
 /// read as it is needed.
@@ -58,23 +62,22 @@ pub(super) fn restore_messages(
 /// What the store has of a queue, in pages: a small one first.
 fn pages(store: &Store, queue: QueueId, octets: u64) -> Result<Vec<Outline>, StorageError> {
     let mut pages: Vec<Outline> = Vec::new();
-    let memory = |messages: u64, weight: u64| weight + messages * OVERHEAD;
     for extent in store.extents(queue, HEAD_BYTES)? {
-        let more = memory(extent.messages, extent.weight);
-        let joins = |page: &Outline| memory(page.messages, page.octets) + more <= octets;
+        let extent = Outline {
+            first: extent.first,
+            last: extent.last,
+            messages: extent.messages,
+            octets: extent.weight,
+        };
+        let joins = |page: &Outline| page.weight() + extent.weight() <= octets;
         let count = pages.len();
         match pages.last_mut() {
             Some(page) if count > 1 && joins(page) => {
                 page.last = extent.last;
                 page.messages += extent.messages;
-                page.octets += extent.weight;
+                page.octets += extent.octets;
             }
-            _ => pages.push(Outline {
-                first: extent.first,
-                last: extent.last,
-                messages: extent.messages,
-                octets: extent.weight,
-            }),
+            _ => pages.push(extent),
         }
     }
     Ok(pages)
@@ -82,20 +85,37 @@ fn pages(store: &Store, queue: QueueId, octets: u64) -> Result<Vec<Outline>, Sto
 
 /// The messages that wait in a delayed exchange.
 pub(super) fn restore_delayed(
-    delays: &Delays,
+    broker: &Broker,
+    delays: &Arc<Delays>,
     exchange: &ExchangeName,
     found: &RecoveredQueue,
     store: &Store,
 ) -> Result<(), RecoveryError> {
     delays.start_from(found.next_position);
+    let mut fx = broker.effects(None);
+    let mut read = 0;
     read_all(store, delays.id, |position, bytes| {
-        delays
-            .restore(position, bytes)
-            .ok_or_else(|| RecoveryError::Message {
-                queue: exchange.to_string(),
-                position,
-            })
-    })
+        read += bytes.len();
+        let restored = delays.restore(position, bytes, &mut fx);
+        if read >= READ_BYTES {
+            read = 0;
+            fx.perform();
+            wait_for_pager(broker);
+        }
+        restored.ok_or_else(|| RecoveryError::Message {
+            queue: exchange.to_string(),
+            position,
+        })
+    })?;
+    fx.perform();
+    Ok(())
+}
+
+/// Waits while much more is in memory than should be, because the rest is still being written.
+fn wait_for_pager(broker: &Broker) {
+    while broker.pager.as_deref().is_some_and(Pager::is_behind) {
+        std::thread::sleep(MOMENT);
+    }
 }
 
 /// Hands out all that is stored under an identity, in order.

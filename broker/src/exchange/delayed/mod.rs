@@ -3,6 +3,7 @@
 //! declared with in `x-delayed-type`.
 
 mod header;
+mod paging;
 mod release;
 mod stored;
 
@@ -11,19 +12,19 @@ pub(super) use header::delay_of;
 use super::ExchangeSpec;
 use crate::clock::{Clock, Time};
 use crate::message::{Message, SharedMessage};
-use crate::queue::Effects;
+use crate::queue::paging::{First, MoreKeys, Rank, Ranked, Sorted};
+use crate::queue::{Effects, Entry};
 use leveret_protocol::{ExchangeName, VhostName};
 use leveret_storage::{Op, Position, QueueId, Token};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stored::Stored;
 
 /// Messages that are released in one go, so that other timers get a turn.
 const SLICE: usize = 256;
-/// Octets of bodies that are released in one go, about.
-const SLICE_OCTETS: usize = 1 << 20;
+/// Bytes of messages that are released in one go, about.
+const SLICE_BYTES: u64 = 1 << 20;
 
 /// A message that waits to be routed.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ pub struct Held {
     pub message: SharedMessage,
     /// Its routing keys beside the first one: not all of them stand in the message that
     /// consumers get (RabbitMQ: "Sender-selected Distribution").
-    pub more_keys: Box<[Box<[u8]>]>,
+    pub more_keys: MoreKeys,
 }
 
 /// A message on its way into a delayed exchange.
@@ -69,11 +70,36 @@ pub struct Delays {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// By the time they are due, then by arrival.
-    messages: BTreeMap<(Time, Position), Held>,
+    /// By the time they are due, then by arrival. What is due last can be on disk.
+    messages: Sorted,
     next_position: u64,
     /// The exchange was deleted.
     ended: bool,
+    paging: paging::Paging,
+}
+
+/// Where a message stands among those that wait.
+fn rank((due, position): (Time, Position)) -> Rank {
+    (due.micros(), position.0)
+}
+
+impl Held {
+    fn ranked(self, position: Position) -> Ranked {
+        let keys = Some(self.more_keys).filter(|keys| !keys.is_empty());
+        Ranked {
+            entry: Entry::new(position, self.message),
+            more_keys: keys.map(Box::new),
+        }
+    }
+
+    fn of(ranked: Ranked) -> (Position, Held) {
+        let keys = ranked.more_keys.map(|keys| *keys);
+        let held = Held {
+            message: ranked.entry.message,
+            more_keys: keys.unwrap_or_default(),
+        };
+        (ranked.entry.position, held)
+    }
 }
 
 impl Delays {
@@ -162,25 +188,36 @@ impl Delays {
         let before = waiting.earliest();
         for Placed { at, held } in placed {
             if !waiting.ended {
-                waiting.messages.insert(at, held);
+                waiting.messages.insert(rank(at), held.ranked(at.1));
             } else if self.stores(&held.message) {
                 fx.store_ack(self.id, at.1);
             }
         }
         let earliest = waiting.earliest();
+        let wanted = self.pages(&mut waiting, fx);
         drop(waiting);
+        self.want(wanted, fx);
         if let Some(due) = earliest.filter(|_| earliest != before) {
             fx.wake_at(self.clock.instant(due), self.clone());
         }
     }
 
     /// Puts back a message that the store kept over a restart. `None` when it is malformed.
-    pub fn restore(&self, position: Position, stored: bytes::Bytes) -> Option<()> {
+    pub fn restore(
+        self: &Arc<Self>,
+        position: Position,
+        stored: bytes::Bytes,
+        fx: &mut Effects,
+    ) -> Option<()> {
         let (wall_millis, held) = stored::decode(stored)?;
         let due = self.clock.time_of_wall_millis(wall_millis);
         let mut waiting = self.waiting.lock();
         waiting.next_position = waiting.next_position.max(position.0 + 1);
-        waiting.messages.insert((due, position), held);
+        let rank = rank((due, position));
+        waiting.messages.insert(rank, held.ranked(position));
+        let wanted = self.pages(&mut waiting, fx);
+        drop(waiting);
+        self.want(wanted, fx);
         Some(())
     }
 
@@ -191,25 +228,36 @@ impl Delays {
         }
     }
 
-    /// When the next message is due.
+    /// When the next message is due that is not on its way from the disk already.
     fn next(&self) -> Option<Instant> {
         let earliest = self.waiting.lock().earliest();
         earliest.map(|due| self.clock.instant(due))
     }
 
-    /// Takes a slice of the messages that are due, in order.
-    fn take_due(&self, now: Instant) -> Vec<(Position, Held)> {
-        let now = self.clock.time(now);
+    /// Takes a slice of the messages that are due, in order. Those that are on disk are read, and come another time.
+    fn take_due(self: &Arc<Self>, now: Instant, fx: &mut Effects) -> Vec<(Position, Held)> {
+        let now = self.clock.time(now).micros();
         let mut waiting = self.waiting.lock();
-        let (mut taken, mut octets) = (Vec::new(), 0);
-        while taken.len() < SLICE && octets < SLICE_OCTETS {
-            let Some(first) = waiting.messages.first_entry().filter(|e| e.key().0 <= now) else {
-                break;
-            };
-            let ((_, position), held) = first.remove_entry();
-            octets += held.message.body().len();
-            taken.push((position, held));
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while taken.len() < SLICE
+            && bytes < SLICE_BYTES
+            && let Some(((due, _), First::Here(_))) = waiting.messages.first()
+            && due <= now
+            && let Some((_, ranked)) = waiting.messages.pop_first()
+        {
+            bytes += ranked.weight();
+            taken.push(Held::of(ranked));
         }
+        let mut wanted = self.pages(&mut waiting, fx);
+        if waiting
+            .messages
+            .first()
+            .is_some_and(|((due, _), _)| due <= now)
+        {
+            wanted.read(&mut waiting.messages);
+        }
+        drop(waiting);
+        self.want(wanted, fx);
         taken
     }
 
@@ -218,7 +266,10 @@ impl Delays {
         let mut waiting = self.waiting.lock();
         if !waiting.ended {
             waiting.ended = true;
-            waiting.messages = BTreeMap::new();
+            for page in waiting.messages.clear() {
+                fx.discard(page);
+            }
+            waiting.report(fx);
             if self.stored {
                 fx.store(Op::DeleteQueue { queue: self.id });
             }
@@ -238,8 +289,11 @@ impl Delays {
 }
 
 impl Waiting {
+    /// When the first message is due, unless it is on its way from the disk.
     fn earliest(&self) -> Option<Time> {
-        self.messages.first_key_value().map(|((due, _), _)| *due)
+        let ((due, _), first) = self.messages.first()?;
+        let comes = matches!(first, First::Away(None)) && self.messages.coming() > 0;
+        (!comes).then_some(Time::from_micros(due))
     }
 }
 

@@ -36,7 +36,7 @@ impl Timed for Delays {
 impl Delays {
     /// Releases a slice of what is due.
     pub(super) fn release(
-        &self,
+        self: &Arc<Self>,
         exchange: &Arc<Exchange>,
         directory: &dyn Directory,
         now: Instant,
@@ -44,7 +44,7 @@ impl Delays {
     ) {
         let (mut transfer, mut route) = (Transfer::default(), Route::default());
         let mut left: Vec<Position> = Vec::new();
-        for (position, held) in self.take_due(now) {
+        for (position, held) in self.take_due(now, fx) {
             send_off(&held, exchange, directory, &mut route, &mut transfer);
             if self.stores(&held.message) {
                 left.push(position);

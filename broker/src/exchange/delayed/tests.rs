@@ -63,7 +63,7 @@ impl World {
             ))
         };
         World {
-            exchange: Arc::new(Exchange::delayed(spec, delays)),
+            exchange: Arc::new(Exchange::delayed(spec, Arc::new(delays))),
             queues: (0..queues).map(queue).collect(),
             now: Instant::now(),
             fx: Effects::default(),
@@ -303,8 +303,8 @@ fn a_burst_is_released_in_slices() {
     world.pass(0);
     let expected: Vec<String> = (0..SLICE * 3 + 1).map(|n| n.to_string()).collect();
     assert_eq!(world.drain(0), expected);
-    // Large bodies count by their octets.
-    let large = "x".repeat(SLICE_OCTETS);
+    // Large messages count by their bytes.
+    let large = "x".repeat(SLICE_BYTES as usize);
     for _ in 0..3 {
         world.hold(100, &large, false);
     }
@@ -337,7 +337,10 @@ fn what_is_restored_comes_in_the_order_in_which_it_was_due() {
         };
         let mut bytes = Vec::new();
         Stored::new(due, held, delays.clock).encode(&mut bytes);
-        delays.restore(Position(position), bytes.into()).unwrap();
+        let fx = &mut world.fx;
+        delays
+            .restore(Position(position), bytes.into(), fx)
+            .unwrap();
     }
     world.pass(1);
     assert_eq!(world.drain(0), ["3", "7"]);

@@ -5,7 +5,7 @@ use super::dead_letters::RETRY;
 use super::fixtures::{Kind, LARGE, Rules, id_of};
 use super::records::Record;
 use super::world::ConsumerIndex;
-use crate::queue::{Counts, DeadLetter, Entry, Reason};
+use crate::queue::{Aside, Counts, DeadLetter, Entry, Reason};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -434,6 +434,11 @@ impl Model {
             ready_bytes: self.ready.values().map(|k| k.octets).sum(),
             unacked_bytes: self.unacked.values().map(|k| k.octets).sum(),
             consumers: self.consumers.len() as u64,
+            undelivered: Aside {
+                messages: self.kept.len() as u64,
+                bytes: self.kept.iter().map(|kept| kept.octets).sum(),
+                ..Aside::default()
+            },
             ..Counts::default()
         }
     }

@@ -1,8 +1,8 @@
 //! What is judged after each call of a queue: every delivery in turn, every record, every number.
 
 use super::world::{ConsumerIndex, World};
-use crate::queue::Counts;
 use crate::queue::Entry;
+use crate::queue::{Aside, Counts};
 use crate::server::mailbox::{DELIVERY_OVERHEAD, HIGH_MARK, Mail};
 use std::sync::atomic::Ordering;
 
@@ -22,6 +22,12 @@ impl World {
             let counts = Counts {
                 paged_out: 0,
                 paged_out_bytes: 0,
+                memory: 0,
+                undelivered: Aside {
+                    paged_out: 0,
+                    paged_out_bytes: 0,
+                    ..real.counts().undelivered
+                },
                 ..real.counts()
             };
             assert_eq!(counts, self.models[queue].counts());

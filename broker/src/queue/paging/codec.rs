@@ -1,17 +1,20 @@
-//! Messages of a page as they are written to the place that a restart empties: position, what the
-//! queue knows of it, length and content, over and over.
+//! Messages of a page as they are written to the place that a restart empties: what the queue knows of it, length and
+//! content, over and over.
 
+use super::sorted::{MoreKeys, Rank, Ranked};
 use crate::message::{INLINE_BODY_MAX, Message, SharedMessage};
 use crate::queue::entry::Entry;
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 use leveret_storage::{Position, Spill, Spilled, Storable};
 use std::io;
 use std::sync::Arc;
 
-/// Octets before each message.
-const HEADER: usize = 8 + 8 + 4;
+/// Bytes of what is known of an entry: position and state.
+const ENTRY: usize = 8 + 8;
+/// Bytes of the length that stands before each message.
+const LENGTH: usize = 4;
 
-/// Small messages are handed on in pieces of about so many octets.
+/// Small messages are handed on in pieces of about so many bytes.
 const PIECE: usize = 16 << 10;
 
 /// Writes a page.
@@ -19,19 +22,60 @@ const PIECE: usize = 16 << 10;
 /// # Errors
 /// The disk failed or is full.
 pub(super) fn write(spill: &Spill, entries: &[Entry]) -> io::Result<Spilled> {
-    let len = |entry: &Entry| (HEADER + entry.message.encoded_len()) as u64;
-    spill.write(entries.iter().map(len).sum(), |out| {
+    let len = |entry: &Entry| ENTRY + LENGTH + entry.message.encoded_len();
+    let total = entries.iter().map(len).sum();
+    write_all(spill, total, entries, |entry, out| {
+        put_entry(entry, out);
+        &entry.message
+    })
+}
+
+/// Writes a page of messages with their ranks.
+///
+/// # Errors
+/// As [`write`].
+pub(super) fn write_sorted(spill: &Spill, entries: &[(Rank, Ranked)]) -> io::Result<Spilled> {
+    let len = |(_, ranked): &(Rank, Ranked)| {
+        let keys = ranked.more_keys.iter().flat_map(|keys| keys.iter());
+        let keys = keys.map(|key| 4 + key.len()).sum::<usize>();
+        16 + ENTRY + 4 + keys + LENGTH + ranked.entry.message.encoded_len()
+    };
+    let total = entries.iter().map(len).sum();
+    write_all(spill, total, entries, |(rank, ranked), out| {
+        out.put_u64(rank.0);
+        out.put_u64(rank.1);
+        put_entry(&ranked.entry, out);
+        let keys = ranked.more_keys.as_deref().map_or(&[][..], |keys| keys);
+        out.put_u32(keys.len() as u32);
+        for key in keys {
+            out.put_u32(key.len() as u32);
+            out.put_slice(key);
+        }
+        &ranked.entry.message
+    })
+}
+
+fn put_entry(entry: &Entry, out: &mut Vec<u8>) {
+    out.put_u64(entry.position.0);
+    out.put_u64(entry.word());
+}
+
+/// Writes what `head` puts before each message, and the messages.
+fn write_all<T>(
+    spill: &Spill,
+    len: usize,
+    entries: &[T],
+    head: impl for<'a> Fn(&'a T, &mut Vec<u8>) -> &'a SharedMessage,
+) -> io::Result<Spilled> {
+    spill.write(len as u64, |out| {
         let mut piece = Vec::with_capacity(PIECE + INLINE_BODY_MAX);
         for entry in entries {
-            let len = u32::try_from(entry.message.encoded_len()).map_err(io::Error::other)?;
-            let mut head = [0; HEADER];
-            head[..8].copy_from_slice(&entry.position.0.to_be_bytes());
-            head[8..16].copy_from_slice(&entry.word().to_be_bytes());
-            head[16..].copy_from_slice(&len.to_be_bytes());
-            piece.extend_from_slice(&head);
-            entry.message.encode_head(&mut piece);
-            match entry.message.large_body() {
-                None => piece.extend_from_slice(entry.message.body()),
+            let message = head(entry, &mut piece);
+            let len = u32::try_from(message.encoded_len()).map_err(io::Error::other)?;
+            piece.put_u32(len);
+            message.encode_head(&mut piece);
+            match message.large_body() {
+                None => piece.extend_from_slice(message.body()),
                 Some(body) => {
                     out.write_all(&piece)?;
                     piece.clear();
@@ -52,6 +96,18 @@ pub(super) fn write(spill: &Spill, entries: &[Entry]) -> io::Result<Spilled> {
 /// # Errors
 /// The disk failed, or the page is damaged.
 pub(super) fn read(page: &Spilled) -> io::Result<Vec<Entry>> {
+    read_all(page, next_entry)
+}
+
+/// Reads a page of messages with their ranks back.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_sorted(page: &Spilled) -> io::Result<Vec<(Rank, Ranked)>> {
+    read_all(page, next_ranked)
+}
+
+fn read_all<T>(page: &Spilled, next: impl Fn(&mut Bytes) -> Option<T>) -> io::Result<Vec<T>> {
     let mut octets = page.read()?;
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, "a malformed page");
     let mut entries = Vec::new();
@@ -61,9 +117,28 @@ pub(super) fn read(page: &Spilled) -> io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-fn next(octets: &mut Bytes) -> Option<Entry> {
+fn next_entry(octets: &mut Bytes) -> Option<Entry> {
     let position = Position(octets.try_get_u64().ok()?);
     let word = octets.try_get_u64().ok()?;
+    Some(Entry::with_word(position, next_message(octets)?, word))
+}
+
+fn next_ranked(octets: &mut Bytes) -> Option<(Rank, Ranked)> {
+    let rank = (octets.try_get_u64().ok()?, octets.try_get_u64().ok()?);
+    let position = Position(octets.try_get_u64().ok()?);
+    let word = octets.try_get_u64().ok()?;
+    let mut keys = Vec::new();
+    for _ in 0..octets.try_get_u32().ok()? {
+        let len = octets.try_get_u32().ok()? as usize;
+        keys.push(octets.get(..len)?.into());
+        octets.advance(len);
+    }
+    let more_keys = (!keys.is_empty()).then(|| Box::new(MoreKeys::from(keys)));
+    let entry = Entry::with_word(position, next_message(octets)?, word);
+    Some((rank, Ranked { entry, more_keys }))
+}
+
+fn next_message(octets: &mut Bytes) -> Option<SharedMessage> {
     let len = octets.try_get_u32().ok()? as usize;
     if octets.len() < len {
         return None;
@@ -77,6 +152,5 @@ fn next(octets: &mut Bytes) -> Option<Entry> {
     } else {
         Bytes::copy_from_slice(&message)
     };
-    let message: SharedMessage = Arc::new(Message::decode(message)?);
-    Some(Entry::with_word(position, message, word))
+    Some(Arc::new(Message::decode(message)?))
 }

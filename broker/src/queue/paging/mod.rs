@@ -14,15 +14,21 @@ mod codec;
 mod page;
 mod pager;
 mod rules;
+mod sorted;
+mod sweeper;
 #[cfg(test)]
 mod tests;
 mod work;
 
 pub use backlog::Backlog;
-pub use page::{Kept, Outline, Page, PageId, PagedOut, Reading, Source, Totals};
+pub use page::{
+    Dropped, HeadExpiry, Kept, Outline, PageId, PagedOut, Reading, Shelf, Source, Totals,
+};
 pub use pager::{Pager, Records};
 pub use rules::{Paging, Wanted};
-pub use work::{Done, Job, Work};
+pub use sorted::{First, MoreKeys, Rank, Ranked, Sorted};
+pub use sweeper::Holder;
+pub use work::{Done, Job, Owner, Work};
 
 /// How much memory queues may use, and how much is moved at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +49,6 @@ impl Limits {
     }
 }
 
-/// Octets that a message takes in memory besides its body, about: its head, the counts of whoever
-/// shares it, its place in a queue.
-pub const OVERHEAD: u64 = 200;
+/// Bytes that a message which has not been read since a restart is presumed to take besides its body. Should they be
+/// more, its page comes in several parts.
+pub const PRESUMED_OVERHEAD: u64 = 200;

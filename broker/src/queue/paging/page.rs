@@ -1,22 +1,39 @@
 //! A run of messages of one line that stand together on disk, or are on their way.
 
-use super::OVERHEAD;
+use super::PRESUMED_OVERHEAD;
+use super::sorted::{Rank, Ranked};
+use crate::clock::Time;
 use crate::queue::entry::Entry;
 use leveret_storage::{Position, Spilled};
 use std::ops::{AddAssign, SubAssign};
 use std::sync::Arc;
 
-/// Tells the pages of one queue apart; later pages of a line have higher numbers.
+/// Tells pages apart; pages of one place stand in the order of their first messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PageId(pub u64);
+pub struct PageId {
+    /// Where its first message stands.
+    pub first: Rank,
+    /// No two pages of a queue have the same.
+    pub number: u64,
+}
+
+impl PageId {
+    /// Of a page whose first message has this place in its queue.
+    pub fn at(first: Position, number: u64) -> Self {
+        let first = (first.0, 0);
+        PageId { first, number }
+    }
+}
 
 /// Numbers of messages, and what they take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Messages.
     pub messages: u64,
-    /// Octets of their bodies.
+    /// Octets of their bodies: what listings and limits are about.
     pub octets: u64,
+    /// Bytes that they take in memory when they are there; see [`Entry::weight`].
+    pub weight: u64,
     /// Those among them that the store keeps.
     pub stored: u64,
     /// Octets of the bodies of those.
@@ -29,15 +46,11 @@ impl Totals {
         let octets = entry.message.body().len() as u64;
         self.messages += 1;
         self.octets += octets;
+        self.weight += entry.weight();
         if stored {
             self.stored += 1;
             self.stored_octets += octets;
         }
-    }
-
-    /// What they take in memory, about.
-    pub(super) fn memory(&self) -> u64 {
-        self.octets + self.messages * OVERHEAD
     }
 }
 
@@ -45,6 +58,7 @@ impl AddAssign for Totals {
     fn add_assign(&mut self, other: Totals) {
         self.messages += other.messages;
         self.octets += other.octets;
+        self.weight += other.weight;
         self.stored += other.stored;
         self.stored_octets += other.stored_octets;
     }
@@ -54,6 +68,7 @@ impl SubAssign for Totals {
     fn sub_assign(&mut self, other: Totals) {
         self.messages -= other.messages;
         self.octets -= other.octets;
+        self.weight -= other.weight;
         self.stored -= other.stored;
         self.stored_octets -= other.stored_octets;
     }
@@ -70,6 +85,24 @@ pub struct Outline {
     pub messages: u64,
     /// Octets of their bodies.
     pub octets: u64,
+}
+
+impl Outline {
+    /// What is presumed of them before they are read: that their properties are small.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            messages: self.messages,
+            octets: self.octets,
+            weight: self.weight(),
+            stored: self.messages,
+            stored_octets: self.octets,
+        }
+    }
+
+    /// Bytes that they are presumed to take in memory.
+    pub fn weight(&self) -> u64 {
+        self.octets + self.messages * PRESUMED_OVERHEAD
+    }
 }
 
 /// Where a page is on disk.
@@ -90,8 +123,28 @@ pub(super) enum Place {
     Away(Source),
     /// On disk, and being read.
     Coming(Source),
-    /// In memory again, waiting for their turn.
-    Here(Vec<Entry>),
+    /// In memory again, waiting for their turn; on disk still, unless they never got there.
+    Here(Vec<Entry>, Option<Source>),
+}
+
+/// When the first message of a page expires, which nobody must miss while the page is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadExpiry {
+    /// It has not been read yet.
+    Unknown,
+    /// At this time, or never.
+    Known(Option<Time>),
+}
+
+/// What is left of a page that nobody wants any more.
+#[derive(Debug)]
+pub struct Dropped {
+    /// Of its messages.
+    pub totals: Totals,
+    /// Runs of places of the messages that the store keeps.
+    pub stored: Box<[(Position, Position)]>,
+    /// Its place on disk, if it has one: to let go of it is work.
+    pub spilled: Option<Arc<Spilled>>,
 }
 
 /// A page.
@@ -103,23 +156,32 @@ pub struct Page {
     pub(super) totals: Totals,
     /// Runs of places of those that the store keeps: to be acknowledged when they are not wanted.
     pub(super) stored: Box<[(Position, Position)]>,
+    pub(super) head: HeadExpiry,
     pub(super) place: Place,
 }
 
 impl Page {
-    /// How many of what is dropped with the page.
-    pub fn totals(&self) -> Totals {
-        self.totals
+    /// What is left when nobody wants it any more.
+    pub(super) fn into_dropped(self) -> Dropped {
+        let spilled = match self.place {
+            Place::Away(Source::Spilled(spilled))
+            | Place::Coming(Source::Spilled(spilled))
+            | Place::Here(_, Some(Source::Spilled(spilled))) => Some(spilled),
+            _ => None,
+        };
+        Dropped {
+            totals: self.totals,
+            stored: self.stored,
+            spilled,
+        }
     }
 
-    /// Runs of places of the messages that the store keeps.
-    pub fn stored(&self) -> &[(Position, Position)] {
-        &self.stored
-    }
-
-    /// The first and the last place.
-    pub fn span(&self) -> (Position, Position) {
-        (self.first, self.last)
+    /// Bytes that it takes in memory, or will when it has come.
+    pub(super) fn loaded(&self) -> u64 {
+        match self.place {
+            Place::Coming(_) | Place::Here(..) => self.totals.weight,
+            Place::Leaving(_) | Place::Away(_) => 0,
+        }
     }
 }
 
@@ -170,9 +232,15 @@ impl PageBuilder {
         }
     }
 
+    /// What was noted: the totals, and the runs of places of those that the store keeps.
+    pub(super) fn into_parts(self) -> (Totals, Box<[(Position, Position)]>) {
+        (self.totals, self.stored.into())
+    }
+
     /// The page of these messages, which were noted. `None` when there are none.
-    pub(super) fn finish(self, id: PageId, entries: Vec<Entry>) -> Option<Page> {
+    pub(super) fn finish(self, number: u64, entries: Vec<Entry>) -> Option<Page> {
         let (first, last) = (entries.first()?.position, entries.last()?.position);
+        let head = HeadExpiry::Known(entries.first()?.expiry());
         // Where a place is missing, another message may stand there, now or later.
         let whole = self.whole && self.stored.len() == 1;
         let place = if whole {
@@ -181,32 +249,44 @@ impl PageBuilder {
             Place::Leaving(Arc::new(entries))
         };
         Some(Page {
-            id,
+            id: PageId::at(first, number),
             first,
             last,
             totals: self.totals,
             stored: self.stored.into(),
+            head,
             place,
         })
     }
 }
 
+/// What of a queue a page belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shelf {
+    /// A line of its ready messages.
+    Line(usize),
+    /// What has come back to a line.
+    Returned(usize),
+    /// Messages that wait for something else than a consumer.
+    Aside,
+}
+
 /// A page that has to be read.
 #[derive(Clone, Debug)]
-pub struct Reading {
-    /// Which.
-    pub page: PageId,
-    /// Where it is.
-    pub source: Source,
-    /// What should be in it.
-    pub outline: Outline,
+pub enum Reading {
+    /// One of a line.
+    Line(PageId, Source, Outline),
+    /// One of what has come back to a line.
+    Sorted(PageId, Arc<Spilled>),
 }
 
 /// A page was made.
 #[derive(Debug)]
-pub struct PagedOut {
-    /// Its number.
-    pub page: PageId,
-    /// What has to be written, unless the store has all of it.
-    pub entries: Option<Arc<Vec<Entry>>>,
+pub enum PagedOut {
+    /// The store has all of it.
+    Stored,
+    /// It has to be written.
+    Line(PageId, Arc<Vec<Entry>>),
+    /// It has to be written, of what has come back to a line.
+    Sorted(PageId, Arc<Vec<(Rank, Ranked)>>),
 }

@@ -1,8 +1,9 @@
 //! Who moves pages: a few threads, since moving them blocks on the disk, and the count of what all
-//! queues have in memory.
+//! queues and delayed exchanges have in memory, which is one budget.
 
 use super::Limits;
-use super::page::Page;
+use super::page::Dropped;
+use super::sweeper::{Holder, Sweeper};
 use super::work::{Done, Job, Shelves, Work};
 use crate::clock::Clock;
 use crate::queue::{Effects, Surroundings};
@@ -11,8 +12,8 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -70,10 +71,13 @@ pub struct Pager(Arc<Shared>);
 
 struct Shared {
     limits: Limits,
-    /// Octets of ready messages in memory, as far as queues have reported.
+    /// Bytes of messages in memory, as far as their holders have reported.
     memory: AtomicU64,
-    /// Octets that wait to be written.
+    /// Bytes that wait to be written.
     writing: AtomicU64,
+    /// Somebody waits for less of both.
+    awaited: AtomicBool,
+    sweeper: Sweeper,
     records: Option<Box<dyn Records>>,
     spill: Spill,
     state: Mutex<State>,
@@ -96,8 +100,10 @@ struct State {
     reads: VecDeque<(Job, Surroundings)>,
     writes: VecDeque<(Job, Surroundings)>,
     /// Pages that nobody wants any more: to let go of one gives its blocks back to the disk.
-    litter: Vec<Page>,
+    litter: Vec<Dropped>,
     threads: usize,
+    /// Threads that read at the moment.
+    reading: usize,
     idle: usize,
     /// The disk failed; nothing is written before then.
     failing_until: Option<Instant>,
@@ -141,6 +147,8 @@ impl Pager {
             limits,
             memory: AtomicU64::new(0),
             writing: AtomicU64::new(0),
+            awaited: AtomicBool::new(false),
+            sweeper: Sweeper::default(),
             records,
             spill,
             state: Mutex::default(),
@@ -154,7 +162,7 @@ impl Pager {
         &self.0.limits
     }
 
-    /// Octets of ready messages in memory, of all queues, about.
+    /// Bytes of messages in memory, of all queues and delayed exchanges.
     pub fn memory(&self) -> u64 {
         self.0.memory.load(Ordering::Relaxed)
     }
@@ -169,29 +177,72 @@ impl Pager {
         self.0.records.is_some()
     }
 
-    /// A queue has so much in memory, where it had reported something else before.
+    /// Somebody holds so much in memory, where it had reported something else before.
     pub fn report(&self, before: u64, now: u64) {
         let difference = now.wrapping_sub(before);
-        self.0.memory.fetch_add(difference, Ordering::Relaxed);
+        self.0.memory.fetch_add(difference, Ordering::SeqCst);
+        if now < before {
+            self.0.relieve();
+        }
+    }
+
+    /// One that holds something, from which it may be taken back.
+    pub fn register(&self, holder: Weak<dyn Holder>) {
+        self.0.sweeper.register(holder);
+    }
+
+    /// Whether more is in memory than should be.
+    pub fn is_short(&self) -> bool {
+        self.memory() > self.0.limits.budget
+    }
+
+    /// Whether so much more is in memory that those that consumers are about to take from give theirs, too.
+    pub fn is_very_short(&self) -> bool {
+        self.memory() > self.0.limits.budget * 3 / 2
+    }
+
+    /// Whether there is room to read ahead of need.
+    pub fn has_room_ahead(&self) -> bool {
+        self.memory() < self.0.limits.budget * 5 / 4
     }
 
     /// Whether queues should page out.
     pub fn wants_room(&self) -> bool {
-        self.memory() > self.0.limits.budget
+        self.is_short()
             && self.0.writing.load(Ordering::Relaxed) < 2 * WRITING_HIGH
             && !self.is_failing()
     }
 
-    /// Whether more waits to be written than should: then publishers are not to be read.
+    /// Sees to it that memory is taken back from those that are not used, if it is short.
+    pub fn call_sweeper(&self, surroundings: &Surroundings) {
+        if self.is_short() && self.0.mode == Mode::Threads {
+            self.0.sweeper.call(surroundings);
+        }
+    }
+
+    /// Takes memory back from those that hold it without use, once around.
+    pub(super) fn sweep(&self, fx: &mut Effects) {
+        if self.wants_room() {
+            self.0.sweeper.pass(self, fx);
+        }
+    }
+
+    pub(super) fn sweeper(&self) -> &Sweeper {
+        &self.0.sweeper
+    }
+
+    /// Whether more waits to be written, or to be paged out, than should: then publishers are not to be read.
     pub fn over_mark(&self) -> bool {
         self.0.writing.load(Ordering::Relaxed) > WRITING_HIGH
+            || (self.memory() > self.0.high_mark() && !self.is_failing())
     }
 
     /// Wakes once when less waits to be written; at once if it does.
     pub fn wake_when_below(&self, waker: Waker) {
         let mut state = self.0.state.lock();
-        // Looked at under the lock: the count is lowered before the lock is taken for its wakers.
-        if self.0.writing.load(Ordering::SeqCst) <= WRITING_LOW {
+        self.0.awaited.store(true, Ordering::SeqCst);
+        // Looked at behind the mark: whoever lowers a count looks at the mark afterwards.
+        if self.0.is_below_marks(&state) {
             drop(state);
             waker.wake();
         } else {
@@ -223,16 +274,18 @@ impl Pager {
     }
 
     /// Lets go of pages that nobody wants, on a thread that may block.
-    pub fn discard(&self, pages: Vec<Page>) {
+    pub fn discard(&self, pages: Vec<Dropped>) {
         let mut state = self.0.state.lock();
         state.litter.extend(pages);
         self.0.call(state);
     }
 
-    /// Does work at once, on this thread, for whoever cannot wait.
-    pub fn work_now(&self, job: &Job, fx: &mut Effects) {
-        let done = self.0.carry_out(job, fx.clock());
-        job.queue.paged(job.line, job.page, done, fx);
+    /// Does work at once, on this thread, for whoever cannot wait. Returns `false` if the disk fails.
+    pub fn work_now(&self, job: Job, fx: &mut Effects) -> bool {
+        let done = self.0.carry_out(&job, fx.clock());
+        let worked = !matches!(done, Done::NotRead);
+        job.owner.paged(job.shelf, job.page, done, fx);
+        worked
     }
 
     /// Does one piece of the work that waits, the oldest or the youngest. `false` when there is
@@ -252,7 +305,7 @@ impl Pager {
             return false;
         };
         self.0.no_longer_writing(&job);
-        self.work_now(&job, fx);
+        self.work_now(job, fx);
         true
     }
 }
@@ -267,6 +320,7 @@ impl Drop for Pager {
             std::mem::take(&mut state.litter),
         );
         drop(state);
+        self.0.sweeper.end();
         self.0.changed.notify_all();
         drop(waiting);
     }
@@ -279,9 +333,9 @@ impl Shared {
             return;
         }
         match &job.work {
-            Work::Read(..) => state.reads.push_back((job, surroundings)),
-            Work::Write(_) => {
-                self.writing.fetch_add(octets(&job), Ordering::SeqCst);
+            Work::Read(..) | Work::ReadSorted(_) => state.reads.push_back((job, surroundings)),
+            Work::Write(_) | Work::WriteSorted(_) => {
+                self.writing.fetch_add(job.writing(), Ordering::SeqCst);
                 state.writes.push_back((job, surroundings));
             }
         }
@@ -300,15 +354,37 @@ impl Shared {
     }
 
     fn no_longer_writing(&self, job: &Job) {
-        if !matches!(job.work, Work::Write(_)) {
+        let bytes = job.writing();
+        if bytes > 0 {
+            self.writing.fetch_sub(bytes, Ordering::SeqCst);
+            self.relieve();
+        }
+    }
+
+    /// Bytes in memory above which publishers wait: others page out as fast as they can by then.
+    fn high_mark(&self) -> u64 {
+        2 * self.limits.budget + WRITING_HIGH
+    }
+
+    fn is_below_marks(&self, state: &State) -> bool {
+        self.writing.load(Ordering::SeqCst) <= WRITING_LOW
+            && (self.memory.load(Ordering::SeqCst) <= 2 * self.limits.budget
+                || state.failing_until.is_some())
+    }
+
+    /// Wakes those who wait for less, if it is.
+    fn relieve(&self) {
+        if !self.awaited.load(Ordering::SeqCst) {
             return;
         }
-        let octets = octets(job);
-        let left = self.writing.fetch_sub(octets, Ordering::SeqCst) - octets;
-        if left <= WRITING_LOW {
-            let wakers = std::mem::take(&mut self.state.lock().wakers);
-            wakers.into_iter().for_each(Waker::wake);
+        let mut state = self.state.lock();
+        if !self.is_below_marks(&state) {
+            return;
         }
+        self.awaited.store(false, Ordering::SeqCst);
+        let wakers = std::mem::take(&mut state.wakers);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     fn start(self: &Arc<Self>) {
@@ -322,12 +398,16 @@ impl Shared {
 
     fn serve(self: Arc<Self>) {
         while let Some((job, surroundings)) = self.next() {
+            let reads = job.writing() == 0;
             let work = || self.work(&job, &surroundings);
             let again = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-                tracing::error!(queue = %job.queue.name(), "moving a page of messages has panicked");
+                tracing::error!(queue = %job.owner.name(), "moving a page of messages has panicked");
                 false
             });
             self.no_longer_writing(&job);
+            if reads {
+                self.state.lock().reading -= 1;
+            }
             if again {
                 thread::sleep(READ_PAUSE);
                 self.take_on(job, surroundings);
@@ -338,11 +418,12 @@ impl Shared {
     /// Does the work; says whether it has to be tried again.
     fn work(&self, job: &Job, surroundings: &Surroundings) -> bool {
         let done = self.carry_out(job, surroundings.clock);
-        if matches!(done, Done::NotRead) && !job.queue.has_ended() {
+        if matches!(done, Done::NotRead) && !job.owner.has_ended() {
             return true;
         }
         let mut fx = Effects::on(surroundings.clone(), None);
-        job.queue.paged(job.line, job.page, done, &mut fx);
+        let owner = job.owner.clone();
+        owner.paged(job.shelf, job.page, done, &mut fx);
         fx.perform();
         false
     }
@@ -352,6 +433,7 @@ impl Shared {
             records: self.records.as_deref(),
             spill: &self.spill,
             clock,
+            page: self.limits.page,
         });
         if let Done::Written(Err(error)) = &done {
             tracing::error!(%error, "cannot page messages out: they stay in memory");
@@ -360,15 +442,27 @@ impl Shared {
         done
     }
 
-    /// Reads come first: somebody waits for them.
+    /// Reads come first: somebody waits for them. While very much is in memory they come one by one.
     fn next(&self) -> Option<(Job, Surroundings)> {
         let mut state = self.state.lock();
         loop {
             if state.over {
                 return None;
             }
-            let State { reads, writes, .. } = &mut *state;
-            if let Some(next) = reads.pop_front().or_else(|| writes.pop_front()) {
+            let State {
+                reads,
+                writes,
+                reading,
+                ..
+            } = &mut *state;
+            let crowded = self.memory.load(Ordering::Relaxed) > 2 * self.limits.budget;
+            if *reading == 0 || !crowded {
+                if let Some(next) = reads.pop_front() {
+                    *reading += 1;
+                    return Some(next);
+                }
+            }
+            if let Some(next) = writes.pop_front() {
                 return Some(next);
             }
             if !state.litter.is_empty() {
@@ -380,15 +474,5 @@ impl Shared {
             self.changed.wait(&mut state);
             state.idle -= 1;
         }
-    }
-}
-
-fn octets(job: &Job) -> u64 {
-    match &job.work {
-        Work::Write(entries) => {
-            let bodies = entries.iter().map(|entry| entry.message.body().len());
-            bodies.sum::<usize>() as u64
-        }
-        Work::Read(..) => 0,
     }
 }

@@ -1,23 +1,26 @@
 //! When a queue pages out and in.
 
-use super::page::{Kept, Outline, PageId};
+use super::page::{HeadExpiry, Kept, Outline, PageId, PagedOut, Reading, Shelf, Totals};
 use super::pager::Pager;
-use super::work::{Done, Job, Work};
+use super::sweeper::Holder;
+use super::work::{Done, Job, Owner, Work};
 use crate::queue::Effects;
 use crate::queue::Queue;
 use crate::queue::entry::Entry;
 use crate::queue::machine::Machine;
-use leveret_storage::{Op, Position};
+use leveret_storage::{Op, Position, QueueId};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Pages that leave at a time, under one lock.
 const PAGES_AT_A_TIME: usize = 8;
-/// Pages that are read ahead of consumers.
+/// Pages that are read ahead of consumers, while there is room.
 const PAGES_AHEAD: u64 = 4;
-/// A change of memory below this many octets is not worth a report, unless nothing is left.
+/// A change of memory below this many bytes is not worth a report, unless nothing is left.
 const REPORT_STEP: u64 = 4096;
+/// Bytes that stay at the head of a queue whose consumers take nothing at present, unless memory is very short.
+const KEPT_HEAD: u64 = 16 << 10;
 /// Pages that are read in a row for one basic.get.
 const PATIENCE: usize = 64;
 
@@ -27,88 +30,203 @@ const MOMENT: Duration = Duration::from_millis(1);
 /// What a queue knows of its memory.
 #[derive(Debug, Default)]
 pub struct Paging {
-    /// Octets that the pager knows of.
+    /// Bytes that the pager knows of.
     reported: u64,
+    /// The pager knows whom to ask for them.
+    registered: bool,
+    /// The queue was used since it was last asked for memory.
+    used: bool,
     /// Up to here every stored message was delivered before the restart.
     delivered_before: Option<Position>,
 }
 
-/// What the machine wants done for a page.
-pub type Wanted = SmallVec<[(usize, PageId, Work); 1]>;
+/// What the machine wants done for its pages.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    pages: SmallVec<[(Shelf, PageId, Work); 1]>,
+    /// The queue holds something from now on.
+    registers: bool,
+}
 
-impl Paging {
-    fn report(&mut self, memory: u64, pager: &Pager) {
-        let changed = memory.abs_diff(self.reported);
-        if changed >= REPORT_STEP || (memory == 0 && changed > 0) {
-            pager.report(self.reported, memory);
-            self.reported = memory;
+impl Wanted {
+    /// Whether there is nothing to do.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.pages.is_empty() && !self.registers
+    }
+
+    /// A page was made, of a line or of what has come back to it.
+    fn paged_out(&mut self, line: usize, paged: PagedOut) {
+        match paged {
+            PagedOut::Stored => {}
+            PagedOut::Line(page, entries) => {
+                let shelf = Shelf::Line(line);
+                self.pages.push((shelf, page, Work::Write(entries)));
+            }
+            PagedOut::Sorted(page, entries) => {
+                let shelf = Shelf::Returned(line);
+                self.pages.push((shelf, page, Work::WriteSorted(entries)));
+            }
+        }
+    }
+
+    fn read(&mut self, line: usize, reading: Reading) {
+        self.pages.push(reading.into_work(line));
+    }
+}
+
+impl Reading {
+    fn into_work(self, line: usize) -> (Shelf, PageId, Work) {
+        match self {
+            Reading::Line(page, source, outline) => {
+                (Shelf::Line(line), page, Work::Read(source, outline))
+            }
+            Reading::Sorted(page, spilled) => {
+                (Shelf::Returned(line), page, Work::ReadSorted(spilled))
+            }
         }
     }
 }
 
+impl Paging {
+    /// Says whether the queue has to be registered as one that holds something.
+    fn report(&mut self, memory: u64, pager: &Pager) -> bool {
+        let changed = memory.abs_diff(self.reported);
+        if changed < REPORT_STEP && (memory > 0 || changed == 0) {
+            return false;
+        }
+        pager.report(self.reported, memory);
+        self.reported = memory;
+        let registers = memory > 0 && !self.registered;
+        self.registered |= registers;
+        registers
+    }
+}
+
 impl Machine {
+    /// Bytes of messages in memory.
+    pub(in crate::queue) fn memory(&self) -> u64 {
+        self.ready.memory() + self.aside_memory()
+    }
+
     /// Pages out if memory is short, and in what will be needed. Called at the end of whatever was
     /// done under one lock.
     #[inline]
-    pub(in crate::queue) fn pages(&mut self, fx: &Effects) -> Wanted {
+    pub(in crate::queue) fn pages(&mut self, fx: &mut Effects) -> Wanted {
+        let mut wanted = Wanted::default();
+        if fx.pager().is_none() {
+            return wanted;
+        }
+        let reads = self.ready.is_paged() && self.wants_head(fx);
+        if self.undelivered.is_some() {
+            wanted.pages.extend(self.undelivered_to_read(fx));
+        }
         let Some(pager) = fx.pager() else {
-            return Wanted::new();
+            return wanted;
         };
-        let memory = self.ready.memory();
-        self.paging.report(memory, pager);
-        let mut wanted = Wanted::new();
+        let memory = self.memory();
+        wanted.registers = self.paging.report(memory, pager);
+        self.paging.used = true;
         if memory > 2 * pager.limits().page && pager.wants_room() {
             self.page_out(pager, &mut wanted);
         }
-        if self.ready.is_paged() {
+        if reads {
             self.page_in(pager, &mut wanted);
         }
         wanted
     }
 
-    fn page_out(&mut self, pager: &Pager, wanted: &mut Wanted) {
-        for _ in 0..PAGES_AT_A_TIME {
-            let stores = self.storing();
-            let before = self.paging.delivered_before;
-            let kept = |entry: &Entry| {
-                if !stores(&entry.message) {
-                    return Kept::Not;
-                }
-                if !entry.message.is_claimed() {
-                    return Kept::NotYet;
-                }
-                let redelivered = before.is_some_and(|before| entry.position <= before);
-                let plain = entry.redelivered() == redelivered && entry.delivery_count() == 0;
-                match plain && pager.has_records() {
-                    true => Kept::Whole,
-                    false => Kept::Partly,
-                }
-            };
-            let Some((line, paged)) = self.ready.page_out(pager.limits().page, kept) else {
-                break;
-            };
-            if let Some(entries) = paged.entries {
-                wanted.push((line, paged.page, Work::Write(entries)));
+    /// Whether the first message is of use to anybody: to consumers, to a limit that drops it, to the clock.
+    fn wants_head(&self, fx: &mut Effects) -> bool {
+        if self.consumers.any_able() || self.is_over_limit() {
+            return true;
+        }
+        match self.ready.head_expiry() {
+            Some(HeadExpiry::Unknown) => true,
+            Some(HeadExpiry::Known(expiry)) => expiry.is_some_and(|at| at <= fx.now()),
+            None => false,
+        }
+    }
+
+    /// How the store keeps a message.
+    fn kept(&self, pager: &Pager) -> impl Fn(&Entry) -> Kept + use<> {
+        let stores = self.storing();
+        let before = self.paging.delivered_before;
+        let has_records = pager.has_records();
+        move |entry: &Entry| {
+            if !stores(&entry.message) {
+                return Kept::Not;
+            }
+            if !entry.message.is_claimed() {
+                return Kept::NotYet;
+            }
+            let redelivered = before.is_some_and(|before| entry.position <= before);
+            let plain = entry.redelivered() == redelivered && entry.delivery_count() == 0;
+            match plain && has_records {
+                true => Kept::Whole,
+                false => Kept::Partly,
             }
         }
-        self.paging.report(self.ready.memory(), pager);
+    }
+
+    fn page_out(&mut self, pager: &Pager, wanted: &mut Wanted) {
+        let (page, kept) = (pager.limits().page, self.kept(pager));
+        for _ in 0..PAGES_AT_A_TIME {
+            if let Some((id, entries)) = self.page_out_aside(page, page, &kept) {
+                let work = Work::WriteSorted(entries);
+                wanted.pages.push((Shelf::Aside, id, work));
+                continue;
+            }
+            let Some((line, paged)) = self.ready.page_out(page, &kept) else {
+                break;
+            };
+            wanted.paged_out(line, paged);
+        }
+        self.paging.report(self.memory(), pager);
+    }
+
+    /// Pages out what is not about to be delivered; all that can be, if `hard`.
+    fn squeeze(&mut self, hard: bool, pager: &Pager) -> (Wanted, bool) {
+        let mut wanted = Wanted::default();
+        let spared = std::mem::take(&mut self.paging.used) && !hard;
+        if !self.is_deleted() && !spared {
+            let (page, kept) = (pager.limits().page, self.kept(pager));
+            let at_head = match hard || self.is_without_consumers() {
+                true => 0,
+                false => KEPT_HEAD.min(page),
+            };
+            for _ in 0..PAGES_AT_A_TIME {
+                if let Some((id, entries)) = self.page_out_aside(page, 0, &kept) {
+                    let work = Work::WriteSorted(entries);
+                    wanted.pages.push((Shelf::Aside, id, work));
+                    continue;
+                }
+                let Some((line, paged)) = self.ready.squeeze(page, at_head, &kept) else {
+                    break;
+                };
+                wanted.paged_out(line, paged);
+            }
+        }
+        self.paging.report(self.memory(), pager);
+        let holds = self.paging.reported > 0;
+        self.paging.registered = holds;
+        (wanted, holds)
     }
 
     fn page_in(&mut self, pager: &Pager, wanted: &mut Wanted) {
-        let ahead = match self.is_without_consumers() {
-            true => 0,
-            false => PAGES_AHEAD * pager.limits().page,
+        let ahead = match self.consumers.any_able() && pager.has_room_ahead() {
+            true => PAGES_AHEAD * pager.limits().page,
+            false => 0,
         };
         while let Some((line, reading)) = self.ready.next_read(ahead) {
-            let work = Work::Read(reading.source, reading.outline);
-            wanted.push((line, reading.page, work));
+            wanted.read(line, reading);
         }
     }
 
     /// The queue has let go of all that was ready.
     pub(in crate::queue) fn report_memory(&mut self, fx: &Effects) {
         if let Some(pager) = fx.pager() {
-            self.paging.report(self.ready.memory(), pager);
+            self.paging.report(self.memory(), pager);
         }
     }
 
@@ -124,18 +242,41 @@ impl Machine {
     }
 
     /// What became of a page.
-    fn paged(&mut self, line: usize, page: PageId, done: Done, fx: &mut Effects) {
+    fn paged(&mut self, shelf: Shelf, page: PageId, done: Done, fx: &mut Effects) {
         if self.is_deleted() {
             return;
         }
-        match done {
-            Done::Written(spilled) => self.ready.written(line, page, spilled),
-            Done::NotRead => self.ready.not_read(line, page),
-            Done::Read(entries) => self.came(line, page, entries, fx),
+        match (shelf, done) {
+            (Shelf::Line(line), Done::Written(spilled)) => self.ready.written(line, page, spilled),
+            (Shelf::Line(line), Done::NotRead) => self.ready.not_read(line, page),
+            (Shelf::Line(line), Done::Read(entries, rest)) => {
+                self.came(line, page, entries, rest, fx);
+            }
+            (Shelf::Returned(line), Done::Written(spilled)) => {
+                self.ready.returned_written(line, page, spilled);
+            }
+            (Shelf::Returned(line), Done::NotRead) => self.ready.returned_not_read(line, page),
+            (Shelf::Returned(line), Done::ReadSorted(entries)) => {
+                let stores = self.storing();
+                let stores = |entry: &Entry| stores(&entry.message);
+                let corrected = self.ready.returned_arrived(line, page, entries, stores);
+                self.arrived(corrected, fx);
+            }
+            (Shelf::Aside, done) => self.aside_paged(page, done, fx),
+            (Shelf::Line(_), Done::ReadSorted(_)) | (Shelf::Returned(_), Done::Read(..)) => {
+                debug_assert!(false, "a page of another kind than was asked for");
+            }
         }
     }
 
-    fn came(&mut self, line: usize, page: PageId, mut entries: Vec<Entry>, fx: &mut Effects) {
+    fn came(
+        &mut self,
+        line: usize,
+        page: PageId,
+        mut entries: Vec<Entry>,
+        rest: Option<Outline>,
+        fx: &mut Effects,
+    ) {
         let before = self.paging.delivered_before;
         for entry in &mut entries {
             if before.is_some_and(|before| entry.position <= before) {
@@ -146,7 +287,13 @@ impl Machine {
         }
         let stores = self.storing();
         let stores = |entry: &Entry| stores(&entry.message);
-        let Some((known, found)) = self.ready.arrived(line, page, entries, stores) else {
+        let corrected = self.ready.arrived(line, page, entries, rest, stores);
+        self.arrived(corrected, fx);
+    }
+
+    /// A page has come, of which something was known and something else may be true.
+    fn arrived(&mut self, corrected: Option<(Totals, Totals)>, fx: &mut Effects) {
+        let Some((known, found)) = corrected else {
             return;
         };
         self.persistent = self.persistent + found.stored - known.stored;
@@ -162,11 +309,11 @@ impl Machine {
         while self.ready.first().is_none()
             && let Some(page) = self.ready.drop_page()
         {
-            let totals = page.totals();
+            let totals = page.totals;
             count += totals.messages;
             self.persistent -= totals.stored;
             self.persistent_bytes -= totals.stored_octets;
-            for &(first, last) in page.stored() {
+            for &(first, last) in &page.stored {
                 let queue = self.id;
                 fx.store(Op::Ack { queue, first, last });
                 self.forget_counts_between(first, last, fx);
@@ -177,17 +324,40 @@ impl Machine {
     }
 }
 
-impl Queue {
-    /// What became of a page, and what comes of that.
-    pub fn paged(self: &Arc<Self>, line: usize, page: PageId, done: Done, fx: &mut Effects) {
-        self.serve(fx, |machine, fx| machine.paged(line, page, done, fx));
+impl Owner for Queue {
+    fn id(&self) -> QueueId {
+        self.id
     }
 
-    fn job(self: &Arc<Self>, line: usize, page: PageId, work: Work) -> Job {
-        let queue = self.clone();
+    fn name(&self) -> &str {
+        Queue::name(self).as_str()
+    }
+
+    fn has_ended(&self) -> bool {
+        Queue::has_ended(self)
+    }
+
+    fn paged(self: Arc<Self>, shelf: Shelf, page: PageId, done: Done, fx: &mut Effects) {
+        self.serve(fx, |machine, fx| machine.paged(shelf, page, done, fx));
+    }
+}
+
+impl Holder for Queue {
+    fn squeeze(self: Arc<Self>, hard: bool, fx: &mut Effects) -> bool {
+        let Some(pager) = fx.shared_pager() else {
+            return false;
+        };
+        let (wanted, holds) = self.with_machine(|machine| machine.squeeze(hard, &pager));
+        self.want(wanted, fx);
+        holds
+    }
+}
+
+impl Queue {
+    fn job(self: &Arc<Self>, (shelf, page, work): (Shelf, PageId, Work)) -> Job {
         Job {
-            queue,
-            line,
+            owner: self.clone(),
+            shelf,
             page,
             work,
         }
@@ -195,11 +365,14 @@ impl Queue {
 
     /// Work for the pager, to be done when the lock is released.
     pub(in crate::queue) fn want(self: &Arc<Self>, wanted: Wanted, fx: &mut Effects) {
-        for (line, page, work) in wanted {
-            let job = self.job(line, page, work);
+        if wanted.registers {
+            fx.hold(self);
+        }
+        for work in wanted.pages {
+            let job = self.job(work);
             #[cfg(test)]
             if let Some(pager) = fx.shared_pager().filter(|pager| pager.works_at_once()) {
-                pager.work_now(&job, fx);
+                pager.work_now(job, fx);
                 continue;
             }
             fx.page(job);
@@ -207,21 +380,23 @@ impl Queue {
     }
 
     /// Sees to it that the first message is in memory, if there is one: for whoever cannot wait for
-    /// the pager. Blocks on the disk then.
-    pub fn fetch_head(self: &Arc<Self>, fx: &mut Effects) {
+    /// the pager. Blocks on the disk then. Returns `false` if the disk fails.
+    pub fn fetch_head(self: &Arc<Self>, fx: &mut Effects) -> bool {
         let Some(pager) = fx.shared_pager() else {
-            return;
+            return true;
         };
         // What has come may have expired, and be gone.
         for _ in 0..PATIENCE {
             let head = self.with_machine(|machine| machine.ready.head_to_read());
             let Some((line, reading)) = head else {
-                return;
+                return true;
             };
-            let work = Work::Read(reading.source, reading.outline);
-            let job = self.job(line, reading.page, work);
-            pager.work_now(&job, fx);
+            let job = self.job(reading.into_work(line));
+            if !pager.work_now(job, fx) {
+                return false;
+            }
         }
+        true
     }
 
     /// Whether there is a first message, and in memory.

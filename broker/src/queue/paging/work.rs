@@ -1,39 +1,70 @@
 //! What has to be done for a page, and what became of it.
 
 use super::codec;
-use super::page::{Outline, PageId, Source};
+use super::page::{Outline, PageId, Shelf, Source};
 use super::pager::Records;
+use super::sorted::{Rank, Ranked};
 use crate::clock::Clock;
-use crate::queue::Queue;
+use crate::queue::Effects;
 use crate::queue::entry::Entry;
 use crate::queue::stored;
-use leveret_storage::{Position, Spill, Spilled, StorageError};
+use leveret_storage::{Position, QueueId, Spill, Spilled, StorageError};
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// Octets that are asked of the store at a time.
-const READ_OCTETS: usize = 4 << 20;
+/// Bytes that are asked of the store at a time, at least.
+const READ_BYTES: u64 = 64 << 10;
+
+/// Who has pages: a queue or a delayed exchange.
+pub trait Owner: Send + Sync {
+    /// Under which the store keeps its messages.
+    fn id(&self) -> QueueId;
+
+    /// What it is called, for the log.
+    fn name(&self) -> &str;
+
+    /// Whether it was deleted, and wants no page any more.
+    fn has_ended(&self) -> bool;
+
+    /// Takes in what became of a page.
+    fn paged(self: Arc<Self>, shelf: Shelf, page: PageId, done: Done, fx: &mut Effects);
+}
 
 /// What a page needs.
 #[derive(Debug)]
 pub enum Work {
     /// To be written, where a restart empties.
     Write(Arc<Vec<Entry>>),
+    /// Likewise, messages with their ranks.
+    WriteSorted(Arc<Vec<(Rank, Ranked)>>),
     /// To be read.
     Read(Source, Outline),
+    /// Likewise, messages with their ranks.
+    ReadSorted(Arc<Spilled>),
 }
 
-/// Work for a page of a queue.
-#[derive(Debug)]
+/// Work for a page.
 pub struct Job {
-    /// The queue.
-    pub queue: Arc<Queue>,
-    /// The line of its ready messages.
-    pub line: usize,
+    /// Whose page it is.
+    pub owner: Arc<dyn Owner>,
+    /// What of it the page belongs to.
+    pub shelf: Shelf,
     /// The page.
     pub page: PageId,
     /// The work.
     pub work: Work,
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (owner, shelf, page) = (self.owner.id(), self.shelf, self.page);
+        f.debug_tuple("Job")
+            .field(&owner)
+            .field(&shelf)
+            .field(&page)
+            .finish()
+    }
 }
 
 /// What became of it.
@@ -41,8 +72,10 @@ pub struct Job {
 pub enum Done {
     /// It was written, or could not be.
     Written(io::Result<Arc<Spilled>>),
-    /// It was read. What is missing is lost; that was reported.
-    Read(Vec<Entry>),
+    /// It was read, but for a rest that would take too much memory at once. What is missing is lost; that was reported.
+    Read(Vec<Entry>, Option<Outline>),
+    /// It was read; what is missing is lost.
+    ReadSorted(Vec<(Rank, Ranked)>),
     /// It cannot be read at present.
     NotRead,
 }
@@ -55,6 +88,8 @@ pub struct Shelves<'a> {
     pub spill: &'a Spill,
     /// The broker's time.
     pub clock: Clock,
+    /// Bytes that a page should take in memory.
+    pub page: u64,
 }
 
 impl Job {
@@ -64,21 +99,36 @@ impl Job {
             Work::Write(entries) => {
                 Done::Written(codec::write(shelves.spill, entries).map(Arc::new))
             }
-            Work::Read(Source::Spilled(page), _) => self.read_spilled(page),
+            Work::WriteSorted(entries) => {
+                Done::Written(codec::write_sorted(shelves.spill, entries).map(Arc::new))
+            }
+            Work::Read(Source::Spilled(page), _) => {
+                self.spilled(codec::read(page), |entries| Done::Read(entries, None))
+            }
+            Work::ReadSorted(page) => self.spilled(codec::read_sorted(page), Done::ReadSorted),
             Work::Read(Source::Stored, outline) => match shelves.records {
-                Some(records) => self.read_stored(records, outline, shelves.clock),
+                Some(records) => self.read_stored(records, outline, shelves),
                 None => Done::NotRead,
             },
         }
     }
 
-    fn read_spilled(&self, page: &Spilled) -> Done {
-        let queue = self.queue.name();
-        match codec::read(page) {
-            Ok(entries) => Done::Read(entries),
+    /// Bytes that wait to be written.
+    pub fn writing(&self) -> u64 {
+        match &self.work {
+            Work::Write(entries) => entries.iter().map(Entry::weight).sum(),
+            Work::WriteSorted(entries) => entries.iter().map(|(_, ranked)| ranked.weight()).sum(),
+            Work::Read(..) | Work::ReadSorted(_) => 0,
+        }
+    }
+
+    fn spilled<T: Default>(&self, read: io::Result<T>, done: impl FnOnce(T) -> Done) -> Done {
+        let queue = self.owner.name();
+        match read {
+            Ok(entries) => done(entries),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 tracing::error!(%queue, %error, "messages that were paged out are lost");
-                Done::Read(Vec::new())
+                done(T::default())
             }
             Err(error) => {
                 tracing::error!(%queue, %error, "cannot read messages that were paged out, trying again");
@@ -87,14 +137,17 @@ impl Job {
         }
     }
 
-    fn read_stored(&self, records: &dyn Records, outline: &Outline, clock: Clock) -> Done {
+    fn read_stored(&self, records: &dyn Records, outline: &Outline, shelves: &Shelves<'_>) -> Done {
         let mut reading = StoredReading {
-            queue: &self.queue,
+            owner: &*self.owner,
             records,
             outline,
-            clock,
+            clock: shelves.clock,
+            limit: 2 * shelves.page,
             entries: Vec::new(),
+            weight: 0,
             damaged: false,
+            rest: None,
         };
         let result = reading.run().and_then(|()| {
             if reading.is_whole() {
@@ -102,48 +155,63 @@ impl Job {
             }
             // The store was given all of it, but may not have committed the last of it.
             records.flush()?;
-            reading.entries.clear();
+            reading.begin_anew();
             reading.run()
         });
+        let queue = self.owner.name();
         if let Err(error) = result {
-            let queue = self.queue.name();
             tracing::error!(%queue, %error, "cannot read messages from the store, trying again");
             return Done::NotRead;
         }
         if !reading.is_whole() {
             let (first, last) = (outline.first.0, outline.last.0);
             tracing::error!(
-                queue = %self.queue.name(),
+                %queue,
                 expected = outline.messages,
                 found = reading.entries.len(),
                 "messages between {first} and {last} are missing from the store"
             );
         }
-        Done::Read(reading.entries)
+        Done::Read(reading.entries, reading.rest)
     }
 }
 
 /// A page on its way out of the store.
 struct StoredReading<'a> {
-    queue: &'a Queue,
+    owner: &'a dyn Owner,
     records: &'a dyn Records,
     outline: &'a Outline,
     clock: Clock,
+    /// Bytes in memory at which the rest waits for its turn: of what was not read since a restart it is not known how
+    /// large its properties are.
+    limit: u64,
     entries: Vec<Entry>,
+    weight: u64,
     damaged: bool,
+    rest: Option<Outline>,
 }
 
 impl StoredReading<'_> {
+    fn begin_anew(&mut self) {
+        self.entries.clear();
+        self.weight = 0;
+    }
+
     fn is_whole(&self) -> bool {
-        self.damaged || self.entries.len() as u64 >= self.outline.messages
+        self.damaged || self.rest.is_some() || self.entries.len() as u64 >= self.outline.messages
     }
 
     fn run(&mut self) -> Result<(), StorageError> {
         let expected = usize::try_from(self.outline.messages).unwrap_or(usize::MAX);
+        let bytes = usize::try_from(self.limit.max(READ_BYTES)).unwrap_or(usize::MAX);
         let mut from = self.outline.first;
         while from <= self.outline.last && self.entries.len() < expected {
+            if self.weight >= self.limit {
+                self.rest = self.rest_from(from);
+                return Ok(());
+            }
             let missing = expected - self.entries.len();
-            match self.records.read(self.queue.id, from, missing, READ_OCTETS) {
+            match self.records.read(self.owner.id(), from, missing, bytes) {
                 Ok(read) => {
                     let Some((last, _)) = read.last() else {
                         return Ok(());
@@ -161,6 +229,24 @@ impl StoredReading<'_> {
         Ok(())
     }
 
+    fn rest_from(&self, first: Position) -> Option<Outline> {
+        let bodies = self.entries.iter().map(|entry| entry.message.body().len());
+        let taken = self.entries.len() as u64;
+        Some(Outline {
+            first,
+            last: self.outline.last,
+            messages: self
+                .outline
+                .messages
+                .checked_sub(taken)
+                .filter(|n| *n > 0)?,
+            octets: self
+                .outline
+                .octets
+                .saturating_sub(bodies.sum::<usize>() as u64),
+        })
+    }
+
     fn take(&mut self, read: Vec<(Position, bytes::Bytes)>) {
         for (position, octets) in read {
             if position > self.outline.last {
@@ -176,6 +262,7 @@ impl StoredReading<'_> {
             };
             let mut entry = Entry::new(position, Arc::new(message));
             entry.set_expiry(expiry.map(|millis| self.clock.time_of_wall_millis(millis)));
+            self.weight += entry.weight();
             self.entries.push(entry);
         }
     }
@@ -183,7 +270,7 @@ impl StoredReading<'_> {
     fn lost(&mut self, first: u64, last: u64, why: &str) {
         self.damaged = true;
         tracing::error!(
-            queue = %self.queue.name(),
+            queue = %self.owner.name(),
             "messages {first} to {last} in the store are {why}, and passed over"
         );
     }
