@@ -58,7 +58,13 @@ impl Line {
         if let Some(first) = self.requeued_before_others() {
             return matches!(first, First::Here(_)).then_some(true);
         }
-        self.fresh.front().map(|_| false)
+        self.first_in_order().map(|_| false)
+    }
+
+    /// The first of those that were not requeued, if it is in memory. It may be in a page that is just being written.
+    fn first_in_order(&self) -> Option<&Entry> {
+        let behind = || self.backlog.as_deref().and_then(Backlog::peek);
+        self.fresh.front().or_else(behind)
     }
 
     /// The first of those that were requeued, if it is the first of all.
@@ -81,6 +87,9 @@ impl Line {
     pub fn pop(&mut self) -> Option<Entry> {
         if self.requeued_first()? {
             return self.requeued.pop_first().map(|(_, ranked)| ranked.entry);
+        }
+        if self.fresh.is_empty() {
+            self.refill();
         }
         let entry = self.fresh.pop_front();
         if self.fresh.is_empty() {
@@ -119,7 +128,7 @@ impl Line {
         match self.requeued_before_others() {
             Some(First::Here(ranked)) => Some(&ranked.entry),
             Some(First::Away(_)) => None,
-            None => self.fresh.front(),
+            None => self.first_in_order(),
         }
     }
 
@@ -221,9 +230,7 @@ impl Line {
         }
         let backlog = self.backlog.get_or_insert_default();
         let paged = backlog.page_out_head(number, some, &mut self.fresh, kept);
-        if !backlog.has_pages() && backlog.messages() == 0 {
-            self.backlog = None;
-        }
+        self.tidy();
         if self.fresh.is_empty() {
             self.fresh = VecDeque::new();
             self.split_from = 0;
@@ -290,7 +297,6 @@ impl Line {
     pub fn written(&mut self, id: PageId, spilled: io::Result<Arc<Spilled>>) {
         if let Some(backlog) = &mut self.backlog {
             backlog.written(id, spilled);
-            self.refill();
         }
     }
 
@@ -309,7 +315,7 @@ impl Line {
     ) -> Option<(Totals, Totals)> {
         let backlog = self.backlog.as_deref_mut()?;
         let known = backlog.arrived(id, entries, found, rest);
-        self.refill();
+        self.tidy();
         known
     }
 
@@ -331,8 +337,12 @@ impl Line {
             return self.requeued.drop_page();
         }
         let page = self.backlog.as_deref_mut()?.drop_page();
-        self.refill();
+        self.tidy();
         page
+    }
+
+    fn tidy(&mut self) {
+        self.backlog.take_if(|backlog| backlog.is_empty());
     }
 }
 

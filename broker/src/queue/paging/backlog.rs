@@ -67,6 +67,16 @@ impl Backlog {
         page.or_else(|| self.tail.front().map(|entry| entry.position))
     }
 
+    /// The first message, if it is in memory.
+    pub fn peek(&self) -> Option<&Entry> {
+        match self.pages.front().map(|page| &page.place) {
+            Some(Place::Leaving(entries)) => entries.first(),
+            Some(Place::Here(entries, _)) => entries.first(),
+            Some(Place::Away(_) | Place::Coming(_)) => None,
+            None => self.tail.front(),
+        }
+    }
+
     /// The place of the last message.
     pub fn last(&self) -> Option<Position> {
         let tail = self.tail.back().map(|entry| entry.position);
@@ -263,6 +273,9 @@ impl Backlog {
         self.totals -= known;
         self.totals += found;
         let Some((number, outline)) = rest else {
+            if found.messages == 0 {
+                self.pages.remove(at);
+            }
             return Some((known, Totals::default()));
         };
         page.last = Position(outline.first.0.saturating_sub(1));
@@ -291,6 +304,11 @@ impl Backlog {
         self.totals -= page.totals;
         self.loaded -= page.loaded();
         Some(page.into_dropped())
+    }
+
+    /// Whether there is nothing left.
+    pub fn is_empty(&self) -> bool {
+        self.pages.is_empty() && self.tail.is_empty()
     }
 
     /// Whether there are pages.
