@@ -113,7 +113,7 @@ async fn look_after(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
         }
         // Anew for each: while one has its turn, the deadlines of others come.
         while let Some(what) = timers.take_due(Instant::now()) {
-            room_in_store(&broker).await;
+            room(&broker).await;
             let again = what.clone().on_time(&broker, Instant::now(), &mut fx);
             fx.perform();
             if let Some(at) = again {
@@ -134,18 +134,19 @@ async fn sleep_until(deadline: Option<Instant>) {
     }
 }
 
-/// Waits while more is submitted to the store than its mark allows: what is due must not pile up
-/// there, as publishes must not.
-async fn room_in_store(broker: &Broker) {
-    let Some(store) = &broker.store else {
-        return;
-    };
+/// Waits while more is submitted to the store, or waits to be paged out, than their marks allow: what is due must not
+/// pile up there, as publishes must not.
+async fn room(broker: &Broker) {
     poll_fn(|cx| {
-        if !store.backlog_over_mark() {
-            return Poll::Ready(());
+        if let Some(store) = broker.store.as_ref().filter(|s| s.backlog_over_mark()) {
+            store.wake_when_below(cx.waker().clone());
+            return Poll::Pending;
         }
-        store.wake_when_below(cx.waker().clone());
-        Poll::Pending
+        if let Some(pager) = broker.pager.as_deref().filter(|p| p.over_mark()) {
+            pager.wake_when_below(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
     })
     .await;
 }
