@@ -3,7 +3,7 @@
 use super::entry::Entry;
 use super::line::Line;
 use super::paging::{
-    Dropped, HeadExpiry, Kept, Outline, PageId, PagedOut, Rank, Ranked, Reading, Totals,
+    Dropped, HeadExpiry, Kept, Outline, PageId, PagedOut, RankedPage, Reading, Totals,
 };
 use super::priority::Priorities;
 use super::settings::{QueueKind, Settings};
@@ -296,7 +296,7 @@ impl Ready {
         &mut self,
         line: usize,
         page: PageId,
-        entries: Vec<(Rank, Ranked)>,
+        entries: RankedPage,
         stored: impl Fn(&Entry) -> bool,
     ) -> Option<(Totals, Totals)> {
         let mut found = Totals::default();

@@ -10,7 +10,7 @@ use super::expiry::SLICE;
 use super::handle::Queue;
 use super::machine::Machine;
 use super::outcome::Aside;
-use super::paging::{Done, First, Kept, PageId, Rank, Ranked, Shelf, Sorted, Work};
+use super::paging::{Done, First, Kept, PageId, Rank, Ranked, RankedPage, Shelf, Sorted, Work};
 use crate::clock::Time;
 use leveret_storage::Position;
 use std::sync::Arc;
@@ -169,7 +169,7 @@ impl Machine {
         bytes: u64,
         at_head: u64,
         kept: impl Fn(&Entry) -> Kept,
-    ) -> Option<(PageId, Arc<Vec<(Rank, Ranked)>>)> {
+    ) -> Option<(PageId, Arc<RankedPage>)> {
         let letters = &mut self.undelivered.as_deref_mut()?.letters;
         if letters.memory() < at_head + bytes.min(at_head) {
             return None;

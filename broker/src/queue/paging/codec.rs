@@ -1,7 +1,7 @@
 //! Messages of a page as they are written to the place that a restart empties: what the queue knows of it, length and
 //! content, over and over.
 
-use super::sorted::{MoreKeys, Rank, Ranked};
+use super::sorted::{MoreKeys, Rank, Ranked, RankedPage};
 use crate::message::{INLINE_BODY_MAX, Message, SharedMessage};
 use crate::queue::entry::Entry;
 use bytes::{Buf, BufMut, Bytes};
@@ -103,7 +103,7 @@ pub(super) fn read(page: &Spilled) -> io::Result<Vec<Entry>> {
 ///
 /// # Errors
 /// As [`read`].
-pub(super) fn read_sorted(page: &Spilled) -> io::Result<Vec<(Rank, Ranked)>> {
+pub(super) fn read_sorted(page: &Spilled) -> io::Result<RankedPage> {
     read_all(page, next_ranked)
 }
 

@@ -26,7 +26,7 @@ pub use page::{
 };
 pub use pager::{Pager, Records};
 pub use rules::{Paging, Wanted};
-pub use sorted::{First, MoreKeys, Rank, Ranked, Sorted};
+pub use sorted::{First, MoreKeys, Rank, Ranked, RankedPage, Sorted};
 pub use sweeper::Holder;
 pub use work::{Done, Job, Owner, Work};
 

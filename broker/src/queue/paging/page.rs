@@ -1,7 +1,7 @@
 //! A run of messages of one line that stand together on disk, or are on their way.
 
 use super::PRESUMED_OVERHEAD;
-use super::sorted::{Rank, Ranked};
+use super::sorted::{Rank, RankedPage};
 use crate::clock::Time;
 use crate::queue::entry::Entry;
 use leveret_storage::{Position, Spilled};
@@ -288,5 +288,5 @@ pub enum PagedOut {
     /// It has to be written.
     Line(PageId, Arc<Vec<Entry>>),
     /// It has to be written, of what has come back to a line.
-    Sorted(PageId, Arc<Vec<(Rank, Ranked)>>),
+    Sorted(PageId, Arc<RankedPage>),
 }

@@ -456,11 +456,11 @@ impl Shared {
                 ..
             } = &mut *state;
             let crowded = self.memory.load(Ordering::Relaxed) > 2 * self.limits.budget;
-            if *reading == 0 || !crowded {
-                if let Some(next) = reads.pop_front() {
-                    *reading += 1;
-                    return Some(next);
-                }
+            if (*reading == 0 || !crowded)
+                && let Some(next) = reads.pop_front()
+            {
+                *reading += 1;
+                return Some(next);
             }
             if let Some(next) = writes.pop_front() {
                 return Some(next);

@@ -27,6 +27,9 @@ pub struct Ranked {
 /// Routing keys beside the first.
 pub type MoreKeys = Box<[Box<[u8]>]>;
 
+/// Messages on their way to the disk, or from there.
+pub type RankedPage = Vec<(Rank, Ranked)>;
+
 /// Bytes that a place among the sorted takes besides the message.
 const PLACE: u64 = (size_of::<Rank>() + size_of::<usize>()) as u64;
 
@@ -41,10 +44,9 @@ impl Ranked {
 
     /// Bytes that it takes in memory.
     pub fn weight(&self) -> u64 {
-        let key = |key: &Box<[u8]>| (key.len() + size_of::<Box<[u8]>>()) as u64;
-        let keys = self.more_keys.as_deref();
-        let keys = keys.map_or(0, |keys| keys.iter().map(key).sum());
-        PLACE + self.entry.weight() + keys
+        let keys = self.more_keys.iter().flat_map(|keys| keys.iter());
+        let keys = keys.map(|key| (size_of_val(key) + key.len()) as u64);
+        PLACE + self.entry.weight() + keys.sum::<u64>()
     }
 }
 
@@ -77,7 +79,7 @@ struct Page {
 #[derive(Debug)]
 enum Place {
     /// In memory while they are written.
-    Leaving(Arc<Vec<(Rank, Ranked)>>),
+    Leaving(Arc<RankedPage>),
     Away(Arc<Spilled>),
     Coming(Arc<Spilled>),
 }
@@ -145,7 +147,7 @@ impl Sorted {
         }
     }
 
-    fn extend(&mut self, entries: Vec<(Rank, Ranked)>) {
+    fn extend(&mut self, entries: RankedPage) {
         for (rank, ranked) in entries {
             self.insert(rank, ranked);
         }
@@ -201,7 +203,7 @@ impl Sorted {
         bytes: u64,
         at_head: u64,
         kept: impl Fn(&Entry) -> Kept,
-    ) -> Option<(PageId, Arc<Vec<(Rank, Ranked)>>)> {
+    ) -> Option<(PageId, Arc<RankedPage>)> {
         let mut weight = 0;
         let mut first = None;
         for (rank, ranked) in self.here.iter().rev() {
@@ -289,7 +291,7 @@ impl Sorted {
     }
 
     /// A page has come that was awaited, with these messages. Returns what was known of it.
-    pub fn arrived(&mut self, id: PageId, entries: Vec<(Rank, Ranked)>) -> Option<Totals> {
+    pub fn arrived(&mut self, id: PageId, entries: RankedPage) -> Option<Totals> {
         if !self.awaits(id) {
             return None;
         }

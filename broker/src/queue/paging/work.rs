@@ -3,7 +3,7 @@
 use super::codec;
 use super::page::{Outline, PageId, Shelf, Source};
 use super::pager::Records;
-use super::sorted::{Rank, Ranked};
+use super::sorted::RankedPage;
 use crate::clock::Clock;
 use crate::queue::Effects;
 use crate::queue::entry::Entry;
@@ -37,7 +37,7 @@ pub enum Work {
     /// To be written, where a restart empties.
     Write(Arc<Vec<Entry>>),
     /// Likewise, messages with their ranks.
-    WriteSorted(Arc<Vec<(Rank, Ranked)>>),
+    WriteSorted(Arc<RankedPage>),
     /// To be read.
     Read(Source, Outline),
     /// Likewise, messages with their ranks.
@@ -75,7 +75,7 @@ pub enum Done {
     /// It was read, but for a rest that would take too much memory at once. What is missing is lost; that was reported.
     Read(Vec<Entry>, Option<Outline>),
     /// It was read; what is missing is lost.
-    ReadSorted(Vec<(Rank, Ranked)>),
+    ReadSorted(RankedPage),
     /// It cannot be read at present.
     NotRead,
 }
