@@ -298,4 +298,6 @@ impl Waiting {
 }
 
 #[cfg(test)]
+mod paging_tests;
+#[cfg(test)]
 mod tests;

@@ -24,15 +24,15 @@ fn ms(milliseconds: u64) -> Duration {
 }
 
 /// A durable delayed exchange with durable queues, and the time.
-struct World {
+pub(super) struct World {
     exchange: Arc<Exchange>,
     queues: Vec<Arc<Queue>>,
-    now: Instant,
-    fx: Effects,
+    pub(super) now: Instant,
+    pub(super) fx: Effects,
 }
 
 impl World {
-    fn new(routed_by: &str, queues: usize) -> Self {
+    pub(super) fn new(routed_by: &str, queues: usize) -> Self {
         let mut arguments = FieldTable::default();
         arguments.insert(
             "x-delayed-type".into(),
@@ -70,11 +70,11 @@ impl World {
         }
     }
 
-    fn delays(&self) -> Arc<Delays> {
+    pub(super) fn delays(&self) -> Arc<Delays> {
         self.exchange.delays().unwrap().clone()
     }
 
-    fn bind(&self, queue: usize, key: &str) {
+    pub(super) fn bind(&self, queue: usize, key: &str) {
         self.exchange.bind(Binding {
             destination: Destination::Queue(self.queues[queue].clone()),
             key: key.into(),
@@ -86,7 +86,14 @@ impl World {
         self.hold_with(delay, body, persistent, "k", &[]);
     }
 
-    fn hold_with(&mut self, delay: u64, body: &str, persistent: bool, key: &str, more: &[&str]) {
+    pub(super) fn hold_with(
+        &mut self,
+        delay: u64,
+        body: &str,
+        persistent: bool,
+        key: &str,
+        more: &[&str],
+    ) {
         let held = Held {
             message: message(delay, body, persistent, key),
             more_keys: more.iter().map(|key| key.as_bytes().into()).collect(),
@@ -100,7 +107,7 @@ impl World {
     }
 
     /// Time goes by, and whatever is due is released.
-    fn pass(&mut self, time: u64) {
+    pub(super) fn pass(&mut self, time: u64) {
         self.now += ms(time);
         let delays = self.delays();
         while delays.next().is_some_and(|due| due <= self.now) {
@@ -108,7 +115,7 @@ impl World {
         }
     }
 
-    fn drain(&mut self, queue: usize) -> Vec<String> {
+    pub(super) fn drain(&mut self, queue: usize) -> Vec<String> {
         let mut bodies = Vec::new();
         while let Some((entry, _)) = self.queues[queue].get(true, &mut self.fx) {
             bodies.push(String::from_utf8_lossy(entry.message.body()).into_owned());
