@@ -145,7 +145,9 @@ impl Connection {
             channel.prefetch = qos.prefetch_count.into();
         }
         channel.credit.set_limit(limit.into());
-        self.resume(self.blocked_consumers(id));
+        if channel.credit.is_awaited() {
+            self.share_out(id, 0);
+        }
         self.perform();
         let ok = basic::QosOk {};
         self.reply(id, AMQPClass::Basic(basic::AMQPMethod::QosOk(ok)));
@@ -172,13 +174,14 @@ impl Connection {
         if channel.consumers.contains_key(&tag) {
             return Err(texts::consumer_tag_reuse(tag.as_str()));
         }
-        let (prefetch, channel_credit) = (channel.prefetch, channel.credit.clone());
+        let (prefetch, mut channel_credit) = (channel.prefetch, channel.credit.clone());
         let priority = priority(&consume.arguments, &name, self.vhost()?.name())?;
         let queue = self.usable_queue(&name)?;
         let vhost = self.vhost()?.name();
         arguments::check_consumer(&consume.arguments, queue.spec.kind(), &name, vhost)?;
         if queue.stream().is_some() {
             self.check_stream_consumer(id, &consume, &name)?;
+            channel_credit = Arc::default();
         }
         self.check_quorum_consumer(id, &queue)?;
         let arguments = KeptArguments::new(&consume.arguments);

@@ -240,7 +240,7 @@ impl Connection {
         if !self.broker.users.may_enter(user.as_str(), vhost.as_str()) {
             return Err(texts::vhost_refused(vhost, user));
         }
-        let channels = self.channels.iter().flatten();
+        let channels = self.channels.iter();
         let consumers: Vec<_> = channels
             .flat_map(|c| c.consumers.values().cloned())
             .collect();

@@ -12,6 +12,7 @@ mod basic;
 mod blocking;
 mod burden;
 mod channel;
+mod channels;
 mod close;
 mod confirms;
 mod copies;
@@ -34,6 +35,7 @@ mod run;
 mod settle;
 mod stream;
 mod transaction;
+mod turns;
 mod unacked;
 
 pub use output::Output;
@@ -47,9 +49,10 @@ use crate::server::mailbox::{Mailbox, Taken};
 use crate::server::{ConnectionId, ConnectionInfo};
 use crate::vhost::Vhost;
 use channel::Channel;
+use channels::Channels;
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::{AmqpError, ChannelId, UserName};
-use leveret_storage::Token;
+use leveret_storage::{QueueId, Token};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -128,7 +131,9 @@ pub struct Connection {
     /// It has published while an alarm was in force.
     blocked: bool,
     ack_watch: ack_timeout::Watch,
-    channels: Vec<Option<Box<Channel>>>,
+    channels: Channels,
+    /// The queue that was resumed last when the mailbox had room again.
+    last_turn: Option<QueueId>,
     next_epoch: u16,
     exclusive_queues: Vec<Arc<Queue>>,
     /// At how many of them the deleted ones are looked for.
@@ -195,7 +200,8 @@ impl Connection {
             alarms: AlarmSet::default(),
             blocked: false,
             ack_watch,
-            channels: Vec::new(),
+            channels: Channels::default(),
+            last_turn: None,
             next_epoch: 0,
             exclusive_queues: Vec::new(),
             exclusive_checked_at: 16,
@@ -362,7 +368,7 @@ impl Connection {
     }
 
     fn channel_mut(&mut self, id: ChannelId) -> Option<&mut Channel> {
-        self.channels.get_mut(usize::from(id.0))?.as_deref_mut()
+        self.channels.get_mut(id)
     }
 
     /// The channel that a method handler was called for.
