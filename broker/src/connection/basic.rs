@@ -181,9 +181,12 @@ impl Connection {
         arguments::check_consumer(&consume.arguments, queue.spec.kind(), &name, vhost)?;
         if queue.stream().is_some() {
             self.check_stream_consumer(id, &consume, &name)?;
-            channel_credit = Arc::default();
         }
         self.check_quorum_consumer(id, &queue)?;
+        if queue.kind != QueueKind::Classic {
+            // Neither kind knows a limit for the channel, nor one that comes later.
+            channel_credit = Arc::default();
+        }
         let arguments = KeptArguments::new(&consume.arguments);
         self.check_consumer_arguments(arguments.octets())?;
         self.expect_acks(&queue, Some(&consume.arguments));

@@ -38,8 +38,8 @@ pub struct Consumer {
     pub ack_timeout: Option<Option<Duration>>,
     /// Its own prefetch.
     pub credit: Credit,
-    /// The prefetch of its channel (basic.qos with `global`); a stream's consumer has one of its
-    /// own, without a limit.
+    /// The prefetch of its channel (basic.qos with `global`); a consumer of what is no
+    /// classic queue has one of its own, without a limit.
     pub channel_credit: Arc<Credit>,
     /// The queue has passed it over and will not serve it until it is resumed.
     pub blocked: AtomicBool,
