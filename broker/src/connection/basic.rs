@@ -9,7 +9,9 @@ use super::unacked::Delivery;
 use super::{Connection, ack_timeout, quorum};
 use crate::auth::Access;
 use crate::names::server_generated;
-use crate::queue::{ConsumeRefused, Consumer, Credit, KeptArguments, QueueKind, arguments};
+use crate::queue::{
+    ConsumeRefused, Consumer, Credit, KeptArguments, QueueKind, arguments, ignored,
+};
 use leveret_protocol::classes::{AMQPClass, access, basic, channel as channel_class, confirm};
 use leveret_protocol::method::{self, Method};
 use leveret_protocol::texts::{self, Entity};
@@ -215,6 +217,8 @@ impl Connection {
                 ConsumeRefused::InExclusiveUse => texts::exclusive_use(&name, &vhost),
                 ConsumeRefused::Deleted => texts::no_queue(name.as_str(), &vhost),
             })?;
+        let ignored = ignored::of_consumer(&consume.arguments, queue.kind);
+        self.tell_ignored("consumer", name.as_str(), ignored);
         self.open_channel(id)?
             .consumers
             .insert(tag.clone(), consumer);

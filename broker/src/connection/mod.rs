@@ -21,6 +21,7 @@ mod flush;
 mod handshake;
 mod held;
 mod idle;
+mod ignored;
 mod input;
 mod mail;
 mod one_pass;
@@ -171,6 +172,8 @@ pub struct Connection {
     held: burden::Bound,
     /// Octets of its consumers' arguments.
     kept_arguments: burden::Bound,
+    /// Arguments that the log has been told of.
+    told: ignored::Told,
 }
 
 impl Connection {
@@ -226,6 +229,7 @@ impl Connection {
             effort: 0,
             held: burden::Bound::default(),
             kept_arguments: burden::Bound::default(),
+            told: ignored::Told::default(),
         }
     }
 

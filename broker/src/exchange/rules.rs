@@ -2,8 +2,10 @@
 
 use super::bindings::Binding;
 use super::consistent_hash::{HASH_HEADER, HASH_PROPERTY, MAX_WEIGHT, hashable_property};
-use super::headers::{X_MATCH, is_valid_match};
+use super::headers::{X_MATCH, is_compared, is_valid_match};
 use super::{ALTERNATE_EXCHANGE, Destination, ExchangeKind, ExchangeSpec};
+use crate::queue::Ignored;
+use crate::queue::ignored::judge;
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{AmqpError, ExchangeName, VhostName};
@@ -78,6 +80,31 @@ pub fn delayed_type(arguments: &FieldTable) -> Result<ExchangeKind, AmqpError> {
         Some(kind) => Ok(kind),
         None => Err(texts::unknown_exchange_type(&name)),
     }
+}
+
+/// exchange.declare's arguments that do nothing for an exchange of its type.
+pub fn ignored_arguments(spec: &ExchangeSpec) -> impl Iterator<Item = (&str, Ignored)> {
+    let (kind, routed_by) = (spec.kind, spec.routed_by());
+    judge(&spec.arguments, move |name, _| match name {
+        ALTERNATE_EXCHANGE => None,
+        DELAYED_TYPE => (kind != ExchangeKind::DelayedMessage).then_some(Ignored::WithoutEffect),
+        HASH_HEADER | HASH_PROPERTY => {
+            (routed_by != ExchangeKind::ConsistentHash).then_some(Ignored::WithoutEffect)
+        }
+        _ => Some(Ignored::Unknown),
+    })
+}
+
+/// Arguments that do nothing but tell a binding from another with the same key, where messages are
+/// routed by this type: all of them, unless they are compared with headers.
+pub fn ignored_in_binding(
+    kind: ExchangeKind,
+    arguments: &FieldTable,
+) -> impl Iterator<Item = (&str, Ignored)> {
+    judge(arguments, move |name, _| match kind {
+        ExchangeKind::Headers => (!is_compared(arguments, name)).then_some(Ignored::WithoutEffect),
+        _ => Some(Ignored::WithoutEffect),
+    })
 }
 
 /// Checks what an exchange's type asks of its bindings.
