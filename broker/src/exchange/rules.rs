@@ -147,3 +147,65 @@ fn check_weight(key: &str) -> Result<(), AmqpError> {
         _ => Err(texts::weight_too_large(MAX_WEIGHT)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Ignored::{Unknown, WithoutEffect};
+    use super::*;
+
+    fn table(fields: &[(&str, &str)]) -> FieldTable {
+        let mut table = FieldTable::default();
+        for (name, value) in fields {
+            table.insert((*name).into(), AMQPValue::LongString((*value).into()));
+        }
+        table
+    }
+
+    #[test]
+    fn arguments_of_exchanges_belong_to_types() {
+        let ignored = |kind| {
+            let spec = ExchangeSpec {
+                name: "x".into(),
+                kind,
+                durable: false,
+                auto_delete: false,
+                internal: false,
+                arguments: table(&[
+                    ("alternate-exchange", "y"),
+                    ("alternate_exchange", "y"),
+                    ("hash-header", "h"),
+                    ("x-delayed-type", "x-consistent-hash"),
+                ]),
+            };
+            let found = ignored_arguments(&spec).map(|(name, why)| (name.to_owned(), why));
+            found.collect::<Vec<_>>()
+        };
+        let found = |names: &[(&str, Ignored)]| {
+            let owned = names.iter().map(|(name, why)| ((*name).to_owned(), *why));
+            owned.collect::<Vec<_>>()
+        };
+        let typo = ("alternate_exchange", Unknown);
+        let (hash, delay) = (
+            ("hash-header", WithoutEffect),
+            ("x-delayed-type", WithoutEffect),
+        );
+        assert_eq!(ignored(ExchangeKind::Direct), found(&[typo, hash, delay]));
+        assert_eq!(ignored(ExchangeKind::ConsistentHash), found(&[typo, delay]));
+        assert_eq!(ignored(ExchangeKind::DelayedMessage), found(&[typo]));
+    }
+
+    #[test]
+    fn arguments_of_bindings_count_for_headers_only() {
+        let of = |kind, fields: &[(&str, &str)]| {
+            let arguments = table(fields);
+            ignored_in_binding(kind, &arguments).count()
+        };
+        let headers = |mode| [("x-match", mode), ("colour", "red"), ("x-size", "xl")];
+        assert_eq!(of(ExchangeKind::Headers, &headers("all")), 1);
+        assert_eq!(of(ExchangeKind::Headers, &headers("any")), 1);
+        assert_eq!(of(ExchangeKind::Headers, &headers("all-with-x")), 0);
+        assert_eq!(of(ExchangeKind::Headers, &[("x-size", "xl")]), 1);
+        assert_eq!(of(ExchangeKind::Topic, &headers("all")), 3);
+        assert_eq!(of(ExchangeKind::Fanout, &[]), 0);
+    }
+}
