@@ -72,7 +72,7 @@ impl Connection {
             let settled = channel.transaction.as_ref().map(|tx| tx.settled_octets());
             channel.unacked.octets() + settled.unwrap_or_default()
         };
-        self.held.is_over(mark, || channels.map(|c| of(c)).sum())
+        self.held.is_over(mark, || channels.map(of).sum())
     }
 
     /// What the peer may hold at present.

@@ -162,10 +162,8 @@ impl Connection {
         let broker = self.broker.clone();
         let new_id = || broker.next_queue_id();
         let (queue, is_new) = vhost.declare_queue(spec, self.id, new_id, &mut self.fx)?;
-        if is_new {
-            if queue.spec.exclusive_to.is_some() {
-                self.remember_exclusive(queue.clone());
-            }
+        if is_new && queue.spec.exclusive_to.is_some() {
+            self.remember_exclusive(queue.clone());
         }
         let reply = self.declare_ok(id, &queue, declare.nowait);
         self.reply_when_stored(id, reply, queue.spec.is_stored())
