@@ -1,7 +1,7 @@
 //! The broker: the directory of everything that is declared, shared by all connections.
 
 use crate::alarms::Alarms;
-use crate::auth::{Change, Users};
+use crate::auth::{Change, Mechanisms, Users};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::definitions::{self, Definition};
@@ -77,6 +77,8 @@ pub struct Broker {
     pub limits: Limits,
     /// Who may do what.
     pub users: Users,
+    /// How clients may log in.
+    pub mechanisms: Mechanisms,
     /// What survives a restart; none for a broker that keeps everything in memory.
     pub store: Option<Store>,
     /// Who is connected.
@@ -108,6 +110,7 @@ impl Broker {
         Broker {
             limits,
             users: Users::new(loopback_users),
+            mechanisms: Mechanisms::default(),
             store,
             connections: Connections::default(),
             timers: Arc::default(),

@@ -1,6 +1,6 @@
 //! From what the store kept to a broker that is ready to serve.
 
-use crate::auth::{AuthError, PasswordHash, Permission, User};
+use crate::auth::{AuthError, Mechanisms, PasswordHash, Permission, User};
 use crate::broker::{Broker, DEFAULT_VHOST};
 use crate::config::Config;
 use crate::definitions::{Definition, DestinationKind};
@@ -41,6 +41,7 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
         config.loopback_users.clone(),
         Some(opened.store),
     );
+    broker.mechanisms = mechanisms(config);
     broker.pager = Some(Arc::new(pager(config, store.clone())?));
     broker
         .alarms
@@ -62,6 +63,21 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
     start_queues(&broker);
     drop_orphans(&broker, recovered.into_keys());
     Ok(broker)
+}
+
+/// How clients may log in. That anybody may is said, for it is seldom meant where others can
+/// connect.
+fn mechanisms(config: &Config) -> Mechanisms {
+    let user = config.anonymous_login_user.clone();
+    let anonymous = user.map(|user| (user, config.anonymous_login_pass.clone()));
+    let mechanisms = Mechanisms::new(&config.auth_mechanisms, anonymous);
+    if let Some(login) = mechanisms.anonymous() {
+        tracing::warn!(
+            user = login.user,
+            "anybody may log in as this user: ANONYMOUS is one of auth_mechanisms"
+        );
+    }
+    mechanisms
 }
 
 /// Who takes backlogs out of memory: to the store, and to a directory that is emptied here.

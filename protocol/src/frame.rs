@@ -7,6 +7,7 @@
 //! +------+---------+-------------+  +------------+  +-----------+
 //! ```
 
+use crate::content;
 use crate::error::{AmqpError, ReplyCode};
 use crate::names::ChannelId;
 use std::fmt::Write as _;
@@ -15,6 +16,8 @@ use std::fmt::Write as _;
 pub const HEADER_LEN: usize = 7;
 /// Octets that a frame adds to its payload.
 pub const OVERHEAD: usize = 8;
+/// Octets of the class and method numbers that open a method frame's payload.
+const METHOD_ID_LEN: usize = 4;
 /// The octet that ends every frame.
 pub const FRAME_END: u8 = 0xCE;
 /// Until tuned, and at least, both peers must take frames of this size (spec 4.2.3).
@@ -144,7 +147,26 @@ pub fn split(buf: &[u8], frame_max: u32) -> Result<Split, AmqpError> {
     }
 }
 
-/// A frame that is too short to be what its type says.
+/// Checks that a payload can be what its type says: a method frame begins with two numbers, a
+/// content header with its fixed part, a heartbeat carries nothing
+/// (`rabbit_command_assembler:analyze_frame`).
+///
+/// # Errors
+/// A hard `FRAME_ERROR` with RabbitMQ's text.
+#[inline]
+pub fn check_form(kind: FrameKind, payload: &[u8]) -> Result<(), AmqpError> {
+    let holds = match kind {
+        FrameKind::Method => payload.len() >= METHOD_ID_LEN,
+        FrameKind::Header => payload.len() >= content::HEADER_LEN,
+        FrameKind::Body => true,
+        FrameKind::Heartbeat => payload.is_empty(),
+    };
+    holds
+        .then_some(())
+        .ok_or_else(|| unknown_frame(kind, payload))
+}
+
+/// A frame that is not what its type says.
 pub fn unknown_frame(kind: FrameKind, payload: &[u8]) -> AmqpError {
     frame_error(kind.octet(), payload, "unknown_frame")
 }
@@ -226,6 +248,26 @@ mod tests {
         assert!(
             split(&encode(3, 1, &[0; 4096]), 4096).is_ok(),
             "within RabbitMQ's fudge"
+        );
+    }
+
+    #[test]
+    fn a_payload_has_to_be_what_its_type_says() {
+        for (kind, shortest) in [
+            (FrameKind::Method, 4),
+            (FrameKind::Header, 12),
+            (FrameKind::Body, 0),
+        ] {
+            assert!(check_form(kind, &vec![0; shortest]).is_ok());
+            assert!(check_form(kind, &[0; 100]).is_ok());
+            if let Some(less) = shortest.checked_sub(1) {
+                assert!(check_form(kind, &vec![0; less]).is_err());
+            }
+        }
+        assert!(check_form(FrameKind::Heartbeat, b"").is_ok());
+        assert_eq!(
+            check_form(FrameKind::Heartbeat, b"hello").unwrap_err().text,
+            "FRAME_ERROR - type 8, all octets = <<\"hello\">>: unknown_frame"
         );
     }
 

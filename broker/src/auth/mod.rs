@@ -4,6 +4,7 @@
 //! Everything here is memory. The broker loads the records of its definitions into [`Users`] at
 //! the start; afterwards each call that changes something returns what to persist.
 
+mod mechanism;
 mod outcome;
 mod password;
 mod pattern;
@@ -14,6 +15,7 @@ mod users;
 #[cfg(test)]
 mod tests;
 
+pub use mechanism::{Mechanism, Mechanisms};
 pub use outcome::{AuthError, Change, Login, LoginRefused};
 pub use password::{HashingAlgorithm, PasswordHash};
 pub use pattern::{Expression, Pattern, PatternError};

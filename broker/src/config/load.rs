@@ -141,6 +141,16 @@ fn complete(settings: Settings, environment: &Environment<'_>) -> Result<Config,
         loopback_users: settings
             .loopback_users
             .map_or(default.loopback_users, |users| users.0),
+        auth_mechanisms: settings
+            .auth_mechanisms
+            .map_or(default.auth_mechanisms, |mechanisms| mechanisms.0),
+        anonymous_login_user: match settings.anonymous_login_user {
+            Some(name) => Some(name).filter(|name| name != "none"),
+            None => default.anonymous_login_user,
+        },
+        anonymous_login_pass: settings
+            .anonymous_login_pass
+            .unwrap_or(default.anonymous_login_pass),
         default_user: settings.default_user.unwrap_or(default.default_user),
         default_pass: settings.default_pass.unwrap_or(default.default_pass),
         config_file: settings.config,
@@ -172,16 +182,22 @@ fn from_environment(environment: &Environment<'_>) -> Result<Settings, ConfigErr
         layer.check().map_err(|(_, reason)| failed(reason))?;
         settings = settings.or(layer);
     }
-    let name = format!("{PREFIX}DEFAULT_PASS");
-    settings.default_pass = match environment.get(&name).map(OsString::into_string) {
-        None => None,
-        Some(Ok(password)) => Some(Secret::from(password.as_str())),
+    settings.default_pass = password(environment, "DEFAULT_PASS")?;
+    settings.anonymous_login_pass = password(environment, "ANONYMOUS_LOGIN_PASS")?;
+    Ok(settings)
+}
+
+/// A password, which no flag has.
+fn password(environment: &Environment<'_>, key: &str) -> Result<Option<Secret>, ConfigError> {
+    let name = format!("{PREFIX}{key}");
+    match environment.get(&name).map(OsString::into_string) {
+        None => Ok(None),
+        Some(Ok(password)) => Ok(Some(Secret::from(password.as_str()))),
         Some(Err(_)) => {
             let reason = "the password is not UTF-8".to_owned();
-            return Err(ConfigError::Environment { name, reason });
+            Err(ConfigError::Environment { name, reason })
         }
-    };
-    Ok(settings)
+    }
 }
 
 /// Why clap gave no settings.

@@ -5,8 +5,8 @@
 //! A flag wins over the environment, the environment over the file, the file over the default.
 //! The keys are declared once, in [`settings::Settings`]; the three layers are three values of it.
 //!
-//! The one exception is `default_pass`, which has no flag: a command line is readable to every
-//! user of the machine.
+//! The exceptions are `default_pass` and `anonymous_login_pass`, which have no flag: a command line
+//! is readable to every user of the machine.
 
 mod data_dir;
 mod error;
@@ -24,9 +24,12 @@ use std::path::PathBuf;
 pub use data_dir::{DataDir, Environment, locate as locate_data_dir};
 pub use error::ConfigError;
 pub use load::Command;
-pub use values::{ByteSize, LogFilter, LogFormat, LoopbackUsers, Maximum, Secret, TimeLimit};
+pub use values::{
+    AuthMechanisms, ByteSize, LogFilter, LogFormat, LoopbackUsers, Maximum, Secret, TimeLimit,
+};
 
 use crate::alarms::{DiskFreeLimit, MemoryWatermark};
+use crate::auth::Mechanism;
 use std::time::Duration;
 
 /// AMQP's registered port.
@@ -87,6 +90,13 @@ pub struct Config {
     pub max_transaction_size: u64,
     /// Users that may log in from a loopback address only.
     pub loopback_users: Vec<String>,
+    /// How clients may log in.
+    pub auth_mechanisms: Vec<Mechanism>,
+    /// The user that clients are who log in by ANONYMOUS, where that is one of the mechanisms; none
+    /// for nobody.
+    pub anonymous_login_user: Option<String>,
+    /// Its password.
+    pub anonymous_login_pass: Secret,
     /// The administrator that a new data directory starts with.
     pub default_user: String,
     /// Its password.
@@ -122,6 +132,9 @@ impl Config {
             disk_free_limit: DiskFreeLimit::default(),
             max_transaction_size: DEFAULT_MAX_TRANSACTION_SIZE,
             loopback_users: vec![DEFAULT_USER.to_owned()],
+            auth_mechanisms: vec![Mechanism::Plain, Mechanism::AmqPlain],
+            anonymous_login_user: Some(DEFAULT_USER.to_owned()),
+            anonymous_login_pass: Secret::from(DEFAULT_USER),
             default_user: DEFAULT_USER.to_owned(),
             default_pass: Secret::from(DEFAULT_USER),
             config_file: None,

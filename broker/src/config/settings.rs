@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::values::{ByteSize, LogFilter, LogFormat, LoopbackUsers, Maximum, Secret, TimeLimit};
+use super::values::{
+    AuthMechanisms, ByteSize, LogFilter, LogFormat, LoopbackUsers, Maximum, Secret, TimeLimit,
+};
 use crate::alarms::{DiskFreeLimit, MemoryWatermark};
 
 /// One layer of settings: what the flags, the environment or the file say.
@@ -96,6 +98,21 @@ pub(super) struct Settings {
     #[arg(long, value_name = "USERS", help_heading = "Limits and users")]
     pub(super) loopback_users: Option<LoopbackUsers>,
 
+    /// How clients may log in: PLAIN, AMQPLAIN, ANONYMOUS, separated by commas [default:
+    /// PLAIN,AMQPLAIN]
+    #[arg(long, value_name = "MECHANISMS", help_heading = "Limits and users")]
+    pub(super) auth_mechanisms: Option<AuthMechanisms>,
+
+    /// User that clients are who log in by ANONYMOUS, or none; its password comes from
+    /// LEVERET_ANONYMOUS_LOGIN_PASS or the file's anonymous_login_pass [default: guest, password
+    /// guest]
+    #[arg(long, value_name = "USER", help_heading = "Limits and users")]
+    pub(super) anonymous_login_user: Option<String>,
+
+    /// No flag, as `default_pass`.
+    #[arg(skip)]
+    pub(super) anonymous_login_pass: Option<Secret>,
+
     /// Administrator of a new data directory; its password comes from LEVERET_DEFAULT_PASS or the
     /// file's default_pass [default: guest, password guest]
     #[arg(long, value_name = "USER", help_heading = "Limits and users")]
@@ -140,12 +157,15 @@ impl Settings {
         {
             return Err(("data-dir", "the path is empty".to_owned()));
         }
-        if self
-            .default_user
-            .as_ref()
-            .is_some_and(|name| name.trim().is_empty())
-        {
-            return Err(("default-user", "the name is empty".to_owned()));
+        let is_empty =
+            |name: &Option<String>| name.as_ref().is_some_and(|name| name.trim().is_empty());
+        for (key, name) in [
+            ("default-user", &self.default_user),
+            ("anonymous-login-user", &self.anonymous_login_user),
+        ] {
+            if is_empty(name) {
+                return Err((key, "the name is empty".to_owned()));
+            }
         }
         Ok(())
     }
@@ -176,6 +196,9 @@ impl Settings {
             disk_free_limit: self.disk_free_limit.or(below.disk_free_limit),
             max_transaction_size: self.max_transaction_size.or(below.max_transaction_size),
             loopback_users: self.loopback_users.or(below.loopback_users),
+            auth_mechanisms: self.auth_mechanisms.or(below.auth_mechanisms),
+            anonymous_login_user: self.anonymous_login_user.or(below.anonymous_login_user),
+            anonymous_login_pass: self.anonymous_login_pass.or(below.anonymous_login_pass),
             default_user: self.default_user.or(below.default_user),
             default_pass: self.default_pass.or(below.default_pass),
         }

@@ -58,6 +58,10 @@ fn without_settings_everything_has_its_default() {
     assert_eq!(config.max_message_size, 16 << 20);
     assert_eq!(config.max_transaction_size, 128 << 20);
     assert_eq!(config.loopback_users, ["guest"]);
+    let mechanisms = [Mechanism::Plain, Mechanism::AmqPlain];
+    assert_eq!(config.auth_mechanisms, mechanisms);
+    assert_eq!(config.anonymous_login_user.as_deref(), Some("guest"));
+    assert_eq!(config.anonymous_login_pass.expose(), "guest");
     assert_eq!(
         (config.default_user.as_str(), config.default_pass.expose()),
         ("guest", "guest")
@@ -101,6 +105,9 @@ fn the_file_knows_every_key() {
         disk_free_limit = "1GB"
         max_transaction_size = "1GiB"
         loopback_users = []
+        auth_mechanisms = ["AMQPLAIN", "ANONYMOUS"]
+        anonymous_login_user = "visitor"
+        anonymous_login_pass = "hidden"
         default_user = "admin"
         default_pass = "s3cret"
         "#,
@@ -127,10 +134,15 @@ fn the_file_knows_every_key() {
     assert!(config.loopback_users.is_empty());
     assert_eq!(config.default_pass.expose(), "s3cret");
     assert!(!format!("{config:?}").contains("s3cret"));
+    let mechanisms = [Mechanism::AmqPlain, Mechanism::Anonymous];
+    assert_eq!(config.auth_mechanisms, mechanisms);
+    assert_eq!(config.anonymous_login_user.as_deref(), Some("visitor"));
+    assert_eq!(config.anonymous_login_pass.expose(), "hidden");
+    assert!(!format!("{config:?}").contains("hidden"));
 }
 
 #[test]
-fn every_key_but_the_password_is_a_flag_and_every_key_a_variable() {
+fn every_key_but_passwords_is_a_flag_and_every_key_a_variable() {
     let flags = [
         "--bind=::1",
         "--loopback-users=none",
@@ -150,6 +162,28 @@ fn every_key_but_the_password_is_a_flag_and_every_key_a_variable() {
     let config = load(&[], &[("LEVERET_LOOPBACK_USERS", "guest, hare")]).unwrap();
     assert_eq!(config.loopback_users, ["guest", "hare"]);
     assert!(refused(&["--default-pass=x"], &[]).starts_with("unexpected argument"));
+}
+
+#[test]
+fn mechanisms_are_named_and_anonymous_may_stand_for_nobody() {
+    let flags = [
+        "--auth-mechanisms=ANONYMOUS, PLAIN",
+        "--anonymous-login-user=none",
+    ];
+    let config = load(&flags, &[("LEVERET_ANONYMOUS_LOGIN_PASS", "x")]).unwrap();
+    let mechanisms = [Mechanism::Anonymous, Mechanism::Plain];
+    assert_eq!(config.auth_mechanisms, mechanisms);
+    assert_eq!(config.anonymous_login_user, None);
+    assert_eq!(config.anonymous_login_pass.expose(), "x");
+    for wrong in ["", "plain", "PLAIN ANONYMOUS", "PLAIN,"] {
+        let flag = format!("--auth-mechanisms={wrong}");
+        let told = refused(&[&flag], &[]);
+        assert!(told.contains("is not a mechanism"), "{wrong}: {told}");
+    }
+    let (_folder, path) = file("auth_mechanisms = []");
+    assert!(refused(&["--config", &path], &[]).contains("nobody could log in"));
+    let told = refused(&["--anonymous-login-user= "], &[]);
+    assert!(told.contains("the name is empty"), "{told}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::alarms::{DiskFreeLimit, MemoryWatermark};
+use crate::auth::Mechanism;
 
 /// What is logged: a level, or a filter of the tracing ecosystem such as `info,leveret=debug`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,6 +157,36 @@ impl FromStr for LoopbackUsers {
     }
 }
 
+/// SASL mechanisms by their names, separated by commas; in the file a list is read as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthMechanisms(pub Vec<Mechanism>);
+
+impl AuthMechanisms {
+    fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let one = |name: &str| {
+            let mut all = Mechanism::ALL.into_iter();
+            all.find(|one| one.name() == name.trim()).ok_or_else(|| {
+                format!("'{name}' is not a mechanism: use PLAIN, AMQPLAIN, ANONYMOUS, separated by commas")
+            })
+        };
+        let all = names.into_iter().map(one).collect::<Result<Vec<_>, _>>()?;
+        if all.is_empty() {
+            return Err(
+                "nobody could log in: use one of PLAIN, AMQPLAIN, ANONYMOUS at least".to_owned(),
+            );
+        }
+        Ok(AuthMechanisms(all))
+    }
+}
+
+impl FromStr for AuthMechanisms {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        AuthMechanisms::named(text.split(','))
+    }
+}
+
 /// Text that no log line and no debug output shows.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -234,6 +265,17 @@ impl<'de> Deserialize<'de> for ByteSize {
                 "expected a size: bytes, or text such as \"16MiB\"",
             )),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for AuthMechanisms {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let names = match Scalar::deserialize(source) {
+            Ok(Scalar::List(names)) => names,
+            Ok(Scalar::Text(text)) => text.split(',').map(str::to_owned).collect(),
+            _ => return Err(de::Error::custom("expected a list of SASL mechanisms")),
+        };
+        AuthMechanisms::named(names.iter().map(String::as_str)).map_err(de::Error::custom)
     }
 }
 

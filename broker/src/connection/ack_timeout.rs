@@ -169,7 +169,7 @@ impl Connection {
         let default = self.broker.limits.consumer_timeout;
         let mut overdue: Vec<(ChannelId, Duration)> = Vec::new();
         let mut oldest: Option<Instant> = None;
-        for channel in self.channels.iter_mut().flatten() {
+        for channel in self.channels.iter_mut() {
             if channel.closing {
                 continue;
             }

@@ -9,7 +9,9 @@ use super::unacked::Delivery;
 use super::{Connection, ack_timeout, quorum};
 use crate::auth::Access;
 use crate::names::server_generated;
-use crate::queue::{ConsumeRefused, Consumer, Credit, KeptArguments, QueueKind, arguments};
+use crate::queue::{
+    ConsumeRefused, Consumer, Credit, KeptArguments, QueueKind, arguments, ignored,
+};
 use leveret_protocol::classes::{AMQPClass, access, basic, channel as channel_class, confirm};
 use leveret_protocol::method::{self, Method};
 use leveret_protocol::texts::{self, Entity};
@@ -145,7 +147,9 @@ impl Connection {
             channel.prefetch = qos.prefetch_count.into();
         }
         channel.credit.set_limit(limit.into());
-        self.resume(self.blocked_consumers(id));
+        if channel.credit.is_awaited() {
+            self.share_out(id, 0);
+        }
         self.perform();
         let ok = basic::QosOk {};
         self.reply(id, AMQPClass::Basic(basic::AMQPMethod::QosOk(ok)));
@@ -172,7 +176,7 @@ impl Connection {
         if channel.consumers.contains_key(&tag) {
             return Err(texts::consumer_tag_reuse(tag.as_str()));
         }
-        let (prefetch, channel_credit) = (channel.prefetch, channel.credit.clone());
+        let (prefetch, mut channel_credit) = (channel.prefetch, channel.credit.clone());
         let priority = priority(&consume.arguments, &name, self.vhost()?.name())?;
         let queue = self.usable_queue(&name)?;
         let vhost = self.vhost()?.name();
@@ -181,6 +185,10 @@ impl Connection {
             self.check_stream_consumer(id, &consume, &name)?;
         }
         self.check_quorum_consumer(id, &queue)?;
+        if queue.kind != QueueKind::Classic {
+            // Neither kind knows a limit for the channel, nor one that comes later.
+            channel_credit = Arc::default();
+        }
         let arguments = KeptArguments::new(&consume.arguments);
         self.check_consumer_arguments(arguments.octets())?;
         self.expect_acks(&queue, Some(&consume.arguments));
@@ -209,6 +217,8 @@ impl Connection {
                 ConsumeRefused::InExclusiveUse => texts::exclusive_use(&name, &vhost),
                 ConsumeRefused::Deleted => texts::no_queue(name.as_str(), &vhost),
             })?;
+        let ignored = ignored::of_consumer(&consume.arguments, queue.kind);
+        self.tell_ignored("consumer", name.as_str(), ignored);
         self.open_channel(id)?
             .consumers
             .insert(tag.clone(), consumer);

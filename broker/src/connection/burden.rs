@@ -67,12 +67,12 @@ impl Connection {
     }
 
     fn holds_over(&mut self, mark: u64) -> bool {
-        let channels = self.channels.iter().flatten();
+        let channels = self.channels.iter();
         let of = |channel: &Channel| {
             let settled = channel.transaction.as_ref().map(|tx| tx.settled_octets());
             channel.unacked.octets() + settled.unwrap_or_default()
         };
-        self.held.is_over(mark, || channels.map(|c| of(c)).sum())
+        self.held.is_over(mark, || channels.map(of).sum())
     }
 
     /// What the peer may hold at present.
@@ -89,7 +89,7 @@ impl Connection {
     /// A consumer wants to be kept with these arguments, so many octets.
     pub(super) fn check_consumer_arguments(&mut self, octets: usize) -> Result<(), AmqpError> {
         let max = CONSUMER_ARGUMENTS as u64;
-        let channels = self.channels.iter().flatten();
+        let channels = self.channels.iter();
         let consumers = channels.flat_map(|channel| channel.consumers.values());
         let sum = || consumers.map(|c| c.arguments.octets() as u64).sum::<u64>();
         if self

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use leveret_protocol::classes::AMQPClass;
 use leveret_protocol::frame::Frame;
 use leveret_protocol::{ChannelId, ConsumerTag, DeliveryTag, QueueName};
-use leveret_storage::Token;
+use leveret_storage::{QueueId, Token};
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -36,6 +36,8 @@ pub(super) struct Channel {
     /// For consumers that are started next; 0 for no limit.
     pub(super) prefetch: u32,
     pub(super) credit: Arc<Credit>,
+    /// The queue that was given of the credit last, when several waited.
+    pub(super) last_turn: Option<QueueId>,
     pub(super) confirms: Option<Confirms>,
     pub(super) transaction: Option<Box<Transaction>>,
     pub(super) last_queue: Option<QueueName>,
@@ -123,6 +125,7 @@ impl Channel {
             consumers: BTreeMap::new(),
             prefetch: 0,
             credit: Arc::new(Credit::new(0)),
+            last_turn: None,
             confirms: None,
             transaction: None,
             last_queue: None,

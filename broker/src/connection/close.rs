@@ -24,9 +24,7 @@ impl Connection {
     }
 
     pub(super) fn forget_channel(&mut self, id: ChannelId) {
-        if let Some(slot) = self.channels.get_mut(usize::from(id.0))
-            && slot.take().is_some()
-        {
+        if self.channels.remove(id).is_some() {
             self.info.channel_closed();
             if let Some(seat) = &mut self.seat {
                 seat.close_channel();
@@ -47,16 +45,16 @@ impl Connection {
     pub(super) fn release_all_channels(&mut self) {
         let mut returned = Vec::new();
         let mut left = Vec::new();
-        for index in 0..self.channels.len() {
-            left.extend(self.detach_channel(ChannelId(index as u16), &mut returned));
+        for id in self.channels.ids() {
+            left.extend(self.detach_channel(id, &mut returned));
         }
         self.withdraw_mail(&mut returned);
         // Only when no consumer of ours is left: none of it may come back to us.
         self.requeue(returned);
         self.serve_next(left);
         self.perform_at_last();
-        for index in 0..self.channels.len() {
-            self.forget_channel(ChannelId(index as u16));
+        for id in self.channels.ids() {
+            self.forget_channel(id);
         }
         self.delete_exclusive_queues();
         // Before the peer is told: when it connects again its place is free.
@@ -67,7 +65,7 @@ impl Connection {
     /// `returned` is back in its places.
     fn detach_channel(&mut self, id: ChannelId, returned: &mut Vec<Delivery>) -> Vec<Arc<Queue>> {
         self.abandon_transaction(id);
-        let Some(Some(channel)) = self.channels.get_mut(usize::from(id.0)) else {
+        let Some(channel) = self.channels.get_mut(id) else {
             return Vec::new();
         };
         let consumers: Vec<Arc<Consumer>> = std::mem::take(&mut channel.consumers)
@@ -147,7 +145,7 @@ impl Drop for Connection {
     /// A task that panicked must not take messages with it, nor the records and wake-ups that
     /// queues asked it for.
     fn drop(&mut self) {
-        if self.phase != Phase::Ending || self.channels.iter().any(Option::is_some) {
+        if self.phase != Phase::Ending || !self.channels.is_empty() {
             self.end();
         }
     }

@@ -2,7 +2,9 @@
 
 use super::Connection;
 use crate::auth::Access;
-use crate::exchange::{Binding, Destination, ExchangeKind, ExchangeSpec, alternate_exchange};
+use crate::exchange::{
+    Binding, Destination, ExchangeKind, ExchangeSpec, alternate_exchange, ignored_arguments,
+};
 use crate::names::without_line_ends;
 use crate::vhost::SYSTEM_PREFIX;
 use leveret_protocol::classes::{AMQPClass, exchange};
@@ -62,6 +64,7 @@ impl Connection {
         }
         let broker = self.broker.clone();
         let new_exchange = |spec| broker.new_exchange(vhost.name(), spec);
+        self.tell_ignored("exchange", spec.name.as_str(), ignored_arguments(&spec));
         let (exchange, _) = vhost.declare_exchange(spec, new_exchange, &mut self.fx)?;
         self.reply_when_stored(id, ok, exchange.spec.durable)
     }
@@ -117,6 +120,7 @@ impl Connection {
             key: bind.routing_key.as_str().into(),
             arguments: bind.arguments,
         };
+        self.tell_ignored_in_binding(&source, &binding);
         let stored = vhost.bind(&source, binding, &mut self.fx)?;
         let ok = AMQPClass::Exchange(exchange::AMQPMethod::BindOk(exchange::BindOk {}));
         self.reply_when_stored(id, (!bind.nowait).then_some(ok), stored)

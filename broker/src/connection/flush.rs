@@ -3,12 +3,12 @@
 use super::Connection;
 use super::channel::{Meaning, channel_of};
 use super::confirms::Verdict;
+use super::turns::Owed;
 use super::unacked::Delivery;
-use crate::queue::{Consumer, ConsumerId, Entry, Queue};
+use crate::queue::{Entry, Queue};
 use leveret_protocol::{ChannelId, DeliveryTag, method, texts};
 use leveret_storage::Store;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 impl Connection {
     /// Hands everything over. Acknowledgements go before publishes, so that what a client
@@ -80,8 +80,7 @@ impl Connection {
     /// Nothing more will be stored: what waits for it is refused instead of waiting for ever.
     fn give_up_on_store(&mut self) {
         let mut held = None;
-        for index in 0..self.channels.len() {
-            let id = ChannelId(index as u16);
+        for id in self.channels.ids() {
             let Some(channel) = self.channel_mut(id) else {
                 continue;
             };
@@ -129,84 +128,26 @@ impl Connection {
 
     /// Deliveries leave their queues, acknowledged or rejected.
     fn leave_queues(&mut self, settled: &[Delivery], rejected: bool) {
-        let mut elsewhere: Vec<Arc<Consumer>> = Vec::new();
+        let mut owed = Owed::new();
         for run in settled.chunk_by(|a, b| Arc::ptr_eq(&a.queue, &b.queue)) {
-            let queue = run[0].queue.clone();
-            let mut here: Vec<ConsumerId> = Vec::new();
-            for consumer in self.give_back_credit(run) {
-                if Arc::ptr_eq(&consumer.queue, &queue) {
-                    here.push(consumer.id);
-                } else {
-                    elsewhere.push(consumer);
-                }
-            }
+            let queue = &run[0].queue;
+            let waiting = self.give_back_credit(run, &mut owed);
+            let waiting = waiting.iter().map(|consumer| consumer.id);
             let entries = run.iter().map(|d| &d.entry);
             if rejected {
-                queue.reject(entries, here, &mut self.fx);
+                queue.reject(entries, waiting, &mut self.fx);
             } else {
-                queue.settle(entries, here, &mut self.fx);
+                queue.settle(entries, waiting, &mut self.fx);
             }
         }
-        self.resume(elsewhere);
-    }
-
-    /// Gives back the credit of deliveries that are settled; returns the consumers that were
-    /// passed over for want of it.
-    fn give_back_credit(&mut self, deliveries: &[Delivery]) -> Vec<Arc<Consumer>> {
-        let mut waiting = Vec::new();
-        let same = |a: &Delivery, b: &Delivery| match (&a.consumer, &b.consumer) {
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-            (None, None) => true,
-            _ => false,
-        };
-        for run in deliveries.chunk_by(same) {
-            let Some(consumer) = &run[0].consumer else {
-                continue;
-            };
-            let count = run.len() as u32;
-            if consumer.credit.give_back(count) {
-                waiting.push(consumer.clone());
-            }
-            if consumer.channel_credit.give_back(count) {
-                waiting.extend(self.blocked_consumers(consumer.channel));
-            }
-        }
-        waiting
-    }
-
-    /// The consumers of a channel that their queues have passed over.
-    pub(super) fn blocked_consumers(&self, channel: ChannelId) -> Vec<Arc<Consumer>> {
-        let Some(Some(channel)) = self.channels.get(usize::from(channel.0)) else {
-            return Vec::new();
-        };
-        let blocked = |c: &&Arc<Consumer>| c.blocked.load(Ordering::SeqCst);
-        channel
-            .consumers
-            .values()
-            .filter(blocked)
-            .cloned()
-            .collect()
-    }
-
-    /// Resumes all consumers that queues have passed over.
-    pub(super) fn resume_all(&mut self) {
-        let ids: Vec<ChannelId> = self.channels.iter().flatten().map(|c| c.id).collect();
-        let all = ids.into_iter().flat_map(|id| self.blocked_consumers(id));
-        self.resume(all.collect());
-    }
-
-    /// Resumes consumers, all of a queue at once: they share what is ready there.
-    pub(super) fn resume(&mut self, mut consumers: Vec<Arc<Consumer>>) {
-        consumers.sort_by_key(|consumer| consumer.queue.id);
-        for run in consumers.chunk_by(|a, b| Arc::ptr_eq(&a.queue, &b.queue)) {
-            run[0].queue.resume(run.iter().map(|c| c.id), &mut self.fx);
-        }
+        self.share_out_all(owed);
     }
 
     /// Puts deliveries back to their queues, each queue once, so that it serves nobody before all
     /// are in place.
     pub(super) fn requeue(&mut self, mut deliveries: Vec<Delivery>) {
-        let waiting = self.give_back_credit(&deliveries);
+        let mut owed = Owed::new();
+        let waiting = self.give_back_credit(&deliveries, &mut owed);
         deliveries.sort_by_key(|delivery| delivery.queue.id);
         let mut deliveries = deliveries.into_iter().peekable();
         while let Some(first) = deliveries.next() {
@@ -218,17 +159,14 @@ impl Connection {
             queue.requeue(entries, &mut self.fx);
         }
         self.resume(waiting);
+        self.share_out_all(owed);
     }
 
     /// Writes the confirms that have become due.
     pub(super) fn flush_confirms(&mut self) {
         let mut news = std::mem::take(&mut self.unconfirmed_news);
         for id in news.drain(..) {
-            let Some(channel) = self
-                .channels
-                .get_mut(usize::from(id.0))
-                .and_then(Option::as_deref_mut)
-            else {
+            let Some(channel) = self.channels.get_mut(id) else {
                 continue;
             };
             let Some(confirms) = channel.confirms.as_mut().filter(|c| c.has_news()) else {

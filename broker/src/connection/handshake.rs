@@ -1,7 +1,7 @@
 //! connection.*: logging in, tuning, opening a virtual host, closing (spec 1.4.2).
 
 use super::{Connection, Login, Phase};
-use crate::auth::{self, Access, Credentials};
+use crate::auth::{self, Access, Credentials, Mechanism};
 use crate::limits::{Entry, Full, Seat, VhostLimits};
 use crate::names::NODE_NAME;
 use crate::vhost::Vhost;
@@ -69,7 +69,7 @@ impl Connection {
             version_major: 0,
             version_minor: 9,
             server_properties: server_properties(),
-            mechanisms: LongString::from("PLAIN AMQPLAIN"),
+            mechanisms: LongString::from(self.broker.mechanisms.names()),
             locales: LongString::from("en_US"),
         }));
         self.phase = Phase::Starting;
@@ -118,27 +118,7 @@ impl Connection {
         self.wants_cancel_notice = announced("consumer_cancel_notify");
         self.wants_blocked_notice = announced("connection.blocked");
         let mechanism = start_ok.mechanism.as_str();
-        let response = start_ok.response.as_bytes();
-        let login = match mechanism {
-            "PLAIN" => {
-                let given = auth::parse_plain(response);
-                self.log_in(
-                    given.ok_or_else(|| malformed_response(mechanism))?,
-                    mechanism,
-                )?
-            }
-            "AMQPLAIN" => {
-                let pair = parse_amqplain(response);
-                let (user, password) = &pair.ok_or_else(|| malformed_response(mechanism))?;
-                self.log_in(Credentials { user, password }, mechanism)?
-            }
-            other => {
-                return Err(AmqpError::connection(
-                    ReplyCode::CommandInvalid,
-                    format_args!("unsupported authentication mechanism '{other}'"),
-                ));
-            }
-        };
+        let login = self.authenticate(mechanism, start_ok.response.as_bytes())?;
         self.impersonates = login.tags.iter().any(|tag| tag == "impersonator");
         self.user = Some(login.user.as_str().into());
         self.info
@@ -151,6 +131,32 @@ impl Connection {
         }));
         self.phase = Phase::Tuning;
         Ok(())
+    }
+
+    fn authenticate(&self, mechanism: &str, response: &[u8]) -> Result<auth::Login, AmqpError> {
+        let malformed = || malformed_response(mechanism);
+        let not_offered = || {
+            AmqpError::connection(
+                ReplyCode::CommandInvalid,
+                format_args!("unsupported authentication mechanism '{mechanism}'"),
+            )
+        };
+        let mechanisms = &self.broker.mechanisms;
+        match mechanisms.offered(mechanism).ok_or_else(not_offered)? {
+            Mechanism::Plain => {
+                let given = auth::parse_plain(response).ok_or_else(malformed)?;
+                self.log_in(given, mechanism)
+            }
+            Mechanism::AmqPlain => {
+                let (user, password) = &parse_amqplain(response).ok_or_else(malformed)?;
+                self.log_in(Credentials { user, password }, mechanism)
+            }
+            // Whatever the client says of itself, it is who the operator says.
+            Mechanism::Anonymous => {
+                let given = mechanisms.anonymous().ok_or_else(not_offered)?;
+                self.log_in(given, mechanism)
+            }
+        }
     }
 
     fn log_in(&self, given: Credentials<'_>, mechanism: &str) -> Result<auth::Login, AmqpError> {
@@ -240,7 +246,7 @@ impl Connection {
         if !self.broker.users.may_enter(user.as_str(), vhost.as_str()) {
             return Err(texts::vhost_refused(vhost, user));
         }
-        let channels = self.channels.iter().flatten();
+        let channels = self.channels.iter();
         let consumers: Vec<_> = channels
             .flat_map(|c| c.consumers.values().cloned())
             .collect();

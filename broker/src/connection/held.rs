@@ -57,8 +57,7 @@ impl Connection {
     /// answers, some of which the store still keeps waiting.
     pub(super) fn replay_all_held(&mut self, now: Instant) {
         let out = std::mem::take(&mut self.out);
-        for index in 0..self.channels.len() {
-            let id = ChannelId(index as u16);
+        for id in self.channels.ids() {
             while let Some(held) = self.channel_mut(id).and_then(|c| c.held.take()) {
                 self.replay(id, held.frames, now);
                 self.out = Output::default();

@@ -20,7 +20,8 @@ impl Connection {
         self.unconfirmed_news.shrink_to_fit();
         self.tokens.shrink_to_fit();
         self.unread.shrink_to_fit();
-        for channel in self.channels.iter_mut().flatten() {
+        self.channels.give_back();
+        for channel in self.channels.iter_mut() {
             channel.give_back();
         }
     }

@@ -146,22 +146,24 @@ impl Connection {
         payload: Payload<'_>,
         now: Instant,
     ) -> Result<(), AmqpError> {
-        if frame.kind == FrameKind::Heartbeat {
-            return match frame.channel {
-                ChannelId::CONNECTION => Ok(()),
-                _ => Err(texts::unexpected_frame(frame::describe(
-                    FrameKind::Heartbeat.octet(),
-                    payload.as_slice(),
-                ))),
-            };
-        }
         if frame.channel == ChannelId::CONNECTION {
             return self.connection_frame(frame, payload.as_slice(), now);
         }
+        let unexpected = |payload: &Payload<'_>| {
+            let octet = frame.kind.octet();
+            Err(texts::unexpected_frame(frame::describe(
+                octet,
+                payload.as_slice(),
+            )))
+        };
         match self.phase {
             Phase::Running => {}
             Phase::Closing { .. } => return Ok(()),
-            _ => return Err(unexpected_in_state("starting")),
+            _ => return unexpected(&payload),
+        }
+        frame::check_form(frame.kind, payload.as_slice())?;
+        if frame.kind == FrameKind::Heartbeat {
+            return unexpected(&payload);
         }
         match self.channel_mut(frame.channel) {
             None => self.open_by(frame, payload.as_slice()),
@@ -194,18 +196,21 @@ impl Connection {
         payload: &[u8],
         now: Instant,
     ) -> Result<(), AmqpError> {
-        if frame.kind != FrameKind::Method {
-            if matches!(self.phase, Phase::Closing { .. }) {
-                return Ok(());
+        let closing = matches!(self.phase, Phase::Closing { .. });
+        if !closing {
+            frame::check_form(frame.kind, payload)?;
+        }
+        match frame.kind {
+            FrameKind::Method => {}
+            FrameKind::Heartbeat => return Ok(()),
+            FrameKind::Header | FrameKind::Body if closing => return Ok(()),
+            FrameKind::Header | FrameKind::Body => {
+                let octet = frame.kind.octet();
+                return Err(texts::unexpected_frame(frame::describe(octet, payload)));
             }
-            let octet = frame.kind.octet();
-            return Err(texts::unexpected_frame(frame::describe(octet, payload)));
         }
         let id = method::peek_id(payload).unwrap_or_default();
-        if matches!(self.phase, Phase::Closing { .. })
-            && id != method::CONNECTION_CLOSE
-            && id != method::CONNECTION_CLOSE_OK
-        {
+        if closing && id != method::CONNECTION_CLOSE && id != method::CONNECTION_CLOSE_OK {
             return Ok(());
         }
         let Method::Other(AMQPClass::Connection(class)) = method::decode(payload)? else {
@@ -225,8 +230,13 @@ impl Connection {
         }
     }
 
-    /// The first frame on a channel has to open it.
+    /// The first frame on a channel has to open it, if there may be one more: their number
+    /// counts, not what they are called (`rabbit_reader:create_channel`).
     fn open_by(&mut self, frame: Frame, payload: &[u8]) -> Result<(), AmqpError> {
+        let (open, max) = (self.channels.len(), self.tuned.channel_max);
+        if open >= usize::from(max) {
+            return Err(texts::channel_max_reached(open, max));
+        }
         let id = method::peek_id(payload).filter(|_| frame.kind == FrameKind::Method);
         match id {
             Some(method::CHANNEL_OPEN) => {
@@ -242,23 +252,9 @@ impl Connection {
     }
 
     fn open(&mut self, id: ChannelId) -> Result<(), AmqpError> {
-        if id.0 > self.tuned.channel_max {
-            return Err(AmqpError::connection(
-                ReplyCode::NotAllowed,
-                format_args!(
-                    "number of channels opened ({}) has reached the negotiated channel_max ({})",
-                    self.channels.iter().flatten().count(),
-                    self.tuned.channel_max
-                ),
-            ));
-        }
         self.take_channel_place()?;
-        let index = usize::from(id.0);
-        if self.channels.len() <= index {
-            self.channels.resize_with(index + 1, || None);
-        }
         self.next_epoch = (self.next_epoch + 1) & 0x7fff;
-        self.channels[index] = Some(Box::new(Channel::new(id, self.next_epoch)));
+        self.channels.insert(Channel::new(id, self.next_epoch));
         self.info.channel_opened();
         let open_ok = channel_class::OpenOk {};
         self.reply(

@@ -119,8 +119,7 @@ impl Connection {
         entry: Entry,
     ) -> Result<(), (Arc<Consumer>, Entry)> {
         let frame_max = self.tuned.frame_max;
-        let channel = self.channels.get_mut(usize::from(consumer.channel.0));
-        let Some(channel) = channel.and_then(Option::as_deref_mut) else {
+        let Some(channel) = self.channels.get_mut(consumer.channel) else {
             return Err((consumer, entry));
         };
         if consumer.cancelled.load(Ordering::Relaxed) || channel.closing {
@@ -221,11 +220,7 @@ impl Connection {
     }
 
     fn report(&self) -> ConnectionReport {
-        let channels = self
-            .channels
-            .iter()
-            .flatten()
-            .filter(|channel| !channel.closing);
+        let channels = self.channels.iter().filter(|channel| !channel.closing);
         let report = channels.map(|channel| ChannelReport {
             number: channel.id,
             confirm: channel.confirms.is_some(),

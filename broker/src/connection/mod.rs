@@ -12,6 +12,7 @@ mod basic;
 mod blocking;
 mod burden;
 mod channel;
+mod channels;
 mod close;
 mod confirms;
 mod copies;
@@ -20,6 +21,7 @@ mod flush;
 mod handshake;
 mod held;
 mod idle;
+mod ignored;
 mod input;
 mod mail;
 mod one_pass;
@@ -34,6 +36,7 @@ mod run;
 mod settle;
 mod stream;
 mod transaction;
+mod turns;
 mod unacked;
 
 pub use output::Output;
@@ -47,9 +50,10 @@ use crate::server::mailbox::{Mailbox, Taken};
 use crate::server::{ConnectionId, ConnectionInfo};
 use crate::vhost::Vhost;
 use channel::Channel;
+use channels::Channels;
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::{AmqpError, ChannelId, UserName};
-use leveret_storage::Token;
+use leveret_storage::{QueueId, Token};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -128,7 +132,9 @@ pub struct Connection {
     /// It has published while an alarm was in force.
     blocked: bool,
     ack_watch: ack_timeout::Watch,
-    channels: Vec<Option<Box<Channel>>>,
+    channels: Channels,
+    /// The queue that was resumed last when the mailbox had room again.
+    last_turn: Option<QueueId>,
     next_epoch: u16,
     exclusive_queues: Vec<Arc<Queue>>,
     /// At how many of them the deleted ones are looked for.
@@ -166,6 +172,8 @@ pub struct Connection {
     held: burden::Bound,
     /// Octets of its consumers' arguments.
     kept_arguments: burden::Bound,
+    /// Arguments that the log has been told of.
+    told: ignored::Told,
 }
 
 impl Connection {
@@ -195,7 +203,8 @@ impl Connection {
             alarms: AlarmSet::default(),
             blocked: false,
             ack_watch,
-            channels: Vec::new(),
+            channels: Channels::default(),
+            last_turn: None,
             next_epoch: 0,
             exclusive_queues: Vec::new(),
             exclusive_checked_at: 16,
@@ -220,6 +229,7 @@ impl Connection {
             effort: 0,
             held: burden::Bound::default(),
             kept_arguments: burden::Bound::default(),
+            told: ignored::Told::default(),
         }
     }
 
@@ -362,7 +372,7 @@ impl Connection {
     }
 
     fn channel_mut(&mut self, id: ChannelId) -> Option<&mut Channel> {
-        self.channels.get_mut(usize::from(id.0))?.as_deref_mut()
+        self.channels.get_mut(id)
     }
 
     /// The channel that a method handler was called for.

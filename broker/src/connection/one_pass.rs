@@ -3,7 +3,7 @@
 //! about it is left to the slow road, which takes the same frames one by one: what is refused or
 //! returned, what a transaction or a delayed exchange keeps, copies, requests for a reply.
 
-use super::channel::{Channel, Content};
+use super::channel::Content;
 use super::copies::asks_for_copies;
 use super::reply_to::{REPLY_TO, is_address};
 use super::{Connection, Phase};
@@ -90,10 +90,7 @@ impl Connection {
     /// Whether what is known of exchanges still holds, and nothing stands in the way.
     fn may_take(&self, found: &WholePublish) -> Option<()> {
         let login = self.login.as_ref()?;
-        let channel: &Channel = self
-            .channels
-            .get(usize::from(found.channel.0))?
-            .as_deref()?;
+        let channel = self.channels.get(found.channel)?;
         let current = self.route.generation == login.vhost.generation()
             && self.route.users_generation == self.broker.users.generation();
         let free = channel.held.is_none()

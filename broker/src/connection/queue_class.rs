@@ -6,7 +6,7 @@ use super::{quorum, reply_to};
 use crate::auth::Access;
 use crate::exchange::{Binding, Destination};
 use crate::names::{server_generated, without_line_ends};
-use crate::queue::{Counts, Queue, QueueSpec, arguments};
+use crate::queue::{Counts, Queue, QueueKind, QueueSpec, arguments, ignored};
 use crate::vhost::SYSTEM_PREFIX;
 use leveret_protocol::classes::{AMQPClass, queue};
 use leveret_protocol::texts::{self, Entity};
@@ -147,6 +147,10 @@ impl Connection {
         if vhost.queue(name.as_str()).is_none() {
             self.check_new_queue(&name, &declare)?;
         }
+        // Of a queue that is there already only some are compared: also what is not is told.
+        let kind = QueueKind::of(&declare.arguments);
+        let ignored = ignored::of_queue(&declare.arguments, kind);
+        self.tell_ignored("queue", name.as_str(), ignored);
         let spec = QueueSpec {
             name,
             // An exclusive queue ends with its connection, whatever was asked for.
@@ -158,13 +162,8 @@ impl Connection {
         let broker = self.broker.clone();
         let new_id = || broker.next_queue_id();
         let (queue, is_new) = vhost.declare_queue(spec, self.id, new_id, &mut self.fx)?;
-        if is_new {
-            if queue.spec.exclusive_to.is_some() {
-                self.remember_exclusive(queue.clone());
-            }
-            for argument in arguments::without_effect(&queue.spec.arguments) {
-                tracing::warn!(queue = %queue.name(), argument, "argument has no effect in this version");
-            }
+        if is_new && queue.spec.exclusive_to.is_some() {
+            self.remember_exclusive(queue.clone());
         }
         let reply = self.declare_ok(id, &queue, declare.nowait);
         self.reply_when_stored(id, reply, queue.spec.is_stored())
@@ -212,6 +211,7 @@ impl Connection {
             key: ends.key,
             arguments: bind.arguments,
         };
+        self.tell_ignored_in_binding(&exchange, &binding);
         let stored = vhost.bind(&exchange, binding, &mut self.fx)?;
         let ok = AMQPClass::Queue(queue::AMQPMethod::BindOk(queue::BindOk {}));
         self.reply_when_stored(id, (!bind.nowait).then_some(ok), stored)

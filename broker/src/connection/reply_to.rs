@@ -152,7 +152,7 @@ impl Connection {
         let (message, address) = (reply.message(), reply.address());
         let key = message.routing_key();
         let ours = |replies: &ReplyConsumer| replies.address.name().as_bytes() == address;
-        let mut channels = self.channels.iter_mut().flatten();
+        let mut channels = self.channels.iter_mut();
         let Some(channel) = channels.find(|c| !c.closing && c.replies.as_ref().is_some_and(ours))
         else {
             return;

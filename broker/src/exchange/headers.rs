@@ -45,6 +45,12 @@ pub(super) fn is_valid_match(arguments: &FieldTable) -> bool {
     mode(arguments).is_some()
 }
 
+/// Whether an argument of a binding is looked at: as what says how, or beside the message's headers.
+pub(super) fn is_compared(arguments: &FieldTable, name: &str) -> bool {
+    let with_x = mode(arguments).is_some_and(|(_, with_x)| with_x);
+    name == X_MATCH || with_x || !name.starts_with("x-")
+}
+
 /// One thing that can be asked of a message: that a header is there, or that it has a value.
 type Condition = Box<[u8]>;
 

@@ -18,7 +18,10 @@ pub use bindings::{Binding, Destination, DestinationName};
 pub use delayed::{Delays, Held, Placed, Postponed};
 pub use kind::ExchangeKind;
 pub use route::{Directory, Route};
-pub use rules::{alternate_exchange, check_binding, check_declaration, delayed_type};
+pub use rules::{
+    alternate_exchange, check_binding, check_declaration, delayed_type, ignored_arguments,
+    ignored_in_binding,
+};
 
 use crate::policy::Applied;
 use bindings::Bindings;

@@ -2,8 +2,10 @@
 
 use super::bindings::Binding;
 use super::consistent_hash::{HASH_HEADER, HASH_PROPERTY, MAX_WEIGHT, hashable_property};
-use super::headers::{X_MATCH, is_valid_match};
+use super::headers::{X_MATCH, is_compared, is_valid_match};
 use super::{ALTERNATE_EXCHANGE, Destination, ExchangeKind, ExchangeSpec};
+use crate::queue::Ignored;
+use crate::queue::ignored::judge;
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{AmqpError, ExchangeName, VhostName};
@@ -80,6 +82,31 @@ pub fn delayed_type(arguments: &FieldTable) -> Result<ExchangeKind, AmqpError> {
     }
 }
 
+/// exchange.declare's arguments that do nothing for an exchange of its type.
+pub fn ignored_arguments(spec: &ExchangeSpec) -> impl Iterator<Item = (&str, Ignored)> {
+    let (kind, routed_by) = (spec.kind, spec.routed_by());
+    judge(&spec.arguments, move |name, _| match name {
+        ALTERNATE_EXCHANGE => None,
+        DELAYED_TYPE => (kind != ExchangeKind::DelayedMessage).then_some(Ignored::WithoutEffect),
+        HASH_HEADER | HASH_PROPERTY => {
+            (routed_by != ExchangeKind::ConsistentHash).then_some(Ignored::WithoutEffect)
+        }
+        _ => Some(Ignored::Unknown),
+    })
+}
+
+/// Arguments that do nothing but tell a binding from another with the same key, where messages are
+/// routed by this type: all of them, unless they are compared with headers.
+pub fn ignored_in_binding(
+    kind: ExchangeKind,
+    arguments: &FieldTable,
+) -> impl Iterator<Item = (&str, Ignored)> {
+    judge(arguments, move |name, _| match kind {
+        ExchangeKind::Headers => (!is_compared(arguments, name)).then_some(Ignored::WithoutEffect),
+        _ => Some(Ignored::WithoutEffect),
+    })
+}
+
 /// Checks what an exchange's type asks of its bindings.
 ///
 /// # Errors
@@ -118,5 +145,67 @@ fn check_weight(key: &str) -> Result<(), AmqpError> {
     match key.parse::<u32>() {
         Ok(weight) if weight <= MAX_WEIGHT => Ok(()),
         _ => Err(texts::weight_too_large(MAX_WEIGHT)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Ignored::{Unknown, WithoutEffect};
+    use super::*;
+
+    fn table(fields: &[(&str, &str)]) -> FieldTable {
+        let mut table = FieldTable::default();
+        for (name, value) in fields {
+            table.insert((*name).into(), AMQPValue::LongString((*value).into()));
+        }
+        table
+    }
+
+    #[test]
+    fn arguments_of_exchanges_belong_to_types() {
+        let ignored = |kind| {
+            let spec = ExchangeSpec {
+                name: "x".into(),
+                kind,
+                durable: false,
+                auto_delete: false,
+                internal: false,
+                arguments: table(&[
+                    ("alternate-exchange", "y"),
+                    ("alternate_exchange", "y"),
+                    ("hash-header", "h"),
+                    ("x-delayed-type", "x-consistent-hash"),
+                ]),
+            };
+            let found = ignored_arguments(&spec).map(|(name, why)| (name.to_owned(), why));
+            found.collect::<Vec<_>>()
+        };
+        let found = |names: &[(&str, Ignored)]| {
+            let owned = names.iter().map(|(name, why)| ((*name).to_owned(), *why));
+            owned.collect::<Vec<_>>()
+        };
+        let typo = ("alternate_exchange", Unknown);
+        let (hash, delay) = (
+            ("hash-header", WithoutEffect),
+            ("x-delayed-type", WithoutEffect),
+        );
+        assert_eq!(ignored(ExchangeKind::Direct), found(&[typo, hash, delay]));
+        assert_eq!(ignored(ExchangeKind::ConsistentHash), found(&[typo, delay]));
+        assert_eq!(ignored(ExchangeKind::DelayedMessage), found(&[typo]));
+    }
+
+    #[test]
+    fn arguments_of_bindings_count_for_headers_only() {
+        let of = |kind, fields: &[(&str, &str)]| {
+            let arguments = table(fields);
+            ignored_in_binding(kind, &arguments).count()
+        };
+        let headers = |mode| [("x-match", mode), ("colour", "red"), ("x-size", "xl")];
+        assert_eq!(of(ExchangeKind::Headers, &headers("all")), 1);
+        assert_eq!(of(ExchangeKind::Headers, &headers("any")), 1);
+        assert_eq!(of(ExchangeKind::Headers, &headers("all-with-x")), 0);
+        assert_eq!(of(ExchangeKind::Headers, &[("x-size", "xl")]), 1);
+        assert_eq!(of(ExchangeKind::Topic, &headers("all")), 3);
+        assert_eq!(of(ExchangeKind::Fanout, &[]), 0);
     }
 }

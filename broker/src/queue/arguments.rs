@@ -70,6 +70,9 @@ const RULES: [(&str, Rule); 20] = [
     ("x-consumer-timeout", Rule::Integer { min: 0 }),
 ];
 
+/// The same of basic.consume.
+const CONSUMER_RULES: [(&str, Rule); 1] = [("x-consumer-timeout", Rule::Integer { min: 0 })];
+
 const QUEUE_TYPE: &str = "x-queue-type";
 const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
 
@@ -237,8 +240,7 @@ pub fn check_consumer(
     if let Err(offset) = StartAt::of(arguments, 0) {
         return Err(texts::invalid_stream_offset(offset, queue, vhost));
     }
-    const RULES: [(&str, Rule); 1] = [("x-consumer-timeout", Rule::Integer { min: 0 })];
-    for (name, rule) in &RULES {
+    for (name, rule) in &CONSUMER_RULES {
         if let Some(value) = arguments.inner().get(*name)
             && let Some(reason) = broken(rule, value)
         {
@@ -249,39 +251,26 @@ pub fn check_consumer(
     Ok(())
 }
 
-/// The arguments whose effect is not built yet; accepted, kept and compared, and said so in the
-/// log rather than ignored in silence.
-pub fn without_effect(arguments: &FieldTable) -> Vec<&str> {
-    const IN_EFFECT: [&str; 22] = [
-        "x-consumer-timeout",
-        "x-dead-letter-exchange",
-        "x-dead-letter-routing-key",
-        "x-dead-letter-strategy",
-        "x-delivery-limit",
-        "x-expires",
-        "x-initial-cluster-size",
-        "x-max-age",
-        "x-max-length",
-        "x-max-in-memory-bytes",
-        "x-max-in-memory-length",
-        "x-max-length-bytes",
-        "x-max-priority",
-        "x-message-ttl",
-        "x-overflow",
-        "x-queue-leader-locator",
-        "x-queue-mode",
-        "x-queue-version",
-        "x-quorum-initial-group-size",
-        "x-quorum-target-group-size",
-        "x-single-active-consumer",
-        "x-stream-max-segment-size-bytes",
+/// Whether queue.declare has an argument of this name.
+pub(super) fn is_known(name: &str) -> bool {
+    // RabbitMQ's earlier name of the leader locator, which it has no rule for.
+    const OTHERS: [&str; 2] = [QUEUE_TYPE, "x-queue-master-locator"];
+    RULES.iter().any(|(known, _)| *known == name)
+        || OF_KINDS.iter().any(|(known, _)| *known == name)
+        || OTHERS.contains(&name)
+}
+
+/// Whether basic.consume has an argument of this name.
+pub(super) fn is_known_of_consumers(name: &str) -> bool {
+    const OTHERS: [&str; 5] = [
+        "x-priority",
+        "x-stream-offset",
+        "x-stream-filter",
+        "x-stream-match-unfiltered",
+        // Mirrors, that could fail over, there are none.
+        "x-cancel-on-ha-failover",
     ];
-    let known =
-        |name: &str| name == DEAD_LETTER_EXCHANGE || RULES.iter().any(|(rule, _)| *rule == name);
-    let names = arguments.into_iter().map(|(name, _)| name.as_str());
-    names
-        .filter(|name| known(name) && !IN_EFFECT.contains(name))
-        .collect()
+    CONSUMER_RULES.iter().any(|(known, _)| *known == name) || OTHERS.contains(&name)
 }
 
 /// Why a value breaks a rule, in RabbitMQ's words; `None` when it does not.

@@ -38,7 +38,8 @@ pub struct Consumer {
     pub ack_timeout: Option<Option<Duration>>,
     /// Its own prefetch.
     pub credit: Credit,
-    /// The prefetch of its channel (basic.qos with `global`).
+    /// The prefetch of its channel (basic.qos with `global`); a consumer of what is no
+    /// classic queue has one of its own, without a limit.
     pub channel_credit: Arc<Credit>,
     /// The queue has passed it over and will not serve it until it is resumed.
     pub blocked: AtomicBool,
@@ -48,25 +49,24 @@ pub struct Consumer {
 
 impl Consumer {
     /// Takes what one delivery needs, all or nothing; on refusal, whoever refused knows that it
-    /// has to resume this consumer.
+    /// has to resume this consumer. A delivery that needs no acknowledgement takes nothing, but
+    /// waits like others while the channel's prefetch is used up (`rabbit_limiter:can_send`).
     pub(super) fn take_turn(&self) -> bool {
         if self.mailbox.is_full() {
             return false;
         }
         if self.no_ack {
-            return true;
+            return self.channel_credit.has_room();
         }
-        if !self.channel_credit.take() {
+        if !self.credit.take() {
             return false;
         }
-        if self.credit.take() {
-            return true;
+        let taken = self.channel_credit.take();
+        if !taken {
+            // Nobody but this consumer takes from it, and it waits for the other.
+            self.credit.put_back(1);
         }
-        if self.channel_credit.give_back(1) {
-            // Others of this channel were refused meanwhile: its own mailbox sees to them.
-            self.mailbox.request_resume();
-        }
-        false
+        taken
     }
 
     /// [`Consumer::take_turn`], with the mark that tells whoever gives credit back, or empties the

@@ -7,12 +7,16 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 ///
 /// Queues take from it under their own locks, the connection gives back. Whoever is refused
 /// leaves a mark, so that giving back knows whether anyone waits.
+///
+/// A channel's credit has takers in several queues. While any of them waits, the connection gives
+/// back only what it hands to the one whose turn it is: [`Credit::hold_rest`].
 #[derive(Debug, Default)]
 pub struct Credit {
     /// Deliveries allowed at a time; 0 for no limit.
     limit: AtomicU32,
     used: AtomicU32,
-    refused: AtomicBool,
+    /// Somebody was refused.
+    awaited: AtomicBool,
 }
 
 impl Credit {
@@ -26,12 +30,22 @@ impl Credit {
 
     /// Takes one. `false` leaves the mark that somebody was refused.
     pub fn take(&self) -> bool {
-        if self.try_take() {
+        self.or_mark(Credit::try_take)
+    }
+
+    /// Whether one could be taken, for a delivery that takes none. `false` leaves the mark that
+    /// somebody was refused.
+    pub fn has_room(&self) -> bool {
+        self.or_mark(|credit| !credit.is_full())
+    }
+
+    fn or_mark(&self, attempt: impl Fn(&Self) -> bool) -> bool {
+        if attempt(self) {
             return true;
         }
-        self.refused.store(true, Ordering::SeqCst);
+        self.awaited.store(true, Ordering::SeqCst);
         // What was given back before the mark stood was given without a look at it.
-        self.try_take()
+        attempt(self)
     }
 
     fn try_take(&self) -> bool {
@@ -46,15 +60,48 @@ impl Credit {
             .is_ok()
     }
 
+    /// Whether nothing is left.
+    pub fn is_full(&self) -> bool {
+        let limit = self.limit.load(Ordering::SeqCst);
+        limit > 0 && self.used.load(Ordering::SeqCst) >= limit
+    }
+
     /// Gives `count` back. `true` when somebody was refused since the last time.
     #[must_use = "whoever was refused waits to be told"]
     pub fn give_back(&self, count: u32) -> bool {
+        self.put_back(count);
+        self.is_awaited() && self.awaited.swap(false, Ordering::SeqCst)
+    }
+
+    /// Gives `count` back and leaves the mark as it is.
+    pub fn put_back(&self, count: u32) {
         let less = |used: u32| Some(used.saturating_sub(count));
         // The closure always answers Some.
         let _ = self
             .used
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
-        self.refused.load(Ordering::SeqCst) && self.refused.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether somebody was refused and has not been told yet that there is more.
+    pub fn is_awaited(&self) -> bool {
+        self.awaited.load(Ordering::SeqCst)
+    }
+
+    /// Says whether somebody waits.
+    pub fn set_awaited(&self, awaited: bool) {
+        self.awaited.store(awaited, Ordering::SeqCst);
+    }
+
+    /// Gives `count` back, takes all that is left then, and returns how much that is: to be put
+    /// back piece by piece. Nothing is taken where there is no limit.
+    pub fn hold_rest(&self, count: u32) -> u32 {
+        let limit = self.limit.load(Ordering::SeqCst);
+        let all = |used: u32| Some(used.saturating_sub(count).max(limit));
+        // The closure always answers Some.
+        let (Ok(before) | Err(before)) =
+            self.used
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, all);
+        limit.saturating_sub(before.saturating_sub(count))
     }
 
     /// Sets another limit; 0 for none. What is out already stays out.
@@ -93,8 +140,37 @@ mod tests {
         for _ in 0..100 {
             assert!(credit.take());
         }
-        assert_eq!(credit.used(), 100);
+        assert_eq!((credit.hold_rest(1), credit.used()), (0, 99));
+        assert!(credit.has_room());
         credit.set_limit(5);
-        assert!(!credit.take());
+        assert!(!credit.take() && !credit.has_room());
+    }
+
+    #[test]
+    fn who_takes_nothing_is_refused_and_remembered_like_anybody() {
+        let credit = Credit::new(1);
+        assert!(credit.has_room() && credit.has_room() && credit.take());
+        assert!(!credit.is_awaited());
+        assert!(!credit.has_room());
+        assert!(credit.give_back(1));
+    }
+
+    #[test]
+    fn what_is_held_is_full_for_others_until_it_is_put_back() {
+        let credit = Credit::new(3);
+        assert!(credit.take());
+        assert_eq!(credit.hold_rest(0), 2);
+        assert!(credit.is_full() && credit.hold_rest(0) == 0);
+        credit.set_limit(2);
+        assert_eq!(
+            (credit.hold_rest(1), credit.used()),
+            (0, 2),
+            "too much is out"
+        );
+        assert_eq!((credit.hold_rest(1), credit.used()), (1, 2));
+        credit.set_limit(3);
+        assert!(credit.take() && !credit.take());
+        credit.put_back(1);
+        assert!(credit.take() && credit.is_awaited());
     }
 }

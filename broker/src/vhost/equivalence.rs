@@ -44,7 +44,7 @@ pub(super) fn same_argument(
 
 /// The arguments that a redeclaration has to repeat, in RabbitMQ's order
 /// (`rabbit_classic_queue:capabilities`).
-const COMPARED_ARGUMENTS: [&str; 13] = [
+const COMPARED_ARGUMENTS: [&str; 14] = [
     "x-expires",
     "x-message-ttl",
     "x-dead-letter-exchange",
@@ -58,6 +58,7 @@ const COMPARED_ARGUMENTS: [&str; 13] = [
     "x-single-active-consumer",
     "x-queue-type",
     "x-queue-master-locator",
+    "x-queue-leader-locator",
 ];
 
 /// The same of quorum queues and streams (`rabbit_quorum_queue:capabilities`,
@@ -84,6 +85,9 @@ const COMPARED_OF_OTHERS: [&str; 19] = [
     "x-stream-filter-size-bytes",
 ];
 
+/// What RabbitMQ 4.3 compares of quorum queues beside these.
+const COMPARED_OF_QUORUM: [&str; 1] = ["x-consumer-timeout"];
+
 /// A queue is a classic one, whether its declaration says so or not.
 fn or_classic<'a>(name: &str, value: Option<&'a AMQPValue>) -> Option<&'a AMQPValue> {
     let says_classic =
@@ -97,11 +101,12 @@ pub(super) fn same_arguments(
     entity: Entity<'_>,
     vhost: &VhostName,
 ) -> Result<(), AmqpError> {
-    let names = match QueueKind::of(current) {
-        QueueKind::Classic => COMPARED_ARGUMENTS.as_slice(),
-        QueueKind::Quorum | QueueKind::Stream => COMPARED_OF_OTHERS.as_slice(),
+    let (names, more) = match QueueKind::of(current) {
+        QueueKind::Classic => (COMPARED_ARGUMENTS.as_slice(), [].as_slice()),
+        QueueKind::Quorum => (COMPARED_OF_OTHERS.as_slice(), COMPARED_OF_QUORUM.as_slice()),
+        QueueKind::Stream => (COMPARED_OF_OTHERS.as_slice(), [].as_slice()),
     };
-    for name in names {
+    for name in names.iter().chain(more) {
         let name = *name;
         let wanted = or_classic(name, wanted.inner().get(name));
         let current = or_classic(name, current.inner().get(name));

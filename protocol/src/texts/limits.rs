@@ -55,6 +55,16 @@ pub fn user_channel_limit(user: impl Display, limit: u64) -> AmqpError {
     )
 }
 
+/// A channel more than both peers agreed on (`rabbit_reader:create_channel`).
+pub fn channel_max_reached(open: usize, max: u16) -> AmqpError {
+    AmqpError::connection(
+        NotAllowed,
+        format_args!(
+            "number of channels opened ({open}) has reached the negotiated channel_max ({max})"
+        ),
+    )
+}
+
 /// A channel more than the broker takes.
 pub fn node_channel_limit(node: &str, limit: u64) -> AmqpError {
     AmqpError::connection(

@@ -45,6 +45,65 @@ fn an_argument_nobody_knows_is_kept_and_compared_with_nothing() {
 }
 
 #[test]
+fn arguments_that_do_nothing_are_told_in_the_log_once_for_a_connection() {
+    run(async {
+        let Some(mut broker) = TestBroker::start_own().await else {
+            return;
+        };
+        let client = broker.client().await;
+        let typo = || table("x-overflw", string("reject-publish"));
+        for name in ["first", "first", "second"] {
+            declare(&client, name, typo()).await.unwrap();
+        }
+        let kind = lapin::ExchangeKind::Direct;
+        let declared = client.exchange_declare(
+            "x".into(),
+            kind,
+            Default::default(),
+            table("hash-header", string("h")),
+        );
+        declared.await.unwrap();
+        let arguments = table("x-match\n WARN", string("any"));
+        let bound = client.queue_bind(
+            "first".into(),
+            "x".into(),
+            "k".into(),
+            Default::default(),
+            arguments,
+        );
+        bound.await.unwrap();
+        let consumed = client.basic_consume(
+            "first".into(),
+            "c".into(),
+            Default::default(),
+            table("x-priorty", AMQPValue::LongInt(5)),
+        );
+        consumed.await.unwrap();
+        // Another connection is told of, too.
+        let other = broker.client().await;
+        declare(&other, "first", typo()).await.unwrap();
+        let last = "x-last";
+        declare(&other, "last", table(last, AMQPValue::Void))
+            .await
+            .unwrap();
+        let log = broker.process();
+        log.line("of the last argument", |line| {
+            line.contains(last).then_some(())
+        })
+        .await;
+        let lines = log.lines();
+        let told = |name: &str| lines.iter().filter(|line| line.contains(name)).count();
+        assert_eq!(told("x-overflw"), 2, "{lines:#?}");
+        assert_eq!(told("hash-header"), 1, "{lines:#?}");
+        assert_eq!(told("x-priorty"), 1, "{lines:#?}");
+        assert_eq!(told("x-match"), 1, "{lines:#?}");
+        let warned =
+            |line: &&String| line.contains("has no effect") || line.contains("no effect here");
+        assert_eq!(lines.iter().filter(warned).count(), 6, "{lines:#?}");
+    });
+}
+
+#[test]
 fn equal_numbers_of_different_types_are_equal() {
     run(async {
         let broker = TestBroker::start().await;

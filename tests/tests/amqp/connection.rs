@@ -261,6 +261,18 @@ fn a_channel_too_many_closes_the_connection() {
 }
 
 #[test]
+fn a_channel_may_have_any_number() {
+    run(async {
+        let broker = TestBroker::start().await;
+        let mut raw = Raw::connect(&broker).await;
+        for id in [u16::MAX, 1, 30_000] {
+            raw.open_channel(id).await;
+            raw.declare(id, &format!("q{id}")).await;
+        }
+    });
+}
+
+#[test]
 fn limits_beyond_the_proposed_ones_do_not_open() {
     run(async {
         let broker = TestBroker::start().await;

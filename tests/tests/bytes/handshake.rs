@@ -1,7 +1,9 @@
 //! Before the connection is open.
 
-use leveret_tests::raw::{HEADER, Raw, frame, login, method, split_frames, table};
-use leveret_tests::run;
+use leveret_tests::raw::{
+    HEADER, Raw, Tune, closing_properties, frame, login, method, short_string, split_frames, table,
+};
+use leveret_tests::{TestBroker, run};
 
 use super::unharmed::unharmed;
 
@@ -21,6 +23,64 @@ fn anything_but_the_protocol_header_is_answered_with_it() {
             raw.bytes(greeting).await;
             assert_eq!(raw.ended().await, HEADER, "after {greeting:?}");
         }
+    }));
+}
+
+#[test]
+fn a_client_of_amqp_0_8_is_told_what_is_spoken() {
+    run(async {
+        // RabbitMQ 3 still spoke it.
+        let Some(broker) = TestBroker::start_own().await else {
+            return;
+        };
+        for greeting in [b"AMQP\x01\x01\x08\x00", b"AMQP\x01\x01\x09\x01"] {
+            let mut raw = Raw::dial(&broker).await;
+            raw.bytes(greeting).await;
+            assert_eq!(raw.ended().await, HEADER, "after {greeting:?}");
+        }
+    });
+}
+
+/// connection.start-ok without a name or a password.
+fn anonymous() -> Vec<u8> {
+    let mut arguments = closing_properties();
+    arguments.extend(short_string("ANONYMOUS"));
+    arguments.extend([0; 4]);
+    arguments.extend(short_string("en_US"));
+    method(0, 10, 11, &arguments)
+}
+
+#[test]
+fn who_gives_no_name_logs_in_where_the_operator_says_as_whom() {
+    run(async {
+        let flags = ["--auth-mechanisms=PLAIN,ANONYMOUS"];
+        let Some(broker) = TestBroker::start_own_with(&flags).await else {
+            return;
+        };
+        let mut raw = Raw::dial(&broker).await;
+        let start = raw.start().await;
+        assert_eq!(start.mechanisms.as_bytes(), b"PLAIN ANONYMOUS");
+        raw.bytes(&anonymous()).await;
+        raw.method_on(0).await;
+        raw.tune_and_open(Tune::default()).await;
+        raw.method_on(0).await;
+        raw.open_channel(1).await;
+        let users = broker
+            .ctl(&["list_connections", "-q", "user", "auth_mechanism"])
+            .await;
+        assert_eq!(users.lines().last(), Some("guest\tANONYMOUS"), "{users}");
+    });
+}
+
+#[test]
+fn who_gives_no_name_is_not_let_in_otherwise() {
+    run(unharmed(async |broker| {
+        let mut raw = Raw::dial(broker).await;
+        let start = raw.start().await;
+        let offered = start.mechanisms.to_string();
+        assert!(!offered.contains("ANONYMOUS"), "{offered}");
+        raw.bytes(&anonymous()).await;
+        not_let_in(&mut raw).await;
     }));
 }
 

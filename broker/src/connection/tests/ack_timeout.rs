@@ -4,6 +4,7 @@ use super::client::Client;
 use super::requests::*;
 use super::{broker_of, lines};
 use crate::broker::Limits;
+use leveret_protocol::ChannelId;
 use leveret_protocol::values::AMQPValue;
 use std::time::Duration;
 
@@ -195,6 +196,6 @@ fn one_delivery_held_for_long_costs_no_mark_for_each_look() {
         assert_eq!(live(&mut client, SECOND / 8).len(), 1);
         client.send(1, ack(tag, false));
     }
-    let channel = client.connection.channels[1].as_ref().unwrap();
+    let channel = client.connection.channels.get(ChannelId(1)).unwrap();
     assert!(channel.marks.len() <= 129, "{}", channel.marks.len());
 }

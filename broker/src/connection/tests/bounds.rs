@@ -127,7 +127,7 @@ fn who_does_not_read_is_told_of_the_store_all_the_same_so_that_nothing_piles_up(
         client.publish_with(1, publish("", "d"), &persistent, b"m");
     }
     let unconfirmed = |client: &Client| {
-        let channel = client.connection.channels[1].as_deref();
+        let channel = client.connection.channels.get(ChannelId(1));
         let confirms = channel.and_then(|channel| channel.confirms.as_ref());
         confirms.expect("in confirm mode").outstanding()
     };

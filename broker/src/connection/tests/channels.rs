@@ -114,24 +114,59 @@ fn a_method_on_a_closed_channel_closes_the_connection() {
     );
 }
 
-#[test]
-fn a_channel_number_over_the_limit_closes_the_connection() {
+fn client_of_two_channels() -> Client {
     let mut client = Client::new(&broker());
     client.bytes(&leveret_protocol::frame::PROTOCOL_HEADER);
     client.send(0, start_ok("guest", "guest", true));
     client.send(0, tune_ok(2, 4096, 0));
     client.send(0, open("/"));
     client.hears();
-    client.open_channel(2);
-    client.send(3, channel_open());
-    let told = client.hears();
-    assert_eq!(
-        told,
-        [
-            "0 close 530 NOT_ALLOWED - number of channels opened (1) has reached the negotiated \
-          channel_max (2) (0,0)"
-        ]
-    );
+    client
+}
+
+const TOO_MANY: &str = "0 close 530 NOT_ALLOWED - number of channels opened (2) has reached the \
+                        negotiated channel_max (2) (0,0)";
+
+#[test]
+fn channel_max_is_about_how_many_there_are_and_not_about_their_numbers() {
+    let mut client = client_of_two_channels();
+    client.open_channel(u16::MAX);
+    client.open_channel(40_000);
+    client.send(40_000, channel_close());
+    assert_eq!(client.hears(), ["40000 close-ok"]);
+    client.open_channel(3);
+    client.send(u16::MAX, declare("q"));
+    assert_eq!(client.hears(), ["65535 declare-ok q 0 0"]);
+    client.send(1, channel_open());
+    assert_eq!(client.hears(), [TOO_MANY]);
+}
+
+#[test]
+fn where_no_more_channels_may_be_any_frame_on_another_is_one_too_many() {
+    for closing in [false, true] {
+        let mut client = client_of_two_channels();
+        client.open_channel(1);
+        client.open_channel(2);
+        if closing {
+            // It counts until the client has answered.
+            let told = client.ask(declare_with("nope", |d| d.passive = true));
+            assert!(told[0].starts_with("1 close 404"), "{told:?}");
+        }
+        client.send(3, declare("q"));
+        assert_eq!(client.hears(), [TOO_MANY]);
+    }
+}
+
+#[test]
+fn what_a_connection_keeps_for_a_channel_does_not_depend_on_its_number() {
+    let mut client = client();
+    for number in [30_000, 60_000, u16::MAX] {
+        client.open_channel(number);
+        client.publish_with(number, publish("", "nope"), &Default::default(), b"m");
+    }
+    let numbers: Vec<u16> = client.connection.channels.iter().map(|c| c.id.0).collect();
+    assert_eq!(numbers, [1, 30_000, 60_000, u16::MAX]);
+    assert_eq!(client.connection.channels.len(), numbers.len());
 }
 
 #[test]

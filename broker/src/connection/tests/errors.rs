@@ -120,6 +120,37 @@ fn redeclarations_of_queues() {
 }
 
 #[test]
+fn redeclarations_with_arguments_that_some_kinds_of_queues_compare() {
+    let declared = |kind: &str, name: &str, value: AMQPValue| {
+        declare_with("q", |d| {
+            d.durable = true;
+            d.arguments = table([("x-queue-type", text(kind)), (name, value)]);
+        })
+    };
+    let timeout =
+        |kind: &str, value| declared(kind, "x-consumer-timeout", AMQPValue::LongInt(value));
+    told(
+        [timeout("quorum", 10_000), timeout("quorum", 20_000)],
+        "1 close 406 PRECONDITION_FAILED - inequivalent arg 'x-consumer-timeout' for queue 'q' in \
+         vhost '/': received '20000' but current is '10000' (50,10)",
+    );
+    for kind in ["classic", "stream"] {
+        told(
+            [timeout(kind, 10_000), timeout(kind, 20_000)],
+            "1 declare-ok q 0 0",
+        );
+    }
+    let locator = |kind, value| declared(kind, "x-queue-leader-locator", text(value));
+    for kind in ["classic", "quorum", "stream"] {
+        told(
+            [locator(kind, "balanced"), locator(kind, "client-local")],
+            "1 close 406 PRECONDITION_FAILED - inequivalent arg 'x-queue-leader-locator' for queue \
+             'q' in vhost '/': received 'client-local' but current is 'balanced' (50,10)",
+        );
+    }
+}
+
+#[test]
 fn redeclarations_of_exchanges() {
     told(
         [exchange("x", "direct"), exchange("x", "fanout")],

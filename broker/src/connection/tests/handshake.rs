@@ -3,8 +3,13 @@
 use super::client::{Client, frame_bytes};
 use super::requests::*;
 use super::{add_user, broker};
+use crate::auth::{Mechanism, Mechanisms};
+use crate::broker::{Broker, Limits};
+use crate::config::Secret;
+use crate::vhost::VhostSpec;
 use leveret_protocol::frame::PROTOCOL_HEADER;
 use leveret_protocol::values::AMQPValue;
+use std::sync::Arc;
 use std::time::Duration;
 
 const OURS: &str = "header [0, 0, 9, 1]";
@@ -40,6 +45,9 @@ fn any_other_header_is_answered_with_ours_and_the_end() {
         &b"GET / HTTP/1.1\r\n"[..],
         b"AMQP\x01\x01\x00\x0a",
         b"AMQP\x00\x01\x00\x00",
+        // 0-8, which RabbitMQ 4 does not speak any more.
+        b"AMQP\x01\x01\x08\x00",
+        b"AMQP\x01\x01\x09\x01",
         b"x",
         b"\x16\x03\x01",
     ] {
@@ -47,6 +55,55 @@ fn any_other_header_is_answered_with_ours_and_the_end() {
         client.bytes(header);
         assert_eq!(client.hears(), [OURS]);
         assert!(client.connection.is_over(client.now));
+    }
+}
+
+/// A client of a broker that takes anybody for `user`.
+fn started_anonymously(user: Option<&str>, password: &str) -> Client {
+    let mut broker = Broker::new(Limits::default(), vec!["guest".to_owned()], None);
+    let mut fx = broker.effects(None);
+    broker.add_vhost(VhostSpec::named("/"), &mut fx);
+    fx.perform();
+    add_user(&broker, "visitor", ".*");
+    let user = user.map(|user| (user.to_owned(), Secret::from(password)));
+    broker.mechanisms = Mechanisms::new(&Mechanism::ALL, user);
+    let mut client = Client::new(&Arc::new(broker));
+    client.bytes(&PROTOCOL_HEADER);
+    assert_eq!(client.hears(), ["0 start"]);
+    client
+}
+
+#[test]
+fn where_anonymous_is_offered_anybody_is_the_user_of_that() {
+    for response in ["", "whatever", "\0guest\0guest"] {
+        let mut client = started_anonymously(Some("visitor"), "visitor");
+        client.send(0, start_ok_with("ANONYMOUS", response, Default::default()));
+        client.send(0, tune_ok(2047, 131_072, 60));
+        client.send(0, open("/"));
+        assert_eq!(client.hears(), ["0 tune 2047 131072 60", "0 open-ok"]);
+        let details = client.broker.connections.list()[0].details();
+        assert_eq!(details.user, "visitor");
+        assert_eq!(details.mechanism, "ANONYMOUS");
+    }
+}
+
+#[test]
+fn anonymous_is_refused_where_its_user_is_nobody_or_its_password_wrong() {
+    let capable = || table([("authentication_failure_close", AMQPValue::Boolean(true))]);
+    for (user, password) in [("visitor", "wrong"), ("nobody", "nobody")] {
+        let mut client = started_anonymously(Some(user), password);
+        client.send(0, start_ok_with("ANONYMOUS", "", capable()));
+        let heard = client.hears();
+        assert!(
+            heard[0].starts_with("0 close 403 ACCESS_REFUSED"),
+            "{heard:?}"
+        );
+    }
+    let mut not_offered = [started(), started_anonymously(None, "")];
+    for client in &mut not_offered {
+        client.send(0, start_ok_with("ANONYMOUS", "", capable()));
+        assert!(client.hears().is_empty());
+        assert!(!client.connection.wants_read());
     }
 }
 

@@ -26,12 +26,13 @@ impl Wake for Unpark {
     }
 }
 
-/// How a connection consumes: prefetch of the channel and of each consumer, acknowledging or not.
+/// How a connection consumes: prefetch of the channel and of each consumer, and the queues of
+/// which it acknowledges nothing.
 #[derive(Clone, Copy)]
 struct Manner {
     global: u16,
     each: u16,
-    no_ack: bool,
+    no_ack: &'static [&'static str],
 }
 
 /// What the consumers have still to do together.
@@ -62,7 +63,8 @@ fn consume_all(broker: &Arc<Broker>, manner: Manner, left: &Left) {
     client.ask(qos(manner.global, true));
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     for queue in QUEUES {
-        client.send(1, consume_with(queue, queue, |c| c.no_ack = manner.no_ack));
+        let no_ack = manner.no_ack.contains(&queue);
+        client.send(1, consume_with(queue, queue, |c| c.no_ack = no_ack));
     }
     let mut heard_last = Instant::now();
     while left.any() {
@@ -76,13 +78,14 @@ fn consume_all(broker: &Arc<Broker>, manner: Manner, left: &Left) {
         }
         heard_last = Instant::now();
         let mut done = 0;
-        for (tag, redelivered) in delivered {
+        for (queue, tag, redelivered) in delivered {
+            let no_ack = manner.no_ack.contains(&queue);
             // Some go back once, to anybody.
-            let again = tag % 7 == 0 && !redelivered && !manner.no_ack;
+            let again = tag % 7 == 0 && !redelivered && !no_ack;
             done += usize::from(!again);
             if again {
                 client.send(1, nack(tag, false, true));
-            } else if !manner.no_ack {
+            } else if !no_ack {
                 client.send(1, ack(tag, false));
             }
         }
@@ -91,11 +94,11 @@ fn consume_all(broker: &Arc<Broker>, manner: Manner, left: &Left) {
     client.connection.end();
 }
 
-/// Delivery tag and redelivered.
-fn delivery(line: &str) -> Option<(u64, bool)> {
-    let (_, tag) = line.strip_prefix("1 deliver ")?.split_once('#')?;
+/// Queue, delivery tag and redelivered.
+fn delivery(line: &str) -> Option<(&str, u64, bool)> {
+    let (queue, tag) = line.strip_prefix("1 deliver ")?.split_once(" #")?;
     let tag = tag.split(' ').next()?.parse().ok()?;
-    Some((tag, line.contains(" redelivered ")))
+    Some((queue, tag, line.contains(" redelivered ")))
 }
 
 fn publish_all(broker: &Arc<Broker>) {
@@ -120,11 +123,12 @@ fn nobody_waits_for_ever() {
         consumers: Mutex::default(),
     };
     let manners = [
-        (3, 2, false),
-        (1, 1, false),
-        (0, 1, false),
-        (2, 0, false),
-        (0, 0, true),
+        (3, 2, &[][..]),
+        (1, 1, &[]),
+        (0, 1, &[]),
+        (2, 0, &["c"]),
+        (1, 0, &["a", "b"]),
+        (0, 0, &QUEUES),
     ];
     thread::scope(|scope| {
         for (global, each, no_ack) in manners {

@@ -122,9 +122,8 @@ impl World {
         let channel = &self.channels[consumer.channel];
         let room = |limit: u32, used: u32| limit == 0 || used < limit;
         self.peers[channel.peer].octets < HIGH_MARK
-            && (consumer.real.no_ack
-                || room(consumer.real.credit.limit(), consumer.used)
-                    && room(channel.credit.limit(), channel.used))
+            && room(channel.credit.limit(), channel.used)
+            && (consumer.real.no_ack || room(consumer.real.credit.limit(), consumer.used))
     }
 
     fn refresh_able(&mut self) {

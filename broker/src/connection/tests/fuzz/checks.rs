@@ -49,11 +49,7 @@ pub(super) fn while_running(world: &mut World) {
 }
 
 fn open_channels(peer: &Peer) -> impl Iterator<Item = &Channel> {
-    peer.connection
-        .channels
-        .iter()
-        .flatten()
-        .map(|channel| &**channel)
+    peer.connection.channels.iter()
 }
 
 /// What a channel was given and has neither acknowledged for good nor rejected.
@@ -169,7 +165,7 @@ fn everything_was_read(peer: &Peer) {
 fn is_spent(consumer: &Consumer) -> bool {
     let spent =
         |credit: &crate::queue::Credit| credit.limit() != 0 && credit.used() >= credit.limit();
-    !consumer.no_ack && (spent(&consumer.credit) || spent(&consumer.channel_credit))
+    spent(&consumer.channel_credit) || (!consumer.no_ack && spent(&consumer.credit))
 }
 
 /// A queue with messages has no consumer that could take one. `burdened`: which of the clients get no more because of

@@ -222,10 +222,7 @@ impl Peer {
         self.read();
         self.connection.end();
         broker.connections.remove(self.id());
-        assert!(
-            self.connection.channels.iter().all(Option::is_none),
-            "channels are gone"
-        );
+        assert!(self.connection.channels.is_empty(), "channels are gone");
         self.mailbox
             .peek(|mail| assert!(mail.is_empty(), "{mail:?} after the end"));
     }

@@ -1,0 +1,120 @@
+//! The channels of a connection, by their numbers.
+
+use super::channel::Channel;
+use leveret_protocol::ChannelId;
+
+/// Channels in the order of their numbers.
+///
+/// Clients choose the numbers, from 1 to 65535: what these take in memory depends on how many
+/// there are, not on what they are called.
+#[derive(Debug, Default)]
+pub(super) struct Channels(Vec<(ChannelId, Box<Channel>)>);
+
+impl Channels {
+    /// Where a channel is, or where it would have to be. Most clients count from 1 without holes,
+    /// so its number is its place.
+    #[inline]
+    fn place(&self, id: ChannelId) -> Result<usize, usize> {
+        let guess = usize::from(id.0).wrapping_sub(1);
+        if self.0.get(guess).is_some_and(|(found, _)| *found == id) {
+            return Ok(guess);
+        }
+        self.0.binary_search_by_key(&id, |(found, _)| *found)
+    }
+
+    /// The channel of this number.
+    #[inline]
+    pub(super) fn get(&self, id: ChannelId) -> Option<&Channel> {
+        Some(&*self.0[self.place(id).ok()?].1)
+    }
+
+    /// The channel of this number, to change it.
+    #[inline]
+    pub(super) fn get_mut(&mut self, id: ChannelId) -> Option<&mut Channel> {
+        let place = self.place(id).ok()?;
+        Some(&mut *self.0[place].1)
+    }
+
+    /// Adds a channel; returns the one that had its number.
+    pub(super) fn insert(&mut self, channel: Channel) -> Option<Box<Channel>> {
+        let (id, channel) = (channel.id, Box::new(channel));
+        match self.place(id) {
+            Ok(place) => Some(std::mem::replace(&mut self.0[place].1, channel)),
+            Err(place) => {
+                self.0.insert(place, (id, channel));
+                None
+            }
+        }
+    }
+
+    /// Removes the channel of this number, and returns it.
+    pub(super) fn remove(&mut self, id: ChannelId) -> Option<Box<Channel>> {
+        let place = self.place(id).ok()?;
+        Some(self.0.remove(place).1)
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Channel> {
+        self.0.iter().map(|(_, channel)| &**channel)
+    }
+
+    /// All of them, to change them.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Channel> {
+        self.0.iter_mut().map(|(_, channel)| &mut **channel)
+    }
+
+    /// Their numbers, for whoever changes the connection as it goes through them.
+    pub(super) fn ids(&self) -> Vec<ChannelId> {
+        self.0.iter().map(|(id, _)| *id).collect()
+    }
+
+    /// Gives back the memory of empty places.
+    pub(super) fn give_back(&mut self) {
+        self.0.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn they_behave_as_a_sorted_map(
+            steps in prop::collection::vec((any::<bool>(), prop_oneof![1u16..12, any::<u16>()]), 0..200),
+        ) {
+            let mut channels = Channels::default();
+            let mut model = BTreeMap::new();
+            for (epoch, (open, number)) in steps.into_iter().enumerate() {
+                let (id, epoch) = (ChannelId(number), epoch as u16);
+                let before = match open {
+                    true => channels.insert(Channel::new(id, epoch)),
+                    false => channels.remove(id),
+                };
+                let expected = match open {
+                    true => model.insert(number, epoch),
+                    false => model.remove(&number),
+                };
+                prop_assert_eq!(before.map(|channel| channel.epoch), expected);
+                for number in [number, 1, 2, 3, u16::MAX] {
+                    let found = channels.get(ChannelId(number)).map(|channel| channel.epoch);
+                    prop_assert_eq!(found, model.get(&number).copied());
+                }
+                let all: Vec<(u16, u16)> = channels.iter().map(|c| (c.id.0, c.epoch)).collect();
+                prop_assert_eq!(all, model.clone().into_iter().collect::<Vec<_>>());
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Arguments that are taken and then do nothing. RabbitMQ takes them without a word, and so do we,
+//! as far as the client hears; but a letter left out of `x-overflow` is looked for in the log.
+
+use super::arguments::{is_known, is_known_of_consumers};
+use super::settings::QueueKind;
+use leveret_protocol::table;
+use leveret_protocol::values::{AMQPValue, FieldTable};
+
+/// Why an argument does nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// Nobody knows it.
+    Unknown,
+    /// It is known, and changes nothing about what it was given to.
+    WithoutEffect,
+}
+
+/// queue.declare's arguments that do nothing for a queue of this kind. Those that ask for what
+/// every queue here has anyway (a leader on this node, a backlog on disk) are not among them.
+pub fn of_queue(arguments: &FieldTable, kind: QueueKind) -> impl Iterator<Item = (&str, Ignored)> {
+    let judged = move |name: &str, value: &AMQPValue| match name {
+        // One node: more members than one there are none.
+        "x-quorum-initial-group-size" | "x-quorum-target-group-size" | "x-initial-cluster-size"
+            if table::as_integer(value) == Some(1) =>
+        {
+            None
+        }
+        "x-quorum-initial-group-size"
+        | "x-quorum-target-group-size"
+        | "x-initial-cluster-size"
+        // All queues share a budget of memory.
+        | "x-max-in-memory-length"
+        | "x-max-in-memory-bytes"
+        | "x-stream-filter-size-bytes" => Some(Ignored::WithoutEffect),
+        // The oldest are dropped (`rabbit_quorum_queue:overflow`).
+        "x-overflow" if kind == QueueKind::Quorum && is_text(value, "reject-publish-dlx") => {
+            Some(Ignored::WithoutEffect)
+        }
+        name => (!is_known(name)).then_some(Ignored::Unknown),
+    };
+    judge(arguments, judged)
+}
+
+/// basic.consume's arguments that do nothing for a consumer of a queue of this kind.
+pub fn of_consumer(
+    arguments: &FieldTable,
+    kind: QueueKind,
+) -> impl Iterator<Item = (&str, Ignored)> {
+    judge(arguments, move |name, _| match name {
+        "x-stream-filter" | "x-stream-match-unfiltered" if kind != QueueKind::Stream => {
+            Some(Ignored::WithoutEffect)
+        }
+        name => (!is_known_of_consumers(name)).then_some(Ignored::Unknown),
+    })
+}
+
+/// The arguments of a table that do nothing, by what `judged` says of each.
+pub fn judge(
+    arguments: &FieldTable,
+    judged: impl Fn(&str, &AMQPValue) -> Option<Ignored>,
+) -> impl Iterator<Item = (&str, Ignored)> {
+    arguments
+        .into_iter()
+        .filter_map(move |(name, value)| Some((name.as_str(), judged(name.as_str(), value)?)))
+}
+
+fn is_text(value: &AMQPValue, text: &str) -> bool {
+    matches!(value, AMQPValue::LongString(value) if value.as_bytes() == text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Ignored::{Unknown, WithoutEffect};
+    use super::*;
+
+    fn table(fields: &[(&str, AMQPValue)]) -> FieldTable {
+        let mut table = FieldTable::default();
+        for (name, value) in fields {
+            table.insert((*name).into(), value.clone());
+        }
+        table
+    }
+
+    fn text(text: &str) -> AMQPValue {
+        AMQPValue::LongString(text.into())
+    }
+
+    #[test]
+    fn names_that_nobody_knows_are_found_among_those_that_count() {
+        let arguments = table(&[
+            ("x-overflow", text("reject-publish")),
+            ("x-overflw", text("reject-publish")),
+            ("X-Message-TTL", AMQPValue::LongInt(5)),
+            ("x-queue-mode", text("lazy")),
+            ("x-queue-master-locator", text("client-local")),
+            ("x-delivery-limit", AMQPValue::LongInt(5)),
+            ("x-dead-letter-exchange", text("")),
+            ("x-queue-type", text("classic")),
+        ]);
+        let found: Vec<_> = of_queue(&arguments, QueueKind::Classic).collect();
+        assert_eq!(found, [("X-Message-TTL", Unknown), ("x-overflw", Unknown)]);
+    }
+
+    #[test]
+    fn what_asks_for_more_than_there_is_has_no_effect() {
+        let arguments = table(&[
+            ("x-max-in-memory-length", AMQPValue::LongInt(5)),
+            ("x-overflow", text("reject-publish-dlx")),
+            ("x-quorum-initial-group-size", AMQPValue::LongInt(3)),
+            ("x-quorum-target-group-size", AMQPValue::LongInt(1)),
+        ]);
+        let found: Vec<_> = of_queue(&arguments, QueueKind::Quorum).collect();
+        let expected = [
+            "x-max-in-memory-length",
+            "x-overflow",
+            "x-quorum-initial-group-size",
+        ];
+        assert_eq!(found, expected.map(|name| (name, WithoutEffect)));
+        let classic = table(&[("x-overflow", text("reject-publish-dlx"))]);
+        assert_eq!(of_queue(&classic, QueueKind::Classic).count(), 0);
+    }
+
+    #[test]
+    fn consumers_of_streams_may_filter_and_others_cannot() {
+        let arguments = table(&[
+            ("x-cancel-on-ha-failover", AMQPValue::Boolean(true)),
+            ("x-consumer-timeout", AMQPValue::LongInt(5)),
+            ("x-priorty", AMQPValue::LongInt(5)),
+            ("x-stream-filter", text("a")),
+        ]);
+        let of = |kind| of_consumer(&arguments, kind).collect::<Vec<_>>();
+        assert_eq!(of(QueueKind::Stream), [("x-priorty", Unknown)]);
+        let expected = [("x-priorty", Unknown), ("x-stream-filter", WithoutEffect)];
+        assert_eq!(of(QueueKind::Classic), expected);
+    }
+}
