@@ -3,8 +3,8 @@
 use super::Connection;
 use super::channel::{Meaning, channel_of};
 use super::confirms::Verdict;
-use super::unacked::Delivery;
-use crate::queue::{Consumer, ConsumerId, Entry, Queue};
+use super::unacked::{Delivery, Returning};
+use crate::queue::{Consumer, ConsumerId, Queue};
 use leveret_protocol::{ChannelId, DeliveryTag, method, texts};
 use leveret_storage::Store;
 use std::sync::Arc;
@@ -152,18 +152,21 @@ impl Connection {
 
     /// Gives back the credit of deliveries that are settled; returns the consumers that were
     /// passed over for want of it.
-    fn give_back_credit(&mut self, deliveries: &[Delivery]) -> Vec<Arc<Consumer>> {
+    fn give_back_credit<'a>(
+        &mut self,
+        deliveries: impl IntoIterator<Item = &'a Delivery>,
+    ) -> Vec<Arc<Consumer>> {
         let mut waiting = Vec::new();
-        let same = |a: &Delivery, b: &Delivery| match (&a.consumer, &b.consumer) {
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-            (None, None) => true,
-            _ => false,
-        };
-        for run in deliveries.chunk_by(same) {
-            let Some(consumer) = &run[0].consumer else {
-                continue;
-            };
-            let count = run.len() as u32;
+        let consumers = deliveries.into_iter().filter_map(|d| d.consumer.as_ref());
+        let mut consumers = consumers.peekable();
+        while let Some(consumer) = consumers.next() {
+            let mut count = 1;
+            while consumers
+                .next_if(|next| Arc::ptr_eq(next, consumer))
+                .is_some()
+            {
+                count += 1;
+            }
             if consumer.credit.give_back(count) {
                 waiting.push(consumer.clone());
             }
@@ -205,15 +208,16 @@ impl Connection {
 
     /// Puts deliveries back to their queues, each queue once, so that it serves nobody before all
     /// are in place.
-    pub(super) fn requeue(&mut self, mut deliveries: Vec<Delivery>) {
-        let waiting = self.give_back_credit(&deliveries);
-        deliveries.sort_by_key(|delivery| delivery.queue.id);
+    pub(super) fn requeue(&mut self, mut deliveries: Vec<Returning>) {
+        let waiting = self.give_back_credit(deliveries.iter().map(|(delivery, _)| delivery));
+        deliveries.sort_by_key(|(delivery, _)| delivery.queue.id);
         let mut deliveries = deliveries.into_iter().peekable();
-        while let Some(first) = deliveries.next() {
+        while let Some((first, how)) = deliveries.next() {
             let queue: Arc<Queue> = first.queue.clone();
-            let mut entries: Vec<Entry> = vec![first.entry];
-            while let Some(next) = deliveries.next_if(|d| Arc::ptr_eq(&d.queue, &queue)) {
-                entries.push(next.entry);
+            let mut entries = vec![(first.entry, how)];
+            while let Some((next, how)) = deliveries.next_if(|(d, _)| Arc::ptr_eq(&d.queue, &queue))
+            {
+                entries.push((next.entry, how));
             }
             queue.requeue(entries, &mut self.fx);
         }
