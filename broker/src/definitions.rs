@@ -82,14 +82,20 @@ pub enum Definition {
         #[serde(with = "wire_table")]
         arguments: FieldTable,
     },
-    /// How often a message came back to a quorum queue.
+    /// How often a message came back to its queue, where that is counted.
     DeliveryCount {
         /// Under which the queue's messages are stored.
         queue: u64,
         /// The message's place there.
         position: u64,
-        /// How often.
+        /// How often because its delivery failed.
         count: u16,
+        /// How often otherwise.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        released: u16,
+        /// Until when it waits or waited for being ready, in milliseconds since the epoch.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due: Option<u64>,
     },
     /// A policy.
     Policy {
@@ -116,6 +122,10 @@ pub enum Definition {
         #[serde(with = "wire_table")]
         arguments: FieldTable,
     },
+}
+
+fn is_zero(number: &u16) -> bool {
+    *number == 0
 }
 
 /// A stored definition that this version cannot read.
@@ -395,6 +405,26 @@ mod tests {
             definition,
             Definition::Exchange { delays: None, .. }
         ));
+    }
+
+    #[test]
+    fn a_count_stored_before_anything_waited_reads_back() {
+        let json = br#"{"delivery_count":{"queue":1,"position":2,"count":3}}"#;
+        let value = [&[VERSION], &json[..]].concat();
+        let definition = Definition::decode(b"c", &value).unwrap();
+        assert!(matches!(
+            definition,
+            Definition::DeliveryCount {
+                count: 3,
+                released: 0,
+                due: None,
+                ..
+            }
+        ));
+        let Op::PutDefinition { value: again, .. } = definition.put() else {
+            panic!("not a put")
+        };
+        assert_eq!(again, value, "and is written as before");
     }
 
     #[test]

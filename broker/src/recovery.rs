@@ -8,6 +8,7 @@ use crate::exchange::{Binding, Destination};
 use crate::limits::VhostLimits;
 use crate::policy::Policy;
 use crate::queue::paging::{Limits, Pager};
+use crate::queue::{Found, Returns};
 use crate::vhost::VhostSpec;
 use leveret_storage::{Opened, QueueId, RecoveredQueue, Spill, Store};
 use std::collections::HashMap;
@@ -164,8 +165,14 @@ fn restore_definitions(
             Definition::DeliveryCount {
                 queue,
                 position,
-                count,
-            } => sorted.counts.add(queue, position, count),
+                count: failed,
+                released,
+                due,
+            } => {
+                let returns = Returns { failed, released };
+                let due = due.map(|millis| broker.clock.time_of_wall_millis(millis));
+                sorted.counts.add(queue, position, Found { returns, due });
+            }
         }
     }
     for (spec, limits) in sorted.vhosts {

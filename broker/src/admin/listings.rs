@@ -15,7 +15,7 @@ use crate::alarms::AlarmSet;
 use crate::broker::Broker;
 use crate::exchange::{Binding, DestinationName, Exchange};
 use crate::policy::Target;
-use crate::queue::{Consumer, Counts, Queue};
+use crate::queue::{Aside, Consumer, Counts, Queue};
 use crate::server::ConnectionInfo;
 use crate::server::connections::Details;
 use crate::vhost::Vhost;
@@ -35,7 +35,7 @@ pub(super) async fn rows(
             vhost
                 .queues()
                 .iter()
-                .map(|queue| queue_row(queue, columns))
+                .map(|queue| queue_row(broker, queue, columns))
                 .collect()
         }),
         Request::ListExchanges { vhost, columns } => in_vhost(broker, vhost, |vhost| {
@@ -143,21 +143,19 @@ const QUEUE_MEMORY: u64 = 1024;
 /// Memory that a delivery which waits for its acknowledgement takes beside its body, about.
 const DELIVERY_MEMORY: u64 = 160;
 
-fn queue_row(queue: &Queue, columns: &[QueueColumn]) -> Row {
+fn queue_row(broker: &Broker, queue: &Queue, columns: &[QueueColumn]) -> Row {
     let counts = queue.counts();
     columns
         .iter()
-        .map(|column| queue_cell(queue, &counts, *column))
+        .map(|column| queue_cell(broker, queue, &counts, *column))
         .collect()
 }
 
-fn queue_cell(queue: &Queue, counts: &Counts, column: QueueColumn) -> Value {
+fn queue_cell(broker: &Broker, queue: &Queue, counts: &Counts, column: QueueColumn) -> Value {
     use QueueColumn as C;
     let spec = &queue.spec;
-    // What waits to be dead-lettered counts, as in RabbitMQ (`rabbit_fifo:messages_total`).
     let dlx = &counts.undelivered;
-    let messages = counts.ready + counts.unacked + dlx.messages;
-    let bytes = counts.ready_bytes + counts.unacked_bytes + dlx.bytes;
+    let all = all_messages(counts);
     match column {
         C::Name => queue.name().as_str().into(),
         C::Durable => spec.durable.into(),
@@ -165,17 +163,19 @@ fn queue_cell(queue: &Queue, counts: &Counts, column: QueueColumn) -> Value {
         C::Exclusive => spec.exclusive_to.is_some().into(),
         C::OwnerPid => spec.exclusive_to.map(connection_pid).into(),
         C::Arguments => table(&spec.arguments),
-        C::Messages => messages.into(),
+        C::Messages => all.messages.into(),
+        C::MessagesDelayed => counts.waiting.messages.into(),
         C::MessagesReady => counts.ready.into(),
-        C::MessagesReadyRam => (counts.ready - counts.paged_out).into(),
+        C::MessagesReadyRam => counts.ready.saturating_sub(counts.paged_out).into(),
         C::MessagesUnacknowledged | C::MessagesUnacknowledgedRam => counts.unacked.into(),
-        C::MessagesRam => (messages - counts.paged_out - dlx.paged_out).into(),
+        C::MessagesRam => (all.messages - all.paged_out).into(),
         C::MessagesPersistent => (counts.persistent + dlx.messages).into(),
         C::MessagesDlx => dlx.messages.into(),
         C::MessageBytesDlx => dlx.bytes.into(),
-        C::MessageBytes => bytes.into(),
-        C::MessageBytesRam => (bytes - counts.paged_out_bytes - dlx.paged_out_bytes).into(),
-        C::MessageBytesReady => counts.ready_bytes.into(),
+        C::MessageBytes => all.bytes.into(),
+        C::MessageBytesRam => (all.bytes - all.paged_out_bytes).into(),
+        // What waits counts as if it were ready (`rabbit_fifo:add_bytes_return`).
+        C::MessageBytesReady => (counts.ready_bytes + counts.waiting.bytes).into(),
         C::MessageBytesUnacknowledged => counts.unacked_bytes.into(),
         C::MessageBytesPersistent => (counts.persistent_bytes + dlx.bytes).into(),
         C::Consumers => counts.consumers.into(),
@@ -193,6 +193,12 @@ fn queue_cell(queue: &Queue, counts: &Counts, column: QueueColumn) -> Value {
         C::ExclusiveConsumerTag => queue.exclusive_consumer().map(|c| c.tag.to_string()).into(),
         C::SingleActiveConsumerPid => single_active(queue).map(|c| channel_pid(&c)).into(),
         C::SingleActiveConsumerTag => single_active(queue).map(|c| c.tag.to_string()).into(),
+        C::DelayedRetry => match queue.settings().delayed_retry {
+            Some(retry) => retry.to_string().into(),
+            None => "disabled".into(),
+        },
+        C::NextDelayedAt => waiting_until(broker, queue).map(|(first, _)| first).into(),
+        C::LastDelayedAt => waiting_until(broker, queue).map(|(_, last)| last).into(),
         C::DiskReads | C::DiskWrites => Value::Integer(0),
         C::ConsumerUtilisation
         | C::ConsumerCapacity
@@ -203,6 +209,32 @@ fn queue_cell(queue: &Queue, counts: &Counts, column: QueueColumn) -> Value {
         | C::SlavePids
         | C::SynchronisedSlavePids => Value::Absent,
     }
+}
+
+/// All messages of a queue. What waits to be ready or to be dead-lettered counts, as in RabbitMQ
+/// (`rabbit_fifo:messages_total`).
+fn all_messages(counts: &Counts) -> Aside {
+    let mut all = Aside {
+        messages: counts.ready + counts.unacked,
+        bytes: counts.ready_bytes + counts.unacked_bytes,
+        paged_out: counts.paged_out,
+        paged_out_bytes: counts.paged_out_bytes,
+    };
+    for aside in [&counts.waiting, &counts.undelivered] {
+        all.messages += aside.messages;
+        all.bytes += aside.bytes;
+        all.paged_out += aside.paged_out;
+        all.paged_out_bytes += aside.paged_out_bytes;
+    }
+    all
+}
+
+/// When the first and the last of the messages that wait are ready again, in milliseconds since the
+/// epoch.
+fn waiting_until(broker: &Broker, queue: &Queue) -> Option<(u64, u64)> {
+    let (first, last) = queue.waiting_until()?;
+    let millis = |time| broker.clock.wall_millis(time);
+    Some((millis(first), millis(last)))
 }
 
 fn single_active(queue: &Queue) -> Option<Arc<Consumer>> {

@@ -205,7 +205,7 @@ impl Verbs {
         let allowed = |counts: Counts| {
             if if_unused && counts.consumers > 0 {
                 Err(Response::refused(ErrorKind::QueueInUse))
-            } else if if_empty && counts.ready > 0 {
+            } else if if_empty && !counts.is_empty() {
                 Err(Response::refused(ErrorKind::QueueNotEmpty))
             } else {
                 Ok(())

@@ -10,7 +10,7 @@ use super::{Connection, ack_timeout, quorum};
 use crate::auth::Access;
 use crate::names::server_generated;
 use crate::queue::{
-    ConsumeRefused, Consumer, Credit, KeptArguments, QueueKind, arguments, ignored,
+    ConsumeRefused, Consumer, Credit, KeptArguments, QueueKind, Return, arguments, ignored,
 };
 use leveret_protocol::classes::{AMQPClass, access, basic, channel as channel_class, confirm};
 use leveret_protocol::method::{self, Method};
@@ -40,10 +40,10 @@ impl Connection {
                 multiple,
                 requeue,
             } => {
-                return self.settle(id, tag, multiple, rejected(requeue));
+                return self.settle(id, tag, multiple, rejected(requeue, Return::Released));
             }
             Method::Reject { tag, requeue } => {
-                return self.settle(id, tag, false, rejected(requeue));
+                return self.settle(id, tag, false, rejected(requeue, Return::Failed));
             }
             Method::Qos(_) | Method::Other(_) => {}
         }
@@ -314,9 +314,9 @@ impl Connection {
     }
 }
 
-fn rejected(requeue: bool) -> Outcome {
+fn rejected(requeue: bool, how: Return) -> Outcome {
     if requeue {
-        Outcome::Requeued
+        Outcome::Requeued(how)
     } else {
         Outcome::Discarded
     }

@@ -1,9 +1,9 @@
 //! How channels and connections let go of what they hold: consumers leave their queues,
 //! unacknowledged deliveries go back in their order, exclusive queues end.
 
-use super::unacked::Delivery;
+use super::unacked::Returning;
 use super::{Connection, Phase, mail};
-use crate::queue::{Consumer, Queue};
+use crate::queue::{Consumer, Queue, Return};
 use crate::server::mailbox::Mail;
 use leveret_protocol::classes::{AMQPClass, channel as channel_class};
 use leveret_protocol::{ChannelId, DeliveryTag};
@@ -63,7 +63,7 @@ impl Connection {
 
     /// Takes a channel's consumers off their queues, which have to be served once what was
     /// `returned` is back in its places.
-    fn detach_channel(&mut self, id: ChannelId, returned: &mut Vec<Delivery>) -> Vec<Arc<Queue>> {
+    fn detach_channel(&mut self, id: ChannelId, returned: &mut Vec<Returning>) -> Vec<Arc<Queue>> {
         self.abandon_transaction(id);
         let Some(channel) = self.channels.get_mut(id) else {
             return Vec::new();
@@ -72,7 +72,7 @@ impl Connection {
             .into_values()
             .collect();
         if let Some(all) = channel.unacked.take_through(DeliveryTag(0)) {
-            returned.extend(all.map(|(_, delivery)| delivery.redelivered()));
+            returned.extend(all.map(|(_, delivery)| (delivery, Return::Failed)));
         }
         channel.content = super::channel::Content::Method;
         channel.confirms = None;
@@ -98,7 +98,7 @@ impl Connection {
 
     /// What was sent to detached consumers and never reached the client goes back together with
     /// what did: were it to go later, messages published meanwhile would overtake it.
-    fn withdraw_mail(&mut self, returned: &mut Vec<Delivery>) {
+    fn withdraw_mail(&mut self, returned: &mut Vec<Returning>) {
         let withdrawn = self.mailbox.withdraw().into_iter();
         returned.extend(
             withdrawn

@@ -4,8 +4,8 @@ use super::Connection;
 use super::channel::{Meaning, channel_of};
 use super::confirms::Verdict;
 use super::turns::Owed;
-use super::unacked::Delivery;
-use crate::queue::{Entry, Queue};
+use super::unacked::{Delivery, Returning};
+use crate::queue::Queue;
 use leveret_protocol::{ChannelId, DeliveryTag, method, texts};
 use leveret_storage::Store;
 use std::sync::Arc;
@@ -145,16 +145,18 @@ impl Connection {
 
     /// Puts deliveries back to their queues, each queue once, so that it serves nobody before all
     /// are in place.
-    pub(super) fn requeue(&mut self, mut deliveries: Vec<Delivery>) {
+    pub(super) fn requeue(&mut self, mut deliveries: Vec<Returning>) {
         let mut owed = Owed::new();
-        let waiting = self.give_back_credit(&deliveries, &mut owed);
-        deliveries.sort_by_key(|delivery| delivery.queue.id);
+        let coming_back = deliveries.iter().map(|(delivery, _)| delivery);
+        let waiting = self.give_back_credit(coming_back, &mut owed);
+        deliveries.sort_by_key(|(delivery, _)| delivery.queue.id);
         let mut deliveries = deliveries.into_iter().peekable();
-        while let Some(first) = deliveries.next() {
+        while let Some((first, how)) = deliveries.next() {
             let queue: Arc<Queue> = first.queue.clone();
-            let mut entries: Vec<Entry> = vec![first.entry];
-            while let Some(next) = deliveries.next_if(|d| Arc::ptr_eq(&d.queue, &queue)) {
-                entries.push(next.entry);
+            let mut entries = vec![(first.entry, how)];
+            while let Some((next, how)) = deliveries.next_if(|(d, _)| Arc::ptr_eq(&d.queue, &queue))
+            {
+                entries.push((next.entry, how));
             }
             queue.requeue(entries, &mut self.fx);
         }

@@ -1,10 +1,10 @@
 //! What other tasks have for the connection: deliveries, confirms, cancels, orders.
 
 use super::channel::{Meaning, channel_of};
-use super::unacked::Delivery;
+use super::unacked::{Delivery, Returning};
 use super::{Connection, quorum};
 use crate::admin::report::{ChannelReport, ConnectionReport};
-use crate::queue::{Consumer, Entry};
+use crate::queue::{Consumer, Entry, Return};
 use crate::server::mailbox::{Mail, Order};
 use leveret_protocol::classes::{AMQPClass, basic};
 use leveret_protocol::method;
@@ -68,7 +68,7 @@ impl Connection {
             self.watch_acks();
         }
         if !undeliverable.is_empty() {
-            undeliverable.retain(|delivery| {
+            undeliverable.retain(|(delivery, _)| {
                 delivery
                     .consumer
                     .as_ref()
@@ -145,7 +145,7 @@ impl Connection {
             frame_max,
         );
         if !consumer.no_ack {
-            let delivery = back(consumer, entry);
+            let delivery = delivery(consumer, entry);
             self.held.add(delivery.octets());
             channel.unacked.push(tag, delivery);
         }
@@ -242,11 +242,16 @@ impl Connection {
     }
 }
 
-/// A delivery that is a consumer's, or has to go back to its queue.
-pub(super) fn back(consumer: Arc<Consumer>, entry: Entry) -> Delivery {
+/// A consumer's delivery.
+fn delivery(consumer: Arc<Consumer>, entry: Entry) -> Delivery {
     Delivery {
         queue: consumer.queue.clone(),
         consumer: Some(consumer),
         entry,
     }
+}
+
+/// A consumer's delivery that has to go back to its queue: the client never got it.
+pub(super) fn back(consumer: Arc<Consumer>, entry: Entry) -> Returning {
+    (delivery(consumer, entry), Return::Unseen)
 }

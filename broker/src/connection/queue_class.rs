@@ -134,10 +134,11 @@ impl Connection {
 
     /// The order of the checks is RabbitMQ's: a queue that exists is compared, and only a new
     /// one's arguments are looked at.
-    fn declare(&mut self, id: ChannelId, declare: queue::Declare) -> Result<(), AmqpError> {
+    fn declare(&mut self, id: ChannelId, mut declare: queue::Declare) -> Result<(), AmqpError> {
         let vhost = self.vhost()?.clone();
+        let prefix = arguments::take_name_prefix(&mut declare)?;
         let name: QueueName = match &*without_line_ends(declare.queue.as_str()) {
-            "" => server_generated("amq.gen-").into(),
+            "" => server_generated(&format!("{prefix}-")).into(),
             name if name.starts_with(SYSTEM_PREFIX) => {
                 return Err(texts::reserved_name("queue", name));
             }
@@ -300,7 +301,7 @@ impl Connection {
             }
             quorum::check_delete(&queue, delete)?;
             let allowed = |counts: Counts| {
-                if delete.if_empty && counts.ready > 0 {
+                if delete.if_empty && !counts.is_empty() {
                     Err(texts::queue_not_empty(&name, vhost.name()))
                 } else if delete.if_unused && counts.consumers > 0 {
                     Err(texts::in_use(Entity::Queue(&name), vhost.name()))

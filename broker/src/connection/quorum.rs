@@ -7,16 +7,23 @@ use leveret_protocol::classes::queue;
 use leveret_protocol::{AmqpError, ChannelId, texts};
 use std::borrow::Cow;
 
-/// The header that says how often a message came back.
+/// The header that says how often the delivery of a message failed.
 const DELIVERY_COUNT: &str = "x-delivery-count";
+/// The header that says how often it was delivered before, and came back.
+const ACQUIRED_COUNT: &str = "x-acquired-count";
 
-/// The properties that a message goes out with: those it came with, and how often it came back to
-/// a quorum queue, if it did.
+/// The properties that a message goes out with: those it came with, and how often it came back, if
+/// it did and its queue counts that.
 pub(super) fn properties(entry: &Entry) -> Cow<'_, [u8]> {
     let properties = entry.message.properties();
-    match entry.delivery_count() {
+    let returns = entry.returns();
+    if returns.is_zero() {
+        return properties.into();
+    }
+    let properties = with_long(properties, ACQUIRED_COUNT, returns.all().into());
+    match returns.failed {
         0 => properties.into(),
-        count => with_long(properties, DELIVERY_COUNT, count.into()).into(),
+        failed => with_long(&properties, DELIVERY_COUNT, failed.into()).into(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! basic.ack, basic.nack, basic.reject, basic.recover.
 
 use super::Connection;
-use super::unacked::Delivery;
+use super::unacked::{Delivery, Returning};
+use crate::queue::Return;
 use leveret_protocol::classes::{AMQPClass, basic};
 use leveret_protocol::{AmqpError, ChannelId, DeliveryTag, texts};
 
@@ -11,7 +12,7 @@ pub(super) enum Outcome {
     /// They are done with.
     Acknowledged,
     /// They go back to their places.
-    Requeued,
+    Requeued(Return),
     /// Nobody wants them.
     Discarded,
 }
@@ -30,7 +31,7 @@ impl Connection {
             let taken = channel.unacked.take(tag).ok_or_else(unknown)?;
             match (&mut channel.transaction, outcome) {
                 (Some(transaction), _) => transaction.settle(tag, taken, outcome),
-                (None, Outcome::Requeued) => self.requeue_now(vec![taken]),
+                (None, Outcome::Requeued(how)) => self.requeue_now([taken], how),
                 (None, Outcome::Acknowledged) => self.settled.push(taken),
                 (None, Outcome::Discarded) => self.discarded.push(taken),
             }
@@ -45,17 +46,18 @@ impl Connection {
         }
         let taken = taken.map(|(_, delivery)| delivery);
         match outcome {
-            Outcome::Requeued => self.requeue_now(taken.collect()),
+            Outcome::Requeued(how) => self.requeue_now(taken, how),
             Outcome::Acknowledged => self.settled.extend(taken),
             Outcome::Discarded => self.discarded.extend(taken),
         }
         Ok(())
     }
 
-    fn requeue_now(&mut self, deliveries: Vec<Delivery>) {
+    fn requeue_now(&mut self, deliveries: impl IntoIterator<Item = Delivery>, how: Return) {
+        let deliveries: Vec<Returning> = deliveries.into_iter().map(|d| (d, how)).collect();
         if !deliveries.is_empty() {
             self.flush_settled();
-            self.requeue(deliveries.into_iter().map(Delivery::redelivered).collect());
+            self.requeue(deliveries);
         }
     }
 
@@ -71,14 +73,9 @@ impl Connection {
             return Err(texts::not_implemented("requeue=false"));
         }
         let channel = self.open_channel(id)?;
-        let all: Vec<Delivery> = channel
-            .unacked
-            .take_through(DeliveryTag(0))
-            .into_iter()
-            .flatten()
-            .map(|(_, delivery)| delivery)
-            .collect();
-        self.requeue_now(all);
+        let all = channel.unacked.take_through(DeliveryTag(0));
+        let all = all.into_iter().flatten();
+        self.requeue_now(all.map(|(_, delivery)| delivery), Return::Released);
         if answer {
             let ok = basic::RecoverOk {};
             self.reply(id, AMQPClass::Basic(basic::AMQPMethod::RecoverOk(ok)));

@@ -226,8 +226,8 @@ impl Connection {
                     self.discarded.extend(run);
                     self.flush_settled();
                 }
-                Outcome::Requeued => {
-                    self.requeue(run.into_iter().map(Delivery::redelivered).collect());
+                Outcome::Requeued(how) => {
+                    self.requeue(run.into_iter().map(|delivery| (delivery, how)).collect());
                 }
             }
         }

@@ -23,22 +23,22 @@ impl Connection {
     /// Gives back the credit of deliveries that are settled. Returns consumers to resume that were
     /// passed over for want of it: each is of a queue that one of the deliveries came from. What
     /// other queues wait for, too, is left in `owed`, for [`Connection::share_out_all`].
-    pub(super) fn give_back_credit(
+    pub(super) fn give_back_credit<'a>(
         &self,
-        deliveries: &[Delivery],
+        deliveries: impl IntoIterator<Item = &'a Delivery>,
         owed: &mut Owed,
     ) -> Vec<Arc<Consumer>> {
         let mut waiting = Vec::new();
-        let same = |a: &Delivery, b: &Delivery| match (&a.consumer, &b.consumer) {
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-            (None, None) => true,
-            _ => false,
-        };
-        for run in deliveries.chunk_by(same) {
-            let Some(consumer) = &run[0].consumer else {
-                continue;
-            };
-            let count = run.len() as u32;
+        let consumers = deliveries.into_iter().filter_map(|d| d.consumer.as_ref());
+        let mut consumers = consumers.peekable();
+        while let Some(consumer) = consumers.next() {
+            let mut count = 1;
+            while consumers
+                .next_if(|next| Arc::ptr_eq(next, consumer))
+                .is_some()
+            {
+                count += 1;
+            }
             if consumer.credit.give_back(count) {
                 waiting.push(consumer.clone());
             }

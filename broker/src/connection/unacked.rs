@@ -1,7 +1,7 @@
 //! The deliveries of one channel that wait for an acknowledgement.
 
 use super::burden::DELIVERY_OVERHEAD;
-use crate::queue::{Consumer, Entry, Queue};
+use crate::queue::{Consumer, Entry, Queue, Return};
 use leveret_protocol::DeliveryTag;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,13 +22,10 @@ impl Delivery {
     pub fn octets(&self) -> u64 {
         DELIVERY_OVERHEAD + self.entry.message.body().len() as u64
     }
-
-    /// On its way back from the client, who may have acted upon it.
-    pub fn redelivered(mut self) -> Self {
-        self.queue.note_return(&mut self.entry);
-        self
-    }
 }
+
+/// A delivery on its way back to its queue.
+pub type Returning = (Delivery, Return);
 
 /// Deliveries by tag. Tags only grow, so a queue of slots finds a tag by its distance from the
 /// front, or by halving where tags were skipped (deliveries that need no acknowledgement take

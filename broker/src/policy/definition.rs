@@ -44,6 +44,7 @@ impl PolicyDefinition {
                 None => unknown.push(format!("{{{},{}}}", binary(name), term(value))),
             }
         }
+        check_delays(&settings)?;
         if unknown.is_empty() {
             Ok(PolicyDefinition(settings))
         } else {
@@ -109,6 +110,23 @@ impl PolicyDefinition {
     }
 }
 
+/// Checks how long messages are to wait that come back
+/// (`rabbit_quorum_queue:validate_delayed_retry_constraints`).
+fn check_delays(settings: &Map<String, Value>) -> Result<(), String> {
+    let kind = settings.get("delayed-retry-type").and_then(Value::as_str);
+    let delay = |name: &str| settings.get(name).and_then(keys::integer);
+    let (min, max) = (delay("delayed-retry-min"), delay("delayed-retry-max"));
+    match (kind, min, max) {
+        (Some(kind), None, _) if kind != "disabled" => Err(format!(
+            "delayed-retry-min is required when delayed-retry-type is {kind}"
+        )),
+        (_, Some(min), Some(max)) if max < min => Err(format!(
+            "delayed-retry-max ({max}) must not be smaller than delayed-retry-min ({min})"
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Which of two values of one setting counts.
 fn merged<'a>(name: &str, users: &'a Value, operators: &'a Value) -> &'a Value {
     let merge = Key::find(name).and_then(|key| key.merge);
@@ -118,6 +136,7 @@ fn merged<'a>(name: &str, users: &'a Value, operators: &'a Value) -> &'a Value {
     let users_counts = match merge {
         Some(Merge::Operator) | None => false,
         Some(Merge::Least) => user < operator,
+        Some(Merge::Greatest) => user > operator,
         // `rabbit_policies:merge_policy_value`: next to no limit, any limit counts.
         Some(Merge::LeastLimit) if user < 0 || operator < 0 => user > operator,
         Some(Merge::LeastLimit) => user < operator,
@@ -198,6 +217,49 @@ mod tests {
             "[{<<\"ha-mode\">>,<<\"all\">>}] are not recognised policy settings"
         );
         assert_eq!(refused(json!([1])), "definition must be a dictionary: [1]");
+    }
+
+    #[test]
+    fn delays_have_to_make_sense_together() {
+        let refused = |document| user(document).unwrap_err();
+        assert_eq!(
+            refused(json!({"delayed-retry-type": "some"})),
+            "<<\"some\">> is not a valid delayed retry type. Must be one of: all, failed, returned, \
+             disabled"
+        );
+        assert_eq!(
+            refused(json!({"delayed-retry-min": 0})),
+            "0 is not a valid delayed retry minimum delay. Must be a positive integer"
+        );
+        assert_eq!(
+            refused(json!({"delayed-retry-max": "x"})),
+            "<<\"x\">> is not a valid delayed retry maximum delay. Must be a positive integer"
+        );
+        assert_eq!(
+            refused(json!({"delayed-retry-type": "all", "nope": 1})),
+            "delayed-retry-min is required when delayed-retry-type is all"
+        );
+        assert_eq!(
+            refused(json!({"delayed-retry-min": 5, "delayed-retry-max": 4})),
+            "delayed-retry-max (4) must not be smaller than delayed-retry-min (5)"
+        );
+        for right in [
+            json!({"delayed-retry-type": "disabled"}),
+            json!({"delayed-retry-min": 5, "delayed-retry-max": 5}),
+            json!({"delayed-retry-max": 5}),
+        ] {
+            assert!(user(right.clone()).is_ok() && operator(right).is_ok());
+        }
+        let users = user(json!({"delayed-retry-type": "all", "delayed-retry-min": 5,
+            "delayed-retry-max": 50}));
+        let operators = operator(
+            json!({"delayed-retry-type": "failed", "delayed-retry-min": 7,
+            "delayed-retry-max": 40}),
+        );
+        assert_eq!(
+            users.unwrap().merged(&operators.unwrap()).to_json(),
+            r#"{"delayed-retry-max":40,"delayed-retry-min":7,"delayed-retry-type":"failed"}"#
+        );
     }
 
     #[test]

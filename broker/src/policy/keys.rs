@@ -2,7 +2,7 @@
 //! policy from (`rabbit_policies.erl` and the capabilities of RabbitMQ's queue types, 4.x).
 
 use super::Target;
-use crate::queue::{QueueKind, age};
+use crate::queue::{QueueKind, RetryKind, age};
 use serde_json::Value;
 
 /// What a key's value has to be.
@@ -34,6 +34,8 @@ pub(super) struct Key {
 pub(super) enum Merge {
     /// The smaller.
     Least,
+    /// The larger.
+    Greatest,
     /// The smaller; a negative one is no limit, and larger than any.
     LeastLimit,
     /// The operator's.
@@ -70,6 +72,12 @@ static KEYS: &[Key] = &[
     key("dead-letter-exchange", Rule::Text, "dead letter exchange name"),
     key("dead-letter-routing-key", Rule::Text, "dead letter routing key"),
     key("dead-letter-strategy", Rule::OneOf(&["at-most-once", "at-least-once"]), "dead letter strategy"),
+    both("delayed-retry-max", Rule::Integer(1, MAX),
+        "delayed retry maximum delay. Must be a positive integer", Merge::Least),
+    both("delayed-retry-min", Rule::Integer(1, MAX),
+        "delayed retry minimum delay. Must be a positive integer", Merge::Greatest),
+    both("delayed-retry-type", Rule::OneOf(&RetryKind::NAMES),
+        "delayed retry type. Must be one of: all, failed, returned, disabled", Merge::Operator),
     both("delivery-limit", Rule::Integer(i64::MIN, MAX), "delivery limit", Merge::LeastLimit),
     both("expires", Rule::Integer(1, MAX), "queue expiry", Merge::Least),
     key("initial-cluster-size", Rule::Integer(0, MAX), "cluster size"),

@@ -1,12 +1,15 @@
 //! queue.declare's arguments: which values RabbitMQ accepts, and its words for those it does not.
 
+use super::retry::RetryKind;
 use super::settings::{QueueKind, age};
+use crate::names::without_line_ends;
 use crate::stream::StartAt;
 use leveret_protocol::classes::queue;
 use leveret_protocol::content::MAX_EXPIRY_MS;
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{AmqpError, ExchangeName, QueueName, VhostName, table};
+use std::collections::BTreeMap;
 
 /// What an argument's value has to be.
 enum Rule {
@@ -32,7 +35,7 @@ enum Rule {
 
 /// In RabbitMQ's order, which decides of which of several wrong arguments it tells
 /// (`rabbit_amqqueue:declare_args`).
-const RULES: [(&str, Rule); 20] = [
+const RULES: [(&str, Rule); 24] = [
     ("x-expires", Rule::Milliseconds { min: 1 }),
     ("x-message-ttl", Rule::Milliseconds { min: 0 }),
     ("x-dead-letter-routing-key", Rule::DeadLetterKey),
@@ -68,10 +71,26 @@ const RULES: [(&str, Rule); 20] = [
         ),
     ),
     ("x-consumer-timeout", Rule::Integer { min: 0 }),
+    ("x-consumer-disconnected-timeout", Rule::Integer { min: 0 }),
+    // RabbitMQ takes any value of these, and delays nothing where it makes no sense of one.
+    (
+        RETRY_TYPE,
+        Rule::OneOf(&RetryKind::NAMES, "invalid_delayed_retry_type"),
+    ),
+    (RETRY_MIN, Rule::Integer { min: 1 }),
+    (RETRY_MAX, Rule::Integer { min: 1 }),
 ];
 
 /// The same of basic.consume.
 const CONSUMER_RULES: [(&str, Rule); 1] = [("x-consumer-timeout", Rule::Integer { min: 0 })];
+const RETRY_TYPE: &str = "x-delayed-retry-type";
+const RETRY_MIN: &str = "x-delayed-retry-min";
+const RETRY_MAX: &str = "x-delayed-retry-max";
+
+/// The argument that says how the name begins that the broker gives a queue.
+const NAME_PREFIX: &str = "x-name-prefix";
+/// Bytes that it may have.
+const NAME_PREFIX_MAX: usize = 64;
 
 const QUEUE_TYPE: &str = "x-queue-type";
 const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
@@ -80,10 +99,15 @@ use QueueKind::{Classic, Quorum, Stream};
 
 /// Arguments that belong to queues of some kinds; the others refuse them
 /// (`rabbit_amqqueue:check_arguments_key`).
-const OF_KINDS: [(&str, &[QueueKind]); 20] = [
+const OF_KINDS: [(&str, &[QueueKind]); 24] = [
+    ("x-consumer-disconnected-timeout", &[Quorum]),
     (DEAD_LETTER_EXCHANGE, &[Classic, Quorum]),
     ("x-dead-letter-routing-key", &[Classic, Quorum]),
     ("x-dead-letter-strategy", &[Quorum]),
+    // RabbitMQ has them for quorum queues only.
+    (RETRY_MAX, &[Classic, Quorum]),
+    (RETRY_MIN, &[Classic, Quorum]),
+    (RETRY_TYPE, &[Classic, Quorum]),
     ("x-delivery-limit", &[Quorum]),
     ("x-expires", &[Classic, Quorum]),
     ("x-initial-cluster-size", &[Stream]),
@@ -167,11 +191,57 @@ pub fn check(
             return Err(invalid(name, "routing_key_but_no_dlx_defined"));
         }
     }
+    if let Some(reason) = wrong_delays(arguments) {
+        return Err(invalid(RETRY_MAX, &reason));
+    }
     match kind {
         QueueKind::Stream => check_stream_sizes(arguments),
         QueueKind::Classic | QueueKind::Quorum => Ok(()),
     }
 }
+
+/// Why the longest delay makes no sense beside the shortest, in the words that RabbitMQ has for such
+/// a policy.
+fn wrong_delays(arguments: &FieldTable) -> Option<String> {
+    let delay = |name: &str| table::as_integer(arguments.inner().get(name)?);
+    let (min, max) = (delay(RETRY_MIN)?, delay(RETRY_MAX)?);
+    (max < min).then(|| {
+        format!("\"delayed-retry-max ({max}) must not be smaller than delayed-retry-min ({min})\"")
+    })
+}
+
+/// How the name begins that the broker gives a queue that is declared without one: what the client
+/// asks for, or `amq.gen`. What asks for it is no argument of the queue and is taken out
+/// (`rabbit_amqqueue:server_named_queue_prefix`).
+///
+/// # Errors
+/// 406 with RabbitMQ's text when it is too long.
+pub fn take_name_prefix(declare: &mut queue::Declare) -> Result<String, AmqpError> {
+    let Some(asked) = declare.arguments.inner().get(NAME_PREFIX).cloned() else {
+        return Ok(DEFAULT_PREFIX.to_owned());
+    };
+    let others = declare.arguments.inner().iter();
+    let others = others.filter(|(name, _)| name.as_str() != NAME_PREFIX);
+    let others: BTreeMap<_, _> = others.map(|(n, v)| (n.clone(), v.clone())).collect();
+    declare.arguments = others.into();
+    let named = !without_line_ends(declare.queue.as_str()).is_empty();
+    // Queues of other kinds always have names.
+    let generated = !named && QueueKind::of(&declare.arguments) == QueueKind::Classic;
+    match asked {
+        AMQPValue::LongString(prefix) if generated && !prefix.as_bytes().is_empty() => {
+            let text = String::from_utf8_lossy(prefix.as_bytes());
+            let text = without_line_ends(&text).into_owned();
+            match prefix.as_bytes().len() <= NAME_PREFIX_MAX {
+                true => Ok(text),
+                false => Err(texts::name_prefix_too_long(&text)),
+            }
+        }
+        _ => Ok(DEFAULT_PREFIX.to_owned()),
+    }
+}
+
+/// How a name begins that the broker made up.
+const DEFAULT_PREFIX: &str = "amq.gen";
 
 /// What streams look at last (`rabbit_stream_queue:declare`).
 fn check_stream_sizes(arguments: &FieldTable) -> Result<(), AmqpError> {
@@ -254,7 +324,7 @@ pub fn check_consumer(
 /// Whether queue.declare has an argument of this name.
 pub(super) fn is_known(name: &str) -> bool {
     // RabbitMQ's earlier name of the leader locator, which it has no rule for.
-    const OTHERS: [&str; 2] = [QUEUE_TYPE, "x-queue-master-locator"];
+    const OTHERS: [&str; 3] = [QUEUE_TYPE, NAME_PREFIX, "x-queue-master-locator"];
     RULES.iter().any(|(known, _)| *known == name)
         || OF_KINDS.iter().any(|(known, _)| *known == name)
         || OTHERS.contains(&name)
@@ -373,6 +443,72 @@ mod tests {
                 .ends_with("routing_key_but_no_dlx_defined")
         );
         assert!(reason("x-queue-type", text("bad")).ends_with("\"unsupported queue type 'bad'\""));
+    }
+
+    #[test]
+    fn delays_have_to_make_sense() {
+        let text = |t: &str| AMQPValue::LongString(t.into());
+        assert!(reason(RETRY_TYPE, text("some")).ends_with(": invalid_delayed_retry_type"));
+        assert!(reason(RETRY_MIN, AMQPValue::LongInt(0)).ends_with("{value_zero,0}"));
+        assert!(reason(RETRY_MAX, text("1")).ends_with("\"expected integer, got longstr\""));
+        let with = |kind: &str, min, max| {
+            let mut arguments = FieldTable::default();
+            arguments.insert(QUEUE_TYPE.into(), text(kind));
+            arguments.insert(RETRY_TYPE.into(), text("all"));
+            arguments.insert(RETRY_MIN.into(), AMQPValue::LongInt(min));
+            arguments.insert(RETRY_MAX.into(), AMQPValue::LongInt(max));
+            let checked = check(&arguments, &"q".into(), &"/".into());
+            checked.map_err(|error| error.text)
+        };
+        assert_eq!(with("quorum", 5, 5), Ok(()));
+        assert_eq!(with("classic", 5, 6), Ok(()));
+        assert_eq!(
+            with("quorum", 5, 4).unwrap_err(),
+            "PRECONDITION_FAILED - invalid arg 'x-delayed-retry-max' for queue 'q' in vhost '/': \
+             \"delayed-retry-max (4) must not be smaller than delayed-retry-min (5)\""
+        );
+        assert!(
+            with("stream", 5, 6)
+                .unwrap_err()
+                .ends_with("of queue type rabbit_stream_queue")
+        );
+    }
+
+    #[test]
+    fn a_prefix_is_for_queues_without_a_name_and_no_argument_of_theirs() {
+        let prefix = |name: &str, kind: &str, value: AMQPValue| {
+            let mut arguments = FieldTable::default();
+            arguments.insert(NAME_PREFIX.into(), value);
+            arguments.insert(QUEUE_TYPE.into(), AMQPValue::LongString(kind.into()));
+            let mut declare = queue::Declare {
+                queue: name.into(),
+                arguments,
+                ..queue::Declare::default()
+            };
+            let prefix = take_name_prefix(&mut declare);
+            assert_eq!(declare.arguments.inner().len(), 1);
+            prefix.map_err(|error| error.text)
+        };
+        let text = |t: &str| AMQPValue::LongString(t.into());
+        assert_eq!(prefix("", "classic", text("my.app")), Ok("my.app".into()));
+        assert_eq!(prefix("", "classic", text("my\r\napp")), Ok("myapp".into()));
+        let longest = "é".repeat(32);
+        assert_eq!(prefix("", "classic", text(&longest)), Ok(longest.clone()));
+        let beyond = "x".repeat(65);
+        assert_eq!(
+            prefix("", "classic", text(&beyond)),
+            Err(format!(
+                "PRECONDITION_FAILED - Queue name prefix '{beyond}' exceeds the 64-byte limit"
+            ))
+        );
+        for (name, kind, value) in [
+            ("", "classic", text("")),
+            ("", "classic", AMQPValue::LongInt(42)),
+            ("", "quorum", text(&beyond)),
+            ("q", "classic", text(&beyond)),
+        ] {
+            assert_eq!(prefix(name, kind, value), Ok(DEFAULT_PREFIX.into()));
+        }
     }
 
     #[test]

@@ -142,6 +142,11 @@ impl Effects {
         *self.now.get_or_insert_with(now)
     }
 
+    /// What the wall clock will show at a time, for a record of it.
+    pub fn wall_millis(&self, time: Time) -> u64 {
+        self.surroundings.clock.wall_millis(time)
+    }
+
     /// The clock that this time is by.
     pub fn clock(&self) -> Clock {
         self.surroundings.clock

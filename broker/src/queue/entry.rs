@@ -15,17 +15,69 @@ pub struct Entry {
 }
 
 /// What a queue remembers of a message, in one word: from the highest bit whether it was delivered
-/// before, 15 bits that count how often it came back, and 48 bits of the millisecond in which it
-/// expires, 0 when it does not.
+/// before, 11 bits that count its failed deliveries, 10 that count its other returns, and 42 bits of
+/// the millisecond in which it expires, 0 when it does not.
 #[derive(Clone, Copy, Debug, Default)]
 struct State(u64);
 
 const REDELIVERED: u64 = 1 << 63;
-const COUNT_SHIFT: u32 = 48;
-/// The most that are counted; there it stays.
-const COUNT_MAX: u16 = 0x7fff;
-const COUNT: u64 = (COUNT_MAX as u64) << COUNT_SHIFT;
-const EXPIRY: u64 = (1 << COUNT_SHIFT) - 1;
+const FAILED_SHIFT: u32 = 52;
+const RELEASED_SHIFT: u32 = 42;
+const EXPIRY: u64 = (1 << RELEASED_SHIFT) - 1;
+const COUNTS: u64 = !REDELIVERED & !EXPIRY;
+
+/// How often a message came back from consumers. Only queues that limit or delay this count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Returns {
+    /// Its failed deliveries (`x-delivery-count`), 2047 at most.
+    pub failed: u16,
+    /// Its other returns, 1023 at most.
+    pub released: u16,
+}
+
+/// How a delivery comes back to its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Return {
+    /// It never reached the client: nothing has happened to it.
+    Unseen,
+    /// The client gave it back (basic.nack, basic.recover).
+    Released,
+    /// The delivery failed: the client rejected it, or ended without settling it.
+    Failed,
+}
+
+impl Returns {
+    /// The most failed deliveries that are counted.
+    pub const FAILED_MAX: u16 = 0x7ff;
+    /// The most other returns that are counted.
+    pub const RELEASED_MAX: u16 = 0x3ff;
+
+    /// All of them (`x-acquired-count`).
+    pub fn all(self) -> u16 {
+        self.failed + self.released
+    }
+
+    /// Whether there was none.
+    pub fn is_zero(self) -> bool {
+        self.all() == 0
+    }
+
+    /// With one more.
+    pub fn and(self, how: Return) -> Returns {
+        let Returns { failed, released } = self;
+        match how {
+            Return::Unseen => self,
+            Return::Released => Returns {
+                released: (released + 1).min(Self::RELEASED_MAX),
+                ..self
+            },
+            Return::Failed => Returns {
+                failed: (failed + 1).min(Self::FAILED_MAX),
+                ..self
+            },
+        }
+    }
+}
 
 impl Entry {
     /// A message that has just come.
@@ -66,16 +118,20 @@ impl Entry {
         self.state.0 |= REDELIVERED;
     }
 
-    /// How often it came back from a consumer, 32 767 at most. Only queues that limit this count.
-    pub fn delivery_count(&self) -> u16 {
-        // 15 bits.
-        ((self.state.0 & COUNT) >> COUNT_SHIFT) as u16
+    /// How often it came back from consumers.
+    pub fn returns(&self) -> Returns {
+        // 11 and 10 bits.
+        Returns {
+            failed: (self.state.0 >> FAILED_SHIFT) as u16 & Returns::FAILED_MAX,
+            released: (self.state.0 >> RELEASED_SHIFT) as u16 & Returns::RELEASED_MAX,
+        }
     }
 
-    /// It came back so often; see [`Entry::delivery_count`].
-    pub fn set_delivery_count(&mut self, count: u16) {
-        let count = u64::from(count.min(COUNT_MAX)) << COUNT_SHIFT;
-        self.state.0 = self.state.0 & !COUNT | count;
+    /// It came back so often.
+    pub fn set_returns(&mut self, returns: Returns) {
+        let failed = u64::from(returns.failed.min(Returns::FAILED_MAX)) << FAILED_SHIFT;
+        let released = u64::from(returns.released.min(Returns::RELEASED_MAX)) << RELEASED_SHIFT;
+        self.state.0 = self.state.0 & !COUNTS | failed | released;
     }
 
     /// When it expires.
@@ -88,7 +144,7 @@ impl Entry {
 
     /// It expires in the millisecond of this time, or never.
     pub fn set_expiry(&mut self, at: Option<Time>) {
-        // Those after the year 10 000 can wait until then.
+        // Those after May 2109 need not wait any longer.
         let millis = at.map_or(0, |at| at.millis().clamp(1, EXPIRY));
         self.state.0 = self.state.0 & !EXPIRY | millis;
     }
@@ -106,25 +162,40 @@ mod tests {
         let message = MessageBuilder::new(b"", b"", &[0, 0], true, 0).finish(true);
         let mut entry = Entry::new(Position(1), Arc::new(message));
         let parts = |e: &Entry| {
-            (
-                e.redelivered(),
-                e.delivery_count(),
-                e.expiry().map(Time::millis),
-            )
+            let Returns { failed, released } = e.returns();
+            let expiry = e.expiry().map(Time::millis);
+            (e.redelivered(), failed, released, expiry)
         };
-        assert_eq!(parts(&entry), (false, 0, None));
+        let returns = |failed, released| Returns { failed, released };
+        assert_eq!(parts(&entry), (false, 0, 0, None));
         entry.set_expiry(Some(Time::from_millis(1_800_000_000_000)));
-        assert_eq!(parts(&entry), (false, 0, Some(1_800_000_000_000)));
-        entry.set_delivery_count(7);
+        assert_eq!(parts(&entry), (false, 0, 0, Some(1_800_000_000_000)));
+        entry.set_returns(returns(7, 0));
         entry.mark_redelivered();
-        assert_eq!(parts(&entry), (true, 7, Some(1_800_000_000_000)));
-        entry.set_delivery_count(u16::MAX);
+        assert_eq!(parts(&entry), (true, 7, 0, Some(1_800_000_000_000)));
+        entry.set_returns(returns(u16::MAX, 5));
         entry.set_expiry(Some(Time::from_millis(u64::MAX)));
-        assert_eq!(parts(&entry), (true, COUNT_MAX, Some(EXPIRY)));
+        assert_eq!(parts(&entry), (true, 2047, 5, Some(EXPIRY)));
+        entry.set_returns(returns(1, u16::MAX));
+        assert_eq!(parts(&entry), (true, 1, 1023, Some(EXPIRY)));
         entry.set_expiry(None);
-        entry.set_delivery_count(0);
-        assert_eq!(parts(&entry), (true, 0, None));
+        entry.set_returns(Returns::default());
+        assert_eq!(parts(&entry), (true, 0, 0, None));
         entry.set_expiry(Some(Time::from_millis(0)));
         assert_eq!(entry.expiry(), Some(Time::from_millis(1)), "not never");
+    }
+
+    #[test]
+    fn returns_are_counted_up_to_a_bound_and_by_kind() {
+        let mut returns = Returns::default();
+        for _ in 0..3000 {
+            returns = returns.and(Return::Unseen).and(Return::Failed);
+        }
+        returns = returns.and(Return::Released);
+        assert_eq!((returns.failed, returns.released), (2047, 1));
+        for _ in 0..3000 {
+            returns = returns.and(Return::Released);
+        }
+        assert_eq!(returns.all(), 2047 + 1023);
     }
 }

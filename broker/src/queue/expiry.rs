@@ -2,8 +2,9 @@
 //! property; RabbitMQ: "Time-to-Live and Expiration") and queues that nobody uses (`x-expires`).
 //!
 //! A message's end is settled when it enters the queue, by the smaller of both times; a change of
-//! policy is for what comes later. It expires at the head of the queue only, where a timer waits
-//! for it, and nobody gets it after that. A queue in which nothing expires reads no clock.
+//! policy is for what comes later. It expires at the head of the queue only, of a quorum queue at the
+//! head of its priority, where a timer waits for it, and nobody gets it after that. A queue in which
+//! nothing expires reads no clock.
 
 use super::dead_letter::Reason;
 use super::effects::Effects;
@@ -11,13 +12,15 @@ use super::entry::Entry;
 use super::handle::Queue;
 use super::machine::Machine;
 use super::paging::HeadExpiry;
-use super::settings::Settings;
+use super::returned::Returned;
+use super::settings::{QueueKind, Settings};
 use super::undelivered::Undelivered;
 use crate::broker::Broker;
 use crate::clock::Time;
 use crate::message::Message;
 use crate::server::timers::Timed;
 use leveret_storage::QueueId;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -73,20 +76,52 @@ impl Machine {
             return false;
         }
         for _ in 0..SLICE {
-            if !self.head_has_expired(fx) {
+            let Some(line) = self.expired_line(fx) else {
                 self.expiry.any &= !self.ready.is_empty();
                 return false;
-            }
-            if let Some(entry) = self.ready.pop() {
+            };
+            if let Some(entry) = self.ready.pop_from(line) {
                 self.bury(&entry, Reason::Expired, fx);
             }
         }
-        self.head_has_expired(fx)
+        self.expired_line(fx).is_some()
     }
 
-    fn head_has_expired(&self, fx: &mut Effects) -> bool {
-        let expiry = self.ready.first().and_then(Entry::expiry);
-        expiry.is_some_and(|at| at <= fx.now())
+    /// The line whose first message has expired: the one that is served, or of a quorum queue any of
+    /// them (`rabbit_fifo:expire_batch`).
+    fn expired_line(&self, fx: &mut Effects) -> Option<usize> {
+        let now = fx.now();
+        self.expiries().find_map(|(line, expiry)| match expiry {
+            HeadExpiry::Known(Some(at)) if at <= now => Some(line),
+            _ => None,
+        })
+    }
+
+    /// The lines whose first message is on disk and has to be read: it has expired, or nobody knows.
+    pub(super) fn expired_on_disk(&self, fx: &mut Effects) -> SmallVec<[usize; 1]> {
+        let mut lines = SmallVec::new();
+        for (line, expiry) in self.expiries() {
+            let wanted = match expiry {
+                HeadExpiry::Known(at) => at.is_some_and(|at| at <= fx.now()),
+                HeadExpiry::Unknown => true,
+            };
+            if wanted && self.ready.is_away(line) {
+                lines.push(line);
+            }
+        }
+        lines
+    }
+
+    /// When the first message of each line expires that is looked at, that of the highest priority
+    /// first.
+    fn expiries(&self) -> impl Iterator<Item = (usize, HeadExpiry)> {
+        let served = self.ready.served().map_or(0..0, |line| line..line + 1);
+        let lines = match self.kind {
+            QueueKind::Quorum => self.ready.line_numbers(),
+            QueueKind::Classic | QueueKind::Stream => served,
+        };
+        let lines = lines.rev();
+        lines.filter_map(|line| Some((line, self.ready.expiry_of(line)?)))
     }
 
     /// The queue is used: the time for which it may go unused begins anew.
@@ -112,7 +147,8 @@ impl Machine {
     #[inline]
     pub(super) fn next_look(&mut self) -> Option<Time> {
         let rules = self.expiry.any || self.expiry.lease.is_some();
-        if !rules && !self.drops_later && self.undelivered.is_none() {
+        let waits = self.returned.as_deref().is_some_and(Returned::waits);
+        if !rules && !waits && !self.drops_later && self.undelivered.is_none() {
             return None;
         }
         self.earlier_look()
@@ -122,17 +158,15 @@ impl Machine {
         if self.is_deleted() {
             return None;
         }
-        let head = match self.ready.first() {
-            Some(first) => first.expiry(),
-            // Nobody waits for it in memory; the clock must not miss it.
-            None => match self.ready.head_expiry() {
-                Some(HeadExpiry::Known(expiry)) => expiry,
-                _ => None,
-            },
-        };
+        // What is on disk must not be missed, though nobody waits for it in memory.
+        let heads = self.expiries().filter_map(|(_, expiry)| match expiry {
+            HeadExpiry::Known(at) => at,
+            HeadExpiry::Unknown => None,
+        });
+        let due = self.returned.as_deref().and_then(Returned::first_due);
         let rest = self.drops_later.then(|| Time::from_millis(0));
         let retry = self.undelivered.as_deref().and_then(Undelivered::retry_at);
-        let times = head.into_iter().chain(self.lease_end());
+        let times = heads.chain(due).chain(self.lease_end());
         let next = times.chain(rest).chain(retry).min()?;
         if self.expiry.awaited.is_some_and(|awaited| awaited <= next) {
             return None;
@@ -144,6 +178,7 @@ impl Machine {
     /// What is due is done, a slice of it.
     fn on_time(&mut self, fx: &mut Effects) {
         self.expiry.awaited = None;
+        self.end_waits(fx);
         self.drop_over_limit(fx);
         self.retry_undelivered(fx);
         self.dispatch(fx);

@@ -3,9 +3,10 @@
 
 use super::consumer::{Consumer, ConsumerId};
 use super::effects::Effects;
-use super::entry::Entry;
+use super::entry::{Entry, Return};
 use super::machine::Machine;
 use super::outcome::{AfterRemoval, ConsumeRefused, Counts, Remains};
+use super::returned::Found;
 use super::settings::{QueueKind, Settings};
 use crate::clock::Time;
 use crate::message::SharedMessage;
@@ -278,9 +279,9 @@ impl Queue {
         machine.restore(position, message, redelivered, expiry);
     }
 
-    /// See [`Machine::restore_counts`].
-    pub fn restore_counts(&self, counts: BTreeMap<Position, u16>) {
-        self.machine.lock().restore_counts(counts);
+    /// See [`Machine::restore_returned`].
+    pub fn restore_returned(&self, found: BTreeMap<Position, Found>) {
+        self.machine.lock().restore_returned(found);
     }
 
     /// See [`Machine::restored`].
@@ -378,16 +379,12 @@ impl Queue {
         });
     }
 
-    /// Notes on a message that it comes back from a client, who may have acted upon it.
-    pub fn note_return(&self, entry: &mut Entry) {
-        entry.mark_redelivered();
-        if self.kind == QueueKind::Quorum {
-            entry.set_delivery_count(entry.delivery_count().saturating_add(1));
-        }
-    }
-
     /// See [`Machine::requeue`]. To a stream nothing comes back, for nothing has left it.
-    pub fn requeue(self: &Arc<Self>, entries: impl IntoIterator<Item = Entry>, fx: &mut Effects) {
+    pub fn requeue(
+        self: &Arc<Self>,
+        entries: impl IntoIterator<Item = (Entry, Return)>,
+        fx: &mut Effects,
+    ) {
         if self.stream.is_some() {
             return;
         }
@@ -508,6 +505,11 @@ impl Queue {
             Some(stream) => stream.counts(),
             None => self.machine.lock().counts(),
         }
+    }
+
+    /// When the first and the last of the messages that wait are ready again.
+    pub fn waiting_until(&self) -> Option<(Time, Time)> {
+        self.machine.lock().waiting_until()
     }
 
     /// The queue's consumers, for listings.

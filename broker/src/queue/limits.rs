@@ -6,7 +6,6 @@ use super::dead_letter::Reason;
 use super::effects::Effects;
 use super::expiry::SLICE;
 use super::machine::Machine;
-use super::ready::Ready;
 use super::settings::{Overflow, Settings};
 use crate::message::{Message, SharedMessage};
 
@@ -40,9 +39,9 @@ impl Limits {
             && self.exceeded(messages + 1, octets + message.body().len() as u64)
     }
 
-    /// Whether the head of the queue has to go.
-    pub fn drop_head(&self, ready: &Ready) -> bool {
-        self.overflow == Overflow::DropHead && self.exceeded(ready.len() as u64, ready.bytes())
+    /// Whether the head of a queue has to go that holds so many messages with so many bytes.
+    pub fn drop_head(&self, (messages, bytes): (u64, u64)) -> bool {
+        self.overflow == Overflow::DropHead && self.exceeded(messages, bytes)
     }
 
     /// Whether what is turned away becomes a dead letter.
@@ -61,11 +60,25 @@ impl Machine {
     pub(super) fn has_no_room(&self, message: &SharedMessage, others: u64, octets: u64) -> bool {
         let kept = self.undelivered.as_deref();
         let (letters, bodies) = kept.map_or((0, 0), |kept| (kept.len(), kept.octets()));
+        let (held, held_bytes) = self.limited();
         let full = |limits: &Limits| {
-            let messages = self.ready.len() as u64 + others + letters;
-            limits.refuse(message, messages, self.ready.bytes() + octets + bodies)
+            limits.refuse(
+                message,
+                held + others + letters,
+                held_bytes + octets + bodies,
+            )
         };
         self.limits.as_deref().is_some_and(full)
+    }
+
+    /// The messages that limits count, and the bytes of their bodies: those that are ready, and those
+    /// that wait until they are (`rabbit_fifo:messages_ready_plus_delayed`).
+    fn limited(&self) -> (u64, u64) {
+        let (waiting, bytes) = self.waiting();
+        (
+            self.ready.len() as u64 + waiting,
+            self.ready.bytes() + bytes,
+        )
     }
 
     /// Whether the queue's limits turn this message away.
@@ -75,7 +88,7 @@ impl Machine {
 
     /// Whether the head of the queue has to go.
     pub(super) fn is_over_limit(&self) -> bool {
-        let over = |limits: &Limits| limits.drop_head(&self.ready);
+        let over = |limits: &Limits| limits.drop_head(self.limited());
         self.limits.as_deref().is_some_and(over)
     }
 
@@ -87,16 +100,16 @@ impl Machine {
             return;
         };
         for _ in 0..SLICE {
-            if !limits.drop_head(&self.ready) {
+            if !limits.drop_head(self.limited()) {
                 return;
             }
-            // A head that is on disk is dropped when it has come.
+            // A head that is on disk is dropped when it has come. What waits is not: it is no head.
             let Some(entry) = self.ready.pop() else {
                 return;
             };
             self.bury(&entry, Reason::MaxLength, fx);
         }
-        self.drops_later = limits.drop_head(&self.ready);
+        self.drops_later = limits.drop_head(self.limited());
     }
 }
 

@@ -4,6 +4,7 @@ use super::consumer::Consumer;
 use super::machine::Machine;
 use super::outcome::Counts;
 use super::undelivered::Undelivered;
+use crate::clock::Time;
 use std::sync::Arc;
 
 impl Machine {
@@ -12,8 +13,11 @@ impl Machine {
         let paged = self.ready.paged();
         let undelivered = self.undelivered.as_deref();
         let undelivered = undelivered.map(Undelivered::counts).unwrap_or_default();
+        let waiting = self.returned.as_deref();
+        let waiting = waiting.map(|returned| returned.waiting.counts());
         Counts {
-            ready: self.ready.len() as u64,
+            ready: self.ready_messages(),
+            waiting: waiting.unwrap_or_default(),
             unacked: self.unacked,
             persistent: self.persistent,
             persistent_bytes: self.persistent_bytes,
@@ -25,6 +29,22 @@ impl Machine {
             memory: self.memory(),
             consumers: self.consumers.len() as u64,
         }
+    }
+
+    /// Number of messages that are ready.
+    pub(super) fn ready_messages(&self) -> u64 {
+        (self.ready.len() as u64).saturating_sub(self.unread_waiting())
+    }
+
+    /// Messages that wait and stand among those that are ready until they are read.
+    fn unread_waiting(&self) -> u64 {
+        let returned = self.returned.as_deref();
+        returned.map_or(0, |returned| returned.waiting.unread())
+    }
+
+    /// When the first and the last of the messages that wait are ready again.
+    pub fn waiting_until(&self) -> Option<(Time, Time)> {
+        self.returned.as_deref()?.waiting.dues()
     }
 
     /// The queue's consumers.

@@ -9,14 +9,14 @@ use super::consumer::{Consumer, ConsumerId};
 use super::consumers::Consumers;
 use super::dead_letter::{Origin, Reason};
 use super::effects::Effects;
-use super::entry::Entry;
+use super::entry::{Entry, Return};
 use super::expiry::Expiry;
 use super::handle::QueueSpec;
 use super::limits::Limits;
 use super::outcome::{AfterRemoval, ConsumeRefused, Remains};
 use super::paging::Paging;
-use super::quorum::Quorum;
 use super::ready::Ready;
+use super::returned::Returned;
 use super::settings::{QueueKind, Settings};
 use super::stored::storable;
 use super::undelivered::Undelivered;
@@ -30,6 +30,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Machine {
     pub(super) id: QueueId,
+    pub(super) kind: QueueKind,
     /// Durable and not exclusive: its persistent messages are kept in the store.
     stored: bool,
     auto_delete: bool,
@@ -41,8 +42,8 @@ pub struct Machine {
     pub(super) undelivered: Option<Box<Undelivered>>,
     pub(super) ready: Ready,
     pub(super) paging: Paging,
-    /// What it does as a quorum queue.
-    pub(super) quorum: Option<Box<Quorum>>,
+    /// What is known of messages that came back, where that matters.
+    pub(super) returned: Option<Box<Returned>>,
     pub(super) consumers: Consumers,
     next_position: u64,
     pub(super) unacked: u64,
@@ -71,8 +72,11 @@ impl Machine {
         let kind = spec.kind();
         let mut expiry = Expiry::default();
         expiry.configure(settings);
+        let mut returned = None;
+        Returned::follow(&mut returned, kind, settings);
         Machine {
             id,
+            kind,
             stored: spec.is_stored(),
             auto_delete: spec.auto_delete,
             limits: Limits::of(settings).map(Box::new),
@@ -82,7 +86,7 @@ impl Machine {
             drops_later: false,
             ready: Ready::new(kind, settings),
             paging: Paging::default(),
-            quorum: (kind == QueueKind::Quorum).then(|| Box::new(Quorum::new(settings))),
+            returned,
             consumers: Consumers::new(kind, settings),
             next_position: next_position.0,
             unacked: 0,
@@ -104,9 +108,7 @@ impl Machine {
         fx: &mut Effects,
     ) {
         self.limits = Limits::of(settings).map(Box::new);
-        if let Some(quorum) = &mut self.quorum {
-            quorum.configure(settings);
-        }
+        Returned::follow(&mut self.returned, self.kind, settings);
         self.expiry.configure(settings);
         self.dead_letters = Origin::of(self.id, vhost, spec, settings);
         self.start(fx);
@@ -116,6 +118,7 @@ impl Machine {
     /// which it may go unused begins.
     pub fn start(&mut self, fx: &mut Effects) {
         self.touch(fx);
+        self.end_waits(fx);
         self.drop_over_limit(fx);
         self.dispatch(fx);
     }
@@ -127,7 +130,7 @@ impl Machine {
 
     /// Likewise, for whoever has to ask while the machine is being changed.
     pub(super) fn storing(&self) -> impl Fn(&Message) -> bool + use<> {
-        let (stored, quorum) = (self.stored, self.quorum.is_some());
+        let (stored, quorum) = (self.stored, self.kind == QueueKind::Quorum);
         move |message| stored && (message.persistent() || quorum)
     }
 
@@ -249,8 +252,10 @@ impl Machine {
             entry.mark_redelivered();
         }
         entry.set_expiry(expiry);
+        if let Some(due) = self.restore_count(&mut entry) {
+            return self.restore_waiting(due, entry);
+        }
         self.expiry.enters(&entry);
-        self.restore_count(&mut entry);
         self.ready.insert(entry);
     }
 
@@ -395,7 +400,7 @@ impl Machine {
             self.mark_delivered(entry.position, entry.message.body().len() as u64, stored);
         }
         self.drop_expired(fx);
-        Some((entry, self.ready.len() as u64))
+        Some((entry, self.ready_messages()))
     }
 
     /// A delivery was acknowledged.
@@ -421,15 +426,19 @@ impl Machine {
         self.unacked_bytes -= entry.message.body().len() as u64;
     }
 
-    /// Deliveries come back and take their old places; `entries` say themselves whether they
-    /// count as redelivered. Serves consumers once all are in place.
-    pub fn requeue(&mut self, entries: impl IntoIterator<Item = Entry>, fx: &mut Effects) {
+    /// Deliveries come back and take their old places, at once or when they have waited. Serves
+    /// consumers once all are in place.
+    pub fn requeue(
+        &mut self,
+        entries: impl IntoIterator<Item = (Entry, Return)>,
+        fx: &mut Effects,
+    ) {
         if self.deleted {
             return;
         }
-        for entry in entries {
+        for (entry, how) in entries {
             self.take_back(&entry);
-            if let Some(entry) = self.count_return(entry, fx) {
+            if let Some(entry) = self.came_back(entry, how, fx) {
                 self.expiry.enters(&entry);
                 self.ready.requeue(entry);
             }
@@ -439,7 +448,7 @@ impl Machine {
         self.dispatch(fx);
     }
 
-    /// Drops all ready messages and returns their number.
+    /// Drops all messages that are ready or wait to be, and returns their number.
     pub fn purge(&mut self, fx: &mut Effects) -> u64 {
         let mut count = 0;
         while !self.ready.is_empty() {
@@ -449,7 +458,7 @@ impl Machine {
             }
             count += self.drop_pages(fx);
         }
-        self.ready.begin_anew();
+        count += self.drop_waiting(fx);
         self.report_memory(fx);
         count
     }
@@ -463,13 +472,12 @@ impl Machine {
         self.deleted = true;
         self.stop_timer(fx);
         self.drop_undelivered(fx);
-        let count = self.ready.len() as u64;
+        let count = self.ready_messages();
         // Publishes that the store has not taken yet need not be written; the rest goes by range.
+        self.call_off_waiting(fx);
         while !self.ready.is_empty() {
             while let Some(entry) = self.ready.pop() {
-                if self.stores(&entry.message) {
-                    entry.message.cancel_write();
-                }
+                self.call_off(&entry);
             }
             while self.ready.first().is_none()
                 && let Some(page) = self.ready.drop_page()
@@ -490,6 +498,13 @@ impl Machine {
             messages: count,
             consumers: self.consumers.drain(),
         })
+    }
+
+    /// A message of a queue that is deleted need not be written, if it has not been.
+    pub(super) fn call_off(&self, entry: &Entry) {
+        if self.stores(&entry.message) {
+            entry.message.cancel_write();
+        }
     }
 
     /// Whether the queue was deleted while somebody still held it.

@@ -8,11 +8,14 @@ use std::sync::Arc;
 pub struct Counts {
     /// Messages ready to be delivered.
     pub ready: u64,
+    /// Messages that came back and wait before they are ready again; of those that were not read since
+    /// a restart the bytes count as ready.
+    pub waiting: Aside,
     /// Messages delivered and not yet acknowledged.
     pub unacked: u64,
-    /// Persistent messages among both.
+    /// Persistent messages among all of them.
     pub persistent: u64,
-    /// Octets of the bodies of persistent messages among both.
+    /// Octets of the bodies of persistent messages among all of them.
     pub persistent_bytes: u64,
     /// Octets of ready bodies.
     pub ready_bytes: u64,
@@ -28,6 +31,13 @@ pub struct Counts {
     pub memory: u64,
     /// Consumers.
     pub consumers: u64,
+}
+
+impl Counts {
+    /// Whether the queue holds no message that nobody was given.
+    pub fn is_empty(&self) -> bool {
+        self.ready + self.waiting.messages == 0
+    }
 }
 
 /// Messages that wait for something else than a consumer.

@@ -1,16 +1,54 @@
-//! x-max-priority (RabbitMQ: "Classic Queues Support Priorities"): a line of messages for each
-//! priority, the highest first.
+//! A line of messages for each priority, the highest first: `x-max-priority` (RabbitMQ: "Classic
+//! Queues Support Priorities") and quorum queues ("Quorum Queues: Message Priorities").
 
 use super::entry::Entry;
 use super::line::Line;
+use super::settings::{QueueKind, Settings};
 use crate::message::Message;
+
+/// The priorities of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Levels {
+    /// What is above it counts as this.
+    max: u8,
+    /// That of a message that says none.
+    default: u8,
+}
+
+impl Levels {
+    /// Those of every quorum queue (RabbitMQ 4.3, `rabbit_fifo:msg_priority`).
+    const QUORUM: Levels = Levels {
+        max: 31,
+        default: 4,
+    };
+
+    /// Those of a queue that is set to this; none where priorities do not count.
+    pub fn of(kind: QueueKind, settings: &Settings) -> Option<Levels> {
+        match kind {
+            QueueKind::Quorum => Some(Levels::QUORUM),
+            QueueKind::Classic | QueueKind::Stream => {
+                let max = settings.max_priority?;
+                Some(Levels { max, default: 0 })
+            }
+        }
+    }
+
+    /// The priority that a message has here.
+    pub fn priority(self, message: &Message) -> u8 {
+        message.priority().unwrap_or(self.default).min(self.max)
+    }
+
+    /// That of a message that says none.
+    pub fn default(self) -> usize {
+        usize::from(self.default)
+    }
+}
 
 /// The lines of one queue. What is taken first is taken from the highest that is not empty, also
 /// where a queue that is over its limit drops its head (`rabbit_priority_queue:drop`).
 #[derive(Debug)]
 pub struct Priorities {
-    /// What is above it counts as this.
-    max: u8,
+    levels: Levels,
     /// By priority; those above the highest that ever came are not there.
     lines: Vec<Line>,
     /// A bit for each line that is not empty: 255 of them must not cost a look at each.
@@ -19,19 +57,18 @@ pub struct Priorities {
 }
 
 impl Priorities {
-    /// Lines for the priorities from 0 to `max`.
-    pub fn new(max: u8) -> Self {
-        Priorities {
-            max,
+    /// No messages yet but these, whose priority is the default one.
+    pub fn new(levels: Levels, line: Line) -> Self {
+        let mut priorities = Priorities {
+            levels,
             lines: Vec::new(),
             occupied: [0; 4],
-            len: 0,
+            len: line.len(),
+        };
+        if !line.is_empty() {
+            *priorities.line(levels.default()) = line;
         }
-    }
-
-    /// The priority that a message has here: none is 0, what is above the maximum is the maximum.
-    fn of(&self, message: &Message) -> u8 {
-        message.priority().unwrap_or(0).min(self.max)
+        priorities
     }
 
     /// Adds a message at its place in the line of its priority; see [`Line::insert`].
@@ -46,20 +83,23 @@ impl Priorities {
 
     /// The line that gets this message.
     fn line_for(&mut self, entry: &Entry) -> &mut Line {
-        let priority = self.of(&entry.message);
-        let at = usize::from(priority);
+        self.len += 1;
+        let priority = self.levels.priority(&entry.message);
+        self.line(usize::from(priority))
+    }
+
+    /// A line that gets messages.
+    fn line(&mut self, at: usize) -> &mut Line {
         if self.lines.len() <= at {
             self.lines.resize_with(at + 1, Line::default);
         }
         self.occupied[at / 64] |= 1 << (at % 64);
-        self.len += 1;
         &mut self.lines[at]
     }
 
-    /// Takes the oldest message of the highest priority. `None` also when that is on disk.
-    pub fn pop(&mut self) -> Option<Entry> {
-        let at = self.highest()?;
-        let line = &mut self.lines[at];
+    /// Takes the oldest message of a priority. `None` also when that is on disk.
+    pub fn pop(&mut self, at: usize) -> Option<Entry> {
+        let line = self.lines.get_mut(at)?;
         let entry = line.pop();
         self.len -= usize::from(entry.is_some());
         self.note_empty(at);
@@ -87,13 +127,8 @@ impl Priorities {
         Some(result)
     }
 
-    /// The oldest message of the highest priority.
-    pub fn first(&self) -> Option<&Entry> {
-        self.lines[self.highest()?].first()
-    }
-
-    /// The highest line that is not empty.
-    fn highest(&self) -> Option<usize> {
+    /// The highest priority of which there are messages.
+    pub fn highest(&self) -> Option<usize> {
         let word = (0..self.occupied.len()).rfind(|word| self.occupied[*word] != 0)?;
         let bit = self.occupied[word].ilog2() as usize;
         Some(word * 64 + bit)
@@ -122,15 +157,19 @@ mod tests {
         Entry::new(Position(position), Arc::new(message))
     }
 
+    fn priorities(max: u8) -> Priorities {
+        Priorities::new(Levels { max, default: 0 }, Line::default())
+    }
+
     fn drain(priorities: &mut Priorities) -> Vec<u64> {
-        std::iter::from_fn(|| priorities.pop())
+        std::iter::from_fn(|| priorities.pop(priorities.highest()?))
             .map(|entry| entry.position.0)
             .collect()
     }
 
     #[test]
     fn the_highest_comes_first_and_within_one_the_oldest() {
-        let mut priorities = Priorities::new(255);
+        let mut priorities = priorities(255);
         let sent = [
             None,
             Some(255),
@@ -150,7 +189,7 @@ mod tests {
 
     #[test]
     fn above_the_maximum_is_the_maximum() {
-        let mut priorities = Priorities::new(2);
+        let mut priorities = priorities(2);
         for (position, priority) in [(0, 2), (1, 200), (2, 1), (3, 2)] {
             priorities.insert(entry(position, Some(priority)));
         }
@@ -158,12 +197,28 @@ mod tests {
     }
 
     #[test]
+    fn a_quorum_queue_has_thirty_two_priorities_and_takes_none_for_the_fourth() {
+        let mut line = Line::default();
+        line.insert(entry(0, None));
+        line.insert(entry(1, Some(4)));
+        let mut priorities = Priorities::new(Levels::QUORUM, line);
+        for (position, priority) in [(2, None), (3, Some(3)), (4, Some(5)), (5, Some(31))] {
+            priorities.insert(entry(position, priority));
+        }
+        priorities.insert(entry(6, Some(255)));
+        priorities.insert(entry(7, Some(0)));
+        assert_eq!(priorities.len(), 8);
+        assert_eq!(drain(&mut priorities), [5, 6, 4, 0, 1, 2, 3, 7]);
+    }
+
+    #[test]
     fn what_comes_back_keeps_its_priority_and_its_place() {
-        let mut priorities = Priorities::new(9);
+        let mut priorities = priorities(9);
         for (position, priority) in [(0, 5), (1, 5), (2, 7), (3, 5)] {
             priorities.insert(entry(position, Some(priority)));
         }
-        let taken: Vec<Entry> = (0..3).filter_map(|_| priorities.pop()).collect();
+        let pop = |_| priorities.pop(priorities.highest()?);
+        let taken: Vec<Entry> = (0..3).filter_map(pop).collect();
         for entry in taken {
             priorities.requeue(entry);
         }
@@ -172,7 +227,7 @@ mod tests {
 
     #[test]
     fn as_many_levels_as_there_are_cost_memory_only_when_used() {
-        let mut priorities = Priorities::new(255);
+        let mut priorities = priorities(255);
         priorities.insert(entry(0, Some(3)));
         assert_eq!(priorities.lines.len(), 4);
     }

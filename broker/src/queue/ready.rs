@@ -5,11 +5,11 @@ use super::line::Line;
 use super::paging::{
     Dropped, HeadExpiry, Kept, Outline, PageId, PagedOut, RankedPage, Reading, Totals,
 };
-use super::priority::Priorities;
+use super::priority::{Levels, Priorities};
 use super::settings::{QueueKind, Settings};
-use super::two_levels::TwoLevels;
 use leveret_storage::Spilled;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Ready messages: in one line, or in several.
@@ -17,8 +17,10 @@ use std::sync::Arc;
 pub struct Ready {
     line: Line,
     /// Beside the line, which is empty then: a queue without priorities asks once whether it has
-    /// any.
-    lines: Option<Box<Lines>>,
+    /// any. A queue has several lines from its first message on whose priority is not the default
+    /// one.
+    lines: Option<Box<Priorities>>,
+    levels: Option<Levels>,
     /// Octets of their bodies.
     bytes: u64,
     /// Bytes that all of them would take in memory.
@@ -27,26 +29,11 @@ pub struct Ready {
     next_page: u64,
 }
 
-/// More lines than one.
-#[derive(Debug)]
-enum Lines {
-    /// One for each priority.
-    Priorities(Priorities),
-    /// Those of a quorum queue.
-    TwoLevels(TwoLevels),
-}
-
 impl Ready {
     /// An empty place for the messages of a queue that is set to this.
     pub fn new(kind: QueueKind, settings: &Settings) -> Self {
-        let lines = match kind {
-            QueueKind::Quorum => Some(Lines::TwoLevels(TwoLevels::default())),
-            QueueKind::Classic | QueueKind::Stream => settings
-                .max_priority
-                .map(|max| Lines::Priorities(Priorities::new(max))),
-        };
         Ready {
-            lines: lines.map(Box::new),
+            levels: Levels::of(kind, settings),
             ..Ready::default()
         }
     }
@@ -56,31 +43,44 @@ impl Ready {
     pub fn insert(&mut self, entry: Entry) {
         self.bytes += entry.message.body().len() as u64;
         self.weight += entry.weight();
-        match self.lines.as_deref_mut() {
+        match self.lines_for(&entry) {
             None => self.line.insert(entry),
-            Some(Lines::Priorities(lines)) => lines.insert(entry),
-            Some(Lines::TwoLevels(lines)) => lines.insert(entry),
+            Some(lines) => lines.insert(entry),
         }
+    }
+
+    /// The lines, where there have to be several for this message.
+    fn lines_for(&mut self, entry: &Entry) -> Option<&mut Priorities> {
+        let levels = self.levels?;
+        if self.lines.is_none() && usize::from(levels.priority(&entry.message)) != levels.default()
+        {
+            let line = std::mem::take(&mut self.line);
+            self.lines = Some(Box::new(Priorities::new(levels, line)));
+        }
+        self.lines.as_deref_mut()
     }
 
     /// Puts a message back where it was.
     pub fn requeue(&mut self, entry: Entry) {
         self.bytes += entry.message.body().len() as u64;
         self.weight += entry.weight();
-        match self.lines.as_deref_mut() {
+        match self.lines_for(&entry) {
             None => self.line.requeue(entry),
-            Some(Lines::Priorities(lines)) => lines.requeue(entry),
-            Some(Lines::TwoLevels(lines)) => lines.requeue(entry),
+            Some(lines) => lines.requeue(entry),
         }
     }
 
     /// Takes the message whose turn it is: with priorities the oldest of the highest. `None` also
     /// when that is on disk.
     pub fn pop(&mut self) -> Option<Entry> {
+        self.pop_from(self.served()?)
+    }
+
+    /// Takes the first message of a line. `None` also when that is on disk.
+    pub fn pop_from(&mut self, line: usize) -> Option<Entry> {
         let entry = match self.lines.as_deref_mut() {
             None => self.line.pop(),
-            Some(Lines::Priorities(lines)) => lines.pop(),
-            Some(Lines::TwoLevels(lines)) => lines.pop(),
+            Some(lines) => lines.pop(line),
         }?;
         self.bytes -= entry.message.body().len() as u64;
         self.weight -= entry.weight();
@@ -89,10 +89,21 @@ impl Ready {
 
     /// The message whose turn it is. `None` also when that is on disk.
     pub fn first(&self) -> Option<&Entry> {
-        match self.lines.as_deref() {
-            None => self.line.first(),
-            Some(Lines::Priorities(lines)) => lines.first(),
-            Some(Lines::TwoLevels(lines)) => lines.first(),
+        self.line(self.served()?)?.first()
+    }
+
+    /// Whether the first message of a line is on disk.
+    pub fn is_away(&self, line: usize) -> bool {
+        let line = self.line(line);
+        line.is_some_and(|line| line.first().is_none() && !line.is_empty())
+    }
+
+    /// When the first message of a line expires.
+    pub fn expiry_of(&self, line: usize) -> Option<HeadExpiry> {
+        let line = self.line(line)?;
+        match line.first() {
+            Some(first) => Some(HeadExpiry::Known(first.expiry())),
+            None => line.head_expiry(),
         }
     }
 
@@ -105,8 +116,7 @@ impl Ready {
     pub fn len(&self) -> usize {
         match self.lines.as_deref() {
             None => self.line.len(),
-            Some(Lines::Priorities(lines)) => lines.len(),
-            Some(Lines::TwoLevels(lines)) => lines.len(),
+            Some(lines) => lines.len(),
         }
     }
 
@@ -119,33 +129,48 @@ impl Ready {
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
+
     /// The lines: where there are several, what is taken first comes last.
     fn lines(&self) -> &[Line] {
         match self.lines.as_deref() {
             None => std::slice::from_ref(&self.line),
-            Some(Lines::Priorities(lines)) => lines.lines(),
-            Some(Lines::TwoLevels(lines)) => lines.lines(),
+            Some(lines) => lines.lines(),
+        }
+    }
+
+    /// The number of the line, while there is one: it keeps it when there are others.
+    fn only(&self) -> usize {
+        self.levels.map_or(0, Levels::default)
+    }
+
+    /// The number of the line whose turn it is. `None` where there are several and all are empty.
+    pub fn served(&self) -> Option<usize> {
+        match self.lines.as_deref() {
+            None => Some(self.only()),
+            Some(lines) => lines.highest(),
+        }
+    }
+
+    /// The numbers of the lines: what is taken first comes last.
+    pub fn line_numbers(&self) -> Range<usize> {
+        match self.lines.as_deref() {
+            None => self.only()..self.only() + 1,
+            Some(lines) => 0..lines.lines().len(),
+        }
+    }
+
+    fn line(&self, line: usize) -> Option<&Line> {
+        match self.lines.as_deref() {
+            None => (line == self.only()).then_some(&self.line),
+            Some(lines) => lines.lines().get(line),
         }
     }
 
     fn with_line<T>(&mut self, line: usize, change: impl FnOnce(&mut Line) -> T) -> Option<T> {
         match self.lines.as_deref_mut() {
-            None => Some(change(&mut self.line)),
-            Some(Lines::Priorities(lines)) => lines.with_line(line, change),
-            Some(Lines::TwoLevels(lines)) => lines.lines_mut().get_mut(line).map(change),
+            None => (line == self.only()).then(|| change(&mut self.line)),
+            Some(lines) => lines.with_line(line, change),
         }
-    }
-
-    /// Of a queue that was purged, whose turn it is does not depend on what was there.
-    pub fn begin_anew(&mut self) {
-        if let Some(Lines::TwoLevels(lines)) = self.lines.as_deref_mut() {
-            lines.begin_anew();
-        }
-    }
-
-    /// Whether messages do not stand in the order in which they came.
-    pub fn sorts_messages(&self) -> bool {
-        matches!(self.lines.as_deref(), Some(Lines::Priorities(_)))
     }
 
     /// Of all pages.
@@ -170,19 +195,6 @@ impl Ready {
     /// Whether there are pages.
     pub fn is_paged(&self) -> bool {
         self.lines().iter().any(|line| line.paged().messages > 0)
-    }
-
-    /// When the first message expires, if it is on disk. `None` when there is none, or it is in memory.
-    pub fn head_expiry(&self) -> Option<HeadExpiry> {
-        self.lines().get(self.turn()?)?.head_expiry()
-    }
-
-    /// The line whose turn it is.
-    fn turn(&self) -> Option<usize> {
-        match self.lines.as_deref() {
-            Some(Lines::TwoLevels(lines)) => Some(lines.turn()),
-            _ => self.lines().iter().rposition(|line| !line.is_empty()),
-        }
     }
 
     /// Pages out messages, a page of about so many bytes, of what will be taken last. Says of which
@@ -210,7 +222,7 @@ impl Ready {
         mut make: impl FnMut(&mut Line, u64) -> Option<PagedOut>,
     ) -> Option<(usize, PagedOut)> {
         let number = self.next_page();
-        (0..self.lines().len()).find_map(|line| {
+        self.line_numbers().find_map(|line| {
             let paged = self.with_line(line, |line| make(line, number));
             Some((line, paged.flatten()?))
         })
@@ -222,20 +234,24 @@ impl Ready {
         self.next_page
     }
 
-    /// Adds a page that the store kept over a restart, behind all messages of the first line.
+    /// Adds a page that the store kept over a restart, behind all messages of the only line.
     pub fn restore_page(&mut self, outline: &Outline) {
         let number = self.next_page();
         self.bytes += outline.octets;
         self.weight += outline.weight();
-        self.with_line(0, |line| line.restore(number, outline));
+        self.line.restore(number, outline);
     }
 
     /// What has to be read so that the first message of the line whose turn it is is in memory, and `ahead` bytes of
     /// messages behind it.
     pub fn next_read(&mut self, ahead: u64) -> Option<(usize, Reading)> {
-        let line = self.turn()?;
-        let reading = self.with_line(line, |line| line.next_read(ahead));
-        Some((line, reading.flatten()?))
+        let line = self.served()?;
+        Some((line, self.read_of(line, ahead)?))
+    }
+
+    /// Likewise, of any line.
+    pub fn read_of(&mut self, line: usize, ahead: u64) -> Option<Reading> {
+        self.with_line(line, |line| line.next_read(ahead)).flatten()
     }
 
     /// What has to be read before there is a first message, for whoever cannot wait.
@@ -243,7 +259,7 @@ impl Ready {
         if self.first().is_some() {
             return None;
         }
-        (0..self.lines().len()).rev().find_map(|line| {
+        self.line_numbers().rev().find_map(|line| {
             let reading = self.with_line(line, Line::head_to_read).flatten()?;
             Some((line, reading))
         })
@@ -274,21 +290,32 @@ impl Ready {
         rest: Option<Outline>,
         stored: impl Fn(&Entry) -> bool,
     ) -> Option<(Totals, Totals)> {
-        if !self.lines().get(line)?.awaits(page) {
+        if !self.line(line)?.awaits(page) {
             return None;
         }
-        let found = totals_of(&entries, &stored);
-        if let Some(Lines::TwoLevels(lines)) = self.lines.as_deref_mut() {
-            lines.sort_out(line, &mut entries);
-        }
+        let mut found = totals_of(&entries, &stored);
+        self.sort_out(line, &mut entries);
         let left = totals_of(&entries, &stored);
         let rest = rest.map(|rest| (self.next_page(), rest));
         let arrived = |line: &mut Line| line.arrived(page, entries, left, rest);
         let (known, rest) = self.with_line(line, arrived)??;
-        let mut found = found;
+        let mut in_line = left;
+        in_line += rest;
+        self.correct(known, in_line);
         found += rest;
-        self.correct(known, found);
         Some((known, found))
+    }
+
+    /// Of messages that stood in one line over a restart, those of other priorities take their places
+    /// in their lines; the rest is left.
+    fn sort_out(&mut self, line: usize, entries: &mut Vec<Entry>) {
+        let Some(levels) = self.levels else {
+            return;
+        };
+        let belongs = |entry: &Entry| usize::from(levels.priority(&entry.message)) == line;
+        for entry in entries.extract_if(.., |entry| !belongs(entry)) {
+            self.requeue(entry);
+        }
     }
 
     /// Likewise, of what has come back to a line.
@@ -325,7 +352,8 @@ impl Ready {
 
     /// Takes a page away, wherever it is.
     pub fn drop_page(&mut self) -> Option<Dropped> {
-        let page = (0..self.lines().len())
+        let page = self
+            .line_numbers()
             .find_map(|line| self.with_line(line, Line::drop_page).flatten())?;
         self.bytes -= page.totals.octets;
         self.weight -= page.totals.weight;

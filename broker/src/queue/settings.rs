@@ -3,6 +3,7 @@
 //! Which of the two wins is RabbitMQ's choice (`rabbit_amqqueue_process:args_policy_lookup`,
 //! "Policies: Why Not Use Arguments"): of numbers the smaller, of everything else the argument.
 
+use super::retry::{Retry, RetryKind};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{ExchangeName, table};
 use std::time::Duration;
@@ -95,6 +96,8 @@ pub struct Settings {
     pub single_active_consumer: bool,
     /// `x-delivery-limit`; negative for no limit.
     pub delivery_limit: Option<i64>,
+    /// `x-delayed-retry-*`: how long messages wait that come back.
+    pub delayed_retry: Option<Retry>,
     /// `x-consumer-timeout` in milliseconds; 0 for none.
     pub consumer_timeout: Option<u64>,
     /// `x-max-age`: how long a stream keeps a message.
@@ -141,6 +144,7 @@ impl Settings {
                 Some(AMQPValue::Boolean(true))
             ),
             delivery_limit: both.delivery_limit(),
+            delayed_retry: both.delayed_retry().filter(|_| kind != QueueKind::Stream),
             consumer_timeout: both.least("consumer-timeout"),
             max_age: both.text("max-age").as_deref().and_then(age),
             max_segment_size: both.least("stream-max-segment-size-bytes"),
@@ -199,6 +203,22 @@ impl Both<'_> {
             (Some(a), Some(p)) if a < 0 || p < 0 => Some(a.max(p)),
             (argument, policy) => argument.into_iter().chain(policy).min(),
         }
+    }
+
+    /// What waits is the policy's choice before the argument's, and nothing does without a delay
+    /// (`rabbit_quorum_queue:get_delayed_retry_config`).
+    fn delayed_retry(&self) -> Option<Retry> {
+        let policy = self
+            .policy
+            .and_then(|policy| text(policy, "delayed-retry-type"));
+        let kind = policy.or_else(|| text(self.arguments, "x-delayed-retry-type"))?;
+        let delay = |key| self.least(key).filter(|millis| *millis > 0);
+        let min = delay("delayed-retry-min")?;
+        Some(Retry {
+            kind: RetryKind::of(&kind)?,
+            min,
+            max: delay("delayed-retry-max").unwrap_or(min),
+        })
     }
 
     fn least(&self, key: &str) -> Option<u64> {
@@ -291,6 +311,37 @@ mod tests {
             ..Settings::default()
         };
         assert_eq!(Settings::of(&arguments, Some(&policy)), expected);
+    }
+
+    #[test]
+    fn of_delays_the_smaller_counts_and_the_policy_says_what_waits() {
+        let delays = |arguments: &[(&str, AMQPValue)], policy: &[(&str, AMQPValue)]| {
+            let shown = Settings::of(&table(arguments), Some(&table(policy))).delayed_retry;
+            shown.map(|retry| retry.to_string())
+        };
+        let arguments = [
+            ("x-delayed-retry-type", long("all")),
+            ("x-delayed-retry-min", AMQPValue::LongInt(10)),
+            ("x-delayed-retry-max", AMQPValue::LongInt(90)),
+        ];
+        let shown =
+            |kind: &str, min: u64, max: u64| Some(format!("{kind} (min: {min}ms, max: {max}ms)"));
+        assert_eq!(delays(&arguments, &[]), shown("all", 10, 90));
+        let policy = [
+            ("delayed-retry-type", long("failed")),
+            ("delayed-retry-min", AMQPValue::LongInt(20)),
+            ("delayed-retry-max", AMQPValue::LongInt(80)),
+        ];
+        assert_eq!(delays(&arguments, &policy), shown("failed", 10, 80));
+        assert_eq!(delays(&[], &policy), shown("failed", 20, 80));
+        assert_eq!(delays(&[], &policy[..2]), shown("failed", 20, 20));
+        assert_eq!(delays(&arguments[..1], &policy[1..2]), shown("all", 20, 20));
+        let off = [("delayed-retry-type", long("disabled"))];
+        assert_eq!(delays(&arguments, &off), None);
+        assert_eq!(delays(&arguments[..1], &[]), None, "without a delay");
+        assert_eq!(delays(&arguments[1..], &[]), None, "without a type");
+        let stream = [("x-queue-type", long("stream"))];
+        assert_eq!(delays(&stream, &policy), None);
     }
 
     #[test]

@@ -1,35 +1,38 @@
-//! How often messages came back to quorum queues, as the store kept it over a restart.
+//! What the store kept over a restart of messages that came back to their queues.
 
 use crate::broker::Broker;
 use crate::definitions::Definition;
+use crate::queue::Found;
 use leveret_storage::{Position, QueueId};
 use std::collections::{BTreeMap, HashMap};
 
-/// The counts by queue and place, until their queues ask for them.
+/// It by queue and place, until the queues ask for it.
 #[derive(Debug, Default)]
-pub struct DeliveryCounts(HashMap<QueueId, BTreeMap<Position, u16>>);
+pub struct DeliveryCounts(HashMap<QueueId, BTreeMap<Position, Found>>);
 
 impl DeliveryCounts {
-    /// A count that the store kept.
-    pub fn add(&mut self, queue: u64, position: u64, count: u16) {
+    /// What the store kept of a message.
+    pub fn add(&mut self, queue: u64, position: u64, found: Found) {
         let counts = self.0.entry(QueueId(queue)).or_default();
-        counts.insert(Position(position), count);
+        counts.insert(Position(position), found);
     }
 
-    /// Those of one queue.
-    pub fn take(&mut self, queue: QueueId) -> BTreeMap<Position, u16> {
+    /// All of one queue.
+    pub fn take(&mut self, queue: QueueId) -> BTreeMap<Position, Found> {
         self.0.remove(&queue).unwrap_or_default()
     }
 
-    /// Removes those of queues that have no messages any more.
+    /// Removes that of queues that have no messages any more.
     pub fn drop_rest(self, broker: &Broker) {
         let mut fx = broker.effects(None);
         for (queue, counts) in self.0 {
-            for (position, count) in counts {
+            for position in counts.into_keys() {
                 let definition = Definition::DeliveryCount {
                     queue: queue.0,
                     position: position.0,
-                    count,
+                    count: 0,
+                    released: 0,
+                    due: None,
                 };
                 fx.store(definition.delete());
             }

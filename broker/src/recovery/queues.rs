@@ -49,7 +49,7 @@ pub(super) fn restore_queue(
     if let Some(stream) = queue.stream() {
         stream.recover(store, &mut fx)?;
     } else if let Some(found) = found {
-        queue.restore_counts(counts.take(id));
+        queue.restore_returned(counts.take(id));
         restore_messages(broker, &queue, &found, store)?;
     }
     fx.perform();

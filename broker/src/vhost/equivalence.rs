@@ -44,7 +44,7 @@ pub(super) fn same_argument(
 
 /// The arguments that a redeclaration has to repeat, in RabbitMQ's order
 /// (`rabbit_classic_queue:capabilities`).
-const COMPARED_ARGUMENTS: [&str; 14] = [
+const COMPARED_ARGUMENTS: [&str; 17] = [
     "x-expires",
     "x-message-ttl",
     "x-dead-letter-exchange",
@@ -59,11 +59,14 @@ const COMPARED_ARGUMENTS: [&str; 14] = [
     "x-queue-type",
     "x-queue-master-locator",
     "x-queue-leader-locator",
+    "x-delayed-retry-type",
+    "x-delayed-retry-min",
+    "x-delayed-retry-max",
 ];
 
 /// The same of quorum queues and streams (`rabbit_quorum_queue:capabilities`,
 /// `rabbit_stream_queue:capabilities`).
-const COMPARED_OF_OTHERS: [&str; 19] = [
+const COMPARED_OF_OTHERS: [&str; 23] = [
     "x-expires",
     "x-message-ttl",
     "x-dead-letter-exchange",
@@ -79,6 +82,10 @@ const COMPARED_OF_OTHERS: [&str; 19] = [
     "x-quorum-initial-group-size",
     "x-delivery-limit",
     "x-queue-leader-locator",
+    "x-consumer-disconnected-timeout",
+    "x-delayed-retry-type",
+    "x-delayed-retry-min",
+    "x-delayed-retry-max",
     "x-max-age",
     "x-stream-max-segment-size-bytes",
     "x-initial-cluster-size",

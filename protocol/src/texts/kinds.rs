@@ -39,6 +39,14 @@ pub fn server_named(module: &str) -> AmqpError {
     )
 }
 
+/// The prefix that a client asks for in names that the broker gives is too long.
+pub fn name_prefix_too_long(prefix: &str) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!("Queue name prefix '{prefix}' exceeds the 64-byte limit"),
+    )
+}
+
 /// `x-stream-max-segment-size-bytes` over its maximum.
 pub fn segment_size_exceeded() -> AmqpError {
     AmqpError::channel(

@@ -24,6 +24,7 @@ mod qos;
 mod queue;
 mod quorum;
 mod reply_to;
+mod retry;
 mod routing;
 mod single_active;
 mod transactions;

@@ -1,7 +1,7 @@
 //! The queue class: declare, purge, delete.
 
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions};
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use leveret_tests::{TestBroker, expect_reply, run};
 
 const DURABLE: QueueDeclareOptions = QueueDeclareOptions {
@@ -322,5 +322,51 @@ fn an_auto_delete_queue_goes_with_its_last_consumer_and_never_before_the_first()
             .queue_declare("q".into(), passive, FieldTable::default())
             .await;
         expect_reply(gone, 404, "NOT_FOUND - no queue 'q' in vhost '/'");
+    });
+}
+
+#[test]
+fn a_client_says_how_the_name_begins_that_it_is_given() {
+    run(async {
+        let broker = TestBroker::start().await;
+        let client = broker.client().await;
+        let declare = async |name: &str, prefix: AMQPValue| {
+            let channel = client.open().await;
+            let mut arguments = FieldTable::default();
+            arguments.insert("x-name-prefix".into(), prefix);
+            let options = QueueDeclareOptions {
+                exclusive: true,
+                ..QueueDeclareOptions::default()
+            };
+            let declared = channel.queue_declare(name.into(), options, arguments).await;
+            declared.map(|queue| queue.name().as_str().to_owned())
+        };
+        let text = |text: &str| AMQPValue::LongString(text.into());
+        let name = declare("", text("mail.app")).await.unwrap();
+        assert!(
+            name.starts_with("mail.app-") && name.len() == 9 + 22,
+            "{name}"
+        );
+        let longest = "x".repeat(64);
+        let name = declare("", text(&longest)).await.unwrap();
+        assert!(
+            name.starts_with(&longest) && name.len() == 65 + 22,
+            "{name}"
+        );
+        for prefix in [text(""), AMQPValue::LongInt(1)] {
+            assert!(declare("", prefix).await.unwrap().starts_with("amq.gen-"));
+        }
+        let beyond = "x".repeat(65);
+        expect_reply(
+            declare("", text(&beyond)).await,
+            406,
+            &format!(
+                "PRECONDITION_FAILED - Queue name prefix '{beyond}' exceeds the 64-byte limit"
+            ),
+        );
+        // It is no argument of the queue.
+        for prefix in [text(&beyond), text("other")] {
+            assert_eq!(declare("named", prefix).await.unwrap(), "named");
+        }
     });
 }

@@ -1,6 +1,9 @@
 //! x-queue-type quorum.
 
-use lapin::options::{BasicConsumeOptions, BasicNackOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicConsumeOptions, BasicNackOptions, BasicRecoverOptions, BasicRejectOptions,
+    QueueDeclareOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Consumer};
 use leveret_tests::{Client, TestBroker, TestChannel, next, nothing_more, run, text};
@@ -18,17 +21,31 @@ async fn declare(client: &Client, queue: &str, more: &[(&str, AMQPValue)]) {
         .expect("declare-ok");
 }
 
-/// Gets a message and says how often it came back, if anything says so.
-async fn count(channel: &TestChannel, queue: &str) -> Option<i64> {
+/// Gets a message and says how often its delivery failed, and how often it came back, if anything
+/// says so.
+async fn counts(channel: &TestChannel, queue: &str) -> (Option<i64>, Option<i64>) {
     let delivery = channel.get(queue).await.expect("a message");
-    let found = delivery.properties.headers().as_ref()?;
-    match found.inner().get("x-delivery-count")? {
+    let found = delivery.properties.headers().as_ref();
+    let number = |name: &str| match found?.inner().get(name)? {
         AMQPValue::LongLongInt(count) => Some(*count),
         other => panic!("{other:?}"),
-    }
+    };
+    (number("x-delivery-count"), number("x-acquired-count"))
 }
 
-async fn requeue_all(channel: &TestChannel) {
+async fn count(channel: &TestChannel, queue: &str) -> Option<i64> {
+    let (failed, all) = counts(channel, queue).await;
+    assert_eq!(failed, all, "each of them failed");
+    failed
+}
+
+/// Gives back the only delivery that the channel holds, which is the one that it last got.
+async fn reject(channel: &TestChannel, tag: u64) {
+    let requeue = BasicRejectOptions { requeue: true };
+    channel.basic_reject(tag, requeue).await.unwrap();
+}
+
+async fn nack_all(channel: &TestChannel) {
     let requeue = BasicNackOptions {
         multiple: true,
         requeue: true,
@@ -37,7 +54,31 @@ async fn requeue_all(channel: &TestChannel) {
 }
 
 #[test]
-fn what_came_back_twenty_times_is_given_up_the_next_time() {
+fn what_is_given_back_without_a_failure_comes_back_for_ever() {
+    run(async {
+        let broker = TestBroker::start().await;
+        let client = broker.client().await;
+        declare(&client, "q", &[("x-delivery-limit", AMQPValue::LongInt(1))]).await;
+        client.open_confirming().await.put("q", "m").await;
+        for n in 1..=25 {
+            counts(&client, "q").await;
+            if n == 3 {
+                reject(&client, 3).await;
+            } else {
+                nack_all(&client).await;
+            }
+        }
+        assert_eq!(counts(&client, "q").await, (Some(1), Some(25)));
+        let requeue = BasicRecoverOptions { requeue: true };
+        client.basic_recover(requeue).await.unwrap();
+        assert_eq!(counts(&client, "q").await, (Some(1), Some(26)));
+        reject(&client, 27).await;
+        assert!(client.get("q").await.is_none(), "it has failed twice");
+    });
+}
+
+#[test]
+fn what_failed_twenty_times_is_given_up_the_next_time() {
     run(async {
         let broker = TestBroker::start().await;
         let client = broker.client().await;
@@ -52,10 +93,10 @@ fn what_came_back_twenty_times_is_given_up_the_next_time() {
         channel.put("q", "poison").await;
         assert_eq!(count(&client, "q").await, None);
         for n in 1..=20 {
-            requeue_all(&client).await;
-            assert_eq!(count(&client, "q").await, Some(n));
+            reject(&client, n).await;
+            assert_eq!(count(&client, "q").await, Some(n.cast_signed()));
         }
-        requeue_all(&client).await;
+        reject(&client, 21).await;
         client.counts_become("dead", 1, 0).await;
         assert!(client.get("q").await.is_none());
         let buried = client.take("dead").await.expect("a dead letter");
@@ -79,16 +120,16 @@ fn a_restart_keeps_transient_messages_and_their_counts() {
             channel.put("q", body).await;
         }
         let other = client.open().await;
-        for _ in 0..2 {
+        for n in 1..=2 {
             assert_eq!(text(&other.get("q").await.unwrap()), "came back");
-            requeue_all(&other).await;
+            reject(&other, n).await;
         }
         drop(client);
         broker.restart().await;
         let client = broker.client().await;
         let first = client.get("q").await.expect("a message");
         assert!(first.redelivered);
-        requeue_all(&client).await;
+        reject(&client, 1).await;
         assert_eq!(count(&client, "q").await, Some(3));
         assert_eq!(count(&client, "q").await, None);
         // What was recorded before a confirmed publish is as safe as that.
@@ -142,20 +183,76 @@ fn a_dead_letter_without_a_way_outlives_a_crash() {
 }
 
 #[test]
-fn high_priorities_have_two_turns_out_of_three() {
+fn higher_priorities_come_first_and_none_is_the_fourth() {
     run(async {
         let broker = TestBroker::start().await;
         let client = broker.client().await;
         declare(&client, "q", &[]).await;
-        let channel = client.open_confirming().await;
-        for priority in [1u8, 2, 5, 9, 7, 6] {
-            let properties = BasicProperties::default().with_priority(priority);
-            channel
-                .publish("", "q", priority.to_string(), properties)
-                .await;
-        }
-        let expected = ["5", "9", "1", "7", "6", "2"];
+        put_with_priorities(&client).await;
+        let expected = ["31", "200", "9", "5", "none", "4", "3", "0"];
         assert_eq!(client.drain("q").await, expected);
+    });
+}
+
+/// Publishes messages that say their priorities, lower ones among them first.
+async fn put_with_priorities(client: &Client) {
+    let channel = client.open_confirming().await;
+    channel.put("q", "none").await;
+    for priority in [0u8, 3, 4, 5, 31, 9, 200] {
+        let properties = BasicProperties::default().with_priority(priority);
+        channel
+            .publish("", "q", priority.to_string(), properties)
+            .await;
+    }
+}
+
+#[test]
+fn what_comes_back_keeps_its_priority_and_its_place() {
+    run(async {
+        let Some(mut broker) = TestBroker::start_own().await else {
+            return;
+        };
+        let client = broker.client().await;
+        declare(&client, "q", &[]).await;
+        put_with_priorities(&client).await;
+        let worker = client.open().await;
+        for expected in ["31", "200", "9", "5", "none"] {
+            assert_eq!(text(&worker.get("q").await.unwrap()), expected);
+        }
+        nack_all(&worker).await;
+        let expected = ["31", "200", "9", "5", "none", "4", "3", "0"];
+        assert_eq!(text(&worker.get("q").await.unwrap()), expected[0]);
+        worker.close(200, "done".into()).await.unwrap();
+        client.counts_become("q", 8, 0).await;
+        drop(client);
+        // All of it is at the head of the queue, which a start reads.
+        broker.restart().await;
+        let client = broker.client().await;
+        assert_eq!(client.drain("q").await, expected);
+    });
+}
+
+#[test]
+fn what_expires_is_not_held_up_by_higher_priorities() {
+    run(async {
+        let broker = TestBroker::start().await;
+        let client = broker.client().await;
+        client.queue("dead").await;
+        let to = |name: &str| AMQPValue::LongString(name.into());
+        let dead = [
+            ("x-dead-letter-exchange", to("")),
+            ("x-dead-letter-routing-key", to("dead")),
+        ];
+        declare(&client, "q", &dead).await;
+        let channel = client.open_confirming().await;
+        let high = BasicProperties::default().with_priority(9);
+        channel.publish("", "q", "stays", high).await;
+        let low = BasicProperties::default().with_priority(1);
+        let low = low.with_expiration("50".into());
+        channel.publish("", "q", "goes", low).await;
+        client.counts_become("dead", 1, 0).await;
+        assert_eq!(client.drain("dead").await, ["goes"]);
+        assert_eq!(client.drain("q").await, ["stays"]);
     });
 }
 

@@ -6,6 +6,7 @@ mod durability;
 mod fanout;
 mod programs;
 mod promises;
+mod retries;
 mod shared;
 mod streams;
 mod users;

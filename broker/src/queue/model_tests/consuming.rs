@@ -3,7 +3,7 @@
 use super::Consume;
 use super::fixtures::Held;
 use super::world::{ConsumerIndex, Subscriber, World};
-use crate::queue::{AfterRemoval, Consumer, ConsumerId, Credit};
+use crate::queue::{AfterRemoval, Consumer, ConsumerId, Credit, Return};
 use crate::server::mailbox::{Mail, Taken};
 use leveret_protocol::ChannelId;
 use proptest::sample::Index;
@@ -113,7 +113,7 @@ impl World {
             for mail in taken.mail.drain(..) {
                 self.receive(mail, &mut returned);
             }
-            self.requeue(returned, false);
+            self.requeue(returned, Return::Unseen);
             if taken.resume {
                 self.resume_blocked_of(peer);
             }

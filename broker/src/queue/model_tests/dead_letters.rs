@@ -81,7 +81,7 @@ impl World {
             }
             if paged || any_entered {
                 self.judge_deliveries(to);
-                self.models[to].buried(&[]);
+                self.models[to].buried(&[], paged);
             }
         }
         (self.sent > sent_before).then_some(to)

@@ -4,6 +4,7 @@ use super::fixtures::{Kind, new_channel, new_peer, new_queue};
 use super::model::Model;
 use super::world::{ConsumerIndex, World};
 use super::{CHANNELS, PEERS};
+use crate::queue::Return;
 use std::sync::atomic::Ordering;
 
 impl World {
@@ -17,7 +18,7 @@ impl World {
         }
         let fresh = new_channel(channel);
         let closed = std::mem::replace(&mut self.channels[channel], fresh);
-        self.requeue(closed.unacked, true);
+        self.requeue(closed.unacked, Return::Failed);
         for index in consumers {
             self.serve_next(index);
         }
@@ -50,7 +51,7 @@ impl World {
         for mail in mail {
             self.receive(mail, &mut returned);
         }
-        self.requeue(returned, false);
+        self.requeue(returned, Return::Unseen);
     }
 
     pub(super) fn delete(&mut self, slot: usize) {
@@ -70,7 +71,8 @@ impl World {
         let rules = self.rules[slot];
         let queue = new_queue(self.queues.len(), rules, &mut self.fx);
         self.queues.push(queue.clone());
-        self.models.push(Model::new(rules, self.time.elapsed()));
+        let model = Model::new(rules, self.time.elapsed(), self.time.epoch());
+        self.models.push(model);
         self.follow_way(queue);
     }
 }

@@ -4,7 +4,7 @@ use super::PEERS;
 use super::dead_letters::EXCHANGE;
 use super::world::ConsumerIndex;
 use crate::message::{Message, MessageBuilder};
-use crate::queue::{Credit, Effects, Entry, Queue, QueueSpec};
+use crate::queue::{Credit, Effects, Entry, Queue, QueueSpec, RetryKind, Return};
 use crate::server::ConnectionId;
 use crate::server::mailbox::{HIGH_MARK, Mailbox};
 use bytes::Bytes;
@@ -59,6 +59,51 @@ pub(super) struct Limit {
     pub(super) refuses: bool,
 }
 
+/// How long messages wait that come back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delays {
+    /// Which do: one of [`RetryKind::NAMES`].
+    pub(super) kind: &'static str,
+    /// Milliseconds.
+    pub(super) min: u64,
+    pub(super) max: u64,
+}
+
+impl Delays {
+    /// How long one waits whose delivery failed so often.
+    pub(super) fn of(self, how: Return, failures: u16) -> Option<u64> {
+        let waits = match how {
+            Return::Unseen => false,
+            Return::Released => ["all", "returned"].contains(&self.kind),
+            Return::Failed => ["all", "failed"].contains(&self.kind),
+        };
+        let failures = u64::from(failures).max(1);
+        waits.then_some((self.min * failures).min(self.max))
+    }
+
+    /// Whether any does.
+    pub(super) fn any(self) -> bool {
+        RetryKind::of(self.kind).is_some()
+    }
+
+    /// These arguments, with this policy.
+    pub(super) fn with(self, policy: Delays) -> Delays {
+        Delays {
+            kind: policy.kind,
+            min: self.min.min(policy.min),
+            max: self.max.min(policy.max),
+        }
+    }
+
+    /// As a policy says it.
+    pub(super) fn definition(self) -> String {
+        let Delays { kind, min, max } = self;
+        format!(
+            r#""delayed-retry-type":"{kind}","delayed-retry-min":{min},"delayed-retry-max":{max}"#
+        )
+    }
+}
+
 /// What a queue is declared with.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rules {
@@ -73,14 +118,22 @@ pub(super) struct Rules {
     pub(super) dead_letters: bool,
     /// It loses no dead letter, where it can.
     pub(super) at_least_once: bool,
-    /// It is a quorum queue, which takes a message back so often.
+    /// It is a quorum queue, where the delivery of a message may fail so often.
     pub(super) quorum: Option<u16>,
+    /// What comes back waits.
+    pub(super) delays: Option<Delays>,
 }
 
 impl Rules {
     /// How many depend on how those before were served, so that only one is published at a time.
     pub(super) fn one_by_one(&self) -> bool {
-        self.limit.is_some() || self.max_priority.is_some() || self.ttl.is_some()
+        let sorted = self.max_priority.is_some() || self.quorum.is_some();
+        self.limit.is_some() || sorted || self.ttl.is_some()
+    }
+
+    /// Whether it counts what comes back.
+    pub(super) fn counts(&self) -> bool {
+        self.quorum.is_some() || self.delays.is_some_and(Delays::any)
     }
 
     /// Whether what it refuses becomes a dead letter: quorum queues do not know that.
@@ -108,6 +161,11 @@ impl Rules {
         if let Some(limit) = self.quorum {
             arguments.insert("x-queue-type".into(), text("quorum"));
             arguments.insert("x-delivery-limit".into(), number(limit.into()));
+        }
+        if let Some(Delays { kind, min, max }) = self.delays {
+            arguments.insert("x-delayed-retry-type".into(), text(kind));
+            arguments.insert("x-delayed-retry-min".into(), number(min));
+            arguments.insert("x-delayed-retry-max".into(), number(max));
         }
         if self.at_least_once && self.quorum.is_some() {
             let strategy = text("at-least-once");
@@ -138,9 +196,7 @@ impl Limit {
     pub(super) fn definition(self, dead_letters: bool) -> String {
         let (messages, octets) = (self.messages, self.octets);
         let overflow = self.overflow(dead_letters);
-        format!(
-            r#"{{"max-length":{messages},"max-length-bytes":{octets},"overflow":"{overflow}"}}"#
-        )
+        format!(r#""max-length":{messages},"max-length-bytes":{octets},"overflow":"{overflow}""#)
     }
 
     fn arguments(self, dead_letters: bool) -> FieldTable {
@@ -198,8 +254,8 @@ pub(super) struct Kind {
 }
 
 impl Kind {
-    /// None is as good as priority 0, and a flag says that there is one; another that there is an
-    /// expiration.
+    /// There is no priority 0: that stands for none. A flag says that there is one; another that there
+    /// is an expiration.
     fn properties(self) -> Vec<u8> {
         let mut properties = vec![0, 0];
         if self.persistent {

@@ -20,7 +20,8 @@ mod time;
 mod world;
 
 use crate::queue::paging::{Limits, Pager};
-use fixtures::{Kind, LARGE, Limit, Rules};
+use crate::queue::{RetryKind, Return};
+use fixtures::{Delays, Kind, LARGE, Limit, Rules};
 use leveret_storage::Spill;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -69,6 +70,7 @@ enum Step {
     Policy {
         queue: usize,
         limit: Option<Limit>,
+        delays: Option<Delays>,
     },
     Limit {
         channel: usize,
@@ -102,7 +104,7 @@ enum Step {
 enum Fate {
     Acknowledged,
     Rejected,
-    Requeued,
+    Requeued(Return),
 }
 
 #[derive(Clone, Debug)]
@@ -123,7 +125,8 @@ const CHANNELS: usize = 4;
 fn kind(large: f64) -> impl Strategy<Value = Kind> {
     let expiration = prop::option::weighted(0.2, 0u8..50);
     let large = prop::bool::weighted(large);
-    (any::<bool>(), large, 0u8..5, expiration).prop_map(
+    let priority = prop::sample::select(vec![0, 0, 0, 1, 2, 3, 4, 9, 31, 200]);
+    (any::<bool>(), large, priority, expiration).prop_map(
         |(persistent, large, priority, expiration)| Kind {
             persistent,
             large,
@@ -137,7 +140,8 @@ fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
         5 => Just(Fate::Acknowledged),
         2 => Just(Fate::Rejected),
-        3 => Just(Fate::Requeued),
+        2 => Just(Fate::Requeued(Return::Released)),
+        2 => Just(Fate::Requeued(Return::Failed)),
     ]
 }
 
@@ -180,8 +184,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (queue.clone(), channel.clone(), any::<bool>()).prop_map(
             |(queue, channel, no_ack)| Step::Get { queue, channel, no_ack }),
         1 => queue.clone().prop_map(|queue| Step::Purge { queue }),
-        2 => (queue.clone(), prop::option::of(limit())).prop_map(
-            |(queue, limit)| Step::Policy { queue, limit }),
+        2 => (queue.clone(), prop::option::of(limit()), prop::option::weighted(0.3, delays()))
+            .prop_map(|(queue, limit, delays)| Step::Policy { queue, limit, delays }),
         2 => (channel.clone(), 0u32..4).prop_map(|(channel, limit)| Step::Limit { channel, limit }),
         1 => channel.prop_map(|channel| Step::CloseChannel { channel }),
         1 => (peer, any::<bool>()).prop_map(|(peer, at_once)| Step::End { peer, at_once }),
@@ -202,6 +206,15 @@ fn limit() -> impl Strategy<Value = Limit> {
     })
 }
 
+fn delays() -> impl Strategy<Value = Delays> {
+    let kind = prop::sample::select(RetryKind::NAMES.to_vec());
+    (kind, 1u64..80, 0u64..150).prop_map(|(kind, min, more)| Delays {
+        kind,
+        min,
+        max: min + more,
+    })
+}
+
 fn rules() -> impl Strategy<Value = Rules> {
     let max_priority = prop::option::of(1u8..4);
     let (ttl, expires) = (
@@ -211,7 +224,8 @@ fn rules() -> impl Strategy<Value = Rules> {
     let limit = prop::option::of(limit());
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
     let quorum = prop::option::weighted(0.3, 0u16..4);
-    (limit, max_priority, flags, ttl, expires, quorum).prop_map(
+    let delays = prop::option::weighted(0.4, delays());
+    (limit, max_priority, flags, ttl, expires, quorum, delays).prop_map(
         |(
             limit,
             max_priority,
@@ -219,9 +233,10 @@ fn rules() -> impl Strategy<Value = Rules> {
             ttl,
             expires,
             quorum,
+            delays,
         )| Rules {
             limit,
-            // A quorum queue has levels of its own kind, which are tested for themselves.
+            // A quorum queue has priorities of its own.
             max_priority: max_priority.filter(|_| quorum.is_none()),
             single_active,
             ttl,
@@ -229,6 +244,7 @@ fn rules() -> impl Strategy<Value = Rules> {
             dead_letters,
             at_least_once,
             quorum,
+            delays,
         },
     )
 }
@@ -272,6 +288,14 @@ proptest! {
         steps in prop::collection::vec(step(), 1..120),
     ) {
         let directory = tempfile::tempdir().unwrap();
+        // What waits on disk comes while others are served, in an order that nobody promises: it has
+        // a test of its own.
+        let rules = Rules { delays: None, ..rules };
+        let without_delays = |step| match step {
+            Step::Policy { queue, limit, .. } => Step::Policy { queue, limit, delays: None },
+            step => step,
+        };
+        let steps = steps.into_iter().map(without_delays).collect();
         go_on(paged_world(rules, directory.path()), steps);
     }
 

@@ -5,7 +5,7 @@ use super::dead_letters::RETRY;
 use super::fixtures::{Kind, LARGE, Rules, id_of};
 use super::records::Record;
 use super::world::ConsumerIndex;
-use crate::queue::{Aside, Counts, DeadLetter, Entry, Reason};
+use crate::queue::{Aside, Counts, DeadLetter, Entry, Reason, Return, Returns};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,9 @@ pub(super) struct Known {
     /// When it expires.
     expires_at: Option<u64>,
     /// How often it came back, where that is counted.
-    pub(super) returns: u16,
+    pub(super) returns: Returns,
+    /// Until when it waits, or waited when it last came back.
+    pub(super) due: Option<u64>,
 }
 
 impl Known {
@@ -40,7 +42,8 @@ impl Known {
             redelivered: false,
             expiration: kind.expiration.map(u64::from),
             expires_at: None,
-            returns: 0,
+            returns: Returns::default(),
+            due: None,
         }
     }
 
@@ -57,7 +60,8 @@ impl Known {
             redelivered: false,
             expiration: None,
             expires_at: None,
-            returns: 0,
+            returns: Returns::default(),
+            due: None,
         }
     }
 }
@@ -91,6 +95,8 @@ type Place = (Reverse<u8>, u64);
 pub(super) struct Model {
     pub(super) ready: BTreeMap<Place, Known>,
     pub(super) unacked: BTreeMap<u64, Known>,
+    /// Messages that wait before they are ready again, by time and place.
+    pub(super) waiting: BTreeMap<(u64, u64), Known>,
     /// Places taken by messages that have not arrived.
     pub(super) reserved: BTreeMap<u64, Known>,
     /// In the order in which they came.
@@ -115,25 +121,30 @@ pub(super) struct Model {
     pub(super) refused: u64,
     /// The time in milliseconds.
     pub(super) now: u64,
+    /// When it began, in milliseconds since the epoch.
+    pub(super) epoch: u64,
     /// When the queue was last used, unless it is.
     pub(super) used_at: u64,
     /// Dead letters that found no way, and when they are sent again.
     pub(super) kept: Vec<Kept>,
     pub(super) retry_at: Option<u64>,
+    /// Those that were sent again in this call.
+    resent: BTreeSet<u64>,
     /// Messages that have left as dead letters in this call: id, why, and where they are stored.
     pub(super) dead: Vec<(u64, Reason, Option<u64>)>,
     /// Where the last one came to in this call: it may be served though it expires at once.
     pub(super) fresh: Option<u64>,
     /// The returns that the store knows of.
-    pub(super) stored_returns: BTreeMap<u64, u16>,
+    pub(super) stored_returns: BTreeMap<u64, (Returns, Option<u64>)>,
 }
 
 impl Model {
-    pub(super) fn new(rules: Rules, now: u64) -> Self {
+    pub(super) fn new(rules: Rules, now: u64, epoch: u64) -> Self {
         Model {
             declared: rules,
             rules,
             now,
+            epoch,
             used_at: now,
             ..Model::default()
         }
@@ -141,8 +152,13 @@ impl Model {
 
     /// Where a message stands when it is ready.
     pub(super) fn rank(&self, position: u64, priority: u8) -> Place {
-        let max = self.rules.max_priority.unwrap_or(0);
-        (Reverse(priority.min(max)), position)
+        let priority = match (self.rules.quorum, priority) {
+            // It says none.
+            (Some(_), 0) => 4,
+            (Some(_), priority) => priority.min(31),
+            (None, priority) => priority.min(self.rules.max_priority.unwrap_or(0)),
+        };
+        (Reverse(priority), position)
     }
 
     /// A message enters: from now on its time counts.
@@ -210,6 +226,11 @@ impl Model {
 
     /// The timer looks at the queue.
     pub(super) fn on_time(&mut self) {
+        while self.waits_too_long() {
+            if let Some(((_, position), known)) = self.waiting.pop_first() {
+                self.make_ready(position, known);
+            }
+        }
         self.drop_over_limit();
         if self.retry_at.is_some_and(|at| at <= self.now) {
             self.retry_at = None;
@@ -221,13 +242,21 @@ impl Model {
             } in std::mem::take(&mut self.kept)
             {
                 self.dead.push((id, reason, stored_at));
+                self.resent.insert(id);
             }
         }
     }
 
+    /// Whether a message waits that should not any more.
+    pub(super) fn waits_too_long(&self) -> bool {
+        let first = self.waiting.first_key_value();
+        first.is_some_and(|((due, _), _)| *due <= self.now)
+    }
+
     fn over(&self, messages: u64, octets: u64) -> bool {
-        let messages = self.ready.len() as u64 + messages;
-        let octets = self.ready.values().map(|k| k.octets).sum::<u64>() + octets;
+        let messages = (self.ready.len() + self.waiting.len()) as u64 + messages;
+        let held = self.ready.values().chain(self.waiting.values());
+        let octets = held.map(|k| k.octets).sum::<u64>() + octets;
         self.rules
             .limit
             .is_some_and(|limit| messages > limit.messages || octets > limit.octets)
@@ -291,11 +320,14 @@ impl Model {
         !self.has_room(known, 0, 0)
     }
 
-    /// What is over the limit goes, oldest first. A queue that refuses drops nothing, though what
-    /// comes back to it may be more than its limit.
+    /// What is over the limit goes, oldest first, but for what waits. A queue that refuses drops
+    /// nothing, though what comes back to it may be more than its limit.
     pub(super) fn drop_over_limit(&mut self) {
         while self.drops() && self.over(0, 0) {
-            let ((_, position), known) = self.ready.pop_first().expect("nothing is over no limit");
+            let Some(((_, position), known)) = self.ready.pop_first() else {
+                assert!(!self.waiting.is_empty(), "nothing is over no limit");
+                return;
+            };
             self.die(position, &known, Reason::MaxLength);
         }
     }
@@ -309,7 +341,7 @@ impl Model {
         let ((_, first), known) = self.ready.pop_first().expect("served though none is ready");
         assert_eq!(position, first, "served out of order");
         assert_eq!(
-            (id, entry.redelivered(), entry.delivery_count()),
+            (id, entry.redelivered(), entry.returns()),
             (known.id, known.redelivered, known.returns)
         );
         if no_ack {
@@ -341,17 +373,25 @@ impl Model {
         }
     }
 
-    /// Whether the first message has expired.
-    pub(super) fn head_has_expired(&self) -> bool {
-        let first = self.ready.first_key_value();
-        first.is_some_and(|(_, known)| known.expires_at.is_some_and(|at| at <= self.now))
+    /// The place of the first message, if it has expired; of a quorum queue, of the first one of any
+    /// priority.
+    pub(super) fn expired(&self) -> Option<Place> {
+        let mut heads: Vec<(&Place, &Known)> = self.ready.iter().collect();
+        heads.dedup_by_key(|((priority, _), _)| *priority);
+        heads.truncate(match self.rules.quorum {
+            Some(_) => usize::MAX,
+            None => 1,
+        });
+        let expired = |known: &Known| known.expires_at.is_some_and(|at| at <= self.now);
+        let found = heads.into_iter().find(|(_, known)| expired(known));
+        found.map(|(place, _)| *place)
     }
 
     /// What has expired goes, as far as it stands at the head.
     pub(super) fn expire(&mut self) {
-        while self.head_has_expired() {
-            if let Some(((_, position), known)) = self.ready.pop_first() {
-                self.die(position, &known, Reason::Expired);
+        while let Some(place) = self.expired() {
+            if let Some(known) = self.ready.remove(&place) {
+                self.die(place.1, &known, Reason::Expired);
             }
         }
     }
@@ -368,34 +408,71 @@ impl Model {
         expires.is_some_and(|expires| self.used_at + expires <= self.now)
     }
 
-    /// Judges the dead letters of one call.
-    pub(super) fn buried(&mut self, letters: &[DeadLetter]) {
-        let letters: Vec<_> = letters
+    /// Judges the dead letters of one call. Where backlogs leave memory, `paged`, what expires of one
+    /// priority need not wait for what is read of another, nor for letters that are sent again.
+    pub(super) fn buried(&mut self, letters: &[DeadLetter], paged: bool) {
+        let priority = |letter: &DeadLetter| {
+            let own = letter.message.priority().unwrap_or(0);
+            self.rank(0, own).0
+        };
+        let priorities: BTreeMap<u64, Reverse<u8>> = letters
+            .iter()
+            .map(|letter| (id_of(&letter.message), priority(letter)))
+            .collect();
+        let mut letters: Vec<_> = letters
             .iter()
             .map(|letter| {
                 let stored_at = letter.stored_at.map(|position| position.0);
                 (id_of(&letter.message), letter.reason, stored_at)
             })
             .collect();
-        assert_eq!(letters, self.dead, "dead letters");
+        let mut dead = self.dead.clone();
+        let resent = std::mem::take(&mut self.resent);
+        if paged && self.rules.quorum.is_some() {
+            for all in [&mut letters, &mut dead] {
+                all.sort_by_key(|(id, ..)| !resent.contains(id));
+                for run in all.chunk_by_mut(|a, b| a.1 == b.1) {
+                    if run[0].1 == Reason::Expired {
+                        run.sort_by_key(|(id, ..)| priorities.get(id));
+                    }
+                }
+            }
+        }
+        assert_eq!(letters, dead, "dead letters");
         self.fresh = None;
     }
 
-    pub(super) fn requeued(&mut self, position: u64, mark: bool) {
+    pub(super) fn requeued(&mut self, position: u64, how: Return) {
         let mut known = self.unacked.remove(&position).expect("requeued twice");
-        known.redelivered |= mark;
-        if let Some(limit) = self.rules.quorum.filter(|_| mark) {
-            known.returns += 1;
-            if known.returns > limit {
-                return self.die(position, &known, Reason::DeliveryLimit);
-            }
+        known.redelivered |= how != Return::Unseen;
+        if how == Return::Unseen || !self.rules.counts() {
+            return self.make_ready(position, known);
         }
-        self.make_ready(position, known);
+        match how {
+            Return::Failed => known.returns.failed += 1,
+            _ => known.returns.released += 1,
+        }
+        let failed = known.returns.failed;
+        if self.rules.quorum.is_some_and(|limit| failed > limit) {
+            return self.die(position, &known, Reason::DeliveryLimit);
+        }
+        let delays = self.rules.delays;
+        known.due = delays.and_then(|delays| Some(self.now + delays.of(how, failed)?));
+        match known.due {
+            Some(due) => drop(self.waiting.insert((due, position), known)),
+            None => self.make_ready(position, known),
+        }
     }
 
     pub(super) fn purged(&mut self) -> u64 {
-        let all = std::mem::take(&mut self.ready);
-        for ((_, position), known) in &all {
+        let ready = std::mem::take(&mut self.ready);
+        let waiting = std::mem::take(&mut self.waiting);
+        let ready = ready.into_iter().map(|((_, place), known)| (place, known));
+        let waiting = waiting
+            .into_iter()
+            .map(|((_, place), known)| (place, known));
+        let all: Vec<(u64, Known)> = ready.chain(waiting).collect();
+        for (position, known) in &all {
             self.leave(*position, known);
         }
         all.len() as u64
@@ -410,6 +487,7 @@ impl Model {
         *self = Model {
             deleted: true,
             now: self.now,
+            epoch: self.epoch,
             reserved,
             records,
             stored_returns,
@@ -425,9 +503,17 @@ impl Model {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let both = || self.ready.values().chain(self.unacked.values());
+        let both = || {
+            let all = self.ready.values().chain(self.waiting.values());
+            all.chain(self.unacked.values())
+        };
         Counts {
             ready: self.ready.len() as u64,
+            waiting: Aside {
+                messages: self.waiting.len() as u64,
+                bytes: self.waiting.values().map(|k| k.octets).sum(),
+                ..Aside::default()
+            },
             unacked: self.unacked.len() as u64,
             persistent: both().filter(|k| k.stored).count() as u64,
             persistent_bytes: both().filter(|k| k.stored).map(|k| k.octets).sum(),

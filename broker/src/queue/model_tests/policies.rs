@@ -1,17 +1,28 @@
 //! Policies that come, change and go while a queue is in use.
 
-use super::fixtures::Limit;
+use super::fixtures::{Delays, Limit};
 use super::world::World;
 use crate::policy::{Policies, Policy, PolicyKind, WrittenPolicy};
 
 impl World {
-    /// A policy with this limit applies to a queue from now on, or none does.
-    pub(super) fn set_policy(&mut self, queue: usize, limit: Option<Limit>) {
+    /// A policy with this limit and these delays applies to a queue from now on, or none does.
+    pub(super) fn set_policy(
+        &mut self,
+        queue: usize,
+        limit: Option<Limit>,
+        delays: Option<Delays>,
+    ) {
         let rules = self.models[queue].rules;
         let dead_letters = rules.dead_letters && rules.quorum.is_none();
         let mut policies = Policies::default();
-        if let Some(limit) = limit {
-            let written = WrittenPolicy::new("p", "", &limit.definition(dead_letters));
+        let limits = limit.map(|limit| limit.definition(dead_letters));
+        let settings: Vec<String> = limits
+            .into_iter()
+            .chain(delays.map(Delays::definition))
+            .collect();
+        if !settings.is_empty() {
+            let definition = format!("{{{}}}", settings.join(","));
+            let written = WrittenPolicy::new("p", "", &definition);
             let policy = Policy::parse(PolicyKind::User, written).unwrap();
             policies.set(PolicyKind::User, policy);
         }
@@ -25,6 +36,10 @@ impl World {
                 refuses: argument.refuses,
             }),
             (argument, policy) => argument.or(policy),
+        };
+        model.rules.delays = match (model.declared.delays, delays) {
+            (Some(arguments), Some(policy)) => Some(arguments.with(policy)),
+            (arguments, policy) => arguments.or(policy),
         };
         if real.set_policy(applied) {
             model.touch();

@@ -2,6 +2,7 @@
 
 use super::model::Model;
 use crate::definitions::Definition;
+use crate::queue::Returns;
 use bytes::Bytes;
 use leveret_storage::{Op, QueueId, Storable};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +46,9 @@ impl Model {
                     let Definition::DeliveryCount {
                         queue: q,
                         position,
-                        count,
+                        count: failed,
+                        released,
+                        due,
                     } = definition
                     else {
                         panic!("{definition:?}")
@@ -53,8 +56,10 @@ impl Model {
                     if q != queue.0 {
                         continue;
                     }
-                    let before = self.stored_returns.insert(position, count);
-                    assert_ne!(before, Some(count), "stored again");
+                    let due = due.map(|due| due - self.epoch);
+                    let returns = (Returns { failed, released }, due);
+                    let before = self.stored_returns.insert(position, returns);
+                    assert_ne!(before, Some(returns), "stored again");
                 }
                 Op::DeleteDefinition { key } => {
                     let Some(position) = place_in(key, queue) else {
@@ -111,12 +116,14 @@ impl Model {
     }
 
     /// What the store has to know of what came back.
-    fn returns(&self) -> BTreeMap<u64, u16> {
+    fn returns(&self) -> BTreeMap<u64, (Returns, Option<u64>)> {
         let ready = self.ready.iter().map(|((_, place), known)| (place, known));
-        let all = ready.chain(&self.unacked);
-        let counted = all.filter(|(_, known)| known.returns > 0);
+        let waiting = self.waiting.iter();
+        let waiting = waiting.map(|((_, place), known)| (place, known));
+        let all = ready.chain(waiting).chain(&self.unacked);
+        let counted = all.filter(|(_, known)| known.stored && !known.returns.is_zero());
         counted
-            .map(|(place, known)| (*place, known.returns))
+            .map(|(place, known)| (*place, (known.returns, known.due)))
             .collect()
     }
 
@@ -142,11 +149,12 @@ impl Model {
 /// The place that the key of a stored count is for, if it is one of this queue.
 fn place_in(key: &Bytes, queue: QueueId) -> Option<u64> {
     let position = u64::from_be_bytes(*key.last_chunk().expect("a key"));
-    let (queue, count) = (queue.0, 0);
     let definition = Definition::DeliveryCount {
-        queue,
+        queue: queue.0,
         position,
-        count,
+        count: 0,
+        released: 0,
+        due: None,
     };
     (definition.key() == *key).then_some(position)
 }

@@ -11,7 +11,7 @@ impl World {
     pub(super) fn judge(&mut self, queue: usize) {
         self.judge_deliveries(queue);
         let letters = self.fx.take_dead_letters();
-        self.models[queue].buried(&letters);
+        self.models[queue].buried(&letters, self.fx.pager().is_some());
         let refused = std::mem::take(&mut self.fx.refused().count);
         assert_eq!(refused, std::mem::take(&mut self.models[queue].refused));
         let receiver = self.send(queue, &letters);
@@ -23,11 +23,8 @@ impl World {
                 paged_out: 0,
                 paged_out_bytes: 0,
                 memory: 0,
-                undelivered: Aside {
-                    paged_out: 0,
-                    paged_out_bytes: 0,
-                    ..real.counts().undelivered
-                },
+                undelivered: in_memory(real.counts().undelivered),
+                waiting: in_memory(real.counts().waiting),
                 ..real.counts()
             };
             assert_eq!(counts, self.models[queue].counts());
@@ -151,5 +148,14 @@ impl World {
                 model.ready.len()
             );
         }
+    }
+}
+
+/// The same, as if none of it were on disk.
+fn in_memory(aside: Aside) -> Aside {
+    Aside {
+        paged_out: 0,
+        paged_out_bytes: 0,
+        ..aside
     }
 }

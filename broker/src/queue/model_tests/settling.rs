@@ -3,7 +3,7 @@
 use super::fixtures::Held;
 use super::world::{ConsumerIndex, Subscriber, World};
 use super::{Fate, PEERS};
-use crate::queue::Entry;
+use crate::queue::{Entry, Return};
 use proptest::sample::Index;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ impl World {
         let from = if multiple { 0 } else { at };
         let settled: Vec<Held> = unacked.drain(from..=at).collect();
         match fate {
-            Fate::Requeued => self.requeue(settled, true),
+            Fate::Requeued(how) => self.requeue(settled, how),
             _ => self.settle(settled, fate == Fate::Rejected),
         }
     }
@@ -41,18 +41,16 @@ impl World {
     }
 
     /// As `Connection::requeue`: credit first, then each queue once, then who waited for credit.
-    pub(super) fn requeue(&mut self, mut returned: Vec<Held>, mark: bool) {
+    pub(super) fn requeue(&mut self, mut returned: Vec<Held>, how: Return) {
         let waiting = self.give_back(&returned);
         returned.sort_by_key(|held| held.queue);
         for run in returned.chunk_by(|a, b| a.queue == b.queue) {
             let queue = run[0].queue;
-            let mut entries: Vec<Entry> = run.iter().map(|held| held.entry.clone()).collect();
-            for entry in &mut entries {
-                if mark {
-                    self.queues[queue].note_return(entry);
-                }
+            let entries: Vec<(Entry, Return)> =
+                run.iter().map(|held| (held.entry.clone(), how)).collect();
+            for (entry, how) in &entries {
                 if !self.models[queue].deleted {
-                    self.models[queue].requeued(entry.position.0, mark);
+                    self.models[queue].requeued(entry.position.0, *how);
                 }
             }
             self.models[queue].drop_over_limit();

@@ -45,6 +45,11 @@ impl SimulatedTime {
         (time, fx)
     }
 
+    /// The beginning, in milliseconds since the epoch.
+    pub(super) fn epoch(&self) -> u64 {
+        self.clock.time(self.began).millis()
+    }
+
     /// Milliseconds since the beginning.
     pub(super) fn elapsed(&self) -> u64 {
         self.elapsed
@@ -80,7 +85,8 @@ impl World {
         }
         for queue in self.current {
             let model = &self.models[queue];
-            assert!(!model.head_has_expired(), "expired, and no timer looked");
+            assert!(model.expired().is_none(), "expired, and no timer looked");
+            assert!(!model.waits_too_long(), "due, and no timer looked");
             assert!(!model.is_abandoned(), "unused, and no timer looked");
             let waits = model.retry_at.is_none_or(|at| at > model.now);
             assert!(waits, "dead letters are kept, and no timer looked");

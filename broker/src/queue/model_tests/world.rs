@@ -60,10 +60,11 @@ impl World {
         let rules = [Rules::default(), rules];
         let (vhost, vhosts) = new_vhost();
         let (time, mut fx) = SimulatedTime::new(vhosts.clone(), pager);
+        let epoch = time.epoch();
         let mut new = |i| new_queue(i, rules[i], &mut fx);
         let mut world = World {
             queues: (0..QUEUES).map(&mut new).collect(),
-            models: rules.map(|rules| Model::new(rules, 0)).into(),
+            models: rules.map(|rules| Model::new(rules, 0, epoch)).into(),
             rules,
             current: std::array::from_fn(|i| i),
             peers: (0..PEERS).map(|_| new_peer()).collect(),
@@ -114,7 +115,11 @@ impl World {
                 assert_eq!(count, self.models[queue].purged());
                 self.judge(queue);
             }
-            Step::Policy { queue, limit } => self.set_policy(self.current[queue], limit),
+            Step::Policy {
+                queue,
+                limit,
+                delays,
+            } => self.set_policy(self.current[queue], limit, delays),
             Step::Limit { channel, limit } => {
                 self.channels[channel].credit.set_limit(limit);
                 self.resume_blocked(|c| c.channel == channel);
@@ -144,12 +149,14 @@ impl World {
             self.end(peer, false);
         }
         // Dead letters that have found no way do so now.
-        self.set_policy(self.current[0], None);
+        self.set_policy(self.current[0], None, None);
         self.set_way(true);
         self.wait(RETRY);
         for queue in self.current {
             let kept = &self.models[queue].kept;
             assert!(kept.is_empty(), "not sent: {kept:?}");
+            let waiting = &self.models[queue].waiting;
+            assert!(waiting.is_empty(), "still waiting: {waiting:?}");
             let unacked = &self.models[queue].unacked;
             assert!(unacked.is_empty(), "lost: {unacked:?}");
             while !self.models[queue].ready.is_empty() {

@@ -261,9 +261,11 @@ impl Backlog {
         let Place::Coming(source) = &page.place else {
             return None;
         };
-        // What the queue alone knows of a message would be lost with it.
-        let plain = entries.iter().all(|entry| entry.delivery_count() == 0);
-        let source = Some(source.clone()).filter(|_| plain && rest.is_none());
+        // What the queue alone knows of a message would be lost with it, and what has left the page
+        // for another place would come twice.
+        let plain = entries.iter().all(|entry| entry.returns().is_zero());
+        let whole = rest.is_none() && found.messages == page.totals.messages;
+        let source = Some(source.clone()).filter(|_| plain && whole);
         let known = std::mem::replace(&mut page.totals, found);
         self.loaded = self.loaded - known.weight + found.weight;
         if let Some(first) = entries.first() {

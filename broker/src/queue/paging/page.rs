@@ -269,6 +269,8 @@ pub enum Shelf {
     Returned(usize),
     /// Messages that wait for something else than a consumer.
     Aside,
+    /// Messages that have come back and wait before they are ready again.
+    Waiting,
 }
 
 /// A page that has to be read.

@@ -1,15 +1,17 @@
 //! When a queue pages out and in.
 
-use super::page::{HeadExpiry, Kept, Outline, PageId, PagedOut, Reading, Shelf, Totals};
+use super::page::{Dropped, Kept, Outline, PageId, PagedOut, Reading, Shelf, Totals};
 use super::pager::Pager;
 use super::sweeper::Holder;
 use super::work::{Done, Job, Owner, Work};
 use crate::queue::Effects;
 use crate::queue::Queue;
+use crate::queue::QueueKind;
 use crate::queue::entry::Entry;
 use crate::queue::machine::Machine;
 use leveret_storage::{Op, Position, QueueId};
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,7 +108,7 @@ impl Paging {
 impl Machine {
     /// Bytes of messages in memory.
     pub(in crate::queue) fn memory(&self) -> u64 {
-        self.ready.memory() + self.aside_memory()
+        self.ready.memory() + self.aside_memory() + self.waiting_memory()
     }
 
     /// Pages out if memory is short, and in what will be needed. Called at the end of whatever was
@@ -117,9 +119,16 @@ impl Machine {
         if fx.pager().is_none() {
             return wanted;
         }
-        let reads = self.ready.is_paged() && self.wants_head(fx);
+        let paged = self.ready.is_paged();
+        let reads = paged && (self.consumers.any_able() || self.is_over_limit());
         if self.undelivered.is_some() {
             wanted.pages.extend(self.undelivered_to_read(fx));
+        }
+        if self.returned.is_some() {
+            wanted.pages.extend(self.waiting_to_read(fx));
+        }
+        if paged {
+            self.page_in_expired(&mut wanted, fx);
         }
         let Some(pager) = fx.pager() else {
             return wanted;
@@ -136,15 +145,12 @@ impl Machine {
         wanted
     }
 
-    /// Whether the first message is of use to anybody: to consumers, to a limit that drops it, to the clock.
-    fn wants_head(&self, fx: &mut Effects) -> bool {
-        if self.consumers.any_able() || self.is_over_limit() {
-            return true;
-        }
-        match self.ready.head_expiry() {
-            Some(HeadExpiry::Unknown) => true,
-            Some(HeadExpiry::Known(expiry)) => expiry.is_some_and(|at| at <= fx.now()),
-            None => false,
+    /// First messages that have expired are read, though no consumer wants them.
+    fn page_in_expired(&mut self, wanted: &mut Wanted, fx: &mut Effects) {
+        for line in self.expired_on_disk(fx) {
+            if let Some(reading) = self.ready.read_of(line, 0) {
+                wanted.read(line, reading);
+            }
         }
     }
 
@@ -161,7 +167,7 @@ impl Machine {
                 return Kept::NotYet;
             }
             let redelivered = before.is_some_and(|before| entry.position <= before);
-            let plain = entry.redelivered() == redelivered && entry.delivery_count() == 0;
+            let plain = entry.redelivered() == redelivered && entry.returns().is_zero();
             match plain && has_records {
                 true => Kept::Whole,
                 false => Kept::Partly,
@@ -172,9 +178,8 @@ impl Machine {
     fn page_out(&mut self, pager: &Pager, wanted: &mut Wanted) {
         let (page, kept) = (pager.limits().page, self.kept(pager));
         for _ in 0..PAGES_AT_A_TIME {
-            if let Some((id, entries)) = self.page_out_aside(page, page, &kept) {
-                let work = Work::WriteSorted(entries);
-                wanted.pages.push((Shelf::Aside, id, work));
+            if let Some(work) = self.page_out_others(page, page, &kept) {
+                wanted.pages.push(work);
                 continue;
             }
             let Some((line, paged)) = self.ready.page_out(page, &kept) else {
@@ -183,6 +188,19 @@ impl Machine {
             wanted.paged_out(line, paged);
         }
         self.paging.report(self.memory(), pager);
+    }
+
+    /// Pages out what is not ready, of about so many bytes, and leaves `at_head` bytes of what comes first.
+    fn page_out_others(
+        &mut self,
+        bytes: u64,
+        at_head: u64,
+        kept: impl Fn(&Entry) -> Kept,
+    ) -> Option<(Shelf, PageId, Work)> {
+        let aside = self.page_out_aside(bytes, at_head, &kept);
+        aside
+            .map(|(page, entries)| (Shelf::Aside, page, Work::WriteSorted(entries)))
+            .or_else(|| self.page_out_waiting(bytes, at_head, kept))
     }
 
     /// Pages out what is not about to be delivered; all that can be, if `hard`.
@@ -196,9 +214,8 @@ impl Machine {
                 false => KEPT_HEAD.min(page),
             };
             for _ in 0..PAGES_AT_A_TIME {
-                if let Some((id, entries)) = self.page_out_aside(page, 0, &kept) {
-                    let work = Work::WriteSorted(entries);
-                    wanted.pages.push((Shelf::Aside, id, work));
+                if let Some(work) = self.page_out_others(page, 0, &kept) {
+                    wanted.pages.push(work);
                     continue;
                 }
                 let Some((line, paged)) = self.ready.squeeze(page, at_head, &kept) else {
@@ -263,6 +280,7 @@ impl Machine {
                 self.arrived(corrected, fx);
             }
             (Shelf::Aside, done) => self.aside_paged(page, done, fx),
+            (Shelf::Waiting, done) => self.waiting_paged(page, done, fx),
             (Shelf::Line(_), Done::ReadSorted(_)) | (Shelf::Returned(_), Done::Read(..)) => {
                 debug_assert!(false, "a page of another kind than was asked for");
             }
@@ -278,17 +296,31 @@ impl Machine {
         fx: &mut Effects,
     ) {
         let before = self.paging.delivered_before;
+        let mut waits = BTreeMap::new();
         for entry in &mut entries {
             if before.is_some_and(|before| entry.position <= before) {
                 entry.mark_redelivered();
             }
-            self.restore_count(entry);
-            self.expiry.enters(entry);
+            match self.restore_count(entry) {
+                Some(due) => drop(waits.insert(entry.position, due)),
+                None => self.expiry.enters(entry),
+            }
         }
+        let waiting: Vec<Entry> = entries
+            .extract_if(.., |entry| waits.contains_key(&entry.position))
+            .collect();
         let stores = self.storing();
         let stores = |entry: &Entry| stores(&entry.message);
-        let corrected = self.ready.arrived(line, page, entries, rest, stores);
-        self.arrived(corrected, fx);
+        let Some((known, mut found)) = self.ready.arrived(line, page, entries, rest, stores) else {
+            return;
+        };
+        for entry in waiting {
+            found.count(&entry, stores(&entry));
+            if let Some(due) = waits.get(&entry.position) {
+                self.restore_waiting(*due, entry);
+            }
+        }
+        self.arrived(Some((known, found)), fx);
     }
 
     /// A page has come, of which something was known and something else may be true.
@@ -296,10 +328,15 @@ impl Machine {
         let Some((known, found)) = corrected else {
             return;
         };
-        self.persistent = self.persistent + found.stored - known.stored;
-        self.persistent_bytes = self.persistent_bytes + found.stored_octets - known.stored_octets;
+        self.correct_stored(known, found);
         self.drop_over_limit(fx);
         self.dispatch(fx);
+    }
+
+    /// What was known of a page may not be what it is.
+    pub(in crate::queue) fn correct_stored(&mut self, known: Totals, found: Totals) {
+        self.persistent = self.persistent + found.stored - known.stored;
+        self.persistent_bytes = self.persistent_bytes + found.stored_octets - known.stored_octets;
     }
 
     /// Drops the pages that are first, until there is something in memory again. Returns how many
@@ -309,18 +346,23 @@ impl Machine {
         while self.ready.first().is_none()
             && let Some(page) = self.ready.drop_page()
         {
-            let totals = page.totals;
-            count += totals.messages;
-            self.persistent -= totals.stored;
-            self.persistent_bytes -= totals.stored_octets;
-            for &(first, last) in &page.stored {
-                let queue = self.id;
-                fx.store(Op::Ack { queue, first, last });
-                self.forget_counts_between(first, last, fx);
-            }
-            fx.discard(page);
+            count += self.forget_page(page, fx);
         }
         count
+    }
+
+    /// The messages of a page are gone for good. Returns how many.
+    pub(in crate::queue) fn forget_page(&mut self, page: Dropped, fx: &mut Effects) -> u64 {
+        let totals = page.totals;
+        self.persistent -= totals.stored;
+        self.persistent_bytes -= totals.stored_octets;
+        for &(first, last) in &page.stored {
+            let queue = self.id;
+            fx.store(Op::Ack { queue, first, last });
+            self.forget_counts_between(first, last, fx);
+        }
+        fx.discard(page);
+        totals.messages
     }
 }
 
@@ -405,9 +447,10 @@ impl Queue {
         self.with_machine(|machine| machine.ready.first().is_some())
     }
 
-    /// Whether what is in the queue does not stand in the order in which it came.
+    /// Whether what is in the queue does not stand in the order in which it came. Of a quorum queue it
+    /// does not either, but the messages of its pages take their places when they are read.
     pub fn sorts_messages(&self) -> bool {
-        self.with_machine(|machine| machine.ready.sorts_messages())
+        self.kind == QueueKind::Classic && self.settings().max_priority.is_some()
     }
 
     /// Pages out what is too much while messages are restored one by one, and waits for it.

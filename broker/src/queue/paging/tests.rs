@@ -2,13 +2,14 @@
 
 use super::{Holder, Limits, Outline, Pager, Records};
 use crate::message::MessageBuilder;
-use crate::queue::{Effects, Entry, Queue, QueueSpec, Surroundings};
+use crate::queue::{Effects, Entry, Queue, QueueSpec, Return, Surroundings};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_storage::{Op, Position, QueueId, Spill, Storable, StorageError};
 use parking_lot::Mutex;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What a store would keep.
 #[derive(Clone, Default)]
@@ -86,6 +87,9 @@ enum Step {
     },
     Settle(prop::sample::Index),
     Requeue(prop::sample::Index),
+    RequeueAll,
+    /// So much time goes by that what waits is ready.
+    Time,
     Work {
         oldest: bool,
         count: usize,
@@ -98,7 +102,8 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let publish = (any::<bool>(), 0usize..9000, 0u8..10, 1usize..8).prop_map(
+    let priority = prop_oneof![0u8..10, 28u8..40];
+    let publish = (any::<bool>(), 0usize..9000, priority, 1usize..8).prop_map(
         |(persistent, size, priority, count)| Step::Publish {
             persistent,
             size,
@@ -123,11 +128,16 @@ fn step() -> impl Strategy<Value = Step> {
         6 => get,
         2 => any::<prop::sample::Index>().prop_map(Step::Settle),
         2 => any::<prop::sample::Index>().prop_map(Step::Requeue),
+        1 => Just(Step::RequeueAll),
+        2 => Just(Step::Time),
         8 => work,
         3 => any::<bool>().prop_map(|hard| Step::Squeeze { hard }),
         1 => Just(Step::Purge),
     ]
 }
+
+/// How long what comes back waits, where it does.
+const DELAY: Duration = Duration::from_secs(1);
 
 /// A message as the model knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,14 +156,27 @@ struct Bench {
     fx: Effects,
     next: u64,
     ready: BTreeMap<(u8, u64), Known>,
-    turn: u8,
     unacked: Vec<(Entry, Known)>,
+    /// What comes back waits.
+    delays: bool,
+    waiting: Vec<Known>,
+    now: Instant,
     _directory: tempfile::TempDir,
 }
 
 impl Bench {
     fn new(kind: Kind) -> Self {
+        Bench::with_delays(kind, false)
+    }
+
+    fn with_delays(kind: Kind, delays: bool) -> Self {
         let mut arguments = FieldTable::default();
+        if delays {
+            let all = AMQPValue::LongString("all".into());
+            arguments.insert("x-delayed-retry-type".into(), all);
+            let delay = AMQPValue::LongLongInt(DELAY.as_millis() as i64);
+            arguments.insert("x-delayed-retry-min".into(), delay);
+        }
         match kind {
             Kind::Plain => {}
             Kind::Priorities => {
@@ -183,16 +206,20 @@ impl Bench {
             pager: Some(pager.clone()),
             ..Surroundings::default()
         };
+        let (now, mut fx) = (Instant::now(), Effects::on(surroundings, None));
+        fx.begin_at(now);
         Bench {
             kind,
             queue: Arc::new(Queue::new(QueueId(1), "/".into(), spec, Position(0))),
             pager,
             kept,
-            fx: Effects::on(surroundings, None),
+            fx,
             next: 0,
             ready: BTreeMap::new(),
-            turn: 0,
             unacked: Vec::new(),
+            delays,
+            waiting: Vec::new(),
+            now,
             _directory: directory,
         }
     }
@@ -207,7 +234,7 @@ impl Bench {
         match self.kind {
             Kind::Plain => 0,
             Kind::Priorities => 3 - priority.min(3),
-            Kind::Quorum => u8::from(priority < 5),
+            Kind::Quorum => 31 - priority.min(31),
         }
     }
 
@@ -235,21 +262,7 @@ impl Bench {
 
     /// The message whose turn it is.
     fn expected(&mut self) -> Option<Known> {
-        let first = |line: u8| {
-            let mut of_line = self.ready.range((line, 0)..=(line, u64::MAX));
-            of_line.next().map(|(_, known)| *known)
-        };
-        let known = match self.kind {
-            Kind::Plain | Kind::Priorities => self.ready.values().next().copied(),
-            Kind::Quorum => {
-                let (high, normal) = (first(0), first(1));
-                let normals_turn = high.is_none() || self.turn == 2 && normal.is_some();
-                if normals_turn { normal } else { high }
-            }
-        }?;
-        self.turn = (self.turn + 1) % 3;
-        self.ready.remove(&(known.line, known.position));
-        Some(known)
+        self.ready.pop_first().map(|(_, known)| known)
     }
 
     fn get(&mut self, no_ack: bool) {
@@ -296,11 +309,14 @@ impl Bench {
                 }
             }
             Step::Requeue(index) => {
-                if let Some((entry, known)) = self.take_unacked(index) {
-                    self.ready.insert((known.line, known.position), known);
-                    self.queue.requeue([entry], &mut self.fx);
-                }
+                let taken = self.take_unacked(index);
+                self.requeue(taken.into_iter().collect());
             }
+            Step::RequeueAll => {
+                let all = std::mem::take(&mut self.unacked);
+                self.requeue(all);
+            }
+            Step::Time => self.end_waits(),
             Step::Work { oldest, count } => {
                 for _ in 0..*count {
                     self.pager.clone().work_by_hand(*oldest, &mut self.fx);
@@ -312,18 +328,52 @@ impl Bench {
             }
             Step::Purge => {
                 let purged = self.queue.purge(&mut self.fx);
-                assert_eq!(purged, self.ready.len() as u64);
+                assert_eq!(purged, (self.ready.len() + self.waiting.len()) as u64);
                 self.ready.clear();
-                self.turn = 0;
+                self.waiting.clear();
             }
         }
         self.perform();
         self.check();
     }
 
+    fn requeue(&mut self, back: Vec<(Entry, Known)>) {
+        for (_, known) in &back {
+            if self.delays {
+                self.waiting.push(*known);
+            } else {
+                self.ready.insert((known.line, known.position), *known);
+            }
+        }
+        let back = back.into_iter();
+        let back = back.map(|(entry, _)| (entry, Return::Released));
+        self.queue.requeue(back, &mut self.fx);
+    }
+
+    /// What waits becomes ready, be it on disk.
+    fn end_waits(&mut self) {
+        self.now += DELAY;
+        self.fx.begin_at(self.now);
+        while self.queue.counts().waiting.messages > 0 {
+            self.queue.look(&mut self.fx);
+            self.perform();
+            if self.queue.counts().waiting.messages > 0 {
+                let worked = self.pager.clone().work_by_hand(true, &mut self.fx);
+                assert!(worked, "it is due, and nobody reads it");
+                self.perform();
+            }
+        }
+        for known in self.waiting.drain(..) {
+            self.ready.insert((known.line, known.position), known);
+        }
+    }
+
     fn check(&self) {
         let counts = self.queue.counts();
         let size = |known: &Known| known.size;
+        let waiting = self.waiting.iter();
+        assert_eq!(counts.waiting.messages, self.waiting.len() as u64);
+        assert_eq!(counts.waiting.bytes, waiting.clone().map(size).sum::<u64>());
         assert_eq!(counts.ready, self.ready.len() as u64);
         assert_eq!(
             counts.ready_bytes,
@@ -335,6 +385,7 @@ impl Bench {
             .ready
             .values()
             .chain(unacked)
+            .chain(waiting)
             .filter(|known| known.stored)
             .collect();
         assert_eq!(counts.persistent, stored.len() as u64);
@@ -348,6 +399,7 @@ impl Bench {
 
     /// Nothing stays behind: no file, no count.
     fn end(mut self) {
+        self.end_waits();
         while !self.ready.is_empty() {
             self.get(true);
         }
@@ -370,9 +422,10 @@ proptest! {
     #[test]
     fn a_backlog_that_leaves_memory_is_the_same_backlog(
         kind in prop_oneof![Just(Kind::Plain), Just(Kind::Priorities), Just(Kind::Quorum)],
+        delays in any::<bool>(),
         steps in prop::collection::vec(step(), 1..60),
     ) {
-        let mut bench = Bench::new(kind);
+        let mut bench = Bench::with_delays(kind, delays);
         for step in &steps {
             bench.run(step);
         }
@@ -417,7 +470,9 @@ fn what_comes_back_from_dead_workers_leaves_memory_again() {
         (0..1000).for_each(|_| bench.get(false));
         for (entry, known) in std::mem::take(&mut bench.unacked) {
             bench.ready.insert((known.line, known.position), known);
-            bench.queue.requeue([entry], &mut bench.fx);
+            bench
+                .queue
+                .requeue([(entry, Return::Unseen)], &mut bench.fx);
             bench.work();
         }
         // A page at the head, and what does not fill one.

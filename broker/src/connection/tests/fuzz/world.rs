@@ -10,8 +10,8 @@ use super::turns::{Case, PEERS, Turn};
 use super::{checks, probe};
 use crate::broker::Broker;
 use crate::config::Config;
-use crate::queue::Queue;
 use crate::queue::paging::{Limits, Pager};
+use crate::queue::{Queue, Return};
 use crate::recovery;
 use crate::server::ConnectionId;
 use leveret_protocol::classes::BasicProperties;
@@ -299,6 +299,7 @@ impl World {
             .iter()
             .filter_map(|entry| probe::read(entry.message.body()))
             .collect();
+        let taken = taken.into_iter().map(|entry| (entry, Return::Unseen));
         queue.requeue(taken, &mut fx);
         fx.perform();
         ids
