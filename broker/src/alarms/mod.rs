@@ -5,6 +5,7 @@
 //! is blocked, and told when all of them are over. As in RabbitMQ there is no hysteresis: one mark
 //! raises and clears.
 
+mod evict;
 mod watch;
 mod watermark;
 

@@ -183,6 +183,7 @@ impl Connection {
         self.check_quorum_consumer(id, &queue)?;
         let arguments = KeptArguments::new(&consume.arguments);
         self.check_consumer_arguments(arguments.octets())?;
+        self.check_requests()?;
         self.expect_acks(&queue, Some(&consume.arguments));
         let consumer = Arc::new(Consumer {
             id: self.broker.next_consumer_id(),
@@ -209,9 +210,7 @@ impl Connection {
                 ConsumeRefused::InExclusiveUse => texts::exclusive_use(&name, &vhost),
                 ConsumeRefused::Deleted => texts::no_queue(name.as_str(), &vhost),
             })?;
-        self.open_channel(id)?
-            .consumers
-            .insert(tag.clone(), consumer);
+        self.open_channel(id)?.add_consumer(consumer);
         if !consume.nowait {
             let ok = basic::ConsumeOk {
                 consumer_tag: tag.as_str().into(),
@@ -237,7 +236,7 @@ impl Connection {
             consumer
                 .cancelled
                 .store(true, std::sync::atomic::Ordering::Relaxed);
-            self.open_channel(id)?.consumers.remove(tag);
+            self.open_channel(id)?.remove_consumer(tag);
             left = Some(consumer.queue.clone());
         }
         if !cancel.nowait {
@@ -283,9 +282,7 @@ impl Connection {
                 consumer: None,
                 entry,
             };
-            let octets = delivery.octets();
             channel.unacked.push(tag, delivery);
-            self.held.add(octets);
         }
         method::encode_get_ok(
             self.out.buffer(),

@@ -22,6 +22,7 @@ impl Connection {
         let any = self.replay_unread(now) | self.fetch_mail(waker);
         self.take_tokens(now);
         self.flush();
+        self.tell_ledger();
         any
     }
 
@@ -146,9 +147,7 @@ impl Connection {
             frame_max,
         );
         if !consumer.no_ack {
-            let delivery = back(consumer, entry);
-            self.held.add(delivery.octets());
-            channel.unacked.push(tag, delivery);
+            channel.unacked.push(tag, back(consumer, entry));
         }
         Ok(())
     }
@@ -175,7 +174,7 @@ impl Connection {
         let Some(channel) = self.channel_mut(consumer.channel) else {
             return;
         };
-        channel.consumers.remove(&consumer.tag);
+        channel.remove_consumer(consumer.tag.as_str());
         if notify && !channel.closing {
             let cancel = basic::Cancel {
                 consumer_tag: consumer.tag.as_str().into(),

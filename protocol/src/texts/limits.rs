@@ -97,3 +97,14 @@ pub fn too_much_unacknowledged(limit: u64) -> AmqpError {
         format_args!("more than {limit} bytes of messages are not acknowledged"),
     )
 }
+
+/// A client holds more of unfinished messages, uncommitted ones, channels and consumers than it may at present.
+pub fn too_much_unfinished(limit: u64) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!(
+            "unfinished and uncommitted messages, channels and consumers of this connection take \
+             more memory than the {limit} bytes that it may hold at present"
+        ),
+    )
+}

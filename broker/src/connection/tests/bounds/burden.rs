@@ -26,9 +26,10 @@ fn set_memory(broker: &Broker, mark: u64, used: u64) {
     }
 }
 
-/// Low on memory, of which so little may be used that a connection may hold the least.
+/// Low on memory, of which so much may be used that deliveries of all peers may take 6 MiB: one alone comes to hold two
+/// thirds of that.
 fn low(broker: &Broker, low: bool) {
-    set_memory(broker, if low { 1 } else { 1 << 40 }, 2);
+    set_memory(broker, if low { 48 << 20 } else { 1 << 40 }, 49 << 20);
 }
 
 /// Does what the task does when it is woken; how many deliveries are heard.
@@ -84,7 +85,7 @@ fn nobody_holds_more_than_a_quarter_of_what_memory_may_be_used() {
     set_memory(&client.broker, 24 << 20, 0);
     client.send(1, consume("q", "t"));
     let all = delivered(&mut client);
-    assert!((60..90).contains(&all), "{all} deliveries");
+    assert!((40..65).contains(&all), "{all} deliveries");
     client.send(1, ack(0, true));
     assert_eq!(all + delivered(&mut client), MESSAGES + 1);
 }
@@ -113,15 +114,20 @@ fn who_gets_message_after_message_and_keeps_them_all_is_told() {
     for got in 1.. {
         let heard = client.ask(get("q", false));
         if heard[0].starts_with("1 get-ok") {
-            assert!(got < 35, "never told");
+            assert!(got < 4, "never told");
             continue;
         }
-        assert_eq!(
-            heard,
-            [
-                "1 close 406 PRECONDITION_FAILED - more than 67108864 bytes of messages are not \
-              acknowledged (60,70)"
-            ]
+        let [start, end] = [
+            "1 close 406 PRECONDITION_FAILED - more than ",
+            " bytes of messages",
+        ];
+        assert!(
+            heard[0].starts_with(start) && heard[0].contains(end),
+            "{heard:?}"
+        );
+        assert!(
+            heard[0].ends_with("are not acknowledged (60,70)"),
+            "{heard:?}"
         );
         break;
     }
