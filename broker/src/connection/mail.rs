@@ -147,7 +147,12 @@ impl Connection {
             frame_max,
         );
         if !consumer.no_ack {
-            channel.unacked.push(tag, back(consumer, entry));
+            let mut delivery = back(consumer, entry);
+            if delivery.queue.stream().is_some() {
+                // What is acknowledged of a stream is a number: the message stays where it is.
+                delivery.entry.message = self.no_message.clone();
+            }
+            channel.unacked.push(tag, delivery);
         }
         Ok(())
     }

@@ -43,6 +43,7 @@ use crate::auth::Access;
 use crate::broker::Broker;
 use crate::ledger::Account;
 use crate::limits::Seat;
+use crate::message::{Message, SharedMessage};
 use crate::queue::{Effects, Queue};
 use crate::server::mailbox::{Mailbox, Taken};
 use crate::server::{ConnectionId, ConnectionInfo};
@@ -163,6 +164,8 @@ pub struct Connection {
     buffer_size: usize,
     /// Work that was done since the clock was last looked at.
     effort: u32,
+    /// What stands in place of messages that need not be kept.
+    no_message: SharedMessage,
     /// What it holds in memory, and what the ledger knows of that.
     account: Account,
     /// Octets of its consumers' arguments.
@@ -220,6 +223,7 @@ impl Connection {
             need: 0,
             buffer_size: 0,
             effort: 0,
+            no_message: Message::small((b"", b""), &[0, 0], b"", false, false),
             account,
             kept_arguments: burden::Bound::default(),
         }

@@ -70,6 +70,12 @@ impl Transaction {
         acks.filter(|s| s.outcome == Outcome::Acknowledged).count() as u64
     }
 
+    /// What the messages take in memory, added up again.
+    #[cfg(test)]
+    pub(super) fn weight(&self) -> u64 {
+        self.publishes.iter().map(weight).sum()
+    }
+
     /// The deliveries that wait to be settled.
     #[cfg(test)]
     pub(super) fn deliveries(&self) -> impl Iterator<Item = &Delivery> {
@@ -80,6 +86,12 @@ impl Transaction {
     fn into_unsettled(self) -> impl Iterator<Item = (DeliveryTag, Delivery)> {
         self.settled.into_iter().map(|s| (s.tag, s.delivery))
     }
+}
+
+/// Bytes that a message takes while it waits for the commit.
+fn weight(routed: &Routed) -> u64 {
+    let copies = routed.target.copies.iter().map(|key| key.len() + 32);
+    PUBLISH_OVERHEAD + routed.message.weight() + copies.sum::<usize>() as u64
 }
 
 impl Connection {
@@ -126,9 +138,7 @@ impl Connection {
         id: ChannelId,
         routed: Routed,
     ) -> Result<(), AmqpError> {
-        let copies = routed.target.copies.iter().map(|key| key.len() + 32);
-        let bytes = routed.message.weight() + copies.sum::<usize>() as u64;
-        let bytes = PUBLISH_OVERHEAD + bytes;
+        let bytes = weight(&routed);
         let (held, max) = (
             self.account.holdings().of(Kind::Uncommitted) + bytes,
             self.broker.limits.max_transaction_size,

@@ -14,6 +14,9 @@ pub const WAITING: usize = 1 << 20;
 /// The same when all peers together hold more deliveries than they should.
 pub(super) const WAITING_WHEN_SHORT: usize = 64 << 10;
 
+/// Bytes that were read from streams and may wait to be delivered, for all consumers together.
+pub(super) const READ_AHEAD: u64 = 16 << 20;
+
 /// What the memory of peers is divided into. They are kept apart so that consumers who hold all that they may do not
 /// keep others from publishing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

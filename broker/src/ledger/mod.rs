@@ -7,15 +7,17 @@
 //! share, and there is always some room for the next, without anybody having to know how many they are.
 
 mod account;
+mod budget;
 mod holdings;
 mod limits;
 
 pub use account::Account;
+pub use budget::Budget;
 pub use holdings::{Holdings, Kind, Part};
 pub use limits::{ALWAYS, WAITING};
 
 use crate::alarms::Alarms;
-use limits::{Pool, WAITING_WHEN_SHORT};
+use limits::{Pool, READ_AHEAD, WAITING_WHEN_SHORT};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -33,6 +35,8 @@ pub struct Ledger {
     connections: AtomicU64,
     deliveries: Apart<AtomicU64>,
     requests: Apart<AtomicU64>,
+    /// What consumers of streams have read and were not delivered.
+    read_ahead: Budget,
 }
 
 impl Default for Ledger {
@@ -51,7 +55,22 @@ impl Ledger {
             connections: AtomicU64::new(0),
             deliveries: Apart::default(),
             requests: Apart::default(),
+            read_ahead: Budget::new(READ_AHEAD),
         }
+    }
+
+    /// A ledger with so much room for what is read from streams.
+    #[cfg(test)]
+    pub fn with_read_ahead(max: u64) -> Self {
+        Ledger {
+            read_ahead: Budget::new(max),
+            ..Ledger::default()
+        }
+    }
+
+    /// What all consumers of streams together may keep of what was read for them and could not be delivered.
+    pub fn read_ahead(&self) -> &Budget {
+        &self.read_ahead
     }
 
     /// Bytes of deliveries that a connection may hold: those that it has not acknowledged.

@@ -62,11 +62,26 @@ impl Consumer {
         if self.credit.take() {
             return true;
         }
+        self.give_back_channel_credit();
+        false
+    }
+
+    fn give_back_channel_credit(&self) {
         if self.channel_credit.give_back(1) {
             // Others of this channel were refused meanwhile: its own mailbox sees to them.
             self.mailbox.request_resume();
         }
-        false
+    }
+
+    /// Gives back what was taken for a delivery that there is none for.
+    pub fn give_back_turn(&self) {
+        if self.no_ack {
+            return;
+        }
+        self.give_back_channel_credit();
+        if self.credit.give_back(1) {
+            self.mailbox.request_resume();
+        }
     }
 
     /// [`Consumer::take_turn`], with the mark that tells whoever gives credit back, or empties the

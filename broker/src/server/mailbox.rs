@@ -149,6 +149,11 @@ impl Mailbox {
         }
     }
 
+    /// Who counts what waits in it.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// Whose it is.
     pub fn connection(&self) -> ConnectionId {
         self.connection
@@ -322,6 +327,18 @@ impl Mailbox {
         self.waiting.store(left, Ordering::SeqCst);
         self.tell(&mut state, left);
         withdrawn
+    }
+
+    /// What the ledger was told of what waits, and what that takes.
+    #[cfg(test)]
+    pub fn told(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        let each = state.mail.iter().map(|mail| match mail {
+            Mail::Deliver(_, entry) => cost(entry),
+            Mail::Cancel(_) => 0,
+            Mail::Reply(reply) => reply.message.weight() as usize + DELIVERY_OVERHEAD,
+        });
+        (state.told, each.sum())
     }
 
     /// Shows what waits, for tests of whoever fills it.
