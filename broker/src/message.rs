@@ -587,6 +587,19 @@ mod tests {
     }
 
     #[test]
+    fn a_body_in_pieces_reserves_no_more_than_it_needs() {
+        let mut builder = MessageBuilder::new(b"", b"", &[0, 0], false, 100_000);
+        let empty = builder.weight();
+        for piece in [&[1; 40_000][..], &[2; 40_000], &[3; 20_000]] {
+            let piece = Bytes::copy_from_slice(piece);
+            builder.push_frame(piece).unwrap();
+            assert!(builder.weight() <= empty + 100_000);
+        }
+        assert_eq!(builder.weight(), empty + 100_000);
+        assert_eq!(builder.finish(false).body().len(), 100_000);
+    }
+
+    #[test]
     fn a_body_may_not_outgrow_its_header() {
         let mut builder = MessageBuilder::new(b"", b"", &[0, 0], false, 3);
         assert_eq!(builder.push(b"ab"), Ok(()));

@@ -9,6 +9,7 @@
 use super::Connection;
 use crate::ledger::Kind;
 use leveret_protocol::ChannelId;
+use leveret_protocol::texts::Entity;
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{AmqpError, table, texts};
 
@@ -73,12 +74,17 @@ impl Connection {
     /// # Errors
     /// 406 when it holds more of that than it may.
     pub(super) fn check_requests(&mut self) -> Result<(), AmqpError> {
+        match self.requests_over() {
+            Some(limit) => Err(texts::too_much_unfinished(limit)),
+            None => Ok(()),
+        }
+    }
+
+    /// The limit that the peer is over with what it has sent.
+    pub(super) fn requests_over(&mut self) -> Option<u64> {
         self.account.tell_growth();
         let limit = self.broker.ledger.requests_limit();
-        match self.account.requests() > limit {
-            true => Err(texts::too_much_unfinished(limit)),
-            false => Ok(()),
-        }
+        (self.account.requests() > limit).then_some(limit)
     }
 
     /// Counts the message of which not all frames have come.
@@ -123,6 +129,17 @@ impl Connection {
         }
         self.kept_arguments.add(octets as u64);
         Ok(())
+    }
+
+    /// Something new wants to be declared, which no connection answers for.
+    ///
+    /// # Errors
+    /// 406 when memory is far above its watermark.
+    pub(super) fn check_room_for(&self, what: Entity<'_>) -> Result<(), AmqpError> {
+        match self.broker.alarms.is_exhausted() {
+            true => Err(texts::no_memory_for(what, self.vhost()?.name())),
+            false => Ok(()),
+        }
     }
 
     /// A queue, an exchange or a binding wants to be kept with these arguments.

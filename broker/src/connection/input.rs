@@ -258,6 +258,10 @@ impl Connection {
                 ),
             ));
         }
+        if let Some(limit) = self.requests_over() {
+            // No channel is there yet that could be closed.
+            return Err(texts::too_much_for_a_channel(limit));
+        }
         self.take_channel_place()?;
         let index = usize::from(id.0);
         if self.channels.len() <= index {

@@ -146,6 +146,7 @@ impl Connection {
         self.check_access(Access::Configure, Entity::Queue(&name))?;
         if vhost.queue(name.as_str()).is_none() {
             self.check_new_queue(&name, &declare)?;
+            self.check_room_for(Entity::Queue(&name))?;
         }
         let spec = QueueSpec {
             name,
@@ -212,6 +213,9 @@ impl Connection {
             key: ends.key,
             arguments: bind.arguments,
         };
+        if !exchange.is_bound_by(&binding) {
+            self.check_room_for(Entity::Exchange(exchange.name()))?;
+        }
         let stored = vhost.bind(&exchange, binding, &mut self.fx)?;
         let ok = AMQPClass::Queue(queue::AMQPMethod::BindOk(queue::BindOk {}));
         self.reply_when_stored(id, (!bind.nowait).then_some(ok), stored)
