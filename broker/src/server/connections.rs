@@ -302,10 +302,12 @@ impl Connections {
 
     /// Lets those look again that get no deliveries because of what they hold: others may hold less by now.
     pub fn wake_those_without_room(&self) {
-        for (info, mailbox) in self.members() {
-            if info.waits_for_room.load(Ordering::Relaxed) {
-                mailbox.request_resume();
-            }
+        let all = self.all.read();
+        let waits = |(info, _): &&Member| info.waits_for_room.load(Ordering::Relaxed);
+        let waiting: Vec<_> = all.values().filter(waits).cloned().collect();
+        drop(all);
+        for (_, mailbox) in waiting {
+            mailbox.request_resume();
         }
     }
 
