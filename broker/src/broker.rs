@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::definitions::{self, Definition};
 use crate::exchange::{Delays, Exchange, ExchangeKind, ExchangeSpec};
+use crate::ledger::Ledger;
 use crate::limits::{Tally, VhostLimits};
 use crate::queue::paging::Pager;
 use crate::queue::{ConsumerId, Effects, Surroundings};
@@ -94,7 +95,9 @@ pub struct Broker {
     /// How many of them there are, for the limits that operators set.
     pub tally: Arc<Tally>,
     /// What the broker is short of.
-    pub alarms: Alarms,
+    pub alarms: Arc<Alarms>,
+    /// What peers hold.
+    pub ledger: Arc<Ledger>,
     /// Who waits for replies.
     pub replies: Arc<ReplyAddresses>,
     /// When it started.
@@ -107,18 +110,21 @@ pub struct Broker {
 impl Broker {
     /// A broker without any virtual host or user.
     pub fn new(limits: Limits, loopback_users: Vec<String>, store: Option<Store>) -> Self {
+        let alarms = Arc::<Alarms>::default();
+        let ledger = Arc::new(Ledger::new(alarms.clone()));
         Broker {
             limits,
             users: Users::new(loopback_users),
             mechanisms: Mechanisms::default(),
             store,
-            connections: Connections::default(),
+            connections: Connections::new(ledger.clone()),
             timers: Arc::default(),
             readers: Arc::default(),
             pager: None,
             clock: Clock::start(),
             tally: Arc::default(),
-            alarms: Alarms::default(),
+            alarms,
+            ledger,
             replies: Arc::default(),
             started: Instant::now(),
             vhosts: Arc::default(),

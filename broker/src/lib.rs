@@ -16,6 +16,7 @@ pub mod ctl;
 pub mod dead_letters;
 pub mod definitions;
 pub mod exchange;
+pub mod ledger;
 pub mod limits;
 pub mod message;
 pub mod names;

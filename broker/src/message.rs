@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 /// Bodies up to this many octets are copied beside the properties, so that a small message is one
-/// piece of memory and pins no read buffer; larger ones stay a slice of what was read.
+/// piece of memory; larger ones have memory of their own, or are most of a read buffer.
 pub const INLINE_BODY_MAX: usize = 4096;
 
 /// Bodies from so many octets on are given to the store as they are: that writes one to its log from there, if it is large
@@ -155,28 +155,43 @@ impl MessageBuilder {
         self.take_from_remaining(piece.len())?;
         match &mut self.large_body {
             LargeBody::Inline => self.head.extend_from_slice(piece),
-            LargeBody::Whole(first) => {
-                let mut pieces = Vec::with_capacity(first.len() + piece.len());
-                pieces.extend_from_slice(first);
-                pieces.extend_from_slice(piece);
+            LargeBody::Whole(_) => {
+                let mut pieces = Vec::new();
+                extend(&mut pieces, piece, self.remaining);
                 self.large_body = LargeBody::Pieces(pieces);
             }
-            LargeBody::Pieces(pieces) => pieces.extend_from_slice(piece),
+            LargeBody::Pieces(pieces) => extend(pieces, piece, self.remaining),
         }
         Ok(())
     }
 
-    /// Adds a piece that may be kept as it is when it is the whole body.
+    /// Adds a piece, which is kept as it is when it is the whole body.
     ///
     /// # Errors
     /// When the piece is longer than what remains.
     pub fn push_frame(&mut self, piece: Bytes) -> Result<(), BodyOverrun> {
-        if matches!(&self.large_body, LargeBody::Whole(first) if first.is_empty()) {
-            self.take_from_remaining(piece.len())?;
+        let is_whole = self.remaining == piece.len() as u64;
+        if is_whole && matches!(&self.large_body, LargeBody::Whole(first) if first.is_empty()) {
+            self.remaining = 0;
             self.large_body = LargeBody::Whole(piece);
             return Ok(());
         }
         self.push(&piece)
+    }
+
+    /// Bytes that the unfinished message takes in memory.
+    pub fn weight(&self) -> u64 {
+        let head = if self.head.spilled() {
+            self.head.capacity()
+        } else {
+            0
+        };
+        let body = match &self.large_body {
+            LargeBody::Inline => 0,
+            LargeBody::Whole(body) => body.len(),
+            LargeBody::Pieces(pieces) => pieces.capacity(),
+        };
+        (size_of::<Self>() + head + body) as u64
     }
 
     fn take_from_remaining(&mut self, len: usize) -> Result<(), BodyOverrun> {
@@ -201,6 +216,18 @@ impl MessageBuilder {
             write: AtomicU8::new(WriteState::of(cancellable) as u8),
         }
     }
+}
+
+/// Adds a piece to a body of which `remaining` bytes are still to come: what is reserved doubles, as is usual, but is
+/// never more than the body.
+fn extend(pieces: &mut Vec<u8>, piece: &[u8], remaining: u64) {
+    let len = pieces.len() + piece.len();
+    if len > pieces.capacity() {
+        let whole = usize::try_from(remaining).map_or(usize::MAX, |rest| len.saturating_add(rest));
+        let wanted = len.max(2 * pieces.capacity()).min(whole);
+        pieces.reserve_exact(wanted - pieces.len());
+    }
+    pieces.extend_from_slice(piece);
 }
 
 impl Message {
@@ -557,6 +584,19 @@ mod tests {
         let shared = message(b"m", false);
         assert!(!shared.cancel_write());
         assert!(shared.begin_write(QueueId(1)) && shared.begin_write(QueueId(2)));
+    }
+
+    #[test]
+    fn a_body_in_pieces_reserves_no_more_than_it_needs() {
+        let mut builder = MessageBuilder::new(b"", b"", &[0, 0], false, 100_000);
+        let empty = builder.weight();
+        for piece in [&[1; 40_000][..], &[2; 40_000], &[3; 20_000]] {
+            let piece = Bytes::copy_from_slice(piece);
+            builder.push_frame(piece).unwrap();
+            assert!(builder.weight() <= empty + 100_000);
+        }
+        assert_eq!(builder.weight(), empty + 100_000);
+        assert_eq!(builder.finish(false).body().len(), 100_000);
     }
 
     #[test]

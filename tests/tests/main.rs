@@ -21,6 +21,7 @@ mod delayed;
 mod durability;
 mod fan_out;
 mod limits;
+mod memory;
 mod paging;
 mod perf;
 mod permissions;

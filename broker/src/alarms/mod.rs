@@ -5,6 +5,7 @@
 //! is blocked, and told when all of them are over. As in RabbitMQ there is no hysteresis: one mark
 //! raises and clears.
 
+mod evict;
 mod watch;
 mod watermark;
 
@@ -14,7 +15,12 @@ pub use watermark::{DiskFreeLimit, MemoryWatermark};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+/// Memory is exhausted when it is above its mark by so many bytes ...
+const EXCESS: u64 = 32 << 20;
+/// ... and this part of the mark.
+const EXCESS_SHARE: u64 = 20;
 
 /// Something to be short of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +136,8 @@ pub struct Alarms {
     in_force: AtomicU8,
     /// Octets; as many as there can be before the first reading.
     memory_mark: AtomicU64,
+    /// See [`Alarms::is_exhausted`].
+    exhausted: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -138,6 +146,7 @@ impl Default for Alarms {
         Alarms {
             in_force: AtomicU8::default(),
             memory_mark: AtomicU64::new(u64::MAX),
+            exhausted: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -159,6 +168,12 @@ impl Alarms {
     /// The memory mark in octets, as of the last reading: one load.
     pub fn memory_mark(&self) -> u64 {
         self.memory_mark.load(Ordering::Relaxed)
+    }
+
+    /// Whether memory is so far above its mark that nothing new is declared: blocking publishers did not help. Never
+    /// where an operator has set the mark to 0, which is meant for publishers.
+    pub fn is_exhausted(&self) -> bool {
+        self.exhausted.load(Ordering::Relaxed)
     }
 
     /// Sets both marks; they count from the next reading on.
@@ -212,8 +227,11 @@ impl Alarms {
             )
             // A system that does not tell is no reason to stop publishers.
             .with(Resource::Disk, reading.disk_free.is_some_and(low_disk));
-        self.memory_mark
-            .store(state.memory.octets(total), Ordering::Relaxed);
+        let mark = state.memory.octets(total);
+        self.memory_mark.store(mark, Ordering::Relaxed);
+        let bearable = mark.saturating_add(mark / EXCESS_SHARE + EXCESS);
+        let exhausted = mark > 0 && reading.memory > bearable;
+        self.exhausted.store(exhausted, Ordering::Relaxed);
         state.reading = reading;
         self.in_force.store(now.0, Ordering::SeqCst);
         Change {
@@ -278,6 +296,25 @@ mod tests {
         alarms.hold();
         let change = alarms.update_from(before, reading(101, 1 << 40));
         assert_eq!(change.raised.to_string(), "low on memory");
+    }
+
+    #[test]
+    fn memory_is_exhausted_far_above_a_mark_that_is_not_0() {
+        let alarms = Alarms::default();
+        for (mark, memory, exhausted) in [
+            (200 << 20, 200 << 20, false),
+            (200 << 20, 241 << 20, false),
+            (200 << 20, 243 << 20, true),
+            (0, 243 << 20, false),
+            (200 << 20, 10, false),
+        ] {
+            alarms.set_memory_watermark(MemoryWatermark::Absolute(mark));
+            alarms.update(Reading {
+                total_memory: 1 << 40,
+                ..reading(memory, 1 << 40)
+            });
+            assert_eq!(alarms.is_exhausted(), exhausted, "{mark} {memory}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The task that takes readings: of everything once a second, and sooner where a flood could have
 //! filled what was left of memory or the disk.
 
+use super::evict::Evictor;
 use super::{Change, Reading, Resource};
 use crate::broker::Broker;
 use crate::system;
@@ -25,7 +26,7 @@ const SETTLED: u32 = 5;
 
 /// Takes readings for as long as the broker runs.
 pub async fn watch(broker: Arc<Broker>, data_dir: PathBuf) {
-    let mut quiet = Quiet::default();
+    let mut looks = Looks::default();
     let mut checked = Instant::now();
     loop {
         tokio::time::sleep(pause(&broker)).await;
@@ -37,14 +38,31 @@ pub async fn watch(broker: Arc<Broker>, data_dir: PathBuf) {
         // A file system over a network may take its time, and so may a trim of a large heap.
         let done = tokio::task::spawn_blocking(move || {
             check(&broker, &data_dir);
-            quiet.trim(system::processor_time(), Instant::now());
-            quiet
+            looks.follow(&broker);
+            looks
         });
-        quiet = done.await.unwrap_or_else(|error| {
+        looks = done.await.unwrap_or_else(|error| {
             tracing::error!(%error, "memory and disk were not looked at");
-            Quiet::default()
+            Looks::default()
         });
         checked = Instant::now();
+    }
+}
+
+/// What is remembered from one look to the next.
+#[derive(Debug, Default)]
+struct Looks {
+    quiet: Quiet,
+    evictor: Evictor,
+}
+
+impl Looks {
+    /// Does what follows from a look at memory.
+    fn follow(&mut self, broker: &Broker) {
+        let now = Instant::now();
+        self.evictor.look(broker, now);
+        broker.connections.wake_those_without_room();
+        self.quiet.trim(system::processor_time(), now);
     }
 }
 
@@ -95,6 +113,7 @@ pub fn check(broker: &Broker, data_dir: &Path) {
         }
     }
     let change = broker.alarms.update_from(before, reading);
+    broker.ledger.look();
     report(broker, change);
     if (over || !change.cleared.is_empty()) && broker.alarms.in_force().is_empty() {
         broker.connections.unblock();

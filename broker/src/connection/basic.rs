@@ -191,6 +191,7 @@ impl Connection {
         }
         let arguments = KeptArguments::new(&consume.arguments);
         self.check_consumer_arguments(arguments.octets())?;
+        self.check_requests()?;
         self.expect_acks(&queue, Some(&consume.arguments));
         let consumer = Arc::new(Consumer {
             id: self.broker.next_consumer_id(),
@@ -219,9 +220,7 @@ impl Connection {
             })?;
         let ignored = ignored::of_consumer(&consume.arguments, queue.kind);
         self.tell_ignored("consumer", name.as_str(), ignored);
-        self.open_channel(id)?
-            .consumers
-            .insert(tag.clone(), consumer);
+        self.open_channel(id)?.add_consumer(consumer);
         if !consume.nowait {
             let ok = basic::ConsumeOk {
                 consumer_tag: tag.as_str().into(),
@@ -247,7 +246,7 @@ impl Connection {
             consumer
                 .cancelled
                 .store(true, std::sync::atomic::Ordering::Relaxed);
-            self.open_channel(id)?.consumers.remove(tag);
+            self.open_channel(id)?.remove_consumer(tag);
             left = Some(consumer.queue.clone());
         }
         if !cancel.nowait {
@@ -293,9 +292,7 @@ impl Connection {
                 consumer: None,
                 entry,
             };
-            let octets = delivery.octets();
             channel.unacked.push(tag, delivery);
-            self.held.add(octets);
         }
         method::encode_get_ok(
             self.out.buffer(),

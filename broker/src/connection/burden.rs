@@ -1,27 +1,26 @@
 //! What one peer makes the broker keep that no prefetch, no page on disk and no publisher's waiting bounds:
-//! deliveries that it does not acknowledge, and tables of arguments.
+//! deliveries that it does not acknowledge, messages that it does not finish or commit, channels, consumers, and tables
+//! of arguments. What one may hold of that is the [`Ledger`](crate::ledger::Ledger)'s to say.
 //!
 //! A peer that reads everything and acknowledges nothing empties a queue of millions of messages from
 //! the disk into memory. RabbitMQ stops that with its `consumer_timeout` only. Here such a connection
 //! gets no further deliveries until it has acknowledged some; whoever acknowledges never notices.
 
 use super::Connection;
-use super::channel::Channel;
+use crate::ledger::Kind;
+use leveret_protocol::ChannelId;
+use leveret_protocol::texts::Entity;
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{AmqpError, table, texts};
 
-/// Octets of deliveries that any connection may hold without acknowledging them.
-const HELD_ALWAYS: u64 = 4 << 20;
-/// It may hold this part of the memory mark while no memory alarm is in force.
-const HELD_SHARE: u64 = 4;
-/// While one is, all connections together may hold this part of the mark, each as much as the others ...
-const HELD_WHEN_LOW: u64 = 2;
-/// ... and no more than this.
-const HELD_WHEN_LOW_MAX: u64 = 64 << 20;
-/// A client that gets messages one by one is told so, which closes its channel: from here on.
-const GOT_ALWAYS: u64 = 64 << 20;
-/// What a delivery takes besides its body: its places in lists, properties, routing key.
-pub(super) const DELIVERY_OVERHEAD: u64 = 256;
+/// A client that gets messages one by one is told that it holds too many, which closes its channel: from here on.
+const GOT_ALWAYS: u64 = 1 << 20;
+/// What a delivery takes besides its message: its places in lists.
+pub(super) const DELIVERY_OVERHEAD: u64 = 128;
+/// What a channel takes, about.
+pub(super) const CHANNEL: u64 = 1 << 10;
+/// What a consumer takes besides its arguments, about, its queue's part included.
+pub(super) const CONSUMER: u64 = 1 << 10;
 /// Octets of arguments that the consumers of a connection may have, all together. RabbitMQ has no such
 /// limit; a consumer's arguments are some ten octets, and seldom more than a hundred.
 const CONSUMER_ARGUMENTS: usize = 4 << 20;
@@ -52,38 +51,68 @@ impl Bound {
 
 impl Connection {
     /// Whether the peer holds so much without acknowledging it that it gets no more for now.
-    pub(super) fn holds_too_much(&mut self) -> bool {
-        let mark = self.held_mark();
-        self.holds_over(mark)
+    pub(super) fn holds_too_much(&self) -> bool {
+        self.unacknowledged() > self.broker.ledger.deliveries_limit()
     }
 
     /// A client asks for another message by basic.get.
     pub(super) fn check_got(&mut self) -> Result<(), AmqpError> {
-        let mark = self.held_mark().max(GOT_ALWAYS);
-        match self.holds_over(mark) {
-            true => Err(texts::too_much_unacknowledged(mark)),
+        self.account.tell_growth();
+        let limit = self.broker.ledger.deliveries_limit().max(GOT_ALWAYS);
+        match self.unacknowledged() > limit {
+            true => Err(texts::too_much_unacknowledged(limit)),
             false => Ok(()),
         }
     }
 
-    fn holds_over(&mut self, mark: u64) -> bool {
-        let channels = self.channels.iter();
-        let of = |channel: &Channel| {
-            let settled = channel.transaction.as_ref().map(|tx| tx.settled_octets());
-            channel.unacked.octets() + settled.unwrap_or_default()
-        };
-        self.held.is_over(mark, || channels.map(of).sum())
+    fn unacknowledged(&self) -> u64 {
+        self.account.holdings().of(Kind::Unacknowledged)
     }
 
-    /// What the peer may hold at present.
-    fn held_mark(&self) -> u64 {
-        let alarms = &self.broker.alarms;
-        let mark = alarms.memory_mark();
-        if !alarms.in_force().has_memory() {
-            return (mark / HELD_SHARE).max(HELD_ALWAYS);
+    /// A client has sent more of what is kept until it sends the rest, or ends it.
+    ///
+    /// # Errors
+    /// 406 when it holds more of that than it may.
+    pub(super) fn check_requests(&mut self) -> Result<(), AmqpError> {
+        match self.requests_over() {
+            Some(limit) => Err(texts::too_much_unfinished(limit)),
+            None => Ok(()),
         }
-        let connections = self.broker.connections.count().max(1) as u64;
-        (mark / HELD_WHEN_LOW / connections).clamp(HELD_ALWAYS, HELD_WHEN_LOW_MAX)
+    }
+
+    /// The limit that the peer is over with what it has sent.
+    pub(super) fn requests_over(&mut self) -> Option<u64> {
+        self.account.tell_growth();
+        let limit = self.broker.ledger.requests_limit();
+        (self.account.requests() > limit).then_some(limit)
+    }
+
+    /// Counts the message of which not all frames have come.
+    pub(super) fn count_unfinished(&mut self, id: ChannelId) -> Result<(), AmqpError> {
+        let Some(channel) = self.channel_mut(id) else {
+            return Ok(());
+        };
+        let before = channel.unfinished.bytes();
+        let now = channel.content.weight();
+        channel.unfinished.set(now);
+        if now > before {
+            self.check_requests()?;
+        }
+        Ok(())
+    }
+
+    /// Tells the ledger what the connection holds at the end of a turn.
+    pub(super) fn tell_ledger(&mut self) {
+        let holdings = self.account.holdings();
+        holdings.set(Kind::Output, self.out.held());
+        holdings.set(Kind::Deferred, self.held_octets as u64);
+        self.account.tell();
+    }
+
+    /// Tells it with what its buffers hold; the read buffer has so many bytes.
+    pub fn count_buffers(&mut self, input: usize) {
+        self.account.holdings().set(Kind::Input, input as u64);
+        self.tell_ledger();
     }
 
     /// A consumer wants to be kept with these arguments, so many octets.
@@ -100,6 +129,17 @@ impl Connection {
         }
         self.kept_arguments.add(octets as u64);
         Ok(())
+    }
+
+    /// Something new wants to be declared, which no connection answers for.
+    ///
+    /// # Errors
+    /// 406 when memory is far above its watermark.
+    pub(super) fn check_room_for(&self, what: Entity<'_>) -> Result<(), AmqpError> {
+        match self.broker.alarms.is_exhausted() {
+            true => Err(texts::no_memory_for(what, self.vhost()?.name())),
+            false => Ok(()),
+        }
     }
 
     /// A queue, an exchange or a binding wants to be kept with these arguments.

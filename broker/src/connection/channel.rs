@@ -1,11 +1,13 @@
 //! What a channel remembers.
 
 use super::ack_timeout::Marks;
+use super::burden::{CHANNEL, CONSUMER};
 use super::confirms::{Confirms, LOW_BITS, Low};
 use super::reply_to::ReplyConsumer;
 use super::transaction::Transaction;
 use super::unacked::Unacked;
 use crate::exchange::Exchange;
+use crate::ledger::{Holdings, Kind, Part};
 use crate::message::MessageBuilder;
 use crate::queue::{Consumer, Credit};
 use bytes::Bytes;
@@ -26,6 +28,10 @@ pub(super) struct Channel {
     /// We sent channel.close and wait for the answer; everything else is dropped.
     pub(super) closing: bool,
     pub(super) content: Content,
+    /// What `content` holds in memory.
+    pub(super) unfinished: Part,
+    /// What the channel itself and its consumers hold.
+    pub(super) declared: Part,
     /// Reused for the routing key of the publish that is being read.
     pub(super) routing_key: Vec<u8>,
     pub(super) held: Option<Held>,
@@ -53,6 +59,16 @@ pub(super) enum Content {
     Header(Target),
     /// Body frames are expected.
     Body(Target, Box<MessageBuilder>),
+}
+
+impl Content {
+    /// Bytes that the unfinished message takes.
+    pub(super) fn weight(&self) -> u64 {
+        match self {
+            Content::Method | Content::Header(_) => 0,
+            Content::Body(_, builder) => builder.weight(),
+        }
+    }
 }
 
 /// Where a publish goes; the routing key stands in the channel.
@@ -111,16 +127,20 @@ pub(super) enum Meaning {
 }
 
 impl Channel {
-    pub(super) fn new(id: ChannelId, epoch: u16) -> Self {
+    pub(super) fn new(id: ChannelId, epoch: u16, holdings: &Arc<Holdings>) -> Self {
+        let mut declared = Part::new(holdings, Kind::Declared);
+        declared.set(CHANNEL);
         Channel {
             id,
             epoch,
             closing: false,
             content: Content::Method,
+            unfinished: Part::new(holdings, Kind::Unfinished),
+            declared,
             routing_key: Vec::new(),
             held: None,
             next_tag: DeliveryTag(1),
-            unacked: Unacked::default(),
+            unacked: Unacked::counted(Part::new(holdings, Kind::Unacknowledged)),
             marks: Marks::default(),
             consumers: BTreeMap::new(),
             prefetch: 0,
@@ -130,6 +150,17 @@ impl Channel {
             transaction: None,
             last_queue: None,
             replies: None,
+        }
+    }
+
+    pub(super) fn add_consumer(&mut self, consumer: Arc<Consumer>) {
+        self.declared.add(held_by(&consumer));
+        self.consumers.insert(consumer.tag.clone(), consumer);
+    }
+
+    pub(super) fn remove_consumer(&mut self, tag: &str) {
+        if let Some(consumer) = self.consumers.remove(tag) {
+            self.declared.remove(held_by(&consumer));
         }
     }
 
@@ -166,6 +197,11 @@ impl Channel {
     }
 }
 
+/// Bytes that a consumer takes, about.
+fn held_by(consumer: &Consumer) -> u64 {
+    CONSUMER + (consumer.tag.as_str().len() + consumer.arguments.octets()) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,8 +209,8 @@ mod tests {
     #[test]
     fn tokens_of_an_earlier_channel_of_the_same_number_mean_nothing() {
         let (old, new) = (
-            Channel::new(ChannelId(3), 9),
-            Channel::new(ChannelId(3), 10),
+            Channel::new(ChannelId(3), 9, &Arc::default()),
+            Channel::new(ChannelId(3), 10, &Arc::default()),
         );
         let confirm = |sequence| Meaning::Confirm(Low::of(sequence));
         assert_eq!(old.meaning(old.confirm_token(77)), confirm(77));

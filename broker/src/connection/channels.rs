@@ -89,18 +89,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     proptest! {
         #[test]
         fn they_behave_as_a_sorted_map(
             steps in prop::collection::vec((any::<bool>(), prop_oneof![1u16..12, any::<u16>()]), 0..200),
         ) {
-            let mut channels = Channels::default();
+            let (mut channels, holdings) = (Channels::default(), Arc::default());
             let mut model = BTreeMap::new();
             for (epoch, (open, number)) in steps.into_iter().enumerate() {
                 let (id, epoch) = (ChannelId(number), epoch as u16);
                 let before = match open {
-                    true => channels.insert(Channel::new(id, epoch)),
+                    true => channels.insert(Channel::new(id, epoch, &holdings)),
                     false => channels.remove(id),
                 };
                 let expected = match open {

@@ -1,6 +1,7 @@
 //! How channels and connections let go of what they hold: consumers leave their queues,
 //! unacknowledged deliveries go back in their order, exclusive queues end.
 
+use super::burden::CHANNEL;
 use super::unacked::Returning;
 use super::{Connection, Phase, mail};
 use crate::queue::{Consumer, Queue, Return};
@@ -75,6 +76,8 @@ impl Connection {
             returned.extend(all.map(|(_, delivery)| (delivery, Return::Failed)));
         }
         channel.content = super::channel::Content::Method;
+        channel.unfinished.set(0);
+        channel.declared.set(CHANNEL);
         channel.confirms = None;
         channel.transaction = None;
         channel.replies = None;
@@ -138,6 +141,7 @@ impl Connection {
         self.requeue(returned);
         self.fx.perform();
         self.phase = Phase::Ending;
+        self.tell_ledger();
     }
 }
 

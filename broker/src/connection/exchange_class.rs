@@ -61,6 +61,7 @@ impl Connection {
         };
         if vhost.exchange(spec.name.as_str()).is_none() {
             self.check_new_exchange(&spec)?;
+            self.check_room_for(Entity::Exchange(&spec.name))?;
         }
         let broker = self.broker.clone();
         let new_exchange = |spec| broker.new_exchange(vhost.name(), spec);
@@ -120,6 +121,9 @@ impl Connection {
             key: bind.routing_key.as_str().into(),
             arguments: bind.arguments,
         };
+        if !source.is_bound_by(&binding) {
+            self.check_room_for(Entity::Exchange(source.name()))?;
+        }
         self.tell_ignored_in_binding(&source, &binding);
         let stored = vhost.bind(&source, binding, &mut self.fx)?;
         let ok = AMQPClass::Exchange(exchange::AMQPMethod::BindOk(exchange::BindOk {}));

@@ -35,9 +35,6 @@ impl Payload<'_> {
     }
 }
 
-/// Frames with this much payload are cut out of the read buffer instead of being copied.
-const KEPT_PAYLOAD_MIN: usize = crate::message::INLINE_BODY_MAX;
-
 /// After so much effort the clock is looked at: a frame counts 1.
 const LOOK_EFFORT: u32 = 64;
 /// A method counts so much that is neither a publish nor an acknowledgement.
@@ -56,6 +53,8 @@ impl Connection {
     /// requests, each of which may be much work, do not keep others waiting.
     pub fn input_until(&mut self, buf: &mut BytesMut, now: Instant, until: Option<Instant>) {
         self.begin_at(now);
+        // What was seen right after it was allocated is all of it; later a part may have been used up.
+        self.buffer_size = self.buffer_size.max(buf.capacity());
         self.has_rest = false;
         self.alarms = self.broker.alarms.in_force();
         if self.phase == Phase::Header && !self.protocol_header(buf) {
@@ -96,6 +95,7 @@ impl Connection {
         }
         self.take_tokens(now);
         self.flush();
+        self.tell_ledger();
     }
 
     /// Looks at the clock, after some effort.
@@ -125,13 +125,19 @@ impl Connection {
     }
 
     fn whole_frame(&mut self, frame: Frame, buf: &mut BytesMut, now: Instant) {
-        if frame.kind == FrameKind::Body && frame.size >= KEPT_PAYLOAD_MIN {
+        if frame.kind == FrameKind::Body && self.is_worth_keeping(frame.size) {
             let whole = buf.split_to(frame.total()).freeze();
             self.frame(frame, Payload::Owned(whole.slice(frame.payload())), now);
         } else {
             self.frame(frame, Payload::Borrowed(&buf[frame.payload()]), now);
             buf.advance(frame.total());
         }
+    }
+
+    /// Whether a body of so many bytes is cut out of the read buffer instead of being copied: whoever keeps it keeps all
+    /// of the buffer, which must not be much more.
+    pub(super) fn is_worth_keeping(&self, len: usize) -> bool {
+        2 * len >= self.buffer_size
     }
 
     pub(super) fn frame(&mut self, frame: Frame, payload: Payload<'_>, now: Instant) {
@@ -252,9 +258,14 @@ impl Connection {
     }
 
     fn open(&mut self, id: ChannelId) -> Result<(), AmqpError> {
+        if let Some(limit) = self.requests_over() {
+            // No channel is there yet that could be closed.
+            return Err(texts::too_much_for_a_channel(limit));
+        }
         self.take_channel_place()?;
         self.next_epoch = (self.next_epoch + 1) & 0x7fff;
-        self.channels.insert(Channel::new(id, self.next_epoch));
+        let channel = Channel::new(id, self.next_epoch, self.account.holdings());
+        self.channels.insert(channel);
         self.info.channel_opened();
         let open_ok = channel_class::OpenOk {};
         self.reply(

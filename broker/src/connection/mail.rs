@@ -22,6 +22,7 @@ impl Connection {
         let any = self.replay_unread(now) | self.fetch_mail(waker);
         self.take_tokens(now);
         self.flush();
+        self.tell_ledger();
         any
     }
 
@@ -145,8 +146,11 @@ impl Connection {
             frame_max,
         );
         if !consumer.no_ack {
-            let delivery = delivery(consumer, entry);
-            self.held.add(delivery.octets());
+            let mut delivery = delivery(consumer, entry);
+            if delivery.queue.stream().is_some() {
+                // What is acknowledged of a stream is a number: the message stays where it is.
+                delivery.entry.message = self.no_message.clone();
+            }
             channel.unacked.push(tag, delivery);
         }
         Ok(())
@@ -174,7 +178,7 @@ impl Connection {
         let Some(channel) = self.channel_mut(consumer.channel) else {
             return;
         };
-        channel.consumers.remove(&consumer.tag);
+        channel.remove_consumer(consumer.tag.as_str());
         if notify && !channel.closing {
             let cancel = basic::Cancel {
                 consumer_tag: consumer.tag.as_str().into(),

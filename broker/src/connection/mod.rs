@@ -44,7 +44,9 @@ pub use output::Output;
 use crate::alarms::AlarmSet;
 use crate::auth::Access;
 use crate::broker::Broker;
+use crate::ledger::Account;
 use crate::limits::Seat;
+use crate::message::{Message, SharedMessage};
 use crate::queue::{Effects, Queue};
 use crate::server::mailbox::{Mailbox, Taken};
 use crate::server::{ConnectionId, ConnectionInfo};
@@ -58,10 +60,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Above this much unwritten output, mail stays in the mailbox.
-const OUTPUT_HIGH: usize = 1 << 20;
 /// Above this much, the peer's requests are not read either: it does not read our replies.
 const OUTPUT_MAX: usize = 4 << 20;
+/// While memory is low, a frame of more bytes than this is not read to its end.
+const LOW_FRAME_MAX: usize = 16 << 10;
 /// How many octets of frames may wait on channels that wait for the store.
 const HELD_MAX: usize = 1 << 20;
 /// Octets of a frame before the login (RabbitMQ: `initial_frame_max`).
@@ -157,8 +159,6 @@ pub struct Connection {
     unread: Vec<ChannelId>,
     /// Whole frames may stand in the read buffer: too much output waited to go on.
     has_rest: bool,
-    /// What the transactions of all channels hold.
-    uncommitted_octets: u64,
     /// The time that the current call was given.
     now: Instant,
     has_published: bool,
@@ -166,10 +166,14 @@ pub struct Connection {
     has_stored: bool,
     /// Octets that the frame at the front of the input needs in all.
     need: usize,
+    /// Bytes that the largest read buffer has had.
+    buffer_size: usize,
     /// Work that was done since the clock was last looked at.
     effort: u32,
-    /// Octets of deliveries that are not acknowledged.
-    held: burden::Bound,
+    /// What stands in place of messages that need not be kept.
+    no_message: SharedMessage,
+    /// What it holds in memory, and what the ledger knows of that.
+    account: Account,
     /// Octets of its consumers' arguments.
     kept_arguments: burden::Bound,
     /// Arguments that the log has been told of.
@@ -185,6 +189,7 @@ impl Connection {
             heartbeat: None,
         };
         let fx = broker.effects(Some(&mailbox));
+        let account = Account::open(&broker.ledger, &info.held);
         let ack_watch = ack_timeout::Watch::new(broker.limits.consumer_timeout);
         Connection {
             id: info.id,
@@ -221,13 +226,14 @@ impl Connection {
             held_octets: 0,
             unread: Vec::new(),
             has_rest: false,
-            uncommitted_octets: 0,
             now: Instant::now(),
             has_published: false,
             has_stored: false,
             need: 0,
+            buffer_size: 0,
             effort: 0,
-            held: burden::Bound::default(),
+            no_message: Message::small((b"", b""), &[0, 0], b"", false, false),
+            account,
             kept_arguments: burden::Bound::default(),
             told: ignored::Told::default(),
         }
@@ -245,7 +251,15 @@ impl Connection {
             && self.held_octets < HELD_MAX
             && !matches!(self.phase, Phase::Ending | Phase::Refused { .. })
             && !self.is_blocked()
+            && !self.waits_for_memory()
             && !self.waits_for_storage()
+    }
+
+    /// Whether a large frame, of which a part has come, has to wait until memory is not low any more.
+    pub fn waits_for_memory(&self) -> bool {
+        self.need > LOW_FRAME_MAX
+            && self.phase == Phase::Running
+            && self.broker.alarms.in_force().has_memory()
     }
 
     /// Whether reading waits for the disk to catch up.
@@ -257,7 +271,9 @@ impl Connection {
     /// Whether mail should be fetched: not while the peer does not read what was delivered, nor
     /// while it holds too much of that without acknowledging it.
     pub fn wants_mail(&mut self) -> bool {
-        self.out.len() < OUTPUT_HIGH && !self.holds_too_much()
+        let too_much = self.holds_too_much();
+        self.info.set_waits_for_room(too_much);
+        !too_much && self.out.len() < self.broker.ledger.waiting_mark()
     }
 
     /// Whether [`Connection::input`] left whole frames in the read buffer, to be called again as

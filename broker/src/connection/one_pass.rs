@@ -64,6 +64,7 @@ impl Connection {
         (persistent, storing): (bool, u32),
         token: Option<leveret_storage::Token>,
     ) {
+        let keeps = self.is_worth_keeping(found.body.len());
         let (route, looked_up) = self.route.at(at);
         let queues = route.queues.as_ref().unwrap_or(looked_up);
         let (exchange, key) = (route.exchange_name(), route.routing_key());
@@ -78,9 +79,15 @@ impl Connection {
         } else {
             let size = body.len() as u64;
             let mut builder = MessageBuilder::new(exchange, key, properties, persistent, size);
-            let mut frames = buf.split_to(found.total);
-            frames.advance(body.start);
-            let pushed = builder.push_frame(frames.split_to(body.len()).freeze());
+            let pushed = if keeps {
+                let mut frames = buf.split_to(found.total);
+                frames.advance(body.start);
+                builder.push_frame(frames.split_to(body.len()).freeze())
+            } else {
+                let pushed = builder.push(&buf[body]);
+                buf.advance(found.total);
+                pushed
+            };
             debug_assert!(pushed.is_ok(), "the body is as long as announced");
             Arc::new(builder.finish(cancellable))
         };

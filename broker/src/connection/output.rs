@@ -26,6 +26,11 @@ impl Output {
         self.chunked + self.tail.len()
     }
 
+    /// Bytes of memory that it holds, about.
+    pub fn held(&self) -> u64 {
+        (self.chunked + self.tail.capacity()) as u64
+    }
+
     /// Whether all is written.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -127,6 +127,7 @@ impl Connection {
             )),
         };
         self.content_came();
+        let result = result.and_then(|()| self.count_unfinished(id));
         result.map_err(|error| match error.code {
             // A frame that is none is the connection's fault, not the publish's.
             ReplyCode::FrameError => error,

@@ -147,6 +147,7 @@ impl Connection {
         self.check_access(Access::Configure, Entity::Queue(&name))?;
         if vhost.queue(name.as_str()).is_none() {
             self.check_new_queue(&name, &declare)?;
+            self.check_room_for(Entity::Queue(&name))?;
         }
         // Of a queue that is there already only some are compared: also what is not is told.
         let kind = QueueKind::of(&declare.arguments);
@@ -212,6 +213,9 @@ impl Connection {
             key: ends.key,
             arguments: bind.arguments,
         };
+        if !exchange.is_bound_by(&binding) {
+            self.check_room_for(Entity::Exchange(exchange.name()))?;
+        }
         self.tell_ignored_in_binding(&exchange, &binding);
         let stored = vhost.bind(&exchange, binding, &mut self.fx)?;
         let ok = AMQPClass::Queue(queue::AMQPMethod::BindOk(queue::BindOk {}));

@@ -11,25 +11,25 @@ use super::run::RUN_MAX;
 use super::settle::Outcome;
 use super::unacked::Delivery;
 use crate::exchange::{Delays, Placed};
+use crate::ledger::{Holdings, Kind, Part};
 use crate::message::SharedMessage;
 use crate::queue::Incoming;
 use leveret_protocol::classes::{AMQPClass, tx};
 use leveret_protocol::{AmqpError, ChannelId, DeliveryTag, texts};
-use leveret_storage::Storable;
 use std::sync::Arc;
 
 /// What a transaction costs for each of its messages, beside what the message itself holds.
 const PUBLISH_OVERHEAD: u64 = 256;
 
 /// What a transactional channel has not committed yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Transaction {
     publishes: Vec<Routed>,
     settled: Vec<Settled>,
     /// What `publishes` hold in memory.
-    octets: u64,
+    published_part: Part,
     /// What `settled` holds.
-    settled_octets: u64,
+    settled_part: Part,
 }
 
 /// An acknowledgement, or a rejection, that waits for the commit.
@@ -41,8 +41,17 @@ struct Settled {
 }
 
 impl Transaction {
+    fn new(holdings: &Arc<Holdings>) -> Self {
+        Transaction {
+            publishes: Vec::new(),
+            settled: Vec::new(),
+            published_part: Part::new(holdings, Kind::Uncommitted),
+            settled_part: Part::new(holdings, Kind::Unacknowledged),
+        }
+    }
+
     pub(super) fn settle(&mut self, tag: DeliveryTag, delivery: Delivery, outcome: Outcome) {
-        self.settled_octets += delivery.octets();
+        self.settled_part.add(delivery.octets());
         self.settled.push(Settled {
             tag,
             delivery,
@@ -61,9 +70,10 @@ impl Transaction {
         acks.filter(|s| s.outcome == Outcome::Acknowledged).count() as u64
     }
 
-    /// What the deliveries that wait to be settled keep in memory, about.
-    pub(super) fn settled_octets(&self) -> u64 {
-        self.settled_octets
+    /// What the messages take in memory, added up again.
+    #[cfg(test)]
+    pub(super) fn weight(&self) -> u64 {
+        self.publishes.iter().map(weight).sum()
     }
 
     /// The deliveries that wait to be settled.
@@ -76,6 +86,12 @@ impl Transaction {
     fn into_unsettled(self) -> impl Iterator<Item = (DeliveryTag, Delivery)> {
         self.settled.into_iter().map(|s| (s.tag, s.delivery))
     }
+}
+
+/// Bytes that a message takes while it waits for the commit.
+fn weight(routed: &Routed) -> u64 {
+    let copies = routed.target.copies.iter().map(|key| key.len() + 32);
+    PUBLISH_OVERHEAD + routed.message.weight() + copies.sum::<usize>() as u64
 }
 
 impl Connection {
@@ -93,11 +109,13 @@ impl Connection {
     }
 
     fn tx_select(&mut self, id: ChannelId) -> Result<(), AmqpError> {
+        let holdings = self.account.holdings().clone();
         let channel = self.open_channel(id)?;
         if channel.confirms.is_some() {
             return Err(texts::tx_after_confirm());
         }
-        channel.transaction.get_or_insert_default();
+        let new = || Box::new(Transaction::new(&holdings));
+        channel.transaction.get_or_insert_with(new);
         let ok = tx::AMQPMethod::SelectOk(tx::SelectOk {});
         self.reply(id, AMQPClass::Tx(ok));
         Ok(())
@@ -105,11 +123,10 @@ impl Connection {
 
     /// Ends the channel's transaction and begins the next.
     fn take_transaction(&mut self, id: ChannelId) -> Result<Transaction, AmqpError> {
+        let next = Transaction::new(self.account.holdings());
         let transaction = self.open_channel(id)?.transaction.as_mut();
         let transaction = transaction.ok_or_else(texts::not_transactional)?;
-        let transaction = std::mem::take(&mut **transaction);
-        self.uncommitted_octets -= transaction.octets;
-        Ok(transaction)
+        Ok(std::mem::replace(&mut **transaction, next))
     }
 
     /// Keeps a routed message until the commit.
@@ -121,22 +138,19 @@ impl Connection {
         id: ChannelId,
         routed: Routed,
     ) -> Result<(), AmqpError> {
-        let copies = routed.target.copies.iter().map(|key| key.len() + 32);
-        let octets = routed.message.encoded_len() + copies.sum::<usize>();
-        let octets = PUBLISH_OVERHEAD + octets as u64;
+        let bytes = weight(&routed);
         let (held, max) = (
-            self.uncommitted_octets + octets,
+            self.account.holdings().of(Kind::Uncommitted) + bytes,
             self.broker.limits.max_transaction_size,
         );
         if held > max {
             return Err(texts::transaction_too_large(held, max));
         }
-        self.uncommitted_octets = held;
         if let Some(transaction) = &mut self.open_channel(id)?.transaction {
-            transaction.octets += octets;
+            transaction.published_part.add(bytes);
             transaction.publishes.push(routed);
         }
-        Ok(())
+        self.check_requests()
     }
 
     /// tx.commit: the channel is answered once everything is safe. Publishes go first, as in
@@ -238,9 +252,7 @@ impl Connection {
     fn tx_rollback(&mut self, id: ChannelId) -> Result<(), AmqpError> {
         let transaction = self.take_transaction(id)?;
         let channel = self.open_channel(id)?;
-        let octets = transaction.settled_octets();
         channel.unacked.restore(transaction.into_unsettled());
-        self.held.add(octets);
         let ok = tx::AMQPMethod::RollbackOk(tx::RollbackOk {});
         self.reply(id, AMQPClass::Tx(ok));
         Ok(())

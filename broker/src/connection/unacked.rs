@@ -1,6 +1,7 @@
 //! The deliveries of one channel that wait for an acknowledgement.
 
 use super::burden::DELIVERY_OVERHEAD;
+use crate::ledger::Part;
 use crate::queue::{Consumer, Entry, Queue, Return};
 use leveret_protocol::DeliveryTag;
 use std::collections::VecDeque;
@@ -20,7 +21,7 @@ pub struct Delivery {
 impl Delivery {
     /// What it keeps in memory, about.
     pub fn octets(&self) -> u64 {
-        DELIVERY_OVERHEAD + self.entry.message.body().len() as u64
+        DELIVERY_OVERHEAD + self.entry.weight()
     }
 }
 
@@ -34,7 +35,7 @@ pub type Returning = (Delivery, Return);
 pub struct Unacked {
     slots: VecDeque<(DeliveryTag, Option<Delivery>)>,
     count: usize,
-    octets: u64,
+    held: Part,
 }
 
 /// Empty slots are cleared out when they are this many and the majority: one delivery that is
@@ -42,14 +43,23 @@ pub struct Unacked {
 const TOLERATED_HOLES: usize = 128;
 
 impl Unacked {
+    /// None yet; what they keep in memory is counted here.
+    pub fn counted(held: Part) -> Self {
+        Unacked {
+            held,
+            ..Unacked::default()
+        }
+    }
+
     /// Deliveries that wait.
     pub fn len(&self) -> usize {
         self.count
     }
 
     /// What they keep in memory, about.
+    #[cfg(test)]
     pub fn octets(&self) -> u64 {
-        self.octets
+        self.held.bytes()
     }
 
     /// Those that wait, oldest first.
@@ -67,7 +77,7 @@ impl Unacked {
     /// Adds a delivery; tags must grow.
     pub fn push(&mut self, tag: DeliveryTag, delivery: Delivery) {
         debug_assert!(self.slots.back().is_none_or(|(last, _)| *last < tag));
-        self.octets += delivery.octets();
+        self.held.add(delivery.octets());
         self.slots.push_back((tag, Some(delivery)));
         self.count += 1;
     }
@@ -86,7 +96,7 @@ impl Unacked {
         let at = self.find(tag)?;
         let delivery = self.slots[at].1.take()?;
         self.count -= 1;
-        self.octets -= delivery.octets();
+        self.held.remove(delivery.octets());
         self.clear_holes();
         Some(delivery)
     }
@@ -110,7 +120,8 @@ impl Unacked {
             .filter_map(|(tag, delivery)| Some((tag, delivery?)))
             .collect();
         self.count -= taken.len();
-        self.octets -= taken.iter().map(|(_, d)| d.octets()).sum::<u64>();
+        self.held
+            .remove(taken.iter().map(|(_, d)| d.octets()).sum());
         self.clear_holes();
         Some(taken.into_iter())
     }
@@ -125,7 +136,7 @@ impl Unacked {
         slots.sort_unstable_by_key(|(tag, _)| *tag);
         self.count = slots.len();
         let deliveries = slots.iter().filter_map(|(_, delivery)| delivery.as_ref());
-        self.octets = deliveries.map(Delivery::octets).sum();
+        self.held.set(deliveries.map(Delivery::octets).sum());
         self.slots = slots.into();
     }
 

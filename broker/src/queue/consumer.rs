@@ -69,6 +69,18 @@ impl Consumer {
         taken
     }
 
+    /// Gives back what was taken for a delivery that there is none for.
+    pub fn give_back_turn(&self) {
+        if self.no_ack {
+            return;
+        }
+        let of_channel = self.channel_credit.give_back(1);
+        if self.credit.give_back(1) || of_channel {
+            // Others were refused meanwhile: the mailbox sees to them.
+            self.mailbox.request_resume();
+        }
+    }
+
     /// [`Consumer::take_turn`], with the mark that tells whoever gives credit back, or empties the
     /// mailbox, to resume the consumer.
     pub fn take_turn_or_block(&self) -> bool {

@@ -3,6 +3,7 @@
 use super::mailbox::{Mailbox, Order};
 use crate::admin::report::ConnectionReport;
 use crate::alarms::AlarmSet;
+use crate::ledger::{Holdings, Ledger};
 use leveret_protocol::VhostName;
 use leveret_protocol::values::FieldTable;
 use parking_lot::{Mutex, RwLock};
@@ -35,6 +36,8 @@ pub struct ConnectionInfo {
     pub local: SocketAddr,
     /// When it was accepted.
     pub connected_at: SystemTime,
+    /// What it holds in memory.
+    pub held: Arc<Holdings>,
     details: Mutex<Details>,
     channels: AtomicU64,
     received: AtomicU64,
@@ -44,6 +47,8 @@ pub struct ConnectionInfo {
     writes: AtomicU64,
     delivered: AtomicU64,
     blocked: AtomicBool,
+    /// It gets no deliveries before it may hold more.
+    waits_for_room: AtomicBool,
     /// Milliseconds from `accepted` to when it was last held up for a moment, plus one; 0 for
     /// never.
     held_up: AtomicU64,
@@ -99,6 +104,7 @@ impl ConnectionInfo {
             peer,
             local,
             connected_at: SystemTime::now(),
+            held: Arc::default(),
             details: Mutex::default(),
             channels: AtomicU64::new(0),
             received: AtomicU64::new(0),
@@ -108,6 +114,7 @@ impl ConnectionInfo {
             writes: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
             blocked: AtomicBool::new(false),
+            waits_for_room: AtomicBool::new(false),
             held_up: AtomicU64::new(0),
             accepted: Instant::now(),
         }
@@ -116,6 +123,13 @@ impl ConnectionInfo {
     /// An alarm has stopped its publishing, or lets it go on.
     pub fn set_blocked(&self, blocked: bool) {
         self.blocked.store(blocked, Ordering::Relaxed);
+    }
+
+    /// It gets no deliveries, for it holds all that it may; or does again.
+    pub fn set_waits_for_room(&self, waits: bool) {
+        if self.waits_for_room.load(Ordering::Relaxed) != waits {
+            self.waits_for_room.store(waits, Ordering::Relaxed);
+        }
     }
 
     /// It is not read for a moment, because it publishes faster than the disk takes.
@@ -222,21 +236,30 @@ impl ConnectionInfo {
 }
 
 /// What there is of a connection outside its task.
-type Member = (Arc<ConnectionInfo>, Arc<Mailbox>);
+pub(crate) type Member = (Arc<ConnectionInfo>, Arc<Mailbox>);
 
 /// Everybody who is connected.
 #[derive(Debug, Default)]
 pub struct Connections {
     all: RwLock<BTreeMap<ConnectionId, Member>>,
     next: AtomicU64,
+    ledger: Arc<Ledger>,
 }
 
 impl Connections {
+    /// Nobody yet; what waits in mailboxes is counted in this ledger.
+    pub fn new(ledger: Arc<Ledger>) -> Self {
+        Connections {
+            ledger,
+            ..Connections::default()
+        }
+    }
+
     /// Takes a new connection in.
     pub fn add(&self, peer: SocketAddr, local: SocketAddr) -> (Arc<ConnectionInfo>, Arc<Mailbox>) {
         let id = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
         let info = Arc::new(ConnectionInfo::new(id, peer, local));
-        let mailbox = Arc::new(Mailbox::new(id));
+        let mailbox = Arc::new(Mailbox::counted(id, self.ledger.clone()));
         self.all.write().insert(id, (info.clone(), mailbox.clone()));
         (info, mailbox)
     }
@@ -272,10 +295,25 @@ impl Connections {
 
     /// Lets all of them look at their consumers and at the store again.
     pub fn wake_all(&self) {
-        let all: Vec<_> = self.all.read().values().cloned().collect();
-        for (_, mailbox) in all {
+        for (_, mailbox) in self.members() {
             mailbox.request_resume();
         }
+    }
+
+    /// Lets those look again that get no deliveries because of what they hold: others may hold less by now.
+    pub fn wake_those_without_room(&self) {
+        let all = self.all.read();
+        let waits = |(info, _): &&Member| info.waits_for_room.load(Ordering::Relaxed);
+        let waiting: Vec<_> = all.values().filter(waits).cloned().collect();
+        drop(all);
+        for (_, mailbox) in waiting {
+            mailbox.request_resume();
+        }
+    }
+
+    /// All of them with their mailboxes.
+    pub(crate) fn members(&self) -> Vec<Member> {
+        self.all.read().values().cloned().collect()
     }
 
     /// Whether a connection is there.
@@ -307,8 +345,8 @@ impl Connections {
     }
 
     fn close_where(&self, reason: &str, mut wanted: impl FnMut(&ConnectionInfo) -> bool) -> usize {
-        let mailboxes: Vec<_> = self.all.read().values().cloned().collect();
-        let chosen = mailboxes.into_iter().filter(|(info, _)| wanted(info));
+        let chosen = self.members().into_iter();
+        let chosen = chosen.filter(|(info, _)| wanted(info));
         chosen
             .map(|(_, mailbox)| mailbox.order(Order::Close(reason.to_owned())))
             .count()
@@ -316,16 +354,15 @@ impl Connections {
 
     /// Lets those go on that alarms have blocked.
     pub fn unblock(&self) {
-        let mailboxes: Vec<_> = self.all.read().values().cloned().collect();
-        for (_, mailbox) in mailboxes {
+        for (_, mailbox) in self.members() {
             mailbox.order(Order::Unblock);
         }
     }
 
     /// Asks every connection about itself; one that ends meanwhile is left out.
     pub async fn reports(&self) -> Vec<(Arc<ConnectionInfo>, ConnectionReport)> {
-        let all: Vec<_> = self.all.read().values().cloned().collect();
-        let asked: Vec<_> = all
+        let asked: Vec<_> = self
+            .members()
             .into_iter()
             .map(|(info, mailbox)| {
                 let (answer, report) = oneshot::channel();

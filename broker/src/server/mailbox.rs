@@ -3,6 +3,7 @@
 //! replies and deliveries cannot overtake each other.
 
 use crate::admin::report::ConnectionReport;
+use crate::ledger::Ledger;
 use crate::message::SharedMessage;
 use crate::queue::{Consumer, Entry};
 use crate::server::ConnectionId;
@@ -13,11 +14,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Waker;
 use tokio::sync::oneshot;
 
-/// Above this many octets waiting, queues treat the connection's consumers as not ready. The
-/// connection takes all that waits at once, so the low mark is an empty mailbox.
-pub(crate) const HIGH_MARK: usize = 1 << 20;
-/// What a waiting delivery costs beside its body.
+#[cfg(test)]
+pub(crate) use crate::ledger::WAITING as HIGH_MARK;
+
+/// What a waiting delivery takes beside its message.
 pub(crate) const DELIVERY_OVERHEAD: usize = 96;
+/// The ledger is told of what waits in steps of so many bytes.
+const TOLD_STEP: usize = 16 << 10;
 
 /// Something for a connection.
 #[derive(Debug)]
@@ -85,8 +88,11 @@ pub enum Order {
 pub struct Mailbox {
     connection: ConnectionId,
     state: Mutex<State>,
-    /// Octets of deliveries that wait; written under the lock, read without.
+    /// Bytes of deliveries that wait; written under the lock, read without. Above the ledger's mark, queues treat the
+    /// connection's consumers as not ready. The connection takes all that waits at once, so the low mark is an empty
+    /// mailbox.
     waiting: AtomicUsize,
+    ledger: Arc<Ledger>,
     /// A queue passed a consumer over because the mailbox was full.
     starved: AtomicBool,
     /// The connection's task is committing what it has submitted: it will look by itself what came of that.
@@ -98,6 +104,8 @@ struct State {
     mail: Vec<Mail>,
     orders: Vec<Order>,
     tokens: Vec<Token>,
+    /// What the ledger was told of what waits.
+    told: usize,
     resume_requested: bool,
     closed: bool,
     /// A wake-up is owed or done and the task has not looked since.
@@ -126,13 +134,24 @@ impl Taken {
 impl Mailbox {
     /// An empty mailbox of this connection.
     pub fn new(connection: ConnectionId) -> Self {
+        Mailbox::counted(connection, Arc::default())
+    }
+
+    /// An empty mailbox of this connection; the ledger is told what waits in it.
+    pub fn counted(connection: ConnectionId, ledger: Arc<Ledger>) -> Self {
         Mailbox {
             connection,
             state: Mutex::default(),
             waiting: AtomicUsize::new(0),
+            ledger,
             starved: AtomicBool::new(false),
             committing: AtomicBool::new(false),
         }
+    }
+
+    /// Who counts what waits in it.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// Whose it is.
@@ -155,6 +174,9 @@ impl Mailbox {
         // be missed, see `take`.
         let waiting = self.waiting.load(Ordering::Relaxed) + size;
         self.waiting.store(waiting, Ordering::Relaxed);
+        if waiting >= state.told + TOLD_STEP {
+            self.tell(&mut state, waiting);
+        }
         state.mail.push(Mail::Deliver(consumer.clone(), entry));
         Ok(!std::mem::replace(&mut state.notified, true))
     }
@@ -170,11 +192,12 @@ impl Mailbox {
 
     /// Adds a reply, or drops it when the connection does not read.
     pub fn reply(&self, reply: Reply) {
-        let size = reply.message.body().len() + DELIVERY_OVERHEAD;
+        let size = reply.message.weight() as usize + DELIVERY_OVERHEAD;
         self.with_state(|state| {
             let waiting = self.waiting.load(Ordering::Relaxed);
-            if !state.closed && waiting < HIGH_MARK {
+            if !state.closed && waiting < self.ledger.waiting_mark() {
                 self.waiting.store(waiting + size, Ordering::SeqCst);
+                self.tell(state, waiting + size);
                 state.mail.push(Mail::Reply(reply));
             }
         });
@@ -233,12 +256,23 @@ impl Mailbox {
     /// Whether no more deliveries should be sent now. A `true` is remembered: the connection will
     /// resume its consumers when it has caught up.
     pub fn is_full(&self) -> bool {
-        if self.waiting.load(Ordering::SeqCst) < HIGH_MARK {
+        let mark = self.ledger.waiting_mark();
+        if self.waiting.load(Ordering::SeqCst) < mark {
             return false;
         }
         self.starved.store(true, Ordering::SeqCst);
         // The connection may have emptied it before the mark stood.
-        self.waiting.load(Ordering::SeqCst) >= HIGH_MARK
+        self.waiting.load(Ordering::SeqCst) >= mark
+    }
+
+    /// Bytes of deliveries that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    fn tell(&self, state: &mut State, waiting: usize) {
+        self.ledger.change_waiting(state.told, waiting);
+        state.told = waiting;
     }
 
     /// Exchanges what waits for the (empty) buffers in `taken`; when nothing waits, `waker` is left
@@ -254,6 +288,7 @@ impl Mailbox {
         std::mem::swap(&mut state.tokens, &mut taken.tokens);
         taken.resume = std::mem::take(&mut state.resume_requested);
         self.waiting.store(0, Ordering::SeqCst);
+        self.tell(&mut state, 0);
         drop(state);
         if self.starved.load(Ordering::SeqCst) && self.starved.swap(false, Ordering::SeqCst) {
             taken.resume = true;
@@ -290,7 +325,20 @@ impl Mailbox {
         let octets: usize = withdrawn.iter().map(|(_, entry)| cost(entry)).sum();
         let left = self.waiting.load(Ordering::Relaxed) - octets;
         self.waiting.store(left, Ordering::SeqCst);
+        self.tell(&mut state, left);
         withdrawn
+    }
+
+    /// What the ledger was told of what waits, and what that takes.
+    #[cfg(test)]
+    pub fn told(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        let each = state.mail.iter().map(|mail| match mail {
+            Mail::Deliver(_, entry) => cost(entry),
+            Mail::Cancel(_) => 0,
+            Mail::Reply(reply) => reply.message.weight() as usize + DELIVERY_OVERHEAD,
+        });
+        (state.told, each.sum())
     }
 
     /// Shows what waits, for tests of whoever fills it.
@@ -305,13 +353,21 @@ impl Mailbox {
         state.closed = true;
         state.tokens.clear();
         state.orders.clear();
+        self.tell(&mut state, 0);
         std::mem::take(&mut state.mail)
     }
 }
 
-/// Octets that a delivery counts for.
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        let told = self.state.get_mut().told;
+        self.ledger.change_waiting(told, 0);
+    }
+}
+
+/// Bytes that a delivery takes.
 fn cost(entry: &Entry) -> usize {
-    entry.message.body().len() + DELIVERY_OVERHEAD
+    entry.message.weight() as usize + DELIVERY_OVERHEAD
 }
 
 impl State {

@@ -114,7 +114,12 @@ impl<S: Peer> Session<S> {
     /// Serves the connection until it ends; gives back the socket, for the peer may not have read
     /// or said its last words.
     pub(super) async fn run(mut self) -> (End, S) {
-        let end = poll_fn(|cx| self.poll(cx)).await;
+        let end = poll_fn(|cx| {
+            let polled = self.poll(cx);
+            self.connection.count_buffers(self.input.capacity());
+            polled
+        });
+        let end = end.await;
         self.connection.end();
         (end, self.socket)
     }
@@ -300,7 +305,7 @@ impl<S: Peer> Session<S> {
             }
             next = next.min(until);
         }
-        if self.connection.is_blocked() {
+        if self.connection.is_blocked() || self.connection.waits_for_memory() {
             // A peer without heartbeats that is blocked for an hour and has gone meanwhile would keep its exclusive
             // queues and its deliveries for as long.
             if self.socket.is_gone(cx) {

@@ -4,11 +4,15 @@
 //! In a turn it delivers what it has read ahead as long as its consumer may take it, and reads on.
 //! It stops when the consumer may take no more (the connection resumes it), when it has come to
 //! the end (the stream does), or after its share of the disk (it goes to the end of the line).
+//!
+//! Nothing is read that nobody may be given. What was read beyond that, for a read gives many messages, is kept for
+//! the next turn if the common budget of all cursors has room for it, and else let go of and read again.
 
 use super::filter::Filter;
 use super::handle::Stream;
 use super::machine::{Ahead, Place};
 use super::record::{Record, Stored};
+use crate::ledger::Budget;
 use crate::message::SharedMessage;
 use crate::queue::{Consumer, Entry};
 use bytes::Bytes;
@@ -19,9 +23,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Messages read at a time.
-pub(super) const READ_MESSAGES: usize = 512;
+const READ_MESSAGES: usize = 512;
 /// Octets read at a time, unless one message is more.
 pub(super) const READ_OCTETS: usize = 256 * 1024;
+/// Messages read at a time by a cursor that had to let go of what it had read.
+const READ_FEW: usize = 8;
 /// Reads of one turn.
 const READS: usize = 8;
 /// Deliveries between two looks at whether the consumer is still wanted.
@@ -49,6 +55,14 @@ struct Progress {
     not_before: u64,
     /// Read, and not delivered: at most one read.
     ahead: VecDeque<Entry>,
+    /// Bytes that `ahead` takes.
+    ahead_bytes: u64,
+    /// Bytes of the common budget that are taken for it between turns.
+    budgeted: u64,
+    /// There was no room for them of late: less is read at a time.
+    scarce: bool,
+    /// What one delivery needs was taken from the consumer, and not used yet.
+    has_turn: bool,
 }
 
 /// What a read gave: messages in order, or `None` where there is no store.
@@ -56,11 +70,11 @@ pub(super) type Read = Result<Option<Vec<(Position, Bytes)>>, StorageError>;
 
 /// Where a stream is read.
 pub trait Source {
-    /// Messages from an offset on, some at least if there are any.
+    /// Messages from an offset on, `max` at most and some at least if there are any.
     ///
     /// # Errors
     /// See [`leveret_storage::Store::read`].
-    fn read(&self, from: u64) -> Read;
+    fn read(&self, from: u64, max: usize) -> Read;
 }
 
 /// What comes after a turn.
@@ -88,6 +102,10 @@ impl Cursor {
                 next: place.offset,
                 not_before: place.not_before,
                 ahead: VecDeque::new(),
+                ahead_bytes: 0,
+                budgeted: 0,
+                scarce: false,
+                has_turn: false,
             }),
             closed: Mutex::new(false),
             schedule: Schedule::default(),
@@ -102,17 +120,36 @@ impl Cursor {
     /// Brings the consumer further.
     pub fn turn(&self, stream: &Stream, source: &impl Source) -> After {
         let mut progress = self.progress.lock();
+        let budget = self.consumer.mailbox.ledger().read_ahead();
+        progress.leave(budget);
+        let after = self.advance(&mut progress, stream, source);
+        progress.keep(budget);
+        if std::mem::take(&mut progress.has_turn) {
+            self.consumer.give_back_turn();
+        }
+        after
+    }
+
+    fn advance(&self, progress: &mut Progress, stream: &Stream, source: &impl Source) -> After {
         for _ in 0..READS {
-            match self.deliver(&mut progress.ahead) {
+            match self.deliver(progress) {
                 Stopped::Empty => {}
                 Stopped::Refused | Stopped::Closed => return After::Rest,
             }
-            match stream.ahead(self.consumer.id, progress.next, READ_MESSAGES) {
+            if !self.take_turn(progress) {
+                return After::Rest;
+            }
+            let max = if progress.scarce {
+                READ_FEW
+            } else {
+                READ_MESSAGES
+            };
+            match stream.ahead(self.consumer.id, progress.next, max) {
                 Ahead::Nothing => return After::Rest,
-                Ahead::Tail(records) => self.take_records(&mut progress, records),
+                Ahead::Tail(records) => self.take_records(progress, records),
                 Ahead::Stored { from, end } => {
                     progress.next = progress.next.max(from);
-                    if !self.take_read(stream, &mut progress, source.read(from), end) {
+                    if !self.take_read(stream, progress, source.read(from, max), end) {
                         return After::Rest;
                     }
                 }
@@ -121,17 +158,23 @@ impl Cursor {
         After::Again
     }
 
+    /// Whether the consumer may be given a message, or a place for one was taken before.
+    fn take_turn(&self, progress: &mut Progress) -> bool {
+        progress.has_turn = progress.has_turn || self.consumer.take_turn_or_block();
+        progress.has_turn
+    }
+
     /// Puts what was read into the consumer's mailbox.
-    fn deliver(&self, ahead: &mut VecDeque<Entry>) -> Stopped {
+    fn deliver(&self, progress: &mut Progress) -> Stopped {
         let mailbox = &self.consumer.mailbox;
         let mut wake = false;
         let stopped = loop {
             let closed = self.closed.lock();
             if *closed {
-                ahead.clear();
+                progress.clear();
                 break Stopped::Closed;
             }
-            match self.burst(ahead, &mut wake) {
+            match self.burst(progress, &mut wake) {
                 Some(stopped) => break stopped,
                 None => drop(closed),
             }
@@ -142,15 +185,16 @@ impl Cursor {
         stopped
     }
 
-    fn burst(&self, ahead: &mut VecDeque<Entry>, wake: &mut bool) -> Option<Stopped> {
+    fn burst(&self, progress: &mut Progress, wake: &mut bool) -> Option<Stopped> {
         for _ in 0..BURST {
-            if ahead.is_empty() {
+            if progress.ahead.is_empty() {
                 return Some(Stopped::Empty);
             }
-            if !self.consumer.take_turn_or_block() {
+            if !self.take_turn(progress) {
                 return Some(Stopped::Refused);
             }
-            let entry = ahead.pop_front()?;
+            progress.has_turn = false;
+            let entry = progress.pop()?;
             match self.consumer.mailbox.deliver(&self.consumer, entry) {
                 Ok(owed) => *wake |= owed,
                 Err(_) => return Some(Stopped::Closed),
@@ -231,6 +275,13 @@ impl Cursor {
     }
 }
 
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        let budget = self.consumer.mailbox.ledger().read_ahead();
+        self.progress.get_mut().leave(budget);
+    }
+}
+
 impl Progress {
     fn is_wanted(&mut self, time: u64) -> bool {
         let wanted = time >= self.not_before;
@@ -243,7 +294,39 @@ impl Progress {
 
     fn push(&mut self, offset: u64, message: SharedMessage) {
         let entry = Entry::new(Position(offset), message);
+        self.ahead_bytes += entry.weight();
         self.ahead.push_back(entry);
+    }
+
+    fn pop(&mut self) -> Option<Entry> {
+        let entry = self.ahead.pop_front()?;
+        self.ahead_bytes -= entry.weight();
+        Some(entry)
+    }
+
+    fn clear(&mut self) {
+        self.ahead = VecDeque::new();
+        self.ahead_bytes = 0;
+    }
+
+    /// A turn begins: what was kept is at most one read, of which every thread may have one.
+    fn leave(&mut self, budget: &Budget) {
+        budget.give_back(std::mem::take(&mut self.budgeted));
+    }
+
+    /// A turn ends: what was not delivered is kept if there is room for it, and else read again.
+    fn keep(&mut self, budget: &Budget) {
+        let Some(first) = self.ahead.front() else {
+            self.scarce &= budget.is_short();
+            return;
+        };
+        self.scarce = !budget.take(self.ahead_bytes);
+        if self.scarce {
+            self.next = first.position.0;
+            self.clear();
+        } else {
+            self.budgeted = self.ahead_bytes;
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! A stream as its queue holds it: the machine behind its lock, and the way to the store.
 
-use super::cursor::{Cursor, READ_MESSAGES, READ_OCTETS, Read, Source};
+use super::cursor::{Cursor, READ_OCTETS, Read, Source};
 use super::machine::{Ahead, Machine};
 use super::readers::Readers;
 use super::start::StartAt;
+use super::tails::Change;
 use crate::message::SharedMessage;
 use crate::queue::{
     ConsumeRefused, Consumer, ConsumerId, Counts, Effects, Incoming, Queue, Remains, Settings,
@@ -32,6 +33,13 @@ pub struct Home {
     pub store: Option<Store>,
     /// None where turns are given by hand, in tests.
     pub readers: Option<Arc<Readers>>,
+}
+
+impl Home {
+    /// Who counts tails. Without a store a tail is all there is, and stays.
+    fn who_may_drop_tails(&self) -> Option<&Readers> {
+        self.store.as_ref().and(self.readers.as_deref())
+    }
 }
 
 impl std::fmt::Debug for Home {
@@ -63,12 +71,18 @@ pub(super) fn now() -> u64 {
     u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.forget_tail();
+    }
+}
+
 impl Source for Stream {
-    fn read(&self, from: u64) -> Read {
+    fn read(&self, from: u64, max: usize) -> Read {
         let Some(store) = self.home.get().and_then(|home| home.store.as_ref()) else {
             return Ok(None);
         };
-        let read = store.read(self.id, Position(from), READ_MESSAGES, READ_OCTETS);
+        let read = store.read(self.id, Position(from), max, READ_OCTETS);
         read.map(Some)
     }
 }
@@ -103,6 +117,33 @@ impl Stream {
         if !fx.is_atomic() {
             fx.submit();
         }
+        let change = machine.tail_change();
+        drop(machine);
+        self.count_tail(change, fx);
+    }
+
+    /// Counts the tail among those of all streams.
+    fn count_tail(self: &Arc<Self>, change: Option<Change>, fx: &Effects) {
+        let Some(change) = change else { return };
+        let home = self.home.get_or_init(|| fx.home());
+        if let Some(readers) = home.who_may_drop_tails() {
+            readers.tails().count(self, change);
+        }
+    }
+
+    /// Lets go of the tail; returns how much smaller it is than was counted.
+    pub(super) fn drop_tail(&self) -> Option<Change> {
+        let mut machine = self.machine.lock();
+        machine.drop_tail();
+        machine.tail_change()
+    }
+
+    fn forget_tail(&self) {
+        let change = self.drop_tail();
+        let readers = self.home.get().and_then(Home::who_may_drop_tails);
+        if let (Some(change), Some(readers)) = (change, readers) {
+            readers.tails().add(change);
+        }
     }
 
     /// Adds messages that reach the store with the batch that is being collected.
@@ -112,7 +153,12 @@ impl Stream {
         fx: &mut Effects,
     ) -> Option<Position> {
         let messages = messages.iter().map(|message| (message.clone(), None));
-        let offsets = self.machine.lock().append(messages, now(), fx);
+        let (offsets, change) = {
+            let mut machine = self.machine.lock();
+            let offsets = machine.append(messages, now(), fx);
+            (offsets, machine.tail_change())
+        };
+        self.count_tail(change, fx);
         let first = (!offsets.is_empty()).then_some(Position(offsets.start));
         self.expect(offsets, fx);
         first
@@ -190,6 +236,7 @@ impl Stream {
     /// Ends the stream. RabbitMQ tells no number of messages, and asks for no leave of consumers.
     pub fn delete(&self, fx: &mut Effects) -> Option<Remains> {
         let cursors = self.machine.lock().delete(fx)?;
+        self.forget_tail();
         cursors.iter().for_each(|cursor| cursor.close());
         let consumers = cursors.iter().map(|cursor| cursor.consumer.clone());
         Some(Remains {

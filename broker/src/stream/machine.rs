@@ -8,6 +8,7 @@ use super::cursor::Cursor;
 use super::record::Record;
 use super::start::StartAt;
 use super::tail::Tail;
+use super::tails::{Change, Counted};
 use super::units::{Retention, Unit, Units};
 use crate::message::SharedMessage;
 use crate::queue::{Consumer, ConsumerId, Counts, Effects, Settings};
@@ -23,6 +24,7 @@ pub struct Machine {
     retention: Retention,
     units: Units,
     tail: Tail,
+    counted: Counted,
     /// The offset of the next message.
     next: u64,
     committed: Committed,
@@ -67,6 +69,7 @@ impl Machine {
             retention: Retention::of(settings),
             units: Units::default(),
             tail: Tail::new(next),
+            counted: Counted::default(),
             next,
             committed: Committed::through(next),
             now: 0,
@@ -131,6 +134,16 @@ impl Machine {
             self.retain(self.now, fx);
         }
         first..self.next
+    }
+
+    /// How much larger or smaller the tail is than was counted, where that is worth counting.
+    pub fn tail_change(&mut self) -> Option<Change> {
+        self.counted.change(self.tail.bytes())
+    }
+
+    /// Lets go of the tail: what is in it is read from the store from now on.
+    pub fn drop_tail(&mut self) {
+        self.tail.clear(self.next);
     }
 
     /// Forgets what has become too much or too old.

@@ -13,7 +13,7 @@
 //! | `machine` | the rules: appending, what is committed, who waits, retention |
 //! | `units` | the parts in which a stream forgets, and its index by time |
 //! | `committed` | up to where the log is whole |
-//! | `tail` | the last messages, in memory |
+//! | `tail`, `tails` | the last messages, in memory; those of all streams together |
 //! | `cursor`, `readers` | where a consumer is, and the threads that bring it further |
 //! | `start`, `filter` | what a consumer asks for |
 //! | `record`, `header` | a message as it is kept, and as it is delivered |
@@ -29,6 +29,7 @@ mod record;
 mod recover;
 mod start;
 mod tail;
+mod tails;
 #[cfg(test)]
 mod tests;
 mod units;

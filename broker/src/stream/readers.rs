@@ -2,6 +2,7 @@
 //! it. A few serve all streams; each cursor has a turn and goes to the end of the line.
 
 use super::cursor::{After, Cursor};
+use super::tails::Tails;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,6 +21,7 @@ struct Shared {
     state: Mutex<State>,
     /// Somebody has come into the line, or all is over.
     changed: Condvar,
+    tails: Tails,
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +33,11 @@ struct State {
 }
 
 impl Readers {
+    /// The tails of all streams that are read here.
+    pub(super) fn tails(&self) -> &Tails {
+        &self.0.tails
+    }
+
     /// Gives cursors a turn.
     pub fn call(&self, cursors: impl IntoIterator<Item = Arc<Cursor>>) {
         for cursor in cursors {

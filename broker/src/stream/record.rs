@@ -28,9 +28,14 @@ pub struct Stored {
 }
 
 impl Record {
-    /// Octets that it takes in the log, and in memory about.
+    /// Octets that it takes in the log.
     pub fn octets(&self) -> usize {
         TIME + self.message.encoded_len()
+    }
+
+    /// Bytes that it takes in memory.
+    pub fn weight(&self) -> usize {
+        2 * size_of::<usize>() + size_of::<Self>() + self.message.weight() as usize
     }
 
     /// The message as a consumer gets it, if its filter lets it pass.

@@ -27,6 +27,11 @@ impl Tail {
         }
     }
 
+    /// Bytes that it takes in memory.
+    pub fn bytes(&self) -> usize {
+        self.octets
+    }
+
     /// The offset of the first message that is here; of the next that comes when none is.
     pub fn first(&self) -> u64 {
         self.first
@@ -34,7 +39,7 @@ impl Tail {
 
     /// Adds the message of the next offset; the oldest may have to go.
     pub fn push(&mut self, record: Arc<Record>) {
-        self.octets += record.octets();
+        self.octets += record.weight();
         self.records.push_back(record);
         while self.records.len() > 1
             && (self.octets > OCTETS_MAX || self.records.len() > MESSAGES_MAX)
@@ -45,7 +50,7 @@ impl Tail {
 
     fn pop(&mut self) {
         if let Some(gone) = self.records.pop_front() {
-            self.octets -= gone.octets();
+            self.octets -= gone.weight();
             self.first += 1;
         }
     }

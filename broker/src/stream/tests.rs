@@ -7,6 +7,7 @@ use super::handle::Stream;
 use super::record::{Record, Stored};
 use super::start::StartAt;
 use super::units::Unit;
+use crate::ledger::Ledger;
 use crate::message::{MessageBuilder, SharedMessage};
 use crate::queue::{Consumer, ConsumerId, Credit, Effects, Queue, QueueSpec};
 use crate::server::ConnectionId;
@@ -75,6 +76,7 @@ struct World {
     now: u64,
     next: u64,
     next_id: u64,
+    ledger: Arc<Ledger>,
 }
 
 fn arguments() -> FieldTable {
@@ -108,8 +110,9 @@ fn message(number: u64) -> SharedMessage {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(read_ahead: u64) -> Self {
         World {
+            ledger: Arc::new(Ledger::with_read_ahead(read_ahead)),
             queue: new_queue(0),
             kept: BTreeMap::new(),
             waiting: Vec::new(),
@@ -198,7 +201,10 @@ impl World {
 
     fn consume(&mut self, start: u8, prefetch: u8) {
         self.next_id += 1;
-        let mailbox = Arc::new(Mailbox::new(ConnectionId(self.next_id)));
+        let mailbox = Arc::new(Mailbox::counted(
+            ConnectionId(self.next_id),
+            self.ledger.clone(),
+        ));
         let (first, end) = (self.first(), self.end());
         let asked = match start {
             0..10 => StartAt::First,
@@ -303,9 +309,15 @@ impl World {
         let _ = reader.consumer.credit.give_back(count);
     }
 
+    fn cancel_all(&mut self) {
+        for reader in std::mem::take(&mut self.readers) {
+            self.stream().cancel(reader.consumer.id);
+        }
+    }
+
     /// The broker starts again with what the store has: what was not committed may be there too.
     fn restart(&mut self) {
-        self.readers.clear();
+        self.cancel_all();
         self.waiting.clear();
         let queue = new_queue(self.next);
         let mut units: Vec<Unit> = Vec::new();
@@ -329,8 +341,8 @@ impl World {
 }
 
 impl Source for World {
-    fn read(&self, from: u64) -> Read {
-        let found = self.kept.range(from..).take(7);
+    fn read(&self, from: u64, max: usize) -> Read {
+        let found = self.kept.range(from..).take(max.min(20));
         let found = found.map(|(offset, time)| {
             let record = Record {
                 time: *time,
@@ -346,8 +358,11 @@ impl Source for World {
 
 proptest! {
     #[test]
-    fn a_stream_is_a_list(steps in prop::collection::vec(step(), 0..120)) {
-        let mut world = World::new();
+    fn a_stream_is_a_list(
+        steps in prop::collection::vec(step(), 0..120),
+        read_ahead in prop::sample::select(vec![0, 4 * BODY as u64, 1 << 30]),
+    ) {
+        let mut world = World::new(read_ahead);
         for step in steps {
             match step {
                 Step::Append(count) => world.append(count),
@@ -364,5 +379,7 @@ proptest! {
             }
             world.run();
         }
+        world.cancel_all();
+        prop_assert_eq!(world.ledger.read_ahead().used(), 0);
     }
 }

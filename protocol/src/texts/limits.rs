@@ -1,6 +1,7 @@
 //! What RabbitMQ says when a limit that an operator set is reached.
 
 use crate::error::{AmqpError, ReplyCode};
+use crate::texts::Entity;
 use crate::{QueueName, VhostName};
 use ReplyCode::*;
 use std::fmt::Display;
@@ -105,5 +106,32 @@ pub fn too_much_unacknowledged(limit: u64) -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
         format_args!("more than {limit} bytes of messages are not acknowledged"),
+    )
+}
+
+/// What a client has sent takes more memory than it may at present; on a channel.
+pub fn too_much_unfinished(limit: u64) -> AmqpError {
+    AmqpError::channel(PreconditionFailed, unfinished(limit))
+}
+
+/// The same, when it opens another channel.
+pub fn too_much_for_a_channel(limit: u64) -> AmqpError {
+    AmqpError::connection(ResourceError, unfinished(limit))
+}
+
+fn unfinished(limit: u64) -> String {
+    format!(
+        "unfinished and uncommitted messages, channels and consumers of this connection take more \
+         memory than the {limit} bytes that it may hold at present"
+    )
+}
+
+/// Something new, a queue, an exchange or one's binding, for which there is no memory.
+pub fn no_memory_for(what: Entity<'_>, vhost: &VhostName) -> AmqpError {
+    AmqpError::channel(
+        PreconditionFailed,
+        format_args!(
+            "cannot declare {what} in vhost '{vhost}' or bind to it: memory is far above its watermark"
+        ),
     )
 }

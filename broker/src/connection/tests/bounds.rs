@@ -5,7 +5,7 @@ mod burden;
 use super::client::Client;
 use super::requests::*;
 use super::{broker, broker_with};
-use crate::connection::{OUTPUT_HIGH, OUTPUT_MAX};
+use crate::connection::OUTPUT_MAX;
 use crate::server::mailbox::HIGH_MARK;
 use bytes::BytesMut;
 use leveret_protocol::classes::{AMQPClass, BasicProperties};
@@ -119,7 +119,7 @@ fn who_does_not_read_is_told_of_the_store_all_the_same_so_that_nothing_piles_up(
     client.ask(confirm_select());
     let mut returned = publish("", "nowhere");
     returned.mandatory = true;
-    let much = "x".repeat(OUTPUT_HIGH);
+    let much = "x".repeat(HIGH_MARK);
     client.publish_with(1, returned, &BasicProperties::default(), much.as_bytes());
     assert!(!client.connection.wants_mail() && client.connection.wants_read());
     let persistent = BasicProperties::default().with_delivery_mode(2);

@@ -4,6 +4,7 @@ use super::client::{Client, publish_bytes};
 use super::requests::*;
 use super::{broker_with, client, lines};
 use crate::broker::Broker;
+use crate::ledger::Kind;
 use leveret_protocol::classes::BasicProperties;
 use leveret_storage::{Options, Store};
 use std::sync::Arc;
@@ -40,7 +41,10 @@ fn publishes_wait_for_the_commit() {
     assert_eq!(client.ask(tx_rollback()), ["1 rollback-ok"]);
     assert_eq!(client.ask(tx_commit()), ["1 commit-ok"]);
     assert_eq!(counts(&client, "q"), (2, 0));
-    assert_eq!(client.connection.uncommitted_octets, 0);
+    assert_eq!(
+        client.connection.account.holdings().of(Kind::Uncommitted),
+        0
+    );
 }
 
 #[test]
@@ -235,7 +239,7 @@ fn a_connection_holds_no_more_than_it_may() {
     client.bytes(&bytes);
     let told = client.hears();
     assert_eq!(told[0], "2 select-ok");
-    let start = "2 close 406 PRECONDITION_FAILED - uncommitted messages of 12005";
+    let start = "2 close 406 PRECONDITION_FAILED - uncommitted messages of 12008";
     assert!(told[1].starts_with(start), "{told:?}");
     let end = "octets on this connection are more than the configured max_transaction_size 1048576 (60,40)";
     assert!(told[1].ends_with(end), "{told:?}");

@@ -85,7 +85,7 @@ impl World {
             consumer.used += 1;
             self.channels[consumer.channel].used += 1;
         }
-        let octets = entry.message.body().len() + DELIVERY_OVERHEAD;
+        let octets = entry.message.weight() as usize + DELIVERY_OVERHEAD;
         let peer = self.channels[consumer.channel].peer;
         self.peers[peer].octets += octets;
         self.models[queue].served(entry, no_ack);

@@ -5,8 +5,11 @@ use super::peer::Peer;
 use super::sent::Sent;
 use super::world::World;
 use crate::broker::Broker;
+use crate::connection::Connection;
+use crate::connection::burden::{CHANNEL, CONSUMER};
 use crate::connection::channel::Channel;
 use crate::connection::unacked::Delivery;
+use crate::ledger::Kind;
 use crate::limits::Entry;
 use crate::queue::{Consumer, Queue};
 use crate::server::mailbox::Mail;
@@ -30,6 +33,7 @@ fn queues(broker: &Broker) -> Vec<Arc<Queue>> {
 /// After every turn, when nobody has anything to do.
 pub(super) fn while_running(world: &mut World) {
     unacknowledged_messages_are_in_one_place(world);
+    the_ledger_adds_up(world);
     for peer in &world.peers {
         credit_is_counted(peer);
         everything_was_read(peer);
@@ -46,6 +50,61 @@ pub(super) fn while_running(world: &mut World) {
             nobody_waits_in_vain(&queue, &world.peers, &burdened);
         }
     }
+}
+
+/// What is known of everybody's memory is what is found when it is all added up again.
+fn the_ledger_adds_up(world: &mut World) {
+    let mut all = recount(&mut world.prober.connection);
+    for peer in &mut world.peers {
+        all += recount(&mut peer.connection);
+        let (told, waiting) = peer.mailbox.told();
+        let untold = waiting.abs_diff(told);
+        assert!(untold <= 16 << 10, "{told} of {waiting} waiting");
+        all += told as u64;
+    }
+    assert_eq!(world.broker.ledger.total(), all);
+}
+
+/// Bytes that a connection holds, each kind added up from what is there.
+pub(in crate::connection) fn recount(connection: &mut Connection) -> u64 {
+    connection.tell_ledger();
+    let channels = || connection.channels.iter();
+    let unsettled = |channel: &Channel| unsettled(channel).map(Delivery::octets).sum::<u64>();
+    let consumers = channels().flat_map(|channel| channel.consumers.values());
+    let arguments = |it: &Arc<Consumer>| it.tag.as_str().len() + it.arguments.octets();
+    let kept: Vec<u64> = consumers
+        .map(|it| CONSUMER + arguments(it) as u64)
+        .collect();
+    let deferred = channels().filter_map(|channel| channel.held.as_ref());
+    let frames = deferred.flat_map(|held| held.frames.iter());
+    let found = [
+        (Kind::Unacknowledged, channels().map(unsettled).sum()),
+        (
+            Kind::Unfinished,
+            channels().map(|it| it.content.weight()).sum(),
+        ),
+        (
+            Kind::Declared,
+            channels().count() as u64 * CHANNEL + kept.iter().sum::<u64>(),
+        ),
+        (
+            Kind::Deferred,
+            frames.map(|(frame, _)| frame.total() as u64).sum(),
+        ),
+        (Kind::Output, connection.out.held()),
+        (
+            Kind::Uncommitted,
+            channels()
+                .filter_map(|it| it.transaction.as_ref())
+                .map(|it| it.weight())
+                .sum(),
+        ),
+    ];
+    let known = connection.account.holdings();
+    for (kind, bytes) in found {
+        assert_eq!(known.of(kind), bytes, "{kind:?}");
+    }
+    found.iter().map(|(_, bytes)| bytes).sum()
 }
 
 fn open_channels(peer: &Peer) -> impl Iterator<Item = &Channel> {
@@ -236,6 +295,8 @@ pub(super) fn at_the_end(world: &World) {
             queue.name()
         );
     }
+    let held = world.prober.connection.account.holdings();
+    assert_eq!(world.broker.ledger.total(), held.of(Kind::Output));
     // A prober without channels stays.
     assert_eq!(world.broker.connections.count(), 1);
     let (user, vhost) = ("guest".into(), VHOSTS[0].into());

@@ -60,10 +60,12 @@ impl World {
 
     pub(super) fn alarm(&self, memory: bool, disk: bool) {
         let alarms = &self.broker.alarms;
-        alarms.set_limits(MemoryWatermark::Absolute(10), DiskFreeLimit::Absolute(10));
+        // So much that what peers may hold is enough for all that they do here.
+        let mark = 1 << 30;
+        alarms.set_limits(MemoryWatermark::Absolute(mark), DiskFreeLimit::Absolute(10));
         let change = alarms.update(Reading {
-            memory: if memory { 11 } else { 0 },
-            total_memory: 100,
+            memory: if memory { mark + 1 } else { 0 },
+            total_memory: 2 * mark,
             disk_free: Some(if disk { 9 } else { 10 }),
         });
         if !change.cleared.is_empty() {

@@ -27,7 +27,7 @@ const MOST_ROUNDS: usize = 20_000;
 pub(super) struct World {
     pub(super) broker: Arc<Broker>,
     pub(super) peers: Vec<Peer>,
-    prober: Client,
+    pub(super) prober: Client,
     /// Messages of the probe are numbered from 1 to this.
     pub(super) probes: u64,
     pub(super) confirmed: Confirmed,
