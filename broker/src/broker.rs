@@ -1,7 +1,7 @@
 //! The broker: the directory of everything that is declared, shared by all connections.
 
 use crate::alarms::Alarms;
-use crate::auth::{Change, Users};
+use crate::auth::{AuthError, Change, Users};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::definitions::{self, Definition};
@@ -17,6 +17,7 @@ use crate::stream::Readers;
 use crate::vhost::{Vhost, VhostSpec, Vhosts};
 use leveret_protocol::VhostName;
 use leveret_storage::{Op, QueueId, Store};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
@@ -97,6 +98,10 @@ pub struct Broker {
     pub replies: Arc<ReplyAddresses>,
     /// When it started.
     pub started: Instant,
+    /// Held by an administrator's change until it is on its way to the store, so that changes are
+    /// stored in the order in which they took effect: a permission of a user who is being deleted
+    /// must not come after the deletion.
+    pub changing: Mutex<()>,
     vhosts: Arc<Vhosts>,
     next_queue: AtomicU64,
     next_consumer: AtomicU64,
@@ -118,6 +123,7 @@ impl Broker {
             alarms: Alarms::default(),
             replies: Arc::default(),
             started: Instant::now(),
+            changing: Mutex::default(),
             vhosts: Arc::default(),
             next_queue: AtomicU64::new(1),
             next_consumer: AtomicU64::new(1),
@@ -225,6 +231,26 @@ impl Broker {
             key: definitions::vhost_key(name),
         });
         true
+    }
+
+    /// Whether this virtual host, not another one of its name, is there.
+    pub fn has_vhost(&self, vhost: &Arc<Vhost>) -> bool {
+        let there = self.vhosts.get(vhost.name().as_str());
+        there.is_some_and(|there| Arc::ptr_eq(&there, vhost))
+    }
+
+    /// Removes a user with its permissions; its connections are closed.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn delete_user(&self, name: &str, fx: &mut Effects) -> Result<(), AuthError> {
+        let (account, changes) = self.users.delete_user(name)?;
+        let reason = format!("user '{name}' is deleted");
+        self.connections.close_of_account(account, &reason);
+        for change in changes {
+            self.store_change(change, fx);
+        }
+        Ok(())
     }
 
     /// What storing a change of users or permissions takes.

@@ -30,3 +30,4 @@ mod power;
 mod shutdown;
 mod streams;
 mod tidy;
+mod users;

@@ -109,6 +109,8 @@ fn request() -> impl Strategy<Value = Request> {
             }
         ),
         policy_request(),
+        (word(), word())
+            .prop_map(|(user, reason)| Request::CloseAllUserConnections { user, reason }),
         (prop::option::of(word()), any::<Option<u64>>(), word()).prop_map(
             |(vhost, limit, reason)| Request::CloseAllConnections {
                 vhost,

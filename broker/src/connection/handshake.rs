@@ -140,9 +140,12 @@ impl Connection {
             }
         };
         self.impersonates = login.tags.iter().any(|tag| tag == "impersonator");
-        self.user = Some(login.user.as_str().into());
-        self.info
-            .set_client(login.user, start_ok.client_properties, mechanism.to_owned());
+        self.user = Some(login.identity.clone());
+        self.info.set_client(
+            login.identity,
+            start_ok.client_properties,
+            mechanism.to_owned(),
+        );
         let limits = self.broker.limits;
         self.send(connection::AMQPMethod::Tune(connection::Tune {
             channel_max: limits.channel_max,
@@ -200,12 +203,18 @@ impl Connection {
         let Some(vhost) = self.broker.vhost(name) else {
             return Err(texts::no_vhost(name));
         };
-        let seat = self.take_seat(&user, &vhost)?;
-        if !self.broker.users.may_enter(user.as_str(), name) {
-            return Err(texts::vhost_refused(name, user));
+        let seat = self.take_seat(&user.name, &vhost)?;
+        // Whoever deletes a user or a virtual host takes it away first and then closes the
+        // connections that say that they use it. We have said so before we look, so that one of
+        // both always sees the other.
+        self.info.set_vhost(vhost.name().clone());
+        if !self.broker.has_vhost(&vhost) {
+            return Err(texts::no_vhost(name));
+        }
+        if !self.broker.users.may_enter(&user, name) {
+            return Err(texts::vhost_refused(name, user.name));
         }
         self.seat = Some(seat);
-        self.info.set_vhost(vhost.name().clone());
         self.login = Some(Login { user, vhost });
         self.send(connection::AMQPMethod::OpenOk(connection::OpenOk {}));
         self.phase = Phase::Running;
@@ -237,8 +246,8 @@ impl Connection {
             return Ok(());
         };
         let (vhost, user) = (login.vhost.name().clone(), login.user.clone());
-        if !self.broker.users.may_enter(user.as_str(), vhost.as_str()) {
-            return Err(texts::vhost_refused(vhost, user));
+        if !self.broker.users.may_enter(&user, vhost.as_str()) {
+            return Err(texts::vhost_refused(vhost, user.name));
         }
         let channels = self.channels.iter().flatten();
         let consumers: Vec<_> = channels

@@ -39,7 +39,7 @@ mod unacked;
 pub use output::Output;
 
 use crate::alarms::AlarmSet;
-use crate::auth::Access;
+use crate::auth::{Access, Identity};
 use crate::broker::Broker;
 use crate::limits::Seat;
 use crate::queue::{Effects, Queue};
@@ -48,7 +48,7 @@ use crate::server::{ConnectionId, ConnectionInfo};
 use crate::vhost::Vhost;
 use channel::Channel;
 use leveret_protocol::texts::{self, Entity};
-use leveret_protocol::{AmqpError, ChannelId, UserName};
+use leveret_protocol::{AmqpError, ChannelId};
 use leveret_storage::Token;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ enum Phase {
 
 /// Who is logged in, and where.
 struct Login {
-    user: UserName,
+    user: Identity,
     vhost: Arc<Vhost>,
 }
 
@@ -114,7 +114,7 @@ pub struct Connection {
     mailbox: Arc<Mailbox>,
     phase: Phase,
     tuned: Tuned,
-    user: Option<UserName>,
+    user: Option<Identity>,
     /// The user may publish in the name of others.
     impersonates: bool,
     login: Option<Login>,
@@ -354,11 +354,16 @@ impl Connection {
         if self
             .broker
             .users
-            .permits(user.as_str(), vhost.as_str(), access, name)
+            .permits(user, vhost.as_str(), access, name)
         {
             return Ok(());
         }
-        Err(texts::access_refused(access.as_str(), entity, vhost, user))
+        Err(texts::access_refused(
+            access.as_str(),
+            entity,
+            vhost,
+            &user.name,
+        ))
     }
 
     fn channel_mut(&mut self, id: ChannelId) -> Option<&mut Channel> {

@@ -114,7 +114,7 @@ impl Connection {
             [0x10, 0, mode] => return Some(mode == 2),
             _ => {}
         }
-        let user = self.login.as_ref()?.user.as_str();
+        let user = self.login.as_ref()?.user.name.as_str();
         is_usual(properties, user.as_bytes())
     }
 

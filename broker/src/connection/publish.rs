@@ -202,10 +202,10 @@ impl Connection {
         }
         if let (Some(claimed), Some(login)) = (index.user_id.clone(), &self.login) {
             let claimed = &properties[claimed];
-            if claimed != login.user.as_str().as_bytes() && !self.impersonates {
+            if claimed != login.user.name.as_str().as_bytes() && !self.impersonates {
                 return Err(texts::wrong_user_id(
                     &String::from_utf8_lossy(claimed),
-                    &login.user,
+                    &login.user.name,
                 ));
             }
         }

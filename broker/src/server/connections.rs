@@ -3,6 +3,7 @@
 use super::mailbox::{Mailbox, Order};
 use crate::admin::report::ConnectionReport;
 use crate::alarms::AlarmSet;
+use crate::auth::{AccountId, Identity};
 use leveret_protocol::VhostName;
 use leveret_protocol::values::FieldTable;
 use parking_lot::{Mutex, RwLock};
@@ -56,8 +57,8 @@ const FLOW_SHOWN: Duration = Duration::from_secs(5);
 /// What a connection says of itself while it logs in.
 #[derive(Clone, Debug, Default)]
 pub struct Details {
-    /// The user's name.
-    pub user: String,
+    /// Who is logged in; none before the login.
+    pub user: Option<Identity>,
     /// The virtual host.
     pub vhost: Option<VhostName>,
     /// The client's description of itself.
@@ -70,6 +71,13 @@ pub struct Details {
     pub frame_max: u32,
     /// Agreed heartbeat in seconds; 0 for none.
     pub heartbeat: u16,
+}
+
+impl Details {
+    /// The user's name; empty before the login.
+    pub fn user_name(&self) -> &str {
+        self.user.as_ref().map_or("", |user| user.name.as_str())
+    }
 }
 
 /// Counters of a connection.
@@ -155,9 +163,9 @@ impl ConnectionInfo {
     }
 
     /// The login succeeded.
-    pub fn set_client(&self, user: String, properties: FieldTable, mechanism: String) {
+    pub fn set_client(&self, user: Identity, properties: FieldTable, mechanism: String) {
         let mut details = self.details.lock();
-        details.user = user;
+        details.user = Some(user);
         details.client_properties = properties;
         details.mechanism = mechanism;
     }
@@ -303,6 +311,22 @@ impl Connections {
     pub fn close_in_vhost(&self, vhost: &VhostName, reason: &str) -> usize {
         self.close_where(reason, |info| {
             info.details.lock().vhost.as_ref() == Some(vhost)
+        })
+    }
+
+    /// Closes those of whoever is logged in under this name and says how many.
+    pub fn close_of_user(&self, name: &str, reason: &str) -> usize {
+        self.close_where(reason, |info| {
+            let details = info.details.lock();
+            details.user.is_some() && details.user_name() == name
+        })
+    }
+
+    /// Closes those that are logged in to an account and says how many.
+    pub fn close_of_account(&self, account: AccountId, reason: &str) -> usize {
+        self.close_where(reason, |info| {
+            let details = info.details.lock();
+            details.user.as_ref().map(|user| user.account) == Some(account)
         })
     }
 

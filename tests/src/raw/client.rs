@@ -63,9 +63,18 @@ impl Raw {
 
     /// Connects as guest with chosen limits.
     pub async fn connect_with(broker: &TestBroker, tune: Tune) -> Self {
+        Self::log_in(broker, ("guest", "guest"), tune).await
+    }
+
+    /// Connects as this user.
+    pub async fn connect_as(broker: &TestBroker, user: &str, password: &str) -> Self {
+        Self::log_in(broker, (user, password), Tune::default()).await
+    }
+
+    async fn log_in(broker: &TestBroker, (user, password): (&str, &str), tune: Tune) -> Self {
         let mut raw = Self::dial(broker).await;
         raw.start().await;
-        raw.bytes(&login("guest", "guest", &closing_properties()))
+        raw.bytes(&login(user, password, &closing_properties()))
             .await;
         let AMQPClass::Connection(connection::AMQPMethod::Tune(_)) = raw.method_on(0).await else {
             panic!("expected connection.tune");

@@ -23,6 +23,7 @@ mod requests;
 mod settling;
 mod stored;
 mod transactions;
+mod users;
 
 use crate::auth::{PasswordHash, Permission};
 use crate::broker::{Broker, Limits};
