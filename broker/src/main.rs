@@ -3,8 +3,10 @@
 use leveret::admin::server::{AdminSocket, Surroundings};
 use leveret::alarms;
 use leveret::broker::Broker;
-use leveret::config::{Command, Config, ConfigError, Environment, LogFormat};
+use leveret::config::{Command, Config, ConfigError, Environment};
 use leveret::ctl::{self, Terminal};
+use leveret::escape::{Form, escaped};
+use leveret::logging;
 use leveret::recovery::{self, RecoveryError};
 use leveret::server::listener::Listener;
 use leveret::server::timers;
@@ -17,7 +19,6 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
 
 /// jemalloc gives back what is free, and is faster here than glibc's allocator: docs/performance.md, "Allocator".
 #[cfg(not(target_env = "msvc"))]
@@ -76,12 +77,13 @@ fn main() -> ExitCode {
             command => offline(&command, &config),
         };
     }
-    start_logging(&config);
+    let log_level = logging::start(&config);
     match run(&config, started) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Plain, last and alone on its line, whatever the log's format and level.
-            eprintln!("leveret: error: {failure}");
+            let failure = failure.to_string();
+            eprintln!("leveret: error: {}", escaped(&failure, Form::Line));
             ExitCode::FAILURE
         }
     }
@@ -114,7 +116,8 @@ fn offline(command: &Command, config: &Config) -> ExitCode {
             ExitCode::from(outcome.status)
         }
         Err(error) => {
-            eprintln!("leveret: error: {error}");
+            let error = error.to_string();
+            eprintln!("leveret: error: {}", escaped(&error, Form::Line));
             ExitCode::from(NOT_DONE)
         }
     }
@@ -122,22 +125,6 @@ fn offline(command: &Command, config: &Config) -> ExitCode {
 
 fn refuse(error: &ConfigError) -> ExitCode {
     error.report("leveret")
-}
-
-fn start_logging(config: &Config) {
-    let filter = EnvFilter::builder().parse_lossy(config.log_level.as_str());
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Json => builder.json().init(),
-        LogFormat::Text => {
-            builder
-                .with_target(false)
-                .with_ansi(std::io::stderr().is_terminal())
-                .init();
-        }
-    }
 }
 
 fn run(config: &Config, started: Instant) -> Result<(), Failure> {
