@@ -17,7 +17,7 @@ use crate::stream::Readers;
 use crate::vhost::{Vhost, VhostSpec, Vhosts};
 use leveret_protocol::VhostName;
 use leveret_storage::{Op, QueueId, Store};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
@@ -74,8 +74,6 @@ impl From<&Config> for Limits {
 
 /// The broker.
 pub struct Broker {
-    /// What it offers to clients.
-    pub limits: Limits,
     /// Who may do what.
     pub users: Users,
     /// What survives a restart; none for a broker that keeps everything in memory.
@@ -102,6 +100,7 @@ pub struct Broker {
     /// stored in the order in which they took effect: a permission of a user who is being deleted
     /// must not come after the deletion.
     pub changing: Mutex<()>,
+    limits: RwLock<Limits>,
     vhosts: Arc<Vhosts>,
     next_queue: AtomicU64,
     next_consumer: AtomicU64,
@@ -111,7 +110,7 @@ impl Broker {
     /// A broker without any virtual host or user.
     pub fn new(limits: Limits, loopback_users: Vec<String>, store: Option<Store>) -> Self {
         Broker {
-            limits,
+            limits: RwLock::new(limits),
             users: Users::new(loopback_users),
             store,
             connections: Connections::default(),
@@ -128,6 +127,18 @@ impl Broker {
             next_queue: AtomicU64::new(1),
             next_consumer: AtomicU64::new(1),
         }
+    }
+
+    /// What it offers to clients.
+    pub fn limits(&self) -> Limits {
+        *self.limits.read()
+    }
+
+    /// Sets other limits, for connections to come and for those that are there.
+    pub fn set_limits(&self, limits: Limits) {
+        // First: a connection that is not on the list yet finds them here.
+        *self.limits.write() = limits;
+        self.connections.change_limits(limits);
     }
 
     /// Effects on this broker; the tokens of their records go to `sink`.

@@ -28,6 +28,15 @@ impl fmt::Debug for LogLevel {
 }
 
 impl LogLevel {
+    /// Changed by what `set` does.
+    #[cfg(test)]
+    pub(crate) fn new(set: impl Fn(EnvFilter) + Send + Sync + 'static) -> Self {
+        LogLevel(Box::new(move |filter| {
+            set(filter);
+            Ok(())
+        }))
+    }
+
     /// Logs what passes this filter from now on.
     pub fn set(&self, filter: &LogFilter) {
         // The subscriber lives as long as the process.

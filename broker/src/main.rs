@@ -6,10 +6,12 @@ use leveret::broker::Broker;
 use leveret::config::{Command, Config, ConfigError, Environment};
 use leveret::ctl::{self, Terminal};
 use leveret::escape::{Form, escaped};
-use leveret::logging;
+use leveret::logging::{self, LogLevel};
 use leveret::recovery::{self, RecoveryError};
+use leveret::reload::Reloader;
 use leveret::server::listener::Listener;
 use leveret::server::timers;
+use leveret::signals::{self, Stops};
 use leveret::system;
 use leveret_storage::{Options, Store};
 use std::io::IsTerminal;
@@ -17,7 +19,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
 /// jemalloc gives back what is free, and is faster here than glibc's allocator: docs/performance.md, "Allocator".
@@ -78,7 +80,7 @@ fn main() -> ExitCode {
         };
     }
     let log_level = logging::start(&config);
-    match run(&config, started) {
+    match run(&config, log_level, started) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Plain, last and alone on its line, whatever the log's format and level.
@@ -127,7 +129,7 @@ fn refuse(error: &ConfigError) -> ExitCode {
     error.report("leveret")
 }
 
-fn run(config: &Config, started: Instant) -> Result<(), Failure> {
+fn run(config: &Config, log_level: LogLevel, started: Instant) -> Result<(), Failure> {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         pid = std::process::id(),
@@ -140,10 +142,11 @@ fn run(config: &Config, started: Instant) -> Result<(), Failure> {
         .enable_all()
         .event_interval(SOCKETS_EVERY)
         .build()?;
-    runtime.block_on(serve(config, started))
+    runtime.block_on(serve(config, log_level, started))
 }
 
-async fn serve(config: &Config, started: Instant) -> Result<(), Failure> {
+async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result<(), Failure> {
+    let hangups = signals::hangups()?;
     // Before the port is open: nobody may be served by a broker that turns out to have no data.
     let defaults = Options::new(config.data_dir.join("store"));
     // Where one thread serves all connections, none of them may hold it up.
@@ -181,18 +184,16 @@ async fn serve(config: &Config, started: Instant) -> Result<(), Failure> {
         path: config.data_dir.display().to_string(),
         reason,
     })?;
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
+    let mut stops = Stops::take()?;
     tokio::spawn(async move {
-        let name = tokio::select! {
-            _ = interrupt.recv() => "SIGINT",
-            _ = terminate.recv() => "SIGTERM",
-        };
+        let name = stops.next().await;
         tracing::info!(signal = name, "stopping");
         stop.send_replace(true);
     });
+    tokio::spawn(reload_on(
+        hangups,
+        Reloader::new(broker.clone(), config, log_level),
+    ));
     tracing::info!(
         address = %bound,
         data_dir = %config.data_dir.display(),
@@ -206,6 +207,22 @@ async fn serve(config: &Config, started: Instant) -> Result<(), Failure> {
     // Last: whoever asked the broker to stop sees it gone when its socket closes.
     admin.abort();
     finished
+}
+
+/// Reads the configuration again as often as a signal comes.
+async fn reload_on(mut hangups: Signal, mut reloader: Reloader) {
+    while hangups.recv().await.is_some() {
+        let reloaded = tokio::task::spawn_blocking(move || {
+            let loaded = Config::load(std::env::args_os()).map(|(config, _)| config);
+            reloader.reload(loaded);
+            reloader
+        });
+        reloader = match reloaded.await {
+            Ok(reloader) => reloader,
+            // It panicked, which the log says; from now on the signal does nothing.
+            Err(_) => return,
+        };
+    }
 }
 
 /// What the store found, where an operator should know.

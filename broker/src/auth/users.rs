@@ -47,7 +47,7 @@ struct Account {
 pub struct Users {
     /// By name.
     accounts: RwLock<BTreeMap<String, Account>>,
-    loopback_users: Vec<String>,
+    loopback_users: RwLock<Vec<String>>,
     generation: AtomicU64,
     next_account: AtomicU64,
 }
@@ -68,10 +68,15 @@ impl Users {
         let accounts = RwLock::default();
         Users {
             accounts,
-            loopback_users,
+            loopback_users: RwLock::new(loopback_users),
             generation: AtomicU64::new(0),
             next_account: AtomicU64::new(0),
         }
+    }
+
+    /// Sets who may log in from a loopback address only. Nobody who is there already has to go.
+    pub fn set_loopback_users(&self, names: Vec<String>) {
+        *self.loopback_users.write() = names;
     }
 
     fn next_account(&self) -> AccountId {
@@ -124,7 +129,13 @@ impl Users {
     pub fn login(&self, given: Credentials<'_>, peer: IpAddr) -> Result<Login, LoginRefused> {
         let login = self.authenticate(given)?;
         let local = peer.to_canonical().is_loopback();
-        if !local && self.loopback_users.iter().any(|name| name == given.user) {
+        if !local
+            && self
+                .loopback_users
+                .read()
+                .iter()
+                .any(|name| name == given.user)
+        {
             return Err(LoginRefused::LoopbackOnly(given.user.to_owned()));
         }
         Ok(login)

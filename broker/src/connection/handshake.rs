@@ -146,7 +146,7 @@ impl Connection {
             start_ok.client_properties,
             mechanism.to_owned(),
         );
-        let limits = self.broker.limits;
+        let limits = self.limits;
         self.send(connection::AMQPMethod::Tune(connection::Tune {
             channel_max: limits.channel_max,
             frame_max: limits.frame_max,
@@ -165,7 +165,7 @@ impl Connection {
     }
 
     fn tune_ok(&mut self, tune_ok: &connection::TuneOk) -> Result<(), AmqpError> {
-        let limits = self.broker.limits;
+        let limits = self.limits;
         negotiated(
             "channel_max",
             1,
@@ -195,7 +195,7 @@ impl Connection {
         let Some(user) = self.user.clone() else {
             return Err(texts::login_refused("PLAIN"));
         };
-        let max = self.broker.limits.connection_max;
+        let max = self.limits.connection_max;
         // This connection is one of them already.
         if let Some(max) = max.filter(|max| self.broker.connections.count() as u64 > *max) {
             return Err(texts::node_connection_limit(max));

@@ -274,7 +274,7 @@ impl Connection {
             return Ok(());
         };
         let limit = self.broker.users.limits(user.name.as_str()).channels();
-        let node_limit = self.broker.limits.channel_max_per_node;
+        let node_limit = self.limits.channel_max_per_node;
         seat.open_channel(limit, node_limit)
             .map_err(|full| match full {
                 ChannelsFull::User(limit) => texts::user_channel_limit(&user.name, limit),

@@ -40,7 +40,7 @@ pub use output::Output;
 
 use crate::alarms::AlarmSet;
 use crate::auth::{Access, Identity};
-use crate::broker::Broker;
+use crate::broker::{Broker, Limits};
 use crate::limits::Seat;
 use crate::queue::{Effects, Queue};
 use crate::server::mailbox::{Mailbox, Taken};
@@ -113,6 +113,8 @@ pub struct Connection {
     info: Arc<ConnectionInfo>,
     mailbox: Arc<Mailbox>,
     phase: Phase,
+    /// The broker's, kept here so that nothing is locked for a look at them.
+    limits: Limits,
     tuned: Tuned,
     user: Option<Identity>,
     /// The user may publish in the name of others.
@@ -171,19 +173,21 @@ pub struct Connection {
 impl Connection {
     /// A connection that has just been accepted.
     pub fn new(broker: Arc<Broker>, info: Arc<ConnectionInfo>, mailbox: Arc<Mailbox>) -> Self {
+        let limits = broker.limits();
         let tuned = Tuned {
-            channel_max: broker.limits.channel_max,
-            frame_max: broker.limits.frame_max,
+            channel_max: limits.channel_max,
+            frame_max: limits.frame_max,
             heartbeat: None,
         };
         let fx = broker.effects(Some(&mailbox));
-        let ack_watch = ack_timeout::Watch::new(broker.limits.consumer_timeout);
+        let ack_watch = ack_timeout::Watch::new(limits.consumer_timeout);
         Connection {
             id: info.id,
             broker,
             info,
             mailbox,
             phase: Phase::Header,
+            limits,
             tuned,
             user: None,
             impersonates: false,

@@ -102,7 +102,7 @@ impl Connection {
             && matches!(channel.content, Content::Method);
         let takes = self.phase == Phase::Running
             && self.alarms.is_empty()
-            && found.body.len() as u64 <= self.broker.limits.max_message_size;
+            && found.body.len() as u64 <= self.limits.max_message_size;
         (current && free && takes).then_some(())
     }
 

@@ -190,7 +190,7 @@ impl Connection {
         properties: &[u8],
         body_size: u64,
     ) -> Result<(), AmqpError> {
-        let max = self.broker.limits.max_message_size;
+        let max = self.limits.max_message_size;
         if body_size > max {
             return Err(texts::message_too_large(body_size, max));
         }

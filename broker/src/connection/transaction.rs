@@ -126,7 +126,7 @@ impl Connection {
         let octets = PUBLISH_OVERHEAD + octets as u64;
         let (held, max) = (
             self.uncommitted_octets + octets,
-            self.broker.limits.max_transaction_size,
+            self.limits.max_transaction_size,
         );
         if held > max {
             return Err(texts::transaction_too_large(held, max));

@@ -4,6 +4,7 @@ use super::mailbox::{Mailbox, Order};
 use crate::admin::report::ConnectionReport;
 use crate::alarms::AlarmSet;
 use crate::auth::{AccountId, Identity};
+use crate::broker::Limits;
 use leveret_protocol::VhostName;
 use leveret_protocol::values::FieldTable;
 use parking_lot::{Mutex, RwLock};
@@ -340,9 +341,18 @@ impl Connections {
 
     /// Lets those go on that alarms have blocked.
     pub fn unblock(&self) {
+        self.order_all(|| Order::Unblock);
+    }
+
+    /// Tells all of them of other limits.
+    pub fn change_limits(&self, limits: Limits) {
+        self.order_all(|| Order::Limits(Box::new(limits)));
+    }
+
+    fn order_all(&self, order: impl Fn() -> Order) {
         let mailboxes: Vec<_> = self.all.read().values().cloned().collect();
         for (_, mailbox) in mailboxes {
-            mailbox.order(Order::Unblock);
+            mailbox.order(order());
         }
     }
 

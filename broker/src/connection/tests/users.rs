@@ -2,11 +2,12 @@
 
 use super::client::Client;
 use super::requests::*;
-use super::{add_user, broker};
+use super::{add_user, broker, broker_of, lines};
 use crate::auth::PasswordHash;
-use crate::broker::Broker;
+use crate::broker::{Broker, Limits};
 use crate::vhost::VhostSpec;
 use leveret_protocol::frame::PROTOCOL_HEADER;
+use std::time::Duration;
 
 fn delete_user(broker: &Broker, name: &str) {
     let mut fx = broker.effects(None);
@@ -86,6 +87,57 @@ fn a_virtual_host_that_is_replaced_does_not_keep_those_who_were_in_it() {
     fx.perform();
     let closed = "0 close 320 CONNECTION_FORCED - vhost '/' is deleted (0,0)";
     assert_eq!(guest.hears(), [closed]);
+}
+
+#[test]
+fn other_limits_of_the_broker_count_on_connections_that_are_there() {
+    let broker = broker();
+    let mut client = Client::ready(&broker);
+    client.ask(declare("q"));
+    let limits = Limits {
+        max_message_size: 4,
+        frame_max: 4096,
+        consumer_timeout: Some(Duration::from_secs(1)),
+        ..broker.limits()
+    };
+    broker.set_limits(limits);
+    assert!(client.hears().is_empty());
+    client.publish("q", "four");
+    // As big a frame as was agreed on is taken, but not a message.
+    client.publish("q", &"x".repeat(5000));
+    let refused = "1 close 406 PRECONDITION_FAILED - message size 5000 is larger than configured \
+                   max size 4 (60,40)";
+    assert_eq!(client.hears(), [refused]);
+    assert_eq!(client.ask(channel_close_ok()), lines(&[]));
+    let mut other = Client::new(&broker);
+    other.bytes(&PROTOCOL_HEADER);
+    other.send(0, start_ok("guest", "guest", true));
+    assert_eq!(other.hears(), ["0 start", "0 tune 2047 4096 60"]);
+}
+
+#[test]
+fn a_shorter_consumer_timeout_counts_for_deliveries_that_are_there() {
+    let limits = Limits {
+        consumer_timeout: None,
+        ..Limits::default()
+    };
+    let broker = broker_of(limits, None);
+    let mut client = Client::ready(&broker);
+    client.ask(declare("q"));
+    client.publish("q", "m");
+    assert_eq!(client.ask(get("q", false)), ["1 get-ok #1 left 0 'm'"]);
+    client.wait(Duration::from_secs(3600));
+    broker.set_limits(Limits {
+        consumer_timeout: Some(Duration::from_secs(1)),
+        ..limits
+    });
+    assert!(client.hears().is_empty(), "it counts from now on");
+    client.wait(Duration::from_secs(2));
+    let heard = client.hears();
+    assert!(
+        heard[0].contains("Timeout value used: 1000 ms"),
+        "{heard:?}"
+    );
 }
 
 #[test]
