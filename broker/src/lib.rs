@@ -24,6 +24,7 @@ pub mod names;
 pub mod offline;
 pub mod perf;
 pub mod policy;
+pub mod private;
 pub mod queue;
 pub mod recovery;
 pub mod reload;

@@ -7,6 +7,7 @@ use leveret::config::{Command, Config, ConfigError, Environment};
 use leveret::ctl::{self, Terminal};
 use leveret::escape::{Form, escaped};
 use leveret::logging::{self, LogLevel};
+use leveret::private;
 use leveret::recovery::{self, RecoveryError};
 use leveret::reload::Reloader;
 use leveret::server::listener::Listener;
@@ -69,6 +70,7 @@ const SOCKETS_EVERY: u32 = 3;
 
 fn main() -> ExitCode {
     let started = Instant::now();
+    private::from_now_on();
     let (config, command) = match Config::load(std::env::args_os()) {
         Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
@@ -147,6 +149,7 @@ fn run(config: &Config, log_level: LogLevel, started: Instant) -> Result<(), Fai
 
 async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result<(), Failure> {
     let hangups = signals::hangups()?;
+    private::mend(&config.data_dir);
     // Before the port is open: nobody may be served by a broker that turns out to have no data.
     let defaults = Options::new(config.data_dir.join("store"));
     // Where one thread serves all connections, none of them may hold it up.

@@ -4,9 +4,8 @@
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Those that would end a process that does not take them. PIPE is not among them: Rust's programs
-/// ignore it. Numbers are Linux's, which has more than
-/// there are names here; elsewhere the ones that do not exist are passed over.
+/// Those that would end a process that does not take them, real-time ones included. PIPE is not among
+/// them: Rust's programs ignore it.
 fn harmless() -> impl Iterator<Item = i32> {
     use rustix::process::Signal as S;
     let named = [
