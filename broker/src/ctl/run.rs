@@ -208,6 +208,8 @@ fn ask(
     if command.asks_password {
         let given = password::ask(terminal.out)?;
         command.set_password(given.ok_or_else(|| no_password(verb))?);
+        // Whoever keeps the broker waiting while it thinks may have lost its place.
+        client = Client::connect(&data_dir, deadline).map_err(failed)?;
     }
     client.send(&command.request).map_err(failed)?;
     terminal.out.flush()?;
