@@ -20,7 +20,7 @@ pub enum Form {
     Lines,
     /// As [`Form::Lines`], with what makes a heading bold on a terminal.
     BoldLines,
-    /// JSON, which has escaped C0 itself but lets everything else through: `\u009b`.
+    /// JSON in lines, which has escaped C0 itself but lets everything else through: `\u009b`.
     Json,
 }
 
@@ -46,7 +46,7 @@ impl Form {
                 Form::Line => true,
                 Form::Quoted => c != '\t',
                 Form::Lines | Form::BoldLines => !matches!(c, '\n' | '\t'),
-                Form::Json => c > '\u{1f}',
+                Form::Json => c != '\n',
             }
     }
 

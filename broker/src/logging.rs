@@ -44,8 +44,11 @@ impl LogLevel {
     }
 }
 
+/// What a reload of the configuration did is told whatever else is: who asked for it looks here.
+const ALWAYS: &str = "leveret::reload=info";
+
 fn parse(filter: &LogFilter) -> EnvFilter {
-    EnvFilter::builder().parse_lossy(filter.as_str())
+    EnvFilter::builder().parse_lossy(format!("{},{ALWAYS}", filter.as_str()))
 }
 
 /// Starts to log to standard error.

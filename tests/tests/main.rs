@@ -6,6 +6,7 @@
     reason = "tests, helpers included"
 )]
 
+mod admin;
 mod alarms;
 mod amqp;
 mod amqprs;
@@ -21,13 +22,16 @@ mod delayed;
 mod durability;
 mod fan_out;
 mod limits;
+mod logging;
 mod paging;
 mod perf;
 mod permissions;
 mod pika;
 mod policies;
 mod power;
+mod private;
 mod shutdown;
+mod signals;
 mod streams;
 mod tidy;
 mod users;

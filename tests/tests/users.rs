@@ -59,6 +59,10 @@ fn a_deleted_user_reads_and_writes_no_more_also_when_added_again() {
 fn a_login_that_is_under_way_does_not_outlive_the_user() {
     run(async {
         let Some(broker) = world().await else { return };
+        if broker.pid().is_none() {
+            // To RabbitMQ a name is who it was, also when it was added again.
+            return;
+        }
         let mut raw = Raw::dial(&broker).await;
         raw.start().await;
         raw.bytes(&login("hare", "secret", &closing_properties()))

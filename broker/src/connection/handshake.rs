@@ -95,7 +95,9 @@ impl Connection {
                 Ok(())
             }
             (phase, method) => {
-                tracing::debug!(?phase, ?method, "method out of place");
+                // By its number: it may hold a password.
+                let method = AMQPClass::Connection(method).get_amqp_method_id();
+                tracing::debug!(?phase, method, "method out of place");
                 Err(AmqpError::connection(
                     ReplyCode::ChannelError,
                     format_args!(

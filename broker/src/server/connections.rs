@@ -334,9 +334,11 @@ impl Connections {
     fn close_where(&self, reason: &str, mut wanted: impl FnMut(&ConnectionInfo) -> bool) -> usize {
         let mailboxes: Vec<_> = self.all.read().values().cloned().collect();
         let chosen = mailboxes.into_iter().filter(|(info, _)| wanted(info));
-        chosen
+        let count = chosen
             .map(|(_, mailbox)| mailbox.order(Order::Close(reason.to_owned())))
-            .count()
+            .count();
+        tracing::info!(connections = count, reason, "closing connections");
+        count
     }
 
     /// Lets those go on that alarms have blocked.

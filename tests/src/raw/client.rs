@@ -46,7 +46,12 @@ pub struct Raw {
 impl Raw {
     /// Opens the socket and sends nothing.
     pub async fn dial(broker: &TestBroker) -> Self {
-        let stream = TcpStream::connect(broker.address())
+        Self::dial_to(broker.address()).await
+    }
+
+    /// As [`Raw::dial`], to a broker that the test has started by itself.
+    pub async fn dial_to(address: &str) -> Self {
+        let stream = TcpStream::connect(address)
             .await
             .expect("the broker listens");
         stream.set_nodelay(true).expect("a TCP option");
@@ -63,16 +68,21 @@ impl Raw {
 
     /// Connects as guest with chosen limits.
     pub async fn connect_with(broker: &TestBroker, tune: Tune) -> Self {
-        Self::log_in(broker, ("guest", "guest"), tune).await
+        Self::log_in(broker.address(), ("guest", "guest"), tune).await
     }
 
     /// Connects as this user.
     pub async fn connect_as(broker: &TestBroker, user: &str, password: &str) -> Self {
-        Self::log_in(broker, (user, password), Tune::default()).await
+        Self::log_in(broker.address(), (user, password), Tune::default()).await
     }
 
-    async fn log_in(broker: &TestBroker, (user, password): (&str, &str), tune: Tune) -> Self {
-        let mut raw = Self::dial(broker).await;
+    /// Connects as guest to a broker that the test has started by itself.
+    pub async fn connect_to(address: &str) -> Self {
+        Self::log_in(address, ("guest", "guest"), Tune::default()).await
+    }
+
+    async fn log_in(address: &str, (user, password): (&str, &str), tune: Tune) -> Self {
+        let mut raw = Self::dial_to(address).await;
         raw.start().await;
         raw.bytes(&login(user, password, &closing_properties()))
             .await;
