@@ -1,7 +1,7 @@
 //! The broker: the directory of everything that is declared, shared by all connections.
 
 use crate::alarms::Alarms;
-use crate::auth::{Change, Mechanisms, Users};
+use crate::auth::{AuthError, Change, Mechanisms, Users};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::definitions::{self, Definition};
@@ -18,6 +18,7 @@ use crate::stream::Readers;
 use crate::vhost::{Vhost, VhostSpec, Vhosts};
 use leveret_protocol::VhostName;
 use leveret_storage::{Op, QueueId, Store};
+use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
@@ -74,8 +75,6 @@ impl From<&Config> for Limits {
 
 /// The broker.
 pub struct Broker {
-    /// What it offers to clients.
-    pub limits: Limits,
     /// Who may do what.
     pub users: Users,
     /// How clients may log in.
@@ -102,6 +101,11 @@ pub struct Broker {
     pub replies: Arc<ReplyAddresses>,
     /// When it started.
     pub started: Instant,
+    /// Held by an administrator's change until it is on its way to the store, so that changes are
+    /// stored in the order in which they took effect: a permission of a user who is being deleted
+    /// must not come after the deletion.
+    pub changing: Mutex<()>,
+    limits: RwLock<Limits>,
     vhosts: Arc<Vhosts>,
     next_queue: AtomicU64,
     next_consumer: AtomicU64,
@@ -113,7 +117,7 @@ impl Broker {
         let alarms = Arc::<Alarms>::default();
         let ledger = Arc::new(Ledger::new(alarms.clone()));
         Broker {
-            limits,
+            limits: RwLock::new(limits),
             users: Users::new(loopback_users),
             mechanisms: Mechanisms::default(),
             store,
@@ -127,10 +131,23 @@ impl Broker {
             ledger,
             replies: Arc::default(),
             started: Instant::now(),
+            changing: Mutex::default(),
             vhosts: Arc::default(),
             next_queue: AtomicU64::new(1),
             next_consumer: AtomicU64::new(1),
         }
+    }
+
+    /// What it offers to clients.
+    pub fn limits(&self) -> Limits {
+        *self.limits.read()
+    }
+
+    /// Sets other limits, for connections to come and for those that are there.
+    pub fn set_limits(&self, limits: Limits) {
+        // First: a connection that is not on the list yet finds them here.
+        *self.limits.write() = limits;
+        self.connections.change_limits(limits);
     }
 
     /// Effects on this broker; the tokens of their records go to `sink`.
@@ -234,6 +251,26 @@ impl Broker {
             key: definitions::vhost_key(name),
         });
         true
+    }
+
+    /// Whether this virtual host, not another one of its name, is there.
+    pub fn has_vhost(&self, vhost: &Arc<Vhost>) -> bool {
+        let there = self.vhosts.get(vhost.name().as_str());
+        there.is_some_and(|there| Arc::ptr_eq(&there, vhost))
+    }
+
+    /// Removes a user with its permissions; its connections are closed.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn delete_user(&self, name: &str, fx: &mut Effects) -> Result<(), AuthError> {
+        let (account, changes) = self.users.delete_user(name)?;
+        let reason = format!("user '{name}' is deleted");
+        self.connections.close_of_account(account, &reason);
+        for change in changes {
+            self.store_change(change, fx);
+        }
+        Ok(())
     }
 
     /// What storing a change of users or permissions takes.

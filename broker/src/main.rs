@@ -3,11 +3,16 @@
 use leveret::admin::server::{AdminSocket, Surroundings};
 use leveret::alarms;
 use leveret::broker::Broker;
-use leveret::config::{Command, Config, ConfigError, Environment, LogFormat};
+use leveret::config::{Command, Config, ConfigError, Environment};
 use leveret::ctl::{self, Terminal};
+use leveret::escape::{Form, escaped};
+use leveret::logging::{self, LogLevel};
+use leveret::private;
 use leveret::recovery::{self, RecoveryError};
+use leveret::reload::Reloader;
 use leveret::server::listener::Listener;
 use leveret::server::timers;
+use leveret::signals::{self, Stops};
 use leveret::system;
 use leveret_storage::{Options, Store};
 use std::io::IsTerminal;
@@ -15,9 +20,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
 
 /// jemalloc gives back what is free, and is faster here than glibc's allocator: docs/performance.md, "Allocator".
 #[cfg(not(target_env = "msvc"))]
@@ -66,6 +70,7 @@ const SOCKETS_EVERY: u32 = 3;
 
 fn main() -> ExitCode {
     let started = Instant::now();
+    private::from_now_on();
     let (config, command) = match Config::load(std::env::args_os()) {
         Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
@@ -76,12 +81,13 @@ fn main() -> ExitCode {
             command => offline(&command, &config),
         };
     }
-    start_logging(&config);
-    match run(&config, started) {
+    let log_level = logging::start(&config);
+    match run(&config, log_level, started) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Plain, last and alone on its line, whatever the log's format and level.
-            eprintln!("leveret: error: {failure}");
+            let failure = failure.to_string();
+            eprintln!("leveret: error: {}", escaped(&failure, Form::Line));
             ExitCode::FAILURE
         }
     }
@@ -114,7 +120,8 @@ fn offline(command: &Command, config: &Config) -> ExitCode {
             ExitCode::from(outcome.status)
         }
         Err(error) => {
-            eprintln!("leveret: error: {error}");
+            let error = error.to_string();
+            eprintln!("leveret: error: {}", escaped(&error, Form::Line));
             ExitCode::from(NOT_DONE)
         }
     }
@@ -124,23 +131,7 @@ fn refuse(error: &ConfigError) -> ExitCode {
     error.report("leveret")
 }
 
-fn start_logging(config: &Config) {
-    let filter = EnvFilter::builder().parse_lossy(config.log_level.as_str());
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Json => builder.json().init(),
-        LogFormat::Text => {
-            builder
-                .with_target(false)
-                .with_ansi(std::io::stderr().is_terminal())
-                .init();
-        }
-    }
-}
-
-fn run(config: &Config, started: Instant) -> Result<(), Failure> {
+fn run(config: &Config, log_level: LogLevel, started: Instant) -> Result<(), Failure> {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         pid = std::process::id(),
@@ -153,10 +144,12 @@ fn run(config: &Config, started: Instant) -> Result<(), Failure> {
         .enable_all()
         .event_interval(SOCKETS_EVERY)
         .build()?;
-    runtime.block_on(serve(config, started))
+    runtime.block_on(serve(config, log_level, started))
 }
 
-async fn serve(config: &Config, started: Instant) -> Result<(), Failure> {
+async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result<(), Failure> {
+    let hangups = signals::hangups()?;
+    private::mend(&config.data_dir);
     // Before the port is open: nobody may be served by a broker that turns out to have no data.
     let defaults = Options::new(config.data_dir.join("store"));
     // Where one thread serves all connections, none of them may hold it up.
@@ -194,18 +187,16 @@ async fn serve(config: &Config, started: Instant) -> Result<(), Failure> {
         path: config.data_dir.display().to_string(),
         reason,
     })?;
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
+    let mut stops = Stops::take()?;
     tokio::spawn(async move {
-        let name = tokio::select! {
-            _ = interrupt.recv() => "SIGINT",
-            _ = terminate.recv() => "SIGTERM",
-        };
+        let name = stops.next().await;
         tracing::info!(signal = name, "stopping");
         stop.send_replace(true);
     });
+    tokio::spawn(reload_on(
+        hangups,
+        Reloader::new(broker.clone(), config, log_level),
+    ));
     tracing::info!(
         address = %bound,
         data_dir = %config.data_dir.display(),
@@ -219,6 +210,22 @@ async fn serve(config: &Config, started: Instant) -> Result<(), Failure> {
     // Last: whoever asked the broker to stop sees it gone when its socket closes.
     admin.abort();
     finished
+}
+
+/// Reads the configuration again as often as a signal comes.
+async fn reload_on(mut hangups: Signal, mut reloader: Reloader) {
+    while hangups.recv().await.is_some() {
+        let reloaded = tokio::task::spawn_blocking(move || {
+            let loaded = Config::load(std::env::args_os()).map(|(config, _)| config);
+            reloader.reload(loaded);
+            reloader
+        });
+        reloader = match reloaded.await {
+            Ok(reloader) => reloader,
+            // It panicked, which the log says; from now on the signal does nothing.
+            Err(_) => return,
+        };
+    }
 }
 
 /// What the store found, where an operator should know.

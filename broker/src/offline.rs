@@ -9,6 +9,7 @@ use leveret_storage::{Options, StorageError};
 
 use crate::config::Command;
 use crate::definitions::Definition;
+use crate::escape::{Form, escaped};
 use crate::queue::body_octets;
 
 /// What came of it: what to print, and the exit status.
@@ -71,7 +72,8 @@ fn report(findings: &Findings) -> Outcome {
             Ok(Definition::Queue {
                 vhost, name, id, ..
             }) => {
-                names.insert(id, format!("{name} (vhost {vhost})"));
+                let name = format!("{name} (vhost {vhost})");
+                names.insert(id, escaped(&name, Form::Line).into_owned());
             }
             Ok(_) => {}
             Err(error) => damage.push(format!("a definition does not decode: {error}")),
@@ -103,7 +105,7 @@ fn report(findings: &Findings) -> Outcome {
         );
     }
     for what in &damage {
-        let _ = writeln!(text, "damaged: {what}");
+        let _ = writeln!(text, "damaged: {}", escaped(what, Form::Line));
     }
     Outcome {
         text,

@@ -207,28 +207,21 @@ impl TestBroker {
 
     /// Runs leveretctl (or `LEVERET_TEST_CTL`) with these arguments.
     pub async fn try_ctl(&self, arguments: &[&str]) -> CtlOutput {
-        let mut command = match &self.node {
-            Node::Own(own) => {
-                let mut command = Command::new(&binaries().leveretctl);
-                command.arg("--data-dir").arg(own.data.path());
-                command
+        match &self.node {
+            Node::Own(own) => Self::ctl_of(own.data.path(), arguments).await,
+            Node::Elsewhere(_) => {
+                let ctl =
+                    std::env::var_os("LEVERET_TEST_CTL").expect("a test that asked for a ctl");
+                run_ctl(Command::new(ctl), arguments).await
             }
-            Node::Elsewhere(_) => Command::new(
-                std::env::var_os("LEVERET_TEST_CTL").expect("a test that asked for a ctl"),
-            ),
-        };
-        command.args(arguments);
-        let mut command = tokio::process::Command::from(command);
-        command.kill_on_drop(true);
-        let output = tokio::time::timeout(Duration::from_secs(30), command.output())
-            .await
-            .unwrap_or_else(|_| panic!("leveretctl {arguments:?} hangs"))
-            .expect("leveretctl runs");
-        CtlOutput {
-            status: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
+    }
+
+    /// Runs leveretctl on the data directory of a broker that the test has started by itself.
+    pub async fn ctl_of(data_dir: &Path, arguments: &[&str]) -> CtlOutput {
+        let mut command = Command::new(&binaries().leveretctl);
+        command.arg("--data-dir").arg(data_dir);
+        run_ctl(command, arguments).await
     }
 
     /// Runs leveretctl, expects success and returns its standard output.
@@ -271,6 +264,21 @@ impl TestBroker {
             Node::Own(own) => own,
             Node::Elsewhere(_) => panic!("this test needs a broker of its own"),
         }
+    }
+}
+
+async fn run_ctl(mut command: Command, arguments: &[&str]) -> CtlOutput {
+    command.args(arguments);
+    let mut command = tokio::process::Command::from(command);
+    command.kill_on_drop(true);
+    let output = tokio::time::timeout(Duration::from_secs(30), command.output())
+        .await
+        .unwrap_or_else(|_| panic!("leveretctl {arguments:?} hangs"))
+        .expect("leveretctl runs");
+    CtlOutput {
+        status: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
 

@@ -6,6 +6,7 @@
     reason = "tests, helpers included"
 )]
 
+mod admin;
 mod alarms;
 mod amqp;
 mod amqprs;
@@ -21,6 +22,7 @@ mod delayed;
 mod durability;
 mod fan_out;
 mod limits;
+mod logging;
 mod memory;
 mod paging;
 mod perf;
@@ -28,6 +30,9 @@ mod permissions;
 mod pika;
 mod policies;
 mod power;
+mod private;
 mod shutdown;
+mod signals;
 mod streams;
 mod tidy;
+mod users;

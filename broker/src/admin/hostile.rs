@@ -2,6 +2,7 @@
 //! heard.
 
 use super::columns::{Column, ConnectionColumn, QueueColumn};
+use super::seats::Seats;
 use super::server::{Surroundings, serve_client};
 use super::wire::{self, ErrorKind, Request, Response};
 use crate::broker::{Broker, DEFAULT_VHOST};
@@ -109,6 +110,8 @@ fn request() -> impl Strategy<Value = Request> {
             }
         ),
         policy_request(),
+        (word(), word())
+            .prop_map(|(user, reason)| Request::CloseAllUserConnections { user, reason }),
         (prop::option::of(word()), any::<Option<u64>>(), word()).prop_map(
             |(vhost, limit, reason)| Request::CloseAllConnections {
                 vhost,
@@ -168,7 +171,8 @@ fn surroundings() -> Surroundings {
 /// Sends lines one after the other and reads each answer to its end; then a ping is answered.
 async fn converse(lines: Vec<Vec<u8>>) {
     let (server, client) = UnixStream::pair().unwrap();
-    let serving = tokio::spawn(serve_client(server, surroundings()));
+    let seat = Arc::new(Seats::default()).take().await;
+    let serving = tokio::spawn(async move { serve_client(server, surroundings(), &seat).await });
     let (read, mut write) = client.into_split();
     let mut answers = BufReader::new(read).lines();
     let ping = wire::encode_request(&Request::Ping).unwrap().into_bytes();

@@ -396,7 +396,7 @@ fn connection_cell(
     match column {
         C::Pid => connection_pid(info.id).into(),
         C::Name => info.label().into(),
-        C::User => details.user.as_str().into(),
+        C::User => details.user_name().into(),
         C::Vhost => details.vhost.as_ref().map(|vhost| vhost.to_string()).into(),
         C::PeerHost => info.peer.ip().to_string().into(),
         C::PeerPort => info.peer.port().into(),
@@ -451,7 +451,7 @@ fn channel_row(
         C::Connection => connection_pid(info.id).into(),
         C::Name => format!("{} ({})", info.label(), channel.number).into(),
         C::Number => channel.number.0.into(),
-        C::User => details.user.as_str().into(),
+        C::User => details.user_name().into(),
         C::Vhost => details.vhost.as_ref().map(|vhost| vhost.to_string()).into(),
         C::Transactional => channel.transactional.into(),
         C::Confirm => channel.confirm.into(),

@@ -1,6 +1,8 @@
 //! What operators ask of a running broker: leveretctl and the broker talk over a Unix socket in
 //! the data directory.
 
+#[cfg(test)]
+mod changing;
 pub mod columns;
 #[cfg(test)]
 mod hostile;
@@ -9,6 +11,7 @@ mod listings;
 pub mod pid;
 mod policies;
 pub mod report;
+mod seats;
 pub mod server;
 pub mod socket;
 pub mod status;

@@ -2,6 +2,7 @@
 //! has to give a password.
 
 use super::listings;
+use super::seats::{Seat, Seats};
 use super::socket::SocketPath;
 use super::verbs::Verbs;
 use super::wire::{self, ErrorKind, MAX_LINE, Request, Response};
@@ -13,12 +14,13 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
-/// Administrators served at a time; more wait.
-const MAX_CLIENTS: usize = 32;
+/// How long a client may take to say what it wants.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Rows sent in one line.
 const ROWS_PER_LINE: usize = 256;
 
@@ -75,57 +77,70 @@ impl AdminSocket {
 
     /// Serves until told to stop, then removes the socket.
     pub async fn serve(self, mut stop: watch::Receiver<bool>) {
-        let clients = Arc::new(Semaphore::new(MAX_CLIENTS));
-        loop {
-            let Ok(permit) = clients.clone().acquire_owned().await else {
-                break;
-            };
-            tokio::select! {
-                accepted = self.listener.accept() => match accepted {
-                    Ok((socket, _)) => {
-                        let surroundings = self.surroundings.clone();
-                        tokio::spawn(async move {
-                            if let Err(error) = serve_client(socket, surroundings).await {
-                                tracing::debug!(%error, "admin client lost");
-                            }
-                            drop(permit);
-                        });
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, "cannot accept an admin client");
-                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                    }
-                },
-                () = stopped(&mut stop) => break,
-            }
+        tokio::select! {
+            () = self.accept() => {}
+            () = stopped(&mut stop) => {}
         }
         // A socket that is gone already is as good.
         let _ = std::fs::remove_file(&self.path);
     }
+
+    /// Accepts clients for ever.
+    async fn accept(&self) {
+        let seats = Arc::new(Seats::default());
+        loop {
+            match self.listener.accept().await {
+                Ok((socket, _)) => {
+                    let seat = seats.take().await;
+                    let surroundings = self.surroundings.clone();
+                    tokio::spawn(async move {
+                        let served = tokio::select! {
+                            served = serve_client(socket, surroundings, &seat) => served,
+                            () = seat.is_wanted() => Err(io::ErrorKind::TimedOut.into()),
+                        };
+                        if let Err(error) = served {
+                            tracing::debug!(%error, "admin client lost");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::error!(%error, "cannot accept an admin client");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
 }
 
-pub(super) async fn serve_client(socket: UnixStream, surroundings: Surroundings) -> io::Result<()> {
+pub(super) async fn serve_client(
+    socket: UnixStream,
+    surroundings: Surroundings,
+    seat: &Seat,
+) -> io::Result<()> {
     let (read, mut write) = socket.into_split();
     let mut lines = BufReader::new(read.take(MAX_LINE as u64));
     let mut line = Vec::new();
     loop {
         line.clear();
-        if lines.read_until(b'\n', &mut line).await? == 0 {
+        let asked = lines.read_until(b'\n', &mut line);
+        if tokio::time::timeout(REQUEST_TIMEOUT, asked).await?? == 0 || !seat.works() {
             return Ok(());
         }
         lines.get_mut().set_limit(MAX_LINE as u64);
         if line.last() != Some(&b'\n') {
             let message = format!("a request is at most {MAX_LINE} octets long");
-            return send(&mut write, &refused(ErrorKind::Refused, message)).await;
+            return send(&mut write, seat, &refused(ErrorKind::Refused, message)).await;
         }
         let request = match wire::decode_request(&line) {
             Ok(request) => request,
             Err(response) => {
-                send(&mut write, &response).await?;
+                send(&mut write, seat, &response).await?;
+                seat.waits();
                 continue;
             }
         };
-        answer(request, &surroundings, &mut write).await?;
+        answer(request, &surroundings, &mut write, seat).await?;
+        seat.waits();
     }
 }
 
@@ -133,9 +148,10 @@ async fn answer(
     request: Request,
     surroundings: &Surroundings,
     write: &mut (impl AsyncWriteExt + Unpin),
+    seat: &Seat,
 ) -> io::Result<()> {
     if request == Request::Stop {
-        send(write, &Response::Ok).await?;
+        write_line(write, &Response::Ok).await?;
         tracing::info!("stopping: asked to by an administrator");
         surroundings.stop.send_replace(true);
         // The client sees the end of the broker as the end of this connection.
@@ -148,18 +164,18 @@ async fn answer(
                 let mut rows = rows.into_iter().peekable();
                 while rows.peek().is_some() {
                     let some = rows.by_ref().take(ROWS_PER_LINE).collect();
-                    send(write, &Response::Rows(some)).await?;
+                    send(write, seat, &Response::Rows(some)).await?;
                 }
             }
-            Err(response) => return send(write, &response).await,
+            Err(response) => return send(write, seat, &response).await,
         }
-        return send(write, &Response::Ok).await;
+        return send(write, seat, &Response::Ok).await;
     }
     let verbs = Verbs::new(surroundings.clone());
     // Changes wait for the disk.
     let response = tokio::task::spawn_blocking(move || verbs.perform(request)).await;
     let response = response.unwrap_or_else(|error| refused(ErrorKind::Software, error.to_string()));
-    send(write, &response).await
+    send(write, seat, &response).await
 }
 
 /// A refusal in words.
@@ -167,7 +183,19 @@ pub(super) fn refused(kind: ErrorKind, message: String) -> Response {
     Response::Error { kind, message }
 }
 
-async fn send(write: &mut (impl AsyncWriteExt + Unpin), response: &Response) -> io::Result<()> {
+async fn send(
+    write: &mut (impl AsyncWriteExt + Unpin),
+    seat: &Seat,
+    response: &Response,
+) -> io::Result<()> {
+    seat.answers();
+    write_line(write, response).await
+}
+
+async fn write_line(
+    write: &mut (impl AsyncWriteExt + Unpin),
+    response: &Response,
+) -> io::Result<()> {
     let mut line = serde_json::to_vec(response)?;
     line.push(b'\n');
     write.write_all(&line).await

@@ -41,14 +41,18 @@ impl Verbs {
                 | Request::AuthenticateUser { .. }
                 | Request::CloseConnection { .. }
                 | Request::CloseAllConnections { .. }
+                | Request::CloseAllUserConnections { .. }
                 | Request::Backup { .. }
         );
-        let response = self.verb(request).unwrap_or_else(|refusal| refusal);
         if only_asks {
-            return response;
+            return self.verb(request).unwrap_or_else(|refusal| refusal);
         }
-        let store = self.around.broker.store.as_ref();
+        let broker = self.around.broker.clone();
+        let changing = broker.changing.lock();
+        let response = self.verb(request).unwrap_or_else(|refusal| refusal);
         self.fx.perform();
+        drop(changing);
+        let store = broker.store.as_ref();
         match store.map_or(Ok(()), |store| store.flush()) {
             Ok(()) => response,
             Err(error) => refused(ErrorKind::Software, error.to_string()),
@@ -74,8 +78,9 @@ impl Verbs {
                 &[],
             )),
             Request::DeleteUser { user } => {
-                let changes = broker.users.delete_user(&user).map_err(auth_refusal)?;
-                self.changes(changes);
+                broker
+                    .delete_user(&user, &mut self.fx)
+                    .map_err(auth_refusal)?;
                 Ok(Response::Ok)
             }
             Request::ChangePassword { user, password } => self.changed(
@@ -163,6 +168,10 @@ impl Verbs {
                     .connections
                     .close_some(vhost.as_ref(), limit, &reason);
                 Ok(Response::Count(count as u64))
+            }
+            Request::CloseAllUserConnections { user, reason } => {
+                broker.connections.close_of_user(&user, &reason);
+                Ok(Response::Ok)
             }
             // Listings and `stop` were answered before; the request itself may hold a password.
             _ => Err(refused(

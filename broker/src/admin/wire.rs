@@ -114,6 +114,8 @@ pub enum Request {
         limit: Option<u64>,
         reason: String,
     },
+    /// Ok, also when the user has none or does not exist.
+    CloseAllUserConnections { user: String, reason: String },
     /// Ok; it counts at once, until the broker ends.
     SetVmMemoryHighWatermark { watermark: MemoryWatermark },
     /// Ok; it counts at once, until the broker ends.

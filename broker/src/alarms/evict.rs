@@ -80,7 +80,10 @@ fn evict(broker: &Broker, excess: u64) {
         let (details, connection) = (holder.info.details(), holder.info.label());
         let vhost = details.vhost.as_ref().map(|vhost| vhost.as_str());
         tracing::warn!(
-            connection, user = %details.user, vhost, held = holder.bytes,
+            connection,
+            user = details.user_name(),
+            vhost,
+            held = holder.bytes,
             "closing a connection: {reason}"
         );
         broker.connections.close(holder.info.id, &reason);

@@ -16,7 +16,7 @@ mod users;
 mod tests;
 
 pub use mechanism::{Mechanism, Mechanisms};
-pub use outcome::{AuthError, Change, Login, LoginRefused};
+pub use outcome::{AccountId, AuthError, Change, Identity, Login, LoginRefused};
 pub use password::{HashingAlgorithm, PasswordHash};
 pub use pattern::{Expression, Pattern, PatternError};
 pub use plain::{Credentials, parse_plain};

@@ -2,6 +2,7 @@
 
 use super::pattern::PatternError;
 use super::{Permission, User};
+use leveret_protocol::UserName;
 
 /// Why a change was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,11 +39,25 @@ pub enum Change {
     },
 }
 
+/// One account for as long as the broker runs. A user that is deleted and added again has another, so
+/// that what the old one was permitted is not the new one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountId(pub(super) u64);
+
+/// Who is logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The user's name.
+    pub name: UserName,
+    /// The account that the password was of.
+    pub account: AccountId,
+}
+
 /// A login that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
-    /// The user's name.
-    pub user: String,
+    /// Who it is.
+    pub identity: Identity,
     /// The user's tags at this moment.
     pub tags: Vec<String>,
 }

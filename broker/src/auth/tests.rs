@@ -26,11 +26,20 @@ fn login(users: &Users, user: &str, password: &str, from: &str) -> Result<Login,
     users.login(Credentials { user, password }, from.parse().unwrap())
 }
 
+fn name_of(login: Result<Login, LoginRefused>) -> String {
+    login.unwrap().identity.name.as_str().to_owned()
+}
+
+/// Whoever logs in under this name.
+fn identity(users: &Users, user: &str) -> Identity {
+    login(users, user, "123456", "::1").unwrap().identity
+}
+
 #[test]
 fn the_right_password_logs_in_and_no_other() {
     let users = users();
     assert_eq!(
-        login(&users, "walker", "123456", "10.0.0.1").unwrap().user,
+        name_of(login(&users, "walker", "123456", "10.0.0.1")),
         "walker"
     );
     for (user, password) in [
@@ -65,7 +74,8 @@ fn permissions_match_anywhere_in_the_name() {
     users
         .set_permissions(permission("walker", "^task", "log|amq.default", ""))
         .unwrap();
-    let may = |access, name| users.permits("walker", "/", access, name);
+    let walker = identity(&users, "walker");
+    let may = |access, name| users.permits(&walker, "/", access, name);
     assert!(may(Access::Configure, "task_queue"));
     assert!(!may(Access::Configure, "my_task"));
     assert!(may(Access::Write, "my_logs"));
@@ -75,9 +85,10 @@ fn permissions_match_anywhere_in_the_name() {
     );
     assert!(!may(Access::Configure, ""));
     assert!(!may(Access::Read, "task_queue") && !may(Access::Read, ""));
-    assert!(!users.permits("walker", "other", Access::Write, "logs"));
-    assert!(!users.permits("nobody", "/", Access::Write, "logs"));
-    assert!(users.may_enter("walker", "/") && !users.may_enter("guest", "/"));
+    assert!(!users.permits(&walker, "other", Access::Write, "logs"));
+    let guest = identity(&users, "guest");
+    assert!(!users.permits(&guest, "/", Access::Write, "logs"));
+    assert!(users.may_enter(&walker, "/") && !users.may_enter(&guest, "/"));
 }
 
 #[test]
@@ -86,8 +97,9 @@ fn everything_is_permitted_by_a_dot_and_a_star() {
     users
         .set_permissions(permission("walker", ".*", "^.*", ".*$"))
         .unwrap();
+    let walker = identity(&users, "walker");
     for access in [Access::Configure, Access::Write, Access::Read] {
-        assert!(users.permits("walker", "/", access, "Wiesenschaumkraut\n"));
+        assert!(users.permits(&walker, "/", access, "Wiesenschaumkraut\n"));
     }
 }
 
@@ -108,7 +120,7 @@ fn a_bad_pattern_changes_nothing_and_says_why() {
     assert!(refused("(?!a").contains("invalid regular expression"));
     assert!(refused(r"\w{1000}{1000}").contains("too complex"));
     assert_eq!(users.generation(), before);
-    assert!(!users.may_enter("walker", "/"));
+    assert!(!users.may_enter(&identity(&users, "walker"), "/"));
 }
 
 #[test]
@@ -154,8 +166,27 @@ fn every_change_says_what_to_persist_and_is_seen_in_the_generation() {
     let (user, vhost) = ("walker".to_owned(), "/".to_owned());
     let removed = Change::RemovePermission { user, vhost };
     let gone = Change::RemoveUser("walker".to_owned());
-    assert_eq!(users.delete_user("walker"), Ok(vec![removed, gone]));
+    let (_, changes) = users.delete_user("walker").unwrap();
+    assert_eq!(changes, [removed, gone]);
     assert!(moved() && users.user("walker").is_none());
+}
+
+#[test]
+fn a_user_that_is_added_again_permits_an_old_login_nothing() {
+    let users = users();
+    let old = identity(&users, "walker");
+    let (account, _) = users.delete_user("walker").unwrap();
+    assert_eq!(account, old.account);
+    users
+        .add_user("walker", PasswordHash::of("123456"), &[])
+        .unwrap();
+    users
+        .set_permissions(permission("walker", ".*", ".*", ".*"))
+        .unwrap();
+    assert!(!users.may_enter(&old, "/"));
+    assert!(!users.permits(&old, "/", Access::Read, "q"));
+    let new = identity(&users, "walker");
+    assert!(users.may_enter(&new, "/") && users.permits(&new, "/", Access::Read, "q"));
 }
 
 #[test]
@@ -180,7 +211,7 @@ fn a_deleted_virtual_host_takes_its_permissions_along() {
         .set_permissions(permission("walker", ".*", ".*", ".*"))
         .unwrap();
     assert_eq!(users.forget_vhost("/").len(), 1);
-    assert!(!users.may_enter("walker", "/"));
+    assert!(!users.may_enter(&identity(&users, "walker"), "/"));
     assert!(users.forget_vhost("/").is_empty());
 }
 
@@ -193,7 +224,7 @@ fn records_are_rabbitmq_definitions_and_come_back() {
     users
         .restore([user], [permission("walker", "", "", ".*")])
         .unwrap();
-    assert!(login(&users, "walker", "test12", "10.0.0.1").is_ok());
-    assert!(users.permits("walker", "/", Access::Read, "q"));
+    let walker = login(&users, "walker", "test12", "10.0.0.1").unwrap();
+    assert!(users.permits(&walker.identity, "/", Access::Read, "q"));
     assert!(users.restore([], [permission("hare", "", "", "")]).is_err());
 }

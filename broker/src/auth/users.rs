@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
-use super::outcome::{AuthError, Change, Login, LoginRefused};
+use super::outcome::{AccountId, AuthError, Change, Identity, Login, LoginRefused};
 use super::pattern::{Pattern, PatternError};
 use super::{Access, Credentials, HashingAlgorithm, PasswordHash, Permission, User};
 use crate::limits::UserLimits;
@@ -36,6 +36,7 @@ impl Granted {
 }
 
 struct Account {
+    id: AccountId,
     record: User,
     /// By virtual host.
     permissions: BTreeMap<String, Granted>,
@@ -46,8 +47,9 @@ struct Account {
 pub struct Users {
     /// By name.
     accounts: RwLock<BTreeMap<String, Account>>,
-    loopback_users: Vec<String>,
+    loopback_users: RwLock<Vec<String>>,
     generation: AtomicU64,
+    next_account: AtomicU64,
 }
 
 impl std::fmt::Debug for Users {
@@ -66,9 +68,19 @@ impl Users {
         let accounts = RwLock::default();
         Users {
             accounts,
-            loopback_users,
+            loopback_users: RwLock::new(loopback_users),
             generation: AtomicU64::new(0),
+            next_account: AtomicU64::new(0),
         }
+    }
+
+    /// Sets who may log in from a loopback address only. Nobody who is there already has to go.
+    pub fn set_loopback_users(&self, names: Vec<String>) {
+        *self.loopback_users.write() = names;
+    }
+
+    fn next_account(&self) -> AccountId {
+        AccountId(self.next_account.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Grows with every change: a decision cached under one value holds until there is another.
@@ -93,6 +105,7 @@ impl Users {
         let mut accounts = self.accounts.write();
         for record in users {
             let account = Account {
+                id: self.next_account(),
                 permissions: BTreeMap::new(),
                 record,
             };
@@ -116,8 +129,14 @@ impl Users {
     pub fn login(&self, given: Credentials<'_>, peer: IpAddr) -> Result<Login, LoginRefused> {
         let login = self.authenticate(given)?;
         let local = peer.to_canonical().is_loopback();
-        if !local && self.loopback_users.iter().any(|name| name == given.user) {
-            return Err(LoginRefused::LoopbackOnly(login.user));
+        if !local
+            && self
+                .loopback_users
+                .read()
+                .iter()
+                .any(|name| name == given.user)
+        {
+            return Err(LoginRefused::LoopbackOnly(given.user.to_owned()));
         }
         Ok(login)
     }
@@ -132,34 +151,38 @@ impl Users {
             .accounts
             .read()
             .get(given.user)
-            .map(|account| account.record.clone());
-        let hash = found.as_ref().map_or(&*NOBODY, |user| &user.password_hash);
+            .map(|account| (account.id, account.record.password_hash.clone()));
+        let hash = found.as_ref().map_or(&*NOBODY, |(_, hash)| hash);
         let verified = hash.verifies(given.password);
-        match found {
-            Some(user) if verified => Ok(Login {
-                user: user.name,
-                tags: user.tags,
-            }),
-            _ => Err(LoginRefused::InvalidCredentials(given.user.to_owned())),
-        }
+        let refused = || LoginRefused::InvalidCredentials(given.user.to_owned());
+        let Some((id, hash)) = found.filter(|_| verified) else {
+            return Err(refused());
+        };
+        // Meanwhile the user may have gone, or have got another password.
+        let accounts = self.accounts.read();
+        let account = accounts.get(given.user);
+        let account = account.filter(|now| now.id == id && now.record.password_hash == hash);
+        let tags = account.ok_or_else(refused)?.record.tags.clone();
+        let identity = Identity {
+            name: given.user.into(),
+            account: id,
+        };
+        Ok(Login { identity, tags })
     }
 
     /// Whether the user may enter the virtual host: any permission there will do (RabbitMQ:
     /// Access Control, "How Authorisation Works").
-    pub fn may_enter(&self, user: &str, vhost: &str) -> bool {
+    pub fn may_enter(&self, user: &Identity, vhost: &str) -> bool {
         let accounts = self.accounts.read();
-        accounts
-            .get(user)
-            .is_some_and(|account| account.permissions.contains_key(vhost))
+        account_of(&accounts, user).is_some_and(|account| account.permissions.contains_key(vhost))
     }
 
     /// Whether the user may do this to the queue or exchange of this name. The default exchange,
     /// whose name is empty, is checked as `amq.default`.
-    pub fn permits(&self, user: &str, vhost: &str, access: Access, resource: &str) -> bool {
+    pub fn permits(&self, user: &Identity, vhost: &str, access: Access, resource: &str) -> bool {
         let accounts = self.accounts.read();
-        let Some(granted) = accounts
-            .get(user)
-            .and_then(|account| account.permissions.get(vhost))
+        let Some(granted) =
+            account_of(&accounts, user).and_then(|account| account.permissions.get(vhost))
         else {
             return false;
         };
@@ -200,6 +223,7 @@ impl Users {
             limits: UserLimits::default(),
         };
         place.insert(Account {
+            id: self.next_account(),
             record: record.clone(),
             permissions: BTreeMap::new(),
         });
@@ -207,11 +231,12 @@ impl Users {
         Ok(Change::PutUser(record))
     }
 
-    /// Removes a user and all its permissions.
+    /// Removes a user and all its permissions, and returns which account that was. Whoever is
+    /// logged in to it is the caller's to send away; it is permitted nothing any more.
     ///
     /// # Errors
     /// When there is none of that name.
-    pub fn delete_user(&self, name: &str) -> Result<Vec<Change>, AuthError> {
+    pub fn delete_user(&self, name: &str) -> Result<(AccountId, Vec<Change>), AuthError> {
         let mut accounts = self.accounts.write();
         let account = accounts
             .remove(name)
@@ -219,13 +244,14 @@ impl Users {
         self.changed();
         let removed = account.permissions.into_keys();
         // Permissions first: a store cut off between the two never holds one of nobody.
-        Ok(removed
+        let changes = removed
             .map(|vhost| Change::RemovePermission {
                 user: name.to_owned(),
                 vhost,
             })
             .chain([Change::RemoveUser(name.to_owned())])
-            .collect())
+            .collect();
+        Ok((account.id, changes))
     }
 
     /// Sets another password.
@@ -369,6 +395,12 @@ impl Users {
             .map(|granted| granted.record.clone())
             .collect())
     }
+}
+
+/// The account that somebody is logged in to, unless it is gone.
+fn account_of<'a>(accounts: &'a BTreeMap<String, Account>, user: &Identity) -> Option<&'a Account> {
+    let account = accounts.get(user.name.as_str())?;
+    (account.id == user.account).then_some(account)
 }
 
 fn find<'a>(

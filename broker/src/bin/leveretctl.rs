@@ -5,8 +5,11 @@ use std::process::ExitCode;
 
 use leveret::config::Environment;
 use leveret::ctl::{self, Terminal};
+use leveret::private;
 
 fn main() -> ExitCode {
+    // What it writes for an operator holds what the broker keeps.
+    private::from_now_on();
     let mut err = io::stderr();
     let words: Result<Vec<String>, _> = std::env::args_os()
         .skip(1)

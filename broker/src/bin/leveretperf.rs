@@ -1,6 +1,7 @@
 //! `leveretperf`: load for any AMQP 0-9-1 broker.
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
+use leveret::escape::{Form, escaped};
 use leveret::perf::{Load, run};
 use std::process::ExitCode;
 
@@ -22,7 +23,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("leveretperf: error: {error}");
+            let error = error.to_string();
+            eprintln!("leveretperf: error: {}", escaped(&error, Form::Lines));
             ExitCode::FAILURE
         }
     }

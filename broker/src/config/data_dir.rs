@@ -10,6 +10,7 @@ use super::file;
 
 /// What of the surroundings decides: the environment and who we are. A value, so that tests need
 /// not touch the process's own.
+#[derive(Clone, Copy)]
 pub struct Environment<'a> {
     /// Looks a variable up.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,

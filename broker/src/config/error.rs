@@ -1,5 +1,6 @@
 //! Why a configuration cannot be used, in one line that says what to do.
 
+use crate::escape::{Form, escaped};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -42,7 +43,10 @@ impl ConfigError {
     pub fn report(&self, program: &str) -> ExitCode {
         match self {
             ConfigError::Shown(text) => print!("{text}"),
-            other => eprintln!("{program}: error: {other}"),
+            other => eprintln!(
+                "{program}: error: {}",
+                escaped(&other.to_string(), Form::Line)
+            ),
         }
         ExitCode::from(self.status())
     }

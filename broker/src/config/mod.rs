@@ -13,6 +13,7 @@ mod error;
 mod file;
 mod load;
 mod settings;
+mod shown;
 mod values;
 
 #[cfg(test)]

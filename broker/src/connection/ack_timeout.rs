@@ -148,6 +148,14 @@ impl Connection {
         }
     }
 
+    /// The timeout of those that have no other may be shorter than any before.
+    pub(super) fn shorten_timeouts(&mut self, now: Instant) {
+        if let Some(timeout) = self.limits.consumer_timeout {
+            self.ack_watch.shorten(timeout, now);
+            self.watch_acks();
+        }
+    }
+
     /// Does what is due at this time.
     pub fn check_time(&mut self, now: Instant) {
         // Also for what follows: the connection may end, and has long been silent.
@@ -166,7 +174,7 @@ impl Connection {
         if self.phase != Phase::Running {
             return;
         }
-        let default = self.broker.limits.consumer_timeout;
+        let default = self.limits.consumer_timeout;
         let mut overdue: Vec<(ChannelId, Duration)> = Vec::new();
         let mut oldest: Option<Instant> = None;
         for channel in self.channels.iter_mut() {

@@ -157,7 +157,7 @@ impl Connection {
     }
 
     fn consume(&mut self, id: ChannelId, consume: basic::Consume) -> Result<(), AmqpError> {
-        let max = self.broker.limits.consumer_max_per_channel;
+        let max = self.limits.consumer_max_per_channel;
         let consumers = &self.open_channel(id)?.consumers;
         let known = consumers.contains_key(consume.consumer_tag.as_str());
         if let Some(max) = max.filter(|max| !known && consumers.len() as u64 >= *max) {

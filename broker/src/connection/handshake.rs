@@ -95,7 +95,9 @@ impl Connection {
                 Ok(())
             }
             (phase, method) => {
-                tracing::debug!(?phase, ?method, "method out of place");
+                // By its number: it may hold a password.
+                let method = AMQPClass::Connection(method).get_amqp_method_id();
+                tracing::debug!(?phase, method, "method out of place");
                 Err(AmqpError::connection(
                     ReplyCode::ChannelError,
                     format_args!(
@@ -120,10 +122,13 @@ impl Connection {
         let mechanism = start_ok.mechanism.as_str();
         let login = self.authenticate(mechanism, start_ok.response.as_bytes())?;
         self.impersonates = login.tags.iter().any(|tag| tag == "impersonator");
-        self.user = Some(login.user.as_str().into());
-        self.info
-            .set_client(login.user, start_ok.client_properties, mechanism.to_owned());
-        let limits = self.broker.limits;
+        self.user = Some(login.identity.clone());
+        self.info.set_client(
+            login.identity,
+            start_ok.client_properties,
+            mechanism.to_owned(),
+        );
+        let limits = self.limits;
         self.send(connection::AMQPMethod::Tune(connection::Tune {
             channel_max: limits.channel_max,
             frame_max: limits.frame_max,
@@ -168,7 +173,7 @@ impl Connection {
     }
 
     fn tune_ok(&mut self, tune_ok: &connection::TuneOk) -> Result<(), AmqpError> {
-        let limits = self.broker.limits;
+        let limits = self.limits;
         negotiated(
             "channel_max",
             1,
@@ -198,7 +203,7 @@ impl Connection {
         let Some(user) = self.user.clone() else {
             return Err(texts::login_refused("PLAIN"));
         };
-        let max = self.broker.limits.connection_max;
+        let max = self.limits.connection_max;
         // This connection is one of them already.
         if let Some(max) = max.filter(|max| self.broker.connections.count() as u64 > *max) {
             return Err(texts::node_connection_limit(max));
@@ -206,12 +211,18 @@ impl Connection {
         let Some(vhost) = self.broker.vhost(name) else {
             return Err(texts::no_vhost(name));
         };
-        let seat = self.take_seat(&user, &vhost)?;
-        if !self.broker.users.may_enter(user.as_str(), name) {
-            return Err(texts::vhost_refused(name, user));
+        let seat = self.take_seat(&user.name, &vhost)?;
+        // Whoever deletes a user or a virtual host takes it away first and then closes the
+        // connections that say that they use it. We have said so before we look, so that one of
+        // both always sees the other.
+        self.info.set_vhost(vhost.name().clone());
+        if !self.broker.has_vhost(&vhost) {
+            return Err(texts::no_vhost(name));
+        }
+        if !self.broker.users.may_enter(&user, name) {
+            return Err(texts::vhost_refused(name, user.name));
         }
         self.seat = Some(seat);
-        self.info.set_vhost(vhost.name().clone());
         self.login = Some(Login { user, vhost });
         self.send(connection::AMQPMethod::OpenOk(connection::OpenOk {}));
         self.phase = Phase::Running;
@@ -243,8 +254,8 @@ impl Connection {
             return Ok(());
         };
         let (vhost, user) = (login.vhost.name().clone(), login.user.clone());
-        if !self.broker.users.may_enter(user.as_str(), vhost.as_str()) {
-            return Err(texts::vhost_refused(vhost, user));
+        if !self.broker.users.may_enter(&user, vhost.as_str()) {
+            return Err(texts::vhost_refused(vhost, user.name));
         }
         let channels = self.channels.iter();
         let consumers: Vec<_> = channels

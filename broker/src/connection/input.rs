@@ -280,11 +280,11 @@ impl Connection {
         let (Some(seat), Some(user)) = (&mut self.seat, &self.user) else {
             return Ok(());
         };
-        let limit = self.broker.users.limits(user.as_str()).channels();
-        let node_limit = self.broker.limits.channel_max_per_node;
+        let limit = self.broker.users.limits(user.name.as_str()).channels();
+        let node_limit = self.limits.channel_max_per_node;
         seat.open_channel(limit, node_limit)
             .map_err(|full| match full {
-                ChannelsFull::User(limit) => texts::user_channel_limit(user, limit),
+                ChannelsFull::User(limit) => texts::user_channel_limit(&user.name, limit),
                 ChannelsFull::Node(limit) => texts::node_channel_limit(NODE_NAME, limit),
             })
     }

@@ -4,6 +4,7 @@ use super::channel::{Meaning, channel_of};
 use super::unacked::{Delivery, Returning};
 use super::{Connection, quorum};
 use crate::admin::report::{ChannelReport, ConnectionReport};
+use crate::broker::Limits;
 use crate::queue::{Consumer, Entry, Return};
 use crate::server::mailbox::{Mail, Order};
 use leveret_protocol::classes::{AMQPClass, basic};
@@ -100,12 +101,30 @@ impl Connection {
             match order {
                 Order::Close(reason) => self.force_close(&reason, now),
                 Order::Unblock => self.alarm_cleared(),
+                Order::Limits(limits) => self.change_limits(&limits, now),
                 Order::Report(answer) => {
                     // Whoever asked may have gone.
                     let _ = answer.send(self.report());
                 }
             }
         }
+    }
+
+    /// The operator has set other limits. What both peers agree on at the login stays.
+    fn change_limits(&mut self, limits: &Limits, now: Instant) {
+        let Limits {
+            channel_max,
+            frame_max,
+            heartbeat,
+            ..
+        } = self.limits;
+        self.limits = Limits {
+            channel_max,
+            frame_max,
+            heartbeat,
+            ..*limits
+        };
+        self.shorten_timeouts(now);
     }
 
     /// Writes the deliveries that wait, whatever the output's mark says: at most a full mailbox.

@@ -42,8 +42,8 @@ mod unacked;
 pub use output::Output;
 
 use crate::alarms::AlarmSet;
-use crate::auth::Access;
-use crate::broker::Broker;
+use crate::auth::{Access, Identity};
+use crate::broker::{Broker, Limits};
 use crate::ledger::Account;
 use crate::limits::Seat;
 use crate::message::{Message, SharedMessage};
@@ -54,7 +54,7 @@ use crate::vhost::Vhost;
 use channel::Channel;
 use channels::Channels;
 use leveret_protocol::texts::{self, Entity};
-use leveret_protocol::{AmqpError, ChannelId, UserName};
+use leveret_protocol::{AmqpError, ChannelId};
 use leveret_storage::{QueueId, Token};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ enum Phase {
 
 /// Who is logged in, and where.
 struct Login {
-    user: UserName,
+    user: Identity,
     vhost: Arc<Vhost>,
 }
 
@@ -119,8 +119,10 @@ pub struct Connection {
     info: Arc<ConnectionInfo>,
     mailbox: Arc<Mailbox>,
     phase: Phase,
+    /// The broker's, kept here so that nothing is locked for a look at them.
+    limits: Limits,
     tuned: Tuned,
-    user: Option<UserName>,
+    user: Option<Identity>,
     /// The user may publish in the name of others.
     impersonates: bool,
     login: Option<Login>,
@@ -183,20 +185,22 @@ pub struct Connection {
 impl Connection {
     /// A connection that has just been accepted.
     pub fn new(broker: Arc<Broker>, info: Arc<ConnectionInfo>, mailbox: Arc<Mailbox>) -> Self {
+        let limits = broker.limits();
         let tuned = Tuned {
-            channel_max: broker.limits.channel_max,
-            frame_max: broker.limits.frame_max,
+            channel_max: limits.channel_max,
+            frame_max: limits.frame_max,
             heartbeat: None,
         };
         let fx = broker.effects(Some(&mailbox));
         let account = Account::open(&broker.ledger, &info.held);
-        let ack_watch = ack_timeout::Watch::new(broker.limits.consumer_timeout);
+        let ack_watch = ack_timeout::Watch::new(limits.consumer_timeout);
         Connection {
             id: info.id,
             broker,
             info,
             mailbox,
             phase: Phase::Header,
+            limits,
             tuned,
             user: None,
             impersonates: false,
@@ -380,11 +384,16 @@ impl Connection {
         if self
             .broker
             .users
-            .permits(user.as_str(), vhost.as_str(), access, name)
+            .permits(user, vhost.as_str(), access, name)
         {
             return Ok(());
         }
-        Err(texts::access_refused(access.as_str(), entity, vhost, user))
+        Err(texts::access_refused(
+            access.as_str(),
+            entity,
+            vhost,
+            &user.name,
+        ))
     }
 
     fn channel_mut(&mut self, id: ChannelId) -> Option<&mut Channel> {

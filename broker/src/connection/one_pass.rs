@@ -106,7 +106,7 @@ impl Connection {
             && matches!(channel.content, Content::Method);
         let takes = self.phase == Phase::Running
             && self.alarms.is_empty()
-            && found.body.len() as u64 <= self.broker.limits.max_message_size;
+            && found.body.len() as u64 <= self.limits.max_message_size;
         (current && free && takes).then_some(())
     }
 
@@ -118,7 +118,7 @@ impl Connection {
             [0x10, 0, mode] => return Some(mode == 2),
             _ => {}
         }
-        let user = self.login.as_ref()?.user.as_str();
+        let user = self.login.as_ref()?.user.name.as_str();
         is_usual(properties, user.as_bytes())
     }
 

@@ -191,7 +191,7 @@ impl Connection {
         properties: &[u8],
         body_size: u64,
     ) -> Result<(), AmqpError> {
-        let max = self.broker.limits.max_message_size;
+        let max = self.limits.max_message_size;
         if body_size > max {
             return Err(texts::message_too_large(body_size, max));
         }
@@ -203,10 +203,10 @@ impl Connection {
         }
         if let (Some(claimed), Some(login)) = (index.user_id.clone(), &self.login) {
             let claimed = &properties[claimed];
-            if claimed != login.user.as_str().as_bytes() && !self.impersonates {
+            if claimed != login.user.name.as_str().as_bytes() && !self.impersonates {
                 return Err(texts::wrong_user_id(
                     &String::from_utf8_lossy(claimed),
-                    &login.user,
+                    &login.user.name,
                 ));
             }
         }

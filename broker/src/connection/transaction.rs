@@ -141,7 +141,7 @@ impl Connection {
         let bytes = weight(&routed);
         let (held, max) = (
             self.account.holdings().of(Kind::Uncommitted) + bytes,
-            self.broker.limits.max_transaction_size,
+            self.limits.max_transaction_size,
         );
         if held > max {
             return Err(texts::transaction_too_large(held, max));

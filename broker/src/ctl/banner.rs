@@ -214,6 +214,9 @@ fn change(request: &Request) -> Option<String> {
         } => {
             format!("Closing all connections in all vhosts, reason: {reason}...")
         }
+        Request::CloseAllUserConnections { user, reason } => {
+            format!("Closing connections of user {user}, reason: {reason}...")
+        }
         _ => return None,
     })
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::verbs::{VERBS, Verb};
+use crate::escape::BOLD;
 
 const GENERAL_OPTIONS: &str = "\
 The following options are accepted by all commands, before, between or after the arguments.
@@ -26,7 +27,8 @@ short            | long              | description
 /// A heading; bold on a terminal only, so that scripts read plain text.
 pub(super) fn heading(text: &str, bold: bool) -> String {
     if bold {
-        format!("\u{1b}[1m{text}\u{1b}[0m")
+        let [on, off] = BOLD;
+        format!("{on}{text}{off}")
     } else {
         text.to_owned()
     }

@@ -320,6 +320,10 @@ fn about_the_rest(verb: &str, line: &CommandLine) -> Result<Request, Invalid> {
             limit: line.number("limit").filter(|limit| *limit > 0),
             reason: first,
         },
+        "close_all_user_connections" => Request::CloseAllUserConnections {
+            user: first,
+            reason: argument(line, 1),
+        },
         other => return Err(usage(format!("'{other}' asks nothing of a broker"))),
     })
 }

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use crate::admin::wire::{Request, Response};
 use crate::alarms::Resource;
 use crate::config::{Environment, locate_data_dir};
+use crate::escape::{Escaped, Form};
 
 use super::client::{Client, ClientError};
 use super::listing::Listing;
@@ -53,6 +54,21 @@ impl From<io::Error> for Ended {
 /// Runs a command, given its words without the program's name, and gives its exit status.
 pub fn main(words: Vec<String>, terminal: &mut Terminal<'_>) -> u8 {
     let line = CommandLine::parse(words);
+    let text = match terminal.bold {
+        true => Form::BoldLines,
+        false => Form::Lines,
+    };
+    let form = match line.text("formatter") {
+        Some("json") => Form::Json,
+        _ => text,
+    };
+    // Whatever is printed passes here: names and reasons are chosen by clients.
+    let terminal = &mut Terminal {
+        out: &mut Escaped::new(&mut *terminal.out, form),
+        err: &mut Escaped::new(&mut *terminal.err, text),
+        bold: terminal.bold,
+        environment: terminal.environment,
+    };
     let result = run(&line, terminal).and_then(|status| {
         terminal.out.flush()?;
         Ok(status)
@@ -192,6 +208,8 @@ fn ask(
     if command.asks_password {
         let given = password::ask(terminal.out)?;
         command.set_password(given.ok_or_else(|| no_password(verb))?);
+        // Whoever keeps the broker waiting while it thinks may have lost its place.
+        client = Client::connect(&data_dir, deadline).map_err(failed)?;
     }
     client.send(&command.request).map_err(failed)?;
     terminal.out.flush()?;

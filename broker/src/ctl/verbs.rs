@@ -242,6 +242,9 @@ pub(super) static VERBS: &[Verb] = &[
         "Closes all connections of a vhost, or with --global all")
         .details(&[("--global", "consider connections across all virtual hosts"),
             ("--limit <number>", "close up to this many connections")]),
+    verb(OPERATIONS, "close_all_user_connections", exactly(2), "<username> <explanation>",
+        "Closes all connections of a user")
+        .details(&[("<explanation>", "reason for connection closure, which clients are told")]),
     verb(OPERATIONS, "close_connection", exactly(2), "<connection pid> <explanation>",
         "Closes a connection")
         .details(&[("<connection pid>", "as in <leveret.3.0>, see list_connections pid"),

@@ -3,6 +3,8 @@
 use super::mailbox::{Mailbox, Order};
 use crate::admin::report::ConnectionReport;
 use crate::alarms::AlarmSet;
+use crate::auth::{AccountId, Identity};
+use crate::broker::Limits;
 use crate::ledger::{Holdings, Ledger};
 use leveret_protocol::VhostName;
 use leveret_protocol::values::FieldTable;
@@ -61,8 +63,8 @@ const FLOW_SHOWN: Duration = Duration::from_secs(5);
 /// What a connection says of itself while it logs in.
 #[derive(Clone, Debug, Default)]
 pub struct Details {
-    /// The user's name.
-    pub user: String,
+    /// Who is logged in; none before the login.
+    pub user: Option<Identity>,
     /// The virtual host.
     pub vhost: Option<VhostName>,
     /// The client's description of itself.
@@ -75,6 +77,13 @@ pub struct Details {
     pub frame_max: u32,
     /// Agreed heartbeat in seconds; 0 for none.
     pub heartbeat: u16,
+}
+
+impl Details {
+    /// The user's name; empty before the login.
+    pub fn user_name(&self) -> &str {
+        self.user.as_ref().map_or("", |user| user.name.as_str())
+    }
 }
 
 /// Counters of a connection.
@@ -169,9 +178,9 @@ impl ConnectionInfo {
     }
 
     /// The login succeeded.
-    pub fn set_client(&self, user: String, properties: FieldTable, mechanism: String) {
+    pub fn set_client(&self, user: Identity, properties: FieldTable, mechanism: String) {
         let mut details = self.details.lock();
-        details.user = user;
+        details.user = Some(user);
         details.client_properties = properties;
         details.mechanism = mechanism;
     }
@@ -344,18 +353,45 @@ impl Connections {
         })
     }
 
+    /// Closes those of whoever is logged in under this name and says how many.
+    pub fn close_of_user(&self, name: &str, reason: &str) -> usize {
+        self.close_where(reason, |info| {
+            let details = info.details.lock();
+            details.user.is_some() && details.user_name() == name
+        })
+    }
+
+    /// Closes those that are logged in to an account and says how many.
+    pub fn close_of_account(&self, account: AccountId, reason: &str) -> usize {
+        self.close_where(reason, |info| {
+            let details = info.details.lock();
+            details.user.as_ref().map(|user| user.account) == Some(account)
+        })
+    }
+
     fn close_where(&self, reason: &str, mut wanted: impl FnMut(&ConnectionInfo) -> bool) -> usize {
         let chosen = self.members().into_iter();
-        let chosen = chosen.filter(|(info, _)| wanted(info));
-        chosen
+        let count = chosen
+            .filter(|(info, _)| wanted(info))
             .map(|(_, mailbox)| mailbox.order(Order::Close(reason.to_owned())))
-            .count()
+            .count();
+        tracing::info!(connections = count, reason, "closing connections");
+        count
     }
 
     /// Lets those go on that alarms have blocked.
     pub fn unblock(&self) {
+        self.order_all(|| Order::Unblock);
+    }
+
+    /// Tells all of them of other limits.
+    pub fn change_limits(&self, limits: Limits) {
+        self.order_all(|| Order::Limits(Box::new(limits)));
+    }
+
+    fn order_all(&self, order: impl Fn() -> Order) {
         for (_, mailbox) in self.members() {
-            mailbox.order(Order::Unblock);
+            mailbox.order(order());
         }
     }
 

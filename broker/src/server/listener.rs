@@ -75,11 +75,9 @@ impl Listener {
             () = stopped(&mut stop) => {}
         }
         drop(self.listener);
-        let count = self
-            .broker
+        self.broker
             .connections
             .close_all("broker forced connection closure with reason 'shutdown'");
-        tracing::info!(connections = count, "closing connections");
         let deadline = tokio::time::Instant::now() + GOODBYE_TIMEOUT;
         while self.broker.connections.count() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;

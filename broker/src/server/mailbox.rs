@@ -3,6 +3,7 @@
 //! replies and deliveries cannot overtake each other.
 
 use crate::admin::report::ConnectionReport;
+use crate::broker::Limits;
 use crate::ledger::Ledger;
 use crate::message::SharedMessage;
 use crate::queue::{Consumer, Entry};
@@ -79,6 +80,8 @@ pub enum Order {
     Close(String),
     /// No alarm is in force any more: publishers go on.
     Unblock,
+    /// Hold on to these from now on.
+    Limits(Box<Limits>),
     /// Describe yourself.
     Report(oneshot::Sender<ConnectionReport>),
 }

@@ -46,7 +46,12 @@ pub struct Raw {
 impl Raw {
     /// Opens the socket and sends nothing.
     pub async fn dial(broker: &TestBroker) -> Self {
-        let stream = TcpStream::connect(broker.address())
+        Self::dial_to(broker.address()).await
+    }
+
+    /// As [`Raw::dial`], to a broker that the test has started by itself.
+    pub async fn dial_to(address: &str) -> Self {
+        let stream = TcpStream::connect(address)
             .await
             .expect("the broker listens");
         stream.set_nodelay(true).expect("a TCP option");
@@ -63,9 +68,23 @@ impl Raw {
 
     /// Connects as guest with chosen limits.
     pub async fn connect_with(broker: &TestBroker, tune: Tune) -> Self {
-        let mut raw = Self::dial(broker).await;
+        Self::log_in(broker.address(), ("guest", "guest"), tune).await
+    }
+
+    /// Connects as this user.
+    pub async fn connect_as(broker: &TestBroker, user: &str, password: &str) -> Self {
+        Self::log_in(broker.address(), (user, password), Tune::default()).await
+    }
+
+    /// Connects as guest to a broker that the test has started by itself.
+    pub async fn connect_to(address: &str) -> Self {
+        Self::log_in(address, ("guest", "guest"), Tune::default()).await
+    }
+
+    async fn log_in(address: &str, (user, password): (&str, &str), tune: Tune) -> Self {
+        let mut raw = Self::dial_to(address).await;
         raw.start().await;
-        raw.bytes(&login("guest", "guest", &closing_properties()))
+        raw.bytes(&login(user, password, &closing_properties()))
             .await;
         let AMQPClass::Connection(connection::AMQPMethod::Tune(_)) = raw.method_on(0).await else {
             panic!("expected connection.tune");

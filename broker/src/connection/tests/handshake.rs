@@ -82,7 +82,7 @@ fn where_anonymous_is_offered_anybody_is_the_user_of_that() {
         client.send(0, open("/"));
         assert_eq!(client.hears(), ["0 tune 2047 131072 60", "0 open-ok"]);
         let details = client.broker.connections.list()[0].details();
-        assert_eq!(details.user, "visitor");
+        assert_eq!(details.user_name(), "visitor");
         assert_eq!(details.mechanism, "ANONYMOUS");
     }
 }

@@ -24,6 +24,7 @@ mod settling;
 mod stored;
 mod transactions;
 mod turns;
+mod users;
 
 use crate::auth::{PasswordHash, Permission};
 use crate::broker::{Broker, Limits};

@@ -1,4 +1,6 @@
-//! Comma-separated values (RFC 4180), every cell quoted, lines ended by a line feed.
+//! Comma-separated values (RFC 4180), every cell quoted, lines ended by a line feed. A cell
+//! shows control characters as in a table, but for its tabs: a CSV that is looked at must not steer the
+//! terminal.
 
 use std::io::{self, Write};
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use crate::admin::value::Value;
+use crate::escape::{Form, escaped};
 
 /// Writes the cells of a row, separated by tabs.
 pub(super) fn row(out: &mut dyn Write, row: &[Value]) -> io::Result<()> {
@@ -24,27 +25,16 @@ pub(super) fn cell(value: &Value) -> String {
     }
 }
 
-/// A cell whose format quotes it: text as it is.
+/// A cell whose format quotes it: its tabs belong to it.
 pub(super) fn quoted(value: &Value) -> Cow<'_, str> {
     match value {
-        Value::Text(text) => Cow::Borrowed(text),
+        Value::Text(text) => escaped(text, Form::Quoted),
         other => Cow::Owned(term(other)),
     }
 }
 
 fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    let shown = text.chars().fold(String::new(), |mut shown, c| {
-        if c.is_control() {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-        shown
-    });
-    Cow::Owned(shown)
+    escaped(text, Form::Line)
 }
 
 fn term(value: &Value) -> String {

@@ -120,6 +120,14 @@ fn counts_are_told() {
         }
     );
     assert_eq!(shown, outcome(0, "Closed 0 connections\n", ""));
+    let (request, shown) = ctl(
+        &["close_all_user_connections", "hare", "x"],
+        vec![Response::Ok],
+    );
+    let (user, reason) = (text("hare"), text("x"));
+    assert_eq!(request, Request::CloseAllUserConnections { user, reason });
+    let banner = "Closing connections of user hare, reason: x...\n";
+    assert_eq!(shown, outcome(0, banner, ""));
 }
 
 #[test]

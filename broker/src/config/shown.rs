@@ -1,0 +1,98 @@
+//! Settings as text, for whoever compares two configurations and tells of it.
+
+use super::{Config, LogFormat};
+use crate::auth::Mechanism;
+use std::fmt::Display;
+use std::time::Duration;
+
+impl Config {
+    /// Every setting of a running broker by its key, in words as the file may hold. Left out is what
+    /// counts for a new data directory only, and the passwords.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        // By name: a setting that is added later must not be forgotten here.
+        let Config {
+            bind,
+            port,
+            data_dir,
+            log_level,
+            log_format,
+            heartbeat,
+            channel_max,
+            frame_max,
+            max_message_size,
+            consumer_timeout,
+            connection_max,
+            channel_max_per_node,
+            consumer_max_per_channel,
+            vm_memory_high_watermark,
+            queue_memory,
+            disk_free_limit,
+            max_transaction_size,
+            loopback_users,
+            auth_mechanisms,
+            anonymous_login_user,
+            anonymous_login_pass: _,
+            default_user: _,
+            default_pass: _,
+            config_file: _,
+        } = self;
+        vec![
+            ("bind", bind.to_string()),
+            ("port", port.to_string()),
+            ("data_dir", data_dir.display().to_string()),
+            ("log_level", log_level.as_str().to_owned()),
+            ("log_format", format_name(*log_format).to_owned()),
+            ("heartbeat", heartbeat.to_string()),
+            ("channel_max", channel_max.to_string()),
+            ("frame_max", frame_max.to_string()),
+            ("max_message_size", max_message_size.to_string()),
+            ("consumer_timeout", milliseconds(*consumer_timeout)),
+            ("connection_max", most(*connection_max)),
+            ("channel_max_per_node", most(*channel_max_per_node)),
+            ("consumer_max_per_channel", most(*consumer_max_per_channel)),
+            (
+                "vm_memory_high_watermark",
+                vm_memory_high_watermark.to_string(),
+            ),
+            ("queue_memory", queue_memory.to_string()),
+            ("disk_free_limit", disk_free_limit.to_string()),
+            ("max_transaction_size", max_transaction_size.to_string()),
+            ("loopback_users", users(loopback_users)),
+            ("auth_mechanisms", mechanisms(auth_mechanisms)),
+            (
+                "anonymous_login_user",
+                users(anonymous_login_user.as_slice()),
+            ),
+        ]
+    }
+}
+
+fn format_name(format: LogFormat) -> &'static str {
+    match format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    }
+}
+
+fn milliseconds(limit: Option<Duration>) -> String {
+    limit.map_or_else(
+        || "undefined".to_owned(),
+        |limit| limit.as_millis().to_string(),
+    )
+}
+
+fn most(limit: Option<impl Display>) -> String {
+    limit.map_or_else(|| "infinity".to_owned(), |limit| limit.to_string())
+}
+
+fn mechanisms(mechanisms: &[Mechanism]) -> String {
+    let names: Vec<&str> = mechanisms.iter().map(|each| each.name()).collect();
+    names.join(",")
+}
+
+fn users(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.join(","),
+    }
+}

@@ -1,0 +1,225 @@
+//! What clients name neither ends a line of the log nor steers a terminal.
+
+use lapin::options::{QueueBindOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{Connection, ConnectionProperties};
+use leveret_tests::raw::{Raw, closing_properties, login};
+use leveret_tests::{Process, TestBroker, broker_command, eventually, run};
+use tempfile::TempDir;
+
+/// Ends a line, clears a screen in two ways, and turns round what follows.
+const HOSTILE: &str =
+    "x\n2030-01-01T00:00:00.000000Z  INFO FORGED\r\u{1b}[2J\u{9b}2J\u{202e}\u{2028}y";
+
+/// A password, said where nobody asks for one.
+const SECRET: &str = "hunter2";
+
+/// Whether a character does something to a terminal or a reader of lines.
+fn acts(c: char) -> bool {
+    c.is_control() && c != '\n' && c != '\t' || matches!(c, '\u{202e}' | '\u{2028}')
+}
+
+/// A broker of one's own that logs in this format, and where it listens.
+async fn started(format: &str) -> (Process, String, TempDir) {
+    let data = TempDir::with_prefix("leveret-test-").expect("a temporary directory");
+    let mut command = broker_command();
+    command.args(["--bind", "127.0.0.1", "--port", "0", "--log-level", "debug"]);
+    command
+        .args(["--log-format", format, "--data-dir"])
+        .arg(data.path());
+    let mut process = Process::start("leveret", &mut command);
+    let address = process
+        .line("the ready line", |line| {
+            let at = line.contains("ready").then(|| line.find("127.0.0.1:"))??;
+            let end = line[at..].find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':');
+            Some(line[at..end.map_or(line.len(), |end| at + end)].to_owned())
+        })
+        .await;
+    (process, address, data)
+}
+
+/// Says hostile names wherever the log shows one.
+async fn say_names(address: &str) {
+    let mut nobody = Raw::dial_to(address).await;
+    nobody.start().await;
+    nobody
+        .bytes(&login(HOSTILE, "x", &closing_properties()))
+        .await;
+    nobody.closed_or_ended().await;
+    let mut twice = Raw::dial_to(address).await;
+    twice.start().await;
+    twice
+        .bytes(&login("guest", "guest", &closing_properties()))
+        .await;
+    twice.method_on(0).await;
+    twice
+        .bytes(&login("guest", SECRET, &closing_properties()))
+        .await;
+    twice.closed_or_ended().await;
+    let connect = async |vhost: &str| {
+        let uri = format!("amqp://guest:guest@{address}/{vhost}");
+        Connection::connect(&uri, ConnectionProperties::default()).await
+    };
+    let vhost = "v%0A2030-01-01T00:00:00.000000Z%20INFO%20FORGED%1B%5B2J";
+    assert!(connect(vhost).await.is_err());
+    let connection = connect("%2f").await.expect("guest logs in");
+    let passive = QueueDeclareOptions::default().passive();
+    let channel = connection.create_channel().await.expect("a channel");
+    let declared = channel.queue_declare(HOSTILE.into(), passive, FieldTable::default());
+    assert!(declared.await.is_err());
+    let channel = connection.create_channel().await.expect("a channel");
+    let (options, key) = (QueueBindOptions::default(), "k".into());
+    let bound = channel.queue_bind(
+        HOSTILE.into(),
+        HOSTILE.into(),
+        key,
+        options,
+        FieldTable::default(),
+    );
+    assert!(bound.await.is_err());
+    connection.close(200, "bye".into()).await.expect("close-ok");
+}
+
+#[test]
+fn lines_of_text_are_the_brokers_own() {
+    run(async {
+        if TestBroker::start_own().await.is_none() {
+            return;
+        }
+        let (mut process, address, _data) = started("text").await;
+        say_names(&address).await;
+        // The library that writes the line has a form of its own for one of them.
+        let esc = |line: &str| line.replace(r"\x1b", r"\u{1b}");
+        let shown =
+            r"x\n2030-01-01T00:00:00.000000Z  INFO FORGED\r\u{1b}[2J\u{9b}2J\u{202e}\u{2028}y";
+        process
+            .line("the refused login", |line| {
+                let line = esc(line);
+                line.contains(&format!("user '{shown}'")).then_some(())
+            })
+            .await;
+        process
+            .line("the missing queue", |line| {
+                line.contains("no queue 'x").then_some(())
+            })
+            .await;
+        process
+            .line("the second login", |line| {
+                line.contains("out of place").then_some(())
+            })
+            .await;
+        let lines = process.lines();
+        for line in &lines {
+            assert!(!line.contains(SECRET), "{line:?}");
+            assert!(!line.contains(acts), "{line:?}");
+            assert!(
+                line.starts_with("20") && !line.starts_with("2030"),
+                "{line:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn lines_of_json_are_safe_to_look_at() {
+    run(async {
+        if TestBroker::start_own().await.is_none() {
+            return;
+        }
+        let (mut process, address, _data) = started("json").await;
+        say_names(&address).await;
+        process
+            .line("the refused login", |line| {
+                let line: serde_json::Value = serde_json::from_str(line).ok()?;
+                let message = line["fields"]["message"].as_str()?;
+                message.contains(&format!("user '{HOSTILE}'")).then_some(())
+            })
+            .await;
+        for line in process.lines() {
+            assert!(!line.contains(acts), "{line:?}");
+            serde_json::from_str::<serde_json::Value>(&line).expect("an object a line");
+        }
+    });
+}
+
+#[test]
+fn leveretctl_prints_nothing_that_steers_a_terminal() {
+    run(async {
+        let Some(broker) = TestBroker::start_own().await else {
+            return;
+        };
+        // Line ends are left out of the names of queues.
+        let name = HOSTILE.replace(['\n', '\r'], "");
+        let client = broker.client().await;
+        client.queue(&name).await;
+        for format in ["table", "pretty_table", "csv", "json"] {
+            let shown = broker
+                .ctl(&["list_queues", "--formatter", format, "name"])
+                .await;
+            assert!(!shown.contains(acts), "{format}: {shown:?}");
+            assert!(shown.contains("FORGED"), "{shown}");
+        }
+        assert_eq!(broker.list_queues(&[]).await, [[name]]);
+        for arguments in [
+            &["delete_queue", HOSTILE][..],
+            &["list_queues", "-p", HOSTILE],
+            &["list_permissions", "-p", HOSTILE],
+            &["delete_user", HOSTILE],
+            &["set_permissions", HOSTILE, ".*", HOSTILE, ".*"],
+            &[HOSTILE],
+            &["list_queues", HOSTILE],
+        ] {
+            let output = broker.try_ctl(arguments).await;
+            assert!(!output.stdout.contains(acts), "{output:?}");
+            assert!(!output.stderr.contains(acts), "{output:?}");
+        }
+    });
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nobody() {
+    run(async {
+        if TestBroker::start_own().await.is_none() {
+            return;
+        }
+        let data = TempDir::with_prefix("leveret-test-").expect("a temporary directory");
+        let mut command = broker_command();
+        command
+            .args(["--bind", "127.0.0.1", "--port", "0", "--data-dir"])
+            .arg(data.path());
+        command.stderr(std::process::Stdio::piped());
+        let mut child = command.spawn().expect("it runs");
+        let address = {
+            use std::io::BufRead;
+            let log = std::io::BufReader::new(child.stderr.take().expect("a pipe"));
+            let ready = log
+                .lines()
+                .map_while(Result::ok)
+                .find(|line| line.contains(" ready "));
+            let ready = ready.expect("the ready line");
+            let at = ready.find("127.0.0.1:").expect("an address");
+            ready[at..].split(' ').next().expect("a word").to_owned()
+            // The reader goes here.
+        };
+        let uri = format!("amqp://guest:guest@{address}/%2f");
+        let worked = eventually("a client is served twice", async || {
+            for _ in 0..2 {
+                let connected = Connection::connect(&uri, ConnectionProperties::default()).await;
+                let channel = connected.ok()?.create_channel().await.ok()?;
+                let declared = channel.queue_declare(
+                    "q".into(),
+                    QueueDeclareOptions::default(),
+                    FieldTable::default(),
+                );
+                declared.await.ok()?;
+            }
+            Some(())
+        });
+        let worked = tokio::time::timeout(std::time::Duration::from_secs(20), worked).await;
+        let alive = child.try_wait().expect("a child of ours").is_none();
+        // An error means that it is gone already.
+        let _ = child.kill();
+        let _ = child.wait();
+        assert!(alive && worked.is_ok());
+    });
+}
