@@ -135,7 +135,10 @@ fn misses(path: &Path, what: &str) {
     // And it stays that way.
     for _ in 0..2 {
         let error = refused(path).to_string();
-        assert!(error.contains(&format!("lacks {what},")), "{what}: {error}");
+        assert!(
+            error.contains(&format!("not complete: {what} missing,")),
+            "{what}: {error}"
+        );
         assert!(error.contains("`leveret repair`"), "{error}");
     }
     let damage = salvage::check(&small(path)).unwrap().damage.join("\n");
@@ -201,7 +204,7 @@ fn a_log_that_was_removed_is_missed_whatever_the_end_before_and_however_young_th
         drop(store);
         remove(dir.path());
         let error = refused(dir.path()).to_string();
-        assert!(error.contains("lacks log segment"), "{error}");
+        assert!(error.contains("not complete: log segment"), "{error}");
     }
 }
 

@@ -165,7 +165,10 @@ fn a_log_that_was_removed_is_missed_and_repair_goes_on_without_it() {
         let refused = refusing.output().expect("leveret runs");
         assert!(!refused.status.success());
         let said = text(&refused);
-        assert!(said.contains("lacks log segment 1,"), "{said}");
+        assert!(
+            said.contains("not complete: log segment 1 missing,"),
+            "{said}"
+        );
         for remedy in ["from a copy", "`leveret check`", "`leveret repair`"] {
             assert!(said.contains(remedy), "{remedy}: {said}");
         }

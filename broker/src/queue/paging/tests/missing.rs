@@ -6,7 +6,8 @@ use super::{Bench, Kind, Step};
 /// What is logged meanwhile on this thread.
 fn logged(work: impl FnOnce()) -> String {
     let (read, write) = std::io::pipe().unwrap();
-    let log = tracing_subscriber::fmt().with_writer(std::sync::Mutex::new(write));
+    let write = move || write.try_clone().unwrap();
+    let log = tracing_subscriber::fmt().with_writer(write);
     tracing::subscriber::with_default(log.finish(), work);
     std::io::read_to_string(read).unwrap()
 }
