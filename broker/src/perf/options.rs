@@ -1,5 +1,5 @@
-//! What leveretperf is told, and whether it makes sense. Names are those of RabbitMQ's PerfTest
-//! and of lavinmqperf where they have one.
+//! What leveretperf is told, and whether it makes sense. Names are those of lavinmqperf where it has one, else of
+//! RabbitMQ's PerfTest where that does not mean something else.
 
 use super::topology::Through;
 use super::uri::Target;
