@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use crate::{
     directory::{CleanClose, Directory},
     error::StorageError,
-    io::sync_parent,
+    io::{Disk, sync_parent},
     log::{Closed, LogState},
     sleds::Sleds,
 };
@@ -54,6 +54,7 @@ impl Backup<'_> {
             self.sleds.copy_main(&copy.main(0), || Ok(()))?;
             let last = copy_log(&self.log.all(), &copy).map_err(fail)?;
             copy.write_clean_close(last)?;
+            copy.write_last_segment(&Disk, last.seq).map_err(fail)?;
             let all = volumes.all().into_iter();
             all.filter(|(_, usage, _)| usage.chunks > 0)
                 .map(|(number, _, _)| number)

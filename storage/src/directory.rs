@@ -5,6 +5,7 @@
 //! | `lock` | locked by the broker that has the store open; holds its process id |
 //! | `store` | the marker: schema version and identity; knows that the store is not empty |
 //! | `clean` | where the log ended at the last clean close |
+//! | `last-segment` | the number of the newest log segment: that one must be there, or folded |
 //! | `log/` | segments of the commit log |
 //! | `sled/`, or `sled.` and a number | the main sled; the marker says which |
 //! | `volumes/` | sleds that hold messages |
@@ -15,7 +16,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{error::StorageError, io::replace_file, schema};
+use crate::{
+    error::StorageError,
+    io::{Disk, LogIo, replace_file},
+    schema,
+};
+
+/// What names the newest log segment, outside the log: should the log be gone, this says so.
+const LAST_SEGMENT: &str = "last-segment";
 
 /// The paths inside a store's directory.
 #[derive(Debug, Clone)]
@@ -49,16 +57,21 @@ pub(crate) struct CleanClose {
 }
 
 impl Directory {
+    /// The paths of a store in this directory.
+    pub(crate) fn at(path: &Path) -> Directory {
+        Directory {
+            path: path.to_owned(),
+            log: path.join("log"),
+            volumes: path.join("volumes"),
+        }
+    }
+
     /// Makes the directory if need be.
     ///
     /// # Errors
     /// It cannot be made.
     pub(crate) fn create(path: &Path) -> Result<Directory, StorageError> {
-        let directory = Directory {
-            path: path.to_owned(),
-            log: path.join("log"),
-            volumes: path.join("volumes"),
-        };
+        let directory = Directory::at(path);
         fs::create_dir_all(&directory.log).map_err(|source| StorageError::Directory {
             action: "create",
             path: path.to_owned(),
@@ -72,11 +85,7 @@ impl Directory {
     /// # Errors
     /// There is none.
     pub(crate) fn existing(path: &Path) -> Result<Directory, StorageError> {
-        let directory = Directory {
-            path: path.to_owned(),
-            log: path.join("log"),
-            volumes: path.join("volumes"),
-        };
+        let directory = Directory::at(path);
         fs::metadata(path).map_err(|e| directory.error("find a store in", e))?;
         if !["store", "log", "sled", "volumes"]
             .iter()
@@ -228,6 +237,27 @@ impl Directory {
         }
     }
 
+    /// The number of the newest log segment there ever was, as far as that was noted outside the log; 0 in a store that has
+    /// none, or was last written by a version without this note. That segment and all before it are in the log or folded.
+    ///
+    /// # Errors
+    /// The note cannot be read, or is damaged.
+    pub(crate) fn last_segment(&self) -> Result<u64, StorageError> {
+        match self.read_fields(LAST_SEGMENT)?.as_deref() {
+            None => Ok(0),
+            Some([seq]) => Ok(*seq),
+            Some(_) => Err(self.missing("a readable file `last-segment`")),
+        }
+    }
+
+    /// Notes, durably, that there is a segment of this number in the log, or that it is folded.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn write_last_segment(&self, io: &dyn LogIo, seq: u64) -> io::Result<()> {
+        replace_file(io, &self.path.join(LAST_SEGMENT), line(&[seq]).as_bytes()).map(drop)
+    }
+
     /// The log's segments, ascending; leftovers of unfinished ones are removed.
     ///
     /// # Errors
@@ -310,10 +340,24 @@ impl Directory {
     }
 
     fn write_fields(&self, name: &str, fields: &[u64]) -> Result<(), StorageError> {
-        let numbers: Vec<_> = fields.iter().map(|field| format!("{field:x}")).collect();
-        let numbers = numbers.join(" ");
-        let line = format!("{numbers} {:08x}\n", crc32fast::hash(numbers.as_bytes()));
-        replace_file(&self.path.join(name), line.as_bytes())
+        replace_file(&Disk, &self.path.join(name), line(fields).as_bytes())
+            .map(drop)
             .map_err(|e| self.error("write a file in", e))
+    }
+}
+
+/// Numbers as they stand in a file: hex, then their checksum.
+fn line(fields: &[u64]) -> String {
+    let numbers: Vec<_> = fields.iter().map(|field| format!("{field:x}")).collect();
+    let numbers = numbers.join(" ");
+    format!("{numbers} {:08x}\n", crc32fast::hash(numbers.as_bytes()))
+}
+
+/// What log segments from `first` to `last` are called.
+pub(crate) fn segments_text(first: u64, last: u64) -> String {
+    if first == last {
+        format!("log segment {first}")
+    } else {
+        format!("log segments {first} to {last}")
     }
 }

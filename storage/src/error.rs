@@ -36,7 +36,7 @@ pub enum StorageError {
         expected: u32,
     },
     /// Part of what a store consists of is not there: never started empty silently.
-    #[error("{what} of the store in {} is missing or does not belong to it; `leveret repair` keeps what is left of it, or restore the directory from a copy", path.display())]
+    #[error("the store in {} is not complete: {what} missing, or not its own; put back what is missing, or restore the directory from a copy; or see with `leveret check` what is lost, and go on without it by `leveret repair`", path.display())]
     Missing {
         /// The directory.
         path: PathBuf,

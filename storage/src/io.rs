@@ -68,16 +68,17 @@ pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Replaces `path` by a file with `bytes`: after a crash it holds the old content or the new, whole.
-pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Replaces `path` by a file that begins with `bytes`, and returns that file. After a crash the old one is there or the new
+/// one, whole; on return it is the new one.
+pub(crate) fn replace_file(
+    io: &dyn LogIo,
+    path: &Path,
+    bytes: &[u8],
+) -> io::Result<Box<dyn LogFile>> {
     let temporary = path.with_extension("tmp");
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&temporary)?;
+    let mut file = io.create(&temporary)?;
     file.write_all_at(bytes, 0)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    sync_parent(path)
+    file.sync_data()?;
+    io.rename(&temporary, path)?;
+    Ok(file)
 }

@@ -1,7 +1,8 @@
 //! The commit log's writing end: the active segment, and the list of closed ones.
 //!
 //! A segment is made under a temporary name, its header synced, then renamed and the directory synced: whatever carries
-//! a segment's name has a whole header. Space is taken in steps ahead of need, because a write inside the file's length
+//! a segment's name has a whole header. Then its number is noted outside the log, and only then something is written to it:
+//! what was confirmed stands in a segment that is known to be there, though the log be gone. Space is taken in steps ahead of need, because a write inside the file's length
 //! needs no journal commit for its size (measured: 0.11 ms instead of 0.15 ms per synced commit on ext4).
 
 use std::{
@@ -16,8 +17,8 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::{
     block::Block,
-    directory::CleanClose,
-    io::{LogFile, LogIo},
+    directory::{CleanClose, Directory},
+    io::{LogFile, LogIo, replace_file},
     record::{BLOCK_HEADER, BlockHeader, SEGMENT_HEADER, SegmentHeader},
     segment,
 };
@@ -253,7 +254,7 @@ pub(crate) struct Placed {
 /// The writing end of the log.
 pub(crate) struct Log {
     io: Arc<dyn LogIo>,
-    dir: PathBuf,
+    directory: Directory,
     segment_size: u64,
     state: Arc<LogState>,
     active: Option<Active>,
@@ -268,7 +269,7 @@ impl Log {
     /// for the checkpoint; the last segment, of which only its successor says where it ends, until there is one.
     pub(crate) fn new(
         io: Arc<dyn LogIo>,
-        dir: PathBuf,
+        directory: Directory,
         segment_size: u64,
         next_seq: u64,
         state: Arc<LogState>,
@@ -281,7 +282,7 @@ impl Log {
         }
         Log {
             io,
-            dir,
+            directory,
             segment_size,
             state,
             active: None,
@@ -391,17 +392,15 @@ impl Log {
 
     fn create(&mut self) -> io::Result<Active> {
         let seq = self.next_seq;
-        let path = self.dir.join(segment::file_name(seq));
-        let temporary = path.with_extension("tmp");
+        let path = self.directory.log.join(segment::file_name(seq));
         let header = SegmentHeader {
             seq,
             salt: random(),
             previous_end: self.ending.as_ref().map_or(0, |closed| closed.end),
         };
-        let mut file = self.io.create(&temporary)?;
-        file.write_all_at(&header.encode(), 0)?;
-        file.sync_data()?;
-        self.io.rename(&temporary, &path)?;
+        let file = replace_file(&*self.io, &path, &header.encode())?;
+        // After it, or a crash between the two would leave a segment missing that never was.
+        self.directory.write_last_segment(&*self.io, seq)?;
         self.next_seq += 1;
         let end = SEGMENT_HEADER as u64;
         let closed = Closed { seq, path, end };
@@ -442,11 +441,19 @@ pub(crate) fn random() -> u64 {
 mod tests {
     use super::*;
     use crate::io::Disk;
+    use std::path::Path;
 
     #[test]
     fn a_log_with_nothing_in_it_ends_with_the_last_segment_that_was_folded() {
         let state = Arc::new(LogState::default());
-        let log = Log::new(Arc::new(Disk), PathBuf::new(), 1, 18, state, Vec::new());
+        let log = Log::new(
+            Arc::new(Disk),
+            Directory::at(Path::new("")),
+            1,
+            18,
+            state,
+            Vec::new(),
+        );
         assert_eq!(log.ending(), CleanClose { seq: 17, end: 0 });
     }
 

@@ -11,9 +11,9 @@ use crate::{
     census::{Census, Extents},
     checkpoint::remove_segment,
     convert, definitions,
-    directory::{CleanClose, Directory, Marker},
+    directory::{CleanClose, Directory, Marker, segments_text},
     error::StorageError,
-    io::sync_parent,
+    io::{Disk, sync_parent},
     log::{self, Closed},
     options::Options,
     record::u64_at,
@@ -63,6 +63,13 @@ pub(crate) fn recover(directory: &Directory, options: &Options) -> Result<Recove
     let (catalogue, usage) = load_catalogue(&main, folded, options, &mut report)?;
     let volumes = find_volumes(directory, options, &usage)?;
     let mut replay = replay(directory, options, folded, &mut report)?;
+    let last = replay.closed.last().map_or(folded, |last| last.seq);
+    // A version without this note, or a crash before it was written.
+    if directory.last_segment()? < last {
+        directory
+            .write_last_segment(&Disk, last)
+            .map_err(|e| directory.error("write a file in", e))?;
+    }
     directory.remove_clean_close()?;
     let changed = std::mem::take(&mut replay.definitions);
     let definitions = definitions::load(&main, &changed)?;
@@ -74,7 +81,6 @@ pub(crate) fn recover(directory: &Directory, options: &Options) -> Result<Recove
         weigh: options.weigh,
     };
     let (queues, extents) = census.take(&catalogue, &published)?;
-    let next_seq = log.last().map_or(folded, |last| last.seq) + 1;
     let sleds = Sleds::new(directory, marker, options.cache_capacity, main, volumes);
     report.elapsed = start.elapsed();
     Ok(Recovered {
@@ -85,7 +91,7 @@ pub(crate) fn recover(directory: &Directory, options: &Options) -> Result<Recove
         extents,
         report,
         log,
-        next_seq,
+        next_seq: last + 1,
     })
 }
 
@@ -98,9 +104,11 @@ fn open_main(
     let marker = directory.marker()?;
     let path = directory.main(marker.map_or(0, |marker| marker.generation));
     if marker.is_some() && !path.join("db").exists() {
-        return Err(directory.missing("the database directory `sled`"));
+        let name = path.file_name().unwrap_or_default().display();
+        return Err(directory.missing(&format!("the database in `{name}`")));
     }
-    if marker.is_none() && !directory.segments()?.is_empty() {
+    // The marker is written before there is any segment.
+    if marker.is_none() && (!directory.segments()?.is_empty() || directory.last_segment()? > 0) {
         return Err(directory.missing("the marker file `store`"));
     }
     let main = SledStore::open(&path, options.cache_capacity, &mut report.repairs)?;
@@ -116,9 +124,7 @@ fn open_main(
     directory.remove_other_mains(marker.generation)?;
     match main.get(schema::KEY_IDENTITY)? {
         Found::Value(found) if u64_at(&found, 0) == Some(marker.identity) => Ok((main, marker)),
-        Found::Value(_) | Found::Nothing => {
-            Err(directory.missing("the content of the database directory `sled`"))
-        }
+        Found::Value(_) | Found::Nothing => Err(directory.missing("its database in `sled`")),
         Found::Damaged => Err(StorageError::DamagedRecord {
             what: "identity of the store".to_owned(),
         }),
@@ -259,9 +265,11 @@ fn replay(
 ) -> Result<Replay, StorageError> {
     let segments = unfolded(directory, folded)?;
     let clean = directory.clean_close()?;
+    let noted = directory.last_segment()?;
     let last = segments.last().map_or(folded, |segment| segment.header.seq);
-    if let Some(clean) = clean.filter(|clean| clean.seq > last) {
-        return Err(directory.missing(&format!("segment {} of the log", clean.seq)));
+    let known = clean.map_or(noted, |clean| noted.max(clean.seq));
+    if known > last {
+        return Err(directory.missing(&segments_text(last + 1, known)));
     }
     report.clean =
         clean.is_some_and(|clean| clean.seq == last || (clean.seq == 0 && segments.is_empty()));
@@ -303,7 +311,7 @@ fn unfolded(directory: &Directory, folded: u64) -> Result<Vec<Arc<Segment>>, Sto
         let segment = Segment::open(&path)?;
         let follows = segments.is_empty() || segment.header.previous_end > 0;
         if seq != expected || segment.header.seq != seq || !follows {
-            return Err(directory.missing(&format!("segment {expected} of the log")));
+            return Err(directory.missing(&segments_text(expected, (seq - 1).max(expected))));
         }
         segments.push(segment);
         expected += 1;

@@ -161,7 +161,7 @@ impl Store {
         });
         let segments = Log::new(
             io,
-            shared.directory.log.clone(),
+            shared.directory.clone(),
             options.segment_size,
             found.next_seq,
             log,

@@ -19,6 +19,7 @@ mod conformance;
 mod crash;
 mod ctl;
 mod delayed;
+mod docs;
 mod durability;
 mod fan_out;
 mod limits;

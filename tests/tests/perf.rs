@@ -1,4 +1,6 @@
-//! The load generator: every mode with small counts, what it prints, and how it fails.
+//! The load generator: every mode with small counts, and what it prints.
+
+mod failing;
 
 use std::path::Path;
 use std::process::Stdio;
@@ -304,25 +306,6 @@ fn ctrl_c_ends_a_run_with_its_summary() {
             })
             .await;
         }
-    });
-}
-
-#[test]
-fn a_broker_that_refuses_is_quoted() {
-    run(async {
-        let broker = TestBroker::start().await;
-        let at = format!("--quiet --address {}", broker.address());
-        fails(&format!("{at} --password wrong"), 1, "403 ACCESS_REFUSED").await;
-        fails(&format!("{at} --vhost nowhere"), 1, "530 NOT_ALLOWED").await;
-        let unknown = "--exchange none -k key --predeclared -y 0";
-        fails(&format!("{at} {unknown}"), 1, "404 NOT_FOUND").await;
-        fails(&format!("{at} {unknown} -c 10"), 1, "404 NOT_FOUND").await;
-        fails(
-            &format!("{at} --argument x-max-length=-1"),
-            1,
-            "406 PRECONDITION_FAILED",
-        )
-        .await;
     });
 }
 

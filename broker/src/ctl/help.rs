@@ -58,7 +58,7 @@ pub(super) fn overview(bold: bool) -> String {
             // Writing to a String cannot fail, here and below.
             let _ = writeln!(text, "\n{}:\n", heading(group, bold));
         }
-        let _ = writeln!(text, "   {:<24}{}", verb.name, verb.summary);
+        let _ = writeln!(text, "   {:<30}{}", verb.name, verb.summary);
     }
     text.push_str("\nUse 'leveretctl help <command>' to learn more about a specific command\n");
     text

@@ -4,15 +4,15 @@ use super::client::Client;
 use super::interrupt::interrupted;
 use super::meter::Shared;
 use super::options::Load;
+use super::patience::Patience;
 use super::progress::Progress;
 use super::summary::{Rate, Summary};
-use super::throughput::{LOOK, LOST, Running, all_done, joined, start_consumers, start_publishers};
+use super::throughput::{
+    LOOK, Running, all_done, first_failure, joined, start_consumers, start_publishers,
+};
 use std::io;
 use std::thread;
-use std::time::{Duration, Instant};
-
-/// How long the queues may take to have what was published.
-const ARRIVAL: Duration = Duration::from_secs(600);
+use std::time::Instant;
 
 /// Publishes this many messages, waits until the queues have them, then consumes them all.
 pub(super) fn run(
@@ -28,34 +28,25 @@ pub(super) fn run(
     let started = Instant::now();
     thread::scope(|threads| {
         let publishers = start_publishers(threads, load, &share, shared)?;
-        watch(&publishers, shared, u64::MAX, progress).inspect_err(|_| shared.end())?;
+        watch(load, &publishers, (shared, u64::MAX), progress).inspect_err(|_| shared.fail())?;
         shared
             .stop_publishing
             .store(true, std::sync::atomic::Ordering::Relaxed);
-        publishers.into_iter().try_for_each(joined)
+        first_failure(publishers.into_iter().map(joined))
     })?;
-    let published = shared.counts().published;
-    let mut there = 0;
-    while there < published && load.each_is_queued_once() && !interrupted() {
-        thread::sleep(LOOK);
-        there = 0;
-        for n in 0..load.queues {
-            there += u64::from(control.messages(&load.queue(n))?);
-        }
-        if started.elapsed() > ARRIVAL {
-            return Err(io::Error::other(format!("{there} of {published} came")));
-        }
-    }
+    arrive(load, shared.counts().published, control)?;
     let publishing = started.elapsed().as_secs_f64();
     let started = Instant::now();
     thread::scope(|threads| {
-        let consumers = start_consumers(threads, load, shared).inspect_err(|_| shared.end())?;
+        let consumers = start_consumers(threads, load, shared).inspect_err(|_| shared.fail())?;
+        let published = shared.counts().published;
         if !consumers.is_empty() {
-            watch(&consumers, shared, published, progress).inspect_err(|_| shared.end())?;
+            watch(load, &consumers, (shared, published), progress)
+                .inspect_err(|_| shared.fail())?;
         }
         let consuming = started.elapsed().as_secs_f64();
         shared.end();
-        consumers.into_iter().try_for_each(joined)?;
+        first_failure(consumers.into_iter().map(joined))?;
         let counts = shared.counts();
         Ok(Summary::new(load.mode, shared)
             .with("published", counts.published, Rate::Over(publishing))
@@ -65,11 +56,32 @@ pub(super) fn run(
     })
 }
 
+/// Returns when the queues have what was published.
+fn arrive(load: &Load, published: u64, control: &mut Client) -> io::Result<()> {
+    let mut patience = Patience::new(load.patience());
+    let mut there = 0;
+    while there < published && load.each_is_queued_once() && !interrupted() {
+        let undone = format!("has had {there} of {published} messages in its queues");
+        if !patience.lasts(&undone)? {
+            break;
+        }
+        thread::sleep(LOOK);
+        let before = std::mem::take(&mut there);
+        for n in 0..load.queues {
+            there += u64::from(control.messages(&load.queue(n))?);
+        }
+        if there != before {
+            patience.renew();
+        }
+    }
+    Ok(())
+}
+
 /// Returns when so many messages are consumed, or all threads are done.
 fn watch(
+    load: &Load,
     running: &[Running<'_>],
-    shared: &Shared,
-    until_consumed: u64,
+    (shared, until_consumed): (&Shared, u64),
     progress: &mut Progress,
 ) -> io::Result<()> {
     let mut last = (shared.counts(), Instant::now());
@@ -86,7 +98,7 @@ fn watch(
         }
         if counts != last.0 {
             last = (counts, Instant::now());
-        } else if last.1.elapsed() > LOST && until_consumed != u64::MAX {
+        } else if last.1.elapsed() > load.patience() && until_consumed != u64::MAX {
             let missing = until_consumed - counts.consumed;
             return Err(io::Error::other(format!("{missing} messages did not come")));
         }

@@ -132,14 +132,14 @@ fn carry(load: &Load, pairs: Vec<Pair>) -> io::Result<Summary> {
     thread::scope(|threads| {
         let (mut publishers, mut consumers) = (Vec::new(), Vec::new());
         for (pair, n) in pairs.into_iter().zip(0..) {
-            let client = Client::bare(pair.publisher)?;
+            let client = Client::bare(pair.publisher, load)?;
             let script = Script::new(load, n, client.frame_max(), As::Deliver);
             if let Some((from, to)) = pair.relay {
                 let confirm = (load.confirm > 0).then_some(script.message_len());
                 threads.spawn(move || pass_on(from, to, confirm));
             }
             if let Some(socket) = pair.consumer {
-                let consumer = Consumer::new(load, n, Client::bare(socket)?, shared);
+                let consumer = Consumer::new(load, n, Client::bare(socket, load)?, shared);
                 consumers.push(threads.spawn(move || shared.watched(|| consumer.run_bare())));
             }
             let publisher = Publisher::new(load, n, load.pmessages, client, script, shared);

@@ -6,7 +6,7 @@ use super::meter::{Shared, now};
 use super::options::{Load, Mode};
 use super::progress::Progress;
 use super::summary::{Rate, Summary};
-use super::throughput::{LOOK, all_done, joined};
+use super::throughput::{LOOK, all_done, first_failure, joined};
 use super::topology::Way;
 use socket2::SockRef;
 use std::io;
@@ -40,7 +40,7 @@ pub(super) fn run(load: &Load) -> io::Result<Summary> {
         }
         let (seconds, counts) = (started.elapsed().as_secs_f64(), shared.counts());
         shared.end();
-        running.into_iter().try_for_each(joined)?;
+        first_failure(running.into_iter().map(joined))?;
         ticked?;
         Ok(Summary::new(load.mode, shared)
             .with("cycles", counts.cycles, Rate::Over(seconds))

@@ -1,8 +1,8 @@
 //! A blocking AMQP client that knows just enough to measure: its login, and frames in and out.
 //! What it declares is in [`super::declare`].
 
-use super::interrupt::interrupted;
 use super::options::Load;
+use super::patience::Patience;
 use bytes::BytesMut;
 use leveret_protocol::classes::{AMQPClass, basic, channel, connection};
 use leveret_protocol::frame::{self, FrameKind, PROTOCOL_HEADER, Split};
@@ -11,22 +11,18 @@ use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{ChannelId, MethodId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
 
 /// A blocking read or write gives up after this long, to look whether the run is over.
 const SOCKET_TIMEOUT: Duration = Duration::from_millis(100);
-/// An answer that takes longer will not come.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
-/// How long the broker may take to say good-bye: it does so when it has read what is on its way,
-/// which is some megabytes.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
-/// The same after Ctrl-C.
-const CURT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Octets of the input buffer; a larger frame makes it grow.
 const INPUT: usize = 256 * 1024;
 /// Octets of the largest frame where the broker has no limit.
 const FRAME_MAX: u32 = 128 * 1024;
+/// What a broker has not done that is waited for.
+pub(super) const TAKEN: &str = "has taken nothing";
+const ANSWERED: &str = "has not answered";
 
 pub(super) struct Client {
     socket: TcpStream,
@@ -37,22 +33,24 @@ pub(super) struct Client {
     frame_max: u32,
     /// A message was begun and not ended: nothing can be said any more.
     torn: bool,
+    /// How long the broker may do nothing.
+    patience: Duration,
 }
 
 impl Client {
     /// Logs in and opens channel 1.
     pub(super) fn connect(load: &Load) -> io::Result<Self> {
         let target = load.target().map_err(io::Error::other)?;
-        let socket = TcpStream::connect(&target.address)
+        let socket = connected(&target.address, load.patience())
             .map_err(|error| explained(&format!("cannot connect to {}", target.address), &error))?;
-        let mut client = Self::bare(socket)?;
+        let mut client = Self::bare(socket, load)?;
         client.login(&target.user, &target.password, &target.vhost)?;
         client.open_channel(1)?;
         Ok(client)
     }
 
     /// Takes a socket as it is.
-    pub(super) fn bare(socket: TcpStream) -> io::Result<Self> {
+    pub(super) fn bare(socket: TcpStream, load: &Load) -> io::Result<Self> {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(SOCKET_TIMEOUT))?;
         socket.set_write_timeout(Some(SOCKET_TIMEOUT))?;
@@ -63,6 +61,7 @@ impl Client {
             to: 0,
             frame_max: FRAME_MAX,
             torn: false,
+            patience: load.patience(),
         })
     }
 
@@ -126,8 +125,7 @@ impl Client {
     }
 
     fn send_octets(&mut self, octets: &[u8]) -> io::Result<()> {
-        let since = Instant::now();
-        let whole = self.write(octets, |_| Ok(!given_up(since)))?;
+        let whole = self.write(octets, |_, patience| patience.lasts(TAKEN))?;
         if whole {
             Ok(())
         } else {
@@ -137,7 +135,16 @@ impl Client {
 
     /// Waits for a method, dropping others; a close is an error.
     pub(super) fn expect(&mut self, wanted: MethodId) -> io::Result<AMQPClass> {
-        let mut since = Instant::now();
+        self.expect_within(self.patience, wanted)
+    }
+
+    /// The same for an answer that may take so long.
+    pub(super) fn expect_within(
+        &mut self,
+        most: Duration,
+        wanted: MethodId,
+    ) -> io::Result<AMQPClass> {
+        let mut patience = Patience::new(most);
         loop {
             let mut found = None;
             self.frames(|kind, payload| {
@@ -155,11 +162,9 @@ impl Client {
                 return Ok(class);
             }
             if self.read()? {
-                since = Instant::now();
-            } else if given_up(since) {
+                patience.renew();
+            } else if !patience.lasts(ANSWERED)? {
                 return Err(ErrorKind::Interrupted.into());
-            } else if since.elapsed() > ANSWER_TIMEOUT {
-                return Err(io::Error::other("the broker does not answer"));
             }
         }
     }
@@ -237,20 +242,26 @@ impl Client {
     }
 
     /// Writes everything, unless `stalled` says `false`: it is asked whenever the broker has not
-    /// taken anything for a while. Returns whether all was written.
+    /// taken anything for a while, and is given the patience that lasts since then. Returns whether
+    /// all was written.
     pub(super) fn write(
         &mut self,
         mut octets: &[u8],
-        mut stalled: impl FnMut(&mut Client) -> io::Result<bool>,
+        mut stalled: impl FnMut(&mut Client, &mut Patience) -> io::Result<bool>,
     ) -> io::Result<bool> {
+        let mut patience = Patience::new(self.patience);
         while !octets.is_empty() {
             match self.socket.write(octets) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => octets = &octets[written..],
+                Ok(written) => {
+                    octets = &octets[written..];
+                    patience.renew();
+                }
                 Err(error) if is_timeout(&error) => {
-                    if !stalled(self)? {
+                    let goes_on = stalled(self, &mut patience);
+                    if !matches!(goes_on, Ok(true)) {
                         self.torn = true;
-                        return Ok(false);
+                        return goes_on;
                     }
                 }
                 Err(error) => return Err(self.why_it_closed(&error)),
@@ -269,7 +280,11 @@ impl Client {
         explained("writing to the broker", error)
     }
 
-    /// Says good-bye and waits for the answer; what still comes is dropped.
+    /// Says good-bye and waits for the answer, which comes when the broker has read everything before
+    /// it. What still comes is dropped.
+    ///
+    /// # Errors
+    /// The broker has refused something that was sent before; or it does not answer.
     pub(super) fn close(mut self) -> io::Result<()> {
         if self.torn {
             return Ok(());
@@ -283,17 +298,23 @@ impl Client {
         let close = connection::AMQPMethod::Close(close);
         let mut out = BytesMut::new();
         method::encode(&mut out, ChannelId(0), &AMQPClass::Connection(close));
-        let since = Instant::now();
-        let patient = || !given_up(since) && since.elapsed() < CLOSE_TIMEOUT;
-        if !self.write(&out, |_| Ok(patient()))? {
+        if !self.write(&out, |_, patience| patience.lasts(TAKEN))? {
             return Ok(());
         }
         let mut answered = false;
-        while !answered && patient() {
+        // From the good-bye on: deliveries may go on coming.
+        let mut patience = Patience::new(self.patience);
+        while !answered && patience.lasts("has not answered the good-bye")? {
             self.frames(|kind, payload| {
-                answered |= kind == FrameKind::Method
-                    && method::peek_id(payload) == Some(method::CONNECTION_CLOSE_OK);
-                Ok(!answered)
+                if kind != FrameKind::Method {
+                    return Ok(true);
+                }
+                answered = method::peek_id(payload) == Some(method::CONNECTION_CLOSE_OK);
+                // Whatever was sent last is refused now, if at all.
+                match refusal(&method::decode(payload).map_err(io::Error::other)?) {
+                    Some(refusal) => Err(refusal),
+                    None => Ok(!answered),
+                }
             })?;
             if !answered {
                 self.read()?;
@@ -324,9 +345,16 @@ fn properties() -> FieldTable {
     properties
 }
 
-/// What is said around a run still gets its answer after Ctrl-C, but not for long.
-pub(super) fn given_up(since: Instant) -> bool {
-    interrupted() && since.elapsed() > CURT_TIMEOUT
+/// Connects to the first of an address's places that answers.
+fn connected(address: &str, patience: Duration) -> io::Result<TcpStream> {
+    let mut failed = ErrorKind::AddrNotAvailable.into();
+    for place in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&place, patience) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }
 
 fn is_timeout(error: &io::Error) -> bool {
@@ -349,20 +377,13 @@ pub(super) fn taken_note_of(kind: FrameKind, payload: &[u8]) -> io::Result<bool>
 }
 
 fn notice(method: &Method<'_>) -> io::Result<()> {
+    if let Some(refusal) = refusal(method) {
+        return Err(refusal);
+    }
     let Method::Other(class) = method else {
         return Ok(());
     };
     match class {
-        AMQPClass::Connection(connection::AMQPMethod::Close(close)) => Err(refusal(
-            "connection",
-            close.reply_code,
-            close.reply_text.as_str(),
-        )),
-        AMQPClass::Channel(channel::AMQPMethod::Close(close)) => Err(refusal(
-            "channel",
-            close.reply_code,
-            close.reply_text.as_str(),
-        )),
         AMQPClass::Basic(basic::AMQPMethod::Cancel(_)) => Err(io::Error::other(
             "the broker cancelled a consumer: its queue is gone",
         )),
@@ -370,10 +391,28 @@ fn notice(method: &Method<'_>) -> io::Result<()> {
             eprintln!("the broker blocks publishers: {}", blocked.reason);
             Ok(())
         }
+        AMQPClass::Connection(connection::AMQPMethod::Unblocked(_)) => {
+            eprintln!("the broker blocks publishers no longer");
+            Ok(())
+        }
         _ => Ok(()),
     }
 }
 
-fn refusal(what: &str, code: u16, text: &str) -> io::Error {
-    io::Error::other(format!("the broker closed the {what}: {code} {text}"))
+/// Why the broker closed the connection or the channel, if this method does.
+fn refusal(method: &Method<'_>) -> Option<io::Error> {
+    let Method::Other(class) = method else {
+        return None;
+    };
+    let (what, code, text) = match class {
+        AMQPClass::Connection(connection::AMQPMethod::Close(close)) => {
+            ("connection", close.reply_code, &close.reply_text)
+        }
+        AMQPClass::Channel(channel::AMQPMethod::Close(close)) => {
+            ("channel", close.reply_code, &close.reply_text)
+        }
+        _ => return None,
+    };
+    let text = format!("the broker closed the {what}: {code} {text}");
+    Some(io::Error::other(text))
 }

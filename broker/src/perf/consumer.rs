@@ -1,16 +1,17 @@
 //! A connection that consumes.
 
-use super::client::{Client, given_up, taken_note_of};
+use super::client::{Client, taken_note_of};
 use super::meter::{Shared, now};
 use super::options::{Load, STAMP};
 use super::pace::Pace;
+use super::patience::Patience;
 use bytes::BytesMut;
 use leveret_protocol::frame::FrameKind;
 use leveret_protocol::method::{self, BASIC_DELIVER};
 use leveret_protocol::{ChannelId, DeliveryTag, MethodId};
 use std::io;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const CONSUME_OK: MethodId = MethodId::new(60, 21);
 /// The longest sleep of a consumer with a limited rate.
@@ -69,9 +70,9 @@ impl<'a> Consumer<'a> {
             client.consume(queue, &format!("c{at}"), load.ack_every().is_some())?;
         }
         let mut consumer = Consumer::new(load, n, client, shared);
-        let since = Instant::now();
+        let mut patience = Patience::new(load.patience());
         while consumer.taken.answers < queues.len() {
-            if given_up(since) {
+            if !patience.lasts("has not answered basic.consume")? {
                 return Err(io::ErrorKind::Interrupted.into());
             }
             consumer.turn()?;
@@ -137,7 +138,7 @@ impl<'a> Consumer<'a> {
     fn acknowledge(&mut self) -> io::Result<()> {
         if !self.out.is_empty() {
             let shared = self.shared;
-            self.client.write(&self.out, |_| Ok(!shared.is_over()))?;
+            self.client.write(&self.out, |_, _| Ok(!shared.is_over()))?;
             self.out.clear();
         }
         Ok(())

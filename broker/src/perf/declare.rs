@@ -7,6 +7,10 @@ use leveret_protocol::MethodId;
 use leveret_protocol::classes::{AMQPClass, basic, channel, confirm, exchange, queue};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use std::io;
+use std::time::Duration;
+
+/// How long the deletion of a queue may take.
+const DELETING: Duration = Duration::from_secs(300);
 
 impl Client {
     pub(super) fn declare_queue(&mut self, name: &str, load: &Load) -> io::Result<()> {
@@ -50,6 +54,7 @@ impl Client {
         }
     }
 
+    /// Deletes a queue, which may have messages for minutes of work.
     pub(super) fn delete_queue(&mut self, name: &str) -> io::Result<()> {
         let delete = queue::Delete {
             queue: name.into(),
@@ -58,7 +63,8 @@ impl Client {
             nowait: false,
         };
         self.send(1, AMQPClass::Queue(queue::AMQPMethod::Delete(delete)))?;
-        self.expect(MethodId::new(50, 41)).map(drop)
+        self.expect_within(DELETING, MethodId::new(50, 41))
+            .map(drop)
     }
 
     pub(super) fn declare_exchange(

@@ -1,12 +1,23 @@
-//! Ctrl-C ends a run, with its summary.
+//! What ends a run before its time: Ctrl-C, with a summary, and a failure.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static FAILED: AtomicBool = AtomicBool::new(false);
 
 /// Whether Ctrl-C or a wish to terminate came.
 pub(super) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
+}
+
+/// The run has failed: nobody waits for the broker for long any more.
+pub(super) fn fail() {
+    FAILED.store(true, Ordering::Relaxed);
+}
+
+/// Whether the run is to end before its time.
+pub(super) fn is_ending() -> bool {
+    interrupted() || FAILED.load(Ordering::Relaxed)
 }
 
 /// Listens for them from now on, in a thread that ends with the process. The second ends the

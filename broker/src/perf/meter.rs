@@ -74,9 +74,16 @@ impl Shared {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// What a thread does; the others get to know if it fails.
+    /// What a thread does. If it fails the run does, and the others end.
     pub(super) fn watched(&self, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        work().inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+        work().inspect_err(|_| self.fail())
+    }
+
+    /// The run has failed: all threads end.
+    pub(super) fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+        super::interrupt::fail();
+        self.end();
     }
 
     pub(super) fn end(&self) {

@@ -17,6 +17,7 @@ mod interrupt;
 mod meter;
 mod options;
 mod pace;
+mod patience;
 mod progress;
 mod publisher;
 mod script;

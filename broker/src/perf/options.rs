@@ -1,10 +1,11 @@
-//! What leveretperf is told, and whether it makes sense. Names are those of RabbitMQ's PerfTest
-//! and of lavinmqperf where they have one.
+//! What leveretperf is told, and whether it makes sense. Names are those of lavinmqperf where it has one, else of
+//! RabbitMQ's PerfTest where that does not mean something else.
 
 use super::topology::Through;
 use super::uri::Target;
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Octets that the time of publishing takes at the front of a body.
 pub(super) const STAMP: usize = 8;
@@ -150,6 +151,10 @@ pub struct Load {
     /// Publish so many messages first and consume them all afterwards; with `-y 0` they are left.
     #[arg(long, value_name = "MESSAGES", conflicts_with_all = ["pmessages", "cmessages", "duration"], help_heading = "End")]
     pub backlog: Option<u64>,
+    /// Fail when the broker takes, answers or delivers nothing for so long, in seconds; while a
+    /// duration limits the run, a broker that blocks publishers is waited for until its end.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, help_heading = "End")]
+    pub patience: f64,
 
     /// Queues; publishers and consumers are spread over them in turn.
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Queues and exchanges")]
@@ -257,7 +262,8 @@ const EXAMPLES: &str = "Examples:
   leveretperf ceiling -s 1024                     the most this generator can do
 
 Without --quiet a line a second goes to standard error; Ctrl-C ends a run with its summary. The
-exit status is 0, 1 when something failed, 2 for arguments that make no sense.";
+exit status is 0, 1 when something failed (the broker refused something, closed a connection, is
+gone, or did nothing for as long as --patience), 2 for arguments that make no sense.";
 
 fn argument(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("not NAME=VALUE")?;
@@ -340,6 +346,11 @@ impl Load {
     pub(super) fn time_limit(&self) -> Option<f64> {
         let counted = self.pmessages.is_some() || self.cmessages.is_some();
         self.duration.or((!counted).then_some(DURATION))
+    }
+
+    /// How long the broker may do nothing.
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_secs_f64(self.patience)
     }
 
     /// The n-th queue's name.

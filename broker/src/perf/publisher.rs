@@ -1,14 +1,16 @@
 //! A connection that publishes.
 
-use super::client::{Client, given_up, taken_note_of};
+use super::client::{Client, TAKEN, taken_note_of};
 use super::interrupt::interrupted;
 use super::meter::{Shared, now};
 use super::options::Load;
 use super::pace::Pace;
+use super::patience::Patience;
 use super::script::Script;
 use super::window::{Settled, Window};
+use leveret_protocol::classes::{AMQPClass, connection};
 use leveret_protocol::frame::FrameKind;
-use leveret_protocol::method::{self, BASIC_RETURN};
+use leveret_protocol::method::{self, BASIC_RETURN, Method};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -20,21 +22,30 @@ const LOOK: Duration = Duration::from_millis(50);
 const LATE: u64 = 1_000_000;
 /// Shorter waits cost more than they even out.
 const SHORTEST_WAIT: Duration = Duration::from_micros(200);
-/// What the broker does not take or confirm for so long after the end of a run is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Publisher<'a> {
     client: Client,
-    shared: &'a Shared,
     script: Script,
     pace: Pace,
     /// At most so many messages outstanding; `None` without confirms.
     window_size: Option<u64>,
-    window: Window,
+    answers: Answers<'a>,
     stamped: bool,
     /// Messages still to publish.
     left: u64,
     looked: Instant,
+    /// With the next confirm.
+    confirms: Patience,
+}
+
+/// What the broker has said.
+struct Answers<'a> {
+    shared: &'a Shared,
+    window: Window,
+    /// Why publishers are blocked, while they are.
+    blocked: Option<String>,
+    /// The run ends by itself at some time: until then a broker that does nothing is waited for.
+    timed: bool,
 }
 
 impl<'a> Publisher<'a> {
@@ -49,21 +60,27 @@ impl<'a> Publisher<'a> {
     ) -> Self {
         Publisher {
             client,
-            shared,
             script,
             pace: Pace::new(load.rate, now(), (n, load.publishers)),
             window_size: (load.confirm > 0).then_some(u64::from(load.confirm)),
-            window: Window::default(),
+            answers: Answers {
+                shared,
+                window: Window::default(),
+                blocked: None,
+                timed: load.time_limit().is_some() && load.backlog.is_none(),
+            },
             stamped: load.measure_latency,
             left: most.unwrap_or(u64::MAX),
             looked: Instant::now(),
+            confirms: Patience::new(load.patience()),
         }
     }
 
     /// Publishes until told to stop, and waits for the confirms of what it has published.
     pub(super) fn run(mut self) -> io::Result<()> {
-        self.publish_all()?;
-        self.client.close()
+        let published = self.publish_all();
+        let ended = published.and_then(|()| self.client.close());
+        ended.map_err(|error| self.answers.explained(error))
     }
 
     /// The same where there is no broker to say good-bye to.
@@ -72,9 +89,9 @@ impl<'a> Publisher<'a> {
     }
 
     fn publish_all(&mut self) -> io::Result<()> {
-        while !self.shared.publishing_is_over() && self.left > 0 {
+        while !self.answers.shared.publishing_is_over() && self.left > 0 {
             let room = match self.window_size {
-                Some(size) => size - self.window.outstanding().min(size),
+                Some(size) => size - self.answers.window.outstanding().min(size),
                 None => u64::MAX,
             };
             let at = now();
@@ -85,13 +102,15 @@ impl<'a> Publisher<'a> {
                     break;
                 }
                 // Between two bursts there is time to take the answers, too.
-                if self.pace.is_limited() && self.window.outstanding() > 0 {
+                if self.pace.is_limited() && self.answers.window.outstanding() > 0 {
                     self.client.look()?;
                     self.take()?;
                 }
             } else if room == 0 {
                 self.client.read()?;
-                self.take()?;
+                if self.take()? == 0 && !self.answers.timed && !self.confirms_may_come()? {
+                    break;
+                }
             } else {
                 let wait = self.pace.wait(at).max(SHORTEST_WAIT);
                 self.client.wait(wait)?;
@@ -112,29 +131,26 @@ impl<'a> Publisher<'a> {
             false => at,
         };
         let (octets, count) = self.script.next(most, self.stamped.then_some(stamp));
-        let (shared, window) = (self.shared, &mut self.window);
+        let answers = &mut self.answers;
         // Before they are written: a confirm may be there before the write returns.
         if self.window_size.is_some() {
-            window.sent(count, at);
+            answers.window.sent(count, at);
         }
         // What was begun is ended: half a message would cost the connection, and with it the
         // answer that says when the broker has read the rest.
-        let mut over = None;
-        let whole = self.client.write(octets, |client| {
+        let whole = self.client.write(octets, |client, patience| {
             client.look()?;
-            take(client, window, shared)?;
-            if shared.publishing_is_over() {
-                let since = *over.get_or_insert_with(Instant::now);
-                return Ok(!given_up(since) && since.elapsed() < PATIENCE);
-            }
-            Ok(true)
+            answers.take(client)?;
+            let goes_on = answers.timed && !answers.shared.publishing_is_over();
+            Ok(goes_on || patience.lasts(TAKEN)?)
         })?;
         if !whole {
             return Ok(false);
         }
         self.pace.did(count);
         self.left -= count;
-        shared.published.fetch_add(count, Ordering::Relaxed);
+        let published = &self.answers.shared.published;
+        published.fetch_add(count, Ordering::Relaxed);
         if self.window_size.is_none() && self.looked.elapsed() > LOOK {
             self.looked = Instant::now();
             self.client.look()?;
@@ -143,21 +159,30 @@ impl<'a> Publisher<'a> {
         Ok(true)
     }
 
+    /// Takes what the broker has said; returns how many messages that settled.
     fn take(&mut self) -> io::Result<u64> {
-        take(&mut self.client, &mut self.window, self.shared)
+        let settled = self.answers.take(&mut self.client)?;
+        if settled > 0 {
+            self.confirms.renew();
+        }
+        Ok(settled)
+    }
+
+    /// Whether it is worth waiting for confirms.
+    fn confirms_may_come(&mut self) -> io::Result<bool> {
+        let missing = self.answers.window.outstanding();
+        let undone = format!("has left {missing} messages without a confirm");
+        self.confirms.lasts(&undone)
     }
 
     /// Waits for the last confirms. A socket that is closed with something unread takes along
     /// what the broker has not read yet.
     fn drain(&mut self) -> io::Result<()> {
-        let mut since = Instant::now();
-        while self.window.outstanding() > 0 && !interrupted() {
-            if self.take()? > 0 {
-                since = Instant::now();
-            } else if since.elapsed() > PATIENCE {
-                let missing = self.window.outstanding();
-                return Err(io::Error::other(format!("{missing} confirms did not come")));
-            } else {
+        while self.answers.window.outstanding() > 0 && !interrupted() {
+            if self.take()? == 0 {
+                if !self.confirms_may_come()? {
+                    break;
+                }
                 self.client.read()?;
             }
         }
@@ -165,33 +190,59 @@ impl<'a> Publisher<'a> {
     }
 }
 
-/// Takes what the broker has said; returns how many messages that settled.
-fn take(client: &mut Client, window: &mut Window, shared: &Shared) -> io::Result<u64> {
-    let mut settled = Settled::default();
-    let mut returned = 0;
-    let at = now();
-    client.frames(|kind, payload| {
-        if kind != FrameKind::Method {
-            return Ok(true);
+impl Answers<'_> {
+    /// Takes what the broker has said; returns how many messages that settled.
+    fn take(&mut self, client: &mut Client) -> io::Result<u64> {
+        let mut settled = Settled::default();
+        let mut returned = 0;
+        let at = now();
+        client.frames(|kind, payload| {
+            if kind != FrameKind::Method {
+                return Ok(true);
+            }
+            if method::peek_id(payload) == Some(BASIC_RETURN) {
+                returned += 1;
+                return Ok(true);
+            }
+            let method = method::decode(payload).map_err(io::Error::other)?;
+            if self.window.take(&method, at, &mut settled)? {
+                return Ok(true);
+            }
+            self.note_blocking(&method);
+            taken_note_of(kind, payload)
+        })?;
+        let add = |counter: &std::sync::atomic::AtomicU64, messages: u64| {
+            if messages > 0 {
+                counter.fetch_add(messages, Ordering::Relaxed);
+            }
+        };
+        let shared = self.shared;
+        add(&shared.confirmed, settled.confirmed);
+        add(&shared.refused, settled.refused);
+        add(&shared.returned, returned);
+        shared.confirm_latency.record(&settled.times);
+        Ok(settled.confirmed + settled.refused)
+    }
+
+    fn note_blocking(&mut self, method: &Method<'_>) {
+        use connection::AMQPMethod::{Blocked, Unblocked};
+        match method {
+            Method::Other(AMQPClass::Connection(Blocked(blocked))) => {
+                self.blocked = Some(blocked.reason.to_string());
+            }
+            Method::Other(AMQPClass::Connection(Unblocked(_))) => self.blocked = None,
+            _ => {}
         }
-        if method::peek_id(payload) == Some(BASIC_RETURN) {
-            returned += 1;
-            return Ok(true);
+    }
+
+    /// A wait that was too long has a reason, if the broker has said that it blocks publishers.
+    fn explained(&self, error: io::Error) -> io::Error {
+        match &self.blocked {
+            Some(reason) if error.kind() == io::ErrorKind::TimedOut => {
+                let text = format!("{error}: it blocks publishers ({reason})");
+                io::Error::new(error.kind(), text)
+            }
+            _ => error,
         }
-        let method = method::decode(payload).map_err(io::Error::other)?;
-        match window.take(&method, at, &mut settled)? {
-            true => Ok(true),
-            false => taken_note_of(kind, payload),
-        }
-    })?;
-    let add = |counter: &std::sync::atomic::AtomicU64, messages: u64| {
-        if messages > 0 {
-            counter.fetch_add(messages, Ordering::Relaxed);
-        }
-    };
-    add(&shared.confirmed, settled.confirmed);
-    add(&shared.refused, settled.refused);
-    add(&shared.returned, returned);
-    shared.confirm_latency.record(&settled.times);
-    Ok(settled.confirmed + settled.refused)
+    }
 }

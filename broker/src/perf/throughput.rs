@@ -19,8 +19,6 @@ pub(super) const LOOK: Duration = Duration::from_millis(2);
 /// Nothing more will be consumed when nothing came for so long, where it is not known how much
 /// must come.
 const QUIET: Duration = Duration::from_secs(2);
-/// The same where it is known.
-pub(super) const LOST: Duration = Duration::from_secs(30);
 
 /// A connection's thread.
 pub(super) type Running<'a> = ScopedJoinHandle<'a, io::Result<()>>;
@@ -36,6 +34,9 @@ pub(super) fn run(load: &Load) -> io::Result<Summary> {
         Some(messages) => super::backlog::run(load, messages, &mut control, &mut progress),
         None => carry(load, &mut progress),
     };
+    if result.is_err() {
+        super::interrupt::fail();
+    }
     let mut removed = Ok(());
     if !load.predeclared && !load.keep {
         removed = topology::remove(load, &mut control);
@@ -50,17 +51,18 @@ pub(super) fn run(load: &Load) -> io::Result<Summary> {
 fn carry(load: &Load, progress: &mut Progress) -> io::Result<Summary> {
     let shared = Shared::default();
     std::thread::scope(|threads| {
-        let both = start_both(threads, load, &shared).inspect_err(|_| shared.end())?;
+        let both = start_both(threads, load, &shared).inspect_err(|_| shared.fail())?;
         let (publishers, consumers) = both;
         progress.begin();
         let started = Instant::now();
-        let end = watch(load, &shared, (&publishers, &consumers), progress);
+        let end = watch(load, &shared, (&publishers, &consumers), progress)
+            .inspect_err(|_| shared.fail());
         let counts = shared.counts();
         let seconds = started.elapsed().as_secs_f64();
         shared
             .stop_publishing
             .store(true, std::sync::atomic::Ordering::Relaxed);
-        let published = publishers.into_iter().map(joined).collect::<Vec<_>>();
+        let mut ended: Vec<_> = publishers.into_iter().map(joined).collect();
         // Without confirms the broker has taken what it was sent when it answers the good-bye: what
         // the sockets hold until then is megabytes, and would count as if it were published.
         let (published_count, publishing) = match load.confirm {
@@ -68,12 +70,9 @@ fn carry(load: &Load, progress: &mut Progress) -> io::Result<Summary> {
             _ => (counts.published, seconds),
         };
         shared.end();
-        let consumed = consumers.into_iter().map(joined).collect::<Vec<_>>();
-        published
-            .into_iter()
-            .chain(consumed)
-            .collect::<io::Result<()>>()?;
-        end?;
+        ended.extend(consumers.into_iter().map(joined));
+        ended.push(end);
+        first_failure(ended)?;
         Ok(Summary::new(load.mode, &shared)
             .with("published", published_count, Rate::Over(publishing))
             .with("confirmed", counts.confirmed, Rate::Over(seconds))
@@ -156,13 +155,17 @@ fn watch(
         if over || consumed || interrupted() || shared.has_failed() {
             return Ok(());
         }
+        let quiet = last.1.elapsed();
+        // Who wants so many messages waits for them to come, and nothing else ends the run.
+        if load.cmessages.is_some() && deadline.is_none() && quiet > load.patience() {
+            return Err(nothing_came(load));
+        }
         if publishers.is_empty() || !all_done(publishers) {
             continue;
         }
         if consumers.is_empty() {
             return Ok(());
         }
-        let quiet = last.1.elapsed();
         if load.cmessages.is_some() || !load.each_is_queued_once() {
             if quiet > QUIET {
                 return Ok(());
@@ -173,7 +176,7 @@ fn watch(
         if counts.consumed >= accepted {
             return Ok(());
         }
-        if quiet > LOST {
+        if quiet > load.patience() {
             let missing = accepted - counts.consumed;
             return Err(io::Error::other(format!("{missing} messages did not come")));
         }
@@ -182,6 +185,18 @@ fn watch(
 
 pub(super) fn all_done(running: &[Running<'_>]) -> bool {
     running.iter().all(Running::is_finished)
+}
+
+fn nothing_came(load: &Load) -> io::Error {
+    let text = format!("nothing came for {} seconds", load.patience);
+    io::Error::new(io::ErrorKind::TimedOut, text)
+}
+
+/// The error that made a run fail, of those that its threads ended with: others are interrupted by it.
+pub(super) fn first_failure(ended: impl IntoIterator<Item = io::Result<()>>) -> io::Result<()> {
+    let mut failures: Vec<_> = ended.into_iter().filter_map(Result::err).collect();
+    failures.sort_by_key(|error| error.kind() == io::ErrorKind::Interrupted);
+    failures.into_iter().next().map_or(Ok(()), Err)
 }
 
 /// What a thread ended with.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     definitions::Head,
-    directory::{CleanClose, Directory},
+    directory::{CleanClose, Directory, segments_text},
     error::StorageError,
     ranges::RangeSet,
     record::{Record, u32_at, u64_at},
@@ -91,8 +91,11 @@ impl Gathered {
         gathered.check_marker(directory);
         gathered.find_segments(directory)?;
         gathered.read_log();
-        let nothing = gathered.queues.is_empty() && gathered.definitions.is_empty();
-        if nothing && gathered.segments.is_empty() && matches!(directory.marker(), Ok(None)) {
+        let nothing = gathered.queues.is_empty()
+            && gathered.definitions.is_empty()
+            && gathered.segments.is_empty();
+        let markers = (directory.marker(), directory.last_segment());
+        if nothing && matches!(markers, (Ok(None), Ok(0))) {
             // A store whose making was cut off: the marker comes last, and nothing before it.
             gathered.damage.clear();
         }
@@ -261,8 +264,15 @@ impl Gathered {
                 .and_then(|all| all.first().map(|(seq, _)| *seq));
             let chunks = self.queues.values().any(|queue| !queue.chunks.is_empty());
             if first.map_or(chunks, |first| first > 1) {
-                self.damage
-                    .push("the number of the last folded log segment is lost".to_owned());
+                self.damage.push(match first {
+                    Some(first) if first > 1 && !chunks => format!(
+                        "missing: {}, or the number of the last folded one",
+                        segments_text(1, first - 1)
+                    ),
+                    Some(_) | None => {
+                        "the number of the last folded log segment is lost".to_owned()
+                    }
+                });
             }
         }
     }
@@ -286,8 +296,15 @@ impl Gathered {
             }
         }
         let clean = directory.clean_close().unwrap_or_default();
-        if let Some(clean) = clean.filter(|clean| clean.seq >= expected) {
-            self.expect_segment(&mut expected, clean.seq + 1, true);
+        let noted = directory.last_segment().unwrap_or_else(|error| {
+            self.damage.push(error.to_string());
+            0
+        });
+        let known = clean.map_or(noted, |clean| noted.max(clean.seq));
+        if known >= expected {
+            // A main sled that is lost, which was told, may have had them.
+            let sure = self.folded.is_some() || !self.main_is_damaged;
+            self.expect_segment(&mut expected, known + 1, sure);
         }
         for (at, segment) in segments.iter().enumerate() {
             let seq = segment.header.seq;
@@ -307,8 +324,8 @@ impl Gathered {
     fn expect_segment(&mut self, expected: &mut u64, found: u64, sure: bool) {
         if found > *expected && sure {
             self.damage.push(format!(
-                "what log segments {expected} to {} held is lost: neither they nor sled have it",
-                found - 1
+                "missing: {}; the messages and declarations in there are lost, and what was acknowledged in there may come again",
+                segments_text(*expected, found - 1)
             ));
         }
         *expected = found + 1;

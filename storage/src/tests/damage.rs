@@ -146,7 +146,9 @@ fn after_a_clean_close_a_cut_log_is_damage() {
     fs::remove_file(&segment).unwrap();
     let error = Store::open(Options::new(dir.path())).err().unwrap();
     assert!(
-        error.to_string().contains("segment 1 of the log"),
+        error
+            .to_string()
+            .contains("not complete: log segment 1 missing,"),
         "{error}"
     );
 }

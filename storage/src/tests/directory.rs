@@ -1,11 +1,11 @@
 //! Who may open a directory, and what must be in it.
 
-use std::fs;
+use std::{fs, path::Path, time::Duration};
 
 use super::world::*;
-use crate::{Options, StorageError, Store, schema};
+use crate::{Options, StorageError, Store, directory::Directory, io::Disk, salvage, schema};
 
-fn refused(path: &std::path::Path) -> StorageError {
+fn refused(path: &Path) -> StorageError {
     Store::open(Options::new(path))
         .err()
         .expect("must be refused")
@@ -97,6 +97,190 @@ fn a_store_never_starts_empty_where_there_was_one() {
             "{lost}"
         );
     }
+}
+
+/// As [`small`], and nothing is folded.
+fn unfolded(path: &Path) -> Options {
+    Options {
+        log_bound: 1 << 30,
+        fold_later: 1 << 30,
+        fold_after: Duration::from_secs(3600),
+        roll_after: Duration::from_secs(3600),
+        ..small(path)
+    }
+}
+
+/// A store that was killed, with ten messages in each of six log segments.
+fn killed(path: &Path) {
+    let store = Store::open(unfolded(path)).unwrap().store;
+    submit(&store, [put("queue", "1")]);
+    for position in 0..60 {
+        submit(&store, [publish(1, position, 700)]);
+        store.flush().unwrap();
+    }
+    store.abandon();
+    assert_eq!(Directory::at(path).segments().unwrap().len(), 6);
+}
+
+fn remove_segments(path: &Path, which: std::ops::RangeInclusive<u64>) {
+    for (seq, segment) in Directory::at(path).segments().unwrap() {
+        if which.contains(&seq) {
+            fs::remove_file(segment).unwrap();
+        }
+    }
+}
+
+/// The store does not open, and says that these are missing; so does a check.
+fn misses(path: &Path, what: &str) {
+    // And it stays that way.
+    for _ in 0..2 {
+        let error = refused(path).to_string();
+        assert!(
+            error.contains(&format!("not complete: {what} missing,")),
+            "{what}: {error}"
+        );
+        assert!(error.contains("`leveret repair`"), "{error}");
+    }
+    let damage = salvage::check(&small(path)).unwrap().damage.join("\n");
+    assert!(
+        damage.contains(&format!("missing: {what}")),
+        "{what}: {damage}"
+    );
+}
+
+#[test]
+fn log_segments_that_were_removed_are_missed() {
+    for (gone, what, left) in [
+        (1..=1, "log segment 1", 50),
+        (1..=2, "log segments 1 to 2", 40),
+        (3..=4, "log segments 3 to 4", 40),
+        (6..=6, "log segment 6", 50),
+        (4..=6, "log segments 4 to 6", 30),
+        (1..=6, "log segments 1 to 6", 0),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = &dir.path().join("store");
+        killed(path);
+        remove_segments(path, gone);
+        misses(path, what);
+        let repaired = salvage::repair(&small(path)).unwrap();
+        assert!(!repaired.findings.damage.is_empty());
+        let opened = open(path);
+        assert_eq!(positions(&opened.store, 1).len(), left, "{what}");
+    }
+}
+
+#[test]
+fn a_log_that_was_removed_is_missed_whatever_the_end_before_and_however_young_the_store() {
+    let removals: [fn(&Path); 2] = [
+        |path| remove_segments(path, 0..=u64::MAX),
+        |path| fs::remove_dir_all(path.join("log")).unwrap(),
+    ];
+    for remove in removals {
+        for clean in [false, true] {
+            // Nothing is folded, and nothing was ever noted but at the start of the first segment.
+            let dir = tempfile::tempdir().unwrap();
+            let store = open(dir.path()).store;
+            submit(&store, [publish(1, 0, 10)]);
+            store.flush().unwrap();
+            if clean {
+                store.close().unwrap();
+            } else {
+                store.abandon();
+            }
+            drop(store);
+            remove(dir.path());
+            misses(dir.path(), "log segment 1");
+        }
+        // Much is folded.
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path()).store;
+        for position in 0..100 {
+            submit(&store, [publish(1, position, 700)]);
+            store.flush().unwrap();
+        }
+        eventually("segments are folded", || store.stats().folded_segments > 3);
+        store.abandon();
+        drop(store);
+        remove(dir.path());
+        let error = refused(dir.path()).to_string();
+        assert!(error.contains("not complete: log segment"), "{error}");
+    }
+}
+
+#[test]
+fn a_store_without_a_note_of_its_last_segment_opens_and_has_one_then() {
+    let dir = tempfile::tempdir().unwrap();
+    killed(dir.path());
+    let note = dir.path().join("last-segment");
+    // As the version before left it; and as a crash between a new segment and the note.
+    for before in [None, Some(5)] {
+        fs::remove_file(&note).unwrap();
+        if let Some(before) = before {
+            let directory = Directory::at(dir.path());
+            directory.write_last_segment(&Disk, before).unwrap();
+        }
+        let opened = Store::open(unfolded(dir.path())).unwrap();
+        assert_eq!(positions(&opened.store, 1).len(), 60);
+        assert_eq!(Directory::at(dir.path()).last_segment().unwrap(), 6);
+        opened.store.abandon();
+    }
+    remove_segments(dir.path(), 0..=u64::MAX);
+    misses(dir.path(), "log segments 1 to 6");
+}
+
+#[test]
+fn a_damaged_note_of_the_last_segment_proves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = &dir.path().join("store");
+    killed(path);
+    fs::write(path.join("last-segment"), "6 00000000\n").unwrap();
+    let error = refused(path).to_string();
+    assert!(error.contains("a readable file `last-segment`"), "{error}");
+    assert_eq!(salvage::check(&small(path)).unwrap().damage.len(), 1);
+    salvage::repair(&small(path)).unwrap();
+    assert_eq!(positions(&open(path).store, 1).len(), 60);
+}
+
+#[test]
+fn a_copy_of_a_store_knows_its_log_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(unfolded(&dir.path().join("one")))
+        .unwrap()
+        .store;
+    for position in 0..30 {
+        submit(&store, [publish(1, position, 700)]);
+        store.flush().unwrap();
+    }
+    let (copy, opened) = (dir.path().join("copy"), dir.path().join("opened"));
+    for copy in [&copy, &opened] {
+        store.backup(copy).unwrap();
+    }
+    Store::open(unfolded(&opened)).unwrap().store.abandon();
+    for copy in [&copy, &opened] {
+        let last = Directory::at(copy).last_segment().unwrap();
+        remove_segments(copy, 0..=u64::MAX);
+        misses(copy, &format!("log segments 1 to {last}"));
+    }
+}
+
+#[test]
+fn a_store_without_log_and_marker_is_no_creation_that_was_interrupted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).store;
+    submit(&store, [publish(1, 0, 10)]);
+    store.abandon();
+    drop(store);
+    remove_segments(dir.path(), 0..=u64::MAX);
+    fs::remove_file(dir.path().join("store")).unwrap();
+    let error = refused(dir.path());
+    assert!(matches!(error, StorageError::Missing { .. }), "{error}");
+    assert!(
+        !salvage::check(&small(dir.path()))
+            .unwrap()
+            .damage
+            .is_empty()
+    );
 }
 
 #[test]

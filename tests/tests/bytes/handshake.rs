@@ -10,7 +10,11 @@ use super::unharmed::unharmed;
 #[test]
 fn anything_but_the_protocol_header_is_answered_with_it() {
     run(unharmed(async |broker| {
-        let greetings: [&[u8]; 6] = [
+        let greetings: [&[u8]; 9] = [
+            // AMQP 1.0, MQTT 3.1.1, STOMP 1.2.
+            b"AMQP\x00\x01\x00\x00",
+            b"\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04abcd",
+            b"CONNECT\naccept-version:1.2\nhost:/\n\n\x00",
             b"AMQP\x00\x00\x08\x00",
             b"AMQP\x01\x01\x00\x0a",
             b"AMQP\x03\x01\x00\x00",

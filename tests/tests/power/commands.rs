@@ -149,6 +149,44 @@ fn repair_works_without_a_database() {
 }
 
 #[test]
+fn a_log_that_was_removed_is_missed_and_repair_goes_on_without_it() {
+    run(async {
+        let Some(mut broker) = TestBroker::start_own().await else {
+            return;
+        };
+        fill(&broker, 0).await;
+        broker.kill();
+        let data = broker.data_dir().to_owned();
+        for segment in segments(&data) {
+            fs::remove_file(segment).expect("removed");
+        }
+        let mut refusing = broker_command();
+        let refusing = refusing.args(["--port", "0", "--data-dir"]).arg(&data);
+        let refused = refusing.output().expect("leveret runs");
+        assert!(!refused.status.success());
+        let said = text(&refused);
+        assert!(
+            said.contains("not complete: log segment 1 missing,"),
+            "{said}"
+        );
+        for remedy in ["from a copy", "`leveret check`", "`leveret repair`"] {
+            assert!(said.contains(remedy), "{remedy}: {said}");
+        }
+        let checked = leveret("check", &data);
+        assert_eq!(checked.status.code(), Some(1), "{}", text(&checked));
+        let repaired = leveret("repair", &data);
+        assert_eq!(repaired.status.code(), Some(1), "{}", text(&repaired));
+        for output in [checked, repaired] {
+            let said = text(&output);
+            assert!(said.contains("missing: log segment 1;"), "{said}");
+            assert!(said.contains("declarations in there are lost"), "{said}");
+        }
+        broker.start_again().await;
+        fill(&broker, 0).await;
+    });
+}
+
+#[test]
 fn a_directory_without_a_store_is_no_store() {
     let empty = tempfile::tempdir().expect("a temporary directory");
     for command in ["check", "repair"] {

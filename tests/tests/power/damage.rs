@@ -1,4 +1,4 @@
-//! Damage anywhere in a store's directory: octets flipped, zeroed, overwritten or cut off.
+//! Damage anywhere in a store's directory: bytes flipped, zeroed, overwritten or cut off, files and directories removed.
 //!
 //! A damaged store opens with everything that can be proven intact, and says what is not; or it refuses and says what to
 //! do. It never crashes, hangs, takes memory by the gigabyte, or gives out what was not stored.
@@ -105,18 +105,18 @@ fn make(dir: &Path, seed: u64) -> Found {
 struct Damage {
     seed: u64,
     file: String,
-    #[allow(dead_code, reason = "for the message of a failure")]
     how: String,
 }
 
 fn damage(dir: &Path, seed: u64) -> Damage {
     let rng = &mut StdRng::seed_from_u64(seed);
-    let mut files = Vec::new();
+    let (mut files, mut inner) = (Vec::new(), Vec::new());
     let mut dirs = vec![dir.to_owned()];
     while let Some(next) = dirs.pop() {
         for entry in fs::read_dir(next).expect("a directory") {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
+                inner.push(path.clone());
                 dirs.push(path);
             } else if path.file_name().is_some_and(|name| name != "lock")
                 // Nothing in an empty file can be damaged.
@@ -127,6 +127,10 @@ fn damage(dir: &Path, seed: u64) -> Damage {
         }
     }
     files.sort();
+    inner.sort();
+    if rng.random_ratio(1, 6) {
+        return remove(dir, &files, &inner, seed, rng);
+    }
     let big = |path: &PathBuf| path.ends_with("db") || path.extension().is_some_and(|e| e == "log");
     let big: Vec<PathBuf> = files.iter().filter(|path| big(path)).cloned().collect();
     let of = if rng.random_ratio(3, 4) { &big } else { &files };
@@ -168,6 +172,34 @@ fn damage(dir: &Path, seed: u64) -> Damage {
     }
 }
 
+/// Removes a file, a directory, or every file of a directory.
+fn remove(dir: &Path, files: &[PathBuf], inner: &[PathBuf], seed: u64, rng: &mut StdRng) -> Damage {
+    let (path, how) = match rng.random_range(0..3) {
+        0 => {
+            let path = &files[rng.random_range(0..files.len())];
+            fs::remove_file(path).expect("removed");
+            (path, "removed")
+        }
+        1 => {
+            let path = &inner[rng.random_range(0..inner.len())];
+            fs::remove_dir_all(path).expect("removed");
+            (path, "removed")
+        }
+        _ => {
+            let path = &inner[rng.random_range(0..inner.len())];
+            for file in files.iter().filter(|file| file.parent() == Some(path)) {
+                fs::remove_file(file).expect("removed");
+            }
+            (path, "emptied")
+        }
+    };
+    Damage {
+        seed,
+        file: path.strip_prefix(dir).expect("below").display().to_string(),
+        how: how.to_owned(),
+    }
+}
+
 fn judge(sound: &Found, found: &Found, what: &Damage) -> Result<(), String> {
     let Some(status) = found.status else {
         return Err("it hangs".to_owned());
@@ -184,8 +216,10 @@ fn judge(sound: &Found, found: &Found, what: &Damage) -> Result<(), String> {
         Some(0) => {}
         _ => return Err(format!("it ended with {status}")),
     }
-    // The end of the log cannot be told from a commit that a crash cut short, which nobody was told of.
-    if what.file.starts_with("log/") || !found.is_silent() {
+    // The end of the log cannot be told from a commit that a crash cut short, which nobody was told of; but that all of it
+    // is gone can.
+    let cut_short = what.file.starts_with("log/") && what.how != "removed";
+    if cut_short || !found.is_silent() {
         return Ok(());
     }
     let (lost, more) = (sound.beyond(found), found.beyond(sound));

@@ -17,8 +17,9 @@ use super::faults::run;
 use super::setting;
 
 /// Kinds of calls (as the layer names them), what their paths contain, and how many fail one after the other.
-const KINDS: [(&str, &str, u64); 5] = [
+const KINDS: [(&str, &str, u64); 6] = [
     ("wslor", "/log/", 1),
+    ("wslor", "/last-segment", 1),
     ("wslor", "/sled/", 1),
     ("wslor", "/volumes/", 1),
     ("s", "/sled/", 3),

@@ -258,16 +258,17 @@ impl Machine {
         }
     }
 
-    /// What became of a page.
-    fn paged(&mut self, shelf: Shelf, page: PageId, done: Done, fx: &mut Effects) {
+    /// What became of a page. Returns whether messages came that were still awaited: a page may be read twice while it
+    /// comes, and what the second reader finds no more was taken and settled in between, or dropped.
+    fn paged(&mut self, shelf: Shelf, page: PageId, done: Done, fx: &mut Effects) -> bool {
         if self.is_deleted() {
-            return;
+            return false;
         }
         match (shelf, done) {
             (Shelf::Line(line), Done::Written(spilled)) => self.ready.written(line, page, spilled),
             (Shelf::Line(line), Done::NotRead) => self.ready.not_read(line, page),
-            (Shelf::Line(line), Done::Read(entries, rest)) => {
-                self.came(line, page, entries, rest, fx);
+            (Shelf::Line(line), Done::Read(entries, rest, _)) => {
+                return self.came(line, page, entries, rest, fx);
             }
             (Shelf::Returned(line), Done::Written(spilled)) => {
                 self.ready.returned_written(line, page, spilled);
@@ -277,7 +278,7 @@ impl Machine {
                 let stores = self.storing();
                 let stores = |entry: &Entry| stores(&entry.message);
                 let corrected = self.ready.returned_arrived(line, page, entries, stores);
-                self.arrived(corrected, fx);
+                return self.arrived(corrected, fx);
             }
             (Shelf::Aside, done) => self.aside_paged(page, done, fx),
             (Shelf::Waiting, done) => self.waiting_paged(page, done, fx),
@@ -285,6 +286,7 @@ impl Machine {
                 debug_assert!(false, "a page of another kind than was asked for");
             }
         }
+        false
     }
 
     fn came(
@@ -294,7 +296,7 @@ impl Machine {
         mut entries: Vec<Entry>,
         rest: Option<Outline>,
         fx: &mut Effects,
-    ) {
+    ) -> bool {
         let before = self.paging.delivered_before;
         let mut waits = BTreeMap::new();
         for entry in &mut entries {
@@ -312,7 +314,7 @@ impl Machine {
         let stores = self.storing();
         let stores = |entry: &Entry| stores(&entry.message);
         let Some((known, mut found)) = self.ready.arrived(line, page, entries, rest, stores) else {
-            return;
+            return false;
         };
         for entry in waiting {
             found.count(&entry, stores(&entry));
@@ -320,17 +322,18 @@ impl Machine {
                 self.restore_waiting(*due, entry);
             }
         }
-        self.arrived(Some((known, found)), fx);
+        self.arrived(Some((known, found)), fx)
     }
 
-    /// A page has come, of which something was known and something else may be true.
-    fn arrived(&mut self, corrected: Option<(Totals, Totals)>, fx: &mut Effects) {
+    /// A page has come, of which something was known and something else may be true. Returns `false` if it was not awaited.
+    fn arrived(&mut self, corrected: Option<(Totals, Totals)>, fx: &mut Effects) -> bool {
         let Some((known, found)) = corrected else {
-            return;
+            return false;
         };
         self.correct_stored(known, found);
         self.drop_over_limit(fx);
         self.dispatch(fx);
+        true
     }
 
     /// What was known of a page may not be what it is.
@@ -380,7 +383,14 @@ impl Owner for Queue {
     }
 
     fn paged(self: Arc<Self>, shelf: Shelf, page: PageId, done: Done, fx: &mut Effects) {
-        self.serve(fx, |machine, fx| machine.paged(shelf, page, done, fx));
+        let missing = match &done {
+            Done::Read(_, _, missing) => *missing,
+            Done::ReadSorted(_) | Done::Written(_) | Done::NotRead => None,
+        };
+        let awaited = self.serve(fx, |machine, fx| machine.paged(shelf, page, done, fx));
+        if let Some(missing) = missing.filter(|_| awaited) {
+            missing.tell(Queue::name(&self).as_str());
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Backlogs that leave memory and come back, at any moment and in any order, are the same backlogs.
 
+mod missing;
+
 use super::{Holder, Limits, Outline, Pager, Records};
 use crate::message::MessageBuilder;
 use crate::queue::{Effects, Entry, Queue, QueueSpec, Return, Surroundings};

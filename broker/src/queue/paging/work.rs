@@ -72,12 +72,33 @@ impl fmt::Debug for Job {
 pub enum Done {
     /// It was written, or could not be.
     Written(io::Result<Arc<Spilled>>),
-    /// It was read, but for a rest that would take too much memory at once. What is missing is lost; that was reported.
-    Read(Vec<Entry>, Option<Outline>),
+    /// It was read, but for a rest that would take too much memory at once, and for what is missing. Whether that is lost
+    /// is for the queue to say, which knows whether it still waits for the page.
+    Read(Vec<Entry>, Option<Outline>, Option<Missing>),
     /// It was read; what is missing is lost.
     ReadSorted(RankedPage),
     /// It cannot be read at present.
     NotRead,
+}
+
+/// A page that was not found whole in the store, though nothing there is damaged.
+#[derive(Clone, Copy, Debug)]
+pub struct Missing {
+    outline: Outline,
+    found: usize,
+}
+
+impl Missing {
+    /// Says so in the log.
+    pub(super) fn tell(&self, queue: &str) {
+        let (first, last) = (self.outline.first.0, self.outline.last.0);
+        tracing::error!(
+            %queue,
+            expected = self.outline.messages,
+            found = self.found,
+            "messages between {first} and {last} are missing from the store"
+        );
+    }
 }
 
 /// Where pages are.
@@ -103,7 +124,7 @@ impl Job {
                 Done::Written(codec::write_sorted(shelves.spill, entries).map(Arc::new))
             }
             Work::Read(Source::Spilled(page), _) => {
-                self.spilled(codec::read(page), |entries| Done::Read(entries, None))
+                self.spilled(codec::read(page), |entries| Done::Read(entries, None, None))
             }
             Work::ReadSorted(page) => self.spilled(codec::read_sorted(page), Done::ReadSorted),
             Work::Read(Source::Stored, outline) => match shelves.records {
@@ -158,21 +179,16 @@ impl Job {
             reading.begin_anew();
             reading.run()
         });
-        let queue = self.owner.name();
         if let Err(error) = result {
+            let queue = self.owner.name();
             tracing::error!(%queue, %error, "cannot read messages from the store, trying again");
             return Done::NotRead;
         }
-        if !reading.is_whole() {
-            let (first, last) = (outline.first.0, outline.last.0);
-            tracing::error!(
-                %queue,
-                expected = outline.messages,
-                found = reading.entries.len(),
-                "messages between {first} and {last} are missing from the store"
-            );
-        }
-        Done::Read(reading.entries, reading.rest)
+        let missing = (!reading.is_whole()).then_some(Missing {
+            outline: *outline,
+            found: reading.entries.len(),
+        });
+        Done::Read(reading.entries, reading.rest, missing)
     }
 }
 
