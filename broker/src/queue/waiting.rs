@@ -3,7 +3,7 @@
 
 use super::entry::Entry;
 use super::outcome::Aside;
-use super::paging::{Dropped, First, Kept, PageId, Rank, Ranked, Sorted, Totals};
+use super::paging::{Dropped, First, Kept, PageId, Ranked, RankedPage, Sorted, Totals};
 use crate::clock::Time;
 use leveret_storage::{Position, Spilled};
 use std::collections::BTreeSet;
@@ -149,7 +149,7 @@ impl Waiting {
 
     /// The page to be read now, because its first message is due; it is on its way from now on. `now` is
     /// asked for only where there is one.
-    pub fn to_read(&mut self, now: impl FnOnce() -> Time) -> Option<(PageId, Arc<Spilled>)> {
+    pub fn next_read(&mut self, now: impl FnOnce() -> Time) -> Option<(PageId, Arc<Spilled>)> {
         let ((due, _), First::Away(_)) = self.messages.first()? else {
             return None;
         };
@@ -168,7 +168,7 @@ impl Waiting {
         bytes: u64,
         at_head: u64,
         kept: impl Fn(&Entry) -> Kept,
-    ) -> Option<(PageId, Arc<Vec<(Rank, Ranked)>>)> {
+    ) -> Option<(PageId, Arc<RankedPage>)> {
         if self.messages.memory() < at_head + bytes.min(at_head) {
             return None;
         }
@@ -188,12 +188,7 @@ impl Waiting {
 
     /// A page has come. Returns what was known of it, or `None` when it was not awaited any more;
     /// `found` is what it is.
-    pub fn arrived(
-        &mut self,
-        id: PageId,
-        entries: Vec<(Rank, Ranked)>,
-        found: Totals,
-    ) -> Option<Totals> {
+    pub fn arrived(&mut self, id: PageId, entries: RankedPage, found: Totals) -> Option<Totals> {
         self.reading = false;
         let known = self.messages.arrived(id, entries)?;
         self.bytes = self.bytes + found.octets - known.octets;
@@ -290,11 +285,11 @@ mod tests {
         );
         assert_eq!(waiting.first_due(), Some(at(10)));
         assert!(due(&mut waiting, 10).is_empty(), "it is on disk");
-        assert!(waiting.to_read(|| at(9)).is_none(), "not yet");
-        let (id, _) = waiting.to_read(|| at(10)).expect("the first page");
+        assert!(waiting.next_read(|| at(9)).is_none(), "not yet");
+        let (id, _) = waiting.next_read(|| at(10)).expect("the first page");
         assert_eq!(id, first);
         assert!(waiting.first_due().is_none(), "the clock need not look");
-        assert!(waiting.to_read(|| at(10)).is_none(), "once");
+        assert!(waiting.next_read(|| at(10)).is_none(), "once");
         assert_eq!(waiting.dues(), Some((at(10), at(40))));
         let mut found = Totals::default();
         for (_, ranked) in entries.iter() {
