@@ -22,6 +22,9 @@ const EXCESS: u64 = 32 << 20;
 /// ... and this part of the mark.
 const EXCESS_SHARE: u64 = 20;
 
+/// Memory is tight when no more than this part of its mark is left.
+const TIGHT_SHARE: u64 = 16;
+
 /// Something to be short of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -136,6 +139,8 @@ pub struct Alarms {
     in_force: AtomicU8,
     /// Octets; as many as there can be before the first reading.
     memory_mark: AtomicU64,
+    /// See [`Alarms::is_tight`].
+    tight: AtomicBool,
     /// See [`Alarms::is_exhausted`].
     exhausted: AtomicBool,
     state: Mutex<State>,
@@ -146,6 +151,7 @@ impl Default for Alarms {
         Alarms {
             in_force: AtomicU8::default(),
             memory_mark: AtomicU64::new(u64::MAX),
+            tight: AtomicBool::new(false),
             exhausted: AtomicBool::new(false),
             state: Mutex::default(),
         }
@@ -168,6 +174,11 @@ impl Alarms {
     /// The memory mark in octets, as of the last reading: one load.
     pub fn memory_mark(&self) -> u64 {
         self.memory_mark.load(Ordering::Relaxed)
+    }
+
+    /// Whether memory is low, or nearly: peers may hold less before publishers have to stop.
+    pub fn is_tight(&self) -> bool {
+        self.tight.load(Ordering::Relaxed) || self.in_force().has_memory()
     }
 
     /// Whether memory is so far above its mark that nothing new is declared: blocking publishers did not help. Never
@@ -199,8 +210,15 @@ impl Alarms {
 
     /// Notes what memory is used and what of the disk is free, between two readings of everything.
     pub fn note(&self, memory: u64, disk_free: Option<u64>) {
-        let reading = &mut self.state.lock().reading;
-        (reading.memory, reading.disk_free) = (memory, disk_free);
+        let mut state = self.state.lock();
+        (state.reading.memory, state.reading.disk_free) = (memory, disk_free);
+        self.note_tight(&state);
+    }
+
+    fn note_tight(&self, state: &State) {
+        let mark = state.memory.octets(state.reading.total_memory);
+        let tight = state.reading.memory > mark - mark / TIGHT_SHARE;
+        self.tight.store(tight, Ordering::Relaxed);
     }
 
     /// Holds publishers as if memory were over its mark, until the next [`Alarms::update`]: for the
@@ -233,6 +251,7 @@ impl Alarms {
         let exhausted = mark > 0 && reading.memory > bearable;
         self.exhausted.store(exhausted, Ordering::Relaxed);
         state.reading = reading;
+        self.note_tight(&state);
         self.in_force.store(now.0, Ordering::SeqCst);
         Change {
             raised: now.without(before),
@@ -315,6 +334,24 @@ mod tests {
             });
             assert_eq!(alarms.is_exhausted(), exhausted, "{mark} {memory}");
         }
+    }
+
+    #[test]
+    fn memory_is_tight_before_it_is_low() {
+        let alarms = Alarms::default();
+        alarms.set_memory_watermark(MemoryWatermark::Absolute(160));
+        for (memory, tight) in [(150, false), (151, true), (10, false), (161, true)] {
+            alarms.update(reading(memory, 1 << 40));
+            assert_eq!(alarms.is_tight(), tight, "{memory}");
+        }
+        alarms.note(100, None);
+        assert!(
+            alarms.is_tight(),
+            "low until the next reading of everything"
+        );
+        alarms.update(reading(100, 1 << 40));
+        alarms.note(155, None);
+        assert!(alarms.is_tight() && alarms.in_force().is_empty());
     }
 
     #[test]

@@ -95,6 +95,7 @@ async fn has_filled_up(broker: &Broker, data_dir: &Path) -> bool {
         unknown => unknown,
     };
     broker.alarms.note(memory, disk);
+    broker.ledger.look();
     let low = disk.is_some_and(|free| free < view.disk_octets);
     broker.alarms.in_force().is_empty() && (memory > view.memory_octets || low)
 }

@@ -30,13 +30,13 @@ pub(super) enum Pool {
 impl Pool {
     pub(super) const ALL: [Pool; 2] = [Pool::Deliveries, Pool::Requests];
 
-    /// Bytes that it should have at most, of a watermark of so many: three eighths for deliveries, an eighth while memory
-    /// is low; a quarter for requests (who publishes while memory is low is not read at all).
-    pub(super) fn size(self, mark: u64, low: bool) -> u64 {
-        match (self, low) {
+    /// Bytes that it should have at most, of a watermark of so many: three eighths for deliveries and a quarter for
+    /// requests; an eighth each while memory is tight.
+    pub(super) fn size(self, mark: u64, tight: bool) -> u64 {
+        match (self, tight) {
             (Pool::Deliveries, false) => mark / 8 * 3,
-            (Pool::Deliveries, true) => mark / 8,
-            (Pool::Requests, _) => mark / 4,
+            (Pool::Requests, false) => mark / 4,
+            (_, true) => mark / 8,
         }
     }
 }

@@ -94,7 +94,7 @@ impl Ledger {
         Pool::ALL.iter().map(|pool| self.held(*pool)).sum()
     }
 
-    /// Looks again at the memory watermark and at whether memory is low.
+    /// Looks again at the memory watermark and at whether memory is tight.
     pub fn look(&self) {
         let pool = Pool::Deliveries;
         let is_short = self.held(pool) > self.size(pool);
@@ -120,8 +120,7 @@ impl Ledger {
     }
 
     fn size(&self, pool: Pool) -> u64 {
-        let low = self.alarms.in_force().has_memory();
-        pool.size(self.alarms.memory_mark(), low)
+        pool.size(self.alarms.memory_mark(), self.alarms.is_tight())
     }
 
     fn sum(&self, pool: Pool) -> &AtomicU64 {

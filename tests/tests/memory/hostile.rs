@@ -51,6 +51,7 @@ const WAYS: [Way; 10] = [
 /// One after the other.
 pub(super) struct Hostile {
     broker: Arc<TestBroker>,
+    ways: Vec<Way>,
     random: StdRng,
 }
 
@@ -58,6 +59,7 @@ impl Hostile {
     pub(super) fn new(broker: &Arc<TestBroker>, seed: u64) -> Self {
         Hostile {
             broker: broker.clone(),
+            ways: ways(),
             random: StdRng::seed_from_u64(seed),
         }
     }
@@ -65,7 +67,7 @@ impl Hostile {
     /// Goes on until this time.
     pub(super) async fn until(mut self, end: Instant) {
         while Instant::now() < end {
-            let way = WAYS[self.random.random_range(0..WAYS.len())];
+            let way = self.ways[self.random.random_range(0..self.ways.len())];
             let stays = Duration::from_millis(self.random.random_range(500..5000));
             let number = self.random.random_range(0..1_000_000);
             let left = end.saturating_duration_since(Instant::now());
@@ -74,6 +76,16 @@ impl Hostile {
             let _ = tokio::time::timeout(stays.min(left), act).await;
         }
     }
+}
+
+/// All of them, or those that `LEVERET_MEMORY_WAYS` names.
+fn ways() -> Vec<Way> {
+    let wanted = std::env::var("LEVERET_MEMORY_WAYS");
+    let is_wanted = |way: &Way| match &wanted {
+        Ok(names) => names.split(',').any(|name| name == format!("{way:?}")),
+        Err(_) => true,
+    };
+    WAYS.into_iter().filter(is_wanted).collect()
 }
 
 async fn act(broker: &TestBroker, way: Way, number: u32) {

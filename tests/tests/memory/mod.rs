@@ -1,7 +1,8 @@
 //! What docs/limits.md promises of memory: clients that hold all that they can, in every way there is, and honest ones
 //! beside them.
 //!
-//! A run takes 20 seconds; `LEVERET_MEMORY_SECONDS` makes it longer, `LEVERET_TEST_SEED` repeats one.
+//! A run takes 20 seconds; `LEVERET_MEMORY_SECONDS` makes it longer, `LEVERET_TEST_SEED` repeats one (as far as
+//! time does), and `LEVERET_MEMORY_WAYS` has all hostile clients do only what it names (`Deaf,Stream`).
 
 mod holders;
 mod honest;
