@@ -200,7 +200,7 @@ impl Machine {
     /// The page of messages that has to be read before they can be ready again.
     pub(super) fn waiting_to_read(&mut self, fx: &mut Effects) -> Option<(Shelf, PageId, Work)> {
         let returned = self.returned.as_deref_mut()?;
-        let (page, spilled) = returned.waiting.to_read(|| fx.now())?;
+        let (page, spilled) = returned.waiting.next_read(|| fx.now())?;
         Some((Shelf::Waiting, page, Work::ReadSorted(spilled)))
     }
 

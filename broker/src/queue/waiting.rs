@@ -25,6 +25,9 @@ pub struct Waiting {
     reading: bool,
 }
 
+/// Messages with their ranks, to be written.
+type SortedPage = Arc<Vec<(Rank, Ranked)>>;
+
 /// What has come of waiting.
 #[derive(Debug)]
 pub enum Due {
@@ -149,7 +152,7 @@ impl Waiting {
 
     /// The page to be read now, because its first message is due; it is on its way from now on. `now` is
     /// asked for only where there is one.
-    pub fn to_read(&mut self, now: impl FnOnce() -> Time) -> Option<(PageId, Arc<Spilled>)> {
+    pub fn next_read(&mut self, now: impl FnOnce() -> Time) -> Option<(PageId, Arc<Spilled>)> {
         let ((due, _), First::Away(_)) = self.messages.first()? else {
             return None;
         };
@@ -168,7 +171,7 @@ impl Waiting {
         bytes: u64,
         at_head: u64,
         kept: impl Fn(&Entry) -> Kept,
-    ) -> Option<(PageId, Arc<Vec<(Rank, Ranked)>>)> {
+    ) -> Option<(PageId, SortedPage)> {
         if self.messages.memory() < at_head + bytes.min(at_head) {
             return None;
         }
@@ -290,11 +293,11 @@ mod tests {
         );
         assert_eq!(waiting.first_due(), Some(at(10)));
         assert!(due(&mut waiting, 10).is_empty(), "it is on disk");
-        assert!(waiting.to_read(|| at(9)).is_none(), "not yet");
-        let (id, _) = waiting.to_read(|| at(10)).expect("the first page");
+        assert!(waiting.next_read(|| at(9)).is_none(), "not yet");
+        let (id, _) = waiting.next_read(|| at(10)).expect("the first page");
         assert_eq!(id, first);
         assert!(waiting.first_due().is_none(), "the clock need not look");
-        assert!(waiting.to_read(|| at(10)).is_none(), "once");
+        assert!(waiting.next_read(|| at(10)).is_none(), "once");
         assert_eq!(waiting.dues(), Some((at(10), at(40))));
         let mut found = Totals::default();
         for (_, ranked) in entries.iter() {
