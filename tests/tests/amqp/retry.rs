@@ -416,3 +416,69 @@ fn delays_are_checked_and_compared() {
         );
     });
 }
+
+#[test]
+fn what_waits_need_not_be_in_memory() {
+    run(async {
+        let memory = ["--queue-memory", "1MiB"];
+        let Some(mut broker) = TestBroker::start_own_with(&memory).await else {
+            return;
+        };
+        let client = broker.client().await;
+        declare(&client, "quorum", &delays("all", LONG, LONG))
+            .await
+            .unwrap();
+        let channel = client.open_confirming().await;
+        for n in 0..200 {
+            let body = format!("{n:020000}");
+            channel.put_persistent("q", body).await;
+        }
+        let worker = client.open().await;
+        for _ in 0..200 {
+            get(&worker).await;
+        }
+        worker.close(200, "done".into()).await.unwrap();
+        eventually("they wait on disk", async || {
+            let columns = ["messages_delayed", "message_bytes", "message_bytes_ram"];
+            let row = broker.list_queues(&columns).await.remove(0);
+            let in_memory: u64 = row[3].parse().unwrap();
+            let all = (row[1].as_str(), row[2].as_str()) == ("200", "4000000");
+            (all && in_memory < 2_000_000).then_some(())
+        })
+        .await;
+        broker.restart().await;
+        assert_eq!(numbers(&broker).await, ["200", "0", "200"]);
+        let client = broker.client().await;
+        let purged = client.queue_purge("q".into(), QueuePurgeOptions::default());
+        assert_eq!(purged.await.unwrap(), 200);
+    });
+}
+
+#[test]
+fn what_waits_on_disk_comes_when_it_is_due_in_its_order() {
+    run(async {
+        let memory = ["--queue-memory", "1MiB"];
+        let Some(broker) = TestBroker::start_own_with(&memory).await else {
+            return;
+        };
+        let client = broker.client().await;
+        declare(&client, "classic", &delays("all", 2000, 2000))
+            .await
+            .unwrap();
+        for n in 0..200 {
+            client.put("q", format!("{n:020000}")).await;
+        }
+        client.counts_become("q", 200, 0).await;
+        let worker = client.open().await;
+        for _ in 0..200 {
+            get(&worker).await;
+        }
+        let since = Instant::now();
+        worker.close(200, "done".into()).await.unwrap();
+        client.counts_become("q", 200, 0).await;
+        assert!(since.elapsed() >= Duration::from_secs(2));
+        let bodies = client.drain("q").await;
+        let numbers: Vec<u32> = bodies.iter().map(|body| body.parse().unwrap()).collect();
+        assert_eq!(numbers, (0..200).collect::<Vec<u32>>());
+    });
+}
