@@ -77,8 +77,6 @@ impl From<&Config> for Limits {
 pub struct Broker {
     /// Who may do what.
     pub users: Users,
-    /// How clients may log in.
-    pub mechanisms: Mechanisms,
     /// What survives a restart; none for a broker that keeps everything in memory.
     pub store: Option<Store>,
     /// Who is connected.
@@ -106,6 +104,7 @@ pub struct Broker {
     /// must not come after the deletion.
     pub changing: Mutex<()>,
     limits: RwLock<Limits>,
+    mechanisms: RwLock<Arc<Mechanisms>>,
     vhosts: Arc<Vhosts>,
     next_queue: AtomicU64,
     next_consumer: AtomicU64,
@@ -119,7 +118,7 @@ impl Broker {
         Broker {
             limits: RwLock::new(limits),
             users: Users::new(loopback_users),
-            mechanisms: Mechanisms::default(),
+            mechanisms: RwLock::default(),
             store,
             connections: Connections::new(ledger.clone()),
             timers: Arc::default(),
@@ -141,6 +140,16 @@ impl Broker {
     /// What it offers to clients.
     pub fn limits(&self) -> Limits {
         *self.limits.read()
+    }
+
+    /// How clients may log in.
+    pub fn mechanisms(&self) -> Arc<Mechanisms> {
+        self.mechanisms.read().clone()
+    }
+
+    /// Sets how clients may log in. Nobody who is there already has to go.
+    pub fn set_mechanisms(&self, mechanisms: Mechanisms) {
+        *self.mechanisms.write() = Arc::new(mechanisms);
     }
 
     /// Sets other limits, for connections to come and for those that are there.

@@ -42,7 +42,7 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
         config.loopback_users.clone(),
         Some(opened.store),
     );
-    broker.mechanisms = mechanisms(config);
+    broker.set_mechanisms(mechanisms(config));
     broker.pager = Some(Arc::new(pager(config, store.clone())?));
     broker
         .alarms
@@ -68,7 +68,7 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
 
 /// How clients may log in. That anybody may is said, for it is seldom meant where others can
 /// connect.
-fn mechanisms(config: &Config) -> Mechanisms {
+pub(crate) fn mechanisms(config: &Config) -> Mechanisms {
     let user = config.anonymous_login_user.clone();
     let anonymous = user.map(|user| (user, config.anonymous_login_pass.clone()));
     let mechanisms = Mechanisms::new(&config.auth_mechanisms, anonymous);

@@ -4,6 +4,7 @@ use crate::alarms;
 use crate::broker::{Broker, Limits};
 use crate::config::{Config, ConfigError};
 use crate::logging::LogLevel;
+use crate::recovery;
 use std::sync::Arc;
 
 /// How a setting comes into force.
@@ -33,6 +34,8 @@ const LIVE: &[(&str, Apply)] = &[
             .users
             .set_loopback_users(config.loopback_users.clone());
     }),
+    ("auth_mechanisms", Reloader::mechanisms),
+    ("anonymous_login_user", Reloader::mechanisms),
     ("log_level", |to, config| {
         to.log_level.set(&config.log_level);
     }),
@@ -101,6 +104,10 @@ impl Reloader {
                 *value = to;
             }
         }
+        // Its password may be another, which is shown nowhere.
+        if self.broker.mechanisms().anonymous().is_some() {
+            self.mechanisms(&config);
+        }
         // A new mark counts at once.
         alarms::check(&self.broker, &self.data_dir);
     }
@@ -114,6 +121,10 @@ impl Reloader {
                 to,
             })
             .collect()
+    }
+
+    fn mechanisms(&self, config: &Config) {
+        self.broker.set_mechanisms(recovery::mechanisms(config));
     }
 
     fn limits(&self, config: &Config) {
@@ -130,6 +141,7 @@ fn apply(key: &str) -> Option<Apply> {
 mod tests {
     use super::*;
     use crate::alarms::{DiskFreeLimit, MemoryWatermark};
+    use crate::auth::Mechanism;
     use crate::config::LogFilter;
     use parking_lot::Mutex;
 
@@ -153,15 +165,7 @@ mod tests {
         let settings = config().settings();
         let needs_restart = settings.iter().filter(|(key, _)| apply(key).is_none());
         let needs_restart: Vec<_> = needs_restart.map(|(key, _)| *key).collect();
-        let known = [
-            "bind",
-            "port",
-            "data_dir",
-            "log_format",
-            "queue_memory",
-            "auth_mechanisms",
-            "anonymous_login_user",
-        ];
+        let known = ["bind", "port", "data_dir", "log_format", "queue_memory"];
         assert_eq!(needs_restart, known);
         for (key, _) in LIVE {
             assert!(settings.iter().any(|(setting, _)| setting == key), "{key}");
@@ -182,12 +186,23 @@ mod tests {
         after.log_level = "debug".parse::<LogFilter>().unwrap();
         after.max_message_size = 7;
         after.port = 1;
+        after.auth_mechanisms = Mechanism::ALL.to_vec();
         reloader.reload(Ok(after.clone()));
         let view = broker.alarms.view();
         assert_eq!(view.memory, after.vm_memory_high_watermark);
         assert_eq!((view.disk_octets, broker.limits().max_message_size), (1, 7));
+        let password = || {
+            broker
+                .mechanisms()
+                .anonymous()
+                .map(|to| to.password.to_owned())
+        };
+        assert_eq!(password().as_deref(), Some("guest"));
         let filter = filters.lock().concat();
         assert!(filter.contains("debug"), "{filter}");
+        after.anonymous_login_pass = "other".into();
+        reloader.reload(Ok(after.clone()));
+        assert_eq!(password().as_deref(), Some("other"));
         // Again: nothing is new but what still waits for a restart.
         let changed = reloader.changed(&after);
         assert_eq!(changed.len(), 1);

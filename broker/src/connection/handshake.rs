@@ -69,7 +69,7 @@ impl Connection {
             version_major: 0,
             version_minor: 9,
             server_properties: server_properties(),
-            mechanisms: LongString::from(self.broker.mechanisms.names()),
+            mechanisms: LongString::from(self.broker.mechanisms().names()),
             locales: LongString::from("en_US"),
         }));
         self.phase = Phase::Starting;
@@ -146,7 +146,7 @@ impl Connection {
                 format_args!("unsupported authentication mechanism '{mechanism}'"),
             )
         };
-        let mechanisms = &self.broker.mechanisms;
+        let mechanisms = self.broker.mechanisms();
         match mechanisms.offered(mechanism).ok_or_else(not_offered)? {
             Mechanism::Plain => {
                 let given = auth::parse_plain(response).ok_or_else(malformed)?;

@@ -60,13 +60,13 @@ fn any_other_header_is_answered_with_ours_and_the_end() {
 
 /// A client of a broker that takes anybody for `user`.
 fn started_anonymously(user: Option<&str>, password: &str) -> Client {
-    let mut broker = Broker::new(Limits::default(), vec!["guest".to_owned()], None);
+    let broker = Broker::new(Limits::default(), vec!["guest".to_owned()], None);
     let mut fx = broker.effects(None);
     broker.add_vhost(VhostSpec::named("/"), &mut fx);
     fx.perform();
     add_user(&broker, "visitor", ".*");
     let user = user.map(|user| (user.to_owned(), Secret::from(password)));
-    broker.mechanisms = Mechanisms::new(&Mechanism::ALL, user);
+    broker.set_mechanisms(Mechanisms::new(&Mechanism::ALL, user));
     let mut client = Client::new(&Arc::new(broker));
     client.bytes(&PROTOCOL_HEADER);
     assert_eq!(client.hears(), ["0 start"]);
