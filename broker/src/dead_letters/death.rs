@@ -2,7 +2,7 @@
 //! `rabbit_dead_letter`): `x-death`, one entry per queue and reason, the latest first, and
 //! `x-first-death-*` and `x-last-death-*`.
 
-use crate::queue::{DeadLetter, Reason};
+use crate::queue::{DeadLetter, Origin, Reason};
 use leveret_protocol::content::PropertyIndex;
 use leveret_protocol::raw_table::{self, RawValue};
 use smallvec::SmallVec;
@@ -20,6 +20,8 @@ const LAST: [&[u8]; 3] = [
     b"x-last-death-queue",
     b"x-last-death-reason",
 ];
+/// Queues of a cycle that the log names.
+const TOLD_MAX: usize = 16;
 const HEADERS_FLAG: u8 = 1 << 5;
 const EXPIRATION_FLAG: u8 = 1;
 
@@ -55,6 +57,13 @@ impl Deaths {
         }
         false
     }
+
+    /// The names of the first of them behind that of the queue that it would come to, for the log.
+    pub(super) fn queues(&self, queue: &str) -> Vec<String> {
+        let known = self.0.iter().take(TOLD_MAX);
+        let known = known.map(|(name, _)| String::from_utf8_lossy(name).into_owned());
+        std::iter::once(queue.to_owned()).chain(known).collect()
+    }
 }
 
 /// An entry of a table as it stands there: its name, and all of it.
@@ -62,8 +71,8 @@ type Field<'a> = (&'a [u8], Vec<u8>);
 
 impl<'a> Death<'a> {
     /// The death of a letter at this time.
-    pub(super) fn new(letter: &'a DeadLetter, time: u64) -> Self {
-        let (message, origin) = (&letter.message, &letter.origin);
+    pub(super) fn new(letter: &'a DeadLetter, origin: &'a Origin, time: u64) -> Self {
+        let message = &letter.message;
         let mut routing_keys = SmallVec::from_slice(&[message.routing_key()]);
         let headers = PropertyIndex::scan(message.properties()).and_then(|index| index.headers);
         let headers = headers.and_then(|range| message.properties().get(range));

@@ -58,8 +58,9 @@ impl Machine {
     /// Whether the queue's limits would turn this message away behind so many others and their
     /// octets.
     pub(super) fn has_no_room(&self, message: &SharedMessage, others: u64, octets: u64) -> bool {
-        let kept = self.undelivered.as_deref();
-        let (letters, bodies) = kept.map_or((0, 0), |kept| (kept.len(), kept.octets()));
+        let kept = self.outbox.as_deref();
+        let kept = kept.map(|outbox| (outbox.len(), outbox.bytes()));
+        let (letters, bodies) = kept.unwrap_or_default();
         let (held, held_bytes) = self.limited();
         let full = |limits: &Limits| {
             limits.refuse(

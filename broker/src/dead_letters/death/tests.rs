@@ -4,7 +4,6 @@ use crate::queue::Origin;
 use leveret_protocol::classes::BasicProperties;
 use leveret_protocol::method::properties_to_vec;
 use leveret_protocol::values::{AMQPValue as V, FieldTable};
-use leveret_storage::QueueId;
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -24,30 +23,33 @@ fn array(values: Vec<V>) -> V {
     V::FieldArray(values.into())
 }
 
-fn letter(queue: &str, properties: &[u8], reason: Reason, key: Option<&str>) -> DeadLetter {
+fn letter(properties: &[u8], reason: Reason) -> DeadLetter {
     let message = MessageBuilder::new(b"x", b"k", properties, true, 0).finish(true);
     DeadLetter {
-        origin: Arc::new(Origin {
-            queue: queue.into(),
-            id: QueueId(1),
-            vhost: "/".into(),
-            exchange: "dlx".into(),
-            routing_key: key.map(|key| key.as_bytes().into()),
-            loses_none: false,
-        }),
         message: Arc::new(message),
         reason,
+        chained: false,
+        number: 0,
         stored_at: None,
     }
 }
 
-fn noted(letter: &DeadLetter) -> (Vec<u8>, Deaths) {
-    Death::new(letter, 7).note_in(letter.message.properties())
+fn origin(queue: &str, key: Option<&str>) -> Origin {
+    Origin {
+        queue: queue.into(),
+        exchange: "dlx".into(),
+        routing_key: key.map(|key| key.as_bytes().into()),
+        loses_none: false,
+    }
+}
+
+fn noted(letter: &DeadLetter, origin: &Origin) -> (Vec<u8>, Deaths) {
+    Death::new(letter, origin, 7).note_in(letter.message.properties())
 }
 
 /// Dies once more.
 fn again(properties: &[u8], queue: &str, reason: Reason) -> (Vec<u8>, Deaths) {
-    noted(&letter(queue, properties, reason, None))
+    noted(&letter(properties, reason), &origin(queue, None))
 }
 
 fn death(queue: &str, reason: &str, count: i64) -> V {
@@ -179,12 +181,30 @@ fn an_expiration_goes_and_is_remembered() {
 fn copies_are_kept_unless_the_letter_gets_another_key() {
     let headers = table(&[("CC", array(vec![string("c"), V::LongInt(1)]))]);
     let raw = properties_to_vec(&plain().with_headers(headers));
-    let kept = letter("q", &raw, Reason::Rejected, None);
-    assert_eq!(Death::new(&kept, 7).routing_keys.as_slice(), [b"k", b"c"]);
-    assert!(decoded(&noted(&kept).0).1.contains_key("CC"));
-    let other = letter("q", &raw, Reason::Rejected, Some("new"));
-    assert_eq!(Death::new(&other, 7).routing_keys.as_slice(), [b"k", b"c"]);
-    assert!(!decoded(&noted(&other).0).1.contains_key("CC"));
+    let kept = letter(&raw, Reason::Rejected);
+    assert_eq!(
+        Death::new(&kept, &origin("q", None), 7)
+            .routing_keys
+            .as_slice(),
+        [b"k", b"c"]
+    );
+    assert!(
+        decoded(&noted(&kept, &origin("q", None)).0)
+            .1
+            .contains_key("CC")
+    );
+    let other = letter(&raw, Reason::Rejected);
+    assert_eq!(
+        Death::new(&other, &origin("q", Some("new")), 7)
+            .routing_keys
+            .as_slice(),
+        [b"k", b"c"]
+    );
+    assert!(
+        !decoded(&noted(&other, &origin("q", Some("new"))).0)
+            .1
+            .contains_key("CC")
+    );
 }
 
 #[test]
