@@ -30,8 +30,11 @@ const SHARED_SIZE: usize = size_of::<Message>() + 2 * size_of::<usize>();
 /// Bytes that a large body takes besides itself: its handle, and the counts of whoever shares it.
 const LARGE_BODY_SIZE: usize = size_of::<Bytes>() + 3 * size_of::<usize>();
 
-/// The first octet of a stored message; raised when the encoding changes.
+/// The first octet of a stored message; raised when the encoding changes. (2 is taken, see
+/// `queue/stored.rs`.)
 const ENCODING: u8 = 1;
+/// The first octet of a stored message that is a dead letter.
+const ENCODING_OF_LETTER: u8 = 3;
 
 /// The `delivery_mode` of messages that ask to survive a restart.
 const PERSISTENT: u8 = 2;
@@ -67,9 +70,14 @@ pub struct Message {
     /// The body when it is not in `head`. Behind a pointer: most messages are small, and what a message takes in memory
     /// is what a queue of them costs.
     large_body: Option<Box<Bytes>>,
-    persistent: bool,
+    marks: u8,
     write: AtomicU8,
 }
+
+/// [`Message::persistent`], in a message's marks.
+const MARK_PERSISTENT: u8 = 1;
+/// [`Message::is_letter`].
+const MARK_LETTER: u8 = 2;
 
 /// Collects the parts of a message as its frames arrive.
 #[derive(Debug)]
@@ -212,7 +220,7 @@ impl MessageBuilder {
                 LargeBody::Whole(body) => Some(Box::new(body)),
                 LargeBody::Pieces(pieces) => Some(Box::new(pieces.into())),
             },
-            persistent: self.persistent,
+            marks: marks(self.persistent),
             write: AtomicU8::new(WriteState::of(cancellable) as u8),
         }
     }
@@ -228,6 +236,10 @@ fn extend(pieces: &mut Vec<u8>, piece: &[u8], remaining: u64) {
         pieces.reserve_exact(wanted - pieces.len());
     }
     pieces.extend_from_slice(piece);
+}
+
+fn marks(persistent: bool) -> u8 {
+    if persistent { MARK_PERSISTENT } else { 0 }
 }
 
 impl Message {
@@ -265,7 +277,7 @@ impl Message {
             routing_key_len: routing_key.len() as u8,
             properties_len: properties.len() as u32,
             large_body: None,
-            persistent,
+            marks: marks(persistent),
             write: AtomicU8::new(WriteState::of(cancellable) as u8),
         })
     }
@@ -318,7 +330,21 @@ impl Message {
 
     /// Whether it asks to survive a restart (`delivery_mode` 2).
     pub fn persistent(&self) -> bool {
-        self.persistent
+        self.marks & MARK_PERSISTENT != 0
+    }
+
+    /// Whether the broker made it of a dead letter: then what its headers say of its deaths is the
+    /// broker's word, and otherwise it is a client's.
+    pub fn is_letter(&self) -> bool {
+        self.marks & MARK_LETTER != 0
+    }
+
+    /// The same message, as a dead letter.
+    pub fn into_letter(self) -> Message {
+        Message {
+            marks: self.marks | MARK_LETTER,
+            ..self
+        }
     }
 
     /// How long it may wait in a queue, by its `expiration` property.
@@ -356,13 +382,17 @@ impl Message {
     ) -> Message {
         let body = self.body();
         let size = body.len() as u64;
-        let mut builder = MessageBuilder::new(exchange, key, properties, self.persistent, size);
+        let persistent = self.persistent();
+        let mut builder = MessageBuilder::new(exchange, key, properties, persistent, size);
         // As long as was announced, so neither can fail.
         let _ = match &self.large_body {
             None => builder.push(body),
             Some(large) => builder.push_frame(Bytes::clone(large)),
         };
-        builder.finish(cancellable)
+        Message {
+            marks: self.marks,
+            ..builder.finish(cancellable)
+        }
     }
 
     /// Tells the store that the message need not be written any more, because it is acknowledged.
@@ -386,7 +416,7 @@ impl Message {
             routing_key_len: self.routing_key_len,
             properties_len: self.properties_len,
             large_body: self.large_body.clone(),
-            persistent: self.persistent,
+            marks: self.marks,
             write: AtomicU8::new(WriteState::Pending as u8),
         }
     }
@@ -415,7 +445,11 @@ impl Message {
             body.len() as u64,
         );
         builder.push_frame(stored.slice(body)).ok()?;
-        Some(builder.finish(false))
+        let message = builder.finish(false);
+        Some(match parts.is_letter {
+            true => message.into_letter(),
+            false => message,
+        })
     }
 }
 
@@ -428,6 +462,8 @@ pub struct Parts {
     pub routing_key: Range<usize>,
     /// The raw properties.
     pub properties: Range<usize>,
+    /// See [`Message::is_letter`].
+    pub is_letter: bool,
 }
 
 impl Parts {
@@ -439,9 +475,11 @@ impl Parts {
             at += n;
             stored.get(range.clone()).map(|_| range)
         };
-        if stored[take(1)?] != [ENCODING] {
-            return None;
-        }
+        let is_letter = match stored[take(1)?] {
+            [ENCODING] => false,
+            [ENCODING_OF_LETTER] => true,
+            _ => return None,
+        };
         let len = usize::from(stored[take(1)?][0]);
         let exchange = take(len)?;
         let len = usize::from(stored[take(1)?][0]);
@@ -452,6 +490,7 @@ impl Parts {
             exchange,
             routing_key,
             properties,
+            is_letter,
         })
     }
 }
@@ -491,7 +530,10 @@ impl Storable for Message {
 impl Message {
     /// Appends what stands before the body in the encoded message.
     pub fn encode_head(&self, out: &mut Vec<u8>) {
-        out.put_u8(ENCODING);
+        out.put_u8(match self.is_letter() {
+            true => ENCODING_OF_LETTER,
+            false => ENCODING,
+        });
         out.put_u8(self.exchange_len);
         out.put_slice(self.exchange());
         out.put_u8(self.routing_key_len);

@@ -2,6 +2,7 @@
 //! `rabbit_dead_letter`): `x-death`, one entry per queue and reason, the latest first, and
 //! `x-first-death-*` and `x-last-death-*`.
 
+use crate::message::Message;
 use crate::queue::{DeadLetter, Origin, Reason};
 use leveret_protocol::content::PropertyIndex;
 use leveret_protocol::raw_table::{self, RawValue};
@@ -29,7 +30,7 @@ const EXPIRATION_FLAG: u8 = 1;
 pub(super) struct Death<'a> {
     queue: &'a [u8],
     reason: Reason,
-    exchange: &'a [u8],
+    message: &'a Message,
     /// The key it was published with, and those of its CC header. (What its BCC header said is not
     /// known any more.)
     pub(super) routing_keys: SmallVec<[&'a [u8]; 4]>,
@@ -84,16 +85,17 @@ impl<'a> Death<'a> {
         Death {
             queue: origin.queue.as_str().as_bytes(),
             reason: letter.reason,
-            exchange: message.exchange(),
+            message,
             routing_keys,
             time,
             new_key: origin.routing_key.is_some(),
         }
     }
 
-    /// The properties with this death noted in them, and without an expiration: the letter would
-    /// die again by it.
-    pub(super) fn note_in(&self, properties: &[u8]) -> (Vec<u8>, Deaths) {
+    /// The properties of the message with this death noted in them, and without an expiration: the
+    /// letter would die again by it.
+    pub(super) fn noted(&self) -> (Vec<u8>, Deaths) {
+        let properties = self.message.properties();
         // They were checked when the message was published.
         let index = PropertyIndex::scan(properties).unwrap_or_default();
         let expiration = index
@@ -130,7 +132,10 @@ impl<'a> Death<'a> {
 
     /// The headers table, with its length, sorted by name as RabbitMQ leaves it.
     fn headers(&self, table: &[u8], expiration: Option<&[u8]>) -> (Vec<u8>, Deaths) {
-        let known = raw_table::find(table, "x-death");
+        // What a client says of deaths that its message had before is nothing (RabbitMQ 4: they are
+        // annotations of the message, and no headers): it may be a new message, of which it copied the
+        // headers from one that it had got.
+        let known = raw_table::find(table, "x-death").filter(|_| self.message.is_letter());
         let gone = |name: &[u8]| {
             name == X_DEATH
                 || name == CC && self.new_key
@@ -140,7 +145,7 @@ impl<'a> Death<'a> {
         let entries = raw_table::entries(table).filter(|entry| !gone(entry.name));
         let mut fields: Vec<Field<'_>> = entries.map(|e| (e.name, e.octets.to_vec())).collect();
         let reason = self.reason.as_str().as_bytes();
-        let values = [self.exchange, self.queue, reason];
+        let values = [self.message.exchange(), self.queue, reason];
         for (name, value) in LAST.into_iter().zip(values) {
             fields.push(text(name, value));
         }
@@ -156,10 +161,8 @@ impl<'a> Death<'a> {
     }
 
     /// The array of deaths with this one in front: the entry of this queue and reason counts one
-    /// more, or there is a new one. What is no array, because a client took it for something else,
-    /// is begun anew.
+    /// more, or there is a new one.
     fn array(&self, known: Option<RawValue<'_>>, expiration: Option<&[u8]>) -> (Vec<u8>, Deaths) {
-        let known = known.filter(|value| value.kind == b'A');
         let elements = known.map_or(&[][..], |value| value.octets);
         let tables = raw_table::elements(elements).filter(|element| element.kind == b'F');
         let (mut others, mut deaths, mut same) = (Vec::new(), Deaths::default(), None);
@@ -206,7 +209,7 @@ impl<'a> Death<'a> {
             text(b"reason", self.reason.as_str().as_bytes()),
             text(b"queue", self.queue),
             field(b"time", b'T', &self.time.to_be_bytes()),
-            text(b"exchange", self.exchange),
+            text(b"exchange", self.message.exchange()),
             field(b"routing-keys", b'A', &keys),
         ];
         entry.extend(expiration.map(|expiration| text(b"original-expiration", expiration)));

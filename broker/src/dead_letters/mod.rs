@@ -4,6 +4,8 @@
 //! unless the queue that it leaves loses none; then it goes back there.
 
 mod death;
+#[cfg(test)]
+mod order_tests;
 
 use crate::exchange::{Delays, Directory, Exchange, Held, Placed, Postponed, Routable, Route};
 use crate::message::SharedMessage;
@@ -269,7 +271,7 @@ impl Sorter {
             Some(key) => SmallVec::from_slice(&[&key[..]]),
             None => death.routing_keys.clone(),
         };
-        let (properties, deaths) = death.note_in(message.properties());
+        let (properties, deaths) = death.noted();
         let routable = Routable {
             routing_keys: &keys,
             properties: &properties,
@@ -296,7 +298,7 @@ impl Sorter {
         let exchange = origin.exchange.as_str().as_bytes();
         let cancellable = stored.count() == 1 && kept_by.is_empty();
         let sent = message.forwarded(exchange, key, &properties, cancellable);
-        let sent: SharedMessage = Arc::new(sent);
+        let sent: SharedMessage = Arc::new(sent.into_letter());
         if origin.loses_none {
             if !self.transfer.add_if_room(&sent, queues) {
                 blocked.extend(queues.iter().map(|queue| queue.id));

@@ -25,6 +25,9 @@ fn array(values: Vec<V>) -> V {
 
 fn letter(properties: &[u8], reason: Reason) -> DeadLetter {
     let message = MessageBuilder::new(b"x", b"k", properties, true, 0).finish(true);
+    // What has died before is a letter that the broker made.
+    let died = decoded_headers(properties).is_some_and(|headers| headers.contains_key(LAST_DEATH));
+    let message = if died { message.into_letter() } else { message };
     DeadLetter {
         message: Arc::new(message),
         reason,
@@ -44,7 +47,7 @@ fn origin(queue: &str, key: Option<&str>) -> Origin {
 }
 
 fn noted(letter: &DeadLetter, origin: &Origin) -> (Vec<u8>, Deaths) {
-    Death::new(letter, origin, 7).note_in(letter.message.properties())
+    Death::new(letter, origin, 7).noted()
 }
 
 /// Dies once more.
@@ -81,6 +84,13 @@ fn with_headers(first: (&str, &str), last: (&str, &str), deaths: Vec<V>) -> Vec<
         .with_delivery_mode(2)
         .with_message_id("m".into());
     properties_to_vec(&properties)
+}
+
+const LAST_DEATH: &str = "x-last-death-queue";
+
+fn decoded_headers(properties: &[u8]) -> Option<FieldTable> {
+    let range = PropertyIndex::scan(properties)?.headers?;
+    leveret_protocol::table::decode(&properties[range])
 }
 
 /// As tables are read: whatever order their entries are in.
@@ -208,16 +218,40 @@ fn copies_are_kept_unless_the_letter_gets_another_key() {
 }
 
 #[test]
-fn a_header_that_is_no_array_is_begun_anew() {
-    let raw = properties_to_vec(&plain().with_headers(table(&[("x-death", string("?"))])));
-    let (raw, deaths) = again(&raw, "q", Reason::Expired);
-    let (_, headers) = decoded(&raw);
-    assert_eq!(
-        headers.inner().get("x-death"),
-        Some(&array(vec![death("q", "expired", 1)]))
-    );
-    assert!(!headers.contains_key("x-first-death-queue"));
-    assert!(deaths.would_go_round("q"));
+fn what_a_client_says_of_deaths_is_begun_anew() {
+    let legacy = |queue| {
+        V::FieldTable(table(&[
+            ("queue", string(queue)),
+            ("reason", string("expired")),
+            ("exchange", string("x")),
+            ("routing-keys", array(vec![string("k")])),
+        ]))
+    };
+    for told in [
+        string("?"),
+        array(vec![death("q", "expired", 3)]),
+        array(vec![legacy("a"), legacy("q"), legacy("a"), V::LongInt(1)]),
+    ] {
+        let headers = table(&[
+            ("x-death", told),
+            ("x-first-death-queue", string("a")),
+            ("x-last-death-queue", V::LongInt(1)),
+        ]);
+        let raw = properties_to_vec(&plain().with_headers(headers));
+        let message = MessageBuilder::new(b"x", b"k", &raw, true, 0).finish(true);
+        let letter = DeadLetter {
+            message: Arc::new(message),
+            ..letter(&[0, 0], Reason::Expired)
+        };
+        let (raw, deaths) = noted(&letter, &origin("q", None));
+        let (_, headers) = decoded(&raw);
+        let value = |name| headers.inner().get(name).cloned();
+        let one = array(vec![death("q", "expired", 1)]);
+        assert_eq!(value("x-death"), Some(one));
+        assert_eq!(value("x-first-death-queue"), Some(string("q")));
+        assert_eq!(value("x-last-death-queue"), Some(string("q")));
+        assert!(deaths.would_go_round("q") && !deaths.would_go_round("a"));
+    }
 }
 
 #[test]
