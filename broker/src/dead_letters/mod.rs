@@ -11,7 +11,7 @@ use crate::exchange::{Delays, Directory, Exchange, Held, Placed, Postponed, Rout
 use crate::message::SharedMessage;
 use crate::queue::{DeadLetter, Effects, Origin, Outgoing, Queue, Reason, Transfer};
 use crate::vhost::{Vhost, Vhosts};
-use death::{Death, Deaths};
+use death::{Buffers, Death, Deaths};
 use leveret_storage::QueueId;
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
@@ -245,6 +245,7 @@ struct Sorter {
     /// The wall clock's time, in seconds.
     seconds: u64,
     route: Route,
+    buffers: Buffers,
     transfer: Transfer,
     postponed: Vec<(Arc<Delays>, Postponed)>,
     /// Letters that leave their queues with that.
@@ -257,6 +258,7 @@ impl Sorter {
         Sorter {
             seconds: fx.clock().wall_millis(now) / 1000,
             route: Route::default(),
+            buffers: Buffers::default(),
             transfer: Transfer::default(),
             postponed: Vec::new(),
             left: Vec::new(),
@@ -271,14 +273,14 @@ impl Sorter {
             Some(key) => SmallVec::from_slice(&[&key[..]]),
             None => death.routing_keys.clone(),
         };
-        let (properties, deaths) = death.noted();
+        let deaths = death.note(&mut self.buffers);
         let routable = Routable {
             routing_keys: &keys,
-            properties: &properties,
+            properties: &self.buffers.properties,
         };
         way.find(&routable, &mut self.route);
         if letter.reason != Reason::Rejected {
-            self.leave_out_cycles(&deaths, tried);
+            leave_out_cycles(&mut self.route, &deaths, tried);
         }
         let (queues, kept_by) = (&self.route.queues, &self.route.kept_by);
         if queues.is_empty() && kept_by.is_empty() {
@@ -297,7 +299,7 @@ impl Sorter {
         let key = &key[..key.len().min(usize::from(u8::MAX))];
         let exchange = origin.exchange.as_str().as_bytes();
         let cancellable = stored.count() == 1 && kept_by.is_empty();
-        let sent = message.forwarded(exchange, key, &properties, cancellable);
+        let sent = message.forwarded(exchange, key, routable.properties, cancellable);
         let sent: SharedMessage = Arc::new(sent.into_letter());
         if origin.loses_none {
             if !self.transfer.add_if_room(&sent, queues) {
@@ -318,19 +320,6 @@ impl Sorter {
         });
         self.postponed.extend(postponed);
         true
-    }
-
-    /// Leaves out the queues that the message would come back to for ever.
-    fn leave_out_cycles(&mut self, deaths: &Deaths, tried: &mut Tried) {
-        self.route.queues.retain(|queue| {
-            let name = queue.name().as_str();
-            let goes_round = deaths.would_go_round(name);
-            if goes_round && tried.cycles == 0 {
-                tried.cycle = deaths.queues(name);
-            }
-            tried.cycles += u64::from(goes_round);
-            !goes_round
-        });
     }
 
     fn is_full(&self) -> bool {
@@ -358,4 +347,17 @@ impl Sorter {
             delays.keep(placed, fx);
         }
     }
+}
+
+/// Leaves out the queues that the message would come back to for ever.
+fn leave_out_cycles(route: &mut Route, deaths: &Deaths<'_>, tried: &mut Tried) {
+    route.queues.retain(|queue| {
+        let name = queue.name().as_str();
+        let goes_round = deaths.would_go_round(name);
+        if goes_round && tried.cycles == 0 {
+            tried.cycle = deaths.queues(name);
+        }
+        tried.cycles += u64::from(goes_round);
+        !goes_round
+    });
 }

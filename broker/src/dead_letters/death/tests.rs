@@ -46,12 +46,28 @@ fn origin(queue: &str, key: Option<&str>) -> Origin {
     }
 }
 
-fn noted(letter: &DeadLetter, origin: &Origin) -> (Vec<u8>, Deaths) {
-    Death::new(letter, origin, 7).noted()
+/// The properties with a death noted in them, and the queues of all deaths.
+fn noted(letter: &DeadLetter, origin: &Origin) -> (Vec<u8>, Known) {
+    let mut buffers = Buffers::default();
+    let deaths = Death::new(letter, origin, 7).note(&mut buffers);
+    let known = deaths.0.iter();
+    let known = known.map(|(queue, rejected)| (queue.to_vec(), *rejected));
+    (buffers.properties, Known(known.collect()))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Known(Vec<(Vec<u8>, bool)>);
+
+impl Known {
+    fn would_go_round(&self, queue: &str) -> bool {
+        let known = self.0.iter();
+        let deaths = known.map(|(queue, rejected)| (&queue[..], *rejected));
+        Deaths(deaths.collect()).would_go_round(queue)
+    }
 }
 
 /// Dies once more.
-fn again(properties: &[u8], queue: &str, reason: Reason) -> (Vec<u8>, Deaths) {
+fn again(properties: &[u8], queue: &str, reason: Reason) -> (Vec<u8>, Known) {
     noted(&letter(properties, reason), &origin(queue, None))
 }
 
@@ -129,7 +145,7 @@ fn the_latest_death_stands_first_and_those_of_one_kind_are_counted() {
     );
     assert_eq!(decoded(&raw), decoded(&expected));
     let known = vec![(b"q".to_vec(), true), (b"r".to_vec(), false)];
-    assert_eq!(deaths, Deaths(known));
+    assert_eq!(deaths, Known(known));
     let (raw, _) = again(&raw, "q", Reason::MaxLength);
     let expected = with_headers(
         ("q", "rejected"),
