@@ -18,7 +18,7 @@ use super::outcome::{AfterRemoval, ConsumeRefused, Remains};
 use super::paging::Paging;
 use super::ready::Ready;
 use super::returned::Returned;
-use super::settings::{QueueKind, Settings};
+use super::settings::{Overflow, QueueKind, Settings};
 use super::stored::storable;
 use crate::clock::Time;
 use crate::message::{Message, SharedMessage};
@@ -34,6 +34,8 @@ pub struct Machine {
     stored: bool,
     auto_delete: bool,
     pub(super) limits: Option<Box<Limits>>,
+    /// What a full queue does, also while it has no limits.
+    pub(super) overflow: Overflow,
     pub(super) expiry: Expiry,
     /// Where its dead letters go; none when they are lost.
     pub(super) dead_letters: Option<Arc<Origin>>,
@@ -78,6 +80,7 @@ impl Machine {
             stored: spec.is_stored(),
             auto_delete: spec.auto_delete,
             limits: Limits::of(settings).map(Box::new),
+            overflow: settings.overflow,
             expiry,
             dead_letters: Origin::of(spec, settings),
             outbox: None,
@@ -99,7 +102,7 @@ impl Machine {
 
     /// The queue is set to something else from now on, which what is in it follows at once.
     pub fn configure(&mut self, spec: &QueueSpec, settings: &Settings, fx: &mut Effects) {
-        self.limits = Limits::of(settings).map(Box::new);
+        self.limit(settings);
         Returned::follow(&mut self.returned, self.kind, settings);
         self.expiry.configure(settings);
         self.dead_letters = Origin::of(spec, settings);

@@ -335,7 +335,12 @@ impl Model {
     /// What is over the limit goes, oldest first, but for what waits. A queue that refuses drops
     /// nothing, though what comes back to it may be more than its limit.
     pub(super) fn drop_over_limit(&mut self) {
-        while self.drops() && self.over(0, 0) {
+        self.trim(false);
+    }
+
+    /// Likewise; `once`: though it refuses.
+    pub(super) fn trim(&mut self, once: bool) {
+        while (once || self.drops()) && self.over(0, 0) {
             let Some(((_, position), known)) = self.ready.pop_first() else {
                 assert!(!self.waiting.is_empty(), "nothing is over no limit");
                 return;
