@@ -7,6 +7,7 @@ use lapin::message::Delivery;
 use lapin::options::{BasicNackOptions, BasicRejectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use leveret_tests::{Client, TestBroker, next, run, text};
+use tokio::task::JoinSet;
 
 fn long(text: &str) -> AMQPValue {
     AMQPValue::LongString(text.into())
@@ -171,6 +172,58 @@ fn a_retry_topology_goes_on_for_as_long_as_somebody_rejects() {
             assert_eq!(deaths(&delivery), expected);
             let options = BasicRejectOptions { requeue: false };
             delivery.reject(options).await.expect("rejected");
+        }
+    });
+}
+
+#[test]
+fn dead_letters_of_many_publishers_keep_their_order() {
+    const PUBLISHERS: usize = 4;
+    const MESSAGES: usize = 10_000;
+    const ROOM: usize = 5;
+    run(async {
+        let broker = TestBroker::start().await;
+        let client = broker.client().await;
+        for (rule, number, stay) in [("x-max-length", ROOM as i32, ROOM), ("x-message-ttl", 5, 0)] {
+            let (queue, heir) = (format!("order{rule}"), format!("heir{rule}"));
+            mortal(
+                &client,
+                &queue,
+                &heir,
+                &[(rule, AMQPValue::LongInt(number))],
+            )
+            .await;
+            let mut publishers = JoinSet::new();
+            for publisher in 0..PUBLISHERS {
+                let (client, queue) = (broker.client().await, queue.clone());
+                publishers.spawn(async move {
+                    for number in 0..MESSAGES {
+                        let body = format!("{publisher} {number}");
+                        let (queue, options) = (queue.as_str().into(), Default::default());
+                        let properties = BasicProperties::default();
+                        let (channel, body) = (&client.channel, body.as_bytes());
+                        let sent = channel
+                            .basic_publish("".into(), queue, options, body, properties)
+                            .await;
+                        sent.expect("sent");
+                    }
+                    // What it has sent is read before its connection goes.
+                    client.close().await;
+                });
+            }
+            let mut heir = client.consume_auto(&heir, "c").await;
+            let mut next_of = [0; PUBLISHERS];
+            for _ in 0..PUBLISHERS * MESSAGES - stay {
+                let body = text(&next(&mut heir).await);
+                let (publisher, number) = body.split_once(' ').expect("two numbers");
+                let publisher: usize = publisher.parse().expect("a publisher");
+                let number: usize = number.parse().expect("a number");
+                assert_eq!(number, next_of[publisher], "{rule}, publisher {publisher}");
+                next_of[publisher] += 1;
+            }
+            while let Some(ended) = publishers.join_next().await {
+                ended.expect("a publisher");
+            }
         }
     });
 }
