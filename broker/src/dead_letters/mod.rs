@@ -199,16 +199,16 @@ impl<'q> Sender<'q> {
             );
         }
         if tried.cycles > 0
-            && let Some(dropped) = self.queue.count_cycles(tried.cycles, fx)
+            && let Some(times) = self.queue.count_cycles(tried.cycles, fx)
         {
-            // As `rabbit_dead_letter:log_cycle_once`, which tells of each list of queues once.
+            // `rabbit_dead_letter:log_cycle_once` tells of each list of queues once.
             tracing::warn!(
                 %queue,
                 %vhost,
-                dropped,
+                times,
                 queues = ?tried.cycle,
-                "messages dropped: these queues, the latest death first, are a dead letter cycle \
-                 without reason 'rejected'"
+                "message dropped: these queues, the latest death first, are a dead letter cycle without \
+                 reason 'rejected'"
             );
         }
         self.queue.letters_tried(tried.outgoing, tried.stuck, fx);

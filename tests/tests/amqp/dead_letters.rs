@@ -1,5 +1,6 @@
 //! x-message-ttl, expiration, x-expires, x-dead-letter-exchange and x-dead-letter-routing-key.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use lapin::BasicProperties;
@@ -225,6 +226,46 @@ fn dead_letters_of_many_publishers_keep_their_order() {
                 ended.expect("a publisher");
             }
         }
+    });
+}
+
+#[test]
+fn a_cycle_that_drops_messages_is_told_once_a_minute() {
+    run(async {
+        let Some(mut broker) = TestBroker::start_own().await else {
+            return;
+        };
+        let client = broker.client().await;
+        let ttl = [("x-message-ttl", AMQPValue::LongInt(1))];
+        let round = |queue: &str| {
+            let [ttl] = ttl.clone();
+            let exchange = ("x-dead-letter-exchange", long(""));
+            [ttl, exchange, ("x-dead-letter-routing-key", long(queue))]
+        };
+        declare(&client, "round", &round("round")).await;
+        for body in ["1", "2", "3"] {
+            client.put("round", body).await;
+            client.counts_become("round", 0, 0).await;
+        }
+        // The log of these comes before that of a queue that is told of for the first time.
+        declare(&client, "again", &round("again")).await;
+        client.put("again", "4").await;
+        let is_last = |line: &str| line.contains("dead letter cycle") && line.contains("again");
+        let log = broker.process();
+        log.line("the last cycle", |line| is_last(line).then_some(()))
+            .await;
+        let told = RefCell::new(Vec::new());
+        let note = |line: &str| {
+            if line.contains("dead letter cycle") {
+                told.borrow_mut().push(line.to_owned());
+            }
+            is_last(line).then_some(())
+        };
+        log.line("all cycles", note).await;
+        let told = told.take();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains(r#"\"round\", \"round\""#), "{}", told[0]);
+        assert!(told[0].contains(r#""times":1"#), "{}", told[0]);
     });
 }
 
