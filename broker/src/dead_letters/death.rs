@@ -223,33 +223,43 @@ impl<'a> Death<'a> {
 
     /// A new entry of the array; RabbitMQ sorts one that does not stand alone.
     fn put_entry(&self, out: &mut Vec<u8>, expiration: Option<&[u8]>, sorted: bool) {
-        let reason = |out: &mut Vec<u8>| put_text(out, b"reason", self.reason.as_str().as_bytes());
-        let queue = |out: &mut Vec<u8>| put_text(out, b"queue", self.queue);
-        let exchange = |out: &mut Vec<u8>| put_text(out, b"exchange", self.message.exchange());
-        let time = |out: &mut Vec<u8>| {
-            put_name(out, b"time", b'T');
-            out.extend(self.time.to_be_bytes());
-        };
-        let keys = |out: &mut Vec<u8>| {
-            put_name(out, b"routing-keys", b'A');
-            put_with_len(out, |out| {
-                for key in &self.routing_keys {
-                    out.push(b'S');
-                    put_prefixed(out, key);
-                }
-            });
-        };
-        let original = |out: &mut Vec<u8>| {
-            if let Some(text) = expiration {
-                put_text(out, b"original-expiration", text);
-            }
-        };
-        let fields: [&dyn Fn(&mut Vec<u8>); 6] = match sorted {
-            true => [&exchange, &original, &queue, &reason, &keys, &time],
-            false => [&reason, &queue, &time, &exchange, &keys, &original],
-        };
+        const ALONE: [&[u8]; 6] = [
+            b"reason",
+            b"queue",
+            b"time",
+            b"exchange",
+            b"routing-keys",
+            b"original-expiration",
+        ];
+        let mut names = ALONE;
+        if sorted {
+            names.sort_unstable();
+        }
         put_count(out, 1);
-        fields.into_iter().for_each(|put| put(out));
+        for name in names {
+            match (name, expiration) {
+                (b"reason", _) => put_text(out, name, self.reason.as_str().as_bytes()),
+                (b"queue", _) => put_text(out, name, self.queue),
+                (b"exchange", _) => put_text(out, name, self.message.exchange()),
+                (b"time", _) => {
+                    put_name(out, name, b'T');
+                    out.extend(self.time.to_be_bytes());
+                }
+                (b"routing-keys", _) => {
+                    put_name(out, name, b'A');
+                    put_with_len(out, |out| self.put_keys(out));
+                }
+                (_, Some(text)) => put_text(out, name, text),
+                (_, None) => {}
+            }
+        }
+    }
+
+    fn put_keys(&self, out: &mut Vec<u8>) {
+        for key in &self.routing_keys {
+            out.push(b'S');
+            put_prefixed(out, key);
+        }
     }
 }
 
