@@ -1,11 +1,13 @@
 //! A message: immutable after publish but for the one atomic that tells the store whether it
 //! still has to be written.
 
-use bytes::{BufMut, Bytes};
+mod stored;
+
+pub use stored::Parts;
+
+use bytes::Bytes;
 use leveret_protocol::content::{Property, parse_expiration, property};
-use leveret_storage::{QueueId, Storable};
 use smallvec::SmallVec;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -13,10 +15,6 @@ use std::time::Duration;
 /// Bodies up to this many octets are copied beside the properties, so that a small message is one
 /// piece of memory; larger ones have memory of their own, or are most of a read buffer.
 pub const INLINE_BODY_MAX: usize = 4096;
-
-/// Bodies from so many octets on are given to the store as they are: that writes one to its log from there, if it is large
-/// enough for a call of its own to the system, and once, if several queues have it.
-const SHARED_BODY_MIN: usize = 8 << 10;
 
 /// A head up to this many octets stands in the message itself, so that a small message is one allocation; so many that the
 /// message with its counts fills one of the allocator's sizes (96 octets).
@@ -29,12 +27,6 @@ type Head = SmallVec<[u8; HEAD_INLINE]>;
 const SHARED_SIZE: usize = size_of::<Message>() + 2 * size_of::<usize>();
 /// Bytes that a large body takes besides itself: its handle, and the counts of whoever shares it.
 const LARGE_BODY_SIZE: usize = size_of::<Bytes>() + 3 * size_of::<usize>();
-
-/// The first octet of a stored message; raised when the encoding changes.
-const ENCODING: u8 = 1;
-
-/// The `delivery_mode` of messages that ask to survive a restart.
-const PERSISTENT: u8 = 2;
 
 /// What the store has done with a message; see [`Message::cancel_write`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +59,14 @@ pub struct Message {
     /// The body when it is not in `head`. Behind a pointer: most messages are small, and what a message takes in memory
     /// is what a queue of them costs.
     large_body: Option<Box<Bytes>>,
-    persistent: bool,
+    marks: u8,
     write: AtomicU8,
 }
+
+/// [`Message::persistent`], in a message's marks.
+const MARK_PERSISTENT: u8 = 1;
+/// [`Message::is_letter`].
+const MARK_LETTER: u8 = 2;
 
 /// Collects the parts of a message as its frames arrive.
 #[derive(Debug)]
@@ -212,7 +209,7 @@ impl MessageBuilder {
                 LargeBody::Whole(body) => Some(Box::new(body)),
                 LargeBody::Pieces(pieces) => Some(Box::new(pieces.into())),
             },
-            persistent: self.persistent,
+            marks: marks(self.persistent),
             write: AtomicU8::new(WriteState::of(cancellable) as u8),
         }
     }
@@ -228,6 +225,10 @@ fn extend(pieces: &mut Vec<u8>, piece: &[u8], remaining: u64) {
         pieces.reserve_exact(wanted - pieces.len());
     }
     pieces.extend_from_slice(piece);
+}
+
+fn marks(persistent: bool) -> u8 {
+    if persistent { MARK_PERSISTENT } else { 0 }
 }
 
 impl Message {
@@ -265,7 +266,7 @@ impl Message {
             routing_key_len: routing_key.len() as u8,
             properties_len: properties.len() as u32,
             large_body: None,
-            persistent,
+            marks: marks(persistent),
             write: AtomicU8::new(WriteState::of(cancellable) as u8),
         })
     }
@@ -318,7 +319,21 @@ impl Message {
 
     /// Whether it asks to survive a restart (`delivery_mode` 2).
     pub fn persistent(&self) -> bool {
-        self.persistent
+        self.marks & MARK_PERSISTENT != 0
+    }
+
+    /// Whether the broker made it of a dead letter: then what its headers say of its deaths is the
+    /// broker's word, and otherwise it is a client's.
+    pub fn is_letter(&self) -> bool {
+        self.marks & MARK_LETTER != 0
+    }
+
+    /// The same message, as a dead letter.
+    pub fn into_letter(self) -> Message {
+        Message {
+            marks: self.marks | MARK_LETTER,
+            ..self
+        }
     }
 
     /// How long it may wait in a queue, by its `expiration` property.
@@ -356,13 +371,17 @@ impl Message {
     ) -> Message {
         let body = self.body();
         let size = body.len() as u64;
-        let mut builder = MessageBuilder::new(exchange, key, properties, self.persistent, size);
+        let persistent = self.persistent();
+        let mut builder = MessageBuilder::new(exchange, key, properties, persistent, size);
         // As long as was announced, so neither can fail.
         let _ = match &self.large_body {
             None => builder.push(body),
             Some(large) => builder.push_frame(Bytes::clone(large)),
         };
-        builder.finish(cancellable)
+        Message {
+            marks: self.marks,
+            ..builder.finish(cancellable)
+        }
     }
 
     /// Tells the store that the message need not be written any more, because it is acknowledged.
@@ -386,7 +405,7 @@ impl Message {
             routing_key_len: self.routing_key_len,
             properties_len: self.properties_len,
             large_body: self.large_body.clone(),
-            persistent: self.persistent,
+            marks: self.marks,
             write: AtomicU8::new(WriteState::Pending as u8),
         }
     }
@@ -396,109 +415,6 @@ impl Message {
             .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
-
-    /// Reads a message back from what [`Storable::encode`] wrote. `None` when it is malformed.
-    pub fn decode(stored: Bytes) -> Option<Message> {
-        let parts = Parts::of(&stored)?;
-        Message::from_parts(&stored, &parts, &stored[parts.properties.clone()])
-    }
-
-    /// A stored message with these properties in place of its own.
-    pub fn from_parts(stored: &Bytes, parts: &Parts, properties: &[u8]) -> Option<Message> {
-        let body = parts.properties.end..stored.len();
-        let persistent = property(properties, Property::DeliveryMode) == Some(&[PERSISTENT]);
-        let mut builder = MessageBuilder::new(
-            &stored[parts.exchange.clone()],
-            &stored[parts.routing_key.clone()],
-            properties,
-            persistent,
-            body.len() as u64,
-        );
-        builder.push_frame(stored.slice(body)).ok()?;
-        Some(builder.finish(false))
-    }
-}
-
-/// Where the parts of a stored message stand; the body is what follows the properties.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parts {
-    /// The exchange's name.
-    pub exchange: Range<usize>,
-    /// The routing key.
-    pub routing_key: Range<usize>,
-    /// The raw properties.
-    pub properties: Range<usize>,
-}
-
-impl Parts {
-    /// Finds the parts in what [`Storable::encode`] wrote. `None` when it is malformed.
-    pub fn of(stored: &[u8]) -> Option<Parts> {
-        let mut at = 0;
-        let mut take = |n: usize| {
-            let range = at..at + n;
-            at += n;
-            stored.get(range.clone()).map(|_| range)
-        };
-        if stored[take(1)?] != [ENCODING] {
-            return None;
-        }
-        let len = usize::from(stored[take(1)?][0]);
-        let exchange = take(len)?;
-        let len = usize::from(stored[take(1)?][0]);
-        let routing_key = take(len)?;
-        let len = u32::from_be_bytes(stored[take(4)?].try_into().ok()?);
-        let properties = take(len as usize)?;
-        Some(Parts {
-            exchange,
-            routing_key,
-            properties,
-        })
-    }
-}
-
-impl Storable for Message {
-    fn begin_write(&self, _queue: QueueId) -> bool {
-        self.swap_write(WriteState::Pending, WriteState::Claimed) || self.is_claimed()
-    }
-
-    fn cancel_write(&self) -> bool {
-        Message::cancel_write(self)
-    }
-
-    fn encoded_len(&self) -> usize {
-        // encoding, exchange length, routing key length, properties length
-        7 + self.head.len() + self.large_body.as_ref().map_or(0, |body| body.len())
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.encode_head(out);
-        out.put_slice(self.body());
-    }
-
-    fn encode_or_share(&self, out: &mut Vec<u8>) -> Option<Bytes> {
-        self.encode_head(out);
-        if let Some(body) = self
-            .large_body()
-            .filter(|body| body.len() >= SHARED_BODY_MIN)
-        {
-            return Some(body.clone());
-        }
-        out.put_slice(self.body());
-        None
-    }
-}
-
-impl Message {
-    /// Appends what stands before the body in the encoded message.
-    pub fn encode_head(&self, out: &mut Vec<u8>) {
-        out.put_u8(ENCODING);
-        out.put_u8(self.exchange_len);
-        out.put_slice(self.exchange());
-        out.put_u8(self.routing_key_len);
-        out.put_slice(self.routing_key());
-        out.put_u32(self.properties_len);
-        out.put_slice(self.properties());
-    }
 }
 
 /// A message as queues share it.
@@ -507,9 +423,10 @@ pub type SharedMessage = Arc<Message>;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leveret_storage::{QueueId, Storable};
 
     /// Properties that say nothing but `delivery_mode` 2.
-    const PERSISTENT_ONLY: [u8; 3] = [1 << 4, 0, PERSISTENT];
+    const PERSISTENT_ONLY: [u8; 3] = [1 << 4, 0, 2];
 
     fn message(body: &[u8], cancellable: bool) -> Message {
         let mut builder =
@@ -533,6 +450,24 @@ mod tests {
             assert_eq!(back.body(), body);
             assert!(back.persistent());
         }
+    }
+
+    #[test]
+    fn a_dead_letter_is_one_wherever_it_is() {
+        let read_back = |message: &Message| {
+            let mut stored = Vec::new();
+            message.encode(&mut stored);
+            Message::decode(stored.into()).unwrap()
+        };
+        let plain = message(b"m", true);
+        assert!(!plain.is_letter() && !read_back(&plain).is_letter());
+        let letter = plain.into_letter();
+        assert!(letter.is_letter() && letter.persistent());
+        let back = read_back(&letter);
+        assert!(back.is_letter() && back.persistent());
+        let delayed = back.with_properties(&PERSISTENT_ONLY, true);
+        assert!(delayed.is_letter() && delayed.separate().is_letter());
+        assert_eq!(delayed.body(), b"m");
     }
 
     #[test]

@@ -244,7 +244,12 @@ impl Connection {
         target: Target,
         builder: MessageBuilder,
     ) -> Result<(), AmqpError> {
-        let (queues, kept_by) = self.route_to(id, &target, &builder)?;
+        let (queues, mut kept_by) = self.route_to(id, &target, &builder)?;
+        let waits = target.mandatory && queues.is_empty() && !kept_by.is_empty();
+        if waits && !self.leads_on(id, &kept_by, &target, &builder)? {
+            // It comes back at once, and so must not be on its way as well.
+            kept_by.clear();
+        }
         let storing = self.storing(&queues, &kept_by, builder.persistent);
         self.has_published = true;
         self.has_stored |= storing > 0;
@@ -281,7 +286,8 @@ impl Connection {
 
     /// Answers for a message that went nowhere, counts its confirm, and adds it to the run.
     fn hand_over(&mut self, id: ChannelId, routed: Routed) -> Result<(), AmqpError> {
-        self.return_or_reply(id, &routed, !routed.queues.is_empty());
+        let routable = !routed.queues.is_empty() || !routed.kept_by.is_empty();
+        self.return_or_reply(id, &routed, routable);
         let token = self.count_confirm(id, routed.storing)?;
         if !routed.kept_by.is_empty() {
             if self.run.postponed.len() >= RUN_MAX {

@@ -153,6 +153,24 @@ impl Connection {
         Ok((self.route.queues.clone(), kept_by))
     }
 
+    /// Whether one of the delayed exchanges that keep a message would lead it to a queue if it were
+    /// due now.
+    pub(super) fn leads_on(
+        &mut self,
+        id: ChannelId,
+        kept_by: &[Arc<Delays>],
+        target: &Target,
+        builder: &MessageBuilder,
+    ) -> Result<bool, AmqpError> {
+        let (vhost, channel) = (self.vhost()?.clone(), self.open_channel(id)?);
+        let copies = target.copies.iter().map(|key| &key[..]);
+        let keys: SmallVec<[&[u8]; 4]> = std::iter::once(&channel.routing_key[..])
+            .chain(copies)
+            .collect();
+        let leads = |delays: &Arc<Delays>| delays.leads_on(&keys, builder.properties(), &*vhost);
+        Ok(kept_by.iter().any(leads))
+    }
+
     /// Looks the queues up for a message with these properties and leaves them in the cache; says
     /// whether the first key alone decided.
     pub(super) fn look_up(

@@ -161,8 +161,9 @@ impl Connection {
         self.info.published(transaction.publishes.len() as u64);
         for routed in &transaction.publishes {
             // A queue may have been deleted since.
-            let routable =
-                !routed.target.mandatory || routed.queues.iter().any(|q| !q.is_deleted());
+            let routable = !routed.target.mandatory
+                || !routed.kept_by.is_empty()
+                || routed.queues.iter().any(|q| !q.is_deleted());
             self.return_or_reply(id, routed, routable);
         }
         let same = |a: &Routed, b: &Routed| Arc::ptr_eq(&a.queues, &b.queues);

@@ -2,7 +2,8 @@
 //! `rabbit_dead_letter`): `x-death`, one entry per queue and reason, the latest first, and
 //! `x-first-death-*` and `x-last-death-*`.
 
-use crate::queue::{DeadLetter, Reason};
+use crate::message::Message;
+use crate::queue::{DeadLetter, Origin, Reason};
 use leveret_protocol::content::PropertyIndex;
 use leveret_protocol::raw_table::{self, RawValue};
 use smallvec::SmallVec;
@@ -20,6 +21,8 @@ const LAST: [&[u8]; 3] = [
     b"x-last-death-queue",
     b"x-last-death-reason",
 ];
+/// Queues of a cycle that the log names.
+const TOLD_MAX: usize = 16;
 const HEADERS_FLAG: u8 = 1 << 5;
 const EXPIRATION_FLAG: u8 = 1;
 
@@ -27,7 +30,7 @@ const EXPIRATION_FLAG: u8 = 1;
 pub(super) struct Death<'a> {
     queue: &'a [u8],
     reason: Reason,
-    exchange: &'a [u8],
+    message: &'a Message,
     /// The key it was published with, and those of its CC header. (What its BCC header said is not
     /// known any more.)
     pub(super) routing_keys: SmallVec<[&'a [u8]; 4]>,
@@ -39,9 +42,9 @@ pub(super) struct Death<'a> {
 
 /// The deaths of a message, the latest first: queues, and whether a client rejected it there.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Deaths(Vec<(Vec<u8>, bool)>);
+pub(super) struct Deaths<'a>(SmallVec<[(&'a [u8], bool); 4]>);
 
-impl Deaths {
+impl Deaths<'_> {
     /// Whether a queue has had the message before, and nobody has rejected it since or there: it
     /// would go round for ever.
     pub(super) fn would_go_round(&self, queue: &str) -> bool {
@@ -49,21 +52,37 @@ impl Deaths {
             if *rejected {
                 return false;
             }
-            if known == queue.as_bytes() {
+            if *known == queue.as_bytes() {
                 return true;
             }
         }
         false
     }
+
+    /// The names of the first of them behind that of the queue that it would come to, for the log.
+    pub(super) fn queues(&self, queue: &str) -> Vec<String> {
+        let known = self.0.iter().take(TOLD_MAX);
+        let known = known.map(|(name, _)| String::from_utf8_lossy(name).into_owned());
+        std::iter::once(queue.to_owned()).chain(known).collect()
+    }
 }
 
-/// An entry of a table as it stands there: its name, and all of it.
-type Field<'a> = (&'a [u8], Vec<u8>);
+/// Buffers for the properties of one letter after the other.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    /// Headers that the broker adds.
+    added: Vec<u8>,
+    /// The properties.
+    pub(super) properties: Vec<u8>,
+}
+
+/// An entry of a table: its name, and all of it as it stands there.
+type Field<'a> = (&'a [u8], &'a [u8]);
 
 impl<'a> Death<'a> {
     /// The death of a letter at this time.
-    pub(super) fn new(letter: &'a DeadLetter, time: u64) -> Self {
-        let (message, origin) = (&letter.message, &letter.origin);
+    pub(super) fn new(letter: &'a DeadLetter, origin: &'a Origin, time: u64) -> Self {
+        let message = &letter.message;
         let mut routing_keys = SmallVec::from_slice(&[message.routing_key()]);
         let headers = PropertyIndex::scan(message.properties()).and_then(|index| index.headers);
         let headers = headers.and_then(|range| message.properties().get(range));
@@ -75,16 +94,17 @@ impl<'a> Death<'a> {
         Death {
             queue: origin.queue.as_str().as_bytes(),
             reason: letter.reason,
-            exchange: message.exchange(),
+            message,
             routing_keys,
             time,
             new_key: origin.routing_key.is_some(),
         }
     }
 
-    /// The properties with this death noted in them, and without an expiration: the letter would
-    /// die again by it.
-    pub(super) fn note_in(&self, properties: &[u8]) -> (Vec<u8>, Deaths) {
+    /// Writes the properties of the message with this death noted in them, and without an
+    /// expiration: the letter would die again by it. Returns all deaths of the message.
+    pub(super) fn note(&self, buffers: &mut Buffers) -> Deaths<'a> {
+        let properties = self.message.properties();
         // They were checked when the message was published.
         let index = PropertyIndex::scan(properties).unwrap_or_default();
         let expiration = index
@@ -94,69 +114,87 @@ impl<'a> Death<'a> {
             .headers
             .clone()
             .and_then(|range| properties.get(range));
-        let (headers, deaths) = self.headers(
-            table.unwrap_or_default(),
-            expiration.as_ref().map(|(text, _)| *text),
-        );
         let at = index.headers.unwrap_or_else(|| {
             let at = before_headers(properties);
             at..at
         });
-        let mut noted = Vec::with_capacity(properties.len() + headers.len() + 2);
-        let flags = properties.first_chunk().copied().unwrap_or([0, 0]);
-        let [high, low] = flags;
+        let Buffers {
+            added,
+            properties: noted,
+        } = buffers;
+        added.clear();
+        noted.clear();
+        let [high, low] = properties.first_chunk().copied().unwrap_or([0, 0]);
         noted.extend([(high | HEADERS_FLAG) & !EXPIRATION_FLAG, low]);
-        noted.extend(properties.get(2..at.start).unwrap_or_default());
-        noted.extend(headers);
-        match expiration {
-            Some((_, text)) => {
-                // With the octet of its length.
-                noted.extend(properties.get(at.end..text.start - 1).unwrap_or_default());
-                noted.extend(properties.get(text.end..).unwrap_or_default());
-            }
-            None => noted.extend(properties.get(at.end..).unwrap_or_default()),
+        noted.extend_from_slice(properties.get(2..at.start).unwrap_or_default());
+        let text = expiration.as_ref().map(|(text, _)| *text);
+        let deaths = self.put_headers(table.unwrap_or_default(), text, added, noted);
+        let mut rest = at.end;
+        if let Some((_, text)) = expiration {
+            // With the octet of its length.
+            noted.extend_from_slice(properties.get(rest..text.start - 1).unwrap_or_default());
+            rest = text.end;
         }
-        (noted, deaths)
+        noted.extend_from_slice(properties.get(rest..).unwrap_or_default());
+        deaths
     }
 
     /// The headers table, with its length, sorted by name as RabbitMQ leaves it.
-    fn headers(&self, table: &[u8], expiration: Option<&[u8]>) -> (Vec<u8>, Deaths) {
-        let known = raw_table::find(table, "x-death");
+    fn put_headers(
+        &self,
+        table: &'a [u8],
+        expiration: Option<&[u8]>,
+        added: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Deaths<'a> {
+        // What a client says of deaths that its message had before is nothing (RabbitMQ 4: they are
+        // annotations of the message, and no headers): it may be a new message, of which it copied the
+        // headers from one that it had got.
+        let known = raw_table::find(table, "x-death").filter(|_| self.message.is_letter());
         let gone = |name: &[u8]| {
             name == X_DEATH
                 || name == CC && self.new_key
                 || LAST.contains(&name)
                 || FIRST.contains(&name) && known.is_none()
         };
-        let entries = raw_table::entries(table).filter(|entry| !gone(entry.name));
-        let mut fields: Vec<Field<'_>> = entries.map(|e| (e.name, e.octets.to_vec())).collect();
         let reason = self.reason.as_str().as_bytes();
-        let values = [self.exchange, self.queue, reason];
-        for (name, value) in LAST.into_iter().zip(values) {
-            fields.push(text(name, value));
+        let values = [self.message.exchange(), self.queue, reason];
+        let mut names: SmallVec<[(&[u8], usize); 7]> = SmallVec::new();
+        let first = FIRST.into_iter().zip(values).filter(|_| known.is_none());
+        for (name, value) in LAST.into_iter().zip(values).chain(first) {
+            put_text(added, name, value);
+            names.push((name, added.len()));
         }
-        if known.is_none() {
-            for (name, value) in FIRST.into_iter().zip(values) {
-                fields.push(text(name, value));
-            }
+        put_name(added, X_DEATH, b'A');
+        let deaths = put_with_len(added, |out| self.put_array(known, expiration, out));
+        names.push((X_DEATH, added.len()));
+
+        let theirs = raw_table::entries(table).filter(|entry| !gone(entry.name));
+        let mut fields: SmallVec<[Field<'_>; 16]> =
+            theirs.map(|entry| (entry.name, entry.octets)).collect();
+        let mut start = 0;
+        for (name, end) in names {
+            fields.push((name, &added[start..end]));
+            start = end;
         }
-        let (array, deaths) = self.array(known, expiration);
-        fields.push(field(X_DEATH, b'A', &array));
         fields.sort_by_key(|(name, _)| *name);
-        (joined(&fields), deaths)
+        put_with_len(out, |out| put_fields(out, &fields));
+        deaths
     }
 
     /// The array of deaths with this one in front: the entry of this queue and reason counts one
-    /// more, or there is a new one. What is no array, because a client took it for something else,
-    /// is begun anew.
-    fn array(&self, known: Option<RawValue<'_>>, expiration: Option<&[u8]>) -> (Vec<u8>, Deaths) {
-        let known = known.filter(|value| value.kind == b'A');
+    /// more, or there is a new one.
+    fn put_array(
+        &self,
+        known: Option<RawValue<'a>>,
+        expiration: Option<&[u8]>,
+        out: &mut Vec<u8>,
+    ) -> Deaths<'a> {
         let elements = known.map_or(&[][..], |value| value.octets);
         let tables = raw_table::elements(elements).filter(|element| element.kind == b'F');
-        let (mut others, mut deaths, mut same) = (Vec::new(), Deaths::default(), None);
-        deaths
-            .0
-            .push((self.queue.to_vec(), self.reason == Reason::Rejected));
+        let mut others: SmallVec<[&[u8]; 4]> = SmallVec::new();
+        let (mut deaths, mut same) = (Deaths::default(), None);
+        deaths.0.push((self.queue, self.reason == Reason::Rejected));
         for element in tables {
             let of = |name| match raw_table::find_field(element.octets, name) {
                 Some(value) if value.kind == b'S' => value.octets,
@@ -168,88 +206,114 @@ impl<'a> Death<'a> {
                 continue;
             }
             let rejected = reason == Reason::Rejected.as_str().as_bytes();
-            deaths.0.push((queue.to_vec(), rejected));
-            others.push(b'F');
-            others.extend(prefixed(element.octets));
+            deaths.0.push((queue, rejected));
+            others.push(element.octets);
         }
-        let mut first = match same {
-            Some(entry) => counted_again(entry),
-            None => self.entry(expiration),
-        };
-        if known.is_some() {
-            // RabbitMQ sorts an entry that does not stand alone.
-            first.sort_by_key(|(name, _)| *name);
+        out.push(b'F');
+        put_with_len(out, |out| match same {
+            Some(entry) => put_counted_again(out, entry),
+            None => self.put_entry(out, expiration, known.is_some()),
+        });
+        for other in others {
+            out.push(b'F');
+            put_prefixed(out, other);
         }
-        let mut array = vec![b'F'];
-        array.extend(joined(&first));
-        array.extend(others);
-        (array, deaths)
+        deaths
     }
 
-    fn entry(&self, expiration: Option<&[u8]>) -> Vec<Field<'static>> {
-        let mut keys = Vec::new();
-        for key in &self.routing_keys {
-            keys.push(b'S');
-            keys.extend(prefixed(key));
-        }
-        let mut entry = vec![
-            count(1),
-            text(b"reason", self.reason.as_str().as_bytes()),
-            text(b"queue", self.queue),
-            field(b"time", b'T', &self.time.to_be_bytes()),
-            text(b"exchange", self.exchange),
-            field(b"routing-keys", b'A', &keys),
+    /// A new entry of the array; RabbitMQ sorts one that does not stand alone.
+    fn put_entry(&self, out: &mut Vec<u8>, expiration: Option<&[u8]>, sorted: bool) {
+        const ALONE: [&[u8]; 6] = [
+            b"reason",
+            b"queue",
+            b"time",
+            b"exchange",
+            b"routing-keys",
+            b"original-expiration",
         ];
-        entry.extend(expiration.map(|expiration| text(b"original-expiration", expiration)));
-        entry
+        let mut names = ALONE;
+        if sorted {
+            names.sort_unstable();
+        }
+        put_count(out, 1);
+        for name in names {
+            match (name, expiration) {
+                (b"reason", _) => put_text(out, name, self.reason.as_str().as_bytes()),
+                (b"queue", _) => put_text(out, name, self.queue),
+                (b"exchange", _) => put_text(out, name, self.message.exchange()),
+                (b"time", _) => {
+                    put_name(out, name, b'T');
+                    out.extend(self.time.to_be_bytes());
+                }
+                (b"routing-keys", _) => {
+                    put_name(out, name, b'A');
+                    put_with_len(out, |out| self.put_keys(out));
+                }
+                (_, Some(text)) => put_text(out, name, text),
+                (_, None) => {}
+            }
+        }
+    }
+
+    fn put_keys(&self, out: &mut Vec<u8>) {
+        for key in &self.routing_keys {
+            out.push(b'S');
+            put_prefixed(out, key);
+        }
     }
 }
 
-/// An entry of `x-death` that counts one more.
-fn counted_again(entry: &[u8]) -> Vec<Field<'_>> {
+/// The fields of an entry of `x-death`, which counts one more.
+fn put_counted_again(out: &mut Vec<u8>, entry: &[u8]) {
     let before = raw_table::find_field(entry, "count").and_then(|count| count.integer());
     let before = before.and_then(|count| i64::try_from(count).ok());
-    let fields = raw_table::fields(entry).filter(|field| field.name != b"count");
-    std::iter::once(count(before.unwrap_or(0).saturating_add(1)))
-        .chain(fields.map(|field| (field.name, field.octets.to_vec())))
-        .collect()
+    let mut count = Vec::new();
+    put_count(&mut count, before.unwrap_or(0).saturating_add(1));
+    let others = raw_table::fields(entry).filter(|field| field.name != b"count");
+    let mut fields: SmallVec<[Field<'_>; 8]> =
+        others.map(|field| (field.name, field.octets)).collect();
+    fields.push((b"count", &count));
+    fields.sort_by_key(|(name, _)| *name);
+    put_fields(out, &fields);
 }
 
-fn count(count: i64) -> Field<'static> {
-    field(b"count", b'l', &count.to_be_bytes())
-}
-
-fn text<'a>(name: &'a [u8], value: &[u8]) -> Field<'a> {
-    field(name, b'S', value)
-}
-
-/// An entry of a table. Names are ours, and short.
-fn field<'a>(name: &'a [u8], kind: u8, value: &[u8]) -> Field<'a> {
-    let mut octets = vec![name.len() as u8];
-    octets.extend(name);
-    octets.push(kind);
-    match kind {
-        b'S' | b'A' => octets.extend(prefixed(value)),
-        _ => octets.extend(value),
+fn put_fields(out: &mut Vec<u8>, fields: &[Field<'_>]) {
+    for (_, octets) in fields {
+        out.extend_from_slice(octets);
     }
-    (name, octets)
+}
+
+fn put_count(out: &mut Vec<u8>, count: i64) {
+    put_name(out, b"count", b'l');
+    out.extend(count.to_be_bytes());
+}
+
+fn put_text(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    put_name(out, name, b'S');
+    put_prefixed(out, value);
+}
+
+/// What stands before a value. Names are ours, and short.
+fn put_name(out: &mut Vec<u8>, name: &[u8], kind: u8) {
+    out.push(name.len() as u8);
+    out.extend_from_slice(name);
+    out.push(kind);
 }
 
 /// With the length in front. Nothing here is longer than the frames it came in, many times over.
-fn prefixed(octets: &[u8]) -> Vec<u8> {
-    let mut out = (octets.len() as u32).to_be_bytes().to_vec();
-    out.extend(octets);
-    out
+fn put_prefixed(out: &mut Vec<u8>, octets: &[u8]) {
+    out.extend((octets.len() as u32).to_be_bytes());
+    out.extend_from_slice(octets);
 }
 
-fn joined(fields: &[Field<'_>]) -> Vec<u8> {
-    let len: usize = fields.iter().map(|(_, octets)| octets.len()).sum();
-    let mut table = Vec::with_capacity(4 + len);
-    table.extend((len as u32).to_be_bytes());
-    for (_, octets) in fields {
-        table.extend(octets);
-    }
-    table
+/// As [`put_prefixed`], of what is written by this.
+fn put_with_len<T>(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    let at = out.len();
+    out.extend([0; 4]);
+    let written = write(out);
+    let len = (out.len() - at - 4) as u32;
+    out[at..at + 4].copy_from_slice(&len.to_be_bytes());
+    written
 }
 
 /// Where headers begin in properties that have none: behind content-type and content-encoding.

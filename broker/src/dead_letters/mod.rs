@@ -4,12 +4,16 @@
 //! unless the queue that it leaves loses none; then it goes back there.
 
 mod death;
+#[cfg(test)]
+mod order_tests;
 
 use crate::exchange::{Delays, Directory, Exchange, Held, Placed, Postponed, Routable, Route};
 use crate::message::SharedMessage;
-use crate::queue::{DeadLetter, Effects, Origin, Queue, Reason, Transfer};
+use crate::queue::{DeadLetter, Effects, Origin, Outgoing, Queue, Reason, Transfer};
 use crate::vhost::{Vhost, Vhosts};
-use death::Death;
+use death::{Buffers, Death, Deaths};
+use leveret_storage::QueueId;
+use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -18,111 +22,208 @@ const BATCH_OCTETS: usize = 8 << 20;
 /// Dead letters in a batch at most.
 const BATCH_LETTERS: usize = 4096;
 
-/// Dead letters that come of one at once (it goes to queues that are full and have dead letters
+/// Dead letters that come of others at once (they go to queues that are full and have dead letters
 /// themselves) and are sent on in any case ...
 const CHAIN_MIN: usize = 4096;
 /// ... and so many more for each that it began with.
 const CHAIN_FACTOR: usize = 16;
 
-/// How many dead letters one batch may lead to, one coming of the other. Among ten queues of
+/// How many dead letters may come of others at once, one of the other. Among ten queues of
 /// `x-max-length` 0 whose dead letters go to all ten, a single message would make ten million, as
 /// none of them goes where it was before but may take any way through the others.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Chain {
-    /// How many more; none before it began.
-    left: Option<usize>,
+    /// How many more.
+    left: usize,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Chain { left: CHAIN_MIN }
+    }
 }
 
 impl Chain {
-    /// How many of the next so many are sent on.
-    pub fn room_for(&mut self, letters: usize) -> usize {
-        let Some(left) = &mut self.left else {
-            self.left = Some(CHAIN_MIN.saturating_add(letters.saturating_mul(CHAIN_FACTOR)));
-            return letters;
-        };
-        let sent = letters.min(*left);
-        *left -= sent;
-        sent
+    /// Whether this one may be sent on.
+    fn takes(&mut self, letter: &DeadLetter) -> bool {
+        if !letter.chained {
+            self.left = self.left.saturating_add(CHAIN_FACTOR);
+            return true;
+        }
+        let takes = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        takes
     }
 }
 
-/// Ends a chain of dead letters that is too long: they are lost, but for those whose queue loses none,
-/// which go back there.
-pub fn give_up(letters: &[DeadLetter], vhosts: &Vhosts, fx: &mut Effects) {
-    let Some(first) = letters.first() else {
-        return;
-    };
-    tracing::warn!(
-        queue = %first.origin.queue,
-        lost = letters.len(),
-        "dead letters lead to more and more dead letters: the last of them are dropped"
-    );
-    let same = |a: &DeadLetter, b: &DeadLetter| Arc::ptr_eq(&a.origin, &b.origin);
-    for run in letters.chunk_by(same) {
-        let origin = &run[0].origin;
-        match home_of(origin, vhosts).filter(|_| origin.loses_none) {
-            Some(queue) => queue.keep_undelivered(run.to_vec(), fx),
-            None => run.iter().for_each(|letter| letter.leave(fx)),
+/// Sends the dead letters of these queues on, each queue's in their order, until as many are on
+/// their way as had come when this was asked for. The first batch holds what `fx` has collected
+/// before.
+///
+/// Queues are sorted by their ids, and no lock is held.
+pub fn send(queues: &[(Arc<Queue>, u64)], vhosts: &Vhosts, chain: &mut Chain, fx: &mut Effects) {
+    let senders: SmallVec<[(Sender<'_>, u64); 1]> = queues
+        .iter()
+        .map(|(queue, until)| (Sender::new(queue, vhosts), *until))
+        .collect();
+    let mut more = true;
+    while more {
+        let taken: Taken<'_, '_> = senders
+            .iter()
+            .filter_map(|(sender, until)| Some((sender, sender.take(*until, fx)?)))
+            .collect();
+        more = taken.iter().any(|(_, outgoing)| outgoing.more);
+        if !taken.is_empty() {
+            send_taken(taken, chain, fx);
         }
     }
 }
 
-/// Sends dead letters on, in their order. The first batch holds what `fx` has collected before.
-pub fn send(letters: &[DeadLetter], vhosts: &Vhosts, fx: &mut Effects) {
-    let now = fx.now();
-    let mut sorter = Sorter {
-        seconds: fx.clock().wall_millis(now) / 1000,
-        ..Sorter::default()
-    };
-    let same = |a: &DeadLetter, b: &DeadLetter| Arc::ptr_eq(&a.origin, &b.origin);
-    let mut left: Vec<&DeadLetter> = Vec::new();
-    for run in letters.chunk_by(same) {
-        let origin = &run[0].origin;
-        let way = Way::of(origin, vhosts);
-        let mut stuck = Vec::new();
-        for letter in run {
-            let sent = way.as_ref().is_some_and(|way| sorter.sort(letter, way));
-            if !sent && origin.loses_none {
-                stuck.push(letter.clone());
+/// Letters that were taken from the outboxes of their queues, and who sends them.
+type Taken<'a, 'b> = SmallVec<[(&'b Sender<'a>, Outgoing); 1]>;
+
+fn send_taken(taken: Taken<'_, '_>, chain: &mut Chain, fx: &mut Effects) {
+    let mut sorter = Sorter::new(fx);
+    let tried: SmallVec<[_; 1]> = taken
+        .into_iter()
+        .map(|(sender, outgoing)| (sender, sender.send(outgoing, &mut sorter, chain, fx)))
+        .collect();
+    sorter.carry_out(fx);
+    for (sender, tried) in tried {
+        sender.finish(tried, fx);
+    }
+}
+
+/// Sends letters of a queue that were taken from its outbox.
+#[cfg(test)]
+pub fn send_these(queue: &Arc<Queue>, outgoing: Outgoing, vhosts: &Vhosts, fx: &mut Effects) {
+    let sender = Sender::new(queue, vhosts);
+    send_taken(
+        smallvec::smallvec![(&sender, outgoing)],
+        &mut Chain::default(),
+        fx,
+    );
+}
+
+/// Who alone sends the letters of a queue.
+struct Sender<'a> {
+    _only: MutexGuard<'a, ()>,
+    vhost: Option<Arc<Vhost>>,
+    queue: &'a Arc<Queue>,
+}
+
+/// What became of letters.
+struct Tried {
+    outgoing: Outgoing,
+    /// They found no way and are not to be lost.
+    stuck: Vec<DeadLetter>,
+    /// Too many came of others.
+    given_up: usize,
+    /// Queues that were left out because a letter would have gone round for ever, and the queues
+    /// that the first of them has died in, this one first.
+    cycles: u64,
+    cycle: Vec<String>,
+}
+
+impl<'q> Sender<'q> {
+    fn new(queue: &'q Arc<Queue>, vhosts: &Vhosts) -> Self {
+        Sender {
+            _only: queue.sender(),
+            vhost: vhosts.get(queue.vhost.as_str()),
+            queue,
+        }
+    }
+
+    fn take(&self, until: u64, fx: &mut Effects) -> Option<Outgoing> {
+        let routes = self.vhost.as_deref().map_or(0, Vhost::generation);
+        self.queue.take_letters(until, routes, fx)
+    }
+
+    fn send(
+        &self,
+        mut outgoing: Outgoing,
+        sorter: &mut Sorter,
+        chain: &mut Chain,
+        fx: &mut Effects,
+    ) -> Tried {
+        let letters = std::mem::take(&mut outgoing.letters);
+        let origin = outgoing.origin.clone();
+        let way = origin.as_deref().and_then(|origin| self.way(origin));
+        let loses_none = origin.as_ref().is_some_and(|origin| origin.loses_none);
+        let mut tried = Tried {
+            outgoing,
+            stuck: Vec::new(),
+            given_up: 0,
+            cycles: 0,
+            cycle: Vec::new(),
+        };
+        for letter in letters {
+            let may_go = chain.takes(&letter);
+            tried.given_up += usize::from(!may_go);
+            let way = way.as_ref().filter(|_| may_go);
+            let sent = way.is_some_and(|way| sorter.sort(&letter, way, &mut tried));
+            if !sent && loses_none {
+                tried.stuck.push(letter);
                 continue;
             }
-            left.push(letter);
-            if sorter.transfer.octets() >= BATCH_OCTETS || left.len() >= BATCH_LETTERS {
-                sorter.carry_out(&mut left, fx);
+            sorter.left.push((self.queue.id, letter));
+            if sorter.is_full() {
+                sorter.carry_out(fx);
             }
         }
-        if let Some(queue) = home_of(origin, vhosts).filter(|_| !stuck.is_empty()) {
-            queue.keep_undelivered(stuck, fx);
-        }
+        tried
     }
-    sorter.carry_out(&mut left, fx);
-}
 
-/// The queue that dead letters come from, while it is there.
-fn home_of(origin: &Origin, vhosts: &Vhosts) -> Option<Arc<Queue>> {
-    let queue = vhosts
-        .get(origin.vhost.as_str())?
-        .queue(origin.queue.as_str())?;
-    (queue.id == origin.id).then_some(queue)
+    /// Where letters go; `None` if there is no such place.
+    fn way<'a>(&self, origin: &'a Origin) -> Option<Way<'a>> {
+        let vhost = self.vhost.clone()?;
+        let exchange = match origin.exchange.as_str() {
+            "" => None,
+            name => Some(vhost.exchange(name)?),
+        };
+        Some(Way {
+            origin,
+            vhost,
+            exchange,
+        })
+    }
+
+    fn finish(&self, tried: Tried, fx: &mut Effects) {
+        let (queue, vhost) = (self.queue.name(), &self.queue.vhost);
+        if tried.given_up > 0 {
+            tracing::warn!(
+                %queue,
+                %vhost,
+                lost = tried.given_up,
+                "dead letters lead to more and more dead letters: the last of them are dropped"
+            );
+        }
+        if tried.cycles > 0
+            && let Some(times) = self.queue.count_cycles(tried.cycles, fx)
+        {
+            // `rabbit_dead_letter:log_cycle_once` tells of each list of queues once.
+            tracing::warn!(
+                %queue,
+                %vhost,
+                times,
+                queues = ?tried.cycle,
+                "message dropped: these queues, the latest death first, are a dead letter cycle without \
+                 reason 'rejected'"
+            );
+        }
+        self.queue.letters_tried(tried.outgoing, tried.stuck, fx);
+    }
 }
 
 /// The exchange that a queue's dead letters go to. It may come and go; without it they are lost.
-struct Way {
+struct Way<'a> {
+    origin: &'a Origin,
     vhost: Arc<Vhost>,
     /// None for the default exchange.
     exchange: Option<Arc<Exchange>>,
 }
 
-impl Way {
-    fn of(origin: &Origin, vhosts: &Vhosts) -> Option<Way> {
-        let vhost = vhosts.get(origin.vhost.as_str())?;
-        let exchange = match origin.exchange.as_str() {
-            "" => None,
-            name => Some(vhost.exchange(name)?),
-        };
-        Some(Way { vhost, exchange })
-    }
-
+impl Way<'_> {
     fn find(&self, message: &Routable<'_>, route: &mut Route) {
         if let Some(exchange) = &self.exchange {
             route.find(exchange, message, &*self.vhost as &dyn Directory);
@@ -140,36 +241,54 @@ impl Way {
 }
 
 /// Finds out where letters go, and collects them until they are carried there.
-#[derive(Default)]
 struct Sorter {
     /// The wall clock's time, in seconds.
     seconds: u64,
     route: Route,
+    buffers: Buffers,
     transfer: Transfer,
     postponed: Vec<(Arc<Delays>, Postponed)>,
+    /// Letters that leave their queues with that.
+    left: Vec<(QueueId, DeadLetter)>,
 }
 
 impl Sorter {
+    fn new(fx: &mut Effects) -> Self {
+        let now = fx.now();
+        Sorter {
+            seconds: fx.clock().wall_millis(now) / 1000,
+            route: Route::default(),
+            buffers: Buffers::default(),
+            transfer: Transfer::default(),
+            postponed: Vec::new(),
+            left: Vec::new(),
+        }
+    }
+
     /// Says whether the letter goes anywhere.
-    fn sort(&mut self, letter: &DeadLetter, way: &Way) -> bool {
-        let (message, origin) = (&letter.message, &letter.origin);
-        let death = Death::new(letter, self.seconds);
+    fn sort(&mut self, letter: &DeadLetter, way: &Way<'_>, tried: &mut Tried) -> bool {
+        let (message, origin) = (&letter.message, way.origin);
+        let death = Death::new(letter, origin, self.seconds);
         let keys = match &origin.routing_key {
             Some(key) => SmallVec::from_slice(&[&key[..]]),
             None => death.routing_keys.clone(),
         };
-        let (properties, deaths) = death.note_in(message.properties());
+        let deaths = death.note(&mut self.buffers);
         let routable = Routable {
             routing_keys: &keys,
-            properties: &properties,
+            properties: &self.buffers.properties,
         };
         way.find(&routable, &mut self.route);
         if letter.reason != Reason::Rejected {
-            let goes_round = |queue: &Arc<Queue>| deaths.would_go_round(queue.name().as_str());
-            self.route.queues.retain(|queue| !goes_round(queue));
+            leave_out_cycles(&mut self.route, &deaths, tried);
         }
         let (queues, kept_by) = (&self.route.queues, &self.route.kept_by);
         if queues.is_empty() && kept_by.is_empty() {
+            return false;
+        }
+        let blocked = &mut tried.outgoing.blocked;
+        if !blocked.is_empty() && queues.iter().any(|queue| blocked.contains(&queue.id)) {
+            blocked.extend(queues.iter().map(|queue| queue.id));
             return false;
         }
         let stored = queues
@@ -180,10 +299,11 @@ impl Sorter {
         let key = &key[..key.len().min(usize::from(u8::MAX))];
         let exchange = origin.exchange.as_str().as_bytes();
         let cancellable = stored.count() == 1 && kept_by.is_empty();
-        let sent = message.forwarded(exchange, key, &properties, cancellable);
-        let sent: SharedMessage = Arc::new(sent);
+        let sent = message.forwarded(exchange, key, routable.properties, cancellable);
+        let sent: SharedMessage = Arc::new(sent.into_letter());
         if origin.loses_none {
             if !self.transfer.add_if_room(&sent, queues) {
+                blocked.extend(queues.iter().map(|queue| queue.id));
                 return false;
             }
         } else {
@@ -202,10 +322,15 @@ impl Sorter {
         true
     }
 
-    /// Carries out what was collected; `left` says which letters have left their queues by that.
-    fn carry_out(&mut self, left: &mut Vec<&DeadLetter>, fx: &mut Effects) {
+    fn is_full(&self) -> bool {
+        self.transfer.octets() >= BATCH_OCTETS || self.left.len() >= BATCH_LETTERS
+    }
+
+    /// Carries out what was collected.
+    fn carry_out(&mut self, fx: &mut Effects) {
         let postponed = std::mem::take(&mut self.postponed);
         let mut placed: Vec<(Arc<Delays>, Vec<Placed>)> = Vec::new();
+        let left = &mut self.left;
         let leave = |fx: &mut Effects| {
             let now = fx.now();
             let now = fx.clock().instant(now);
@@ -213,8 +338,8 @@ impl Sorter {
                 let places = delays.place([postponed], now, fx);
                 placed.push((delays, places));
             }
-            for letter in left.drain(..) {
-                letter.leave(fx);
+            for (queue, letter) in left.drain(..) {
+                letter.leave(queue, fx);
             }
         };
         self.transfer.perform(leave, fx);
@@ -222,4 +347,17 @@ impl Sorter {
             delays.keep(placed, fx);
         }
     }
+}
+
+/// Leaves out the queues that the message would come back to for ever.
+fn leave_out_cycles(route: &mut Route, deaths: &Deaths<'_>, tried: &mut Tried) {
+    route.queues.retain(|queue| {
+        let name = queue.name().as_str();
+        let goes_round = deaths.would_go_round(name);
+        if goes_round && tried.cycles == 0 {
+            tried.cycle = deaths.queues(name);
+        }
+        tried.cycles += u64::from(goes_round);
+        !goes_round
+    });
 }

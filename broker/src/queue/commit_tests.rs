@@ -15,6 +15,7 @@ use leveret_protocol::values::FieldTable;
 use leveret_storage::{Options, Store};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 fn open(dir: &Path) -> Broker {
     let config = Config::with_data_dir(dir.to_owned());
@@ -123,6 +124,23 @@ fn an_acknowledgement_is_never_kept_without_the_transaction_that_it_is_about() {
         let without = left(Ack::BeforeTheBatch, transactional, false);
         assert_eq!(without, (0, 0), "transactional {transactional}");
     }
+}
+
+#[test]
+fn cycles_of_dead_letters_are_told_once_a_minute_with_those_that_were_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = open(dir.path());
+    let (queue, mut fx) = (queue(&broker, "q"), broker.effects(None));
+    let began = Instant::now();
+    let mut at = |seconds, cycles| {
+        fx.begin_at(began + Duration::from_secs(seconds));
+        queue.count_cycles(cycles, &mut fx)
+    };
+    assert_eq!(at(0, 1), Some(1));
+    assert_eq!((at(1, 2), at(59, 3)), (None, None));
+    assert_eq!(at(60, 1), Some(6));
+    assert_eq!((at(61, 1), at(200, 1)), (None, Some(2)));
+    broker.store.as_ref().unwrap().close().unwrap();
 }
 
 #[test]

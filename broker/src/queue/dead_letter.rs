@@ -1,14 +1,16 @@
 //! Dead letters (RabbitMQ: "Dead Letter Exchanges"): what leaves a queue otherwise than by being
 //! acknowledged, and goes on to the exchange that the queue names for it. The machine only says
-//! that a message is one; it is sent when the queue's lock is released.
+//! that a message is one and puts it into the queue's outbox; it is sent when the queue's lock is
+//! released.
 
 use super::effects::Effects;
 use super::entry::Entry;
 use super::handle::QueueSpec;
+use super::limits::Limits;
 use super::machine::Machine;
 use super::settings::{DeadLetterStrategy, Overflow, QueueKind, Settings};
 use crate::message::SharedMessage;
-use leveret_protocol::{ExchangeName, QueueName, VhostName};
+use leveret_protocol::{ExchangeName, QueueName};
 use leveret_storage::{Op, Position, QueueId};
 use std::sync::Arc;
 
@@ -60,10 +62,6 @@ impl Reason {
 pub struct Origin {
     /// The queue that they leave.
     pub queue: QueueName,
-    /// Its identity.
-    pub id: QueueId,
-    /// Its virtual host.
-    pub vhost: VhostName,
     /// `x-dead-letter-exchange`; there may be none of that name.
     pub exchange: ExchangeName,
     /// `x-dead-letter-routing-key`.
@@ -74,17 +72,10 @@ pub struct Origin {
 
 impl Origin {
     /// What a queue's settings say about its dead letters; `None` when they are lost.
-    pub(super) fn of(
-        id: QueueId,
-        vhost: &VhostName,
-        spec: &QueueSpec,
-        settings: &Settings,
-    ) -> Option<Arc<Origin>> {
+    pub(super) fn of(spec: &QueueSpec, settings: &Settings) -> Option<Arc<Origin>> {
         let exchange = settings.dead_letter_exchange.clone()?;
         Some(Arc::new(Origin {
             queue: spec.name.clone(),
-            id,
-            vhost: vhost.clone(),
             exchange,
             routing_key: settings.dead_letter_routing_key.clone(),
             // Only where nothing drops the oldest (`rabbit_quorum_queue:dlh`).
@@ -98,22 +89,29 @@ impl Origin {
 /// A message on its way out of a queue.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
-    /// The queue it leaves.
-    pub origin: Arc<Origin>,
-    /// The message as it was there.
+    /// The message as it was in the queue that it leaves.
     pub message: SharedMessage,
     /// Why.
     pub reason: Reason,
+    /// It came of other dead letters, at once.
+    pub chained: bool,
+    /// Which one of its queue it is.
+    pub number: u64,
     /// Its place in the store, where it stays until it is wherever it goes.
     pub stored_at: Option<Position>,
 }
 
 impl DeadLetter {
-    /// Records that it has left its queue: for the batch that says where it is now.
-    pub fn leave(&self, fx: &mut Effects) {
+    /// Bytes of its body.
+    pub(super) fn bytes(&self) -> u64 {
+        self.message.body().len() as u64
+    }
+
+    /// Records that it has left this queue: for the batch that says where it is now.
+    pub fn leave(&self, queue: QueueId, fx: &mut Effects) {
         if let Some(position) = self.stored_at {
             fx.store(Op::Settle {
-                queue: self.origin.id,
+                queue,
                 position,
                 message: self.message.clone(),
             });
@@ -125,40 +123,46 @@ impl Machine {
     /// A message that is neither ready nor unacknowledged any more leaves the queue: as a dead
     /// letter, or for good where those are lost.
     pub(super) fn bury(&mut self, entry: &Entry, reason: Reason, fx: &mut Effects) {
-        let Some(origin) = self.dead_letters.clone() else {
+        if self.dead_letters.is_none() {
             self.forget(entry.position, &entry.message, fx);
             return;
-        };
+        }
         let stored = self.stores(&entry.message);
         if stored {
             self.discount(&entry.message);
         }
         self.forget_count(entry.position, fx);
-        fx.dead_letter(DeadLetter {
-            origin,
-            message: entry.message.clone(),
+        let stored_at = stored.then_some(entry.position);
+        self.die(entry.message.clone(), reason, stored_at, fx);
+    }
+
+    fn die(
+        &mut self,
+        message: SharedMessage,
+        reason: Reason,
+        stored_at: Option<Position>,
+        fx: &mut Effects,
+    ) {
+        let letter = DeadLetter {
+            message,
             reason,
-            stored_at: stored.then_some(entry.position),
-        });
+            chained: fx.is_sending_letters(),
+            number: 0,
+            stored_at,
+        };
+        self.send_letter(letter, fx);
     }
 
     /// A message that the queue turns away becomes a dead letter, if those that are too many do.
-    pub(super) fn bury_refused(&self, message: &SharedMessage, fx: &mut Effects) {
-        if let Some(origin) = self.origin_of_refused() {
-            fx.dead_letter(DeadLetter {
-                origin: origin.clone(),
-                message: message.clone(),
-                reason: Reason::MaxLength,
-                stored_at: None,
-            });
+    pub(super) fn bury_refused(&mut self, message: &SharedMessage, fx: &mut Effects) {
+        if self.refused_are_dead() {
+            self.die(message.clone(), Reason::MaxLength, None, fx);
         }
     }
 
-    fn origin_of_refused(&self) -> Option<&Arc<Origin>> {
-        let limits = self.limits.as_deref()?;
-        self.dead_letters
-            .as_ref()
-            .filter(|_| limits.refused_are_dead())
+    fn refused_are_dead(&self) -> bool {
+        let limits = self.limits.as_deref();
+        self.dead_letters.is_some() && limits.is_some_and(Limits::refused_are_dead)
     }
 
     /// As [`Machine::bury_refused`], for one that has a place in the store already.
@@ -169,15 +173,11 @@ impl Machine {
         fx: &mut Effects,
     ) {
         let stored = self.stores(message);
-        match self.origin_of_refused().filter(|_| !self.is_deleted()) {
-            Some(origin) => fx.dead_letter(DeadLetter {
-                origin: origin.clone(),
-                message: message.clone(),
-                reason: Reason::MaxLength,
-                stored_at: stored.then_some(position),
-            }),
-            None if stored => fx.store_settled(self.id, position, message),
-            None => {}
+        if self.refused_are_dead() && !self.is_deleted() {
+            let stored_at = stored.then_some(position);
+            self.die(message.clone(), Reason::MaxLength, stored_at, fx);
+        } else if stored {
+            fx.store_settled(self.id, position, message);
         }
     }
 }

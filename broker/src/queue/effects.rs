@@ -1,6 +1,5 @@
 //! What a queue machine wants done once its lock is released.
 
-use super::dead_letter::DeadLetter;
 use super::handle::Queue;
 use super::paging::{Dropped, Holder, Job, Pager};
 use crate::clock::{Clock, Time};
@@ -11,6 +10,7 @@ use crate::server::timers::{Timed, Timers};
 use crate::stream::{Home, Readers};
 use crate::vhost::Vhosts;
 use leveret_storage::{Batch, CommitSink, Group, Op, Position, QueueId, Store, Token};
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,7 +30,12 @@ pub struct Effects {
     began: Option<Instant>,
     now: Option<Time>,
     refused: Refused,
-    dead_letters: Vec<DeadLetter>,
+    /// Queues with dead letters to be sent, and how many had ever come.
+    letters: Vec<(Arc<Queue>, u64)>,
+    /// The queue that is being worked on has some, too.
+    has_letters: bool,
+    /// Dead letters are being sent, and what dies now does by that.
+    sends_letters: bool,
     /// Queues with publishes among the records.
     published: Vec<Arc<Queue>>,
     /// Pages to be moved.
@@ -216,29 +221,50 @@ impl Effects {
         &mut self.refused
     }
 
-    /// A message leaves its queue and goes on to others.
-    pub fn dead_letter(&mut self, letter: DeadLetter) {
-        self.dead_letters.push(letter);
+    /// The queue that is being worked on has dead letters to be sent.
+    pub(super) fn note_letters(&mut self) {
+        self.has_letters = true;
     }
 
-    /// The dead letters since this was last asked for.
-    pub fn take_dead_letters(&mut self) -> Vec<DeadLetter> {
-        std::mem::take(&mut self.dead_letters)
+    /// Whether [`Effects::note_letters`] was called since [`Effects::letters_of`] was.
+    pub(super) fn has_letters(&self) -> bool {
+        self.has_letters
+    }
+
+    /// The queue that has them is this one; so many have ever come.
+    pub(super) fn letters_of(&mut self, queue: &Arc<Queue>, came: u64) {
+        self.has_letters = false;
+        match self.letters.last_mut() {
+            Some((last, until)) if Arc::ptr_eq(last, queue) => *until = came,
+            _ => self.letters.push((queue.clone(), came)),
+        }
+    }
+
+    /// Whether what dies does so because dead letters are being sent.
+    pub(super) fn is_sending_letters(&self) -> bool {
+        self.sends_letters
     }
 
     /// Sends the dead letters on, and those that come of it: in the batch that has been collected,
-    /// the first of them at least. Not under any lock.
+    /// the first of them at least. Under no lock.
     pub fn send_dead_letters(&mut self) {
         let Some(vhosts) = self.surroundings.vhosts.clone() else {
             return;
         };
         let mut chain = dead_letters::Chain::default();
-        while !self.dead_letters.is_empty() {
-            let letters = self.take_dead_letters();
-            let (sent, lost) = letters.split_at(chain.room_for(letters.len()));
-            dead_letters::send(sent, &vhosts, self);
-            dead_letters::give_up(lost, &vhosts, self);
+        self.sends_letters = true;
+        while !self.letters.is_empty() {
+            let mut queues = std::mem::take(&mut self.letters);
+            queues.sort_unstable_by_key(|(queue, came)| (queue.id, Reverse(*came)));
+            queues.dedup_by_key(|(queue, _)| queue.id);
+            // One queue after the other, so that nobody waits for more than one; but what has to
+            // become durable as a whole is sent as a whole.
+            let together = if self.atomic { queues.len() } else { 1 };
+            for some in queues.chunks(together) {
+                dead_letters::send(some, &vhosts, &mut chain, self);
+            }
         }
+        self.sends_letters = false;
     }
 
     /// A connection that has new mail.
@@ -309,7 +335,7 @@ impl Effects {
     /// Does it all: sends dead letters on, hands the records to the store, wakes and sets timers.
     /// Without a store the records are dropped.
     pub fn perform(&mut self) {
-        if !self.dead_letters.is_empty() {
+        if !self.letters.is_empty() {
             self.send_dead_letters();
         }
         self.submit();
@@ -321,7 +347,7 @@ impl Effects {
     /// this concerns is seen to first. `true`: the caller has to look into its mailbox by itself for
     /// what came of it.
     pub fn perform_and_commit(&mut self, mailbox: &Mailbox) -> bool {
-        if !self.dead_letters.is_empty() {
+        if !self.letters.is_empty() {
             self.send_dead_letters();
         }
         if !self.is_awaited() {
@@ -370,7 +396,7 @@ impl Effects {
         self.wakes.shrink_to_fit();
         self.deadlines.shrink_to_fit();
         self.refused.tokens.shrink_to_fit();
-        self.dead_letters.shrink_to_fit();
+        self.letters.shrink_to_fit();
         self.published.shrink_to_fit();
     }
 
@@ -384,6 +410,12 @@ impl Effects {
     #[cfg(test)]
     pub fn forget_ops(&mut self) {
         self.ops.clear();
+    }
+
+    /// Somebody else sends the dead letters. Says whether there were any.
+    #[cfg(test)]
+    pub fn forget_letters(&mut self) -> bool {
+        !std::mem::take(&mut self.letters).is_empty()
     }
 }
 

@@ -11,10 +11,10 @@ use super::effects::Effects;
 use super::entry::Entry;
 use super::handle::Queue;
 use super::machine::Machine;
+use super::outbox::Outbox;
 use super::paging::HeadExpiry;
 use super::returned::Returned;
 use super::settings::{QueueKind, Settings};
-use super::undelivered::Undelivered;
 use crate::broker::Broker;
 use crate::clock::Time;
 use crate::message::Message;
@@ -148,7 +148,7 @@ impl Machine {
     pub(super) fn next_look(&mut self) -> Option<Time> {
         let rules = self.expiry.any || self.expiry.lease.is_some();
         let waits = self.returned.as_deref().is_some_and(Returned::waits);
-        if !rules && !waits && !self.drops_later && self.undelivered.is_none() {
+        if !rules && !waits && !self.drops_later && self.outbox.is_none() {
             return None;
         }
         self.earlier_look()
@@ -165,7 +165,7 @@ impl Machine {
         });
         let due = self.returned.as_deref().and_then(Returned::first_due);
         let rest = self.drops_later.then(|| Time::from_millis(0));
-        let retry = self.undelivered.as_deref().and_then(Undelivered::retry_at);
+        let retry = self.outbox.as_deref().and_then(Outbox::retry_at);
         let times = heads.chain(due).chain(self.lease_end());
         let next = times.chain(rest).chain(retry).min()?;
         if self.expiry.awaited.is_some_and(|awaited| awaited <= next) {
@@ -180,7 +180,7 @@ impl Machine {
         self.expiry.awaited = None;
         self.end_waits(fx);
         self.drop_over_limit(fx);
-        self.retry_undelivered(fx);
+        self.retry_letters(fx);
         self.dispatch(fx);
     }
 
@@ -218,14 +218,16 @@ impl Timed for Queue {
 impl Queue {
     /// Does what is due, a slice of it; says when to look again.
     pub(super) fn look(self: &Arc<Self>, fx: &mut Effects) -> Option<Time> {
-        let (next, wanted) = self.with_machine(|machine| {
+        let mut next = None;
+        let (letters, wanted) = self.with_machine(|machine| {
             machine.on_time(fx);
             machine.report_delivered(fx);
             // What is being read need not be looked at before it has come.
             let wanted = machine.pages(fx);
-            (machine.next_look(), wanted)
+            next = machine.next_look();
+            (machine.letters(), wanted)
         });
-        self.want(wanted, fx);
+        self.follow_up(letters, wanted, fx);
         next
     }
 }

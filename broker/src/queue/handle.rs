@@ -6,6 +6,7 @@ use super::effects::Effects;
 use super::entry::{Entry, Return};
 use super::machine::Machine;
 use super::outcome::{AfterRemoval, ConsumeRefused, Counts, Remains};
+use super::paging::Wanted;
 use super::returned::Found;
 use super::settings::{QueueKind, Settings};
 use crate::clock::Time;
@@ -16,7 +17,7 @@ use crate::stream::Stream;
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{QueueName, VhostName};
 use leveret_storage::{Position, QueueId, Token};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -63,6 +64,8 @@ pub struct Queue {
     settings: RwLock<Arc<Settings>>,
     policy: RwLock<Option<Arc<Applied>>>,
     machine: Mutex<Machine>,
+    /// Who sends its dead letters.
+    sender: Mutex<()>,
     /// As the machine, to be read without its lock.
     ended: AtomicBool,
     /// What a stream does in place of the machine, which stays empty.
@@ -91,7 +94,7 @@ impl Queue {
     /// An empty queue.
     pub fn new(id: QueueId, vhost: VhostName, spec: QueueSpec, next_position: Position) -> Self {
         let settings = Settings::of(&spec.arguments, None);
-        let machine = Machine::new(id, &vhost, &spec, &settings, next_position);
+        let machine = Machine::new(id, &spec, &settings, next_position);
         let kind = spec.kind();
         let stream = (kind == QueueKind::Stream)
             .then(|| Arc::new(Stream::new(id, &settings, next_position)));
@@ -103,6 +106,7 @@ impl Queue {
             settings: RwLock::new(Arc::new(settings)),
             policy: RwLock::default(),
             machine: Mutex::new(machine),
+            sender: Mutex::default(),
             ended: AtomicBool::new(false),
             stream,
         }
@@ -172,7 +176,7 @@ impl Queue {
             return stream.configure(&settings, fx);
         }
         self.serve(fx, |machine, fx| {
-            machine.configure(&self.vhost, &self.spec, &self.settings(), fx);
+            machine.configure(&self.spec, &self.settings(), fx);
         });
     }
 
@@ -195,12 +199,29 @@ impl Queue {
         if let Some(at) = machine.next_look() {
             fx.wake_at(fx.clock().instant(at), self.clone());
         }
-        let wanted = machine.pages(fx);
+        let (letters, wanted) = (machine.letters(), machine.pages(fx));
         drop(machine);
+        self.follow_up(letters, wanted, fx);
+        result
+    }
+
+    /// What is to be done once the lock is released: letters are sent, of which so many have ever
+    /// come, and pages moved.
+    #[inline]
+    pub(super) fn follow_up(self: &Arc<Self>, letters: u64, wanted: Wanted, fx: &mut Effects) {
+        if fx.has_letters() {
+            fx.letters_of(self, letters);
+        }
         if !wanted.is_empty() {
             self.want(wanted, fx);
         }
-        result
+    }
+
+    /// Waits until nobody else sends dead letters of this queue, and keeps others from it. It is
+    /// held for a batch of letters, by whoever holds no other lock; several at a time are taken in
+    /// the order of their ids.
+    pub fn sender(&self) -> MutexGuard<'_, ()> {
+        self.sender.lock()
     }
 
     /// Runs something on the machine, under the lock: for rules that have a room of their own.

@@ -6,7 +6,7 @@ use super::dead_letter::Reason;
 use super::effects::Effects;
 use super::expiry::SLICE;
 use super::machine::Machine;
-use super::settings::{Overflow, Settings};
+use super::settings::{Overflow, QueueKind, Settings};
 use crate::message::{Message, SharedMessage};
 
 /// The limits of one queue.
@@ -17,6 +17,8 @@ pub struct Limits {
     /// Octets of bodies; no limit is the largest number.
     octets: u64,
     overflow: Overflow,
+    /// The queue has had more than these when they were set, and its oldest messages go, once.
+    trims: bool,
 }
 
 impl Limits {
@@ -29,6 +31,7 @@ impl Limits {
             messages: settings.max_length.unwrap_or(u64::MAX),
             octets: settings.max_length_bytes.unwrap_or(u64::MAX),
             overflow: settings.overflow,
+            trims: false,
         })
     }
 
@@ -41,7 +44,7 @@ impl Limits {
 
     /// Whether the head of a queue has to go that holds so many messages with so many bytes.
     pub fn drop_head(&self, (messages, bytes): (u64, u64)) -> bool {
-        self.overflow == Overflow::DropHead && self.exceeded(messages, bytes)
+        (self.overflow == Overflow::DropHead || self.trims) && self.exceeded(messages, bytes)
     }
 
     /// Whether what is turned away becomes a dead letter.
@@ -58,8 +61,9 @@ impl Machine {
     /// Whether the queue's limits would turn this message away behind so many others and their
     /// octets.
     pub(super) fn has_no_room(&self, message: &SharedMessage, others: u64, octets: u64) -> bool {
-        let kept = self.undelivered.as_deref();
-        let (letters, bodies) = kept.map_or((0, 0), |kept| (kept.len(), kept.octets()));
+        let kept = self.outbox.as_deref();
+        let kept = kept.map(|outbox| (outbox.len(), outbox.bytes()));
+        let (letters, bodies) = kept.unwrap_or_default();
         let (held, held_bytes) = self.limited();
         let full = |limits: &Limits| {
             limits.refuse(
@@ -92,6 +96,18 @@ impl Machine {
         self.limits.as_deref().is_some_and(over)
     }
 
+    /// Other limits hold from now on, which [`Machine::drop_over_limit`] has to be called for.
+    pub(super) fn limit(&mut self, settings: &Settings) {
+        // A classic queue of RabbitMQ has its new limits before it has its new overflow, so that one
+        // which has dropped its oldest messages so far does once more
+        // (`rabbit_amqqueue_process:process_args_policy`). A quorum queue has both at once.
+        let trims = self.limits.as_ref().is_some_and(|limits| limits.trims)
+            || self.kind != QueueKind::Quorum && self.overflow == Overflow::DropHead;
+        self.overflow = settings.overflow;
+        let limits = Limits::of(settings).map(|limits| Limits { trims, ..limits });
+        self.limits = limits.map(Box::new);
+    }
+
     /// Drops the oldest messages while there are more than the limits allow; a slice of them, and
     /// the rest in its time.
     pub fn drop_over_limit(&mut self, fx: &mut Effects) {
@@ -101,6 +117,9 @@ impl Machine {
         };
         for _ in 0..SLICE {
             if !limits.drop_head(self.limited()) {
+                if let Some(limits) = &mut self.limits {
+                    limits.trims = false;
+                }
                 return;
             }
             // A head that is on disk is dropped when it has come. What waits is not: it is no head.
@@ -138,7 +157,8 @@ mod tests {
             Some(Limits {
                 messages: u64::MAX,
                 octets: 7,
-                overflow: Overflow::RejectPublishDlx
+                overflow: Overflow::RejectPublishDlx,
+                trims: false
             })
         );
         let settings = Settings {
@@ -150,7 +170,8 @@ mod tests {
             Some(Limits {
                 messages: 0,
                 octets: u64::MAX,
-                overflow: Overflow::DropHead
+                overflow: Overflow::DropHead,
+                trims: false
             })
         );
     }

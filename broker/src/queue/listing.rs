@@ -2,8 +2,8 @@
 
 use super::consumer::Consumer;
 use super::machine::Machine;
+use super::outbox::Outbox;
 use super::outcome::Counts;
-use super::undelivered::Undelivered;
 use crate::clock::Time;
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ impl Machine {
     /// Numbers for listings.
     pub fn counts(&self) -> Counts {
         let paged = self.ready.paged();
-        let undelivered = self.undelivered.as_deref();
-        let undelivered = undelivered.map(Undelivered::counts).unwrap_or_default();
+        let undelivered = self.outbox.as_deref();
+        let undelivered = undelivered.map(Outbox::counts).unwrap_or_default();
         let waiting = self.returned.as_deref();
         let waiting = waiting.map(|returned| returned.waiting.counts());
         Counts {

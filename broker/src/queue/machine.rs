@@ -13,16 +13,15 @@ use super::entry::{Entry, Return};
 use super::expiry::Expiry;
 use super::handle::QueueSpec;
 use super::limits::Limits;
+use super::outbox::Outbox;
 use super::outcome::{AfterRemoval, ConsumeRefused, Remains};
 use super::paging::Paging;
 use super::ready::Ready;
 use super::returned::Returned;
-use super::settings::{QueueKind, Settings};
+use super::settings::{Overflow, QueueKind, Settings};
 use super::stored::storable;
-use super::undelivered::Undelivered;
 use crate::clock::Time;
 use crate::message::{Message, SharedMessage};
-use leveret_protocol::VhostName;
 use leveret_storage::{Op, Position, QueueId, Token};
 use std::sync::Arc;
 
@@ -35,11 +34,13 @@ pub struct Machine {
     stored: bool,
     auto_delete: bool,
     pub(super) limits: Option<Box<Limits>>,
+    /// What a full queue does, also while it has no limits.
+    pub(super) overflow: Overflow,
     pub(super) expiry: Expiry,
     /// Where its dead letters go; none when they are lost.
     pub(super) dead_letters: Option<Arc<Origin>>,
-    /// Dead letters that found no way, where none is lost.
-    pub(super) undelivered: Option<Box<Undelivered>>,
+    /// Its dead letters, on their way out.
+    pub(super) outbox: Option<Box<Outbox>>,
     pub(super) ready: Ready,
     pub(super) paging: Paging,
     /// What is known of messages that came back, where that matters.
@@ -64,7 +65,6 @@ impl Machine {
     /// An empty queue whose first message will have `next_position`.
     pub fn new(
         id: QueueId,
-        vhost: &VhostName,
         spec: &QueueSpec,
         settings: &Settings,
         next_position: Position,
@@ -80,9 +80,10 @@ impl Machine {
             stored: spec.is_stored(),
             auto_delete: spec.auto_delete,
             limits: Limits::of(settings).map(Box::new),
+            overflow: settings.overflow,
             expiry,
-            dead_letters: Origin::of(id, vhost, spec, settings),
-            undelivered: None,
+            dead_letters: Origin::of(spec, settings),
+            outbox: None,
             drops_later: false,
             ready: Ready::new(kind, settings),
             paging: Paging::default(),
@@ -100,17 +101,11 @@ impl Machine {
     }
 
     /// The queue is set to something else from now on, which what is in it follows at once.
-    pub fn configure(
-        &mut self,
-        vhost: &VhostName,
-        spec: &QueueSpec,
-        settings: &Settings,
-        fx: &mut Effects,
-    ) {
-        self.limits = Limits::of(settings).map(Box::new);
+    pub fn configure(&mut self, spec: &QueueSpec, settings: &Settings, fx: &mut Effects) {
+        self.limit(settings);
         Returned::follow(&mut self.returned, self.kind, settings);
         self.expiry.configure(settings);
-        self.dead_letters = Origin::of(self.id, vhost, spec, settings);
+        self.dead_letters = Origin::of(spec, settings);
         self.start(fx);
     }
 
@@ -471,7 +466,7 @@ impl Machine {
         }
         self.deleted = true;
         self.stop_timer(fx);
-        self.drop_undelivered(fx);
+        self.drop_kept_letters(fx);
         let count = self.ready_messages();
         // Publishes that the store has not taken yet need not be written; the rest goes by range.
         self.call_off_waiting(fx);

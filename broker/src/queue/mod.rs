@@ -19,6 +19,7 @@ mod listing;
 mod machine;
 #[cfg(test)]
 mod model_tests;
+mod outbox;
 mod outcome;
 pub mod paging;
 mod priority;
@@ -29,7 +30,6 @@ mod settings;
 mod single_active;
 mod stored;
 mod transfer;
-mod undelivered;
 mod waiting;
 
 pub use consumer::{Consumer, ConsumerId};
@@ -40,6 +40,7 @@ pub use entry::{Entry, Return, Returns};
 pub use handle::{Incoming, Queue, QueueSpec};
 pub use ignored::Ignored;
 pub use kept_arguments::KeptArguments;
+pub use outbox::Outgoing;
 pub use outcome::{AfterRemoval, Aside, ConsumeRefused, Counts, Remains};
 pub use retry::{Retry, RetryKind};
 pub use returned::Found;

@@ -7,10 +7,12 @@ use super::venv;
 use crate::broker::TestBroker;
 use crate::process::Process;
 
-/// The Celery application of `tests/celery/tasks.py`, at one broker.
+/// A Celery application of `tests/celery/`, at one broker.
 #[derive(Debug)]
 pub struct Celery {
     python: PathBuf,
+    /// The module of the application.
+    application: &'static str,
     port: u16,
     /// Where tasks leave notes for the test.
     notes: PathBuf,
@@ -21,14 +23,25 @@ impl Celery {
     /// a test has time for.
     pub fn prepare() {
         venv::celery();
+        venv::celery_5_5();
     }
 
-    /// The application at this broker, with an empty folder for notes.
+    /// The application of `tasks.py` at this broker, with an empty folder for notes.
     pub fn at(broker: &TestBroker, notes: &Path) -> Self {
         Celery {
             python: venv::celery(),
+            application: "tasks",
             port: broker.port(),
             notes: notes.to_owned(),
+        }
+    }
+
+    /// The application of `quorum_tasks.py`, with Celery 5.5.
+    pub fn with_quorum_queues_at(broker: &TestBroker, notes: &Path) -> Self {
+        Celery {
+            python: venv::celery_5_5(),
+            application: "quorum_tasks",
+            ..Celery::at(broker, notes)
         }
     }
 
@@ -39,7 +52,7 @@ impl Celery {
         let options = ["--pool", "solo", "--loglevel", "INFO", "--task-events"];
         let mut command = self.command();
         command
-            .args(["-m", "celery", "-A", "tasks", "worker"])
+            .args(["-m", "celery", "-A", self.application, "worker"])
             .args(options)
             .args(["--hostname", &node, "--queues", queue]);
         let mut worker = Process::start(name, &mut command);

@@ -78,6 +78,13 @@ pub(super) fn celery() -> PathBuf {
     environment("celery-venvs", "5.7.0", &packages)
 }
 
+/// As [`celery`], of a release that publishes a retry with all headers of what it got, those about
+/// dead letters included.
+pub(super) fn celery_5_5() -> PathBuf {
+    let packages = ["celery==5.5.3", "kombu==5.5.4", "amqp==5.3.1"];
+    environment("celery-venvs", "5.5.3", &packages)
+}
+
 /// The Python of a virtual environment below `target/`; `packages` is what pip is asked for.
 fn environment(folder: &str, name: &str, packages: &[&str]) -> PathBuf {
     let environments = target_directory().join(folder);

@@ -1,5 +1,6 @@
 //! x-message-ttl, expiration, x-expires, x-dead-letter-exchange and x-dead-letter-routing-key.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use lapin::BasicProperties;
@@ -7,6 +8,7 @@ use lapin::message::Delivery;
 use lapin::options::{BasicNackOptions, BasicRejectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use leveret_tests::{Client, TestBroker, next, run, text};
+use tokio::task::JoinSet;
 
 fn long(text: &str) -> AMQPValue {
     AMQPValue::LongString(text.into())
@@ -172,6 +174,98 @@ fn a_retry_topology_goes_on_for_as_long_as_somebody_rejects() {
             let options = BasicRejectOptions { requeue: false };
             delivery.reject(options).await.expect("rejected");
         }
+    });
+}
+
+#[test]
+fn dead_letters_of_many_publishers_keep_their_order() {
+    const PUBLISHERS: usize = 4;
+    const MESSAGES: usize = 10_000;
+    const ROOM: usize = 5;
+    run(async {
+        let broker = TestBroker::start().await;
+        let client = broker.client().await;
+        for (rule, number, stay) in [("x-max-length", ROOM as i32, ROOM), ("x-message-ttl", 5, 0)] {
+            let (queue, heir) = (format!("order{rule}"), format!("heir{rule}"));
+            mortal(
+                &client,
+                &queue,
+                &heir,
+                &[(rule, AMQPValue::LongInt(number))],
+            )
+            .await;
+            let mut publishers = JoinSet::new();
+            for publisher in 0..PUBLISHERS {
+                let (client, queue) = (broker.client().await, queue.clone());
+                publishers.spawn(async move {
+                    for number in 0..MESSAGES {
+                        let body = format!("{publisher} {number}");
+                        let (queue, options) = (queue.as_str().into(), Default::default());
+                        let properties = BasicProperties::default();
+                        let (channel, body) = (&client.channel, body.as_bytes());
+                        let sent = channel
+                            .basic_publish("".into(), queue, options, body, properties)
+                            .await;
+                        sent.expect("sent");
+                    }
+                    // What it has sent is read before its connection goes.
+                    client.close().await;
+                });
+            }
+            let mut heir = client.consume_auto(&heir, "c").await;
+            let mut next_of = [0; PUBLISHERS];
+            for _ in 0..PUBLISHERS * MESSAGES - stay {
+                let body = text(&next(&mut heir).await);
+                let (publisher, number) = body.split_once(' ').expect("two numbers");
+                let publisher: usize = publisher.parse().expect("a publisher");
+                let number: usize = number.parse().expect("a number");
+                assert_eq!(number, next_of[publisher], "{rule}, publisher {publisher}");
+                next_of[publisher] += 1;
+            }
+            while let Some(ended) = publishers.join_next().await {
+                ended.expect("a publisher");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_cycle_that_drops_messages_is_told_once_a_minute() {
+    run(async {
+        let Some(mut broker) = TestBroker::start_own().await else {
+            return;
+        };
+        let client = broker.client().await;
+        let ttl = [("x-message-ttl", AMQPValue::LongInt(1))];
+        let round = |queue: &str| {
+            let [ttl] = ttl.clone();
+            let exchange = ("x-dead-letter-exchange", long(""));
+            [ttl, exchange, ("x-dead-letter-routing-key", long(queue))]
+        };
+        declare(&client, "round", &round("round")).await;
+        for body in ["1", "2", "3"] {
+            client.put("round", body).await;
+            client.counts_become("round", 0, 0).await;
+        }
+        // The log of these comes before that of a queue that is told of for the first time.
+        declare(&client, "again", &round("again")).await;
+        client.put("again", "4").await;
+        let is_last = |line: &str| line.contains("dead letter cycle") && line.contains("again");
+        let log = broker.process();
+        log.line("the last cycle", |line| is_last(line).then_some(()))
+            .await;
+        let told = RefCell::new(Vec::new());
+        let note = |line: &str| {
+            if line.contains("dead letter cycle") {
+                told.borrow_mut().push(line.to_owned());
+            }
+            is_last(line).then_some(())
+        };
+        log.line("all cycles", note).await;
+        let told = told.take();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains(r#"\"round\", \"round\""#), "{}", told[0]);
+        assert!(told[0].contains(r#""times":1"#), "{}", told[0]);
     });
 }
 

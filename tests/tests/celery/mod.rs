@@ -23,6 +23,18 @@ fn tasks_retries_and_results_come_back() {
 }
 
 #[test]
+fn tasks_on_quorum_queues_are_retried_after_delays() {
+    Celery::prepare();
+    run(async {
+        let broker = TestBroker::start().await;
+        let notes = tempfile::tempdir().expect("a folder");
+        let celery = Celery::with_quorum_queues_at(&broker, notes.path());
+        let _worker = celery.worker("one", "jobs").await;
+        celery.run("quorum_results.py", &[]).await;
+    });
+}
+
+#[test]
 fn urgent_tasks_go_first() {
     Celery::prepare();
     run(async {

@@ -118,19 +118,61 @@ fn a_message_waits_for_its_delay_and_others_do_not() {
 }
 
 #[test]
-fn mandatory_does_not_know_what_will_be() {
+fn what_is_mandatory_comes_back_if_it_would_find_no_queue_now() {
     let mut client = ready(&broker());
     client.ask(confirm_select());
-    let mut mandatory = publish("x", "k");
-    mandatory.mandatory = true;
-    client.publish_with(1, mandatory, &waiting(100), b"m");
-    // As with the plugin: returned, confirmed, and delivered all the same.
+    let mandatory = |key| {
+        let mut publish = publish("x", key);
+        publish.mandatory = true;
+        publish
+    };
+    client.publish_with(1, mandatory("k"), &waiting(100), b"m");
+    assert_eq!(client.hears(), ["1 ack 1"]);
+    client.publish_with(1, mandatory("nobody"), &waiting(100), b"n");
     assert_eq!(
         client.hears(),
-        lines(&["1 return 312 NO_ROUTE 'm'", "1 ack 1"])
+        lines(&["1 return 312 NO_ROUTE 'n'", "1 ack 2"])
     );
+    // What came back is not kept as well.
+    client.ask(bind("q", "x", "nobody"));
     pass(&mut client, 100);
     assert_eq!(client.ask(get("q", true)), ["1 get-ok #1 left 0 'm'"]);
+    assert_eq!(client.ask(get("q", true)), ["1 get-empty"]);
+}
+
+#[test]
+fn what_is_mandatory_in_a_transaction_is_judged_alike() {
+    let mut client = ready(&broker());
+    client.ask(tx_select());
+    for (key, heard) in [
+        ("k", &["1 commit-ok"][..]),
+        ("nobody", &["1 return 312 NO_ROUTE 'm'", "1 commit-ok"]),
+    ] {
+        let mut publish = publish("x", key);
+        publish.mandatory = true;
+        client.publish_with(1, publish, &waiting(100), b"m");
+        assert_eq!(client.ask(tx_commit()), lines(heard), "{key}");
+    }
+    pass(&mut client, 100);
+    assert_eq!(client.ask(get("q", true)), ["1 get-ok #1 left 0 'm'"]);
+    assert_eq!(client.ask(get("q", true)), ["1 get-empty"]);
+}
+
+#[test]
+fn a_delay_of_more_than_32_bits_is_waited_for() {
+    let mut client = ready(&broker());
+    let delay = 1_u64 << 32;
+    for (delay, body) in [(delay as i64, b"m"), (i64::MAX, b"n")] {
+        let headers = table([("x-delay", AMQPValue::LongLongInt(delay))]);
+        let properties = BasicProperties::default().with_headers(headers);
+        client.publish_with(1, publish("x", "k"), &properties, body);
+    }
+    pass(&mut client, delay - 1);
+    assert_eq!(client.ask(get("q", true)), ["1 get-empty"]);
+    pass(&mut client, 1);
+    assert_eq!(client.ask(get("q", true)), ["1 get-ok #1 left 0 'm'"]);
+    pass(&mut client, 1 << 40);
+    assert_eq!(client.ask(get("q", true)), ["1 get-empty"]);
 }
 
 #[test]

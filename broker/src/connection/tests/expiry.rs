@@ -4,7 +4,7 @@ use super::client::Client;
 use super::requests::*;
 use super::{client, lines, pass};
 use leveret_protocol::classes::{AMQPClass, BasicProperties, queue};
-use leveret_protocol::values::AMQPValue;
+use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_storage::{Options, Store};
 use std::sync::Arc;
 
@@ -47,6 +47,45 @@ fn a_message_expires_when_its_time_is_over_and_not_before() {
         None,
         "nothing is left to wait for"
     );
+}
+
+#[test]
+fn times_of_more_than_32_bits_count() {
+    const LONG: u64 = (1 << 32) + 1;
+    for (argument, expiration) in [(Some(LONG), None), (None, Some(LONG))] {
+        let mut client = client();
+        client.ask(declare_with("q", |d| {
+            let number = |number| AMQPValue::LongLongInt(number as i64);
+            let ttl = argument.map(|ttl| ("x-message-ttl", number(ttl)));
+            let lease = ("x-expires", number(2 * LONG));
+            d.arguments = [lease].into_iter().chain(ttl).fold(
+                FieldTable::default(),
+                |mut table, (key, value)| {
+                    table.insert(key.into(), value);
+                    table
+                },
+            );
+        }));
+        let properties = match expiration {
+            Some(ms) => BasicProperties::default().with_expiration(ms.to_string().into()),
+            None => BasicProperties::default(),
+        };
+        client.publish_with(1, publish("", "q"), &properties, b"1");
+        client.hears();
+        let vhost = client.broker.vhost("/").unwrap();
+        let ready = |client: &Client| {
+            let vhost = client.broker.vhost("/").unwrap();
+            vhost.queue("q").map(|queue| queue.counts().ready)
+        };
+        pass(&mut client, LONG - 1);
+        assert_eq!(ready(&client), Some(1));
+        pass(&mut client, 2);
+        assert_eq!(ready(&client), Some(0));
+        pass(&mut client, LONG - 2);
+        assert_eq!(ready(&client), Some(0));
+        pass(&mut client, 2);
+        assert!(vhost.queue("q").is_none());
+    }
 }
 
 #[test]

@@ -4,7 +4,6 @@ use crate::queue::Origin;
 use leveret_protocol::classes::BasicProperties;
 use leveret_protocol::method::properties_to_vec;
 use leveret_protocol::values::{AMQPValue as V, FieldTable};
-use leveret_storage::QueueId;
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -24,30 +23,52 @@ fn array(values: Vec<V>) -> V {
     V::FieldArray(values.into())
 }
 
-fn letter(queue: &str, properties: &[u8], reason: Reason, key: Option<&str>) -> DeadLetter {
+fn letter(properties: &[u8], reason: Reason) -> DeadLetter {
     let message = MessageBuilder::new(b"x", b"k", properties, true, 0).finish(true);
+    // What has died before is a letter that the broker made.
+    let died = decoded_headers(properties).is_some_and(|headers| headers.contains_key(LAST_DEATH));
+    let message = if died { message.into_letter() } else { message };
     DeadLetter {
-        origin: Arc::new(Origin {
-            queue: queue.into(),
-            id: QueueId(1),
-            vhost: "/".into(),
-            exchange: "dlx".into(),
-            routing_key: key.map(|key| key.as_bytes().into()),
-            loses_none: false,
-        }),
         message: Arc::new(message),
         reason,
+        chained: false,
+        number: 0,
         stored_at: None,
     }
 }
 
-fn noted(letter: &DeadLetter) -> (Vec<u8>, Deaths) {
-    Death::new(letter, 7).note_in(letter.message.properties())
+fn origin(queue: &str, key: Option<&str>) -> Origin {
+    Origin {
+        queue: queue.into(),
+        exchange: "dlx".into(),
+        routing_key: key.map(|key| key.as_bytes().into()),
+        loses_none: false,
+    }
+}
+
+/// The properties with a death noted in them, and the queues of all deaths.
+fn noted(letter: &DeadLetter, origin: &Origin) -> (Vec<u8>, Known) {
+    let mut buffers = Buffers::default();
+    let deaths = Death::new(letter, origin, 7).note(&mut buffers);
+    let known = deaths.0.iter();
+    let known = known.map(|(queue, rejected)| (queue.to_vec(), *rejected));
+    (buffers.properties, Known(known.collect()))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Known(Vec<(Vec<u8>, bool)>);
+
+impl Known {
+    fn would_go_round(&self, queue: &str) -> bool {
+        let known = self.0.iter();
+        let deaths = known.map(|(queue, rejected)| (&queue[..], *rejected));
+        Deaths(deaths.collect()).would_go_round(queue)
+    }
 }
 
 /// Dies once more.
-fn again(properties: &[u8], queue: &str, reason: Reason) -> (Vec<u8>, Deaths) {
-    noted(&letter(queue, properties, reason, None))
+fn again(properties: &[u8], queue: &str, reason: Reason) -> (Vec<u8>, Known) {
+    noted(&letter(properties, reason), &origin(queue, None))
 }
 
 fn death(queue: &str, reason: &str, count: i64) -> V {
@@ -79,6 +100,13 @@ fn with_headers(first: (&str, &str), last: (&str, &str), deaths: Vec<V>) -> Vec<
         .with_delivery_mode(2)
         .with_message_id("m".into());
     properties_to_vec(&properties)
+}
+
+const LAST_DEATH: &str = "x-last-death-queue";
+
+fn decoded_headers(properties: &[u8]) -> Option<FieldTable> {
+    let range = PropertyIndex::scan(properties)?.headers?;
+    leveret_protocol::table::decode(&properties[range])
 }
 
 /// As tables are read: whatever order their entries are in.
@@ -117,7 +145,7 @@ fn the_latest_death_stands_first_and_those_of_one_kind_are_counted() {
     );
     assert_eq!(decoded(&raw), decoded(&expected));
     let known = vec![(b"q".to_vec(), true), (b"r".to_vec(), false)];
-    assert_eq!(deaths, Deaths(known));
+    assert_eq!(deaths, Known(known));
     let (raw, _) = again(&raw, "q", Reason::MaxLength);
     let expected = with_headers(
         ("q", "rejected"),
@@ -179,25 +207,67 @@ fn an_expiration_goes_and_is_remembered() {
 fn copies_are_kept_unless_the_letter_gets_another_key() {
     let headers = table(&[("CC", array(vec![string("c"), V::LongInt(1)]))]);
     let raw = properties_to_vec(&plain().with_headers(headers));
-    let kept = letter("q", &raw, Reason::Rejected, None);
-    assert_eq!(Death::new(&kept, 7).routing_keys.as_slice(), [b"k", b"c"]);
-    assert!(decoded(&noted(&kept).0).1.contains_key("CC"));
-    let other = letter("q", &raw, Reason::Rejected, Some("new"));
-    assert_eq!(Death::new(&other, 7).routing_keys.as_slice(), [b"k", b"c"]);
-    assert!(!decoded(&noted(&other).0).1.contains_key("CC"));
+    let kept = letter(&raw, Reason::Rejected);
+    assert_eq!(
+        Death::new(&kept, &origin("q", None), 7)
+            .routing_keys
+            .as_slice(),
+        [b"k", b"c"]
+    );
+    assert!(
+        decoded(&noted(&kept, &origin("q", None)).0)
+            .1
+            .contains_key("CC")
+    );
+    let other = letter(&raw, Reason::Rejected);
+    assert_eq!(
+        Death::new(&other, &origin("q", Some("new")), 7)
+            .routing_keys
+            .as_slice(),
+        [b"k", b"c"]
+    );
+    assert!(
+        !decoded(&noted(&other, &origin("q", Some("new"))).0)
+            .1
+            .contains_key("CC")
+    );
 }
 
 #[test]
-fn a_header_that_is_no_array_is_begun_anew() {
-    let raw = properties_to_vec(&plain().with_headers(table(&[("x-death", string("?"))])));
-    let (raw, deaths) = again(&raw, "q", Reason::Expired);
-    let (_, headers) = decoded(&raw);
-    assert_eq!(
-        headers.inner().get("x-death"),
-        Some(&array(vec![death("q", "expired", 1)]))
-    );
-    assert!(!headers.contains_key("x-first-death-queue"));
-    assert!(deaths.would_go_round("q"));
+fn what_a_client_says_of_deaths_is_begun_anew() {
+    let legacy = |queue| {
+        V::FieldTable(table(&[
+            ("queue", string(queue)),
+            ("reason", string("expired")),
+            ("exchange", string("x")),
+            ("routing-keys", array(vec![string("k")])),
+        ]))
+    };
+    for told in [
+        string("?"),
+        array(vec![death("q", "expired", 3)]),
+        array(vec![legacy("a"), legacy("q"), legacy("a"), V::LongInt(1)]),
+    ] {
+        let headers = table(&[
+            ("x-death", told),
+            ("x-first-death-queue", string("a")),
+            ("x-last-death-queue", V::LongInt(1)),
+        ]);
+        let raw = properties_to_vec(&plain().with_headers(headers));
+        let message = MessageBuilder::new(b"x", b"k", &raw, true, 0).finish(true);
+        let letter = DeadLetter {
+            message: Arc::new(message),
+            ..letter(&[0, 0], Reason::Expired)
+        };
+        let (raw, deaths) = noted(&letter, &origin("q", None));
+        let (_, headers) = decoded(&raw);
+        let value = |name| headers.inner().get(name).cloned();
+        let one = array(vec![death("q", "expired", 1)]);
+        assert_eq!(value("x-death"), Some(one));
+        assert_eq!(value("x-first-death-queue"), Some(string("q")));
+        assert_eq!(value("x-last-death-queue"), Some(string("q")));
+        assert!(deaths.would_go_round("q") && !deaths.would_go_round("a"));
+    }
 }
 
 #[test]

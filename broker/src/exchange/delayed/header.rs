@@ -2,25 +2,23 @@
 
 use leveret_protocol::content::PropertyIndex;
 use leveret_protocol::raw_table::{self, RawValue};
+use std::num::IntErrorKind;
 use std::time::Duration;
 
 const X_DELAY: &str = "x-delay";
 
-/// The longest delay in milliseconds, what an Erlang timer takes (the plugin's README: a message
-/// with a longer one is routed at once).
-const MAX_DELAY: i64 = 0xffff_ffff;
-
 /// How long a message with these headers (a table with its length prefix, or nothing) waits:
-/// `x-delay` milliseconds. `None` for one that does not wait: without the header, with one that is
-/// no number, or with one outside of `1..=4294967295`.
+/// `x-delay` milliseconds, however many. (The plugin routes a message at once that would wait for
+/// longer than an Erlang timer can, 2^32 - 1 ms.) `None` for one that does not wait: without the
+/// header, or with one that is no number above 0.
 pub fn delay_of(headers: &[u8]) -> Option<Duration> {
     let delay = milliseconds(raw_table::find(headers, X_DELAY)?)?;
-    let fits = (1..=MAX_DELAY).contains(&delay);
-    fits.then(|| Duration::from_millis(delay.unsigned_abs()))
+    let delay = u64::try_from(delay).ok().filter(|delay| *delay > 0)?;
+    Some(Duration::from_millis(delay))
 }
 
 /// The number that a value stands for (the plugin: `get_delay`): any integer, the whole part of a
-/// floating point number, or text in decimal.
+/// floating point number, or text in decimal; what is too large is the largest.
 fn milliseconds(value: RawValue<'_>) -> Option<i64> {
     Some(match (value.kind, value.octets) {
         (b'b', &[a]) => i64::from(a.cast_signed()),
@@ -33,7 +31,10 @@ fn milliseconds(value: RawValue<'_>) -> Option<i64> {
         // The cast cuts the fraction off and makes zero of what is no number.
         (b'f', &[a, b, c, d]) => f32::from_be_bytes([a, b, c, d]) as i64,
         (b'd', octets) => f64::from_be_bytes(octets.try_into().ok()?) as i64,
-        (b'S' | b'x', octets) => std::str::from_utf8(octets).ok()?.parse().ok()?,
+        (b'S' | b'x', octets) => match std::str::from_utf8(octets).ok()?.parse::<i64>() {
+            Err(error) if *error.kind() == IntErrorKind::PosOverflow => i64::MAX,
+            parsed => parsed.ok()?,
+        },
         _ => return None,
     })
 }
@@ -126,15 +127,12 @@ mod tests {
             V::LongInt(0),
             V::LongInt(-5),
             V::LongLongInt(i64::MIN),
-            V::LongLongInt(0x1_0000_0000),
             V::Double(f64::NAN),
-            V::Double(f64::INFINITY),
             V::Double(0.9),
             V::LongString("abc".into()),
             V::LongString("".into()),
             V::LongString("100.5".into()),
             V::LongString(" 100".into()),
-            V::LongString("99999999999999999999".into()),
             V::Boolean(true),
             V::Timestamp(100),
             V::Void,
@@ -143,7 +141,23 @@ mod tests {
             assert_eq!(millis(value.clone()), None, "{value:?}");
         }
         assert_eq!(delay_of(&[]), None);
-        assert_eq!(millis(V::LongLongInt(0xffff_ffff)), Some(0xffff_ffff));
+    }
+
+    #[test]
+    fn a_long_delay_is_waited_for() {
+        for (value, expected) in [
+            (V::LongLongInt(0xffff_ffff), 0xffff_ffff),
+            (V::LongLongInt(0x1_0000_0000), 0x1_0000_0000),
+            (V::LongString("4294967296".into()), 0x1_0000_0000),
+            (V::LongLongInt(i64::MAX), i64::MAX as u128),
+            (V::Double(f64::INFINITY), i64::MAX as u128),
+            (
+                V::LongString("99999999999999999999".into()),
+                i64::MAX as u128,
+            ),
+        ] {
+            assert_eq!(millis(value.clone()), Some(expected), "{value:?}");
+        }
     }
 
     #[test]

@@ -34,6 +34,21 @@ impl Timed for Delays {
 }
 
 impl Delays {
+    /// Whether a message with these keys and properties would come to a queue if it were due now.
+    pub fn leads_on(&self, keys: &[&[u8]], properties: &[u8], directory: &dyn Directory) -> bool {
+        let Some(exchange) = directory.exchange(self.exchange.as_str()) else {
+            return false;
+        };
+        let mut route = Route::default();
+        let properties = header::waited(properties);
+        let routable = Routable {
+            routing_keys: keys,
+            properties: &properties,
+        };
+        route.find(&exchange, &routable, directory);
+        !route.queues.is_empty()
+    }
+
     /// Releases a slice of what is due.
     pub(super) fn release(
         self: &Arc<Self>,

@@ -5,7 +5,7 @@ use super::model::{Kept, Known};
 use super::world::World;
 use crate::dead_letters;
 use crate::exchange::{Binding, Destination, Exchange, ExchangeKind, ExchangeSpec};
-use crate::queue::{DeadLetter, Queue};
+use crate::queue::{DeadLetter, Outgoing, Queue};
 use crate::vhost::{Vhost, VhostSpec, Vhosts};
 use std::sync::Arc;
 
@@ -56,19 +56,37 @@ impl World {
         self.set_way(self.way_open);
     }
 
+    /// Takes all letters of a queue that are to be sent.
+    pub(super) fn take_letters(&mut self, queue: usize, routes: u64) -> Option<Outgoing> {
+        let queue = self.queues[queue].clone();
+        let mut taken: Option<Outgoing> = None;
+        loop {
+            match queue.take_letters(u64::MAX, routes, &mut self.fx) {
+                Some(next) => match &mut taken {
+                    Some(taken) => taken.letters.extend(next.letters),
+                    None => taken = Some(next),
+                },
+                // A page of them may have come only now.
+                None if !self.fx.forget_letters() => return taken,
+                None => {}
+            }
+        }
+    }
+
     /// Sends the letters of a queue on, and tells the models. Says which queue got some.
-    pub(super) fn send(&mut self, from: usize, letters: &[DeadLetter]) -> Option<usize> {
+    pub(super) fn send(&mut self, from: usize, outgoing: &Outgoing) -> Option<usize> {
         let to = self.current[0];
         let sent_before = self.sent;
         // What a full queue does with many depends on how those before were served.
         let at_once = match self.models[to].drops() || !self.models[from].loses_none() {
             true => 1,
-            false => letters.len().max(1),
+            false => outgoing.letters.len().max(1),
         };
-        for letters in letters.chunks(at_once) {
+        for letters in outgoing.letters.chunks(at_once) {
             let sure = self.models[from].loses_none();
             let places = self.expect_sent(from, to, letters);
-            dead_letters::send(letters, &self.vhosts, &mut self.fx);
+            let (queue, part) = (self.queues[from].clone(), outgoing.part(letters));
+            dead_letters::send_these(&queue, part, &self.vhosts, &mut self.fx);
             self.sent += places.len();
             let model = &mut self.models[to];
             let entered = places.iter().filter(|place| model.arrived(**place, sure));
@@ -94,14 +112,19 @@ impl World {
         let mut octets = 0;
         let loses_none = self.models[from].loses_none();
         for letter in letters {
-            assert_eq!(letter.origin.loses_none, loses_none);
             let known = Known::of_letter(letter);
-            let room = !loses_none || self.models[to].has_room(&known, places.len() as u64, octets);
+            let others = places.len() as u64;
+            let room = !loses_none
+                || !self.models[from].blocked && self.models[to].has_room(&known, others, octets);
             if self.way_open && room {
                 octets += known.octets;
                 places.push(self.models[to].reserve(known));
             } else if loses_none {
-                self.models[from].keep(Kept::of(letter));
+                let way_open = self.way_open;
+                let model = &mut self.models[from];
+                model.keep(Kept::of(letter));
+                // Those behind it must not be there before it.
+                model.blocked |= way_open;
             }
         }
         places

@@ -130,6 +130,10 @@ pub(super) struct Model {
     pub(super) retry_at: Option<u64>,
     /// Those that were sent again in this call.
     resent: BTreeSet<u64>,
+    /// One of them is for a queue that had no room.
+    pub(super) blocked: bool,
+    /// What they were tried by.
+    routes: u64,
     /// Messages that have left as dead letters in this call: id, why, and where they are stored.
     pub(super) dead: Vec<(u64, Reason, Option<u64>)>,
     /// Where the last one came to in this call: it may be served though it expires at once.
@@ -233,17 +237,25 @@ impl Model {
         }
         self.drop_over_limit();
         if self.retry_at.is_some_and(|at| at <= self.now) {
-            self.retry_at = None;
-            for Kept {
-                id,
-                reason,
-                stored_at,
-                ..
-            } in std::mem::take(&mut self.kept)
-            {
-                self.dead.push((id, reason, stored_at));
-                self.resent.insert(id);
-            }
+            self.retry();
+        }
+    }
+
+    /// Letters that found no way are sent again, before others.
+    fn retry(&mut self) {
+        self.retry_at = None;
+        self.blocked = false;
+        self.resent.extend(self.kept.iter().map(|kept| kept.id));
+        let kept = std::mem::take(&mut self.kept).into_iter();
+        let kept = kept.map(|kept| (kept.id, kept.reason, kept.stored_at));
+        self.dead.splice(0..0, kept);
+    }
+
+    /// They are, too, when there may be other ways than when they were tried.
+    pub(super) fn retry_by_new_routes(&mut self, routes: u64) {
+        let before = std::mem::replace(&mut self.routes, routes);
+        if before != routes && self.retry_at.is_some() {
+            self.retry();
         }
     }
 
@@ -323,7 +335,12 @@ impl Model {
     /// What is over the limit goes, oldest first, but for what waits. A queue that refuses drops
     /// nothing, though what comes back to it may be more than its limit.
     pub(super) fn drop_over_limit(&mut self) {
-        while self.drops() && self.over(0, 0) {
+        self.trim(false);
+    }
+
+    /// Likewise; `once`: though it refuses.
+    pub(super) fn trim(&mut self, once: bool) {
+        while (once || self.drops()) && self.over(0, 0) {
             let Some(((_, position), known)) = self.ready.pop_first() else {
                 assert!(!self.waiting.is_empty(), "nothing is over no limit");
                 return;

@@ -29,6 +29,7 @@ impl World {
         let real = self.queues[queue].clone();
         let applied = policies.matching(real.name().as_str(), real.policy_target());
         let model = &mut self.models[queue];
+        let refused = model.rules.limit.is_some_and(|limit| limit.refuses);
         model.rules.limit = match (model.declared.limit, limit) {
             (Some(argument), Some(policy)) => Some(Limit {
                 messages: argument.messages.min(policy.messages),
@@ -43,7 +44,8 @@ impl World {
         };
         if real.set_policy(applied) {
             model.touch();
-            model.drop_over_limit();
+            // A classic queue has the new limit before it refuses what is more.
+            model.trim(!refused && rules.quorum.is_none());
             real.follow_settings(&mut self.fx);
         }
         self.judge(queue);

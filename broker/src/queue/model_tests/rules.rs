@@ -10,11 +10,14 @@ impl World {
     /// Judges what a call on `queue` has done since the last look.
     pub(super) fn judge(&mut self, queue: usize) {
         self.judge_deliveries(queue);
-        let letters = self.fx.take_dead_letters();
-        self.models[queue].buried(&letters, self.fx.pager().is_some());
+        let routes = self.vhost.generation();
+        let outgoing = self.take_letters(queue, routes);
+        self.models[queue].retry_by_new_routes(routes);
+        let letters = outgoing.as_ref().map_or(&[][..], |taken| &taken.letters);
+        self.models[queue].buried(letters, self.fx.pager().is_some());
         let refused = std::mem::take(&mut self.fx.refused().count);
         assert_eq!(refused, std::mem::take(&mut self.models[queue].refused));
-        let receiver = self.send(queue, &letters);
+        let receiver = outgoing.and_then(|outgoing| self.send(queue, &outgoing));
         for queue in receiver.into_iter().chain([queue]) {
             let real = &self.queues[queue];
             self.models[queue].recorded(real.id, self.fx.ops());

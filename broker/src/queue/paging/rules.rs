@@ -121,8 +121,8 @@ impl Machine {
         }
         let paged = self.ready.is_paged();
         let reads = paged && (self.consumers.any_able() || self.is_over_limit());
-        if self.undelivered.is_some() {
-            wanted.pages.extend(self.undelivered_to_read(fx));
+        if self.outbox.is_some() {
+            wanted.pages.extend(self.letters_to_read(fx));
         }
         if self.returned.is_some() {
             wanted.pages.extend(self.waiting_to_read(fx));

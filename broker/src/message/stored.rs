@@ -1,0 +1,135 @@
+//! A message as the store keeps it: on one side of the disk and on the other.
+
+use super::{Message, MessageBuilder, WriteState};
+use bytes::{BufMut, Bytes};
+use leveret_protocol::content::{Property, property};
+use leveret_storage::{QueueId, Storable};
+use std::ops::Range;
+
+/// Bodies from so many octets on are given to the store as they are: that writes one to its log from there, if it is large
+/// enough for a call of its own to the system, and once, if several queues have it.
+const SHARED_BODY_MIN: usize = 8 << 10;
+
+/// The first octet of a stored message; raised when the encoding changes. (2 is taken, see
+/// `queue/stored.rs`.)
+const ENCODING: u8 = 1;
+/// The first octet of a stored message that is a dead letter.
+const ENCODING_OF_LETTER: u8 = 3;
+
+/// The `delivery_mode` of messages that ask to survive a restart.
+const PERSISTENT: u8 = 2;
+
+/// Where the parts of a stored message stand; the body is what follows the properties.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// The exchange's name.
+    pub exchange: Range<usize>,
+    /// The routing key.
+    pub routing_key: Range<usize>,
+    /// The raw properties.
+    pub properties: Range<usize>,
+    /// See [`Message::is_letter`].
+    pub is_letter: bool,
+}
+
+impl Parts {
+    /// Finds the parts in what [`Storable::encode`] wrote. `None` when it is malformed.
+    pub fn of(stored: &[u8]) -> Option<Parts> {
+        let mut at = 0;
+        let mut take = |n: usize| {
+            let range = at..at + n;
+            at += n;
+            stored.get(range.clone()).map(|_| range)
+        };
+        let is_letter = match stored[take(1)?] {
+            [ENCODING] => false,
+            [ENCODING_OF_LETTER] => true,
+            _ => return None,
+        };
+        let len = usize::from(stored[take(1)?][0]);
+        let exchange = take(len)?;
+        let len = usize::from(stored[take(1)?][0]);
+        let routing_key = take(len)?;
+        let len = u32::from_be_bytes(stored[take(4)?].try_into().ok()?);
+        let properties = take(len as usize)?;
+        Some(Parts {
+            exchange,
+            routing_key,
+            properties,
+            is_letter,
+        })
+    }
+}
+
+impl Storable for Message {
+    fn begin_write(&self, _queue: QueueId) -> bool {
+        self.swap_write(WriteState::Pending, WriteState::Claimed) || self.is_claimed()
+    }
+
+    fn cancel_write(&self) -> bool {
+        Message::cancel_write(self)
+    }
+
+    fn encoded_len(&self) -> usize {
+        // encoding, exchange length, routing key length, properties length
+        7 + self.head.len() + self.large_body.as_ref().map_or(0, |body| body.len())
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_head(out);
+        out.put_slice(self.body());
+    }
+
+    fn encode_or_share(&self, out: &mut Vec<u8>) -> Option<Bytes> {
+        self.encode_head(out);
+        if let Some(body) = self
+            .large_body()
+            .filter(|body| body.len() >= SHARED_BODY_MIN)
+        {
+            return Some(body.clone());
+        }
+        out.put_slice(self.body());
+        None
+    }
+}
+
+impl Message {
+    /// Reads a message back from what [`Storable::encode`] wrote. `None` when it is malformed.
+    pub fn decode(stored: Bytes) -> Option<Message> {
+        let parts = Parts::of(&stored)?;
+        Message::from_parts(&stored, &parts, &stored[parts.properties.clone()])
+    }
+
+    /// A stored message with these properties in place of its own.
+    pub fn from_parts(stored: &Bytes, parts: &Parts, properties: &[u8]) -> Option<Message> {
+        let body = parts.properties.end..stored.len();
+        let persistent = property(properties, Property::DeliveryMode) == Some(&[PERSISTENT]);
+        let mut builder = MessageBuilder::new(
+            &stored[parts.exchange.clone()],
+            &stored[parts.routing_key.clone()],
+            properties,
+            persistent,
+            body.len() as u64,
+        );
+        builder.push_frame(stored.slice(body)).ok()?;
+        let message = builder.finish(false);
+        Some(match parts.is_letter {
+            true => message.into_letter(),
+            false => message,
+        })
+    }
+
+    /// Appends what stands before the body in the encoded message.
+    pub fn encode_head(&self, out: &mut Vec<u8>) {
+        out.put_u8(match self.is_letter() {
+            true => ENCODING_OF_LETTER,
+            false => ENCODING,
+        });
+        out.put_u8(self.exchange_len);
+        out.put_slice(self.exchange());
+        out.put_u8(self.routing_key_len);
+        out.put_slice(self.routing_key());
+        out.put_u32(self.properties_len);
+        out.put_slice(self.properties());
+    }
+}
