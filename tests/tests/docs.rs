@@ -56,7 +56,7 @@ fn cells(row: &str) -> Vec<String> {
     row.split('|').map(cell).collect()
 }
 
-/// The rows of a page's section, those of its subsections included.
+/// The rows of a page's section, those of its subsections included. Every table begins with its heading and `---`.
 fn rows(page: &str, section: &str) -> Vec<Vec<String>> {
     let level = section.chars().take_while(|&c| c == '#').count();
     let mut lines = page.lines().skip_while(|line| *line != section).skip(1);
@@ -250,6 +250,21 @@ fn defaults_are_those_of_the_program() {
     }
 }
 
+/// Of rows, those of tables whose first column is called so.
+fn of_tables(rows: &[Vec<String>], column: &str) -> Vec<Vec<String>> {
+    let mut kept = Vec::new();
+    let mut is_one = false;
+    for (at, row) in rows.iter().enumerate() {
+        if rows.get(at + 1).is_some_and(|next| next[0] == "---") {
+            is_one = row[0] == column;
+        } else if is_one && row[0] != "---" {
+            kept.push(row.clone());
+        }
+    }
+    assert!(!kept.is_empty(), "no table with a column {column}");
+    kept
+}
+
 fn leveretctl(arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(&binaries().leveretctl);
     command.arg("--data-dir").arg("/nowhere").args(arguments);
@@ -264,7 +279,7 @@ fn leveretctls_verbs_are_all_described_and_the_others_are_not_there() {
     let (_, listed) = leveretctl(&["help", "--list-commands"]);
     let listed: BTreeSet<&str> = listed.split_whitespace().collect();
     let mut described = BTreeSet::new();
-    let table = rows(&page, "## Verbs");
+    let table = of_tables(&rows(&page, "## Verbs"), "verb");
     for row in &table {
         for verb in code(&row[0]) {
             described.extend(verb.split([' ', '[']).next());
@@ -278,10 +293,8 @@ fn leveretctls_verbs_are_all_described_and_the_others_are_not_there() {
             }
         }
     }
-    for row in rows(&page, "### Looking")
-        .iter()
-        .filter(|row| row.len() == 3)
-    {
+    let looking = of_tables(&rows(&page, "### Looking"), "verb");
+    for row in looking.iter().filter(|row| row.len() == 3) {
         for verb in code(&row[0]) {
             let (_, help) = leveretctl(&["help", verb.split(' ').next().expect("a verb")]);
             let columns = help
