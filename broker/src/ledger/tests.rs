@@ -21,12 +21,12 @@ fn greedy(pool: Pool, mark: u64, low: bool, connections: usize) -> Vec<u64> {
     let size = pool.size(mark, low);
     let (mut held, mut total) = (vec![0; connections], 0);
     for _ in 0..60 {
-        for at in 0..connections {
+        for one in &mut held {
             let may = limit(size, total, mark, connections as u64);
             // A step at a time, as frames and mailboxes come.
-            if held[at] < may {
-                let more = (may - held[at]).min(MIB / 16);
-                held[at] += more;
+            if *one < may {
+                let more = (may - *one).min(MIB / 16);
+                *one += more;
                 total += more;
             }
         }
