@@ -2,7 +2,7 @@
 //! filled what was left of memory or the disk.
 
 use super::evict::Evictor;
-use super::{Change, Reading, Resource};
+use super::{AlarmSet, Change, Reading, Resource};
 use crate::broker::Broker;
 use crate::system;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// every 10, less often the more of it is free; here a reading costs two system calls.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Between two looks at memory at least.
-const INTERVAL_MIN: Duration = Duration::from_millis(20);
+const INTERVAL_MIN: Duration = Duration::from_millis(5);
 /// Octets per second by which memory and files may grow: faster than many clients publish over loopback.
 const GROWTH: u64 = 2 << 30;
 /// Freed memory that is worth the time to give it back.
@@ -31,13 +31,14 @@ pub async fn watch(broker: Arc<Broker>, data_dir: PathBuf) {
     loop {
         tokio::time::sleep(pause(&broker)).await;
         let soon = checked.elapsed() < INTERVAL;
+        let before = broker.alarms.in_force();
         if soon && !has_filled_up(&broker, &data_dir).await {
             continue;
         }
         let (broker, data_dir) = (broker.clone(), data_dir.clone());
         // A file system over a network may take its time, and so may a trim of a large heap.
         let done = tokio::task::spawn_blocking(move || {
-            check(&broker, &data_dir);
+            check_since(before, &broker, &data_dir);
             looks.follow(&broker);
             looks
         });
@@ -97,13 +98,25 @@ async fn has_filled_up(broker: &Broker, data_dir: &Path) -> bool {
     broker.alarms.note(memory, disk);
     broker.ledger.look();
     let low = disk.is_some_and(|free| free < view.disk_octets);
-    broker.alarms.in_force().is_empty() && (memory > view.memory_octets || low)
+    if !broker.alarms.in_force().is_empty() {
+        return false;
+    }
+    let over = memory > view.memory_octets;
+    if over {
+        // At once: in a flood, much comes before a thread takes the whole reading.
+        broker.alarms.hold();
+    }
+    over || low
 }
 
 /// Takes a reading now; says in the log and to the connections what has changed.
 pub fn check(broker: &Broker, data_dir: &Path) {
+    check_since(broker.alarms.in_force(), broker, data_dir);
+}
+
+/// As [`check`], where these alarms were in force before publishers were held.
+fn check_since(before: AlarmSet, broker: &Broker, data_dir: &Path) {
     let mut reading = read(data_dir);
-    let before = broker.alarms.in_force();
     let over = broker.alarms.is_over_memory(reading);
     if over {
         // In a flood memory fills up faster than it can be given back.
@@ -113,10 +126,12 @@ pub fn check(broker: &Broker, data_dir: &Path) {
             reading = read(data_dir);
         }
     }
+    let held = broker.alarms.in_force();
     let change = broker.alarms.update_from(before, reading);
     broker.ledger.look();
     report(broker, change);
-    if (over || !change.cleared.is_empty()) && broker.alarms.in_force().is_empty() {
+    let was_held = over || before != held || !change.cleared.is_empty();
+    if was_held && broker.alarms.in_force().is_empty() {
         broker.connections.unblock();
     }
 }

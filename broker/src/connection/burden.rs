@@ -18,9 +18,9 @@ const GOT_ALWAYS: u64 = 1 << 20;
 /// What a delivery takes besides its message: its places in lists.
 pub(super) const DELIVERY_OVERHEAD: u64 = 128;
 /// What a channel takes, about.
-pub(super) const CHANNEL: u64 = 1 << 10;
+pub(super) const CHANNEL: u64 = 512;
 /// What a consumer takes besides its arguments, about, its queue's part included.
-pub(super) const CONSUMER: u64 = 1 << 10;
+pub(super) const CONSUMER: u64 = 768;
 /// Octets of arguments that the consumers of a connection may have, all together. RabbitMQ has no such
 /// limit; a consumer's arguments are some ten octets, and seldom more than a hundred.
 const CONSUMER_ARGUMENTS: usize = 4 << 20;

@@ -19,14 +19,15 @@ fn set_memory(alarms: &Alarms, mark: u64, used: u64) {
 /// Every connection takes all that it may, one after the other, for many rounds: what all of them hold.
 fn greedy(pool: Pool, mark: u64, low: bool, connections: usize) -> Vec<u64> {
     let size = pool.size(mark, low);
-    let mut held = vec![0; connections];
-    for _ in 0..20 {
-        for at in 0..connections {
-            let total = held.iter().sum();
+    let (mut held, mut total) = (vec![0; connections], 0);
+    for _ in 0..60 {
+        for one in &mut held {
             let may = limit(size, total, mark, connections as u64);
             // A step at a time, as frames and mailboxes come.
-            if held[at] < may {
-                held[at] += (may - held[at]).min(MIB / 16);
+            if *one < may {
+                let more = (may - *one).min(MIB / 16);
+                *one += more;
+                total += more;
             }
         }
     }
