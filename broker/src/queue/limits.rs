@@ -124,6 +124,9 @@ impl Machine {
             }
             // A head that is on disk is dropped when it has come. What waits is not: it is no head.
             let Some(entry) = self.ready.pop() else {
+                if let Some(limits) = self.limits.as_mut().filter(|_| self.ready.is_empty()) {
+                    limits.trims = false;
+                }
                 return;
             };
             self.bury(&entry, Reason::MaxLength, fx);
