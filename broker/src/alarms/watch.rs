@@ -96,7 +96,7 @@ async fn has_filled_up(broker: &Broker, data_dir: &Path) -> bool {
         unknown => unknown,
     };
     broker.alarms.note(memory, disk);
-    broker.ledger.look();
+    tell_holders(broker);
     let low = disk.is_some_and(|free| free < view.disk_octets);
     if !broker.alarms.in_force().is_empty() {
         return false;
@@ -114,6 +114,19 @@ pub fn check(broker: &Broker, data_dir: &Path) {
     check_since(broker.alarms.in_force(), broker, data_dir);
 }
 
+/// Whoever bounds what is held follows what was read.
+fn tell_holders(broker: &Broker) {
+    broker.ledger.look();
+    if let Some(pager) = &broker.pager {
+        let tight = broker.alarms.is_tight();
+        pager.set_tight(tight);
+        if tight {
+            // What waits in queues that nobody uses leaves memory, though there is room for it in the budget.
+            broker.effects(None).perform();
+        }
+    }
+}
+
 /// As [`check`], where these alarms were in force before publishers were held.
 fn check_since(before: AlarmSet, broker: &Broker, data_dir: &Path) {
     let mut reading = read(data_dir);
@@ -128,7 +141,7 @@ fn check_since(before: AlarmSet, broker: &Broker, data_dir: &Path) {
     }
     let held = broker.alarms.in_force();
     let change = broker.alarms.update_from(before, reading);
-    broker.ledger.look();
+    tell_holders(broker);
     report(broker, change);
     let was_held = over || before != held || !change.cleared.is_empty();
     if was_held && broker.alarms.in_force().is_empty() {

@@ -8,6 +8,7 @@ use super::settle::Outcome;
 use super::unacked::Delivery;
 use super::{Connection, ack_timeout, quorum};
 use crate::auth::Access;
+use crate::message::Message;
 use crate::names::server_generated;
 use crate::queue::{
     ConsumeRefused, Consumer, Credit, KeptArguments, QueueKind, Return, arguments, ignored,
@@ -274,7 +275,7 @@ impl Connection {
         }
         let taken = queue.get(get.no_ack, &mut self.fx);
         self.perform();
-        let Some((entry, left)) = taken else {
+        let Some((mut entry, left)) = taken else {
             let empty = basic::GetEmpty {};
             self.reply(id, AMQPClass::Basic(basic::AMQPMethod::GetEmpty(empty)));
             return Ok(());
@@ -283,6 +284,9 @@ impl Connection {
         let frame_max = self.tuned.frame_max;
         let channel = self.open_channel(id)?;
         let tag = channel.take_tag();
+        if !get.no_ack {
+            Message::cut_out(&mut entry.message);
+        }
         let message = entry.message.clone();
         let redelivered = entry.redelivered();
         let delivered = entry.clone();

@@ -134,10 +134,15 @@ impl Connection {
         }
     }
 
-    /// Whether a body of so many bytes is cut out of the read buffer instead of being copied: whoever keeps it keeps all
-    /// of the buffer, which must not be much more.
+    /// Whether a body of so many bytes may stay a slice of the read buffer instead of being copied: whoever keeps it
+    /// keeps all of the buffer, which must not be much more.
     pub(super) fn is_worth_keeping(&self, len: usize) -> bool {
         2 * len >= self.buffer_size
+    }
+
+    /// Whether it may be such a slice while it is on its way to a consumer; see [`Message::pins`](crate::message::Message::pins).
+    pub(super) fn is_worth_passing_on(&self, len: usize) -> bool {
+        10 * len >= self.buffer_size
     }
 
     pub(super) fn frame(&mut self, frame: Frame, payload: Payload<'_>, now: Instant) {

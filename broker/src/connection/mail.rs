@@ -5,6 +5,7 @@ use super::unacked::{Delivery, Returning};
 use super::{Connection, quorum};
 use crate::admin::report::{ChannelReport, ConnectionReport};
 use crate::broker::Limits;
+use crate::message::Message;
 use crate::queue::{Consumer, Entry, Return};
 use crate::server::mailbox::{Mail, Order};
 use leveret_protocol::classes::{AMQPClass, basic};
@@ -170,6 +171,7 @@ impl Connection {
                 // What is acknowledged of a stream is a number: the message stays where it is.
                 delivery.entry.message = self.no_message.clone();
             }
+            Message::cut_out(&mut delivery.entry.message);
             channel.unacked.push(tag, delivery);
         }
         Ok(())

@@ -65,8 +65,11 @@ impl Connection {
         token: Option<leveret_storage::Token>,
     ) {
         let keeps = self.is_worth_keeping(found.body.len());
+        let passes_on = self.is_worth_passing_on(found.body.len());
         let (route, looked_up) = self.route.at(at);
         let queues = route.queues.as_ref().unwrap_or(looked_up);
+        // Nobody else may have the message when it turns out to stay.
+        let pins = !keeps && passes_on && !persistent && storing == 0 && queues.len() == 1;
         let (exchange, key) = (route.exchange_name(), route.routing_key());
         let properties = &buf[found.properties.clone()];
         let body = found.body.clone();
@@ -79,7 +82,7 @@ impl Connection {
         } else {
             let size = body.len() as u64;
             let mut builder = MessageBuilder::new(exchange, key, properties, persistent, size);
-            let pushed = if keeps {
+            let pushed = if keeps || pins {
                 let mut frames = buf.split_to(found.total);
                 frames.advance(body.start);
                 builder.push_frame(frames.split_to(body.len()).freeze())
@@ -89,7 +92,11 @@ impl Connection {
                 pushed
             };
             debug_assert!(pushed.is_ok(), "the body is as long as announced");
-            Arc::new(builder.finish(cancellable))
+            let mut message = builder.finish(cancellable);
+            if pins {
+                message.mark_pinning();
+            }
+            Arc::new(message)
         };
         route.place = self.run.push(queues, message, token, route.place);
     }

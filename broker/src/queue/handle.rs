@@ -532,24 +532,4 @@ impl Queue {
     pub fn waiting_until(&self) -> Option<(Time, Time)> {
         self.machine.lock().waiting_until()
     }
-
-    /// The queue's consumers, for listings.
-    pub fn consumers(&self) -> Vec<Arc<Consumer>> {
-        match &self.stream {
-            Some(stream) => stream.consumers(),
-            None => self.machine.lock().consumers().cloned().collect(),
-        }
-    }
-
-    /// The consumer that is served while the others wait, and whether there is such a rule.
-    pub fn single_active_consumer(&self) -> (Option<Arc<Consumer>>, bool) {
-        let machine = self.machine.lock();
-        let holder = machine.single_active_consumer().cloned();
-        (holder, machine.is_single_active())
-    }
-
-    /// The consumer that has the queue exclusively.
-    pub fn exclusive_consumer(&self) -> Option<Arc<Consumer>> {
-        self.machine.lock().exclusive_consumer().cloned()
-    }
 }

@@ -1,6 +1,7 @@
 //! What listings and replies show of a queue.
 
 use super::consumer::Consumer;
+use super::handle::Queue;
 use super::machine::Machine;
 use super::outbox::Outbox;
 use super::outcome::Counts;
@@ -65,5 +66,28 @@ impl Machine {
     /// Whether only one consumer is served at a time.
     pub fn is_single_active(&self) -> bool {
         self.consumers.is_single_active()
+    }
+}
+
+impl Queue {
+    /// The queue's consumers, for listings.
+    pub fn consumers(&self) -> Vec<Arc<Consumer>> {
+        match self.stream() {
+            Some(stream) => stream.consumers(),
+            None => self.with_machine(|machine| machine.consumers().cloned().collect()),
+        }
+    }
+
+    /// The consumer that is served while the others wait, and whether there is such a rule.
+    pub fn single_active_consumer(&self) -> (Option<Arc<Consumer>>, bool) {
+        self.with_machine(|machine| {
+            let holder = machine.single_active_consumer().cloned();
+            (holder, machine.is_single_active())
+        })
+    }
+
+    /// The consumer that has the queue exclusively.
+    pub fn exclusive_consumer(&self) -> Option<Arc<Consumer>> {
+        self.with_machine(|machine| machine.exclusive_consumer().cloned())
     }
 }

@@ -15,7 +15,7 @@ use super::handle::QueueSpec;
 use super::limits::Limits;
 use super::outbox::Outbox;
 use super::outcome::{AfterRemoval, ConsumeRefused, Remains};
-use super::paging::Paging;
+use super::paging::{Pager, Paging};
 use super::ready::Ready;
 use super::returned::Returned;
 use super::settings::{Overflow, QueueKind, Settings};
@@ -175,10 +175,13 @@ impl Machine {
     fn enter(
         &mut self,
         position: Position,
-        message: SharedMessage,
+        mut message: SharedMessage,
         expiry: Option<Time>,
         fx: &mut Effects,
     ) {
+        if message.pins() && fx.pager().is_some_and(Pager::is_tight) {
+            Message::cut_out(&mut message);
+        }
         if self.stores(&message) {
             self.persistent += 1;
             self.persistent_bytes += message.body().len() as u64;
@@ -431,7 +434,8 @@ impl Machine {
         if self.deleted {
             return;
         }
-        for (entry, how) in entries {
+        for (mut entry, how) in entries {
+            Message::cut_out(&mut entry.message);
             self.take_back(&entry);
             if let Some(entry) = self.came_back(entry, how, fx) {
                 self.expiry.enters(&entry);

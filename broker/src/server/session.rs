@@ -191,8 +191,11 @@ impl<S: Peer> Session<S> {
             .connection
             .needed_buffer()
             .saturating_sub(self.input.len());
-        self.input
-            .reserve(wanted.clamp(self.read_size, READ_BUFFER_MAX.max(self.read_size)));
+        // Filled up to its largest size and no more: a buffer that grows by doubling is too large for the processor's
+        // cache, and for a body to stay in it.
+        let free = READ_BUFFER_MAX.saturating_sub(self.input.len());
+        let usual = self.read_size.min(free).max(READ_BUFFER_MIN);
+        self.input.reserve(wanted.max(usual));
         match self.read_some(cx) {
             Poll::Pending => {
                 self.shrink();

@@ -24,6 +24,8 @@ const THREADS_MAX: usize = 2;
 const WRITING_HIGH: u64 = 16 << 20;
 /// Octets that wait to be written when they are read again.
 const WRITING_LOW: u64 = 8 << 20;
+/// This part of the budget is for messages while memory is tight.
+const TIGHT_SHARE: u64 = 8;
 /// How long a disk that fails is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a page that cannot be read waits for the next attempt.
@@ -77,6 +79,8 @@ struct Shared {
     writing: AtomicU64,
     /// Somebody waits for less of both.
     awaited: AtomicBool,
+    /// See [`Pager::set_tight`].
+    tight: AtomicBool,
     sweeper: Sweeper,
     records: Option<Box<dyn Records>>,
     spill: Spill,
@@ -148,6 +152,7 @@ impl Pager {
             memory: AtomicU64::new(0),
             writing: AtomicU64::new(0),
             awaited: AtomicBool::new(false),
+            tight: AtomicBool::new(false),
             sweeper: Sweeper::default(),
             records,
             spill,
@@ -193,12 +198,34 @@ impl Pager {
 
     /// Whether more is in memory than should be.
     pub fn is_short(&self) -> bool {
-        self.memory() > self.0.limits.budget
+        let budget = self.0.limits.budget;
+        let budget = if self.is_tight() {
+            budget / TIGHT_SHARE
+        } else {
+            budget
+        };
+        self.memory() > budget
     }
 
-    /// Whether so much more is in memory that those that consumers are about to take from give theirs, too.
+    /// Whether so much more is in memory that those without consumers give theirs, used or not.
     pub fn is_very_short(&self) -> bool {
         self.memory() > self.0.limits.budget * 3 / 2
+    }
+
+    /// Whether so much more is in memory that publishers wait: then all that can leave does.
+    pub fn is_far_over(&self) -> bool {
+        self.memory() > self.0.high_mark()
+    }
+
+    /// Memory of the whole process is near its watermark, or above it: less of it is for messages that wait, until it
+    /// is not.
+    pub fn set_tight(&self, tight: bool) {
+        self.0.tight.store(tight, Ordering::Relaxed);
+    }
+
+    /// See [`Pager::set_tight`].
+    pub fn is_tight(&self) -> bool {
+        self.0.tight.load(Ordering::Relaxed)
     }
 
     /// Whether there is room to read ahead of need.
@@ -234,7 +261,7 @@ impl Pager {
     /// Whether more waits to be written, or to be paged out, than should: then publishers are not to be read.
     pub fn over_mark(&self) -> bool {
         self.0.writing.load(Ordering::Relaxed) > WRITING_HIGH
-            || (self.memory() > self.0.high_mark() && !self.is_failing())
+            || (self.is_far_over() && !self.is_failing())
     }
 
     /// Wakes once when less waits to be written; at once if it does.

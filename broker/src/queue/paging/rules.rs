@@ -206,7 +206,9 @@ impl Machine {
     /// Pages out what is not about to be delivered; all that can be, if `hard`.
     fn squeeze(&mut self, hard: bool, pager: &Pager) -> (Wanted, bool) {
         let mut wanted = Wanted::default();
-        let spared = std::mem::take(&mut self.paging.used) && !hard;
+        // A queue that is used pages out by itself, and what is at its head is about to be delivered.
+        let used = std::mem::take(&mut self.paging.used);
+        let spared = used && !hard && !(self.is_without_consumers() && pager.is_very_short());
         if !self.is_deleted() && !spared {
             let (page, kept) = (pager.limits().page, self.kept(pager));
             let at_head = match hard || self.is_without_consumers() {

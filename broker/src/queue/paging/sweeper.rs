@@ -110,7 +110,7 @@ impl Sweeper {
             && let Some(weak) = holders.next()
         {
             if let Some(holder) = weak.upgrade() {
-                let stays = holder.squeeze(pager.is_very_short(), fx);
+                let stays = holder.squeeze(pager.is_far_over(), fx);
                 fx.perform();
                 if stays {
                     visited.push(weak);

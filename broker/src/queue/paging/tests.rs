@@ -1,5 +1,6 @@
 //! Backlogs that leave memory and come back, at any moment and in any order, are the same backlogs.
 
+mod leaving;
 mod missing;
 
 use super::{Holder, Limits, Outline, Pager, Records};
@@ -458,127 +459,6 @@ impl Bench {
             self.perform();
         }
     }
-}
-
-#[test]
-fn what_comes_back_from_dead_workers_leaves_memory_again() {
-    for (kind, persistent) in [
-        (Kind::Plain, false),
-        (Kind::Plain, true),
-        (Kind::Quorum, true),
-    ] {
-        let mut bench = Bench::new(kind);
-        (0..1000).for_each(|_| bench.publish(persistent, 1000, 0));
-        (0..1000).for_each(|_| bench.get(false));
-        for (entry, known) in std::mem::take(&mut bench.unacked) {
-            bench.ready.insert((known.line, known.position), known);
-            bench
-                .queue
-                .requeue([(entry, Return::Unseen)], &mut bench.fx);
-            bench.work();
-        }
-        // A page at the head, and what does not fill one.
-        assert!(bench.pager.memory() < 6 * 4096, "{}", bench.pager.memory());
-        assert!(bench.pager.spilled() > 900_000);
-        bench.end();
-    }
-}
-
-#[test]
-fn a_queue_that_is_left_alone_gives_up_its_head_as_well() {
-    for persistent in [false, true] {
-        let mut bench = Bench::new(Kind::Plain);
-        (0..6).for_each(|_| bench.publish(persistent, 1000, 0));
-        assert!(bench.pager.memory() > 4000);
-        let queue = bench.queue.clone();
-        assert!(
-            queue.clone().squeeze(false, &mut bench.fx),
-            "it was used a moment ago"
-        );
-        assert!(bench.pager.memory() > 4000);
-        queue.squeeze(false, &mut bench.fx);
-        bench.work();
-        assert_eq!(bench.pager.memory(), 0);
-        assert_eq!(bench.pager.spilled() > 6000, !persistent);
-        bench.end();
-    }
-}
-
-#[test]
-fn thousands_of_small_queues_keep_no_more_than_the_budget() {
-    let mut bench = Bench::new(Kind::Plain);
-    let spec = |n: usize| QueueSpec {
-        name: format!("q{n}").as_str().into(),
-        durable: false,
-        auto_delete: false,
-        exclusive_to: None,
-        arguments: FieldTable::default(),
-    };
-    let queue = |n| {
-        let id = QueueId(100 + n as u64);
-        Arc::new(Queue::new(id, "/".into(), spec(n), Position(0)))
-    };
-    let queues: Vec<_> = (0..1000).map(queue).collect();
-    let message = || {
-        let mut builder = MessageBuilder::new(b"", b"key", &[0, 0], false, 5000);
-        builder.push(&[7; 5000]).unwrap();
-        Arc::new(builder.finish(true))
-    };
-    for queue in &queues {
-        queue.publish([(message(), None)], false, &mut bench.fx);
-        bench.fx.perform();
-    }
-    assert!(bench.pager.memory() > 5_000_000);
-    // Those that were used are spared, until memory is very short, as it is.
-    bench.pager.clone().sweep(&mut bench.fx);
-    bench.work();
-    let budget = bench.pager.limits().budget;
-    assert!(bench.pager.memory() <= budget, "{}", bench.pager.memory());
-    for queue in &queues {
-        let (entry, left) = queue.get(true, &mut bench.fx).unwrap();
-        assert_eq!((entry.message.body().len(), left), (5000, 0));
-    }
-    bench.end();
-}
-
-#[test]
-fn a_page_that_is_heavier_than_the_store_knew_comes_in_parts() {
-    let mut bench = Bench::new(Kind::Plain);
-    let position = Position(0);
-    let spec = bench.queue.spec.clone();
-    bench.queue = Arc::new(Queue::new(QueueId(1), "/".into(), spec, position));
-    // One long header, and a delivery mode of 2.
-    let mut properties = vec![1 << 5 | 1 << 4, 0];
-    let value = vec![b'v'; 20_000];
-    properties.extend_from_slice(&(2 + 1 + 4 + value.len() as u32).to_be_bytes());
-    properties.extend_from_slice(b"\x01hS");
-    properties.extend_from_slice(&(value.len() as u32).to_be_bytes());
-    properties.extend_from_slice(&value);
-    properties.push(2);
-    for position in 0..50 {
-        let mut builder = MessageBuilder::new(b"", b"key", &properties, true, 1);
-        builder.push(&[7]).unwrap();
-        let mut encoded = Vec::new();
-        builder.finish(false).encode(&mut encoded);
-        bench.kept.0.lock().insert(position, encoded.into());
-    }
-    let outline = Outline {
-        first: Position(0),
-        last: Position(49),
-        messages: 50,
-        octets: 50,
-    };
-    bench.queue.restore_pages(&[outline], None);
-    let mut most = 0;
-    for expected in 0..50 {
-        let (entry, left) = bench.queue.get(false, &mut bench.fx).unwrap();
-        most = most.max(bench.queue.counts().memory);
-        assert_eq!((entry.position.0, left), (expected, 49 - expected));
-        assert_eq!(entry.message.properties(), properties);
-    }
-    assert!(most < 100_000, "{most} of a million bytes were in memory");
-    let counts = bench.queue.counts();
-    assert_eq!((counts.persistent, counts.persistent_bytes), (50, 50));
 }
 
 #[test]
