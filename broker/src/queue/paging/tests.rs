@@ -173,6 +173,10 @@ impl Bench {
     }
 
     fn with_delays(kind: Kind, delays: bool) -> Self {
+        Bench::with_budget(kind, delays, 0)
+    }
+
+    fn with_budget(kind: Kind, delays: bool, budget: u64) -> Self {
         let mut arguments = FieldTable::default();
         if delays {
             let all = AMQPValue::LongString("all".into());
@@ -199,10 +203,7 @@ impl Bench {
         };
         let directory = tempfile::tempdir().unwrap();
         let kept = Kept::default();
-        let limits = Limits {
-            budget: 0,
-            page: 4096,
-        };
+        let limits = Limits { budget, page: 4096 };
         let spill = Spill::open(directory.path()).unwrap();
         let pager = Arc::new(Pager::by_hand(limits, Some(Box::new(kept.clone())), spill));
         let surroundings = Surroundings {
