@@ -106,6 +106,7 @@ impl Machine {
         Returned::follow(&mut self.returned, self.kind, settings);
         self.expiry.configure(settings);
         self.dead_letters = Origin::of(spec, settings);
+        self.release_letters(fx);
         self.start(fx);
     }
 

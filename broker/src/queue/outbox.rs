@@ -151,8 +151,9 @@ impl Outbox {
     }
 
     /// Takes letters to be sent, unless as many have been taken as had come when there were `until`.
-    fn take(&mut self, until: u64, routes: u64) -> Option<Outgoing> {
-        if self.routes != routes && !self.kept.is_empty() {
+    /// Those that are kept go first where letters may be lost: none of them waits any more.
+    fn take(&mut self, until: u64, routes: u64, loses_none: bool) -> Option<Outgoing> {
+        if !self.kept.is_empty() && (self.routes != routes || !loses_none) {
             // There may be a way for the first of them by now.
             self.retry_at = Some(Time::from_millis(0));
             self.is_due = true;
@@ -260,6 +261,14 @@ impl Machine {
         }
     }
 
+    /// Letters that are kept go at once when the queue is not set to keep them any more.
+    pub(super) fn release_letters(&mut self, fx: &mut Effects) {
+        let keeps = self.dead_letters.as_ref().is_some_and(|o| o.loses_none);
+        if !keeps && self.outbox.as_ref().is_some_and(|o| !o.kept.is_empty()) {
+            fx.note_letters();
+        }
+    }
+
     /// How many letters have ever come.
     pub(super) fn letters(&self) -> u64 {
         self.outbox.as_ref().map_or(0, |outbox| outbox.came)
@@ -342,8 +351,10 @@ impl Queue {
         fx: &mut Effects,
     ) -> Option<Outgoing> {
         self.serve(fx, |machine, _| {
-            let outgoing = machine.outbox.as_mut()?.take(until, routes)?;
             let origin = machine.dead_letters.clone();
+            let loses_none = origin.as_ref().is_some_and(|origin| origin.loses_none);
+            let outbox = machine.outbox.as_mut()?;
+            let outgoing = outbox.take(until, routes, loses_none)?;
             Some(Outgoing { origin, ..outgoing })
         })
     }

@@ -1,8 +1,9 @@
 //! Cases that were once wrong, or that one wants to see by name.
 
-use super::fixtures::{Kind, Limit, Rules};
+use super::fixtures::{Delays, Kind, Limit, Rules};
 use super::world::World;
 use super::{Consume, Step, paged_world};
+use crate::queue::Return;
 
 fn consume(channel: usize, prefetch: u32) -> Step {
     consume_from(0, channel, prefetch)
@@ -209,5 +210,75 @@ fn letters_that_wait_to_be_sent_again_are_not_put_off_by_others() {
     world.run(Step::Way { open: true });
     world.run(Step::Wait { milliseconds: 100 });
     assert_eq!((world.sent, world.models[1].kept.len()), (2, 0));
+    world.finish();
+}
+
+fn policy(queue: usize, limit: Option<(u64, bool)>) -> Step {
+    let limit = limit.map(|(messages, refuses)| Limit {
+        messages,
+        octets: u64::MAX >> 1,
+        refuses,
+    });
+    Step::Policy {
+        queue,
+        limit,
+        delays: None,
+    }
+}
+
+#[test]
+fn letters_that_are_kept_and_those_behind_them_are_sent_when_their_queue_may_lose_them() {
+    let rules = Rules {
+        quorum: Some(0),
+        dead_letters: true,
+        at_least_once: true,
+        ..Rules::default()
+    };
+    let mut world = World::new(rules);
+    let full = Some((0, true));
+    let rejected = |world: &mut World| {
+        world.run(publish(1, 1));
+        world.run(Step::Take { peer: 0 });
+        let held = world.channels[0].unacked.drain(..).collect();
+        world.settle(held, true);
+    };
+    world.run(consume_from(1, 0, 0));
+    world.run(policy(1, Some((9, true))));
+    world.run(policy(0, full));
+    rejected(&mut world);
+    assert_eq!(world.models[1].kept.len(), 1);
+    world.run(policy(0, None));
+    world.run(policy(1, None));
+    assert_eq!((world.sent, world.models[1].kept.len()), (1, 0));
+    rejected(&mut world);
+    assert_eq!(world.sent, 2);
+    assert_eq!(world.models[0].ready.len(), 2);
+    world.finish();
+}
+
+#[test]
+fn a_policy_trims_once_and_not_what_waits_for_a_retry() {
+    let delays = Some(Delays {
+        kind: "all",
+        min: 40,
+        max: 40,
+    });
+    // Queue 0: the other one goes with its last consumer.
+    let mut world = World::new(Rules::default());
+    world.run(Step::Policy {
+        queue: 0,
+        limit: None,
+        delays,
+    });
+    for step in [consume(0, 0), publish(0, 2), Step::Take { peer: 0 }] {
+        world.run(step);
+    }
+    world.cancel(0);
+    let held = world.channels[0].unacked.drain(..).collect();
+    world.requeue(held, Return::Failed);
+    assert_eq!(world.models[0].waiting.len(), 2);
+    world.run(policy(0, Some((0, true))));
+    world.run(Step::Wait { milliseconds: 40 });
+    assert_eq!(world.queues[0].counts().ready, 2, "they stay");
     world.finish();
 }

@@ -89,6 +89,11 @@ enum Step {
     },
     /// The storage thread claims what waits to be written.
     Write,
+    /// Memory is short, or very short: where backlogs leave it, so do heads.
+    Squeeze {
+        queue: usize,
+        hard: bool,
+    },
     /// The exchange for dead letters comes, or goes.
     Way {
         open: bool,
@@ -189,8 +194,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (channel.clone(), 0u32..4).prop_map(|(channel, limit)| Step::Limit { channel, limit }),
         1 => channel.prop_map(|channel| Step::CloseChannel { channel }),
         1 => (peer, any::<bool>()).prop_map(|(peer, at_once)| Step::End { peer, at_once }),
-        1 => queue.prop_map(|queue| Step::Delete { queue }),
+        1 => queue.clone().prop_map(|queue| Step::Delete { queue }),
         4 => Just(Step::Write),
+        2 => (queue, any::<bool>()).prop_map(|(queue, hard)| Step::Squeeze { queue, hard }),
         1 => prop::bool::weighted(0.6).prop_map(|open| Step::Way { open }),
         6 => (0u64..60).prop_map(|milliseconds| Step::Wait { milliseconds }),
         1 => (500u64..1500).prop_map(|milliseconds| Step::Wait { milliseconds }),
@@ -264,6 +270,41 @@ fn paged_world(rules: Rules, directory: &Path) -> World {
     World::with_pager(rules, Some(Arc::new(Pager::at_once(limits, None, spill))))
 }
 
+/// What waits on disk for a retry comes while others are served, in an order that nobody promises:
+/// it has a test of its own.
+fn keeps_its_promises_on_disk(rules: Rules, steps: Vec<Step>) {
+    let directory = tempfile::tempdir().unwrap();
+    let rules = Rules {
+        delays: None,
+        ..rules
+    };
+    let without_delays = |step| match step {
+        Step::Policy { queue, limit, .. } => Step::Policy {
+            queue,
+            limit,
+            delays: None,
+        },
+        step => step,
+    };
+    let steps = steps.into_iter().map(without_delays).collect();
+    go_on(paged_world(rules, directory.path()), steps);
+}
+
+/// These rules, of a quorum queue that loses no dead letter.
+fn losing_none(rules: Rules, limit: Limit, quorum: u16) -> Rules {
+    Rules {
+        limit: Some(Limit {
+            refuses: true,
+            ..limit
+        }),
+        max_priority: None,
+        dead_letters: true,
+        at_least_once: true,
+        quorum: Some(quorum),
+        ..rules
+    }
+}
+
 fn go_on(mut world: World, steps: Vec<Step>) {
     for step in steps {
         world.run(step);
@@ -287,16 +328,7 @@ proptest! {
         rules in rules(),
         steps in prop::collection::vec(step(), 1..120),
     ) {
-        let directory = tempfile::tempdir().unwrap();
-        // What waits on disk comes while others are served, in an order that nobody promises: it has
-        // a test of its own.
-        let rules = Rules { delays: None, ..rules };
-        let without_delays = |step| match step {
-            Step::Policy { queue, limit, .. } => Step::Policy { queue, limit, delays: None },
-            step => step,
-        };
-        let steps = steps.into_iter().map(without_delays).collect();
-        go_on(paged_world(rules, directory.path()), steps);
+        keeps_its_promises_on_disk(rules, steps);
     }
 
     #[test]
@@ -306,15 +338,17 @@ proptest! {
         quorum in 0u16..4,
         steps in prop::collection::vec(step(), 1..120),
     ) {
-        let rules = Rules {
-            limit: Some(Limit { refuses: true, ..limit }),
-            max_priority: None,
-            dead_letters: true,
-            at_least_once: true,
-            quorum: Some(quorum),
-            ..rules
-        };
-        keeps_its_promises(rules, steps);
+        keeps_its_promises(losing_none(rules, limit, quorum), steps);
+    }
+
+    #[test]
+    fn a_queue_that_loses_no_dead_letter_keeps_its_promises_when_its_backlog_leaves_memory(
+        rules in rules(),
+        limit in limit(),
+        quorum in 0u16..4,
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        keeps_its_promises_on_disk(losing_none(rules, limit, quorum), steps);
     }
 
     #[test]

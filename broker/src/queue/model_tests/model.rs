@@ -251,10 +251,11 @@ impl Model {
         self.dead.splice(0..0, kept);
     }
 
-    /// They are, too, when there may be other ways than when they were tried.
-    pub(super) fn retry_by_new_routes(&mut self, routes: u64) {
+    /// They are, too, when there may be other ways than when they were tried, and when the queue does
+    /// not keep letters any more.
+    pub(super) fn retry_early(&mut self, routes: u64) {
         let before = std::mem::replace(&mut self.routes, routes);
-        if before != routes && self.retry_at.is_some() {
+        if self.retry_at.is_some() && (before != routes || !self.loses_none()) {
             self.retry();
         }
     }

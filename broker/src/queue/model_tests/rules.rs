@@ -12,7 +12,7 @@ impl World {
         self.judge_deliveries(queue);
         let routes = self.vhost.generation();
         let outgoing = self.take_letters(queue, routes);
-        self.models[queue].retry_by_new_routes(routes);
+        self.models[queue].retry_early(routes);
         let letters = outgoing.as_ref().map_or(&[][..], |taken| &taken.letters);
         self.models[queue].buried(letters, self.fx.pager().is_some());
         let refused = std::mem::take(&mut self.fx.refused().count);

@@ -6,7 +6,7 @@ use super::model::Model;
 use super::time::SimulatedTime;
 use super::{CHANNELS, PEERS, QUEUES, Step};
 use crate::message::SharedMessage;
-use crate::queue::paging::Pager;
+use crate::queue::paging::{Holder, Pager};
 use crate::queue::{Consumer, Effects, Queue};
 use crate::vhost::{Vhost, Vhosts};
 use leveret_storage::Position;
@@ -131,6 +131,11 @@ impl World {
                 for (queue, model) in self.queues.iter().zip(&mut self.models) {
                     model.write(queue.id);
                 }
+            }
+            Step::Squeeze { queue, hard } => {
+                let queue = self.current[queue];
+                self.queues[queue].clone().squeeze(hard, &mut self.fx);
+                self.judge(queue);
             }
             Step::Way { open } => self.set_way(open),
             Step::Wait { milliseconds } => self.wait(milliseconds),
