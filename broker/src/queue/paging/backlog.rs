@@ -262,7 +262,8 @@ impl Backlog {
             return None;
         };
         // What the queue alone knows of a message would be lost with it, and what has left the page
-        // for another place would come twice.
+        // for another place would come twice. So would a rest: nobody asks again for a page that came
+        // in parts, lest someone who reads it still by its first outline be believed.
         let plain = entries.iter().all(|entry| entry.returns().is_zero());
         let whole = rest.is_none() && found.messages == page.totals.messages;
         let source = Some(source.clone()).filter(|_| plain && whole);

@@ -2,12 +2,14 @@
 
 mod leaving;
 mod missing;
+mod parts;
 
-use super::{Holder, Limits, Outline, Pager, Records};
+use super::{Holder, Job, Limits, Pager, Reading, Records, Shelf, Work};
 use crate::message::MessageBuilder;
+use crate::queue::machine::Machine;
 use crate::queue::{Effects, Entry, Queue, QueueSpec, Return, Surroundings};
 use leveret_protocol::values::{AMQPValue, FieldTable};
-use leveret_storage::{Op, Position, QueueId, Spill, Storable, StorageError};
+use leveret_storage::{Op, Position, QueueId, Spill, StorageError};
 use parking_lot::Mutex;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -291,6 +293,21 @@ impl Bench {
         if !no_ack {
             self.unacked.push((entry, known));
         }
+    }
+
+    /// The reading of the next page that is on disk, under way.
+    fn next_reading(&mut self) -> Option<Job> {
+        let next = |machine: &mut Machine| machine.ready.next_read(u64::MAX);
+        let (line, reading) = self.queue.with_machine(next)?;
+        let Reading::Line(page, source, outline) = reading else {
+            panic!("{reading:?}");
+        };
+        Some(Job {
+            owner: self.queue.clone(),
+            shelf: Shelf::Line(line),
+            page,
+            work: Work::Read(source, outline),
+        })
     }
 
     fn take_unacked(&mut self, index: &prop::sample::Index) -> Option<(Entry, Known)> {

@@ -1,6 +1,6 @@
 //! What is missing of a page, and what only seems to be.
 
-use super::super::{Job, Reading, Shelf, Work};
+use super::super::{Job, Work};
 use super::{Bench, Kind, Step};
 
 /// What is logged meanwhile on this thread.
@@ -18,19 +18,7 @@ fn with_a_page_on_its_way() -> (Bench, Job) {
     for _ in 0..200 {
         bench.publish(true, 1000, 0);
     }
-    let next = bench
-        .queue
-        .with_machine(|machine| machine.ready.next_read(u64::MAX));
-    let (line, reading) = next.unwrap();
-    let Reading::Line(page, source, outline) = reading else {
-        panic!("{reading:?}");
-    };
-    let job = Job {
-        owner: bench.queue.clone(),
-        shelf: Shelf::Line(line),
-        page,
-        work: Work::Read(source, outline),
-    };
+    let job = bench.next_reading().unwrap();
     (bench, job)
 }
 
