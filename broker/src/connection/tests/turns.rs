@@ -370,6 +370,10 @@ impl World {
                 self.publisher.ask(delete(QUEUES[*queue]));
                 self.consumers.retain(|_, (of, _)| of != queue);
                 self.publisher.ask(declare(QUEUES[*queue]));
+                // The new queue is one more that may have its turn before those that wait.
+                for passed_over in &mut self.passed_over {
+                    *passed_over = passed_over.saturating_sub(1);
+                }
                 self.client.hears()
             }
             Step::Recover => {
