@@ -1,4 +1,4 @@
-//! What leaves memory: requeued messages, heads of queues that are left alone, what is heavier than was known.
+//! What leaves memory: requeued messages, heads of queues that are left alone.
 
 use super::*;
 
@@ -82,44 +82,4 @@ fn thousands_of_small_queues_keep_no_more_than_the_budget() {
         assert_eq!((entry.message.body().len(), left), (5000, 0));
     }
     bench.end();
-}
-
-#[test]
-fn a_page_that_is_heavier_than_the_store_knew_comes_in_parts() {
-    let mut bench = Bench::new(Kind::Plain);
-    let position = Position(0);
-    let spec = bench.queue.spec.clone();
-    bench.queue = Arc::new(Queue::new(QueueId(1), "/".into(), spec, position));
-    // One long header, and a delivery mode of 2.
-    let mut properties = vec![1 << 5 | 1 << 4, 0];
-    let value = vec![b'v'; 20_000];
-    properties.extend_from_slice(&(2 + 1 + 4 + value.len() as u32).to_be_bytes());
-    properties.extend_from_slice(b"\x01hS");
-    properties.extend_from_slice(&(value.len() as u32).to_be_bytes());
-    properties.extend_from_slice(&value);
-    properties.push(2);
-    for position in 0..50 {
-        let mut builder = MessageBuilder::new(b"", b"key", &properties, true, 1);
-        builder.push(&[7]).unwrap();
-        let mut encoded = Vec::new();
-        builder.finish(false).encode(&mut encoded);
-        bench.kept.0.lock().insert(position, encoded.into());
-    }
-    let outline = Outline {
-        first: Position(0),
-        last: Position(49),
-        messages: 50,
-        octets: 50,
-    };
-    bench.queue.restore_pages(&[outline], None);
-    let mut most = 0;
-    for expected in 0..50 {
-        let (entry, left) = bench.queue.get(false, &mut bench.fx).unwrap();
-        most = most.max(bench.queue.counts().memory);
-        assert_eq!((entry.position.0, left), (expected, 49 - expected));
-        assert_eq!(entry.message.properties(), properties);
-    }
-    assert!(most < 100_000, "{most} of a million bytes were in memory");
-    let counts = bench.queue.counts();
-    assert_eq!((counts.persistent, counts.persistent_bytes), (50, 50));
 }
