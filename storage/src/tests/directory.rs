@@ -269,6 +269,7 @@ fn a_store_without_log_and_marker_is_no_creation_that_was_interrupted() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).store;
     submit(&store, [publish(1, 0, 10)]);
+    store.flush().unwrap();
     store.abandon();
     drop(store);
     remove_segments(dir.path(), 0..=u64::MAX);
