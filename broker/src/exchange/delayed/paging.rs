@@ -83,7 +83,7 @@ impl Delays {
         };
         if let Some(pager) = fx.pager() {
             let page = pager.limits().page;
-            if waiting.messages.memory() > 2 * page && pager.wants_room() {
+            if waiting.messages.memory() > 2 * page && pager.wants_room(false) {
                 waiting.page_out(page, page, &mut wanted);
                 waiting.report(fx);
             }

@@ -230,14 +230,19 @@ impl Pager {
 
     /// Whether there is room to read ahead of need.
     pub fn has_room_ahead(&self) -> bool {
-        self.memory() < self.0.limits.budget * 5 / 4
+        // What publishers bring keeps memory at the budget and a little above: consumers must not wait for the disk
+        // because of that.
+        self.memory() < 2 * self.0.limits.budget && !self.is_tight()
     }
 
-    /// Whether queues should page out.
-    pub fn wants_room(&self) -> bool {
-        self.is_short()
-            && self.0.writing.load(Ordering::Relaxed) < 2 * WRITING_HIGH
-            && !self.is_failing()
+    /// Whether queues should page out. One that is `consumed` a little later than others: what consumers are about to
+    /// take is written for nothing.
+    pub fn wants_room(&self, consumed: bool) -> bool {
+        let short = match consumed && !self.is_tight() {
+            true => self.is_very_short(),
+            false => self.is_short(),
+        };
+        short && self.0.writing.load(Ordering::Relaxed) < 2 * WRITING_HIGH && !self.is_failing()
     }
 
     /// Sees to it that memory is taken back from those that are not used, if it is short.
@@ -249,7 +254,7 @@ impl Pager {
 
     /// Takes memory back from those that hold it without use, once around.
     pub(super) fn sweep(&self, fx: &mut Effects) {
-        if self.wants_room() {
+        if self.wants_room(false) {
             self.0.sweeper.pass(self, fx);
         }
     }

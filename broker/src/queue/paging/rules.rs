@@ -136,7 +136,7 @@ impl Machine {
         let memory = self.memory();
         wanted.registers = self.paging.report(memory, pager);
         self.paging.used = true;
-        if memory > 2 * pager.limits().page && pager.wants_room() {
+        if memory > 2 * pager.limits().page && pager.wants_room(!self.is_without_consumers()) {
             self.page_out(pager, &mut wanted);
         }
         if reads {
