@@ -3,22 +3,19 @@
 
 use super::{Delays, Waiting};
 use crate::queue::Effects;
-use crate::queue::paging::{Done, Holder, Job, Kept, Owner, PageId, Pager, Shelf, Sorted, Work};
+use crate::queue::paging::{
+    Done, Holder, Job, Kept, Owner, PageId, Pager, Shelf, Sorted, Told, Work,
+};
 use leveret_storage::QueueId;
 use std::sync::Arc;
 
 /// Pages that leave at a time, under one lock.
 const PAGES_AT_A_TIME: usize = 8;
-/// A change of memory below this many bytes is not worth a report, unless nothing is left.
-const REPORT_STEP: u64 = 4096;
 
 /// What is known of its memory.
 #[derive(Debug, Default)]
 pub(super) struct Paging {
-    /// Bytes that the pager knows of.
-    reported: u64,
-    /// The pager knows whom to ask for them.
-    registered: bool,
+    told: Told,
     /// The number of the last page.
     pages: u64,
 }
@@ -58,19 +55,9 @@ impl Waiting {
 
     /// Tells the pager what is in memory. Says whether it has to be told who holds it.
     pub(super) fn report(&mut self, fx: &Effects) -> bool {
-        let Some(pager) = fx.pager() else {
-            return false;
-        };
         let memory = self.messages.memory();
-        let changed = memory.abs_diff(self.paging.reported);
-        if changed < REPORT_STEP && (memory > 0 || changed == 0) {
-            return false;
-        }
-        pager.report(self.paging.reported, memory);
-        self.paging.reported = memory;
-        let registers = memory > 0 && !self.paging.registered;
-        self.paging.registered |= registers;
-        registers
+        fx.pager()
+            .is_some_and(|pager| self.paging.told.report(memory, pager))
     }
 }
 
@@ -151,8 +138,7 @@ impl Holder for Delays {
         let at_head = if hard { 0 } else { page };
         waiting.page_out(page, at_head, &mut wanted);
         waiting.report(fx);
-        let holds = waiting.paging.reported > 0;
-        waiting.paging.registered = holds;
+        let holds = waiting.paging.told.stays();
         drop(waiting);
         self.want(wanted, fx);
         holds

@@ -27,7 +27,7 @@ pub use page::{
 pub use pager::{Pager, Records};
 pub use rules::{Paging, Wanted};
 pub use sorted::{First, MoreKeys, Rank, Ranked, RankedPage, Sorted};
-pub use sweeper::Holder;
+pub use sweeper::{Holder, Told};
 pub use work::{Done, Job, Owner, Work};
 
 /// How much memory queues may use, and how much is moved at a time.

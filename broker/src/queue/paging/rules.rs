@@ -2,7 +2,7 @@
 
 use super::page::{Dropped, Kept, Outline, PageId, PagedOut, Reading, Shelf, Totals};
 use super::pager::Pager;
-use super::sweeper::Holder;
+use super::sweeper::{Holder, Told};
 use super::work::{Done, Job, Owner, Work};
 use crate::queue::Effects;
 use crate::queue::Queue;
@@ -19,8 +19,6 @@ use std::time::Duration;
 const PAGES_AT_A_TIME: usize = 8;
 /// Pages that are read ahead of consumers, while there is room.
 const PAGES_AHEAD: u64 = 4;
-/// A change of memory below this many bytes is not worth a report, unless nothing is left.
-const REPORT_STEP: u64 = 4096;
 /// Bytes that stay at the head of a queue whose consumers take nothing at present, unless memory is very short.
 const KEPT_HEAD: u64 = 16 << 10;
 /// Pages that are read in a row for one basic.get.
@@ -32,10 +30,7 @@ const MOMENT: Duration = Duration::from_millis(1);
 /// What a queue knows of its memory.
 #[derive(Debug, Default)]
 pub struct Paging {
-    /// Bytes that the pager knows of.
-    reported: u64,
-    /// The pager knows whom to ask for them.
-    registered: bool,
+    told: Told,
     /// The queue was used since it was last asked for memory.
     used: bool,
     /// Up to here every stored message was delivered before the restart.
@@ -90,21 +85,6 @@ impl Reading {
     }
 }
 
-impl Paging {
-    /// Says whether the queue has to be registered as one that holds something.
-    fn report(&mut self, memory: u64, pager: &Pager) -> bool {
-        let changed = memory.abs_diff(self.reported);
-        if changed < REPORT_STEP && (memory > 0 || changed == 0) {
-            return false;
-        }
-        pager.report(self.reported, memory);
-        self.reported = memory;
-        let registers = memory > 0 && !self.registered;
-        self.registered |= registers;
-        registers
-    }
-}
-
 impl Machine {
     /// Bytes of messages in memory.
     pub(in crate::queue) fn memory(&self) -> u64 {
@@ -134,7 +114,7 @@ impl Machine {
             return wanted;
         };
         let memory = self.memory();
-        wanted.registers = self.paging.report(memory, pager);
+        wanted.registers = self.paging.told.report(memory, pager);
         self.paging.used = true;
         if memory > 2 * pager.limits().page && pager.wants_room(!self.is_without_consumers()) {
             self.page_out(pager, &mut wanted);
@@ -187,7 +167,7 @@ impl Machine {
             };
             wanted.paged_out(line, paged);
         }
-        self.paging.report(self.memory(), pager);
+        self.paging.told.report(self.memory(), pager);
     }
 
     /// Pages out what is not ready, of about so many bytes, and leaves `at_head` bytes of what comes first.
@@ -226,9 +206,8 @@ impl Machine {
                 wanted.paged_out(line, paged);
             }
         }
-        self.paging.report(self.memory(), pager);
-        let holds = self.paging.reported > 0;
-        self.paging.registered = holds;
+        self.paging.told.report(self.memory(), pager);
+        let holds = self.paging.told.stays();
         (wanted, holds)
     }
 
@@ -245,7 +224,7 @@ impl Machine {
     /// The queue has let go of all that was ready.
     pub(in crate::queue) fn report_memory(&mut self, fx: &Effects) {
         if let Some(pager) = fx.pager() {
-            self.paging.report(self.memory(), pager);
+            self.paging.told.report(self.memory(), pager);
         }
     }
 

@@ -22,6 +22,39 @@ pub trait Holder: Send + Sync {
     fn squeeze(self: Arc<Self>, hard: bool, fx: &mut Effects) -> bool;
 }
 
+/// A change of memory below this many bytes is not worth a report, unless nothing is left.
+const REPORT_STEP: u64 = 4096;
+
+/// What a holder has told the pager.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Bytes that the pager knows of.
+    reported: u64,
+    /// The pager knows whom to ask for them.
+    registered: bool,
+}
+
+impl Told {
+    /// Tells it that so many bytes are in memory. Returns whether the holder has to be registered.
+    pub fn report(&mut self, memory: u64, pager: &Pager) -> bool {
+        let changed = memory.abs_diff(self.reported);
+        if changed < REPORT_STEP && (memory > 0 || changed == 0) {
+            return false;
+        }
+        pager.report(self.reported, memory);
+        self.reported = memory;
+        let registers = memory > 0 && !self.registered;
+        self.registered |= registers;
+        registers
+    }
+
+    /// Returns whether the holder stays registered: it holds something, as far as it has told.
+    pub fn stays(&mut self) -> bool {
+        self.registered = self.reported > 0;
+        self.registered
+    }
+}
+
 /// The holders, and the thread that goes over them.
 #[derive(Default)]
 pub(super) struct Sweeper {
