@@ -13,6 +13,8 @@ pub(crate) const SEGMENT_HEADER: usize = 20;
 /// sled leaves so much at a segment's end unused.
 const LONGEST_HEADER: usize = 32;
 const CAP: u8 = 2;
+/// What follows, to the lsn in its body, is there as a whole or not at all.
+pub(crate) const BATCH: u8 = 3;
 /// A page is free.
 pub(crate) const FREE: u8 = 4;
 /// The page of the counter.
@@ -137,14 +139,32 @@ fn checksum(header: &[u8], body: &[u8]) -> u32 {
 
 /// The lsn of a segment, by its header or, if that is not readable, by its first message.
 pub(crate) fn lsn_of_segment(bytes: &[u8]) -> Option<i64> {
-    header_lsn(bytes).or_else(|| first_lsn(bytes))
+    let header = SegmentHeader::parse(bytes).map(|header| header.lsn);
+    header.or_else(|| first_lsn(bytes))
 }
 
-fn header_lsn(bytes: &[u8]) -> Option<i64> {
-    let header = bytes.get(..SEGMENT_HEADER)?;
-    let crc = u32::from_le_bytes(*header.first_chunk()?);
-    let lsn = i64::from_le_bytes(*header.get(4..)?.first_chunk()?) ^ i64::MAX;
-    (!crc == crc32fast::hash(&header[4..]) && lsn >= 0).then_some(lsn)
+/// What a segment begins with.
+pub(crate) struct SegmentHeader {
+    pub(crate) lsn: i64,
+    /// Everything up to here was synced when the segment was begun.
+    pub(crate) stable: i64,
+}
+
+impl SegmentHeader {
+    /// `None` if it is not intact.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<SegmentHeader> {
+        let header = bytes.get(..SEGMENT_HEADER)?;
+        let crc = u32::from_le_bytes(*header.first_chunk()?);
+        let number =
+            |at: usize| Some(i64::from_le_bytes(*header.get(at..)?.first_chunk()?) ^ i64::MAX);
+        let (lsn, stable) = (number(4)?, number(12)?);
+        (!crc == crc32fast::hash(&header[4..]) && lsn >= 0).then_some(SegmentHeader { lsn, stable })
+    }
+}
+
+/// From the body of a [`BATCH`]: the lsn of its last message.
+pub(crate) fn parse_batch(body: &[u8]) -> Option<i64> {
+    Some(i64::from_le_bytes(*body.first_chunk()?))
 }
 
 fn first_lsn(bytes: &[u8]) -> Option<i64> {

@@ -62,6 +62,8 @@ pub(super) struct Gathered {
     /// what stands there.
     pub(super) bodies: BTreeMap<(QueueId, u64, u32), (usize, Spot)>,
     pub(super) definitions: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Definitions that sled has in part, and what is wrong with each; what the log says of them replaces that.
+    partial: BTreeMap<Vec<u8>, String>,
     pub(super) segments: Vec<(Arc<Segment>, End)>,
     folded: Option<(u64, i64)>,
     identity: Option<(u64, i64)>,
@@ -80,6 +82,7 @@ impl Gathered {
             queues: BTreeMap::new(),
             bodies: BTreeMap::new(),
             definitions: BTreeMap::new(),
+            partial: BTreeMap::new(),
             segments: Vec::new(),
             folded: None,
             identity: None,
@@ -91,6 +94,11 @@ impl Gathered {
         gathered.check_marker(directory);
         gathered.find_segments(directory)?;
         gathered.read_log();
+        if !gathered.partial.is_empty() {
+            let partial = std::mem::take(&mut gathered.partial);
+            gathered.damage.extend(partial.into_values());
+            gathered.main_is_damaged = true;
+        }
         let nothing = gathered.queues.is_empty()
             && gathered.definitions.is_empty()
             && gathered.segments.is_empty();
@@ -230,17 +238,15 @@ impl Gathered {
             let further =
                 (1..head.parts).map(|part| parts.get(&schema::definition_part_key(name, part)));
             let further: Option<Vec<_>> = further.collect();
-            match further.map(|further| head.whole(&further)) {
+            let fault = match further.map(|further| head.whole(&further)) {
                 Some(Some(whole)) => {
                     self.definitions.insert(name.to_vec(), whole);
+                    continue;
                 }
-                Some(None) => self
-                    .damage
-                    .push(format!("parts of {} are of another time", describe(key))),
-                None => self
-                    .damage
-                    .push(format!("part of {} is missing", describe(key))),
-            }
+                Some(None) => format!("parts of {} are of another time", describe(key)),
+                None => format!("part of {} is missing", describe(key)),
+            };
+            self.partial.insert(name.to_vec(), fault);
         }
     }
 
@@ -361,9 +367,11 @@ impl Gathered {
                         marks.delivered = marks.delivered.max(Some(through.0));
                     }
                     Record::PutDefinition { key, value } => {
+                        self.partial.remove(key);
                         self.definitions.insert(key.to_vec(), value.to_vec());
                     }
                     Record::DeleteDefinition { key } => {
+                        self.partial.remove(key);
                         self.definitions.remove(key);
                     }
                 }

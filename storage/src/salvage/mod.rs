@@ -8,6 +8,9 @@ mod gather;
 mod places;
 mod rebuild;
 mod sled_file;
+mod tail;
+#[cfg(test)]
+mod tail_tests;
 mod visit;
 
 use std::path::PathBuf;

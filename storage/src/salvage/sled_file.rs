@@ -11,12 +11,13 @@ use std::{
     path::Path,
 };
 
+use super::tail::Tail;
 use crate::{
     record::u64_at,
     schema,
     sled_format::{
-        CHANGES, COUNTER, FREE, LINK, Leaf, META, NODE, Stretch, lsn_of_segment, parse_link,
-        read_segment,
+        CHANGES, COUNTER, FREE, LINK, Leaf, META, NODE, SegmentHeader, Stretch, lsn_of_segment,
+        parse_link, read_segment,
     },
     sled_store::SEGMENT_SIZE,
 };
@@ -54,9 +55,11 @@ pub(crate) struct SledFile {
     tears: Vec<Tear>,
     /// Of each segment with a tear, the messages about pages, by page and lsn; those that are not readable too.
     torn: Vec<Vec<(u64, i64)>>,
-    /// Messages behind a tear behind which no fold came to its end: sled leaves them out.
+    /// Where sled ends when it opens the file: see [`Tail`].
+    end: i64,
+    /// Messages behind that end behind which no fold came to its end: sled leaves them out.
     pending: Vec<(u64, u8, Place)>,
-    /// The moment at which the last fold behind a tear was finished.
+    /// The moment at which the last fold was finished.
     finished: i64,
     /// The number of the last folded log segment, as far as was read.
     folded: u64,
@@ -98,6 +101,7 @@ impl SledFile {
             pages: BTreeMap::new(),
             tears: Vec::new(),
             torn: Vec::new(),
+            end: i64::MAX,
             pending: Vec::new(),
             finished: -1,
             folded: 0,
@@ -107,10 +111,14 @@ impl SledFile {
             damaged: Vec::new(),
         };
         let (mut segments, mut unknown) = (BTreeMap::new(), Vec::new());
+        let mut tail = Tail::default();
         let mut bytes = Vec::new();
         let mut at = 0;
         while at < len {
             found.load(at, len, &mut bytes)?;
+            if let Some(header) = SegmentHeader::parse(&bytes) {
+                tail.take(&header, at);
+            }
             match lsn_of_segment(&bytes) {
                 Some(lsn) => {
                     segments.insert(lsn, at);
@@ -120,6 +128,9 @@ impl SledFile {
                 None => unknown.push((at, at + bytes.len() as u64)),
             }
             at += SEGMENT_SIZE as u64;
+        }
+        if !is_volume {
+            found.end = tail.end(|at, bytes| found.load(at, len, bytes))?;
         }
         for (lsn, at) in segments {
             found.load(at, len, &mut bytes)?;
@@ -218,13 +229,16 @@ impl SledFile {
         // The page with the number is also written again as it is, which says nothing of what stands before it.
         let before = self.folded;
         self.folded = folded_in(kind, body).unwrap_or(before);
-        if self.tears.is_empty() {
+        let is_finished = self.folded > before;
+        if is_finished {
+            self.finished = place.lsn;
+        }
+        if place.lsn < self.end {
             self.pages.entry(page).or_default().take(kind, place);
             return;
         }
         self.pending.push((page, kind, place));
-        if self.folded > before {
-            self.finished = place.lsn;
+        if is_finished {
             for (page, kind, place) in self.pending.drain(..) {
                 self.pages.entry(page).or_default().take(kind, place);
             }
@@ -423,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_a_tear_counts_once_the_next_fold_was_finished_behind_it() {
+    fn what_stands_behind_the_end_counts_once_a_fold_was_finished_behind_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("db");
         std::fs::write(&path, b"").unwrap();
@@ -441,15 +455,10 @@ mod tests {
             found.take(7, LINK, Place { lsn, offset, len }, body);
             (found.pages[&7].links.len(), found.finished)
         };
-        assert_eq!(link(&mut found, &folded(5)), (1, -1));
-        found.tears.push(Tear {
-            lsn: 1,
-            from: 0,
-            to: 0,
-            segment: 0,
-        });
-        assert_eq!(link(&mut found, b"other"), (1, -1));
-        assert_eq!(link(&mut found, &folded(5)), (1, -1), "written again");
+        assert_eq!(link(&mut found, &folded(5)), (1, 1));
+        found.end = 2;
+        assert_eq!(link(&mut found, b"other"), (1, 1));
+        assert_eq!(link(&mut found, &folded(5)), (1, 1), "written again");
         assert_eq!(link(&mut found, &folded(6)), (4, 4));
     }
 }

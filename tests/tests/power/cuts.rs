@@ -182,6 +182,10 @@ impl Stretch {
 
     /// What a cut has left, and then somebody removes the log: it is missed, unless nothing was in it.
     fn without_log(&self, left: &Path, whole: &Found) -> Result<(), String> {
+        if !left.join("log").exists() {
+            // A store of which nothing was durable yet.
+            return Ok(());
+        }
         let image = self.here.join("without-log");
         copy(left, &image);
         fs::remove_dir_all(image.join("log")).expect("removed");
