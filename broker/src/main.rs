@@ -1,19 +1,20 @@
 //! `leveret`: the broker.
 
-use leveret::admin::server::{AdminSocket, Surroundings};
-use leveret::alarms;
-use leveret::broker::Broker;
+use leveret::amqp::listener::Listener;
 use leveret::config::{Command, Config, ConfigError, Environment};
+use leveret::control::server::AdminSocket;
 use leveret::ctl::{self, Terminal};
-use leveret::escape::{Form, escaped};
-use leveret::logging::{self, LogLevel};
-use leveret::private;
-use leveret::recovery::{self, RecoveryError};
-use leveret::reload::Reloader;
-use leveret::server::listener::Listener;
-use leveret::server::timers;
-use leveret::signals::{self, Stops};
-use leveret::system;
+use leveret::domain::broker::Broker;
+use leveret::domain::recovery::{self, RecoveryError};
+use leveret::manage::Surroundings;
+use leveret::node::logging::{self, LogLevel};
+use leveret::node::private;
+use leveret::node::reload::Reloader;
+use leveret::node::signals::{self, Stops};
+use leveret::plumbing::alarms;
+use leveret::plumbing::system;
+use leveret::plumbing::timers;
+use leveret::text::escape::{Form, escaped};
 use leveret_storage::{Options, Store};
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -114,7 +115,7 @@ fn backup(directory: String, config: &Config) -> ExitCode {
 
 /// Work on the store while no broker runs.
 fn offline(command: &Command, config: &Config) -> ExitCode {
-    match leveret::offline::run(command, &config.data_dir) {
+    match leveret::node::offline::run(command, &config.data_dir) {
         Ok(outcome) => {
             print!("{}", outcome.text);
             ExitCode::from(outcome.status)
@@ -155,7 +156,7 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     // Where one thread serves all connections, none of them may hold it up.
     let alone = tokio::runtime::Handle::current().metrics().num_workers() < 2;
     let opened = Store::open(Options {
-        weigh: leveret::queue::body_octets,
+        weigh: leveret::engine::queue::body_octets,
         fast_sync: if alone {
             Duration::ZERO
         } else {
@@ -179,7 +180,8 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     let stop = Arc::new(stop);
     let surroundings = Surroundings {
         broker: broker.clone(),
-        config: config.clone(),
+        data_dir: config.data_dir.clone(),
+        config_files: config.config_file.iter().cloned().collect(),
         address: bound,
         stop: stop.clone(),
     };

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use leveret::config::Environment;
 use leveret::ctl::{self, Terminal};
-use leveret::private;
+use leveret::node::private;
 
 fn main() -> ExitCode {
     // What it writes for an operator holds what the broker keeps.

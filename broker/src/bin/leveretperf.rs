@@ -1,8 +1,8 @@
 //! `leveretperf`: load for any AMQP 0-9-1 broker.
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
-use leveret::escape::{Form, escaped};
 use leveret::perf::{Load, run};
+use leveret::text::escape::{Form, escaped};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

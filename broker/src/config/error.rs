@@ -1,6 +1,6 @@
 //! Why a configuration cannot be used, in one line that says what to do.
 
-use crate::escape::{Form, escaped};
+use crate::text::escape::{Form, escaped};
 use std::path::PathBuf;
 use std::process::ExitCode;
 

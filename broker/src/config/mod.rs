@@ -11,10 +11,13 @@
 mod data_dir;
 mod error;
 mod file;
+mod limits;
 mod load;
+mod mechanism;
 mod settings;
 mod shown;
 mod values;
+mod watermark;
 
 #[cfg(test)]
 mod tests;
@@ -24,13 +27,14 @@ use std::path::PathBuf;
 
 pub use data_dir::{DataDir, Environment, locate as locate_data_dir};
 pub use error::ConfigError;
+pub use limits::Limits;
 pub use load::Command;
+pub use mechanism::Mechanism;
 pub use values::{
     AuthMechanisms, ByteSize, LogFilter, LogFormat, LoopbackUsers, Maximum, Secret, TimeLimit,
 };
+pub use watermark::{DiskFreeLimit, MemoryWatermark};
 
-use crate::alarms::{DiskFreeLimit, MemoryWatermark};
-use crate::auth::Mechanism;
 use std::time::Duration;
 
 /// AMQP's registered port.

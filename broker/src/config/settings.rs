@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::values::{
     AuthMechanisms, ByteSize, LogFilter, LogFormat, LoopbackUsers, Maximum, Secret, TimeLimit,
 };
-use crate::alarms::{DiskFreeLimit, MemoryWatermark};
+use super::{DiskFreeLimit, MemoryWatermark};
 
 /// One layer of settings: what the flags, the environment or the file say.
 #[derive(Clone, Debug, Default, clap::Args, Deserialize)]

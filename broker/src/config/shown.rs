@@ -1,7 +1,7 @@
 //! Settings as text, for whoever compares two configurations and tells of it.
 
+use super::Mechanism;
 use super::{Config, LogFormat};
-use crate::auth::Mechanism;
 use std::fmt::Display;
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-use crate::alarms::{DiskFreeLimit, MemoryWatermark};
+use crate::config::{DiskFreeLimit, MemoryWatermark};
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

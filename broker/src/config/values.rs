@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
-use crate::alarms::{DiskFreeLimit, MemoryWatermark};
-use crate::auth::Mechanism;
+use super::Mechanism;
+use super::{DiskFreeLimit, MemoryWatermark};
 
 /// What is logged: a level, or a filter of the tracing ecosystem such as `info,leveret=debug`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use crate::admin::wire::Request;
-use crate::alarms::{DiskFreeLimit, MemoryWatermark};
-use crate::policy::{PolicyKind, WrittenPolicy};
+use crate::config::{DiskFreeLimit, MemoryWatermark};
+use crate::domain::policy::{PolicyKind, WrittenPolicy};
+use crate::manage::request::Request;
 
 /// What is about to be done, unless told to be quiet. Ends without a line feed.
 pub(super) fn banner(

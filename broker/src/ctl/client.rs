@@ -5,8 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::admin::socket::SocketPath;
-use crate::admin::wire::{self, Request, Response};
+use crate::control::socket::SocketPath;
+use crate::control::wire;
+use crate::manage::request::{Request, Response};
 
 /// How long one silence of the broker may last when no timeout was given.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::verbs::{VERBS, Verb};
-use crate::escape::BOLD;
+use crate::text::escape::BOLD;
 
 const GENERAL_OPTIONS: &str = "\
 The following options are accepted by all commands, before, between or after the arguments.

@@ -1,7 +1,7 @@
 //! Which columns the rows of a request have.
 
-use crate::admin::columns::Column;
-use crate::admin::wire::Request;
+use crate::manage::columns::Column;
+use crate::manage::request::Request;
 
 /// The columns of a listing.
 pub(super) struct Listing {

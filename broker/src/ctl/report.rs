@@ -1,7 +1,7 @@
 //! What is printed after the rows: that it was done, or why it was not. Recorded from rabbitmqctl
 //! 3.10.8, except where it speaks of Erlang.
 
-use crate::admin::wire::{ErrorKind, Request};
+use crate::manage::request::{ErrorKind, Request};
 
 use super::exit;
 

@@ -1,11 +1,11 @@
 //! A command line made a request, or a report of what is wrong with it.
 
-use crate::admin::columns::Column;
-use crate::admin::pid::NotAPid;
-use crate::admin::wire::Request;
-use crate::alarms::{DiskFreeLimit, MemoryWatermark};
 use crate::config::{ByteSize, DEFAULT_USER};
-use crate::policy::{PolicyKind, WrittenPolicy};
+use crate::config::{DiskFreeLimit, MemoryWatermark};
+use crate::domain::policy::{PolicyKind, WrittenPolicy};
+use crate::manage::columns::Column;
+use crate::manage::pid::NotAPid;
+use crate::manage::request::Request;
 
 use super::options::CommandLine;
 use super::verbs::Verb;

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
-use crate::admin::wire::{Request, Response};
-use crate::alarms::Resource;
 use crate::config::{Environment, locate_data_dir};
-use crate::escape::{Escaped, Form};
+use crate::manage::request::{Request, Response};
+use crate::plumbing::alarms::Resource;
+use crate::text::escape::{Escaped, Form};
 
 use super::client::{Client, ClientError};
 use super::listing::Listing;

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use crate::admin::status::{Listener, Status};
-use crate::alarms::MemoryWatermark;
+use crate::config::MemoryWatermark;
+use crate::manage::status::{Listener, Status};
 
 use super::alarms::sentence;
 use super::help::heading;

@@ -1,6 +1,6 @@
 //! What there is to say: each verb once, for the checks and for the help.
 
-use crate::admin::columns::{
+use crate::manage::columns::{
     BindingColumn, ChannelColumn, Column, ConnectionColumn, ConsumerColumn, ExchangeColumn,
     QueueColumn, VhostColumn,
 };

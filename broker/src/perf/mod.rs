@@ -43,7 +43,7 @@ pub fn run(load: &Load) -> io::Result<Option<Summary>> {
         return bare::serve_relay().map(|()| None);
     }
     interrupt::listen();
-    crate::system::raise_file_limit();
+    crate::plumbing::system::raise_file_limit();
     let summary = match load.mode {
         Mode::Throughput => throughput::run(load),
         Mode::ConnectionChurn | Mode::ChannelChurn | Mode::QueueChurn | Mode::BindChurn => {

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::admin::value::Value;
+use crate::manage::value::Value;
 
 /// A row as an object, keys in the order of the columns.
 pub(super) fn row(columns: &[&str], row: &[Value]) -> String {

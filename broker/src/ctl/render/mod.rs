@@ -10,7 +10,7 @@ mod tests;
 
 use std::io::{self, Write};
 
-use crate::admin::value::Value;
+use crate::manage::value::Value;
 
 pub(super) use json::object as json_object;
 

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use crate::admin::value::Value;
-use crate::escape::{Form, escaped};
+use crate::manage::value::Value;
+use crate::text::escape::{Form, escaped};
 
 /// Writes the cells of a row, separated by tabs.
 pub(super) fn row(out: &mut dyn Write, row: &[Value]) -> io::Result<()> {

@@ -2,7 +2,7 @@
 //! except where a comment says how ours differs.
 
 use super::*;
-use crate::admin::value::{Field, FieldKind};
+use crate::manage::value::{Field, FieldKind};
 
 fn table(fields: Vec<(&str, FieldKind, Value)>) -> Value {
     let field = |(name, kind, value): (&str, FieldKind, Value)| Field {

@@ -1,7 +1,7 @@
 //! What is said when something is changed.
 
 use super::*;
-use crate::admin::pid::Pid;
+use crate::manage::pid::Pid;
 
 #[test]
 fn banners_name_what_is_done() {

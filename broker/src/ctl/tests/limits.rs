@@ -1,9 +1,10 @@
 //! Limits and alarms.
 
 use super::*;
-use crate::admin::value::Value;
-use crate::admin::wire::ErrorKind;
-use crate::alarms::{DiskFreeLimit, MemoryWatermark, Resource};
+use crate::config::{DiskFreeLimit, MemoryWatermark};
+use crate::manage::request::ErrorKind;
+use crate::manage::value::Value;
+use crate::plumbing::alarms::Resource;
 
 /// Where the broker is, as banners and answers name it, made one word of.
 fn without_directory(text: &str) -> String {

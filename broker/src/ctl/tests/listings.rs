@@ -1,10 +1,11 @@
 //! Listings and `status`.
 
 use super::*;
-use crate::admin::columns::QueueColumn;
-use crate::admin::status::{Listener, Status};
-use crate::admin::value::Value;
-use crate::alarms::{MemoryWatermark, Resource};
+use crate::config::MemoryWatermark;
+use crate::manage::columns::QueueColumn;
+use crate::manage::status::{Listener, Status};
+use crate::manage::value::Value;
+use crate::plumbing::alarms::Resource;
 
 fn status() -> Status {
     let [interface, protocol, purpose] = ["127.0.0.1", "amqp", "AMQP 0-9-1"].map(text);

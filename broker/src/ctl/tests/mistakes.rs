@@ -1,7 +1,7 @@
 //! What is said when something is wrong.
 
 use super::*;
-use crate::admin::wire::ErrorKind;
+use crate::manage::request::ErrorKind;
 
 /// A command, what the broker has against it, what the user reads, the exit status.
 type Refusal = (&'static [&'static str], ErrorKind, &'static str, u8);

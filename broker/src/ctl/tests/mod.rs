@@ -14,9 +14,10 @@ use std::path::Path;
 use std::thread::{self, JoinHandle};
 
 use super::*;
-use crate::admin::socket::SocketPath;
-use crate::admin::wire::{self, Request, Response};
 use crate::config::Environment;
+use crate::control::socket::SocketPath;
+use crate::control::wire;
+use crate::manage::request::{Request, Response};
 
 /// What a command printed, and its status.
 #[derive(Debug, PartialEq, Eq)]

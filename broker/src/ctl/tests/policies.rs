@@ -1,9 +1,9 @@
 //! The verbs about policies.
 
 use super::*;
-use crate::admin::value::Value;
-use crate::admin::wire::ErrorKind;
-use crate::policy::{PolicyKind, WrittenPolicy};
+use crate::domain::policy::{PolicyKind, WrittenPolicy};
+use crate::manage::request::ErrorKind;
+use crate::manage::value::Value;
 
 fn rows() -> Vec<Response> {
     let row = |name: &str, apply_to: &str, priority: i64| {

@@ -1,0 +1,345 @@
+//! Methods on a channel that are neither publishes nor acknowledgements: where they go, and
+//! basic.qos, basic.consume, basic.cancel, basic.get, confirm.select.
+
+use super::confirms::Confirms;
+use super::input::METHOD_EFFORT;
+use super::reply_to::REPLY_TO;
+use super::settle::Outcome;
+use super::unacked::Delivery;
+use super::{Connection, ack_timeout, quorum};
+use crate::domain::auth::Access;
+use crate::engine::message::Message;
+use crate::engine::queue::{
+    ConsumeRefused, Consumer, Credit, KeptArguments, QueueKind, Return, arguments, ignored,
+};
+use crate::text::names::server_generated;
+use leveret_protocol::classes::{AMQPClass, access, basic, channel as channel_class, confirm};
+use leveret_protocol::method::{self, Method};
+use leveret_protocol::texts::{self, Entity};
+use leveret_protocol::values::{AMQPValue, FieldTable};
+use leveret_protocol::{AmqpError, ChannelId, ConsumerTag, ReplyCode, table};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+impl Connection {
+    /// A method frame on an open channel.
+    pub(super) fn method_frame(&mut self, id: ChannelId, payload: &[u8]) -> Result<(), AmqpError> {
+        let method = method::decode(payload)?;
+        let method_id = method.id();
+        self.method(id, method)
+            .map_err(|error| error.caused_by(method_id))
+    }
+
+    fn method(&mut self, id: ChannelId, method: Method<'_>) -> Result<(), AmqpError> {
+        match method {
+            Method::Publish(publish) => return self.publish_method(id, publish),
+            Method::Ack { tag, multiple } => {
+                return self.settle(id, tag, multiple, Outcome::Acknowledged);
+            }
+            Method::Nack {
+                tag,
+                multiple,
+                requeue,
+            } => {
+                return self.settle(id, tag, multiple, rejected(requeue, Return::Released));
+            }
+            Method::Reject { tag, requeue } => {
+                return self.settle(id, tag, false, rejected(requeue, Return::Failed));
+            }
+            Method::Qos(_) | Method::Other(_) => {}
+        }
+        self.effort += METHOD_EFFORT;
+        // Everything else has to see what came before it.
+        self.flush_settled();
+        self.flush_publishes();
+        self.perform();
+        let class = match method {
+            Method::Qos(qos) => return self.qos(id, qos),
+            Method::Other(class) => class,
+            _ => return Ok(()),
+        };
+        match class {
+            AMQPClass::Basic(method) => self.basic_method(id, method),
+            AMQPClass::Queue(method) => self.queue_method(id, method),
+            AMQPClass::Exchange(method) => self.exchange_method(id, method),
+            AMQPClass::Channel(method) => self.channel_method(id, method),
+            AMQPClass::Confirm(confirm::AMQPMethod::Select(select)) => {
+                self.confirm_select(id, select.nowait)
+            }
+            AMQPClass::Tx(method) => self.tx_method(id, &method),
+            AMQPClass::Access(access::AMQPMethod::Request(_)) => {
+                // Obsolete since 0-9-1; clients of 0-9 ask for it, and any ticket will do.
+                let ok = access::AMQPMethod::RequestOk(access::RequestOk {});
+                self.reply(id, AMQPClass::Access(ok));
+                Ok(())
+            }
+            _ => Err(unimplemented_method()),
+        }
+    }
+
+    fn channel_method(
+        &mut self,
+        id: ChannelId,
+        method: channel_class::AMQPMethod,
+    ) -> Result<(), AmqpError> {
+        match method {
+            channel_class::AMQPMethod::Open(_) => Err(texts::second_channel_open()),
+            channel_class::AMQPMethod::Close(_) => {
+                self.close_channel(id);
+                Ok(())
+            }
+            channel_class::AMQPMethod::Flow(flow) if flow.active => {
+                let ok = channel_class::FlowOk { active: true };
+                self.reply(
+                    id,
+                    AMQPClass::Channel(channel_class::AMQPMethod::FlowOk(ok)),
+                );
+                Ok(())
+            }
+            channel_class::AMQPMethod::Flow(_) => Err(texts::not_implemented("active=false")),
+            // Answers to what we never asked.
+            channel_class::AMQPMethod::FlowOk(_)
+            | channel_class::AMQPMethod::CloseOk(_)
+            | channel_class::AMQPMethod::OpenOk(_) => Err(unimplemented_method()),
+        }
+    }
+
+    fn basic_method(&mut self, id: ChannelId, method: basic::AMQPMethod) -> Result<(), AmqpError> {
+        use basic::AMQPMethod as M;
+        match method {
+            M::Consume(consume) => self.consume(id, consume),
+            M::Cancel(cancel) => self.cancel(id, &cancel),
+            M::Get(get) => self.get(id, &get),
+            M::Recover(recover) => self.recover(id, recover.requeue, true),
+            M::RecoverAsync(recover) => self.recover(id, recover.requeue, false),
+            // Some clients answer the server's basic.cancel.
+            M::CancelOk(_) => Ok(()),
+            _ => Err(unimplemented_method()),
+        }
+    }
+
+    fn confirm_select(&mut self, id: ChannelId, no_wait: bool) -> Result<(), AmqpError> {
+        let channel = self.open_channel(id)?;
+        if channel.transaction.is_some() {
+            return Err(texts::confirm_after_tx());
+        }
+        channel.confirms.get_or_insert_with(Confirms::default);
+        if !no_wait {
+            let ok = confirm::SelectOk {};
+            self.reply(id, AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(ok)));
+        }
+        Ok(())
+    }
+
+    /// basic.qos as RabbitMQ reads it (RabbitMQ: "Consumer Prefetch"): `global` is the whole
+    /// channel, otherwise each consumer that is started from now on, and no limit for the channel.
+    fn qos(&mut self, id: ChannelId, qos: method::Qos) -> Result<(), AmqpError> {
+        let channel = self.open_channel(id)?;
+        if qos.prefetch_size != 0 {
+            let size = qos.prefetch_size;
+            return Err(texts::not_implemented(format_args!(
+                "prefetch_size!=0 ({size})"
+            )));
+        }
+        // One limit takes the other's place: a prefetch for consumers lifts the channel's
+        // (`rabbit_channel`), unless that is set again.
+        let limit = if qos.global { qos.prefetch_count } else { 0 };
+        if !qos.global {
+            channel.prefetch = qos.prefetch_count.into();
+        }
+        channel.credit.set_limit(limit.into());
+        if channel.credit.is_awaited() {
+            self.share_out(id, 0);
+        }
+        self.perform();
+        let ok = basic::QosOk {};
+        self.reply(id, AMQPClass::Basic(basic::AMQPMethod::QosOk(ok)));
+        Ok(())
+    }
+
+    fn consume(&mut self, id: ChannelId, consume: basic::Consume) -> Result<(), AmqpError> {
+        let max = self.limits.consumer_max_per_channel;
+        let consumers = &self.open_channel(id)?.consumers;
+        let known = consumers.contains_key(consume.consumer_tag.as_str());
+        if let Some(max) = max.filter(|max| !known && consumers.len() as u64 >= *max) {
+            return Err(texts::consumer_limit(max));
+        }
+        if consume.queue.as_str() == REPLY_TO {
+            return self.consume_replies(id, &consume);
+        }
+        let name = self.queue_name(id, consume.queue.as_str())?;
+        self.check_access(Access::Read, Entity::Queue(&name))?;
+        let channel = self.open_channel(id)?;
+        let tag: ConsumerTag = match consume.consumer_tag.as_str() {
+            "" => server_generated("amq.ctag-").into(),
+            tag => tag.into(),
+        };
+        if channel.consumers.contains_key(&tag) {
+            return Err(texts::consumer_tag_reuse(tag.as_str()));
+        }
+        let (prefetch, mut channel_credit) = (channel.prefetch, channel.credit.clone());
+        let priority = priority(&consume.arguments, &name, self.vhost()?.name())?;
+        let queue = self.usable_queue(&name)?;
+        let vhost = self.vhost()?.name();
+        arguments::check_consumer(&consume.arguments, queue.spec.kind(), &name, vhost)?;
+        if queue.stream().is_some() {
+            self.check_stream_consumer(id, &consume, &name)?;
+        }
+        self.check_quorum_consumer(id, &queue)?;
+        if queue.kind != QueueKind::Classic {
+            // Neither kind knows a limit for the channel, nor one that comes later.
+            channel_credit = Arc::default();
+        }
+        let arguments = KeptArguments::new(&consume.arguments);
+        self.check_consumer_arguments(arguments.octets())?;
+        self.check_requests()?;
+        self.expect_acks(&queue, Some(&consume.arguments));
+        let consumer = Arc::new(Consumer {
+            id: self.broker.next_consumer_id(),
+            tag: tag.clone(),
+            channel: id,
+            queue: queue.clone(),
+            mailbox: self.mailbox.clone(),
+            no_ack: consume.no_ack,
+            // A quorum queue does not look at it (`rabbit_quorum_queue:consume`).
+            exclusive: consume.exclusive && queue.kind != QueueKind::Quorum,
+            priority,
+            ack_timeout: ack_timeout::argument(&consume.arguments),
+            arguments,
+            credit: Credit::new(prefetch),
+            channel_credit,
+            blocked: AtomicBool::new(false),
+            cancelled: AtomicBool::new(false),
+        });
+        let vhost = self.vhost()?.name().clone();
+        // Deliveries wait in our own mailbox, so consume-ok is written before the first.
+        queue
+            .consume(consumer.clone(), &mut self.fx)
+            .map_err(|refused| match refused {
+                ConsumeRefused::InExclusiveUse => texts::exclusive_use(&name, &vhost),
+                ConsumeRefused::Deleted => texts::no_queue(name.as_str(), &vhost),
+            })?;
+        let ignored = ignored::of_consumer(&consume.arguments, queue.kind);
+        self.tell_ignored("consumer", name.as_str(), ignored);
+        self.open_channel(id)?.add_consumer(consumer);
+        if !consume.nowait {
+            let ok = basic::ConsumeOk {
+                consumer_tag: tag.as_str().into(),
+            };
+            self.reply(id, AMQPClass::Basic(basic::AMQPMethod::ConsumeOk(ok)));
+        }
+        self.perform();
+        Ok(())
+    }
+
+    fn cancel(&mut self, id: ChannelId, cancel: &basic::Cancel) -> Result<(), AmqpError> {
+        let tag = cancel.consumer_tag.as_str();
+        self.cancel_replies(id, tag)?;
+        let consumer = self.open_channel(id)?.consumers.get(tag).cloned();
+        let mut left = None;
+        if let Some(consumer) = consumer {
+            if let Some(login) = &self.login {
+                login.vhost.cancel_consumer(&consumer, &mut self.fx);
+            }
+            self.perform();
+            // What the queue had sent is delivered before cancel-ok, as RabbitMQ does.
+            self.deliver_waiting();
+            consumer
+                .cancelled
+                .store(true, std::sync::atomic::Ordering::Relaxed);
+            self.open_channel(id)?.remove_consumer(tag);
+            left = Some(consumer.queue.clone());
+        }
+        if !cancel.nowait {
+            let ok = basic::CancelOk {
+                consumer_tag: cancel.consumer_tag.clone(),
+            };
+            self.reply(id, AMQPClass::Basic(basic::AMQPMethod::CancelOk(ok)));
+        }
+        self.serve_next(left);
+        self.perform();
+        Ok(())
+    }
+
+    fn get(&mut self, id: ChannelId, get: &basic::Get) -> Result<(), AmqpError> {
+        let name = self.queue_name(id, get.queue.as_str())?;
+        self.check_access(Access::Read, Entity::Queue(&name))?;
+        let queue = self.usable_queue(&name)?;
+        if queue.stream().is_some() {
+            let vhost = self.vhost()?.name();
+            return Err(texts::not_by_streams("basic.get", &name, vhost));
+        }
+        quorum::check_get(&queue)?;
+        if !get.no_ack {
+            self.check_got()?;
+        }
+        let taken = queue.get(get.no_ack, &mut self.fx);
+        self.perform();
+        let Some((mut entry, left)) = taken else {
+            let empty = basic::GetEmpty {};
+            self.reply(id, AMQPClass::Basic(basic::AMQPMethod::GetEmpty(empty)));
+            return Ok(());
+        };
+        self.expect_acks(&queue, None);
+        let frame_max = self.tuned.frame_max;
+        let channel = self.open_channel(id)?;
+        let tag = channel.take_tag();
+        if !get.no_ack {
+            Message::cut_out(&mut entry.message);
+        }
+        let message = entry.message.clone();
+        let redelivered = entry.redelivered();
+        let delivered = entry.clone();
+        if !get.no_ack {
+            let delivery = Delivery {
+                queue,
+                consumer: None,
+                entry,
+            };
+            channel.unacked.push(tag, delivery);
+        }
+        method::encode_get_ok(
+            self.out.buffer(),
+            id,
+            tag,
+            redelivered,
+            message.exchange(),
+            message.routing_key(),
+            u32::try_from(left).unwrap_or(u32::MAX),
+        );
+        let (properties, body) = (quorum::properties(&delivered), message.body());
+        self.out
+            .content(id, &properties, body, message.large_body(), frame_max);
+        self.watch_acks();
+        Ok(())
+    }
+}
+
+fn rejected(requeue: bool, how: Return) -> Outcome {
+    if requeue {
+        Outcome::Requeued(how)
+    } else {
+        Outcome::Discarded
+    }
+}
+
+pub(super) fn unimplemented_method() -> AmqpError {
+    AmqpError::connection(ReplyCode::CommandInvalid, "unimplemented method")
+}
+
+/// `x-priority` (RabbitMQ: "Consumer Priorities").
+fn priority(
+    arguments: &FieldTable,
+    queue: &leveret_protocol::QueueName,
+    vhost: &leveret_protocol::VhostName,
+) -> Result<i32, AmqpError> {
+    let Some(value) = arguments.inner().get("x-priority") else {
+        return Ok(0);
+    };
+    let invalid = |value: &AMQPValue| {
+        let reason = format!("\"expected integer, got {}\"", table::type_name(value));
+        texts::invalid_argument("x-priority", Entity::Queue(queue), vhost, reason)
+    };
+    let number = table::as_integer(value).ok_or_else(|| invalid(value))?;
+    Ok(number.clamp(i32::MIN.into(), i32::MAX.into()) as i32)
+}

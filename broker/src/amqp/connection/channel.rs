@@ -1,0 +1,224 @@
+//! What a channel remembers.
+
+use super::ack_timeout::Marks;
+use super::burden::{CHANNEL, CONSUMER};
+use super::confirms::{Confirms, LOW_BITS, Low};
+use super::reply_to::ReplyConsumer;
+use super::transaction::Transaction;
+use super::unacked::Unacked;
+use crate::engine::exchange::Exchange;
+use crate::engine::message::MessageBuilder;
+use crate::engine::queue::{Consumer, Credit};
+use crate::plumbing::ledger::{Holdings, Kind, Part};
+use bytes::Bytes;
+use leveret_protocol::classes::AMQPClass;
+use leveret_protocol::frame::Frame;
+use leveret_protocol::{ChannelId, ConsumerTag, DeliveryTag, QueueName};
+use leveret_storage::{QueueId, Token};
+use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+/// A channel.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) id: ChannelId,
+    /// Tells this channel from earlier ones of the same number in what the store answers.
+    pub(super) epoch: u16,
+    /// We sent channel.close and wait for the answer; everything else is dropped.
+    pub(super) closing: bool,
+    pub(super) content: Content,
+    /// What `content` holds in memory.
+    pub(super) unfinished: Part,
+    /// What the channel itself and its consumers hold.
+    pub(super) declared: Part,
+    /// Reused for the routing key of the publish that is being read.
+    pub(super) routing_key: Vec<u8>,
+    pub(super) held: Option<Held>,
+    pub(super) next_tag: DeliveryTag,
+    pub(super) unacked: Unacked,
+    pub(super) marks: Marks,
+    pub(super) consumers: BTreeMap<ConsumerTag, Arc<Consumer>>,
+    /// For consumers that are started next; 0 for no limit.
+    pub(super) prefetch: u32,
+    pub(super) credit: Arc<Credit>,
+    /// The queue that was given of the credit last, when several waited.
+    pub(super) last_turn: Option<QueueId>,
+    pub(super) confirms: Option<Confirms>,
+    pub(super) transaction: Option<Box<Transaction>>,
+    pub(super) last_queue: Option<QueueName>,
+    pub(super) replies: Option<ReplyConsumer>,
+}
+
+/// Where a channel stands in a publish (spec 4.2.6).
+#[derive(Debug)]
+pub(super) enum Content {
+    /// A method is expected.
+    Method,
+    /// basic.publish came, a content header is expected.
+    Header(Target),
+    /// Body frames are expected.
+    Body(Target, Box<MessageBuilder>),
+}
+
+impl Content {
+    /// Bytes that the unfinished message takes.
+    pub(super) fn weight(&self) -> u64 {
+        match self {
+            Content::Method | Content::Header(_) => 0,
+            Content::Body(_, builder) => builder.weight(),
+        }
+    }
+}
+
+/// Where a publish goes; the routing key stands in the channel.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    /// None for the default exchange.
+    pub(super) exchange: Option<Arc<Exchange>>,
+    pub(super) mandatory: bool,
+    /// Further routing keys, known when the content header has come.
+    pub(super) copies: Vec<Box<[u8]>>,
+}
+
+/// A channel whose frames wait in order: for the store, and then perhaps for the peer to read the
+/// answers to those before them.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// What the store has still to say.
+    pub(super) wait: Option<Wait>,
+    /// What came meanwhile.
+    pub(super) frames: VecDeque<(Frame, Bytes)>,
+}
+
+/// The store has to say something before a channel answers.
+#[derive(Debug)]
+pub(super) struct Wait {
+    /// What the store will say.
+    pub(super) token: Token,
+    /// What is answered then.
+    pub(super) reply: AMQPClass,
+    /// What is said right after it: the consumers that ended meanwhile, with the queue that this
+    /// channel deletes, say. RabbitMQ's channels, too, answer before they pass on such news.
+    pub(super) notices: Vec<AMQPClass>,
+}
+
+/// A token, from its highest bits down: the channel, its epoch, the low bits of the publish's sequence number, whether it is
+/// a wait for something else than a confirm, and a one, as no token is 0.
+const CHANNEL_SHIFT: u32 = 48;
+const EPOCH_SHIFT: u32 = 32;
+const SEQUENCE_SHIFT: u32 = EPOCH_SHIFT - LOW_BITS;
+const WAIT_BIT: u64 = 1 << 1;
+
+/// The channel that a token is for.
+pub(super) fn channel_of(token: Token) -> ChannelId {
+    ChannelId((token.0.get() >> CHANNEL_SHIFT) as u16)
+}
+
+/// What a token from the store stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// A publish whose sequence number ends like this is safe.
+    Confirm(Low),
+    /// What the channel waits for is safe.
+    Wait,
+    /// The channel it was for has closed.
+    Stale,
+}
+
+impl Channel {
+    pub(super) fn new(id: ChannelId, epoch: u16, holdings: &Arc<Holdings>) -> Self {
+        let mut declared = Part::new(holdings, Kind::Declared);
+        declared.set(CHANNEL);
+        Channel {
+            id,
+            epoch,
+            closing: false,
+            content: Content::Method,
+            unfinished: Part::new(holdings, Kind::Unfinished),
+            declared,
+            routing_key: Vec::new(),
+            held: None,
+            next_tag: DeliveryTag(1),
+            unacked: Unacked::counted(Part::new(holdings, Kind::Unacknowledged)),
+            marks: Marks::default(),
+            consumers: BTreeMap::new(),
+            prefetch: 0,
+            credit: Arc::new(Credit::new(0)),
+            last_turn: None,
+            confirms: None,
+            transaction: None,
+            last_queue: None,
+            replies: None,
+        }
+    }
+
+    pub(super) fn add_consumer(&mut self, consumer: Arc<Consumer>) {
+        self.declared.add(held_by(&consumer));
+        self.consumers.insert(consumer.tag.clone(), consumer);
+    }
+
+    pub(super) fn remove_consumer(&mut self, tag: &str) {
+        if let Some(consumer) = self.consumers.remove(tag) {
+            self.declared.remove(held_by(&consumer));
+        }
+    }
+
+    /// Takes the next delivery tag.
+    pub(super) fn take_tag(&mut self) -> DeliveryTag {
+        let tag = self.next_tag;
+        self.next_tag = DeliveryTag(tag.0 + 1);
+        tag
+    }
+
+    pub(super) fn confirm_token(&self, sequence: u64) -> Token {
+        self.token(u64::from(Low::of(sequence).0) << SEQUENCE_SHIFT)
+    }
+
+    pub(super) fn wait_token(&self) -> Token {
+        self.token(WAIT_BIT)
+    }
+
+    fn token(&self, rest: u64) -> Token {
+        let channel = u64::from(self.id.0) << CHANNEL_SHIFT;
+        let epoch = u64::from(self.epoch) << EPOCH_SHIFT;
+        Token(NonZeroU64::MIN | channel | epoch | rest)
+    }
+
+    pub(super) fn meaning(&self, token: Token) -> Meaning {
+        let token = token.0.get();
+        if (token >> EPOCH_SHIFT) as u16 != self.epoch {
+            Meaning::Stale
+        } else if token & WAIT_BIT != 0 {
+            Meaning::Wait
+        } else {
+            Meaning::Confirm(Low::of(token >> SEQUENCE_SHIFT))
+        }
+    }
+}
+
+/// Bytes that a consumer takes, about.
+fn held_by(consumer: &Consumer) -> u64 {
+    CONSUMER + (consumer.tag.as_str().len() + consumer.arguments.octets()) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_of_an_earlier_channel_of_the_same_number_mean_nothing() {
+        let (old, new) = (
+            Channel::new(ChannelId(3), 9, &Arc::default()),
+            Channel::new(ChannelId(3), 10, &Arc::default()),
+        );
+        let confirm = |sequence| Meaning::Confirm(Low::of(sequence));
+        assert_eq!(old.meaning(old.confirm_token(77)), confirm(77));
+        assert_eq!(old.meaning(old.confirm_token(u64::MAX)), confirm(u64::MAX));
+        assert_eq!(channel_of(old.confirm_token(u64::MAX)), ChannelId(3));
+        assert_eq!(channel_of(new.wait_token()), ChannelId(3));
+        assert_eq!(old.meaning(old.wait_token()), Meaning::Wait);
+        assert_eq!(new.meaning(old.confirm_token(77)), Meaning::Stale);
+        assert_eq!(new.meaning(old.wait_token()), Meaning::Stale);
+    }
+}

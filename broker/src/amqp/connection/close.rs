@@ -1,0 +1,156 @@
+//! How channels and connections let go of what they hold: consumers leave their queues,
+//! unacknowledged deliveries go back in their order, exclusive queues end.
+
+use super::burden::CHANNEL;
+use super::unacked::Returning;
+use super::{Connection, Phase, mail};
+use crate::engine::queue::{Consumer, Queue, Return};
+use crate::plumbing::mailbox::Mail;
+use leveret_protocol::classes::{AMQPClass, channel as channel_class};
+use leveret_protocol::{ChannelId, DeliveryTag};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Connection {
+    /// channel.close from the peer.
+    pub(super) fn close_channel(&mut self, id: ChannelId) {
+        self.flush();
+        self.release_channel(id);
+        let close_ok = channel_class::CloseOk {};
+        self.reply(
+            id,
+            AMQPClass::Channel(channel_class::AMQPMethod::CloseOk(close_ok)),
+        );
+        self.forget_channel(id);
+    }
+
+    pub(super) fn forget_channel(&mut self, id: ChannelId) {
+        if self.channels.remove(id).is_some() {
+            self.info.channel_closed();
+            if let Some(seat) = &mut self.seat {
+                seat.close_channel();
+            }
+        }
+    }
+
+    /// Takes a channel's consumers off their queues and gives back what it has not acknowledged.
+    pub(super) fn release_channel(&mut self, id: ChannelId) {
+        let mut returned = Vec::new();
+        let left = self.detach_channel(id, &mut returned);
+        self.withdraw_mail(&mut returned);
+        self.requeue(returned);
+        self.serve_next(left);
+        self.perform_at_last();
+    }
+
+    pub(super) fn release_all_channels(&mut self) {
+        let mut returned = Vec::new();
+        let mut left = Vec::new();
+        for id in self.channels.ids() {
+            left.extend(self.detach_channel(id, &mut returned));
+        }
+        self.withdraw_mail(&mut returned);
+        // Only when no consumer of ours is left: none of it may come back to us.
+        self.requeue(returned);
+        self.serve_next(left);
+        self.perform_at_last();
+        for id in self.channels.ids() {
+            self.forget_channel(id);
+        }
+        self.delete_exclusive_queues();
+        // Before the peer is told: when it connects again its place is free.
+        self.seat = None;
+    }
+
+    /// Takes a channel's consumers off their queues, which have to be served once what was
+    /// `returned` is back in its places.
+    fn detach_channel(&mut self, id: ChannelId, returned: &mut Vec<Returning>) -> Vec<Arc<Queue>> {
+        self.abandon_transaction(id);
+        let Some(channel) = self.channels.get_mut(id) else {
+            return Vec::new();
+        };
+        let consumers: Vec<Arc<Consumer>> = std::mem::take(&mut channel.consumers)
+            .into_values()
+            .collect();
+        if let Some(all) = channel.unacked.take_through(DeliveryTag(0)) {
+            returned.extend(all.map(|(_, delivery)| (delivery, Return::Failed)));
+        }
+        channel.content = super::channel::Content::Method;
+        channel.unfinished.set(0);
+        channel.declared.set(CHANNEL);
+        channel.confirms = None;
+        channel.transaction = None;
+        channel.replies = None;
+        if let Some(held) = channel.held.take() {
+            let octets: usize = held.frames.iter().map(|(frame, _)| frame.total()).sum();
+            self.held_octets = self.held_octets.saturating_sub(octets);
+        }
+        let detach = |consumer: Arc<Consumer>| {
+            self.detach_consumer(&consumer);
+            consumer.queue.clone()
+        };
+        consumers.into_iter().map(detach).collect()
+    }
+
+    /// Has queues that a consumer has left serve whoever took its place.
+    pub(super) fn serve_next(&mut self, left: impl IntoIterator<Item = Arc<Queue>>) {
+        for queue in left {
+            queue.serve_next(&mut self.fx);
+        }
+    }
+
+    /// What was sent to detached consumers and never reached the client goes back together with
+    /// what did: were it to go later, messages published meanwhile would overtake it.
+    fn withdraw_mail(&mut self, returned: &mut Vec<Returning>) {
+        let withdrawn = self.mailbox.withdraw().into_iter();
+        returned.extend(
+            withdrawn
+                .filter(|(consumer, _)| !consumer.no_ack)
+                .map(|(consumer, entry)| mail::back(consumer, entry)),
+        );
+    }
+
+    /// Takes a consumer off its queue.
+    pub(super) fn detach_consumer(&mut self, consumer: &Arc<Consumer>) {
+        consumer.cancelled.store(true, Ordering::Relaxed);
+        if let Some(login) = &self.login {
+            login.vhost.cancel_consumer(consumer, &mut self.fx);
+        }
+    }
+
+    fn delete_exclusive_queues(&mut self) {
+        let Some(login) = &self.login else { return };
+        for queue in std::mem::take(&mut self.exclusive_queues) {
+            login.vhost.end_queue(&queue, &mut self.fx);
+        }
+        self.perform();
+    }
+
+    /// The socket is gone, or about to be: gives everything back. Called once, last.
+    pub fn end(&mut self) {
+        self.flush();
+        self.release_all_channels();
+        let mut returned = Vec::new();
+        for mail in self.mailbox.close() {
+            if let Mail::Deliver(consumer, entry) = mail
+                && !consumer.no_ack
+            {
+                returned.push(mail::back(consumer, entry));
+            }
+        }
+        self.requeue(returned);
+        self.fx.perform();
+        self.phase = Phase::Ending;
+        self.tell_ledger();
+    }
+}
+
+impl Drop for Connection {
+    /// A task that panicked must not take messages with it, nor the records and wake-ups that
+    /// queues asked it for.
+    fn drop(&mut self) {
+        if self.phase != Phase::Ending || !self.channels.is_empty() {
+            self.end();
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! connection.*: logging in, tuning, opening a virtual host, closing (spec 1.4.2).
+
+use super::{Connection, Login, Phase};
+use crate::config::Mechanism;
+use crate::domain::auth::{self, Access, Credentials};
+use crate::domain::limits::{Entry, Full, Seat, VhostLimits};
+use crate::domain::vhost::Vhost;
+use crate::text::names::NODE_NAME;
+use leveret_protocol::classes::{AMQPClass, connection};
+use leveret_protocol::frame::FRAME_MIN_SIZE;
+use leveret_protocol::texts::{self, Entity};
+use leveret_protocol::values::{AMQPValue, FieldTable, LongString};
+use leveret_protocol::{AmqpError, ChannelId, ReplyCode, UserName, table};
+use std::time::{Duration, Instant};
+
+/// How long a peer that is refused in silence waits for its socket to close.
+pub(super) const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// Some clients read `version` and switch features on it; this line is one they know. What this
+/// is stands in `product` and `leveret_version`.
+const COMPATIBLE_VERSION: &str = "4.0.0";
+
+/// What the server can do beyond the specification, as RabbitMQ announces it.
+const CAPABILITIES: [&str; 9] = [
+    "publisher_confirms",
+    "exchange_exchange_bindings",
+    "basic.nack",
+    "consumer_cancel_notify",
+    "connection.blocked",
+    "consumer_priorities",
+    "authentication_failure_close",
+    "per_consumer_qos",
+    "direct_reply_to",
+];
+
+fn text(text: &str) -> AMQPValue {
+    AMQPValue::LongString(text.into())
+}
+
+fn server_properties() -> FieldTable {
+    let mut capabilities = FieldTable::default();
+    for name in CAPABILITIES {
+        capabilities.insert(name.into(), AMQPValue::Boolean(true));
+    }
+    let mut properties = FieldTable::default();
+    properties.insert("product".into(), text("Leveret"));
+    properties.insert("version".into(), text(COMPATIBLE_VERSION));
+    properties.insert("leveret_version".into(), text(env!("CARGO_PKG_VERSION")));
+    properties.insert("platform".into(), text("Rust"));
+    properties.insert(
+        "copyright".into(),
+        text("Copyright (c) the Leveret authors"),
+    );
+    properties.insert(
+        "information".into(),
+        text("Licensed under Apache-2.0 OR MIT"),
+    );
+    properties.insert("cluster_name".into(), text(NODE_NAME));
+    properties.insert("capabilities".into(), AMQPValue::FieldTable(capabilities));
+    properties
+}
+
+impl Connection {
+    fn send(&mut self, method: connection::AMQPMethod) {
+        self.reply(ChannelId::CONNECTION, AMQPClass::Connection(method));
+    }
+
+    pub(super) fn send_start(&mut self) {
+        self.send(connection::AMQPMethod::Start(connection::Start {
+            version_major: 0,
+            version_minor: 9,
+            server_properties: server_properties(),
+            mechanisms: LongString::from(self.broker.mechanisms().names()),
+            locales: LongString::from("en_US"),
+        }));
+        self.phase = Phase::Starting;
+    }
+
+    pub(super) fn connection_method(
+        &mut self,
+        method: connection::AMQPMethod,
+        now: Instant,
+    ) -> Result<(), AmqpError> {
+        use connection::AMQPMethod as M;
+        match (self.phase, method) {
+            (Phase::Starting, M::StartOk(start_ok)) => self.start_ok(start_ok),
+            (Phase::Tuning, M::TuneOk(tune_ok)) => self.tune_ok(&tune_ok),
+            (Phase::Opening, M::Open(open)) => self.open_vhost(open.virtual_host.as_str()),
+            (Phase::Closing { .. }, M::CloseOk(_)) => {
+                self.phase = Phase::Ending;
+                Ok(())
+            }
+            (Phase::Running, M::UpdateSecret(_)) => self.update_secret(),
+            (Phase::Running | Phase::Closing { .. }, M::Close(_)) => {
+                self.close_by_peer(now);
+                Ok(())
+            }
+            (phase, method) => {
+                // By its number: it may hold a password.
+                let method = AMQPClass::Connection(method).get_amqp_method_id();
+                tracing::debug!(?phase, method, "method out of place");
+                Err(AmqpError::connection(
+                    ReplyCode::ChannelError,
+                    format_args!(
+                        "unexpected method in connection state {}",
+                        self.state_name()
+                    ),
+                ))
+            }
+        }
+    }
+
+    fn start_ok(&mut self, start_ok: connection::StartOk) -> Result<(), AmqpError> {
+        let announced = |name: &str| match start_ok.client_properties.inner().get("capabilities") {
+            Some(AMQPValue::FieldTable(capabilities)) => {
+                capabilities.inner().get(name) == Some(&AMQPValue::Boolean(true))
+            }
+            _ => false,
+        };
+        self.wants_close_on_refusal = announced("authentication_failure_close");
+        self.wants_cancel_notice = announced("consumer_cancel_notify");
+        self.wants_blocked_notice = announced("connection.blocked");
+        let mechanism = start_ok.mechanism.as_str();
+        let login = self.authenticate(mechanism, start_ok.response.as_bytes())?;
+        self.impersonates = login.tags.iter().any(|tag| tag == "impersonator");
+        self.user = Some(login.identity.clone());
+        self.info.set_client(
+            login.identity,
+            start_ok.client_properties,
+            mechanism.to_owned(),
+        );
+        let limits = self.limits;
+        self.send(connection::AMQPMethod::Tune(connection::Tune {
+            channel_max: limits.channel_max,
+            frame_max: limits.frame_max,
+            heartbeat: limits.heartbeat,
+        }));
+        self.phase = Phase::Tuning;
+        Ok(())
+    }
+
+    fn authenticate(&self, mechanism: &str, response: &[u8]) -> Result<auth::Login, AmqpError> {
+        let malformed = || malformed_response(mechanism);
+        let not_offered = || {
+            AmqpError::connection(
+                ReplyCode::CommandInvalid,
+                format_args!("unsupported authentication mechanism '{mechanism}'"),
+            )
+        };
+        let mechanisms = self.broker.mechanisms();
+        match mechanisms.offered(mechanism).ok_or_else(not_offered)? {
+            Mechanism::Plain => {
+                let given = auth::parse_plain(response).ok_or_else(malformed)?;
+                self.log_in(given, mechanism)
+            }
+            Mechanism::AmqPlain => {
+                let (user, password) = &parse_amqplain(response).ok_or_else(malformed)?;
+                self.log_in(Credentials { user, password }, mechanism)
+            }
+            // Whatever the client says of itself, it is who the operator says.
+            Mechanism::Anonymous => {
+                let given = mechanisms.anonymous().ok_or_else(not_offered)?;
+                self.log_in(given, mechanism)
+            }
+        }
+    }
+
+    fn log_in(&self, given: Credentials<'_>, mechanism: &str) -> Result<auth::Login, AmqpError> {
+        let login = self.broker.users.login(given, self.info.peer.ip());
+        login.map_err(|reason| {
+            tracing::error!(connection = %self.info.label(), "login refused: {reason}");
+            texts::login_refused(mechanism)
+        })
+    }
+
+    fn tune_ok(&mut self, tune_ok: &connection::TuneOk) -> Result<(), AmqpError> {
+        let limits = self.limits;
+        negotiated(
+            "channel_max",
+            1,
+            limits.channel_max.into(),
+            tune_ok.channel_max.into(),
+        )?;
+        negotiated(
+            "frame_max",
+            FRAME_MIN_SIZE,
+            limits.frame_max,
+            tune_ok.frame_max,
+        )?;
+        self.tuned.channel_max = match tune_ok.channel_max {
+            0 => u16::MAX,
+            max => max,
+        };
+        self.tuned.frame_max = tune_ok.frame_max;
+        self.tuned.heartbeat =
+            (tune_ok.heartbeat > 0).then(|| Duration::from_secs(tune_ok.heartbeat.into()));
+        self.info
+            .set_tuned(self.tuned.channel_max, tune_ok.frame_max, tune_ok.heartbeat);
+        self.phase = Phase::Opening;
+        Ok(())
+    }
+
+    fn open_vhost(&mut self, name: &str) -> Result<(), AmqpError> {
+        let Some(user) = self.user.clone() else {
+            return Err(texts::login_refused("PLAIN"));
+        };
+        let max = self.limits.connection_max;
+        // This connection is one of them already.
+        if let Some(max) = max.filter(|max| self.broker.connections.count() as u64 > *max) {
+            return Err(texts::node_connection_limit(max));
+        }
+        let Some(vhost) = self.broker.vhost(name) else {
+            return Err(texts::no_vhost(name));
+        };
+        let seat = self.take_seat(&user.name, &vhost)?;
+        // Whoever deletes a user or a virtual host takes it away first and then closes the
+        // connections that say that they use it. We have said so before we look, so that one of
+        // both always sees the other.
+        self.info.set_vhost(vhost.name().clone());
+        if !self.broker.has_vhost(&vhost) {
+            return Err(texts::no_vhost(name));
+        }
+        if !self.broker.users.may_enter(&user, name) {
+            return Err(texts::vhost_refused(name, user.name));
+        }
+        self.seat = Some(seat);
+        self.login = Some(Login { user, vhost });
+        self.send(connection::AMQPMethod::OpenOk(connection::OpenOk {}));
+        self.phase = Phase::Running;
+        tracing::info!(connection = %self.info.label(), vhost = name, "connection open");
+        Ok(())
+    }
+
+    /// Counts the connection in, unless the virtual host or the user has all it may have.
+    fn take_seat(&self, user: &UserName, vhost: &Vhost) -> Result<Seat, AmqpError> {
+        let entry = Entry {
+            user: user.clone(),
+            vhost: vhost.name().clone(),
+            vhost_limit: vhost.limits().and_then(VhostLimits::connections),
+            user_limit: self.broker.users.limits(user.as_str()).connections(),
+        };
+        let seat = self.broker.tally.enter(entry);
+        seat.map_err(|full| match full {
+            Full::Vhost(limit) => texts::vhost_connection_limit(vhost.name(), user, limit),
+            Full::User(limit) => texts::user_connection_limit(user, limit),
+        })
+    }
+
+    /// A client renews a secret that expires, such as a token. Our users log in by passwords,
+    /// which do not: as with RabbitMQ's internal user database, the new one is not looked at. But
+    /// as in RabbitMQ 4 what the user may do is looked at again: a virtual host that it may not
+    /// enter any more closes the connection, and consumers that it may not have end.
+    fn update_secret(&mut self) -> Result<(), AmqpError> {
+        let Some(login) = &self.login else {
+            return Ok(());
+        };
+        let (vhost, user) = (login.vhost.name().clone(), login.user.clone());
+        if !self.broker.users.may_enter(&user, vhost.as_str()) {
+            return Err(texts::vhost_refused(vhost, user.name));
+        }
+        let channels = self.channels.iter();
+        let consumers: Vec<_> = channels
+            .flat_map(|c| c.consumers.values().cloned())
+            .collect();
+        for consumer in consumers {
+            let queue = Entity::Queue(consumer.queue.name());
+            if self.check_access(Access::Read, queue).is_err() {
+                self.end_consumer(&consumer);
+            }
+        }
+        let ok = connection::UpdateSecretOk {};
+        self.send(connection::AMQPMethod::UpdateSecretOk(ok));
+        Ok(())
+    }
+
+    /// The peer closes: what it sent before takes effect, then close-ok is the last it hears.
+    fn close_by_peer(&mut self, now: Instant) {
+        self.replay_all_held(now);
+        self.flush();
+        self.release_all_channels();
+        self.send(connection::AMQPMethod::CloseOk(connection::CloseOk {}));
+        self.phase = Phase::Ending;
+    }
+}
+
+/// Closes in silence: only who speaks SASL as it should is told why it is refused.
+fn malformed_response(mechanism: &str) -> AmqpError {
+    AmqpError::connection(
+        ReplyCode::SyntaxError,
+        format_args!("{mechanism} response invalid"),
+    )
+}
+
+/// LOGIN and PASSWORD from a field table without its length.
+fn parse_amqplain(response: &[u8]) -> Option<(String, String)> {
+    let mut table = u32::try_from(response.len()).ok()?.to_be_bytes().to_vec();
+    table.extend_from_slice(response);
+    let table = table::decode(&table)?;
+    let string = |name: &str| match table.inner().get(name) {
+        Some(AMQPValue::LongString(value)) => String::from_utf8(value.as_bytes().to_vec()).ok(),
+        Some(AMQPValue::ByteArray(value)) => String::from_utf8(value.as_slice().to_vec()).ok(),
+        _ => None,
+    };
+    Some((string("LOGIN")?, string("PASSWORD")?))
+}
+
+/// Whether a client's value for a limit is one that the server may accept; the text is RabbitMQ's
+/// (`rabbit_reader:validate_negotiated_integer_value`).
+fn negotiated(field: &str, min: u32, server: u32, client: u32) -> Result<(), AmqpError> {
+    let refuse = |than: &str, bound: &str, limit: u32| {
+        let detail = if client == 0 { " (no limit)" } else { "" };
+        Err(AmqpError::connection(
+            ReplyCode::NotAllowed,
+            format_args!(
+                "negotiated {field} = {client}{detail} is {than} than the {bound} allowed value \
+                 ({limit})"
+            ),
+        ))
+    };
+    if client != 0 && client < min {
+        refuse("lower", "minimum", min)
+    } else if server != 0 && (client == 0 || client > server) {
+        refuse("higher", "maximum", server)
+    } else {
+        Ok(())
+    }
+}

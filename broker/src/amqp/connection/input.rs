@@ -1,0 +1,408 @@
+//! Frames in: which phase and channel they are for, and what happens when they are wrong.
+
+use super::channel::{Channel, Content};
+use super::{CLOSE_TIMEOUT, Connection, OUTPUT_MAX, Phase};
+use crate::domain::limits::ChannelsFull;
+use crate::text::names::NODE_NAME;
+use bytes::{Buf, Bytes, BytesMut};
+use leveret_protocol::classes::{AMQPClass, channel as channel_class, connection};
+use leveret_protocol::frame::{
+    self, Frame, FrameKind, PROTOCOL_HEADER, PROTOCOL_HEADER_0_9, Split,
+};
+use leveret_protocol::method::{self, Method};
+use leveret_protocol::{AmqpError, ChannelId, MethodId, ReplyCode, Scope, texts};
+use std::time::Instant;
+
+/// A frame's payload: borrowed from the read buffer, or memory of its own that may be kept.
+pub(super) enum Payload<'a> {
+    Borrowed(&'a [u8]),
+    Owned(Bytes),
+}
+
+impl Payload<'_> {
+    pub(super) fn as_slice(&self) -> &[u8] {
+        match self {
+            Payload::Borrowed(slice) => slice,
+            Payload::Owned(bytes) => bytes,
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Payload::Borrowed(slice) => Bytes::copy_from_slice(slice),
+            Payload::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// After so much effort the clock is looked at: a frame counts 1.
+const LOOK_EFFORT: u32 = 64;
+/// A method counts so much that is neither a publish nor an acknowledgement.
+pub(super) const METHOD_EFFORT: u32 = 16;
+
+impl Connection {
+    /// Takes all whole frames from the front of `buf`, then hands what they amount to to the
+    /// queues and the store. Leaves in `buf` what an alarm blocks, for another call when the
+    /// connection is not blocked any more, and what comes when the answers are too many for a peer
+    /// that does not read them: a few octets (a cancel, a get) can ask for many.
+    pub fn input(&mut self, buf: &mut BytesMut, now: Instant) {
+        self.input_until(buf, now, None);
+    }
+
+    /// As [`Connection::input`], but leaves what is not done by `until`, so that one connection's
+    /// requests, each of which may be much work, do not keep others waiting.
+    pub fn input_until(&mut self, buf: &mut BytesMut, now: Instant, until: Option<Instant>) {
+        self.begin_at(now);
+        // What was seen right after it was allocated is all of it; later a part may have been used up.
+        self.buffer_size = self.buffer_size.max(buf.capacity());
+        self.has_rest = false;
+        self.alarms = self.broker.alarms.in_force();
+        if self.phase == Phase::Header && !self.protocol_header(buf) {
+            return;
+        }
+        loop {
+            match self.phase {
+                Phase::Ending | Phase::Refused { .. } => {
+                    buf.clear();
+                    break;
+                }
+                _ => {}
+            }
+            let late = self.effort >= LOOK_EFFORT && self.is_late(until);
+            if late || self.is_blocked() || self.out.len() >= OUTPUT_MAX {
+                self.has_rest = !buf.is_empty();
+                break;
+            }
+            if self.publish_in_one_pass(buf) {
+                continue;
+            }
+            match frame::split(buf, self.frame_limit()) {
+                Ok(Split::Need(octets)) => {
+                    self.need = octets;
+                    break;
+                }
+                Ok(Split::Whole(frame)) => {
+                    self.effort += 1;
+                    self.whole_frame(frame, buf, now);
+                }
+                Err(error) => {
+                    // Where the next frame begins is lost with the frame.
+                    buf.clear();
+                    self.fail(ChannelId::CONNECTION, error, now);
+                    break;
+                }
+            }
+        }
+        self.take_tokens(now);
+        self.flush();
+        self.tell_ledger();
+    }
+
+    /// Looks at the clock, after some effort.
+    fn is_late(&mut self, until: Option<Instant>) -> bool {
+        self.effort = 0;
+        until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// Reads the protocol header (spec 4.2.2); `false` while it is not whole or not ours.
+    fn protocol_header(&mut self, buf: &mut BytesMut) -> bool {
+        let known = buf.len().min(PROTOCOL_HEADER.len());
+        let speaks_amqp = buf[..known.min(4)] == PROTOCOL_HEADER[..known.min(4)];
+        if speaks_amqp && known < PROTOCOL_HEADER.len() {
+            self.need = PROTOCOL_HEADER.len();
+            return false;
+        }
+        if buf[..known] != PROTOCOL_HEADER && buf[..known] != PROTOCOL_HEADER_0_9 {
+            // The version that we speak, then the end.
+            self.out.buffer().extend_from_slice(&PROTOCOL_HEADER);
+            self.phase = Phase::Ending;
+            buf.clear();
+            return false;
+        }
+        buf.advance(PROTOCOL_HEADER.len());
+        self.send_start();
+        true
+    }
+
+    fn whole_frame(&mut self, frame: Frame, buf: &mut BytesMut, now: Instant) {
+        if frame.kind == FrameKind::Body && self.is_worth_keeping(frame.size) {
+            let whole = buf.split_to(frame.total()).freeze();
+            self.frame(frame, Payload::Owned(whole.slice(frame.payload())), now);
+        } else {
+            self.frame(frame, Payload::Borrowed(&buf[frame.payload()]), now);
+            buf.advance(frame.total());
+        }
+    }
+
+    /// Whether a body of so many bytes may stay a slice of the read buffer instead of being copied: whoever keeps it
+    /// keeps all of the buffer, which must not be much more.
+    pub(super) fn is_worth_keeping(&self, len: usize) -> bool {
+        2 * len >= self.buffer_size
+    }
+
+    /// Whether it may be such a slice while it is on its way to a consumer; see [`Message::pins`](crate::engine::message::Message::pins).
+    pub(super) fn is_worth_passing_on(&self, len: usize) -> bool {
+        10 * len >= self.buffer_size
+    }
+
+    pub(super) fn frame(&mut self, frame: Frame, payload: Payload<'_>, now: Instant) {
+        if let Err(error) = self.on_frame(frame, payload, now) {
+            self.fail(frame.channel, error, now);
+        }
+    }
+
+    fn on_frame(
+        &mut self,
+        frame: Frame,
+        payload: Payload<'_>,
+        now: Instant,
+    ) -> Result<(), AmqpError> {
+        if frame.channel == ChannelId::CONNECTION {
+            return self.connection_frame(frame, payload.as_slice(), now);
+        }
+        let unexpected = |payload: &Payload<'_>| {
+            let octet = frame.kind.octet();
+            Err(texts::unexpected_frame(frame::describe(
+                octet,
+                payload.as_slice(),
+            )))
+        };
+        match self.phase {
+            Phase::Running => {}
+            Phase::Closing { .. } => return Ok(()),
+            _ => return unexpected(&payload),
+        }
+        frame::check_form(frame.kind, payload.as_slice())?;
+        if frame.kind == FrameKind::Heartbeat {
+            return unexpected(&payload);
+        }
+        match self.channel_mut(frame.channel) {
+            None => self.open_by(frame, payload.as_slice()),
+            Some(Channel {
+                held: Some(held), ..
+            }) => {
+                held.frames.push_back((frame, payload.into_bytes()));
+                self.held_octets += frame.total();
+                Ok(())
+            }
+            Some(channel) if channel.closing => {
+                self.while_closing(frame, payload.as_slice());
+                Ok(())
+            }
+            Some(channel) => match (&channel.content, frame.kind) {
+                (Content::Method, FrameKind::Method) => {
+                    self.method_frame(frame.channel, payload.as_slice())
+                }
+                (Content::Method, _) => Err(texts::unexpected_frame(
+                    "expected method frame, got non method frame instead",
+                )),
+                _ => self.content_frame(frame, payload),
+            },
+        }
+    }
+
+    fn connection_frame(
+        &mut self,
+        frame: Frame,
+        payload: &[u8],
+        now: Instant,
+    ) -> Result<(), AmqpError> {
+        let closing = matches!(self.phase, Phase::Closing { .. });
+        if !closing {
+            frame::check_form(frame.kind, payload)?;
+        }
+        match frame.kind {
+            FrameKind::Method => {}
+            FrameKind::Heartbeat => return Ok(()),
+            FrameKind::Header | FrameKind::Body if closing => return Ok(()),
+            FrameKind::Header | FrameKind::Body => {
+                let octet = frame.kind.octet();
+                return Err(texts::unexpected_frame(frame::describe(octet, payload)));
+            }
+        }
+        let id = method::peek_id(payload).unwrap_or_default();
+        if closing && id != method::CONNECTION_CLOSE && id != method::CONNECTION_CLOSE_OK {
+            return Ok(());
+        }
+        let Method::Other(AMQPClass::Connection(class)) = method::decode(payload)? else {
+            return Err(unexpected_in_state(self.state_name()).caused_by(id));
+        };
+        self.connection_method(class, now)
+            .map_err(|error| error.caused_by(id))
+    }
+
+    pub(super) fn state_name(&self) -> &'static str {
+        match self.phase {
+            Phase::Header | Phase::Starting => "starting",
+            Phase::Tuning => "tuning",
+            Phase::Opening => "opening",
+            Phase::Running => "running",
+            Phase::Closing { .. } | Phase::Ending | Phase::Refused { .. } => "closing",
+        }
+    }
+
+    /// The first frame on a channel has to open it, if there may be one more: their number
+    /// counts, not what they are called (`rabbit_reader:create_channel`).
+    fn open_by(&mut self, frame: Frame, payload: &[u8]) -> Result<(), AmqpError> {
+        let (open, max) = (self.channels.len(), self.tuned.channel_max);
+        if open >= usize::from(max) {
+            return Err(texts::channel_max_reached(open, max));
+        }
+        let id = method::peek_id(payload).filter(|_| frame.kind == FrameKind::Method);
+        match id {
+            Some(method::CHANNEL_OPEN) => {
+                method::decode(payload)?;
+                // As with RabbitMQ, what refuses a channel names no method.
+                self.open(frame.channel)
+            }
+            Some(id) => Err(texts::channel_not_open().caused_by(id)),
+            None => Err(texts::unexpected_frame(
+                "expected method frame, got non method frame instead",
+            )),
+        }
+    }
+
+    fn open(&mut self, id: ChannelId) -> Result<(), AmqpError> {
+        if let Some(limit) = self.requests_over() {
+            // No channel is there yet that could be closed.
+            return Err(texts::too_much_for_a_channel(limit));
+        }
+        self.take_channel_place()?;
+        self.next_epoch = (self.next_epoch + 1) & 0x7fff;
+        let channel = Channel::new(id, self.next_epoch, self.account.holdings());
+        self.channels.insert(channel);
+        self.info.channel_opened();
+        let open_ok = channel_class::OpenOk {};
+        self.reply(
+            id,
+            AMQPClass::Channel(channel_class::AMQPMethod::OpenOk(open_ok)),
+        );
+        Ok(())
+    }
+
+    /// Counts a channel in, unless the user or the broker has all that it may have.
+    fn take_channel_place(&mut self) -> Result<(), AmqpError> {
+        let (Some(seat), Some(user)) = (&mut self.seat, &self.user) else {
+            return Ok(());
+        };
+        let limit = self.broker.users.limits(user.name.as_str()).channels();
+        let node_limit = self.limits.channel_max_per_node;
+        seat.open_channel(limit, node_limit)
+            .map_err(|full| match full {
+                ChannelsFull::User(limit) => texts::user_channel_limit(&user.name, limit),
+                ChannelsFull::Node(limit) => texts::node_channel_limit(NODE_NAME, limit),
+            })
+    }
+
+    /// On a channel that we are closing, only the end of the closing matters.
+    fn while_closing(&mut self, frame: Frame, payload: &[u8]) {
+        if frame.kind != FrameKind::Method {
+            return;
+        }
+        match method::peek_id(payload) {
+            Some(method::CHANNEL_CLOSE_OK) => self.forget_channel(frame.channel),
+            Some(method::CHANNEL_CLOSE) => {
+                // Both closed at once: the peer's is answered, its answer to ours still comes.
+                let close_ok = channel_class::CloseOk {};
+                let method = channel_class::AMQPMethod::CloseOk(close_ok);
+                self.reply(frame.channel, AMQPClass::Channel(method));
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes a method.
+    pub(super) fn reply(&mut self, channel: ChannelId, class: AMQPClass) {
+        method::encode(self.out.buffer(), channel, &class);
+    }
+
+    /// Tells the peer of an error and closes what it closes.
+    pub(super) fn fail(&mut self, channel: ChannelId, error: AmqpError, now: Instant) {
+        match error.scope {
+            Scope::Channel if channel != ChannelId::CONNECTION => {
+                tracing::error!(connection = %self.info.label(), %channel, "channel error: {error}");
+                self.fail_channel(channel, &error);
+            }
+            _ => {
+                tracing::error!(connection = %self.info.label(), %channel, "connection error: {error}");
+                self.fail_connection(&error, now);
+            }
+        }
+    }
+
+    fn fail_channel(&mut self, id: ChannelId, error: &AmqpError) {
+        // What came before the error on this or other channels takes effect first.
+        self.flush();
+        let close = channel_class::Close {
+            reply_code: error.code.code(),
+            reply_text: error.text.as_str().into(),
+            class_id: error.method.class,
+            method_id: error.method.method,
+        };
+        self.reply(
+            id,
+            AMQPClass::Channel(channel_class::AMQPMethod::Close(close)),
+        );
+        self.release_channel(id);
+        if let Some(channel) = self.channel_mut(id) {
+            channel.closing = true;
+        }
+    }
+
+    /// Closes with connection.close, or in silence where the peer has not got as far as to
+    /// understand one (RabbitMQ does the same, after a pause that slows guessers down).
+    pub(super) fn fail_connection(&mut self, error: &AmqpError, now: Instant) {
+        let told = match self.phase {
+            Phase::Header | Phase::Starting => {
+                self.wants_close_on_refusal && error.code == ReplyCode::AccessRefused
+            }
+            Phase::Tuning => error.code == ReplyCode::NotAllowed,
+            Phase::Opening | Phase::Running => true,
+            Phase::Closing { .. } | Phase::Ending | Phase::Refused { .. } => return,
+        };
+        if !told {
+            self.phase = Phase::Refused {
+                until: now + super::handshake::REFUSAL_PAUSE,
+            };
+            return;
+        }
+        self.flush();
+        // As with RabbitMQ, a refused login names no method.
+        let method = match self.phase {
+            Phase::Starting => MethodId::default(),
+            _ => error.method,
+        };
+        let close = connection::Close {
+            reply_code: error.code.code(),
+            reply_text: error.text.as_str().into(),
+            class_id: method.class,
+            method_id: method.method,
+        };
+        self.reply(
+            ChannelId::CONNECTION,
+            AMQPClass::Connection(connection::AMQPMethod::Close(close)),
+        );
+        self.release_all_channels();
+        self.phase = Phase::Closing {
+            until: now + CLOSE_TIMEOUT,
+        };
+    }
+
+    /// The broker or an operator closes the connection: 320 CONNECTION_FORCED.
+    pub fn force_close(&mut self, reason: &str, now: Instant) {
+        match self.phase {
+            Phase::Opening | Phase::Running => {
+                self.fail_connection(&texts::connection_forced(reason), now);
+            }
+            Phase::Header | Phase::Starting | Phase::Tuning => self.phase = Phase::Ending,
+            Phase::Closing { .. } | Phase::Ending | Phase::Refused { .. } => {}
+        }
+    }
+}
+
+fn unexpected_in_state(state: &str) -> AmqpError {
+    AmqpError::connection(
+        ReplyCode::ChannelError,
+        format_args!("unexpected method in connection state {state}"),
+    )
+}

@@ -1,0 +1,282 @@
+//! What other tasks have for the connection: deliveries, confirms, cancels, orders.
+
+use super::channel::{Meaning, channel_of};
+use super::unacked::{Delivery, Returning};
+use super::{Connection, quorum};
+use crate::config::Limits;
+use crate::engine::message::Message;
+use crate::engine::queue::{Consumer, Entry, Return};
+use crate::plumbing::mailbox::{Mail, Order};
+use crate::plumbing::report::{ChannelReport, ConnectionReport};
+use leveret_protocol::classes::{AMQPClass, basic};
+use leveret_protocol::method;
+use leveret_storage::Token;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+use std::time::Instant;
+
+impl Connection {
+    /// Takes what waits in the mailbox; `false` when nothing did, and then `waker` is woken by
+    /// what comes next.
+    pub fn take_mail(&mut self, waker: Option<&Waker>, now: Instant) -> bool {
+        self.begin_at(now);
+        let any = self.replay_unread(now) | self.fetch_mail(waker);
+        self.take_tokens(now);
+        self.flush();
+        self.tell_ledger();
+        any
+    }
+
+    /// Whether the connection has committed something by itself since this was last asked: then nobody
+    /// wakes it for what came of that, and it has to look.
+    pub fn has_committed(&mut self) -> bool {
+        std::mem::take(&mut self.has_committed)
+    }
+
+    /// Takes what the store has made safe, while the output has no room for deliveries: who
+    /// publishes and does not read must not pile up what is due to it. Says whether there was any.
+    pub fn take_confirms(&mut self, now: Instant) -> bool {
+        self.begin_at(now);
+        let mut tokens = std::mem::take(&mut self.taken.tokens);
+        self.mailbox.take_tokens(&mut tokens);
+        let any = !tokens.is_empty();
+        self.tokens.extend(tokens.drain(..));
+        self.taken.tokens = tokens;
+        if any {
+            self.take_tokens(now);
+            self.flush();
+        }
+        any
+    }
+
+    fn fetch_mail(&mut self, waker: Option<&Waker>) -> bool {
+        let mut taken = std::mem::take(&mut self.taken);
+        self.mailbox.take(&mut taken, waker);
+        let any = !taken.is_empty();
+        let mut undeliverable = Vec::new();
+        let mut delivered = 0;
+        for mail in taken.mail.drain(..) {
+            match mail {
+                Mail::Deliver(consumer, entry) => match self.deliver(consumer, entry) {
+                    Ok(()) => delivered += 1,
+                    Err((consumer, entry)) => undeliverable.push(back(consumer, entry)),
+                },
+                Mail::Cancel(consumer) => self.cancelled_by_queue(&consumer),
+                Mail::Reply(reply) => self.deliver_reply(&reply),
+            }
+        }
+        self.info.delivered(delivered);
+        if delivered > 0 {
+            self.watch_acks();
+        }
+        if !undeliverable.is_empty() {
+            undeliverable.retain(|(delivery, _)| {
+                delivery
+                    .consumer
+                    .as_ref()
+                    .is_none_or(|consumer| !consumer.no_ack)
+            });
+            self.requeue(undeliverable);
+        }
+        self.tokens.extend(taken.tokens.drain(..));
+        if taken.resume {
+            self.resume_all();
+        }
+        self.taken = taken;
+        any
+    }
+
+    /// Looks at what the store has made safe, after the mail: what a channel did while it waited
+    /// may fetch mail again, whose tokens are then looked at here, not from within.
+    pub(super) fn take_tokens(&mut self, now: Instant) {
+        while let Some(token) = self.tokens.pop_front() {
+            self.stored(token, now);
+        }
+    }
+
+    /// Carries out what the broker or an administrator wants; `waker` is woken by the next order.
+    pub fn take_orders(&mut self, waker: &Waker, now: Instant) {
+        self.begin_at(now);
+        for order in self.mailbox.take_orders(waker) {
+            match order {
+                Order::Close(reason) => self.force_close(&reason, now),
+                Order::Unblock => self.alarm_cleared(),
+                Order::Limits(limits) => self.change_limits(&limits, now),
+                Order::Report(answer) => {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(self.report());
+                }
+            }
+        }
+    }
+
+    /// The operator has set other limits. What both peers agree on at the login stays.
+    fn change_limits(&mut self, limits: &Limits, now: Instant) {
+        let Limits {
+            channel_max,
+            frame_max,
+            heartbeat,
+            ..
+        } = self.limits;
+        self.limits = Limits {
+            channel_max,
+            frame_max,
+            heartbeat,
+            ..*limits
+        };
+        self.shorten_timeouts(now);
+    }
+
+    /// Writes the deliveries that wait, whatever the output's mark says: at most a full mailbox.
+    pub(super) fn deliver_waiting(&mut self) {
+        self.fetch_mail(None);
+    }
+
+    /// Writes a delivery, or hands it back when its consumer is gone.
+    fn deliver(
+        &mut self,
+        consumer: Arc<Consumer>,
+        entry: Entry,
+    ) -> Result<(), (Arc<Consumer>, Entry)> {
+        let frame_max = self.tuned.frame_max;
+        let Some(channel) = self.channels.get_mut(consumer.channel) else {
+            return Err((consumer, entry));
+        };
+        if consumer.cancelled.load(Ordering::Relaxed) || channel.closing {
+            return Err((consumer, entry));
+        }
+        let tag = channel.take_tag();
+        let message = &entry.message;
+        method::encode_deliver(
+            self.out.buffer(),
+            consumer.channel,
+            consumer.tag.as_str(),
+            tag,
+            entry.redelivered(),
+            message.exchange(),
+            message.routing_key(),
+        );
+        let (properties, body) = (quorum::properties(&entry), message.body());
+        self.out.content(
+            consumer.channel,
+            &properties,
+            body,
+            message.large_body(),
+            frame_max,
+        );
+        if !consumer.no_ack {
+            let mut delivery = delivery(consumer, entry);
+            if delivery.queue.stream().is_some() {
+                // What is acknowledged of a stream is a number: the message stays where it is.
+                delivery.entry.message = self.no_message.clone();
+            }
+            Message::cut_out(&mut delivery.entry.message);
+            channel.unacked.push(tag, delivery);
+        }
+        Ok(())
+    }
+
+    /// The consumer's user may not consume any more: as if its queue were gone.
+    pub(super) fn end_consumer(&mut self, consumer: &Arc<Consumer>) {
+        if let Some(login) = &self.login {
+            login.vhost.cancel_consumer(consumer, &mut self.fx);
+        }
+        self.perform();
+        // What the queue had sent is delivered before, as with basic.cancel.
+        self.deliver_waiting();
+        self.cancelled_by_queue(consumer);
+        self.serve_next([consumer.queue.clone()]);
+        self.perform();
+    }
+
+    /// The consumer's queue is gone (RabbitMQ: "Consumer Cancellation Notification").
+    fn cancelled_by_queue(&mut self, consumer: &Arc<Consumer>) {
+        if consumer.cancelled.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let notify = self.wants_cancel_notice;
+        let Some(channel) = self.channel_mut(consumer.channel) else {
+            return;
+        };
+        channel.remove_consumer(consumer.tag.as_str());
+        if notify && !channel.closing {
+            let cancel = basic::Cancel {
+                consumer_tag: consumer.tag.as_str().into(),
+                nowait: true,
+            };
+            let notice = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
+            match channel.held.as_mut().and_then(|held| held.wait.as_mut()) {
+                Some(wait) => wait.notices.push(notice),
+                None => self.reply(consumer.channel, notice),
+            }
+        }
+    }
+
+    /// Something that a channel waited for is safe.
+    fn stored(&mut self, token: Token, now: Instant) {
+        let id = channel_of(token);
+        let Some(channel) = self.channel_mut(id) else {
+            return;
+        };
+        match channel.meaning(token) {
+            Meaning::Stale => {}
+            Meaning::Confirm(sequence) => {
+                if let Some(confirms) = &mut channel.confirms {
+                    confirms.complete(sequence);
+                    self.news_of(id);
+                }
+            }
+            Meaning::Wait => {
+                let Some(held) = &mut channel.held else {
+                    return;
+                };
+                if let Some(wait) = held.wait.take_if(|wait| wait.token == token) {
+                    let frames = std::mem::take(&mut held.frames);
+                    channel.held = None;
+                    self.reply(id, wait.reply);
+                    for notice in wait.notices {
+                        self.reply(id, notice);
+                    }
+                    self.replay(id, frames, now);
+                }
+            }
+        }
+    }
+
+    fn report(&self) -> ConnectionReport {
+        let channels = self.channels.iter().filter(|channel| !channel.closing);
+        let report = channels.map(|channel| ChannelReport {
+            number: channel.id,
+            confirm: channel.confirms.is_some(),
+            transactional: channel.transaction.is_some(),
+            uncommitted: channel.transaction.as_ref().map_or(0, |tx| tx.publishes()),
+            uncommitted_acks: channel.transaction.as_ref().map_or(0, |tx| tx.acks()),
+            consumers: channel.consumers.len() as u64,
+            unacknowledged: channel.unacked.len() as u64,
+            unconfirmed: channel
+                .confirms
+                .as_ref()
+                .map_or(0, |confirms| confirms.outstanding()),
+            prefetch: channel.prefetch,
+            global_prefetch: channel.credit.limit(),
+        });
+        ConnectionReport {
+            channels: report.collect(),
+        }
+    }
+}
+
+/// A consumer's delivery.
+fn delivery(consumer: Arc<Consumer>, entry: Entry) -> Delivery {
+    Delivery {
+        queue: consumer.queue.clone(),
+        consumer: Some(consumer),
+        entry,
+    }
+}
+
+/// A consumer's delivery that has to go back to its queue: the client never got it.
+pub(super) fn back(consumer: Arc<Consumer>, entry: Entry) -> Returning {
+    (delivery(consumer, entry), Return::Unseen)
+}

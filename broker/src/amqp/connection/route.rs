@@ -1,0 +1,202 @@
+//! From a published message to its queues, with the last answers kept: publishers tend to repeat
+//! themselves.
+
+use super::Connection;
+use super::channel::Target;
+use super::routes::{KnownRoute, KnownRoutes};
+use crate::engine::exchange::{Delays, Directory, Exchange, Routable, Route};
+use crate::engine::message::MessageBuilder;
+use crate::engine::queue::Queue;
+use leveret_protocol::{AmqpError, ChannelId};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// So many exchanges are kept.
+const EXCHANGES_MAX: usize = 8;
+
+/// The last exchanges and routes that were looked up, good until something is declared, deleted,
+/// bound or permitted.
+#[derive(Default)]
+pub(super) struct RouteCache {
+    pub(super) generation: u64,
+    pub(super) users_generation: u64,
+    /// Exchanges that may be published to by the names that they were asked for by; none for the
+    /// default exchange.
+    exchanges: Vec<(Vec<u8>, Option<Arc<Exchange>>)>,
+    /// The exchange and the routing key that lead to `queues`; none when they alone do not decide.
+    last: Option<(Option<Arc<Exchange>>, Vec<u8>)>,
+    queues: Arc<[Arc<Queue>]>,
+    /// What was looked up last, for its memory.
+    found: Route,
+    /// Where publishes go that are taken in one pass.
+    pub(super) known: KnownRoutes,
+}
+
+/// The queues that a message goes to, each once, and the delayed exchanges that keep it.
+pub(super) type Destinations = (Arc<[Arc<Queue>]>, Vec<Arc<Delays>>);
+
+impl RouteCache {
+    /// Nothing looked up yet, in these generations of what is declared and permitted.
+    pub(super) fn of(generation: u64, users_generation: u64) -> Self {
+        RouteCache {
+            generation,
+            users_generation,
+            ..RouteCache::default()
+        }
+    }
+
+    /// The exchange of a name, if it has been found before that it may be published to.
+    pub(super) fn exchange_named(&self, name: &[u8]) -> Option<&Option<Arc<Exchange>>> {
+        let known = self.exchanges.iter().find(|(known, _)| known == name);
+        known.map(|(_, exchange)| exchange)
+    }
+
+    /// Notes an exchange that may be published to.
+    pub(super) fn note_exchange(&mut self, name: &[u8], exchange: Option<Arc<Exchange>>) {
+        self.exchanges.truncate(EXCHANGES_MAX - 1);
+        self.exchanges.insert(0, (name.to_vec(), exchange));
+    }
+
+    /// Shares what was found: the same memory as last time when it is the same queues.
+    fn share(&mut self) {
+        let found = &self.found.queues;
+        let same = self.queues.len() == found.len()
+            && self
+                .queues
+                .iter()
+                .zip(found)
+                .all(|(a, b)| Arc::ptr_eq(a, b));
+        if !same {
+            self.queues = found.as_slice().into();
+        }
+    }
+
+    /// Whether the queues are those for this exchange and key.
+    fn leads(&self, exchange: Option<&Arc<Exchange>>, key: &[u8]) -> bool {
+        let Some((known, known_key)) = &self.last else {
+            return false;
+        };
+        let same = match (known, exchange) {
+            (Some(known), Some(wanted)) => Arc::ptr_eq(known, wanted),
+            (None, None) => true,
+            _ => false,
+        };
+        same && known_key == key
+    }
+
+    /// The queues that were looked up last.
+    pub(super) fn queues(&self) -> &Arc<[Arc<Queue>]> {
+        &self.queues
+    }
+
+    /// A known route, and the queues that were looked up last.
+    pub(super) fn at(&mut self, at: usize) -> (&mut KnownRoute, &Arc<[Arc<Queue>]>) {
+        (self.known.get_mut(at), &self.queues)
+    }
+
+    /// Looks up where a message goes that takes a known way, but not by its key alone. Says whether
+    /// a delayed exchange keeps it.
+    pub(super) fn look_closer(
+        &mut self,
+        at: usize,
+        properties: &[u8],
+        directory: &dyn Directory,
+    ) -> bool {
+        let route = self.known.get(at);
+        let Some(exchange) = &route.exchange else {
+            return false;
+        };
+        let message = Routable {
+            routing_keys: &[route.routing_key()],
+            properties,
+        };
+        self.last = None;
+        self.found.find(exchange, &message, directory);
+        self.share();
+        let kept = !self.found.kept_by.is_empty();
+        self.found.kept_by.clear();
+        kept
+    }
+
+    /// Gives back the memory of what would be found again.
+    pub(super) fn give_back(&mut self) {
+        self.known = KnownRoutes::default();
+        self.found = Route::default();
+    }
+}
+
+impl Connection {
+    /// Where a message goes. Its routing key stands in the channel.
+    pub(super) fn route_to(
+        &mut self,
+        id: ChannelId,
+        target: &Target,
+        builder: &MessageBuilder,
+    ) -> Result<Destinations, AmqpError> {
+        let current = self.route.generation == self.vhost()?.generation();
+        let key = std::mem::take(&mut self.open_channel(id)?.routing_key);
+        let alone = target.copies.is_empty();
+        let exchange = target.exchange.as_ref();
+        let hit = current && alone && self.route.leads(exchange, &key);
+        if !hit {
+            let copies = target.copies.iter().map(|key| &key[..]);
+            let keys: SmallVec<[&[u8]; 4]> = std::iter::once(&key[..]).chain(copies).collect();
+            let by_key_alone = self.look_up(&keys, exchange, builder.properties())?;
+            if by_key_alone && alone && current {
+                self.route.last = Some((target.exchange.clone(), key.clone()));
+            }
+        }
+        // The allocation goes back to where it came from.
+        self.open_channel(id)?.routing_key = key;
+        // None unless it was looked up just now: for a delayed exchange the key alone never decides.
+        let kept_by = std::mem::take(&mut self.route.found.kept_by);
+        Ok((self.route.queues.clone(), kept_by))
+    }
+
+    /// Whether one of the delayed exchanges that keep a message would lead it to a queue if it were
+    /// due now.
+    pub(super) fn leads_on(
+        &mut self,
+        id: ChannelId,
+        kept_by: &[Arc<Delays>],
+        target: &Target,
+        builder: &MessageBuilder,
+    ) -> Result<bool, AmqpError> {
+        let (vhost, channel) = (self.vhost()?.clone(), self.open_channel(id)?);
+        let copies = target.copies.iter().map(|key| &key[..]);
+        let keys: SmallVec<[&[u8]; 4]> = std::iter::once(&channel.routing_key[..])
+            .chain(copies)
+            .collect();
+        let leads = |delays: &Arc<Delays>| delays.leads_on(&keys, builder.properties(), &*vhost);
+        Ok(kept_by.iter().any(leads))
+    }
+
+    /// Looks the queues up for a message with these properties and leaves them in the cache; says
+    /// whether the first key alone decided.
+    pub(super) fn look_up(
+        &mut self,
+        keys: &[&[u8]],
+        exchange: Option<&Arc<Exchange>>,
+        properties: &[u8],
+    ) -> Result<bool, AmqpError> {
+        let vhost = self.vhost()?.clone();
+        self.route.last = None;
+        let found = &mut self.route.found;
+        if let Some(exchange) = exchange {
+            let message = Routable {
+                routing_keys: keys,
+                properties,
+            };
+            found.find(exchange, &message, vhost.as_ref());
+        } else {
+            let named = |key: &&[u8]| std::str::from_utf8(key).ok().and_then(|n| vhost.queue(n));
+            found.queues.clear();
+            found.queues.extend(keys.iter().filter_map(named));
+            found.queues.sort_unstable_by_key(|queue| queue.id);
+            found.queues.dedup_by_key(|queue| queue.id);
+            found.by_key_alone = true;
+        }
+        self.route.share();
+        Ok(self.route.found.by_key_alone)
+    }
+}

@@ -1,0 +1,224 @@
+//! Where the last few basic.publish of a connection went: publishers repeat themselves, and those
+//! that do not have a few exchanges and keys that take turns. What is known is found by the octets
+//! of the method as they stand in its frame, without decoding them.
+
+use crate::engine::exchange::Exchange;
+use crate::engine::queue::Queue;
+use leveret_protocol::method::Publish;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Routes that stand in one set: those with the same part of their hash.
+const WAYS: usize = 4;
+/// The most sets; there is one at first, and twice as many each time when one runs over.
+const SETS_MAX: usize = 32;
+/// Octets before the exchange's name: the method's numbers, the ticket, the name's length.
+const EXCHANGE_AT: usize = 7;
+
+/// Known routes.
+#[derive(Default)]
+pub(super) struct KnownRoutes {
+    /// So many sets as a power of two, each of [`WAYS`].
+    routes: Vec<KnownRoute>,
+    /// The route that was found last.
+    last: usize,
+    /// Which of a full set goes next.
+    turn: usize,
+}
+
+/// What a basic.publish with certain arguments leads to.
+#[derive(Clone, Default)]
+pub(super) struct KnownRoute {
+    hash: u64,
+    /// The method frame's payload; empty where nothing is known.
+    payload: Vec<u8>,
+    /// Where the exchange's name stands in it, and the routing key.
+    names: [Range<usize>; 2],
+    pub(super) mandatory: bool,
+    /// None for the default exchange.
+    pub(super) exchange: Option<Arc<Exchange>>,
+    /// The queues; `None` when the message has to be looked at, too.
+    pub(super) queues: Option<Arc<[Arc<Queue>]>>,
+    /// A hint for the run.
+    pub(super) place: usize,
+}
+
+impl KnownRoute {
+    pub(super) fn exchange_name(&self) -> &[u8] {
+        &self.payload[self.names[0].clone()]
+    }
+
+    pub(super) fn routing_key(&self) -> &[u8] {
+        &self.payload[self.names[1].clone()]
+    }
+}
+
+impl KnownRoutes {
+    /// The number of the route for a method frame with this payload.
+    #[inline]
+    pub(super) fn find(&mut self, payload: &[u8]) -> Option<usize> {
+        let last = self.routes.get(self.last)?;
+        if last.payload == payload {
+            return Some(self.last);
+        }
+        let hash = hash(payload);
+        let set = self.set_of(hash);
+        let is_it = |route: &KnownRoute| route.hash == hash && route.payload == payload;
+        let at = set.start + self.routes[set].iter().position(is_it)?;
+        self.last = at;
+        Some(at)
+    }
+
+    /// Notes where a publish with this payload leads, and returns the route's number.
+    pub(super) fn insert(
+        &mut self,
+        payload: &[u8],
+        publish: &Publish<'_>,
+        exchange: Option<Arc<Exchange>>,
+        queues: Option<Arc<[Arc<Queue>]>>,
+    ) -> usize {
+        let hash = hash(payload);
+        let at = self.free(hash);
+        let key_at = EXCHANGE_AT + publish.exchange.len() + 1;
+        let route = &mut self.routes[at];
+        route.hash = hash;
+        route.payload.clear();
+        route.payload.extend_from_slice(payload);
+        route.names = [
+            EXCHANGE_AT..key_at - 1,
+            key_at..key_at + publish.routing_key.len(),
+        ];
+        route.mandatory = publish.mandatory;
+        route.exchange = exchange;
+        route.queues = queues;
+        route.place = 0;
+        self.last = at;
+        at
+    }
+
+    /// A place for a route: an empty one, in twice as many sets if need be, or the next one's turn.
+    fn free(&mut self, hash: u64) -> usize {
+        if self.routes.is_empty() {
+            self.routes.resize_with(WAYS, KnownRoute::default);
+        }
+        let set = self.set_of(hash);
+        let mut routes = self.routes[set.clone()].iter();
+        if let Some(free) = routes.position(|route| route.payload.is_empty()) {
+            return set.start + free;
+        }
+        let sets = self.routes.len() / WAYS;
+        if sets < SETS_MAX {
+            // What was known is found out again.
+            self.routes.clear();
+            self.routes
+                .resize_with(sets * 2 * WAYS, KnownRoute::default);
+            return self.set_of(hash).start;
+        }
+        self.turn = (self.turn + 1) % WAYS;
+        set.start + self.turn
+    }
+
+    fn set_of(&self, hash: u64) -> Range<usize> {
+        // The upper bits depend on every octet.
+        let sets = (self.routes.len() / WAYS) as u64;
+        let start = ((hash >> 32) & (sets - 1)) as usize * WAYS;
+        start..start + WAYS
+    }
+
+    /// A route of [`KnownRoutes::find`] or [`KnownRoutes::insert`].
+    #[inline]
+    pub(super) fn get(&self, at: usize) -> &KnownRoute {
+        &self.routes[at]
+    }
+
+    /// As [`KnownRoutes::get`].
+    #[inline]
+    pub(super) fn get_mut(&mut self, at: usize) -> &mut KnownRoute {
+        &mut self.routes[at]
+    }
+
+    /// How many are known.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.routes
+            .iter()
+            .filter(|route| !route.payload.is_empty())
+            .count()
+    }
+}
+
+/// A few multiplications, for the peer to spoil for itself alone.
+fn hash(payload: &[u8]) -> u64 {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |hash: u64, word: u64| (hash.rotate_left(29) ^ word).wrapping_mul(FACTOR);
+    let (words, rest) = payload.as_chunks::<8>();
+    let mut hash = payload.len() as u64;
+    for word in words {
+        hash = mix(hash, u64::from_le_bytes(*word));
+    }
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    mix(hash, u64::from_le_bytes(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(exchange: &str, key: &str) -> Vec<u8> {
+        let mut payload = vec![0, 60, 0, 40, 0, 0, exchange.len() as u8];
+        payload.extend_from_slice(exchange.as_bytes());
+        payload.push(key.len() as u8);
+        payload.extend_from_slice(key.as_bytes());
+        payload.push(1);
+        payload
+    }
+
+    fn insert(known: &mut KnownRoutes, exchange: &str, key: &str) {
+        let publish = Publish {
+            exchange: exchange.as_bytes(),
+            routing_key: key.as_bytes(),
+            mandatory: true,
+            immediate: false,
+        };
+        known.insert(&payload(exchange, key), &publish, None, None);
+    }
+
+    #[test]
+    fn what_is_found_is_what_was_put_in_and_there_is_an_end_to_it() {
+        let mut known = KnownRoutes::default();
+        for n in 0..10_000 {
+            let (exchange, key) = (format!("x{}", n % 7), format!("key.{n}"));
+            let payload = payload(&exchange, &key);
+            assert_eq!(known.find(&payload), None);
+            insert(&mut known, &exchange, &key);
+            let at = known.find(&payload).expect("it was put in");
+            let route = known.get(at);
+            assert_eq!(route.exchange_name(), exchange.as_bytes());
+            assert_eq!(route.routing_key(), key.as_bytes());
+            assert!(known.len() <= WAYS * SETS_MAX);
+        }
+        assert!(
+            known.len() > WAYS * SETS_MAX / 2,
+            "they are spread over the sets"
+        );
+    }
+
+    #[test]
+    fn a_few_keys_that_take_turns_stay_known() {
+        let mut known = KnownRoutes::default();
+        let keys: Vec<String> = (0..16).map(|n| format!("a.{n}.c")).collect();
+        let mut missed = 0;
+        for n in 0..1000 {
+            let key = &keys[n % keys.len()];
+            if known.find(&payload("x", key)).is_none() {
+                missed += 1;
+                insert(&mut known, "x", key);
+            }
+        }
+        assert!(
+            missed < 16 * 6,
+            "{missed}: each time when there were more sets, no more"
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! basic.ack, basic.nack, basic.reject, basic.recover.
+
+use super::Connection;
+use super::unacked::{Delivery, Returning};
+use crate::engine::queue::Return;
+use leveret_protocol::classes::{AMQPClass, basic};
+use leveret_protocol::{AmqpError, ChannelId, DeliveryTag, texts};
+
+/// What happens to deliveries that leave the unacknowledged state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// They are done with.
+    Acknowledged,
+    /// They go back to their places.
+    Requeued(Return),
+    /// Nobody wants them.
+    Discarded,
+}
+
+impl Connection {
+    pub(super) fn settle(
+        &mut self,
+        id: ChannelId,
+        tag: DeliveryTag,
+        multiple: bool,
+        outcome: Outcome,
+    ) -> Result<(), AmqpError> {
+        let channel = self.open_channel(id)?;
+        let unknown = || texts::unknown_delivery_tag(tag);
+        if !multiple {
+            let taken = channel.unacked.take(tag).ok_or_else(unknown)?;
+            match (&mut channel.transaction, outcome) {
+                (Some(transaction), _) => transaction.settle(tag, taken, outcome),
+                (None, Outcome::Requeued(how)) => self.requeue_now([taken], how),
+                (None, Outcome::Acknowledged) => self.settled.push(taken),
+                (None, Outcome::Discarded) => self.discarded.push(taken),
+            }
+            return Ok(());
+        }
+        let taken = channel.unacked.take_through(tag).ok_or_else(unknown)?;
+        if let Some(transaction) = &mut channel.transaction {
+            for (tag, delivery) in taken {
+                transaction.settle(tag, delivery, outcome);
+            }
+            return Ok(());
+        }
+        let taken = taken.map(|(_, delivery)| delivery);
+        match outcome {
+            Outcome::Requeued(how) => self.requeue_now(taken, how),
+            Outcome::Acknowledged => self.settled.extend(taken),
+            Outcome::Discarded => self.discarded.extend(taken),
+        }
+        Ok(())
+    }
+
+    fn requeue_now(&mut self, deliveries: impl IntoIterator<Item = Delivery>, how: Return) {
+        let deliveries: Vec<Returning> = deliveries.into_iter().map(|d| (d, how)).collect();
+        if !deliveries.is_empty() {
+            self.flush_settled();
+            self.requeue(deliveries);
+        }
+    }
+
+    /// basic.recover: everything that the channel has not acknowledged goes back. What it has in
+    /// a transaction stays there (`rabbit_channel`).
+    pub(super) fn recover(
+        &mut self,
+        id: ChannelId,
+        requeue: bool,
+        answer: bool,
+    ) -> Result<(), AmqpError> {
+        if !requeue {
+            return Err(texts::not_implemented("requeue=false"));
+        }
+        let channel = self.open_channel(id)?;
+        let all = channel.unacked.take_through(DeliveryTag(0));
+        let all = all.into_iter().flatten();
+        self.requeue_now(all.map(|(_, delivery)| delivery), Return::Released);
+        if answer {
+            let ok = basic::RecoverOk {};
+            self.reply(id, AMQPClass::Basic(basic::AMQPMethod::RecoverOk(ok)));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+//! The end of a socket that we close first.
+
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+/// How long a peer may go on sending after our last words.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Octets that are read and dropped at once.
+const SINK_SIZE: usize = 8 * 1024;
+
+/// Closes a socket so that the peer gets to read what was written last.
+///
+/// A client may still be writing when it is answered: amqplib sends what its channels have
+/// buffered after connection.close. Closing over unread input makes the system send a reset, on
+/// which the peer's system throws away our close-ok with everything else it has not read. So we
+/// close our direction only and drop what comes until the peer closes its own.
+pub(super) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S) {
+    let drained = async {
+        socket.shutdown().await?;
+        // On the heap: an array would make the task of every connection larger for its whole life.
+        let mut sink = vec![0; SINK_SIZE];
+        while socket.read(&mut sink).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    match timeout(LINGER_TIMEOUT, drained).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "the peer was gone"),
+        Err(_) => tracing::debug!("the peer does not close its socket"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::amqp::listener::Listener;
+    use crate::config::Limits;
+    use crate::domain::broker::Broker;
+    use leveret_protocol::frame::PROTOCOL_HEADER;
+    use std::sync::Arc;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::sync::watch;
+
+    /// More than both systems' buffers take while nobody reads.
+    const MUCH: usize = 32 << 20;
+
+    #[tokio::test]
+    async fn a_peer_that_goes_on_sending_still_reads_our_last_words() {
+        let broker = Arc::new(Broker::new(Limits::default(), Vec::new(), None));
+        let local = "127.0.0.1:0".parse().expect("an address");
+        let listener = Listener::bind(broker, local).expect("a free port");
+        let address = listener.address().expect("it is bound");
+        let (_stop, stopped) = watch::channel(false);
+        let server = tokio::spawn(listener.serve(stopped));
+
+        let mut peer = TcpStream::connect(address).await.expect("it listens");
+        // Not AMQP: answered with the version that we speak, and the end.
+        let sent = peer.write_all(&vec![b'x'; MUCH]).await;
+        assert!(sent.is_ok(), "{sent:?}");
+        peer.shutdown().await.expect("still open");
+        let mut heard = Vec::new();
+        let end = peer.read_to_end(&mut heard).await;
+        assert!(end.is_ok(), "{end:?}");
+        assert_eq!(heard, PROTOCOL_HEADER);
+        server.abort();
+    }
+}

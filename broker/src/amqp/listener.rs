@@ -1,0 +1,184 @@
+//! Listening, accepting, and stopping.
+
+use super::linger::linger;
+use super::session::{End, Session};
+use crate::domain::broker::Broker;
+use crate::domain::connections::ConnectionInfo;
+use crate::plumbing::stopped;
+use crate::plumbing::system;
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// The pause after a failed accept (no file descriptors left, say): the listener must not end, nor
+/// spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A peer that has said nothing for so long is asked by the system whether it is still there ...
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+/// ... and again after so long; with no answer to nine of these the socket has failed.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// Between two lines in the log about the same.
+const TELL_PAUSE: Duration = Duration::from_secs(10);
+/// How long connections get to say goodbye when the broker stops.
+const GOODBYE_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// A listening socket.
+pub struct Listener {
+    listener: TcpListener,
+    broker: Arc<Broker>,
+    /// For sockets, those included that are only there for their last words.
+    places: Arc<Semaphore>,
+}
+
+impl Listener {
+    /// Binds `address`; port 0 picks a free one.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn bind(broker: Arc<Broker>, address: SocketAddr) -> io::Result<Self> {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        // A restart must not wait for the old connections' TIME_WAIT.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let (_, file_limit) = system::file_descriptors();
+        let places = usize::try_from(system::socket_limit(file_limit)).unwrap_or(usize::MAX);
+        Ok(Listener {
+            listener: socket.listen(BACKLOG)?,
+            broker,
+            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
+        })
+    }
+
+    /// The address that was bound.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop` becomes true, then closes all connections (320 CONNECTION_FORCED) and
+    /// waits for them, but not for long.
+    pub async fn serve(self, mut stop: watch::Receiver<bool>) {
+        tokio::select! {
+            () = self.accept() => {}
+            () = stopped(&mut stop) => {}
+        }
+        drop(self.listener);
+        self.broker
+            .connections
+            .close_all("broker forced connection closure with reason 'shutdown'");
+        let deadline = tokio::time::Instant::now() + GOODBYE_TIMEOUT;
+        while self.broker.connections.count() > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Accepts connections for ever, as many at a time as there is place for. Whoever comes beyond
+    /// that waits until another goes.
+    async fn accept(&self) {
+        let (mut full, mut failed) = (Seldom::default(), Seldom::default());
+        loop {
+            if self.places.available_permits() == 0 && full.is_due() {
+                tracing::warn!(
+                    connections = self.broker.connections.count(),
+                    "no file descriptors for more connections: the next ones have to wait"
+                );
+            }
+            let Ok(place) = self.places.clone().acquire_owned().await else {
+                return;
+            };
+            match self.listener.accept().await {
+                Ok((socket, peer)) => self.start(socket, peer, place),
+                Err(error) => {
+                    if failed.is_due() {
+                        tracing::error!(%error, "cannot accept a connection");
+                    }
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn start(&self, socket: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+        // Small replies must not wait for more to come.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, %peer, "cannot set TCP_NODELAY");
+        }
+        // For peers without heartbeats that the network has taken away.
+        let alive = TcpKeepalive::new()
+            .with_time(KEEPALIVE_AFTER)
+            .with_interval(KEEPALIVE_INTERVAL);
+        if let Err(error) = SockRef::from(&socket).set_tcp_keepalive(&alive) {
+            tracing::debug!(%error, %peer, "cannot set SO_KEEPALIVE");
+        }
+        let local = socket.local_addr().unwrap_or(peer);
+        let (info, mailbox) = self.broker.connections.add(peer, local);
+        tracing::info!(connection = %info.label(), id = %info.id, "accepted");
+        let session = Session::new(socket, self.broker.clone(), info.clone(), mailbox);
+        let leave = Leave {
+            broker: self.broker.clone(),
+            info,
+        };
+        tokio::spawn(async move {
+            let (end, socket) = session.run().await;
+            leave.with(&end);
+            drop(leave);
+            if matches!(end, End::Closed) {
+                linger(socket).await;
+            }
+            drop(place);
+        });
+    }
+}
+
+/// What is told once in a while, however often it happens.
+#[derive(Default)]
+struct Seldom(Option<Instant>);
+
+impl Seldom {
+    fn is_due(&mut self) -> bool {
+        let due = self.0.is_none_or(|told| told.elapsed() >= TELL_PAUSE);
+        if due {
+            self.0 = Some(Instant::now());
+        }
+        due
+    }
+}
+
+/// Takes a connection off the list whatever way its task ends.
+struct Leave {
+    broker: Arc<Broker>,
+    info: Arc<ConnectionInfo>,
+}
+
+impl Leave {
+    fn with(&self, end: &End) {
+        let connection = self.info.label();
+        match end {
+            End::Closed => tracing::info!(connection, "closed"),
+            End::Abandoned | End::Gone => {
+                tracing::warn!(connection, "client unexpectedly closed TCP connection");
+            }
+            End::Silent => tracing::error!(connection, "missed heartbeats from client"),
+            End::HandshakeTimeout => tracing::error!(connection, "handshake timed out"),
+            End::Failed(error) => tracing::warn!(connection, %error, "connection lost"),
+        }
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.broker.connections.remove(self.info.id);
+    }
+}

@@ -1,0 +1,213 @@
+//! The marks at which alarms are raised, as an operator writes them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use super::ByteSize;
+
+/// RabbitMQ 3's default: RabbitMQ 4 lets itself have 0.6.
+const DEFAULT_MEMORY_FRACTION: f64 = 0.4;
+/// Octets; RabbitMQ's default.
+const DEFAULT_DISK_FREE: u64 = 50_000_000;
+
+/// Memory above which publishers are blocked (RabbitMQ: "Memory Threshold").
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MemoryWatermark {
+    /// A fraction of the memory that there is, from 0 to 1.
+    Relative(f64),
+    /// Octets.
+    Absolute(u64),
+}
+
+impl Default for MemoryWatermark {
+    fn default() -> Self {
+        MemoryWatermark::Relative(DEFAULT_MEMORY_FRACTION)
+    }
+}
+
+impl MemoryWatermark {
+    /// The mark in octets, where there are `total` octets of memory. As in RabbitMQ, it is never
+    /// above what there is.
+    pub fn octets(self, total: u64) -> u64 {
+        match self {
+            MemoryWatermark::Relative(fraction) => part_of(fraction, total),
+            MemoryWatermark::Absolute(octets) => octets.min(total),
+        }
+    }
+}
+
+impl FromStr for MemoryWatermark {
+    type Err = String;
+
+    /// A fraction from 0 to 1, or a size.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(fraction) = text.trim().parse::<f64>()
+            && (0.0..=1.0).contains(&fraction)
+        {
+            return Ok(MemoryWatermark::Relative(fraction));
+        }
+        match text.parse() {
+            Ok(ByteSize(octets)) => Ok(MemoryWatermark::Absolute(octets)),
+            Err(_) => Err(format!(
+                "'{text}' is no memory watermark: use a fraction from 0.0 to 1.0, or a size as in \
+                 2GB"
+            )),
+        }
+    }
+}
+
+/// Free disk space below which publishers are blocked (RabbitMQ: "Free Disk Space Alarms").
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum DiskFreeLimit {
+    /// Octets.
+    Absolute(u64),
+    /// So many times the memory that there is.
+    MemRelative(f64),
+}
+
+impl Default for DiskFreeLimit {
+    fn default() -> Self {
+        DiskFreeLimit::Absolute(DEFAULT_DISK_FREE)
+    }
+}
+
+impl DiskFreeLimit {
+    /// The limit in octets, where there are `total` octets of memory.
+    pub fn octets(self, total: u64) -> u64 {
+        match self {
+            DiskFreeLimit::Absolute(octets) => octets,
+            DiskFreeLimit::MemRelative(times) => part_of(times, total),
+        }
+    }
+}
+
+impl FromStr for DiskFreeLimit {
+    type Err = String;
+
+    /// A size, or `mem_relative` and a number, as `set_disk_free_limit` takes it.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wanted = || {
+            format!(
+                "'{text}' is no disk free limit: use a size as in 50MB, or \"mem_relative 1.5\" \
+                 for that many times the memory"
+            )
+        };
+        match text.trim().strip_prefix("mem_relative ") {
+            Some(times) => match times.trim().parse::<f64>() {
+                Ok(times) if times.is_finite() && times >= 0.0 => {
+                    Ok(DiskFreeLimit::MemRelative(times))
+                }
+                _ => Err(wanted()),
+            },
+            None => match text.parse() {
+                Ok(ByteSize(octets)) => Ok(DiskFreeLimit::Absolute(octets)),
+                Err(_) => Err(wanted()),
+            },
+        }
+    }
+}
+
+/// As it is read.
+impl fmt::Display for MemoryWatermark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MemoryWatermark::Relative(fraction) => write!(f, "{fraction:?}"),
+            MemoryWatermark::Absolute(octets) => write!(f, "{octets}B"),
+        }
+    }
+}
+
+/// As it is read.
+impl fmt::Display for DiskFreeLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DiskFreeLimit::Absolute(octets) => write!(f, "{octets}B"),
+            DiskFreeLimit::MemRelative(times) => write!(f, "mem_relative {times:?}"),
+        }
+    }
+}
+
+impl Serialize for MemoryWatermark {
+    fn serialize<S: Serializer>(&self, sink: S) -> Result<S::Ok, S::Error> {
+        sink.collect_str(self)
+    }
+}
+
+impl Serialize for DiskFreeLimit {
+    fn serialize<S: Serializer>(&self, sink: S) -> Result<S::Ok, S::Error> {
+        sink.collect_str(self)
+    }
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a mark need not be exact to the octet; it is not negative, and `as` saturates"
+)]
+fn part_of(times: f64, total: u64) -> u64 {
+    (times * total as f64) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_watermark_is_a_fraction_or_a_size() {
+        let read = |text: &str| text.parse::<MemoryWatermark>();
+        assert_eq!(read("0.4"), Ok(MemoryWatermark::Relative(0.4)));
+        assert_eq!(read("1"), Ok(MemoryWatermark::Relative(1.0)));
+        assert_eq!(read("0"), Ok(MemoryWatermark::Relative(0.0)));
+        assert_eq!(read("2GB"), Ok(MemoryWatermark::Absolute(2_000_000_000)));
+        assert_eq!(read("1048576"), Ok(MemoryWatermark::Absolute(1_048_576)));
+        for wrong in ["", "-0.5", "1.5", "NaN", "much", "1.5GB"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(MemoryWatermark::Relative(0.25).octets(1000), 250);
+        assert_eq!(MemoryWatermark::Absolute(300).octets(1000), 300);
+        assert_eq!(MemoryWatermark::Absolute(3000).octets(1000), 1000);
+    }
+
+    #[test]
+    fn a_disk_free_limit_is_a_size_or_so_many_times_the_memory() {
+        let read = |text: &str| text.parse::<DiskFreeLimit>();
+        assert_eq!(read("50MB"), Ok(DiskFreeLimit::Absolute(50_000_000)));
+        assert_eq!(
+            read("mem_relative 1.5"),
+            Ok(DiskFreeLimit::MemRelative(1.5))
+        );
+        assert_eq!(read("1TB"), Ok(DiskFreeLimit::Absolute(1_000_000_000_000)));
+        for wrong in [
+            "",
+            "0.5",
+            "mem_relative",
+            "mem_relative -1",
+            "mem_relative NaN",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(DiskFreeLimit::MemRelative(1.5).octets(1000), 1500);
+    }
+
+    #[test]
+    fn what_is_shown_is_read_back() {
+        for mark in [
+            MemoryWatermark::Relative(1.0),
+            MemoryWatermark::Relative(0.4),
+            MemoryWatermark::Absolute(1),
+            MemoryWatermark::Absolute(2_000_000_000),
+        ] {
+            assert_eq!(mark.to_string().parse(), Ok(mark));
+        }
+        for limit in [
+            DiskFreeLimit::Absolute(1),
+            DiskFreeLimit::MemRelative(2.0),
+            DiskFreeLimit::MemRelative(0.5),
+        ] {
+            assert_eq!(limit.to_string().parse(), Ok(limit));
+        }
+    }
+}

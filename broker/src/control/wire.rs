@@ -1,0 +1,116 @@
+//! The conversation: one JSON object per line. The client sends one request; the broker answers
+//! with any number of [`Response::Rows`] and then one other response, which ends the answer.
+//!
+//! A listing is sent in as many `Rows` as it takes, so that neither side holds it whole.
+
+use crate::manage::request::{ErrorKind, Request, Response};
+use serde::{Deserialize, Serialize};
+
+/// Raised when a request or response changes its meaning. Both sides are built from one source;
+/// the number is for a leveretctl that was updated while the broker was not restarted.
+pub const VERSION: u32 = 1;
+
+/// The most octets of one line, either way. The broker packs far fewer rows into one.
+pub const MAX_LINE: usize = 4 << 20;
+
+/// Writes a request as its line, without the line feed.
+///
+/// # Errors
+/// None in practice: every request has a JSON form.
+pub fn encode_request(request: &Request) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        version: u32,
+        request: &'a Request,
+    }
+    serde_json::to_string(&Line {
+        version: VERSION,
+        request,
+    })
+}
+
+/// Reads a request's line.
+///
+/// # Errors
+/// The response to send back: another version, or no request at all.
+pub fn decode_request(line: &[u8]) -> Result<Request, Box<Response>> {
+    // The version first: a request of another one need not be readable.
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    #[derive(Deserialize)]
+    struct Line {
+        request: Request,
+    }
+    let refuse = |kind, message: String| Box::new(Response::Error { kind, message });
+    let unreadable = |error: serde_json::Error| refuse(ErrorKind::Refused, error.to_string());
+    let Version { version } = serde_json::from_slice(line).map_err(unreadable)?;
+    if version != VERSION {
+        let ours = env!("CARGO_PKG_VERSION");
+        return Err(refuse(
+            ErrorKind::VersionMismatch,
+            format!("the broker is version {ours}"),
+        ));
+    }
+    let Line { request } = serde_json::from_slice(line).map_err(unreadable)?;
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manage::columns::QueueColumn;
+    use crate::manage::value::Value;
+
+    #[test]
+    fn a_request_is_one_line_and_comes_back() {
+        let request = Request::ListQueues {
+            vhost: "/\n".to_owned(),
+            columns: vec![QueueColumn::Name, QueueColumn::MessagesReady],
+        };
+        let line = encode_request(&request).unwrap();
+        assert_eq!(
+            line,
+            r#"{"version":1,"request":{"verb":"list_queues","vhost":"/\n","columns":["name","messages_ready"]}}"#
+        );
+        assert_eq!(decode_request(line.as_bytes()), Ok(request));
+        let line = encode_request(&Request::Ping).unwrap();
+        assert_eq!(decode_request(line.as_bytes()), Ok(Request::Ping));
+    }
+
+    #[test]
+    fn another_version_is_told_from_nonsense() {
+        let kind = |line: &str| match *decode_request(line.as_bytes()).unwrap_err() {
+            Response::Error { kind, .. } => kind,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            kind(r#"{"version":2,"ask":"later"}"#),
+            ErrorKind::VersionMismatch
+        );
+        assert_eq!(
+            kind(r#"{"version":1,"request":{"verb":"eval"}}"#),
+            ErrorKind::Refused
+        );
+        assert_eq!(kind("GET / HTTP/1.1"), ErrorKind::Refused);
+    }
+
+    #[test]
+    fn responses_come_back() {
+        let rows = vec![vec![Value::from("q"), Value::from(1u64)]];
+        for response in [
+            Response::Rows(rows),
+            Response::Ok,
+            Response::Count(3),
+            Response::refused(ErrorKind::NoSuchUser),
+        ] {
+            let line = serde_json::to_string(&response).unwrap();
+            assert_eq!(
+                serde_json::from_str::<Response>(&line).unwrap(),
+                response,
+                "{line}"
+            );
+        }
+    }
+}

@@ -1,0 +1,437 @@
+//! What is declared and survives a restart, as the store keeps it: a key that names the object
+//! and a versioned value.
+
+use crate::domain::auth::{Permission, User};
+use crate::domain::limits::VhostLimits;
+use crate::domain::policy::{PolicyKind, PolicySpec};
+use crate::domain::vhost::VhostSpec;
+use crate::engine::exchange::{Binding, Destination, Exchange};
+use crate::engine::queue::Queue;
+use bytes::{BufMut, Bytes, BytesMut};
+use leveret_protocol::values::FieldTable;
+use leveret_protocol::{ExchangeName, VhostName};
+use leveret_storage::Op;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The first octet of a value; raised when the encoding changes.
+const VERSION: u8 = 1;
+
+/// Whether a binding leads to a queue or to an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DestinationKind {
+    /// To a queue.
+    Queue,
+    /// To an exchange.
+    Exchange,
+}
+
+/// One durable object.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Definition {
+    /// A virtual host.
+    Vhost {
+        /// Its name.
+        name: String,
+        /// What an operator wrote about it.
+        #[serde(default)]
+        description: String,
+        /// Words that an operator put on it.
+        #[serde(default)]
+        tags: Vec<String>,
+        /// What an operator allows it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limits: Option<VhostLimits>,
+    },
+    /// A user.
+    User(User),
+    /// What a user may do in a virtual host.
+    Permission(Permission),
+    /// An exchange.
+    Exchange {
+        /// Its virtual host.
+        vhost: String,
+        /// Its name.
+        name: String,
+        /// Its type.
+        kind: String,
+        /// exchange.declare's flag.
+        auto_delete: bool,
+        /// exchange.declare's flag.
+        internal: bool,
+        /// exchange.declare's arguments.
+        #[serde(with = "wire_table")]
+        arguments: FieldTable,
+        /// Under which the messages of a delayed exchange are stored.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        delays: Option<u64>,
+    },
+    /// A queue.
+    Queue {
+        /// Its virtual host.
+        vhost: String,
+        /// Its name.
+        name: String,
+        /// Under which its messages are stored.
+        id: u64,
+        /// queue.declare's flag.
+        auto_delete: bool,
+        /// queue.declare's arguments.
+        #[serde(with = "wire_table")]
+        arguments: FieldTable,
+    },
+    /// How often a message came back to its queue, where that is counted.
+    DeliveryCount {
+        /// Under which the queue's messages are stored.
+        queue: u64,
+        /// The message's place there.
+        position: u64,
+        /// How often because its delivery failed.
+        count: u16,
+        /// How often otherwise.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        released: u16,
+        /// Until when it waits or waited for being ready, in milliseconds since the epoch.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due: Option<u64>,
+    },
+    /// A policy.
+    Policy {
+        /// Its virtual host.
+        vhost: String,
+        /// Whose it is.
+        kind: PolicyKind,
+        /// All of it.
+        spec: PolicySpec,
+    },
+    /// A binding between durable objects.
+    Binding {
+        /// Its virtual host.
+        vhost: String,
+        /// The exchange it starts from.
+        source: String,
+        /// What it leads to.
+        destination_kind: DestinationKind,
+        /// The name of that.
+        destination: String,
+        /// Its key.
+        key: String,
+        /// Its arguments.
+        #[serde(with = "wire_table")]
+        arguments: FieldTable,
+    },
+}
+
+fn is_zero(number: &u16) -> bool {
+    *number == 0
+}
+
+/// A stored definition that this version cannot read.
+#[derive(Debug, Error)]
+pub enum DefinitionError {
+    /// Written by a newer broker.
+    #[error(
+        "definition of version {0}; this broker reads version {VERSION}: run the version that wrote it"
+    )]
+    Version(u8),
+    /// Not readable at all.
+    #[error("definition {key} does not decode: {reason}")]
+    Malformed {
+        /// The key, printable.
+        key: String,
+        /// What the decoder said.
+        reason: String,
+    },
+}
+
+impl Definition {
+    /// A virtual host's definition.
+    pub fn virtual_host(spec: &VhostSpec, limits: Option<VhostLimits>) -> Self {
+        Definition::Vhost {
+            name: spec.name.to_string(),
+            description: spec.description.clone(),
+            tags: spec.tags.clone(),
+            limits,
+        }
+    }
+
+    /// A durable exchange's definition.
+    pub fn exchange(vhost: &VhostName, exchange: &Exchange) -> Self {
+        let spec = &exchange.spec;
+        Definition::Exchange {
+            vhost: vhost.to_string(),
+            name: spec.name.to_string(),
+            kind: spec.kind.to_string(),
+            auto_delete: spec.auto_delete,
+            internal: spec.internal,
+            arguments: spec.arguments.clone(),
+            delays: exchange.delays().map(|delays| delays.id.0),
+        }
+    }
+
+    /// A durable queue's definition.
+    pub fn queue(queue: &Queue) -> Self {
+        Definition::Queue {
+            vhost: queue.vhost.to_string(),
+            name: queue.name().to_string(),
+            id: queue.id.0,
+            auto_delete: queue.spec.auto_delete,
+            arguments: queue.spec.arguments.clone(),
+        }
+    }
+
+    /// A policy's definition.
+    pub fn policy(vhost: &VhostName, kind: PolicyKind, spec: &PolicySpec) -> Self {
+        Definition::Policy {
+            vhost: vhost.to_string(),
+            kind,
+            spec: spec.clone(),
+        }
+    }
+
+    /// A binding's definition.
+    pub fn binding(vhost: &VhostName, source: &ExchangeName, binding: &Binding) -> Self {
+        let (destination_kind, destination) = match &binding.destination {
+            Destination::Queue(queue) => (DestinationKind::Queue, queue.name().to_string()),
+            Destination::Exchange(exchange) => {
+                (DestinationKind::Exchange, exchange.name().to_string())
+            }
+        };
+        Definition::Binding {
+            vhost: vhost.to_string(),
+            source: source.to_string(),
+            destination_kind,
+            destination,
+            key: binding.key.to_string(),
+            arguments: binding.arguments.clone(),
+        }
+    }
+
+    /// The virtual host of what is in one.
+    pub fn vhost(&self) -> Option<&str> {
+        match self {
+            Definition::Exchange { vhost, .. }
+            | Definition::Queue { vhost, .. }
+            | Definition::Policy { vhost, .. }
+            | Definition::Binding { vhost, .. } => Some(vhost),
+            Definition::Vhost { .. }
+            | Definition::User(_)
+            | Definition::Permission(_)
+            | Definition::DeliveryCount { .. } => None,
+        }
+    }
+
+    /// The key under which the store keeps it: parts with their lengths, so that no name can
+    /// imitate another object's key.
+    pub fn key(&self) -> Bytes {
+        match self {
+            Definition::Vhost { name, .. } => vhost_key(name),
+            Definition::User(user) => user_key(&user.name),
+            Definition::Permission(p) => permission_key(&p.vhost, &p.user),
+            Definition::Exchange { vhost, name, .. } => {
+                key(b'x', &[vhost.as_bytes(), name.as_bytes()])
+            }
+            Definition::Queue { vhost, name, .. } => {
+                key(b'q', &[vhost.as_bytes(), name.as_bytes()])
+            }
+            Definition::DeliveryCount {
+                queue, position, ..
+            } => key(b'c', &[&queue.to_be_bytes(), &position.to_be_bytes()]),
+            Definition::Policy { vhost, kind, spec } => key(
+                b'o',
+                &[vhost.as_bytes(), &[*kind as u8], spec.name.as_bytes()],
+            ),
+            Definition::Binding {
+                vhost,
+                source,
+                destination_kind,
+                destination,
+                key: binding_key,
+                arguments,
+            } => key(
+                b'b',
+                &[
+                    vhost.as_bytes(),
+                    source.as_bytes(),
+                    &[*destination_kind as u8],
+                    destination.as_bytes(),
+                    binding_key.as_bytes(),
+                    &wire_table::encode(arguments),
+                ],
+            ),
+        }
+    }
+
+    /// The record that stores it.
+    pub fn put(&self) -> Op {
+        let mut value = vec![VERSION];
+        // Serializing plain structs of strings and numbers into memory cannot fail.
+        let _ = serde_json::to_writer(&mut value, self);
+        Op::PutDefinition {
+            key: self.key(),
+            value: value.into(),
+        }
+    }
+
+    /// The record that removes it.
+    pub fn delete(&self) -> Op {
+        Op::DeleteDefinition { key: self.key() }
+    }
+
+    /// Reads a stored definition.
+    ///
+    /// # Errors
+    /// See [`DefinitionError`].
+    pub fn decode(key: &[u8], value: &[u8]) -> Result<Self, DefinitionError> {
+        match value.split_first() {
+            Some((&VERSION, json)) => {
+                serde_json::from_slice(json).map_err(|e| DefinitionError::Malformed {
+                    key: key.escape_ascii().to_string(),
+                    reason: e.to_string(),
+                })
+            }
+            Some((&version, _)) => Err(DefinitionError::Version(version)),
+            None => Err(DefinitionError::Malformed {
+                key: key.escape_ascii().to_string(),
+                reason: "empty".to_owned(),
+            }),
+        }
+    }
+}
+
+/// The key of a virtual host.
+pub fn vhost_key(name: &str) -> Bytes {
+    key(b'v', &[name.as_bytes()])
+}
+
+/// The key of a user.
+pub fn user_key(name: &str) -> Bytes {
+    key(b'u', &[name.as_bytes()])
+}
+
+/// The key of a user's permissions in a virtual host.
+pub fn permission_key(vhost: &str, user: &str) -> Bytes {
+    key(b'p', &[vhost.as_bytes(), user.as_bytes()])
+}
+
+fn key(kind: u8, parts: &[&[u8]]) -> Bytes {
+    let mut key = BytesMut::new();
+    key.put_u8(kind);
+    for part in parts {
+        key.put_u32(part.len() as u32);
+        key.put_slice(part);
+    }
+    key.freeze()
+}
+
+/// Field tables as they stand on the wire, in base64: JSON has no place for all their types.
+mod wire_table {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use leveret_protocol::table;
+    use leveret_protocol::values::FieldTable;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn encode(arguments: &FieldTable) -> Vec<u8> {
+        table::encode(arguments)
+    }
+
+    pub(super) fn serialize<S: Serializer>(t: &FieldTable, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&STANDARD.encode(encode(t)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<FieldTable, D::Error> {
+        let text = String::deserialize(d)?;
+        let bytes = STANDARD.decode(text).map_err(D::Error::custom)?;
+        table::decode(&bytes).ok_or_else(|| D::Error::custom("malformed field table"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leveret_protocol::values::AMQPValue;
+
+    #[test]
+    fn a_definition_reads_back_with_all_its_argument_types() {
+        let mut arguments = FieldTable::default();
+        arguments.insert("d".into(), AMQPValue::Double(f64::INFINITY));
+        arguments.insert("s".into(), AMQPValue::LongString(vec![0xff, 0].into()));
+        arguments.insert("n".into(), AMQPValue::LongLongInt(i64::MIN));
+        let definition = Definition::Queue {
+            vhost: "/".into(),
+            name: "a.b".into(),
+            id: 7,
+            auto_delete: true,
+            arguments: arguments.clone(),
+        };
+        let Op::PutDefinition { key, value } = definition.put() else {
+            panic!("not a put")
+        };
+        let Definition::Queue {
+            name,
+            arguments: back,
+            ..
+        } = Definition::decode(&key, &value).unwrap()
+        else {
+            panic!("not a queue")
+        };
+        assert_eq!((name.as_str(), back), ("a.b", arguments));
+    }
+
+    #[test]
+    fn keys_of_different_objects_differ() {
+        let exchange = |vhost: &str, name: &str| Definition::Exchange {
+            vhost: vhost.into(),
+            name: name.into(),
+            kind: "direct".into(),
+            auto_delete: false,
+            internal: false,
+            arguments: FieldTable::default(),
+            delays: None,
+        };
+        assert_ne!(exchange("a", "bc").key(), exchange("ab", "c").key());
+    }
+
+    #[test]
+    fn an_exchange_stored_before_there_were_delays_reads_back() {
+        let json = br#"{"exchange":{"vhost":"/","name":"x","kind":"direct","auto_delete":false,
+            "internal":false,"arguments":"AAAAAA=="}}"#;
+        let value = [&[VERSION], &json[..]].concat();
+        let definition = Definition::decode(b"x", &value).unwrap();
+        assert!(matches!(
+            definition,
+            Definition::Exchange { delays: None, .. }
+        ));
+    }
+
+    #[test]
+    fn a_count_stored_before_anything_waited_reads_back() {
+        let json = br#"{"delivery_count":{"queue":1,"position":2,"count":3}}"#;
+        let value = [&[VERSION], &json[..]].concat();
+        let definition = Definition::decode(b"c", &value).unwrap();
+        assert!(matches!(
+            definition,
+            Definition::DeliveryCount {
+                count: 3,
+                released: 0,
+                due: None,
+                ..
+            }
+        ));
+        let Op::PutDefinition { value: again, .. } = definition.put() else {
+            panic!("not a put")
+        };
+        assert_eq!(again, value, "and is written as before");
+    }
+
+    #[test]
+    fn a_newer_version_is_named() {
+        assert!(matches!(
+            Definition::decode(b"q", &[9]),
+            Err(DefinitionError::Version(9))
+        ));
+    }
+}

@@ -1,0 +1,248 @@
+//! The policies of a virtual host, and which of them apply to a name.
+
+use super::{Policy, PolicyDefinition, PolicyKind, Target};
+use crate::engine::queue::Settings;
+use leveret_protocol::values::FieldTable;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The policies of a virtual host.
+#[derive(Debug, Default)]
+pub struct Policies {
+    /// Those that apply before others first.
+    users: Vec<Arc<Policy>>,
+    operators: Vec<Arc<Policy>>,
+    /// What has been put together, by the two policies' names: all queues of one pair share it.
+    combined: HashMap<Pair, Arc<Applied>>,
+}
+
+/// The names of a policy and an operator policy.
+type Pair = (Option<String>, Option<String>);
+
+/// What applies to a queue or an exchange: at most one policy, and at most one of the operator's.
+#[derive(Debug)]
+pub struct Applied {
+    /// The policy.
+    pub policy: Option<Arc<Policy>>,
+    /// The operator's.
+    pub operator: Option<Arc<Policy>>,
+    /// What both set together.
+    pub definition: PolicyDefinition,
+    /// The same as a table, keys without `x-`.
+    table: FieldTable,
+    /// What a queue without arguments is set to.
+    settings: Arc<Settings>,
+}
+
+impl Applied {
+    fn of(policy: Option<Arc<Policy>>, operator: Option<Arc<Policy>>) -> Self {
+        let set = |policy: &Option<Arc<Policy>>| {
+            let policy = policy.as_ref()?;
+            Some(policy.spec.definition.clone())
+        };
+        let definition = match (set(&policy), set(&operator)) {
+            (Some(users), Some(operators)) => users.merged(&operators),
+            (users, operators) => users.or(operators).unwrap_or_default(),
+        };
+        let table = definition.to_table();
+        let settings = Settings::of(&FieldTable::default(), Some(&table));
+        Applied {
+            policy,
+            operator,
+            definition,
+            table,
+            settings: Arc::new(settings),
+        }
+    }
+
+    /// What a queue with these arguments is set to.
+    pub fn settings(&self, arguments: &FieldTable) -> Arc<Settings> {
+        match arguments.inner().is_empty() {
+            true => self.settings.clone(),
+            false => Arc::new(Settings::of(arguments, Some(&self.table))),
+        }
+    }
+
+    /// The name of the policy.
+    pub fn policy_name(&self) -> Option<&str> {
+        name_of(&self.policy)
+    }
+
+    /// The name of the operator policy.
+    pub fn operator_name(&self) -> Option<&str> {
+        name_of(&self.operator)
+    }
+}
+
+fn name_of(policy: &Option<Arc<Policy>>) -> Option<&str> {
+    Some(policy.as_ref()?.spec.name.as_str())
+}
+
+impl Policies {
+    fn of(&mut self, kind: PolicyKind) -> &mut Vec<Arc<Policy>> {
+        self.combined.clear();
+        match kind {
+            PolicyKind::User => &mut self.users,
+            PolicyKind::Operator => &mut self.operators,
+        }
+    }
+
+    /// Sets a policy, in place of one of its name.
+    pub fn set(&mut self, kind: PolicyKind, policy: Policy) {
+        let policies = self.of(kind);
+        policies.retain(|known| known.spec.name != policy.spec.name);
+        // Of those with one priority RabbitMQ applies any; here it is the first by name, always.
+        let rank = |policy: &Policy| (-i128::from(policy.spec.priority), policy.spec.name.clone());
+        let rank_of_new = rank(&policy);
+        let at = policies.partition_point(|known| rank(known) < rank_of_new);
+        policies.insert(at, Arc::new(policy));
+    }
+
+    /// Takes a policy away; `None` when there is none of that name.
+    pub fn clear(&mut self, kind: PolicyKind, name: &str) -> Option<Arc<Policy>> {
+        let policies = self.of(kind);
+        let at = policies.iter().position(|known| known.spec.name == name)?;
+        Some(policies.remove(at))
+    }
+
+    /// All of a kind, those that apply before others last: RabbitMQ lists them so.
+    pub fn list(&self, kind: PolicyKind) -> Vec<Arc<Policy>> {
+        let policies = match kind {
+            PolicyKind::User => &self.users,
+            PolicyKind::Operator => &self.operators,
+        };
+        policies.iter().rev().cloned().collect()
+    }
+
+    /// What applies to a name; `None` when nothing does.
+    pub fn matching(&mut self, name: &str, target: Target) -> Option<Arc<Applied>> {
+        let find = |policies: &[Arc<Policy>]| {
+            let found = policies.iter().find(|policy| policy.matches(name, target));
+            found.cloned()
+        };
+        let (policy, operator) = (find(&self.users), find(&self.operators));
+        if policy.is_none() && operator.is_none() {
+            return None;
+        }
+        let owned = |policy| name_of(policy).map(str::to_owned);
+        let pair = (owned(&policy), owned(&operator));
+        let applied = self.combined.entry(pair);
+        let applied = applied.or_insert_with(|| Arc::new(Applied::of(policy, operator)));
+        Some(applied.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::policy::WrittenPolicy;
+    use crate::engine::queue::QueueKind;
+
+    const QUEUE: Target = Target::Queue(QueueKind::Classic);
+
+    fn set(
+        policies: &mut Policies,
+        kind: PolicyKind,
+        name: &str,
+        pattern: &str,
+        rest: (i64, &str),
+    ) {
+        let (priority, definition) = rest;
+        let written = WrittenPolicy {
+            priority,
+            ..WrittenPolicy::new(name, pattern, definition)
+        };
+        let policy = Policy::parse(kind, written).unwrap();
+        policies.set(kind, policy);
+    }
+
+    fn names(policies: &Policies) -> Vec<String> {
+        let policies = policies.list(PolicyKind::User);
+        policies.iter().map(|p| p.spec.name.clone()).collect()
+    }
+
+    #[test]
+    fn the_highest_priority_applies_and_of_equal_ones_the_first_by_name() {
+        let mut policies = Policies::default();
+        let limit = r#"{"max-length":1}"#;
+        for (name, priority) in [("m", 5), ("zz", 5), ("k", i64::MIN), ("a", 5), ("b", 7)] {
+            set(
+                &mut policies,
+                PolicyKind::User,
+                name,
+                "^q",
+                (priority, limit),
+            );
+        }
+        assert_eq!(names(&policies), ["k", "zz", "m", "a", "b"]);
+        let applied = |policies: &mut Policies| {
+            let applied = policies.matching("q1", QUEUE)?;
+            applied.policy_name().map(str::to_owned)
+        };
+        assert_eq!(applied(&mut policies).as_deref(), Some("b"));
+        assert!(policies.clear(PolicyKind::User, "b").is_some());
+        assert!(policies.clear(PolicyKind::User, "b").is_none());
+        assert_eq!(applied(&mut policies).as_deref(), Some("a"));
+        set(&mut policies, PolicyKind::User, "a", "^x", (9, limit));
+        assert_eq!(applied(&mut policies).as_deref(), Some("m"));
+        assert!(policies.matching("r", QUEUE).is_none());
+    }
+
+    #[test]
+    fn a_policy_that_cannot_apply_leaves_the_place_to_the_next() {
+        let mut policies = Policies::default();
+        let quorum = r#"{"delivery-limit":1,"max-length":1}"#;
+        set(&mut policies, PolicyKind::User, "first", "", (9, quorum));
+        set(
+            &mut policies,
+            PolicyKind::User,
+            "next",
+            "",
+            (1, r#"{"max-length":2}"#),
+        );
+        let name = |policies: &mut Policies, target| {
+            let applied = policies.matching("q", target).unwrap();
+            applied.policy_name().map(str::to_owned)
+        };
+        assert_eq!(name(&mut policies, QUEUE).as_deref(), Some("next"));
+        let quorum = Target::Queue(QueueKind::Quorum);
+        assert_eq!(name(&mut policies, quorum).as_deref(), Some("first"));
+    }
+
+    #[test]
+    fn queues_of_the_same_two_policies_share_what_they_say_together() {
+        let mut policies = Policies::default();
+        set(
+            &mut policies,
+            PolicyKind::User,
+            "p",
+            "",
+            (0, r#"{"max-length":5}"#),
+        );
+        set(
+            &mut policies,
+            PolicyKind::Operator,
+            "o",
+            "^q",
+            (0, r#"{"max-length":3}"#),
+        );
+        let both = policies.matching("q1", QUEUE).unwrap();
+        assert!(Arc::ptr_eq(&both, &policies.matching("q2", QUEUE).unwrap()));
+        assert_eq!(both.definition.to_json(), r#"{"max-length":3}"#);
+        assert_eq!(
+            (both.policy_name(), both.operator_name()),
+            (Some("p"), Some("o"))
+        );
+        let alone = policies.matching("r", QUEUE).unwrap();
+        assert_eq!(alone.definition.to_json(), r#"{"max-length":5}"#);
+        set(
+            &mut policies,
+            PolicyKind::Operator,
+            "o",
+            "^q",
+            (0, r#"{"max-length":2}"#),
+        );
+        let both = policies.matching("q1", QUEUE).unwrap();
+        assert_eq!(both.definition.to_json(), r#"{"max-length":2}"#);
+    }
+}

@@ -1,0 +1,138 @@
+//! What was stored under an identity: the messages of queues and of delayed exchanges.
+
+use super::RecoveryError;
+use crate::domain::broker::Broker;
+use crate::engine::exchange::Delays;
+use crate::engine::queue::paging::{Outline, Pager};
+use crate::engine::queue::{self, Queue};
+use leveret_protocol::ExchangeName;
+use leveret_storage::{Position, QueueId, RecoveredQueue, StorageError, Store};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Messages read from the store at a time.
+const READ_MESSAGES: usize = 4096;
+/// Octets read from the store at a time.
+const READ_BYTES: usize = 8 << 20;
+
+/// How long the start of the broker waits at a time for messages to be paged out.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// Octets of messages that are read when their queue starts, so that its head is known; the rest is
+/// read as it is needed.
+const HEAD_BYTES: u64 = 16 << 10;
+
+/// The messages of a queue. They stay where they are, but for those of queues with priorities: their
+/// order is in the messages.
+pub(super) fn restore_messages(
+    broker: &Broker,
+    queue: &Arc<Queue>,
+    found: &RecoveredQueue,
+    store: &Store,
+) -> Result<(), RecoveryError> {
+    let mut fx = broker.effects(None);
+    let by_pages = broker.pager.as_deref().filter(|_| !queue.sorts_messages());
+    if let Some(pager) = by_pages {
+        let pages = pages(store, queue.id, pager.limits().page)?;
+        queue.restore_pages(&pages, found.delivered_through);
+        return Ok(());
+    }
+    let clock = broker.clock;
+    let mut read = 0;
+    read_all(store, queue.id, |position, bytes| {
+        read += bytes.len();
+        let Some((message, expiry)) = queue::decode(bytes) else {
+            let queue = queue.name().to_string();
+            return Err(RecoveryError::Message { queue, position });
+        };
+        let redelivered = found.delivered_through.is_some_and(|seen| position <= seen);
+        let expiry = expiry.map(|millis| clock.time_of_wall_millis(millis));
+        queue.restore(position, Arc::new(message), redelivered, expiry);
+        if read >= READ_BYTES {
+            read = 0;
+            queue.make_room(&mut fx);
+        }
+        Ok(())
+    })?;
+    queue.restored(&mut fx);
+    fx.perform();
+    Ok(())
+}
+
+/// What the store has of a queue, in pages: a small one first.
+fn pages(store: &Store, queue: QueueId, octets: u64) -> Result<Vec<Outline>, StorageError> {
+    let mut pages: Vec<Outline> = Vec::new();
+    for extent in store.extents(queue, HEAD_BYTES)? {
+        let extent = Outline {
+            first: extent.first,
+            last: extent.last,
+            messages: extent.messages,
+            octets: extent.weight,
+        };
+        let joins = |page: &Outline| page.weight() + extent.weight() <= octets;
+        let count = pages.len();
+        match pages.last_mut() {
+            Some(page) if count > 1 && joins(page) => {
+                page.last = extent.last;
+                page.messages += extent.messages;
+                page.octets += extent.octets;
+            }
+            _ => pages.push(extent),
+        }
+    }
+    Ok(pages)
+}
+
+/// The messages that wait in a delayed exchange.
+pub(super) fn restore_delayed(
+    broker: &Broker,
+    delays: &Arc<Delays>,
+    exchange: &ExchangeName,
+    found: &RecoveredQueue,
+    store: &Store,
+) -> Result<(), RecoveryError> {
+    delays.start_from(found.next_position);
+    let mut fx = broker.effects(None);
+    let mut read = 0;
+    read_all(store, delays.id, |position, bytes| {
+        read += bytes.len();
+        let restored = delays.restore(position, bytes, &mut fx);
+        if read >= READ_BYTES {
+            read = 0;
+            fx.perform();
+            wait_for_pager(broker);
+        }
+        restored.ok_or_else(|| RecoveryError::Message {
+            queue: exchange.to_string(),
+            position,
+        })
+    })?;
+    fx.perform();
+    Ok(())
+}
+
+/// Waits while much more is in memory than should be, because the rest is still being written.
+fn wait_for_pager(broker: &Broker) {
+    while broker.pager.as_deref().is_some_and(Pager::is_behind) {
+        std::thread::sleep(MOMENT);
+    }
+}
+
+/// Hands out all that is stored under an identity, in order.
+fn read_all(
+    store: &Store,
+    id: QueueId,
+    mut take: impl FnMut(Position, bytes::Bytes) -> Result<(), RecoveryError>,
+) -> Result<(), RecoveryError> {
+    let mut from = Position(0);
+    loop {
+        let stored = store.read(id, from, READ_MESSAGES, READ_BYTES)?;
+        let Some((last, _)) = stored.last() else {
+            return Ok(());
+        };
+        from = Position(last.0 + 1);
+        for (position, bytes) in stored {
+            take(position, bytes)?;
+        }
+    }
+}

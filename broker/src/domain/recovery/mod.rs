@@ -1,0 +1,265 @@
+//! From what the store kept to a broker that is ready to serve.
+
+use crate::config::Config;
+use crate::domain::auth::{AuthError, Mechanisms, PasswordHash, Permission, User};
+use crate::domain::broker::{Broker, DEFAULT_VHOST};
+use crate::domain::definitions::{Definition, DestinationKind};
+use crate::domain::limits::VhostLimits;
+use crate::domain::policy::Policy;
+use crate::domain::vhost::VhostSpec;
+use crate::engine::exchange::{Binding, Destination};
+use crate::engine::queue::paging::{Limits, Pager};
+use crate::engine::queue::{Found, Returns};
+use leveret_storage::{Opened, QueueId, RecoveredQueue, Spill, Store};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+mod delivery_counts;
+mod error;
+mod exchanges;
+mod messages;
+mod queues;
+mod strays;
+#[cfg(test)]
+mod tests;
+
+use delivery_counts::DeliveryCounts;
+pub use error::RecoveryError;
+use exchanges::restore_exchange;
+use queues::restore_queue;
+use strays::{drop_orphans, drop_strays};
+
+/// Builds the broker from what the store kept, or a fresh one with the default virtual host and
+/// user when the store is new.
+///
+/// # Errors
+/// See [`RecoveryError`].
+pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError> {
+    let created = opened.definitions.is_empty();
+    let store = opened.store.clone();
+    let mut broker = Broker::new(
+        config.into(),
+        config.loopback_users.clone(),
+        Some(opened.store),
+    );
+    broker.set_mechanisms(mechanisms(config));
+    broker.pager = Some(Arc::new(pager(config, store.clone())?));
+    broker
+        .alarms
+        .set_limits(config.vm_memory_high_watermark, config.disk_free_limit);
+    if created {
+        create_defaults(&broker, config)?;
+        store.flush()?;
+        return Ok(broker);
+    }
+    let mut recovered: HashMap<QueueId, RecoveredQueue> = opened
+        .queues
+        .into_iter()
+        .map(|queue| (queue.queue, queue))
+        .collect();
+    for id in recovered.keys() {
+        broker.reserve_queue_id(*id);
+    }
+    restore_definitions(&broker, &opened.definitions, &mut recovered, &store)?;
+    start_queues(&broker);
+    drop_orphans(&broker, recovered.into_keys());
+    Ok(broker)
+}
+
+/// How clients may log in. That anybody may is said, for it is seldom meant where others can
+/// connect.
+pub(crate) fn mechanisms(config: &Config) -> Mechanisms {
+    let user = config.anonymous_login_user.clone();
+    let anonymous = user.map(|user| (user, config.anonymous_login_pass.clone()));
+    let mechanisms = Mechanisms::new(&config.auth_mechanisms, anonymous);
+    if let Some(login) = mechanisms.anonymous() {
+        tracing::warn!(
+            user = login.user,
+            "anybody may log in as this user: ANONYMOUS is one of auth_mechanisms"
+        );
+    }
+    mechanisms
+}
+
+/// Who takes backlogs out of memory: to the store, and to a directory that is emptied here.
+fn pager(config: &Config, store: Store) -> Result<Pager, RecoveryError> {
+    let directory = config.data_dir.join("spill");
+    let spill = Spill::open(&directory).map_err(|reason| RecoveryError::Spill {
+        path: directory.display().to_string(),
+        reason,
+    })?;
+    let limits = Limits::with_budget(config.queue_memory);
+    Ok(Pager::new(limits, Box::new(store), spill))
+}
+
+fn create_defaults(broker: &Broker, config: &Config) -> Result<(), AuthError> {
+    let mut fx = broker.effects(None);
+    broker.add_vhost(
+        VhostSpec {
+            name: DEFAULT_VHOST.into(),
+            description: "Default virtual host".to_owned(),
+            tags: Vec::new(),
+        },
+        &mut fx,
+    );
+    let name = config.default_user.as_str();
+    let hash = PasswordHash::of(config.default_pass.expose());
+    let change = broker
+        .users
+        .add_user(name, hash, &["administrator".to_owned()])?;
+    broker.store_change(change, &mut fx);
+    let all = || ".*".to_owned();
+    let change = broker.users.set_permissions(Permission {
+        user: name.to_owned(),
+        vhost: DEFAULT_VHOST.to_owned(),
+        configure: all(),
+        write: all(),
+        read: all(),
+    })?;
+    broker.store_change(change, &mut fx);
+    fx.perform();
+    Ok(())
+}
+
+/// Definitions by kind, because bindings need their ends and permissions their users.
+#[derive(Default)]
+struct Sorted {
+    vhosts: Vec<(VhostSpec, Option<VhostLimits>)>,
+    users: Vec<User>,
+    permissions: Vec<Permission>,
+    policies: Vec<Definition>,
+    exchanges: Vec<Definition>,
+    queues: Vec<Definition>,
+    bindings: Vec<Definition>,
+    counts: DeliveryCounts,
+}
+
+fn restore_definitions(
+    broker: &Broker,
+    definitions: &[(bytes::Bytes, bytes::Bytes)],
+    recovered: &mut HashMap<QueueId, RecoveredQueue>,
+    store: &Store,
+) -> Result<(), RecoveryError> {
+    let mut sorted = Sorted::default();
+    for (key, value) in definitions {
+        match Definition::decode(key, value)? {
+            Definition::Vhost {
+                name,
+                description,
+                tags,
+                limits,
+            } => {
+                let spec = VhostSpec {
+                    name: name.into(),
+                    description,
+                    tags,
+                };
+                sorted.vhosts.push((spec, limits));
+            }
+            Definition::User(user) => sorted.users.push(user),
+            Definition::Permission(permission) => sorted.permissions.push(permission),
+            policy @ Definition::Policy { .. } => sorted.policies.push(policy),
+            exchange @ Definition::Exchange { .. } => sorted.exchanges.push(exchange),
+            queue @ Definition::Queue { .. } => sorted.queues.push(queue),
+            binding @ Definition::Binding { .. } => sorted.bindings.push(binding),
+            Definition::DeliveryCount {
+                queue,
+                position,
+                count: failed,
+                released,
+                due,
+            } => {
+                let returns = Returns { failed, released };
+                let due = due.map(|millis| broker.clock.time_of_wall_millis(millis));
+                sorted.counts.add(queue, position, Found { returns, due });
+            }
+        }
+    }
+    for (spec, limits) in sorted.vhosts {
+        broker.restore_vhost(spec).set_limits(limits);
+    }
+    broker.users.restore(sorted.users, sorted.permissions)?;
+    for objects in [
+        &mut sorted.policies,
+        &mut sorted.exchanges,
+        &mut sorted.queues,
+        &mut sorted.bindings,
+    ] {
+        drop_strays(broker, objects);
+    }
+    // First: what follows them finds them.
+    for policy in sorted.policies {
+        restore_policy(broker, policy)?;
+    }
+    for exchange in sorted.exchanges {
+        restore_exchange(broker, exchange, recovered, store)?;
+    }
+    for queue in sorted.queues {
+        restore_queue(broker, queue, recovered, &mut sorted.counts, store)?;
+    }
+    sorted.counts.drop_rest(broker);
+    for binding in sorted.bindings {
+        restore_binding(broker, binding);
+    }
+    Ok(())
+}
+
+fn restore_policy(broker: &Broker, definition: Definition) -> Result<(), RecoveryError> {
+    let Definition::Policy { vhost, kind, spec } = definition else {
+        return Ok(());
+    };
+    let name = spec.name.clone();
+    let policy = Policy::restore(spec).map_err(|reason| RecoveryError::Unusable {
+        what: "policy",
+        name,
+        reason,
+    })?;
+    let vhost = broker.restore_vhost(VhostSpec::named(&vhost));
+    vhost.restore_policy(kind, policy);
+    Ok(())
+}
+
+/// A binding whose ends are not there any more is left out: its removal was being stored when the
+/// broker stopped.
+fn restore_binding(broker: &Broker, definition: Definition) {
+    let Definition::Binding {
+        vhost,
+        source,
+        destination_kind,
+        destination,
+        key,
+        arguments,
+    } = definition
+    else {
+        return;
+    };
+    let vhost = broker.restore_vhost(VhostSpec::named(&vhost));
+    let Some(source) = vhost.exchange(&source) else {
+        return;
+    };
+    let destination = match destination_kind {
+        DestinationKind::Queue => vhost.queue(&destination).map(Destination::Queue),
+        DestinationKind::Exchange => vhost.exchange(&destination).map(Destination::Exchange),
+    };
+    if let Some(destination) = destination {
+        vhost.restore_binding(
+            &source,
+            Binding {
+                destination,
+                key: key.into(),
+                arguments,
+            },
+        );
+    }
+}
+
+/// What was unacknowledged counts again, and time has passed: dead letters find all exchanges and
+/// queues there.
+fn start_queues(broker: &Broker) {
+    let mut fx = broker.effects(None);
+    for queue in broker.vhosts().iter().flat_map(|vhost| vhost.queues()) {
+        queue.fetch_head(&mut fx);
+        queue.start(&mut fx);
+        fx.perform();
+    }
+}

@@ -1,0 +1,127 @@
+//! Declaring and deleting exchanges.
+
+use super::Vhost;
+use super::bindings::Sources;
+use super::equivalence::{same_argument, same_properties};
+use crate::domain::definitions::Definition;
+use crate::engine::exchange::{
+    ALTERNATE_EXCHANGE, DestinationName, Exchange, ExchangeSpec, check_declaration,
+};
+use crate::engine::queue::Effects;
+use leveret_protocol::texts::{self, Entity};
+use leveret_protocol::{AmqpError, ExchangeName};
+use std::sync::Arc;
+
+impl Vhost {
+    /// Declares an exchange, which `new_exchange` makes of its specification. The flag says
+    /// whether it is new.
+    ///
+    /// # Errors
+    /// 406 when it exists and is not the same, or when its type does not take its arguments.
+    pub fn declare_exchange(
+        &self,
+        spec: ExchangeSpec,
+        new_exchange: impl FnOnce(ExchangeSpec) -> Exchange,
+        fx: &mut Effects,
+    ) -> Result<(Arc<Exchange>, bool), AmqpError> {
+        let _changing = self.sources.lock();
+        if let Some(existing) = self.exchange(spec.name.as_str()) {
+            self.same_exchange(&existing.spec, &spec)?;
+            return Ok((existing, false));
+        }
+        check_declaration(&spec, &self.spec.name)?;
+        let exchange = Arc::new(new_exchange(spec));
+        if exchange.spec.durable {
+            fx.store(Definition::exchange(&self.spec.name, &exchange).put());
+            fx.submit();
+        }
+        self.insert_exchange(exchange.clone());
+        Ok((exchange, true))
+    }
+
+    /// Adds an exchange without storing it: at start, what is stored already.
+    pub fn insert_exchange(&self, exchange: Arc<Exchange>) {
+        self.configure_exchange(&exchange);
+        self.exchanges
+            .write()
+            .insert(exchange.name().clone(), exchange);
+        self.changed();
+    }
+
+    fn same_exchange(
+        &self,
+        current: &ExchangeSpec,
+        wanted: &ExchangeSpec,
+    ) -> Result<(), AmqpError> {
+        let entity = Entity::Exchange(&wanted.name);
+        if current.kind != wanted.kind {
+            let (received, current) = (wanted.kind, current.kind);
+            return Err(texts::inequivalent_property(
+                "type",
+                entity,
+                &self.spec.name,
+                received,
+                current,
+            ));
+        }
+        let properties = [
+            ("durable", wanted.durable, current.durable),
+            ("auto_delete", wanted.auto_delete, current.auto_delete),
+            ("internal", wanted.internal, current.internal),
+        ];
+        same_properties(&properties, entity, &self.spec.name)?;
+        let wanted = wanted.arguments.inner().get(ALTERNATE_EXCHANGE);
+        let current = current.arguments.inner().get(ALTERNATE_EXCHANGE);
+        same_argument(ALTERNATE_EXCHANGE, wanted, current, entity, &self.spec.name)
+    }
+
+    /// Deletes an exchange with its bindings. `false` when there is none of that name.
+    ///
+    /// # Errors
+    /// 406 when it is in use and `if_unused`.
+    pub fn delete_exchange(
+        &self,
+        name: &ExchangeName,
+        if_unused: bool,
+        fx: &mut Effects,
+    ) -> Result<bool, AmqpError> {
+        let mut sources = self.sources.lock();
+        let Some(exchange) = self.exchange(name.as_str()) else {
+            return Ok(false);
+        };
+        if if_unused && !exchange.is_unbound() {
+            return Err(texts::in_use(Entity::Exchange(name), &self.spec.name));
+        }
+        self.remove_exchanges(vec![exchange], &mut sources, fx);
+        fx.submit();
+        Ok(true)
+    }
+
+    /// Removes exchanges with their bindings, and the auto-delete exchanges that then have none
+    /// left, and so on: a loop, because a client may chain as many as it likes.
+    pub(super) fn remove_exchanges(
+        &self,
+        mut going: Vec<Arc<Exchange>>,
+        sources: &mut Sources,
+        fx: &mut Effects,
+    ) {
+        while let Some(exchange) = going.pop() {
+            let name = exchange.name();
+            if self.exchanges.write().remove(name).is_none() {
+                continue;
+            }
+            for binding in exchange.clear() {
+                self.forget_binding(&exchange, &binding, sources, fx);
+            }
+            if exchange.spec.durable {
+                fx.store(Definition::exchange(&self.spec.name, &exchange).delete());
+            }
+            if let Some(delays) = exchange.delays() {
+                delays.end(fx);
+            }
+            self.changed();
+            let to = DestinationName::Exchange(name.clone());
+            going.extend(self.remove_bindings_to(&to, sources, fx));
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! A virtual host: the directory of its queues and exchanges, and the changes to it.
+//!
+//! Look-ups take a read lock for an instant. Changes (declare, delete, bind) are serialized by one
+//! lock per virtual host, so that each sees the whole picture; they return what has to be stored
+//! as [`Effects`].
+
+mod bindings;
+mod directory;
+mod equivalence;
+mod exchanges;
+mod limits;
+mod policies;
+
+use crate::domain::connections::ConnectionId;
+use crate::domain::definitions::Definition;
+use crate::domain::limits::VhostLimits;
+use crate::domain::policy::Policies;
+use crate::engine::exchange::{DestinationName, Directory, Exchange, ExchangeKind, ExchangeSpec};
+use crate::engine::queue::{
+    AfterRemoval, Consumer, ConsumerId, Counts, Effects, Queue, QueueSpec, Remains,
+};
+use crate::plumbing::mailbox::Mail;
+use bindings::Sources;
+pub use directory::Vhosts;
+use equivalence::{same_arguments, same_properties};
+use leveret_protocol::texts::{self, Entity};
+use leveret_protocol::values::FieldTable;
+use leveret_protocol::{AmqpError, ExchangeName, QueueName, VhostName};
+use leveret_storage::{Position, QueueId};
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// What the names of the system's own queues and exchanges begin with.
+pub(crate) const SYSTEM_PREFIX: &str = "amq.";
+
+/// The exchanges that every virtual host has (spec 3.1.3, and RabbitMQ's `amq.match` and
+/// `amq.rabbitmq.trace`).
+const SYSTEM_EXCHANGES: [(&str, ExchangeKind); 6] = [
+    ("amq.direct", ExchangeKind::Direct),
+    ("amq.fanout", ExchangeKind::Fanout),
+    ("amq.topic", ExchangeKind::Topic),
+    ("amq.headers", ExchangeKind::Headers),
+    ("amq.match", ExchangeKind::Headers),
+    (TRACE_EXCHANGE, ExchangeKind::Topic),
+];
+
+/// Where RabbitMQ's tracer publishes; no client can.
+const TRACE_EXCHANGE: &str = "amq.rabbitmq.trace";
+
+/// What a virtual host was added as.
+#[derive(Clone, Debug)]
+pub struct VhostSpec {
+    /// Its name.
+    pub name: VhostName,
+    /// What an operator wrote about it.
+    pub description: String,
+    /// Words that an operator put on it.
+    pub tags: Vec<String>,
+}
+
+impl VhostSpec {
+    /// A virtual host with nothing but a name.
+    pub fn named(name: &str) -> Self {
+        VhostSpec {
+            name: name.into(),
+            description: String::new(),
+            tags: Vec::new(),
+        }
+    }
+}
+
+/// A virtual host.
+#[derive(Debug)]
+pub struct Vhost {
+    /// What it was added as.
+    pub spec: VhostSpec,
+    queues: RwLock<HashMap<QueueName, Arc<Queue>>>,
+    exchanges: RwLock<HashMap<ExchangeName, Arc<Exchange>>>,
+    /// Which exchanges have bindings to a destination. Its lock is the one for changes.
+    sources: Mutex<Sources>,
+    generation: AtomicU64,
+    limits: RwLock<Option<VhostLimits>>,
+    policies: Mutex<Policies>,
+    /// It was deleted: nothing more is stored of it. Changes under the lock for changes.
+    cleared: AtomicBool,
+}
+
+/// What deleting a queue did.
+#[derive(Debug)]
+pub struct DeletedQueue {
+    /// Messages that were ready.
+    pub messages: u64,
+}
+
+impl Vhost {
+    /// A virtual host with the exchanges that all have.
+    pub fn new(spec: VhostSpec) -> Self {
+        let system = SYSTEM_EXCHANGES.map(|(name, kind)| {
+            let spec = ExchangeSpec {
+                name: name.into(),
+                kind,
+                durable: true,
+                auto_delete: false,
+                internal: name == TRACE_EXCHANGE,
+                arguments: FieldTable::default(),
+            };
+            (spec.name.clone(), Arc::new(Exchange::new(spec)))
+        });
+        Vhost {
+            spec,
+            queues: RwLock::default(),
+            exchanges: RwLock::new(system.into()),
+            sources: Mutex::default(),
+            generation: AtomicU64::new(1),
+            limits: RwLock::default(),
+            policies: Mutex::default(),
+            cleared: AtomicBool::new(false),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &VhostName {
+        &self.spec.name
+    }
+
+    /// A number that changes with every change of queues, exchanges or bindings, so that a
+    /// looked-up route can be kept as long as it stays the same.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    fn changed(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A queue by name.
+    pub fn queue(&self, name: &str) -> Option<Arc<Queue>> {
+        self.queues.read().get(name).cloned()
+    }
+
+    /// An exchange by name; the default exchange is none of them.
+    pub fn exchange(&self, name: &str) -> Option<Arc<Exchange>> {
+        self.exchanges.read().get(name).cloned()
+    }
+
+    /// All queues, in the order of their names.
+    pub fn queues(&self) -> Vec<Arc<Queue>> {
+        let mut queues: Vec<_> = self.queues.read().values().cloned().collect();
+        queues.sort_by(|a, b| a.name().cmp(b.name()));
+        queues
+    }
+
+    /// All exchanges but the default one, in the order of their names.
+    pub fn exchanges(&self) -> Vec<Arc<Exchange>> {
+        let mut exchanges: Vec<_> = self.exchanges.read().values().cloned().collect();
+        exchanges.sort_by(|a, b| a.name().cmp(b.name()));
+        exchanges
+    }
+
+    /// Declares a queue. The flag says whether it is new.
+    ///
+    /// # Errors
+    /// 405 when another connection holds it exclusively, 406 when it exists and is not the same,
+    /// or when there is no place for another.
+    pub fn declare_queue(
+        &self,
+        spec: QueueSpec,
+        connection: ConnectionId,
+        new_id: impl FnOnce() -> QueueId,
+        fx: &mut Effects,
+    ) -> Result<(Arc<Queue>, bool), AmqpError> {
+        if let Some(existing) = self.queue(spec.name.as_str()) {
+            return self
+                .same_queue(&existing, &spec, connection)
+                .map(|()| (existing, false));
+        }
+        let _changing = self.sources.lock();
+        if let Some(existing) = self.queue(spec.name.as_str()) {
+            return self
+                .same_queue(&existing, &spec, connection)
+                .map(|()| (existing, false));
+        }
+        self.check_queue_limit(&spec.name)?;
+        let queue = Arc::new(Queue::new(
+            new_id(),
+            self.spec.name.clone(),
+            spec,
+            Position(0),
+        ));
+        self.configure_queue(&queue, fx);
+        if queue.spec.is_stored() {
+            fx.store(Definition::queue(&queue).put());
+            // Before anybody can find it: whoever declares it again is answered after this.
+            fx.submit();
+        }
+        self.queues
+            .write()
+            .insert(queue.name().clone(), queue.clone());
+        self.changed();
+        queue.start(fx);
+        Ok((queue, true))
+    }
+
+    fn same_queue(
+        &self,
+        existing: &Queue,
+        wanted: &QueueSpec,
+        connection: ConnectionId,
+    ) -> Result<(), AmqpError> {
+        let (name, current) = (&wanted.name, &existing.spec);
+        // Before all else (`rabbit_amqqueue:assert_equivalence`).
+        let other_kind = wanted.exclusive_to.is_some() != current.exclusive_to.is_some();
+        if other_kind || existing.is_locked_for(connection) {
+            return Err(texts::locked_queue(name, &self.spec.name));
+        }
+        let properties = [
+            ("durable", wanted.durable, current.durable),
+            ("auto_delete", wanted.auto_delete, current.auto_delete),
+        ];
+        let entity = Entity::Queue(name);
+        same_properties(&properties, entity, &self.spec.name)?;
+        same_arguments(
+            &wanted.arguments,
+            &current.arguments,
+            entity,
+            &self.spec.name,
+        )
+    }
+
+    /// Puts back a queue at start, before anybody connects.
+    pub fn restore_queue(&self, queue: Arc<Queue>) {
+        self.queues.write().insert(queue.name().clone(), queue);
+    }
+
+    /// Deletes a queue with its bindings if `allowed` says so of its numbers; its consumers are
+    /// told. `None` when it was deleted by somebody else meanwhile.
+    ///
+    /// # Errors
+    /// What `allowed` refused with.
+    pub fn delete_queue<E>(
+        &self,
+        queue: &Arc<Queue>,
+        allowed: impl FnOnce(Counts) -> Result<(), E>,
+        fx: &mut Effects,
+    ) -> Result<Option<DeletedQueue>, E> {
+        self.remove_queue(queue, |fx| queue.delete_if(allowed, fx), fx)
+    }
+
+    /// Deletes a queue that has gone unused for too long, if it still is.
+    pub fn end_abandoned_queue(&self, queue: &Arc<Queue>, fx: &mut Effects) {
+        let end = |fx: &mut Effects| Ok::<_, Infallible>(queue.delete_abandoned(fx));
+        let Ok(_) = self.remove_queue(queue, end, fx);
+    }
+
+    fn remove_queue<E>(
+        &self,
+        queue: &Arc<Queue>,
+        end: impl FnOnce(&mut Effects) -> Result<Option<Remains>, E>,
+        fx: &mut Effects,
+    ) -> Result<Option<DeletedQueue>, E> {
+        let mut sources = self.sources.lock();
+        let Some(Remains {
+            messages,
+            consumers,
+        }) = end(fx)?
+        else {
+            return Ok(None);
+        };
+        let to = DestinationName::Queue(queue.name().clone());
+        let unbound = self.remove_bindings_to(&to, &mut sources, fx);
+        self.remove_exchanges(unbound, &mut sources, fx);
+        self.queues.write().remove(queue.name());
+        if queue.spec.is_stored() {
+            fx.store(Definition::queue(queue).delete());
+        }
+        self.changed();
+        fx.submit();
+        drop(sources);
+        for consumer in consumers {
+            let mailbox = consumer.mailbox.clone();
+            mailbox.send(Mail::Cancel(consumer));
+        }
+        Ok(Some(DeletedQueue { messages }))
+    }
+
+    /// Deletes a queue whatever is in it and whoever uses it.
+    pub fn end_queue(&self, queue: &Arc<Queue>, fx: &mut Effects) {
+        let Ok(_) = self.delete_queue(queue, |_| Ok::<_, Infallible>(()), fx);
+    }
+
+    /// Ends every queue and forgets every exchange, when the virtual host itself goes.
+    pub fn clear(&self, fx: &mut Effects) {
+        for queue in self.queues() {
+            self.end_queue(&queue, fx);
+        }
+        let mut sources = self.sources.lock();
+        self.remove_exchanges(self.exchanges(), &mut sources, fx);
+        self.cleared.store(true, Ordering::Relaxed);
+        self.forget_policies(fx);
+    }
+
+    /// Whether it has been deleted, as long as the lock for changes is held.
+    fn is_cleared(&self) -> bool {
+        self.cleared.load(Ordering::Relaxed)
+    }
+
+    /// Takes a consumer off its queue; deletes the queue when that was its purpose.
+    pub fn cancel_consumer(&self, consumer: &Arc<Consumer>, fx: &mut Effects) {
+        let id: ConsumerId = consumer.id;
+        if consumer.queue.cancel(id, fx) == AfterRemoval::AutoDelete {
+            // Somebody may have begun to consume again; RabbitMQ deletes all the same.
+            self.end_queue(&consumer.queue, fx);
+        }
+    }
+}
+
+impl Directory for Vhost {
+    fn exchange(&self, name: &str) -> Option<Arc<Exchange>> {
+        Vhost::exchange(self, name)
+    }
+}
+
+#[cfg(test)]
+mod tests;

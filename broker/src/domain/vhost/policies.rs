@@ -1,0 +1,267 @@
+//! Setting and clearing policies, and telling queues and exchanges which of them apply.
+//!
+//! Which policy applies is decided under the lock for changes, so that whatever is declared beside
+//! it ends with the right one. What is in the queues follows afterwards, queue by queue: however
+//! much that drops, nobody waits for it but the queue's own users.
+
+use super::Vhost;
+use super::bindings::Sources;
+use crate::domain::definitions::Definition;
+use crate::domain::policy::{Applied, Policy, PolicyKind, Target};
+use crate::engine::exchange::Exchange;
+use crate::engine::queue::{Effects, Queue};
+use leveret_storage::Op;
+use parking_lot::MutexGuard;
+use std::sync::Arc;
+
+/// Queues that are looked at before others get a turn at the lock for changes.
+const SLICE: usize = 512;
+
+impl Vhost {
+    /// Sets a policy, in place of one of its name; it is in force, as far as it reaches, when this
+    /// returns. `false` when the virtual host has been deleted.
+    pub fn set_policy(&self, kind: PolicyKind, policy: Policy, fx: &mut Effects) -> bool {
+        let mut sources = self.sources.lock();
+        if self.is_cleared() {
+            return false;
+        }
+        let definition = Definition::policy(&self.spec.name, kind, &policy.spec);
+        self.policies.lock().set(kind, policy);
+        self.store_policies(definition.put(), fx);
+        let changed = self.assign_policies(&mut sources);
+        drop(sources);
+        follow(&changed, fx);
+        true
+    }
+
+    /// Takes a policy away; `false` when there is none of that name.
+    pub fn clear_policy(&self, kind: PolicyKind, name: &str, fx: &mut Effects) -> bool {
+        let mut sources = self.sources.lock();
+        let Some(policy) = self.policies.lock().clear(kind, name) else {
+            return false;
+        };
+        let definition = Definition::policy(&self.spec.name, kind, &policy.spec);
+        self.store_policies(definition.delete(), fx);
+        let changed = self.assign_policies(&mut sources);
+        drop(sources);
+        follow(&changed, fx);
+        true
+    }
+
+    /// Puts back a policy at start, before there are queues.
+    pub fn restore_policy(&self, kind: PolicyKind, policy: Policy) {
+        self.policies.lock().set(kind, policy);
+        // The exchanges that every virtual host has are there already.
+        self.assign_policies(&mut self.sources.lock());
+    }
+
+    /// All policies of a kind, those that apply before others last.
+    pub fn policies(&self, kind: PolicyKind) -> Vec<Arc<Policy>> {
+        self.policies.lock().list(kind)
+    }
+
+    /// The policies that apply, or would apply, to a name.
+    pub fn policy_for(&self, name: &str, target: Target) -> Option<Arc<Applied>> {
+        self.policies.lock().matching(name, target)
+    }
+
+    /// A queue gets its policies before anybody knows it, and before there are messages in it.
+    pub fn configure_queue(&self, queue: &Arc<Queue>, fx: &mut Effects) {
+        let policy = self.policy_for(queue.name().as_str(), queue.policy_target());
+        if queue.set_policy(policy) {
+            queue.follow_settings(fx);
+        }
+    }
+
+    /// A new exchange gets its policies before anybody knows it.
+    pub(super) fn configure_exchange(&self, exchange: &Exchange) {
+        exchange.set_policy(self.policy_for(exchange.name().as_str(), Target::Exchange));
+    }
+
+    /// Forgets all policies with the virtual host.
+    pub(super) fn forget_policies(&self, fx: &mut Effects) {
+        for kind in [PolicyKind::User, PolicyKind::Operator] {
+            for policy in self.policies(kind) {
+                self.policies.lock().clear(kind, &policy.spec.name);
+                fx.store(Definition::policy(&self.spec.name, kind, &policy.spec).delete());
+            }
+        }
+    }
+
+    /// Stored in the order in which they take effect: under the lock for changes.
+    fn store_policies(&self, op: Op, fx: &mut Effects) {
+        fx.store(op);
+        fx.submit();
+    }
+
+    /// Tells every queue and exchange which policies apply to it; returns the queues whose settings
+    /// that changes.
+    ///
+    /// Whoever waits for the lock for changes gets it in between: what is declared then has the new
+    /// policies already, and another change of policies goes over all queues after this one.
+    fn assign_policies(&self, sources: &mut MutexGuard<'_, Sources>) -> Vec<Arc<Queue>> {
+        let exchanges: Vec<_> = self.exchanges.read().values().cloned().collect();
+        for exchange in exchanges {
+            self.configure_exchange(&exchange);
+        }
+        // An alternate exchange may have changed, and with it every route.
+        self.changed();
+        let queues: Vec<_> = self.queues.read().values().cloned().collect();
+        let mut changed = Vec::new();
+        for some in queues.chunks(SLICE) {
+            for queue in some {
+                let policy = self.policy_for(queue.name().as_str(), queue.policy_target());
+                if queue.set_policy(policy) {
+                    changed.push(queue.clone());
+                }
+            }
+            MutexGuard::bump(sources);
+        }
+        changed
+    }
+}
+
+/// What is in the queues follows their settings. One batch of effects per queue, so that they need
+/// no more memory than the largest queue asks for.
+fn follow(queues: &[Arc<Queue>], fx: &mut Effects) {
+    for queue in queues {
+        queue.follow_settings(fx);
+        fx.perform();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Limits;
+    use crate::domain::broker::{Broker, DEFAULT_VHOST};
+    use crate::domain::connections::ConnectionId;
+    use crate::domain::policy::WrittenPolicy;
+    use crate::domain::vhost::VhostSpec;
+    use crate::engine::exchange::{ExchangeKind, ExchangeSpec, Routable, Route};
+    use crate::engine::message::MessageBuilder;
+    use crate::engine::queue::QueueSpec;
+    use leveret_protocol::values::FieldTable;
+
+    const USER: PolicyKind = PolicyKind::User;
+
+    struct World {
+        broker: Broker,
+        vhost: Arc<Vhost>,
+        fx: Effects,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let broker = Broker::new(Limits::default(), Vec::new(), None);
+            let mut fx = broker.effects(None);
+            broker.add_vhost(VhostSpec::named(DEFAULT_VHOST), &mut fx);
+            let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
+            World { broker, vhost, fx }
+        }
+
+        fn queue(&mut self, name: &str) -> Arc<Queue> {
+            let spec = QueueSpec {
+                name: name.into(),
+                durable: true,
+                auto_delete: false,
+                exclusive_to: None,
+                arguments: FieldTable::default(),
+            };
+            let new_id = || self.broker.next_queue_id();
+            let (vhost, fx) = (&self.vhost, &mut self.fx);
+            let declared = vhost.declare_queue(spec, ConnectionId(1), new_id, fx);
+            declared.unwrap().0
+        }
+
+        fn publish(&mut self, queue: &Arc<Queue>, count: usize) {
+            for _ in 0..count {
+                let message = MessageBuilder::new(b"", b"", &[0, 0], true, 0).finish(true);
+                queue.publish([(Arc::new(message), None)], false, &mut self.fx);
+            }
+        }
+
+        fn set(&mut self, name: &str, pattern: &str, definition: &str) {
+            let written = WrittenPolicy::new(name, pattern, definition);
+            let policy = Policy::parse(USER, written).unwrap();
+            assert!(self.vhost.set_policy(USER, policy, &mut self.fx));
+        }
+    }
+
+    #[test]
+    fn a_lowered_limit_drops_what_is_over_it_at_once() {
+        let mut world = World::new();
+        let (queue, other) = (world.queue("q"), world.queue("other"));
+        for queue in [&queue, &other] {
+            world.publish(queue, 5);
+        }
+        world.set("p", "^q$", r#"{"max-length":2}"#);
+        assert_eq!((queue.counts().ready, other.counts().ready), (2, 5));
+        assert!(world.vhost.clear_policy(USER, "p", &mut world.fx));
+        world.publish(&queue, 3);
+        assert_eq!(queue.counts().ready, 5);
+        assert!(queue.policy().is_none());
+    }
+
+    #[test]
+    fn a_new_queue_has_its_limit_from_the_first_message_on() {
+        let mut world = World::new();
+        world.set("p", "^q", r#"{"max-length":1}"#);
+        let queue = world.queue("q");
+        world.publish(&queue, 3);
+        assert_eq!(queue.counts().ready, 1);
+    }
+
+    #[test]
+    fn routes_that_were_kept_are_looked_up_again() {
+        let mut world = World::new();
+        let spec = ExchangeSpec {
+            name: "x".into(),
+            kind: ExchangeKind::Direct,
+            durable: false,
+            auto_delete: false,
+            internal: false,
+            arguments: FieldTable::default(),
+        };
+        let (vhost, fx) = (world.vhost.clone(), &mut world.fx);
+        let (exchange, _) = vhost.declare_exchange(spec, Exchange::new, fx).unwrap();
+        let queue = world.queue("q");
+        let binding = crate::engine::exchange::Binding {
+            destination: crate::engine::exchange::Destination::Queue(queue),
+            key: "".into(),
+            arguments: FieldTable::default(),
+        };
+        let fanout = vhost.exchange("amq.fanout").unwrap();
+        vhost.bind(&fanout, binding, &mut world.fx).unwrap();
+        let routes = || {
+            let mut route = Route::default();
+            let message = Routable {
+                routing_keys: &[b"k"],
+                properties: &[0, 0],
+            };
+            route.find(&exchange, &message, vhost.as_ref());
+            route.queues.len()
+        };
+        assert_eq!(routes(), 0);
+        let before = vhost.generation();
+        world.set("p", "^x$", r#"{"alternate-exchange":"amq.fanout"}"#);
+        assert_eq!(routes(), 1);
+        assert!(vhost.generation() > before);
+        let before = vhost.generation();
+        assert!(vhost.clear_policy(USER, "p", &mut world.fx));
+        assert_eq!(routes(), 0);
+        assert!(vhost.generation() > before);
+    }
+
+    #[test]
+    fn a_deleted_virtual_host_takes_its_policies_along() {
+        let mut world = World::new();
+        world.set("p", "", r#"{"max-length":1}"#);
+        let vhost = world.vhost.clone();
+        assert!(world.broker.delete_vhost(DEFAULT_VHOST, &mut world.fx));
+        assert!(vhost.policies(USER).is_empty());
+        let written = WrittenPolicy::new("p", "", r#"{"max-length":1}"#);
+        let policy = Policy::parse(USER, written).unwrap();
+        assert!(!vhost.set_policy(USER, policy, &mut world.fx));
+    }
+}

@@ -1,0 +1,365 @@
+//! Sending dead letters on: each is routed by the exchange that its queue names, and is in the
+//! queues that this leads to and gone from the one it leaves in one and the same batch of the
+//! store. It waits for nobody: what a queue turns away on this road is lost to it, as in RabbitMQ,
+//! unless the queue that it leaves loses none; then it goes back there.
+
+mod death;
+#[cfg(test)]
+mod order_tests;
+
+use crate::domain::vhost::{Vhost, Vhosts};
+use crate::engine::exchange::{
+    Delays, Directory, Exchange, Held, Placed, Postponed, Routable, Route,
+};
+use crate::engine::message::SharedMessage;
+use crate::engine::queue::{DeadLetter, Effects, Origin, Outgoing, Queue, Reason, Transfer};
+use death::{Buffers, Death, Deaths};
+use leveret_storage::QueueId;
+use parking_lot::MutexGuard;
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// Octets for the store after which a batch is complete, about.
+const BATCH_OCTETS: usize = 8 << 20;
+/// Dead letters in a batch at most.
+const BATCH_LETTERS: usize = 4096;
+
+/// Dead letters that come of others at once (they go to queues that are full and have dead letters
+/// themselves) and are sent on in any case ...
+const CHAIN_MIN: usize = 4096;
+/// ... and so many more for each that it began with.
+const CHAIN_FACTOR: usize = 16;
+
+/// How many dead letters may come of others at once, one of the other. Among ten queues of
+/// `x-max-length` 0 whose dead letters go to all ten, a single message would make ten million, as
+/// none of them goes where it was before but may take any way through the others.
+#[derive(Debug)]
+pub struct Chain {
+    /// How many more.
+    left: usize,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Chain { left: CHAIN_MIN }
+    }
+}
+
+impl Chain {
+    /// Whether this one may be sent on.
+    fn takes(&mut self, letter: &DeadLetter) -> bool {
+        if !letter.chained {
+            self.left = self.left.saturating_add(CHAIN_FACTOR);
+            return true;
+        }
+        let takes = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        takes
+    }
+}
+
+/// Sends the dead letters of these queues on, each queue's in their order, until as many are on
+/// their way as had come when this was asked for. The first batch holds what `fx` has collected
+/// before.
+///
+/// Queues are sorted by their ids, and no lock is held.
+pub fn send(queues: &[(Arc<Queue>, u64)], vhosts: &Vhosts, chain: &mut Chain, fx: &mut Effects) {
+    let senders: SmallVec<[(Sender<'_>, u64); 1]> = queues
+        .iter()
+        .map(|(queue, until)| (Sender::new(queue, vhosts), *until))
+        .collect();
+    let mut more = true;
+    while more {
+        let taken: Taken<'_, '_> = senders
+            .iter()
+            .filter_map(|(sender, until)| Some((sender, sender.take(*until, fx)?)))
+            .collect();
+        more = taken.iter().any(|(_, outgoing)| outgoing.more);
+        if !taken.is_empty() {
+            send_taken(taken, chain, fx);
+        }
+    }
+}
+
+/// Letters that were taken from the outboxes of their queues, and who sends them.
+type Taken<'a, 'b> = SmallVec<[(&'b Sender<'a>, Outgoing); 1]>;
+
+fn send_taken(taken: Taken<'_, '_>, chain: &mut Chain, fx: &mut Effects) {
+    let mut sorter = Sorter::new(fx);
+    let tried: SmallVec<[_; 1]> = taken
+        .into_iter()
+        .map(|(sender, outgoing)| (sender, sender.send(outgoing, &mut sorter, chain, fx)))
+        .collect();
+    sorter.carry_out(fx);
+    for (sender, tried) in tried {
+        sender.finish(tried, fx);
+    }
+}
+
+/// Sends letters of a queue that were taken from its outbox.
+#[cfg(test)]
+pub fn send_these(queue: &Arc<Queue>, outgoing: Outgoing, vhosts: &Vhosts, fx: &mut Effects) {
+    let sender = Sender::new(queue, vhosts);
+    send_taken(
+        smallvec::smallvec![(&sender, outgoing)],
+        &mut Chain::default(),
+        fx,
+    );
+}
+
+/// Who alone sends the letters of a queue.
+struct Sender<'a> {
+    _only: MutexGuard<'a, ()>,
+    vhost: Option<Arc<Vhost>>,
+    queue: &'a Arc<Queue>,
+}
+
+/// What became of letters.
+struct Tried {
+    outgoing: Outgoing,
+    /// They found no way and are not to be lost.
+    stuck: Vec<DeadLetter>,
+    /// Too many came of others.
+    given_up: usize,
+    /// Queues that were left out because a letter would have gone round for ever, and the queues
+    /// that the first of them has died in, this one first.
+    cycles: u64,
+    cycle: Vec<String>,
+}
+
+impl<'q> Sender<'q> {
+    fn new(queue: &'q Arc<Queue>, vhosts: &Vhosts) -> Self {
+        Sender {
+            _only: queue.sender(),
+            vhost: vhosts.get(queue.vhost.as_str()),
+            queue,
+        }
+    }
+
+    fn take(&self, until: u64, fx: &mut Effects) -> Option<Outgoing> {
+        let routes = self.vhost.as_deref().map_or(0, Vhost::generation);
+        self.queue.take_letters(until, routes, fx)
+    }
+
+    fn send(
+        &self,
+        mut outgoing: Outgoing,
+        sorter: &mut Sorter,
+        chain: &mut Chain,
+        fx: &mut Effects,
+    ) -> Tried {
+        let letters = std::mem::take(&mut outgoing.letters);
+        let origin = outgoing.origin.clone();
+        let way = origin.as_deref().and_then(|origin| self.way(origin));
+        let loses_none = origin.as_ref().is_some_and(|origin| origin.loses_none);
+        let mut tried = Tried {
+            outgoing,
+            stuck: Vec::new(),
+            given_up: 0,
+            cycles: 0,
+            cycle: Vec::new(),
+        };
+        for letter in letters {
+            let may_go = chain.takes(&letter);
+            tried.given_up += usize::from(!may_go);
+            let way = way.as_ref().filter(|_| may_go);
+            let sent = way.is_some_and(|way| sorter.sort(&letter, way, &mut tried));
+            if !sent && loses_none {
+                tried.stuck.push(letter);
+                continue;
+            }
+            sorter.left.push((self.queue.id, letter));
+            if sorter.is_full() {
+                sorter.carry_out(fx);
+            }
+        }
+        tried
+    }
+
+    /// Where letters go; `None` if there is no such place.
+    fn way<'a>(&self, origin: &'a Origin) -> Option<Way<'a>> {
+        let vhost = self.vhost.clone()?;
+        let exchange = match origin.exchange.as_str() {
+            "" => None,
+            name => Some(vhost.exchange(name)?),
+        };
+        Some(Way {
+            origin,
+            vhost,
+            exchange,
+        })
+    }
+
+    fn finish(&self, tried: Tried, fx: &mut Effects) {
+        let (queue, vhost) = (self.queue.name(), &self.queue.vhost);
+        if tried.given_up > 0 {
+            tracing::warn!(
+                %queue,
+                %vhost,
+                lost = tried.given_up,
+                "dead letters lead to more and more dead letters: the last of them are dropped"
+            );
+        }
+        if tried.cycles > 0
+            && let Some(times) = self.queue.count_cycles(tried.cycles, fx)
+        {
+            // `rabbit_dead_letter:log_cycle_once` tells of each list of queues once.
+            tracing::warn!(
+                %queue,
+                %vhost,
+                times,
+                queues = ?tried.cycle,
+                "message dropped: these queues, the latest death first, are a dead letter cycle without \
+                 reason 'rejected'"
+            );
+        }
+        self.queue.letters_tried(tried.outgoing, tried.stuck, fx);
+    }
+}
+
+/// The exchange that a queue's dead letters go to. It may come and go; without it they are lost.
+struct Way<'a> {
+    origin: &'a Origin,
+    vhost: Arc<Vhost>,
+    /// None for the default exchange.
+    exchange: Option<Arc<Exchange>>,
+}
+
+impl Way<'_> {
+    fn find(&self, message: &Routable<'_>, route: &mut Route) {
+        if let Some(exchange) = &self.exchange {
+            route.find(exchange, message, &*self.vhost as &dyn Directory);
+            return;
+        }
+        let named = |key: &&[u8]| self.vhost.queue(std::str::from_utf8(key).ok()?);
+        route.kept_by.clear();
+        route.queues.clear();
+        route
+            .queues
+            .extend(message.routing_keys.iter().filter_map(named));
+        route.queues.sort_unstable_by_key(|queue| queue.id);
+        route.queues.dedup_by_key(|queue| queue.id);
+    }
+}
+
+/// Finds out where letters go, and collects them until they are carried there.
+struct Sorter {
+    /// The wall clock's time, in seconds.
+    seconds: u64,
+    route: Route,
+    buffers: Buffers,
+    transfer: Transfer,
+    postponed: Vec<(Arc<Delays>, Postponed)>,
+    /// Letters that leave their queues with that.
+    left: Vec<(QueueId, DeadLetter)>,
+}
+
+impl Sorter {
+    fn new(fx: &mut Effects) -> Self {
+        let now = fx.now();
+        Sorter {
+            seconds: fx.clock().wall_millis(now) / 1000,
+            route: Route::default(),
+            buffers: Buffers::default(),
+            transfer: Transfer::default(),
+            postponed: Vec::new(),
+            left: Vec::new(),
+        }
+    }
+
+    /// Says whether the letter goes anywhere.
+    fn sort(&mut self, letter: &DeadLetter, way: &Way<'_>, tried: &mut Tried) -> bool {
+        let (message, origin) = (&letter.message, way.origin);
+        let death = Death::new(letter, origin, self.seconds);
+        let keys = match &origin.routing_key {
+            Some(key) => SmallVec::from_slice(&[&key[..]]),
+            None => death.routing_keys.clone(),
+        };
+        let deaths = death.note(&mut self.buffers);
+        let routable = Routable {
+            routing_keys: &keys,
+            properties: &self.buffers.properties,
+        };
+        way.find(&routable, &mut self.route);
+        if letter.reason != Reason::Rejected {
+            leave_out_cycles(&mut self.route, &deaths, tried);
+        }
+        let (queues, kept_by) = (&self.route.queues, &self.route.kept_by);
+        if queues.is_empty() && kept_by.is_empty() {
+            return false;
+        }
+        let blocked = &mut tried.outgoing.blocked;
+        if !blocked.is_empty() && queues.iter().any(|queue| blocked.contains(&queue.id)) {
+            blocked.extend(queues.iter().map(|queue| queue.id));
+            return false;
+        }
+        let stored = queues
+            .iter()
+            .filter(|queue| queue.stores(message.persistent()));
+        // A routing key is a short string, whatever it was given as.
+        let key = keys.first().copied().unwrap_or_default();
+        let key = &key[..key.len().min(usize::from(u8::MAX))];
+        let exchange = origin.exchange.as_str().as_bytes();
+        let cancellable = stored.count() == 1 && kept_by.is_empty();
+        let sent = message.forwarded(exchange, key, routable.properties, cancellable);
+        let sent: SharedMessage = Arc::new(sent.into_letter());
+        if origin.loses_none {
+            if !self.transfer.add_if_room(&sent, queues) {
+                blocked.extend(queues.iter().map(|queue| queue.id));
+                return false;
+            }
+        } else {
+            self.transfer.add(&sent, queues);
+        }
+        let delay = routable.delay().unwrap_or_default();
+        let postponed = kept_by.iter().map(|delays| {
+            let held = Held {
+                message: sent.clone(),
+                more_keys: keys[1..].iter().map(|key| (*key).into()).collect(),
+            };
+            let token = None;
+            (delays.clone(), Postponed { held, delay, token })
+        });
+        self.postponed.extend(postponed);
+        true
+    }
+
+    fn is_full(&self) -> bool {
+        self.transfer.octets() >= BATCH_OCTETS || self.left.len() >= BATCH_LETTERS
+    }
+
+    /// Carries out what was collected.
+    fn carry_out(&mut self, fx: &mut Effects) {
+        let postponed = std::mem::take(&mut self.postponed);
+        let mut placed: Vec<(Arc<Delays>, Vec<Placed>)> = Vec::new();
+        let left = &mut self.left;
+        let leave = |fx: &mut Effects| {
+            let now = fx.now();
+            let now = fx.clock().instant(now);
+            for (delays, postponed) in postponed {
+                let places = delays.place([postponed], now, fx);
+                placed.push((delays, places));
+            }
+            for (queue, letter) in left.drain(..) {
+                letter.leave(queue, fx);
+            }
+        };
+        self.transfer.perform(leave, fx);
+        for (delays, placed) in placed {
+            delays.keep(placed, fx);
+        }
+    }
+}
+
+/// Leaves out the queues that the message would come back to for ever.
+fn leave_out_cycles(route: &mut Route, deaths: &Deaths<'_>, tried: &mut Tried) {
+    route.queues.retain(|queue| {
+        let name = queue.name().as_str();
+        let goes_round = deaths.would_go_round(name);
+        if goes_round && tried.cycles == 0 {
+            tried.cycle = deaths.queues(name);
+        }
+        tried.cycles += u64::from(goes_round);
+        !goes_round
+    });
+}

@@ -1,0 +1,253 @@
+//! The bindings of one exchange, twice: as they were declared, in an order that depends on
+//! nothing but themselves, and indexed for the exchange's type.
+
+use super::consistent_hash::ConsistentHashIndex;
+use super::direct::DirectIndex;
+use super::headers::HeadersIndex;
+use super::one_of::{Choice, OneOfIndex};
+use super::targets::Targets;
+use super::topic::TopicIndex;
+use super::{Exchange, ExchangeKind, ExchangeSpec, Routable};
+use crate::engine::queue::Queue;
+use leveret_protocol::values::FieldTable;
+use leveret_protocol::{ExchangeName, QueueName, RoutingKey, table};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a binding leads to.
+#[derive(Clone, Debug)]
+pub enum Destination {
+    /// A queue.
+    Queue(Arc<Queue>),
+    /// Another exchange (RabbitMQ: "Exchange to Exchange Bindings").
+    Exchange(Arc<Exchange>),
+}
+
+/// A destination by its name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DestinationName {
+    /// A queue.
+    Queue(QueueName),
+    /// An exchange.
+    Exchange(ExchangeName),
+}
+
+impl Destination {
+    /// Its name.
+    pub fn name(&self) -> DestinationName {
+        match self {
+            Destination::Queue(queue) => DestinationName::Queue(queue.name().clone()),
+            Destination::Exchange(exchange) => DestinationName::Exchange(exchange.name().clone()),
+        }
+    }
+
+    /// What tells it from every other one that exists at the same time: where it is in memory.
+    pub(super) fn identity(&self) -> usize {
+        match self {
+            Destination::Queue(queue) => Arc::as_ptr(queue).addr(),
+            Destination::Exchange(exchange) => Arc::as_ptr(exchange).addr(),
+        }
+    }
+
+    /// Whether it survives a restart.
+    pub fn is_durable(&self) -> bool {
+        match self {
+            Destination::Queue(queue) => queue.spec.durable,
+            Destination::Exchange(exchange) => exchange.spec.durable,
+        }
+    }
+}
+
+/// A binding; the exchange it starts from is the one that holds it.
+#[derive(Clone, Debug)]
+pub struct Binding {
+    /// Where it leads.
+    pub destination: Destination,
+    /// Its key.
+    pub key: RoutingKey,
+    /// Its arguments.
+    pub arguments: FieldTable,
+}
+
+/// What makes two bindings of an exchange the same (spec 1.7.2.3, RabbitMQ: arguments count).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct BindingId {
+    destination: DestinationName,
+    key: RoutingKey,
+    /// As they are encoded; tables themselves have no order.
+    arguments: Box<[u8]>,
+}
+
+impl BindingId {
+    fn new(destination: DestinationName, key: &RoutingKey, arguments: &FieldTable) -> Self {
+        BindingId {
+            destination,
+            key: key.clone(),
+            arguments: encoded(arguments),
+        }
+    }
+
+    pub(super) fn of(binding: &Binding) -> Self {
+        BindingId::new(binding.destination.name(), &binding.key, &binding.arguments)
+    }
+}
+
+/// Arguments as one piece of memory, none of it when there are none.
+pub(super) fn encoded(arguments: &FieldTable) -> Box<[u8]> {
+    if arguments.inner().is_empty() {
+        return Box::default();
+    }
+    table::encode(arguments).into()
+}
+
+/// All bindings of an exchange, by destination first.
+pub(super) type AllBindings = BTreeMap<BindingId, Binding>;
+
+/// The bindings that lead to one destination.
+pub(super) fn leading_to<'a>(
+    all: &'a AllBindings,
+    to: &'a DestinationName,
+) -> impl Iterator<Item = (&'a BindingId, &'a Binding)> {
+    let first = BindingId::new(to.clone(), &"".into(), &FieldTable::default());
+    all.range(first..)
+        .take_while(move |(id, _)| id.destination == *to)
+}
+
+#[derive(Debug)]
+enum Index {
+    Direct(DirectIndex),
+    Fanout(Targets),
+    Topic(TopicIndex),
+    Headers(HeadersIndex),
+    ConsistentHash(ConsistentHashIndex),
+    OneOf(OneOfIndex),
+}
+
+/// The bindings of one exchange.
+#[derive(Debug)]
+pub(super) struct Bindings {
+    all: AllBindings,
+    index: Index,
+}
+
+impl Bindings {
+    pub(super) fn new(spec: &ExchangeSpec) -> Self {
+        let index = match spec.routed_by() {
+            // No exchange is routed by the second: it names one of the others to do that.
+            ExchangeKind::Direct | ExchangeKind::DelayedMessage => {
+                Index::Direct(DirectIndex::default())
+            }
+            ExchangeKind::Fanout => Index::Fanout(Targets::default()),
+            ExchangeKind::Topic => Index::Topic(TopicIndex::default()),
+            ExchangeKind::Headers => Index::Headers(HeadersIndex::default()),
+            ExchangeKind::ConsistentHash => {
+                Index::ConsistentHash(ConsistentHashIndex::new(&spec.arguments))
+            }
+            ExchangeKind::Random | ExchangeKind::LocalRandom => {
+                Index::OneOf(OneOfIndex::new(Choice::Chance))
+            }
+            ExchangeKind::ModulusHash => Index::OneOf(OneOfIndex::new(Choice::RoutingKeys)),
+        };
+        Bindings {
+            all: BTreeMap::new(),
+            index,
+        }
+    }
+
+    pub(super) fn add(&mut self, binding: Binding) -> bool {
+        let id = BindingId::of(&binding);
+        if self.all.contains_key(&id) {
+            return false;
+        }
+        match &mut self.index {
+            Index::Direct(index) => index.add(&binding),
+            Index::Fanout(targets) => targets.add(&binding.destination),
+            Index::Topic(index) => index.add(&binding),
+            Index::Headers(index) => index.add(&binding),
+            Index::ConsistentHash(index) => index.add(&id, &binding),
+            Index::OneOf(index) => index.forget(),
+        }
+        self.all.insert(id, binding);
+        true
+    }
+
+    pub(super) fn remove(
+        &mut self,
+        to: &DestinationName,
+        key: &RoutingKey,
+        arguments: &FieldTable,
+    ) -> bool {
+        let id = BindingId::new(to.clone(), key, arguments);
+        let Some(binding) = self.all.remove(&id) else {
+            return false;
+        };
+        self.unindex(&id, &binding);
+        true
+    }
+
+    pub(super) fn remove_destination(&mut self, to: &DestinationName) -> Vec<Binding> {
+        let ids: Vec<BindingId> = leading_to(&self.all, to)
+            .map(|(id, _)| id.clone())
+            .collect();
+        let mut removed = Vec::with_capacity(ids.len());
+        for id in ids {
+            if let Some(binding) = self.all.remove(&id) {
+                self.unindex(&id, &binding);
+                removed.push(binding);
+            }
+        }
+        removed
+    }
+
+    fn unindex(&mut self, id: &BindingId, binding: &Binding) {
+        match &mut self.index {
+            Index::Direct(index) => index.remove(binding),
+            Index::Fanout(targets) => targets.remove(&binding.destination),
+            Index::Topic(index) => index.remove(binding),
+            Index::Headers(index) => index.remove(binding),
+            Index::ConsistentHash(index) => index.remove(id, binding, &self.all),
+            Index::OneOf(index) => index.forget(),
+        }
+    }
+
+    pub(super) fn matching(&self, message: &Routable<'_>, found: &mut dyn FnMut(&Destination)) {
+        match &self.index {
+            Index::Direct(index) => index.matching(message.routing_keys, found),
+            Index::Fanout(targets) => targets.each(found),
+            Index::Topic(index) => index.matching(message.routing_keys, found),
+            Index::Headers(index) => index.matching(message.headers(), found),
+            Index::ConsistentHash(index) => index.matching(message, found),
+            Index::OneOf(index) => index.matching(message.routing_keys, &self.all, found),
+        }
+    }
+
+    /// Whether messages with equal routing keys go the same way.
+    pub(super) fn match_by_key_alone(&self) -> bool {
+        match &self.index {
+            Index::Direct(_) | Index::Fanout(_) | Index::Topic(_) => true,
+            Index::Headers(_) => false,
+            Index::ConsistentHash(index) => index.hashes_routing_key(),
+            Index::OneOf(index) => index.chooses_by_key(),
+        }
+    }
+
+    pub(super) fn leads_to(&self, to: &DestinationName) -> bool {
+        leading_to(&self.all, to).next().is_some()
+    }
+
+    pub(super) fn has(&self, binding: &Binding) -> bool {
+        self.all.contains_key(&BindingId::of(binding))
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Binding> {
+        self.all.values()
+    }
+
+    pub(super) fn into_all(self) -> impl Iterator<Item = Binding> {
+        self.all.into_values()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+}

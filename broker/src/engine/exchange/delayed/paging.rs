@@ -1,0 +1,146 @@
+//! Messages that wait in a delayed exchange and do not live in memory: those that are due last wait on disk, as the
+//! backlogs of queues do, and with them within one budget.
+
+use super::{Delays, Waiting};
+use crate::engine::queue::Effects;
+use crate::engine::queue::paging::{
+    Done, Holder, Job, Kept, Owner, PageId, Pager, Shelf, Sorted, Told, Work,
+};
+use leveret_storage::QueueId;
+use std::sync::Arc;
+
+/// Pages that leave at a time, under one lock.
+const PAGES_AT_A_TIME: usize = 8;
+
+/// What is known of its memory.
+#[derive(Debug, Default)]
+pub(super) struct Paging {
+    told: Told,
+    /// The number of the last page.
+    pages: u64,
+}
+
+/// What has to be done for its pages.
+#[derive(Default)]
+pub(super) struct Wanted {
+    pages: Vec<(PageId, Work)>,
+    registers: bool,
+}
+
+impl Wanted {
+    /// The first messages are to be read, if they are on disk.
+    pub(super) fn read(&mut self, messages: &mut Sorted) {
+        if let Some((page, spilled)) = messages.next_read(0) {
+            self.pages.push((page, Work::ReadSorted(spilled)));
+        }
+    }
+}
+
+impl Waiting {
+    /// Pages out what is due last, in pages of about so many bytes, and leaves `at_head` bytes of what is due first.
+    fn page_out(&mut self, bytes: u64, at_head: u64, wanted: &mut Wanted) {
+        for _ in 0..PAGES_AT_A_TIME {
+            self.paging.pages += 1;
+            let number = self.paging.pages;
+            // Whether the store keeps a message is found out when it leaves.
+            let paged = self
+                .messages
+                .page_out(number, bytes, at_head, |_| Kept::Not);
+            let Some((page, entries)) = paged else {
+                return;
+            };
+            wanted.pages.push((page, Work::WriteSorted(entries)));
+        }
+    }
+
+    /// Tells the pager what is in memory. Says whether it has to be told who holds it.
+    pub(super) fn report(&mut self, fx: &Effects) -> bool {
+        let memory = self.messages.memory();
+        fx.pager()
+            .is_some_and(|pager| self.paging.told.report(memory, pager))
+    }
+}
+
+impl Delays {
+    /// Pages out if memory is short. Called when something has changed, under the lock.
+    pub(super) fn pages(&self, waiting: &mut Waiting, fx: &Effects) -> Wanted {
+        let mut wanted = Wanted {
+            registers: waiting.report(fx),
+            ..Wanted::default()
+        };
+        if let Some(pager) = fx.pager() {
+            let page = pager.limits().page;
+            if waiting.messages.memory() > 2 * page && pager.wants_room(false) {
+                waiting.page_out(page, page, &mut wanted);
+                waiting.report(fx);
+            }
+        }
+        wanted
+    }
+
+    /// Work for the pager, once the lock is released.
+    pub(super) fn want(self: &Arc<Self>, wanted: Wanted, fx: &mut Effects) {
+        if wanted.registers {
+            fx.hold(self);
+        }
+        for (page, work) in wanted.pages {
+            fx.page(Job {
+                owner: self.clone(),
+                shelf: Shelf::Aside,
+                page,
+                work,
+            });
+        }
+    }
+}
+
+impl Owner for Delays {
+    fn id(&self) -> QueueId {
+        self.id
+    }
+
+    fn name(&self) -> &str {
+        self.exchange.as_str()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.waiting.lock().ended
+    }
+
+    fn paged(self: Arc<Self>, _: Shelf, page: PageId, done: Done, fx: &mut Effects) {
+        let mut waiting = self.waiting.lock();
+        match done {
+            Done::Written(spilled) => waiting.messages.written(page, spilled),
+            Done::NotRead => waiting.messages.not_read(page),
+            Done::ReadSorted(entries) => {
+                waiting.messages.arrived(page, entries);
+            }
+            Done::Read(..) => {}
+        }
+        let wanted = self.pages(&mut waiting, fx);
+        let earliest = waiting.earliest();
+        drop(waiting);
+        self.want(wanted, fx);
+        if let Some(due) = earliest {
+            fx.wake_at(self.clock.instant(due), self.clone());
+        }
+    }
+}
+
+impl Holder for Delays {
+    fn squeeze(self: Arc<Self>, hard: bool, fx: &mut Effects) -> bool {
+        let Some(page) = fx.pager().map(Pager::limits).map(|limits| limits.page) else {
+            return false;
+        };
+        let mut waiting = self.waiting.lock();
+        let mut wanted = Wanted::default();
+        // What is due next is kept, unless memory is very short.
+        let at_head = if hard { 0 } else { page };
+        waiting.page_out(page, at_head, &mut wanted);
+        waiting.report(fx);
+        let holds = waiting.paging.told.stays();
+        drop(waiting);
+        self.want(wanted, fx);
+        holds
+    }
+}

@@ -1,0 +1,104 @@
+//! Messages that are due leave their delayed exchange: they are routed by the bindings of that
+//! moment, and are in their queues and gone from here in one and the same batch of the store.
+
+use super::{Delays, Held, header};
+use crate::domain::broker::Broker;
+use crate::engine::exchange::{Directory, Exchange, Routable, Route};
+use crate::engine::queue::{Effects, Transfer};
+use crate::plumbing::timers::Timed;
+use leveret_storage::{Position, QueueId};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Octets for the store after which a batch is complete, about: what is due may go to many queues.
+const BATCH_OCTETS: usize = 8 << 20;
+
+impl Timed for Delays {
+    fn timer_id(&self) -> QueueId {
+        self.id
+    }
+
+    fn on_time(
+        self: Arc<Self>,
+        broker: &Broker,
+        now: Instant,
+        fx: &mut Effects,
+    ) -> Option<Instant> {
+        let vhost = broker.vhost(self.vhost.as_str())?;
+        let exchange = vhost.exchange(self.exchange.as_str())?;
+        // Another one of the same name has messages of its own.
+        exchange.delays().filter(|own| Arc::ptr_eq(own, &self))?;
+        self.release(&exchange, &*vhost, now, fx);
+        self.next()
+    }
+}
+
+impl Delays {
+    /// Whether a message with these keys and properties would come to a queue if it were due now.
+    pub fn leads_on(&self, keys: &[&[u8]], properties: &[u8], directory: &dyn Directory) -> bool {
+        let Some(exchange) = directory.exchange(self.exchange.as_str()) else {
+            return false;
+        };
+        let mut route = Route::default();
+        let properties = header::waited(properties);
+        let routable = Routable {
+            routing_keys: keys,
+            properties: &properties,
+        };
+        route.find(&exchange, &routable, directory);
+        !route.queues.is_empty()
+    }
+
+    /// Releases a slice of what is due.
+    pub(super) fn release(
+        self: &Arc<Self>,
+        exchange: &Arc<Exchange>,
+        directory: &dyn Directory,
+        now: Instant,
+        fx: &mut Effects,
+    ) {
+        let (mut transfer, mut route) = (Transfer::default(), Route::default());
+        let mut left: Vec<Position> = Vec::new();
+        for (position, held) in self.take_due(now, fx) {
+            send_off(&held, exchange, directory, &mut route, &mut transfer);
+            if self.stores(&held.message) {
+                left.push(position);
+            }
+            if transfer.octets() >= BATCH_OCTETS {
+                self.carry_out(&mut transfer, &mut left, fx);
+            }
+        }
+        self.carry_out(&mut transfer, &mut left, fx);
+    }
+
+    fn carry_out(&self, transfer: &mut Transfer, left: &mut Vec<Position>, fx: &mut Effects) {
+        let leave = |fx: &mut Effects| {
+            for position in left.drain(..) {
+                fx.store_ack(self.id, position);
+            }
+        };
+        transfer.perform(leave, fx);
+    }
+}
+
+/// Finds the queues of a message and adds it to what goes to them.
+fn send_off(
+    held: &Held,
+    exchange: &Arc<Exchange>,
+    directory: &dyn Directory,
+    route: &mut Route,
+    transfer: &mut Transfer,
+) {
+    let message = &held.message;
+    let properties = header::waited(message.properties());
+    let mut keys = vec![message.routing_key()];
+    keys.extend(held.more_keys.iter().map(AsRef::as_ref));
+    let routable = Routable {
+        routing_keys: &keys,
+        properties: &properties,
+    };
+    route.find(exchange, &routable, directory);
+    let stored = route.queues.iter().filter(|queue| queue.spec.is_stored());
+    let message = Arc::new(message.with_properties(&properties, stored.count() == 1));
+    transfer.add(&message, &route.queues);
+}

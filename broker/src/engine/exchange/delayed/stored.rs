@@ -1,0 +1,117 @@
+//! A message that waits, as the store keeps it: with the time it is due by the wall clock.
+
+use super::Held;
+use crate::engine::clock::{Clock, Time};
+use crate::engine::message::Message;
+use bytes::{Buf, BufMut, Bytes};
+use leveret_storage::{QueueId, Storable};
+use std::sync::Arc;
+
+/// The first octet; raised when the encoding changes.
+const ENCODING: u8 = 1;
+
+/// What is handed to the store.
+pub(super) struct Stored {
+    due: Time,
+    held: Held,
+    clock: Clock,
+}
+
+impl Stored {
+    pub(super) fn new(due: Time, held: Held, clock: Clock) -> Self {
+        Stored { due, held, clock }
+    }
+}
+
+impl Storable for Stored {
+    /// Always written: a message that is released before it was is recorded in its queues behind
+    /// this, and its publisher is confirmed by this.
+    fn begin_write(&self, _queue: QueueId) -> bool {
+        true
+    }
+
+    fn cancel_write(&self) -> bool {
+        false
+    }
+
+    fn encoded_len(&self) -> usize {
+        let keys = self.held.more_keys.iter().map(|key| 4 + key.len());
+        // encoding, due time, number of keys
+        13 + keys.sum::<usize>() + self.held.message.encoded_len()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_head(out);
+        self.held.message.encode(out);
+    }
+
+    fn encode_or_share(&self, out: &mut Vec<u8>) -> Option<Bytes> {
+        self.encode_head(out);
+        self.held.message.encode_or_share(out)
+    }
+}
+
+impl Stored {
+    fn encode_head(&self, out: &mut Vec<u8>) {
+        out.put_u8(ENCODING);
+        out.put_u64(self.clock.wall_millis(self.due));
+        out.put_u32(self.held.more_keys.len() as u32);
+        for key in &self.held.more_keys {
+            out.put_u32(key.len() as u32);
+            out.put_slice(key);
+        }
+    }
+}
+
+/// Reads back what was stored: milliseconds since the epoch, and the message. `None` when it is
+/// malformed.
+pub(super) fn decode(mut stored: Bytes) -> Option<(u64, Held)> {
+    if stored.try_get_u8().ok()? != ENCODING {
+        return None;
+    }
+    let due = stored.try_get_u64().ok()?;
+    let mut more_keys = Vec::new();
+    for _ in 0..stored.try_get_u32().ok()? {
+        let len = stored.try_get_u32().ok()? as usize;
+        more_keys.push(stored.get(..len)?.into());
+        stored.advance(len);
+    }
+    let held = Held {
+        message: Arc::new(Message::decode(stored)?),
+        more_keys: more_keys.into(),
+    };
+    Some((due, held))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::message::MessageBuilder;
+    use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+    #[test]
+    fn what_is_stored_reads_back_and_what_is_cut_does_not() {
+        let mut builder = MessageBuilder::new(b"x", b"key", &[0, 0], true, 4);
+        builder.push(b"body").unwrap();
+        let held = Held {
+            message: Arc::new(builder.finish(true)),
+            more_keys: vec![b"cc".as_slice().into(), vec![7; 300].into()].into(),
+        };
+        let clock = Clock::start();
+        let due = clock.time(Instant::now()) + Duration::from_secs(3600);
+        let stored = Stored::new(due, held.clone(), clock);
+        let mut bytes = Vec::new();
+        stored.encode(&mut bytes);
+        assert_eq!(bytes.len(), stored.encoded_len());
+        let (millis, back) = decode(Bytes::copy_from_slice(&bytes)).unwrap();
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let ahead = u128::from(millis) - wall.as_millis();
+        assert!((3_590_000..=3_601_000).contains(&ahead), "{ahead}");
+        assert_eq!(back.more_keys, held.more_keys);
+        assert_eq!(back.message.body(), b"body");
+        assert_eq!(back.message.routing_key(), b"key");
+        for end in 0..bytes.len() - b"body".len() {
+            assert!(decode(Bytes::copy_from_slice(&bytes[..end])).is_none());
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Exchanges: what a message's exchange, routing keys and headers say about the queues it goes
+//! to. Pure look-ups over indexes; one file per way of indexing.
+
+mod bindings;
+mod consistent_hash;
+mod delayed;
+mod direct;
+mod headers;
+mod kind;
+mod one_of;
+mod route;
+mod rules;
+mod targets;
+mod topic;
+mod words;
+
+pub use bindings::{Binding, Destination, DestinationName};
+pub use delayed::{Delays, Held, Placed, Postponed};
+pub use kind::ExchangeKind;
+pub use route::{Directory, Route};
+pub use rules::{
+    alternate_exchange, check_binding, check_declaration, delayed_type, ignored_arguments,
+    ignored_in_binding,
+};
+
+use crate::domain::policy::Applied;
+use bindings::Bindings;
+use leveret_protocol::content::{Property, property};
+use leveret_protocol::values::{AMQPValue, FieldTable};
+use leveret_protocol::{ExchangeName, RoutingKey};
+use parking_lot::RwLock;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The argument that names an exchange for messages that match no binding.
+pub const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
+
+/// What an exchange was declared as.
+#[derive(Clone, Debug)]
+pub struct ExchangeSpec {
+    /// Its name.
+    pub name: ExchangeName,
+    /// Its type.
+    pub kind: ExchangeKind,
+    /// It survives a restart.
+    pub durable: bool,
+    /// It goes with its last binding.
+    pub auto_delete: bool,
+    /// Clients cannot publish to it.
+    pub internal: bool,
+    /// exchange.declare's arguments.
+    pub arguments: FieldTable,
+}
+
+/// An exchange.
+pub struct Exchange {
+    /// What it was declared as.
+    pub spec: ExchangeSpec,
+    alternate: Option<ExchangeName>,
+    bindings: RwLock<Bindings>,
+    policy: RwLock<Option<Arc<Applied>>>,
+    /// What a delayed exchange keeps; none for the others.
+    delays: Option<Arc<Delays>>,
+}
+
+impl ExchangeSpec {
+    /// The type that chooses among the bindings: its own, or the one that a delayed exchange was
+    /// declared with.
+    pub fn routed_by(&self) -> ExchangeKind {
+        match self.kind {
+            // Checked when it was declared.
+            ExchangeKind::DelayedMessage => {
+                delayed_type(&self.arguments).unwrap_or(ExchangeKind::Direct)
+            }
+            kind => kind,
+        }
+    }
+}
+
+/// What is known of a message when it is routed.
+#[derive(Clone, Copy, Debug)]
+pub struct Routable<'a> {
+    /// The routing keys: the one it was published with, then those of its CC and BCC headers
+    /// (RabbitMQ: "Sender-selected Distribution"). Never empty.
+    pub routing_keys: &'a [&'a [u8]],
+    /// The raw properties of its content header, flags first.
+    pub properties: &'a [u8],
+}
+
+impl<'a> Routable<'a> {
+    /// The key it was published with.
+    pub fn routing_key(&self) -> &'a [u8] {
+        self.routing_keys.first().copied().unwrap_or_default()
+    }
+
+    /// The headers table with its length prefix; empty when there is none.
+    pub fn headers(&self) -> &'a [u8] {
+        property(self.properties, Property::Headers).unwrap_or_default()
+    }
+
+    /// How long a delayed exchange keeps it before it is routed.
+    pub fn delay(&self) -> Option<Duration> {
+        delayed::delay_of(self.headers())
+    }
+}
+
+/// Its spec alone: bindings lead to exchanges that may lead back.
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Exchange").field(&self.spec).finish()
+    }
+}
+
+impl Exchange {
+    /// An exchange without bindings.
+    pub fn new(spec: ExchangeSpec) -> Self {
+        let alternate = match spec.arguments.inner().get(ALTERNATE_EXCHANGE) {
+            Some(AMQPValue::LongString(name)) => {
+                Some(String::from_utf8_lossy(name.as_bytes()).as_ref().into())
+            }
+            _ => None,
+        };
+        let bindings = RwLock::new(Bindings::new(&spec));
+        Exchange {
+            spec,
+            alternate,
+            bindings,
+            policy: RwLock::default(),
+            delays: None,
+        }
+    }
+
+    /// A delayed exchange without bindings.
+    pub fn delayed(spec: ExchangeSpec, delays: Arc<Delays>) -> Self {
+        Exchange {
+            delays: Some(delays),
+            ..Exchange::new(spec)
+        }
+    }
+
+    /// What it keeps, if it is a delayed exchange.
+    pub fn delays(&self) -> Option<&Arc<Delays>> {
+        self.delays.as_ref()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &ExchangeName {
+        &self.spec.name
+    }
+
+    /// The exchange that gets the messages which match no binding (RabbitMQ: "Alternate
+    /// Exchanges"); there may be none of that name. An argument counts before a policy.
+    pub fn alternate(&self) -> Option<ExchangeName> {
+        self.alternate.clone().or_else(|| {
+            let policy = self.policy.read();
+            let alternate = policy.as_ref()?.definition.text(ALTERNATE_EXCHANGE)?;
+            Some(alternate.into())
+        })
+    }
+
+    /// The policies that apply to it.
+    pub fn policy(&self) -> Option<Arc<Applied>> {
+        self.policy.read().clone()
+    }
+
+    /// Sets which policies apply from now on. Whoever keeps routes has to be told.
+    pub fn set_policy(&self, policy: Option<Arc<Applied>>) {
+        *self.policy.write() = policy;
+    }
+
+    /// Adds a binding; `false` when it was there.
+    pub fn bind(&self, binding: Binding) -> bool {
+        self.bindings.write().add(binding)
+    }
+
+    /// Removes a binding; `false` when it was not there.
+    pub fn unbind(&self, to: &DestinationName, key: &RoutingKey, arguments: &FieldTable) -> bool {
+        self.bindings.write().remove(to, key, arguments)
+    }
+
+    /// Whether it has this very binding.
+    pub fn is_bound_by(&self, binding: &Binding) -> bool {
+        self.bindings.read().has(binding)
+    }
+
+    /// Removes all bindings to a destination and returns them.
+    pub fn unbind_all(&self, to: &DestinationName) -> Vec<Binding> {
+        self.bindings.write().remove_destination(to)
+    }
+
+    /// Removes all bindings and returns them.
+    pub fn clear(&self) -> Vec<Binding> {
+        let mut bindings = self.bindings.write();
+        let cleared = std::mem::replace(&mut *bindings, Bindings::new(&self.spec));
+        cleared.into_all().collect()
+    }
+
+    /// Its bindings, in the order of their destinations and keys.
+    pub fn bindings(&self) -> Vec<Binding> {
+        self.bindings.read().all().cloned().collect()
+    }
+
+    /// Whether any binding leads to a destination.
+    pub fn is_bound_to(&self, to: &DestinationName) -> bool {
+        self.bindings.read().leads_to(to)
+    }
+
+    /// Whether it has no bindings.
+    pub fn is_unbound(&self) -> bool {
+        self.bindings.read().is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,520 @@
+//! queue.declare's arguments: which values RabbitMQ accepts, and its words for those it does not.
+
+use super::retry::RetryKind;
+use super::settings::{QueueKind, age};
+use crate::engine::stream::StartAt;
+use crate::text::names::without_line_ends;
+use leveret_protocol::classes::queue;
+use leveret_protocol::content::MAX_EXPIRY_MS;
+use leveret_protocol::texts::{self, Entity};
+use leveret_protocol::values::{AMQPValue, FieldTable};
+use leveret_protocol::{AmqpError, ExchangeName, QueueName, VhostName, table};
+use std::collections::BTreeMap;
+
+/// What an argument's value has to be.
+enum Rule {
+    /// An integer of at least `min`.
+    Integer { min: i64 },
+    /// Milliseconds, at least `min`.
+    Milliseconds { min: i64 },
+    /// An integer from 0 to 255.
+    Priority,
+    /// A boolean.
+    Boolean,
+    /// `x-dead-letter-routing-key`: a string, and an exchange to go with it.
+    DeadLetterKey,
+    /// A string out of these; otherwise the reason given.
+    OneOf(&'static [&'static str], &'static str),
+    /// `x-queue-mode`.
+    QueueMode,
+    /// `x-queue-version`.
+    QueueVersion,
+    /// `x-max-age`: a number and a unit.
+    Age,
+}
+
+/// In RabbitMQ's order, which decides of which of several wrong arguments it tells
+/// (`rabbit_amqqueue:declare_args`).
+const RULES: [(&str, Rule); 24] = [
+    ("x-expires", Rule::Milliseconds { min: 1 }),
+    ("x-message-ttl", Rule::Milliseconds { min: 0 }),
+    ("x-dead-letter-routing-key", Rule::DeadLetterKey),
+    (
+        "x-dead-letter-strategy",
+        Rule::OneOf(&["at-most-once", "at-least-once"], "invalid_dlx_strategy"),
+    ),
+    ("x-max-length", Rule::Integer { min: 0 }),
+    ("x-max-length-bytes", Rule::Integer { min: 0 }),
+    ("x-max-in-memory-length", Rule::Integer { min: 0 }),
+    ("x-max-in-memory-bytes", Rule::Integer { min: 0 }),
+    ("x-max-priority", Rule::Priority),
+    (
+        "x-overflow",
+        Rule::OneOf(
+            &["drop-head", "reject-publish", "reject-publish-dlx"],
+            "invalid_overflow",
+        ),
+    ),
+    ("x-queue-mode", Rule::QueueMode),
+    ("x-queue-version", Rule::QueueVersion),
+    ("x-single-active-consumer", Rule::Boolean),
+    ("x-quorum-initial-group-size", Rule::Integer { min: 1 }),
+    ("x-quorum-target-group-size", Rule::Integer { min: 1 }),
+    ("x-max-age", Rule::Age),
+    ("x-stream-max-segment-size-bytes", Rule::Integer { min: 0 }),
+    ("x-initial-cluster-size", Rule::Integer { min: 1 }),
+    (
+        "x-queue-leader-locator",
+        Rule::OneOf(
+            &["client-local", "balanced", "random", "least-leaders"],
+            "invalid_queue_locator_arg",
+        ),
+    ),
+    ("x-consumer-timeout", Rule::Integer { min: 0 }),
+    ("x-consumer-disconnected-timeout", Rule::Integer { min: 0 }),
+    // RabbitMQ takes any value of these, and delays nothing where it makes no sense of one.
+    (
+        RETRY_TYPE,
+        Rule::OneOf(&RetryKind::NAMES, "invalid_delayed_retry_type"),
+    ),
+    (RETRY_MIN, Rule::Integer { min: 1 }),
+    (RETRY_MAX, Rule::Integer { min: 1 }),
+];
+
+/// The same of basic.consume.
+const CONSUMER_RULES: [(&str, Rule); 1] = [("x-consumer-timeout", Rule::Integer { min: 0 })];
+const RETRY_TYPE: &str = "x-delayed-retry-type";
+const RETRY_MIN: &str = "x-delayed-retry-min";
+const RETRY_MAX: &str = "x-delayed-retry-max";
+
+/// The argument that says how the name begins that the broker gives a queue.
+const NAME_PREFIX: &str = "x-name-prefix";
+/// Bytes that it may have.
+const NAME_PREFIX_MAX: usize = 64;
+
+const QUEUE_TYPE: &str = "x-queue-type";
+const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
+
+use QueueKind::{Classic, Quorum, Stream};
+
+/// Arguments that belong to queues of some kinds; the others refuse them
+/// (`rabbit_amqqueue:check_arguments_key`).
+const OF_KINDS: [(&str, &[QueueKind]); 24] = [
+    ("x-consumer-disconnected-timeout", &[Quorum]),
+    (DEAD_LETTER_EXCHANGE, &[Classic, Quorum]),
+    ("x-dead-letter-routing-key", &[Classic, Quorum]),
+    ("x-dead-letter-strategy", &[Quorum]),
+    // RabbitMQ has them for quorum queues only.
+    (RETRY_MAX, &[Classic, Quorum]),
+    (RETRY_MIN, &[Classic, Quorum]),
+    (RETRY_TYPE, &[Classic, Quorum]),
+    ("x-delivery-limit", &[Quorum]),
+    ("x-expires", &[Classic, Quorum]),
+    ("x-initial-cluster-size", &[Stream]),
+    ("x-max-age", &[Stream]),
+    ("x-max-in-memory-bytes", &[Quorum]),
+    ("x-max-in-memory-length", &[Quorum]),
+    ("x-max-length", &[Classic, Quorum]),
+    ("x-max-priority", &[Classic]),
+    ("x-message-ttl", &[Classic, Quorum]),
+    ("x-overflow", &[Classic, Quorum]),
+    ("x-queue-mode", &[Classic]),
+    ("x-queue-version", &[Classic]),
+    ("x-quorum-initial-group-size", &[Quorum]),
+    ("x-quorum-target-group-size", &[Quorum]),
+    ("x-single-active-consumer", &[Classic, Quorum]),
+    ("x-stream-filter-size-bytes", &[Stream]),
+    ("x-stream-max-segment-size-bytes", &[Stream]),
+];
+
+/// The largest `x-stream-max-segment-size-bytes`.
+const SEGMENT_SIZE_MAX: i64 = 3_000_000_000;
+/// What `x-stream-filter-size-bytes` may be.
+const FILTER_SIZES: std::ops::RangeInclusive<i64> = 16..=255;
+
+/// The exchange for dead letters that a queue is declared with.
+///
+/// # Errors
+/// 406 with RabbitMQ's text when the argument is no string.
+pub fn dead_letter_exchange(
+    arguments: &FieldTable,
+    queue: &QueueName,
+    vhost: &VhostName,
+) -> Result<Option<ExchangeName>, AmqpError> {
+    match arguments.inner().get(DEAD_LETTER_EXCHANGE) {
+        None => Ok(None),
+        Some(AMQPValue::LongString(name)) => Ok(Some(
+            String::from_utf8_lossy(name.as_bytes()).as_ref().into(),
+        )),
+        Some(other) => Err(texts::invalid_argument_type(
+            DEAD_LETTER_EXCHANGE,
+            other,
+            Entity::Queue(queue),
+            vhost,
+        )),
+    }
+}
+
+/// Checks every argument that has a rule; arguments nobody knows are accepted.
+///
+/// # Errors
+/// 406 with RabbitMQ's text for the first that does not hold.
+pub fn check(
+    arguments: &FieldTable,
+    queue: &QueueName,
+    vhost: &VhostName,
+) -> Result<(), AmqpError> {
+    let entity = Entity::Queue(queue);
+    let invalid = |name: &str, reason: &str| texts::invalid_argument(name, entity, vhost, reason);
+    if let Some(value) = arguments.inner().get(QUEUE_TYPE)
+        && let Some(reason) = wrong_queue_type(value)
+    {
+        return Err(invalid(QUEUE_TYPE, &reason));
+    }
+    let kind = QueueKind::of(arguments);
+    let foreign = |(name, kinds): &&(&str, &[QueueKind])| {
+        arguments.contains_key(name) && !kinds.contains(&kind)
+    };
+    if let Some((name, _)) = OF_KINDS.iter().find(foreign) {
+        let module = kind.module();
+        return Err(texts::argument_of_other_type(name, entity, vhost, module));
+    }
+    let has = |name: &str| arguments.contains_key(name);
+    for (name, rule) in &RULES {
+        let Some(value) = arguments.inner().get(*name) else {
+            continue;
+        };
+        if let Some(reason) = broken(rule, value) {
+            return Err(invalid(name, &reason));
+        }
+        if matches!(rule, Rule::DeadLetterKey) && !has(DEAD_LETTER_EXCHANGE) {
+            return Err(invalid(name, "routing_key_but_no_dlx_defined"));
+        }
+    }
+    if let Some(reason) = wrong_delays(arguments) {
+        return Err(invalid(RETRY_MAX, &reason));
+    }
+    match kind {
+        QueueKind::Stream => check_stream_sizes(arguments),
+        QueueKind::Classic | QueueKind::Quorum => Ok(()),
+    }
+}
+
+/// Why the longest delay makes no sense beside the shortest, in the words that RabbitMQ has for such
+/// a policy.
+fn wrong_delays(arguments: &FieldTable) -> Option<String> {
+    let delay = |name: &str| table::as_integer(arguments.inner().get(name)?);
+    let (min, max) = (delay(RETRY_MIN)?, delay(RETRY_MAX)?);
+    (max < min).then(|| {
+        format!("\"delayed-retry-max ({max}) must not be smaller than delayed-retry-min ({min})\"")
+    })
+}
+
+/// How the name begins that the broker gives a queue that is declared without one: what the client
+/// asks for, or `amq.gen`. What asks for it is no argument of the queue and is taken out
+/// (`rabbit_amqqueue:server_named_queue_prefix`).
+///
+/// # Errors
+/// 406 with RabbitMQ's text when it is too long.
+pub fn take_name_prefix(declare: &mut queue::Declare) -> Result<String, AmqpError> {
+    let Some(asked) = declare.arguments.inner().get(NAME_PREFIX).cloned() else {
+        return Ok(DEFAULT_PREFIX.to_owned());
+    };
+    let others = declare.arguments.inner().iter();
+    let others = others.filter(|(name, _)| name.as_str() != NAME_PREFIX);
+    let others: BTreeMap<_, _> = others.map(|(n, v)| (n.clone(), v.clone())).collect();
+    declare.arguments = others.into();
+    let named = !without_line_ends(declare.queue.as_str()).is_empty();
+    // Queues of other kinds always have names.
+    let generated = !named && QueueKind::of(&declare.arguments) == QueueKind::Classic;
+    match asked {
+        AMQPValue::LongString(prefix) if generated && !prefix.as_bytes().is_empty() => {
+            let text = String::from_utf8_lossy(prefix.as_bytes());
+            let text = without_line_ends(&text).into_owned();
+            match prefix.as_bytes().len() <= NAME_PREFIX_MAX {
+                true => Ok(text),
+                false => Err(texts::name_prefix_too_long(&text)),
+            }
+        }
+        _ => Ok(DEFAULT_PREFIX.to_owned()),
+    }
+}
+
+/// How a name begins that the broker made up.
+const DEFAULT_PREFIX: &str = "amq.gen";
+
+/// What streams look at last (`rabbit_stream_queue:declare`).
+fn check_stream_sizes(arguments: &FieldTable) -> Result<(), AmqpError> {
+    let number = |name: &str| arguments.inner().get(name).map(table::as_integer);
+    let segment_size = number("x-stream-max-segment-size-bytes").flatten();
+    if segment_size.is_some_and(|size| size > SEGMENT_SIZE_MAX) {
+        return Err(texts::segment_size_exceeded());
+    }
+    match number("x-stream-filter-size-bytes") {
+        Some(None) => Err(texts::filter_size_type()),
+        Some(Some(size)) if !FILTER_SIZES.contains(&size) => Err(texts::filter_size_value()),
+        _ => Ok(()),
+    }
+}
+
+/// Checks the properties of a queue that is declared: what is no classic queue has a name, is
+/// durable and for all (`rabbit_queue_type_util`).
+///
+/// # Errors
+/// 406 with RabbitMQ's text for the first that does not hold.
+pub fn check_properties(
+    declare: &queue::Declare,
+    queue: &QueueName,
+    vhost: &VhostName,
+) -> Result<(), AmqpError> {
+    let kind = QueueKind::of(&declare.arguments);
+    if kind == QueueKind::Classic {
+        return Ok(());
+    }
+    if declare.queue.as_str().is_empty() {
+        return Err(texts::server_named(kind.module()));
+    }
+    let wrong = [
+        (declare.auto_delete, "auto-delete"),
+        (declare.exclusive, "exclusive-owner"),
+        (!declare.durable, "non-durable"),
+    ];
+    match wrong.into_iter().find(|(is_wrong, _)| *is_wrong) {
+        Some((_, property)) => Err(texts::invalid_property(
+            property,
+            Entity::Queue(queue),
+            vhost,
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Checks the arguments of basic.consume that have a rule.
+///
+/// # Errors
+/// 406 with RabbitMQ's text for the first that does not hold.
+pub fn check_consumer(
+    arguments: &FieldTable,
+    kind: QueueKind,
+    queue: &QueueName,
+    vhost: &VhostName,
+) -> Result<(), AmqpError> {
+    let foreign = match kind {
+        QueueKind::Stream => "x-priority",
+        QueueKind::Classic | QueueKind::Quorum => "x-stream-offset",
+    };
+    if arguments.contains_key(foreign) {
+        let (queue, module) = (Entity::Queue(queue), kind.module());
+        return Err(texts::argument_of_other_type(foreign, queue, vhost, module));
+    }
+    if let Err(offset) = StartAt::of(arguments, 0) {
+        return Err(texts::invalid_stream_offset(offset, queue, vhost));
+    }
+    for (name, rule) in &CONSUMER_RULES {
+        if let Some(value) = arguments.inner().get(*name)
+            && let Some(reason) = broken(rule, value)
+        {
+            let queue = Entity::Queue(queue);
+            return Err(texts::invalid_argument(name, queue, vhost, reason));
+        }
+    }
+    Ok(())
+}
+
+/// Whether queue.declare has an argument of this name.
+pub(super) fn is_known(name: &str) -> bool {
+    // RabbitMQ's earlier name of the leader locator, which it has no rule for.
+    const OTHERS: [&str; 3] = [QUEUE_TYPE, NAME_PREFIX, "x-queue-master-locator"];
+    RULES.iter().any(|(known, _)| *known == name)
+        || OF_KINDS.iter().any(|(known, _)| *known == name)
+        || OTHERS.contains(&name)
+}
+
+/// Whether basic.consume has an argument of this name.
+pub(super) fn is_known_of_consumers(name: &str) -> bool {
+    const OTHERS: [&str; 5] = [
+        "x-priority",
+        "x-stream-offset",
+        "x-stream-filter",
+        "x-stream-match-unfiltered",
+        // Mirrors, that could fail over, there are none.
+        "x-cancel-on-ha-failover",
+    ];
+    CONSUMER_RULES.iter().any(|(known, _)| *known == name) || OTHERS.contains(&name)
+}
+
+/// Why a value breaks a rule, in RabbitMQ's words; `None` when it does not.
+fn broken(rule: &Rule, value: &AMQPValue) -> Option<String> {
+    match rule {
+        Rule::Integer { min } => wrong_integer(value, *min, |_| None),
+        Rule::Milliseconds { min } => wrong_integer(value, *min, |v| {
+            (v as u64 > MAX_EXPIRY_MS).then(|| format!("{{value_too_large,{v}}}"))
+        }),
+        Rule::Priority => wrong_integer(value, 0, |v| {
+            (v > 255).then(|| format!("{{max_value_exceeded,{v}}}"))
+        }),
+        Rule::QueueVersion => wrong_integer(value, 0, |v| {
+            (![1, 2].contains(&v)).then(|| format!("\"unsupported queue version '{v}'\""))
+        }),
+        Rule::Boolean => match value {
+            AMQPValue::Boolean(_) => None,
+            other => Some(unacceptable(other)),
+        },
+        Rule::DeadLetterKey => wrong_text(value, |_| None),
+        Rule::OneOf(names, reason) => wrong_text(value, |text| {
+            (!names.contains(&text)).then(|| (*reason).to_owned())
+        }),
+        Rule::Age => wrong_text(value, |text| {
+            age(text).is_none().then(|| "invalid_max_age".to_owned())
+        }),
+        Rule::QueueMode => wrong_text(value, |mode| {
+            let known = ["default", "lazy"].contains(&mode);
+            (!known).then(|| format!("\"unsupported queue mode '{mode}'\""))
+        }),
+    }
+}
+
+fn wrong_queue_type(value: &AMQPValue) -> Option<String> {
+    wrong_text(value, |kind| {
+        (!["classic", "quorum", "stream"].contains(&kind))
+            .then(|| format!("\"unsupported queue type '{kind}'\""))
+    })
+}
+
+/// What is wrong with an integer that must be at least `min`, 0 or 1, and that `other` judges.
+fn wrong_integer(
+    value: &AMQPValue,
+    min: i64,
+    other: impl FnOnce(i64) -> Option<String>,
+) -> Option<String> {
+    match table::as_integer(value) {
+        None => Some(format!(
+            "\"expected integer, got {}\"",
+            table::type_name(value)
+        )),
+        Some(v) if v < 0 => Some(format!("{{value_negative,{v}}}")),
+        Some(v) if v < min => Some(format!("{{value_zero,{v}}}")),
+        Some(v) => other(v),
+    }
+}
+
+fn wrong_text(value: &AMQPValue, other: impl FnOnce(&str) -> Option<String>) -> Option<String> {
+    match value {
+        AMQPValue::LongString(text) => other(&String::from_utf8_lossy(text.as_bytes())),
+        value => Some(unacceptable(value)),
+    }
+}
+
+fn unacceptable(value: &AMQPValue) -> String {
+    format!("{{unacceptable_type,{}}}", table::type_name(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(name: &str, value: AMQPValue) -> String {
+        let mut arguments = FieldTable::default();
+        arguments.insert(name.into(), value);
+        let error = check(&arguments, &"q".into(), &"/".into()).unwrap_err();
+        assert_eq!(error.code.code(), 406);
+        error.text
+    }
+
+    #[test]
+    fn values_are_refused_in_rabbitmqs_words() {
+        let text = |t: &str| AMQPValue::LongString(t.into());
+        assert_eq!(
+            reason("x-message-ttl", text("a")),
+            "PRECONDITION_FAILED - invalid arg 'x-message-ttl' for queue 'q' in vhost '/': \
+             \"expected integer, got longstr\""
+        );
+        assert!(reason("x-message-ttl", AMQPValue::LongInt(-1)).ends_with("{value_negative,-1}"));
+        assert!(reason("x-expires", AMQPValue::LongInt(0)).ends_with("{value_zero,0}"));
+        assert!(
+            reason("x-max-priority", AMQPValue::LongInt(256)).ends_with("{max_value_exceeded,256}")
+        );
+        let eleven_years = AMQPValue::LongLongInt(346_896_000_000);
+        assert!(reason("x-expires", eleven_years).ends_with("{value_too_large,346896000000}"));
+        assert!(reason("x-overflow", AMQPValue::Void).ends_with("{unacceptable_type,void}"));
+        assert!(reason("x-overflow", text("bad")).ends_with("invalid_overflow"));
+        assert!(
+            reason("x-dead-letter-routing-key", text("k"))
+                .ends_with("routing_key_but_no_dlx_defined")
+        );
+        assert!(reason("x-queue-type", text("bad")).ends_with("\"unsupported queue type 'bad'\""));
+    }
+
+    #[test]
+    fn delays_have_to_make_sense() {
+        let text = |t: &str| AMQPValue::LongString(t.into());
+        assert!(reason(RETRY_TYPE, text("some")).ends_with(": invalid_delayed_retry_type"));
+        assert!(reason(RETRY_MIN, AMQPValue::LongInt(0)).ends_with("{value_zero,0}"));
+        assert!(reason(RETRY_MAX, text("1")).ends_with("\"expected integer, got longstr\""));
+        let with = |kind: &str, min, max| {
+            let mut arguments = FieldTable::default();
+            arguments.insert(QUEUE_TYPE.into(), text(kind));
+            arguments.insert(RETRY_TYPE.into(), text("all"));
+            arguments.insert(RETRY_MIN.into(), AMQPValue::LongInt(min));
+            arguments.insert(RETRY_MAX.into(), AMQPValue::LongInt(max));
+            let checked = check(&arguments, &"q".into(), &"/".into());
+            checked.map_err(|error| error.text)
+        };
+        assert_eq!(with("quorum", 5, 5), Ok(()));
+        assert_eq!(with("classic", 5, 6), Ok(()));
+        assert_eq!(
+            with("quorum", 5, 4).unwrap_err(),
+            "PRECONDITION_FAILED - invalid arg 'x-delayed-retry-max' for queue 'q' in vhost '/': \
+             \"delayed-retry-max (4) must not be smaller than delayed-retry-min (5)\""
+        );
+        assert!(
+            with("stream", 5, 6)
+                .unwrap_err()
+                .ends_with("of queue type rabbit_stream_queue")
+        );
+    }
+
+    #[test]
+    fn a_prefix_is_for_queues_without_a_name_and_no_argument_of_theirs() {
+        let prefix = |name: &str, kind: &str, value: AMQPValue| {
+            let mut arguments = FieldTable::default();
+            arguments.insert(NAME_PREFIX.into(), value);
+            arguments.insert(QUEUE_TYPE.into(), AMQPValue::LongString(kind.into()));
+            let mut declare = queue::Declare {
+                queue: name.into(),
+                arguments,
+                ..queue::Declare::default()
+            };
+            let prefix = take_name_prefix(&mut declare);
+            assert_eq!(declare.arguments.inner().len(), 1);
+            prefix.map_err(|error| error.text)
+        };
+        let text = |t: &str| AMQPValue::LongString(t.into());
+        assert_eq!(prefix("", "classic", text("my.app")), Ok("my.app".into()));
+        assert_eq!(prefix("", "classic", text("my\r\napp")), Ok("myapp".into()));
+        let longest = "é".repeat(32);
+        assert_eq!(prefix("", "classic", text(&longest)), Ok(longest.clone()));
+        let beyond = "x".repeat(65);
+        assert_eq!(
+            prefix("", "classic", text(&beyond)),
+            Err(format!(
+                "PRECONDITION_FAILED - Queue name prefix '{beyond}' exceeds the 64-byte limit"
+            ))
+        );
+        for (name, kind, value) in [
+            ("", "classic", text("")),
+            ("", "classic", AMQPValue::LongInt(42)),
+            ("", "quorum", text(&beyond)),
+            ("q", "classic", text(&beyond)),
+        ] {
+            assert_eq!(prefix(name, kind, value), Ok(DEFAULT_PREFIX.into()));
+        }
+    }
+
+    #[test]
+    fn what_nobody_knows_is_accepted() {
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-mine".into(), AMQPValue::Void);
+        assert!(check(&arguments, &"q".into(), &"/".into()).is_ok());
+    }
+}

@@ -1,0 +1,183 @@
+//! Dead letters (RabbitMQ: "Dead Letter Exchanges"): what leaves a queue otherwise than by being
+//! acknowledged, and goes on to the exchange that the queue names for it. The machine only says
+//! that a message is one and puts it into the queue's outbox; it is sent when the queue's lock is
+//! released.
+
+use super::effects::Effects;
+use super::entry::Entry;
+use super::handle::QueueSpec;
+use super::limits::Limits;
+use super::machine::Machine;
+use super::settings::{DeadLetterStrategy, Overflow, QueueKind, Settings};
+use crate::engine::message::SharedMessage;
+use leveret_protocol::{ExchangeName, QueueName};
+use leveret_storage::{Op, Position, QueueId};
+use std::sync::Arc;
+
+/// Why a message is dead, in RabbitMQ's words for `x-death`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// basic.reject or basic.nack without requeue.
+    Rejected,
+    /// Its time to live is over.
+    Expired,
+    /// The queue had more than it may have.
+    MaxLength,
+    /// It came back too often.
+    DeliveryLimit,
+}
+
+impl Reason {
+    const ALL: [Reason; 4] = [
+        Reason::Rejected,
+        Reason::Expired,
+        Reason::MaxLength,
+        Reason::DeliveryLimit,
+    ];
+
+    /// A number for it, in memory and in what a restart empties.
+    pub(super) fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The reason that has this number; that of any other is the first.
+    pub(super) fn of_code(code: u8) -> Reason {
+        let found = Reason::ALL.get(usize::from(code));
+        found.copied().unwrap_or(Reason::Rejected)
+    }
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Rejected => "rejected",
+            Reason::Expired => "expired",
+            Reason::MaxLength => "maxlen",
+            Reason::DeliveryLimit => "delivery_limit",
+        }
+    }
+}
+
+/// Where dead letters come from and where they are to go.
+#[derive(Debug)]
+pub struct Origin {
+    /// The queue that they leave.
+    pub queue: QueueName,
+    /// `x-dead-letter-exchange`; there may be none of that name.
+    pub exchange: ExchangeName,
+    /// `x-dead-letter-routing-key`.
+    pub routing_key: Option<Box<[u8]>>,
+    /// None is lost: what finds no way is to come back (`x-dead-letter-strategy: at-least-once`).
+    pub loses_none: bool,
+}
+
+impl Origin {
+    /// What a queue's settings say about its dead letters; `None` when they are lost.
+    pub(super) fn of(spec: &QueueSpec, settings: &Settings) -> Option<Arc<Origin>> {
+        let exchange = settings.dead_letter_exchange.clone()?;
+        Some(Arc::new(Origin {
+            queue: spec.name.clone(),
+            exchange,
+            routing_key: settings.dead_letter_routing_key.clone(),
+            // Only where nothing drops the oldest (`rabbit_quorum_queue:dlh`).
+            loses_none: spec.kind() == QueueKind::Quorum
+                && settings.dead_letter_strategy == DeadLetterStrategy::AtLeastOnce
+                && settings.overflow == Overflow::RejectPublish,
+        }))
+    }
+}
+
+/// A message on its way out of a queue.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    /// The message as it was in the queue that it leaves.
+    pub message: SharedMessage,
+    /// Why.
+    pub reason: Reason,
+    /// It came of other dead letters, at once.
+    pub chained: bool,
+    /// Which one of its queue it is.
+    pub number: u64,
+    /// Its place in the store, where it stays until it is wherever it goes.
+    pub stored_at: Option<Position>,
+}
+
+impl DeadLetter {
+    /// Bytes of its body.
+    pub(super) fn bytes(&self) -> u64 {
+        self.message.body().len() as u64
+    }
+
+    /// Records that it has left this queue: for the batch that says where it is now.
+    pub fn leave(&self, queue: QueueId, fx: &mut Effects) {
+        if let Some(position) = self.stored_at {
+            fx.store(Op::Settle {
+                queue,
+                position,
+                message: self.message.clone(),
+            });
+        }
+    }
+}
+
+impl Machine {
+    /// A message that is neither ready nor unacknowledged any more leaves the queue: as a dead
+    /// letter, or for good where those are lost.
+    pub(super) fn bury(&mut self, entry: &Entry, reason: Reason, fx: &mut Effects) {
+        if self.dead_letters.is_none() {
+            self.forget(entry.position, &entry.message, fx);
+            return;
+        }
+        let stored = self.stores(&entry.message);
+        if stored {
+            self.discount(&entry.message);
+        }
+        self.forget_count(entry.position, fx);
+        let stored_at = stored.then_some(entry.position);
+        self.die(entry.message.clone(), reason, stored_at, fx);
+    }
+
+    fn die(
+        &mut self,
+        message: SharedMessage,
+        reason: Reason,
+        stored_at: Option<Position>,
+        fx: &mut Effects,
+    ) {
+        let letter = DeadLetter {
+            message,
+            reason,
+            chained: fx.is_sending_letters(),
+            number: 0,
+            stored_at,
+        };
+        self.send_letter(letter, fx);
+    }
+
+    /// A message that the queue turns away becomes a dead letter, if those that are too many do.
+    pub(super) fn bury_refused(&mut self, message: &SharedMessage, fx: &mut Effects) {
+        if self.refused_are_dead() {
+            self.die(message.clone(), Reason::MaxLength, None, fx);
+        }
+    }
+
+    fn refused_are_dead(&self) -> bool {
+        let limits = self.limits.as_deref();
+        self.dead_letters.is_some() && limits.is_some_and(Limits::refused_are_dead)
+    }
+
+    /// As [`Machine::bury_refused`], for one that has a place in the store already.
+    pub(super) fn bury_turned_away(
+        &mut self,
+        position: Position,
+        message: &SharedMessage,
+        fx: &mut Effects,
+    ) {
+        let stored = self.stores(message);
+        if self.refused_are_dead() && !self.is_deleted() {
+            let stored_at = stored.then_some(position);
+            self.die(message.clone(), Reason::MaxLength, stored_at, fx);
+        } else if stored {
+            fx.store_settled(self.id, position, message);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What ends by time: messages whose time to live is over (`x-message-ttl` and the `expiration`
+//! property; RabbitMQ: "Time-to-Live and Expiration") and queues that nobody uses (`x-expires`).
+//!
+//! A message's end is settled when it enters the queue, by the smaller of both times; a change of
+//! policy is for what comes later. It expires at the head of the queue only, of a quorum queue at the
+//! head of its priority, where a timer waits for it, and nobody gets it after that. A queue in which
+//! nothing expires reads no clock.
+
+use super::dead_letter::Reason;
+use super::effects::Effects;
+use super::entry::Entry;
+use super::handle::Queue;
+use super::machine::Machine;
+use super::outbox::Outbox;
+use super::paging::HeadExpiry;
+use super::returned::Returned;
+use super::settings::{QueueKind, Settings};
+use crate::domain::broker::Broker;
+use crate::engine::clock::Time;
+use crate::engine::message::Message;
+use crate::plumbing::timers::Timed;
+use leveret_storage::QueueId;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Messages that are dropped at a time, under one lock.
+pub(super) const SLICE: usize = 1024;
+
+/// What a queue knows of time.
+#[derive(Debug, Default)]
+pub(super) struct Expiry {
+    /// How long a message may be ready.
+    ttl: Option<Duration>,
+    /// How long the queue may go unused.
+    lease: Option<Duration>,
+    /// Since when it is unused, while it is.
+    used_at: Option<Time>,
+    /// Some of the messages that are ready may expire.
+    any: bool,
+    /// When the timer will look at the queue.
+    awaited: Option<Time>,
+}
+
+impl Expiry {
+    /// Follows the settings from now on.
+    pub(super) fn configure(&mut self, settings: &Settings) {
+        self.ttl = settings.message_ttl;
+        self.lease = settings.expires;
+    }
+
+    /// When a message expires that enters the queue now.
+    pub(super) fn of(&self, message: &Message, fx: &mut Effects) -> Option<Time> {
+        let ttl = match (self.ttl, message.expiration()) {
+            (Some(ttl), Some(own)) => ttl.min(own),
+            (ttl, own) => ttl.or(own)?,
+        };
+        let now = fx.now();
+        // Whole milliseconds are remembered. Nothing expires too early, and 0 is at once.
+        let rounded = Duration::from_micros(if ttl.is_zero() { 0 } else { 999 });
+        Some(now + ttl + rounded)
+    }
+
+    /// A message becomes ready.
+    #[inline]
+    pub(super) fn enters(&mut self, entry: &Entry) {
+        self.any |= entry.expiry().is_some();
+    }
+}
+
+impl Machine {
+    /// Drops what has expired at the head of the queue, but no more than a slice. Says whether
+    /// there is more, which the timer will go on with.
+    pub(super) fn drop_expired(&mut self, fx: &mut Effects) -> bool {
+        if !self.expiry.any {
+            return false;
+        }
+        for _ in 0..SLICE {
+            let Some(line) = self.expired_line(fx) else {
+                self.expiry.any &= !self.ready.is_empty();
+                return false;
+            };
+            if let Some(entry) = self.ready.pop_from(line) {
+                self.bury(&entry, Reason::Expired, fx);
+            }
+        }
+        self.expired_line(fx).is_some()
+    }
+
+    /// The line whose first message has expired: the one that is served, or of a quorum queue any of
+    /// them (`rabbit_fifo:expire_batch`).
+    fn expired_line(&self, fx: &mut Effects) -> Option<usize> {
+        let now = fx.now();
+        self.expiries().find_map(|(line, expiry)| match expiry {
+            HeadExpiry::Known(Some(at)) if at <= now => Some(line),
+            _ => None,
+        })
+    }
+
+    /// The lines whose first message is on disk and has to be read: it has expired, or nobody knows.
+    pub(super) fn expired_on_disk(&self, fx: &mut Effects) -> SmallVec<[usize; 1]> {
+        let mut lines = SmallVec::new();
+        for (line, expiry) in self.expiries() {
+            let wanted = match expiry {
+                HeadExpiry::Known(at) => at.is_some_and(|at| at <= fx.now()),
+                HeadExpiry::Unknown => true,
+            };
+            if wanted && self.ready.is_away(line) {
+                lines.push(line);
+            }
+        }
+        lines
+    }
+
+    /// When the first message of each line expires that is looked at, that of the highest priority
+    /// first.
+    fn expiries(&self) -> impl Iterator<Item = (usize, HeadExpiry)> {
+        let served = self.ready.served().map_or(0..0, |line| line..line + 1);
+        let lines = match self.kind {
+            QueueKind::Quorum => self.ready.line_numbers(),
+            QueueKind::Classic | QueueKind::Stream => served,
+        };
+        let lines = lines.rev();
+        lines.filter_map(|line| Some((line, self.ready.expiry_of(line)?)))
+    }
+
+    /// The queue is used: the time for which it may go unused begins anew.
+    pub(super) fn touch(&mut self, fx: &mut Effects) {
+        if self.expiry.lease.is_some() {
+            self.expiry.used_at = Some(fx.now());
+        }
+    }
+
+    /// When the queue has been unused for too long, if nobody uses it until then.
+    fn lease_end(&self) -> Option<Time> {
+        let unused = self.is_without_consumers();
+        let since = self.expiry.used_at.filter(|_| unused)?;
+        Some(since + self.expiry.lease?)
+    }
+
+    /// Whether it has been unused for too long.
+    pub(super) fn is_abandoned(&self, fx: &mut Effects) -> bool {
+        !self.is_deleted() && self.lease_end().is_some_and(|end| end <= fx.now())
+    }
+
+    /// When the timer has to look at the queue, if that is earlier than it will anyway.
+    #[inline]
+    pub(super) fn next_look(&mut self) -> Option<Time> {
+        let rules = self.expiry.any || self.expiry.lease.is_some();
+        let waits = self.returned.as_deref().is_some_and(Returned::waits);
+        if !rules && !waits && !self.drops_later && self.outbox.is_none() {
+            return None;
+        }
+        self.earlier_look()
+    }
+
+    fn earlier_look(&mut self) -> Option<Time> {
+        if self.is_deleted() {
+            return None;
+        }
+        // What is on disk must not be missed, though nobody waits for it in memory.
+        let heads = self.expiries().filter_map(|(_, expiry)| match expiry {
+            HeadExpiry::Known(at) => at,
+            HeadExpiry::Unknown => None,
+        });
+        let due = self.returned.as_deref().and_then(Returned::first_due);
+        let rest = self.drops_later.then(|| Time::from_millis(0));
+        let retry = self.outbox.as_deref().and_then(Outbox::retry_at);
+        let times = heads.chain(due).chain(self.lease_end());
+        let next = times.chain(rest).chain(retry).min()?;
+        if self.expiry.awaited.is_some_and(|awaited| awaited <= next) {
+            return None;
+        }
+        self.expiry.awaited = Some(next);
+        Some(next)
+    }
+
+    /// What is due is done, a slice of it.
+    fn on_time(&mut self, fx: &mut Effects) {
+        self.expiry.awaited = None;
+        self.end_waits(fx);
+        self.drop_over_limit(fx);
+        self.retry_letters(fx);
+        self.dispatch(fx);
+    }
+
+    /// No timer looks at the queue any more.
+    pub(super) fn stop_timer(&mut self, fx: &mut Effects) {
+        if self.expiry.awaited.take().is_some() {
+            fx.cancel_timer(self.id);
+        }
+    }
+}
+
+impl Timed for Queue {
+    fn timer_id(&self) -> QueueId {
+        self.id
+    }
+
+    fn on_time(
+        self: Arc<Self>,
+        broker: &Broker,
+        now: Instant,
+        fx: &mut Effects,
+    ) -> Option<Instant> {
+        fx.begin_at(now);
+        let again = self.look(fx);
+        if self.is_abandoned(fx) {
+            if let Some(vhost) = broker.vhost(self.vhost.as_str()) {
+                vhost.end_abandoned_queue(&self, fx);
+            }
+            return None;
+        }
+        again.map(|at| broker.clock.instant(at))
+    }
+}
+
+impl Queue {
+    /// Does what is due, a slice of it; says when to look again.
+    pub(super) fn look(self: &Arc<Self>, fx: &mut Effects) -> Option<Time> {
+        let mut next = None;
+        let (letters, wanted) = self.with_machine(|machine| {
+            machine.on_time(fx);
+            machine.report_delivered(fx);
+            // What is being read need not be looked at before it has come.
+            let wanted = machine.pages(fx);
+            next = machine.next_look();
+            (machine.letters(), wanted)
+        });
+        self.follow_up(letters, wanted, fx);
+        next
+    }
+}

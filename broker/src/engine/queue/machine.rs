@@ -1,0 +1,519 @@
+//! The queue machine: every rule of a queue, without sockets, clock or I/O. What has to be done
+//! outside comes back as [`Effects`].
+//!
+//! A message is in exactly one place: ready here, or handed to one consumer (an [`Entry`] that
+//! moved into a mailbox and then into its channel's list of unacknowledged deliveries). Moving
+//! the entry is what makes delivering twice impossible.
+
+use super::consumer::{Consumer, ConsumerId};
+use super::consumers::Consumers;
+use super::dead_letter::{Origin, Reason};
+use super::effects::Effects;
+use super::entry::{Entry, Return};
+use super::expiry::Expiry;
+use super::handle::QueueSpec;
+use super::limits::Limits;
+use super::outbox::Outbox;
+use super::outcome::{AfterRemoval, ConsumeRefused, Remains};
+use super::paging::{Pager, Paging};
+use super::ready::Ready;
+use super::returned::Returned;
+use super::settings::{Overflow, QueueKind, Settings};
+use super::stored::storable;
+use crate::engine::clock::Time;
+use crate::engine::message::{Message, SharedMessage};
+use leveret_storage::{Op, Position, QueueId, Token};
+use std::sync::Arc;
+
+/// One queue.
+#[derive(Debug)]
+pub struct Machine {
+    pub(super) id: QueueId,
+    pub(super) kind: QueueKind,
+    /// Durable and not exclusive: its persistent messages are kept in the store.
+    stored: bool,
+    auto_delete: bool,
+    pub(super) limits: Option<Box<Limits>>,
+    /// What a full queue does, also while it has no limits.
+    pub(super) overflow: Overflow,
+    pub(super) expiry: Expiry,
+    /// Where its dead letters go; none when they are lost.
+    pub(super) dead_letters: Option<Arc<Origin>>,
+    /// Its dead letters, on their way out.
+    pub(super) outbox: Option<Box<Outbox>>,
+    pub(super) ready: Ready,
+    pub(super) paging: Paging,
+    /// What is known of messages that came back, where that matters.
+    pub(super) returned: Option<Box<Returned>>,
+    pub(super) consumers: Consumers,
+    next_position: u64,
+    pub(super) unacked: u64,
+    pub(super) unacked_bytes: u64,
+    pub(super) persistent: u64,
+    pub(super) persistent_bytes: u64,
+    /// Every persistent message up to here was delivered at least once.
+    delivered_through: Option<Position>,
+    /// The store has not been told of the last change of `delivered_through`.
+    delivered_news: bool,
+    deleted: bool,
+    /// It has more than its limits allow, because too much would have to be dropped at a time: the
+    /// timer goes on.
+    pub(super) drops_later: bool,
+}
+
+impl Machine {
+    /// An empty queue whose first message will have `next_position`.
+    pub fn new(
+        id: QueueId,
+        spec: &QueueSpec,
+        settings: &Settings,
+        next_position: Position,
+    ) -> Self {
+        let kind = spec.kind();
+        let mut expiry = Expiry::default();
+        expiry.configure(settings);
+        let mut returned = None;
+        Returned::follow(&mut returned, kind, settings);
+        Machine {
+            id,
+            kind,
+            stored: spec.is_stored(),
+            auto_delete: spec.auto_delete,
+            limits: Limits::of(settings).map(Box::new),
+            overflow: settings.overflow,
+            expiry,
+            dead_letters: Origin::of(spec, settings),
+            outbox: None,
+            drops_later: false,
+            ready: Ready::new(kind, settings),
+            paging: Paging::default(),
+            returned,
+            consumers: Consumers::new(kind, settings),
+            next_position: next_position.0,
+            unacked: 0,
+            unacked_bytes: 0,
+            persistent: 0,
+            persistent_bytes: 0,
+            delivered_through: None,
+            delivered_news: false,
+            deleted: false,
+        }
+    }
+
+    /// The queue is set to something else from now on, which what is in it follows at once.
+    pub fn configure(&mut self, spec: &QueueSpec, settings: &Settings, fx: &mut Effects) {
+        self.limit(settings);
+        Returned::follow(&mut self.returned, self.kind, settings);
+        self.expiry.configure(settings);
+        self.dead_letters = Origin::of(spec, settings);
+        self.release_letters(fx);
+        self.start(fx);
+    }
+
+    /// The queue begins to be what it is set to: what is too much or too old goes, and the time for
+    /// which it may go unused begins.
+    pub fn start(&mut self, fx: &mut Effects) {
+        self.touch(fx);
+        self.end_waits(fx);
+        self.drop_over_limit(fx);
+        self.dispatch(fx);
+    }
+
+    /// Whether a message of this queue is kept in the store.
+    pub(super) fn stores(&self, message: &SharedMessage) -> bool {
+        self.storing()(message)
+    }
+
+    /// Likewise, for whoever has to ask while the machine is being changed.
+    pub(super) fn storing(&self) -> impl Fn(&Message) -> bool + use<> {
+        let (stored, quorum) = (self.stored, self.kind == QueueKind::Quorum);
+        move |message| stored && (message.persistent() || quorum)
+    }
+
+    /// Adds a message, or refuses it. `token` comes back from the store once the message is safe
+    /// there; it is used only when the message is stored, or refused.
+    pub fn publish(&mut self, message: SharedMessage, token: Option<Token>, fx: &mut Effects) {
+        if self.deleted {
+            if let Some(token) = token.filter(|_| self.stores(&message)) {
+                fx.store(Op::Notify { token });
+            }
+            return;
+        }
+        if self.is_full_for(&message) {
+            self.bury_refused(&message, fx);
+            fx.refuse(token);
+            return;
+        }
+        let expiry = self.expiry.of(&message, fx);
+        let position = self.place(&message, expiry, token, fx);
+        self.enter(position, message, expiry, fx);
+    }
+
+    /// Takes the next place for a message, and records it there.
+    fn place(
+        &mut self,
+        message: &SharedMessage,
+        expiry: Option<Time>,
+        token: Option<Token>,
+        fx: &mut Effects,
+    ) -> Position {
+        let position = Position(self.next_position);
+        self.next_position += 1;
+        if self.stores(message) {
+            let message = storable(message.clone(), expiry, fx.clock());
+            fx.store(Op::Publish {
+                queue: self.id,
+                position,
+                message,
+                token,
+            });
+        }
+        position
+    }
+
+    /// A message enters at its place; consumers are served. A consumer that waits gets it however
+    /// soon it expires.
+    fn enter(
+        &mut self,
+        position: Position,
+        mut message: SharedMessage,
+        expiry: Option<Time>,
+        fx: &mut Effects,
+    ) {
+        if message.pins() && fx.pager().is_some_and(Pager::is_tight) {
+            Message::cut_out(&mut message);
+        }
+        if self.stores(&message) {
+            self.persistent += 1;
+            self.persistent_bytes += message.body().len() as u64;
+        }
+        let alone = self.ready.is_empty();
+        let mut entry = Entry::new(position, message);
+        entry.set_expiry(expiry);
+        self.expiry.enters(&entry);
+        self.ready.insert(entry);
+        if alone {
+            self.serve_head(fx);
+        }
+        self.drop_over_limit(fx);
+        self.dispatch(fx);
+    }
+
+    /// Takes places for messages that [`Machine::publish_reserved`] will bring once their records,
+    /// and what goes with them, have reached the store. Returns the first place; the others follow
+    /// it. `None` when the queue was deleted.
+    pub fn reserve(&mut self, messages: &[SharedMessage], fx: &mut Effects) -> Option<Position> {
+        if self.deleted {
+            return None;
+        }
+        let first = Position(self.next_position);
+        for message in messages {
+            let expiry = self.expiry.of(message, fx);
+            self.place(message, expiry, None, fx);
+        }
+        Some(first)
+    }
+
+    /// Adds messages at the places that were reserved for them. What cannot enter, because the queue
+    /// was deleted meanwhile or turns it away, is taken out of the store again. `sure`: that there is
+    /// room was asked before, and they enter whatever has come since.
+    pub fn publish_reserved(
+        &mut self,
+        first: Position,
+        messages: impl IntoIterator<Item = SharedMessage>,
+        sure: bool,
+        fx: &mut Effects,
+    ) {
+        for (position, message) in (first.0..).map(Position).zip(messages) {
+            if self.deleted || (!sure && self.is_full_for(&message)) {
+                self.bury_turned_away(position, &message, fx);
+            } else {
+                let expiry = self.expiry.of(&message, fx);
+                self.enter(position, message, expiry, fx);
+            }
+        }
+    }
+
+    /// Puts back a message that the store kept over a restart; call it in order of positions, then
+    /// [`Machine::start`].
+    pub fn restore(
+        &mut self,
+        position: Position,
+        message: SharedMessage,
+        redelivered: bool,
+        expiry: Option<Time>,
+    ) {
+        self.persistent += 1;
+        self.persistent_bytes += message.body().len() as u64;
+        self.next_position = self.next_position.max(position.0 + 1);
+        let mut entry = Entry::new(position, message);
+        if redelivered {
+            entry.mark_redelivered();
+        }
+        entry.set_expiry(expiry);
+        if let Some(due) = self.restore_count(&mut entry) {
+            return self.restore_waiting(due, entry);
+        }
+        self.expiry.enters(&entry);
+        self.ready.insert(entry);
+    }
+
+    /// Adds a consumer and serves it.
+    ///
+    /// # Errors
+    /// See [`ConsumeRefused`].
+    pub fn consume(
+        &mut self,
+        consumer: Arc<Consumer>,
+        fx: &mut Effects,
+    ) -> Result<(), ConsumeRefused> {
+        if self.deleted {
+            return Err(ConsumeRefused::Deleted);
+        }
+        let taken = self.consumers.exclusive().is_some();
+        let free = self.consumers.is_empty() && !self.consumers.is_single_active();
+        if taken || (consumer.exclusive && !free) {
+            return Err(ConsumeRefused::InExclusiveUse);
+        }
+        self.consumers.add(consumer);
+        self.dispatch(fx);
+        Ok(())
+    }
+
+    /// Removes a consumer; its unacknowledged deliveries stay with its channel. Once they are
+    /// where they belong, [`Machine::serve_next`] has to be called.
+    pub fn cancel(&mut self, id: ConsumerId, fx: &mut Effects) -> AfterRemoval {
+        let removed = self.consumers.remove(id).is_some();
+        if removed && self.consumers.is_empty() {
+            self.touch(fx);
+        }
+        if removed && self.auto_delete && self.consumers.is_empty() && !self.deleted {
+            AfterRemoval::AutoDelete
+        } else {
+            AfterRemoval::Stays
+        }
+    }
+
+    /// Serves whoever took the place of a consumer that was removed.
+    pub fn serve_next(&mut self, fx: &mut Effects) {
+        self.dispatch(fx);
+    }
+
+    /// Consumers that were passed over can take messages again.
+    pub fn resume(&mut self, ids: impl IntoIterator<Item = ConsumerId>, fx: &mut Effects) {
+        self.consumers.resume(ids);
+        self.dispatch(fx);
+    }
+
+    /// Hands ready messages to consumers until one of both runs out. What has expired before is
+    /// not handed out.
+    pub(super) fn dispatch(&mut self, fx: &mut Effects) {
+        while !self.drop_expired(fx) && self.serve_head(fx) {}
+    }
+
+    /// Hands the first ready message to a consumer; `false` when there is none of both, or that
+    /// message is on disk.
+    fn serve_head(&mut self, fx: &mut Effects) -> bool {
+        if self.ready.first().is_none() {
+            return false;
+        }
+        let storing = self.storing();
+        let Some(consumer) = self.consumers.next() else {
+            return false;
+        };
+        let Some(entry) = self.ready.pop() else {
+            return true;
+        };
+        let position = entry.position;
+        let stored = storing(&entry.message);
+        let octets = entry.message.body().len() as u64;
+        // What is not stored is the consumer's alone from here on.
+        let message = (stored && consumer.no_ack).then(|| entry.message.clone());
+        match consumer.mailbox.deliver(consumer, entry) {
+            Ok(wake) => {
+                if wake {
+                    fx.wake(&consumer.mailbox);
+                }
+                if !consumer.no_ack {
+                    self.mark_delivered(position, octets, stored);
+                } else if let Some(message) = message {
+                    self.forget(position, &message, fx);
+                } else {
+                    self.forget_count(position, fx);
+                }
+            }
+            Err(entry) => {
+                // The connection is ending and will cancel its consumers, which are counted until
+                // then: an auto-delete queue goes with the last of them. Nobody was served.
+                let id = consumer.id;
+                self.ready.requeue(entry);
+                self.consumers.set_aside(id);
+            }
+        }
+        true
+    }
+
+    fn mark_delivered(&mut self, position: Position, octets: u64, stored: bool) {
+        self.unacked += 1;
+        self.unacked_bytes += octets;
+        if stored && self.delivered_through.is_none_or(|seen| seen < position) {
+            self.delivered_through = Some(position);
+            self.delivered_news = true;
+        }
+    }
+
+    /// The message is gone from the queue for good.
+    pub(super) fn forget(&mut self, position: Position, message: &SharedMessage, fx: &mut Effects) {
+        if self.stores(message) {
+            self.discount(message);
+            fx.store_settled(self.id, position, message);
+        }
+        self.forget_count(position, fx);
+    }
+
+    /// A stored message does not count any more.
+    pub(super) fn discount(&mut self, message: &SharedMessage) {
+        self.persistent -= 1;
+        self.persistent_bytes -= message.body().len() as u64;
+    }
+
+    /// Tells the store how far deliveries have come: once for all that was done under one lock.
+    pub fn report_delivered(&mut self, fx: &mut Effects) {
+        if let Some(through) = self.delivered_through.filter(|_| self.delivered_news) {
+            self.delivered_news = false;
+            fx.store(Op::Delivered {
+                queue: self.id,
+                through,
+            });
+        }
+    }
+
+    /// Takes one message for basic.get; also says how many stay ready.
+    pub fn get(&mut self, no_ack: bool, fx: &mut Effects) -> Option<(Entry, u64)> {
+        self.touch(fx);
+        let entry = self.ready.pop()?;
+        if no_ack {
+            self.forget(entry.position, &entry.message, fx);
+        } else {
+            let stored = self.stores(&entry.message);
+            self.mark_delivered(entry.position, entry.message.body().len() as u64, stored);
+        }
+        self.drop_expired(fx);
+        Some((entry, self.ready_messages()))
+    }
+
+    /// A delivery was acknowledged.
+    pub fn settle(&mut self, entry: &Entry, fx: &mut Effects) {
+        if self.deleted {
+            return;
+        }
+        self.take_back(entry);
+        self.forget(entry.position, &entry.message, fx);
+    }
+
+    /// A delivery was rejected without requeue.
+    pub fn reject(&mut self, entry: &Entry, fx: &mut Effects) {
+        if self.deleted {
+            return;
+        }
+        self.take_back(entry);
+        self.bury(entry, Reason::Rejected, fx);
+    }
+
+    fn take_back(&mut self, entry: &Entry) {
+        self.unacked -= 1;
+        self.unacked_bytes -= entry.message.body().len() as u64;
+    }
+
+    /// Deliveries come back and take their old places, at once or when they have waited. Serves
+    /// consumers once all are in place.
+    pub fn requeue(
+        &mut self,
+        entries: impl IntoIterator<Item = (Entry, Return)>,
+        fx: &mut Effects,
+    ) {
+        if self.deleted {
+            return;
+        }
+        for (mut entry, how) in entries {
+            Message::cut_out(&mut entry.message);
+            self.take_back(&entry);
+            if let Some(entry) = self.came_back(entry, how, fx) {
+                self.expiry.enters(&entry);
+                self.ready.requeue(entry);
+            }
+        }
+        // Before anybody is served (`rabbit_amqqueue_process:requeue_and_run`).
+        self.drop_over_limit(fx);
+        self.dispatch(fx);
+    }
+
+    /// Drops all messages that are ready or wait to be, and returns their number.
+    pub fn purge(&mut self, fx: &mut Effects) -> u64 {
+        let mut count = 0;
+        while !self.ready.is_empty() {
+            while let Some(entry) = self.ready.pop() {
+                self.forget(entry.position, &entry.message, fx);
+                count += 1;
+            }
+            count += self.drop_pages(fx);
+        }
+        count += self.drop_waiting(fx);
+        self.report_memory(fx);
+        count
+    }
+
+    /// Ends the queue: drops its messages, lets its consumers go (to be told), and ignores
+    /// whatever still comes. `None` when it had ended.
+    pub fn delete(&mut self, fx: &mut Effects) -> Option<Remains> {
+        if self.deleted {
+            return None;
+        }
+        self.deleted = true;
+        self.stop_timer(fx);
+        self.drop_kept_letters(fx);
+        let count = self.ready_messages();
+        // Publishes that the store has not taken yet need not be written; the rest goes by range.
+        self.call_off_waiting(fx);
+        while !self.ready.is_empty() {
+            while let Some(entry) = self.ready.pop() {
+                self.call_off(&entry);
+            }
+            while self.ready.first().is_none()
+                && let Some(page) = self.ready.drop_page()
+            {
+                fx.discard(page);
+            }
+        }
+        self.report_memory(fx);
+        self.forget_counts(fx);
+        self.unacked = 0;
+        self.unacked_bytes = 0;
+        self.persistent = 0;
+        self.persistent_bytes = 0;
+        if self.stored {
+            fx.store(Op::DeleteQueue { queue: self.id });
+        }
+        Some(Remains {
+            messages: count,
+            consumers: self.consumers.drain(),
+        })
+    }
+
+    /// A message of a queue that is deleted need not be written, if it has not been.
+    pub(super) fn call_off(&self, entry: &Entry) {
+        if self.stores(&entry.message) {
+            entry.message.cancel_write();
+        }
+    }
+
+    /// Whether the queue was deleted while somebody still held it.
+    pub fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+
+    /// Whether nobody consumes from it.
+    pub(super) fn is_without_consumers(&self) -> bool {
+        self.consumers.is_empty()
+    }
+}

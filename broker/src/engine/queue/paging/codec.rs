@@ -1,0 +1,156 @@
+//! Messages of a page as they are written to the place that a restart empties: what the queue knows of it, length and
+//! content, over and over.
+
+use super::sorted::{MoreKeys, Rank, Ranked, RankedPage};
+use crate::engine::message::{INLINE_BODY_MAX, Message, SharedMessage};
+use crate::engine::queue::entry::Entry;
+use bytes::{Buf, BufMut, Bytes};
+use leveret_storage::{Position, Spill, Spilled, Storable};
+use std::io;
+use std::sync::Arc;
+
+/// Bytes of what is known of an entry: position and state.
+const ENTRY: usize = 8 + 8;
+/// Bytes of the length that stands before each message.
+const LENGTH: usize = 4;
+
+/// Small messages are handed on in pieces of about so many bytes.
+const PIECE: usize = 16 << 10;
+
+/// Writes a page.
+///
+/// # Errors
+/// The disk failed or is full.
+pub(super) fn write(spill: &Spill, entries: &[Entry]) -> io::Result<Spilled> {
+    let len = |entry: &Entry| ENTRY + LENGTH + entry.message.encoded_len();
+    let total = entries.iter().map(len).sum();
+    write_all(spill, total, entries, |entry, out| {
+        put_entry(entry, out);
+        &entry.message
+    })
+}
+
+/// Writes a page of messages with their ranks.
+///
+/// # Errors
+/// As [`write`].
+pub(super) fn write_sorted(spill: &Spill, entries: &[(Rank, Ranked)]) -> io::Result<Spilled> {
+    let len = |(_, ranked): &(Rank, Ranked)| {
+        let keys = ranked.more_keys.iter().flat_map(|keys| keys.iter());
+        let keys = keys.map(|key| 4 + key.len()).sum::<usize>();
+        16 + ENTRY + 4 + keys + LENGTH + ranked.entry.message.encoded_len()
+    };
+    let total = entries.iter().map(len).sum();
+    write_all(spill, total, entries, |(rank, ranked), out| {
+        out.put_u64(rank.0);
+        out.put_u64(rank.1);
+        put_entry(&ranked.entry, out);
+        let keys = ranked.more_keys.as_deref().map_or(&[][..], |keys| keys);
+        out.put_u32(keys.len() as u32);
+        for key in keys {
+            out.put_u32(key.len() as u32);
+            out.put_slice(key);
+        }
+        &ranked.entry.message
+    })
+}
+
+fn put_entry(entry: &Entry, out: &mut Vec<u8>) {
+    out.put_u64(entry.position.0);
+    out.put_u64(entry.word());
+}
+
+/// Writes what `head` puts before each message, and the messages.
+fn write_all<T>(
+    spill: &Spill,
+    len: usize,
+    entries: &[T],
+    head: impl for<'a> Fn(&'a T, &mut Vec<u8>) -> &'a SharedMessage,
+) -> io::Result<Spilled> {
+    spill.write(len as u64, |out| {
+        let mut piece = Vec::with_capacity(PIECE + INLINE_BODY_MAX);
+        for entry in entries {
+            let message = head(entry, &mut piece);
+            let len = u32::try_from(message.encoded_len()).map_err(io::Error::other)?;
+            piece.put_u32(len);
+            message.encode_head(&mut piece);
+            match message.large_body() {
+                None => piece.extend_from_slice(message.body()),
+                Some(body) => {
+                    out.write_all(&piece)?;
+                    piece.clear();
+                    out.write_all(body)?;
+                }
+            }
+            if piece.len() >= PIECE {
+                out.write_all(&piece)?;
+                piece.clear();
+            }
+        }
+        out.write_all(&piece)
+    })
+}
+
+/// Reads a page back.
+///
+/// # Errors
+/// The disk failed, or the page is damaged.
+pub(super) fn read(page: &Spilled) -> io::Result<Vec<Entry>> {
+    read_all(page, next_entry)
+}
+
+/// Reads a page of messages with their ranks back.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_sorted(page: &Spilled) -> io::Result<RankedPage> {
+    read_all(page, next_ranked)
+}
+
+fn read_all<T>(page: &Spilled, next: impl Fn(&mut Bytes) -> Option<T>) -> io::Result<Vec<T>> {
+    let mut octets = page.read()?;
+    let damaged = || io::Error::new(io::ErrorKind::InvalidData, "a malformed page");
+    let mut entries = Vec::new();
+    while !octets.is_empty() {
+        entries.push(next(&mut octets).ok_or_else(damaged)?);
+    }
+    Ok(entries)
+}
+
+fn next_entry(octets: &mut Bytes) -> Option<Entry> {
+    let position = Position(octets.try_get_u64().ok()?);
+    let word = octets.try_get_u64().ok()?;
+    Some(Entry::with_word(position, next_message(octets)?, word))
+}
+
+fn next_ranked(octets: &mut Bytes) -> Option<(Rank, Ranked)> {
+    let rank = (octets.try_get_u64().ok()?, octets.try_get_u64().ok()?);
+    let position = Position(octets.try_get_u64().ok()?);
+    let word = octets.try_get_u64().ok()?;
+    let mut keys = Vec::new();
+    for _ in 0..octets.try_get_u32().ok()? {
+        let len = octets.try_get_u32().ok()? as usize;
+        keys.push(octets.get(..len)?.into());
+        octets.advance(len);
+    }
+    let more_keys = (!keys.is_empty()).then(|| Box::new(MoreKeys::from(keys)));
+    let entry = Entry::with_word(position, next_message(octets)?, word);
+    Some((rank, Ranked { entry, more_keys }))
+}
+
+fn next_message(octets: &mut Bytes) -> Option<SharedMessage> {
+    let len = octets.try_get_u32().ok()? as usize;
+    if octets.len() < len {
+        return None;
+    }
+    // A large body stays a slice of what it is decoded from: not of a page of many, which it would
+    // keep in memory.
+    let kept_whole = octets.len() == len || len <= INLINE_BODY_MAX;
+    let message = octets.split_to(len);
+    let message = if kept_whole {
+        message
+    } else {
+        Bytes::copy_from_slice(&message)
+    };
+    Some(Arc::new(Message::decode(message)?))
+}

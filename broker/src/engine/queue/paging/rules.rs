@@ -1,0 +1,465 @@
+//! When a queue pages out and in.
+
+use super::page::{Dropped, Kept, Outline, PageId, PagedOut, Reading, Shelf, Totals};
+use super::pager::Pager;
+use super::sweeper::{Holder, Told};
+use super::work::{Done, Job, Owner, Work};
+use crate::engine::queue::Effects;
+use crate::engine::queue::Queue;
+use crate::engine::queue::QueueKind;
+use crate::engine::queue::entry::Entry;
+use crate::engine::queue::machine::Machine;
+use leveret_storage::{Op, Position, QueueId};
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Pages that leave at a time, under one lock.
+const PAGES_AT_A_TIME: usize = 8;
+/// Pages that are read ahead of consumers, while there is room.
+const PAGES_AHEAD: u64 = 4;
+/// Bytes that stay at the head of a queue whose consumers take nothing at present, unless memory is very short.
+const KEPT_HEAD: u64 = 16 << 10;
+/// Pages that are read in a row for one basic.get.
+const PATIENCE: usize = 64;
+
+/// How long the start of the broker waits at a time for messages to be paged out.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// What a queue knows of its memory.
+#[derive(Debug, Default)]
+pub struct Paging {
+    told: Told,
+    /// The queue was used since it was last asked for memory.
+    used: bool,
+    /// Up to here every stored message was delivered before the restart.
+    delivered_before: Option<Position>,
+}
+
+/// What the machine wants done for its pages.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    pages: SmallVec<[(Shelf, PageId, Work); 1]>,
+    /// The queue holds something from now on.
+    registers: bool,
+}
+
+impl Wanted {
+    /// Whether there is nothing to do.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.pages.is_empty() && !self.registers
+    }
+
+    /// A page was made, of a line or of what has come back to it.
+    fn paged_out(&mut self, line: usize, paged: PagedOut) {
+        match paged {
+            PagedOut::Stored => {}
+            PagedOut::Line(page, entries) => {
+                let shelf = Shelf::Line(line);
+                self.pages.push((shelf, page, Work::Write(entries)));
+            }
+            PagedOut::Sorted(page, entries) => {
+                let shelf = Shelf::Returned(line);
+                self.pages.push((shelf, page, Work::WriteSorted(entries)));
+            }
+        }
+    }
+
+    fn read(&mut self, line: usize, reading: Reading) {
+        self.pages.push(reading.into_work(line));
+    }
+}
+
+impl Reading {
+    fn into_work(self, line: usize) -> (Shelf, PageId, Work) {
+        match self {
+            Reading::Line(page, source, outline) => {
+                (Shelf::Line(line), page, Work::Read(source, outline))
+            }
+            Reading::Sorted(page, spilled) => {
+                (Shelf::Returned(line), page, Work::ReadSorted(spilled))
+            }
+        }
+    }
+}
+
+impl Machine {
+    /// Bytes of messages in memory.
+    pub(in crate::engine::queue) fn memory(&self) -> u64 {
+        self.ready.memory() + self.aside_memory() + self.waiting_memory()
+    }
+
+    /// Pages out if memory is short, and in what will be needed. Called at the end of whatever was
+    /// done under one lock.
+    #[inline]
+    pub(in crate::engine::queue) fn pages(&mut self, fx: &mut Effects) -> Wanted {
+        let mut wanted = Wanted::default();
+        if fx.pager().is_none() {
+            return wanted;
+        }
+        let paged = self.ready.is_paged();
+        let reads = paged && (self.consumers.any_able() || self.is_over_limit());
+        if self.outbox.is_some() {
+            wanted.pages.extend(self.letters_to_read(fx));
+        }
+        if self.returned.is_some() {
+            wanted.pages.extend(self.waiting_to_read(fx));
+        }
+        if paged {
+            self.page_in_expired(&mut wanted, fx);
+        }
+        let Some(pager) = fx.pager() else {
+            return wanted;
+        };
+        let memory = self.memory();
+        wanted.registers = self.paging.told.report(memory, pager);
+        self.paging.used = true;
+        if memory > 2 * pager.limits().page && pager.wants_room(!self.is_without_consumers()) {
+            self.page_out(pager, &mut wanted);
+        }
+        if reads {
+            self.page_in(pager, &mut wanted);
+        }
+        wanted
+    }
+
+    /// First messages that have expired are read, though no consumer wants them.
+    fn page_in_expired(&mut self, wanted: &mut Wanted, fx: &mut Effects) {
+        for line in self.expired_on_disk(fx) {
+            if let Some(reading) = self.ready.read_of(line, 0) {
+                wanted.read(line, reading);
+            }
+        }
+    }
+
+    /// How the store keeps a message.
+    fn kept(&self, pager: &Pager) -> impl Fn(&Entry) -> Kept + use<> {
+        let stores = self.storing();
+        let before = self.paging.delivered_before;
+        let has_records = pager.has_records();
+        move |entry: &Entry| {
+            if !stores(&entry.message) {
+                return Kept::Not;
+            }
+            if !entry.message.is_claimed() {
+                return Kept::NotYet;
+            }
+            let redelivered = before.is_some_and(|before| entry.position <= before);
+            let plain = entry.redelivered() == redelivered && entry.returns().is_zero();
+            match plain && has_records {
+                true => Kept::Whole,
+                false => Kept::Partly,
+            }
+        }
+    }
+
+    fn page_out(&mut self, pager: &Pager, wanted: &mut Wanted) {
+        let (page, kept) = (pager.limits().page, self.kept(pager));
+        for _ in 0..PAGES_AT_A_TIME {
+            if let Some(work) = self.page_out_others(page, page, &kept) {
+                wanted.pages.push(work);
+                continue;
+            }
+            let Some((line, paged)) = self.ready.page_out(page, &kept) else {
+                break;
+            };
+            wanted.paged_out(line, paged);
+        }
+        self.paging.told.report(self.memory(), pager);
+    }
+
+    /// Pages out what is not ready, of about so many bytes, and leaves `at_head` bytes of what comes first.
+    fn page_out_others(
+        &mut self,
+        bytes: u64,
+        at_head: u64,
+        kept: impl Fn(&Entry) -> Kept,
+    ) -> Option<(Shelf, PageId, Work)> {
+        let aside = self.page_out_aside(bytes, at_head, &kept);
+        aside
+            .map(|(page, entries)| (Shelf::Aside, page, Work::WriteSorted(entries)))
+            .or_else(|| self.page_out_waiting(bytes, at_head, kept))
+    }
+
+    /// Pages out what is not about to be delivered; all that can be, if `hard`.
+    fn squeeze(&mut self, hard: bool, pager: &Pager) -> (Wanted, bool) {
+        let mut wanted = Wanted::default();
+        // A queue that is used pages out by itself, and what is at its head is about to be delivered.
+        let used = std::mem::take(&mut self.paging.used);
+        let spared = used && !hard && !(self.is_without_consumers() && pager.is_very_short());
+        if !self.is_deleted() && !spared {
+            let (page, kept) = (pager.limits().page, self.kept(pager));
+            let at_head = match hard || self.is_without_consumers() {
+                true => 0,
+                false => KEPT_HEAD.min(page),
+            };
+            for _ in 0..PAGES_AT_A_TIME {
+                if let Some(work) = self.page_out_others(page, 0, &kept) {
+                    wanted.pages.push(work);
+                    continue;
+                }
+                let Some((line, paged)) = self.ready.squeeze(page, at_head, &kept) else {
+                    break;
+                };
+                wanted.paged_out(line, paged);
+            }
+        }
+        self.paging.told.report(self.memory(), pager);
+        let holds = self.paging.told.stays();
+        (wanted, holds)
+    }
+
+    fn page_in(&mut self, pager: &Pager, wanted: &mut Wanted) {
+        let ahead = match self.consumers.any_able() && pager.has_room_ahead() {
+            true => PAGES_AHEAD * pager.limits().page,
+            false => 0,
+        };
+        while let Some((line, reading)) = self.ready.next_read(ahead) {
+            wanted.read(line, reading);
+        }
+    }
+
+    /// The queue has let go of all that was ready.
+    pub(in crate::engine::queue) fn report_memory(&mut self, fx: &Effects) {
+        if let Some(pager) = fx.pager() {
+            self.paging.told.report(self.memory(), pager);
+        }
+    }
+
+    /// Takes over messages that the store kept over a restart, without reading them; call it in
+    /// order of positions, then [`Machine::start`]. Up to `delivered` all were delivered before.
+    pub fn restore_pages(&mut self, pages: &[Outline], delivered: Option<Position>) {
+        self.paging.delivered_before = delivered;
+        for page in pages {
+            self.persistent += page.messages;
+            self.persistent_bytes += page.octets;
+            self.ready.restore_page(page);
+        }
+    }
+
+    /// What became of a page. Returns whether messages came that were still awaited: a page may be read twice while it
+    /// comes, and what the second reader finds no more was taken and settled in between, or dropped.
+    fn paged(&mut self, shelf: Shelf, page: PageId, done: Done, fx: &mut Effects) -> bool {
+        if self.is_deleted() {
+            return false;
+        }
+        match (shelf, done) {
+            (Shelf::Line(line), Done::Written(spilled)) => self.ready.written(line, page, spilled),
+            (Shelf::Line(line), Done::NotRead) => self.ready.not_read(line, page),
+            (Shelf::Line(line), Done::Read(entries, rest, _)) => {
+                return self.came(line, page, entries, rest, fx);
+            }
+            (Shelf::Returned(line), Done::Written(spilled)) => {
+                self.ready.returned_written(line, page, spilled);
+            }
+            (Shelf::Returned(line), Done::NotRead) => self.ready.returned_not_read(line, page),
+            (Shelf::Returned(line), Done::ReadSorted(entries)) => {
+                let stores = self.storing();
+                let stores = |entry: &Entry| stores(&entry.message);
+                let corrected = self.ready.returned_arrived(line, page, entries, stores);
+                return self.arrived(corrected, fx);
+            }
+            (Shelf::Aside, done) => self.aside_paged(page, done, fx),
+            (Shelf::Waiting, done) => self.waiting_paged(page, done, fx),
+            (Shelf::Line(_), Done::ReadSorted(_)) | (Shelf::Returned(_), Done::Read(..)) => {
+                debug_assert!(false, "a page of another kind than was asked for");
+            }
+        }
+        false
+    }
+
+    fn came(
+        &mut self,
+        line: usize,
+        page: PageId,
+        mut entries: Vec<Entry>,
+        rest: Option<Outline>,
+        fx: &mut Effects,
+    ) -> bool {
+        let before = self.paging.delivered_before;
+        let mut waits = BTreeMap::new();
+        for entry in &mut entries {
+            if before.is_some_and(|before| entry.position <= before) {
+                entry.mark_redelivered();
+            }
+            match self.restore_count(entry) {
+                Some(due) => drop(waits.insert(entry.position, due)),
+                None => self.expiry.enters(entry),
+            }
+        }
+        let waiting: Vec<Entry> = entries
+            .extract_if(.., |entry| waits.contains_key(&entry.position))
+            .collect();
+        let stores = self.storing();
+        let stores = |entry: &Entry| stores(&entry.message);
+        let Some((known, mut found)) = self.ready.arrived(line, page, entries, rest, stores) else {
+            return false;
+        };
+        for entry in waiting {
+            found.count(&entry, stores(&entry));
+            if let Some(due) = waits.get(&entry.position) {
+                self.restore_waiting(*due, entry);
+            }
+        }
+        self.arrived(Some((known, found)), fx)
+    }
+
+    /// A page has come, of which something was known and something else may be true. Returns `false` if it was not awaited.
+    fn arrived(&mut self, corrected: Option<(Totals, Totals)>, fx: &mut Effects) -> bool {
+        let Some((known, found)) = corrected else {
+            return false;
+        };
+        self.correct_stored(known, found);
+        self.drop_over_limit(fx);
+        self.dispatch(fx);
+        true
+    }
+
+    /// What was known of a page may not be what it is.
+    pub(in crate::engine::queue) fn correct_stored(&mut self, known: Totals, found: Totals) {
+        self.persistent = self.persistent + found.stored - known.stored;
+        self.persistent_bytes = self.persistent_bytes + found.stored_octets - known.stored_octets;
+    }
+
+    /// Drops the pages that are first, until there is something in memory again. Returns how many
+    /// messages that were.
+    pub(in crate::engine::queue) fn drop_pages(&mut self, fx: &mut Effects) -> u64 {
+        let mut count = 0;
+        while self.ready.first().is_none()
+            && let Some(page) = self.ready.drop_page()
+        {
+            count += self.forget_page(page, fx);
+        }
+        count
+    }
+
+    /// The messages of a page are gone for good. Returns how many.
+    pub(in crate::engine::queue) fn forget_page(&mut self, page: Dropped, fx: &mut Effects) -> u64 {
+        let totals = page.totals;
+        self.persistent -= totals.stored;
+        self.persistent_bytes -= totals.stored_octets;
+        for &(first, last) in &page.stored {
+            let queue = self.id;
+            fx.store(Op::Ack { queue, first, last });
+            self.forget_counts_between(first, last, fx);
+        }
+        fx.discard(page);
+        totals.messages
+    }
+}
+
+impl Owner for Queue {
+    fn id(&self) -> QueueId {
+        self.id
+    }
+
+    fn name(&self) -> &str {
+        Queue::name(self).as_str()
+    }
+
+    fn has_ended(&self) -> bool {
+        Queue::has_ended(self)
+    }
+
+    fn paged(self: Arc<Self>, shelf: Shelf, page: PageId, done: Done, fx: &mut Effects) {
+        let missing = match &done {
+            Done::Read(_, _, missing) => *missing,
+            Done::ReadSorted(_) | Done::Written(_) | Done::NotRead => None,
+        };
+        let awaited = self.serve(fx, |machine, fx| machine.paged(shelf, page, done, fx));
+        if let Some(missing) = missing.filter(|_| awaited) {
+            missing.tell(Queue::name(&self).as_str());
+        }
+    }
+}
+
+impl Holder for Queue {
+    fn squeeze(self: Arc<Self>, hard: bool, fx: &mut Effects) -> bool {
+        let Some(pager) = fx.shared_pager() else {
+            return false;
+        };
+        let (wanted, holds) = self.with_machine(|machine| machine.squeeze(hard, &pager));
+        self.want(wanted, fx);
+        holds
+    }
+}
+
+impl Queue {
+    fn job(self: &Arc<Self>, (shelf, page, work): (Shelf, PageId, Work)) -> Job {
+        Job {
+            owner: self.clone(),
+            shelf,
+            page,
+            work,
+        }
+    }
+
+    /// Work for the pager, to be done when the lock is released.
+    pub(in crate::engine::queue) fn want(self: &Arc<Self>, wanted: Wanted, fx: &mut Effects) {
+        if wanted.registers {
+            fx.hold(self);
+        }
+        for work in wanted.pages {
+            let job = self.job(work);
+            #[cfg(test)]
+            if let Some(pager) = fx.shared_pager().filter(|pager| pager.works_at_once()) {
+                pager.work_now(job, fx);
+                continue;
+            }
+            fx.page(job);
+        }
+    }
+
+    /// Sees to it that the first message is in memory, if there is one: for whoever cannot wait for
+    /// the pager. Blocks on the disk then. Returns `false` if the disk fails.
+    pub fn fetch_head(self: &Arc<Self>, fx: &mut Effects) -> bool {
+        let Some(pager) = fx.shared_pager() else {
+            return true;
+        };
+        // What has come may have expired, and be gone.
+        for _ in 0..PATIENCE {
+            let head = self.with_machine(|machine| machine.ready.head_to_read());
+            let Some((line, reading)) = head else {
+                return true;
+            };
+            let job = self.job(reading.into_work(line));
+            if !pager.work_now(job, fx) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether there is a first message, and in memory.
+    #[cfg(test)]
+    pub fn has_head(&self) -> bool {
+        self.with_machine(|machine| machine.ready.first().is_some())
+    }
+
+    /// Whether what is in the queue does not stand in the order in which it came. Of a quorum queue it
+    /// does not either, but the messages of its pages take their places when they are read.
+    pub fn sorts_messages(&self) -> bool {
+        self.kind == QueueKind::Classic && self.settings().max_priority.is_some()
+    }
+
+    /// Pages out what is too much while messages are restored one by one, and waits for it.
+    pub fn make_room(self: &Arc<Self>, fx: &mut Effects) {
+        self.serve(fx, |_, _| ());
+        fx.perform();
+        let Some(pager) = fx.shared_pager() else {
+            return;
+        };
+        while pager.is_behind() {
+            std::thread::sleep(MOMENT);
+            self.serve(fx, |_, _| ());
+            fx.perform();
+        }
+    }
+
+    /// See [`Machine::restore_pages`].
+    pub fn restore_pages(&self, pages: &[Outline], delivered: Option<Position>) {
+        self.with_machine(|machine| machine.restore_pages(pages, delivered));
+    }
+}

@@ -1,0 +1,340 @@
+//! Messages in the order of a rank, of which any part can be on disk: what has come back to a line, what is delayed, what
+//! waits to be tried again.
+//!
+//! What is taken last leaves first, as a page. Pages may overlap, since what comes later may belong between their
+//! messages; one whose turn it is is read, and its messages take their places among those in memory.
+
+use super::page::{Dropped, Kept, PageBuilder, PageId, Totals};
+use crate::engine::clock::Time;
+use crate::engine::queue::entry::Entry;
+use leveret_storage::{Position, Spilled};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+/// Where a message stands: what is lower comes first.
+pub type Rank = (u64, u64);
+
+/// A message with what has to be remembered besides.
+#[derive(Clone, Debug)]
+pub struct Ranked {
+    /// The message.
+    pub entry: Entry,
+    /// Routing keys beside that of the message, of one that is still to be routed.
+    pub more_keys: Option<Box<MoreKeys>>,
+}
+
+/// Routing keys beside the first.
+pub type MoreKeys = Box<[Box<[u8]>]>;
+
+/// Messages on their way to the disk, or from there.
+pub type RankedPage = Vec<(Rank, Ranked)>;
+
+/// Bytes that a place among the sorted takes besides the message.
+const PLACE: u64 = (size_of::<Rank>() + size_of::<usize>()) as u64;
+
+impl Ranked {
+    /// A message of which nothing else has to be remembered.
+    pub fn new(entry: Entry) -> Self {
+        Ranked {
+            entry,
+            more_keys: None,
+        }
+    }
+
+    /// Bytes that it takes in memory.
+    pub fn weight(&self) -> u64 {
+        let keys = self.more_keys.iter().flat_map(|keys| keys.iter());
+        let keys = keys.map(|key| (size_of_val(key) + key.len()) as u64);
+        PLACE + self.entry.weight() + keys.sum::<u64>()
+    }
+}
+
+/// The messages.
+#[derive(Debug, Default)]
+pub struct Sorted {
+    here: BTreeMap<Rank, Ranked>,
+    /// Bytes of those in memory.
+    weight: u64,
+    away: Option<Box<Away>>,
+}
+
+#[derive(Debug, Default)]
+struct Away {
+    pages: BTreeMap<PageId, Page>,
+    totals: Totals,
+    /// Bytes of those on their way back.
+    coming: u64,
+}
+
+#[derive(Debug)]
+struct Page {
+    totals: Totals,
+    stored: Box<[(Position, Position)]>,
+    /// When its first message expires.
+    expiry: Option<Time>,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// In memory while they are written.
+    Leaving(Arc<RankedPage>),
+    Away(Arc<Spilled>),
+    Coming(Arc<Spilled>),
+}
+
+/// Where the first message is.
+#[derive(Clone, Copy, Debug)]
+pub enum First<'a> {
+    /// In memory.
+    Here(&'a Ranked),
+    /// On disk; it expires at this time, which does not matter any more once it is being read.
+    Away(Option<Time>),
+}
+
+impl Sorted {
+    /// Adds a message; no other has its rank.
+    pub fn insert(&mut self, rank: Rank, ranked: Ranked) {
+        self.weight += ranked.weight();
+        self.here.insert(rank, ranked);
+    }
+
+    fn first_page(&self) -> Option<(&PageId, &Page)> {
+        let (id, page) = self.away.as_deref()?.pages.first_key_value()?;
+        match self.here.first_key_value() {
+            Some((rank, _)) if *rank < id.first => None,
+            _ => Some((id, page)),
+        }
+    }
+
+    /// The first message, and its rank.
+    pub fn first(&self) -> Option<(Rank, First<'_>)> {
+        if let Some((id, page)) = self.first_page() {
+            let first = match &page.place {
+                Place::Leaving(entries) => First::Here(&entries.first()?.1),
+                Place::Away(_) => First::Away(page.expiry),
+                Place::Coming(_) => First::Away(None),
+            };
+            return Some((id.first, first));
+        }
+        let (rank, ranked) = self.here.first_key_value()?;
+        Some((*rank, First::Here(ranked)))
+    }
+
+    /// Takes the first message. `None` also when it is on disk.
+    pub fn pop_first(&mut self) -> Option<(Rank, Ranked)> {
+        if let Some((id, page)) = self.first_page() {
+            let (id, Place::Leaving(_)) = (*id, &page.place) else {
+                return None;
+            };
+            self.take_back(id);
+        }
+        let (rank, ranked) = self.here.pop_first()?;
+        self.weight -= ranked.weight();
+        Some((rank, ranked))
+    }
+
+    /// A page that is being written is wanted again. Whoever writes it has a share; what was written is of no use then.
+    fn take_back(&mut self, id: PageId) {
+        if let Some(Page {
+            place: Place::Leaving(entries),
+            ..
+        }) = self.remove(id)
+        {
+            let entries = Arc::try_unwrap(entries).unwrap_or_else(|shared| shared.to_vec());
+            self.extend(entries);
+        }
+    }
+
+    fn extend(&mut self, entries: RankedPage) {
+        for (rank, ranked) in entries {
+            self.insert(rank, ranked);
+        }
+    }
+
+    fn remove(&mut self, id: PageId) -> Option<Page> {
+        let away = self.away.as_deref_mut()?;
+        let page = away.pages.remove(&id)?;
+        away.totals -= page.totals;
+        if matches!(page.place, Place::Coming(_)) {
+            away.coming -= page.totals.weight;
+        }
+        if away.pages.is_empty() {
+            self.away = None;
+        }
+        Some(page)
+    }
+
+    /// Number of messages.
+    pub fn len(&self) -> usize {
+        // There are as many as were counted one by one.
+        self.here.len() + self.paged().messages as usize
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.here.is_empty() && self.away.is_none()
+    }
+
+    /// Of its pages.
+    pub fn paged(&self) -> Totals {
+        self.away
+            .as_deref()
+            .map(|away| away.totals)
+            .unwrap_or_default()
+    }
+
+    /// Bytes of what is in memory or on its way there.
+    pub fn memory(&self) -> u64 {
+        self.weight + self.coming()
+    }
+
+    /// Bytes of what is on its way back.
+    pub fn coming(&self) -> u64 {
+        self.away.as_deref().map_or(0, |away| away.coming)
+    }
+
+    /// Makes a page of those that are taken last, of about so many bytes, and leaves `at_head` bytes of those that are
+    /// taken first in memory, at least. None of it when one of them has to stay.
+    pub fn page_out(
+        &mut self,
+        number: u64,
+        bytes: u64,
+        at_head: u64,
+        kept: impl Fn(&Entry) -> Kept,
+    ) -> Option<(PageId, Arc<RankedPage>)> {
+        let mut weight = 0;
+        let mut first = None;
+        for (rank, ranked) in self.here.iter().rev() {
+            let more = weight + ranked.weight();
+            if weight >= bytes || self.weight < at_head + more {
+                break;
+            }
+            if kept(&ranked.entry) == Kept::NotYet {
+                return None;
+            }
+            weight = more;
+            first = Some(*rank);
+        }
+        let entries: Vec<_> = self.here.split_off(&first?).into_iter().collect();
+        self.weight -= weight;
+        let mut builder = PageBuilder::new();
+        for (_, ranked) in &entries {
+            builder.note(&ranked.entry, kept(&ranked.entry));
+        }
+        let (totals, stored) = builder.into_parts();
+        let (first, ranked) = entries.first()?;
+        let first = *first;
+        let expiry = ranked.entry.expiry();
+        let entries = Arc::new(entries);
+        let id = PageId { first, number };
+        let page = Page {
+            totals,
+            stored,
+            expiry,
+            place: Place::Leaving(entries.clone()),
+        };
+        let away = self.away.get_or_insert_default();
+        away.totals += totals;
+        away.pages.insert(id, page);
+        Some((id, entries))
+    }
+
+    /// A page was written, or could not be: then it stays in memory.
+    pub fn written(&mut self, id: PageId, spilled: io::Result<Arc<Spilled>>) {
+        let away = self.away.as_deref_mut();
+        let Some(page) = away.and_then(|away| away.pages.get_mut(&id)) else {
+            return;
+        };
+        match (&page.place, spilled) {
+            (Place::Leaving(_), Ok(spilled)) => page.place = Place::Away(spilled),
+            (Place::Leaving(_), Err(_)) => self.take_back(id),
+            _ => {}
+        }
+    }
+
+    /// The page to be read now, if the first message is in one, or less than `ahead` bytes are in memory before it; it
+    /// is on its way from now on.
+    pub fn next_read(&mut self, ahead: u64) -> Option<(PageId, Arc<Spilled>)> {
+        let memory = self.memory();
+        let first = self.here.first_key_value().map(|(rank, _)| *rank);
+        let away = self.away.as_deref_mut()?;
+        let mut entry = away.pages.first_entry()?;
+        let is_first = first.is_none_or(|rank| entry.key().first < rank);
+        let Place::Away(spilled) = &entry.get().place else {
+            return None;
+        };
+        if !is_first && memory >= ahead {
+            return None;
+        }
+        let spilled = spilled.clone();
+        entry.get_mut().place = Place::Coming(spilled.clone());
+        away.coming += entry.get().totals.weight;
+        Some((*entry.key(), spilled))
+    }
+
+    /// The page that the first message is in, for whoever cannot wait for it.
+    pub fn head_to_read(&mut self) -> Option<(PageId, Arc<Spilled>)> {
+        let (id, page) = self.first_page()?;
+        match &page.place {
+            Place::Leaving(_) => None,
+            Place::Coming(spilled) => Some((*id, spilled.clone())),
+            Place::Away(_) => self.next_read(0),
+        }
+    }
+
+    /// Whether a page was asked for and has not come.
+    pub fn awaits(&self, id: PageId) -> bool {
+        let page = self.away.as_deref().and_then(|away| away.pages.get(&id));
+        page.is_some_and(|page| matches!(page.place, Place::Coming(_)))
+    }
+
+    /// A page has come that was awaited, with these messages. Returns what was known of it.
+    pub fn arrived(&mut self, id: PageId, entries: RankedPage) -> Option<Totals> {
+        if !self.awaits(id) {
+            return None;
+        }
+        let page = self.remove(id)?;
+        self.extend(entries);
+        Some(page.totals)
+    }
+
+    /// A page could not be read; it may be asked for again.
+    pub fn not_read(&mut self, id: PageId) {
+        if let Some(away) = self.away.as_deref_mut()
+            && let Some(page) = away.pages.get_mut(&id)
+            && let Place::Coming(spilled) = &page.place
+        {
+            page.place = Place::Away(spilled.clone());
+            away.coming -= page.totals.weight;
+        }
+    }
+
+    /// Takes the first page away, if the first message is in it.
+    pub fn drop_page(&mut self) -> Option<Dropped> {
+        let id = *self.first_page()?.0;
+        Some(self.remove(id)?.into_dropped())
+    }
+
+    /// Lets go of all messages; returns the pages that they had.
+    pub fn clear(&mut self) -> Vec<Dropped> {
+        let pages = std::mem::take(self).away.map(|away| away.pages);
+        let pages = pages.unwrap_or_default().into_values();
+        pages.map(Page::into_dropped).collect()
+    }
+}
+
+impl Page {
+    fn into_dropped(self) -> Dropped {
+        let spilled = match self.place {
+            Place::Away(spilled) | Place::Coming(spilled) => Some(spilled),
+            Place::Leaving(_) => None,
+        };
+        Dropped {
+            totals: self.totals,
+            stored: self.stored,
+            spilled,
+        }
+    }
+}

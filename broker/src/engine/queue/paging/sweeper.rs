@@ -1,0 +1,175 @@
+//! Who takes memory back from those that nobody takes messages from: a queue pages out by itself only while it is used,
+//! and only what is more than a page or two. Thousands of queues that hold less than that, and are left alone, would
+//! keep it.
+
+use super::pager::Pager;
+use crate::engine::queue::{Effects, Surroundings};
+use parking_lot::{Condvar, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+/// Between two passes over all holders, while memory is short.
+const PASS: Duration = Duration::from_millis(50);
+/// Holders that are gone are looked for when there are so many more than were left.
+const PRUNE: usize = 1024;
+
+/// Who holds messages in memory.
+pub trait Holder: Send + Sync {
+    /// Pages out what is not about to be delivered; all that can be, if `hard`. Whoever was used since it was last asked
+    /// is spared once, if not. Says whether it holds anything still, or will say so anew.
+    fn squeeze(self: Arc<Self>, hard: bool, fx: &mut Effects) -> bool;
+}
+
+/// A change of memory below this many bytes is not worth a report, unless nothing is left.
+const REPORT_STEP: u64 = 4096;
+
+/// What a holder has told the pager.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Bytes that the pager knows of.
+    reported: u64,
+    /// The pager knows whom to ask for them.
+    registered: bool,
+}
+
+impl Told {
+    /// Tells it that so many bytes are in memory. Returns whether the holder has to be registered.
+    pub fn report(&mut self, memory: u64, pager: &Pager) -> bool {
+        let changed = memory.abs_diff(self.reported);
+        if changed < REPORT_STEP && (memory > 0 || changed == 0) {
+            return false;
+        }
+        pager.report(self.reported, memory);
+        self.reported = memory;
+        let registers = memory > 0 && !self.registered;
+        self.registered |= registers;
+        registers
+    }
+
+    /// Returns whether the holder stays registered: it holds something, as far as it has told.
+    pub fn stays(&mut self) -> bool {
+        self.registered = self.reported > 0;
+        self.registered
+    }
+}
+
+/// The holders, and the thread that goes over them.
+#[derive(Default)]
+pub(super) struct Sweeper {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// There is something to do, as the thread knows.
+    called: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    /// Who was not visited for longest comes first.
+    holders: Vec<Weak<dyn Holder>>,
+    pruned_to: usize,
+    runs: bool,
+    over: bool,
+}
+
+impl Sweeper {
+    /// Takes one in that holds something, and was not here.
+    pub(super) fn register(&self, holder: Weak<dyn Holder>) {
+        let mut state = self.state.lock();
+        state.holders.push(holder);
+        if state.holders.len() > 2 * state.pruned_to + PRUNE {
+            state.holders.retain(|holder| holder.strong_count() > 0);
+            state.pruned_to = state.holders.len();
+        }
+    }
+
+    /// Memory is short. The first time this starts the thread.
+    pub(super) fn call(&self, surroundings: &Surroundings) {
+        if self.called.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let mut state = self.state.lock();
+        if state.runs {
+            drop(state);
+            self.changed.notify_one();
+            return;
+        }
+        let Some(pager) = &surroundings.pager else {
+            return;
+        };
+        let pager = Arc::downgrade(pager);
+        let surroundings = Surroundings {
+            pager: None,
+            ..surroundings.clone()
+        };
+        let thread = thread::Builder::new().name("pager-sweeper".to_owned());
+        match thread.spawn(move || run(&pager, &surroundings)) {
+            Ok(_) => state.runs = true,
+            Err(error) => {
+                self.called.store(false, Ordering::Release);
+                tracing::error!(%error, "cannot start a thread to page out idle queues");
+            }
+        }
+    }
+
+    /// Nobody needs it any more.
+    pub(super) fn end(&self) {
+        self.state.lock().over = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits until memory is short, or for the next pass. `false` when all is over.
+    fn wait(&self, pager: &Pager) -> bool {
+        let mut state = self.state.lock();
+        if pager.is_short() {
+            self.changed.wait_for(&mut state, PASS);
+        } else {
+            self.called.store(false, Ordering::Release);
+            // Whoever saw it set before may have had memory grow since.
+            if !pager.is_short() {
+                self.changed.wait_for(&mut state, 20 * PASS);
+            }
+        }
+        !state.over
+    }
+
+    /// Visits holders until memory is not short any more, each once at most.
+    pub(super) fn pass(&self, pager: &Pager, fx: &mut Effects) {
+        let holders = std::mem::take(&mut self.state.lock().holders);
+        let mut holders = holders.into_iter();
+        let mut visited = Vec::new();
+        while pager.is_short()
+            && let Some(weak) = holders.next()
+        {
+            if let Some(holder) = weak.upgrade() {
+                let stays = holder.squeeze(pager.is_far_over(), fx);
+                fx.perform();
+                if stays {
+                    visited.push(weak);
+                }
+            }
+        }
+        let mut state = self.state.lock();
+        let new = std::mem::take(&mut state.holders);
+        state.holders = holders.chain(visited).chain(new).collect();
+    }
+}
+
+fn run(pager: &Weak<Pager>, surroundings: &Surroundings) {
+    loop {
+        let Some(pager) = pager.upgrade() else {
+            return;
+        };
+        let surroundings = Surroundings {
+            pager: Some(pager.clone()),
+            ..surroundings.clone()
+        };
+        let mut fx = Effects::on(surroundings, None);
+        pager.sweep(&mut fx);
+        drop(fx);
+        if !pager.sweeper().wait(&pager) {
+            return;
+        }
+    }
+}

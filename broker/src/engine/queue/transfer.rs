@@ -1,0 +1,126 @@
+//! Messages that leave one place and enter queues in one batch of the store: after a crash they are
+//! still where they were, or in every one of their queues.
+
+use super::effects::Effects;
+use super::handle::Queue;
+use crate::engine::message::SharedMessage;
+use leveret_storage::{QueueId, Storable};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Octets that a batch for the store may hold, about. A single message for so many durable queues
+/// that its copies are more than this goes in several batches: memory that a peer can ask for must
+/// have a limit, and a crash between them brings that message back to the queues that had it.
+const BATCH_MAX: usize = 64 << 20;
+
+/// Messages on their way into queues.
+#[derive(Debug, Default)]
+pub struct Transfer {
+    runs: Vec<Run>,
+    index: HashMap<(QueueId, bool), usize>,
+    octets: usize,
+}
+
+/// What goes to one queue.
+#[derive(Debug)]
+struct Run {
+    queue: Arc<Queue>,
+    /// That there is room for them was asked before.
+    sure: bool,
+    messages: Vec<SharedMessage>,
+    /// Octets of their bodies.
+    bodies: u64,
+}
+
+impl Transfer {
+    /// Adds a message that goes to these queues.
+    pub fn add(&mut self, message: &SharedMessage, queues: &[Arc<Queue>]) {
+        self.add_run(message, queues, false);
+    }
+
+    /// Adds a message that goes to these queues if all of them have room for it, with what goes
+    /// there besides; they do not turn it away then. Otherwise it goes nowhere.
+    pub fn add_if_room(&mut self, message: &SharedMessage, queues: &[Arc<Queue>]) -> bool {
+        let full = |queue: &Arc<Queue>| {
+            let runs = [true, false].map(|sure| self.index.get(&(queue.id, sure)));
+            let runs = runs.into_iter().flatten().map(|at| &self.runs[*at]);
+            let (others, bodies) = runs.fold((0, 0), |(others, bodies), run| {
+                (others + run.messages.len() as u64, bodies + run.bodies)
+            });
+            queue.has_no_room(message, others, bodies)
+        };
+        if queues.iter().any(full) {
+            return false;
+        }
+        self.add_run(message, queues, true);
+        true
+    }
+
+    fn add_run(&mut self, message: &SharedMessage, queues: &[Arc<Queue>], sure: bool) {
+        for queue in queues {
+            let next = self.runs.len();
+            let at = *self.index.entry((queue.id, sure)).or_insert(next);
+            if at == next {
+                self.runs.push(Run {
+                    queue: queue.clone(),
+                    sure,
+                    messages: Vec::new(),
+                    bodies: 0,
+                });
+            }
+            let run = &mut self.runs[at];
+            run.messages.push(message.clone());
+            run.bodies += message.body().len() as u64;
+            self.octets += stored_octets(queue, message);
+        }
+    }
+
+    /// Octets that the store will have to write for what was added so far.
+    pub fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// Carries it out, in one batch with what `leave` records: that the messages leave the place
+    /// they come from.
+    ///
+    /// The batch reaches the store before any message reaches a consumer. So whatever a client does
+    /// on account of a message is stored behind it, and nobody's acknowledgement can be kept while
+    /// the message itself comes back.
+    pub fn perform(&mut self, leave: impl FnOnce(&mut Effects), fx: &mut Effects) {
+        self.index.clear();
+        self.octets = 0;
+        let mut places = Vec::with_capacity(self.runs.len());
+        let mut collected = 0;
+        for Run {
+            queue, messages, ..
+        } in &self.runs
+        {
+            let octets = messages
+                .iter()
+                .map(|m| stored_octets(queue, m))
+                .sum::<usize>();
+            if collected + octets > BATCH_MAX && collected > 0 {
+                fx.submit();
+                collected = 0;
+            }
+            collected += octets;
+            places.push(queue.reserve(messages, fx));
+        }
+        leave(fx);
+        fx.submit();
+        for (run, first) in self.runs.drain(..).zip(places) {
+            if let Some(first) = first {
+                run.queue
+                    .publish_reserved(first, run.messages, run.sure, fx);
+            }
+        }
+    }
+}
+
+fn stored_octets(queue: &Queue, message: &SharedMessage) -> usize {
+    if queue.stores(message.persistent()) {
+        message.encoded_len()
+    } else {
+        0
+    }
+}

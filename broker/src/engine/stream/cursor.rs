@@ -1,0 +1,390 @@
+//! How far a consumer has come, and bringing it further.
+//!
+//! A cursor has its turns on the threads of [`Readers`](super::readers::Readers), one at a time.
+//! In a turn it delivers what it has read ahead as long as its consumer may take it, and reads on.
+//! It stops when the consumer may take no more (the connection resumes it), when it has come to
+//! the end (the stream does), or after its share of the disk (it goes to the end of the line).
+//!
+//! Nothing is read that nobody may be given. What was read beyond that, for a read gives many messages, is kept for
+//! the next turn if the common budget of all cursors has room for it, and else let go of and read again.
+
+use super::filter::Filter;
+use super::handle::Stream;
+use super::machine::{Ahead, Place};
+use super::record::{Record, Stored};
+use crate::engine::message::SharedMessage;
+use crate::engine::queue::{Consumer, Entry};
+use crate::plumbing::ledger::Budget;
+use bytes::Bytes;
+use leveret_storage::{Position, StorageError};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Messages read at a time.
+const READ_MESSAGES: usize = 512;
+/// Octets read at a time, unless one message is more.
+pub(super) const READ_OCTETS: usize = 256 * 1024;
+/// Messages read at a time by a cursor that had to let go of what it had read.
+const READ_FEW: usize = 8;
+/// Reads of one turn.
+const READS: usize = 8;
+/// Deliveries between two looks at whether the consumer is still wanted.
+const BURST: usize = 64;
+
+/// A consumer's place in a stream.
+#[derive(Debug)]
+pub struct Cursor {
+    /// Whose it is.
+    pub consumer: Arc<Consumer>,
+    filter: Filter,
+    /// Held for a whole turn, which reads from the disk: never taken elsewhere.
+    progress: Mutex<Progress>,
+    /// The consumer was cancelled. Held while messages are put into the mailbox, so that none
+    /// comes after.
+    closed: Mutex<bool>,
+    pub(super) schedule: Schedule,
+}
+
+#[derive(Debug)]
+struct Progress {
+    /// The first offset not looked at.
+    next: u64,
+    /// What came earlier is passed over: milliseconds since the epoch.
+    not_before: u64,
+    /// Read, and not delivered: at most one read.
+    ahead: VecDeque<Entry>,
+    /// Bytes that `ahead` takes.
+    ahead_bytes: u64,
+    /// Bytes of the common budget that are taken for it between turns.
+    budgeted: u64,
+    /// There was no room for them of late: less is read at a time.
+    scarce: bool,
+    /// What one delivery needs was taken from the consumer, and not used yet.
+    has_turn: bool,
+}
+
+/// What a read gave: messages in order, or `None` where there is no store.
+pub(super) type Read = Result<Option<Vec<(Position, Bytes)>>, StorageError>;
+
+/// Where a stream is read.
+pub trait Source {
+    /// Messages from an offset on, `max` at most and some at least if there are any.
+    ///
+    /// # Errors
+    /// See [`leveret_storage::Store::read`].
+    fn read(&self, from: u64, max: usize) -> Read;
+}
+
+/// What comes after a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// Another turn.
+    Again,
+    /// Nothing, until somebody says so.
+    Rest,
+}
+
+/// Why delivering stopped.
+enum Stopped {
+    Empty,
+    Refused,
+    Closed,
+}
+
+impl Cursor {
+    pub(super) fn new(consumer: Arc<Consumer>, place: Place) -> Self {
+        Cursor {
+            filter: Filter::of(&consumer.arguments.table()),
+            consumer,
+            progress: Mutex::new(Progress {
+                next: place.offset,
+                not_before: place.not_before,
+                ahead: VecDeque::new(),
+                ahead_bytes: 0,
+                budgeted: 0,
+                scarce: false,
+                has_turn: false,
+            }),
+            closed: Mutex::new(false),
+            schedule: Schedule::default(),
+        }
+    }
+
+    /// Ends it: nothing is delivered from now on.
+    pub fn close(&self) {
+        *self.closed.lock() = true;
+    }
+
+    /// Brings the consumer further.
+    pub fn turn(&self, stream: &Stream, source: &impl Source) -> After {
+        let mut progress = self.progress.lock();
+        let budget = self.consumer.mailbox.ledger().read_ahead();
+        progress.leave(budget);
+        let after = self.advance(&mut progress, stream, source);
+        progress.keep(budget);
+        if std::mem::take(&mut progress.has_turn) {
+            self.consumer.give_back_turn();
+        }
+        after
+    }
+
+    fn advance(&self, progress: &mut Progress, stream: &Stream, source: &impl Source) -> After {
+        for _ in 0..READS {
+            match self.deliver(progress) {
+                Stopped::Empty => {}
+                Stopped::Refused | Stopped::Closed => return After::Rest,
+            }
+            if !self.take_turn(progress) {
+                return After::Rest;
+            }
+            let max = if progress.scarce {
+                READ_FEW
+            } else {
+                READ_MESSAGES
+            };
+            match stream.ahead(self.consumer.id, progress.next, max) {
+                Ahead::Nothing => return After::Rest,
+                Ahead::Tail(records) => self.take_records(progress, records),
+                Ahead::Stored { from, end } => {
+                    progress.next = progress.next.max(from);
+                    if !self.take_read(stream, progress, source.read(from, max), end) {
+                        return After::Rest;
+                    }
+                }
+            }
+        }
+        After::Again
+    }
+
+    /// Whether the consumer may be given a message, or a place for one was taken before.
+    fn take_turn(&self, progress: &mut Progress) -> bool {
+        progress.has_turn = progress.has_turn || self.consumer.take_turn_or_block();
+        progress.has_turn
+    }
+
+    /// Puts what was read into the consumer's mailbox.
+    fn deliver(&self, progress: &mut Progress) -> Stopped {
+        let mailbox = &self.consumer.mailbox;
+        let mut wake = false;
+        let stopped = loop {
+            let closed = self.closed.lock();
+            if *closed {
+                progress.clear();
+                break Stopped::Closed;
+            }
+            match self.burst(progress, &mut wake) {
+                Some(stopped) => break stopped,
+                None => drop(closed),
+            }
+        };
+        if wake {
+            mailbox.wake();
+        }
+        stopped
+    }
+
+    fn burst(&self, progress: &mut Progress, wake: &mut bool) -> Option<Stopped> {
+        for _ in 0..BURST {
+            if progress.ahead.is_empty() {
+                return Some(Stopped::Empty);
+            }
+            if !self.take_turn(progress) {
+                return Some(Stopped::Refused);
+            }
+            progress.has_turn = false;
+            let entry = progress.pop()?;
+            match self.consumer.mailbox.deliver(&self.consumer, entry) {
+                Ok(owed) => *wake |= owed,
+                Err(_) => return Some(Stopped::Closed),
+            }
+        }
+        None
+    }
+
+    fn take_records(&self, progress: &mut Progress, records: Vec<(u64, Arc<Record>)>) {
+        for (offset, record) in records {
+            progress.next = offset + 1;
+            if progress.is_wanted(record.time)
+                && let Some(message) = record.deliverable(offset, &self.filter)
+            {
+                progress.push(offset, message);
+            }
+        }
+    }
+
+    /// Takes what was read in the store; `false` when that did not work.
+    fn take_read(&self, stream: &Stream, progress: &mut Progress, read: Read, end: u64) -> bool {
+        match read {
+            Ok(Some(stored)) => {
+                self.take_stored(stream, progress, stored, end);
+                true
+            }
+            Ok(None) => {
+                progress.next = stream.skip_lost();
+                true
+            }
+            Err(StorageError::DamagedMessages { first, last, .. }) => {
+                tracing::error!(
+                    stream = %self.consumer.queue.name(), first = first.0, last = last.0,
+                    "damaged messages of a stream are passed over"
+                );
+                progress.next = progress.next.max(last.0 + 1);
+                true
+            }
+            Err(StorageError::Closed) => false,
+            Err(error) => {
+                tracing::error!(stream = %self.consumer.queue.name(), %error, "reading a stream");
+                stream.wait(self.consumer.id);
+                false
+            }
+        }
+    }
+
+    fn take_stored(
+        &self,
+        stream: &Stream,
+        progress: &mut Progress,
+        stored: Vec<(Position, Bytes)>,
+        end: u64,
+    ) {
+        if stored.is_empty() {
+            // Nothing is left of these: they were never written, or are gone.
+            progress.next = end;
+        }
+        for (position, octets) in stored {
+            if position.0 >= end {
+                progress.next = end;
+                return;
+            }
+            progress.next = position.0 + 1;
+            let message = Stored::new(octets).map(|stored| {
+                if progress.is_wanted(stored.time) {
+                    stored.deliverable(position.0, &self.filter)
+                } else {
+                    Ok(None)
+                }
+            });
+            match message {
+                Some(Ok(Some(message))) => progress.push(position.0, message),
+                Some(Ok(None)) => {}
+                Some(Err(_)) | None => stream.complain(position.0, &self.consumer.queue),
+            }
+        }
+    }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        let budget = self.consumer.mailbox.ledger().read_ahead();
+        self.progress.get_mut().leave(budget);
+    }
+}
+
+impl Progress {
+    fn is_wanted(&mut self, time: u64) -> bool {
+        let wanted = time >= self.not_before;
+        if wanted {
+            // All that follows came later.
+            self.not_before = 0;
+        }
+        wanted
+    }
+
+    fn push(&mut self, offset: u64, message: SharedMessage) {
+        let entry = Entry::new(Position(offset), message);
+        self.ahead_bytes += entry.weight();
+        self.ahead.push_back(entry);
+    }
+
+    fn pop(&mut self) -> Option<Entry> {
+        let entry = self.ahead.pop_front()?;
+        self.ahead_bytes -= entry.weight();
+        Some(entry)
+    }
+
+    fn clear(&mut self) {
+        self.ahead = VecDeque::new();
+        self.ahead_bytes = 0;
+    }
+
+    /// A turn begins: what was kept is at most one read, of which every thread may have one.
+    fn leave(&mut self, budget: &Budget) {
+        budget.give_back(std::mem::take(&mut self.budgeted));
+    }
+
+    /// A turn ends: what was not delivered is kept if there is room for it, and else read again.
+    fn keep(&mut self, budget: &Budget) {
+        let Some(first) = self.ahead.front() else {
+            self.scarce &= budget.is_short();
+            return;
+        };
+        self.scarce = !budget.take(self.ahead_bytes);
+        if self.scarce {
+            self.next = first.position.0;
+            self.clear();
+        } else {
+            self.budgeted = self.ahead_bytes;
+        }
+    }
+}
+
+/// Whether a cursor has a turn, or waits for one: it is in one place at a time.
+#[derive(Debug, Default)]
+pub struct Schedule(AtomicU8);
+
+const RESTS: u8 = 0;
+const IN_LINE: u8 = 1;
+const RUNS: u8 = 2;
+const RUNS_AND_AGAIN: u8 = 3;
+
+impl Schedule {
+    /// A turn is wanted. `true`: the caller puts the cursor into the line.
+    pub fn call(&self) -> bool {
+        let called = |state| match state {
+            RESTS => Some(IN_LINE),
+            RUNS => Some(RUNS_AND_AGAIN),
+            _ => None,
+        };
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, called)
+            == Ok(RESTS)
+    }
+
+    /// The cursor has come out of the line.
+    pub fn begin(&self) {
+        self.0.store(RUNS, Ordering::Release);
+    }
+
+    /// Its turn is over. `true`: the caller puts it into the line again.
+    pub fn end(&self, after: After) -> bool {
+        let ended = |state| match (state, after) {
+            (RUNS, After::Rest) => Some(RESTS),
+            _ => Some(IN_LINE),
+        };
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, ended)
+            .is_ok_and(|before| before != RUNS || after == After::Again)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_during_a_turn_means_another() {
+        let schedule = Schedule::default();
+        assert!(schedule.call() && !schedule.call());
+        schedule.begin();
+        assert!(!schedule.end(After::Rest));
+        assert!(schedule.call());
+        schedule.begin();
+        assert!(!schedule.call());
+        assert!(schedule.end(After::Rest));
+        schedule.begin();
+        assert!(schedule.end(After::Again));
+        assert!(!schedule.call());
+    }
+}

@@ -1,0 +1,128 @@
+//! The tails of all streams together: thousands of streams must not keep one of full size each. The one that has
+//! been there longest goes first; whoever reads there finds the messages on disk.
+
+use super::handle::Stream;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+/// Bytes that the tails of all streams may take.
+const BYTES_MAX: usize = 16 << 20;
+/// A difference that is counted.
+const STEP: usize = 4 << 10;
+
+/// Who has a tail, and how much that takes.
+#[derive(Debug, Default)]
+pub struct Tails {
+    bytes: AtomicUsize,
+    /// Those with a tail, since longest first.
+    streams: Mutex<VecDeque<Weak<Stream>>>,
+}
+
+/// What was counted of a stream's tail.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counted(usize);
+
+impl Counted {
+    /// A tail has this size now. Returns the change, where it is large enough to be counted.
+    pub fn change(&mut self, bytes: usize) -> Option<Change> {
+        let is_small = bytes.abs_diff(self.0) < STEP;
+        if is_small && bytes > 0 && self.0 > 0 {
+            return None;
+        }
+        let before = std::mem::replace(&mut self.0, bytes);
+        (before != bytes).then_some(Change { before, now: bytes })
+    }
+}
+
+/// A tail has grown or shrunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "it has to be counted"]
+pub struct Change {
+    before: usize,
+    now: usize,
+}
+
+impl Tails {
+    /// Counts a change of a stream's tail, and lets others go if there are too many. The caller holds no stream's lock.
+    pub fn count(&self, stream: &Arc<Stream>, change: Change) {
+        self.add(change);
+        if change.before == 0 {
+            self.streams.lock().push_back(Arc::downgrade(stream));
+        }
+        while self.bytes.load(Ordering::Relaxed) > BYTES_MAX {
+            let oldest = self.streams.lock().pop_front();
+            let Some(oldest) = oldest else { return };
+            if let Some(change) = oldest.upgrade().and_then(|stream| stream.drop_tail()) {
+                self.add(change);
+            }
+        }
+    }
+
+    /// A stream that has ended has none any more; its place in the line stays until its turn comes.
+    pub fn add(&self, change: Change) {
+        let difference = change.now.wrapping_sub(change.before);
+        self.bytes.fetch_add(difference, Ordering::Relaxed);
+    }
+
+    /// Bytes of all tails, about.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::message::MessageBuilder;
+    use crate::engine::queue::{Effects, Queue, QueueSpec, Surroundings};
+    use crate::engine::stream::Readers;
+    use leveret_protocol::values::{AMQPValue, FieldTable};
+    use leveret_storage::{Options, Position, QueueId, Store};
+
+    fn stream(id: u64) -> Arc<Queue> {
+        let mut arguments = FieldTable::default();
+        let kind = AMQPValue::LongString("stream".into());
+        arguments.insert("x-queue-type".into(), kind);
+        let spec = QueueSpec {
+            name: "s".into(),
+            durable: true,
+            auto_delete: false,
+            exclusive_to: None,
+            arguments,
+        };
+        Arc::new(Queue::new(QueueId(id), "/".into(), spec, Position(0)))
+    }
+
+    #[test]
+    fn the_tails_of_all_streams_are_bounded() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(Options::new(directory.path())).unwrap().store;
+        let readers = Arc::<Readers>::default();
+        let surroundings = Surroundings {
+            store: Some(store.clone()),
+            readers: Some(readers.clone()),
+            ..Surroundings::default()
+        };
+        let mut fx = Effects::on(surroundings, None);
+        let streams: Vec<Arc<Queue>> = (1..400).map(stream).collect();
+        let mut builder = MessageBuilder::new(b"", b"", &[0, 0], false, 100_000);
+        builder.push(&[0; 100_000]).unwrap();
+        let message = Arc::new(builder.finish(false));
+        for round in 0..3 {
+            for queue in &streams {
+                let message = (message.clone(), None);
+                queue.publish([message], false, &mut fx);
+                assert!(readers.tails().bytes() <= BYTES_MAX, "{round}");
+            }
+        }
+        assert!(readers.tails().bytes() > BYTES_MAX / 2);
+        for queue in &streams {
+            queue.stream().unwrap().delete(&mut fx);
+        }
+        assert_eq!(readers.tails().bytes(), 0);
+        store.close().unwrap();
+    }
+}

@@ -1,0 +1,211 @@
+//! The parts in which a stream forgets, as RabbitMQ's streams forget whole segments: by size
+//! (`x-max-length-bytes`) and by age (`x-max-age`), looked at when a part is full. They are an
+//! index by time as well.
+
+use crate::engine::queue::Settings;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Octets of a unit, unless `x-stream-max-segment-size-bytes` says less: RabbitMQ's segments are
+/// 500 MB, but a unit costs no file and a few octets of memory.
+const OCTETS_MAX: u64 = 4 << 20;
+/// What it may say at least: the store keeps messages in chunks of this size.
+const OCTETS_MIN: u64 = 16 << 10;
+
+/// Which units may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Octets of all units.
+    max_octets: Option<u64>,
+    max_age: Option<Duration>,
+    /// Octets of one.
+    pub unit_octets: u64,
+}
+
+impl Retention {
+    /// What a stream is set to.
+    pub fn of(settings: &Settings) -> Self {
+        let unit = settings.max_segment_size.unwrap_or(OCTETS_MAX);
+        Retention {
+            max_octets: settings.max_length_bytes,
+            max_age: settings.max_age,
+            unit_octets: unit.clamp(OCTETS_MIN, OCTETS_MAX),
+        }
+    }
+}
+
+/// A run of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// The offset of its first message; it ends where the next unit begins.
+    pub first: u64,
+    /// When its first and its last message came: milliseconds since the epoch.
+    pub first_time: u64,
+    /// See `first_time`.
+    pub last_time: u64,
+    /// Octets of its messages as they are stored.
+    pub octets: u64,
+}
+
+/// The units of a stream, oldest first.
+#[derive(Debug, Default)]
+pub struct Units {
+    units: VecDeque<Unit>,
+    octets: u64,
+}
+
+impl Units {
+    /// Units that were there before; `unit_octets` may have been others then.
+    pub fn restore(units: Vec<Unit>) -> Self {
+        Units {
+            octets: units.iter().map(|unit| unit.octets).sum(),
+            units: units.into(),
+        }
+    }
+
+    /// Counts a message in; `true` when a unit has ended before it.
+    pub fn add(&mut self, offset: u64, time: u64, octets: u64, unit_octets: u64) -> bool {
+        self.octets += octets;
+        if let Some(unit) = self.units.back_mut()
+            && unit.octets + octets <= unit_octets
+        {
+            unit.octets += octets;
+            unit.last_time = time;
+            return false;
+        }
+        self.units.push_back(Unit {
+            first: offset,
+            first_time: time,
+            last_time: time,
+            octets,
+        });
+        self.units.len() > 1
+    }
+
+    /// Drops what may go, whole units from the front and never the last, and only what is
+    /// committed. Returns the offsets that are gone: the first, and the one behind the last.
+    pub fn retain(
+        &mut self,
+        retention: &Retention,
+        now: u64,
+        committed: u64,
+    ) -> Option<(u64, u64)> {
+        let age = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let cutoff = retention.max_age.and_then(|max| now.checked_sub(age(max)));
+        let first = self.first()?;
+        let mut end = None;
+        while let (Some(unit), Some(next)) = (self.units.front(), self.units.get(1)) {
+            let large = retention.max_octets.is_some_and(|max| self.octets > max);
+            let old = cutoff.is_some_and(|cutoff| unit.last_time < cutoff);
+            if !(large || old) || next.first > committed {
+                break;
+            }
+            end = Some(next.first);
+            self.octets -= unit.octets;
+            self.units.pop_front();
+        }
+        end.map(|end| (first, end))
+    }
+
+    /// The first offset that is kept; `None` when there never was a message, or all are gone.
+    pub fn first(&self) -> Option<u64> {
+        self.units.front().map(|unit| unit.first)
+    }
+
+    /// Octets of all of it.
+    pub fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    /// An offset from which on everything stands that came at `time` or later, with little else
+    /// before it; `None` when all came earlier.
+    pub fn at_time(&self, time: u64) -> Option<u64> {
+        let at = self.units.partition_point(|unit| unit.last_time < time);
+        self.units.get(at).map(|unit| unit.first)
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        *self = Units::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retention(max_octets: Option<u64>, max_age: Option<u64>) -> Retention {
+        Retention {
+            max_octets,
+            max_age: max_age.map(Duration::from_millis),
+            unit_octets: 100,
+        }
+    }
+
+    /// Messages of 50 octets, one every 10 milliseconds: two in a unit.
+    fn units(messages: u64) -> Units {
+        let mut units = Units::default();
+        for offset in 0..messages {
+            let ended = units.add(offset, offset * 10, 50, 100);
+            assert_eq!(ended, offset > 0 && offset % 2 == 0);
+        }
+        units
+    }
+
+    #[test]
+    fn a_unit_is_as_large_as_was_asked_for_within_bounds() {
+        let of = |max_segment_size| {
+            Retention::of(&Settings {
+                max_segment_size,
+                ..Settings::default()
+            })
+            .unit_octets
+        };
+        assert_eq!(of(None), OCTETS_MAX);
+        assert_eq!(of(Some(0)), OCTETS_MIN);
+        assert_eq!(of(Some(100_000)), 100_000);
+        assert_eq!(of(Some(500_000_000)), OCTETS_MAX);
+    }
+
+    #[test]
+    fn by_size_whole_units_go_until_it_fits() {
+        let mut units = units(7);
+        assert_eq!(units.octets(), 350);
+        assert_eq!(units.retain(&retention(Some(350), None), 0, 7), None);
+        assert_eq!(
+            units.retain(&retention(Some(349), None), 0, 7),
+            Some((0, 2))
+        );
+        assert_eq!(units.octets(), 250);
+        assert_eq!(units.retain(&retention(Some(0), None), 0, 7), Some((2, 6)));
+        assert_eq!((units.first(), units.octets()), (Some(6), 50));
+    }
+
+    #[test]
+    fn by_age_a_unit_goes_with_its_last_message() {
+        let mut units = units(7);
+        let old = retention(None, Some(100));
+        assert_eq!(units.retain(&old, 110, 7), None);
+        assert_eq!(units.retain(&old, 131, 7), Some((0, 4)));
+        assert_eq!(units.retain(&old, 5000, 7), Some((4, 6)));
+        assert_eq!(units.first(), Some(6));
+        assert_eq!(units.retain(&retention(None, Some(u64::MAX)), 9, 7), None);
+    }
+
+    #[test]
+    fn what_is_not_committed_stays() {
+        let mut units = units(7);
+        assert_eq!(units.retain(&retention(Some(0), None), 0, 3), Some((0, 2)));
+        assert_eq!(units.first(), Some(2));
+    }
+
+    #[test]
+    fn times_are_found() {
+        let units = units(7);
+        assert_eq!(units.at_time(0), Some(0));
+        assert_eq!(units.at_time(10), Some(0));
+        assert_eq!(units.at_time(11), Some(2));
+        assert_eq!(units.at_time(60), Some(6));
+        assert_eq!(units.at_time(61), None);
+    }
+}

@@ -1,0 +1,79 @@
+//! Administrators who change the same things at the same time, and a restart afterwards.
+
+use super::Surroundings;
+use super::request::Request;
+use super::verbs::Verbs;
+use crate::config::Config;
+use crate::domain::recovery::recover;
+use leveret_storage::{Options, Store};
+use std::net::SocketAddr;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use tokio::sync::watch;
+
+/// Users that one administrator deletes while another permits them something. Without an order of
+/// changes a few of them are stored in the wrong one.
+const USERS: usize = 500;
+
+fn name(user: usize) -> String {
+    format!("hare-{user}")
+}
+
+fn add(user: usize) -> Request {
+    Request::AddUser {
+        user: name(user),
+        password: "secret".to_owned(),
+    }
+}
+
+fn delete(user: usize) -> Request {
+    Request::DeleteUser { user: name(user) }
+}
+
+fn permit(user: usize) -> Request {
+    Request::SetPermissions {
+        vhost: "/".to_owned(),
+        user: name(user),
+        configure: String::new(),
+        write: String::new(),
+        read: String::new(),
+    }
+}
+
+#[test]
+fn changes_are_stored_in_the_order_in_which_they_took_effect() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config::with_data_dir(dir.path().to_owned());
+    let open = || Store::open(Options::new(dir.path().join("store"))).unwrap();
+    let broker = Arc::new(recover(&config, open()).unwrap());
+    let around = Surroundings {
+        broker: broker.clone(),
+        data_dir: config.data_dir.clone(),
+        config_files: Vec::new(),
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        stop: Arc::new(watch::channel(false).0),
+    };
+    let ready = Barrier::new(3);
+    let all = |request: fn(usize) -> Request| {
+        for user in 0..USERS {
+            ready.wait();
+            Verbs::new(around.clone()).perform(request(user));
+        }
+    };
+    thread::scope(|scope| {
+        let administrators = [delete, permit].map(|request| scope.spawn(move || all(request)));
+        for user in 0..USERS {
+            Verbs::new(around.clone()).perform(add(user));
+            ready.wait();
+        }
+        for administrator in administrators {
+            administrator.join().unwrap();
+        }
+    });
+    let (users, permissions) = (broker.users.users(), broker.users.permissions_in("/"));
+    broker.store.as_ref().unwrap().close().unwrap();
+    drop((around, broker));
+    let again = recover(&config, open()).unwrap();
+    assert_eq!(again.users.users(), users);
+    assert_eq!(again.users.permissions_in("/"), permissions);
+}

@@ -1,0 +1,99 @@
+//! The verbs about policies, and what listings say of them.
+
+use super::listings::Row;
+use super::request::{ErrorKind, Request, Response};
+use super::value::Value;
+use super::verbs::{Done, Verbs};
+use crate::domain::policy::{Applied, Policy, PolicyKind};
+use crate::domain::vhost::Vhost;
+use std::sync::Arc;
+
+/// The policies of a virtual host: vhost, name, pattern, apply-to, definition, priority.
+pub(super) fn rows(vhost: &Vhost, kind: PolicyKind) -> Vec<Row> {
+    let row = |policy: Arc<Policy>| {
+        let spec = &policy.spec;
+        vec![
+            vhost.name().as_str().into(),
+            spec.name.as_str().into(),
+            spec.pattern.as_str().into(),
+            spec.apply_to.as_str().into(),
+            spec.definition.to_json().into(),
+            Value::Integer(spec.priority),
+        ]
+    };
+    vhost.policies(kind).into_iter().map(row).collect()
+}
+
+/// The name of the policy that applies.
+pub(super) fn name(applied: Option<Arc<Applied>>) -> Value {
+    let applied = applied.as_deref();
+    applied
+        .and_then(Applied::policy_name)
+        .map(str::to_owned)
+        .into()
+}
+
+/// The name of the operator policy that applies.
+pub(super) fn operator_name(applied: Option<Arc<Applied>>) -> Value {
+    let applied = applied.as_deref();
+    applied
+        .and_then(Applied::operator_name)
+        .map(str::to_owned)
+        .into()
+}
+
+/// What both set together.
+pub(super) fn definition(applied: Option<Arc<Applied>>) -> Value {
+    let settings = applied
+        .iter()
+        .flat_map(|applied| applied.definition.settings());
+    let map = settings.map(|(name, value)| (name.to_owned(), cell(value)));
+    Value::Map { map: map.collect() }
+}
+
+/// A setting: texts and integers are all that a definition has.
+fn cell(value: &serde_json::Value) -> Value {
+    match (value.as_str(), value.as_i64()) {
+        (Some(text), _) => text.into(),
+        (None, Some(number)) => Value::Integer(number),
+        (None, None) => value.to_string().into(),
+    }
+}
+
+impl Verbs {
+    /// Does what is asked if it is one of these verbs; gives it back otherwise.
+    pub(super) fn policy_verb(&mut self, request: Request) -> Result<Done, Request> {
+        Ok(match request {
+            Request::SetPolicy {
+                kind,
+                vhost,
+                policy,
+            } => {
+                let policy = Policy::parse(kind, *policy);
+                self.vhost(&vhost).and_then(|vhost| {
+                    let policy = policy.map_err(|error| {
+                        Response::refused_because(ErrorKind::Refused, error.to_string())
+                    })?;
+                    match vhost.set_policy(kind, policy, &mut self.fx) {
+                        true => Ok(Response::Ok),
+                        false => Err(Response::refused(ErrorKind::NoSuchVhost)),
+                    }
+                })
+            }
+            Request::ClearPolicy { kind, vhost, name } => self.clear_policy(kind, &vhost, &name),
+            other => return Err(other),
+        })
+    }
+
+    fn clear_policy(&mut self, kind: PolicyKind, vhost: &str, name: &str) -> Done {
+        // To RabbitMQ a virtual host that is not there has no policies.
+        let vhost = self.around.broker.vhost(vhost);
+        match vhost {
+            Some(vhost) if vhost.clear_policy(kind, name, &mut self.fx) => Ok(Response::Ok),
+            _ => {
+                let message = "Parameter does not exist".to_owned();
+                Err(Response::refused_because(ErrorKind::Refused, message))
+            }
+        }
+    }
+}

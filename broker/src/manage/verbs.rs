@@ -1,0 +1,293 @@
+//! What administrators change, and what `status` tells.
+
+use super::Surroundings;
+use super::request::{ErrorKind, Request, Response};
+use super::status::{Listener, Status};
+use crate::domain::auth::{AuthError, Change, Credentials, PasswordHash, Permission};
+use crate::domain::broker::Broker;
+use crate::domain::connections::ConnectionId;
+use crate::domain::vhost::{Vhost, VhostSpec};
+use crate::engine::queue::{Counts, Effects};
+use crate::plumbing::system;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Performs the verbs that are not listings.
+pub(crate) struct Verbs {
+    pub(super) around: Surroundings,
+    pub(super) fx: Effects,
+}
+
+pub(super) type Done = Result<Response, Response>;
+
+impl Verbs {
+    pub(crate) fn new(around: Surroundings) -> Self {
+        let fx = around.broker.effects(None);
+        Verbs { around, fx }
+    }
+
+    /// Does what is asked and returns once it is on disk.
+    pub(crate) fn perform(mut self, request: Request) -> Response {
+        let only_asks = matches!(
+            request,
+            Request::Ping
+                | Request::Status
+                | Request::Alarms
+                | Request::SetVmMemoryHighWatermark { .. }
+                | Request::SetDiskFreeLimit { .. }
+                | Request::ListVhostLimits { .. }
+                | Request::ListUserLimits { .. }
+                | Request::AuthenticateUser { .. }
+                | Request::CloseConnection { .. }
+                | Request::CloseAllConnections { .. }
+                | Request::CloseAllUserConnections { .. }
+                | Request::Backup { .. }
+        );
+        if only_asks {
+            return self.verb(request).unwrap_or_else(|refusal| refusal);
+        }
+        let broker = self.around.broker.clone();
+        let changing = broker.changing.lock();
+        let response = self.verb(request).unwrap_or_else(|refusal| refusal);
+        self.fx.perform();
+        drop(changing);
+        let store = broker.store.as_ref();
+        match store.map_or(Ok(()), |store| store.flush()) {
+            Ok(()) => response,
+            Err(error) => Response::refused_because(ErrorKind::Software, error.to_string()),
+        }
+    }
+
+    fn verb(&mut self, request: Request) -> Done {
+        let request = match self.limits_verb(request) {
+            Ok(done) => return done,
+            Err(request) => request,
+        };
+        let request = match self.policy_verb(request) {
+            Ok(done) => return done,
+            Err(request) => request,
+        };
+        let broker = self.around.broker.clone();
+        match request {
+            Request::Ping => Ok(Response::Ok),
+            Request::Status => Ok(Response::Status(Box::new(self.status()))),
+            Request::AddUser { user, password } => self.changed(broker.users.add_user(
+                &user,
+                PasswordHash::of(&password),
+                &[],
+            )),
+            Request::DeleteUser { user } => {
+                broker
+                    .delete_user(&user, &mut self.fx)
+                    .map_err(auth_refusal)?;
+                Ok(Response::Ok)
+            }
+            Request::ChangePassword { user, password } => self.changed(
+                broker
+                    .users
+                    .change_password(&user, PasswordHash::of(&password)),
+            ),
+            Request::AuthenticateUser { user, password } => {
+                let given = Credentials {
+                    user: &user,
+                    password: &password,
+                };
+                match broker.users.authenticate(given) {
+                    Ok(_) => Ok(Response::Ok),
+                    Err(_) => Err(Response::refused(ErrorKind::InvalidCredentials)),
+                }
+            }
+            Request::SetUserTags { user, tags } => {
+                self.changed(broker.users.set_tags(&user, &tags))
+            }
+            Request::SetPermissions {
+                vhost,
+                user,
+                configure,
+                write,
+                read,
+            } => {
+                self.vhost(&vhost)?;
+                let permission = Permission {
+                    user,
+                    vhost,
+                    configure,
+                    write,
+                    read,
+                };
+                self.changed(broker.users.set_permissions(permission))
+            }
+            Request::ClearPermissions { vhost, user } => {
+                self.vhost(&vhost)?;
+                let change = broker
+                    .users
+                    .clear_permissions(&user, &vhost)
+                    .map_err(auth_refusal)?;
+                self.changes(change);
+                Ok(Response::Ok)
+            }
+            Request::AddVhost {
+                vhost,
+                description,
+                tags,
+            } => {
+                let spec = VhostSpec {
+                    name: vhost.into(),
+                    description,
+                    tags,
+                };
+                broker.add_vhost(spec, &mut self.fx);
+                Ok(Response::Ok)
+            }
+            Request::DeleteVhost { vhost } => match broker.delete_vhost(&vhost, &mut self.fx) {
+                true => Ok(Response::Ok),
+                false => Err(Response::refused(ErrorKind::NoSuchVhost)),
+            },
+            Request::Backup { directory } => backup(&broker, &directory),
+            Request::PurgeQueue { vhost, queue } => self.purge(&vhost, &queue),
+            Request::DeleteQueue {
+                vhost,
+                queue,
+                if_empty,
+                if_unused,
+            } => self.delete(&vhost, &queue, if_empty, if_unused),
+            Request::CloseConnection { pid, reason } => {
+                broker
+                    .connections
+                    .close(ConnectionId(pid.connection), &reason);
+                Ok(Response::Ok)
+            }
+            Request::CloseAllConnections {
+                vhost,
+                limit,
+                reason,
+            } => {
+                let vhost = vhost.map(|name| name.as_str().into());
+                let count = broker
+                    .connections
+                    .close_some(vhost.as_ref(), limit, &reason);
+                Ok(Response::Count(count as u64))
+            }
+            Request::CloseAllUserConnections { user, reason } => {
+                broker.connections.close_of_user(&user, &reason);
+                Ok(Response::Ok)
+            }
+            // Listings and `stop` were answered before; the request itself may hold a password.
+            _ => Err(Response::refused_because(
+                ErrorKind::Software,
+                "not a verb to perform".to_owned(),
+            )),
+        }
+    }
+
+    fn changes(&mut self, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            self.around.broker.store_change(change, &mut self.fx);
+        }
+    }
+
+    pub(super) fn changed(&mut self, change: Result<Change, AuthError>) -> Done {
+        self.changes([change.map_err(auth_refusal)?]);
+        Ok(Response::Ok)
+    }
+
+    pub(super) fn vhost(&self, name: &str) -> Result<Arc<Vhost>, Response> {
+        let vhost = self.around.broker.vhost(name);
+        vhost.ok_or_else(|| Response::refused(ErrorKind::NoSuchVhost))
+    }
+
+    fn purge(&mut self, vhost: &str, queue: &str) -> Done {
+        let queue = self
+            .vhost(vhost)?
+            .queue(queue)
+            .ok_or_else(|| Response::refused(ErrorKind::NoSuchQueue))?;
+        queue.purge(&mut self.fx);
+        Ok(Response::Ok)
+    }
+
+    fn delete(&mut self, vhost: &str, queue: &str, if_empty: bool, if_unused: bool) -> Done {
+        let vhost = self.vhost(vhost)?;
+        let queue = vhost
+            .queue(queue)
+            .ok_or_else(|| Response::refused(ErrorKind::NoSuchQueue))?;
+        let allowed = |counts: Counts| {
+            if if_unused && counts.consumers > 0 {
+                Err(Response::refused(ErrorKind::QueueInUse))
+            } else if if_empty && !counts.is_empty() {
+                Err(Response::refused(ErrorKind::QueueNotEmpty))
+            } else {
+                Ok(())
+            }
+        };
+        let deleted = vhost.delete_queue(&queue, allowed, &mut self.fx)?;
+        Ok(Response::Count(
+            deleted.map_or(0, |deleted| deleted.messages),
+        ))
+    }
+
+    fn status(&self) -> Status {
+        let (broker, data_dir) = (&self.around.broker, &self.around.data_dir);
+        let vhosts = broker.vhosts();
+        let connections = broker.connections.count() as u64;
+        let alarms = broker.alarms.view();
+        let (file_descriptors, file_descriptors_limit) = system::file_descriptors();
+        Status {
+            pid: std::process::id(),
+            uptime: broker.started.elapsed().as_secs(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            data_directory: data_dir.display().to_string(),
+            config_files: self
+                .around
+                .config_files
+                .iter()
+                .map(|f| f.display().to_string())
+                .collect(),
+            log_files: vec!["<stderr>".to_owned()],
+            alarms: broker.alarms.in_force().iter().collect(),
+            memory: system::resident_memory(),
+            memory_watermark: alarms.memory,
+            memory_limit: alarms.memory_octets,
+            file_descriptors,
+            file_descriptors_limit,
+            sockets: connections,
+            disk_free: leveret_storage::free_space(data_dir),
+            disk_free_limit: alarms.disk_octets,
+            connections,
+            queues: vhosts.iter().map(|vhost| vhost.queues().len() as u64).sum(),
+            vhosts: vhosts.len() as u64,
+            listeners: vec![Listener {
+                interface: self.around.address.ip().to_string(),
+                port: self.around.address.port(),
+                protocol: "amqp".to_owned(),
+                purpose: "AMQP 0-9-1".to_owned(),
+            }],
+        }
+    }
+}
+
+/// Copies the store as a data directory that a broker starts on. What was confirmed before is in it.
+fn backup(broker: &Broker, directory: &Path) -> Done {
+    let software = |error: String| Response::refused_because(ErrorKind::Software, error);
+    let store = broker.store.as_ref();
+    let no = |reason: String| Response::refused_because(ErrorKind::Refused, reason);
+    let store = store.ok_or_else(|| no("this broker keeps nothing".to_owned()))?;
+    if fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()) {
+        let directory = directory.display();
+        return Err(no(format!("{directory} is not empty")));
+    }
+    let made = fs::create_dir_all(directory);
+    made.map_err(|error| software(format!("{}: {error}", directory.display())))?;
+    match store.backup(&directory.join("store")) {
+        Ok(()) => Ok(Response::Ok),
+        Err(error) => Err(software(error.to_string())),
+    }
+}
+
+fn auth_refusal(error: AuthError) -> Response {
+    match error {
+        AuthError::NoSuchUser(_) => Response::refused(ErrorKind::NoSuchUser),
+        AuthError::UserExists(_) => Response::refused(ErrorKind::UserExists),
+        other => Response::refused_because(ErrorKind::InvalidPattern, other.to_string()),
+    }
+}

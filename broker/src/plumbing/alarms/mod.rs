@@ -1,0 +1,376 @@
+//! What the broker is short of, and who is told (RabbitMQ: "Memory and Disk Alarms").
+//!
+//! [`Alarms`] compares readings with marks; [`watch`] takes them, once a second at least. Connections
+//! look at [`Alarms::in_force`] once per read batch: whoever publishes while an alarm is in force
+//! is blocked, and told when all of them are over. As in RabbitMQ there is no hysteresis: one mark
+//! raises and clears.
+
+mod evict;
+mod watch;
+
+use crate::config::{DiskFreeLimit, MemoryWatermark};
+pub use watch::{check, watch};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+/// Memory is exhausted when it is above its mark by so many bytes ...
+const EXCESS: u64 = 32 << 20;
+/// ... and this part of the mark.
+const EXCESS_SHARE: u64 = 20;
+
+/// Memory is tight when no more than this part of its mark is left.
+const TIGHT_SHARE: u64 = 16;
+
+/// Something to be short of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    /// Space on the file system of the data directory.
+    Disk,
+    /// Memory.
+    Memory,
+}
+
+impl Resource {
+    /// In the order in which RabbitMQ names them.
+    const ALL: [Resource; 2] = [Resource::Disk, Resource::Memory];
+
+    fn bit(self) -> u8 {
+        match self {
+            Resource::Disk => 1,
+            Resource::Memory => 2,
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Resource::Disk => "disk",
+            Resource::Memory => "memory",
+        })
+    }
+}
+
+/// A set of alarms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlarmSet(u8);
+
+impl AlarmSet {
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether memory is low.
+    pub fn has_memory(self) -> bool {
+        self.0 & Resource::Memory.bit() != 0
+    }
+
+    /// Those in it.
+    pub fn iter(self) -> impl Iterator<Item = Resource> {
+        Resource::ALL
+            .into_iter()
+            .filter(move |resource| self.0 & resource.bit() != 0)
+    }
+
+    fn with(self, resource: Resource, alarmed: bool) -> Self {
+        if alarmed {
+            AlarmSet(self.0 | resource.bit())
+        } else {
+            AlarmSet(self.0 & !resource.bit())
+        }
+    }
+
+    /// Those in it that are not in the other.
+    fn without(self, other: AlarmSet) -> AlarmSet {
+        AlarmSet(self.0 & !other.0)
+    }
+}
+
+/// The reason that connection.blocked gives.
+impl fmt::Display for AlarmSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.iter().map(|resource| resource.to_string()).collect();
+        write!(f, "low on {}", names.join(" & "))
+    }
+}
+
+/// What there is of each resource; octets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Memory that the broker uses.
+    pub memory: u64,
+    /// Memory that it could have: the machine's, or what its control group allows.
+    pub total_memory: u64,
+    /// Free space on the file system of the data directory, when the system tells.
+    pub disk_free: Option<u64>,
+}
+
+/// What an operator sees of the alarms.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct View {
+    /// The last reading.
+    pub reading: Reading,
+    /// The mark as it was set.
+    pub memory: MemoryWatermark,
+    /// The mark in octets.
+    pub memory_octets: u64,
+    /// The limit in octets.
+    pub disk_octets: u64,
+}
+
+/// What changed with a reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Raised now.
+    pub raised: AlarmSet,
+    /// Cleared now.
+    pub cleared: AlarmSet,
+}
+
+/// The alarms of the broker.
+#[derive(Debug)]
+pub struct Alarms {
+    in_force: AtomicU8,
+    /// Octets; as many as there can be before the first reading.
+    memory_mark: AtomicU64,
+    /// See [`Alarms::is_tight`].
+    tight: AtomicBool,
+    /// See [`Alarms::is_exhausted`].
+    exhausted: AtomicBool,
+    state: Mutex<State>,
+}
+
+impl Default for Alarms {
+    fn default() -> Self {
+        Alarms {
+            in_force: AtomicU8::default(),
+            memory_mark: AtomicU64::new(u64::MAX),
+            tight: AtomicBool::new(false),
+            exhausted: AtomicBool::new(false),
+            state: Mutex::default(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    memory: MemoryWatermark,
+    disk: DiskFreeLimit,
+    reading: Reading,
+}
+
+impl Alarms {
+    /// The alarms in force: one load, for once per read batch.
+    pub fn in_force(&self) -> AlarmSet {
+        AlarmSet(self.in_force.load(Ordering::SeqCst))
+    }
+
+    /// The memory mark in octets, as of the last reading: one load.
+    pub fn memory_mark(&self) -> u64 {
+        self.memory_mark.load(Ordering::Relaxed)
+    }
+
+    /// Whether memory is low, or nearly: peers may hold less before publishers have to stop.
+    pub fn is_tight(&self) -> bool {
+        self.tight.load(Ordering::Relaxed) || self.in_force().has_memory()
+    }
+
+    /// Whether memory is so far above its mark that nothing new is declared: blocking publishers did not help. Never
+    /// where an operator has set the mark to 0, which is meant for publishers.
+    pub fn is_exhausted(&self) -> bool {
+        self.exhausted.load(Ordering::Relaxed)
+    }
+
+    /// Sets both marks; they count from the next reading on.
+    pub fn set_limits(&self, memory: MemoryWatermark, disk: DiskFreeLimit) {
+        self.set_memory_watermark(memory);
+        self.set_disk_free_limit(disk);
+    }
+
+    /// Sets the memory mark; it counts from the next reading on.
+    pub fn set_memory_watermark(&self, memory: MemoryWatermark) {
+        self.state.lock().memory = memory;
+    }
+
+    /// Sets the disk mark; it counts from the next reading on.
+    pub fn set_disk_free_limit(&self, disk: DiskFreeLimit) {
+        self.state.lock().disk = disk;
+    }
+
+    /// Whether a reading is above the memory mark.
+    pub fn is_over_memory(&self, reading: Reading) -> bool {
+        reading.memory > self.state.lock().memory.octets(reading.total_memory)
+    }
+
+    /// Notes what memory is used and what of the disk is free, between two readings of everything.
+    pub fn note(&self, memory: u64, disk_free: Option<u64>) {
+        let mut state = self.state.lock();
+        (state.reading.memory, state.reading.disk_free) = (memory, disk_free);
+        self.note_tight(&state);
+    }
+
+    fn note_tight(&self, state: &State) {
+        let mark = state.memory.octets(state.reading.total_memory);
+        let tight = state.reading.memory > mark - mark / TIGHT_SHARE;
+        self.tight.store(tight, Ordering::Relaxed);
+    }
+
+    /// Holds publishers as if memory were over its mark, until the next [`Alarms::update`]: for the
+    /// time that it takes to find out.
+    pub fn hold(&self) {
+        let held = self.in_force().with(Resource::Memory, true);
+        self.in_force.store(held.0, Ordering::SeqCst);
+    }
+
+    /// Compares a reading with the marks.
+    pub fn update(&self, reading: Reading) -> Change {
+        self.update_from(self.in_force(), reading)
+    }
+
+    /// As [`Alarms::update`], where these were in force before publishers were held.
+    pub fn update_from(&self, before: AlarmSet, reading: Reading) -> Change {
+        let mut state = self.state.lock();
+        let total = reading.total_memory;
+        let low_disk = |free| free < state.disk.octets(total);
+        let now = before
+            .with(
+                Resource::Memory,
+                reading.memory > state.memory.octets(total),
+            )
+            // A system that does not tell is no reason to stop publishers.
+            .with(Resource::Disk, reading.disk_free.is_some_and(low_disk));
+        let mark = state.memory.octets(total);
+        self.memory_mark.store(mark, Ordering::Relaxed);
+        let bearable = mark.saturating_add(mark / EXCESS_SHARE + EXCESS);
+        let exhausted = mark > 0 && reading.memory > bearable;
+        self.exhausted.store(exhausted, Ordering::Relaxed);
+        state.reading = reading;
+        self.note_tight(&state);
+        self.in_force.store(now.0, Ordering::SeqCst);
+        Change {
+            raised: now.without(before),
+            cleared: before.without(now),
+        }
+    }
+
+    /// For an operator.
+    pub fn view(&self) -> View {
+        let state = self.state.lock();
+        let total = state.reading.total_memory;
+        View {
+            reading: state.reading,
+            memory: state.memory,
+            memory_octets: state.memory.octets(total),
+            disk_octets: state.disk.octets(total),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(memory: u64, disk_free: u64) -> Reading {
+        Reading {
+            memory,
+            total_memory: 1000,
+            disk_free: Some(disk_free),
+        }
+    }
+
+    #[test]
+    fn one_mark_raises_and_clears() {
+        let alarms = Alarms::default();
+        alarms.set_limits(MemoryWatermark::Relative(0.4), DiskFreeLimit::Absolute(50));
+        assert_eq!(alarms.update(reading(400, 50)), Change::default());
+        assert!(alarms.in_force().is_empty());
+        let change = alarms.update(reading(401, 49));
+        assert_eq!(change.raised.to_string(), "low on disk & memory");
+        assert_eq!(alarms.in_force(), change.raised);
+        assert_eq!(alarms.update(reading(500, 0)), Change::default());
+        let change = alarms.update(reading(400, 49));
+        assert_eq!(change.cleared.to_string(), "low on memory");
+        assert_eq!(alarms.in_force().to_string(), "low on disk");
+        let change = alarms.update(reading(0, 50));
+        assert_eq!(change.cleared.to_string(), "low on disk");
+        assert!(alarms.in_force().is_empty());
+    }
+
+    #[test]
+    fn publishers_that_were_only_held_are_not_said_to_have_been_alarmed() {
+        let alarms = Alarms::default();
+        alarms.set_memory_watermark(MemoryWatermark::Absolute(100));
+        let before = alarms.in_force();
+        alarms.hold();
+        assert_eq!(alarms.in_force().to_string(), "low on memory");
+        let change = alarms.update_from(before, reading(100, 1 << 40));
+        assert_eq!(change, Change::default());
+        assert!(alarms.in_force().is_empty());
+        alarms.hold();
+        let change = alarms.update_from(before, reading(101, 1 << 40));
+        assert_eq!(change.raised.to_string(), "low on memory");
+    }
+
+    #[test]
+    fn memory_is_exhausted_far_above_a_mark_that_is_not_0() {
+        let alarms = Alarms::default();
+        for (mark, memory, exhausted) in [
+            (200 << 20, 200 << 20, false),
+            (200 << 20, 241 << 20, false),
+            (200 << 20, 243 << 20, true),
+            (0, 243 << 20, false),
+            (200 << 20, 10, false),
+        ] {
+            alarms.set_memory_watermark(MemoryWatermark::Absolute(mark));
+            alarms.update(Reading {
+                total_memory: 1 << 40,
+                ..reading(memory, 1 << 40)
+            });
+            assert_eq!(alarms.is_exhausted(), exhausted, "{mark} {memory}");
+        }
+    }
+
+    #[test]
+    fn memory_is_tight_before_it_is_low() {
+        let alarms = Alarms::default();
+        alarms.set_memory_watermark(MemoryWatermark::Absolute(160));
+        for (memory, tight) in [(150, false), (151, true), (10, false), (161, true)] {
+            alarms.update(reading(memory, 1 << 40));
+            assert_eq!(alarms.is_tight(), tight, "{memory}");
+        }
+        alarms.note(100, None);
+        assert!(
+            alarms.is_tight(),
+            "low until the next reading of everything"
+        );
+        alarms.update(reading(100, 1 << 40));
+        alarms.note(155, None);
+        assert!(alarms.is_tight() && alarms.in_force().is_empty());
+    }
+
+    #[test]
+    fn a_new_mark_counts_from_the_next_reading_on() {
+        let alarms = Alarms::default();
+        alarms.update(reading(100, 1 << 40));
+        alarms.set_memory_watermark(MemoryWatermark::Absolute(99));
+        assert!(alarms.in_force().is_empty());
+        let change = alarms.update(reading(100, 1 << 40));
+        assert_eq!(change.raised.to_string(), "low on memory");
+        assert_eq!(alarms.view().memory_octets, 99);
+    }
+
+    #[test]
+    fn a_disk_that_cannot_be_read_raises_nothing() {
+        let alarms = Alarms::default();
+        let unknown = Reading {
+            disk_free: None,
+            ..reading(0, 0)
+        };
+        assert_eq!(alarms.update(unknown), Change::default());
+    }
+}

@@ -1,0 +1,402 @@
+//! What other tasks hand to a connection: deliveries, confirms, cancels, orders to close. Its own
+//! task takes them, assigns delivery tags and encodes: nobody else writes into its output, so
+//! replies and deliveries cannot overtake each other.
+
+use crate::config::Limits;
+use crate::domain::connections::ConnectionId;
+use crate::engine::message::SharedMessage;
+use crate::engine::queue::{Consumer, Entry};
+use crate::plumbing::ledger::Ledger;
+use crate::plumbing::report::ConnectionReport;
+use leveret_storage::{CommitSink, Token};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Waker;
+use tokio::sync::oneshot;
+
+#[cfg(test)]
+pub(crate) use crate::plumbing::ledger::WAITING as HIGH_MARK;
+
+/// What a waiting delivery takes beside its message.
+pub(crate) const DELIVERY_OVERHEAD: usize = 96;
+/// The ledger is told of what waits in steps of so many bytes.
+const TOLD_STEP: usize = 64 << 10;
+
+/// Something for a connection.
+#[derive(Debug)]
+pub enum Mail {
+    /// A message for one of its consumers.
+    Deliver(Arc<Consumer>, Entry),
+    /// The queue of this consumer is gone (RabbitMQ: "Consumer Cancellation Notification").
+    Cancel(Arc<Consumer>),
+    /// A message that was published to the address of one of its channels.
+    Reply(Reply),
+}
+
+/// A message for a channel that waits for replies (RabbitMQ: "Direct Reply-to").
+#[derive(Debug)]
+pub struct Reply {
+    message: SharedMessage,
+    /// The address, when it is not the message's routing key.
+    copy_for: Option<Box<[u8]>>,
+}
+
+impl Reply {
+    /// For the address that is the message's routing key.
+    pub fn new(message: SharedMessage) -> Self {
+        Reply {
+            message,
+            copy_for: None,
+        }
+    }
+
+    /// For an address that the sender named beside the routing key.
+    pub fn copy(message: SharedMessage, address: &[u8]) -> Self {
+        Reply {
+            message,
+            copy_for: Some(address.into()),
+        }
+    }
+
+    /// The message.
+    pub fn message(&self) -> &SharedMessage {
+        &self.message
+    }
+
+    /// The address it was sent to.
+    pub fn address(&self) -> &[u8] {
+        self.copy_for
+            .as_deref()
+            .unwrap_or(self.message.routing_key())
+    }
+}
+
+/// What the broker or an administrator wants of a connection. Orders are taken even while mail
+/// waits because the peer does not read.
+#[derive(Debug)]
+pub enum Order {
+    /// Close: 320 CONNECTION_FORCED with this reason.
+    Close(String),
+    /// No alarm is in force any more: publishers go on.
+    Unblock,
+    /// Hold on to these from now on.
+    Limits(Box<Limits>),
+    /// Describe yourself.
+    Report(oneshot::Sender<ConnectionReport>),
+}
+
+/// A connection's mailbox.
+#[derive(Debug)]
+pub struct Mailbox {
+    connection: ConnectionId,
+    state: Mutex<State>,
+    /// Bytes of deliveries that wait; written under the lock, read without. Above the ledger's mark, queues treat the
+    /// connection's consumers as not ready. The connection takes all that waits at once, so the low mark is an empty
+    /// mailbox.
+    waiting: AtomicUsize,
+    ledger: Arc<Ledger>,
+    /// A queue passed a consumer over because the mailbox was full.
+    starved: AtomicBool,
+    /// The connection's task is committing what it has submitted: it will look by itself what came of that.
+    committing: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    mail: Vec<Mail>,
+    orders: Vec<Order>,
+    tokens: Vec<Token>,
+    /// What the ledger was told of what waits.
+    told: usize,
+    resume_requested: bool,
+    closed: bool,
+    /// A wake-up is owed or done and the task has not looked since.
+    notified: bool,
+    waker: Option<Waker>,
+}
+
+/// What a connection's task finds in its mailbox; the buffers are exchanged, not copied.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// In the order it was sent.
+    pub mail: Vec<Mail>,
+    /// What the store has made durable.
+    pub tokens: Vec<Token>,
+    /// Consumers that were passed over should be resumed.
+    pub resume: bool,
+}
+
+impl Taken {
+    /// Whether there was anything.
+    pub fn is_empty(&self) -> bool {
+        self.mail.is_empty() && self.tokens.is_empty() && !self.resume
+    }
+}
+
+impl Mailbox {
+    /// An empty mailbox of this connection.
+    pub fn new(connection: ConnectionId) -> Self {
+        Mailbox::counted(connection, Arc::default())
+    }
+
+    /// An empty mailbox of this connection; the ledger is told what waits in it.
+    pub fn counted(connection: ConnectionId, ledger: Arc<Ledger>) -> Self {
+        Mailbox {
+            connection,
+            state: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            ledger,
+            starved: AtomicBool::new(false),
+            committing: AtomicBool::new(false),
+        }
+    }
+
+    /// Who counts what waits in it.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Whose it is.
+    pub fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    /// Adds a delivery. `true`: the caller owes a [`Mailbox::wake`] once it holds no lock. The
+    /// delivery comes back when the connection has ended.
+    ///
+    /// # Errors
+    /// The entry, when the mailbox is closed.
+    pub fn deliver(&self, consumer: &Arc<Consumer>, entry: Entry) -> Result<bool, Entry> {
+        let size = cost(&entry);
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(entry);
+        }
+        // Whoever reads it without the lock may see it late: the mark is no exact one. That it is empty is what must not
+        // be missed, see `take`.
+        let waiting = self.waiting.load(Ordering::Relaxed) + size;
+        self.waiting.store(waiting, Ordering::Relaxed);
+        if waiting >= state.told + TOLD_STEP {
+            self.tell(&mut state, waiting);
+        }
+        state.mail.push(Mail::Deliver(consumer.clone(), entry));
+        Ok(!std::mem::replace(&mut state.notified, true))
+    }
+
+    /// Adds anything else and wakes the connection.
+    pub fn send(&self, mail: Mail) {
+        self.with_state(|state| {
+            if !state.closed {
+                state.mail.push(mail);
+            }
+        });
+    }
+
+    /// Adds a reply, or drops it when the connection does not read.
+    pub fn reply(&self, reply: Reply) {
+        let size = reply.message.weight() as usize + DELIVERY_OVERHEAD;
+        self.with_state(|state| {
+            let waiting = self.waiting.load(Ordering::Relaxed);
+            if !state.closed && waiting < self.ledger.waiting_mark() {
+                self.waiting.store(waiting + size, Ordering::SeqCst);
+                self.tell(state, waiting + size);
+                state.mail.push(Mail::Reply(reply));
+            }
+        });
+    }
+
+    /// Gives an order. An order to a connection that has ended is dropped, which whoever waits for
+    /// a report notices.
+    pub fn order(&self, order: Order) {
+        self.with_state(|state| {
+            if !state.closed {
+                state.orders.push(order);
+            }
+        });
+    }
+
+    /// Takes the orders; `waker` is woken by the next one.
+    pub fn take_orders(&self, waker: &Waker) -> Vec<Order> {
+        let mut state = self.state.lock();
+        state.listen(waker);
+        std::mem::take(&mut state.orders)
+    }
+
+    /// Asks the connection to resume the consumers that queues have passed over.
+    pub fn request_resume(&self) {
+        self.with_state(|state| state.resume_requested = true);
+    }
+
+    fn with_state(&self, change: impl FnOnce(&mut State)) {
+        let waker = {
+            let mut state = self.state.lock();
+            change(&mut state);
+            state.notified = true;
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// The connection's task commits by itself, and looks for tokens afterwards: it need not be woken for those.
+    pub fn while_committing(&self, commit: impl FnOnce()) {
+        self.committing.store(true, Ordering::Relaxed);
+        commit();
+        // Whoever saw it set has put its tokens there before: the lock that the task looks under orders the two.
+        self.committing.store(false, Ordering::Relaxed);
+    }
+
+    /// Wakes the connection's task.
+    pub fn wake(&self) {
+        let waker = self.state.lock().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether no more deliveries should be sent now. A `true` is remembered: the connection will
+    /// resume its consumers when it has caught up.
+    pub fn is_full(&self) -> bool {
+        let mark = self.ledger.waiting_mark();
+        if self.waiting.load(Ordering::SeqCst) < mark {
+            return false;
+        }
+        self.starved.store(true, Ordering::SeqCst);
+        // The connection may have emptied it before the mark stood.
+        self.waiting.load(Ordering::SeqCst) >= mark
+    }
+
+    /// Bytes of deliveries that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    fn tell(&self, state: &mut State, waiting: usize) {
+        self.ledger.change_waiting(state.told, waiting);
+        state.told = waiting;
+    }
+
+    /// Exchanges what waits for the (empty) buffers in `taken`; when nothing waits, `waker` is left
+    /// to be woken by what comes next.
+    pub fn take(&self, taken: &mut Taken, waker: Option<&Waker>) {
+        let mut state = self.state.lock();
+        state.notified = false;
+        let nothing = state.mail.is_empty() && state.tokens.is_empty() && !state.resume_requested;
+        if let Some(waker) = waker.filter(|_| nothing) {
+            state.listen(waker);
+        }
+        std::mem::swap(&mut state.mail, &mut taken.mail);
+        std::mem::swap(&mut state.tokens, &mut taken.tokens);
+        taken.resume = std::mem::take(&mut state.resume_requested);
+        self.waiting.store(0, Ordering::SeqCst);
+        self.tell(&mut state, 0);
+        drop(state);
+        if self.starved.load(Ordering::SeqCst) && self.starved.swap(false, Ordering::SeqCst) {
+            taken.resume = true;
+        }
+    }
+
+    /// Takes what the store has made durable, and nothing else: for a connection that has no room
+    /// for deliveries. `tokens` is empty.
+    pub fn take_tokens(&self, tokens: &mut Vec<Token>) {
+        std::mem::swap(&mut self.state.lock().tokens, tokens);
+    }
+
+    /// Gives back the memory of empty buffers.
+    pub fn give_back(&self) {
+        let mut state = self.state.lock();
+        state.mail.shrink_to_fit();
+        state.tokens.shrink_to_fit();
+        state.orders.shrink_to_fit();
+    }
+
+    /// Takes back the deliveries whose consumers were cancelled, in their order. The caller has
+    /// taken those consumers off their queues, so that no more of them come.
+    pub fn withdraw(&self) -> Vec<(Arc<Consumer>, Entry)> {
+        let mut withdrawn = Vec::new();
+        let mut state = self.state.lock();
+        for mail in std::mem::take(&mut state.mail) {
+            match mail {
+                Mail::Deliver(consumer, entry) if consumer.cancelled.load(Ordering::Relaxed) => {
+                    withdrawn.push((consumer, entry));
+                }
+                other => state.mail.push(other),
+            }
+        }
+        let octets: usize = withdrawn.iter().map(|(_, entry)| cost(entry)).sum();
+        let left = self.waiting.load(Ordering::Relaxed) - octets;
+        self.waiting.store(left, Ordering::SeqCst);
+        self.tell(&mut state, left);
+        withdrawn
+    }
+
+    /// What the ledger was told of what waits, and what that takes.
+    #[cfg(test)]
+    pub fn told(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        let each = state.mail.iter().map(|mail| match mail {
+            Mail::Deliver(_, entry) => cost(entry),
+            Mail::Cancel(_) => 0,
+            Mail::Reply(reply) => reply.message.weight() as usize + DELIVERY_OVERHEAD,
+        });
+        (state.told, each.sum())
+    }
+
+    /// Shows what waits, for tests of whoever fills it.
+    #[cfg(test)]
+    pub fn peek<T>(&self, look: impl FnOnce(&[Mail]) -> T) -> T {
+        look(&self.state.lock().mail)
+    }
+
+    /// Takes everything for the last time; later deliveries go back to their queues.
+    pub fn close(&self) -> Vec<Mail> {
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.tokens.clear();
+        state.orders.clear();
+        self.tell(&mut state, 0);
+        std::mem::take(&mut state.mail)
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        let told = self.state.get_mut().told;
+        self.ledger.change_waiting(told, 0);
+    }
+}
+
+/// Bytes that a delivery takes.
+fn cost(entry: &Entry) -> usize {
+    entry.message.weight() as usize + DELIVERY_OVERHEAD
+}
+
+impl State {
+    fn listen(&mut self, waker: &Waker) {
+        match &mut self.waker {
+            Some(current) if current.will_wake(waker) => {}
+            slot => *slot = Some(waker.clone()),
+        }
+    }
+}
+
+impl CommitSink for Mailbox {
+    fn committed(&self, tokens: &[Token]) {
+        let waker = {
+            let mut state = self.state.lock();
+            if !state.closed {
+                state.tokens.extend_from_slice(tokens);
+            }
+            if self.committing.load(Ordering::Relaxed) {
+                return;
+            }
+            state.notified = true;
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Who wants to be looked at when: deadlines of delayed exchanges and queues, and the one task
+//! that waits for the earliest of them. While nobody waits for a deadline, nothing runs.
+
+use super::stopped;
+use crate::domain::broker::Broker;
+use crate::engine::queue::Effects;
+use leveret_storage::QueueId;
+use parking_lot::Mutex;
+use std::collections::{BTreeSet, HashMap};
+use std::future::poll_fn;
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+use std::time::Instant;
+use tokio::sync::{Notify, watch};
+
+/// Something that has deadlines. It keeps them itself and asks to be looked at by the earliest.
+pub trait Timed: Send + Sync + 'static {
+    /// Its identity: queues and delayed exchanges take theirs from the same numbers.
+    fn timer_id(&self) -> QueueId;
+
+    /// Does what is due at `now`: a slice of it that is over soon, for others wait meanwhile.
+    /// Returns when it wants to be looked at again; a time that has come already means that there
+    /// is more to do.
+    fn on_time(self: Arc<Self>, broker: &Broker, now: Instant, fx: &mut Effects)
+    -> Option<Instant>;
+}
+
+/// The earliest deadline of each that has one.
+#[derive(Default)]
+pub struct Timers {
+    state: Mutex<State>,
+    /// The earliest of all has become earlier.
+    earlier: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    deadlines: BTreeSet<(Instant, QueueId)>,
+    waiting: HashMap<QueueId, (Instant, Weak<dyn Timed>)>,
+}
+
+impl Timers {
+    /// Sees to it that `what` is looked at by `at`; an earlier time that it asked for before
+    /// stays.
+    pub fn wake_at(&self, at: Instant, what: &Arc<dyn Timed>) {
+        let id = what.timer_id();
+        let mut state = self.state.lock();
+        match state.waiting.get(&id) {
+            Some((known, _)) if *known <= at => return,
+            Some((known, _)) => {
+                let known = (*known, id);
+                state.deadlines.remove(&known);
+            }
+            None => {}
+        }
+        state.waiting.insert(id, (at, Arc::downgrade(what)));
+        state.deadlines.insert((at, id));
+        let is_first = state.deadlines.first() == Some(&(at, id));
+        drop(state);
+        if is_first {
+            self.earlier.notify_one();
+        }
+    }
+
+    /// Forgets about what is gone.
+    pub fn cancel(&self, id: QueueId) {
+        let mut state = self.state.lock();
+        if let Some((at, _)) = state.waiting.remove(&id) {
+            state.deadlines.remove(&(at, id));
+        }
+    }
+
+    /// The earliest deadline.
+    pub fn next(&self) -> Option<Instant> {
+        self.state.lock().deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// Takes one whose deadline has come, the one that has waited longest.
+    pub fn take_due(&self, now: Instant) -> Option<Arc<dyn Timed>> {
+        let mut state = self.state.lock();
+        while let Some(&(at, id)) = state.deadlines.first().filter(|(at, _)| *at <= now) {
+            state.deadlines.remove(&(at, id));
+            let (_, what) = state.waiting.remove(&id)?;
+            if let Some(what) = what.upgrade() {
+                return Some(what);
+            }
+        }
+        None
+    }
+}
+
+/// Looks after all timers until `stop` becomes true.
+pub async fn serve(broker: Arc<Broker>, stop: watch::Receiver<bool>) {
+    loop {
+        let task = tokio::spawn(look_after(broker.clone(), stop.clone()));
+        match task.await {
+            Ok(()) => return,
+            // A fault in one queue must not stop the clock for all others.
+            Err(error) => tracing::error!(%error, "the timers' task failed, starting it again"),
+        }
+    }
+}
+
+async fn look_after(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
+    let timers = &broker.timers;
+    let mut fx = broker.effects(None);
+    loop {
+        let next = timers.next();
+        tokio::select! {
+            () = stopped(&mut stop) => return,
+            () = timers.earlier.notified() => continue,
+            () = sleep_until(next) => {}
+        }
+        // Anew for each: while one has its turn, the deadlines of others come.
+        while let Some(what) = timers.take_due(Instant::now()) {
+            room(&broker).await;
+            let again = what.clone().on_time(&broker, Instant::now(), &mut fx);
+            fx.perform();
+            if let Some(at) = again {
+                timers.wake_at(at, &what);
+            }
+            if *stop.borrow() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits while more is submitted to the store, or waits to be paged out, than their marks allow: what is due must not
+/// pile up there, as publishes must not.
+async fn room(broker: &Broker) {
+    poll_fn(|cx| {
+        if let Some(store) = broker.store.as_ref().filter(|s| s.backlog_over_mark()) {
+            store.wake_when_below(cx.waker().clone());
+            return Poll::Pending;
+        }
+        if let Some(pager) = broker.pager.as_deref().filter(|p| p.over_mark()) {
+            pager.wake_when_below(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    struct Thing(u64);
+
+    impl Timed for Thing {
+        fn timer_id(&self) -> QueueId {
+            QueueId(self.0)
+        }
+
+        fn on_time(self: Arc<Self>, _: &Broker, _: Instant, _: &mut Effects) -> Option<Instant> {
+            None
+        }
+    }
+
+    fn thing(id: u64) -> Arc<dyn Timed> {
+        Arc::new(Thing(id))
+    }
+
+    fn due(timers: &Timers, now: Instant) -> Vec<u64> {
+        std::iter::from_fn(|| timers.take_due(now))
+            .map(|what| what.timer_id().0)
+            .collect()
+    }
+
+    #[test]
+    fn deadlines_come_in_their_order_and_once() {
+        let (timers, now) = (Timers::default(), Instant::now());
+        let things = [thing(1), thing(2), thing(3)];
+        for (thing, seconds) in things.iter().zip([3, 1, 2]) {
+            timers.wake_at(now + Duration::from_secs(seconds), thing);
+        }
+        assert_eq!(timers.next(), Some(now + Duration::from_secs(1)));
+        assert_eq!(due(&timers, now), [0; 0]);
+        assert_eq!(due(&timers, now + Duration::from_secs(2)), [2, 3]);
+        assert_eq!(due(&timers, now + Duration::from_secs(9)), [1]);
+        assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn each_keeps_its_earliest_deadline_only() {
+        let (timers, now) = (Timers::default(), Instant::now());
+        let thing = thing(1);
+        for seconds in [5, 3, 4] {
+            timers.wake_at(now + Duration::from_secs(seconds), &thing);
+        }
+        assert_eq!(timers.next(), Some(now + Duration::from_secs(3)));
+        assert_eq!(due(&timers, now + Duration::from_secs(9)), [1]);
+    }
+
+    #[test]
+    fn what_is_gone_leaves_nothing_behind() {
+        let (timers, now) = (Timers::default(), Instant::now());
+        let (dropped, cancelled) = (thing(1), thing(2));
+        timers.wake_at(now, &dropped);
+        timers.wake_at(now, &cancelled);
+        timers.cancel(QueueId(2));
+        drop(dropped);
+        assert_eq!(due(&timers, now), [0; 0]);
+        let state = timers.state.lock();
+        assert!(state.waiting.is_empty() && state.deadlines.is_empty());
+    }
+}
