@@ -6,12 +6,12 @@ use leveret::control::server::AdminSocket;
 use leveret::ctl::{self, Terminal};
 use leveret::domain::broker::Broker;
 use leveret::domain::recovery::{self, RecoveryError};
+use leveret::domain::shortage;
 use leveret::manage::Surroundings;
 use leveret::node::logging::{self, LogLevel};
 use leveret::node::private;
 use leveret::node::reload::Reloader;
 use leveret::node::signals::{self, Stops};
-use leveret::plumbing::alarms;
 use leveret::plumbing::system;
 use leveret::plumbing::timers;
 use leveret::text::escape::{Form, escaped};
@@ -167,8 +167,8 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     report(&opened.report);
     let broker = Arc::new(recovery::recover(config, opened)?);
     // Alarms are in force before the first publisher comes.
-    alarms::check(&broker, &config.data_dir);
-    tokio::spawn(alarms::watch(broker.clone(), config.data_dir.clone()));
+    shortage::check(&broker, &config.data_dir);
+    tokio::spawn(shortage::watch(broker.clone(), config.data_dir.clone()));
     tell_when_store_ends(&broker);
     let address = config.listen_address();
     let listener = Listener::bind(broker.clone(), address).map_err(|error| Failure::Listen {
@@ -205,7 +205,7 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
         startup_ms = started.elapsed().as_millis() as u64,
         "ready"
     );
-    tokio::spawn(timers::serve(broker.clone(), stopped.clone()));
+    tokio::spawn(timers::serve(broker.around_timers(), stopped.clone()));
     let admin = tokio::spawn(admin.serve(stopped.clone()));
     listener.serve(stopped).await;
     let finished = finish(&broker);

@@ -8,16 +8,17 @@ use crate::domain::limits::{Tally, VhostLimits};
 use crate::domain::vhost::{Vhost, VhostSpec, Vhosts};
 use crate::engine::clock::Clock;
 use crate::engine::exchange::{Delays, Exchange, ExchangeKind, ExchangeSpec};
-use crate::engine::queue::paging::Pager;
+use crate::engine::queue::paging::PageMover;
 use crate::engine::queue::{ConsumerId, Effects, Surroundings};
-use crate::engine::stream::Readers;
 use crate::plumbing::alarms::Alarms;
 use crate::plumbing::ledger::Ledger;
 use crate::plumbing::mailbox::Mailbox;
+use crate::plumbing::paging::Pager;
 use crate::plumbing::replies::ReplyAddresses;
-use crate::plumbing::timers::Timers;
+use crate::plumbing::stream_readers::Readers;
+use crate::plumbing::timers::{self, Timers};
 use leveret_protocol::VhostName;
-use leveret_storage::{Op, QueueId, Store};
+use leveret_storage::{CommitSink, Op, QueueId, Store};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -115,15 +116,29 @@ impl Broker {
 
     /// Effects on this broker; the tokens of their records go to `sink`.
     pub fn effects(&self, sink: Option<&Arc<Mailbox>>) -> Effects {
-        let surroundings = Surroundings {
+        let sink = sink.map(|mailbox| mailbox.clone() as Arc<dyn CommitSink>);
+        Effects::on(self.surroundings(), sink)
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        Surroundings {
             store: self.store.clone(),
             timers: Some(self.timers.clone()),
             clock: self.clock,
             vhosts: Some(self.vhosts.clone()),
             readers: Some(self.readers.clone()),
+            pager: self.pager.clone().map(|pager| pager as Arc<dyn PageMover>),
+        }
+    }
+
+    /// What its timers need.
+    pub fn around_timers(&self) -> timers::Around {
+        timers::Around {
+            timers: self.timers.clone(),
+            surroundings: self.surroundings(),
+            vhosts: self.vhosts.clone(),
             pager: self.pager.clone(),
-        };
-        Effects::on(surroundings, sink)
+        }
     }
 
     /// Whether more waits to be paged out than should: whoever publishes is not to be read.
@@ -276,5 +291,12 @@ fn change_op(change: Change) -> Op {
         Change::RemovePermission { user, vhost } => Op::DeleteDefinition {
             key: definitions::permission_key(&vhost, &user),
         },
+    }
+}
+
+#[cfg(test)]
+impl crate::engine::outside::VirtualHosts for Broker {
+    fn find(&self, name: &str) -> Option<Arc<dyn crate::engine::outside::VirtualHost>> {
+        self.vhosts.find(name)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::config::Limits;
 use crate::domain::auth::{AccountId, Identity};
+use crate::engine::outside::ConnectionId;
 use crate::plumbing::alarms::AlarmSet;
 use crate::plumbing::ledger::{Holdings, Ledger};
 use crate::plumbing::mailbox::{Mailbox, Order};
@@ -15,17 +16,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
-
-/// A connection's identity for the life of the broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u64);
-
-impl std::fmt::Display for ConnectionId {
-    /// The form that listings show and `close_connection` takes.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "<leveret.{}.0>", self.0)
-    }
-}
 
 /// What is known of a connection without asking its task.
 #[derive(Debug)]

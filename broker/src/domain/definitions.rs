@@ -6,16 +6,14 @@ use crate::domain::limits::VhostLimits;
 use crate::domain::policy::{PolicyKind, PolicySpec};
 use crate::domain::vhost::VhostSpec;
 use crate::engine::exchange::{Binding, Destination, Exchange};
-use crate::engine::queue::Queue;
-use bytes::{BufMut, Bytes, BytesMut};
+use crate::engine::queue::{DeliveryCount, Queue};
+use crate::engine::record::{self, VERSION, key};
+use bytes::Bytes;
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{ExchangeName, VhostName};
-use leveret_storage::Op;
+use leveret_storage::{Op, Position, QueueId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-
-/// The first octet of a value; raised when the encoding changes.
-const VERSION: u8 = 1;
 
 /// Whether a binding leads to a queue or to an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,20 +81,7 @@ pub enum Definition {
         arguments: FieldTable,
     },
     /// How often a message came back to its queue, where that is counted.
-    DeliveryCount {
-        /// Under which the queue's messages are stored.
-        queue: u64,
-        /// The message's place there.
-        position: u64,
-        /// How often because its delivery failed.
-        count: u16,
-        /// How often otherwise.
-        #[serde(default, skip_serializing_if = "is_zero")]
-        released: u16,
-        /// Until when it waits or waited for being ready, in milliseconds since the epoch.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        due: Option<u64>,
-    },
+    DeliveryCount(DeliveryCount),
     /// A policy.
     Policy {
         /// Its virtual host.
@@ -122,10 +107,6 @@ pub enum Definition {
         #[serde(with = "wire_table")]
         arguments: FieldTable,
     },
-}
-
-fn is_zero(number: &u16) -> bool {
-    *number == 0
 }
 
 /// A stored definition that this version cannot read.
@@ -219,7 +200,7 @@ impl Definition {
             Definition::Vhost { .. }
             | Definition::User(_)
             | Definition::Permission(_)
-            | Definition::DeliveryCount { .. } => None,
+            | Definition::DeliveryCount(_) => None,
         }
     }
 
@@ -236,9 +217,9 @@ impl Definition {
             Definition::Queue { vhost, name, .. } => {
                 key(b'q', &[vhost.as_bytes(), name.as_bytes()])
             }
-            Definition::DeliveryCount {
-                queue, position, ..
-            } => key(b'c', &[&queue.to_be_bytes(), &position.to_be_bytes()]),
+            Definition::DeliveryCount(count) => {
+                DeliveryCount::key(QueueId(count.queue), Position(count.position))
+            }
             Definition::Policy { vhost, kind, spec } => key(
                 b'o',
                 &[vhost.as_bytes(), &[*kind as u8], spec.name.as_bytes()],
@@ -266,13 +247,7 @@ impl Definition {
 
     /// The record that stores it.
     pub fn put(&self) -> Op {
-        let mut value = vec![VERSION];
-        // Serializing plain structs of strings and numbers into memory cannot fail.
-        let _ = serde_json::to_writer(&mut value, self);
-        Op::PutDefinition {
-            key: self.key(),
-            value: value.into(),
-        }
+        record::put(self.key(), self)
     }
 
     /// The record that removes it.
@@ -314,16 +289,6 @@ pub fn user_key(name: &str) -> Bytes {
 /// The key of a user's permissions in a virtual host.
 pub fn permission_key(vhost: &str, user: &str) -> Bytes {
     key(b'p', &[vhost.as_bytes(), user.as_bytes()])
-}
-
-fn key(kind: u8, parts: &[&[u8]]) -> Bytes {
-    let mut key = BytesMut::new();
-    key.put_u8(kind);
-    for part in parts {
-        key.put_u32(part.len() as u32);
-        key.put_slice(part);
-    }
-    key.freeze()
 }
 
 /// Field tables as they stand on the wire, in base64: JSON has no place for all their types.
@@ -414,12 +379,12 @@ mod tests {
         let definition = Definition::decode(b"c", &value).unwrap();
         assert!(matches!(
             definition,
-            Definition::DeliveryCount {
+            Definition::DeliveryCount(DeliveryCount {
                 count: 3,
                 released: 0,
                 due: None,
                 ..
-            }
+            })
         ));
         let Op::PutDefinition { value: again, .. } = definition.put() else {
             panic!("not a put")

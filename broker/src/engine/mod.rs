@@ -9,5 +9,7 @@ pub mod clock;
 pub mod dead_letters;
 pub mod exchange;
 pub mod message;
+pub mod outside;
 pub mod queue;
+pub mod record;
 pub mod stream;

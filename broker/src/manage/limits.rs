@@ -5,8 +5,8 @@ use super::request::{ErrorKind, Request, Response};
 use super::verbs::{Done, Verbs};
 use crate::domain::broker::Broker;
 use crate::domain::limits::{LimitError, UserLimits, VhostLimits};
+use crate::domain::shortage;
 use crate::domain::vhost::Vhost;
-use crate::plumbing::alarms;
 use std::sync::Arc;
 
 /// The virtual hosts that have limits, each with them.
@@ -74,7 +74,7 @@ impl Verbs {
 
     /// A new mark counts at once.
     fn check_alarms(&self) -> Done {
-        alarms::check(&self.around.broker, &self.around.data_dir);
+        shortage::check(&self.around.broker, &self.around.data_dir);
         Ok(Response::Ok)
     }
 

@@ -131,7 +131,7 @@ fn in_vhost(broker: &Broker, name: &str, rows: impl FnOnce(&Arc<Vhost>) -> Vec<R
     broker.vhost(name).as_ref().map(rows).unwrap_or_default()
 }
 
-fn connection_pid(id: crate::domain::connections::ConnectionId) -> Pid {
+fn connection_pid(id: crate::engine::outside::ConnectionId) -> Pid {
     Pid {
         connection: id.0,
         channel: 0,
@@ -282,7 +282,7 @@ fn default_exchange_row(vhost: &Vhost, columns: &[ExchangeColumn]) -> Row {
         C::AutoDelete | C::Internal => false.into(),
         C::Arguments => table::empty(),
         C::MessagesDelayed => Value::Absent,
-        C::Policy => policies::name(vhost.policy_for("", Target::Exchange)),
+        C::Policy => policies::name(vhost.applied_to("", Target::Exchange)),
     };
     columns.iter().map(cell).collect()
 }

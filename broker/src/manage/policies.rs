@@ -4,8 +4,9 @@ use super::listings::Row;
 use super::request::{ErrorKind, Request, Response};
 use super::value::Value;
 use super::verbs::{Done, Verbs};
-use crate::domain::policy::{Applied, Policy, PolicyKind};
+use crate::domain::policy::{Policy, PolicyKind};
 use crate::domain::vhost::Vhost;
+use crate::engine::outside::AppliedPolicy;
 use std::sync::Arc;
 
 /// The policies of a virtual host: vhost, name, pattern, apply-to, definition, priority.
@@ -25,28 +26,26 @@ pub(super) fn rows(vhost: &Vhost, kind: PolicyKind) -> Vec<Row> {
 }
 
 /// The name of the policy that applies.
-pub(super) fn name(applied: Option<Arc<Applied>>) -> Value {
+pub(super) fn name(applied: Option<Arc<dyn AppliedPolicy>>) -> Value {
     let applied = applied.as_deref();
     applied
-        .and_then(Applied::policy_name)
+        .and_then(AppliedPolicy::policy_name)
         .map(str::to_owned)
         .into()
 }
 
 /// The name of the operator policy that applies.
-pub(super) fn operator_name(applied: Option<Arc<Applied>>) -> Value {
+pub(super) fn operator_name(applied: Option<Arc<dyn AppliedPolicy>>) -> Value {
     let applied = applied.as_deref();
     applied
-        .and_then(Applied::operator_name)
+        .and_then(AppliedPolicy::operator_name)
         .map(str::to_owned)
         .into()
 }
 
 /// What both set together.
-pub(super) fn definition(applied: Option<Arc<Applied>>) -> Value {
-    let settings = applied
-        .iter()
-        .flat_map(|applied| applied.definition.settings());
+pub(super) fn definition(applied: Option<Arc<dyn AppliedPolicy>>) -> Value {
+    let settings = applied.iter().flat_map(|applied| applied.definition());
     let map = settings.map(|(name, value)| (name.to_owned(), cell(value)));
     Value::Map { map: map.collect() }
 }

@@ -4,8 +4,8 @@ use crate::config::Limits;
 use crate::config::{Config, ConfigError};
 use crate::domain::broker::Broker;
 use crate::domain::recovery;
+use crate::domain::shortage;
 use crate::node::logging::LogLevel;
-use crate::plumbing::alarms;
 use std::sync::Arc;
 
 /// How a setting comes into force.
@@ -110,7 +110,7 @@ impl Reloader {
             self.mechanisms(&config);
         }
         // A new mark counts at once.
-        alarms::check(&self.broker, &self.data_dir);
+        shortage::check(&self.broker, &self.data_dir);
     }
 
     fn changed(&self, config: &Config) -> Vec<Changed> {

@@ -3,9 +3,10 @@
 //! replies and deliveries cannot overtake each other.
 
 use crate::config::Limits;
-use crate::domain::connections::ConnectionId;
 use crate::engine::message::SharedMessage;
+use crate::engine::outside::{ConnectionId, Inbox};
 use crate::engine::queue::{Consumer, Entry};
+use crate::engine::stream::Budget;
 use crate::plumbing::ledger::Ledger;
 use crate::plumbing::report::ConnectionReport;
 use leveret_storage::{CommitSink, Token};
@@ -379,6 +380,36 @@ impl State {
             Some(current) if current.will_wake(waker) => {}
             slot => *slot = Some(waker.clone()),
         }
+    }
+}
+
+impl Inbox for Mailbox {
+    fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    fn deliver(&self, consumer: &Arc<Consumer>, entry: Entry) -> Result<bool, Entry> {
+        Mailbox::deliver(self, consumer, entry)
+    }
+
+    fn is_full(&self) -> bool {
+        Mailbox::is_full(self)
+    }
+
+    fn request_resume(&self) {
+        Mailbox::request_resume(self);
+    }
+
+    fn cancelled(&self, consumer: &Arc<Consumer>) {
+        self.send(Mail::Cancel(consumer.clone()));
+    }
+
+    fn wake(&self) {
+        Mailbox::wake(self);
+    }
+
+    fn read_ahead(&self) -> &Budget {
+        self.ledger.read_ahead()
     }
 }
 

@@ -7,8 +7,11 @@
 pub mod alarms;
 pub mod ledger;
 pub mod mailbox;
+pub mod paging;
+mod perform;
 pub mod replies;
 pub mod report;
+pub mod stream_readers;
 pub mod system;
 pub mod timers;
 

@@ -1,9 +1,11 @@
 //! Who wants to be looked at when: deadlines of delayed exchanges and queues, and the one task
 //! that waits for the earliest of them. While nobody waits for a deadline, nothing runs.
 
+use super::paging::Pager;
 use super::stopped;
-use crate::domain::broker::Broker;
+use crate::engine::outside::{Deadlines, Timed, VirtualHosts};
 use crate::engine::queue::Effects;
+use crate::engine::queue::Surroundings;
 use leveret_storage::QueueId;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
@@ -12,18 +14,6 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Instant;
 use tokio::sync::{Notify, watch};
-
-/// Something that has deadlines. It keeps them itself and asks to be looked at by the earliest.
-pub trait Timed: Send + Sync + 'static {
-    /// Its identity: queues and delayed exchanges take theirs from the same numbers.
-    fn timer_id(&self) -> QueueId;
-
-    /// Does what is due at `now`: a slice of it that is over soon, for others wait meanwhile.
-    /// Returns when it wants to be looked at again; a time that has come already means that there
-    /// is more to do.
-    fn on_time(self: Arc<Self>, broker: &Broker, now: Instant, fx: &mut Effects)
-    -> Option<Instant>;
-}
 
 /// The earliest deadline of each that has one.
 #[derive(Default)]
@@ -39,10 +29,8 @@ struct State {
     waiting: HashMap<QueueId, (Instant, Weak<dyn Timed>)>,
 }
 
-impl Timers {
-    /// Sees to it that `what` is looked at by `at`; an earlier time that it asked for before
-    /// stays.
-    pub fn wake_at(&self, at: Instant, what: &Arc<dyn Timed>) {
+impl Deadlines for Timers {
+    fn wake_at(&self, at: Instant, what: &Arc<dyn Timed>) {
         let id = what.timer_id();
         let mut state = self.state.lock();
         match state.waiting.get(&id) {
@@ -62,14 +50,15 @@ impl Timers {
         }
     }
 
-    /// Forgets about what is gone.
-    pub fn cancel(&self, id: QueueId) {
+    fn cancel(&self, id: QueueId) {
         let mut state = self.state.lock();
         if let Some((at, _)) = state.waiting.remove(&id) {
             state.deadlines.remove(&(at, id));
         }
     }
+}
 
+impl Timers {
     /// The earliest deadline.
     pub fn next(&self) -> Option<Instant> {
         self.state.lock().deadlines.first().map(|(at, _)| *at)
@@ -89,10 +78,23 @@ impl Timers {
     }
 }
 
+/// What timers wait on and act on.
+#[derive(Clone)]
+pub struct Around {
+    /// The timers.
+    pub timers: Arc<Timers>,
+    /// What is due is done on these.
+    pub surroundings: Surroundings,
+    /// The virtual hosts of what is due.
+    pub vhosts: Arc<dyn VirtualHosts>,
+    /// Who pages out, and may be behind with it.
+    pub pager: Option<Arc<Pager>>,
+}
+
 /// Looks after all timers until `stop` becomes true.
-pub async fn serve(broker: Arc<Broker>, stop: watch::Receiver<bool>) {
+pub async fn serve(around: Around, stop: watch::Receiver<bool>) {
     loop {
-        let task = tokio::spawn(look_after(broker.clone(), stop.clone()));
+        let task = tokio::spawn(look_after(around.clone(), stop.clone()));
         match task.await {
             Ok(()) => return,
             // A fault in one queue must not stop the clock for all others.
@@ -101,9 +103,9 @@ pub async fn serve(broker: Arc<Broker>, stop: watch::Receiver<bool>) {
     }
 }
 
-async fn look_after(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
-    let timers = &broker.timers;
-    let mut fx = broker.effects(None);
+async fn look_after(around: Around, mut stop: watch::Receiver<bool>) {
+    let timers = &around.timers;
+    let mut fx = Effects::on(around.surroundings.clone(), None);
     loop {
         let next = timers.next();
         tokio::select! {
@@ -113,8 +115,10 @@ async fn look_after(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
         }
         // Anew for each: while one has its turn, the deadlines of others come.
         while let Some(what) = timers.take_due(Instant::now()) {
-            room(&broker).await;
-            let again = what.clone().on_time(&broker, Instant::now(), &mut fx);
+            room(&around).await;
+            let again = what
+                .clone()
+                .on_time(&*around.vhosts, Instant::now(), &mut fx);
             fx.perform();
             if let Some(at) = again {
                 timers.wake_at(at, &what);
@@ -136,13 +140,18 @@ async fn sleep_until(deadline: Option<Instant>) {
 
 /// Waits while more is submitted to the store, or waits to be paged out, than their marks allow: what is due must not
 /// pile up there, as publishes must not.
-async fn room(broker: &Broker) {
+async fn room(around: &Around) {
     poll_fn(|cx| {
-        if let Some(store) = broker.store.as_ref().filter(|s| s.backlog_over_mark()) {
+        if let Some(store) = around
+            .surroundings
+            .store
+            .as_ref()
+            .filter(|s| s.backlog_over_mark())
+        {
             store.wake_when_below(cx.waker().clone());
             return Poll::Pending;
         }
-        if let Some(pager) = broker.pager.as_deref().filter(|p| p.over_mark()) {
+        if let Some(pager) = around.pager.as_deref().filter(|p| p.over_mark()) {
             pager.wake_when_below(cx.waker().clone());
             return Poll::Pending;
         }
@@ -163,7 +172,12 @@ mod tests {
             QueueId(self.0)
         }
 
-        fn on_time(self: Arc<Self>, _: &Broker, _: Instant, _: &mut Effects) -> Option<Instant> {
+        fn on_time(
+            self: Arc<Self>,
+            _: &dyn VirtualHosts,
+            _: Instant,
+            _: &mut Effects,
+        ) -> Option<Instant> {
             None
         }
     }

@@ -2,7 +2,7 @@
 
 use super::PolicyDefinition;
 use crate::domain::auth::Expression;
-use crate::engine::queue::QueueKind;
+use crate::engine::queue::{Queue, QueueKind};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
@@ -41,6 +41,13 @@ pub enum Target {
     Queue(QueueKind),
     /// An exchange.
     Exchange,
+}
+
+impl Target {
+    /// What a queue is to policies.
+    pub fn of(queue: &Queue) -> Self {
+        Target::Queue(queue.spec.kind())
+    }
 }
 
 impl ApplyTo {

@@ -1,6 +1,7 @@
 //! The policies of a virtual host, and which of them apply to a name.
 
 use super::{Policy, PolicyDefinition, PolicyKind, Target};
+use crate::engine::outside::AppliedPolicy;
 use crate::engine::queue::Settings;
 use leveret_protocol::values::FieldTable;
 use std::collections::HashMap;
@@ -54,23 +55,30 @@ impl Applied {
             settings: Arc::new(settings),
         }
     }
+}
 
-    /// What a queue with these arguments is set to.
-    pub fn settings(&self, arguments: &FieldTable) -> Arc<Settings> {
+impl AppliedPolicy for Applied {
+    fn settings(&self, arguments: &FieldTable) -> Arc<Settings> {
         match arguments.inner().is_empty() {
             true => self.settings.clone(),
             false => Arc::new(Settings::of(arguments, Some(&self.table))),
         }
     }
 
-    /// The name of the policy.
-    pub fn policy_name(&self) -> Option<&str> {
+    fn policy_name(&self) -> Option<&str> {
         name_of(&self.policy)
     }
 
-    /// The name of the operator policy.
-    pub fn operator_name(&self) -> Option<&str> {
+    fn operator_name(&self) -> Option<&str> {
         name_of(&self.operator)
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.definition.text(key)
+    }
+
+    fn definition(&self) -> Vec<(&str, &serde_json::Value)> {
+        self.definition.settings().collect()
     }
 }
 

@@ -1,8 +1,7 @@
 //! What the store kept over a restart of messages that came back to their queues.
 
 use crate::domain::broker::Broker;
-use crate::domain::definitions::Definition;
-use crate::engine::queue::Found;
+use crate::engine::queue::{DeliveryCount, Found};
 use leveret_storage::{Position, QueueId};
 use std::collections::{BTreeMap, HashMap};
 
@@ -27,14 +26,7 @@ impl DeliveryCounts {
         let mut fx = broker.effects(None);
         for (queue, counts) in self.0 {
             for position in counts.into_keys() {
-                let definition = Definition::DeliveryCount {
-                    queue: queue.0,
-                    position: position.0,
-                    count: 0,
-                    released: 0,
-                    due: None,
-                };
-                fx.store(definition.delete());
+                fx.store(DeliveryCount::delete(queue, position));
             }
         }
         fx.perform();

@@ -3,8 +3,9 @@
 use super::RecoveryError;
 use crate::domain::broker::Broker;
 use crate::engine::exchange::Delays;
-use crate::engine::queue::paging::{Outline, Pager};
-use crate::engine::queue::{self, Queue};
+use crate::engine::queue::paging::{Outline, PageMover};
+use crate::engine::queue::{self, Effects, Queue};
+use crate::plumbing::paging::Pager;
 use leveret_protocol::ExchangeName;
 use leveret_storage::{Position, QueueId, RecoveredQueue, StorageError, Store};
 use std::sync::Arc;
@@ -50,7 +51,7 @@ pub(super) fn restore_messages(
         queue.restore(position, Arc::new(message), redelivered, expiry);
         if read >= READ_BYTES {
             read = 0;
-            queue.make_room(&mut fx);
+            make_room(queue, broker.pager.as_deref(), &mut fx);
         }
         Ok(())
     })?;
@@ -134,5 +135,17 @@ fn read_all(
         for (position, bytes) in stored {
             take(position, bytes)?;
         }
+    }
+}
+
+/// Pages out what is too much while messages are restored one by one, and waits for it.
+fn make_room(queue: &Arc<Queue>, pager: Option<&Pager>, fx: &mut Effects) {
+    loop {
+        queue.after_restoring(fx);
+        fx.perform();
+        if !pager.is_some_and(Pager::is_behind) {
+            return;
+        }
+        std::thread::sleep(MOMENT);
     }
 }

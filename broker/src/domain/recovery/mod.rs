@@ -8,8 +8,9 @@ use crate::domain::limits::VhostLimits;
 use crate::domain::policy::Policy;
 use crate::domain::vhost::VhostSpec;
 use crate::engine::exchange::{Binding, Destination};
-use crate::engine::queue::paging::{Limits, Pager};
-use crate::engine::queue::{Found, Returns};
+use crate::engine::queue::paging::Limits;
+use crate::engine::queue::{DeliveryCount, Found, Returns};
+use crate::plumbing::paging::Pager;
 use leveret_storage::{Opened, QueueId, RecoveredQueue, Spill, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -162,13 +163,13 @@ fn restore_definitions(
             exchange @ Definition::Exchange { .. } => sorted.exchanges.push(exchange),
             queue @ Definition::Queue { .. } => sorted.queues.push(queue),
             binding @ Definition::Binding { .. } => sorted.bindings.push(binding),
-            Definition::DeliveryCount {
+            Definition::DeliveryCount(DeliveryCount {
                 queue,
                 position,
                 count: failed,
                 released,
                 due,
-            } => {
+            }) => {
                 let returns = Returns { failed, released };
                 let due = due.map(|millis| broker.clock.time_of_wall_millis(millis));
                 sorted.counts.add(queue, position, Found { returns, due });

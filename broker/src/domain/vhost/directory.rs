@@ -2,6 +2,7 @@
 //! one without the rest of the broker.
 
 use super::Vhost;
+use crate::engine::outside::{VirtualHost, VirtualHosts};
 use leveret_protocol::VhostName;
 use parking_lot::{RwLock, RwLockWriteGuard};
 use std::collections::BTreeMap;
@@ -28,5 +29,12 @@ impl Vhosts {
     /// For changes: nobody finds any meanwhile.
     pub fn write(&self) -> RwLockWriteGuard<'_, ByName> {
         self.0.write()
+    }
+}
+
+impl VirtualHosts for Vhosts {
+    fn find(&self, name: &str) -> Option<Arc<dyn VirtualHost>> {
+        let vhost = self.get(name)?;
+        Some(vhost)
     }
 }

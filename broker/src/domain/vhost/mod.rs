@@ -11,15 +11,15 @@ mod exchanges;
 mod limits;
 mod policies;
 
-use crate::domain::connections::ConnectionId;
 use crate::domain::definitions::Definition;
 use crate::domain::limits::VhostLimits;
 use crate::domain::policy::Policies;
 use crate::engine::exchange::{DestinationName, Directory, Exchange, ExchangeKind, ExchangeSpec};
+use crate::engine::outside::ConnectionId;
+use crate::engine::outside::VirtualHost;
 use crate::engine::queue::{
     AfterRemoval, Consumer, ConsumerId, Counts, Effects, Queue, QueueSpec, Remains,
 };
-use crate::plumbing::mailbox::Mail;
 use bindings::Sources;
 pub use directory::Vhosts;
 use equivalence::{same_arguments, same_properties};
@@ -280,8 +280,7 @@ impl Vhost {
         fx.submit();
         drop(sources);
         for consumer in consumers {
-            let mailbox = consumer.mailbox.clone();
-            mailbox.send(Mail::Cancel(consumer));
+            consumer.mailbox.cancelled(&consumer);
         }
         Ok(Some(DeletedQueue { messages }))
     }
@@ -320,6 +319,20 @@ impl Vhost {
 impl Directory for Vhost {
     fn exchange(&self, name: &str) -> Option<Arc<Exchange>> {
         Vhost::exchange(self, name)
+    }
+}
+
+impl VirtualHost for Vhost {
+    fn generation(&self) -> u64 {
+        Vhost::generation(self)
+    }
+
+    fn queue(&self, name: &str) -> Option<Arc<Queue>> {
+        Vhost::queue(self, name)
+    }
+
+    fn end_abandoned_queue(&self, queue: &Arc<Queue>, fx: &mut Effects) {
+        Vhost::end_abandoned_queue(self, queue, fx);
     }
 }
 

@@ -9,6 +9,7 @@ use super::bindings::Sources;
 use crate::domain::definitions::Definition;
 use crate::domain::policy::{Applied, Policy, PolicyKind, Target};
 use crate::engine::exchange::Exchange;
+use crate::engine::outside::AppliedPolicy;
 use crate::engine::queue::{Effects, Queue};
 use leveret_storage::Op;
 use parking_lot::MutexGuard;
@@ -60,6 +61,12 @@ impl Vhost {
         self.policies.lock().list(kind)
     }
 
+    /// The policies that apply to what has this name.
+    pub fn applied_to(&self, name: &str, target: Target) -> Option<Arc<dyn AppliedPolicy>> {
+        let policy = self.policy_for(name, target)?;
+        Some(policy)
+    }
+
     /// The policies that apply, or would apply, to a name.
     pub fn policy_for(&self, name: &str, target: Target) -> Option<Arc<Applied>> {
         self.policies.lock().matching(name, target)
@@ -67,7 +74,7 @@ impl Vhost {
 
     /// A queue gets its policies before anybody knows it, and before there are messages in it.
     pub fn configure_queue(&self, queue: &Arc<Queue>, fx: &mut Effects) {
-        let policy = self.policy_for(queue.name().as_str(), queue.policy_target());
+        let policy = self.applied_to(queue.name().as_str(), Target::of(&queue));
         if queue.set_policy(policy) {
             queue.follow_settings(fx);
         }
@@ -75,7 +82,7 @@ impl Vhost {
 
     /// A new exchange gets its policies before anybody knows it.
     pub(super) fn configure_exchange(&self, exchange: &Exchange) {
-        exchange.set_policy(self.policy_for(exchange.name().as_str(), Target::Exchange));
+        exchange.set_policy(self.applied_to(exchange.name().as_str(), Target::Exchange));
     }
 
     /// Forgets all policies with the virtual host.
@@ -110,7 +117,7 @@ impl Vhost {
         let mut changed = Vec::new();
         for some in queues.chunks(SLICE) {
             for queue in some {
-                let policy = self.policy_for(queue.name().as_str(), queue.policy_target());
+                let policy = self.applied_to(queue.name().as_str(), Target::of(&queue));
                 if queue.set_policy(policy) {
                     changed.push(queue.clone());
                 }
@@ -135,11 +142,11 @@ mod tests {
     use super::*;
     use crate::config::Limits;
     use crate::domain::broker::{Broker, DEFAULT_VHOST};
-    use crate::domain::connections::ConnectionId;
     use crate::domain::policy::WrittenPolicy;
     use crate::domain::vhost::VhostSpec;
     use crate::engine::exchange::{ExchangeKind, ExchangeSpec, Routable, Route};
     use crate::engine::message::MessageBuilder;
+    use crate::engine::outside::ConnectionId;
     use crate::engine::queue::QueueSpec;
     use leveret_protocol::values::FieldTable;
 

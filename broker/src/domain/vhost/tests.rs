@@ -7,6 +7,7 @@ use crate::domain::broker::{Broker, DEFAULT_VHOST};
 use crate::domain::policy::{Applied, Policy, PolicyKind, Target, WrittenPolicy};
 use crate::domain::recovery::recover;
 use crate::engine::exchange::{Binding, Destination};
+use crate::engine::outside::AppliedPolicy;
 use crate::engine::queue::Settings;
 use leveret_protocol::values::AMQPValue;
 use leveret_storage::{Options, Store};
@@ -163,17 +164,21 @@ fn kind(operator: bool) -> PolicyKind {
 /// Every queue and exchange has the policies that it would have if it were declared now, whatever
 /// came first.
 fn check_policies(vhost: &Vhost) {
-    let effective = |policy: Option<Arc<Applied>>| policy.map(|p| p.definition.to_json());
+    let effective = |policy: Option<Arc<dyn AppliedPolicy>>| {
+        let definition = policy?;
+        Some(format!("{:?}", definition.definition()))
+    };
+    let dynamic = |policy: Option<Arc<Applied>>| policy.map(|p| p as Arc<dyn AppliedPolicy>);
     for queue in vhost.queues() {
-        let expected = vhost.policy_for(queue.name().as_str(), queue.policy_target());
+        let expected = vhost.policy_for(queue.name().as_str(), Target::of(&queue));
         let table = expected.as_ref().map(|policy| policy.definition.to_table());
-        assert_eq!(effective(queue.policy()), effective(expected));
+        assert_eq!(effective(queue.policy()), effective(dynamic(expected)));
         let settings = Settings::of(&queue.spec.arguments, table.as_ref());
         assert_eq!(*queue.settings(), settings);
     }
     for exchange in vhost.exchanges() {
         let expected = vhost.policy_for(exchange.name().as_str(), Target::Exchange);
-        assert_eq!(effective(exchange.policy()), effective(expected));
+        assert_eq!(effective(exchange.policy()), effective(dynamic(expected)));
     }
 }
 

@@ -7,11 +7,11 @@ mod death;
 #[cfg(test)]
 mod order_tests;
 
-use crate::domain::vhost::{Vhost, Vhosts};
 use crate::engine::exchange::{
     Delays, Directory, Exchange, Held, Placed, Postponed, Routable, Route,
 };
 use crate::engine::message::SharedMessage;
+use crate::engine::outside::{VirtualHost, VirtualHosts};
 use crate::engine::queue::{DeadLetter, Effects, Origin, Outgoing, Queue, Reason, Transfer};
 use death::{Buffers, Death, Deaths};
 use leveret_storage::QueueId;
@@ -63,7 +63,12 @@ impl Chain {
 /// before.
 ///
 /// Queues are sorted by their ids, and no lock is held.
-pub fn send(queues: &[(Arc<Queue>, u64)], vhosts: &Vhosts, chain: &mut Chain, fx: &mut Effects) {
+pub fn send(
+    queues: &[(Arc<Queue>, u64)],
+    vhosts: &dyn VirtualHosts,
+    chain: &mut Chain,
+    fx: &mut Effects,
+) {
     let senders: SmallVec<[(Sender<'_>, u64); 1]> = queues
         .iter()
         .map(|(queue, until)| (Sender::new(queue, vhosts), *until))
@@ -98,7 +103,12 @@ fn send_taken(taken: Taken<'_, '_>, chain: &mut Chain, fx: &mut Effects) {
 
 /// Sends letters of a queue that were taken from its outbox.
 #[cfg(test)]
-pub fn send_these(queue: &Arc<Queue>, outgoing: Outgoing, vhosts: &Vhosts, fx: &mut Effects) {
+pub fn send_these(
+    queue: &Arc<Queue>,
+    outgoing: Outgoing,
+    vhosts: &dyn VirtualHosts,
+    fx: &mut Effects,
+) {
     let sender = Sender::new(queue, vhosts);
     send_taken(
         smallvec::smallvec![(&sender, outgoing)],
@@ -110,7 +120,7 @@ pub fn send_these(queue: &Arc<Queue>, outgoing: Outgoing, vhosts: &Vhosts, fx: &
 /// Who alone sends the letters of a queue.
 struct Sender<'a> {
     _only: MutexGuard<'a, ()>,
-    vhost: Option<Arc<Vhost>>,
+    vhost: Option<Arc<dyn VirtualHost>>,
     queue: &'a Arc<Queue>,
 }
 
@@ -128,16 +138,16 @@ struct Tried {
 }
 
 impl<'q> Sender<'q> {
-    fn new(queue: &'q Arc<Queue>, vhosts: &Vhosts) -> Self {
+    fn new(queue: &'q Arc<Queue>, vhosts: &dyn VirtualHosts) -> Self {
         Sender {
             _only: queue.sender(),
-            vhost: vhosts.get(queue.vhost.as_str()),
+            vhost: vhosts.find(queue.vhost.as_str()),
             queue,
         }
     }
 
     fn take(&self, until: u64, fx: &mut Effects) -> Option<Outgoing> {
-        let routes = self.vhost.as_deref().map_or(0, Vhost::generation);
+        let routes = self.vhost.as_deref().map_or(0, VirtualHost::generation);
         self.queue.take_letters(until, routes, fx)
     }
 
@@ -220,7 +230,7 @@ impl<'q> Sender<'q> {
 /// The exchange that a queue's dead letters go to. It may come and go; without it they are lost.
 struct Way<'a> {
     origin: &'a Origin,
-    vhost: Arc<Vhost>,
+    vhost: Arc<dyn VirtualHost>,
     /// None for the default exchange.
     exchange: Option<Arc<Exchange>>,
 }

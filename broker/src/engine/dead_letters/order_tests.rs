@@ -3,11 +3,11 @@
 
 use crate::config::Limits;
 use crate::domain::broker::{Broker, DEFAULT_VHOST};
-use crate::domain::connections::ConnectionId;
 use crate::domain::vhost::VhostSpec;
 use crate::engine::message::MessageBuilder;
+use crate::engine::outside::ConnectionId;
+use crate::engine::outside::Timed;
 use crate::engine::queue::{Effects, Incoming, Queue, QueueSpec};
-use crate::plumbing::timers::Timed;
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use proptest::prelude::*;
 use std::collections::VecDeque;

@@ -23,7 +23,7 @@ pub use rules::{
     ignored_in_binding,
 };
 
-use crate::domain::policy::Applied;
+use crate::engine::outside::AppliedPolicy;
 use bindings::Bindings;
 use leveret_protocol::content::{Property, property};
 use leveret_protocol::values::{AMQPValue, FieldTable};
@@ -59,7 +59,7 @@ pub struct Exchange {
     pub spec: ExchangeSpec,
     alternate: Option<ExchangeName>,
     bindings: RwLock<Bindings>,
-    policy: RwLock<Option<Arc<Applied>>>,
+    policy: RwLock<Option<Arc<dyn AppliedPolicy>>>,
     /// What a delayed exchange keeps; none for the others.
     delays: Option<Arc<Delays>>,
 }
@@ -154,18 +154,18 @@ impl Exchange {
     pub fn alternate(&self) -> Option<ExchangeName> {
         self.alternate.clone().or_else(|| {
             let policy = self.policy.read();
-            let alternate = policy.as_ref()?.definition.text(ALTERNATE_EXCHANGE)?;
+            let alternate = policy.as_ref()?.text(ALTERNATE_EXCHANGE)?;
             Some(alternate.into())
         })
     }
 
     /// The policies that apply to it.
-    pub fn policy(&self) -> Option<Arc<Applied>> {
+    pub fn policy(&self) -> Option<Arc<dyn AppliedPolicy>> {
         self.policy.read().clone()
     }
 
     /// Sets which policies apply from now on. Whoever keeps routes has to be told.
-    pub fn set_policy(&self, policy: Option<Arc<Applied>>) {
+    pub fn set_policy(&self, policy: Option<Arc<dyn AppliedPolicy>>) {
         *self.policy.write() = policy;
     }
 

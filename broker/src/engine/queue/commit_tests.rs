@@ -8,9 +8,9 @@
 use super::{Effects, Queue, QueueSpec};
 use crate::config::Config;
 use crate::domain::broker::{Broker, DEFAULT_VHOST};
-use crate::domain::connections::ConnectionId;
 use crate::domain::recovery::recover;
 use crate::engine::message::{MessageBuilder, SharedMessage};
+use crate::engine::outside::ConnectionId;
 use leveret_protocol::values::FieldTable;
 use leveret_storage::{Options, Store};
 use std::path::Path;

@@ -3,7 +3,7 @@
 use super::credit::Credit;
 use super::handle::Queue;
 use super::kept_arguments::KeptArguments;
-use crate::plumbing::mailbox::Mailbox;
+use crate::engine::outside::Inbox;
 use leveret_protocol::{ChannelId, ConsumerTag};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ pub struct Consumer {
     /// The queue it consumes from.
     pub queue: Arc<Queue>,
     /// Where its deliveries go.
-    pub mailbox: Arc<Mailbox>,
+    pub mailbox: Arc<dyn Inbox>,
     /// Deliveries need no acknowledgement.
     pub no_ack: bool,
     /// No other consumer may have the queue.

@@ -1,52 +1,45 @@
 //! What a queue machine wants done once its lock is released.
 
 use super::handle::Queue;
-use super::paging::{Dropped, Holder, Job, Pager};
-use crate::domain::vhost::Vhosts;
+use super::paging::{Dropped, Holder, Job, PageMover};
 use crate::engine::clock::{Clock, Time};
 use crate::engine::dead_letters;
 use crate::engine::message::SharedMessage;
-use crate::engine::stream::{Home, Readers};
-use crate::plumbing::mailbox::Mailbox;
-use crate::plumbing::timers::{Timed, Timers};
+use crate::engine::outside::{Deadlines, Inbox, Timed, VirtualHosts};
+use crate::engine::stream::{Home, StreamReaders};
 use leveret_storage::{Batch, CommitSink, Group, Op, Position, QueueId, Store, Token};
 use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// So many records are few.
-const FEW: usize = 8;
-/// So many times in a row there have to be few, before they are committed by who submits them.
-const FEW_BEFORE: u8 = 8;
-
 /// Effects of one or more operations on queues: records for the store, connections to wake,
 /// timers to set. The buffer is reused by its owner.
 #[derive(Default)]
 pub struct Effects {
-    ops: Vec<Op>,
-    wakes: Vec<Arc<Mailbox>>,
-    deadlines: Vec<(Instant, Arc<dyn Timed>)>,
+    pub(crate) ops: Vec<Op>,
+    pub(crate) wakes: Vec<Arc<dyn Inbox>>,
+    pub(crate) deadlines: Vec<(Instant, Arc<dyn Timed>)>,
     /// When the batch began, by whoever told.
     began: Option<Instant>,
-    now: Option<Time>,
+    pub(crate) now: Option<Time>,
     refused: Refused,
     /// Queues with dead letters to be sent, and how many had ever come.
-    letters: Vec<(Arc<Queue>, u64)>,
+    pub(crate) letters: Vec<(Arc<Queue>, u64)>,
     /// The queue that is being worked on has some, too.
     has_letters: bool,
     /// Dead letters are being sent, and what dies now does by that.
     sends_letters: bool,
     /// Queues with publishes among the records.
-    published: Vec<Arc<Queue>>,
+    pub(crate) published: Vec<Arc<Queue>>,
     /// Pages to be moved.
-    jobs: Vec<Job>,
+    pub(crate) jobs: Vec<Job>,
     /// Pages that nobody wants any more.
-    litter: Vec<Dropped>,
+    pub(crate) litter: Vec<Dropped>,
     /// What leaves a queue leaves it with the next batch, not before.
     atomic: bool,
     /// How often in a row the records were few, and awaited.
-    few_before: u8,
-    surroundings: Surroundings,
+    pub(crate) few_before: u8,
+    pub(crate) surroundings: Surroundings,
     /// Who hears of the tokens of records.
     sink: Option<Arc<dyn CommitSink>>,
 }
@@ -57,15 +50,15 @@ pub struct Surroundings {
     /// Where records go; without it they are dropped.
     pub store: Option<Store>,
     /// Who waits for deadlines.
-    pub timers: Option<Arc<Timers>>,
+    pub timers: Option<Arc<dyn Deadlines>>,
     /// The broker's time.
     pub clock: Clock,
     /// Where messages are routed that go on from one queue to others.
-    pub vhosts: Option<Arc<Vhosts>>,
+    pub vhosts: Option<Arc<dyn VirtualHosts>>,
     /// Who reads streams.
-    pub readers: Option<Arc<Readers>>,
+    pub readers: Option<Arc<dyn StreamReaders>>,
     /// Who takes backlogs out of memory; without it they stay there.
-    pub pager: Option<Arc<Pager>>,
+    pub pager: Option<Arc<dyn PageMover>>,
 }
 
 /// Publishes that queues have turned away.
@@ -79,10 +72,10 @@ pub struct Refused {
 
 impl Effects {
     /// Effects on these surroundings; the tokens of their records go to `sink`.
-    pub fn on(surroundings: Surroundings, sink: Option<&Arc<Mailbox>>) -> Self {
+    pub fn on(surroundings: Surroundings, sink: Option<Arc<dyn CommitSink>>) -> Self {
         Effects {
             surroundings,
-            sink: sink.map(|mailbox| mailbox.clone() as Arc<dyn CommitSink>),
+            sink,
             ..Effects::default()
         }
     }
@@ -102,12 +95,12 @@ impl Effects {
     }
 
     /// Who takes backlogs out of memory.
-    pub(crate) fn pager(&self) -> Option<&Pager> {
+    pub(crate) fn pager(&self) -> Option<&dyn PageMover> {
         self.surroundings.pager.as_deref()
     }
 
     /// As [`Effects::pager`].
-    pub(crate) fn shared_pager(&self) -> Option<Arc<Pager>> {
+    pub(crate) fn shared_pager(&self) -> Option<Arc<dyn PageMover>> {
         self.surroundings.pager.clone()
     }
 
@@ -261,14 +254,14 @@ impl Effects {
             // become durable as a whole is sent as a whole.
             let together = if self.atomic { queues.len() } else { 1 };
             for some in queues.chunks(together) {
-                dead_letters::send(some, &vhosts, &mut chain, self);
+                dead_letters::send(some, &*vhosts, &mut chain, self);
             }
         }
         self.sends_letters = false;
     }
 
     /// A connection that has new mail.
-    pub fn wake(&mut self, mailbox: &Arc<Mailbox>) {
+    pub fn wake(&mut self, mailbox: &Arc<dyn Inbox>) {
         self.wakes.push(mailbox.clone());
     }
 
@@ -290,7 +283,7 @@ impl Effects {
         self.hand_over(Store::submit);
     }
 
-    fn hand_over(&mut self, to: impl Fn(&Store, Batch)) {
+    pub(crate) fn hand_over(&mut self, to: impl Fn(&Store, Batch)) {
         self.atomic = false;
         if self.ops.is_empty() {
             return;
@@ -312,82 +305,6 @@ impl Effects {
     /// What the store is given until this is dropped it commits together; see [`Store::group`].
     pub fn group(&self) -> Option<Group> {
         self.surroundings.store.as_ref().map(Store::group)
-    }
-
-    /// Whether somebody waits for these records, which are few, as those before were: from a publisher that
-    /// sends more before it hears of them there is more to come, and it goes on being read meanwhile.
-    fn is_awaited(&mut self) -> bool {
-        let awaited = |op: &Op| match op {
-            Op::Publish { token, .. } => token.is_some(),
-            Op::Notify { .. } => true,
-            _ => false,
-        };
-        if self.ops.len() > FEW {
-            self.few_before = 0;
-        }
-        if self.ops.len() > FEW || !self.ops.iter().any(awaited) {
-            return false;
-        }
-        self.few_before = self.few_before.saturating_add(1);
-        self.few_before > FEW_BEFORE
-    }
-
-    /// Does it all: sends dead letters on, hands the records to the store, wakes and sets timers.
-    /// Without a store the records are dropped.
-    pub fn perform(&mut self) {
-        if !self.letters.is_empty() {
-            self.send_dead_letters();
-        }
-        self.submit();
-        self.perform_rest();
-    }
-
-    /// Likewise, under no lock whatever: a few records that somebody waits for are written and synced
-    /// here and now, where the disk is fast enough and the storage thread sleeps. Everybody else that
-    /// this concerns is seen to first. `true`: the caller has to look into its mailbox by itself for
-    /// what came of it.
-    pub fn perform_and_commit(&mut self, mailbox: &Mailbox) -> bool {
-        if !self.letters.is_empty() {
-            self.send_dead_letters();
-        }
-        if !self.is_awaited() {
-            self.perform();
-            return false;
-        }
-        self.hand_over(Store::deposit);
-        self.perform_rest();
-        if let Some(store) = &self.surroundings.store {
-            mailbox.while_committing(|| store.commit());
-        }
-        true
-    }
-
-    fn perform_rest(&mut self) {
-        self.published.clear();
-        for op in self.ops.drain(..) {
-            // Where there is no store, everything is as safe as it will be.
-            if let Op::Tell { sink, token } = op {
-                sink.committed(&[token]);
-            }
-        }
-        if let Some(pager) = &self.surroundings.pager {
-            for job in self.jobs.drain(..) {
-                pager.submit(job, self.surroundings.clone());
-            }
-            if !self.litter.is_empty() {
-                pager.discard(std::mem::take(&mut self.litter));
-            }
-            pager.call_sweeper(&self.surroundings);
-        }
-        for mailbox in self.wakes.drain(..) {
-            mailbox.wake();
-        }
-        for (at, what) in self.deadlines.drain(..) {
-            if let Some(timers) = &self.surroundings.timers {
-                timers.wake_at(at, &what);
-            }
-        }
-        self.now = None;
     }
 
     /// Gives back the memory of empty buffers.

@@ -95,12 +95,12 @@ impl Entry {
     }
 
     /// All that is known of it besides the message, for whoever writes it down.
-    pub(super) fn word(&self) -> u64 {
+    pub(crate) fn word(&self) -> u64 {
         self.state.0
     }
 
     /// A message as it was written down.
-    pub(super) fn with_word(position: Position, message: SharedMessage, word: u64) -> Self {
+    pub(crate) fn with_word(position: Position, message: SharedMessage, word: u64) -> Self {
         Entry {
             position,
             message,

@@ -15,10 +15,9 @@ use super::outbox::Outbox;
 use super::paging::HeadExpiry;
 use super::returned::Returned;
 use super::settings::{QueueKind, Settings};
-use crate::domain::broker::Broker;
 use crate::engine::clock::Time;
 use crate::engine::message::Message;
-use crate::plumbing::timers::Timed;
+use crate::engine::outside::{Timed, VirtualHosts};
 use leveret_storage::QueueId;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -199,19 +198,19 @@ impl Timed for Queue {
 
     fn on_time(
         self: Arc<Self>,
-        broker: &Broker,
+        vhosts: &dyn VirtualHosts,
         now: Instant,
         fx: &mut Effects,
     ) -> Option<Instant> {
         fx.begin_at(now);
         let again = self.look(fx);
         if self.is_abandoned(fx) {
-            if let Some(vhost) = broker.vhost(self.vhost.as_str()) {
+            if let Some(vhost) = vhosts.find(self.vhost.as_str()) {
                 vhost.end_abandoned_queue(&self, fx);
             }
             return None;
         }
-        again.map(|at| broker.clock.instant(at))
+        again.map(|at| fx.clock().instant(at))
     }
 }
 

@@ -9,10 +9,10 @@ use super::outcome::{AfterRemoval, ConsumeRefused, Counts, Remains};
 use super::paging::Wanted;
 use super::returned::Found;
 use super::settings::{QueueKind, Settings};
-use crate::domain::connections::ConnectionId;
-use crate::domain::policy::{Applied, Target};
 use crate::engine::clock::Time;
 use crate::engine::message::SharedMessage;
+use crate::engine::outside::AppliedPolicy;
+use crate::engine::outside::ConnectionId;
 use crate::engine::stream::Stream;
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{QueueName, VhostName};
@@ -62,7 +62,7 @@ pub struct Queue {
     /// Its kind.
     pub kind: QueueKind,
     settings: RwLock<Arc<Settings>>,
-    policy: RwLock<Option<Arc<Applied>>>,
+    policy: RwLock<Option<Arc<dyn AppliedPolicy>>>,
     machine: Mutex<Machine>,
     /// Who sends its dead letters.
     sender: Mutex<()>,
@@ -133,24 +133,20 @@ impl Queue {
         self.settings.read().clone()
     }
 
-    /// What policies see of it.
-    pub fn policy_target(&self) -> Target {
-        Target::Queue(self.spec.kind())
-    }
-
     /// The policies that apply to it.
-    pub fn policy(&self) -> Option<Arc<Applied>> {
+    pub fn policy(&self) -> Option<Arc<dyn AppliedPolicy>> {
         self.policy.read().clone()
     }
 
     /// Sets which policies apply from now on. Says whether that changes the queue's settings: then
     /// it has to be told to follow them.
-    pub fn set_policy(&self, policy: Option<Arc<Applied>>) -> bool {
-        let same = |a: &Option<Arc<Applied>>, b: &Option<Arc<Applied>>| match (a, b) {
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-            (None, None) => true,
-            _ => false,
-        };
+    pub fn set_policy(&self, policy: Option<Arc<dyn AppliedPolicy>>) -> bool {
+        let same =
+            |a: &Option<Arc<dyn AppliedPolicy>>, b: &Option<Arc<dyn AppliedPolicy>>| match (a, b) {
+                (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+                (None, None) => true,
+                _ => false,
+            };
         let mut current = self.policy.write();
         if same(&current, &policy) {
             return false;

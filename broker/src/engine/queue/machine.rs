@@ -15,7 +15,7 @@ use super::handle::QueueSpec;
 use super::limits::Limits;
 use super::outbox::Outbox;
 use super::outcome::{AfterRemoval, ConsumeRefused, Remains};
-use super::paging::{Pager, Paging};
+use super::paging::{PageMover, Paging};
 use super::ready::Ready;
 use super::returned::Returned;
 use super::settings::{Overflow, QueueKind, Settings};
@@ -180,7 +180,7 @@ impl Machine {
         expiry: Option<Time>,
         fx: &mut Effects,
     ) {
-        if message.pins() && fx.pager().is_some_and(Pager::is_tight) {
+        if message.pins() && fx.pager().is_some_and(PageMover::is_tight) {
             Message::cut_out(&mut message);
         }
         if self.stores(&message) {

@@ -5,6 +5,7 @@
 //! Quorum queues do so, and classic queues that are set to delay.
 
 use super::dead_letter::Reason;
+use super::delivery_count::DeliveryCount;
 use super::effects::Effects;
 use super::entry::{Entry, Return, Returns};
 use super::expiry::SLICE;
@@ -13,9 +14,8 @@ use super::paging::{Done, Kept, PageId, Shelf, Totals, Work};
 use super::retry::Retry;
 use super::settings::{QueueKind, Settings};
 use super::waiting::{Due, Waiting};
-use crate::domain::definitions::Definition;
 use crate::engine::clock::Time;
-use leveret_storage::{Position, QueueId};
+use leveret_storage::Position;
 use std::collections::BTreeMap;
 
 /// `x-delivery-limit` when none is set (RabbitMQ 4.0).
@@ -128,7 +128,14 @@ impl Machine {
             let before = returned.counts.insert(entry.position, returns);
             if before != Some(returns) || due.is_some() {
                 let millis = due.map(|due| fx.wall_millis(due));
-                fx.store(definition(self.id, entry.position, returns, millis).put());
+                let count = DeliveryCount {
+                    queue: self.id.0,
+                    position: entry.position.0,
+                    count: returns.failed,
+                    released: returns.released,
+                    due: millis,
+                };
+                fx.store(count.put());
             }
         }
         match due {
@@ -256,7 +263,7 @@ impl Machine {
         if let Some(returned) = &mut self.returned
             && returned.counts.remove(&position).is_some()
         {
-            fx.store(record_of(self.id, position).delete());
+            fx.store(DeliveryCount::delete(self.id, position));
         }
     }
 
@@ -277,7 +284,7 @@ impl Machine {
             return;
         };
         for (position, _) in take_between(&mut returned.counts, first, last) {
-            fx.store(record_of(self.id, position).delete());
+            fx.store(DeliveryCount::delete(self.id, position));
         }
     }
 
@@ -332,7 +339,7 @@ impl Machine {
             if let Some(due) = found.due {
                 returned.waiting.forget_unread(due, position);
             }
-            fx.store(record_of(self.id, position).delete());
+            fx.store(DeliveryCount::delete(self.id, position));
         }
     }
 }
@@ -346,19 +353,4 @@ fn take_between<T>(
     let places: Vec<Position> = map.range(first..=last).map(|(place, _)| *place).collect();
     let take = |place| Some((place, map.remove(&place)?));
     places.into_iter().filter_map(take).collect()
-}
-
-fn definition(queue: QueueId, place: Position, returns: Returns, due: Option<u64>) -> Definition {
-    Definition::DeliveryCount {
-        queue: queue.0,
-        position: place.0,
-        count: returns.failed,
-        released: returns.released,
-        due,
-    }
-}
-
-/// Whose key is that of what the store knows of a message.
-fn record_of(queue: QueueId, position: Position) -> Definition {
-    definition(queue, position, Returns::default(), None)
 }

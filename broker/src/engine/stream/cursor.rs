@@ -1,6 +1,6 @@
 //! How far a consumer has come, and bringing it further.
 //!
-//! A cursor has its turns on the threads of [`Readers`](super::readers::Readers), one at a time.
+//! A cursor has its turns on the threads of [`StreamReaders`], one at a time.
 //! In a turn it delivers what it has read ahead as long as its consumer may take it, and reads on.
 //! It stops when the consumer may take no more (the connection resumes it), when it has come to
 //! the end (the stream does), or after its share of the disk (it goes to the end of the line).
@@ -8,13 +8,14 @@
 //! Nothing is read that nobody may be given. What was read beyond that, for a read gives many messages, is kept for
 //! the next turn if the common budget of all cursors has room for it, and else let go of and read again.
 
+use super::budget::Budget;
 use super::filter::Filter;
 use super::handle::Stream;
 use super::machine::{Ahead, Place};
 use super::record::{Record, Stored};
+use super::tails::Tails;
 use crate::engine::message::SharedMessage;
 use crate::engine::queue::{Consumer, Entry};
-use crate::plumbing::ledger::Budget;
 use bytes::Bytes;
 use leveret_storage::{Position, StorageError};
 use parking_lot::Mutex;
@@ -44,7 +45,7 @@ pub struct Cursor {
     /// The consumer was cancelled. Held while messages are put into the mailbox, so that none
     /// comes after.
     closed: Mutex<bool>,
-    pub(super) schedule: Schedule,
+    pub(crate) schedule: Schedule,
 }
 
 #[derive(Debug)]
@@ -63,6 +64,15 @@ struct Progress {
     scarce: bool,
     /// What one delivery needs was taken from the consumer, and not used yet.
     has_turn: bool,
+}
+
+/// Who gives cursors their turns.
+pub trait StreamReaders: Send + Sync {
+    /// Gives a cursor a turn.
+    fn call(&self, cursor: Arc<Cursor>);
+
+    /// The tails of all streams that are read here.
+    fn tails(&self) -> &Tails;
 }
 
 /// What a read gave: messages in order, or `None` where there is no store.
@@ -120,7 +130,7 @@ impl Cursor {
     /// Brings the consumer further.
     pub fn turn(&self, stream: &Stream, source: &impl Source) -> After {
         let mut progress = self.progress.lock();
-        let budget = self.consumer.mailbox.ledger().read_ahead();
+        let budget = self.consumer.mailbox.read_ahead();
         progress.leave(budget);
         let after = self.advance(&mut progress, stream, source);
         progress.keep(budget);
@@ -277,7 +287,7 @@ impl Cursor {
 
 impl Drop for Cursor {
     fn drop(&mut self) {
-        let budget = self.consumer.mailbox.ledger().read_ahead();
+        let budget = self.consumer.mailbox.read_ahead();
         self.progress.get_mut().leave(budget);
     }
 }

@@ -1,8 +1,7 @@
 //! A stream as its queue holds it: the machine behind its lock, and the way to the store.
 
-use super::cursor::{Cursor, READ_OCTETS, Read, Source};
+use super::cursor::{Cursor, READ_OCTETS, Read, Source, StreamReaders};
 use super::machine::{Ahead, Machine};
-use super::readers::Readers;
 use super::start::StartAt;
 use super::tails::Change;
 use crate::engine::message::SharedMessage;
@@ -32,12 +31,12 @@ pub struct Home {
     /// None for a broker that keeps everything in memory: then the stream's tail is all there is.
     pub store: Option<Store>,
     /// None where turns are given by hand, in tests.
-    pub readers: Option<Arc<Readers>>,
+    pub readers: Option<Arc<dyn StreamReaders>>,
 }
 
 impl Home {
     /// Who counts tails. Without a store a tail is all there is, and stays.
-    fn who_may_drop_tails(&self) -> Option<&Readers> {
+    fn who_may_drop_tails(&self) -> Option<&dyn StreamReaders> {
         self.store.as_ref().and(self.readers.as_deref())
     }
 }
@@ -203,7 +202,7 @@ impl Stream {
 
     fn call(&self, cursors: impl IntoIterator<Item = Arc<Cursor>>) {
         if let Some(readers) = self.home.get().and_then(|home| home.readers.as_ref()) {
-            readers.call(cursors);
+            cursors.into_iter().for_each(|cursor| readers.call(cursor));
         }
     }
 

@@ -14,17 +14,18 @@
 //! | `units` | the parts in which a stream forgets, and its index by time |
 //! | `committed` | up to where the log is whole |
 //! | `tail`, `tails` | the last messages, in memory; those of all streams together |
-//! | `cursor`, `readers` | where a consumer is, and the threads that bring it further |
+//! | `cursor` | where a consumer is, and how it comes further, on threads of `plumbing/stream_readers` |
+//! | `budget` | what all consumers together may read ahead |
 //! | `start`, `filter` | what a consumer asks for |
 //! | `record`, `header` | a message as it is kept, and as it is delivered |
 
+mod budget;
 mod committed;
 mod cursor;
 mod filter;
 mod handle;
 mod header;
 mod machine;
-mod readers;
 mod record;
 mod recover;
 mod start;
@@ -34,7 +35,9 @@ mod tails;
 mod tests;
 mod units;
 
+pub use budget::Budget;
+pub use cursor::{After, Cursor, StreamReaders};
 pub use handle::{Home, Stream};
 pub use header::with_long;
-pub use readers::Readers;
 pub use start::StartAt;
+pub use tails::Tails;

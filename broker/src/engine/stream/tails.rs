@@ -78,7 +78,8 @@ mod tests {
     use super::*;
     use crate::engine::message::MessageBuilder;
     use crate::engine::queue::{Effects, Queue, QueueSpec, Surroundings};
-    use crate::engine::stream::Readers;
+    use crate::engine::stream::StreamReaders;
+    use crate::plumbing::stream_readers::Readers;
     use leveret_protocol::values::{AMQPValue, FieldTable};
     use leveret_storage::{Options, Position, QueueId, Store};
 

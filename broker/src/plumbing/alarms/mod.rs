@@ -5,11 +5,7 @@
 //! is blocked, and told when all of them are over. As in RabbitMQ there is no hysteresis: one mark
 //! raises and clears.
 
-mod evict;
-mod watch;
-
 use crate::config::{DiskFreeLimit, MemoryWatermark};
-pub use watch::{check, watch};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};

@@ -7,15 +7,14 @@
 //! share, and there is always some room for the next, without anybody having to know how many they are.
 
 mod account;
-mod budget;
 mod holdings;
 mod limits;
 
 pub use account::Account;
-pub use budget::Budget;
 pub use holdings::{Holdings, Kind, Part};
 pub use limits::{ALWAYS, WAITING};
 
+use crate::engine::stream::Budget;
 use crate::plumbing::alarms::Alarms;
 use limits::{Pool, READ_AHEAD, WAITING_WHEN_SHORT};
 use std::sync::Arc;

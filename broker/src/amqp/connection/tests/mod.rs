@@ -30,6 +30,7 @@ use crate::config::Limits;
 use crate::domain::auth::{PasswordHash, Permission};
 use crate::domain::broker::Broker;
 use crate::domain::vhost::VhostSpec;
+use crate::engine::outside::Deadlines;
 use client::Client;
 use leveret_storage::Store;
 use std::sync::Arc;
@@ -94,7 +95,7 @@ fn pass(client: &mut Client, milliseconds: u64) {
     client.wait(Duration::from_millis(milliseconds));
     let mut fx = client.broker.effects(None);
     while let Some(what) = client.broker.timers.take_due(client.now) {
-        let again = what.clone().on_time(&client.broker, client.now, &mut fx);
+        let again = what.clone().on_time(&*client.broker, client.now, &mut fx);
         fx.perform();
         if let Some(at) = again {
             client.broker.timers.wake_at(at, &what);

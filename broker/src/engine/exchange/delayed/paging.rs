@@ -4,7 +4,7 @@
 use super::{Delays, Waiting};
 use crate::engine::queue::Effects;
 use crate::engine::queue::paging::{
-    Done, Holder, Job, Kept, Owner, PageId, Pager, Shelf, Sorted, Told, Work,
+    Done, Holder, Job, Kept, Owner, PageId, PageMover, Shelf, Sorted, Told, Work,
 };
 use leveret_storage::QueueId;
 use std::sync::Arc;
@@ -129,7 +129,7 @@ impl Owner for Delays {
 
 impl Holder for Delays {
     fn squeeze(self: Arc<Self>, hard: bool, fx: &mut Effects) -> bool {
-        let Some(page) = fx.pager().map(Pager::limits).map(|limits| limits.page) else {
+        let Some(page) = fx.pager().map(PageMover::limits).map(|limits| limits.page) else {
             return false;
         };
         let mut waiting = self.waiting.lock();

@@ -1,8 +1,9 @@
 //! Delayed messages that wait on disk come as if they had not.
 
 use super::tests::World;
-use crate::engine::queue::paging::{Holder, Limits, Pager};
+use crate::engine::queue::paging::{Holder, Limits};
 use crate::engine::queue::{Effects, Surroundings};
+use crate::plumbing::paging::Pager;
 use leveret_storage::Spill;
 use proptest::prelude::*;
 use std::sync::Arc;

@@ -2,10 +2,9 @@
 //! moment, and are in their queues and gone from here in one and the same batch of the store.
 
 use super::{Delays, Held, header};
-use crate::domain::broker::Broker;
 use crate::engine::exchange::{Directory, Exchange, Routable, Route};
+use crate::engine::outside::{Timed, VirtualHosts};
 use crate::engine::queue::{Effects, Transfer};
-use crate::plumbing::timers::Timed;
 use leveret_storage::{Position, QueueId};
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,11 +19,11 @@ impl Timed for Delays {
 
     fn on_time(
         self: Arc<Self>,
-        broker: &Broker,
+        vhosts: &dyn VirtualHosts,
         now: Instant,
         fx: &mut Effects,
     ) -> Option<Instant> {
-        let vhost = broker.vhost(self.vhost.as_str())?;
+        let vhost = vhosts.find(self.vhost.as_str())?;
         let exchange = vhost.exchange(self.exchange.as_str())?;
         // Another one of the same name has messages of its own.
         exchange.delays().filter(|own| Arc::ptr_eq(own, &self))?;

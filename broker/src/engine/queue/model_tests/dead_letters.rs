@@ -86,7 +86,7 @@ impl World {
             let sure = self.models[from].loses_none();
             let places = self.expect_sent(from, to, letters);
             let (queue, part) = (self.queues[from].clone(), outgoing.part(letters));
-            dead_letters::send_these(&queue, part, &self.vhosts, &mut self.fx);
+            dead_letters::send_these(&queue, part, &*self.vhosts, &mut self.fx);
             self.sent += places.len();
             let model = &mut self.models[to];
             let entered = places.iter().filter(|place| model.arrived(**place, sure));

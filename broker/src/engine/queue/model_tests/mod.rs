@@ -19,8 +19,9 @@ mod single_active;
 mod time;
 mod world;
 
-use crate::engine::queue::paging::{Limits, Pager};
+use crate::engine::queue::paging::Limits;
 use crate::engine::queue::{RetryKind, Return};
+use crate::plumbing::paging::Pager;
 use fixtures::{Delays, Kind, LARGE, Limit, Rules};
 use leveret_storage::Spill;
 use proptest::prelude::*;

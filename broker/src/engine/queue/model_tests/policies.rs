@@ -2,7 +2,9 @@
 
 use super::fixtures::{Delays, Limit};
 use super::world::World;
-use crate::domain::policy::{Policies, Policy, PolicyKind, WrittenPolicy};
+use crate::domain::policy::{Policies, Policy, PolicyKind, Target, WrittenPolicy};
+use crate::engine::outside::AppliedPolicy;
+use std::sync::Arc;
 
 impl World {
     /// A policy with this limit and these delays applies to a queue from now on, or none does.
@@ -27,7 +29,8 @@ impl World {
             policies.set(PolicyKind::User, policy);
         }
         let real = self.queues[queue].clone();
-        let applied = policies.matching(real.name().as_str(), real.policy_target());
+        let applied = policies.matching(real.name().as_str(), Target::of(&real));
+        let applied = applied.map(|applied| applied as Arc<dyn AppliedPolicy>);
         let model = &mut self.models[queue];
         let refused = model.rules.limit.is_some_and(|limit| limit.refuses);
         model.rules.limit = match (model.declared.limit, limit) {

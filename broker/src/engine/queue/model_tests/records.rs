@@ -2,9 +2,10 @@
 
 use super::model::Model;
 use crate::domain::definitions::Definition;
+use crate::engine::queue::DeliveryCount;
 use crate::engine::queue::Returns;
 use bytes::Bytes;
-use leveret_storage::{Op, QueueId, Storable};
+use leveret_storage::{Op, Position, QueueId, Storable};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -43,13 +44,13 @@ impl Model {
                 }
                 Op::PutDefinition { key, value } => {
                     let definition = Definition::decode(key, value).unwrap();
-                    let Definition::DeliveryCount {
+                    let Definition::DeliveryCount(DeliveryCount {
                         queue: q,
                         position,
                         count: failed,
                         released,
                         due,
-                    } = definition
+                    }) = definition
                     else {
                         panic!("{definition:?}")
                     };
@@ -149,12 +150,6 @@ impl Model {
 /// The place that the key of a stored count is for, if it is one of this queue.
 fn place_in(key: &Bytes, queue: QueueId) -> Option<u64> {
     let position = u64::from_be_bytes(*key.last_chunk().expect("a key"));
-    let definition = Definition::DeliveryCount {
-        queue: queue.0,
-        position,
-        count: 0,
-        released: 0,
-        due: None,
-    };
-    (definition.key() == *key).then_some(position)
+    let expected = DeliveryCount::key(queue, Position(position));
+    (expected == *key).then_some(position)
 }

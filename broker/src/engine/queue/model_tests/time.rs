@@ -3,8 +3,10 @@
 use super::world::World;
 use crate::domain::vhost::Vhosts;
 use crate::engine::clock::{Clock, Time};
-use crate::engine::queue::paging::Pager;
+use crate::engine::outside::Deadlines;
+use crate::engine::queue::paging::PageMover;
 use crate::engine::queue::{Effects, Surroundings};
+use crate::plumbing::paging::Pager;
 use crate::plumbing::timers::Timers;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +32,7 @@ impl SimulatedTime {
                 timers: Some(timers.clone()),
                 clock,
                 vhosts: Some(vhosts),
-                pager,
+                pager: pager.map(|pager| pager as Arc<dyn PageMover>),
                 ..Surroundings::default()
             },
             None,

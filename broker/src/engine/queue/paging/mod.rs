@@ -6,29 +6,26 @@
 //! from the store again. Any other is written to a place of its own, which a restart empties.
 //!
 //! The machine decides what leaves and what comes back ([`Work`]); it is done outside its lock, by
-//! the [`Pager`]'s threads, which tell the queue what became of it ([`Done`]). Until then a page that
+//! a [`PageMover`]'s threads, which tell the queue what became of it ([`Done`]). Until then a page that
 //! leaves is still in memory, and can be taken from there.
 
 mod backlog;
-mod codec;
+mod mover;
 mod page;
-mod pager;
 mod rules;
 mod sorted;
-mod sweeper;
 #[cfg(test)]
 mod tests;
 mod work;
 
 pub use backlog::Backlog;
+pub use mover::{Holder, PageMover, Told};
 pub use page::{
     Dropped, HeadExpiry, Kept, Outline, PageId, PagedOut, Reading, Shelf, Source, Totals,
 };
-pub use pager::{Pager, Records};
 pub use rules::{Paging, Wanted};
 pub use sorted::{First, MoreKeys, Rank, Ranked, RankedPage, Sorted};
-pub use sweeper::{Holder, Told};
-pub use work::{Done, Job, Owner, Work};
+pub use work::{Done, Job, Missing, Owner, Work};
 
 /// How much memory queues may use, and how much is moved at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! When a queue pages out and in.
 
+use super::mover::PageMover;
+use super::mover::{Holder, Told};
 use super::page::{Dropped, Kept, Outline, PageId, PagedOut, Reading, Shelf, Totals};
-use super::pager::Pager;
-use super::sweeper::{Holder, Told};
 use super::work::{Done, Job, Owner, Work};
 use crate::engine::queue::Effects;
 use crate::engine::queue::Queue;
@@ -13,7 +13,6 @@ use leveret_storage::{Op, Position, QueueId};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Pages that leave at a time, under one lock.
 const PAGES_AT_A_TIME: usize = 8;
@@ -23,9 +22,6 @@ const PAGES_AHEAD: u64 = 4;
 const KEPT_HEAD: u64 = 16 << 10;
 /// Pages that are read in a row for one basic.get.
 const PATIENCE: usize = 64;
-
-/// How long the start of the broker waits at a time for messages to be paged out.
-const MOMENT: Duration = Duration::from_millis(1);
 
 /// What a queue knows of its memory.
 #[derive(Debug, Default)]
@@ -135,7 +131,7 @@ impl Machine {
     }
 
     /// How the store keeps a message.
-    fn kept(&self, pager: &Pager) -> impl Fn(&Entry) -> Kept + use<> {
+    fn kept(&self, pager: &dyn PageMover) -> impl Fn(&Entry) -> Kept + use<> {
         let stores = self.storing();
         let before = self.paging.delivered_before;
         let has_records = pager.has_records();
@@ -155,7 +151,7 @@ impl Machine {
         }
     }
 
-    fn page_out(&mut self, pager: &Pager, wanted: &mut Wanted) {
+    fn page_out(&mut self, pager: &dyn PageMover, wanted: &mut Wanted) {
         let (page, kept) = (pager.limits().page, self.kept(pager));
         for _ in 0..PAGES_AT_A_TIME {
             if let Some(work) = self.page_out_others(page, page, &kept) {
@@ -184,7 +180,7 @@ impl Machine {
     }
 
     /// Pages out what is not about to be delivered; all that can be, if `hard`.
-    fn squeeze(&mut self, hard: bool, pager: &Pager) -> (Wanted, bool) {
+    fn squeeze(&mut self, hard: bool, pager: &dyn PageMover) -> (Wanted, bool) {
         let mut wanted = Wanted::default();
         // A queue that is used pages out by itself, and what is at its head is about to be delivered.
         let used = std::mem::take(&mut self.paging.used);
@@ -211,7 +207,7 @@ impl Machine {
         (wanted, holds)
     }
 
-    fn page_in(&mut self, pager: &Pager, wanted: &mut Wanted) {
+    fn page_in(&mut self, pager: &dyn PageMover, wanted: &mut Wanted) {
         let ahead = match self.consumers.any_able() && pager.has_room_ahead() {
             true => PAGES_AHEAD * pager.limits().page,
             false => 0,
@@ -380,7 +376,7 @@ impl Holder for Queue {
         let Some(pager) = fx.shared_pager() else {
             return false;
         };
-        let (wanted, holds) = self.with_machine(|machine| machine.squeeze(hard, &pager));
+        let (wanted, holds) = self.with_machine(|machine| machine.squeeze(hard, &*pager));
         self.want(wanted, fx);
         holds
     }
@@ -444,18 +440,9 @@ impl Queue {
         self.kind == QueueKind::Classic && self.settings().max_priority.is_some()
     }
 
-    /// Pages out what is too much while messages are restored one by one, and waits for it.
-    pub fn make_room(self: &Arc<Self>, fx: &mut Effects) {
+    /// Does what is due after messages were restored: pages out what is too much of them.
+    pub fn after_restoring(self: &Arc<Self>, fx: &mut Effects) {
         self.serve(fx, |_, _| ());
-        fx.perform();
-        let Some(pager) = fx.shared_pager() else {
-            return;
-        };
-        while pager.is_behind() {
-            std::thread::sleep(MOMENT);
-            self.serve(fx, |_, _| ());
-            fx.perform();
-        }
     }
 
     /// See [`Machine::restore_pages`].

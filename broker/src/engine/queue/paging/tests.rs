@@ -4,10 +4,11 @@ mod leaving;
 mod missing;
 mod parts;
 
-use super::{Holder, Job, Limits, Pager, Reading, Records, Shelf, Work};
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::machine::Machine;
+use crate::engine::queue::paging::{Holder, Job, Limits, PageMover, Reading, Shelf, Work};
 use crate::engine::queue::{Effects, Entry, Queue, QueueSpec, Return, Surroundings};
+use crate::plumbing::paging::{Pager, Records};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_storage::{Op, Position, QueueId, Spill, StorageError};
 use parking_lot::Mutex;

@@ -1,20 +1,13 @@
 //! What has to be done for a page, and what became of it.
 
-use super::codec;
 use super::page::{Outline, PageId, Shelf, Source};
-use super::pager::Records;
 use super::sorted::RankedPage;
-use crate::engine::clock::Clock;
 use crate::engine::queue::Effects;
 use crate::engine::queue::entry::Entry;
-use crate::engine::queue::stored;
-use leveret_storage::{Position, QueueId, Spill, Spilled, StorageError};
+use leveret_storage::{QueueId, Spilled};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-
-/// Bytes that are asked of the store at a time, at least.
-const READ_BYTES: u64 = 64 << 10;
 
 /// Who has pages: a queue or a delayed exchange.
 pub trait Owner: Send + Sync {
@@ -84,8 +77,10 @@ pub enum Done {
 /// A page that was not found whole in the store, though nothing there is damaged.
 #[derive(Clone, Copy, Debug)]
 pub struct Missing {
-    outline: Outline,
-    found: usize,
+    /// What was looked for.
+    pub outline: Outline,
+    /// How many were found.
+    pub found: usize,
 }
 
 impl Missing {
@@ -101,39 +96,7 @@ impl Missing {
     }
 }
 
-/// Where pages are.
-pub struct Shelves<'a> {
-    /// The store; none for a broker that keeps everything in memory.
-    pub records: Option<&'a dyn Records>,
-    /// The place that a restart empties.
-    pub spill: &'a Spill,
-    /// The broker's time.
-    pub clock: Clock,
-    /// Bytes that a page should take in memory.
-    pub page: u64,
-}
-
 impl Job {
-    /// Does it. Blocks on the disk.
-    pub fn carry_out(&self, shelves: &Shelves<'_>) -> Done {
-        match &self.work {
-            Work::Write(entries) => {
-                Done::Written(codec::write(shelves.spill, entries).map(Arc::new))
-            }
-            Work::WriteSorted(entries) => {
-                Done::Written(codec::write_sorted(shelves.spill, entries).map(Arc::new))
-            }
-            Work::Read(Source::Spilled(page), _) => {
-                self.spilled(codec::read(page), |entries| Done::Read(entries, None, None))
-            }
-            Work::ReadSorted(page) => self.spilled(codec::read_sorted(page), Done::ReadSorted),
-            Work::Read(Source::Stored, outline) => match shelves.records {
-                Some(records) => self.read_stored(records, outline, shelves),
-                None => Done::NotRead,
-            },
-        }
-    }
-
     /// Bytes that wait to be written.
     pub fn writing(&self) -> u64 {
         match &self.work {
@@ -141,153 +104,5 @@ impl Job {
             Work::WriteSorted(entries) => entries.iter().map(|(_, ranked)| ranked.weight()).sum(),
             Work::Read(..) | Work::ReadSorted(_) => 0,
         }
-    }
-
-    fn spilled<T: Default>(&self, read: io::Result<T>, done: impl FnOnce(T) -> Done) -> Done {
-        let queue = self.owner.name();
-        match read {
-            Ok(entries) => done(entries),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                tracing::error!(%queue, %error, "messages that were paged out are lost");
-                done(T::default())
-            }
-            Err(error) => {
-                tracing::error!(%queue, %error, "cannot read messages that were paged out, trying again");
-                Done::NotRead
-            }
-        }
-    }
-
-    fn read_stored(&self, records: &dyn Records, outline: &Outline, shelves: &Shelves<'_>) -> Done {
-        let mut reading = StoredReading {
-            owner: &*self.owner,
-            records,
-            outline,
-            clock: shelves.clock,
-            limit: 2 * shelves.page,
-            entries: Vec::new(),
-            weight: 0,
-            damaged: false,
-            rest: None,
-        };
-        let result = reading.run().and_then(|()| {
-            if reading.is_whole() {
-                return Ok(());
-            }
-            // The store was given all of it, but may not have committed the last of it.
-            records.flush()?;
-            reading.begin_anew();
-            reading.run()
-        });
-        if let Err(error) = result {
-            let queue = self.owner.name();
-            tracing::error!(%queue, %error, "cannot read messages from the store, trying again");
-            return Done::NotRead;
-        }
-        let missing = (!reading.is_whole()).then_some(Missing {
-            outline: *outline,
-            found: reading.entries.len(),
-        });
-        Done::Read(reading.entries, reading.rest, missing)
-    }
-}
-
-/// A page on its way out of the store.
-struct StoredReading<'a> {
-    owner: &'a dyn Owner,
-    records: &'a dyn Records,
-    outline: &'a Outline,
-    clock: Clock,
-    /// Bytes in memory at which the rest waits for its turn: of what was not read since a restart it is not known how
-    /// large its properties are.
-    limit: u64,
-    entries: Vec<Entry>,
-    weight: u64,
-    damaged: bool,
-    rest: Option<Outline>,
-}
-
-impl StoredReading<'_> {
-    fn begin_anew(&mut self) {
-        self.entries.clear();
-        self.weight = 0;
-    }
-
-    fn is_whole(&self) -> bool {
-        self.damaged || self.rest.is_some() || self.entries.len() as u64 >= self.outline.messages
-    }
-
-    fn run(&mut self) -> Result<(), StorageError> {
-        let expected = usize::try_from(self.outline.messages).unwrap_or(usize::MAX);
-        let bytes = usize::try_from(self.limit.max(READ_BYTES)).unwrap_or(usize::MAX);
-        let mut from = self.outline.first;
-        while from <= self.outline.last && self.entries.len() < expected {
-            if self.weight >= self.limit {
-                self.rest = self.rest_from(from);
-                return Ok(());
-            }
-            let missing = expected - self.entries.len();
-            match self.records.read(self.owner.id(), from, missing, bytes) {
-                Ok(read) => {
-                    let Some((last, _)) = read.last() else {
-                        return Ok(());
-                    };
-                    from = Position(last.0 + 1);
-                    self.take(read);
-                }
-                Err(StorageError::DamagedMessages { first, last, .. }) => {
-                    self.lost(first.0, last.0, "damaged");
-                    from = Position(last.0.max(from.0) + 1);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn rest_from(&self, first: Position) -> Option<Outline> {
-        let bodies = self.entries.iter().map(|entry| entry.message.body().len());
-        let taken = self.entries.len() as u64;
-        Some(Outline {
-            first,
-            last: self.outline.last,
-            messages: self
-                .outline
-                .messages
-                .checked_sub(taken)
-                .filter(|n| *n > 0)?,
-            octets: self
-                .outline
-                .octets
-                .saturating_sub(bodies.sum::<usize>() as u64),
-        })
-    }
-
-    fn take(&mut self, read: Vec<(Position, bytes::Bytes)>) {
-        for (position, octets) in read {
-            if position > self.outline.last {
-                return;
-            }
-            let Some((message, expiry)) = stored::decode(octets) else {
-                self.lost(
-                    position.0,
-                    position.0,
-                    "written by a newer version, it seems",
-                );
-                continue;
-            };
-            let mut entry = Entry::new(position, Arc::new(message));
-            entry.set_expiry(expiry.map(|millis| self.clock.time_of_wall_millis(millis)));
-            self.weight += entry.weight();
-            self.entries.push(entry);
-        }
-    }
-
-    fn lost(&mut self, first: u64, last: u64, why: &str) {
-        self.damaged = true;
-        tracing::error!(
-            queue = %self.owner.name(),
-            "messages {first} to {last} in the store are {why}, and passed over"
-        );
     }
 }

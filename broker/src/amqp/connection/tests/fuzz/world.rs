@@ -10,10 +10,12 @@ use super::turns::{Case, PEERS, Turn};
 use super::{checks, probe};
 use crate::config::Config;
 use crate::domain::broker::Broker;
-use crate::domain::connections::ConnectionId;
 use crate::domain::recovery;
-use crate::engine::queue::paging::{Limits, Pager};
+use crate::engine::outside::ConnectionId;
+use crate::engine::outside::Deadlines;
+use crate::engine::queue::paging::Limits;
 use crate::engine::queue::{Queue, Return};
+use crate::plumbing::paging::Pager;
 use leveret_protocol::classes::BasicProperties;
 use leveret_storage::{Options, QueueId, Spill, Store};
 use std::collections::BTreeMap;
@@ -171,7 +173,7 @@ impl World {
             return false;
         };
         let mut fx = self.broker.effects(None);
-        let again = what.clone().on_time(&self.broker, self.now, &mut fx);
+        let again = what.clone().on_time(&*self.broker, self.now, &mut fx);
         fx.perform();
         if let Some(at) = again {
             self.broker.timers.wake_at(at, &what);

@@ -1,7 +1,7 @@
 //! What is missing of a page, and what only seems to be.
 
-use super::super::{Job, Work};
 use super::{Bench, Kind, Step};
+use crate::engine::queue::paging::{Job, PageMover, Work};
 
 /// What is logged meanwhile on this thread.
 fn logged(work: impl FnOnce()) -> String {

@@ -1,9 +1,9 @@
 //! Pages that come in parts.
 
-use super::super::{Holder, Outline};
 use super::{Bench, Kind};
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::Queue;
+use crate::engine::queue::paging::{Holder, Outline, PageMover};
 use leveret_storage::{Position, QueueId, Storable};
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 //! keep it.
 
 use super::pager::Pager;
+use crate::engine::queue::paging::{Holder, PageMover};
 use crate::engine::queue::{Effects, Surroundings};
 use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,46 +15,6 @@ use std::time::Duration;
 const PASS: Duration = Duration::from_millis(50);
 /// Holders that are gone are looked for when there are so many more than were left.
 const PRUNE: usize = 1024;
-
-/// Who holds messages in memory.
-pub trait Holder: Send + Sync {
-    /// Pages out what is not about to be delivered; all that can be, if `hard`. Whoever was used since it was last asked
-    /// is spared once, if not. Says whether it holds anything still, or will say so anew.
-    fn squeeze(self: Arc<Self>, hard: bool, fx: &mut Effects) -> bool;
-}
-
-/// A change of memory below this many bytes is not worth a report, unless nothing is left.
-const REPORT_STEP: u64 = 4096;
-
-/// What a holder has told the pager.
-#[derive(Debug, Default)]
-pub struct Told {
-    /// Bytes that the pager knows of.
-    reported: u64,
-    /// The pager knows whom to ask for them.
-    registered: bool,
-}
-
-impl Told {
-    /// Tells it that so many bytes are in memory. Returns whether the holder has to be registered.
-    pub fn report(&mut self, memory: u64, pager: &Pager) -> bool {
-        let changed = memory.abs_diff(self.reported);
-        if changed < REPORT_STEP && (memory > 0 || changed == 0) {
-            return false;
-        }
-        pager.report(self.reported, memory);
-        self.reported = memory;
-        let registers = memory > 0 && !self.registered;
-        self.registered |= registers;
-        registers
-    }
-
-    /// Returns whether the holder stays registered: it holds something, as far as it has told.
-    pub fn stays(&mut self) -> bool {
-        self.registered = self.reported > 0;
-        self.registered
-    }
-}
 
 /// The holders, and the thread that goes over them.
 #[derive(Default)]
@@ -85,7 +46,7 @@ impl Sweeper {
     }
 
     /// Memory is short. The first time this starts the thread.
-    pub(super) fn call(&self, surroundings: &Surroundings) {
+    pub(super) fn call(&self, pager: &Arc<Pager>, surroundings: &Surroundings) {
         if self.called.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -95,9 +56,6 @@ impl Sweeper {
             self.changed.notify_one();
             return;
         }
-        let Some(pager) = &surroundings.pager else {
-            return;
-        };
         let pager = Arc::downgrade(pager);
         let surroundings = Surroundings {
             pager: None,

@@ -1,9 +1,9 @@
 //! Messages of a page as they are written to the place that a restart empties: what the queue knows of it, length and
 //! content, over and over.
 
-use super::sorted::{MoreKeys, Rank, Ranked, RankedPage};
 use crate::engine::message::{INLINE_BODY_MAX, Message, SharedMessage};
-use crate::engine::queue::entry::Entry;
+use crate::engine::queue::Entry;
+use crate::engine::queue::paging::{MoreKeys, Rank, Ranked, RankedPage};
 use bytes::{Buf, BufMut, Bytes};
 use leveret_storage::{Position, Spill, Spilled, Storable};
 use std::io;

@@ -1,8 +1,7 @@
 //! The threads on which streams are read: reading blocks on the disk, so no connection's task does
 //! it. A few serve all streams; each cursor has a turn and goes to the end of the line.
 
-use super::cursor::{After, Cursor};
-use super::tails::Tails;
+use crate::engine::stream::{After, Cursor, StreamReaders, Tails};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,18 +31,14 @@ struct State {
     over: bool,
 }
 
-impl Readers {
-    /// The tails of all streams that are read here.
-    pub(super) fn tails(&self) -> &Tails {
+impl StreamReaders for Readers {
+    fn tails(&self) -> &Tails {
         &self.0.tails
     }
 
-    /// Gives cursors a turn.
-    pub fn call(&self, cursors: impl IntoIterator<Item = Arc<Cursor>>) {
-        for cursor in cursors {
-            if cursor.schedule.call() {
-                self.0.put_in_line(cursor);
-            }
+    fn call(&self, cursor: Arc<Cursor>) {
+        if cursor.schedule.call() {
+            self.0.put_in_line(cursor);
         }
     }
 }

@@ -2,8 +2,8 @@
 //! filled what was left of memory or the disk.
 
 use super::evict::Evictor;
-use super::{AlarmSet, Change, Reading, Resource};
 use crate::domain::broker::Broker;
+use crate::plumbing::alarms::{AlarmSet, Change, Reading, Resource, View};
 use crate::plumbing::system;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -213,7 +213,7 @@ fn report(broker: &Broker, change: Change) {
 }
 
 /// Octets used or free, and the mark that they crossed.
-fn figures(resource: Resource, view: &super::View) -> (u64, u64) {
+fn figures(resource: Resource, view: &View) -> (u64, u64) {
     match resource {
         Resource::Memory => (view.reading.memory, view.memory_octets),
         Resource::Disk => (view.reading.disk_free.unwrap_or_default(), view.disk_octets),

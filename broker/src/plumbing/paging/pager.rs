@@ -1,11 +1,10 @@
 //! Who moves pages: a few threads, since moving them blocks on the disk, and the count of what all
 //! queues and delayed exchanges have in memory, which is one budget.
 
-use super::Limits;
-use super::page::Dropped;
-use super::sweeper::{Holder, Sweeper};
-use super::work::{Done, Job, Shelves, Work};
+use super::carry_out::Shelves;
+use super::sweeper::Sweeper;
 use crate::engine::clock::Clock;
+use crate::engine::queue::paging::{Done, Dropped, Holder, Job, Limits, PageMover, Work};
 use crate::engine::queue::{Effects, Surroundings};
 use leveret_storage::{Position, QueueId, Spill, StorageError, Store};
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -140,12 +139,6 @@ impl Pager {
         Pager::with(limits, records, spill, Mode::AtOnce)
     }
 
-    /// See [`Pager::at_once`].
-    #[cfg(test)]
-    pub fn works_at_once(&self) -> bool {
-        self.0.mode == Mode::AtOnce
-    }
-
     fn with(limits: Limits, records: Option<Box<dyn Records>>, spill: Spill, mode: Mode) -> Self {
         Pager(Arc::new(Shared {
             limits,
@@ -162,11 +155,6 @@ impl Pager {
         }))
     }
 
-    /// How much is moved at a time, and from when on.
-    pub fn limits(&self) -> &Limits {
-        &self.0.limits
-    }
-
     /// Bytes of messages in memory, of all queues and delayed exchanges.
     pub fn memory(&self) -> u64 {
         self.0.memory.load(Ordering::Relaxed)
@@ -175,41 +163,6 @@ impl Pager {
     /// Octets of messages in the place that a restart empties.
     pub fn spilled(&self) -> u64 {
         self.0.spill.octets()
-    }
-
-    /// Whether messages can be read back from the store.
-    pub fn has_records(&self) -> bool {
-        self.0.records.is_some()
-    }
-
-    /// Somebody holds so much in memory, where it had reported something else before.
-    pub fn report(&self, before: u64, now: u64) {
-        let difference = now.wrapping_sub(before);
-        self.0.memory.fetch_add(difference, Ordering::SeqCst);
-        if now < before {
-            self.0.relieve();
-        }
-    }
-
-    /// One that holds something, from which it may be taken back.
-    pub fn register(&self, holder: Weak<dyn Holder>) {
-        self.0.sweeper.register(holder);
-    }
-
-    /// Whether more is in memory than should be.
-    pub fn is_short(&self) -> bool {
-        let budget = self.0.limits.budget;
-        let budget = if self.is_tight() {
-            budget / TIGHT_SHARE
-        } else {
-            budget
-        };
-        self.memory() > budget
-    }
-
-    /// Whether so much more is in memory that those without consumers give theirs, used or not.
-    pub fn is_very_short(&self) -> bool {
-        self.memory() > self.0.limits.budget * 3 / 2
     }
 
     /// Whether so much more is in memory that publishers wait: then all that can leave does.
@@ -223,37 +176,8 @@ impl Pager {
         self.0.tight.store(tight, Ordering::Relaxed);
     }
 
-    /// See [`Pager::set_tight`].
-    pub fn is_tight(&self) -> bool {
-        self.0.tight.load(Ordering::Relaxed)
-    }
-
-    /// Whether there is room to read ahead of need.
-    pub fn has_room_ahead(&self) -> bool {
-        // What publishers bring keeps memory at the budget and a little above: consumers must not wait for the disk
-        // because of that.
-        self.memory() < 2 * self.0.limits.budget && !self.is_tight()
-    }
-
-    /// Whether queues should page out. One that is `consumed` a little later than others: what consumers are about to
-    /// take is written for nothing.
-    pub fn wants_room(&self, consumed: bool) -> bool {
-        let short = match consumed && !self.is_tight() {
-            true => self.is_very_short(),
-            false => self.is_short(),
-        };
-        short && self.0.writing.load(Ordering::Relaxed) < 2 * WRITING_HIGH && !self.is_failing()
-    }
-
-    /// Sees to it that memory is taken back from those that are not used, if it is short.
-    pub fn call_sweeper(&self, surroundings: &Surroundings) {
-        if self.is_short() && self.0.mode == Mode::Threads {
-            self.0.sweeper.call(surroundings);
-        }
-    }
-
     /// Takes memory back from those that hold it without use, once around.
-    pub(super) fn sweep(&self, fx: &mut Effects) {
+    pub(crate) fn sweep(&self, fx: &mut Effects) {
         if self.wants_room(false) {
             self.0.sweeper.pass(self, fx);
         }
@@ -300,26 +224,6 @@ impl Pager {
         state.failing_until.is_some()
     }
 
-    /// Takes on work. What it leads to is performed on the surroundings.
-    pub fn submit(&self, job: Job, surroundings: Surroundings) {
-        self.0.take_on(job, surroundings);
-    }
-
-    /// Lets go of pages that nobody wants, on a thread that may block.
-    pub fn discard(&self, pages: Vec<Dropped>) {
-        let mut state = self.0.state.lock();
-        state.litter.extend(pages);
-        self.0.call(state);
-    }
-
-    /// Does work at once, on this thread, for whoever cannot wait. Returns `false` if the disk fails.
-    pub fn work_now(&self, job: Job, fx: &mut Effects) -> bool {
-        let done = self.0.carry_out(&job, fx.clock());
-        let worked = !matches!(done, Done::NotRead);
-        job.owner.paged(job.shelf, job.page, done, fx);
-        worked
-    }
-
     /// Does one piece of the work that waits, the oldest or the youngest. `false` when there is
     /// none.
     #[cfg(test)]
@@ -339,6 +243,88 @@ impl Pager {
         self.0.no_longer_writing(&job);
         self.work_now(job, fx);
         true
+    }
+}
+
+impl PageMover for Pager {
+    fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    fn has_records(&self) -> bool {
+        self.0.records.is_some()
+    }
+
+    fn report(&self, before: u64, now: u64) {
+        let difference = now.wrapping_sub(before);
+        self.0.memory.fetch_add(difference, Ordering::SeqCst);
+        if now < before {
+            self.0.relieve();
+        }
+    }
+
+    fn register(&self, holder: Weak<dyn Holder>) {
+        self.0.sweeper.register(holder);
+    }
+
+    fn is_short(&self) -> bool {
+        let budget = self.0.limits.budget;
+        let budget = if self.is_tight() {
+            budget / TIGHT_SHARE
+        } else {
+            budget
+        };
+        self.memory() > budget
+    }
+
+    fn is_very_short(&self) -> bool {
+        self.memory() > self.0.limits.budget * 3 / 2
+    }
+
+    fn is_tight(&self) -> bool {
+        self.0.tight.load(Ordering::Relaxed)
+    }
+
+    fn has_room_ahead(&self) -> bool {
+        // What publishers bring keeps memory at the budget and a little above: consumers must not wait for the disk
+        // because of that.
+        self.memory() < 2 * self.0.limits.budget && !self.is_tight()
+    }
+
+    fn wants_room(&self, consumed: bool) -> bool {
+        let short = match consumed && !self.is_tight() {
+            true => self.is_very_short(),
+            false => self.is_short(),
+        };
+        short && self.0.writing.load(Ordering::Relaxed) < 2 * WRITING_HIGH && !self.is_failing()
+    }
+
+    fn call_sweeper(self: Arc<Self>, surroundings: &Surroundings) {
+        if self.is_short() && self.0.mode == Mode::Threads {
+            self.0.sweeper.call(&self, surroundings);
+        }
+    }
+
+    fn submit(&self, job: Job, surroundings: Surroundings) {
+        self.0.take_on(job, surroundings);
+    }
+
+    fn discard(&self, pages: Vec<Dropped>) {
+        let mut state = self.0.state.lock();
+        state.litter.extend(pages);
+        self.0.call(state);
+    }
+
+    fn work_now(&self, job: Job, fx: &mut Effects) -> bool {
+        let done = self.0.carry_out(&job, fx.clock());
+        let worked = !matches!(done, Done::NotRead);
+        job.owner.paged(job.shelf, job.page, done, fx);
+        worked
+    }
+
+    #[cfg(test)]
+    fn works_at_once(&self) -> bool {
+        self.0.mode == Mode::AtOnce
     }
 }
 

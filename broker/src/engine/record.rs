@@ -1,0 +1,30 @@
+//! How what is kept beside messages is written for the store: a key that names it, and a versioned value.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use leveret_storage::Op;
+use serde::Serialize;
+
+/// The first byte of a value; raised when the encoding changes.
+pub const VERSION: u8 = 1;
+
+/// A key: its kind, then parts with their lengths, so that no name can imitate another object's key.
+pub fn key(kind: u8, parts: &[&[u8]]) -> Bytes {
+    let mut key = BytesMut::new();
+    key.put_u8(kind);
+    for part in parts {
+        key.put_u32(part.len() as u32);
+        key.put_slice(part);
+    }
+    key.freeze()
+}
+
+/// The record that stores a value under a key.
+pub fn put(key: Bytes, value: &impl Serialize) -> Op {
+    let mut written = vec![VERSION];
+    // Serializing plain structs of strings and numbers into memory cannot fail.
+    let _ = serde_json::to_writer(&mut written, value);
+    Op::PutDefinition {
+        key,
+        value: written.into(),
+    }
+}
