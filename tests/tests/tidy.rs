@@ -76,7 +76,7 @@ fn no_promise_is_left_open() {
 #[test]
 fn unsafe_code_stands_where_it_is_argued() {
     let argued = [
-        "broker/src/system/trim.rs",
+        "broker/src/plumbing/system/trim.rs",
         "storage/src/sled_sync.rs",
         "tests/power/layer/calls.rs",
         "tests/power/layer/faults.rs",
@@ -100,5 +100,116 @@ fn the_readme_opens_with_the_two_commands() {
     let opening: String = readme.lines().take(20).collect();
     for command in ["cargo run --release", "cargo test --workspace"] {
         assert!(opening.contains(command), "{command}");
+    }
+}
+
+/// The modules of the broker crate in layers, the lowest first. Each may use those below it; those of one layer do not
+/// know one another.
+const LAYERS: [&[&str]; 8] = [
+    &["text"],
+    &["engine", "config"],
+    &["plumbing"],
+    &["domain"],
+    &["manage"],
+    &["amqp", "control"],
+    &["ctl", "perf"],
+    &["node"],
+];
+
+/// Clients know what they talk to by its wire alone.
+const CLIENTS: [(&str, &[&str]); 2] = [
+    ("ctl", &["text", "config", "manage", "control"]),
+    ("perf", &["text", "plumbing"]),
+];
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
+/// Whether code of one module may use another.
+fn may_use(module: &str, other: &str) -> bool {
+    if module == other {
+        return true;
+    }
+    if let Some((_, known)) = CLIENTS.iter().find(|(client, _)| *client == module) {
+        return known.contains(&other);
+    }
+    match (layer(module), layer(other)) {
+        (Some(module), Some(other)) => other < module,
+        _ => false,
+    }
+}
+
+/// The files that are compiled for tests only: whoever tests a machine may build a whole broker around it.
+fn test_files(sources: &[(PathBuf, String)]) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for (path, text) in sources {
+        let of_folder = path.file_stem().is_some_and(|stem| stem == "mod");
+        let folder = match of_folder {
+            true => path.parent().expect("a folder").to_owned(),
+            false => path.with_extension(""),
+        };
+        let mut lines = text.lines().map(str::trim);
+        while let Some(line) = lines.next() {
+            if line == "#[cfg(test)]"
+                && let Some(name) = lines.next().and_then(|line| line.strip_suffix(';'))
+                && let Some(name) = name.rsplit_once("mod ").map(|(_, name)| name)
+            {
+                files.push(folder.join(name));
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn imports_of_the_broker_go_down() {
+    let broker = root().join("broker").join("src");
+    let mut sources = sources();
+    sources.retain(|(path, _)| path.starts_with(&broker));
+    let tests = test_files(&sources);
+    let mut modules = std::collections::BTreeSet::new();
+    let mut wrong = Vec::new();
+    for (path, text) in &sources {
+        let within = path.strip_prefix(&broker).expect("below");
+        let mut parts = within.iter().map(|part| part.to_string_lossy());
+        let (Some(module), Some(_)) = (parts.next(), parts.next()) else {
+            // `main.rs` and `lib.rs` know all.
+            continue;
+        };
+        if module == "bin"
+            || tests
+                .iter()
+                .any(|test| path.with_extension("").starts_with(test))
+        {
+            continue;
+        }
+        modules.insert(module.to_string());
+        let code = text
+            .split("#[cfg(test)]\nmod tests {")
+            .next()
+            .unwrap_or_default();
+        for line in code
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.starts_with("//"))
+        {
+            for used in line.split("crate::").skip(1) {
+                let end = used.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                let other = &used[..end.unwrap_or(used.len())];
+                if !may_use(&module, other) {
+                    wrong.push(format!("{}: {line}", within.display()));
+                }
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "these imports go up or aside:\n{}",
+        wrong.join("\n")
+    );
+    let known: Vec<&str> = LAYERS.concat();
+    for module in modules {
+        assert!(known.contains(&module.as_str()), "{module} has no layer");
     }
 }

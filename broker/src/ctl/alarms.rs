@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use crate::plumbing::alarms::Resource;
+use crate::manage::request::Resource;
 
 use super::exit;
 

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use crate::config::{DiskFreeLimit, MemoryWatermark};
-use crate::domain::policy::{PolicyKind, WrittenPolicy};
 use crate::manage::request::Request;
+use crate::manage::request::{PolicyKind, WrittenPolicy};
 
 /// What is about to be done, unless told to be quiet. Ends without a line feed.
 pub(super) fn banner(

@@ -2,10 +2,10 @@
 
 use crate::config::{ByteSize, DEFAULT_USER};
 use crate::config::{DiskFreeLimit, MemoryWatermark};
-use crate::domain::policy::{PolicyKind, WrittenPolicy};
 use crate::manage::columns::Column;
 use crate::manage::pid::NotAPid;
 use crate::manage::request::Request;
+use crate::manage::request::{PolicyKind, WrittenPolicy};
 
 use super::options::CommandLine;
 use super::verbs::Verb;

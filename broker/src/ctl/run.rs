@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 
 use crate::config::{Environment, locate_data_dir};
+use crate::manage::request::Resource;
 use crate::manage::request::{Request, Response};
-use crate::plumbing::alarms::Resource;
 use crate::text::escape::{Escaped, Form};
 
 use super::client::{Client, ClientError};

@@ -8,8 +8,8 @@ use super::pid::Pid;
 use super::status::Status;
 use super::value::Value;
 use crate::config::{DiskFreeLimit, MemoryWatermark};
-use crate::domain::policy::{PolicyKind, WrittenPolicy};
-use crate::plumbing::alarms::Resource;
+pub use crate::domain::policy::{PolicyKind, WrittenPolicy};
+pub use crate::plumbing::alarms::Resource;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 

@@ -3,8 +3,8 @@
 use super::*;
 use crate::config::{DiskFreeLimit, MemoryWatermark};
 use crate::manage::request::ErrorKind;
+use crate::manage::request::Resource;
 use crate::manage::value::Value;
-use crate::plumbing::alarms::Resource;
 
 /// Where the broker is, as banners and answers name it, made one word of.
 fn without_directory(text: &str) -> String {

@@ -3,9 +3,9 @@
 use super::*;
 use crate::config::MemoryWatermark;
 use crate::manage::columns::QueueColumn;
+use crate::manage::request::Resource;
 use crate::manage::status::{Listener, Status};
 use crate::manage::value::Value;
-use crate::plumbing::alarms::Resource;
 
 fn status() -> Status {
     let [interface, protocol, purpose] = ["127.0.0.1", "amqp", "AMQP 0-9-1"].map(text);

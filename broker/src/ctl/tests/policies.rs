@@ -1,8 +1,8 @@
 //! The verbs about policies.
 
 use super::*;
-use crate::domain::policy::{PolicyKind, WrittenPolicy};
 use crate::manage::request::ErrorKind;
+use crate::manage::request::{PolicyKind, WrittenPolicy};
 use crate::manage::value::Value;
 
 fn rows() -> Vec<Response> {
