@@ -21,7 +21,8 @@ fn only_three_signals_end_it() {
         raw.open_channel(1).await;
         for signal in [
             "HUP", "USR1", "USR2", "PIPE", "ALRM", "VTALRM", "PROF", "POLL", "XCPU", "XFSZ",
-            "CHLD", "WINCH", "URG", "CONT", "PWR", "STKFLT", "34", "64",
+            "CHLD", "WINCH", "URG", "CONT", "PWR", "STKFLT", "TTIN", "TTOU", "TRAP", "SYS", "34",
+            "64",
         ] {
             broker.process().signal(signal);
             // An answer that came after the signal.

@@ -7,7 +7,7 @@ use crate::domain::auth::{AuthError, Change, Credentials, PasswordHash, Permissi
 use crate::domain::broker::Broker;
 use crate::domain::vhost::{Vhost, VhostSpec};
 use crate::engine::outside::ConnectionId;
-use crate::engine::queue::{Counts, Effects};
+use crate::engine::queue::{Counts, Effects, QueueKind};
 use crate::plumbing::system;
 use std::fs;
 use std::path::Path;
@@ -202,6 +202,13 @@ impl Verbs {
             .vhost(vhost)?
             .queue(queue)
             .ok_or_else(|| Response::refused(ErrorKind::NoSuchQueue))?;
+        if queue.kind == QueueKind::Stream {
+            // `rabbit_stream_queue:purge`.
+            return Err(Response::refused_because(
+                ErrorKind::Software,
+                "not_supported: a stream cannot be purged",
+            ));
+        }
         queue.purge(&mut self.fx);
         Ok(Response::Ok)
     }

@@ -4,8 +4,8 @@
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Those that would end a process that does not take them, real-time ones included. PIPE is not among
-/// them: Rust's programs ignore it.
+/// Those that would end or stop a process that does not take them, real-time ones included. PIPE is not among
+/// them: Rust's programs ignore it. TSTP is not, either: Ctrl-Z in a terminal is somebody's wish.
 fn harmless() -> impl Iterator<Item = i32> {
     use rustix::process::Signal as S;
     let named = [
@@ -17,6 +17,10 @@ fn harmless() -> impl Iterator<Item = i32> {
         S::IO,
         S::XCPU,
         S::XFSZ,
+        S::TTIN,
+        S::TTOU,
+        S::TRAP,
+        S::SYS,
     ];
     #[cfg(target_os = "linux")]
     let more = [S::POWER.as_raw(), S::STKFLT.as_raw()]

@@ -211,6 +211,46 @@ fn messages_wait_over_a_restart(kind: &str) {
 }
 
 #[test]
+fn what_waited_over_a_restart_stands_where_it_stood() {
+    for (kind, waiting) in [("quorum", 1), ("classic", 1), ("classic", 3), ("quorum", 6)] {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::with_data_dir(dir.path().to_owned());
+        let open = || Store::open(Options::new(dir.path().join("store"))).unwrap();
+        let broker = recover(&config, open()).unwrap();
+        let mut fx = broker.effects(None);
+        let queue = queue_with_retries(&broker, kind, &mut fx);
+        let publish = |fx: &mut _| {
+            let message = MessageBuilder::new(b"", b"", &[1 << 4, 0, 2], true, 0).finish(true);
+            queue.publish([(Arc::new(message), None)], false, fx);
+        };
+        (0..6).for_each(|_| publish(&mut fx));
+        let taken = || queue.get(false, &mut broker.effects(None)).unwrap().0;
+        let back: Vec<_> = (0..waiting).map(|_| (taken(), Return::Failed)).collect();
+        queue.requeue(back, &mut fx);
+        publish(&mut fx);
+        fx.perform();
+        broker.store.as_ref().unwrap().close().unwrap();
+        drop((fx, queue, broker));
+
+        let broker = recover(&config, open()).unwrap();
+        let queue = broker.vhost(DEFAULT_VHOST).unwrap().queue(kind).unwrap();
+        let mut fx = broker.effects(None);
+        // The first messages are in memory before the others are due.
+        queue.declared(&mut fx);
+        let later = std::time::Instant::now() + std::time::Duration::from_secs(3601);
+        queue.clone().on_time(&broker, later, &mut fx);
+        let next = || Some(queue.get(true, &mut broker.effects(None))?.0.position.0);
+        let found: Vec<u64> = std::iter::from_fn(next).collect();
+        assert!(
+            found.is_sorted() && found.len() == 7,
+            "{kind} {waiting}: {found:?}"
+        );
+        fx.perform();
+        broker.store.as_ref().unwrap().close().unwrap();
+    }
+}
+
+#[test]
 fn messages_of_a_quorum_queue_wait_over_a_restart() {
     messages_wait_over_a_restart("quorum");
 }

@@ -18,7 +18,23 @@ pub enum Ignored {
 /// queue.declare's arguments that do nothing for a queue of this kind. Those that ask for what
 /// every queue here has anyway (a leader on this node, a backlog on disk) are not among them.
 pub fn of_queue(arguments: &FieldTable, kind: QueueKind) -> impl Iterator<Item = (&str, Ignored)> {
+    let has = |name: &str| arguments.inner().contains_key(name);
+    let rejects = arguments
+        .inner()
+        .get("x-overflow")
+        .is_some_and(|value| is_text(value, "reject-publish"));
     let judged = move |name: &str, value: &AMQPValue| match name {
+        // Each of both means nothing without the other.
+        "x-delayed-retry-type" if !has("x-delayed-retry-min") && !is_text(value, "disabled") => {
+            Some(Ignored::WithoutEffect)
+        }
+        "x-delayed-retry-min" | "x-delayed-retry-max" if !has("x-delayed-retry-type") => {
+            Some(Ignored::WithoutEffect)
+        }
+        // `rabbit_quorum_queue:dead_letter_handler`: it falls back to at-most-once.
+        "x-dead-letter-strategy" if is_text(value, "at-least-once") && !rejects => {
+            Some(Ignored::WithoutEffect)
+        }
         // One node: more members than one there are none.
         "x-quorum-initial-group-size" | "x-quorum-target-group-size" | "x-initial-cluster-size"
             if table::as_integer(value) == Some(1) =>
@@ -99,6 +115,27 @@ mod tests {
         ]);
         let found: Vec<_> = of_queue(&arguments, QueueKind::Classic).collect();
         assert_eq!(found, [("X-Message-TTL", Unknown), ("x-overflw", Unknown)]);
+    }
+
+    #[test]
+    fn what_needs_another_argument_has_no_effect_without_it() {
+        let retry = ("x-delayed-retry-type", text("failed"));
+        let min = ("x-delayed-retry-min", AMQPValue::LongInt(1000));
+        let strategy = ("x-dead-letter-strategy", text("at-least-once"));
+        let rejects = ("x-overflow", text("reject-publish"));
+        let none: &[&str] = &[];
+        for (arguments, found) in [
+            (&[retry.clone()][..], &["x-delayed-retry-type"][..]),
+            (&[min.clone()], &["x-delayed-retry-min"]),
+            (&[retry, min], none),
+            (&[strategy.clone()], &["x-dead-letter-strategy"]),
+            (&[strategy, rejects], none),
+        ] {
+            let arguments = table(arguments);
+            let ignored: Vec<_> = of_queue(&arguments, QueueKind::Quorum).collect();
+            let found: Vec<_> = found.iter().map(|name| (*name, WithoutEffect)).collect();
+            assert_eq!(ignored, found);
+        }
     }
 
     #[test]

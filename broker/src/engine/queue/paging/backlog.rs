@@ -61,10 +61,11 @@ impl Backlog {
         self.totals.messages as usize + self.tail.len()
     }
 
-    /// The place of the first message.
+    /// The place of the first message; of a page that is not in memory, at most that.
     pub fn first(&self) -> Option<Position> {
-        let page = self.pages.front().map(|page| page.first);
-        page.or_else(|| self.tail.front().map(|entry| entry.position))
+        // What a page was known by may have left it for another place when it was read.
+        let here = self.peek().map(|entry| entry.position);
+        here.or_else(|| self.pages.front().map(|page| page.first))
     }
 
     /// The first message, if it is in memory.
