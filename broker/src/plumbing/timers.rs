@@ -6,6 +6,7 @@ use super::stopped;
 use crate::engine::outside::{Deadlines, Timed, VirtualHosts};
 use crate::engine::queue::Effects;
 use crate::engine::queue::Surroundings;
+use crate::engine::queue::paging::PageMover;
 use leveret_storage::QueueId;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};

@@ -111,7 +111,12 @@ impl Message {
             persistent,
             body.len() as u64,
         );
-        builder.push_frame(stored.slice(body)).ok()?;
+        // A slice keeps all that was read: a body beside large headers, which are copied, would take their room twice.
+        let body = match body.start > stored.len() / 8 {
+            true => Bytes::copy_from_slice(&stored[body]),
+            false => stored.slice(body),
+        };
+        builder.push_frame(body).ok()?;
         let message = builder.finish(false);
         Some(match parts.is_letter {
             true => message.into_letter(),

@@ -147,7 +147,8 @@ impl Machine {
     pub(super) fn next_look(&mut self) -> Option<Time> {
         let rules = self.expiry.any || self.expiry.lease.is_some();
         let waits = self.returned.as_deref().is_some_and(Returned::waits);
-        if !rules && !waits && !self.drops_later && self.outbox.is_none() {
+        let later = self.drops_later || self.reads_later;
+        if !rules && !waits && !later && self.outbox.is_none() {
             return None;
         }
         self.earlier_look()
@@ -163,7 +164,8 @@ impl Machine {
             HeadExpiry::Unknown => None,
         });
         let due = self.returned.as_deref().and_then(Returned::first_due);
-        let rest = self.drops_later.then(|| Time::from_millis(0));
+        let later = self.drops_later || self.reads_later;
+        let rest = later.then(|| Time::from_millis(0));
         let retry = self.outbox.as_deref().and_then(Outbox::retry_at);
         let times = heads.chain(due).chain(self.lease_end());
         let next = times.chain(rest).chain(retry).min()?;

@@ -192,10 +192,11 @@ impl Queue {
         let mut machine = self.machine.lock();
         let result = operation(&mut machine, fx);
         machine.report_delivered(fx);
+        let (letters, wanted) = (machine.letters(), machine.pages(fx));
+        // What is being read need not be looked at before it has come.
         if let Some(at) = machine.next_look() {
             fx.wake_at(fx.clock().instant(at), self.clone());
         }
-        let (letters, wanted) = (machine.letters(), machine.pages(fx));
         drop(machine);
         self.follow_up(letters, wanted, fx);
         result

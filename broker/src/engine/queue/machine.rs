@@ -59,6 +59,8 @@ pub struct Machine {
     /// It has more than its limits allow, because too much would have to be dropped at a time: the
     /// timer goes on.
     pub(super) drops_later: bool,
+    /// A page is to be read of which messages die, once there is room for what comes of that.
+    pub(super) reads_later: bool,
 }
 
 impl Machine {
@@ -85,6 +87,7 @@ impl Machine {
             dead_letters: Origin::of(spec, settings),
             outbox: None,
             drops_later: false,
+            reads_later: false,
             ready: Ready::new(kind, settings),
             paging: Paging::default(),
             returned,

@@ -187,12 +187,6 @@ impl Pager {
         &self.0.sweeper
     }
 
-    /// Whether more waits to be written, or to be paged out, than should: then publishers are not to be read.
-    pub fn over_mark(&self) -> bool {
-        self.0.writing.load(Ordering::Relaxed) > WRITING_HIGH
-            || (self.is_far_over() && !self.is_failing())
-    }
-
     /// Wakes once when less waits to be written; at once if it does.
     pub fn wake_when_below(&self, waker: Waker) {
         let mut state = self.0.state.lock();
@@ -283,6 +277,11 @@ impl PageMover for Pager {
 
     fn is_tight(&self) -> bool {
         self.0.tight.load(Ordering::Relaxed)
+    }
+
+    fn over_mark(&self) -> bool {
+        self.0.writing.load(Ordering::Relaxed) > WRITING_HIGH
+            || (self.is_far_over() && !self.is_failing())
     }
 
     fn has_room_ahead(&self) -> bool {

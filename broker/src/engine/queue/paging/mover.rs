@@ -37,6 +37,9 @@ pub trait PageMover: fmt::Debug + Send + Sync {
     /// Memory of the whole process is near its watermark, or above it: less of it is for messages that wait.
     fn is_tight(&self) -> bool;
 
+    /// Whether more waits to be written, or to be paged out, than should: then publishers are not to be read.
+    fn over_mark(&self) -> bool;
+
     /// Whether there is room to read ahead of need.
     fn has_room_ahead(&self) -> bool;
 

@@ -96,15 +96,25 @@ impl Machine {
             return wanted;
         }
         let paged = self.ready.is_paged();
-        let reads = paged && (self.consumers.any_able() || self.is_over_limit());
+        let able = paged && self.consumers.any_able();
+        // What dies goes on to other queues, which may have no room for it: then the timer goes on with this, which waits
+        // for room as publishers do.
+        let expired = match paged {
+            true => self.expired_on_disk(fx),
+            false => SmallVec::new(),
+        };
+        let over_limit = paged && self.is_over_limit();
+        let dies = over_limit || !expired.is_empty();
+        self.reads_later = dies && fx.pager().is_some_and(PageMover::over_mark);
+        let reads = able || over_limit && !self.reads_later;
         if self.outbox.is_some() {
             wanted.pages.extend(self.letters_to_read(fx));
         }
         if self.returned.is_some() {
             wanted.pages.extend(self.waiting_to_read(fx));
         }
-        if paged {
-            self.page_in_expired(&mut wanted, fx);
+        if !self.reads_later {
+            self.page_in_expired(expired, &mut wanted);
         }
         let Some(pager) = fx.pager() else {
             return wanted;
@@ -122,8 +132,8 @@ impl Machine {
     }
 
     /// First messages that have expired are read, though no consumer wants them.
-    fn page_in_expired(&mut self, wanted: &mut Wanted, fx: &mut Effects) {
-        for line in self.expired_on_disk(fx) {
+    fn page_in_expired(&mut self, lines: SmallVec<[usize; 1]>, wanted: &mut Wanted) {
+        for line in lines {
             if let Some(reading) = self.ready.read_of(line, 0) {
                 wanted.read(line, reading);
             }
