@@ -52,7 +52,8 @@ impl Bound {
 impl Connection {
     /// Whether the peer holds so much without acknowledging it that it gets no more for now.
     pub(super) fn holds_too_much(&self) -> bool {
-        self.unacknowledged() > self.broker.ledger.deliveries_limit()
+        let ledger = &self.broker.ledger;
+        self.unacknowledged() > ledger.deliveries_limit() || ledger.deliveries_are_stopped()
     }
 
     /// A client asks for another message by basic.get.

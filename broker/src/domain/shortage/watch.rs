@@ -1,7 +1,7 @@
 //! The task that takes readings: of everything once a second, and sooner where a flood could have
 //! filled what was left of memory or the disk.
 
-use super::evict::Evictor;
+use super::evict::{Evictor, look_for_idle};
 use crate::domain::broker::Broker;
 use crate::plumbing::alarms::{AlarmSet, Change, Reading, Resource, View};
 use crate::plumbing::system;
@@ -62,6 +62,7 @@ impl Looks {
     fn follow(&mut self, broker: &Broker) {
         let now = Instant::now();
         self.evictor.look(broker, now);
+        look_for_idle(broker);
         broker.connections.wake_those_without_room();
         self.quiet.trim(system::processor_time(), now);
     }

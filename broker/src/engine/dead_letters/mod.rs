@@ -129,6 +129,8 @@ struct Tried {
     outgoing: Outgoing,
     /// They found no way and are not to be lost.
     stuck: Vec<DeadLetter>,
+    /// There is an exchange that they go to.
+    has_way: bool,
     /// Too many came of others.
     given_up: usize,
     /// Queues that were left out because a letter would have gone round for ever, and the queues
@@ -165,6 +167,7 @@ impl<'q> Sender<'q> {
         let mut tried = Tried {
             outgoing,
             stuck: Vec::new(),
+            has_way: way.is_some(),
             given_up: 0,
             cycles: 0,
             cycle: Vec::new(),
@@ -219,8 +222,29 @@ impl<'q> Sender<'q> {
                 %vhost,
                 times,
                 queues = ?tried.cycle,
-                "message dropped: these queues, the latest death first, are a dead letter cycle without \
-                 reason 'rejected'"
+                "Message dropped because the following list of queues (ordered by death recency) contains a \
+                 dead letter cycle without reason 'rejected'"
+            );
+        }
+        if !tried.stuck.is_empty()
+            && let Some(letters) = self.queue.count_stuck(tried.stuck.len() as u64, fx)
+        {
+            // `rabbit_fifo_dlx_worker:log_missing_dlx_once`, `log_no_route_once`.
+            let why = match tried.has_way {
+                true => "no queue takes them: none is bound, or those that are have no room",
+                false => "its dead-letter exchange does not exist",
+            };
+            let exchange = tried
+                .outgoing
+                .origin
+                .as_ref()
+                .map(|origin| origin.exchange.as_str());
+            tracing::warn!(
+                %queue,
+                %vhost,
+                exchange,
+                letters,
+                "dead letters pile up in their quorum queue: {why}"
             );
         }
         self.queue.letters_tried(tried.outgoing, tried.stuck, fx);

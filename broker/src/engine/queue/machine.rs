@@ -451,7 +451,7 @@ impl Machine {
         self.dispatch(fx);
     }
 
-    /// Drops all messages that are ready or wait to be, and returns their number.
+    /// Drops all messages that are ready or wait to be, and dead letters that found no way; returns their number.
     pub fn purge(&mut self, fx: &mut Effects) -> u64 {
         let mut count = 0;
         while !self.ready.is_empty() {
@@ -461,7 +461,7 @@ impl Machine {
             }
             count += self.drop_pages(fx);
         }
-        count += self.drop_waiting(fx);
+        count += self.drop_waiting(fx) + self.purge_letters(fx);
         self.report_memory(fx);
         count
     }

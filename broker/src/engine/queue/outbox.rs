@@ -18,7 +18,7 @@ use super::machine::Machine;
 use super::outcome::Aside;
 use super::paging::{Done, First, Kept, PageId, Rank, Ranked, RankedPage, Shelf, Sorted, Work};
 use crate::engine::clock::Time;
-use leveret_storage::{Position, QueueId};
+use leveret_storage::{Op, Position, QueueId};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ const SLICE: usize = 4096;
 const WINDOW: usize = 1024;
 /// Bytes of bodies that are sent again at a time, about.
 const WINDOW_BYTES: u64 = 8 << 20;
-/// How long nothing more is said of messages that were dropped because they went round.
+/// How long nothing more is said of what happens to letters again and again.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// In the second half of a letter's rank, beside its reason: it has a place in the store.
@@ -62,14 +62,29 @@ pub(super) struct Outbox {
     blocked: HashSet<QueueId>,
     /// The routes by which they were tried.
     routes: u64,
-    cycles: Cycles,
+    /// Messages that were dropped because they would have gone round for ever.
+    cycles: Untold,
+    /// Letters that found no way.
+    stuck: Untold,
 }
 
-/// Messages that were dropped because they would have gone round for ever.
+/// What is told in the log, but not each time.
 #[derive(Debug, Default)]
-struct Cycles {
+struct Untold {
     told_at: Option<Time>,
-    untold: u64,
+    count: u64,
+}
+
+impl Untold {
+    /// More of it. Says of how many it is to be told now, those that nothing was said of included.
+    fn add(&mut self, more: u64, now: Time) -> Option<u64> {
+        self.count += more;
+        if self.told_at.is_some_and(|at| now < at + QUIET) {
+            return None;
+        }
+        self.told_at = Some(now);
+        Some(std::mem::take(&mut self.count))
+    }
 }
 
 /// Letters that were taken from a queue's outbox to be sent.
@@ -330,6 +345,32 @@ impl Machine {
         self.retry_letters(fx);
     }
 
+    /// Drops the letters that are kept, and returns their number (`rabbit_fifo_dlx:purge`).
+    pub(super) fn purge_letters(&mut self, fx: &mut Effects) -> u64 {
+        let queue = self.id;
+        let Some(outbox) = self.outbox.as_deref_mut() else {
+            return 0;
+        };
+        let count = outbox.len();
+        loop {
+            if let Some(letter) = outbox.take_first() {
+                if let Some(position) = letter.stored_at {
+                    fx.store_settled(queue, position, &letter.message);
+                }
+            } else if let Some(page) = outbox.kept.drop_page() {
+                for &(first, last) in &page.stored {
+                    fx.store(Op::Ack { queue, first, last });
+                }
+                fx.discard(page);
+            } else {
+                break;
+            }
+        }
+        (outbox.bytes, outbox.retry_at, outbox.untried) = (0, None, false);
+        outbox.blocked.clear();
+        count
+    }
+
     /// The queue is deleted, and with it the letters that are kept.
     pub(super) fn drop_kept_letters(&mut self, fx: &mut Effects) {
         if let Some(outbox) = &mut self.outbox {
@@ -382,13 +423,18 @@ impl Queue {
     pub fn count_cycles(&self, dropped: u64, fx: &mut Effects) -> Option<u64> {
         let now = fx.now();
         self.with_machine(|machine| {
-            let cycles = &mut machine.outbox.get_or_insert_default().cycles;
-            cycles.untold += dropped;
-            if cycles.told_at.is_some_and(|at| now < at + QUIET) {
-                return None;
-            }
-            cycles.told_at = Some(now);
-            Some(std::mem::take(&mut cycles.untold))
+            let outbox = machine.outbox.get_or_insert_default();
+            outbox.cycles.add(dropped, now)
+        })
+    }
+
+    /// Letters found no way, and stay. Says whether that is to be told now, and of how many that stay.
+    pub fn count_stuck(&self, stuck: u64, fx: &mut Effects) -> Option<u64> {
+        let now = fx.now();
+        self.with_machine(|machine| {
+            let outbox = machine.outbox.get_or_insert_default();
+            outbox.stuck.add(stuck, now)?;
+            Some(outbox.len() + stuck)
         })
     }
 }

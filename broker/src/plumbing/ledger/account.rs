@@ -50,6 +50,10 @@ impl Account {
         self.ledger
             .change(Pool::Deliveries, self.deliveries, deliveries);
         self.ledger.change(Pool::Requests, self.requests, requests);
+        if requests < self.requests || requests != 0 && self.requests == 0 {
+            let now = self.ledger.looks.load(Ordering::Relaxed);
+            self.holdings.finished().store(now, Ordering::Relaxed);
+        }
         (self.deliveries, self.requests) = (deliveries, requests);
     }
 

@@ -37,7 +37,7 @@ impl Kind {
     /// What the connection itself tells of what it was sent.
     pub(super) const DELIVERIES: &[Kind] = &[Kind::Unacknowledged, Kind::Output];
     /// What it tells of what it has sent.
-    pub(super) const REQUESTS: &[Kind] = &[
+    pub const REQUESTS: &[Kind] = &[
         Kind::Unfinished,
         Kind::Uncommitted,
         Kind::Deferred,
@@ -62,12 +62,16 @@ impl fmt::Display for Kind {
 
 /// Bytes that a connection holds. Its own task alone writes the counters; anybody may read them.
 #[derive(Debug, Default)]
-pub struct Holdings([AtomicU64; Kind::ALL.len()]);
+pub struct Holdings {
+    bytes: [AtomicU64; Kind::ALL.len()],
+    /// When some of what it has sent was last finished, by the ledger's count of looks.
+    finished: AtomicU64,
+}
 
 impl Holdings {
     /// Bytes of one kind.
     pub fn of(&self, kind: Kind) -> u64 {
-        self.0[kind as usize].load(Ordering::Relaxed)
+        self.bytes[kind as usize].load(Ordering::Relaxed)
     }
 
     /// Bytes of all kinds.
@@ -80,10 +84,15 @@ impl Holdings {
         kinds.iter().map(|kind| self.of(*kind)).sum()
     }
 
+    /// See [`Ledger::is_idle`](super::Ledger::is_idle).
+    pub(super) fn finished(&self) -> &AtomicU64 {
+        &self.finished
+    }
+
     /// Sets what is held of one kind, where that is known as a whole.
     pub fn set(&self, kind: Kind, bytes: u64) {
         // One writer: no atomic addition is needed, and none pays for one.
-        self.0[kind as usize].store(bytes, Ordering::Relaxed);
+        self.bytes[kind as usize].store(bytes, Ordering::Relaxed);
     }
 }
 

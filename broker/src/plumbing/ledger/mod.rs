@@ -36,7 +36,14 @@ pub struct Ledger {
     requests: Apart<AtomicU64>,
     /// What consumers of streams have read and were not delivered.
     read_ahead: Budget,
+    /// How often [`Ledger::look`] was called by whoever looks once a second.
+    looks: AtomicU64,
+    /// Bytes of requests that are idle, as of the last look; see [`Ledger::is_idle`].
+    idle: AtomicU64,
 }
+
+/// Looks after which what a connection has sent, and finished nothing of, is idle.
+const IDLE: u64 = 3;
 
 impl Default for Ledger {
     /// The ledger of a broker that is never short of memory.
@@ -55,6 +62,8 @@ impl Ledger {
             deliveries: Apart::default(),
             requests: Apart::default(),
             read_ahead: Budget::new(READ_AHEAD),
+            looks: AtomicU64::new(0),
+            idle: AtomicU64::new(0),
         }
     }
 
@@ -80,6 +89,38 @@ impl Ledger {
     /// Bytes that a connection may hold of what it sent: unfinished messages, uncommitted ones.
     pub fn requests_limit(&self) -> u64 {
         self.limit(Pool::Requests)
+    }
+
+    /// Whether no more deliveries are to be sent at all: memory is low, and they have much of it. Whoever holds most is
+    /// closed then, so it does not last.
+    pub fn deliveries_are_stopped(&self) -> bool {
+        let mark = self.alarms.memory_mark();
+        self.held(Pool::Deliveries) > Pool::Deliveries.size(mark, false)
+            && self.alarms.in_force().has_memory()
+    }
+
+    /// Whether half of what peers may have sent and not finished is taken: then it counts who is [idle](Ledger::is_idle).
+    pub fn requests_are_many(&self) -> bool {
+        self.held(Pool::Requests) > self.size(Pool::Requests) / 2
+    }
+
+    /// Bytes by which requests exceed their part of the watermark: so many of those that are idle are in the way.
+    pub fn requests_excess(&self) -> u64 {
+        let held = self.held(Pool::Requests);
+        held.saturating_sub(self.size(Pool::Requests))
+    }
+
+    /// Whether a connection has finished nothing of what it has sent for some looks. What is idle does not count against
+    /// others: who parks memory and goes silent must not keep them from publishing.
+    pub fn is_idle(&self, holdings: &Holdings) -> bool {
+        let since = holdings.finished().load(Ordering::Relaxed);
+        self.looks.load(Ordering::Relaxed).saturating_sub(since) >= IDLE
+    }
+
+    /// Another second is over; so many bytes of requests are idle.
+    pub fn count_idle(&self, bytes: u64) {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        self.idle.store(bytes, Ordering::Relaxed);
     }
 
     /// Bytes of deliveries that may wait in a mailbox, and as many in an output, for a peer to read them. One load of what
@@ -115,7 +156,12 @@ impl Ledger {
     fn limit(&self, pool: Pool) -> u64 {
         let mark = self.alarms.memory_mark();
         let connections = self.connections.load(Ordering::Relaxed);
-        limits::limit(self.size(pool), self.held(pool), mark, connections)
+        let idle = match pool {
+            Pool::Requests => self.idle.load(Ordering::Relaxed),
+            Pool::Deliveries => 0,
+        };
+        let held = self.held(pool).saturating_sub(idle);
+        limits::limit(self.size(pool), held, mark, connections)
     }
 
     fn size(&self, pool: Pool) -> u64 {

@@ -1,7 +1,7 @@
 //! Dead letters on the road: they are sent as the broker sends them, through an exchange that comes
 //! and goes, to the first queue.
 
-use super::model::{Kept, Known};
+use super::model::{Kept, Known, Model};
 use super::world::World;
 use crate::domain::vhost::{Vhost, VhostSpec, Vhosts};
 use crate::engine::dead_letters;
@@ -128,5 +128,16 @@ impl World {
             }
         }
         places
+    }
+}
+
+impl Model {
+    /// Letters that found no way are purged with the rest; returns how many those are.
+    pub(super) fn purged_letters(&mut self) -> u64 {
+        let kept = std::mem::take(&mut self.kept);
+        self.left
+            .extend(kept.iter().filter_map(|kept| kept.stored_at));
+        (self.retry_at, self.blocked) = (None, false);
+        kept.len() as u64
     }
 }

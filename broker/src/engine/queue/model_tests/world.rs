@@ -113,7 +113,8 @@ impl World {
             Step::Purge { queue } => {
                 let queue = self.current[queue];
                 let count = self.queues[queue].purge(&mut self.fx);
-                assert_eq!(count, self.models[queue].purged());
+                let model = &mut self.models[queue];
+                assert_eq!(count, model.purged() + model.purged_letters());
                 self.judge(queue);
             }
             Step::Policy {
