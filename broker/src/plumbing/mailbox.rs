@@ -7,7 +7,7 @@ use crate::engine::message::SharedMessage;
 use crate::engine::outside::{ConnectionId, Inbox};
 use crate::engine::queue::{Consumer, Entry};
 use crate::engine::stream::Budget;
-use crate::plumbing::ledger::Ledger;
+use crate::plumbing::ledger::{Ledger, WAITING_WHEN_SHORT};
 use crate::plumbing::report::ConnectionReport;
 use leveret_storage::{CommitSink, Token};
 use parking_lot::Mutex;
@@ -199,7 +199,7 @@ impl Mailbox {
         let size = reply.message.weight() as usize + DELIVERY_OVERHEAD;
         self.with_state(|state| {
             let waiting = self.waiting.load(Ordering::Relaxed);
-            if !state.closed && waiting < self.ledger.waiting_mark() {
+            if !state.closed && waiting < self.ledger.waiting_mark().max(WAITING_WHEN_SHORT) {
                 self.waiting.store(waiting + size, Ordering::SeqCst);
                 self.tell(state, waiting + size);
                 state.mail.push(Mail::Reply(reply));

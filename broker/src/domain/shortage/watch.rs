@@ -55,6 +55,8 @@ pub async fn watch(broker: Arc<Broker>, data_dir: PathBuf) {
 struct Looks {
     quiet: Quiet,
     evictor: Evictor,
+    /// No deliveries were sent.
+    stopped: bool,
 }
 
 impl Looks {
@@ -63,6 +65,10 @@ impl Looks {
         let now = Instant::now();
         self.evictor.look(broker, now);
         look_for_idle(broker);
+        let stopped = broker.ledger.deliveries_are_stopped();
+        if std::mem::replace(&mut self.stopped, stopped) && !stopped {
+            broker.connections.wake_all();
+        }
         broker.connections.wake_those_without_room();
         self.quiet.trim(system::processor_time(), now);
     }

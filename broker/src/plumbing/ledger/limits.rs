@@ -12,7 +12,9 @@ const ONE_SHARE: u64 = 4;
 /// Bytes of deliveries that may wait for a peer to read them.
 pub const WAITING: usize = 1 << 20;
 /// The same when all peers together hold more deliveries than they should.
-pub(super) const WAITING_WHEN_SHORT: usize = 64 << 10;
+pub const WAITING_WHEN_SHORT: usize = 64 << 10;
+/// The same when no more deliveries are to be sent at all.
+pub(super) const STOPPED: usize = 0;
 
 /// Bytes that were read from streams and may wait to be delivered, for all consumers together.
 pub(super) const READ_AHEAD: u64 = 16 << 20;

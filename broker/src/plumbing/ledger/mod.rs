@@ -12,11 +12,11 @@ mod limits;
 
 pub use account::Account;
 pub use holdings::{Holdings, Kind, Part};
-pub use limits::{ALWAYS, WAITING};
+pub use limits::{ALWAYS, WAITING, WAITING_WHEN_SHORT};
 
 use crate::engine::stream::Budget;
 use crate::plumbing::alarms::Alarms;
-use limits::{Pool, READ_AHEAD, WAITING_WHEN_SHORT};
+use limits::{Pool, READ_AHEAD, STOPPED};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -94,9 +94,7 @@ impl Ledger {
     /// Whether no more deliveries are to be sent at all: memory is low, and they have much of it. Whoever holds most is
     /// closed then, so it does not last.
     pub fn deliveries_are_stopped(&self) -> bool {
-        let mark = self.alarms.memory_mark();
-        self.held(Pool::Deliveries) > Pool::Deliveries.size(mark, false)
-            && self.alarms.in_force().has_memory()
+        self.waiting_mark() == STOPPED
     }
 
     /// Whether half of what peers may have sent and not finished is taken: then it counts who is [idle](Ledger::is_idle).
@@ -137,8 +135,10 @@ impl Ledger {
     /// Looks again at the memory watermark and at whether memory is tight.
     pub fn look(&self) {
         let pool = Pool::Deliveries;
-        let is_short = self.held(pool) > self.size(pool);
-        let mark = if is_short {
+        let held = self.held(pool);
+        let mark = if self.alarms.in_force().has_memory() && held > self.full_size(pool) {
+            STOPPED
+        } else if held > self.size(pool) {
             WAITING_WHEN_SHORT
         } else {
             WAITING
@@ -162,6 +162,11 @@ impl Ledger {
         };
         let held = self.held(pool).saturating_sub(idle);
         limits::limit(self.size(pool), held, mark, connections)
+    }
+
+    /// What a pool should have at most while memory is not tight.
+    fn full_size(&self, pool: Pool) -> u64 {
+        pool.size(self.alarms.memory_mark(), false)
     }
 
     fn size(&self, pool: Pool) -> u64 {
