@@ -25,7 +25,7 @@ def flags_of(kind, n):
 CURVES = [
     ("queues", QUEUES, "queues that two publishers and two consumers share, 100 B"),
     ("connections", CONNECTIONS, "connections, half of them publish (confirms, window 100) and half consume, 100 B"),
-    ("bodies", BODIES, "octets of a body, one to one"),
+    ("bodies", BODIES, "bytes of a body, one to one"),
 ]
 
 

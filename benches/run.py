@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures brokers with leveretperf and writes docs/performance: tables, plots and raw figures.
+"""Measures brokers with leveretperf and writes docs/develop/performance: tables, plots and raw figures.
 
   cargo build --release
   benches/run.py all --broker RabbitMQ=127.0.0.1:5692,PID --broker Leveret=127.0.0.1:5672,PID
@@ -36,7 +36,7 @@ def arguments():
     parser.add_argument("--seconds", type=float, default=5, help="of each run")
     parser.add_argument("--perf", default=str(ROOT / "target/release/leveretperf"),
                         help="the program leveretperf")
-    parser.add_argument("--out", default=str(ROOT / "docs/performance"), help="where to write")
+    parser.add_argument("--out", default=str(ROOT / "docs/develop/performance"), help="where to write")
     parser.add_argument("--disk", default=".", help="a directory on the disk that the brokers use")
     parser.add_argument("--most-backlog", type=int, default=10_000_000,
                         help="the longest backlog of the growth runs")

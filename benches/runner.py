@@ -20,7 +20,7 @@ class Broker:
         self.pid = int(pid) if pid else None
 
     def memory(self, field="VmRSS"):
-        """Resident octets (or VmHWM, the most it ever was); None where it is not known."""
+        """Resident bytes (or VmHWM, the most it ever was); None where it is not known."""
         try:
             with open(f"/proc/{self.pid}/status") as status:
                 for line in status:

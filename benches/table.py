@@ -31,7 +31,7 @@ def run(runner, brokers, rounds, seconds):
                 value = take(summary) if summary else None
                 figures.setdefault((name, broker.name), []).append(value)
                 print(f"  {turn + 1}/{rounds} {name}: {broker.name} {number(value, unit)}", flush=True)
-    # The ceiling of the generator with the same octets, to see that it is not what was measured.
+    # The ceiling of the generator with the same bytes, to see that it is not what was measured.
     ceilings = {}
     for name, flags, take, unit, _ in LOADS:
         if unit == "/s":

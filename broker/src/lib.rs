@@ -13,7 +13,7 @@
 //! | [`config`] | the settings, plain values |
 //! | [`text`] | text from outside |
 //!
-//! [`ctl`] and [`perf`] are clients: leveretctl and leveretperf. docs/architecture.md draws the picture;
+//! [`ctl`] and [`perf`] are clients: leveretctl and leveretperf. docs/develop/architecture.md draws the picture;
 //! `tests/tests/tidy.rs` holds the order.
 
 pub mod amqp;

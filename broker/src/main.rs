@@ -24,7 +24,7 @@ use thiserror::Error;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
-/// jemalloc gives back what is free, and is faster here than glibc's allocator: docs/performance.md, "Allocator".
+/// jemalloc gives back what is free, and is faster here than glibc's allocator: docs/develop/performance.md, "Allocator".
 #[cfg(not(target_env = "msvc"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

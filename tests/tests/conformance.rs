@@ -83,10 +83,10 @@ fn every_expectation_was_recorded_from_rabbitmq() {
     }
 }
 
-/// The first cells of the tables in docs/compatibility.md.
+/// The first cells of the tables in docs/operate/compatibility.md.
 fn documented_rows() -> BTreeSet<String> {
-    let path = folder().join("../../docs/compatibility.md");
-    let text = std::fs::read_to_string(path).expect("docs/compatibility.md");
+    let path = folder().join("../../docs/operate/compatibility.md");
+    let text = std::fs::read_to_string(path).expect("docs/operate/compatibility.md");
     let rows = text.lines().filter_map(|line| line.strip_prefix("| "));
     rows.filter_map(|row| Some(row.split_once(" |")?.0.replace('`', "")))
         .collect()
@@ -99,7 +99,7 @@ fn every_deviation_from_rabbitmq_is_documented() {
         for (place, row) in script.deviations() {
             assert!(
                 rows.contains(row),
-                "{place}: docs/compatibility.md has no row `{row}`"
+                "{place}: docs/operate/compatibility.md has no row `{row}`"
             );
         }
     }

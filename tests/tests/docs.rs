@@ -30,7 +30,12 @@ fn pages() -> Vec<(String, String)> {
     ]
     .map(str::to_owned)
     .into();
-    for folder in ["docs", "docs/performance"] {
+    for folder in [
+        "docs",
+        "docs/operate",
+        "docs/develop",
+        "docs/develop/performance",
+    ] {
         for entry in std::fs::read_dir(root().join(folder)).expect("a folder") {
             let name = entry.expect("an entry").file_name();
             let name = name.to_str().expect("a name");
@@ -217,7 +222,7 @@ fn defaults_are_those_of_the_program() {
             assert!(is.contains(said), "{key}: {said}, not {is}");
         }
     }
-    let limits = page("docs/limits.md");
+    let limits = page("docs/operate/limits.md");
     let tables = ["## Memory and disk alarms", "## Limits"].map(|section| rows(&limits, section));
     let mut compared = 0;
     for row in tables.iter().flatten() {
@@ -275,7 +280,7 @@ fn leveretctl(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn leveretctls_verbs_are_all_described_and_the_others_are_not_there() {
-    let page = page("docs/leveretctl.md");
+    let page = page("docs/operate/leveretctl.md");
     let (_, listed) = leveretctl(&["help", "--list-commands"]);
     let listed: BTreeSet<&str> = listed.split_whitespace().collect();
     let mut described = BTreeSet::new();

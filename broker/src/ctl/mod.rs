@@ -3,7 +3,7 @@
 //! The way of a command: [`options`] splits the command line, [`request`] makes a request of it
 //! (or says what is wrong with it), [`client`] asks the broker, [`render`] and [`report`] write
 //! what comes back. Texts and statuses are those of rabbitmqctl 3.10.8, recorded by running it;
-//! docs/leveretctl.md says where and why ours differ.
+//! docs/operate/leveretctl.md says where and why ours differ.
 
 mod alarms;
 mod banner;

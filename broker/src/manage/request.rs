@@ -18,7 +18,7 @@ use std::path::PathBuf;
 #[serde(tag = "verb", rename_all = "snake_case", deny_unknown_fields)]
 #[allow(
     missing_docs,
-    reason = "the arguments are the verbs' own, see docs/leveretctl.md"
+    reason = "the arguments are the verbs' own, see docs/operate/leveretctl.md"
 )]
 pub enum Request {
     /// Rows of these columns; a virtual host that does not exist has no rows, as in RabbitMQ 3.10.

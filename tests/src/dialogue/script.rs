@@ -88,7 +88,7 @@ pub(super) struct Expected {
 /// What Leveret says instead of what RabbitMQ says.
 #[derive(Debug)]
 pub(super) struct Deviation {
-    /// The first cell of its row in docs/compatibility.md.
+    /// The first cell of its row in docs/operate/compatibility.md.
     pub(super) row: String,
     pub(super) expected: Vec<Expected>,
 }
@@ -190,7 +190,7 @@ fn action(line: &str) -> Result<Action, String> {
 fn deviation(text: &str) -> Result<Deviation, String> {
     let (row, reason) = text
         .split_once(" -- ")
-        .ok_or("a deviation is `leveret: row of docs/compatibility.md -- reason`")?;
+        .ok_or("a deviation is `leveret: row of docs/operate/compatibility.md -- reason`")?;
     if reason.trim().is_empty() {
         return Err("a deviation needs its reason".to_owned());
     }

@@ -7,7 +7,7 @@ use leveret_tests::raw::{Raw, encode, publish_bytes};
 use leveret_tests::{TestBroker, resident_bytes, run};
 
 const COUNT: usize = 20;
-/// What docs/architecture.md states: 4 MiB of output, a mailbox of 1 MiB, and some for what
+/// What docs/develop/architecture.md states: 4 MiB of output, a mailbox of 1 MiB, and some for what
 /// stands in buffers and for the allocator.
 const EACH: u64 = 8 << 20;
 

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const HEADER: &[u8] = b"AMQP\0\0\x09\x01";
-/// Sockets that the broker takes of so many files: see docs/limits.md.
+/// Sockets that the broker takes of so many files: see docs/operate/limits.md.
 const FILES: usize = 220;
 const SOCKETS: usize = 108;
 

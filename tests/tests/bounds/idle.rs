@@ -6,7 +6,7 @@ use leveret_tests::raw::{Raw, publish_bytes};
 use leveret_tests::{TestBroker, eventually, resident_bytes, run};
 
 /// What is promised for 10 000, in octets apiece; the measured figures are in
-/// docs/performance.md. Fewer are enough to see it.
+/// docs/develop/performance.md. Fewer are enough to see it.
 const PROMISED: u64 = 20 << 10;
 const COUNT: u64 = 1000;
 

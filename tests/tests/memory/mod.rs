@@ -1,4 +1,4 @@
-//! What docs/limits.md promises of memory: clients that hold all that they can, in every way there is, and honest ones
+//! What docs/operate/limits.md promises of memory: clients that hold all that they can, in every way there is, and honest ones
 //! beside them.
 //!
 //! A run takes 20 seconds; `LEVERET_MEMORY_SECONDS` makes it longer, `LEVERET_TEST_SEED` repeats one (as far as
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 /// The memory watermark.
 const MARK: u64 = 200_000_000;
-/// By how much resident memory may be above it: docs/limits.md says so.
+/// By how much resident memory may be above it: docs/operate/limits.md says so.
 const SLACK: u64 = (64 << 20) + MARK * 15 / 100;
 /// Between two looks at it.
 const LOOK: Duration = Duration::from_millis(20);

@@ -1,4 +1,4 @@
-//! A worker whose queue has rejected messages wait, as docs/retries.md shows it.
+//! A worker whose queue has rejected messages wait, as docs/operate/retries.md shows it.
 
 use leveret_tests::python::{Pika, Script, script_folder};
 use leveret_tests::{TestBroker, run};
@@ -36,6 +36,6 @@ fn a_rejected_message_is_tried_again_and_given_up_with_pika_1_4() {
 fn the_page_shows_the_program_as_it_is() {
     let file = script_folder().join("pika1/retrying_worker.py");
     let program = std::fs::read_to_string(file).expect("the program");
-    let page = include_str!("../../../docs/retries.md");
+    let page = include_str!("../../../docs/operate/retries.md");
     assert!(page.contains(&format!("```python\n{program}```\n")));
 }
