@@ -82,3 +82,35 @@ fn one_that_does_not_read_is_closed_as_well() {
         .await;
     });
 }
+
+#[test]
+fn who_parks_unfinished_messages_does_not_keep_others_from_publishing() {
+    run(async {
+        let Some(broker) = start().await else { return };
+        let mut silent = Vec::new();
+        for _ in 0..16 {
+            let mut raw = Raw::connect(&broker).await;
+            raw.open_channel(1).await;
+            raw.publish_method(1, "nowhere").await;
+            raw.content_header(1, 16_000_000).await;
+            // All of them together: most of what clients may have sent and not finished.
+            raw.bytes(&frame(3, 1, &[b'x'; 100_000]).repeat(26)).await;
+            silent.push(raw);
+        }
+        let body = vec![b'x'; 12_000_000];
+        eventually_within(ALARM_ENDS, "a large message is taken", async || {
+            let client = broker.client().await;
+            let channel = client.open_confirming().await;
+            let published = channel.basic_publish(
+                "".into(),
+                "q".into(),
+                Default::default(),
+                &body,
+                Default::default(),
+            );
+            let confirm = published.await.ok()?.await.ok()?;
+            confirm.is_ack().then_some(())
+        })
+        .await;
+    });
+}

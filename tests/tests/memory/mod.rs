@@ -4,6 +4,7 @@
 //! A run takes 20 seconds; `LEVERET_MEMORY_SECONDS` makes it longer, `LEVERET_TEST_SEED` repeats one (as far as
 //! time does), and `LEVERET_MEMORY_WAYS` has all hostile clients do only what it names (`Deaf,Stream`).
 
+mod dead_letters;
 mod holders;
 mod honest;
 mod hostile;
