@@ -156,7 +156,7 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     // Where one thread serves all connections, none of them may hold it up.
     let alone = tokio::runtime::Handle::current().metrics().num_workers() < 2;
     let opened = Store::open(Options {
-        weigh: leveret::engine::queue::body_octets,
+        weigh: leveret::engine::queue::body_bytes,
         fast_sync: if alone {
             Duration::ZERO
         } else {

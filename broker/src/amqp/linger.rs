@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 /// How long a peer may go on sending after our last words.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Octets that are read and dropped at once.
+/// Bytes that are read and dropped at once.
 const SINK_SIZE: usize = 8 * 1024;
 
 /// Closes a socket so that the peer gets to read what was written last.

@@ -203,12 +203,12 @@ impl<S: Peer> Session<S> {
             }
             Poll::Ready(Err(error)) => Err(End::Failed(error)),
             Poll::Ready(Ok(0)) => Err(End::Abandoned),
-            Poll::Ready(Ok(octets)) => {
-                if octets >= self.read_size {
+            Poll::Ready(Ok(bytes)) => {
+                if bytes >= self.read_size {
                     self.read_size = (self.read_size * 2).min(READ_BUFFER_MAX);
                 }
                 self.last_read = now;
-                self.info.received(octets as u64);
+                self.info.received(bytes as u64);
                 // What has just come may have been sent after this round began: the time from
                 // which it counts, for delays say, must not lie before.
                 let now = Instant::now();

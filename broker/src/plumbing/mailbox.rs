@@ -326,8 +326,8 @@ impl Mailbox {
                 other => state.mail.push(other),
             }
         }
-        let octets: usize = withdrawn.iter().map(|(_, entry)| cost(entry)).sum();
-        let left = self.waiting.load(Ordering::Relaxed) - octets;
+        let bytes: usize = withdrawn.iter().map(|(_, entry)| cost(entry)).sum();
+        let left = self.waiting.load(Ordering::Relaxed) - bytes;
         self.waiting.store(left, Ordering::SeqCst);
         self.tell(&mut state, left);
         withdrawn

@@ -191,7 +191,7 @@ impl Connection {
             channel_credit = Arc::default();
         }
         let arguments = KeptArguments::new(&consume.arguments);
-        self.check_consumer_arguments(arguments.octets())?;
+        self.check_consumer_arguments(arguments.bytes())?;
         self.check_requests()?;
         self.expect_acks(&queue, Some(&consume.arguments));
         let consumer = Arc::new(Consumer {

@@ -21,10 +21,10 @@ pub(super) const DELIVERY_OVERHEAD: u64 = 128;
 pub(super) const CHANNEL: u64 = 512;
 /// What a consumer takes besides its arguments, about, its queue's part included.
 pub(super) const CONSUMER: u64 = 768;
-/// Octets of arguments that the consumers of a connection may have, all together. RabbitMQ has no such
-/// limit; a consumer's arguments are some ten octets, and seldom more than a hundred.
+/// Bytes of arguments that the consumers of a connection may have, all together. RabbitMQ has no such
+/// limit; a consumer's arguments are some ten bytes, and seldom more than a hundred.
 const CONSUMER_ARGUMENTS: usize = 4 << 20;
-/// Octets of arguments of a queue, an exchange or a binding: a quarter of a frame. RabbitMQ takes what
+/// Bytes of arguments of a queue, an exchange or a binding: a quarter of a frame. RabbitMQ takes what
 /// fits into a frame; but it all stays in memory, and decoded it takes up to twenty times as much.
 const DECLARED_ARGUMENTS: usize = 32 << 10;
 /// The same while memory is low.
@@ -36,8 +36,8 @@ pub(super) struct Bound(u64);
 
 impl Bound {
     /// The sum has grown.
-    pub(super) fn add(&mut self, octets: u64) {
-        self.0 += octets;
+    pub(super) fn add(&mut self, bytes: u64) {
+        self.0 += bytes;
     }
 
     /// Whether the sum is above `mark`; it is added up only when it may be.
@@ -105,7 +105,7 @@ impl Connection {
     pub(super) fn tell_ledger(&mut self) {
         let holdings = self.account.holdings();
         holdings.set(Kind::Output, self.out.held());
-        holdings.set(Kind::Deferred, self.held_octets as u64);
+        holdings.set(Kind::Deferred, self.held_bytes as u64);
         self.account.tell();
     }
 
@@ -115,19 +115,19 @@ impl Connection {
         self.tell_ledger();
     }
 
-    /// A consumer wants to be kept with these arguments, so many octets.
-    pub(super) fn check_consumer_arguments(&mut self, octets: usize) -> Result<(), AmqpError> {
+    /// A consumer wants to be kept with these arguments, so many bytes.
+    pub(super) fn check_consumer_arguments(&mut self, bytes: usize) -> Result<(), AmqpError> {
         let max = CONSUMER_ARGUMENTS as u64;
         let channels = self.channels.iter();
         let consumers = channels.flat_map(|channel| channel.consumers.values());
-        let sum = || consumers.map(|c| c.arguments.octets() as u64).sum::<u64>();
+        let sum = || consumers.map(|c| c.arguments.bytes() as u64).sum::<u64>();
         if self
             .kept_arguments
-            .is_over(max - (octets as u64).min(max), sum)
+            .is_over(max - (bytes as u64).min(max), sum)
         {
             return Err(texts::consumer_arguments_limit(CONSUMER_ARGUMENTS));
         }
-        self.kept_arguments.add(octets as u64);
+        self.kept_arguments.add(bytes as u64);
         Ok(())
     }
 
@@ -153,9 +153,9 @@ impl Connection {
         } else {
             DECLARED_ARGUMENTS
         };
-        let octets = table::encode(arguments).len();
-        if octets > max {
-            return Err(texts::arguments_limit(octets, max));
+        let bytes = table::encode(arguments).len();
+        if bytes > max {
+            return Err(texts::arguments_limit(bytes, max));
         }
         Ok(())
     }

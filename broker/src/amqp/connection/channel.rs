@@ -199,7 +199,7 @@ impl Channel {
 
 /// Bytes that a consumer takes, about.
 fn held_by(consumer: &Consumer) -> u64 {
-    CONSUMER + (consumer.tag.as_str().len() + consumer.arguments.octets()) as u64
+    CONSUMER + (consumer.tag.as_str().len() + consumer.arguments.bytes()) as u64
 }
 
 #[cfg(test)]

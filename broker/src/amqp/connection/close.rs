@@ -82,8 +82,8 @@ impl Connection {
         channel.transaction = None;
         channel.replies = None;
         if let Some(held) = channel.held.take() {
-            let octets: usize = held.frames.iter().map(|(frame, _)| frame.total()).sum();
-            self.held_octets = self.held_octets.saturating_sub(octets);
+            let bytes: usize = held.frames.iter().map(|(frame, _)| frame.total()).sum();
+            self.held_bytes = self.held_bytes.saturating_sub(bytes);
         }
         let detach = |consumer: Arc<Consumer>| {
             self.detach_consumer(&consumer);

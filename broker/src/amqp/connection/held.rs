@@ -24,7 +24,7 @@ impl Connection {
             let Some((frame, payload)) = frames.pop_front() else {
                 return;
             };
-            self.held_octets = self.held_octets.saturating_sub(frame.total());
+            self.held_bytes = self.held_bytes.saturating_sub(frame.total());
             self.frame(frame, Payload::Owned(payload), now);
             if let Some(held) = self.channel_mut(id).and_then(|c| c.held.as_mut()) {
                 held.frames = frames;

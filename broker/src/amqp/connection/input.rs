@@ -44,7 +44,7 @@ impl Connection {
     /// Takes all whole frames from the front of `buf`, then hands what they amount to to the
     /// queues and the store. Leaves in `buf` what an alarm blocks, for another call when the
     /// connection is not blocked any more, and what comes when the answers are too many for a peer
-    /// that does not read them: a few octets (a cancel, a get) can ask for many.
+    /// that does not read them: a few bytes (a cancel, a get) can ask for many.
     pub fn input(&mut self, buf: &mut BytesMut, now: Instant) {
         self.input_until(buf, now, None);
     }
@@ -77,8 +77,8 @@ impl Connection {
                 continue;
             }
             match frame::split(buf, self.frame_limit()) {
-                Ok(Split::Need(octets)) => {
-                    self.need = octets;
+                Ok(Split::Need(bytes)) => {
+                    self.need = bytes;
                     break;
                 }
                 Ok(Split::Whole(frame)) => {
@@ -161,9 +161,9 @@ impl Connection {
             return self.connection_frame(frame, payload.as_slice(), now);
         }
         let unexpected = |payload: &Payload<'_>| {
-            let octet = frame.kind.octet();
+            let byte = frame.kind.octet();
             Err(texts::unexpected_frame(frame::describe(
-                octet,
+                byte,
                 payload.as_slice(),
             )))
         };
@@ -182,7 +182,7 @@ impl Connection {
                 held: Some(held), ..
             }) => {
                 held.frames.push_back((frame, payload.into_bytes()));
-                self.held_octets += frame.total();
+                self.held_bytes += frame.total();
                 Ok(())
             }
             Some(channel) if channel.closing => {
@@ -216,8 +216,8 @@ impl Connection {
             FrameKind::Heartbeat => return Ok(()),
             FrameKind::Header | FrameKind::Body if closing => return Ok(()),
             FrameKind::Header | FrameKind::Body => {
-                let octet = frame.kind.octet();
-                return Err(texts::unexpected_frame(frame::describe(octet, payload)));
+                let byte = frame.kind.octet();
+                return Err(texts::unexpected_frame(frame::describe(byte, payload)));
             }
         }
         let id = method::peek_id(payload).unwrap_or_default();

@@ -66,9 +66,9 @@ use std::time::{Duration, Instant};
 const OUTPUT_MAX: usize = 4 << 20;
 /// While memory is low, a frame of more bytes than this is not read to its end.
 const LOW_FRAME_MAX: usize = 16 << 10;
-/// How many octets of frames may wait on channels that wait for the store.
+/// How many bytes of frames may wait on channels that wait for the store.
 const HELD_MAX: usize = 1 << 20;
-/// Octets of a frame before the login (RabbitMQ: `initial_frame_max`).
+/// Bytes of a frame before the login (RabbitMQ: `initial_frame_max`).
 const INITIAL_FRAME_MAX: u32 = 8192;
 /// How long a peer may take to answer connection.close, or to notice a silent refusal.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -108,7 +108,7 @@ struct Login {
 #[derive(Clone, Copy, Debug)]
 struct Tuned {
     channel_max: u16,
-    /// Octets; 0 for no limit.
+    /// Bytes; 0 for no limit.
     frame_max: u32,
     /// None when heartbeats are off.
     heartbeat: Option<Duration>,
@@ -158,7 +158,7 @@ pub struct Connection {
     taken: Taken,
     /// What the store has made safe, not looked at yet.
     tokens: VecDeque<Token>,
-    held_octets: usize,
+    held_bytes: usize,
     /// Channels whose frames wait for the peer to read what it was answered.
     unread: Vec<ChannelId>,
     /// Whole frames may stand in the read buffer: too much output waited to go on.
@@ -168,7 +168,7 @@ pub struct Connection {
     has_published: bool,
     /// It has published what the store keeps.
     has_stored: bool,
-    /// Octets that the frame at the front of the input needs in all.
+    /// Bytes that the frame at the front of the input needs in all.
     need: usize,
     /// Bytes that the largest read buffer has had.
     buffer_size: usize,
@@ -178,7 +178,7 @@ pub struct Connection {
     no_message: SharedMessage,
     /// What it holds in memory, and what the ledger knows of that.
     account: Account,
-    /// Octets of its consumers' arguments.
+    /// Bytes of its consumers' arguments.
     kept_arguments: burden::Bound,
     /// Arguments that the log has been told of.
     told: ignored::Told,
@@ -229,7 +229,7 @@ impl Connection {
             has_committed: false,
             taken: Taken::default(),
             tokens: VecDeque::new(),
-            held_octets: 0,
+            held_bytes: 0,
             unread: Vec::new(),
             has_rest: false,
             now: Instant::now(),
@@ -254,7 +254,7 @@ impl Connection {
     /// backlog is over its mark and this connection adds to it, or an alarm has blocked it.
     pub fn wants_read(&self) -> bool {
         self.out.len() < OUTPUT_MAX
-            && self.held_octets < HELD_MAX
+            && self.held_bytes < HELD_MAX
             && !matches!(self.phase, Phase::Ending | Phase::Refused { .. })
             && !self.is_blocked()
             && !self.waits_for_memory()
@@ -288,7 +288,7 @@ impl Connection {
         self.has_rest
     }
 
-    /// Octets that a read buffer needs for the frame at its front, once known.
+    /// Bytes that a read buffer needs for the frame at its front, once known.
     pub fn needed_buffer(&self) -> usize {
         self.need
     }
@@ -338,7 +338,7 @@ impl Connection {
         self.tuned.heartbeat.filter(|_| self.is_open())
     }
 
-    /// Octets of a frame at most. Before the login RabbitMQ takes as much as its `initial_frame_max`, so that who is
+    /// Bytes of a frame at most. Before the login RabbitMQ takes as much as its `initial_frame_max`, so that who is
     /// nobody yet cannot have much kept.
     fn frame_limit(&self) -> u32 {
         match self.phase {

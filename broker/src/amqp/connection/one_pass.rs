@@ -168,11 +168,11 @@ impl Connection {
 /// As [`Connection::usual`], for one who has logged in as `user`.
 fn is_usual(properties: &[u8], user: &[u8]) -> Option<bool> {
     let index = PropertyIndex::scan(properties)?;
-    let octets = |range: &Option<Range<usize>>| range.clone().map(|range| &properties[range]);
-    let refused = octets(&index.expiration).is_some_and(|text| parse_expiration(text).is_err())
-        || octets(&index.user_id).is_some_and(|claimed| claimed != user);
-    let changed = octets(&index.reply_to) == Some(REPLY_TO.as_bytes());
-    let copied = octets(&index.headers).is_some_and(asks_for_copies);
+    let bytes = |range: &Option<Range<usize>>| range.clone().map(|range| &properties[range]);
+    let refused = bytes(&index.expiration).is_some_and(|text| parse_expiration(text).is_err())
+        || bytes(&index.user_id).is_some_and(|claimed| claimed != user);
+    let changed = bytes(&index.reply_to) == Some(REPLY_TO.as_bytes());
+    let copied = bytes(&index.headers).is_some_and(asks_for_copies);
     (!refused && !changed && !copied).then_some(index.persistent())
 }
 

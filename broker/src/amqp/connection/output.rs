@@ -7,7 +7,7 @@ use leveret_protocol::{ChannelId, method};
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-/// Body pieces from this many octets on are not copied.
+/// Body pieces from this many bytes on are not copied.
 const UNCOPIED_MIN: usize = 8 * 1024;
 /// A buffer that grew over this is given back when it has been written out.
 const KEPT_CAPACITY: usize = 256 * 1024;
@@ -21,7 +21,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Octets that wait to be written.
+    /// Bytes that wait to be written.
     pub fn len(&self) -> usize {
         self.chunked + self.tail.len()
     }
@@ -41,7 +41,7 @@ impl Output {
         &mut self.tail
     }
 
-    /// Writes a content header and the body in frames of at most `frame_max` octets (0: no limit).
+    /// Writes a content header and the body in frames of at most `frame_max` bytes (0: no limit).
     pub fn content(
         &mut self,
         channel: ChannelId,
@@ -105,7 +105,7 @@ impl Output {
         filled
     }
 
-    /// The first `written` octets are on their way.
+    /// The first `written` bytes are on their way.
     pub fn advance(&mut self, mut written: usize) {
         while let Some(chunk) = self.chunks.front_mut() {
             if written < chunk.len() {
@@ -138,7 +138,7 @@ mod tests {
         while !output.is_empty() {
             let mut slices = [IoSlice::new(&[]); 4];
             let filled = output.slices(&mut slices);
-            // No more than a step is looked at: steps may be single octets.
+            // No more than a step is looked at: steps may be single bytes.
             let before = all.len();
             let front = slices[..filled].iter().flat_map(|slice| slice.iter());
             all.extend(front.take(step));

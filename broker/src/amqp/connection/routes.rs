@@ -1,5 +1,5 @@
 //! Where the last few basic.publish of a connection went: publishers repeat themselves, and those
-//! that do not have a few exchanges and keys that take turns. What is known is found by the octets
+//! that do not have a few exchanges and keys that take turns. What is known is found by the bytes
 //! of the method as they stand in its frame, without decoding them.
 
 use crate::engine::exchange::Exchange;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 const WAYS: usize = 4;
 /// The most sets; there is one at first, and twice as many each time when one runs over.
 const SETS_MAX: usize = 32;
-/// Octets before the exchange's name: the method's numbers, the ticket, the name's length.
+/// Bytes before the exchange's name: the method's numbers, the ticket, the name's length.
 const EXCHANGE_AT: usize = 7;
 
 /// Known routes.
@@ -119,7 +119,7 @@ impl KnownRoutes {
     }
 
     fn set_of(&self, hash: u64) -> Range<usize> {
-        // The upper bits depend on every octet.
+        // The upper bits depend on every byte.
         let sets = (self.routes.len() / WAYS) as u64;
         let start = ((hash >> 32) & (sets - 1)) as usize * WAYS;
         start..start + WAYS

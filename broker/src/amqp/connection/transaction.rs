@@ -51,7 +51,7 @@ impl Transaction {
     }
 
     pub(super) fn settle(&mut self, tag: DeliveryTag, delivery: Delivery, outcome: Outcome) {
-        self.settled_part.add(delivery.octets());
+        self.settled_part.add(delivery.bytes());
         self.settled.push(Settled {
             tag,
             delivery,

@@ -20,7 +20,7 @@ pub struct Delivery {
 
 impl Delivery {
     /// What it keeps in memory, about.
-    pub fn octets(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         DELIVERY_OVERHEAD + self.entry.weight()
     }
 }
@@ -58,7 +58,7 @@ impl Unacked {
 
     /// What they keep in memory, about.
     #[cfg(test)]
-    pub fn octets(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.held.bytes()
     }
 
@@ -77,7 +77,7 @@ impl Unacked {
     /// Adds a delivery; tags must grow.
     pub fn push(&mut self, tag: DeliveryTag, delivery: Delivery) {
         debug_assert!(self.slots.back().is_none_or(|(last, _)| *last < tag));
-        self.held.add(delivery.octets());
+        self.held.add(delivery.bytes());
         self.slots.push_back((tag, Some(delivery)));
         self.count += 1;
     }
@@ -96,7 +96,7 @@ impl Unacked {
         let at = self.find(tag)?;
         let delivery = self.slots[at].1.take()?;
         self.count -= 1;
-        self.held.remove(delivery.octets());
+        self.held.remove(delivery.bytes());
         self.clear_holes();
         Some(delivery)
     }
@@ -120,8 +120,7 @@ impl Unacked {
             .filter_map(|(tag, delivery)| Some((tag, delivery?)))
             .collect();
         self.count -= taken.len();
-        self.held
-            .remove(taken.iter().map(|(_, d)| d.octets()).sum());
+        self.held.remove(taken.iter().map(|(_, d)| d.bytes()).sum());
         self.clear_holes();
         Some(taken.into_iter())
     }
@@ -136,7 +135,7 @@ impl Unacked {
         slots.sort_unstable_by_key(|(tag, _)| *tag);
         self.count = slots.len();
         let deliveries = slots.iter().filter_map(|(_, delivery)| delivery.as_ref());
-        self.held.set(deliveries.map(Delivery::octets).sum());
+        self.held.set(deliveries.map(Delivery::bytes).sum());
         self.slots = slots.into();
     }
 
@@ -249,8 +248,8 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(unacked.len(), model.len());
-                let octets: u64 = unacked.entries().map(|(_, d)| d.octets()).sum();
-                prop_assert_eq!(unacked.octets(), octets);
+                let bytes: u64 = unacked.entries().map(|(_, d)| d.bytes()).sum();
+                prop_assert_eq!(unacked.bytes(), bytes);
                 prop_assert!(unacked.slots.len() <= 2 * model.len() + TOLERATED_HOLES + 1);
             }
         }

@@ -55,9 +55,9 @@ impl Evictor {
             return;
         }
         let view = broker.alarms.view();
-        let excess = view.reading.memory.saturating_sub(view.memory_octets);
+        let excess = view.reading.memory.saturating_sub(view.memory_bytes);
         // Without any memory allowed an operator means publishers, not those who hold something.
-        if view.memory_octets > 0 {
+        if view.memory_bytes > 0 {
             evict(broker, excess);
         }
     }

@@ -131,7 +131,7 @@ impl<'a> Death<'a> {
         let deaths = self.put_headers(table.unwrap_or_default(), text, added, noted);
         let mut rest = at.end;
         if let Some((_, text)) = expiration {
-            // With the octet of its length.
+            // With the byte of its length.
             noted.extend_from_slice(properties.get(rest..text.start - 1).unwrap_or_default());
             rest = text.end;
         }
@@ -278,8 +278,8 @@ fn put_counted_again(out: &mut Vec<u8>, entry: &[u8]) {
 }
 
 fn put_fields(out: &mut Vec<u8>, fields: &[Field<'_>]) {
-    for (_, octets) in fields {
-        out.extend_from_slice(octets);
+    for (_, bytes) in fields {
+        out.extend_from_slice(bytes);
     }
 }
 
@@ -301,9 +301,9 @@ fn put_name(out: &mut Vec<u8>, name: &[u8], kind: u8) {
 }
 
 /// With the length in front. Nothing here is longer than the frames it came in, many times over.
-fn put_prefixed(out: &mut Vec<u8>, octets: &[u8]) {
-    out.extend((octets.len() as u32).to_be_bytes());
-    out.extend_from_slice(octets);
+fn put_prefixed(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend((bytes.len() as u32).to_be_bytes());
+    out.extend_from_slice(bytes);
 }
 
 /// As [`put_prefixed`], of what is written by this.

@@ -19,8 +19,8 @@ use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
-/// Octets for the store after which a batch is complete, about.
-const BATCH_OCTETS: usize = 8 << 20;
+/// Bytes for the store after which a batch is complete, about.
+const BATCH_BYTES: usize = 8 << 20;
 /// Dead letters in a batch at most.
 const BATCH_LETTERS: usize = 4096;
 
@@ -335,7 +335,7 @@ impl Sorter {
     }
 
     fn is_full(&self) -> bool {
-        self.transfer.octets() >= BATCH_OCTETS || self.left.len() >= BATCH_LETTERS
+        self.transfer.bytes() >= BATCH_BYTES || self.left.len() >= BATCH_LETTERS
     }
 
     /// Carries out what was collected.

@@ -87,7 +87,7 @@ fn conditions(arguments: &[u8], with_x: bool) -> Vec<Condition> {
 /// What is true of a message's headers, in order: in one piece of memory, because messages are many.
 #[derive(Default)]
 struct Facts {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     each: SmallVec<[Range<usize>; 16]>,
 }
 
@@ -100,7 +100,7 @@ impl Facts {
         entries.sort_by(|a, b| a.name.cmp(b.name));
         let mut facts = Facts {
             // Each name is written twice, each value once: it hardly ever grows.
-            octets: Vec::with_capacity(2 * headers.len()),
+            bytes: Vec::with_capacity(2 * headers.len()),
             ..Facts::default()
         };
         for entry in entries.chunk_by(|a, b| a.name == b.name) {
@@ -108,27 +108,27 @@ impl Facts {
             facts.add(|out| presence(entry.name, out));
             facts.add(|out| equality(entry.name, entry.value, out));
         }
-        let octets = &facts.octets;
+        let bytes = &facts.bytes;
         facts
             .each
-            .sort_unstable_by(|a, b| octets[a.clone()].cmp(&octets[b.clone()]));
+            .sort_unstable_by(|a, b| bytes[a.clone()].cmp(&bytes[b.clone()]));
         facts
     }
 
     fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.octets.len();
-        write(&mut self.octets);
-        self.each.push(start..self.octets.len());
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        self.each.push(start..self.bytes.len());
     }
 
     fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.each.iter().map(|range| &self.octets[range.clone()])
+        self.each.iter().map(|range| &self.bytes[range.clone()])
     }
 
     fn hold(&self, condition: &[u8]) -> bool {
         let found = self
             .each
-            .binary_search_by(|range| self.octets[range.clone()].cmp(condition));
+            .binary_search_by(|range| self.bytes[range.clone()].cmp(condition));
         found.is_ok()
     }
 }

@@ -136,10 +136,10 @@ pub fn check_binding(kind: ExchangeKind, binding: &Binding) -> Result<(), AmqpEr
 
 fn check_weight(key: &str) -> Result<(), AmqpError> {
     let digits = key.strip_prefix(['+', '-']).unwrap_or(key);
-    if digits.is_empty() || !digits.bytes().all(|octet| octet.is_ascii_digit()) {
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(texts::weight_not_integer(key));
     }
-    if key.starts_with('-') || digits.bytes().all(|octet| octet == b'0') {
+    if key.starts_with('-') || digits.bytes().all(|byte| byte == b'0') {
         return Err(texts::weight_too_small());
     }
     match key.parse::<u32>() {

@@ -40,7 +40,7 @@ fn words(key: &[u8]) -> SmallVec<[&[u8]; 16]> {
     if key.is_empty() {
         SmallVec::new()
     } else {
-        key.split(|octet| *octet == b'.').collect()
+        key.split(|byte| *byte == b'.').collect()
     }
 }
 

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-/// Bodies up to this many octets are copied beside the properties, so that a small message is one
+/// Bodies up to this many bytes are copied beside the properties, so that a small message is one
 /// piece of memory; larger ones have memory of their own, or are most of a read buffer.
 pub const INLINE_BODY_MAX: usize = 4096;
 
-/// A head up to this many octets stands in the message itself, so that a small message is one allocation; so many that the
-/// message with its counts fills one of the allocator's sizes (96 octets).
+/// A head up to this many bytes stands in the message itself, so that a small message is one allocation; so many that the
+/// message with its counts fills one of the allocator's sizes (96 bytes).
 const HEAD_INLINE: usize = 56;
 
 /// Exchange, routing key, raw properties and, when small, the body.
@@ -93,13 +93,13 @@ enum LargeBody {
     Pieces(Vec<u8>),
 }
 
-/// A body frame brought more octets than the content header announced.
+/// A body frame brought more bytes than the content header announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyOverrun;
 
 impl MessageBuilder {
-    /// Starts a message whose body has `body_size` octets. `exchange`, its exchange's name, and
-    /// `routing_key` are at most 255 octets, as short strings are.
+    /// Starts a message whose body has `body_size` bytes. `exchange`, its exchange's name, and
+    /// `routing_key` are at most 255 bytes, as short strings are.
     pub fn new(
         exchange: &[u8],
         routing_key: &[u8],
@@ -136,7 +136,7 @@ impl MessageBuilder {
         &self.head[start..start + self.properties_len as usize]
     }
 
-    /// Octets of body still to come.
+    /// Bytes of body still to come.
     pub fn remaining(&self) -> u64 {
         self.remaining
     }
@@ -234,8 +234,8 @@ fn marks(persistent: bool) -> u8 {
 }
 
 impl Message {
-    /// A message whose body has at most [`INLINE_BODY_MAX`] octets, as [`MessageBuilder`] would make it of one piece: of
-    /// its parts the names are 255 octets at most, `cancellable` as for [`MessageBuilder::finish`].
+    /// A message whose body has at most [`INLINE_BODY_MAX`] bytes, as [`MessageBuilder`] would make it of one piece: of
+    /// its parts the names are 255 bytes at most, `cancellable` as for [`MessageBuilder::finish`].
     pub fn small(
         names: (&[u8], &[u8]),
         properties: &[u8],
@@ -386,7 +386,7 @@ impl Message {
         self.forwarded(self.exchange(), self.routing_key(), properties, cancellable)
     }
 
-    /// The same message as if it had been published with another exchange, routing key (255 octets
+    /// The same message as if it had been published with another exchange, routing key (255 bytes
     /// at most) and properties; see [`Message::with_properties`].
     pub fn forwarded(
         &self,

@@ -6,14 +6,14 @@ use leveret_protocol::content::{Property, property};
 use leveret_storage::{QueueId, Storable};
 use std::ops::Range;
 
-/// Bodies from so many octets on are given to the store as they are: that writes one to its log from there, if it is large
+/// Bodies from so many bytes on are given to the store as they are: that writes one to its log from there, if it is large
 /// enough for a call of its own to the system, and once, if several queues have it.
 const SHARED_BODY_MIN: usize = 8 << 10;
 
-/// The first octet of a stored message; raised when the encoding changes. (2 is taken, see
+/// The first byte of a stored message; raised when the encoding changes. (2 is taken, see
 /// `queue/stored.rs`.)
 const ENCODING: u8 = 1;
-/// The first octet of a stored message that is a dead letter.
+/// The first byte of a stored message that is a dead letter.
 const ENCODING_OF_LETTER: u8 = 3;
 
 /// The `delivery_mode` of messages that ask to survive a restart.

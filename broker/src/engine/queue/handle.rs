@@ -279,9 +279,9 @@ impl Queue {
         });
     }
 
-    /// Whether the queue would turn this message away behind so many others and their octets.
-    pub fn has_no_room(&self, message: &SharedMessage, others: u64, octets: u64) -> bool {
-        self.stream.is_none() && self.machine.lock().has_no_room(message, others, octets)
+    /// Whether the queue would turn this message away behind so many others and their bytes.
+    pub fn has_no_room(&self, message: &SharedMessage, others: u64, bytes: u64) -> bool {
+        self.stream.is_none() && self.machine.lock().has_no_room(message, others, bytes)
     }
 
     /// See [`Machine::restore`].

@@ -23,7 +23,7 @@ impl KeptArguments {
     }
 
     /// How much is kept.
-    pub fn octets(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.0.len()
     }
 }
@@ -37,7 +37,7 @@ mod tests {
     fn a_kept_table_is_the_one_that_came() {
         let mut table = FieldTable::default();
         assert_eq!(KeptArguments::new(&table).table(), table);
-        assert_eq!(KeptArguments::new(&table).octets(), 0);
+        assert_eq!(KeptArguments::new(&table).bytes(), 0);
         table.insert("x-priority".into(), AMQPValue::LongInt(7));
         table.insert("x".into(), AMQPValue::FieldTable(table.clone()));
         assert_eq!(KeptArguments::new(&table).table(), table);

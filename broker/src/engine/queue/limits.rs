@@ -1,5 +1,5 @@
 //! How much may be ready in a queue: `x-max-length`, `x-max-length-bytes` and what `x-overflow`
-//! does beyond (RabbitMQ: "Queue Length Limit"). Only ready messages count, and only the octets of
+//! does beyond (RabbitMQ: "Queue Length Limit"). Only ready messages count, and only the bytes of
 //! their bodies.
 
 use super::dead_letter::Reason;
@@ -14,8 +14,8 @@ use crate::engine::message::{Message, SharedMessage};
 pub struct Limits {
     /// Messages; no limit is the largest number.
     messages: u64,
-    /// Octets of bodies; no limit is the largest number.
-    octets: u64,
+    /// Bytes of bodies; no limit is the largest number.
+    bytes: u64,
     overflow: Overflow,
     /// The queue has had more than these when they were set, and its oldest messages go, once.
     trims: bool,
@@ -29,17 +29,17 @@ impl Limits {
         }
         Some(Limits {
             messages: settings.max_length.unwrap_or(u64::MAX),
-            octets: settings.max_length_bytes.unwrap_or(u64::MAX),
+            bytes: settings.max_length_bytes.unwrap_or(u64::MAX),
             overflow: settings.overflow,
             trims: false,
         })
     }
 
-    /// Whether a message is turned away where there are so many with so many octets: it would be one
+    /// Whether a message is turned away where there are so many with so many bytes: it would be one
     /// too many, even where a consumer waits for it (`rabbit_amqqueue_process:will_overflow`).
-    pub fn refuse(&self, message: &Message, messages: u64, octets: u64) -> bool {
+    pub fn refuse(&self, message: &Message, messages: u64, bytes: u64) -> bool {
         self.overflow != Overflow::DropHead
-            && self.exceeded(messages + 1, octets + message.body().len() as u64)
+            && self.exceeded(messages + 1, bytes + message.body().len() as u64)
     }
 
     /// Whether the head of a queue has to go that holds so many messages with so many bytes.
@@ -52,15 +52,15 @@ impl Limits {
         self.overflow == Overflow::RejectPublishDlx
     }
 
-    fn exceeded(&self, messages: u64, octets: u64) -> bool {
-        messages > self.messages || octets > self.octets
+    fn exceeded(&self, messages: u64, bytes: u64) -> bool {
+        messages > self.messages || bytes > self.bytes
     }
 }
 
 impl Machine {
     /// Whether the queue's limits would turn this message away behind so many others and their
-    /// octets.
-    pub(super) fn has_no_room(&self, message: &SharedMessage, others: u64, octets: u64) -> bool {
+    /// bytes.
+    pub(super) fn has_no_room(&self, message: &SharedMessage, others: u64, bytes: u64) -> bool {
         let kept = self.outbox.as_deref();
         let kept = kept.map(|outbox| (outbox.len(), outbox.bytes()));
         let (letters, bodies) = kept.unwrap_or_default();
@@ -69,7 +69,7 @@ impl Machine {
             limits.refuse(
                 message,
                 held + others + letters,
-                held_bytes + octets + bodies,
+                held_bytes + bytes + bodies,
             )
         };
         self.limits.as_deref().is_some_and(full)
@@ -159,7 +159,7 @@ mod tests {
             Limits::of(&settings),
             Some(Limits {
                 messages: u64::MAX,
-                octets: 7,
+                bytes: 7,
                 overflow: Overflow::RejectPublishDlx,
                 trims: false
             })
@@ -172,7 +172,7 @@ mod tests {
             Limits::of(&settings),
             Some(Limits {
                 messages: 0,
-                octets: u64::MAX,
+                bytes: u64::MAX,
                 overflow: Overflow::DropHead,
                 trims: false
             })

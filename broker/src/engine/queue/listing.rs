@@ -24,7 +24,7 @@ impl Machine {
             persistent_bytes: self.persistent_bytes,
             ready_bytes: self.ready.bytes(),
             paged_out: paged.messages,
-            paged_out_bytes: paged.octets,
+            paged_out_bytes: paged.bytes,
             unacked_bytes: self.unacked_bytes,
             undelivered,
             memory: self.memory(),

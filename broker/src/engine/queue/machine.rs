@@ -326,7 +326,7 @@ impl Machine {
         };
         let position = entry.position;
         let stored = storing(&entry.message);
-        let octets = entry.message.body().len() as u64;
+        let bytes = entry.message.body().len() as u64;
         // What is not stored is the consumer's alone from here on.
         let message = (stored && consumer.no_ack).then(|| entry.message.clone());
         match consumer.mailbox.deliver(consumer, entry) {
@@ -335,7 +335,7 @@ impl Machine {
                     fx.wake(&consumer.mailbox);
                 }
                 if !consumer.no_ack {
-                    self.mark_delivered(position, octets, stored);
+                    self.mark_delivered(position, bytes, stored);
                 } else if let Some(message) = message {
                     self.forget(position, &message, fx);
                 } else {
@@ -353,9 +353,9 @@ impl Machine {
         true
     }
 
-    fn mark_delivered(&mut self, position: Position, octets: u64, stored: bool) {
+    fn mark_delivered(&mut self, position: Position, bytes: u64, stored: bool) {
         self.unacked += 1;
-        self.unacked_bytes += octets;
+        self.unacked_bytes += bytes;
         if stored && self.delivered_through.is_none_or(|seen| seen < position) {
             self.delivered_through = Some(position);
             self.delivered_news = true;

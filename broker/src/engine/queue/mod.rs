@@ -47,5 +47,5 @@ pub use outcome::{AfterRemoval, Aside, ConsumeRefused, Counts, Remains};
 pub use retry::{Retry, RetryKind};
 pub use returned::Found;
 pub use settings::{QueueKind, Settings, age};
-pub use stored::{body_octets, decode};
+pub use stored::{body_bytes, decode};
 pub use transfer::Transfer;

@@ -118,7 +118,7 @@ impl Outbox {
             messages: self.len(),
             bytes: self.bytes,
             paged_out: paged.messages,
-            paged_out_bytes: paged.octets,
+            paged_out_bytes: paged.bytes,
         }
     }
 
@@ -321,7 +321,7 @@ impl Machine {
                 let bytes = |(_, ranked): &(Rank, Ranked)| ranked.entry.message.body().len() as u64;
                 let found: u64 = entries.iter().map(bytes).sum();
                 if let Some(known) = outbox.kept.arrived(page, entries) {
-                    outbox.bytes = outbox.bytes + found - known.octets;
+                    outbox.bytes = outbox.bytes + found - known.bytes;
                 }
             }
             Done::Read(..) => {}

@@ -15,15 +15,15 @@ pub struct Counts {
     pub unacked: u64,
     /// Persistent messages among all of them.
     pub persistent: u64,
-    /// Octets of the bodies of persistent messages among all of them.
+    /// Bytes of the bodies of persistent messages among all of them.
     pub persistent_bytes: u64,
-    /// Octets of ready bodies.
+    /// Bytes of ready bodies.
     pub ready_bytes: u64,
     /// Messages that wait on disk.
     pub paged_out: u64,
-    /// Octets of their bodies.
+    /// Bytes of their bodies.
     pub paged_out_bytes: u64,
-    /// Octets of unacknowledged bodies.
+    /// Bytes of unacknowledged bodies.
     pub unacked_bytes: u64,
     /// Dead letters that found no way yet, of a queue that loses none (RabbitMQ: `messages_dlx`).
     pub undelivered: Aside,

@@ -21,7 +21,7 @@ pub struct Ready {
     /// one.
     lines: Option<Box<Priorities>>,
     levels: Option<Levels>,
-    /// Octets of their bodies.
+    /// Bytes of their bodies.
     bytes: u64,
     /// Bytes that all of them would take in memory.
     weight: u64,
@@ -125,7 +125,7 @@ impl Ready {
         self.len() == 0
     }
 
-    /// Octets of their bodies.
+    /// Bytes of their bodies.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -237,7 +237,7 @@ impl Ready {
     /// Adds a page that the store kept over a restart, behind all messages of the only line.
     pub fn restore_page(&mut self, outline: &Outline) {
         let number = self.next_page();
-        self.bytes += outline.octets;
+        self.bytes += outline.bytes;
         self.weight += outline.weight();
         self.line.restore(number, outline);
     }
@@ -336,7 +336,7 @@ impl Ready {
     }
 
     fn correct(&mut self, known: Totals, found: Totals) {
-        self.bytes = self.bytes + found.octets - known.octets;
+        self.bytes = self.bytes + found.bytes - known.bytes;
         self.weight = self.weight + found.weight - known.weight;
     }
 
@@ -355,7 +355,7 @@ impl Ready {
         let page = self
             .line_numbers()
             .find_map(|line| self.with_line(line, Line::drop_page).flatten())?;
-        self.bytes -= page.totals.octets;
+        self.bytes -= page.totals.bytes;
         self.weight -= page.totals.weight;
         Some(page)
     }

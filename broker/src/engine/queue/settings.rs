@@ -80,7 +80,7 @@ pub struct Settings {
     pub expires: Option<Duration>,
     /// `x-max-length`: ready messages.
     pub max_length: Option<u64>,
-    /// `x-max-length-bytes`: octets of ready bodies.
+    /// `x-max-length-bytes`: bytes of ready bodies.
     pub max_length_bytes: Option<u64>,
     /// `x-overflow`.
     pub overflow: Overflow,
@@ -102,7 +102,7 @@ pub struct Settings {
     pub consumer_timeout: Option<u64>,
     /// `x-max-age`: how long a stream keeps a message.
     pub max_age: Option<Duration>,
-    /// `x-stream-max-segment-size-bytes`: octets of the units in which a stream drops messages.
+    /// `x-stream-max-segment-size-bytes`: bytes of the units in which a stream drops messages.
     pub max_segment_size: Option<u64>,
 }
 
@@ -131,7 +131,7 @@ impl Settings {
             dead_letter_exchange: both
                 .text("dead-letter-exchange")
                 .map(|name| name.as_str().into()),
-            dead_letter_routing_key: both.octets("dead-letter-routing-key").map(|key| key.into()),
+            dead_letter_routing_key: both.bytes("dead-letter-routing-key").map(|key| key.into()),
             dead_letter_strategy: match both.text("dead-letter-strategy").as_deref() {
                 Some("at-least-once") => DeadLetterStrategy::AtLeastOnce,
                 _ => DeadLetterStrategy::AtMostOnce,
@@ -226,9 +226,9 @@ impl Both<'_> {
     }
 
     /// The argument's value, or the policy's.
-    fn octets(&self, key: &str) -> Option<Vec<u8>> {
-        let argument = octets(self.arguments, &format!("x-{key}"));
-        let policy = || octets(self.policy?, key);
+    fn bytes(&self, key: &str) -> Option<Vec<u8>> {
+        let argument = bytes(self.arguments, &format!("x-{key}"));
+        let policy = || bytes(self.policy?, key);
         let chosen = if self.policy_first {
             policy().or(argument)
         } else {
@@ -238,8 +238,8 @@ impl Both<'_> {
     }
 
     fn text(&self, key: &str) -> Option<String> {
-        let octets = self.octets(key)?;
-        Some(String::from_utf8_lossy(&octets).into_owned())
+        let bytes = self.bytes(key)?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 
@@ -247,7 +247,7 @@ fn integer(table: &FieldTable, key: &str) -> Option<i64> {
     table::as_integer(table.inner().get(key)?)
 }
 
-fn octets<'a>(table: &'a FieldTable, key: &str) -> Option<&'a [u8]> {
+fn bytes<'a>(table: &'a FieldTable, key: &str) -> Option<&'a [u8]> {
     match table.inner().get(key)? {
         AMQPValue::LongString(text) => Some(text.as_bytes()),
         _ => None,
@@ -255,7 +255,7 @@ fn octets<'a>(table: &'a FieldTable, key: &str) -> Option<&'a [u8]> {
 }
 
 fn text(table: &FieldTable, key: &str) -> Option<String> {
-    octets(table, key).map(|octets| String::from_utf8_lossy(octets).into_owned())
+    bytes(table, key).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use bytes::{Buf, BufMut, Bytes};
 use leveret_storage::{QueueId, Storable};
 use std::sync::Arc;
 
-/// The first octet; [`Message`] has others.
+/// The first byte; [`Message`] has others.
 const ENCODING: u8 = 2;
-/// Octets before the message: encoding, end.
+/// Bytes before the message: encoding, end.
 const OVERHEAD: usize = 9;
 
 /// What is handed to the store.
@@ -77,8 +77,8 @@ pub fn decode(mut stored: Bytes) -> Option<(Message, Option<u64>)> {
     Some((Message::decode(stored)?, Some(expiry)))
 }
 
-/// Octets of the body of a stored message; 0 when it is malformed. What the store sums up for queues' limits.
-pub fn body_octets(stored: &[u8]) -> u64 {
+/// Bytes of the body of a stored message; 0 when it is malformed. What the store sums up for queues' limits.
+pub fn body_bytes(stored: &[u8]) -> u64 {
     let message = match stored.first() {
         Some(&ENCODING) => stored.get(OVERHEAD..).unwrap_or_default(),
         _ => stored,
@@ -108,12 +108,12 @@ mod tests {
         let mut plain = Vec::new();
         message.encode(&mut plain);
         assert_eq!(encoded(None), plain);
-        assert_eq!(body_octets(&plain), 4);
-        assert_eq!(body_octets(&plain[..4]), 0);
+        assert_eq!(body_bytes(&plain), 4);
+        assert_eq!(body_bytes(&plain[..4]), 0);
         assert_eq!(decode(plain.into()).unwrap().1, None);
         let expiry = clock.time(Instant::now()) + Duration::from_secs(60);
         let stored = encoded(Some(expiry));
-        assert_eq!(body_octets(&stored), 4);
+        assert_eq!(body_bytes(&stored), 4);
         let (back, millis) = decode(Bytes::copy_from_slice(&stored)).unwrap();
         assert_eq!(back.routing_key(), b"key");
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();

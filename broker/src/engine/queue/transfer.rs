@@ -8,7 +8,7 @@ use leveret_storage::{QueueId, Storable};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Octets that a batch for the store may hold, about. A single message for so many durable queues
+/// Bytes that a batch for the store may hold, about. A single message for so many durable queues
 /// that its copies are more than this goes in several batches: memory that a peer can ask for must
 /// have a limit, and a crash between them brings that message back to the queues that had it.
 const BATCH_MAX: usize = 64 << 20;
@@ -18,7 +18,7 @@ const BATCH_MAX: usize = 64 << 20;
 pub struct Transfer {
     runs: Vec<Run>,
     index: HashMap<(QueueId, bool), usize>,
-    octets: usize,
+    bytes: usize,
 }
 
 /// What goes to one queue.
@@ -28,7 +28,7 @@ struct Run {
     /// That there is room for them was asked before.
     sure: bool,
     messages: Vec<SharedMessage>,
-    /// Octets of their bodies.
+    /// Bytes of their bodies.
     bodies: u64,
 }
 
@@ -71,13 +71,13 @@ impl Transfer {
             let run = &mut self.runs[at];
             run.messages.push(message.clone());
             run.bodies += message.body().len() as u64;
-            self.octets += stored_octets(queue, message);
+            self.bytes += stored_bytes(queue, message);
         }
     }
 
-    /// Octets that the store will have to write for what was added so far.
-    pub fn octets(&self) -> usize {
-        self.octets
+    /// Bytes that the store will have to write for what was added so far.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Carries it out, in one batch with what `leave` records: that the messages leave the place
@@ -88,22 +88,22 @@ impl Transfer {
     /// the message itself comes back.
     pub fn perform(&mut self, leave: impl FnOnce(&mut Effects), fx: &mut Effects) {
         self.index.clear();
-        self.octets = 0;
+        self.bytes = 0;
         let mut places = Vec::with_capacity(self.runs.len());
         let mut collected = 0;
         for Run {
             queue, messages, ..
         } in &self.runs
         {
-            let octets = messages
+            let bytes = messages
                 .iter()
-                .map(|m| stored_octets(queue, m))
+                .map(|m| stored_bytes(queue, m))
                 .sum::<usize>();
-            if collected + octets > BATCH_MAX && collected > 0 {
+            if collected + bytes > BATCH_MAX && collected > 0 {
                 fx.submit();
                 collected = 0;
             }
-            collected += octets;
+            collected += bytes;
             places.push(queue.reserve(messages, fx));
         }
         leave(fx);
@@ -117,7 +117,7 @@ impl Transfer {
     }
 }
 
-fn stored_octets(queue: &Queue, message: &SharedMessage) -> usize {
+fn stored_bytes(queue: &Queue, message: &SharedMessage) -> usize {
     if queue.stores(message.persistent()) {
         message.encoded_len()
     } else {

@@ -86,7 +86,7 @@ impl Waiting {
     pub fn drop_page(&mut self) -> Option<Dropped> {
         let page = self.messages.drop_page();
         match &page {
-            Some(page) => self.bytes -= page.totals.octets,
+            Some(page) => self.bytes -= page.totals.bytes,
             None => *self = Waiting::default(),
         }
         page
@@ -138,7 +138,7 @@ impl Waiting {
             messages: self.len() + self.unread(),
             bytes: self.bytes,
             paged_out: paged.messages,
-            paged_out_bytes: paged.octets,
+            paged_out_bytes: paged.bytes,
         }
     }
 
@@ -191,7 +191,7 @@ impl Waiting {
     pub fn arrived(&mut self, id: PageId, entries: RankedPage, found: Totals) -> Option<Totals> {
         self.reading = false;
         let known = self.messages.arrived(id, entries)?;
-        self.bytes = self.bytes + found.octets - known.octets;
+        self.bytes = self.bytes + found.bytes - known.bytes;
         Some(known)
     }
 }

@@ -25,8 +25,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Messages read at a time.
 const READ_MESSAGES: usize = 512;
-/// Octets read at a time, unless one message is more.
-pub(super) const READ_OCTETS: usize = 256 * 1024;
+/// Bytes read at a time, unless one message is more.
+pub(super) const READ_BYTES: usize = 256 * 1024;
 /// Messages read at a time by a cursor that had to let go of what it had read.
 const READ_FEW: usize = 8;
 /// Reads of one turn.
@@ -263,13 +263,13 @@ impl Cursor {
             // Nothing is left of these: they were never written, or are gone.
             progress.next = end;
         }
-        for (position, octets) in stored {
+        for (position, bytes) in stored {
             if position.0 >= end {
                 progress.next = end;
                 return;
             }
             progress.next = position.0 + 1;
-            let message = Stored::new(octets).map(|stored| {
+            let message = Stored::new(bytes).map(|stored| {
                 if progress.is_wanted(stored.time) {
                     stored.deliverable(position.0, &self.filter)
                 } else {

@@ -1,6 +1,6 @@
 //! A stream as its queue holds it: the machine behind its lock, and the way to the store.
 
-use super::cursor::{Cursor, READ_OCTETS, Read, Source, StreamReaders};
+use super::cursor::{Cursor, READ_BYTES, Read, Source, StreamReaders};
 use super::machine::{Ahead, Machine};
 use super::start::StartAt;
 use super::tails::Change;
@@ -81,7 +81,7 @@ impl Source for Stream {
         let Some(store) = self.home.get().and_then(|home| home.store.as_ref()) else {
             return Ok(None);
         };
-        let read = store.read(self.id, Position(from), max, READ_OCTETS);
+        let read = store.read(self.id, Position(from), max, READ_BYTES);
         read.map(Some)
     }
 }

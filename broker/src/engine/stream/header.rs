@@ -66,7 +66,7 @@ pub fn with_long(properties: &[u8], name: &str, value: u64) -> Vec<u8> {
     out.extend_from_slice(name.as_bytes());
     out.push(b'l');
     out.extend_from_slice(&value.to_be_bytes());
-    // It was a length of 32 bits, and some octets have come in a frame that is smaller than that.
+    // It was a length of 32 bits, and some bytes have come in a frame that is smaller than that.
     let len = (out.len() - length_at - 4) as u32;
     out[length_at..length_at + 4].copy_from_slice(&len.to_be_bytes());
     out.extend_from_slice(&properties[start + table.len()..]);

@@ -91,9 +91,9 @@ impl Machine {
         self.retain(now, fx);
     }
 
-    /// Octets that a unit has.
-    pub fn unit_octets(&self) -> u64 {
-        self.retention.unit_octets
+    /// Bytes that a unit has.
+    pub fn unit_bytes(&self) -> u64 {
+        self.retention.unit_bytes
     }
 
     /// Adds messages that come at `now` (milliseconds since the epoch) and records them; their
@@ -118,9 +118,9 @@ impl Machine {
                 time: self.now,
                 message,
             });
-            let octets = record.octets() as u64;
-            let unit_octets = self.retention.unit_octets;
-            unit_ended |= self.units.add(self.next, self.now, octets, unit_octets);
+            let bytes = record.bytes() as u64;
+            let unit_bytes = self.retention.unit_bytes;
+            unit_ended |= self.units.add(self.next, self.now, bytes, unit_bytes);
             self.tail.push(record.clone());
             fx.store(Op::Publish {
                 queue: self.id,
@@ -262,12 +262,12 @@ impl Machine {
     /// is ever unacknowledged.
     pub fn counts(&self) -> Counts {
         let messages = self.committed.end().saturating_sub(self.first());
-        let octets = self.units.octets();
+        let bytes = self.units.bytes();
         Counts {
             ready: messages,
             persistent: messages,
-            persistent_bytes: octets,
-            ready_bytes: octets,
+            persistent_bytes: bytes,
+            ready_bytes: bytes,
             consumers: self.cursors.len() as u64,
             ..Counts::default()
         }

@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes};
 use leveret_storage::{QueueId, Storable};
 use std::sync::Arc;
 
-/// Octets of the time before the message.
+/// Bytes of the time before the message.
 const TIME: usize = 8;
 
 /// A message on its way into the log.
@@ -24,12 +24,12 @@ pub struct Record {
 pub struct Stored {
     /// When it came: milliseconds since the epoch.
     pub time: u64,
-    octets: Bytes,
+    bytes: Bytes,
 }
 
 impl Record {
-    /// Octets that it takes in the log.
-    pub fn octets(&self) -> usize {
+    /// Bytes that it takes in the log.
+    pub fn bytes(&self) -> usize {
         TIME + self.message.encoded_len()
     }
 
@@ -51,10 +51,10 @@ impl Record {
 
 impl Stored {
     /// `None` when it is too short to be a record.
-    pub fn new(mut octets: Bytes) -> Option<Stored> {
-        let time = u64::from_be_bytes(*octets.first_chunk()?);
-        let octets = octets.split_off(TIME);
-        Some(Stored { time, octets })
+    pub fn new(mut bytes: Bytes) -> Option<Stored> {
+        let time = u64::from_be_bytes(*bytes.first_chunk()?);
+        let bytes = bytes.split_off(TIME);
+        Some(Stored { time, bytes })
     }
 
     /// The message as a consumer gets it, if its filter lets it pass.
@@ -66,13 +66,13 @@ impl Stored {
         offset: u64,
         filter: &Filter,
     ) -> Result<Option<SharedMessage>, Undecodable> {
-        let parts = Parts::of(&self.octets).ok_or(Undecodable)?;
-        let properties = &self.octets[parts.properties.clone()];
+        let parts = Parts::of(&self.bytes).ok_or(Undecodable)?;
+        let properties = &self.bytes[parts.properties.clone()];
         if !filter.passes(properties) {
             return Ok(None);
         }
         let properties = header::with_offset(properties, offset);
-        let message = Message::from_parts(&self.octets, &parts, &properties).ok_or(Undecodable)?;
+        let message = Message::from_parts(&self.bytes, &parts, &properties).ok_or(Undecodable)?;
         Ok(Some(Arc::new(message)))
     }
 }
@@ -92,7 +92,7 @@ impl Storable for Record {
     }
 
     fn encoded_len(&self) -> usize {
-        self.octets()
+        self.bytes()
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -121,10 +121,10 @@ mod tests {
                 time: 77,
                 message: Arc::new(builder.finish(true)),
             };
-            let mut octets = Vec::new();
-            record.encode(&mut octets);
-            assert_eq!(octets.len(), record.encoded_len());
-            let stored = Stored::new(octets.into()).unwrap();
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes);
+            assert_eq!(bytes.len(), record.encoded_len());
+            let stored = Stored::new(bytes.into()).unwrap();
             assert_eq!(stored.time, 77);
             let filter = Filter::default();
             let from_disk = stored.deliverable(9, &filter).unwrap().unwrap();

@@ -14,7 +14,7 @@ impl Stream {
     /// The store failed.
     pub fn recover(&self, store: &Store, fx: &mut Effects) -> Result<(), StorageError> {
         let mut machine = self.machine.lock();
-        let extents = store.extents(self.id, machine.unit_octets())?;
+        let extents = store.extents(self.id, machine.unit_bytes())?;
         let mut units = Vec::with_capacity(extents.len());
         let mut latest = 0;
         for extent in extents {
@@ -37,7 +37,7 @@ impl Stream {
             first: extent.first.0,
             first_time,
             last_time: last_time.max(first_time),
-            octets: extent.bytes,
+            bytes: extent.bytes,
         })
     }
 
@@ -47,7 +47,7 @@ impl Stream {
             Err(StorageError::DamagedMessages { .. }) => return Ok(None),
             read => read?,
         };
-        let octets = read.into_iter().next().map(|(_, octets)| octets);
-        Ok(octets.and_then(Stored::new).map(|stored| stored.time))
+        let bytes = read.into_iter().next().map(|(_, bytes)| bytes);
+        Ok(bytes.and_then(Stored::new).map(|stored| stored.time))
     }
 }

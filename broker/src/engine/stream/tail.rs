@@ -4,8 +4,8 @@ use super::record::Record;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Octets that a tail may hold, unless its last message alone is more.
-const OCTETS_MAX: usize = 256 * 1024;
+/// Bytes that a tail may hold, unless its last message alone is more.
+const BYTES_MAX: usize = 256 * 1024;
 /// Messages that a tail may hold.
 const MESSAGES_MAX: usize = 1024;
 
@@ -14,7 +14,7 @@ const MESSAGES_MAX: usize = 1024;
 pub struct Tail {
     first: u64,
     records: VecDeque<Arc<Record>>,
-    octets: usize,
+    bytes: usize,
 }
 
 impl Tail {
@@ -23,13 +23,13 @@ impl Tail {
         Tail {
             first: next,
             records: VecDeque::new(),
-            octets: 0,
+            bytes: 0,
         }
     }
 
     /// Bytes that it takes in memory.
     pub fn bytes(&self) -> usize {
-        self.octets
+        self.bytes
     }
 
     /// The offset of the first message that is here; of the next that comes when none is.
@@ -39,10 +39,10 @@ impl Tail {
 
     /// Adds the message of the next offset; the oldest may have to go.
     pub fn push(&mut self, record: Arc<Record>) {
-        self.octets += record.weight();
+        self.bytes += record.weight();
         self.records.push_back(record);
         while self.records.len() > 1
-            && (self.octets > OCTETS_MAX || self.records.len() > MESSAGES_MAX)
+            && (self.bytes > BYTES_MAX || self.records.len() > MESSAGES_MAX)
         {
             self.pop();
         }
@@ -50,7 +50,7 @@ impl Tail {
 
     fn pop(&mut self) {
         if let Some(gone) = self.records.pop_front() {
-            self.octets -= gone.weight();
+            self.bytes -= gone.weight();
             self.first += 1;
         }
     }

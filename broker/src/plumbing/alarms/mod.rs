@@ -95,7 +95,7 @@ impl fmt::Display for AlarmSet {
     }
 }
 
-/// What there is of each resource; octets.
+/// What there is of each resource; bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     /// Memory that the broker uses.
@@ -113,10 +113,10 @@ pub struct View {
     pub reading: Reading,
     /// The mark as it was set.
     pub memory: MemoryWatermark,
-    /// The mark in octets.
-    pub memory_octets: u64,
-    /// The limit in octets.
-    pub disk_octets: u64,
+    /// The mark in bytes.
+    pub memory_bytes: u64,
+    /// The limit in bytes.
+    pub disk_bytes: u64,
 }
 
 /// What changed with a reading.
@@ -132,7 +132,7 @@ pub struct Change {
 #[derive(Debug)]
 pub struct Alarms {
     in_force: AtomicU8,
-    /// Octets; as many as there can be before the first reading.
+    /// Bytes; as many as there can be before the first reading.
     memory_mark: AtomicU64,
     /// See [`Alarms::is_tight`].
     tight: AtomicBool,
@@ -166,7 +166,7 @@ impl Alarms {
         AlarmSet(self.in_force.load(Ordering::SeqCst))
     }
 
-    /// The memory mark in octets, as of the last reading: one load.
+    /// The memory mark in bytes, as of the last reading: one load.
     pub fn memory_mark(&self) -> u64 {
         self.memory_mark.load(Ordering::Relaxed)
     }
@@ -261,8 +261,8 @@ impl Alarms {
         View {
             reading: state.reading,
             memory: state.memory,
-            memory_octets: state.memory.octets(total),
-            disk_octets: state.disk.octets(total),
+            memory_bytes: state.memory.octets(total),
+            disk_bytes: state.disk.octets(total),
         }
     }
 }
@@ -357,7 +357,7 @@ mod tests {
         assert!(alarms.in_force().is_empty());
         let change = alarms.update(reading(100, 1 << 40));
         assert_eq!(change.raised.to_string(), "low on memory");
-        assert_eq!(alarms.view().memory_octets, 99);
+        assert_eq!(alarms.view().memory_bytes, 99);
     }
 
     #[test]

@@ -158,19 +158,19 @@ impl StoredReading<'_> {
                 .messages
                 .checked_sub(taken)
                 .filter(|n| *n > 0)?,
-            octets: self
+            bytes: self
                 .outline
-                .octets
+                .bytes
                 .saturating_sub(bodies.sum::<usize>() as u64),
         })
     }
 
     fn take(&mut self, read: Vec<(Position, bytes::Bytes)>) {
-        for (position, octets) in read {
+        for (position, bytes) in read {
             if position > self.outline.last {
                 return;
             }
-            let Some((message, expiry)) = decode(octets) else {
+            let Some((message, expiry)) = decode(bytes) else {
                 self.lost(
                     position.0,
                     position.0,

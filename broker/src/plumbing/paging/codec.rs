@@ -108,45 +108,45 @@ pub(super) fn read_sorted(page: &Spilled) -> io::Result<RankedPage> {
 }
 
 fn read_all<T>(page: &Spilled, next: impl Fn(&mut Bytes) -> Option<T>) -> io::Result<Vec<T>> {
-    let mut octets = page.read()?;
+    let mut bytes = page.read()?;
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, "a malformed page");
     let mut entries = Vec::new();
-    while !octets.is_empty() {
-        entries.push(next(&mut octets).ok_or_else(damaged)?);
+    while !bytes.is_empty() {
+        entries.push(next(&mut bytes).ok_or_else(damaged)?);
     }
     Ok(entries)
 }
 
-fn next_entry(octets: &mut Bytes) -> Option<Entry> {
-    let position = Position(octets.try_get_u64().ok()?);
-    let word = octets.try_get_u64().ok()?;
-    Some(Entry::with_word(position, next_message(octets)?, word))
+fn next_entry(bytes: &mut Bytes) -> Option<Entry> {
+    let position = Position(bytes.try_get_u64().ok()?);
+    let word = bytes.try_get_u64().ok()?;
+    Some(Entry::with_word(position, next_message(bytes)?, word))
 }
 
-fn next_ranked(octets: &mut Bytes) -> Option<(Rank, Ranked)> {
-    let rank = (octets.try_get_u64().ok()?, octets.try_get_u64().ok()?);
-    let position = Position(octets.try_get_u64().ok()?);
-    let word = octets.try_get_u64().ok()?;
+fn next_ranked(bytes: &mut Bytes) -> Option<(Rank, Ranked)> {
+    let rank = (bytes.try_get_u64().ok()?, bytes.try_get_u64().ok()?);
+    let position = Position(bytes.try_get_u64().ok()?);
+    let word = bytes.try_get_u64().ok()?;
     let mut keys = Vec::new();
-    for _ in 0..octets.try_get_u32().ok()? {
-        let len = octets.try_get_u32().ok()? as usize;
-        keys.push(octets.get(..len)?.into());
-        octets.advance(len);
+    for _ in 0..bytes.try_get_u32().ok()? {
+        let len = bytes.try_get_u32().ok()? as usize;
+        keys.push(bytes.get(..len)?.into());
+        bytes.advance(len);
     }
     let more_keys = (!keys.is_empty()).then(|| Box::new(MoreKeys::from(keys)));
-    let entry = Entry::with_word(position, next_message(octets)?, word);
+    let entry = Entry::with_word(position, next_message(bytes)?, word);
     Some((rank, Ranked { entry, more_keys }))
 }
 
-fn next_message(octets: &mut Bytes) -> Option<SharedMessage> {
-    let len = octets.try_get_u32().ok()? as usize;
-    if octets.len() < len {
+fn next_message(bytes: &mut Bytes) -> Option<SharedMessage> {
+    let len = bytes.try_get_u32().ok()? as usize;
+    if bytes.len() < len {
         return None;
     }
     // A large body stays a slice of what it is decoded from: not of a page of many, which it would
     // keep in memory.
-    let kept_whole = octets.len() == len || len <= INLINE_BODY_MAX;
-    let message = octets.split_to(len);
+    let kept_whole = bytes.len() == len || len <= INLINE_BODY_MAX;
+    let message = bytes.split_to(len);
     let message = if kept_whole {
         message
     } else {

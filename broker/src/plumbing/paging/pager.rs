@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 
 /// Threads at most; they are started as they are needed.
 const THREADS_MAX: usize = 2;
-/// Octets that may wait to be written. Beyond, publishers are not read.
+/// Bytes that may wait to be written. Beyond, publishers are not read.
 const WRITING_HIGH: u64 = 16 << 20;
-/// Octets that wait to be written when they are read again.
+/// Bytes that wait to be written when they are read again.
 const WRITING_LOW: u64 = 8 << 20;
 /// This part of the budget is for messages while memory is tight.
 const TIGHT_SHARE: u64 = 8;
@@ -41,7 +41,7 @@ pub trait Records: Send + Sync {
         queue: QueueId,
         from: Position,
         max_messages: usize,
-        max_octets: usize,
+        max_bytes: usize,
     ) -> Result<Vec<(Position, bytes::Bytes)>, StorageError>;
 
     /// See [`leveret_storage::Store::flush`].
@@ -57,9 +57,9 @@ impl Records for Store {
         queue: QueueId,
         from: Position,
         max_messages: usize,
-        max_octets: usize,
+        max_bytes: usize,
     ) -> Result<Vec<(Position, bytes::Bytes)>, StorageError> {
-        Store::read(self, queue, from, max_messages, max_octets)
+        Store::read(self, queue, from, max_messages, max_bytes)
     }
 
     fn flush(&self) -> Result<(), StorageError> {
@@ -160,7 +160,7 @@ impl Pager {
         self.0.memory.load(Ordering::Relaxed)
     }
 
-    /// Octets of messages in the place that a restart empties.
+    /// Bytes of messages in the place that a restart empties.
     pub fn spilled(&self) -> u64 {
         self.0.spill.octets()
     }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 /// What is assumed of a system that does not tell (RabbitMQ: the same).
 const UNKNOWN: u64 = 1 << 30;
 
-/// Octets of memory that this process could have. Read once: neither a machine nor a container
+/// Bytes of memory that this process could have. Read once: neither a machine nor a container
 /// grows while a broker runs in it as a rule, and a restart sees it when one does.
 pub fn total_memory() -> u64 {
     static TOTAL: OnceLock<u64> = OnceLock::new();

@@ -8,7 +8,7 @@ pub use trim::trim_heap;
 
 use std::time::Duration;
 
-/// Octets of resident memory; 0 where the system does not tell.
+/// Bytes of resident memory; 0 where the system does not tell.
 pub fn resident_memory() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: u64 = statm

@@ -27,11 +27,11 @@ fn milliseconds(value: RawValue<'_>) -> Option<i64> {
         (b'u', &[a, b]) => i64::from(u16::from_be_bytes([a, b])),
         (b'I', &[a, b, c, d]) => i64::from(i32::from_be_bytes([a, b, c, d])),
         (b'i', &[a, b, c, d]) => i64::from(u32::from_be_bytes([a, b, c, d])),
-        (b'l' | b'L', octets) => i64::from_be_bytes(octets.try_into().ok()?),
+        (b'l' | b'L', bytes) => i64::from_be_bytes(bytes.try_into().ok()?),
         // The cast cuts the fraction off and makes zero of what is no number.
         (b'f', &[a, b, c, d]) => f32::from_be_bytes([a, b, c, d]) as i64,
-        (b'd', octets) => f64::from_be_bytes(octets.try_into().ok()?) as i64,
-        (b'S' | b'x', octets) => match std::str::from_utf8(octets).ok()?.parse::<i64>() {
+        (b'd', bytes) => f64::from_be_bytes(bytes.try_into().ok()?) as i64,
+        (b'S' | b'x', bytes) => match std::str::from_utf8(bytes).ok()?.parse::<i64>() {
             Err(error) if *error.kind() == IntErrorKind::PosOverflow => i64::MAX,
             parsed => parsed.ok()?,
         },
@@ -182,7 +182,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_octets_make_it_panic(raw in prop::collection::vec(any::<u8>(), 0..48)) {
+        fn no_bytes_make_it_panic(raw in prop::collection::vec(any::<u8>(), 0..48)) {
             let _ = delay_of(&raw);
             let _ = waited(&raw);
         }

@@ -9,8 +9,8 @@ use leveret_storage::{Position, QueueId};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Octets for the store after which a batch is complete, about: what is due may go to many queues.
-const BATCH_OCTETS: usize = 8 << 20;
+/// Bytes for the store after which a batch is complete, about: what is due may go to many queues.
+const BATCH_BYTES: usize = 8 << 20;
 
 impl Timed for Delays {
     fn timer_id(&self) -> QueueId {
@@ -63,7 +63,7 @@ impl Delays {
             if self.stores(&held.message) {
                 left.push(position);
             }
-            if transfer.octets() >= BATCH_OCTETS {
+            if transfer.bytes() >= BATCH_BYTES {
                 self.carry_out(&mut transfer, &mut left, fx);
             }
         }

@@ -7,7 +7,7 @@ use bytes::{Buf, BufMut, Bytes};
 use leveret_storage::{QueueId, Storable};
 use std::sync::Arc;
 
-/// The first octet; raised when the encoding changes.
+/// The first byte; raised when the encoding changes.
 const ENCODING: u8 = 1;
 
 /// What is handed to the store.

@@ -108,7 +108,7 @@ impl World {
             if taken.is_empty() {
                 return;
             }
-            (self.peers[peer].seen, self.peers[peer].octets) = (0, 0);
+            (self.peers[peer].seen, self.peers[peer].bytes) = (0, 0);
             let mut returned = Vec::new();
             for mail in taken.mail.drain(..) {
                 self.receive(mail, &mut returned);

@@ -125,10 +125,10 @@ impl Backlog {
         }
         let (count, builder) = fill_page(&self.tail, bytes, kept)?;
         // Of the tail it is not counted what is stored.
-        let (stored, stored_octets) = (0, 0);
+        let (stored, stored_bytes) = (0, 0);
         self.tail_totals -= Totals {
             stored,
-            stored_octets,
+            stored_bytes,
             ..builder.totals()
         };
         let entries = self.tail.drain(..count).collect();
@@ -183,12 +183,12 @@ impl Backlog {
         self.pages.push_back(page);
     }
 
-    /// The next page to be read, if less than `octets` of messages are on their way or here; it is
+    /// The next page to be read, if less than `bytes` of messages are on their way or here; it is
     /// on its way from now on.
-    pub fn next_read(&mut self, octets: u64) -> Option<Reading> {
+    pub fn next_read(&mut self, bytes: u64) -> Option<Reading> {
         let mut ahead = 0;
         for page in &mut self.pages {
-            if ahead >= octets {
+            if ahead >= bytes {
                 return None;
             }
             ahead += page.totals.weight;
@@ -367,13 +367,13 @@ impl Page {
     fn read(&mut self, source: Source) -> Reading {
         self.place = Place::Coming(source.clone());
         let Totals {
-            messages, octets, ..
+            messages, bytes, ..
         } = self.totals;
         let outline = Outline {
             first: self.first,
             last: self.last,
             messages,
-            octets,
+            bytes,
         };
         Reading::Line(self.id, source, outline)
     }

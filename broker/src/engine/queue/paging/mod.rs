@@ -30,9 +30,9 @@ pub use work::{Done, Job, Missing, Owner, Work};
 /// How much memory queues may use, and how much is moved at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Octets of ready messages in memory, all queues together, before backlogs are paged out.
+    /// Bytes of ready messages in memory, all queues together, before backlogs are paged out.
     pub budget: u64,
-    /// Octets that a page takes in memory, about; a single larger message is a page by itself.
+    /// Bytes that a page takes in memory, about; a single larger message is a page by itself.
     pub page: u64,
 }
 

@@ -30,26 +30,26 @@ impl PageId {
 pub struct Totals {
     /// Messages.
     pub messages: u64,
-    /// Octets of their bodies: what listings and limits are about.
-    pub octets: u64,
+    /// Bytes of their bodies: what listings and limits are about.
+    pub bytes: u64,
     /// Bytes that they take in memory when they are there; see [`Entry::weight`].
     pub weight: u64,
     /// Those among them that the store keeps.
     pub stored: u64,
-    /// Octets of the bodies of those.
-    pub stored_octets: u64,
+    /// Bytes of the bodies of those.
+    pub stored_bytes: u64,
 }
 
 impl Totals {
     /// Counts one more.
     pub fn count(&mut self, entry: &Entry, stored: bool) {
-        let octets = entry.message.body().len() as u64;
+        let bytes = entry.message.body().len() as u64;
         self.messages += 1;
-        self.octets += octets;
+        self.bytes += bytes;
         self.weight += entry.weight();
         if stored {
             self.stored += 1;
-            self.stored_octets += octets;
+            self.stored_bytes += bytes;
         }
     }
 }
@@ -57,20 +57,20 @@ impl Totals {
 impl AddAssign for Totals {
     fn add_assign(&mut self, other: Totals) {
         self.messages += other.messages;
-        self.octets += other.octets;
+        self.bytes += other.bytes;
         self.weight += other.weight;
         self.stored += other.stored;
-        self.stored_octets += other.stored_octets;
+        self.stored_bytes += other.stored_bytes;
     }
 }
 
 impl SubAssign for Totals {
     fn sub_assign(&mut self, other: Totals) {
         self.messages -= other.messages;
-        self.octets -= other.octets;
+        self.bytes -= other.bytes;
         self.weight -= other.weight;
         self.stored -= other.stored;
-        self.stored_octets -= other.stored_octets;
+        self.stored_bytes -= other.stored_bytes;
     }
 }
 
@@ -83,8 +83,8 @@ pub struct Outline {
     pub last: Position,
     /// How many there are.
     pub messages: u64,
-    /// Octets of their bodies.
-    pub octets: u64,
+    /// Bytes of their bodies.
+    pub bytes: u64,
 }
 
 impl Outline {
@@ -92,16 +92,16 @@ impl Outline {
     pub fn totals(&self) -> Totals {
         Totals {
             messages: self.messages,
-            octets: self.octets,
+            bytes: self.bytes,
             weight: self.weight(),
             stored: self.messages,
-            stored_octets: self.octets,
+            stored_bytes: self.bytes,
         }
     }
 
     /// Bytes that they are presumed to take in memory.
     pub fn weight(&self) -> u64 {
-        self.octets + self.messages * PRESUMED_OVERHEAD
+        self.bytes + self.messages * PRESUMED_OVERHEAD
     }
 }
 

@@ -230,7 +230,7 @@ impl Machine {
         self.paging.delivered_before = delivered;
         for page in pages {
             self.persistent += page.messages;
-            self.persistent_bytes += page.octets;
+            self.persistent_bytes += page.bytes;
             self.ready.restore_page(page);
         }
     }
@@ -316,7 +316,7 @@ impl Machine {
     /// What was known of a page may not be what it is.
     pub(in crate::engine::queue) fn correct_stored(&mut self, known: Totals, found: Totals) {
         self.persistent = self.persistent + found.stored - known.stored;
-        self.persistent_bytes = self.persistent_bytes + found.stored_octets - known.stored_octets;
+        self.persistent_bytes = self.persistent_bytes + found.stored_bytes - known.stored_bytes;
     }
 
     /// Drops the pages that are first, until there is something in memory again. Returns how many
@@ -335,7 +335,7 @@ impl Machine {
     pub(in crate::engine::queue) fn forget_page(&mut self, page: Dropped, fx: &mut Effects) -> u64 {
         let totals = page.totals;
         self.persistent -= totals.stored;
-        self.persistent_bytes -= totals.stored_octets;
+        self.persistent_bytes -= totals.stored_bytes;
         for &(first, last) in &page.stored {
             let queue = self.id;
             fx.store(Op::Ack { queue, first, last });

@@ -69,9 +69,9 @@ fn the_ledger_adds_up(world: &mut World) {
 pub(in crate::amqp::connection) fn recount(connection: &mut Connection) -> u64 {
     connection.tell_ledger();
     let channels = || connection.channels.iter();
-    let unsettled = |channel: &Channel| unsettled(channel).map(Delivery::octets).sum::<u64>();
+    let unsettled = |channel: &Channel| unsettled(channel).map(Delivery::bytes).sum::<u64>();
     let consumers = channels().flat_map(|channel| channel.consumers.values());
-    let arguments = |it: &Arc<Consumer>| it.tag.as_str().len() + it.arguments.octets();
+    let arguments = |it: &Arc<Consumer>| it.tag.as_str().len() + it.arguments.bytes();
     let kept: Vec<u64> = consumers
         .map(|it| CONSUMER + arguments(it) as u64)
         .collect();

@@ -160,7 +160,7 @@ impl Peer {
             output <= OUTPUT_MAX + OUTPUT_STEP,
             "{output} octets of output"
         );
-        let held = self.connection.held_octets;
+        let held = self.connection.held_bytes;
         assert!(held <= HELD_MAX + READ_BUFFER, "{held} octets held");
         let frame_max = self.connection.tuned.frame_max as usize;
         assert!(
