@@ -24,7 +24,7 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 /// ... and again after so long; with no answer to nine of these the socket has failed.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Between two lines in the log about the same.
-const TELL_PAUSE: Duration = Duration::from_secs(10);
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// How long connections get to say goodbye when the broker stops.
 const GOODBYE_TIMEOUT: Duration = Duration::from_millis(1500);
 
@@ -87,7 +87,7 @@ impl Listener {
     /// Accepts connections for ever, as many at a time as there is place for. Whoever comes beyond
     /// that waits until another goes.
     async fn accept(&self) {
-        let (mut full, mut failed) = (Seldom::default(), Seldom::default());
+        let (mut full, mut failed) = (LogThrottle::default(), LogThrottle::default());
         loop {
             if self.places.available_permits() == 0 && full.is_due() {
                 tracing::warn!(
@@ -144,11 +144,11 @@ impl Listener {
 
 /// What is told once in a while, however often it happens.
 #[derive(Default)]
-struct Seldom(Option<Instant>);
+struct LogThrottle(Option<Instant>);
 
-impl Seldom {
+impl LogThrottle {
     fn is_due(&mut self) -> bool {
-        let due = self.0.is_none_or(|told| told.elapsed() >= TELL_PAUSE);
+        let due = self.0.is_none_or(|told| told.elapsed() >= LOG_INTERVAL);
         if due {
             self.0 = Some(Instant::now());
         }

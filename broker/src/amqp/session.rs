@@ -245,7 +245,7 @@ impl<S: Peer> Session<S> {
         }
         self.used = false;
         self.shrink();
-        self.connection.give_back();
+        self.connection.release_memory();
         None
     }
 

@@ -6,7 +6,7 @@ use super::status::{Listener, Status};
 use crate::domain::auth::{AuthError, Change, Credentials, PasswordHash, Permission};
 use crate::domain::broker::Broker;
 use crate::domain::vhost::{Vhost, VhostSpec};
-use crate::engine::outside::ConnectionId;
+use crate::engine::interfaces::ConnectionId;
 use crate::engine::queue::{Counts, Effects};
 use crate::plumbing::system;
 use std::fs;

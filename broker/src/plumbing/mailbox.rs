@@ -3,8 +3,8 @@
 //! replies and deliveries cannot overtake each other.
 
 use crate::config::Limits;
+use crate::engine::interfaces::{ConnectionId, Inbox};
 use crate::engine::message::SharedMessage;
-use crate::engine::outside::{ConnectionId, Inbox};
 use crate::engine::queue::{Consumer, Entry};
 use crate::engine::stream::Budget;
 use crate::plumbing::ledger::Ledger;
@@ -119,7 +119,7 @@ struct State {
 
 /// What a connection's task finds in its mailbox; the buffers are exchanged, not copied.
 #[derive(Debug, Default)]
-pub struct Taken {
+pub struct MailBatch {
     /// In the order it was sent.
     pub mail: Vec<Mail>,
     /// What the store has made durable.
@@ -128,7 +128,7 @@ pub struct Taken {
     pub resume: bool,
 }
 
-impl Taken {
+impl MailBatch {
     /// Whether there was anything.
     pub fn is_empty(&self) -> bool {
         self.mail.is_empty() && self.tokens.is_empty() && !self.resume
@@ -281,7 +281,7 @@ impl Mailbox {
 
     /// Exchanges what waits for the (empty) buffers in `taken`; when nothing waits, `waker` is left
     /// to be woken by what comes next.
-    pub fn take(&self, taken: &mut Taken, waker: Option<&Waker>) {
+    pub fn take(&self, taken: &mut MailBatch, waker: Option<&Waker>) {
         let mut state = self.state.lock();
         state.notified = false;
         let nothing = state.mail.is_empty() && state.tokens.is_empty() && !state.resume_requested;
@@ -306,7 +306,7 @@ impl Mailbox {
     }
 
     /// Gives back the memory of empty buffers.
-    pub fn give_back(&self) {
+    pub fn release_memory(&self) {
         let mut state = self.state.lock();
         state.mail.shrink_to_fit();
         state.tokens.shrink_to_fit();

@@ -53,7 +53,7 @@ impl Effects {
         }
         self.hand_over(Store::deposit);
         self.perform_rest();
-        if let Some(store) = &self.surroundings.store {
+        if let Some(store) = &self.environment.store {
             mailbox.while_committing(|| store.commit());
         }
         true
@@ -67,22 +67,22 @@ impl Effects {
                 sink.committed(&[token]);
             }
         }
-        if let Some(pager) = &self.surroundings.pager {
+        if let Some(pager) = &self.environment.pager {
             for job in self.jobs.drain(..) {
-                pager.submit(job, self.surroundings.clone());
+                pager.submit(job, self.environment.clone());
             }
-            if !self.litter.is_empty() {
-                pager.discard(std::mem::take(&mut self.litter));
+            if !self.dropped_pages.is_empty() {
+                pager.discard(std::mem::take(&mut self.dropped_pages));
             }
             if pager.is_short() {
-                pager.clone().call_sweeper(&self.surroundings);
+                pager.clone().call_sweeper(&self.environment);
             }
         }
         for mailbox in self.wakes.drain(..) {
             mailbox.wake();
         }
         for (at, what) in self.deadlines.drain(..) {
-            if let Some(timers) = &self.surroundings.timers {
+            if let Some(timers) = &self.environment.timers {
                 timers.wake_at(at, &what);
             }
         }

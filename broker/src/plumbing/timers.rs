@@ -3,9 +3,9 @@
 
 use super::paging::Pager;
 use super::stopped;
-use crate::engine::outside::{Deadlines, Timed, VirtualHosts};
+use crate::engine::interfaces::{Deadlines, Timed, VirtualHosts};
 use crate::engine::queue::Effects;
-use crate::engine::queue::Surroundings;
+use crate::engine::queue::Environment;
 use leveret_storage::QueueId;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
@@ -80,11 +80,11 @@ impl Timers {
 
 /// What timers wait on and act on.
 #[derive(Clone)]
-pub struct Around {
+pub struct TimerContext {
     /// The timers.
     pub timers: Arc<Timers>,
     /// What is due is done on these.
-    pub surroundings: Surroundings,
+    pub environment: Environment,
     /// The virtual hosts of what is due.
     pub vhosts: Arc<dyn VirtualHosts>,
     /// Who pages out, and may be behind with it.
@@ -92,9 +92,9 @@ pub struct Around {
 }
 
 /// Looks after all timers until `stop` becomes true.
-pub async fn serve(around: Around, stop: watch::Receiver<bool>) {
+pub async fn serve(context: TimerContext, stop: watch::Receiver<bool>) {
     loop {
-        let task = tokio::spawn(look_after(around.clone(), stop.clone()));
+        let task = tokio::spawn(look_after(context.clone(), stop.clone()));
         match task.await {
             Ok(()) => return,
             // A fault in one queue must not stop the clock for all others.
@@ -103,9 +103,9 @@ pub async fn serve(around: Around, stop: watch::Receiver<bool>) {
     }
 }
 
-async fn look_after(around: Around, mut stop: watch::Receiver<bool>) {
-    let timers = &around.timers;
-    let mut fx = Effects::on(around.surroundings.clone(), None);
+async fn look_after(context: TimerContext, mut stop: watch::Receiver<bool>) {
+    let timers = &context.timers;
+    let mut fx = Effects::on(context.environment.clone(), None);
     loop {
         let next = timers.next();
         tokio::select! {
@@ -115,10 +115,10 @@ async fn look_after(around: Around, mut stop: watch::Receiver<bool>) {
         }
         // Anew for each: while one has its turn, the deadlines of others come.
         while let Some(what) = timers.take_due(Instant::now()) {
-            room(&around).await;
+            room(&context).await;
             let again = what
                 .clone()
-                .on_time(&*around.vhosts, Instant::now(), &mut fx);
+                .on_time(&*context.vhosts, Instant::now(), &mut fx);
             fx.perform();
             if let Some(at) = again {
                 timers.wake_at(at, &what);
@@ -140,10 +140,10 @@ async fn sleep_until(deadline: Option<Instant>) {
 
 /// Waits while more is submitted to the store, or waits to be paged out, than their marks allow: what is due must not
 /// pile up there, as publishes must not.
-async fn room(around: &Around) {
+async fn room(context: &TimerContext) {
     poll_fn(|cx| {
-        if let Some(store) = around
-            .surroundings
+        if let Some(store) = context
+            .environment
             .store
             .as_ref()
             .filter(|s| s.backlog_over_mark())
@@ -151,7 +151,7 @@ async fn room(around: &Around) {
             store.wake_when_below(cx.waker().clone());
             return Poll::Pending;
         }
-        if let Some(pager) = around.pager.as_deref().filter(|p| p.over_mark()) {
+        if let Some(pager) = context.pager.as_deref().filter(|p| p.over_mark()) {
             pager.wake_when_below(cx.waker().clone());
             return Poll::Pending;
         }

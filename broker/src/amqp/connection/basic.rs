@@ -220,7 +220,7 @@ impl Connection {
                 ConsumeRefused::Deleted => texts::no_queue(name.as_str(), &vhost),
             })?;
         let ignored = ignored::of_consumer(&consume.arguments, queue.kind);
-        self.tell_ignored("consumer", name.as_str(), ignored);
+        self.log_ignored("consumer", name.as_str(), ignored);
         self.open_channel(id)?.add_consumer(consumer);
         if !consume.nowait {
             let ok = basic::ConsumeOk {
@@ -271,7 +271,7 @@ impl Connection {
         }
         quorum::check_get(&queue)?;
         if !get.no_ack {
-            self.check_got()?;
+            self.check_get()?;
         }
         let taken = queue.get(get.no_ack, &mut self.fx);
         self.perform();

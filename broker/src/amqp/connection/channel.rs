@@ -1,8 +1,8 @@
 //! What a channel remembers.
 
 use super::ack_timeout::Marks;
-use super::burden::{CHANNEL, CONSUMER};
 use super::confirms::{Confirms, LOW_BITS, Low};
+use super::memory_limits::{CHANNEL, CONSUMER};
 use super::reply_to::ReplyConsumer;
 use super::transaction::Transaction;
 use super::unacked::Unacked;
@@ -34,7 +34,7 @@ pub(super) struct Channel {
     pub(super) declared: Part,
     /// Reused for the routing key of the publish that is being read.
     pub(super) routing_key: Vec<u8>,
-    pub(super) held: Option<Held>,
+    pub(super) deferred: Option<Deferred>,
     pub(super) next_tag: DeliveryTag,
     pub(super) unacked: Unacked,
     pub(super) marks: Marks,
@@ -84,7 +84,7 @@ pub(super) struct Target {
 /// A channel whose frames wait in order: for the store, and then perhaps for the peer to read the
 /// answers to those before them.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct Deferred {
     /// What the store has still to say.
     pub(super) wait: Option<Wait>,
     /// What came meanwhile.
@@ -138,7 +138,7 @@ impl Channel {
             unfinished: Part::new(holdings, Kind::Unfinished),
             declared,
             routing_key: Vec::new(),
-            held: None,
+            deferred: None,
             next_tag: DeliveryTag(1),
             unacked: Unacked::counted(Part::new(holdings, Kind::Unacknowledged)),
             marks: Marks::default(),
@@ -154,13 +154,13 @@ impl Channel {
     }
 
     pub(super) fn add_consumer(&mut self, consumer: Arc<Consumer>) {
-        self.declared.add(held_by(&consumer));
+        self.declared.add(consumer_bytes(&consumer));
         self.consumers.insert(consumer.tag.clone(), consumer);
     }
 
     pub(super) fn remove_consumer(&mut self, tag: &str) {
         if let Some(consumer) = self.consumers.remove(tag) {
-            self.declared.remove(held_by(&consumer));
+            self.declared.remove(consumer_bytes(&consumer));
         }
     }
 
@@ -198,7 +198,7 @@ impl Channel {
 }
 
 /// Bytes that a consumer takes, about.
-fn held_by(consumer: &Consumer) -> u64 {
+fn consumer_bytes(consumer: &Consumer) -> u64 {
     CONSUMER + (consumer.tag.as_str().len() + consumer.arguments.bytes()) as u64
 }
 

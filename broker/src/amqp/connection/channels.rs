@@ -79,7 +79,7 @@ impl Channels {
     }
 
     /// Gives back the memory of empty places.
-    pub(super) fn give_back(&mut self) {
+    pub(super) fn release_memory(&mut self) {
         self.0.shrink_to_fit();
     }
 }

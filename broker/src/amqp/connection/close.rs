@@ -1,7 +1,7 @@
 //! How channels and connections let go of what they hold: consumers leave their queues,
 //! unacknowledged deliveries go back in their order, exclusive queues end.
 
-use super::burden::CHANNEL;
+use super::memory_limits::CHANNEL;
 use super::unacked::Returning;
 use super::{Connection, Phase, mail};
 use crate::engine::queue::{Consumer, Queue, Return};
@@ -81,9 +81,9 @@ impl Connection {
         channel.confirms = None;
         channel.transaction = None;
         channel.replies = None;
-        if let Some(held) = channel.held.take() {
-            let bytes: usize = held.frames.iter().map(|(frame, _)| frame.total()).sum();
-            self.held_bytes = self.held_bytes.saturating_sub(bytes);
+        if let Some(deferred) = channel.deferred.take() {
+            let bytes: usize = deferred.frames.iter().map(|(frame, _)| frame.total()).sum();
+            self.deferred_bytes = self.deferred_bytes.saturating_sub(bytes);
         }
         let detach = |consumer: Arc<Consumer>| {
             self.detach_consumer(&consumer);

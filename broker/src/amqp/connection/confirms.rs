@@ -14,7 +14,7 @@ pub struct Confirms {
     /// slots, which are cleared out when they are the majority.
     slots: VecDeque<(u64, Fate)>,
     /// Slots that the client was not told of.
-    untold: usize,
+    unanswered: usize,
     /// Decided publishes behind ones that are not.
     ahead: Vec<u64>,
     changed: bool,
@@ -27,7 +27,7 @@ enum Fate {
     /// A queue has refused it.
     Refused,
     /// The client was told already.
-    Told,
+    Answered,
 }
 
 /// What a client is told of its publishes.
@@ -60,7 +60,7 @@ impl Fate {
         match self {
             Fate::Waits(0) => Some(Verdict::Ack),
             Fate::Refused => Some(Verdict::Nack),
-            Fate::Waits(_) | Fate::Told => None,
+            Fate::Waits(_) | Fate::Answered => None,
         }
     }
 }
@@ -70,7 +70,7 @@ impl Default for Confirms {
         Confirms {
             next: 1,
             slots: VecDeque::new(),
-            untold: 0,
+            unanswered: 0,
             ahead: Vec::new(),
             changed: false,
         }
@@ -87,7 +87,7 @@ impl Confirms {
             self.decided(self.slots.len(), sequence);
         }
         self.slots.push_back((sequence, Fate::Waits(stores)));
-        self.untold += 1;
+        self.unanswered += 1;
         sequence
     }
 
@@ -162,7 +162,7 @@ impl Confirms {
 
     /// Publishes that the client was not told of.
     pub fn outstanding(&self) -> u64 {
-        self.untold as u64
+        self.unanswered as u64
     }
 
     /// Publishes that were ever counted.
@@ -178,7 +178,7 @@ impl Confirms {
         let mut run: Option<(Verdict, u64, u64)> = None;
         while let Some((sequence, fate)) = self.slots.front().copied() {
             if let Some(verdict) = fate.verdict() {
-                self.untold -= 1;
+                self.unanswered -= 1;
                 match &mut run {
                     Some((of, last, count)) if *of == verdict => {
                         (*last, *count) = (sequence, *count + 1);
@@ -189,7 +189,7 @@ impl Confirms {
                         }
                     }
                 }
-            } else if fate != Fate::Told {
+            } else if fate != Fate::Answered {
                 break;
             }
             self.slots.pop_front();
@@ -203,8 +203,8 @@ impl Confirms {
                 continue;
             };
             if let Some(verdict) = self.slots[index].1.verdict() {
-                self.slots[index].1 = Fate::Told;
-                self.untold -= 1;
+                self.slots[index].1 = Fate::Answered;
+                self.unanswered -= 1;
                 tell(sequence, false, verdict);
             }
         }
@@ -214,15 +214,15 @@ impl Confirms {
     }
 
     /// Gives back the memory of empty slots.
-    pub fn give_back(&mut self) {
+    pub fn release_memory(&mut self) {
         self.slots.shrink_to_fit();
         self.ahead.shrink_to_fit();
     }
 
     fn clear_holes(&mut self) {
-        let holes = self.slots.len() - self.untold;
-        if holes > TOLERATED_HOLES && holes > self.untold {
-            self.slots.retain(|(_, fate)| *fate != Fate::Told);
+        let holes = self.slots.len() - self.unanswered;
+        if holes > TOLERATED_HOLES && holes > self.unanswered {
+            self.slots.retain(|(_, fate)| *fate != Fate::Answered);
         }
     }
 }
@@ -368,8 +368,8 @@ mod tests {
                     };
                     prop_assert_eq!(*told, due);
                 }
-                let untold = told.iter().take(left.len()).filter(|t| t.is_none()).count();
-                prop_assert_eq!(confirms.outstanding(), untold as u64);
+                let unanswered = told.iter().take(left.len()).filter(|t| t.is_none()).count();
+                prop_assert_eq!(confirms.outstanding(), unanswered as u64);
             }
         }
     }

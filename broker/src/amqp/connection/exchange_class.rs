@@ -65,7 +65,7 @@ impl Connection {
         }
         let broker = self.broker.clone();
         let new_exchange = |spec| broker.new_exchange(vhost.name(), spec);
-        self.tell_ignored("exchange", spec.name.as_str(), ignored_arguments(&spec));
+        self.log_ignored("exchange", spec.name.as_str(), ignored_arguments(&spec));
         let (exchange, _) = vhost.declare_exchange(spec, new_exchange, &mut self.fx)?;
         self.reply_when_stored(id, ok, exchange.spec.durable)
     }
@@ -124,7 +124,7 @@ impl Connection {
         if !source.is_bound_by(&binding) {
             self.check_room_for(Entity::Exchange(source.name()))?;
         }
-        self.tell_ignored_in_binding(&source, &binding);
+        self.log_ignored_in_binding(&source, &binding);
         let stored = vhost.bind(&source, binding, &mut self.fx)?;
         let ok = AMQPClass::Exchange(exchange::AMQPMethod::BindOk(exchange::BindOk {}));
         self.reply_when_stored(id, (!bind.nowait).then_some(ok), stored)

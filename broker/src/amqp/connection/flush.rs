@@ -84,7 +84,7 @@ impl Connection {
             let Some(channel) = self.channel_mut(id) else {
                 continue;
             };
-            if channel.held.take().is_some() {
+            if channel.deferred.take().is_some() {
                 held = Some(id);
             }
             if let Some(confirms) = &mut channel.confirms {

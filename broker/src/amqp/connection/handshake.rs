@@ -275,7 +275,7 @@ impl Connection {
 
     /// The peer closes: what it sent before takes effect, then close-ok is the last it hears.
     fn close_by_peer(&mut self, now: Instant) {
-        self.replay_all_held(now);
+        self.replay_all_deferred(now);
         self.flush();
         self.release_all_channels();
         self.send(connection::AMQPMethod::CloseOk(connection::CloseOk {}));

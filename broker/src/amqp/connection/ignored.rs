@@ -12,7 +12,7 @@ const NAME_LENGTH: usize = 64;
 
 /// What was told already.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct LoggedNames {
     names: Vec<Box<str>>,
     has_stopped: bool,
 }
@@ -27,7 +27,7 @@ enum News<'a> {
     Nothing,
 }
 
-impl Told {
+impl LoggedNames {
     fn note(&mut self, name: &str) -> News<'_> {
         let name = shown(name);
         if self.names.iter().any(|known| **known == *name) {
@@ -58,14 +58,14 @@ fn shown(name: &str) -> String {
 
 impl Connection {
     /// Tells of arguments of a binding to an exchange.
-    pub(super) fn tell_ignored_in_binding(&mut self, exchange: &Exchange, binding: &Binding) {
+    pub(super) fn log_ignored_in_binding(&mut self, exchange: &Exchange, binding: &Binding) {
         let ignored = ignored_in_binding(exchange.spec.routed_by(), &binding.arguments);
-        self.tell_ignored("binding", exchange.spec.name.as_str(), ignored);
+        self.log_ignored("binding", exchange.spec.name.as_str(), ignored);
     }
 
     /// Tells of arguments that do nothing. `on`: what they were given to, the `name` of which is
     /// its own, or that of the exchange or queue that it belongs to.
-    pub(super) fn tell_ignored<'a>(
+    pub(super) fn log_ignored<'a>(
         &mut self,
         on: &str,
         name: &str,
@@ -76,7 +76,7 @@ impl Connection {
                 Ignored::Unknown => "nobody knows this argument: it has no effect",
                 Ignored::WithoutEffect => "this argument has no effect here",
             };
-            match self.told.note(argument) {
+            match self.logged_arguments.note(argument) {
                 News::Name(argument) => {
                     let connection = self.info.label();
                     tracing::warn!(connection, on, name, argument, "{why}");
@@ -97,27 +97,27 @@ mod tests {
 
     #[test]
     fn a_name_is_told_once_and_of_names_without_end_only_some() {
-        let mut told = Told::default();
-        assert_eq!(told.note("x-overflw"), News::Name("x-overflw"));
-        assert_eq!(told.note("x-overflw"), News::Nothing);
+        let mut logged = LoggedNames::default();
+        assert_eq!(logged.note("x-overflw"), News::Name("x-overflw"));
+        assert_eq!(logged.note("x-overflw"), News::Nothing);
         for n in 1..NAMES {
-            assert!(matches!(told.note(&format!("x{n}")), News::Name(_)));
+            assert!(matches!(logged.note(&format!("x{n}")), News::Name(_)));
         }
-        assert_eq!(told.note("one more"), News::Stops);
+        assert_eq!(logged.note("one more"), News::Stops);
         for n in 0..1000 {
-            assert_eq!(told.note(&format!("more {n}")), News::Nothing);
+            assert_eq!(logged.note(&format!("more {n}")), News::Nothing);
         }
-        assert_eq!(told.names.len(), NAMES);
+        assert_eq!(logged.names.len(), NAMES);
     }
 
     #[test]
     fn names_are_cut_and_escaped() {
-        let mut told = Told::default();
+        let mut logged = LoggedNames::default();
         let evil = "a\n\u{1b}[2J";
-        assert_eq!(told.note(evil), News::Name("a\\n\\u{1b}[2J"));
+        assert_eq!(logged.note(evil), News::Name("a\\n\\u{1b}[2J"));
         let long = "ü".repeat(100);
         let cut = "ü".repeat(NAME_LENGTH) + "…";
-        assert_eq!(told.note(&long), News::Name(&cut));
-        assert_eq!(told.note(&(long + "b")), News::Nothing);
+        assert_eq!(logged.note(&long), News::Name(&cut));
+        assert_eq!(logged.note(&(long + "b")), News::Nothing);
     }
 }

@@ -73,7 +73,7 @@ impl Connection {
                 self.has_rest = !buf.is_empty();
                 break;
             }
-            if self.publish_in_one_pass(buf) {
+            if self.publish_on_fast_path(buf) {
                 continue;
             }
             match frame::split(buf, self.frame_limit()) {
@@ -179,10 +179,11 @@ impl Connection {
         match self.channel_mut(frame.channel) {
             None => self.open_by(frame, payload.as_slice()),
             Some(Channel {
-                held: Some(held), ..
+                deferred: Some(deferred),
+                ..
             }) => {
-                held.frames.push_back((frame, payload.into_bytes()));
-                self.held_bytes += frame.total();
+                deferred.frames.push_back((frame, payload.into_bytes()));
+                self.deferred_bytes += frame.total();
                 Ok(())
             }
             Some(channel) if channel.closing => {

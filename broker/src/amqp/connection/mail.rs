@@ -38,11 +38,11 @@ impl Connection {
     /// publishes and does not read must not pile up what is due to it. Says whether there was any.
     pub fn take_confirms(&mut self, now: Instant) -> bool {
         self.begin_at(now);
-        let mut tokens = std::mem::take(&mut self.taken.tokens);
+        let mut tokens = std::mem::take(&mut self.mail_batch.tokens);
         self.mailbox.take_tokens(&mut tokens);
         let any = !tokens.is_empty();
         self.tokens.extend(tokens.drain(..));
-        self.taken.tokens = tokens;
+        self.mail_batch.tokens = tokens;
         if any {
             self.take_tokens(now);
             self.flush();
@@ -51,12 +51,12 @@ impl Connection {
     }
 
     fn fetch_mail(&mut self, waker: Option<&Waker>) -> bool {
-        let mut taken = std::mem::take(&mut self.taken);
-        self.mailbox.take(&mut taken, waker);
-        let any = !taken.is_empty();
+        let mut batch = std::mem::take(&mut self.mail_batch);
+        self.mailbox.take(&mut batch, waker);
+        let any = !batch.is_empty();
         let mut undeliverable = Vec::new();
         let mut delivered = 0;
-        for mail in taken.mail.drain(..) {
+        for mail in batch.mail.drain(..) {
             match mail {
                 Mail::Deliver(consumer, entry) => match self.deliver(consumer, entry) {
                     Ok(()) => delivered += 1,
@@ -79,11 +79,11 @@ impl Connection {
             });
             self.requeue(undeliverable);
         }
-        self.tokens.extend(taken.tokens.drain(..));
-        if taken.resume {
+        self.tokens.extend(batch.tokens.drain(..));
+        if batch.resume {
             self.resume_all();
         }
-        self.taken = taken;
+        self.mail_batch = batch;
         any
     }
 
@@ -206,7 +206,11 @@ impl Connection {
                 nowait: true,
             };
             let notice = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
-            match channel.held.as_mut().and_then(|held| held.wait.as_mut()) {
+            match channel
+                .deferred
+                .as_mut()
+                .and_then(|deferred| deferred.wait.as_mut())
+            {
                 Some(wait) => wait.notices.push(notice),
                 None => self.reply(consumer.channel, notice),
             }
@@ -228,12 +232,12 @@ impl Connection {
                 }
             }
             Meaning::Wait => {
-                let Some(held) = &mut channel.held else {
+                let Some(deferred) = &mut channel.deferred else {
                     return;
                 };
-                if let Some(wait) = held.wait.take_if(|wait| wait.token == token) {
-                    let frames = std::mem::take(&mut held.frames);
-                    channel.held = None;
+                if let Some(wait) = deferred.wait.take_if(|wait| wait.token == token) {
+                    let frames = std::mem::take(&mut deferred.frames);
+                    channel.deferred = None;
                     self.reply(id, wait.reply);
                     for notice in wait.notices {
                         self.reply(id, notice);

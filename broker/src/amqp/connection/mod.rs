@@ -10,21 +10,21 @@
 mod ack_timeout;
 mod basic;
 mod blocking;
-mod burden;
 mod channel;
 mod channels;
 mod close;
 mod confirms;
 mod copies;
+mod deferred;
 mod exchange_class;
+mod fast_path;
 mod flush;
 mod handshake;
-mod held;
 mod idle;
 mod ignored;
 mod input;
 mod mail;
-mod one_pass;
+mod memory_limits;
 mod output;
 mod publish;
 mod queue_class;
@@ -47,12 +47,12 @@ use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
 use crate::domain::limits::Seat;
 use crate::domain::vhost::Vhost;
+use crate::engine::interfaces::ConnectionId;
 use crate::engine::message::{Message, SharedMessage};
-use crate::engine::outside::ConnectionId;
 use crate::engine::queue::{Effects, Queue};
 use crate::plumbing::alarms::AlarmSet;
 use crate::plumbing::ledger::Account;
-use crate::plumbing::mailbox::{Mailbox, Taken};
+use crate::plumbing::mailbox::{MailBatch, Mailbox};
 use channel::Channel;
 use channels::Channels;
 use leveret_protocol::texts::{self, Entity};
@@ -67,7 +67,7 @@ const OUTPUT_MAX: usize = 4 << 20;
 /// While memory is low, a frame of more bytes than this is not read to its end.
 const LOW_FRAME_MAX: usize = 16 << 10;
 /// How many bytes of frames may wait on channels that wait for the store.
-const HELD_MAX: usize = 1 << 20;
+const DEFERRED_MAX: usize = 1 << 20;
 /// Bytes of a frame before the login (RabbitMQ: `initial_frame_max`).
 const INITIAL_FRAME_MAX: u32 = 8192;
 /// How long a peer may take to answer connection.close, or to notice a silent refusal.
@@ -155,10 +155,10 @@ pub struct Connection {
     unconfirmed_news: Vec<ChannelId>,
     /// See [`Connection::has_committed`].
     has_committed: bool,
-    taken: Taken,
+    mail_batch: MailBatch,
     /// What the store has made safe, not looked at yet.
     tokens: VecDeque<Token>,
-    held_bytes: usize,
+    deferred_bytes: usize,
     /// Channels whose frames wait for the peer to read what it was answered.
     unread: Vec<ChannelId>,
     /// Whole frames may stand in the read buffer: too much output waited to go on.
@@ -179,9 +179,9 @@ pub struct Connection {
     /// What it holds in memory, and what the ledger knows of that.
     account: Account,
     /// Bytes of its consumers' arguments.
-    kept_arguments: burden::Bound,
+    argument_bytes: memory_limits::UpperBound,
     /// Arguments that the log has been told of.
-    told: ignored::Told,
+    logged_arguments: ignored::LoggedNames,
 }
 
 impl Connection {
@@ -227,9 +227,9 @@ impl Connection {
             discarded: Vec::new(),
             unconfirmed_news: Vec::new(),
             has_committed: false,
-            taken: Taken::default(),
+            mail_batch: MailBatch::default(),
             tokens: VecDeque::new(),
-            held_bytes: 0,
+            deferred_bytes: 0,
             unread: Vec::new(),
             has_rest: false,
             now: Instant::now(),
@@ -240,8 +240,8 @@ impl Connection {
             effort: 0,
             no_message: Message::small((b"", b""), &[0, 0], b"", false, false),
             account,
-            kept_arguments: burden::Bound::default(),
-            told: ignored::Told::default(),
+            argument_bytes: memory_limits::UpperBound::default(),
+            logged_arguments: ignored::LoggedNames::default(),
         }
     }
 
@@ -254,7 +254,7 @@ impl Connection {
     /// backlog is over its mark and this connection adds to it, or an alarm has blocked it.
     pub fn wants_read(&self) -> bool {
         self.out.len() < OUTPUT_MAX
-            && self.held_bytes < HELD_MAX
+            && self.deferred_bytes < DEFERRED_MAX
             && !matches!(self.phase, Phase::Ending | Phase::Refused { .. })
             && !self.is_blocked()
             && !self.waits_for_memory()

@@ -27,7 +27,7 @@ impl Output {
     }
 
     /// Bytes of memory that it holds, about.
-    pub fn held(&self) -> u64 {
+    pub fn memory(&self) -> u64 {
         (self.chunked + self.tail.capacity()) as u64
     }
 
@@ -81,7 +81,7 @@ impl Output {
     }
 
     /// Gives back the memory of what is empty.
-    pub fn give_back(&mut self) {
+    pub fn release_memory(&mut self) {
         if self.is_empty() {
             *self = Output::default();
         }

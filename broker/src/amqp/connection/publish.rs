@@ -7,7 +7,7 @@ use super::input::Payload;
 use super::route::RouteCache;
 use super::run::RUN_MAX;
 use crate::domain::auth::Access;
-use crate::engine::exchange::{Delays, Exchange, Held, Postponed, Routable};
+use crate::engine::exchange::{DelayedMessage, Delays, Exchange, Postponed, Routable};
 use crate::engine::message::{MessageBuilder, SharedMessage};
 use crate::engine::queue::Queue;
 use leveret_protocol::content::{
@@ -44,11 +44,18 @@ impl Routed {
         };
         let delay = routable.delay().unwrap_or_default();
         self.kept_by.iter().map(move |delays| {
-            let held = Held {
+            let delayed = DelayedMessage {
                 message: self.message.clone(),
                 more_keys: self.target.copies.as_slice().into(),
             };
-            (delays.clone(), Postponed { held, delay, token })
+            (
+                delays.clone(),
+                Postponed {
+                    delayed,
+                    delay,
+                    token,
+                },
+            )
         })
     }
 }

@@ -1,7 +1,7 @@
 //! queue.*
 
 use super::Connection;
-use super::channel::{Held, Wait};
+use super::channel::{Deferred, Wait};
 use super::{quorum, reply_to};
 use crate::domain::auth::Access;
 use crate::domain::vhost::SYSTEM_PREFIX;
@@ -81,7 +81,7 @@ impl Connection {
                 let channel = self.open_channel(id)?;
                 let token = channel.wait_token();
                 let notices = Vec::new();
-                channel.held = Some(Held {
+                channel.deferred = Some(Deferred {
                     wait: Some(Wait {
                         token,
                         reply,
@@ -152,7 +152,7 @@ impl Connection {
         // Of a queue that is there already only some are compared: also what is not is told.
         let kind = QueueKind::of(&declare.arguments);
         let ignored = ignored::of_queue(&declare.arguments, kind);
-        self.tell_ignored("queue", name.as_str(), ignored);
+        self.log_ignored("queue", name.as_str(), ignored);
         let spec = QueueSpec {
             name,
             // An exclusive queue ends with its connection, whatever was asked for.
@@ -216,7 +216,7 @@ impl Connection {
         if !exchange.is_bound_by(&binding) {
             self.check_room_for(Entity::Exchange(exchange.name()))?;
         }
-        self.tell_ignored_in_binding(&exchange, &binding);
+        self.log_ignored_in_binding(&exchange, &binding);
         let stored = vhost.bind(&exchange, binding, &mut self.fx)?;
         let ok = AMQPClass::Queue(queue::AMQPMethod::BindOk(queue::BindOk {}));
         self.reply_when_stored(id, (!bind.nowait).then_some(ok), stored)

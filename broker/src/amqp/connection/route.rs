@@ -3,7 +3,7 @@
 
 use super::Connection;
 use super::channel::Target;
-use super::routes::{KnownRoute, KnownRoutes};
+use super::routes::{CachedRoute, CachedRoutes};
 use crate::engine::exchange::{Delays, Directory, Exchange, Routable, Route};
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::Queue;
@@ -29,7 +29,7 @@ pub(super) struct RouteCache {
     /// What was looked up last, for its memory.
     found: Route,
     /// Where publishes go that are taken in one pass.
-    pub(super) known: KnownRoutes,
+    pub(super) cached: CachedRoutes,
 }
 
 /// The queues that a message goes to, each once, and the delayed exchanges that keep it.
@@ -90,19 +90,19 @@ impl RouteCache {
     }
 
     /// A known route, and the queues that were looked up last.
-    pub(super) fn at(&mut self, at: usize) -> (&mut KnownRoute, &Arc<[Arc<Queue>]>) {
-        (self.known.get_mut(at), &self.queues)
+    pub(super) fn at(&mut self, at: usize) -> (&mut CachedRoute, &Arc<[Arc<Queue>]>) {
+        (self.cached.get_mut(at), &self.queues)
     }
 
     /// Looks up where a message goes that takes a known way, but not by its key alone. Says whether
     /// a delayed exchange keeps it.
-    pub(super) fn look_closer(
+    pub(super) fn route_by_headers(
         &mut self,
         at: usize,
         properties: &[u8],
         directory: &dyn Directory,
     ) -> bool {
-        let route = self.known.get(at);
+        let route = self.cached.get(at);
         let Some(exchange) = &route.exchange else {
             return false;
         };
@@ -119,8 +119,8 @@ impl RouteCache {
     }
 
     /// Gives back the memory of what would be found again.
-    pub(super) fn give_back(&mut self) {
-        self.known = KnownRoutes::default();
+    pub(super) fn release_memory(&mut self) {
+        self.cached = CachedRoutes::default();
         self.found = Route::default();
     }
 }

@@ -17,9 +17,9 @@ const EXCHANGE_AT: usize = 7;
 
 /// Known routes.
 #[derive(Default)]
-pub(super) struct KnownRoutes {
+pub(super) struct CachedRoutes {
     /// So many sets as a power of two, each of [`WAYS`].
-    routes: Vec<KnownRoute>,
+    routes: Vec<CachedRoute>,
     /// The route that was found last.
     last: usize,
     /// Which of a full set goes next.
@@ -28,7 +28,7 @@ pub(super) struct KnownRoutes {
 
 /// What a basic.publish with certain arguments leads to.
 #[derive(Clone, Default)]
-pub(super) struct KnownRoute {
+pub(super) struct CachedRoute {
     hash: u64,
     /// The method frame's payload; empty where nothing is known.
     payload: Vec<u8>,
@@ -43,7 +43,7 @@ pub(super) struct KnownRoute {
     pub(super) place: usize,
 }
 
-impl KnownRoute {
+impl CachedRoute {
     pub(super) fn exchange_name(&self) -> &[u8] {
         &self.payload[self.names[0].clone()]
     }
@@ -53,7 +53,7 @@ impl KnownRoute {
     }
 }
 
-impl KnownRoutes {
+impl CachedRoutes {
     /// The number of the route for a method frame with this payload.
     #[inline]
     pub(super) fn find(&mut self, payload: &[u8]) -> Option<usize> {
@@ -63,7 +63,7 @@ impl KnownRoutes {
         }
         let hash = hash(payload);
         let set = self.set_of(hash);
-        let is_it = |route: &KnownRoute| route.hash == hash && route.payload == payload;
+        let is_it = |route: &CachedRoute| route.hash == hash && route.payload == payload;
         let at = set.start + self.routes[set].iter().position(is_it)?;
         self.last = at;
         Some(at)
@@ -99,7 +99,7 @@ impl KnownRoutes {
     /// A place for a route: an empty one, in twice as many sets if need be, or the next one's turn.
     fn free(&mut self, hash: u64) -> usize {
         if self.routes.is_empty() {
-            self.routes.resize_with(WAYS, KnownRoute::default);
+            self.routes.resize_with(WAYS, CachedRoute::default);
         }
         let set = self.set_of(hash);
         let mut routes = self.routes[set.clone()].iter();
@@ -111,7 +111,7 @@ impl KnownRoutes {
             // What was known is found out again.
             self.routes.clear();
             self.routes
-                .resize_with(sets * 2 * WAYS, KnownRoute::default);
+                .resize_with(sets * 2 * WAYS, CachedRoute::default);
             return self.set_of(hash).start;
         }
         self.turn = (self.turn + 1) % WAYS;
@@ -125,15 +125,15 @@ impl KnownRoutes {
         start..start + WAYS
     }
 
-    /// A route of [`KnownRoutes::find`] or [`KnownRoutes::insert`].
+    /// A route of [`CachedRoutes::find`] or [`CachedRoutes::insert`].
     #[inline]
-    pub(super) fn get(&self, at: usize) -> &KnownRoute {
+    pub(super) fn get(&self, at: usize) -> &CachedRoute {
         &self.routes[at]
     }
 
-    /// As [`KnownRoutes::get`].
+    /// As [`CachedRoutes::get`].
     #[inline]
-    pub(super) fn get_mut(&mut self, at: usize) -> &mut KnownRoute {
+    pub(super) fn get_mut(&mut self, at: usize) -> &mut CachedRoute {
         &mut self.routes[at]
     }
 
@@ -174,7 +174,7 @@ mod tests {
         payload
     }
 
-    fn insert(known: &mut KnownRoutes, exchange: &str, key: &str) {
+    fn insert(known: &mut CachedRoutes, exchange: &str, key: &str) {
         let publish = Publish {
             exchange: exchange.as_bytes(),
             routing_key: key.as_bytes(),
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn what_is_found_is_what_was_put_in_and_there_is_an_end_to_it() {
-        let mut known = KnownRoutes::default();
+        let mut known = CachedRoutes::default();
         for n in 0..10_000 {
             let (exchange, key) = (format!("x{}", n % 7), format!("key.{n}"));
             let payload = payload(&exchange, &key);
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_few_keys_that_take_turns_stay_known() {
-        let mut known = KnownRoutes::default();
+        let mut known = CachedRoutes::default();
         let keys: Vec<String> = (0..16).map(|n| format!("a.{n}.c")).collect();
         let mut missed = 0;
         for n in 0..1000 {

@@ -22,7 +22,7 @@ pub(super) struct Run {
     /// Messages for few queues, by queue. Each queue gets them in the order in which they came.
     places: Vec<Place>,
     /// How many places are taken; the others keep their memory for the next queues.
-    taken: usize,
+    used: usize,
     /// Messages in all places.
     waiting: usize,
     /// A place has as many as a queue gets at a time.
@@ -54,7 +54,7 @@ impl Run {
         self.wide.is_empty()
             && !self.is_full
             && self.waiting + FEW <= WAITING_MAX
-            && self.taken + FEW <= PLACES_MAX
+            && self.used + FEW <= PLACES_MAX
     }
 
     fn fits_wide(&self, queues: &Arc<[Arc<Queue>]>) -> bool {
@@ -104,19 +104,19 @@ impl Run {
 
     #[inline]
     fn place_of(&mut self, queue: &Arc<Queue>, hint: usize) -> usize {
-        let taken = &self.places[..self.taken];
+        let used = &self.places[..self.used];
         let is_its = |place: &Place| Arc::ptr_eq(&place.queue, queue);
-        if taken.get(hint).is_some_and(is_its) {
+        if used.get(hint).is_some_and(is_its) {
             return hint;
         }
-        match taken.iter().position(is_its) {
+        match used.iter().position(is_its) {
             Some(at) => at,
             None => self.take_place(queue),
         }
     }
 
     fn take_place(&mut self, queue: &Arc<Queue>) -> usize {
-        let at = self.taken;
+        let at = self.used;
         match self.places.get_mut(at) {
             // Nothing waits there.
             Some(place) => place.queue = queue.clone(),
@@ -126,7 +126,7 @@ impl Run {
                 shared: false,
             }),
         }
-        self.taken += 1;
+        self.used += 1;
         at
     }
 
@@ -139,9 +139,9 @@ impl Run {
     pub(super) fn hand_over(&mut self, fx: &mut Effects) {
         // What goes to several queues reaches the store in as many batches, each under its queue's lock.
         let shared = |place: &Place| place.shared && !place.messages.is_empty();
-        let together = !self.wide.is_empty() || self.places[..self.taken].iter().any(shared);
+        let together = !self.wide.is_empty() || self.places[..self.used].iter().any(shared);
         let _group = together.then(|| fx.group());
-        for place in &mut self.places[..self.taken] {
+        for place in &mut self.places[..self.used] {
             if place.messages.is_empty() {
                 continue;
             }
@@ -154,8 +154,8 @@ impl Run {
             }
             self.wide.clear();
         }
-        if self.taken + FEW > PLACES_MAX {
-            self.taken = 0;
+        if self.used + FEW > PLACES_MAX {
+            self.used = 0;
         }
         self.published = 0;
         self.waiting = 0;
@@ -163,10 +163,10 @@ impl Run {
     }
 
     /// Gives back the memory of what is empty.
-    pub(super) fn give_back(&mut self) {
+    pub(super) fn release_memory(&mut self) {
         if self.waiting == 0 {
             self.places = Vec::new();
-            self.taken = 0;
+            self.used = 0;
         }
         if self.wide.is_empty() {
             self.wide_queues = Arc::default();

@@ -1,6 +1,6 @@
 //! The deliveries of one channel that wait for an acknowledgement.
 
-use super::burden::DELIVERY_OVERHEAD;
+use super::memory_limits::DELIVERY_OVERHEAD;
 use crate::engine::queue::{Consumer, Entry, Queue, Return};
 use crate::plumbing::ledger::Part;
 use leveret_protocol::DeliveryTag;
@@ -35,7 +35,7 @@ pub type Returning = (Delivery, Return);
 pub struct Unacked {
     slots: VecDeque<(DeliveryTag, Option<Delivery>)>,
     count: usize,
-    held: Part,
+    memory: Part,
 }
 
 /// Empty slots are cleared out when they are this many and the majority: one delivery that is
@@ -44,9 +44,9 @@ const TOLERATED_HOLES: usize = 128;
 
 impl Unacked {
     /// None yet; what they keep in memory is counted here.
-    pub fn counted(held: Part) -> Self {
+    pub fn counted(memory: Part) -> Self {
         Unacked {
-            held,
+            memory,
             ..Unacked::default()
         }
     }
@@ -59,7 +59,7 @@ impl Unacked {
     /// What they keep in memory, about.
     #[cfg(test)]
     pub fn bytes(&self) -> u64 {
-        self.held.bytes()
+        self.memory.bytes()
     }
 
     /// Those that wait, oldest first.
@@ -77,7 +77,7 @@ impl Unacked {
     /// Adds a delivery; tags must grow.
     pub fn push(&mut self, tag: DeliveryTag, delivery: Delivery) {
         debug_assert!(self.slots.back().is_none_or(|(last, _)| *last < tag));
-        self.held.add(delivery.bytes());
+        self.memory.add(delivery.bytes());
         self.slots.push_back((tag, Some(delivery)));
         self.count += 1;
     }
@@ -96,7 +96,7 @@ impl Unacked {
         let at = self.find(tag)?;
         let delivery = self.slots[at].1.take()?;
         self.count -= 1;
-        self.held.remove(delivery.bytes());
+        self.memory.remove(delivery.bytes());
         self.clear_holes();
         Some(delivery)
     }
@@ -120,7 +120,8 @@ impl Unacked {
             .filter_map(|(tag, delivery)| Some((tag, delivery?)))
             .collect();
         self.count -= taken.len();
-        self.held.remove(taken.iter().map(|(_, d)| d.bytes()).sum());
+        self.memory
+            .remove(taken.iter().map(|(_, d)| d.bytes()).sum());
         self.clear_holes();
         Some(taken.into_iter())
     }
@@ -135,12 +136,12 @@ impl Unacked {
         slots.sort_unstable_by_key(|(tag, _)| *tag);
         self.count = slots.len();
         let deliveries = slots.iter().filter_map(|(_, delivery)| delivery.as_ref());
-        self.held.set(deliveries.map(Delivery::bytes).sum());
+        self.memory.set(deliveries.map(Delivery::bytes).sum());
         self.slots = slots.into();
     }
 
     /// Gives back the memory of empty slots.
-    pub fn give_back(&mut self) {
+    pub fn release_memory(&mut self) {
         self.slots.shrink_to_fit();
     }
 

@@ -8,10 +8,10 @@ mod death;
 mod order_tests;
 
 use crate::engine::exchange::{
-    Delays, Directory, Exchange, Held, Placed, Postponed, Routable, Route,
+    DelayedMessage, Delays, Directory, Exchange, Placed, Postponed, Routable, Route,
 };
+use crate::engine::interfaces::{VirtualHost, VirtualHosts};
 use crate::engine::message::SharedMessage;
-use crate::engine::outside::{VirtualHost, VirtualHosts};
 use crate::engine::queue::{DeadLetter, Effects, Origin, Outgoing, Queue, Reason, Transfer};
 use death::{Buffers, Death, Deaths};
 use leveret_storage::QueueId;
@@ -75,7 +75,7 @@ pub fn send(
         .collect();
     let mut more = true;
     while more {
-        let taken: Taken<'_, '_> = senders
+        let taken: TakenLetters<'_, '_> = senders
             .iter()
             .filter_map(|(sender, until)| Some((sender, sender.take(*until, fx)?)))
             .collect();
@@ -87,9 +87,9 @@ pub fn send(
 }
 
 /// Letters that were taken from the outboxes of their queues, and who sends them.
-type Taken<'a, 'b> = SmallVec<[(&'b Sender<'a>, Outgoing); 1]>;
+type TakenLetters<'a, 'b> = SmallVec<[(&'b Sender<'a>, Outgoing); 1]>;
 
-fn send_taken(taken: Taken<'_, '_>, chain: &mut Chain, fx: &mut Effects) {
+fn send_taken(taken: TakenLetters<'_, '_>, chain: &mut Chain, fx: &mut Effects) {
     let mut sorter = Sorter::new(fx);
     let tried: SmallVec<[_; 1]> = taken
         .into_iter()
@@ -323,12 +323,19 @@ impl Sorter {
         }
         let delay = routable.delay().unwrap_or_default();
         let postponed = kept_by.iter().map(|delays| {
-            let held = Held {
+            let delayed = DelayedMessage {
                 message: sent.clone(),
                 more_keys: keys[1..].iter().map(|key| (*key).into()).collect(),
             };
             let token = None;
-            (delays.clone(), Postponed { held, delay, token })
+            (
+                delays.clone(),
+                Postponed {
+                    delayed,
+                    delay,
+                    token,
+                },
+            )
         });
         self.postponed.extend(postponed);
         true

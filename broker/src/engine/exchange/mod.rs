@@ -15,7 +15,7 @@ mod topic;
 mod words;
 
 pub use bindings::{Binding, Destination, DestinationName};
-pub use delayed::{Delays, Held, Placed, Postponed};
+pub use delayed::{DelayedMessage, Delays, Placed, Postponed};
 pub use kind::ExchangeKind;
 pub use route::{Directory, Route};
 pub use rules::{
@@ -23,7 +23,7 @@ pub use rules::{
     ignored_in_binding,
 };
 
-use crate::engine::outside::AppliedPolicy;
+use crate::engine::interfaces::AppliedPolicy;
 use bindings::Bindings;
 use leveret_protocol::content::{Property, property};
 use leveret_protocol::values::{AMQPValue, FieldTable};

@@ -3,7 +3,7 @@
 use super::credit::Credit;
 use super::handle::Queue;
 use super::kept_arguments::KeptArguments;
-use crate::engine::outside::Inbox;
+use crate::engine::interfaces::Inbox;
 use leveret_protocol::{ChannelId, ConsumerTag};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

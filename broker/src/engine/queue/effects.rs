@@ -4,8 +4,8 @@ use super::handle::Queue;
 use super::paging::{Dropped, Holder, Job, PageMover};
 use crate::engine::clock::{Clock, Time};
 use crate::engine::dead_letters;
+use crate::engine::interfaces::{Deadlines, Inbox, Timed, VirtualHosts};
 use crate::engine::message::SharedMessage;
-use crate::engine::outside::{Deadlines, Inbox, Timed, VirtualHosts};
 use crate::engine::stream::{Home, StreamReaders};
 use leveret_storage::{Batch, CommitSink, Group, Op, Position, QueueId, Store, Token};
 use std::cmp::Reverse;
@@ -34,19 +34,19 @@ pub struct Effects {
     /// Pages to be moved.
     pub(crate) jobs: Vec<Job>,
     /// Pages that nobody wants any more.
-    pub(crate) litter: Vec<Dropped>,
+    pub(crate) dropped_pages: Vec<Dropped>,
     /// What leaves a queue leaves it with the next batch, not before.
     atomic: bool,
     /// How often in a row the records were few, and awaited.
     pub(crate) few_before: u8,
-    pub(crate) surroundings: Surroundings,
+    pub(crate) environment: Environment,
     /// Who hears of the tokens of records.
     sink: Option<Arc<dyn CommitSink>>,
 }
 
 /// What effects are performed on. Tests of machines have none of it.
 #[derive(Clone, Default)]
-pub struct Surroundings {
+pub struct Environment {
     /// Where records go; without it they are dropped.
     pub store: Option<Store>,
     /// Who waits for deadlines.
@@ -71,10 +71,10 @@ pub struct Refused {
 }
 
 impl Effects {
-    /// Effects on these surroundings; the tokens of their records go to `sink`.
-    pub fn on(surroundings: Surroundings, sink: Option<Arc<dyn CommitSink>>) -> Self {
+    /// Effects on these environment; the tokens of their records go to `sink`.
+    pub fn on(environment: Environment, sink: Option<Arc<dyn CommitSink>>) -> Self {
         Effects {
-            surroundings,
+            environment,
             sink,
             ..Effects::default()
         }
@@ -89,19 +89,19 @@ impl Effects {
     /// Where streams are read, and by whom.
     pub fn home(&self) -> Home {
         Home {
-            store: self.surroundings.store.clone(),
-            readers: self.surroundings.readers.clone(),
+            store: self.environment.store.clone(),
+            readers: self.environment.readers.clone(),
         }
     }
 
     /// Who takes backlogs out of memory.
     pub(crate) fn pager(&self) -> Option<&dyn PageMover> {
-        self.surroundings.pager.as_deref()
+        self.environment.pager.as_deref()
     }
 
     /// As [`Effects::pager`].
     pub(crate) fn shared_pager(&self) -> Option<Arc<dyn PageMover>> {
-        self.surroundings.pager.clone()
+        self.environment.pager.clone()
     }
 
     /// A page is to be moved.
@@ -112,13 +112,13 @@ impl Effects {
     /// Nobody wants a page any more, nor what is on disk of it.
     pub(crate) fn discard(&mut self, page: Dropped) {
         if page.spilled.is_some() {
-            self.litter.push(page);
+            self.dropped_pages.push(page);
         }
     }
 
     /// One that holds messages in memory from now on, and was not known to.
-    pub(crate) fn hold(&self, holder: &Arc<impl Holder + 'static>) {
-        if let Some(pager) = &self.surroundings.pager {
+    pub(crate) fn register_holder(&self, holder: &Arc<impl Holder + 'static>) {
+        if let Some(pager) = &self.environment.pager {
             let holder = Arc::downgrade(holder);
             pager.register(holder);
         }
@@ -135,19 +135,19 @@ impl Effects {
     /// The time of this batch: when it began, or when it is first asked for, and the same until the
     /// batch is performed. Queues that no rule of time applies to never ask.
     pub fn now(&mut self) -> Time {
-        let (clock, began) = (self.surroundings.clock, self.began);
+        let (clock, began) = (self.environment.clock, self.began);
         let now = || clock.time(began.unwrap_or_else(Instant::now));
         *self.now.get_or_insert_with(now)
     }
 
     /// What the wall clock will show at a time, for a record of it.
     pub fn wall_millis(&self, time: Time) -> u64 {
-        self.surroundings.clock.wall_millis(time)
+        self.environment.clock.wall_millis(time)
     }
 
     /// The clock that this time is by.
     pub fn clock(&self) -> Clock {
-        self.surroundings.clock
+        self.environment.clock
     }
 
     /// A record to be stored.
@@ -241,7 +241,7 @@ impl Effects {
     /// Sends the dead letters on, and those that come of it: in the batch that has been collected,
     /// the first of them at least. Under no lock.
     pub fn send_dead_letters(&mut self) {
-        let Some(vhosts) = self.surroundings.vhosts.clone() else {
+        let Some(vhosts) = self.environment.vhosts.clone() else {
             return;
         };
         let mut chain = dead_letters::Chain::default();
@@ -272,7 +272,7 @@ impl Effects {
 
     /// What had deadlines is gone, which takes effect at once.
     pub fn cancel_timer(&mut self, id: QueueId) {
-        if let Some(timers) = &self.surroundings.timers {
+        if let Some(timers) = &self.environment.timers {
             timers.cancel(id);
         }
     }
@@ -288,7 +288,7 @@ impl Effects {
         if self.ops.is_empty() {
             return;
         }
-        if let Some(store) = &self.surroundings.store {
+        if let Some(store) = &self.environment.store {
             let capacity = self.ops.capacity().min(64);
             let ops = std::mem::replace(&mut self.ops, Vec::with_capacity(capacity));
             let sink = self.sink.clone();
@@ -304,11 +304,11 @@ impl Effects {
 
     /// What the store is given until this is dropped it commits together; see [`Store::group`].
     pub fn group(&self) -> Option<Group> {
-        self.surroundings.store.as_ref().map(Store::group)
+        self.environment.store.as_ref().map(Store::group)
     }
 
     /// Gives back the memory of empty buffers.
-    pub fn give_back(&mut self) {
+    pub fn release_memory(&mut self) {
         self.ops.shrink_to_fit();
         self.wakes.shrink_to_fit();
         self.deadlines.shrink_to_fit();

@@ -37,7 +37,7 @@ pub use consumer::{Consumer, ConsumerId};
 pub use credit::Credit;
 pub use dead_letter::{DeadLetter, Origin, Reason};
 pub use delivery_count::DeliveryCount;
-pub use effects::{Effects, Surroundings};
+pub use effects::{Effects, Environment};
 pub use entry::{Entry, Return, Returns};
 pub use handle::{Incoming, Queue, QueueSpec};
 pub use ignored::Ignored;

@@ -16,7 +16,9 @@ use super::entry::Entry;
 use super::handle::Queue;
 use super::machine::Machine;
 use super::outcome::Aside;
-use super::paging::{Done, First, Kept, PageId, Rank, Ranked, RankedPage, Shelf, Sorted, Work};
+use super::paging::{
+    First, JobResult, Kept, PageId, Rank, Ranked, RankedPage, Shelf, Sorted, Work,
+};
 use crate::engine::clock::Time;
 use leveret_storage::{Position, QueueId};
 use std::collections::{HashSet, VecDeque};
@@ -310,21 +312,21 @@ impl Machine {
     }
 
     /// What became of a page of letters.
-    pub(super) fn aside_paged(&mut self, page: PageId, done: Done, fx: &mut Effects) {
+    pub(super) fn aside_paged(&mut self, page: PageId, done: JobResult, fx: &mut Effects) {
         let Some(outbox) = self.outbox.as_deref_mut() else {
             return;
         };
         match done {
-            Done::Written(spilled) => return outbox.kept.written(page, spilled),
-            Done::NotRead => outbox.kept.not_read(page),
-            Done::ReadSorted(entries) => {
+            JobResult::Written(spilled) => return outbox.kept.written(page, spilled),
+            JobResult::NotRead => outbox.kept.not_read(page),
+            JobResult::ReadSorted(entries) => {
                 let bytes = |(_, ranked): &(Rank, Ranked)| ranked.entry.message.body().len() as u64;
                 let found: u64 = entries.iter().map(bytes).sum();
                 if let Some(known) = outbox.kept.arrived(page, entries) {
                     outbox.bytes = outbox.bytes + found - known.bytes;
                 }
             }
-            Done::Read(..) => {}
+            JobResult::Read(..) => {}
         }
         outbox.reading = false;
         self.retry_letters(fx);

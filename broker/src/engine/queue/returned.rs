@@ -10,7 +10,7 @@ use super::effects::Effects;
 use super::entry::{Entry, Return, Returns};
 use super::expiry::SLICE;
 use super::machine::Machine;
-use super::paging::{Done, Kept, PageId, Shelf, Totals, Work};
+use super::paging::{JobResult, Kept, PageId, Shelf, Totals, Work};
 use super::retry::Retry;
 use super::settings::{QueueKind, Settings};
 use super::waiting::{Due, Waiting};
@@ -234,15 +234,15 @@ impl Machine {
     }
 
     /// What became of a page of messages that wait.
-    pub(super) fn waiting_paged(&mut self, page: PageId, done: Done, fx: &mut Effects) {
+    pub(super) fn waiting_paged(&mut self, page: PageId, done: JobResult, fx: &mut Effects) {
         let stores = self.storing();
         let Some(returned) = &mut self.returned else {
             return;
         };
         let waiting = &mut returned.waiting;
         match done {
-            Done::Written(spilled) => return waiting.written(page, spilled),
-            Done::ReadSorted(entries) => {
+            JobResult::Written(spilled) => return waiting.written(page, spilled),
+            JobResult::ReadSorted(entries) => {
                 let mut found = Totals::default();
                 for (_, ranked) in &entries {
                     found.count(&ranked.entry, stores(&ranked.entry.message));
@@ -251,7 +251,7 @@ impl Machine {
                     self.correct_stored(known, found);
                 }
             }
-            Done::NotRead | Done::Read(..) => waiting.not_read(page),
+            JobResult::NotRead | JobResult::Read(..) => waiting.not_read(page),
         }
         self.end_waits(fx);
         self.drop_over_limit(fx);

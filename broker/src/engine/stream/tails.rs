@@ -77,7 +77,7 @@ impl Tails {
 mod tests {
     use super::*;
     use crate::engine::message::MessageBuilder;
-    use crate::engine::queue::{Effects, Queue, QueueSpec, Surroundings};
+    use crate::engine::queue::{Effects, Environment, Queue, QueueSpec};
     use crate::engine::stream::StreamReaders;
     use crate::plumbing::stream_readers::Readers;
     use leveret_protocol::values::{AMQPValue, FieldTable};
@@ -102,12 +102,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(Options::new(directory.path())).unwrap().store;
         let readers = Arc::<Readers>::default();
-        let surroundings = Surroundings {
+        let environment = Environment {
             store: Some(store.clone()),
             readers: Some(readers.clone()),
-            ..Surroundings::default()
+            ..Environment::default()
         };
-        let mut fx = Effects::on(surroundings, None);
+        let mut fx = Effects::on(environment, None);
         let streams: Vec<Arc<Queue>> = (1..400).map(stream).collect();
         let mut builder = MessageBuilder::new(b"", b"", &[0, 0], false, 100_000);
         builder.push(&[0; 100_000]).unwrap();

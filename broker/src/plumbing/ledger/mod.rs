@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 /// Keeps what is written all the time off the cache lines of what is read all the time.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Apart<T>(T);
+struct CachePadded<T>(T);
 
 /// What all peers together hold.
 #[derive(Debug)]
@@ -32,8 +32,8 @@ pub struct Ledger {
     /// See [`Ledger::waiting_mark`].
     waiting_mark: AtomicUsize,
     connections: AtomicU64,
-    deliveries: Apart<AtomicU64>,
-    requests: Apart<AtomicU64>,
+    deliveries: CachePadded<AtomicU64>,
+    requests: CachePadded<AtomicU64>,
     /// What consumers of streams have read and were not delivered.
     read_ahead: Budget,
 }
@@ -52,8 +52,8 @@ impl Ledger {
             alarms,
             waiting_mark: AtomicUsize::new(WAITING),
             connections: AtomicU64::new(0),
-            deliveries: Apart::default(),
-            requests: Apart::default(),
+            deliveries: CachePadded::default(),
+            requests: CachePadded::default(),
             read_ahead: Budget::new(READ_AHEAD),
         }
     }

@@ -3,7 +3,7 @@
 use super::codec;
 use super::pager::Records;
 use crate::engine::clock::Clock;
-use crate::engine::queue::paging::{Done, Job, Missing, Outline, Owner, Source, Work};
+use crate::engine::queue::paging::{Job, JobResult, Missing, Outline, Owner, Source, Work};
 use crate::engine::queue::{Entry, decode};
 use leveret_storage::{Position, Spill, StorageError};
 use std::io;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 const READ_BYTES: u64 = 64 << 10;
 
 /// Where pages are.
-pub struct Shelves<'a> {
+pub struct PageStores<'a> {
     /// The store; none for a broker that keeps everything in memory.
     pub records: Option<&'a dyn Records>,
     /// The place that a restart empties.
@@ -26,26 +26,30 @@ pub struct Shelves<'a> {
 
 impl Job {
     /// Does it. Blocks on the disk.
-    pub(super) fn carry_out(&self, shelves: &Shelves<'_>) -> Done {
+    pub(super) fn carry_out(&self, stores: &PageStores<'_>) -> JobResult {
         match &self.work {
             Work::Write(entries) => {
-                Done::Written(codec::write(shelves.spill, entries).map(Arc::new))
+                JobResult::Written(codec::write(stores.spill, entries).map(Arc::new))
             }
             Work::WriteSorted(entries) => {
-                Done::Written(codec::write_sorted(shelves.spill, entries).map(Arc::new))
+                JobResult::Written(codec::write_sorted(stores.spill, entries).map(Arc::new))
             }
-            Work::Read(Source::Spilled(page), _) => {
-                self.spilled(codec::read(page), |entries| Done::Read(entries, None, None))
-            }
-            Work::ReadSorted(page) => self.spilled(codec::read_sorted(page), Done::ReadSorted),
-            Work::Read(Source::Stored, outline) => match shelves.records {
-                Some(records) => self.read_stored(records, outline, shelves),
-                None => Done::NotRead,
+            Work::Read(Source::Spilled(page), _) => self.spilled(codec::read(page), |entries| {
+                JobResult::Read(entries, None, None)
+            }),
+            Work::ReadSorted(page) => self.spilled(codec::read_sorted(page), JobResult::ReadSorted),
+            Work::Read(Source::Stored, outline) => match stores.records {
+                Some(records) => self.read_stored(records, outline, stores),
+                None => JobResult::NotRead,
             },
         }
     }
 
-    fn spilled<T: Default>(&self, read: io::Result<T>, done: impl FnOnce(T) -> Done) -> Done {
+    fn spilled<T: Default>(
+        &self,
+        read: io::Result<T>,
+        done: impl FnOnce(T) -> JobResult,
+    ) -> JobResult {
         let queue = self.owner.name();
         match read {
             Ok(entries) => done(entries),
@@ -55,18 +59,23 @@ impl Job {
             }
             Err(error) => {
                 tracing::error!(%queue, %error, "cannot read messages that were paged out, trying again");
-                Done::NotRead
+                JobResult::NotRead
             }
         }
     }
 
-    fn read_stored(&self, records: &dyn Records, outline: &Outline, shelves: &Shelves<'_>) -> Done {
+    fn read_stored(
+        &self,
+        records: &dyn Records,
+        outline: &Outline,
+        stores: &PageStores<'_>,
+    ) -> JobResult {
         let mut reading = StoredReading {
             owner: &*self.owner,
             records,
             outline,
-            clock: shelves.clock,
-            limit: 2 * shelves.page,
+            clock: stores.clock,
+            limit: 2 * stores.page,
             entries: Vec::new(),
             weight: 0,
             damaged: false,
@@ -84,13 +93,13 @@ impl Job {
         if let Err(error) = result {
             let queue = self.owner.name();
             tracing::error!(%queue, %error, "cannot read messages from the store, trying again");
-            return Done::NotRead;
+            return JobResult::NotRead;
         }
         let missing = (!reading.is_whole()).then_some(Missing {
             outline: *outline,
             found: reading.entries.len(),
         });
-        Done::Read(reading.entries, reading.rest, missing)
+        JobResult::Read(reading.entries, reading.rest, missing)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Who moves pages: a few threads, since moving them blocks on the disk, and the count of what all
 //! queues and delayed exchanges have in memory, which is one budget.
 
-use super::carry_out::Shelves;
+use super::carry_out::PageStores;
 use super::sweeper::Sweeper;
 use crate::engine::clock::Clock;
-use crate::engine::queue::paging::{Done, Dropped, Holder, Job, Limits, PageMover, Work};
-use crate::engine::queue::{Effects, Surroundings};
+use crate::engine::queue::paging::{Dropped, Holder, Job, JobResult, Limits, PageMover, Work};
+use crate::engine::queue::{Effects, Environment};
 use leveret_storage::{Position, QueueId, Spill, StorageError, Store};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
@@ -100,10 +100,10 @@ enum Mode {
 
 #[derive(Default)]
 struct State {
-    reads: VecDeque<(Job, Surroundings)>,
-    writes: VecDeque<(Job, Surroundings)>,
+    reads: VecDeque<(Job, Environment)>,
+    writes: VecDeque<(Job, Environment)>,
     /// Pages that nobody wants any more: to let go of one gives its blocks back to the disk.
-    litter: Vec<Dropped>,
+    dropped_pages: Vec<Dropped>,
     threads: usize,
     /// Threads that read at the moment.
     reading: usize,
@@ -230,7 +230,7 @@ impl Pager {
     pub fn work_by_hand(&self, oldest: bool, fx: &mut Effects) -> bool {
         let next = {
             let mut state = self.0.state.lock();
-            state.litter.clear();
+            state.dropped_pages.clear();
             let State { reads, writes, .. } = &mut *state;
             match oldest {
                 true => reads.pop_front().or_else(|| writes.pop_front()),
@@ -299,25 +299,25 @@ impl PageMover for Pager {
         short && self.0.writing.load(Ordering::Relaxed) < 2 * WRITING_HIGH && !self.is_failing()
     }
 
-    fn call_sweeper(self: Arc<Self>, surroundings: &Surroundings) {
+    fn call_sweeper(self: Arc<Self>, environment: &Environment) {
         if self.is_short() && self.0.mode == Mode::Threads {
-            self.0.sweeper.call(&self, surroundings);
+            self.0.sweeper.call(&self, environment);
         }
     }
 
-    fn submit(&self, job: Job, surroundings: Surroundings) {
-        self.0.take_on(job, surroundings);
+    fn submit(&self, job: Job, environment: Environment) {
+        self.0.take_on(job, environment);
     }
 
     fn discard(&self, pages: Vec<Dropped>) {
         let mut state = self.0.state.lock();
-        state.litter.extend(pages);
+        state.dropped_pages.extend(pages);
         self.0.call(state);
     }
 
     fn work_now(&self, job: Job, fx: &mut Effects) -> bool {
         let done = self.0.carry_out(&job, fx.clock());
-        let worked = !matches!(done, Done::NotRead);
+        let worked = !matches!(done, JobResult::NotRead);
         job.owner.paged(job.shelf, job.page, done, fx);
         worked
     }
@@ -335,7 +335,7 @@ impl Drop for Pager {
         let waiting = (
             std::mem::take(&mut state.reads),
             std::mem::take(&mut state.writes),
-            std::mem::take(&mut state.litter),
+            std::mem::take(&mut state.dropped_pages),
         );
         drop(state);
         self.0.sweeper.end();
@@ -345,16 +345,16 @@ impl Drop for Pager {
 }
 
 impl Shared {
-    fn take_on(self: &Arc<Self>, job: Job, surroundings: Surroundings) {
+    fn take_on(self: &Arc<Self>, job: Job, environment: Environment) {
         let mut state = self.state.lock();
         if state.over {
             return;
         }
         match &job.work {
-            Work::Read(..) | Work::ReadSorted(_) => state.reads.push_back((job, surroundings)),
+            Work::Read(..) | Work::ReadSorted(_) => state.reads.push_back((job, environment)),
             Work::Write(_) | Work::WriteSorted(_) => {
                 self.writing.fetch_add(job.writing(), Ordering::SeqCst);
-                state.writes.push_back((job, surroundings));
+                state.writes.push_back((job, environment));
             }
         }
         self.call(state);
@@ -415,9 +415,9 @@ impl Shared {
     }
 
     fn serve(self: Arc<Self>) {
-        while let Some((job, surroundings)) = self.next() {
+        while let Some((job, environment)) = self.next() {
             let reads = job.writing() == 0;
-            let work = || self.work(&job, &surroundings);
+            let work = || self.work(&job, &environment);
             let again = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
                 tracing::error!(queue = %job.owner.name(), "moving a page of messages has panicked");
                 false
@@ -428,32 +428,32 @@ impl Shared {
             }
             if again {
                 thread::sleep(READ_PAUSE);
-                self.take_on(job, surroundings);
+                self.take_on(job, environment);
             }
         }
     }
 
     /// Does the work; says whether it has to be tried again.
-    fn work(&self, job: &Job, surroundings: &Surroundings) -> bool {
-        let done = self.carry_out(job, surroundings.clock);
-        if matches!(done, Done::NotRead) && !job.owner.has_ended() {
+    fn work(&self, job: &Job, environment: &Environment) -> bool {
+        let done = self.carry_out(job, environment.clock);
+        if matches!(done, JobResult::NotRead) && !job.owner.has_ended() {
             return true;
         }
-        let mut fx = Effects::on(surroundings.clone(), None);
+        let mut fx = Effects::on(environment.clone(), None);
         let owner = job.owner.clone();
         owner.paged(job.shelf, job.page, done, &mut fx);
         fx.perform();
         false
     }
 
-    fn carry_out(&self, job: &Job, clock: Clock) -> Done {
-        let done = job.carry_out(&Shelves {
+    fn carry_out(&self, job: &Job, clock: Clock) -> JobResult {
+        let done = job.carry_out(&PageStores {
             records: self.records.as_deref(),
             spill: &self.spill,
             clock,
             page: self.limits.page,
         });
-        if let Done::Written(Err(error)) = &done {
+        if let JobResult::Written(Err(error)) = &done {
             tracing::error!(%error, "cannot page messages out: they stay in memory");
             self.state.lock().failing_until = Some(Instant::now() + PAUSE);
         }
@@ -461,7 +461,7 @@ impl Shared {
     }
 
     /// Reads come first: somebody waits for them. While very much is in memory they come one by one.
-    fn next(&self) -> Option<(Job, Surroundings)> {
+    fn next(&self) -> Option<(Job, Environment)> {
         let mut state = self.state.lock();
         loop {
             if state.over {
@@ -483,9 +483,9 @@ impl Shared {
             if let Some(next) = writes.pop_front() {
                 return Some(next);
             }
-            if !state.litter.is_empty() {
-                let litter = std::mem::take(&mut state.litter);
-                MutexGuard::unlocked(&mut state, || drop(litter));
+            if !state.dropped_pages.is_empty() {
+                let dropped_pages = std::mem::take(&mut state.dropped_pages);
+                MutexGuard::unlocked(&mut state, || drop(dropped_pages));
                 continue;
             }
             state.idle += 1;

@@ -4,7 +4,7 @@
 
 use super::pager::Pager;
 use crate::engine::queue::paging::{Holder, PageMover};
-use crate::engine::queue::{Effects, Surroundings};
+use crate::engine::queue::{Effects, Environment};
 use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -46,7 +46,7 @@ impl Sweeper {
     }
 
     /// Memory is short. The first time this starts the thread.
-    pub(super) fn call(&self, pager: &Arc<Pager>, surroundings: &Surroundings) {
+    pub(super) fn call(&self, pager: &Arc<Pager>, environment: &Environment) {
         if self.called.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -57,12 +57,12 @@ impl Sweeper {
             return;
         }
         let pager = Arc::downgrade(pager);
-        let surroundings = Surroundings {
+        let environment = Environment {
             pager: None,
-            ..surroundings.clone()
+            ..environment.clone()
         };
         let thread = thread::Builder::new().name("pager-sweeper".to_owned());
-        match thread.spawn(move || run(&pager, &surroundings)) {
+        match thread.spawn(move || run(&pager, &environment)) {
             Ok(_) => state.runs = true,
             Err(error) => {
                 self.called.store(false, Ordering::Release);
@@ -114,16 +114,16 @@ impl Sweeper {
     }
 }
 
-fn run(pager: &Weak<Pager>, surroundings: &Surroundings) {
+fn run(pager: &Weak<Pager>, environment: &Environment) {
     loop {
         let Some(pager) = pager.upgrade() else {
             return;
         };
-        let surroundings = Surroundings {
+        let environment = Environment {
             pager: Some(pager.clone()),
-            ..surroundings.clone()
+            ..environment.clone()
         };
-        let mut fx = Effects::on(surroundings, None);
+        let mut fx = Effects::on(environment, None);
         pager.sweep(&mut fx);
         drop(fx);
         if !pager.sweeper().wait(&pager) {

@@ -1,6 +1,6 @@
 //! What a peer that does not read can make the broker keep for it.
 
-mod burden;
+mod memory_limits;
 
 use super::client::Client;
 use super::requests::*;
@@ -50,7 +50,7 @@ fn read_all(client: &mut Client) -> Vec<String> {
         recovered += heard.iter().filter(|line| answers(line)).count();
         if recovered == ROUNDS {
             assert!(!client.connection.has_rest());
-            assert_eq!(client.connection.held_bytes, 0);
+            assert_eq!(client.connection.deferred_bytes, 0);
             let last = heard.iter().rposition(answers).expect("it was counted");
             return heard.split_off(last + 1);
         }
@@ -86,7 +86,7 @@ fn nor_are_those_looked_at_that_waited_for_the_store() {
         client.connection.take_mail(None, client.now);
         std::thread::yield_now();
     }
-    assert!(client.connection.held_bytes > 0);
+    assert!(client.connection.deferred_bytes > 0);
     assert_eq!(read_all(&mut client), Vec::<String>::new());
 }
 

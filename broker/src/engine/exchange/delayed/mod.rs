@@ -28,7 +28,7 @@ const SLICE_BYTES: u64 = 1 << 20;
 
 /// A message that waits to be routed.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub struct DelayedMessage {
     /// The message as it was published.
     pub message: SharedMessage,
     /// Its routing keys beside the first one: not all of them stand in the message that
@@ -40,7 +40,7 @@ pub struct Held {
 #[derive(Debug)]
 pub struct Postponed {
     /// The message.
-    pub held: Held,
+    pub delayed: DelayedMessage,
     /// How long it waits.
     pub delay: Duration,
     /// What its publisher waits for; used when the message is stored only.
@@ -51,7 +51,7 @@ pub struct Postponed {
 #[derive(Debug)]
 pub struct Placed {
     at: (Time, Position),
-    held: Held,
+    delayed: DelayedMessage,
 }
 
 /// The messages that a delayed exchange keeps.
@@ -83,7 +83,7 @@ fn rank((due, position): (Time, Position)) -> Rank {
     (due.micros(), position.0)
 }
 
-impl Held {
+impl DelayedMessage {
     fn ranked(self, position: Position) -> Ranked {
         let keys = Some(self.more_keys).filter(|keys| !keys.is_empty());
         Ranked {
@@ -92,13 +92,13 @@ impl Held {
         }
     }
 
-    fn of(ranked: Ranked) -> (Position, Held) {
+    fn of(ranked: Ranked) -> (Position, DelayedMessage) {
         let keys = ranked.more_keys.map(|keys| *keys);
-        let held = Held {
+        let delayed = DelayedMessage {
             message: ranked.entry.message,
             more_keys: keys.unwrap_or_default(),
         };
-        (ranked.entry.position, held)
+        (ranked.entry.position, delayed)
     }
 }
 
@@ -155,9 +155,14 @@ impl Delays {
         let now = self.clock.time(now);
         let mut waiting = self.waiting.lock();
         let mut placed = Vec::new();
-        for Postponed { held, delay, token } in messages {
+        for Postponed {
+            delayed,
+            delay,
+            token,
+        } in messages
+        {
             let due = now + delay;
-            let stored = self.stores(&held.message);
+            let stored = self.stores(&delayed.message);
             if waiting.ended {
                 if let Some(token) = token.filter(|_| stored) {
                     fx.store(Op::Notify { token });
@@ -167,7 +172,7 @@ impl Delays {
             let position = Position(waiting.next_position);
             waiting.next_position += 1;
             if stored {
-                let message = Stored::new(due, held.clone(), self.clock);
+                let message = Stored::new(due, delayed.clone(), self.clock);
                 fx.store(Op::Publish {
                     queue: self.id,
                     position,
@@ -176,7 +181,7 @@ impl Delays {
                 });
             }
             let at = (due, position);
-            placed.push(Placed { at, held });
+            placed.push(Placed { at, delayed });
         }
         placed
     }
@@ -186,10 +191,10 @@ impl Delays {
     pub fn keep(self: &Arc<Self>, placed: Vec<Placed>, fx: &mut Effects) {
         let mut waiting = self.waiting.lock();
         let before = waiting.earliest();
-        for Placed { at, held } in placed {
+        for Placed { at, delayed } in placed {
             if !waiting.ended {
-                waiting.messages.insert(rank(at), held.ranked(at.1));
-            } else if self.stores(&held.message) {
+                waiting.messages.insert(rank(at), delayed.ranked(at.1));
+            } else if self.stores(&delayed.message) {
                 fx.store_ack(self.id, at.1);
             }
         }
@@ -209,12 +214,12 @@ impl Delays {
         stored: bytes::Bytes,
         fx: &mut Effects,
     ) -> Option<()> {
-        let (wall_millis, held) = stored::decode(stored)?;
+        let (wall_millis, delayed) = stored::decode(stored)?;
         let due = self.clock.time_of_wall_millis(wall_millis);
         let mut waiting = self.waiting.lock();
         waiting.next_position = waiting.next_position.max(position.0 + 1);
         let rank = rank((due, position));
-        waiting.messages.insert(rank, held.ranked(position));
+        waiting.messages.insert(rank, delayed.ranked(position));
         let wanted = self.pages(&mut waiting, fx);
         drop(waiting);
         self.want(wanted, fx);
@@ -235,7 +240,11 @@ impl Delays {
     }
 
     /// Takes a slice of the messages that are due, in order. Those that are on disk are read, and come another time.
-    fn take_due(self: &Arc<Self>, now: Instant, fx: &mut Effects) -> Vec<(Position, Held)> {
+    fn take_due(
+        self: &Arc<Self>,
+        now: Instant,
+        fx: &mut Effects,
+    ) -> Vec<(Position, DelayedMessage)> {
         let now = self.clock.time(now).micros();
         let mut waiting = self.waiting.lock();
         let (mut taken, mut bytes) = (Vec::new(), 0);
@@ -246,7 +255,7 @@ impl Delays {
             && let Some((_, ranked)) = waiting.messages.pop_first()
         {
             bytes += ranked.weight();
-            taken.push(Held::of(ranked));
+            taken.push(DelayedMessage::of(ranked));
         }
         let mut wanted = self.pages(&mut waiting, fx);
         if waiting

@@ -4,7 +4,7 @@
 use super::{Delays, Waiting};
 use crate::engine::queue::Effects;
 use crate::engine::queue::paging::{
-    Done, Holder, Job, Kept, Owner, PageId, PageMover, Shelf, Sorted, Told, Work,
+    Holder, Job, JobResult, Kept, Owner, PageId, PageMover, ReportedMemory, Shelf, Sorted, Work,
 };
 use leveret_storage::QueueId;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ const PAGES_AT_A_TIME: usize = 8;
 /// What is known of its memory.
 #[derive(Debug, Default)]
 pub(super) struct Paging {
-    told: Told,
+    reported: ReportedMemory,
     /// The number of the last page.
     pages: u64,
 }
@@ -57,7 +57,7 @@ impl Waiting {
     pub(super) fn report(&mut self, fx: &Effects) -> bool {
         let memory = self.messages.memory();
         fx.pager()
-            .is_some_and(|pager| self.paging.told.report(memory, pager))
+            .is_some_and(|pager| self.paging.reported.report(memory, pager))
     }
 }
 
@@ -81,7 +81,7 @@ impl Delays {
     /// Work for the pager, once the lock is released.
     pub(super) fn want(self: &Arc<Self>, wanted: Wanted, fx: &mut Effects) {
         if wanted.registers {
-            fx.hold(self);
+            fx.register_holder(self);
         }
         for (page, work) in wanted.pages {
             fx.page(Job {
@@ -107,15 +107,15 @@ impl Owner for Delays {
         self.waiting.lock().ended
     }
 
-    fn paged(self: Arc<Self>, _: Shelf, page: PageId, done: Done, fx: &mut Effects) {
+    fn paged(self: Arc<Self>, _: Shelf, page: PageId, done: JobResult, fx: &mut Effects) {
         let mut waiting = self.waiting.lock();
         match done {
-            Done::Written(spilled) => waiting.messages.written(page, spilled),
-            Done::NotRead => waiting.messages.not_read(page),
-            Done::ReadSorted(entries) => {
+            JobResult::Written(spilled) => waiting.messages.written(page, spilled),
+            JobResult::NotRead => waiting.messages.not_read(page),
+            JobResult::ReadSorted(entries) => {
                 waiting.messages.arrived(page, entries);
             }
-            Done::Read(..) => {}
+            JobResult::Read(..) => {}
         }
         let wanted = self.pages(&mut waiting, fx);
         let earliest = waiting.earliest();
@@ -138,7 +138,7 @@ impl Holder for Delays {
         let at_head = if hard { 0 } else { page };
         waiting.page_out(page, at_head, &mut wanted);
         waiting.report(fx);
-        let holds = waiting.paging.told.stays();
+        let holds = waiting.paging.reported.stays();
         drop(waiting);
         self.want(wanted, fx);
         holds

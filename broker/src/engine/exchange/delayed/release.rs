@@ -1,9 +1,9 @@
 //! Messages that are due leave their delayed exchange: they are routed by the bindings of that
 //! moment, and are in their queues and gone from here in one and the same batch of the store.
 
-use super::{Delays, Held, header};
+use super::{DelayedMessage, Delays, header};
 use crate::engine::exchange::{Directory, Exchange, Routable, Route};
-use crate::engine::outside::{Timed, VirtualHosts};
+use crate::engine::interfaces::{Timed, VirtualHosts};
 use crate::engine::queue::{Effects, Transfer};
 use leveret_storage::{Position, QueueId};
 use std::sync::Arc;
@@ -58,9 +58,9 @@ impl Delays {
     ) {
         let (mut transfer, mut route) = (Transfer::default(), Route::default());
         let mut left: Vec<Position> = Vec::new();
-        for (position, held) in self.take_due(now, fx) {
-            send_off(&held, exchange, directory, &mut route, &mut transfer);
-            if self.stores(&held.message) {
+        for (position, delayed) in self.take_due(now, fx) {
+            send_off(&delayed, exchange, directory, &mut route, &mut transfer);
+            if self.stores(&delayed.message) {
                 left.push(position);
             }
             if transfer.bytes() >= BATCH_BYTES {
@@ -82,16 +82,16 @@ impl Delays {
 
 /// Finds the queues of a message and adds it to what goes to them.
 fn send_off(
-    held: &Held,
+    delayed: &DelayedMessage,
     exchange: &Arc<Exchange>,
     directory: &dyn Directory,
     route: &mut Route,
     transfer: &mut Transfer,
 ) {
-    let message = &held.message;
+    let message = &delayed.message;
     let properties = header::waited(message.properties());
     let mut keys = vec![message.routing_key()];
-    keys.extend(held.more_keys.iter().map(AsRef::as_ref));
+    keys.extend(delayed.more_keys.iter().map(AsRef::as_ref));
     let routable = Routable {
         routing_keys: &keys,
         properties: &properties,

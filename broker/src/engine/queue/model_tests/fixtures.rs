@@ -3,8 +3,8 @@
 use super::PEERS;
 use super::dead_letters::EXCHANGE;
 use super::world::ConsumerIndex;
+use crate::engine::interfaces::ConnectionId;
 use crate::engine::message::{Message, MessageBuilder};
-use crate::engine::outside::ConnectionId;
 use crate::engine::queue::{Credit, Effects, Entry, Queue, QueueSpec, RetryKind, Return};
 use crate::plumbing::mailbox::{HIGH_MARK, Mailbox};
 use bytes::Bytes;

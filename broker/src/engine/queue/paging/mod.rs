@@ -6,7 +6,7 @@
 //! from the store again. Any other is written to a place of its own, which a restart empties.
 //!
 //! The machine decides what leaves and what comes back ([`Work`]); it is done outside its lock, by
-//! a [`PageMover`]'s threads, which tell the queue what became of it ([`Done`]). Until then a page that
+//! a [`PageMover`]'s threads, which tell the queue what became of it ([`JobResult`]). Until then a page that
 //! leaves is still in memory, and can be taken from there.
 
 mod backlog;
@@ -19,13 +19,13 @@ mod tests;
 mod work;
 
 pub use backlog::Backlog;
-pub use mover::{Holder, PageMover, Told};
+pub use mover::{Holder, PageMover, ReportedMemory};
 pub use page::{
     Dropped, HeadExpiry, Kept, Outline, PageId, PagedOut, Reading, Shelf, Source, Totals,
 };
 pub use rules::{Paging, Wanted};
 pub use sorted::{First, MoreKeys, Rank, Ranked, RankedPage, Sorted};
-pub use work::{Done, Job, Missing, Owner, Work};
+pub use work::{Job, JobResult, Missing, Owner, Work};
 
 /// How much memory queues may use, and how much is moved at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

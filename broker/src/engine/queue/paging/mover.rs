@@ -3,7 +3,7 @@
 use super::Limits;
 use super::page::Dropped;
 use super::work::Job;
-use crate::engine::queue::{Effects, Surroundings};
+use crate::engine::queue::{Effects, Environment};
 use std::fmt;
 use std::sync::{Arc, Weak};
 
@@ -45,10 +45,10 @@ pub trait PageMover: fmt::Debug + Send + Sync {
     fn wants_room(&self, consumed: bool) -> bool;
 
     /// Sees to it that memory is taken back from those that are not used.
-    fn call_sweeper(self: Arc<Self>, surroundings: &Surroundings);
+    fn call_sweeper(self: Arc<Self>, environment: &Environment);
 
-    /// Takes on work. What it leads to is performed on the surroundings.
-    fn submit(&self, job: Job, surroundings: Surroundings);
+    /// Takes on work. What it leads to is performed on the environment.
+    fn submit(&self, job: Job, environment: Environment);
 
     /// Lets go of pages that nobody wants, on a thread that may block.
     fn discard(&self, pages: Vec<Dropped>);
@@ -66,14 +66,14 @@ const REPORT_STEP: u64 = 4096;
 
 /// What a holder has told the pager.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct ReportedMemory {
     /// Bytes that the pager knows of.
     reported: u64,
     /// The pager knows whom to ask for them.
     registered: bool,
 }
 
-impl Told {
+impl ReportedMemory {
     /// Tells it that so many bytes are in memory. Returns whether the holder has to be registered.
     pub fn report(&mut self, memory: u64, pager: &dyn PageMover) -> bool {
         let changed = memory.abs_diff(self.reported);

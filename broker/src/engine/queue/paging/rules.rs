@@ -1,9 +1,9 @@
 //! When a queue pages out and in.
 
 use super::mover::PageMover;
-use super::mover::{Holder, Told};
+use super::mover::{Holder, ReportedMemory};
 use super::page::{Dropped, Kept, Outline, PageId, PagedOut, Reading, Shelf, Totals};
-use super::work::{Done, Job, Owner, Work};
+use super::work::{Job, JobResult, Owner, Work};
 use crate::engine::queue::Effects;
 use crate::engine::queue::Queue;
 use crate::engine::queue::QueueKind;
@@ -26,7 +26,7 @@ const PATIENCE: usize = 64;
 /// What a queue knows of its memory.
 #[derive(Debug, Default)]
 pub struct Paging {
-    told: Told,
+    reported: ReportedMemory,
     /// The queue was used since it was last asked for memory.
     used: bool,
     /// Up to here every stored message was delivered before the restart.
@@ -110,7 +110,7 @@ impl Machine {
             return wanted;
         };
         let memory = self.memory();
-        wanted.registers = self.paging.told.report(memory, pager);
+        wanted.registers = self.paging.reported.report(memory, pager);
         self.paging.used = true;
         if memory > 2 * pager.limits().page && pager.wants_room(!self.is_without_consumers()) {
             self.page_out(pager, &mut wanted);
@@ -163,7 +163,7 @@ impl Machine {
             };
             wanted.paged_out(line, paged);
         }
-        self.paging.told.report(self.memory(), pager);
+        self.paging.reported.report(self.memory(), pager);
     }
 
     /// Pages out what is not ready, of about so many bytes, and leaves `at_head` bytes of what comes first.
@@ -202,8 +202,8 @@ impl Machine {
                 wanted.paged_out(line, paged);
             }
         }
-        self.paging.told.report(self.memory(), pager);
-        let holds = self.paging.told.stays();
+        self.paging.reported.report(self.memory(), pager);
+        let holds = self.paging.reported.stays();
         (wanted, holds)
     }
 
@@ -220,7 +220,7 @@ impl Machine {
     /// The queue has let go of all that was ready.
     pub(in crate::engine::queue) fn report_memory(&mut self, fx: &Effects) {
         if let Some(pager) = fx.pager() {
-            self.paging.told.report(self.memory(), pager);
+            self.paging.reported.report(self.memory(), pager);
         }
     }
 
@@ -237,21 +237,23 @@ impl Machine {
 
     /// What became of a page. Returns whether messages came that were still awaited: a page may be read twice while it
     /// comes, and what the second reader finds no more was taken and settled in between, or dropped.
-    fn paged(&mut self, shelf: Shelf, page: PageId, done: Done, fx: &mut Effects) -> bool {
+    fn paged(&mut self, shelf: Shelf, page: PageId, done: JobResult, fx: &mut Effects) -> bool {
         if self.is_deleted() {
             return false;
         }
         match (shelf, done) {
-            (Shelf::Line(line), Done::Written(spilled)) => self.ready.written(line, page, spilled),
-            (Shelf::Line(line), Done::NotRead) => self.ready.not_read(line, page),
-            (Shelf::Line(line), Done::Read(entries, rest, _)) => {
+            (Shelf::Line(line), JobResult::Written(spilled)) => {
+                self.ready.written(line, page, spilled)
+            }
+            (Shelf::Line(line), JobResult::NotRead) => self.ready.not_read(line, page),
+            (Shelf::Line(line), JobResult::Read(entries, rest, _)) => {
                 return self.came(line, page, entries, rest, fx);
             }
-            (Shelf::Returned(line), Done::Written(spilled)) => {
+            (Shelf::Returned(line), JobResult::Written(spilled)) => {
                 self.ready.returned_written(line, page, spilled);
             }
-            (Shelf::Returned(line), Done::NotRead) => self.ready.returned_not_read(line, page),
-            (Shelf::Returned(line), Done::ReadSorted(entries)) => {
+            (Shelf::Returned(line), JobResult::NotRead) => self.ready.returned_not_read(line, page),
+            (Shelf::Returned(line), JobResult::ReadSorted(entries)) => {
                 let stores = self.storing();
                 let stores = |entry: &Entry| stores(&entry.message);
                 let corrected = self.ready.returned_arrived(line, page, entries, stores);
@@ -259,7 +261,8 @@ impl Machine {
             }
             (Shelf::Aside, done) => self.aside_paged(page, done, fx),
             (Shelf::Waiting, done) => self.waiting_paged(page, done, fx),
-            (Shelf::Line(_), Done::ReadSorted(_)) | (Shelf::Returned(_), Done::Read(..)) => {
+            (Shelf::Line(_), JobResult::ReadSorted(_))
+            | (Shelf::Returned(_), JobResult::Read(..)) => {
                 debug_assert!(false, "a page of another kind than was asked for");
             }
         }
@@ -359,10 +362,10 @@ impl Owner for Queue {
         Queue::has_ended(self)
     }
 
-    fn paged(self: Arc<Self>, shelf: Shelf, page: PageId, done: Done, fx: &mut Effects) {
+    fn paged(self: Arc<Self>, shelf: Shelf, page: PageId, done: JobResult, fx: &mut Effects) {
         let missing = match &done {
-            Done::Read(_, _, missing) => *missing,
-            Done::ReadSorted(_) | Done::Written(_) | Done::NotRead => None,
+            JobResult::Read(_, _, missing) => *missing,
+            JobResult::ReadSorted(_) | JobResult::Written(_) | JobResult::NotRead => None,
         };
         let awaited = self.serve(fx, |machine, fx| machine.paged(shelf, page, done, fx));
         if let Some(missing) = missing.filter(|_| awaited) {
@@ -395,7 +398,7 @@ impl Queue {
     /// Work for the pager, to be done when the lock is released.
     pub(in crate::engine::queue) fn want(self: &Arc<Self>, wanted: Wanted, fx: &mut Effects) {
         if wanted.registers {
-            fx.hold(self);
+            fx.register_holder(self);
         }
         for work in wanted.pages {
             let job = self.job(work);

@@ -7,7 +7,7 @@ mod parts;
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::machine::Machine;
 use crate::engine::queue::paging::{Holder, Job, Limits, PageMover, Reading, Shelf, Work};
-use crate::engine::queue::{Effects, Entry, Queue, QueueSpec, Return, Surroundings};
+use crate::engine::queue::{Effects, Entry, Environment, Queue, QueueSpec, Return};
 use crate::plumbing::paging::{Pager, Records};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_storage::{Op, Position, QueueId, Spill, StorageError};
@@ -209,11 +209,11 @@ impl Bench {
         let limits = Limits { budget, page: 4096 };
         let spill = Spill::open(directory.path()).unwrap();
         let pager = Arc::new(Pager::by_hand(limits, Some(Box::new(kept.clone())), spill));
-        let surroundings = Surroundings {
+        let environment = Environment {
             pager: Some(pager.clone()),
-            ..Surroundings::default()
+            ..Environment::default()
         };
-        let (now, mut fx) = (Instant::now(), Effects::on(surroundings, None));
+        let (now, mut fx) = (Instant::now(), Effects::on(environment, None));
         fx.begin_at(now);
         Bench {
             kind,

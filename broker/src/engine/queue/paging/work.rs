@@ -21,7 +21,7 @@ pub trait Owner: Send + Sync {
     fn has_ended(&self) -> bool;
 
     /// Takes in what became of a page.
-    fn paged(self: Arc<Self>, shelf: Shelf, page: PageId, done: Done, fx: &mut Effects);
+    fn paged(self: Arc<Self>, shelf: Shelf, page: PageId, done: JobResult, fx: &mut Effects);
 }
 
 /// What a page needs.
@@ -62,7 +62,7 @@ impl fmt::Debug for Job {
 
 /// What became of it.
 #[derive(Debug)]
-pub enum Done {
+pub enum JobResult {
     /// It was written, or could not be.
     Written(io::Result<Arc<Spilled>>),
     /// It was read, but for a rest that would take too much memory at once, and for what is missing. Whether that is lost

@@ -5,8 +5,8 @@ use super::peer::Peer;
 use super::sent::Sent;
 use super::world::World;
 use crate::amqp::connection::Connection;
-use crate::amqp::connection::burden::{CHANNEL, CONSUMER};
 use crate::amqp::connection::channel::Channel;
+use crate::amqp::connection::memory_limits::{CHANNEL, CONSUMER};
 use crate::amqp::connection::unacked::Delivery;
 use crate::domain::broker::Broker;
 use crate::domain::limits::Entry;
@@ -39,7 +39,7 @@ pub(super) fn while_running(world: &mut World) {
         everything_was_read(peer);
     }
     let holds_too_much = |peer: &mut Peer| peer.connection.holds_too_much();
-    let burdened: Vec<bool> = world.peers.iter_mut().map(holds_too_much).collect();
+    let over_limit: Vec<bool> = world.peers.iter_mut().map(holds_too_much).collect();
     for queue in queues(&world.broker) {
         world
             .queues
@@ -47,7 +47,7 @@ pub(super) fn while_running(world: &mut World) {
             .or_insert_with(|| Arc::downgrade(&queue));
         // A head that is on disk is on its way; see `unrest`.
         if queue.has_head() {
-            nobody_waits_in_vain(&queue, &world.peers, &burdened);
+            nobody_waits_in_vain(&queue, &world.peers, &over_limit);
         }
     }
 }
@@ -75,8 +75,8 @@ pub(in crate::amqp::connection) fn recount(connection: &mut Connection) -> u64 {
     let kept: Vec<u64> = consumers
         .map(|it| CONSUMER + arguments(it) as u64)
         .collect();
-    let deferred = channels().filter_map(|channel| channel.held.as_ref());
-    let frames = deferred.flat_map(|held| held.frames.iter());
+    let deferred = channels().filter_map(|channel| channel.deferred.as_ref());
+    let frames = deferred.flat_map(|deferred| deferred.frames.iter());
     let found = [
         (Kind::Unacknowledged, channels().map(unsettled).sum()),
         (
@@ -91,7 +91,7 @@ pub(in crate::amqp::connection) fn recount(connection: &mut Connection) -> u64 {
             Kind::Deferred,
             frames.map(|(frame, _)| frame.total() as u64).sum(),
         ),
-        (Kind::Output, connection.out.held()),
+        (Kind::Output, connection.out.memory()),
         (
             Kind::Uncommitted,
             channels()
@@ -151,7 +151,9 @@ fn unacknowledged_messages_are_in_one_place(world: &World) {
         }
     }
     for queue in queues(&world.broker) {
-        let expected = held.get(&queue.id).map_or(0, |held| held.len() as u64);
+        let expected = held
+            .get(&queue.id)
+            .map_or(0, |positions| positions.len() as u64);
         assert_eq!(queue.counts().unacked, expected, "queue {}", queue.name());
     }
 }
@@ -228,21 +230,21 @@ fn is_spent(consumer: &Consumer) -> bool {
     spent(&consumer.channel_credit) || (!consumer.no_ack && spent(&consumer.credit))
 }
 
-/// A queue with messages has no consumer that could take one. `burdened`: which of the clients get no more because of
+/// A queue with messages has no consumer that could take one. `over_limit`: which of the clients get no more because of
 /// what they hold already.
-fn nobody_waits_in_vain(queue: &Queue, peers: &[Peer], burdened: &[bool]) {
+fn nobody_waits_in_vain(queue: &Queue, peers: &[Peer], over_limit: &[bool]) {
     if queue.stream().is_some() {
         // What a consumer has read stays; others bring it further, at their own time.
         return;
     }
     for consumer in queue.consumers() {
         let owner = |peer: &&Peer| peer.info.id == consumer.mailbox.connection();
-        let (peer, burdened) = peers
+        let (peer, over_limit) = peers
             .iter()
-            .zip(burdened)
+            .zip(over_limit)
             .find(|(peer, _)| owner(peer))
             .expect("consumers of ended connections are gone");
-        if peer.reads_all() && !burdened {
+        if peer.reads_all() && !over_limit {
             assert!(
                 is_spent(&consumer),
                 "{} of {} waits in vain",
@@ -271,7 +273,7 @@ pub(super) fn unrest(world: &World) -> String {
         }
         for channel in open_channels(peer) {
             let outstanding = channel.confirms.as_ref().map_or(0, |c| c.outstanding());
-            if channel.held.is_some() || outstanding > 0 {
+            if channel.deferred.is_some() || outstanding > 0 {
                 unrest += &format!("{} {channel:?}; ", peer.id());
             }
         }

@@ -5,10 +5,10 @@ use super::acts::{Act, frame, mode};
 use super::heard::Heard;
 use super::sent::Sent;
 use crate::amqp::connection::tests::requests;
-use crate::amqp::connection::{Connection, HELD_MAX, OUTPUT_MAX};
+use crate::amqp::connection::{Connection, DEFERRED_MAX, OUTPUT_MAX};
 use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
-use crate::engine::outside::ConnectionId;
+use crate::engine::interfaces::ConnectionId;
 use crate::plumbing::mailbox::{HIGH_MARK, Mailbox};
 use bytes::BytesMut;
 use leveret_protocol::classes::AMQPClass;
@@ -160,8 +160,8 @@ impl Peer {
             output <= OUTPUT_MAX + OUTPUT_STEP,
             "{output} octets of output"
         );
-        let held = self.connection.held_bytes;
-        assert!(held <= HELD_MAX + READ_BUFFER, "{held} octets held");
+        let held = self.connection.deferred_bytes;
+        assert!(held <= DEFERRED_MAX + READ_BUFFER, "{held} octets held");
         let frame_max = self.connection.tuned.frame_max as usize;
         assert!(
             self.buf.len() <= frame_max + READ_BUFFER,

@@ -1,7 +1,7 @@
 //! Channels that wait for the store, or for the peer to read: their frames wait with them, in
 //! order.
 
-use super::channel::Held;
+use super::channel::Deferred;
 use super::input::Payload;
 use super::{Connection, OUTPUT_MAX, Output};
 use bytes::Bytes;
@@ -24,15 +24,15 @@ impl Connection {
             let Some((frame, payload)) = frames.pop_front() else {
                 return;
             };
-            self.held_bytes = self.held_bytes.saturating_sub(frame.total());
+            self.deferred_bytes = self.deferred_bytes.saturating_sub(frame.total());
             self.frame(frame, Payload::Owned(payload), now);
-            if let Some(held) = self.channel_mut(id).and_then(|c| c.held.as_mut()) {
-                held.frames = frames;
+            if let Some(deferred) = self.channel_mut(id).and_then(|c| c.deferred.as_mut()) {
+                deferred.frames = frames;
                 return;
             }
         }
         if let Some(channel) = self.channel_mut(id) {
-            channel.held = Some(Held { wait: None, frames });
+            channel.deferred = Some(Deferred { wait: None, frames });
             self.unread.push(id);
         }
     }
@@ -45,9 +45,10 @@ impl Connection {
         for id in std::mem::take(&mut self.unread) {
             // The number may be another channel's by now, or none's.
             let channel = self.channel_mut(id);
-            let held = channel.and_then(|c| c.held.take_if(|held| held.wait.is_none()));
-            if let Some(held) = held {
-                self.replay(id, held.frames, now);
+            let deferred =
+                channel.and_then(|c| c.deferred.take_if(|deferred| deferred.wait.is_none()));
+            if let Some(deferred) = deferred {
+                self.replay(id, deferred.frames, now);
             }
         }
         true
@@ -55,11 +56,11 @@ impl Connection {
 
     /// The peer closes the connection: what it sent before takes effect, but nobody gets the
     /// answers, some of which the store still keeps waiting.
-    pub(super) fn replay_all_held(&mut self, now: Instant) {
+    pub(super) fn replay_all_deferred(&mut self, now: Instant) {
         let out = std::mem::take(&mut self.out);
         for id in self.channels.ids() {
-            while let Some(held) = self.channel_mut(id).and_then(|c| c.held.take()) {
-                self.replay(id, held.frames, now);
+            while let Some(deferred) = self.channel_mut(id).and_then(|c| c.deferred.take()) {
+                self.replay(id, deferred.frames, now);
                 self.out = Output::default();
             }
         }

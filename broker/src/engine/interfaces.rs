@@ -1,4 +1,4 @@
-//! What the machines know of their surroundings: traits, which the layers above implement.
+//! What the machines know of their environment: traits, which the layers above implement.
 
 use super::exchange::Directory;
 use super::queue::{Consumer, Effects, Entry, Queue, Settings};

@@ -22,21 +22,21 @@ impl Connection {
     /// Takes such a publish from the front of `buf`. `false`: there is none, or it is not one to be
     /// taken like this, and nothing has changed.
     #[inline]
-    pub(super) fn publish_in_one_pass(&mut self, buf: &mut BytesMut) -> bool {
+    pub(super) fn publish_on_fast_path(&mut self, buf: &mut BytesMut) -> bool {
         match whole_publish(buf, self.tuned.frame_max) {
-            Some(found) => self.take_whole(&found, buf).is_some(),
+            Some(found) => self.consume_publish(&found, buf).is_some(),
             None => false,
         }
     }
 
     /// `None`: it is not usual, and was not taken.
-    fn take_whole(&mut self, found: &WholePublish, buf: &mut BytesMut) -> Option<()> {
-        self.may_take(found)?;
+    fn consume_publish(&mut self, found: &WholePublish, buf: &mut BytesMut) -> Option<()> {
+        self.can_take_fast_path(found)?;
         let properties = &buf[found.properties.clone()];
-        let persistent = self.usual(properties)?;
-        let at = self.known_route(&buf[found.method.clone()])?;
-        self.look_closer(at, properties)?;
-        let route = self.route.known.get(at);
+        let persistent = self.fast_path_delivery_mode(properties)?;
+        let at = self.cached_route(&buf[found.method.clone()])?;
+        self.route_by_headers(at, properties)?;
+        let route = self.route.cached.get(at);
         let queues = route.queues.as_ref().unwrap_or(self.route.queues());
         if queues.is_empty() && route.mandatory {
             return None;
@@ -49,14 +49,14 @@ impl Connection {
         if !has_room {
             self.flush_publishes();
         }
-        self.add_whole(at, found, buf, (persistent, storing), token);
+        self.add_to_run(at, found, buf, (persistent, storing), token);
         // As many frames.
         self.effort += 3;
         Some(())
     }
 
     /// Builds the message and adds it to the run, which has room for it.
-    fn add_whole(
+    fn add_to_run(
         &mut self,
         at: usize,
         found: &WholePublish,
@@ -102,12 +102,12 @@ impl Connection {
     }
 
     /// Whether what is known of exchanges still holds, and nothing stands in the way.
-    fn may_take(&self, found: &WholePublish) -> Option<()> {
+    fn can_take_fast_path(&self, found: &WholePublish) -> Option<()> {
         let login = self.login.as_ref()?;
         let channel = self.channels.get(found.channel)?;
         let current = self.route.generation == login.vhost.generation()
             && self.route.users_generation == self.broker.users.generation();
-        let free = channel.held.is_none()
+        let free = channel.deferred.is_none()
             && !channel.closing
             && channel.transaction.is_none()
             && matches!(channel.content, Content::Method);
@@ -119,19 +119,19 @@ impl Connection {
 
     /// Whether the message is persistent; `None` when its properties are not to be taken as they
     /// are: those that are refused or changed, and those that send copies.
-    fn usual(&self, properties: &[u8]) -> Option<bool> {
+    fn fast_path_delivery_mode(&self, properties: &[u8]) -> Option<bool> {
         match *properties {
             [0, 0] => return Some(false),
             [0x10, 0, mode] => return Some(mode == 2),
             _ => {}
         }
         let user = self.login.as_ref()?.user.name.as_str();
-        is_usual(properties, user.as_bytes())
+        delivery_mode_if_plain(properties, user.as_bytes())
     }
 
     /// The number of the route for a basic.publish; found out if need be and possible.
-    fn known_route(&mut self, payload: &[u8]) -> Option<usize> {
-        if let Some(at) = self.route.known.find(payload) {
+    fn cached_route(&mut self, payload: &[u8]) -> Option<usize> {
+        if let Some(at) = self.route.cached.find(payload) {
             return Some(at);
         }
         let Ok(Method::Publish(publish)) = method::decode(payload) else {
@@ -149,24 +149,24 @@ impl Connection {
         let keys = [publish.routing_key];
         let by_key_alone = self.look_up(&keys, exchange.as_ref(), NO_PROPERTIES).ok()?;
         let queues = by_key_alone.then(|| self.route.queues().clone());
-        let known = &mut self.route.known;
+        let known = &mut self.route.cached;
         Some(known.insert(payload, &publish, exchange, queues))
     }
 
     /// Looks the queues up where the key alone does not decide, and leaves them in the cache.
-    fn look_closer(&mut self, at: usize, properties: &[u8]) -> Option<()> {
-        if self.route.known.get(at).queues.is_some() {
+    fn route_by_headers(&mut self, at: usize, properties: &[u8]) -> Option<()> {
+        if self.route.cached.get(at).queues.is_some() {
             return Some(());
         }
         let vhost = &self.login.as_ref()?.vhost;
-        let kept_by = self.route.look_closer(at, properties, vhost.as_ref());
+        let kept_by = self.route.route_by_headers(at, properties, vhost.as_ref());
         // What a delayed exchange keeps is its own matter.
         (!kept_by).then_some(())
     }
 }
 
-/// As [`Connection::usual`], for one who has logged in as `user`.
-fn is_usual(properties: &[u8], user: &[u8]) -> Option<bool> {
+/// As [`Connection::fast_path_delivery_mode`], for one who has logged in as `user`.
+fn delivery_mode_if_plain(properties: &[u8], user: &[u8]) -> Option<bool> {
     let index = PropertyIndex::scan(properties)?;
     let bytes = |range: &Option<Range<usize>>| range.clone().map(|range| &properties[range]);
     let refused = bytes(&index.expiration).is_some_and(|text| parse_expiration(text).is_err())
@@ -184,7 +184,7 @@ mod tests {
     use leveret_protocol::values::{AMQPValue, FieldTable};
 
     fn judged(properties: &BasicProperties) -> Option<bool> {
-        is_usual(&properties_to_vec(properties), b"guest")
+        delivery_mode_if_plain(&properties_to_vec(properties), b"guest")
     }
 
     fn with_header(name: &str) -> BasicProperties {
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn properties_that_change_nothing_are_usual() {
         let plain = BasicProperties::default;
-        for usual in [
+        for accepted in [
             plain(),
             plain().with_delivery_mode(1),
             plain().with_content_type("text".into()),
@@ -205,8 +205,8 @@ mod tests {
             plain().with_user_id("guest".into()),
             with_header("cc"),
         ] {
-            assert_eq!(judged(&usual), Some(false), "{usual:?}");
-            assert_eq!(judged(&usual.with_delivery_mode(2)), Some(true));
+            assert_eq!(judged(&accepted), Some(false), "{accepted:?}");
+            assert_eq!(judged(&accepted.with_delivery_mode(2)), Some(true));
         }
     }
 
@@ -223,7 +223,7 @@ mod tests {
             assert_eq!(judged(&unusual), None, "{unusual:?}");
         }
         for malformed in [&[][..], &[0], &[0x80, 0, 5, b'x'], &[0, 0, 0]] {
-            assert_eq!(is_usual(malformed, b"guest"), None);
+            assert_eq!(delivery_mode_if_plain(malformed, b"guest"), None);
         }
     }
 }

@@ -14,7 +14,7 @@ use leveret_protocol::values::FieldTable;
 use leveret_protocol::{AmqpError, table, texts};
 
 /// A client that gets messages one by one is told that it holds too many, which closes its channel: from here on.
-const GOT_ALWAYS: u64 = 1 << 20;
+const GET_LIMIT_MIN: u64 = 1 << 20;
 /// What a delivery takes besides its message: its places in lists.
 pub(super) const DELIVERY_OVERHEAD: u64 = 128;
 /// What a channel takes, about.
@@ -32,9 +32,9 @@ const DECLARED_WHEN_LOW: usize = 1 << 10;
 
 /// What is known of a sum without adding it up each time: it is no more than this.
 #[derive(Debug, Default)]
-pub(super) struct Bound(u64);
+pub(super) struct UpperBound(u64);
 
-impl Bound {
+impl UpperBound {
     /// The sum has grown.
     pub(super) fn add(&mut self, bytes: u64) {
         self.0 += bytes;
@@ -56,9 +56,9 @@ impl Connection {
     }
 
     /// A client asks for another message by basic.get.
-    pub(super) fn check_got(&mut self) -> Result<(), AmqpError> {
+    pub(super) fn check_get(&mut self) -> Result<(), AmqpError> {
         self.account.tell_growth();
-        let limit = self.broker.ledger.deliveries_limit().max(GOT_ALWAYS);
+        let limit = self.broker.ledger.deliveries_limit().max(GET_LIMIT_MIN);
         match self.unacknowledged() > limit {
             true => Err(texts::too_much_unacknowledged(limit)),
             false => Ok(()),
@@ -104,8 +104,8 @@ impl Connection {
     /// Tells the ledger what the connection holds at the end of a turn.
     pub(super) fn tell_ledger(&mut self) {
         let holdings = self.account.holdings();
-        holdings.set(Kind::Output, self.out.held());
-        holdings.set(Kind::Deferred, self.held_bytes as u64);
+        holdings.set(Kind::Output, self.out.memory());
+        holdings.set(Kind::Deferred, self.deferred_bytes as u64);
         self.account.tell();
     }
 
@@ -122,12 +122,12 @@ impl Connection {
         let consumers = channels.flat_map(|channel| channel.consumers.values());
         let sum = || consumers.map(|c| c.arguments.bytes() as u64).sum::<u64>();
         if self
-            .kept_arguments
+            .argument_bytes
             .is_over(max - (bytes as u64).min(max), sum)
         {
             return Err(texts::consumer_arguments_limit(CONSUMER_ARGUMENTS));
         }
-        self.kept_arguments.add(bytes as u64);
+        self.argument_bytes.add(bytes as u64);
         Ok(())
     }
 

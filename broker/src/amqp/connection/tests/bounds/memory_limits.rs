@@ -187,7 +187,7 @@ fn who_sends_message_after_message_and_finishes_none_is_told() {
     );
     client.connection.end();
     other.connection.end();
-    let outputs = [&mut client, &mut other].map(|it| it.connection.output().held());
+    let outputs = [&mut client, &mut other].map(|it| it.connection.output().memory());
     assert_eq!(client.broker.ledger.total(), outputs.iter().sum::<u64>());
 }
 
