@@ -84,7 +84,7 @@ impl Listener {
         }
     }
 
-    /// Accepts connections for ever, as many at a time as there is place for. Whoever comes beyond
+    /// Accepts connections forever, as many at a time as there is place for. Whoever comes beyond
     /// that waits until another goes.
     async fn accept(&self) {
         let (mut full, mut failed) = (LogThrottle::default(), LogThrottle::default());

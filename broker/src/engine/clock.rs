@@ -1,5 +1,5 @@
 //! The broker's time: runs evenly whatever is done to the wall clock, and tells what the wall
-//! clock will show, for what has to be remembered over a restart.
+//! clock will show, for what has to be remembered across a restart.
 
 use std::ops::Add;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

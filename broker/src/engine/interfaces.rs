@@ -83,7 +83,7 @@ pub trait Timed: Send + Sync + 'static {
 
 /// Who looks at things when their time has come.
 pub trait Deadlines: Send + Sync {
-    /// Sees to it that `what` is looked at by `at`; an earlier time that it asked for before stays.
+    /// Makes sure that `what` is looked at by `at`; an earlier time that it asked for before stays.
     fn wake_at(&self, at: Instant, what: &Arc<dyn Timed>);
 
     /// Forgets about what is gone.

@@ -21,7 +21,7 @@ pub(crate) use crate::plumbing::ledger::WAITING as HIGH_MARK;
 
 /// What a waiting delivery takes beside its message.
 pub(crate) const DELIVERY_OVERHEAD: usize = 96;
-/// The ledger is told of what waits in steps of so many bytes.
+/// The ledger is told of what waits in steps of this many bytes.
 const TOLD_STEP: usize = 64 << 10;
 
 /// Something for a connection.

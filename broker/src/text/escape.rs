@@ -14,11 +14,11 @@ use std::io;
 pub enum Form {
     /// A single line or a part of it, `\n` and `\u{1b}`: no control character at all.
     Line,
-    /// As [`Form::Line`], but a tab is one: for a cell in quotes.
+    /// Like [`Form::Line`], but a tab is one: for a cell in quotes.
     Quoted,
     /// Several lines, or cells between tabs, laid out already.
     Lines,
-    /// As [`Form::Lines`], with what makes a heading bold on a terminal.
+    /// Like [`Form::Lines`], with what makes a heading bold on a terminal.
     BoldLines,
     /// JSON in lines, which has escaped C0 itself but lets everything else through: `\u009b`.
     Json,

@@ -165,7 +165,7 @@ impl Connection {
     }
 }
 
-/// As [`Connection::fast_path_delivery_mode`], for one who has logged in as `user`.
+/// Like [`Connection::fast_path_delivery_mode`], for one who has logged in as `user`.
 fn delivery_mode_if_plain(properties: &[u8], user: &[u8]) -> Option<bool> {
     let index = PropertyIndex::scan(properties)?;
     let bytes = |range: &Option<Range<usize>>| range.clone().map(|range| &properties[range]);

@@ -52,7 +52,7 @@ impl Connection {
         }
     }
 
-    /// Notes which publishes queues have turned away; those that nobody wants confirmed are gone
+    /// Notes which publishes queues have rejected; those that nobody wants confirmed are gone
     /// without a word (RabbitMQ: "Queue Length Limit").
     fn refuse_publishes(&mut self) {
         let refused = std::mem::take(self.fx.refused());
@@ -77,7 +77,7 @@ impl Connection {
         }
     }
 
-    /// Nothing more will be stored: what waits for it is refused instead of waiting for ever.
+    /// Nothing more will be stored: what waits for it is refused instead of waiting forever.
     fn give_up_on_store(&mut self) {
         let mut held = None;
         for id in self.channels.ids() {

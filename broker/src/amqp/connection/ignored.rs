@@ -1,5 +1,5 @@
 //! Arguments that do nothing are told in the log: each once for a connection, because programs
-//! declare the same again and again, and not for ever, because a peer has names without end.
+//! declare the same again and again, and not forever, because a peer has names without end.
 
 use super::Connection;
 use crate::engine::exchange::{Binding, Exchange, ignored_in_binding};

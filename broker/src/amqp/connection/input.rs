@@ -49,7 +49,7 @@ impl Connection {
         self.input_until(buf, now, None);
     }
 
-    /// As [`Connection::input`], but leaves what is not done by `until`, so that one connection's
+    /// Like [`Connection::input`], but leaves what is not done by `until`, so that one connection's
     /// requests, each of which may be much work, do not keep others waiting.
     pub fn input_until(&mut self, buf: &mut BytesMut, now: Instant, until: Option<Instant>) {
         self.begin_at(now);
@@ -134,7 +134,7 @@ impl Connection {
         }
     }
 
-    /// Whether a body of so many bytes may stay a slice of the read buffer instead of being copied: whoever keeps it
+    /// Whether a body of this many bytes may stay a slice of the read buffer instead of being copied: whoever keeps it
     /// keeps all of the buffer, which must not be much more.
     pub(super) fn is_worth_keeping(&self, len: usize) -> bool {
         2 * len >= self.buffer_size

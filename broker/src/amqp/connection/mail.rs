@@ -35,7 +35,7 @@ impl Connection {
     }
 
     /// Takes what the store has made safe, while the output has no room for deliveries: who
-    /// publishes and does not read must not pile up what is due to it. Says whether there was any.
+    /// publishes and does not read must not pile up what is due to it. Returns whether there was any.
     pub fn take_confirms(&mut self, now: Instant) -> bool {
         self.begin_at(now);
         let mut tokens = std::mem::take(&mut self.mail_batch.tokens);

@@ -109,13 +109,13 @@ impl Connection {
         self.account.tell();
     }
 
-    /// Tells it with what its buffers hold; the read buffer has so many bytes.
+    /// Tells it with what its buffers hold; the read buffer has this many bytes.
     pub fn count_buffers(&mut self, input: usize) {
         self.account.holdings().set(Kind::Input, input as u64);
         self.tell_ledger();
     }
 
-    /// A consumer wants to be kept with these arguments, so many bytes.
+    /// A consumer wants to be kept with these arguments, this many bytes.
     pub(super) fn check_consumer_arguments(&mut self, bytes: usize) -> Result<(), AmqpError> {
         let max = CONSUMER_ARGUMENTS as u64;
         let channels = self.channels.iter();

@@ -94,7 +94,7 @@ impl RouteCache {
         (self.cached.get_mut(at), &self.queues)
     }
 
-    /// Looks up where a message goes that takes a known way, but not by its key alone. Says whether
+    /// Looks up where a message goes that takes a known way, but not by its key alone. Returns whether
     /// a delayed exchange keeps it.
     pub(super) fn route_by_headers(
         &mut self,

@@ -131,7 +131,7 @@ impl CachedRoutes {
         &self.routes[at]
     }
 
-    /// As [`CachedRoutes::get`].
+    /// Like [`CachedRoutes::get`].
     #[inline]
     pub(super) fn get_mut(&mut self, at: usize) -> &mut CachedRoute {
         &mut self.routes[at]

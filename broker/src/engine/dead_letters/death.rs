@@ -46,7 +46,7 @@ pub(super) struct Deaths<'a>(SmallVec<[(&'a [u8], bool); 4]>);
 
 impl Deaths<'_> {
     /// Whether a queue has had the message before, and nobody has rejected it since or there: it
-    /// would go round for ever.
+    /// would go round forever.
     pub(super) fn would_go_round(&self, queue: &str) -> bool {
         for (known, rejected) in &self.0 {
             if *rejected {
@@ -306,7 +306,7 @@ fn put_prefixed(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// As [`put_prefixed`], of what is written by this.
+/// Like [`put_prefixed`], of what is written by this.
 fn put_with_len<T>(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     let at = out.len();
     out.extend([0; 4]);

@@ -1,6 +1,6 @@
 //! Sending dead letters on: each is routed by the exchange that its queue names, and is in the
 //! queues that this leads to and gone from the one it leaves in one and the same batch of the
-//! store. It waits for nobody: what a queue turns away on this road is lost to it, as in RabbitMQ,
+//! store. It waits for nobody: what a queue rejects on this road is lost to it, as in RabbitMQ,
 //! unless the queue that it leaves loses none; then it goes back there.
 
 mod death;
@@ -131,7 +131,7 @@ struct Tried {
     stuck: Vec<DeadLetter>,
     /// Too many came of others.
     given_up: usize,
-    /// Queues that were left out because a letter would have gone round for ever, and the queues
+    /// Queues that were left out because a letter would have gone round forever, and the queues
     /// that the first of them has died in, this one first.
     cycles: u64,
     cycle: Vec<String>,
@@ -277,7 +277,7 @@ impl Sorter {
         }
     }
 
-    /// Says whether the letter goes anywhere.
+    /// Returns whether the letter goes anywhere.
     fn sort(&mut self, letter: &DeadLetter, way: &Way<'_>, tried: &mut Tried) -> bool {
         let (message, origin) = (&letter.message, way.origin);
         let death = Death::new(letter, origin, self.seconds);
@@ -368,7 +368,7 @@ impl Sorter {
     }
 }
 
-/// Leaves out the queues that the message would come back to for ever.
+/// Leaves out the queues that the message would come back to forever.
 fn leave_out_cycles(route: &mut Route, deaths: &Deaths<'_>, tried: &mut Tried) {
     route.queues.retain(|queue| {
         let name = queue.name().as_str();

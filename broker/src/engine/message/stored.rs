@@ -6,7 +6,7 @@ use leveret_protocol::content::{Property, property};
 use leveret_storage::{QueueId, Storable};
 use std::ops::Range;
 
-/// Bodies from so many bytes on are given to the store as they are: that writes one to its log from there, if it is large
+/// Bodies from this many bytes on are given to the store as they are: that writes one to its log from there, if it is large
 /// enough for a call of its own to the system, and once, if several queues have it.
 const SHARED_BODY_MIN: usize = 8 << 10;
 

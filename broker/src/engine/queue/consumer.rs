@@ -34,7 +34,7 @@ pub struct Consumer {
     pub priority: i32,
     /// basic.consume's arguments.
     pub arguments: KeptArguments,
-    /// How long its deliveries may wait for an acknowledgement, where its arguments say so; none is for ever.
+    /// How long its deliveries may wait for an acknowledgement, where its arguments say so; none is forever.
     pub ack_timeout: Option<Option<Duration>>,
     /// Its own prefetch.
     pub credit: Credit,

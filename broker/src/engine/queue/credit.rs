@@ -87,7 +87,7 @@ impl Credit {
         self.awaited.load(Ordering::SeqCst)
     }
 
-    /// Says whether somebody waits.
+    /// Returns whether somebody waits.
     pub fn set_awaited(&self, awaited: bool) {
         self.awaited.store(awaited, Ordering::SeqCst);
     }

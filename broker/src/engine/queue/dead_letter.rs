@@ -153,7 +153,7 @@ impl Machine {
         self.send_letter(letter, fx);
     }
 
-    /// A message that the queue turns away becomes a dead letter, if those that are too many do.
+    /// A message that the queue rejects becomes a dead letter, if those that are too many do.
     pub(super) fn bury_refused(&mut self, message: &SharedMessage, fx: &mut Effects) {
         if self.refused_are_dead() {
             self.die(message.clone(), Reason::MaxLength, None, fx);
@@ -165,7 +165,7 @@ impl Machine {
         self.dead_letters.is_some() && limits.is_some_and(Limits::refused_are_dead)
     }
 
-    /// As [`Machine::bury_refused`], for one that has a place in the store already.
+    /// Like [`Machine::bury_refused`], for one that has a place in the store already.
     pub(super) fn bury_turned_away(
         &mut self,
         position: Position,

@@ -33,7 +33,7 @@ pub struct Effects {
     pub(crate) published: Vec<Arc<Queue>>,
     /// Pages to be moved.
     pub(crate) jobs: Vec<Job>,
-    /// Pages that nobody wants any more.
+    /// Pages that nobody needs any more.
     pub(crate) dropped_pages: Vec<Dropped>,
     /// What leaves a queue leaves it with the next batch, not before.
     atomic: bool,
@@ -61,7 +61,7 @@ pub struct Environment {
     pub pager: Option<Arc<dyn PageMover>>,
 }
 
-/// Publishes that queues have turned away.
+/// Publishes that queues have rejected.
 #[derive(Debug, Default)]
 pub struct Refused {
     /// How many.
@@ -99,7 +99,7 @@ impl Effects {
         self.environment.pager.as_deref()
     }
 
-    /// As [`Effects::pager`].
+    /// Like [`Effects::pager`].
     pub(crate) fn shared_pager(&self) -> Option<Arc<dyn PageMover>> {
         self.environment.pager.clone()
     }
@@ -209,7 +209,7 @@ impl Effects {
         self.refused.tokens.extend(token);
     }
 
-    /// What was turned away since this was last asked for.
+    /// What was rejected since this was last asked for.
     pub fn refused(&mut self) -> &mut Refused {
         &mut self.refused
     }
@@ -329,7 +329,7 @@ impl Effects {
         self.ops.clear();
     }
 
-    /// Somebody else sends the dead letters. Says whether there were any.
+    /// Somebody else sends the dead letters. Returns whether there were any.
     #[cfg(test)]
     pub fn forget_letters(&mut self) -> bool {
         !std::mem::take(&mut self.letters).is_empty()

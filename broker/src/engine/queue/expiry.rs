@@ -68,7 +68,7 @@ impl Expiry {
 }
 
 impl Machine {
-    /// Drops what has expired at the head of the queue, but no more than a slice. Says whether
+    /// Drops what has expired at the head of the queue, but no more than a slice. Returns whether
     /// there is more, which the timer will go on with.
     pub(super) fn drop_expired(&mut self, fx: &mut Effects) -> bool {
         if !self.expiry.any {

@@ -138,7 +138,7 @@ impl Queue {
         self.policy.read().clone()
     }
 
-    /// Sets which policies apply from now on. Says whether that changes the queue's settings: then
+    /// Sets which policies apply from now on. Returns whether that changes the queue's settings: then
     /// it has to be told to follow them.
     pub fn set_policy(&self, policy: Option<Arc<dyn AppliedPolicy>>) -> bool {
         let same =
@@ -366,7 +366,7 @@ impl Queue {
         self.answer(entries, resume, Machine::settle, fx);
     }
 
-    /// As [`Queue::settle`], for deliveries that were rejected without requeue.
+    /// Like [`Queue::settle`], for deliveries that were rejected without requeue.
     pub fn reject<'a>(
         self: &Arc<Self>,
         entries: impl IntoIterator<Item = &'a Entry>,

@@ -35,19 +35,19 @@ impl Limits {
         })
     }
 
-    /// Whether a message is turned away where there are so many with so many bytes: it would be one
+    /// Whether a message is rejected where there are so many with this many bytes: it would be one
     /// too many, even where a consumer waits for it (`rabbit_amqqueue_process:will_overflow`).
     pub fn refuse(&self, message: &Message, messages: u64, bytes: u64) -> bool {
         self.overflow != Overflow::DropHead
             && self.exceeded(messages + 1, bytes + message.body().len() as u64)
     }
 
-    /// Whether the head of a queue has to go that holds so many messages with so many bytes.
+    /// Whether the head of a queue has to go that holds so many messages with this many bytes.
     pub fn drop_head(&self, (messages, bytes): (u64, u64)) -> bool {
         (self.overflow == Overflow::DropHead || self.trims) && self.exceeded(messages, bytes)
     }
 
-    /// Whether what is turned away becomes a dead letter.
+    /// Whether what is rejected becomes a dead letter.
     pub fn refused_are_dead(&self) -> bool {
         self.overflow == Overflow::RejectPublishDlx
     }

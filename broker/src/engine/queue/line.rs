@@ -28,7 +28,7 @@ pub struct Line {
 const KEPT_CAPACITY: usize = 256;
 
 impl Line {
-    /// Adds a message at its place: behind all that were ever added, as a rule, or where it was
+    /// Adds a message at its place: behind all that were ever added, usually, or where it was
     /// reserved before others came.
     pub fn insert(&mut self, entry: Entry) {
         let backlog = self.backlog.as_deref().and_then(Backlog::last);
@@ -168,7 +168,7 @@ impl Line {
     }
 
     /// Pages out some of the oldest messages behind the head or the last of those that were requeued, a page of about
-    /// so many bytes, if there are as many.
+    /// this many bytes, if there are as many.
     pub fn page_out(
         &mut self,
         number: u64,
@@ -201,8 +201,8 @@ impl Line {
         paged.map(|(id, entries)| PagedOut::Sorted(id, entries))
     }
 
-    /// Pages out a page of about so many bytes of what is in memory, and leaves `kept_bytes` at the head, about: of a
-    /// queue that nobody takes anything from at present.
+    /// Pages out a page of about this many bytes of what is in memory, and leaves `kept_bytes` at the head, about: of a
+    /// queue that nobody takes anything from for now.
     pub fn squeeze(
         &mut self,
         number: u64,
@@ -259,7 +259,7 @@ impl Line {
         Some(())
     }
 
-    /// Adds a page that the store kept over a restart, behind all that were ever added.
+    /// Adds a page that the store kept across a restart, behind all that were ever added.
     pub fn restore(&mut self, number: u64, restored: &Outline) {
         self.backlog
             .get_or_insert_default()

@@ -234,7 +234,7 @@ impl Machine {
         }
     }
 
-    /// Puts back a message that the store kept over a restart; call it in order of positions, then
+    /// Puts back a message that the store kept across a restart; call it in order of positions, then
     /// [`Machine::start`].
     pub fn restore(
         &mut self,

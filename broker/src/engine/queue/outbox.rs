@@ -67,7 +67,7 @@ pub(super) struct Outbox {
     cycles: Cycles,
 }
 
-/// Messages that were dropped because they would have gone round for ever.
+/// Messages that were dropped because they would have gone round forever.
 #[derive(Debug, Default)]
 struct Cycles {
     told_at: Option<Time>,
@@ -379,7 +379,7 @@ impl Queue {
         });
     }
 
-    /// Messages were dropped because they would have gone round for ever. Says of how many it is
+    /// Messages were dropped because they would have gone round forever. Says of how many it is
     /// to be told now, those that nothing was said of included.
     pub fn count_cycles(&self, dropped: u64, fx: &mut Effects) -> Option<u64> {
         let now = fx.now();

@@ -38,7 +38,7 @@ impl Ready {
         }
     }
 
-    /// Adds a message at its place: behind all that were ever added, as a rule, or where it was
+    /// Adds a message at its place: behind all that were ever added, usually, or where it was
     /// reserved before others came.
     pub fn insert(&mut self, entry: Entry) {
         self.bytes += entry.message.body().len() as u64;
@@ -197,7 +197,7 @@ impl Ready {
         self.lines().iter().any(|line| line.paged().messages > 0)
     }
 
-    /// Pages out messages, a page of about so many bytes, of what will be taken last. Says of which
+    /// Pages out messages, a page of about this many bytes, of what will be taken last. Says of which
     /// line.
     pub fn page_out(
         &mut self,
@@ -207,7 +207,7 @@ impl Ready {
         self.first_page_of(|line, number| line.page_out(number, bytes, &kept))
     }
 
-    /// As [`Ready::page_out`], of a queue that nobody takes anything from at present: `kept_bytes` stay in memory, about.
+    /// Like [`Ready::page_out`], of a queue that nobody takes anything from for now: `kept_bytes` stay in memory, about.
     pub fn squeeze(
         &mut self,
         bytes: u64,
@@ -234,7 +234,7 @@ impl Ready {
         self.next_page
     }
 
-    /// Adds a page that the store kept over a restart, behind all messages of the only line.
+    /// Adds a page that the store kept across a restart, behind all messages of the only line.
     pub fn restore_page(&mut self, outline: &Outline) {
         let number = self.next_page();
         self.bytes += outline.bytes;
@@ -306,7 +306,7 @@ impl Ready {
         Some((known, found))
     }
 
-    /// Of messages that stood in one line over a restart, those of other priorities take their places
+    /// Of messages that stood in one line across a restart, those of other priorities take their places
     /// in their lines; the rest is left.
     fn sort_out(&mut self, line: usize, entries: &mut Vec<Entry>) {
         let Some(levels) = self.levels else {

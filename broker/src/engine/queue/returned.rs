@@ -1,6 +1,6 @@
 //! What a queue does about messages that come back from consumers: it counts how often, gives up on
 //! one whose delivery failed too often (RabbitMQ: "Quorum Queues", "Poison Message Handling"), and
-//! has them wait before they are ready again ("Delayed Retry"). The store keeps both over a restart.
+//! has them wait before they are ready again ("Delayed Retry"). The store keeps both across a restart.
 //!
 //! Quorum queues do so, and classic queues that are set to delay.
 
@@ -37,7 +37,7 @@ pub(super) struct Returned {
     pub(super) waiting: Waiting,
 }
 
-/// What the store kept of a message over a restart.
+/// What the store kept of a message across a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// How often it came back.
@@ -288,7 +288,7 @@ impl Machine {
         }
     }
 
-    /// What the store kept over a restart of messages that came back, before any message is
+    /// What the store kept across a restart of messages that came back, before any message is
     /// restored.
     pub fn restore_returned(&mut self, found: BTreeMap<Position, Found>) {
         if found.is_empty() {

@@ -44,7 +44,7 @@ impl Waiting {
         self.messages.insert(rank, Ranked::new(entry));
     }
 
-    /// A message that the store kept over a restart waits, and will be read later.
+    /// A message that the store kept across a restart waits, and will be read later.
     pub fn insert_unread(&mut self, due: Time, position: Position) {
         self.last_due = self.last_due.max(Some(due));
         self.unread.insert((due, position));

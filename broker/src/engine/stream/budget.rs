@@ -10,7 +10,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of so many bytes, of which none are used.
+    /// A budget of this many bytes, of which none are used.
     pub fn new(max: u64) -> Self {
         Budget {
             max,

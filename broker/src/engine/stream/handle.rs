@@ -130,7 +130,7 @@ impl Stream {
         }
     }
 
-    /// Lets go of the tail; returns how much smaller it is than was counted.
+    /// Drops the tail; returns how much smaller it is than was counted.
     pub(super) fn drop_tail(&self) -> Option<Change> {
         let mut machine = self.machine.lock();
         machine.drop_tail();

@@ -79,7 +79,7 @@ impl Machine {
         }
     }
 
-    /// Takes over what the store kept over a restart.
+    /// Takes over what the store kept across a restart.
     pub fn restore(&mut self, units: Vec<Unit>) {
         self.now = units.last().map_or(0, |unit| unit.last_time);
         self.units = Units::restore(units);
@@ -141,7 +141,7 @@ impl Machine {
         self.counted.change(self.tail.bytes())
     }
 
-    /// Lets go of the tail: what is in it is read from the store from now on.
+    /// Drops the tail: what is in it is read from the store from now on.
     pub fn drop_tail(&mut self) {
         self.tail.clear(self.next);
     }

@@ -55,7 +55,7 @@ impl Tail {
         }
     }
 
-    /// Lets go of everything: the next message has offset `next`.
+    /// Drops everything: the next message has offset `next`.
     pub fn clear(&mut self, next: u64) {
         *self = Tail::new(next);
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
-/// Memory is exhausted when it is above its mark by so many bytes ...
+/// Memory is exhausted when it is above its mark by this many bytes ...
 const EXCESS: u64 = 32 << 20;
 /// ... and this part of the mark.
 const EXCESS_SHARE: u64 = 20;
@@ -228,7 +228,7 @@ impl Alarms {
         self.update_from(self.in_force(), reading)
     }
 
-    /// As [`Alarms::update`], where these were in force before publishers were held.
+    /// Like [`Alarms::update`], where these were in force before publishers were held.
     pub fn update_from(&self, before: AlarmSet, reading: Reading) -> Change {
         let mut state = self.state.lock();
         let total = reading.total_memory;

@@ -14,7 +14,7 @@ const ENTRY: usize = 8 + 8;
 /// Bytes of the length that stands before each message.
 const LENGTH: usize = 4;
 
-/// Small messages are handed on in pieces of about so many bytes.
+/// Small messages are handed on in pieces of about this many bytes.
 const PIECE: usize = 16 << 10;
 
 /// Writes a page.
@@ -33,7 +33,7 @@ pub(super) fn write(spill: &Spill, entries: &[Entry]) -> io::Result<Spilled> {
 /// Writes a page of messages with their ranks.
 ///
 /// # Errors
-/// As [`write`].
+/// Like [`write`].
 pub(super) fn write_sorted(spill: &Spill, entries: &[(Rank, Ranked)]) -> io::Result<Spilled> {
     let len = |(_, ranked): &(Rank, Ranked)| {
         let keys = ranked.more_keys.iter().flat_map(|keys| keys.iter());
@@ -102,7 +102,7 @@ pub(super) fn read(page: &Spilled) -> io::Result<Vec<Entry>> {
 /// Reads a page of messages with their ranks back.
 ///
 /// # Errors
-/// As [`read`].
+/// Like [`read`].
 pub(super) fn read_sorted(page: &Spilled) -> io::Result<RankedPage> {
     read_all(page, next_ranked)
 }

@@ -102,7 +102,7 @@ enum Mode {
 struct State {
     reads: VecDeque<(Job, Environment)>,
     writes: VecDeque<(Job, Environment)>,
-    /// Pages that nobody wants any more: to let go of one gives its blocks back to the disk.
+    /// Pages that nobody needs any more: to let go of one gives its blocks back to the disk.
     dropped_pages: Vec<Dropped>,
     threads: usize,
     /// Threads that read at the moment.
@@ -433,7 +433,7 @@ impl Shared {
         }
     }
 
-    /// Does the work; says whether it has to be tried again.
+    /// Does the work; returns whether it has to be tried again.
     fn work(&self, job: &Job, environment: &Environment) -> bool {
         let done = self.carry_out(job, environment.clock);
         if matches!(done, JobResult::NotRead) && !job.owner.has_ended() {

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 const UNKNOWN: u64 = 1 << 30;
 
 /// Bytes of memory that this process could have. Read once: neither a machine nor a container
-/// grows while a broker runs in it as a rule, and a restart sees it when one does.
+/// grows while a broker runs in it usually, and a restart sees it when one does.
 pub fn total_memory() -> u64 {
     static TOTAL: OnceLock<u64> = OnceLock::new();
     *TOTAL.get_or_init(|| {

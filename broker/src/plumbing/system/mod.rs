@@ -27,7 +27,7 @@ pub fn file_descriptors() -> (u64, u64) {
 }
 
 /// Lets this process have as many files open as an administrator allows it: what a shell or
-/// service starts a process with is less as a rule, for the sake of programs that count on it.
+/// service starts a process with is less usually, for the sake of programs that count on it.
 /// Returns how many there may be.
 pub fn raise_file_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -130,7 +130,7 @@ impl Delays {
         waiting.next_position = waiting.next_position.max(next.0);
     }
 
-    /// Keeps messages that have come at `now`; sees to it that they are released when they are
+    /// Keeps messages that have come at `now`; makes sure that they are released when they are
     /// due.
     pub fn hold(
         self: &Arc<Self>,
@@ -207,7 +207,7 @@ impl Delays {
         }
     }
 
-    /// Puts back a message that the store kept over a restart. `None` when it is malformed.
+    /// Puts back a message that the store kept across a restart. `None` when it is malformed.
     pub fn restore(
         self: &Arc<Self>,
         position: Position,

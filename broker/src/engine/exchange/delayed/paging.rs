@@ -37,7 +37,7 @@ impl Wanted {
 }
 
 impl Waiting {
-    /// Pages out what is due last, in pages of about so many bytes, and leaves `at_head` bytes of what is due first.
+    /// Pages out what is due last, in pages of about this many bytes, and leaves `at_head` bytes of what is due first.
     fn page_out(&mut self, bytes: u64, at_head: u64, wanted: &mut Wanted) {
         for _ in 0..PAGES_AT_A_TIME {
             self.paging.pages += 1;
@@ -53,7 +53,7 @@ impl Waiting {
         }
     }
 
-    /// Tells the pager what is in memory. Says whether it has to be told who holds it.
+    /// Tells the pager what is in memory. Returns whether it has to be told who holds it.
     pub(super) fn report(&mut self, fx: &Effects) -> bool {
         let memory = self.messages.memory();
         fx.pager()

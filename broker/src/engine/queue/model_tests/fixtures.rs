@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
 
-/// Says whether a connection's task was woken.
+/// Returns whether a connection's task was woken.
 #[derive(Default)]
 pub(super) struct Bell(pub(super) AtomicBool);
 

@@ -215,7 +215,7 @@ impl Model {
         self.rules.limit.is_some_and(|limit| !limit.refuses)
     }
 
-    /// Whether there is room for a message behind so many others with so many bytes.
+    /// Whether there is room for a message behind so many others with this many bytes.
     pub(super) fn has_room(&self, known: &Known, others: u64, bytes: u64) -> bool {
         let kept = self.kept.len() as u64;
         let bodies = self.kept.iter().map(|kept| kept.bytes).sum::<u64>();
@@ -312,7 +312,7 @@ impl Model {
         position
     }
 
-    /// A message comes to the place that it had reserved; `sure`: there is room. Says whether it
+    /// A message comes to the place that it had reserved; `sure`: there is room. Returns whether it
     /// enters.
     pub(super) fn arrived(&mut self, position: u64, sure: bool) -> bool {
         let known = self.reserved.remove(&position).expect("reserved");

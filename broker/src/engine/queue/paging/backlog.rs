@@ -111,7 +111,7 @@ impl Backlog {
         Some(entries.into())
     }
 
-    /// Makes a page of about so many bytes of the oldest messages of the tail, unless `least` bytes are more than it
+    /// Makes a page of about this many bytes of the oldest messages of the tail, unless `least` bytes are more than it
     /// has, or one of them has to stay.
     pub fn page_out(
         &mut self,
@@ -139,7 +139,7 @@ impl Backlog {
         Some(paged)
     }
 
-    /// Makes a page of about so many bytes of the last messages of a head, which stands before all of the backlog,
+    /// Makes a page of about this many bytes of the last messages of a head, which stands before all of the backlog,
     /// unless one of them has to stay. `head` keeps the others.
     pub fn page_out_head(
         &mut self,
@@ -164,7 +164,7 @@ impl Backlog {
         Some(paged)
     }
 
-    /// Lets go of pages that were read ahead and are on disk still.
+    /// Drops pages that were read ahead and are on disk still.
     pub fn let_go(&mut self) {
         for page in &mut self.pages {
             if let Place::Here(_, source @ Some(_)) = &mut page.place
@@ -176,7 +176,7 @@ impl Backlog {
         }
     }
 
-    /// Adds a page that the store kept over a restart, behind all others.
+    /// Adds a page that the store kept across a restart, behind all others.
     pub fn restore(&mut self, number: u64, restored: &Outline) {
         let page = Page::restored(number, restored);
         self.totals += page.totals;
@@ -320,7 +320,7 @@ impl Backlog {
     }
 }
 
-/// Notes messages for a page of about so many bytes; says how many. `None` when there are none, or one of them has to
+/// Notes messages for a page of about this many bytes; says how many. `None` when there are none, or one of them has to
 /// stay.
 fn fill_page<'a>(
     entries: impl IntoIterator<Item = &'a Entry>,
@@ -343,7 +343,7 @@ fn fill_page<'a>(
 }
 
 impl Page {
-    /// One that the store kept over a restart.
+    /// One that the store kept across a restart.
     fn restored(number: u64, restored: &Outline) -> Page {
         Page {
             id: PageId::at(restored.first, number),

@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 /// Who holds messages in memory.
 pub trait Holder: Send + Sync {
     /// Pages out what is not about to be delivered; all that can be, if `hard`. Whoever was used since it was last asked
-    /// is spared once, if not. Says whether it holds anything still, or will say so anew.
+    /// is spared once, if not. Returns whether it holds anything still, or will say so anew.
     fn squeeze(self: Arc<Self>, hard: bool, fx: &mut Effects) -> bool;
 }
 
@@ -22,7 +22,7 @@ pub trait PageMover: fmt::Debug + Send + Sync {
     /// Whether messages can be read back from the store.
     fn has_records(&self) -> bool;
 
-    /// Somebody holds so much in memory, where it had reported something else before.
+    /// Somebody holds this much in memory, where it had reported something else before.
     fn report(&self, before: u64, now: u64);
 
     /// One that holds something, from which it may be taken back.
@@ -44,13 +44,13 @@ pub trait PageMover: fmt::Debug + Send + Sync {
     /// take is written for nothing.
     fn wants_room(&self, consumed: bool) -> bool;
 
-    /// Sees to it that memory is taken back from those that are not used.
+    /// Makes sure that memory is taken back from those that are not used.
     fn call_sweeper(self: Arc<Self>, environment: &Environment);
 
     /// Takes on work. What it leads to is performed on the environment.
     fn submit(&self, job: Job, environment: Environment);
 
-    /// Lets go of pages that nobody wants, on a thread that may block.
+    /// Drops pages that nobody wants, on a thread that may block.
     fn discard(&self, pages: Vec<Dropped>);
 
     /// Does work at once, on this thread, for whoever cannot wait. Returns `false` if the disk fails.
@@ -74,7 +74,7 @@ pub struct ReportedMemory {
 }
 
 impl ReportedMemory {
-    /// Tells it that so many bytes are in memory. Returns whether the holder has to be registered.
+    /// Tells it that this many bytes are in memory. Returns whether the holder has to be registered.
     pub fn report(&mut self, memory: u64, pager: &dyn PageMover) -> bool {
         let changed = memory.abs_diff(self.reported);
         if changed < REPORT_STEP && (memory > 0 || changed == 0) {

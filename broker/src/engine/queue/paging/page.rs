@@ -74,7 +74,7 @@ impl SubAssign for Totals {
     }
 }
 
-/// A run of messages in short: of those that the store kept over a restart all that is known.
+/// A run of messages in short: of those that the store kept across a restart all that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outline {
     /// The first one's place.
@@ -136,7 +136,7 @@ pub enum HeadExpiry {
     Known(Option<Time>),
 }
 
-/// What is left of a page that nobody wants any more.
+/// What is left of a page that nobody needs any more.
 #[derive(Debug)]
 pub struct Dropped {
     /// Of its messages.

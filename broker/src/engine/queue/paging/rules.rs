@@ -18,7 +18,7 @@ use std::sync::Arc;
 const PAGES_AT_A_TIME: usize = 8;
 /// Pages that are read ahead of consumers, while there is room.
 const PAGES_AHEAD: u64 = 4;
-/// Bytes that stay at the head of a queue whose consumers take nothing at present, unless memory is very short.
+/// Bytes that stay at the head of a queue whose consumers take nothing for now, unless memory is very short.
 const KEPT_HEAD: u64 = 16 << 10;
 /// Pages that are read in a row for one basic.get.
 const PATIENCE: usize = 64;
@@ -166,7 +166,7 @@ impl Machine {
         self.paging.reported.report(self.memory(), pager);
     }
 
-    /// Pages out what is not ready, of about so many bytes, and leaves `at_head` bytes of what comes first.
+    /// Pages out what is not ready, of about this many bytes, and leaves `at_head` bytes of what comes first.
     fn page_out_others(
         &mut self,
         bytes: u64,
@@ -224,7 +224,7 @@ impl Machine {
         }
     }
 
-    /// Takes over messages that the store kept over a restart, without reading them; call it in
+    /// Takes over messages that the store kept across a restart, without reading them; call it in
     /// order of positions, then [`Machine::start`]. Up to `delivered` all were delivered before.
     pub fn restore_pages(&mut self, pages: &[Outline], delivered: Option<Position>) {
         self.paging.delivered_before = delivered;
@@ -411,7 +411,7 @@ impl Queue {
         }
     }
 
-    /// Sees to it that the first message is in memory, if there is one: for whoever cannot wait for
+    /// Makes sure that the first message is in memory, if there is one: for whoever cannot wait for
     /// the pager. Blocks on the disk then. Returns `false` if the disk fails.
     pub fn fetch_head(self: &Arc<Self>, fx: &mut Effects) -> bool {
         let Some(pager) = fx.shared_pager() else {

@@ -195,7 +195,7 @@ impl Sorted {
         self.away.as_deref().map_or(0, |away| away.coming)
     }
 
-    /// Makes a page of those that are taken last, of about so many bytes, and leaves `at_head` bytes of those that are
+    /// Makes a page of those that are taken last, of about this many bytes, and leaves `at_head` bytes of those that are
     /// taken first in memory, at least. None of it when one of them has to stay.
     pub fn page_out(
         &mut self,
@@ -317,7 +317,7 @@ impl Sorted {
         Some(self.remove(id)?.into_dropped())
     }
 
-    /// Lets go of all messages; returns the pages that they had.
+    /// Drops all messages; returns the pages that they had.
     pub fn clear(&mut self) -> Vec<Dropped> {
         let pages = std::mem::take(self).away.map(|away| away.pages);
         let pages = pages.unwrap_or_default().into_values();

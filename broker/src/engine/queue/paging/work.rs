@@ -70,7 +70,7 @@ pub enum JobResult {
     Read(Vec<Entry>, Option<Outline>, Option<Missing>),
     /// It was read; what is missing is lost.
     ReadSorted(RankedPage),
-    /// It cannot be read at present.
+    /// It cannot be read for now.
     NotRead,
 }
 

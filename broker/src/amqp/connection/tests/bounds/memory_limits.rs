@@ -145,7 +145,7 @@ fn who_gets_message_after_message_and_keeps_them_all_is_told() {
 /// What peers may hold of what they send is a quarter of this: one alone two thirds of that, some 10 MiB.
 const SMALL_MARK: u64 = 64 << 20;
 
-/// All but the last frame of a message of so many bytes.
+/// All but the last frame of a message of this many bytes.
 fn unfinished(channel: u16, size: usize) -> Vec<u8> {
     let body = vec![b'x'; size];
     let properties = BasicProperties::default();
