@@ -1,5 +1,5 @@
-//! Channels that wait for the store, or for the peer to read: their frames wait with them, in
-//! order.
+//! Channels that wait for the store, or for the peer to read: their later frames are deferred and
+//! replayed in order.
 
 use super::channel::Deferred;
 use super::input::Payload;
@@ -11,15 +11,15 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 impl Connection {
-    /// Processes what a channel was sent while it waited. When that makes it wait again, or the
-    /// peer does not read the answers, the rest waits on, as it is.
+    /// Processes the frames that a channel was sent while it waited. If one of them makes it wait
+    /// again, or the peer does not read the answers, the rest stays deferred.
     pub(super) fn replay(
         &mut self,
         id: ChannelId,
         mut frames: VecDeque<(Frame, Bytes)>,
         now: Instant,
     ) {
-        // A channel that is closed and not opened again has nothing that could wait.
+        // A channel that was closed and not reopened has nothing that could wait.
         while self.out.len() < OUTPUT_MAX || self.channel_mut(id).is_none() {
             let Some((frame, payload)) = frames.pop_front() else {
                 return;
@@ -37,13 +37,13 @@ impl Connection {
         }
     }
 
-    /// Goes on with the channels that waited for the peer to read; `false` when there are none.
+    /// Replays the channels that waited for the peer to read. Returns false if there are none.
     pub(super) fn replay_unread(&mut self, now: Instant) -> bool {
         if self.unread.is_empty() || self.out.len() >= OUTPUT_MAX {
             return false;
         }
         for id in std::mem::take(&mut self.unread) {
-            // The number may be another channel's by now, or none's.
+            // The number may belong to another channel by now, or to none.
             let channel = self.channel_mut(id);
             let deferred =
                 channel.and_then(|c| c.deferred.take_if(|deferred| deferred.wait.is_none()));
@@ -54,8 +54,8 @@ impl Connection {
         true
     }
 
-    /// The peer closes the connection: what it sent before takes effect, but nobody gets the
-    /// answers, some of which the store still keeps waiting.
+    /// Replays all deferred frames because the peer closes the connection: what it sent takes
+    /// effect, but the answers, some of which still wait for the store, are dropped.
     pub(super) fn replay_all_deferred(&mut self, now: Instant) {
         let out = std::mem::take(&mut self.out);
         for id in self.channels.ids() {

@@ -70,8 +70,8 @@ impl Connection {
         self.reply_when_stored(id, ok, exchange.spec.durable)
     }
 
-    /// A client may not use the system's names, and needs permissions for an alternate exchange:
-    /// what is read from the one is written to the other.
+    /// Checks that a client does not use a reserved name and has the permissions for an alternate
+    /// exchange: messages are read from the one and written to the other.
     fn check_new_exchange(&self, spec: &ExchangeSpec) -> Result<(), AmqpError> {
         if spec.name.as_str().starts_with(SYSTEM_PREFIX) {
             return Err(texts::reserved_name("exchange", spec.name.as_str()));
@@ -154,8 +154,8 @@ impl Connection {
         self.reply_when_stored(id, (!unbind.nowait).then_some(ok), stored)
     }
 
-    /// Source and destination of exchange.bind and exchange.unbind, permitted. Whether they exist
-    /// is looked at later.
+    /// Returns the source and destination of exchange.bind and exchange.unbind after checking
+    /// permissions. Whether they exist is checked later.
     fn exchange_ends(
         &self,
         source: &str,

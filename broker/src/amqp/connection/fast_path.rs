@@ -1,7 +1,6 @@
-//! A publish that stands whole in the read buffer, taken in one pass: nothing is kept between its
-//! frames, and where it goes is looked up once for every few exchanges and keys. Whatever is unusual
-//! about it is left to the slow road, which takes the same frames one by one: what is refused or
-//! returned, what a transaction or a delayed exchange keeps, copies, requests for a reply.
+//! The fast path for a publish that is complete in the read buffer: it is decoded in one pass, keeps no state between
+//! its frames, and looks its route up in a cache. Anything that needs more work (rejections and returns, transactions,
+//! delayed exchanges, copies, replies) takes the slow path, which processes the same frames one at a time.
 
 use super::channel::Content;
 use super::copies::asks_for_copies;
@@ -15,12 +14,12 @@ use leveret_protocol::whole::{WholePublish, whole_publish};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Raw properties of which none is set.
+/// Raw properties with none set.
 const NO_PROPERTIES: &[u8] = &[0, 0];
 
 impl Connection {
-    /// Takes such a publish from the front of `buf`. `false`: there is none, or it is not one to be
-    /// taken like this, and nothing has changed.
+    /// Consumes one complete publish from the front of `buf`. Returns false, and changes nothing,
+    /// if there is none or it needs the slow path.
     #[inline]
     pub(super) fn publish_on_fast_path(&mut self, buf: &mut BytesMut) -> bool {
         match whole_publish(buf, self.tuned.frame_max) {
@@ -29,7 +28,7 @@ impl Connection {
         }
     }
 
-    /// `None`: it is not usual, and was not taken.
+    /// Returns `None`, having consumed nothing, if the publish needs the slow path.
     fn consume_publish(&mut self, found: &WholePublish, buf: &mut BytesMut) -> Option<()> {
         self.can_take_fast_path(found)?;
         let properties = &buf[found.properties.clone()];
@@ -50,12 +49,12 @@ impl Connection {
             self.flush_publishes();
         }
         self.add_to_run(at, found, buf, (persistent, storing), token);
-        // As many frames.
+        // A publish is three frames.
         self.effort += 3;
         Some(())
     }
 
-    /// Builds the message and adds it to the run, which has room for it.
+    /// Builds the message and adds it to the run, which must have room for it.
     fn add_to_run(
         &mut self,
         at: usize,
@@ -68,7 +67,7 @@ impl Connection {
         let passes_on = self.is_worth_passing_on(found.body.len());
         let (route, looked_up) = self.route.at(at);
         let queues = route.queues.as_ref().unwrap_or(looked_up);
-        // Nobody else may have the message when it turns out to stay.
+        // A pinning message must have a single owner: it is copied when it turns out to stay.
         let pins = !keeps && passes_on && !persistent && storing == 0 && queues.len() == 1;
         let (exchange, key) = (route.exchange_name(), route.routing_key());
         let properties = &buf[found.properties.clone()];
@@ -101,7 +100,7 @@ impl Connection {
         route.place = self.run.push(queues, message, token, route.place);
     }
 
-    /// Whether what is known of exchanges still holds, and nothing stands in the way.
+    /// Returns `Some` if the cached routes are current and the channel is ready for a publish.
     fn can_take_fast_path(&self, found: &WholePublish) -> Option<()> {
         let login = self.login.as_ref()?;
         let channel = self.channels.get(found.channel)?;
@@ -117,8 +116,8 @@ impl Connection {
         (current && free && takes).then_some(())
     }
 
-    /// Whether the message is persistent; `None` when its properties are not to be taken as they
-    /// are: those that are refused or changed, and those that send copies.
+    /// Returns whether the message is persistent, or `None` if its properties need the slow path:
+    /// they are rejected, changed, or ask for copies.
     fn fast_path_delivery_mode(&self, properties: &[u8]) -> Option<bool> {
         match *properties {
             [0, 0] => return Some(false),
@@ -129,7 +128,8 @@ impl Connection {
         delivery_mode_if_plain(properties, user.as_bytes())
     }
 
-    /// The number of the route for a basic.publish; found out if need be and possible.
+    /// Returns the index of the cached route for a basic.publish, and caches one first if necessary
+    /// and possible.
     fn cached_route(&mut self, payload: &[u8]) -> Option<usize> {
         if let Some(at) = self.route.cached.find(payload) {
             return Some(at);
@@ -137,10 +137,10 @@ impl Connection {
         let Ok(Method::Publish(publish)) = method::decode(payload) else {
             return None;
         };
-        // An exchange that is not known has to be checked first.
+        // An exchange that is not cached has to be checked first.
         let exchange = self.route.exchange_named(publish.exchange)?.clone();
         let name = exchange.as_ref().map_or("", |x| x.name().as_str());
-        // What is no text is not called what it was asked for.
+        // A name that is not UTF-8 was looked up under a different one.
         let named = name.as_bytes() == publish.exchange;
         if publish.immediate || !named || is_address(publish.routing_key) {
             return None;
@@ -153,19 +153,20 @@ impl Connection {
         Some(known.insert(payload, &publish, exchange, queues))
     }
 
-    /// Looks the queues up where the key alone does not decide, and leaves them in the cache.
+    /// Looks the queues up if the routing key alone does not decide, and leaves them in the cache.
+    /// Returns `None` if a delayed exchange keeps the message.
     fn route_by_headers(&mut self, at: usize, properties: &[u8]) -> Option<()> {
         if self.route.cached.get(at).queues.is_some() {
             return Some(());
         }
         let vhost = &self.login.as_ref()?.vhost;
         let kept_by = self.route.route_by_headers(at, properties, vhost.as_ref());
-        // What a delayed exchange keeps is its own matter.
+        // Messages for delayed exchanges take the slow path.
         (!kept_by).then_some(())
     }
 }
 
-/// Like [`Connection::fast_path_delivery_mode`], for one who has logged in as `user`.
+/// Like [`Connection::fast_path_delivery_mode`], for a login as `user`.
 fn delivery_mode_if_plain(properties: &[u8], user: &[u8]) -> Option<bool> {
     let index = PropertyIndex::scan(properties)?;
     let bytes = |range: &Option<Range<usize>>| range.clone().map(|range| &properties[range]);

@@ -5,8 +5,8 @@ use super::Connection;
 use super::channel::Channel;
 
 impl Connection {
-    /// Gives back the memory of empty buffers, when nothing has happened for a while. Whatever is
-    /// used again grows again, so this must not be called between two batches of a stream.
+    /// Frees the memory of empty buffers after some idle time. They grow again when used, so this
+    /// must not be called between two batches of a stream.
     pub fn release_memory(&mut self) {
         self.out.release_memory();
         self.fx.release_memory();

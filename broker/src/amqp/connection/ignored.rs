@@ -1,28 +1,29 @@
-//! Arguments that do nothing are told in the log: each once for a connection, because programs
-//! declare the same again and again, and not forever, because a peer has names without end.
+//! Arguments that have no effect are logged: each only once per connection, because programs
+//! declare the same things again and again, and only so many, because a peer can invent names
+//! without end.
 
 use super::Connection;
 use crate::engine::exchange::{Binding, Exchange, ignored_in_binding};
 use crate::engine::queue::Ignored;
 
-/// So many names are told of a connection.
+/// The number of names that are logged per connection.
 const NAMES: usize = 32;
-/// So many characters of a name are shown; those that begin alike count as one.
+/// The number of characters of a name that are logged; names with the same beginning count as one.
 const NAME_LENGTH: usize = 64;
 
-/// What was told already.
+/// The names that have been logged.
 #[derive(Debug, Default)]
 pub(super) struct LoggedNames {
     names: Vec<Box<str>>,
     has_stopped: bool,
 }
 
-/// What is to be told of a name.
+/// What to log for a name.
 #[derive(Debug, PartialEq, Eq)]
 enum News<'a> {
-    /// The name, fit to be shown.
+    /// The name, escaped.
     Name(&'a str),
-    /// That nothing more will be.
+    /// That no more names will be logged.
     Stops,
     Nothing,
 }
@@ -47,7 +48,7 @@ impl LoggedNames {
     }
 }
 
-/// The beginning of a name, with nothing in it that would do something to a terminal or a line.
+/// Returns the beginning of a name, escaped so that it cannot affect a terminal or break a line.
 fn shown(name: &str) -> String {
     let mut shown: String = name.chars().take(NAME_LENGTH).collect();
     if shown.len() < name.len() {
@@ -57,14 +58,14 @@ fn shown(name: &str) -> String {
 }
 
 impl Connection {
-    /// Tells of arguments of a binding to an exchange.
+    /// Logs ignored arguments of a binding to an exchange.
     pub(super) fn log_ignored_in_binding(&mut self, exchange: &Exchange, binding: &Binding) {
         let ignored = ignored_in_binding(exchange.spec.routed_by(), &binding.arguments);
         self.log_ignored("binding", exchange.spec.name.as_str(), ignored);
     }
 
-    /// Tells of arguments that do nothing. `on`: what they were given to, the `name` of which is
-    /// its own, or that of the exchange or queue that it belongs to.
+    /// Logs arguments that have no effect. `on` is the kind of thing they were given to; `name` is
+    /// its name, or that of the exchange or queue that it belongs to.
     pub(super) fn log_ignored<'a>(
         &mut self,
         on: &str,
