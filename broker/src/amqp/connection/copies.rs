@@ -27,8 +27,7 @@ impl Copies {
     /// Reads them from the headers table at `headers` in raw properties.
     ///
     /// # Errors
-    /// 406 when a header is not an array. What is in the array and is no long string counts for
-    /// nothing.
+    /// 406 when a header is not an array. Elements that are not long strings are ignored.
     pub(super) fn of(properties: &[u8], headers: Range<usize>) -> Result<Self, AmqpError> {
         let table = &properties[headers.clone()];
         let (mut cc, mut bcc) = (None, None);

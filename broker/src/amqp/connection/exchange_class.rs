@@ -130,7 +130,7 @@ impl Connection {
         self.reply_when_stored(id, (!bind.nowait).then_some(ok), stored)
     }
 
-    /// Unbinding what does not exist succeeds, whichever part of it is missing.
+    /// Unbinding succeeds even if any part of the binding does not exist.
     fn unbind_exchange(
         &mut self,
         id: ChannelId,

@@ -73,7 +73,7 @@ impl Connection {
     /// channels.
     ///
     /// # Errors
-    /// 406 when it holds more of that than it may.
+    /// 406 when it holds more than it may.
     pub(super) fn check_requests(&mut self) -> Result<(), AmqpError> {
         match self.requests_over() {
             Some(limit) => Err(texts::too_much_unfinished(limit)),

@@ -1,4 +1,4 @@
-//! The deliveries of one channel that wait for an acknowledgement.
+//! The unacknowledged deliveries of one channel.
 
 use super::memory_limits::DELIVERY_OVERHEAD;
 use crate::engine::queue::{Consumer, Entry, Queue, Return};
@@ -7,19 +7,19 @@ use leveret_protocol::DeliveryTag;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// A delivery that waits for an acknowledgement.
+/// An unacknowledged delivery.
 #[derive(Debug)]
 pub struct Delivery {
-    /// Where it came from and may go back to.
+    /// The queue it came from and may return to.
     pub queue: Arc<Queue>,
-    /// The consumer it was for; none for basic.get.
+    /// Its consumer; `None` for basic.get.
     pub consumer: Option<Arc<Consumer>>,
     /// The message.
     pub entry: Entry,
 }
 
 impl Delivery {
-    /// What it keeps in memory, about.
+    /// Returns the approximate memory it uses, in bytes.
     pub fn bytes(&self) -> u64 {
         DELIVERY_OVERHEAD + self.entry.weight()
     }
@@ -28,8 +28,8 @@ impl Delivery {
 /// A delivery on its way back to its queue.
 pub type Returning = (Delivery, Return);
 
-/// Deliveries by tag. Tags only grow, so a queue of slots finds a tag by its distance from the
-/// front, or by halving where tags were skipped (deliveries that need no acknowledgement take
+/// Deliveries by tag. Tags only grow, so a deque of slots finds a tag by its distance from the
+/// front, or by binary search where tags were skipped (deliveries that need no acknowledgement take
 /// tags too).
 #[derive(Debug, Default)]
 pub struct Unacked {
@@ -38,12 +38,12 @@ pub struct Unacked {
     memory: Part,
 }
 
-/// Empty slots are cleared out when they are this many and the majority: one delivery that is
-/// never acknowledged must not keep a slot for each that was after it.
+/// Empty slots are removed when they are more than this and the majority: one delivery that is
+/// never acknowledged must not keep a slot for each later one.
 const TOLERATED_HOLES: usize = 128;
 
 impl Unacked {
-    /// None yet; what they keep in memory is counted here.
+    /// Creates an empty list whose memory is counted in `memory`.
     pub fn counted(memory: Part) -> Self {
         Unacked {
             memory,
@@ -51,30 +51,30 @@ impl Unacked {
         }
     }
 
-    /// Deliveries that wait.
+    /// Returns the number of deliveries.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// What they keep in memory, about.
+    /// Returns the approximate memory they use, in bytes.
     #[cfg(test)]
     pub fn bytes(&self) -> u64 {
         self.memory.bytes()
     }
 
-    /// Those that wait, oldest first.
+    /// Iterates over the deliveries, oldest first.
     pub fn entries(&self) -> impl Iterator<Item = (DeliveryTag, &Delivery)> {
         self.slots
             .iter()
             .filter_map(|(tag, delivery)| Some((*tag, delivery.as_ref()?)))
     }
 
-    /// The oldest that waits.
+    /// Returns the tag of the oldest delivery.
     pub fn first(&self) -> Option<DeliveryTag> {
         self.entries().next().map(|(tag, _)| tag)
     }
 
-    /// Adds a delivery; tags must grow.
+    /// Adds a delivery; tags must increase.
     pub fn push(&mut self, tag: DeliveryTag, delivery: Delivery) {
         debug_assert!(self.slots.back().is_none_or(|(last, _)| *last < tag));
         self.memory.add(delivery.bytes());
@@ -91,7 +91,7 @@ impl Unacked {
         self.slots.binary_search_by_key(&tag, |(t, _)| *t).ok()
     }
 
-    /// Takes one delivery.
+    /// Removes and returns one delivery.
     pub fn take(&mut self, tag: DeliveryTag) -> Option<Delivery> {
         let at = self.find(tag)?;
         let delivery = self.slots[at].1.take()?;
@@ -101,8 +101,8 @@ impl Unacked {
         Some(delivery)
     }
 
-    /// Takes all up to and including `tag`, in order; tag 0 means all there are (spec 1.8.3.13).
-    /// `None` when `tag` is not outstanding and not 0.
+    /// Removes and returns all up to and including `tag`, in order; tag 0 means all (spec
+    /// 1.8.3.13). Returns `None` if `tag` is neither outstanding nor 0.
     pub fn take_through(
         &mut self,
         tag: DeliveryTag,
@@ -126,7 +126,7 @@ impl Unacked {
         Some(taken.into_iter())
     }
 
-    /// Puts back what was taken, in whatever order.
+    /// Puts back what was taken, in any order.
     pub fn restore(&mut self, taken: impl IntoIterator<Item = (DeliveryTag, Delivery)>) {
         let mut slots: Vec<_> = std::mem::take(&mut self.slots)
             .into_iter()
@@ -140,7 +140,7 @@ impl Unacked {
         self.slots = slots.into();
     }
 
-    /// Gives back the memory of empty slots.
+    /// Frees the memory of empty slots.
     pub fn release_memory(&mut self) {
         self.slots.shrink_to_fit();
     }
