@@ -1,4 +1,4 @@
-//! Doing the work for a page: on the disk, under no lock.
+//! Performing page jobs: on the disk, under no lock.
 
 use super::codec;
 use super::pager::Records;
@@ -9,23 +9,23 @@ use leveret_storage::{Position, Spill, StorageError};
 use std::io;
 use std::sync::Arc;
 
-/// Bytes that are asked of the store at a time, at least.
+/// The minimum number of bytes requested from the store at a time.
 const READ_BYTES: u64 = 64 << 10;
 
-/// Where pages are.
+/// The places where pages are stored.
 pub struct PageStores<'a> {
-    /// The store; none for a broker that keeps everything in memory.
+    /// The store; `None` for a broker that keeps everything in memory.
     pub records: Option<&'a dyn Records>,
-    /// The place that a restart empties.
+    /// The spill area, which is emptied on restart.
     pub spill: &'a Spill,
     /// The broker's time.
     pub clock: Clock,
-    /// Bytes that a page should take in memory.
+    /// The intended memory size of a page, in bytes.
     pub page: u64,
 }
 
 impl Job {
-    /// Does it. Blocks on the disk.
+    /// Performs the job. Blocks on the disk.
     pub(super) fn carry_out(&self, stores: &PageStores<'_>) -> JobResult {
         match &self.work {
             Work::Write(entries) => {
@@ -85,7 +85,7 @@ impl Job {
             if reading.is_whole() {
                 return Ok(());
             }
-            // The store was given all of it, but may not have committed the last of it.
+            // Everything was submitted to the store, but the last part may not be committed.
             records.flush()?;
             reading.begin_anew();
             reading.run()
@@ -103,14 +103,14 @@ impl Job {
     }
 }
 
-/// A page on its way out of the store.
+/// A page being read from the store.
 struct StoredReading<'a> {
     owner: &'a dyn Owner,
     records: &'a dyn Records,
     outline: &'a Outline,
     clock: Clock,
-    /// Bytes in memory at which the rest waits for its turn: of what was not read since a restart it is not known how
-    /// large its properties are.
+    /// Memory in bytes at which the rest is left for later: the size of the properties of messages that were not read
+    /// since a restart is unknown.
     limit: u64,
     entries: Vec<Entry>,
     weight: u64,

@@ -1,5 +1,4 @@
-//! Messages of a page as they are written to the place that a restart empties: what the queue knows of it, length and
-//! content, over and over.
+//! The encoding of pages in the spill area: for each message the queue's state, the length and the content.
 
 use crate::engine::message::{INLINE_BODY_MAX, Message, SharedMessage};
 use crate::engine::queue::Entry;
@@ -9,12 +8,12 @@ use leveret_storage::{Position, Spill, Spilled, Storable};
 use std::io;
 use std::sync::Arc;
 
-/// Bytes of what is known of an entry: position and state.
+/// Bytes of an entry's state: position and state word.
 const ENTRY: usize = 8 + 8;
-/// Bytes of the length that stands before each message.
+/// Bytes of the length prefix of each message.
 const LENGTH: usize = 4;
 
-/// Small messages are handed on in pieces of about this many bytes.
+/// Small messages are passed on in pieces of about this many bytes.
 const PIECE: usize = 16 << 10;
 
 /// Writes a page.
@@ -60,7 +59,7 @@ fn put_entry(entry: &Entry, out: &mut Vec<u8>) {
     out.put_u64(entry.word());
 }
 
-/// Writes what `head` puts before each message, and the messages.
+/// Writes the messages, each preceded by what `head` writes.
 fn write_all<T>(
     spill: &Spill,
     len: usize,
@@ -143,8 +142,8 @@ fn next_message(bytes: &mut Bytes) -> Option<SharedMessage> {
     if bytes.len() < len {
         return None;
     }
-    // A large body stays a slice of what it is decoded from: not of a page of many, which it would
-    // keep in memory.
+    // A large body stays a slice of the input, unless that is a page of many messages, which it
+    // would keep in memory.
     let kept_whole = bytes.len() == len || len <= INLINE_BODY_MAX;
     let message = bytes.split_to(len);
     let message = if kept_whole {

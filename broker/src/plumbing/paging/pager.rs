@@ -1,5 +1,5 @@
-//! Who moves pages: a few threads, since moving them blocks on the disk, and the count of what all
-//! queues and delayed exchanges have in memory, which is one budget.
+//! The pager: a few threads that move pages, because that blocks on the disk, and the memory budget
+//! shared by all queues and delayed exchanges.
 
 use super::carry_out::PageStores;
 use super::sweeper::Sweeper;
@@ -17,20 +17,20 @@ use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Threads at most; they are started as they are needed.
+/// The maximum number of threads; they are started on demand.
 const THREADS_MAX: usize = 2;
-/// Bytes that may wait to be written. Beyond, publishers are not read.
+/// Bytes that may wait to be written. Above this, publishers are not read.
 const WRITING_HIGH: u64 = 16 << 20;
-/// Bytes that wait to be written when they are read again.
+/// Bytes waiting to be written below which publishers are read again.
 const WRITING_LOW: u64 = 8 << 20;
-/// This part of the budget is for messages while memory is tight.
+/// The fraction of the budget that is used while memory is tight.
 const TIGHT_SHARE: u64 = 8;
-/// How long a disk that fails is left alone.
+/// How long to leave a failing disk alone.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long a page that cannot be read waits for the next attempt.
+/// The delay before an unreadable page is tried again.
 const READ_PAUSE: Duration = Duration::from_millis(100);
 
-/// What is read of the store; see [`leveret_storage::Store`].
+/// The read interface of the store; see [`leveret_storage::Store`].
 pub trait Records: Send + Sync {
     /// See [`leveret_storage::Store::read`].
     ///
@@ -67,16 +67,16 @@ impl Records for Store {
     }
 }
 
-/// Who moves pages.
+/// Moves pages between memory and disk.
 pub struct Pager(Arc<Shared>);
 
 struct Shared {
     limits: Limits,
-    /// Bytes of messages in memory, as far as their holders have reported.
+    /// Bytes of messages in memory, as reported by their holders.
     memory: AtomicU64,
-    /// Bytes that wait to be written.
+    /// Bytes waiting to be written.
     writing: AtomicU64,
-    /// Somebody waits for less of both.
+    /// Somebody waits for both to shrink.
     awaited: AtomicBool,
     /// See [`Pager::set_tight`].
     tight: AtomicBool,
@@ -88,7 +88,7 @@ struct Shared {
     mode: Mode,
 }
 
-/// Who does the work.
+/// How the work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Threads,
@@ -102,15 +102,15 @@ enum Mode {
 struct State {
     reads: VecDeque<(Job, Environment)>,
     writes: VecDeque<(Job, Environment)>,
-    /// Pages that nobody needs any more: to let go of one gives its blocks back to the disk.
+    /// Dropped pages: releasing one gives its blocks back to the disk.
     dropped_pages: Vec<Dropped>,
     threads: usize,
-    /// Threads that read at the moment.
+    /// The number of threads that are reading.
     reading: usize,
     idle: usize,
-    /// The disk failed; nothing is written before then.
+    /// The disk failed; nothing is written before this time.
     failing_until: Option<Instant>,
-    /// Who waits for the disk to keep up.
+    /// Tasks that wait for the disk to catch up.
     wakers: Vec<Waker>,
     over: bool,
 }
@@ -122,18 +122,18 @@ impl fmt::Debug for Pager {
 }
 
 impl Pager {
-    /// Pages go to the store and to this place.
+    /// Creates a pager that uses the store and this spill area.
     pub fn new(limits: Limits, records: Box<dyn Records>, spill: Spill) -> Self {
         Pager::with(limits, Some(records), spill, Mode::Threads)
     }
 
-    /// One whose work is done by [`Pager::work_by_hand`].
+    /// Creates a pager whose work is done by [`Pager::work_by_hand`].
     #[cfg(test)]
     pub fn by_hand(limits: Limits, records: Option<Box<dyn Records>>, spill: Spill) -> Self {
         Pager::with(limits, records, spill, Mode::ByHand)
     }
 
-    /// One that does its work when it is asked to, so that nobody sees a difference.
+    /// Creates a pager that works synchronously, so that no difference is visible.
     #[cfg(test)]
     pub fn at_once(limits: Limits, records: Option<Box<dyn Records>>, spill: Spill) -> Self {
         Pager::with(limits, records, spill, Mode::AtOnce)
@@ -155,28 +155,29 @@ impl Pager {
         }))
     }
 
-    /// Bytes of messages in memory, of all queues and delayed exchanges.
+    /// Returns the bytes of messages in memory, of all queues and delayed exchanges.
     pub fn memory(&self) -> u64 {
         self.0.memory.load(Ordering::Relaxed)
     }
 
-    /// Bytes of messages in the place that a restart empties.
+    /// Returns the bytes of messages in the spill area.
     pub fn spilled(&self) -> u64 {
         self.0.spill.octets()
     }
 
-    /// Whether so much more is in memory that publishers wait: then all that can leave does.
+    /// Returns whether memory is so far over budget that publishers wait and everything that can be
+    /// is paged out.
     pub fn is_far_over(&self) -> bool {
         self.memory() > self.0.high_mark()
     }
 
-    /// Memory of the whole process is near its watermark, or above it: less of it is for messages that wait, until it
-    /// is not.
+    /// Sets whether the memory of the whole process is near or above its watermark: then less of it is available for
+    /// waiting messages.
     pub fn set_tight(&self, tight: bool) {
         self.0.tight.store(tight, Ordering::Relaxed);
     }
 
-    /// Takes memory back from those that hold it without use, once around.
+    /// Takes memory back from idle holders, once around.
     pub(crate) fn sweep(&self, fx: &mut Effects) {
         if self.wants_room(false) {
             self.0.sweeper.pass(self, fx);
@@ -187,17 +188,17 @@ impl Pager {
         &self.0.sweeper
     }
 
-    /// Whether more waits to be written, or to be paged out, than should: then publishers are not to be read.
+    /// Returns whether too much waits to be written or paged out, so that publishers must not be read.
     pub fn over_mark(&self) -> bool {
         self.0.writing.load(Ordering::Relaxed) > WRITING_HIGH
             || (self.is_far_over() && !self.is_failing())
     }
 
-    /// Wakes once when less waits to be written; at once if it does.
+    /// Wakes once when less waits to be written; immediately if that is already the case.
     pub fn wake_when_below(&self, waker: Waker) {
         let mut state = self.0.state.lock();
         self.0.awaited.store(true, Ordering::SeqCst);
-        // Looked at behind the mark: whoever lowers a count looks at the mark afterwards.
+        // Checked after setting the flag: whoever lowers a count checks the flag afterwards.
         if self.0.is_below_marks(&state) {
             drop(state);
             waker.wake();
@@ -206,7 +207,7 @@ impl Pager {
         }
     }
 
-    /// Whether much more is in memory than should be, because the rest is still being written.
+    /// Returns whether memory is far over budget because writing has not caught up.
     pub fn is_behind(&self) -> bool {
         self.memory() > 2 * self.0.limits.budget
             && self.0.writing.load(Ordering::Relaxed) > 0
@@ -224,8 +225,7 @@ impl Pager {
         state.failing_until.is_some()
     }
 
-    /// Does one piece of the work that waits, the oldest or the youngest. `false` when there is
-    /// none.
+    /// Performs one pending job, the oldest or the newest. Returns false if there is none.
     #[cfg(test)]
     pub fn work_by_hand(&self, oldest: bool, fx: &mut Effects) -> bool {
         let next = {
@@ -286,8 +286,7 @@ impl PageMover for Pager {
     }
 
     fn has_room_ahead(&self) -> bool {
-        // What publishers bring keeps memory at the budget and a little above: consumers must not wait for the disk
-        // because of that.
+        // Publishers keep memory at the budget or slightly above: consumers must not wait for the disk because of that.
         self.memory() < 2 * self.0.limits.budget && !self.is_tight()
     }
 
@@ -360,7 +359,7 @@ impl Shared {
         self.call(state);
     }
 
-    /// There is something to do.
+    /// Wakes a thread, or starts one, for new work.
     fn call(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if state.idle > 0 {
             self.changed.notify_one();
@@ -379,7 +378,8 @@ impl Shared {
         }
     }
 
-    /// Bytes in memory above which publishers wait: others page out as fast as they can by then.
+    /// Returns the bytes in memory above which publishers wait: others page out as fast as they can
+    /// by then.
     fn high_mark(&self) -> u64 {
         2 * self.limits.budget + WRITING_HIGH
     }
@@ -390,7 +390,7 @@ impl Shared {
                 || state.failing_until.is_some())
     }
 
-    /// Wakes those who wait for less, if it is.
+    /// Wakes the waiting tasks if the counts are low enough.
     fn relieve(&self) {
         if !self.awaited.load(Ordering::SeqCst) {
             return;
@@ -433,7 +433,7 @@ impl Shared {
         }
     }
 
-    /// Does the work; returns whether it has to be tried again.
+    /// Performs a job; returns whether it has to be retried.
     fn work(&self, job: &Job, environment: &Environment) -> bool {
         let done = self.carry_out(job, environment.clock);
         if matches!(done, JobResult::NotRead) && !job.owner.has_ended() {
@@ -460,7 +460,8 @@ impl Shared {
         done
     }
 
-    /// Reads come first: somebody waits for them. While very much is in memory they come one by one.
+    /// Returns the next job. Reads come first, because somebody waits for them. While memory is far over budget they
+    /// are done one at a time.
     fn next(&self) -> Option<(Job, Environment)> {
         let mut state = self.state.lock();
         loop {
