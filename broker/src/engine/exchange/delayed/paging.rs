@@ -1,5 +1,5 @@
-//! Messages that wait in a delayed exchange and do not live in memory: those that are due last wait on disk, as the
-//! backlogs of queues do, and with them within one budget.
+//! Paging of a delayed exchange: messages that are due last wait on disk, like the backlogs of queues and within the
+//! same memory budget.
 
 use super::{Delays, Waiting};
 use crate::engine::queue::Effects;
@@ -9,10 +9,10 @@ use crate::engine::queue::paging::{
 use leveret_storage::QueueId;
 use std::sync::Arc;
 
-/// Pages that leave at a time, under one lock.
+/// Pages that are paged out at a time, under one lock.
 const PAGES_AT_A_TIME: usize = 8;
 
-/// What is known of its memory.
+/// The state of paging.
 #[derive(Debug, Default)]
 pub(super) struct Paging {
     reported: ReportedMemory,
@@ -20,7 +20,7 @@ pub(super) struct Paging {
     pages: u64,
 }
 
-/// What has to be done for its pages.
+/// Work that its pages need.
 #[derive(Default)]
 pub(super) struct Wanted {
     pages: Vec<(PageId, Work)>,
@@ -28,7 +28,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// The first messages are to be read, if they are on disk.
+    /// Reads the first messages if they are on disk.
     pub(super) fn read(&mut self, messages: &mut Sorted) {
         if let Some((page, spilled)) = messages.next_read(0) {
             self.pages.push((page, Work::ReadSorted(spilled)));
@@ -37,12 +37,13 @@ impl Wanted {
 }
 
 impl Waiting {
-    /// Pages out what is due last, in pages of about this many bytes, and leaves `at_head` bytes of what is due first.
+    /// Pages out the messages that are due last, in pages of about this many bytes, and leaves `at_head` bytes of those
+    /// due first.
     fn page_out(&mut self, bytes: u64, at_head: u64, wanted: &mut Wanted) {
         for _ in 0..PAGES_AT_A_TIME {
             self.paging.pages += 1;
             let number = self.paging.pages;
-            // Whether the store keeps a message is found out when it leaves.
+            // Whether a message is stored is only determined when it leaves.
             let paged = self
                 .messages
                 .page_out(number, bytes, at_head, |_| Kept::Not);
@@ -53,7 +54,7 @@ impl Waiting {
         }
     }
 
-    /// Tells the pager what is in memory. Returns whether it has to be told who holds it.
+    /// Reports the memory used to the pager. Returns whether the holder has to be registered.
     pub(super) fn report(&mut self, fx: &Effects) -> bool {
         let memory = self.messages.memory();
         fx.pager()
@@ -62,7 +63,7 @@ impl Waiting {
 }
 
 impl Delays {
-    /// Pages out if memory is short. Called when something has changed, under the lock.
+    /// Pages out if memory is short. Called under the lock after every change.
     pub(super) fn pages(&self, waiting: &mut Waiting, fx: &Effects) -> Wanted {
         let mut wanted = Wanted {
             registers: waiting.report(fx),
@@ -78,7 +79,7 @@ impl Delays {
         wanted
     }
 
-    /// Work for the pager, once the lock is released.
+    /// Hands work to the pager, once the lock is released.
     pub(super) fn want(self: &Arc<Self>, wanted: Wanted, fx: &mut Effects) {
         if wanted.registers {
             fx.register_holder(self);
@@ -134,7 +135,7 @@ impl Holder for Delays {
         };
         let mut waiting = self.waiting.lock();
         let mut wanted = Wanted::default();
-        // What is due next is kept, unless memory is very short.
+        // The messages that are due next stay, unless memory is very short.
         let at_head = if hard { 0 } else { page };
         waiting.page_out(page, at_head, &mut wanted);
         waiting.report(fx);

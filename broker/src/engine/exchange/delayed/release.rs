@@ -1,5 +1,5 @@
-//! Messages that are due leave their delayed exchange: they are routed by the bindings of that
-//! moment, and are in their queues and gone from here in one and the same batch of the store.
+//! Releasing due messages: they are routed by the current bindings, and enter their queues and
+//! leave the exchange in a single batch of the store.
 
 use super::{DelayedMessage, Delays, header};
 use crate::engine::exchange::{Directory, Exchange, Routable, Route};
@@ -9,7 +9,8 @@ use leveret_storage::{Position, QueueId};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Bytes for the store after which a batch is complete, about: what is due may go to many queues.
+/// Approximate bytes for the store after which a batch is complete: due messages may go to many
+/// queues.
 const BATCH_BYTES: usize = 8 << 20;
 
 impl Timed for Delays {
@@ -25,7 +26,7 @@ impl Timed for Delays {
     ) -> Option<Instant> {
         let vhost = vhosts.find(self.vhost.as_str())?;
         let exchange = vhost.exchange(self.exchange.as_str())?;
-        // Another one of the same name has messages of its own.
+        // Another exchange of the same name has messages of its own.
         exchange.delays().filter(|own| Arc::ptr_eq(own, &self))?;
         self.release(&exchange, &*vhost, now, fx);
         self.next()
@@ -33,7 +34,8 @@ impl Timed for Delays {
 }
 
 impl Delays {
-    /// Whether a message with these keys and properties would come to a queue if it were due now.
+    /// Returns whether a message with these keys and properties would reach a queue if it were due
+    /// now.
     pub fn leads_on(&self, keys: &[&[u8]], properties: &[u8], directory: &dyn Directory) -> bool {
         let Some(exchange) = directory.exchange(self.exchange.as_str()) else {
             return false;
@@ -48,7 +50,7 @@ impl Delays {
         !route.queues.is_empty()
     }
 
-    /// Releases a slice of what is due.
+    /// Releases a slice of the due messages.
     pub(super) fn release(
         self: &Arc<Self>,
         exchange: &Arc<Exchange>,
@@ -80,7 +82,7 @@ impl Delays {
     }
 }
 
-/// Finds the queues of a message and adds it to what goes to them.
+/// Routes a message and adds it to the transfer.
 fn send_off(
     delayed: &DelayedMessage,
     exchange: &Arc<Exchange>,

@@ -1,4 +1,4 @@
-//! A message that waits, as the store keeps it: with the time it is due by the wall clock.
+//! The stored form of a delayed message, with the wall clock time at which it is due.
 
 use super::DelayedMessage;
 use crate::engine::clock::{Clock, Time};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// The first byte; raised when the encoding changes.
 const ENCODING: u8 = 1;
 
-/// What is handed to the store.
+/// The record that is handed to the store.
 pub(super) struct Stored {
     due: Time,
     delayed: DelayedMessage,
@@ -28,8 +28,8 @@ impl Stored {
 }
 
 impl Storable for Stored {
-    /// Always written: a message that is released before it was is recorded in its queues behind
-    /// this, and its publisher is confirmed by this.
+    /// Always written: if a message is released before this is written, its queues' records follow
+    /// this one, and its publisher is confirmed by this one.
     fn begin_write(&self, _queue: QueueId) -> bool {
         true
     }
@@ -67,8 +67,8 @@ impl Stored {
     }
 }
 
-/// Reads back what was stored: milliseconds since the epoch, and the message. `None` when it is
-/// malformed.
+/// Decodes a stored message: the due time in milliseconds since the epoch, and the message. Returns
+/// `None` if it is malformed.
 pub(super) fn decode(mut stored: Bytes) -> Option<(u64, DelayedMessage)> {
     if stored.try_get_u8().ok()? != ENCODING {
         return None;
