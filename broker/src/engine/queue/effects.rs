@@ -25,7 +25,7 @@ pub struct Effects {
     refused: Refused,
     /// Queues with dead letters to send, and how many had ever arrived there.
     pub(crate) letters: Vec<(Arc<Queue>, u64)>,
-    /// The queue that is being worked on has some, too.
+    /// The current queue has some, too.
     has_letters: bool,
     /// Dead letters are being sent, and cause further ones.
     sends_letters: bool,
@@ -203,7 +203,7 @@ impl Effects {
         !self.ops.is_empty()
     }
 
-    /// A queue turns a publish away; `token` is what its publisher waits for.
+    /// Records that a queue rejects a publish; `token` is what its publisher waits for.
     pub fn refuse(&mut self, token: Option<Token>) {
         self.refused.count += 1;
         self.refused.tokens.extend(token);

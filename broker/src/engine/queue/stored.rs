@@ -1,5 +1,5 @@
-//! A message that expires, as the store keeps it: with the time of its end by the wall clock. What
-//! does not expire is stored as it is.
+//! The stored form of a message that expires, with the wall clock time of its expiry. Other
+//! messages are stored as they are.
 
 use crate::engine::clock::{Clock, Time};
 use crate::engine::message::{Message, Parts, SharedMessage};
@@ -7,19 +7,19 @@ use bytes::{Buf, BufMut, Bytes};
 use leveret_storage::{QueueId, Storable};
 use std::sync::Arc;
 
-/// The first byte; [`Message`] has others.
+/// The first byte; [`Message`] uses others.
 const ENCODING: u8 = 2;
-/// Bytes before the message: encoding, end.
+/// Bytes before the message: encoding, expiry.
 const OVERHEAD: usize = 9;
 
-/// What is handed to the store.
+/// The record that is handed to the store.
 struct Expiring {
     message: SharedMessage,
     expiry: Time,
     clock: Clock,
 }
 
-/// A message as the store is to keep it.
+/// Returns the record for a message.
 pub(super) fn storable(
     message: SharedMessage,
     expiry: Option<Time>,
@@ -66,8 +66,8 @@ impl Expiring {
     }
 }
 
-/// Reads back what was stored: the message, and its end in milliseconds since the epoch if it has
-/// one. `None` when it is malformed.
+/// Decodes a stored message, and its expiry in milliseconds since the epoch if it has one. Returns
+/// `None` if it is malformed.
 pub fn decode(mut stored: Bytes) -> Option<(Message, Option<u64>)> {
     if stored.first() != Some(&ENCODING) {
         return Some((Message::decode(stored)?, None));
@@ -77,7 +77,7 @@ pub fn decode(mut stored: Bytes) -> Option<(Message, Option<u64>)> {
     Some((Message::decode(stored)?, Some(expiry)))
 }
 
-/// Bytes of the body of a stored message; 0 when it is malformed. What the store sums up for queues' limits.
+/// Returns the bytes of a stored message's body; 0 if it is malformed. The store adds them up for queues' limits.
 pub fn body_bytes(stored: &[u8]) -> u64 {
     let message = match stored.first() {
         Some(&ENCODING) => stored.get(OVERHEAD..).unwrap_or_default(),
