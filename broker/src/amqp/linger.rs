@@ -25,8 +25,8 @@ pub(super) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S) {
     };
     match timeout(LINGER_TIMEOUT, drained).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "the peer was gone"),
-        Err(_) => tracing::debug!("the peer does not close its socket"),
+        Ok(Err(error)) => tracing::debug!(%error, "the peer is gone"),
+        Err(_) => tracing::debug!("the peer did not close its socket"),
     }
 }
 

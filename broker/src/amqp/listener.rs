@@ -91,7 +91,7 @@ impl Listener {
             if self.places.available_permits() == 0 && full.is_due() {
                 tracing::warn!(
                     connections = self.broker.connections.count(),
-                    "no file descriptors for more connections: the next ones have to wait"
+                    "out of file descriptors: new connections have to wait"
                 );
             }
             let Ok(place) = self.places.clone().acquire_owned().await else {

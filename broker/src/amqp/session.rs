@@ -26,9 +26,9 @@ const WRITE_SLICES: usize = 32;
 /// How long a login may take (RabbitMQ: `handshake_timeout`).
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the last output may take to be written.
-const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);
+const FINAL_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The interval at which the peer of a connection blocked by an alarm is checked for being alive.
-const LOOK_AFTER: Duration = Duration::from_secs(5);
+const PEER_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a connection must be idle before it frees unused memory.
 const QUIET: Duration = Duration::from_secs(3);
 /// How long a connection reads and writes before others get a turn. With a hundred connections that
@@ -235,7 +235,7 @@ impl<S: Peer> Session<S> {
     }
 
     /// Frees what a burst has left, once it is over; returns when to check again.
-    fn rest(&mut self, now: Instant) -> Option<Instant> {
+    fn shrink_when_idle(&mut self, now: Instant) -> Option<Instant> {
         if !self.used {
             return None;
         }
@@ -302,7 +302,7 @@ impl<S: Peer> Session<S> {
             next = next.min(self.accepted.max(now) + HANDSHAKE_TIMEOUT);
         }
         if self.connection.is_ending() {
-            let until = *self.last_words.get_or_insert(now + LAST_WORDS_TIMEOUT);
+            let until = *self.last_words.get_or_insert(now + FINAL_WRITE_TIMEOUT);
             if now >= until {
                 return Poll::Ready(End::Closed);
             }
@@ -314,12 +314,12 @@ impl<S: Peer> Session<S> {
             if self.socket.is_gone(cx) {
                 return Poll::Ready(End::Gone);
             }
-            next = next.min(now + LOOK_AFTER);
+            next = next.min(now + PEER_CHECK_INTERVAL);
         }
         if let Some(deadline) = self.connection.deadline() {
             next = next.min(deadline);
         }
-        if let Some(quiet) = self.rest(now) {
+        if let Some(quiet) = self.shrink_when_idle(now) {
             next = next.min(quiet);
         }
         self.wake_at(cx, next)

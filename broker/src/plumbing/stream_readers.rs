@@ -104,7 +104,7 @@ impl Shared {
                     .map_or(After::Rest, |s| cursor.turn(s, s.as_ref()))
             };
             let after = catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|_| {
-                tracing::error!(stream = %queue.name(), "a reader of a stream has panicked");
+                tracing::error!(stream = %queue.name(), "a stream reader panicked");
                 After::Rest
             });
             if cursor.schedule.end(after) {

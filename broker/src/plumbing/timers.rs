@@ -98,7 +98,7 @@ pub async fn serve(context: TimerContext, stop: watch::Receiver<bool>) {
         match task.await {
             Ok(()) => return,
             // A bug in one queue must not stop the timers of all others.
-            Err(error) => tracing::error!(%error, "the timers' task failed, starting it again"),
+            Err(error) => tracing::error!(%error, "timer task failed, restarting it"),
         }
     }
 }

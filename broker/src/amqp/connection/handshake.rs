@@ -98,7 +98,7 @@ impl Connection {
             (phase, method) => {
                 // Log only the number: the method may hold a password.
                 let method = AMQPClass::Connection(method).get_amqp_method_id();
-                tracing::debug!(?phase, method, "method out of place");
+                tracing::debug!(?phase, method, "unexpected method");
                 Err(AmqpError::connection(
                     ReplyCode::ChannelError,
                     format_args!(

@@ -74,7 +74,7 @@ impl Connection {
     ) {
         for (argument, why) in ignored {
             let why = match why {
-                Ignored::Unknown => "nobody knows this argument: it has no effect",
+                Ignored::Unknown => "unknown argument: it has no effect",
                 Ignored::WithoutEffect => "this argument has no effect here",
             };
             match self.logged_arguments.note(argument) {
@@ -84,7 +84,7 @@ impl Connection {
                 }
                 News::Stops => tracing::warn!(
                     connection = self.info.label(),
-                    "further arguments that have no effect are not told"
+                    "further arguments that have no effect will not be logged for this connection"
                 ),
                 News::Nothing => {}
             }

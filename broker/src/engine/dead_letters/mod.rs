@@ -206,7 +206,7 @@ impl<'q> Sender<'q> {
                 %queue,
                 %vhost,
                 lost = tried.given_up,
-                "dead letters lead to more and more dead letters: the last of them are dropped"
+                "dead letters cause ever more dead letters: dropping the latest ones"
             );
         }
         if tried.cycles > 0

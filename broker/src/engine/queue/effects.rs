@@ -6,7 +6,7 @@ use crate::engine::clock::{Clock, Time};
 use crate::engine::dead_letters;
 use crate::engine::interfaces::{Deadlines, Inbox, Timed, VirtualHosts};
 use crate::engine::message::SharedMessage;
-use crate::engine::stream::{Home, StreamReaders};
+use crate::engine::stream::{StreamBackend, StreamReaders};
 use leveret_storage::{Batch, CommitSink, Group, Op, Position, QueueId, Store, Token};
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -87,8 +87,8 @@ impl Effects {
     }
 
     /// Returns what streams are read with.
-    pub fn home(&self) -> Home {
-        Home {
+    pub fn stream_backend(&self) -> StreamBackend {
+        StreamBackend {
             store: self.environment.store.clone(),
             readers: self.environment.readers.clone(),
         }

@@ -1,4 +1,4 @@
-//! A message as a stream keeps it: with the time at which it came.
+//! The stored form of a stream's message, with the time of its arrival.
 
 use super::filter::Filter;
 use super::header;
@@ -13,32 +13,32 @@ const TIME: usize = 8;
 /// A message on its way into the log.
 #[derive(Debug)]
 pub struct Record {
-    /// When it came: milliseconds since the epoch.
+    /// When it arrived: milliseconds since the epoch.
     pub time: u64,
     /// The message.
     pub message: SharedMessage,
 }
 
-/// A message that was read back.
+/// A message read from the store.
 #[derive(Debug)]
 pub struct Stored {
-    /// When it came: milliseconds since the epoch.
+    /// When it arrived: milliseconds since the epoch.
     pub time: u64,
     bytes: Bytes,
 }
 
 impl Record {
-    /// Bytes that it takes in the log.
+    /// Returns the bytes it takes in the log.
     pub fn bytes(&self) -> usize {
         TIME + self.message.encoded_len()
     }
 
-    /// Bytes that it takes in memory.
+    /// Returns the bytes it takes in memory.
     pub fn weight(&self) -> usize {
         2 * size_of::<usize>() + size_of::<Self>() + self.message.weight() as usize
     }
 
-    /// The message as a consumer gets it, if its filter lets it pass.
+    /// Returns the message to deliver, if it passes the consumer's filter.
     pub fn deliverable(&self, offset: u64, filter: &Filter) -> Option<SharedMessage> {
         let properties = self.message.properties();
         if !filter.passes(properties) {
@@ -50,14 +50,14 @@ impl Record {
 }
 
 impl Stored {
-    /// `None` when it is too short to be a record.
+    /// Returns `None` if it is too short to be a record.
     pub fn new(mut bytes: Bytes) -> Option<Stored> {
         let time = u64::from_be_bytes(*bytes.first_chunk()?);
         let bytes = bytes.split_off(TIME);
         Some(Stored { time, bytes })
     }
 
-    /// The message as a consumer gets it, if its filter lets it pass.
+    /// Returns the message to deliver, if it passes the consumer's filter.
     ///
     /// # Errors
     /// It does not decode although its checksum held: a newer version wrote it.
@@ -77,11 +77,11 @@ impl Stored {
     }
 }
 
-/// A stored record that is none.
+/// A stored record that does not decode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Undecodable;
 
-/// Written whatever becomes of the message elsewhere: nobody's acknowledgement takes it out.
+/// Always written: no acknowledgement cancels it.
 impl Storable for Record {
     fn begin_write(&self, _queue: QueueId) -> bool {
         true

@@ -1,5 +1,5 @@
-//! A stream after a restart: its messages stay where they are, in the store; what is read of them
-//! is when the units began and ended.
+//! Recovery of a stream after a restart: its messages stay in the store; only the times at which
+//! units began and ended are read.
 
 use super::handle::{Stream, now};
 use super::record::Stored;
@@ -8,7 +8,7 @@ use crate::engine::queue::Effects;
 use leveret_storage::{Extent, Position, StorageError, Store};
 
 impl Stream {
-    /// Takes over what the store kept, and forgets what has become too old meanwhile.
+    /// Restores what the store kept, and drops what has become too old meanwhile.
     ///
     /// # Errors
     /// The store failed.
@@ -41,7 +41,7 @@ impl Stream {
         })
     }
 
-    /// When the message came that stands here; `None` when it is damaged or gone.
+    /// Returns when the message at this position arrived; `None` if it is damaged or gone.
     fn time_at(&self, position: Position, store: &Store) -> Result<Option<u64>, StorageError> {
         let read = match store.read(self.id, position, 1, 1) {
             Err(StorageError::DamagedMessages { .. }) => return Ok(None),

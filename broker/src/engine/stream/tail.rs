@@ -1,15 +1,15 @@
-//! The last messages of a stream, in memory: consumers at its end need no disk.
+//! The last messages of a stream, in memory: consumers at its end do not need the disk.
 
 use super::record::Record;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Bytes that a tail may hold, unless its last message alone is more.
+/// Bytes that a tail may hold, unless its last message alone is larger.
 const BYTES_MAX: usize = 256 * 1024;
 /// Messages that a tail may hold.
 const MESSAGES_MAX: usize = 1024;
 
-/// Consecutive offsets up to the last one taken.
+/// Messages with consecutive offsets up to the last one added.
 #[derive(Debug)]
 pub struct Tail {
     first: u64,
@@ -18,7 +18,7 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// An empty tail; the next message has offset `next`.
+    /// Creates an empty tail; the next message has offset `next`.
     pub fn new(next: u64) -> Self {
         Tail {
             first: next,
@@ -27,17 +27,17 @@ impl Tail {
         }
     }
 
-    /// Bytes that it takes in memory.
+    /// Returns the bytes it takes in memory.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The offset of the first message that is here; of the next that comes when none is.
+    /// Returns the offset of its first message; of the next one to arrive if it is empty.
     pub fn first(&self) -> u64 {
         self.first
     }
 
-    /// Adds the message of the next offset; the oldest may have to go.
+    /// Adds the message with the next offset; the oldest may have to go.
     pub fn push(&mut self, record: Arc<Record>) {
         self.bytes += record.weight();
         self.records.push_back(record);
@@ -55,12 +55,12 @@ impl Tail {
         }
     }
 
-    /// Drops everything: the next message has offset `next`.
+    /// Drops everything; the next message has offset `next`.
     pub fn clear(&mut self, next: u64) {
         *self = Tail::new(next);
     }
 
-    /// Messages from `from` to before `end`, at most `max` of them; `from` must not be before
+    /// Returns at most `max` messages from `from` to `end` (exclusive); `from` must not be before
     /// [`Tail::first`].
     pub fn read(&self, from: u64, end: u64, max: usize) -> Vec<(u64, Arc<Record>)> {
         let skip = usize::try_from(from - self.first).unwrap_or(usize::MAX);

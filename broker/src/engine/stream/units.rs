@@ -1,29 +1,29 @@
-//! The parts in which a stream forgets, as RabbitMQ's streams forget whole segments: by size
-//! (`x-max-length-bytes`) and by age (`x-max-age`), looked at when a part is full. They are an
-//! index by time as well.
+//! Units: the parts that a stream drops as a whole, as RabbitMQ's streams drop segments: by size
+//! (`x-max-length-bytes`) and by age (`x-max-age`), checked when a unit is full. They also serve as
+//! an index by time.
 
 use crate::engine::queue::Settings;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Bytes of a unit, unless `x-stream-max-segment-size-bytes` says less: RabbitMQ's segments are
-/// 500 MB, but a unit costs no file and a few bytes of memory.
+/// Bytes of a unit, unless `x-stream-max-segment-size-bytes` is less: RabbitMQ's segments are 500
+/// MB, but a unit needs no file and only a few bytes of memory.
 const BYTES_MAX: u64 = 4 << 20;
-/// What it may say at least: the store keeps messages in chunks of this size.
+/// The minimum of that: the store keeps messages in chunks of this size.
 const BYTES_MIN: u64 = 16 << 10;
 
-/// Which units may go.
+/// The rules by which units are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Bytes of all units.
+    /// The maximum bytes of all units.
     max_bytes: Option<u64>,
     max_age: Option<Duration>,
-    /// Bytes of one.
+    /// Bytes of one unit.
     pub unit_bytes: u64,
 }
 
 impl Retention {
-    /// What a stream is set to.
+    /// Returns the retention in a stream's settings.
     pub fn of(settings: &Settings) -> Self {
         let unit = settings.max_segment_size.unwrap_or(BYTES_MAX);
         Retention {
@@ -39,9 +39,9 @@ impl Retention {
 pub struct Unit {
     /// The offset of its first message; it ends where the next unit begins.
     pub first: u64,
-    /// When its first and its last message came: milliseconds since the epoch.
+    /// When its first message arrived: milliseconds since the epoch.
     pub first_time: u64,
-    /// See `first_time`.
+    /// When its last message arrived.
     pub last_time: u64,
     /// Bytes of its messages as they are stored.
     pub bytes: u64,
@@ -55,7 +55,7 @@ pub struct Units {
 }
 
 impl Units {
-    /// Units that were there before; `unit_bytes` may have been others then.
+    /// Restores units; `unit_bytes` may have been different when they were made.
     pub fn restore(units: Vec<Unit>) -> Self {
         Units {
             bytes: units.iter().map(|unit| unit.bytes).sum(),
@@ -63,7 +63,7 @@ impl Units {
         }
     }
 
-    /// Counts a message in; `true` when a unit has ended before it.
+    /// Adds a message; returns whether a unit ended before it.
     pub fn add(&mut self, offset: u64, time: u64, bytes: u64, unit_bytes: u64) -> bool {
         self.bytes += bytes;
         if let Some(unit) = self.units.back_mut()
@@ -82,8 +82,8 @@ impl Units {
         self.units.len() > 1
     }
 
-    /// Drops what may go, whole units from the front and never the last, and only what is
-    /// committed. Returns the offsets that are gone: the first, and the one behind the last.
+    /// Drops what may be dropped: committed whole units from the front, and never the last one.
+    /// Returns the dropped offsets: the first, and the one after the last.
     pub fn retain(
         &mut self,
         retention: &Retention,
@@ -107,24 +107,24 @@ impl Units {
         end.map(|end| (first, end))
     }
 
-    /// The first offset that is kept; `None` when there never was a message, or all are gone.
+    /// Returns the first offset that is kept; `None` if there never was a message, or all are gone.
     pub fn first(&self) -> Option<u64> {
         self.units.front().map(|unit| unit.first)
     }
 
-    /// Bytes of all of it.
+    /// Returns the bytes of all units.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// An offset from which on everything stands that came at `time` or later, with little else
-    /// before it; `None` when all came earlier.
+    /// Returns an offset after which all messages that arrived at `time` or later are found, with
+    /// few others before them; `None` if all arrived earlier.
     pub fn at_time(&self, time: u64) -> Option<u64> {
         let at = self.units.partition_point(|unit| unit.last_time < time);
         self.units.get(at).map(|unit| unit.first)
     }
 
-    /// Forgets everything.
+    /// Drops everything.
     pub fn clear(&mut self) {
         *self = Units::default();
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// A growth that is reported immediately and not at the end of the turn.
-const MUCH: u64 = 64 << 10;
+const GROWTH_STEP: u64 = 64 << 10;
 
 /// A connection's entry in the ledger, removed when it is dropped.
 #[derive(Debug)]
@@ -56,7 +56,9 @@ impl Account {
     /// Reports it if it is much more than last reported: for what grows within a turn.
     pub fn tell_growth(&mut self) {
         let deliveries = self.holdings.sum(Kind::DELIVERIES);
-        if deliveries > self.deliveries + MUCH || self.requests() > self.requests + MUCH {
+        if deliveries > self.deliveries + GROWTH_STEP
+            || self.requests() > self.requests + GROWTH_STEP
+        {
             self.tell();
         }
     }

@@ -54,11 +54,11 @@ impl Job {
         match read {
             Ok(entries) => done(entries),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                tracing::error!(%queue, %error, "messages that were paged out are lost");
+                tracing::error!(%queue, %error, "paged out messages are lost");
                 done(T::default())
             }
             Err(error) => {
-                tracing::error!(%queue, %error, "cannot read messages that were paged out, trying again");
+                tracing::error!(%queue, %error, "cannot read paged out messages, retrying");
                 JobResult::NotRead
             }
         }
@@ -92,7 +92,7 @@ impl Job {
         });
         if let Err(error) = result {
             let queue = self.owner.name();
-            tracing::error!(%queue, %error, "cannot read messages from the store, trying again");
+            tracing::error!(%queue, %error, "cannot read messages from the store, retrying");
             return JobResult::NotRead;
         }
         let missing = (!reading.is_whole()).then_some(Missing {
@@ -198,7 +198,7 @@ impl StoredReading<'_> {
         self.damaged = true;
         tracing::error!(
             queue = %self.owner.name(),
-            "messages {first} to {last} in the store are {why}, and passed over"
+            "messages {first} to {last} in the store are {why}, skipping them"
         );
     }
 }

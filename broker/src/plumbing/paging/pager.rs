@@ -419,7 +419,7 @@ impl Shared {
             let reads = job.writing() == 0;
             let work = || self.work(&job, &environment);
             let again = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-                tracing::error!(queue = %job.owner.name(), "moving a page of messages has panicked");
+                tracing::error!(queue = %job.owner.name(), "moving a page of messages panicked");
                 false
             });
             self.no_longer_writing(&job);

@@ -40,7 +40,7 @@ pub fn raise_file_limit() -> u64 {
     if limit.current != limit.maximum
         && let Err(error) = setrlimit(Resource::Nofile, wanted)
     {
-        tracing::debug!(%error, "the limit for open files stays as it is");
+        tracing::debug!(%error, "cannot raise the file descriptor limit");
     }
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }

@@ -244,7 +244,7 @@ impl Machine {
         }
         match (shelf, done) {
             (Shelf::Line(line), JobResult::Written(spilled)) => {
-                self.ready.written(line, page, spilled)
+                self.ready.written(line, page, spilled);
             }
             (Shelf::Line(line), JobResult::NotRead) => self.ready.not_read(line, page),
             (Shelf::Line(line), JobResult::Read(entries, rest, _)) => {
