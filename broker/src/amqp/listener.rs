@@ -91,7 +91,7 @@ impl Listener {
             if self.places.available_permits() == 0 && full.is_due() {
                 tracing::warn!(
                     connections = self.broker.connections.count(),
-                    "out of file descriptors: new connections have to wait"
+                    "no file descriptors left for more connections: new ones have to wait"
                 );
             }
             let Ok(place) = self.places.clone().acquire_owned().await else {

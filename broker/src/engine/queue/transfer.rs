@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// Approximate bytes that a batch for the store may hold. A single message for so many durable
 /// queues that its copies exceed this takes several batches: memory that a peer can ask for must be
-/// limited, and after a crash between them the message is again in the queues that had it.
+/// limited, and after a crash between them the message is back in the queues that already had it.
 const BATCH_MAX: usize = 64 << 20;
 
 /// Messages on their way into queues.

@@ -1,4 +1,4 @@
-//! What has to hold after every turn, and at the end.
+//! Invariants that hold after every turn, and at the end.
 
 use super::methods::VHOSTS;
 use super::peer::Peer;
@@ -52,7 +52,7 @@ pub(super) fn while_running(world: &mut World) {
     }
 }
 
-/// What is known of everybody's memory is what is found when it is all added up again.
+/// The accounted memory of every connection equals the sum added up again.
 fn the_ledger_adds_up(world: &mut World) {
     let mut all = recount(&mut world.prober.connection);
     for peer in &mut world.peers {
@@ -65,7 +65,7 @@ fn the_ledger_adds_up(world: &mut World) {
     assert_eq!(world.broker.ledger.total(), all);
 }
 
-/// Bytes that a connection holds, each kind added up from what is there.
+/// Adds up the bytes that a connection holds, by kind.
 pub(in crate::amqp::connection) fn recount(connection: &mut Connection) -> u64 {
     connection.tell_ledger();
     let channels = || connection.channels.iter();
@@ -162,8 +162,8 @@ fn reads_a_stream(consumer: &Consumer) -> bool {
     consumer.queue.stream().is_some()
 }
 
-/// A consumer's credit, and its channel's, is used by what it has and nothing else. Whoever reads
-/// a stream is being delivered something at this moment, perhaps.
+/// A consumer's credit, and its channel's, is used by what it has and nothing else. A reader of a
+/// stream may be receiving something at this moment.
 fn credit_is_counted(peer: &Peer) {
     let mail = mail(peer);
     for channel in open_channels(peer) {
@@ -200,7 +200,7 @@ fn credit_is_counted(peer: &Peer) {
     }
 }
 
-/// A client that reads has heard all that the server knows to have said.
+/// A client that reads has received all that the server knows to have sent.
 fn everything_was_read(peer: &Peer) {
     if !peer.reads_all() {
         return;
@@ -230,8 +230,8 @@ fn is_spent(consumer: &Consumer) -> bool {
     spent(&consumer.channel_credit) || (!consumer.no_ack && spent(&consumer.credit))
 }
 
-/// A queue with messages has no consumer that could take one. `over_limit`: which of the clients get no more because of
-/// what they hold already.
+/// A queue with messages has no consumer that could take one. `over_limit` marks the clients that get no more because
+/// of what they hold already.
 fn nobody_waits_in_vain(queue: &Queue, peers: &[Peer], over_limit: &[bool]) {
     if queue.stream().is_some() {
         // What a consumer has read stays; others bring it further, at their own time.
@@ -255,7 +255,7 @@ fn nobody_waits_in_vain(queue: &Queue, peers: &[Peer], over_limit: &[bool]) {
     }
 }
 
-/// What is still on its way, the store's answers included; empty when nothing is.
+/// Returns what is still under way, including the store's answers; empty if nothing is.
 pub(super) fn unrest(world: &World) -> String {
     let mut unrest = String::new();
     if world.confirmed.count() != world.probes {
