@@ -156,7 +156,7 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     // Where one thread serves all connections, none of them may hold it up.
     let alone = tokio::runtime::Handle::current().metrics().num_workers() < 2;
     let opened = Store::open(Options {
-        weigh: leveret::engine::queue::body_octets,
+        weigh: leveret::engine::queue::body_bytes,
         fast_sync: if alone {
             Duration::ZERO
         } else {
@@ -205,7 +205,7 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
         startup_ms = started.elapsed().as_millis() as u64,
         "ready"
     );
-    tokio::spawn(timers::serve(broker.around_timers(), stopped.clone()));
+    tokio::spawn(timers::serve(broker.timer_context(), stopped.clone()));
     let admin = tokio::spawn(admin.serve(stopped.clone()));
     listener.serve(stopped).await;
     let finished = finish(&broker);

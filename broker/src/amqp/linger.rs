@@ -1,32 +1,32 @@
-//! The end of a socket that we close first.
+//! Closing a socket that we close first.
 
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-/// How long a peer may go on sending after our last words.
+/// How long a peer may keep sending after our last output.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Octets that are read and dropped at once.
+/// Bytes that are read and discarded at once.
 const SINK_SIZE: usize = 8 * 1024;
 
-/// Closes a socket so that the peer gets to read what was written last.
+/// Closes a socket such that the peer can still read what was written last.
 ///
-/// A client may still be writing when it is answered: amqplib sends what its channels have
-/// buffered after connection.close. Closing over unread input makes the system send a reset, on
-/// which the peer's system throws away our close-ok with everything else it has not read. So we
-/// close our direction only and drop what comes until the peer closes its own.
+/// A client may still be writing when it is answered: amqplib sends what its channels have buffered
+/// after connection.close. Closing a socket with unread input makes the system send a reset, on
+/// which the peer's system discards our close-ok and everything else it has not read. So we close
+/// only our direction and discard input until the peer closes its own.
 pub(super) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S) {
     let drained = async {
         socket.shutdown().await?;
-        // On the heap: an array would make the task of every connection larger for its whole life.
+        // On the heap: an array would enlarge the task of every connection for its whole life.
         let mut sink = vec![0; SINK_SIZE];
         while socket.read(&mut sink).await? > 0 {}
         std::io::Result::Ok(())
     };
     match timeout(LINGER_TIMEOUT, drained).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "the peer was gone"),
-        Err(_) => tracing::debug!("the peer does not close its socket"),
+        Ok(Err(error)) => tracing::debug!(%error, "the peer is gone"),
+        Err(_) => tracing::debug!("the peer did not close its socket"),
     }
 }
 

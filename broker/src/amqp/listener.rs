@@ -1,4 +1,4 @@
-//! Listening, accepting, and stopping.
+//! Listening, accepting and stopping.
 
 use super::linger::linger;
 use super::session::{End, Session};
@@ -16,23 +16,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// The pause after a failed accept (no file descriptors left, say): the listener must not end, nor
-/// spin.
+/// The pause after a failed accept (out of file descriptors, for example): the listener must
+/// neither end nor spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// A peer that has said nothing for so long is asked by the system whether it is still there ...
+/// The system probes a peer that has been silent for this long ...
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-/// ... and again after so long; with no answer to nine of these the socket has failed.
+/// ... and again at this interval; after nine unanswered probes the socket has failed.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// Between two lines in the log about the same.
-const TELL_PAUSE: Duration = Duration::from_secs(10);
-/// How long connections get to say goodbye when the broker stops.
+/// The minimum time between two log lines about the same problem.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// How long connections may take to close when the broker stops.
 const GOODBYE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// A listening socket.
 pub struct Listener {
     listener: TcpListener,
     broker: Arc<Broker>,
-    /// For sockets, those included that are only there for their last words.
+    /// One permit per socket, including those that are lingering.
     places: Arc<Semaphore>,
 }
 
@@ -40,14 +40,14 @@ impl Listener {
     /// Binds `address`; port 0 picks a free one.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn bind(broker: Arc<Broker>, address: SocketAddr) -> io::Result<Self> {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()?
         } else {
             TcpSocket::new_v6()?
         };
-        // A restart must not wait for the old connections' TIME_WAIT.
+        // A restart must not wait for old connections in TIME_WAIT.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let (_, file_limit) = system::file_descriptors();
@@ -59,16 +59,16 @@ impl Listener {
         })
     }
 
-    /// The address that was bound.
+    /// Returns the bound address.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
     /// Serves until `stop` becomes true, then closes all connections (320 CONNECTION_FORCED) and
-    /// waits for them, but not for long.
+    /// waits briefly for them.
     pub async fn serve(self, mut stop: watch::Receiver<bool>) {
         tokio::select! {
             () = self.accept() => {}
@@ -84,15 +84,14 @@ impl Listener {
         }
     }
 
-    /// Accepts connections for ever, as many at a time as there is place for. Whoever comes beyond
-    /// that waits until another goes.
+    /// Accepts connections forever, up to the limit; further ones wait until another closes.
     async fn accept(&self) {
-        let (mut full, mut failed) = (Seldom::default(), Seldom::default());
+        let (mut full, mut failed) = (LogThrottle::default(), LogThrottle::default());
         loop {
             if self.places.available_permits() == 0 && full.is_due() {
                 tracing::warn!(
                     connections = self.broker.connections.count(),
-                    "no file descriptors for more connections: the next ones have to wait"
+                    "no file descriptors left for more connections: new ones have to wait"
                 );
             }
             let Ok(place) = self.places.clone().acquire_owned().await else {
@@ -111,11 +110,11 @@ impl Listener {
     }
 
     fn start(&self, socket: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
-        // Small replies must not wait for more to come.
+        // Small replies must not be delayed by Nagle's algorithm.
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, %peer, "cannot set TCP_NODELAY");
         }
-        // For peers without heartbeats that the network has taken away.
+        // Detects peers without heartbeats that the network has lost.
         let alive = TcpKeepalive::new()
             .with_time(KEEPALIVE_AFTER)
             .with_interval(KEEPALIVE_INTERVAL);
@@ -142,13 +141,13 @@ impl Listener {
     }
 }
 
-/// What is told once in a while, however often it happens.
+/// Limits how often a recurring problem is logged.
 #[derive(Default)]
-struct Seldom(Option<Instant>);
+struct LogThrottle(Option<Instant>);
 
-impl Seldom {
+impl LogThrottle {
     fn is_due(&mut self) -> bool {
-        let due = self.0.is_none_or(|told| told.elapsed() >= TELL_PAUSE);
+        let due = self.0.is_none_or(|told| told.elapsed() >= LOG_INTERVAL);
         if due {
             self.0 = Some(Instant::now());
         }
@@ -156,7 +155,7 @@ impl Seldom {
     }
 }
 
-/// Takes a connection off the list whatever way its task ends.
+/// Removes a connection from the list, however its task ends.
 struct Leave {
     broker: Arc<Broker>,
     info: Arc<ConnectionInfo>,

@@ -1,5 +1,5 @@
 //! A connection's task: it alone touches the socket and the connection machine, and polls reading,
-//! writing and the mailbox together, so that acknowledgements are read while a write waits.
+//! writing and the mailbox together, so that acknowledgements are read while a write is pending.
 
 use crate::amqp::connection::Connection;
 use crate::domain::broker::Broker;
@@ -17,34 +17,34 @@ use tokio::time::Sleep;
 
 use crate::domain::connections::ConnectionInfo;
 
-/// The read buffer of a connection that is quiet.
+/// The read buffer of an idle connection.
 const READ_BUFFER_MIN: usize = 4 * 1024;
-/// The read buffer of a connection that fills it, unless a single frame needs more.
+/// The read buffer of a busy connection, unless a single frame needs more.
 const READ_BUFFER_MAX: usize = 128 * 1024;
-/// Pieces of one vectored write.
+/// The maximum number of pieces in one vectored write.
 const WRITE_SLICES: usize = 32;
-/// How long logging in may take (RabbitMQ: `handshake_timeout`).
+/// How long a login may take (RabbitMQ: `handshake_timeout`).
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the last words may take to be written.
-const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two looks at whether the peer of a connection that an alarm has blocked is still there.
-const LOOK_AFTER: Duration = Duration::from_secs(5);
-/// How long a connection has been quiet when it gives back what it does not need.
+/// How long the last output may take to be written.
+const FINAL_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The interval at which the peer of a connection blocked by an alarm is checked for being alive.
+const PEER_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a connection must be idle before it frees unused memory.
 const QUIET: Duration = Duration::from_secs(3);
-/// How long a connection reads and writes before others get a turn. With a hundred that flood the
-/// broker, another waits some ten times as long for each of its requests.
+/// How long a connection reads and writes before others get a turn. With a hundred connections that
+/// flood the broker, another waits some ten times as long for each of its requests.
 const TURN: Duration = Duration::from_millis(1);
 
 /// Why a session ended.
 #[derive(Debug)]
 pub(super) enum End {
-    /// Both sides said goodbye, or the server closed.
+    /// Both sides closed, or the server did.
     Closed,
     /// The client closed its socket without connection.close.
     Abandoned,
-    /// As before, while an alarm had blocked it.
+    /// The same, while an alarm blocked it.
     Gone,
-    /// Nothing was heard for two heartbeat intervals.
+    /// Nothing was received for two heartbeat intervals.
     Silent,
     /// The login took too long.
     HandshakeTimeout,
@@ -52,15 +52,15 @@ pub(super) enum End {
     Failed(io::Error),
 }
 
-/// A socket that can tell whether its peer has closed it though there is more to read.
+/// A socket that knows whether its peer has closed it, even if there is more to read.
 pub(super) trait Peer: AsyncRead + AsyncWrite + Unpin {
-    /// Whether nothing will come behind what has come.
+    /// Returns whether the peer has closed its side.
     fn is_gone(&self, cx: &mut Context<'_>) -> bool;
 }
 
 impl Peer for TcpStream {
     fn is_gone(&self, cx: &mut Context<'_>) -> bool {
-        // What the system has told tokio already; no system call.
+        // Tokio knows this already; no system call.
         let ready = std::pin::pin!(self.ready(Interest::READABLE)).poll(cx);
         matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
@@ -79,9 +79,9 @@ pub(super) struct Session<S> {
     last_read: Instant,
     last_write: Instant,
     last_words: Option<Instant>,
-    /// The connection is not being read: it may say nothing for as long as that lasts.
+    /// Reading is paused, so the peer's silence does not count.
     paused: bool,
-    /// Its buffers may have grown since it last gave some back.
+    /// Its buffers may have grown since it last freed some.
     used: bool,
 }
 
@@ -111,8 +111,8 @@ impl<S: Peer> Session<S> {
         }
     }
 
-    /// Serves the connection until it ends; gives back the socket, for the peer may not have read
-    /// or said its last words.
+    /// Serves the connection until it ends; returns the socket, because the peer may not have read,
+    /// or sent, everything.
     pub(super) async fn run(mut self) -> (End, S) {
         let end = poll_fn(|cx| {
             let polled = self.poll(cx);
@@ -163,7 +163,7 @@ impl<S: Peer> Session<S> {
         }
     }
 
-    /// Reads once and hands what came to the machine; `true` when something came.
+    /// Reads once and passes the input to the machine; returns whether anything came.
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -191,8 +191,8 @@ impl<S: Peer> Session<S> {
             .connection
             .needed_buffer()
             .saturating_sub(self.input.len());
-        // Filled up to its largest size and no more: a buffer that grows by doubling is too large for the processor's
-        // cache, and for a body to stay in it.
+        // The buffer is filled up to its maximum size and no more: one that grows by doubling is too large for the
+        // processor's cache, and for bodies to stay in it.
         let free = READ_BUFFER_MAX.saturating_sub(self.input.len());
         let usual = self.read_size.min(free).max(READ_BUFFER_MIN);
         self.input.reserve(wanted.max(usual));
@@ -203,14 +203,14 @@ impl<S: Peer> Session<S> {
             }
             Poll::Ready(Err(error)) => Err(End::Failed(error)),
             Poll::Ready(Ok(0)) => Err(End::Abandoned),
-            Poll::Ready(Ok(octets)) => {
-                if octets >= self.read_size {
+            Poll::Ready(Ok(bytes)) => {
+                if bytes >= self.read_size {
                     self.read_size = (self.read_size * 2).min(READ_BUFFER_MAX);
                 }
                 self.last_read = now;
-                self.info.received(octets as u64);
-                // What has just come may have been sent after this round began: the time from
-                // which it counts, for delays say, must not lie before.
+                self.info.received(bytes as u64);
+                // This input may have been sent after this round began: the time from which delays
+                // count must not be earlier.
                 let now = Instant::now();
                 let until = Some(until);
                 self.connection.input_until(&mut self.input, now, until);
@@ -220,11 +220,11 @@ impl<S: Peer> Session<S> {
     }
 
     fn read_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        // tokio's read_buf, as a poll: the spare capacity is filled without being zeroed first.
+        // Tokio's read_buf as a poll: the spare capacity is filled without being zeroed first.
         std::pin::pin!(self.socket.read_buf(&mut self.input)).poll(cx)
     }
 
-    /// A connection that waits keeps no large buffer, a quiet one none.
+    /// Shrinks the read buffer: a waiting connection keeps no large buffer, an idle one none.
     fn shrink(&mut self) {
         if self.input.is_empty() {
             self.read_size = READ_BUFFER_MIN;
@@ -234,8 +234,8 @@ impl<S: Peer> Session<S> {
         }
     }
 
-    /// Gives back what a burst has left, once it is over; says when to look again.
-    fn rest(&mut self, now: Instant) -> Option<Instant> {
+    /// Frees what a burst has left, once it is over; returns when to check again.
+    fn shrink_when_idle(&mut self, now: Instant) -> Option<Instant> {
         if !self.used {
             return None;
         }
@@ -245,11 +245,11 @@ impl<S: Peer> Session<S> {
         }
         self.used = false;
         self.shrink();
-        self.connection.give_back();
+        self.connection.release_memory();
         None
     }
 
-    /// Writes until the socket takes no more; `true` when something was written.
+    /// Writes until the socket accepts no more; returns whether anything was written.
     fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<bool> {
         let mut wrote = false;
         while !self.connection.output().is_empty() {
@@ -274,13 +274,13 @@ impl<S: Peer> Session<S> {
         Ok(wrote)
     }
 
-    /// Looks at what depends on time: heartbeats (spec 4.2.7, RabbitMQ: "Heartbeats"), the
-    /// handshake's limit, the last words' limit.
+    /// Handles everything that depends on time: heartbeats (spec 4.2.7, RabbitMQ: "Heartbeats"),
+    /// the handshake timeout, the timeout of the last output.
     fn poll_timer(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<End> {
         let mut next = now + Duration::from_secs(3600);
         if let Some(interval) = self.connection.heartbeat() {
             let unheard = self.connection.wants_read() && now >= self.last_read + interval * 2;
-            // A peer that takes nothing is as dead as one that says nothing.
+            // A peer that reads nothing is as dead as one that sends nothing.
             let untaken =
                 !self.connection.output().is_empty() && now >= self.last_write + interval * 2;
             if unheard || untaken {
@@ -302,24 +302,24 @@ impl<S: Peer> Session<S> {
             next = next.min(self.accepted.max(now) + HANDSHAKE_TIMEOUT);
         }
         if self.connection.is_ending() {
-            let until = *self.last_words.get_or_insert(now + LAST_WORDS_TIMEOUT);
+            let until = *self.last_words.get_or_insert(now + FINAL_WRITE_TIMEOUT);
             if now >= until {
                 return Poll::Ready(End::Closed);
             }
             next = next.min(until);
         }
         if self.connection.is_blocked() || self.connection.waits_for_memory() {
-            // A peer without heartbeats that is blocked for an hour and has gone meanwhile would keep its exclusive
-            // queues and its deliveries for as long.
+            // Without this, a peer without heartbeats that goes away while it is blocked for an hour would keep its
+            // exclusive queues and its deliveries that long.
             if self.socket.is_gone(cx) {
                 return Poll::Ready(End::Gone);
             }
-            next = next.min(now + LOOK_AFTER);
+            next = next.min(now + PEER_CHECK_INTERVAL);
         }
         if let Some(deadline) = self.connection.deadline() {
             next = next.min(deadline);
         }
-        if let Some(quiet) = self.rest(now) {
+        if let Some(quiet) = self.shrink_when_idle(now) {
             next = next.min(quiet);
         }
         self.wake_at(cx, next)
@@ -327,7 +327,7 @@ impl<S: Peer> Session<S> {
 
     fn wake_at(&mut self, cx: &mut Context<'_>, next: Instant) -> Poll<End> {
         let current = self.timer.deadline().into_std();
-        // A timer that is early is only one look too many; one that is late would be a fault.
+        // A timer that fires early costs one check; one that fires late would be a bug.
         if next < current || self.timer.is_elapsed() {
             self.timer.as_mut().reset(next.into());
         }
@@ -338,7 +338,7 @@ impl<S: Peer> Session<S> {
     }
 }
 
-/// A flush that waits is woken with the next write.
+/// A pending flush is woken with the next write.
 fn ready_flush(flush: Poll<io::Result<()>>) -> io::Result<()> {
     match flush {
         Poll::Pending => Ok(()),

@@ -9,7 +9,7 @@ use crate::domain::vhost::{Vhost, VhostSpec, Vhosts};
 use crate::engine::clock::Clock;
 use crate::engine::exchange::{Delays, Exchange, ExchangeKind, ExchangeSpec};
 use crate::engine::queue::paging::PageMover;
-use crate::engine::queue::{ConsumerId, Effects, Surroundings};
+use crate::engine::queue::{ConsumerId, Effects, Environment};
 use crate::plumbing::alarms::Alarms;
 use crate::plumbing::ledger::Ledger;
 use crate::plumbing::mailbox::Mailbox;
@@ -117,11 +117,11 @@ impl Broker {
     /// Effects on this broker; the tokens of their records go to `sink`.
     pub fn effects(&self, sink: Option<&Arc<Mailbox>>) -> Effects {
         let sink = sink.map(|mailbox| mailbox.clone() as Arc<dyn CommitSink>);
-        Effects::on(self.surroundings(), sink)
+        Effects::on(self.environment(), sink)
     }
 
-    fn surroundings(&self) -> Surroundings {
-        Surroundings {
+    fn environment(&self) -> Environment {
+        Environment {
             store: self.store.clone(),
             timers: Some(self.timers.clone()),
             clock: self.clock,
@@ -132,10 +132,10 @@ impl Broker {
     }
 
     /// What its timers need.
-    pub fn around_timers(&self) -> timers::Around {
-        timers::Around {
+    pub fn timer_context(&self) -> timers::TimerContext {
+        timers::TimerContext {
             timers: self.timers.clone(),
-            surroundings: self.surroundings(),
+            environment: self.environment(),
             vhosts: self.vhosts.clone(),
             pager: self.pager.clone(),
         }
@@ -295,8 +295,8 @@ fn change_op(change: Change) -> Op {
 }
 
 #[cfg(test)]
-impl crate::engine::outside::VirtualHosts for Broker {
-    fn find(&self, name: &str) -> Option<Arc<dyn crate::engine::outside::VirtualHost>> {
+impl crate::engine::interfaces::VirtualHosts for Broker {
+    fn find(&self, name: &str) -> Option<Arc<dyn crate::engine::interfaces::VirtualHost>> {
         self.vhosts.find(name)
     }
 }

@@ -1,31 +1,31 @@
-//! The broker's time: runs evenly whatever is done to the wall clock, and tells what the wall
-//! clock will show, for what has to be remembered over a restart.
+//! The broker's time: it runs evenly whatever happens to the wall clock, and knows what the wall
+//! clock will show, for what is stored across restarts.
 
 use std::ops::Add;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// A point of the broker's time: microseconds since the epoch by the wall clock as it stood when
-/// the broker started. Unlike an [`Instant`] it reaches back before the machine was booted.
+/// A point in the broker's time: microseconds since the epoch by the wall clock as it was when the
+/// broker started. Unlike an [`Instant`] it can be before the machine booted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 
 impl Time {
-    /// The milliseconds since the epoch that have begun.
+    /// Returns the full milliseconds since the epoch.
     pub fn millis(self) -> u64 {
         self.0 / 1000
     }
 
-    /// Microseconds since the epoch: a number that orders times.
+    /// Returns the microseconds since the epoch: a number that orders times.
     pub fn micros(self) -> u64 {
         self.0
     }
 
-    /// The time of so many microseconds since the epoch.
+    /// Returns the time this many microseconds since the epoch.
     pub fn from_micros(micros: u64) -> Time {
         Time(micros)
     }
 
-    /// The beginning of a millisecond since the epoch.
+    /// Returns the start of a millisecond since the epoch.
     pub fn from_millis(millis: u64) -> Time {
         Time(millis.saturating_mul(1000))
     }
@@ -52,12 +52,12 @@ impl Default for Clock {
     }
 }
 
-/// The wall clock is taken to have been set when it is off by a second or more. What is less is
-/// left alone, so that records keep the order of their times.
+/// A difference of this many microseconds or more means that the wall clock was set. Smaller ones
+/// are ignored, so that records keep the order of their times.
 const STEP: i64 = 1_000_000;
 
 impl Clock {
-    /// A clock that agrees with the wall clock now.
+    /// Creates a clock that agrees with the wall clock now.
     pub fn start() -> Self {
         Clock::at(Instant::now(), SystemTime::now())
     }
@@ -69,7 +69,7 @@ impl Clock {
         }
     }
 
-    /// Broker time at an instant.
+    /// Returns the broker time at an instant.
     pub fn time(&self, instant: Instant) -> Time {
         match instant.checked_duration_since(self.started) {
             Some(later) => self.started_at + later,
@@ -80,13 +80,13 @@ impl Clock {
         }
     }
 
-    /// The instant of a point of time, the start of the broker for all that was before it.
+    /// Returns the instant of a time; the start of the broker for all earlier times.
     pub fn instant(&self, time: Time) -> Instant {
         self.started + Duration::from_micros(time.0.saturating_sub(self.started_at.0))
     }
 
-    /// What the wall clock will show at `time`, as far as one can tell now: milliseconds since the
-    /// epoch. Reads both clocks: for whoever writes a record, not for the machines.
+    /// Returns what the wall clock will show at `time`, as far as is known now, in milliseconds
+    /// since the epoch. Reads both clocks: for writing records, not for the machines.
     pub fn wall_millis(&self, time: Time) -> u64 {
         self.wall_millis_seen(time, Instant::now(), SystemTime::now())
     }
@@ -96,8 +96,8 @@ impl Clock {
         time.0.saturating_add_signed(set).div_ceil(1000)
     }
 
-    /// The point of time at which the wall clock showed, or will show, so many milliseconds since
-    /// the epoch, as far as one can tell now. Reads both clocks.
+    /// Returns the time at which the wall clock showed, or will show, this many milliseconds since
+    /// the epoch, as far as is known now. Reads both clocks.
     pub fn time_of_wall_millis(&self, millis: u64) -> Time {
         self.time_of_wall_millis_seen(millis, Instant::now(), SystemTime::now())
     }
@@ -107,7 +107,7 @@ impl Clock {
         Time(Time::from_millis(millis).0.saturating_add_signed(-set))
     }
 
-    /// By how many microseconds the wall clock was set forward since the broker started.
+    /// Returns by how many microseconds the wall clock was set forward since the broker started.
     fn set_by(&self, now: Instant, wall: SystemTime) -> i64 {
         let off = since_epoch(wall).cast_signed() - self.time(now).0.cast_signed();
         (off + off.signum() * STEP / 2) / STEP * STEP
@@ -115,7 +115,7 @@ impl Clock {
 }
 
 fn since_epoch(wall: SystemTime) -> u64 {
-    // A wall clock before 1970 is no worse than one that stands at 1970.
+    // A wall clock before 1970 is treated as 1970.
     micros(wall.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 

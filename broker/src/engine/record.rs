@@ -1,4 +1,4 @@
-//! How what is kept beside messages is written for the store: a key that names it, and a versioned value.
+//! The encoding of stored records other than messages: a key that names it, and a versioned value.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use leveret_storage::Op;
@@ -7,7 +7,7 @@ use serde::Serialize;
 /// The first byte of a value; raised when the encoding changes.
 pub const VERSION: u8 = 1;
 
-/// A key: its kind, then parts with their lengths, so that no name can imitate another object's key.
+/// Builds a key: its kind, then parts with their lengths, so that no name can imitate another object's key.
 pub fn key(kind: u8, parts: &[&[u8]]) -> Bytes {
     let mut key = BytesMut::new();
     key.put_u8(kind);
@@ -18,7 +18,7 @@ pub fn key(kind: u8, parts: &[&[u8]]) -> Bytes {
     key.freeze()
 }
 
-/// The record that stores a value under a key.
+/// Builds the record that stores a value under a key.
 pub fn put(key: Bytes, value: &impl Serialize) -> Op {
     let mut written = vec![VERSION];
     // Serializing plain structs of strings and numbers into memory cannot fail.

@@ -131,7 +131,7 @@ fn in_vhost(broker: &Broker, name: &str, rows: impl FnOnce(&Arc<Vhost>) -> Vec<R
     broker.vhost(name).as_ref().map(rows).unwrap_or_default()
 }
 
-fn connection_pid(id: crate::engine::outside::ConnectionId) -> Pid {
+fn connection_pid(id: crate::engine::interfaces::ConnectionId) -> Pid {
     Pid {
         connection: id.0,
         channel: 0,

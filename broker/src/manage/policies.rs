@@ -6,7 +6,7 @@ use super::value::Value;
 use super::verbs::{Done, Verbs};
 use crate::domain::policy::{Policy, PolicyKind};
 use crate::domain::vhost::Vhost;
-use crate::engine::outside::AppliedPolicy;
+use crate::engine::interfaces::AppliedPolicy;
 use std::sync::Arc;
 
 /// The policies of a virtual host: vhost, name, pattern, apply-to, definition, priority.

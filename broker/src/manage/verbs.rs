@@ -6,7 +6,7 @@ use super::status::{Listener, Status};
 use crate::domain::auth::{AuthError, Change, Credentials, PasswordHash, Permission};
 use crate::domain::broker::Broker;
 use crate::domain::vhost::{Vhost, VhostSpec};
-use crate::engine::outside::ConnectionId;
+use crate::engine::interfaces::ConnectionId;
 use crate::engine::queue::{Counts, Effects, QueueKind};
 use crate::plumbing::system;
 use std::fs;
@@ -254,12 +254,12 @@ impl Verbs {
             alarms: broker.alarms.in_force().iter().collect(),
             memory: system::resident_memory(),
             memory_watermark: alarms.memory,
-            memory_limit: alarms.memory_octets,
+            memory_limit: alarms.memory_bytes,
             file_descriptors,
             file_descriptors_limit,
             sockets: connections,
             disk_free: leveret_storage::free_space(data_dir),
-            disk_free_limit: alarms.disk_octets,
+            disk_free_limit: alarms.disk_bytes,
             connections,
             queues: vhosts.iter().map(|vhost| vhost.queues().len() as u64).sum(),
             vhosts: vhosts.len() as u64,

@@ -9,7 +9,7 @@ use leveret_storage::{Options, StorageError};
 
 use crate::config::Command;
 use crate::domain::definitions::Definition;
-use crate::engine::queue::body_octets;
+use crate::engine::queue::body_bytes;
 use crate::text::escape::{Form, escaped};
 
 /// What came of it: what to print, and the exit status.
@@ -27,7 +27,7 @@ pub struct Outcome {
 /// There is no store, a broker has it open, or the system cannot read or write.
 pub fn run(command: &Command, data_dir: &Path) -> Result<Outcome, StorageError> {
     let options = Options {
-        weigh: body_octets,
+        weigh: body_bytes,
         ..Options::new(data_dir.join("store"))
     };
     let findings = salvage::check(&options)?;

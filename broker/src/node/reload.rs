@@ -191,7 +191,7 @@ mod tests {
         reloader.reload(Ok(after.clone()));
         let view = broker.alarms.view();
         assert_eq!(view.memory, after.vm_memory_high_watermark);
-        assert_eq!((view.disk_octets, broker.limits().max_message_size), (1, 7));
+        assert_eq!((view.disk_bytes, broker.limits().max_message_size), (1, 7));
         let password = || {
             broker
                 .mechanisms()

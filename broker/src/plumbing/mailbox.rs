@@ -1,10 +1,10 @@
-//! What other tasks hand to a connection: deliveries, confirms, cancels, orders to close. Its own
+//! A connection's mailbox: other tasks put deliveries, confirms, cancels and orders here. Its own
 //! task takes them, assigns delivery tags and encodes: nobody else writes into its output, so
 //! replies and deliveries cannot overtake each other.
 
 use crate::config::Limits;
+use crate::engine::interfaces::{ConnectionId, Inbox};
 use crate::engine::message::SharedMessage;
-use crate::engine::outside::{ConnectionId, Inbox};
 use crate::engine::queue::{Consumer, Entry};
 use crate::engine::stream::Budget;
 use crate::plumbing::ledger::{Ledger, WAITING_WHEN_SHORT};
@@ -19,19 +19,19 @@ use tokio::sync::oneshot;
 #[cfg(test)]
 pub(crate) use crate::plumbing::ledger::WAITING as HIGH_MARK;
 
-/// What a waiting delivery takes beside its message.
+/// Bytes that a waiting delivery takes besides its message.
 pub(crate) const DELIVERY_OVERHEAD: usize = 96;
-/// The ledger is told of what waits in steps of so many bytes.
+/// The step in bytes by which waiting deliveries are reported to the ledger.
 const TOLD_STEP: usize = 64 << 10;
 
-/// Something for a connection.
+/// An item for a connection.
 #[derive(Debug)]
 pub enum Mail {
     /// A message for one of its consumers.
     Deliver(Arc<Consumer>, Entry),
     /// The queue of this consumer is gone (RabbitMQ: "Consumer Cancellation Notification").
     Cancel(Arc<Consumer>),
-    /// A message that was published to the address of one of its channels.
+    /// A message published to the reply address of one of its channels.
     Reply(Reply),
 }
 
@@ -39,12 +39,12 @@ pub enum Mail {
 #[derive(Debug)]
 pub struct Reply {
     message: SharedMessage,
-    /// The address, when it is not the message's routing key.
+    /// The address, if it is not the message's routing key.
     copy_for: Option<Box<[u8]>>,
 }
 
 impl Reply {
-    /// For the address that is the message's routing key.
+    /// Creates a reply to the message's routing key.
     pub fn new(message: SharedMessage) -> Self {
         Reply {
             message,
@@ -52,7 +52,7 @@ impl Reply {
         }
     }
 
-    /// For an address that the sender named beside the routing key.
+    /// Creates a reply to an address given in addition to the routing key.
     pub fn copy(message: SharedMessage, address: &[u8]) -> Self {
         Reply {
             message,
@@ -60,12 +60,12 @@ impl Reply {
         }
     }
 
-    /// The message.
+    /// Returns the message.
     pub fn message(&self) -> &SharedMessage {
         &self.message
     }
 
-    /// The address it was sent to.
+    /// Returns the address it was sent to.
     pub fn address(&self) -> &[u8] {
         self.copy_for
             .as_deref()
@@ -73,15 +73,15 @@ impl Reply {
     }
 }
 
-/// What the broker or an administrator wants of a connection. Orders are taken even while mail
-/// waits because the peer does not read.
+/// An order from the broker or an administrator. Orders are processed even while mail waits because
+/// the peer does not read.
 #[derive(Debug)]
 pub enum Order {
     /// Close: 320 CONNECTION_FORCED with this reason.
     Close(String),
-    /// No alarm is in force any more: publishers go on.
+    /// No alarm is in force any more: publishers may continue.
     Unblock,
-    /// Hold on to these from now on.
+    /// Apply these limits from now on.
     Limits(Box<Limits>),
     /// Describe yourself.
     Report(oneshot::Sender<ConnectionReport>),
@@ -92,14 +92,14 @@ pub enum Order {
 pub struct Mailbox {
     connection: ConnectionId,
     state: Mutex<State>,
-    /// Bytes of deliveries that wait; written under the lock, read without. Above the ledger's mark, queues treat the
-    /// connection's consumers as not ready. The connection takes all that waits at once, so the low mark is an empty
+    /// Bytes of waiting deliveries; written under the lock, read without. Above the ledger's mark, queues treat the
+    /// connection's consumers as not ready. The connection takes everything at once, so the low mark is an empty
     /// mailbox.
     waiting: AtomicUsize,
     ledger: Arc<Ledger>,
     /// A queue passed a consumer over because the mailbox was full.
     starved: AtomicBool,
-    /// The connection's task is committing what it has submitted: it will look by itself what came of that.
+    /// The connection's task is committing what it submitted, and will check for the results itself.
     committing: AtomicBool,
 }
 
@@ -108,40 +108,40 @@ struct State {
     mail: Vec<Mail>,
     orders: Vec<Order>,
     tokens: Vec<Token>,
-    /// What the ledger was told of what waits.
+    /// The bytes reported to the ledger.
     told: usize,
     resume_requested: bool,
     closed: bool,
-    /// A wake-up is owed or done and the task has not looked since.
+    /// A wake-up is due or done, and the task has not looked since.
     notified: bool,
     waker: Option<Waker>,
 }
 
-/// What a connection's task finds in its mailbox; the buffers are exchanged, not copied.
+/// What a connection's task takes from its mailbox; buffers are swapped, not copied.
 #[derive(Debug, Default)]
-pub struct Taken {
-    /// In the order it was sent.
+pub struct MailBatch {
+    /// In the order in which it was sent.
     pub mail: Vec<Mail>,
-    /// What the store has made durable.
+    /// Tokens that the store has made durable.
     pub tokens: Vec<Token>,
     /// Consumers that were passed over should be resumed.
     pub resume: bool,
 }
 
-impl Taken {
-    /// Whether there was anything.
+impl MailBatch {
+    /// Returns whether there was nothing.
     pub fn is_empty(&self) -> bool {
         self.mail.is_empty() && self.tokens.is_empty() && !self.resume
     }
 }
 
 impl Mailbox {
-    /// An empty mailbox of this connection.
+    /// Creates an empty mailbox for this connection.
     pub fn new(connection: ConnectionId) -> Self {
         Mailbox::counted(connection, Arc::default())
     }
 
-    /// An empty mailbox of this connection; the ledger is told what waits in it.
+    /// Creates an empty mailbox for this connection that reports to the ledger.
     pub fn counted(connection: ConnectionId, ledger: Arc<Ledger>) -> Self {
         Mailbox {
             connection,
@@ -153,29 +153,29 @@ impl Mailbox {
         }
     }
 
-    /// Who counts what waits in it.
+    /// Returns the ledger that counts its contents.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
-    /// Whose it is.
+    /// Returns its connection.
     pub fn connection(&self) -> ConnectionId {
         self.connection
     }
 
-    /// Adds a delivery. `true`: the caller owes a [`Mailbox::wake`] once it holds no lock. The
-    /// delivery comes back when the connection has ended.
+    /// Adds a delivery. Returns true if the caller has to call [`Mailbox::wake`] once it holds no
+    /// lock.
     ///
     /// # Errors
-    /// The entry, when the mailbox is closed.
+    /// The entry, if the mailbox is closed because the connection has ended.
     pub fn deliver(&self, consumer: &Arc<Consumer>, entry: Entry) -> Result<bool, Entry> {
         let size = cost(&entry);
         let mut state = self.state.lock();
         if state.closed {
             return Err(entry);
         }
-        // Whoever reads it without the lock may see it late: the mark is no exact one. That it is empty is what must not
-        // be missed, see `take`.
+        // Readers without the lock may see this late: the mark is not exact. Only the transition to empty must not be
+        // missed, see `take`.
         let waiting = self.waiting.load(Ordering::Relaxed) + size;
         self.waiting.store(waiting, Ordering::Relaxed);
         if waiting >= state.told + TOLD_STEP {
@@ -194,7 +194,7 @@ impl Mailbox {
         });
     }
 
-    /// Adds a reply, or drops it when the connection does not read.
+    /// Adds a reply, or drops it if the connection does not read.
     pub fn reply(&self, reply: Reply) {
         let size = reply.message.weight() as usize + DELIVERY_OVERHEAD;
         self.with_state(|state| {
@@ -207,8 +207,8 @@ impl Mailbox {
         });
     }
 
-    /// Gives an order. An order to a connection that has ended is dropped, which whoever waits for
-    /// a report notices.
+    /// Adds an order. Orders to a connection that has ended are dropped; whoever waits for a report
+    /// notices.
     pub fn order(&self, order: Order) {
         self.with_state(|state| {
             if !state.closed {
@@ -217,7 +217,7 @@ impl Mailbox {
         });
     }
 
-    /// Takes the orders; `waker` is woken by the next one.
+    /// Takes the orders; the next one wakes `waker`.
     pub fn take_orders(&self, waker: &Waker) -> Vec<Order> {
         let mut state = self.state.lock();
         state.listen(waker);
@@ -241,11 +241,11 @@ impl Mailbox {
         }
     }
 
-    /// The connection's task commits by itself, and looks for tokens afterwards: it need not be woken for those.
+    /// Runs a commit by the connection's own task, which checks for tokens afterwards and need not be woken for them.
     pub fn while_committing(&self, commit: impl FnOnce()) {
         self.committing.store(true, Ordering::Relaxed);
         commit();
-        // Whoever saw it set has put its tokens there before: the lock that the task looks under orders the two.
+        // Any task that saw the flag set has stored its tokens before: the lock orders the two.
         self.committing.store(false, Ordering::Relaxed);
     }
 
@@ -257,19 +257,19 @@ impl Mailbox {
         }
     }
 
-    /// Whether no more deliveries should be sent now. A `true` is remembered: the connection will
-    /// resume its consumers when it has caught up.
+    /// Returns whether no more deliveries should be sent now. If true, that is remembered: the
+    /// connection will resume its consumers when it has caught up.
     pub fn is_full(&self) -> bool {
         let mark = self.ledger.waiting_mark();
         if self.waiting.load(Ordering::SeqCst) < mark {
             return false;
         }
         self.starved.store(true, Ordering::SeqCst);
-        // The connection may have emptied it before the mark stood.
+        // The connection may have emptied it before the mark was set.
         self.waiting.load(Ordering::SeqCst) >= mark
     }
 
-    /// Bytes of deliveries that wait.
+    /// Returns the bytes of waiting deliveries.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
@@ -279,9 +279,9 @@ impl Mailbox {
         state.told = waiting;
     }
 
-    /// Exchanges what waits for the (empty) buffers in `taken`; when nothing waits, `waker` is left
-    /// to be woken by what comes next.
-    pub fn take(&self, taken: &mut Taken, waker: Option<&Waker>) {
+    /// Swaps the contents with the (empty) buffers in `taken`; if there is nothing, the next item
+    /// wakes `waker`.
+    pub fn take(&self, taken: &mut MailBatch, waker: Option<&Waker>) {
         let mut state = self.state.lock();
         state.notified = false;
         let nothing = state.mail.is_empty() && state.tokens.is_empty() && !state.resume_requested;
@@ -299,22 +299,22 @@ impl Mailbox {
         }
     }
 
-    /// Takes what the store has made durable, and nothing else: for a connection that has no room
-    /// for deliveries. `tokens` is empty.
+    /// Takes only what the store has made durable, for a connection that has no room for
+    /// deliveries. `tokens` must be empty.
     pub fn take_tokens(&self, tokens: &mut Vec<Token>) {
         std::mem::swap(&mut self.state.lock().tokens, tokens);
     }
 
-    /// Gives back the memory of empty buffers.
-    pub fn give_back(&self) {
+    /// Frees the memory of empty buffers.
+    pub fn release_memory(&self) {
         let mut state = self.state.lock();
         state.mail.shrink_to_fit();
         state.tokens.shrink_to_fit();
         state.orders.shrink_to_fit();
     }
 
-    /// Takes back the deliveries whose consumers were cancelled, in their order. The caller has
-    /// taken those consumers off their queues, so that no more of them come.
+    /// Removes the deliveries to cancelled consumers, in order. The caller must have removed those
+    /// consumers from their queues, so that no more deliveries follow.
     pub fn withdraw(&self) -> Vec<(Arc<Consumer>, Entry)> {
         let mut withdrawn = Vec::new();
         let mut state = self.state.lock();
@@ -326,14 +326,14 @@ impl Mailbox {
                 other => state.mail.push(other),
             }
         }
-        let octets: usize = withdrawn.iter().map(|(_, entry)| cost(entry)).sum();
-        let left = self.waiting.load(Ordering::Relaxed) - octets;
+        let bytes: usize = withdrawn.iter().map(|(_, entry)| cost(entry)).sum();
+        let left = self.waiting.load(Ordering::Relaxed) - bytes;
         self.waiting.store(left, Ordering::SeqCst);
         self.tell(&mut state, left);
         withdrawn
     }
 
-    /// What the ledger was told of what waits, and what that takes.
+    /// Returns the bytes reported to the ledger and the actual ones.
     #[cfg(test)]
     pub fn told(&self) -> (usize, usize) {
         let state = self.state.lock();
@@ -345,13 +345,13 @@ impl Mailbox {
         (state.told, each.sum())
     }
 
-    /// Shows what waits, for tests of whoever fills it.
+    /// Shows the waiting items, for tests.
     #[cfg(test)]
     pub fn peek<T>(&self, look: impl FnOnce(&[Mail]) -> T) -> T {
         look(&self.state.lock().mail)
     }
 
-    /// Takes everything for the last time; later deliveries go back to their queues.
+    /// Closes the mailbox and returns its contents; later deliveries go back to their queues.
     pub fn close(&self) -> Vec<Mail> {
         let mut state = self.state.lock();
         state.closed = true;
@@ -369,7 +369,7 @@ impl Drop for Mailbox {
     }
 }
 
-/// Bytes that a delivery takes.
+/// Returns the bytes that a delivery takes.
 fn cost(entry: &Entry) -> usize {
     entry.message.weight() as usize + DELIVERY_OVERHEAD
 }

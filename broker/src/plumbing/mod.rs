@@ -1,5 +1,5 @@
-//! What carries out the machines' wishes: mailboxes and timers, the threads that page messages out and read streams, what
-//! peers hold and when memory or the disk is short, and the system beneath.
+//! Everything that performs the machines' effects: mailboxes and timers, the threads that page messages out and read
+//! streams, memory accounting and alarms, and the system interface.
 //!
 //! What belongs here moves, counts or waits; it decides nothing about messages (that is [`engine`](crate::engine)) and knows
 //! nothing of what is declared or of who may do what (that is [`domain`](crate::domain)).
@@ -15,8 +15,8 @@ pub mod stream_readers;
 pub mod system;
 pub mod timers;
 
-/// Returns once the broker is told to stop.
+/// Returns once the broker is asked to stop.
 pub async fn stopped(stop: &mut tokio::sync::watch::Receiver<bool>) {
-    // When nobody can say stop any more, it is as good as said.
+    // If the sender is gone, that means stop, too.
     let _ = stop.wait_for(|stop| *stop).await;
 }

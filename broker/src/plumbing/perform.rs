@@ -1,18 +1,18 @@
-//! Performing what machines want done: records to the store, pages to the pager, deadlines to the timers, connections
-//! woken; and sending dead letters on before that.
+//! Performing effects: records go to the store, pages to the pager, deadlines to the timers, and connections are woken;
+//! before that, dead letters are sent on.
 
 use super::mailbox::Mailbox;
 use crate::engine::queue::Effects;
 use leveret_storage::{Op, Store};
 
-/// So many records are few.
+/// The maximum number of records that count as few.
 const FEW: usize = 8;
-/// So many times in a row there have to be few, before they are committed by who submits them.
+/// How many times in a row there must be few records before the submitter commits them itself.
 const FEW_BEFORE: u8 = 8;
 
 impl Effects {
-    /// Whether somebody waits for these records, which are few, as those before were: from a publisher that
-    /// sends more before it hears of them there is more to come, and it goes on being read meanwhile.
+    /// Returns whether somebody waits for these records, and they are few, like those before: a publisher that sends
+    /// more before it hears of them should go on being read.
     fn is_awaited(&mut self) -> bool {
         let awaited = |op: &Op| match op {
             Op::Publish { token, .. } => token.is_some(),
@@ -29,8 +29,8 @@ impl Effects {
         self.few_before > FEW_BEFORE
     }
 
-    /// Does it all: sends dead letters on, hands the records to the store, wakes and sets timers.
-    /// Without a store the records are dropped.
+    /// Performs all effects: sends dead letters on, hands the records to the store, wakes
+    /// connections and sets timers. Without a store the records are dropped.
     pub fn perform(&mut self) {
         if !self.letters.is_empty() {
             self.send_dead_letters();
@@ -39,10 +39,9 @@ impl Effects {
         self.perform_rest();
     }
 
-    /// Likewise, under no lock whatever: a few records that somebody waits for are written and synced
-    /// here and now, where the disk is fast enough and the storage thread sleeps. Everybody else that
-    /// this concerns is seen to first. `true`: the caller has to look into its mailbox by itself for
-    /// what came of it.
+    /// Like [`Effects::perform`], but the caller must hold no lock: a few records that somebody waits for are written
+    /// and synced by this thread, if the disk is fast enough and the storage thread sleeps. Everybody else concerned is
+    /// served first. Returns true if the caller has to check its mailbox for the results itself.
     pub fn perform_and_commit(&mut self, mailbox: &Mailbox) -> bool {
         if !self.letters.is_empty() {
             self.send_dead_letters();
@@ -53,7 +52,7 @@ impl Effects {
         }
         self.hand_over(Store::deposit);
         self.perform_rest();
-        if let Some(store) = &self.surroundings.store {
+        if let Some(store) = &self.environment.store {
             mailbox.while_committing(|| store.commit());
         }
         true
@@ -62,27 +61,27 @@ impl Effects {
     fn perform_rest(&mut self) {
         self.published.clear();
         for op in self.ops.drain(..) {
-            // Where there is no store, everything is as safe as it will be.
+            // Without a store, everything is as safe as it will be.
             if let Op::Tell { sink, token } = op {
                 sink.committed(&[token]);
             }
         }
-        if let Some(pager) = &self.surroundings.pager {
+        if let Some(pager) = &self.environment.pager {
             for job in self.jobs.drain(..) {
-                pager.submit(job, self.surroundings.clone());
+                pager.submit(job, self.environment.clone());
             }
-            if !self.litter.is_empty() {
-                pager.discard(std::mem::take(&mut self.litter));
+            if !self.dropped_pages.is_empty() {
+                pager.discard(std::mem::take(&mut self.dropped_pages));
             }
             if pager.is_short() {
-                pager.clone().call_sweeper(&self.surroundings);
+                pager.clone().call_sweeper(&self.environment);
             }
         }
         for mailbox in self.wakes.drain(..) {
             mailbox.wake();
         }
         for (at, what) in self.deadlines.drain(..) {
-            if let Some(timers) = &self.surroundings.timers {
+            if let Some(timers) = &self.environment.timers {
                 timers.wake_at(at, &what);
             }
         }

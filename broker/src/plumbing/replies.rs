@@ -1,4 +1,4 @@
-//! Who waits for replies under which address (RabbitMQ: "Direct Reply-to").
+//! The addresses under which channels wait for replies (RabbitMQ: "Direct Reply-to").
 
 use super::mailbox::{Mailbox, Reply};
 use parking_lot::RwLock;
@@ -11,7 +11,7 @@ pub struct ReplyAddresses {
     all: RwLock<HashMap<Box<[u8]>, Arc<Mailbox>>>,
 }
 
-/// An address for as long as its channel waits for replies.
+/// An address, registered while its channel waits for replies.
 #[derive(Debug)]
 pub struct ReplyAddress {
     name: Box<str>,
@@ -19,7 +19,7 @@ pub struct ReplyAddress {
 }
 
 impl ReplyAddresses {
-    /// Makes `name`, which nobody else has, lead to a connection.
+    /// Registers `name`, which must be unique, for a connection.
     pub fn add(self: &Arc<Self>, name: String, mailbox: &Arc<Mailbox>) -> ReplyAddress {
         let name = name.into_boxed_str();
         self.all
@@ -31,12 +31,12 @@ impl ReplyAddresses {
         }
     }
 
-    /// Whether somebody waits under this address.
+    /// Returns whether a channel waits under this address.
     pub fn leads_somewhere(&self, address: &[u8]) -> bool {
         self.all.read().contains_key(address)
     }
 
-    /// Hands a reply to the connection whose channel waits for it; `false` when nobody does.
+    /// Hands a reply to the connection whose channel waits for it. Returns false if there is none.
     pub fn send(&self, reply: Reply) -> bool {
         let mailbox = self.all.read().get(reply.address()).cloned();
         let found = mailbox.is_some();
@@ -48,7 +48,7 @@ impl ReplyAddresses {
 }
 
 impl ReplyAddress {
-    /// What replies are published to.
+    /// Returns the address to which replies are published.
     pub fn name(&self) -> &str {
         &self.name
     }

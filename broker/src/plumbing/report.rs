@@ -1,4 +1,4 @@
-//! What connections tell an administrator about themselves.
+//! What connections report about themselves to an administrator.
 
 use leveret_protocol::ChannelId;
 
@@ -14,21 +14,21 @@ pub struct ConnectionReport {
 pub struct ChannelReport {
     /// Its number.
     pub number: ChannelId,
-    /// In confirm mode.
+    /// It is in confirm mode.
     pub confirm: bool,
-    /// In transactional mode.
+    /// It is in transactional mode.
     pub transactional: bool,
     /// Publishes that wait for the commit.
     pub uncommitted: u64,
     /// Acknowledgements that wait for the commit.
     pub uncommitted_acks: u64,
-    /// Consumers on it.
+    /// Its consumers.
     pub consumers: u64,
-    /// Deliveries it has not acknowledged.
+    /// Unacknowledged deliveries.
     pub unacknowledged: u64,
     /// Publishes that are not confirmed yet.
     pub unconfirmed: u64,
-    /// Prefetch of consumers that are started next; 0 for no limit.
+    /// Prefetch for consumers that are started from now on; 0 for no limit.
     pub prefetch: u32,
     /// Prefetch of the channel as a whole; 0 for no limit.
     pub global_prefetch: u32,

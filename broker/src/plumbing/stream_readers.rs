@@ -1,5 +1,5 @@
-//! The threads on which streams are read: reading blocks on the disk, so no connection's task does
-//! it. A few serve all streams; each cursor has a turn and goes to the end of the line.
+//! The threads that read streams: reading blocks on the disk, so no connection's task does it. A
+//! few serve all streams; each cursor has a turn and then goes to the end of the queue.
 
 use crate::engine::stream::{After, Cursor, StreamReaders, Tails};
 use parking_lot::{Condvar, Mutex};
@@ -8,17 +8,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
-/// Threads at most; they are started as they are needed.
+/// The maximum number of threads; they are started on demand.
 const THREADS_MAX: usize = 4;
 
-/// The line, and who serves it.
+/// The queue of cursors and the threads that serve it.
 #[derive(Debug, Default)]
 pub struct Readers(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Somebody has come into the line, or all is over.
+    /// A cursor was queued, or the broker ends.
     changed: Condvar,
     tails: Tails,
 }
@@ -71,9 +71,9 @@ impl Shared {
         }
     }
 
-    /// Puts back what this thread has just had: it will take it again itself when nobody else is in
-    /// line. Were another thread woken for it, one busy consumer would wander over all of them,
-    /// and leave its memory with each.
+    /// Requeues the cursor that this thread has just served: the thread takes it again itself if no
+    /// other is queued. If another thread were woken for it, one busy consumer would wander over
+    /// all threads and leave its memory with each.
     fn put_back(&self, cursor: Arc<Cursor>) {
         let mut state = self.state.lock();
         if state.over {
@@ -104,7 +104,7 @@ impl Shared {
                     .map_or(After::Rest, |s| cursor.turn(s, s.as_ref()))
             };
             let after = catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|_| {
-                tracing::error!(stream = %queue.name(), "a reader of a stream has panicked");
+                tracing::error!(stream = %queue.name(), "a stream reader panicked");
                 After::Rest
             });
             if cursor.schedule.end(after) {

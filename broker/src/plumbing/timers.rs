@@ -1,11 +1,11 @@
-//! Who wants to be looked at when: deadlines of delayed exchanges and queues, and the one task
-//! that waits for the earliest of them. While nobody waits for a deadline, nothing runs.
+//! Timers: deadlines of delayed exchanges and queues, and the one task that waits for the earliest
+//! of them. While there are no deadlines, nothing runs.
 
 use super::paging::Pager;
 use super::stopped;
-use crate::engine::outside::{Deadlines, Timed, VirtualHosts};
+use crate::engine::interfaces::{Deadlines, Timed, VirtualHosts};
 use crate::engine::queue::Effects;
-use crate::engine::queue::Surroundings;
+use crate::engine::queue::Environment;
 use crate::engine::queue::paging::PageMover;
 use leveret_storage::QueueId;
 use parking_lot::Mutex;
@@ -16,11 +16,11 @@ use std::task::Poll;
 use std::time::Instant;
 use tokio::sync::{Notify, watch};
 
-/// The earliest deadline of each that has one.
+/// The earliest deadline of each owner.
 #[derive(Default)]
 pub struct Timers {
     state: Mutex<State>,
-    /// The earliest of all has become earlier.
+    /// Notified when the earliest deadline becomes earlier.
     earlier: Notify,
 }
 
@@ -60,12 +60,12 @@ impl Deadlines for Timers {
 }
 
 impl Timers {
-    /// The earliest deadline.
+    /// Returns the earliest deadline.
     pub fn next(&self) -> Option<Instant> {
         self.state.lock().deadlines.first().map(|(at, _)| *at)
     }
 
-    /// Takes one whose deadline has come, the one that has waited longest.
+    /// Removes and returns the owner whose deadline has been due longest.
     pub fn take_due(&self, now: Instant) -> Option<Arc<dyn Timed>> {
         let mut state = self.state.lock();
         while let Some(&(at, id)) = state.deadlines.first().filter(|(at, _)| *at <= now) {
@@ -79,34 +79,34 @@ impl Timers {
     }
 }
 
-/// What timers wait on and act on.
+/// What the timer task works with.
 #[derive(Clone)]
-pub struct Around {
+pub struct TimerContext {
     /// The timers.
     pub timers: Arc<Timers>,
-    /// What is due is done on these.
-    pub surroundings: Surroundings,
-    /// The virtual hosts of what is due.
+    /// The environment in which due work is performed.
+    pub environment: Environment,
+    /// The virtual hosts.
     pub vhosts: Arc<dyn VirtualHosts>,
-    /// Who pages out, and may be behind with it.
+    /// The pager, which may be behind with its work.
     pub pager: Option<Arc<Pager>>,
 }
 
-/// Looks after all timers until `stop` becomes true.
-pub async fn serve(around: Around, stop: watch::Receiver<bool>) {
+/// Serves all timers until `stop` becomes true.
+pub async fn serve(context: TimerContext, stop: watch::Receiver<bool>) {
     loop {
-        let task = tokio::spawn(look_after(around.clone(), stop.clone()));
+        let task = tokio::spawn(look_after(context.clone(), stop.clone()));
         match task.await {
             Ok(()) => return,
-            // A fault in one queue must not stop the clock for all others.
-            Err(error) => tracing::error!(%error, "the timers' task failed, starting it again"),
+            // A bug in one queue must not stop the timers of all others.
+            Err(error) => tracing::error!(%error, "timer task failed, restarting it"),
         }
     }
 }
 
-async fn look_after(around: Around, mut stop: watch::Receiver<bool>) {
-    let timers = &around.timers;
-    let mut fx = Effects::on(around.surroundings.clone(), None);
+async fn look_after(context: TimerContext, mut stop: watch::Receiver<bool>) {
+    let timers = &context.timers;
+    let mut fx = Effects::on(context.environment.clone(), None);
     loop {
         let next = timers.next();
         tokio::select! {
@@ -114,12 +114,12 @@ async fn look_after(around: Around, mut stop: watch::Receiver<bool>) {
             () = timers.earlier.notified() => continue,
             () = sleep_until(next) => {}
         }
-        // Anew for each: while one has its turn, the deadlines of others come.
+        // The time is read again for each: while one has its turn, others become due.
         while let Some(what) = timers.take_due(Instant::now()) {
-            room(&around).await;
+            room(&context).await;
             let again = what
                 .clone()
-                .on_time(&*around.vhosts, Instant::now(), &mut fx);
+                .on_time(&*context.vhosts, Instant::now(), &mut fx);
             fx.perform();
             if let Some(at) = again {
                 timers.wake_at(at, &what);
@@ -139,12 +139,12 @@ async fn sleep_until(deadline: Option<Instant>) {
     }
 }
 
-/// Waits while more is submitted to the store, or waits to be paged out, than their marks allow: what is due must not
-/// pile up there, as publishes must not.
-async fn room(around: &Around) {
+/// Waits while the store or the pager is over its mark: due messages must not pile up there, just as publishes must
+/// not.
+async fn room(context: &TimerContext) {
     poll_fn(|cx| {
-        if let Some(store) = around
-            .surroundings
+        if let Some(store) = context
+            .environment
             .store
             .as_ref()
             .filter(|s| s.backlog_over_mark())
@@ -152,7 +152,7 @@ async fn room(around: &Around) {
             store.wake_when_below(cx.waker().clone());
             return Poll::Pending;
         }
-        if let Some(pager) = around.pager.as_deref().filter(|p| p.over_mark()) {
+        if let Some(pager) = context.pager.as_deref().filter(|p| p.over_mark()) {
             pager.wake_when_below(cx.waker().clone());
             return Poll::Pending;
         }

@@ -1,41 +1,40 @@
-//! What comes from outside, as text that may be shown: names, reasons and properties are chosen by
-//! clients, and must neither end a line of the log, nor steer a terminal, nor turn round what stands
-//! beside them.
+//! Escaping text from outside: names, reasons and properties are chosen by clients, and must not end a log line,
+//! control a terminal, or reverse the text beside them.
 //!
-//! Ordinary text stays as it is, a backslash included: what is shown is for people, and JSON for
+//! Ordinary text stays as it is, including backslashes: the output is for people, and JSON for
 //! programs that need every character.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
-/// How characters that are not to be shown are written, and which ones are.
+/// Which characters are escaped, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// A single line or a part of it, `\n` and `\u{1b}`: no control character at all.
+    /// A single line or a part of it, `\n` and `\u{1b}`: no control characters at all.
     Line,
-    /// As [`Form::Line`], but a tab is one: for a cell in quotes.
+    /// Like [`Form::Line`], including tabs: for a cell in quotes.
     Quoted,
-    /// Several lines, or cells between tabs, laid out already.
+    /// Several lines, or cells separated by tabs, already laid out.
     Lines,
-    /// As [`Form::Lines`], with what makes a heading bold on a terminal.
+    /// Like [`Form::Lines`], but keeps the codes for bold headings on a terminal.
     BoldLines,
-    /// JSON in lines, which has escaped C0 itself but lets everything else through: `\u009b`.
+    /// JSON in lines, which escapes C0 itself but lets everything else through: `\u009b`.
     Json,
 }
 
-/// What makes text bold on a terminal, and what ends it.
+/// The codes that start and end bold text on a terminal.
 pub const BOLD: [&str; 2] = ["\u{1b}[1m", "\u{1b}[0m"];
 
-/// Whether a character does something to what it stands in instead of standing in it.
+/// Returns whether a character affects its surroundings instead of being displayed.
 fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            // Ends of lines and paragraphs.
+            // Line and paragraph separators.
             '\u{2028}' | '\u{2029}'
-            // What turns round the order in which text is shown (Unicode: Bidi_Control).
+            // Characters that change the text direction (Unicode: Bidi_Control).
             | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-            // What hides or annotates: never seen in a name.
+            // Invisible characters and annotations: never seen in a name.
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
@@ -50,7 +49,7 @@ impl Form {
             }
     }
 
-    /// What stands in front of the first character to escape, that character, and what follows.
+    /// Splits text into what precedes the first character to escape, that character, and the rest.
     fn split(self, text: &str) -> Option<(&str, char, &str)> {
         let (at, c) = text.char_indices().find(|(_, c)| self.escapes(*c))?;
         Some((&text[..at], c, &text[at + c.len_utf8()..]))
@@ -85,7 +84,7 @@ impl Form {
     }
 }
 
-/// Text in this form; borrowed where there is nothing to escape.
+/// Returns the text in this form, borrowed if there is nothing to escape.
 pub fn escaped(text: &str, form: Form) -> Cow<'_, str> {
     if form.split(text).is_none() {
         return Cow::Borrowed(text);
@@ -96,7 +95,7 @@ pub fn escaped(text: &str, form: Form) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Passes on in this form what is written to it.
+/// A writer that escapes what is written to it.
 #[derive(Debug)]
 pub struct Escaped<W> {
     inner: W,
@@ -104,7 +103,7 @@ pub struct Escaped<W> {
 }
 
 impl<W> Escaped<W> {
-    /// In front of `inner`.
+    /// Wraps `inner`.
     pub fn new(inner: W, form: Form) -> Self {
         Escaped { inner, form }
     }
@@ -117,7 +116,7 @@ impl<W: fmt::Write> fmt::Write for Escaped<W> {
 }
 
 impl<W: io::Write> io::Write for Escaped<W> {
-    /// Takes all or nothing: a part could end within a character. What is no UTF-8 is U+FFFD.
+    /// Writes all or nothing: a part could end within a character. Invalid UTF-8 becomes U+FFFD.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
         self.inner.write_all(escaped(&text, self.form).as_bytes())?;

@@ -1,6 +1,6 @@
-//! Text from outside: how it is shown without doing harm, and what a name may be.
+//! Text from outside: how to display it safely, and what names are valid.
 //!
-//! What belongs here works on text alone, and is used everywhere.
+//! Everything here works on text alone and can be used anywhere.
 
 pub mod escape;
 pub mod names;

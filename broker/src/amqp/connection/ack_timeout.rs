@@ -1,10 +1,10 @@
 //! Deliveries that wait too long for their acknowledgement (RabbitMQ: "Delivery Acknowledgement
 //! Timeout").
 //!
-//! Nothing is noted per delivery or batch. While some delivery waits, the connection looks at its
-//! channels now and then, and each look leaves a mark on a channel: what has a tag below this was
-//! delivered by now. So a delivery's age is known to within the time between two looks, and is
-//! never taken for more than it is.
+//! Nothing is recorded per delivery or batch. While deliveries wait, the connection checks its
+//! channels now and then, and each check leaves a mark on a channel: everything with a lower tag
+//! had been delivered by now. So a delivery's age is known to within the interval between two
+//! checks, and never overestimated.
 
 use super::unacked::{Delivery, Unacked};
 use super::{Connection, Phase};
@@ -14,28 +14,28 @@ use leveret_protocol::{ChannelId, DeliveryTag, table, texts};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The argument of consumers, in milliseconds; a queue's is among its settings.
+/// The consumer argument, in milliseconds; a queue's is among its settings.
 const ARGUMENT: &str = "x-consumer-timeout";
-/// There are so many looks in the shortest timeout ...
+/// This many checks fit into the shortest timeout ...
 const LOOKS: u32 = 8;
-/// ... but not more often than this ...
+/// ... but they are not more frequent than this ...
 const LOOK_MIN: Duration = Duration::from_millis(50);
-/// ... and at least this often: RabbitMQ's `channel_tick_interval`.
+/// ... nor less frequent than this: RabbitMQ's `channel_tick_interval`.
 const LOOK_MAX: Duration = Duration::from_secs(60);
-/// A channel with more marks forgets every other one.
+/// A channel with more marks than this drops every other one.
 const MARKS_MAX: usize = 128;
 
-/// When a connection looks at its deliveries.
+/// When a connection checks its deliveries.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// The shortest timeout that any of them may have; none when none has one.
+    /// The shortest timeout that any of them may have; `None` if none has one.
     shortest: Option<Duration>,
-    /// The next look; none while nothing waits.
+    /// The next check; `None` while nothing waits.
     next: Option<Instant>,
 }
 
 impl Watch {
-    /// With the timeout of those that have no other.
+    /// Creates a watch with the default timeout.
     pub(super) fn new(timeout: Option<Duration>) -> Self {
         Watch {
             shortest: timeout,
@@ -43,12 +43,12 @@ impl Watch {
         }
     }
 
-    /// When the next look is due.
+    /// Returns when the next check is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.next
     }
 
-    /// Deliveries were made, and nobody looks yet.
+    /// Returns whether a check has to be scheduled.
     pub(super) fn is_due(&self) -> bool {
         self.next.is_none() && self.shortest.is_some()
     }
@@ -58,7 +58,7 @@ impl Watch {
         Some(now + (shortest / LOOKS).clamp(LOOK_MIN, LOOK_MAX))
     }
 
-    /// A delivery may have this timeout from now on.
+    /// Records that a delivery may have this timeout from now on.
     fn shorten(&mut self, timeout: Duration, now: Instant) {
         if self.shortest.is_none_or(|shortest| timeout < shortest) {
             self.shortest = Some(timeout);
@@ -82,7 +82,8 @@ struct Mark {
 }
 
 impl Marks {
-    /// All deliveries up to now have lower tags than `next`; those below `first` are settled.
+    /// Records that all deliveries up to now have lower tags than `next`; those below `first` are
+    /// settled.
     fn set(&mut self, first: Option<DeliveryTag>, next: DeliveryTag, now: Instant) {
         while self
             .0
@@ -98,7 +99,7 @@ impl Marks {
             });
         }
         if self.0.len() > MARKS_MAX {
-            // Of two marks the later stays: deliveries get younger by it, never older.
+            // Of two marks the later one stays: that makes deliveries look younger, never older.
             let mut odd = true;
             self.0.retain(|_| {
                 odd = !odd;
@@ -107,7 +108,7 @@ impl Marks {
         }
     }
 
-    /// The first delivery that has waited for its timeout, if it is one of `least` or more.
+    /// Returns the first delivery with a tag of `least` or more that has waited for its timeout.
     fn overdue<'a>(
         &self,
         unacked: &'a Unacked,
@@ -131,8 +132,8 @@ impl Marks {
 }
 
 impl Connection {
-    /// A consumer of this queue starts, or a message is got from it: what it is delivered may have
-    /// a timeout of its own.
+    /// Records the timeout that deliveries from this queue may have: a consumer starts, or a
+    /// message is fetched by basic.get.
     pub(super) fn expect_acks(&mut self, queue: &Queue, arguments: Option<&FieldTable>) {
         let own = arguments.and_then(argument);
         if let Some(Some(timeout)) = own.or_else(|| of_queue(queue)) {
@@ -140,7 +141,7 @@ impl Connection {
         }
     }
 
-    /// Deliveries were made: somebody should look at them.
+    /// Schedules a check after deliveries were made.
     pub(super) fn watch_acks(&mut self) {
         if self.ack_watch.is_due() {
             let now = self.now;
@@ -148,7 +149,7 @@ impl Connection {
         }
     }
 
-    /// The timeout of those that have no other may be shorter than any before.
+    /// Applies a default timeout that may be shorter than any before.
     pub(super) fn shorten_timeouts(&mut self, now: Instant) {
         if let Some(timeout) = self.limits.consumer_timeout {
             self.ack_watch.shorten(timeout, now);
@@ -156,9 +157,10 @@ impl Connection {
         }
     }
 
-    /// Does what is due at this time.
+    /// Does whatever is due at `now`.
     pub fn check_time(&mut self, now: Instant) {
-        // Also for what follows: the connection may end, and has long been silent.
+        // Also applies to what follows: the connection may end, and may have been silent for a long
+        // time.
         self.begin_at(now);
         if self.ack_watch.next.is_none_or(|next| now < next) {
             return;
@@ -198,7 +200,8 @@ impl Connection {
                 None => oldest = oldest.into_iter().chain(channel.marks.oldest()).min(),
             }
         }
-        // When the oldest has waited for the shortest timeout is a good moment for a look, too.
+        // The moment at which the oldest delivery reaches the shortest timeout is a good time for a
+        // check, too.
         let ripe = oldest.map(|by| by + shortest).filter(|ripe| *ripe > now);
         if oldest.is_some() {
             let regular = self.ack_watch.look_after(now);
@@ -216,13 +219,13 @@ impl Marks {
         self.0.len()
     }
 
-    /// When the oldest delivery that waits was made, at the latest.
+    /// Returns the latest time at which the oldest waiting delivery can have been made.
     fn oldest(&self) -> Option<Instant> {
         self.0.front().map(|mark| mark.by)
     }
 }
 
-/// The timeout of a delivery: its consumer's, or its queue's, or everybody's.
+/// Returns the timeout of a delivery: its consumer's, its queue's, or the default.
 fn timeout(delivery: &Delivery, default: Option<Duration>) -> Option<Duration> {
     let consumer = delivery.consumer.as_ref();
     consumer
@@ -231,19 +234,19 @@ fn timeout(delivery: &Delivery, default: Option<Duration>) -> Option<Duration> {
         .unwrap_or(default)
 }
 
-/// The timeout that a queue is set to, when there is one.
+/// Returns the timeout set for a queue, if any.
 fn of_queue(queue: &Queue) -> Option<Option<Duration>> {
     queue.settings().consumer_timeout.map(timeout_of)
 }
 
-/// The timeout in the arguments of a consumer, when there is one.
+/// Returns the timeout in a consumer's arguments, if any.
 pub(super) fn argument(arguments: &FieldTable) -> Option<Option<Duration>> {
     let value = arguments.inner().get(ARGUMENT)?;
     let milliseconds = u64::try_from(table::as_integer(value)?).ok()?;
     Some(timeout_of(milliseconds))
 }
 
-/// 0 is none.
+/// Returns `None` for 0, which means no timeout.
 fn timeout_of(milliseconds: u64) -> Option<Duration> {
     (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 impl Connection {
-    /// A method frame on an open channel.
+    /// Handles a method frame on an open channel.
     pub(super) fn method_frame(&mut self, id: ChannelId, payload: &[u8]) -> Result<(), AmqpError> {
         let method = method::decode(payload)?;
         let method_id = method.id();
@@ -49,7 +49,7 @@ impl Connection {
             Method::Qos(_) | Method::Other(_) => {}
         }
         self.effort += METHOD_EFFORT;
-        // Everything else has to see what came before it.
+        // All other methods must see the effect of earlier ones.
         self.flush_settled();
         self.flush_publishes();
         self.perform();
@@ -97,7 +97,7 @@ impl Connection {
                 Ok(())
             }
             channel_class::AMQPMethod::Flow(_) => Err(texts::not_implemented("active=false")),
-            // Answers to what we never asked.
+            // Replies to requests that we never sent.
             channel_class::AMQPMethod::FlowOk(_)
             | channel_class::AMQPMethod::CloseOk(_)
             | channel_class::AMQPMethod::OpenOk(_) => Err(unimplemented_method()),
@@ -131,8 +131,9 @@ impl Connection {
         Ok(())
     }
 
-    /// basic.qos as RabbitMQ reads it (RabbitMQ: "Consumer Prefetch"): `global` is the whole
-    /// channel, otherwise each consumer that is started from now on, and no limit for the channel.
+    /// basic.qos as RabbitMQ interprets it (RabbitMQ: "Consumer Prefetch"): `global` limits the
+    /// whole channel; otherwise the limit is for each consumer started from now on, and the channel
+    /// has none.
     fn qos(&mut self, id: ChannelId, qos: method::Qos) -> Result<(), AmqpError> {
         let channel = self.open_channel(id)?;
         if qos.prefetch_size != 0 {
@@ -141,7 +142,7 @@ impl Connection {
                 "prefetch_size!=0 ({size})"
             )));
         }
-        // One limit takes the other's place: a prefetch for consumers lifts the channel's
+        // One limit replaces the other: a per-consumer prefetch lifts the channel's
         // (`rabbit_channel`), unless that is set again.
         let limit = if qos.global { qos.prefetch_count } else { 0 };
         if !qos.global {
@@ -187,11 +188,11 @@ impl Connection {
         }
         self.check_quorum_consumer(id, &queue)?;
         if queue.kind != QueueKind::Classic {
-            // Neither kind knows a limit for the channel, nor one that comes later.
+            // Neither kind supports a channel limit, nor one that is set later.
             channel_credit = Arc::default();
         }
         let arguments = KeptArguments::new(&consume.arguments);
-        self.check_consumer_arguments(arguments.octets())?;
+        self.check_consumer_arguments(arguments.bytes())?;
         self.check_requests()?;
         self.expect_acks(&queue, Some(&consume.arguments));
         let consumer = Arc::new(Consumer {
@@ -201,7 +202,7 @@ impl Connection {
             queue: queue.clone(),
             mailbox: self.mailbox.clone(),
             no_ack: consume.no_ack,
-            // A quorum queue does not look at it (`rabbit_quorum_queue:consume`).
+            // A quorum queue ignores the flag (`rabbit_quorum_queue:consume`).
             exclusive: consume.exclusive && queue.kind != QueueKind::Quorum,
             priority,
             ack_timeout: ack_timeout::argument(&consume.arguments),
@@ -220,7 +221,7 @@ impl Connection {
                 ConsumeRefused::Deleted => texts::no_queue(name.as_str(), &vhost),
             })?;
         let ignored = ignored::of_consumer(&consume.arguments, queue.kind);
-        self.tell_ignored("consumer", name.as_str(), ignored);
+        self.log_ignored("consumer", name.as_str(), ignored);
         self.open_channel(id)?.add_consumer(consumer);
         if !consume.nowait {
             let ok = basic::ConsumeOk {
@@ -271,7 +272,7 @@ impl Connection {
         }
         quorum::check_get(&queue)?;
         if !get.no_ack {
-            self.check_got()?;
+            self.check_get()?;
         }
         let taken = queue.get(get.no_ack, &mut self.fx);
         self.perform();

@@ -1,21 +1,21 @@
 //! Publishers while an alarm is in force (RabbitMQ: "Blocked Connection Notifications").
 //!
-//! A connection is blocked by the next content frame it sends, not by the alarm itself, so one
-//! that only consumes goes on. As in RabbitMQ the frame still counts but nothing after it is
-//! read, the body of that message and acknowledgements included, until all alarms are over.
+//! A connection is blocked by the next content frame it sends, not by the alarm itself, so one that
+//! only consumes goes on. As in RabbitMQ that frame still counts, but nothing after it is read,
+//! including the rest of that message and acknowledgements, until all alarms are cleared.
 
 use super::{Connection, Phase};
 use leveret_protocol::ChannelId;
 use leveret_protocol::classes::{AMQPClass, connection};
 
 impl Connection {
-    /// Whether nothing is read because an alarm is in force. One that is being closed is read, for
-    /// the end of the closing.
+    /// Returns whether an alarm keeps the connection from being read. A closing connection is read,
+    /// to complete the handshake.
     pub fn is_blocked(&self) -> bool {
         self.blocked && self.phase == Phase::Running
     }
 
-    /// A content header or body frame came.
+    /// Blocks the connection if an alarm is in force: a content frame arrived.
     pub(super) fn content_came(&mut self) {
         if self.alarms.is_empty() || self.blocked {
             return;
@@ -33,7 +33,8 @@ impl Connection {
         }
     }
 
-    /// An alarm was cleared. Another may be in force by now; its end will be told, too.
+    /// Unblocks the connection after an alarm was cleared. If another was raised meanwhile, its end
+    /// is announced, too.
     pub(super) fn alarm_cleared(&mut self) {
         self.alarms = self.broker.alarms.in_force();
         if !self.blocked || !self.alarms.is_empty() {

@@ -1,8 +1,8 @@
-//! What a channel remembers.
+//! The state of a channel.
 
 use super::ack_timeout::Marks;
-use super::burden::{CHANNEL, CONSUMER};
 use super::confirms::{Confirms, LOW_BITS, Low};
+use super::memory_limits::{CHANNEL, CONSUMER};
 use super::reply_to::ReplyConsumer;
 use super::transaction::Transaction;
 use super::unacked::Unacked;
@@ -23,26 +23,26 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Channel {
     pub(super) id: ChannelId,
-    /// Tells this channel from earlier ones of the same number in what the store answers.
+    /// Distinguishes this channel from earlier ones of the same number in the store's answers.
     pub(super) epoch: u16,
     /// We sent channel.close and wait for the answer; everything else is dropped.
     pub(super) closing: bool,
     pub(super) content: Content,
-    /// What `content` holds in memory.
+    /// Memory used by `content`.
     pub(super) unfinished: Part,
-    /// What the channel itself and its consumers hold.
+    /// Memory used by the channel itself and its consumers.
     pub(super) declared: Part,
     /// Reused for the routing key of the publish that is being read.
     pub(super) routing_key: Vec<u8>,
-    pub(super) held: Option<Held>,
+    pub(super) deferred: Option<Deferred>,
     pub(super) next_tag: DeliveryTag,
     pub(super) unacked: Unacked,
     pub(super) marks: Marks,
     pub(super) consumers: BTreeMap<ConsumerTag, Arc<Consumer>>,
-    /// For consumers that are started next; 0 for no limit.
+    /// Prefetch for consumers that are started from now on; 0 for no limit.
     pub(super) prefetch: u32,
     pub(super) credit: Arc<Credit>,
-    /// The queue that was given of the credit last, when several waited.
+    /// The queue that was last given credit while several waited.
     pub(super) last_turn: Option<QueueId>,
     pub(super) confirms: Option<Confirms>,
     pub(super) transaction: Option<Box<Transaction>>,
@@ -62,7 +62,7 @@ pub(super) enum Content {
 }
 
 impl Content {
-    /// Bytes that the unfinished message takes.
+    /// Returns the memory that the unfinished message takes, in bytes.
     pub(super) fn weight(&self) -> u64 {
         match self {
             Content::Method | Content::Header(_) => 0,
@@ -71,46 +71,47 @@ impl Content {
     }
 }
 
-/// Where a publish goes; the routing key stands in the channel.
+/// The target of a publish; the routing key is kept in the channel.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     /// None for the default exchange.
     pub(super) exchange: Option<Arc<Exchange>>,
     pub(super) mandatory: bool,
-    /// Further routing keys, known when the content header has come.
+    /// Further routing keys, known once the content header has arrived.
     pub(super) copies: Vec<Box<[u8]>>,
 }
 
 /// A channel whose frames wait in order: for the store, and then perhaps for the peer to read the
-/// answers to those before them.
+/// answers to earlier ones.
 #[derive(Debug)]
-pub(super) struct Held {
-    /// What the store has still to say.
+pub(super) struct Deferred {
+    /// The answer from the store that the channel waits for.
     pub(super) wait: Option<Wait>,
-    /// What came meanwhile.
+    /// Frames that arrived meanwhile.
     pub(super) frames: VecDeque<(Frame, Bytes)>,
 }
 
-/// The store has to say something before a channel answers.
+/// A reply that has to wait for the store.
 #[derive(Debug)]
 pub(super) struct Wait {
-    /// What the store will say.
+    /// The token that the store will return.
     pub(super) token: Token,
-    /// What is answered then.
+    /// The reply to send then.
     pub(super) reply: AMQPClass,
-    /// What is said right after it: the consumers that ended meanwhile, with the queue that this
-    /// channel deletes, say. RabbitMQ's channels, too, answer before they pass on such news.
+    /// Notices to send right after the reply: for example the consumers that ended together with
+    /// the queue that this channel deletes. RabbitMQ's channels, too, reply before they pass on
+    /// such news.
     pub(super) notices: Vec<AMQPClass>,
 }
 
-/// A token, from its highest bits down: the channel, its epoch, the low bits of the publish's sequence number, whether it is
-/// a wait for something else than a confirm, and a one, as no token is 0.
+/// Layout of a token, from the highest bits down: the channel, its epoch, the low bits of the publish's sequence
+/// number, whether it is a wait for something other than a confirm, and a one, so that no token is 0.
 const CHANNEL_SHIFT: u32 = 48;
 const EPOCH_SHIFT: u32 = 32;
 const SEQUENCE_SHIFT: u32 = EPOCH_SHIFT - LOW_BITS;
 const WAIT_BIT: u64 = 1 << 1;
 
-/// The channel that a token is for.
+/// Returns the channel that a token belongs to.
 pub(super) fn channel_of(token: Token) -> ChannelId {
     ChannelId((token.0.get() >> CHANNEL_SHIFT) as u16)
 }
@@ -118,11 +119,11 @@ pub(super) fn channel_of(token: Token) -> ChannelId {
 /// What a token from the store stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// A publish whose sequence number ends like this is safe.
+    /// A publish whose sequence number ends with these bits is safe.
     Confirm(Low),
-    /// What the channel waits for is safe.
+    /// What the channel waits for is stored.
     Wait,
-    /// The channel it was for has closed.
+    /// Its channel has closed.
     Stale,
 }
 
@@ -138,7 +139,7 @@ impl Channel {
             unfinished: Part::new(holdings, Kind::Unfinished),
             declared,
             routing_key: Vec::new(),
-            held: None,
+            deferred: None,
             next_tag: DeliveryTag(1),
             unacked: Unacked::counted(Part::new(holdings, Kind::Unacknowledged)),
             marks: Marks::default(),
@@ -154,17 +155,17 @@ impl Channel {
     }
 
     pub(super) fn add_consumer(&mut self, consumer: Arc<Consumer>) {
-        self.declared.add(held_by(&consumer));
+        self.declared.add(consumer_bytes(&consumer));
         self.consumers.insert(consumer.tag.clone(), consumer);
     }
 
     pub(super) fn remove_consumer(&mut self, tag: &str) {
         if let Some(consumer) = self.consumers.remove(tag) {
-            self.declared.remove(held_by(&consumer));
+            self.declared.remove(consumer_bytes(&consumer));
         }
     }
 
-    /// Takes the next delivery tag.
+    /// Returns the next delivery tag.
     pub(super) fn take_tag(&mut self) -> DeliveryTag {
         let tag = self.next_tag;
         self.next_tag = DeliveryTag(tag.0 + 1);
@@ -197,9 +198,9 @@ impl Channel {
     }
 }
 
-/// Bytes that a consumer takes, about.
-fn held_by(consumer: &Consumer) -> u64 {
-    CONSUMER + (consumer.tag.as_str().len() + consumer.arguments.octets()) as u64
+/// Returns the approximate memory that a consumer takes, in bytes.
+fn consumer_bytes(consumer: &Consumer) -> u64 {
+    CONSUMER + (consumer.tag.as_str().len() + consumer.arguments.bytes()) as u64
 }
 
 #[cfg(test)]

@@ -1,18 +1,18 @@
-//! The channels of a connection, by their numbers.
+//! The channels of a connection, by number.
 
 use super::channel::Channel;
 use leveret_protocol::ChannelId;
 
-/// Channels in the order of their numbers.
+/// Channels, sorted by number.
 ///
-/// Clients choose the numbers, from 1 to 65535: what these take in memory depends on how many
-/// there are, not on what they are called.
+/// Clients choose the numbers, from 1 to 65535: memory must depend on how many channels there are,
+/// not on how they are numbered.
 #[derive(Debug, Default)]
 pub(super) struct Channels(Vec<(ChannelId, Box<Channel>)>);
 
 impl Channels {
-    /// Where a channel is, or where it would have to be. Most clients count from 1 without holes,
-    /// so its number is its place.
+    /// Finds the index of a channel, or where it would be inserted. Most clients count from 1
+    /// without gaps, so the number is tried as the index first.
     #[inline]
     fn place(&self, id: ChannelId) -> Result<usize, usize> {
         let guess = usize::from(id.0).wrapping_sub(1);
@@ -22,20 +22,20 @@ impl Channels {
         self.0.binary_search_by_key(&id, |(found, _)| *found)
     }
 
-    /// The channel of this number.
+    /// Returns the channel with this number.
     #[inline]
     pub(super) fn get(&self, id: ChannelId) -> Option<&Channel> {
         Some(&*self.0[self.place(id).ok()?].1)
     }
 
-    /// The channel of this number, to change it.
+    /// Returns the channel with this number, mutably.
     #[inline]
     pub(super) fn get_mut(&mut self, id: ChannelId) -> Option<&mut Channel> {
         let place = self.place(id).ok()?;
         Some(&mut *self.0[place].1)
     }
 
-    /// Adds a channel; returns the one that had its number.
+    /// Adds a channel; returns the one that had its number before.
     pub(super) fn insert(&mut self, channel: Channel) -> Option<Box<Channel>> {
         let (id, channel) = (channel.id, Box::new(channel));
         match self.place(id) {
@@ -47,39 +47,39 @@ impl Channels {
         }
     }
 
-    /// Removes the channel of this number, and returns it.
+    /// Removes the channel with this number and returns it.
     pub(super) fn remove(&mut self, id: ChannelId) -> Option<Box<Channel>> {
         let place = self.place(id).ok()?;
         Some(self.0.remove(place).1)
     }
 
-    /// How many there are.
+    /// Returns the number of channels.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All of them.
+    /// Iterates over all channels.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Channel> {
         self.0.iter().map(|(_, channel)| &**channel)
     }
 
-    /// All of them, to change them.
+    /// Iterates over all channels, mutably.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Channel> {
         self.0.iter_mut().map(|(_, channel)| &mut **channel)
     }
 
-    /// Their numbers, for whoever changes the connection as it goes through them.
+    /// Returns their numbers, for callers that change the connection while iterating.
     pub(super) fn ids(&self) -> Vec<ChannelId> {
         self.0.iter().map(|(id, _)| *id).collect()
     }
 
-    /// Gives back the memory of empty places.
-    pub(super) fn give_back(&mut self) {
+    /// Frees the memory of unused capacity.
+    pub(super) fn release_memory(&mut self) {
         self.0.shrink_to_fit();
     }
 }

@@ -1,7 +1,7 @@
-//! How channels and connections let go of what they hold: consumers leave their queues,
-//! unacknowledged deliveries go back in their order, exclusive queues end.
+//! How channels and connections release what they hold: consumers leave their queues,
+//! unacknowledged deliveries are requeued in order, exclusive queues are deleted.
 
-use super::burden::CHANNEL;
+use super::memory_limits::CHANNEL;
 use super::unacked::Returning;
 use super::{Connection, Phase, mail};
 use crate::engine::queue::{Consumer, Queue, Return};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Connection {
-    /// channel.close from the peer.
+    /// Handles channel.close from the peer.
     pub(super) fn close_channel(&mut self, id: ChannelId) {
         self.flush();
         self.release_channel(id);
@@ -33,7 +33,7 @@ impl Connection {
         }
     }
 
-    /// Takes a channel's consumers off their queues and gives back what it has not acknowledged.
+    /// Removes a channel's consumers from their queues and requeues what it has not acknowledged.
     pub(super) fn release_channel(&mut self, id: ChannelId) {
         let mut returned = Vec::new();
         let left = self.detach_channel(id, &mut returned);
@@ -50,7 +50,7 @@ impl Connection {
             left.extend(self.detach_channel(id, &mut returned));
         }
         self.withdraw_mail(&mut returned);
-        // Only when no consumer of ours is left: none of it may come back to us.
+        // Only when none of our consumers is left: none of it may come back to us.
         self.requeue(returned);
         self.serve_next(left);
         self.perform_at_last();
@@ -58,12 +58,12 @@ impl Connection {
             self.forget_channel(id);
         }
         self.delete_exclusive_queues();
-        // Before the peer is told: when it connects again its place is free.
+        // Before the peer is told: if it reconnects at once, its slot is free.
         self.seat = None;
     }
 
-    /// Takes a channel's consumers off their queues, which have to be served once what was
-    /// `returned` is back in its places.
+    /// Removes a channel's consumers from their queues, which must be served once the `returned`
+    /// messages are back in place.
     fn detach_channel(&mut self, id: ChannelId, returned: &mut Vec<Returning>) -> Vec<Arc<Queue>> {
         self.abandon_transaction(id);
         let Some(channel) = self.channels.get_mut(id) else {
@@ -81,9 +81,9 @@ impl Connection {
         channel.confirms = None;
         channel.transaction = None;
         channel.replies = None;
-        if let Some(held) = channel.held.take() {
-            let octets: usize = held.frames.iter().map(|(frame, _)| frame.total()).sum();
-            self.held_octets = self.held_octets.saturating_sub(octets);
+        if let Some(deferred) = channel.deferred.take() {
+            let bytes: usize = deferred.frames.iter().map(|(frame, _)| frame.total()).sum();
+            self.deferred_bytes = self.deferred_bytes.saturating_sub(bytes);
         }
         let detach = |consumer: Arc<Consumer>| {
             self.detach_consumer(&consumer);
@@ -92,15 +92,16 @@ impl Connection {
         consumers.into_iter().map(detach).collect()
     }
 
-    /// Has queues that a consumer has left serve whoever took its place.
+    /// Makes queues that a consumer has left serve whichever consumer took its place.
     pub(super) fn serve_next(&mut self, left: impl IntoIterator<Item = Arc<Queue>>) {
         for queue in left {
             queue.serve_next(&mut self.fx);
         }
     }
 
-    /// What was sent to detached consumers and never reached the client goes back together with
-    /// what did: were it to go later, messages published meanwhile would overtake it.
+    /// Takes back deliveries to detached consumers that never reached the client, together with
+    /// those that did: if they were requeued later, messages published meanwhile would overtake
+    /// them.
     fn withdraw_mail(&mut self, returned: &mut Vec<Returning>) {
         let withdrawn = self.mailbox.withdraw().into_iter();
         returned.extend(
@@ -110,7 +111,7 @@ impl Connection {
         );
     }
 
-    /// Takes a consumer off its queue.
+    /// Removes a consumer from its queue.
     pub(super) fn detach_consumer(&mut self, consumer: &Arc<Consumer>) {
         consumer.cancelled.store(true, Ordering::Relaxed);
         if let Some(login) = &self.login {
@@ -126,7 +127,7 @@ impl Connection {
         self.perform();
     }
 
-    /// The socket is gone, or about to be: gives everything back. Called once, last.
+    /// Releases everything when the socket is gone or about to be. Called once, last.
     pub fn end(&mut self) {
         self.flush();
         self.release_all_channels();
@@ -146,8 +147,8 @@ impl Connection {
 }
 
 impl Drop for Connection {
-    /// A task that panicked must not take messages with it, nor the records and wake-ups that
-    /// queues asked it for.
+    /// A task that panicked must not lose messages, nor the records and wake-ups that queues asked
+    /// for.
     fn drop(&mut self) {
         if self.phase != Phase::Ending || !self.channels.is_empty() {
             self.end();

@@ -1,36 +1,36 @@
-//! Publisher confirms of one channel (RabbitMQ: "Publisher Confirms"): which publishes are still
-//! on their way to safety, and which acks and nacks can be told in one.
+//! Publisher confirms of one channel (RabbitMQ: "Publisher Confirms"): which publishes are not yet
+//! safe, and which acks and nacks can be combined.
 
 use std::collections::VecDeque;
 
 /// The publishes of a channel in confirm mode that are not confirmed yet.
 ///
-/// What it remembers is in proportion to the publishes that wait, however many came after them.
+/// Its size is proportional to the number of waiting publishes, however many came after them.
 #[derive(Debug)]
 pub struct Confirms {
-    /// The sequence number of the next publish; the first has 1.
+    /// The sequence number of the next publish, starting with 1.
     next: u64,
-    /// By sequence number. Those that the client was told of behind others that wait leave empty
-    /// slots, which are cleared out when they are the majority.
+    /// By sequence number. Publishes that were answered ahead of older ones leave empty slots,
+    /// which are removed when they are the majority.
     slots: VecDeque<(u64, Fate)>,
-    /// Slots that the client was not told of.
-    untold: usize,
-    /// Decided publishes behind ones that are not.
+    /// Slots that have not been answered.
+    unanswered: usize,
+    /// Decided publishes behind undecided ones.
     ahead: Vec<u64>,
     changed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// So many queues have yet to store it; 0: it is confirmed.
+    /// This many queues have yet to store it; at 0 it is confirmed.
     Waits(u32),
     /// A queue has refused it.
     Refused,
-    /// The client was told already.
-    Told,
+    /// The client has had its ack or nack.
+    Answered,
 }
 
-/// What a client is told of its publishes.
+/// The answer to a publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// basic.ack: every queue has it.
@@ -39,7 +39,7 @@ pub enum Verdict {
     Nack,
 }
 
-/// So many bits of a sequence number travel with a publish.
+/// The number of bits of a sequence number that travel with a publish.
 pub const LOW_BITS: u32 = 30;
 
 /// The low bits of a sequence number.
@@ -52,7 +52,7 @@ impl Low {
     }
 }
 
-/// Empty slots are tolerated up to this many.
+/// The number of empty slots that are tolerated.
 const TOLERATED_HOLES: usize = 128;
 
 impl Fate {
@@ -60,7 +60,7 @@ impl Fate {
         match self {
             Fate::Waits(0) => Some(Verdict::Ack),
             Fate::Refused => Some(Verdict::Nack),
-            Fate::Waits(_) | Fate::Told => None,
+            Fate::Waits(_) | Fate::Answered => None,
         }
     }
 }
@@ -70,7 +70,7 @@ impl Default for Confirms {
         Confirms {
             next: 1,
             slots: VecDeque::new(),
-            untold: 0,
+            unanswered: 0,
             ahead: Vec::new(),
             changed: false,
         }
@@ -78,7 +78,7 @@ impl Default for Confirms {
 }
 
 impl Confirms {
-    /// Counts a publish that is confirmed once `stores` queues have stored it (0: at once).
+    /// Counts a publish that is confirmed once `stores` queues have stored it (immediately if 0).
     /// Returns its sequence number.
     pub fn publish(&mut self, stores: u32) -> u64 {
         let sequence = self.next;
@@ -87,12 +87,12 @@ impl Confirms {
             self.decided(self.slots.len(), sequence);
         }
         self.slots.push_back((sequence, Fate::Waits(stores)));
-        self.untold += 1;
+        self.unanswered += 1;
         sequence
     }
 
-    /// Where the publishes are whose numbers end like this, oldest first: more than one only if 2^30 others came after a
-    /// publish that still waits.
+    /// Finds the publishes whose numbers end with these bits, oldest first: more than one only if 2^30 others followed
+    /// a publish that still waits.
     fn ending(&self, low: Low) -> impl Iterator<Item = usize> {
         let first = self.slots.front().map_or(self.next, |(first, _)| *first);
         let nearest = first + u64::from(Low::of(u64::from(low.0).wrapping_sub(first)).0);
@@ -117,7 +117,8 @@ impl Confirms {
         }
     }
 
-    /// One queue has stored the publish whose number ends like this. The store tells of all in the order in which they came.
+    /// Records that one queue has stored the publish whose number ends with these bits. The store reports them in the
+    /// order in which they came.
     pub fn complete(&mut self, low: Low) {
         let waits = |index: &usize| matches!(self.slots[*index].1, Fate::Waits(1..));
         let Some(index) = self.ending(low).find(waits) else {
@@ -132,8 +133,8 @@ impl Confirms {
         }
     }
 
-    /// A queue has refused the publish whose number ends like this, whatever others do with it. It is told of that at once:
-    /// of several it is the latest.
+    /// Records that a queue has rejected the publish whose number ends with these bits, whatever other queues do with
+    /// it. Rejections are reported immediately: if several match, it is the latest.
     pub fn refuse(&mut self, low: Low) {
         let waits = |index: &usize| matches!(self.slots[*index].1, Fate::Waits(_));
         let Some(index) = self.ending(low).filter(waits).last() else {
@@ -145,7 +146,7 @@ impl Confirms {
         self.decided(index, sequence);
     }
 
-    /// Nothing more will be stored: refuses every publish that waits for it.
+    /// Rejects every publish that waits for the store, because nothing more will be stored.
     pub fn refuse_waiting(&mut self) {
         for (_, fate) in &mut self.slots {
             if matches!(fate, Fate::Waits(1..)) {
@@ -155,30 +156,30 @@ impl Confirms {
         }
     }
 
-    /// Whether [`Confirms::flush`] has something to tell.
+    /// Returns whether [`Confirms::flush`] has something to send.
     pub fn has_news(&self) -> bool {
         self.changed
     }
 
-    /// Publishes that the client was not told of.
+    /// Returns the number of unanswered publishes.
     pub fn outstanding(&self) -> u64 {
-        self.untold as u64
+        self.unanswered as u64
     }
 
-    /// Publishes that were ever counted.
+    /// Returns the number of publishes ever counted.
     #[cfg(test)]
     pub fn published(&self) -> u64 {
         self.next - 1
     }
 
-    /// Tells what was decided as `(delivery tag, multiple, verdict)`: one for each run of the same
-    /// verdict that no older publish is waiting before, single ones for the rest.
+    /// Passes decisions on as `(delivery tag, multiple, verdict)`: one for each run with the same
+    /// verdict that no older publish waits before, single ones for the rest.
     pub fn flush(&mut self, mut tell: impl FnMut(u64, bool, Verdict)) {
         self.changed = false;
         let mut run: Option<(Verdict, u64, u64)> = None;
         while let Some((sequence, fate)) = self.slots.front().copied() {
             if let Some(verdict) = fate.verdict() {
-                self.untold -= 1;
+                self.unanswered -= 1;
                 match &mut run {
                     Some((of, last, count)) if *of == verdict => {
                         (*last, *count) = (sequence, *count + 1);
@@ -189,7 +190,7 @@ impl Confirms {
                         }
                     }
                 }
-            } else if fate != Fate::Told {
+            } else if fate != Fate::Answered {
                 break;
             }
             self.slots.pop_front();
@@ -203,26 +204,26 @@ impl Confirms {
                 continue;
             };
             if let Some(verdict) = self.slots[index].1.verdict() {
-                self.slots[index].1 = Fate::Told;
-                self.untold -= 1;
+                self.slots[index].1 = Fate::Answered;
+                self.unanswered -= 1;
                 tell(sequence, false, verdict);
             }
         }
-        // The allocation is used again.
+        // Keeps the allocation.
         self.ahead = ahead;
         self.clear_holes();
     }
 
-    /// Gives back the memory of empty slots.
-    pub fn give_back(&mut self) {
+    /// Frees the memory of empty slots.
+    pub fn release_memory(&mut self) {
         self.slots.shrink_to_fit();
         self.ahead.shrink_to_fit();
     }
 
     fn clear_holes(&mut self) {
-        let holes = self.slots.len() - self.untold;
-        if holes > TOLERATED_HOLES && holes > self.untold {
-            self.slots.retain(|(_, fate)| *fate != Fate::Told);
+        let holes = self.slots.len() - self.unanswered;
+        if holes > TOLERATED_HOLES && holes > self.unanswered {
+            self.slots.retain(|(_, fate)| *fate != Fate::Answered);
         }
     }
 }
@@ -368,8 +369,8 @@ mod tests {
                     };
                     prop_assert_eq!(*told, due);
                 }
-                let untold = told.iter().take(left.len()).filter(|t| t.is_none()).count();
-                prop_assert_eq!(confirms.outstanding(), untold as u64);
+                let unanswered = told.iter().take(left.len()).filter(|t| t.is_none()).count();
+                prop_assert_eq!(confirms.outstanding(), unanswered as u64);
             }
         }
     }

@@ -1,5 +1,5 @@
 //! Sender-selected distribution (RabbitMQ: "Sender-selected Distribution"): the headers `CC` and
-//! `BCC` are arrays of further routing keys. What is in `BCC` nobody gets to see.
+//! `BCC` are arrays of further routing keys. Consumers never see `BCC`.
 
 use leveret_protocol::raw_table::{self, RawValue};
 use leveret_protocol::{AmqpError, texts};
@@ -8,27 +8,26 @@ use std::ops::Range;
 const CC: &str = "CC";
 const BCC: &str = "BCC";
 
-/// Whether a headers table, length prefix and all, says anything about copies.
+/// Returns whether a headers table, including its length prefix, has `CC` or `BCC`.
 pub(super) fn asks_for_copies(table: &[u8]) -> bool {
     let named = |name: &[u8]| name == CC.as_bytes() || name == BCC.as_bytes();
     raw_table::entries(table).any(|entry| named(entry.name))
 }
 
-/// What a message's headers say about copies.
+/// The copies that a message's headers ask for.
 #[derive(Debug, Default)]
 pub(super) struct Copies {
     /// The further routing keys; RabbitMQ does not limit them to the length of a short string.
     pub(super) keys: Vec<Box<[u8]>>,
-    /// The properties without `BCC`, when there was one.
+    /// The properties without `BCC`, if there was one.
     pub(super) properties: Option<Vec<u8>>,
 }
 
 impl Copies {
-    /// Reads them off the headers table that stands at `headers` in raw properties.
+    /// Reads them from the headers table at `headers` in raw properties.
     ///
     /// # Errors
-    /// 406 when a header is not an array. What is in the array and is no long string counts for
-    /// nothing.
+    /// 406 when a header is not an array. Elements that are not long strings are ignored.
     pub(super) fn of(properties: &[u8], headers: Range<usize>) -> Result<Self, AmqpError> {
         let table = &properties[headers.clone()];
         let (mut cc, mut bcc) = (None, None);
@@ -69,7 +68,7 @@ fn without_bcc(properties: &[u8], headers: Range<usize>) -> Vec<u8> {
     for entry in entries.filter(|entry| entry.name != BCC.as_bytes()) {
         kept.extend_from_slice(entry.octets);
     }
-    // It was a length of 32 bits before something was left out.
+    // The length fitted into 32 bits before something was removed.
     let len = (kept.len() - headers.start - 4) as u32;
     kept[headers.start..headers.start + 4].copy_from_slice(&len.to_be_bytes());
     kept.extend_from_slice(&properties[headers.end..]);

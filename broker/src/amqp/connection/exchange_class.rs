@@ -65,13 +65,13 @@ impl Connection {
         }
         let broker = self.broker.clone();
         let new_exchange = |spec| broker.new_exchange(vhost.name(), spec);
-        self.tell_ignored("exchange", spec.name.as_str(), ignored_arguments(&spec));
+        self.log_ignored("exchange", spec.name.as_str(), ignored_arguments(&spec));
         let (exchange, _) = vhost.declare_exchange(spec, new_exchange, &mut self.fx)?;
         self.reply_when_stored(id, ok, exchange.spec.durable)
     }
 
-    /// A client may not use the system's names, and needs permissions for an alternate exchange:
-    /// what is read from the one is written to the other.
+    /// Checks that a client does not use a reserved name and has the permissions for an alternate
+    /// exchange: messages are read from the one and written to the other.
     fn check_new_exchange(&self, spec: &ExchangeSpec) -> Result<(), AmqpError> {
         if spec.name.as_str().starts_with(SYSTEM_PREFIX) {
             return Err(texts::reserved_name("exchange", spec.name.as_str()));
@@ -124,13 +124,13 @@ impl Connection {
         if !source.is_bound_by(&binding) {
             self.check_room_for(Entity::Exchange(source.name()))?;
         }
-        self.tell_ignored_in_binding(&source, &binding);
+        self.log_ignored_in_binding(&source, &binding);
         let stored = vhost.bind(&source, binding, &mut self.fx)?;
         let ok = AMQPClass::Exchange(exchange::AMQPMethod::BindOk(exchange::BindOk {}));
         self.reply_when_stored(id, (!bind.nowait).then_some(ok), stored)
     }
 
-    /// Unbinding what does not exist succeeds, whichever part of it is missing.
+    /// Unbinding succeeds even if any part of the binding does not exist.
     fn unbind_exchange(
         &mut self,
         id: ChannelId,
@@ -154,8 +154,8 @@ impl Connection {
         self.reply_when_stored(id, (!unbind.nowait).then_some(ok), stored)
     }
 
-    /// Source and destination of exchange.bind and exchange.unbind, permitted. Whether they exist
-    /// is looked at later.
+    /// Returns the source and destination of exchange.bind and exchange.unbind after checking
+    /// permissions. Whether they exist is checked later.
     fn exchange_ends(
         &self,
         source: &str,

@@ -23,12 +23,13 @@ impl Connection {
         self.flush_confirms();
     }
 
-    /// Does what queues and directories asked for.
+    /// Performs the collected effects.
     pub(super) fn perform(&mut self) {
         self.fx.perform();
     }
 
-    /// Likewise, and what was acknowledged is written at once: whoever is gone believes that it is.
+    /// Performs the collected effects and writes acknowledgements immediately: a client that is
+    /// gone believes that they were stored.
     pub(super) fn perform_at_last(&mut self) {
         self.fx.perform();
         if let Some(store) = &self.broker.store {
@@ -36,7 +37,7 @@ impl Connection {
         }
     }
 
-    /// Publishes the run to its queues, each locked once.
+    /// Publishes the run to its queues, locking each once.
     pub(super) fn flush_publishes(&mut self) {
         if !self.run.postponed.is_empty() {
             self.flush_postponed();
@@ -52,8 +53,8 @@ impl Connection {
         }
     }
 
-    /// Notes which publishes queues have turned away; those that nobody wants confirmed are gone
-    /// without a word (RabbitMQ: "Queue Length Limit").
+    /// Records which publishes queues have rejected; those without confirms are dropped silently
+    /// (RabbitMQ: "Queue Length Limit").
     fn refuse_publishes(&mut self) {
         let refused = std::mem::take(self.fx.refused());
         for token in refused.tokens {
@@ -70,21 +71,21 @@ impl Connection {
         }
     }
 
-    /// The channel may have confirms to write.
+    /// Records that the channel may have confirms to write.
     pub(super) fn news_of(&mut self, id: ChannelId) {
         if self.unconfirmed_news.last() != Some(&id) {
             self.unconfirmed_news.push(id);
         }
     }
 
-    /// Nothing more will be stored: what waits for it is refused instead of waiting for ever.
+    /// Rejects everything that waits for the store, because nothing more will be stored.
     fn give_up_on_store(&mut self) {
         let mut held = None;
         for id in self.channels.ids() {
             let Some(channel) = self.channel_mut(id) else {
                 continue;
             };
-            if channel.held.take().is_some() {
+            if channel.deferred.take().is_some() {
                 held = Some(id);
             }
             if let Some(confirms) = &mut channel.confirms {
@@ -97,7 +98,7 @@ impl Connection {
         }
     }
 
-    /// Hands messages that have to wait to their delayed exchanges, each locked once in a row.
+    /// Hands messages that have to wait to their delayed exchanges, locking each once per run.
     fn flush_postponed(&mut self) {
         let mut postponed = std::mem::take(&mut self.run.postponed);
         self.info.published(postponed.len() as u64);
@@ -111,8 +112,8 @@ impl Connection {
         self.run.postponed = postponed;
     }
 
-    /// Settles acknowledged deliveries, a lock per run of the same queue, and resumes whoever
-    /// waited for the credit that they give back.
+    /// Settles acknowledged deliveries, with one lock per run of the same queue, and resumes the
+    /// consumers that waited for their credit.
     pub(super) fn flush_settled(&mut self) {
         if !self.settled.is_empty() {
             let mut settled = std::mem::take(&mut self.settled);
@@ -126,7 +127,7 @@ impl Connection {
         }
     }
 
-    /// Deliveries leave their queues, acknowledged or rejected.
+    /// Removes deliveries from their queues, acknowledged or rejected.
     fn leave_queues(&mut self, settled: &[Delivery], rejected: bool) {
         let mut owed = Owed::new();
         for run in settled.chunk_by(|a, b| Arc::ptr_eq(&a.queue, &b.queue)) {
@@ -143,8 +144,8 @@ impl Connection {
         self.share_out_all(owed);
     }
 
-    /// Puts deliveries back to their queues, each queue once, so that it serves nobody before all
-    /// are in place.
+    /// Requeues deliveries, one queue at a time, so that no queue serves consumers before all are
+    /// in place.
     pub(super) fn requeue(&mut self, mut deliveries: Vec<Returning>) {
         let mut owed = Owed::new();
         let coming_back = deliveries.iter().map(|(delivery, _)| delivery);
@@ -164,7 +165,7 @@ impl Connection {
         self.share_out_all(owed);
     }
 
-    /// Writes the confirms that have become due.
+    /// Writes the confirms that are ready.
     pub(super) fn flush_confirms(&mut self) {
         let mut news = std::mem::take(&mut self.unconfirmed_news);
         for id in news.drain(..) {

@@ -13,14 +13,14 @@ use leveret_protocol::values::{AMQPValue, FieldTable, LongString};
 use leveret_protocol::{AmqpError, ChannelId, ReplyCode, UserName, table};
 use std::time::{Duration, Instant};
 
-/// How long a peer that is refused in silence waits for its socket to close.
+/// How long a peer that is refused without a reply waits for its socket to close.
 pub(super) const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
-/// Some clients read `version` and switch features on it; this line is one they know. What this
-/// is stands in `product` and `leveret_version`.
+/// Some clients read `version` and switch features on it; this is one they know. The actual product
+/// and version are in `product` and `leveret_version`.
 const COMPATIBLE_VERSION: &str = "4.0.0";
 
-/// What the server can do beyond the specification, as RabbitMQ announces it.
+/// The capabilities beyond the specification, as RabbitMQ announces them.
 const CAPABILITIES: [&str; 9] = [
     "publisher_confirms",
     "exchange_exchange_bindings",
@@ -96,9 +96,9 @@ impl Connection {
                 Ok(())
             }
             (phase, method) => {
-                // By its number: it may hold a password.
+                // Log only the number: the method may hold a password.
                 let method = AMQPClass::Connection(method).get_amqp_method_id();
-                tracing::debug!(?phase, method, "method out of place");
+                tracing::debug!(?phase, method, "unexpected method");
                 Err(AmqpError::connection(
                     ReplyCode::ChannelError,
                     format_args!(
@@ -157,7 +157,7 @@ impl Connection {
                 let (user, password) = &parse_amqplain(response).ok_or_else(malformed)?;
                 self.log_in(Credentials { user, password }, mechanism)
             }
-            // Whatever the client says of itself, it is who the operator says.
+            // Whoever the client claims to be, the operator has configured the user.
             Mechanism::Anonymous => {
                 let given = mechanisms.anonymous().ok_or_else(not_offered)?;
                 self.log_in(given, mechanism)
@@ -205,7 +205,7 @@ impl Connection {
             return Err(texts::login_refused("PLAIN"));
         };
         let max = self.limits.connection_max;
-        // This connection is one of them already.
+        // This connection is already counted.
         if let Some(max) = max.filter(|max| self.broker.connections.count() as u64 > *max) {
             return Err(texts::node_connection_limit(max));
         }
@@ -213,9 +213,9 @@ impl Connection {
             return Err(texts::no_vhost(name));
         };
         let seat = self.take_seat(&user.name, &vhost)?;
-        // Whoever deletes a user or a virtual host takes it away first and then closes the
-        // connections that say that they use it. We have said so before we look, so that one of
-        // both always sees the other.
+        // Deleting a user or a virtual host removes it first and then closes the connections that
+        // claim to use it. We make the claim before we look, so that one of the two always sees the
+        // other.
         self.info.set_vhost(vhost.name().clone());
         if !self.broker.has_vhost(&vhost) {
             return Err(texts::no_vhost(name));
@@ -231,7 +231,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Counts the connection in, unless the virtual host or the user has all it may have.
+    /// Counts the connection, unless the virtual host or the user is at its limit.
     fn take_seat(&self, user: &UserName, vhost: &Vhost) -> Result<Seat, AmqpError> {
         let entry = Entry {
             user: user.clone(),
@@ -246,10 +246,11 @@ impl Connection {
         })
     }
 
-    /// A client renews a secret that expires, such as a token. Our users log in by passwords,
-    /// which do not: as with RabbitMQ's internal user database, the new one is not looked at. But
-    /// as in RabbitMQ 4 what the user may do is looked at again: a virtual host that it may not
-    /// enter any more closes the connection, and consumers that it may not have end.
+    /// Handles connection.update-secret, which renews an expiring secret such as a token. Our users
+    /// log in with passwords, which do not expire: as with RabbitMQ's internal user database, the
+    /// new secret is ignored. But as in RabbitMQ 4 the user's permissions are checked again: the
+    /// connection is closed if its virtual host is no longer allowed, and consumers that are no
+    /// longer allowed end.
     fn update_secret(&mut self) -> Result<(), AmqpError> {
         let Some(login) = &self.login else {
             return Ok(());
@@ -273,9 +274,10 @@ impl Connection {
         Ok(())
     }
 
-    /// The peer closes: what it sent before takes effect, then close-ok is the last it hears.
+    /// Handles connection.close from the peer: what it sent before takes effect, then close-ok is
+    /// the last thing sent.
     fn close_by_peer(&mut self, now: Instant) {
-        self.replay_all_held(now);
+        self.replay_all_deferred(now);
         self.flush();
         self.release_all_channels();
         self.send(connection::AMQPMethod::CloseOk(connection::CloseOk {}));
@@ -283,7 +285,7 @@ impl Connection {
     }
 }
 
-/// Closes in silence: only who speaks SASL as it should is told why it is refused.
+/// Refuses without a reply: only clients that speak SASL correctly are told why.
 fn malformed_response(mechanism: &str) -> AmqpError {
     AmqpError::connection(
         ReplyCode::SyntaxError,
@@ -291,7 +293,7 @@ fn malformed_response(mechanism: &str) -> AmqpError {
     )
 }
 
-/// LOGIN and PASSWORD from a field table without its length.
+/// Reads LOGIN and PASSWORD from a field table without its length prefix.
 fn parse_amqplain(response: &[u8]) -> Option<(String, String)> {
     let mut table = u32::try_from(response.len()).ok()?.to_be_bytes().to_vec();
     table.extend_from_slice(response);
@@ -304,7 +306,7 @@ fn parse_amqplain(response: &[u8]) -> Option<(String, String)> {
     Some((string("LOGIN")?, string("PASSWORD")?))
 }
 
-/// Whether a client's value for a limit is one that the server may accept; the text is RabbitMQ's
+/// Checks that a client's value for a limit is acceptable; the text is RabbitMQ's
 /// (`rabbit_reader:validate_negotiated_integer_value`).
 fn negotiated(field: &str, min: u32, server: u32, client: u32) -> Result<(), AmqpError> {
     let refuse = |than: &str, bound: &str, limit: u32| {

@@ -5,34 +5,34 @@ use super::Connection;
 use super::channel::Channel;
 
 impl Connection {
-    /// Gives back the memory of empty buffers, when nothing has happened for a while. Whatever is
-    /// used again grows again, so this must not be called between two batches of a stream.
-    pub fn give_back(&mut self) {
-        self.out.give_back();
-        self.fx.give_back();
-        self.run.give_back();
-        self.route.give_back();
-        self.mailbox.give_back();
-        self.taken.mail.shrink_to_fit();
-        self.taken.tokens.shrink_to_fit();
+    /// Frees the memory of empty buffers after some idle time. They grow again when used, so this
+    /// must not be called between two batches of a stream.
+    pub fn release_memory(&mut self) {
+        self.out.release_memory();
+        self.fx.release_memory();
+        self.run.release_memory();
+        self.route.release_memory();
+        self.mailbox.release_memory();
+        self.mail_batch.mail.shrink_to_fit();
+        self.mail_batch.tokens.shrink_to_fit();
         self.settled.shrink_to_fit();
         self.discarded.shrink_to_fit();
         self.unconfirmed_news.shrink_to_fit();
         self.tokens.shrink_to_fit();
         self.unread.shrink_to_fit();
-        self.channels.give_back();
+        self.channels.release_memory();
         for channel in self.channels.iter_mut() {
-            channel.give_back();
+            channel.release_memory();
         }
     }
 }
 
 impl Channel {
-    fn give_back(&mut self) {
-        self.unacked.give_back();
+    fn release_memory(&mut self) {
+        self.unacked.release_memory();
         self.routing_key.shrink_to_fit();
         if let Some(confirms) = &mut self.confirms {
-            confirms.give_back();
+            confirms.release_memory();
         }
     }
 }

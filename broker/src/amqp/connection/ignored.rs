@@ -1,33 +1,34 @@
-//! Arguments that do nothing are told in the log: each once for a connection, because programs
-//! declare the same again and again, and not for ever, because a peer has names without end.
+//! Arguments that have no effect are logged: each only once per connection, because programs
+//! declare the same things again and again, and only so many, because a peer can invent names
+//! without end.
 
 use super::Connection;
 use crate::engine::exchange::{Binding, Exchange, ignored_in_binding};
 use crate::engine::queue::Ignored;
 
-/// So many names are told of a connection.
+/// The number of names that are logged per connection.
 const NAMES: usize = 32;
-/// So many characters of a name are shown; those that begin alike count as one.
+/// The number of characters of a name that are logged; names with the same beginning count as one.
 const NAME_LENGTH: usize = 64;
 
-/// What was told already.
+/// The names that have been logged.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct LoggedNames {
     names: Vec<Box<str>>,
     has_stopped: bool,
 }
 
-/// What is to be told of a name.
+/// What to log for a name.
 #[derive(Debug, PartialEq, Eq)]
 enum News<'a> {
-    /// The name, fit to be shown.
+    /// The name, escaped.
     Name(&'a str),
-    /// That nothing more will be.
+    /// That no more names will be logged.
     Stops,
     Nothing,
 }
 
-impl Told {
+impl LoggedNames {
     fn note(&mut self, name: &str) -> News<'_> {
         let name = shown(name);
         if self.names.iter().any(|known| **known == *name) {
@@ -47,7 +48,7 @@ impl Told {
     }
 }
 
-/// The beginning of a name, with nothing in it that would do something to a terminal or a line.
+/// Returns the beginning of a name, escaped so that it cannot affect a terminal or break a line.
 fn shown(name: &str) -> String {
     let mut shown: String = name.chars().take(NAME_LENGTH).collect();
     if shown.len() < name.len() {
@@ -57,15 +58,15 @@ fn shown(name: &str) -> String {
 }
 
 impl Connection {
-    /// Tells of arguments of a binding to an exchange.
-    pub(super) fn tell_ignored_in_binding(&mut self, exchange: &Exchange, binding: &Binding) {
+    /// Logs ignored arguments of a binding to an exchange.
+    pub(super) fn log_ignored_in_binding(&mut self, exchange: &Exchange, binding: &Binding) {
         let ignored = ignored_in_binding(exchange.spec.routed_by(), &binding.arguments);
-        self.tell_ignored("binding", exchange.spec.name.as_str(), ignored);
+        self.log_ignored("binding", exchange.spec.name.as_str(), ignored);
     }
 
-    /// Tells of arguments that do nothing. `on`: what they were given to, the `name` of which is
-    /// its own, or that of the exchange or queue that it belongs to.
-    pub(super) fn tell_ignored<'a>(
+    /// Logs arguments that have no effect. `on` is the kind of thing they were given to; `name` is
+    /// its name, or that of the exchange or queue that it belongs to.
+    pub(super) fn log_ignored<'a>(
         &mut self,
         on: &str,
         name: &str,
@@ -73,17 +74,17 @@ impl Connection {
     ) {
         for (argument, why) in ignored {
             let why = match why {
-                Ignored::Unknown => "nobody knows this argument: it has no effect",
+                Ignored::Unknown => "unknown argument: it has no effect",
                 Ignored::WithoutEffect => "this argument has no effect here",
             };
-            match self.told.note(argument) {
+            match self.logged_arguments.note(argument) {
                 News::Name(argument) => {
                     let connection = self.info.label();
                     tracing::warn!(connection, on, name, argument, "{why}");
                 }
                 News::Stops => tracing::warn!(
                     connection = self.info.label(),
-                    "further arguments that have no effect are not told"
+                    "further arguments that have no effect will not be logged for this connection"
                 ),
                 News::Nothing => {}
             }
@@ -97,27 +98,27 @@ mod tests {
 
     #[test]
     fn a_name_is_told_once_and_of_names_without_end_only_some() {
-        let mut told = Told::default();
-        assert_eq!(told.note("x-overflw"), News::Name("x-overflw"));
-        assert_eq!(told.note("x-overflw"), News::Nothing);
+        let mut logged = LoggedNames::default();
+        assert_eq!(logged.note("x-overflw"), News::Name("x-overflw"));
+        assert_eq!(logged.note("x-overflw"), News::Nothing);
         for n in 1..NAMES {
-            assert!(matches!(told.note(&format!("x{n}")), News::Name(_)));
+            assert!(matches!(logged.note(&format!("x{n}")), News::Name(_)));
         }
-        assert_eq!(told.note("one more"), News::Stops);
+        assert_eq!(logged.note("one more"), News::Stops);
         for n in 0..1000 {
-            assert_eq!(told.note(&format!("more {n}")), News::Nothing);
+            assert_eq!(logged.note(&format!("more {n}")), News::Nothing);
         }
-        assert_eq!(told.names.len(), NAMES);
+        assert_eq!(logged.names.len(), NAMES);
     }
 
     #[test]
     fn names_are_cut_and_escaped() {
-        let mut told = Told::default();
+        let mut logged = LoggedNames::default();
         let evil = "a\n\u{1b}[2J";
-        assert_eq!(told.note(evil), News::Name("a\\n\\u{1b}[2J"));
+        assert_eq!(logged.note(evil), News::Name("a\\n\\u{1b}[2J"));
         let long = "ü".repeat(100);
         let cut = "ü".repeat(NAME_LENGTH) + "…";
-        assert_eq!(told.note(&long), News::Name(&cut));
-        assert_eq!(told.note(&(long + "b")), News::Nothing);
+        assert_eq!(logged.note(&long), News::Name(&cut));
+        assert_eq!(logged.note(&(long + "b")), News::Nothing);
     }
 }

@@ -1,4 +1,4 @@
-//! Frames in: which phase and channel they are for, and what happens when they are wrong.
+//! Incoming frames: which phase and channel they are for, and what happens when they are wrong.
 
 use super::channel::{Channel, Content};
 use super::{CLOSE_TIMEOUT, Connection, OUTPUT_MAX, Phase};
@@ -13,7 +13,7 @@ use leveret_protocol::method::{self, Method};
 use leveret_protocol::{AmqpError, ChannelId, MethodId, ReplyCode, Scope, texts};
 use std::time::Instant;
 
-/// A frame's payload: borrowed from the read buffer, or memory of its own that may be kept.
+/// A frame's payload: borrowed from the read buffer, or owned and therefore cheap to keep.
 pub(super) enum Payload<'a> {
     Borrowed(&'a [u8]),
     Owned(Bytes),
@@ -35,25 +35,25 @@ impl Payload<'_> {
     }
 }
 
-/// After so much effort the clock is looked at: a frame counts 1.
+/// The effort after which the clock is checked; a frame counts 1.
 const LOOK_EFFORT: u32 = 64;
-/// A method counts so much that is neither a publish nor an acknowledgement.
+/// The effort of a method that is neither a publish nor an acknowledgement.
 pub(super) const METHOD_EFFORT: u32 = 16;
 
 impl Connection {
-    /// Takes all whole frames from the front of `buf`, then hands what they amount to to the
-    /// queues and the store. Leaves in `buf` what an alarm blocks, for another call when the
-    /// connection is not blocked any more, and what comes when the answers are too many for a peer
-    /// that does not read them: a few octets (a cancel, a get) can ask for many.
+    /// Consumes all complete frames from the front of `buf`, then hands the resulting work to the
+    /// queues and the store. Leaves in `buf` what an alarm blocks, to be passed again once the
+    /// connection is unblocked, and what comes while there is too much output that the peer does
+    /// not read: a few bytes (a cancel, a get) can ask for a lot.
     pub fn input(&mut self, buf: &mut BytesMut, now: Instant) {
         self.input_until(buf, now, None);
     }
 
-    /// As [`Connection::input`], but leaves what is not done by `until`, so that one connection's
-    /// requests, each of which may be much work, do not keep others waiting.
+    /// Like [`Connection::input`], but stops at `until`, so that the requests of one connection,
+    /// each of which may be expensive, do not keep others waiting.
     pub fn input_until(&mut self, buf: &mut BytesMut, now: Instant, until: Option<Instant>) {
         self.begin_at(now);
-        // What was seen right after it was allocated is all of it; later a part may have been used up.
+        // Right after allocation the capacity is the whole buffer; later a part may have been used up.
         self.buffer_size = self.buffer_size.max(buf.capacity());
         self.has_rest = false;
         self.alarms = self.broker.alarms.in_force();
@@ -73,12 +73,12 @@ impl Connection {
                 self.has_rest = !buf.is_empty();
                 break;
             }
-            if self.publish_in_one_pass(buf) {
+            if self.publish_on_fast_path(buf) {
                 continue;
             }
             match frame::split(buf, self.frame_limit()) {
-                Ok(Split::Need(octets)) => {
-                    self.need = octets;
+                Ok(Split::Need(bytes)) => {
+                    self.need = bytes;
                     break;
                 }
                 Ok(Split::Whole(frame)) => {
@@ -86,7 +86,7 @@ impl Connection {
                     self.whole_frame(frame, buf, now);
                 }
                 Err(error) => {
-                    // Where the next frame begins is lost with the frame.
+                    // Without a valid frame we cannot know where the next one begins.
                     buf.clear();
                     self.fail(ChannelId::CONNECTION, error, now);
                     break;
@@ -98,13 +98,13 @@ impl Connection {
         self.tell_ledger();
     }
 
-    /// Looks at the clock, after some effort.
+    /// Returns whether `until` has passed; checks the clock only after some effort.
     fn is_late(&mut self, until: Option<Instant>) -> bool {
         self.effort = 0;
         until.is_some_and(|until| Instant::now() >= until)
     }
 
-    /// Reads the protocol header (spec 4.2.2); `false` while it is not whole or not ours.
+    /// Reads the protocol header (spec 4.2.2); returns false while it is incomplete or not ours.
     fn protocol_header(&mut self, buf: &mut BytesMut) -> bool {
         let known = buf.len().min(PROTOCOL_HEADER.len());
         let speaks_amqp = buf[..known.min(4)] == PROTOCOL_HEADER[..known.min(4)];
@@ -113,7 +113,7 @@ impl Connection {
             return false;
         }
         if buf[..known] != PROTOCOL_HEADER && buf[..known] != PROTOCOL_HEADER_0_9 {
-            // The version that we speak, then the end.
+            // Send the version that we speak, then close.
             self.out.buffer().extend_from_slice(&PROTOCOL_HEADER);
             self.phase = Phase::Ending;
             buf.clear();
@@ -134,13 +134,14 @@ impl Connection {
         }
     }
 
-    /// Whether a body of so many bytes may stay a slice of the read buffer instead of being copied: whoever keeps it
-    /// keeps all of the buffer, which must not be much more.
+    /// Returns whether a body of `len` bytes may stay a slice of the read buffer instead of being copied: keeping it
+    /// keeps the whole buffer, which must not be much larger.
     pub(super) fn is_worth_keeping(&self, len: usize) -> bool {
         2 * len >= self.buffer_size
     }
 
-    /// Whether it may be such a slice while it is on its way to a consumer; see [`Message::pins`](crate::engine::message::Message::pins).
+    /// Returns whether it may be such a slice on its way to a consumer; see
+    /// [`Message::pins`](crate::engine::message::Message::pins).
     pub(super) fn is_worth_passing_on(&self, len: usize) -> bool {
         10 * len >= self.buffer_size
     }
@@ -161,9 +162,9 @@ impl Connection {
             return self.connection_frame(frame, payload.as_slice(), now);
         }
         let unexpected = |payload: &Payload<'_>| {
-            let octet = frame.kind.octet();
+            let byte = frame.kind.octet();
             Err(texts::unexpected_frame(frame::describe(
-                octet,
+                byte,
                 payload.as_slice(),
             )))
         };
@@ -179,10 +180,11 @@ impl Connection {
         match self.channel_mut(frame.channel) {
             None => self.open_by(frame, payload.as_slice()),
             Some(Channel {
-                held: Some(held), ..
+                deferred: Some(deferred),
+                ..
             }) => {
-                held.frames.push_back((frame, payload.into_bytes()));
-                self.held_octets += frame.total();
+                deferred.frames.push_back((frame, payload.into_bytes()));
+                self.deferred_bytes += frame.total();
                 Ok(())
             }
             Some(channel) if channel.closing => {
@@ -216,8 +218,8 @@ impl Connection {
             FrameKind::Heartbeat => return Ok(()),
             FrameKind::Header | FrameKind::Body if closing => return Ok(()),
             FrameKind::Header | FrameKind::Body => {
-                let octet = frame.kind.octet();
-                return Err(texts::unexpected_frame(frame::describe(octet, payload)));
+                let byte = frame.kind.octet();
+                return Err(texts::unexpected_frame(frame::describe(byte, payload)));
             }
         }
         let id = method::peek_id(payload).unwrap_or_default();
@@ -241,8 +243,8 @@ impl Connection {
         }
     }
 
-    /// The first frame on a channel has to open it, if there may be one more: their number
-    /// counts, not what they are called (`rabbit_reader:create_channel`).
+    /// Checks that the first frame on a channel opens it, and that another channel is allowed: the
+    /// limit is on their number, not on their numbering (`rabbit_reader:create_channel`).
     fn open_by(&mut self, frame: Frame, payload: &[u8]) -> Result<(), AmqpError> {
         let (open, max) = (self.channels.len(), self.tuned.channel_max);
         if open >= usize::from(max) {
@@ -252,7 +254,7 @@ impl Connection {
         match id {
             Some(method::CHANNEL_OPEN) => {
                 method::decode(payload)?;
-                // As with RabbitMQ, what refuses a channel names no method.
+                // As in RabbitMQ, the refusal of a channel names no method.
                 self.open(frame.channel)
             }
             Some(id) => Err(texts::channel_not_open().caused_by(id)),
@@ -264,7 +266,7 @@ impl Connection {
 
     fn open(&mut self, id: ChannelId) -> Result<(), AmqpError> {
         if let Some(limit) = self.requests_over() {
-            // No channel is there yet that could be closed.
+            // There is no channel yet that could be closed.
             return Err(texts::too_much_for_a_channel(limit));
         }
         self.take_channel_place()?;
@@ -280,7 +282,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Counts a channel in, unless the user or the broker has all that it may have.
+    /// Counts a channel, unless the user or the broker is at its limit.
     fn take_channel_place(&mut self) -> Result<(), AmqpError> {
         let (Some(seat), Some(user)) = (&mut self.seat, &self.user) else {
             return Ok(());
@@ -294,7 +296,7 @@ impl Connection {
             })
     }
 
-    /// On a channel that we are closing, only the end of the closing matters.
+    /// Handles a frame on a channel that we are closing, where only close and close-ok matter.
     fn while_closing(&mut self, frame: Frame, payload: &[u8]) {
         if frame.kind != FrameKind::Method {
             return;
@@ -302,7 +304,8 @@ impl Connection {
         match method::peek_id(payload) {
             Some(method::CHANNEL_CLOSE_OK) => self.forget_channel(frame.channel),
             Some(method::CHANNEL_CLOSE) => {
-                // Both closed at once: the peer's is answered, its answer to ours still comes.
+                // Both sides closed at once: we answer the peer's close, and its answer to ours
+                // still comes.
                 let close_ok = channel_class::CloseOk {};
                 let method = channel_class::AMQPMethod::CloseOk(close_ok);
                 self.reply(frame.channel, AMQPClass::Channel(method));
@@ -316,7 +319,7 @@ impl Connection {
         method::encode(self.out.buffer(), channel, &class);
     }
 
-    /// Tells the peer of an error and closes what it closes.
+    /// Reports an error to the peer and closes the channel or connection.
     pub(super) fn fail(&mut self, channel: ChannelId, error: AmqpError, now: Instant) {
         match error.scope {
             Scope::Channel if channel != ChannelId::CONNECTION => {
@@ -331,7 +334,7 @@ impl Connection {
     }
 
     fn fail_channel(&mut self, id: ChannelId, error: &AmqpError) {
-        // What came before the error on this or other channels takes effect first.
+        // What came before the error on any channel takes effect first.
         self.flush();
         let close = channel_class::Close {
             reply_code: error.code.code(),
@@ -349,8 +352,8 @@ impl Connection {
         }
     }
 
-    /// Closes with connection.close, or in silence where the peer has not got as far as to
-    /// understand one (RabbitMQ does the same, after a pause that slows guessers down).
+    /// Closes with connection.close, or without a reply where the peer is not far enough to
+    /// understand one (RabbitMQ does the same, after a pause that slows password guessing).
     pub(super) fn fail_connection(&mut self, error: &AmqpError, now: Instant) {
         let told = match self.phase {
             Phase::Header | Phase::Starting => {
@@ -367,7 +370,7 @@ impl Connection {
             return;
         }
         self.flush();
-        // As with RabbitMQ, a refused login names no method.
+        // As in RabbitMQ, a refused login names no method.
         let method = match self.phase {
             Phase::Starting => MethodId::default(),
             _ => error.method,
@@ -388,7 +391,7 @@ impl Connection {
         };
     }
 
-    /// The broker or an operator closes the connection: 320 CONNECTION_FORCED.
+    /// Closes the connection for the broker or an operator: 320 CONNECTION_FORCED.
     pub fn force_close(&mut self, reason: &str, now: Instant) {
         match self.phase {
             Phase::Opening | Phase::Running => {

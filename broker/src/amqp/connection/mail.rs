@@ -1,4 +1,4 @@
-//! What other tasks have for the connection: deliveries, confirms, cancels, orders.
+//! What other tasks send to the connection: deliveries, confirms, cancels, orders.
 
 use super::channel::{Meaning, channel_of};
 use super::unacked::{Delivery, Returning};
@@ -17,8 +17,8 @@ use std::task::Waker;
 use std::time::Instant;
 
 impl Connection {
-    /// Takes what waits in the mailbox; `false` when nothing did, and then `waker` is woken by
-    /// what comes next.
+    /// Processes what waits in the mailbox. Returns false if there was nothing, and then `waker` is
+    /// woken by the next item.
     pub fn take_mail(&mut self, waker: Option<&Waker>, now: Instant) -> bool {
         self.begin_at(now);
         let any = self.replay_unread(now) | self.fetch_mail(waker);
@@ -28,21 +28,21 @@ impl Connection {
         any
     }
 
-    /// Whether the connection has committed something by itself since this was last asked: then nobody
-    /// wakes it for what came of that, and it has to look.
+    /// Returns whether the connection has committed something itself since the last call: nobody wakes it for the
+    /// result, so it has to check.
     pub fn has_committed(&mut self) -> bool {
         std::mem::take(&mut self.has_committed)
     }
 
-    /// Takes what the store has made safe, while the output has no room for deliveries: who
-    /// publishes and does not read must not pile up what is due to it. Says whether there was any.
+    /// Processes what the store has made durable while the output has no room for deliveries: a publisher that does not
+    /// read must not pile up pending confirms. Returns whether there was anything.
     pub fn take_confirms(&mut self, now: Instant) -> bool {
         self.begin_at(now);
-        let mut tokens = std::mem::take(&mut self.taken.tokens);
+        let mut tokens = std::mem::take(&mut self.mail_batch.tokens);
         self.mailbox.take_tokens(&mut tokens);
         let any = !tokens.is_empty();
         self.tokens.extend(tokens.drain(..));
-        self.taken.tokens = tokens;
+        self.mail_batch.tokens = tokens;
         if any {
             self.take_tokens(now);
             self.flush();
@@ -51,12 +51,12 @@ impl Connection {
     }
 
     fn fetch_mail(&mut self, waker: Option<&Waker>) -> bool {
-        let mut taken = std::mem::take(&mut self.taken);
-        self.mailbox.take(&mut taken, waker);
-        let any = !taken.is_empty();
+        let mut batch = std::mem::take(&mut self.mail_batch);
+        self.mailbox.take(&mut batch, waker);
+        let any = !batch.is_empty();
         let mut undeliverable = Vec::new();
         let mut delivered = 0;
-        for mail in taken.mail.drain(..) {
+        for mail in batch.mail.drain(..) {
             match mail {
                 Mail::Deliver(consumer, entry) => match self.deliver(consumer, entry) {
                     Ok(()) => delivered += 1,
@@ -79,23 +79,23 @@ impl Connection {
             });
             self.requeue(undeliverable);
         }
-        self.tokens.extend(taken.tokens.drain(..));
-        if taken.resume {
+        self.tokens.extend(batch.tokens.drain(..));
+        if batch.resume {
             self.resume_all();
         }
-        self.taken = taken;
+        self.mail_batch = batch;
         any
     }
 
-    /// Looks at what the store has made safe, after the mail: what a channel did while it waited
-    /// may fetch mail again, whose tokens are then looked at here, not from within.
+    /// Processes the store's tokens after the mail: the frames of a channel that waited may fetch
+    /// mail again, whose tokens are then processed here and not recursively.
     pub(super) fn take_tokens(&mut self, now: Instant) {
         while let Some(token) = self.tokens.pop_front() {
             self.stored(token, now);
         }
     }
 
-    /// Carries out what the broker or an administrator wants; `waker` is woken by the next order.
+    /// Executes orders from the broker or an administrator; `waker` is woken by the next one.
     pub fn take_orders(&mut self, waker: &Waker, now: Instant) {
         self.begin_at(now);
         for order in self.mailbox.take_orders(waker) {
@@ -104,14 +104,14 @@ impl Connection {
                 Order::Unblock => self.alarm_cleared(),
                 Order::Limits(limits) => self.change_limits(&limits, now),
                 Order::Report(answer) => {
-                    // Whoever asked may have gone.
+                    // The requester may be gone.
                     let _ = answer.send(self.report());
                 }
             }
         }
     }
 
-    /// The operator has set other limits. What both peers agree on at the login stays.
+    /// Applies new limits set by the operator. What was negotiated at login stays.
     fn change_limits(&mut self, limits: &Limits, now: Instant) {
         let Limits {
             channel_max,
@@ -128,12 +128,12 @@ impl Connection {
         self.shorten_timeouts(now);
     }
 
-    /// Writes the deliveries that wait, whatever the output's mark says: at most a full mailbox.
+    /// Writes all waiting deliveries regardless of the output's mark: at most a full mailbox.
     pub(super) fn deliver_waiting(&mut self) {
         self.fetch_mail(None);
     }
 
-    /// Writes a delivery, or hands it back when its consumer is gone.
+    /// Writes a delivery, or returns it if its consumer is gone.
     fn deliver(
         &mut self,
         consumer: Arc<Consumer>,
@@ -168,7 +168,8 @@ impl Connection {
         if !consumer.no_ack {
             let mut delivery = delivery(consumer, entry);
             if delivery.queue.stream().is_some() {
-                // What is acknowledged of a stream is a number: the message stays where it is.
+                // Acknowledging a stream's message needs only its offset: the message stays where
+                // it is.
                 delivery.entry.message = self.no_message.clone();
             }
             Message::cut_out(&mut delivery.entry.message);
@@ -177,20 +178,20 @@ impl Connection {
         Ok(())
     }
 
-    /// The consumer's user may not consume any more: as if its queue were gone.
+    /// Ends a consumer whose user may no longer consume, as if its queue were gone.
     pub(super) fn end_consumer(&mut self, consumer: &Arc<Consumer>) {
         if let Some(login) = &self.login {
             login.vhost.cancel_consumer(consumer, &mut self.fx);
         }
         self.perform();
-        // What the queue had sent is delivered before, as with basic.cancel.
+        // What the queue had sent is delivered first, as with basic.cancel.
         self.deliver_waiting();
         self.cancelled_by_queue(consumer);
         self.serve_next([consumer.queue.clone()]);
         self.perform();
     }
 
-    /// The consumer's queue is gone (RabbitMQ: "Consumer Cancellation Notification").
+    /// Handles the end of a consumer's queue (RabbitMQ: "Consumer Cancellation Notification").
     fn cancelled_by_queue(&mut self, consumer: &Arc<Consumer>) {
         if consumer.cancelled.swap(true, Ordering::Relaxed) {
             return;
@@ -206,14 +207,18 @@ impl Connection {
                 nowait: true,
             };
             let notice = AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel));
-            match channel.held.as_mut().and_then(|held| held.wait.as_mut()) {
+            match channel
+                .deferred
+                .as_mut()
+                .and_then(|deferred| deferred.wait.as_mut())
+            {
                 Some(wait) => wait.notices.push(notice),
                 None => self.reply(consumer.channel, notice),
             }
         }
     }
 
-    /// Something that a channel waited for is safe.
+    /// Handles a token from the store: something that a channel waited for is durable.
     fn stored(&mut self, token: Token, now: Instant) {
         let id = channel_of(token);
         let Some(channel) = self.channel_mut(id) else {
@@ -228,12 +233,12 @@ impl Connection {
                 }
             }
             Meaning::Wait => {
-                let Some(held) = &mut channel.held else {
+                let Some(deferred) = &mut channel.deferred else {
                     return;
                 };
-                if let Some(wait) = held.wait.take_if(|wait| wait.token == token) {
-                    let frames = std::mem::take(&mut held.frames);
-                    channel.held = None;
+                if let Some(wait) = deferred.wait.take_if(|wait| wait.token == token) {
+                    let frames = std::mem::take(&mut deferred.frames);
+                    channel.deferred = None;
                     self.reply(id, wait.reply);
                     for notice in wait.notices {
                         self.reply(id, notice);
@@ -267,7 +272,7 @@ impl Connection {
     }
 }
 
-/// A consumer's delivery.
+/// Builds a consumer's delivery.
 fn delivery(consumer: Arc<Consumer>, entry: Entry) -> Delivery {
     Delivery {
         queue: consumer.queue.clone(),
@@ -276,7 +281,7 @@ fn delivery(consumer: Arc<Consumer>, entry: Entry) -> Delivery {
     }
 }
 
-/// A consumer's delivery that has to go back to its queue: the client never got it.
+/// Builds the return of a delivery that the client never received.
 pub(super) fn back(consumer: Arc<Consumer>, entry: Entry) -> Returning {
     (delivery(consumer, entry), Return::Unseen)
 }

@@ -1,30 +1,30 @@
 //! The connection machine: bytes in, bytes out, no sockets.
 //!
 //! One connection's task owns it. Input is split into frames in place; replies, deliveries and
-//! confirms are encoded into one [`Output`]. What other tasks have for the connection waits in its
+//! confirms are encoded into one [`Output`]. What other tasks send to the connection waits in its
 //! mailbox until [`Connection::take_mail`] fetches it.
 //!
 //! Publishes and acknowledgements of one read batch are collected and handed to their queues in
-//! runs, one lock per run; anything that has to see their effect flushes them first.
+//! runs, one lock per run; whatever must see their effect flushes them first.
 
 mod ack_timeout;
 mod basic;
 mod blocking;
-mod burden;
 mod channel;
 mod channels;
 mod close;
 mod confirms;
 mod copies;
+mod deferred;
 mod exchange_class;
+mod fast_path;
 mod flush;
 mod handshake;
-mod held;
 mod idle;
 mod ignored;
 mod input;
 mod mail;
-mod one_pass;
+mod memory_limits;
 mod output;
 mod publish;
 mod queue_class;
@@ -47,12 +47,12 @@ use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
 use crate::domain::limits::Seat;
 use crate::domain::vhost::Vhost;
+use crate::engine::interfaces::ConnectionId;
 use crate::engine::message::{Message, SharedMessage};
-use crate::engine::outside::ConnectionId;
 use crate::engine::queue::{Effects, Queue};
 use crate::plumbing::alarms::AlarmSet;
 use crate::plumbing::ledger::Account;
-use crate::plumbing::mailbox::{Mailbox, Taken};
+use crate::plumbing::mailbox::{MailBatch, Mailbox};
 use channel::Channel;
 use channels::Channels;
 use leveret_protocol::texts::{self, Entity};
@@ -62,39 +62,40 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Above this much, the peer's requests are not read either: it does not read our replies.
+/// With more output than this, the peer's requests are not read either: it does not read our
+/// replies.
 const OUTPUT_MAX: usize = 4 << 20;
-/// While memory is low, a frame of more bytes than this is not read to its end.
+/// While memory is low, the rest of a frame larger than this is not read.
 const LOW_FRAME_MAX: usize = 16 << 10;
-/// How many octets of frames may wait on channels that wait for the store.
-const HELD_MAX: usize = 1 << 20;
-/// Octets of a frame before the login (RabbitMQ: `initial_frame_max`).
+/// Bytes of frames that may wait on channels that wait for the store.
+const DEFERRED_MAX: usize = 1 << 20;
+/// The largest frame before login, in bytes (RabbitMQ: `initial_frame_max`).
 const INITIAL_FRAME_MAX: u32 = 8192;
-/// How long a peer may take to answer connection.close, or to notice a silent refusal.
+/// How long a peer may take to answer connection.close, or to notice a refusal without a reply.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where a connection stands (spec 2.2.4).
+/// The phase of a connection (spec 2.2.4).
 ///
 /// ```text
 /// header -> start -> tune -> open -> open-ok ... close -> close-ok
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Nothing but the protocol header is taken.
+    /// Only the protocol header is accepted.
     Header,
-    /// connection.start is sent.
+    /// connection.start was sent.
     Starting,
-    /// connection.tune is sent.
+    /// connection.tune was sent.
     Tuning,
-    /// tune-ok has come.
+    /// tune-ok was received.
     Opening,
-    /// open-ok is sent.
+    /// open-ok was sent.
     Running,
     /// We sent connection.close; everything but its answer is dropped.
     Closing { until: Instant },
-    /// What is still to write goes out, then the socket closes.
+    /// The remaining output is written, then the socket is closed.
     Ending,
-    /// Nothing goes out any more: the peer is told nothing, and its socket closes at `until`.
+    /// Nothing more is sent: the peer gets no reply, and its socket is closed at `until`.
     Refused { until: Instant },
 }
 
@@ -104,13 +105,13 @@ struct Login {
     vhost: Arc<Vhost>,
 }
 
-/// What both peers agreed on.
+/// What was negotiated.
 #[derive(Clone, Copy, Debug)]
 struct Tuned {
     channel_max: u16,
-    /// Octets; 0 for no limit.
+    /// In bytes; 0 for no limit.
     frame_max: u32,
-    /// None when heartbeats are off.
+    /// `None` if heartbeats are off.
     heartbeat: Option<Duration>,
 }
 
@@ -121,21 +122,21 @@ pub struct Connection {
     info: Arc<ConnectionInfo>,
     mailbox: Arc<Mailbox>,
     phase: Phase,
-    /// The broker's, kept here so that nothing is locked for a look at them.
+    /// The broker's limits, copied so that no lock is needed to read them.
     limits: Limits,
     tuned: Tuned,
     user: Option<Identity>,
-    /// The user may publish in the name of others.
+    /// The user may publish in another user's name.
     impersonates: bool,
     login: Option<Login>,
-    /// Its place among those that limits count.
+    /// Its slot among the connections that limits count.
     seat: Option<Seat>,
     wants_close_on_refusal: bool,
     wants_cancel_notice: bool,
     wants_blocked_notice: bool,
     /// The alarms in force when this batch was read.
     alarms: AlarmSet,
-    /// It has published while an alarm was in force.
+    /// It published while an alarm was in force.
     blocked: bool,
     ack_watch: ack_timeout::Watch,
     channels: Channels,
@@ -143,49 +144,49 @@ pub struct Connection {
     last_turn: Option<QueueId>,
     next_epoch: u16,
     exclusive_queues: Vec<Arc<Queue>>,
-    /// At how many of them the deleted ones are looked for.
+    /// The number of exclusive queues at which deleted ones are removed from the list.
     exclusive_checked_at: usize,
     out: Output,
     fx: Effects,
     run: run::Run,
     route: route::RouteCache,
     settled: Vec<unacked::Delivery>,
-    /// As `settled`, but rejected without requeue.
+    /// Like `settled`, but rejected without requeue.
     discarded: Vec<unacked::Delivery>,
     unconfirmed_news: Vec<ChannelId>,
     /// See [`Connection::has_committed`].
     has_committed: bool,
-    taken: Taken,
-    /// What the store has made safe, not looked at yet.
+    mail_batch: MailBatch,
+    /// Tokens that the store has made durable, not processed yet.
     tokens: VecDeque<Token>,
-    held_octets: usize,
-    /// Channels whose frames wait for the peer to read what it was answered.
+    deferred_bytes: usize,
+    /// Channels whose frames wait for the peer to read earlier answers.
     unread: Vec<ChannelId>,
-    /// Whole frames may stand in the read buffer: too much output waited to go on.
+    /// The read buffer may hold complete frames, because there was too much output to go on.
     has_rest: bool,
-    /// The time that the current call was given.
+    /// The time passed to the current call.
     now: Instant,
     has_published: bool,
-    /// It has published what the store keeps.
+    /// It has published messages that are stored.
     has_stored: bool,
-    /// Octets that the frame at the front of the input needs in all.
+    /// Total bytes of the frame at the front of the input.
     need: usize,
-    /// Bytes that the largest read buffer has had.
+    /// The size of the largest read buffer so far, in bytes.
     buffer_size: usize,
-    /// Work that was done since the clock was last looked at.
+    /// Effort since the clock was last checked.
     effort: u32,
-    /// What stands in place of messages that need not be kept.
+    /// A placeholder for messages that do not have to be kept.
     no_message: SharedMessage,
-    /// What it holds in memory, and what the ledger knows of that.
+    /// What it holds in memory, and what was reported to the ledger.
     account: Account,
-    /// Octets of its consumers' arguments.
-    kept_arguments: burden::Bound,
-    /// Arguments that the log has been told of.
-    told: ignored::Told,
+    /// Total bytes of its consumers' arguments.
+    argument_bytes: memory_limits::UpperBound,
+    /// Ignored arguments that have been logged.
+    logged_arguments: ignored::LoggedNames,
 }
 
 impl Connection {
-    /// A connection that has just been accepted.
+    /// Creates a connection that has just been accepted.
     pub fn new(broker: Arc<Broker>, info: Arc<ConnectionInfo>, mailbox: Arc<Mailbox>) -> Self {
         let limits = broker.limits();
         let tuned = Tuned {
@@ -227,9 +228,9 @@ impl Connection {
             discarded: Vec::new(),
             unconfirmed_news: Vec::new(),
             has_committed: false,
-            taken: Taken::default(),
+            mail_batch: MailBatch::default(),
             tokens: VecDeque::new(),
-            held_octets: 0,
+            deferred_bytes: 0,
             unread: Vec::new(),
             has_rest: false,
             now: Instant::now(),
@@ -240,60 +241,61 @@ impl Connection {
             effort: 0,
             no_message: Message::small((b"", b""), &[0, 0], b"", false, false),
             account,
-            kept_arguments: burden::Bound::default(),
-            told: ignored::Told::default(),
+            argument_bytes: memory_limits::UpperBound::default(),
+            logged_arguments: ignored::LoggedNames::default(),
         }
     }
 
-    /// What has to be written.
+    /// Returns the output to write.
     pub fn output(&mut self) -> &mut Output {
         &mut self.out
     }
 
-    /// Whether the socket should be read: not while replies pile up, held frames do, the storage
-    /// backlog is over its mark and this connection adds to it, or an alarm has blocked it.
+    /// Returns whether to read the socket. No while there is too much output or too many deferred
+    /// frames, the storage backlog is over its mark and this connection adds to it, or an alarm
+    /// blocks it.
     pub fn wants_read(&self) -> bool {
         self.out.len() < OUTPUT_MAX
-            && self.held_octets < HELD_MAX
+            && self.deferred_bytes < DEFERRED_MAX
             && !matches!(self.phase, Phase::Ending | Phase::Refused { .. })
             && !self.is_blocked()
             && !self.waits_for_memory()
             && !self.waits_for_storage()
     }
 
-    /// Whether a large frame, of which a part has come, has to wait until memory is not low any more.
+    /// Returns whether a large, partly received frame has to wait until memory is no longer low.
     pub fn waits_for_memory(&self) -> bool {
         self.need > LOW_FRAME_MAX
             && self.phase == Phase::Running
             && self.broker.alarms.in_force().has_memory()
     }
 
-    /// Whether reading waits for the disk to catch up.
+    /// Returns whether reading waits for the disk to catch up.
     pub fn waits_for_storage(&self) -> bool {
         (self.has_published && self.broker.pager_is_behind())
             || (self.has_stored && self.broker.store_is_behind())
     }
 
-    /// Whether mail should be fetched: not while the peer does not read what was delivered, nor
-    /// while it holds too much of that without acknowledging it.
+    /// Returns whether to fetch deliveries. No while the peer reads too slowly or holds too many
+    /// unacknowledged bytes.
     pub fn wants_mail(&mut self) -> bool {
         let too_much = self.holds_too_much();
         self.info.set_waits_for_room(too_much);
         !too_much && self.out.len() < self.broker.ledger.waiting_mark()
     }
 
-    /// Whether [`Connection::input`] left whole frames in the read buffer, to be called again as
-    /// soon as [`Connection::wants_read`].
+    /// Returns whether [`Connection::input`] left complete frames in the read buffer, and has to be
+    /// called again as soon as [`Connection::wants_read`].
     pub fn has_rest(&self) -> bool {
         self.has_rest
     }
 
-    /// Octets that a read buffer needs for the frame at its front, once known.
+    /// Returns the bytes that the read buffer needs for the frame at its front, once known.
     pub fn needed_buffer(&self) -> usize {
         self.need
     }
 
-    /// Whether the socket can be closed: all is written that will be.
+    /// Returns whether the socket can be closed because everything has been written.
     pub fn is_over(&self, now: Instant) -> bool {
         match self.phase {
             Phase::Ending => self.out.is_empty(),
@@ -302,7 +304,7 @@ impl Connection {
         }
     }
 
-    /// When the connection has to be looked at though nothing came.
+    /// Returns when the connection needs attention even if nothing arrives.
     pub fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Closing { until } | Phase::Refused { until } => Some(until),
@@ -310,12 +312,12 @@ impl Connection {
         }
     }
 
-    /// Whether the peer has logged in and opened a virtual host.
+    /// Returns whether the peer has logged in and opened a virtual host.
     pub fn is_running(&self) -> bool {
         self.phase == Phase::Running
     }
 
-    /// Whether the peer has still to log in and open a virtual host.
+    /// Returns whether the peer has yet to log in and open a virtual host.
     pub fn is_handshaking(&self) -> bool {
         matches!(
             self.phase,
@@ -323,23 +325,24 @@ impl Connection {
         )
     }
 
-    /// Whether only the last output is still to be written.
+    /// Returns whether only the last output remains to be written.
     pub fn is_ending(&self) -> bool {
         self.phase == Phase::Ending
     }
 
-    /// Whether the connection was opened and has not ended.
+    /// Returns whether the connection was opened and has not ended.
     pub fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Running | Phase::Closing { .. })
     }
 
-    /// The agreed heartbeat interval; none when heartbeats are off or not agreed yet.
+    /// Returns the negotiated heartbeat interval; `None` if heartbeats are off or not negotiated
+    /// yet.
     pub fn heartbeat(&self) -> Option<Duration> {
         self.tuned.heartbeat.filter(|_| self.is_open())
     }
 
-    /// Octets of a frame at most. Before the login RabbitMQ takes as much as its `initial_frame_max`, so that who is
-    /// nobody yet cannot have much kept.
+    /// Returns the largest frame size in bytes. Before login it is RabbitMQ's `initial_frame_max`, so that a peer that
+    /// is not authenticated cannot use much memory.
     fn frame_limit(&self) -> u32 {
         match self.phase {
             Phase::Header | Phase::Starting | Phase::Tuning => {
@@ -349,19 +352,19 @@ impl Connection {
         }
     }
 
-    /// Puts a heartbeat into the output.
+    /// Writes a heartbeat to the output.
     pub fn send_heartbeat(&mut self) {
         leveret_protocol::method::encode_heartbeat(self.out.buffer());
     }
 
-    /// What follows happens at this time.
+    /// Sets the time at which the following operations happen.
     fn begin_at(&mut self, now: Instant) {
         self.now = now;
         self.fx.begin_at(now);
     }
 
     fn vhost(&self) -> Result<&Arc<Vhost>, AmqpError> {
-        // Channels exist only once the connection is open.
+        // Channels exist only after the connection is open.
         self.login
             .as_ref()
             .map(|login| &login.vhost)
@@ -402,7 +405,7 @@ impl Connection {
         self.channels.get_mut(id)
     }
 
-    /// The channel that a method handler was called for.
+    /// Returns the channel that a method handler was called for.
     fn open_channel(&mut self, id: ChannelId) -> Result<&mut Channel, AmqpError> {
         self.channel_mut(id).ok_or_else(texts::channel_not_open)
     }

@@ -1,5 +1,5 @@
-//! What a connection has still to write: small frames are copied into one buffer, large bodies
-//! stand between as shared memory and go out by vectored writes.
+//! The output of a connection: small frames are copied into one buffer, large bodies stay in shared
+//! memory between them and are written by vectored writes.
 
 use bytes::{Buf, Bytes, BytesMut};
 use leveret_protocol::frame::{FRAME_END, OVERHEAD};
@@ -7,9 +7,9 @@ use leveret_protocol::{ChannelId, method};
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-/// Body pieces from this many octets on are not copied.
+/// Body pieces of at least this many bytes are not copied.
 const UNCOPIED_MIN: usize = 8 * 1024;
-/// A buffer that grew over this is given back when it has been written out.
+/// A buffer that has grown beyond this is freed when it has been written.
 const KEPT_CAPACITY: usize = 256 * 1024;
 
 /// A connection's output.
@@ -21,27 +21,27 @@ pub struct Output {
 }
 
 impl Output {
-    /// Octets that wait to be written.
+    /// Returns the number of bytes to write.
     pub fn len(&self) -> usize {
         self.chunked + self.tail.len()
     }
 
-    /// Bytes of memory that it holds, about.
-    pub fn held(&self) -> u64 {
+    /// Returns the approximate memory it uses, in bytes.
+    pub fn memory(&self) -> u64 {
         (self.chunked + self.tail.capacity()) as u64
     }
 
-    /// Whether all is written.
+    /// Returns whether everything is written.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Where frames are encoded to.
+    /// Returns the buffer that frames are encoded into.
     pub fn buffer(&mut self) -> &mut BytesMut {
         &mut self.tail
     }
 
-    /// Writes a content header and the body in frames of at most `frame_max` octets (0: no limit).
+    /// Writes a content header and the body in frames of at most `frame_max` bytes (0: no limit).
     pub fn content(
         &mut self,
         channel: ChannelId,
@@ -80,14 +80,14 @@ impl Output {
         self.chunks.push_back(bytes);
     }
 
-    /// Gives back the memory of what is empty.
-    pub fn give_back(&mut self) {
+    /// Frees the memory of empty buffers.
+    pub fn release_memory(&mut self) {
         if self.is_empty() {
             *self = Output::default();
         }
     }
 
-    /// The first pieces to write; returns how many of `slices` were filled.
+    /// Fills `slices` with the first pieces to write; returns how many it filled.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let pieces = self
             .chunks
@@ -105,7 +105,7 @@ impl Output {
         filled
     }
 
-    /// The first `written` octets are on their way.
+    /// Removes the first `written` bytes, which have been sent.
     pub fn advance(&mut self, mut written: usize) {
         while let Some(chunk) = self.chunks.front_mut() {
             if written < chunk.len() {
@@ -138,7 +138,7 @@ mod tests {
         while !output.is_empty() {
             let mut slices = [IoSlice::new(&[]); 4];
             let filled = output.slices(&mut slices);
-            // No more than a step is looked at: steps may be single octets.
+            // No more than a step is looked at: steps may be single bytes.
             let before = all.len();
             let front = slices[..filled].iter().flat_map(|slice| slice.iter());
             all.extend(front.take(step));

@@ -7,7 +7,7 @@ use super::input::Payload;
 use super::route::RouteCache;
 use super::run::RUN_MAX;
 use crate::domain::auth::Access;
-use crate::engine::exchange::{Delays, Exchange, Held, Postponed, Routable};
+use crate::engine::exchange::{DelayedMessage, Delays, Exchange, Postponed, Routable};
 use crate::engine::message::{MessageBuilder, SharedMessage};
 use crate::engine::queue::Queue;
 use leveret_protocol::content::{
@@ -19,21 +19,21 @@ use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::{AmqpError, ChannelId, ExchangeName, ReplyCode};
 use std::sync::Arc;
 
-/// A whole message with all that was decided when it was published: what is left is to hand it
-/// over, now or when its transaction is committed.
+/// A complete message with everything that was decided when it was published; it only has to be
+/// handed over, now or at the commit of its transaction.
 #[derive(Debug)]
 pub(super) struct Routed {
     pub(super) message: SharedMessage,
     pub(super) queues: Arc<[Arc<Queue>]>,
-    /// The delayed exchanges that keep it.
+    /// The delayed exchanges that keep the message.
     pub(super) kept_by: Vec<Arc<Delays>>,
-    /// How many of both store it.
+    /// How many of the queues and delayed exchanges store it.
     pub(super) storing: u32,
     pub(super) target: Target,
 }
 
 impl Routed {
-    /// The message for each of the delayed exchanges that keep it.
+    /// Returns the message for each of the delayed exchanges that keep it.
     pub(super) fn postponed(
         &self,
         token: Option<leveret_storage::Token>,
@@ -44,17 +44,24 @@ impl Routed {
         };
         let delay = routable.delay().unwrap_or_default();
         self.kept_by.iter().map(move |delays| {
-            let held = Held {
+            let delayed = DelayedMessage {
                 message: self.message.clone(),
                 more_keys: self.target.copies.as_slice().into(),
             };
-            (delays.clone(), Postponed { held, delay, token })
+            (
+                delays.clone(),
+                Postponed {
+                    delayed,
+                    delay,
+                    token,
+                },
+            )
         })
     }
 }
 
 impl Connection {
-    /// basic.publish itself: the exchange must exist and be writable.
+    /// Handles the basic.publish method: the exchange must exist and be writable.
     pub(super) fn publish_method(
         &mut self,
         id: ChannelId,
@@ -86,7 +93,7 @@ impl Connection {
         }
         let text = String::from_utf8_lossy(name);
         let exchange_name = ExchangeName::from(&*text);
-        // Before the look-up: who may not write to it does not learn whether it exists.
+        // Before the look-up: clients without permission must not learn whether it exists.
         self.check_access(Access::Write, Entity::Exchange(&exchange_name))?;
         let vhost = self.vhost()?;
         let exchange = if name.is_empty() {
@@ -105,7 +112,7 @@ impl Connection {
         Ok(exchange)
     }
 
-    /// A content header or body frame on a channel that expects one.
+    /// Handles a content header or body frame on a channel that expects one.
     pub(super) fn content_frame(
         &mut self,
         frame: Frame,
@@ -129,7 +136,7 @@ impl Connection {
         self.content_came();
         let result = result.and_then(|()| self.count_unfinished(id));
         result.map_err(|error| match error.code {
-            // A frame that is none is the connection's fault, not the publish's.
+            // A malformed frame is the connection's fault, not the publish's.
             ReplyCode::FrameError => error,
             _ => error.caused_by(BASIC_PUBLISH),
         })
@@ -159,7 +166,7 @@ impl Connection {
         self.check_properties(&index, properties, header.body_size)?;
         let addressed = self.with_reply_address(id, &index, properties)?;
         let properties = addressed.as_deref().unwrap_or(properties);
-        // The headers stand before the address that was put in, they have not moved.
+        // The headers come before the inserted address, so they have not moved.
         let copies = match index.headers.clone() {
             Some(headers) => Copies::of(properties, headers)?,
             None => Copies::default(),
@@ -237,7 +244,7 @@ impl Connection {
         Ok(())
     }
 
-    /// A message is whole: finds its queues, and hands it over unless it has to wait for a commit.
+    /// Routes a complete message and hands it over, unless it has to wait for a commit.
     fn publish_whole(
         &mut self,
         id: ChannelId,
@@ -247,7 +254,7 @@ impl Connection {
         let (queues, mut kept_by) = self.route_to(id, &target, &builder)?;
         let waits = target.mandatory && queues.is_empty() && !kept_by.is_empty();
         if waits && !self.leads_on(id, &kept_by, &target, &builder)? {
-            // It comes back at once, and so must not be on its way as well.
+            // The message is returned immediately, so it must not be delivered as well.
             kept_by.clear();
         }
         let storing = self.storing(&queues, &kept_by, builder.persistent);
@@ -268,7 +275,7 @@ impl Connection {
         }
     }
 
-    /// How many of them store a message.
+    /// Returns how many of them store the message.
     pub(super) fn storing(
         &self,
         queues: &[Arc<Queue>],
@@ -284,7 +291,7 @@ impl Connection {
         (queues.count() + kept_by.count()) as u32
     }
 
-    /// Answers for a message that went nowhere, counts its confirm, and adds it to the run.
+    /// Returns an unroutable message, counts its confirm, and adds it to the run.
     fn hand_over(&mut self, id: ChannelId, routed: Routed) -> Result<(), AmqpError> {
         let routable = !routed.queues.is_empty() || !routed.kept_by.is_empty();
         self.return_or_reply(id, &routed, routable);
@@ -305,7 +312,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a reply on its way, and a mandatory message back when nothing takes it.
+    /// Sends a reply to its requester, and returns a mandatory message that nothing takes.
     pub(super) fn return_or_reply(&mut self, id: ChannelId, routed: &Routed, routable: bool) {
         let (message, target) = (&routed.message, &routed.target);
         let replied = target.exchange.is_none() && self.send_replies(message, &target.copies);

@@ -1,7 +1,7 @@
 //! queue.*
 
 use super::Connection;
-use super::channel::{Held, Wait};
+use super::channel::{Deferred, Wait};
 use super::{quorum, reply_to};
 use crate::domain::auth::Access;
 use crate::domain::vhost::SYSTEM_PREFIX;
@@ -15,7 +15,7 @@ use leveret_storage::Op;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// What queue.bind and queue.unbind are about.
+/// The arguments of queue.bind and queue.unbind.
 struct BindingEnds {
     exchange: ExchangeName,
     queue: QueueName,
@@ -43,8 +43,8 @@ impl Connection {
         }
     }
 
-    /// The queue that a method names; the empty name is the last one declared on the channel
-    /// (spec 1.7.2.1).
+    /// Returns the queue that a method names; the empty name stands for the last one declared on
+    /// the channel (spec 1.7.2.1).
     pub(super) fn queue_name(&mut self, id: ChannelId, name: &str) -> Result<QueueName, AmqpError> {
         if !name.is_empty() {
             return Ok(name.into());
@@ -55,7 +55,7 @@ impl Connection {
             .ok_or_else(texts::no_previous_queue)
     }
 
-    /// A queue that exists and is not another connection's alone.
+    /// Returns a queue that exists and is not exclusive to another connection.
     pub(super) fn usable_queue(&self, name: &QueueName) -> Result<Arc<Queue>, AmqpError> {
         let vhost = self.vhost()?;
         let Some(queue) = vhost.queue(name.as_str()) else {
@@ -67,8 +67,8 @@ impl Connection {
         Ok(queue)
     }
 
-    /// Answers, but not before the store has everything that was submitted when `durable`: only
-    /// this channel waits, its later frames wait with it.
+    /// Replies; if `durable`, only after the store has everything submitted so far. Only this
+    /// channel waits, and its later frames with it.
     pub(super) fn reply_when_stored(
         &mut self,
         id: ChannelId,
@@ -81,7 +81,7 @@ impl Connection {
                 let channel = self.open_channel(id)?;
                 let token = channel.wait_token();
                 let notices = Vec::new();
-                channel.held = Some(Held {
+                channel.deferred = Some(Deferred {
                     wait: Some(Wait {
                         token,
                         reply,
@@ -112,7 +112,7 @@ impl Connection {
             queue: queue.name().as_str().into(),
             message_count: u32::try_from(counts.ready).unwrap_or(u32::MAX),
             consumer_count: match queue.stream() {
-                // RabbitMQ counts them in listings only (`rabbit_stream_queue:stat`).
+                // RabbitMQ counts them only in listings (`rabbit_stream_queue:stat`).
                 Some(_) => 0,
                 None => u32::try_from(counts.consumers).unwrap_or(u32::MAX),
             },
@@ -125,7 +125,7 @@ impl Connection {
         id: ChannelId,
         declare: &queue::Declare,
     ) -> Result<(), AmqpError> {
-        // Here the empty name is not the last queue, and no queue has it.
+        // Here the empty name does not mean the last queue, and no queue has it.
         let name = without_line_ends(declare.queue.as_str()).as_ref().into();
         let queue = self.usable_queue(&name)?;
         let reply = self.declare_ok(id, &queue, declare.nowait);
@@ -149,13 +149,14 @@ impl Connection {
             self.check_new_queue(&name, &declare)?;
             self.check_room_for(Entity::Queue(&name))?;
         }
-        // Of a queue that is there already only some are compared: also what is not is told.
+        // For an existing queue only some arguments are compared; those that are not are logged,
+        // too.
         let kind = QueueKind::of(&declare.arguments);
         let ignored = ignored::of_queue(&declare.arguments, kind);
-        self.tell_ignored("queue", name.as_str(), ignored);
+        self.log_ignored("queue", name.as_str(), ignored);
         let spec = QueueSpec {
             name,
-            // An exclusive queue ends with its connection, whatever was asked for.
+            // An exclusive queue ends with its connection, so it is never durable.
             durable: declare.durable && !declare.exclusive,
             auto_delete: declare.auto_delete,
             exclusive_to: declare.exclusive.then_some(self.id),
@@ -171,8 +172,8 @@ impl Connection {
         self.reply_when_stored(id, reply, queue.spec.is_stored())
     }
 
-    /// The arguments have to make sense, and a dead letter exchange needs permissions: what is
-    /// read from the queue is written to it.
+    /// Checks the arguments, and the permissions for a dead letter exchange: messages are read from
+    /// the queue and written to the exchange.
     fn check_new_queue(&self, name: &QueueName, declare: &queue::Declare) -> Result<(), AmqpError> {
         let vhost = self.vhost()?.name();
         let arguments = &declare.arguments;
@@ -185,8 +186,9 @@ impl Connection {
         arguments::check_properties(declare, name, vhost)
     }
 
-    /// Keeps a queue that has to end with the connection. Those that ended before it (auto-delete
-    /// reply queues, a new one per request) are forgotten when they may be as many as the others.
+    /// Remembers a queue that has to end with the connection. Queues that ended earlier
+    /// (auto-delete reply queues, one per request) are removed when they may be as many as the
+    /// others.
     fn remember_exclusive(&mut self, queue: Arc<Queue>) {
         if self.exclusive_queues.len() >= self.exclusive_checked_at {
             self.exclusive_queues.retain(|queue| !queue.is_deleted());
@@ -216,14 +218,14 @@ impl Connection {
         if !exchange.is_bound_by(&binding) {
             self.check_room_for(Entity::Exchange(exchange.name()))?;
         }
-        self.tell_ignored_in_binding(&exchange, &binding);
+        self.log_ignored_in_binding(&exchange, &binding);
         let stored = vhost.bind(&exchange, binding, &mut self.fx)?;
         let ok = AMQPClass::Queue(queue::AMQPMethod::BindOk(queue::BindOk {}));
         self.reply_when_stored(id, (!bind.nowait).then_some(ok), stored)
     }
 
-    /// Unbinding what does not exist succeeds, whichever part of it is missing; so who else owns
-    /// the queue matters only where there is a binding.
+    /// Unbinding succeeds even if any part of the binding does not exist; so a queue that is
+    /// exclusive to another connection matters only if the binding exists.
     fn unbind(&mut self, id: ChannelId, unbind: queue::Unbind) -> Result<(), AmqpError> {
         let ends = self.binding_ends(
             id,
@@ -250,8 +252,8 @@ impl Connection {
         self.reply_when_stored(id, Some(ok), stored)
     }
 
-    /// The exchange, the queue and the key of queue.bind and queue.unbind, permitted. Whether
-    /// they exist is looked at later.
+    /// Returns the exchange, the queue and the key of queue.bind and queue.unbind after checking
+    /// permissions. Whether they exist is checked later.
     fn binding_ends(
         &mut self,
         id: ChannelId,
@@ -261,7 +263,7 @@ impl Connection {
     ) -> Result<BindingEnds, AmqpError> {
         let name = self.queue_name(id, &without_line_ends(queue))?;
         let key = match (queue, key) {
-            // Both left out: the last declared queue's name is the key (spec 1.7.2.3).
+            // Both omitted: the last declared queue's name is the key (spec 1.7.2.3).
             ("", "") => name.as_str().into(),
             (_, key) => key.into(),
         };

@@ -1,4 +1,4 @@
-//! What quorum queues ask of those who use them, and tell them.
+//! What quorum queues require of their clients, and tell them.
 
 use super::Connection;
 use crate::engine::queue::{Entry, Queue, QueueKind};
@@ -7,13 +7,13 @@ use leveret_protocol::classes::queue;
 use leveret_protocol::{AmqpError, ChannelId, texts};
 use std::borrow::Cow;
 
-/// The header that says how often the delivery of a message failed.
+/// The header with the number of failed deliveries of a message.
 const DELIVERY_COUNT: &str = "x-delivery-count";
-/// The header that says how often it was delivered before, and came back.
+/// The header with the number of times that it was delivered and came back.
 const ACQUIRED_COUNT: &str = "x-acquired-count";
 
-/// The properties that a message goes out with: those it came with, and how often it came back, if
-/// it did and its queue counts that.
+/// Returns the properties to deliver a message with: its own, plus how often it came back, if its
+/// queue counts that.
 pub(super) fn properties(entry: &Entry) -> Cow<'_, [u8]> {
     let properties = entry.message.properties();
     let returns = entry.returns();
@@ -28,7 +28,7 @@ pub(super) fn properties(entry: &Entry) -> Cow<'_, [u8]> {
 }
 
 impl Connection {
-    /// A quorum queue serves no consumers of a channel that has a prefetch for all of them
+    /// Checks that the channel has no global prefetch, which quorum queues do not support
     /// (`rabbit_quorum_queue:consume`).
     pub(super) fn check_quorum_consumer(
         &mut self,
@@ -43,7 +43,7 @@ impl Connection {
     }
 }
 
-/// From a quorum queue with a single active consumer nothing can be had by basic.get.
+/// Checks that basic.get is allowed: a quorum queue with a single active consumer refuses it.
 pub(super) fn check_get(queue: &Queue) -> Result<(), AmqpError> {
     if queue.kind == QueueKind::Quorum && queue.settings().single_active_consumer {
         return Err(texts::no_get_beside_single_active(
@@ -54,7 +54,7 @@ pub(super) fn check_get(queue: &Queue) -> Result<(), AmqpError> {
     Ok(())
 }
 
-/// A quorum queue is deleted without conditions (`rabbit_quorum_queue:delete`).
+/// Checks that a quorum queue is deleted without conditions (`rabbit_quorum_queue:delete`).
 pub(super) fn check_delete(queue: &Queue, delete: &queue::Delete) -> Result<(), AmqpError> {
     let flag = match (queue.kind, delete.if_unused, delete.if_empty) {
         (QueueKind::Quorum, true, _) => "if-unused",

@@ -1,7 +1,6 @@
-//! Direct reply-to (RabbitMQ: "Direct Reply-to"): a client consumes from a name that is no queue,
-//! its requests carry a token in place of that name, and what is published to the token goes
-//! straight to its channel. Nothing is stored: a reply whose requester is gone, or does not read,
-//! is dropped.
+//! Direct reply-to (RabbitMQ: "Direct Reply-to"): a client consumes from a pseudo-queue, its
+//! requests carry a token in place of that name, and messages published to the token go straight to
+//! its channel. Nothing is stored: a reply whose requester is gone, or does not read, is dropped.
 
 use super::Connection;
 use crate::engine::message::SharedMessage;
@@ -14,23 +13,23 @@ use leveret_protocol::{AmqpError, ChannelId, ConsumerTag, ReplyCode, method, tex
 
 /// The name that clients consume from and put into `reply_to`.
 pub(super) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
-/// What stands before a token.
+/// The prefix of a token.
 const TOKEN_PREFIX: &str = "amq.rabbitmq.reply-to.";
 
-/// A channel's consumer of replies.
+/// A channel's reply consumer.
 #[derive(Debug)]
 pub(super) struct ReplyConsumer {
     tag: ConsumerTag,
     address: ReplyAddress,
 }
 
-/// Whether a routing key of the default exchange is a token's.
+/// Returns whether a routing key of the default exchange is a reply address.
 pub(super) fn is_address(routing_key: &[u8]) -> bool {
     routing_key.starts_with(TOKEN_PREFIX.as_bytes())
 }
 
-/// Whether declaring a queue of this name asks for a reply name or an address instead; whatever
-/// begins like one does.
+/// Returns whether declaring a queue with this name refers to the reply name or an address;
+/// anything with that prefix does.
 pub(super) fn is_name(queue: &str) -> bool {
     queue.starts_with(REPLY_TO)
 }
@@ -40,7 +39,7 @@ fn refused(reason: &str) -> AmqpError {
 }
 
 impl Connection {
-    /// basic.consume of the reply name.
+    /// Handles basic.consume of the reply name.
     pub(super) fn consume_replies(
         &mut self,
         id: ChannelId,
@@ -60,7 +59,7 @@ impl Connection {
         if channel.consumers.contains_key(tag.as_str()) {
             return Err(texts::consumer_tag_reuse(&tag));
         }
-        // The end of the name is a secret of whoever was sent it.
+        // The rest of the name is a secret known to those who were sent it.
         let name = server_generated(TOKEN_PREFIX);
         let address = self.broker.replies.add(name, &self.mailbox);
         self.open_channel(id)?.replies = Some(ReplyConsumer {
@@ -76,7 +75,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends the consumer of replies if the tag is its; later replies are dropped.
+    /// Cancels the reply consumer if the tag is its own; later replies are dropped.
     pub(super) fn cancel_replies(&mut self, id: ChannelId, tag: &str) -> Result<(), AmqpError> {
         let channel = self.open_channel(id)?;
         channel
@@ -85,8 +84,8 @@ impl Connection {
         Ok(())
     }
 
-    /// queue.declare of the reply name or of an address: nothing is declared, but the answer says
-    /// whether replies would arrive.
+    /// Handles queue.declare of the reply name or of an address: nothing is declared, but the
+    /// answer says whether replies would arrive.
     pub(super) fn declare_replies(
         &mut self,
         id: ChannelId,
@@ -105,8 +104,8 @@ impl Connection {
         self.reply_when_stored(id, (!declare.nowait).then_some(ok), false)
     }
 
-    /// The properties of a request, its `reply_to` replaced by the channel's address; `None` when
-    /// there is nothing to replace.
+    /// Returns a request's properties with `reply_to` replaced by the channel's address, or `None`
+    /// if there is nothing to replace.
     pub(super) fn with_reply_address(
         &mut self,
         id: ChannelId,
@@ -132,8 +131,8 @@ impl Connection {
         Ok(Some(replaced))
     }
 
-    /// Sends a message that was published to the default exchange to every address among its
-    /// routing keys. `copies`: the keys beyond the first. `false` when none leads anywhere.
+    /// Sends a message that was published to the default exchange to every reply address among its
+    /// routing keys; `copies` are the keys beyond the first. Returns false if none leads anywhere.
     pub(super) fn send_replies(&self, message: &SharedMessage, copies: &[Box<[u8]>]) -> bool {
         let key = message.routing_key();
         let replies = &self.broker.replies;
@@ -147,7 +146,7 @@ impl Connection {
         sent
     }
 
-    /// A reply for one of our channels, the one that knows its address.
+    /// Delivers a reply to the one of our channels that has its address.
     pub(super) fn deliver_reply(&mut self, reply: &Reply) {
         let (message, address) = (reply.message(), reply.address());
         let key = message.routing_key();

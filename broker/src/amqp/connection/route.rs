@@ -1,9 +1,9 @@
-//! From a published message to its queues, with the last answers kept: publishers tend to repeat
-//! themselves.
+//! Routing a published message to its queues, with a cache of recent routes: publishers tend to
+//! repeat themselves.
 
 use super::Connection;
 use super::channel::Target;
-use super::routes::{KnownRoute, KnownRoutes};
+use super::routes::{CachedRoute, CachedRoutes};
 use crate::engine::exchange::{Delays, Directory, Exchange, Routable, Route};
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::Queue;
@@ -11,32 +11,32 @@ use leveret_protocol::{AmqpError, ChannelId};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
-/// So many exchanges are kept.
+/// The number of exchanges that are cached.
 const EXCHANGES_MAX: usize = 8;
 
-/// The last exchanges and routes that were looked up, good until something is declared, deleted,
-/// bound or permitted.
+/// The most recently used exchanges and routes, valid until something is declared, deleted, bound
+/// or permitted.
 #[derive(Default)]
 pub(super) struct RouteCache {
     pub(super) generation: u64,
     pub(super) users_generation: u64,
-    /// Exchanges that may be published to by the names that they were asked for by; none for the
-    /// default exchange.
+    /// Exchanges that may be published to, under the names that were used; `None` is the default
+    /// exchange.
     exchanges: Vec<(Vec<u8>, Option<Arc<Exchange>>)>,
-    /// The exchange and the routing key that lead to `queues`; none when they alone do not decide.
+    /// The exchange and the routing key that lead to `queues`; `None` if they alone do not decide.
     last: Option<(Option<Arc<Exchange>>, Vec<u8>)>,
     queues: Arc<[Arc<Queue>]>,
-    /// What was looked up last, for its memory.
+    /// The last look-up, kept to reuse its memory.
     found: Route,
-    /// Where publishes go that are taken in one pass.
-    pub(super) known: KnownRoutes,
+    /// The routes of publishes on the fast path.
+    pub(super) cached: CachedRoutes,
 }
 
-/// The queues that a message goes to, each once, and the delayed exchanges that keep it.
+/// The queues that a message goes to, without duplicates, and the delayed exchanges that keep it.
 pub(super) type Destinations = (Arc<[Arc<Queue>]>, Vec<Arc<Delays>>);
 
 impl RouteCache {
-    /// Nothing looked up yet, in these generations of what is declared and permitted.
+    /// Creates an empty cache for these generations of declarations and permissions.
     pub(super) fn of(generation: u64, users_generation: u64) -> Self {
         RouteCache {
             generation,
@@ -45,19 +45,19 @@ impl RouteCache {
         }
     }
 
-    /// The exchange of a name, if it has been found before that it may be published to.
+    /// Returns the exchange with this name, if a publish to it was allowed before.
     pub(super) fn exchange_named(&self, name: &[u8]) -> Option<&Option<Arc<Exchange>>> {
         let known = self.exchanges.iter().find(|(known, _)| known == name);
         known.map(|(_, exchange)| exchange)
     }
 
-    /// Notes an exchange that may be published to.
+    /// Caches an exchange that may be published to.
     pub(super) fn note_exchange(&mut self, name: &[u8], exchange: Option<Arc<Exchange>>) {
         self.exchanges.truncate(EXCHANGES_MAX - 1);
         self.exchanges.insert(0, (name.to_vec(), exchange));
     }
 
-    /// Shares what was found: the same memory as last time when it is the same queues.
+    /// Shares the queues that were found, reusing the previous list if it is the same.
     fn share(&mut self) {
         let found = &self.found.queues;
         let same = self.queues.len() == found.len()
@@ -71,7 +71,7 @@ impl RouteCache {
         }
     }
 
-    /// Whether the queues are those for this exchange and key.
+    /// Returns whether the cached queues are those for this exchange and key.
     fn leads(&self, exchange: Option<&Arc<Exchange>>, key: &[u8]) -> bool {
         let Some((known, known_key)) = &self.last else {
             return false;
@@ -84,25 +84,25 @@ impl RouteCache {
         same && known_key == key
     }
 
-    /// The queues that were looked up last.
+    /// Returns the queues that were looked up last.
     pub(super) fn queues(&self) -> &Arc<[Arc<Queue>]> {
         &self.queues
     }
 
-    /// A known route, and the queues that were looked up last.
-    pub(super) fn at(&mut self, at: usize) -> (&mut KnownRoute, &Arc<[Arc<Queue>]>) {
-        (self.known.get_mut(at), &self.queues)
+    /// Returns a cached route, and the queues that were looked up last.
+    pub(super) fn at(&mut self, at: usize) -> (&mut CachedRoute, &Arc<[Arc<Queue>]>) {
+        (self.cached.get_mut(at), &self.queues)
     }
 
-    /// Looks up where a message goes that takes a known way, but not by its key alone. Says whether
-    /// a delayed exchange keeps it.
-    pub(super) fn look_closer(
+    /// Looks up the queues of a message whose cached route depends on more than its key. Returns whether a delayed
+    /// exchange keeps it.
+    pub(super) fn route_by_headers(
         &mut self,
         at: usize,
         properties: &[u8],
         directory: &dyn Directory,
     ) -> bool {
-        let route = self.known.get(at);
+        let route = self.cached.get(at);
         let Some(exchange) = &route.exchange else {
             return false;
         };
@@ -118,15 +118,15 @@ impl RouteCache {
         kept
     }
 
-    /// Gives back the memory of what would be found again.
-    pub(super) fn give_back(&mut self) {
-        self.known = KnownRoutes::default();
+    /// Drops the cache, which can be rebuilt.
+    pub(super) fn release_memory(&mut self) {
+        self.cached = CachedRoutes::default();
         self.found = Route::default();
     }
 }
 
 impl Connection {
-    /// Where a message goes. Its routing key stands in the channel.
+    /// Returns where a message goes. Its routing key is in the channel.
     pub(super) fn route_to(
         &mut self,
         id: ChannelId,
@@ -146,15 +146,15 @@ impl Connection {
                 self.route.last = Some((target.exchange.clone(), key.clone()));
             }
         }
-        // The allocation goes back to where it came from.
+        // The channel gets its allocation back.
         self.open_channel(id)?.routing_key = key;
-        // None unless it was looked up just now: for a delayed exchange the key alone never decides.
+        // Empty unless it was looked up just now: for a delayed exchange the key alone never decides.
         let kept_by = std::mem::take(&mut self.route.found.kept_by);
         Ok((self.route.queues.clone(), kept_by))
     }
 
-    /// Whether one of the delayed exchanges that keep a message would lead it to a queue if it were
-    /// due now.
+    /// Returns whether one of the delayed exchanges that keep a message would route it to a queue
+    /// if it were due now.
     pub(super) fn leads_on(
         &mut self,
         id: ChannelId,
@@ -171,8 +171,8 @@ impl Connection {
         Ok(kept_by.iter().any(leads))
     }
 
-    /// Looks the queues up for a message with these properties and leaves them in the cache; says
-    /// whether the first key alone decided.
+    /// Looks up the queues for a message with these properties and leaves them in the cache;
+    /// returns whether the first key alone decided.
     pub(super) fn look_up(
         &mut self,
         keys: &[&[u8]],

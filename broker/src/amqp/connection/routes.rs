@@ -1,6 +1,6 @@
-//! Where the last few basic.publish of a connection went: publishers repeat themselves, and those
-//! that do not have a few exchanges and keys that take turns. What is known is found by the octets
-//! of the method as they stand in its frame, without decoding them.
+//! A cache of the last few routes of a connection: publishers repeat themselves, and those that do
+//! not usually alternate between a few exchanges and keys. Routes are found by the bytes of the
+//! method as they are in its frame, without decoding them.
 
 use crate::engine::exchange::Exchange;
 use crate::engine::queue::Queue;
@@ -8,42 +8,42 @@ use leveret_protocol::method::Publish;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Routes that stand in one set: those with the same part of their hash.
+/// The routes in one set: those with the same part of their hash.
 const WAYS: usize = 4;
-/// The most sets; there is one at first, and twice as many each time when one runs over.
+/// The maximum number of sets; there is one at first, and their number doubles when one overflows.
 const SETS_MAX: usize = 32;
-/// Octets before the exchange's name: the method's numbers, the ticket, the name's length.
+/// Offset of the exchange's name: after the method's ids, the ticket, and the name's length.
 const EXCHANGE_AT: usize = 7;
 
-/// Known routes.
+/// The cached routes.
 #[derive(Default)]
-pub(super) struct KnownRoutes {
-    /// So many sets as a power of two, each of [`WAYS`].
-    routes: Vec<KnownRoute>,
-    /// The route that was found last.
+pub(super) struct CachedRoutes {
+    /// A power of two of sets, each of [`WAYS`] routes.
+    routes: Vec<CachedRoute>,
+    /// The most recently found route.
     last: usize,
-    /// Which of a full set goes next.
+    /// Which route of a full set is replaced next.
     turn: usize,
 }
 
-/// What a basic.publish with certain arguments leads to.
+/// The route of a basic.publish with certain arguments.
 #[derive(Clone, Default)]
-pub(super) struct KnownRoute {
+pub(super) struct CachedRoute {
     hash: u64,
-    /// The method frame's payload; empty where nothing is known.
+    /// The method frame's payload; empty for an unused entry.
     payload: Vec<u8>,
-    /// Where the exchange's name stands in it, and the routing key.
+    /// Where the exchange's name and the routing key are in it.
     names: [Range<usize>; 2],
     pub(super) mandatory: bool,
-    /// None for the default exchange.
+    /// `None` for the default exchange.
     pub(super) exchange: Option<Arc<Exchange>>,
-    /// The queues; `None` when the message has to be looked at, too.
+    /// The queues; `None` if they depend on the message's properties.
     pub(super) queues: Option<Arc<[Arc<Queue>]>>,
-    /// A hint for the run.
+    /// A hint: the queue's place in the run.
     pub(super) place: usize,
 }
 
-impl KnownRoute {
+impl CachedRoute {
     pub(super) fn exchange_name(&self) -> &[u8] {
         &self.payload[self.names[0].clone()]
     }
@@ -53,8 +53,8 @@ impl KnownRoute {
     }
 }
 
-impl KnownRoutes {
-    /// The number of the route for a method frame with this payload.
+impl CachedRoutes {
+    /// Returns the index of the route for a method frame with this payload.
     #[inline]
     pub(super) fn find(&mut self, payload: &[u8]) -> Option<usize> {
         let last = self.routes.get(self.last)?;
@@ -63,13 +63,13 @@ impl KnownRoutes {
         }
         let hash = hash(payload);
         let set = self.set_of(hash);
-        let is_it = |route: &KnownRoute| route.hash == hash && route.payload == payload;
+        let is_it = |route: &CachedRoute| route.hash == hash && route.payload == payload;
         let at = set.start + self.routes[set].iter().position(is_it)?;
         self.last = at;
         Some(at)
     }
 
-    /// Notes where a publish with this payload leads, and returns the route's number.
+    /// Caches the route of this payload, and returns its index.
     pub(super) fn insert(
         &mut self,
         payload: &[u8],
@@ -96,10 +96,11 @@ impl KnownRoutes {
         at
     }
 
-    /// A place for a route: an empty one, in twice as many sets if need be, or the next one's turn.
+    /// Returns the index for a new route: an unused entry, after doubling the sets if necessary, or
+    /// the next one to replace.
     fn free(&mut self, hash: u64) -> usize {
         if self.routes.is_empty() {
-            self.routes.resize_with(WAYS, KnownRoute::default);
+            self.routes.resize_with(WAYS, CachedRoute::default);
         }
         let set = self.set_of(hash);
         let mut routes = self.routes[set.clone()].iter();
@@ -108,10 +109,10 @@ impl KnownRoutes {
         }
         let sets = self.routes.len() / WAYS;
         if sets < SETS_MAX {
-            // What was known is found out again.
+            // Everything is looked up again.
             self.routes.clear();
             self.routes
-                .resize_with(sets * 2 * WAYS, KnownRoute::default);
+                .resize_with(sets * 2 * WAYS, CachedRoute::default);
             return self.set_of(hash).start;
         }
         self.turn = (self.turn + 1) % WAYS;
@@ -119,25 +120,25 @@ impl KnownRoutes {
     }
 
     fn set_of(&self, hash: u64) -> Range<usize> {
-        // The upper bits depend on every octet.
+        // The upper bits depend on every input byte.
         let sets = (self.routes.len() / WAYS) as u64;
         let start = ((hash >> 32) & (sets - 1)) as usize * WAYS;
         start..start + WAYS
     }
 
-    /// A route of [`KnownRoutes::find`] or [`KnownRoutes::insert`].
+    /// Returns a route by the index from [`CachedRoutes::find`] or [`CachedRoutes::insert`].
     #[inline]
-    pub(super) fn get(&self, at: usize) -> &KnownRoute {
+    pub(super) fn get(&self, at: usize) -> &CachedRoute {
         &self.routes[at]
     }
 
-    /// As [`KnownRoutes::get`].
+    /// Like [`CachedRoutes::get`], mutably.
     #[inline]
-    pub(super) fn get_mut(&mut self, at: usize) -> &mut KnownRoute {
+    pub(super) fn get_mut(&mut self, at: usize) -> &mut CachedRoute {
         &mut self.routes[at]
     }
 
-    /// How many are known.
+    /// Returns the number of cached routes.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.routes
@@ -147,7 +148,7 @@ impl KnownRoutes {
     }
 }
 
-/// A few multiplications, for the peer to spoil for itself alone.
+/// Cheap: a peer that forces collisions only slows itself down.
 fn hash(payload: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mix = |hash: u64, word: u64| (hash.rotate_left(29) ^ word).wrapping_mul(FACTOR);
@@ -174,7 +175,7 @@ mod tests {
         payload
     }
 
-    fn insert(known: &mut KnownRoutes, exchange: &str, key: &str) {
+    fn insert(known: &mut CachedRoutes, exchange: &str, key: &str) {
         let publish = Publish {
             exchange: exchange.as_bytes(),
             routing_key: key.as_bytes(),
@@ -186,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_is_found_is_what_was_put_in_and_there_is_an_end_to_it() {
-        let mut known = KnownRoutes::default();
+        let mut known = CachedRoutes::default();
         for n in 0..10_000 {
             let (exchange, key) = (format!("x{}", n % 7), format!("key.{n}"));
             let payload = payload(&exchange, &key);
@@ -206,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_few_keys_that_take_turns_stay_known() {
-        let mut known = KnownRoutes::default();
+        let mut known = CachedRoutes::default();
         let keys: Vec<String> = (0..16).map(|n| format!("a.{n}.c")).collect();
         let mut missed = 0;
         for n in 0..1000 {

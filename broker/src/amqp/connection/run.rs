@@ -1,5 +1,5 @@
 //! The publishes of a read batch on their way to their queues, collected so that each queue is
-//! locked once for many of them, also where destinations take turns.
+//! locked once for many of them, even if destinations alternate.
 
 use crate::engine::exchange::{Delays, Postponed};
 use crate::engine::message::SharedMessage;
@@ -7,13 +7,13 @@ use crate::engine::queue::{Effects, Incoming, Queue};
 use leveret_storage::Token;
 use std::sync::Arc;
 
-/// A queue gets so many messages under one lock, so that other connections get a turn at it.
+/// Messages that a queue gets under one lock, so that other connections get a turn.
 pub(super) const RUN_MAX: usize = 256;
-/// So many messages wait for all queues together, one that goes to several counted as often.
+/// Messages that may wait for all queues together; one that goes to several is counted for each.
 const WAITING_MAX: usize = 1024;
-/// So many queues have a place.
+/// The number of queues that have a place.
 const PLACES_MAX: usize = 64;
-/// A message for up to so many queues waits in the place of each.
+/// A message for up to this many queues waits in the place of each.
 const FEW: usize = 4;
 
 /// Messages that are not handed over yet.
@@ -21,31 +21,31 @@ const FEW: usize = 4;
 pub(super) struct Run {
     /// Messages for few queues, by queue. Each queue gets them in the order in which they came.
     places: Vec<Place>,
-    /// How many places are taken; the others keep their memory for the next queues.
-    taken: usize,
-    /// Messages in all places.
+    /// How many places are in use; the others keep their memory for later queues.
+    used: usize,
+    /// The number of messages in all places.
     waiting: usize,
-    /// A place has as many as a queue gets at a time.
+    /// A place has as many messages as a queue gets at a time.
     is_full: bool,
-    /// Messages for the same many queues. While some wait, no place has any: otherwise a queue could
-    /// be given a later message first.
+    /// Messages for the same large set of queues. While some wait, all places are empty: otherwise a queue could get a
+    /// later message first.
     wide: Vec<Incoming>,
     wide_queues: Arc<[Arc<Queue>]>,
-    /// Messages, each counted once.
+    /// The number of messages, each counted once.
     published: u64,
-    /// Messages for delayed exchanges that came between them.
+    /// Messages for delayed exchanges that came in between.
     pub(super) postponed: Vec<(Arc<Delays>, Postponed)>,
 }
 
 struct Place {
     queue: Arc<Queue>,
     messages: Vec<Incoming>,
-    /// One of them goes to other queues, too.
+    /// One of the messages goes to other queues, too.
     shared: bool,
 }
 
 impl Run {
-    /// Whether a message for these queues can be added before others are handed over.
+    /// Returns whether a message for these queues can be added before others are handed over.
     #[inline]
     pub(super) fn has_room(&self, queues: &Arc<[Arc<Queue>]>) -> bool {
         if queues.len() > FEW {
@@ -54,15 +54,15 @@ impl Run {
         self.wide.is_empty()
             && !self.is_full
             && self.waiting + FEW <= WAITING_MAX
-            && self.taken + FEW <= PLACES_MAX
+            && self.used + FEW <= PLACES_MAX
     }
 
     fn fits_wide(&self, queues: &Arc<[Arc<Queue>]>) -> bool {
         self.wide.is_empty() || same_queues(queues, &self.wide_queues)
     }
 
-    /// Adds a message, for which there has to be room. `hint` is where the place of its last queue
-    /// may be; where it is comes back, for the next time.
+    /// Adds a message, for which there must be room. `hint` is where the place of its last queue
+    /// may be; the actual place is returned as the next hint.
     #[inline(always)]
     pub(super) fn push(
         &mut self,
@@ -91,8 +91,8 @@ impl Run {
         at
     }
 
-    // Always: the message is written where it stays then, and not read again at once in other pieces than it was written
-    // in, which the processor waits for (a tenth of what a small message costs).
+    // Always inlined: the message is then written directly to its final place, and not read again immediately in pieces
+    // of other sizes than it was written in, which stalls the processor (a tenth of the cost of a small message).
     #[inline(always)]
     fn add(&mut self, at: usize, message: Incoming, shared: bool) {
         let place = &mut self.places[at];
@@ -104,21 +104,21 @@ impl Run {
 
     #[inline]
     fn place_of(&mut self, queue: &Arc<Queue>, hint: usize) -> usize {
-        let taken = &self.places[..self.taken];
+        let used = &self.places[..self.used];
         let is_its = |place: &Place| Arc::ptr_eq(&place.queue, queue);
-        if taken.get(hint).is_some_and(is_its) {
+        if used.get(hint).is_some_and(is_its) {
             return hint;
         }
-        match taken.iter().position(is_its) {
+        match used.iter().position(is_its) {
             Some(at) => at,
             None => self.take_place(queue),
         }
     }
 
     fn take_place(&mut self, queue: &Arc<Queue>) -> usize {
-        let at = self.taken;
+        let at = self.used;
         match self.places.get_mut(at) {
-            // Nothing waits there.
+            // An unused place.
             Some(place) => place.queue = queue.clone(),
             None => self.places.push(Place {
                 queue: queue.clone(),
@@ -126,22 +126,22 @@ impl Run {
                 shared: false,
             }),
         }
-        self.taken += 1;
+        self.used += 1;
         at
     }
 
-    /// Messages that wait to be handed over, each counted once.
+    /// Returns the number of messages to be handed over, each counted once.
     pub(super) fn published(&self) -> u64 {
         self.published
     }
 
-    /// Hands the messages to their queues, each locked once.
+    /// Hands the messages to their queues, locking each once.
     pub(super) fn hand_over(&mut self, fx: &mut Effects) {
-        // What goes to several queues reaches the store in as many batches, each under its queue's lock.
+        // A message for several queues reaches the store in one batch per queue, each under its queue's lock.
         let shared = |place: &Place| place.shared && !place.messages.is_empty();
-        let together = !self.wide.is_empty() || self.places[..self.taken].iter().any(shared);
+        let together = !self.wide.is_empty() || self.places[..self.used].iter().any(shared);
         let _group = together.then(|| fx.group());
-        for place in &mut self.places[..self.taken] {
+        for place in &mut self.places[..self.used] {
             if place.messages.is_empty() {
                 continue;
             }
@@ -154,19 +154,19 @@ impl Run {
             }
             self.wide.clear();
         }
-        if self.taken + FEW > PLACES_MAX {
-            self.taken = 0;
+        if self.used + FEW > PLACES_MAX {
+            self.used = 0;
         }
         self.published = 0;
         self.waiting = 0;
         self.is_full = false;
     }
 
-    /// Gives back the memory of what is empty.
-    pub(super) fn give_back(&mut self) {
+    /// Frees the memory of empty buffers.
+    pub(super) fn release_memory(&mut self) {
         if self.waiting == 0 {
             self.places = Vec::new();
-            self.taken = 0;
+            self.used = 0;
         }
         if self.wide.is_empty() {
             self.wide_queues = Arc::default();
@@ -176,7 +176,7 @@ impl Run {
     }
 }
 
-/// Whether two lists name the same queues in the same order, as routing yields them.
+/// Returns whether two lists contain the same queues in the same order, as routing yields them.
 pub(super) fn same_queues(a: &Arc<[Arc<Queue>]>, b: &Arc<[Arc<Queue>]>) -> bool {
     let each = || a.iter().zip(b.iter()).all(|(a, b)| Arc::ptr_eq(a, b));
     Arc::ptr_eq(a, b) || a.len() == b.len() && each()

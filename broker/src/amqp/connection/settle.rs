@@ -9,11 +9,11 @@ use leveret_protocol::{AmqpError, ChannelId, DeliveryTag, texts};
 /// What happens to deliveries that leave the unacknowledged state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// They are done with.
+    /// They are acknowledged.
     Acknowledged,
-    /// They go back to their places.
+    /// They go back to their places in the queue.
     Requeued(Return),
-    /// Nobody wants them.
+    /// They are rejected without requeue.
     Discarded,
 }
 
@@ -61,8 +61,8 @@ impl Connection {
         }
     }
 
-    /// basic.recover: everything that the channel has not acknowledged goes back. What it has in
-    /// a transaction stays there (`rabbit_channel`).
+    /// Handles basic.recover: everything that the channel has not acknowledged is requeued, except
+    /// what its transaction has settled (`rabbit_channel`).
     pub(super) fn recover(
         &mut self,
         id: ChannelId,

@@ -1,12 +1,12 @@
-//! What streams ask of their consumers.
+//! What streams require of their consumers.
 
 use super::Connection;
 use leveret_protocol::classes::basic;
 use leveret_protocol::{AmqpError, ChannelId, QueueName, texts};
 
 impl Connection {
-    /// A stream's consumer has a prefetch of its own and acknowledges: its acknowledgements are
-    /// what lets it go on (`rabbit_stream_queue:consume`).
+    /// Checks that a stream's consumer has a prefetch of its own and acknowledges: only
+    /// acknowledgements let it go on (`rabbit_stream_queue:consume`).
     pub(super) fn check_stream_consumer(
         &mut self,
         id: ChannelId,

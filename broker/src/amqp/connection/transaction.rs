@@ -1,9 +1,9 @@
 //! tx.*: publishes and acknowledgements that take effect together (spec 1.9, RabbitMQ:
 //! "Broker Semantics").
 //!
-//! As in RabbitMQ, a publish is checked and routed and an acknowledgement looked up when it comes;
-//! both take effect at tx.commit. What RabbitMQ does not promise holds here: one transaction is
-//! one batch for the store, so that a crash leaves all of it or nothing.
+//! As in RabbitMQ, a publish is checked and routed, and an acknowledgement looked up, when it
+//! arrives; both take effect at tx.commit. Unlike in RabbitMQ, a transaction is one batch for the
+//! store, so that a crash leaves all of it or nothing.
 
 use super::Connection;
 use super::publish::Routed;
@@ -18,17 +18,17 @@ use leveret_protocol::classes::{AMQPClass, tx};
 use leveret_protocol::{AmqpError, ChannelId, DeliveryTag, texts};
 use std::sync::Arc;
 
-/// What a transaction costs for each of its messages, beside what the message itself holds.
+/// Bytes that a transaction takes for each message besides the message itself.
 const PUBLISH_OVERHEAD: u64 = 256;
 
-/// What a transactional channel has not committed yet.
+/// The uncommitted operations of a transactional channel.
 #[derive(Debug)]
 pub(super) struct Transaction {
     publishes: Vec<Routed>,
     settled: Vec<Settled>,
-    /// What `publishes` hold in memory.
+    /// Memory used by `publishes`.
     published_part: Part,
-    /// What `settled` holds.
+    /// Memory used by `settled`.
     settled_part: Part,
 }
 
@@ -51,7 +51,7 @@ impl Transaction {
     }
 
     pub(super) fn settle(&mut self, tag: DeliveryTag, delivery: Delivery, outcome: Outcome) {
-        self.settled_part.add(delivery.octets());
+        self.settled_part.add(delivery.bytes());
         self.settled.push(Settled {
             tag,
             delivery,
@@ -59,36 +59,36 @@ impl Transaction {
         });
     }
 
-    /// Messages that wait for the commit.
+    /// Returns the number of messages that wait for the commit.
     pub(super) fn publishes(&self) -> u64 {
         self.publishes.len() as u64
     }
 
-    /// Acknowledgements that wait for the commit.
+    /// Returns the number of acknowledgements that wait for the commit.
     pub(super) fn acks(&self) -> u64 {
         let acks = self.settled.iter();
         acks.filter(|s| s.outcome == Outcome::Acknowledged).count() as u64
     }
 
-    /// What the messages take in memory, added up again.
+    /// Adds up the memory of the messages again.
     #[cfg(test)]
     pub(super) fn weight(&self) -> u64 {
         self.publishes.iter().map(weight).sum()
     }
 
-    /// The deliveries that wait to be settled.
+    /// Iterates over the deliveries that wait to be settled.
     #[cfg(test)]
     pub(super) fn deliveries(&self) -> impl Iterator<Item = &Delivery> {
         self.settled.iter().map(|s| &s.delivery)
     }
 
-    /// The deliveries that were acknowledged or rejected, as if they had not been.
+    /// Returns the acknowledged and rejected deliveries to the unacknowledged state.
     fn into_unsettled(self) -> impl Iterator<Item = (DeliveryTag, Delivery)> {
         self.settled.into_iter().map(|s| (s.tag, s.delivery))
     }
 }
 
-/// Bytes that a message takes while it waits for the commit.
+/// Returns the bytes that a message takes while it waits for the commit.
 fn weight(routed: &Routed) -> u64 {
     let copies = routed.target.copies.iter().map(|key| key.len() + 32);
     PUBLISH_OVERHEAD + routed.message.weight() + copies.sum::<usize>() as u64
@@ -121,7 +121,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends the channel's transaction and begins the next.
+    /// Takes the channel's transaction and begins the next.
     fn take_transaction(&mut self, id: ChannelId) -> Result<Transaction, AmqpError> {
         let next = Transaction::new(self.account.holdings());
         let transaction = self.open_channel(id)?.transaction.as_mut();
@@ -153,8 +153,8 @@ impl Connection {
         self.check_requests()
     }
 
-    /// tx.commit: the channel is answered once everything is safe. Publishes go first, as in
-    /// RabbitMQ.
+    /// Handles tx.commit: the channel is answered once everything is durable. Publishes go first,
+    /// as in RabbitMQ.
     fn tx_commit(&mut self, id: ChannelId) -> Result<(), AmqpError> {
         let transaction = self.take_transaction(id)?;
         self.fx.begin_atomic();
@@ -168,7 +168,7 @@ impl Connection {
         }
         let same = |a: &Routed, b: &Routed| Arc::ptr_eq(&a.queues, &b.queues);
         for run in transaction.publishes.chunk_by(same) {
-            // Others get a turn at the queues in between.
+            // Others get a turn at the queues between parts.
             for part in run.chunks(RUN_MAX) {
                 self.publish_uncommitted(part);
             }
@@ -184,7 +184,7 @@ impl Connection {
             let durable = self.fx.has_records();
             self.reply_when_stored(id, Some(ok), durable)
         };
-        // The store has the batch now, so what comes due may leave again.
+        // The store has the batch now, so due messages may leave again.
         for (delays, placed) in placed {
             delays.keep(placed, &mut self.fx);
         }
@@ -192,7 +192,7 @@ impl Connection {
         committed
     }
 
-    /// Takes places in delayed exchanges for the messages that they keep.
+    /// Reserves places in delayed exchanges for the messages that they keep.
     fn postpone_uncommitted(&mut self, publishes: &[Routed]) -> Vec<(Arc<Delays>, Vec<Placed>)> {
         let postponed = publishes.iter().flat_map(|routed| routed.postponed(None));
         let (now, fx) = (self.now, &mut self.fx);
@@ -210,8 +210,8 @@ impl Connection {
             let separate = stored_before && queue.spec.is_stored();
             stored_before |= queue.spec.is_stored();
             let incoming = |routed: &Routed| -> Incoming {
-                // Whoever acknowledges it in one queue must be able to call off that write alone:
-                // the batch is submitted when all queues have it.
+                // An acknowledgement in one queue must be able to cancel that write alone: the
+                // batch is submitted only when all queues have the message.
                 let message: SharedMessage =
                     if separate && queue.stores(routed.message.persistent()) {
                         Arc::new(routed.message.separate())
@@ -248,8 +248,8 @@ impl Connection {
         }
     }
 
-    /// tx.rollback: publishes are dropped, acknowledgements were never made. Nothing is requeued
-    /// (spec 1.9.2.6): the deliveries are the channel's to acknowledge again.
+    /// Handles tx.rollback: publishes are dropped, acknowledgements are undone. Nothing is requeued
+    /// (spec 1.9.2.6): the channel can acknowledge the deliveries again.
     fn tx_rollback(&mut self, id: ChannelId) -> Result<(), AmqpError> {
         let transaction = self.take_transaction(id)?;
         let channel = self.open_channel(id)?;
@@ -259,7 +259,8 @@ impl Connection {
         Ok(())
     }
 
-    /// The channel ends without a commit: what it acknowledged goes back with the rest.
+    /// Abandons the transaction of a channel that ends without a commit: what it acknowledged is
+    /// requeued with the rest.
     pub(super) fn abandon_transaction(&mut self, id: ChannelId) {
         let Ok(transaction) = self.take_transaction(id) else {
             return;

@@ -1,10 +1,10 @@
-//! Whose turn it is when several queues wait for the same thing: for credit of a channel
-//! (basic.qos with `global`), or for room in the connection's mailbox.
+//! Fairness when several queues wait for the same thing: credit of a channel (basic.qos with
+//! `global`), or room in the connection's mailbox.
 //!
-//! A queue serves its consumers by turns itself. But given all that is free it would serve them
-//! until it is empty, or nothing is left, and the others would wait for as long. So what the
-//! connection hands out goes round: the queue behind the one that came last comes first, and each
-//! gets its share of what there is.
+//! A queue serves its consumers in turn itself. But if it were given all free credit, it would
+//! serve them until it is empty or no credit is left, and the others would starve. So the
+//! connection hands out credit in rounds: the queue after the last one comes first, and each gets
+//! its share of what there is.
 
 use super::Connection;
 use super::channel::Channel;
@@ -16,13 +16,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Credit of channels that is not given back yet, because several queues wait for it.
+/// Credit of channels that is kept back because several queues wait for it.
 pub(super) type Owed = BTreeMap<ChannelId, u32>;
 
 impl Connection {
-    /// Gives back the credit of deliveries that are settled. Returns consumers to resume that were
-    /// passed over for want of it: each is of a queue that one of the deliveries came from. What
-    /// other queues wait for, too, is left in `owed`, for [`Connection::share_out_all`].
+    /// Releases the credit of settled deliveries. Returns consumers to resume that were blocked for
+    /// lack of it, each of a queue that one of the deliveries came from. Credit that other queues
+    /// wait for, too, is left in `owed`, for [`Connection::share_out_all`].
     pub(super) fn give_back_credit<'a>(
         &self,
         deliveries: impl IntoIterator<Item = &'a Delivery>,
@@ -61,14 +61,14 @@ impl Connection {
         }
         let kept = if awaited { count } else { 0 };
         let channel = self.channels.get(consumer.channel);
-        // Another channel may have the number by now: for the credit of the old one nobody waits.
+        // Another channel may have the number by now: nobody waits for the credit of the old one.
         let channel = channel.filter(|channel| Arc::ptr_eq(&channel.credit, credit));
         match channel {
             Some(channel) if !channel.consumes_only_from(&consumer.queue) => {
                 *owed.entry(consumer.channel).or_default() += kept;
             }
             channel => {
-                // In this order: whoever is refused from here on either sees the credit, or leaves
+                // In this order: a consumer refused from here on either sees the credit or leaves
                 // the mark again.
                 credit.set_awaited(false);
                 credit.put_back(kept);
@@ -77,22 +77,22 @@ impl Connection {
         }
     }
 
-    /// Hands out what [`Connection::give_back_credit`] has kept.
+    /// Hands out the credit that [`Connection::give_back_credit`] kept back.
     pub(super) fn share_out_all(&mut self, owed: Owed) {
         for (id, kept) in owed {
             self.share_out(id, kept);
         }
     }
 
-    /// Hands out the credit of a channel that is free, and `kept`, which was not given back: each
-    /// queue that waits gets its share in turn, until nothing is left or nobody waits.
+    /// Hands out a channel's free credit, including `kept`, which was not released: each waiting
+    /// queue gets its share in turn, until nothing is left or nobody waits.
     pub(super) fn share_out(&mut self, id: ChannelId, mut kept: u32) {
         loop {
             let Some(channel) = self.channels.get(id) else {
                 return;
             };
             let credit = channel.credit.clone();
-            // Whoever is refused from here on leaves the mark again.
+            // Consumers refused from here on leave the mark again.
             credit.set_awaited(false);
             let waiting = by_turns(channel.blocked_consumers().collect(), channel.last_turn);
             let free = credit.hold_rest(std::mem::take(&mut kept));
@@ -103,7 +103,7 @@ impl Connection {
         }
     }
 
-    /// One round of it.
+    /// Hands out one round.
     fn share(&mut self, id: ChannelId, credit: &Credit, free: u32, waiting: &[Arc<Consumer>]) {
         let turns = || waiting.chunk_by(|a, b| Arc::ptr_eq(&a.queue, &b.queue));
         let takes = |turn: &&[Arc<Consumer>]| turn.iter().any(|consumer| !consumer.no_ack);
@@ -111,7 +111,7 @@ impl Connection {
         let mut left = free;
         for turn in turns() {
             if left == 0 && credit.is_full() {
-                // Those that are left come first the next time.
+                // The remaining ones come first the next time.
                 credit.set_awaited(true);
                 return;
             }
@@ -127,14 +127,14 @@ impl Connection {
         credit.put_back(left);
     }
 
-    /// Resumes all consumers that queues have passed over, as long as the mailbox has room: those
-    /// that are left come first the next time.
+    /// Resumes all consumers that queues have passed over while the mailbox has room; the remaining
+    /// ones come first the next time.
     pub(super) fn resume_all(&mut self) {
         let channels = self.channels.iter();
         let waiting = channels.flat_map(Channel::blocked_consumers).collect();
         let waiting = by_turns(waiting, self.last_turn);
         for turn in waiting.chunk_by(|a, b| Arc::ptr_eq(&a.queue, &b.queue)) {
-            // That it is full is remembered there.
+            // The mailbox remembers that it is full.
             if self.mailbox.is_full() {
                 return;
             }
@@ -145,7 +145,7 @@ impl Connection {
         }
     }
 
-    /// Resumes consumers, all of a queue at once: they share what is ready there.
+    /// Resumes consumers, all of a queue at once, so that they share its ready messages.
     pub(super) fn resume(&mut self, consumers: Vec<Arc<Consumer>>) {
         let consumers = by_turns(consumers, None);
         for run in consumers.chunk_by(|a, b| Arc::ptr_eq(&a.queue, &b.queue)) {
@@ -154,7 +154,7 @@ impl Connection {
     }
 }
 
-/// Consumers by their queues, beginning with the queue behind the one that had the last turn.
+/// Sorts consumers by queue, beginning with the queue after the one that had the last turn.
 fn by_turns(mut consumers: Vec<Arc<Consumer>>, last: Option<QueueId>) -> Vec<Arc<Consumer>> {
     consumers.sort_by_key(|consumer| consumer.queue.id);
     let behind = consumers.partition_point(|consumer| Some(consumer.queue.id) <= last);
@@ -163,7 +163,7 @@ fn by_turns(mut consumers: Vec<Arc<Consumer>>, last: Option<QueueId>) -> Vec<Arc
 }
 
 impl Channel {
-    /// The consumers of the channel that their queues have passed over.
+    /// Returns the channel's consumers that their queues have passed over.
     fn blocked_consumers(&self) -> impl Iterator<Item = Arc<Consumer>> {
         let blocked = |c: &&Arc<Consumer>| c.blocked.load(Ordering::SeqCst);
         self.consumers.values().filter(blocked).cloned()

@@ -1,26 +1,26 @@
-//! The deliveries of one channel that wait for an acknowledgement.
+//! The unacknowledged deliveries of one channel.
 
-use super::burden::DELIVERY_OVERHEAD;
+use super::memory_limits::DELIVERY_OVERHEAD;
 use crate::engine::queue::{Consumer, Entry, Queue, Return};
 use crate::plumbing::ledger::Part;
 use leveret_protocol::DeliveryTag;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// A delivery that waits for an acknowledgement.
+/// An unacknowledged delivery.
 #[derive(Debug)]
 pub struct Delivery {
-    /// Where it came from and may go back to.
+    /// The queue it came from and may return to.
     pub queue: Arc<Queue>,
-    /// The consumer it was for; none for basic.get.
+    /// Its consumer; `None` for basic.get.
     pub consumer: Option<Arc<Consumer>>,
     /// The message.
     pub entry: Entry,
 }
 
 impl Delivery {
-    /// What it keeps in memory, about.
-    pub fn octets(&self) -> u64 {
+    /// Returns the approximate memory it uses, in bytes.
+    pub fn bytes(&self) -> u64 {
         DELIVERY_OVERHEAD + self.entry.weight()
     }
 }
@@ -28,56 +28,56 @@ impl Delivery {
 /// A delivery on its way back to its queue.
 pub type Returning = (Delivery, Return);
 
-/// Deliveries by tag. Tags only grow, so a queue of slots finds a tag by its distance from the
-/// front, or by halving where tags were skipped (deliveries that need no acknowledgement take
+/// Deliveries by tag. Tags only grow, so a deque of slots finds a tag by its distance from the
+/// front, or by binary search where tags were skipped (deliveries that need no acknowledgement take
 /// tags too).
 #[derive(Debug, Default)]
 pub struct Unacked {
     slots: VecDeque<(DeliveryTag, Option<Delivery>)>,
     count: usize,
-    held: Part,
+    memory: Part,
 }
 
-/// Empty slots are cleared out when they are this many and the majority: one delivery that is
-/// never acknowledged must not keep a slot for each that was after it.
+/// Empty slots are removed when they are more than this and the majority: one delivery that is
+/// never acknowledged must not keep a slot for each later one.
 const TOLERATED_HOLES: usize = 128;
 
 impl Unacked {
-    /// None yet; what they keep in memory is counted here.
-    pub fn counted(held: Part) -> Self {
+    /// Creates an empty list whose memory is counted in `memory`.
+    pub fn counted(memory: Part) -> Self {
         Unacked {
-            held,
+            memory,
             ..Unacked::default()
         }
     }
 
-    /// Deliveries that wait.
+    /// Returns the number of deliveries.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// What they keep in memory, about.
+    /// Returns the approximate memory they use, in bytes.
     #[cfg(test)]
-    pub fn octets(&self) -> u64 {
-        self.held.bytes()
+    pub fn bytes(&self) -> u64 {
+        self.memory.bytes()
     }
 
-    /// Those that wait, oldest first.
+    /// Iterates over the deliveries, oldest first.
     pub fn entries(&self) -> impl Iterator<Item = (DeliveryTag, &Delivery)> {
         self.slots
             .iter()
             .filter_map(|(tag, delivery)| Some((*tag, delivery.as_ref()?)))
     }
 
-    /// The oldest that waits.
+    /// Returns the tag of the oldest delivery.
     pub fn first(&self) -> Option<DeliveryTag> {
         self.entries().next().map(|(tag, _)| tag)
     }
 
-    /// Adds a delivery; tags must grow.
+    /// Adds a delivery; tags must increase.
     pub fn push(&mut self, tag: DeliveryTag, delivery: Delivery) {
         debug_assert!(self.slots.back().is_none_or(|(last, _)| *last < tag));
-        self.held.add(delivery.octets());
+        self.memory.add(delivery.bytes());
         self.slots.push_back((tag, Some(delivery)));
         self.count += 1;
     }
@@ -91,18 +91,18 @@ impl Unacked {
         self.slots.binary_search_by_key(&tag, |(t, _)| *t).ok()
     }
 
-    /// Takes one delivery.
+    /// Removes and returns one delivery.
     pub fn take(&mut self, tag: DeliveryTag) -> Option<Delivery> {
         let at = self.find(tag)?;
         let delivery = self.slots[at].1.take()?;
         self.count -= 1;
-        self.held.remove(delivery.octets());
+        self.memory.remove(delivery.bytes());
         self.clear_holes();
         Some(delivery)
     }
 
-    /// Takes all up to and including `tag`, in order; tag 0 means all there are (spec 1.8.3.13).
-    /// `None` when `tag` is not outstanding and not 0.
+    /// Removes and returns all up to and including `tag`, in order; tag 0 means all (spec
+    /// 1.8.3.13). Returns `None` if `tag` is neither outstanding nor 0.
     pub fn take_through(
         &mut self,
         tag: DeliveryTag,
@@ -120,13 +120,13 @@ impl Unacked {
             .filter_map(|(tag, delivery)| Some((tag, delivery?)))
             .collect();
         self.count -= taken.len();
-        self.held
-            .remove(taken.iter().map(|(_, d)| d.octets()).sum());
+        self.memory
+            .remove(taken.iter().map(|(_, d)| d.bytes()).sum());
         self.clear_holes();
         Some(taken.into_iter())
     }
 
-    /// Puts back what was taken, in whatever order.
+    /// Puts back what was taken, in any order.
     pub fn restore(&mut self, taken: impl IntoIterator<Item = (DeliveryTag, Delivery)>) {
         let mut slots: Vec<_> = std::mem::take(&mut self.slots)
             .into_iter()
@@ -136,12 +136,12 @@ impl Unacked {
         slots.sort_unstable_by_key(|(tag, _)| *tag);
         self.count = slots.len();
         let deliveries = slots.iter().filter_map(|(_, delivery)| delivery.as_ref());
-        self.held.set(deliveries.map(Delivery::octets).sum());
+        self.memory.set(deliveries.map(Delivery::bytes).sum());
         self.slots = slots.into();
     }
 
-    /// Gives back the memory of empty slots.
-    pub fn give_back(&mut self) {
+    /// Frees the memory of empty slots.
+    pub fn release_memory(&mut self) {
         self.slots.shrink_to_fit();
     }
 
@@ -249,8 +249,8 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(unacked.len(), model.len());
-                let octets: u64 = unacked.entries().map(|(_, d)| d.octets()).sum();
-                prop_assert_eq!(unacked.octets(), octets);
+                let bytes: u64 = unacked.entries().map(|(_, d)| d.bytes()).sum();
+                prop_assert_eq!(unacked.bytes(), bytes);
                 prop_assert!(unacked.slots.len() <= 2 * model.len() + TOLERATED_HOLES + 1);
             }
         }

@@ -68,7 +68,7 @@ fn pages(store: &Store, queue: QueueId, octets: u64) -> Result<Vec<Outline>, Sto
             first: extent.first,
             last: extent.last,
             messages: extent.messages,
-            octets: extent.weight,
+            bytes: extent.weight,
         };
         let joins = |page: &Outline| page.weight() + extent.weight() <= octets;
         let count = pages.len();
@@ -76,7 +76,7 @@ fn pages(store: &Store, queue: QueueId, octets: u64) -> Result<Vec<Outline>, Sto
             Some(page) if count > 1 && joins(page) => {
                 page.last = extent.last;
                 page.messages += extent.messages;
-                page.octets += extent.octets;
+                page.bytes += extent.bytes;
             }
             _ => pages.push(extent),
         }

@@ -1,6 +1,6 @@
 use super::*;
+use crate::engine::interfaces::Timed;
 use crate::engine::message::MessageBuilder;
-use crate::engine::outside::Timed;
 use crate::engine::queue::{Effects, Entry, Queue, QueueSpec, Return};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_storage::{Batch, Options};
@@ -78,7 +78,7 @@ fn a_declaration_reaches_the_store_before_anybody_can_find_it() {
         arguments: FieldTable::default(),
     };
     let declared = |fx: &mut Effects| {
-        let connection = crate::engine::outside::ConnectionId(1);
+        let connection = crate::engine::interfaces::ConnectionId(1);
         let new_id = || broker.next_queue_id();
         vhost
             .declare_queue(spec.clone(), connection, new_id, fx)
@@ -117,7 +117,7 @@ fn queue_with_retries(broker: &Broker, kind: &str, fx: &mut Effects) -> Arc<Queu
         arguments,
     };
     let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
-    let connection = crate::engine::outside::ConnectionId(1);
+    let connection = crate::engine::interfaces::ConnectionId(1);
     let new_id = || broker.next_queue_id();
     vhost.declare_queue(spec, connection, new_id, fx).unwrap().0
 }

@@ -66,10 +66,10 @@ impl Evictor {
             return;
         }
         let view = broker.alarms.view();
-        let mark = view.memory_octets;
+        let mark = view.memory_bytes;
         let margin = (mark / MARGIN) << times.min(MARGIN_MAX);
         let excess = view.reading.memory.saturating_sub(mark) + margin;
-        // Without any memory allowed an operator means publishers, not those who hold something.
+        // A watermark of 0 is meant to block publishers, not to close those who hold something.
         if mark > 0 && evict(broker, excess) {
             self.evicted = Some((now, times + 1));
         }

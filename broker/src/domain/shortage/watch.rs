@@ -79,9 +79,9 @@ fn pause(broker: &Broker) -> Duration {
     let view = broker.alarms.view();
     let free = view.reading.disk_free.unwrap_or(u64::MAX);
     let left = view
-        .memory_octets
+        .memory_bytes
         .checked_sub(view.reading.memory)
-        .zip(free.checked_sub(view.disk_octets))
+        .zip(free.checked_sub(view.disk_bytes))
         .map(|(memory, disk)| memory.min(disk));
     let Some(left) = left.filter(|_| broker.alarms.in_force().is_empty()) else {
         return INTERVAL;
@@ -95,7 +95,7 @@ async fn has_filled_up(broker: &Broker, data_dir: &Path) -> bool {
     let view = broker.alarms.view();
     // Only where the disk could have filled: it may be slow to answer.
     let disk = match view.reading.disk_free {
-        Some(free) if free < view.disk_octets.saturating_add(GROWTH) => {
+        Some(free) if free < view.disk_bytes.saturating_add(GROWTH) => {
             let data_dir = data_dir.to_owned();
             let read = tokio::task::spawn_blocking(move || leveret_storage::free_space(&data_dir));
             read.await.ok().flatten()
@@ -104,11 +104,11 @@ async fn has_filled_up(broker: &Broker, data_dir: &Path) -> bool {
     };
     broker.alarms.note(memory, disk);
     tell_holders(broker);
-    let low = disk.is_some_and(|free| free < view.disk_octets);
+    let low = disk.is_some_and(|free| free < view.disk_bytes);
     if !broker.alarms.in_force().is_empty() {
         return false;
     }
-    let over = memory > view.memory_octets;
+    let over = memory > view.memory_bytes;
     if over {
         // At once: in a flood, much comes before a thread takes the whole reading.
         broker.alarms.hold();
@@ -222,7 +222,7 @@ fn report(broker: &Broker, change: Change) {
 /// Octets used or free, and the mark that they crossed.
 fn figures(resource: Resource, view: &View) -> (u64, u64) {
     match resource {
-        Resource::Memory => (view.reading.memory, view.memory_octets),
-        Resource::Disk => (view.reading.disk_free.unwrap_or_default(), view.disk_octets),
+        Resource::Memory => (view.reading.memory, view.memory_bytes),
+        Resource::Disk => (view.reading.disk_free.unwrap_or_default(), view.disk_bytes),
     }
 }

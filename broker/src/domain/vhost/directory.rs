@@ -2,7 +2,7 @@
 //! one without the rest of the broker.
 
 use super::Vhost;
-use crate::engine::outside::{VirtualHost, VirtualHosts};
+use crate::engine::interfaces::{VirtualHost, VirtualHosts};
 use leveret_protocol::VhostName;
 use parking_lot::{RwLock, RwLockWriteGuard};
 use std::collections::BTreeMap;

@@ -15,8 +15,8 @@ use crate::domain::definitions::Definition;
 use crate::domain::limits::VhostLimits;
 use crate::domain::policy::Policies;
 use crate::engine::exchange::{DestinationName, Directory, Exchange, ExchangeKind, ExchangeSpec};
-use crate::engine::outside::ConnectionId;
-use crate::engine::outside::VirtualHost;
+use crate::engine::interfaces::ConnectionId;
+use crate::engine::interfaces::VirtualHost;
 use crate::engine::queue::{
     AfterRemoval, Consumer, ConsumerId, Counts, Effects, Queue, QueueSpec, Remains,
 };

@@ -9,7 +9,7 @@ use super::bindings::Sources;
 use crate::domain::definitions::Definition;
 use crate::domain::policy::{Applied, Policy, PolicyKind, Target};
 use crate::engine::exchange::Exchange;
-use crate::engine::outside::AppliedPolicy;
+use crate::engine::interfaces::AppliedPolicy;
 use crate::engine::queue::{Effects, Queue};
 use leveret_storage::Op;
 use parking_lot::MutexGuard;
@@ -145,8 +145,8 @@ mod tests {
     use crate::domain::policy::WrittenPolicy;
     use crate::domain::vhost::VhostSpec;
     use crate::engine::exchange::{ExchangeKind, ExchangeSpec, Routable, Route};
+    use crate::engine::interfaces::ConnectionId;
     use crate::engine::message::MessageBuilder;
-    use crate::engine::outside::ConnectionId;
     use crate::engine::queue::QueueSpec;
     use leveret_protocol::values::FieldTable;
 

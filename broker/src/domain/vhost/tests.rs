@@ -7,7 +7,7 @@ use crate::domain::broker::{Broker, DEFAULT_VHOST};
 use crate::domain::policy::{Applied, Policy, PolicyKind, Target, WrittenPolicy};
 use crate::domain::recovery::recover;
 use crate::engine::exchange::{Binding, Destination};
-use crate::engine::outside::AppliedPolicy;
+use crate::engine::interfaces::AppliedPolicy;
 use crate::engine::queue::Settings;
 use leveret_protocol::values::AMQPValue;
 use leveret_storage::{Options, Store};

@@ -1,4 +1,4 @@
-//! What a dead letter's headers say about how it died (RabbitMQ: "Dead Letter Exchanges",
+//! The headers that say how a dead letter died (RabbitMQ: "Dead Letter Exchanges",
 //! `rabbit_dead_letter`): `x-death`, one entry per queue and reason, the latest first, and
 //! `x-first-death-*` and `x-last-death-*`.
 
@@ -15,13 +15,13 @@ const FIRST: [&[u8]; 3] = [
     b"x-first-death-queue",
     b"x-first-death-reason",
 ];
-/// As RabbitMQ 4 has them.
+/// As in RabbitMQ 4.
 const LAST: [&[u8]; 3] = [
     b"x-last-death-exchange",
     b"x-last-death-queue",
     b"x-last-death-reason",
 ];
-/// Queues of a cycle that the log names.
+/// The number of queues of a cycle that are logged.
 const TOLD_MAX: usize = 16;
 const HEADERS_FLAG: u8 = 1 << 5;
 const EXPIRATION_FLAG: u8 = 1;
@@ -31,12 +31,12 @@ pub(super) struct Death<'a> {
     queue: &'a [u8],
     reason: Reason,
     message: &'a Message,
-    /// The key it was published with, and those of its CC header. (What its BCC header said is not
-    /// known any more.)
+    /// The key it was published with, and those of its CC header. (Its BCC header is no longer
+    /// known.)
     pub(super) routing_keys: SmallVec<[&'a [u8]; 4]>,
     /// Seconds since the epoch.
     time: u64,
-    /// It goes on with another routing key, and by that alone.
+    /// It continues with another routing key, and only that one.
     new_key: bool,
 }
 
@@ -45,8 +45,8 @@ pub(super) struct Death<'a> {
 pub(super) struct Deaths<'a>(SmallVec<[(&'a [u8], bool); 4]>);
 
 impl Deaths<'_> {
-    /// Whether a queue has had the message before, and nobody has rejected it since or there: it
-    /// would go round for ever.
+    /// Returns whether the queue had the message before, and nobody has rejected it since or there:
+    /// then it would cycle forever.
     pub(super) fn would_go_round(&self, queue: &str) -> bool {
         for (known, rejected) in &self.0 {
             if *rejected {
@@ -59,7 +59,8 @@ impl Deaths<'_> {
         false
     }
 
-    /// The names of the first of them behind that of the queue that it would come to, for the log.
+    /// Returns the names of the first of them, preceded by the queue that it would come to, for the
+    /// log.
     pub(super) fn queues(&self, queue: &str) -> Vec<String> {
         let known = self.0.iter().take(TOLD_MAX);
         let known = known.map(|(name, _)| String::from_utf8_lossy(name).into_owned());
@@ -67,20 +68,20 @@ impl Deaths<'_> {
     }
 }
 
-/// Buffers for the properties of one letter after the other.
+/// Buffers for the properties of one letter after another.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
-    /// Headers that the broker adds.
+    /// Headers added by the broker.
     added: Vec<u8>,
     /// The properties.
     pub(super) properties: Vec<u8>,
 }
 
-/// An entry of a table: its name, and all of it as it stands there.
+/// A table entry: its name, and its whole encoding.
 type Field<'a> = (&'a [u8], &'a [u8]);
 
 impl<'a> Death<'a> {
-    /// The death of a letter at this time.
+    /// Creates the death of a letter at this time.
     pub(super) fn new(letter: &'a DeadLetter, origin: &'a Origin, time: u64) -> Self {
         let message = &letter.message;
         let mut routing_keys = SmallVec::from_slice(&[message.routing_key()]);
@@ -101,11 +102,11 @@ impl<'a> Death<'a> {
         }
     }
 
-    /// Writes the properties of the message with this death noted in them, and without an
-    /// expiration: the letter would die again by it. Returns all deaths of the message.
+    /// Writes the message's properties with this death recorded and without an expiration, by which
+    /// the letter would die again. Returns all deaths of the message.
     pub(super) fn note(&self, buffers: &mut Buffers) -> Deaths<'a> {
         let properties = self.message.properties();
-        // They were checked when the message was published.
+        // The properties were checked when the message was published.
         let index = PropertyIndex::scan(properties).unwrap_or_default();
         let expiration = index
             .expiration
@@ -131,7 +132,7 @@ impl<'a> Death<'a> {
         let deaths = self.put_headers(table.unwrap_or_default(), text, added, noted);
         let mut rest = at.end;
         if let Some((_, text)) = expiration {
-            // With the octet of its length.
+            // Including its length byte.
             noted.extend_from_slice(properties.get(rest..text.start - 1).unwrap_or_default());
             rest = text.end;
         }
@@ -139,7 +140,7 @@ impl<'a> Death<'a> {
         deaths
     }
 
-    /// The headers table, with its length, sorted by name as RabbitMQ leaves it.
+    /// Writes the headers table, with its length, sorted by name as RabbitMQ leaves it.
     fn put_headers(
         &self,
         table: &'a [u8],
@@ -147,9 +148,8 @@ impl<'a> Death<'a> {
         added: &mut Vec<u8>,
         out: &mut Vec<u8>,
     ) -> Deaths<'a> {
-        // What a client says of deaths that its message had before is nothing (RabbitMQ 4: they are
-        // annotations of the message, and no headers): it may be a new message, of which it copied the
-        // headers from one that it had got.
+        // A client's claims about earlier deaths do not count (RabbitMQ 4: deaths are annotations of the message, not
+        // headers): it may be a new message whose headers were copied from a received one.
         let known = raw_table::find(table, "x-death").filter(|_| self.message.is_letter());
         let gone = |name: &[u8]| {
             name == X_DEATH
@@ -182,8 +182,8 @@ impl<'a> Death<'a> {
         deaths
     }
 
-    /// The array of deaths with this one in front: the entry of this queue and reason counts one
-    /// more, or there is a new one.
+    /// Writes the array of deaths with this one in front: the entry of this queue and reason counts
+    /// one more, or there is a new one.
     fn put_array(
         &self,
         known: Option<RawValue<'a>>,
@@ -221,7 +221,7 @@ impl<'a> Death<'a> {
         deaths
     }
 
-    /// A new entry of the array; RabbitMQ sorts one that does not stand alone.
+    /// Writes a new entry of the array; RabbitMQ sorts it unless it is the only one.
     fn put_entry(&self, out: &mut Vec<u8>, expiration: Option<&[u8]>, sorted: bool) {
         const ALONE: [&[u8]; 6] = [
             b"reason",
@@ -263,7 +263,7 @@ impl<'a> Death<'a> {
     }
 }
 
-/// The fields of an entry of `x-death`, which counts one more.
+/// Writes the fields of an `x-death` entry, with its count incremented.
 fn put_counted_again(out: &mut Vec<u8>, entry: &[u8]) {
     let before = raw_table::find_field(entry, "count").and_then(|count| count.integer());
     let before = before.and_then(|count| i64::try_from(count).ok());
@@ -278,8 +278,8 @@ fn put_counted_again(out: &mut Vec<u8>, entry: &[u8]) {
 }
 
 fn put_fields(out: &mut Vec<u8>, fields: &[Field<'_>]) {
-    for (_, octets) in fields {
-        out.extend_from_slice(octets);
+    for (_, bytes) in fields {
+        out.extend_from_slice(bytes);
     }
 }
 
@@ -293,20 +293,21 @@ fn put_text(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     put_prefixed(out, value);
 }
 
-/// What stands before a value. Names are ours, and short.
+/// Writes the name and type of a field. Names are ours, and short.
 fn put_name(out: &mut Vec<u8>, name: &[u8], kind: u8) {
     out.push(name.len() as u8);
     out.extend_from_slice(name);
     out.push(kind);
 }
 
-/// With the length in front. Nothing here is longer than the frames it came in, many times over.
-fn put_prefixed(out: &mut Vec<u8>, octets: &[u8]) {
-    out.extend((octets.len() as u32).to_be_bytes());
-    out.extend_from_slice(octets);
+/// Writes bytes with a length prefix. Nothing here is longer than the frames it came in, many times
+/// over.
+fn put_prefixed(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend((bytes.len() as u32).to_be_bytes());
+    out.extend_from_slice(bytes);
 }
 
-/// As [`put_prefixed`], of what is written by this.
+/// Like [`put_prefixed`], for what `write` writes.
 fn put_with_len<T>(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     let at = out.len();
     out.extend([0; 4]);
@@ -316,7 +317,8 @@ fn put_with_len<T>(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> 
     written
 }
 
-/// Where headers begin in properties that have none: behind content-type and content-encoding.
+/// Returns where headers begin in properties that have none: after content-type and
+/// content-encoding.
 fn before_headers(properties: &[u8]) -> usize {
     let flags = properties.first().copied().unwrap_or_default();
     let before = usize::from(flags >> 7) + usize::from(flags >> 6 & 1);

@@ -1,17 +1,17 @@
-//! Sending dead letters on: each is routed by the exchange that its queue names, and is in the
-//! queues that this leads to and gone from the one it leaves in one and the same batch of the
-//! store. It waits for nobody: what a queue turns away on this road is lost to it, as in RabbitMQ,
-//! unless the queue that it leaves loses none; then it goes back there.
+//! Sending dead letters on: each is routed by the exchange that its queue names, and enters the
+//! resulting queues and leaves its own in a single batch of the store. This waits for nobody:
+//! letters that a target queue rejects are lost to it, as in RabbitMQ, unless the source queue
+//! loses none; then they go back there.
 
 mod death;
 #[cfg(test)]
 mod order_tests;
 
 use crate::engine::exchange::{
-    Delays, Directory, Exchange, Held, Placed, Postponed, Routable, Route,
+    DelayedMessage, Delays, Directory, Exchange, Placed, Postponed, Routable, Route,
 };
+use crate::engine::interfaces::{VirtualHost, VirtualHosts};
 use crate::engine::message::SharedMessage;
-use crate::engine::outside::{VirtualHost, VirtualHosts};
 use crate::engine::queue::{DeadLetter, Effects, Origin, Outgoing, Queue, Reason, Transfer};
 use death::{Buffers, Death, Deaths};
 use leveret_storage::QueueId;
@@ -19,23 +19,23 @@ use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
-/// Octets for the store after which a batch is complete, about.
-const BATCH_OCTETS: usize = 8 << 20;
-/// Dead letters in a batch at most.
+/// Approximate bytes for the store after which a batch is complete.
+const BATCH_BYTES: usize = 8 << 20;
+/// The maximum number of dead letters in a batch.
 const BATCH_LETTERS: usize = 4096;
 
-/// Dead letters that come of others at once (they go to queues that are full and have dead letters
-/// themselves) and are sent on in any case ...
+/// The number of dead letters caused immediately by others (they go to full queues that dead-letter
+/// themselves) that are sent on in any case ...
 const CHAIN_MIN: usize = 4096;
-/// ... and so many more for each that it began with.
+/// ... and this many more for each initial one.
 const CHAIN_FACTOR: usize = 16;
 
-/// How many dead letters may come of others at once, one of the other. Among ten queues of
-/// `x-max-length` 0 whose dead letters go to all ten, a single message would make ten million, as
-/// none of them goes where it was before but may take any way through the others.
+/// Limits how many dead letters others may cause immediately. Among ten queues with `x-max-length`
+/// 0 that dead-letter to all ten, a single message would cause ten million, as no letter revisits a
+/// queue but may take any path through the others.
 #[derive(Debug)]
 pub struct Chain {
-    /// How many more.
+    /// How many more are allowed.
     left: usize,
 }
 
@@ -46,7 +46,7 @@ impl Default for Chain {
 }
 
 impl Chain {
-    /// Whether this one may be sent on.
+    /// Returns whether this letter may be sent on.
     fn takes(&mut self, letter: &DeadLetter) -> bool {
         if !letter.chained {
             self.left = self.left.saturating_add(CHAIN_FACTOR);
@@ -58,11 +58,10 @@ impl Chain {
     }
 }
 
-/// Sends the dead letters of these queues on, each queue's in their order, until as many are on
-/// their way as had come when this was asked for. The first batch holds what `fx` has collected
-/// before.
+/// Sends the dead letters of these queues on, in order per queue, until as many are under way as
+/// had arrived when this was requested. The first batch includes what `fx` has collected before.
 ///
-/// Queues are sorted by their ids, and no lock is held.
+/// Queues must be sorted by id, and no lock may be held.
 pub fn send(
     queues: &[(Arc<Queue>, u64)],
     vhosts: &dyn VirtualHosts,
@@ -75,7 +74,7 @@ pub fn send(
         .collect();
     let mut more = true;
     while more {
-        let taken: Taken<'_, '_> = senders
+        let taken: TakenLetters<'_, '_> = senders
             .iter()
             .filter_map(|(sender, until)| Some((sender, sender.take(*until, fx)?)))
             .collect();
@@ -86,10 +85,10 @@ pub fn send(
     }
 }
 
-/// Letters that were taken from the outboxes of their queues, and who sends them.
-type Taken<'a, 'b> = SmallVec<[(&'b Sender<'a>, Outgoing); 1]>;
+/// Letters taken from the outboxes of their queues, and their senders.
+type TakenLetters<'a, 'b> = SmallVec<[(&'b Sender<'a>, Outgoing); 1]>;
 
-fn send_taken(taken: Taken<'_, '_>, chain: &mut Chain, fx: &mut Effects) {
+fn send_taken(taken: TakenLetters<'_, '_>, chain: &mut Chain, fx: &mut Effects) {
     let mut sorter = Sorter::new(fx);
     let tried: SmallVec<[_; 1]> = taken
         .into_iter()
@@ -101,7 +100,7 @@ fn send_taken(taken: Taken<'_, '_>, chain: &mut Chain, fx: &mut Effects) {
     }
 }
 
-/// Sends letters of a queue that were taken from its outbox.
+/// Sends letters that were taken from a queue's outbox.
 #[cfg(test)]
 pub fn send_these(
     queue: &Arc<Queue>,
@@ -117,24 +116,24 @@ pub fn send_these(
     );
 }
 
-/// Who alone sends the letters of a queue.
+/// The right to send the letters of a queue, held by one sender at a time.
 struct Sender<'a> {
     _only: MutexGuard<'a, ()>,
     vhost: Option<Arc<dyn VirtualHost>>,
     queue: &'a Arc<Queue>,
 }
 
-/// What became of letters.
+/// The result of sending letters.
 struct Tried {
     outgoing: Outgoing,
-    /// They found no way and are not to be lost.
+    /// Letters that could not be routed and must not be lost.
     stuck: Vec<DeadLetter>,
-    /// There is an exchange that they go to.
+    /// Whether the dead-letter exchange exists.
     has_way: bool,
-    /// Too many came of others.
+    /// The number of letters dropped because others caused too many.
     given_up: usize,
-    /// Queues that were left out because a letter would have gone round for ever, and the queues
-    /// that the first of them has died in, this one first.
+    /// The number of queues left out because a letter would have cycled forever, and the queues in
+    /// which the first such letter died, this one first.
     cycles: u64,
     cycle: Vec<String>,
 }
@@ -189,7 +188,7 @@ impl<'q> Sender<'q> {
         tried
     }
 
-    /// Where letters go; `None` if there is no such place.
+    /// Returns where letters go; `None` if there is no such exchange.
     fn way<'a>(&self, origin: &'a Origin) -> Option<Way<'a>> {
         let vhost = self.vhost.clone()?;
         let exchange = match origin.exchange.as_str() {
@@ -210,13 +209,13 @@ impl<'q> Sender<'q> {
                 %queue,
                 %vhost,
                 lost = tried.given_up,
-                "dead letters lead to more and more dead letters: the last of them are dropped"
+                "dead letters cause ever more dead letters: dropping the latest ones"
             );
         }
         if tried.cycles > 0
             && let Some(times) = self.queue.count_cycles(tried.cycles, fx)
         {
-            // `rabbit_dead_letter:log_cycle_once` tells of each list of queues once.
+            // `rabbit_dead_letter:log_cycle_once` logs each list of queues once.
             tracing::warn!(
                 %queue,
                 %vhost,
@@ -255,7 +254,7 @@ impl<'q> Sender<'q> {
 struct Way<'a> {
     origin: &'a Origin,
     vhost: Arc<dyn VirtualHost>,
-    /// None for the default exchange.
+    /// `None` for the default exchange.
     exchange: Option<Arc<Exchange>>,
 }
 
@@ -276,15 +275,15 @@ impl Way<'_> {
     }
 }
 
-/// Finds out where letters go, and collects them until they are carried there.
+/// Routes letters, and collects them until they are transferred.
 struct Sorter {
-    /// The wall clock's time, in seconds.
+    /// Wall clock time in seconds.
     seconds: u64,
     route: Route,
     buffers: Buffers,
     transfer: Transfer,
     postponed: Vec<(Arc<Delays>, Postponed)>,
-    /// Letters that leave their queues with that.
+    /// Letters that leave their queues with this batch.
     left: Vec<(QueueId, DeadLetter)>,
 }
 
@@ -301,7 +300,7 @@ impl Sorter {
         }
     }
 
-    /// Says whether the letter goes anywhere.
+    /// Routes a letter; returns whether it goes anywhere.
     fn sort(&mut self, letter: &DeadLetter, way: &Way<'_>, tried: &mut Tried) -> bool {
         let (message, origin) = (&letter.message, way.origin);
         let death = Death::new(letter, origin, self.seconds);
@@ -330,7 +329,7 @@ impl Sorter {
         let stored = queues
             .iter()
             .filter(|queue| queue.stores(message.persistent()));
-        // A routing key is a short string, whatever it was given as.
+        // A routing key is a short string, however it was given.
         let key = keys.first().copied().unwrap_or_default();
         let key = &key[..key.len().min(usize::from(u8::MAX))];
         let exchange = origin.exchange.as_str().as_bytes();
@@ -347,22 +346,29 @@ impl Sorter {
         }
         let delay = routable.delay().unwrap_or_default();
         let postponed = kept_by.iter().map(|delays| {
-            let held = Held {
+            let delayed = DelayedMessage {
                 message: sent.clone(),
                 more_keys: keys[1..].iter().map(|key| (*key).into()).collect(),
             };
             let token = None;
-            (delays.clone(), Postponed { held, delay, token })
+            (
+                delays.clone(),
+                Postponed {
+                    delayed,
+                    delay,
+                    token,
+                },
+            )
         });
         self.postponed.extend(postponed);
         true
     }
 
     fn is_full(&self) -> bool {
-        self.transfer.octets() >= BATCH_OCTETS || self.left.len() >= BATCH_LETTERS
+        self.transfer.bytes() >= BATCH_BYTES || self.left.len() >= BATCH_LETTERS
     }
 
-    /// Carries out what was collected.
+    /// Transfers what was collected.
     fn carry_out(&mut self, fx: &mut Effects) {
         let postponed = std::mem::take(&mut self.postponed);
         let mut placed: Vec<(Arc<Delays>, Vec<Placed>)> = Vec::new();
@@ -385,7 +391,7 @@ impl Sorter {
     }
 }
 
-/// Leaves out the queues that the message would come back to for ever.
+/// Removes the queues between which the message would cycle forever.
 fn leave_out_cycles(route: &mut Route, deaths: &Deaths<'_>, tried: &mut Tried) {
     route.queues.retain(|queue| {
         let name = queue.name().as_str();

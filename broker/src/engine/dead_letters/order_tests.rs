@@ -4,9 +4,9 @@
 use crate::config::Limits;
 use crate::domain::broker::{Broker, DEFAULT_VHOST};
 use crate::domain::vhost::VhostSpec;
+use crate::engine::interfaces::ConnectionId;
+use crate::engine::interfaces::Timed;
 use crate::engine::message::MessageBuilder;
-use crate::engine::outside::ConnectionId;
-use crate::engine::outside::Timed;
 use crate::engine::queue::{Effects, Incoming, Queue, QueueSpec};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use proptest::prelude::*;

@@ -1,5 +1,5 @@
-//! The bindings of one exchange, twice: as they were declared, in an order that depends on
-//! nothing but themselves, and indexed for the exchange's type.
+//! The bindings of one exchange, kept twice: as declared, in an order that depends on nothing else,
+//! and indexed for the exchange's type.
 
 use super::consistent_hash::ConsistentHashIndex;
 use super::direct::DirectIndex;
@@ -14,7 +14,7 @@ use leveret_protocol::{ExchangeName, QueueName, RoutingKey, table};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What a binding leads to.
+/// The destination of a binding.
 #[derive(Clone, Debug)]
 pub enum Destination {
     /// A queue.
@@ -41,7 +41,8 @@ impl Destination {
         }
     }
 
-    /// What tells it from every other one that exists at the same time: where it is in memory.
+    /// Returns its address in memory, which distinguishes it from all others that exist at the same
+    /// time.
     pub(super) fn identity(&self) -> usize {
         match self {
             Destination::Queue(queue) => Arc::as_ptr(queue).addr(),
@@ -49,7 +50,7 @@ impl Destination {
         }
     }
 
-    /// Whether it survives a restart.
+    /// Returns whether it survives a restart.
     pub fn is_durable(&self) -> bool {
         match self {
             Destination::Queue(queue) => queue.spec.durable,
@@ -58,10 +59,10 @@ impl Destination {
     }
 }
 
-/// A binding; the exchange it starts from is the one that holds it.
+/// A binding; the exchange that holds it is its source.
 #[derive(Clone, Debug)]
 pub struct Binding {
-    /// Where it leads.
+    /// Its destination.
     pub destination: Destination,
     /// Its key.
     pub key: RoutingKey,
@@ -69,12 +70,12 @@ pub struct Binding {
     pub arguments: FieldTable,
 }
 
-/// What makes two bindings of an exchange the same (spec 1.7.2.3, RabbitMQ: arguments count).
+/// The identity of a binding of an exchange (spec 1.7.2.3, RabbitMQ: arguments count).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct BindingId {
     destination: DestinationName,
     key: RoutingKey,
-    /// As they are encoded; tables themselves have no order.
+    /// Encoded, because tables have no order.
     arguments: Box<[u8]>,
 }
 
@@ -92,7 +93,7 @@ impl BindingId {
     }
 }
 
-/// Arguments as one piece of memory, none of it when there are none.
+/// Encodes arguments, into nothing if there are none.
 pub(super) fn encoded(arguments: &FieldTable) -> Box<[u8]> {
     if arguments.inner().is_empty() {
         return Box::default();
@@ -133,7 +134,7 @@ pub(super) struct Bindings {
 impl Bindings {
     pub(super) fn new(spec: &ExchangeSpec) -> Self {
         let index = match spec.routed_by() {
-            // No exchange is routed by the second: it names one of the others to do that.
+            // The latter is never used for routing: it names one of the others for that.
             ExchangeKind::Direct | ExchangeKind::DelayedMessage => {
                 Index::Direct(DirectIndex::default())
             }
@@ -221,7 +222,7 @@ impl Bindings {
         }
     }
 
-    /// Whether messages with equal routing keys go the same way.
+    /// Returns whether messages with equal routing keys go the same way.
     pub(super) fn match_by_key_alone(&self) -> bool {
         match &self.index {
             Index::Direct(_) | Index::Fanout(_) | Index::Topic(_) => true,

@@ -3,11 +3,11 @@
 //! share that is proportional to its weight, its binding key.
 //!
 //! The destination is found by weighted rendezvous hashing: each draws a number from the message's
-//! hash and its own name, and the luckiest wins. So who gets what depends on the names and weights
-//! of what is bound and on nothing else: not on the order of the bindings, not on a restart. A
-//! destination that comes takes its share from all others, one that goes leaves its own to all
-//! others, and nothing else moves. Shares are exact for any weights, and need no memory for them;
-//! the price is a look at every destination, a nanosecond or two each.
+//! hash and its own name, and the highest wins. So the result depends only on the names and weights
+//! of what is bound: not on the order of the bindings, not on a restart. A new destination takes
+//! its share from all others, a removed one leaves its share to all others, and nothing else moves.
+//! Shares are exact for any weights, and need no memory; the price is to evaluate every
+//! destination, a nanosecond or two each.
 
 use super::Routable;
 use super::bindings::{AllBindings, Binding, BindingId, Destination, leading_to};
@@ -26,7 +26,7 @@ pub(super) const HASH_HEADER: &str = "hash-header";
 /// The argument that names a property to hash in place of the routing key.
 pub(super) const HASH_PROPERTY: &str = "hash-property";
 
-/// What of a message is hashed.
+/// The part of a message that is hashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum HashOn {
     RoutingKey,
@@ -34,7 +34,7 @@ enum HashOn {
     Property(Property),
 }
 
-/// A property that can be hashed, by its name in RabbitMQ.
+/// Returns the property that can be hashed with this name in RabbitMQ.
 pub(super) fn hashable_property(name: &[u8]) -> Option<Property> {
     match name {
         b"correlation_id" => Some(Property::CorrelationId),
@@ -82,11 +82,11 @@ impl HashOn {
 pub(super) struct ConsistentHashIndex {
     hash_on: HashOn,
     bound: IndexMap<usize, Bound>,
-    /// Made of `bound` when a message asks for it first after a change.
+    /// Computed from `bound` by the first message after a change.
     classes: OnceLock<Vec<Class>>,
 }
 
-/// A destination. The first of its bindings is the one that counts.
+/// A destination. Only the first of its bindings counts.
 #[derive(Debug)]
 struct Bound {
     destination: Destination,
@@ -94,7 +94,7 @@ struct Bound {
     weight: u32,
 }
 
-/// Destinations of equal weight: among them the highest draw wins, whatever the weight is.
+/// Destinations of equal weight: among them the highest draw wins, regardless of the weight.
 #[derive(Debug)]
 struct Class {
     weight: f64,
@@ -122,7 +122,7 @@ impl ConsistentHashIndex {
         self.classes.take();
     }
 
-    /// `all`: what is left without the binding.
+    /// `all` are the bindings that remain.
     pub(super) fn remove(&mut self, id: &BindingId, binding: &Binding, all: &AllBindings) {
         let identity = binding.destination.identity();
         if self
@@ -147,8 +147,8 @@ impl ConsistentHashIndex {
             return found(only);
         }
         let hash = self.hash_on.hash(message);
-        // Of each class the luckiest, then of those the shortest wait: -ln(u) / weight, with u
-        // evenly between 0 and 1, is an exponential clock whose rate is the weight.
+        // The highest draw of each class, then of those the shortest wait: -ln(u) / weight, with u
+        // uniform between 0 and 1, is an exponential clock whose rate is the weight.
         let waits = classes.iter().filter_map(|class| {
             let draws = class.seeds.iter().map(|seed| mix(hash ^ seed));
             let (at, draw) = draws.enumerate().max_by_key(|(_, draw)| *draw)?;
@@ -179,7 +179,7 @@ impl Bound {
         Bound {
             destination: binding.destination.clone(),
             first: first.clone(),
-            // Checked when it was bound.
+            // Checked at bind time.
             weight: binding.key.as_str().parse().unwrap_or(1),
         }
     }
@@ -194,14 +194,14 @@ fn seed(destination: &Destination) -> u64 {
     }
 }
 
-/// The finalizer of SplitMix64: each bit of the input changes half of the output's.
+/// The finalizer of SplitMix64: each input bit changes half of the output bits.
 fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
 }
 
-/// A draw as a number between 0 and 1, never 0 itself.
+/// Returns a draw as a number between 0 and 1, never exactly 0.
 fn unit(draw: u64) -> f64 {
     ((draw >> 11) as f64 + 0.5) / (1u64 << 53) as f64
 }

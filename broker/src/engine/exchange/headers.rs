@@ -2,8 +2,8 @@
 //! compared with the message's headers.
 //!
 //! Bindings with the same arguments are matched once. They are found by one of the headers that
-//! they ask for, so that a message costs what its own headers lead to and not a look at every
-//! binding.
+//! they require, so that the cost depends on the message's own headers and not on the number of
+//! bindings.
 
 use super::bindings::{Binding, Destination, encoded};
 use super::targets::Targets;
@@ -14,18 +14,18 @@ use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// The argument that says how the others have to match.
+/// The argument that says how the others must match.
 pub(super) const X_MATCH: &str = "x-match";
 
-/// How a binding's arguments have to match.
+/// How a binding's arguments must match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     All,
     Any,
 }
 
-/// What `x-match` asks for: the mode, and whether it looks at arguments that start with `x-` too.
-/// `None` when it is none of RabbitMQ's four.
+/// Returns what `x-match` asks for: the mode, and whether arguments starting with `x-` count, too.
+/// `None` if it is none of RabbitMQ's four values.
 fn mode(arguments: &FieldTable) -> Option<(Mode, bool)> {
     match arguments.inner().get(X_MATCH) {
         None => Some((Mode::All, false)),
@@ -40,34 +40,34 @@ fn mode(arguments: &FieldTable) -> Option<(Mode, bool)> {
     }
 }
 
-/// Whether a binding may have these arguments.
+/// Returns whether a binding may have these arguments.
 pub(super) fn is_valid_match(arguments: &FieldTable) -> bool {
     mode(arguments).is_some()
 }
 
-/// Whether an argument of a binding is looked at: as what says how, or beside the message's headers.
+/// Returns whether an argument of a binding is used: as `x-match`, or compared with the message's headers.
 pub(super) fn is_compared(arguments: &FieldTable, name: &str) -> bool {
     let with_x = mode(arguments).is_some_and(|(_, with_x)| with_x);
     name == X_MATCH || with_x || !name.starts_with("x-")
 }
 
-/// One thing that can be asked of a message: that a header is there, or that it has a value.
+/// A condition on a message: that a header is present, or that it has a value.
 type Condition = Box<[u8]>;
 
-/// Appends what is asked for, or is true, when a header is there.
+/// Appends the condition, or fact, that a header is present.
 fn presence(name: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'?', name.len() as u8]);
     out.extend_from_slice(name);
 }
 
-/// Likewise, when it has this value.
+/// Appends the condition, or fact, that it has this value.
 fn equality(name: &[u8], value: raw_table::RawValue<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'=', name.len() as u8]);
     out.extend_from_slice(name);
     value.comparable(out);
 }
 
-/// What a binding's arguments ask of a message.
+/// Returns the conditions in a binding's arguments.
 fn conditions(arguments: &[u8], with_x: bool) -> Vec<Condition> {
     raw_table::entries(arguments)
         .filter(|entry| entry.name != X_MATCH.as_bytes())
@@ -75,7 +75,7 @@ fn conditions(arguments: &[u8], with_x: bool) -> Vec<Condition> {
         .map(|entry| {
             let mut condition = Vec::new();
             match entry.value.kind {
-                // A void argument asks for the header's presence alone.
+                // A void argument only requires that the header is present.
                 b'V' => presence(entry.name, &mut condition),
                 _ => equality(entry.name, entry.value, &mut condition),
             }
@@ -84,23 +84,23 @@ fn conditions(arguments: &[u8], with_x: bool) -> Vec<Condition> {
         .collect()
 }
 
-/// What is true of a message's headers, in order: in one piece of memory, because messages are many.
+/// The facts about a message's headers, sorted, in one piece of memory because messages are many.
 #[derive(Default)]
 struct Facts {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     each: SmallVec<[Range<usize>; 16]>,
 }
 
 impl Facts {
-    /// `headers`: the table with its length prefix, or nothing.
+    /// `headers` is the table with its length prefix, or empty.
     fn of(headers: &[u8]) -> Facts {
         let mut entries: SmallVec<[raw_table::RawEntry<'_>; 8]> =
             raw_table::entries(headers).collect();
-        // The order of those with the same name stays: the last of them is the one that counts.
+        // The sort is stable: of headers with the same name the last one counts.
         entries.sort_by(|a, b| a.name.cmp(b.name));
         let mut facts = Facts {
-            // Each name is written twice, each value once: it hardly ever grows.
-            octets: Vec::with_capacity(2 * headers.len()),
+            // Each name is written twice, each value once: this rarely grows.
+            bytes: Vec::with_capacity(2 * headers.len()),
             ..Facts::default()
         };
         for entry in entries.chunk_by(|a, b| a.name == b.name) {
@@ -108,52 +108,52 @@ impl Facts {
             facts.add(|out| presence(entry.name, out));
             facts.add(|out| equality(entry.name, entry.value, out));
         }
-        let octets = &facts.octets;
+        let bytes = &facts.bytes;
         facts
             .each
-            .sort_unstable_by(|a, b| octets[a.clone()].cmp(&octets[b.clone()]));
+            .sort_unstable_by(|a, b| bytes[a.clone()].cmp(&bytes[b.clone()]));
         facts
     }
 
     fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.octets.len();
-        write(&mut self.octets);
-        self.each.push(start..self.octets.len());
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        self.each.push(start..self.bytes.len());
     }
 
     fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.each.iter().map(|range| &self.octets[range.clone()])
+        self.each.iter().map(|range| &self.bytes[range.clone()])
     }
 
     fn hold(&self, condition: &[u8]) -> bool {
         let found = self
             .each
-            .binary_search_by(|range| self.octets[range.clone()].cmp(condition));
+            .binary_search_by(|range| self.bytes[range.clone()].cmp(condition));
         found.is_ok()
     }
 }
 
-/// A group's number, never used again.
+/// A group's id, never reused.
 type GroupId = u64;
 
-/// The bindings with the same arguments.
+/// A group of bindings with the same arguments.
 #[derive(Debug)]
 struct Group {
     mode: Mode,
     conditions: Vec<Condition>,
-    /// Under which of the conditions the group can be found: all of them when any will do, else
-    /// one, and none when nothing is asked.
+    /// The conditions by which the group can be found: all of them for `any`, otherwise one, and
+    /// none if there are no conditions.
     found_by: Vec<Condition>,
     targets: Targets,
 }
 
-/// The bindings by what they ask for.
+/// The bindings, indexed by their conditions.
 #[derive(Debug, Default)]
 pub(super) struct HeadersIndex {
     groups: HashMap<GroupId, Group>,
     by_arguments: HashMap<Box<[u8]>, GroupId>,
     by_condition: HashMap<Condition, IndexSet<GroupId>>,
-    /// The groups that ask for nothing and match every message.
+    /// The groups without conditions, which match every message.
     always: IndexSet<GroupId>,
     next: GroupId,
 }
@@ -176,7 +176,8 @@ impl HeadersIndex {
         let conditions = conditions(&encoded, with_x);
         let found_by = match mode {
             Mode::Any => conditions.clone(),
-            // The condition with the fewest groups: what all bindings ask for tells none apart.
+            // The condition with the fewest groups: one that all bindings share does not
+            // discriminate.
             Mode::All => {
                 let groups = |c: &&Condition| self.by_condition.get(*c).map_or(0, IndexSet::len);
                 conditions
@@ -234,7 +235,7 @@ impl HeadersIndex {
         self.by_arguments.remove(&arguments);
     }
 
-    /// `headers`: the table with its length prefix, or nothing.
+    /// `headers` is the table with its length prefix, or empty.
     pub(super) fn matching(&self, headers: &[u8], found: &mut dyn FnMut(&Destination)) {
         let mut matched = |id: &GroupId, holds: &dyn Fn(&Group) -> bool| {
             if let Some(group) = self.groups.get(id).filter(|group| holds(group)) {

@@ -1,4 +1,4 @@
-//! The types of exchanges, by their names on the wire.
+//! Exchange types and their names on the wire.
 
 use std::fmt;
 
@@ -14,23 +14,23 @@ pub enum ExchangeKind {
     Topic,
     /// Binding arguments are compared with the message's headers.
     Headers,
-    /// One destination by the hash of the routing key, a header or a property; binding keys are
+    /// One destination, by the hash of the routing key, a header or a property; binding keys are
     /// weights (RabbitMQ: "Consistent Hash Exchange Type").
     ConsistentHash,
-    /// One binding by chance (RabbitMQ: "Random Exchange Type").
+    /// One random binding (RabbitMQ: "Random Exchange Type").
     Random,
-    /// One queue of this node by chance (RabbitMQ: "Local Random Exchange"); here every queue is.
+    /// One random queue of this node (RabbitMQ: "Local Random Exchange"); here all queues are.
     LocalRandom,
-    /// One binding by the hash of the routing key modulo their number (RabbitMQ: "Sharding
+    /// One binding, by the hash of the routing key modulo their number (RabbitMQ: "Sharding
     /// Plugin").
     ModulusHash,
-    /// Messages wait, then another type routes them (RabbitMQ's plugin "Delayed Message
+    /// Messages are delayed, then routed by another type (RabbitMQ's plugin "Delayed Message
     /// Exchange").
     DelayedMessage,
 }
 
 impl ExchangeKind {
-    /// Every type there is.
+    /// All types.
     pub const ALL: [ExchangeKind; 9] = [
         ExchangeKind::Direct,
         ExchangeKind::Fanout,
@@ -43,14 +43,14 @@ impl ExchangeKind {
         ExchangeKind::DelayedMessage,
     ];
 
-    /// The type that a client names.
+    /// Returns the type with this name.
     pub fn parse(name: &str) -> Option<Self> {
         ExchangeKind::ALL
             .into_iter()
             .find(|kind| kind.name() == name)
     }
 
-    /// Its name on the wire.
+    /// Returns its name on the wire.
     pub fn name(self) -> &'static str {
         match self {
             ExchangeKind::Direct => "direct",

@@ -1,5 +1,5 @@
-//! Exchanges: what a message's exchange, routing keys and headers say about the queues it goes
-//! to. Pure look-ups over indexes; one file per way of indexing.
+//! Exchanges: from a message's exchange, routing keys and headers to its queues. Pure look-ups over
+//! indexes; one file per index.
 
 mod bindings;
 mod consistent_hash;
@@ -15,7 +15,7 @@ mod topic;
 mod words;
 
 pub use bindings::{Binding, Destination, DestinationName};
-pub use delayed::{Delays, Held, Placed, Postponed};
+pub use delayed::{DelayedMessage, Delays, Placed, Postponed};
 pub use kind::ExchangeKind;
 pub use route::{Directory, Route};
 pub use rules::{
@@ -23,7 +23,7 @@ pub use rules::{
     ignored_in_binding,
 };
 
-use crate::engine::outside::AppliedPolicy;
+use crate::engine::interfaces::AppliedPolicy;
 use bindings::Bindings;
 use leveret_protocol::content::{Property, property};
 use leveret_protocol::values::{AMQPValue, FieldTable};
@@ -33,19 +33,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The argument that names an exchange for messages that match no binding.
+/// The argument that names the exchange for messages that match no binding.
 pub const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
 
-/// What an exchange was declared as.
+/// An exchange as it was declared.
 #[derive(Clone, Debug)]
 pub struct ExchangeSpec {
-    /// Its name.
+    /// Returns its name.
     pub name: ExchangeName,
     /// Its type.
     pub kind: ExchangeKind,
     /// It survives a restart.
     pub durable: bool,
-    /// It goes with its last binding.
+    /// It is deleted with its last binding.
     pub auto_delete: bool,
     /// Clients cannot publish to it.
     pub internal: bool,
@@ -55,21 +55,21 @@ pub struct ExchangeSpec {
 
 /// An exchange.
 pub struct Exchange {
-    /// What it was declared as.
+    /// Its declaration.
     pub spec: ExchangeSpec,
     alternate: Option<ExchangeName>,
     bindings: RwLock<Bindings>,
     policy: RwLock<Option<Arc<dyn AppliedPolicy>>>,
-    /// What a delayed exchange keeps; none for the others.
+    /// The messages of a delayed exchange; `None` for others.
     delays: Option<Arc<Delays>>,
 }
 
 impl ExchangeSpec {
-    /// The type that chooses among the bindings: its own, or the one that a delayed exchange was
-    /// declared with.
+    /// Returns the type that selects among the bindings: its own, or the one that a delayed
+    /// exchange was declared with.
     pub fn routed_by(&self) -> ExchangeKind {
         match self.kind {
-            // Checked when it was declared.
+            // Checked at declaration.
             ExchangeKind::DelayedMessage => {
                 delayed_type(&self.arguments).unwrap_or(ExchangeKind::Direct)
             }
@@ -78,7 +78,7 @@ impl ExchangeSpec {
     }
 }
 
-/// What is known of a message when it is routed.
+/// What routing needs to know about a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Routable<'a> {
     /// The routing keys: the one it was published with, then those of its CC and BCC headers
@@ -89,23 +89,23 @@ pub struct Routable<'a> {
 }
 
 impl<'a> Routable<'a> {
-    /// The key it was published with.
+    /// Returns the key it was published with.
     pub fn routing_key(&self) -> &'a [u8] {
         self.routing_keys.first().copied().unwrap_or_default()
     }
 
-    /// The headers table with its length prefix; empty when there is none.
+    /// Returns the headers table with its length prefix; empty if there is none.
     pub fn headers(&self) -> &'a [u8] {
         property(self.properties, Property::Headers).unwrap_or_default()
     }
 
-    /// How long a delayed exchange keeps it before it is routed.
+    /// Returns how long a delayed exchange keeps it before it is routed.
     pub fn delay(&self) -> Option<Duration> {
         delayed::delay_of(self.headers())
     }
 }
 
-/// Its spec alone: bindings lead to exchanges that may lead back.
+/// Only the spec: bindings lead to exchanges that may lead back.
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Exchange").field(&self.spec).finish()
@@ -113,7 +113,7 @@ impl fmt::Debug for Exchange {
 }
 
 impl Exchange {
-    /// An exchange without bindings.
+    /// Creates an exchange without bindings.
     pub fn new(spec: ExchangeSpec) -> Self {
         let alternate = match spec.arguments.inner().get(ALTERNATE_EXCHANGE) {
             Some(AMQPValue::LongString(name)) => {
@@ -131,7 +131,7 @@ impl Exchange {
         }
     }
 
-    /// A delayed exchange without bindings.
+    /// Creates a delayed exchange without bindings.
     pub fn delayed(spec: ExchangeSpec, delays: Arc<Delays>) -> Self {
         Exchange {
             delays: Some(delays),
@@ -139,18 +139,18 @@ impl Exchange {
         }
     }
 
-    /// What it keeps, if it is a delayed exchange.
+    /// Returns the messages it keeps, if it is a delayed exchange.
     pub fn delays(&self) -> Option<&Arc<Delays>> {
         self.delays.as_ref()
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &ExchangeName {
         &self.spec.name
     }
 
-    /// The exchange that gets the messages which match no binding (RabbitMQ: "Alternate
-    /// Exchanges"); there may be none of that name. An argument counts before a policy.
+    /// Returns the exchange for messages that match no binding (RabbitMQ: "Alternate Exchanges");
+    /// it may not exist. An argument takes precedence over a policy.
     pub fn alternate(&self) -> Option<ExchangeName> {
         self.alternate.clone().or_else(|| {
             let policy = self.policy.read();
@@ -159,27 +159,27 @@ impl Exchange {
         })
     }
 
-    /// The policies that apply to it.
+    /// Returns the policies that apply to it.
     pub fn policy(&self) -> Option<Arc<dyn AppliedPolicy>> {
         self.policy.read().clone()
     }
 
-    /// Sets which policies apply from now on. Whoever keeps routes has to be told.
+    /// Sets the policies that apply from now on. Caches of routes must be invalidated.
     pub fn set_policy(&self, policy: Option<Arc<dyn AppliedPolicy>>) {
         *self.policy.write() = policy;
     }
 
-    /// Adds a binding; `false` when it was there.
+    /// Adds a binding; returns false if it existed.
     pub fn bind(&self, binding: Binding) -> bool {
         self.bindings.write().add(binding)
     }
 
-    /// Removes a binding; `false` when it was not there.
+    /// Removes a binding; returns false if it did not exist.
     pub fn unbind(&self, to: &DestinationName, key: &RoutingKey, arguments: &FieldTable) -> bool {
         self.bindings.write().remove(to, key, arguments)
     }
 
-    /// Whether it has this very binding.
+    /// Returns whether it has exactly this binding.
     pub fn is_bound_by(&self, binding: &Binding) -> bool {
         self.bindings.read().has(binding)
     }
@@ -196,17 +196,17 @@ impl Exchange {
         cleared.into_all().collect()
     }
 
-    /// Its bindings, in the order of their destinations and keys.
+    /// Returns its bindings, sorted by destination and key.
     pub fn bindings(&self) -> Vec<Binding> {
         self.bindings.read().all().cloned().collect()
     }
 
-    /// Whether any binding leads to a destination.
+    /// Returns whether any binding leads to a destination.
     pub fn is_bound_to(&self, to: &DestinationName) -> bool {
         self.bindings.read().leads_to(to)
     }
 
-    /// Whether it has no bindings.
+    /// Returns whether it has no bindings.
     pub fn is_unbound(&self) -> bool {
         self.bindings.read().is_empty()
     }

@@ -1,4 +1,4 @@
-//! Exchanges that send each message to one of their bindings, whatever its key: by chance
+//! Exchanges that send each message to one of their bindings, whatever its key: at random
 //! (RabbitMQ: "Random Exchange Type", "Local Random Exchange") or by the hash of the routing key
 //! (`x-modulus-hash` of RabbitMQ: "Sharding Plugin").
 
@@ -16,10 +16,9 @@ pub(super) enum Choice {
 }
 
 /// The bindings' destinations in the order of the bindings, which a restart does not change. A
-/// queue that is bound twice stands in it twice, as in RabbitMQ.
+/// queue that is bound twice appears twice, as in RabbitMQ.
 ///
-/// The list is made when a message asks for it first after a change: n bindings in a row cost n
-/// and not n².
+/// The list is built by the first message after a change: n bindings in a row cost n and not n².
 #[derive(Debug)]
 pub(super) struct OneOfIndex {
     choice: Choice,
@@ -34,7 +33,7 @@ impl OneOfIndex {
         }
     }
 
-    /// The bindings have changed.
+    /// Invalidates the list after bindings have changed.
     pub(super) fn forget(&mut self) {
         self.list.take();
     }
@@ -58,7 +57,7 @@ impl OneOfIndex {
             Choice::Chance => rand::random_range(0..list.len()),
             Choice::RoutingKeys => {
                 let hash = |seed, key: &&[u8]| xxh3_64_with_seed(key, seed);
-                // The remainder is below the list's length.
+                // The remainder is less than the list's length.
                 (routing_keys.iter().fold(0, hash) % list.len() as u64) as usize
             }
         };

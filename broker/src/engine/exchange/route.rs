@@ -1,5 +1,5 @@
-//! A message's way from the exchange it is published to, through bindings to other exchanges and
-//! through alternate exchanges, to queues (RabbitMQ: "Exchange to Exchange Bindings", "Alternate
+//! A message's route from the exchange it is published to, through exchange-to-exchange bindings
+//! and alternate exchanges, to queues (RabbitMQ: "Exchange to Exchange Bindings", "Alternate
 //! Exchanges").
 
 use super::bindings::Destination;
@@ -8,20 +8,21 @@ use crate::engine::queue::Queue;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Exchanges by name: an alternate exchange is looked up when it is needed, it may come and go.
+/// Exchanges by name: an alternate exchange is looked up when it is needed, because it may come and
+/// go.
 pub trait Directory {
-    /// The exchange of a name.
+    /// Returns the exchange with this name.
     fn exchange(&self, name: &str) -> Option<Arc<Exchange>>;
 }
 
-/// Where a message goes. Kept and filled again for the next one.
+/// Where a message goes. Reused for the next one.
 #[derive(Debug, Default)]
 pub struct Route {
-    /// The queues, each once.
+    /// The queues, without duplicates.
     pub queues: Vec<Arc<Queue>>,
-    /// The delayed exchanges that keep it, to be routed from there when it is due.
+    /// The delayed exchanges that keep it, and route it when it is due.
     pub kept_by: Vec<Arc<Delays>>,
-    /// Whether a message with the same routing key goes there as well, as long as nothing is
+    /// Whether every message with the same routing key takes this route, until something is
     /// declared, deleted or bound.
     pub by_key_alone: bool,
 }
@@ -29,9 +30,9 @@ pub struct Route {
 impl Route {
     /// Finds the queues that a message goes to.
     ///
-    /// Each exchange is asked once, so bindings in a circle do no harm. One whose bindings match
-    /// nothing passes the message on to its alternate exchange, wherever on the way it is met; one
-    /// of whose bindings matches does not, even when that binding leads nowhere in the end.
+    /// Each exchange is visited once, so cycles of bindings do no harm. An exchange whose bindings
+    /// match nothing passes the message to its alternate exchange, wherever on the route it is; one
+    /// with a matching binding does not, even if that leads nowhere in the end.
     pub fn find(
         &mut self,
         start: &Arc<Exchange>,
@@ -57,7 +58,8 @@ impl Route {
         }
     }
 
-    /// Adds what one exchange's bindings lead to, or the exchange itself when it keeps the message.
+    /// Adds the destinations of one exchange's bindings, or the exchange itself if it keeps the
+    /// message.
     fn ask(
         &mut self,
         exchange: &Exchange,
@@ -66,7 +68,7 @@ impl Route {
         next: &mut Vec<Arc<Exchange>>,
     ) {
         if let Some(delays) = exchange.delays() {
-            // It looks at a header.
+            // It depends on a header.
             self.by_key_alone = false;
             if message.delay().is_some() {
                 self.kept_by.push(delays.clone());

@@ -1,4 +1,4 @@
-//! What may be declared and bound: the checks of RabbitMQ's exchange types, with its words.
+//! What may be declared and bound: the checks of RabbitMQ's exchange types, with its texts.
 
 use super::bindings::Binding;
 use super::consistent_hash::{HASH_HEADER, HASH_PROPERTY, MAX_WEIGHT, hashable_property};
@@ -13,10 +13,10 @@ use leveret_protocol::{AmqpError, ExchangeName, VhostName};
 /// The argument that names the type by which a delayed exchange routes messages.
 const DELAYED_TYPE: &str = "x-delayed-type";
 
-/// The alternate exchange that a new exchange's arguments name.
+/// Returns the alternate exchange in a new exchange's arguments.
 ///
 /// # Errors
-/// 406 when it is no name.
+/// 406 if it is not a valid name.
 pub fn alternate_exchange(
     spec: &ExchangeSpec,
     vhost: &VhostName,
@@ -35,7 +35,7 @@ pub fn alternate_exchange(
     }
 }
 
-/// Checks what an exchange's type asks of the arguments it is declared with.
+/// Checks the arguments that an exchange's type requires.
 ///
 /// # Errors
 /// 406 with RabbitMQ's text.
@@ -66,10 +66,10 @@ pub fn check_declaration(spec: &ExchangeSpec, vhost: &VhostName) -> Result<(), A
     }
 }
 
-/// The type by which a delayed exchange with these arguments routes messages.
+/// Returns the type by which a delayed exchange with these arguments routes messages.
 ///
 /// # Errors
-/// 406 when the argument is missing, no name, or not the name of a type that routes.
+/// 406 if the argument is missing or not the name of a type that routes.
 pub fn delayed_type(arguments: &FieldTable) -> Result<ExchangeKind, AmqpError> {
     let Some(AMQPValue::LongString(name)) = arguments.inner().get(DELAYED_TYPE) else {
         return Err(texts::no_delayed_type());
@@ -82,7 +82,7 @@ pub fn delayed_type(arguments: &FieldTable) -> Result<ExchangeKind, AmqpError> {
     }
 }
 
-/// exchange.declare's arguments that do nothing for an exchange of its type.
+/// Returns the arguments of exchange.declare that have no effect for its type.
 pub fn ignored_arguments(spec: &ExchangeSpec) -> impl Iterator<Item = (&str, Ignored)> {
     let (kind, routed_by) = (spec.kind, spec.routed_by());
     judge(&spec.arguments, move |name, _| match name {
@@ -95,8 +95,8 @@ pub fn ignored_arguments(spec: &ExchangeSpec) -> impl Iterator<Item = (&str, Ign
     })
 }
 
-/// Arguments that do nothing but tell a binding from another with the same key, where messages are
-/// routed by this type: all of them, unless they are compared with headers.
+/// Returns the arguments that only distinguish a binding from others with the same key, for
+/// messages routed by this type: all of them, unless they are compared with headers.
 pub fn ignored_in_binding(
     kind: ExchangeKind,
     arguments: &FieldTable,
@@ -107,7 +107,7 @@ pub fn ignored_in_binding(
     })
 }
 
-/// Checks what an exchange's type asks of its bindings.
+/// Checks what an exchange's type requires of its bindings.
 ///
 /// # Errors
 /// 406 with RabbitMQ's text.
@@ -136,10 +136,10 @@ pub fn check_binding(kind: ExchangeKind, binding: &Binding) -> Result<(), AmqpEr
 
 fn check_weight(key: &str) -> Result<(), AmqpError> {
     let digits = key.strip_prefix(['+', '-']).unwrap_or(key);
-    if digits.is_empty() || !digits.bytes().all(|octet| octet.is_ascii_digit()) {
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(texts::weight_not_integer(key));
     }
-    if key.starts_with('-') || digits.bytes().all(|octet| octet == b'0') {
+    if key.starts_with('-') || digits.bytes().all(|byte| byte == b'0') {
         return Err(texts::weight_too_small());
     }
     match key.parse::<u32>() {

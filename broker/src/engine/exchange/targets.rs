@@ -4,20 +4,20 @@ use super::bindings::Destination;
 use indexmap::IndexMap;
 use smallvec::SmallVec;
 
-/// A key, or a word of one, as indexes keep it: in place when it is short, so that a look-up
-/// among very many need not follow a pointer into cold memory.
+/// A key, or a word of one, as indexes store it: inline if it is short, so that a look-up among
+/// very many does not follow a pointer into cold memory.
 pub(super) type IndexKey = SmallVec<[u8; 24]>;
 
-/// Destinations, each with the number of bindings that lead there (bindings may differ in their
-/// arguments alone). Adding and removing take constant time however many there are: a fanout
+/// Destinations, each with the number of bindings that lead there (bindings may differ only in
+/// their arguments). Adding and removing take constant time regardless of their number: a fanout
 /// exchange keeps all of its destinations in one of these.
 #[derive(Debug, Default)]
 pub(super) enum Targets {
     #[default]
     None,
-    /// Most keys have one destination; it stands in place.
+    /// Most keys have one destination; it is stored inline.
     One(Target),
-    /// By what the destinations are told apart by.
+    /// By the destinations' identities.
     Many(Box<IndexMap<usize, Target>>),
 }
 

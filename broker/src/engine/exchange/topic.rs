@@ -14,13 +14,13 @@ pub(super) struct TopicIndex {
     root: Node,
 }
 
-/// A place in the trie. In a large one most are where a binding key ends, with or without a `#`:
-/// both stand in place, so that a look-up finds them where it finds the word.
+/// A node of the trie. In a large one most are where a binding key ends, with or without a `#`:
+/// both are stored inline, so that a look-up finds them together with the word.
 #[derive(Debug, Default)]
 struct Node {
     /// Bindings whose keys end here.
     targets: Targets,
-    /// Bindings whose keys end here with a `#`: whatever words are left, they match.
+    /// Bindings whose keys end here with a `#`: they match whatever words are left.
     below: Targets,
     /// Where binding keys go on from here.
     next: Option<Box<Next>>,
@@ -31,7 +31,7 @@ struct Next {
     words: Words<Node>,
     /// `*`
     one: Option<Box<Node>>,
-    /// `#`, with more words behind it.
+    /// `#`, followed by more words.
     many: Option<Box<Node>>,
 }
 
@@ -40,11 +40,11 @@ fn words(key: &[u8]) -> SmallVec<[&[u8]; 16]> {
     if key.is_empty() {
         SmallVec::new()
     } else {
-        key.split(|octet| *octet == b'.').collect()
+        key.split(|byte| *byte == b'.').collect()
     }
 }
 
-/// The way through the trie for a binding key, and whether a `#` follows it at the end.
+/// Returns the path through the trie for a binding key, and whether it ends with a `#`.
 fn path<'a>(words: &'a [&'a [u8]]) -> (&'a [&'a [u8]], bool) {
     match words.split_last() {
         Some((&b"#", path)) => (path, true),
@@ -80,7 +80,7 @@ impl TopicIndex {
         }
     }
 
-    /// Visits what matches a key and returns how many nodes it took to find it.
+    /// Visits the matches of a key and returns how many nodes that took.
     pub(super) fn walk(&self, routing_key: &[u8], found: &mut dyn FnMut(&Destination)) -> usize {
         let words = words(routing_key);
         let mut walk = Walk {
@@ -102,12 +102,12 @@ impl TopicIndex {
 }
 
 impl Node {
-    /// Whether no binding key ends or goes on here.
+    /// Returns whether no binding key ends or continues here.
     fn is_empty(&self) -> bool {
         self.next.is_none() && self.targets.is_empty() && self.below.is_empty()
     }
 
-    /// The bindings whose keys end here, with or without a `#`.
+    /// Returns the bindings whose keys end here, with or without a `#`.
     fn ending(&mut self, below: bool) -> &mut Targets {
         match below {
             true => &mut self.below,
@@ -115,8 +115,8 @@ impl Node {
         }
     }
 
-    /// Removes a binding and every node that is left without purpose. Recursion goes as deep as
-    /// the key has words, 256 at most.
+    /// Removes a binding and every node that becomes useless. Recursion is as deep as the key has
+    /// words, at most 256.
     fn remove(&mut self, path: &[&[u8]], below: bool, destination: &Destination) {
         let Some((word, rest)) = path.split_first() else {
             self.ending(below).remove(destination);
@@ -151,15 +151,15 @@ impl Node {
 
 struct Walk<'a> {
     words: &'a [&'a [u8]],
-    /// Where below a `#` the walk has been: patterns with many `#` meet the same node at the same
-    /// word over and over, and would cost exponential time.
+    /// Visited nodes below a `#`: patterns with many `#` reach the same node at the same word again
+    /// and again, which would take exponential time.
     seen: HashSet<(*const Node, usize)>,
     visited: usize,
     found: &'a mut dyn FnMut(&Destination),
 }
 
 impl Walk<'_> {
-    /// Recursion goes as deep as binding keys have words.
+    /// Recursion is as deep as binding keys have words.
     fn visit(&mut self, node: &Node, at: usize, below_many: bool) {
         if below_many && !self.seen.insert((std::ptr::from_ref(node), at)) {
             return;

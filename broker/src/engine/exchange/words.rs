@@ -1,4 +1,4 @@
-//! The words that go on from one place in a trie.
+//! The words that lead on from one node of a trie.
 
 use super::targets::IndexKey;
 use smallvec::SmallVec;
@@ -7,13 +7,13 @@ use std::collections::HashMap;
 /// Up to this many words are compared one by one.
 const FEW: usize = 8;
 
-/// What each word leads to. A single word, by far the most frequent case in a large trie, stands
-/// in place: to find it costs one access to cold memory and not three.
+/// What each word leads to. A single word, by far the most frequent case in a large trie, is stored
+/// inline: finding it costs one access to cold memory instead of three.
 #[derive(Debug)]
 pub(super) enum Words<T> {
-    /// In no order.
+    /// Unordered.
     Few(SmallVec<[(IndexKey, T); 1]>),
-    /// More than [`FEW`], once.
+    /// More than [`FEW`] words, at some time.
     Many(HashMap<IndexKey, T>),
 }
 
@@ -38,7 +38,7 @@ impl<T: Default> Words<T> {
         }
     }
 
-    /// What a word leads to, from now on if not before.
+    /// Returns what a word leads to, inserting a default if necessary.
     pub(super) fn get_or_insert(&mut self, word: &[u8]) -> &mut T {
         if let Words::Few(few) = self
             && few.len() == FEW

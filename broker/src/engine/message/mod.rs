@@ -1,4 +1,4 @@
-//! A message: immutable after publish but for the one atomic that tells the store whether it
+//! A message: immutable after publish except for the one atomic that tells the store whether it
 //! still has to be written.
 
 mod stored;
@@ -12,27 +12,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-/// Bodies up to this many octets are copied beside the properties, so that a small message is one
-/// piece of memory; larger ones have memory of their own, or are most of a read buffer.
+/// Bodies up to this many bytes are copied next to the properties, so that a small message is one
+/// piece of memory; larger ones have their own memory, or are most of a read buffer.
 pub const INLINE_BODY_MAX: usize = 4096;
 
-/// A head up to this many octets stands in the message itself, so that a small message is one allocation; so many that the
-/// message with its counts fills one of the allocator's sizes (96 octets).
+/// A head up to this many bytes is stored in the message itself, so that a small message is one allocation: chosen so
+/// that the message with its counts fills one of the allocator's sizes (96 bytes).
 const HEAD_INLINE: usize = 56;
 
 /// Exchange, routing key, raw properties and, when small, the body.
 type Head = SmallVec<[u8; HEAD_INLINE]>;
 
-/// Bytes of a shared message with its two counts, head inline.
+/// Bytes of a shared message with its two reference counts, head inline.
 const SHARED_SIZE: usize = size_of::<Message>() + 2 * size_of::<usize>();
 /// Bytes that a large body takes besides itself: its handle, and the counts of whoever shares it.
 const LARGE_BODY_SIZE: usize = size_of::<Bytes>() + 3 * size_of::<usize>();
 
-/// What the store has done with a message; see [`Message::cancel_write`].
+/// The state of a message's write to the store; see [`Message::cancel_write`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum WriteState {
-    /// Not written; an acknowledgement may still spare the write.
+    /// Not written; an acknowledgement can still avoid the write.
     Pending = 0,
     /// Acknowledged before it was written.
     Cancelled = 1,
@@ -56,8 +56,8 @@ pub struct Message {
     exchange_len: u8,
     routing_key_len: u8,
     properties_len: u32,
-    /// The body when it is not in `head`. Behind a pointer: most messages are small, and what a message takes in memory
-    /// is what a queue of them costs.
+    /// The body, if it is not in `head`. Boxed: most messages are small, and a queue's memory is mostly the size of its
+    /// messages.
     large_body: Option<Box<Bytes>>,
     marks: u8,
     write: AtomicU8,
@@ -93,13 +93,13 @@ enum LargeBody {
     Pieces(Vec<u8>),
 }
 
-/// A body frame brought more octets than the content header announced.
+/// A body frame had more bytes than the content header announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyOverrun;
 
 impl MessageBuilder {
-    /// Starts a message whose body has `body_size` octets. `exchange`, its exchange's name, and
-    /// `routing_key` are at most 255 octets, as short strings are.
+    /// Starts a message with a body of `body_size` bytes. The exchange's name and `routing_key` are
+    /// short strings, so at most 255 bytes each.
     pub fn new(
         exchange: &[u8],
         routing_key: &[u8],
@@ -130,18 +130,18 @@ impl MessageBuilder {
         }
     }
 
-    /// The raw property bytes.
+    /// Returns the raw property bytes.
     pub fn properties(&self) -> &[u8] {
         let start = usize::from(self.exchange_len) + usize::from(self.routing_key_len);
         &self.head[start..start + self.properties_len as usize]
     }
 
-    /// Octets of body still to come.
+    /// Returns the bytes of the body that are still missing.
     pub fn remaining(&self) -> u64 {
         self.remaining
     }
 
-    /// Whether body frames should be handed over as [`Bytes`], to be kept uncopied.
+    /// Returns whether body frames should be passed as [`Bytes`], to be kept without copying.
     pub fn keeps_frames(&self) -> bool {
         !matches!(self.large_body, LargeBody::Inline)
     }
@@ -149,7 +149,7 @@ impl MessageBuilder {
     /// Adds a piece of a body that is copied anyway.
     ///
     /// # Errors
-    /// When the piece is longer than what remains.
+    /// If the piece is longer than what is missing.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), BodyOverrun> {
         self.take_from_remaining(piece.len())?;
         match &mut self.large_body {
@@ -164,10 +164,10 @@ impl MessageBuilder {
         Ok(())
     }
 
-    /// Adds a piece, which is kept as it is when it is the whole body.
+    /// Adds a piece, which is kept without copying if it is the whole body.
     ///
     /// # Errors
-    /// When the piece is longer than what remains.
+    /// If the piece is longer than what is missing.
     pub fn push_frame(&mut self, piece: Bytes) -> Result<(), BodyOverrun> {
         let is_whole = self.remaining == piece.len() as u64;
         if is_whole && matches!(&self.large_body, LargeBody::Whole(first) if first.is_empty()) {
@@ -178,7 +178,7 @@ impl MessageBuilder {
         self.push(&piece)
     }
 
-    /// Bytes that the unfinished message takes in memory.
+    /// Returns the memory that the unfinished message takes, in bytes.
     pub fn weight(&self) -> u64 {
         let head = if self.head.spilled() {
             self.head.capacity()
@@ -198,8 +198,8 @@ impl MessageBuilder {
         Ok(())
     }
 
-    /// The whole message. `cancellable`: it goes to one durable queue at most, so an early
-    /// acknowledgement may spare its write.
+    /// Returns the complete message. `cancellable` means that it goes to at most one durable queue,
+    /// so an early acknowledgement can avoid its write.
     pub fn finish(self, cancellable: bool) -> Message {
         Message {
             head: self.head,
@@ -217,8 +217,8 @@ impl MessageBuilder {
     }
 }
 
-/// Adds a piece to a body of which `remaining` bytes are still to come: what is reserved doubles, as is usual, but is
-/// never more than the body.
+/// Adds a piece to a body of which `remaining` bytes are missing: capacity doubles as usual, but never exceeds the
+/// body.
 fn extend(pieces: &mut Vec<u8>, piece: &[u8], remaining: u64) {
     let len = pieces.len() + piece.len();
     if len > pieces.capacity() {
@@ -234,8 +234,8 @@ fn marks(persistent: bool) -> u8 {
 }
 
 impl Message {
-    /// A message whose body has at most [`INLINE_BODY_MAX`] octets, as [`MessageBuilder`] would make it of one piece: of
-    /// its parts the names are 255 octets at most, `cancellable` as for [`MessageBuilder::finish`].
+    /// Creates a message with a body of at most [`INLINE_BODY_MAX`] bytes, as [`MessageBuilder`] would make it of one
+    /// piece; the names are at most 255 bytes each, `cancellable` is as for [`MessageBuilder::finish`].
     pub fn small(
         names: (&[u8], &[u8]),
         properties: &[u8],
@@ -247,8 +247,8 @@ impl Message {
         let len = exchange.len() + routing_key.len() + properties.len() + body.len();
         let parts = [exchange, routing_key, properties, body];
         let head = if len <= HEAD_INLINE {
-            // By hand: a `SmallVec` that grows reads its length where the part before was just written, for which the
-            // processor waits each time.
+            // By hand: a growing `SmallVec` reads its length right after the previous part was written, which stalls
+            // the processor each time.
             let (mut inline, mut at) = ([0; HEAD_INLINE], 0);
             for part in parts {
                 inline[at..at + part.len()].copy_from_slice(part);
@@ -273,24 +273,24 @@ impl Message {
         })
     }
 
-    /// The name of the exchange it was published to; empty for the default exchange.
+    /// Returns the name of the exchange it was published to; empty for the default exchange.
     pub fn exchange(&self) -> &[u8] {
         &self.head[..usize::from(self.exchange_len)]
     }
 
-    /// The routing key it was published with.
+    /// Returns the routing key it was published with.
     pub fn routing_key(&self) -> &[u8] {
         let start = usize::from(self.exchange_len);
         &self.head[start..start + usize::from(self.routing_key_len)]
     }
 
-    /// The raw property bytes of its content header, flags first.
+    /// Returns the raw property bytes of its content header, flags first.
     pub fn properties(&self) -> &[u8] {
         let start = usize::from(self.exchange_len) + usize::from(self.routing_key_len);
         &self.head[start..start + self.properties_len as usize]
     }
 
-    /// The body.
+    /// Returns the body.
     pub fn body(&self) -> &[u8] {
         match &self.large_body {
             None => {
@@ -301,8 +301,8 @@ impl Message {
         }
     }
 
-    /// Bytes that it takes in memory: names, properties, body and bookkeeping. Everything that holds messages counts
-    /// them by this, and nothing else can be counted: the length of the body is what a client sees.
+    /// Returns the memory it takes in bytes: names, properties, body and bookkeeping. Everything that holds messages
+    /// counts by this; the length of the body is only what clients see.
     pub fn weight(&self) -> u64 {
         let head = if self.head.spilled() {
             self.head.capacity()
@@ -314,8 +314,8 @@ impl Message {
         (SHARED_SIZE + head + body) as u64
     }
 
-    /// Its body is a slice of a buffer that is much larger, of which it keeps all in memory. That is good for a message
-    /// which is on its way to a consumer; one that stays has to be [`Message::cut_out`].
+    /// Returns whether its body is a slice of a much larger buffer, all of which it keeps in memory. That is good for a
+    /// message on its way to a consumer; one that stays must be [`Message::cut_out`].
     pub fn pins(&self) -> bool {
         self.marks & MARK_PINS != 0
     }
@@ -325,7 +325,7 @@ impl Message {
         self.marks |= MARK_PINS;
     }
 
-    /// Gives a message that is going to stay a body of its own, unless others have it, too.
+    /// Gives a message that stays a body of its own, unless it is shared.
     #[inline]
     pub fn cut_out(this: &mut SharedMessage) {
         if this.pins()
@@ -338,23 +338,23 @@ impl Message {
         }
     }
 
-    /// The body as shared memory, when it is large enough to be worth writing uncopied.
+    /// Returns the body as shared memory, if it is large enough to be written without copying.
     pub fn large_body(&self) -> Option<&Bytes> {
         self.large_body.as_deref()
     }
 
-    /// Whether it asks to survive a restart (`delivery_mode` 2).
+    /// Returns whether it is persistent (`delivery_mode` 2).
     pub fn persistent(&self) -> bool {
         self.marks & MARK_PERSISTENT != 0
     }
 
-    /// Whether the broker made it of a dead letter: then what its headers say of its deaths is the
-    /// broker's word, and otherwise it is a client's.
+    /// Returns whether the broker made it from a dead letter: only then are its death headers the
+    /// broker's and not a client's.
     pub fn is_letter(&self) -> bool {
         self.marks & MARK_LETTER != 0
     }
 
-    /// The same message, as a dead letter.
+    /// Returns the same message, as a dead letter.
     pub fn into_letter(self) -> Message {
         Message {
             marks: self.marks | MARK_LETTER,
@@ -362,32 +362,32 @@ impl Message {
         }
     }
 
-    /// How long it may wait in a queue, by its `expiration` property.
+    /// Returns how long it may wait in a queue, by its `expiration` property.
     pub fn expiration(&self) -> Option<Duration> {
-        // The flag of the property, which few messages have: the others are not looked into.
+        // The flag of the property, which few messages have: the others are not parsed.
         if self.properties().first()? & 1 == 0 {
             return None;
         }
         let text = property(self.properties(), Property::Expiration)?;
-        // It was checked when the message was published.
+        // Checked when the message was published.
         parse_expiration(text).ok().map(Duration::from_millis)
     }
 
-    /// The `priority` property, looked up: only queues that have priorities ask.
+    /// Returns the `priority` property, parsed on demand: only queues with priorities need it.
     pub fn priority(&self) -> Option<u8> {
         property(self.properties(), Property::Priority)?
             .first()
             .copied()
     }
 
-    /// The same message with other properties (raw, flags first), not written yet; a large body is
-    /// shared. `cancellable` as for [`MessageBuilder::finish`].
+    /// Returns the same message with other properties (raw, flags first), not written yet; a large
+    /// body is shared. `cancellable` as for [`MessageBuilder::finish`].
     pub fn with_properties(&self, properties: &[u8], cancellable: bool) -> Message {
         self.forwarded(self.exchange(), self.routing_key(), properties, cancellable)
     }
 
-    /// The same message as if it had been published with another exchange, routing key (255 octets
-    /// at most) and properties; see [`Message::with_properties`].
+    /// Returns the same message as if published with another exchange, routing key (at most 255
+    /// bytes) and properties; see [`Message::with_properties`].
     pub fn forwarded(
         &self,
         exchange: &[u8],
@@ -399,7 +399,7 @@ impl Message {
         let size = body.len() as u64;
         let persistent = self.persistent();
         let mut builder = MessageBuilder::new(exchange, key, properties, persistent, size);
-        // As long as was announced, so neither can fail.
+        // The lengths match, so neither can fail.
         let _ = match &self.large_body {
             None => builder.push(body),
             Some(large) => builder.push_frame(Bytes::clone(large)),
@@ -410,20 +410,20 @@ impl Message {
         }
     }
 
-    /// Tells the store that the message need not be written any more, because it is acknowledged.
-    /// `false` when the store has claimed it: then the acknowledgement has to be stored.
+    /// Tells the store that the message need not be written, because it was acknowledged. Returns
+    /// false if the store has claimed it: then the acknowledgement must be stored.
     pub fn cancel_write(&self) -> bool {
         self.swap_write(WriteState::Pending, WriteState::Cancelled)
     }
 
-    /// Whether the store was given the message and writes it, or has written it: then it can be read
-    /// back there as soon as what was submitted before is committed.
+    /// Returns whether the store has claimed the message for writing: then it can be read back there as soon as what
+    /// was submitted before is committed.
     pub fn is_claimed(&self) -> bool {
         self.write.load(Ordering::Acquire) == WriteState::Claimed as u8
     }
 
-    /// The same message once more, for another queue: with a write of its own to be called off. A
-    /// large body is shared.
+    /// Returns a copy of the message for another queue, with a write of its own that can be
+    /// cancelled. A large body is shared.
     pub fn separate(&self) -> Message {
         Message {
             head: self.head.clone(),
@@ -443,7 +443,7 @@ impl Message {
     }
 }
 
-/// A message as queues share it.
+/// A message shared by queues.
 pub type SharedMessage = Arc<Message>;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A message as the store keeps it: on one side of the disk and on the other.
+//! The stored form of a message: encoding and decoding.
 
 use super::{Message, MessageBuilder, WriteState};
 use bytes::{BufMut, Bytes};
@@ -6,20 +6,20 @@ use leveret_protocol::content::{Property, property};
 use leveret_storage::{QueueId, Storable};
 use std::ops::Range;
 
-/// Bodies from so many octets on are given to the store as they are: that writes one to its log from there, if it is large
-/// enough for a call of its own to the system, and once, if several queues have it.
+/// Bodies of at least this many bytes are passed to the store uncopied: it writes such a body to its log from there, if
+/// it is large enough for a system call of its own, and only once if several queues have it.
 const SHARED_BODY_MIN: usize = 8 << 10;
 
-/// The first octet of a stored message; raised when the encoding changes. (2 is taken, see
+/// The first byte of a stored message; raised when the encoding changes. (2 is used by
 /// `queue/stored.rs`.)
 const ENCODING: u8 = 1;
-/// The first octet of a stored message that is a dead letter.
+/// The first byte of a stored message that is a dead letter.
 const ENCODING_OF_LETTER: u8 = 3;
 
-/// The `delivery_mode` of messages that ask to survive a restart.
+/// The `delivery_mode` of persistent messages.
 const PERSISTENT: u8 = 2;
 
-/// Where the parts of a stored message stand; the body is what follows the properties.
+/// The positions of the parts of a stored message; the body follows the properties.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parts {
     /// The exchange's name.
@@ -33,7 +33,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Finds the parts in what [`Storable::encode`] wrote. `None` when it is malformed.
+    /// Finds the parts in the output of [`Storable::encode`]. Returns `None` if it is malformed.
     pub fn of(stored: &[u8]) -> Option<Parts> {
         let mut at = 0;
         let mut take = |n: usize| {
@@ -94,13 +94,13 @@ impl Storable for Message {
 }
 
 impl Message {
-    /// Reads a message back from what [`Storable::encode`] wrote. `None` when it is malformed.
+    /// Decodes the output of [`Storable::encode`]. Returns `None` if it is malformed.
     pub fn decode(stored: Bytes) -> Option<Message> {
         let parts = Parts::of(&stored)?;
         Message::from_parts(&stored, &parts, &stored[parts.properties.clone()])
     }
 
-    /// A stored message with these properties in place of its own.
+    /// Builds a stored message with these properties in place of its own.
     pub fn from_parts(stored: &Bytes, parts: &Parts, properties: &[u8]) -> Option<Message> {
         let body = parts.properties.end..stored.len();
         let persistent = property(properties, Property::DeliveryMode) == Some(&[PERSISTENT]);
@@ -124,7 +124,7 @@ impl Message {
         })
     }
 
-    /// Appends what stands before the body in the encoded message.
+    /// Appends everything that precedes the body in the encoded message.
     pub fn encode_head(&self, out: &mut Vec<u8>) {
         out.put_u8(match self.is_letter() {
             true => ENCODING_OF_LETTER,

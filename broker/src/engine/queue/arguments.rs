@@ -1,4 +1,4 @@
-//! queue.declare's arguments: which values RabbitMQ accepts, and its words for those it does not.
+//! queue.declare's arguments: which values RabbitMQ accepts, and its texts for those it does not.
 
 use super::retry::RetryKind;
 use super::settings::{QueueKind, age};
@@ -11,7 +11,7 @@ use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{AmqpError, ExchangeName, QueueName, VhostName, table};
 use std::collections::BTreeMap;
 
-/// What an argument's value has to be.
+/// The rule for an argument's value.
 enum Rule {
     /// An integer of at least `min`.
     Integer { min: i64 },
@@ -21,9 +21,9 @@ enum Rule {
     Priority,
     /// A boolean.
     Boolean,
-    /// `x-dead-letter-routing-key`: a string, and an exchange to go with it.
+    /// `x-dead-letter-routing-key`: a string, and only with an exchange.
     DeadLetterKey,
-    /// A string out of these; otherwise the reason given.
+    /// One of these strings; otherwise the given reason.
     OneOf(&'static [&'static str], &'static str),
     /// `x-queue-mode`.
     QueueMode,
@@ -33,7 +33,7 @@ enum Rule {
     Age,
 }
 
-/// In RabbitMQ's order, which decides of which of several wrong arguments it tells
+/// In RabbitMQ's order, which decides which of several wrong arguments it reports
 /// (`rabbit_amqqueue:declare_args`).
 const RULES: [(&str, Rule); 24] = [
     ("x-expires", Rule::Milliseconds { min: 1 }),
@@ -72,7 +72,7 @@ const RULES: [(&str, Rule); 24] = [
     ),
     ("x-consumer-timeout", Rule::Integer { min: 0 }),
     ("x-consumer-disconnected-timeout", Rule::Integer { min: 0 }),
-    // RabbitMQ takes any value of these, and delays nothing where it makes no sense of one.
+    // RabbitMQ accepts any value for these, and ignores those it does not understand.
     (
         RETRY_TYPE,
         Rule::OneOf(&RetryKind::NAMES, "invalid_delayed_retry_type"),
@@ -81,15 +81,15 @@ const RULES: [(&str, Rule); 24] = [
     (RETRY_MAX, Rule::Integer { min: 1 }),
 ];
 
-/// The same of basic.consume.
+/// The same for basic.consume.
 const CONSUMER_RULES: [(&str, Rule); 1] = [("x-consumer-timeout", Rule::Integer { min: 0 })];
 const RETRY_TYPE: &str = "x-delayed-retry-type";
 const RETRY_MIN: &str = "x-delayed-retry-min";
 const RETRY_MAX: &str = "x-delayed-retry-max";
 
-/// The argument that says how the name begins that the broker gives a queue.
+/// The argument that gives the prefix of a server-generated queue name.
 const NAME_PREFIX: &str = "x-name-prefix";
-/// Bytes that it may have.
+/// Its maximum length in bytes.
 const NAME_PREFIX_MAX: usize = 64;
 
 const QUEUE_TYPE: &str = "x-queue-type";
@@ -97,14 +97,14 @@ const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
 
 use QueueKind::{Classic, Quorum, Stream};
 
-/// Arguments that belong to queues of some kinds; the others refuse them
+/// Arguments that only some kinds of queues have; the others refuse them
 /// (`rabbit_amqqueue:check_arguments_key`).
 const OF_KINDS: [(&str, &[QueueKind]); 24] = [
     ("x-consumer-disconnected-timeout", &[Quorum]),
     (DEAD_LETTER_EXCHANGE, &[Classic, Quorum]),
     ("x-dead-letter-routing-key", &[Classic, Quorum]),
     ("x-dead-letter-strategy", &[Quorum]),
-    // RabbitMQ has them for quorum queues only.
+    // RabbitMQ supports these for quorum queues only.
     (RETRY_MAX, &[Classic, Quorum]),
     (RETRY_MIN, &[Classic, Quorum]),
     (RETRY_TYPE, &[Classic, Quorum]),
@@ -129,13 +129,13 @@ const OF_KINDS: [(&str, &[QueueKind]); 24] = [
 
 /// The largest `x-stream-max-segment-size-bytes`.
 const SEGMENT_SIZE_MAX: i64 = 3_000_000_000;
-/// What `x-stream-filter-size-bytes` may be.
+/// Valid values of `x-stream-filter-size-bytes`.
 const FILTER_SIZES: std::ops::RangeInclusive<i64> = 16..=255;
 
-/// The exchange for dead letters that a queue is declared with.
+/// Returns the dead letter exchange that a queue is declared with.
 ///
 /// # Errors
-/// 406 with RabbitMQ's text when the argument is no string.
+/// 406 with RabbitMQ's text if the argument is not a string.
 pub fn dead_letter_exchange(
     arguments: &FieldTable,
     queue: &QueueName,
@@ -155,10 +155,10 @@ pub fn dead_letter_exchange(
     }
 }
 
-/// Checks every argument that has a rule; arguments nobody knows are accepted.
+/// Checks every argument that has a rule; unknown arguments are accepted.
 ///
 /// # Errors
-/// 406 with RabbitMQ's text for the first that does not hold.
+/// 406 with RabbitMQ's text for the first violation.
 pub fn check(
     arguments: &FieldTable,
     queue: &QueueName,
@@ -200,8 +200,7 @@ pub fn check(
     }
 }
 
-/// Why the longest delay makes no sense beside the shortest, in the words that RabbitMQ has for such
-/// a policy.
+/// Returns why the maximum delay does not go with the minimum, in RabbitMQ's words for such a policy.
 fn wrong_delays(arguments: &FieldTable) -> Option<String> {
     let delay = |name: &str| table::as_integer(arguments.inner().get(name)?);
     let (min, max) = (delay(RETRY_MIN)?, delay(RETRY_MAX)?);
@@ -210,12 +209,12 @@ fn wrong_delays(arguments: &FieldTable) -> Option<String> {
     })
 }
 
-/// How the name begins that the broker gives a queue that is declared without one: what the client
-/// asks for, or `amq.gen`. What asks for it is no argument of the queue and is taken out
+/// Returns the prefix of the name that the broker generates for a queue declared without one: what
+/// the client asks for, or `amq.gen`. The argument is removed, as it is not one of the queue
 /// (`rabbit_amqqueue:server_named_queue_prefix`).
 ///
 /// # Errors
-/// 406 with RabbitMQ's text when it is too long.
+/// 406 with RabbitMQ's text if it is too long.
 pub fn take_name_prefix(declare: &mut queue::Declare) -> Result<String, AmqpError> {
     let Some(asked) = declare.arguments.inner().get(NAME_PREFIX).cloned() else {
         return Ok(DEFAULT_PREFIX.to_owned());
@@ -225,7 +224,7 @@ pub fn take_name_prefix(declare: &mut queue::Declare) -> Result<String, AmqpErro
     let others: BTreeMap<_, _> = others.map(|(n, v)| (n.clone(), v.clone())).collect();
     declare.arguments = others.into();
     let named = !without_line_ends(declare.queue.as_str()).is_empty();
-    // Queues of other kinds always have names.
+    // Other kinds of queues always have names.
     let generated = !named && QueueKind::of(&declare.arguments) == QueueKind::Classic;
     match asked {
         AMQPValue::LongString(prefix) if generated && !prefix.as_bytes().is_empty() => {
@@ -240,10 +239,10 @@ pub fn take_name_prefix(declare: &mut queue::Declare) -> Result<String, AmqpErro
     }
 }
 
-/// How a name begins that the broker made up.
+/// The default prefix of generated names.
 const DEFAULT_PREFIX: &str = "amq.gen";
 
-/// What streams look at last (`rabbit_stream_queue:declare`).
+/// The check that streams do last (`rabbit_stream_queue:declare`).
 fn check_stream_sizes(arguments: &FieldTable) -> Result<(), AmqpError> {
     let number = |name: &str| arguments.inner().get(name).map(table::as_integer);
     let segment_size = number("x-stream-max-segment-size-bytes").flatten();
@@ -257,11 +256,11 @@ fn check_stream_sizes(arguments: &FieldTable) -> Result<(), AmqpError> {
     }
 }
 
-/// Checks the properties of a queue that is declared: what is no classic queue has a name, is
-/// durable and for all (`rabbit_queue_type_util`).
+/// Checks the properties of a declared queue: queues that are not classic must have a name, be
+/// durable and not be exclusive (`rabbit_queue_type_util`).
 ///
 /// # Errors
-/// 406 with RabbitMQ's text for the first that does not hold.
+/// 406 with RabbitMQ's text for the first violation.
 pub fn check_properties(
     declare: &queue::Declare,
     queue: &QueueName,
@@ -292,7 +291,7 @@ pub fn check_properties(
 /// Checks the arguments of basic.consume that have a rule.
 ///
 /// # Errors
-/// 406 with RabbitMQ's text for the first that does not hold.
+/// 406 with RabbitMQ's text for the first violation.
 pub fn check_consumer(
     arguments: &FieldTable,
     kind: QueueKind,
@@ -321,29 +320,29 @@ pub fn check_consumer(
     Ok(())
 }
 
-/// Whether queue.declare has an argument of this name.
+/// Returns whether queue.declare has an argument with this name.
 pub(super) fn is_known(name: &str) -> bool {
-    // RabbitMQ's earlier name of the leader locator, which it has no rule for.
+    // RabbitMQ's former name of the leader locator, which has no rule.
     const OTHERS: [&str; 3] = [QUEUE_TYPE, NAME_PREFIX, "x-queue-master-locator"];
     RULES.iter().any(|(known, _)| *known == name)
         || OF_KINDS.iter().any(|(known, _)| *known == name)
         || OTHERS.contains(&name)
 }
 
-/// Whether basic.consume has an argument of this name.
+/// Returns whether basic.consume has an argument with this name.
 pub(super) fn is_known_of_consumers(name: &str) -> bool {
     const OTHERS: [&str; 5] = [
         "x-priority",
         "x-stream-offset",
         "x-stream-filter",
         "x-stream-match-unfiltered",
-        // Mirrors, that could fail over, there are none.
+        // There are no mirrors that could fail over.
         "x-cancel-on-ha-failover",
     ];
     CONSUMER_RULES.iter().any(|(known, _)| *known == name) || OTHERS.contains(&name)
 }
 
-/// Why a value breaks a rule, in RabbitMQ's words; `None` when it does not.
+/// Returns why a value breaks a rule, in RabbitMQ's words; `None` if it does not.
 fn broken(rule: &Rule, value: &AMQPValue) -> Option<String> {
     match rule {
         Rule::Integer { min } => wrong_integer(value, *min, |_| None),
@@ -381,7 +380,7 @@ fn wrong_queue_type(value: &AMQPValue) -> Option<String> {
     })
 }
 
-/// What is wrong with an integer that must be at least `min`, 0 or 1, and that `other` judges.
+/// Returns what is wrong with an integer that must be at least `min` (0 or 1) and satisfy `other`.
 fn wrong_integer(
     value: &AMQPValue,
     min: i64,

@@ -1,4 +1,4 @@
-//! The consumers of a queue and whose turn it is.
+//! The consumers of a queue, and whose turn it is.
 
 use super::consumer::{Consumer, ConsumerId};
 use super::settings::{QueueKind, Settings};
@@ -9,19 +9,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// The consumers of one queue: those that take messages in turn, by priority, and those that
-/// cannot at the moment (RabbitMQ: "Consumer Priorities").
+/// currently cannot (RabbitMQ: "Consumer Priorities").
 #[derive(Debug, Default)]
 pub struct Consumers {
     /// Highest priority first; round robin within each.
     active: Vec<(i32, VecDeque<Arc<Consumer>>)>,
-    /// Who was passed over first comes first.
+    /// In the order in which they were passed over.
     blocked: Vec<Arc<Consumer>>,
-    /// Only one of them is ever served.
+    /// Set if only one of them is served at a time.
     single: Option<SingleActive>,
 }
 
 impl Consumers {
-    /// None yet, of a queue that is set to this.
+    /// Creates an empty set for a queue with these settings.
     pub fn new(kind: QueueKind, settings: &Settings) -> Self {
         let single = || SingleActive::new(kind == QueueKind::Quorum);
         Consumers {
@@ -30,7 +30,7 @@ impl Consumers {
         }
     }
 
-    /// Number of consumers.
+    /// Returns the number of consumers.
     pub fn len(&self) -> usize {
         self.blocked.len()
             + self
@@ -40,12 +40,12 @@ impl Consumers {
                 .sum::<usize>()
     }
 
-    /// Whether there is none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether one of them may be able to take a message now.
+    /// Returns whether one of them may be able to take a message now.
     pub fn any_able(&self) -> bool {
         match self.single.as_ref().map(SingleActive::holder) {
             None => !self.active.is_empty(),
@@ -53,7 +53,7 @@ impl Consumers {
         }
     }
 
-    /// All of them, in no order that means anything.
+    /// Iterates over all of them, in arbitrary order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Consumer>> {
         self.active
             .iter()
@@ -61,17 +61,17 @@ impl Consumers {
             .chain(&self.blocked)
     }
 
-    /// The consumer that holds the queue exclusively.
+    /// Returns the consumer that has the queue exclusively.
     pub fn exclusive(&self) -> Option<&Arc<Consumer>> {
         self.iter().find(|consumer| consumer.exclusive)
     }
 
-    /// Whether only one consumer is served at a time.
+    /// Returns whether only one consumer is served at a time.
     pub fn is_single_active(&self) -> bool {
         self.single.is_some()
     }
 
-    /// The only consumer that is served, where there is such a rule.
+    /// Returns the single active consumer, if there is such a rule.
     pub fn single_active(&self) -> Option<&Arc<Consumer>> {
         self.single.as_ref()?.holder()
     }
@@ -85,8 +85,8 @@ impl Consumers {
         self.promote();
     }
 
-    /// Where consumers of higher priority do not wait for the active one to leave, the first of
-    /// them takes its place as soon as it holds nothing.
+    /// If consumers of higher priority do not wait for the active one to leave, the first of them
+    /// replaces it as soon as it holds no messages.
     fn promote(&mut self) {
         if let Some(single) = &mut self.single
             && let Some((_, turn)) = self.active.first()
@@ -106,12 +106,13 @@ impl Consumers {
         }
     }
 
-    /// Removes a consumer. `None` when it is not here (any more).
+    /// Removes a consumer. Returns `None` if it is not here.
     pub fn remove(&mut self, id: ConsumerId) -> Option<Arc<Consumer>> {
         let removed = self.take(id);
         if let Some(single) = &mut self.single {
             let able = self.active.first().and_then(|(_, turn)| turn.front());
-            // One that made room while its mailbox was full may be the only one that remains.
+            // The remaining consumers may include only one that made room while its mailbox was
+            // full.
             let longest = || self.blocked.iter().rev().max_by_key(|c| c.priority);
             single.left(id, able.or_else(longest));
         }
@@ -146,7 +147,7 @@ impl Consumers {
         all
     }
 
-    /// Passes a consumer over until it is resumed.
+    /// Sets a consumer aside until it is resumed.
     pub fn set_aside(&mut self, id: ConsumerId) {
         if let Some(consumer) = self.take(id) {
             consumer.blocked.store(true, Ordering::SeqCst);
@@ -154,8 +155,8 @@ impl Consumers {
         }
     }
 
-    /// Lets consumers that were passed over take part again, in the order in which they were:
-    /// whoever has waited longest is served first.
+    /// Resumes consumers that were passed over, in that order: the one that has waited longest is
+    /// served first.
     pub fn resume(&mut self, ids: impl IntoIterator<Item = ConsumerId>) {
         let place = |id| self.blocked.iter().position(|c| c.id == id);
         let mut places: SmallVec<[usize; 4]> = ids.into_iter().filter_map(place).collect();
@@ -168,15 +169,15 @@ impl Consumers {
         }
     }
 
-    /// The consumer whose turn it is, having taken its credit for one delivery; consumers that
-    /// cannot take one are set aside until they are resumed.
+    /// Returns the consumer whose turn it is, after taking its credit for one delivery; consumers
+    /// that have none are set aside until they are resumed.
     pub fn next(&mut self) -> Option<&Arc<Consumer>> {
         if self.single.is_some() {
             return self.next_single();
         }
         while let Some((_, turn)) = self.active.first_mut() {
             while let Some(consumer) = turn.front() {
-                // The mark is for whoever is refused: there is a second attempt behind it.
+                // The mark is set only after a refusal, and followed by a second attempt.
                 if consumer.take_turn() || consumer.take_turn_or_block() {
                     turn.rotate_left(1);
                     return self.active[0].1.back();
@@ -188,7 +189,7 @@ impl Consumers {
         None
     }
 
-    /// The single active consumer, if it can take one.
+    /// Returns the single active consumer if it can take a message.
     fn next_single(&mut self) -> Option<&Arc<Consumer>> {
         self.promote();
         let single = self.single.as_ref()?;

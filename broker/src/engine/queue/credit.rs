@@ -1,26 +1,26 @@
-//! Prefetch (RabbitMQ: "Consumer Prefetch"): how many deliveries may be unacknowledged, counted
-//! for one consumer or for a whole channel.
+//! Prefetch (RabbitMQ: "Consumer Prefetch"): how many deliveries may be unacknowledged, for one
+//! consumer or for a whole channel.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// A prefetch count with what is used of it.
+/// A prefetch count and how much of it is used.
 ///
-/// Queues take from it under their own locks, the connection gives back. Whoever is refused
-/// leaves a mark, so that giving back knows whether anyone waits.
+/// Queues take credit under their own locks, the connection releases it. A refused queue leaves a
+/// mark, so that the connection knows whether anyone waits.
 ///
-/// A channel's credit has takers in several queues. While any of them waits, the connection gives
-/// back only what it hands to the one whose turn it is: [`Credit::hold_rest`].
+/// A channel's credit is taken by several queues. While any of them waits, the connection releases
+/// only what it hands to the one whose turn it is: [`Credit::hold_rest`].
 #[derive(Debug, Default)]
 pub struct Credit {
-    /// Deliveries allowed at a time; 0 for no limit.
+    /// The number of unacknowledged deliveries allowed; 0 for no limit.
     limit: AtomicU32,
     used: AtomicU32,
-    /// Somebody was refused.
+    /// A taker was refused.
     awaited: AtomicBool,
 }
 
 impl Credit {
-    /// Credit for `limit` deliveries; 0 for no limit.
+    /// Creates credit for `limit` deliveries; 0 for no limit.
     pub fn new(limit: u32) -> Self {
         Credit {
             limit: AtomicU32::new(limit),
@@ -28,13 +28,12 @@ impl Credit {
         }
     }
 
-    /// Takes one. `false` leaves the mark that somebody was refused.
+    /// Takes one. If refused, leaves the mark and returns false.
     pub fn take(&self) -> bool {
         self.or_mark(Credit::try_take)
     }
 
-    /// Whether one could be taken, for a delivery that takes none. `false` leaves the mark that
-    /// somebody was refused.
+    /// Returns whether one could be taken, for a delivery that takes none. If not, leaves the mark.
     pub fn has_room(&self) -> bool {
         self.or_mark(|credit| !credit.is_full())
     }
@@ -44,7 +43,7 @@ impl Credit {
             return true;
         }
         self.awaited.store(true, Ordering::SeqCst);
-        // What was given back before the mark stood was given without a look at it.
+        // Credit released before the mark was set was released without checking it.
         attempt(self)
     }
 
@@ -60,61 +59,61 @@ impl Credit {
             .is_ok()
     }
 
-    /// Whether nothing is left.
+    /// Returns whether none is left.
     pub fn is_full(&self) -> bool {
         let limit = self.limit.load(Ordering::SeqCst);
         limit > 0 && self.used.load(Ordering::SeqCst) >= limit
     }
 
-    /// Gives `count` back. `true` when somebody was refused since the last time.
+    /// Releases `count`. Returns whether a taker was refused since the last time.
     #[must_use = "whoever was refused waits to be told"]
     pub fn give_back(&self, count: u32) -> bool {
         self.put_back(count);
         self.is_awaited() && self.awaited.swap(false, Ordering::SeqCst)
     }
 
-    /// Gives `count` back and leaves the mark as it is.
+    /// Releases `count` without touching the mark.
     pub fn put_back(&self, count: u32) {
         let less = |used: u32| Some(used.saturating_sub(count));
-        // The closure always answers Some.
+        // The closure always returns Some.
         let _ = self
             .used
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
     }
 
-    /// Whether somebody was refused and has not been told yet that there is more.
+    /// Returns whether a taker was refused and has not been resumed yet.
     pub fn is_awaited(&self) -> bool {
         self.awaited.load(Ordering::SeqCst)
     }
 
-    /// Says whether somebody waits.
+    /// Sets or clears the mark that somebody waits.
     pub fn set_awaited(&self, awaited: bool) {
         self.awaited.store(awaited, Ordering::SeqCst);
     }
 
-    /// Gives `count` back, takes all that is left then, and returns how much that is: to be put
-    /// back piece by piece. Nothing is taken where there is no limit.
+    /// Releases `count`, then takes all that is left and returns how much that is, to be released
+    /// piece by piece. Takes nothing if there is no limit.
     pub fn hold_rest(&self, count: u32) -> u32 {
         let limit = self.limit.load(Ordering::SeqCst);
         let all = |used: u32| Some(used.saturating_sub(count).max(limit));
-        // The closure always answers Some.
+        // The closure always returns Some.
         let (Ok(before) | Err(before)) =
             self.used
                 .fetch_update(Ordering::SeqCst, Ordering::SeqCst, all);
         limit.saturating_sub(before.saturating_sub(count))
     }
 
-    /// Sets another limit; 0 for none. What is out already stays out.
+    /// Sets the limit; 0 for none. Deliveries beyond it stay out.
     pub fn set_limit(&self, limit: u32) {
         self.limit.store(limit, Ordering::SeqCst);
     }
 
-    /// The limit; 0 for none.
+    /// Returns the limit; 0 for none.
     pub fn limit(&self) -> u32 {
         self.limit.load(Ordering::SeqCst)
     }
 
-    /// Deliveries that count against it now.
+    /// Returns the number of deliveries that count against it.
     pub fn used(&self) -> u32 {
         self.used.load(Ordering::SeqCst)
     }

@@ -1,7 +1,6 @@
-//! Dead letters (RabbitMQ: "Dead Letter Exchanges"): what leaves a queue otherwise than by being
-//! acknowledged, and goes on to the exchange that the queue names for it. The machine only says
-//! that a message is one and puts it into the queue's outbox; it is sent when the queue's lock is
-//! released.
+//! Dead letters (RabbitMQ: "Dead Letter Exchanges"): messages that leave a queue without being
+//! acknowledged, and go to the exchange that the queue names for them. The machine only puts them
+//! into the queue's outbox; they are sent when the queue's lock is released.
 
 use super::effects::Effects;
 use super::entry::Entry;
@@ -14,16 +13,16 @@ use leveret_protocol::{ExchangeName, QueueName};
 use leveret_storage::{Op, Position, QueueId};
 use std::sync::Arc;
 
-/// Why a message is dead, in RabbitMQ's words for `x-death`.
+/// Why a message was dead-lettered, in RabbitMQ's words for `x-death`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// basic.reject or basic.nack without requeue.
     Rejected,
     /// Its time to live is over.
     Expired,
-    /// The queue had more than it may have.
+    /// The queue was over its length limit.
     MaxLength,
-    /// It came back too often.
+    /// Its delivery failed too often.
     DeliveryLimit,
 }
 
@@ -35,18 +34,18 @@ impl Reason {
         Reason::DeliveryLimit,
     ];
 
-    /// A number for it, in memory and in what a restart empties.
+    /// Returns its number, used in memory and in the spill area.
     pub(super) fn code(self) -> u8 {
         self as u8
     }
 
-    /// The reason that has this number; that of any other is the first.
+    /// Returns the reason with this number; unknown numbers map to the first.
     pub(super) fn of_code(code: u8) -> Reason {
         let found = Reason::ALL.get(usize::from(code));
         found.copied().unwrap_or(Reason::Rejected)
     }
 
-    /// The word for it.
+    /// Returns its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::Rejected => "rejected",
@@ -57,28 +56,30 @@ impl Reason {
     }
 }
 
-/// Where dead letters come from and where they are to go.
+/// Where dead letters come from and where they go.
 #[derive(Debug)]
 pub struct Origin {
-    /// The queue that they leave.
+    /// The queue they leave.
     pub queue: QueueName,
-    /// `x-dead-letter-exchange`; there may be none of that name.
+    /// `x-dead-letter-exchange`; it may not exist.
     pub exchange: ExchangeName,
     /// `x-dead-letter-routing-key`.
     pub routing_key: Option<Box<[u8]>>,
-    /// None is lost: what finds no way is to come back (`x-dead-letter-strategy: at-least-once`).
+    /// None may be lost: letters that cannot be routed come back (`x-dead-letter-strategy:
+    /// at-least-once`).
     pub loses_none: bool,
 }
 
 impl Origin {
-    /// What a queue's settings say about its dead letters; `None` when they are lost.
+    /// Returns where a queue's dead letters go according to its settings; `None` if they are
+    /// dropped.
     pub(super) fn of(spec: &QueueSpec, settings: &Settings) -> Option<Arc<Origin>> {
         let exchange = settings.dead_letter_exchange.clone()?;
         Some(Arc::new(Origin {
             queue: spec.name.clone(),
             exchange,
             routing_key: settings.dead_letter_routing_key.clone(),
-            // Only where nothing drops the oldest (`rabbit_quorum_queue:dlh`).
+            // Only if the overflow rule does not drop the oldest (`rabbit_quorum_queue:dlh`).
             loses_none: spec.kind() == QueueKind::Quorum
                 && settings.dead_letter_strategy == DeadLetterStrategy::AtLeastOnce
                 && settings.overflow == Overflow::RejectPublish,
@@ -86,18 +87,18 @@ impl Origin {
     }
 }
 
-/// A message on its way out of a queue.
+/// A dead letter that is leaving its queue.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
-    /// The message as it was in the queue that it leaves.
+    /// The message as it was in its queue.
     pub message: SharedMessage,
     /// Why.
     pub reason: Reason,
-    /// It came of other dead letters, at once.
+    /// It was caused immediately by other dead letters.
     pub chained: bool,
-    /// Which one of its queue it is.
+    /// Its sequence number in its queue.
     pub number: u64,
-    /// Its place in the store, where it stays until it is wherever it goes.
+    /// Its place in the store, where it stays until it is stored at its destinations.
     pub stored_at: Option<Position>,
 }
 
@@ -107,7 +108,7 @@ impl DeadLetter {
         self.message.body().len() as u64
     }
 
-    /// Records that it has left this queue: for the batch that says where it is now.
+    /// Records that it has left this queue, in the batch that says where it is now.
     pub fn leave(&self, queue: QueueId, fx: &mut Effects) {
         if let Some(position) = self.stored_at {
             fx.store(Op::Settle {
@@ -120,8 +121,8 @@ impl DeadLetter {
 }
 
 impl Machine {
-    /// A message that is neither ready nor unacknowledged any more leaves the queue: as a dead
-    /// letter, or for good where those are lost.
+    /// Removes a message that is neither ready nor unacknowledged any more from the queue: as a
+    /// dead letter, or for good if there is no dead letter exchange.
     pub(super) fn bury(&mut self, entry: &Entry, reason: Reason, fx: &mut Effects) {
         if self.dead_letters.is_none() {
             self.forget(entry.position, &entry.message, fx);
@@ -153,7 +154,7 @@ impl Machine {
         self.send_letter(letter, fx);
     }
 
-    /// A message that the queue turns away becomes a dead letter, if those that are too many do.
+    /// Dead-letters a message that the queue rejects, if the overflow rule says so.
     pub(super) fn bury_refused(&mut self, message: &SharedMessage, fx: &mut Effects) {
         if self.refused_are_dead() {
             self.die(message.clone(), Reason::MaxLength, None, fx);
@@ -165,7 +166,7 @@ impl Machine {
         self.dead_letters.is_some() && limits.is_some_and(Limits::refused_are_dead)
     }
 
-    /// As [`Machine::bury_refused`], for one that has a place in the store already.
+    /// Like [`Machine::bury_refused`], for a message that already has a place in the store.
     pub(super) fn bury_turned_away(
         &mut self,
         position: Position,

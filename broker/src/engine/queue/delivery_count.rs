@@ -1,4 +1,4 @@
-//! How often a message came back to its queue, as the store keeps it where that is counted: a record beside the message.
+//! The stored form of how often a message came back to its queue, where that is counted: a record beside the message.
 
 use crate::engine::record;
 use bytes::Bytes;
@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 /// How often a message came back.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeliveryCount {
-    /// Under which the queue's messages are stored.
+    /// The id under which the queue's messages are stored.
     pub queue: u64,
-    /// The message's place there.
+    /// The message's position there.
     pub position: u64,
-    /// How often because its delivery failed.
+    /// How often its delivery failed.
     pub count: u16,
-    /// How often otherwise.
+    /// How often it came back for other reasons.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub released: u16,
-    /// Until when it waits or waited for being ready, in milliseconds since the epoch.
+    /// When it is or was to become ready, in milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<u64>,
 }
@@ -30,7 +30,7 @@ fn is_zero(count: &u16) -> bool {
     *count == 0
 }
 
-/// The form in the store, where it is one kind of definition.
+/// The encoding in the store, as one kind of definition.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Kept<'a> {
@@ -44,7 +44,7 @@ impl DeliveryCount {
         record::put(key, &Kept::DeliveryCount(self))
     }
 
-    /// The record that removes what was stored of a message.
+    /// The record that removes what was stored about a message.
     pub fn delete(queue: QueueId, position: Position) -> Op {
         Op::DeleteDefinition {
             key: DeliveryCount::key(queue, position),

@@ -1,130 +1,130 @@
-//! What a queue machine wants done once its lock is released.
+//! The effects that a queue machine wants performed once its lock is released.
 
 use super::handle::Queue;
 use super::paging::{Dropped, Holder, Job, PageMover};
 use crate::engine::clock::{Clock, Time};
 use crate::engine::dead_letters;
+use crate::engine::interfaces::{Deadlines, Inbox, Timed, VirtualHosts};
 use crate::engine::message::SharedMessage;
-use crate::engine::outside::{Deadlines, Inbox, Timed, VirtualHosts};
-use crate::engine::stream::{Home, StreamReaders};
+use crate::engine::stream::{StreamBackend, StreamReaders};
 use leveret_storage::{Batch, CommitSink, Group, Op, Position, QueueId, Store, Token};
 use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Effects of one or more operations on queues: records for the store, connections to wake,
-/// timers to set. The buffer is reused by its owner.
+/// Effects of one or more operations on queues: records for the store, connections to wake, timers
+/// to set. The owner reuses the buffer.
 #[derive(Default)]
 pub struct Effects {
     pub(crate) ops: Vec<Op>,
     pub(crate) wakes: Vec<Arc<dyn Inbox>>,
     pub(crate) deadlines: Vec<(Instant, Arc<dyn Timed>)>,
-    /// When the batch began, by whoever told.
+    /// When the batch began, if the caller has set it.
     began: Option<Instant>,
     pub(crate) now: Option<Time>,
     refused: Refused,
-    /// Queues with dead letters to be sent, and how many had ever come.
+    /// Queues with dead letters to send, and how many had ever arrived there.
     pub(crate) letters: Vec<(Arc<Queue>, u64)>,
-    /// The queue that is being worked on has some, too.
+    /// The current queue has some, too.
     has_letters: bool,
-    /// Dead letters are being sent, and what dies now does by that.
+    /// Dead letters are being sent, and cause further ones.
     sends_letters: bool,
     /// Queues with publishes among the records.
     pub(crate) published: Vec<Arc<Queue>>,
-    /// Pages to be moved.
+    /// Jobs for the pager.
     pub(crate) jobs: Vec<Job>,
-    /// Pages that nobody wants any more.
-    pub(crate) litter: Vec<Dropped>,
-    /// What leaves a queue leaves it with the next batch, not before.
+    /// Pages that are no longer needed.
+    pub(crate) dropped_pages: Vec<Dropped>,
+    /// Messages leave their queues with the next batch, not before.
     atomic: bool,
-    /// How often in a row the records were few, and awaited.
+    /// How many times in a row there were few records that somebody waited for.
     pub(crate) few_before: u8,
-    pub(crate) surroundings: Surroundings,
-    /// Who hears of the tokens of records.
+    pub(crate) environment: Environment,
+    /// Receives the tokens of records.
     sink: Option<Arc<dyn CommitSink>>,
 }
 
-/// What effects are performed on. Tests of machines have none of it.
+/// What effects are performed on. Empty in tests of machines.
 #[derive(Clone, Default)]
-pub struct Surroundings {
-    /// Where records go; without it they are dropped.
+pub struct Environment {
+    /// The store; without it records are dropped.
     pub store: Option<Store>,
-    /// Who waits for deadlines.
+    /// The timers.
     pub timers: Option<Arc<dyn Deadlines>>,
     /// The broker's time.
     pub clock: Clock,
-    /// Where messages are routed that go on from one queue to others.
+    /// Used to route messages that move from one queue to others.
     pub vhosts: Option<Arc<dyn VirtualHosts>>,
-    /// Who reads streams.
+    /// The threads that read streams.
     pub readers: Option<Arc<dyn StreamReaders>>,
-    /// Who takes backlogs out of memory; without it they stay there.
+    /// Pages out backlogs; without it they stay in memory.
     pub pager: Option<Arc<dyn PageMover>>,
 }
 
-/// Publishes that queues have turned away.
+/// Publishes that queues have rejected.
 #[derive(Debug, Default)]
 pub struct Refused {
-    /// How many.
+    /// The number of them.
     pub count: u64,
-    /// What the publishers of those that are to be confirmed wait for.
+    /// The tokens of those that are to be confirmed.
     pub tokens: Vec<Token>,
 }
 
 impl Effects {
-    /// Effects on these surroundings; the tokens of their records go to `sink`.
-    pub fn on(surroundings: Surroundings, sink: Option<Arc<dyn CommitSink>>) -> Self {
+    /// Creates effects on this environment; the tokens of their records go to `sink`.
+    pub fn on(environment: Environment, sink: Option<Arc<dyn CommitSink>>) -> Self {
         Effects {
-            surroundings,
+            environment,
             sink,
             ..Effects::default()
         }
     }
 
-    /// What follows happens at this time.
+    /// Sets the time at which the following operations happen.
     pub fn begin_at(&mut self, now: Instant) {
         self.began = Some(now);
         self.now = None;
     }
 
-    /// Where streams are read, and by whom.
-    pub fn home(&self) -> Home {
-        Home {
-            store: self.surroundings.store.clone(),
-            readers: self.surroundings.readers.clone(),
+    /// Returns what streams are read with.
+    pub fn stream_backend(&self) -> StreamBackend {
+        StreamBackend {
+            store: self.environment.store.clone(),
+            readers: self.environment.readers.clone(),
         }
     }
 
-    /// Who takes backlogs out of memory.
+    /// Returns the pager.
     pub(crate) fn pager(&self) -> Option<&dyn PageMover> {
-        self.surroundings.pager.as_deref()
+        self.environment.pager.as_deref()
     }
 
-    /// As [`Effects::pager`].
+    /// Like [`Effects::pager`], shared.
     pub(crate) fn shared_pager(&self) -> Option<Arc<dyn PageMover>> {
-        self.surroundings.pager.clone()
+        self.environment.pager.clone()
     }
 
-    /// A page is to be moved.
+    /// Adds a job for the pager.
     pub(crate) fn page(&mut self, job: Job) {
         self.jobs.push(job);
     }
 
-    /// Nobody wants a page any more, nor what is on disk of it.
+    /// Discards a page together with what is on disk.
     pub(crate) fn discard(&mut self, page: Dropped) {
         if page.spilled.is_some() {
-            self.litter.push(page);
+            self.dropped_pages.push(page);
         }
     }
 
-    /// One that holds messages in memory from now on, and was not known to.
-    pub(crate) fn hold(&self, holder: &Arc<impl Holder + 'static>) {
-        if let Some(pager) = &self.surroundings.pager {
+    /// Registers a holder of messages in memory that was not registered.
+    pub(crate) fn register_holder(&self, holder: &Arc<impl Holder + 'static>) {
+        if let Some(pager) = &self.environment.pager {
             let holder = Arc::downgrade(holder);
             pager.register(holder);
         }
     }
 
-    /// Publishes to a queue are among the records that are collected.
+    /// Records that publishes to a queue are among the records.
     pub(super) fn published(&mut self, queue: &Arc<Queue>) {
         let known = self.published.last();
         if !known.is_some_and(|known| Arc::ptr_eq(known, queue)) {
@@ -132,45 +132,45 @@ impl Effects {
         }
     }
 
-    /// The time of this batch: when it began, or when it is first asked for, and the same until the
-    /// batch is performed. Queues that no rule of time applies to never ask.
+    /// Returns the time of this batch: when it began, or when this is first called, and the same
+    /// until the batch is performed. Queues without time rules never call this.
     pub fn now(&mut self) -> Time {
-        let (clock, began) = (self.surroundings.clock, self.began);
+        let (clock, began) = (self.environment.clock, self.began);
         let now = || clock.time(began.unwrap_or_else(Instant::now));
         *self.now.get_or_insert_with(now)
     }
 
-    /// What the wall clock will show at a time, for a record of it.
+    /// Returns what the wall clock will show at a time, for a record of it.
     pub fn wall_millis(&self, time: Time) -> u64 {
-        self.surroundings.clock.wall_millis(time)
+        self.environment.clock.wall_millis(time)
     }
 
-    /// The clock that this time is by.
+    /// Returns the clock.
     pub fn clock(&self) -> Clock {
-        self.surroundings.clock
+        self.environment.clock
     }
 
-    /// A record to be stored.
+    /// Adds a record to be stored.
     pub fn store(&mut self, op: Op) {
         self.ops.push(op);
     }
 
-    /// Collects what follows into one batch, to be durable as a whole, until it is submitted.
+    /// Collects what follows into one batch that becomes durable as a whole, until it is submitted.
     pub fn begin_atomic(&mut self) {
         self.submit();
         self.atomic = true;
     }
 
-    /// Whether what is collected is to become durable as a whole.
+    /// Returns whether the collected records are to become durable as a whole.
     pub fn is_atomic(&self) -> bool {
         self.atomic
     }
 
-    /// A stored message has left its queue for good.
+    /// Records that a stored message has left its queue for good.
     pub fn store_settled(&mut self, queue: QueueId, position: Position, message: &SharedMessage) {
         if self.atomic {
-            // Were the write called off here, it could be missing from a commit before ours, and
-            // the message be lost though ours never came to be.
+            // If the write were cancelled here, it could be missing from a commit before ours, and
+            // the message would be lost if ours never happened.
             let message = message.clone();
             self.ops.push(Op::Settle {
                 queue,
@@ -182,7 +182,7 @@ impl Effects {
         }
     }
 
-    /// An acknowledgement to be stored; runs of positions become one record.
+    /// Records an acknowledgement; runs of positions become one record.
     pub fn store_ack(&mut self, queue: QueueId, position: Position) {
         if let Some(Op::Ack { queue: q, last, .. }) = self.ops.last_mut()
             && *q == queue
@@ -198,33 +198,33 @@ impl Effects {
         });
     }
 
-    /// Whether there are records that the store has not been given.
+    /// Returns whether there are records that have not been submitted.
     pub fn has_records(&self) -> bool {
         !self.ops.is_empty()
     }
 
-    /// A queue turns a publish away; `token` is what its publisher waits for.
+    /// Records that a queue rejects a publish; `token` is what its publisher waits for.
     pub fn refuse(&mut self, token: Option<Token>) {
         self.refused.count += 1;
         self.refused.tokens.extend(token);
     }
 
-    /// What was turned away since this was last asked for.
+    /// Returns what was rejected since this was last taken.
     pub fn refused(&mut self) -> &mut Refused {
         &mut self.refused
     }
 
-    /// The queue that is being worked on has dead letters to be sent.
+    /// Records that the current queue has dead letters to send.
     pub(super) fn note_letters(&mut self) {
         self.has_letters = true;
     }
 
-    /// Whether [`Effects::note_letters`] was called since [`Effects::letters_of`] was.
+    /// Returns whether [`Effects::note_letters`] was called since [`Effects::letters_of`] was.
     pub(super) fn has_letters(&self) -> bool {
         self.has_letters
     }
 
-    /// The queue that has them is this one; so many have ever come.
+    /// Records that the current queue is `queue`, where `came` dead letters have ever arrived.
     pub(super) fn letters_of(&mut self, queue: &Arc<Queue>, came: u64) {
         self.has_letters = false;
         match self.letters.last_mut() {
@@ -233,15 +233,15 @@ impl Effects {
         }
     }
 
-    /// Whether what dies does so because dead letters are being sent.
+    /// Returns whether messages die because dead letters are being sent.
     pub(super) fn is_sending_letters(&self) -> bool {
         self.sends_letters
     }
 
-    /// Sends the dead letters on, and those that come of it: in the batch that has been collected,
-    /// the first of them at least. Under no lock.
+    /// Sends the dead letters on, and those that this causes: at least the first of them in the
+    /// current batch. Must be called without locks.
     pub fn send_dead_letters(&mut self) {
-        let Some(vhosts) = self.surroundings.vhosts.clone() else {
+        let Some(vhosts) = self.environment.vhosts.clone() else {
             return;
         };
         let mut chain = dead_letters::Chain::default();
@@ -250,8 +250,8 @@ impl Effects {
             let mut queues = std::mem::take(&mut self.letters);
             queues.sort_unstable_by_key(|(queue, came)| (queue.id, Reverse(*came)));
             queues.dedup_by_key(|(queue, _)| queue.id);
-            // One queue after the other, so that nobody waits for more than one; but what has to
-            // become durable as a whole is sent as a whole.
+            // One queue at a time, so that nobody waits for more than one; but what must become
+            // durable as a whole is sent as a whole.
             let together = if self.atomic { queues.len() } else { 1 };
             for some in queues.chunks(together) {
                 dead_letters::send(some, &*vhosts, &mut chain, self);
@@ -260,25 +260,25 @@ impl Effects {
         self.sends_letters = false;
     }
 
-    /// A connection that has new mail.
+    /// Adds a connection to wake because it has new mail.
     pub fn wake(&mut self, mailbox: &Arc<dyn Inbox>) {
         self.wakes.push(mailbox.clone());
     }
 
-    /// `what` has to be looked at by `at`.
+    /// Adds a deadline: `what` has to be called by `at`.
     pub fn wake_at(&mut self, at: Instant, what: Arc<dyn Timed>) {
         self.deadlines.push((at, what));
     }
 
-    /// What had deadlines is gone, which takes effect at once.
+    /// Cancels the deadlines of something that is gone, with immediate effect.
     pub fn cancel_timer(&mut self, id: QueueId) {
-        if let Some(timers) = &self.surroundings.timers {
+        if let Some(timers) = &self.environment.timers {
             timers.cancel(id);
         }
     }
 
-    /// Hands the records to the store now: under the lock that guards what they are about, where
-    /// others could otherwise see it and have their own records stored before these.
+    /// Hands the records to the store now, under the lock that guards their subject: otherwise
+    /// others could see the change and have their own records stored first.
     pub fn submit(&mut self) {
         self.hand_over(Store::submit);
     }
@@ -288,13 +288,13 @@ impl Effects {
         if self.ops.is_empty() {
             return;
         }
-        if let Some(store) = &self.surroundings.store {
+        if let Some(store) = &self.environment.store {
             let capacity = self.ops.capacity().min(64);
             let ops = std::mem::replace(&mut self.ops, Vec::with_capacity(capacity));
             let sink = self.sink.clone();
             to(store, Batch { ops, sink });
-            // A queue that was deleted before: the record of that may have overtaken these, and
-            // nothing would ever remove them. One that is deleted from now on removes them itself.
+            // The queue was deleted before: the record of that may have overtaken these, and
+            // nothing would ever remove them. A queue deleted from now on removes them itself.
             for queue in self.published.drain(..).filter(|queue| queue.has_ended()) {
                 let ops = vec![Op::DeleteQueue { queue: queue.id }];
                 to(store, Batch { ops, sink: None });
@@ -302,13 +302,14 @@ impl Effects {
         }
     }
 
-    /// What the store is given until this is dropped it commits together; see [`Store::group`].
+    /// Returns a guard: what the store is given until it is dropped is committed together; see
+    /// [`Store::group`].
     pub fn group(&self) -> Option<Group> {
-        self.surroundings.store.as_ref().map(Store::group)
+        self.environment.store.as_ref().map(Store::group)
     }
 
-    /// Gives back the memory of empty buffers.
-    pub fn give_back(&mut self) {
+    /// Frees the memory of empty buffers.
+    pub fn release_memory(&mut self) {
         self.ops.shrink_to_fit();
         self.wakes.shrink_to_fit();
         self.deadlines.shrink_to_fit();
@@ -317,7 +318,7 @@ impl Effects {
         self.published.shrink_to_fit();
     }
 
-    /// The records, for tests of machines without a store.
+    /// Returns the records, for tests of machines without a store.
     #[cfg(test)]
     pub fn ops(&self) -> &[Op] {
         &self.ops
@@ -329,7 +330,7 @@ impl Effects {
         self.ops.clear();
     }
 
-    /// Somebody else sends the dead letters. Says whether there were any.
+    /// Drops the dead letters, which the test sends itself. Returns whether there were any.
     #[cfg(test)]
     pub fn forget_letters(&mut self) -> bool {
         !std::mem::take(&mut self.letters).is_empty()

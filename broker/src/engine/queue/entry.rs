@@ -4,19 +4,19 @@ use crate::engine::clock::Time;
 use crate::engine::message::SharedMessage;
 use leveret_storage::Position;
 
-/// A message in one queue: as large as its place, a pointer and one word.
+/// A message in one queue: a position, a pointer and one word.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its place in the queue's order, kept when it is requeued.
+    /// Its position in the queue, kept when it is requeued.
     pub position: Position,
     /// The message.
     pub message: SharedMessage,
     state: State,
 }
 
-/// What a queue remembers of a message, in one word: from the highest bit whether it was delivered
-/// before, 11 bits that count its failed deliveries, 10 that count its other returns, and 42 bits of
-/// the millisecond in which it expires, 0 when it does not.
+/// The queue's state of a message in one word: from the highest bit whether it was delivered before, 11 bits counting
+/// its failed deliveries, 10 counting its other returns, and 42 bits for the millisecond in which it expires, 0 if it
+/// does not.
 #[derive(Clone, Copy, Debug, Default)]
 struct State(u64);
 
@@ -26,43 +26,43 @@ const RELEASED_SHIFT: u32 = 42;
 const EXPIRY: u64 = (1 << RELEASED_SHIFT) - 1;
 const COUNTS: u64 = !REDELIVERED & !EXPIRY;
 
-/// How often a message came back from consumers. Only queues that limit or delay this count.
+/// How often a message came back from consumers. Counted only by queues that limit or delay this.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Returns {
-    /// Its failed deliveries (`x-delivery-count`), 2047 at most.
+    /// Its failed deliveries (`x-delivery-count`), at most 2047.
     pub failed: u16,
-    /// Its other returns, 1023 at most.
+    /// Its other returns, at most 1023.
     pub released: u16,
 }
 
 /// How a delivery comes back to its queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Return {
-    /// It never reached the client: nothing has happened to it.
+    /// It never reached the client: its state does not change.
     Unseen,
-    /// The client gave it back (basic.nack, basic.recover).
+    /// The client released it (basic.nack, basic.recover).
     Released,
     /// The delivery failed: the client rejected it, or ended without settling it.
     Failed,
 }
 
 impl Returns {
-    /// The most failed deliveries that are counted.
+    /// The maximum count of failed deliveries.
     pub const FAILED_MAX: u16 = 0x7ff;
-    /// The most other returns that are counted.
+    /// The maximum count of other returns.
     pub const RELEASED_MAX: u16 = 0x3ff;
 
-    /// All of them (`x-acquired-count`).
+    /// Returns their sum (`x-acquired-count`).
     pub fn all(self) -> u16 {
         self.failed + self.released
     }
 
-    /// Whether there was none.
+    /// Returns whether there was none.
     pub fn is_zero(self) -> bool {
         self.all() == 0
     }
 
-    /// With one more.
+    /// Returns the counts plus one more return.
     pub fn and(self, how: Return) -> Returns {
         let Returns { failed, released } = self;
         match how {
@@ -80,7 +80,7 @@ impl Returns {
 }
 
 impl Entry {
-    /// A message that has just come.
+    /// Creates the entry of a new message.
     pub fn new(position: Position, message: SharedMessage) -> Self {
         Entry {
             position,
@@ -89,17 +89,17 @@ impl Entry {
         }
     }
 
-    /// Bytes that it takes in memory; see [`Message::weight`](crate::engine::message::Message::weight).
+    /// Returns the memory it takes in bytes; see [`Message::weight`](crate::engine::message::Message::weight).
     pub fn weight(&self) -> u64 {
         size_of::<Entry>() as u64 + self.message.weight()
     }
 
-    /// All that is known of it besides the message, for whoever writes it down.
+    /// Returns its state besides the message, for encoding.
     pub(crate) fn word(&self) -> u64 {
         self.state.0
     }
 
-    /// A message as it was written down.
+    /// Restores an encoded entry.
     pub(crate) fn with_word(position: Position, message: SharedMessage, word: u64) -> Self {
         Entry {
             position,
@@ -108,17 +108,17 @@ impl Entry {
         }
     }
 
-    /// Whether it was given to a consumer before (basic.deliver's `redelivered`).
+    /// Returns whether it was delivered before (basic.deliver's `redelivered`).
     pub fn redelivered(&self) -> bool {
         self.state.0 & REDELIVERED != 0
     }
 
-    /// It was given to a consumer, who may have acted upon it.
+    /// Marks it as delivered: its consumer may have acted upon it.
     pub fn mark_redelivered(&mut self) {
         self.state.0 |= REDELIVERED;
     }
 
-    /// How often it came back from consumers.
+    /// Returns how often it came back from consumers.
     pub fn returns(&self) -> Returns {
         // 11 and 10 bits.
         Returns {
@@ -127,14 +127,14 @@ impl Entry {
         }
     }
 
-    /// It came back so often.
+    /// Sets how often it came back.
     pub fn set_returns(&mut self, returns: Returns) {
         let failed = u64::from(returns.failed.min(Returns::FAILED_MAX)) << FAILED_SHIFT;
         let released = u64::from(returns.released.min(Returns::RELEASED_MAX)) << RELEASED_SHIFT;
         self.state.0 = self.state.0 & !COUNTS | failed | released;
     }
 
-    /// When it expires.
+    /// Returns when it expires.
     pub fn expiry(&self) -> Option<Time> {
         match self.state.0 & EXPIRY {
             0 => None,
@@ -142,9 +142,9 @@ impl Entry {
         }
     }
 
-    /// It expires in the millisecond of this time, or never.
+    /// Sets it to expire in the millisecond of this time, or never.
     pub fn set_expiry(&mut self, at: Option<Time>) {
-        // Those after May 2109 need not wait any longer.
+        // Later times are capped at May 2109.
         let millis = at.map_or(0, |at| at.millis().clamp(1, EXPIRY));
         self.state.0 = self.state.0 & !EXPIRY | millis;
     }

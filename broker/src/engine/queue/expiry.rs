@@ -1,10 +1,9 @@
-//! What ends by time: messages whose time to live is over (`x-message-ttl` and the `expiration`
-//! property; RabbitMQ: "Time-to-Live and Expiration") and queues that nobody uses (`x-expires`).
+//! Expiry: of messages whose time to live is over (`x-message-ttl` and the `expiration` property;
+//! RabbitMQ: "Time-to-Live and Expiration") and of unused queues (`x-expires`).
 //!
-//! A message's end is settled when it enters the queue, by the smaller of both times; a change of
-//! policy is for what comes later. It expires at the head of the queue only, of a quorum queue at the
-//! head of its priority, where a timer waits for it, and nobody gets it after that. A queue in which
-//! nothing expires reads no clock.
+//! A message's expiry is decided when it enters the queue, by the smaller of both times; a policy change affects later
+//! messages. It expires only at the head of the queue (of a quorum queue, at the head of its priority), where a timer
+//! waits for it, and is never delivered afterwards. A queue in which nothing expires reads no clock.
 
 use super::dead_letter::Reason;
 use super::effects::Effects;
@@ -16,51 +15,52 @@ use super::paging::HeadExpiry;
 use super::returned::Returned;
 use super::settings::{QueueKind, Settings};
 use crate::engine::clock::Time;
+use crate::engine::interfaces::{Timed, VirtualHosts};
 use crate::engine::message::Message;
-use crate::engine::outside::{Timed, VirtualHosts};
 use leveret_storage::QueueId;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Messages that are dropped at a time, under one lock.
+/// Messages dropped at a time, under one lock.
 pub(super) const SLICE: usize = 1024;
 
-/// What a queue knows of time.
+/// The time rules of a queue.
 #[derive(Debug, Default)]
 pub(super) struct Expiry {
-    /// How long a message may be ready.
+    /// The time to live of messages.
     ttl: Option<Duration>,
-    /// How long the queue may go unused.
+    /// How long the queue may be unused.
     lease: Option<Duration>,
-    /// Since when it is unused, while it is.
+    /// When it was last used, while it is unused.
     used_at: Option<Time>,
-    /// Some of the messages that are ready may expire.
+    /// Some ready messages may expire.
     any: bool,
-    /// When the timer will look at the queue.
+    /// When the timer will fire.
     awaited: Option<Time>,
 }
 
 impl Expiry {
-    /// Follows the settings from now on.
+    /// Applies new settings.
     pub(super) fn configure(&mut self, settings: &Settings) {
         self.ttl = settings.message_ttl;
         self.lease = settings.expires;
     }
 
-    /// When a message expires that enters the queue now.
+    /// Returns when a message that enters the queue now expires.
     pub(super) fn of(&self, message: &Message, fx: &mut Effects) -> Option<Time> {
         let ttl = match (self.ttl, message.expiration()) {
             (Some(ttl), Some(own)) => ttl.min(own),
             (ttl, own) => ttl.or(own)?,
         };
         let now = fx.now();
-        // Whole milliseconds are remembered. Nothing expires too early, and 0 is at once.
+        // Expiry is rounded up to whole milliseconds. Nothing expires too early, and 0 means
+        // immediately.
         let rounded = Duration::from_micros(if ttl.is_zero() { 0 } else { 999 });
         Some(now + ttl + rounded)
     }
 
-    /// A message becomes ready.
+    /// Records that a message becomes ready.
     #[inline]
     pub(super) fn enters(&mut self, entry: &Entry) {
         self.any |= entry.expiry().is_some();
@@ -68,8 +68,8 @@ impl Expiry {
 }
 
 impl Machine {
-    /// Drops what has expired at the head of the queue, but no more than a slice. Says whether
-    /// there is more, which the timer will go on with.
+    /// Drops a slice of the expired messages at the head of the queue. Returns whether there are
+    /// more, for which the timer is set.
     pub(super) fn drop_expired(&mut self, fx: &mut Effects) -> bool {
         if !self.expiry.any {
             return false;
@@ -86,8 +86,8 @@ impl Machine {
         self.expired_line(fx).is_some()
     }
 
-    /// The line whose first message has expired: the one that is served, or of a quorum queue any of
-    /// them (`rabbit_fifo:expire_batch`).
+    /// Returns the line whose first message has expired: the one being served, or any line of a quorum queue
+    /// (`rabbit_fifo:expire_batch`).
     fn expired_line(&self, fx: &mut Effects) -> Option<usize> {
         let now = fx.now();
         self.expiries().find_map(|(line, expiry)| match expiry {
@@ -96,7 +96,7 @@ impl Machine {
         })
     }
 
-    /// The lines whose first message is on disk and has to be read: it has expired, or nobody knows.
+    /// Returns the lines whose first message is on disk and has to be read because it has expired, or nobody knows.
     pub(super) fn expired_on_disk(&self, fx: &mut Effects) -> SmallVec<[usize; 1]> {
         let mut lines = SmallVec::new();
         for (line, expiry) in self.expiries() {
@@ -111,8 +111,7 @@ impl Machine {
         lines
     }
 
-    /// When the first message of each line expires that is looked at, that of the highest priority
-    /// first.
+    /// Returns when the first message of each line to check expires, highest priority first.
     fn expiries(&self) -> impl Iterator<Item = (usize, HeadExpiry)> {
         let served = self.ready.served().map_or(0..0, |line| line..line + 1);
         let lines = match self.kind {
@@ -123,26 +122,26 @@ impl Machine {
         lines.filter_map(|line| Some((line, self.ready.expiry_of(line)?)))
     }
 
-    /// The queue is used: the time for which it may go unused begins anew.
+    /// Restarts the time for which the queue may be unused.
     pub(super) fn touch(&mut self, fx: &mut Effects) {
         if self.expiry.lease.is_some() {
             self.expiry.used_at = Some(fx.now());
         }
     }
 
-    /// When the queue has been unused for too long, if nobody uses it until then.
+    /// Returns when the queue will have been unused for too long, if nobody uses it until then.
     fn lease_end(&self) -> Option<Time> {
         let unused = self.is_without_consumers();
         let since = self.expiry.used_at.filter(|_| unused)?;
         Some(since + self.expiry.lease?)
     }
 
-    /// Whether it has been unused for too long.
+    /// Returns whether it has been unused for too long.
     pub(super) fn is_abandoned(&self, fx: &mut Effects) -> bool {
         !self.is_deleted() && self.lease_end().is_some_and(|end| end <= fx.now())
     }
 
-    /// When the timer has to look at the queue, if that is earlier than it will anyway.
+    /// Returns when the timer has to fire, if that is earlier than it will anyway.
     #[inline]
     pub(super) fn next_look(&mut self) -> Option<Time> {
         let rules = self.expiry.any || self.expiry.lease.is_some();
@@ -158,7 +157,7 @@ impl Machine {
         if self.is_deleted() {
             return None;
         }
-        // What is on disk must not be missed, though nobody waits for it in memory.
+        // Messages on disk must not be missed, though nothing waits for them in memory.
         let heads = self.expiries().filter_map(|(_, expiry)| match expiry {
             HeadExpiry::Known(at) => at,
             HeadExpiry::Unknown => None,
@@ -176,7 +175,7 @@ impl Machine {
         Some(next)
     }
 
-    /// What is due is done, a slice of it.
+    /// Does a slice of what is due.
     fn on_time(&mut self, fx: &mut Effects) {
         self.expiry.awaited = None;
         self.end_waits(fx);
@@ -185,7 +184,7 @@ impl Machine {
         self.dispatch(fx);
     }
 
-    /// No timer looks at the queue any more.
+    /// Cancels the queue's timer.
     pub(super) fn stop_timer(&mut self, fx: &mut Effects) {
         if self.expiry.awaited.take().is_some() {
             fx.cancel_timer(self.id);
@@ -217,13 +216,13 @@ impl Timed for Queue {
 }
 
 impl Queue {
-    /// Does what is due, a slice of it; says when to look again.
+    /// Does a slice of what is due; returns when to be called again.
     pub(super) fn look(self: &Arc<Self>, fx: &mut Effects) -> Option<Time> {
         let mut next = None;
         let (letters, wanted) = self.with_machine(|machine| {
             machine.on_time(fx);
             machine.report_delivered(fx);
-            // What is being read need not be looked at before it has come.
+            // Messages that are being read need no attention before they have arrived.
             let wanted = machine.pages(fx);
             next = machine.next_look();
             (machine.letters(), wanted)

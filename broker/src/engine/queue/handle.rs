@@ -1,5 +1,5 @@
-//! A queue as the rest of the broker holds it: what never changes beside the machine, and the
-//! machine behind its lock. The lock is taken in this file only, never with another queue's.
+//! A queue as the rest of the broker sees it: immutable properties, and the machine behind its
+//! lock. Only this file takes the lock, and never two at once.
 
 use super::consumer::{Consumer, ConsumerId};
 use super::effects::Effects;
@@ -10,9 +10,9 @@ use super::paging::Wanted;
 use super::returned::Found;
 use super::settings::{QueueKind, Settings};
 use crate::engine::clock::Time;
+use crate::engine::interfaces::AppliedPolicy;
+use crate::engine::interfaces::ConnectionId;
 use crate::engine::message::SharedMessage;
-use crate::engine::outside::AppliedPolicy;
-use crate::engine::outside::ConnectionId;
 use crate::engine::stream::Stream;
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{QueueName, VhostName};
@@ -23,16 +23,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What a queue was declared as.
+/// A queue as it was declared.
 #[derive(Clone, Debug)]
 pub struct QueueSpec {
-    /// Its name.
+    /// Returns its name.
     pub name: QueueName,
     /// It survives a restart.
     pub durable: bool,
-    /// It goes when its last consumer does.
+    /// It is deleted when its last consumer leaves.
     pub auto_delete: bool,
-    /// The only connection that may use it, and whose end it does not survive.
+    /// The only connection that may use it, and with which it is deleted.
     pub exclusive_to: Option<ConnectionId>,
     /// queue.declare's arguments.
     pub arguments: FieldTable,
@@ -44,8 +44,8 @@ impl QueueSpec {
         QueueKind::of(&self.arguments)
     }
 
-    /// Whether the queue and its persistent messages are kept in the store: durable, and not tied
-    /// to the life of one connection, which no restart survives.
+    /// Returns whether the queue and its persistent messages are stored: it is durable, and not
+    /// tied to a connection, which no restart survives.
     pub fn is_stored(&self) -> bool {
         self.durable && self.exclusive_to.is_none()
     }
@@ -53,32 +53,32 @@ impl QueueSpec {
 
 /// A queue.
 pub struct Queue {
-    /// Its identity in the store, never used again.
+    /// Its id in the store, never reused.
     pub id: QueueId,
     /// Its virtual host.
     pub vhost: VhostName,
-    /// What it was declared as.
+    /// Its declaration.
     pub spec: QueueSpec,
     /// Its kind.
     pub kind: QueueKind,
     settings: RwLock<Arc<Settings>>,
     policy: RwLock<Option<Arc<dyn AppliedPolicy>>>,
     machine: Mutex<Machine>,
-    /// Who sends its dead letters.
+    /// Held by whoever sends its dead letters.
     sender: Mutex<()>,
-    /// As the machine, to be read without its lock.
+    /// A copy of the machine's flag, readable without the lock.
     ended: AtomicBool,
-    /// What a stream does in place of the machine, which stays empty.
+    /// The stream that replaces the machine, which then stays empty.
     stream: Option<Arc<Stream>>,
 }
 
-/// Slices of expired messages that somebody who asks for the next one waits for.
+/// Slices of expired messages that a request for the next message waits for.
 const PATIENCE: usize = 64;
 
-/// A message on its way into a queue, with what its publisher waits for.
+/// A message on its way into a queue, with its publisher's token.
 pub type Incoming = (SharedMessage, Option<Token>);
 
-/// What never changes of it: its consumers lead back to it.
+/// Only what never changes: its consumers lead back to it.
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (vhost, spec) = (&self.vhost, &self.spec);
@@ -91,7 +91,7 @@ impl fmt::Debug for Queue {
 }
 
 impl Queue {
-    /// An empty queue.
+    /// Creates an empty queue.
     pub fn new(id: QueueId, vhost: VhostName, spec: QueueSpec, next_position: Position) -> Self {
         let settings = Settings::of(&spec.arguments, None);
         let machine = Machine::new(id, &spec, &settings, next_position);
@@ -112,34 +112,34 @@ impl Queue {
         }
     }
 
-    /// The stream, when it is one.
+    /// Returns the stream, if it is one.
     pub fn stream(&self) -> Option<&Arc<Stream>> {
         self.stream.as_ref()
     }
 
-    /// Whether a message is kept in the store: on a stream and a quorum queue it is, whatever its
+    /// Returns whether a message is stored: on streams and quorum queues always, regardless of its
     /// delivery mode.
     pub fn stores(&self, persistent: bool) -> bool {
         self.spec.is_stored() && (persistent || self.kind != QueueKind::Classic)
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &QueueName {
         &self.spec.name
     }
 
-    /// What it is set to do at the moment.
+    /// Returns its current settings.
     pub fn settings(&self) -> Arc<Settings> {
         self.settings.read().clone()
     }
 
-    /// The policies that apply to it.
+    /// Returns the policies that apply to it.
     pub fn policy(&self) -> Option<Arc<dyn AppliedPolicy>> {
         self.policy.read().clone()
     }
 
-    /// Sets which policies apply from now on. Says whether that changes the queue's settings: then
-    /// it has to be told to follow them.
+    /// Sets the policies that apply from now on. Returns whether that changes the queue's settings: then
+    /// [`Queue::follow_settings`] must be called.
     pub fn set_policy(&self, policy: Option<Arc<dyn AppliedPolicy>>) -> bool {
         let same =
             |a: &Option<Arc<dyn AppliedPolicy>>, b: &Option<Arc<dyn AppliedPolicy>>| match (a, b) {
@@ -163,11 +163,11 @@ impl Queue {
         changed
     }
 
-    /// The queue follows its settings as they are by now, and what is in it does at once. Whoever
-    /// changes them meanwhile calls this, too, so the last call follows the last change.
+    /// Applies the current settings to the queue and its contents. Every change of settings is
+    /// followed by this, so the last call applies the last change.
     pub fn follow_settings(self: &Arc<Self>, fx: &mut Effects) {
         if let Some(stream) = &self.stream {
-            // Held, so that settings that come meanwhile are followed after these.
+            // Held, so that later settings are applied after these.
             let settings = self.settings.read();
             return stream.configure(&settings, fx);
         }
@@ -176,7 +176,7 @@ impl Queue {
         });
     }
 
-    /// Whether another connection holds it exclusively.
+    /// Returns whether another connection has exclusive use.
     pub fn is_locked_for(&self, connection: ConnectionId) -> bool {
         self.spec
             .exclusive_to
@@ -202,8 +202,8 @@ impl Queue {
         result
     }
 
-    /// What is to be done once the lock is released: letters are sent, of which so many have ever
-    /// come, and pages moved.
+    /// Does what has to follow the lock's release: sends dead letters, of which `letters` have ever
+    /// arrived, and moves pages.
     #[inline]
     pub(super) fn follow_up(self: &Arc<Self>, letters: u64, wanted: Wanted, fx: &mut Effects) {
         if fx.has_letters() {
@@ -214,22 +214,22 @@ impl Queue {
         }
     }
 
-    /// Waits until nobody else sends dead letters of this queue, and keeps others from it. It is
-    /// held for a batch of letters, by whoever holds no other lock; several at a time are taken in
-    /// the order of their ids.
+    /// Waits for the exclusive right to send this queue's dead letters. It is held for a batch of
+    /// letters, without any other lock; several are taken in the order of their ids.
     pub fn sender(&self) -> MutexGuard<'_, ()> {
         self.sender.lock()
     }
 
-    /// Runs something on the machine, under the lock: for rules that have a room of their own.
+    /// Runs something on the machine under the lock, for rules in files of their own.
     pub(super) fn with_machine<T>(&self, operation: impl FnOnce(&mut Machine) -> T) -> T {
         operation(&mut self.machine.lock())
     }
 
     /// Publishes a run of messages under one lock.
     ///
-    /// `shared`: they go to other queues too. An acknowledgement cannot cancel the write of such a
-    /// message and is stored, so its publish has to reach the store before anybody is served.
+    /// `shared` means that they go to other queues too. An acknowledgement cannot cancel the write
+    /// of such a message and is stored, so its publish must reach the store before any consumer is
+    /// served.
     pub fn publish(
         self: &Arc<Self>,
         messages: impl IntoIterator<Item = Incoming>,
@@ -280,9 +280,10 @@ impl Queue {
         });
     }
 
-    /// Whether the queue would turn this message away behind so many others and their octets.
-    pub fn has_no_room(&self, message: &SharedMessage, others: u64, octets: u64) -> bool {
-        self.stream.is_none() && self.machine.lock().has_no_room(message, others, octets)
+    /// Returns whether the queue would reject this message after `others` more with this many
+    /// bytes.
+    pub fn has_no_room(&self, message: &SharedMessage, others: u64, bytes: u64) -> bool {
+        self.stream.is_none() && self.machine.lock().has_no_room(message, others, bytes)
     }
 
     /// See [`Machine::restore`].
@@ -356,8 +357,8 @@ impl Queue {
         self.serve(fx, |machine, fx| machine.start(fx));
     }
 
-    /// Settles a run of deliveries, then resumes the consumers that their credit was short for,
-    /// under one lock.
+    /// Settles a run of deliveries, then resumes the consumers that lacked their credit, under one
+    /// lock.
     pub fn settle<'a>(
         self: &Arc<Self>,
         entries: impl IntoIterator<Item = &'a Entry>,
@@ -367,7 +368,7 @@ impl Queue {
         self.answer(entries, resume, Machine::settle, fx);
     }
 
-    /// As [`Queue::settle`], for deliveries that were rejected without requeue.
+    /// Like [`Queue::settle`], for deliveries that were rejected without requeue.
     pub fn reject<'a>(
         self: &Arc<Self>,
         entries: impl IntoIterator<Item = &'a Entry>,
@@ -377,8 +378,8 @@ impl Queue {
         self.answer(entries, resume, Machine::reject, fx);
     }
 
-    /// Does the same with each of a run of deliveries, then resumes consumers, under one lock. What
-    /// was read from a stream is still there, whatever its reader makes of it.
+    /// Applies the same operation to a run of deliveries, then resumes consumers, under one lock.
+    /// Messages of a stream are unaffected.
     fn answer<'a>(
         self: &Arc<Self>,
         entries: impl IntoIterator<Item = &'a Entry>,
@@ -397,7 +398,7 @@ impl Queue {
         });
     }
 
-    /// See [`Machine::requeue`]. To a stream nothing comes back, for nothing has left it.
+    /// See [`Machine::requeue`]. Nothing comes back to a stream, because nothing has left it.
     pub fn requeue(
         self: &Arc<Self>,
         entries: impl IntoIterator<Item = (Entry, Return)>,
@@ -417,14 +418,14 @@ impl Queue {
         })?;
         let (entry, mut left, on_disk) = taken?;
         if on_disk {
-            // What follows may have expired, which only shows when it is read.
+            // The next message may have expired, which only shows when it is read.
             self.fetch_head(fx);
             left = self.counts().ready;
         }
         Some((entry, left))
     }
 
-    /// The numbers for queue.declare-ok. To ask for them is to use the queue.
+    /// Returns the counts for queue.declare-ok. This counts as using the queue.
     pub fn declared(self: &Arc<Self>, fx: &mut Effects) -> Counts {
         if let Some(stream) = &self.stream {
             return stream.counts();
@@ -437,8 +438,8 @@ impl Queue {
         found.unwrap_or_else(|| self.counts())
     }
 
-    /// Runs an operation once the head is in memory and nothing there has expired. `None` where that would take too
-    /// long (the timer is still at it), or the disk fails.
+    /// Runs an operation once the head is in memory and nothing there has expired. Returns `None` if that would take
+    /// too long (the timer is still working on it), or the disk fails.
     fn without_expired<T>(
         self: &Arc<Self>,
         fx: &mut Effects,
@@ -449,7 +450,7 @@ impl Queue {
                 return None;
             }
             let result = self.serve(fx, |machine, fx| {
-                // It may have been paged out again before the lock was taken.
+                // The head may have been paged out again before the lock was taken.
                 let ready = !machine.drop_expired(fx) && !machine.ready.head_is_away();
                 ready.then(|| operation(machine, fx))
             });
@@ -466,17 +467,17 @@ impl Queue {
         self.machine.lock().purge(fx)
     }
 
-    /// Deletes the queue if `allowed` says so of its numbers, under one lock.
+    /// Deletes the queue if `allowed` agrees, given its counts, under one lock.
     ///
     /// # Errors
-    /// What `allowed` refused with.
+    /// The error from `allowed`.
     pub fn delete_if<E>(
         &self,
         allowed: impl FnOnce(Counts) -> Result<(), E>,
         fx: &mut Effects,
     ) -> Result<Option<Remains>, E> {
         if let Some(stream) = &self.stream {
-            // Neither if-empty nor if-unused counts (`rabbit_stream_queue:delete`).
+            // Neither if-empty nor if-unused applies (`rabbit_stream_queue:delete`).
             return Ok(stream.delete(fx));
         }
         let mut machine = self.machine.lock();
@@ -492,24 +493,24 @@ impl Queue {
         remains
     }
 
-    /// Whether it has been deleted by now, as far as others have told.
+    /// Returns whether it has been deleted, as far as is visible without the lock.
     pub(super) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Deletes the queue if it has gone unused for too long.
+    /// Deletes the queue if it has been unused for too long.
     pub fn delete_abandoned(&self, fx: &mut Effects) -> Option<Remains> {
         let mut machine = self.machine.lock();
         let abandoned = machine.is_abandoned(fx);
         abandoned.then(|| self.end(&mut machine, fx)).flatten()
     }
 
-    /// Whether the queue has gone unused for too long.
+    /// Returns whether the queue has been unused for too long.
     pub(super) fn is_abandoned(&self, fx: &mut Effects) -> bool {
         self.machine.lock().is_abandoned(fx)
     }
 
-    /// Whether the queue was deleted while somebody still held it.
+    /// Returns whether the queue was deleted while others still hold it.
     pub fn is_deleted(&self) -> bool {
         match &self.stream {
             Some(stream) => stream.is_deleted(),
@@ -517,7 +518,7 @@ impl Queue {
         }
     }
 
-    /// Numbers for listings and replies.
+    /// Returns counts for listings and replies.
     pub fn counts(&self) -> Counts {
         match &self.stream {
             Some(stream) => stream.counts(),
@@ -525,7 +526,7 @@ impl Queue {
         }
     }
 
-    /// When the first and the last of the messages that wait are ready again.
+    /// Returns when the first and the last of the waiting messages become ready again.
     pub fn waiting_until(&self) -> Option<(Time, Time)> {
         self.machine.lock().waiting_until()
     }

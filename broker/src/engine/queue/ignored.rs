@@ -1,22 +1,22 @@
-//! Arguments that are taken and then do nothing. RabbitMQ takes them without a word, and so do we,
-//! as far as the client hears; but a letter left out of `x-overflow` is looked for in the log.
+//! Arguments that are accepted but have no effect. RabbitMQ accepts them silently, and so do we
+//! towards the client; but a typo in `x-overflow` can be found in the log.
 
 use super::arguments::{is_known, is_known_of_consumers};
 use super::settings::QueueKind;
 use leveret_protocol::table;
 use leveret_protocol::values::{AMQPValue, FieldTable};
 
-/// Why an argument does nothing.
+/// Why an argument has no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ignored {
-    /// Nobody knows it.
+    /// It is unknown.
     Unknown,
-    /// It is known, and changes nothing about what it was given to.
+    /// It is known, but has no effect here.
     WithoutEffect,
 }
 
-/// queue.declare's arguments that do nothing for a queue of this kind. Those that ask for what
-/// every queue here has anyway (a leader on this node, a backlog on disk) are not among them.
+/// Returns queue.declare's arguments that have no effect on this kind of queue. Those that ask for
+/// what every queue here does anyway (a leader on this node, a backlog on disk) are not among them.
 pub fn of_queue(arguments: &FieldTable, kind: QueueKind) -> impl Iterator<Item = (&str, Ignored)> {
     let has = |name: &str| arguments.inner().contains_key(name);
     let rejects = arguments
@@ -24,7 +24,7 @@ pub fn of_queue(arguments: &FieldTable, kind: QueueKind) -> impl Iterator<Item =
         .get("x-overflow")
         .is_some_and(|value| is_text(value, "reject-publish"));
     let judged = move |name: &str, value: &AMQPValue| match name {
-        // Each of both means nothing without the other.
+        // Neither has a meaning without the other.
         "x-delayed-retry-type" if !has("x-delayed-retry-min") && !is_text(value, "disabled") => {
             Some(Ignored::WithoutEffect)
         }
@@ -35,7 +35,7 @@ pub fn of_queue(arguments: &FieldTable, kind: QueueKind) -> impl Iterator<Item =
         "x-dead-letter-strategy" if is_text(value, "at-least-once") && !rejects => {
             Some(Ignored::WithoutEffect)
         }
-        // One node: more members than one there are none.
+        // A single node cannot have more members.
         "x-quorum-initial-group-size" | "x-quorum-target-group-size" | "x-initial-cluster-size"
             if table::as_integer(value) == Some(1) =>
         {
@@ -44,7 +44,7 @@ pub fn of_queue(arguments: &FieldTable, kind: QueueKind) -> impl Iterator<Item =
         "x-quorum-initial-group-size"
         | "x-quorum-target-group-size"
         | "x-initial-cluster-size"
-        // All queues share a budget of memory.
+        // All queues share one memory budget.
         | "x-max-in-memory-length"
         | "x-max-in-memory-bytes"
         | "x-stream-filter-size-bytes" => Some(Ignored::WithoutEffect),
@@ -57,7 +57,7 @@ pub fn of_queue(arguments: &FieldTable, kind: QueueKind) -> impl Iterator<Item =
     judge(arguments, judged)
 }
 
-/// basic.consume's arguments that do nothing for a consumer of a queue of this kind.
+/// Returns basic.consume's arguments that have no effect for a consumer of this kind of queue.
 pub fn of_consumer(
     arguments: &FieldTable,
     kind: QueueKind,
@@ -70,7 +70,7 @@ pub fn of_consumer(
     })
 }
 
-/// The arguments of a table that do nothing, by what `judged` says of each.
+/// Returns the arguments of a table that have no effect, according to `judged`.
 pub fn judge(
     arguments: &FieldTable,
     judged: impl Fn(&str, &AMQPValue) -> Option<Ignored>,

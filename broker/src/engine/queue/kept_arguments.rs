@@ -1,15 +1,15 @@
-//! Arguments as they stand on the wire: decoded, a table of many small entries takes twenty times as
-//! much memory, and those of consumers are hardly ever looked at again.
+//! Arguments in their wire encoding: decoded, a table of many small entries takes twenty times as much memory, and
+//! those of consumers are rarely read again.
 
 use leveret_protocol::table;
 use leveret_protocol::values::FieldTable;
 
-/// A table of arguments that is kept for as long as what it came with.
+/// An encoded table of arguments.
 #[derive(Clone, Debug, Default)]
 pub struct KeptArguments(Box<[u8]>);
 
 impl KeptArguments {
-    /// Keeps a table; an empty one takes nothing.
+    /// Encodes a table; an empty one takes no memory.
     pub fn new(arguments: &FieldTable) -> Self {
         if arguments.inner().is_empty() {
             return KeptArguments::default();
@@ -17,13 +17,13 @@ impl KeptArguments {
         KeptArguments(table::encode(arguments).into_boxed_slice())
     }
 
-    /// The table.
+    /// Decodes the table.
     pub fn table(&self) -> FieldTable {
         table::decode(&self.0).unwrap_or_default()
     }
 
-    /// How much is kept.
-    pub fn octets(&self) -> usize {
+    /// Returns its size in bytes.
+    pub fn bytes(&self) -> usize {
         self.0.len()
     }
 }
@@ -37,7 +37,7 @@ mod tests {
     fn a_kept_table_is_the_one_that_came() {
         let mut table = FieldTable::default();
         assert_eq!(KeptArguments::new(&table).table(), table);
-        assert_eq!(KeptArguments::new(&table).octets(), 0);
+        assert_eq!(KeptArguments::new(&table).bytes(), 0);
         table.insert("x-priority".into(), AMQPValue::LongInt(7));
         table.insert("x".into(), AMQPValue::FieldTable(table.clone()));
         assert_eq!(KeptArguments::new(&table).table(), table);

@@ -1,6 +1,5 @@
-//! How much may be ready in a queue: `x-max-length`, `x-max-length-bytes` and what `x-overflow`
-//! does beyond (RabbitMQ: "Queue Length Limit"). Only ready messages count, and only the octets of
-//! their bodies.
+//! Length limits of a queue: `x-max-length`, `x-max-length-bytes` and `x-overflow` (RabbitMQ:
+//! "Queue Length Limit"). Only ready messages count, and only the bytes of their bodies.
 
 use super::dead_letter::Reason;
 use super::effects::Effects;
@@ -12,55 +11,56 @@ use crate::engine::message::{Message, SharedMessage};
 /// The limits of one queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Messages; no limit is the largest number.
+    /// The maximum number of messages; no limit is the largest number.
     messages: u64,
-    /// Octets of bodies; no limit is the largest number.
-    octets: u64,
+    /// The maximum bytes of bodies; no limit is the largest number.
+    bytes: u64,
     overflow: Overflow,
-    /// The queue has had more than these when they were set, and its oldest messages go, once.
+    /// The queue was over these limits when they were set, and its oldest messages are dropped,
+    /// once.
     trims: bool,
 }
 
 impl Limits {
-    /// The limits that a queue is set to; `None` when there are none.
+    /// Returns the limits in a queue's settings; `None` if there are none.
     pub fn of(settings: &Settings) -> Option<Limits> {
         if settings.max_length.is_none() && settings.max_length_bytes.is_none() {
             return None;
         }
         Some(Limits {
             messages: settings.max_length.unwrap_or(u64::MAX),
-            octets: settings.max_length_bytes.unwrap_or(u64::MAX),
+            bytes: settings.max_length_bytes.unwrap_or(u64::MAX),
             overflow: settings.overflow,
             trims: false,
         })
     }
 
-    /// Whether a message is turned away where there are so many with so many octets: it would be one
-    /// too many, even where a consumer waits for it (`rabbit_amqqueue_process:will_overflow`).
-    pub fn refuse(&self, message: &Message, messages: u64, octets: u64) -> bool {
+    /// Returns whether a message is rejected by a queue with this many messages and bytes: it would
+    /// be one too many, even if a consumer waits for it (`rabbit_amqqueue_process:will_overflow`).
+    pub fn refuse(&self, message: &Message, messages: u64, bytes: u64) -> bool {
         self.overflow != Overflow::DropHead
-            && self.exceeded(messages + 1, octets + message.body().len() as u64)
+            && self.exceeded(messages + 1, bytes + message.body().len() as u64)
     }
 
-    /// Whether the head of a queue has to go that holds so many messages with so many bytes.
+    /// Returns whether a queue with this many messages and bytes has to drop its head.
     pub fn drop_head(&self, (messages, bytes): (u64, u64)) -> bool {
         (self.overflow == Overflow::DropHead || self.trims) && self.exceeded(messages, bytes)
     }
 
-    /// Whether what is turned away becomes a dead letter.
+    /// Returns whether rejected messages become dead letters.
     pub fn refused_are_dead(&self) -> bool {
         self.overflow == Overflow::RejectPublishDlx
     }
 
-    fn exceeded(&self, messages: u64, octets: u64) -> bool {
-        messages > self.messages || octets > self.octets
+    fn exceeded(&self, messages: u64, bytes: u64) -> bool {
+        messages > self.messages || bytes > self.bytes
     }
 }
 
 impl Machine {
-    /// Whether the queue's limits would turn this message away behind so many others and their
-    /// octets.
-    pub(super) fn has_no_room(&self, message: &SharedMessage, others: u64, octets: u64) -> bool {
+    /// Returns whether the queue's limits would reject this message after `others` more with this
+    /// many bytes.
+    pub(super) fn has_no_room(&self, message: &SharedMessage, others: u64, bytes: u64) -> bool {
         let kept = self.outbox.as_deref();
         let kept = kept.map(|outbox| (outbox.len(), outbox.bytes()));
         let (letters, bodies) = kept.unwrap_or_default();
@@ -69,14 +69,14 @@ impl Machine {
             limits.refuse(
                 message,
                 held + others + letters,
-                held_bytes + octets + bodies,
+                held_bytes + bytes + bodies,
             )
         };
         self.limits.as_deref().is_some_and(full)
     }
 
-    /// The messages that limits count, and the bytes of their bodies: those that are ready, and those
-    /// that wait until they are (`rabbit_fifo:messages_ready_plus_delayed`).
+    /// Returns the messages that limits count, and the bytes of their bodies: those that are ready, and those that wait
+    /// to become ready (`rabbit_fifo:messages_ready_plus_delayed`).
     fn limited(&self) -> (u64, u64) {
         let (waiting, bytes) = self.waiting();
         (
@@ -85,22 +85,22 @@ impl Machine {
         )
     }
 
-    /// Whether the queue's limits turn this message away.
+    /// Returns whether the queue's limits reject this message.
     pub(super) fn is_full_for(&self, message: &SharedMessage) -> bool {
         self.has_no_room(message, 0, 0)
     }
 
-    /// Whether the head of the queue has to go.
+    /// Returns whether the head of the queue has to be dropped.
     pub(super) fn is_over_limit(&self) -> bool {
         let over = |limits: &Limits| limits.drop_head(self.limited());
         self.limits.as_deref().is_some_and(over)
     }
 
-    /// Other limits hold from now on, which [`Machine::drop_over_limit`] has to be called for.
+    /// Applies new limits; [`Machine::drop_over_limit`] must be called afterwards.
     pub(super) fn limit(&mut self, settings: &Settings) {
-        // A classic queue of RabbitMQ has its new limits before it has its new overflow, so that one
-        // which has dropped its oldest messages so far does once more
-        // (`rabbit_amqqueue_process:process_args_policy`). A quorum queue has both at once.
+        // A classic queue in RabbitMQ gets its new limits before its new overflow rule, so one that has dropped its
+        // oldest messages so far does so once more (`rabbit_amqqueue_process:process_args_policy`). A quorum queue gets
+        // both at once.
         let trims = self.limits.as_ref().is_some_and(|limits| limits.trims)
             || self.kind != QueueKind::Quorum && self.overflow == Overflow::DropHead;
         self.overflow = settings.overflow;
@@ -108,8 +108,8 @@ impl Machine {
         self.limits = limits.map(Box::new);
     }
 
-    /// Drops the oldest messages while there are more than the limits allow; a slice of them, and
-    /// the rest in its time.
+    /// Drops the oldest messages while there are more than the limits allow; a slice of them now,
+    /// the rest later.
     pub fn drop_over_limit(&mut self, fx: &mut Effects) {
         self.drops_later = false;
         let Some(limits) = self.limits.as_deref().copied() else {
@@ -122,7 +122,7 @@ impl Machine {
                 }
                 return;
             }
-            // A head that is on disk is dropped when it has come. What waits is not: it is no head.
+            // A head on disk is dropped when it has been read. Waiting messages are not a head.
             let Some(entry) = self.ready.pop() else {
                 if let Some(limits) = self.limits.as_mut().filter(|_| self.ready.is_empty()) {
                     limits.trims = false;
@@ -159,7 +159,7 @@ mod tests {
             Limits::of(&settings),
             Some(Limits {
                 messages: u64::MAX,
-                octets: 7,
+                bytes: 7,
                 overflow: Overflow::RejectPublishDlx,
                 trims: false
             })
@@ -172,7 +172,7 @@ mod tests {
             Limits::of(&settings),
             Some(Limits {
                 messages: 0,
-                octets: u64::MAX,
+                bytes: u64::MAX,
                 overflow: Overflow::DropHead,
                 trims: false
             })

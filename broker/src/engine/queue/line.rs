@@ -10,26 +10,25 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-/// Messages that never left stand in a plain queue; the few that were requeued stand in order beside it, so that a
-/// requeue keeps its position at the cost of a logarithm, not of a shift of the whole backlog. Of a line that was
-/// paged out, the plain queue is the head only. Any part of all this can be on disk.
+/// Messages that never left are in a plain deque; the few that were requeued are kept sorted beside it, so that a
+/// requeue keeps its position at logarithmic cost, without shifting the whole backlog. If the line was paged out, the
+/// deque is only its head. Any part of all this can be on disk.
 #[derive(Debug, Default)]
 pub struct Line {
     fresh: VecDeque<Entry>,
     requeued: Sorted,
-    /// What stands behind `fresh`, of a line that was paged out.
+    /// What follows `fresh`, if the line was paged out.
     backlog: Option<Box<Backlog>>,
-    /// While the head is shorter than this it is not looked at whether there is more than a page
-    /// of it.
+    /// While the head is shorter than this it is not checked for exceeding a page.
     split_from: usize,
 }
 
-/// A queue that had a backlog keeps no more than this many empty places.
+/// The maximum unused capacity that a queue keeps after a backlog.
 const KEPT_CAPACITY: usize = 256;
 
 impl Line {
-    /// Adds a message at its place: behind all that were ever added, as a rule, or where it was
-    /// reserved before others came.
+    /// Adds a message at its position: usually after all others, or where it was reserved before
+    /// others came.
     pub fn insert(&mut self, entry: Entry) {
         let backlog = self.backlog.as_deref().and_then(Backlog::last);
         let last = backlog.or_else(|| self.fresh.back().map(|last| last.position));
@@ -39,7 +38,7 @@ impl Line {
         }
     }
 
-    /// Adds a message behind all that were ever added.
+    /// Adds a message after all others.
     fn push(&mut self, entry: Entry) {
         match &mut self.backlog {
             None => self.fresh.push_back(entry),
@@ -47,12 +46,12 @@ impl Line {
         }
     }
 
-    /// Puts a message back where it was.
+    /// Puts a message back at its position.
     pub fn requeue(&mut self, entry: Entry) {
         self.requeued.insert(rank(&entry), Ranked::new(entry));
     }
 
-    /// Whether the first message is among those that were requeued. `None` when there is no
+    /// Returns whether the first message is among those that were requeued. `None` if there is no
     /// message, or it is on disk.
     fn requeued_first(&self) -> Option<bool> {
         if let Some(first) = self.requeued_before_others() {
@@ -61,13 +60,13 @@ impl Line {
         self.first_in_order().map(|_| false)
     }
 
-    /// The first of those that were not requeued, if it is in memory. It may be in a page that is just being written.
+    /// Returns the first message that was not requeued, if it is in memory. It may be in a page that is being written.
     fn first_in_order(&self) -> Option<&Entry> {
         let behind = || self.backlog.as_deref().and_then(Backlog::peek);
         self.fresh.front().or_else(behind)
     }
 
-    /// The first of those that were requeued, if it is the first of all.
+    /// Returns the first requeued message, if it is the first of all.
     fn requeued_before_others(&self) -> Option<First<'_>> {
         let ((place, _), first) = self.requeued.first()?;
         let behind = match self.fresh.front() {
@@ -83,7 +82,8 @@ impl Line {
         matches!(self.requeued_before_others(), Some(First::Away(_)))
     }
 
-    /// Takes the message with the lowest position. `None` also when that is on disk.
+    /// Removes and returns the message with the lowest position. Returns `None` also if that is on
+    /// disk.
     pub fn pop(&mut self) -> Option<Entry> {
         if self.requeued_first()? {
             return self.requeued.pop_first().map(|(_, ranked)| ranked.entry);
@@ -98,7 +98,7 @@ impl Line {
         entry
     }
 
-    /// The head is empty, and has been longer perhaps.
+    /// Refills an empty head, which may have been longer before.
     fn refill_anew(&mut self) {
         self.split_from = 0;
         if self.fresh.capacity() > KEPT_CAPACITY {
@@ -107,7 +107,7 @@ impl Line {
         self.refill();
     }
 
-    /// The head follows up, if it is empty and what comes next is in memory.
+    /// Refills the head if it is empty and the next messages are in memory.
     fn refill(&mut self) {
         while self.fresh.is_empty()
             && let Some(backlog) = &mut self.backlog
@@ -123,7 +123,7 @@ impl Line {
         }
     }
 
-    /// The message with the lowest position. `None` also when that is on disk.
+    /// Returns the message with the lowest position. `None` also if that is on disk.
     pub fn first(&self) -> Option<&Entry> {
         match self.requeued_before_others() {
             Some(First::Here(ranked)) => Some(&ranked.entry),
@@ -132,7 +132,7 @@ impl Line {
         }
     }
 
-    /// When the first message expires, if it is on disk. `None` when there is none, or it is in memory.
+    /// Returns when the first message expires, if it is on disk. `None` if there is none, or it is in memory.
     pub fn head_expiry(&self) -> Option<HeadExpiry> {
         match self.requeued_before_others() {
             Some(First::Here(_)) => None,
@@ -142,18 +142,18 @@ impl Line {
         }
     }
 
-    /// Number of messages.
+    /// Returns the number of messages.
     pub fn len(&self) -> usize {
         let backlog = self.backlog.as_deref().map_or(0, Backlog::messages);
         self.fresh.len() + self.requeued.len() + backlog
     }
 
-    /// Whether there is none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.fresh.is_empty() && self.requeued.is_empty() && self.backlog.is_none()
     }
 
-    /// Of its pages.
+    /// Returns the totals of its pages.
     pub fn paged(&self) -> Totals {
         let mut paged = self.requeued.paged();
         if let Some(backlog) = &self.backlog {
@@ -162,13 +162,13 @@ impl Line {
         paged
     }
 
-    /// Bytes of pages that are in memory again, or on their way there.
+    /// Returns the bytes of pages that are in memory again, or being read.
     pub fn loaded(&self) -> u64 {
         self.backlog.as_deref().map_or(0, Backlog::loaded) + self.requeued.coming()
     }
 
-    /// Pages out some of the oldest messages behind the head or the last of those that were requeued, a page of about
-    /// so many bytes, if there are as many.
+    /// Pages out some of the oldest messages after the head, or the last requeued ones, as a page of about this many
+    /// bytes if there are enough.
     pub fn page_out(
         &mut self,
         number: u64,
@@ -183,7 +183,7 @@ impl Line {
         {
             return Some(paged);
         }
-        // What was just read, because its turn has come, must not leave at once.
+        // Messages just read because they are next must not leave again immediately.
         match self.requeued.memory() >= 2 * bytes {
             true => self.page_out_requeued(number, bytes, bytes, kept),
             false => None,
@@ -201,8 +201,8 @@ impl Line {
         paged.map(|(id, entries)| PagedOut::Sorted(id, entries))
     }
 
-    /// Pages out a page of about so many bytes of what is in memory, and leaves `kept_bytes` at the head, about: of a
-    /// queue that nobody takes anything from at present.
+    /// Pages out about this many bytes of what is in memory, and leaves about `kept_bytes` at the head: for a queue
+    /// that nobody currently consumes from.
     pub fn squeeze(
         &mut self,
         number: u64,
@@ -238,12 +238,13 @@ impl Line {
         paged
     }
 
-    /// Leaves a page at the head and makes a backlog of the rest, if there is one.
+    /// Leaves a page at the head and makes a backlog of the rest, if there is any.
     fn split_head(&mut self, bytes: u64) -> Option<()> {
         if self.fresh.len() < self.split_from {
             return None;
         }
-        // Half as many again: each message is looked at a few times, not each time one comes.
+        // One and a half times as many: each message is checked a few times, not whenever one
+        // arrives.
         self.split_from = self.fresh.len() + self.fresh.len().div_ceil(2);
         let mut memory = 0;
         let mut weigh = |entry: &Entry| {
@@ -259,21 +260,22 @@ impl Line {
         Some(())
     }
 
-    /// Adds a page that the store kept over a restart, behind all that were ever added.
+    /// Adds a page that the store kept across a restart, after all others.
     pub fn restore(&mut self, number: u64, restored: &Outline) {
         self.backlog
             .get_or_insert_default()
             .restore(number, restored);
     }
 
-    /// What has to be read so that the first message is in memory, and `ahead` bytes of messages behind the head.
+    /// Returns what has to be read so that the first message is in memory, and `ahead` bytes of messages after the
+    /// head.
     pub fn next_read(&mut self, ahead: u64) -> Option<Reading> {
         let wanted = if self.fresh.is_empty() {
             ahead.max(1)
         } else {
             ahead
         };
-        // Those that were requeued are read when it is their turn.
+        // Requeued messages are read when it is their turn.
         if self.requeued_first_is_away() {
             let (id, spilled) = self.requeued.next_read(0)?;
             return Some(Reading::Sorted(id, spilled));
@@ -281,7 +283,7 @@ impl Line {
         self.backlog.as_deref_mut()?.next_read(wanted)
     }
 
-    /// What has to be read before there is a first message.
+    /// Returns what has to be read before there is a first message.
     pub fn head_to_read(&mut self) -> Option<Reading> {
         if self.requeued_first().is_some() {
             return None;
@@ -326,12 +328,12 @@ impl Line {
         }
     }
 
-    /// What has come back to it: pages of that are moved without the line's help.
+    /// Returns the requeued messages, whose pages move without the line's help.
     pub fn requeued(&mut self) -> &mut Sorted {
         &mut self.requeued
     }
 
-    /// Takes the page away that the first message is in.
+    /// Removes the page with the first message.
     pub fn drop_page(&mut self) -> Option<Dropped> {
         if self.requeued_first_is_away() {
             return self.requeued.drop_page();
@@ -346,7 +348,7 @@ impl Line {
     }
 }
 
-/// Where a message stands among those that were requeued.
+/// Returns the rank of a message among the requeued ones.
 fn rank(entry: &Entry) -> Rank {
     (entry.position.0, 0)
 }

@@ -1,4 +1,4 @@
-//! What listings and replies show of a queue.
+//! Counts and other facts for listings and replies.
 
 use super::consumer::Consumer;
 use super::handle::Queue;
@@ -9,7 +9,7 @@ use crate::engine::clock::Time;
 use std::sync::Arc;
 
 impl Machine {
-    /// Numbers for listings.
+    /// Returns counts for listings.
     pub fn counts(&self) -> Counts {
         let paged = self.ready.paged();
         let undelivered = self.outbox.as_deref();
@@ -24,7 +24,7 @@ impl Machine {
             persistent_bytes: self.persistent_bytes,
             ready_bytes: self.ready.bytes(),
             paged_out: paged.messages,
-            paged_out_bytes: paged.octets,
+            paged_out_bytes: paged.bytes,
             unacked_bytes: self.unacked_bytes,
             undelivered,
             memory: self.memory(),
@@ -32,45 +32,45 @@ impl Machine {
         }
     }
 
-    /// Number of messages that are ready.
+    /// Returns the number of ready messages.
     pub(super) fn ready_messages(&self) -> u64 {
         (self.ready.len() as u64).saturating_sub(self.unread_waiting())
     }
 
-    /// Messages that wait and stand among those that are ready until they are read.
+    /// Returns the number of waiting messages that are among the ready ones until they are read.
     fn unread_waiting(&self) -> u64 {
         let returned = self.returned.as_deref();
         returned.map_or(0, |returned| returned.waiting.unread())
     }
 
-    /// When the first and the last of the messages that wait are ready again.
+    /// Returns when the first and the last of the waiting messages become ready again.
     pub fn waiting_until(&self) -> Option<(Time, Time)> {
         self.returned.as_deref()?.waiting.dues()
     }
 
-    /// The queue's consumers.
+    /// Iterates over the queue's consumers.
     pub fn consumers(&self) -> impl Iterator<Item = &Arc<Consumer>> {
         self.consumers.iter()
     }
 
-    /// The consumer that has the queue exclusively.
+    /// Returns the consumer that has the queue exclusively.
     pub fn exclusive_consumer(&self) -> Option<&Arc<Consumer>> {
         self.consumers.exclusive()
     }
 
-    /// The consumer that is served while the others wait (`x-single-active-consumer`).
+    /// Returns the consumer that is served while the others wait (`x-single-active-consumer`).
     pub fn single_active_consumer(&self) -> Option<&Arc<Consumer>> {
         self.consumers.single_active()
     }
 
-    /// Whether only one consumer is served at a time.
+    /// Returns whether only one consumer is served at a time.
     pub fn is_single_active(&self) -> bool {
         self.consumers.is_single_active()
     }
 }
 
 impl Queue {
-    /// The queue's consumers, for listings.
+    /// Returns the queue's consumers.
     pub fn consumers(&self) -> Vec<Arc<Consumer>> {
         match self.stream() {
             Some(stream) => stream.consumers(),
@@ -78,7 +78,7 @@ impl Queue {
         }
     }
 
-    /// The consumer that is served while the others wait, and whether there is such a rule.
+    /// Returns the single active consumer, and whether there is such a rule.
     pub fn single_active_consumer(&self) -> (Option<Arc<Consumer>>, bool) {
         self.with_machine(|machine| {
             let holder = machine.single_active_consumer().cloned();
@@ -86,7 +86,7 @@ impl Queue {
         })
     }
 
-    /// The consumer that has the queue exclusively.
+    /// Returns the consumer that has the queue exclusively.
     pub fn exclusive_consumer(&self) -> Option<Arc<Consumer>> {
         self.with_machine(|machine| machine.exclusive_consumer().cloned())
     }

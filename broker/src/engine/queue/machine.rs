@@ -1,9 +1,9 @@
 //! The queue machine: every rule of a queue, without sockets, clock or I/O. What has to be done
-//! outside comes back as [`Effects`].
+//! outside is returned as [`Effects`].
 //!
 //! A message is in exactly one place: ready here, or handed to one consumer (an [`Entry`] that
-//! moved into a mailbox and then into its channel's list of unacknowledged deliveries). Moving
-//! the entry is what makes delivering twice impossible.
+//! moved into a mailbox and then into its channel's list of unacknowledged deliveries). Moving the
+//! entry makes it impossible to deliver twice.
 
 use super::consumer::{Consumer, ConsumerId};
 use super::consumers::Consumers;
@@ -30,20 +30,20 @@ use std::sync::Arc;
 pub struct Machine {
     pub(super) id: QueueId,
     pub(super) kind: QueueKind,
-    /// Durable and not exclusive: its persistent messages are kept in the store.
+    /// Durable and not exclusive: its persistent messages are stored.
     stored: bool,
     auto_delete: bool,
     pub(super) limits: Option<Box<Limits>>,
-    /// What a full queue does, also while it has no limits.
+    /// The overflow rule, kept even while there are no limits.
     pub(super) overflow: Overflow,
     pub(super) expiry: Expiry,
-    /// Where its dead letters go; none when they are lost.
+    /// Where its dead letters go; `None` if they are dropped.
     pub(super) dead_letters: Option<Arc<Origin>>,
-    /// Its dead letters, on their way out.
+    /// Its dead letters that have not been sent.
     pub(super) outbox: Option<Box<Outbox>>,
     pub(super) ready: Ready,
     pub(super) paging: Paging,
-    /// What is known of messages that came back, where that matters.
+    /// The state of messages that came back, where that matters.
     pub(super) returned: Option<Box<Returned>>,
     pub(super) consumers: Consumers,
     next_position: u64,
@@ -53,18 +53,18 @@ pub struct Machine {
     pub(super) persistent_bytes: u64,
     /// Every persistent message up to here was delivered at least once.
     delivered_through: Option<Position>,
-    /// The store has not been told of the last change of `delivered_through`.
+    /// `delivered_through` has changed since it was last stored.
     delivered_news: bool,
     deleted: bool,
-    /// It has more than its limits allow, because too much would have to be dropped at a time: the
-    /// timer goes on.
+    /// It exceeds its limits, because too much would have to be dropped at a time: the timer
+    /// continues.
     pub(super) drops_later: bool,
     /// A page is to be read of which messages die, once there is room for what comes of that.
     pub(super) reads_later: bool,
 }
 
 impl Machine {
-    /// An empty queue whose first message will have `next_position`.
+    /// Creates an empty queue whose first message will have `next_position`.
     pub fn new(
         id: QueueId,
         spec: &QueueSpec,
@@ -103,7 +103,7 @@ impl Machine {
         }
     }
 
-    /// The queue is set to something else from now on, which what is in it follows at once.
+    /// Applies new settings, immediately also to the queue's contents.
     pub fn configure(&mut self, spec: &QueueSpec, settings: &Settings, fx: &mut Effects) {
         self.limit(settings);
         Returned::follow(&mut self.returned, self.kind, settings);
@@ -113,8 +113,8 @@ impl Machine {
         self.start(fx);
     }
 
-    /// The queue begins to be what it is set to: what is too much or too old goes, and the time for
-    /// which it may go unused begins.
+    /// Starts applying the settings: drops what is too much or too old, and starts the time for
+    /// which the queue may be unused.
     pub fn start(&mut self, fx: &mut Effects) {
         self.touch(fx);
         self.end_waits(fx);
@@ -122,19 +122,19 @@ impl Machine {
         self.dispatch(fx);
     }
 
-    /// Whether a message of this queue is kept in the store.
+    /// Returns whether a message of this queue is stored.
     pub(super) fn stores(&self, message: &SharedMessage) -> bool {
         self.storing()(message)
     }
 
-    /// Likewise, for whoever has to ask while the machine is being changed.
+    /// Like `stores`, as a closure that can be used while the machine is changed.
     pub(super) fn storing(&self) -> impl Fn(&Message) -> bool + use<> {
         let (stored, quorum) = (self.stored, self.kind == QueueKind::Quorum);
         move |message| stored && (message.persistent() || quorum)
     }
 
-    /// Adds a message, or refuses it. `token` comes back from the store once the message is safe
-    /// there; it is used only when the message is stored, or refused.
+    /// Adds a message, or rejects it. The store returns `token` once the message is safe; it is
+    /// used only if the message is stored, or rejected.
     pub fn publish(&mut self, message: SharedMessage, token: Option<Token>, fx: &mut Effects) {
         if self.deleted {
             if let Some(token) = token.filter(|_| self.stores(&message)) {
@@ -152,7 +152,7 @@ impl Machine {
         self.enter(position, message, expiry, fx);
     }
 
-    /// Takes the next place for a message, and records it there.
+    /// Assigns the next position to a message, and records it there.
     fn place(
         &mut self,
         message: &SharedMessage,
@@ -174,7 +174,7 @@ impl Machine {
         position
     }
 
-    /// A message enters at its place; consumers are served. A consumer that waits gets it however
+    /// Inserts a message at its position and serves consumers. A waiting consumer gets it however
     /// soon it expires.
     fn enter(
         &mut self,
@@ -202,9 +202,9 @@ impl Machine {
         self.dispatch(fx);
     }
 
-    /// Takes places for messages that [`Machine::publish_reserved`] will bring once their records,
-    /// and what goes with them, have reached the store. Returns the first place; the others follow
-    /// it. `None` when the queue was deleted.
+    /// Reserves positions for messages that [`Machine::publish_reserved`] will add once their
+    /// records, and what goes with them, have reached the store. Returns the first position; the
+    /// others follow it. `None` if the queue was deleted.
     pub fn reserve(&mut self, messages: &[SharedMessage], fx: &mut Effects) -> Option<Position> {
         if self.deleted {
             return None;
@@ -217,9 +217,9 @@ impl Machine {
         Some(first)
     }
 
-    /// Adds messages at the places that were reserved for them. What cannot enter, because the queue
-    /// was deleted meanwhile or turns it away, is taken out of the store again. `sure`: that there is
-    /// room was asked before, and they enter whatever has come since.
+    /// Adds messages at their reserved positions. Those that cannot enter, because the queue was deleted meanwhile or
+    /// rejects them, are removed from the store again. `sure` means that there was room when they were reserved, and
+    /// they enter whatever has arrived since.
     pub fn publish_reserved(
         &mut self,
         first: Position,
@@ -237,8 +237,7 @@ impl Machine {
         }
     }
 
-    /// Puts back a message that the store kept over a restart; call it in order of positions, then
-    /// [`Machine::start`].
+    /// Restores a message from the store; call it in order of positions, then [`Machine::start`].
     pub fn restore(
         &mut self,
         position: Position,
@@ -284,7 +283,7 @@ impl Machine {
     }
 
     /// Removes a consumer; its unacknowledged deliveries stay with its channel. Once they are
-    /// where they belong, [`Machine::serve_next`] has to be called.
+    /// settled or requeued, [`Machine::serve_next`] must be called.
     pub fn cancel(&mut self, id: ConsumerId, fx: &mut Effects) -> AfterRemoval {
         let removed = self.consumers.remove(id).is_some();
         if removed && self.consumers.is_empty() {
@@ -297,25 +296,25 @@ impl Machine {
         }
     }
 
-    /// Serves whoever took the place of a consumer that was removed.
+    /// Serves the consumer that took the place of a removed one.
     pub fn serve_next(&mut self, fx: &mut Effects) {
         self.dispatch(fx);
     }
 
-    /// Consumers that were passed over can take messages again.
+    /// Resumes consumers that were passed over.
     pub fn resume(&mut self, ids: impl IntoIterator<Item = ConsumerId>, fx: &mut Effects) {
         self.consumers.resume(ids);
         self.dispatch(fx);
     }
 
-    /// Hands ready messages to consumers until one of both runs out. What has expired before is
-    /// not handed out.
+    /// Hands ready messages to consumers until either runs out. Expired messages are not handed
+    /// out.
     pub(super) fn dispatch(&mut self, fx: &mut Effects) {
         while !self.drop_expired(fx) && self.serve_head(fx) {}
     }
 
-    /// Hands the first ready message to a consumer; `false` when there is none of both, or that
-    /// message is on disk.
+    /// Hands the first ready message to a consumer; returns false if there is no message or
+    /// consumer, or the message is on disk.
     fn serve_head(&mut self, fx: &mut Effects) -> bool {
         if self.ready.first().is_none() {
             return false;
@@ -329,8 +328,8 @@ impl Machine {
         };
         let position = entry.position;
         let stored = storing(&entry.message);
-        let octets = entry.message.body().len() as u64;
-        // What is not stored is the consumer's alone from here on.
+        let bytes = entry.message.body().len() as u64;
+        // A message that is not stored belongs to the consumer alone from here on.
         let message = (stored && consumer.no_ack).then(|| entry.message.clone());
         match consumer.mailbox.deliver(consumer, entry) {
             Ok(wake) => {
@@ -338,7 +337,7 @@ impl Machine {
                     fx.wake(&consumer.mailbox);
                 }
                 if !consumer.no_ack {
-                    self.mark_delivered(position, octets, stored);
+                    self.mark_delivered(position, bytes, stored);
                 } else if let Some(message) = message {
                     self.forget(position, &message, fx);
                 } else {
@@ -346,8 +345,8 @@ impl Machine {
                 }
             }
             Err(entry) => {
-                // The connection is ending and will cancel its consumers, which are counted until
-                // then: an auto-delete queue goes with the last of them. Nobody was served.
+                // The connection is ending and will cancel its consumers, which count until then:
+                // an auto-delete queue is deleted with the last of them. Nobody was served.
                 let id = consumer.id;
                 self.ready.requeue(entry);
                 self.consumers.set_aside(id);
@@ -356,16 +355,16 @@ impl Machine {
         true
     }
 
-    fn mark_delivered(&mut self, position: Position, octets: u64, stored: bool) {
+    fn mark_delivered(&mut self, position: Position, bytes: u64, stored: bool) {
         self.unacked += 1;
-        self.unacked_bytes += octets;
+        self.unacked_bytes += bytes;
         if stored && self.delivered_through.is_none_or(|seen| seen < position) {
             self.delivered_through = Some(position);
             self.delivered_news = true;
         }
     }
 
-    /// The message is gone from the queue for good.
+    /// Removes what is kept of a message that has left the queue for good.
     pub(super) fn forget(&mut self, position: Position, message: &SharedMessage, fx: &mut Effects) {
         if self.stores(message) {
             self.discount(message);
@@ -374,13 +373,13 @@ impl Machine {
         self.forget_count(position, fx);
     }
 
-    /// A stored message does not count any more.
+    /// Stops counting a stored message.
     pub(super) fn discount(&mut self, message: &SharedMessage) {
         self.persistent -= 1;
         self.persistent_bytes -= message.body().len() as u64;
     }
 
-    /// Tells the store how far deliveries have come: once for all that was done under one lock.
+    /// Records how far deliveries have come: once for everything done under one lock.
     pub fn report_delivered(&mut self, fx: &mut Effects) {
         if let Some(through) = self.delivered_through.filter(|_| self.delivered_news) {
             self.delivered_news = false;
@@ -391,7 +390,7 @@ impl Machine {
         }
     }
 
-    /// Takes one message for basic.get; also says how many stay ready.
+    /// Takes one message for basic.get; also returns how many remain ready.
     pub fn get(&mut self, no_ack: bool, fx: &mut Effects) -> Option<(Entry, u64)> {
         self.touch(fx);
         let entry = self.ready.pop()?;
@@ -405,7 +404,7 @@ impl Machine {
         Some((entry, self.ready_messages()))
     }
 
-    /// A delivery was acknowledged.
+    /// Handles an acknowledged delivery.
     pub fn settle(&mut self, entry: &Entry, fx: &mut Effects) {
         if self.deleted {
             return;
@@ -414,7 +413,7 @@ impl Machine {
         self.forget(entry.position, &entry.message, fx);
     }
 
-    /// A delivery was rejected without requeue.
+    /// Handles a delivery rejected without requeue.
     pub fn reject(&mut self, entry: &Entry, fx: &mut Effects) {
         if self.deleted {
             return;
@@ -428,8 +427,8 @@ impl Machine {
         self.unacked_bytes -= entry.message.body().len() as u64;
     }
 
-    /// Deliveries come back and take their old places, at once or when they have waited. Serves
-    /// consumers once all are in place.
+    /// Returns deliveries to their old positions, at once or after a delay. Serves consumers once
+    /// all are in place.
     pub fn requeue(
         &mut self,
         entries: impl IntoIterator<Item = (Entry, Return)>,
@@ -446,7 +445,7 @@ impl Machine {
                 self.ready.requeue(entry);
             }
         }
-        // Before anybody is served (`rabbit_amqqueue_process:requeue_and_run`).
+        // Before any consumer is served (`rabbit_amqqueue_process:requeue_and_run`).
         self.drop_over_limit(fx);
         self.dispatch(fx);
     }
@@ -466,8 +465,8 @@ impl Machine {
         count
     }
 
-    /// Ends the queue: drops its messages, lets its consumers go (to be told), and ignores
-    /// whatever still comes. `None` when it had ended.
+    /// Deletes the queue: drops its messages, returns its consumers (to be told), and ignores
+    /// whatever still arrives. `None` if it was deleted before.
     pub fn delete(&mut self, fx: &mut Effects) -> Option<Remains> {
         if self.deleted {
             return None;
@@ -476,7 +475,8 @@ impl Machine {
         self.stop_timer(fx);
         self.drop_kept_letters(fx);
         let count = self.ready_messages();
-        // Publishes that the store has not taken yet need not be written; the rest goes by range.
+        // Publishes that the store has not claimed yet need not be written; the rest is removed by
+        // range.
         self.call_off_waiting(fx);
         while !self.ready.is_empty() {
             while let Some(entry) = self.ready.pop() {
@@ -503,19 +503,19 @@ impl Machine {
         })
     }
 
-    /// A message of a queue that is deleted need not be written, if it has not been.
+    /// Cancels the write of a message of a deleted queue, if it has not been written.
     pub(super) fn call_off(&self, entry: &Entry) {
         if self.stores(&entry.message) {
             entry.message.cancel_write();
         }
     }
 
-    /// Whether the queue was deleted while somebody still held it.
+    /// Returns whether the queue was deleted while others still hold it.
     pub fn is_deleted(&self) -> bool {
         self.deleted
     }
 
-    /// Whether nobody consumes from it.
+    /// Returns whether it has no consumers.
     pub(super) fn is_without_consumers(&self) -> bool {
         self.consumers.is_empty()
     }

@@ -1,14 +1,15 @@
-//! The dead letters of one queue, on their way out in the order in which they left it.
+//! The outbox: the dead letters of one queue on their way out, in the order in which they left it.
 //!
 //! A letter is put here under the queue's lock, by whoever made the queue bury the message: a
-//! publisher, a consumer, the timer, the pager. All of them then send what is here, and only who
-//! holds the queue's sender lock may take letters out, always the oldest, whoever put them here.
-//! So none overtakes another, and nobody goes on before its own letters have been sent.
+//! publisher, a consumer, the timer, the pager. All of them then send the outbox's letters, but
+//! only the holder of the queue's sender lock may take letters out, always the oldest, whoever put
+//! them here. So none overtakes another, and nobody continues before its own letters have been
+//! sent.
 //!
-//! A queue that loses no letter (`x-dead-letter-strategy: at-least-once`; RabbitMQ: "Quorum Queues:
-//! At-Least-Once Dead-Lettering") keeps those that found no way. They stay where they are in the
-//! store, count against the queue's limits, and are sent again until every queue that they lead to
-//! has room for them, and there is one. Like all that waits they can be on disk.
+//! A queue that loses no letters (`x-dead-letter-strategy: at-least-once`; RabbitMQ: "Quorum
+//! Queues: At-Least-Once Dead-Lettering") keeps those that could not be routed. They stay where
+//! they are in the store, count towards the queue's limits, and are sent again until there is a
+//! route and every queue on it has room for them. Like all waiting messages they can be on disk.
 
 use super::dead_letter::{DeadLetter, Origin, Reason};
 use super::effects::Effects;
@@ -16,51 +17,52 @@ use super::entry::Entry;
 use super::handle::Queue;
 use super::machine::Machine;
 use super::outcome::Aside;
-use super::paging::{Done, First, Kept, PageId, Rank, Ranked, RankedPage, Shelf, Sorted, Work};
+use super::paging::{
+    First, JobResult, Kept, PageId, Rank, Ranked, RankedPage, Shelf, Sorted, Work,
+};
 use crate::engine::clock::Time;
 use leveret_storage::{Op, Position, QueueId};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long letters that found no way wait before they are sent again.
+/// How long letters that could not be routed wait before they are retried.
 const RETRY: Duration = Duration::from_secs(1);
-/// Letters that are sent at a time.
+/// Letters sent at a time.
 const SLICE: usize = 4096;
-/// Letters that are sent again at a time. When so many have found no way, those behind them wait
-/// (RabbitMQ: 32, `dead_letter_worker_consumer_prefetch`).
+/// Letters retried at a time. If this many could not be routed, those behind them wait (RabbitMQ:
+/// 32, `dead_letter_worker_consumer_prefetch`).
 const WINDOW: usize = 1024;
-/// Bytes of bodies that are sent again at a time, about.
+/// Approximate bytes of bodies retried at a time.
 const WINDOW_BYTES: u64 = 8 << 20;
-/// How long nothing more is said of what happens to letters again and again.
+/// The minimum time between two log lines about what happens to letters repeatedly.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// In the second half of a letter's rank, beside its reason: it has a place in the store.
 const STORED: u64 = 1 << 8;
 
-/// The letters of one queue.
+/// The dead letters of one queue.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    /// Those that have not been tried, while whoever put them here sends them. They are younger
-    /// than those that are kept.
+    /// Untried letters, which whoever put them here is sending. They are newer than the kept ones.
     fresh: VecDeque<DeadLetter>,
-    /// Those that found no way, and those that wait behind them, by their numbers.
+    /// Letters that could not be routed, and those that wait behind them, by number.
     kept: Sorted,
-    /// Letters that have ever come: the next one's number.
+    /// The number of letters that ever arrived, which is the next one's number.
     came: u64,
-    /// Bytes of the bodies of those that are kept.
+    /// Bytes of the bodies of kept letters.
     bytes: u64,
-    /// When those that are kept are sent again.
+    /// When kept letters are retried.
     retry_at: Option<Time>,
     /// That time has come.
     is_due: bool,
-    /// The first of them are being read.
+    /// The first of them are being read from disk.
     reading: bool,
-    /// Some of them were not tried since others were sent again: letters that come wait behind them.
+    /// Some kept letters have not been tried since others were retried: new letters wait behind them.
     untried: bool,
-    /// Where those would go that were tried. Nobody goes there before them.
+    /// The targets of the tried letters. No letter goes there before them.
     blocked: HashSet<QueueId>,
-    /// The routes by which they were tried.
+    /// Identifies the routes by which they were tried.
     routes: u64,
     /// Messages that were dropped because they would have gone round for ever.
     cycles: Untold,
@@ -68,7 +70,7 @@ pub(super) struct Outbox {
     stuck: Untold,
 }
 
-/// What is told in the log, but not each time.
+/// Counts events that are logged at most once in [`QUIET`].
 #[derive(Debug, Default)]
 struct Untold {
     told_at: Option<Time>,
@@ -87,24 +89,24 @@ impl Untold {
     }
 }
 
-/// Letters that were taken from a queue's outbox to be sent.
+/// Letters taken from a queue's outbox to be sent.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// Where they go; `None` if they are lost.
+    /// Where they go; `None` if they are dropped.
     pub origin: Option<Arc<Origin>>,
     /// The letters, oldest first.
     pub letters: Vec<DeadLetter>,
-    /// Where letters before them would go that found no way.
+    /// The targets of earlier letters that could not be routed.
     pub blocked: HashSet<QueueId>,
-    /// More are to be taken.
+    /// There are more to take.
     pub more: bool,
-    /// They were kept, so many of them.
+    /// The number of kept letters among them.
     again: usize,
 }
 
 #[cfg(test)]
 impl Outgoing {
-    /// The same, with some of its letters.
+    /// Returns the same with only some of its letters.
     pub fn part(&self, letters: &[DeadLetter]) -> Self {
         Outgoing {
             origin: self.origin.clone(),
@@ -116,28 +118,28 @@ impl Outgoing {
 }
 
 impl Outbox {
-    /// How many are kept.
+    /// Returns the number of kept letters.
     pub(super) fn len(&self) -> u64 {
         self.kept.len() as u64
     }
 
-    /// Bytes of their bodies.
+    /// Returns the bytes of their bodies.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// For listings.
+    /// Returns counts for listings.
     pub(super) fn counts(&self) -> Aside {
         let paged = self.kept.paged();
         Aside {
             messages: self.len(),
             bytes: self.bytes,
             paged_out: paged.messages,
-            paged_out_bytes: paged.octets,
+            paged_out_bytes: paged.bytes,
         }
     }
 
-    /// When the timer has to see to those that are kept, unless they have to be read first.
+    /// Returns when the timer has to retry the kept letters, unless they have to be read first.
     pub(super) fn retry_at(&self) -> Option<Time> {
         self.retry_at.filter(|_| !self.reading && !self.is_due)
     }
@@ -151,7 +153,7 @@ impl Outbox {
         self.kept.insert(rank, Ranked::new(entry));
     }
 
-    /// Takes the first letter that is kept, if it is in memory.
+    /// Takes the first kept letter, if it is in memory.
     fn take_first(&mut self) -> Option<DeadLetter> {
         let (rank, ranked) = self.kept.pop_first()?;
         let letter = DeadLetter {
@@ -165,11 +167,11 @@ impl Outbox {
         Some(letter)
     }
 
-    /// Takes letters to be sent, unless as many have been taken as had come when there were `until`.
-    /// Those that are kept go first where letters may be lost: none of them waits any more.
+    /// Takes letters to send, unless as many have been taken as had arrived at `until`. If letters may be lost, kept
+    /// ones go first: none of them waits any more.
     fn take(&mut self, until: u64, routes: u64, loses_none: bool) -> Option<Outgoing> {
         if !self.kept.is_empty() && (self.routes != routes || !loses_none) {
-            // There may be a way for the first of them by now.
+            // The first of them may be routable by now.
             self.retry_at = Some(Time::from_millis(0));
             self.is_due = true;
         }
@@ -200,7 +202,7 @@ impl Outbox {
         })
     }
 
-    /// Takes the first of those that are kept, if they are in memory.
+    /// Takes the first kept letters, if they are in memory.
     fn take_kept(&mut self) -> Option<Outgoing> {
         let (mut letters, mut bytes) = (Vec::new(), 0);
         while letters.len() < WINDOW
@@ -227,12 +229,12 @@ impl Outbox {
         })
     }
 
-    /// How many have been taken, or kept, of those that have ever come.
+    /// Returns how many of all letters have been taken or kept.
     fn taken(&self) -> u64 {
         self.came - self.fresh.len() as u64
     }
 
-    /// Letters were tried; these found no way.
+    /// Records the result of sending letters: `stuck` could not be routed.
     fn tried(&mut self, outgoing: Outgoing, stuck: Vec<DeadLetter>, now: Time) {
         let moved = outgoing.again.saturating_sub(stuck.len());
         stuck.into_iter().for_each(|letter| self.keep(letter));
@@ -242,10 +244,10 @@ impl Outbox {
             self.blocked.clear();
             return;
         }
-        // The next ones right after these, if most of these have found their way.
+        // The next ones follow immediately if most of these were routed.
         let goes_on = self.untried && 2 * moved >= outgoing.again;
         match outgoing.again {
-            // Those that wait already are not put off by others that come after them.
+            // Letters that already wait are not delayed by later ones.
             0 => self.retry_at.get_or_insert(now + RETRY),
             _ => self
                 .retry_at
@@ -256,7 +258,7 @@ impl Outbox {
 }
 
 impl Machine {
-    /// A letter is to be sent when the lock is released.
+    /// Adds a letter to be sent when the lock is released.
     pub(super) fn send_letter(&mut self, mut letter: DeadLetter, fx: &mut Effects) {
         let outbox = self.outbox.get_or_insert_default();
         letter.number = outbox.came;
@@ -265,7 +267,7 @@ impl Machine {
         fx.note_letters();
     }
 
-    /// Letters that are kept are to be sent again, if it is time.
+    /// Schedules the kept letters to be sent again, if it is time.
     pub(super) fn retry_letters(&mut self, fx: &mut Effects) {
         let Some(outbox) = self.outbox.as_deref_mut() else {
             return;
@@ -276,7 +278,7 @@ impl Machine {
         }
     }
 
-    /// Letters that are kept go at once when the queue is not set to keep them any more.
+    /// Sends kept letters immediately if the queue is no longer set to keep them.
     pub(super) fn release_letters(&mut self, fx: &mut Effects) {
         let keeps = self.dead_letters.as_ref().is_some_and(|o| o.loses_none);
         if !keeps && self.outbox.as_ref().is_some_and(|o| !o.kept.is_empty()) {
@@ -284,12 +286,12 @@ impl Machine {
         }
     }
 
-    /// How many letters have ever come.
+    /// Returns how many letters have ever arrived.
     pub(super) fn letters(&self) -> u64 {
         self.outbox.as_ref().map_or(0, |outbox| outbox.came)
     }
 
-    /// The page of letters that has to be read before they can be sent again.
+    /// Returns the page of letters that has to be read before they can be retried.
     pub(super) fn letters_to_read(&mut self, fx: &mut Effects) -> Option<(Shelf, PageId, Work)> {
         let outbox = self.outbox.as_deref_mut()?;
         if outbox.reading || outbox.retry_at.is_none_or(|at| at > fx.now()) {
@@ -303,13 +305,13 @@ impl Machine {
         Some((Shelf::Aside, page, Work::ReadSorted(spilled)))
     }
 
-    /// Bytes of letters that are kept in memory.
+    /// Returns the bytes of kept letters in memory.
     pub(super) fn aside_memory(&self) -> u64 {
         let outbox = self.outbox.as_deref();
         outbox.map_or(0, |outbox| outbox.kept.memory())
     }
 
-    /// Pages letters out, those that are sent last; see [`Sorted::page_out`].
+    /// Pages out the letters that are sent last; see [`Sorted::page_out`].
     pub(super) fn page_out_aside(
         &mut self,
         bytes: u64,
@@ -324,28 +326,28 @@ impl Machine {
         letters.page_out(number, bytes, at_head, kept)
     }
 
-    /// What became of a page of letters.
-    pub(super) fn aside_paged(&mut self, page: PageId, done: Done, fx: &mut Effects) {
+    /// Handles the result of a job for a page of letters.
+    pub(super) fn aside_paged(&mut self, page: PageId, done: JobResult, fx: &mut Effects) {
         let Some(outbox) = self.outbox.as_deref_mut() else {
             return;
         };
         match done {
-            Done::Written(spilled) => return outbox.kept.written(page, spilled),
-            Done::NotRead => outbox.kept.not_read(page),
-            Done::ReadSorted(entries) => {
+            JobResult::Written(spilled) => return outbox.kept.written(page, spilled),
+            JobResult::NotRead => outbox.kept.not_read(page),
+            JobResult::ReadSorted(entries) => {
                 let bytes = |(_, ranked): &(Rank, Ranked)| ranked.entry.message.body().len() as u64;
                 let found: u64 = entries.iter().map(bytes).sum();
                 if let Some(known) = outbox.kept.arrived(page, entries) {
-                    outbox.bytes = outbox.bytes + found - known.octets;
+                    outbox.bytes = outbox.bytes + found - known.bytes;
                 }
             }
-            Done::Read(..) => {}
+            JobResult::Read(..) => {}
         }
         outbox.reading = false;
         self.retry_letters(fx);
     }
 
-    /// Drops the letters that are kept, and returns their number (`rabbit_fifo_dlx:purge`).
+    /// Drops the kept letters and returns their number (`rabbit_fifo_dlx:purge`).
     pub(super) fn purge_letters(&mut self, fx: &mut Effects) -> u64 {
         let queue = self.id;
         let Some(outbox) = self.outbox.as_deref_mut() else {
@@ -371,7 +373,7 @@ impl Machine {
         count
     }
 
-    /// The queue is deleted, and with it the letters that are kept.
+    /// Drops the kept letters of a deleted queue.
     pub(super) fn drop_kept_letters(&mut self, fx: &mut Effects) {
         if let Some(outbox) = &mut self.outbox {
             let pages = outbox.kept.clear();
@@ -382,9 +384,9 @@ impl Machine {
 }
 
 impl Queue {
-    /// Takes the oldest letters to be sent, for whoever holds the sender lock: until all have been
-    /// taken that had come when there were `until`. `routes` tells ways apart that are not the same
-    /// as before.
+    /// Takes the oldest letters to send, for the holder of the sender lock, until all that had
+    /// arrived at `until` have been taken. `routes` identifies the current routes, to notice
+    /// changes.
     pub fn take_letters(
         self: &Arc<Self>,
         until: u64,
@@ -400,7 +402,7 @@ impl Queue {
         })
     }
 
-    /// Letters that were taken have been tried; `stuck` found no way and stay.
+    /// Records the result of sending letters; `stuck` could not be routed and stay.
     pub fn letters_tried(
         self: &Arc<Self>,
         outgoing: Outgoing,
@@ -418,8 +420,8 @@ impl Queue {
         });
     }
 
-    /// Messages were dropped because they would have gone round for ever. Says of how many it is
-    /// to be told now, those that nothing was said of included.
+    /// Counts messages dropped because they would have cycled forever. Returns the number to log
+    /// now, including those not logged before.
     pub fn count_cycles(&self, dropped: u64, fx: &mut Effects) -> Option<u64> {
         let now = fx.now();
         self.with_machine(|machine| {

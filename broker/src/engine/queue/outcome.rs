@@ -1,78 +1,79 @@
-//! What a queue answers: its numbers, and what became of a request.
+//! What a queue answers: its counts, and the results of requests.
 
 use super::consumer::Consumer;
 use std::sync::Arc;
 
-/// Numbers that listings and replies show.
+/// Counts for listings and replies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Messages ready to be delivered.
+    /// Ready messages.
     pub ready: u64,
-    /// Messages that came back and wait before they are ready again; of those that were not read since
-    /// a restart the bytes count as ready.
+    /// Messages that came back and wait before they are ready again; the bytes of those not read since a restart count
+    /// as ready.
     pub waiting: Aside,
-    /// Messages delivered and not yet acknowledged.
+    /// Unacknowledged messages.
     pub unacked: u64,
-    /// Persistent messages among all of them.
+    /// Persistent messages among all of these.
     pub persistent: u64,
-    /// Octets of the bodies of persistent messages among all of them.
+    /// Bytes of the bodies of persistent messages among all of these.
     pub persistent_bytes: u64,
-    /// Octets of ready bodies.
+    /// Bytes of ready bodies.
     pub ready_bytes: u64,
-    /// Messages that wait on disk.
+    /// Paged out messages.
     pub paged_out: u64,
-    /// Octets of their bodies.
+    /// Bytes of their bodies.
     pub paged_out_bytes: u64,
-    /// Octets of unacknowledged bodies.
+    /// Bytes of unacknowledged bodies.
     pub unacked_bytes: u64,
-    /// Dead letters that found no way yet, of a queue that loses none (RabbitMQ: `messages_dlx`).
+    /// Dead letters that could not be routed yet, of a queue that loses none (RabbitMQ:
+    /// `messages_dlx`).
     pub undelivered: Aside,
-    /// Bytes of messages in memory, those that are not acknowledged left out.
+    /// Bytes of messages in memory, excluding unacknowledged ones.
     pub memory: u64,
     /// Consumers.
     pub consumers: u64,
 }
 
 impl Counts {
-    /// Whether the queue holds no message that nobody was given.
+    /// Returns whether the queue holds no undelivered messages.
     pub fn is_empty(&self) -> bool {
         self.ready + self.waiting.messages == 0
     }
 }
 
-/// Messages that wait for something else than a consumer.
+/// Messages that wait for something other than a consumer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Aside {
-    /// How many.
+    /// The number of messages.
     pub messages: u64,
     /// Bytes of their bodies.
     pub bytes: u64,
-    /// Those that wait on disk.
+    /// Those that are paged out.
     pub paged_out: u64,
     /// Bytes of their bodies.
     pub paged_out_bytes: u64,
 }
 
-/// What a queue leaves behind when it is deleted.
+/// What remains of a deleted queue.
 #[derive(Debug)]
 pub struct Remains {
     /// Messages that were ready.
     pub messages: u64,
-    /// Consumers that have to be told.
+    /// Consumers that have to be notified.
     pub consumers: Vec<Arc<Consumer>>,
 }
 
 /// Why a consumer was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConsumeRefused {
-    /// Another consumer has the queue exclusively, or exclusivity was asked for and there are
-    /// consumers, or it is a queue whose consumers wait for each other.
+    /// Another consumer has the queue exclusively, exclusivity was requested and there are
+    /// consumers, or it is a queue with a single active consumer.
     InExclusiveUse,
     /// The queue was deleted.
     Deleted,
 }
 
-/// What became of a queue when a consumer left it.
+/// What happens to a queue when a consumer has left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterRemoval {
     /// It stays.

@@ -1,5 +1,5 @@
-//! A line of messages for each priority, the highest first: `x-max-priority` (RabbitMQ: "Classic
-//! Queues Support Priorities") and quorum queues ("Quorum Queues: Message Priorities").
+//! Priorities: one line of messages for each, the highest first: `x-max-priority` (RabbitMQ:
+//! "Classic Queues Support Priorities") and quorum queues ("Quorum Queues: Message Priorities").
 
 use super::entry::Entry;
 use super::line::Line;
@@ -9,20 +9,20 @@ use crate::engine::message::Message;
 /// The priorities of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Levels {
-    /// What is above it counts as this.
+    /// Higher priorities count as this one.
     max: u8,
-    /// That of a message that says none.
+    /// The priority of messages without one.
     default: u8,
 }
 
 impl Levels {
-    /// Those of every quorum queue (RabbitMQ 4.3, `rabbit_fifo:msg_priority`).
+    /// The levels of every quorum queue (RabbitMQ 4.3, `rabbit_fifo:msg_priority`).
     const QUORUM: Levels = Levels {
         max: 31,
         default: 4,
     };
 
-    /// Those of a queue that is set to this; none where priorities do not count.
+    /// Returns the levels of a queue with these settings; `None` if priorities do not count.
     pub fn of(kind: QueueKind, settings: &Settings) -> Option<Levels> {
         match kind {
             QueueKind::Quorum => Some(Levels::QUORUM),
@@ -33,31 +33,31 @@ impl Levels {
         }
     }
 
-    /// The priority that a message has here.
+    /// Returns the priority that a message has here.
     pub fn priority(self, message: &Message) -> u8 {
         message.priority().unwrap_or(self.default).min(self.max)
     }
 
-    /// That of a message that says none.
+    /// The priority of messages without one.
     pub fn default(self) -> usize {
         usize::from(self.default)
     }
 }
 
-/// The lines of one queue. What is taken first is taken from the highest that is not empty, also
-/// where a queue that is over its limit drops its head (`rabbit_priority_queue:drop`).
+/// The lines of one queue. Messages are taken from the highest line that is not empty, also when a
+/// queue over its limit drops its head (`rabbit_priority_queue:drop`).
 #[derive(Debug)]
 pub struct Priorities {
     levels: Levels,
-    /// By priority; those above the highest that ever came are not there.
+    /// By priority, up to the highest that ever occurred.
     lines: Vec<Line>,
-    /// A bit for each line that is not empty: 255 of them must not cost a look at each.
+    /// A bit for each line that is not empty, to avoid checking all 255 of them.
     occupied: [u64; 4],
     len: usize,
 }
 
 impl Priorities {
-    /// No messages yet but these, whose priority is the default one.
+    /// Creates the lines from these messages, which have the default priority.
     pub fn new(levels: Levels, line: Line) -> Self {
         let mut priorities = Priorities {
             levels,
@@ -71,24 +71,24 @@ impl Priorities {
         priorities
     }
 
-    /// Adds a message at its place in the line of its priority; see [`Line::insert`].
+    /// Adds a message to the line of its priority; see [`Line::insert`].
     pub fn insert(&mut self, entry: Entry) {
         self.line_for(&entry).insert(entry);
     }
 
-    /// Puts a message back where it was.
+    /// Puts a message back at its position.
     pub fn requeue(&mut self, entry: Entry) {
         self.line_for(&entry).requeue(entry);
     }
 
-    /// The line that gets this message.
+    /// Returns the line for this message.
     fn line_for(&mut self, entry: &Entry) -> &mut Line {
         self.len += 1;
         let priority = self.levels.priority(&entry.message);
         self.line(usize::from(priority))
     }
 
-    /// A line that gets messages.
+    /// Returns the line with this number, creating it if necessary.
     fn line(&mut self, at: usize) -> &mut Line {
         if self.lines.len() <= at {
             self.lines.resize_with(at + 1, Line::default);
@@ -97,7 +97,7 @@ impl Priorities {
         &mut self.lines[at]
     }
 
-    /// Takes the oldest message of a priority. `None` also when that is on disk.
+    /// Removes and returns the oldest message of a priority. `None` also if it is on disk.
     pub fn pop(&mut self, at: usize) -> Option<Entry> {
         let line = self.lines.get_mut(at)?;
         let entry = line.pop();
@@ -112,12 +112,12 @@ impl Priorities {
         }
     }
 
-    /// The lines, that of the lowest priority first.
+    /// Returns the lines, lowest priority first.
     pub fn lines(&self) -> &[Line] {
         &self.lines
     }
 
-    /// Does something with a line that changes how many messages there are.
+    /// Applies a change to a line that may change its number of messages.
     pub fn with_line<T>(&mut self, at: usize, change: impl FnOnce(&mut Line) -> T) -> Option<T> {
         let line = self.lines.get_mut(at)?;
         let before = line.len();
@@ -127,14 +127,14 @@ impl Priorities {
         Some(result)
     }
 
-    /// The highest priority of which there are messages.
+    /// Returns the highest priority that has messages.
     pub fn highest(&self) -> Option<usize> {
         let word = (0..self.occupied.len()).rfind(|word| self.occupied[*word] != 0)?;
         let bit = self.occupied[word].ilog2() as usize;
         Some(word * 64 + bit)
     }
 
-    /// Number of messages.
+    /// Returns the number of messages.
     pub fn len(&self) -> usize {
         self.len
     }

@@ -1,4 +1,4 @@
-//! The messages that are ready to be delivered, in the order in which they are.
+//! The ready messages of a queue, in order.
 
 use super::entry::Entry;
 use super::line::Line;
@@ -12,16 +12,15 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Ready messages: in one line, or in several.
+/// Ready messages, in one line or several.
 #[derive(Debug, Default)]
 pub struct Ready {
     line: Line,
-    /// Beside the line, which is empty then: a queue without priorities asks once whether it has
-    /// any. A queue has several lines from its first message on whose priority is not the default
-    /// one.
+    /// Several lines, while `line` is empty. A queue without priorities checks this once; a queue
+    /// has several lines from the first message on whose priority is not the default one.
     lines: Option<Box<Priorities>>,
     levels: Option<Levels>,
-    /// Octets of their bodies.
+    /// Bytes of their bodies.
     bytes: u64,
     /// Bytes that all of them would take in memory.
     weight: u64,
@@ -30,7 +29,7 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// An empty place for the messages of a queue that is set to this.
+    /// Creates the empty store for a queue with these settings.
     pub fn new(kind: QueueKind, settings: &Settings) -> Self {
         Ready {
             levels: Levels::of(kind, settings),
@@ -38,8 +37,8 @@ impl Ready {
         }
     }
 
-    /// Adds a message at its place: behind all that were ever added, as a rule, or where it was
-    /// reserved before others came.
+    /// Adds a message at its position: usually after all others, or where it was reserved before
+    /// others came.
     pub fn insert(&mut self, entry: Entry) {
         self.bytes += entry.message.body().len() as u64;
         self.weight += entry.weight();
@@ -49,7 +48,7 @@ impl Ready {
         }
     }
 
-    /// The lines, where there have to be several for this message.
+    /// Returns the lines, if there must be several for this message.
     fn lines_for(&mut self, entry: &Entry) -> Option<&mut Priorities> {
         let levels = self.levels?;
         if self.lines.is_none() && usize::from(levels.priority(&entry.message)) != levels.default()
@@ -60,7 +59,7 @@ impl Ready {
         self.lines.as_deref_mut()
     }
 
-    /// Puts a message back where it was.
+    /// Puts a message back at its position.
     pub fn requeue(&mut self, entry: Entry) {
         self.bytes += entry.message.body().len() as u64;
         self.weight += entry.weight();
@@ -70,13 +69,13 @@ impl Ready {
         }
     }
 
-    /// Takes the message whose turn it is: with priorities the oldest of the highest. `None` also
-    /// when that is on disk.
+    /// Removes and returns the next message: with priorities the oldest of the highest. `None` also
+    /// if it is on disk.
     pub fn pop(&mut self) -> Option<Entry> {
         self.pop_from(self.served()?)
     }
 
-    /// Takes the first message of a line. `None` also when that is on disk.
+    /// Removes and returns the first message of a line. `None` also if it is on disk.
     pub fn pop_from(&mut self, line: usize) -> Option<Entry> {
         let entry = match self.lines.as_deref_mut() {
             None => self.line.pop(),
@@ -87,18 +86,18 @@ impl Ready {
         Some(entry)
     }
 
-    /// The message whose turn it is. `None` also when that is on disk.
+    /// Returns the next message. `None` also if it is on disk.
     pub fn first(&self) -> Option<&Entry> {
         self.line(self.served()?)?.first()
     }
 
-    /// Whether the first message of a line is on disk.
+    /// Returns whether the first message of a line is on disk.
     pub fn is_away(&self, line: usize) -> bool {
         let line = self.line(line);
         line.is_some_and(|line| line.first().is_none() && !line.is_empty())
     }
 
-    /// When the first message of a line expires.
+    /// Returns when the first message of a line expires.
     pub fn expiry_of(&self, line: usize) -> Option<HeadExpiry> {
         let line = self.line(line)?;
         match line.first() {
@@ -107,7 +106,7 @@ impl Ready {
         }
     }
 
-    /// Whether there is a first message, and it is on disk.
+    /// Returns whether there is a next message and it is on disk.
     pub fn head_is_away(&self) -> bool {
         self.first().is_none() && !self.is_empty()
     }
@@ -125,12 +124,12 @@ impl Ready {
         self.len() == 0
     }
 
-    /// Octets of their bodies.
+    /// Bytes of their bodies.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The lines: where there are several, what is taken first comes last.
+    /// Returns the lines: if there are several, in ascending order of priority.
     fn lines(&self) -> &[Line] {
         match self.lines.as_deref() {
             None => std::slice::from_ref(&self.line),
@@ -138,12 +137,13 @@ impl Ready {
         }
     }
 
-    /// The number of the line, while there is one: it keeps it when there are others.
+    /// Returns the number of the line while there is only one: it keeps it when there are others.
     fn only(&self) -> usize {
         self.levels.map_or(0, Levels::default)
     }
 
-    /// The number of the line whose turn it is. `None` where there are several and all are empty.
+    /// Returns the number of the line that is served next. `None` if there are several and all are
+    /// empty.
     pub fn served(&self) -> Option<usize> {
         match self.lines.as_deref() {
             None => Some(self.only()),
@@ -151,7 +151,7 @@ impl Ready {
         }
     }
 
-    /// The numbers of the lines: what is taken first comes last.
+    /// Returns the numbers of the lines, in ascending order of priority.
     pub fn line_numbers(&self) -> Range<usize> {
         match self.lines.as_deref() {
             None => self.only()..self.only() + 1,
@@ -173,7 +173,7 @@ impl Ready {
         }
     }
 
-    /// Of all pages.
+    /// Returns the totals of all pages.
     pub fn paged(&self) -> Totals {
         let mut paged = Totals::default();
         for line in self.lines() {
@@ -182,7 +182,7 @@ impl Ready {
         paged
     }
 
-    /// Bytes that ready messages take in memory, without those that were paged out.
+    /// Returns the memory of ready messages that are not paged out, in bytes.
     pub fn memory(&self) -> u64 {
         let (mut memory, mut paged) = (self.weight, 0);
         for line in self.lines() {
@@ -192,13 +192,12 @@ impl Ready {
         memory - paged
     }
 
-    /// Whether there are pages.
+    /// Returns whether there are pages.
     pub fn is_paged(&self) -> bool {
         self.lines().iter().any(|line| line.paged().messages > 0)
     }
 
-    /// Pages out messages, a page of about so many bytes, of what will be taken last. Says of which
-    /// line.
+    /// Pages out the messages that are taken last, a page of about this many bytes. Returns the line.
     pub fn page_out(
         &mut self,
         bytes: u64,
@@ -207,7 +206,7 @@ impl Ready {
         self.first_page_of(|line, number| line.page_out(number, bytes, &kept))
     }
 
-    /// As [`Ready::page_out`], of a queue that nobody takes anything from at present: `kept_bytes` stay in memory, about.
+    /// Like [`Ready::page_out`], for a queue that nobody currently consumes from: about `kept_bytes` stay in memory.
     pub fn squeeze(
         &mut self,
         bytes: u64,
@@ -228,33 +227,32 @@ impl Ready {
         })
     }
 
-    /// A number that no page of this queue has had.
+    /// Returns a page number that has not been used in this queue.
     pub fn next_page(&mut self) -> u64 {
         self.next_page += 1;
         self.next_page
     }
 
-    /// Adds a page that the store kept over a restart, behind all messages of the only line.
+    /// Adds a page that the store kept across a restart, after all messages of the only line.
     pub fn restore_page(&mut self, outline: &Outline) {
         let number = self.next_page();
-        self.bytes += outline.octets;
+        self.bytes += outline.bytes;
         self.weight += outline.weight();
         self.line.restore(number, outline);
     }
 
-    /// What has to be read so that the first message of the line whose turn it is is in memory, and `ahead` bytes of
-    /// messages behind it.
+    /// Returns what has to be read so that the next message is in memory, and `ahead` bytes of messages after it.
     pub fn next_read(&mut self, ahead: u64) -> Option<(usize, Reading)> {
         let line = self.served()?;
         Some((line, self.read_of(line, ahead)?))
     }
 
-    /// Likewise, of any line.
+    /// The same, for any line.
     pub fn read_of(&mut self, line: usize, ahead: u64) -> Option<Reading> {
         self.with_line(line, |line| line.next_read(ahead)).flatten()
     }
 
-    /// What has to be read before there is a first message, for whoever cannot wait.
+    /// Returns what has to be read before there is a next message, for callers that cannot wait.
     pub fn head_to_read(&mut self) -> Option<(usize, Reading)> {
         if self.first().is_some() {
             return None;
@@ -265,12 +263,12 @@ impl Ready {
         })
     }
 
-    /// A page was written, or could not be: then it stays in memory.
+    /// Handles a page that was written, or could not be: then it stays in memory.
     pub fn written(&mut self, line: usize, page: PageId, spilled: io::Result<Arc<Spilled>>) {
         self.with_line(line, |line| line.written(page, spilled));
     }
 
-    /// Likewise, of what has come back to a line.
+    /// The same, for the requeued messages of a line.
     pub fn returned_written(
         &mut self,
         line: usize,
@@ -280,8 +278,8 @@ impl Ready {
         self.with_line(line, |line| line.requeued().written(page, spilled));
     }
 
-    /// A page has come; `rest` of it has to be read in its turn. Returns what was known of it and what it is, or `None`
-    /// when it was not awaited any more. `stored` tells of a message whether the store keeps it.
+    /// Handles the arrival of a page; `rest` of it is read later. Returns what was known of it and what it is, or
+    /// `None` if it was no longer awaited. `stored` says whether a message is stored.
     pub fn arrived(
         &mut self,
         line: usize,
@@ -306,8 +304,7 @@ impl Ready {
         Some((known, found))
     }
 
-    /// Of messages that stood in one line over a restart, those of other priorities take their places
-    /// in their lines; the rest is left.
+    /// Moves messages with other priorities to their lines, after a restart has put all into one; leaves the rest.
     fn sort_out(&mut self, line: usize, entries: &mut Vec<Entry>) {
         let Some(levels) = self.levels else {
             return;
@@ -318,7 +315,7 @@ impl Ready {
         }
     }
 
-    /// Likewise, of what has come back to a line.
+    /// The same, for the requeued messages of a line.
     pub fn returned_arrived(
         &mut self,
         line: usize,
@@ -336,7 +333,7 @@ impl Ready {
     }
 
     fn correct(&mut self, known: Totals, found: Totals) {
-        self.bytes = self.bytes + found.octets - known.octets;
+        self.bytes = self.bytes + found.bytes - known.bytes;
         self.weight = self.weight + found.weight - known.weight;
     }
 
@@ -345,17 +342,17 @@ impl Ready {
         self.with_line(line, |line| line.not_read(page));
     }
 
-    /// Likewise, of what has come back to a line.
+    /// The same, for the requeued messages of a line.
     pub fn returned_not_read(&mut self, line: usize, page: PageId) {
         self.with_line(line, |line| line.requeued().not_read(page));
     }
 
-    /// Takes a page away, wherever it is.
+    /// Removes a page, wherever it is.
     pub fn drop_page(&mut self) -> Option<Dropped> {
         let page = self
             .line_numbers()
             .find_map(|line| self.with_line(line, Line::drop_page).flatten())?;
-        self.bytes -= page.totals.octets;
+        self.bytes -= page.totals.bytes;
         self.weight -= page.totals.weight;
         Some(page)
     }

@@ -1,5 +1,5 @@
-//! How long messages that come back wait until they are ready again (`x-delayed-retry-*`; RabbitMQ:
-//! "Delayed Retry", `rabbit_fifo:should_delay`).
+//! Delayed retry: how long messages that come back wait until they are ready again
+//! (`x-delayed-retry-*`; RabbitMQ: "Delayed Retry", `rabbit_fifo:should_delay`).
 
 use super::entry::{Return, Returns};
 use leveret_protocol::content::MAX_EXPIRY_MS;
@@ -13,15 +13,15 @@ pub enum RetryKind {
     All,
     /// Those whose delivery failed.
     Failed,
-    /// Those that the client gave back otherwise.
+    /// Those that the client released otherwise.
     Returned,
 }
 
 impl RetryKind {
-    /// The names of `x-delayed-retry-type`, that of none included.
+    /// The values of `x-delayed-retry-type`, including the one for none.
     pub const NAMES: [&'static str; 4] = ["all", "failed", "returned", "disabled"];
 
-    /// What a name means; `None` where nothing waits.
+    /// Returns the kind with this name; `None` if nothing waits.
     pub fn of(name: &str) -> Option<RetryKind> {
         match name {
             "all" => Some(RetryKind::All),
@@ -48,20 +48,19 @@ impl RetryKind {
     }
 }
 
-/// What a queue is set to.
+/// The retry settings of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// Which messages wait.
     pub kind: RetryKind,
-    /// Milliseconds for each failed delivery, and for a message that has none.
+    /// Milliseconds per failed delivery, and for a message that has none.
     pub min: u64,
-    /// Milliseconds at most, though that be less than the other.
+    /// The maximum in milliseconds, even if it is less than `min`.
     pub max: u64,
 }
 
 impl Retry {
-    /// How long a message waits that comes back, this time included so often. `None` when it is ready
-    /// at once.
+    /// Returns how long a message that comes back waits; `returns` includes this time. `None` if it is ready at once.
     pub fn delay(&self, how: Return, returns: Returns) -> Option<Duration> {
         let failures = u64::from(returns.failed.max(1));
         let millis = self.min.saturating_mul(failures).min(self.max);

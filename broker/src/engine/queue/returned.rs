@@ -1,8 +1,8 @@
-//! What a queue does about messages that come back from consumers: it counts how often, gives up on
-//! one whose delivery failed too often (RabbitMQ: "Quorum Queues", "Poison Message Handling"), and
-//! has them wait before they are ready again ("Delayed Retry"). The store keeps both over a restart.
+//! Messages that come back from consumers: the queue counts how often, gives up on one whose delivery failed too often
+//! (RabbitMQ: "Quorum Queues", "Poison Message Handling"), and delays them before they are ready again ("Delayed
+//! Retry"). The store keeps both across a restart.
 //!
-//! Quorum queues do so, and classic queues that are set to delay.
+//! This applies to quorum queues, and to classic queues that are set to delay.
 
 use super::dead_letter::Reason;
 use super::delivery_count::DeliveryCount;
@@ -10,7 +10,7 @@ use super::effects::Effects;
 use super::entry::{Entry, Return, Returns};
 use super::expiry::SLICE;
 use super::machine::Machine;
-use super::paging::{Done, Kept, PageId, Shelf, Totals, Work};
+use super::paging::{JobResult, Kept, PageId, Shelf, Totals, Work};
 use super::retry::Retry;
 use super::settings::{QueueKind, Settings};
 use super::waiting::{Due, Waiting};
@@ -18,36 +18,36 @@ use crate::engine::clock::Time;
 use leveret_storage::Position;
 use std::collections::BTreeMap;
 
-/// `x-delivery-limit` when none is set (RabbitMQ 4.0).
+/// The default of `x-delivery-limit` (RabbitMQ 4.0).
 pub const DELIVERY_LIMIT: i64 = 20;
 
-/// What is known of the messages that came back to one queue.
+/// The state of the messages that came back to one queue.
 #[derive(Debug)]
 pub(super) struct Returned {
-    /// Whether those are counted that come back from now on.
+    /// Whether messages that come back from now on are counted.
     counts_more: bool,
-    /// How often the delivery of a message may fail; none for any number.
+    /// How often the delivery of a message may fail; `None` for no limit.
     limit: Option<u64>,
     retry: Option<Retry>,
-    /// The counts that the store has, of messages that are here.
+    /// The stored counts of messages that are here.
     counts: BTreeMap<Position, Returns>,
-    /// What it had before a restart, of messages that have not been restored.
+    /// The counts stored before a restart, of messages that have not been restored.
     found: BTreeMap<Position, Found>,
     /// Messages that are not ready yet.
     pub(super) waiting: Waiting,
 }
 
-/// What the store kept of a message over a restart.
+/// What the store kept of a message across a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// How often it came back.
     pub returns: Returns,
-    /// Until when it waits, or waited.
+    /// When it is or was due.
     pub due: Option<Time>,
 }
 
 impl Returned {
-    /// For a queue that has to count, or does so from now on.
+    /// Creates the state, if the queue has to count.
     fn of(kind: QueueKind, settings: &Settings) -> Option<Box<Self>> {
         let returned = Returned::new(kind, settings);
         returned.counts_more.then(|| Box::new(returned))
@@ -68,14 +68,14 @@ impl Returned {
 
     fn configure(&mut self, kind: QueueKind, settings: &Settings) {
         let limit = settings.delivery_limit.unwrap_or(DELIVERY_LIMIT);
-        // Below zero is no limit.
+        // A negative value means no limit.
         let limit = u64::try_from(limit).ok();
         self.limit = limit.filter(|_| kind == QueueKind::Quorum);
         self.retry = settings.delayed_retry;
         self.counts_more = kind == QueueKind::Quorum || self.retry.is_some();
     }
 
-    /// Follows the settings from now on, for messages that come back.
+    /// Applies new settings to messages that come back from now on.
     pub(super) fn follow(this: &mut Option<Box<Self>>, kind: QueueKind, settings: &Settings) {
         match this {
             Some(returned) => returned.configure(kind, settings),
@@ -87,20 +87,20 @@ impl Returned {
         self.limit.is_some_and(|limit| u64::from(failed) > limit)
     }
 
-    /// Whether any message waits.
+    /// Returns whether any message waits.
     #[inline]
     pub(super) fn waits(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// When the first message that waits is due, unless it has to be read first.
+    /// Returns when the first waiting message is due, unless it has to be read first.
     pub(super) fn first_due(&self) -> Option<Time> {
         self.waiting.first_due()
     }
 }
 
 impl Machine {
-    /// A message that comes back from a consumer, if it is ready again at once.
+    /// Handles a message that comes back from a consumer; returns it if it is ready again at once.
     pub(super) fn came_back(
         &mut self,
         mut entry: Entry,
@@ -147,8 +147,7 @@ impl Machine {
         }
     }
 
-    /// Messages that have waited long enough are ready again: a slice of them, and the rest in its
-    /// time.
+    /// Makes a slice of the messages that have waited long enough ready again, and the rest later.
     pub(super) fn end_waits(&mut self, fx: &mut Effects) {
         let Some(returned) = &mut self.returned else {
             return;
@@ -168,13 +167,13 @@ impl Machine {
         }
     }
 
-    /// Messages that wait and were read, and the bytes of their bodies.
+    /// Returns the number of waiting messages that were read, and the bytes of their bodies.
     pub(super) fn waiting(&self) -> (u64, u64) {
         let waiting = self.returned.as_deref().map(|returned| &returned.waiting);
         waiting.map_or((0, 0), |waiting| (waiting.len(), waiting.bytes()))
     }
 
-    /// Drops all messages that wait and returns their number.
+    /// Drops all waiting messages and returns their number.
     pub(super) fn drop_waiting(&mut self, fx: &mut Effects) -> u64 {
         let mut count = 0;
         while let Some(returned) = &mut self.returned {
@@ -190,8 +189,8 @@ impl Machine {
         count
     }
 
-    /// The queue is deleted, and with it what waits: what the store has not taken yet need not be
-    /// written.
+    /// Drops the waiting messages of a deleted queue: those that the store has not claimed need not
+    /// be written.
     pub(super) fn call_off_waiting(&mut self, fx: &mut Effects) {
         while let Some(returned) = &mut self.returned {
             if let Some(entry) = returned.waiting.pop() {
@@ -204,20 +203,20 @@ impl Machine {
         }
     }
 
-    /// The page of messages that has to be read before they can be ready again.
+    /// Returns the page that has to be read before its messages can be ready again.
     pub(super) fn waiting_to_read(&mut self, fx: &mut Effects) -> Option<(Shelf, PageId, Work)> {
         let returned = self.returned.as_deref_mut()?;
         let (page, spilled) = returned.waiting.next_read(|| fx.now())?;
         Some((Shelf::Waiting, page, Work::ReadSorted(spilled)))
     }
 
-    /// Bytes of messages that wait, in memory.
+    /// Returns the bytes of waiting messages in memory.
     pub(super) fn waiting_memory(&self) -> u64 {
         let returned = self.returned.as_deref();
         returned.map_or(0, |returned| returned.waiting.memory())
     }
 
-    /// Pages out messages that wait, those that are due last; see [`Waiting::page_out`].
+    /// Pages out the waiting messages that are due last; see [`Waiting::page_out`].
     pub(super) fn page_out_waiting(
         &mut self,
         bytes: u64,
@@ -233,16 +232,16 @@ impl Machine {
         Some((Shelf::Waiting, page, Work::WriteSorted(entries)))
     }
 
-    /// What became of a page of messages that wait.
-    pub(super) fn waiting_paged(&mut self, page: PageId, done: Done, fx: &mut Effects) {
+    /// Handles the result of a job for a page of waiting messages.
+    pub(super) fn waiting_paged(&mut self, page: PageId, done: JobResult, fx: &mut Effects) {
         let stores = self.storing();
         let Some(returned) = &mut self.returned else {
             return;
         };
         let waiting = &mut returned.waiting;
         match done {
-            Done::Written(spilled) => return waiting.written(page, spilled),
-            Done::ReadSorted(entries) => {
+            JobResult::Written(spilled) => return waiting.written(page, spilled),
+            JobResult::ReadSorted(entries) => {
                 let mut found = Totals::default();
                 for (_, ranked) in &entries {
                     found.count(&ranked.entry, stores(&ranked.entry.message));
@@ -251,14 +250,14 @@ impl Machine {
                     self.correct_stored(known, found);
                 }
             }
-            Done::NotRead | Done::Read(..) => waiting.not_read(page),
+            JobResult::NotRead | JobResult::Read(..) => waiting.not_read(page),
         }
         self.end_waits(fx);
         self.drop_over_limit(fx);
         self.dispatch(fx);
     }
 
-    /// A message leaves the queue: so does what is known of it.
+    /// Removes the count of a message that leaves the queue.
     pub(super) fn forget_count(&mut self, position: Position, fx: &mut Effects) {
         if let Some(returned) = &mut self.returned
             && returned.counts.remove(&position).is_some()
@@ -267,12 +266,13 @@ impl Machine {
         }
     }
 
-    /// Every message has left the queue.
+    /// Removes all counts, after every message has left the queue.
     pub(super) fn forget_counts(&mut self, fx: &mut Effects) {
         self.forget_counts_between(Position(0), Position(u64::MAX), fx);
     }
 
-    /// All messages from one place to another that were ready have left the queue.
+    /// Removes the counts of all messages between two positions that were ready and have left the
+    /// queue.
     pub(super) fn forget_counts_between(
         &mut self,
         first: Position,
@@ -288,13 +288,12 @@ impl Machine {
         }
     }
 
-    /// What the store kept over a restart of messages that came back, before any message is
-    /// restored.
+    /// Takes what the store kept of messages that came back, before any message is restored.
     pub fn restore_returned(&mut self, found: BTreeMap<Position, Found>) {
         if found.is_empty() {
             return;
         }
-        // A classic queue may have had a policy that is gone.
+        // A classic queue may have had a policy that no longer exists.
         let (kind, nothing) = (self.kind, Settings::default());
         let returned = self
             .returned
@@ -307,7 +306,7 @@ impl Machine {
         returned.found = found;
     }
 
-    /// What the store kept of a message is known of it again. Says until when it waits, if it does.
+    /// Restores what the store kept of a message. Returns when it is due, if it waits.
     pub(super) fn restore_count(&mut self, entry: &mut Entry) -> Option<Time> {
         let returned = self.returned.as_deref_mut()?;
         let found = returned.found.remove(&entry.position)?;
@@ -318,19 +317,19 @@ impl Machine {
         returned.waiting.awaits(due, entry.position).then_some(due)
     }
 
-    /// A message that was read goes on waiting.
+    /// Lets a message that was read continue to wait.
     pub(super) fn restore_waiting(&mut self, due: Time, entry: Entry) {
         if let Some(returned) = &mut self.returned {
             returned.waiting.insert(due, entry);
         }
     }
 
-    /// All messages are restored: what is known of others was about to be removed.
+    /// Drops what is left after all messages were restored: it was about to be removed.
     pub fn restored(&mut self, fx: &mut Effects) {
         self.forget_found(Position(0), Position(u64::MAX), fx);
     }
 
-    /// All messages between two places are restored.
+    /// Drops what is left between two positions after all messages there were restored.
     pub(super) fn forget_found(&mut self, first: Position, last: Position, fx: &mut Effects) {
         let Some(returned) = &mut self.returned else {
             return;
@@ -344,7 +343,7 @@ impl Machine {
     }
 }
 
-/// Takes what is at places from the first to the last.
+/// Removes and returns the entries between two positions.
 fn take_between<T>(
     map: &mut BTreeMap<Position, T>,
     first: Position,

@@ -1,7 +1,7 @@
-//! What a queue is set to do: its arguments and the policies that apply to it, made one.
+//! The settings of a queue: its arguments and the policies that apply to it, combined.
 //!
-//! Which of the two wins is RabbitMQ's choice (`rabbit_amqqueue_process:args_policy_lookup`,
-//! "Policies: Why Not Use Arguments"): of numbers the smaller, of everything else the argument.
+//! Which of the two wins follows RabbitMQ (`rabbit_amqqueue_process:args_policy_lookup`, "Policies:
+//! Why Not Use Arguments"): the smaller number, and the argument for everything else.
 
 use super::retry::{Retry, RetryKind};
 use leveret_protocol::values::{AMQPValue, FieldTable};
@@ -14,14 +14,14 @@ pub enum QueueKind {
     /// What AMQP 0-9-1 describes.
     #[default]
     Classic,
-    /// Durable, with a limit of deliveries (RabbitMQ: "Quorum Queues"), on one node.
+    /// Durable, with a delivery limit (RabbitMQ: "Quorum Queues"), on one node.
     Quorum,
     /// A log that consumers read and do not empty (RabbitMQ: "Streams").
     Stream,
 }
 
 impl QueueKind {
-    /// The kind that queue.declare's arguments ask for.
+    /// Returns the kind that queue.declare's arguments ask for.
     pub fn of(arguments: &FieldTable) -> QueueKind {
         match text(arguments, "x-queue-type").as_deref() {
             Some("quorum") => QueueKind::Quorum,
@@ -30,7 +30,7 @@ impl QueueKind {
         }
     }
 
-    /// The name of the kind, as `x-queue-type` has it.
+    /// Returns the name of the kind, as in `x-queue-type`.
     pub fn as_str(self) -> &'static str {
         match self {
             QueueKind::Classic => "classic",
@@ -39,7 +39,7 @@ impl QueueKind {
         }
     }
 
-    /// What RabbitMQ's texts call queues of the kind.
+    /// Returns what RabbitMQ's texts call queues of this kind.
     pub fn module(self) -> &'static str {
         match self {
             QueueKind::Classic => "rabbit_classic_queue",
@@ -49,44 +49,44 @@ impl QueueKind {
     }
 }
 
-/// What gives way when a queue is full (`x-overflow`).
+/// What is dropped when a queue is full (`x-overflow`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overflow {
     /// The oldest messages.
     #[default]
     DropHead,
-    /// The message that comes.
+    /// The new message.
     RejectPublish,
-    /// The message that comes, which becomes a dead letter.
+    /// The new message, which becomes a dead letter.
     RejectPublishDlx,
 }
 
 /// How dead letters get to their exchange (`x-dead-letter-strategy`, quorum queues only).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeadLetterStrategy {
-    /// What finds no way is lost.
+    /// Letters that cannot be routed are lost.
     #[default]
     AtMostOnce,
-    /// What finds no way is kept until it does.
+    /// Letters that cannot be routed are kept until they can.
     AtLeastOnce,
 }
 
-/// The settings of one queue. What is not set is `None`.
+/// The settings of one queue. `None` if not set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// `x-message-ttl`: how long a message may be ready here.
     pub message_ttl: Option<Duration>,
-    /// `x-expires`: how long the queue may go unused.
+    /// `x-expires`: how long the queue may be unused.
     pub expires: Option<Duration>,
     /// `x-max-length`: ready messages.
     pub max_length: Option<u64>,
-    /// `x-max-length-bytes`: octets of ready bodies.
+    /// `x-max-length-bytes`: bytes of ready bodies.
     pub max_length_bytes: Option<u64>,
     /// `x-overflow`.
     pub overflow: Overflow,
     /// `x-dead-letter-exchange`.
     pub dead_letter_exchange: Option<ExchangeName>,
-    /// `x-dead-letter-routing-key`; a message keeps its own without it.
+    /// `x-dead-letter-routing-key`; without it a message keeps its own.
     pub dead_letter_routing_key: Option<Box<[u8]>>,
     /// `x-dead-letter-strategy`.
     pub dead_letter_strategy: DeadLetterStrategy,
@@ -96,19 +96,18 @@ pub struct Settings {
     pub single_active_consumer: bool,
     /// `x-delivery-limit`; negative for no limit.
     pub delivery_limit: Option<i64>,
-    /// `x-delayed-retry-*`: how long messages wait that come back.
+    /// `x-delayed-retry-*`: how long messages that come back wait.
     pub delayed_retry: Option<Retry>,
     /// `x-consumer-timeout` in milliseconds; 0 for none.
     pub consumer_timeout: Option<u64>,
     /// `x-max-age`: how long a stream keeps a message.
     pub max_age: Option<Duration>,
-    /// `x-stream-max-segment-size-bytes`: octets of the units in which a stream drops messages.
+    /// `x-stream-max-segment-size-bytes`: bytes of the units in which a stream drops messages.
     pub max_segment_size: Option<u64>,
 }
 
 impl Settings {
-    /// The settings that result from queue.declare's arguments and from the policy that applies,
-    /// whose keys are without `x-`.
+    /// Combines queue.declare's arguments with the policy that applies, whose keys have no `x-`.
     pub fn of(arguments: &FieldTable, policy: Option<&FieldTable>) -> Settings {
         let kind = QueueKind::of(arguments);
         let both = Both {
@@ -123,7 +122,7 @@ impl Settings {
             max_length_bytes: both.least("max-length-bytes"),
             overflow: match both.text("overflow").as_deref() {
                 Some("reject-publish") => Overflow::RejectPublish,
-                // Quorum queues do not know it (`rabbit_quorum_queue:overflow`).
+                // Quorum queues do not support it (`rabbit_quorum_queue:overflow`).
                 Some("reject-publish-dlx") if kind == QueueKind::Quorum => Overflow::DropHead,
                 Some("reject-publish-dlx") => Overflow::RejectPublishDlx,
                 _ => Overflow::DropHead,
@@ -131,7 +130,7 @@ impl Settings {
             dead_letter_exchange: both
                 .text("dead-letter-exchange")
                 .map(|name| name.as_str().into()),
-            dead_letter_routing_key: both.octets("dead-letter-routing-key").map(|key| key.into()),
+            dead_letter_routing_key: both.bytes("dead-letter-routing-key").map(|key| key.into()),
             dead_letter_strategy: match both.text("dead-letter-strategy").as_deref() {
                 Some("at-least-once") => DeadLetterStrategy::AtLeastOnce,
                 _ => DeadLetterStrategy::AtMostOnce,
@@ -152,8 +151,8 @@ impl Settings {
     }
 }
 
-/// The age that `x-max-age` and its policy key say: a whole number and a unit (RabbitMQ:
-/// "Streams", `rabbit_amqqueue:check_max_age`). `None` when it is none, or out of all bounds.
+/// Parses the value of `x-max-age` and its policy key: an integer and a unit (RabbitMQ: "Streams",
+/// `rabbit_amqqueue:check_max_age`). `None` if it is malformed or out of range.
 pub fn age(text: &str) -> Option<Duration> {
     let unit = text.chars().last()?;
     let seconds: u64 = match unit {
@@ -177,12 +176,12 @@ pub fn age(text: &str) -> Option<Duration> {
 struct Both<'a> {
     arguments: &'a FieldTable,
     policy: Option<&'a FieldTable>,
-    /// The policy wins, whatever it says (`rabbit_stream_queue:policy_precedence`).
+    /// The policy wins, whatever its value (`rabbit_stream_queue:policy_precedence`).
     policy_first: bool,
 }
 
 impl Both<'_> {
-    /// The smaller of the argument and the policy's value.
+    /// Returns the smaller of the argument and the policy's value.
     fn least_integer(&self, key: &str) -> Option<i64> {
         let argument = integer(self.arguments, &format!("x-{key}"));
         let policy = self.policy.and_then(|policy| integer(policy, key));
@@ -192,7 +191,7 @@ impl Both<'_> {
         argument.into_iter().chain(policy).min()
     }
 
-    /// The smaller limit; a negative one, which is none, gives way to one that is
+    /// Returns the smaller limit; a negative one, which means no limit, is overridden by a limit
     /// (`rabbit_quorum_queue:resolve_delivery_limit`).
     fn delivery_limit(&self) -> Option<i64> {
         let argument = integer(self.arguments, "x-delivery-limit");
@@ -205,8 +204,8 @@ impl Both<'_> {
         }
     }
 
-    /// What waits is the policy's choice before the argument's, and nothing does without a delay
-    /// (`rabbit_quorum_queue:get_delayed_retry_config`).
+    /// Returns the retry settings: the kind is the policy's choice before the argument's, and
+    /// nothing waits without a delay (`rabbit_quorum_queue:get_delayed_retry_config`).
     fn delayed_retry(&self) -> Option<Retry> {
         let policy = self
             .policy
@@ -225,10 +224,10 @@ impl Both<'_> {
         u64::try_from(self.least_integer(key)?).ok()
     }
 
-    /// The argument's value, or the policy's.
-    fn octets(&self, key: &str) -> Option<Vec<u8>> {
-        let argument = octets(self.arguments, &format!("x-{key}"));
-        let policy = || octets(self.policy?, key);
+    /// Returns the argument's value, or the policy's.
+    fn bytes(&self, key: &str) -> Option<Vec<u8>> {
+        let argument = bytes(self.arguments, &format!("x-{key}"));
+        let policy = || bytes(self.policy?, key);
         let chosen = if self.policy_first {
             policy().or(argument)
         } else {
@@ -238,8 +237,8 @@ impl Both<'_> {
     }
 
     fn text(&self, key: &str) -> Option<String> {
-        let octets = self.octets(key)?;
-        Some(String::from_utf8_lossy(&octets).into_owned())
+        let bytes = self.bytes(key)?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 
@@ -247,7 +246,7 @@ fn integer(table: &FieldTable, key: &str) -> Option<i64> {
     table::as_integer(table.inner().get(key)?)
 }
 
-fn octets<'a>(table: &'a FieldTable, key: &str) -> Option<&'a [u8]> {
+fn bytes<'a>(table: &'a FieldTable, key: &str) -> Option<&'a [u8]> {
     match table.inner().get(key)? {
         AMQPValue::LongString(text) => Some(text.as_bytes()),
         _ => None,
@@ -255,7 +254,7 @@ fn octets<'a>(table: &'a FieldTable, key: &str) -> Option<&'a [u8]> {
 }
 
 fn text(table: &FieldTable, key: &str) -> Option<String> {
-    octets(table, key).map(|octets| String::from_utf8_lossy(octets).into_owned())
+    bytes(table, key).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! A message that expires, as the store keeps it: with the time of its end by the wall clock. What
-//! does not expire is stored as it is.
+//! The stored form of a message that expires, with the wall clock time of its expiry. Other
+//! messages are stored as they are.
 
 use crate::engine::clock::{Clock, Time};
 use crate::engine::message::{Message, Parts, SharedMessage};
@@ -7,19 +7,19 @@ use bytes::{Buf, BufMut, Bytes};
 use leveret_storage::{QueueId, Storable};
 use std::sync::Arc;
 
-/// The first octet; [`Message`] has others.
+/// The first byte; [`Message`] uses others.
 const ENCODING: u8 = 2;
-/// Octets before the message: encoding, end.
+/// Bytes before the message: encoding, expiry.
 const OVERHEAD: usize = 9;
 
-/// What is handed to the store.
+/// The record that is handed to the store.
 struct Expiring {
     message: SharedMessage,
     expiry: Time,
     clock: Clock,
 }
 
-/// A message as the store is to keep it.
+/// Returns the record for a message.
 pub(super) fn storable(
     message: SharedMessage,
     expiry: Option<Time>,
@@ -66,8 +66,8 @@ impl Expiring {
     }
 }
 
-/// Reads back what was stored: the message, and its end in milliseconds since the epoch if it has
-/// one. `None` when it is malformed.
+/// Decodes a stored message, and its expiry in milliseconds since the epoch if it has one. Returns
+/// `None` if it is malformed.
 pub fn decode(mut stored: Bytes) -> Option<(Message, Option<u64>)> {
     if stored.first() != Some(&ENCODING) {
         return Some((Message::decode(stored)?, None));
@@ -77,8 +77,8 @@ pub fn decode(mut stored: Bytes) -> Option<(Message, Option<u64>)> {
     Some((Message::decode(stored)?, Some(expiry)))
 }
 
-/// Octets of the body of a stored message; 0 when it is malformed. What the store sums up for queues' limits.
-pub fn body_octets(stored: &[u8]) -> u64 {
+/// Returns the bytes of a stored message's body; 0 if it is malformed. The store adds them up for queues' limits.
+pub fn body_bytes(stored: &[u8]) -> u64 {
     let message = match stored.first() {
         Some(&ENCODING) => stored.get(OVERHEAD..).unwrap_or_default(),
         _ => stored,
@@ -108,12 +108,12 @@ mod tests {
         let mut plain = Vec::new();
         message.encode(&mut plain);
         assert_eq!(encoded(None), plain);
-        assert_eq!(body_octets(&plain), 4);
-        assert_eq!(body_octets(&plain[..4]), 0);
+        assert_eq!(body_bytes(&plain), 4);
+        assert_eq!(body_bytes(&plain[..4]), 0);
         assert_eq!(decode(plain.into()).unwrap().1, None);
         let expiry = clock.time(Instant::now()) + Duration::from_secs(60);
         let stored = encoded(Some(expiry));
-        assert_eq!(body_octets(&stored), 4);
+        assert_eq!(body_bytes(&stored), 4);
         let (back, millis) = decode(Bytes::copy_from_slice(&stored)).unwrap();
         assert_eq!(back.routing_key(), b"key");
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();

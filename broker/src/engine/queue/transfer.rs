@@ -1,5 +1,5 @@
-//! Messages that leave one place and enter queues in one batch of the store: after a crash they are
-//! still where they were, or in every one of their queues.
+//! Transfers: messages leave one place and enter queues in one batch of the store; after a crash
+//! they are still where they were, or in all of their queues.
 
 use super::effects::Effects;
 use super::handle::Queue;
@@ -8,9 +8,9 @@ use leveret_storage::{QueueId, Storable};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Octets that a batch for the store may hold, about. A single message for so many durable queues
-/// that its copies are more than this goes in several batches: memory that a peer can ask for must
-/// have a limit, and a crash between them brings that message back to the queues that had it.
+/// Approximate bytes that a batch for the store may hold. A single message for so many durable
+/// queues that its copies exceed this takes several batches: memory that a peer can ask for must be
+/// limited, and after a crash between them the message is back in the queues that already had it.
 const BATCH_MAX: usize = 64 << 20;
 
 /// Messages on their way into queues.
@@ -18,28 +18,29 @@ const BATCH_MAX: usize = 64 << 20;
 pub struct Transfer {
     runs: Vec<Run>,
     index: HashMap<(QueueId, bool), usize>,
-    octets: usize,
+    bytes: usize,
 }
 
-/// What goes to one queue.
+/// The messages for one queue.
 #[derive(Debug)]
 struct Run {
     queue: Arc<Queue>,
-    /// That there is room for them was asked before.
+    /// It was checked before that there is room for them.
     sure: bool,
     messages: Vec<SharedMessage>,
-    /// Octets of their bodies.
+    /// Bytes of their bodies.
     bodies: u64,
 }
 
 impl Transfer {
-    /// Adds a message that goes to these queues.
+    /// Adds a message for these queues.
     pub fn add(&mut self, message: &SharedMessage, queues: &[Arc<Queue>]) {
         self.add_run(message, queues, false);
     }
 
-    /// Adds a message that goes to these queues if all of them have room for it, with what goes
-    /// there besides; they do not turn it away then. Otherwise it goes nowhere.
+    /// Adds a message for these queues if all of them have room for it in addition to what was
+    /// added before; then they do not reject it. Otherwise it goes nowhere. Returns whether it was
+    /// added.
     pub fn add_if_room(&mut self, message: &SharedMessage, queues: &[Arc<Queue>]) -> bool {
         let full = |queue: &Arc<Queue>| {
             let runs = [true, false].map(|sure| self.index.get(&(queue.id, sure)));
@@ -71,39 +72,39 @@ impl Transfer {
             let run = &mut self.runs[at];
             run.messages.push(message.clone());
             run.bodies += message.body().len() as u64;
-            self.octets += stored_octets(queue, message);
+            self.bytes += stored_bytes(queue, message);
         }
     }
 
-    /// Octets that the store will have to write for what was added so far.
-    pub fn octets(&self) -> usize {
-        self.octets
+    /// Returns the bytes that the store will have to write for what was added so far.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
-    /// Carries it out, in one batch with what `leave` records: that the messages leave the place
-    /// they come from.
+    /// Performs the transfer, in one batch with what `leave` records: that the messages leave their
+    /// source.
     ///
     /// The batch reaches the store before any message reaches a consumer. So whatever a client does
-    /// on account of a message is stored behind it, and nobody's acknowledgement can be kept while
-    /// the message itself comes back.
+    /// because of a message is stored after it, and no acknowledgement can survive while the
+    /// message itself comes back.
     pub fn perform(&mut self, leave: impl FnOnce(&mut Effects), fx: &mut Effects) {
         self.index.clear();
-        self.octets = 0;
+        self.bytes = 0;
         let mut places = Vec::with_capacity(self.runs.len());
         let mut collected = 0;
         for Run {
             queue, messages, ..
         } in &self.runs
         {
-            let octets = messages
+            let bytes = messages
                 .iter()
-                .map(|m| stored_octets(queue, m))
+                .map(|m| stored_bytes(queue, m))
                 .sum::<usize>();
-            if collected + octets > BATCH_MAX && collected > 0 {
+            if collected + bytes > BATCH_MAX && collected > 0 {
                 fx.submit();
                 collected = 0;
             }
-            collected += octets;
+            collected += bytes;
             places.push(queue.reserve(messages, fx));
         }
         leave(fx);
@@ -117,7 +118,7 @@ impl Transfer {
     }
 }
 
-fn stored_octets(queue: &Queue, message: &SharedMessage) -> usize {
+fn stored_bytes(queue: &Queue, message: &SharedMessage) -> usize {
     if queue.stores(message.persistent()) {
         message.encoded_len()
     } else {

@@ -1,5 +1,5 @@
-//! Messages that came back and wait until they are ready again (RabbitMQ: "Delayed Retry"). Like all
-//! that waits they can be on disk.
+//! Messages that came back and wait until they are ready again (RabbitMQ: "Delayed Retry"). Like all waiting messages
+//! they can be on disk.
 
 use super::entry::Entry;
 use super::outcome::Aside;
@@ -10,32 +10,32 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-/// The messages of one queue that wait, by the time at which they are due.
+/// The waiting messages of one queue, by due time.
 #[derive(Debug, Default)]
 pub struct Waiting {
     messages: Sorted,
     /// Bytes of their bodies.
     bytes: u64,
-    /// Messages that have waited since before a restart and have not been read: they stand among
-    /// those that are ready, on a page.
+    /// Messages that have waited since before a restart and have not been read: they are among the
+    /// ready ones, on a page.
     unread: BTreeSet<(Time, Position)>,
     /// When the last of all is due.
     last_due: Option<Time>,
-    /// The first of them are being read.
+    /// The first of them are being read from disk.
     reading: bool,
 }
 
-/// What has come of waiting.
+/// A message that is due.
 #[derive(Debug)]
 pub enum Due {
-    /// A message.
+    /// A message in memory.
     Message(Entry),
     /// One that has not been read since the restart.
     Unread,
 }
 
 impl Waiting {
-    /// A message waits until it is due.
+    /// Adds a message that waits until `due`.
     pub fn insert(&mut self, due: Time, entry: Entry) {
         self.bytes += entry.message.body().len() as u64;
         self.unread.remove(&(due, entry.position));
@@ -44,23 +44,23 @@ impl Waiting {
         self.messages.insert(rank, Ranked::new(entry));
     }
 
-    /// A message that the store kept over a restart waits, and will be read later.
+    /// Adds a message that the store kept across a restart, to be read later.
     pub fn insert_unread(&mut self, due: Time, position: Position) {
         self.last_due = self.last_due.max(Some(due));
         self.unread.insert((due, position));
     }
 
-    /// Whether this message waits and was not read.
+    /// Returns whether this message waits and has not been read.
     pub fn awaits(&self, due: Time, position: Position) -> bool {
         self.unread.contains(&(due, position))
     }
 
-    /// A message that was not read is gone.
+    /// Removes a message that was not read.
     pub fn forget_unread(&mut self, due: Time, position: Position) {
         self.unread.remove(&(due, position));
     }
 
-    /// Takes the first message that is due, if there is one by now, and in memory.
+    /// Removes and returns the first message that is due at `now`, if it is in memory.
     pub fn pop_due(&mut self, now: Time) -> Option<Due> {
         let first = self.messages.first();
         let (due, _) = first.map_or((u64::MAX, 0), |(rank, _)| rank);
@@ -74,25 +74,26 @@ impl Waiting {
         }
     }
 
-    /// Takes the first of those that were read, due or not. `None` also when it is on disk.
+    /// Removes and returns the first message that was read, due or not. `None` also if it is on
+    /// disk.
     pub fn pop(&mut self) -> Option<Entry> {
         let (_, ranked) = self.messages.pop_first()?;
         self.bytes -= ranked.entry.message.body().len() as u64;
         Some(ranked.entry)
     }
 
-    /// Takes the page away that the first message is on. When there is none either, those that were
-    /// not read are forgotten, and nothing waits any more.
+    /// Removes the page with the first message. If there is none either, those not read are
+    /// dropped, and nothing waits any more.
     pub fn drop_page(&mut self) -> Option<Dropped> {
         let page = self.messages.drop_page();
         match &page {
-            Some(page) => self.bytes -= page.totals.octets,
+            Some(page) => self.bytes -= page.totals.bytes,
             None => *self = Waiting::default(),
         }
         page
     }
 
-    /// When the first message is due that is not on its way from the disk.
+    /// Returns when the first message is due that is not being read from disk.
     pub fn first_due(&self) -> Option<Time> {
         let read = match self.messages.first() {
             Some((_, First::Away(_))) if self.reading => None,
@@ -102,7 +103,7 @@ impl Waiting {
         read.into_iter().chain(unread).min()
     }
 
-    /// When the first and the last message are due.
+    /// Returns when the first and the last message are due.
     pub fn dues(&self) -> Option<(Time, Time)> {
         let read = self.messages.first();
         let read = read.map(|((due, _), _)| Time::from_micros(due));
@@ -111,44 +112,44 @@ impl Waiting {
         Some((first, self.last_due?))
     }
 
-    /// Whether none waits.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty() && self.unread.is_empty()
     }
 
-    /// Number of messages that were read.
+    /// Returns the number of messages that were read.
     pub fn len(&self) -> u64 {
         self.messages.len() as u64
     }
 
-    /// Number of messages that were not read.
+    /// Returns the number of messages that were not read.
     pub fn unread(&self) -> u64 {
         self.unread.len() as u64
     }
 
-    /// Bytes of the bodies of those that were read.
+    /// Returns the bytes of the bodies of those that were read.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// For listings; of those that were not read the bytes count elsewhere.
+    /// Returns counts for listings; the bytes of those not read count elsewhere.
     pub fn counts(&self) -> Aside {
         let paged = self.messages.paged();
         Aside {
             messages: self.len() + self.unread(),
             bytes: self.bytes,
             paged_out: paged.messages,
-            paged_out_bytes: paged.octets,
+            paged_out_bytes: paged.bytes,
         }
     }
 
-    /// Bytes of those in memory.
+    /// Returns the bytes of those in memory.
     pub fn memory(&self) -> u64 {
         self.messages.memory()
     }
 
-    /// The page to be read now, because its first message is due; it is on its way from now on. `now` is
-    /// asked for only where there is one.
+    /// Returns the page to read now because its first message is due, and marks it as being read. `now` is evaluated
+    /// only if there is a page.
     pub fn next_read(&mut self, now: impl FnOnce() -> Time) -> Option<(PageId, Arc<Spilled>)> {
         let ((due, _), First::Away(_)) = self.messages.first()? else {
             return None;
@@ -186,12 +187,12 @@ impl Waiting {
         self.messages.not_read(id);
     }
 
-    /// A page has come. Returns what was known of it, or `None` when it was not awaited any more;
-    /// `found` is what it is.
+    /// Handles the arrival of a page. Returns what was known of it, or `None` if it was no longer
+    /// awaited; `found` is what it is.
     pub fn arrived(&mut self, id: PageId, entries: RankedPage, found: Totals) -> Option<Totals> {
         self.reading = false;
         let known = self.messages.arrived(id, entries)?;
-        self.bytes = self.bytes + found.octets - known.octets;
+        self.bytes = self.bytes + found.bytes - known.bytes;
         Some(known)
     }
 }

@@ -1,8 +1,8 @@
-//! A bound that many share: whoever finds no room does without.
+//! A shared budget of bytes: whoever finds no room does without.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// So many bytes and no more.
+/// A budget with a fixed maximum.
 #[derive(Debug)]
 pub struct Budget {
     max: u64,
@@ -10,7 +10,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of so many bytes, of which none are used.
+    /// Creates a budget of this many bytes, none of them used.
     pub fn new(max: u64) -> Self {
         Budget {
             max,
@@ -18,7 +18,7 @@ impl Budget {
         }
     }
 
-    /// Takes some bytes, all or none; whether there was room for them.
+    /// Takes bytes, all or none; returns whether there was room for them.
     #[must_use = "without room nothing was taken"]
     pub fn take(&self, bytes: u64) -> bool {
         let room = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.max);
@@ -27,17 +27,17 @@ impl Budget {
             .is_ok()
     }
 
-    /// Gives back what was taken.
+    /// Returns bytes that were taken.
     pub fn give_back(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Whether more than half is taken.
+    /// Returns whether more than half is taken.
     pub fn is_short(&self) -> bool {
         self.used() > self.max / 2
     }
 
-    /// Bytes that are taken.
+    /// Returns the bytes taken.
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }

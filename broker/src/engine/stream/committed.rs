@@ -1,23 +1,23 @@
-//! Up to where a stream's log is whole: only that much is delivered, so that what a consumer has
-//! seen is there after a crash too.
+//! How far a stream's log is committed without gaps: only that part is delivered, so that what a
+//! consumer has seen survives a crash.
 //!
-//! Batches become durable in the order in which they were submitted, and that is the order of
-//! offsets but for transactions, which take their places before they are submitted. So what is
-//! durable behind a gap waits for the gap to close.
+//! Batches become durable in the order in which they were submitted, which is the order of offsets
+//! except for transactions, which reserve their offsets before they are submitted. So what is
+//! durable after a gap waits for the gap to close.
 
 use std::collections::BTreeMap;
 
-/// What is committed.
+/// The committed offsets.
 #[derive(Debug, Default)]
 pub struct Committed {
     /// Everything before this offset.
     end: u64,
-    /// Ranges behind a gap: first offset, and the one behind the last.
+    /// Ranges after a gap: the first offset, and the one after the last.
     beyond: BTreeMap<u64, u64>,
 }
 
 impl Committed {
-    /// Everything before `end`.
+    /// Creates the state in which everything before `end` is committed.
     pub fn through(end: u64) -> Self {
         Committed {
             end,
@@ -25,13 +25,13 @@ impl Committed {
         }
     }
 
-    /// The first offset that is not committed.
+    /// Returns the first offset that is not committed.
     pub fn end(&self) -> u64 {
         self.end
     }
 
-    /// Offsets `first` up to, not including, `end` are committed; ranges come once each. `true`
-    /// when the log is whole up to a later offset now.
+    /// Records that offsets `first` to `end` (exclusive) are committed; each range comes once.
+    /// Returns whether the log is now complete up to a later offset.
     pub fn add(&mut self, first: u64, end: u64) -> bool {
         if first > self.end {
             self.beyond.insert(first, end);

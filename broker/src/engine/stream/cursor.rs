@@ -1,12 +1,12 @@
-//! How far a consumer has come, and bringing it further.
+//! Cursors: a consumer's position in a stream, and how it advances.
 //!
-//! A cursor has its turns on the threads of [`StreamReaders`], one at a time.
-//! In a turn it delivers what it has read ahead as long as its consumer may take it, and reads on.
-//! It stops when the consumer may take no more (the connection resumes it), when it has come to
-//! the end (the stream does), or after its share of the disk (it goes to the end of the line).
+//! A cursor takes turns on the threads of [`StreamReaders`], one at a time. In a turn it delivers
+//! what it has read ahead while its consumer has credit, and reads on. It stops when there is no
+//! more credit (the connection resumes it), at the end of the stream (the stream resumes it), or
+//! after its share of the disk (it goes to the end of the queue).
 //!
-//! Nothing is read that nobody may be given. What was read beyond that, for a read gives many messages, is kept for
-//! the next turn if the common budget of all cursors has room for it, and else let go of and read again.
+//! Nothing is read that may not be delivered. What was read beyond that, since a read yields many messages, is kept for
+//! the next turn if the shared budget of all cursors has room for it, and otherwise dropped and read again.
 
 use super::budget::Budget;
 use super::filter::Filter;
@@ -25,74 +25,74 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Messages read at a time.
 const READ_MESSAGES: usize = 512;
-/// Octets read at a time, unless one message is more.
-pub(super) const READ_OCTETS: usize = 256 * 1024;
-/// Messages read at a time by a cursor that had to let go of what it had read.
+/// Bytes read at a time, unless one message is more.
+pub(super) const READ_BYTES: usize = 256 * 1024;
+/// Messages read at a time by a cursor that had to drop what it had read.
 const READ_FEW: usize = 8;
-/// Reads of one turn.
+/// The maximum number of reads in one turn.
 const READS: usize = 8;
-/// Deliveries between two looks at whether the consumer is still wanted.
+/// Deliveries between two checks whether the consumer is still wanted.
 const BURST: usize = 64;
 
-/// A consumer's place in a stream.
+/// A consumer's position in a stream.
 #[derive(Debug)]
 pub struct Cursor {
-    /// Whose it is.
+    /// Its consumer.
     pub consumer: Arc<Consumer>,
     filter: Filter,
-    /// Held for a whole turn, which reads from the disk: never taken elsewhere.
+    /// Held for a whole turn, which reads from the disk: never locked elsewhere.
     progress: Mutex<Progress>,
-    /// The consumer was cancelled. Held while messages are put into the mailbox, so that none
-    /// comes after.
+    /// Whether the consumer was cancelled. Locked while messages are put into the mailbox, so that
+    /// none follows the cancellation.
     closed: Mutex<bool>,
     pub(crate) schedule: Schedule,
 }
 
 #[derive(Debug)]
 struct Progress {
-    /// The first offset not looked at.
+    /// The first offset not examined yet.
     next: u64,
-    /// What came earlier is passed over: milliseconds since the epoch.
+    /// Earlier messages are skipped: milliseconds since the epoch.
     not_before: u64,
-    /// Read, and not delivered: at most one read.
+    /// Messages read and not delivered: at most one read.
     ahead: VecDeque<Entry>,
     /// Bytes that `ahead` takes.
     ahead_bytes: u64,
-    /// Bytes of the common budget that are taken for it between turns.
+    /// Bytes of the shared budget that it takes between turns.
     budgeted: u64,
-    /// There was no room for them of late: less is read at a time.
+    /// There was no room for them recently: less is read at a time.
     scarce: bool,
-    /// What one delivery needs was taken from the consumer, and not used yet.
+    /// The credit for one delivery was taken from the consumer and not used yet.
     has_turn: bool,
 }
 
-/// Who gives cursors their turns.
+/// The threads that give cursors their turns.
 pub trait StreamReaders: Send + Sync {
     /// Gives a cursor a turn.
     fn call(&self, cursor: Arc<Cursor>);
 
-    /// The tails of all streams that are read here.
+    /// Returns the tails of all streams that are read here.
     fn tails(&self) -> &Tails;
 }
 
-/// What a read gave: messages in order, or `None` where there is no store.
+/// The result of a read: messages in order, or `None` without a store.
 pub(super) type Read = Result<Option<Vec<(Position, Bytes)>>, StorageError>;
 
-/// Where a stream is read.
+/// A source that a stream is read from.
 pub trait Source {
-    /// Messages from an offset on, `max` at most and some at least if there are any.
+    /// Returns messages from an offset on: at most `max`, and at least one if there are any.
     ///
     /// # Errors
     /// See [`leveret_storage::Store::read`].
     fn read(&self, from: u64, max: usize) -> Read;
 }
 
-/// What comes after a turn.
+/// What follows a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
     /// Another turn.
     Again,
-    /// Nothing, until somebody says so.
+    /// Nothing, until it is called.
     Rest,
 }
 
@@ -122,12 +122,12 @@ impl Cursor {
         }
     }
 
-    /// Ends it: nothing is delivered from now on.
+    /// Closes the cursor: nothing is delivered from now on.
     pub fn close(&self) {
         *self.closed.lock() = true;
     }
 
-    /// Brings the consumer further.
+    /// Takes one turn.
     pub fn turn(&self, stream: &Stream, source: &impl Source) -> After {
         let mut progress = self.progress.lock();
         let budget = self.consumer.mailbox.read_ahead();
@@ -168,7 +168,7 @@ impl Cursor {
         After::Again
     }
 
-    /// Whether the consumer may be given a message, or a place for one was taken before.
+    /// Returns whether the consumer may get a message, or its credit was taken before.
     fn take_turn(&self, progress: &mut Progress) -> bool {
         progress.has_turn = progress.has_turn || self.consumer.take_turn_or_block();
         progress.has_turn
@@ -224,7 +224,7 @@ impl Cursor {
         }
     }
 
-    /// Takes what was read in the store; `false` when that did not work.
+    /// Processes what was read from the store; returns false if the read failed.
     fn take_read(&self, stream: &Stream, progress: &mut Progress, read: Read, end: u64) -> bool {
         match read {
             Ok(Some(stored)) => {
@@ -238,14 +238,14 @@ impl Cursor {
             Err(StorageError::DamagedMessages { first, last, .. }) => {
                 tracing::error!(
                     stream = %self.consumer.queue.name(), first = first.0, last = last.0,
-                    "damaged messages of a stream are passed over"
+                    "skipping damaged messages of a stream"
                 );
                 progress.next = progress.next.max(last.0 + 1);
                 true
             }
             Err(StorageError::Closed) => false,
             Err(error) => {
-                tracing::error!(stream = %self.consumer.queue.name(), %error, "reading a stream");
+                tracing::error!(stream = %self.consumer.queue.name(), %error, "cannot read a stream");
                 stream.wait(self.consumer.id);
                 false
             }
@@ -260,16 +260,16 @@ impl Cursor {
         end: u64,
     ) {
         if stored.is_empty() {
-            // Nothing is left of these: they were never written, or are gone.
+            // These are missing: they were never written, or are gone.
             progress.next = end;
         }
-        for (position, octets) in stored {
+        for (position, bytes) in stored {
             if position.0 >= end {
                 progress.next = end;
                 return;
             }
             progress.next = position.0 + 1;
-            let message = Stored::new(octets).map(|stored| {
+            let message = Stored::new(bytes).map(|stored| {
                 if progress.is_wanted(stored.time) {
                     stored.deliverable(position.0, &self.filter)
                 } else {
@@ -296,7 +296,7 @@ impl Progress {
     fn is_wanted(&mut self, time: u64) -> bool {
         let wanted = time >= self.not_before;
         if wanted {
-            // All that follows came later.
+            // All that follow are later.
             self.not_before = 0;
         }
         wanted
@@ -319,12 +319,13 @@ impl Progress {
         self.ahead_bytes = 0;
     }
 
-    /// A turn begins: what was kept is at most one read, of which every thread may have one.
+    /// Begins a turn: what was kept is at most one read, which every thread may have.
     fn leave(&mut self, budget: &Budget) {
         budget.give_back(std::mem::take(&mut self.budgeted));
     }
 
-    /// A turn ends: what was not delivered is kept if there is room for it, and else read again.
+    /// Ends a turn: undelivered messages are kept if there is room for them, and otherwise read
+    /// again.
     fn keep(&mut self, budget: &Budget) {
         let Some(first) = self.ahead.front() else {
             self.scarce &= budget.is_short();
@@ -340,7 +341,7 @@ impl Progress {
     }
 }
 
-/// Whether a cursor has a turn, or waits for one: it is in one place at a time.
+/// Whether a cursor has a turn or waits for one: it is in one place at a time.
 #[derive(Debug, Default)]
 pub struct Schedule(AtomicU8);
 
@@ -350,7 +351,7 @@ const RUNS: u8 = 2;
 const RUNS_AND_AGAIN: u8 = 3;
 
 impl Schedule {
-    /// A turn is wanted. `true`: the caller puts the cursor into the line.
+    /// Requests a turn. Returns true if the caller has to queue the cursor.
     pub fn call(&self) -> bool {
         let called = |state| match state {
             RESTS => Some(IN_LINE),
@@ -362,12 +363,12 @@ impl Schedule {
             == Ok(RESTS)
     }
 
-    /// The cursor has come out of the line.
+    /// Begins a turn: the cursor was dequeued.
     pub fn begin(&self) {
         self.0.store(RUNS, Ordering::Release);
     }
 
-    /// Its turn is over. `true`: the caller puts it into the line again.
+    /// Ends a turn. Returns true if the caller has to queue the cursor again.
     pub fn end(&self, after: After) -> bool {
         let ended = |state| match (state, after) {
             (RUNS, After::Rest) => Some(RESTS),

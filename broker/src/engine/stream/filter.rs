@@ -1,13 +1,13 @@
-//! What a consumer wants to see of a stream (RabbitMQ: "Stream Filtering"): `x-stream-filter` and
-//! `x-stream-match-unfiltered`.
+//! Filters: which messages of a stream a consumer wants (RabbitMQ: "Stream Filtering"):
+//! `x-stream-filter` and `x-stream-match-unfiltered`.
 //!
-//! RabbitMQ looks at a chunk of messages as a whole and leaves the rest to the client; here each
-//! message is looked at, so a client that filters as it is told to sees no difference.
+//! RabbitMQ filters whole chunks of messages and leaves the rest to the client; here each message
+//! is filtered, so a client that filters as documented sees no difference.
 
 use super::header;
 use leveret_protocol::values::{AMQPValue, FieldTable};
 
-/// What passes.
+/// A filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter(Option<Wanted>);
 
@@ -18,8 +18,8 @@ struct Wanted {
 }
 
 impl Filter {
-    /// The filter that basic.consume's arguments ask for; what is neither a string nor an array
-    /// of them asks for none (`rabbit_stream_queue:filter_spec`).
+    /// Returns the filter in basic.consume's arguments; values that are neither strings nor arrays
+    /// of strings mean none (`rabbit_stream_queue:filter_spec`).
     pub fn of(arguments: &FieldTable) -> Filter {
         let text = |value: &AMQPValue| match value {
             AMQPValue::LongString(text) => Some(text.as_bytes().into()),
@@ -39,7 +39,7 @@ impl Filter {
         Filter(Some(Wanted { values, unfiltered }))
     }
 
-    /// Whether a message with these properties passes.
+    /// Returns whether a message with these properties passes.
     pub fn passes(&self, properties: &[u8]) -> bool {
         let Some(wanted) = &self.0 else {
             return true;

@@ -1,6 +1,6 @@
-//! A stream as its queue holds it: the machine behind its lock, and the way to the store.
+//! A stream as its queue holds it: the machine behind its lock, and the connection to the store.
 
-use super::cursor::{Cursor, READ_OCTETS, Read, Source, StreamReaders};
+use super::cursor::{Cursor, READ_BYTES, Read, Source, StreamReaders};
 use super::machine::{Ahead, Machine};
 use super::start::StartAt;
 use super::tails::Change;
@@ -21,33 +21,34 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Stream {
     pub(super) id: QueueId,
     pub(super) machine: Mutex<Machine>,
-    /// Known once there is somebody to read for.
-    home: OnceLock<Home>,
+    /// Set when the first consumer arrives.
+    backend: OnceLock<StreamBackend>,
     complained: AtomicBool,
 }
 
-/// Where a stream is read, and by whom.
-pub struct Home {
-    /// None for a broker that keeps everything in memory: then the stream's tail is all there is.
+/// What streams are read with.
+pub struct StreamBackend {
+    /// `None` for a broker that keeps everything in memory: then the stream's tail is all there is.
     pub store: Option<Store>,
-    /// None where turns are given by hand, in tests.
+    /// `None` where tests give turns by hand.
     pub readers: Option<Arc<dyn StreamReaders>>,
 }
 
-impl Home {
-    /// Who counts tails. Without a store a tail is all there is, and stays.
+impl StreamBackend {
+    /// Returns the readers if they may drop tails. Without a store the tail is all there is, and
+    /// stays.
     fn who_may_drop_tails(&self) -> Option<&dyn StreamReaders> {
         self.store.as_ref().and(self.readers.as_deref())
     }
 }
 
-impl std::fmt::Debug for Home {
+impl std::fmt::Debug for StreamBackend {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Home").finish_non_exhaustive()
+        f.debug_struct("StreamBackend").finish_non_exhaustive()
     }
 }
 
-/// Messages that the store was given; it says here when it has them.
+/// A range of submitted messages; the store reports here when they are committed.
 #[derive(Debug)]
 struct Written {
     stream: Arc<Stream>,
@@ -55,7 +56,7 @@ struct Written {
 }
 
 impl CommitSink for Written {
-    /// Before any publisher hears of it: who consumes from then on finds what was confirmed.
+    /// Before any publisher is told: consumers that start afterwards find what was confirmed.
     fn committed(&self, _tokens: &[Token]) {
         let stream = &self.stream;
         let ready = stream.machine.lock().committed(self.offsets.clone());
@@ -63,9 +64,9 @@ impl CommitSink for Written {
     }
 }
 
-/// Milliseconds since the epoch by the wall clock.
+/// Returns the wall clock time in milliseconds since the epoch.
 pub(super) fn now() -> u64 {
-    // A wall clock before 1970 is no worse than one that stands at 1970.
+    // A wall clock before 1970 is treated as 1970.
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
@@ -78,33 +79,37 @@ impl Drop for Stream {
 
 impl Source for Stream {
     fn read(&self, from: u64, max: usize) -> Read {
-        let Some(store) = self.home.get().and_then(|home| home.store.as_ref()) else {
+        let Some(store) = self
+            .backend
+            .get()
+            .and_then(|backend| backend.store.as_ref())
+        else {
             return Ok(None);
         };
-        let read = store.read(self.id, Position(from), max, READ_OCTETS);
+        let read = store.read(self.id, Position(from), max, READ_BYTES);
         read.map(Some)
     }
 }
 
 impl Stream {
-    /// An empty stream whose first message will have `next_position`.
+    /// Creates an empty stream whose first message will have `next_position`.
     pub fn new(id: QueueId, settings: &Settings, next_position: Position) -> Self {
         Stream {
             id,
             machine: Mutex::new(Machine::new(id, settings, next_position.0)),
-            home: OnceLock::new(),
+            backend: OnceLock::new(),
             complained: AtomicBool::new(false),
         }
     }
 
-    /// The stream is set to something else from now on.
+    /// Applies new settings.
     pub fn configure(&self, settings: &Settings, fx: &mut Effects) {
         self.machine.lock().configure(settings, now(), fx);
     }
 
     /// Adds messages. They reach the store in the order of their offsets: after a crash none is
-    /// missing before one that is there. What belongs to a transaction reaches it as a whole, a
-    /// moment later.
+    /// missing before one that is there. Messages of a transaction reach it as a whole, slightly
+    /// later.
     pub fn publish(
         self: &Arc<Self>,
         messages: impl IntoIterator<Item = Incoming>,
@@ -124,13 +129,13 @@ impl Stream {
     /// Counts the tail among those of all streams.
     fn count_tail(self: &Arc<Self>, change: Option<Change>, fx: &Effects) {
         let Some(change) = change else { return };
-        let home = self.home.get_or_init(|| fx.home());
-        if let Some(readers) = home.who_may_drop_tails() {
+        let backend = self.backend.get_or_init(|| fx.stream_backend());
+        if let Some(readers) = backend.who_may_drop_tails() {
             readers.tails().count(self, change);
         }
     }
 
-    /// Lets go of the tail; returns how much smaller it is than was counted.
+    /// Drops the tail; returns by how much it shrank compared with what was counted.
     pub(super) fn drop_tail(&self) -> Option<Change> {
         let mut machine = self.machine.lock();
         machine.drop_tail();
@@ -139,13 +144,16 @@ impl Stream {
 
     fn forget_tail(&self) {
         let change = self.drop_tail();
-        let readers = self.home.get().and_then(Home::who_may_drop_tails);
+        let readers = self
+            .backend
+            .get()
+            .and_then(StreamBackend::who_may_drop_tails);
         if let (Some(change), Some(readers)) = (change, readers) {
             readers.tails().add(change);
         }
     }
 
-    /// Adds messages that reach the store with the batch that is being collected.
+    /// Adds messages that reach the store with the current batch.
     pub fn reserve(
         self: &Arc<Self>,
         messages: &[SharedMessage],
@@ -173,20 +181,20 @@ impl Stream {
         }
     }
 
-    /// Adds a consumer, which begins where its arguments say.
+    /// Adds a consumer, which starts where its arguments say.
     ///
     /// # Errors
     /// The stream was deleted.
     pub fn consume(&self, consumer: Arc<Consumer>, fx: &Effects) -> Result<(), ConsumeRefused> {
-        self.home.get_or_init(|| fx.home());
-        // Checked before; were it wrong, the default would do.
+        self.backend.get_or_init(|| fx.stream_backend());
+        // Checked before; if it were wrong, the default would do.
         let start = StartAt::of(&consumer.arguments.table(), now()).unwrap_or(StartAt::Next);
         let cursor = self.machine.lock().consume(consumer, start);
         self.call([cursor.ok_or(ConsumeRefused::Deleted)?]);
         Ok(())
     }
 
-    /// Removes a consumer: when this returns, nothing more is put into its mailbox.
+    /// Removes a consumer: after this, nothing more is put into its mailbox.
     pub fn cancel(&self, consumer: ConsumerId) {
         let cursor = self.machine.lock().cancel(consumer);
         if let Some(cursor) = cursor {
@@ -194,14 +202,18 @@ impl Stream {
         }
     }
 
-    /// Consumers that were refused a message can take one again.
+    /// Resumes consumers that lacked credit.
     pub fn resume(&self, consumers: impl IntoIterator<Item = ConsumerId>) {
         let cursors = self.machine.lock().cursors(consumers);
         self.call(cursors);
     }
 
     fn call(&self, cursors: impl IntoIterator<Item = Arc<Cursor>>) {
-        if let Some(readers) = self.home.get().and_then(|home| home.readers.as_ref()) {
+        if let Some(readers) = self
+            .backend
+            .get()
+            .and_then(|backend| backend.readers.as_ref())
+        {
             cursors.into_iter().for_each(|cursor| readers.call(cursor));
         }
     }
@@ -216,23 +228,24 @@ impl Stream {
         self.machine.lock().wait(consumer);
     }
 
-    /// Without a store: what is still in memory begins here.
+    /// Returns the first offset in memory, for a stream without a store.
     pub(super) fn skip_lost(&self) -> u64 {
         self.machine.lock().tail_first()
     }
 
-    /// A stored message does not decode; said once.
+    /// Logs that a stored message does not decode; only once.
     pub(super) fn complain(&self, offset: u64, queue: &Queue) {
         if !self.complained.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 stream = %queue.name(), offset,
-                "a message of a stream does not decode and is passed over, as are others like it: \
+                "skipping a message of a stream that does not decode, and any others like it: \
                  was it written by a newer version?"
             );
         }
     }
 
-    /// Ends the stream. RabbitMQ tells no number of messages, and asks for no leave of consumers.
+    /// Deletes the stream. RabbitMQ reports no number of messages, and does not check for
+    /// consumers.
     pub fn delete(&self, fx: &mut Effects) -> Option<Remains> {
         let cursors = self.machine.lock().delete(fx)?;
         self.forget_tail();
@@ -244,17 +257,17 @@ impl Stream {
         })
     }
 
-    /// Whether the stream was deleted while somebody still held it.
+    /// Returns whether the stream was deleted while others still hold it.
     pub fn is_deleted(&self) -> bool {
         self.machine.lock().is_deleted()
     }
 
-    /// Numbers for listings and replies.
+    /// Returns counts for listings and replies.
     pub fn counts(&self) -> Counts {
         self.machine.lock().counts()
     }
 
-    /// The consumers, for listings.
+    /// Returns the consumers, for listings.
     pub fn consumers(&self) -> Vec<Arc<Consumer>> {
         self.machine.lock().consumers().cloned().collect()
     }

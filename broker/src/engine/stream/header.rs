@@ -2,7 +2,7 @@
 
 use leveret_protocol::raw_table::{self, RawValue};
 
-/// The header that tells a consumer the message's offset.
+/// The header with the message's offset, for consumers.
 const OFFSET: &str = "x-stream-offset";
 /// The header by which consumers filter.
 const FILTER_VALUE: &str = "x-stream-filter-value";
@@ -10,8 +10,8 @@ const FILTER_VALUE: &str = "x-stream-filter-value";
 const HEADERS: u16 = 1 << 13;
 const BEFORE_HEADERS: [u16; 2] = [1 << 15, 1 << 14];
 
-/// Where the headers table stands, or would: `None` when the properties are malformed, which
-/// none are that were checked when they came.
+/// Returns the flags and the position of the headers table, present or not; `None` if the
+/// properties are malformed, which is checked on arrival.
 fn headers_start(properties: &[u8]) -> Option<(u16, usize)> {
     let flags = u16::from_be_bytes(*properties.first_chunk()?);
     let mut at = 2;
@@ -23,7 +23,7 @@ fn headers_start(properties: &[u8]) -> Option<(u16, usize)> {
     (at <= properties.len()).then_some((flags, at))
 }
 
-/// The headers table with its length prefix; empty when there is none.
+/// Returns the headers table with its length prefix; empty if there is none.
 fn table(properties: &[u8]) -> Option<&[u8]> {
     let (flags, at) = headers_start(properties)?;
     if flags & HEADERS == 0 {
@@ -33,7 +33,7 @@ fn table(properties: &[u8]) -> Option<&[u8]> {
     properties.get(at..at.checked_add(4)?.checked_add(len)?)
 }
 
-/// The value that consumers filter by; `None` when the publisher gave none (it has to be a
+/// Returns the value that consumers filter by; `None` if the publisher gave none (it must be a
 /// string).
 pub fn filter_value(properties: &[u8]) -> Option<&[u8]> {
     match raw_table::find(table(properties)?, FILTER_VALUE) {
@@ -42,14 +42,14 @@ pub fn filter_value(properties: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The properties with the offset among the headers, behind all others and in place of one that
-/// the publisher may have written.
+/// Returns the properties with the offset added as the last header, replacing one that the
+/// publisher may have written.
 pub fn with_offset(properties: &[u8], offset: u64) -> Vec<u8> {
     with_long(properties, OFFSET, offset)
 }
 
-/// The properties with a long integer among the headers, behind all others and in place of one of
-/// this name, which is short.
+/// Returns the properties with a long integer added as the last header, replacing one with the same
+/// (short) name.
 pub fn with_long(properties: &[u8], name: &str, value: u64) -> Vec<u8> {
     let (Some((flags, start)), Some(table)) = (headers_start(properties), table(properties)) else {
         return properties.to_vec();
@@ -66,7 +66,7 @@ pub fn with_long(properties: &[u8], name: &str, value: u64) -> Vec<u8> {
     out.extend_from_slice(name.as_bytes());
     out.push(b'l');
     out.extend_from_slice(&value.to_be_bytes());
-    // It was a length of 32 bits, and some octets have come in a frame that is smaller than that.
+    // The length fits 32 bits: only a few bytes were added to what came in a smaller frame.
     let len = (out.len() - length_at - 4) as u32;
     out[length_at..length_at + 4].copy_from_slice(&len.to_be_bytes());
     out.extend_from_slice(&properties[start + table.len()..]);

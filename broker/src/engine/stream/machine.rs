@@ -1,7 +1,7 @@
 //! The rules of a stream, without sockets, clock or I/O.
 //!
-//! Messages get their offsets here, and their records go to the store in that order. What the
-//! store says is committed may be delivered; cursors that have come to the end wait here for more.
+//! Messages get their offsets here, and their records go to the store in that order. Committed
+//! messages may be delivered; cursors that have reached the end wait here for more.
 
 use super::committed::Committed;
 use super::cursor::Cursor;
@@ -28,41 +28,41 @@ pub struct Machine {
     /// The offset of the next message.
     next: u64,
     committed: Committed,
-    /// When the last message came: milliseconds since the epoch. Time does not run back here.
+    /// When the last message arrived: milliseconds since the epoch. This never decreases.
     now: u64,
     cursors: BTreeMap<ConsumerId, Arc<Cursor>>,
-    /// Who has come to the end.
+    /// Consumers that have reached the end.
     waiting: BTreeSet<ConsumerId>,
     deleted: bool,
 }
 
-/// Where a cursor finds what comes next.
+/// Where a cursor finds the next messages.
 #[derive(Debug)]
 pub enum Ahead {
     /// Here.
     Tail(Vec<(u64, Arc<Record>)>),
-    /// In the store, up to this offset, itself not included.
+    /// In the store.
     Stored {
-        /// Where to begin.
+        /// The first offset.
         from: u64,
-        /// Where to stop.
+        /// Where to stop, exclusive.
         end: u64,
     },
-    /// Nowhere yet: the cursor waits.
+    /// There are none yet: the cursor waits.
     Nothing,
 }
 
-/// Where a consumer begins.
+/// Where a consumer starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The first offset that it may see.
     pub offset: u64,
-    /// What came earlier than this it does not see: milliseconds since the epoch.
+    /// Messages that arrived before this are skipped: milliseconds since the epoch.
     pub not_before: u64,
 }
 
 impl Machine {
-    /// An empty stream whose first message will have offset `next`.
+    /// Creates an empty stream whose first message will have offset `next`.
     pub fn new(id: QueueId, settings: &Settings, next: u64) -> Self {
         Machine {
             id,
@@ -79,25 +79,25 @@ impl Machine {
         }
     }
 
-    /// Takes over what the store kept over a restart.
+    /// Restores what the store kept across a restart.
     pub fn restore(&mut self, units: Vec<Unit>) {
         self.now = units.last().map_or(0, |unit| unit.last_time);
         self.units = Units::restore(units);
     }
 
-    /// The stream is set to something else from now on.
+    /// Applies new settings.
     pub fn configure(&mut self, settings: &Settings, now: u64, fx: &mut Effects) {
         self.retention = Retention::of(settings);
         self.retain(now, fx);
     }
 
-    /// Octets that a unit has.
-    pub fn unit_octets(&self) -> u64 {
-        self.retention.unit_octets
+    /// Returns the size of a unit in bytes.
+    pub fn unit_bytes(&self) -> u64 {
+        self.retention.unit_bytes
     }
 
-    /// Adds messages that come at `now` (milliseconds since the epoch) and records them; their
-    /// tokens come back from the store. Returns their offsets; none when the stream was deleted.
+    /// Adds messages that arrive at `now` (milliseconds since the epoch) and records them; the
+    /// store returns their tokens. Returns their offsets, an empty range if the stream was deleted.
     pub fn append(
         &mut self,
         messages: impl IntoIterator<Item = (SharedMessage, Option<Token>)>,
@@ -118,9 +118,9 @@ impl Machine {
                 time: self.now,
                 message,
             });
-            let octets = record.octets() as u64;
-            let unit_octets = self.retention.unit_octets;
-            unit_ended |= self.units.add(self.next, self.now, octets, unit_octets);
+            let bytes = record.bytes() as u64;
+            let unit_bytes = self.retention.unit_bytes;
+            unit_ended |= self.units.add(self.next, self.now, bytes, unit_bytes);
             self.tail.push(record.clone());
             fx.store(Op::Publish {
                 queue: self.id,
@@ -136,17 +136,17 @@ impl Machine {
         first..self.next
     }
 
-    /// How much larger or smaller the tail is than was counted, where that is worth counting.
+    /// Returns the change of the tail's size since it was counted, if it is worth counting.
     pub fn tail_change(&mut self) -> Option<Change> {
         self.counted.change(self.tail.bytes())
     }
 
-    /// Lets go of the tail: what is in it is read from the store from now on.
+    /// Drops the tail: its messages are read from the store from now on.
     pub fn drop_tail(&mut self) {
         self.tail.clear(self.next);
     }
 
-    /// Forgets what has become too much or too old.
+    /// Drops what is too much or too old.
     pub fn retain(&mut self, now: u64, fx: &mut Effects) {
         let committed = self.committed.end();
         if let Some((first, end)) = self.units.retain(&self.retention, now, committed) {
@@ -158,7 +158,7 @@ impl Machine {
         }
     }
 
-    /// The store has these offsets. Returns the cursors that can go on.
+    /// Records that these offsets are committed. Returns the cursors that can continue.
     pub fn committed(&mut self, offsets: Range<u64>) -> Vec<Arc<Cursor>> {
         if self.deleted || !self.committed.add(offsets.start, offsets.end) {
             return Vec::new();
@@ -168,7 +168,7 @@ impl Machine {
         found.cloned().collect()
     }
 
-    /// Where a consumer begins that asks for this.
+    /// Returns where a consumer with this request starts.
     pub fn place(&self, start: StartAt) -> Place {
         let (first, end) = (self.first(), self.committed.end());
         let at = |offset| (offset, 0);
@@ -177,13 +177,13 @@ impl Machine {
             StartAt::Last => at(end.saturating_sub(1).max(first)),
             StartAt::Next => at(end),
             StartAt::Offset(offset) => at(offset.max(first)),
-            // A time to come is no time to wait for.
+            // Consumers do not wait for a future time.
             StartAt::Time(time) => self.units.at_time(time).map_or((end, 0), |at| (at, time)),
         };
         Place { offset, not_before }
     }
 
-    /// Adds a consumer; `None` when the stream was deleted.
+    /// Adds a consumer; returns `None` if the stream was deleted.
     pub fn consume(&mut self, consumer: Arc<Consumer>, start: StartAt) -> Option<Arc<Cursor>> {
         if self.deleted {
             return None;
@@ -199,14 +199,14 @@ impl Machine {
         self.cursors.remove(&id)
     }
 
-    /// The cursors of these consumers.
+    /// Returns the cursors of these consumers.
     pub fn cursors(&self, ids: impl IntoIterator<Item = ConsumerId>) -> Vec<Arc<Cursor>> {
         let known = ids.into_iter().filter_map(|id| self.cursors.get(&id));
         known.cloned().collect()
     }
 
-    /// What comes next for a consumer from `from` on, at most `max` messages of it. When that is
-    /// nothing, the consumer is among those that [`Machine::committed`] returns later.
+    /// Returns what comes next for a consumer from `from` on, at most `max` messages. If that is
+    /// nothing, [`Machine::committed`] returns the consumer later.
     pub fn ahead(&mut self, id: ConsumerId, from: u64, max: usize) -> Ahead {
         let from = from.max(self.first());
         let end = self.committed.end();
@@ -223,24 +223,24 @@ impl Machine {
         Ahead::Stored { from, end }
     }
 
-    /// A consumer cannot go on before something comes.
+    /// Lets a consumer wait for more messages.
     pub fn wait(&mut self, id: ConsumerId) {
         if self.cursors.contains_key(&id) {
             self.waiting.insert(id);
         }
     }
 
-    /// The first offset that is in the memory of this stream: without a store, all that is left.
+    /// Returns the first offset in memory: without a store, all that is left.
     pub fn tail_first(&self) -> u64 {
         self.tail.first()
     }
 
-    /// The first offset that is kept; the next one when there is nothing.
+    /// Returns the first offset that is kept; the next one if there is none.
     pub fn first(&self) -> u64 {
         self.units.first().unwrap_or(self.next)
     }
 
-    /// Ends the stream and lets its consumers go. `None` when it had ended.
+    /// Deletes the stream and returns its cursors. `None` if it was deleted before.
     pub fn delete(&mut self, fx: &mut Effects) -> Option<Vec<Arc<Cursor>>> {
         if self.deleted {
             return None;
@@ -253,27 +253,27 @@ impl Machine {
         Some(std::mem::take(&mut self.cursors).into_values().collect())
     }
 
-    /// Whether the stream was deleted while somebody still held it.
+    /// Returns whether the stream was deleted while others still hold it.
     pub fn is_deleted(&self) -> bool {
         self.deleted
     }
 
-    /// Numbers for listings: everything that is kept counts as ready and persistent, and nothing
-    /// is ever unacknowledged.
+    /// Returns counts for listings: everything that is kept counts as ready and persistent, and
+    /// nothing is ever unacknowledged.
     pub fn counts(&self) -> Counts {
         let messages = self.committed.end().saturating_sub(self.first());
-        let octets = self.units.octets();
+        let bytes = self.units.bytes();
         Counts {
             ready: messages,
             persistent: messages,
-            persistent_bytes: octets,
-            ready_bytes: octets,
+            persistent_bytes: bytes,
+            ready_bytes: bytes,
             consumers: self.cursors.len() as u64,
             ..Counts::default()
         }
     }
 
-    /// The consumers.
+    /// Iterates over the consumers.
     pub fn consumers(&self) -> impl Iterator<Item = &Arc<Consumer>> {
         self.cursors.values().map(|cursor| &cursor.consumer)
     }

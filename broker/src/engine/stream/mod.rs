@@ -1,11 +1,11 @@
-//! Streams (`x-queue-type: stream`; RabbitMQ: "Streams"): queues that consumers read and do not
-//! empty.
+//! Streams (`x-queue-type: stream`; RabbitMQ: "Streams"): queues that consumers read without
+//! emptying them.
 //!
-//! A stream is a log. A message's place in it, its offset, is its position in the store, where all
-//! of it lies; in memory are the last few messages, and a line per unit of the log. Consumers have
-//! no message kept for them: each is a [`Cursor`](cursor::Cursor) that reads on, as its prefetch
-//! lets it, on threads of its own: never under a lock and never on a connection's task. What an
-//! acknowledgement does is give credit.
+//! A stream is a log. A message's offset is its position in the store, which has all messages; in
+//! memory are the last few messages, and one entry per unit of the log. No messages are kept for
+//! consumers: each is a [`Cursor`](cursor::Cursor) that reads on as its prefetch allows, on
+//! separate threads: never under a lock and never on a connection's task. Acknowledgements only
+//! release credit.
 //!
 //! | file | concept |
 //! | --- | --- |
@@ -37,7 +37,7 @@ mod units;
 
 pub use budget::Budget;
 pub use cursor::{After, Cursor, StreamReaders};
-pub use handle::{Home, Stream};
+pub use handle::{Stream, StreamBackend};
 pub use header::with_long;
 pub use start::StartAt;
 pub use tails::Tails;

@@ -1,4 +1,4 @@
-//! A message as a stream keeps it: with the time at which it came.
+//! The stored form of a stream's message, with the time of its arrival.
 
 use super::filter::Filter;
 use super::header;
@@ -7,38 +7,38 @@ use bytes::{BufMut, Bytes};
 use leveret_storage::{QueueId, Storable};
 use std::sync::Arc;
 
-/// Octets of the time before the message.
+/// Bytes of the time before the message.
 const TIME: usize = 8;
 
 /// A message on its way into the log.
 #[derive(Debug)]
 pub struct Record {
-    /// When it came: milliseconds since the epoch.
+    /// When it arrived: milliseconds since the epoch.
     pub time: u64,
     /// The message.
     pub message: SharedMessage,
 }
 
-/// A message that was read back.
+/// A message read from the store.
 #[derive(Debug)]
 pub struct Stored {
-    /// When it came: milliseconds since the epoch.
+    /// When it arrived: milliseconds since the epoch.
     pub time: u64,
-    octets: Bytes,
+    bytes: Bytes,
 }
 
 impl Record {
-    /// Octets that it takes in the log.
-    pub fn octets(&self) -> usize {
+    /// Returns the bytes it takes in the log.
+    pub fn bytes(&self) -> usize {
         TIME + self.message.encoded_len()
     }
 
-    /// Bytes that it takes in memory.
+    /// Returns the bytes it takes in memory.
     pub fn weight(&self) -> usize {
         2 * size_of::<usize>() + size_of::<Self>() + self.message.weight() as usize
     }
 
-    /// The message as a consumer gets it, if its filter lets it pass.
+    /// Returns the message to deliver, if it passes the consumer's filter.
     pub fn deliverable(&self, offset: u64, filter: &Filter) -> Option<SharedMessage> {
         let properties = self.message.properties();
         if !filter.passes(properties) {
@@ -50,14 +50,14 @@ impl Record {
 }
 
 impl Stored {
-    /// `None` when it is too short to be a record.
-    pub fn new(mut octets: Bytes) -> Option<Stored> {
-        let time = u64::from_be_bytes(*octets.first_chunk()?);
-        let octets = octets.split_off(TIME);
-        Some(Stored { time, octets })
+    /// Returns `None` if it is too short to be a record.
+    pub fn new(mut bytes: Bytes) -> Option<Stored> {
+        let time = u64::from_be_bytes(*bytes.first_chunk()?);
+        let bytes = bytes.split_off(TIME);
+        Some(Stored { time, bytes })
     }
 
-    /// The message as a consumer gets it, if its filter lets it pass.
+    /// Returns the message to deliver, if it passes the consumer's filter.
     ///
     /// # Errors
     /// It does not decode although its checksum held: a newer version wrote it.
@@ -66,22 +66,22 @@ impl Stored {
         offset: u64,
         filter: &Filter,
     ) -> Result<Option<SharedMessage>, Undecodable> {
-        let parts = Parts::of(&self.octets).ok_or(Undecodable)?;
-        let properties = &self.octets[parts.properties.clone()];
+        let parts = Parts::of(&self.bytes).ok_or(Undecodable)?;
+        let properties = &self.bytes[parts.properties.clone()];
         if !filter.passes(properties) {
             return Ok(None);
         }
         let properties = header::with_offset(properties, offset);
-        let message = Message::from_parts(&self.octets, &parts, &properties).ok_or(Undecodable)?;
+        let message = Message::from_parts(&self.bytes, &parts, &properties).ok_or(Undecodable)?;
         Ok(Some(Arc::new(message)))
     }
 }
 
-/// A stored record that is none.
+/// A stored record that does not decode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Undecodable;
 
-/// Written whatever becomes of the message elsewhere: nobody's acknowledgement takes it out.
+/// Always written: no acknowledgement cancels it.
 impl Storable for Record {
     fn begin_write(&self, _queue: QueueId) -> bool {
         true
@@ -92,7 +92,7 @@ impl Storable for Record {
     }
 
     fn encoded_len(&self) -> usize {
-        self.octets()
+        self.bytes()
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -121,10 +121,10 @@ mod tests {
                 time: 77,
                 message: Arc::new(builder.finish(true)),
             };
-            let mut octets = Vec::new();
-            record.encode(&mut octets);
-            assert_eq!(octets.len(), record.encoded_len());
-            let stored = Stored::new(octets.into()).unwrap();
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes);
+            assert_eq!(bytes.len(), record.encoded_len());
+            let stored = Stored::new(bytes.into()).unwrap();
             assert_eq!(stored.time, 77);
             let filter = Filter::default();
             let from_disk = stored.deliverable(9, &filter).unwrap().unwrap();

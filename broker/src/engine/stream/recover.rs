@@ -1,5 +1,5 @@
-//! A stream after a restart: its messages stay where they are, in the store; what is read of them
-//! is when the units began and ended.
+//! Recovery of a stream after a restart: its messages stay in the store; only the times at which
+//! units began and ended are read.
 
 use super::handle::{Stream, now};
 use super::record::Stored;
@@ -8,13 +8,13 @@ use crate::engine::queue::Effects;
 use leveret_storage::{Extent, Position, StorageError, Store};
 
 impl Stream {
-    /// Takes over what the store kept, and forgets what has become too old meanwhile.
+    /// Restores what the store kept, and drops what has become too old meanwhile.
     ///
     /// # Errors
     /// The store failed.
     pub fn recover(&self, store: &Store, fx: &mut Effects) -> Result<(), StorageError> {
         let mut machine = self.machine.lock();
-        let extents = store.extents(self.id, machine.unit_octets())?;
+        let extents = store.extents(self.id, machine.unit_bytes())?;
         let mut units = Vec::with_capacity(extents.len());
         let mut latest = 0;
         for extent in extents {
@@ -37,17 +37,17 @@ impl Stream {
             first: extent.first.0,
             first_time,
             last_time: last_time.max(first_time),
-            octets: extent.bytes,
+            bytes: extent.bytes,
         })
     }
 
-    /// When the message came that stands here; `None` when it is damaged or gone.
+    /// Returns when the message at this position arrived; `None` if it is damaged or gone.
     fn time_at(&self, position: Position, store: &Store) -> Result<Option<u64>, StorageError> {
         let read = match store.read(self.id, position, 1, 1) {
             Err(StorageError::DamagedMessages { .. }) => return Ok(None),
             read => read?,
         };
-        let octets = read.into_iter().next().map(|(_, octets)| octets);
-        Ok(octets.and_then(Stored::new).map(|stored| stored.time))
+        let bytes = read.into_iter().next().map(|(_, bytes)| bytes);
+        Ok(bytes.and_then(Stored::new).map(|stored| stored.time))
     }
 }

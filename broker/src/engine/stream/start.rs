@@ -1,4 +1,4 @@
-//! Where a consumer begins: `x-stream-offset` (RabbitMQ: "Streams", "Consuming").
+//! Where a consumer starts: `x-stream-offset` (RabbitMQ: "Streams", "Consuming").
 
 use crate::engine::queue::age;
 use leveret_protocol::table;
@@ -7,27 +7,27 @@ use leveret_protocol::values::{AMQPValue, FieldTable};
 /// The argument of basic.consume.
 pub const ARGUMENT: &str = "x-stream-offset";
 
-/// A place in a stream.
+/// A starting point in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartAt {
-    /// The oldest message there is.
+    /// The oldest message.
     First,
-    /// The youngest message there is.
+    /// The newest message.
     Last,
-    /// What comes after now.
+    /// Messages that arrive after now.
     Next,
-    /// This offset, or the first behind it.
+    /// This offset, or the first one after it.
     Offset(u64),
-    /// The first message that came at this time or later: milliseconds since the epoch.
+    /// The first message that arrived at this time or later: milliseconds since the epoch.
     Time(u64),
 }
 
 impl StartAt {
-    /// What basic.consume's arguments say; nothing is [`StartAt::Next`]. `now`: milliseconds since
-    /// the epoch.
+    /// Parses basic.consume's arguments; the default is [`StartAt::Next`]. `now` is in milliseconds
+    /// since the epoch.
     ///
     /// # Errors
-    /// The argument, when it says no place.
+    /// The argument, if it is invalid.
     pub fn of(arguments: &FieldTable, now: u64) -> Result<StartAt, &AMQPValue> {
         let Some(value) = arguments.inner().get(ARGUMENT) else {
             return Ok(StartAt::Next);
@@ -47,7 +47,7 @@ impl StartAt {
                     .ok_or(value),
             },
             AMQPValue::Timestamp(seconds) => Ok(StartAt::Time(seconds.saturating_mul(1000))),
-            // Below zero is before all there is.
+            // A negative offset is before everything.
             number => match table::as_integer(number) {
                 Some(number) => Ok(u64::try_from(number).map_or(StartAt::First, StartAt::Offset)),
                 None => Err(value),

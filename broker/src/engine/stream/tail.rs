@@ -1,48 +1,48 @@
-//! The last messages of a stream, in memory: consumers at its end need no disk.
+//! The last messages of a stream, in memory: consumers at its end do not need the disk.
 
 use super::record::Record;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Octets that a tail may hold, unless its last message alone is more.
-const OCTETS_MAX: usize = 256 * 1024;
+/// Bytes that a tail may hold, unless its last message alone is larger.
+const BYTES_MAX: usize = 256 * 1024;
 /// Messages that a tail may hold.
 const MESSAGES_MAX: usize = 1024;
 
-/// Consecutive offsets up to the last one taken.
+/// Messages with consecutive offsets up to the last one added.
 #[derive(Debug)]
 pub struct Tail {
     first: u64,
     records: VecDeque<Arc<Record>>,
-    octets: usize,
+    bytes: usize,
 }
 
 impl Tail {
-    /// An empty tail; the next message has offset `next`.
+    /// Creates an empty tail; the next message has offset `next`.
     pub fn new(next: u64) -> Self {
         Tail {
             first: next,
             records: VecDeque::new(),
-            octets: 0,
+            bytes: 0,
         }
     }
 
-    /// Bytes that it takes in memory.
+    /// Returns the bytes it takes in memory.
     pub fn bytes(&self) -> usize {
-        self.octets
+        self.bytes
     }
 
-    /// The offset of the first message that is here; of the next that comes when none is.
+    /// Returns the offset of its first message; of the next one to arrive if it is empty.
     pub fn first(&self) -> u64 {
         self.first
     }
 
-    /// Adds the message of the next offset; the oldest may have to go.
+    /// Adds the message with the next offset; the oldest may have to go.
     pub fn push(&mut self, record: Arc<Record>) {
-        self.octets += record.weight();
+        self.bytes += record.weight();
         self.records.push_back(record);
         while self.records.len() > 1
-            && (self.octets > OCTETS_MAX || self.records.len() > MESSAGES_MAX)
+            && (self.bytes > BYTES_MAX || self.records.len() > MESSAGES_MAX)
         {
             self.pop();
         }
@@ -50,17 +50,17 @@ impl Tail {
 
     fn pop(&mut self) {
         if let Some(gone) = self.records.pop_front() {
-            self.octets -= gone.weight();
+            self.bytes -= gone.weight();
             self.first += 1;
         }
     }
 
-    /// Lets go of everything: the next message has offset `next`.
+    /// Drops everything; the next message has offset `next`.
     pub fn clear(&mut self, next: u64) {
         *self = Tail::new(next);
     }
 
-    /// Messages from `from` to before `end`, at most `max` of them; `from` must not be before
+    /// Returns at most `max` messages from `from` to `end` (exclusive); `from` must not be before
     /// [`Tail::first`].
     pub fn read(&self, from: u64, end: u64, max: usize) -> Vec<(u64, Arc<Record>)> {
         let skip = usize::try_from(from - self.first).unwrap_or(usize::MAX);

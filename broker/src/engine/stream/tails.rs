@@ -1,5 +1,5 @@
-//! The tails of all streams together: thousands of streams must not keep one of full size each. The one that has
-//! been there longest goes first; whoever reads there finds the messages on disk.
+//! A limit on the tails of all streams together: thousands of streams must not keep one of full size each. The oldest
+//! tail is dropped first; its readers find the messages on disk.
 
 use super::handle::Stream;
 use parking_lot::Mutex;
@@ -7,25 +7,26 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-/// Bytes that the tails of all streams may take.
+/// Bytes that the tails of all streams may take together.
 const BYTES_MAX: usize = 16 << 20;
-/// A difference that is counted.
+/// The minimum change that is counted.
 const STEP: usize = 4 << 10;
 
-/// Who has a tail, and how much that takes.
+/// The streams with tails, and their total size.
 #[derive(Debug, Default)]
 pub struct Tails {
     bytes: AtomicUsize,
-    /// Those with a tail, since longest first.
+    /// Streams with a tail, oldest first.
     streams: Mutex<VecDeque<Weak<Stream>>>,
 }
 
-/// What was counted of a stream's tail.
+/// The counted size of a stream's tail.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counted(usize);
 
 impl Counted {
-    /// A tail has this size now. Returns the change, where it is large enough to be counted.
+    /// Records that a tail has this size now. Returns the change, if it is large enough to be
+    /// counted.
     pub fn change(&mut self, bytes: usize) -> Option<Change> {
         let is_small = bytes.abs_diff(self.0) < STEP;
         if is_small && bytes > 0 && self.0 > 0 {
@@ -36,7 +37,7 @@ impl Counted {
     }
 }
 
-/// A tail has grown or shrunk.
+/// The growth or shrinkage of a tail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "it has to be counted"]
 pub struct Change {
@@ -45,7 +46,8 @@ pub struct Change {
 }
 
 impl Tails {
-    /// Counts a change of a stream's tail, and lets others go if there are too many. The caller holds no stream's lock.
+    /// Counts a change of a stream's tail, and drops other tails if there is too much. The caller must hold no stream's
+    /// lock.
     pub fn count(&self, stream: &Arc<Stream>, change: Change) {
         self.add(change);
         if change.before == 0 {
@@ -60,13 +62,14 @@ impl Tails {
         }
     }
 
-    /// A stream that has ended has none any more; its place in the line stays until its turn comes.
+    /// Counts a change without adding the stream: a deleted stream has no tail, and keeps its place
+    /// in the list until its turn comes.
     pub fn add(&self, change: Change) {
         let difference = change.now.wrapping_sub(change.before);
         self.bytes.fetch_add(difference, Ordering::Relaxed);
     }
 
-    /// Bytes of all tails, about.
+    /// Returns the approximate bytes of all tails.
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
@@ -77,7 +80,7 @@ impl Tails {
 mod tests {
     use super::*;
     use crate::engine::message::MessageBuilder;
-    use crate::engine::queue::{Effects, Queue, QueueSpec, Surroundings};
+    use crate::engine::queue::{Effects, Environment, Queue, QueueSpec};
     use crate::engine::stream::StreamReaders;
     use crate::plumbing::stream_readers::Readers;
     use leveret_protocol::values::{AMQPValue, FieldTable};
@@ -102,12 +105,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(Options::new(directory.path())).unwrap().store;
         let readers = Arc::<Readers>::default();
-        let surroundings = Surroundings {
+        let environment = Environment {
             store: Some(store.clone()),
             readers: Some(readers.clone()),
-            ..Surroundings::default()
+            ..Environment::default()
         };
-        let mut fx = Effects::on(surroundings, None);
+        let mut fx = Effects::on(environment, None);
         let streams: Vec<Arc<Queue>> = (1..400).map(stream).collect();
         let mut builder = MessageBuilder::new(b"", b"", &[0, 0], false, 100_000);
         builder.push(&[0; 100_000]).unwrap();

@@ -7,8 +7,8 @@ use super::handle::Stream;
 use super::record::{Record, Stored};
 use super::start::StartAt;
 use super::units::Unit;
+use crate::engine::interfaces::ConnectionId;
 use crate::engine::message::{MessageBuilder, SharedMessage};
-use crate::engine::outside::ConnectionId;
 use crate::engine::queue::{Consumer, ConsumerId, Credit, Effects, Queue, QueueSpec};
 use crate::plumbing::ledger::Ledger;
 use crate::plumbing::mailbox::{Mail, Mailbox};
@@ -21,7 +21,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Octets of a message's body: 16 of them fill a unit.
+/// Bytes of a message's body: 16 of them fill a unit.
 const BODY: usize = 1000;
 
 #[derive(Clone, Debug)]
@@ -134,10 +134,10 @@ impl World {
                 Op::Publish {
                     position, message, ..
                 } => {
-                    let mut octets = Vec::new();
-                    message.encode(&mut octets);
-                    assert_eq!(octets.len(), message.encoded_len());
-                    let stored = Stored::new(octets.into()).unwrap();
+                    let mut bytes = Vec::new();
+                    message.encode(&mut bytes);
+                    assert_eq!(bytes.len(), message.encoded_len());
+                    let stored = Stored::new(bytes.into()).unwrap();
                     self.kept.insert(position.0, stored.time);
                 }
                 Op::Ack { first, last, .. } => {
@@ -323,15 +323,15 @@ impl World {
         let mut units: Vec<Unit> = Vec::new();
         for (offset, &time) in &self.kept {
             match units.last_mut() {
-                Some(unit) if unit.octets < 16 * 1024 - BODY as u64 => {
-                    unit.octets += BODY as u64;
+                Some(unit) if unit.bytes < 16 * 1024 - BODY as u64 => {
+                    unit.bytes += BODY as u64;
                     unit.last_time = time;
                 }
                 _ => units.push(Unit {
                     first: *offset,
                     first_time: time,
                     last_time: time,
-                    octets: BODY as u64,
+                    bytes: BODY as u64,
                 }),
             }
         }
@@ -348,9 +348,9 @@ impl Source for World {
                 time: *time,
                 message: message(*offset),
             };
-            let mut octets = Vec::new();
-            record.encode(&mut octets);
-            (Position(*offset), octets.into())
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes);
+            (Position(*offset), bytes.into())
         });
         Ok(Some(found.collect()))
     }

@@ -1,35 +1,35 @@
-//! The parts in which a stream forgets, as RabbitMQ's streams forget whole segments: by size
-//! (`x-max-length-bytes`) and by age (`x-max-age`), looked at when a part is full. They are an
-//! index by time as well.
+//! Units: the parts that a stream drops as a whole, as RabbitMQ's streams drop segments: by size
+//! (`x-max-length-bytes`) and by age (`x-max-age`), checked when a unit is full. They also serve as
+//! an index by time.
 
 use crate::engine::queue::Settings;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Octets of a unit, unless `x-stream-max-segment-size-bytes` says less: RabbitMQ's segments are
-/// 500 MB, but a unit costs no file and a few octets of memory.
-const OCTETS_MAX: u64 = 4 << 20;
-/// What it may say at least: the store keeps messages in chunks of this size.
-const OCTETS_MIN: u64 = 16 << 10;
+/// Bytes of a unit, unless `x-stream-max-segment-size-bytes` is less: RabbitMQ's segments are 500
+/// MB, but a unit needs no file and only a few bytes of memory.
+const BYTES_MAX: u64 = 4 << 20;
+/// The minimum of that: the store keeps messages in chunks of this size.
+const BYTES_MIN: u64 = 16 << 10;
 
-/// Which units may go.
+/// The rules by which units are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Octets of all units.
-    max_octets: Option<u64>,
+    /// The maximum bytes of all units.
+    max_bytes: Option<u64>,
     max_age: Option<Duration>,
-    /// Octets of one.
-    pub unit_octets: u64,
+    /// Bytes of one unit.
+    pub unit_bytes: u64,
 }
 
 impl Retention {
-    /// What a stream is set to.
+    /// Returns the retention in a stream's settings.
     pub fn of(settings: &Settings) -> Self {
-        let unit = settings.max_segment_size.unwrap_or(OCTETS_MAX);
+        let unit = settings.max_segment_size.unwrap_or(BYTES_MAX);
         Retention {
-            max_octets: settings.max_length_bytes,
+            max_bytes: settings.max_length_bytes,
             max_age: settings.max_age,
-            unit_octets: unit.clamp(OCTETS_MIN, OCTETS_MAX),
+            unit_bytes: unit.clamp(BYTES_MIN, BYTES_MAX),
         }
     }
 }
@@ -39,37 +39,37 @@ impl Retention {
 pub struct Unit {
     /// The offset of its first message; it ends where the next unit begins.
     pub first: u64,
-    /// When its first and its last message came: milliseconds since the epoch.
+    /// When its first message arrived: milliseconds since the epoch.
     pub first_time: u64,
-    /// See `first_time`.
+    /// When its last message arrived.
     pub last_time: u64,
-    /// Octets of its messages as they are stored.
-    pub octets: u64,
+    /// Bytes of its messages as they are stored.
+    pub bytes: u64,
 }
 
 /// The units of a stream, oldest first.
 #[derive(Debug, Default)]
 pub struct Units {
     units: VecDeque<Unit>,
-    octets: u64,
+    bytes: u64,
 }
 
 impl Units {
-    /// Units that were there before; `unit_octets` may have been others then.
+    /// Restores units; `unit_bytes` may have been different when they were made.
     pub fn restore(units: Vec<Unit>) -> Self {
         Units {
-            octets: units.iter().map(|unit| unit.octets).sum(),
+            bytes: units.iter().map(|unit| unit.bytes).sum(),
             units: units.into(),
         }
     }
 
-    /// Counts a message in; `true` when a unit has ended before it.
-    pub fn add(&mut self, offset: u64, time: u64, octets: u64, unit_octets: u64) -> bool {
-        self.octets += octets;
+    /// Adds a message; returns whether a unit ended before it.
+    pub fn add(&mut self, offset: u64, time: u64, bytes: u64, unit_bytes: u64) -> bool {
+        self.bytes += bytes;
         if let Some(unit) = self.units.back_mut()
-            && unit.octets + octets <= unit_octets
+            && unit.bytes + bytes <= unit_bytes
         {
-            unit.octets += octets;
+            unit.bytes += bytes;
             unit.last_time = time;
             return false;
         }
@@ -77,13 +77,13 @@ impl Units {
             first: offset,
             first_time: time,
             last_time: time,
-            octets,
+            bytes,
         });
         self.units.len() > 1
     }
 
-    /// Drops what may go, whole units from the front and never the last, and only what is
-    /// committed. Returns the offsets that are gone: the first, and the one behind the last.
+    /// Drops what may be dropped: committed whole units from the front, and never the last one.
+    /// Returns the dropped offsets: the first, and the one after the last.
     pub fn retain(
         &mut self,
         retention: &Retention,
@@ -95,36 +95,36 @@ impl Units {
         let first = self.first()?;
         let mut end = None;
         while let (Some(unit), Some(next)) = (self.units.front(), self.units.get(1)) {
-            let large = retention.max_octets.is_some_and(|max| self.octets > max);
+            let large = retention.max_bytes.is_some_and(|max| self.bytes > max);
             let old = cutoff.is_some_and(|cutoff| unit.last_time < cutoff);
             if !(large || old) || next.first > committed {
                 break;
             }
             end = Some(next.first);
-            self.octets -= unit.octets;
+            self.bytes -= unit.bytes;
             self.units.pop_front();
         }
         end.map(|end| (first, end))
     }
 
-    /// The first offset that is kept; `None` when there never was a message, or all are gone.
+    /// Returns the first offset that is kept; `None` if there never was a message, or all are gone.
     pub fn first(&self) -> Option<u64> {
         self.units.front().map(|unit| unit.first)
     }
 
-    /// Octets of all of it.
-    pub fn octets(&self) -> u64 {
-        self.octets
+    /// Returns the bytes of all units.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
-    /// An offset from which on everything stands that came at `time` or later, with little else
-    /// before it; `None` when all came earlier.
+    /// Returns an offset after which all messages that arrived at `time` or later are found, with
+    /// few others before them; `None` if all arrived earlier.
     pub fn at_time(&self, time: u64) -> Option<u64> {
         let at = self.units.partition_point(|unit| unit.last_time < time);
         self.units.get(at).map(|unit| unit.first)
     }
 
-    /// Forgets everything.
+    /// Drops everything.
     pub fn clear(&mut self) {
         *self = Units::default();
     }
@@ -134,15 +134,15 @@ impl Units {
 mod tests {
     use super::*;
 
-    fn retention(max_octets: Option<u64>, max_age: Option<u64>) -> Retention {
+    fn retention(max_bytes: Option<u64>, max_age: Option<u64>) -> Retention {
         Retention {
-            max_octets,
+            max_bytes,
             max_age: max_age.map(Duration::from_millis),
-            unit_octets: 100,
+            unit_bytes: 100,
         }
     }
 
-    /// Messages of 50 octets, one every 10 milliseconds: two in a unit.
+    /// Messages of 50 bytes, one every 10 milliseconds: two in a unit.
     fn units(messages: u64) -> Units {
         let mut units = Units::default();
         for offset in 0..messages {
@@ -159,26 +159,26 @@ mod tests {
                 max_segment_size,
                 ..Settings::default()
             })
-            .unit_octets
+            .unit_bytes
         };
-        assert_eq!(of(None), OCTETS_MAX);
-        assert_eq!(of(Some(0)), OCTETS_MIN);
+        assert_eq!(of(None), BYTES_MAX);
+        assert_eq!(of(Some(0)), BYTES_MIN);
         assert_eq!(of(Some(100_000)), 100_000);
-        assert_eq!(of(Some(500_000_000)), OCTETS_MAX);
+        assert_eq!(of(Some(500_000_000)), BYTES_MAX);
     }
 
     #[test]
     fn by_size_whole_units_go_until_it_fits() {
         let mut units = units(7);
-        assert_eq!(units.octets(), 350);
+        assert_eq!(units.bytes(), 350);
         assert_eq!(units.retain(&retention(Some(350), None), 0, 7), None);
         assert_eq!(
             units.retain(&retention(Some(349), None), 0, 7),
             Some((0, 2))
         );
-        assert_eq!(units.octets(), 250);
+        assert_eq!(units.bytes(), 250);
         assert_eq!(units.retain(&retention(Some(0), None), 0, 7), Some((2, 6)));
-        assert_eq!((units.first(), units.octets()), (Some(6), 50));
+        assert_eq!((units.first(), units.bytes()), (Some(6), 50));
     }
 
     #[test]

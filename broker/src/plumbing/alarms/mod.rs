@@ -1,9 +1,8 @@
-//! What the broker is short of, and who is told (RabbitMQ: "Memory and Disk Alarms").
+//! Resource alarms, and who is told of them (RabbitMQ: "Memory and Disk Alarms").
 //!
-//! [`Alarms`] compares readings with marks; [`watch`] takes them, once a second at least. Connections
-//! look at [`Alarms::in_force`] once per read batch: whoever publishes while an alarm is in force
-//! is blocked, and told when all of them are over. As in RabbitMQ there is no hysteresis: one mark
-//! raises and clears.
+//! [`Alarms`] compares readings with watermarks; [`watch`] takes readings, at least once a second. Connections check
+//! [`Alarms::in_force`] once per read batch: a connection that publishes while an alarm is in force is blocked, and
+//! told when all alarms are over. As in RabbitMQ there is no hysteresis: one watermark raises and clears.
 
 use crate::config::{DiskFreeLimit, MemoryWatermark};
 
@@ -12,15 +11,15 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
-/// Memory is exhausted when it is above its mark by so many bytes ...
+/// Memory is exhausted when it is above its watermark by this many bytes ...
 const EXCESS: u64 = 32 << 20;
-/// ... and this part of the mark.
+/// ... plus this fraction of the watermark.
 const EXCESS_SHARE: u64 = 20;
 
-/// Memory is tight when no more than this part of its mark is left.
+/// Memory is tight when no more than this fraction of its watermark is left.
 const TIGHT_SHARE: u64 = 16;
 
-/// Something to be short of.
+/// A resource that can run low.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
@@ -31,7 +30,7 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// In the order in which RabbitMQ names them.
+    /// In RabbitMQ's order.
     const ALL: [Resource; 2] = [Resource::Disk, Resource::Memory];
 
     fn bit(self) -> u8 {
@@ -56,17 +55,17 @@ impl fmt::Display for Resource {
 pub struct AlarmSet(u8);
 
 impl AlarmSet {
-    /// Whether there is none.
+    /// Returns whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether memory is low.
+    /// Returns whether the memory alarm is in the set.
     pub fn has_memory(self) -> bool {
         self.0 & Resource::Memory.bit() != 0
     }
 
-    /// Those in it.
+    /// Iterates over the alarms in the set.
     pub fn iter(self) -> impl Iterator<Item = Resource> {
         Resource::ALL
             .into_iter()
@@ -81,13 +80,13 @@ impl AlarmSet {
         }
     }
 
-    /// Those in it that are not in the other.
+    /// Returns the alarms of this set that are not in the other.
     fn without(self, other: AlarmSet) -> AlarmSet {
         AlarmSet(self.0 & !other.0)
     }
 }
 
-/// The reason that connection.blocked gives.
+/// The reason given in connection.blocked.
 impl fmt::Display for AlarmSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<String> = self.iter().map(|resource| resource.to_string()).collect();
@@ -95,36 +94,36 @@ impl fmt::Display for AlarmSet {
     }
 }
 
-/// What there is of each resource; octets.
+/// A reading of all resources, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// Memory that the broker uses.
+    /// Memory used by the broker.
     pub memory: u64,
-    /// Memory that it could have: the machine's, or what its control group allows.
+    /// Memory available to it: the machine's, or its control group's limit.
     pub total_memory: u64,
-    /// Free space on the file system of the data directory, when the system tells.
+    /// Free space on the file system of the data directory, if the system tells.
     pub disk_free: Option<u64>,
 }
 
-/// What an operator sees of the alarms.
+/// The state of the alarms, for an operator.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct View {
     /// The last reading.
     pub reading: Reading,
-    /// The mark as it was set.
+    /// The memory watermark as configured.
     pub memory: MemoryWatermark,
-    /// The mark in octets.
-    pub memory_octets: u64,
-    /// The limit in octets.
-    pub disk_octets: u64,
+    /// The memory watermark in bytes.
+    pub memory_bytes: u64,
+    /// The disk free limit in bytes.
+    pub disk_bytes: u64,
 }
 
-/// What changed with a reading.
+/// The changes caused by a reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Change {
-    /// Raised now.
+    /// Newly raised alarms.
     pub raised: AlarmSet,
-    /// Cleared now.
+    /// Newly cleared alarms.
     pub cleared: AlarmSet,
 }
 
@@ -132,7 +131,7 @@ pub struct Change {
 #[derive(Debug)]
 pub struct Alarms {
     in_force: AtomicU8,
-    /// Octets; as many as there can be before the first reading.
+    /// In bytes; the maximum before the first reading.
     memory_mark: AtomicU64,
     /// See [`Alarms::is_tight`].
     tight: AtomicBool,
@@ -161,49 +160,51 @@ struct State {
 }
 
 impl Alarms {
-    /// The alarms in force: one load, for once per read batch.
+    /// Returns the alarms in force: a single load, for once per read batch.
     pub fn in_force(&self) -> AlarmSet {
         AlarmSet(self.in_force.load(Ordering::SeqCst))
     }
 
-    /// The memory mark in octets, as of the last reading: one load.
+    /// Returns the memory watermark in bytes, as of the last reading: a single load.
     pub fn memory_mark(&self) -> u64 {
         self.memory_mark.load(Ordering::Relaxed)
     }
 
-    /// Whether memory is low, or nearly: peers may hold less before publishers have to stop.
+    /// Returns whether memory is low, or nearly: then peers may hold less, before publishers have
+    /// to stop.
     pub fn is_tight(&self) -> bool {
         self.tight.load(Ordering::Relaxed) || self.in_force().has_memory()
     }
 
-    /// Whether memory is so far above its mark that nothing new is declared: blocking publishers did not help. Never
-    /// where an operator has set the mark to 0, which is meant for publishers.
+    /// Returns whether memory is so far above its watermark that nothing new may be declared, because blocking
+    /// publishers did not help. Never true if an operator has set the watermark to 0, which is meant to stop
+    /// publishers.
     pub fn is_exhausted(&self) -> bool {
         self.exhausted.load(Ordering::Relaxed)
     }
 
-    /// Sets both marks; they count from the next reading on.
+    /// Sets both limits; they apply from the next reading on.
     pub fn set_limits(&self, memory: MemoryWatermark, disk: DiskFreeLimit) {
         self.set_memory_watermark(memory);
         self.set_disk_free_limit(disk);
     }
 
-    /// Sets the memory mark; it counts from the next reading on.
+    /// Sets the memory watermark; it applies from the next reading on.
     pub fn set_memory_watermark(&self, memory: MemoryWatermark) {
         self.state.lock().memory = memory;
     }
 
-    /// Sets the disk mark; it counts from the next reading on.
+    /// Sets the disk free limit; it applies from the next reading on.
     pub fn set_disk_free_limit(&self, disk: DiskFreeLimit) {
         self.state.lock().disk = disk;
     }
 
-    /// Whether a reading is above the memory mark.
+    /// Returns whether a reading is above the memory watermark.
     pub fn is_over_memory(&self, reading: Reading) -> bool {
         reading.memory > self.state.lock().memory.octets(reading.total_memory)
     }
 
-    /// Notes what memory is used and what of the disk is free, between two readings of everything.
+    /// Records used memory and free disk space between two full readings.
     pub fn note(&self, memory: u64, disk_free: Option<u64>) {
         let mut state = self.state.lock();
         (state.reading.memory, state.reading.disk_free) = (memory, disk_free);
@@ -216,19 +217,19 @@ impl Alarms {
         self.tight.store(tight, Ordering::Relaxed);
     }
 
-    /// Holds publishers as if memory were over its mark, until the next [`Alarms::update`]: for the
-    /// time that it takes to find out.
+    /// Blocks publishers as if memory were above its watermark until the next [`Alarms::update`],
+    /// while the actual usage is determined.
     pub fn hold(&self) {
         let held = self.in_force().with(Resource::Memory, true);
         self.in_force.store(held.0, Ordering::SeqCst);
     }
 
-    /// Compares a reading with the marks.
+    /// Compares a reading with the limits.
     pub fn update(&self, reading: Reading) -> Change {
         self.update_from(self.in_force(), reading)
     }
 
-    /// As [`Alarms::update`], where these were in force before publishers were held.
+    /// Like [`Alarms::update`], given the alarms that were in force before publishers were held.
     pub fn update_from(&self, before: AlarmSet, reading: Reading) -> Change {
         let mut state = self.state.lock();
         let total = reading.total_memory;
@@ -238,7 +239,7 @@ impl Alarms {
                 Resource::Memory,
                 reading.memory > state.memory.octets(total),
             )
-            // A system that does not tell is no reason to stop publishers.
+            // An unknown amount of free space is no reason to stop publishers.
             .with(Resource::Disk, reading.disk_free.is_some_and(low_disk));
         let mark = state.memory.octets(total);
         self.memory_mark.store(mark, Ordering::Relaxed);
@@ -254,15 +255,15 @@ impl Alarms {
         }
     }
 
-    /// For an operator.
+    /// Returns the state for an operator.
     pub fn view(&self) -> View {
         let state = self.state.lock();
         let total = state.reading.total_memory;
         View {
             reading: state.reading,
             memory: state.memory,
-            memory_octets: state.memory.octets(total),
-            disk_octets: state.disk.octets(total),
+            memory_bytes: state.memory.octets(total),
+            disk_bytes: state.disk.octets(total),
         }
     }
 }
@@ -357,7 +358,7 @@ mod tests {
         assert!(alarms.in_force().is_empty());
         let change = alarms.update(reading(100, 1 << 40));
         assert_eq!(change.raised.to_string(), "low on memory");
-        assert_eq!(alarms.view().memory_octets, 99);
+        assert_eq!(alarms.view().memory_bytes, 99);
     }
 
     #[test]

@@ -1,14 +1,14 @@
-//! What a connection has told the ledger.
+//! A connection's account with the ledger.
 
 use super::limits::Pool;
 use super::{Holdings, Kind, Ledger};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// A difference that is told at once, not at the end of the turn.
-const MUCH: u64 = 64 << 10;
+/// A growth that is reported immediately and not at the end of the turn.
+const GROWTH_STEP: u64 = 64 << 10;
 
-/// A connection's entry in the ledger, which goes with it.
+/// A connection's entry in the ledger, removed when it is dropped.
 #[derive(Debug)]
 pub struct Account {
     ledger: Arc<Ledger>,
@@ -18,7 +18,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Counts a connection in.
+    /// Opens an account for a connection.
     pub fn open(ledger: &Arc<Ledger>, holdings: &Arc<Holdings>) -> Self {
         ledger.connections.fetch_add(1, Ordering::Relaxed);
         Account {
@@ -29,22 +29,22 @@ impl Account {
         }
     }
 
-    /// The ledger.
+    /// Returns the ledger.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
-    /// What the connection holds.
+    /// Returns what the connection holds.
     pub fn holdings(&self) -> &Arc<Holdings> {
         &self.holdings
     }
 
-    /// Bytes that it holds of what it has sent.
+    /// Returns the bytes held for what the peer has sent.
     pub fn requests(&self) -> u64 {
         self.holdings.sum(Kind::REQUESTS)
     }
 
-    /// Tells what the connection holds now.
+    /// Reports what the connection holds now.
     pub fn tell(&mut self) {
         let (deliveries, requests) = (self.holdings.sum(Kind::DELIVERIES), self.requests());
         self.ledger
@@ -57,10 +57,12 @@ impl Account {
         (self.deliveries, self.requests) = (deliveries, requests);
     }
 
-    /// Tells it if it is much more than was told last: for what grows within a turn.
+    /// Reports it if it is much more than last reported: for what grows within a turn.
     pub fn tell_growth(&mut self) {
         let deliveries = self.holdings.sum(Kind::DELIVERIES);
-        if deliveries > self.deliveries + MUCH || self.requests() > self.requests + MUCH {
+        if deliveries > self.deliveries + GROWTH_STEP
+            || self.requests() > self.requests + GROWTH_STEP
+        {
             self.tell();
         }
     }

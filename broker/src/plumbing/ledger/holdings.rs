@@ -1,4 +1,4 @@
-//! What one connection holds, by kind.
+//! The memory that one connection holds, by kind.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,24 +7,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A reason why memory is held for a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Deliveries that it has not acknowledged, or not yet committed that.
+    /// Unacknowledged deliveries, including acknowledgements that are not committed.
     Unacknowledged,
-    /// What is to be written, to a peer that does not read.
+    /// Output for a peer that does not read.
     Output,
-    /// Messages of which not all frames have come.
+    /// Messages whose frames have not all arrived.
     Unfinished,
-    /// Messages of transactions that are not committed.
+    /// Messages of uncommitted transactions.
     Uncommitted,
-    /// Frames on channels that wait for the store.
+    /// Frames deferred on channels that wait for the store.
     Deferred,
     /// Channels and consumers.
     Declared,
-    /// What was read from the socket and is no whole frame yet.
+    /// Input that is not a complete frame yet.
     Input,
 }
 
 impl Kind {
-    /// All of them, in the order of the counters.
+    /// All kinds, in the order of the counters.
     pub const ALL: [Kind; 7] = [
         Kind::Unacknowledged,
         Kind::Output,
@@ -34,9 +34,9 @@ impl Kind {
         Kind::Declared,
         Kind::Input,
     ];
-    /// What the connection itself tells of what it was sent.
+    /// The kinds that a connection reports as deliveries.
     pub(super) const DELIVERIES: &[Kind] = &[Kind::Unacknowledged, Kind::Output];
-    /// What it tells of what it has sent.
+    /// The kinds that it reports as requests.
     pub const REQUESTS: &[Kind] = &[
         Kind::Unfinished,
         Kind::Uncommitted,
@@ -46,7 +46,7 @@ impl Kind {
 }
 
 impl fmt::Display for Kind {
-    /// What is held, as it stands behind "bytes of".
+    /// Names what is held, to follow "bytes of".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Kind::Unacknowledged => "unacknowledged deliveries",
@@ -60,43 +60,43 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Bytes that a connection holds. Its own task alone writes the counters; anybody may read them.
+/// The bytes that a connection holds. Only its own task writes the counters; anybody may read them.
 #[derive(Debug, Default)]
 pub struct Holdings {
     bytes: [AtomicU64; Kind::ALL.len()],
-    /// When some of what it has sent was last finished, by the ledger's count of looks.
+    /// The look at which it last finished some request.
     finished: AtomicU64,
 }
 
 impl Holdings {
-    /// Bytes of one kind.
+    /// Returns the bytes of one kind.
     pub fn of(&self, kind: Kind) -> u64 {
         self.bytes[kind as usize].load(Ordering::Relaxed)
     }
 
-    /// Bytes of all kinds.
+    /// Returns the bytes of all kinds.
     pub fn total(&self) -> u64 {
         self.sum(&Kind::ALL)
     }
 
-    /// Bytes of some kinds.
+    /// Returns the sum for some kinds.
     pub fn sum(&self, kinds: &[Kind]) -> u64 {
         kinds.iter().map(|kind| self.of(*kind)).sum()
     }
 
-    /// See [`Ledger::is_idle`](super::Ledger::is_idle).
+    /// The look at which it last finished some request; see [`Ledger::is_idle`](super::Ledger::is_idle).
     pub(super) fn finished(&self) -> &AtomicU64 {
         &self.finished
     }
 
-    /// Sets what is held of one kind, where that is known as a whole.
+    /// Sets the bytes of one kind, where the total is known.
     pub fn set(&self, kind: Kind, bytes: u64) {
-        // One writer: no atomic addition is needed, and none pays for one.
+        // There is one writer, so a plain store is enough; an atomic addition would cost more.
         self.bytes[kind as usize].store(bytes, Ordering::Relaxed);
     }
 }
 
-/// What one part of a connection holds of one kind. It leaves the connection's sum when it is dropped.
+/// The bytes of one kind held by one part of a connection. They leave the connection's sum when it is dropped.
 #[derive(Debug, Default)]
 pub struct Part {
     home: Option<(Arc<Holdings>, Kind)>,
@@ -104,7 +104,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// A part that holds nothing yet.
+    /// Creates a part that holds nothing yet.
     pub fn new(holdings: &Arc<Holdings>, kind: Kind) -> Self {
         Part {
             home: Some((holdings.clone(), kind)),
@@ -112,22 +112,22 @@ impl Part {
         }
     }
 
-    /// Bytes that it holds.
+    /// Returns the bytes it holds.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// It holds more.
+    /// Adds bytes.
     pub fn add(&mut self, bytes: u64) {
         self.set(self.bytes + bytes);
     }
 
-    /// It holds less.
+    /// Removes bytes.
     pub fn remove(&mut self, bytes: u64) {
         self.set(self.bytes - bytes);
     }
 
-    /// It holds so much.
+    /// Sets the bytes it holds.
     pub fn set(&mut self, bytes: u64) {
         if let Some((holdings, kind)) = &self.home {
             holdings.set(*kind, holdings.of(*kind) - self.bytes + bytes);

@@ -1,10 +1,10 @@
-//! What peers make the broker hold, counted for each connection and for all of them together, and how much more one of
-//! them may.
+//! Accounts for the memory that peers make the broker hold, per connection and in total, and decides how much more one
+//! of them may hold.
 //!
 //! A connection counts what it holds in its [`Holdings`], in parts that leave the count when they are dropped
-//! ([`Part`]), and tells the [`Ledger`] once per turn ([`Account`]). All peers together may hold so much of the memory
-//! watermark; what one may hold is twice what is left of that. So a single connection comes to hold two thirds, several
-//! share, and there is always some room for the next, without anybody having to know how many they are.
+//! ([`Part`]), and reports to the [`Ledger`] once per turn ([`Account`]). All peers together may hold a fixed share of
+//! the memory watermark; a single one may hold twice what is left of it. So a single connection can get two thirds,
+//! several share, and there is always some room for the next, without counting connections.
 
 mod account;
 mod holdings;
@@ -20,54 +20,54 @@ use limits::{Pool, READ_AHEAD, STOPPED};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// Keeps what is written all the time off the cache lines of what is read all the time.
+/// Keeps frequently written fields off the cache lines of frequently read ones.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Apart<T>(T);
+struct CachePadded<T>(T);
 
-/// What all peers together hold.
+/// The memory that all peers together hold.
 #[derive(Debug)]
 pub struct Ledger {
     alarms: Arc<Alarms>,
     /// See [`Ledger::waiting_mark`].
     waiting_mark: AtomicUsize,
     connections: AtomicU64,
-    deliveries: Apart<AtomicU64>,
-    requests: Apart<AtomicU64>,
-    /// What consumers of streams have read and were not delivered.
+    deliveries: CachePadded<AtomicU64>,
+    requests: CachePadded<AtomicU64>,
+    /// What was read for stream consumers and not delivered yet.
     read_ahead: Budget,
-    /// How often [`Ledger::look`] was called by whoever looks once a second.
+    /// The number of looks at idle requests, one a second.
     looks: AtomicU64,
-    /// Bytes of requests that are idle, as of the last look; see [`Ledger::is_idle`].
+    /// Bytes of idle requests as of the last look; see [`Ledger::is_idle`].
     idle: AtomicU64,
 }
 
-/// Looks after which what a connection has sent, and finished nothing of, is idle.
+/// Looks without any finished request after which a connection's requests are idle.
 const IDLE: u64 = 3;
 
 impl Default for Ledger {
-    /// The ledger of a broker that is never short of memory.
+    /// Creates the ledger of a broker that is never short of memory.
     fn default() -> Self {
         Ledger::new(Arc::default())
     }
 }
 
 impl Ledger {
-    /// An empty ledger; the memory watermark and whether memory is low are the alarms' to say.
+    /// Creates an empty ledger that follows these alarms' watermark and state.
     pub fn new(alarms: Arc<Alarms>) -> Self {
         Ledger {
             alarms,
             waiting_mark: AtomicUsize::new(WAITING),
             connections: AtomicU64::new(0),
-            deliveries: Apart::default(),
-            requests: Apart::default(),
+            deliveries: CachePadded::default(),
+            requests: CachePadded::default(),
             read_ahead: Budget::new(READ_AHEAD),
             looks: AtomicU64::new(0),
             idle: AtomicU64::new(0),
         }
     }
 
-    /// A ledger with so much room for what is read from streams.
+    /// Creates a ledger with this budget for reading streams ahead.
     #[cfg(test)]
     pub fn with_read_ahead(max: u64) -> Self {
         Ledger {
@@ -76,63 +76,65 @@ impl Ledger {
         }
     }
 
-    /// What all consumers of streams together may keep of what was read for them and could not be delivered.
+    /// Returns the budget for what was read for stream consumers and could not be delivered.
     pub fn read_ahead(&self) -> &Budget {
         &self.read_ahead
     }
 
-    /// Bytes of deliveries that a connection may hold: those that it has not acknowledged.
+    /// Returns the bytes of unacknowledged deliveries that a connection may hold.
     pub fn deliveries_limit(&self) -> u64 {
         self.limit(Pool::Deliveries)
     }
 
-    /// Bytes that a connection may hold of what it sent: unfinished messages, uncommitted ones.
+    /// Returns the bytes that a connection may hold of what it sent: unfinished and uncommitted
+    /// messages.
     pub fn requests_limit(&self) -> u64 {
         self.limit(Pool::Requests)
     }
 
-    /// Whether no more deliveries are to be sent at all: memory is low, and they have much of it. Whoever holds most is
-    /// closed then, so it does not last.
+    /// Returns whether deliveries are stopped altogether: memory is low, and deliveries take their full part of it. It
+    /// does not last, as the connections that hold most are closed then.
     pub fn deliveries_are_stopped(&self) -> bool {
         self.waiting_mark() == STOPPED
     }
 
-    /// Whether half of what peers may have sent and not finished is taken: then it counts who is [idle](Ledger::is_idle).
+    /// Returns whether requests take half of their part of the watermark, so that it matters which are
+    /// [idle](Ledger::is_idle).
     pub fn requests_are_many(&self) -> bool {
         self.held(Pool::Requests) > self.size(Pool::Requests) / 2
     }
 
-    /// Bytes by which requests exceed their part of the watermark: so many of those that are idle are in the way.
+    /// Returns the bytes by which requests exceed their part of the watermark.
     pub fn requests_excess(&self) -> u64 {
         let held = self.held(Pool::Requests);
         held.saturating_sub(self.size(Pool::Requests))
     }
 
-    /// Whether a connection has finished nothing of what it has sent for some looks. What is idle does not count against
-    /// others: who parks memory and goes silent must not keep them from publishing.
+    /// Returns whether a connection has finished none of its requests for [`IDLE`] looks. Idle requests do not count
+    /// against others: a client that parks memory and goes silent must not keep others from publishing.
     pub fn is_idle(&self, holdings: &Holdings) -> bool {
         let since = holdings.finished().load(Ordering::Relaxed);
         self.looks.load(Ordering::Relaxed).saturating_sub(since) >= IDLE
     }
 
-    /// Another second is over; so many bytes of requests are idle.
+    /// Records a look, once a second, and the bytes of idle requests that it found.
     pub fn count_idle(&self, bytes: u64) {
         self.looks.fetch_add(1, Ordering::Relaxed);
         self.idle.store(bytes, Ordering::Relaxed);
     }
 
-    /// Bytes of deliveries that may wait in a mailbox, and as many in an output, for a peer to read them. One load of what
-    /// is seldom written, for once per delivery.
+    /// Returns the bytes of deliveries that may wait in a mailbox, and again in an output, for a peer to read them. A
+    /// single load of a rarely written value, for once per delivery.
     pub fn waiting_mark(&self) -> usize {
         self.waiting_mark.load(Ordering::Relaxed)
     }
 
-    /// Bytes that all peers together hold, as of when they last told.
+    /// Returns the bytes that all peers together hold, as last reported.
     pub fn total(&self) -> u64 {
         Pool::ALL.iter().map(|pool| self.held(*pool)).sum()
     }
 
-    /// Looks again at the memory watermark and at whether memory is tight.
+    /// Updates the limits from the memory watermark and whether memory is tight.
     pub fn look(&self) {
         let pool = Pool::Deliveries;
         let held = self.held(pool);
@@ -148,7 +150,7 @@ impl Ledger {
         }
     }
 
-    /// Deliveries wait in a mailbox: `now` bytes where `before` were counted.
+    /// Records that `now` bytes of deliveries wait in a mailbox where `before` were counted.
     pub fn change_waiting(&self, before: usize, now: usize) {
         self.change(Pool::Deliveries, before as u64, now as u64);
     }

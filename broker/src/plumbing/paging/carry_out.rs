@@ -1,72 +1,81 @@
-//! Doing the work for a page: on the disk, under no lock.
+//! Performing page jobs: on the disk, under no lock.
 
 use super::codec;
 use super::pager::Records;
 use crate::engine::clock::Clock;
-use crate::engine::queue::paging::{Done, Job, Missing, Outline, Owner, Source, Work};
+use crate::engine::queue::paging::{Job, JobResult, Missing, Outline, Owner, Source, Work};
 use crate::engine::queue::{Entry, decode};
 use leveret_storage::{Position, Spill, StorageError};
 use std::io;
 use std::sync::Arc;
 
-/// Bytes that are asked of the store at a time, at least.
+/// The minimum number of bytes requested from the store at a time.
 const READ_BYTES: u64 = 64 << 10;
 
-/// Where pages are.
-pub struct Shelves<'a> {
-    /// The store; none for a broker that keeps everything in memory.
+/// The places where pages are stored.
+pub struct PageStores<'a> {
+    /// The store; `None` for a broker that keeps everything in memory.
     pub records: Option<&'a dyn Records>,
-    /// The place that a restart empties.
+    /// The spill area, which is emptied on restart.
     pub spill: &'a Spill,
     /// The broker's time.
     pub clock: Clock,
-    /// Bytes that a page should take in memory.
+    /// The intended memory size of a page, in bytes.
     pub page: u64,
 }
 
 impl Job {
-    /// Does it. Blocks on the disk.
-    pub(super) fn carry_out(&self, shelves: &Shelves<'_>) -> Done {
+    /// Performs the job. Blocks on the disk.
+    pub(super) fn carry_out(&self, stores: &PageStores<'_>) -> JobResult {
         match &self.work {
             Work::Write(entries) => {
-                Done::Written(codec::write(shelves.spill, entries).map(Arc::new))
+                JobResult::Written(codec::write(stores.spill, entries).map(Arc::new))
             }
             Work::WriteSorted(entries) => {
-                Done::Written(codec::write_sorted(shelves.spill, entries).map(Arc::new))
+                JobResult::Written(codec::write_sorted(stores.spill, entries).map(Arc::new))
             }
-            Work::Read(Source::Spilled(page), _) => {
-                self.spilled(codec::read(page), |entries| Done::Read(entries, None, None))
-            }
-            Work::ReadSorted(page) => self.spilled(codec::read_sorted(page), Done::ReadSorted),
-            Work::Read(Source::Stored, outline) => match shelves.records {
-                Some(records) => self.read_stored(records, outline, shelves),
-                None => Done::NotRead,
+            Work::Read(Source::Spilled(page), _) => self.spilled(codec::read(page), |entries| {
+                JobResult::Read(entries, None, None)
+            }),
+            Work::ReadSorted(page) => self.spilled(codec::read_sorted(page), JobResult::ReadSorted),
+            Work::Read(Source::Stored, outline) => match stores.records {
+                Some(records) => self.read_stored(records, outline, stores),
+                None => JobResult::NotRead,
             },
         }
     }
 
-    fn spilled<T: Default>(&self, read: io::Result<T>, done: impl FnOnce(T) -> Done) -> Done {
+    fn spilled<T: Default>(
+        &self,
+        read: io::Result<T>,
+        done: impl FnOnce(T) -> JobResult,
+    ) -> JobResult {
         let queue = self.owner.name();
         match read {
             Ok(entries) => done(entries),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                tracing::error!(%queue, %error, "messages that were paged out are lost");
+                tracing::error!(%queue, %error, "paged out messages are lost");
                 done(T::default())
             }
             Err(error) => {
-                tracing::error!(%queue, %error, "cannot read messages that were paged out, trying again");
-                Done::NotRead
+                tracing::error!(%queue, %error, "cannot read paged out messages, retrying");
+                JobResult::NotRead
             }
         }
     }
 
-    fn read_stored(&self, records: &dyn Records, outline: &Outline, shelves: &Shelves<'_>) -> Done {
+    fn read_stored(
+        &self,
+        records: &dyn Records,
+        outline: &Outline,
+        stores: &PageStores<'_>,
+    ) -> JobResult {
         let mut reading = StoredReading {
             owner: &*self.owner,
             records,
             outline,
-            clock: shelves.clock,
-            limit: 2 * shelves.page,
+            clock: stores.clock,
+            limit: 2 * stores.page,
             entries: Vec::new(),
             weight: 0,
             damaged: false,
@@ -76,32 +85,32 @@ impl Job {
             if reading.is_whole() {
                 return Ok(());
             }
-            // The store was given all of it, but may not have committed the last of it.
+            // Everything was submitted to the store, but the last part may not be committed.
             records.flush()?;
             reading.begin_anew();
             reading.run()
         });
         if let Err(error) = result {
             let queue = self.owner.name();
-            tracing::error!(%queue, %error, "cannot read messages from the store, trying again");
-            return Done::NotRead;
+            tracing::error!(%queue, %error, "cannot read messages from the store, retrying");
+            return JobResult::NotRead;
         }
         let missing = (!reading.is_whole()).then_some(Missing {
             outline: *outline,
             found: reading.entries.len(),
         });
-        Done::Read(reading.entries, reading.rest, missing)
+        JobResult::Read(reading.entries, reading.rest, missing)
     }
 }
 
-/// A page on its way out of the store.
+/// A page being read from the store.
 struct StoredReading<'a> {
     owner: &'a dyn Owner,
     records: &'a dyn Records,
     outline: &'a Outline,
     clock: Clock,
-    /// Bytes in memory at which the rest waits for its turn: of what was not read since a restart it is not known how
-    /// large its properties are.
+    /// Memory in bytes at which the rest is left for later: the size of the properties of messages that were not read
+    /// since a restart is unknown.
     limit: u64,
     entries: Vec<Entry>,
     weight: u64,
@@ -158,19 +167,19 @@ impl StoredReading<'_> {
                 .messages
                 .checked_sub(taken)
                 .filter(|n| *n > 0)?,
-            octets: self
+            bytes: self
                 .outline
-                .octets
+                .bytes
                 .saturating_sub(bodies.sum::<usize>() as u64),
         })
     }
 
     fn take(&mut self, read: Vec<(Position, bytes::Bytes)>) {
-        for (position, octets) in read {
+        for (position, bytes) in read {
             if position > self.outline.last {
                 return;
             }
-            let Some((message, expiry)) = decode(octets) else {
+            let Some((message, expiry)) = decode(bytes) else {
                 self.lost(
                     position.0,
                     position.0,
@@ -189,7 +198,7 @@ impl StoredReading<'_> {
         self.damaged = true;
         tracing::error!(
             queue = %self.owner.name(),
-            "messages {first} to {last} in the store are {why}, and passed over"
+            "messages {first} to {last} in the store are {why}, skipping them"
         );
     }
 }

@@ -1,5 +1,4 @@
-//! Messages of a page as they are written to the place that a restart empties: what the queue knows of it, length and
-//! content, over and over.
+//! The encoding of pages in the spill area: for each message the queue's state, the length and the content.
 
 use crate::engine::message::{INLINE_BODY_MAX, Message, SharedMessage};
 use crate::engine::queue::Entry;
@@ -9,12 +8,12 @@ use leveret_storage::{Position, Spill, Spilled, Storable};
 use std::io;
 use std::sync::Arc;
 
-/// Bytes of what is known of an entry: position and state.
+/// Bytes of an entry's state: position and state word.
 const ENTRY: usize = 8 + 8;
-/// Bytes of the length that stands before each message.
+/// Bytes of the length prefix of each message.
 const LENGTH: usize = 4;
 
-/// Small messages are handed on in pieces of about so many bytes.
+/// Small messages are passed on in pieces of about this many bytes.
 const PIECE: usize = 16 << 10;
 
 /// Writes a page.
@@ -33,7 +32,7 @@ pub(super) fn write(spill: &Spill, entries: &[Entry]) -> io::Result<Spilled> {
 /// Writes a page of messages with their ranks.
 ///
 /// # Errors
-/// As [`write`].
+/// Like [`write`].
 pub(super) fn write_sorted(spill: &Spill, entries: &[(Rank, Ranked)]) -> io::Result<Spilled> {
     let len = |(_, ranked): &(Rank, Ranked)| {
         let keys = ranked.more_keys.iter().flat_map(|keys| keys.iter());
@@ -60,7 +59,7 @@ fn put_entry(entry: &Entry, out: &mut Vec<u8>) {
     out.put_u64(entry.word());
 }
 
-/// Writes what `head` puts before each message, and the messages.
+/// Writes the messages, each preceded by what `head` writes.
 fn write_all<T>(
     spill: &Spill,
     len: usize,
@@ -102,51 +101,51 @@ pub(super) fn read(page: &Spilled) -> io::Result<Vec<Entry>> {
 /// Reads a page of messages with their ranks back.
 ///
 /// # Errors
-/// As [`read`].
+/// Like [`read`].
 pub(super) fn read_sorted(page: &Spilled) -> io::Result<RankedPage> {
     read_all(page, next_ranked)
 }
 
 fn read_all<T>(page: &Spilled, next: impl Fn(&mut Bytes) -> Option<T>) -> io::Result<Vec<T>> {
-    let mut octets = page.read()?;
+    let mut bytes = page.read()?;
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, "a malformed page");
     let mut entries = Vec::new();
-    while !octets.is_empty() {
-        entries.push(next(&mut octets).ok_or_else(damaged)?);
+    while !bytes.is_empty() {
+        entries.push(next(&mut bytes).ok_or_else(damaged)?);
     }
     Ok(entries)
 }
 
-fn next_entry(octets: &mut Bytes) -> Option<Entry> {
-    let position = Position(octets.try_get_u64().ok()?);
-    let word = octets.try_get_u64().ok()?;
-    Some(Entry::with_word(position, next_message(octets)?, word))
+fn next_entry(bytes: &mut Bytes) -> Option<Entry> {
+    let position = Position(bytes.try_get_u64().ok()?);
+    let word = bytes.try_get_u64().ok()?;
+    Some(Entry::with_word(position, next_message(bytes)?, word))
 }
 
-fn next_ranked(octets: &mut Bytes) -> Option<(Rank, Ranked)> {
-    let rank = (octets.try_get_u64().ok()?, octets.try_get_u64().ok()?);
-    let position = Position(octets.try_get_u64().ok()?);
-    let word = octets.try_get_u64().ok()?;
+fn next_ranked(bytes: &mut Bytes) -> Option<(Rank, Ranked)> {
+    let rank = (bytes.try_get_u64().ok()?, bytes.try_get_u64().ok()?);
+    let position = Position(bytes.try_get_u64().ok()?);
+    let word = bytes.try_get_u64().ok()?;
     let mut keys = Vec::new();
-    for _ in 0..octets.try_get_u32().ok()? {
-        let len = octets.try_get_u32().ok()? as usize;
-        keys.push(octets.get(..len)?.into());
-        octets.advance(len);
+    for _ in 0..bytes.try_get_u32().ok()? {
+        let len = bytes.try_get_u32().ok()? as usize;
+        keys.push(bytes.get(..len)?.into());
+        bytes.advance(len);
     }
     let more_keys = (!keys.is_empty()).then(|| Box::new(MoreKeys::from(keys)));
-    let entry = Entry::with_word(position, next_message(octets)?, word);
+    let entry = Entry::with_word(position, next_message(bytes)?, word);
     Some((rank, Ranked { entry, more_keys }))
 }
 
-fn next_message(octets: &mut Bytes) -> Option<SharedMessage> {
-    let len = octets.try_get_u32().ok()? as usize;
-    if octets.len() < len {
+fn next_message(bytes: &mut Bytes) -> Option<SharedMessage> {
+    let len = bytes.try_get_u32().ok()? as usize;
+    if bytes.len() < len {
         return None;
     }
-    // A large body stays a slice of what it is decoded from: not of a page of many, which it would
-    // keep in memory.
-    let kept_whole = octets.len() == len || len <= INLINE_BODY_MAX;
-    let message = octets.split_to(len);
+    // A large body stays a slice of the input, unless that is a page of many messages, which it
+    // would keep in memory.
+    let kept_whole = bytes.len() == len || len <= INLINE_BODY_MAX;
+    let message = bytes.split_to(len);
     let message = if kept_whole {
         message
     } else {

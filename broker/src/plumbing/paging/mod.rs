@@ -1,5 +1,5 @@
-//! Moving pages of messages between memory and disk: who does it ([`Pager`]), how a page is written, and who takes memory
-//! back from queues that nobody uses. What leaves and what comes back is the machines' to say
+//! Moving pages of messages between memory and disk: the worker threads ([`Pager`]), the encoding of pages, and the
+//! sweeper that takes memory back from idle queues. The machines decide what is paged out and in
 //! ([`engine::queue::paging`](crate::engine::queue::paging)).
 
 mod carry_out;

@@ -1,11 +1,11 @@
-//! Who moves pages: a few threads, since moving them blocks on the disk, and the count of what all
-//! queues and delayed exchanges have in memory, which is one budget.
+//! The pager: a few threads that move pages, because that blocks on the disk, and the memory budget
+//! shared by all queues and delayed exchanges.
 
-use super::carry_out::Shelves;
+use super::carry_out::PageStores;
 use super::sweeper::Sweeper;
 use crate::engine::clock::Clock;
-use crate::engine::queue::paging::{Done, Dropped, Holder, Job, Limits, PageMover, Work};
-use crate::engine::queue::{Effects, Surroundings};
+use crate::engine::queue::paging::{Dropped, Holder, Job, JobResult, Limits, PageMover, Work};
+use crate::engine::queue::{Effects, Environment};
 use leveret_storage::{Position, QueueId, Spill, StorageError, Store};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
@@ -17,20 +17,20 @@ use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Threads at most; they are started as they are needed.
+/// The maximum number of threads; they are started on demand.
 const THREADS_MAX: usize = 2;
-/// Octets that may wait to be written. Beyond, publishers are not read.
+/// Bytes that may wait to be written. Above this, publishers are not read.
 const WRITING_HIGH: u64 = 16 << 20;
-/// Octets that wait to be written when they are read again.
+/// Bytes waiting to be written below which publishers are read again.
 const WRITING_LOW: u64 = 8 << 20;
-/// This part of the budget is for messages while memory is tight.
+/// The fraction of the budget that is used while memory is tight.
 const TIGHT_SHARE: u64 = 8;
-/// How long a disk that fails is left alone.
+/// How long to leave a failing disk alone.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long a page that cannot be read waits for the next attempt.
+/// The delay before an unreadable page is tried again.
 const READ_PAUSE: Duration = Duration::from_millis(100);
 
-/// What is read of the store; see [`leveret_storage::Store`].
+/// The read interface of the store; see [`leveret_storage::Store`].
 pub trait Records: Send + Sync {
     /// See [`leveret_storage::Store::read`].
     ///
@@ -41,7 +41,7 @@ pub trait Records: Send + Sync {
         queue: QueueId,
         from: Position,
         max_messages: usize,
-        max_octets: usize,
+        max_bytes: usize,
     ) -> Result<Vec<(Position, bytes::Bytes)>, StorageError>;
 
     /// See [`leveret_storage::Store::flush`].
@@ -57,9 +57,9 @@ impl Records for Store {
         queue: QueueId,
         from: Position,
         max_messages: usize,
-        max_octets: usize,
+        max_bytes: usize,
     ) -> Result<Vec<(Position, bytes::Bytes)>, StorageError> {
-        Store::read(self, queue, from, max_messages, max_octets)
+        Store::read(self, queue, from, max_messages, max_bytes)
     }
 
     fn flush(&self) -> Result<(), StorageError> {
@@ -67,16 +67,16 @@ impl Records for Store {
     }
 }
 
-/// Who moves pages.
+/// Moves pages between memory and disk.
 pub struct Pager(Arc<Shared>);
 
 struct Shared {
     limits: Limits,
-    /// Bytes of messages in memory, as far as their holders have reported.
+    /// Bytes of messages in memory, as reported by their holders.
     memory: AtomicU64,
-    /// Bytes that wait to be written.
+    /// Bytes waiting to be written.
     writing: AtomicU64,
-    /// Somebody waits for less of both.
+    /// Somebody waits for both to shrink.
     awaited: AtomicBool,
     /// See [`Pager::set_tight`].
     tight: AtomicBool,
@@ -88,7 +88,7 @@ struct Shared {
     mode: Mode,
 }
 
-/// Who does the work.
+/// How the work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Threads,
@@ -100,17 +100,17 @@ enum Mode {
 
 #[derive(Default)]
 struct State {
-    reads: VecDeque<(Job, Surroundings)>,
-    writes: VecDeque<(Job, Surroundings)>,
-    /// Pages that nobody wants any more: to let go of one gives its blocks back to the disk.
-    litter: Vec<Dropped>,
+    reads: VecDeque<(Job, Environment)>,
+    writes: VecDeque<(Job, Environment)>,
+    /// Dropped pages: releasing one gives its blocks back to the disk.
+    dropped_pages: Vec<Dropped>,
     threads: usize,
-    /// Threads that read at the moment.
+    /// The number of threads that are reading.
     reading: usize,
     idle: usize,
-    /// The disk failed; nothing is written before then.
+    /// The disk failed; nothing is written before this time.
     failing_until: Option<Instant>,
-    /// Who waits for the disk to keep up.
+    /// Tasks that wait for the disk to catch up.
     wakers: Vec<Waker>,
     over: bool,
 }
@@ -122,18 +122,18 @@ impl fmt::Debug for Pager {
 }
 
 impl Pager {
-    /// Pages go to the store and to this place.
+    /// Creates a pager that uses the store and this spill area.
     pub fn new(limits: Limits, records: Box<dyn Records>, spill: Spill) -> Self {
         Pager::with(limits, Some(records), spill, Mode::Threads)
     }
 
-    /// One whose work is done by [`Pager::work_by_hand`].
+    /// Creates a pager whose work is done by [`Pager::work_by_hand`].
     #[cfg(test)]
     pub fn by_hand(limits: Limits, records: Option<Box<dyn Records>>, spill: Spill) -> Self {
         Pager::with(limits, records, spill, Mode::ByHand)
     }
 
-    /// One that does its work when it is asked to, so that nobody sees a difference.
+    /// Creates a pager that works synchronously, so that no difference is visible.
     #[cfg(test)]
     pub fn at_once(limits: Limits, records: Option<Box<dyn Records>>, spill: Spill) -> Self {
         Pager::with(limits, records, spill, Mode::AtOnce)
@@ -155,28 +155,29 @@ impl Pager {
         }))
     }
 
-    /// Bytes of messages in memory, of all queues and delayed exchanges.
+    /// Returns the bytes of messages in memory, of all queues and delayed exchanges.
     pub fn memory(&self) -> u64 {
         self.0.memory.load(Ordering::Relaxed)
     }
 
-    /// Octets of messages in the place that a restart empties.
+    /// Returns the bytes of messages in the spill area.
     pub fn spilled(&self) -> u64 {
         self.0.spill.octets()
     }
 
-    /// Whether so much more is in memory that publishers wait: then all that can leave does.
+    /// Returns whether memory is so far over budget that publishers wait and everything that can be
+    /// is paged out.
     pub fn is_far_over(&self) -> bool {
         self.memory() > self.0.high_mark()
     }
 
-    /// Memory of the whole process is near its watermark, or above it: less of it is for messages that wait, until it
-    /// is not.
+    /// Sets whether the memory of the whole process is near or above its watermark: then less of it is available for
+    /// waiting messages.
     pub fn set_tight(&self, tight: bool) {
         self.0.tight.store(tight, Ordering::Relaxed);
     }
 
-    /// Takes memory back from those that hold it without use, once around.
+    /// Takes memory back from idle holders, once around.
     pub(crate) fn sweep(&self, fx: &mut Effects) {
         if self.wants_room(false) {
             self.0.sweeper.pass(self, fx);
@@ -187,11 +188,11 @@ impl Pager {
         &self.0.sweeper
     }
 
-    /// Wakes once when less waits to be written; at once if it does.
+    /// Wakes once when less waits to be written; immediately if that is already the case.
     pub fn wake_when_below(&self, waker: Waker) {
         let mut state = self.0.state.lock();
         self.0.awaited.store(true, Ordering::SeqCst);
-        // Looked at behind the mark: whoever lowers a count looks at the mark afterwards.
+        // Checked after setting the flag: whoever lowers a count checks the flag afterwards.
         if self.0.is_below_marks(&state) {
             drop(state);
             waker.wake();
@@ -200,7 +201,7 @@ impl Pager {
         }
     }
 
-    /// Whether much more is in memory than should be, because the rest is still being written.
+    /// Returns whether memory is far over budget because writing has not caught up.
     pub fn is_behind(&self) -> bool {
         self.memory() > 2 * self.0.limits.budget
             && self.0.writing.load(Ordering::Relaxed) > 0
@@ -218,13 +219,12 @@ impl Pager {
         state.failing_until.is_some()
     }
 
-    /// Does one piece of the work that waits, the oldest or the youngest. `false` when there is
-    /// none.
+    /// Performs one pending job, the oldest or the newest. Returns false if there is none.
     #[cfg(test)]
     pub fn work_by_hand(&self, oldest: bool, fx: &mut Effects) -> bool {
         let next = {
             let mut state = self.0.state.lock();
-            state.litter.clear();
+            state.dropped_pages.clear();
             let State { reads, writes, .. } = &mut *state;
             match oldest {
                 true => reads.pop_front().or_else(|| writes.pop_front()),
@@ -285,8 +285,7 @@ impl PageMover for Pager {
     }
 
     fn has_room_ahead(&self) -> bool {
-        // What publishers bring keeps memory at the budget and a little above: consumers must not wait for the disk
-        // because of that.
+        // Publishers keep memory at the budget or slightly above: consumers must not wait for the disk because of that.
         self.memory() < 2 * self.0.limits.budget && !self.is_tight()
     }
 
@@ -298,25 +297,25 @@ impl PageMover for Pager {
         short && self.0.writing.load(Ordering::Relaxed) < 2 * WRITING_HIGH && !self.is_failing()
     }
 
-    fn call_sweeper(self: Arc<Self>, surroundings: &Surroundings) {
+    fn call_sweeper(self: Arc<Self>, environment: &Environment) {
         if self.is_short() && self.0.mode == Mode::Threads {
-            self.0.sweeper.call(&self, surroundings);
+            self.0.sweeper.call(&self, environment);
         }
     }
 
-    fn submit(&self, job: Job, surroundings: Surroundings) {
-        self.0.take_on(job, surroundings);
+    fn submit(&self, job: Job, environment: Environment) {
+        self.0.take_on(job, environment);
     }
 
     fn discard(&self, pages: Vec<Dropped>) {
         let mut state = self.0.state.lock();
-        state.litter.extend(pages);
+        state.dropped_pages.extend(pages);
         self.0.call(state);
     }
 
     fn work_now(&self, job: Job, fx: &mut Effects) -> bool {
         let done = self.0.carry_out(&job, fx.clock());
-        let worked = !matches!(done, Done::NotRead);
+        let worked = !matches!(done, JobResult::NotRead);
         job.owner.paged(job.shelf, job.page, done, fx);
         worked
     }
@@ -334,7 +333,7 @@ impl Drop for Pager {
         let waiting = (
             std::mem::take(&mut state.reads),
             std::mem::take(&mut state.writes),
-            std::mem::take(&mut state.litter),
+            std::mem::take(&mut state.dropped_pages),
         );
         drop(state);
         self.0.sweeper.end();
@@ -344,22 +343,22 @@ impl Drop for Pager {
 }
 
 impl Shared {
-    fn take_on(self: &Arc<Self>, job: Job, surroundings: Surroundings) {
+    fn take_on(self: &Arc<Self>, job: Job, environment: Environment) {
         let mut state = self.state.lock();
         if state.over {
             return;
         }
         match &job.work {
-            Work::Read(..) | Work::ReadSorted(_) => state.reads.push_back((job, surroundings)),
+            Work::Read(..) | Work::ReadSorted(_) => state.reads.push_back((job, environment)),
             Work::Write(_) | Work::WriteSorted(_) => {
                 self.writing.fetch_add(job.writing(), Ordering::SeqCst);
-                state.writes.push_back((job, surroundings));
+                state.writes.push_back((job, environment));
             }
         }
         self.call(state);
     }
 
-    /// There is something to do.
+    /// Wakes a thread, or starts one, for new work.
     fn call(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if state.idle > 0 {
             self.changed.notify_one();
@@ -378,7 +377,8 @@ impl Shared {
         }
     }
 
-    /// Bytes in memory above which publishers wait: others page out as fast as they can by then.
+    /// Returns the bytes in memory above which publishers wait: others page out as fast as they can
+    /// by then.
     fn high_mark(&self) -> u64 {
         2 * self.limits.budget + WRITING_HIGH
     }
@@ -389,7 +389,7 @@ impl Shared {
                 || state.failing_until.is_some())
     }
 
-    /// Wakes those who wait for less, if it is.
+    /// Wakes the waiting tasks if the counts are low enough.
     fn relieve(&self) {
         if !self.awaited.load(Ordering::SeqCst) {
             return;
@@ -414,11 +414,11 @@ impl Shared {
     }
 
     fn serve(self: Arc<Self>) {
-        while let Some((job, surroundings)) = self.next() {
+        while let Some((job, environment)) = self.next() {
             let reads = job.writing() == 0;
-            let work = || self.work(&job, &surroundings);
+            let work = || self.work(&job, &environment);
             let again = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-                tracing::error!(queue = %job.owner.name(), "moving a page of messages has panicked");
+                tracing::error!(queue = %job.owner.name(), "moving a page of messages panicked");
                 false
             });
             self.no_longer_writing(&job);
@@ -427,40 +427,41 @@ impl Shared {
             }
             if again {
                 thread::sleep(READ_PAUSE);
-                self.take_on(job, surroundings);
+                self.take_on(job, environment);
             }
         }
     }
 
-    /// Does the work; says whether it has to be tried again.
-    fn work(&self, job: &Job, surroundings: &Surroundings) -> bool {
-        let done = self.carry_out(job, surroundings.clock);
-        if matches!(done, Done::NotRead) && !job.owner.has_ended() {
+    /// Performs a job; returns whether it has to be retried.
+    fn work(&self, job: &Job, environment: &Environment) -> bool {
+        let done = self.carry_out(job, environment.clock);
+        if matches!(done, JobResult::NotRead) && !job.owner.has_ended() {
             return true;
         }
-        let mut fx = Effects::on(surroundings.clone(), None);
+        let mut fx = Effects::on(environment.clone(), None);
         let owner = job.owner.clone();
         owner.paged(job.shelf, job.page, done, &mut fx);
         fx.perform();
         false
     }
 
-    fn carry_out(&self, job: &Job, clock: Clock) -> Done {
-        let done = job.carry_out(&Shelves {
+    fn carry_out(&self, job: &Job, clock: Clock) -> JobResult {
+        let done = job.carry_out(&PageStores {
             records: self.records.as_deref(),
             spill: &self.spill,
             clock,
             page: self.limits.page,
         });
-        if let Done::Written(Err(error)) = &done {
+        if let JobResult::Written(Err(error)) = &done {
             tracing::error!(%error, "cannot page messages out: they stay in memory");
             self.state.lock().failing_until = Some(Instant::now() + PAUSE);
         }
         done
     }
 
-    /// Reads come first: somebody waits for them. While very much is in memory they come one by one.
-    fn next(&self) -> Option<(Job, Surroundings)> {
+    /// Returns the next job. Reads come first, because somebody waits for them. While memory is far over budget they
+    /// are done one at a time.
+    fn next(&self) -> Option<(Job, Environment)> {
         let mut state = self.state.lock();
         loop {
             if state.over {
@@ -482,9 +483,9 @@ impl Shared {
             if let Some(next) = writes.pop_front() {
                 return Some(next);
             }
-            if !state.litter.is_empty() {
-                let litter = std::mem::take(&mut state.litter);
-                MutexGuard::unlocked(&mut state, || drop(litter));
+            if !state.dropped_pages.is_empty() {
+                let dropped_pages = std::mem::take(&mut state.dropped_pages);
+                MutexGuard::unlocked(&mut state, || drop(dropped_pages));
                 continue;
             }
             state.idle += 1;

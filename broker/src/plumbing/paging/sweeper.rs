@@ -1,19 +1,18 @@
-//! Who takes memory back from those that nobody takes messages from: a queue pages out by itself only while it is used,
-//! and only what is more than a page or two. Thousands of queues that hold less than that, and are left alone, would
-//! keep it.
+//! The sweeper takes memory back from idle queues: a queue pages out by itself only while it is used, and only what
+//! exceeds a page or two. Thousands of idle queues with less than that would keep it.
 
 use super::pager::Pager;
 use crate::engine::queue::paging::{Holder, PageMover};
-use crate::engine::queue::{Effects, Surroundings};
+use crate::engine::queue::{Effects, Environment};
 use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-/// Between two passes over all holders, while memory is short.
+/// The interval between two passes over all holders while memory is short.
 const PASS: Duration = Duration::from_millis(50);
-/// Holders that are gone are looked for when there are so many more than were left.
+/// Dropped holders are removed when the list has grown by this many.
 const PRUNE: usize = 1024;
 
 /// The holders, and the thread that goes over them.
@@ -21,13 +20,13 @@ const PRUNE: usize = 1024;
 pub(super) struct Sweeper {
     state: Mutex<State>,
     changed: Condvar,
-    /// There is something to do, as the thread knows.
+    /// There is work, and the thread knows.
     called: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
-    /// Who was not visited for longest comes first.
+    /// The least recently visited comes first.
     holders: Vec<Weak<dyn Holder>>,
     pruned_to: usize,
     runs: bool,
@@ -35,7 +34,7 @@ struct State {
 }
 
 impl Sweeper {
-    /// Takes one in that holds something, and was not here.
+    /// Registers a holder that was not registered.
     pub(super) fn register(&self, holder: Weak<dyn Holder>) {
         let mut state = self.state.lock();
         state.holders.push(holder);
@@ -45,8 +44,8 @@ impl Sweeper {
         }
     }
 
-    /// Memory is short. The first time this starts the thread.
-    pub(super) fn call(&self, pager: &Arc<Pager>, surroundings: &Surroundings) {
+    /// Starts a pass because memory is short. The first call starts the thread.
+    pub(super) fn call(&self, pager: &Arc<Pager>, environment: &Environment) {
         if self.called.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -57,12 +56,12 @@ impl Sweeper {
             return;
         }
         let pager = Arc::downgrade(pager);
-        let surroundings = Surroundings {
+        let environment = Environment {
             pager: None,
-            ..surroundings.clone()
+            ..environment.clone()
         };
         let thread = thread::Builder::new().name("pager-sweeper".to_owned());
-        match thread.spawn(move || run(&pager, &surroundings)) {
+        match thread.spawn(move || run(&pager, &environment)) {
             Ok(_) => state.runs = true,
             Err(error) => {
                 self.called.store(false, Ordering::Release);
@@ -71,20 +70,20 @@ impl Sweeper {
         }
     }
 
-    /// Nobody needs it any more.
+    /// Ends the thread.
     pub(super) fn end(&self) {
         self.state.lock().over = true;
         self.changed.notify_one();
     }
 
-    /// Waits until memory is short, or for the next pass. `false` when all is over.
+    /// Waits until memory is short, or for the next pass. Returns false when the pager has ended.
     fn wait(&self, pager: &Pager) -> bool {
         let mut state = self.state.lock();
         if pager.is_short() {
             self.changed.wait_for(&mut state, PASS);
         } else {
             self.called.store(false, Ordering::Release);
-            // Whoever saw it set before may have had memory grow since.
+            // Memory may have grown since another caller saw the flag set.
             if !pager.is_short() {
                 self.changed.wait_for(&mut state, 20 * PASS);
             }
@@ -92,7 +91,7 @@ impl Sweeper {
         !state.over
     }
 
-    /// Visits holders until memory is not short any more, each once at most.
+    /// Visits holders until memory is no longer short, each at most once.
     pub(super) fn pass(&self, pager: &Pager, fx: &mut Effects) {
         let holders = std::mem::take(&mut self.state.lock().holders);
         let mut holders = holders.into_iter();
@@ -114,16 +113,16 @@ impl Sweeper {
     }
 }
 
-fn run(pager: &Weak<Pager>, surroundings: &Surroundings) {
+fn run(pager: &Weak<Pager>, environment: &Environment) {
     loop {
         let Some(pager) = pager.upgrade() else {
             return;
         };
-        let surroundings = Surroundings {
+        let environment = Environment {
             pager: Some(pager.clone()),
-            ..surroundings.clone()
+            ..environment.clone()
         };
-        let mut fx = Effects::on(surroundings, None);
+        let mut fx = Effects::on(environment, None);
         pager.sweep(&mut fx);
         drop(fx);
         if !pager.sweeper().wait(&pager) {

@@ -1,13 +1,13 @@
-//! How much memory there is: the machine's, or less where a control group says so.
+//! How much memory is available: the machine's, or less if a control group limits it.
 
 use std::path::Path;
 use std::sync::OnceLock;
 
-/// What is assumed of a system that does not tell (RabbitMQ: the same).
+/// Assumed if the system does not tell (RabbitMQ: the same).
 const UNKNOWN: u64 = 1 << 30;
 
-/// Octets of memory that this process could have. Read once: neither a machine nor a container
-/// grows while a broker runs in it as a rule, and a restart sees it when one does.
+/// Returns the memory available to this process, in bytes. Read once: machines and containers
+/// rarely grow while a broker runs, and a restart notices.
 pub fn total_memory() -> u64 {
     static TOTAL: OnceLock<u64> = OnceLock::new();
     *TOTAL.get_or_init(|| {
@@ -20,7 +20,7 @@ pub fn total_memory() -> u64 {
     })
 }
 
-/// `MemTotal` of /proc/meminfo.
+/// Returns `MemTotal` of /proc/meminfo.
 fn machine_memory(meminfo: &str) -> Option<u64> {
     let line = meminfo
         .lines()
@@ -29,8 +29,8 @@ fn machine_memory(meminfo: &str) -> Option<u64> {
     kibibytes.checked_mul(1024)
 }
 
-/// The lowest limit of the groups that /proc/self/cgroup names and of those around them. Inside of
-/// a container the names may be those outside: then only the root is there to be read.
+/// Returns the lowest limit of the groups in /proc/self/cgroup and their ancestors. Inside a
+/// container the names may be those outside: then only the root can be read.
 fn group_limit(groups: &str, read: impl Fn(&Path) -> Option<String>) -> Option<u64> {
     let mut limits = Vec::new();
     for line in groups.lines() {
@@ -49,7 +49,7 @@ fn group_limit(groups: &str, read: impl Fn(&Path) -> Option<String>) -> Option<u
         let name = Path::new(name.trim_start_matches('/'));
         for group in name.ancestors() {
             let text = read(&Path::new(root).join(group).join(file));
-            // "max" is no limit, and version 1's number for none is larger than any machine.
+            // "max" means no limit, and version 1's number for it exceeds any machine.
             limits.extend(text.and_then(|text| text.trim().parse::<u64>().ok()));
         }
     }

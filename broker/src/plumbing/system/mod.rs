@@ -1,4 +1,4 @@
-//! What the system says of this process and its machine.
+//! What the system reports about this process and its machine.
 
 mod memory;
 mod trim;
@@ -8,7 +8,7 @@ pub use trim::trim_heap;
 
 use std::time::Duration;
 
-/// Octets of resident memory; 0 where the system does not tell.
+/// Returns the resident memory in bytes; 0 if the system does not tell.
 pub fn resident_memory() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: u64 = statm
@@ -19,16 +19,16 @@ pub fn resident_memory() -> u64 {
     pages * rustix::param::page_size() as u64
 }
 
-/// Open file descriptors, and how many there may be.
+/// Returns the number of open file descriptors and their limit.
 pub fn file_descriptors() -> (u64, u64) {
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     (open, limit.unwrap_or(u64::MAX))
 }
 
-/// Lets this process have as many files open as an administrator allows it: what a shell or
-/// service starts a process with is less as a rule, for the sake of programs that count on it.
-/// Returns how many there may be.
+/// Raises the file descriptor limit of this process to the maximum that an administrator allows:
+/// shells and services usually start processes with less, for the sake of programs that count on
+/// it. Returns the limit.
 pub fn raise_file_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -36,22 +36,22 @@ pub fn raise_file_limit() -> u64 {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    // Some systems allow less than they say; what there is has to do then.
+    // Some systems allow less than they claim; then the current limit has to do.
     if limit.current != limit.maximum
         && let Err(error) = setrlimit(Resource::Nofile, wanted)
     {
-        tracing::debug!(%error, "the limit for open files stays as it is");
+        tracing::debug!(%error, "cannot raise the file descriptor limit");
     }
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// Client sockets that there may be where so many files may be open: the store and all else has
-/// need of some (RabbitMQ 3: `file_handle_cache:obtain_limit`).
+/// Returns the number of client sockets allowed for this file descriptor limit: the store and
+/// everything else needs some (RabbitMQ 3: `file_handle_cache:obtain_limit`).
 pub fn socket_limit(file_limit: u64) -> u64 {
     (file_limit.saturating_sub(100) / 10 * 9).max(1)
 }
 
-/// Processor time that this process has used.
+/// Returns the processor time that this process has used.
 pub fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();

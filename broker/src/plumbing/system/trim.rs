@@ -1,9 +1,9 @@
-//! Giving freed memory back to the system.
+//! Returning freed memory to the system.
 //!
-//! The broker's allocator is jemalloc (see `main.rs`), which gives back by itself what has been free
-//! for a while. The memory alarm compares resident memory with its mark, and cannot wait for that.
+//! The broker's allocator is jemalloc (see `main.rs`), which returns memory by itself when it has been free for a
+//! while. The memory alarm compares resident memory with its watermark, and cannot wait for that.
 
-/// Gives freed memory back at once; whether there is an allocator that can be told to. Takes some milliseconds
+/// Returns freed memory to the system immediately; returns whether the allocator supports it. Takes some milliseconds
 /// per 100 MB freed.
 #[cfg(not(target_env = "msvc"))]
 #[allow(unsafe_code, reason = "argued below; no safe interface exists")]
@@ -26,7 +26,7 @@ pub fn trim_heap() -> bool {
     result == 0
 }
 
-/// Gives freed memory back at once; whether there is an allocator that can be told to.
+/// Returns freed memory to the system immediately; returns whether the allocator supports it.
 #[cfg(target_env = "msvc")]
 pub fn trim_heap() -> bool {
     false

@@ -13,7 +13,7 @@ const CLOSE: &str = "1 close 406 PRECONDITION_FAILED - delivery acknowledgement 
                      out. Timeout value used: 10000 ms. This timeout value can be configured, see \
                      consumers doc guide to learn more (0,0)";
 
-/// A client of a broker with this timeout, a queue `q` and a message in it.
+/// A client of a broker with this timeout, with a queue `q` that has a message.
 fn client(timeout: Option<Duration>) -> Client {
     let limits = Limits {
         consumer_timeout: timeout,
@@ -29,7 +29,7 @@ fn ten_seconds() -> Client {
     client(Some(10 * SECOND))
 }
 
-/// Lets time go by, waking the connection when it asked to be; returns what is heard.
+/// Advances the time, waking the connection when it asked to be; returns what the client receives.
 fn live(client: &mut Client, time: Duration) -> Vec<String> {
     let end = client.now + time;
     let mut heard = Vec::new();
@@ -96,7 +96,7 @@ fn a_delivery_in_the_middle_of_many_is_found_within_a_look() {
     client.publish("q", "second");
     assert_eq!(client.hears().len(), 1);
     client.send(1, ack(1, false));
-    // Ten seconds after its delivery, and at most two looks later.
+    // Ten seconds after its delivery, plus at most two checks.
     assert_eq!(live(&mut client, 9 * SECOND), lines(&[]));
     assert_eq!(live(&mut client, 4 * SECOND), [CLOSE]);
 }
@@ -139,7 +139,7 @@ fn a_queue_may_have_a_timeout_of_its_own() {
     client.publish("none", "m");
     client.ask(consume("none", "n"));
     assert_eq!(live(&mut client, 100 * SECOND), lines(&[]));
-    // Behind one that has all the time.
+    // Behind one without a timeout.
     client.publish("short", "m");
     client.ask(consume("short", "s"));
     let told = live(&mut client, 3 * SECOND);

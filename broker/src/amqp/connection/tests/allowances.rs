@@ -1,4 +1,4 @@
-//! What an operator allows: connections, channels, queues, consumers.
+//! Limits set by an operator: connections, channels, queues, consumers.
 
 use super::client::Client;
 use super::requests::*;
@@ -35,7 +35,7 @@ fn a_full_virtual_host_takes_no_connection_until_one_goes() {
     );
     first.send(0, close());
     assert_eq!(first.hears(), ["0 close-ok"]);
-    // Though the first is still there to be dropped.
+    // Even though the first has not been dropped yet.
     let _second = Client::open(&broker);
 }
 
@@ -84,7 +84,7 @@ fn a_user_has_so_many_channels_on_all_connections() {
           maximum allowed user limit of 2 (0,0)"
         ]
     );
-    // The closing of the connection gave its channels back.
+    // Closing the connection released its channels.
     first.open_channel(1);
     first.open_channel(2);
 }

@@ -30,7 +30,7 @@ fn a_publisher_is_blocked_by_its_next_publish_and_goes_on_when_the_alarm_is_over
     client.publish("q", "m");
     assert_eq!(client.hears(), ["0 blocked low on memory"]);
     assert!(client.connection.is_blocked() && !client.connection.wants_read());
-    // Nothing after the content header is read, what acknowledges or asks included.
+    // Nothing after the content header is read, including acknowledgements and requests.
     client.send(1, get("q", true));
     assert_eq!(client.hears(), lines(&[]));
     short_of(&client.broker, false, false);

@@ -1,6 +1,6 @@
 //! What a peer that does not read can make the broker keep for it.
 
-mod burden;
+mod memory_limits;
 
 use super::client::Client;
 use super::requests::*;
@@ -13,7 +13,8 @@ use leveret_protocol::{ChannelId, method};
 use leveret_storage::{Options, Store};
 use std::time::{Duration, Instant};
 
-/// What one method may add: a full mailbox with its frames, and what came before the last look.
+/// The output that one method may add: a full mailbox with its frames, and what came before the
+/// last check.
 const STEP: usize = 2 * HIGH_MARK;
 const ROUNDS: usize = 20;
 
@@ -21,7 +22,7 @@ fn add(out: &mut BytesMut, class: &AMQPClass) {
     method::encode(out, ChannelId(1), class);
 }
 
-/// Messages of more octets than a mailbox holds wait in `q`, in pieces that are copied.
+/// Fills `q` with more bytes than a mailbox holds, in pieces that are copied.
 fn with_backlog(client: &mut Client) {
     client.ask(declare("q"));
     for _ in 0..600 {
@@ -29,7 +30,7 @@ fn with_backlog(client: &mut Client) {
     }
 }
 
-/// Few octets that ask for a mailbox full of deliveries, again and again.
+/// Repeats a few bytes that ask for a mailbox full of deliveries.
 fn greedy() -> BytesMut {
     let mut out = BytesMut::new();
     for _ in 0..ROUNDS {
@@ -40,7 +41,7 @@ fn greedy() -> BytesMut {
     out
 }
 
-/// Reads until everything was answered; returns what comes behind that.
+/// Reads until everything was answered; returns what follows.
 fn read_all(client: &mut Client) -> Vec<String> {
     let mut recovered = 0;
     for _ in 0..10 * ROUNDS {
@@ -50,7 +51,7 @@ fn read_all(client: &mut Client) -> Vec<String> {
         recovered += heard.iter().filter(|line| answers(line)).count();
         if recovered == ROUNDS {
             assert!(!client.connection.has_rest());
-            assert_eq!(client.connection.held_octets, 0);
+            assert_eq!(client.connection.deferred_bytes, 0);
             let last = heard.iter().rposition(answers).expect("it was counted");
             return heard.split_off(last + 1);
         }
@@ -86,7 +87,7 @@ fn nor_are_those_looked_at_that_waited_for_the_store() {
         client.connection.take_mail(None, client.now);
         std::thread::yield_now();
     }
-    assert!(client.connection.held_octets > 0);
+    assert!(client.connection.deferred_bytes > 0);
     assert_eq!(read_all(&mut client), Vec::<String>::new());
 }
 
@@ -149,7 +150,7 @@ fn what_takes_long_is_done_in_several_turns() {
     }
     let mut turns = 0;
     while !all.is_empty() {
-        // Time is always up.
+        // The deadline has always passed.
         let until = Some(Instant::now());
         client.connection.input_until(&mut all, client.now, until);
         assert_eq!(client.connection.has_rest(), !all.is_empty());

@@ -1,4 +1,4 @@
-//! A client of the connection machine: it sends methods and reads what it hears, one line each.
+//! A client of the connection machine: it sends methods and reads what it receives, one line each.
 
 use super::names::describe;
 use super::requests;
@@ -19,11 +19,11 @@ pub(super) struct Client {
     pub(super) broker: Arc<Broker>,
     pub(super) connection: Connection,
     pub(super) now: Instant,
-    /// What was sent and not made frames of yet.
+    /// Input that the connection has not split into frames yet.
     buf: BytesMut,
-    /// What was heard and not read yet.
+    /// Output that was received and not read yet.
     heard: Vec<u8>,
-    /// A delivery, get-ok or return whose body is not whole: channel, line, octets, body.
+    /// A delivery, get-ok or return whose body is incomplete: channel, line, size, body.
     content: Option<(u16, String, Option<u64>, Vec<u8>)>,
 }
 
@@ -60,7 +60,7 @@ impl Client {
         client
     }
 
-    /// Logs in and opens `/` whatever comes of it, and returns what is heard last.
+    /// Logs in and opens `/`, successfully or not, and returns the last line received.
     pub(super) fn tries_to_open(broker: &Arc<Broker>, user: &str) -> (Self, String) {
         let mut client = Client::new(broker);
         client.bytes(&frame::PROTOCOL_HEADER);
@@ -94,7 +94,7 @@ impl Client {
         self.bytes(&out);
     }
 
-    /// Sends on channel 1 and returns what is heard.
+    /// Sends on channel 1 and returns the answers.
     pub(super) fn ask(&mut self, class: AMQPClass) -> Vec<String> {
         self.send(1, class);
         self.hears()
@@ -121,7 +121,7 @@ impl Client {
         self.bytes(&bytes);
     }
 
-    /// Time goes by.
+    /// Advances the time.
     pub(super) fn wait(&mut self, time: Duration) {
         self.now += time;
     }
@@ -131,14 +131,14 @@ impl Client {
         self.connection.take_orders(Waker::noop(), self.now);
         self.connection.check_time(self.now);
         if self.connection.wants_read() {
-            // What was left unread while the connection was blocked.
+            // Input left unread while the connection was blocked.
             self.connection.input(&mut self.buf, self.now);
         }
         while self.connection.take_mail(None, self.now) {}
         self.heard_so_far()
     }
 
-    /// Reads on until this line was heard: the store takes its time.
+    /// Reads until this line arrives: the store takes its time.
     pub(super) fn hears_until(&mut self, last: &str) -> Vec<String> {
         let deadline = Instant::now() + Duration::from_secs(10);
         let mut lines = Vec::new();
@@ -150,7 +150,7 @@ impl Client {
         lines
     }
 
-    /// Reads all lines that are written already.
+    /// Reads all lines written so far.
     pub(super) fn heard_so_far(&mut self) -> Vec<String> {
         self.read_output();
         let mut lines = Vec::new();
@@ -231,7 +231,7 @@ pub(super) fn frame_bytes(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A publish in frames of at most `frame_max` octets.
+/// Encodes a publish in frames of at most `frame_max` bytes.
 pub(super) fn publish_bytes(
     channel: u16,
     publish: basic::Publish,

@@ -101,7 +101,7 @@ fn contents_on_two_channels_may_be_interleaved() {
     client.open_channel(2);
     let one = publish_bytes(1, publish("", "q"), &Default::default(), b"one", 9);
     let two = publish_bytes(2, publish("", "q"), &Default::default(), b"two", 9);
-    // Method and header of each, then bodies in turn.
+    // The methods and headers first, then the bodies in turn.
     let (head, body) = (one.len() - 27, 9);
     client.bytes(&one[..head]);
     client.bytes(&two[..head]);
@@ -186,9 +186,9 @@ fn malformed_content_headers_close_the_connection() {
     for payload in [
         vec![],
         vec![0; 11],
-        // Flags that announce a content type which is not there.
+        // Flags that announce a missing content type.
         [&header(60, 1)[..12], &[0x80, 0, 9]].concat(),
-        // Octets left over.
+        // Trailing bytes.
         [&header(60, 1)[..], &[1]].concat(),
     ] {
         let mut client = client_with_queue();

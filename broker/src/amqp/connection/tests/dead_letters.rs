@@ -1,5 +1,5 @@
-//! Dead letters as clients see them, in simulated time. What their headers say is tested beside
-//! the code that writes them.
+//! Dead letters as clients see them, in simulated time. Their headers are tested beside the code
+//! that writes them.
 
 use super::client::Client;
 use super::requests::*;
@@ -425,7 +425,7 @@ fn full_queues_that_feed_each_other_come_to_an_end() {
     client.ask(bind("other", "f", ""));
     let publish = publish("f", "");
     client.publish_with(1, publish, &BasicProperties::default(), b"m");
-    // The first, those that came of it, and no more than may.
+    // The first, those that it caused, and no more than allowed.
     let count = ready(&client, "other");
     assert!((20..10_000).contains(&count), "{count}");
     client.publish("other", "next");

@@ -76,7 +76,7 @@ fn declarations_are_judged_in_the_plugins_words() {
 fn a_redeclaration_is_compared_as_the_plugin_does() {
     let mut client = client();
     client.ask(delayed("x", &routed_by("direct")));
-    // The type that routes is looked at once, when the exchange is made.
+    // The routing type is parsed once, when the exchange is created.
     assert_eq!(
         client.ask(delayed("x", &routed_by("fanout"))),
         ["1 declare-ok"]
@@ -133,7 +133,7 @@ fn what_is_mandatory_comes_back_if_it_would_find_no_queue_now() {
         client.hears(),
         lines(&["1 return 312 NO_ROUTE 'n'", "1 ack 2"])
     );
-    // What came back is not kept as well.
+    // A returned message is not kept as well.
     client.ask(bind("q", "x", "nobody"));
     pass(&mut client, 100);
     assert_eq!(client.ask(get("q", true)), ["1 get-ok #1 left 0 'm'"]);

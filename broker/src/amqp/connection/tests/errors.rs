@@ -1,4 +1,4 @@
-//! The table of errors: each row is a broker, what a client does, and what it is told.
+//! The table of errors: each row is a broker, what a client does, and the error it gets.
 
 use super::client::Client;
 use super::requests::*;
@@ -6,7 +6,7 @@ use super::{add_user, broker, two_clients};
 use leveret_protocol::classes::{AMQPClass, BasicProperties};
 use leveret_protocol::values::AMQPValue;
 
-/// What the first line is after these requests on a fresh channel; those before are well.
+/// Returns the first line after these requests on a fresh channel; earlier ones must succeed.
 #[track_caller]
 fn told(requests: impl IntoIterator<Item = AMQPClass>, expected: &str) {
     let mut client = super::client();

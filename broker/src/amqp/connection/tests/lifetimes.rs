@@ -1,4 +1,4 @@
-//! Queues and exchanges that go with something else, and who is told.
+//! Queues and exchanges that are deleted together with something else, and who is told.
 
 use super::client::Client;
 use super::requests::*;

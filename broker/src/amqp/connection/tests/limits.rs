@@ -1,4 +1,4 @@
-//! Queues of limited length, and publishers that are told no.
+//! Queues of limited length, and publishers that get a nack.
 
 use super::client::{Client, publish_bytes};
 use super::requests::*;

@@ -1,4 +1,4 @@
-//! The connection machine without sockets: bytes in, what the client hears out.
+//! The connection machine without sockets: bytes in, the client's view out.
 
 mod ack_timeout;
 mod allowances;
@@ -12,12 +12,12 @@ mod delayed;
 mod delivery;
 mod errors;
 mod expiry;
+mod fast_path;
 mod fuzz;
 mod handshake;
 mod lifetimes;
 mod limits;
 mod names;
-mod one_pass;
 mod races;
 mod requests;
 mod settling;
@@ -30,13 +30,13 @@ use crate::config::Limits;
 use crate::domain::auth::{PasswordHash, Permission};
 use crate::domain::broker::Broker;
 use crate::domain::vhost::VhostSpec;
-use crate::engine::outside::Deadlines;
+use crate::engine::interfaces::Deadlines;
 use client::Client;
 use leveret_storage::Store;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A broker that keeps everything in memory, with guest/guest on `/`.
+/// A broker that keeps everything in memory, with user guest/guest on `/`.
 fn broker() -> Arc<Broker> {
     broker_with(None)
 }
@@ -85,12 +85,12 @@ fn two_clients() -> (Client, Client) {
     (Client::ready(&broker), Client::ready(&broker))
 }
 
-/// Lines to compare with what was heard.
+/// Expected lines, to compare with what a client received.
 fn lines(lines: &[&str]) -> Vec<String> {
     lines.iter().map(|line| (*line).to_owned()).collect()
 }
 
-/// Time goes by, and the timers are looked after.
+/// Advances the time and serves the timers.
 fn pass(client: &mut Client, milliseconds: u64) {
     client.wait(Duration::from_millis(milliseconds));
     let mut fx = client.broker.effects(None);

@@ -75,7 +75,7 @@ fn what_is_sent_while_a_channel_waits_is_done_in_order() {
             "1 close-ok"
         ])
     );
-    assert_eq!(client.connection.held_octets, 0);
+    assert_eq!(client.connection.deferred_bytes, 0);
 }
 
 #[test]

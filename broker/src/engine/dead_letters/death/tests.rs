@@ -284,7 +284,7 @@ fn a_letter_that_nobody_rejected_on_its_way_round_goes_no_further() {
 
 proptest! {
     #[test]
-    fn no_octets_make_it_panic(raw in prop::collection::vec(any::<u8>(), 2..64)) {
+    fn no_bytes_make_it_panic(raw in prop::collection::vec(any::<u8>(), 2..64)) {
         let _ = again(&raw, "q", Reason::Expired);
     }
 

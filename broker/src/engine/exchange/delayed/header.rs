@@ -1,4 +1,4 @@
-//! The `x-delay` header: how long a message waits, and how consumers see that it did.
+//! The `x-delay` header: how long a message is delayed, and how consumers see that it was.
 
 use leveret_protocol::content::PropertyIndex;
 use leveret_protocol::raw_table::{self, RawValue};
@@ -7,18 +7,18 @@ use std::time::Duration;
 
 const X_DELAY: &str = "x-delay";
 
-/// How long a message with these headers (a table with its length prefix, or nothing) waits:
-/// `x-delay` milliseconds, however many. (The plugin routes a message at once that would wait for
-/// longer than an Erlang timer can, 2^32 - 1 ms.) `None` for one that does not wait: without the
-/// header, or with one that is no number above 0.
+/// Returns how long a message with these headers (a table with its length prefix, or nothing) is
+/// delayed: `x-delay` milliseconds, without a maximum. (The plugin immediately routes a message
+/// whose delay exceeds an Erlang timer, 2^32 - 1 ms.) Returns `None` without the header, or if it
+/// is not a number above 0.
 pub fn delay_of(headers: &[u8]) -> Option<Duration> {
     let delay = milliseconds(raw_table::find(headers, X_DELAY)?)?;
     let delay = u64::try_from(delay).ok().filter(|delay| *delay > 0)?;
     Some(Duration::from_millis(delay))
 }
 
-/// The number that a value stands for (the plugin: `get_delay`): any integer, the whole part of a
-/// floating point number, or text in decimal; what is too large is the largest.
+/// Converts a value to a number (the plugin: `get_delay`): any integer, the integral part of a
+/// floating point number, or decimal text; larger values saturate.
 fn milliseconds(value: RawValue<'_>) -> Option<i64> {
     Some(match (value.kind, value.octets) {
         (b'b', &[a]) => i64::from(a.cast_signed()),
@@ -27,11 +27,11 @@ fn milliseconds(value: RawValue<'_>) -> Option<i64> {
         (b'u', &[a, b]) => i64::from(u16::from_be_bytes([a, b])),
         (b'I', &[a, b, c, d]) => i64::from(i32::from_be_bytes([a, b, c, d])),
         (b'i', &[a, b, c, d]) => i64::from(u32::from_be_bytes([a, b, c, d])),
-        (b'l' | b'L', octets) => i64::from_be_bytes(octets.try_into().ok()?),
-        // The cast cuts the fraction off and makes zero of what is no number.
+        (b'l' | b'L', bytes) => i64::from_be_bytes(bytes.try_into().ok()?),
+        // The cast truncates, and maps NaN to zero.
         (b'f', &[a, b, c, d]) => f32::from_be_bytes([a, b, c, d]) as i64,
-        (b'd', octets) => f64::from_be_bytes(octets.try_into().ok()?) as i64,
-        (b'S' | b'x', octets) => match std::str::from_utf8(octets).ok()?.parse::<i64>() {
+        (b'd', bytes) => f64::from_be_bytes(bytes.try_into().ok()?) as i64,
+        (b'S' | b'x', bytes) => match std::str::from_utf8(bytes).ok()?.parse::<i64>() {
             Err(error) if *error.kind() == IntErrorKind::PosOverflow => i64::MAX,
             parsed => parsed.ok()?,
         },
@@ -39,12 +39,12 @@ fn milliseconds(value: RawValue<'_>) -> Option<i64> {
     })
 }
 
-/// The properties of a message that has waited: `x-delay` is negative now, so that no other
-/// delayed exchange keeps the message again and consumers can tell that it was delayed (the
+/// Returns the properties of a message that was delayed: `x-delay` becomes negative, so that no
+/// other delayed exchange keeps the message again and consumers can tell that it was delayed (the
 /// plugin's README and `swap_delay_header`).
 ///
-/// It is a 32-bit integer if it fits, which every client reads alike, as in the plugin for RabbitMQ
-/// 3. In RabbitMQ 4 it is one of 64 bits, which pika takes for unsigned.
+/// It is a 32-bit integer if it fits, which all clients read alike, as in the plugin for RabbitMQ
+/// 3. In RabbitMQ 4 it is a 64-bit one, which pika takes for unsigned.
 pub(super) fn waited(properties: &[u8]) -> Vec<u8> {
     replaced(properties).unwrap_or_else(|| properties.to_vec())
 }
@@ -52,7 +52,7 @@ pub(super) fn waited(properties: &[u8]) -> Vec<u8> {
 fn replaced(properties: &[u8]) -> Option<Vec<u8>> {
     let headers = PropertyIndex::scan(properties)?.headers?;
     let table = properties.get(headers.clone())?;
-    // Behind the length of the table.
+    // After the length of the table.
     let mut at = headers.start + 4;
     let entry = raw_table::entries(table).find(|entry| {
         let found = entry.name == X_DELAY.as_bytes();
@@ -182,7 +182,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_octets_make_it_panic(raw in prop::collection::vec(any::<u8>(), 0..48)) {
+        fn no_bytes_make_it_panic(raw in prop::collection::vec(any::<u8>(), 0..48)) {
             let _ = delay_of(&raw);
             let _ = waited(&raw);
         }

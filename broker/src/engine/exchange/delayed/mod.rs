@@ -1,5 +1,5 @@
 //! `x-delayed-message` exchanges (RabbitMQ's plugin "Delayed Message Exchange"): messages with an
-//! `x-delay` header are kept until they are due and routed then, by the type that the exchange was
+//! `x-delay` header are kept until they are due and then routed by the type that the exchange was
 //! declared with in `x-delayed-type`.
 
 mod header;
@@ -21,18 +21,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stored::Stored;
 
-/// Messages that are released in one go, so that other timers get a turn.
+/// Messages released at a time, so that other timers get a turn.
 const SLICE: usize = 256;
-/// Bytes of messages that are released in one go, about.
+/// Approximate bytes of messages released at a time.
 const SLICE_BYTES: u64 = 1 << 20;
 
-/// A message that waits to be routed.
+/// A delayed message.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub struct DelayedMessage {
     /// The message as it was published.
     pub message: SharedMessage,
-    /// Its routing keys beside the first one: not all of them stand in the message that
-    /// consumers get (RabbitMQ: "Sender-selected Distribution").
+    /// Its routing keys besides the first: the message that consumers get does not contain all of
+    /// them (RabbitMQ: "Sender-selected Distribution").
     pub more_keys: MoreKeys,
 }
 
@@ -40,37 +40,37 @@ pub struct Held {
 #[derive(Debug)]
 pub struct Postponed {
     /// The message.
-    pub held: Held,
-    /// How long it waits.
+    pub delayed: DelayedMessage,
+    /// Its delay.
     pub delay: Duration,
-    /// What its publisher waits for; used when the message is stored only.
+    /// The publisher's token; used only if the message is stored.
     pub token: Option<Token>,
 }
 
-/// A message with its place in a delayed exchange.
+/// A message with its reserved place in a delayed exchange.
 #[derive(Debug)]
 pub struct Placed {
     at: (Time, Position),
-    held: Held,
+    delayed: DelayedMessage,
 }
 
-/// The messages that a delayed exchange keeps.
+/// The messages of a delayed exchange.
 #[derive(Debug)]
 pub struct Delays {
-    /// Under which they are stored; a number that no queue has.
+    /// The id under which they are stored; no queue has it.
     pub id: QueueId,
     vhost: VhostName,
     exchange: ExchangeName,
-    /// The exchange is durable: its persistent messages are kept in the store.
+    /// The exchange is durable: its persistent messages are stored.
     stored: bool,
     clock: Clock,
-    /// A leaf lock, as a queue's is.
+    /// A leaf lock, like a queue's.
     waiting: Mutex<Waiting>,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// By the time they are due, then by arrival. What is due last can be on disk.
+    /// Ordered by due time, then by arrival. Those due last can be on disk.
     messages: Sorted,
     next_position: u64,
     /// The exchange was deleted.
@@ -78,12 +78,12 @@ struct Waiting {
     paging: paging::Paging,
 }
 
-/// Where a message stands among those that wait.
+/// Returns the rank of a message among those that wait.
 fn rank((due, position): (Time, Position)) -> Rank {
     (due.micros(), position.0)
 }
 
-impl Held {
+impl DelayedMessage {
     fn ranked(self, position: Position) -> Ranked {
         let keys = Some(self.more_keys).filter(|keys| !keys.is_empty());
         Ranked {
@@ -92,18 +92,18 @@ impl Held {
         }
     }
 
-    fn of(ranked: Ranked) -> (Position, Held) {
+    fn of(ranked: Ranked) -> (Position, DelayedMessage) {
         let keys = ranked.more_keys.map(|keys| *keys);
-        let held = Held {
+        let delayed = DelayedMessage {
             message: ranked.entry.message,
             more_keys: keys.unwrap_or_default(),
         };
-        (ranked.entry.position, held)
+        (ranked.entry.position, delayed)
     }
 }
 
 impl Delays {
-    /// Nothing, yet, for this exchange.
+    /// Creates the empty store of an exchange's messages.
     pub fn new(id: QueueId, vhost: &VhostName, exchange: &ExchangeSpec, clock: Clock) -> Self {
         Delays {
             id,
@@ -115,7 +115,7 @@ impl Delays {
         }
     }
 
-    /// Whether the exchange's persistent messages are kept in the store: it is durable.
+    /// Returns whether the exchange's persistent messages are stored, because it is durable.
     pub fn is_stored(&self) -> bool {
         self.stored
     }
@@ -124,14 +124,13 @@ impl Delays {
         self.stored && message.persistent()
     }
 
-    /// The store has handed out positions up to this one, which is the next.
+    /// Sets the next position, after those in the store.
     pub fn start_from(&self, next: Position) {
         let mut waiting = self.waiting.lock();
         waiting.next_position = waiting.next_position.max(next.0);
     }
 
-    /// Keeps messages that have come at `now`; sees to it that they are released when they are
-    /// due.
+    /// Keeps messages that arrived at `now` and schedules their release.
     pub fn hold(
         self: &Arc<Self>,
         messages: impl IntoIterator<Item = Postponed>,
@@ -143,9 +142,9 @@ impl Delays {
         self.keep(placed, fx);
     }
 
-    /// Takes places for messages that have come at `now`, and records them there. They are not
-    /// kept before [`Delays::keep`], which has to wait until the records have reached the store:
-    /// whoever releases them stores behind these that they have left.
+    /// Reserves and records places for messages that arrived at `now`. They are kept only by
+    /// [`Delays::keep`], which must wait until the records have reached the store: whoever releases
+    /// them stores afterwards that they have left.
     pub fn place(
         &self,
         messages: impl IntoIterator<Item = Postponed>,
@@ -155,9 +154,14 @@ impl Delays {
         let now = self.clock.time(now);
         let mut waiting = self.waiting.lock();
         let mut placed = Vec::new();
-        for Postponed { held, delay, token } in messages {
+        for Postponed {
+            delayed,
+            delay,
+            token,
+        } in messages
+        {
             let due = now + delay;
-            let stored = self.stores(&held.message);
+            let stored = self.stores(&delayed.message);
             if waiting.ended {
                 if let Some(token) = token.filter(|_| stored) {
                     fx.store(Op::Notify { token });
@@ -167,7 +171,7 @@ impl Delays {
             let position = Position(waiting.next_position);
             waiting.next_position += 1;
             if stored {
-                let message = Stored::new(due, held.clone(), self.clock);
+                let message = Stored::new(due, delayed.clone(), self.clock);
                 fx.store(Op::Publish {
                     queue: self.id,
                     position,
@@ -176,20 +180,20 @@ impl Delays {
                 });
             }
             let at = (due, position);
-            placed.push(Placed { at, held });
+            placed.push(Placed { at, delayed });
         }
         placed
     }
 
-    /// Keeps messages at the places that they have taken. What comes too late, for the exchange was
-    /// deleted meanwhile, is taken out of the store again.
+    /// Keeps messages at their reserved places. If the exchange was deleted meanwhile, they are
+    /// removed from the store again.
     pub fn keep(self: &Arc<Self>, placed: Vec<Placed>, fx: &mut Effects) {
         let mut waiting = self.waiting.lock();
         let before = waiting.earliest();
-        for Placed { at, held } in placed {
+        for Placed { at, delayed } in placed {
             if !waiting.ended {
-                waiting.messages.insert(rank(at), held.ranked(at.1));
-            } else if self.stores(&held.message) {
+                waiting.messages.insert(rank(at), delayed.ranked(at.1));
+            } else if self.stores(&delayed.message) {
                 fx.store_ack(self.id, at.1);
             }
         }
@@ -202,40 +206,44 @@ impl Delays {
         }
     }
 
-    /// Puts back a message that the store kept over a restart. `None` when it is malformed.
+    /// Restores a message from the store. Returns `None` if it is malformed.
     pub fn restore(
         self: &Arc<Self>,
         position: Position,
         stored: bytes::Bytes,
         fx: &mut Effects,
     ) -> Option<()> {
-        let (wall_millis, held) = stored::decode(stored)?;
+        let (wall_millis, delayed) = stored::decode(stored)?;
         let due = self.clock.time_of_wall_millis(wall_millis);
         let mut waiting = self.waiting.lock();
         waiting.next_position = waiting.next_position.max(position.0 + 1);
         let rank = rank((due, position));
-        waiting.messages.insert(rank, held.ranked(position));
+        waiting.messages.insert(rank, delayed.ranked(position));
         let wanted = self.pages(&mut waiting, fx);
         drop(waiting);
         self.want(wanted, fx);
         Some(())
     }
 
-    /// Asks for the first look at what was restored.
+    /// Schedules the first release of restored messages.
     pub fn start(self: &Arc<Self>, fx: &mut Effects) {
         if let Some(due) = self.next() {
             fx.wake_at(due, self.clone());
         }
     }
 
-    /// When the next message is due that is not on its way from the disk already.
+    /// Returns when the next message is due that is not already being read from disk.
     fn next(&self) -> Option<Instant> {
         let earliest = self.waiting.lock().earliest();
         earliest.map(|due| self.clock.instant(due))
     }
 
-    /// Takes a slice of the messages that are due, in order. Those that are on disk are read, and come another time.
-    fn take_due(self: &Arc<Self>, now: Instant, fx: &mut Effects) -> Vec<(Position, Held)> {
+    /// Takes a slice of the due messages, in order. Those on disk are read, and taken later.
+    fn take_due(
+        self: &Arc<Self>,
+        now: Instant,
+        fx: &mut Effects,
+    ) -> Vec<(Position, DelayedMessage)> {
         let now = self.clock.time(now).micros();
         let mut waiting = self.waiting.lock();
         let (mut taken, mut bytes) = (Vec::new(), 0);
@@ -246,7 +254,7 @@ impl Delays {
             && let Some((_, ranked)) = waiting.messages.pop_first()
         {
             bytes += ranked.weight();
-            taken.push(Held::of(ranked));
+            taken.push(DelayedMessage::of(ranked));
         }
         let mut wanted = self.pages(&mut waiting, fx);
         if waiting
@@ -261,7 +269,7 @@ impl Delays {
         taken
     }
 
-    /// The exchange is deleted: drops its messages and ignores what still comes.
+    /// Deletes the messages with their exchange, and ignores later ones.
     pub fn end(&self, fx: &mut Effects) {
         let mut waiting = self.waiting.lock();
         if !waiting.ended {
@@ -277,19 +285,19 @@ impl Delays {
         }
     }
 
-    /// How many messages wait.
+    /// Returns the number of waiting messages.
     pub fn len(&self) -> usize {
         self.waiting.lock().messages.len()
     }
 
-    /// Whether none waits.
+    /// Returns whether there are no waiting messages.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
 impl Waiting {
-    /// When the first message is due, unless it is on its way from the disk.
+    /// Returns when the first message is due, unless it is being read from disk.
     fn earliest(&self) -> Option<Time> {
         let ((due, _), first) = self.messages.first()?;
         let comes = matches!(first, First::Away(None)) && self.messages.coming() > 0;

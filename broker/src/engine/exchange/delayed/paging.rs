@@ -1,26 +1,26 @@
-//! Messages that wait in a delayed exchange and do not live in memory: those that are due last wait on disk, as the
-//! backlogs of queues do, and with them within one budget.
+//! Paging of a delayed exchange: messages that are due last wait on disk, like the backlogs of queues and within the
+//! same memory budget.
 
 use super::{Delays, Waiting};
 use crate::engine::queue::Effects;
 use crate::engine::queue::paging::{
-    Done, Holder, Job, Kept, Owner, PageId, PageMover, Shelf, Sorted, Told, Work,
+    Holder, Job, JobResult, Kept, Owner, PageId, PageMover, ReportedMemory, Shelf, Sorted, Work,
 };
 use leveret_storage::QueueId;
 use std::sync::Arc;
 
-/// Pages that leave at a time, under one lock.
+/// Pages that are paged out at a time, under one lock.
 const PAGES_AT_A_TIME: usize = 8;
 
-/// What is known of its memory.
+/// The state of paging.
 #[derive(Debug, Default)]
 pub(super) struct Paging {
-    told: Told,
+    reported: ReportedMemory,
     /// The number of the last page.
     pages: u64,
 }
 
-/// What has to be done for its pages.
+/// Work that its pages need.
 #[derive(Default)]
 pub(super) struct Wanted {
     pages: Vec<(PageId, Work)>,
@@ -28,7 +28,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// The first messages are to be read, if they are on disk.
+    /// Reads the first messages if they are on disk.
     pub(super) fn read(&mut self, messages: &mut Sorted) {
         if let Some((page, spilled)) = messages.next_read(0) {
             self.pages.push((page, Work::ReadSorted(spilled)));
@@ -37,12 +37,13 @@ impl Wanted {
 }
 
 impl Waiting {
-    /// Pages out what is due last, in pages of about so many bytes, and leaves `at_head` bytes of what is due first.
+    /// Pages out the messages that are due last, in pages of about this many bytes, and leaves `at_head` bytes of those
+    /// due first.
     fn page_out(&mut self, bytes: u64, at_head: u64, wanted: &mut Wanted) {
         for _ in 0..PAGES_AT_A_TIME {
             self.paging.pages += 1;
             let number = self.paging.pages;
-            // Whether the store keeps a message is found out when it leaves.
+            // Whether a message is stored is only determined when it leaves.
             let paged = self
                 .messages
                 .page_out(number, bytes, at_head, |_| Kept::Not);
@@ -53,16 +54,16 @@ impl Waiting {
         }
     }
 
-    /// Tells the pager what is in memory. Says whether it has to be told who holds it.
+    /// Reports the memory used to the pager. Returns whether the holder has to be registered.
     pub(super) fn report(&mut self, fx: &Effects) -> bool {
         let memory = self.messages.memory();
         fx.pager()
-            .is_some_and(|pager| self.paging.told.report(memory, pager))
+            .is_some_and(|pager| self.paging.reported.report(memory, pager))
     }
 }
 
 impl Delays {
-    /// Pages out if memory is short. Called when something has changed, under the lock.
+    /// Pages out if memory is short. Called under the lock after every change.
     pub(super) fn pages(&self, waiting: &mut Waiting, fx: &Effects) -> Wanted {
         let mut wanted = Wanted {
             registers: waiting.report(fx),
@@ -78,10 +79,10 @@ impl Delays {
         wanted
     }
 
-    /// Work for the pager, once the lock is released.
+    /// Hands work to the pager, once the lock is released.
     pub(super) fn want(self: &Arc<Self>, wanted: Wanted, fx: &mut Effects) {
         if wanted.registers {
-            fx.hold(self);
+            fx.register_holder(self);
         }
         for (page, work) in wanted.pages {
             fx.page(Job {
@@ -107,15 +108,15 @@ impl Owner for Delays {
         self.waiting.lock().ended
     }
 
-    fn paged(self: Arc<Self>, _: Shelf, page: PageId, done: Done, fx: &mut Effects) {
+    fn paged(self: Arc<Self>, _: Shelf, page: PageId, done: JobResult, fx: &mut Effects) {
         let mut waiting = self.waiting.lock();
         match done {
-            Done::Written(spilled) => waiting.messages.written(page, spilled),
-            Done::NotRead => waiting.messages.not_read(page),
-            Done::ReadSorted(entries) => {
+            JobResult::Written(spilled) => waiting.messages.written(page, spilled),
+            JobResult::NotRead => waiting.messages.not_read(page),
+            JobResult::ReadSorted(entries) => {
                 waiting.messages.arrived(page, entries);
             }
-            Done::Read(..) => {}
+            JobResult::Read(..) => {}
         }
         let wanted = self.pages(&mut waiting, fx);
         let earliest = waiting.earliest();
@@ -134,11 +135,11 @@ impl Holder for Delays {
         };
         let mut waiting = self.waiting.lock();
         let mut wanted = Wanted::default();
-        // What is due next is kept, unless memory is very short.
+        // The messages that are due next stay, unless memory is very short.
         let at_head = if hard { 0 } else { page };
         waiting.page_out(page, at_head, &mut wanted);
         waiting.report(fx);
-        let holds = waiting.paging.told.stays();
+        let holds = waiting.paging.reported.stays();
         drop(waiting);
         self.want(wanted, fx);
         holds

@@ -2,7 +2,7 @@
 
 use super::tests::World;
 use crate::engine::queue::paging::{Holder, Limits};
-use crate::engine::queue::{Effects, Surroundings};
+use crate::engine::queue::{Effects, Environment};
 use crate::plumbing::paging::Pager;
 use leveret_storage::Spill;
 use proptest::prelude::*;
@@ -72,11 +72,11 @@ impl Bench {
         let mut world = World::new("direct", 2);
         world.bind(0, "k");
         world.bind(1, "copy");
-        let surroundings = Surroundings {
+        let environment = Environment {
             pager: Some(pager.clone()),
-            ..Surroundings::default()
+            ..Environment::default()
         };
-        world.fx = Effects::on(surroundings, None);
+        world.fx = Effects::on(environment, None);
         Bench {
             world,
             pager,

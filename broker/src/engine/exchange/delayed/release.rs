@@ -1,16 +1,17 @@
-//! Messages that are due leave their delayed exchange: they are routed by the bindings of that
-//! moment, and are in their queues and gone from here in one and the same batch of the store.
+//! Releasing due messages: they are routed by the current bindings, and enter their queues and
+//! leave the exchange in a single batch of the store.
 
-use super::{Delays, Held, header};
+use super::{DelayedMessage, Delays, header};
 use crate::engine::exchange::{Directory, Exchange, Routable, Route};
-use crate::engine::outside::{Timed, VirtualHosts};
+use crate::engine::interfaces::{Timed, VirtualHosts};
 use crate::engine::queue::{Effects, Transfer};
 use leveret_storage::{Position, QueueId};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Octets for the store after which a batch is complete, about: what is due may go to many queues.
-const BATCH_OCTETS: usize = 8 << 20;
+/// Approximate bytes for the store after which a batch is complete: due messages may go to many
+/// queues.
+const BATCH_BYTES: usize = 8 << 20;
 
 impl Timed for Delays {
     fn timer_id(&self) -> QueueId {
@@ -25,7 +26,7 @@ impl Timed for Delays {
     ) -> Option<Instant> {
         let vhost = vhosts.find(self.vhost.as_str())?;
         let exchange = vhost.exchange(self.exchange.as_str())?;
-        // Another one of the same name has messages of its own.
+        // Another exchange of the same name has messages of its own.
         exchange.delays().filter(|own| Arc::ptr_eq(own, &self))?;
         self.release(&exchange, &*vhost, now, fx);
         self.next()
@@ -33,7 +34,8 @@ impl Timed for Delays {
 }
 
 impl Delays {
-    /// Whether a message with these keys and properties would come to a queue if it were due now.
+    /// Returns whether a message with these keys and properties would reach a queue if it were due
+    /// now.
     pub fn leads_on(&self, keys: &[&[u8]], properties: &[u8], directory: &dyn Directory) -> bool {
         let Some(exchange) = directory.exchange(self.exchange.as_str()) else {
             return false;
@@ -48,7 +50,7 @@ impl Delays {
         !route.queues.is_empty()
     }
 
-    /// Releases a slice of what is due.
+    /// Releases a slice of the due messages.
     pub(super) fn release(
         self: &Arc<Self>,
         exchange: &Arc<Exchange>,
@@ -58,12 +60,12 @@ impl Delays {
     ) {
         let (mut transfer, mut route) = (Transfer::default(), Route::default());
         let mut left: Vec<Position> = Vec::new();
-        for (position, held) in self.take_due(now, fx) {
-            send_off(&held, exchange, directory, &mut route, &mut transfer);
-            if self.stores(&held.message) {
+        for (position, delayed) in self.take_due(now, fx) {
+            send_off(&delayed, exchange, directory, &mut route, &mut transfer);
+            if self.stores(&delayed.message) {
                 left.push(position);
             }
-            if transfer.octets() >= BATCH_OCTETS {
+            if transfer.bytes() >= BATCH_BYTES {
                 self.carry_out(&mut transfer, &mut left, fx);
             }
         }
@@ -80,18 +82,18 @@ impl Delays {
     }
 }
 
-/// Finds the queues of a message and adds it to what goes to them.
+/// Routes a message and adds it to the transfer.
 fn send_off(
-    held: &Held,
+    delayed: &DelayedMessage,
     exchange: &Arc<Exchange>,
     directory: &dyn Directory,
     route: &mut Route,
     transfer: &mut Transfer,
 ) {
-    let message = &held.message;
+    let message = &delayed.message;
     let properties = header::waited(message.properties());
     let mut keys = vec![message.routing_key()];
-    keys.extend(held.more_keys.iter().map(AsRef::as_ref));
+    keys.extend(delayed.more_keys.iter().map(AsRef::as_ref));
     let routable = Routable {
         routing_keys: &keys,
         properties: &properties,

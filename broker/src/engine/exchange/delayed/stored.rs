@@ -1,31 +1,35 @@
-//! A message that waits, as the store keeps it: with the time it is due by the wall clock.
+//! The stored form of a delayed message, with the wall clock time at which it is due.
 
-use super::Held;
+use super::DelayedMessage;
 use crate::engine::clock::{Clock, Time};
 use crate::engine::message::Message;
 use bytes::{Buf, BufMut, Bytes};
 use leveret_storage::{QueueId, Storable};
 use std::sync::Arc;
 
-/// The first octet; raised when the encoding changes.
+/// The first byte; raised when the encoding changes.
 const ENCODING: u8 = 1;
 
-/// What is handed to the store.
+/// The record that is handed to the store.
 pub(super) struct Stored {
     due: Time,
-    held: Held,
+    delayed: DelayedMessage,
     clock: Clock,
 }
 
 impl Stored {
-    pub(super) fn new(due: Time, held: Held, clock: Clock) -> Self {
-        Stored { due, held, clock }
+    pub(super) fn new(due: Time, delayed: DelayedMessage, clock: Clock) -> Self {
+        Stored {
+            due,
+            delayed,
+            clock,
+        }
     }
 }
 
 impl Storable for Stored {
-    /// Always written: a message that is released before it was is recorded in its queues behind
-    /// this, and its publisher is confirmed by this.
+    /// Always written: if a message is released before this is written, its queues' records follow
+    /// this one, and its publisher is confirmed by this one.
     fn begin_write(&self, _queue: QueueId) -> bool {
         true
     }
@@ -35,19 +39,19 @@ impl Storable for Stored {
     }
 
     fn encoded_len(&self) -> usize {
-        let keys = self.held.more_keys.iter().map(|key| 4 + key.len());
+        let keys = self.delayed.more_keys.iter().map(|key| 4 + key.len());
         // encoding, due time, number of keys
-        13 + keys.sum::<usize>() + self.held.message.encoded_len()
+        13 + keys.sum::<usize>() + self.delayed.message.encoded_len()
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
         self.encode_head(out);
-        self.held.message.encode(out);
+        self.delayed.message.encode(out);
     }
 
     fn encode_or_share(&self, out: &mut Vec<u8>) -> Option<Bytes> {
         self.encode_head(out);
-        self.held.message.encode_or_share(out)
+        self.delayed.message.encode_or_share(out)
     }
 }
 
@@ -55,17 +59,17 @@ impl Stored {
     fn encode_head(&self, out: &mut Vec<u8>) {
         out.put_u8(ENCODING);
         out.put_u64(self.clock.wall_millis(self.due));
-        out.put_u32(self.held.more_keys.len() as u32);
-        for key in &self.held.more_keys {
+        out.put_u32(self.delayed.more_keys.len() as u32);
+        for key in &self.delayed.more_keys {
             out.put_u32(key.len() as u32);
             out.put_slice(key);
         }
     }
 }
 
-/// Reads back what was stored: milliseconds since the epoch, and the message. `None` when it is
-/// malformed.
-pub(super) fn decode(mut stored: Bytes) -> Option<(u64, Held)> {
+/// Decodes a stored message: the due time in milliseconds since the epoch, and the message. Returns
+/// `None` if it is malformed.
+pub(super) fn decode(mut stored: Bytes) -> Option<(u64, DelayedMessage)> {
     if stored.try_get_u8().ok()? != ENCODING {
         return None;
     }
@@ -76,11 +80,11 @@ pub(super) fn decode(mut stored: Bytes) -> Option<(u64, Held)> {
         more_keys.push(stored.get(..len)?.into());
         stored.advance(len);
     }
-    let held = Held {
+    let delayed = DelayedMessage {
         message: Arc::new(Message::decode(stored)?),
         more_keys: more_keys.into(),
     };
-    Some((due, held))
+    Some((due, delayed))
 }
 
 #[cfg(test)]
@@ -93,13 +97,13 @@ mod tests {
     fn what_is_stored_reads_back_and_what_is_cut_does_not() {
         let mut builder = MessageBuilder::new(b"x", b"key", &[0, 0], true, 4);
         builder.push(b"body").unwrap();
-        let held = Held {
+        let delayed = DelayedMessage {
             message: Arc::new(builder.finish(true)),
             more_keys: vec![b"cc".as_slice().into(), vec![7; 300].into()].into(),
         };
         let clock = Clock::start();
         let due = clock.time(Instant::now()) + Duration::from_secs(3600);
-        let stored = Stored::new(due, held.clone(), clock);
+        let stored = Stored::new(due, delayed.clone(), clock);
         let mut bytes = Vec::new();
         stored.encode(&mut bytes);
         assert_eq!(bytes.len(), stored.encoded_len());
@@ -107,7 +111,7 @@ mod tests {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let ahead = u128::from(millis) - wall.as_millis();
         assert!((3_590_000..=3_601_000).contains(&ahead), "{ahead}");
-        assert_eq!(back.more_keys, held.more_keys);
+        assert_eq!(back.more_keys, delayed.more_keys);
         assert_eq!(back.message.body(), b"body");
         assert_eq!(back.message.routing_key(), b"key");
         for end in 0..bytes.len() - b"body".len() {

@@ -94,12 +94,12 @@ impl World {
         key: &str,
         more: &[&str],
     ) {
-        let held = Held {
+        let delayed = DelayedMessage {
             message: message(delay, body, persistent, key),
             more_keys: more.iter().map(|key| key.as_bytes().into()).collect(),
         };
         let postponed = Postponed {
-            held,
+            delayed,
             delay: ms(delay),
             token: None,
         };
@@ -251,7 +251,7 @@ fn a_deleted_exchange_drops_its_messages_and_what_still_comes() {
     world.delays().end(&mut world.fx);
     assert_eq!(recorded(&mut world.fx), ["delete 100"]);
     let late = Postponed {
-        held: Held {
+        delayed: DelayedMessage {
             message: message(100, "late", true, "k"),
             more_keys: Box::default(),
         },
@@ -274,7 +274,7 @@ fn what_took_its_place_before_the_exchange_was_deleted_leaves_the_store_again() 
     let mut world = World::new("direct", 1);
     let now = world.now;
     let postponed = Postponed {
-        held: Held {
+        delayed: DelayedMessage {
             message: message(100, "m", true, "k"),
             more_keys: Box::default(),
         },
@@ -338,12 +338,12 @@ fn what_is_restored_comes_in_the_order_in_which_it_was_due() {
         (8, start + ms(60_000)),
         (3, before(1_000_000_000_000)),
     ] {
-        let held = Held {
+        let delayed = DelayedMessage {
             message: message(1, &position.to_string(), true, "k"),
             more_keys: Box::default(),
         };
         let mut bytes = Vec::new();
-        Stored::new(due, held, delays.clock).encode(&mut bytes);
+        Stored::new(due, delayed, delays.clock).encode(&mut bytes);
         let fx = &mut world.fx;
         delays
             .restore(Position(position), bytes.into(), fx)

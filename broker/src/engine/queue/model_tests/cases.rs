@@ -102,7 +102,7 @@ fn a_full_mailbox_stops_deliveries_and_an_empty_one_resumes_them() {
 fn quorum_queue(dead_letters: bool) -> World {
     let limit = Limit {
         messages: 10,
-        octets: u64::MAX >> 1,
+        bytes: u64::MAX >> 1,
         refuses: true,
     };
     World::new(Rules {
@@ -216,7 +216,7 @@ fn letters_that_wait_to_be_sent_again_are_not_put_off_by_others() {
 fn policy(queue: usize, limit: Option<(u64, bool)>) -> Step {
     let limit = limit.map(|(messages, refuses)| Limit {
         messages,
-        octets: u64::MAX >> 1,
+        bytes: u64::MAX >> 1,
         refuses,
     });
     Step::Policy {

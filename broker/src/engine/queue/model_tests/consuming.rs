@@ -4,7 +4,7 @@ use super::Consume;
 use super::fixtures::Held;
 use super::world::{ConsumerIndex, Subscriber, World};
 use crate::engine::queue::{AfterRemoval, Consumer, ConsumerId, Credit, Return};
-use crate::plumbing::mailbox::{Mail, Taken};
+use crate::plumbing::mailbox::{Mail, MailBatch};
 use leveret_protocol::ChannelId;
 use proptest::sample::Index;
 use std::sync::Arc;
@@ -99,7 +99,7 @@ impl World {
 
     /// What a connection's task does when its bell rings.
     pub(super) fn take(&mut self, peer: usize) {
-        let mut taken = Taken::default();
+        let mut taken = MailBatch::default();
         loop {
             let waker = Waker::from(self.peers[peer].bell.clone());
             self.peers[peer].bell.0.store(false, Ordering::SeqCst);
@@ -108,7 +108,7 @@ impl World {
             if taken.is_empty() {
                 return;
             }
-            (self.peers[peer].seen, self.peers[peer].octets) = (0, 0);
+            (self.peers[peer].seen, self.peers[peer].bytes) = (0, 0);
             let mut returned = Vec::new();
             for mail in taken.mail.drain(..) {
                 self.receive(mail, &mut returned);

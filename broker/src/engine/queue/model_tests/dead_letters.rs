@@ -109,15 +109,15 @@ impl World {
     /// taken at the queue they go to.
     fn expect_sent(&mut self, from: usize, to: usize, letters: &[DeadLetter]) -> Vec<u64> {
         let mut places = Vec::new();
-        let mut octets = 0;
+        let mut bytes = 0;
         let loses_none = self.models[from].loses_none();
         for letter in letters {
             let known = Known::of_letter(letter);
             let others = places.len() as u64;
             let room = !loses_none
-                || !self.models[from].blocked && self.models[to].has_room(&known, others, octets);
+                || !self.models[from].blocked && self.models[to].has_room(&known, others, bytes);
             if self.way_open && room {
-                octets += known.octets;
+                bytes += known.bytes;
                 places.push(self.models[to].reserve(known));
             } else if loses_none {
                 let way_open = self.way_open;

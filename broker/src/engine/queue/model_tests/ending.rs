@@ -29,7 +29,7 @@ impl World {
         if at_once {
             mail = self.peers[peer].mailbox.close();
             // Whoever publishes now finds the mailbox closed and the consumers still there.
-            (self.peers[peer].seen, self.peers[peer].octets) = (0, usize::MAX);
+            (self.peers[peer].seen, self.peers[peer].bytes) = (0, usize::MAX);
             for queue in self.current {
                 let persistent = true;
                 self.publish(

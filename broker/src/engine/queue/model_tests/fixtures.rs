@@ -3,8 +3,8 @@
 use super::PEERS;
 use super::dead_letters::EXCHANGE;
 use super::world::ConsumerIndex;
+use crate::engine::interfaces::ConnectionId;
 use crate::engine::message::{Message, MessageBuilder};
-use crate::engine::outside::ConnectionId;
 use crate::engine::queue::{Credit, Effects, Entry, Queue, QueueSpec, RetryKind, Return};
 use crate::plumbing::mailbox::{HIGH_MARK, Mailbox};
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
 
-/// Says whether a connection's task was woken.
+/// Returns whether a connection's task was woken.
 #[derive(Default)]
 pub(super) struct Bell(pub(super) AtomicBool);
 
@@ -32,7 +32,7 @@ pub(super) struct Peer {
     pub(super) asleep: bool,
     /// How much of the mail the model has seen.
     pub(super) seen: usize,
-    pub(super) octets: usize,
+    pub(super) bytes: usize,
 }
 
 pub(super) struct Held {
@@ -51,11 +51,11 @@ pub(super) struct Channel {
 /// Four of these fill a mailbox.
 pub(super) const LARGE: usize = HIGH_MARK / 4;
 
-/// What a queue is limited to: messages, octets of bodies, and whether it refuses what is beyond.
+/// What a queue is limited to: messages, bytes of bodies, and whether it refuses what is beyond.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limit {
     pub(super) messages: u64,
-    pub(super) octets: u64,
+    pub(super) bytes: u64,
     pub(super) refuses: bool,
 }
 
@@ -194,9 +194,9 @@ impl Limit {
 
     /// As a policy says it.
     pub(super) fn definition(self, dead_letters: bool) -> String {
-        let (messages, octets) = (self.messages, self.octets);
+        let (messages, bytes) = (self.messages, self.bytes);
         let overflow = self.overflow(dead_letters);
-        format!(r#""max-length":{messages},"max-length-bytes":{octets},"overflow":"{overflow}""#)
+        format!(r#""max-length":{messages},"max-length-bytes":{bytes},"overflow":"{overflow}""#)
     }
 
     fn arguments(self, dead_letters: bool) -> FieldTable {
@@ -204,7 +204,7 @@ impl Limit {
         let mut arguments = FieldTable::default();
         let number = |n: u64| AMQPValue::LongLongInt(n as i64);
         arguments.insert("x-max-length".into(), number(self.messages));
-        arguments.insert("x-max-length-bytes".into(), number(self.octets));
+        arguments.insert("x-max-length-bytes".into(), number(self.bytes));
         arguments.insert("x-overflow".into(), AMQPValue::LongString(overflow.into()));
         arguments
     }
@@ -230,7 +230,7 @@ pub(super) fn new_peer() -> Peer {
         bell: Arc::default(),
         asleep: false,
         seen: 0,
-        octets: 0,
+        bytes: 0,
     }
 }
 

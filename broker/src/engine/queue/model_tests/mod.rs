@@ -205,10 +205,10 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn limit() -> impl Strategy<Value = Limit> {
-    let octets = prop::sample::select(vec![0, LARGE as u64, 3 * LARGE as u64]);
-    (0u64..6, octets, any::<bool>()).prop_map(|(messages, octets, refuses)| Limit {
+    let bytes = prop::sample::select(vec![0, LARGE as u64, 3 * LARGE as u64]);
+    (0u64..6, bytes, any::<bool>()).prop_map(|(messages, bytes, refuses)| Limit {
         messages,
-        octets,
+        bytes,
         refuses,
     })
 }

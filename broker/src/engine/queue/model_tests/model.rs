@@ -17,7 +17,7 @@ pub(super) struct Known {
     pub(super) stored: bool,
     /// It is in one stored queue only, so that its write may be spared.
     pub(super) cancellable: bool,
-    pub(super) octets: u64,
+    pub(super) bytes: u64,
     pub(super) priority: u8,
     pub(super) redelivered: bool,
     /// Its own time to live, in milliseconds.
@@ -37,7 +37,7 @@ impl Known {
             id,
             stored: kind.persistent,
             cancellable,
-            octets: if kind.large { LARGE as u64 } else { 0 },
+            bytes: if kind.large { LARGE as u64 } else { 0 },
             priority: kind.priority,
             redelivered: false,
             expiration: kind.expiration.map(u64::from),
@@ -55,7 +55,7 @@ impl Known {
             id: id_of(message),
             stored: message.persistent(),
             cancellable: message.persistent(),
-            octets: message.body().len() as u64,
+            bytes: message.body().len() as u64,
             priority: message.priority().unwrap_or(0),
             redelivered: false,
             expiration: None,
@@ -73,7 +73,7 @@ pub(super) struct Kept {
     reason: Reason,
     /// Its place in the store.
     pub(super) stored_at: Option<u64>,
-    octets: u64,
+    bytes: u64,
 }
 
 impl Kept {
@@ -82,7 +82,7 @@ impl Kept {
             id: id_of(&letter.message),
             reason: letter.reason,
             stored_at: letter.stored_at.map(|position| position.0),
-            octets: letter.message.body().len() as u64,
+            bytes: letter.message.body().len() as u64,
         }
     }
 }
@@ -215,11 +215,11 @@ impl Model {
         self.rules.limit.is_some_and(|limit| !limit.refuses)
     }
 
-    /// Whether there is room for a message behind so many others with so many octets.
-    pub(super) fn has_room(&self, known: &Known, others: u64, octets: u64) -> bool {
+    /// Whether there is room for a message behind so many others with this many bytes.
+    pub(super) fn has_room(&self, known: &Known, others: u64, bytes: u64) -> bool {
         let kept = self.kept.len() as u64;
-        let bodies = self.kept.iter().map(|kept| kept.octets).sum::<u64>();
-        self.drops() || !self.over(1 + others + kept, known.octets + octets + bodies)
+        let bodies = self.kept.iter().map(|kept| kept.bytes).sum::<u64>();
+        self.drops() || !self.over(1 + others + kept, known.bytes + bytes + bodies)
     }
 
     /// A dead letter found no way.
@@ -266,13 +266,13 @@ impl Model {
         first.is_some_and(|((due, _), _)| *due <= self.now)
     }
 
-    fn over(&self, messages: u64, octets: u64) -> bool {
+    fn over(&self, messages: u64, bytes: u64) -> bool {
         let messages = (self.ready.len() + self.waiting.len()) as u64 + messages;
         let held = self.ready.values().chain(self.waiting.values());
-        let octets = held.map(|k| k.octets).sum::<u64>() + octets;
+        let bytes = held.map(|k| k.bytes).sum::<u64>() + bytes;
         self.rules
             .limit
-            .is_some_and(|limit| messages > limit.messages || octets > limit.octets)
+            .is_some_and(|limit| messages > limit.messages || bytes > limit.bytes)
     }
 
     pub(super) fn publish(&mut self, known: Known) {
@@ -312,7 +312,7 @@ impl Model {
         position
     }
 
-    /// A message comes to the place that it had reserved; `sure`: there is room. Says whether it
+    /// A message comes to the place that it had reserved; `sure`: there is room. Returns whether it
     /// enters.
     pub(super) fn arrived(&mut self, position: u64, sure: bool) -> bool {
         let known = self.reserved.remove(&position).expect("reserved");
@@ -529,18 +529,18 @@ impl Model {
             ready: self.ready.len() as u64,
             waiting: Aside {
                 messages: self.waiting.len() as u64,
-                bytes: self.waiting.values().map(|k| k.octets).sum(),
+                bytes: self.waiting.values().map(|k| k.bytes).sum(),
                 ..Aside::default()
             },
             unacked: self.unacked.len() as u64,
             persistent: both().filter(|k| k.stored).count() as u64,
-            persistent_bytes: both().filter(|k| k.stored).map(|k| k.octets).sum(),
-            ready_bytes: self.ready.values().map(|k| k.octets).sum(),
-            unacked_bytes: self.unacked.values().map(|k| k.octets).sum(),
+            persistent_bytes: both().filter(|k| k.stored).map(|k| k.bytes).sum(),
+            ready_bytes: self.ready.values().map(|k| k.bytes).sum(),
+            unacked_bytes: self.unacked.values().map(|k| k.bytes).sum(),
             consumers: self.consumers.len() as u64,
             undelivered: Aside {
                 messages: self.kept.len() as u64,
-                bytes: self.kept.iter().map(|kept| kept.octets).sum(),
+                bytes: self.kept.iter().map(|kept| kept.bytes).sum(),
                 ..Aside::default()
             },
             ..Counts::default()

@@ -3,7 +3,7 @@
 use super::fixtures::{Delays, Limit};
 use super::world::World;
 use crate::domain::policy::{Policies, Policy, PolicyKind, Target, WrittenPolicy};
-use crate::engine::outside::AppliedPolicy;
+use crate::engine::interfaces::AppliedPolicy;
 use std::sync::Arc;
 
 impl World {
@@ -36,7 +36,7 @@ impl World {
         model.rules.limit = match (model.declared.limit, limit) {
             (Some(argument), Some(policy)) => Some(Limit {
                 messages: argument.messages.min(policy.messages),
-                octets: argument.octets.min(policy.octets),
+                bytes: argument.bytes.min(policy.bytes),
                 refuses: argument.refuses,
             }),
             (argument, policy) => argument.or(policy),

@@ -88,9 +88,9 @@ impl World {
             consumer.used += 1;
             self.channels[consumer.channel].used += 1;
         }
-        let octets = entry.message.weight() as usize + DELIVERY_OVERHEAD;
+        let bytes = entry.message.weight() as usize + DELIVERY_OVERHEAD;
         let peer = self.channels[consumer.channel].peer;
-        self.peers[peer].octets += octets;
+        self.peers[peer].bytes += bytes;
         self.models[queue].served(entry, no_ack);
     }
 
@@ -121,7 +121,7 @@ impl World {
         let consumer = &self.consumers[index];
         let channel = &self.channels[consumer.channel];
         let room = |limit: u32, used: u32| limit == 0 || used < limit;
-        self.peers[channel.peer].octets < HIGH_MARK
+        self.peers[channel.peer].bytes < HIGH_MARK
             && room(channel.credit.limit(), channel.used)
             && (consumer.real.no_ack || room(consumer.real.credit.limit(), consumer.used))
     }

@@ -3,9 +3,9 @@
 use super::world::World;
 use crate::domain::vhost::Vhosts;
 use crate::engine::clock::{Clock, Time};
-use crate::engine::outside::Deadlines;
+use crate::engine::interfaces::Deadlines;
 use crate::engine::queue::paging::PageMover;
-use crate::engine::queue::{Effects, Surroundings};
+use crate::engine::queue::{Effects, Environment};
 use crate::plumbing::paging::Pager;
 use crate::plumbing::timers::Timers;
 use std::sync::Arc;
@@ -28,12 +28,12 @@ impl SimulatedTime {
         }
         let timers = Arc::<Timers>::default();
         let mut fx = Effects::on(
-            Surroundings {
+            Environment {
                 timers: Some(timers.clone()),
                 clock,
                 vhosts: Some(vhosts),
                 pager: pager.map(|pager| pager as Arc<dyn PageMover>),
-                ..Surroundings::default()
+                ..Environment::default()
             },
             None,
         );

@@ -1,4 +1,4 @@
-//! What of a line is not at its head: pages on disk, and behind them what came last.
+//! The part of a line behind its head: pages on disk, followed by the newest messages.
 
 use super::page::{
     Dropped, HeadExpiry, Kept, Outline, Page, PageBuilder, PageId, PagedOut, Place, Reading,
@@ -10,23 +10,23 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-/// The part of a line behind its head, of lines that have one.
+/// The part of a line behind its head, if it has one.
 #[derive(Debug, Default)]
 pub struct Backlog {
     /// In the order of their messages.
     pages: VecDeque<Page>,
-    /// Of all pages.
+    /// The totals of all pages.
     totals: Totals,
-    /// Bytes of pages that are in memory again, or on their way there.
+    /// Bytes of pages that are in memory again, or being read.
     loaded: u64,
-    /// What came last, in memory.
+    /// The newest messages, in memory.
     tail: VecDeque<Entry>,
-    /// Of the tail: lines that have not enough for a page must not be gone through each time.
+    /// The totals of the tail: a line without enough for a page must not be scanned each time.
     tail_totals: Totals,
 }
 
 impl Backlog {
-    /// A backlog of these messages, all of them in memory.
+    /// Creates a backlog of these messages, all in memory.
     pub fn of(tail: VecDeque<Entry>) -> Self {
         let mut tail_totals = Totals::default();
         for entry in &tail {
@@ -39,17 +39,17 @@ impl Backlog {
         }
     }
 
-    /// Of all pages.
+    /// The totals of all pages.
     pub fn totals(&self) -> Totals {
         self.totals
     }
 
-    /// Bytes of pages that are in memory again, or on their way there.
+    /// Bytes of pages that are in memory again, or being read.
     pub fn loaded(&self) -> u64 {
         self.loaded
     }
 
-    /// When the first message expires, of which only the page is known. `None` when it is in memory or on its way.
+    /// Returns when the first message expires if only its page is known. `None` if it is in memory or being read.
     pub fn head_expiry(&self) -> Option<HeadExpiry> {
         let page = self.pages.front()?;
         matches!(page.place, Place::Away(_)).then_some(page.head)
@@ -57,18 +57,18 @@ impl Backlog {
 
     /// Number of messages.
     pub fn messages(&self) -> usize {
-        // There are as many as were counted one by one.
+        // The count fits: they were counted one by one.
         self.totals.messages as usize + self.tail.len()
     }
 
-    /// The place of the first message; of a page that is not in memory, at most that.
+    /// Returns the position of the first message; for a page on disk, a lower bound of it.
     pub fn first(&self) -> Option<Position> {
         // What a page was known by may have left it for another place when it was read.
         let here = self.peek().map(|entry| entry.position);
         here.or_else(|| self.pages.front().map(|page| page.first))
     }
 
-    /// The first message, if it is in memory.
+    /// Returns the first message, if it is in memory.
     pub fn peek(&self) -> Option<&Entry> {
         match self.pages.front().map(|page| &page.place) {
             Some(Place::Leaving(entries)) => entries.first(),
@@ -78,20 +78,20 @@ impl Backlog {
         }
     }
 
-    /// The place of the last message.
+    /// Returns the position of the last message.
     pub fn last(&self) -> Option<Position> {
         let tail = self.tail.back().map(|entry| entry.position);
         tail.or_else(|| self.pages.back().map(|page| page.last))
     }
 
-    /// Adds a message behind all others.
+    /// Adds a message after all others.
     pub fn push(&mut self, entry: Entry) {
         self.tail_totals.count(&entry, false);
         self.tail.push_back(entry);
     }
 
-    /// Takes messages from the front that are in memory, a page of them or the tail. `None` when
-    /// the first page is not.
+    /// Takes messages from the front that are in memory: a page of them or the tail. `None` if the
+    /// first page is on disk.
     pub fn take_head(&mut self) -> Option<VecDeque<Entry>> {
         let Some(page) = self.pages.pop_front() else {
             self.tail_totals = Totals::default();
@@ -100,7 +100,7 @@ impl Backlog {
         let loaded = page.loaded();
         let entries = match page.place {
             Place::Here(entries, _) => entries,
-            // Whoever writes it has a share; what was written is of no use then.
+            // The writer shares it; what was written is then of no use.
             Place::Leaving(entries) => Arc::try_unwrap(entries).unwrap_or_else(|e| e.to_vec()),
             place @ (Place::Away(_) | Place::Coming(_)) => {
                 self.pages.push_front(Page { place, ..page });
@@ -112,8 +112,8 @@ impl Backlog {
         Some(entries.into())
     }
 
-    /// Makes a page of about so many bytes of the oldest messages of the tail, unless `least` bytes are more than it
-    /// has, or one of them has to stay.
+    /// Makes a page of about this many bytes of the oldest messages of the tail, unless it has less than `least` bytes,
+    /// or one of them has to stay.
     pub fn page_out(
         &mut self,
         number: u64,
@@ -125,11 +125,11 @@ impl Backlog {
             return None;
         }
         let (count, builder) = fill_page(&self.tail, bytes, kept)?;
-        // Of the tail it is not counted what is stored.
-        let (stored, stored_octets) = (0, 0);
+        // For the tail, stored messages are not counted.
+        let (stored, stored_bytes) = (0, 0);
         self.tail_totals -= Totals {
             stored,
-            stored_octets,
+            stored_bytes,
             ..builder.totals()
         };
         let entries = self.tail.drain(..count).collect();
@@ -140,8 +140,8 @@ impl Backlog {
         Some(paged)
     }
 
-    /// Makes a page of about so many bytes of the last messages of a head, which stands before all of the backlog,
-    /// unless one of them has to stay. `head` keeps the others.
+    /// Makes a page of about this many bytes of the last messages of a head, which precedes the whole backlog, unless
+    /// one of them has to stay. `head` keeps the others.
     pub fn page_out_head(
         &mut self,
         number: u64,
@@ -165,7 +165,7 @@ impl Backlog {
         Some(paged)
     }
 
-    /// Lets go of pages that were read ahead and are on disk still.
+    /// Drops pages that were read ahead and are still on disk.
     pub fn let_go(&mut self) {
         for page in &mut self.pages {
             if let Place::Here(_, source @ Some(_)) = &mut page.place
@@ -177,19 +177,19 @@ impl Backlog {
         }
     }
 
-    /// Adds a page that the store kept over a restart, behind all others.
+    /// Adds a page that the store kept across a restart, after all others.
     pub fn restore(&mut self, number: u64, restored: &Outline) {
         let page = Page::restored(number, restored);
         self.totals += page.totals;
         self.pages.push_back(page);
     }
 
-    /// The next page to be read, if less than `octets` of messages are on their way or here; it is
-    /// on its way from now on.
-    pub fn next_read(&mut self, octets: u64) -> Option<Reading> {
+    /// Returns the next page to read, if less than `bytes` of messages are loaded or being read;
+    /// marks it as being read.
+    pub fn next_read(&mut self, bytes: u64) -> Option<Reading> {
         let mut ahead = 0;
         for page in &mut self.pages {
-            if ahead >= octets {
+            if ahead >= bytes {
                 return None;
             }
             ahead += page.totals.weight;
@@ -202,7 +202,7 @@ impl Backlog {
         None
     }
 
-    /// The first page, if it is not in memory, for whoever cannot wait.
+    /// Returns the first page, if it is not in memory, for callers that cannot wait.
     pub fn head_to_read(&mut self) -> Option<Reading> {
         let page = self.pages.front_mut()?;
         let before = page.loaded();
@@ -224,7 +224,7 @@ impl Backlog {
         self.pages.get_mut(at)
     }
 
-    /// A page was written, or could not be: then it stays in memory.
+    /// Handles a page that was written, or could not be: then it stays in memory.
     pub fn written(&mut self, id: PageId, spilled: io::Result<Arc<Spilled>>) {
         let Some(page) = self.page(id) else {
             return;
@@ -242,14 +242,14 @@ impl Backlog {
         }
     }
 
-    /// Whether a page was asked for and has not come.
+    /// Returns whether a page was requested and has not arrived.
     pub fn awaits(&self, id: PageId) -> bool {
         let at = self.find(id);
         at.is_some_and(|at| matches!(self.pages[at].place, Place::Coming(_)))
     }
 
-    /// A page has come that was awaited, with these messages; `rest` of it did not fit into memory and is to be read in
-    /// its turn. Returns what was known of the page, and of the rest.
+    /// Handles the arrival of an awaited page with these messages; `rest` did not fit into memory and is read later.
+    /// Returns what was known of the page, and of the rest.
     pub fn arrived(
         &mut self,
         id: PageId,
@@ -262,9 +262,9 @@ impl Backlog {
         let Place::Coming(source) = &page.place else {
             return None;
         };
-        // What the queue alone knows of a message would be lost with it, and what has left the page
-        // for another place would come twice. So would a rest: nobody asks again for a page that came
-        // in parts, lest someone who reads it still by its first outline be believed.
+        // Otherwise state that only the queue knows would be lost, and messages that have moved elsewhere would appear
+        // twice. The same holds for a rest: a page that came in parts is not requested again, so that a reader that
+        // still uses its first outline is not believed.
         let plain = entries.iter().all(|entry| entry.returns().is_zero());
         let whole = rest.is_none() && found.messages == page.totals.messages;
         let source = Some(source.clone()).filter(|_| plain && whole);
@@ -291,7 +291,7 @@ impl Backlog {
         Some((known, added))
     }
 
-    /// A page could not be read; it may be asked for again.
+    /// Handles a page that could not be read; it may be requested again.
     pub fn not_read(&mut self, id: PageId) {
         if let Some(page) = self.page(id)
             && let Place::Coming(source) = &page.place
@@ -302,7 +302,7 @@ impl Backlog {
         }
     }
 
-    /// Takes the first page away, wherever it is.
+    /// Removes the first page, wherever it is.
     pub fn drop_page(&mut self) -> Option<Dropped> {
         let page = self.pages.pop_front()?;
         self.totals -= page.totals;
@@ -310,19 +310,19 @@ impl Backlog {
         Some(page.into_dropped())
     }
 
-    /// Whether there is nothing left.
+    /// Returns whether there is nothing left.
     pub fn is_empty(&self) -> bool {
         self.pages.is_empty() && self.tail.is_empty()
     }
 
-    /// Whether there are pages.
+    /// Returns whether there are pages.
     pub fn has_pages(&self) -> bool {
         !self.pages.is_empty()
     }
 }
 
-/// Notes messages for a page of about so many bytes; says how many. `None` when there are none, or one of them has to
-/// stay.
+/// Collects messages for a page of about this many bytes; returns how many. `None` if there are none, or one of them
+/// has to stay.
 fn fill_page<'a>(
     entries: impl IntoIterator<Item = &'a Entry>,
     bytes: u64,
@@ -344,7 +344,7 @@ fn fill_page<'a>(
 }
 
 impl Page {
-    /// One that the store kept over a restart.
+    /// Creates a page that the store kept across a restart.
     fn restored(number: u64, restored: &Outline) -> Page {
         Page {
             id: PageId::at(restored.first, number),
@@ -364,17 +364,17 @@ impl Page {
         }
     }
 
-    /// It is on its way from now on.
+    /// Marks it as being read.
     fn read(&mut self, source: Source) -> Reading {
         self.place = Place::Coming(source.clone());
         let Totals {
-            messages, octets, ..
+            messages, bytes, ..
         } = self.totals;
         let outline = Outline {
             first: self.first,
             last: self.last,
             messages,
-            octets,
+            bytes,
         };
         Reading::Line(self.id, source, outline)
     }

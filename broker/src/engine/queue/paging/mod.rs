@@ -1,13 +1,13 @@
-//! Backlogs do not live in memory. Past a budget that all queues share, a queue keeps a window at
-//! its head and what came last; the messages between stand on disk and are known as pages. They are
-//! read back ahead of need.
+//! Paging: backlogs do not stay in memory. Above a budget that all queues share, a queue keeps a
+//! window at its head and the newest messages; those in between are on disk, known as pages. They
+//! are read back ahead of need.
 //!
-//! A page whose messages are all in the store, one behind the other, is only forgotten, and read
-//! from the store again. Any other is written to a place of its own, which a restart empties.
+//! A page whose messages are all in the store, contiguously, is simply dropped from memory and read
+//! from the store again. Any other is written to the spill area, which is emptied on restart.
 //!
-//! The machine decides what leaves and what comes back ([`Work`]); it is done outside its lock, by
-//! a [`PageMover`]'s threads, which tell the queue what became of it ([`Done`]). Until then a page that
-//! leaves is still in memory, and can be taken from there.
+//! The machine decides what is paged out and in ([`Work`]); the threads of a [`PageMover`] do it outside the machine's
+//! lock, and report the result to the queue ([`JobResult`]). Until then a page that is being written is still in
+//! memory, and can be taken from there.
 
 mod backlog;
 mod mover;
@@ -19,25 +19,26 @@ mod tests;
 mod work;
 
 pub use backlog::Backlog;
-pub use mover::{Holder, PageMover, Told};
+pub use mover::{Holder, PageMover, ReportedMemory};
 pub use page::{
     Dropped, HeadExpiry, Kept, Outline, PageId, PagedOut, Reading, Shelf, Source, Totals,
 };
 pub use rules::{Paging, Wanted};
 pub use sorted::{First, MoreKeys, Rank, Ranked, RankedPage, Sorted};
-pub use work::{Done, Job, Missing, Owner, Work};
+pub use work::{Job, JobResult, Missing, Owner, Work};
 
-/// How much memory queues may use, and how much is moved at a time.
+/// How much memory queues may use, and the size of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Octets of ready messages in memory, all queues together, before backlogs are paged out.
+    /// Bytes of ready messages in memory, of all queues together, above which backlogs are paged
+    /// out.
     pub budget: u64,
-    /// Octets that a page takes in memory, about; a single larger message is a page by itself.
+    /// Approximate bytes that a page takes in memory; a single larger message is a page by itself.
     pub page: u64,
 }
 
 impl Limits {
-    /// This budget, and pages of the usual size unless the budget is small.
+    /// Creates limits with this budget, and pages of the usual size unless the budget is small.
     pub fn with_budget(budget: u64) -> Self {
         Limits {
             budget,
@@ -46,6 +47,6 @@ impl Limits {
     }
 }
 
-/// Bytes that a message which has not been read since a restart is presumed to take besides its body. Should they be
-/// more, its page comes in several parts.
+/// Bytes that a message not read since a restart is assumed to take besides its body. If they are more, its page is
+/// read in several parts.
 pub const PRESUMED_OVERHEAD: u64 = 200;

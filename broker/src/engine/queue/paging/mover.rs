@@ -1,83 +1,85 @@
-//! Who moves pages between memory and disk.
+//! The interface of whatever moves pages between memory and disk.
 
 use super::Limits;
 use super::page::Dropped;
 use super::work::Job;
-use crate::engine::queue::{Effects, Surroundings};
+use crate::engine::queue::{Effects, Environment};
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-/// Who holds messages in memory.
+/// A holder of messages in memory.
 pub trait Holder: Send + Sync {
-    /// Pages out what is not about to be delivered; all that can be, if `hard`. Whoever was used since it was last asked
-    /// is spared once, if not. Says whether it holds anything still, or will say so anew.
+    /// Pages out what is not about to be delivered; if `hard`, everything that can be. Otherwise a holder that was used
+    /// since the last call is spared once. Returns whether it still holds anything, or will register again.
     fn squeeze(self: Arc<Self>, hard: bool, fx: &mut Effects) -> bool;
 }
 
-/// Who moves pages, and counts what all queues and delayed exchanges have in memory, which is one budget.
+/// Moves pages, and counts what all queues and delayed exchanges have in memory, within one budget.
 pub trait PageMover: fmt::Debug + Send + Sync {
-    /// How much is moved at a time, and from when on.
+    /// Returns the budget and the size of pages.
     fn limits(&self) -> &Limits;
 
-    /// Whether messages can be read back from the store.
+    /// Returns whether messages can be read back from the store.
     fn has_records(&self) -> bool;
 
-    /// Somebody holds so much in memory, where it had reported something else before.
+    /// Records that a holder has `now` bytes in memory, where it had reported `before`.
     fn report(&self, before: u64, now: u64);
 
-    /// One that holds something, from which it may be taken back.
+    /// Registers a holder from which memory can be taken back.
     fn register(&self, holder: Weak<dyn Holder>);
 
-    /// Whether more is in memory than should be.
+    /// Returns whether memory is over budget.
     fn is_short(&self) -> bool;
 
-    /// Whether so much more is in memory that those without consumers give theirs, used or not.
+    /// Returns whether memory is so far over budget that holders without consumers page out, used
+    /// or not.
     fn is_very_short(&self) -> bool;
 
-    /// Memory of the whole process is near its watermark, or above it: less of it is for messages that wait.
+    /// Returns whether the memory of the whole process is near or above its watermark: then less of it is available for
+    /// waiting messages.
     fn is_tight(&self) -> bool;
 
-    /// Whether more waits to be written, or to be paged out, than should: then publishers are not to be read.
+    /// Returns whether too much waits to be written or paged out, so that publishers must not be read.
     fn over_mark(&self) -> bool;
 
-    /// Whether there is room to read ahead of need.
+    /// Returns whether there is room to read ahead.
     fn has_room_ahead(&self) -> bool;
 
-    /// Whether queues should page out. One that is `consumed` a little later than others: what consumers are about to
-    /// take is written for nothing.
+    /// Returns whether queues should page out. `consumed` queues do so a little later than others: writing what
+    /// consumers are about to take is wasted.
     fn wants_room(&self, consumed: bool) -> bool;
 
-    /// Sees to it that memory is taken back from those that are not used.
-    fn call_sweeper(self: Arc<Self>, surroundings: &Surroundings);
+    /// Makes sure that memory is taken back from idle holders.
+    fn call_sweeper(self: Arc<Self>, environment: &Environment);
 
-    /// Takes on work. What it leads to is performed on the surroundings.
-    fn submit(&self, job: Job, surroundings: Surroundings);
+    /// Accepts a job. Its effects are performed on the environment.
+    fn submit(&self, job: Job, environment: Environment);
 
-    /// Lets go of pages that nobody wants, on a thread that may block.
+    /// Drops pages on a thread that may block.
     fn discard(&self, pages: Vec<Dropped>);
 
-    /// Does work at once, on this thread, for whoever cannot wait. Returns `false` if the disk fails.
+    /// Performs a job immediately on this thread, for callers that cannot wait. Returns false if the disk fails.
     fn work_now(&self, job: Job, fx: &mut Effects) -> bool;
 
-    /// Whether it does its work when it is asked to, so that nobody sees a difference.
+    /// Returns whether it works synchronously, so that no difference is visible.
     #[cfg(test)]
     fn works_at_once(&self) -> bool;
 }
 
-/// A change of memory below this many bytes is not worth a report, unless nothing is left.
+/// A change of memory below this many bytes is not reported, unless nothing is left.
 const REPORT_STEP: u64 = 4096;
 
-/// What a holder has told the pager.
+/// What a holder has reported to the pager.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct ReportedMemory {
     /// Bytes that the pager knows of.
     reported: u64,
-    /// The pager knows whom to ask for them.
+    /// The holder is registered.
     registered: bool,
 }
 
-impl Told {
-    /// Tells it that so many bytes are in memory. Returns whether the holder has to be registered.
+impl ReportedMemory {
+    /// Reports that this many bytes are in memory. Returns whether the holder has to be registered.
     pub fn report(&mut self, memory: u64, pager: &dyn PageMover) -> bool {
         let changed = memory.abs_diff(self.reported);
         if changed < REPORT_STEP && (memory > 0 || changed == 0) {
@@ -90,7 +92,7 @@ impl Told {
         registers
     }
 
-    /// Returns whether the holder stays registered: it holds something, as far as it has told.
+    /// Returns whether the holder stays registered, because it has reported memory.
     pub fn stays(&mut self) -> bool {
         self.registered = self.reported > 0;
         self.registered

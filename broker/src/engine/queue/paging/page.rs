@@ -1,4 +1,4 @@
-//! A run of messages of one line that stand together on disk, or are on their way.
+//! A page: a run of messages of one line that are on disk, or being moved.
 
 use super::PRESUMED_OVERHEAD;
 use super::sorted::{Rank, RankedPage};
@@ -8,48 +8,48 @@ use leveret_storage::{Position, Spilled};
 use std::ops::{AddAssign, SubAssign};
 use std::sync::Arc;
 
-/// Tells pages apart; pages of one place stand in the order of their first messages.
+/// Identifies a page; pages of one shelf are in the order of their first messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PageId {
-    /// Where its first message stands.
+    /// The rank of its first message.
     pub first: Rank,
-    /// No two pages of a queue have the same.
+    /// Unique within its queue.
     pub number: u64,
 }
 
 impl PageId {
-    /// Of a page whose first message has this place in its queue.
+    /// Creates the id of a page whose first message has this position.
     pub fn at(first: Position, number: u64) -> Self {
         let first = (first.0, 0);
         PageId { first, number }
     }
 }
 
-/// Numbers of messages, and what they take.
+/// The number of messages, and their sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Messages.
     pub messages: u64,
-    /// Octets of their bodies: what listings and limits are about.
-    pub octets: u64,
-    /// Bytes that they take in memory when they are there; see [`Entry::weight`].
+    /// Bytes of their bodies, which listings and limits use.
+    pub bytes: u64,
+    /// Bytes that they take in memory; see [`Entry::weight`].
     pub weight: u64,
-    /// Those among them that the store keeps.
+    /// The stored ones among them.
     pub stored: u64,
-    /// Octets of the bodies of those.
-    pub stored_octets: u64,
+    /// Bytes of the bodies of those.
+    pub stored_bytes: u64,
 }
 
 impl Totals {
-    /// Counts one more.
+    /// Adds one message.
     pub fn count(&mut self, entry: &Entry, stored: bool) {
-        let octets = entry.message.body().len() as u64;
+        let bytes = entry.message.body().len() as u64;
         self.messages += 1;
-        self.octets += octets;
+        self.bytes += bytes;
         self.weight += entry.weight();
         if stored {
             self.stored += 1;
-            self.stored_octets += octets;
+            self.stored_bytes += bytes;
         }
     }
 }
@@ -57,77 +57,78 @@ impl Totals {
 impl AddAssign for Totals {
     fn add_assign(&mut self, other: Totals) {
         self.messages += other.messages;
-        self.octets += other.octets;
+        self.bytes += other.bytes;
         self.weight += other.weight;
         self.stored += other.stored;
-        self.stored_octets += other.stored_octets;
+        self.stored_bytes += other.stored_bytes;
     }
 }
 
 impl SubAssign for Totals {
     fn sub_assign(&mut self, other: Totals) {
         self.messages -= other.messages;
-        self.octets -= other.octets;
+        self.bytes -= other.bytes;
         self.weight -= other.weight;
         self.stored -= other.stored;
-        self.stored_octets -= other.stored_octets;
+        self.stored_bytes -= other.stored_bytes;
     }
 }
 
-/// A run of messages in short: of those that the store kept over a restart all that is known.
+/// A summary of a run of messages: all that is known of messages that the store kept across a
+/// restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outline {
-    /// The first one's place.
+    /// The first position.
     pub first: Position,
-    /// The last one's place.
+    /// The last position.
     pub last: Position,
-    /// How many there are.
+    /// The number of messages.
     pub messages: u64,
-    /// Octets of their bodies.
-    pub octets: u64,
+    /// Bytes of their bodies.
+    pub bytes: u64,
 }
 
 impl Outline {
-    /// What is presumed of them before they are read: that their properties are small.
+    /// Returns what is assumed before they are read: that their properties are small.
     pub fn totals(&self) -> Totals {
         Totals {
             messages: self.messages,
-            octets: self.octets,
+            bytes: self.bytes,
             weight: self.weight(),
             stored: self.messages,
-            stored_octets: self.octets,
+            stored_bytes: self.bytes,
         }
     }
 
-    /// Bytes that they are presumed to take in memory.
+    /// Returns the bytes that they are assumed to take in memory.
     pub fn weight(&self) -> u64 {
-        self.octets + self.messages * PRESUMED_OVERHEAD
+        self.bytes + self.messages * PRESUMED_OVERHEAD
     }
 }
 
 /// Where a page is on disk.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// In the store: nothing else of its queue stands between its first and its last message.
+    /// In the store: no other message of its queue is between its first and its last message.
     Stored,
-    /// In the place that is emptied by a restart.
+    /// In the spill area.
     Spilled(Arc<Spilled>),
 }
 
 /// Where the messages of a page are.
 #[derive(Debug)]
 pub(super) enum Place {
-    /// In memory still, while they are written.
+    /// Still in memory, while they are written.
     Leaving(Arc<Vec<Entry>>),
     /// On disk.
     Away(Source),
     /// On disk, and being read.
     Coming(Source),
-    /// In memory again, waiting for their turn; on disk still, unless they never got there.
+    /// In memory again, waiting for their turn; also on disk, unless they never got there.
     Here(Vec<Entry>, Option<Source>),
 }
 
-/// When the first message of a page expires, which nobody must miss while the page is on disk.
+/// When the first message of a page expires, which must not be missed while the page is on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadExpiry {
     /// It has not been read yet.
@@ -136,14 +137,14 @@ pub enum HeadExpiry {
     Known(Option<Time>),
 }
 
-/// What is left of a page that nobody wants any more.
+/// What remains of a page that is no longer needed.
 #[derive(Debug)]
 pub struct Dropped {
-    /// Of its messages.
+    /// The totals of its messages.
     pub totals: Totals,
-    /// Runs of places of the messages that the store keeps.
+    /// Ranges of positions of its stored messages.
     pub stored: Box<[(Position, Position)]>,
-    /// Its place on disk, if it has one: to let go of it is work.
+    /// Its place in the spill area, if any: releasing that is work.
     pub spilled: Option<Arc<Spilled>>,
 }
 
@@ -154,14 +155,15 @@ pub struct Page {
     pub(super) first: Position,
     pub(super) last: Position,
     pub(super) totals: Totals,
-    /// Runs of places of those that the store keeps: to be acknowledged when they are not wanted.
+    /// Ranges of positions of its stored messages, to be acknowledged when they are no longer
+    /// needed.
     pub(super) stored: Box<[(Position, Position)]>,
     pub(super) head: HeadExpiry,
     pub(super) place: Place,
 }
 
 impl Page {
-    /// What is left when nobody wants it any more.
+    /// Returns what remains when it is no longer needed.
     pub(super) fn into_dropped(self) -> Dropped {
         let spilled = match self.place {
             Place::Away(Source::Spilled(spilled))
@@ -176,7 +178,7 @@ impl Page {
         }
     }
 
-    /// Bytes that it takes in memory, or will when it has come.
+    /// Returns the bytes that it takes in memory, or will after being read.
     pub(super) fn loaded(&self) -> u64 {
         match self.place {
             Place::Coming(_) | Place::Here(..) => self.totals.weight,
@@ -185,20 +187,20 @@ impl Page {
     }
 }
 
-/// What has to be known of a message to page it out.
+/// How the store keeps a message, which decides how to page it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// The store does not keep it.
+    /// It is not stored.
     Not,
-    /// The store keeps it, and gives it back as it is.
+    /// It is stored completely.
     Whole,
-    /// The store keeps it, but not all that the queue knows of it.
+    /// It is stored, but without all of the queue's state.
     Partly,
-    /// The store has not got it yet: it has to stay.
+    /// The store has not committed it yet: it has to stay.
     NotYet,
 }
 
-/// Notes what a page is made of.
+/// Collects the contents of a page.
 #[derive(Debug, Default)]
 pub(super) struct PageBuilder {
     totals: Totals,
@@ -214,12 +216,12 @@ impl PageBuilder {
         }
     }
 
-    /// Of the messages noted so far.
+    /// Returns the totals of the messages so far.
     pub(super) fn totals(&self) -> Totals {
         self.totals
     }
 
-    /// The next message.
+    /// Adds the next message.
     pub(super) fn note(&mut self, entry: &Entry, kept: Kept) {
         self.totals.count(entry, kept != Kept::Not);
         self.whole &= kept == Kept::Whole;
@@ -232,16 +234,16 @@ impl PageBuilder {
         }
     }
 
-    /// What was noted: the totals, and the runs of places of those that the store keeps.
+    /// Returns the totals, and the ranges of positions of stored messages.
     pub(super) fn into_parts(self) -> (Totals, Box<[(Position, Position)]>) {
         (self.totals, self.stored.into())
     }
 
-    /// The page of these messages, which were noted. `None` when there are none.
+    /// Returns the page of these messages, which must have been added. `None` if there are none.
     pub(super) fn finish(self, number: u64, entries: Vec<Entry>) -> Option<Page> {
         let (first, last) = (entries.first()?.position, entries.last()?.position);
         let head = HeadExpiry::Known(entries.first()?.expiry());
-        // Where a place is missing, another message may stand there, now or later.
+        // At a missing position there may be another message, now or later.
         let whole = self.whole && self.stored.len() == 1;
         let place = if whole {
             Place::Away(Source::Stored)
@@ -260,35 +262,35 @@ impl PageBuilder {
     }
 }
 
-/// What of a queue a page belongs to.
+/// The part of a queue that a page belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shelf {
     /// A line of its ready messages.
     Line(usize),
-    /// What has come back to a line.
+    /// The requeued messages of a line.
     Returned(usize),
-    /// Messages that wait for something else than a consumer.
+    /// Messages that wait for something other than a consumer.
     Aside,
-    /// Messages that have come back and wait before they are ready again.
+    /// Messages that came back and wait before they are ready again.
     Waiting,
 }
 
-/// A page that has to be read.
+/// A page to be read.
 #[derive(Clone, Debug)]
 pub enum Reading {
-    /// One of a line.
+    /// A page of a line.
     Line(PageId, Source, Outline),
-    /// One of what has come back to a line.
+    /// A page of a line's requeued messages.
     Sorted(PageId, Arc<Spilled>),
 }
 
-/// A page was made.
+/// A page that was made.
 #[derive(Debug)]
 pub enum PagedOut {
-    /// The store has all of it.
+    /// It is completely in the store.
     Stored,
     /// It has to be written.
     Line(PageId, Arc<Vec<Entry>>),
-    /// It has to be written, of what has come back to a line.
+    /// It has to be written; its messages were requeued.
     Sorted(PageId, Arc<RankedPage>),
 }

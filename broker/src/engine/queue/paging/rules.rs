@@ -1,9 +1,9 @@
 //! When a queue pages out and in.
 
 use super::mover::PageMover;
-use super::mover::{Holder, Told};
+use super::mover::{Holder, ReportedMemory};
 use super::page::{Dropped, Kept, Outline, PageId, PagedOut, Reading, Shelf, Totals};
-use super::work::{Done, Job, Owner, Work};
+use super::work::{Job, JobResult, Owner, Work};
 use crate::engine::queue::Effects;
 use crate::engine::queue::Queue;
 use crate::engine::queue::QueueKind;
@@ -14,41 +14,41 @@ use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Pages that leave at a time, under one lock.
+/// Pages that are paged out at a time, under one lock.
 const PAGES_AT_A_TIME: usize = 8;
-/// Pages that are read ahead of consumers, while there is room.
+/// Pages that are read ahead of consumers while there is room.
 const PAGES_AHEAD: u64 = 4;
-/// Bytes that stay at the head of a queue whose consumers take nothing at present, unless memory is very short.
+/// Bytes that stay at the head of a queue whose consumers currently take nothing, unless memory is very short.
 const KEPT_HEAD: u64 = 16 << 10;
-/// Pages that are read in a row for one basic.get.
+/// The maximum number of pages read for one basic.get.
 const PATIENCE: usize = 64;
 
-/// What a queue knows of its memory.
+/// The paging state of a queue.
 #[derive(Debug, Default)]
 pub struct Paging {
-    told: Told,
-    /// The queue was used since it was last asked for memory.
+    reported: ReportedMemory,
+    /// The queue was used since it was last asked to give up memory.
     used: bool,
-    /// Up to here every stored message was delivered before the restart.
+    /// Every stored message up to here was delivered before the restart.
     delivered_before: Option<Position>,
 }
 
-/// What the machine wants done for its pages.
+/// Work that the machine's pages need.
 #[derive(Debug, Default)]
 pub struct Wanted {
     pages: SmallVec<[(Shelf, PageId, Work); 1]>,
-    /// The queue holds something from now on.
+    /// The queue has to be registered as a holder.
     registers: bool,
 }
 
 impl Wanted {
-    /// Whether there is nothing to do.
+    /// Returns whether there is nothing to do.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.pages.is_empty() && !self.registers
     }
 
-    /// A page was made, of a line or of what has come back to it.
+    /// Adds a page that was made, of a line or its requeued messages.
     fn paged_out(&mut self, line: usize, paged: PagedOut) {
         match paged {
             PagedOut::Stored => {}
@@ -82,13 +82,13 @@ impl Reading {
 }
 
 impl Machine {
-    /// Bytes of messages in memory.
+    /// Returns the bytes of messages in memory.
     pub(in crate::engine::queue) fn memory(&self) -> u64 {
         self.ready.memory() + self.aside_memory() + self.waiting_memory()
     }
 
-    /// Pages out if memory is short, and in what will be needed. Called at the end of whatever was
-    /// done under one lock.
+    /// Pages out if memory is short, and pages in what will be needed. Called at the end of every
+    /// operation under the lock.
     #[inline]
     pub(in crate::engine::queue) fn pages(&mut self, fx: &mut Effects) -> Wanted {
         let mut wanted = Wanted::default();
@@ -120,7 +120,7 @@ impl Machine {
             return wanted;
         };
         let memory = self.memory();
-        wanted.registers = self.paging.told.report(memory, pager);
+        wanted.registers = self.paging.reported.report(memory, pager);
         self.paging.used = true;
         if memory > 2 * pager.limits().page && pager.wants_room(!self.is_without_consumers()) {
             self.page_out(pager, &mut wanted);
@@ -131,7 +131,7 @@ impl Machine {
         wanted
     }
 
-    /// First messages that have expired are read, though no consumer wants them.
+    /// Reads first messages that have expired, even if no consumer wants them.
     fn page_in_expired(&mut self, lines: SmallVec<[usize; 1]>, wanted: &mut Wanted) {
         for line in lines {
             if let Some(reading) = self.ready.read_of(line, 0) {
@@ -140,7 +140,7 @@ impl Machine {
         }
     }
 
-    /// How the store keeps a message.
+    /// Returns how the store keeps a message.
     fn kept(&self, pager: &dyn PageMover) -> impl Fn(&Entry) -> Kept + use<> {
         let stores = self.storing();
         let before = self.paging.delivered_before;
@@ -173,10 +173,10 @@ impl Machine {
             };
             wanted.paged_out(line, paged);
         }
-        self.paging.told.report(self.memory(), pager);
+        self.paging.reported.report(self.memory(), pager);
     }
 
-    /// Pages out what is not ready, of about so many bytes, and leaves `at_head` bytes of what comes first.
+    /// Pages out about this many bytes of messages that are not ready, and leaves the first `at_head` bytes.
     fn page_out_others(
         &mut self,
         bytes: u64,
@@ -192,7 +192,7 @@ impl Machine {
     /// Pages out what is not about to be delivered; all that can be, if `hard`.
     fn squeeze(&mut self, hard: bool, pager: &dyn PageMover) -> (Wanted, bool) {
         let mut wanted = Wanted::default();
-        // A queue that is used pages out by itself, and what is at its head is about to be delivered.
+        // A queue in use pages out by itself, and what is at its head is about to be delivered.
         let used = std::mem::take(&mut self.paging.used);
         let spared = used && !hard && !(self.is_without_consumers() && pager.is_very_short());
         if !self.is_deleted() && !spared {
@@ -212,8 +212,8 @@ impl Machine {
                 wanted.paged_out(line, paged);
             }
         }
-        self.paging.told.report(self.memory(), pager);
-        let holds = self.paging.told.stays();
+        self.paging.reported.report(self.memory(), pager);
+        let holds = self.paging.reported.stays();
         (wanted, holds)
     }
 
@@ -227,41 +227,44 @@ impl Machine {
         }
     }
 
-    /// The queue has let go of all that was ready.
+    /// Reports the memory after all ready messages were dropped.
     pub(in crate::engine::queue) fn report_memory(&mut self, fx: &Effects) {
         if let Some(pager) = fx.pager() {
-            self.paging.told.report(self.memory(), pager);
+            self.paging.reported.report(self.memory(), pager);
         }
     }
 
-    /// Takes over messages that the store kept over a restart, without reading them; call it in
-    /// order of positions, then [`Machine::start`]. Up to `delivered` all were delivered before.
+    /// Restores messages that the store kept across a restart, without reading them; call it in
+    /// order of positions, then [`Machine::start`]. All up to `delivered` were delivered before.
     pub fn restore_pages(&mut self, pages: &[Outline], delivered: Option<Position>) {
         self.paging.delivered_before = delivered;
         for page in pages {
             self.persistent += page.messages;
-            self.persistent_bytes += page.octets;
+            self.persistent_bytes += page.bytes;
             self.ready.restore_page(page);
         }
     }
 
-    /// What became of a page. Returns whether messages came that were still awaited: a page may be read twice while it
-    /// comes, and what the second reader finds no more was taken and settled in between, or dropped.
-    fn paged(&mut self, shelf: Shelf, page: PageId, done: Done, fx: &mut Effects) -> bool {
+    /// Handles the result of a page job. Returns whether messages arrived that were still awaited: a page may be read
+    /// twice while it is under way, and messages that the second reader no longer finds were taken and settled in
+    /// between, or dropped.
+    fn paged(&mut self, shelf: Shelf, page: PageId, done: JobResult, fx: &mut Effects) -> bool {
         if self.is_deleted() {
             return false;
         }
         match (shelf, done) {
-            (Shelf::Line(line), Done::Written(spilled)) => self.ready.written(line, page, spilled),
-            (Shelf::Line(line), Done::NotRead) => self.ready.not_read(line, page),
-            (Shelf::Line(line), Done::Read(entries, rest, _)) => {
+            (Shelf::Line(line), JobResult::Written(spilled)) => {
+                self.ready.written(line, page, spilled);
+            }
+            (Shelf::Line(line), JobResult::NotRead) => self.ready.not_read(line, page),
+            (Shelf::Line(line), JobResult::Read(entries, rest, _)) => {
                 return self.came(line, page, entries, rest, fx);
             }
-            (Shelf::Returned(line), Done::Written(spilled)) => {
+            (Shelf::Returned(line), JobResult::Written(spilled)) => {
                 self.ready.returned_written(line, page, spilled);
             }
-            (Shelf::Returned(line), Done::NotRead) => self.ready.returned_not_read(line, page),
-            (Shelf::Returned(line), Done::ReadSorted(entries)) => {
+            (Shelf::Returned(line), JobResult::NotRead) => self.ready.returned_not_read(line, page),
+            (Shelf::Returned(line), JobResult::ReadSorted(entries)) => {
                 let stores = self.storing();
                 let stores = |entry: &Entry| stores(&entry.message);
                 let corrected = self.ready.returned_arrived(line, page, entries, stores);
@@ -269,7 +272,8 @@ impl Machine {
             }
             (Shelf::Aside, done) => self.aside_paged(page, done, fx),
             (Shelf::Waiting, done) => self.waiting_paged(page, done, fx),
-            (Shelf::Line(_), Done::ReadSorted(_)) | (Shelf::Returned(_), Done::Read(..)) => {
+            (Shelf::Line(_), JobResult::ReadSorted(_))
+            | (Shelf::Returned(_), JobResult::Read(..)) => {
                 debug_assert!(false, "a page of another kind than was asked for");
             }
         }
@@ -312,7 +316,7 @@ impl Machine {
         self.arrived(Some((known, found)), fx)
     }
 
-    /// A page has come, of which something was known and something else may be true. Returns `false` if it was not awaited.
+    /// Corrects what was assumed about a page that has arrived. Returns false if it was not awaited.
     fn arrived(&mut self, corrected: Option<(Totals, Totals)>, fx: &mut Effects) -> bool {
         let Some((known, found)) = corrected else {
             return false;
@@ -323,14 +327,14 @@ impl Machine {
         true
     }
 
-    /// What was known of a page may not be what it is.
+    /// Corrects the counts of stored messages by what was found.
     pub(in crate::engine::queue) fn correct_stored(&mut self, known: Totals, found: Totals) {
         self.persistent = self.persistent + found.stored - known.stored;
-        self.persistent_bytes = self.persistent_bytes + found.stored_octets - known.stored_octets;
+        self.persistent_bytes = self.persistent_bytes + found.stored_bytes - known.stored_bytes;
     }
 
-    /// Drops the pages that are first, until there is something in memory again. Returns how many
-    /// messages that were.
+    /// Drops the first pages until there is something in memory again. Returns the number of
+    /// messages dropped.
     pub(in crate::engine::queue) fn drop_pages(&mut self, fx: &mut Effects) -> u64 {
         let mut count = 0;
         while self.ready.first().is_none()
@@ -341,11 +345,11 @@ impl Machine {
         count
     }
 
-    /// The messages of a page are gone for good. Returns how many.
+    /// Removes what is kept of the messages of a page that are gone for good. Returns their number.
     pub(in crate::engine::queue) fn forget_page(&mut self, page: Dropped, fx: &mut Effects) -> u64 {
         let totals = page.totals;
         self.persistent -= totals.stored;
-        self.persistent_bytes -= totals.stored_octets;
+        self.persistent_bytes -= totals.stored_bytes;
         for &(first, last) in &page.stored {
             let queue = self.id;
             fx.store(Op::Ack { queue, first, last });
@@ -369,10 +373,10 @@ impl Owner for Queue {
         Queue::has_ended(self)
     }
 
-    fn paged(self: Arc<Self>, shelf: Shelf, page: PageId, done: Done, fx: &mut Effects) {
+    fn paged(self: Arc<Self>, shelf: Shelf, page: PageId, done: JobResult, fx: &mut Effects) {
         let missing = match &done {
-            Done::Read(_, _, missing) => *missing,
-            Done::ReadSorted(_) | Done::Written(_) | Done::NotRead => None,
+            JobResult::Read(_, _, missing) => *missing,
+            JobResult::ReadSorted(_) | JobResult::Written(_) | JobResult::NotRead => None,
         };
         let awaited = self.serve(fx, |machine, fx| machine.paged(shelf, page, done, fx));
         if let Some(missing) = missing.filter(|_| awaited) {
@@ -402,10 +406,10 @@ impl Queue {
         }
     }
 
-    /// Work for the pager, to be done when the lock is released.
+    /// Hands work to the pager, once the lock is released.
     pub(in crate::engine::queue) fn want(self: &Arc<Self>, wanted: Wanted, fx: &mut Effects) {
         if wanted.registers {
-            fx.hold(self);
+            fx.register_holder(self);
         }
         for work in wanted.pages {
             let job = self.job(work);
@@ -418,13 +422,13 @@ impl Queue {
         }
     }
 
-    /// Sees to it that the first message is in memory, if there is one: for whoever cannot wait for
-    /// the pager. Blocks on the disk then. Returns `false` if the disk fails.
+    /// Makes sure that the first message, if any, is in memory, for callers that cannot wait for
+    /// the pager. Blocks on the disk if necessary. Returns false if the disk fails.
     pub fn fetch_head(self: &Arc<Self>, fx: &mut Effects) -> bool {
         let Some(pager) = fx.shared_pager() else {
             return true;
         };
-        // What has come may have expired, and be gone.
+        // The messages read may have expired and be gone.
         for _ in 0..PATIENCE {
             let head = self.with_machine(|machine| machine.ready.head_to_read());
             let Some((line, reading)) = head else {
@@ -438,19 +442,19 @@ impl Queue {
         true
     }
 
-    /// Whether there is a first message, and in memory.
+    /// Returns whether there is a first message in memory.
     #[cfg(test)]
     pub fn has_head(&self) -> bool {
         self.with_machine(|machine| machine.ready.first().is_some())
     }
 
-    /// Whether what is in the queue does not stand in the order in which it came. Of a quorum queue it
-    /// does not either, but the messages of its pages take their places when they are read.
+    /// Returns whether the queue's messages are not in the order in which they arrived. A quorum queue's are not
+    /// either, but its pages' messages are sorted when they are read.
     pub fn sorts_messages(&self) -> bool {
         self.kind == QueueKind::Classic && self.settings().max_priority.is_some()
     }
 
-    /// Does what is due after messages were restored: pages out what is too much of them.
+    /// Pages out what is too much after messages were restored.
     pub fn after_restoring(self: &Arc<Self>, fx: &mut Effects) {
         self.serve(fx, |_, _| ());
     }

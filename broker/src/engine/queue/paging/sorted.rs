@@ -1,8 +1,8 @@
-//! Messages in the order of a rank, of which any part can be on disk: what has come back to a line, what is delayed, what
-//! waits to be tried again.
+//! Messages sorted by rank, any part of which can be on disk: requeued messages of a line, delayed messages, messages
+//! waiting for a retry.
 //!
-//! What is taken last leaves first, as a page. Pages may overlap, since what comes later may belong between their
-//! messages; one whose turn it is is read, and its messages take their places among those in memory.
+//! Those taken last are paged out first. Pages may overlap, since later messages may belong between theirs; a page is
+//! read when its turn comes, and its messages take their places among those in memory.
 
 use super::page::{Dropped, Kept, PageBuilder, PageId, Totals};
 use crate::engine::clock::Time;
@@ -12,29 +12,29 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-/// Where a message stands: what is lower comes first.
+/// The rank of a message: lower ones come first.
 pub type Rank = (u64, u64);
 
-/// A message with what has to be remembered besides.
+/// A message with additional state.
 #[derive(Clone, Debug)]
 pub struct Ranked {
     /// The message.
     pub entry: Entry,
-    /// Routing keys beside that of the message, of one that is still to be routed.
+    /// Routing keys besides the message's own, of one that still has to be routed.
     pub more_keys: Option<Box<MoreKeys>>,
 }
 
-/// Routing keys beside the first.
+/// Routing keys besides the first.
 pub type MoreKeys = Box<[Box<[u8]>]>;
 
-/// Messages on their way to the disk, or from there.
+/// A page of ranked messages.
 pub type RankedPage = Vec<(Rank, Ranked)>;
 
-/// Bytes that a place among the sorted takes besides the message.
+/// Bytes that a slot takes besides the message.
 const PLACE: u64 = (size_of::<Rank>() + size_of::<usize>()) as u64;
 
 impl Ranked {
-    /// A message of which nothing else has to be remembered.
+    /// Creates a message without additional state.
     pub fn new(entry: Entry) -> Self {
         Ranked {
             entry,
@@ -42,7 +42,7 @@ impl Ranked {
         }
     }
 
-    /// Bytes that it takes in memory.
+    /// Returns the bytes it takes in memory.
     pub fn weight(&self) -> u64 {
         let keys = self.more_keys.iter().flat_map(|keys| keys.iter());
         let keys = keys.map(|key| (size_of_val(key) + key.len()) as u64);
@@ -50,11 +50,11 @@ impl Ranked {
     }
 }
 
-/// The messages.
+/// Messages sorted by rank.
 #[derive(Debug, Default)]
 pub struct Sorted {
     here: BTreeMap<Rank, Ranked>,
-    /// Bytes of those in memory.
+    /// Bytes of the messages in memory.
     weight: u64,
     away: Option<Box<Away>>,
 }
@@ -63,7 +63,7 @@ pub struct Sorted {
 struct Away {
     pages: BTreeMap<PageId, Page>,
     totals: Totals,
-    /// Bytes of those on their way back.
+    /// Bytes of the messages being read.
     coming: u64,
 }
 
@@ -78,7 +78,7 @@ struct Page {
 
 #[derive(Debug)]
 enum Place {
-    /// In memory while they are written.
+    /// In memory while they are being written.
     Leaving(Arc<RankedPage>),
     Away(Arc<Spilled>),
     Coming(Arc<Spilled>),
@@ -89,12 +89,12 @@ enum Place {
 pub enum First<'a> {
     /// In memory.
     Here(&'a Ranked),
-    /// On disk; it expires at this time, which does not matter any more once it is being read.
+    /// On disk; it expires at this time, which no longer matters once it is being read.
     Away(Option<Time>),
 }
 
 impl Sorted {
-    /// Adds a message; no other has its rank.
+    /// Adds a message; its rank must be unique.
     pub fn insert(&mut self, rank: Rank, ranked: Ranked) {
         self.weight += ranked.weight();
         self.here.insert(rank, ranked);
@@ -108,7 +108,7 @@ impl Sorted {
         }
     }
 
-    /// The first message, and its rank.
+    /// Returns the first message and its rank.
     pub fn first(&self) -> Option<(Rank, First<'_>)> {
         if let Some((id, page)) = self.first_page() {
             let first = match &page.place {
@@ -122,7 +122,7 @@ impl Sorted {
         Some((*rank, First::Here(ranked)))
     }
 
-    /// Takes the first message. `None` also when it is on disk.
+    /// Removes and returns the first message. `None` also if it is on disk.
     pub fn pop_first(&mut self) -> Option<(Rank, Ranked)> {
         if let Some((id, page)) = self.first_page() {
             let (id, Place::Leaving(_)) = (*id, &page.place) else {
@@ -135,7 +135,7 @@ impl Sorted {
         Some((rank, ranked))
     }
 
-    /// A page that is being written is wanted again. Whoever writes it has a share; what was written is of no use then.
+    /// Takes back a page that is being written. The writer shares it; what was written is then of no use.
     fn take_back(&mut self, id: PageId) {
         if let Some(Page {
             place: Place::Leaving(entries),
@@ -166,18 +166,18 @@ impl Sorted {
         Some(page)
     }
 
-    /// Number of messages.
+    /// Returns the number of messages.
     pub fn len(&self) -> usize {
-        // There are as many as were counted one by one.
+        // The count fits: they were counted one by one.
         self.here.len() + self.paged().messages as usize
     }
 
-    /// Whether there is none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.here.is_empty() && self.away.is_none()
     }
 
-    /// Of its pages.
+    /// Returns the totals of its pages.
     pub fn paged(&self) -> Totals {
         self.away
             .as_deref()
@@ -185,18 +185,18 @@ impl Sorted {
             .unwrap_or_default()
     }
 
-    /// Bytes of what is in memory or on its way there.
+    /// Returns the bytes of messages in memory or being read.
     pub fn memory(&self) -> u64 {
         self.weight + self.coming()
     }
 
-    /// Bytes of what is on its way back.
+    /// Returns the bytes of messages being read.
     pub fn coming(&self) -> u64 {
         self.away.as_deref().map_or(0, |away| away.coming)
     }
 
-    /// Makes a page of those that are taken last, of about so many bytes, and leaves `at_head` bytes of those that are
-    /// taken first in memory, at least. None of it when one of them has to stay.
+    /// Makes a page of about this many bytes of the messages that are taken last, and leaves at least `at_head` bytes
+    /// of those taken first in memory. Does nothing if one of them has to stay.
     pub fn page_out(
         &mut self,
         number: u64,
@@ -241,7 +241,7 @@ impl Sorted {
         Some((id, entries))
     }
 
-    /// A page was written, or could not be: then it stays in memory.
+    /// Handles a page that was written, or could not be: then it stays in memory.
     pub fn written(&mut self, id: PageId, spilled: io::Result<Arc<Spilled>>) {
         let away = self.away.as_deref_mut();
         let Some(page) = away.and_then(|away| away.pages.get_mut(&id)) else {
@@ -254,8 +254,8 @@ impl Sorted {
         }
     }
 
-    /// The page to be read now, if the first message is in one, or less than `ahead` bytes are in memory before it; it
-    /// is on its way from now on.
+    /// Returns the page to read now, if it has the first message or less than `ahead` bytes in memory precede it; marks
+    /// it as being read.
     pub fn next_read(&mut self, ahead: u64) -> Option<(PageId, Arc<Spilled>)> {
         let memory = self.memory();
         let first = self.here.first_key_value().map(|(rank, _)| *rank);
@@ -274,7 +274,7 @@ impl Sorted {
         Some((*entry.key(), spilled))
     }
 
-    /// The page that the first message is in, for whoever cannot wait for it.
+    /// Returns the page with the first message, for callers that cannot wait.
     pub fn head_to_read(&mut self) -> Option<(PageId, Arc<Spilled>)> {
         let (id, page) = self.first_page()?;
         match &page.place {
@@ -284,13 +284,13 @@ impl Sorted {
         }
     }
 
-    /// Whether a page was asked for and has not come.
+    /// Returns whether a page was requested and has not arrived.
     pub fn awaits(&self, id: PageId) -> bool {
         let page = self.away.as_deref().and_then(|away| away.pages.get(&id));
         page.is_some_and(|page| matches!(page.place, Place::Coming(_)))
     }
 
-    /// A page has come that was awaited, with these messages. Returns what was known of it.
+    /// Handles the arrival of an awaited page with these messages. Returns what was known of it.
     pub fn arrived(&mut self, id: PageId, entries: RankedPage) -> Option<Totals> {
         if !self.awaits(id) {
             return None;
@@ -300,7 +300,7 @@ impl Sorted {
         Some(page.totals)
     }
 
-    /// A page could not be read; it may be asked for again.
+    /// Handles a page that could not be read; it may be requested again.
     pub fn not_read(&mut self, id: PageId) {
         if let Some(away) = self.away.as_deref_mut()
             && let Some(page) = away.pages.get_mut(&id)
@@ -311,13 +311,13 @@ impl Sorted {
         }
     }
 
-    /// Takes the first page away, if the first message is in it.
+    /// Removes the first page, if it has the first message.
     pub fn drop_page(&mut self) -> Option<Dropped> {
         let id = *self.first_page()?.0;
         Some(self.remove(id)?.into_dropped())
     }
 
-    /// Lets go of all messages; returns the pages that they had.
+    /// Drops all messages; returns their pages.
     pub fn clear(&mut self) -> Vec<Dropped> {
         let pages = std::mem::take(self).away.map(|away| away.pages);
         let pages = pages.unwrap_or_default().into_values();

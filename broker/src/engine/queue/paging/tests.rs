@@ -7,7 +7,7 @@ mod parts;
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::machine::Machine;
 use crate::engine::queue::paging::{Holder, Job, Limits, PageMover, Reading, Shelf, Work};
-use crate::engine::queue::{Effects, Entry, Queue, QueueSpec, Return, Surroundings};
+use crate::engine::queue::{Effects, Entry, Environment, Queue, QueueSpec, Return};
 use crate::plumbing::paging::{Pager, Records};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_storage::{Op, Position, QueueId, Spill, StorageError};
@@ -53,17 +53,17 @@ impl Records for Kept {
         _queue: QueueId,
         from: Position,
         max_messages: usize,
-        max_octets: usize,
+        max_bytes: usize,
     ) -> Result<Vec<(Position, bytes::Bytes)>, StorageError> {
         let kept = self.0.lock();
-        let mut octets = 0;
+        let mut bytes = 0;
         let fits = |(_, stored): &(&u64, &bytes::Bytes)| {
-            octets += stored.len();
-            octets == stored.len() || octets <= max_octets
+            bytes += stored.len();
+            bytes == stored.len() || bytes <= max_bytes
         };
         let found = kept.range(from.0..).take(max_messages).take_while(fits);
         Ok(found
-            .map(|(at, octets)| (Position(*at), octets.clone()))
+            .map(|(at, bytes)| (Position(*at), bytes.clone()))
             .collect())
     }
 
@@ -209,11 +209,11 @@ impl Bench {
         let limits = Limits { budget, page: 4096 };
         let spill = Spill::open(directory.path()).unwrap();
         let pager = Arc::new(Pager::by_hand(limits, Some(Box::new(kept.clone())), spill));
-        let surroundings = Surroundings {
+        let environment = Environment {
             pager: Some(pager.clone()),
-            ..Surroundings::default()
+            ..Environment::default()
         };
-        let (now, mut fx) = (Instant::now(), Effects::on(surroundings, None));
+        let (now, mut fx) = (Instant::now(), Effects::on(environment, None));
         fx.begin_at(now);
         Bench {
             kind,
@@ -250,8 +250,8 @@ impl Bench {
         let properties = [1 << 4 | 1 << 3, 0, mode, priority];
         let mut builder = MessageBuilder::new(b"", b"key", &properties, persistent, size as u64);
         let mut body = vec![7; size];
-        for (octet, mark) in body.iter_mut().zip(self.next.to_be_bytes()) {
-            *octet = mark;
+        for (byte, mark) in body.iter_mut().zip(self.next.to_be_bytes()) {
+            *byte = mark;
         }
         builder.push(&body).unwrap();
         let message = Arc::new(builder.finish(true));
@@ -285,7 +285,7 @@ impl Bench {
         let body = entry.message.body();
         assert_eq!(body.len() as u64, known.size);
         let mark = known.position.to_be_bytes();
-        assert!(body.iter().zip(mark).all(|(octet, mark)| *octet == mark));
+        assert!(body.iter().zip(mark).all(|(byte, mark)| *byte == mark));
         let persistent = entry.message.persistent();
         assert_eq!(
             persistent || matches!(self.kind, Kind::Quorum),
@@ -411,8 +411,8 @@ impl Bench {
             .filter(|known| known.stored)
             .collect();
         assert_eq!(counts.persistent, stored.len() as u64);
-        let octets = stored.iter().map(|known| known.size).sum::<u64>();
-        assert_eq!(counts.persistent_bytes, octets);
+        let bytes = stored.iter().map(|known| known.size).sum::<u64>();
+        assert_eq!(counts.persistent_bytes, bytes);
         let mut positions: Vec<u64> = stored.iter().map(|known| known.position).collect();
         positions.sort_unstable();
         let kept: Vec<u64> = self.kept.0.lock().keys().copied().collect();

@@ -1,4 +1,4 @@
-//! What has to be done for a page, and what became of it.
+//! Jobs for pages, and their results.
 
 use super::page::{Outline, PageId, Shelf, Source};
 use super::sorted::RankedPage;
@@ -9,39 +9,39 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// Who has pages: a queue or a delayed exchange.
+/// An owner of pages: a queue or a delayed exchange.
 pub trait Owner: Send + Sync {
-    /// Under which the store keeps its messages.
+    /// Returns the id under which its messages are stored.
     fn id(&self) -> QueueId;
 
-    /// What it is called, for the log.
+    /// Returns its name, for the log.
     fn name(&self) -> &str;
 
-    /// Whether it was deleted, and wants no page any more.
+    /// Returns whether it was deleted, and needs no pages any more.
     fn has_ended(&self) -> bool;
 
-    /// Takes in what became of a page.
-    fn paged(self: Arc<Self>, shelf: Shelf, page: PageId, done: Done, fx: &mut Effects);
+    /// Handles the result of a page's job.
+    fn paged(self: Arc<Self>, shelf: Shelf, page: PageId, done: JobResult, fx: &mut Effects);
 }
 
 /// What a page needs.
 #[derive(Debug)]
 pub enum Work {
-    /// To be written, where a restart empties.
+    /// Write it to the spill area.
     Write(Arc<Vec<Entry>>),
-    /// Likewise, messages with their ranks.
+    /// The same, for messages with ranks.
     WriteSorted(Arc<RankedPage>),
-    /// To be read.
+    /// Read it.
     Read(Source, Outline),
-    /// Likewise, messages with their ranks.
+    /// The same, for messages with ranks.
     ReadSorted(Arc<Spilled>),
 }
 
-/// Work for a page.
+/// A job for a page.
 pub struct Job {
-    /// Whose page it is.
+    /// The owner of the page.
     pub owner: Arc<dyn Owner>,
-    /// What of it the page belongs to.
+    /// The part of the owner that the page belongs to.
     pub shelf: Shelf,
     /// The page.
     pub page: PageId,
@@ -60,31 +60,31 @@ impl fmt::Debug for Job {
     }
 }
 
-/// What became of it.
+/// The result of a job.
 #[derive(Debug)]
-pub enum Done {
+pub enum JobResult {
     /// It was written, or could not be.
     Written(io::Result<Arc<Spilled>>),
-    /// It was read, but for a rest that would take too much memory at once, and for what is missing. Whether that is lost
-    /// is for the queue to say, which knows whether it still waits for the page.
+    /// It was read, except for a rest that would take too much memory at once, and for what is missing. Whether that is
+    /// lost is for the queue to decide, which knows whether it still waits for the page.
     Read(Vec<Entry>, Option<Outline>, Option<Missing>),
     /// It was read; what is missing is lost.
     ReadSorted(RankedPage),
-    /// It cannot be read at present.
+    /// It cannot be read at the moment.
     NotRead,
 }
 
-/// A page that was not found whole in the store, though nothing there is damaged.
+/// A page that was not found completely in the store, though nothing there is damaged.
 #[derive(Clone, Copy, Debug)]
 pub struct Missing {
-    /// What was looked for.
+    /// What was requested.
     pub outline: Outline,
-    /// How many were found.
+    /// The number of messages found.
     pub found: usize,
 }
 
 impl Missing {
-    /// Says so in the log.
+    /// Logs it.
     pub(super) fn tell(&self, queue: &str) {
         let (first, last) = (self.outline.first.0, self.outline.last.0);
         tracing::error!(
@@ -97,7 +97,7 @@ impl Missing {
 }
 
 impl Job {
-    /// Bytes that wait to be written.
+    /// Returns the number of bytes to be written.
     pub fn writing(&self) -> u64 {
         match &self.work {
             Work::Write(entries) => entries.iter().map(Entry::weight).sum(),

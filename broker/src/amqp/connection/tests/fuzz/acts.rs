@@ -1,5 +1,5 @@
 //! What a client does: methods, publishes in any shape, acknowledgements of what it was given,
-//! anything at all; and each of these with some octets changed.
+//! anything at all; and each of these with some bytes changed.
 
 use super::methods::{Call, bits, client_call, exchange, key, other_call};
 use super::tables::properties;
@@ -55,9 +55,9 @@ pub(super) struct Publication {
     properties: Vec<u8>,
     class: u16,
     size: usize,
-    /// Octets that the header announces more or less than there are.
+    /// Bytes that the header announces more or less than there are.
     lie: i64,
-    /// Octets of each body frame; the last holds for all that follow.
+    /// Bytes of each body frame; the last holds for all that follow.
     pieces: Vec<usize>,
     order: Order,
 }
@@ -73,7 +73,7 @@ enum Order {
     Cut(usize),
 }
 
-/// A change to octets on their way.
+/// A change to bytes on their way.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
     Flip(Index, u8),
@@ -82,11 +82,11 @@ pub(super) enum Change {
     Truncate(Index),
     /// The size that the first frame claims.
     Size(u32),
-    /// The last octet of the last frame.
+    /// The last byte of the last frame.
     End(u8),
 }
 
-/// A frame's octets.
+/// A frame's bytes.
 pub(super) fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
     super::super::client::frame_bytes(kind, channel, payload)
 }
@@ -273,7 +273,7 @@ fn publication() -> impl Strategy<Value = Publication> {
     let place = (channel(), exchange(), key(), bits(&[30, 0]));
     (place, properties(), class, size, lie, pieces, order).prop_map(
         |((channel, exchange, key, bits), properties, class, size, lie, mut pieces, order)| {
-            // Not a frame per octet: that only takes its time.
+            // Not a frame per byte: that only takes its time.
             let least = size / 40;
             pieces.push(least.max(1000));
             Publication {
@@ -327,7 +327,7 @@ fn odd_act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Something that a client sends; few of these are no good.
+/// Something that a client sends; few of these are invalid.
 pub(super) fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         150 => sound_act(),
@@ -337,7 +337,7 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// How a client greets: seldom as it should not.
+/// How a client connects: rarely in an invalid way.
 pub(super) fn greeting() -> impl Strategy<Value = Vec<Act>> {
     prop::collection::vec(
         prop_oneof![

@@ -1,12 +1,12 @@
-//! What has to hold after every turn, and at the end.
+//! Invariants that hold after every turn, and at the end.
 
 use super::methods::VHOSTS;
 use super::peer::Peer;
 use super::sent::Sent;
 use super::world::World;
 use crate::amqp::connection::Connection;
-use crate::amqp::connection::burden::{CHANNEL, CONSUMER};
 use crate::amqp::connection::channel::Channel;
+use crate::amqp::connection::memory_limits::{CHANNEL, CONSUMER};
 use crate::amqp::connection::unacked::Delivery;
 use crate::domain::broker::Broker;
 use crate::domain::limits::Entry;
@@ -39,7 +39,7 @@ pub(super) fn while_running(world: &mut World) {
         everything_was_read(peer);
     }
     let holds_too_much = |peer: &mut Peer| peer.connection.holds_too_much();
-    let burdened: Vec<bool> = world.peers.iter_mut().map(holds_too_much).collect();
+    let over_limit: Vec<bool> = world.peers.iter_mut().map(holds_too_much).collect();
     for queue in queues(&world.broker) {
         world
             .queues
@@ -47,12 +47,12 @@ pub(super) fn while_running(world: &mut World) {
             .or_insert_with(|| Arc::downgrade(&queue));
         // A head that is on disk is on its way; see `unrest`.
         if queue.has_head() {
-            nobody_waits_in_vain(&queue, &world.peers, &burdened);
+            nobody_waits_in_vain(&queue, &world.peers, &over_limit);
         }
     }
 }
 
-/// What is known of everybody's memory is what is found when it is all added up again.
+/// The accounted memory of every connection equals the sum added up again.
 fn the_ledger_adds_up(world: &mut World) {
     let mut all = recount(&mut world.prober.connection);
     for peer in &mut world.peers {
@@ -65,18 +65,18 @@ fn the_ledger_adds_up(world: &mut World) {
     assert_eq!(world.broker.ledger.total(), all);
 }
 
-/// Bytes that a connection holds, each kind added up from what is there.
+/// Adds up the bytes that a connection holds, by kind.
 pub(in crate::amqp::connection) fn recount(connection: &mut Connection) -> u64 {
     connection.tell_ledger();
     let channels = || connection.channels.iter();
-    let unsettled = |channel: &Channel| unsettled(channel).map(Delivery::octets).sum::<u64>();
+    let unsettled = |channel: &Channel| unsettled(channel).map(Delivery::bytes).sum::<u64>();
     let consumers = channels().flat_map(|channel| channel.consumers.values());
-    let arguments = |it: &Arc<Consumer>| it.tag.as_str().len() + it.arguments.octets();
+    let arguments = |it: &Arc<Consumer>| it.tag.as_str().len() + it.arguments.bytes();
     let kept: Vec<u64> = consumers
         .map(|it| CONSUMER + arguments(it) as u64)
         .collect();
-    let deferred = channels().filter_map(|channel| channel.held.as_ref());
-    let frames = deferred.flat_map(|held| held.frames.iter());
+    let deferred = channels().filter_map(|channel| channel.deferred.as_ref());
+    let frames = deferred.flat_map(|deferred| deferred.frames.iter());
     let found = [
         (Kind::Unacknowledged, channels().map(unsettled).sum()),
         (
@@ -91,7 +91,7 @@ pub(in crate::amqp::connection) fn recount(connection: &mut Connection) -> u64 {
             Kind::Deferred,
             frames.map(|(frame, _)| frame.total() as u64).sum(),
         ),
-        (Kind::Output, connection.out.held()),
+        (Kind::Output, connection.out.memory()),
         (
             Kind::Uncommitted,
             channels()
@@ -151,7 +151,9 @@ fn unacknowledged_messages_are_in_one_place(world: &World) {
         }
     }
     for queue in queues(&world.broker) {
-        let expected = held.get(&queue.id).map_or(0, |held| held.len() as u64);
+        let expected = held
+            .get(&queue.id)
+            .map_or(0, |positions| positions.len() as u64);
         assert_eq!(queue.counts().unacked, expected, "queue {}", queue.name());
     }
 }
@@ -160,8 +162,8 @@ fn reads_a_stream(consumer: &Consumer) -> bool {
     consumer.queue.stream().is_some()
 }
 
-/// A consumer's credit, and its channel's, is used by what it has and nothing else. Whoever reads
-/// a stream is being delivered something at this moment, perhaps.
+/// A consumer's credit, and its channel's, is used by what it has and nothing else. A reader of a
+/// stream may be receiving something at this moment.
 fn credit_is_counted(peer: &Peer) {
     let mail = mail(peer);
     for channel in open_channels(peer) {
@@ -198,7 +200,7 @@ fn credit_is_counted(peer: &Peer) {
     }
 }
 
-/// A client that reads has heard all that the server knows to have said.
+/// A client that reads has received all that the server knows to have sent.
 fn everything_was_read(peer: &Peer) {
     if !peer.reads_all() {
         return;
@@ -228,21 +230,21 @@ fn is_spent(consumer: &Consumer) -> bool {
     spent(&consumer.channel_credit) || (!consumer.no_ack && spent(&consumer.credit))
 }
 
-/// A queue with messages has no consumer that could take one. `burdened`: which of the clients get no more because of
-/// what they hold already.
-fn nobody_waits_in_vain(queue: &Queue, peers: &[Peer], burdened: &[bool]) {
+/// A queue with messages has no consumer that could take one. `over_limit` marks the clients that get no more because
+/// of what they hold already.
+fn nobody_waits_in_vain(queue: &Queue, peers: &[Peer], over_limit: &[bool]) {
     if queue.stream().is_some() {
         // What a consumer has read stays; others bring it further, at their own time.
         return;
     }
     for consumer in queue.consumers() {
         let owner = |peer: &&Peer| peer.info.id == consumer.mailbox.connection();
-        let (peer, burdened) = peers
+        let (peer, over_limit) = peers
             .iter()
-            .zip(burdened)
+            .zip(over_limit)
             .find(|(peer, _)| owner(peer))
             .expect("consumers of ended connections are gone");
-        if peer.reads_all() && !burdened {
+        if peer.reads_all() && !over_limit {
             assert!(
                 is_spent(&consumer),
                 "{} of {} waits in vain",
@@ -253,7 +255,7 @@ fn nobody_waits_in_vain(queue: &Queue, peers: &[Peer], burdened: &[bool]) {
     }
 }
 
-/// What is still on its way, the store's answers included; empty when nothing is.
+/// Returns what is still under way, including the store's answers; empty if nothing is.
 pub(super) fn unrest(world: &World) -> String {
     let mut unrest = String::new();
     if world.confirmed.count() != world.probes {
@@ -271,7 +273,7 @@ pub(super) fn unrest(world: &World) -> String {
         }
         for channel in open_channels(peer) {
             let outstanding = channel.confirms.as_ref().map_or(0, |c| c.outstanding());
-            if channel.held.is_some() || outstanding > 0 {
+            if channel.deferred.is_some() || outstanding > 0 {
                 unrest += &format!("{} {channel:?}; ", peer.id());
             }
         }

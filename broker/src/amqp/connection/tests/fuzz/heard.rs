@@ -216,7 +216,7 @@ impl Heard {
     }
 }
 
-/// A routing key may be any octets; the reader takes UTF-8 only.
+/// A routing key may be any bytes; the reader takes UTF-8 only.
 fn with_plain_key(payload: &[u8]) -> Vec<u8> {
     let mut plain = payload.to_vec();
     let after = |at: usize| at + 1 + usize::from(payload[at]);

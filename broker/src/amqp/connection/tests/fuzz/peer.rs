@@ -5,10 +5,10 @@ use super::acts::{Act, frame, mode};
 use super::heard::Heard;
 use super::sent::Sent;
 use crate::amqp::connection::tests::requests;
-use crate::amqp::connection::{Connection, HELD_MAX, OUTPUT_MAX};
+use crate::amqp::connection::{Connection, DEFERRED_MAX, OUTPUT_MAX};
 use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
-use crate::engine::outside::ConnectionId;
+use crate::engine::interfaces::ConnectionId;
 use crate::plumbing::mailbox::{HIGH_MARK, Mailbox};
 use bytes::BytesMut;
 use leveret_protocol::classes::AMQPClass;
@@ -23,16 +23,16 @@ use std::time::{Duration, Instant};
 /// A session's read buffer, unless one frame needs more.
 const READ_BUFFER: usize = 128 * 1024;
 /// What one step may add to the output when it is just below its mark: a full mailbox, a message
-/// that was one octet short of filling it, and replies.
+/// that was one byte short of filling it, and replies.
 const OUTPUT_STEP: usize = HIGH_MARK + (2 << 20);
 
-/// Pieces may be single octets, but not of half a megabyte: that only takes its time.
+/// Pieces may be single bytes, but not of half a megabyte: that only takes time.
 const MOST_PIECES: usize = 500;
 
 /// How a client connects.
 #[derive(Clone, Debug)]
 pub(super) struct Manner {
-    /// What it sends before the usual.
+    /// What it sends before the normal handshake.
     pub(super) greeting: Vec<Act>,
     pub(super) vhost: &'static str,
     pub(super) frame_max: u32,
@@ -50,9 +50,9 @@ pub(super) struct Peer {
     under_way: BytesMut,
     /// The server's read buffer.
     buf: BytesMut,
-    /// In pieces of how many octets the server reads.
+    /// The size of the pieces in which the server reads.
     pub(super) piece: usize,
-    /// How many octets the client reads at a time; 0 when it does not.
+    /// The bytes that the client reads at a time; 0 if it does not read.
     pub(super) reads: usize,
     pub(super) now: Instant,
 }
@@ -160,8 +160,8 @@ impl Peer {
             output <= OUTPUT_MAX + OUTPUT_STEP,
             "{output} octets of output"
         );
-        let held = self.connection.held_octets;
-        assert!(held <= HELD_MAX + READ_BUFFER, "{held} octets held");
+        let held = self.connection.deferred_bytes;
+        assert!(held <= DEFERRED_MAX + READ_BUFFER, "{held} octets held");
         let frame_max = self.connection.tuned.frame_max as usize;
         assert!(
             self.buf.len() <= frame_max + READ_BUFFER,
@@ -209,7 +209,7 @@ impl Peer {
         self.connection.is_over(self.now)
     }
 
-    /// Time goes by.
+    /// Advances the time.
     pub(super) fn wait(&mut self, time: Duration) {
         self.now += time;
         if self.connection.heartbeat().is_some() && self.connection.output().is_empty() {

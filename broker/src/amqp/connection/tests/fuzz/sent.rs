@@ -252,7 +252,7 @@ impl Answer {
 }
 
 /// Whether the method may take messages of the probe without a trace. None of these is made on
-/// purpose, but a changed octet may make one.
+/// purpose, but a changed byte may make one.
 fn forfeits(sent: &Method<'_>) -> bool {
     match sent {
         Method::Other(AMQPClass::Queue(queue::AMQPMethod::Purge(m))) => m.queue.as_str() == PROBE,

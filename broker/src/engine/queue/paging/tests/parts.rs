@@ -33,7 +33,7 @@ fn with_a_heavy_page() -> (Bench, Vec<u8>) {
         first: Position(0),
         last: Position(49),
         messages: 50,
-        octets: 50,
+        bytes: 50,
     };
     bench.queue.restore_pages(&[outline], None);
     (bench, properties)

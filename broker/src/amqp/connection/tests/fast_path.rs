@@ -1,5 +1,5 @@
-//! Publishes that are taken in one pass do what those that come frame by frame do, and so do those
-//! that come in pieces of any size.
+//! Publishes on the fast path have the same effect as those processed frame by frame, and as those
+//! that arrive in pieces of any size.
 
 use super::broker;
 use super::client::{Client, publish_bytes};
@@ -44,18 +44,18 @@ const KINDS: [Kind; 14] = [
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Messages, in one piece or in pieces of so many octets.
+    /// Messages, in one piece or in pieces of this size.
     Publish(Vec<One>, usize),
     /// A queue is deleted, or declared again.
     Toggle(usize),
-    /// A binding comes or goes.
+    /// A binding is added or removed.
     Rebind(bool),
     Confirms,
     Transaction,
     Commit,
 }
 
-/// A message, so often in a row.
+/// A message, repeated.
 #[derive(Clone, Debug)]
 struct One {
     exchange: &'static str,
@@ -72,11 +72,11 @@ enum Kind {
     Plain,
     Persistent,
     Typed,
-    /// With an expiration that is one, or that is none.
+    /// With a valid or invalid expiration.
     Expiring(bool),
     Headers(&'static str, i32),
     Copies(&'static str),
-    /// In the name of its publisher, or of somebody else.
+    /// With the user id of its publisher, or another one.
     User(bool),
 }
 
@@ -102,7 +102,7 @@ impl Kind {
     }
 }
 
-/// What closes the channel is rare, so that there is something before and after it.
+/// Operations that close the channel are rare, so that there are others before and after them.
 fn one() -> impl Strategy<Value = One> {
     let sizes = vec![0usize, 5, 5, 100, 4096, 4097, 200_000];
     let rarely = || prop::bool::weighted(0.02);
@@ -153,10 +153,10 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// How what is published reaches the connection.
+/// How publishes reach the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cut {
-    /// As the step says.
+    /// As the step specifies.
     Pieces,
     /// Every frame by itself.
     Frames,
@@ -167,8 +167,8 @@ struct Side {
     cut: Cut,
     exists: [bool; QUEUES.len()],
     heard: Vec<String>,
-    /// The verdict on each publish that was confirmed, for each channel that there was: one confirm
-    /// may stand for several, which ones is left to chance.
+    /// The verdict on each confirmed publish, for each channel that ever existed: one confirm may
+    /// cover several, which ones depends on timing.
     verdicts: Vec<BTreeMap<u64, &'static str>>,
 }
 
@@ -290,7 +290,7 @@ impl Side {
             .last()
             .is_some_and(|line| line.starts_with("0 close "))
         {
-            // The immediate flag is none of a channel's errors.
+            // The immediate flag is not a channel error.
             let broker = self.client.broker.clone();
             self.client = Client::ready(&broker);
             self.heard.push("again".to_owned());
@@ -298,7 +298,7 @@ impl Side {
         }
     }
 
-    /// What was heard in all, what was confirmed, and what is in the queues.
+    /// All that was received, what was confirmed, and what is in the queues.
     fn outcome(mut self) -> (Vec<String>, Vec<BTreeMap<u64, &'static str>>, Vec<String>) {
         self.hear();
         let mut kept = Vec::new();
@@ -350,13 +350,14 @@ proptest! {
     }
 }
 
-/// The publishes of a batch, whatever their keys, reach each queue in the order in which they came.
+/// The publishes of a batch, whatever their keys, reach each queue in the order in which they were
+/// sent.
 #[test]
 fn keys_that_take_turns_do_not_change_the_order_in_a_queue() {
     let mut side = Side::new(Cut::Pieces);
     let mut bytes = Vec::new();
     for n in 0..3000usize {
-        // Now to one queue, now to the other, now to both.
+        // Alternately to one queue, the other, or both.
         let (exchange, key) = [
             ("", "q"),
             ("", "r"),
@@ -385,8 +386,8 @@ fn keys_that_take_turns_do_not_change_the_order_in_a_queue() {
     }
 }
 
-/// What the fast road does with an exchange that was deleted, or may not be written to any more, is
-/// what the slow one does.
+/// With an exchange that was deleted, or may no longer be written to, the fast path does the same
+/// as the slow one.
 #[test]
 fn a_known_route_is_forgotten_when_the_exchange_goes() {
     let mut client = Client::ready(&broker());
@@ -404,7 +405,7 @@ fn a_known_route_is_forgotten_when_the_exchange_goes() {
     );
 }
 
-/// Headers are looked at again for each message, though its key is a known one.
+/// Headers are evaluated for each message, even if its key is cached.
 #[test]
 fn a_headers_exchange_looks_at_each_message() {
     let mut client = Client::ready(&broker());

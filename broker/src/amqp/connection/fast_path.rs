@@ -1,7 +1,6 @@
-//! A publish that stands whole in the read buffer, taken in one pass: nothing is kept between its
-//! frames, and where it goes is looked up once for every few exchanges and keys. Whatever is unusual
-//! about it is left to the slow road, which takes the same frames one by one: what is refused or
-//! returned, what a transaction or a delayed exchange keeps, copies, requests for a reply.
+//! The fast path for a publish that is complete in the read buffer: it is decoded in one pass, keeps no state between
+//! its frames, and looks its route up in a cache. Anything that needs more work (rejections and returns, transactions,
+//! delayed exchanges, copies, replies) takes the slow path, which processes the same frames one at a time.
 
 use super::channel::Content;
 use super::copies::asks_for_copies;
@@ -15,28 +14,28 @@ use leveret_protocol::whole::{WholePublish, whole_publish};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Raw properties of which none is set.
+/// Raw properties with none set.
 const NO_PROPERTIES: &[u8] = &[0, 0];
 
 impl Connection {
-    /// Takes such a publish from the front of `buf`. `false`: there is none, or it is not one to be
-    /// taken like this, and nothing has changed.
+    /// Consumes one complete publish from the front of `buf`. Returns false, and changes nothing,
+    /// if there is none or it needs the slow path.
     #[inline]
-    pub(super) fn publish_in_one_pass(&mut self, buf: &mut BytesMut) -> bool {
+    pub(super) fn publish_on_fast_path(&mut self, buf: &mut BytesMut) -> bool {
         match whole_publish(buf, self.tuned.frame_max) {
-            Some(found) => self.take_whole(&found, buf).is_some(),
+            Some(found) => self.consume_publish(&found, buf).is_some(),
             None => false,
         }
     }
 
-    /// `None`: it is not usual, and was not taken.
-    fn take_whole(&mut self, found: &WholePublish, buf: &mut BytesMut) -> Option<()> {
-        self.may_take(found)?;
+    /// Returns `None`, having consumed nothing, if the publish needs the slow path.
+    fn consume_publish(&mut self, found: &WholePublish, buf: &mut BytesMut) -> Option<()> {
+        self.can_take_fast_path(found)?;
         let properties = &buf[found.properties.clone()];
-        let persistent = self.usual(properties)?;
-        let at = self.known_route(&buf[found.method.clone()])?;
-        self.look_closer(at, properties)?;
-        let route = self.route.known.get(at);
+        let persistent = self.fast_path_delivery_mode(properties)?;
+        let at = self.cached_route(&buf[found.method.clone()])?;
+        self.route_by_headers(at, properties)?;
+        let route = self.route.cached.get(at);
         let queues = route.queues.as_ref().unwrap_or(self.route.queues());
         if queues.is_empty() && route.mandatory {
             return None;
@@ -49,14 +48,14 @@ impl Connection {
         if !has_room {
             self.flush_publishes();
         }
-        self.add_whole(at, found, buf, (persistent, storing), token);
-        // As many frames.
+        self.add_to_run(at, found, buf, (persistent, storing), token);
+        // A publish is three frames.
         self.effort += 3;
         Some(())
     }
 
-    /// Builds the message and adds it to the run, which has room for it.
-    fn add_whole(
+    /// Builds the message and adds it to the run, which must have room for it.
+    fn add_to_run(
         &mut self,
         at: usize,
         found: &WholePublish,
@@ -68,7 +67,7 @@ impl Connection {
         let passes_on = self.is_worth_passing_on(found.body.len());
         let (route, looked_up) = self.route.at(at);
         let queues = route.queues.as_ref().unwrap_or(looked_up);
-        // Nobody else may have the message when it turns out to stay.
+        // A pinning message must have a single owner: it is copied when it turns out to stay.
         let pins = !keeps && passes_on && !persistent && storing == 0 && queues.len() == 1;
         let (exchange, key) = (route.exchange_name(), route.routing_key());
         let properties = &buf[found.properties.clone()];
@@ -101,13 +100,13 @@ impl Connection {
         route.place = self.run.push(queues, message, token, route.place);
     }
 
-    /// Whether what is known of exchanges still holds, and nothing stands in the way.
-    fn may_take(&self, found: &WholePublish) -> Option<()> {
+    /// Returns `Some` if the cached routes are current and the channel is ready for a publish.
+    fn can_take_fast_path(&self, found: &WholePublish) -> Option<()> {
         let login = self.login.as_ref()?;
         let channel = self.channels.get(found.channel)?;
         let current = self.route.generation == login.vhost.generation()
             && self.route.users_generation == self.broker.users.generation();
-        let free = channel.held.is_none()
+        let free = channel.deferred.is_none()
             && !channel.closing
             && channel.transaction.is_none()
             && matches!(channel.content, Content::Method);
@@ -117,30 +116,31 @@ impl Connection {
         (current && free && takes).then_some(())
     }
 
-    /// Whether the message is persistent; `None` when its properties are not to be taken as they
-    /// are: those that are refused or changed, and those that send copies.
-    fn usual(&self, properties: &[u8]) -> Option<bool> {
+    /// Returns whether the message is persistent, or `None` if its properties need the slow path:
+    /// they are rejected, changed, or ask for copies.
+    fn fast_path_delivery_mode(&self, properties: &[u8]) -> Option<bool> {
         match *properties {
             [0, 0] => return Some(false),
             [0x10, 0, mode] => return Some(mode == 2),
             _ => {}
         }
         let user = self.login.as_ref()?.user.name.as_str();
-        is_usual(properties, user.as_bytes())
+        delivery_mode_if_plain(properties, user.as_bytes())
     }
 
-    /// The number of the route for a basic.publish; found out if need be and possible.
-    fn known_route(&mut self, payload: &[u8]) -> Option<usize> {
-        if let Some(at) = self.route.known.find(payload) {
+    /// Returns the index of the cached route for a basic.publish, and caches one first if necessary
+    /// and possible.
+    fn cached_route(&mut self, payload: &[u8]) -> Option<usize> {
+        if let Some(at) = self.route.cached.find(payload) {
             return Some(at);
         }
         let Ok(Method::Publish(publish)) = method::decode(payload) else {
             return None;
         };
-        // An exchange that is not known has to be checked first.
+        // An exchange that is not cached has to be checked first.
         let exchange = self.route.exchange_named(publish.exchange)?.clone();
         let name = exchange.as_ref().map_or("", |x| x.name().as_str());
-        // What is no text is not called what it was asked for.
+        // A name that is not UTF-8 was looked up under a different one.
         let named = name.as_bytes() == publish.exchange;
         if publish.immediate || !named || is_address(publish.routing_key) {
             return None;
@@ -149,30 +149,31 @@ impl Connection {
         let keys = [publish.routing_key];
         let by_key_alone = self.look_up(&keys, exchange.as_ref(), NO_PROPERTIES).ok()?;
         let queues = by_key_alone.then(|| self.route.queues().clone());
-        let known = &mut self.route.known;
+        let known = &mut self.route.cached;
         Some(known.insert(payload, &publish, exchange, queues))
     }
 
-    /// Looks the queues up where the key alone does not decide, and leaves them in the cache.
-    fn look_closer(&mut self, at: usize, properties: &[u8]) -> Option<()> {
-        if self.route.known.get(at).queues.is_some() {
+    /// Looks the queues up if the routing key alone does not decide, and leaves them in the cache.
+    /// Returns `None` if a delayed exchange keeps the message.
+    fn route_by_headers(&mut self, at: usize, properties: &[u8]) -> Option<()> {
+        if self.route.cached.get(at).queues.is_some() {
             return Some(());
         }
         let vhost = &self.login.as_ref()?.vhost;
-        let kept_by = self.route.look_closer(at, properties, vhost.as_ref());
-        // What a delayed exchange keeps is its own matter.
+        let kept_by = self.route.route_by_headers(at, properties, vhost.as_ref());
+        // Messages for delayed exchanges take the slow path.
         (!kept_by).then_some(())
     }
 }
 
-/// As [`Connection::usual`], for one who has logged in as `user`.
-fn is_usual(properties: &[u8], user: &[u8]) -> Option<bool> {
+/// Like [`Connection::fast_path_delivery_mode`], for a login as `user`.
+fn delivery_mode_if_plain(properties: &[u8], user: &[u8]) -> Option<bool> {
     let index = PropertyIndex::scan(properties)?;
-    let octets = |range: &Option<Range<usize>>| range.clone().map(|range| &properties[range]);
-    let refused = octets(&index.expiration).is_some_and(|text| parse_expiration(text).is_err())
-        || octets(&index.user_id).is_some_and(|claimed| claimed != user);
-    let changed = octets(&index.reply_to) == Some(REPLY_TO.as_bytes());
-    let copied = octets(&index.headers).is_some_and(asks_for_copies);
+    let bytes = |range: &Option<Range<usize>>| range.clone().map(|range| &properties[range]);
+    let refused = bytes(&index.expiration).is_some_and(|text| parse_expiration(text).is_err())
+        || bytes(&index.user_id).is_some_and(|claimed| claimed != user);
+    let changed = bytes(&index.reply_to) == Some(REPLY_TO.as_bytes());
+    let copied = bytes(&index.headers).is_some_and(asks_for_copies);
     (!refused && !changed && !copied).then_some(index.persistent())
 }
 
@@ -184,7 +185,7 @@ mod tests {
     use leveret_protocol::values::{AMQPValue, FieldTable};
 
     fn judged(properties: &BasicProperties) -> Option<bool> {
-        is_usual(&properties_to_vec(properties), b"guest")
+        delivery_mode_if_plain(&properties_to_vec(properties), b"guest")
     }
 
     fn with_header(name: &str) -> BasicProperties {
@@ -196,7 +197,7 @@ mod tests {
     #[test]
     fn properties_that_change_nothing_are_usual() {
         let plain = BasicProperties::default;
-        for usual in [
+        for accepted in [
             plain(),
             plain().with_delivery_mode(1),
             plain().with_content_type("text".into()),
@@ -205,8 +206,8 @@ mod tests {
             plain().with_user_id("guest".into()),
             with_header("cc"),
         ] {
-            assert_eq!(judged(&usual), Some(false), "{usual:?}");
-            assert_eq!(judged(&usual.with_delivery_mode(2)), Some(true));
+            assert_eq!(judged(&accepted), Some(false), "{accepted:?}");
+            assert_eq!(judged(&accepted.with_delivery_mode(2)), Some(true));
         }
     }
 
@@ -223,7 +224,7 @@ mod tests {
             assert_eq!(judged(&unusual), None, "{unusual:?}");
         }
         for malformed in [&[][..], &[0], &[0x80, 0, 5, b'x'], &[0, 0, 0]] {
-            assert_eq!(is_usual(malformed, b"guest"), None);
+            assert_eq!(delivery_mode_if_plain(malformed, b"guest"), None);
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What one peer makes the broker keep that no prefetch, no page on disk and no publisher's waiting bounds:
-//! deliveries that it does not acknowledge, messages that it does not finish or commit, channels, consumers, and tables
-//! of arguments. What one may hold of that is the [`Ledger`](crate::plumbing::ledger::Ledger)'s to say.
+//! Limits on the memory that one peer makes the broker use and that no prefetch, paging or flow control bounds:
+//! unacknowledged deliveries, unfinished and uncommitted messages, channels, consumers and argument tables. The
+//! [`Ledger`](crate::plumbing::ledger::Ledger) says how much each connection may use.
 //!
-//! A peer that reads everything and acknowledges nothing empties a queue of millions of messages from
-//! the disk into memory. RabbitMQ stops that with its `consumer_timeout` only. Here such a connection
-//! gets no further deliveries until it has acknowledged some; whoever acknowledges never notices.
+//! A peer that reads everything and acknowledges nothing would pull a queue of millions of messages from the disk into
+//! memory. RabbitMQ stops that with its `consumer_timeout` only. Here such a connection gets no further deliveries
+//! until it acknowledges some; consumers that acknowledge in time never notice.
 
 use super::Connection;
 use crate::plumbing::ledger::Kind;
@@ -13,34 +13,34 @@ use leveret_protocol::texts::Entity;
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{AmqpError, table, texts};
 
-/// A client that gets messages one by one is told that it holds too many, which closes its channel: from here on.
-const GOT_ALWAYS: u64 = 1 << 20;
-/// What a delivery takes besides its message: its places in lists.
+/// basic.get is refused for holding too much, which closes the channel, only above this many unacknowledged bytes.
+const GET_LIMIT_MIN: u64 = 1 << 20;
+/// Bytes that a delivery takes besides its message: its slots in lists.
 pub(super) const DELIVERY_OVERHEAD: u64 = 128;
-/// What a channel takes, about.
+/// Approximate bytes that a channel takes.
 pub(super) const CHANNEL: u64 = 512;
-/// What a consumer takes besides its arguments, about, its queue's part included.
+/// Approximate bytes that a consumer takes besides its arguments, including its share of the queue.
 pub(super) const CONSUMER: u64 = 768;
-/// Octets of arguments that the consumers of a connection may have, all together. RabbitMQ has no such
-/// limit; a consumer's arguments are some ten octets, and seldom more than a hundred.
+/// Bytes of arguments that all consumers of a connection may have together. RabbitMQ has no such limit; a consumer's
+/// arguments are some ten bytes, and rarely more than a hundred.
 const CONSUMER_ARGUMENTS: usize = 4 << 20;
-/// Octets of arguments of a queue, an exchange or a binding: a quarter of a frame. RabbitMQ takes what
-/// fits into a frame; but it all stays in memory, and decoded it takes up to twenty times as much.
+/// Bytes of arguments of a queue, an exchange or a binding: a quarter of a frame. RabbitMQ accepts what fits into a
+/// frame; but all of it stays in memory, and takes up to twenty times as much when decoded.
 const DECLARED_ARGUMENTS: usize = 32 << 10;
 /// The same while memory is low.
 const DECLARED_WHEN_LOW: usize = 1 << 10;
 
-/// What is known of a sum without adding it up each time: it is no more than this.
+/// An upper bound on a sum, which is added up again only when the bound is not good enough.
 #[derive(Debug, Default)]
-pub(super) struct Bound(u64);
+pub(super) struct UpperBound(u64);
 
-impl Bound {
-    /// The sum has grown.
-    pub(super) fn add(&mut self, octets: u64) {
-        self.0 += octets;
+impl UpperBound {
+    /// Records that the sum has grown.
+    pub(super) fn add(&mut self, bytes: u64) {
+        self.0 += bytes;
     }
 
-    /// Whether the sum is above `mark`; it is added up only when it may be.
+    /// Returns whether the sum is above `mark`; adds it up only if it may be.
     fn is_over(&mut self, mark: u64, sum: impl FnOnce() -> u64) -> bool {
         if self.0 > mark {
             self.0 = sum();
@@ -50,16 +50,16 @@ impl Bound {
 }
 
 impl Connection {
-    /// Whether the peer holds so much without acknowledging it that it gets no more for now.
+    /// Returns whether the peer holds too many unacknowledged bytes to get more deliveries.
     pub(super) fn holds_too_much(&self) -> bool {
         let ledger = &self.broker.ledger;
         self.unacknowledged() > ledger.deliveries_limit() || ledger.deliveries_are_stopped()
     }
 
-    /// A client asks for another message by basic.get.
-    pub(super) fn check_got(&mut self) -> Result<(), AmqpError> {
+    /// Checks that a client may have another message by basic.get.
+    pub(super) fn check_get(&mut self) -> Result<(), AmqpError> {
         self.account.tell_growth();
-        let limit = self.broker.ledger.deliveries_limit().max(GOT_ALWAYS);
+        let limit = self.broker.ledger.deliveries_limit().max(GET_LIMIT_MIN);
         match self.unacknowledged() > limit {
             true => Err(texts::too_much_unacknowledged(limit)),
             false => Ok(()),
@@ -70,10 +70,11 @@ impl Connection {
         self.account.holdings().of(Kind::Unacknowledged)
     }
 
-    /// A client has sent more of what is kept until it sends the rest, or ends it.
+    /// Checks the limit on what a client has started and not finished: messages, transactions,
+    /// channels.
     ///
     /// # Errors
-    /// 406 when it holds more of that than it may.
+    /// 406 when it holds more than it may.
     pub(super) fn check_requests(&mut self) -> Result<(), AmqpError> {
         match self.requests_over() {
             Some(limit) => Err(texts::too_much_unfinished(limit)),
@@ -81,14 +82,14 @@ impl Connection {
         }
     }
 
-    /// The limit that the peer is over with what it has sent.
+    /// Returns the limit that the peer exceeds with what it has sent, if it does.
     pub(super) fn requests_over(&mut self) -> Option<u64> {
         self.account.tell_growth();
         let limit = self.broker.ledger.requests_limit();
         (self.account.requests() > limit).then_some(limit)
     }
 
-    /// Counts the message of which not all frames have come.
+    /// Counts the message whose frames have not all arrived.
     pub(super) fn count_unfinished(&mut self, id: ChannelId) -> Result<(), AmqpError> {
         let Some(channel) = self.channel_mut(id) else {
             return Ok(());
@@ -102,37 +103,38 @@ impl Connection {
         Ok(())
     }
 
-    /// Tells the ledger what the connection holds at the end of a turn.
+    /// Reports to the ledger what the connection holds at the end of a turn.
     pub(super) fn tell_ledger(&mut self) {
         let holdings = self.account.holdings();
-        holdings.set(Kind::Output, self.out.held());
-        holdings.set(Kind::Deferred, self.held_octets as u64);
+        holdings.set(Kind::Output, self.out.memory());
+        holdings.set(Kind::Deferred, self.deferred_bytes as u64);
         self.account.tell();
     }
 
-    /// Tells it with what its buffers hold; the read buffer has so many bytes.
+    /// Like `tell_ledger`, including the buffers; `input` is the size of the read buffer.
     pub fn count_buffers(&mut self, input: usize) {
         self.account.holdings().set(Kind::Input, input as u64);
         self.tell_ledger();
     }
 
-    /// A consumer wants to be kept with these arguments, so many octets.
-    pub(super) fn check_consumer_arguments(&mut self, octets: usize) -> Result<(), AmqpError> {
+    /// Checks the limit on consumers' arguments for a new consumer with this many bytes of them.
+    pub(super) fn check_consumer_arguments(&mut self, bytes: usize) -> Result<(), AmqpError> {
         let max = CONSUMER_ARGUMENTS as u64;
         let channels = self.channels.iter();
         let consumers = channels.flat_map(|channel| channel.consumers.values());
-        let sum = || consumers.map(|c| c.arguments.octets() as u64).sum::<u64>();
+        let sum = || consumers.map(|c| c.arguments.bytes() as u64).sum::<u64>();
         if self
-            .kept_arguments
-            .is_over(max - (octets as u64).min(max), sum)
+            .argument_bytes
+            .is_over(max - (bytes as u64).min(max), sum)
         {
             return Err(texts::consumer_arguments_limit(CONSUMER_ARGUMENTS));
         }
-        self.kept_arguments.add(octets as u64);
+        self.argument_bytes.add(bytes as u64);
         Ok(())
     }
 
-    /// Something new wants to be declared, which no connection answers for.
+    /// Checks that there is memory for a new queue, exchange or binding, which outlives the
+    /// connection.
     ///
     /// # Errors
     /// 406 when memory is far above its watermark.
@@ -143,7 +145,7 @@ impl Connection {
         }
     }
 
-    /// A queue, an exchange or a binding wants to be kept with these arguments.
+    /// Checks the size of the arguments of a new queue, exchange or binding.
     pub(super) fn check_declared_arguments(&self, arguments: &FieldTable) -> Result<(), AmqpError> {
         if arguments.inner().is_empty() {
             return Ok(());
@@ -154,9 +156,9 @@ impl Connection {
         } else {
             DECLARED_ARGUMENTS
         };
-        let octets = table::encode(arguments).len();
-        if octets > max {
-            return Err(texts::arguments_limit(octets, max));
+        let bytes = table::encode(arguments).len();
+        if bytes > max {
+            return Err(texts::arguments_limit(bytes, max));
         }
         Ok(())
     }

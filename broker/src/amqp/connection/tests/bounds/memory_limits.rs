@@ -1,4 +1,4 @@
-//! What a peer can make the broker keep though nothing of it waits for anybody.
+//! Limits on what a peer can make the broker hold, though nobody waits for it.
 
 use super::super::client::{Client, frame_bytes, publish_bytes};
 use super::super::requests::*;
@@ -12,7 +12,7 @@ use leveret_protocol::frame::{FrameKind, PROTOCOL_HEADER};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 
 const BODY: usize = 100_000;
-/// More than a connection may hold while memory is low, and much more than a mailbox may be above it.
+/// More than a connection may hold while memory is low, and far more than a mailbox may exceed its mark.
 const MESSAGES: usize = 100;
 
 fn set_memory(broker: &Broker, mark: u64, used: u64) {
@@ -28,13 +28,12 @@ fn set_memory(broker: &Broker, mark: u64, used: u64) {
     }
 }
 
-/// Low on memory, of which so much may be used that deliveries of all peers may take 6 MiB: one alone comes to hold two
-/// thirds of that.
+/// Low on memory: deliveries of all peers may take 6 MiB, and one alone can get two thirds of that.
 fn low(broker: &Broker, low: bool) {
     set_memory(broker, if low { 48 << 20 } else { 1 << 40 }, 49 << 20);
 }
 
-/// Does what the task does when it is woken; how many deliveries are heard.
+/// Does what the task does when it is woken; returns the number of deliveries received.
 fn delivered(client: &mut Client) -> usize {
     let mut heard = 0;
     while client.connection.wants_mail() && client.connection.take_mail(None, client.now) {
@@ -142,10 +141,10 @@ fn who_gets_message_after_message_and_keeps_them_all_is_told() {
     );
 }
 
-/// What peers may hold of what they send is a quarter of this: one alone two thirds of that, some 10 MiB.
+/// Peers may hold a quarter of this of what they send: one alone two thirds of that, about 10 MiB.
 const SMALL_MARK: u64 = 64 << 20;
 
-/// All but the last frame of a message of so many bytes.
+/// All but the last frame of a message of this many bytes.
 fn unfinished(channel: u16, size: usize) -> Vec<u8> {
     let body = vec![b'x'; size];
     let properties = BasicProperties::default();
@@ -187,7 +186,7 @@ fn who_sends_message_after_message_and_finishes_none_is_told() {
     );
     client.connection.end();
     other.connection.end();
-    let outputs = [&mut client, &mut other].map(|it| it.connection.output().held());
+    let outputs = [&mut client, &mut other].map(|it| it.connection.output().memory());
     assert_eq!(client.broker.ledger.total(), outputs.iter().sum::<u64>());
 }
 
@@ -386,7 +385,7 @@ fn so_have_those_of_all_consumers_of_a_connection() {
     let text = "1 close 406 PRECONDITION_FAILED - arguments of a connection's consumers are \
                 limited to 4194304 bytes";
     assert!(heard.starts_with(text), "{heard}");
-    // Those of a channel that is closed do not count any more, nor do those that were cancelled.
+    // Those of a closed channel no longer count, nor do cancelled ones.
     client.send(1, channel_close_ok());
     client.open_channel(1);
     for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! What the machines know of their surroundings: traits, which the layers above implement.
+//! What the machines know of their environment: traits that the layers above implement.
 
 use super::exchange::Directory;
 use super::queue::{Consumer, Effects, Entry, Queue, Settings};
@@ -9,12 +9,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A connection's identity for the life of the broker.
+/// A connection's id, unique for the life of the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
 impl fmt::Display for ConnectionId {
-    /// The form that listings show and `close_connection` takes.
+    /// The form that listings show and `close_connection` accepts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "<leveret.{}.0>", self.0)
     }
@@ -22,17 +22,18 @@ impl fmt::Display for ConnectionId {
 
 /// Where a consumer's deliveries go: its connection's mailbox.
 pub trait Inbox: fmt::Debug + Send + Sync {
-    /// Whose it is.
+    /// Returns its connection.
     fn connection(&self) -> ConnectionId;
 
-    /// Adds a delivery. `true`: the caller owes a [`Inbox::wake`] once it holds no lock.
+    /// Adds a delivery. Returns true if the caller has to call [`Inbox::wake`] once it holds no
+    /// lock.
     ///
     /// # Errors
-    /// The entry comes back when the connection has ended.
+    /// Returns the entry if the connection has ended.
     fn deliver(&self, consumer: &Arc<Consumer>, entry: Entry) -> Result<bool, Entry>;
 
-    /// Whether no more deliveries should be sent now. A `true` is remembered: the connection resumes its consumers when it
-    /// has caught up.
+    /// Returns whether no more deliveries should be sent now. If true, that is remembered: the connection resumes its
+    /// consumers when it has caught up.
     fn is_full(&self) -> bool;
 
     /// Asks the connection to resume the consumers that queues have passed over.
@@ -44,35 +45,35 @@ pub trait Inbox: fmt::Debug + Send + Sync {
     /// Wakes the connection.
     fn wake(&self);
 
-    /// What all consumers of streams together may keep of what was read for them and could not be delivered.
+    /// Returns the budget for what was read for stream consumers and could not be delivered.
     fn read_ahead(&self) -> &Budget;
 }
 
-/// The policies that apply to a queue or an exchange, together.
+/// The policies that apply to a queue or an exchange, combined.
 pub trait AppliedPolicy: fmt::Debug + Send + Sync {
-    /// What a queue with these arguments is set to.
+    /// Returns the settings of a queue with these arguments.
     fn settings(&self, arguments: &FieldTable) -> Arc<Settings>;
 
-    /// A setting that is a text.
+    /// Returns a setting that is a string.
     fn text(&self, key: &str) -> Option<&str>;
 
-    /// Every setting.
+    /// Returns all settings.
     fn definition(&self) -> Vec<(&str, &serde_json::Value)>;
 
-    /// The name of the policy.
+    /// Returns the name of the policy.
     fn policy_name(&self) -> Option<&str>;
 
-    /// The name of the operator policy.
+    /// Returns the name of the operator policy.
     fn operator_name(&self) -> Option<&str>;
 }
 
-/// Something that has deadlines. It keeps them itself and asks to be looked at by the earliest.
+/// Something with deadlines. It keeps them itself and asks to be called by the earliest.
 pub trait Timed: Send + Sync + 'static {
-    /// Its identity: queues and delayed exchanges take theirs from the same numbers.
+    /// Returns its id: queues and delayed exchanges share one number space.
     fn timer_id(&self) -> QueueId;
 
-    /// Does what is due at `now`: a slice of it that is over soon, for others wait meanwhile. Returns when it wants to be
-    /// looked at again; a time that has come already means that there is more to do.
+    /// Does a short slice of what is due at `now`, because others wait meanwhile. Returns when it wants to be called
+    /// again; a time that has passed means that more is due.
     fn on_time(
         self: Arc<Self>,
         vhosts: &dyn VirtualHosts,
@@ -81,29 +82,29 @@ pub trait Timed: Send + Sync + 'static {
     ) -> Option<Instant>;
 }
 
-/// Who looks at things when their time has come.
+/// Calls things when their time has come.
 pub trait Deadlines: Send + Sync {
-    /// Sees to it that `what` is looked at by `at`; an earlier time that it asked for before stays.
+    /// Makes sure that `what` is called by `at`; an earlier time that it asked for before stays.
     fn wake_at(&self, at: Instant, what: &Arc<dyn Timed>);
 
-    /// Forgets about what is gone.
+    /// Removes the deadlines of something that is gone.
     fn cancel(&self, id: QueueId);
 }
 
-/// The virtual hosts, for messages that go on from one queue or exchange to others.
+/// The virtual hosts, for messages that move from one queue or exchange to others.
 pub trait VirtualHosts: Send + Sync {
-    /// The virtual host of this name.
+    /// Returns the virtual host with this name.
     fn find(&self, name: &str) -> Option<Arc<dyn VirtualHost>>;
 }
 
-/// A virtual host, as far as messages go.
+/// A virtual host, as far as messages are concerned.
 pub trait VirtualHost: Directory + Send + Sync {
-    /// A number that changes whenever a message could go elsewhere than before.
+    /// Returns a number that changes whenever routing may change.
     fn generation(&self) -> u64;
 
-    /// The queue of this name.
+    /// Returns the queue with this name.
     fn queue(&self, name: &str) -> Option<Arc<Queue>>;
 
-    /// Deletes a queue that nobody has used for as long as its `x-expires` says.
+    /// Deletes a queue that has been unused for as long as its `x-expires` says.
     fn end_abandoned_queue(&self, queue: &Arc<Queue>, fx: &mut Effects);
 }
