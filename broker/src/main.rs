@@ -7,7 +7,7 @@ use leveret::ctl::{self, Terminal};
 use leveret::domain::broker::Broker;
 use leveret::domain::recovery::{self, RecoveryError};
 use leveret::domain::shortage;
-use leveret::manage::Surroundings;
+use leveret::manage::AdminContext;
 use leveret::node::logging::{self, LogLevel};
 use leveret::node::private;
 use leveret::node::reload::Reloader;
@@ -178,14 +178,14 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     let bound = listener.address()?;
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
-    let surroundings = Surroundings {
+    let context = AdminContext {
         broker: broker.clone(),
         data_dir: config.data_dir.clone(),
         config_files: config.config_file.iter().cloned().collect(),
         address: bound,
         stop: stop.clone(),
     };
-    let admin = AdminSocket::bind(surroundings).map_err(|reason| Failure::Admin {
+    let admin = AdminSocket::bind(context).map_err(|reason| Failure::Admin {
         path: config.data_dir.display().to_string(),
         reason,
     })?;

@@ -3,7 +3,7 @@
 use crate::config::{ByteSize, DEFAULT_USER};
 use crate::config::{DiskFreeLimit, MemoryWatermark};
 use crate::manage::columns::Column;
-use crate::manage::pid::NotAPid;
+use crate::manage::pid::InvalidPid;
 use crate::manage::request::Request;
 use crate::manage::request::{PolicyKind, WrittenPolicy};
 
@@ -305,7 +305,7 @@ fn about_the_rest(verb: &str, line: &CommandLine) -> Result<Request, Invalid> {
             }
         }
         "close_connection" => {
-            let invalid = |error: NotAPid| Invalid {
+            let invalid = |error: InvalidPid| Invalid {
                 reason: error.to_string(),
                 status: exit::UNAVAILABLE,
             };

@@ -57,7 +57,7 @@ pub struct Broker {
     /// Held by an administrator's change until it is on its way to the store, so that changes are
     /// stored in the order in which they took effect: a permission of a user who is being deleted
     /// must not come after the deletion.
-    pub changing: Mutex<()>,
+    pub admin_changes: Mutex<()>,
     limits: RwLock<Limits>,
     mechanisms: RwLock<Arc<Mechanisms>>,
     vhosts: Arc<Vhosts>,
@@ -85,7 +85,7 @@ impl Broker {
             ledger,
             replies: Arc::default(),
             started: Instant::now(),
-            changing: Mutex::default(),
+            admin_changes: Mutex::default(),
             vhosts: Arc::default(),
             next_queue: AtomicU64::new(1),
             next_consumer: AtomicU64::new(1),
