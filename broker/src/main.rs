@@ -205,7 +205,7 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
         startup_ms = started.elapsed().as_millis() as u64,
         "ready"
     );
-    tokio::spawn(timers::serve(broker.around_timers(), stopped.clone()));
+    tokio::spawn(timers::serve(broker.timer_context(), stopped.clone()));
     let admin = tokio::spawn(admin.serve(stopped.clone()));
     listener.serve(stopped).await;
     let finished = finish(&broker);

@@ -45,7 +45,7 @@ use crate::config::Limits;
 use crate::domain::auth::{Access, Identity};
 use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
-use crate::domain::limits::Seat;
+use crate::domain::limits::UsageGuard;
 use crate::domain::vhost::Vhost;
 use crate::engine::message::{Message, SharedMessage};
 use crate::engine::outside::ConnectionId;
@@ -129,7 +129,7 @@ pub struct Connection {
     impersonates: bool,
     login: Option<Login>,
     /// Its place among those that limits count.
-    seat: Option<Seat>,
+    seat: Option<UsageGuard>,
     wants_close_on_refusal: bool,
     wants_cancel_notice: bool,
     wants_blocked_notice: bool,
@@ -194,7 +194,7 @@ impl Connection {
             heartbeat: None,
         };
         let fx = broker.effects(Some(&mailbox));
-        let account = Account::open(&broker.ledger, &info.held);
+        let account = Account::open(&broker.ledger, &info.holdings);
         let ack_watch = ack_timeout::Watch::new(limits.consumer_timeout);
         Connection {
             id: info.id,
@@ -278,7 +278,7 @@ impl Connection {
     /// while it holds too much of that without acknowledging it.
     pub fn wants_mail(&mut self) -> bool {
         let too_much = self.holds_too_much();
-        self.info.set_waits_for_room(too_much);
+        self.info.set_waits_for_memory(too_much);
         !too_much && self.out.len() < self.broker.ledger.waiting_mark()
     }
 

@@ -1,8 +1,8 @@
-//! Closing whoever holds most when memory stays low: a peer that parks memory and goes silent must not keep everybody
-//! else from publishing for as long as it stays.
+//! Closes the connections that hold most memory when memory stays low: a peer that holds memory and goes silent must not
+//! keep everybody else from publishing for as long as it stays.
 //!
-//! What peers may hold is bounded before that (see [`Ledger`](crate::plumbing::ledger::Ledger)); this is for what adds up all the
-//! same, and for a watermark that was lowered.
+//! The [`Ledger`](crate::plumbing::ledger::Ledger) limits what each peer may hold; eviction is for what still adds up, and for
+//! a watermark that was lowered.
 
 use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
@@ -11,12 +11,12 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long memory has been low when somebody is closed for it.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
-/// Nobody is closed who holds less.
-const HOLDS_MUCH: u64 = 256 << 10;
+/// How long memory has to be low before connections are closed.
+pub(super) const EVICTION_DELAY: Duration = Duration::from_secs(3);
+/// Connections that hold less are not closed.
+const MIN_HELD_BYTES: u64 = 256 << 10;
 
-/// A connection and the bytes that it holds, by kind, most first.
+/// A connection and the bytes that it holds, by kind, the largest first.
 struct Holder {
     info: Arc<ConnectionInfo>,
     bytes: u64,
@@ -24,39 +24,39 @@ struct Holder {
 }
 
 impl Holder {
-    /// What the peer is told.
+    /// Returns the reason sent to the peer.
     fn reason(&self) -> String {
         let mut text = "memory is low and this connection holds most of it".to_owned();
         let kinds = self.kinds.iter().filter(|(_, bytes)| *bytes > 0);
         for (number, (kind, bytes)) in kinds.take(2).enumerate() {
             let before = if number == 0 { ":" } else { "," };
-            // A string takes whatever is written.
+            // Writing to a String cannot fail.
             let _ = write!(text, "{before} {bytes} bytes of {kind}");
         }
         text
     }
 }
 
-/// Remembers since when memory is low.
+/// Tracks since when memory has been low.
 #[derive(Debug, Default)]
 pub(super) struct Evictor {
     low_since: Option<Instant>,
 }
 
 impl Evictor {
-    /// Closes those who hold most, if memory has been low for long and that may end it: as many as hold what is too much.
-    pub(super) fn look(&mut self, broker: &Broker, now: Instant) {
+    /// If memory has been low for long enough, closes the connections that hold most, until they held as much as is in excess.
+    pub(super) fn check(&mut self, broker: &Broker, now: Instant) {
         if !broker.alarms.in_force().has_memory() {
             self.low_since = None;
             return;
         }
         let since = *self.low_since.get_or_insert(now);
-        if now.saturating_duration_since(since) < PATIENCE {
+        if now.saturating_duration_since(since) < EVICTION_DELAY {
             return;
         }
         let view = broker.alarms.view();
         let excess = view.reading.memory.saturating_sub(view.memory_octets);
-        // Without any memory allowed an operator means publishers, not those who hold something.
+        // With a watermark of 0 an operator blocks publishers; it is not about what connections hold.
         if view.memory_octets > 0 {
             evict(broker, excess);
         }
@@ -67,7 +67,7 @@ fn evict(broker: &Broker, excess: u64) {
     let holders = holders(broker);
     let all: u64 = holders.iter().map(|holder| holder.bytes).sum();
     if all < excess / 2 {
-        // Closing all of them would not help.
+        // Even closing all of them would not help.
         return;
     }
     let mut freed = 0;
@@ -83,23 +83,23 @@ fn evict(broker: &Broker, excess: u64) {
             connection,
             user = details.user_name(),
             vhost,
-            held = holder.bytes,
-            "closing a connection: {reason}"
+            held_bytes = holder.bytes,
+            "closing connection: {reason}"
         );
         broker.connections.close(holder.info.id, &reason);
     }
 }
 
-/// Those who hold much, largest first.
+/// Returns the connections that hold much memory, the largest first.
 fn holders(broker: &Broker) -> Vec<Holder> {
-    let members = broker.connections.members();
-    let holders = members.into_iter().map(|(info, mailbox)| {
+    let connections = broker.connections.parts();
+    let holders = connections.into_iter().map(|(info, mailbox)| {
         let held = |kind| {
             let waiting = match kind {
                 Kind::Output => mailbox.waiting() as u64,
                 _ => 0,
             };
-            (kind, info.held.of(kind) + waiting)
+            (kind, info.holdings.of(kind) + waiting)
         };
         let mut kinds: Vec<(Kind, u64)> = Kind::ALL.into_iter().map(held).collect();
         kinds.sort_unstable_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
@@ -109,7 +109,7 @@ fn holders(broker: &Broker) -> Vec<Holder> {
             kinds,
         }
     });
-    let mut holders: Vec<Holder> = holders.filter(|it| it.bytes >= HOLDS_MUCH).collect();
+    let mut holders: Vec<Holder> = holders.filter(|it| it.bytes >= MIN_HELD_BYTES).collect();
     holders.sort_unstable_by_key(|holder| std::cmp::Reverse(holder.bytes));
     holders
 }
@@ -140,8 +140,8 @@ mod tests {
     fn holding(broker: &Broker, bytes: u64) -> Arc<Mailbox> {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let (info, mailbox) = broker.connections.add(address, address);
-        info.held.set(Kind::Unfinished, bytes);
-        info.held.set(Kind::Input, 10);
+        info.holdings.set(Kind::Unfinished, bytes);
+        info.holdings.set(Kind::Input, 10);
         mailbox
     }
 
@@ -159,10 +159,10 @@ mod tests {
         let bytes = [4 << 20, 9 << 20, 1 << 10, 6 << 20];
         let [small, large, tiny, middle] = bytes.map(|bytes| holding(&broker, bytes));
         let (mut evictor, now) = (Evictor::default(), Instant::now());
-        evictor.look(&broker, now);
-        evictor.look(&broker, now + PATIENCE / 2);
+        evictor.check(&broker, now);
+        evictor.check(&broker, now + EVICTION_DELAY / 2);
         assert_eq!(closed(&large), None, "it may still end by itself");
-        evictor.look(&broker, now + PATIENCE);
+        evictor.check(&broker, now + EVICTION_DELAY);
         let reason = "memory is low and this connection holds most of it: 9437184 bytes of \
                       unfinished messages, 10 bytes of unfinished frames";
         assert_eq!(closed(&large).as_deref(), Some(reason));
@@ -182,8 +182,8 @@ mod tests {
             let broker = broker(mark, used);
             let mailbox = holding(&broker, held);
             let mut evictor = Evictor::default();
-            evictor.look(&broker, now);
-            evictor.look(&broker, now + 2 * PATIENCE);
+            evictor.check(&broker, now);
+            evictor.check(&broker, now + 2 * EVICTION_DELAY);
             assert_eq!(closed(&mailbox), None, "{mark} {used} {held}");
         }
     }
@@ -193,18 +193,18 @@ mod tests {
         let broker = broker(100 << 20, 101 << 20);
         let mailbox = holding(&broker, 20 << 20);
         let (mut evictor, now) = (Evictor::default(), Instant::now());
-        evictor.look(&broker, now);
+        evictor.check(&broker, now);
         let reading = broker.alarms.view().reading;
         let free = Reading {
             memory: 0,
             ..reading
         };
         broker.alarms.update(free);
-        evictor.look(&broker, now + PATIENCE);
+        evictor.check(&broker, now + EVICTION_DELAY);
         broker.alarms.update(reading);
-        evictor.look(&broker, now + PATIENCE);
+        evictor.check(&broker, now + EVICTION_DELAY);
         assert_eq!(closed(&mailbox), None);
-        evictor.look(&broker, now + 2 * PATIENCE);
+        evictor.check(&broker, now + 2 * EVICTION_DELAY);
         assert!(closed(&mailbox).is_some());
     }
 }
