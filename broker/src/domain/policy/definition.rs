@@ -22,7 +22,7 @@ impl PolicyDefinition {
     pub fn check(document: Value, kind: PolicyKind) -> Result<Self, String> {
         let settings = match document {
             Value::Object(settings) => settings,
-            // RabbitMQ crashes here.
+            // RabbitMQ fails here.
             other => return Err(format!("definition must be a dictionary: {}", term(&other))),
         };
         if settings.is_empty() {

@@ -74,7 +74,7 @@ impl Vhost {
 
     /// Gives a queue its policies, before others can find it and before it has messages.
     pub fn configure_queue(&self, queue: &Arc<Queue>, fx: &mut Effects) {
-        let policy = self.applied_to(queue.name().as_str(), Target::of(&queue));
+        let policy = self.applied_to(queue.name().as_str(), Target::of(queue));
         if queue.set_policy(policy) {
             queue.follow_settings(fx);
         }
@@ -117,7 +117,7 @@ impl Vhost {
         let mut changed = Vec::new();
         for some in queues.chunks(QUEUES_PER_TURN) {
             for queue in some {
-                let policy = self.applied_to(queue.name().as_str(), Target::of(&queue));
+                let policy = self.applied_to(queue.name().as_str(), Target::of(queue));
                 if queue.set_policy(policy) {
                     changed.push(queue.clone());
                 }
