@@ -34,14 +34,14 @@ struct Flags {
 /// What the program does instead of running a broker.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
 pub enum Command {
-    /// Check the data of a broker that is not running, without changing anything
+    /// Check the stored data without changing anything; the broker must not be running
     ///
     /// Verifies the checksums of every stored message and definition, of the log and of the database,
     /// and reports what is intact, damaged or missing in each queue. Exit status: 0 everything is
     /// intact; 1 something is damaged or missing; 2 there is no data to check, or it cannot be read
     /// (for example because a broker has it open).
     Check,
-    /// Rebuild the store of a broker that is not running from everything intact
+    /// Rebuild a damaged store from what is intact; the broker must not be running
     ///
     /// Copies everything intact into a new store, which then replaces the old one. The old store is
     /// kept as DIR/store.damaged-1 (and so on) until you delete it, so the disk needs that much free
