@@ -1,20 +1,20 @@
 //! Leveret: a message broker that speaks AMQP 0-9-1 where one would put RabbitMQ.
 //!
-//! Layers of modules; each uses those below it and none above:
+//! The modules form layers; each uses only those below it:
 //!
-//! | module | what |
+//! | module | contents |
 //! | --- | --- |
-//! | [`node`] | the process: log, signals, reload |
-//! | [`amqp`], [`control`] | how the outside reaches the broker; neither knows the other |
-//! | [`manage`] | everything that can be listed and done, once |
-//! | [`domain`] | what is declared, and who may |
-//! | [`plumbing`] | what carries out the machines' wishes |
-//! | [`engine`] | the pure machines |
-//! | [`config`] | the settings, plain values |
-//! | [`text`] | text from outside |
+//! | [`node`] | the process: logging, signals, reload |
+//! | [`amqp`], [`control`] | the interfaces to the outside, independent of each other |
+//! | [`manage`] | everything that can be listed and done |
+//! | [`domain`] | declarations and permissions |
+//! | [`plumbing`] | performs the effects that the machines return |
+//! | [`engine`] | pure state machines |
+//! | [`config`] | the settings, as plain values |
+//! | [`text`] | handling of untrusted text |
 //!
 //! [`ctl`] and [`perf`] are clients: leveretctl and leveretperf. docs/develop/architecture.md draws the picture;
-//! `tests/tests/tidy.rs` holds the order.
+//! `tests/tests/tidy.rs` enforces the layers.
 
 pub mod amqp;
 pub mod config;

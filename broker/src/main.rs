@@ -7,11 +7,11 @@ use leveret::ctl::{self, Terminal};
 use leveret::domain::broker::Broker;
 use leveret::domain::recovery::{self, RecoveryError};
 use leveret::domain::shortage;
-use leveret::manage::Surroundings;
+use leveret::manage::AdminContext;
 use leveret::node::logging::{self, LogLevel};
 use leveret::node::private;
 use leveret::node::reload::Reloader;
-use leveret::node::signals::{self, Stops};
+use leveret::node::signals::{self, StopSignals};
 use leveret::plumbing::system;
 use leveret::plumbing::timers;
 use leveret::text::escape::{Form, escaped};
@@ -24,26 +24,27 @@ use thiserror::Error;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
-/// jemalloc gives back what is free, and is faster here than glibc's allocator: docs/develop/performance.md, "Allocator".
+/// jemalloc returns free memory to the system and is faster here than glibc's allocator: docs/develop/performance.md,
+/// "Allocator".
 #[cfg(not(target_env = "msvc"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// What jemalloc reads before `main`: what has been free for 50 ms goes back to the system, on a
-/// thread of its own.
+/// The settings that jemalloc reads before `main`: a background thread returns memory to the system
+/// once it has been free for 50 ms.
 #[cfg(not(target_env = "msvc"))]
 #[allow(
     unsafe_code,
-    reason = "jemalloc looks for this name, which is nobody else's, and for a text that ends with a zero"
+    reason = "jemalloc looks for this name, which nothing else uses, and for a NUL-terminated string"
 )]
 #[unsafe(export_name = "malloc_conf")]
 pub static ALLOCATOR_SETTINGS: &[u8; 58] =
     b"background_thread:true,dirty_decay_ms:50,muzzy_decay_ms:0\0";
 
-/// The exit status of `leveret check` and `leveret repair` when they could not do their work.
-const NOT_DONE: u8 = 2;
+/// The exit status of `leveret check` and `leveret repair` when they fail.
+const COMMAND_FAILED: u8 = 2;
 
-/// Why the broker did not start, or did not stop as it should: one line each.
+/// Why the broker did not start, or did not stop cleanly: one line each.
 #[derive(Debug, Error)]
 enum Failure {
     #[error(transparent)]
@@ -64,14 +65,14 @@ enum Failure {
     System(#[from] std::io::Error),
 }
 
-/// A worker that is never idle looks at the sockets again after so many turns of connections. A turn
-/// under load is up to a millisecond long, and tokio's own 61 of them is what a quiet client's message
-/// had to wait beside a flood: 60 ms at the 99th percentile.
-const SOCKETS_EVERY: u32 = 3;
+/// How many tasks a busy worker polls before it polls the sockets again. Under load a connection runs
+/// for up to a millisecond, and with tokio's default of 61 a quiet client waited behind a flood of
+/// others: 60 ms at the 99th percentile.
+const SOCKET_POLL_INTERVAL: u32 = 3;
 
 fn main() -> ExitCode {
     let started = Instant::now();
-    private::from_now_on();
+    private::restrict_umask();
     let (config, command) = match Config::load(std::env::args_os()) {
         Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
@@ -86,7 +87,7 @@ fn main() -> ExitCode {
     match run(&config, log_level, started) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Plain, last and alone on its line, whatever the log's format and level.
+            // Plain text on the last line, whatever the log's format and level.
             let failure = failure.to_string();
             eprintln!("leveret: error: {}", escaped(&failure, Form::Line));
             ExitCode::FAILURE
@@ -94,7 +95,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// `leveretctl backup`, for whoever looks for it here.
+/// Runs `leveretctl backup`, for those who look for it here.
 fn backup(directory: String, config: &Config) -> ExitCode {
     let data_dir = config.data_dir.to_string_lossy().into_owned();
     let words = [
@@ -113,7 +114,7 @@ fn backup(directory: String, config: &Config) -> ExitCode {
     ExitCode::from(ctl::main(words.to_vec(), &mut terminal))
 }
 
-/// Work on the store while no broker runs.
+/// Runs a command on the store of a broker that is not running.
 fn offline(command: &Command, config: &Config) -> ExitCode {
     match leveret::node::offline::run(command, &config.data_dir) {
         Ok(outcome) => {
@@ -123,7 +124,7 @@ fn offline(command: &Command, config: &Config) -> ExitCode {
         Err(error) => {
             let error = error.to_string();
             eprintln!("leveret: error: {}", escaped(&error, Form::Line));
-            ExitCode::from(NOT_DONE)
+            ExitCode::from(COMMAND_FAILED)
         }
     }
 }
@@ -140,36 +141,36 @@ fn run(config: &Config, log_level: LogLevel, started: Instant) -> Result<(), Fai
         "leveret starting"
     );
     let file_limit = system::raise_file_limit();
-    tracing::info!(file_limit, "files and sockets that may be open");
+    tracing::info!(file_limit, "file descriptor limit");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .event_interval(SOCKETS_EVERY)
+        .event_interval(SOCKET_POLL_INTERVAL)
         .build()?;
     runtime.block_on(serve(config, log_level, started))
 }
 
 async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result<(), Failure> {
-    let hangups = signals::hangups()?;
-    private::mend(&config.data_dir);
-    // Before the port is open: nobody may be served by a broker that turns out to have no data.
+    let hangups = signals::install_reload()?;
+    private::restrict_permissions(&config.data_dir);
+    // Before the port is open: a broker without its data must not serve anybody.
     let defaults = Options::new(config.data_dir.join("store"));
-    // Where one thread serves all connections, none of them may hold it up.
-    let alone = tokio::runtime::Handle::current().metrics().num_workers() < 2;
+    // If one thread serves all connections, none of them may block it.
+    let single_threaded = tokio::runtime::Handle::current().metrics().num_workers() < 2;
     let opened = Store::open(Options {
         weigh: leveret::engine::queue::body_bytes,
-        fast_sync: if alone {
+        fast_sync: if single_threaded {
             Duration::ZERO
         } else {
             defaults.fast_sync
         },
         ..defaults
     })?;
-    report(&opened.report);
+    log_store_report(&opened.report);
     let broker = Arc::new(recovery::recover(config, opened)?);
-    // Alarms are in force before the first publisher comes.
+    // Alarms are in force before the first publisher connects.
     shortage::check(&broker, &config.data_dir);
     tokio::spawn(shortage::watch(broker.clone(), config.data_dir.clone()));
-    tell_when_store_ends(&broker);
+    wake_connections_when_store_ends(&broker);
     let address = config.listen_address();
     let listener = Listener::bind(broker.clone(), address).map_err(|error| Failure::Listen {
         address,
@@ -178,20 +179,20 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     let bound = listener.address()?;
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
-    let surroundings = Surroundings {
+    let context = AdminContext {
         broker: broker.clone(),
         data_dir: config.data_dir.clone(),
         config_files: config.config_file.iter().cloned().collect(),
         address: bound,
         stop: stop.clone(),
     };
-    let admin = AdminSocket::bind(surroundings).map_err(|reason| Failure::Admin {
+    let admin = AdminSocket::bind(context).map_err(|reason| Failure::Admin {
         path: config.data_dir.display().to_string(),
         reason,
     })?;
-    let mut stops = Stops::take()?;
+    let mut stop_signals = StopSignals::install()?;
     tokio::spawn(async move {
-        let name = stops.next().await;
+        let name = stop_signals.next().await;
         tracing::info!(signal = name, "stopping");
         stop.send_replace(true);
     });
@@ -209,12 +210,12 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     let admin = tokio::spawn(admin.serve(stopped.clone()));
     listener.serve(stopped).await;
     let finished = finish(&broker);
-    // Last: whoever asked the broker to stop sees it gone when its socket closes.
+    // Last: a client that asked the broker to stop takes the closing socket as its end.
     admin.abort();
     finished
 }
 
-/// Reads the configuration again as often as a signal comes.
+/// Reloads the configuration on every signal.
 async fn reload_on(mut hangups: Signal, mut reloader: Reloader) {
     while hangups.recv().await.is_some() {
         let reloaded = tokio::task::spawn_blocking(move || {
@@ -224,14 +225,14 @@ async fn reload_on(mut hangups: Signal, mut reloader: Reloader) {
         });
         reloader = match reloaded.await {
             Ok(reloader) => reloader,
-            // It panicked, which the log says; from now on the signal does nothing.
+            // It panicked, which is in the log; from now on the signal does nothing.
             Err(_) => return,
         };
     }
 }
 
-/// What the store found, where an operator should know.
-fn report(report: &leveret_storage::Report) {
+/// Logs what the store found, as far as operators should know.
+fn log_store_report(report: &leveret_storage::Report) {
     for repair in &report.repairs {
         tracing::warn!("store: {repair}");
     }
@@ -243,27 +244,28 @@ fn report(report: &leveret_storage::Report) {
         clean = report.clean,
         replayed_bytes = report.replayed_bytes,
         elapsed_ms = report.elapsed.as_millis() as u64,
-        "store open"
+        "store opened"
     );
 }
 
 fn listen_reason(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            "the port is in use, perhaps by another broker; stop that or choose --port".to_owned()
+            "the port is in use, perhaps by another broker; stop it or choose another with --port"
+                .to_owned()
         }
         std::io::ErrorKind::PermissionDenied => {
-            "no permission for this port; choose one above 1023 with --port".to_owned()
+            "no permission to use this port; choose one above 1023 with --port".to_owned()
         }
         std::io::ErrorKind::AddrNotAvailable => {
-            "this machine has no such address; choose one of its own with --bind".to_owned()
+            "this machine does not have that address; choose another with --bind".to_owned()
         }
         _ => error.to_string(),
     }
 }
 
-/// Whoever waits for the store when it ends learns that nothing more will come of it.
-fn tell_when_store_ends(broker: &Arc<Broker>) {
+/// Wakes all connections when the store ends, so that those that wait for it give up.
+fn wake_connections_when_store_ends(broker: &Arc<Broker>) {
     if let Some(store) = &broker.store {
         let broker = Arc::downgrade(broker);
         store.on_end(move || {

@@ -157,7 +157,7 @@ fn a_hangup_changes_what_is_logged_and_says_what_needs_a_restart() {
         world
             .reload(
                 "log_level = 'info'\nqueue_memory = '1MB'",
-                "counts after a restart",
+                "takes effect after a restart",
             )
             .await;
         Raw::connect_to(&world.address).await;

@@ -172,8 +172,8 @@ impl<S: Peer> Session<S> {
     ) -> Result<bool, End> {
         if !self.connection.wants_read() {
             if self.connection.waits_for_storage() {
-                self.broker.wake_when_ahead(cx.waker().clone());
-                self.info.held_up(now);
+                self.broker.wake_when_caught_up(cx.waker().clone());
+                self.info.throttled(now);
             }
             self.paused = true;
             return Ok(false);

@@ -1,4 +1,4 @@
-//! leveretctl: asks a running broker what it holds, and tells it what to do.
+//! leveretctl: inspects and controls a running broker.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
@@ -8,18 +8,18 @@ use leveret::ctl::{self, Terminal};
 use leveret::node::private;
 
 fn main() -> ExitCode {
-    // What it writes for an operator holds what the broker keeps.
-    private::from_now_on();
+    // Its output may contain the broker's data.
+    private::restrict_umask();
     let mut err = io::stderr();
     let words: Result<Vec<String>, _> = std::env::args_os()
         .skip(1)
         .map(std::ffi::OsString::into_string)
         .collect();
     let Ok(words) = words else {
-        // Nobody is left to tell when stderr is gone.
+        // If stderr is gone there is nowhere to report that.
         let _ = writeln!(
             err,
-            "Error: an argument is not UTF-8, as every name in AMQP is"
+            "Error: arguments must be UTF-8, as all names in AMQP are"
         );
         return ExitCode::from(ctl::exit::USAGE);
     };

@@ -1,4 +1,4 @@
-//! `leveretperf`: load for any AMQP 0-9-1 broker.
+//! `leveretperf`: a load generator for any AMQP 0-9-1 broker.
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use leveret::perf::{Load, run};

@@ -1,5 +1,5 @@
-//! Where the data directory is: one answer for the broker and for leveretctl, which finds the
-//! broker's socket there.
+//! Locates the data directory, for the broker and for leveretctl, which finds the broker's socket
+//! there.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 use super::ConfigError;
 use super::file;
 
-/// What of the surroundings decides: the environment and who we are. A value, so that tests need
-/// not touch the process's own.
+/// The environment variables and the user id. A value, so that tests need not change those of
+/// the process.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
-    /// Looks a variable up.
+    /// Looks up a variable.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// The effective user id.
     pub uid: u32,
 }
 
 impl Environment<'static> {
-    /// The surroundings of this process.
+    /// Returns the environment of this process.
     pub fn of_process() -> Self {
         Environment {
             variable: &|name| std::env::var_os(name),
@@ -29,12 +29,13 @@ impl Environment<'static> {
 }
 
 impl Environment<'_> {
-    /// A variable; an empty one counts as unset, as shells and service files cannot always unset.
+    /// Returns a variable. An empty one counts as unset: shells and service files cannot always
+    /// unset one.
     pub fn get(&self, name: &str) -> Option<OsString> {
         (self.variable)(name).filter(|value| !value.is_empty())
     }
 
-    /// The variable as a path.
+    /// Returns a variable as a path.
     fn path(&self, name: &str) -> Option<PathBuf> {
         self.get(name).map(PathBuf::from)
     }
@@ -48,7 +49,7 @@ impl fmt::Debug for Environment<'_> {
     }
 }
 
-/// Which data directory, and which file was read to learn it.
+/// The data directory, and the configuration file that was read to find it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataDir {
     /// The directory, absolute; it need not exist.
@@ -57,11 +58,12 @@ pub struct DataDir {
     pub config_file: Option<PathBuf>,
 }
 
-/// Finds the data directory as the broker does: the flag, `LEVERET_DATA_DIR`, `data_dir` of the
-/// configuration file (`config` or `LEVERET_CONFIG`), the default.
+/// Finds the data directory as the broker does: by the flag, `LEVERET_DATA_DIR`, `data_dir` in the
+/// configuration file (`config` or `LEVERET_CONFIG`), or the default.
 ///
 /// # Errors
-/// When the configuration file is named but cannot be used, or there is no home to default to.
+/// When a configuration file is named but cannot be used, or there is no home directory for the
+/// default.
 pub fn locate(
     data_dir: Option<PathBuf>,
     config: Option<PathBuf>,
@@ -76,26 +78,26 @@ pub fn locate(
         },
     };
     Ok(DataDir {
-        path: settle(chosen, environment)?,
+        path: resolve(chosen, environment)?,
         config_file,
     })
 }
 
-/// The chosen directory made absolute, or the default one: `/var/lib/leveret` for root,
-/// `leveret` in the XDG data home for everybody else.
-pub(super) fn settle(
+/// Returns the chosen directory as an absolute path, or the default: `/var/lib/leveret` for root,
+/// `leveret` in the XDG data home for other users.
+pub(super) fn resolve(
     chosen: Option<PathBuf>,
     environment: &Environment<'_>,
 ) -> Result<PathBuf, ConfigError> {
     if let Some(path) = chosen {
-        // Only a lost working directory makes this fail; the relative path then fails where it is
-        // used, with the system's reason.
+        // This fails only if the working directory is gone; the relative path then fails where it
+        // is used, with the system's reason.
         return Ok(std::path::absolute(&path).unwrap_or(path));
     }
     if environment.uid == 0 {
         return Ok(PathBuf::from("/var/lib/leveret"));
     }
-    // The XDG base directory specification: a relative XDG_DATA_HOME is to be ignored.
+    // The XDG base directory specification says to ignore a relative XDG_DATA_HOME.
     let data_home = environment
         .path("XDG_DATA_HOME")
         .filter(|path| path.is_absolute())

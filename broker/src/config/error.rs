@@ -1,45 +1,45 @@
-//! Why a configuration cannot be used, in one line that says what to do.
+//! Errors in the configuration: one line each, saying what to do.
 
 use crate::text::escape::{Form, escaped};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Why [`Config::load`](super::Config::load) gave no configuration.
+/// Why [`Config::load`](super::Config::load) returned no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// `--help` or `--version` was asked for: not a failure, the text belongs on stdout.
+    /// `--help` or `--version` was given. Not a failure: the text belongs on stdout.
     #[error("{0}")]
     Shown(String),
-    /// A flag that does not exist, or a value it cannot have.
+    /// A flag does not exist or has an invalid value.
     #[error("{0}")]
     Flag(String),
-    /// An environment variable with a value it cannot have.
+    /// An environment variable has an invalid value.
     #[error("environment variable {name}: {reason}")]
     Environment {
-        /// The variable.
+        /// The variable's name.
         name: String,
         /// What is wrong and what would be right.
         reason: String,
     },
-    /// The configuration file cannot be read, or holds something it must not.
+    /// The configuration file cannot be read, or has an unknown key or an invalid value.
     #[error("config file {}: {reason}", path.display())]
     File {
-        /// The file as it was named.
+        /// The path as it was given.
         path: PathBuf,
         /// What is wrong, where, and what would be right.
         reason: String,
     },
-    /// There is nowhere to put the data.
+    /// No data directory was chosen and there is no default.
     #[error(
-        "no data directory: neither XDG_DATA_HOME nor HOME is set; name one with --data-dir or \
+        "no data directory: neither XDG_DATA_HOME nor HOME is set; choose one with --data-dir or \
          LEVERET_DATA_DIR"
     )]
     NoDataDir,
 }
 
 impl ConfigError {
-    /// Prints the text where it belongs and gives the status to exit with: 0 for help, 64
-    /// (`EX_USAGE`) for flags and variables, 78 (`EX_CONFIG`) for the file.
+    /// Prints the text to stdout or stderr and returns the exit status: 0 for help, 64 (`EX_USAGE`)
+    /// for flags and variables, 78 (`EX_CONFIG`) for the file.
     pub fn report(&self, program: &str) -> ExitCode {
         match self {
             ConfigError::Shown(text) => print!("{text}"),
@@ -51,7 +51,7 @@ impl ConfigError {
         ExitCode::from(self.status())
     }
 
-    /// The exit status of [`report`](Self::report), as sysexits.h numbers them.
+    /// Returns the exit status of [`report`](Self::report), numbered as in sysexits.h.
     pub fn status(&self) -> u8 {
         match self {
             ConfigError::Shown(_) => 0,

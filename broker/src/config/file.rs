@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use super::ConfigError;
 use super::settings::Settings;
 
-/// Reads a configuration file: one layer of settings. A relative `data_dir` in it is taken
-/// relative to the file, so that the file means the same wherever the broker is started.
+/// What is wrong with an address that does not parse.
+const INVALID_ADDRESS: &str = "invalid IP address: use one such as 127.0.0.1 or 0.0.0.0";
+
+/// Reads a configuration file as one layer of settings. A relative `data_dir` is relative to the
+/// file, so that the file means the same wherever the broker is started.
 ///
 /// # Errors
-/// When the file cannot be read or parsed, or a key or value is not one of ours.
+/// When the file cannot be read or parsed, or has an unknown key or an invalid value.
 pub(super) fn read(path: &Path) -> Result<Settings, ConfigError> {
     let failed = |reason: String| ConfigError::File {
         path: path.to_owned(),
@@ -26,10 +29,10 @@ pub(super) fn read(path: &Path) -> Result<Settings, ConfigError> {
 /// Parses the text of a configuration file.
 ///
 /// # Errors
-/// One line: where it is wrong, what is wrong, what would be right.
+/// One line that says where the file is wrong, what is wrong and what would be right.
 pub(super) fn parse(text: &str) -> Result<Settings, String> {
     let settings: Settings = toml::from_str(text).map_err(|error| {
-        let message = error.message().trim_end().replace('\n', ", ");
+        let message = in_plain_words(error.message());
         match error.span() {
             Some(span) => format!("line {}: {message}", line_of(text, span.start)),
             None => message,
@@ -41,7 +44,19 @@ pub(super) fn parse(text: &str) -> Result<Settings, String> {
     Ok(settings)
 }
 
-/// The line, counted from 1, that holds this byte.
+/// Turns a message of the deserializer into one line without the names of Rust's types.
+fn in_plain_words(message: &str) -> String {
+    message
+        .trim_end()
+        .replace('\n', ", ")
+        .replace("expected u16", "expected a whole number from 0 to 65535")
+        .replace("expected path string", "expected a path as a string")
+        .replace("expected IP address", "expected an IP address as a string")
+        .replace("wanted string or table", "expected a string")
+        .replace("invalid IP address syntax", INVALID_ADDRESS)
+}
+
+/// Returns the number, from 1, of the line that contains this byte.
 fn line_of(text: &str, offset: usize) -> usize {
     text.bytes()
         .take(offset)

@@ -1,33 +1,33 @@
-//! What the broker offers to clients.
+//! The limits that apply to clients.
 
 use super::Config;
 use std::time::Duration;
 
-/// What the broker offers to clients (RabbitMQ: "Networking").
+/// The limits that apply to clients (RabbitMQ: "Networking").
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Channels per connection; 0 for no limit but the protocol's.
+    /// The maximum number of channels per connection; 0 for the protocol's limit only.
     pub channel_max: u16,
-    /// Octets per frame.
+    /// The maximum frame size in bytes.
     pub frame_max: u32,
-    /// Seconds between heartbeats; 0 for none.
+    /// The heartbeat interval in seconds; 0 for none.
     pub heartbeat: u16,
-    /// Octets of a message body.
+    /// The maximum size of a message body in bytes.
     pub max_message_size: u64,
-    /// Octets that a connection's transactions may hold before they are committed.
+    /// The maximum size in bytes of the uncommitted messages in one connection's transactions.
     pub max_transaction_size: u64,
-    /// How long a consumer may hold a delivery, unless it or its queue says otherwise.
+    /// How long a consumer may take to acknowledge a delivery, unless it or its queue overrides this.
     pub consumer_timeout: Option<Duration>,
-    /// Connections at a time.
+    /// The maximum number of connections.
     pub connection_max: Option<u64>,
-    /// Channels at a time, on all connections together.
+    /// The maximum number of channels on all connections together.
     pub channel_max_per_node: Option<u64>,
-    /// Consumers on one channel.
+    /// The maximum number of consumers per channel.
     pub consumer_max_per_channel: Option<u64>,
 }
 
 impl Default for Limits {
-    /// Those of a broker that was told nothing.
+    /// Returns the limits of a broker with default settings.
     fn default() -> Self {
         (&Config::with_data_dir(std::path::PathBuf::new())).into()
     }

@@ -1,11 +1,11 @@
-//! Three layers of settings into one configuration.
+//! Merges the three layers of settings into one configuration.
 
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
-use super::data_dir::{Environment, settle};
+use super::data_dir::{Environment, resolve};
 use super::settings::Settings;
 use super::values::Secret;
 use super::{Config, ConfigError, file};
@@ -19,8 +19,8 @@ const PREFIX: &str = "LEVERET_";
     version,
     max_term_width = 100,
     disable_help_subcommand = true,
-    after_help = "Every option is also an environment variable (--data-dir: LEVERET_DATA_DIR) and \
-                  a key of the config\nfile (data_dir). A flag wins over the environment, the \
+    after_help = "Every option can also be set by an environment variable (--data-dir: \
+                  LEVERET_DATA_DIR) or a key of\nthe config file (data_dir). A flag wins over the environment, the \
                   environment over the file."
 )]
 struct Flags {
@@ -31,40 +31,39 @@ struct Flags {
     command: Option<Command>,
 }
 
-/// What the program does when it is not to be a broker.
+/// What the program does instead of running a broker.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
 pub enum Command {
-    /// Look through the data directory of a broker that is not running, and change nothing
+    /// Check the stored data without changing anything; the broker must not be running
     ///
-    /// Reads every stored message and definition, the log and the database by their checksums, and
-    /// says what is intact, damaged or missing in each queue. Exit status: 0 all is intact, 1
-    /// something is damaged or missing, 2 there was nothing to look at or it could not be read (also
-    /// when a broker has it open).
+    /// Verifies the checksums of every stored message and definition, of the log and of the database,
+    /// and reports what is intact, damaged or missing in each queue. Exit status: 0 everything is
+    /// intact; 1 something is damaged or missing; 2 there is no data to check, or it cannot be read
+    /// (for example because a broker has it open).
     Check,
-    /// Make a sound store of everything intact in the data directory of a broker that is not running
+    /// Rebuild a damaged store from what is intact; the broker must not be running
     ///
-    /// What is intact goes into a new store, which then takes the place of the old one. The old one
-    /// is set aside whole, as DIR/store.damaged-1 and so on: as much free space is needed as it
-    /// takes, and you remove it when you need it no more. Works with a database that does not open,
-    /// and with none at all. What was acknowledged in damaged parts may come again. Exit status: 0
-    /// done, or nothing was damaged and so nothing changed; 1 done, and something is lost; 2 it could
-    /// not be done, and nothing has changed.
+    /// Copies everything intact into a new store, which then replaces the old one. The old store is
+    /// kept as DIR/store.damaged-1 (and so on) until you delete it, so the disk needs that much free
+    /// space. Works even if the database does not open or is missing. Messages whose acknowledgements
+    /// were in damaged parts may be delivered again. Exit status: 0 repaired, or nothing was damaged
+    /// and nothing changed; 1 repaired, but something is lost; 2 not repaired, and nothing changed.
     Repair,
-    /// Copy the data of the broker that runs on the data directory, as leveretctl backup does
+    /// Copy the data of a running broker, as leveretctl backup does
     ///
-    /// `leveret --data-dir DIRECTORY` starts on the copy.
+    /// Start `leveret --data-dir DIRECTORY` to run a broker on the copy.
     Backup {
-        /// Where to: a directory that is empty or not there
+        /// Where to copy: a directory that is empty or does not exist
         directory: String,
     },
 }
 
 impl Config {
-    /// Reads the flags (`args` starts with the program's name), the environment of the process
-    /// and the configuration file they name.
+    /// Reads the flags (`args` starts with the program's name), the environment of the process and
+    /// the configuration file that they name.
     ///
     /// # Errors
-    /// A flag, variable, key or value that is wrong; also `--help` and `--version`, as
+    /// When a flag, variable, key or value is wrong; also for `--help` and `--version`, as
     /// [`ConfigError::Shown`].
     pub fn load(
         args: impl IntoIterator<Item = OsString>,
@@ -72,10 +71,10 @@ impl Config {
         load_all(args, &Environment::of_process())
     }
 
-    /// [`load`](Config::load) in given surroundings.
+    /// Does what [`load`](Config::load) does, in the given environment.
     ///
     /// # Errors
-    /// As [`load`](Config::load).
+    /// See [`load`](Config::load).
     pub fn load_in(
         args: impl IntoIterator<Item = OsString>,
         environment: &Environment<'_>,
@@ -103,9 +102,9 @@ fn load_all(
     Ok((complete(settings, environment)?, command))
 }
 
-/// The defaults under the layers.
+/// Fills in the defaults.
 fn complete(settings: Settings, environment: &Environment<'_>) -> Result<Config, ConfigError> {
-    let default = Config::with_data_dir(settle(settings.data_dir, environment)?);
+    let default = Config::with_data_dir(resolve(settings.data_dir, environment)?);
     Ok(Config {
         bind: settings.bind.unwrap_or(default.bind),
         port: settings.port.unwrap_or(default.port),
@@ -157,8 +156,8 @@ fn complete(settings: Settings, environment: &Environment<'_>) -> Result<Config,
     })
 }
 
-/// The layer of the environment. Each variable is read as the flag of the same name, so both
-/// accept and refuse the same values, but one by one, so that an error can name its variable.
+/// Reads the layer of environment variables. Each is parsed as the flag of the same name, so that
+/// both accept the same values, and one at a time, so that an error can name its variable.
 fn from_environment(environment: &Environment<'_>) -> Result<Settings, ConfigError> {
     let mut settings = Settings::default();
     for argument in Flags::command().get_arguments() {
@@ -187,7 +186,7 @@ fn from_environment(environment: &Environment<'_>) -> Result<Settings, ConfigErr
     Ok(settings)
 }
 
-/// A password, which no flag has.
+/// Reads a password, which has no flag.
 fn password(environment: &Environment<'_>, key: &str) -> Result<Option<Secret>, ConfigError> {
     let name = format!("{PREFIX}{key}");
     match environment.get(&name).map(OsString::into_string) {
@@ -200,11 +199,11 @@ fn password(environment: &Environment<'_>, key: &str) -> Result<Option<Secret>, 
     }
 }
 
-/// Why clap gave no settings.
+/// Why clap returned no settings.
 enum Refused {
-    /// Help or version: the text to show.
+    /// The text of `--help` or `--version`.
     Shown(String),
-    /// One line.
+    /// An error, in one line.
     Wrong(String),
 }
 
@@ -218,7 +217,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Flags, Refused> {
     }
 }
 
-/// clap's report without its usage lines: the error, the possible values, the tip.
+/// Returns clap's report without its usage lines: the error, the possible values, the tip.
 fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -246,12 +245,12 @@ fn one_line(error: &clap::Error) -> String {
         Some(ContextValue::String(_))
     );
     if error.kind() == ErrorKind::UnknownArgument && !suggested {
-        message.push_str("; leveret --help lists what there is");
+        message.push_str("; leveret --help lists all options");
     }
     message
 }
 
-/// `invalid value 'x' for '--port <PORT>': …` without the flag that nobody typed.
+/// Removes the flag, which nobody typed, from `invalid value 'x' for '--port <PORT>': …`.
 fn without_flag(message: &str, flag: &str) -> String {
     match message.find(&format!(" for '--{flag}")) {
         Some(start) => match message[start..].find('>') {

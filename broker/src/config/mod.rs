@@ -1,12 +1,12 @@
-//! What the operator may set, and where it is set.
+//! The settings, and where they come from.
 //!
-//! Every key exists three times under one name: as a flag (`--data-dir`), as an environment
-//! variable (`LEVERET_DATA_DIR`) and as a key of the TOML file that `--config` names (`data_dir`).
-//! A flag wins over the environment, the environment over the file, the file over the default.
-//! The keys are declared once, in [`settings::Settings`]; the three layers are three values of it.
+//! Every setting has one name in three forms: a flag (`--data-dir`), an environment variable
+//! (`LEVERET_DATA_DIR`) and a key of the TOML file that `--config` names (`data_dir`). A flag wins
+//! over the environment, the environment over the file, the file over the default. The settings are
+//! declared once, in [`settings::Settings`]; each of the three layers is a value of that type.
 //!
-//! The exceptions are `default_pass` and `anonymous_login_pass`, which have no flag: a command line
-//! is readable to every user of the machine.
+//! `default_pass` and `anonymous_login_pass` have no flag, because every user of the machine can
+//! read a command line.
 
 mod data_dir;
 mod error;
@@ -39,70 +39,69 @@ use std::time::Duration;
 
 /// AMQP's registered port.
 pub const DEFAULT_PORT: u16 = 5672;
-/// Seconds; what RabbitMQ proposes in `connection.tune`.
+/// What RabbitMQ proposes in `connection.tune`, in seconds.
 pub const DEFAULT_HEARTBEAT: u16 = 60;
 /// What RabbitMQ proposes in `connection.tune`.
 pub const DEFAULT_CHANNEL_MAX: u16 = 2047;
-/// Octets; what RabbitMQ proposes in `connection.tune`.
+/// What RabbitMQ proposes in `connection.tune`, in bytes.
 pub const DEFAULT_FRAME_MAX: u32 = 128 * 1024;
-/// Octets; RabbitMQ 4's default (3.x: 128 MiB).
+/// RabbitMQ 4's default (3.x: 128 MiB), in bytes.
 pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 16 * 1024 * 1024;
 /// RabbitMQ's default since 3.8.17: half an hour.
 pub const DEFAULT_CONSUMER_TIMEOUT: Duration = Duration::from_millis(1_800_000);
 const DEFAULT_MAX_TRANSACTION_SIZE: u64 = 128 << 20;
-/// Enough that consumers who keep up never wait for the disk, and little beside the rest.
+/// Enough that consumers that keep up never wait for the disk, and little compared to the rest.
 const DEFAULT_QUEUE_MEMORY: u64 = 32 << 20;
-/// The user, and its password, that a new data directory starts with.
+/// The name and the password of the user in a new data directory.
 pub const DEFAULT_USER: &str = "guest";
 
-/// The settings of a broker, complete and checked.
+/// The complete, validated settings of a broker.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The address to listen on.
     pub bind: IpAddr,
     /// The TCP port to listen on; 0 asks the system for a free one.
     pub port: u16,
-    /// Where everything that survives a restart lives; absolute. It need not exist yet.
+    /// The directory for all stored data. Absolute; it need not exist yet.
     pub data_dir: PathBuf,
     /// What is logged.
     pub log_level: LogFilter,
-    /// How a log line looks.
+    /// The format of log lines.
     pub log_format: LogFormat,
-    /// Seconds between heartbeats, as proposed to clients; 0 turns them off.
+    /// The heartbeat interval proposed to clients, in seconds; 0 turns heartbeats off.
     pub heartbeat: u16,
-    /// The most channels on one connection, as proposed to clients; 0 means 65535.
+    /// The maximum number of channels per connection, as proposed to clients; 0 means 65535.
     pub channel_max: u16,
-    /// The largest frame in octets, as proposed to clients; 4096 at least (spec 4.2.3).
+    /// The maximum frame size in bytes, as proposed to clients; at least 4096 (spec 4.2.3).
     pub frame_max: u32,
-    /// The largest message body in octets.
+    /// The maximum size of a message body in bytes.
     pub max_message_size: u64,
-    /// How long a consumer may hold a delivery; none for as long as it likes.
+    /// How long a consumer may take to acknowledge a delivery; `None` for no limit.
     pub consumer_timeout: Option<Duration>,
-    /// The most connections at a time; none for any number.
+    /// The maximum number of connections; `None` for no limit.
     pub connection_max: Option<u64>,
-    /// The most channels at a time, on all connections together; none for any number.
+    /// The maximum number of channels on all connections together; `None` for no limit.
     pub channel_max_per_node: Option<u64>,
-    /// The most consumers on one channel; none for any number.
+    /// The maximum number of consumers per channel; `None` for no limit.
     pub consumer_max_per_channel: Option<u64>,
-    /// Memory above which publishers are blocked.
+    /// The memory use above which publishers are blocked.
     pub vm_memory_high_watermark: MemoryWatermark,
-    /// Octets of messages that queues, all together, keep in memory while they wait; what is beyond
-    /// waits on disk.
+    /// Bytes of memory for the messages in all queues together; further messages wait on disk.
     pub queue_memory: u64,
-    /// Free disk space below which publishers are blocked.
+    /// The free disk space below which publishers are blocked.
     pub disk_free_limit: DiskFreeLimit,
-    /// The most octets of uncommitted messages that one connection's transactions may hold.
+    /// The maximum size in bytes of the uncommitted messages in one connection's transactions.
     pub max_transaction_size: u64,
-    /// Users that may log in from a loopback address only.
+    /// Users that may log in only from a loopback address.
     pub loopback_users: Vec<String>,
-    /// How clients may log in.
+    /// The login mechanisms that clients are offered.
     pub auth_mechanisms: Vec<Mechanism>,
-    /// The user that clients are who log in by ANONYMOUS, where that is one of the mechanisms; none
-    /// for nobody.
+    /// The user that ANONYMOUS clients are logged in as, if that mechanism is offered; `None` to
+    /// refuse them.
     pub anonymous_login_user: Option<String>,
     /// Its password.
     pub anonymous_login_pass: Secret,
-    /// The administrator that a new data directory starts with.
+    /// The administrator created in a new data directory.
     pub default_user: String,
     /// Its password.
     pub default_pass: Secret,
@@ -111,12 +110,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// The address to listen on, with its port.
+    /// Returns the address and port to listen on.
     pub fn listen_address(&self) -> SocketAddr {
         SocketAddr::new(self.bind, self.port)
     }
 
-    /// Every setting at its default, with this data directory: what tests start from.
+    /// Returns the defaults with this data directory, for tests to start from.
     pub fn with_data_dir(data_dir: PathBuf) -> Self {
         Config {
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),

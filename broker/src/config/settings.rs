@@ -1,5 +1,5 @@
-//! The keys, each declared once: clap makes the flags and `--help` of it, serde the file's keys,
-//! and `load` the variables' names.
+//! The settings, each declared once: clap derives the flags and `--help`, serde the keys of the
+//! file, and `load` the names of the variables.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::values::{
 };
 use super::{DiskFreeLimit, MemoryWatermark};
 
-/// One layer of settings: what the flags, the environment or the file say.
+/// One layer of settings: the flags, the environment or the file.
 #[derive(Clone, Debug, Default, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Settings {
@@ -23,64 +23,65 @@ pub(super) struct Settings {
     #[arg(long, value_name = "PORT")]
     pub(super) port: Option<u16>,
 
-    /// Directory of everything that survives a restart [default: $XDG_DATA_HOME/leveret or
-    /// ~/.local/share/leveret; for root /var/lib/leveret]
+    /// Directory for all stored data [default: $XDG_DATA_HOME/leveret or ~/.local/share/leveret;
+    /// for root /var/lib/leveret]
     #[arg(long, value_name = "DIR", global = true)]
     pub(super) data_dir: Option<PathBuf>,
 
-    /// error, warn, info, debug, trace, or a filter such as info,leveret=debug [default: info]
+    /// Log level (error, warn, info, debug, trace) or a filter such as info,leveret=debug
+    /// [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub(super) log_level: Option<LogFilter>,
 
-    /// text for people or json for machines [default: text]
+    /// Log format: text or json [default: text]
     #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
     pub(super) log_format: Option<LogFormat>,
 
-    /// TOML file with the same keys, written with _ (data_dir = "/srv/leveret")
+    /// TOML file whose keys are these options, written with _ (data_dir = "/srv/leveret")
     #[arg(long, value_name = "FILE")]
     // A file cannot name another one.
     #[serde(skip)]
     pub(super) config: Option<PathBuf>,
 
-    /// Seconds between heartbeats; 0 turns them off [default: 60]
+    /// Heartbeat interval in seconds; 0 turns heartbeats off [default: 60]
     #[arg(long, value_name = "SECONDS", help_heading = "Proposed to clients")]
     pub(super) heartbeat: Option<u16>,
 
-    /// Most channels on one connection; 0 means 65535 [default: 2047]
+    /// Maximum number of channels per connection; 0 means 65535 [default: 2047]
     #[arg(long, value_name = "COUNT", help_heading = "Proposed to clients")]
     pub(super) channel_max: Option<u16>,
 
-    /// Largest frame in bytes, 4096 at least [default: 128KiB]
+    /// Maximum frame size in bytes, at least 4096 [default: 128KiB]
     #[arg(long, value_name = "SIZE", help_heading = "Proposed to clients")]
     pub(super) frame_max: Option<ByteSize>,
 
-    /// Largest message body in bytes [default: 16MiB]
+    /// Maximum size of a message body in bytes [default: 16MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Limits and users")]
     pub(super) max_message_size: Option<ByteSize>,
 
-    /// Milliseconds that a consumer may hold a delivery without acknowledging it; undefined or 0
-    /// for no limit [default: 1800000]
+    /// Milliseconds that a consumer may take to acknowledge a delivery; undefined or 0 for no limit
+    /// [default: 1800000]
     #[arg(long, value_name = "MILLISECONDS", help_heading = "Limits and users")]
     pub(super) consumer_timeout: Option<TimeLimit>,
 
-    /// Most connections at a time, or infinity [default: infinity]
+    /// Maximum number of connections, or infinity [default: infinity]
     #[arg(long, value_name = "COUNT", help_heading = "Limits and users")]
     pub(super) connection_max: Option<Maximum>,
 
-    /// Most channels at a time on all connections together, or infinity [default: infinity]
+    /// Maximum number of channels on all connections together, or infinity [default: infinity]
     #[arg(long, value_name = "COUNT", help_heading = "Limits and users")]
     pub(super) channel_max_per_node: Option<Maximum>,
 
-    /// Most consumers on one channel, or infinity [default: infinity]
+    /// Maximum number of consumers per channel, or infinity [default: infinity]
     #[arg(long, value_name = "COUNT", help_heading = "Limits and users")]
     pub(super) consumer_max_per_channel: Option<Maximum>,
 
-    /// Memory above which publishers are blocked: a fraction of the machine's, or a size
+    /// Memory use above which publishers are blocked: a fraction of the machine's memory, or a size
     /// [default: 0.4]
     #[arg(long, value_name = "FRACTION|SIZE", help_heading = "Alarms")]
     pub(super) vm_memory_high_watermark: Option<MemoryWatermark>,
 
-    /// Memory for messages that wait in queues, all together; beyond it they wait on disk
+    /// Memory for the messages in all queues together; further messages wait on disk
     /// [default: 32MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Limits and users")]
     pub(super) queue_memory: Option<ByteSize>,
@@ -89,52 +90,53 @@ pub(super) struct Settings {
     /// the machine's memory [default: 50MB]
     #[arg(long, value_name = "SIZE", help_heading = "Alarms")]
     pub(super) disk_free_limit: Option<DiskFreeLimit>,
-    /// Most bytes of uncommitted messages that one connection's transactions may hold
+
+    /// Maximum size of the uncommitted messages in one connection's transactions, in bytes
     /// [default: 128MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Limits and users")]
     pub(super) max_transaction_size: Option<ByteSize>,
 
-    /// Users who may log in from this machine only, separated by commas, or none [default: guest]
+    /// Users who may log in only from this machine, separated by commas, or none [default: guest]
     #[arg(long, value_name = "USERS", help_heading = "Limits and users")]
     pub(super) loopback_users: Option<LoopbackUsers>,
 
-    /// How clients may log in: PLAIN, AMQPLAIN, ANONYMOUS, separated by commas [default:
+    /// Login mechanisms to offer: PLAIN, AMQPLAIN, ANONYMOUS, separated by commas [default:
     /// PLAIN,AMQPLAIN]
     #[arg(long, value_name = "MECHANISMS", help_heading = "Limits and users")]
     pub(super) auth_mechanisms: Option<AuthMechanisms>,
 
-    /// User that clients are who log in by ANONYMOUS, or none; its password comes from
+    /// User that ANONYMOUS clients are logged in as, or none; its password comes from
     /// LEVERET_ANONYMOUS_LOGIN_PASS or the file's anonymous_login_pass [default: guest, password
     /// guest]
     #[arg(long, value_name = "USER", help_heading = "Limits and users")]
     pub(super) anonymous_login_user: Option<String>,
 
-    /// No flag, as `default_pass`.
+    /// Has no flag, like `default_pass`.
     #[arg(skip)]
     pub(super) anonymous_login_pass: Option<Secret>,
 
-    /// Administrator of a new data directory; its password comes from LEVERET_DEFAULT_PASS or the
-    /// file's default_pass [default: guest, password guest]
+    /// Administrator created in a new data directory; its password comes from LEVERET_DEFAULT_PASS
+    /// or the file's default_pass [default: guest, password guest]
     #[arg(long, value_name = "USER", help_heading = "Limits and users")]
     pub(super) default_user: Option<String>,
 
-    /// No flag: a command line is readable to every user of the machine.
+    /// Has no flag: every user of the machine can read a command line.
     #[arg(skip)]
     pub(super) default_pass: Option<Secret>,
 }
 
-/// The smallest frame that every peer must accept (spec 4.2.3).
+/// The frame size that every peer must accept (spec 4.2.3).
 const FRAME_MIN_SIZE: u64 = 4096;
-/// One frame is one buffer: beyond this a frame costs more memory than it saves headers.
+/// A frame is one buffer: beyond this size it costs more memory than it saves in headers.
 const FRAME_MAX_LIMIT: u64 = 128 << 20;
-/// RabbitMQ's ceiling for its own `max_message_size`.
+/// RabbitMQ's upper bound for `max_message_size`.
 const MAX_MESSAGE_LIMIT: u64 = 512 << 20;
 
 impl Settings {
-    /// Checks the ranges that the types do not.
+    /// Checks the ranges that the types do not check.
     ///
     /// # Errors
-    /// The key as the flag is written, without its dashes, and what is wrong with its value.
+    /// The name of the flag, without its leading dashes, and what is wrong with the value.
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
         let within = |key, value: Option<ByteSize>, least: u64, most: u64| match value {
             Some(ByteSize(size)) if size < least || size > most => Err((
@@ -170,7 +172,7 @@ impl Settings {
         Ok(())
     }
 
-    /// What this layer says, and where it says nothing what the one below says.
+    /// Returns this layer, completed with the settings of the layer below.
     pub(super) fn or(self, below: Settings) -> Settings {
         Settings {
             bind: self.bind.or(below.bind),

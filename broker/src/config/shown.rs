@@ -1,4 +1,4 @@
-//! Settings as text, for whoever compares two configurations and tells of it.
+//! Settings as text, for comparing two configurations and logging the difference.
 
 use super::Mechanism;
 use super::{Config, LogFormat};
@@ -6,10 +6,10 @@ use std::fmt::Display;
 use std::time::Duration;
 
 impl Config {
-    /// Every setting of a running broker by its key, in words as the file may hold. Left out is what
-    /// counts for a new data directory only, and the passwords.
+    /// Returns every setting of a running broker by its key, as text that the file could contain.
+    /// Leaves out the passwords and what only matters for a new data directory.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
-        // By name: a setting that is added later must not be forgotten here.
+        // Destructured, so that a setting that is added later cannot be forgotten here.
         let Config {
             bind,
             port,
@@ -47,9 +47,12 @@ impl Config {
             ("frame_max", frame_max.to_string()),
             ("max_message_size", max_message_size.to_string()),
             ("consumer_timeout", milliseconds(*consumer_timeout)),
-            ("connection_max", most(*connection_max)),
-            ("channel_max_per_node", most(*channel_max_per_node)),
-            ("consumer_max_per_channel", most(*consumer_max_per_channel)),
+            ("connection_max", or_infinity(*connection_max)),
+            ("channel_max_per_node", or_infinity(*channel_max_per_node)),
+            (
+                "consumer_max_per_channel",
+                or_infinity(*consumer_max_per_channel),
+            ),
             (
                 "vm_memory_high_watermark",
                 vm_memory_high_watermark.to_string(),
@@ -81,7 +84,7 @@ fn milliseconds(limit: Option<Duration>) -> String {
     )
 }
 
-fn most(limit: Option<impl Display>) -> String {
+fn or_infinity(limit: Option<impl Display>) -> String {
     limit.map_or_else(|| "infinity".to_owned(), |limit| limit.to_string())
 }
 

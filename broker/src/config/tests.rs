@@ -31,7 +31,7 @@ fn refused(flags: &[&str], variables: &[(&str, &str)]) -> String {
         .to_string()
 }
 
-/// A configuration file that lives as long as the returned directory.
+/// Creates a configuration file that lives as long as the returned directory.
 fn file(text: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = folder.path().join("leveret.toml");
@@ -214,7 +214,7 @@ fn limits_may_be_lifted_and_marks_be_sizes_or_shares() {
         ("--connection-max=0", "use a number above 0, or infinity"),
         ("--consumer-timeout=soon", "use milliseconds"),
         ("--vm-memory-high-watermark=much", "use a fraction from 0.0"),
-        ("--disk-free-limit=0.5", "use a size as in 50MB"),
+        ("--disk-free-limit=0.5", "use a size such as 50MB"),
     ] {
         let line = refused(&[flag], &[]);
         assert!(line.contains(reason), "{line}");
@@ -273,7 +273,7 @@ fn a_wrong_flag_ends_in_one_line_that_says_what_to_do() {
         ),
         (
             &["--zzz"],
-            "unexpected argument '--zzz' found; leveret --help lists what there is",
+            "unexpected argument '--zzz' found; leveret --help lists all options",
         ),
         (
             &["--port", "x"],
@@ -319,7 +319,7 @@ fn a_wrong_variable_is_named() {
     assert_eq!(
         refused(&[], &[("LEVERET_MAX_MESSAGE_SIZE", "1XB")]),
         "environment variable LEVERET_MAX_MESSAGE_SIZE: invalid value '1XB': '1XB' is not a \
-         size: use bytes or a unit, as in 16MiB or 64kB"
+         size: use bytes or a unit, such as 16MiB or 64kB"
     );
 }
 
@@ -333,13 +333,16 @@ fn a_wrong_key_or_value_of_the_file_is_named_with_its_line() {
         ("config = 'x'", "line 1: unknown field `config`"),
         (
             "port = 'x'",
-            "line 1: invalid type: string \"x\", expected u16",
+            "line 1: invalid type: string \"x\", expected a whole number from 0 to 65535",
         ),
         (
             "port = 70000",
-            "line 1: invalid value: integer `70000`, expected u16",
+            "line 1: invalid value: integer `70000`, expected a whole number from 0 to 65535",
         ),
-        ("bind = 'nowhere'", "line 1: invalid IP address syntax"),
+        (
+            "bind = 'nowhere'",
+            "line 1: invalid IP address: use one such as 127.0.0.1",
+        ),
         ("log_level = 'inof'", "line 1: 'inof' is not a log level"),
         ("frame_max = 1", "frame_max: 1 is out of range"),
         ("frame_max = true", "line 1: expected a size"),

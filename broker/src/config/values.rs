@@ -1,4 +1,4 @@
-//! The kinds of value a setting may have, each read alike from a flag, a variable and the file.
+//! The types of setting values. Each parses the same from a flag, a variable and the file.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use super::{DiskFreeLimit, MemoryWatermark};
 pub struct LogFilter(String);
 
 impl LogFilter {
-    /// The filter as `tracing_subscriber::EnvFilter` reads it.
+    /// Returns the filter in the syntax of `tracing_subscriber::EnvFilter`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -39,8 +39,8 @@ impl FromStr for LogFilter {
         };
         for directive in text.split(',') {
             let directive = directive.trim();
-            // EnvFilter takes a misspelt level for the name of a module and then logs nothing:
-            // a bare word has to be a level.
+            // EnvFilter reads a misspelt level as a module name and then logs nothing, so a bare
+            // word has to be a level.
             let bare = !directive.contains(['=', '[']);
             if bare
                 && !LEVELS
@@ -57,18 +57,18 @@ impl FromStr for LogFilter {
     }
 }
 
-/// How a log line looks.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// One line of text for people.
+    /// One line of text per event.
     #[default]
     Text,
-    /// One JSON object per line for machines.
+    /// One JSON object per line.
     Json,
 }
 
-/// A number of octets: `16777216`, `16MiB`, `64kB`.
+/// A number of bytes: `16777216`, `16MiB`, `64kB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
@@ -76,7 +76,8 @@ impl FromStr for ByteSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wanted = || format!("'{text}' is not a size: use bytes or a unit, as in 16MiB or 64kB");
+        let wanted =
+            || format!("'{text}' is not a size: use bytes or a unit, such as 16MiB or 64kB");
         let text = text.trim();
         let digits = text
             .find(|c: char| !c.is_ascii_digit())
@@ -98,7 +99,7 @@ impl FromStr for ByteSize {
     }
 }
 
-/// The most there may be of something: a number from 1 up, or `infinity`, as RabbitMQ writes it.
+/// An upper limit on a count: a number above 0, or `infinity` (RabbitMQ's word) for no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Maximum(pub Option<u64>);
 
@@ -116,8 +117,7 @@ impl FromStr for Maximum {
     }
 }
 
-/// How long something may take: whole milliseconds; `undefined`, as RabbitMQ writes it, or 0 for
-/// as long as it likes.
+/// A time limit in whole milliseconds; `undefined` (RabbitMQ's word) or 0 for no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeLimit(pub Option<Duration>);
 
@@ -129,14 +129,14 @@ impl FromStr for TimeLimit {
             ("undefined", _) | (_, Ok(0)) => Ok(TimeLimit(None)),
             (_, Ok(milliseconds)) => Ok(TimeLimit(Some(Duration::from_millis(milliseconds)))),
             _ => Err(format!(
-                "'{text}' is not a time limit: use milliseconds, or undefined for none"
+                "'{text}' is not a time limit: use milliseconds, or undefined for no limit"
             )),
         }
     }
 }
 
-/// User names separated by commas, or `none` (RabbitMQ's `loopback_users = none`); in the file a
-/// list is read as well.
+/// User names separated by commas, or `none` (RabbitMQ's `loopback_users = none`). The file may
+/// also hold a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoopbackUsers(pub Vec<String>);
 
@@ -157,7 +157,7 @@ impl FromStr for LoopbackUsers {
     }
 }
 
-/// SASL mechanisms by their names, separated by commas; in the file a list is read as well.
+/// Names of SASL mechanisms separated by commas. The file may also hold a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthMechanisms(pub Vec<Mechanism>);
 
@@ -166,13 +166,13 @@ impl AuthMechanisms {
         let one = |name: &str| {
             let mut all = Mechanism::ALL.into_iter();
             all.find(|one| one.name() == name.trim()).ok_or_else(|| {
-                format!("'{name}' is not a mechanism: use PLAIN, AMQPLAIN, ANONYMOUS, separated by commas")
+                format!("'{name}' is not a mechanism: use PLAIN, AMQPLAIN or ANONYMOUS, separated by commas")
             })
         };
         let all = names.into_iter().map(one).collect::<Result<Vec<_>, _>>()?;
         if all.is_empty() {
             return Err(
-                "nobody could log in: use one of PLAIN, AMQPLAIN, ANONYMOUS at least".to_owned(),
+                "nobody could log in: use at least one of PLAIN, AMQPLAIN, ANONYMOUS".to_owned(),
             );
         }
         Ok(AuthMechanisms(all))
@@ -187,13 +187,13 @@ impl FromStr for AuthMechanisms {
     }
 }
 
-/// Text that no log line and no debug output shows.
+/// Text that is never shown in logs or debug output.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself.
+    /// Returns the text itself.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -211,7 +211,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What the file may hold where a flag holds text.
+/// The TOML types that the file may use where a flag has text.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Scalar {
@@ -221,7 +221,7 @@ enum Scalar {
     List(Vec<String>),
 }
 
-/// Reads from the file what a flag reads from text, where the file may also hold a number.
+/// Deserializes a value from the file, which may be a number or the text that a flag would have.
 fn number_or_text<'de, T, D>(source: D) -> Result<T, D::Error>
 where
     T: FromStr<Err = String>,
@@ -259,7 +259,7 @@ impl<'de> Deserialize<'de> for LogFilter {
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         match Scalar::deserialize(source) {
-            Ok(Scalar::Integer(octets)) => Ok(ByteSize(octets)),
+            Ok(Scalar::Integer(bytes)) => Ok(ByteSize(bytes)),
             Ok(Scalar::Text(text)) => text.parse().map_err(de::Error::custom),
             _ => Err(de::Error::custom(
                 "expected a size: bytes, or text such as \"16MiB\"",
@@ -285,7 +285,7 @@ impl<'de> Deserialize<'de> for LoopbackUsers {
             Ok(Scalar::List(names)) => Ok(LoopbackUsers(names)),
             Ok(Scalar::Text(text)) => text.parse().map_err(de::Error::custom),
             _ => Err(de::Error::custom(
-                "expected a list of user names, [] for none",
+                "expected a list of user names; [] for none",
             )),
         }
     }

@@ -1,4 +1,4 @@
-//! The marks at which alarms are raised, as an operator writes them.
+//! The thresholds of the memory and disk alarms, as operators write them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,17 +7,17 @@ use serde::{Serialize, Serializer};
 
 use super::ByteSize;
 
-/// RabbitMQ 3's default: RabbitMQ 4 lets itself have 0.6.
+/// RabbitMQ 3's default; RabbitMQ 4's is 0.6.
 const DEFAULT_MEMORY_FRACTION: f64 = 0.4;
-/// Octets; RabbitMQ's default.
+/// RabbitMQ's default, in bytes.
 const DEFAULT_DISK_FREE: u64 = 50_000_000;
 
 /// Memory above which publishers are blocked (RabbitMQ: "Memory Threshold").
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MemoryWatermark {
-    /// A fraction of the memory that there is, from 0 to 1.
+    /// A fraction of the machine's memory, from 0 to 1.
     Relative(f64),
-    /// Octets.
+    /// A size in bytes.
     Absolute(u64),
 }
 
@@ -28,12 +28,12 @@ impl Default for MemoryWatermark {
 }
 
 impl MemoryWatermark {
-    /// The mark in octets, where there are `total` octets of memory. As in RabbitMQ, it is never
-    /// above what there is.
-    pub fn octets(self, total: u64) -> u64 {
+    /// Returns the watermark in bytes on a machine with `total` bytes of memory. As in RabbitMQ, it
+    /// never exceeds `total`.
+    pub fn bytes(self, total: u64) -> u64 {
         match self {
-            MemoryWatermark::Relative(fraction) => part_of(fraction, total),
-            MemoryWatermark::Absolute(octets) => octets.min(total),
+            MemoryWatermark::Relative(fraction) => scale(fraction, total),
+            MemoryWatermark::Absolute(bytes) => bytes.min(total),
         }
     }
 }
@@ -41,7 +41,7 @@ impl MemoryWatermark {
 impl FromStr for MemoryWatermark {
     type Err = String;
 
-    /// A fraction from 0 to 1, or a size.
+    /// Parses a fraction from 0 to 1, or a size.
     fn from_str(text: &str) -> Result<Self, String> {
         if let Ok(fraction) = text.trim().parse::<f64>()
             && (0.0..=1.0).contains(&fraction)
@@ -49,10 +49,10 @@ impl FromStr for MemoryWatermark {
             return Ok(MemoryWatermark::Relative(fraction));
         }
         match text.parse() {
-            Ok(ByteSize(octets)) => Ok(MemoryWatermark::Absolute(octets)),
+            Ok(ByteSize(bytes)) => Ok(MemoryWatermark::Absolute(bytes)),
             Err(_) => Err(format!(
-                "'{text}' is no memory watermark: use a fraction from 0.0 to 1.0, or a size as in \
-                 2GB"
+                "'{text}' is not a memory watermark: use a fraction from 0.0 to 1.0, or a size \
+                 such as 2GB"
             )),
         }
     }
@@ -61,9 +61,9 @@ impl FromStr for MemoryWatermark {
 /// Free disk space below which publishers are blocked (RabbitMQ: "Free Disk Space Alarms").
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum DiskFreeLimit {
-    /// Octets.
+    /// A size in bytes.
     Absolute(u64),
-    /// So many times the memory that there is.
+    /// A multiple of the machine's memory.
     MemRelative(f64),
 }
 
@@ -74,11 +74,11 @@ impl Default for DiskFreeLimit {
 }
 
 impl DiskFreeLimit {
-    /// The limit in octets, where there are `total` octets of memory.
-    pub fn octets(self, total: u64) -> u64 {
+    /// Returns the limit in bytes on a machine with `total` bytes of memory.
+    pub fn bytes(self, total: u64) -> u64 {
         match self {
-            DiskFreeLimit::Absolute(octets) => octets,
-            DiskFreeLimit::MemRelative(times) => part_of(times, total),
+            DiskFreeLimit::Absolute(bytes) => bytes,
+            DiskFreeLimit::MemRelative(times) => scale(times, total),
         }
     }
 }
@@ -86,12 +86,12 @@ impl DiskFreeLimit {
 impl FromStr for DiskFreeLimit {
     type Err = String;
 
-    /// A size, or `mem_relative` and a number, as `set_disk_free_limit` takes it.
+    /// Parses a size, or `mem_relative` and a number, as `set_disk_free_limit` accepts them.
     fn from_str(text: &str) -> Result<Self, String> {
         let wanted = || {
             format!(
-                "'{text}' is no disk free limit: use a size as in 50MB, or \"mem_relative 1.5\" \
-                 for that many times the memory"
+                "'{text}' is not a disk free limit: use a size such as 50MB, or \
+                 \"mem_relative 1.5\" for 1.5 times the machine's memory"
             )
         };
         match text.trim().strip_prefix("mem_relative ") {
@@ -102,28 +102,28 @@ impl FromStr for DiskFreeLimit {
                 _ => Err(wanted()),
             },
             None => match text.parse() {
-                Ok(ByteSize(octets)) => Ok(DiskFreeLimit::Absolute(octets)),
+                Ok(ByteSize(bytes)) => Ok(DiskFreeLimit::Absolute(bytes)),
                 Err(_) => Err(wanted()),
             },
         }
     }
 }
 
-/// As it is read.
+/// Writes what `from_str` reads.
 impl fmt::Display for MemoryWatermark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             MemoryWatermark::Relative(fraction) => write!(f, "{fraction:?}"),
-            MemoryWatermark::Absolute(octets) => write!(f, "{octets}B"),
+            MemoryWatermark::Absolute(bytes) => write!(f, "{bytes}B"),
         }
     }
 }
 
-/// As it is read.
+/// Writes what `from_str` reads.
 impl fmt::Display for DiskFreeLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            DiskFreeLimit::Absolute(octets) => write!(f, "{octets}B"),
+            DiskFreeLimit::Absolute(bytes) => write!(f, "{bytes}B"),
             DiskFreeLimit::MemRelative(times) => write!(f, "mem_relative {times:?}"),
         }
     }
@@ -145,10 +145,10 @@ impl Serialize for DiskFreeLimit {
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a mark need not be exact to the octet; it is not negative, and `as` saturates"
+    reason = "a threshold need not be exact; it is not negative, and `as` saturates"
 )]
-fn part_of(times: f64, total: u64) -> u64 {
-    (times * total as f64) as u64
+fn scale(factor: f64, total: u64) -> u64 {
+    (factor * total as f64) as u64
 }
 
 #[cfg(test)]
@@ -166,9 +166,9 @@ mod tests {
         for wrong in ["", "-0.5", "1.5", "NaN", "much", "1.5GB"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(MemoryWatermark::Relative(0.25).octets(1000), 250);
-        assert_eq!(MemoryWatermark::Absolute(300).octets(1000), 300);
-        assert_eq!(MemoryWatermark::Absolute(3000).octets(1000), 1000);
+        assert_eq!(MemoryWatermark::Relative(0.25).bytes(1000), 250);
+        assert_eq!(MemoryWatermark::Absolute(300).bytes(1000), 300);
+        assert_eq!(MemoryWatermark::Absolute(3000).bytes(1000), 1000);
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(DiskFreeLimit::MemRelative(1.5).octets(1000), 1500);
+        assert_eq!(DiskFreeLimit::MemRelative(1.5).bytes(1000), 1500);
     }
 
     #[test]

@@ -1,15 +1,14 @@
-//! Clients of the admin socket that send anything: every line is answered, and the next one is
-//! heard.
+//! Clients of the admin socket that send arbitrary lines: every line is answered, and so is the next.
 
-use super::seats::Seats;
 use super::server::serve_client;
+use super::slots::ConnectionSlots;
 use super::wire;
 use crate::config::Config;
 use crate::domain::broker::{Broker, DEFAULT_VHOST};
 use crate::domain::policy::{PolicyKind, WrittenPolicy};
 use crate::domain::vhost::VhostSpec;
 use crate::engine::queue::Effects;
-use crate::manage::Surroundings;
+use crate::manage::AdminContext;
 use crate::manage::columns::{Column, ConnectionColumn, QueueColumn};
 use crate::manage::request::{ErrorKind, Request, Response};
 use proptest::prelude::*;
@@ -29,7 +28,7 @@ fn word() -> impl Strategy<Value = String> {
     ]
 }
 
-/// About policies; what they set is well formed now and then.
+/// A request about policies; some definitions are well formed.
 fn policy_request() -> impl Strategy<Value = Request> {
     let kind = || select(&[PolicyKind::User, PolicyKind::Operator][..]);
     let definitions = [
@@ -62,7 +61,7 @@ fn policy_request() -> impl Strategy<Value = Request> {
     ]
 }
 
-/// Anything that an administrator may ask, but to stop.
+/// Any request except to stop the broker.
 fn request() -> impl Strategy<Value = Request> {
     let queue_columns = prop::collection::vec(select(QueueColumn::ALL), 0..5);
     let connection_columns = prop::collection::vec(select(ConnectionColumn::ALL), 0..5);
@@ -124,7 +123,7 @@ fn request() -> impl Strategy<Value = Request> {
     ]
 }
 
-/// A request's line with a few octets changed, or not; never one that stops the broker.
+/// A request's line, perhaps with a few bytes changed; never one that stops the broker.
 fn line() -> impl Strategy<Value = Vec<u8>> {
     let changes = prop_oneof![
         1 => Just(Vec::new()),
@@ -133,9 +132,9 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
     let sound = request().prop_map(|request| wire::encode_request(&request).unwrap().into_bytes());
     let changed = (sound, changes, any::<Index>(), prop::bool::weighted(0.1)).prop_map(
         |(mut line, changes, end, cut)| {
-            for (at, octet) in changes {
+            for (at, byte) in changes {
                 let at = at.index(line.len());
-                line[at] = octet;
+                line[at] = byte;
             }
             if cut {
                 line.truncate(end.index(line.len()));
@@ -150,7 +149,7 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
         1 => nested,
     ]
     .prop_map(|mut line| {
-        line.retain(|octet| *octet != b'\n');
+        line.retain(|byte| *byte != b'\n');
         line
     })
     .prop_filter("nobody stops the broker", |line| {
@@ -158,11 +157,11 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-fn surroundings() -> Surroundings {
+fn context() -> AdminContext {
     let config = Config::with_data_dir("/nowhere".into());
     let broker = Broker::new((&config).into(), Vec::new(), None);
     broker.add_vhost(VhostSpec::named(DEFAULT_VHOST), &mut Effects::default());
-    Surroundings {
+    AdminContext {
         broker: Arc::new(broker),
         data_dir: config.data_dir,
         config_files: Vec::new(),
@@ -171,11 +170,12 @@ fn surroundings() -> Surroundings {
     }
 }
 
-/// Sends lines one after the other and reads each answer to its end; then a ping is answered.
+/// Sends the lines one after the other, reads each response to its end, and checks that a ping is
+/// still answered.
 async fn converse(lines: Vec<Vec<u8>>) {
     let (server, client) = UnixStream::pair().unwrap();
-    let seat = Arc::new(Seats::default()).take().await;
-    let serving = tokio::spawn(async move { serve_client(server, surroundings(), &seat).await });
+    let slot = Arc::new(ConnectionSlots::default()).take().await;
+    let serving = tokio::spawn(async move { serve_client(server, context(), &slot).await });
     let (read, mut write) = client.into_split();
     let mut answers = BufReader::new(read).lines();
     let ping = wire::encode_request(&Request::Ping).unwrap().into_bytes();

@@ -1,10 +1,10 @@
-//! The admin socket: a Unix socket in the data directory that only its owner may use, so nobody
-//! has to give a password.
+//! The admin socket: a Unix socket in the data directory that only its owner may use, so that no
+//! password is needed.
 
-use super::seats::{Seat, Seats};
+use super::slots::{ConnectionSlot, ConnectionSlots};
 use super::socket::SocketPath;
 use super::wire::{self, MAX_LINE};
-use crate::manage::Surroundings;
+use crate::manage::AdminContext;
 use crate::manage::listings;
 use crate::manage::request::{ErrorKind, Request, Response};
 use crate::manage::verbs::Verbs;
@@ -18,34 +18,34 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
-/// How long a client may take to say what it wants.
+/// How long a client may take to send a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Rows sent in one line.
+/// The number of rows sent in one line.
 const ROWS_PER_LINE: usize = 256;
 
 /// The admin socket.
 pub struct AdminSocket {
     listener: UnixListener,
     path: PathBuf,
-    surroundings: Surroundings,
+    context: AdminContext,
 }
 
 impl AdminSocket {
-    /// Binds the socket in the data directory, replacing one that a dead broker left: the store's
-    /// lock says that no living one is there.
+    /// Binds the socket in the data directory, replacing one that a dead broker left: the store's lock
+    /// guarantees that there is no running one.
     ///
     /// # Errors
-    /// What the system says.
-    pub fn bind(surroundings: Surroundings) -> io::Result<Self> {
-        let data_dir = &surroundings.data_dir;
+    /// When the socket cannot be created.
+    pub fn bind(context: AdminContext) -> io::Result<Self> {
+        let data_dir = &context.data_dir;
         let path = data_dir.join(super::socket::SOCKET_NAME);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let short = SocketPath::of(data_dir)?;
-        // Bound under a name of its own and moved into place with its mode set: at no moment can
-        // another user connect.
+        // Bound under another name and moved into place once its mode is set, so that no other user
+        // can ever connect.
         let staging = short.path().with_extension("new");
         match std::fs::remove_file(&staging) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -57,7 +57,7 @@ impl AdminSocket {
         Ok(AdminSocket {
             listener,
             path,
-            surroundings,
+            context,
         })
     }
 
@@ -67,30 +67,30 @@ impl AdminSocket {
             () = self.accept() => {}
             () = stopped(&mut stop) => {}
         }
-        // A socket that is gone already is as good.
+        // If the socket is gone already, so much the better.
         let _ = std::fs::remove_file(&self.path);
     }
 
-    /// Accepts clients for ever.
+    /// Accepts clients forever.
     async fn accept(&self) {
-        let seats = Arc::new(Seats::default());
+        let slots = Arc::new(ConnectionSlots::default());
         loop {
             match self.listener.accept().await {
                 Ok((socket, _)) => {
-                    let seat = seats.take().await;
-                    let surroundings = self.surroundings.clone();
+                    let slot = slots.take().await;
+                    let context = self.context.clone();
                     tokio::spawn(async move {
                         let served = tokio::select! {
-                            served = serve_client(socket, surroundings, &seat) => served,
-                            () = seat.is_wanted() => Err(io::ErrorKind::TimedOut.into()),
+                            served = serve_client(socket, context, &slot) => served,
+                            () = slot.evicted() => Err(io::ErrorKind::TimedOut.into()),
                         };
                         if let Err(error) = served {
-                            tracing::debug!(%error, "admin client lost");
+                            tracing::debug!(%error, "admin connection lost");
                         }
                     });
                 }
                 Err(error) => {
-                    tracing::error!(%error, "cannot accept an admin client");
+                    tracing::error!(%error, "cannot accept an admin connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -100,8 +100,8 @@ impl AdminSocket {
 
 pub(super) async fn serve_client(
     socket: UnixStream,
-    surroundings: Surroundings,
-    seat: &Seat,
+    context: AdminContext,
+    slot: &ConnectionSlot,
 ) -> io::Result<()> {
     let (read, mut write) = socket.into_split();
     let mut lines = BufReader::new(read.take(MAX_LINE as u64));
@@ -109,15 +109,15 @@ pub(super) async fn serve_client(
     loop {
         line.clear();
         let asked = lines.read_until(b'\n', &mut line);
-        if tokio::time::timeout(REQUEST_TIMEOUT, asked).await?? == 0 || !seat.works() {
+        if tokio::time::timeout(REQUEST_TIMEOUT, asked).await?? == 0 || !slot.request_started() {
             return Ok(());
         }
         lines.get_mut().set_limit(MAX_LINE as u64);
         if line.last() != Some(&b'\n') {
-            let message = format!("a request is at most {MAX_LINE} octets long");
+            let message = format!("a request must not exceed {MAX_LINE} bytes");
             return send(
                 &mut write,
-                seat,
+                slot,
                 &Response::refused_because(ErrorKind::Refused, message),
             )
             .await;
@@ -125,57 +125,57 @@ pub(super) async fn serve_client(
         let request = match wire::decode_request(&line) {
             Ok(request) => request,
             Err(response) => {
-                send(&mut write, seat, &response).await?;
-                seat.waits();
+                send(&mut write, slot, &response).await?;
+                slot.response_sent();
                 continue;
             }
         };
-        answer(request, &surroundings, &mut write, seat).await?;
-        seat.waits();
+        answer(request, &context, &mut write, slot).await?;
+        slot.response_sent();
     }
 }
 
 async fn answer(
     request: Request,
-    surroundings: &Surroundings,
+    context: &AdminContext,
     write: &mut (impl AsyncWriteExt + Unpin),
-    seat: &Seat,
+    slot: &ConnectionSlot,
 ) -> io::Result<()> {
     if request == Request::Stop {
         write_line(write, &Response::Ok).await?;
-        tracing::info!("stopping: asked to by an administrator");
-        surroundings.stop.send_replace(true);
-        // The client sees the end of the broker as the end of this connection.
+        tracing::info!("stopping, requested through the admin socket");
+        context.stop.send_replace(true);
+        // The client takes the end of this connection as the end of the broker.
         std::future::pending::<()>().await;
     }
-    let broker = &surroundings.broker;
+    let broker = &context.broker;
     if let Some(rows) = listings::rows(&request, broker).await {
         match rows {
             Ok(rows) => {
                 let mut rows = rows.into_iter().peekable();
                 while rows.peek().is_some() {
                     let some = rows.by_ref().take(ROWS_PER_LINE).collect();
-                    send(write, seat, &Response::Rows(some)).await?;
+                    send(write, slot, &Response::Rows(some)).await?;
                 }
             }
-            Err(response) => return send(write, seat, &response).await,
+            Err(response) => return send(write, slot, &response).await,
         }
-        return send(write, seat, &Response::Ok).await;
+        return send(write, slot, &Response::Ok).await;
     }
-    let verbs = Verbs::new(surroundings.clone());
-    // Changes wait for the disk.
+    let verbs = Verbs::new(context.clone());
+    // Changes wait for the disk, so they run on a blocking thread.
     let response = tokio::task::spawn_blocking(move || verbs.perform(request)).await;
     let response = response
         .unwrap_or_else(|error| Response::refused_because(ErrorKind::Software, error.to_string()));
-    send(write, seat, &response).await
+    send(write, slot, &response).await
 }
 
 async fn send(
     write: &mut (impl AsyncWriteExt + Unpin),
-    seat: &Seat,
+    slot: &ConnectionSlot,
     response: &Response,
 ) -> io::Result<()> {
-    seat.answers();
+    slot.sending_response();
     write_line(write, response).await
 }
 

@@ -1,4 +1,4 @@
-//! Where the admin socket is, however long the path to it.
+//! The path of the admin socket, however long the path of the data directory is.
 
 use std::fs::File;
 use std::io;
@@ -8,20 +8,21 @@ use std::path::{Path, PathBuf};
 /// The socket's name in the data directory.
 pub const SOCKET_NAME: &str = "leveret.sock";
 
-/// What fits into `sockaddr_un.sun_path` (108 on Linux, 104 on BSD and macOS) with its final NUL.
+/// The longest path that fits into `sockaddr_un.sun_path` (108 on Linux, 104 on BSD and macOS) with its
+/// final NUL.
 const SUN_PATH_MAX: usize = 103;
 
-/// A path to the socket that is short enough to bind or connect to. It holds as long as this
-/// value lives.
+/// A path to the socket that is short enough to bind or connect to, and valid as long as this value
+/// lives.
 #[derive(Debug)]
 pub struct SocketPath {
     path: PathBuf,
-    /// Keeps `/proc/self/fd/N` meaning the directory.
+    /// Keeps `/proc/self/fd/N` pointing to the directory.
     _directory: Option<File>,
 }
 
 impl SocketPath {
-    /// The socket of this data directory.
+    /// Returns the path of the socket in a data directory.
     ///
     /// # Errors
     /// When the path is long and the directory cannot be opened.
@@ -44,7 +45,7 @@ impl SocketPath {
         })
     }
 
-    /// The path to bind or connect to.
+    /// Returns the path to bind or connect to.
     pub fn path(&self) -> &Path {
         &self.path
     }

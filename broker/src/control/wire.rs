@@ -1,19 +1,19 @@
-//! The conversation: one JSON object per line. The client sends one request; the broker answers
-//! with any number of [`Response::Rows`] and then one other response, which ends the answer.
+//! The protocol of the admin socket: one JSON object per line. The client sends a request; the broker
+//! sends any number of [`Response::Rows`] and then one other response, which is the last.
 //!
-//! A listing is sent in as many `Rows` as it takes, so that neither side holds it whole.
+//! A listing is sent in several `Rows`, so that neither side has all of it in memory.
 
 use crate::manage::request::{ErrorKind, Request, Response};
 use serde::{Deserialize, Serialize};
 
-/// Raised when a request or response changes its meaning. Both sides are built from one source;
-/// the number is for a leveretctl that was updated while the broker was not restarted.
+/// The version of the protocol, increased when a request or response changes its meaning. It detects
+/// that leveretctl was updated while the broker was not restarted.
 pub const VERSION: u32 = 1;
 
-/// The most octets of one line, either way. The broker packs far fewer rows into one.
+/// The maximum length of a line in bytes, either way. The broker's lines of rows are far shorter.
 pub const MAX_LINE: usize = 4 << 20;
 
-/// Writes a request as its line, without the line feed.
+/// Encodes a request as a line, without the line feed.
 ///
 /// # Errors
 /// None in practice: every request has a JSON form.
@@ -29,12 +29,12 @@ pub fn encode_request(request: &Request) -> serde_json::Result<String> {
     })
 }
 
-/// Reads a request's line.
+/// Decodes a line into a request.
 ///
 /// # Errors
-/// The response to send back: another version, or no request at all.
+/// The response to send if the version differs or the line is not a request.
 pub fn decode_request(line: &[u8]) -> Result<Request, Box<Response>> {
-    // The version first: a request of another one need not be readable.
+    // The version first: a request of another version need not be decodable.
     #[derive(Deserialize)]
     struct Version {
         version: u32,
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_told_from_nonsense() {
+    fn another_version_is_distinguished_from_nonsense() {
         let kind = |line: &str| match *decode_request(line.as_bytes()).unwrap_err() {
             Response::Error { kind, .. } => kind,
             other => panic!("{other:?}"),

@@ -1,4 +1,4 @@
-//! `alarms` and the health checks on them: rabbitmq-diagnostics' verbs.
+//! `alarms` and its health checks, which are verbs of rabbitmq-diagnostics.
 
 use std::path::Path;
 
@@ -8,43 +8,43 @@ use crate::manage::request::Resource;
 
 use super::exit;
 
-/// What is printed where, and the exit status.
+/// The output of a command, and its exit status.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Shown {
+pub(super) struct Output {
     pub(super) out: Option<String>,
     pub(super) err: Option<String>,
     pub(super) status: u8,
 }
 
-/// How it was asked.
+/// The options of the command.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
+pub(super) struct AlarmOptions<'a> {
     pub(super) verb: &'a str,
     pub(super) json: bool,
     pub(super) silent: bool,
     pub(super) data_dir: &'a Path,
 }
 
-/// An alarm as a sentence.
-pub(super) fn sentence(alarm: Resource) -> &'static str {
+/// Describes an alarm.
+pub(super) fn describe(alarm: Resource) -> &'static str {
     match alarm {
         Resource::Disk => "Free disk space alarm",
         Resource::Memory => "Memory alarm",
     }
 }
 
-/// Shows the alarms in force. `alarms` tells; the checks fail when there is one.
-pub(super) fn show(alarms: &[Resource], asked: Asked<'_>) -> Shown {
-    let broker = format!("The broker in {}", asked.data_dir.display());
-    let lines: Vec<&str> = alarms.iter().map(|alarm| sentence(*alarm)).collect();
-    let checks = asked.verb != "alarms";
+/// Formats the alarms in force. `alarms` lists them; the checks fail if there are any.
+pub(super) fn show(alarms: &[Resource], options: AlarmOptions<'_>) -> Output {
+    let broker = format!("The broker in {}", options.data_dir.display());
+    let lines: Vec<&str> = alarms.iter().map(|alarm| describe(*alarm)).collect();
+    let checks = options.verb != "alarms";
     let fails = checks && !lines.is_empty();
-    let text = if asked.json {
-        Some(as_json(asked.verb, &lines, &broker).to_string())
-    } else if checks && asked.silent {
+    let text = if options.json {
+        Some(as_json(options.verb, &lines, &broker).to_string())
+    } else if checks && options.silent {
         None
     } else {
-        Some(match (asked.verb, lines.is_empty()) {
+        Some(match (options.verb, lines.is_empty()) {
             ("check_local_alarms", true) => format!("{broker} reported no local alarms"),
             (_, true) => format!("{broker} reported no alarms, local or clusterwide"),
             ("check_local_alarms", false) => format!("Error:\n{}", lines.join("\n")),
@@ -52,15 +52,15 @@ pub(super) fn show(alarms: &[Resource], asked: Asked<'_>) -> Shown {
         })
     };
     if fails {
-        Shown {
+        Output {
             err: text,
             status: exit::UNAVAILABLE,
-            ..Shown::default()
+            ..Output::default()
         }
     } else {
-        Shown {
+        Output {
             out: text,
-            ..Shown::default()
+            ..Output::default()
         }
     }
 }

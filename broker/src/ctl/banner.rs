@@ -1,5 +1,5 @@
-//! What is printed before the answer. Recorded from rabbitmqctl 3.10.8, except where it names a
-//! node.
+//! The line that is printed before the response. Recorded from rabbitmqctl 3.10.8, except where it
+//! names a node.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::config::{DiskFreeLimit, MemoryWatermark};
 use crate::manage::request::Request;
 use crate::manage::request::{PolicyKind, WrittenPolicy};
 
-/// What is about to be done, unless told to be quiet. Ends without a line feed.
+/// Returns the line that announces a request, without a line feed.
 pub(super) fn banner(
     verb: &str,
     request: &Request,
@@ -31,8 +31,8 @@ pub(super) fn banner(
             format!("Asking the broker in {node} to report any local resource alarms ...")
         }
         Request::SetDiskFreeLimit { limit } => match limit {
-            DiskFreeLimit::Absolute(octets) => {
-                format!("Setting disk free limit on the broker in {node} to {octets} bytes ...")
+            DiskFreeLimit::Absolute(bytes) => {
+                format!("Setting disk free limit on the broker in {node} to {bytes} bytes ...")
             }
             DiskFreeLimit::MemRelative(times) => format!(
                 "Setting disk free limit on the broker in {node} to {times:?} times the total RAM \
@@ -42,7 +42,7 @@ pub(super) fn banner(
         Request::SetVmMemoryHighWatermark { watermark } => {
             let mark = match watermark {
                 MemoryWatermark::Relative(fraction) => format!("{fraction:?}"),
-                MemoryWatermark::Absolute(octets) => format!("{octets} bytes"),
+                MemoryWatermark::Absolute(bytes) => format!("{bytes} bytes"),
             };
             format!("Setting memory threshold on the broker in {node} to {mark} ...")
         }
@@ -51,22 +51,22 @@ pub(super) fn banner(
             format!("Timeout: {seconds}.0 seconds ...\nListing queues for vhost {vhost} ...")
         }
         other => {
-            return listing(other)
-                .or_else(|| about_users(other))
-                .or_else(|| limits(other))
-                .or_else(|| policies(other))
-                .or_else(|| change(other));
+            return listing_banner(other)
+                .or_else(|| user_banner(other))
+                .or_else(|| limits_banner(other))
+                .or_else(|| policy_banner(other))
+                .or_else(|| change_banner(other));
         }
     })
 }
 
-fn listing(request: &Request) -> Option<String> {
+fn listing_banner(request: &Request) -> Option<String> {
     Some(match request {
         Request::ListConnections { .. } => "Listing connections ...".to_owned(),
         Request::ListChannels { .. } => "Listing channels ...".to_owned(),
         Request::ListConsumers { vhost, .. } => format!("Listing consumers in vhost {vhost} ..."),
         Request::ListExchanges { vhost, .. } => format!("Listing exchanges for vhost {vhost} ..."),
-        // Without the space: it is rabbitmqctl's.
+        // Without a space, as in rabbitmqctl.
         Request::ListBindings { vhost, .. } => format!("Listing bindings for vhost {vhost}..."),
         Request::ListVhosts { .. } => "Listing vhosts ...".to_owned(),
         Request::ListUsers => "Listing users ...".to_owned(),
@@ -80,7 +80,7 @@ fn listing(request: &Request) -> Option<String> {
     })
 }
 
-fn about_users(request: &Request) -> Option<String> {
+fn user_banner(request: &Request) -> Option<String> {
     Some(match request {
         Request::AddUser { user, .. } => format!("Adding user \"{user}\" ..."),
         Request::DeleteUser { user } => format!("Deleting user \"{user}\" ..."),
@@ -104,7 +104,7 @@ fn about_users(request: &Request) -> Option<String> {
     })
 }
 
-fn limits(request: &Request) -> Option<String> {
+fn limits_banner(request: &Request) -> Option<String> {
     Some(match request {
         Request::SetVhostLimits { vhost, definition } => {
             format!("Setting vhost limits to \"{definition}\" for vhost \"{vhost}\" ...")
@@ -131,7 +131,7 @@ fn limits(request: &Request) -> Option<String> {
     })
 }
 
-fn policies(request: &Request) -> Option<String> {
+fn policy_banner(request: &Request) -> Option<String> {
     use PolicyKind::{Operator, User};
     Some(match request {
         Request::SetPolicy {
@@ -173,7 +173,7 @@ fn policies(request: &Request) -> Option<String> {
     })
 }
 
-fn change(request: &Request) -> Option<String> {
+fn change_banner(request: &Request) -> Option<String> {
     Some(match request {
         Request::AddVhost { vhost, .. } => format!("Adding vhost \"{vhost}\" ..."),
         Request::DeleteVhost { vhost } => format!("Deleting vhost \"{vhost}\" ..."),

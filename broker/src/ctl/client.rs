@@ -1,4 +1,4 @@
-//! The socket, from leveretctl's side.
+//! leveretctl's side of the admin socket.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -9,32 +9,31 @@ use crate::control::socket::SocketPath;
 use crate::control::wire;
 use crate::manage::request::{Request, Response};
 
-/// How long one silence of the broker may last when no timeout was given.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait for each response of the broker if no timeout was given.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
-    /// Nobody answers in the data directory.
+    /// No broker answers in the data directory.
     #[error("{0}")]
     Unreachable(String),
-    /// The answer takes longer than allowed.
+    /// The response takes longer than allowed.
     #[error("timed out")]
     TimedOut,
-    /// The answer breaks off or makes no sense.
+    /// The response breaks off or cannot be decoded.
     #[error("{0}")]
     Broken(String),
 }
 
-/// An open conversation.
+/// A connection to the broker.
 pub(super) struct Client {
     stream: BufReader<UnixStream>,
     deadline: Option<Instant>,
 }
 
 impl Client {
-    /// Connects to the broker of this data directory. Everything that follows has to be over by
-    /// the deadline.
+    /// Connects to the broker of this data directory. The deadline is for everything that follows.
     pub(super) fn connect(data_dir: &Path, deadline: Option<Instant>) -> Result<Self, ClientError> {
         let stream = SocketPath::of(data_dir).and_then(|socket| UnixStream::connect(socket.path()));
         let stream = stream.map_err(|error| unreachable_broker(data_dir, &error))?;
@@ -47,11 +46,11 @@ impl Client {
     /// Sends a request.
     pub(super) fn send(&mut self, request: &Request) -> Result<(), ClientError> {
         let mut line = wire::encode_request(request)
-            .map_err(|error| ClientError::Broken(format!("the request cannot be sent: {error}")))?;
+            .map_err(|error| ClientError::Broken(format!("cannot send the request: {error}")))?;
         line.push('\n');
         let stream = self.stream.get_mut();
         stream
-            .set_write_timeout(Some(PATIENCE))
+            .set_write_timeout(Some(DEFAULT_TIMEOUT))
             .map_err(|error| broken(&error))?;
         stream
             .write_all(line.as_bytes())
@@ -65,29 +64,29 @@ impl Client {
         })?;
         serde_json::from_slice(&line).map_err(|error| {
             ClientError::Broken(format!(
-                "the broker's answer makes no sense ({error}); are leveret and leveretctl of the \
+                "cannot decode the broker's response ({error}); do leveret and leveretctl have the \
                  same version?"
             ))
         })
     }
 
-    /// Waits until the broker has closed the connection, as it does when it ends.
+    /// Waits until the broker has closed the connection, as it does when it stops.
     pub(super) fn wait_for_end(&mut self) -> Result<(), ClientError> {
         match self.read_line() {
-            // A broker that ends may do so with a reset.
+            // A broker that stops may reset the connection.
             Ok(_) | Err(ClientError::Broken(_)) => Ok(()),
             Err(other) => Err(other),
         }
     }
 
-    /// A line without its line feed; None at the end.
+    /// Reads a line, without its line feed; returns `None` at the end.
     fn read_line(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
         let mut line = Vec::new();
         loop {
-            let patience = self.patience()?;
+            let timeout = self.timeout()?;
             self.stream
                 .get_mut()
-                .set_read_timeout(Some(patience))
+                .set_read_timeout(Some(timeout))
                 .map_err(|e| broken(&e))?;
             let available = match self.stream.fill_buf() {
                 Ok([]) => return Ok(None),
@@ -95,13 +94,13 @@ impl Client {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(broken(&error)),
             };
-            let end = available.iter().position(|octet| *octet == b'\n');
+            let end = available.iter().position(|byte| *byte == b'\n');
             line.extend_from_slice(&available[..end.unwrap_or(available.len())]);
             let used = end.map_or(available.len(), |end| end + 1);
             self.stream.consume(used);
             if line.len() > wire::MAX_LINE {
                 return Err(ClientError::Broken(
-                    "the broker's answer has no end".to_owned(),
+                    "the broker's response is too long".to_owned(),
                 ));
             }
             if end.is_some() {
@@ -110,9 +109,9 @@ impl Client {
         }
     }
 
-    fn patience(&self) -> Result<Duration, ClientError> {
+    fn timeout(&self) -> Result<Duration, ClientError> {
         let Some(deadline) = self.deadline else {
-            return Ok(PATIENCE);
+            return Ok(DEFAULT_TIMEOUT);
         };
         let left = deadline.saturating_duration_since(Instant::now());
         // A timeout of zero would mean none.
@@ -127,7 +126,7 @@ impl Client {
 fn broken(error: &io::Error) -> ClientError {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::TimedOut,
-        _ => ClientError::Broken(format!("the connection to the broker broke: {error}")),
+        _ => ClientError::Broken(format!("lost the connection to the broker: {error}")),
     }
 }
 

@@ -1,18 +1,18 @@
-//! The exit statuses, as sysexits.h numbers them and rabbitmqctl uses them.
+//! The exit statuses: rabbitmqctl's, which are those of sysexits.h.
 
-/// Done.
+/// Success.
 pub const OK: u8 = 0;
-/// A verb, option, argument or column that does not exist; `delete_queue` refused.
+/// An unknown verb, option, argument or column; also when `delete_queue` is refused.
 pub const USAGE: u8 = 64;
-/// An argument that names nothing valid: a virtual host, a password.
+/// An invalid argument: a virtual host, a password.
 pub const DATA: u8 = 65;
-/// No such user.
+/// The user does not exist.
 pub const NO_USER: u8 = 67;
-/// The broker cannot be reached, or what was asked for is not there.
+/// The broker cannot be reached, or the object does not exist.
 pub const UNAVAILABLE: u8 = 69;
-/// The user exists already, or something failed.
+/// The user already exists, or the broker failed.
 pub const SOFTWARE: u8 = 70;
 /// The output cannot be written.
 pub const IO: u8 = 74;
-/// Out of time.
+/// The operation timed out.
 pub const TIMED_OUT: u8 = 75;

@@ -1,4 +1,4 @@
-//! `help`, and the usage that follows a mistake.
+//! The texts of `help`, and the usage that is shown after a mistake.
 
 use std::fmt::Write;
 
@@ -21,10 +21,10 @@ short            | long              | description
                  | --formatter <f>   | table, pretty_table, json or csv
                  | --data-dir <dir>  | the broker's data directory; also LEVERET_DATA_DIR
                  | --config <file>   | the broker's config file; also LEVERET_CONFIG
--n, -l           | --node            | accepted and ignored: a data directory is one broker
+-n, -l           | --node            | accepted and ignored: the data directory selects the broker
 ";
 
-/// A heading; bold on a terminal only, so that scripts read plain text.
+/// Returns a heading, bold on a terminal only, so that scripts read plain text.
 pub(super) fn heading(text: &str, bold: bool) -> String {
     if bold {
         let [on, off] = BOLD;
@@ -34,7 +34,7 @@ pub(super) fn heading(text: &str, bold: bool) -> String {
     }
 }
 
-/// The usage line of a verb.
+/// Returns the usage line of a verb.
 pub(super) fn usage(verb: &Verb) -> String {
     format!(
         "leveretctl [--data-dir <dir>] [--quiet] {} {}",
@@ -44,7 +44,7 @@ pub(super) fn usage(verb: &Verb) -> String {
     .to_owned()
 }
 
-/// The list of all verbs.
+/// Returns the list of all verbs.
 pub(super) fn overview(bold: bool) -> String {
     let mut text = format!(
         "\n{}\n\nleveretctl [--data-dir <dir>] [--timeout <timeout>] [--quiet] <command> \
@@ -64,8 +64,8 @@ pub(super) fn overview(bold: bool) -> String {
     text
 }
 
-/// The help of one verb.
-pub(super) fn of(verb: &Verb, bold: bool) -> String {
+/// Returns the help of one verb.
+pub(super) fn for_verb(verb: &Verb, bold: bool) -> String {
     let head = |text| heading(text, bold);
     let mut text = format!(
         "\n{}\n\n{}\n\n{}.\n\n",
@@ -93,7 +93,7 @@ pub(super) fn of(verb: &Verb, bold: bool) -> String {
     text
 }
 
-/// The names of all verbs, one per line (`help --list-commands`).
+/// Returns the names of all verbs, one per line (`help --list-commands`).
 pub(super) fn list() -> String {
     VERBS
         .iter()

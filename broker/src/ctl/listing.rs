@@ -1,18 +1,18 @@
-//! Which columns the rows of a request have.
+//! The columns of each listing.
 
 use crate::manage::columns::Column;
 use crate::manage::request::Request;
 
 /// The columns of a listing.
 pub(super) struct Listing {
-    /// Their names, in the order of the cells.
+    /// The names of the columns, in the order of the cells.
     pub(super) columns: Vec<&'static str>,
-    /// Whether RabbitMQ sends it whole, see [`Rows::end`](super::render::Rows::end).
-    pub(super) whole: bool,
+    /// Whether RabbitMQ streams it row by row, see [`Rows::end`](super::render::Rows::end).
+    pub(super) is_streamed: bool,
 }
 
 impl Listing {
-    /// The listing that answers a request; None when it is no listing.
+    /// Returns the listing for a request; `None` if the request is not for a listing.
     pub(super) fn of(request: &Request) -> Option<Self> {
         Some(match request {
             Request::ListQueues { columns, .. } => streamed(columns),
@@ -22,12 +22,14 @@ impl Listing {
             Request::ListExchanges { columns, .. } => streamed(columns),
             Request::ListBindings { columns, .. } => streamed(columns),
             Request::ListVhosts { columns } => streamed(columns),
-            Request::ListUsers => whole(&["user", "tags"]),
-            Request::ListPermissions { .. } => whole(&["user", "configure", "write", "read"]),
-            Request::ListUserPermissions { .. } => whole(&["vhost", "configure", "write", "read"]),
-            Request::ListVhostLimits { vhost: None } => whole(&["vhost", "limits"]),
-            Request::ListUserLimits { user: None } => whole(&["user", "limits"]),
-            Request::ListPolicies { .. } => streamed_as(&[
+            Request::ListUsers => unstreamed(&["user", "tags"]),
+            Request::ListPermissions { .. } => unstreamed(&["user", "configure", "write", "read"]),
+            Request::ListUserPermissions { .. } => {
+                unstreamed(&["vhost", "configure", "write", "read"])
+            }
+            Request::ListVhostLimits { vhost: None } => unstreamed(&["vhost", "limits"]),
+            Request::ListUserLimits { user: None } => unstreamed(&["user", "limits"]),
+            Request::ListPolicies { .. } => streamed_names(&[
                 "vhost",
                 "name",
                 "pattern",
@@ -43,20 +45,20 @@ impl Listing {
 fn streamed<C: Column>(columns: &[C]) -> Listing {
     Listing {
         columns: columns.iter().map(|column| column.name()).collect(),
-        whole: false,
+        is_streamed: true,
     }
 }
 
-fn streamed_as(columns: &[&'static str]) -> Listing {
+fn streamed_names(columns: &[&'static str]) -> Listing {
     Listing {
         columns: columns.to_vec(),
-        whole: false,
+        is_streamed: true,
     }
 }
 
-fn whole(columns: &[&'static str]) -> Listing {
+fn unstreamed(columns: &[&'static str]) -> Listing {
     Listing {
         columns: columns.to_vec(),
-        whole: true,
+        is_streamed: false,
     }
 }

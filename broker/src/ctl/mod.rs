@@ -1,9 +1,9 @@
-//! leveretctl: rabbitmqctl's verbs for one Leveret broker.
+//! leveretctl: rabbitmqctl's commands for one Leveret broker.
 //!
-//! The way of a command: [`options`] splits the command line, [`request`] makes a request of it
-//! (or says what is wrong with it), [`client`] asks the broker, [`render`] and [`report`] write
-//! what comes back. Texts and statuses are those of rabbitmqctl 3.10.8, recorded by running it;
-//! docs/operate/leveretctl.md says where and why ours differ.
+//! How a command runs: [`options`] splits the command line, [`request`] turns it into a request (or
+//! says what is wrong with it), [`client`] sends it to the broker, [`render`] and [`report`] print the
+//! response. Texts and statuses are those of rabbitmqctl 3.10.8, recorded by running it;
+//! docs/operate/leveretctl.md lists the differences and their reasons.
 
 mod alarms;
 mod banner;

@@ -1,12 +1,12 @@
-//! The command line, split into verb, arguments and options. As with rabbitmqctl, options may
-//! stand anywhere; after `--` there are only arguments.
+//! Splits the command line into verb, arguments and options. As with rabbitmqctl, options may be
+//! anywhere; after `--` there are only arguments.
 
 use std::collections::BTreeMap;
 
-enum Takes {
-    Nothing,
+enum ValueKind {
+    NoValue,
     Text,
-    /// A whole number, not negative.
+    /// A whole number that is not negative.
     Number,
     /// A whole number.
     Integer,
@@ -15,49 +15,54 @@ enum Takes {
 struct OptionSpec {
     long: &'static str,
     short: Option<char>,
-    takes: Takes,
-    /// The verbs that know it; none means all.
+    value: ValueKind,
+    /// The verbs that accept it; empty for all.
     verbs: &'static [&'static str],
 }
 
 const fn option(
     long: &'static str,
     short: Option<char>,
-    takes: Takes,
+    value: ValueKind,
     verbs: &'static [&'static str],
 ) -> OptionSpec {
     OptionSpec {
         long,
         short,
-        takes,
+        value,
         verbs,
     }
 }
 
-/// Every option. Those that mean something to a cluster only are accepted and ignored, so that
-/// scripts need not be changed.
+/// All options. Those that only matter to a cluster are accepted and ignored, so that scripts need not
+/// be changed.
 static OPTIONS: &[OptionSpec] = &[
-    option("help", Some('?'), Takes::Nothing, &[]),
-    option("version", Some('V'), Takes::Nothing, &[]),
-    option("quiet", Some('q'), Takes::Nothing, &[]),
-    option("silent", Some('s'), Takes::Nothing, &[]),
-    option("no-table-headers", None, Takes::Nothing, &[]),
-    option("formatter", None, Takes::Text, &[]),
-    option("vhost", Some('p'), Takes::Text, &[]),
-    option("timeout", Some('t'), Takes::Number, &[]),
-    option("node", Some('n'), Takes::Text, &[]),
-    option("longnames", Some('l'), Takes::Nothing, &[]),
-    option("data-dir", None, Takes::Text, &[]),
-    option("config", None, Takes::Text, &[]),
-    option("if-empty", Some('e'), Takes::Nothing, &["delete_queue"]),
-    option("if-unused", Some('u'), Takes::Nothing, &["delete_queue"]),
-    option("online", None, Takes::Nothing, &["list_queues"]),
-    option("offline", None, Takes::Nothing, &["list_queues"]),
-    option("local", None, Takes::Nothing, &["list_queues"]),
+    option("help", Some('?'), ValueKind::NoValue, &[]),
+    option("version", Some('V'), ValueKind::NoValue, &[]),
+    option("quiet", Some('q'), ValueKind::NoValue, &[]),
+    option("silent", Some('s'), ValueKind::NoValue, &[]),
+    option("no-table-headers", None, ValueKind::NoValue, &[]),
+    option("formatter", None, ValueKind::Text, &[]),
+    option("vhost", Some('p'), ValueKind::Text, &[]),
+    option("timeout", Some('t'), ValueKind::Number, &[]),
+    option("node", Some('n'), ValueKind::Text, &[]),
+    option("longnames", Some('l'), ValueKind::NoValue, &[]),
+    option("data-dir", None, ValueKind::Text, &[]),
+    option("config", None, ValueKind::Text, &[]),
+    option("if-empty", Some('e'), ValueKind::NoValue, &["delete_queue"]),
+    option(
+        "if-unused",
+        Some('u'),
+        ValueKind::NoValue,
+        &["delete_queue"],
+    ),
+    option("online", None, ValueKind::NoValue, &["list_queues"]),
+    option("offline", None, ValueKind::NoValue, &["list_queues"]),
+    option("local", None, ValueKind::NoValue, &["list_queues"]),
     option(
         "global",
         None,
-        Takes::Nothing,
+        ValueKind::NoValue,
         &[
             "close_all_connections",
             "list_user_limits",
@@ -67,41 +72,41 @@ static OPTIONS: &[OptionSpec] = &[
     option(
         "priority",
         None,
-        Takes::Integer,
+        ValueKind::Integer,
         &["set_policy", "set_operator_policy"],
     ),
     option(
         "apply-to",
         None,
-        Takes::Text,
+        ValueKind::Text,
         &["set_policy", "set_operator_policy"],
     ),
-    option("user", None, Takes::Text, &["list_user_limits"]),
-    option("limit", None, Takes::Number, &["close_all_connections"]),
-    option("description", None, Takes::Text, &["add_vhost"]),
-    option("tags", None, Takes::Text, &["add_vhost"]),
-    option("unit", None, Takes::Text, &["status"]),
-    option("idempotent", None, Takes::Nothing, &["stop"]),
-    option("list-commands", None, Takes::Nothing, &["help"]),
+    option("user", None, ValueKind::Text, &["list_user_limits"]),
+    option("limit", None, ValueKind::Number, &["close_all_connections"]),
+    option("description", None, ValueKind::Text, &["add_vhost"]),
+    option("tags", None, ValueKind::Text, &["add_vhost"]),
+    option("unit", None, ValueKind::Text, &["status"]),
+    option("idempotent", None, ValueKind::NoValue, &["stop"]),
+    option("list-commands", None, ValueKind::NoValue, &["help"]),
 ];
 
-/// A command line, taken apart.
+/// A parsed command line.
 #[derive(Debug, Default)]
 pub(super) struct CommandLine {
     /// The first argument.
     pub(super) verb: Option<String>,
-    /// Those after it.
+    /// The arguments after the verb.
     pub(super) arguments: Vec<String>,
-    /// Options that do not exist or lack their value, each with the value it cannot have.
+    /// Options that do not exist, lack their value or have an invalid one, with that value.
     pub(super) invalid: Vec<(String, String)>,
-    /// As it was given.
+    /// The words as they were given.
     pub(super) given: Vec<String>,
     options: BTreeMap<&'static str, String>,
 }
 
 impl CommandLine {
-    /// Takes the arguments after the program's name apart. Never fails: what is wrong is left in
-    /// `invalid`, to be reported under the verb's usage.
+    /// Parses the arguments after the program's name. Never fails: mistakes are left in `invalid`, to be
+    /// reported with the verb's usage.
     pub(super) fn parse(given: Vec<String>) -> Self {
         let mut line = CommandLine::default();
         let mut positional = Vec::new();
@@ -130,7 +135,7 @@ impl CommandLine {
         line
     }
 
-    /// `-q`, or several without values in one word (`-qs`).
+    /// Parses `-q`, or several options without values in one word (`-qs`).
     fn take_short<'a>(
         &mut self,
         word: &'a str,
@@ -144,7 +149,7 @@ impl CommandLine {
         }
         let switches = letters.iter().map(|letter| find(*letter));
         let switches: Option<Vec<_>> = switches
-            .map(|spec| spec.filter(|spec| matches!(spec.takes, Takes::Nothing)))
+            .map(|spec| spec.filter(|spec| matches!(spec.value, ValueKind::NoValue)))
             .collect();
         match switches {
             Some(switches) => {
@@ -167,12 +172,13 @@ impl CommandLine {
             self.invalid.push((written.to_owned(), String::new()));
             return;
         };
-        let value = match spec.takes {
-            Takes::Nothing => Some(String::new()),
-            Takes::Text | Takes::Number | Takes::Integer => {
+        let value = match spec.value {
+            ValueKind::NoValue => Some(String::new()),
+            ValueKind::Text | ValueKind::Number | ValueKind::Integer => {
                 value.map(str::to_owned).or_else(|| {
-                    // What looks like the next option is no value; `--vhost=-x` is, and a number.
-                    let integer = matches!(spec.takes, Takes::Integer);
+                    // What looks like an option is not a value, unless it is a number or written
+                    // as in `--vhost=-x`.
+                    let integer = matches!(spec.value, ValueKind::Integer);
                     let is_value = |word: &&str| {
                         word.len() < 2
                             || !word.starts_with('-')
@@ -183,11 +189,11 @@ impl CommandLine {
                 })
             }
         };
-        let wrong = |text: &str| match spec.takes {
-            // Seconds of a few centuries still make a deadline.
-            Takes::Number => text.parse::<u32>().is_err(),
-            Takes::Integer => text.parse::<i64>().is_err(),
-            Takes::Nothing | Takes::Text => false,
+        let wrong = |text: &str| match spec.value {
+            // A deadline some centuries away still fits into an `Instant`.
+            ValueKind::Number => text.parse::<u32>().is_err(),
+            ValueKind::Integer => text.parse::<i64>().is_err(),
+            ValueKind::NoValue | ValueKind::Text => false,
         };
         match value {
             None => self.invalid.push((written.to_owned(), String::new())),
@@ -213,27 +219,27 @@ impl CommandLine {
         }
     }
 
-    /// Whether an option without a value was given.
+    /// Returns whether an option without a value was given.
     pub(super) fn has(&self, long: &str) -> bool {
         self.options.contains_key(long)
     }
 
-    /// The value of an option.
+    /// Returns the value of an option.
     pub(super) fn text(&self, long: &str) -> Option<&str> {
         self.options.get(long).map(String::as_str)
     }
 
-    /// The value of an option that is a number.
+    /// Returns the value of an option that is a number.
     pub(super) fn number(&self, long: &str) -> Option<u64> {
         self.text(long).and_then(|text| text.parse().ok())
     }
 
-    /// The value of an option that is a whole number.
+    /// Returns the value of an option that is an integer.
     pub(super) fn integer(&self, long: &str) -> Option<i64> {
         self.text(long).and_then(|text| text.parse().ok())
     }
 
-    /// `--vhost`, or the one that every broker has.
+    /// Returns the value of `--vhost`, or the default virtual host.
     pub(super) fn vhost(&self) -> &str {
         self.text("vhost").unwrap_or("/")
     }
@@ -248,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn options_stand_anywhere() {
+    fn options_may_be_anywhere() {
         for words in [
             "-q -p v list_queues name messages -t 5",
             "list_queues name -p v messages --quiet --timeout=5",

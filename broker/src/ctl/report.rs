@@ -1,40 +1,42 @@
-//! What is printed after the rows: that it was done, or why it was not. Recorded from rabbitmqctl
-//! 3.10.8, except where it speaks of Erlang.
+//! The text that is printed after a request succeeded or failed. Recorded from rabbitmqctl 3.10.8,
+//! except where it speaks of Erlang.
 
 use crate::manage::request::{ErrorKind, Request};
 
 use super::exit;
 
-/// What is printed when it was done.
+/// The text for a request that succeeded.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Done {
-    /// Nothing.
-    Silent,
-    /// A hint, which the quiet do without.
+pub(super) enum SuccessText {
+    /// No text.
+    None,
+    /// A hint, not shown with `--quiet`.
     Hint(String),
-    /// The answer itself.
-    Answer(String),
+    /// The result itself.
+    Result(String),
 }
 
-/// What is printed when the broker answered `ok`, or a count.
-pub(super) fn done(verb: &str, request: &Request, count: u64) -> Done {
+/// Returns the text for a response of `ok` or a count.
+pub(super) fn success(verb: &str, request: &Request, count: u64) -> SuccessText {
     match request {
-        Request::AddUser { .. } => Done::Hint(
+        Request::AddUser { .. } => SuccessText::Hint(
             "Done. Don't forget to grant the user permissions to some virtual hosts! See \
              'leveretctl help set_permissions' to learn more."
                 .to_owned(),
         ),
-        Request::Ping if verb == "ping" => Done::Answer("Ping succeeded".to_owned()),
-        Request::AuthenticateUser { .. } => Done::Answer("Success".to_owned()),
-        Request::DeleteQueue { .. } => Done::Answer(format!(
+        Request::Ping if verb == "ping" => SuccessText::Result("Ping succeeded".to_owned()),
+        Request::AuthenticateUser { .. } => SuccessText::Result("Success".to_owned()),
+        Request::DeleteQueue { .. } => SuccessText::Result(format!(
             "Queue was successfully deleted with {count} ready messages"
         )),
-        Request::CloseAllConnections { .. } => Done::Answer(format!("Closed {count} connections")),
-        _ => Done::Silent,
+        Request::CloseAllConnections { .. } => {
+            SuccessText::Result(format!("Closed {count} connections"))
+        }
+        _ => SuccessText::None,
     }
 }
 
-/// The text for stderr and the exit status of a refusal.
+/// Returns the text for stderr and the exit status of a refusal.
 pub(super) fn refusal(request: &Request, kind: ErrorKind, message: &str) -> (String, u8) {
     let (text, status) = match kind {
         ErrorKind::NoSuchUser => (no_such_user(request), exit::NO_USER),
@@ -54,7 +56,7 @@ pub(super) fn refusal(request: &Request, kind: ErrorKind, message: &str) -> (Str
                 format!("Virtual host {vhost} does not exist"),
                 exit::UNAVAILABLE,
             ),
-            // The only refusal that rabbitmqctl does not head with "Error:".
+            // The only refusal that rabbitmqctl does not begin with "Error:".
             other => {
                 let vhost = vhost_of(other);
                 return (format!("Virtual host '{vhost}' does not exist"), exit::DATA);

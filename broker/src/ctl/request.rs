@@ -1,9 +1,9 @@
-//! A command line made a request, or a report of what is wrong with it.
+//! Turns a command line into a request, or reports what is wrong with it.
 
 use crate::config::{ByteSize, DEFAULT_USER};
 use crate::config::{DiskFreeLimit, MemoryWatermark};
 use crate::manage::columns::Column;
-use crate::manage::pid::NotAPid;
+use crate::manage::pid::InvalidPid;
 use crate::manage::request::Request;
 use crate::manage::request::{PolicyKind, WrittenPolicy};
 
@@ -11,10 +11,10 @@ use super::options::CommandLine;
 use super::verbs::Verb;
 use super::{exit, render::Format};
 
-/// Why a command line is no request.
+/// Why a command line is invalid.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Invalid {
-    /// What follows `Error (argument validation): `.
+    /// The text after `Error (argument validation): `.
     pub(super) reason: String,
     pub(super) status: u8,
 }
@@ -26,19 +26,19 @@ fn usage(reason: impl Into<String>) -> Invalid {
     }
 }
 
-/// What is to be asked.
+/// A valid command.
 #[derive(Debug, PartialEq)]
 pub(super) struct Command {
-    /// The request; its password is empty as long as it is to be asked for.
+    /// The request; its password is empty until the user has been prompted for it.
     pub(super) request: Request,
-    /// Whether the password was not on the command line.
-    pub(super) asks_password: bool,
-    /// How rows are shown.
+    /// Whether the user is prompted for the password, which is not on the command line.
+    pub(super) prompts_for_password: bool,
+    /// The format of the output.
     pub(super) format: Format,
 }
 
 impl Command {
-    /// Checks options, number of arguments and columns in rabbitmqctl's order.
+    /// Checks the options, the number of arguments and the columns, in rabbitmqctl's order.
     pub(super) fn of(verb: &Verb, line: &CommandLine) -> Result<Self, Invalid> {
         if !line.invalid.is_empty() {
             let options: Vec<String> = line
@@ -51,27 +51,30 @@ impl Command {
                 "Invalid options for this command:\n{options}"
             )));
         }
-        if line.arguments.len() < verb.least {
+        if line.arguments.len() < verb.min_arguments {
             return Err(usage("not enough arguments."));
         }
-        if verb.most.is_some_and(|most| line.arguments.len() > most) {
+        if verb
+            .max_arguments
+            .is_some_and(|max| line.arguments.len() > max)
+        {
             return Err(usage("too many arguments."));
         }
         let format = Format::parse(line.text("formatter")).map_err(usage)?;
         let request = request(verb.name, line)?;
-        let asks_password = line.arguments.len() == 1
+        let prompts_for_password = line.arguments.len() == 1
             && matches!(
                 verb.name,
                 "add_user" | "change_password" | "authenticate_user"
             );
         Ok(Command {
             request,
-            asks_password,
+            prompts_for_password,
             format,
         })
     }
 
-    /// Puts in the password that was asked for.
+    /// Sets the password that the user was prompted for.
     pub(super) fn set_password(&mut self, given: String) {
         match &mut self.request {
             Request::AddUser { password, .. }
@@ -82,28 +85,28 @@ impl Command {
     }
 }
 
-/// The number of arguments has been checked: one that is missing is optional (the password, which
-/// is asked for later).
+/// Returns an argument. Their number has been checked, so a missing one is optional (the password, which
+/// is prompted for later).
 fn argument(line: &CommandLine, index: usize) -> String {
     line.arguments.get(index).cloned().unwrap_or_default()
 }
 
 fn request(verb: &str, line: &CommandLine) -> Result<Request, Invalid> {
-    let asked = match listing(verb, line)? {
-        None => about_users(verb, line)?,
+    let asked = match listing_request(verb, line)? {
+        None => user_request(verb, line)?,
         found => found,
     };
     let asked = match asked {
-        None => about_limits(verb, line)?,
+        None => limits_request(verb, line)?,
         found => found,
     };
-    match asked.or_else(|| about_policies(verb, line)) {
+    match asked.or_else(|| policy_request(verb, line)) {
         Some(request) => Ok(request),
-        None => about_the_rest(verb, line),
+        None => other_request(verb, line),
     }
 }
 
-fn listing(verb: &str, line: &CommandLine) -> Result<Option<Request>, Invalid> {
+fn listing_request(verb: &str, line: &CommandLine) -> Result<Option<Request>, Invalid> {
     let vhost = line.vhost().to_owned();
     Ok(Some(match verb {
         "list_queues" => Request::ListQueues {
@@ -140,7 +143,7 @@ fn listing(verb: &str, line: &CommandLine) -> Result<Option<Request>, Invalid> {
     }))
 }
 
-fn about_users(verb: &str, line: &CommandLine) -> Result<Option<Request>, Invalid> {
+fn user_request(verb: &str, line: &CommandLine) -> Result<Option<Request>, Invalid> {
     let (vhost, user) = (line.vhost().to_owned(), argument(line, 0));
     let password = argument(line, 1);
     Ok(Some(match verb {
@@ -174,7 +177,7 @@ fn about_users(verb: &str, line: &CommandLine) -> Result<Option<Request>, Invali
     }))
 }
 
-fn about_limits(verb: &str, line: &CommandLine) -> Result<Option<Request>, Invalid> {
+fn limits_request(verb: &str, line: &CommandLine) -> Result<Option<Request>, Invalid> {
     let (vhost, first, second) = (
         line.vhost().to_owned(),
         argument(line, 0),
@@ -212,7 +215,7 @@ fn about_limits(verb: &str, line: &CommandLine) -> Result<Option<Request>, Inval
     }))
 }
 
-fn about_policies(verb: &str, line: &CommandLine) -> Option<Request> {
+fn policy_request(verb: &str, line: &CommandLine) -> Option<Request> {
     let (kind, verb) = match verb {
         "set_operator_policy" => (PolicyKind::Operator, "set_policy"),
         "clear_operator_policy" => (PolicyKind::Operator, "clear_policy"),
@@ -250,7 +253,7 @@ fn memory_watermark(arguments: &[String]) -> Result<MemoryWatermark, Invalid> {
         [word] if word == "absolute" => Err(usage("not enough arguments.")),
         [word, size] if word == "absolute" => size
             .parse()
-            .map(|ByteSize(octets)| MemoryWatermark::Absolute(octets))
+            .map(|ByteSize(bytes)| MemoryWatermark::Absolute(bytes))
             .map_err(|reason| bad_argument(&format!(": {reason}"))),
         [fraction] => match fraction.parse::<f64>() {
             Ok(fraction) if (0.0..=1.0).contains(&fraction) => {
@@ -275,7 +278,7 @@ fn disk_free_limit(arguments: &[String]) -> Result<DiskFreeLimit, Invalid> {
     limit.map_err(|_| bad_argument("."))
 }
 
-fn about_the_rest(verb: &str, line: &CommandLine) -> Result<Request, Invalid> {
+fn other_request(verb: &str, line: &CommandLine) -> Result<Request, Invalid> {
     let (vhost, first) = (line.vhost().to_owned(), argument(line, 0));
     Ok(match verb {
         "status" => status(line)?,
@@ -287,7 +290,7 @@ fn about_the_rest(verb: &str, line: &CommandLine) -> Result<Request, Invalid> {
             tags: words(line.text("tags").unwrap_or_default()),
         },
         "delete_vhost" => Request::DeleteVhost { vhost: first },
-        // The broker may stand in another directory.
+        // The broker may run in another directory.
         "backup" => Request::Backup {
             directory: std::path::absolute(&first).map_err(|_| bad_argument("."))?,
         },
@@ -305,7 +308,7 @@ fn about_the_rest(verb: &str, line: &CommandLine) -> Result<Request, Invalid> {
             }
         }
         "close_connection" => {
-            let invalid = |error: NotAPid| Invalid {
+            let invalid = |error: InvalidPid| Invalid {
                 reason: error.to_string(),
                 status: exit::UNAVAILABLE,
             };
@@ -324,7 +327,7 @@ fn about_the_rest(verb: &str, line: &CommandLine) -> Result<Request, Invalid> {
             user: first,
             reason: argument(line, 1),
         },
-        other => return Err(usage(format!("'{other}' asks nothing of a broker"))),
+        other => return Err(usage(format!("'{other}' is not a request to a broker"))),
     })
 }
 
@@ -337,8 +340,8 @@ fn status(line: &CommandLine) -> Result<Request, Invalid> {
     }
 }
 
-/// The columns asked for, each once, or the default ones. As rabbitmqctl: separated by spaces,
-/// commas or both, and the unknown ones reported in alphabetical order.
+/// Returns the requested columns, each once, or the default ones. As in rabbitmqctl, they are separated
+/// by spaces, commas or both, and unknown ones are reported in alphabetical order.
 fn columns<C: Column>(line: &CommandLine) -> Result<Vec<C>, Invalid> {
     let mut found: Vec<C> = Vec::new();
     let mut unknown = Vec::new();

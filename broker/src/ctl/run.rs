@@ -1,4 +1,4 @@
-//! A command from its words to its exit status.
+//! Runs a command from its words to its exit status.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,16 +16,16 @@ use super::client::{Client, ClientError};
 use super::listing::Listing;
 use super::options::CommandLine;
 use super::render::{Format, Rows, json_object};
-use super::report::{self, Done};
+use super::report::{self, SuccessText};
 use super::request::{Command, Invalid};
 use super::status::{self, Unit};
 use super::verbs::Verb;
 use super::{alarms, banner, exit, help, password};
 
-/// Between two looks for a broker that is starting.
-const STARTUP_POLL: Duration = Duration::from_millis(50);
+/// The pause between two attempts to reach a broker that is starting.
+const STARTUP_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Where a command's words go and come from.
+/// The streams and the environment of a command.
 pub struct Terminal<'a> {
     /// Standard output.
     pub out: &'a mut dyn Write,
@@ -37,21 +37,21 @@ pub struct Terminal<'a> {
     pub environment: Environment<'a>,
 }
 
-/// Why a command ends before its time.
-enum Ended {
-    /// With this on stderr, and this status.
-    Told(String, u8),
-    /// The output is gone.
+/// Why a command stops early.
+enum EarlyExit {
+    /// With a message on stderr and an exit status.
+    Message(String, u8),
+    /// Because the output cannot be written.
     Output(io::Error),
 }
 
-impl From<io::Error> for Ended {
+impl From<io::Error> for EarlyExit {
     fn from(error: io::Error) -> Self {
-        Ended::Output(error)
+        EarlyExit::Output(error)
     }
 }
 
-/// Runs a command, given its words without the program's name, and gives its exit status.
+/// Runs a command, given its words without the program's name, and returns its exit status.
 pub fn main(words: Vec<String>, terminal: &mut Terminal<'_>) -> u8 {
     let line = CommandLine::parse(words);
     let text = match terminal.bold {
@@ -62,7 +62,7 @@ pub fn main(words: Vec<String>, terminal: &mut Terminal<'_>) -> u8 {
         Some("json") => Form::Json,
         _ => text,
     };
-    // Whatever is printed passes here: names and reasons are chosen by clients.
+    // All output is escaped here, because clients choose names and reasons.
     let terminal = &mut Terminal {
         out: &mut Escaped::new(&mut *terminal.out, form),
         err: &mut Escaped::new(&mut *terminal.err, text),
@@ -75,65 +75,68 @@ pub fn main(words: Vec<String>, terminal: &mut Terminal<'_>) -> u8 {
     });
     match result {
         Ok(status) => status,
-        Err(Ended::Told(text, status)) => {
-            // What was said before it comes first. Nobody is left to tell when stderr is gone.
+        Err(EarlyExit::Message(text, status)) => {
+            // Earlier output comes first. If stderr is gone there is nowhere to report that.
             let _ = terminal.out.flush();
             let _ = writeln!(terminal.err, "{text}");
             status
         }
-        // `leveretctl list_queues | head` has seen enough.
-        Err(Ended::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,
-        Err(Ended::Output(error)) => {
-            let _ = writeln!(terminal.err, "Error: the output cannot be written: {error}");
+        // As with `leveretctl list_queues | head`.
+        Err(EarlyExit::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,
+        Err(EarlyExit::Output(error)) => {
+            let _ = writeln!(terminal.err, "Error: cannot write the output: {error}");
             exit::IO
         }
     }
 }
 
-fn run(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<u8, Ended> {
+fn run(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<u8, EarlyExit> {
     let bold = terminal.bold;
     let Some(name) = line.verb.as_deref() else {
         return match (line.has("version"), line.has("help")) {
             (true, _) => version(terminal),
             (false, true) => show(terminal, &help::overview(bold)),
-            (false, false) => Err(Ended::Told(trimmed(&help::overview(bold)), exit::USAGE)),
+            (false, false) => Err(EarlyExit::Message(
+                trim_line_feeds(&help::overview(bold)),
+                exit::USAGE,
+            )),
         };
     };
     let Some(verb) = Verb::find(name) else {
-        return Err(Ended::Told(unknown_verb(name, bold), exit::USAGE));
+        return Err(EarlyExit::Message(unknown_verb(name, bold), exit::USAGE));
     };
     if line.has("help") {
-        return show(terminal, &help::of(verb, bold));
+        return show(terminal, &help::for_verb(verb, bold));
     }
     match verb.name {
         "help" if line.invalid.is_empty() && line.arguments.len() < 2 => help_of(line, terminal),
         "version" if line.invalid.is_empty() && line.arguments.is_empty() => version(terminal),
         _ => {
-            let command =
-                Command::of(verb, line).map_err(|invalid| misused(verb, line, &invalid, bold))?;
-            ask(verb, command, line, terminal)
+            let command = Command::of(verb, line)
+                .map_err(|invalid| usage_error(verb, line, &invalid, bold))?;
+            execute(verb, command, line, terminal)
         }
     }
 }
 
-fn show(terminal: &mut Terminal<'_>, text: &str) -> Result<u8, Ended> {
+fn show(terminal: &mut Terminal<'_>, text: &str) -> Result<u8, EarlyExit> {
     terminal.out.write_all(text.as_bytes())?;
     Ok(exit::OK)
 }
 
-fn version(terminal: &mut Terminal<'_>) -> Result<u8, Ended> {
+fn version(terminal: &mut Terminal<'_>) -> Result<u8, EarlyExit> {
     show(terminal, concat!(env!("CARGO_PKG_VERSION"), "\n"))
 }
 
-fn help_of(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<u8, Ended> {
+fn help_of(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<u8, EarlyExit> {
     let text = match line.arguments.first() {
         _ if line.has("list-commands") => help::list(),
         None => help::overview(terminal.bold),
         Some(name) => match Verb::find(name) {
-            Some(verb) => help::of(verb, terminal.bold),
+            Some(verb) => help::for_verb(verb, terminal.bold),
             None => {
                 let text = format!("Error:\n\nCommand '{name}' not found.");
-                return Err(Ended::Told(text, exit::USAGE));
+                return Err(EarlyExit::Message(text, exit::USAGE));
             }
         },
     };
@@ -144,43 +147,43 @@ fn unknown_verb(name: &str, bold: bool) -> String {
     let found = format!("\nCommand '{name}' not found. \n");
     match Verb::similar_to(name) {
         Some(verb) => format!("{found}Did you mean '{}'? \n", verb.name),
-        None => format!("{found}{}", trimmed(&help::overview(bold))),
+        None => format!("{found}{}", trim_line_feeds(&help::overview(bold))),
     }
 }
 
-fn misused(verb: &Verb, line: &CommandLine, invalid: &Invalid, bold: bool) -> Ended {
+fn usage_error(verb: &Verb, line: &CommandLine, invalid: &Invalid, bold: bool) -> EarlyExit {
     let Invalid { reason, status } = invalid;
     let (given, usage) = (line.given.join(" "), help::usage(verb));
     let heading = help::heading("Usage", bold);
     let text = format!(
         "Error (argument validation): {reason}\nArguments given:\n\t{given}\n\n{heading}\n\n{usage}"
     );
-    Ended::Told(text, *status)
+    EarlyExit::Message(text, *status)
 }
 
-/// Without the last line feed, which whoever prints it adds.
-fn trimmed(text: &str) -> String {
+/// Removes the line feeds at the end: the caller adds one when it prints the text.
+fn trim_line_feeds(text: &str) -> String {
     text.trim_end_matches('\n').to_owned()
 }
 
-/// The seconds that a verb may take: as told, or as rabbitmqctl allows; None for no limit.
+/// Returns the timeout of a verb in seconds: the given one, or rabbitmqctl's; `None` for no limit.
 fn timeout(verb: &Verb, line: &CommandLine) -> Option<u64> {
     line.number("timeout").or(match verb.name {
         "list_queues" | "ping" => Some(60),
         "await_startup" => Some(300),
-        // It says nothing until it is through: a day, for whatever the disk takes.
+        // There is no response until the copy is complete, however slow the disk: a day.
         "backup" => Some(24 * 60 * 60),
         _ => None,
     })
 }
 
-/// Asks the broker, and shows its answer.
-fn ask(
+/// Sends the request to the broker and shows the response.
+fn execute(
     verb: &Verb,
     mut command: Command,
     line: &CommandLine,
     terminal: &mut Terminal<'_>,
-) -> Result<u8, Ended> {
+) -> Result<u8, EarlyExit> {
     let data_dir = data_dir(line, &terminal.environment)?;
     let timeout = timeout(verb, line);
     let deadline = timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
@@ -205,15 +208,15 @@ fn ask(
     if let Some(banner) = banner.filter(|_| chatty) {
         writeln!(terminal.out, "{banner}")?;
     }
-    if command.asks_password {
-        let given = password::ask(terminal.out)?;
+    if command.prompts_for_password {
+        let given = password::prompt(terminal.out)?;
         command.set_password(given.ok_or_else(|| no_password(verb))?);
-        // Whoever keeps the broker waiting while it thinks may have lost its place.
+        // While the user typed, the broker may have closed the connection.
         client = Client::connect(&data_dir, deadline).map_err(failed)?;
     }
     client.send(&command.request).map_err(failed)?;
     terminal.out.flush()?;
-    answer(
+    show_response(
         verb,
         &command,
         line,
@@ -223,22 +226,22 @@ fn ask(
     )
 }
 
-/// Reads the answer to its end and shows it as it comes.
-fn answer(
+/// Reads the response to its end and shows it as it arrives.
+fn show_response(
     verb: &Verb,
     command: &Command,
     line: &CommandLine,
     (client, data_dir): (&mut Client, &Path),
     terminal: &mut Terminal<'_>,
-    failed: &dyn Fn(ClientError) -> Ended,
-) -> Result<u8, Ended> {
+    failed: &dyn Fn(ClientError) -> EarlyExit,
+) -> Result<u8, EarlyExit> {
     let listing = Listing::of(&command.request);
     let columns = listing.as_ref().map_or(&[][..], |listing| &listing.columns);
     let headers = !line.has("silent") && !line.has("no-table-headers");
     let mut rows = Rows::new(command.format, columns, headers);
     loop {
         match client.receive().map_err(failed)? {
-            // `--offline`: a broker that answers has no queue that is not there.
+            // `--offline`: a running broker has no offline queues.
             Response::Rows(_) if line.has("offline") => {}
             Response::Rows(batch) => {
                 for row in batch {
@@ -247,7 +250,7 @@ fn answer(
             }
             Response::Ok => {
                 if let Some(listing) = &listing {
-                    rows.end(terminal.out, listing.whole)?;
+                    rows.end(terminal.out, listing.is_streamed)?;
                     return Ok(exit::OK);
                 }
                 if command.request == Request::Stop {
@@ -256,15 +259,15 @@ fn answer(
                 return finish(verb, command, line, 0, terminal);
             }
             Response::Count(count) => return finish(verb, command, line, count, terminal),
-            Response::Text(text) => return tell(command, text, terminal),
+            Response::Text(text) => return show_text(command, text, terminal),
             Response::Alarms(alarms) => {
-                let asked = alarms::Asked {
+                let options = alarms::AlarmOptions {
                     verb: verb.name,
                     json: command.format == Format::Json,
                     silent: line.has("silent"),
                     data_dir,
                 };
-                return show_alarms(&alarms, asked, terminal);
+                return show_alarms(&alarms, options, terminal);
             }
             Response::Status(report) => {
                 let text = match command.format {
@@ -275,14 +278,18 @@ fn answer(
             }
             Response::Error { kind, message } => {
                 let (text, status) = report::refusal(&command.request, kind, &message);
-                return Err(Ended::Told(text, status));
+                return Err(EarlyExit::Message(text, status));
             }
         }
     }
 }
 
-/// Shows an answer in words.
-fn tell(command: &Command, text: String, terminal: &mut Terminal<'_>) -> Result<u8, Ended> {
+/// Shows a response that is a text.
+fn show_text(
+    command: &Command,
+    text: String,
+    terminal: &mut Terminal<'_>,
+) -> Result<u8, EarlyExit> {
     let shown = match (command.format, &command.request) {
         (Format::Json, Request::ListVhostLimits { .. }) if text.is_empty() => "[]".to_owned(),
         (Format::Json, Request::ListVhostLimits { .. }) => {
@@ -297,73 +304,73 @@ fn tell(command: &Command, text: String, terminal: &mut Terminal<'_>) -> Result<
 
 fn show_alarms(
     alarms: &[Resource],
-    asked: alarms::Asked<'_>,
+    options: alarms::AlarmOptions<'_>,
     terminal: &mut Terminal<'_>,
-) -> Result<u8, Ended> {
-    let shown = alarms::show(alarms, asked);
-    if let Some(text) = shown.out {
+) -> Result<u8, EarlyExit> {
+    let output = alarms::show(alarms, options);
+    if let Some(text) = output.out {
         writeln!(terminal.out, "{text}")?;
     }
-    match shown.err {
-        Some(text) => Err(Ended::Told(text, shown.status)),
-        None => Ok(shown.status),
+    match output.err {
+        Some(text) => Err(EarlyExit::Message(text, output.status)),
+        None => Ok(output.status),
     }
 }
 
-/// Says that it was done.
+/// Reports success.
 fn finish(
     verb: &Verb,
     command: &Command,
     line: &CommandLine,
     count: u64,
     terminal: &mut Terminal<'_>,
-) -> Result<u8, Ended> {
+) -> Result<u8, EarlyExit> {
     let quiet = line.has("quiet") || line.has("silent");
-    let done = report::done(verb.name, &command.request, count);
+    let success = report::success(verb.name, &command.request, count);
     let text = if command.format == Format::Json {
-        let members: Vec<(&str, Json)> = match done {
-            Done::Silent => vec![("result", "ok".into())],
-            Done::Hint(text) => vec![("message", text.into()), ("status", "ok".into())],
-            Done::Answer(text) if verb.name == "close_all_connections" => {
+        let members: Vec<(&str, Json)> = match success {
+            SuccessText::None => vec![("result", "ok".into())],
+            SuccessText::Hint(text) => vec![("message", text.into()), ("status", "ok".into())],
+            SuccessText::Result(text) if verb.name == "close_all_connections" => {
                 vec![("result", "ok".into()), ("value", text.into())]
             }
-            Done::Answer(text) => vec![("message", text.into())],
+            SuccessText::Result(text) => vec![("message", text.into())],
         };
         json_object(members.into_iter())
     } else {
-        match done {
-            Done::Silent => return Ok(exit::OK),
-            Done::Hint(_) if quiet => return Ok(exit::OK),
-            Done::Hint(text) | Done::Answer(text) => text,
+        match success {
+            SuccessText::None => return Ok(exit::OK),
+            SuccessText::Hint(_) if quiet => return Ok(exit::OK),
+            SuccessText::Hint(text) | SuccessText::Result(text) => text,
         }
     };
     writeln!(terminal.out, "{text}")?;
     Ok(exit::OK)
 }
 
-fn data_dir(line: &CommandLine, environment: &Environment<'_>) -> Result<PathBuf, Ended> {
+fn data_dir(line: &CommandLine, environment: &Environment<'_>) -> Result<PathBuf, EarlyExit> {
     let path = |long| line.text(long).map(PathBuf::from);
     locate_data_dir(path("data-dir"), path("config"), environment)
         .map(|found| found.path)
-        .map_err(|error| Ended::Told(format!("Error: {error}"), error.status()))
+        .map_err(|error| EarlyExit::Message(format!("Error: {error}"), error.status()))
 }
 
-/// Looks for the broker until it answers or time is up.
+/// Tries to connect to the broker until it answers or the deadline passes.
 fn wait_for_broker(data_dir: &Path, deadline: Option<Instant>) -> Result<Client, ClientError> {
     loop {
         match Client::connect(data_dir, deadline) {
             Err(ClientError::Unreachable(_)) if deadline.is_none_or(|at| Instant::now() < at) => {
-                thread::sleep(STARTUP_POLL);
+                thread::sleep(STARTUP_POLL_INTERVAL);
             }
             other => return other,
         }
     }
 }
 
-fn no_password(verb: &Verb) -> Ended {
+fn no_password(verb: &Verb) -> EarlyExit {
     let text = "Error:\nPassword is not provided via argument or stdin".to_owned();
-    // rabbitmqctl's statuses, different as they are.
-    Ended::Told(
+    // These are rabbitmqctl's statuses, although they differ.
+    EarlyExit::Message(
         text,
         if verb.name == "change_password" {
             exit::SOFTWARE
@@ -373,17 +380,19 @@ fn no_password(verb: &Verb) -> Ended {
     )
 }
 
-fn failure(verb: &Verb, timeout: Option<u64>, error: ClientError) -> Ended {
+fn failure(verb: &Verb, timeout: Option<u64>, error: ClientError) -> EarlyExit {
     match error {
-        ClientError::Unreachable(text) => Ended::Told(format!("Error: {text}"), exit::UNAVAILABLE),
+        ClientError::Unreachable(text) => {
+            EarlyExit::Message(format!("Error: {text}"), exit::UNAVAILABLE)
+        }
         ClientError::TimedOut => {
             let milliseconds = timeout.unwrap_or(60) * 1000;
             let text = format!(
                 "Error: operation {} timed out. Timeout value used: {milliseconds}",
                 verb.name
             );
-            Ended::Told(text, exit::TIMED_OUT)
+            EarlyExit::Message(text, exit::TIMED_OUT)
         }
-        ClientError::Broken(text) => Ended::Told(format!("Error: {text}"), exit::SOFTWARE),
+        ClientError::Broken(text) => EarlyExit::Message(format!("Error: {text}"), exit::SOFTWARE),
     }
 }

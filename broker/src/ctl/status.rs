@@ -1,4 +1,4 @@
-//! `status`, in the sections of rabbitmqctl's.
+//! `status`, with the same sections as rabbitmqctl's.
 
 use std::fmt::Write;
 
@@ -7,10 +7,10 @@ use serde_json::json;
 use crate::config::MemoryWatermark;
 use crate::manage::status::{Listener, Status};
 
-use super::alarms::sentence;
+use super::alarms::describe;
 use super::help::heading;
 
-/// `--unit`: what sizes are shown in.
+/// `--unit`: the unit of sizes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Unit {
     Bytes,
@@ -19,7 +19,7 @@ pub(super) enum Unit {
 }
 
 impl Unit {
-    /// The unit of this name; gigabytes when none was given, as in rabbitmqctl.
+    /// Returns the unit with this name; gigabytes without one, as in rabbitmqctl.
     pub(super) fn parse(name: Option<&str>) -> Self {
         match name {
             Some("bytes") => Unit::Bytes,
@@ -28,19 +28,19 @@ impl Unit {
         }
     }
 
-    fn show(self, octets: u64) -> String {
+    fn show(self, bytes: u64) -> String {
         // To four places, without trailing zeros but with a decimal point: 0.0735, 0.0.
         #[allow(clippy::cast_precision_loss, reason = "shown to four places")]
-        let rounded = |unit: f64| (octets as f64 / unit * 1e4).round() / 1e4;
+        let rounded = |unit: f64| (bytes as f64 / unit * 1e4).round() / 1e4;
         match self {
-            Unit::Bytes => format!("{octets} bytes"),
+            Unit::Bytes => format!("{bytes} bytes"),
             Unit::Megabytes => format!("{:?} mb", rounded(1e6)),
             Unit::Gigabytes => format!("{:?} gb", rounded(1e9)),
         }
     }
 }
 
-/// The text for people.
+/// Formats the status as text.
 pub(super) fn text(status: &Status, unit: Unit, bold: bool) -> String {
     let mut text = String::new();
     for (title, lines) in sections(status, unit) {
@@ -59,11 +59,11 @@ pub(super) fn text(status: &Status, unit: Unit, bold: bool) -> String {
     text
 }
 
-/// The sections in rabbitmqctl's order, each with its lines.
+/// Returns the sections in rabbitmqctl's order, each with its lines.
 fn sections(status: &Status, unit: Unit) -> [(&'static str, Vec<String>); 10] {
     let bullets = |items: &[String]| items.iter().map(|item| format!(" * {item}")).collect();
-    let size = |title: &'static str, octets: Option<u64>| {
-        octets.map(|octets| format!("{title}: {}", unit.show(octets)))
+    let size = |title: &'static str, bytes: Option<u64>| {
+        bytes.map(|bytes| format!("{title}: {}", unit.show(bytes)))
     };
     let runtime = vec![
         format!("OS PID: {}", status.pid),
@@ -105,7 +105,7 @@ fn sections(status: &Status, unit: Unit) -> [(&'static str, Vec<String>); 10] {
             status
                 .alarms
                 .iter()
-                .map(|alarm| sentence(*alarm).to_owned())
+                .map(|alarm| describe(*alarm).to_owned())
                 .collect(),
         ),
         ("Memory", memory.into_iter().flatten().collect()),
@@ -120,7 +120,7 @@ fn watermark(status: &Status, unit: Unit) -> String {
     let computed = unit.show(status.memory_limit);
     let setting = match status.memory_watermark {
         MemoryWatermark::Relative(fraction) => format!("{fraction:?} of available memory"),
-        MemoryWatermark::Absolute(octets) => unit.show(octets),
+        MemoryWatermark::Absolute(bytes) => unit.show(bytes),
     };
     format!("Memory high watermark setting: {setting}, computed to: {computed}")
 }
@@ -135,12 +135,12 @@ fn listener(listener: &Listener) -> String {
     format!("Interface: {interface}, port: {port}, protocol: {protocol}, purpose: {purpose}")
 }
 
-/// The object for programs, under rabbitmqctl's keys.
+/// Formats the status as a JSON object with rabbitmqctl's keys.
 pub(super) fn as_json(status: &Status) -> String {
     let alarm = |alarm| json!({ "resource": alarm, "type": "resource_limit" });
     let setting = match status.memory_watermark {
         MemoryWatermark::Relative(fraction) => json!({ "relative": fraction }),
-        MemoryWatermark::Absolute(octets) => json!({ "absolute": octets }),
+        MemoryWatermark::Absolute(bytes) => json!({ "absolute": bytes }),
     };
     json!({
         "alarms": status.alarms.iter().map(alarm).collect::<Vec<_>>(),
@@ -173,7 +173,8 @@ pub(super) fn as_json(status: &Status) -> String {
     .to_string()
 }
 
-/// The system, capitalised as RabbitMQ does. Client and broker share a machine.
+/// Returns the name of the operating system, capitalised as in RabbitMQ. leveretctl runs on the broker's
+/// machine.
 fn os() -> &'static str {
     match std::env::consts::OS {
         "linux" => "Linux",

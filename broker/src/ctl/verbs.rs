@@ -1,4 +1,4 @@
-//! What there is to say: each verb once, for the checks and for the help.
+//! The verbs, each declared once, for checking command lines and for the help.
 
 use crate::manage::columns::{
     BindingColumn, ChannelColumn, Column, ConnectionColumn, ConsumerColumn, ExchangeColumn,
@@ -10,27 +10,27 @@ pub(super) struct Verb {
     pub(super) name: &'static str,
     /// The heading under which help lists it.
     pub(super) group: &'static str,
-    /// One line for the list of verbs, without a full stop.
+    /// One line for the list of verbs, without a full stop at the end.
     pub(super) summary: &'static str,
-    /// What follows the name in the usage line.
+    /// The usage line after the name.
     pub(super) usage: &'static str,
-    /// How many arguments it takes at least.
-    pub(super) least: usize,
-    /// And at most; None for any number.
-    pub(super) most: Option<usize>,
+    /// The minimum number of arguments.
+    pub(super) min_arguments: usize,
+    /// The maximum number of arguments; `None` for any number.
+    pub(super) max_arguments: Option<usize>,
     /// The columns that its arguments choose from.
     pub(super) columns: Option<fn() -> Vec<&'static str>>,
-    /// Arguments and options, each with a sentence, for `help <verb>`.
+    /// Arguments and options, each with a description, for `help <verb>`.
     pub(super) details: &'static [(&'static str, &'static str)],
 }
 
 impl Verb {
-    /// The verb of this name.
+    /// Returns the verb with this name.
     pub(super) fn find(name: &str) -> Option<&'static Verb> {
         VERBS.iter().find(|verb| verb.name == name)
     }
 
-    /// The verb that was probably meant.
+    /// Returns the verb that was probably meant.
     pub(super) fn similar_to(name: &str) -> Option<&'static Verb> {
         let likeness = |verb: &&Verb| strsim::jaro(verb.name, name);
         let best = VERBS
@@ -48,7 +48,7 @@ fn names<C: Column>() -> Vec<&'static str> {
 const fn verb(
     group: &'static str,
     name: &'static str,
-    (least, most): (usize, Option<usize>),
+    (min_arguments, max_arguments): (usize, Option<usize>),
     usage: &'static str,
     summary: &'static str,
 ) -> Verb {
@@ -57,8 +57,8 @@ const fn verb(
         group,
         summary,
         usage,
-        least,
-        most,
+        min_arguments,
+        max_arguments,
         columns: None,
         details: &[],
     }
@@ -122,15 +122,15 @@ pub(super) static VERBS: &[Verb] = &[
         "Displays usage information for a command"),
     verb(HELP, "version", NONE, "", "Displays the version of leveretctl"),
     verb(NODES, "await_startup", NONE, "[--timeout <timeout>]",
-        "Waits until the broker answers, 300 seconds unless told otherwise"),
+        "Waits until the broker answers, for 300 seconds by default"),
     verb(NODES, "stop", (0, Some(1)), "[--idempotent] [<pidfile>]",
         "Stops the broker and waits until it has ended")
-        .details(&[("<pidfile>", "accepted and not needed"),
+        .details(&[("<pidfile>", "accepted and ignored"),
             ("--idempotent", "return success if the broker is not running")]),
     verb(USERS, "add_user", (1, Some(2)), "<username> [<password>]",
         "Creates a new user, who has no permissions for any virtual host yet")
-        .details(&[("<password>", "asked for, or read from standard input, when not given; a blank \
-            one disables login by password")]),
+        .details(&[("<password>", "prompted for, or read from standard input, if omitted; a blank \
+            password disables login by password")]),
     verb(USERS, "authenticate_user", (1, Some(2)), "<username> [<password>]",
         "Checks a user's password; exits with a non-zero code if it is wrong"),
     verb(USERS, "change_password", (1, Some(2)), "<username> [<password>]",
@@ -146,7 +146,7 @@ pub(super) static VERBS: &[Verb] = &[
         "Lists user names and tags"),
     verb(USERS, "set_user_limits", exactly(2), "<username> <definition>", "Sets user limits")
         .details(&[("<definition>", "limit definitions as a JSON document, \
-            {\"max-connections\": 10, \"max-channels\": 100}; those it does not name stay")]),
+            {\"max-connections\": 10, \"max-channels\": 100}; limits it does not name are kept")]),
     verb(USERS, "set_user_tags", (1, None), "<username> <tag> [...]", "Sets user tags"),
     verb(ACCESS, "clear_permissions", exactly(1), "[--vhost <vhost>] <username>",
         "Revokes user permissions for a vhost"),
@@ -185,8 +185,8 @@ pub(super) static VERBS: &[Verb] = &[
          [--timeout <timeout>]",
         "Lists queues and their properties")
         .columns(names::<QueueColumn>)
-        .details(&[("--online, --local", "every queue of a single broker: change nothing"),
-            ("--offline", "no queue of a single broker")]),
+        .details(&[("--online, --local", "accepted and ignored: the broker is a single node"),
+            ("--offline", "lists nothing: a single node has no offline queues")]),
     verb(MONITORING, "ping", NONE, "[--timeout <timeout>]", "Checks that the broker answers"),
     verb(MONITORING, "status", NONE, "[--unit <unit>] [--timeout <timeout>]",
         "Displays status of the broker")
@@ -202,22 +202,22 @@ pub(super) static VERBS: &[Verb] = &[
     verb(VHOSTS, "list_vhost_limits", NONE,
         "[--vhost <vhost>] [--global] [--no-table-headers]",
         "Displays configured virtual host limits")
-        .details(&[("--global", "list the limits of all virtual hosts that have some")]),
+        .details(&[("--global", "list limits for all the virtual hosts")]),
     verb(VHOSTS, "set_vhost_limits", exactly(1), "[--vhost <vhost>] <definition>",
         "Sets virtual host limits")
         .details(&[("<definition>", "limit definitions as a JSON document, \
-            {\"max-connections\": 100, \"max-queues\": 500}; in place of those before")]),
+            {\"max-connections\": 100, \"max-queues\": 500}; replaces the previous limits")]),
     verb(CONFIGURATION, "set_disk_free_limit", (1, Some(2)),
         "<disk_limit> | mem_relative <fraction>", "Sets the disk_free_limit setting")
         .details(&[("<disk_limit>", "new limit as an absolute value with units, e.g. 1GB"),
             ("mem_relative <fraction>",
                 "new limit as a fraction of total memory reported by the OS"),
-            ("", "counts until the broker ends")]),
+            ("", "in effect until the broker stops")]),
     verb(CONFIGURATION, "set_vm_memory_high_watermark", (1, Some(2)),
         "<fraction> | absolute <value>", "Sets the vm_memory_high_watermark setting")
         .details(&[("<fraction>", "new limit as a fraction of total memory reported by the OS"),
             ("absolute <value>", "new limit as an absolute value with units, e.g. 1GB"),
-            ("", "counts until the broker ends")]),
+            ("", "in effect until the broker stops")]),
     verb(POLICIES, "clear_operator_policy", exactly(1), "[--vhost <vhost>] <name>",
         "Clears an operator policy"),
     verb(POLICIES, "clear_policy", exactly(1), "[--vhost <vhost>] <name>",
@@ -235,8 +235,8 @@ pub(super) static VERBS: &[Verb] = &[
         .details(POLICY),
     verb(OPERATIONS, "backup", exactly(1), "<directory> [--timeout <timeout>]",
         "Copies everything durable to a new data directory, while the broker runs")
-        .details(&[("<directory>", "does not exist yet, or is empty; start `leveret --data-dir \
-                <directory>` on it to restore. The broker writes it, as the user it runs as")]),
+        .details(&[("<directory>", "must be empty or not exist; to restore, start `leveret \
+                --data-dir <directory>`. The broker writes it, as its own user")]),
     verb(OPERATIONS, "close_all_connections", exactly(1),
         "[--vhost <vhost> --limit <limit>] [--global] <explanation>",
         "Closes all connections of a vhost, or with --global all")
@@ -244,11 +244,11 @@ pub(super) static VERBS: &[Verb] = &[
             ("--limit <number>", "close up to this many connections")]),
     verb(OPERATIONS, "close_all_user_connections", exactly(2), "<username> <explanation>",
         "Closes all connections of a user")
-        .details(&[("<explanation>", "reason for connection closure, which clients are told")]),
+        .details(&[("<explanation>", "reason for connection closure, sent to the clients")]),
     verb(OPERATIONS, "close_connection", exactly(2), "<connection pid> <explanation>",
         "Closes a connection")
-        .details(&[("<connection pid>", "as in <leveret.3.0>, see list_connections pid"),
-            ("<explanation>", "reason for connection closure, which the client is told")]),
+        .details(&[("<connection pid>", "such as <leveret.3.0>, see list_connections pid"),
+            ("<explanation>", "reason for connection closure, sent to the client")]),
     verb(QUEUES, "delete_queue", exactly(1),
         "<queue_name> [--if-empty|-e] [--if-unused|-u] [--timeout <timeout>]", "Deletes a queue")
         .details(&[("--if-empty", "delete the queue if it is empty (has no messages ready for \
@@ -263,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelt_verb_has_a_neighbour_and_nonsense_has_none() {
+    fn a_misspelt_verb_has_a_similar_one_and_nonsense_has_none() {
         let similar = |name: &str| Verb::similar_to(name).map(|verb| verb.name);
         assert_eq!(similar("list_queue"), Some("list_queues"));
         assert_eq!(similar("listqueues"), Some("list_queues"));

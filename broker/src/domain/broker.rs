@@ -1,10 +1,10 @@
-//! The broker: the directory of everything that is declared, shared by all connections.
+//! The broker: the directory of all declarations, shared by all connections.
 
 use crate::config::Limits;
 use crate::domain::auth::{AuthError, Change, Mechanisms, Users};
 use crate::domain::connections::Connections;
 use crate::domain::definitions::{self, Definition};
-use crate::domain::limits::{Tally, VhostLimits};
+use crate::domain::limits::{UsageCounts, VhostLimits};
 use crate::domain::vhost::{Vhost, VhostSpec, Vhosts};
 use crate::engine::clock::Clock;
 use crate::engine::exchange::{Delays, Exchange, ExchangeKind, ExchangeSpec};
@@ -25,39 +25,39 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Instant;
 
-/// The virtual host that every broker starts with.
+/// The virtual host that a new broker has.
 pub const DEFAULT_VHOST: &str = "/";
 
 /// The broker.
 pub struct Broker {
-    /// Who may do what.
+    /// Users and their permissions.
     pub users: Users,
-    /// What survives a restart; none for a broker that keeps everything in memory.
+    /// The store of everything durable; `None` for a broker that keeps everything in memory.
     pub store: Option<Store>,
-    /// Who is connected.
+    /// The open connections.
     pub connections: Connections,
-    /// Who wants to be looked at when.
+    /// The deadlines of queues and exchanges.
     pub timers: Arc<Timers>,
-    /// Who reads streams.
+    /// The threads that read streams.
     pub readers: Arc<Readers>,
-    /// Who takes backlogs out of memory; none for a broker that keeps everything there.
+    /// Pages backlogs out of memory; `None` for a broker that keeps everything in memory.
     pub pager: Option<Arc<Pager>>,
-    /// Its time.
+    /// The broker's clock.
     pub clock: Clock,
-    /// How many of them there are, for the limits that operators set.
-    pub tally: Arc<Tally>,
-    /// What the broker is short of.
+    /// The number of connections and channels, for the limits that operators set.
+    pub usage: Arc<UsageCounts>,
+    /// The resource alarms.
     pub alarms: Arc<Alarms>,
-    /// What peers hold.
+    /// The memory that peers hold.
     pub ledger: Arc<Ledger>,
-    /// Who waits for replies.
+    /// The clients that wait for replies (direct reply-to).
     pub replies: Arc<ReplyAddresses>,
-    /// When it started.
+    /// When the broker started.
     pub started: Instant,
-    /// Held by an administrator's change until it is on its way to the store, so that changes are
-    /// stored in the order in which they took effect: a permission of a user who is being deleted
-    /// must not come after the deletion.
-    pub changing: Mutex<()>,
+    /// Locked by each administrator's change until its records are on their way to the store, so that
+    /// changes are stored in the order in which they took effect: a permission of a user that is being
+    /// deleted must not be stored after the deletion.
+    pub admin_changes: Mutex<()>,
     limits: RwLock<Limits>,
     mechanisms: RwLock<Arc<Mechanisms>>,
     vhosts: Arc<Vhosts>,
@@ -66,7 +66,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// A broker without any virtual host or user.
+    /// Returns a broker without virtual hosts and users.
     pub fn new(limits: Limits, loopback_users: Vec<String>, store: Option<Store>) -> Self {
         let alarms = Arc::<Alarms>::default();
         let ledger = Arc::new(Ledger::new(alarms.clone()));
@@ -80,41 +80,41 @@ impl Broker {
             readers: Arc::default(),
             pager: None,
             clock: Clock::start(),
-            tally: Arc::default(),
+            usage: Arc::default(),
             alarms,
             ledger,
             replies: Arc::default(),
             started: Instant::now(),
-            changing: Mutex::default(),
+            admin_changes: Mutex::default(),
             vhosts: Arc::default(),
             next_queue: AtomicU64::new(1),
             next_consumer: AtomicU64::new(1),
         }
     }
 
-    /// What it offers to clients.
+    /// Returns the limits that apply to clients.
     pub fn limits(&self) -> Limits {
         *self.limits.read()
     }
 
-    /// How clients may log in.
+    /// Returns the login mechanisms.
     pub fn mechanisms(&self) -> Arc<Mechanisms> {
         self.mechanisms.read().clone()
     }
 
-    /// Sets how clients may log in. Nobody who is there already has to go.
+    /// Sets the login mechanisms. Existing connections stay open.
     pub fn set_mechanisms(&self, mechanisms: Mechanisms) {
         *self.mechanisms.write() = Arc::new(mechanisms);
     }
 
-    /// Sets other limits, for connections to come and for those that are there.
+    /// Changes the limits, for new and existing connections.
     pub fn set_limits(&self, limits: Limits) {
-        // First: a connection that is not on the list yet finds them here.
+        // First, so that a connection that is not listed yet finds them here.
         *self.limits.write() = limits;
         self.connections.change_limits(limits);
     }
 
-    /// Effects on this broker; the tokens of their records go to `sink`.
+    /// Returns effects on this broker. The tokens of their records go to `sink`.
     pub fn effects(&self, sink: Option<&Arc<Mailbox>>) -> Effects {
         let sink = sink.map(|mailbox| mailbox.clone() as Arc<dyn CommitSink>);
         Effects::on(self.environment(), sink)
@@ -131,7 +131,7 @@ impl Broker {
         }
     }
 
-    /// What its timers need.
+    /// Returns what the timer task needs.
     pub fn timer_context(&self) -> timers::TimerContext {
         timers::TimerContext {
             timers: self.timers.clone(),
@@ -141,19 +141,19 @@ impl Broker {
         }
     }
 
-    /// Whether more waits to be paged out than should: whoever publishes is not to be read.
+    /// Returns whether paging out falls behind: then connections that publish are not read.
     pub fn pager_is_behind(&self) -> bool {
         self.pager.as_deref().is_some_and(Pager::over_mark)
     }
 
-    /// Whether more waits to be stored than should: whoever publishes what is stored is not to be
+    /// Returns whether the store falls behind: then connections that publish persistent messages are not
     /// read.
     pub fn store_is_behind(&self) -> bool {
         self.store.as_ref().is_some_and(Store::backlog_over_mark)
     }
 
-    /// Wakes when less waits for the disk, in one of both places.
-    pub fn wake_when_ahead(&self, waker: Waker) {
+    /// Wakes the waker when the pager or the store, whichever is behind, has caught up.
+    pub fn wake_when_caught_up(&self, waker: Waker) {
         match (&self.pager, &self.store) {
             (Some(pager), _) if pager.over_mark() => pager.wake_when_below(waker),
             (_, Some(store)) => store.wake_when_below(waker),
@@ -161,17 +161,17 @@ impl Broker {
         }
     }
 
-    /// A virtual host by name.
+    /// Returns a virtual host by name.
     pub fn vhost(&self, name: &str) -> Option<Arc<Vhost>> {
         self.vhosts.get(name)
     }
 
-    /// All virtual hosts, in the order of their names.
+    /// Returns all virtual hosts, in the order of their names.
     pub fn vhosts(&self) -> Vec<Arc<Vhost>> {
         self.vhosts.all()
     }
 
-    /// Adds a virtual host; `false` when there is one of that name.
+    /// Adds a virtual host; returns false if the name exists.
     pub fn add_vhost(&self, spec: VhostSpec, fx: &mut Effects) -> bool {
         let mut vhosts = self.vhosts.write();
         if vhosts.contains_key(&spec.name) {
@@ -183,7 +183,7 @@ impl Broker {
         true
     }
 
-    /// Puts back a virtual host at start; one that is there already stays as it is.
+    /// Restores a virtual host at startup; an existing one stays as it is.
     pub fn restore_vhost(&self, spec: VhostSpec) -> Arc<Vhost> {
         let mut vhosts = self.vhosts.write();
         vhosts
@@ -192,17 +192,16 @@ impl Broker {
             .clone()
     }
 
-    /// Sets the limits of a virtual host in place of those before, or takes them away. They count
-    /// from now on; nobody who is there already has to go. `false` when there is none of that
-    /// name.
+    /// Replaces or removes the limits of a virtual host. They apply from now on; existing connections and
+    /// queues stay. Returns false if the virtual host does not exist.
     pub fn set_vhost_limits(
         &self,
         name: &str,
         limits: Option<VhostLimits>,
         fx: &mut Effects,
     ) -> bool {
-        // Held to the end: changes are stored in the order in which they took effect, and never
-        // after the virtual host's deletion.
+        // Locked to the end, so that changes are stored in the order in which they took effect, and
+        // never after the deletion of the virtual host.
         let vhosts = self.vhosts.write();
         let Some(vhost) = vhosts.get(name) else {
             return false;
@@ -213,8 +212,8 @@ impl Broker {
         true
     }
 
-    /// Removes a virtual host with all that is in it; its connections are closed. `false` when
-    /// there is none of that name.
+    /// Deletes a virtual host and everything in it, and closes its connections. Returns false if it does
+    /// not exist.
     pub fn delete_vhost(&self, name: &str, fx: &mut Effects) -> bool {
         let Some(vhost) = self.vhosts.write().remove(name) else {
             return false;
@@ -231,16 +230,16 @@ impl Broker {
         true
     }
 
-    /// Whether this virtual host, not another one of its name, is there.
+    /// Returns whether this virtual host still exists; another one with its name does not count.
     pub fn has_vhost(&self, vhost: &Arc<Vhost>) -> bool {
         let there = self.vhosts.get(vhost.name().as_str());
         there.is_some_and(|there| Arc::ptr_eq(&there, vhost))
     }
 
-    /// Removes a user with its permissions; its connections are closed.
+    /// Deletes a user with its permissions and closes its connections.
     ///
     /// # Errors
-    /// When there is none of that name.
+    /// When the user does not exist.
     pub fn delete_user(&self, name: &str, fx: &mut Effects) -> Result<(), AuthError> {
         let (account, changes) = self.users.delete_user(name)?;
         let reason = format!("user '{name}' is deleted");
@@ -251,17 +250,17 @@ impl Broker {
         Ok(())
     }
 
-    /// What storing a change of users or permissions takes.
+    /// Stores a change of users or permissions.
     pub fn store_change(&self, change: Change, fx: &mut Effects) {
         fx.store(change_op(change));
     }
 
-    /// An identity for a queue, or a delayed exchange, that was never used.
+    /// Returns an unused id for a queue or a delayed exchange.
     pub fn next_queue_id(&self) -> QueueId {
         QueueId(self.next_queue.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// An exchange that has just been declared.
+    /// Creates an exchange that is being declared.
     pub fn new_exchange(&self, vhost: &VhostName, spec: ExchangeSpec) -> Exchange {
         if spec.kind != ExchangeKind::DelayedMessage {
             return Exchange::new(spec);
@@ -270,12 +269,12 @@ impl Broker {
         Exchange::delayed(spec, Arc::new(delays))
     }
 
-    /// Identities up to and including this one are taken.
+    /// Marks the ids up to and including this one as used.
     pub fn reserve_queue_id(&self, id: QueueId) {
         self.next_queue.fetch_max(id.0 + 1, Ordering::Relaxed);
     }
 
-    /// A consumer identity that was never used.
+    /// Returns an unused id for a consumer.
     pub fn next_consumer_id(&self) -> ConsumerId {
         ConsumerId(self.next_consumer.fetch_add(1, Ordering::Relaxed))
     }

@@ -1,4 +1,4 @@
-//! Who is connected: what listings show, and how to reach a connection's task.
+//! The open connections: what listings show of them, and how to reach their tasks.
 
 use crate::config::Limits;
 use crate::domain::auth::{AccountId, Identity};
@@ -17,19 +17,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 
-/// What is known of a connection without asking its task.
+/// What is known about a connection without asking its task.
 #[derive(Debug)]
 pub struct ConnectionInfo {
-    /// Its identity.
+    /// The connection's id.
     pub id: ConnectionId,
     /// The client's address.
     pub peer: SocketAddr,
-    /// Our address.
+    /// The broker's address.
     pub local: SocketAddr,
-    /// When it was accepted.
+    /// When the connection was accepted.
     pub connected_at: SystemTime,
-    /// What it holds in memory.
-    pub held: Arc<Holdings>,
+    /// The memory that the connection holds.
+    pub holdings: Arc<Holdings>,
     details: Mutex<Details>,
     channels: AtomicU64,
     received: AtomicU64,
@@ -39,51 +39,50 @@ pub struct ConnectionInfo {
     writes: AtomicU64,
     delivered: AtomicU64,
     blocked: AtomicBool,
-    /// It gets no deliveries before it may hold more.
-    waits_for_room: AtomicBool,
-    /// Milliseconds from `accepted` to when it was last held up for a moment, plus one; 0 for
-    /// never.
-    held_up: AtomicU64,
+    /// Whether it gets no deliveries because it holds all the memory it may.
+    waits_for_memory: AtomicBool,
+    /// Milliseconds from `accepted` to when it was last throttled, plus one; 0 for never.
+    throttled_at: AtomicU64,
     accepted: Instant,
 }
 
-/// How long a connection is shown as held up after it was (RabbitMQ: the same).
+/// How long a connection is shown as throttled afterwards, as in RabbitMQ.
 const FLOW_SHOWN: Duration = Duration::from_secs(5);
 
-/// What a connection says of itself while it logs in.
+/// What a client says about itself while it logs in.
 #[derive(Clone, Debug, Default)]
 pub struct Details {
-    /// Who is logged in; none before the login.
+    /// The user; `None` before the login.
     pub user: Option<Identity>,
     /// The virtual host.
     pub vhost: Option<VhostName>,
-    /// The client's description of itself.
+    /// The client properties of `connection.start-ok`.
     pub client_properties: FieldTable,
-    /// PLAIN or AMQPLAIN.
+    /// The login mechanism.
     pub mechanism: String,
-    /// Agreed number of channels.
+    /// The negotiated maximum number of channels.
     pub channel_max: u16,
-    /// Agreed frame size in octets.
+    /// The negotiated frame size in bytes.
     pub frame_max: u32,
-    /// Agreed heartbeat in seconds; 0 for none.
+    /// The negotiated heartbeat interval in seconds; 0 for none.
     pub heartbeat: u16,
 }
 
 impl Details {
-    /// The user's name; empty before the login.
+    /// Returns the user's name; empty before the login.
     pub fn user_name(&self) -> &str {
         self.user.as_ref().map_or("", |user| user.name.as_str())
     }
 }
 
-/// Counters of a connection.
+/// The counters of a connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Traffic {
     /// Open channels.
     pub channels: u64,
-    /// Octets received.
+    /// Bytes received.
     pub received: u64,
-    /// Octets sent.
+    /// Bytes sent.
     pub sent: u64,
     /// Reads from the socket.
     pub reads: u64,
@@ -96,14 +95,14 @@ pub struct Traffic {
 }
 
 impl ConnectionInfo {
-    /// A connection that has just been accepted.
+    /// Returns the information about a connection that has just been accepted.
     pub fn new(id: ConnectionId, peer: SocketAddr, local: SocketAddr) -> Self {
         ConnectionInfo {
             id,
             peer,
             local,
             connected_at: SystemTime::now(),
-            held: Arc::default(),
+            holdings: Arc::default(),
             details: Mutex::default(),
             channels: AtomicU64::new(0),
             received: AtomicU64::new(0),
@@ -113,36 +112,36 @@ impl ConnectionInfo {
             writes: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
             blocked: AtomicBool::new(false),
-            waits_for_room: AtomicBool::new(false),
-            held_up: AtomicU64::new(0),
+            waits_for_memory: AtomicBool::new(false),
+            throttled_at: AtomicU64::new(0),
             accepted: Instant::now(),
         }
     }
 
-    /// An alarm has stopped its publishing, or lets it go on.
+    /// Notes whether an alarm blocks the connection from publishing.
     pub fn set_blocked(&self, blocked: bool) {
         self.blocked.store(blocked, Ordering::Relaxed);
     }
 
-    /// It gets no deliveries, for it holds all that it may; or does again.
-    pub fn set_waits_for_room(&self, waits: bool) {
-        if self.waits_for_room.load(Ordering::Relaxed) != waits {
-            self.waits_for_room.store(waits, Ordering::Relaxed);
+    /// Notes whether it gets no deliveries because it holds all the memory it may.
+    pub fn set_waits_for_memory(&self, waits: bool) {
+        if self.waits_for_memory.load(Ordering::Relaxed) != waits {
+            self.waits_for_memory.store(waits, Ordering::Relaxed);
         }
     }
 
-    /// It is not read for a moment, because it publishes faster than the disk takes.
-    pub fn held_up(&self, now: Instant) {
+    /// Notes that it is not read for a moment because it publishes faster than the disk can write.
+    pub fn throttled(&self, now: Instant) {
         let since = now.saturating_duration_since(self.accepted).as_millis() as u64;
-        self.held_up.store(since + 1, Ordering::Relaxed);
+        self.throttled_at.store(since + 1, Ordering::Relaxed);
     }
 
-    /// What `list_connections state` shows (`rabbit_reader:i/2`): `blocked` by an alarm,
-    /// `blocking` when the next publish will be, `flow` when it was held up of late.
+    /// Returns what `list_connections state` shows (`rabbit_reader:i/2`): `blocked` by an alarm,
+    /// `blocking` if the next publish will be blocked, `flow` if it was throttled recently.
     pub fn state(&self, alarms: AlarmSet, now: Instant) -> &'static str {
-        let held_up = self.held_up.load(Ordering::Relaxed);
-        let held_up = held_up > 0
-            && now.saturating_duration_since(self.accepted + Duration::from_millis(held_up))
+        let throttled_at = self.throttled_at.load(Ordering::Relaxed);
+        let throttled = throttled_at > 0
+            && now.saturating_duration_since(self.accepted + Duration::from_millis(throttled_at))
                 < FLOW_SHOWN;
         if self.details.lock().vhost.is_none() {
             "starting"
@@ -150,24 +149,24 @@ impl ConnectionInfo {
             "blocked"
         } else if !alarms.is_empty() {
             "blocking"
-        } else if held_up {
+        } else if throttled {
             "flow"
         } else {
             "running"
         }
     }
 
-    /// `peer -> local`, as RabbitMQ names connections.
+    /// Returns `peer -> local`, which is RabbitMQ's name for a connection.
     pub fn label(&self) -> String {
         format!("{} -> {}", self.peer, self.local)
     }
 
-    /// What the connection said of itself.
+    /// Returns what the client said about itself.
     pub fn details(&self) -> Details {
         self.details.lock().clone()
     }
 
-    /// The login succeeded.
+    /// Notes a successful login.
     pub fn set_client(&self, user: Identity, properties: FieldTable, mechanism: String) {
         let mut details = self.details.lock();
         details.user = Some(user);
@@ -175,7 +174,7 @@ impl ConnectionInfo {
         details.mechanism = mechanism;
     }
 
-    /// Both sides agreed on limits.
+    /// Notes the negotiated limits.
     pub fn set_tuned(&self, channel_max: u16, frame_max: u32, heartbeat: u16) {
         let mut details = self.details.lock();
         details.channel_max = channel_max;
@@ -183,44 +182,44 @@ impl ConnectionInfo {
         details.heartbeat = heartbeat;
     }
 
-    /// A virtual host was opened.
+    /// Notes the virtual host that was opened.
     pub fn set_vhost(&self, vhost: VhostName) {
         self.details.lock().vhost = Some(vhost);
     }
 
-    /// Counts a channel.
+    /// Counts an opened channel.
     pub fn channel_opened(&self) {
         self.channels.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a channel off.
+    /// Counts a closed channel.
     pub fn channel_closed(&self) {
         self.channels.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Counts octets read.
-    pub fn received(&self, octets: u64) {
-        self.received.fetch_add(octets, Ordering::Relaxed);
+    /// Counts bytes read.
+    pub fn received(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
         self.reads.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts octets written.
-    pub fn sent(&self, octets: u64) {
-        self.sent.fetch_add(octets, Ordering::Relaxed);
+    /// Counts bytes written.
+    pub fn sent(&self, bytes: u64) {
+        self.sent.fetch_add(bytes, Ordering::Relaxed);
         self.writes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts messages that went to queues.
+    /// Counts messages published to queues.
     pub fn published(&self, messages: u64) {
         self.published.fetch_add(messages, Ordering::Relaxed);
     }
 
-    /// Counts messages that went to consumers.
+    /// Counts messages delivered to consumers.
     pub fn delivered(&self, messages: u64) {
         self.delivered.fetch_add(messages, Ordering::Relaxed);
     }
 
-    /// The counters.
+    /// Returns the counters.
     pub fn traffic(&self) -> Traffic {
         Traffic {
             channels: self.channels.load(Ordering::Relaxed),
@@ -234,19 +233,19 @@ impl ConnectionInfo {
     }
 }
 
-/// What there is of a connection outside its task.
-pub(crate) type Member = (Arc<ConnectionInfo>, Arc<Mailbox>);
+/// The shared parts of a connection.
+pub(crate) type ConnectionParts = (Arc<ConnectionInfo>, Arc<Mailbox>);
 
-/// Everybody who is connected.
+/// The open connections.
 #[derive(Debug, Default)]
 pub struct Connections {
-    all: RwLock<BTreeMap<ConnectionId, Member>>,
+    all: RwLock<BTreeMap<ConnectionId, ConnectionParts>>,
     next: AtomicU64,
     ledger: Arc<Ledger>,
 }
 
 impl Connections {
-    /// Nobody yet; what waits in mailboxes is counted in this ledger.
+    /// Returns an empty list; the contents of mailboxes are counted in this ledger.
     pub fn new(ledger: Arc<Ledger>) -> Self {
         Connections {
             ledger,
@@ -254,7 +253,7 @@ impl Connections {
         }
     }
 
-    /// Takes a new connection in.
+    /// Adds a new connection.
     pub fn add(&self, peer: SocketAddr, local: SocketAddr) -> (Arc<ConnectionInfo>, Arc<Mailbox>) {
         let id = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
         let info = Arc::new(ConnectionInfo::new(id, peer, local));
@@ -263,12 +262,12 @@ impl Connections {
         (info, mailbox)
     }
 
-    /// A connection has ended.
+    /// Removes a connection that has ended.
     pub fn remove(&self, id: ConnectionId) {
         self.all.write().remove(&id);
     }
 
-    /// All of them, oldest first.
+    /// Returns all connections, oldest first.
     pub fn list(&self) -> Vec<Arc<ConnectionInfo>> {
         self.all
             .read()
@@ -277,12 +276,12 @@ impl Connections {
             .collect()
     }
 
-    /// How many there are.
+    /// Returns the number of connections.
     pub fn count(&self) -> usize {
         self.all.read().len()
     }
 
-    /// Closes one with 320 CONNECTION_FORCED; `false` when it is not there.
+    /// Closes a connection with 320 CONNECTION_FORCED; returns false if it does not exist.
     pub fn close(&self, id: ConnectionId, reason: &str) -> bool {
         let mailbox = self.all.read().get(&id).map(|(_, mailbox)| mailbox.clone());
         let found = mailbox.is_some();
@@ -292,17 +291,17 @@ impl Connections {
         found
     }
 
-    /// Lets all of them look at their consumers and at the store again.
+    /// Wakes all connections, so that they look at their consumers and at the store again.
     pub fn wake_all(&self) {
-        for (_, mailbox) in self.members() {
+        for (_, mailbox) in self.parts() {
             mailbox.request_resume();
         }
     }
 
-    /// Lets those look again that get no deliveries because of what they hold: others may hold less by now.
-    pub fn wake_those_without_room(&self) {
+    /// Wakes the connections that get no deliveries because of the memory they hold: others may hold less by now.
+    pub fn wake_those_waiting_for_memory(&self) {
         let all = self.all.read();
-        let waits = |(info, _): &&Member| info.waits_for_room.load(Ordering::Relaxed);
+        let waits = |(info, _): &&ConnectionParts| info.waits_for_memory.load(Ordering::Relaxed);
         let waiting: Vec<_> = all.values().filter(waits).cloned().collect();
         drop(all);
         for (_, mailbox) in waiting {
@@ -310,17 +309,17 @@ impl Connections {
         }
     }
 
-    /// All of them with their mailboxes.
-    pub(crate) fn members(&self) -> Vec<Member> {
+    /// Returns the shared parts of all connections.
+    pub(crate) fn parts(&self) -> Vec<ConnectionParts> {
         self.all.read().values().cloned().collect()
     }
 
-    /// Whether a connection is there.
+    /// Returns whether a connection exists.
     pub fn is_connected(&self, id: ConnectionId) -> bool {
         self.all.read().contains_key(&id)
     }
 
-    /// Closes up to `limit` of those in a virtual host (none: in any) and says how many.
+    /// Closes up to `limit` connections to a virtual host, or to any, and returns their number.
     pub fn close_some(&self, vhost: Option<&VhostName>, limit: Option<u64>, reason: &str) -> usize {
         let mut left = limit.unwrap_or(u64::MAX);
         self.close_where(reason, |info| {
@@ -331,19 +330,19 @@ impl Connections {
         })
     }
 
-    /// Closes all of them and says how many.
+    /// Closes all connections and returns their number.
     pub fn close_all(&self, reason: &str) -> usize {
         self.close_where(reason, |_| true)
     }
 
-    /// Closes those that use a virtual host and says how many.
+    /// Closes the connections to a virtual host and returns their number.
     pub fn close_in_vhost(&self, vhost: &VhostName, reason: &str) -> usize {
         self.close_where(reason, |info| {
             info.details.lock().vhost.as_ref() == Some(vhost)
         })
     }
 
-    /// Closes those of whoever is logged in under this name and says how many.
+    /// Closes the connections of users with this name and returns their number.
     pub fn close_of_user(&self, name: &str, reason: &str) -> usize {
         self.close_where(reason, |info| {
             let details = info.details.lock();
@@ -351,7 +350,7 @@ impl Connections {
         })
     }
 
-    /// Closes those that are logged in to an account and says how many.
+    /// Closes the connections of an account and returns their number.
     pub fn close_of_account(&self, account: AccountId, reason: &str) -> usize {
         self.close_where(reason, |info| {
             let details = info.details.lock();
@@ -360,7 +359,7 @@ impl Connections {
     }
 
     fn close_where(&self, reason: &str, mut wanted: impl FnMut(&ConnectionInfo) -> bool) -> usize {
-        let chosen = self.members().into_iter();
+        let chosen = self.parts().into_iter();
         let count = chosen
             .filter(|(info, _)| wanted(info))
             .map(|(_, mailbox)| mailbox.order(Order::Close(reason.to_owned())))
@@ -369,26 +368,26 @@ impl Connections {
         count
     }
 
-    /// Lets those go on that alarms have blocked.
+    /// Unblocks the connections that alarms have blocked.
     pub fn unblock(&self) {
         self.order_all(|| Order::Unblock);
     }
 
-    /// Tells all of them of other limits.
+    /// Tells all connections about changed limits.
     pub fn change_limits(&self, limits: Limits) {
         self.order_all(|| Order::Limits(Box::new(limits)));
     }
 
     fn order_all(&self, order: impl Fn() -> Order) {
-        for (_, mailbox) in self.members() {
+        for (_, mailbox) in self.parts() {
             mailbox.order(order());
         }
     }
 
-    /// Asks every connection about itself; one that ends meanwhile is left out.
+    /// Asks every connection for a report. Connections that end meanwhile are left out.
     pub async fn reports(&self) -> Vec<(Arc<ConnectionInfo>, ConnectionReport)> {
         let asked: Vec<_> = self
-            .members()
+            .parts()
             .into_iter()
             .map(|(info, mailbox)| {
                 let (answer, report) = oneshot::channel();

@@ -1,5 +1,4 @@
-//! What is declared and survives a restart, as the store keeps it: a key that names the object
-//! and a versioned value.
+//! Durable declarations as they are stored: a key that identifies the object, and a versioned value.
 
 use crate::domain::auth::{Permission, User};
 use crate::domain::limits::VhostLimits;
@@ -15,13 +14,13 @@ use leveret_storage::{Op, Position, QueueId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Whether a binding leads to a queue or to an exchange.
+/// Whether the destination of a binding is a queue or an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DestinationKind {
-    /// To a queue.
+    /// A queue.
     Queue,
-    /// To an exchange.
+    /// An exchange.
     Exchange,
 }
 
@@ -33,19 +32,19 @@ pub enum Definition {
     Vhost {
         /// Its name.
         name: String,
-        /// What an operator wrote about it.
+        /// The operator's description.
         #[serde(default)]
         description: String,
-        /// Words that an operator put on it.
+        /// The operator's tags.
         #[serde(default)]
         tags: Vec<String>,
-        /// What an operator allows it.
+        /// Its limits.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limits: Option<VhostLimits>,
     },
     /// A user.
     User(User),
-    /// What a user may do in a virtual host.
+    /// The permissions of a user in a virtual host.
     Permission(Permission),
     /// An exchange.
     Exchange {
@@ -62,7 +61,7 @@ pub enum Definition {
         /// exchange.declare's arguments.
         #[serde(with = "wire_table")]
         arguments: FieldTable,
-        /// Under which the messages of a delayed exchange are stored.
+        /// The id under which the messages of a delayed exchange are stored.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         delays: Option<u64>,
     },
@@ -72,7 +71,7 @@ pub enum Definition {
         vhost: String,
         /// Its name.
         name: String,
-        /// Under which its messages are stored.
+        /// The id under which its messages are stored.
         id: u64,
         /// queue.declare's flag.
         auto_delete: bool,
@@ -80,28 +79,28 @@ pub enum Definition {
         #[serde(with = "wire_table")]
         arguments: FieldTable,
     },
-    /// How often a message came back to its queue, where that is counted.
+    /// How often a message came back to its queue, if that is counted.
     DeliveryCount(DeliveryCount),
     /// A policy.
     Policy {
         /// Its virtual host.
         vhost: String,
-        /// Whose it is.
+        /// Whether it is a user or an operator policy.
         kind: PolicyKind,
-        /// All of it.
+        /// The policy.
         spec: PolicySpec,
     },
     /// A binding between durable objects.
     Binding {
         /// Its virtual host.
         vhost: String,
-        /// The exchange it starts from.
+        /// The source exchange.
         source: String,
-        /// What it leads to.
+        /// The type of its destination.
         destination_kind: DestinationKind,
-        /// The name of that.
+        /// The name of its destination.
         destination: String,
-        /// Its key.
+        /// Its routing key.
         key: String,
         /// Its arguments.
         #[serde(with = "wire_table")]
@@ -114,21 +113,21 @@ pub enum Definition {
 pub enum DefinitionError {
     /// Written by a newer broker.
     #[error(
-        "definition of version {0}; this broker reads version {VERSION}: run the version that wrote it"
+        "definition has version {0}, this broker reads version {VERSION}: run the version that wrote it"
     )]
     Version(u8),
-    /// Not readable at all.
-    #[error("definition {key} does not decode: {reason}")]
+    /// It cannot be decoded.
+    #[error("cannot decode definition {key}: {reason}")]
     Malformed {
         /// The key, printable.
         key: String,
-        /// What the decoder said.
+        /// The decoder's message.
         reason: String,
     },
 }
 
 impl Definition {
-    /// A virtual host's definition.
+    /// Returns the definition of a virtual host.
     pub fn virtual_host(spec: &VhostSpec, limits: Option<VhostLimits>) -> Self {
         Definition::Vhost {
             name: spec.name.to_string(),
@@ -138,7 +137,7 @@ impl Definition {
         }
     }
 
-    /// A durable exchange's definition.
+    /// Returns the definition of a durable exchange.
     pub fn exchange(vhost: &VhostName, exchange: &Exchange) -> Self {
         let spec = &exchange.spec;
         Definition::Exchange {
@@ -152,7 +151,7 @@ impl Definition {
         }
     }
 
-    /// A durable queue's definition.
+    /// Returns the definition of a durable queue.
     pub fn queue(queue: &Queue) -> Self {
         Definition::Queue {
             vhost: queue.vhost.to_string(),
@@ -163,7 +162,7 @@ impl Definition {
         }
     }
 
-    /// A policy's definition.
+    /// Returns the definition of a policy.
     pub fn policy(vhost: &VhostName, kind: PolicyKind, spec: &PolicySpec) -> Self {
         Definition::Policy {
             vhost: vhost.to_string(),
@@ -172,7 +171,7 @@ impl Definition {
         }
     }
 
-    /// A binding's definition.
+    /// Returns the definition of a binding.
     pub fn binding(vhost: &VhostName, source: &ExchangeName, binding: &Binding) -> Self {
         let (destination_kind, destination) = match &binding.destination {
             Destination::Queue(queue) => (DestinationKind::Queue, queue.name().to_string()),
@@ -190,7 +189,7 @@ impl Definition {
         }
     }
 
-    /// The virtual host of what is in one.
+    /// Returns the virtual host, for objects that are in one.
     pub fn vhost(&self) -> Option<&str> {
         match self {
             Definition::Exchange { vhost, .. }
@@ -204,7 +203,7 @@ impl Definition {
         }
     }
 
-    /// The key under which the store keeps it: parts with their lengths, so that no name can
+    /// Returns the key under which the definition is stored: parts with their lengths, so that no name can
     /// imitate another object's key.
     pub fn key(&self) -> Bytes {
         match self {
@@ -245,17 +244,17 @@ impl Definition {
         }
     }
 
-    /// The record that stores it.
+    /// Returns the record that stores it.
     pub fn put(&self) -> Op {
         record::put(self.key(), self)
     }
 
-    /// The record that removes it.
+    /// Returns the record that removes it.
     pub fn delete(&self) -> Op {
         Op::DeleteDefinition { key: self.key() }
     }
 
-    /// Reads a stored definition.
+    /// Decodes a stored definition.
     ///
     /// # Errors
     /// See [`DefinitionError`].
@@ -276,22 +275,22 @@ impl Definition {
     }
 }
 
-/// The key of a virtual host.
+/// Returns the key of a virtual host.
 pub fn vhost_key(name: &str) -> Bytes {
     key(b'v', &[name.as_bytes()])
 }
 
-/// The key of a user.
+/// Returns the key of a user.
 pub fn user_key(name: &str) -> Bytes {
     key(b'u', &[name.as_bytes()])
 }
 
-/// The key of a user's permissions in a virtual host.
+/// Returns the key of a user's permissions in a virtual host.
 pub fn permission_key(vhost: &str, user: &str) -> Bytes {
     key(b'p', &[vhost.as_bytes(), user.as_bytes()])
 }
 
-/// Field tables as they stand on the wire, in base64: JSON has no place for all their types.
+/// Field tables in their wire format, in base64, because JSON cannot represent all their types.
 mod wire_table {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;

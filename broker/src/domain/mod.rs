@@ -1,9 +1,9 @@
-//! What is declared, and who may: the broker with its virtual hosts, queues, exchanges and bindings, users and their
-//! permissions, policies and limits; how all that is stored and comes back at a start; who is connected, and who has to go when memory is
-//! short.
+//! The broker's declarations and permissions: virtual hosts, queues, exchanges and bindings, users and their permissions,
+//! policies and limits; how they are stored and recovered; and the open connections, with the eviction of some when memory
+//! is short.
 //!
-//! A rule about a declaration, a name or a right belongs here, once, whoever asks. What does not: any form in which it is
-//! asked (AMQP methods, leveretctl's verbs, HTTP), and what happens to messages.
+//! A rule about a declaration, a name or a permission belongs here, once, for all callers. The form of requests (AMQP
+//! methods, leveretctl's verbs, HTTP) and the handling of messages do not belong here.
 
 pub mod auth;
 pub mod broker;

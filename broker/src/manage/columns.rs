@@ -1,16 +1,15 @@
-//! The columns of each listing: RabbitMQ 3.10's, all of them, as enums, and what its plugins tell
-//! elsewhere. A column that means nothing to this broker (`slave_pids`) is accepted and stays
-//! empty.
+//! The columns of each listing, as enums: all of RabbitMQ 3.10's, and some that its plugins show
+//! elsewhere. A column without meaning for this broker (`slave_pids`) is accepted and stays empty.
 
 use serde::{Deserialize, Serialize};
 
-/// A set of columns, as the client's arguments choose from it.
+/// A set of columns for the client to choose from.
 pub trait Column: Copy + Eq + 'static {
-    /// Every column, by name.
+    /// Every column, in the order of the names.
     const ALL: &'static [Self];
-    /// What is shown when no column is asked for.
+    /// The columns that are shown unless the client chooses some.
     const DEFAULT: &'static [Self];
-    /// The name, as in RabbitMQ.
+    /// Returns the column's name in RabbitMQ.
     fn name(self) -> &'static str;
 }
 

@@ -1,15 +1,15 @@
-//! The verbs about limits and alarms.
+//! The requests about limits and alarms.
 
 use super::listings::Row;
 use super::request::{ErrorKind, Request, Response};
-use super::verbs::{Done, Verbs};
+use super::verbs::{VerbResult, Verbs};
 use crate::domain::broker::Broker;
 use crate::domain::limits::{LimitError, UserLimits, VhostLimits};
 use crate::domain::shortage;
 use crate::domain::vhost::Vhost;
 use std::sync::Arc;
 
-/// The virtual hosts that have limits, each with them.
+/// Returns a row for each virtual host that has limits.
 pub(super) fn of_vhosts(broker: &Broker) -> Vec<Row> {
     let vhosts = broker.vhosts().into_iter();
     let row = |vhost: Arc<Vhost>| {
@@ -19,7 +19,7 @@ pub(super) fn of_vhosts(broker: &Broker) -> Vec<Row> {
     vhosts.filter_map(row).collect()
 }
 
-/// The users that have limits, each with them.
+/// Returns a row for each user that has limits.
 pub(super) fn of_users(broker: &Broker) -> Vec<Row> {
     let users = broker.users.users().into_iter();
     users
@@ -29,19 +29,19 @@ pub(super) fn of_users(broker: &Broker) -> Vec<Row> {
 }
 
 impl Verbs {
-    /// Does what is asked if it is one of these verbs; gives it back otherwise.
-    pub(super) fn limits_verb(&mut self, request: Request) -> Result<Done, Request> {
+    /// Performs a request about limits or alarms; returns any other request unchanged.
+    pub(super) fn limits_verb(&mut self, request: Request) -> Result<VerbResult, Request> {
         Ok(match request {
             Request::SetVmMemoryHighWatermark { watermark } => {
-                self.around.broker.alarms.set_memory_watermark(watermark);
+                self.context.broker.alarms.set_memory_watermark(watermark);
                 self.check_alarms()
             }
             Request::SetDiskFreeLimit { limit } => {
-                self.around.broker.alarms.set_disk_free_limit(limit);
+                self.context.broker.alarms.set_disk_free_limit(limit);
                 self.check_alarms()
             }
             Request::Alarms => {
-                let alarms = self.around.broker.alarms.in_force();
+                let alarms = self.context.broker.alarms.in_force();
                 Ok(Response::Alarms(alarms.iter().collect()))
             }
             Request::SetVhostLimits { vhost, definition } => {
@@ -63,7 +63,7 @@ impl Verbs {
                 self.change_user_limits(&user, |old| old.without(&limit))
             }
             Request::ListUserLimits { user: Some(user) } => {
-                match self.around.broker.users.user(&user) {
+                match self.context.broker.users.user(&user) {
                     Some(user) => Ok(Response::Text(user.limits.to_json())),
                     None => Err(Response::refused(ErrorKind::NoSuchUser)),
                 }
@@ -72,13 +72,13 @@ impl Verbs {
         })
     }
 
-    /// A new mark counts at once.
-    fn check_alarms(&self) -> Done {
-        shortage::check(&self.around.broker, &self.around.data_dir);
+    /// Makes a new watermark take effect at once.
+    fn check_alarms(&self) -> VerbResult {
+        shortage::check(&self.context.broker, &self.context.data_dir);
         Ok(Response::Ok)
     }
 
-    fn set_vhost_limits(&mut self, vhost: &str, definition: &str) -> Done {
+    fn set_vhost_limits(&mut self, vhost: &str, definition: &str) -> VerbResult {
         let limits = VhostLimits::parse(definition).map_err(|error| {
             let message = match error {
                 LimitError::NotJson(_) => error.to_string(),
@@ -86,7 +86,7 @@ impl Verbs {
             };
             Response::refused_because(ErrorKind::Refused, message)
         })?;
-        let broker = self.around.broker.clone();
+        let broker = self.context.broker.clone();
         if broker.set_vhost_limits(vhost, Some(limits), &mut self.fx) {
             Ok(Response::Ok)
         } else {
@@ -94,8 +94,8 @@ impl Verbs {
         }
     }
 
-    fn clear_vhost_limits(&mut self, vhost: &str) -> Done {
-        let broker = self.around.broker.clone();
+    fn clear_vhost_limits(&mut self, vhost: &str) -> VerbResult {
+        let broker = self.context.broker.clone();
         let known = broker
             .vhost(vhost)
             .is_some_and(|vhost| vhost.limits().is_some());
@@ -110,8 +110,8 @@ impl Verbs {
         &mut self,
         user: &str,
         change: impl FnOnce(UserLimits) -> UserLimits,
-    ) -> Done {
-        let change = self.around.broker.users.change_limits(user, change);
-        self.changed(change)
+    ) -> VerbResult {
+        let change = self.context.broker.users.change_limits(user, change);
+        self.store_change(change)
     }
 }

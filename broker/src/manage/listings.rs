@@ -25,7 +25,7 @@ use std::time::{Instant, UNIX_EPOCH};
 
 pub(crate) type Row = Vec<Value>;
 
-/// The rows that a request asks for, unless it is for something else than a listing.
+/// Returns the rows of a listing; `None` if the request is not for a listing.
 pub(crate) async fn rows(
     request: &Request,
     broker: &Arc<Broker>,
@@ -126,7 +126,7 @@ pub(crate) async fn rows(
     }))
 }
 
-/// A virtual host that does not exist has no rows, as in RabbitMQ 3.10.
+/// Returns the rows of a virtual host. As in RabbitMQ 3.10, one that does not exist has none.
 fn in_vhost(broker: &Broker, name: &str, rows: impl FnOnce(&Arc<Vhost>) -> Vec<Row>) -> Vec<Row> {
     broker.vhost(name).as_ref().map(rows).unwrap_or_default()
 }
@@ -138,9 +138,9 @@ fn connection_pid(id: crate::engine::interfaces::ConnectionId) -> Pid {
     }
 }
 
-/// Memory that a queue takes beside its messages, about.
+/// The approximate memory of a queue without its messages.
 const QUEUE_MEMORY: u64 = 1024;
-/// Memory that a delivery which waits for its acknowledgement takes beside its body, about.
+/// The approximate memory of an unacknowledged delivery without its body.
 const DELIVERY_MEMORY: u64 = 160;
 
 fn queue_row(broker: &Broker, queue: &Queue, columns: &[QueueColumn]) -> Row {
@@ -174,7 +174,7 @@ fn queue_cell(broker: &Broker, queue: &Queue, counts: &Counts, column: QueueColu
         C::MessageBytesDlx => dlx.bytes.into(),
         C::MessageBytes => all.bytes.into(),
         C::MessageBytesRam => (all.bytes - all.paged_out_bytes).into(),
-        // What waits counts as if it were ready (`rabbit_fifo:add_bytes_return`).
+        // Messages waiting for a retry count as ready (`rabbit_fifo:add_bytes_return`).
         C::MessageBytesReady => (counts.ready_bytes + counts.waiting.bytes).into(),
         C::MessageBytesUnacknowledged => counts.unacked_bytes.into(),
         C::MessageBytesPersistent => (counts.persistent_bytes + dlx.bytes).into(),
@@ -211,8 +211,8 @@ fn queue_cell(broker: &Broker, queue: &Queue, counts: &Counts, column: QueueColu
     }
 }
 
-/// All messages of a queue. What waits to be ready or to be dead-lettered counts, as in RabbitMQ
-/// (`rabbit_fifo:messages_total`).
+/// Counts all messages of a queue. As in RabbitMQ, they include those that wait for a retry or for
+/// dead-lettering (`rabbit_fifo:messages_total`).
 fn all_messages(counts: &Counts) -> Aside {
     let mut all = Aside {
         messages: counts.ready + counts.unacked,
@@ -229,8 +229,8 @@ fn all_messages(counts: &Counts) -> Aside {
     all
 }
 
-/// When the first and the last of the messages that wait are ready again, in milliseconds since the
-/// epoch.
+/// Returns when the first and the last of the messages that wait for a retry become ready again, in
+/// milliseconds since the epoch.
 fn waiting_until(broker: &Broker, queue: &Queue) -> Option<(u64, u64)> {
     let (first, last) = queue.waiting_until()?;
     let millis = |time| broker.clock.wall_millis(time);
@@ -303,8 +303,8 @@ fn exchange_row(exchange: &Exchange, columns: &[ExchangeColumn]) -> Row {
     columns.iter().map(cell).collect()
 }
 
-/// The bindings that clients made, and before them the one that every queue has to the default
-/// exchange (spec 3.1.1).
+/// Returns the implicit bindings of all queues to the default exchange (spec 3.1.1), and then the
+/// bindings that clients made.
 fn binding_rows(vhost: &Vhost, columns: &[BindingColumn]) -> Vec<Row> {
     let mut rows = Vec::new();
     for queue in vhost.queues() {

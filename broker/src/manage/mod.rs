@@ -1,10 +1,10 @@
-//! What can be listed and what can be done, once: the fields of every kind of thing, and every operation.
+//! What can be listed and what can be done: the columns of every listing, and every operation.
 //!
-//! A new field of a listing or a new operation belongs here. What does not: how it is asked for and shown (`control`), and the
-//! rules that it follows ([`domain`](crate::domain)).
+//! A new column or a new operation belongs here, how it is requested and shown belongs in `control` and `ctl`, and the
+//! rules that it follows belong in [`domain`](crate::domain).
 
 #[cfg(test)]
-mod changing;
+mod change_order_tests;
 pub mod columns;
 mod limits;
 pub(crate) mod listings;
@@ -22,17 +22,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// What is managed: the broker and the process around it.
+/// What administrators' requests work on: the broker and its process.
 #[derive(Clone)]
-pub struct Surroundings {
+pub struct AdminContext {
     /// The broker.
     pub broker: Arc<Broker>,
-    /// Where it keeps what survives a restart.
+    /// The data directory.
     pub data_dir: PathBuf,
     /// The configuration files that were read.
     pub config_files: Vec<PathBuf>,
-    /// Where it listens.
+    /// The address it listens on.
     pub address: SocketAddr,
-    /// Set to true to stop it.
+    /// Set to true to stop the broker.
     pub stop: Arc<watch::Sender<bool>>,
 }

@@ -1,15 +1,15 @@
-//! How connections and channels are named to an operator.
+//! The pids by which operators refer to connections and channels.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// The name of a connection (`<leveret.3.0>`) or of one of its channels (`<leveret.3.1>`), in the
-/// place where RabbitMQ shows an Erlang process: the `pid` that `close_connection` takes.
+/// The `pid` of a connection (`<leveret.3.0>`) or of one of its channels (`<leveret.3.1>`), where
+/// RabbitMQ shows an Erlang process. `close_connection` takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pid {
-    /// The number of the connection, counted from 1 since the broker started.
+    /// The number of the connection; the first since the broker started is 1.
     pub connection: u64,
     /// The channel; 0 for the connection itself.
     pub channel: u16,
@@ -21,15 +21,15 @@ impl fmt::Display for Pid {
     }
 }
 
-/// The text names no connection.
+/// The text is not a pid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a connection's pid: list_connections pid shows them, as in <leveret.3.0>")]
-pub struct NotAPid(pub String);
+#[error("\"{0}\" is not a connection pid such as <leveret.3.0>: see list_connections pid")]
+pub struct InvalidPid(pub String);
 
 impl FromStr for Pid {
-    type Err = NotAPid;
+    type Err = InvalidPid;
 
-    fn from_str(text: &str) -> Result<Self, NotAPid> {
+    fn from_str(text: &str) -> Result<Self, InvalidPid> {
         let inner = text
             .strip_prefix("<leveret.")
             .and_then(|rest| rest.strip_suffix('>'));
@@ -42,7 +42,7 @@ impl FromStr for Pid {
         inner
             .and_then(|inner| inner.split_once('.'))
             .and_then(parse)
-            .ok_or_else(|| NotAPid(text.to_owned()))
+            .ok_or_else(|| InvalidPid(text.to_owned()))
     }
 }
 

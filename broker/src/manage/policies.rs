@@ -1,15 +1,15 @@
-//! The verbs about policies, and what listings say of them.
+//! The requests about policies, and the columns of listings that show them.
 
 use super::listings::Row;
 use super::request::{ErrorKind, Request, Response};
 use super::value::Value;
-use super::verbs::{Done, Verbs};
+use super::verbs::{VerbResult, Verbs};
 use crate::domain::policy::{Policy, PolicyKind};
 use crate::domain::vhost::Vhost;
 use crate::engine::interfaces::AppliedPolicy;
 use std::sync::Arc;
 
-/// The policies of a virtual host: vhost, name, pattern, apply-to, definition, priority.
+/// Returns a row for each policy of a virtual host: vhost, name, pattern, apply-to, definition, priority.
 pub(super) fn rows(vhost: &Vhost, kind: PolicyKind) -> Vec<Row> {
     let row = |policy: Arc<Policy>| {
         let spec = &policy.spec;
@@ -25,7 +25,7 @@ pub(super) fn rows(vhost: &Vhost, kind: PolicyKind) -> Vec<Row> {
     vhost.policies(kind).into_iter().map(row).collect()
 }
 
-/// The name of the policy that applies.
+/// Returns the name of the policy in force.
 pub(super) fn name(applied: Option<Arc<dyn AppliedPolicy>>) -> Value {
     let applied = applied.as_deref();
     applied
@@ -34,7 +34,7 @@ pub(super) fn name(applied: Option<Arc<dyn AppliedPolicy>>) -> Value {
         .into()
 }
 
-/// The name of the operator policy that applies.
+/// Returns the name of the operator policy in force.
 pub(super) fn operator_name(applied: Option<Arc<dyn AppliedPolicy>>) -> Value {
     let applied = applied.as_deref();
     applied
@@ -43,14 +43,14 @@ pub(super) fn operator_name(applied: Option<Arc<dyn AppliedPolicy>>) -> Value {
         .into()
 }
 
-/// What both set together.
+/// Returns the merged definition of both policies.
 pub(super) fn definition(applied: Option<Arc<dyn AppliedPolicy>>) -> Value {
     let settings = applied.iter().flat_map(|applied| applied.definition());
     let map = settings.map(|(name, value)| (name.to_owned(), cell(value)));
     Value::Map { map: map.collect() }
 }
 
-/// A setting: texts and integers are all that a definition has.
+/// Converts a setting, which is a string or an integer.
 fn cell(value: &serde_json::Value) -> Value {
     match (value.as_str(), value.as_i64()) {
         (Some(text), _) => text.into(),
@@ -60,8 +60,8 @@ fn cell(value: &serde_json::Value) -> Value {
 }
 
 impl Verbs {
-    /// Does what is asked if it is one of these verbs; gives it back otherwise.
-    pub(super) fn policy_verb(&mut self, request: Request) -> Result<Done, Request> {
+    /// Performs a request about policies; returns any other request unchanged.
+    pub(super) fn policy_verb(&mut self, request: Request) -> Result<VerbResult, Request> {
         Ok(match request {
             Request::SetPolicy {
                 kind,
@@ -84,9 +84,9 @@ impl Verbs {
         })
     }
 
-    fn clear_policy(&mut self, kind: PolicyKind, vhost: &str, name: &str) -> Done {
-        // To RabbitMQ a virtual host that is not there has no policies.
-        let vhost = self.around.broker.vhost(vhost);
+    fn clear_policy(&mut self, kind: PolicyKind, vhost: &str, name: &str) -> VerbResult {
+        // As in RabbitMQ, a virtual host that does not exist has no policies.
+        let vhost = self.context.broker.vhost(vhost);
         match vhost {
             Some(vhost) if vhost.clear_policy(kind, name, &mut self.fx) => Ok(Response::Ok),
             _ => {

@@ -1,4 +1,4 @@
-//! What may be asked of a running broker, and what it answers: every listing and every operation, by name.
+//! The requests to a running broker and its responses: every listing and every operation.
 
 use super::columns::{
     BindingColumn, ChannelColumn, ConnectionColumn, ConsumerColumn, ExchangeColumn, QueueColumn,
@@ -13,12 +13,12 @@ pub use crate::plumbing::alarms::Resource;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// What may be asked.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "snake_case", deny_unknown_fields)]
 #[allow(
     missing_docs,
-    reason = "the arguments are the verbs' own, see docs/operate/leveretctl.md"
+    reason = "the arguments are those of leveretctl's commands, see docs/operate/leveretctl.md"
 )]
 pub enum Request {
     /// Rows of these columns; a virtual host that does not exist has no rows, as in RabbitMQ 3.10.
@@ -89,16 +89,17 @@ pub enum Request {
     Backup { directory: PathBuf },
     /// Ok, or [`ErrorKind::NoSuchQueue`].
     PurgeQueue { vhost: String, queue: String },
-    /// The number of ready messages that went with it, or one of the three queue errors.
+    /// The number of ready messages that were deleted with it, or one of the three queue errors.
     DeleteQueue {
         vhost: String,
         queue: String,
         if_empty: bool,
         if_unused: bool,
     },
-    /// Ok, also when it is gone.
+    /// Ok, also when the connection is gone.
     CloseConnection { pid: Pid, reason: String },
-    /// The number closed. No virtual host means all of them, no limit means all connections.
+    /// The number of connections closed. No virtual host means all of them, no limit means all
+    /// connections.
     CloseAllConnections {
         vhost: Option<String>,
         limit: Option<u64>,
@@ -106,27 +107,27 @@ pub enum Request {
     },
     /// Ok, also when the user has none or does not exist.
     CloseAllUserConnections { user: String, reason: String },
-    /// Ok; it counts at once, until the broker ends.
+    /// Ok; takes effect at once, until the broker stops.
     SetVmMemoryHighWatermark { watermark: MemoryWatermark },
-    /// Ok; it counts at once, until the broker ends.
+    /// Ok; takes effect at once, until the broker stops.
     SetDiskFreeLimit { limit: DiskFreeLimit },
     /// [`Response::Alarms`].
     Alarms,
-    /// Ok, or no such virtual host, or [`ErrorKind::Refused`] for what is no definition.
+    /// Ok, or no such virtual host, or [`ErrorKind::Refused`] for an invalid definition.
     SetVhostLimits { vhost: String, definition: String },
     /// Ok, or [`ErrorKind::Refused`] when there are none.
     ClearVhostLimits { vhost: String },
-    /// The limits of one as [`Response::Text`], empty for none, or no such virtual host; of all
-    /// that have some as rows of vhost, limits.
+    /// The limits of a virtual host as [`Response::Text`], empty for none, or no such virtual host;
+    /// without one, rows of vhost, limits for all that have limits.
     ListVhostLimits { vhost: Option<String> },
-    /// Ok, or no such user, or [`ErrorKind::Refused`] for what is no definition.
+    /// Ok, or no such user, or [`ErrorKind::Refused`] for an invalid definition.
     SetUserLimits { user: String, definition: String },
     /// Ok, or no such user.
     ClearUserLimits { user: String, limit: String },
-    /// The limits of one as [`Response::Text`], or no such user; of all that have some as rows of
-    /// user, limits.
+    /// The limits of a user as [`Response::Text`], or no such user; without one, rows of user, limits
+    /// for all that have limits.
     ListUserLimits { user: Option<String> },
-    /// Ok once it is in force, or no such virtual host, or [`ErrorKind::Refused`] for what is no
+    /// Ok once it is in force, or no such virtual host, or [`ErrorKind::Refused`] for an invalid
     /// policy.
     SetPolicy {
         kind: PolicyKind,
@@ -141,37 +142,37 @@ pub enum Request {
     },
     /// Rows of vhost, name, pattern, apply-to, definition, priority; or no such virtual host.
     ListPolicies { kind: PolicyKind, vhost: String },
-    /// Ok, then the broker stops; it keeps this connection open until it ends.
+    /// Ok, then the broker stops. It keeps this connection open until its end.
     Stop,
 }
 
-/// What the broker answers.
+/// A response.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Response {
-    /// Some rows of a listing, cells in the order of the columns asked for. More lines follow.
+    /// Some rows of a listing, with cells in the order of the requested columns. More lines follow.
     Rows(Vec<Vec<Value>>),
-    /// Done; the end of a listing.
+    /// Success, or the end of a listing.
     Ok,
-    /// Done to so many.
+    /// Success, with the number of objects concerned.
     Count(u64),
-    /// The answer in words.
+    /// Success, with a text to show.
     Text(String),
     /// The alarms in force.
     Alarms(Vec<Resource>),
-    /// The answer to `status`.
+    /// The response to `status`.
     Status(Box<Status>),
-    /// Not done.
+    /// The request failed or was refused.
     Error {
-        /// Which rule stood against it; decides text and exit status.
+        /// Why; decides leveretctl's text and exit status.
         kind: ErrorKind,
-        /// For the kinds whose text is the broker's own.
+        /// The text, for the kinds whose text comes from the broker.
         message: String,
     },
 }
 
 impl Response {
-    /// A refusal whose text follows from the request.
+    /// Returns a refusal whose text leveretctl derives from the request.
     pub fn refused(kind: ErrorKind) -> Self {
         Response::Error {
             kind,
@@ -179,7 +180,7 @@ impl Response {
         }
     }
 
-    /// A refusal in words.
+    /// Returns a refusal with a text.
     pub fn refused_because(kind: ErrorKind, message: impl Into<String>) -> Self {
         Response::Error {
             kind,
@@ -188,15 +189,15 @@ impl Response {
     }
 }
 
-/// Why something was not done.
+/// Why a request failed or was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// The user does not exist.
     NoSuchUser,
-    /// A user of that name exists.
+    /// A user with that name exists.
     UserExists,
-    /// Wrong password, or no such user.
+    /// The password is wrong, or the user does not exist.
     InvalidCredentials,
     /// The virtual host does not exist.
     NoSuchVhost,
@@ -206,12 +207,12 @@ pub enum ErrorKind {
     QueueNotEmpty,
     /// `delete_queue --if-unused` of a queue with consumers.
     QueueInUse,
-    /// A permission does not compile; the message says why.
+    /// A permission's pattern does not compile; the message says why.
     InvalidPattern,
-    /// The request cannot be done as it is; the message says why.
+    /// The request is not acceptable; the message says why.
     Refused,
-    /// Client and broker are of different versions; the message names the broker's.
+    /// The versions of leveretctl and the broker differ; the message names the broker's.
     VersionMismatch,
-    /// The broker failed at it; the message says how.
+    /// The broker failed to perform the request; the message says why.
     Software,
 }

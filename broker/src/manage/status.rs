@@ -1,4 +1,4 @@
-//! What `status` reports.
+//! The response to `status`.
 
 use crate::config::MemoryWatermark;
 use crate::plumbing::alarms::Resource;
@@ -21,21 +21,21 @@ pub struct Status {
     pub log_files: Vec<String>,
     /// Alarms in force.
     pub alarms: Vec<Resource>,
-    /// Resident memory in octets.
+    /// Resident memory in bytes.
     pub memory: u64,
-    /// Memory above which publishers are blocked, as it was set.
+    /// The memory use above which publishers are blocked, as configured.
     pub memory_watermark: MemoryWatermark,
-    /// The same in octets.
+    /// The same in bytes.
     pub memory_limit: u64,
     /// Open file descriptors.
     pub file_descriptors: u64,
-    /// How many may be open.
+    /// The limit on open file descriptors.
     pub file_descriptors_limit: u64,
-    /// Those of them that are client sockets.
+    /// The number of client sockets among them.
     pub sockets: u64,
-    /// Free octets on the disk of the data directory, when the system tells.
+    /// Free bytes on the disk of the data directory, if the system reports them.
     pub disk_free: Option<u64>,
-    /// Free octets below which publishers are blocked.
+    /// Free bytes below which publishers are blocked.
     pub disk_free_limit: u64,
     /// Open connections.
     pub connections: u64,
@@ -43,7 +43,7 @@ pub struct Status {
     pub queues: u64,
     /// Virtual hosts.
     pub vhosts: u64,
-    /// Where the broker listens.
+    /// The addresses that the broker listens on.
     pub listeners: Vec<Listener>,
 }
 
@@ -54,8 +54,8 @@ pub struct Listener {
     pub interface: String,
     /// The TCP port.
     pub port: u16,
-    /// As RabbitMQ calls it: `amqp`, `amqp/ssl`.
+    /// RabbitMQ's name for the protocol: `amqp`, `amqp/ssl`.
     pub protocol: String,
-    /// For people: `AMQP 0-9-1`.
+    /// A readable name: `AMQP 0-9-1`.
     pub purpose: String,
 }

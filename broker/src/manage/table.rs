@@ -1,15 +1,15 @@
-//! Field tables as cells.
+//! Conversion of field tables to cells.
 
 use super::value::{Field, FieldKind, Value};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 
-/// A table without entries.
+/// Returns a table without entries.
 pub(super) fn empty() -> Value {
     Value::Table { table: Vec::new() }
 }
 
-/// A field table as a cell. Recursion is bounded: no table nests deeper than the protocol crate
-/// lets in.
+/// Converts a field table. The recursion is bounded, because the protocol crate limits the nesting of
+/// tables.
 pub(super) fn table(fields: &FieldTable) -> Value {
     let field = |(name, value): (&leveret_protocol::values::ShortString, &AMQPValue)| Field {
         name: name.to_string(),

@@ -1,4 +1,4 @@
-//! One cell of a listing.
+//! The cells of listings.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::pid::Pid;
 
-/// The value of a column in a row. Its JSON on the wire is the plain value where JSON has one.
+/// The value of a column in a row. On the wire it is plain JSON where JSON has such a type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Value {
-    /// Nothing: the column does not apply here. Shown as the empty string.
+    /// No value, because the column does not apply. Shown as the empty string.
     Absent,
     /// `true` or `false`.
     Bool(bool),
@@ -22,27 +22,27 @@ pub enum Value {
     Text(String),
     /// A field table: arguments, client properties.
     Table {
-        /// In the order they came.
+        /// The entries, in their order.
         table: Vec<Field>,
     },
     /// A field array inside a table.
     Array {
-        /// In their order.
+        /// The items, in their order.
         array: Vec<Value>,
     },
-    /// Words shown unquoted in brackets: the tags of a user.
+    /// Words, shown unquoted in brackets: the tags of a user.
     Words {
-        /// In their order.
+        /// The items, in their order.
         words: Vec<String>,
     },
-    /// Names with values: what a policy sets.
+    /// Names with values: the settings of a policy.
     Map {
-        /// In their order.
+        /// The items, in their order.
         map: Vec<(String, Value)>,
     },
-    /// Numbers shown in braces: a protocol version.
+    /// Numbers, shown in braces: a protocol version.
     Tuple {
-        /// In their order.
+        /// The items, in their order.
         tuple: Vec<i64>,
     },
 }
@@ -55,7 +55,7 @@ impl From<bool> for Value {
 
 impl From<u64> for Value {
     fn from(count: u64) -> Self {
-        // Counts beyond 2^63 do not occur; the largest one says so better than a wrapped one.
+        // Counts beyond 2^63 do not occur, but a saturated one would be clearer than a wrapped one.
         Value::Integer(i64::try_from(count).unwrap_or(i64::MAX))
     }
 }
@@ -120,7 +120,7 @@ macro_rules! field_kinds {
         pub enum FieldKind { $($(#[$doc])* #[serde(rename = $name)] $kind),* }
 
         impl FieldKind {
-            /// RabbitMQ's name.
+            /// Returns RabbitMQ's name.
             pub fn as_str(self) -> &'static str {
                 match self { $(FieldKind::$kind => $name),* }
             }

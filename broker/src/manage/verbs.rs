@@ -1,6 +1,6 @@
-//! What administrators change, and what `status` tells.
+//! The operations that are not listings: changes by administrators, and `status`.
 
-use super::Surroundings;
+use super::AdminContext;
 use super::request::{ErrorKind, Request, Response};
 use super::status::{Listener, Status};
 use crate::domain::auth::{AuthError, Change, Credentials, PasswordHash, Permission};
@@ -15,21 +15,21 @@ use std::sync::Arc;
 
 /// Performs the verbs that are not listings.
 pub(crate) struct Verbs {
-    pub(super) around: Surroundings,
+    pub(super) context: AdminContext,
     pub(super) fx: Effects,
 }
 
-pub(super) type Done = Result<Response, Response>;
+pub(super) type VerbResult = Result<Response, Response>;
 
 impl Verbs {
-    pub(crate) fn new(around: Surroundings) -> Self {
-        let fx = around.broker.effects(None);
-        Verbs { around, fx }
+    pub(crate) fn new(context: AdminContext) -> Self {
+        let fx = context.broker.effects(None);
+        Verbs { context, fx }
     }
 
-    /// Does what is asked and returns once it is on disk.
+    /// Performs a request and returns once its changes are on disk.
     pub(crate) fn perform(mut self, request: Request) -> Response {
-        let only_asks = matches!(
+        let leaves_store_unchanged = matches!(
             request,
             Request::Ping
                 | Request::Status
@@ -44,11 +44,11 @@ impl Verbs {
                 | Request::CloseAllUserConnections { .. }
                 | Request::Backup { .. }
         );
-        if only_asks {
+        if leaves_store_unchanged {
             return self.verb(request).unwrap_or_else(|refusal| refusal);
         }
-        let broker = self.around.broker.clone();
-        let changing = broker.changing.lock();
+        let broker = self.context.broker.clone();
+        let changing = broker.admin_changes.lock();
         let response = self.verb(request).unwrap_or_else(|refusal| refusal);
         self.fx.perform();
         drop(changing);
@@ -59,20 +59,20 @@ impl Verbs {
         }
     }
 
-    fn verb(&mut self, request: Request) -> Done {
+    fn verb(&mut self, request: Request) -> VerbResult {
         let request = match self.limits_verb(request) {
-            Ok(done) => return done,
+            Ok(result) => return result,
             Err(request) => request,
         };
         let request = match self.policy_verb(request) {
-            Ok(done) => return done,
+            Ok(result) => return result,
             Err(request) => request,
         };
-        let broker = self.around.broker.clone();
+        let broker = self.context.broker.clone();
         match request {
             Request::Ping => Ok(Response::Ok),
             Request::Status => Ok(Response::Status(Box::new(self.status()))),
-            Request::AddUser { user, password } => self.changed(broker.users.add_user(
+            Request::AddUser { user, password } => self.store_change(broker.users.add_user(
                 &user,
                 PasswordHash::of(&password),
                 &[],
@@ -83,7 +83,7 @@ impl Verbs {
                     .map_err(auth_refusal)?;
                 Ok(Response::Ok)
             }
-            Request::ChangePassword { user, password } => self.changed(
+            Request::ChangePassword { user, password } => self.store_change(
                 broker
                     .users
                     .change_password(&user, PasswordHash::of(&password)),
@@ -99,7 +99,7 @@ impl Verbs {
                 }
             }
             Request::SetUserTags { user, tags } => {
-                self.changed(broker.users.set_tags(&user, &tags))
+                self.store_change(broker.users.set_tags(&user, &tags))
             }
             Request::SetPermissions {
                 vhost,
@@ -116,7 +116,7 @@ impl Verbs {
                     write,
                     read,
                 };
-                self.changed(broker.users.set_permissions(permission))
+                self.store_change(broker.users.set_permissions(permission))
             }
             Request::ClearPermissions { vhost, user } => {
                 self.vhost(&vhost)?;
@@ -124,7 +124,7 @@ impl Verbs {
                     .users
                     .clear_permissions(&user, &vhost)
                     .map_err(auth_refusal)?;
-                self.changes(change);
+                self.store(change);
                 Ok(Response::Ok)
             }
             Request::AddVhost {
@@ -173,31 +173,32 @@ impl Verbs {
                 broker.connections.close_of_user(&user, &reason);
                 Ok(Response::Ok)
             }
-            // Listings and `stop` were answered before; the request itself may hold a password.
+            // Listings and `stop` have been handled already. The request may contain a password, so it
+            // is not part of the message.
             _ => Err(Response::refused_because(
                 ErrorKind::Software,
-                "not a verb to perform".to_owned(),
+                "not a request to perform".to_owned(),
             )),
         }
     }
 
-    fn changes(&mut self, changes: impl IntoIterator<Item = Change>) {
+    fn store(&mut self, changes: impl IntoIterator<Item = Change>) {
         for change in changes {
-            self.around.broker.store_change(change, &mut self.fx);
+            self.context.broker.store_change(change, &mut self.fx);
         }
     }
 
-    pub(super) fn changed(&mut self, change: Result<Change, AuthError>) -> Done {
-        self.changes([change.map_err(auth_refusal)?]);
+    pub(super) fn store_change(&mut self, change: Result<Change, AuthError>) -> VerbResult {
+        self.store([change.map_err(auth_refusal)?]);
         Ok(Response::Ok)
     }
 
     pub(super) fn vhost(&self, name: &str) -> Result<Arc<Vhost>, Response> {
-        let vhost = self.around.broker.vhost(name);
+        let vhost = self.context.broker.vhost(name);
         vhost.ok_or_else(|| Response::refused(ErrorKind::NoSuchVhost))
     }
 
-    fn purge(&mut self, vhost: &str, queue: &str) -> Done {
+    fn purge(&mut self, vhost: &str, queue: &str) -> VerbResult {
         let queue = self
             .vhost(vhost)?
             .queue(queue)
@@ -213,7 +214,7 @@ impl Verbs {
         Ok(Response::Ok)
     }
 
-    fn delete(&mut self, vhost: &str, queue: &str, if_empty: bool, if_unused: bool) -> Done {
+    fn delete(&mut self, vhost: &str, queue: &str, if_empty: bool, if_unused: bool) -> VerbResult {
         let vhost = self.vhost(vhost)?;
         let queue = vhost
             .queue(queue)
@@ -234,7 +235,7 @@ impl Verbs {
     }
 
     fn status(&self) -> Status {
-        let (broker, data_dir) = (&self.around.broker, &self.around.data_dir);
+        let (broker, data_dir) = (&self.context.broker, &self.context.data_dir);
         let vhosts = broker.vhosts();
         let connections = broker.connections.count() as u64;
         let alarms = broker.alarms.view();
@@ -245,7 +246,7 @@ impl Verbs {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             data_directory: data_dir.display().to_string(),
             config_files: self
-                .around
+                .context
                 .config_files
                 .iter()
                 .map(|f| f.display().to_string())
@@ -264,8 +265,8 @@ impl Verbs {
             queues: vhosts.iter().map(|vhost| vhost.queues().len() as u64).sum(),
             vhosts: vhosts.len() as u64,
             listeners: vec![Listener {
-                interface: self.around.address.ip().to_string(),
-                port: self.around.address.port(),
+                interface: self.context.address.ip().to_string(),
+                port: self.context.address.port(),
                 protocol: "amqp".to_owned(),
                 purpose: "AMQP 0-9-1".to_owned(),
             }],
@@ -273,21 +274,22 @@ impl Verbs {
     }
 }
 
-/// Copies the store as a data directory that a broker starts on. What was confirmed before is in it.
-fn backup(broker: &Broker, directory: &Path) -> Done {
-    let software = |error: String| Response::refused_because(ErrorKind::Software, error);
+/// Copies the store into a data directory that a broker can start on. The copy contains everything that
+/// was confirmed before.
+fn backup(broker: &Broker, directory: &Path) -> VerbResult {
+    let failed = |error: String| Response::refused_because(ErrorKind::Software, error);
     let store = broker.store.as_ref();
-    let no = |reason: String| Response::refused_because(ErrorKind::Refused, reason);
-    let store = store.ok_or_else(|| no("this broker keeps nothing".to_owned()))?;
+    let refused = |reason: String| Response::refused_because(ErrorKind::Refused, reason);
+    let store = store.ok_or_else(|| refused("this broker has no store".to_owned()))?;
     if fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()) {
         let directory = directory.display();
-        return Err(no(format!("{directory} is not empty")));
+        return Err(refused(format!("{directory} is not empty")));
     }
     let made = fs::create_dir_all(directory);
-    made.map_err(|error| software(format!("{}: {error}", directory.display())))?;
+    made.map_err(|error| failed(format!("{}: {error}", directory.display())))?;
     match store.backup(&directory.join("store")) {
         Ok(()) => Ok(Response::Ok),
-        Err(error) => Err(software(error.to_string())),
+        Err(error) => Err(failed(error.to_string())),
     }
 }
 

@@ -1,8 +1,7 @@
-//! The log: what its lines look like, and what is logged.
+//! The log: the format of its lines, and its filter.
 //!
-//! Everything that a line shows passes through one place that escapes what would end the line or
-//! steer a terminal, whatever the call site wrote and in both formats: names are chosen by clients,
-//! some of them before they are logged in.
+//! In both formats, everything in a line passes through one place that escapes line ends and terminal
+//! control sequences, because clients choose many of the names in it, some before they log in.
 
 use crate::config::{Config, LogFilter, LogFormat};
 use crate::text::escape::{Escaped, Form};
@@ -18,7 +17,7 @@ use tracing_subscriber::fmt::{FmtContext, SubscriberBuilder};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::reload;
 
-/// Changes what is logged while the broker runs.
+/// Changes the log filter while the broker runs.
 pub struct LogLevel(Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>);
 
 impl fmt::Debug for LogLevel {
@@ -28,7 +27,7 @@ impl fmt::Debug for LogLevel {
 }
 
 impl LogLevel {
-    /// Changed by what `set` does.
+    /// Returns a level that `set` changes.
     #[cfg(test)]
     pub(crate) fn new(set: impl Fn(EnvFilter) + Send + Sync + 'static) -> Self {
         LogLevel(Box::new(move |filter| {
@@ -37,43 +36,43 @@ impl LogLevel {
         }))
     }
 
-    /// Logs what passes this filter from now on.
+    /// Replaces the log filter.
     pub fn set(&self, filter: &LogFilter) {
         // The subscriber lives as long as the process.
         let _ = (self.0)(parse(filter));
     }
 }
 
-/// What a reload of the configuration did is told whatever else is: who asked for it looks here.
-const ALWAYS: &str = "leveret::node::reload=info";
+/// Reloads are always logged: whoever asked for one looks in the log for its result.
+const ALWAYS_LOGGED: &str = "leveret::node::reload=info";
 
 fn parse(filter: &LogFilter) -> EnvFilter {
-    EnvFilter::builder().parse_lossy(format!("{},{ALWAYS}", filter.as_str()))
+    EnvFilter::builder().parse_lossy(format!("{},{ALWAYS_LOGGED}", filter.as_str()))
 }
 
-/// Starts to log to standard error.
+/// Starts logging to standard error.
 pub fn start(config: &Config) -> LogLevel {
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        // Standard error may be a pipe that nobody reads any more: to complain about that there
-        // would panic, wherever the line came from.
+        // Standard error may be a closed pipe: complaining about that there would panic at the
+        // call site.
         .log_internal_errors(false);
     match config.log_format {
         LogFormat::Json => {
             let builder = builder.fmt_fields(JsonFields::new());
-            begin(
+            init(
                 builder.event_format(JsonLine(Format::default().json())),
                 config,
             )
         }
         LogFormat::Text => {
             let ansi = std::io::stderr().is_terminal();
-            begin(builder.with_ansi(ansi).event_format(TextLine), config)
+            init(builder.with_ansi(ansi).event_format(TextLine), config)
         }
     }
 }
 
-fn begin<N, E, W>(
+fn init<N, E, W>(
     builder: SubscriberBuilder<N, E, tracing::level_filters::LevelFilter, W>,
     config: &Config,
 ) -> LogLevel
@@ -90,7 +89,7 @@ where
     LogLevel(Box::new(move |filter| handle.reload(filter)))
 }
 
-/// Time, level, message and fields.
+/// A line of text: time, level, message and fields.
 struct TextLine;
 
 impl<S, N> FormatEvent<S, N> for TextLine
@@ -124,7 +123,7 @@ where
     }
 }
 
-/// The number of a terminal's colour.
+/// Returns the terminal's colour code for a level.
 fn colour(level: Level) -> u8 {
     match level {
         Level::ERROR => 31,
@@ -135,7 +134,7 @@ fn colour(level: Level) -> u8 {
     }
 }
 
-/// An object.
+/// A JSON object.
 struct JsonLine(Format<Json>);
 
 impl<S, N> FormatEvent<S, N> for JsonLine

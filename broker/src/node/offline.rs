@@ -1,4 +1,4 @@
-//! `leveret check` and `leveret repair`: what is done to the store of a broker that is not running.
+//! `leveret check` and `leveret repair`, on the store of a broker that is not running.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -12,19 +12,19 @@ use crate::domain::definitions::Definition;
 use crate::engine::queue::body_bytes;
 use crate::text::escape::{Form, escaped};
 
-/// What came of it: what to print, and the exit status.
+/// The output of a command, and its exit status.
 #[derive(Debug)]
 pub struct Outcome {
-    /// For standard output.
+    /// The text for standard output.
     pub text: String,
-    /// 0: all is intact; 1: something is damaged or missing.
+    /// 0 if everything is intact, 1 if something is damaged or missing.
     pub status: u8,
 }
 
-/// Does what the operator asked for to the store of a data directory.
+/// Runs a command on the store in a data directory.
 ///
 /// # Errors
-/// There is no store, a broker has it open, or the system cannot read or write.
+/// When there is no store, a broker has it open, or it cannot be read or written.
 pub fn run(command: &Command, data_dir: &Path) -> Result<Outcome, StorageError> {
     let options = Options {
         weigh: body_bytes,
@@ -38,14 +38,14 @@ pub fn run(command: &Command, data_dir: &Path) -> Result<Outcome, StorageError> 
         let mut outcome = checked(&findings);
         outcome
             .text
-            .push_str("Nothing to repair: nothing was changed.\n");
+            .push_str("Nothing to repair, and nothing was changed.\n");
         return Ok(outcome);
     }
     let repaired = salvage::repair(&options)?;
     let mut outcome = report(&repaired.findings);
     let _ = writeln!(
         outcome.text,
-        "Repaired: everything intact is in {}. The damaged store is now {}; remove it when you need it no more.",
+        "Repaired: everything intact is in {}. The damaged store was moved to {}; delete it when you no longer need it.",
         options.path.display(),
         repaired.set_aside.display()
     );
@@ -57,13 +57,13 @@ fn checked(findings: &Findings) -> Outcome {
     let verdict = if findings.damage.is_empty() {
         "Everything is intact."
     } else {
-        "Damaged: `leveret repair` makes a sound store of what is intact, and sets this one aside."
+        "Damaged: `leveret repair` rebuilds the store from what is intact, and keeps the damaged one."
     };
     let _ = writeln!(outcome.text, "{verdict}");
     outcome
 }
 
-/// A line for each queue, then what is wrong.
+/// Reports each queue on a line, then the damage.
 fn report(findings: &Findings) -> Outcome {
     let mut names = HashMap::new();
     let mut damage = findings.damage.clone();
@@ -76,18 +76,18 @@ fn report(findings: &Findings) -> Outcome {
                 names.insert(id, escaped(&name, Form::Line).into_owned());
             }
             Ok(_) => {}
-            Err(error) => damage.push(format!("a definition does not decode: {error}")),
+            Err(error) => damage.push(error.to_string()),
         }
     }
     let mut text = String::from("queue\tintact\tbytes\tlost\n");
     for queue in &findings.queues {
         let id = queue.queue.0;
         let name = names.remove(&id);
-        // Those without anything, known by their number only, are of no interest to anybody.
+        // An empty queue without a definition is of no interest.
         if name.is_none() && queue.intact == 0 && queue.lost == 0 {
             continue;
         }
-        let name = name.unwrap_or_else(|| format!("number {id}"));
+        let name = name.unwrap_or_else(|| format!("id {id}"));
         let (intact, bytes, lost) = (queue.intact, queue.bytes, queue.lost);
         let _ = writeln!(text, "{name}\t{intact}\t{bytes}\t{lost}");
     }
@@ -100,7 +100,7 @@ fn report(findings: &Findings) -> Outcome {
     if findings.torn_bytes > 0 {
         let _ = writeln!(
             text,
-            "{} bytes at the log's end are no whole commit: nobody was told of them",
+            "{} bytes at the end of the log are an incomplete commit, which was never confirmed",
             findings.torn_bytes
         );
     }

@@ -1,4 +1,4 @@
-//! Settings that change while the broker runs: SIGHUP has it read its configuration again.
+//! Reloading the configuration on SIGHUP.
 
 use crate::config::Limits;
 use crate::config::{Config, ConfigError};
@@ -8,20 +8,20 @@ use crate::domain::shortage;
 use crate::node::logging::LogLevel;
 use std::sync::Arc;
 
-/// How a setting comes into force.
+/// Applies a setting to the running broker.
 type Apply = fn(&Reloader, &Config);
 
-/// The settings that count at once, by key. Every other one needs a restart.
+/// The settings that take effect on a reload, by key. All others need a restart.
 const LIVE: &[(&str, Apply)] = &[
-    ("heartbeat", Reloader::limits),
-    ("channel_max", Reloader::limits),
-    ("frame_max", Reloader::limits),
-    ("max_message_size", Reloader::limits),
-    ("consumer_timeout", Reloader::limits),
-    ("connection_max", Reloader::limits),
-    ("channel_max_per_node", Reloader::limits),
-    ("consumer_max_per_channel", Reloader::limits),
-    ("max_transaction_size", Reloader::limits),
+    ("heartbeat", Reloader::apply_limits),
+    ("channel_max", Reloader::apply_limits),
+    ("frame_max", Reloader::apply_limits),
+    ("max_message_size", Reloader::apply_limits),
+    ("consumer_timeout", Reloader::apply_limits),
+    ("connection_max", Reloader::apply_limits),
+    ("channel_max_per_node", Reloader::apply_limits),
+    ("consumer_max_per_channel", Reloader::apply_limits),
+    ("max_transaction_size", Reloader::apply_limits),
     ("vm_memory_high_watermark", |to, config| {
         to.broker
             .alarms
@@ -35,14 +35,14 @@ const LIVE: &[(&str, Apply)] = &[
             .users
             .set_loopback_users(config.loopback_users.clone());
     }),
-    ("auth_mechanisms", Reloader::mechanisms),
-    ("anonymous_login_user", Reloader::mechanisms),
+    ("auth_mechanisms", Reloader::apply_mechanisms),
+    ("anonymous_login_user", Reloader::apply_mechanisms),
     ("log_level", |to, config| {
         to.log_level.set(&config.log_level);
     }),
 ];
 
-/// What a setting was and what it is to be.
+/// A setting with its old and new value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Changed {
     key: &'static str,
@@ -50,17 +50,17 @@ struct Changed {
     to: String,
 }
 
-/// Brings another configuration into force.
+/// Applies new configurations to the running broker.
 pub struct Reloader {
     broker: Arc<Broker>,
     log_level: LogLevel,
-    /// The configuration in force: what needs a restart stays in it as it was.
+    /// The configuration in force. Settings that need a restart keep their old values here.
     running: Vec<(&'static str, String)>,
     data_dir: std::path::PathBuf,
 }
 
 impl Reloader {
-    /// For a broker that was started with this configuration.
+    /// Returns a reloader for a broker that was started with this configuration.
     pub fn new(broker: Arc<Broker>, config: &Config, log_level: LogLevel) -> Self {
         Reloader {
             broker,
@@ -70,34 +70,34 @@ impl Reloader {
         }
     }
 
-    /// Brings into force what has changed and can count at once, and says in the log what that is and
-    /// what else has changed. Where the configuration cannot be read everything stays as it is.
+    /// Applies the changed settings that need no restart, and logs all changes. If the configuration
+    /// cannot be read, nothing changes.
     pub fn reload(&mut self, loaded: Result<Config, ConfigError>) {
         let config = match loaded {
             Ok(config) => config,
             Err(error) => {
-                tracing::error!(%error, "configuration not reloaded: everything stays as it was");
+                tracing::error!(%error, "configuration not reloaded, the old settings stay in force");
                 return;
             }
         };
         let changed = self.changed(&config);
         let (now, later): (Vec<_>, Vec<_>) = changed
             .into_iter()
-            .partition(|changed| apply(changed.key).is_some());
+            .partition(|changed| live(changed.key).is_some());
         tracing::info!(changed = now.len(), "configuration reloaded");
         for Changed { key, from, to } in &later {
             tracing::warn!(
                 setting = key,
                 from,
                 to,
-                "setting changed: it counts after a restart"
+                "setting changed, takes effect after a restart"
             );
         }
         for Changed { key, from, to } in &now {
             tracing::info!(setting = key, from, to, "setting changed");
         }
         for Changed { key, to, .. } in now {
-            if let Some(apply) = apply(key) {
+            if let Some(apply) = live(key) {
                 apply(self, &config);
             }
             let running = self.running.iter_mut().find(|(running, _)| *running == key);
@@ -105,11 +105,11 @@ impl Reloader {
                 *value = to;
             }
         }
-        // Its password may be another, which is shown nowhere.
+        // Its password may have changed, which `changed` does not show.
         if self.broker.mechanisms().anonymous().is_some() {
-            self.mechanisms(&config);
+            self.apply_mechanisms(&config);
         }
-        // A new mark counts at once.
+        // A new watermark takes effect at once.
         shortage::check(&self.broker, &self.data_dir);
     }
 
@@ -124,18 +124,18 @@ impl Reloader {
             .collect()
     }
 
-    fn mechanisms(&self, config: &Config) {
+    fn apply_mechanisms(&self, config: &Config) {
         self.broker.set_mechanisms(recovery::mechanisms(config));
     }
 
-    fn limits(&self, config: &Config) {
+    fn apply_limits(&self, config: &Config) {
         self.broker.set_limits(Limits::from(config));
     }
 }
 
-fn apply(key: &str) -> Option<Apply> {
-    let live = LIVE.iter().find(|(live, _)| *live == key);
-    live.map(|(_, apply)| *apply)
+fn live(key: &str) -> Option<Apply> {
+    let found = LIVE.iter().find(|(live, _)| *live == key);
+    found.map(|(_, apply)| *apply)
 }
 
 #[cfg(test)]
@@ -146,7 +146,7 @@ mod tests {
     use crate::config::{DiskFreeLimit, MemoryWatermark};
     use parking_lot::Mutex;
 
-    /// A reloader, and the filters that were set.
+    /// Returns a reloader, and the log filters that it has set.
     fn reloader(config: &Config) -> (Reloader, Arc<Mutex<Vec<String>>>) {
         let set: Arc<Mutex<Vec<String>>> = Arc::default();
         let filters = set.clone();
@@ -162,9 +162,9 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_counts_at_once_or_is_known_to_need_a_restart() {
+    fn every_setting_takes_effect_at_once_or_is_known_to_need_a_restart() {
         let settings = config().settings();
-        let needs_restart = settings.iter().filter(|(key, _)| apply(key).is_none());
+        let needs_restart = settings.iter().filter(|(key, _)| live(key).is_none());
         let needs_restart: Vec<_> = needs_restart.map(|(key, _)| *key).collect();
         let known = ["bind", "port", "data_dir", "log_format", "queue_memory"];
         assert_eq!(needs_restart, known);
@@ -174,11 +174,11 @@ mod tests {
     }
 
     #[test]
-    fn what_has_changed_counts_and_nothing_else_is_touched() {
+    fn changed_settings_take_effect_and_nothing_else_is_touched() {
         let before = config();
         let (mut reloader, filters) = reloader(&before);
         let broker = reloader.broker.clone();
-        // An operator's, which the configuration says nothing new about.
+        // Set by an operator; the configuration does not change it.
         broker
             .alarms
             .set_disk_free_limit(DiskFreeLimit::Absolute(1));
@@ -204,7 +204,7 @@ mod tests {
         after.anonymous_login_pass = "other".into();
         reloader.reload(Ok(after.clone()));
         assert_eq!(password().as_deref(), Some("other"));
-        // Again: nothing is new but what still waits for a restart.
+        // Again: only the setting that needs a restart still differs.
         let changed = reloader.changed(&after);
         assert_eq!(changed.len(), 1);
         assert_eq!((changed[0].key, &*changed[0].to), ("port", "1"));

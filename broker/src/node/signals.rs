@@ -1,12 +1,12 @@
-//! What signals do: TERM, INT and QUIT stop the broker, HUP has it read its configuration again, and
-//! no other ends it, unless it tells of a fault in the process itself.
+//! Signal handling: TERM, INT and QUIT stop the broker, HUP reloads its configuration. No other signal
+//! ends it, except those that report a fault in the process itself.
 
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Those that would end or stop a process that does not take them, real-time ones included. PIPE is not among
-/// them: Rust's programs ignore it. TSTP is not, either: Ctrl-Z in a terminal is somebody's wish.
-fn harmless() -> impl Iterator<Item = i32> {
+/// Returns the signals, real-time ones included, that would end or stop a process without a handler. PIPE is not among
+/// them, since Rust programs ignore it; nor is TSTP, since whoever presses Ctrl-Z in a terminal means it.
+fn ignored() -> impl Iterator<Item = i32> {
     use rustix::process::Signal as S;
     let named = [
         S::USR1,
@@ -31,16 +31,16 @@ fn harmless() -> impl Iterator<Item = i32> {
     named.into_iter().map(S::as_raw).chain(more)
 }
 
-/// The signals that have the broker read its configuration again. Takes all others that are not to
-/// end it, and lets them do nothing: call it before anything can be lost.
+/// Returns the signal that reloads the configuration, and makes the process ignore all signals that
+/// must not end it. Call it before there is anything to lose.
 ///
 /// # Errors
-/// What the system says.
-pub fn hangups() -> io::Result<Signal> {
-    for number in harmless() {
-        // Once taken it is taken for good: nobody has to listen.
+/// When the system refuses a handler.
+pub fn install_reload() -> io::Result<Signal> {
+    for number in ignored() {
+        // The handler stays installed even though nothing listens.
         if let Err(error) = signal(SignalKind::from_raw(number)) {
-            tracing::debug!(number, %error, "this signal cannot be taken");
+            tracing::debug!(number, %error, "cannot install a handler for this signal");
         }
     }
     signal(SignalKind::hangup())
@@ -48,22 +48,22 @@ pub fn hangups() -> io::Result<Signal> {
 
 /// The signals that stop the broker.
 #[derive(Debug)]
-pub struct Stops([(&'static str, Signal); 3]);
+pub struct StopSignals([(&'static str, Signal); 3]);
 
-impl Stops {
-    /// From now on they do not end the process by themselves.
+impl StopSignals {
+    /// Installs the handlers: from now on these signals do not end the process by themselves.
     ///
     /// # Errors
-    /// What the system says.
-    pub fn take() -> io::Result<Self> {
-        Ok(Stops([
+    /// When the system refuses a handler.
+    pub fn install() -> io::Result<Self> {
+        Ok(StopSignals([
             ("SIGTERM", signal(SignalKind::terminate())?),
             ("SIGINT", signal(SignalKind::interrupt())?),
             ("SIGQUIT", signal(SignalKind::quit())?),
         ]))
     }
 
-    /// The name of the next one.
+    /// Waits for the next signal and returns its name.
     pub async fn next(&mut self) -> &'static str {
         let [term, int, quit] = &mut self.0;
         tokio::select! {

@@ -3,7 +3,7 @@
 use super::{Connection, Login, Phase};
 use crate::config::Mechanism;
 use crate::domain::auth::{self, Access, Credentials};
-use crate::domain::limits::{Entry, Full, Seat, VhostLimits};
+use crate::domain::limits::{ConnectionAttempt, ConnectionLimit, UsageGuard, VhostLimits};
 use crate::domain::vhost::Vhost;
 use crate::text::names::NODE_NAME;
 use leveret_protocol::classes::{AMQPClass, connection};
@@ -232,17 +232,19 @@ impl Connection {
     }
 
     /// Counts the connection, unless the virtual host or the user is at its limit.
-    fn take_seat(&self, user: &UserName, vhost: &Vhost) -> Result<Seat, AmqpError> {
-        let entry = Entry {
+    fn take_seat(&self, user: &UserName, vhost: &Vhost) -> Result<UsageGuard, AmqpError> {
+        let attempt = ConnectionAttempt {
             user: user.clone(),
             vhost: vhost.name().clone(),
             vhost_limit: vhost.limits().and_then(VhostLimits::connections),
             user_limit: self.broker.users.limits(user.as_str()).connections(),
         };
-        let seat = self.broker.tally.enter(entry);
+        let seat = self.broker.usage.admit(attempt);
         seat.map_err(|full| match full {
-            Full::Vhost(limit) => texts::vhost_connection_limit(vhost.name(), user, limit),
-            Full::User(limit) => texts::user_connection_limit(user, limit),
+            ConnectionLimit::Vhost(limit) => {
+                texts::vhost_connection_limit(vhost.name(), user, limit)
+            }
+            ConnectionLimit::User(limit) => texts::user_connection_limit(user, limit),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::channel::{Channel, Content};
 use super::{CLOSE_TIMEOUT, Connection, OUTPUT_MAX, Phase};
-use crate::domain::limits::ChannelsFull;
+use crate::domain::limits::ChannelLimit;
 use crate::text::names::NODE_NAME;
 use bytes::{Buf, Bytes, BytesMut};
 use leveret_protocol::classes::{AMQPClass, channel as channel_class, connection};
@@ -291,8 +291,8 @@ impl Connection {
         let node_limit = self.limits.channel_max_per_node;
         seat.open_channel(limit, node_limit)
             .map_err(|full| match full {
-                ChannelsFull::User(limit) => texts::user_channel_limit(&user.name, limit),
-                ChannelsFull::Node(limit) => texts::node_channel_limit(NODE_NAME, limit),
+                ChannelLimit::User(limit) => texts::user_channel_limit(&user.name, limit),
+                ChannelLimit::Node(limit) => texts::node_channel_limit(NODE_NAME, limit),
             })
     }
 

@@ -45,7 +45,7 @@ use crate::config::Limits;
 use crate::domain::auth::{Access, Identity};
 use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
-use crate::domain::limits::Seat;
+use crate::domain::limits::UsageGuard;
 use crate::domain::vhost::Vhost;
 use crate::engine::interfaces::ConnectionId;
 use crate::engine::message::{Message, SharedMessage};
@@ -129,8 +129,8 @@ pub struct Connection {
     /// The user may publish in another user's name.
     impersonates: bool,
     login: Option<Login>,
-    /// Its slot among the connections that limits count.
-    seat: Option<Seat>,
+    /// Its place among the connections that limits count.
+    seat: Option<UsageGuard>,
     wants_close_on_refusal: bool,
     wants_cancel_notice: bool,
     wants_blocked_notice: bool,
@@ -195,7 +195,7 @@ impl Connection {
             heartbeat: None,
         };
         let fx = broker.effects(Some(&mailbox));
-        let account = Account::open(&broker.ledger, &info.held);
+        let account = Account::open(&broker.ledger, &info.holdings);
         let ack_watch = ack_timeout::Watch::new(limits.consumer_timeout);
         Connection {
             id: info.id,
@@ -280,7 +280,7 @@ impl Connection {
     /// unacknowledged bytes.
     pub fn wants_mail(&mut self) -> bool {
         let too_much = self.holds_too_much();
-        self.info.set_waits_for_room(too_much);
+        self.info.set_waits_for_memory(too_much);
         !too_much && self.out.len() < self.broker.ledger.waiting_mark()
     }
 

@@ -1,6 +1,5 @@
-//! Comma-separated values (RFC 4180), every cell quoted, lines ended by a line feed. A cell
-//! shows control characters as in a table, but for its tabs: a CSV that is looked at must not steer the
-//! terminal.
+//! Comma-separated values (RFC 4180) with every cell quoted and lines ended by a line feed. Control
+//! characters except tabs are escaped as in a table, because a CSV may be shown on a terminal.
 
 use std::io::{self, Write};
 

@@ -1,10 +1,10 @@
-//! JSON, as rabbitmqctl's `--formatter json` gives it.
+//! JSON, as rabbitmqctl's `--formatter json` prints it.
 
 use serde_json::Value as Json;
 
 use crate::manage::value::Value;
 
-/// A row as an object, keys in the order of the columns.
+/// Formats a row as an object, with keys in the order of the columns.
 pub(super) fn row(columns: &[&str], row: &[Value]) -> String {
     let members = columns
         .iter()
@@ -13,7 +13,7 @@ pub(super) fn row(columns: &[&str], row: &[Value]) -> String {
     object(members)
 }
 
-/// An object with its members in this order.
+/// Formats an object with its members in this order.
 pub(in crate::ctl) fn object<'a>(members: impl Iterator<Item = (&'a str, Json)>) -> String {
     let members: Vec<String> = members
         .map(|(name, value)| format!("{}:{value}", Json::from(name)))
@@ -21,7 +21,7 @@ pub(in crate::ctl) fn object<'a>(members: impl Iterator<Item = (&'a str, Json)>)
     format!("{{{}}}", members.join(","))
 }
 
-/// A value. A field table is an array of name, type and value, as in RabbitMQ 3.10.
+/// Converts a value. As in RabbitMQ 3.10, a field table is an array of names, types and values.
 fn json(value: &Value) -> Json {
     match value {
         Value::Absent => Json::from(""),
@@ -41,7 +41,7 @@ fn json(value: &Value) -> Json {
             .collect(),
         Value::Array { array } => array.iter().map(json).collect(),
         Value::Words { words } => words.iter().map(String::as_str).collect(),
-        // An empty list of pairs is any empty list to RabbitMQ.
+        // RabbitMQ cannot tell an empty list of pairs from any other empty list.
         Value::Map { map } if map.is_empty() => Json::Array(Vec::new()),
         Value::Map { map } => map.iter().map(|(k, v)| (k.clone(), json(v))).collect(),
         Value::Tuple { tuple } => tuple.iter().copied().collect(),

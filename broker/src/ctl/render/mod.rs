@@ -1,4 +1,4 @@
-//! Rows to text. Pure: what rabbitmqctl prints for the same rows is kept in the tests.
+//! Formats rows as text. Pure: the tests contain what rabbitmqctl prints for the same rows.
 
 mod csv;
 mod json;
@@ -20,7 +20,7 @@ pub(super) enum Format {
     /// Cells separated by tabs.
     #[default]
     Table,
-    /// Cells in frames.
+    /// A table with borders.
     Pretty,
     /// An array of objects, one row per line.
     Json,
@@ -29,7 +29,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// The format of this name; the default when none was given.
+    /// Returns the format with this name, or the default without one.
     pub(super) fn parse(name: Option<&str>) -> Result<Self, String> {
         match name {
             None | Some("table") => Ok(Format::Table),
@@ -42,36 +42,36 @@ impl Format {
         }
     }
 
-    /// Whether a program is meant to read it: then the only text is the answer.
+    /// Returns whether the format is for programs: then nothing but the result is printed.
     pub(super) fn is_for_programs(self) -> bool {
         matches!(self, Format::Json | Format::Csv)
     }
 }
 
-/// A listing being written, row by row as they come.
+/// A listing that is written row by row.
 pub(super) struct Rows<'a> {
     format: Format,
     columns: &'a [&'static str],
     /// Whether a table starts with the names of its columns.
     headers: bool,
     written: u64,
-    /// Rows of a pretty table, whose widths are known at the end only.
-    held: Vec<Vec<String>>,
+    /// The rows of a pretty table, whose column widths are only known at the end.
+    buffered: Vec<Vec<String>>,
 }
 
 impl<'a> Rows<'a> {
-    /// A listing of these columns.
+    /// Returns an empty listing with these columns.
     pub(super) fn new(format: Format, columns: &'a [&'static str], headers: bool) -> Self {
         Rows {
             format,
             columns,
             headers,
             written: 0,
-            held: Vec::new(),
+            buffered: Vec::new(),
         }
     }
 
-    /// Writes a row. Headers come with the first one: an empty listing has none, as in RabbitMQ.
+    /// Writes a row. The first one is preceded by headers: as in RabbitMQ, an empty listing has none.
     pub(super) fn row(&mut self, out: &mut dyn Write, row: &[Value]) -> io::Result<()> {
         let first = self.written == 0;
         self.written += 1;
@@ -93,22 +93,22 @@ impl<'a> Rows<'a> {
                 writeln!(out, "{}", json::row(self.columns, row))
             }
             Format::Pretty => {
-                self.held.push(row.iter().map(table::cell).collect());
+                self.buffered.push(row.iter().map(table::cell).collect());
                 Ok(())
             }
         }
     }
 
-    /// Ends the listing. RabbitMQ sends permissions whole rather than as a stream, and shows an
-    /// empty list of them in another way than an empty stream.
-    pub(super) fn end(self, out: &mut dyn Write, whole: bool) -> io::Result<()> {
+    /// Ends the listing. RabbitMQ does not stream some listings, and shows an empty one of them
+    /// differently from an empty stream.
+    pub(super) fn end(self, out: &mut dyn Write, is_streamed: bool) -> io::Result<()> {
         let empty = self.written == 0;
         match self.format {
-            Format::Table if empty && whole => writeln!(out),
-            Format::Json if empty && whole => writeln!(out, "[]"),
+            Format::Table if empty && !is_streamed => writeln!(out),
+            Format::Json if empty && !is_streamed => writeln!(out, "[]"),
             Format::Json if empty => writeln!(out, "[\n]"),
             Format::Json => writeln!(out, "]"),
-            Format::Pretty if !empty => pretty::write(out, self.columns, &self.held),
+            Format::Pretty if !empty => pretty::write(out, self.columns, &self.buffered),
             Format::Table | Format::Csv | Format::Pretty => Ok(()),
         }
     }

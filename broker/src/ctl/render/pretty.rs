@@ -1,5 +1,5 @@
-//! Cells in frames. rabbitmqctl switches the terminal to its line-drawing font; the characters
-//! used here look the same and survive a pipe.
+//! Tables with borders. rabbitmqctl switches the terminal to its line-drawing font; the characters used
+//! here look the same and survive a pipe.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! The default layout, and how a value looks in it: like an Erlang term, as rabbitmqctl's.
+//! The default layout. Values are shown as Erlang terms, as in rabbitmqctl.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -16,8 +16,8 @@ pub(super) fn row(out: &mut dyn Write, row: &[Value]) -> io::Result<()> {
     writeln!(out)
 }
 
-/// A cell. Text stands as it is, but for control characters: names are chosen by clients, and
-/// neither their tabs nor their escape sequences belong to the layout or to the terminal.
+/// Formats a cell. Text is unchanged except for control characters: clients choose names, and their
+/// tabs and escape sequences must not reach the layout or the terminal.
 pub(super) fn cell(value: &Value) -> String {
     match value {
         Value::Text(text) => printable(text).into_owned(),
@@ -25,7 +25,7 @@ pub(super) fn cell(value: &Value) -> String {
     }
 }
 
-/// A cell whose format quotes it: its tabs belong to it.
+/// Formats a cell that will be quoted, so that it may contain tabs.
 pub(super) fn quoted(value: &Value) -> Cow<'_, str> {
     match value {
         Value::Text(text) => escaped(text, Form::Quoted),
@@ -42,7 +42,7 @@ fn term(value: &Value) -> String {
         Value::Absent => String::new(),
         Value::Bool(value) => value.to_string(),
         Value::Integer(value) => value.to_string(),
-        // With a decimal point even when whole, as Erlang's floats: 1.0.
+        // Always with a decimal point, like Erlang's floats: 1.0.
         Value::Float(value) => format!("{value:?}"),
         Value::Text(text) => {
             let text = text.replace('\\', "\\\\").replace('"', "\\\"");

@@ -22,7 +22,7 @@ fn render(format: Format, headers: bool, columns: &[&'static str], rows: &[Vec<V
     for row in rows {
         listing.row(&mut out, row).unwrap();
     }
-    listing.end(&mut out, false).unwrap();
+    listing.end(&mut out, true).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -196,10 +196,10 @@ fn a_name_with_control_characters_keeps_the_layout_and_the_terminal_whole() {
 
 #[test]
 fn an_empty_listing_has_no_header() {
-    let shown = |format, whole| {
+    let shown = |format, unstreamed: bool| {
         let mut out = Vec::new();
         Rows::new(format, &["name"], true)
-            .end(&mut out, whole)
+            .end(&mut out, !unstreamed)
             .unwrap();
         String::from_utf8(out).unwrap()
     };

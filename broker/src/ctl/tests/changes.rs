@@ -1,4 +1,4 @@
-//! What is said when something is changed.
+//! Output of the commands that change something.
 
 use super::*;
 use crate::manage::pid::Pid;

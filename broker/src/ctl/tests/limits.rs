@@ -6,7 +6,7 @@ use crate::manage::request::ErrorKind;
 use crate::manage::request::Resource;
 use crate::manage::value::Value;
 
-/// Where the broker is, as banners and answers name it, made one word of.
+/// Replaces the broker's directory in a text with a constant word.
 fn without_directory(text: &str) -> String {
     let words = text.split(' ');
     let words = words.map(|word| if word.starts_with('/') { "DIR" } else { word });
@@ -15,8 +15,8 @@ fn without_directory(text: &str) -> String {
 
 #[test]
 fn marks_are_set_as_rabbitmqctl_sets_them() {
-    let absolute = |octets| Request::SetDiskFreeLimit {
-        limit: DiskFreeLimit::Absolute(octets),
+    let absolute = |bytes| Request::SetDiskFreeLimit {
+        limit: DiskFreeLimit::Absolute(bytes),
     };
     let watermark = |watermark| Request::SetVmMemoryHighWatermark { watermark };
     for (words, wanted, banner) in [

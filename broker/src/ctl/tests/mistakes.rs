@@ -1,9 +1,9 @@
-//! What is said when something is wrong.
+//! Output for wrong command lines and refused requests.
 
 use super::*;
 use crate::manage::request::ErrorKind;
 
-/// A command, what the broker has against it, what the user reads, the exit status.
+/// A command, the broker's error, the text for the user, the exit status.
 type Refusal = (&'static [&'static str], ErrorKind, &'static str, u8);
 
 const REFUSALS: &[Refusal] = &[
@@ -213,7 +213,7 @@ fn without_a_broker_the_directory_is_named() {
         "a file is not read when it cannot matter: {}",
         config.err
     );
-    // What a killed broker leaves behind.
+    // The socket that a killed broker leaves behind.
     let folder = tempfile::tempdir().unwrap();
     drop(UnixListener::bind(folder.path().join("leveret.sock")).unwrap());
     let stale = ctl_in(folder.path(), &["ping"]);

@@ -1,5 +1,5 @@
-//! leveretctl as a user sees it, against a broker that answers by heart. The texts and statuses
-//! were recorded from rabbitmqctl 3.10.8, except where the texts name leveretctl or a directory.
+//! leveretctl as a user sees it, against a fake broker with canned responses. The texts and statuses were
+//! recorded from rabbitmqctl 3.10.8, except where the texts name leveretctl or a directory.
 
 mod changes;
 mod limits;
@@ -19,7 +19,7 @@ use crate::control::socket::SocketPath;
 use crate::control::wire;
 use crate::manage::request::{Request, Response};
 
-/// What a command printed, and its status.
+/// The output of a command, and its exit status.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     status: u8,
@@ -62,7 +62,7 @@ fn ctl_in(data_dir: &Path, words: &[&str]) -> Outcome {
     }
 }
 
-/// A broker that answers one request with these responses.
+/// Starts a fake broker that answers one request with these responses.
 fn broker(data_dir: &Path, answer: Vec<Response>) -> JoinHandle<Request> {
     let socket = UnixListener::bind(SocketPath::of(data_dir).unwrap().path()).unwrap();
     thread::spawn(move || {
@@ -78,7 +78,7 @@ fn broker(data_dir: &Path, answer: Vec<Response>) -> JoinHandle<Request> {
     })
 }
 
-/// Runs leveretctl against a broker with this answer: what was asked, and what came of it.
+/// Runs leveretctl against a fake broker; returns the request and the outcome.
 fn ctl(words: &[&str], answer: Vec<Response>) -> (Request, Outcome) {
     let folder = tempfile::tempdir().unwrap();
     let broker = broker(folder.path(), answer);
@@ -86,7 +86,7 @@ fn ctl(words: &[&str], answer: Vec<Response>) -> (Request, Outcome) {
     (broker.join().unwrap(), outcome)
 }
 
-/// Runs leveretctl where no broker is.
+/// Runs leveretctl without a broker.
 fn alone(words: &[&str]) -> Outcome {
     ctl_in(Path::new("/nonexistent"), words)
 }

@@ -1,9 +1,9 @@
-//! The SASL mechanisms by which clients may log in (RabbitMQ: "Access Control").
+//! The SASL mechanisms that clients are offered (RabbitMQ: "Access Control").
 
 use super::Credentials;
 use crate::config::{Mechanism, Secret};
 
-/// The mechanisms that a broker offers, and who is who logs in without a name.
+/// The mechanisms that a broker offers, and the user for ANONYMOUS logins.
 #[derive(Clone, Debug)]
 pub struct Mechanisms {
     offered: Vec<Mechanism>,
@@ -11,15 +11,15 @@ pub struct Mechanisms {
 }
 
 impl Default for Mechanisms {
-    /// With a password only.
+    /// Returns the mechanisms with a password.
     fn default() -> Self {
         Mechanisms::new(&[Mechanism::Plain, Mechanism::AmqPlain], None)
     }
 }
 
 impl Mechanisms {
-    /// Offers those of `configured` that can be used: ANONYMOUS needs a user, whose password is
-    /// checked like any other (`rabbit_auth_mechanism_anonymous`).
+    /// Offers the configured mechanisms that can be used: ANONYMOUS needs a user, whose password is checked
+    /// like any other (`rabbit_auth_mechanism_anonymous`).
     pub fn new(configured: &[Mechanism], anonymous: Option<(String, Secret)>) -> Self {
         let usable = |one: &Mechanism| *one != Mechanism::Anonymous || anonymous.is_some();
         let wanted = |one: &Mechanism| configured.contains(one) && usable(one);
@@ -29,18 +29,18 @@ impl Mechanisms {
         }
     }
 
-    /// The names of those that are offered, separated by spaces.
+    /// Returns the names of the offered mechanisms, separated by spaces.
     pub fn names(&self) -> String {
         let names: Vec<&str> = self.offered.iter().map(|one| one.name()).collect();
         names.join(" ")
     }
 
-    /// The mechanism of this name, if it is offered.
+    /// Returns the mechanism with this name, if it is offered.
     pub fn offered(&self, name: &str) -> Option<Mechanism> {
         self.offered.iter().copied().find(|one| one.name() == name)
     }
 
-    /// As whom those log in who give no name; none where nobody may.
+    /// Returns the credentials for ANONYMOUS logins; `None` if they are not offered.
     pub fn anonymous(&self) -> Option<Credentials<'_>> {
         self.offered(Mechanism::Anonymous.name())?;
         let (user, password) = self.anonymous.as_ref()?;

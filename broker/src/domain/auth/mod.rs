@@ -1,8 +1,8 @@
-//! Who may log in, and what they may touch: users, their passwords, and RabbitMQ's permissions
-//! (three regular expressions per user and virtual host).
+//! Authentication and authorization: users, their passwords, and RabbitMQ's permissions (three regular
+//! expressions per user and virtual host).
 //!
-//! Everything here is memory. The broker loads the records of its definitions into [`Users`] at
-//! the start; afterwards each call that changes something returns what to persist.
+//! Everything here is in memory. The broker loads the stored records into [`Users`] at startup; each call
+//! that changes something returns what to store.
 
 mod mechanism;
 mod outcome;

@@ -1,4 +1,4 @@
-//! What comes of a login and of a change.
+//! The results of logins and changes.
 
 use super::pattern::PatternError;
 use super::{Permission, User};
@@ -7,69 +7,69 @@ use leveret_protocol::UserName;
 /// Why a change was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    /// There is no such user.
+    /// The user does not exist.
     #[error("User \"{0}\" does not exist")]
     NoSuchUser(String),
-    /// There is one already.
+    /// The user already exists.
     #[error("User \"{0}\" already exists")]
     UserExists(String),
-    /// A permission that does not compile.
+    /// A permission's pattern does not compile.
     #[error(transparent)]
     Pattern(#[from] PatternError),
-    /// An empty user name.
+    /// The user name is empty.
     #[error("user name must not be empty")]
     EmptyName,
 }
 
-/// What a change means for the store, to be done in this order.
+/// A change to store. Several changes are stored in the order in which they are returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Write this user, in place of one of the same name.
+    /// Store this user, replacing one with the same name.
     PutUser(User),
-    /// Remove the user of this name.
+    /// Remove the user with this name.
     RemoveUser(String),
-    /// Write this permission, in place of one of the same user and virtual host.
+    /// Store this permission, replacing one of the same user and virtual host.
     PutPermission(Permission),
-    /// Remove the permission.
+    /// Remove a permission.
     RemovePermission {
-        /// Whose.
+        /// The user.
         user: String,
-        /// Where.
+        /// The virtual host.
         vhost: String,
     },
 }
 
-/// One account for as long as the broker runs. A user that is deleted and added again has another, so
-/// that what the old one was permitted is not the new one's.
+/// Identifies an account while the broker runs. A user that is deleted and added again has another id, so
+/// that old logins do not get the permissions of the new user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccountId(pub(super) u64);
 
-/// Who is logged in.
+/// The user of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The user's name.
     pub name: UserName,
-    /// The account that the password was of.
+    /// The account that the password belonged to.
     pub account: AccountId,
 }
 
 /// A login that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
-    /// Who it is.
+    /// The user.
     pub identity: Identity,
-    /// The user's tags at this moment.
+    /// The user's tags at the time of the login.
     pub tags: Vec<String>,
 }
 
-/// Why a login was refused: for the log. The client hears one text for all of them.
+/// Why a login was refused, for the log. The client is sent the same text for all reasons.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoginRefused {
-    /// No user of that name, or another password. Which of the two is not told even to the log's
-    /// readers, who may be given names typed as passwords and the reverse.
+    /// The user does not exist or the password is wrong. Even the log does not say which, because users may
+    /// type a password as the name.
     #[error("user '{0}' - invalid credentials")]
     InvalidCredentials(String),
-    /// The right password, from the wrong place.
+    /// The password is right, but the user may not log in from that address.
     #[error("user '{0}' can only connect via localhost")]
     LoopbackOnly(String),
 }

@@ -1,4 +1,4 @@
-//! Password hashes in RabbitMQ's format, so that definitions move between the two.
+//! Password hashes in RabbitMQ's format, so that definitions can be moved between the two brokers.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 const SALT_LEN: usize = 4;
 const DIGEST_LEN: usize = 32;
 
-/// How a password is hashed, under the module names that RabbitMQ's definition files use.
+/// The hashing algorithms, with the module names that RabbitMQ's definition files use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HashingAlgorithm {
     /// RabbitMQ's default: one round of SHA-256 over salt and password.
@@ -19,13 +19,13 @@ pub enum HashingAlgorithm {
     Sha256,
 }
 
-/// `base64(salt ++ sha256(salt ++ password))` with a salt of four octets (RabbitMQ: Passwords).
+/// `base64(salt ++ sha256(salt ++ password))` with a salt of four bytes (RabbitMQ: Passwords).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// Hashes with a fresh random salt.
+    /// Hashes a password with a new random salt.
     pub fn of(password: &str) -> Self {
         let mut salt = [0; SALT_LEN];
         rand::rng().fill_bytes(&mut salt);
@@ -33,36 +33,36 @@ impl PasswordHash {
     }
 
     fn with_salt(password: &str, salt: [u8; SALT_LEN]) -> Self {
-        let mut octets = Vec::with_capacity(SALT_LEN + DIGEST_LEN);
-        octets.extend_from_slice(&salt);
-        octets.extend_from_slice(&digest(password, &salt));
-        PasswordHash(STANDARD.encode(octets))
+        let mut bytes = Vec::with_capacity(SALT_LEN + DIGEST_LEN);
+        bytes.extend_from_slice(&salt);
+        bytes.extend_from_slice(&digest(password, &salt));
+        PasswordHash(STANDARD.encode(bytes))
     }
 
-    /// A hash that was made before, here or by RabbitMQ. None when it is not one; the empty hash
-    /// is one, and stands for a user who cannot log in with a password.
+    /// Parses a hash that was made by this broker or by RabbitMQ; returns `None` if it is invalid. The empty
+    /// hash is valid, and means that the user cannot log in with a password.
     pub fn parse(text: &str) -> Option<Self> {
         let hash = PasswordHash(text.to_owned());
         (text.is_empty() || hash.parts().is_some()).then_some(hash)
     }
 
-    /// The hash as it is stored.
+    /// Returns the hash as it is stored.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether this is the password. Takes the same time whatever it is and whether or not the
-    /// hash can match at all. An empty password never matches (RabbitMQ refuses it as well).
+    /// Returns whether this is the password. Takes the same time for every password and hash, even if the
+    /// hash cannot match. An empty password never matches (RabbitMQ refuses it as well).
     pub fn verifies(&self, password: &str) -> bool {
         let (salt, expected) = self.parts().unwrap_or_default();
         let same = digest(password, &salt).ct_eq(&expected);
-        // The digest of an unusable hash is all zeros, which no password is known to give.
+        // The digest of an unusable hash is all zeros, which is not the digest of any known password.
         bool::from(same) && !password.is_empty()
     }
 
     fn parts(&self) -> Option<([u8; SALT_LEN], [u8; DIGEST_LEN])> {
-        let octets = STANDARD.decode(&self.0).ok()?;
-        let (salt, digest) = octets.split_at_checked(SALT_LEN)?;
+        let bytes = STANDARD.decode(&self.0).ok()?;
+        let (salt, digest) = bytes.split_at_checked(SALT_LEN)?;
         Some((salt.try_into().ok()?, digest.try_into().ok()?))
     }
 }

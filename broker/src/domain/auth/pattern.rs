@@ -1,40 +1,40 @@
-//! The regular expressions of permissions and policies: PCRE's to RabbitMQ's users, who write
+//! The regular expressions of permissions and policies. RabbitMQ's are PCRE's, and its users write
 //! `^(?!amq\\.).*`.
 
 use regex::RegexBuilder;
 
-/// Octets that a compiled pattern may take: permissions are short, and an administrator's slip
+/// The maximum size of a compiled pattern in bytes: permissions are short, and an administrator's mistake
 /// must not cost the broker its memory.
 const COMPILED_LIMIT: usize = 1 << 20;
 
-/// Steps back that a match may take where the pattern cannot do without. A name has 255 octets at
-/// most; what needs more is a pattern gone wrong, and must not hold a publisher up.
+/// The maximum number of backtracking steps of a match, for patterns that need backtracking. A name has
+/// at most 255 bytes; a pattern that needs more steps is a mistake and must not delay publishers.
 const BACKTRACK_LIMIT: usize = 20_000;
 
 /// Why a pattern cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid regular expression \"{pattern}\": {reason}")]
 pub struct PatternError {
-    /// What was given.
+    /// The pattern.
     pub pattern: String,
-    /// One line.
+    /// What is wrong with it, in one line.
     pub reason: String,
 }
 
 /// A compiled regular expression.
 #[derive(Clone, Debug)]
 pub enum Expression {
-    /// One that is matched in linear time.
+    /// An expression that is matched in linear time.
     Linear(regex::Regex),
-    /// One with look-around or back-references.
+    /// An expression with look-around or back-references.
     Backtracking(Box<fancy_regex::Regex>),
 }
 
 impl Expression {
-    /// Compiles a regular expression of an operator's.
+    /// Compiles a regular expression written by an operator.
     ///
     /// # Errors
-    /// When it is none, or takes too much memory.
+    /// When it is invalid or takes too much memory.
     pub fn compile(pattern: &str) -> Result<Self, PatternError> {
         let linear = RegexBuilder::new(pattern)
             .size_limit(COMPILED_LIMIT)
@@ -55,8 +55,8 @@ impl Expression {
         })
     }
 
-    /// Whether it matches anywhere in the name, as Erlang's `re:run` does: which takes a match that
-    /// needs too many steps for none, too.
+    /// Returns whether it matches anywhere in the name. Like Erlang's `re:run`, treats a match that needs too
+    /// many steps as none.
     pub fn matches(&self, name: &str) -> bool {
         match self {
             Expression::Linear(regex) => regex.is_match(name),
@@ -76,12 +76,12 @@ fn backtracking(pattern: &str) -> Result<fancy_regex::Regex, fancy_regex::Error>
 /// A compiled permission.
 #[derive(Clone, Debug)]
 pub enum Pattern {
-    /// `.*`, which nearly every permission is: no name needs looking at.
+    /// `.*`, like nearly every permission: no name needs to be matched.
     Everything,
-    /// The empty pattern: RabbitMQ reads it as `^$`, which only the empty name matches
+    /// The empty pattern, which RabbitMQ reads as `^$`: only the empty name matches
     /// (`rabbit_auth_backend_internal:check_resource_access`).
     EmptyName,
-    /// Anything else: matched anywhere in the name, as Erlang's `re:run` does.
+    /// Any other pattern, matched anywhere in the name, as by Erlang's `re:run`.
     Matching(Expression),
 }
 
@@ -99,7 +99,7 @@ impl Pattern {
         Expression::compile(pattern).map(Pattern::Matching)
     }
 
-    /// Whether the name is permitted.
+    /// Returns whether the name is permitted.
     pub fn matches(&self, name: &str) -> bool {
         match self {
             Pattern::Everything => true,
@@ -109,7 +109,7 @@ impl Pattern {
     }
 }
 
-/// The last line of a syntax error is its reason; those before draw a caret under the place.
+/// Returns the last line of a syntax error, which is the reason; the lines before show the position.
 fn reason(error: &regex::Error) -> String {
     let text = match error {
         regex::Error::CompiledTooBig(limit) => {

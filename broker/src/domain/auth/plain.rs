@@ -1,11 +1,11 @@
-//! The SASL responses of `connection.start-ok`.
+//! The PLAIN response of `connection.start-ok`.
 
-/// What a client logs in with.
+/// The credentials of a client.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Credentials<'a> {
     /// The user's name.
     pub user: &'a str,
-    /// The password in clear.
+    /// The password in clear text.
     pub password: &'a str,
 }
 
@@ -17,13 +17,13 @@ impl std::fmt::Debug for Credentials<'_> {
     }
 }
 
-/// Reads a PLAIN response: `NUL user NUL password` (RFC 4616). As with RabbitMQ, there is no
-/// authorization identity before the first NUL. None when it is not one, or not UTF-8.
+/// Parses a PLAIN response: `NUL user NUL password` (RFC 4616). As with RabbitMQ, there is no authorization
+/// identity before the first NUL. Returns `None` if it is invalid or not UTF-8.
 pub fn parse_plain(response: &[u8]) -> Option<Credentials<'_>> {
-    let mut parts = response.strip_prefix(b"\0")?.splitn(2, |octet| *octet == 0);
+    let mut parts = response.strip_prefix(b"\0")?.splitn(2, |byte| *byte == 0);
     let user = std::str::from_utf8(parts.next()?).ok()?;
     let password = std::str::from_utf8(parts.next()?).ok()?;
-    // RFC 4616 has no NUL in a password either: a third part is a broken client.
+    // RFC 4616 allows no NUL in a password either.
     (!password.contains('\0')).then_some(Credentials { user, password })
 }
 

@@ -1,5 +1,4 @@
-//! What is persisted of users and permissions, with the field names of RabbitMQ's definition
-//! files.
+//! The stored records of users and permissions, with the field names of RabbitMQ's definition files.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,24 +12,24 @@ pub struct User {
     pub name: String,
     /// The password, hashed.
     pub password_hash: PasswordHash,
-    /// How it is hashed.
+    /// The algorithm of the hash.
     #[serde(default)]
     pub hashing_algorithm: HashingAlgorithm,
-    /// Tags such as `administrator`; they give rights in management tools only.
+    /// Tags such as `administrator`, which only matter to management tools.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// What an operator allows the user.
+    /// The user's limits.
     #[serde(default, skip_serializing_if = "UserLimits::is_empty")]
     pub limits: UserLimits,
 }
 
-/// What a user may touch in one virtual host. Having one, even of three empty patterns, is what
-/// lets the user into the host at all.
+/// The permissions of a user in a virtual host. A user without a permission there, even one of three empty
+/// patterns, may not open the virtual host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permission {
-    /// Whose.
+    /// The user.
     pub user: String,
-    /// Where.
+    /// The virtual host.
     pub vhost: String,
     /// Names that may be declared and deleted.
     pub configure: String,
@@ -40,7 +39,7 @@ pub struct Permission {
     pub read: String,
 }
 
-/// What somebody wants to do to a queue or an exchange.
+/// A kind of access to a queue or an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
     /// Declare or delete it.
@@ -52,7 +51,7 @@ pub enum Access {
 }
 
 impl Access {
-    /// The word of RabbitMQ's refusal (`configure access to queue 'q' … refused`).
+    /// Returns the word in RabbitMQ's refusal (`configure access to queue 'q' … refused`).
     pub fn as_str(self) -> &'static str {
         match self {
             Access::Configure => "configure",

@@ -30,7 +30,7 @@ fn name_of(login: Result<Login, LoginRefused>) -> String {
     login.unwrap().identity.name.as_str().to_owned()
 }
 
-/// Whoever logs in under this name.
+/// Returns the identity of a user.
 fn identity(users: &Users, user: &str) -> Identity {
     login(users, user, "123456", "::1").unwrap().identity
 }
@@ -62,7 +62,7 @@ fn guest_logs_in_from_loopback_only() {
     for remote in ["10.0.0.1", "2001:db8::1", "::ffff:10.0.0.1"] {
         let refused = LoginRefused::LoopbackOnly("guest".to_owned());
         assert_eq!(login(&users, "guest", "123456", remote), Err(refused));
-        // Somebody who does not know the password does not learn that it would help.
+        // Without the right password a client does not learn that only the address is wrong.
         let refused = LoginRefused::InvalidCredentials("guest".to_owned());
         assert_eq!(login(&users, "guest", "guess", remote), Err(refused));
     }
@@ -130,7 +130,7 @@ fn patterns_look_around_and_back_as_pcre_does() {
     assert!(!matches(r"^(?!amq\.).*", "amq.topic"));
     assert!(matches(r"(?<=jobs)\.high$", "jobs.high"));
     assert!(matches(r"^(.)\1$", "aa") && !matches(r"^(.)\1$", "ab"));
-    // A pattern that never comes to an end matches nothing, and soon.
+    // A pattern that would backtrack without end matches nothing, and stops soon.
     assert!(!matches(r"^(?=(a+)+$)b", &"a".repeat(255)));
     assert!(!matches(r"^((a|aa)+)+\1b$", &"a".repeat(255)));
 }

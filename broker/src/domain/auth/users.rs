@@ -13,20 +13,20 @@ use super::pattern::{Pattern, PatternError};
 use super::{Access, Credentials, HashingAlgorithm, PasswordHash, Permission, User};
 use crate::domain::limits::UserLimits;
 
-/// The hash that an unknown user's password is compared with, so that the answer takes as long.
-static NOBODY: LazyLock<PasswordHash> = LazyLock::new(|| PasswordHash::of("nobody"));
+/// The hash that the password of an unknown user is compared with, so that it takes the same time.
+static DUMMY_HASH: LazyLock<PasswordHash> = LazyLock::new(|| PasswordHash::of("nobody"));
 
-/// A permission with its patterns ready.
-struct Granted {
+/// A permission with its compiled patterns.
+struct CompiledPermission {
     record: Permission,
     configure: Pattern,
     write: Pattern,
     read: Pattern,
 }
 
-impl Granted {
+impl CompiledPermission {
     fn compile(record: Permission) -> Result<Self, PatternError> {
-        Ok(Granted {
+        Ok(CompiledPermission {
             configure: Pattern::compile(&record.configure)?,
             write: Pattern::compile(&record.write)?,
             read: Pattern::compile(&record.read)?,
@@ -39,11 +39,11 @@ struct Account {
     id: AccountId,
     record: User,
     /// By virtual host.
-    permissions: BTreeMap<String, Granted>,
+    permissions: BTreeMap<String, CompiledPermission>,
 }
 
-/// All users and what they may do. Shared by every connection: reading takes a shared lock for
-/// the length of one look-up.
+/// All users and their permissions. Shared by all connections: reading takes a shared lock for the
+/// duration of a look-up.
 pub struct Users {
     /// By name.
     accounts: RwLock<BTreeMap<String, Account>>,
@@ -61,10 +61,10 @@ impl std::fmt::Debug for Users {
 }
 
 impl Users {
-    /// Nobody yet. `loopback_users` may log in from a loopback address only.
+    /// Returns an empty set of users. `loopback_users` may log in only from a loopback address.
     pub fn new(loopback_users: Vec<String>) -> Self {
-        // Not at the first bad login, whose answer would then take a little longer.
-        LazyLock::force(&NOBODY);
+        // Not at the first failed login, which would then take a little longer.
+        LazyLock::force(&DUMMY_HASH);
         let accounts = RwLock::default();
         Users {
             accounts,
@@ -74,7 +74,7 @@ impl Users {
         }
     }
 
-    /// Sets who may log in from a loopback address only. Nobody who is there already has to go.
+    /// Sets who may log in only from a loopback address. Existing connections stay open.
     pub fn set_loopback_users(&self, names: Vec<String>) {
         *self.loopback_users.write() = names;
     }
@@ -83,20 +83,21 @@ impl Users {
         AccountId(self.next_account.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Grows with every change: a decision cached under one value holds until there is another.
+    /// Returns a number that grows with every change: a cached decision is valid while it stays the same.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Called with the lock held, so that nobody reads the new state under the old number.
+    /// Increments the generation. Call it with the lock held, so that nobody reads the new state under the old
+    /// number.
     fn changed(&self) {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Takes in records read back from the store.
+    /// Adds the records from the store.
     ///
     /// # Errors
-    /// A permission of an unknown user, or one whose pattern does not compile.
+    /// When a permission belongs to an unknown user, or its pattern does not compile.
     pub fn restore(
         &self,
         users: impl IntoIterator<Item = User>,
@@ -116,16 +117,16 @@ impl Users {
             let vhost = permission.vhost.clone();
             account
                 .permissions
-                .insert(vhost, Granted::compile(permission)?);
+                .insert(vhost, CompiledPermission::compile(permission)?);
         }
         self.changed();
         Ok(())
     }
 
-    /// Checks a login from this address.
+    /// Checks a login from an address.
     ///
     /// # Errors
-    /// The reason, for the log; the client must not learn it.
+    /// The reason, for the log only: the client must not learn it.
     pub fn login(&self, given: Credentials<'_>, peer: IpAddr) -> Result<Login, LoginRefused> {
         let login = self.authenticate(given)?;
         let local = peer.to_canonical().is_loopback();
@@ -141,24 +142,24 @@ impl Users {
         Ok(login)
     }
 
-    /// Checks a password, wherever it comes from (`authenticate_user`).
+    /// Checks a password, whatever the address (`authenticate_user`).
     ///
     /// # Errors
     /// [`LoginRefused::InvalidCredentials`].
     pub fn authenticate(&self, given: Credentials<'_>) -> Result<Login, LoginRefused> {
-        // Hashing is done outside the lock: a flood of logins must not hold up an administrator.
+        // Hashing is done outside the lock, so that a flood of logins does not block administrators.
         let found = self
             .accounts
             .read()
             .get(given.user)
             .map(|account| (account.id, account.record.password_hash.clone()));
-        let hash = found.as_ref().map_or(&*NOBODY, |(_, hash)| hash);
+        let hash = found.as_ref().map_or(&*DUMMY_HASH, |(_, hash)| hash);
         let verified = hash.verifies(given.password);
         let refused = || LoginRefused::InvalidCredentials(given.user.to_owned());
         let Some((id, hash)) = found.filter(|_| verified) else {
             return Err(refused());
         };
-        // Meanwhile the user may have gone, or have got another password.
+        // Meanwhile the user may have been deleted or the password changed.
         let accounts = self.accounts.read();
         let account = accounts.get(given.user);
         let account = account.filter(|now| now.id == id && now.record.password_hash == hash);
@@ -170,14 +171,14 @@ impl Users {
         Ok(Login { identity, tags })
     }
 
-    /// Whether the user may enter the virtual host: any permission there will do (RabbitMQ:
-    /// Access Control, "How Authorisation Works").
+    /// Returns whether the user may open the virtual host: any permission there is enough (RabbitMQ: Access
+    /// Control, "How Authorisation Works").
     pub fn may_enter(&self, user: &Identity, vhost: &str) -> bool {
         let accounts = self.accounts.read();
         account_of(&accounts, user).is_some_and(|account| account.permissions.contains_key(vhost))
     }
 
-    /// Whether the user may do this to the queue or exchange of this name. The default exchange,
+    /// Returns whether the user has this access to the queue or exchange with this name. The default exchange,
     /// whose name is empty, is checked as `amq.default`.
     pub fn permits(&self, user: &Identity, vhost: &str, access: Access, resource: &str) -> bool {
         let accounts = self.accounts.read();
@@ -198,10 +199,10 @@ impl Users {
         }
     }
 
-    /// Adds a user who may not enter any virtual host yet.
+    /// Adds a user without permissions.
     ///
     /// # Errors
-    /// When there is one of that name.
+    /// When the user already exists.
     pub fn add_user(
         &self,
         name: &str,
@@ -231,11 +232,11 @@ impl Users {
         Ok(Change::PutUser(record))
     }
 
-    /// Removes a user and all its permissions, and returns which account that was. Whoever is
-    /// logged in to it is the caller's to send away; it is permitted nothing any more.
+    /// Deletes a user and all its permissions, and returns its account. The caller closes its connections,
+    /// which have no permissions any more.
     ///
     /// # Errors
-    /// When there is none of that name.
+    /// When the user does not exist.
     pub fn delete_user(&self, name: &str) -> Result<(AccountId, Vec<Change>), AuthError> {
         let mut accounts = self.accounts.write();
         let account = accounts
@@ -243,7 +244,7 @@ impl Users {
             .ok_or_else(|| AuthError::NoSuchUser(name.to_owned()))?;
         self.changed();
         let removed = account.permissions.into_keys();
-        // Permissions first: a store cut off between the two never holds one of nobody.
+        // Permissions first, so that the store never contains a permission without its user.
         let changes = removed
             .map(|vhost| Change::RemovePermission {
                 user: name.to_owned(),
@@ -254,10 +255,10 @@ impl Users {
         Ok((account.id, changes))
     }
 
-    /// Sets another password.
+    /// Changes the password.
     ///
     /// # Errors
-    /// When there is no such user.
+    /// When the user does not exist.
     pub fn change_password(&self, name: &str, hash: PasswordHash) -> Result<Change, AuthError> {
         self.change_user(name, |user| {
             user.password_hash = hash;
@@ -265,18 +266,18 @@ impl Users {
         })
     }
 
-    /// Sets the tags, in place of those before.
+    /// Replaces the tags.
     ///
     /// # Errors
-    /// When there is no such user.
+    /// When the user does not exist.
     pub fn set_tags(&self, name: &str, tags: &[String]) -> Result<Change, AuthError> {
         self.change_user(name, |user| user.tags = tags.to_vec())
     }
 
-    /// Changes the limits. They count from now on; nobody who is there already has to go.
+    /// Changes the limits. They apply from now on; existing connections stay open.
     ///
     /// # Errors
-    /// When there is no such user.
+    /// When the user does not exist.
     pub fn change_limits(
         &self,
         name: &str,
@@ -285,7 +286,7 @@ impl Users {
         self.change_user(name, |user| user.limits = change(user.limits))
     }
 
-    /// The limits of a user; of one that does not exist, none.
+    /// Returns the limits of a user; no limits if it does not exist.
     pub fn limits(&self, name: &str) -> UserLimits {
         let accounts = self.accounts.read();
         accounts
@@ -303,13 +304,12 @@ impl Users {
         Ok(Change::PutUser(record))
     }
 
-    /// Grants a permission, in place of the one before. Whether the virtual host exists is the
-    /// caller's to check.
+    /// Grants a permission, replacing the previous one. The caller checks that the virtual host exists.
     ///
     /// # Errors
-    /// When there is no such user, or a pattern does not compile.
+    /// When the user does not exist, or a pattern does not compile.
     pub fn set_permissions(&self, permission: Permission) -> Result<Change, AuthError> {
-        let granted = Granted::compile(permission)?;
+        let granted = CompiledPermission::compile(permission)?;
         let mut accounts = self.accounts.write();
         let account = find(&mut accounts, &granted.record.user)?;
         let record = granted.record.clone();
@@ -318,10 +318,10 @@ impl Users {
         Ok(Change::PutPermission(record))
     }
 
-    /// Takes a permission away; None when there was none.
+    /// Removes a permission; returns `None` if there was none.
     ///
     /// # Errors
-    /// When there is no such user.
+    /// When the user does not exist.
     pub fn clear_permissions(&self, user: &str, vhost: &str) -> Result<Option<Change>, AuthError> {
         let mut accounts = self.accounts.write();
         if find(&mut accounts, user)?
@@ -338,7 +338,7 @@ impl Users {
         }))
     }
 
-    /// Takes away everybody's permissions in a virtual host that is being deleted.
+    /// Removes all permissions in a virtual host that is being deleted.
     pub fn forget_vhost(&self, vhost: &str) -> Vec<Change> {
         let mut accounts = self.accounts.write();
         let mut changes = Vec::new();
@@ -354,7 +354,7 @@ impl Users {
         changes
     }
 
-    /// The user of this name.
+    /// Returns the user with this name.
     pub fn user(&self, name: &str) -> Option<User> {
         self.accounts
             .read()
@@ -362,7 +362,7 @@ impl Users {
             .map(|account| account.record.clone())
     }
 
-    /// Every user, by name.
+    /// Returns all users, in the order of their names.
     pub fn users(&self) -> Vec<User> {
         self.accounts
             .read()
@@ -371,7 +371,7 @@ impl Users {
             .collect()
     }
 
-    /// Everybody's permission in a virtual host, by user.
+    /// Returns all permissions in a virtual host, in the order of the users' names.
     pub fn permissions_in(&self, vhost: &str) -> Vec<Permission> {
         let accounts = self.accounts.read();
         let granted = accounts
@@ -380,10 +380,10 @@ impl Users {
         granted.map(|granted| granted.record.clone()).collect()
     }
 
-    /// A user's permissions, by virtual host.
+    /// Returns a user's permissions, in the order of the virtual hosts' names.
     ///
     /// # Errors
-    /// When there is no such user.
+    /// When the user does not exist.
     pub fn permissions_of(&self, user: &str) -> Result<Vec<Permission>, AuthError> {
         let accounts = self.accounts.read();
         let account = accounts
@@ -397,7 +397,7 @@ impl Users {
     }
 }
 
-/// The account that somebody is logged in to, unless it is gone.
+/// Returns the account that a connection is logged in to, unless it was deleted.
 fn account_of<'a>(accounts: &'a BTreeMap<String, Account>, user: &Identity) -> Option<&'a Account> {
     let account = accounts.get(user.name.as_str())?;
     (account.id == user.account).then_some(account)

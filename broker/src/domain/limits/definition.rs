@@ -1,33 +1,33 @@
-//! Limits as operators write them: JSON objects with RabbitMQ's names. A negative number is kept
-//! and shown, and means no limit.
+//! Limits as operators write them: JSON objects with RabbitMQ's names. A negative number means no
+//! limit; it is stored and shown as it is.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Why a JSON document is no definition of limits. The texts are rabbitmqctl's, but for values
-/// that it shows as Erlang does.
+/// Why a JSON document is not a valid definition of limits. The texts are rabbitmqctl's, except for
+/// values that it prints as Erlang terms.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LimitError {
-    /// Not JSON.
+    /// It is not JSON.
     #[error("JSON decoding error. Reason: {0}")]
     NotJson(String),
-    /// JSON, but no object.
+    /// It is not a JSON object.
     #[error("{0} is not a JSON object of limits")]
     NotAnObject(String),
-    /// A limit that is no whole number.
+    /// A limit is not a whole number.
     #[error("{name} should be a number, actually was {value}")]
     NotANumber {
-        /// Which.
+        /// The name of the limit.
         name: String,
-        /// As it was written.
+        /// The value as it was written.
         value: String,
     },
-    /// Limits that do not exist.
+    /// Some names are not those of limits.
     #[error("Unrecognised terms {terms} in {of}")]
     Unrecognised {
-        /// As they were written.
+        /// These names and their values as they were written.
         terms: String,
-        /// Of what.
+        /// The kind of limits.
         of: &'static str,
     },
 }
@@ -36,16 +36,16 @@ pub enum LimitError {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct VhostLimits {
-    /// Connections to it at a time.
+    /// The maximum number of connections to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<i64>,
-    /// Queues in it.
+    /// The maximum number of queues in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_queues: Option<i64>,
 }
 
 impl VhostLimits {
-    /// Reads a definition.
+    /// Parses a definition.
     ///
     /// # Errors
     /// See [`LimitError`].
@@ -58,17 +58,17 @@ impl VhostLimits {
         })
     }
 
-    /// As a JSON object.
+    /// Returns the limits as a JSON object.
     pub fn to_json(self) -> String {
         to_json(&self)
     }
 
-    /// How many connections there may be; none for any number.
+    /// Returns the maximum number of connections; `None` for no limit.
     pub fn connections(self) -> Option<u64> {
         in_force(self.max_connections)
     }
 
-    /// How many queues there may be; none for any number.
+    /// Returns the maximum number of queues; `None` for no limit.
     pub fn queues(self) -> Option<u64> {
         in_force(self.max_queues)
     }
@@ -78,16 +78,16 @@ impl VhostLimits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct UserLimits {
-    /// Channels of the user at a time, on all its connections.
+    /// The maximum number of channels on all connections of the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_channels: Option<i64>,
-    /// Connections of the user at a time.
+    /// The maximum number of connections of the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<i64>,
 }
 
 impl UserLimits {
-    /// Reads a definition.
+    /// Parses a definition.
     ///
     /// # Errors
     /// See [`LimitError`].
@@ -103,17 +103,17 @@ impl UserLimits {
         })
     }
 
-    /// As a JSON object.
+    /// Returns the limits as a JSON object.
     pub fn to_json(self) -> String {
         to_json(&self)
     }
 
-    /// Whether there is none.
+    /// Returns whether no limit is set.
     pub fn is_empty(&self) -> bool {
         *self == UserLimits::default()
     }
 
-    /// These, and where they say nothing those.
+    /// Returns these limits, completed with those in `below`.
     pub fn or(self, below: UserLimits) -> UserLimits {
         UserLimits {
             max_channels: self.max_channels.or(below.max_channels),
@@ -121,8 +121,8 @@ impl UserLimits {
         }
     }
 
-    /// These without the one of this name, or without any for `all`; a name that no limit has
-    /// changes nothing, as in RabbitMQ.
+    /// Returns these limits without the one with this name, or without any for `all`. As in RabbitMQ, an
+    /// unknown name changes nothing.
     pub fn without(mut self, name: &str) -> UserLimits {
         if matches!(name, "max-channels" | "all") {
             self.max_channels = None;
@@ -133,12 +133,12 @@ impl UserLimits {
         self
     }
 
-    /// How many channels there may be; none for any number.
+    /// Returns the maximum number of channels; `None` for no limit.
     pub fn channels(self) -> Option<u64> {
         in_force(self.max_channels)
     }
 
-    /// How many connections there may be; none for any number.
+    /// Returns the maximum number of connections; `None` for no limit.
     pub fn connections(self) -> Option<u64> {
         in_force(self.max_connections)
     }
@@ -153,7 +153,7 @@ fn to_json(limits: &impl Serialize) -> String {
     serde_json::to_string(limits).unwrap_or_default()
 }
 
-/// The numbers of these names; any other name is refused.
+/// Reads the limits with these names; refuses any other name.
 fn read<const N: usize>(
     definition: &str,
     names: [&str; N],
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_limit_is_refused_in_rabbitmqs_words() {
+    fn invalid_definitions_are_refused_with_rabbitmqs_texts() {
         let refused = |text: &str| VhostLimits::parse(text).unwrap_err().to_string();
         assert_eq!(
             refused(r#"{"max-connections": "x"}"#),

@@ -1,8 +1,8 @@
-//! What an operator allows a virtual host or a user (RabbitMQ: "Per Virtual Host Limits", "Per
-//! User Resource Limits"): the limits, and the count of who is there.
+//! The limits of virtual hosts and users (RabbitMQ: "Per Virtual Host Limits", "Per User Resource
+//! Limits"), and the counts of connections and channels that they apply to.
 
 mod definition;
-mod tally;
+mod usage;
 
 pub use definition::{LimitError, UserLimits, VhostLimits};
-pub use tally::{ChannelsFull, Entry, Full, Seat, Tally};
+pub use usage::{ChannelLimit, ConnectionAttempt, ConnectionLimit, UsageCounts, UsageGuard};

@@ -1,5 +1,5 @@
-//! Definitions: JSON objects of settings, checked key by key with RabbitMQ's words, and two of
-//! them made one.
+//! Definitions of policies: JSON objects of settings, validated key by key with RabbitMQ's error texts, and
+//! merged.
 
 use super::keys::{self, Key, Merge};
 use super::{PolicyKind, Target};
@@ -9,17 +9,16 @@ use leveret_protocol::values::{AMQPValue, FieldTable};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// What a policy sets, in the order of the keys.
+/// The settings of a policy, in the order of the keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PolicyDefinition(Map<String, Value>);
 
 impl PolicyDefinition {
-    /// Checks a definition.
+    /// Validates a definition.
     ///
     /// # Errors
-    /// In RabbitMQ's words, the first setting whose value is wrong; or all that no policy of this
-    /// kind has.
+    /// In RabbitMQ's words: the first setting with an invalid value, or else all unknown settings.
     pub fn check(document: Value, kind: PolicyKind) -> Result<Self, String> {
         let settings = match document {
             Value::Object(settings) => settings,
@@ -37,7 +36,7 @@ impl PolicyDefinition {
         for (name, value) in &settings {
             match known(name) {
                 Some(key) => {
-                    if let Some(reason) = key.refuses(value) {
+                    if let Some(reason) = key.error_in(value) {
                         return Err(format!("{} {reason}", term(value)));
                     }
                 }
@@ -53,13 +52,13 @@ impl PolicyDefinition {
         }
     }
 
-    /// Whether every setting is one that the target can have: a policy applies as a whole or not
-    /// at all (`rabbit_queue_type:is_policy_applicable`).
-    pub fn suits(&self, target: Target) -> bool {
-        self.0.keys().all(|name| keys::suits(name, target))
+    /// Returns whether the target can have every setting: a policy applies as a whole or not at all
+    /// (`rabbit_queue_type:is_policy_applicable`).
+    pub fn applies_to(&self, target: Target) -> bool {
+        self.0.keys().all(|name| keys::applies_to(name, target))
     }
 
-    /// What this definition and an operator's say together.
+    /// Merges this definition with an operator's.
     pub fn merged(&self, operator: &PolicyDefinition) -> PolicyDefinition {
         let mut settings = self.0.clone();
         for (name, operators) in &operator.0 {
@@ -73,24 +72,24 @@ impl PolicyDefinition {
         PolicyDefinition(settings)
     }
 
-    /// A setting that is a text.
+    /// Returns a setting that is a string.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_str()
     }
 
-    /// The settings, in the order of their names.
+    /// Returns the settings, in the order of their names.
     pub fn settings(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// As JSON, without spaces.
+    /// Returns the definition as JSON, without spaces.
     pub fn to_json(&self) -> String {
         // A map of strings always has a JSON form.
         serde_json::to_string(&self.0).unwrap_or_default()
     }
 
-    /// As a table like queue.declare's arguments, without `x-`. Times are within the bounds of
-    /// those arguments, which RabbitMQ does not ask of a policy.
+    /// Returns the definition as a table like queue.declare's arguments, without `x-`. Times are clamped to the
+    /// bounds of those arguments, which RabbitMQ does not enforce for policies.
     pub fn to_table(&self) -> FieldTable {
         let mut table = FieldTable::default();
         for (name, value) in &self.0 {
@@ -101,7 +100,7 @@ impl PolicyDefinition {
                     AMQPValue::LongLongInt(v.min(longest))
                 }
                 (_, Some(v)) => AMQPValue::LongLongInt(v),
-                // No rule lets anything else in.
+                // No rule accepts anything else.
                 _ => continue,
             };
             table.insert(name.as_str().into(), value);
@@ -110,7 +109,7 @@ impl PolicyDefinition {
     }
 }
 
-/// Checks how long messages are to wait that come back
+/// Validates the delays of returned messages
 /// (`rabbit_quorum_queue:validate_delayed_retry_constraints`).
 fn check_delays(settings: &Map<String, Value>) -> Result<(), String> {
     let kind = settings.get("delayed-retry-type").and_then(Value::as_str);
@@ -127,24 +126,24 @@ fn check_delays(settings: &Map<String, Value>) -> Result<(), String> {
     }
 }
 
-/// Which of two values of one setting counts.
+/// Returns which of two values of a setting is in force.
 fn merged<'a>(name: &str, users: &'a Value, operators: &'a Value) -> &'a Value {
     let merge = Key::find(name).and_then(|key| key.merge);
     let (Some(user), Some(operator)) = (keys::integer(users), keys::integer(operators)) else {
         return operators;
     };
-    let users_counts = match merge {
+    let user_wins = match merge {
         Some(Merge::Operator) | None => false,
-        Some(Merge::Least) => user < operator,
-        Some(Merge::Greatest) => user > operator,
-        // `rabbit_policies:merge_policy_value`: next to no limit, any limit counts.
-        Some(Merge::LeastLimit) if user < 0 || operator < 0 => user > operator,
-        Some(Merge::LeastLimit) => user < operator,
+        Some(Merge::Smaller) => user < operator,
+        Some(Merge::Larger) => user > operator,
+        // `rabbit_policies:merge_policy_value`: any limit wins over no limit.
+        Some(Merge::StricterLimit) if user < 0 || operator < 0 => user > operator,
+        Some(Merge::StricterLimit) => user < operator,
     };
-    if users_counts { users } else { operators }
+    if user_wins { users } else { operators }
 }
 
-/// A text as Erlang prints the binary it is (`~tp`).
+/// Formats a string as Erlang prints a binary (`~tp`).
 fn binary(text: &str) -> String {
     if !text.is_ascii() && !text.chars().any(char::is_control) {
         let text = text.replace('\\', "\\\\").replace('"', "\\\"");
@@ -153,7 +152,7 @@ fn binary(text: &str) -> String {
     erlang_binary(text.as_bytes())
 }
 
-/// A document as Erlang prints the term that RabbitMQ reads it as (`~tp`), all on one line.
+/// Formats a document as Erlang prints the term that RabbitMQ decodes it to (`~tp`), on one line.
 fn term(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_in_rabbitmqs_words() {
+    fn errors_have_rabbitmqs_texts() {
         let refused = |document| user(document).unwrap_err();
         assert_eq!(refused(json!({})), "no policy provided");
         assert_eq!(
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn delays_have_to_make_sense_together() {
+    fn delays_must_be_consistent() {
         let refused = |document| user(document).unwrap_err();
         assert_eq!(
             refused(json!({"delayed-retry-type": "some"})),
@@ -273,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn of_numbers_the_smaller_counts_and_of_words_the_operators() {
+    fn the_smaller_number_wins_and_the_operators_word() {
         let users = json!({"max-length": 5, "expires": 10, "overflow": "reject-publish",
             "delivery-limit": -1, "dead-letter-exchange": "x"});
         let operators = json!({"max-length": 7, "expires": 3, "overflow": "drop-head",
@@ -294,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn times_beyond_all_bounds_are_the_longest_there_is() {
+    fn times_out_of_bounds_are_clamped() {
         let definition = user(json!({"message-ttl": u64::MAX, "max-length": u64::MAX})).unwrap();
         let table = definition.to_table();
         let longest = AMQPValue::LongLongInt(MAX_EXPIRY_MS as i64);

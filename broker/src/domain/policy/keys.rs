@@ -1,17 +1,17 @@
-//! The keys of definitions: their values, who may set them, and which kinds of queues they keep a
-//! policy from (`rabbit_policies.erl` and the capabilities of RabbitMQ's queue types, 4.x).
+//! The keys of definitions: their values, who may set them, and the queue types that do not support them
+//! (`rabbit_policies.erl` and the capabilities of RabbitMQ's queue types, 4.x).
 
 use super::Target;
 use crate::engine::queue::{QueueKind, RetryKind, age};
 use serde_json::Value;
 
-/// What a key's value has to be.
+/// The values that a key accepts.
 enum Rule {
     /// A string.
     Text,
     /// An integer in this range.
     Integer(i64, i64),
-    /// A string out of these.
+    /// One of these strings.
     OneOf(&'static [&'static str]),
     /// `queue-version`.
     Version,
@@ -23,21 +23,21 @@ enum Rule {
 pub(super) struct Key {
     name: &'static str,
     rule: Rule,
-    /// What RabbitMQ calls a value that breaks the rule, behind `is not a valid`.
+    /// RabbitMQ's words after `is not a valid`, for a value that breaks the rule.
     what: &'static str,
-    /// How two values become one, for a key that operator policies may have.
+    /// How two values are merged, for a key that operator policies may have.
     pub(super) merge: Option<Merge>,
 }
 
-/// Which of a policy's and an operator policy's value counts.
+/// Which value is in force, the policy's or the operator policy's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Merge {
     /// The smaller.
-    Least,
+    Smaller,
     /// The larger.
-    Greatest,
-    /// The smaller; a negative one is no limit, and larger than any.
-    LeastLimit,
+    Larger,
+    /// The smaller; a negative one means no limit.
+    StricterLimit,
     /// The operator's.
     Operator,
 }
@@ -51,7 +51,7 @@ const fn key(name: &'static str, rule: Rule, what: &'static str) -> Key {
     }
 }
 
-const fn both(name: &'static str, rule: Rule, what: &'static str, merge: Merge) -> Key {
+const fn mergeable(name: &'static str, rule: Rule, what: &'static str, merge: Merge) -> Key {
     Key {
         name,
         rule,
@@ -61,7 +61,7 @@ const fn both(name: &'static str, rule: Rule, what: &'static str, merge: Merge) 
 }
 
 const MAX: i64 = i64::MAX;
-/// Octets, RabbitMQ's `MAX_STREAM_MAX_SEGMENT_SIZE`.
+/// RabbitMQ's `MAX_STREAM_MAX_SEGMENT_SIZE`, in bytes.
 const SEGMENT_MAX: i64 = 3_000_000_000;
 
 #[rustfmt::skip] // A table reads better as a table.
@@ -72,33 +72,33 @@ static KEYS: &[Key] = &[
     key("dead-letter-exchange", Rule::Text, "dead letter exchange name"),
     key("dead-letter-routing-key", Rule::Text, "dead letter routing key"),
     key("dead-letter-strategy", Rule::OneOf(&["at-most-once", "at-least-once"]), "dead letter strategy"),
-    both("delayed-retry-max", Rule::Integer(1, MAX),
-        "delayed retry maximum delay. Must be a positive integer", Merge::Least),
-    both("delayed-retry-min", Rule::Integer(1, MAX),
-        "delayed retry minimum delay. Must be a positive integer", Merge::Greatest),
-    both("delayed-retry-type", Rule::OneOf(&RetryKind::NAMES),
+    mergeable("delayed-retry-max", Rule::Integer(1, MAX),
+        "delayed retry maximum delay. Must be a positive integer", Merge::Smaller),
+    mergeable("delayed-retry-min", Rule::Integer(1, MAX),
+        "delayed retry minimum delay. Must be a positive integer", Merge::Larger),
+    mergeable("delayed-retry-type", Rule::OneOf(&RetryKind::NAMES),
         "delayed retry type. Must be one of: all, failed, returned, disabled", Merge::Operator),
-    both("delivery-limit", Rule::Integer(i64::MIN, MAX), "delivery limit", Merge::LeastLimit),
-    both("expires", Rule::Integer(1, MAX), "queue expiry", Merge::Least),
+    mergeable("delivery-limit", Rule::Integer(i64::MIN, MAX), "delivery limit", Merge::StricterLimit),
+    mergeable("expires", Rule::Integer(1, MAX), "queue expiry", Merge::Smaller),
     key("initial-cluster-size", Rule::Integer(0, MAX), "cluster size"),
     key("max-age", Rule::Age, "max age"),
-    both("max-in-memory-bytes", Rule::Integer(0, MAX), "maximum memory in bytes", Merge::Least),
-    // RabbitMQ has the same words for it.
-    both("max-in-memory-length", Rule::Integer(0, MAX), "maximum memory in bytes", Merge::Least),
-    both("max-length", Rule::Integer(0, MAX), "maximum length", Merge::Least),
-    both("max-length-bytes", Rule::Integer(0, MAX), "maximum length in bytes", Merge::Least),
-    both("message-ttl", Rule::Integer(0, MAX), "message TTL", Merge::Least),
-    both("overflow", Rule::OneOf(&["drop-head", "reject-publish", "reject-publish-dlx"]),
+    mergeable("max-in-memory-bytes", Rule::Integer(0, MAX), "maximum memory in bytes", Merge::Smaller),
+    // RabbitMQ uses the same words for it.
+    mergeable("max-in-memory-length", Rule::Integer(0, MAX), "maximum memory in bytes", Merge::Smaller),
+    mergeable("max-length", Rule::Integer(0, MAX), "maximum length", Merge::Smaller),
+    mergeable("max-length-bytes", Rule::Integer(0, MAX), "maximum length in bytes", Merge::Smaller),
+    mergeable("message-ttl", Rule::Integer(0, MAX), "message TTL", Merge::Smaller),
+    mergeable("overflow", Rule::OneOf(&["drop-head", "reject-publish", "reject-publish-dlx"]),
         "overflow value", Merge::Operator),
     key("queue-leader-locator", Rule::OneOf(&["client-local", "balanced", "random", "least-leaders"]),
         "queue leader locator value"),
     key("queue-mode", Rule::OneOf(&["default", "lazy"]), "queue-mode value"),
-    both("queue-version", Rule::Version, "queue-version value", Merge::Operator),
+    mergeable("queue-version", Rule::Version, "queue-version value", Merge::Operator),
     key("stream-filter-size-bytes", Rule::Integer(16, 255), "filter size. Valid range is 16-255"),
     key("stream-max-segment-size-bytes", Rule::Integer(0, SEGMENT_MAX), "segment size"),
 ];
 
-/// A policy with one of these does not apply to a classic queue at all.
+/// A policy with any of these keys does not apply to classic queues.
 const NOT_CLASSIC: &[&str] = &[
     "dead-letter-strategy",
     "delivery-limit",
@@ -109,7 +109,7 @@ const NOT_CLASSIC: &[&str] = &[
     "stream-max-segment-size-bytes",
 ];
 
-/// ... to a quorum queue.
+/// A policy with any of these keys does not apply to quorum queues.
 const NOT_QUORUM: &[&str] = &[
     "initial-cluster-size",
     "max-age",
@@ -117,7 +117,7 @@ const NOT_QUORUM: &[&str] = &[
     "stream-max-segment-size-bytes",
 ];
 
-/// ... to a stream.
+/// A policy with any of these keys does not apply to streams.
 const NOT_STREAM: &[&str] = &[
     "dead-letter-exchange",
     "dead-letter-routing-key",
@@ -133,13 +133,13 @@ const NOT_STREAM: &[&str] = &[
 ];
 
 impl Key {
-    /// The key of a name.
+    /// Returns the key with this name.
     pub(super) fn find(name: &str) -> Option<&'static Key> {
         KEYS.iter().find(|key| key.name == name)
     }
 
-    /// What is wrong with a value, behind the value itself; `None` when nothing is.
-    pub(super) fn refuses(&self, value: &Value) -> Option<String> {
+    /// Returns what is wrong with a value, as the text that follows the value; `None` if it is valid.
+    pub(super) fn error_in(&self, value: &Value) -> Option<String> {
         let holds = match &self.rule {
             Rule::Text => value.is_string(),
             Rule::Integer(min, max) => integer(value).is_some_and(|v| (*min..=*max).contains(&v)),
@@ -154,14 +154,14 @@ impl Key {
     }
 }
 
-/// An integer. One beyond all bounds is as good as the largest.
+/// Returns the integer in a value; one that is too large is clamped.
 pub(super) fn integer(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_u64().map(|_| i64::MAX))
 }
 
-/// Whether a policy with this key can apply to a target. Exchanges take every policy and use what
-/// they understand.
-pub(super) fn suits(name: &str, target: Target) -> bool {
+/// Returns whether a policy with this key can apply to a target. Exchanges accept every policy and use the
+/// keys that they understand.
+pub(super) fn applies_to(name: &str, target: Target) -> bool {
     let unsupported = match target {
         Target::Exchange => return true,
         Target::Queue(QueueKind::Classic) => NOT_CLASSIC,
@@ -181,15 +181,18 @@ mod tests {
         for name in [NOT_CLASSIC, NOT_QUORUM, NOT_STREAM].concat() {
             assert!(Key::find(name).is_some(), "{name}");
         }
-        assert!(suits("max-age", Target::Queue(QueueKind::Stream)));
-        assert!(!suits("max-age", Target::Queue(QueueKind::Classic)));
-        assert!(suits("delivery-limit", Target::Queue(QueueKind::Quorum)));
-        assert!(suits("max-age", Target::Exchange));
+        assert!(applies_to("max-age", Target::Queue(QueueKind::Stream)));
+        assert!(!applies_to("max-age", Target::Queue(QueueKind::Classic)));
+        assert!(applies_to(
+            "delivery-limit",
+            Target::Queue(QueueKind::Quorum)
+        ));
+        assert!(applies_to("max-age", Target::Exchange));
     }
 
     #[test]
     fn values_at_the_edge_are_judged_as_rabbitmq_judges_them() {
-        let takes = |name: &str, value: Value| Key::find(name).unwrap().refuses(&value).is_none();
+        let takes = |name: &str, value: Value| Key::find(name).unwrap().error_in(&value).is_none();
         assert!(takes("expires", json!(1)) && !takes("expires", json!(0)));
         assert!(takes("message-ttl", json!(0)) && !takes("message-ttl", json!(-1)));
         assert!(takes("delivery-limit", json!(-1)));

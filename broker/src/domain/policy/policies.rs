@@ -10,28 +10,28 @@ use std::sync::Arc;
 /// The policies of a virtual host.
 #[derive(Debug, Default)]
 pub struct Policies {
-    /// Those that apply before others first.
+    /// In the order of precedence.
     users: Vec<Arc<Policy>>,
     operators: Vec<Arc<Policy>>,
-    /// What has been put together, by the two policies' names: all queues of one pair share it.
+    /// The merged policies by the names of both, shared by all queues with that pair.
     combined: HashMap<Pair, Arc<Applied>>,
 }
 
 /// The names of a policy and an operator policy.
 type Pair = (Option<String>, Option<String>);
 
-/// What applies to a queue or an exchange: at most one policy, and at most one of the operator's.
+/// The policies that apply to a queue or an exchange: at most one user policy and one operator policy.
 #[derive(Debug)]
 pub struct Applied {
-    /// The policy.
+    /// The user policy.
     pub policy: Option<Arc<Policy>>,
-    /// The operator's.
+    /// The operator policy.
     pub operator: Option<Arc<Policy>>,
-    /// What both set together.
+    /// The merged definition.
     pub definition: PolicyDefinition,
-    /// The same as a table, keys without `x-`.
+    /// The same as a table, with keys without `x-`.
     table: FieldTable,
-    /// What a queue without arguments is set to.
+    /// The settings of a queue without arguments.
     settings: Arc<Settings>,
 }
 
@@ -95,25 +95,25 @@ impl Policies {
         }
     }
 
-    /// Sets a policy, in place of one of its name.
+    /// Sets a policy, replacing one with its name.
     pub fn set(&mut self, kind: PolicyKind, policy: Policy) {
         let policies = self.of(kind);
         policies.retain(|known| known.spec.name != policy.spec.name);
-        // Of those with one priority RabbitMQ applies any; here it is the first by name, always.
+        // Of policies with the same priority RabbitMQ applies any; here it is always the first by name.
         let rank = |policy: &Policy| (-i128::from(policy.spec.priority), policy.spec.name.clone());
         let rank_of_new = rank(&policy);
         let at = policies.partition_point(|known| rank(known) < rank_of_new);
         policies.insert(at, Arc::new(policy));
     }
 
-    /// Takes a policy away; `None` when there is none of that name.
+    /// Removes a policy; returns `None` if it does not exist.
     pub fn clear(&mut self, kind: PolicyKind, name: &str) -> Option<Arc<Policy>> {
         let policies = self.of(kind);
         let at = policies.iter().position(|known| known.spec.name == name)?;
         Some(policies.remove(at))
     }
 
-    /// All of a kind, those that apply before others last: RabbitMQ lists them so.
+    /// Returns all policies of a kind, the one with the highest precedence last, as RabbitMQ lists them.
     pub fn list(&self, kind: PolicyKind) -> Vec<Arc<Policy>> {
         let policies = match kind {
             PolicyKind::User => &self.users,
@@ -122,7 +122,7 @@ impl Policies {
         policies.iter().rev().cloned().collect()
     }
 
-    /// What applies to a name; `None` when nothing does.
+    /// Returns the policies that apply to a name; `None` if there are none.
     pub fn matching(&mut self, name: &str, target: Target) -> Option<Arc<Applied>> {
         let find = |policies: &[Arc<Policy>]| {
             let found = policies.iter().find(|policy| policy.matches(name, target));
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_cannot_apply_leaves_the_place_to_the_next() {
+    fn a_policy_that_cannot_apply_is_skipped() {
         let mut policies = Policies::default();
         let quorum = r#"{"delivery-limit":1,"max-length":1}"#;
         set(&mut policies, PolicyKind::User, "first", "", (9, quorum));
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn queues_of_the_same_two_policies_share_what_they_say_together() {
+    fn queues_with_the_same_two_policies_share_their_merged_definition() {
         let mut policies = Policies::default();
         set(
             &mut policies,

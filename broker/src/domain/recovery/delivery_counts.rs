@@ -1,27 +1,27 @@
-//! What the store kept over a restart of messages that came back to their queues.
+//! The stored delivery counts of messages that came back to their queues.
 
 use crate::domain::broker::Broker;
 use crate::engine::queue::{DeliveryCount, Found};
 use leveret_storage::{Position, QueueId};
 use std::collections::{BTreeMap, HashMap};
 
-/// It by queue and place, until the queues ask for it.
+/// Delivery counts by queue and position, until the queues take them.
 #[derive(Debug, Default)]
 pub struct DeliveryCounts(HashMap<QueueId, BTreeMap<Position, Found>>);
 
 impl DeliveryCounts {
-    /// What the store kept of a message.
+    /// Adds the count of a message.
     pub fn add(&mut self, queue: u64, position: u64, found: Found) {
         let counts = self.0.entry(QueueId(queue)).or_default();
         counts.insert(Position(position), found);
     }
 
-    /// All of one queue.
+    /// Takes the counts of a queue.
     pub fn take(&mut self, queue: QueueId) -> BTreeMap<Position, Found> {
         self.0.remove(&queue).unwrap_or_default()
     }
 
-    /// Removes that of queues that have no messages any more.
+    /// Deletes the counts of queues that have no messages any more.
     pub fn drop_rest(self, broker: &Broker) {
         let mut fx = broker.effects(None);
         for (queue, counts) in self.0 {

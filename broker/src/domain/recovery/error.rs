@@ -1,25 +1,26 @@
-//! Why a broker could not be put together.
+//! Errors of recovery.
 
 use crate::domain::auth::AuthError;
 use crate::domain::definitions::DefinitionError;
 use leveret_storage::{Position, StorageError};
 use thiserror::Error;
 
-/// Why a broker could not be put together from its data.
+/// Why a broker could not be recovered from its data.
 #[derive(Debug, Error)]
 pub enum RecoveryError {
     /// The store failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// A definition is not readable.
+    /// A definition cannot be decoded.
     #[error(transparent)]
     Definition(#[from] DefinitionError),
-    /// A user or permission is not usable.
-    #[error("stored users: {0}")]
+    /// A user or permission is invalid.
+    #[error("cannot load stored users: {0}")]
     Users(#[from] AuthError),
-    /// A stored message does not decode although its checksum holds.
+    /// A stored message cannot be decoded although its checksum is right.
     #[error(
-        "message {position:?} of queue '{queue}' does not decode: was it written by a newer version?"
+        "cannot decode message {} of queue '{queue}': was it written by a newer version?",
+            position.0
     )]
     Message {
         /// The queue.
@@ -27,16 +28,16 @@ pub enum RecoveryError {
         /// The message.
         position: Position,
     },
-    /// The place for messages that leave memory cannot be used.
-    #[error("cannot use {path}, where messages go that do not fit into memory: {reason}")]
+    /// The directory for messages that are paged out cannot be used.
+    #[error("cannot use {path}, the directory for messages that do not fit into memory: {reason}")]
     Spill {
-        /// The directory.
+        /// The path of the directory.
         path: String,
         /// Why.
         reason: std::io::Error,
     },
-    /// A definition names something that was never stored.
-    #[error("stored {what} '{name}' is not usable: {reason}")]
+    /// A definition cannot be used by this version, or refers to something that is not stored.
+    #[error("cannot use stored {what} '{name}': {reason}")]
     Unusable {
         /// The kind of object.
         what: &'static str,

@@ -1,4 +1,4 @@
-//! Durable exchanges.
+//! Recovery of durable exchanges.
 
 use super::RecoveryError;
 use super::messages::restore_delayed;
@@ -10,7 +10,7 @@ use leveret_storage::{QueueId, RecoveredQueue, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// An exchange as it was declared, and what waited in it where it delays messages.
+/// Restores an exchange, with its delayed messages if it delays messages.
 pub(super) fn restore_exchange(
     broker: &Broker,
     definition: Definition,
@@ -30,7 +30,7 @@ pub(super) fn restore_exchange(
         return Ok(());
     };
     let Some(kind) = ExchangeKind::parse(&kind) else {
-        let reason = format!("this version knows no exchange type '{kind}'");
+        let reason = format!("this version does not support exchange type '{kind}'");
         return Err(RecoveryError::Unusable {
             what: "exchange",
             name,
@@ -59,7 +59,7 @@ pub(super) fn restore_exchange(
             return Err(RecoveryError::Unusable {
                 what: "exchange",
                 name: spec.name.to_string(),
-                reason: "it does not say where its delayed messages are".to_owned(),
+                reason: "the id of its delayed messages is missing".to_owned(),
             });
         }
         None => Exchange::new(spec),

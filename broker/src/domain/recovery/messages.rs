@@ -1,4 +1,4 @@
-//! What was stored under an identity: the messages of queues and of delayed exchanges.
+//! Recovery of the messages of queues and of delayed exchanges, which are stored under an id.
 
 use super::RecoveryError;
 use crate::domain::broker::Broker;
@@ -11,20 +11,20 @@ use leveret_storage::{Position, QueueId, RecoveredQueue, StorageError, Store};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Messages read from the store at a time.
+/// The number of messages read from the store at a time.
 const READ_MESSAGES: usize = 4096;
-/// Octets read from the store at a time.
+/// The number of bytes read from the store at a time.
 const READ_BYTES: usize = 8 << 20;
 
-/// How long the start of the broker waits at a time for messages to be paged out.
-const MOMENT: Duration = Duration::from_millis(1);
+/// How often recovery checks whether messages have been paged out.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Octets of messages that are read when their queue starts, so that its head is known; the rest is
-/// read as it is needed.
+/// The size in bytes of the messages that are read when their queue starts, so that its head is known.
+/// The rest is read when it is needed.
 const HEAD_BYTES: u64 = 16 << 10;
 
-/// The messages of a queue. They stay where they are, but for those of queues with priorities: their
-/// order is in the messages.
+/// Restores the messages of a queue. They stay on disk, except in queues with priorities, where the order
+/// depends on the messages.
 pub(super) fn restore_messages(
     broker: &Broker,
     queue: &Arc<Queue>,
@@ -51,7 +51,7 @@ pub(super) fn restore_messages(
         queue.restore(position, Arc::new(message), redelivered, expiry);
         if read >= READ_BYTES {
             read = 0;
-            make_room(queue, broker.pager.as_deref(), &mut fx);
+            page_out_excess(queue, broker.pager.as_deref(), &mut fx);
         }
         Ok(())
     })?;
@@ -60,8 +60,8 @@ pub(super) fn restore_messages(
     Ok(())
 }
 
-/// What the store has of a queue, in pages: a small one first.
-fn pages(store: &Store, queue: QueueId, octets: u64) -> Result<Vec<Outline>, StorageError> {
+/// Returns the stored messages of a queue as pages, of which the first is small.
+fn pages(store: &Store, queue: QueueId, page_size: u64) -> Result<Vec<Outline>, StorageError> {
     let mut pages: Vec<Outline> = Vec::new();
     for extent in store.extents(queue, HEAD_BYTES)? {
         let extent = Outline {
@@ -70,7 +70,7 @@ fn pages(store: &Store, queue: QueueId, octets: u64) -> Result<Vec<Outline>, Sto
             messages: extent.messages,
             bytes: extent.weight,
         };
-        let joins = |page: &Outline| page.weight() + extent.weight() <= octets;
+        let joins = |page: &Outline| page.weight() + extent.weight() <= page_size;
         let count = pages.len();
         match pages.last_mut() {
             Some(page) if count > 1 && joins(page) => {
@@ -84,7 +84,7 @@ fn pages(store: &Store, queue: QueueId, octets: u64) -> Result<Vec<Outline>, Sto
     Ok(pages)
 }
 
-/// The messages that wait in a delayed exchange.
+/// Restores the messages that wait in a delayed exchange.
 pub(super) fn restore_delayed(
     broker: &Broker,
     delays: &Arc<Delays>,
@@ -112,14 +112,14 @@ pub(super) fn restore_delayed(
     Ok(())
 }
 
-/// Waits while much more is in memory than should be, because the rest is still being written.
+/// Waits while far too much is in memory because it has not been paged out yet.
 fn wait_for_pager(broker: &Broker) {
     while broker.pager.as_deref().is_some_and(Pager::is_behind) {
-        std::thread::sleep(MOMENT);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// Hands out all that is stored under an identity, in order.
+/// Reads all messages that are stored under an id, in order.
 fn read_all(
     store: &Store,
     id: QueueId,
@@ -138,14 +138,14 @@ fn read_all(
     }
 }
 
-/// Pages out what is too much while messages are restored one by one, and waits for it.
-fn make_room(queue: &Arc<Queue>, pager: Option<&Pager>, fx: &mut Effects) {
+/// Pages out what exceeds the budget while messages are restored one by one, and waits for it.
+fn page_out_excess(queue: &Arc<Queue>, pager: Option<&Pager>, fx: &mut Effects) {
     loop {
         queue.after_restoring(fx);
         fx.perform();
         if !pager.is_some_and(Pager::is_behind) {
             return;
         }
-        std::thread::sleep(MOMENT);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }

@@ -1,4 +1,4 @@
-//! From what the store kept to a broker that is ready to serve.
+//! Recovery: builds a broker that is ready to serve from what the store contains.
 
 use crate::config::Config;
 use crate::domain::auth::{AuthError, Mechanisms, PasswordHash, Permission, User};
@@ -19,19 +19,19 @@ mod delivery_counts;
 mod error;
 mod exchanges;
 mod messages;
+mod orphans;
 mod queues;
-mod strays;
 #[cfg(test)]
 mod tests;
 
 use delivery_counts::DeliveryCounts;
 pub use error::RecoveryError;
 use exchanges::restore_exchange;
+use orphans::{drop_definitions_without_vhost, drop_messages_without_queue};
 use queues::restore_queue;
-use strays::{drop_orphans, drop_strays};
 
-/// Builds the broker from what the store kept, or a fresh one with the default virtual host and
-/// user when the store is new.
+/// Builds the broker from the contents of the store, or a new one with the default virtual host and user
+/// if the store is new.
 ///
 /// # Errors
 /// See [`RecoveryError`].
@@ -63,12 +63,12 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
     }
     restore_definitions(&broker, &opened.definitions, &mut recovered, &store)?;
     start_queues(&broker);
-    drop_orphans(&broker, recovered.into_keys());
+    drop_messages_without_queue(&broker, recovered.into_keys());
     Ok(broker)
 }
 
-/// How clients may log in. That anybody may is said, for it is seldom meant where others can
-/// connect.
+/// Returns the configured login mechanisms. Logs a warning for ANONYMOUS, which is seldom intended where
+/// others can connect.
 pub(crate) fn mechanisms(config: &Config) -> Mechanisms {
     let user = config.anonymous_login_user.clone();
     let anonymous = user.map(|user| (user, config.anonymous_login_pass.clone()));
@@ -76,13 +76,13 @@ pub(crate) fn mechanisms(config: &Config) -> Mechanisms {
     if let Some(login) = mechanisms.anonymous() {
         tracing::warn!(
             user = login.user,
-            "anybody may log in as this user: ANONYMOUS is one of auth_mechanisms"
+            "anybody may log in as this user: auth_mechanisms includes ANONYMOUS"
         );
     }
     mechanisms
 }
 
-/// Who takes backlogs out of memory: to the store, and to a directory that is emptied here.
+/// Returns the pager, which pages messages out to the store and to a directory that is emptied here.
 fn pager(config: &Config, store: Store) -> Result<Pager, RecoveryError> {
     let directory = config.data_dir.join("spill");
     let spill = Spill::open(&directory).map_err(|reason| RecoveryError::Spill {
@@ -122,9 +122,10 @@ fn create_defaults(broker: &Broker, config: &Config) -> Result<(), AuthError> {
     Ok(())
 }
 
-/// Definitions by kind, because bindings need their ends and permissions their users.
+/// Definitions by kind, because they are restored in that order: bindings need queues and exchanges,
+/// permissions need users.
 #[derive(Default)]
-struct Sorted {
+struct DefinitionsByKind {
     vhosts: Vec<(VhostSpec, Option<VhostLimits>)>,
     users: Vec<User>,
     permissions: Vec<Permission>,
@@ -141,7 +142,7 @@ fn restore_definitions(
     recovered: &mut HashMap<QueueId, RecoveredQueue>,
     store: &Store,
 ) -> Result<(), RecoveryError> {
-    let mut sorted = Sorted::default();
+    let mut sorted = DefinitionsByKind::default();
     for (key, value) in definitions {
         match Definition::decode(key, value)? {
             Definition::Vhost {
@@ -186,9 +187,9 @@ fn restore_definitions(
         &mut sorted.queues,
         &mut sorted.bindings,
     ] {
-        drop_strays(broker, objects);
+        drop_definitions_without_vhost(broker, objects);
     }
-    // First: what follows them finds them.
+    // Policies first, because they apply to what follows.
     for policy in sorted.policies {
         restore_policy(broker, policy)?;
     }
@@ -220,8 +221,8 @@ fn restore_policy(broker: &Broker, definition: Definition) -> Result<(), Recover
     Ok(())
 }
 
-/// A binding whose ends are not there any more is left out: its removal was being stored when the
-/// broker stopped.
+/// Restores a binding, unless one of its ends does not exist any more: then its removal was being stored
+/// when the broker stopped.
 fn restore_binding(broker: &Broker, definition: Definition) {
     let Definition::Binding {
         vhost,
@@ -254,8 +255,8 @@ fn restore_binding(broker: &Broker, definition: Definition) {
     }
 }
 
-/// What was unacknowledged counts again, and time has passed: dead letters find all exchanges and
-/// queues there.
+/// Starts the queues once everything exists: messages that were unacknowledged count again and time has
+/// passed, so that there may be dead letters to route.
 fn start_queues(broker: &Broker) {
     let mut fx = broker.effects(None);
     for queue in broker.vhosts().iter().flat_map(|vhost| vhost.queues()) {

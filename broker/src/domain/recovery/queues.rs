@@ -1,4 +1,4 @@
-//! Durable queues.
+//! Recovery of durable queues.
 
 use super::RecoveryError;
 use super::delivery_counts::DeliveryCounts;
@@ -11,7 +11,7 @@ use leveret_storage::{Position, QueueId, RecoveredQueue, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A queue as it was declared, with what was in it.
+/// Restores a queue with its messages.
 pub(super) fn restore_queue(
     broker: &Broker,
     definition: Definition,

@@ -84,7 +84,7 @@ fn a_declaration_reaches_the_store_before_anybody_can_find_it() {
             .declare_queue(spec.clone(), connection, new_id, fx)
             .unwrap()
     };
-    // Never performed: whoever declared it was held up right after it had become visible.
+    // Never performed: the declaring connection was suspended right after the queue had become visible.
     let mut held_up = broker.effects(None);
     assert!(declared(&mut held_up).1);
     let mut second = broker.effects(None);
@@ -99,7 +99,7 @@ fn a_declaration_reaches_the_store_before_anybody_can_find_it() {
     assert!(open().definitions.iter().any(|(stored, _)| *stored == key));
 }
 
-/// A queue of this kind whose messages wait an hour when they come back.
+/// Declares a queue of this type whose returned messages wait an hour.
 fn queue_with_retries(broker: &Broker, kind: &str, fx: &mut Effects) -> Arc<Queue> {
     let mut arguments = FieldTable::default();
     for (name, value) in [
@@ -122,7 +122,7 @@ fn queue_with_retries(broker: &Broker, kind: &str, fx: &mut Effects) -> Arc<Queu
     vhost.declare_queue(spec, connection, new_id, fx).unwrap().0
 }
 
-/// Messages of 1000 bytes, many pages of them, every third of another priority.
+/// Publishes many pages of messages of 1000 bytes, every third with another priority.
 fn publish_pages_of(queue: &Arc<Queue>, fx: &mut Effects) {
     for number in 0..1200_u64 {
         let priority = if number % 3 == 0 { 9 } else { 4 };
@@ -143,7 +143,7 @@ fn messages_wait_over_a_restart(kind: &str) {
     let queue = queue_with_retries(&broker, kind, &mut fx);
     publish_pages_of(&queue, &mut fx);
     fx.perform();
-    // All are taken; every seventh waits, the others are settled, but for the last hundred.
+    // All are delivered; every seventh waits for a retry, the others are settled, except the last hundred.
     let mut waiting = Vec::new();
     while let Some((entry, _)) = queue.get(false, &mut fx) {
         let (place, priority) = (entry.position.0, entry.message.priority());
@@ -197,7 +197,7 @@ fn messages_wait_over_a_restart(kind: &str) {
         assert_eq!((entry.returns().failed, entry.redelivered()), (1, true));
         found.push(entry.position.0);
     }
-    // In the order of their priorities where there are any, and of their places.
+    // In the order of their priorities, if any, and of their positions.
     let mut expected = waits;
     if kind == "classic" {
         expected.sort_unstable();

@@ -1,8 +1,8 @@
-//! Closing whoever holds most when memory stays low: a peer that parks memory and goes silent must not keep everybody
-//! else from publishing for as long as it stays.
+//! Closes the connections that hold most memory when memory stays low: a peer that holds memory and goes silent must not
+//! keep everybody else from publishing for as long as it stays.
 //!
-//! What peers may hold is bounded before that (see [`Ledger`](crate::plumbing::ledger::Ledger)); this is for what adds up all the
-//! same, and for a watermark that was lowered.
+//! The [`Ledger`](crate::plumbing::ledger::Ledger) limits what each peer may hold; eviction is for what still adds up, and for
+//! a watermark that was lowered.
 
 use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
@@ -11,19 +11,19 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long memory has been low when somebody is closed for it.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
-/// Nobody is closed who holds less.
-const HOLDS_MUCH: u64 = 16 << 10;
-/// This part of the watermark is freed beyond what is too much, twice as much each time that memory is low again soon
-/// after: where many hold a little each, closing a few of them at a time would take for ever.
+/// How long memory has to be low before connections are closed.
+pub(super) const EVICTION_DELAY: Duration = Duration::from_secs(3);
+/// Connections that hold less are not closed.
+const MIN_HELD_BYTES: u64 = 16 << 10;
+/// The part of the watermark that is freed beyond the excess. It doubles each time that memory is low again soon: if many
+/// connections hold a little each, closing a few at a time would take too long.
 const MARGIN: u64 = 64;
-/// The largest margin is so many times the first.
-const MARGIN_MAX: u32 = 4;
-/// Memory that is low again within this time needs no patience.
+/// How often the margin doubles at most.
+const MARGIN_DOUBLINGS: u32 = 4;
+/// If memory is low again within this time of an eviction, connections are closed without delay.
 const SOON: Duration = Duration::from_secs(10);
 
-/// A connection and the bytes that it holds, by kind, most first.
+/// A connection and the bytes that it holds, by kind, the largest first.
 struct Holder {
     info: Arc<ConnectionInfo>,
     bytes: u64,
@@ -31,30 +31,30 @@ struct Holder {
 }
 
 impl Holder {
-    /// What the peer is told.
+    /// Returns the reason sent to the peer.
     fn reason(&self, why: &str) -> String {
         let mut text = why.to_owned();
         let kinds = self.kinds.iter().filter(|(_, bytes)| *bytes > 0);
         for (number, (kind, bytes)) in kinds.take(2).enumerate() {
             let before = if number == 0 { ":" } else { "," };
-            // A string takes whatever is written.
+            // Writing to a String cannot fail.
             let _ = write!(text, "{before} {bytes} bytes of {kind}");
         }
         text
     }
 }
 
-/// Remembers since when memory is low, and when somebody was last closed for that.
+/// Tracks since when memory has been low, and the last eviction.
 #[derive(Debug, Default)]
 pub(super) struct Evictor {
     low_since: Option<Instant>,
-    /// And how often one after the other.
+    /// When connections were last closed, and how often in a row.
     evicted: Option<(Instant, u32)>,
 }
 
 impl Evictor {
-    /// Closes those who hold most, if memory has been low for long and that may end it: as many as hold what is too much.
-    pub(super) fn look(&mut self, broker: &Broker, now: Instant) {
+    /// If memory has been low for long enough, closes the connections that hold most, until they held as much as is in excess.
+    pub(super) fn check(&mut self, broker: &Broker, now: Instant) {
         if !broker.alarms.in_force().has_memory() {
             self.low_since = None;
             return;
@@ -62,28 +62,29 @@ impl Evictor {
         let soon = |(at, _): &(Instant, u32)| now.saturating_duration_since(*at) < SOON;
         let times = self.evicted.filter(soon).map_or(0, |(_, times)| times);
         let since = *self.low_since.get_or_insert(now);
-        if times == 0 && now.saturating_duration_since(since) < PATIENCE {
+        if times == 0 && now.saturating_duration_since(since) < EVICTION_DELAY {
             return;
         }
         let view = broker.alarms.view();
         let mark = view.memory_bytes;
-        let margin = (mark / MARGIN) << times.min(MARGIN_MAX);
+        let margin = (mark / MARGIN) << times.min(MARGIN_DOUBLINGS);
         let excess = view.reading.memory.saturating_sub(mark) + margin;
-        // A watermark of 0 is meant to block publishers, not to close those who hold something.
+        // With a watermark of 0 an operator blocks publishers; it is not about what connections hold.
         if mark > 0 && evict(broker, excess) {
             self.evicted = Some((now, times + 1));
         }
     }
 }
 
-/// Counts what was sent and lies idle, where others need the room; closes those who hold most of it where it is too much.
-pub(super) fn look_for_idle(broker: &Broker) {
+/// Finds idle requests if requests take much memory, and closes the connections that hold most of them if they take too
+/// much.
+pub(super) fn check_idle_requests(broker: &Broker) {
     let ledger = &broker.ledger;
     if !ledger.requests_are_many() {
         return ledger.count_idle(0);
     }
     let mut holders = holders(broker, Kind::REQUESTS);
-    holders.retain(|holder| ledger.is_idle(&holder.info.held));
+    holders.retain(|holder| ledger.is_idle(&holder.info.holdings));
     let excess = ledger.requests_excess();
     let why = "others need the memory that this connection holds";
     let freed = if excess > 0 {
@@ -95,16 +96,16 @@ pub(super) fn look_for_idle(broker: &Broker) {
     ledger.count_idle(all - freed);
 }
 
-/// Closes those who hold most, if that may help; says whether it did.
+/// Closes the connections that hold most, if that can help. Returns whether any was closed.
 fn evict(broker: &Broker, excess: u64) -> bool {
     let holders = holders(broker, &Kind::ALL);
     let all: u64 = holders.iter().map(|holder| holder.bytes).sum();
-    // Where closing all of them would not help, nobody is.
+    // If even closing all of them would not help, none is closed.
     let why = "memory is low and this connection holds most of it";
     all >= excess / 2 && close(broker, &holders, excess, why) > 0
 }
 
-/// Closes as many of them as hold what is too much. Returns the bytes that they held.
+/// Closes as many connections as hold the excess. Returns the bytes that they held.
 fn close(broker: &Broker, holders: &[Holder], excess: u64, why: &str) -> u64 {
     let mut freed = 0;
     for holder in holders {
@@ -119,24 +120,24 @@ fn close(broker: &Broker, holders: &[Holder], excess: u64, why: &str) -> u64 {
             connection,
             user = details.user_name(),
             vhost,
-            held = holder.bytes,
-            "closing a connection: {reason}"
+            held_bytes = holder.bytes,
+            "closing connection: {reason}"
         );
         broker.connections.close(holder.info.id, &reason);
     }
     freed
 }
 
-/// Those who hold much of these kinds, largest first.
+/// Returns the connections that hold much of these kinds, the largest first.
 fn holders(broker: &Broker, of: &[Kind]) -> Vec<Holder> {
-    let members = broker.connections.members();
-    let holders = members.into_iter().map(|(info, mailbox)| {
+    let connections = broker.connections.parts();
+    let holders = connections.into_iter().map(|(info, mailbox)| {
         let held = |kind| {
             let waiting = match kind {
                 Kind::Output => mailbox.waiting() as u64,
                 _ => 0,
             };
-            (kind, info.held.of(kind) + waiting)
+            (kind, info.holdings.of(kind) + waiting)
         };
         let mut kinds: Vec<(Kind, u64)> = of.iter().map(|kind| held(*kind)).collect();
         kinds.sort_unstable_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
@@ -146,7 +147,7 @@ fn holders(broker: &Broker, of: &[Kind]) -> Vec<Holder> {
             kinds,
         }
     });
-    let mut holders: Vec<Holder> = holders.filter(|it| it.bytes >= HOLDS_MUCH).collect();
+    let mut holders: Vec<Holder> = holders.filter(|it| it.bytes >= MIN_HELD_BYTES).collect();
     holders.sort_unstable_by_key(|holder| std::cmp::Reverse(holder.bytes));
     holders
 }
@@ -178,8 +179,8 @@ mod tests {
     fn holding(broker: &Broker, bytes: u64) -> Arc<Mailbox> {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let (info, mailbox) = broker.connections.add(address, address);
-        info.held.set(Kind::Unfinished, bytes);
-        info.held.set(Kind::Input, 10);
+        info.holdings.set(Kind::Unfinished, bytes);
+        info.holdings.set(Kind::Input, 10);
         mailbox
     }
 
@@ -197,10 +198,10 @@ mod tests {
         let bytes = [4 << 20, 9 << 20, 1 << 10, 6 << 20];
         let [small, large, tiny, middle] = bytes.map(|bytes| holding(&broker, bytes));
         let (mut evictor, now) = (Evictor::default(), Instant::now());
-        evictor.look(&broker, now);
-        evictor.look(&broker, now + PATIENCE / 2);
+        evictor.check(&broker, now);
+        evictor.check(&broker, now + EVICTION_DELAY / 2);
         assert_eq!(closed(&large), None, "it may still end by itself");
-        evictor.look(&broker, now + PATIENCE);
+        evictor.check(&broker, now + EVICTION_DELAY);
         let reason = "memory is low and this connection holds most of it: 9437184 bytes of \
                       unfinished messages, 10 bytes of unfinished frames";
         assert_eq!(closed(&large).as_deref(), Some(reason));
@@ -220,8 +221,8 @@ mod tests {
             let broker = broker(mark, used);
             let mailbox = holding(&broker, held);
             let mut evictor = Evictor::default();
-            evictor.look(&broker, now);
-            evictor.look(&broker, now + 2 * PATIENCE);
+            evictor.check(&broker, now);
+            evictor.check(&broker, now + 2 * EVICTION_DELAY);
             assert_eq!(closed(&mailbox), None, "{mark} {used} {held}");
         }
     }
@@ -232,7 +233,7 @@ mod tests {
         let all: Vec<_> = (0..60).map(|_| holding(&broker, 1 << 20)).collect();
         let (mut evictor, now) = (Evictor::default(), Instant::now());
         let gone = |evictor: &mut Evictor, seconds| {
-            evictor.look(&broker, now + Duration::from_secs(seconds));
+            evictor.check(&broker, now + Duration::from_secs(seconds));
             all.iter().filter_map(|mailbox| closed(mailbox)).count()
         };
         assert_eq!(gone(&mut evictor, 0), 0);
@@ -248,24 +249,24 @@ mod tests {
         let ledger = &broker.ledger;
         let holding = |bytes| {
             let mailbox = holding(&broker, bytes);
-            let (info, _) = broker.connections.members().pop().unwrap();
-            let mut account = Account::open(ledger, &info.held);
+            let (info, _) = broker.connections.parts().pop().unwrap();
+            let mut account = Account::open(ledger, &info.holdings);
             account.tell();
             (mailbox, info, account)
         };
         let parked = holding(14 << 20);
         let limit = ledger.requests_limit();
         for look in 0..4 {
-            look_for_idle(&broker);
+            check_idle_requests(&broker);
             assert_eq!(ledger.requests_limit() > limit, look == 3, "{look}");
         }
         assert_eq!(closed(&parked.0), None, "there is room for others");
         let mut busy = holding(14 << 20);
-        look_for_idle(&broker);
+        check_idle_requests(&broker);
         let reason = "others need the memory that this connection holds: 14680064 bytes of \
                       unfinished messages";
         assert_eq!(closed(&parked.0).as_deref(), Some(reason));
-        busy.1.held.set(Kind::Unfinished, 1);
+        busy.1.holdings.set(Kind::Unfinished, 1);
         busy.2.tell();
         assert_eq!(closed(&busy.0), None);
     }
@@ -275,18 +276,18 @@ mod tests {
         let broker = broker(100 << 20, 101 << 20);
         let mailbox = holding(&broker, 20 << 20);
         let (mut evictor, now) = (Evictor::default(), Instant::now());
-        evictor.look(&broker, now);
+        evictor.check(&broker, now);
         let reading = broker.alarms.view().reading;
         let free = Reading {
             memory: 0,
             ..reading
         };
         broker.alarms.update(free);
-        evictor.look(&broker, now + PATIENCE);
+        evictor.check(&broker, now + EVICTION_DELAY);
         broker.alarms.update(reading);
-        evictor.look(&broker, now + PATIENCE);
+        evictor.check(&broker, now + EVICTION_DELAY);
         assert_eq!(closed(&mailbox), None);
-        evictor.look(&broker, now + 2 * PATIENCE);
+        evictor.check(&broker, now + 2 * EVICTION_DELAY);
         assert!(closed(&mailbox).is_some());
     }
 }

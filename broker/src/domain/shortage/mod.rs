@@ -1,5 +1,5 @@
-//! What the broker does when memory or the disk is short: it looks, tells those who hold something, keeps publishers
-//! waiting, and closes whoever keeps most.
+//! Reactions to a shortage of memory or disk space: raising alarms, which block publishers, and closing the connections
+//! that hold most memory.
 
 mod evict;
 mod watch;

@@ -8,12 +8,12 @@ use leveret_protocol::{AmqpError, ExchangeName, texts};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// Which exchanges have bindings to a destination.
+/// The exchanges that have bindings to a destination.
 pub(super) type Sources = HashMap<DestinationName, HashSet<ExchangeName>>;
 
 impl Vhost {
-    /// Removes the bindings that lead to something that goes; returns the auto-delete exchanges
-    /// that have none left.
+    /// Removes the bindings to a destination that is being deleted. Returns the auto-delete exchanges that have
+    /// no bindings left.
     pub(super) fn remove_bindings_to(
         &self,
         to: &DestinationName,
@@ -56,11 +56,11 @@ impl Vhost {
         }
     }
 
-    /// Binds a queue or an exchange to an exchange; the same binding twice is one. The flag says
-    /// whether it is stored. Both ends must still exist when the lock for changes is held.
+    /// Binds a queue or an exchange to an exchange, unless it is already bound in the same way. Returns whether
+    /// the binding is stored. Both ends must still exist once the change lock is held.
     ///
     /// # Errors
-    /// 404 when one of them went meanwhile, 406 when the exchange's type has no use for it.
+    /// 404 if one of them was deleted meanwhile, 406 if the exchange's type does not accept the binding.
     pub fn bind(
         &self,
         source: &Exchange,
@@ -96,7 +96,7 @@ impl Vhost {
         Ok(stored)
     }
 
-    /// Puts back a binding at start.
+    /// Restores a binding at startup.
     pub fn restore_binding(&self, source: &Exchange, binding: Binding) {
         let to = binding.destination.name();
         if source.bind(binding) {
@@ -108,8 +108,7 @@ impl Vhost {
         }
     }
 
-    /// Removes a binding; one that does not exist is no error. The flag says whether it was
-    /// stored.
+    /// Removes a binding; it is not an error if it does not exist. Returns whether it was stored.
     pub fn unbind(&self, source: &Exchange, binding: &Binding, fx: &mut Effects) -> bool {
         let mut sources = self.sources.lock();
         let to = binding.destination.name();
@@ -127,7 +126,7 @@ impl Vhost {
     }
 }
 
-/// A binding survives a restart when both its ends do.
+/// Returns whether a binding is stored: it is if both its ends are.
 fn is_stored(source: &Exchange, binding: &Binding) -> bool {
     let stored = match &binding.destination {
         Destination::Queue(queue) => queue.spec.is_stored(),

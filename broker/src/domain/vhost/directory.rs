@@ -1,5 +1,5 @@
-//! All virtual hosts by name: shared by the broker, which changes them, and by whoever has to find
-//! one without the rest of the broker.
+//! All virtual hosts by name, shared by the broker, which changes them, and by code that looks one up
+//! without access to the rest of the broker.
 
 use super::Vhost;
 use crate::engine::interfaces::{VirtualHost, VirtualHosts};
@@ -16,17 +16,17 @@ pub struct Vhosts(RwLock<ByName>);
 pub type ByName = BTreeMap<VhostName, Arc<Vhost>>;
 
 impl Vhosts {
-    /// A virtual host by name.
+    /// Returns a virtual host by name.
     pub fn get(&self, name: &str) -> Option<Arc<Vhost>> {
         self.0.read().get(name).cloned()
     }
 
-    /// All of them, in the order of their names.
+    /// Returns all virtual hosts, in the order of their names.
     pub fn all(&self) -> Vec<Arc<Vhost>> {
         self.0.read().values().cloned().collect()
     }
 
-    /// For changes: nobody finds any meanwhile.
+    /// Locks the virtual hosts for a change, which blocks look-ups.
     pub fn write(&self) -> RwLockWriteGuard<'_, ByName> {
         self.0.write()
     }

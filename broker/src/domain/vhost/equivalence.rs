@@ -1,4 +1,4 @@
-//! Whether a redeclaration is the same (spec 1.7.2.1.4, RabbitMQ: "Queue Declaration and Property
+//! Whether a redeclaration is equivalent (spec 1.7.2.1.4, RabbitMQ: "Queue Declaration and Property
 //! Equivalence").
 
 use crate::engine::queue::QueueKind;
@@ -44,7 +44,7 @@ pub(super) fn same_argument(
 
 /// The arguments that a redeclaration has to repeat, in RabbitMQ's order
 /// (`rabbit_classic_queue:capabilities`).
-const COMPARED_ARGUMENTS: [&str; 17] = [
+const COMPARED_FOR_CLASSIC: [&str; 17] = [
     "x-expires",
     "x-message-ttl",
     "x-dead-letter-exchange",
@@ -64,9 +64,9 @@ const COMPARED_ARGUMENTS: [&str; 17] = [
     "x-delayed-retry-max",
 ];
 
-/// The same of quorum queues and streams (`rabbit_quorum_queue:capabilities`,
+/// The same for quorum queues and streams (`rabbit_quorum_queue:capabilities`,
 /// `rabbit_stream_queue:capabilities`).
-const COMPARED_OF_OTHERS: [&str; 23] = [
+const COMPARED_FOR_QUORUM_AND_STREAM: [&str; 23] = [
     "x-expires",
     "x-message-ttl",
     "x-dead-letter-exchange",
@@ -92,10 +92,10 @@ const COMPARED_OF_OTHERS: [&str; 23] = [
     "x-stream-filter-size-bytes",
 ];
 
-/// What RabbitMQ 4.3 compares of quorum queues beside these.
-const COMPARED_OF_QUORUM: [&str; 1] = ["x-consumer-timeout"];
+/// What RabbitMQ 4.3 also compares for quorum queues.
+const ALSO_COMPARED_FOR_QUORUM: [&str; 1] = ["x-consumer-timeout"];
 
-/// A queue is a classic one, whether its declaration says so or not.
+/// Treats an explicit `x-queue-type` of classic as absent, because that is the default.
 fn or_classic<'a>(name: &str, value: Option<&'a AMQPValue>) -> Option<&'a AMQPValue> {
     let says_classic =
         matches!(value, Some(AMQPValue::LongString(text)) if text.as_bytes() == b"classic");
@@ -109,9 +109,12 @@ pub(super) fn same_arguments(
     vhost: &VhostName,
 ) -> Result<(), AmqpError> {
     let (names, more) = match QueueKind::of(current) {
-        QueueKind::Classic => (COMPARED_ARGUMENTS.as_slice(), [].as_slice()),
-        QueueKind::Quorum => (COMPARED_OF_OTHERS.as_slice(), COMPARED_OF_QUORUM.as_slice()),
-        QueueKind::Stream => (COMPARED_OF_OTHERS.as_slice(), [].as_slice()),
+        QueueKind::Classic => (COMPARED_FOR_CLASSIC.as_slice(), [].as_slice()),
+        QueueKind::Quorum => (
+            COMPARED_FOR_QUORUM_AND_STREAM.as_slice(),
+            ALSO_COMPARED_FOR_QUORUM.as_slice(),
+        ),
+        QueueKind::Stream => (COMPARED_FOR_QUORUM_AND_STREAM.as_slice(), [].as_slice()),
     };
     for name in names.iter().chain(more) {
         let name = *name;

@@ -13,11 +13,11 @@ use leveret_protocol::{AmqpError, ExchangeName};
 use std::sync::Arc;
 
 impl Vhost {
-    /// Declares an exchange, which `new_exchange` makes of its specification. The flag says
-    /// whether it is new.
+    /// Declares an exchange, which `new_exchange` creates from its specification. Returns it, and whether it is
+    /// new.
     ///
     /// # Errors
-    /// 406 when it exists and is not the same, or when its type does not take its arguments.
+    /// 406 if it exists with other properties, or if its type does not accept its arguments.
     pub fn declare_exchange(
         &self,
         spec: ExchangeSpec,
@@ -39,7 +39,7 @@ impl Vhost {
         Ok((exchange, true))
     }
 
-    /// Adds an exchange without storing it: at start, what is stored already.
+    /// Adds an exchange without storing it, as at startup.
     pub fn insert_exchange(&self, exchange: Arc<Exchange>) {
         self.configure_exchange(&exchange);
         self.exchanges
@@ -75,10 +75,10 @@ impl Vhost {
         same_argument(ALTERNATE_EXCHANGE, wanted, current, entity, &self.spec.name)
     }
 
-    /// Deletes an exchange with its bindings. `false` when there is none of that name.
+    /// Deletes an exchange with its bindings. Returns false if it does not exist.
     ///
     /// # Errors
-    /// 406 when it is in use and `if_unused`.
+    /// 406 if it is in use and `if_unused` is set.
     pub fn delete_exchange(
         &self,
         name: &ExchangeName,
@@ -97,15 +97,15 @@ impl Vhost {
         Ok(true)
     }
 
-    /// Removes exchanges with their bindings, and the auto-delete exchanges that then have none
-    /// left, and so on: a loop, because a client may chain as many as it likes.
+    /// Removes exchanges with their bindings, then the auto-delete exchanges that have no bindings left, and so
+    /// on. A loop rather than recursion, because clients may chain any number of exchanges.
     pub(super) fn remove_exchanges(
         &self,
-        mut going: Vec<Arc<Exchange>>,
+        mut to_remove: Vec<Arc<Exchange>>,
         sources: &mut Sources,
         fx: &mut Effects,
     ) {
-        while let Some(exchange) = going.pop() {
+        while let Some(exchange) = to_remove.pop() {
             let name = exchange.name();
             if self.exchanges.write().remove(name).is_none() {
                 continue;
@@ -121,7 +121,7 @@ impl Vhost {
             }
             self.changed();
             let to = DestinationName::Exchange(name.clone());
-            going.extend(self.remove_bindings_to(&to, sources, fx));
+            to_remove.extend(self.remove_bindings_to(&to, sources, fx));
         }
     }
 }

@@ -1,8 +1,7 @@
-//! A virtual host: the directory of its queues and exchanges, and the changes to it.
+//! A virtual host: the directory of its queues and exchanges, and changes to it.
 //!
-//! Look-ups take a read lock for an instant. Changes (declare, delete, bind) are serialized by one
-//! lock per virtual host, so that each sees the whole picture; they return what has to be stored
-//! as [`Effects`].
+//! Look-ups take a read lock for an instant. Changes (declare, delete, bind) are serialized by a change lock
+//! per virtual host, so that each sees a consistent state; they return what to store as [`Effects`].
 
 mod bindings;
 mod directory;
@@ -33,10 +32,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What the names of the system's own queues and exchanges begin with.
+/// The prefix of the names of system queues and exchanges.
 pub(crate) const SYSTEM_PREFIX: &str = "amq.";
 
-/// The exchanges that every virtual host has (spec 3.1.3, and RabbitMQ's `amq.match` and
+/// The exchanges in every virtual host (spec 3.1.3, and RabbitMQ's `amq.match` and
 /// `amq.rabbitmq.trace`).
 const SYSTEM_EXCHANGES: [(&str, ExchangeKind); 6] = [
     ("amq.direct", ExchangeKind::Direct),
@@ -47,22 +46,22 @@ const SYSTEM_EXCHANGES: [(&str, ExchangeKind); 6] = [
     (TRACE_EXCHANGE, ExchangeKind::Topic),
 ];
 
-/// Where RabbitMQ's tracer publishes; no client can.
+/// The exchange that RabbitMQ's tracer publishes to; clients cannot.
 const TRACE_EXCHANGE: &str = "amq.rabbitmq.trace";
 
-/// What a virtual host was added as.
+/// The name and description of a virtual host.
 #[derive(Clone, Debug)]
 pub struct VhostSpec {
-    /// Its name.
+    /// The name.
     pub name: VhostName,
-    /// What an operator wrote about it.
+    /// The operator's description.
     pub description: String,
-    /// Words that an operator put on it.
+    /// The operator's tags.
     pub tags: Vec<String>,
 }
 
 impl VhostSpec {
-    /// A virtual host with nothing but a name.
+    /// Returns a virtual host with only a name.
     pub fn named(name: &str) -> Self {
         VhostSpec {
             name: name.into(),
@@ -79,24 +78,24 @@ pub struct Vhost {
     pub spec: VhostSpec,
     queues: RwLock<HashMap<QueueName, Arc<Queue>>>,
     exchanges: RwLock<HashMap<ExchangeName, Arc<Exchange>>>,
-    /// Which exchanges have bindings to a destination. Its lock is the one for changes.
+    /// The exchanges that have bindings to a destination. Its lock is the change lock.
     sources: Mutex<Sources>,
     generation: AtomicU64,
     limits: RwLock<Option<VhostLimits>>,
     policies: Mutex<Policies>,
-    /// It was deleted: nothing more is stored of it. Changes under the lock for changes.
-    cleared: AtomicBool,
+    /// Whether the virtual host was deleted: then nothing more of it is stored. Written under the change lock.
+    deleted: AtomicBool,
 }
 
-/// What deleting a queue did.
+/// The result of deleting a queue.
 #[derive(Debug)]
 pub struct DeletedQueue {
-    /// Messages that were ready.
+    /// The number of ready messages that were deleted.
     pub messages: u64,
 }
 
 impl Vhost {
-    /// A virtual host with the exchanges that all have.
+    /// Returns a virtual host with the system exchanges.
     pub fn new(spec: VhostSpec) -> Self {
         let system = SYSTEM_EXCHANGES.map(|(name, kind)| {
             let spec = ExchangeSpec {
@@ -117,17 +116,17 @@ impl Vhost {
             generation: AtomicU64::new(1),
             limits: RwLock::default(),
             policies: Mutex::default(),
-            cleared: AtomicBool::new(false),
+            deleted: AtomicBool::new(false),
         }
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &VhostName {
         &self.spec.name
     }
 
-    /// A number that changes with every change of queues, exchanges or bindings, so that a
-    /// looked-up route can be kept as long as it stays the same.
+    /// Returns a number that changes with every change of queues, exchanges or bindings: a cached route is valid
+    /// while it stays the same.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
@@ -136,35 +135,35 @@ impl Vhost {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// A queue by name.
+    /// Returns a queue by name.
     pub fn queue(&self, name: &str) -> Option<Arc<Queue>> {
         self.queues.read().get(name).cloned()
     }
 
-    /// An exchange by name; the default exchange is none of them.
+    /// Returns an exchange by name; the default exchange is not among them.
     pub fn exchange(&self, name: &str) -> Option<Arc<Exchange>> {
         self.exchanges.read().get(name).cloned()
     }
 
-    /// All queues, in the order of their names.
+    /// Returns all queues, in the order of their names.
     pub fn queues(&self) -> Vec<Arc<Queue>> {
         let mut queues: Vec<_> = self.queues.read().values().cloned().collect();
         queues.sort_by(|a, b| a.name().cmp(b.name()));
         queues
     }
 
-    /// All exchanges but the default one, in the order of their names.
+    /// Returns all exchanges except the default one, in the order of their names.
     pub fn exchanges(&self) -> Vec<Arc<Exchange>> {
         let mut exchanges: Vec<_> = self.exchanges.read().values().cloned().collect();
         exchanges.sort_by(|a, b| a.name().cmp(b.name()));
         exchanges
     }
 
-    /// Declares a queue. The flag says whether it is new.
+    /// Declares a queue. Returns it, and whether it is new.
     ///
     /// # Errors
-    /// 405 when another connection holds it exclusively, 406 when it exists and is not the same,
-    /// or when there is no place for another.
+    /// 405 if it is exclusive to another connection, 406 if it exists with other properties or the queue limit
+    /// is reached.
     pub fn declare_queue(
         &self,
         spec: QueueSpec,
@@ -193,7 +192,7 @@ impl Vhost {
         self.configure_queue(&queue, fx);
         if queue.spec.is_stored() {
             fx.store(Definition::queue(&queue).put());
-            // Before anybody can find it: whoever declares it again is answered after this.
+            // Before others can find it, so that a redeclaration is answered after this is stored.
             fx.submit();
         }
         self.queues
@@ -211,7 +210,7 @@ impl Vhost {
         connection: ConnectionId,
     ) -> Result<(), AmqpError> {
         let (name, current) = (&wanted.name, &existing.spec);
-        // Before all else (`rabbit_amqqueue:assert_equivalence`).
+        // Checked first (`rabbit_amqqueue:assert_equivalence`).
         let other_kind = wanted.exclusive_to.is_some() != current.exclusive_to.is_some();
         if other_kind || existing.is_locked_for(connection) {
             return Err(texts::locked_queue(name, &self.spec.name));
@@ -230,16 +229,16 @@ impl Vhost {
         )
     }
 
-    /// Puts back a queue at start, before anybody connects.
+    /// Restores a queue at startup, before clients connect.
     pub fn restore_queue(&self, queue: Arc<Queue>) {
         self.queues.write().insert(queue.name().clone(), queue);
     }
 
-    /// Deletes a queue with its bindings if `allowed` says so of its numbers; its consumers are
-    /// told. `None` when it was deleted by somebody else meanwhile.
+    /// Deletes a queue with its bindings if `allowed` accepts its counts, and cancels its consumers. Returns
+    /// `None` if it was deleted meanwhile.
     ///
     /// # Errors
-    /// What `allowed` refused with.
+    /// The error of `allowed`.
     pub fn delete_queue<E>(
         &self,
         queue: &Arc<Queue>,
@@ -249,7 +248,7 @@ impl Vhost {
         self.remove_queue(queue, |fx| queue.delete_if(allowed, fx), fx)
     }
 
-    /// Deletes a queue that has gone unused for too long, if it still is.
+    /// Deletes a queue that has been unused for too long, if it still is.
     pub fn end_abandoned_queue(&self, queue: &Arc<Queue>, fx: &mut Effects) {
         let end = |fx: &mut Effects| Ok::<_, Infallible>(queue.delete_abandoned(fx));
         let Ok(_) = self.remove_queue(queue, end, fx);
@@ -285,32 +284,32 @@ impl Vhost {
         Ok(Some(DeletedQueue { messages }))
     }
 
-    /// Deletes a queue whatever is in it and whoever uses it.
+    /// Deletes a queue even if it has messages or consumers.
     pub fn end_queue(&self, queue: &Arc<Queue>, fx: &mut Effects) {
         let Ok(_) = self.delete_queue(queue, |_| Ok::<_, Infallible>(()), fx);
     }
 
-    /// Ends every queue and forgets every exchange, when the virtual host itself goes.
+    /// Deletes every queue, exchange and policy when the virtual host is deleted.
     pub fn clear(&self, fx: &mut Effects) {
         for queue in self.queues() {
             self.end_queue(&queue, fx);
         }
         let mut sources = self.sources.lock();
         self.remove_exchanges(self.exchanges(), &mut sources, fx);
-        self.cleared.store(true, Ordering::Relaxed);
+        self.deleted.store(true, Ordering::Relaxed);
         self.forget_policies(fx);
     }
 
-    /// Whether it has been deleted, as long as the lock for changes is held.
-    fn is_cleared(&self) -> bool {
-        self.cleared.load(Ordering::Relaxed)
+    /// Returns whether it has been deleted. Call it with the change lock held.
+    fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Relaxed)
     }
 
-    /// Takes a consumer off its queue; deletes the queue when that was its purpose.
+    /// Removes a consumer from its queue; deletes the queue if it is auto-delete and this was the last consumer.
     pub fn cancel_consumer(&self, consumer: &Arc<Consumer>, fx: &mut Effects) {
         let id: ConsumerId = consumer.id;
         if consumer.queue.cancel(id, fx) == AfterRemoval::AutoDelete {
-            // Somebody may have begun to consume again; RabbitMQ deletes all the same.
+            // Another client may have started to consume; RabbitMQ deletes the queue all the same.
             self.end_queue(&consumer.queue, fx);
         }
     }

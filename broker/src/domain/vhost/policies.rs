@@ -1,8 +1,8 @@
 //! Setting and clearing policies, and telling queues and exchanges which of them apply.
 //!
-//! Which policy applies is decided under the lock for changes, so that whatever is declared beside
-//! it ends with the right one. What is in the queues follows afterwards, queue by queue: however
-//! much that drops, nobody waits for it but the queue's own users.
+//! Which policy applies is decided under the change lock, so that objects declared at the same time get the
+//! right one. The messages in the queues follow afterwards, queue by queue: even if many are dropped, only
+//! that queue's clients wait.
 
 use super::Vhost;
 use super::bindings::Sources;
@@ -15,15 +15,15 @@ use leveret_storage::Op;
 use parking_lot::MutexGuard;
 use std::sync::Arc;
 
-/// Queues that are looked at before others get a turn at the lock for changes.
-const SLICE: usize = 512;
+/// The number of queues that are updated before others may take the change lock.
+const QUEUES_PER_TURN: usize = 512;
 
 impl Vhost {
-    /// Sets a policy, in place of one of its name; it is in force, as far as it reaches, when this
-    /// returns. `false` when the virtual host has been deleted.
+    /// Sets a policy, replacing one with its name. It is in force everywhere when this returns. Returns false if
+    /// the virtual host has been deleted.
     pub fn set_policy(&self, kind: PolicyKind, policy: Policy, fx: &mut Effects) -> bool {
         let mut sources = self.sources.lock();
-        if self.is_cleared() {
+        if self.is_deleted() {
             return false;
         }
         let definition = Definition::policy(&self.spec.name, kind, &policy.spec);
@@ -31,11 +31,11 @@ impl Vhost {
         self.store_policies(definition.put(), fx);
         let changed = self.assign_policies(&mut sources);
         drop(sources);
-        follow(&changed, fx);
+        follow_settings(&changed, fx);
         true
     }
 
-    /// Takes a policy away; `false` when there is none of that name.
+    /// Removes a policy; returns false if it does not exist.
     pub fn clear_policy(&self, kind: PolicyKind, name: &str, fx: &mut Effects) -> bool {
         let mut sources = self.sources.lock();
         let Some(policy) = self.policies.lock().clear(kind, name) else {
@@ -45,47 +45,47 @@ impl Vhost {
         self.store_policies(definition.delete(), fx);
         let changed = self.assign_policies(&mut sources);
         drop(sources);
-        follow(&changed, fx);
+        follow_settings(&changed, fx);
         true
     }
 
-    /// Puts back a policy at start, before there are queues.
+    /// Restores a policy at startup, before there are queues.
     pub fn restore_policy(&self, kind: PolicyKind, policy: Policy) {
         self.policies.lock().set(kind, policy);
-        // The exchanges that every virtual host has are there already.
+        // The system exchanges already exist.
         self.assign_policies(&mut self.sources.lock());
     }
 
-    /// All policies of a kind, those that apply before others last.
+    /// Returns all policies of a kind, the one with the highest precedence last.
     pub fn policies(&self, kind: PolicyKind) -> Vec<Arc<Policy>> {
         self.policies.lock().list(kind)
     }
 
-    /// The policies that apply to what has this name.
+    /// Returns the policies that apply to an object with this name.
     pub fn applied_to(&self, name: &str, target: Target) -> Option<Arc<dyn AppliedPolicy>> {
         let policy = self.policy_for(name, target)?;
         Some(policy)
     }
 
-    /// The policies that apply, or would apply, to a name.
+    /// Returns the policies that apply, or would apply, to a name.
     pub fn policy_for(&self, name: &str, target: Target) -> Option<Arc<Applied>> {
         self.policies.lock().matching(name, target)
     }
 
-    /// A queue gets its policies before anybody knows it, and before there are messages in it.
+    /// Gives a queue its policies, before others can find it and before it has messages.
     pub fn configure_queue(&self, queue: &Arc<Queue>, fx: &mut Effects) {
-        let policy = self.applied_to(queue.name().as_str(), Target::of(&queue));
+        let policy = self.applied_to(queue.name().as_str(), Target::of(queue));
         if queue.set_policy(policy) {
             queue.follow_settings(fx);
         }
     }
 
-    /// A new exchange gets its policies before anybody knows it.
+    /// Gives a new exchange its policies, before others can find it.
     pub(super) fn configure_exchange(&self, exchange: &Exchange) {
         exchange.set_policy(self.applied_to(exchange.name().as_str(), Target::Exchange));
     }
 
-    /// Forgets all policies with the virtual host.
+    /// Removes all policies when the virtual host is deleted.
     pub(super) fn forget_policies(&self, fx: &mut Effects) {
         for kind in [PolicyKind::User, PolicyKind::Operator] {
             for policy in self.policies(kind) {
@@ -95,17 +95,17 @@ impl Vhost {
         }
     }
 
-    /// Stored in the order in which they take effect: under the lock for changes.
+    /// Stores a change of policies. Called under the change lock, so that changes are stored in the order in
+    /// which they take effect.
     fn store_policies(&self, op: Op, fx: &mut Effects) {
         fx.store(op);
         fx.submit();
     }
 
-    /// Tells every queue and exchange which policies apply to it; returns the queues whose settings
-    /// that changes.
+    /// Gives every queue and exchange the policies that apply to it; returns the queues whose settings changed.
     ///
-    /// Whoever waits for the lock for changes gets it in between: what is declared then has the new
-    /// policies already, and another change of policies goes over all queues after this one.
+    /// Others may take the change lock in between: what is declared then already has the new policies, and
+    /// another change of policies updates all queues after this one.
     fn assign_policies(&self, sources: &mut MutexGuard<'_, Sources>) -> Vec<Arc<Queue>> {
         let exchanges: Vec<_> = self.exchanges.read().values().cloned().collect();
         for exchange in exchanges {
@@ -115,9 +115,9 @@ impl Vhost {
         self.changed();
         let queues: Vec<_> = self.queues.read().values().cloned().collect();
         let mut changed = Vec::new();
-        for some in queues.chunks(SLICE) {
+        for some in queues.chunks(QUEUES_PER_TURN) {
             for queue in some {
-                let policy = self.applied_to(queue.name().as_str(), Target::of(&queue));
+                let policy = self.applied_to(queue.name().as_str(), Target::of(queue));
                 if queue.set_policy(policy) {
                     changed.push(queue.clone());
                 }
@@ -128,9 +128,9 @@ impl Vhost {
     }
 }
 
-/// What is in the queues follows their settings. One batch of effects per queue, so that they need
-/// no more memory than the largest queue asks for.
-fn follow(queues: &[Arc<Queue>], fx: &mut Effects) {
+/// Applies the new settings to the messages in the queues. One batch of effects per queue, so that the
+/// effects never take more memory than those of the largest queue.
+fn follow_settings(queues: &[Arc<Queue>], fx: &mut Effects) {
     for queue in queues {
         queue.follow_settings(fx);
         fx.perform();
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn routes_that_were_kept_are_looked_up_again() {
+    fn cached_routes_are_looked_up_again() {
         let mut world = World::new();
         let spec = ExchangeSpec {
             name: "x".into(),

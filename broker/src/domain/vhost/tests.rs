@@ -1,5 +1,4 @@
-//! What is declared, bound and removed at random is after a restart what it was before, as far as
-//! it is durable.
+//! Random declarations, bindings and deletions: after a restart, everything durable is as it was before.
 
 use super::*;
 use crate::config::Config;
@@ -14,7 +13,7 @@ use leveret_storage::{Options, Store};
 use proptest::prelude::*;
 use std::path::Path;
 
-/// Queues and exchanges in play; the even ones are durable.
+/// The numbers of queues and exchanges; the even ones are durable.
 const OBJECTS: usize = 6;
 
 #[derive(Clone, Debug)]
@@ -99,7 +98,7 @@ fn run(broker: &Broker, vhost: &Vhost, op: &Op, fx: &mut Effects) {
                 internal: false,
                 arguments,
             };
-            // One of another type may be there.
+            // One with another type may exist.
             let new_exchange = |spec| broker.new_exchange(vhost.name(), spec);
             let _ = vhost.declare_exchange(spec, new_exchange, fx);
         }
@@ -161,8 +160,8 @@ fn kind(operator: bool) -> PolicyKind {
     }
 }
 
-/// Every queue and exchange has the policies that it would have if it were declared now, whatever
-/// came first.
+/// Checks that every queue and exchange has the policies that it would have if it were declared now,
+/// whatever the order of changes was.
 fn check_policies(vhost: &Vhost) {
     let effective = |policy: Option<Arc<dyn AppliedPolicy>>| {
         let definition = policy?;
@@ -182,8 +181,7 @@ fn check_policies(vhost: &Vhost) {
     }
 }
 
-/// The durable exchanges with the durable ones among their bindings, and the settings of the
-/// durable queues.
+/// Returns the durable exchanges with their durable bindings, and the settings of the durable queues.
 fn durable(vhost: &Vhost) -> Vec<String> {
     let mut lines = Vec::new();
     for exchange in vhost.exchanges().iter().filter(|x| x.spec.durable) {

@@ -201,7 +201,7 @@ impl Alarms {
 
     /// Returns whether a reading is above the memory watermark.
     pub fn is_over_memory(&self, reading: Reading) -> bool {
-        reading.memory > self.state.lock().memory.octets(reading.total_memory)
+        reading.memory > self.state.lock().memory.bytes(reading.total_memory)
     }
 
     /// Records used memory and free disk space between two full readings.
@@ -212,7 +212,7 @@ impl Alarms {
     }
 
     fn note_tight(&self, state: &State) {
-        let mark = state.memory.octets(state.reading.total_memory);
+        let mark = state.memory.bytes(state.reading.total_memory);
         let tight = state.reading.memory > mark - mark / TIGHT_SHARE;
         self.tight.store(tight, Ordering::Relaxed);
     }
@@ -233,15 +233,12 @@ impl Alarms {
     pub fn update_from(&self, before: AlarmSet, reading: Reading) -> Change {
         let mut state = self.state.lock();
         let total = reading.total_memory;
-        let low_disk = |free| free < state.disk.octets(total);
+        let low_disk = |free| free < state.disk.bytes(total);
         let now = before
-            .with(
-                Resource::Memory,
-                reading.memory > state.memory.octets(total),
-            )
+            .with(Resource::Memory, reading.memory > state.memory.bytes(total))
             // An unknown amount of free space is no reason to stop publishers.
             .with(Resource::Disk, reading.disk_free.is_some_and(low_disk));
-        let mark = state.memory.octets(total);
+        let mark = state.memory.bytes(total);
         self.memory_mark.store(mark, Ordering::Relaxed);
         let bearable = mark.saturating_add(mark / EXCESS_SHARE + EXCESS);
         let exhausted = mark > 0 && reading.memory > bearable;
@@ -262,8 +259,8 @@ impl Alarms {
         View {
             reading: state.reading,
             memory: state.memory,
-            memory_bytes: state.memory.octets(total),
-            disk_bytes: state.disk.octets(total),
+            memory_bytes: state.memory.bytes(total),
+            disk_bytes: state.disk.bytes(total),
         }
     }
 }

@@ -313,7 +313,7 @@ fn who_waits_for_room_goes_on_when_others_hold_less() {
     other.send(1, consume("q", "t"));
     let held = delivered(&mut other);
     one.connection.end();
-    one.broker.connections.wake_those_without_room();
+    one.broker.connections.wake_those_waiting_for_memory();
     let more = delivered(&mut other);
     assert!(more > 0, "{held} and no more");
 }

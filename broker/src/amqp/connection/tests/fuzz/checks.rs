@@ -9,7 +9,7 @@ use crate::amqp::connection::channel::Channel;
 use crate::amqp::connection::memory_limits::{CHANNEL, CONSUMER};
 use crate::amqp::connection::unacked::Delivery;
 use crate::domain::broker::Broker;
-use crate::domain::limits::Entry;
+use crate::domain::limits::ConnectionAttempt;
 use crate::engine::queue::{Consumer, Queue};
 use crate::plumbing::ledger::Kind;
 use crate::plumbing::mailbox::Mail;
@@ -303,13 +303,13 @@ pub(super) fn at_the_end(world: &World) {
     // A prober without channels stays.
     assert_eq!(world.broker.connections.count(), 1);
     let (user, vhost) = ("guest".into(), VHOSTS[0].into());
-    let entry = Entry {
+    let attempt = ConnectionAttempt {
         user,
         vhost,
         vhost_limit: Some(2),
         user_limit: Some(1),
     };
-    let seat = world.broker.tally.enter(entry);
+    let seat = world.broker.usage.admit(attempt);
     let mut seat = seat.expect("nobody else is there");
     let channel = seat.open_channel(Some(1), Some(1));
     channel.expect("no other channels are there");

@@ -1,4 +1,4 @@
-//! One policy: which names it is for, and what it sets.
+//! A policy: the names that it applies to, and its settings.
 
 use super::PolicyDefinition;
 use crate::domain::auth::Expression;
@@ -6,21 +6,21 @@ use crate::engine::queue::{Queue, QueueKind};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
-/// Whose a policy is.
+/// The kind of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyKind {
-    /// `set_policy`'s.
+    /// Set by `set_policy`.
     User,
-    /// `set_operator_policy`'s, which bounds the other.
+    /// Set by `set_operator_policy`, overriding user policies.
     Operator,
 }
 
-/// What a policy is for.
+/// The kinds of objects that a policy is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ApplyTo {
-    /// Queues of every kind.
+    /// Queues of all types.
     Queues,
     /// Exchanges.
     Exchanges,
@@ -34,24 +34,24 @@ pub enum ApplyTo {
     Streams,
 }
 
-/// What a policy may apply to.
+/// An object that a policy may apply to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// A queue of this kind.
+    /// A queue of this type.
     Queue(QueueKind),
     /// An exchange.
     Exchange,
 }
 
 impl Target {
-    /// What a queue is to policies.
+    /// Returns the target for a queue.
     pub fn of(queue: &Queue) -> Self {
         Target::Queue(queue.spec.kind())
     }
 }
 
 impl ApplyTo {
-    /// Its name.
+    /// Returns its name in commands.
     pub fn as_str(self) -> &'static str {
         match self {
             ApplyTo::Queues => "queues",
@@ -91,7 +91,7 @@ impl FromStr for ApplyTo {
         ];
         let found = all.into_iter().find(|apply_to| apply_to.as_str() == name);
         found.ok_or_else(|| {
-            // RabbitMQ 4's, spaces included.
+            // RabbitMQ 4's text, including its spaces.
             format!(
                 "apply-to '{name}' unrecognised; should be one of: 'queues', 'classic_queues',  \
                  'quorum_queues', 'streams', 'exchanges', or 'all'"
@@ -114,20 +114,20 @@ pub enum PolicyError {
 /// A policy as an operator writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenPolicy {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// A regular expression.
     pub pattern: String,
-    /// A JSON object.
+    /// The settings, as a JSON object.
     pub definition: String,
-    /// Its priority.
+    /// The priority.
     pub priority: i64,
-    /// What it is for.
+    /// The kinds of objects that it is for.
     pub apply_to: String,
 }
 
 impl WrittenPolicy {
-    /// A policy of priority 0 for queues and exchanges.
+    /// Returns a policy with priority 0 for queues and exchanges.
     pub fn new(name: &str, pattern: &str, definition: &str) -> Self {
         WrittenPolicy {
             name: name.to_owned(),
@@ -139,31 +139,31 @@ impl WrittenPolicy {
     }
 }
 
-/// A policy as it is understood, and as it is stored.
+/// A parsed policy, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicySpec {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// A regular expression, matched anywhere in a name unless it is anchored.
+    /// A regular expression, which matches anywhere in a name unless it is anchored.
     pub pattern: String,
-    /// What it is for.
+    /// The kinds of objects that it is for.
     pub apply_to: ApplyTo,
-    /// Of all policies for a name that with the highest priority applies, and no other.
+    /// Of all policies that match a name, only the one with the highest priority applies.
     pub priority: i64,
-    /// What it sets.
+    /// Its settings.
     pub definition: PolicyDefinition,
 }
 
 /// A policy.
 #[derive(Debug)]
 pub struct Policy {
-    /// As it was given.
+    /// The policy as it was given.
     pub spec: PolicySpec,
     pattern: Expression,
 }
 
 impl Policy {
-    /// Reads what an operator wrote.
+    /// Parses a policy that an operator wrote.
     ///
     /// # Errors
     /// See [`PolicyError`].
@@ -193,20 +193,20 @@ impl Policy {
         }
     }
 
-    /// A policy that the store kept.
+    /// Restores a stored policy.
     ///
     /// # Errors
-    /// When this version cannot use its pattern.
+    /// When its pattern does not compile.
     pub fn restore(spec: PolicySpec) -> Result<Self, String> {
         let pattern = compile(&spec.pattern)?;
         Ok(Policy { spec, pattern })
     }
 
-    /// Whether it is for this name.
+    /// Returns whether it applies to an object with this name.
     pub fn matches(&self, name: &str, target: Target) -> bool {
         let spec = &self.spec;
         spec.apply_to.includes(target)
-            && spec.definition.suits(target)
+            && spec.definition.applies_to(target)
             && self.pattern.matches(name)
     }
 }
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_is_for_what_it_applies_to() {
+    fn a_policy_applies_to_its_targets_only() {
         use QueueKind::{Classic, Quorum, Stream};
         let targets = [Classic, Quorum, Stream].map(Target::Queue);
         let includes = |apply_to: &str, definition: &str| {
@@ -257,13 +257,13 @@ mod tests {
         assert_eq!(includes("classic_queues", plain), [1, 0, 0, 0]);
         assert_eq!(includes("quorum_queues", plain), [0, 1, 0, 0]);
         assert_eq!(includes("streams", plain), [0, 0, 1, 0]);
-        // One setting that a kind does not have keeps the whole policy from it.
+        // A policy does not apply to a queue type that lacks one of its settings.
         let mixed = r#"{"delivery-limit":1,"max-length":2}"#;
         assert_eq!(includes("all", mixed), [0, 1, 0, 1]);
     }
 
     #[test]
-    fn all_that_is_wrong_is_told_at_once() {
+    fn all_errors_are_reported_at_once() {
         let refused = parse("[", r#"{"max-length":"x"}"#, "nope").unwrap_err();
         let text = refused.to_string();
         let lines: Vec<&str> = text.split('\n').collect();

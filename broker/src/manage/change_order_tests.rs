@@ -1,6 +1,6 @@
-//! Administrators who change the same things at the same time, and a restart afterwards.
+//! Administrators change the same things at the same time, and the broker is restarted afterwards.
 
-use super::Surroundings;
+use super::AdminContext;
 use super::request::Request;
 use super::verbs::Verbs;
 use crate::config::Config;
@@ -11,8 +11,8 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use tokio::sync::watch;
 
-/// Users that one administrator deletes while another permits them something. Without an order of
-/// changes a few of them are stored in the wrong one.
+/// The number of users that one administrator deletes while another gives them permissions. Without
+/// `Broker::admin_changes` a few of these changes are stored in the wrong order.
 const USERS: usize = 500;
 
 fn name(user: usize) -> String {
@@ -46,7 +46,7 @@ fn changes_are_stored_in_the_order_in_which_they_took_effect() {
     let config = Config::with_data_dir(dir.path().to_owned());
     let open = || Store::open(Options::new(dir.path().join("store"))).unwrap();
     let broker = Arc::new(recover(&config, open()).unwrap());
-    let around = Surroundings {
+    let context = AdminContext {
         broker: broker.clone(),
         data_dir: config.data_dir.clone(),
         config_files: Vec::new(),
@@ -57,13 +57,13 @@ fn changes_are_stored_in_the_order_in_which_they_took_effect() {
     let all = |request: fn(usize) -> Request| {
         for user in 0..USERS {
             ready.wait();
-            Verbs::new(around.clone()).perform(request(user));
+            Verbs::new(context.clone()).perform(request(user));
         }
     };
     thread::scope(|scope| {
         let administrators = [delete, permit].map(|request| scope.spawn(move || all(request)));
         for user in 0..USERS {
-            Verbs::new(around.clone()).perform(add(user));
+            Verbs::new(context.clone()).perform(add(user));
             ready.wait();
         }
         for administrator in administrators {
@@ -72,7 +72,7 @@ fn changes_are_stored_in_the_order_in_which_they_took_effect() {
     });
     let (users, permissions) = (broker.users.users(), broker.users.permissions_in("/"));
     broker.store.as_ref().unwrap().close().unwrap();
-    drop((around, broker));
+    drop((context, broker));
     let again = recover(&config, open()).unwrap();
     assert_eq!(again.users.users(), users);
     assert_eq!(again.users.permissions_in("/"), permissions);
