@@ -10,7 +10,7 @@ pub(crate) fn options(dir: &Path) -> Options {
     Options {
         segment_size: 256 << 10,
         log_bound: 1 << 20,
-        fold_later: 0,
+        fold_delay_bytes: 0,
         commit_size: 128 << 10,
         fast_sync: Duration::MAX,
         volume_size: 3 << 20,

@@ -233,7 +233,7 @@ impl Worker {
             self.store.submit(Batch { ops, sink });
         } else {
             // What is little is committed here, if the storage thread sleeps.
-            self.store.deposit(Batch { ops, sink });
+            self.store.enqueue(Batch { ops, sink });
             self.store.commit();
         }
     }

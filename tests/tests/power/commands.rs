@@ -166,7 +166,7 @@ fn a_log_that_was_removed_is_missed_and_repair_goes_on_without_it() {
         assert!(!refused.status.success());
         let said = text(&refused);
         assert!(
-            said.contains("not complete: log segment 1 missing,"),
+            said.contains("incomplete: log segment 1 missing,"),
             "{said}"
         );
         for remedy in ["from a copy", "`leveret check`", "`leveret repair`"] {

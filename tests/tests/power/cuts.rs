@@ -192,7 +192,7 @@ impl Stretch {
         let looked = Found::looked(&image);
         let found = Found::in_store(&image, None);
         let _ = fs::remove_dir_all(&image);
-        let missed = found.errors.contains("not complete: log segment");
+        let missed = found.errors.contains("incomplete: log segment");
         if found.opened() && found.beyond(whole).is_empty() && whole.beyond(&found).is_empty() {
             return compare(&looked, &found);
         }

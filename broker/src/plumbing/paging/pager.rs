@@ -162,7 +162,7 @@ impl Pager {
 
     /// Octets of messages in the place that a restart empties.
     pub fn spilled(&self) -> u64 {
-        self.0.spill.octets()
+        self.0.spill.bytes()
     }
 
     /// Whether so much more is in memory that publishers wait: then all that can leave does.
