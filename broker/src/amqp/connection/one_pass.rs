@@ -9,9 +9,9 @@ use super::reply_to::{REPLY_TO, is_address};
 use super::{Connection, Phase};
 use crate::engine::message::{INLINE_BODY_MAX, Message, MessageBuilder};
 use bytes::{Buf, BytesMut};
+use leveret_protocol::complete_publish::{CompletePublish, complete_publish};
 use leveret_protocol::content::{PropertyIndex, parse_expiration};
 use leveret_protocol::method::{self, Method};
-use leveret_protocol::whole::{WholePublish, whole_publish};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -23,14 +23,14 @@ impl Connection {
     /// taken like this, and nothing has changed.
     #[inline]
     pub(super) fn publish_in_one_pass(&mut self, buf: &mut BytesMut) -> bool {
-        match whole_publish(buf, self.tuned.frame_max) {
+        match complete_publish(buf, self.tuned.frame_max) {
             Some(found) => self.take_whole(&found, buf).is_some(),
             None => false,
         }
     }
 
     /// `None`: it is not usual, and was not taken.
-    fn take_whole(&mut self, found: &WholePublish, buf: &mut BytesMut) -> Option<()> {
+    fn take_whole(&mut self, found: &CompletePublish, buf: &mut BytesMut) -> Option<()> {
         self.may_take(found)?;
         let properties = &buf[found.properties.clone()];
         let persistent = self.usual(properties)?;
@@ -59,7 +59,7 @@ impl Connection {
     fn add_whole(
         &mut self,
         at: usize,
-        found: &WholePublish,
+        found: &CompletePublish,
         buf: &mut BytesMut,
         (persistent, storing): (bool, u32),
         token: Option<leveret_storage::Token>,
@@ -102,7 +102,7 @@ impl Connection {
     }
 
     /// Whether what is known of exchanges still holds, and nothing stands in the way.
-    fn may_take(&self, found: &WholePublish) -> Option<()> {
+    fn may_take(&self, found: &CompletePublish) -> Option<()> {
         let login = self.login.as_ref()?;
         let channel = self.channels.get(found.channel)?;
         let current = self.route.generation == login.vhost.generation()
