@@ -115,7 +115,7 @@ fn consumers_alone_take_what_publishers_alone_have_left() {
         assert_eq!(count(&summary, "confirmed"), 100);
         let address = broker.address();
         let again = format!("-u jobs -C 1 --quiet --address {address}");
-        fails(&again, 1, "'jobs' is there already, with 100 messages").await;
+        fails(&again, 1, "'jobs' already exists, with 100 messages").await;
         let summary = measured(&broker, "-u jobs --predeclared -x 0 -D 60 -a -P 10").await;
         assert_eq!(count(&summary, "consumed"), 60);
         let summary = measured(&broker, "-u jobs --predeclared -x 0 -D 40").await;
@@ -313,7 +313,7 @@ fn ctrl_c_ends_a_run_with_its_summary() {
 fn arguments_that_make_no_sense_are_explained() {
     run(async {
         fails("--size many", 2, "--size").await;
-        fails("-l -s 4", 2, "--size must be 8 at least").await;
+        fails("-l -s 4", 2, "--size must be at least 8").await;
         fails("--uri localhost", 2, "amqp://").await;
         fails("--json --csv", 2, "cannot be used with").await;
         fails("churn", 2, "connection-churn").await;

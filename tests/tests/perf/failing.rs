@@ -150,7 +150,7 @@ fn a_broker_that_stops_reading_and_answering_is_given_up() {
                 load.process.signal("INT");
                 continue;
             }
-            let mentions = ["has taken nothing", "has not answered", "without a confirm"];
+            let mentions = ["has accepted no data", "has not answered", "without a confirm"];
             load.fails(&mentions).await;
         }
         for mode in ["throughput", "connection-count", "queue-churn"] {
@@ -225,7 +225,7 @@ fn messages_that_do_not_come_are_not_waited_for_without_end() {
     run(async {
         let broker = TestBroker::start().await;
         let at = format!("--patience 3 --quiet --address {}", broker.address());
-        let nothing = "nothing came for 3 seconds";
+        let nothing = "no message arrived for 3 seconds";
         fails(&format!("{at} -x 0 -D 5"), 1, nothing).await;
         let nowhere = "-u q --keep -C 1 -y 0 --quiet --address";
         let declared = super::leveretperf(&format!("{nowhere} {}", broker.address())).await;
