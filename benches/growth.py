@@ -1,4 +1,4 @@
-"""How cost grows: with queues, connections, the size of bodies, and a backlog."""
+"""Measures how cost grows with queues, connections, body size, and backlog."""
 
 from report import lines, number, table
 from runner import median, rate
@@ -13,7 +13,7 @@ BACKLOG_QUEUE = "leveretperf-bench-backlog"
 
 
 def flags_of(kind, n):
-    """The load at one point of a curve."""
+    """Returns the load at one point of a curve."""
     if kind == "queues":
         return f"-s 100 -x 2 -y 2 -q {n}"
     if kind == "connections":
@@ -25,12 +25,12 @@ def flags_of(kind, n):
 CURVES = [
     ("queues", QUEUES, "queues that two publishers and two consumers share, 100 B"),
     ("connections", CONNECTIONS, "connections, half of them publish (confirms, window 100) and half consume, 100 B"),
-    ("bodies", BODIES, "octets of a body, one to one"),
+    ("bodies", BODIES, "body size in bytes, one to one"),
 ]
 
 
 def run(runner, brokers, rounds, seconds, most_backlog, limit):
-    """{curve: {broker: {x: [figures]}}}"""
+    """Returns {curve: {broker: {x: [figures]}}}."""
     results = {}
     for kind, xs, _ in CURVES:
         for turn in range(rounds):
@@ -52,7 +52,7 @@ def add(results, kind, broker, n, value):
 
 
 def backlog(runner, broker, n, seconds, limit, results):
-    """Fills a queue, and measures what goes through it while that stands in it."""
+    """Fills a queue, and measures throughput while the backlog is in it."""
     queue = f"-u {BACKLOG_QUEUE} -s 100"
     filled = runner.run(f"{queue} --replace --keep -y 0 --backlog {n}", broker, limit=limit)
     if filled:
@@ -67,7 +67,7 @@ def backlog(runner, broker, n, seconds, limit, results):
 
 
 def report(results, brokers):
-    """[(name, Markdown, plot)]"""
+    """Returns [(name, Markdown, plot)]."""
     names = [broker.name for broker in brokers]
     parts = []
     titles = [(kind, xs, title) for kind, xs, title in CURVES]

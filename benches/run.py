@@ -4,9 +4,9 @@
   cargo build --release
   benches/run.py all --broker RabbitMQ=127.0.0.1:5692,PID --broker Leveret=127.0.0.1:5672,PID
 
-Every broker named is measured in turn within each round, so that what else the machine does falls
-on all of them; medians of the rounds are compared with the reference, the first broker unless
---reference names another. Needs nothing but Python 3 and leveretperf.
+All brokers are measured in turn within each round, so that other load on the machine affects all
+of them; medians of the rounds are compared with the reference, which is the first broker unless
+--reference names another. Needs only Python 3 and leveretperf.
 """
 
 import argparse
@@ -30,25 +30,25 @@ def arguments():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("section", choices=["table", "growth", "latency", "all"])
     parser.add_argument("--broker", action="append", required=True, metavar="NAME=HOST:PORT[,PID]",
-                        help="a broker that runs, with guest/guest; may be given several times")
-    parser.add_argument("--reference", metavar="NAME", help="whom to compare with")
+                        help="a running broker, with guest/guest; can be repeated")
+    parser.add_argument("--reference", metavar="NAME", help="the broker to compare with")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5, help="of each run")
+    parser.add_argument("--seconds", type=float, default=5, help="duration of each run")
     parser.add_argument("--perf", default=str(ROOT / "target/release/leveretperf"),
-                        help="the program leveretperf")
+                        help="path of leveretperf")
     parser.add_argument("--out", default=str(ROOT / "docs/performance"), help="where to write")
     parser.add_argument("--disk", default=".", help="a directory on the disk that the brokers use")
     parser.add_argument("--most-backlog", type=int, default=10_000_000,
                         help="the longest backlog of the growth runs")
     parser.add_argument("--latency-backlog", type=int, default=1_000_000,
-                        help="the backlog beside which latency is measured")
+                        help="the backlog during latency measurements")
     parser.add_argument("--limit", type=float, default=900, metavar="SECONDS",
-                        help="a backlog that takes longer to fill is given up")
+                        help="give up on a backlog that takes longer to fill")
     return parser.parse_args()
 
 
 def machine(options, load_before):
-    """A line about where and how it was measured."""
+    """Returns a line about where and how it was measured."""
     with open("/proc/cpuinfo") as info:
         models = [line.split(":", 1)[1].strip() for line in info if line.startswith("model name")]
     model = models[0] if models else platform.machine()

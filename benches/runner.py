@@ -1,4 +1,4 @@
-"""Runs leveretperf against brokers, one after the other, and keeps what it measured."""
+"""Runs leveretperf against brokers, one after the other, and keeps the results."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import time
 
 
 class Broker:
-    """NAME=HOST:PORT, or NAME=HOST:PORT,PID where its memory and processor time are wanted."""
+    """A broker: NAME=HOST:PORT, or NAME=HOST:PORT,PID to measure its memory and processor time too."""
 
     def __init__(self, text):
         name, equals, place = text.partition("=")
@@ -20,7 +20,7 @@ class Broker:
         self.pid = int(pid) if pid else None
 
     def memory(self, field="VmRSS"):
-        """Resident octets (or VmHWM, the most it ever was); None where it is not known."""
+        """Returns its resident memory in bytes (or the peak, VmHWM); None if unknown."""
         try:
             with open(f"/proc/{self.pid}/status") as status:
                 for line in status:
@@ -31,7 +31,7 @@ class Broker:
         return None
 
     def processor(self):
-        """Seconds of processor time it has used; None where it is not known."""
+        """Returns the seconds of processor time it has used; None if unknown."""
         try:
             with open(f"/proc/{self.pid}/stat") as stat:
                 fields = stat.read().rpartition(")")[2].split()
@@ -52,7 +52,7 @@ class Runner:
         return command + (["--address", broker.address] if broker else [])
 
     def run(self, arguments, broker=None, limit=300, note=None):
-        """The summary of a run, with the broker's processor time; None if it failed."""
+        """Returns the summary of a run, with the broker's processor time; None if it failed."""
         before = broker.processor() if broker else None
         try:
             ended = subprocess.run(
@@ -88,14 +88,14 @@ class Runner:
         })
 
     def start(self, arguments, broker):
-        """Starts a load that goes on beside others; end it with `end`."""
+        """Starts a load in the background; end it with `end`."""
         return subprocess.Popen(
             self.command(arguments, broker),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
 
     def end(self, process, arguments, broker):
-        """Ends such a load as Ctrl-C would, and keeps its summary."""
+        """Ends a background load as Ctrl-C would, and keeps its summary."""
         process.terminate()
         try:
             out, err = process.communicate(timeout=120)
@@ -115,16 +115,16 @@ class Runner:
 
 
 def rate(name):
-    """Takes messages per second out of a summary."""
+    """Returns a function that gets messages per second from a summary."""
     return lambda summary: summary[name]["per_second"]
 
 
 def percentile(kind, name):
-    """Takes microseconds out of a summary, if there are any: kind is latency or confirm_latency."""
+    """Returns a function that gets microseconds from a summary, if any: kind is latency or confirm_latency."""
     return lambda summary: summary.get(f"{kind}_us", {}).get(name)
 
 
 def median(values):
-    """The median of what is not None; None if that is nothing."""
+    """Returns the median of the values that are not None, or None if there are none."""
     values = [value for value in values if value is not None]
     return statistics.median(values) if values else None

@@ -1,4 +1,4 @@
-"""The table: eight loads, and the memory that the broker has after them."""
+"""Measures the table of rates: eight loads, and the memory of the broker after them."""
 
 import time
 
@@ -22,7 +22,7 @@ LOADS = [
 
 
 def run(runner, brokers, rounds, seconds):
-    """Every load against every broker in turn, round after round."""
+    """Runs every load against every broker in turn, for several rounds."""
     figures = {}
     for turn in range(rounds):
         for name, flags, take, unit, _ in LOADS:
@@ -31,20 +31,20 @@ def run(runner, brokers, rounds, seconds):
                 value = take(summary) if summary else None
                 figures.setdefault((name, broker.name), []).append(value)
                 print(f"  {turn + 1}/{rounds} {name}: {broker.name} {number(value, unit)}", flush=True)
-    # The ceiling of the generator with the same octets, to see that it is not what was measured.
+    # The ceiling of the generator with the same bytes, to show that it is not the bottleneck.
     ceilings = {}
     for name, flags, take, unit, _ in LOADS:
         if unit == "/s":
             summary = runner.run(f"ceiling {flags} -d {min(seconds, 3)}")
             ceilings[name] = take(summary) if summary else None
-    # Buffers are given back when nothing has come for a while.
+    # Buffers are freed after a quiet period.
     time.sleep(3)
     memory = {b.name: (b.memory(), b.memory("VmHWM")) for b in brokers}
     return figures, ceilings, memory
 
 
 def report(results, brokers, reference, lavinmq):
-    """Markdown and a plot."""
+    """Returns Markdown and a plot."""
     figures, ceilings, memory = results
     names = [broker.name for broker in brokers]
     others = [name for name in names if name != reference]

@@ -174,26 +174,26 @@ pub const MAX_EXPIRY_MS: u64 = 315_360_000_000;
 ///
 /// # Errors
 /// The reason, as in RabbitMQ's reply text.
-pub fn parse_expiration(octets: &[u8]) -> Result<u64, String> {
-    let signed = usize::from(matches!(octets.first(), Some(b'+' | b'-')));
-    let digits = octets[signed..].iter().take_while(|o| o.is_ascii_digit());
+pub fn parse_expiration(bytes: &[u8]) -> Result<u64, String> {
+    let signed = usize::from(matches!(bytes.first(), Some(b'+' | b'-')));
+    let digits = bytes[signed..].iter().take_while(|b| b.is_ascii_digit());
     let end = signed + digits.count();
     if end == signed {
         return Err("no_integer".to_owned());
     }
-    if end < octets.len() {
+    if end < bytes.len() {
         return Err(format!(
             "{{leftover_string,{}}}",
-            erlang_string(&octets[end..])
+            erlang_string(&bytes[end..])
         ));
     }
     // Digits are ASCII. RabbitMQ prints the number without leading zeros or a plus sign.
-    let text = std::str::from_utf8(&octets[signed..]).unwrap_or_default();
+    let text = std::str::from_utf8(&bytes[signed..]).unwrap_or_default();
     let number = match text.trim_start_matches('0') {
         "" => "0",
         number => number,
     };
-    if octets[0] == b'-' && number != "0" {
+    if bytes[0] == b'-' && number != "0" {
         return Err(format!("{{value_negative,-{number}}}"));
     }
     match number.parse::<u64>() {
@@ -202,8 +202,8 @@ pub fn parse_expiration(octets: &[u8]) -> Result<u64, String> {
     }
 }
 
-fn erlang_string(octets: &[u8]) -> String {
-    let binary = erlang_binary(octets);
+fn erlang_string(bytes: &[u8]) -> String {
+    let binary = erlang_binary(bytes);
     binary
         .trim_start_matches("<<")
         .trim_end_matches(">>")
