@@ -202,7 +202,7 @@ enum Node {
 enum Change {
     Add(String, Node),
     Remove(String),
-    /// Merges both.
+    /// Remove and Add in one step.
     Move(String, String, Node),
 }
 
