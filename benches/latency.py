@@ -1,4 +1,4 @@
-"""Latency: against the bare disk and a bare relay, beside a backlog, and beside a flood."""
+"""Measures latency: compared with the bare disk and a bare relay, with a backlog, and during a flood."""
 
 import time
 
@@ -10,7 +10,7 @@ FLOOD = "-u leveretperf-bench-flood --replace -s 1024 -d 600"
 
 
 def run(runner, brokers, rounds, seconds, disk, backlog, limit):
-    """{(what, who): [figures]}: who is a broker's name or what it is compared with."""
+    """Returns {(what, who): [figures]}, where who is a broker's name or what it is compared with."""
     figures = {}
 
     def add(what, who, arguments, take, broker=None):
@@ -38,7 +38,7 @@ def run(runner, brokers, rounds, seconds, disk, backlog, limit):
 
 
 def beside_a_backlog(runner, broker, rounds, seconds, backlog, limit, add):
-    """Half of what the broker can carry, first alone, then while another queue has a backlog."""
+    """Runs half the load that the broker can carry, first alone, then while another queue has a backlog."""
     measured = [runner.run(f"-s 1024 -d {seconds}", broker, note="capacity") for _ in range(rounds)]
     capacity = median([rate("consumed")(summary) for summary in measured if summary])
     if capacity is None:
@@ -54,7 +54,7 @@ def beside_a_backlog(runner, broker, rounds, seconds, backlog, limit, add):
 
 
 def beside_a_flood(runner, broker, rounds, seconds, add):
-    """A slow publisher, and a hundred of them, while another publishes as fast as it can."""
+    """Runs a slow publisher, and a hundred of them, while another publishes as fast as it can."""
     p99 = percentile("latency", "p99")
     one = f"-u leveretperf-bench-one --replace -r 100 -s 100 -l -d {seconds}"
     hundred = f"-u leveretperf-bench-hundred --replace -x 100 -y 10 -q 10 -r 10 -s 100 -l -d {seconds}"
@@ -71,7 +71,7 @@ def beside_a_flood(runner, broker, rounds, seconds, add):
 
 
 def report(figures, brokers, backlog):
-    """Markdown: what was measured, with its target."""
+    """Returns Markdown: the measurements with their targets."""
     names = [broker.name for broker in brokers]
 
     def of(what, who):

@@ -8,7 +8,7 @@ FONT = 'font-family="sans-serif" font-size="12"'
 
 
 def number(value, unit=""):
-    """Three significant digits, and k or M where they help; rates and times alike."""
+    """Formats rates and times with three significant digits, and k or M where they help."""
     if value is None:
         return ""
     if unit == "us":
@@ -25,7 +25,7 @@ def number(value, unit=""):
 
 
 def ratio(value, reference, lower_is_better=False):
-    """How many times better than the reference."""
+    """Returns how many times better than the reference it is."""
     if not value or not reference:
         return ""
     times = reference / value if lower_is_better else value / reference
@@ -33,14 +33,14 @@ def ratio(value, reference, lower_is_better=False):
 
 
 def table(header, rows):
-    """A Markdown table."""
+    """Returns a Markdown table."""
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
 def label(value):
-    """A number on an axis."""
+    """Formats a number on an axis."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:g} {unit}"
@@ -61,7 +61,7 @@ def text(x, y, words, anchor="start", extra=""):
 
 
 def bars(title, groups, names, unit):
-    """Horizontal bars on a logarithmic scale: groups are (label, {name: value})."""
+    """Draws horizontal bars on a logarithmic scale: groups are (label, {name: value})."""
     values = [v for _, group in groups for v in group.values() if v]
     if not values:
         return svg(400, 60, [text(10, 30, title + ": no figures")])
@@ -103,7 +103,7 @@ def bars(title, groups, names, unit):
 
 
 def lines(title, x_name, y_name, series):
-    """Curves on logarithmic scales: series are {name: [(x, y)]}; an x of 0 stands at the left."""
+    """Draws curves on logarithmic scales: series are {name: [(x, y)]}; an x of 0 is at the left edge."""
     points = [point for curve in series.values() for point in curve if point[1]]
     if not points:
         return svg(400, 60, [text(10, 30, title + ": no figures")])

@@ -1,5 +1,5 @@
-//! Content headers (spec 2.3.5.2, 4.2.6.1). Properties stay raw bytes: they go out as they came
-//! in, and the few that the broker acts upon are found in one pass.
+//! Content headers (spec 2.3.5.2, 4.2.6.1). Properties are kept as raw bytes: they are sent on
+//! unchanged, and the few that the broker acts upon are found in one pass.
 
 use crate::frame::erlang_binary;
 use crate::table;
@@ -7,7 +7,7 @@ use std::ops::Range;
 
 /// The class that carries content, `basic`.
 pub const CLASS_BASIC: u16 = 60;
-/// Octets of a content header before its properties: class, weight, body size.
+/// The length of a content header without its properties: class, weight, body size.
 pub const HEADER_LEN: usize = 12;
 
 /// The fixed part of a content header frame's payload.
@@ -15,15 +15,15 @@ pub const HEADER_LEN: usize = 12;
 pub struct ContentHeader {
     /// The class of the content; always `basic`.
     pub class: u16,
-    /// Always 0; RabbitMQ does not take a header of another weight for one.
+    /// Always 0; RabbitMQ rejects a header with another weight.
     pub weight: u16,
-    /// Octets of body that follow in body frames.
+    /// The size in bytes of the body that follows in body frames.
     pub body_size: u64,
 }
 
 impl ContentHeader {
-    /// Reads the fixed part; the properties stand behind it, from [`HEADER_LEN`] on. `None` when
-    /// the payload is too short to hold one.
+    /// Decodes the fixed part. The properties follow it, from [`HEADER_LEN`] on. Returns `None` if
+    /// the payload is too short.
     pub fn decode(payload: &[u8]) -> Option<Self> {
         let fixed: &[u8; HEADER_LEN] = payload.first_chunk()?;
         let [c0, c1, w0, w1, size @ ..] = *fixed;
@@ -35,7 +35,7 @@ impl ContentHeader {
     }
 }
 
-/// Properties of `basic` in the order of their flag bits, from the highest.
+/// The properties of `basic` in the order of their flag bits, starting with the highest.
 const SHORT_STRING: u8 = b's';
 const LAYOUT: [(u16, u8); 14] = [
     (15, SHORT_STRING), // content-type
@@ -54,7 +54,7 @@ const LAYOUT: [(u16, u8); 14] = [
     (2, SHORT_STRING),  // cluster-id
 ];
 
-/// The properties that a broker acts upon, as places in the raw property bytes.
+/// The properties that a broker acts upon, as ranges of the raw property bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PropertyIndex {
     /// 1 transient, 2 persistent.
@@ -63,7 +63,7 @@ pub struct PropertyIndex {
     pub priority: Option<u8>,
     /// Time to live as decimal text, milliseconds.
     pub expiration: Option<Range<usize>>,
-    /// The user that the publisher says it is.
+    /// The user that the publisher claims to be.
     pub user_id: Option<Range<usize>>,
     /// Where replies should go.
     pub reply_to: Option<Range<usize>>,
@@ -72,8 +72,8 @@ pub struct PropertyIndex {
 }
 
 impl PropertyIndex {
-    /// Walks raw properties (flags and all) once. `None` when they are malformed: a length that
-    /// points outside, a broken headers table, bytes left over.
+    /// Scans raw properties, including the flags, once. Returns `None` if they are malformed: a
+    /// length that points outside, an invalid headers table, or bytes left over.
     pub fn scan(properties: &[u8]) -> Option<Self> {
         let mut index = PropertyIndex::default();
         let table_len = |bytes: &[u8]| table::check(bytes).ok();
@@ -89,13 +89,13 @@ impl PropertyIndex {
         Some(index)
     }
 
-    /// Whether the message asks to survive a restart (`delivery_mode` 2).
+    /// Returns whether the message asks to survive a restart (`delivery_mode` 2).
     pub fn persistent(&self) -> bool {
         self.delivery_mode == Some(2)
     }
 }
 
-/// A property that is looked up by itself, because few messages are asked for it.
+/// A property that is looked up on its own, because it is rarely needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Property {
@@ -115,8 +115,8 @@ pub enum Property {
     Timestamp = 6,
 }
 
-/// The octets of one property, strings without their length; `None` when it is not there. A headers table is taken to be
-/// what [`PropertyIndex::scan`] has passed: only its length is looked at.
+/// Returns the bytes of one property, strings without their length, or `None` if it is absent. A
+/// headers table must have passed [`PropertyIndex::scan`]: only its length is checked here.
 pub fn property(properties: &[u8], wanted: Property) -> Option<&[u8]> {
     let mut found = None;
     walk(properties, table::stated_len, |bit, value| {
@@ -127,7 +127,7 @@ pub fn property(properties: &[u8], wanted: Property) -> Option<&[u8]> {
     properties.get(found?)
 }
 
-/// Visits raw properties with the bits of their flags. `None` when they are malformed.
+/// Visits raw properties with their flag bits. Returns `None` if they are malformed.
 #[inline]
 fn walk(
     properties: &[u8],
@@ -135,7 +135,7 @@ fn walk(
     mut visit: impl FnMut(u16, Range<usize>),
 ) -> Option<()> {
     let flags = u16::from_be_bytes(*properties.first_chunk()?);
-    // Bit 0 announces another flag word; basic has none. Bit 1 is no property.
+    // Bit 0 announces another flag word, which basic does not have. Bit 1 is no property.
     if flags & 0b11 != 0 {
         return None;
     }
@@ -166,34 +166,34 @@ fn walk(
     (at == properties.len()).then_some(())
 }
 
-/// The longest time to live and the longest unused life of a queue: ten years
+/// The longest time to live of messages and the longest `x-expires` of queues: ten years
 /// (`rabbit_misc:check_expiry`).
 pub const MAX_EXPIRY_MS: u64 = 315_360_000_000;
 
-/// Checks an `expiration` property as RabbitMQ does and returns milliseconds.
+/// Checks an `expiration` property as RabbitMQ does and returns it in milliseconds.
 ///
 /// # Errors
-/// The reason as RabbitMQ's reply text words it.
-pub fn parse_expiration(octets: &[u8]) -> Result<u64, String> {
-    let signed = usize::from(matches!(octets.first(), Some(b'+' | b'-')));
-    let digits = octets[signed..].iter().take_while(|o| o.is_ascii_digit());
+/// The reason, as in RabbitMQ's reply text.
+pub fn parse_expiration(bytes: &[u8]) -> Result<u64, String> {
+    let signed = usize::from(matches!(bytes.first(), Some(b'+' | b'-')));
+    let digits = bytes[signed..].iter().take_while(|b| b.is_ascii_digit());
     let end = signed + digits.count();
     if end == signed {
         return Err("no_integer".to_owned());
     }
-    if end < octets.len() {
+    if end < bytes.len() {
         return Err(format!(
             "{{leftover_string,{}}}",
-            erlang_string(&octets[end..])
+            erlang_string(&bytes[end..])
         ));
     }
-    // Digits are ASCII. Leading zeros and a plus are not part of the number that a text shows.
-    let text = std::str::from_utf8(&octets[signed..]).unwrap_or_default();
+    // Digits are ASCII. RabbitMQ prints the number without leading zeros or a plus sign.
+    let text = std::str::from_utf8(&bytes[signed..]).unwrap_or_default();
     let number = match text.trim_start_matches('0') {
         "" => "0",
         number => number,
     };
-    if octets[0] == b'-' && number != "0" {
+    if bytes[0] == b'-' && number != "0" {
         return Err(format!("{{value_negative,-{number}}}"));
     }
     match number.parse::<u64>() {
@@ -202,8 +202,8 @@ pub fn parse_expiration(octets: &[u8]) -> Result<u64, String> {
     }
 }
 
-fn erlang_string(octets: &[u8]) -> String {
-    let binary = erlang_binary(octets);
+fn erlang_string(bytes: &[u8]) -> String {
+    let binary = erlang_binary(bytes);
     binary
         .trim_start_matches("<<")
         .trim_end_matches(">>")

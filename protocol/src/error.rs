@@ -7,7 +7,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum ReplyCode {
-    /// 200: a close that is no error.
+    /// 200: a normal close.
     Success = 200,
     /// 311: the client tried to transfer content larger than the server accepts.
     ContentTooLarge = 311,
@@ -43,17 +43,17 @@ pub enum ReplyCode {
     NotAllowed = 530,
     /// 540: functionality that the server does not implement.
     NotImplemented = 540,
-    /// 541: the server failed inside.
+    /// 541: an internal error of the server.
     InternalError = 541,
 }
 
 impl ReplyCode {
-    /// The number that goes on the wire.
+    /// Returns the number sent on the wire.
     pub fn code(self) -> u16 {
         self as u16
     }
 
-    /// The constant's name as RabbitMQ puts it in front of reply texts.
+    /// Returns the constant's name, with which RabbitMQ begins reply texts.
     pub fn name(self) -> &'static str {
         match self {
             ReplyCode::Success => "OK",
@@ -88,7 +88,7 @@ pub enum Scope {
     Connection,
 }
 
-/// A method by its numbers, as the close methods name the one that failed; zero when none did.
+/// The numbers of a method, as in the close methods; zero if no method caused the close.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MethodId {
     /// The class number, 60 for `basic`.
@@ -98,7 +98,7 @@ pub struct MethodId {
 }
 
 impl MethodId {
-    /// A method id from its two numbers.
+    /// Creates a method id from its two numbers.
     pub const fn new(class: u16, method: u16) -> Self {
         MethodId { class, method }
     }
@@ -107,7 +107,7 @@ impl MethodId {
 /// The longest reply text: it travels as a short string (spec 4.2.5.3).
 pub const MAX_REPLY_TEXT: usize = 255;
 
-/// A protocol error: what the peer is told, and whether its channel or its connection closes.
+/// A protocol error: what to tell the peer, and whether its channel or its connection closes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AmqpError {
     /// The reply code.
@@ -116,17 +116,17 @@ pub struct AmqpError {
     pub text: String,
     /// What closes.
     pub scope: Scope,
-    /// The method that caused it, when one did.
+    /// The method that caused it, if one did.
     pub method: MethodId,
 }
 
 impl AmqpError {
-    /// A soft error. `explanation` is put behind the code's name.
+    /// Creates a soft error. `explanation` follows the name of the code.
     pub fn channel(code: ReplyCode, explanation: impl fmt::Display) -> Self {
         Self::new(code, Scope::Channel, explanation)
     }
 
-    /// A hard error. `explanation` is put behind the code's name.
+    /// Creates a hard error. `explanation` follows the name of the code.
     pub fn connection(code: ReplyCode, explanation: impl fmt::Display) -> Self {
         Self::new(code, Scope::Connection, explanation)
     }
@@ -140,7 +140,7 @@ impl AmqpError {
         }
     }
 
-    /// The same error, naming the method that caused it unless it names one already.
+    /// Sets the method that caused the error, unless it is already set.
     #[must_use]
     pub fn caused_by(mut self, method: MethodId) -> Self {
         if self.method == MethodId::default() {
@@ -158,7 +158,7 @@ impl fmt::Display for AmqpError {
 
 impl std::error::Error for AmqpError {}
 
-/// Cuts a text to what a short string holds, ending in `...` as RabbitMQ's do.
+/// Truncates a text to the length of a short string, ending in `...` as in RabbitMQ.
 fn truncate(mut text: String) -> String {
     if text.len() > MAX_REPLY_TEXT {
         let mut end = MAX_REPLY_TEXT - 3;

@@ -1,4 +1,4 @@
-//! The frame splitter (spec 2.3.5, 4.2.3): finds whole frames in a read buffer without copying.
+//! The frame splitter (spec 2.3.5, 4.2.3): finds complete frames in a read buffer without copying.
 //!
 //! ```text
 //! 0      1         3             7                  size+7 size+8
@@ -12,23 +12,24 @@ use crate::error::{AmqpError, ReplyCode};
 use crate::names::ChannelId;
 use std::fmt::Write as _;
 
-/// Octets before the payload: type, channel and size.
+/// The length of what precedes the payload: type, channel and size.
 pub const HEADER_LEN: usize = 7;
-/// Octets that a frame adds to its payload.
+/// How many bytes a frame adds to its payload.
 pub const OVERHEAD: usize = 8;
-/// Octets of the class and method numbers that open a method frame's payload.
+/// The length of the class and method numbers that begin the payload of a method frame.
 const METHOD_ID_LEN: usize = 4;
 /// The octet that ends every frame.
 pub const FRAME_END: u8 = 0xCE;
-/// Until tuned, and at least, both peers must take frames of this size (spec 4.2.3).
+/// The frame size that both peers must accept, before tuning and as the minimum afterwards (spec
+/// 4.2.3).
 pub const FRAME_MIN_SIZE: u32 = 4096;
-/// RabbitMQ takes payloads this much over the tuned size before it calls them too large.
+/// RabbitMQ accepts payloads up to this much over the tuned size.
 const SIZE_FUDGE: usize = OVERHEAD;
 
 /// The eight octets that open a connection, `AMQP` 0-0-9-1.
 pub const PROTOCOL_HEADER: [u8; 8] = *b"AMQP\x00\x00\x09\x01";
 
-/// The same for AMQP 0-9, whose clients RabbitMQ serves as it serves those of 0-9-1.
+/// The protocol header of AMQP 0-9, whose clients RabbitMQ serves like those of 0-9-1.
 pub const PROTOCOL_HEADER_0_9: [u8; 8] = *b"AMQP\x01\x01\x00\x09";
 
 /// What a frame carries.
@@ -45,7 +46,7 @@ pub enum FrameKind {
 }
 
 impl FrameKind {
-    /// The type octet.
+    /// Returns the type octet.
     pub fn octet(self) -> u8 {
         match self {
             FrameKind::Method => 1,
@@ -67,50 +68,50 @@ impl FrameKind {
     }
 }
 
-/// A whole frame that stands at the front of a buffer.
+/// A complete frame at the front of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// What it carries.
     pub kind: FrameKind,
     /// The channel it belongs to.
     pub channel: ChannelId,
-    /// Octets of payload.
+    /// The size of the payload in bytes.
     pub size: usize,
 }
 
 impl Frame {
-    /// Where the payload stands in the buffer that was split.
+    /// Returns the range of the payload in the buffer.
     pub fn payload(self) -> std::ops::Range<usize> {
         HEADER_LEN..HEADER_LEN + self.size
     }
 
-    /// Octets from the type to the end octet.
+    /// Returns the size of the whole frame in bytes.
     pub fn total(self) -> usize {
         self.size + OVERHEAD
     }
 }
 
-/// What stands at the front of a buffer.
+/// What is at the front of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
-    /// A whole frame.
+    /// A complete frame.
     Whole(Frame),
-    /// Not a whole frame yet; a buffer of this many octets in total is needed to go on.
+    /// An incomplete frame; a buffer of this many bytes in total is needed to continue.
     Need(usize),
 }
 
-/// Whether a frame may have so many octets of payload.
+/// Returns whether a payload of this many bytes is allowed.
 #[inline]
 pub(crate) fn fits(size: usize, frame_max: u32) -> bool {
     let total = size.saturating_add(OVERHEAD);
     frame_max == 0 || total <= (frame_max as usize).saturating_add(SIZE_FUDGE)
 }
 
-/// Looks at the front of `buf` for a frame of at most `frame_max` octets (0: no limit).
+/// Finds a frame of at most `frame_max` bytes (0: no limit) at the front of `buf`.
 ///
 /// # Errors
-/// A hard `FRAME_ERROR` with RabbitMQ's text: an unknown type, a payload over the limit (known as
-/// soon as the header is there), a wrong end octet.
+/// A hard `FRAME_ERROR` with RabbitMQ's text: for an unknown type, a payload over the limit
+/// (detected from the header alone), or a wrong end octet.
 pub fn split(buf: &[u8], frame_max: u32) -> Result<Split, AmqpError> {
     let Some((header, rest)) = buf.split_first_chunk::<HEADER_LEN>() else {
         return Ok(Split::Need(HEADER_LEN));
@@ -118,7 +119,7 @@ pub fn split(buf: &[u8], frame_max: u32) -> Result<Split, AmqpError> {
     let [octet, c0, c1, s0, s1, s2, s3] = *header;
     let channel = ChannelId(u16::from_be_bytes([c0, c1]));
     let size = u32::from_be_bytes([s0, s1, s2, s3]) as usize;
-    // Saturating: a peer's 32-bit length and our octets may be more than a 32-bit usize.
+    // Saturating: a peer's 32-bit length plus the overhead may exceed a 32-bit usize.
     let total = size.saturating_add(OVERHEAD);
     if !fits(size, frame_max) {
         let max = frame_max as usize - OVERHEAD;
@@ -126,7 +127,7 @@ pub fn split(buf: &[u8], frame_max: u32) -> Result<Split, AmqpError> {
         return Err(frame_error(octet, &[], &reason));
     }
     let Some(kind) = FrameKind::from_octet(octet) else {
-        // The payload is not waited for: the peer does not speak AMQP, or lost its place.
+        // Does not wait for the payload: the peer does not speak AMQP, or is out of sync.
         return Err(frame_error(
             octet,
             &rest[..rest.len().min(size)],
@@ -147,9 +148,8 @@ pub fn split(buf: &[u8], frame_max: u32) -> Result<Split, AmqpError> {
     }
 }
 
-/// Checks that a payload can be what its type says: a method frame begins with two numbers, a
-/// content header with its fixed part, a heartbeat carries nothing
-/// (`rabbit_command_assembler:analyze_frame`).
+/// Checks that a payload fits its frame type: a method frame begins with two numbers, a content
+/// header with its fixed part, and a heartbeat is empty (`rabbit_command_assembler:analyze_frame`).
 ///
 /// # Errors
 /// A hard `FRAME_ERROR` with RabbitMQ's text.
@@ -166,18 +166,19 @@ pub fn check_form(kind: FrameKind, payload: &[u8]) -> Result<(), AmqpError> {
         .ok_or_else(|| unknown_frame(kind, payload))
 }
 
-/// A frame that is not what its type says.
+/// Returns the error for a frame whose payload does not fit its type.
 pub fn unknown_frame(kind: FrameKind, payload: &[u8]) -> AmqpError {
     frame_error(kind.octet(), payload, "unknown_frame")
 }
 
-/// `FRAME_ERROR - type T, all|first 16 octets = <<…>>: reason`, as RabbitMQ's reader words it.
+/// Returns the error `FRAME_ERROR - type T, all|first 16 octets = <<…>>: reason`, worded as by
+/// RabbitMQ.
 pub(crate) fn frame_error(octet: u8, payload: &[u8], reason: &str) -> AmqpError {
     let text = format!("{}: {reason}", describe(octet, payload));
     AmqpError::connection(ReplyCode::FrameError, text)
 }
 
-/// A frame that does not belong where it came: `type T, all|first 16 octets = <<…>>`.
+/// Describes an unexpected frame: `type T, all|first 16 octets = <<…>>`.
 pub fn describe(octet: u8, payload: &[u8]) -> String {
     let (what, shown) = match payload.get(..16) {
         Some(head) if payload.len() > 16 => ("first 16", head),
@@ -186,27 +187,27 @@ pub fn describe(octet: u8, payload: &[u8]) -> String {
     format!("type {octet}, {what} octets = {}", erlang_binary(shown))
 }
 
-/// A binary as Erlang prints it with `~p`: as a string when every octet is printable.
-pub fn erlang_binary(octets: &[u8]) -> String {
-    if octets.is_empty() {
+/// Formats bytes as Erlang does with `~p`: as a string if every byte is printable.
+pub fn erlang_binary(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
         return "<<>>".to_owned();
     }
-    if octets.iter().all(|o| (0x20..0x7f).contains(o)) {
-        let text = String::from_utf8_lossy(octets)
+    if bytes.iter().all(|b| (0x20..0x7f).contains(b)) {
+        let text = String::from_utf8_lossy(bytes)
             .replace('\\', "\\\\")
             .replace('"', "\\\"");
         return format!("<<\"{text}\">>");
     }
-    erlang_octets(octets)
+    erlang_bytes(bytes)
 }
 
-/// A binary as Erlang prints it with `~w`: as numbers.
-pub fn erlang_octets(octets: &[u8]) -> String {
+/// Formats bytes as Erlang does with `~w`: as numbers.
+pub fn erlang_bytes(bytes: &[u8]) -> String {
     let mut text = "<<".to_owned();
-    for (i, octet) in octets.iter().enumerate() {
+    for (i, byte) in bytes.iter().enumerate() {
         let comma = if i == 0 { "" } else { "," };
         // Writing to a String cannot fail.
-        let _ = write!(text, "{comma}{octet}");
+        let _ = write!(text, "{comma}{byte}");
     }
     text.push_str(">>");
     text

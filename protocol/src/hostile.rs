@@ -1,7 +1,7 @@
-//! What every decoder makes of octets that were sound once: cut, lengthened, flipped. None
-//! panics, none finds what is not there, and what two of them read they read alike.
+//! Property tests: decoders given valid input that was cut, extended or changed. None panics, none
+//! finds what is not there, and where two decoders read the same thing they agree.
 //!
-//! `PROPTEST_CASES` says how many cases each test has.
+//! `PROPTEST_CASES` sets the number of cases per test.
 
 use crate::classes::{AMQPClass, BasicProperties, basic, connection, exchange, gen_class, queue};
 use crate::content::{ContentHeader, HEADER_LEN, PropertyIndex, parse_expiration};
@@ -13,16 +13,16 @@ use crate::values::{AMQPValue, DecimalValue, FieldTable};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// A change to octets on their way.
+/// A change to the input.
 #[derive(Clone, Debug)]
 enum Change {
     Flip(Index, u8),
     Insert(Index, u8),
     Remove(Index),
     Truncate(Index),
-    /// Four octets become a length.
+    /// Four bytes become a length.
     Length(Index, u32),
-    /// Something is there twice.
+    /// A part is repeated at the end.
     Repeat(Index, Index),
 }
 
@@ -62,7 +62,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// The same octets, changed in a few places or not at all.
+/// Applies up to three changes to the input.
 fn changed(octets: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     (octets, prop::collection::vec(change(), 0..4)).prop_map(|(mut octets, changes)| {
         changes.iter().for_each(|change| change.apply(&mut octets));
@@ -113,7 +113,7 @@ fn fields(value: impl Strategy<Value = AMQPValue>) -> impl Strategy<Value = Fiel
     })
 }
 
-/// Methods with everything in them that a method can have.
+/// Methods that cover every kind of argument.
 fn class() -> impl Strategy<Value = AMQPClass> {
     let flags = any::<[bool; 5]>;
     prop_oneof![
@@ -202,7 +202,7 @@ fn properties() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
-/// A few frames in a row.
+/// A few frames in sequence.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let frame = (0u8..10, any::<u16>(), class()).prop_map(|(kind, channel, class)| {
         let payload = payload(&class);
@@ -216,7 +216,8 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(frame, 1..5).prop_map(|frames| frames.concat())
 }
 
-/// Splits what comes in such pieces; what was found, and how it ended.
+/// Splits input that arrives in pieces of this size. Returns the frames found and the error, if
+/// any.
 fn split_all(octets: &[u8], piece: usize, frame_max: u32) -> (Vec<Vec<u8>>, Option<String>) {
     let (mut buffer, mut frames) = (Vec::new(), Vec::new());
     for piece in octets.chunks(piece) {
@@ -231,7 +232,7 @@ fn split_all(octets: &[u8], piece: usize, frame_max: u32) -> (Vec<Vec<u8>>, Opti
                     assert!(octets > buffer.len());
                     break;
                 }
-                // The words depend on how much of the frame is there; the reason does not.
+                // The text depends on how much of the frame has arrived; the reason does not.
                 Err(error) => {
                     let reason = error.text.rsplit(": ").next().map(str::to_owned);
                     return (frames, reason);
@@ -242,7 +243,7 @@ fn split_all(octets: &[u8], piece: usize, frame_max: u32) -> (Vec<Vec<u8>>, Opti
     (frames, None)
 }
 
-/// Reads everything that the broker may look for in a table.
+/// Reads everything in a table that the broker may look for.
 fn look_at(octets: &[u8]) -> usize {
     let mut comparable = Vec::new();
     let entries = raw_table::entries(octets).inspect(|entry| {
@@ -292,7 +293,7 @@ proptest! {
                 let found = raw_table::find(octets, name.as_str());
                 prop_assert!(found.is_some());
                 let _ = (table::display(value), table::type_name(value), table::as_integer(value));
-                // Not a number is not equal to itself.
+                // NaN is not equal to itself.
                 let not_a_number = format!("{value:?}").contains("NaN");
                 prop_assert!(not_a_number || table::equivalent(value, value));
             }

@@ -1,10 +1,11 @@
 //! AMQP 0-9-1 on bytes: frames, methods, content headers, field tables, names and reply codes.
 //!
-//! Nothing here does I/O or knows of tokio. The few methods that travel once per message
-//! (publish, deliver, ack and their like) are read and written by hand in [`method`]; every other
-//! method goes through the `amq-protocol` crate, after [`table`] has checked that the peer's field
-//! tables are well-formed and not nested without bound.
+//! Nothing here does I/O or depends on tokio. The few methods that are sent once per message
+//! (publish, deliver, ack and the like) are encoded and decoded by hand in [`method`]; all others
+//! go through the `amq-protocol` crate, after [`table`] has checked that the field tables of the
+//! peer are well-formed and not nested too deeply.
 
+pub mod complete_publish;
 pub mod content;
 pub mod error;
 pub mod frame;
@@ -13,7 +14,6 @@ pub mod names;
 pub mod raw_table;
 pub mod table;
 pub mod texts;
-pub mod whole;
 
 pub use amq_protocol::protocol as classes;
 pub use amq_protocol::types as values;

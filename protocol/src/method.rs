@@ -1,5 +1,5 @@
-//! Methods (spec 1.3): the ones that travel once per message are read and written by hand, every
-//! other one through `amq-protocol`.
+//! Methods (spec 1.3): those sent once per message are encoded and decoded by hand, all others by
+//! `amq-protocol`.
 
 use crate::classes::{AMQPClass, BasicProperties, basic, gen_class, parse_class};
 use crate::content::{CLASS_BASIC, HEADER_LEN as CONTENT_HEADER_LEN};
@@ -20,28 +20,28 @@ pub enum Method<'a> {
     Publish(Publish<'a>),
     /// `basic.ack`.
     Ack {
-        /// The delivery.
+        /// The delivery tag.
         tag: DeliveryTag,
-        /// All deliveries up to and including it.
+        /// Whether it covers all deliveries up to and including this one.
         multiple: bool,
     },
     /// `basic.nack`, RabbitMQ's extension of reject.
     Nack {
-        /// The delivery.
+        /// The delivery tag.
         tag: DeliveryTag,
-        /// All deliveries up to and including it.
+        /// Whether it covers all deliveries up to and including this one.
         multiple: bool,
-        /// Back to the queue, or dropped or dead-lettered.
+        /// Whether to requeue instead of dropping or dead-lettering.
         requeue: bool,
     },
     /// `basic.reject`.
     Reject {
-        /// The delivery.
+        /// The delivery tag.
         tag: DeliveryTag,
-        /// Back to the queue, or dropped or dead-lettered.
+        /// Whether to requeue instead of dropping or dead-lettering.
         requeue: bool,
     },
-    /// `basic.qos`; by hand because amq-protocol leaves its prefetch size out.
+    /// `basic.qos`; decoded by hand because amq-protocol leaves out its prefetch size.
     Qos(Qos),
     /// Every other method.
     Other(AMQPClass),
@@ -50,11 +50,11 @@ pub enum Method<'a> {
 /// `basic.qos`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Qos {
-    /// Octets; no broker of this kind implements it.
+    /// The prefetch size in bytes, which RabbitMQ does not implement either.
     pub prefetch_size: u32,
-    /// Deliveries; 0 for no limit.
+    /// The number of deliveries; 0 for no limit.
     pub prefetch_count: u16,
-    /// For the whole channel.
+    /// Whether it applies to the whole channel.
     pub global: bool,
 }
 
@@ -65,14 +65,14 @@ pub struct Publish<'a> {
     pub exchange: &'a [u8],
     /// The routing key.
     pub routing_key: &'a [u8],
-    /// Return the message if no queue takes it.
+    /// Whether to return the message if no queue takes it.
     pub mandatory: bool,
-    /// Return the message if no consumer takes it at once.
+    /// Whether to return the message if no consumer takes it at once.
     pub immediate: bool,
 }
 
 impl Method<'_> {
-    /// The method's numbers.
+    /// Returns the method's numbers.
     pub fn id(&self) -> MethodId {
         match self {
             Method::Publish(_) => BASIC_PUBLISH,
@@ -85,12 +85,12 @@ impl Method<'_> {
     }
 }
 
-/// The numbers of a decoded method.
+/// Returns the numbers of a decoded method.
 pub fn class_id(class: &AMQPClass) -> MethodId {
     MethodId::new(class.get_amqp_class_id(), class.get_amqp_method_id())
 }
 
-/// Reads the numbers that open every method frame's payload.
+/// Reads the numbers that begin the payload of a method frame.
 pub fn peek_id(payload: &[u8]) -> Option<MethodId> {
     let [c0, c1, m0, m1] = *payload.first_chunk()?;
     Some(MethodId::new(
@@ -102,8 +102,8 @@ pub fn peek_id(payload: &[u8]) -> Option<MethodId> {
 /// Decodes the payload of a method frame.
 ///
 /// # Errors
-/// Hard errors: `FRAME_ERROR` for arguments that do not decode, `COMMAND_INVALID` for a method
-/// that does not exist.
+/// Hard errors: `FRAME_ERROR` for arguments that cannot be decoded, `COMMAND_INVALID` for an
+/// unknown method.
 pub fn decode(payload: &[u8]) -> Result<Method<'_>, AmqpError> {
     let Some(id) = peek_id(payload) else {
         return Err(frame::unknown_frame(FrameKind::Method, payload));
@@ -181,22 +181,23 @@ fn decode_other(id: MethodId, payload: &[u8]) -> Result<Method<'static>, AmqpErr
     }
 }
 
-/// Arguments that do not decode. RabbitMQ calls that an error of the frame, not of the syntax.
+/// Returns the error for arguments that cannot be decoded. RabbitMQ calls it a frame error, not a
+/// syntax error.
 fn malformed(payload: &[u8]) -> AmqpError {
-    // Short strings are the only text in a method, and the only part that may be ill-formed
-    // though its length is right.
+    // Short strings are the only text in a method, and the only part that may be malformed although
+    // its length is right.
     if has_malformed_text(payload) {
         return AmqpError::connection(ReplyCode::FrameError, "Malformed UTF-8 in shortstr");
     }
     let arguments = payload.get(4..).unwrap_or_default();
     let error = AmqpError::connection(
         ReplyCode::FrameError,
-        format_args!("cannot decode {}", frame::erlang_octets(arguments)),
+        format_args!("cannot decode {}", frame::erlang_bytes(arguments)),
     );
     error.caused_by(peek_id(payload).unwrap_or_default())
 }
 
-/// Whether one of the short strings that open a method's arguments is not UTF-8.
+/// Returns whether one of the short strings that begin the arguments is not UTF-8.
 fn has_malformed_text(payload: &[u8]) -> bool {
     let Some((before, strings, _)) = peek_id(payload).and_then(layout) else {
         return false;
@@ -214,11 +215,12 @@ fn has_malformed_text(payload: &[u8]) -> bool {
     false
 }
 
-/// Octets before a method's leading short strings, their number, octets behind them; for the
-/// methods of a client that have such strings.
+/// Returns the layout of the client methods that begin with short strings or carry a table: the
+/// number of bytes before the strings, the number of strings, and the number of bytes between them
+/// and the table.
 fn layout(id: MethodId) -> Option<(usize, usize, usize)> {
     Some(match id {
-        // Only servers send it; peers that are none may all the same.
+        // Only servers send it, but other peers may try.
         CONNECTION_START => (6, 0, 0),
         CONNECTION_START_OK => (4, 0, 0),
         CONNECTION_OPEN => (4, 1, 0),
@@ -247,8 +249,8 @@ fn carries_table(id: MethodId) -> bool {
     )
 }
 
-/// Where the field table stands in a method's payload, for the methods that carry one. `None`
-/// also when the strings before it are cut short: then decoding fails anyway.
+/// Returns the offset of the field table in a method's payload, for methods that carry one. Returns
+/// `None` also if the strings before it are truncated, since decoding fails anyway then.
 fn table_offset(id: MethodId, payload: &[u8]) -> Option<usize> {
     let (before, strings, after) = layout(id).filter(|_| carries_table(id))?;
     let mut at = before;
@@ -258,14 +260,14 @@ fn table_offset(id: MethodId, payload: &[u8]) -> Option<usize> {
     Some(at + after)
 }
 
-/// Writes a whole method frame for any method but the hot ones.
+/// Writes a method frame for any method that has no function of its own.
 pub fn encode(out: &mut BytesMut, channel: ChannelId, class: &AMQPClass) {
     let at = begin(out, FrameKind::Method, channel);
     out.put_slice(&to_vec(gen_class(class)));
     finish(out, at);
 }
 
-/// Starts a frame and returns where it began.
+/// Starts a frame and returns where it begins.
 fn begin(out: &mut BytesMut, kind: FrameKind, channel: ChannelId) -> usize {
     let at = out.len();
     out.put_u8(kind.octet());
@@ -274,7 +276,7 @@ fn begin(out: &mut BytesMut, kind: FrameKind, channel: ChannelId) -> usize {
     at
 }
 
-/// Ends the frame that began at `at`: fills in its size, adds the end octet.
+/// Ends the frame that began at `at`: fills in its size and adds the end octet.
 fn finish(out: &mut BytesMut, at: usize) {
     let size = (out.len() - at + 1 - OVERHEAD) as u32;
     out[at + 3..at + 7].copy_from_slice(&size.to_be_bytes());
@@ -286,7 +288,7 @@ fn put_id(out: &mut BytesMut, id: MethodId) {
     out.put_u16(id.method);
 }
 
-/// Writes a short string; all strings that reach this came as short strings.
+/// Writes a short string. All strings passed here arrived as short strings.
 fn put_short(out: &mut BytesMut, string: &[u8]) {
     let len = string.len().min(255);
     out.put_u8(len as u8);
@@ -314,7 +316,7 @@ pub fn encode_deliver(
     finish(out, at);
 }
 
-/// Writes `basic.get-ok`; `message_count` is what stays ready in the queue.
+/// Writes `basic.get-ok`; `message_count` is the number of messages left in the queue.
 pub fn encode_get_ok(
     out: &mut BytesMut,
     channel: ChannelId,
@@ -360,7 +362,7 @@ pub fn encode_ack(out: &mut BytesMut, channel: ChannelId, tag: DeliveryTag, mult
     finish(out, at);
 }
 
-/// Writes basic.nack to a publisher. It has no use for `requeue`, which RabbitMQ leaves at its
+/// Writes `basic.nack` to a publisher. `requeue` means nothing there; RabbitMQ leaves it at its
 /// default.
 pub fn encode_nack(out: &mut BytesMut, channel: ChannelId, tag: DeliveryTag, multiple: bool) {
     const REQUEUE: u8 = 2;
@@ -371,7 +373,7 @@ pub fn encode_nack(out: &mut BytesMut, channel: ChannelId, tag: DeliveryTag, mul
     finish(out, at);
 }
 
-/// Writes a content header frame with properties as they came in.
+/// Writes a content header frame with raw properties.
 pub fn encode_content_header(
     out: &mut BytesMut,
     channel: ChannelId,
@@ -387,7 +389,7 @@ pub fn encode_content_header(
     finish(out, at);
 }
 
-/// Writes a body frame of a piece that fits one.
+/// Writes a body frame; `piece` must fit one frame.
 pub fn encode_body(out: &mut BytesMut, channel: ChannelId, piece: &[u8]) {
     out.reserve(OVERHEAD + piece.len());
     encode_body_start(out, channel, piece.len());
@@ -395,8 +397,8 @@ pub fn encode_body(out: &mut BytesMut, channel: ChannelId, piece: &[u8]) {
     out.put_u8(FRAME_END);
 }
 
-/// Writes what stands before a body frame's payload, for bodies that are written uncopied; the
-/// caller adds the payload and [`FRAME_END`].
+/// Writes the part of a body frame before the payload, for bodies that are sent without copying;
+/// the caller adds the payload and [`FRAME_END`].
 pub fn encode_body_start(out: &mut BytesMut, channel: ChannelId, len: usize) {
     out.put_u8(FrameKind::Body.octet());
     out.put_u16(channel.0);
@@ -409,15 +411,15 @@ pub fn encode_heartbeat(out: &mut BytesMut) {
     finish(out, at);
 }
 
-/// Encodes properties, for messages that the broker makes itself.
+/// Encodes properties, for messages that the broker creates itself.
 pub fn properties_to_vec(properties: &BasicProperties) -> Vec<u8> {
     to_vec(basic::gen_properties(properties))
 }
 
-/// Runs one of `amq-protocol`'s generators into memory.
+/// Runs one of `amq-protocol`'s generators and returns its output.
 pub(crate) fn to_vec(generator: impl SerializeFn<Vec<u8>>) -> Vec<u8> {
     let context = WriteContext::from(Vec::new());
-    // Generators fail only when the writer does, and memory does not.
+    // Generators fail only if the writer does, and writing to memory cannot fail.
     generator(context)
         .map(|c| c.into_inner().0)
         .unwrap_or_default()

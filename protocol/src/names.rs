@@ -1,5 +1,4 @@
-//! The names and numbers of AMQP as types, so that a queue name cannot stand where an exchange
-//! name belongs.
+//! The names and numbers of AMQP as types, so that a queue name cannot be used as an exchange name.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -37,12 +36,12 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// The name as text.
+            /// Returns the name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
 
-            /// Whether it is the empty name.
+            /// Returns whether the name is empty.
             pub fn is_empty(&self) -> bool {
                 self.0.is_empty()
             }
@@ -101,6 +100,6 @@ name!(
     ConsumerTag
 );
 name!(
-    /// A binding's key. The routing key of a message in flight stays raw bytes.
+    /// The key of a binding. The routing key of a message in flight is kept as raw bytes.
     RoutingKey
 );

@@ -1,17 +1,17 @@
-//! Field tables as they stand on the wire, read in place: for the few headers that the broker
-//! acts upon, decoding a whole table would cost more than the rest of a publish.
+//! Field tables in their wire format, read in place: decoding a whole table for the few headers
+//! that the broker acts upon would cost more than the rest of a publish.
 //!
-//! Everything here expects a table that [`crate::table::check`] has passed. On anything else it
-//! finds less, never more than is there, and never panics.
+//! Everything here expects a table that has passed [`crate::table::check`]. For anything else it
+//! may find less than is there, but never more, and never panics.
 
 use crate::table::fixed_size;
 
-/// A value: its type letter and the octets behind it, length prefixes stripped.
+/// A value: its type letter and its octets, without a length prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawValue<'a> {
     /// The type letter (RabbitMQ: "AMQP 0-9-1 Errata", field types).
     pub kind: u8,
-    /// The value itself.
+    /// The octets of the value.
     pub octets: &'a [u8],
 }
 
@@ -22,35 +22,35 @@ pub struct RawEntry<'a> {
     pub name: &'a [u8],
     /// Its value.
     pub value: RawValue<'a>,
-    /// Name and value as they stand in the table.
+    /// The octets of name and value in the table.
     pub octets: &'a [u8],
 }
 
-/// The entries of a table with its length prefix; the empty slice is an empty table.
+/// Returns the entries of a table that has its length prefix; the empty slice is an empty table.
 pub fn entries(table: &[u8]) -> impl Iterator<Item = RawEntry<'_>> {
     keyed(table.get(4..).unwrap_or_default())
 }
 
-/// The first entry of a name.
+/// Returns the first entry with this name.
 pub fn find<'a>(table: &'a [u8], name: &str) -> Option<RawValue<'a>> {
     entries(table)
         .find(|entry| entry.name == name.as_bytes())
         .map(|entry| entry.value)
 }
 
-/// The entries of a table without its length prefix, as a value in another table or array has it.
+/// Returns the entries of a table without its length prefix, as nested in another table or array.
 pub fn fields(table: &[u8]) -> impl Iterator<Item = RawEntry<'_>> {
     keyed(table)
 }
 
-/// As [`find`], in a table without its length prefix.
+/// Like [`find`], in a table without its length prefix.
 pub fn find_field<'a>(table: &'a [u8], name: &str) -> Option<RawValue<'a>> {
     fields(table)
         .find(|entry| entry.name == name.as_bytes())
         .map(|entry| entry.value)
 }
 
-/// The values of an array, length prefix stripped.
+/// Returns the values of an array without its length prefix.
 pub fn elements(mut array: &[u8]) -> impl Iterator<Item = RawValue<'_>> {
     std::iter::from_fn(move || {
         let (value, rest) = split_value(array)?;
@@ -88,7 +88,7 @@ fn split_value(bytes: &[u8]) -> Option<(RawValue<'_>, &[u8])> {
 }
 
 impl RawValue<'_> {
-    /// RabbitMQ's name for the value's type, as its error texts print it.
+    /// Returns RabbitMQ's name for the value's type, as in its error texts.
     pub fn type_name(&self) -> &'static str {
         match self.kind {
             b't' => "bool",
@@ -111,13 +111,13 @@ impl RawValue<'_> {
         }
     }
 
-    /// Appends a form of the value that is equal for values that RabbitMQ's headers exchange holds
-    /// to be equal: integers and timestamps of whatever width by their number, floating point
-    /// numbers by theirs but never equal to an integer, long strings and byte arrays by their
-    /// octets; inside arrays and tables the types have to be the same as well.
+    /// Appends a form of the value that is equal for values that RabbitMQ's headers exchange
+    /// considers equal: integers and timestamps of any width compare by number, floating-point
+    /// numbers likewise but never equal to an integer, long strings and byte arrays by their
+    /// octets. Inside arrays and tables the types must be equal as well.
     ///
-    /// Recursion goes as deep as values stand in each other,
-    /// [`MAX_DEPTH`](crate::table::MAX_DEPTH) at most.
+    /// Recursion is as deep as the nesting of values, at most
+    /// [`MAX_DEPTH`](crate::table::MAX_DEPTH).
     pub fn comparable(&self, out: &mut Vec<u8>) {
         if let Some(number) = self.integer() {
             out.push(b'i');
@@ -134,7 +134,7 @@ impl RawValue<'_> {
                 out.push(b's');
                 out.extend_from_slice(octets);
             }
-            // To RabbitMQ both are an empty list.
+            // RabbitMQ treats both as an empty list.
             (b'A' | b'F', []) => out.push(b'['),
             (b'A', octets) => {
                 out.push(b'[');
@@ -159,7 +159,8 @@ impl RawValue<'_> {
         }
     }
 
-    /// A value inside an array or a table: its type counts, and it must not run into the next.
+    /// Appends a value inside an array or a table: with its type, and with its length so that it
+    /// cannot run into the next one.
     fn nested(&self, out: &mut Vec<u8>) {
         out.push(match self.kind {
             b'l' => b'L',
@@ -173,7 +174,7 @@ impl RawValue<'_> {
         out[at..at + 4].copy_from_slice(&len.to_be_bytes());
     }
 
-    /// The number that it is, if it is a whole one or a timestamp.
+    /// Returns the value as a number if it is an integer or a timestamp.
     pub fn integer(&self) -> Option<i128> {
         Some(match (self.kind, self.octets) {
             (b'b', &[a]) => i128::from(a.cast_signed()),
@@ -191,7 +192,7 @@ impl RawValue<'_> {
 
 fn float(value: f64, out: &mut Vec<u8>) {
     out.push(b'd');
-    // Zero is equal to minus zero.
+    // Zero equals minus zero.
     let value = if value == 0.0 { 0.0 } else { value };
     out.extend_from_slice(&value.to_bits().to_be_bytes());
 }

@@ -1,17 +1,17 @@
-//! Field tables (spec 4.2.5.5, with RabbitMQ's type letters): limits, walking and comparing.
+//! Field tables (spec 4.2.5.5, with RabbitMQ's type letters): limits, checking and comparing.
 //!
-//! Tables from peers are checked by [`check`], without recursion, before anything decodes them.
+//! Tables from peers are checked by [`check`], without recursion, before they are decoded.
 
 use amq_protocol::types::generation::gen_field_table;
 use amq_protocol::types::parsing::parse_field_table;
 use amq_protocol::types::{AMQPValue, FieldTable};
 use thiserror::Error;
 
-/// How deep tables and arrays may stand in each other. RabbitMQ sets no limit; no client comes
-/// near this one, and decoding must not recurse as deep as a peer likes.
+/// How deeply tables and arrays may be nested. RabbitMQ has no limit, but no client comes near this
+/// one, and the peer must not control how deep decoding recurses.
 pub const MAX_DEPTH: usize = 64;
 
-/// What is wrong with a field table.
+/// Why a field table is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TableError {
     /// A length points past the end of what holds it.
@@ -25,7 +25,7 @@ pub enum TableError {
     TooDeep,
 }
 
-/// The octets of a value with a fixed size, `None` for those that carry their length.
+/// Returns the size of values of this type, or `None` if they carry their length.
 pub(crate) fn fixed_size(kind: u8) -> Result<Option<usize>, TableError> {
     Ok(Some(match kind {
         b'V' => 0,
@@ -45,24 +45,23 @@ fn long_len(bytes: &[u8], at: usize) -> Result<usize, TableError> {
     Ok(u32::from_be_bytes(octets) as usize)
 }
 
-/// Checks the table that stands at the front of `bytes`, length prefix included, and returns the
-/// octets it takes.
+/// Checks the table at the front of `bytes`, including its length prefix, and returns its size.
 ///
 /// # Errors
 /// See [`TableError`].
 pub fn check(bytes: &[u8]) -> Result<usize, TableError> {
-    /// A table or an array that is being walked, and where it ends.
+    /// A table or an array being walked, and where it ends.
     struct Level {
         end: usize,
         keyed: bool,
     }
     let len = long_len(bytes, 0)?;
-    // Lengths are compared with what is left, never added up: they may be all of 32 bits.
+    // Lengths are compared with what is left and never added up, because they may use all 32 bits.
     if len > bytes.len() - 4 {
         return Err(TableError::Truncated);
     }
     let end = 4 + len;
-    // What the current level stands in: nothing, as a rule, and then nothing is allocated.
+    // The enclosing levels: usually none, and then nothing is allocated.
     let mut outer: Vec<Level> = Vec::new();
     let mut level = Level { end, keyed: true };
     let mut at = 4;
@@ -112,23 +111,24 @@ pub fn check(bytes: &[u8]) -> Result<usize, TableError> {
     }
 }
 
-/// The octets that the table at the front of `bytes` says it takes, length prefix included, whatever is in it.
+/// Returns the size that the table at the front of `bytes` claims to have, including the length
+/// prefix, without looking at its contents.
 pub(crate) fn stated_len(bytes: &[u8]) -> Option<usize> {
     long_len(bytes, 0).ok()?.checked_add(4)
 }
 
-/// Decodes a table, length prefix included; `None` when it is malformed.
+/// Decodes a table with its length prefix. Returns `None` if it is malformed.
 pub fn decode(bytes: &[u8]) -> Option<FieldTable> {
     check(bytes).ok()?;
     parse_field_table(bytes).ok().map(|(_, table)| table)
 }
 
-/// Encodes a table, length prefix included.
+/// Encodes a table with its length prefix.
 pub fn encode(table: &FieldTable) -> Vec<u8> {
     crate::method::to_vec(gen_field_table(table))
 }
 
-/// RabbitMQ's name for a value's type, as its error texts print it.
+/// Returns RabbitMQ's name for a value's type, as in its error texts.
 pub fn type_name(value: &AMQPValue) -> &'static str {
     match value {
         AMQPValue::Boolean(_) => "bool",
@@ -151,7 +151,7 @@ pub fn type_name(value: &AMQPValue) -> &'static str {
     }
 }
 
-/// A value as an integer of any width; `None` when it is not one.
+/// Returns a value as an integer, whatever its width, or `None` if it is not one.
 pub fn as_integer(value: &AMQPValue) -> Option<i64> {
     Some(match value {
         AMQPValue::ShortShortInt(v) => i64::from(*v),
@@ -165,8 +165,9 @@ pub fn as_integer(value: &AMQPValue) -> Option<i64> {
     })
 }
 
-/// Whether two arguments are the same to RabbitMQ: integers by value whatever their width
-/// (`rabbit_misc:assert_args_equivalence`), strings by bytes, everything else by type and value.
+/// Returns whether RabbitMQ considers two arguments equal: integers by value whatever their width
+/// (`rabbit_misc:assert_args_equivalence`), strings by their bytes, everything else by type and
+/// value.
 pub fn equivalent(a: &AMQPValue, b: &AMQPValue) -> bool {
     match (as_integer(a), as_integer(b)) {
         (Some(a), Some(b)) => a == b,
@@ -174,7 +175,7 @@ pub fn equivalent(a: &AMQPValue, b: &AMQPValue) -> bool {
     }
 }
 
-/// A value as RabbitMQ prints it in a text: strings plain, numbers in decimal.
+/// Formats a value as RabbitMQ prints it in a text: strings plain, numbers in decimal.
 pub fn display(value: &AMQPValue) -> String {
     match value {
         AMQPValue::Boolean(v) => v.to_string(),
@@ -201,9 +202,9 @@ pub fn display(value: &AMQPValue) -> String {
     }
 }
 
-/// A value as Erlang prints the term that RabbitMQ makes of it (`~p`).
+/// Formats a value as Erlang prints the term that RabbitMQ makes of it (`~p`).
 ///
-/// Recursion goes as deep as values stand in each other, [`MAX_DEPTH`] at most.
+/// Recursion is as deep as the nesting of values, at most [`MAX_DEPTH`].
 pub fn erlang_term(value: &AMQPValue) -> String {
     let binary = |octets: &[u8]| crate::frame::erlang_binary(octets);
     match value {

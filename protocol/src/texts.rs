@@ -1,5 +1,5 @@
-//! Every reply text of RabbitMQ's, each once. Read off RabbitMQ 3.10 and 4.x; clients' own test
-//! suites match on them.
+//! Every reply text of RabbitMQ's, each defined once. Taken from RabbitMQ 3.10 and 4.x; clients'
+//! own test suites match on them.
 
 use crate::error::{AmqpError, ReplyCode};
 use crate::values::AMQPValue;
@@ -35,7 +35,7 @@ pub fn no_previous_queue() -> AmqpError {
     AmqpError::channel(NotFound, "no previously declared queue")
 }
 
-/// What a declaration was about, as the texts name it.
+/// The subject of a declaration, as the texts name it.
 #[derive(Clone, Copy, Debug)]
 pub enum Entity<'a> {
     /// A queue.
@@ -135,27 +135,27 @@ pub fn not_transactional() -> AmqpError {
     AmqpError::channel(PreconditionFailed, "channel is not transactional")
 }
 
-/// A commit some of whose messages a queue has turned away.
+/// A commit of which a queue rejected some messages.
 pub fn partial_commit() -> AmqpError {
     AmqpError::channel(PreconditionFailed, "partial tx completion")
 }
 
-/// Transactions over the configured limit; both in octets. RabbitMQ has none.
+/// Transactions over the configured limit; both in bytes. RabbitMQ has no such limit.
 pub fn transaction_too_large(size: u64, max: u64) -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
         format_args!(
-            "uncommitted messages of {size} octets on this connection are more than the configured \
+            "uncommitted messages of {size} bytes on this connection exceed the configured \
              max_transaction_size {max}"
         ),
     )
 }
 
-/// What waits for the store once that has failed for good.
+/// Anything that waits for the store after the store has failed for good.
 pub fn store_ended() -> AmqpError {
     AmqpError::connection(
         InternalError,
-        "the store has failed and takes nothing more; see the broker's log",
+        "the store has failed and accepts no more data; see the broker's log",
     )
 }
 
@@ -171,7 +171,7 @@ pub fn locked_queue(queue: &QueueName, vhost: &VhostName) -> AmqpError {
     )
 }
 
-/// A client's own name under `amq.`; `kind` is `queue` or `exchange`.
+/// A name beginning with `amq.` chosen by a client; `kind` is `queue` or `exchange`.
 pub fn reserved_name(kind: &str, name: &str) -> AmqpError {
     AmqpError::channel(
         AccessRefused,
@@ -195,7 +195,7 @@ pub fn system_exchange(exchange: &ExchangeName, vhost: &VhostName) -> AmqpError 
     )
 }
 
-/// An exchange type nobody knows.
+/// An unknown exchange type.
 pub fn unknown_exchange_type(kind: &str) -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
@@ -203,7 +203,7 @@ pub fn unknown_exchange_type(kind: &str) -> AmqpError {
     )
 }
 
-/// An exchange argument of a type that it cannot have.
+/// An exchange argument of an invalid type.
 pub fn invalid_argument_type(
     argument: &str,
     value: &AMQPValue,
@@ -219,7 +219,7 @@ pub fn invalid_argument_type(
     )
 }
 
-/// An `x-match` in the arguments of a headers exchange's binding that is none of the four.
+/// An `x-match` in the arguments of a headers binding that is none of the four.
 pub fn invalid_match(value: &AMQPValue) -> AmqpError {
     let printed = table::erlang_term(value);
     match value {
@@ -240,7 +240,7 @@ pub fn invalid_match(value: &AMQPValue) -> AmqpError {
     }
 }
 
-/// A binding of a consistent-hash exchange whose key is no weight; `key` as it came.
+/// A binding of a consistent-hash exchange whose key is not a weight; `key` is unchanged.
 pub fn weight_not_integer(key: &str) -> AmqpError {
     let key = crate::frame::erlang_binary(key.as_bytes());
     AmqpError::channel(
@@ -262,7 +262,7 @@ pub fn weight_too_large(max: u32) -> AmqpError {
     )
 }
 
-/// A consistent-hash exchange over a property that it cannot hash.
+/// A consistent-hash exchange on a property that it cannot hash.
 pub fn unsupported_hash_property(property: impl Display) -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
@@ -270,7 +270,7 @@ pub fn unsupported_hash_property(property: impl Display) -> AmqpError {
     )
 }
 
-/// A consistent-hash exchange over a header and a property.
+/// A consistent-hash exchange on both a header and a property.
 pub fn hash_header_and_property() -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
@@ -291,7 +291,7 @@ pub fn local_random_destination() -> AmqpError {
     AmqpError::channel(PreconditionFailed, "Destination not found")
 }
 
-/// A delayed exchange without the type that is to route its messages.
+/// A delayed exchange without the type that routes its messages.
 pub fn no_delayed_type() -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
@@ -361,7 +361,7 @@ pub fn ack_timed_out(channel: impl Display, timeout: Duration) -> AmqpError {
     )
 }
 
-/// A consumer tag that the channel uses already.
+/// A consumer tag already in use on the channel.
 pub fn consumer_tag_reuse(tag: &str) -> AmqpError {
     AmqpError::connection(
         NotAllowed,
@@ -374,7 +374,7 @@ pub fn not_implemented(what: impl Display) -> AmqpError {
     AmqpError::connection(NotImplemented, what)
 }
 
-/// An expiration property that is no number of milliseconds.
+/// An expiration property that is not a number of milliseconds.
 pub fn invalid_expiration(expiration: &str, reason: impl Display) -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
@@ -390,7 +390,7 @@ pub fn wrong_user_id(claimed: &str, user: impl Display) -> AmqpError {
     )
 }
 
-/// A body over the configured limit; both in octets.
+/// A body over the configured limit; both in bytes.
 pub fn message_too_large(size: u64, max: u64) -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
@@ -424,7 +424,7 @@ pub fn no_vhost(vhost: &str) -> AmqpError {
     AmqpError::connection(NotAllowed, format_args!("vhost {vhost} not found"))
 }
 
-/// A virtual host that the user has no permissions on.
+/// A virtual host on which the user has no permissions.
 pub fn vhost_refused(vhost: impl Display, user: impl Display) -> AmqpError {
     AmqpError::connection(
         NotAllowed,
@@ -453,12 +453,12 @@ pub fn internal_exchange(exchange: &ExchangeName, vhost: &VhostName) -> AmqpErro
     )
 }
 
-/// A frame that does not fit what the channel expects.
+/// A frame that the channel does not expect.
 pub fn unexpected_frame(what: impl Display) -> AmqpError {
     AmqpError::connection(UnexpectedFrame, what)
 }
 
-/// An operator, or the broker going down, closes a connection.
+/// A connection closed by an operator or because the broker is stopping.
 pub fn connection_forced(reason: impl Display) -> AmqpError {
     AmqpError::connection(ConnectionForced, reason)
 }

@@ -1,9 +1,10 @@
-//! What a large backlog costs: `cargo run --release -p leveret-storage --example backlog -- DIRECTORY STEP [MESSAGES]`.
+//! Measures the cost of a large backlog: `cargo run --release -p leveret-storage --example backlog -- DIRECTORY STEP
+//! [MESSAGES]`.
 //!
-//! Steps: `fill` publishes messages of 1 KiB (10 million) to one queue and kills its own process, `fill-clean` closes the
-//! store instead; `open` says how long opening takes; `drain` reads everything in order and acknowledges it; `watch`
-//! keeps the store open and says every few seconds how large it is; `churn` publishes, and reads and acknowledges what is
-//! 200 000 messages older, until so many have gone through. Each says what memory the process has.
+//! Steps: `fill` publishes messages of 1 KiB (10 million) to one queue and kills its own process; `fill-clean` closes
+//! the store instead; `open` reports how long opening takes; `drain` reads everything in order and acknowledges it;
+//! `watch` keeps the store open and reports its size every few seconds; `churn` publishes this many messages, and reads
+//! and acknowledges those that are 200 000 messages older. Each reports the memory of the process.
 
 #![allow(clippy::expect_used)] // a tool: the first error ends it
 
@@ -21,10 +22,10 @@ use leveret_storage::{Batch, Op, Opened, Options, Position, QueueId, Store};
 
 const BODY: usize = 1024;
 const MESSAGES: u64 = 10_000_000;
-/// Messages per batch, and batches between two reports.
+/// The number of messages per batch, and of batches between two reports.
 const BATCH: u64 = 256;
 const REPORT: u64 = 4096;
-/// Messages that wait while others come and go.
+/// How many messages wait while others come and go.
 const CHURNING: u64 = 200_000;
 const QUEUE: QueueId = QueueId(1);
 

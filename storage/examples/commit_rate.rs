@@ -1,7 +1,7 @@
-//! How fast commits are: `cargo run --release -p leveret-storage --example commit_rate [directory]`.
+//! Measures how fast commits are: `cargo run --release -p leveret-storage --example commit_rate [directory]`.
 //!
-//! One submitter that waits for each commit, with 1, 128 and 1024 messages of 1 KiB per commit, then one that keeps
-//! several commits waiting, with and without acks behind; then how long opening takes.
+//! One submitter waits for each commit, with 1, 128 and 1024 messages of 1 KiB per commit; then one keeps several
+//! commits waiting, with and without acks; then opening is timed.
 
 #![allow(clippy::expect_used)] // a tool: the first error ends it
 
@@ -63,7 +63,7 @@ impl Load {
         }
     }
 
-    /// One batch of `size` publishes, a token on its last; and acks of what is `lag` behind.
+    /// Returns a batch of `size` publishes, with a token on the last one, and acks of messages `lag` positions back.
     fn submit(&mut self, size: u64, lag: Option<u64>) {
         let queue = QueueId(1);
         let mut ops = Vec::with_capacity(size as usize + 1);

@@ -1,10 +1,11 @@
-//! A copy of a store that is in use.
+//! Copies a store while it is in use.
 //!
-//! The main sled, which is small, and the log are copied while the checkpoint stands still; publishers go on, as the log
-//! has room. Together they say what the store is at that moment. Messages in sled stand in volumes that are not written
-//! any more: those are copied afterwards, one by one, each closed meanwhile; none is deleted before the copy is whole.
+//! The main sled, which is small, and the log are copied while the checkpoint is paused; publishers carry on as long as
+//! the log has space. Together they capture the state of the store at that moment. Stored messages are in volumes that
+//! are no longer written: those are copied afterwards, one at a time, each closed while it is copied. None is deleted
+//! before the copy is complete.
 //!
-//! The marker comes last: without it the copy is not taken for a store.
+//! The marker is written last: a directory without it is not accepted as a store.
 
 use std::{
     fs::{self, File},
@@ -18,11 +19,11 @@ use crate::{
     directory::{CleanClose, Directory},
     error::StorageError,
     io::{Disk, sync_parent},
-    log::{Closed, LogState},
+    log::{LogState, SegmentEnd},
     sleds::Sleds,
 };
 
-/// What a backup is made of.
+/// The parts of a store that a backup copies.
 pub(crate) struct Backup<'a> {
     pub(crate) sleds: &'a Sleds,
     pub(crate) log: &'a LogState,
@@ -31,11 +32,11 @@ pub(crate) struct Backup<'a> {
 }
 
 impl Backup<'_> {
-    /// Copies everything that was committed before the call to a directory, which must be empty or not there; all of it
-    /// is synced on return.
+    /// Copies everything committed before the call to a directory, which must be empty or not exist. All of it is
+    /// synced on return.
     ///
     /// # Errors
-    /// The directory holds something, or cannot be written; or the store cannot be read.
+    /// The directory is not empty or cannot be written, or the store cannot be read.
     pub(crate) fn to(&self, path: &Path) -> Result<(), StorageError> {
         let fail = |source| StorageError::Directory {
             action: "write a backup to",
@@ -64,7 +65,7 @@ impl Backup<'_> {
         for number in used {
             volumes.copy(number, &copy.volumes).map_err(fail)?;
         }
-        // A file's name is safe with the directory it stands in.
+        // A new file name is durable only once its directory is synced.
         for dir in [&copy.volumes, &copy.log, &copy.path] {
             File::open(dir)
                 .and_then(|dir| dir.sync_all())
@@ -75,8 +76,8 @@ impl Backup<'_> {
     }
 }
 
-/// Copies the log as far as it is synced.
-fn copy_log(segments: &[Closed], copy: &Directory) -> io::Result<CleanClose> {
+/// Copies the synced part of the log.
+fn copy_log(segments: &[SegmentEnd], copy: &Directory) -> io::Result<CleanClose> {
     let mut last = CleanClose { seq: 0, end: 0 };
     for segment in segments {
         let name = segment.path.file_name().unwrap_or_default();
@@ -93,10 +94,10 @@ fn copy_log(segments: &[Closed], copy: &Directory) -> io::Result<CleanClose> {
     Ok(last)
 }
 
-/// Copies a directory with the files and directories in it, and syncs it all but for its own name.
+/// Copies a directory tree and syncs it, except for the entry of the copy itself in its parent directory.
 ///
 /// # Errors
-/// It cannot be read, or the copy not be written.
+/// The original cannot be read, or the copy cannot be written.
 pub(crate) fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     let mut dirs: Vec<(PathBuf, PathBuf)> = vec![(from.to_owned(), to.to_owned())];
     while let Some((from, to)) = dirs.pop() {

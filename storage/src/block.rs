@@ -1,6 +1,6 @@
-//! The bytes of a commit. Records are encoded one behind the other; the end of a large message stays where it is, shared
-//! with whoever else has the message, and is written from there. A large message that is published to several queues
-//! stands there once.
+//! The bytes of a commit. Records are encoded one after the other, but the tail of a large message is not copied: it is
+//! written from the memory that it shares with other holders of the message. A large message published to several
+//! queues is stored once.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -8,36 +8,36 @@ use bytes::Bytes;
 
 use crate::record::BLOCK_HEADER;
 
-/// The end of a message below this size is copied between the others: a write of its own costs more.
-const COPIED: usize = 64 << 10;
+/// A message tail below this size is copied into the block: a separate write would cost more.
+const COPY_BELOW: usize = 64 << 10;
 
-/// Messages with the same end and different beginnings that are remembered.
-const VARIANTS: usize = 4;
+/// How many messages with the same tail but different heads are remembered.
+const MAX_VARIANTS: usize = 4;
 
-/// A message that stands in a block.
+/// A large message in the block.
 #[derive(Debug)]
 struct Written {
     /// Where its record starts in the block.
     at: u64,
-    /// Where its beginning stands in the encoded bytes.
+    /// Where its head is in the encoded bytes.
     head: Range<usize>,
-    /// Its end. It is held so that its memory is nobody else's as long as the block is built.
+    /// Its tail. Holding it keeps its memory from being reused while the block is built.
     _tail: Bytes,
 }
 
-/// A commit's bytes, its header first.
+/// A commit's bytes, starting with the header.
 #[derive(Debug, Default)]
 pub(crate) struct Block {
     encoded: Vec<u8>,
-    /// What belongs between the encoded bytes, and before which of them.
+    /// Shared tails, each with the offset in the encoded bytes before which it belongs.
     shared: Vec<(usize, Bytes)>,
     shared_len: usize,
-    /// Large messages, by the address and length of their ends.
+    /// Large messages, by the address and length of their tails.
     written: HashMap<(usize, usize), Vec<Written>>,
 }
 
 impl Block {
-    /// Empties it; memory beyond `keep` bytes is given back.
+    /// Empties the block and frees its buffer if that is larger than `keep` bytes.
     pub(crate) fn clear(&mut self, keep: usize) {
         self.encoded.clear();
         if self.encoded.capacity() > keep {
@@ -48,35 +48,35 @@ impl Block {
         self.written.clear();
     }
 
-    /// Makes room for the header, unless there is.
+    /// Reserves space for the header if the block is empty.
     pub(crate) fn begin(&mut self) {
         if self.encoded.is_empty() {
             self.encoded.resize(BLOCK_HEADER, 0);
         }
     }
 
-    /// All its bytes.
+    /// Returns the length of the block in bytes.
     pub(crate) fn len(&self) -> usize {
         self.encoded.len() + self.shared_len
     }
 
-    /// Where records are appended.
+    /// Returns the buffer that records are appended to.
     pub(crate) fn encoded(&mut self) -> &mut Vec<u8> {
         &mut self.encoded
     }
 
-    /// Where the record of the same message starts: of one whose end is the same memory, and whose beginning is what was
-    /// encoded last, from `head` on.
+    /// Returns where the record of the same message starts, if the block has one: its tail is the same memory, and its
+    /// head equals the bytes encoded from `head` on.
     pub(crate) fn find(&self, head: usize, tail: &Bytes) -> Option<u64> {
         let variants = self.written.get(&address(tail))?;
         let same = |of: &&Written| self.encoded[of.head.clone()] == self.encoded[head..];
         variants.iter().find(same).map(|of| of.at)
     }
 
-    /// Notes the message that was encoded last, from `head` on, in a record that starts at `at`.
+    /// Remembers the message just encoded from `head` on, whose record starts at `at`.
     pub(crate) fn remember(&mut self, at: u64, head: usize, tail: &Bytes) {
         let variants = self.written.entry(address(tail)).or_default();
-        if variants.len() < VARIANTS {
+        if variants.len() < MAX_VARIANTS {
             variants.push(Written {
                 at,
                 head: head..self.encoded.len(),
@@ -85,9 +85,9 @@ impl Block {
         }
     }
 
-    /// Appends the end of a message; a large one without copying it.
+    /// Appends the tail of a message, without copying it if it is large.
     pub(crate) fn append_tail(&mut self, bytes: Bytes) {
-        if bytes.len() < COPIED {
+        if bytes.len() < COPY_BELOW {
             self.encoded.extend_from_slice(&bytes);
             return;
         }
@@ -101,7 +101,7 @@ impl Block {
         self.encoded[..BLOCK_HEADER].copy_from_slice(header);
     }
 
-    /// Its bytes in order, piece by piece.
+    /// Returns the bytes of the block in order, piece by piece.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.shared.iter().map(|(at, _)| *at));
         let ends = self.shared.iter().map(|(at, _)| *at);
@@ -116,7 +116,7 @@ impl Block {
     }
 }
 
-/// What tells memory that is held from other memory.
+/// Identifies memory for as long as it is held.
 fn address(bytes: &Bytes) -> (usize, usize) {
     (bytes.as_ptr() as usize, bytes.len())
 }
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn pieces_come_in_the_order_in_which_they_were_appended() {
-        static LARGE: [u8; COPIED] = [b'l'; COPIED];
+        static LARGE: [u8; COPY_BELOW] = [b'l'; COPY_BELOW];
         let mut block = Block::default();
         block.begin();
         block.encoded().extend(b"one");

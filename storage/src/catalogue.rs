@@ -1,7 +1,7 @@
-//! What the store knows in memory: per queue the chunks in sled, and where in the log its younger messages stand.
+//! The in-memory index of the store: for each queue, its chunks in sled and where in the log its newer messages are.
 //!
 //! Nothing here is per message: a chunk's entry covers up to 64 KiB of messages, a span up to 64 KiB of a log segment,
-//! and what is done with is kept as ranges.
+//! and acknowledged positions are kept as ranges.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -12,33 +12,33 @@ use crate::{
     schema::{Chunk, QueueMarks},
     stats::Extent,
     types::{Position, QueueId},
-    usage::Changed,
+    usage::UsageDelta,
 };
 
-/// Bytes of a segment that one span may cover.
+/// The most bytes of a segment that one span covers.
 const SPAN_BYTES: u64 = 64 * 1024;
 
-/// A stretch of a log segment with publishes of one queue in it; records of others may stand between them.
+/// A part of a log segment that contains publishes of one queue, possibly interleaved with records of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) segment: u64,
-    /// Lowest and highest position in it.
+    /// The lowest and highest position in it.
     pub(crate) first: u64,
     pub(crate) last: u64,
-    /// Where its first record starts and its last one ends; the same twice is where a single record starts that shares its
-    /// message with another queue's (see [`Span::is_reference`]).
+    /// Where its first record starts and its last one ends. If both are equal, this is the start of a single record
+    /// that shares its message with another queue (see [`Span::is_reference`]).
     pub(crate) start: u64,
     pub(crate) end: u64,
 }
 
 impl Span {
-    /// It is one large message that stands in a record further up. Such a span is never joined with others: what it stands
-    /// for is much more than its bytes.
+    /// Returns whether this span is a reference to a large message in an earlier record. Such a span is never joined
+    /// with others, because the message is much larger than the reference.
     pub(crate) fn is_reference(&self) -> bool {
         self.start == self.end
     }
 
-    /// Takes in the publishes of another one of the queue, which follows in the log, if together they are small enough.
+    /// Absorbs the next span of the queue if the result is small enough. Returns whether it did.
     pub(crate) fn join(&mut self, next: &Span) -> bool {
         let fits = self.segment == next.segment
             && !self.is_reference()
@@ -53,10 +53,10 @@ impl Span {
     }
 }
 
-/// What a commit changed, in the order of its batches.
+/// A change made by a commit. Changes are in the order of its batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Publishes of one queue, as in [`Span`]; offsets count from the block's start.
+    /// Publishes of one queue, as in [`Span`], with offsets relative to the start of the block.
     Published {
         queue: QueueId,
         first: u64,
@@ -64,7 +64,7 @@ pub(crate) enum Effect {
         start: u64,
         end: u64,
     },
-    /// Acknowledged, or never written and done with.
+    /// Messages that were acknowledged, before or after they were written.
     Dead {
         queue: QueueId,
         ranges: RangeSet,
@@ -74,21 +74,21 @@ pub(crate) enum Effect {
     },
 }
 
-/// One queue.
+/// What the catalogue holds for one queue.
 #[derive(Debug, Default)]
 pub(crate) struct QueueEntry {
-    /// By first position.
+    /// Chunks by their first position.
     pub(crate) chunks: BTreeMap<u64, ChunkEntry>,
-    /// The widest chunk ever seen: how far before a position a chunk that holds it may start.
+    /// The width of the widest chunk seen: a chunk that contains a position starts at most this far before it.
     widest: u64,
     pub(crate) spans: VecDeque<Span>,
-    /// What segments not folded yet say is dead, oldest segment first.
+    /// Positions acknowledged by segments that are not folded yet, oldest segment first.
     dead: VecDeque<(u64, RangeSet)>,
     pub(crate) marks: QueueMarks,
 }
 
 impl QueueEntry {
-    /// Chunks that may hold positions of `from..=to`.
+    /// Returns the chunks that may contain positions in `from..=to`.
     pub(crate) fn chunks_over(
         &self,
         from: u64,
@@ -101,7 +101,7 @@ impl QueueEntry {
             .map(|(&first, entry)| (first, entry))
     }
 
-    /// The chunks, by first position.
+    /// Returns the chunks, ordered by first position.
     pub(crate) fn all_chunks(&self) -> impl Iterator<Item = Chunk> {
         self.chunks.iter().map(|(&first, entry)| entry.chunk(first))
     }
@@ -111,14 +111,14 @@ impl QueueEntry {
         self.chunks.insert(first, ChunkEntry::new(first, chunk));
     }
 
-    /// Whether the log, as far as it is not folded, says the message is done with.
+    /// Returns whether the unfolded log acknowledges the message.
     pub(crate) fn is_dead(&self, position: u64) -> bool {
         self.dead
             .iter()
             .any(|(_, ranges)| ranges.contains(position))
     }
 
-    /// Whether anything of `first..=last` may be done with.
+    /// Returns whether any position in `first..=last` may be acknowledged.
     pub(crate) fn has_acked(&self, first: u64, last: u64) -> bool {
         let in_log = |(_, ranges): &(u64, RangeSet)| ranges.within(first, last).next().is_some();
         self.dead.iter().any(in_log)
@@ -127,7 +127,7 @@ impl QueueEntry {
                 .any(|(_, entry)| entry.may_have_acked())
     }
 
-    /// Everything the log says is done with.
+    /// Returns every position that the unfolded log acknowledges.
     pub(crate) fn all_dead(&self) -> RangeSet {
         let mut all = RangeSet::default();
         for (_, ranges) in &self.dead {
@@ -144,29 +144,29 @@ impl QueueEntry {
     }
 }
 
-/// What a fold did to sled, to be made known at once when it is durable.
+/// What a fold changed in sled; applied to the catalogue in one step once it is durable.
 #[derive(Debug, Default)]
 pub(crate) struct Folded {
     pub(crate) segment: u64,
-    /// How the volumes' use changed.
-    pub(crate) usage: Changed,
+    /// How volume usage changed.
+    pub(crate) usage: UsageDelta,
     pub(crate) written: Vec<(QueueId, u64, Chunk)>,
     pub(crate) removed: Vec<(QueueId, u64)>,
     pub(crate) marks: Vec<(QueueId, QueueMarks)>,
 }
 
-/// All queues.
+/// The catalogue of all queues.
 #[derive(Debug, Default)]
 pub(crate) struct Catalogue {
     pub(crate) queues: HashMap<QueueId, QueueEntry>,
-    /// The last unfolded segment that deletes the queue.
+    /// For each deleted queue, the last unfolded segment that deletes it.
     deleted: HashMap<QueueId, u64>,
-    /// Grows with each fold: whoever read from disk in between looks again.
+    /// Incremented with each fold: a reader that sees it change must look again.
     pub(crate) generation: u64,
 }
 
 impl Catalogue {
-    /// Takes over what a synced commit changed.
+    /// Applies the changes of a synced commit.
     pub(crate) fn apply(&mut self, effects: impl Iterator<Item = Effect>, placed: Placed) {
         for effect in effects {
             match effect {
@@ -186,13 +186,13 @@ impl Catalogue {
                         end,
                     });
                 }
-                Effect::Dead { queue, ranges } => self.bury(queue, &ranges, placed.seq),
+                Effect::Dead { queue, ranges } => self.add_dead(queue, &ranges, placed.seq),
                 Effect::Deleted { queue } => self.delete(queue, placed.seq),
             }
         }
     }
 
-    /// Adds what unfolded segments say of a queue.
+    /// Adds what the unfolded segments say about a queue.
     pub(crate) fn replayed(
         &mut self,
         queue: QueueId,
@@ -202,16 +202,16 @@ impl Catalogue {
     ) {
         let entry = self.queues.entry(queue).or_default();
         entry.spans = spans;
-        // Of a queue with nothing in it, nothing can be dead.
+        // An empty queue has nothing to acknowledge.
         if !(entry.spans.is_empty() && entry.chunks.is_empty()) {
             entry.dead = dead;
         }
         entry.marks.raise(marks);
     }
 
-    /// Notes what is done with, as said by segment `seq`.
-    fn bury(&mut self, queue: QueueId, ranges: &RangeSet, seq: u64) {
-        // Of a queue with nothing in it, nothing can be dead; a deleted one must not come back by this.
+    /// Marks positions as acknowledged by segment `seq`.
+    fn add_dead(&mut self, queue: QueueId, ranges: &RangeSet, seq: u64) {
+        // An empty queue has nothing to acknowledge, and a deleted one must not be recreated here.
         let Some(QueueEntry { dead, .. }) = self.queues.get_mut(&queue) else {
             return;
         };
@@ -221,20 +221,20 @@ impl Catalogue {
         }
     }
 
-    /// Forgets a queue that segment `seq` deletes.
+    /// Removes a queue that segment `seq` deletes.
     pub(crate) fn delete(&mut self, queue: QueueId, seq: u64) {
         self.queues.remove(&queue);
         self.deleted.insert(queue, seq);
     }
 
-    /// Whether a segment after `seq` deletes the queue: then nothing `seq` says about it matters any more.
+    /// Returns whether a segment after `seq` deletes the queue, so that what `seq` says about it no longer matters.
     pub(crate) fn deleted_after(&self, queue: QueueId, seq: u64) -> bool {
         self.deleted
             .get(&queue)
             .is_some_and(|&deleted| deleted > seq)
     }
 
-    /// Everything of the queue that the log says is done with.
+    /// Returns every position of the queue that the unfolded log acknowledges.
     pub(crate) fn dead(&self, queue: QueueId) -> RangeSet {
         self.queues
             .get(&queue)
@@ -242,7 +242,7 @@ impl Catalogue {
             .unwrap_or_default()
     }
 
-    /// Switches from the log segment to what its fold put into sled.
+    /// Replaces a log segment by the chunks that its fold put into sled.
     pub(crate) fn fold(&mut self, folded: Folded) {
         for entry in self.queues.values_mut() {
             while entry
@@ -282,14 +282,14 @@ impl Catalogue {
         self.generation += 1;
     }
 
-    /// Whether the log says of messages in sled that they are done with.
+    /// Returns whether the log acknowledges messages that are in sled.
     pub(crate) fn has_dead_chunks(&self) -> bool {
         let mut queues = self.queues.values();
         queues.any(|entry| !entry.dead.is_empty() && !entry.chunks.is_empty())
             || !self.deleted.is_empty()
     }
 
-    /// All chunks whose messages are in a volume.
+    /// Returns all chunks whose messages are in a volume.
     pub(crate) fn chunks_in(&self, volume: u32) -> Vec<(QueueId, u64)> {
         let mut found = Vec::new();
         for (&queue, entry) in &self.queues {
@@ -303,13 +303,13 @@ impl Catalogue {
         found
     }
 
-    /// The chunk that begins here.
+    /// Returns the chunk that begins at this position.
     pub(crate) fn chunk(&self, queue: QueueId, first: u64) -> Option<Chunk> {
         let entry = self.queues.get(&queue)?.chunks.get(&first)?;
         Some(entry.chunk(first))
     }
 
-    /// Messages of these chunks are in another volume now.
+    /// Records that the messages of these chunks have moved to another volume.
     pub(crate) fn moved(&mut self, chunks: &[(QueueId, u64)], volume: u32) {
         for (queue, first) in chunks {
             if let Some(entry) = self
@@ -325,7 +325,7 @@ impl Catalogue {
 }
 
 impl Chunk {
-    /// What lives of it.
+    /// Returns the extent of its live messages.
     pub(crate) fn extent(&self) -> Extent {
         Extent {
             first: Position(self.first_live),

@@ -1,5 +1,5 @@
-//! Counting, at the start, what of each queue lives: exactly, with a look at messages only where a chunk or span is
-//! acknowledged in part.
+//! Counts the live messages of each queue at startup. Counts are exact; messages are read only where a chunk or span is
+//! partly acknowledged.
 
 use std::{collections::HashMap, path::Path};
 
@@ -20,13 +20,13 @@ use crate::{
     volumes::Volumes,
 };
 
-/// Bytes of the runs in which live messages are remembered until the broker has taken stock.
-const GRAIN: u64 = 64 * 1024;
+/// The size in bytes of the runs in which live messages are remembered until the broker asks for them.
+const RUN_BYTES: u64 = 64 * 1024;
 
-/// Runs of live messages, by queue.
+/// Runs of live messages by queue.
 pub(crate) type Extents = HashMap<QueueId, Vec<Extent>>;
 
-/// Where a census looks.
+/// The sources that a census reads.
 pub(crate) struct Census<'a> {
     pub(crate) volumes: &'a Volumes,
     pub(crate) log: &'a Path,
@@ -34,11 +34,11 @@ pub(crate) struct Census<'a> {
 }
 
 impl Census<'_> {
-    /// Counts all queues.
+    /// Counts the messages of all queues.
     ///
     /// # Errors
-    /// The disk failed. What is damaged is no error: it counts as its catalogue entry says, and reading it says what is
-    /// lost.
+    /// The disk failed. Damage is no error here: a damaged chunk counts as its catalogue entry says, and reading it
+    /// reports what is lost.
     pub(crate) fn take(
         &self,
         catalogue: &Catalogue,
@@ -72,7 +72,7 @@ impl Census<'_> {
             live.extend(self.span(queue, span, extent, &dead)?);
         }
         live.sort_unstable_by_key(|extent| extent.first);
-        let mut runs = Runs::new(GRAIN);
+        let mut runs = Runs::new(RUN_BYTES);
         for extent in live {
             runs.add(extent);
         }

@@ -1,4 +1,4 @@
-//! The checkpoint thread: closed log segments into sled, one after the other, beside the storage thread.
+//! The checkpoint thread: moves closed log segments into sled, one at a time, while the storage thread works.
 
 use std::{
     fs,
@@ -13,13 +13,13 @@ use parking_lot::Mutex;
 use crate::{
     catalogue::Catalogue,
     contents::Contents,
+    disk_space::{self, DiskSpace},
     error::StorageError,
     fold::{self, Fold},
     housekeeping::{self, Housekeeping},
     io::sync_parent,
-    log::{Closed, LogState, Next},
+    log::{LogState, Next, SegmentEnd},
     options::Weigh,
-    room::{self, Room},
     segment::{End, Segment},
     sled_store::panic_text,
     sled_sync,
@@ -27,23 +27,23 @@ use crate::{
     stats::Counters,
 };
 
-/// Pauses between attempts to fold: from, to.
+/// The shortest and the longest pause between attempts to fold.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
-/// How long housekeeping that waits for publishers to be less busy waits at a time.
+/// How often deferred housekeeping checks whether publishers are still busy.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// How fast the log grows.
+/// Measures how fast the log grows.
 #[derive(Debug, Default)]
 struct Pace {
-    /// Bytes written so far, and when that was.
+    /// The number of bytes written at the last measurement, and its time.
     last: Option<(u64, Instant)>,
-    /// Housekeeping has left something for later.
-    left: bool,
+    /// Housekeeping has deferred some work.
+    deferred: bool,
 }
 
 impl Pace {
-    /// Whether more than `rate` bytes a second were written since this was asked last.
+    /// Returns whether more than `rate` bytes per second were written since the last call.
     fn exceeds(&mut self, rate: u64, written: u64, now: Instant) -> bool {
         let Some((before, at)) = self.last.replace((written, now)) else {
             return false;
@@ -53,65 +53,69 @@ impl Pace {
     }
 }
 
-/// Bytes of log that are worth folding for the room that they take.
+/// The smallest number of log bytes worth folding to free disk space.
 const ROLL_MIN: u64 = 64 << 10;
 
-/// What the checkpoint thread works with.
+/// Everything the checkpoint thread works with.
 pub(crate) struct Checkpoint<'a> {
     pub(crate) sleds: &'a Sleds,
     pub(crate) log: &'a LogState,
     pub(crate) catalogue: &'a Mutex<Catalogue>,
     pub(crate) counters: &'a Counters,
-    /// Held while there is work going on.
+    /// Locked while the checkpoint is working.
     pub(crate) working: &'a Mutex<()>,
     pub(crate) weigh: Weigh,
-    /// Damage in the log was accepted at the start.
+    /// Damage in the log was accepted at startup.
     pub(crate) accept_losses: bool,
-    /// Bytes after which a volume is full, and that may be taken for nothing.
+    /// The size at which a volume is full, and how many bytes may be wasted; see [`crate::Options`].
     pub(crate) volume_size: u64,
     pub(crate) waste: u64,
-    /// Bytes of log per second from which on publishers are busy.
+    /// The log rate, in bytes per second, above which publishers count as busy.
     pub(crate) busy: u64,
-    /// How long acknowledgements of messages in sled may wait for their segment to be full.
+    /// How long acknowledgements of messages in sled may wait for their segment to fill up.
     pub(crate) roll_after: Duration,
     /// Asks the storage thread to end the segment.
     pub(crate) roll: &'a dyn Fn(),
-    pub(crate) room: Room,
+    pub(crate) disk_space: DiskSpace,
 }
 
 impl Checkpoint<'_> {
     /// Runs until the store stops.
     pub(crate) fn run(&self) {
         let mut pause = BACKOFF.0;
-        let mut again = false;
+        let mut retrying = false;
         let mut failures = sled_sync::failures();
         let mut pace = Pace::default();
         loop {
-            let patience = if pace.left { QUIET } else { self.roll_after };
-            let may_wait = self.room.is_there_for(self.log.bytes());
+            let patience = if pace.deferred {
+                QUIET
+            } else {
+                self.roll_after
+            };
+            let may_wait = self.disk_space.fits(self.log.bytes());
             let done = match self
                 .log
                 .next_closed(patience.min(self.roll_after), may_wait)
             {
                 Next::Stopped => return,
                 Next::Nothing => {
-                    self.ask_for_roll();
+                    self.request_roll_if_useful();
                     self.guarded(|| self.housekeeping(&mut pace))
                 }
                 Next::Closed(closed) => {
-                    let folded = self.guarded(|| self.attempt(&closed, again));
+                    let folded = self.guarded(|| self.attempt(&closed, retrying));
                     if folded.is_ok() {
                         self.counters
                             .folded_segments
                             .fetch_add(1, Ordering::Relaxed);
-                        // First: whoever sees that the log is short again finds all well.
+                        // This comes first: anyone who sees that the log is short again must find the store healthy.
                         self.counters.checkpoint_health(None);
                         self.log.folded();
                     }
-                    // Without room it was not even begun.
-                    again = folded
+                    // For lack of disk space it was not even begun.
+                    retrying = folded
                         .as_ref()
-                        .map_or_else(|error| again || !is_no_room(error), |()| false);
+                        .map_or_else(|error| retrying || !is_disk_full(error), |()| false);
                     folded.and_then(|()| self.guarded(|| self.housekeeping(&mut pace)))
                 }
             };
@@ -121,14 +125,14 @@ impl Checkpoint<'_> {
                     pause = BACKOFF.0;
                 }
                 Err(StorageError::Closed) => return,
-                Err(error) if is_no_room(&error) => {
+                Err(error) if is_disk_full(&error) => {
                     self.counters.checkpoint_health(Some(error.to_string()));
                     self.log.wait_stop(BACKOFF.1);
                 }
                 Err(error) => {
                     self.counters.checkpoint_health(Some(error.to_string()));
                     let seen = std::mem::replace(&mut failures, sled_sync::failures());
-                    if let Err(error) = self.sleds.revive(seen != failures) {
+                    if let Err(error) = self.sleds.reopen_if_failed(seen != failures) {
                         self.counters.checkpoint_health(Some(error.to_string()));
                     }
                     self.log.wait_stop(pause);
@@ -138,11 +142,11 @@ impl Checkpoint<'_> {
         }
     }
 
-    /// Messages in sled that are acknowledged in a segment that does not fill up would keep their room; and so would, on a
-    /// disk that is nearly full, messages in that segment itself.
-    fn ask_for_roll(&self) {
+    /// Asks for the current segment to be ended where waiting for it to fill up would keep disk space occupied: by
+    /// messages in sled that it acknowledges, or, on a nearly full disk, by its own messages.
+    fn request_roll_if_useful(&self) {
         let log = self.log.bytes();
-        let is_low = log >= ROLL_MIN && !self.room.is_there_for(log);
+        let is_low = log >= ROLL_MIN && !self.disk_space.fits(log);
         if is_low || self.catalogue.lock().has_dead_chunks() {
             self.log.hurry();
             (self.roll)();
@@ -151,21 +155,21 @@ impl Checkpoint<'_> {
 
     fn housekeeping(&self, pace: &mut Pace) -> Result<(), StorageError> {
         let written = self.counters.bytes_written.load(Ordering::Relaxed);
-        let left = Housekeeping {
+        let deferred = Housekeeping {
             busy: pace.exceeds(self.busy, written, Instant::now()),
             sleds: self.sleds,
             catalogue: self.catalogue,
             log: self.log,
-            room: &self.room,
+            disk_space: &self.disk_space,
             volume_size: self.volume_size,
             waste: self.waste,
         }
         .run()?;
-        pace.left = left;
+        pace.deferred = deferred;
         Ok(())
     }
 
-    /// Panics of sled's are errors like others.
+    /// Runs an action and turns panics of sled into errors.
     fn guarded(
         &self,
         action: impl FnOnce() -> Result<(), StorageError>,
@@ -182,30 +186,30 @@ impl Checkpoint<'_> {
     }
 
     /// Folds a segment and deletes it.
-    fn attempt(&self, closed: &Closed, again: bool) -> Result<(), StorageError> {
-        self.fold(closed, again)?;
+    fn attempt(&self, closed: &SegmentEnd, retrying: bool) -> Result<(), StorageError> {
+        self.fold(closed, retrying)?;
         if let Err(error) = remove_segment(&closed.path) {
-            // It is folded all the same, and the next start removes it.
+            // It is folded nevertheless, and the next start removes it.
             tracing::warn!("{error}");
         }
         Ok(())
     }
 
-    fn fold(&self, closed: &Closed, again: bool) -> Result<(), StorageError> {
+    fn fold(&self, closed: &SegmentEnd, retrying: bool) -> Result<(), StorageError> {
         let segment = Segment::open(&closed.path)?;
         let (contents, _) = Contents::gather(&segment, End::Known(closed.end), self.accept_losses)?;
-        // The first look costs nothing: there is room for all of it.
-        if !self.room.is_there_for(closed.end) {
-            let live = room::live_bytes(&contents, closed.seq, &self.catalogue.lock());
-            if !self.room.is_there_for(live) {
-                return Err(StorageError::NoRoom {
-                    path: self.room.path.clone(),
+        // This check is cheap and usually enough: there is space even if all of it is live.
+        if !self.disk_space.fits(closed.end) {
+            let live = disk_space::live_bytes(&contents, closed.seq, &self.catalogue.lock());
+            if !self.disk_space.fits(live) {
+                return Err(StorageError::DiskFull {
+                    path: self.disk_space.path.clone(),
                 });
             }
         }
-        if again {
-            fold::unfold(self.sleds, closed.seq)?;
-            // What is read of a volume never depends on which of two values under one key is the later one.
+        if retrying {
+            fold::undo_fold(self.sleds, closed.seq)?;
+            // A volume must never hold two versions of one key, so the new attempt writes to another volume.
             self.sleds.volumes.end_current();
             housekeeping::delete_empty(&self.sleds.volumes, self.catalogue, usize::MAX)?;
         }
@@ -215,20 +219,20 @@ impl Checkpoint<'_> {
             log: self.log,
             segment,
             weigh: self.weigh,
-            again,
+            retrying,
         }
         .run(&contents)
     }
 }
 
-fn is_no_room(error: &StorageError) -> bool {
-    matches!(error, StorageError::NoRoom { .. })
+fn is_disk_full(error: &StorageError) -> bool {
+    matches!(error, StorageError::DiskFull { .. })
 }
 
 /// Deletes a folded segment.
 ///
 /// # Errors
-/// It cannot be deleted.
+/// The file cannot be deleted.
 pub(crate) fn remove_segment(path: &Path) -> Result<(), StorageError> {
     let fail = |source| StorageError::Directory {
         action: "delete",

@@ -1,18 +1,19 @@
-//! A chunk as the catalogue holds it in memory.
+//! The in-memory form of a chunk.
 
 use crate::{
     ranges::RangeSet,
     schema::{BodyKey, Chunk},
 };
 
-/// A chunk in sled, as the catalogue holds it: there is one for each 64 KiB of messages. Of most chunks all lives, or nothing
-/// soon: those take little room (32 bytes instead of 112; of a stream of many gigabytes this is what is in memory).
+/// A chunk in sled, as the catalogue holds it: one for each 64 KiB of messages. Most chunks are entirely live until
+/// they are entirely acknowledged; those take 32 bytes instead of 112. For a stream of many gigabytes these entries are
+/// most of what is in memory.
 #[derive(Debug, Clone)]
 pub(crate) enum ChunkEntry {
-    /// Nothing of it was acknowledged.
-    All {
+    /// A chunk of which nothing was acknowledged.
+    Intact {
         volume: u32,
-        /// The last position, counted from the first.
+        /// The last position, relative to the first.
         width: u32,
         bytes: u32,
         weight: u32,
@@ -20,7 +21,7 @@ pub(crate) enum ChunkEntry {
         parts: u16,
         large: bool,
     },
-    /// A large message that other queues may have too.
+    /// A large message that other queues may share.
     Shared {
         volume: u32,
         bytes: u32,
@@ -28,17 +29,17 @@ pub(crate) enum ChunkEntry {
         parts: u32,
         body: Box<BodyKey>,
     },
-    /// Part of it, or too much for small numbers.
-    Some(Box<Chunk>),
+    /// A chunk that is partly acknowledged, or whose numbers do not fit the compact form.
+    Partial(Box<Chunk>),
 }
 
 impl ChunkEntry {
     pub(crate) fn new(first: u64, chunk: Chunk) -> ChunkEntry {
-        ChunkEntry::all(first, &chunk).unwrap_or_else(|| ChunkEntry::Some(Box::new(chunk)))
+        ChunkEntry::intact(first, &chunk).unwrap_or_else(|| ChunkEntry::Partial(Box::new(chunk)))
     }
 
-    /// `None` when something of the chunk is gone, or a number is too large.
-    fn all(first: u64, chunk: &Chunk) -> Option<ChunkEntry> {
+    /// Returns `None` if part of the chunk is acknowledged or a number does not fit.
+    fn intact(first: u64, chunk: &Chunk) -> Option<ChunkEntry> {
         let whole = chunk.first_live == first
             && chunk.last_live == chunk.last
             && chunk.acked.iter().next().is_none();
@@ -48,7 +49,7 @@ impl ChunkEntry {
         if let Some(body) = chunk.shared {
             return ChunkEntry::shared(chunk, body);
         }
-        Some(ChunkEntry::All {
+        Some(ChunkEntry::Intact {
             volume: chunk.volume,
             width: (chunk.last - first).try_into().ok()?,
             bytes: chunk.bytes.try_into().ok()?,
@@ -72,10 +73,10 @@ impl ChunkEntry {
         })
     }
 
-    /// The chunk, whose first position is `first`. From which segment it came is forgotten: it was one that is folded.
+    /// Returns the chunk, whose first position is `first`. Its segment is not kept: it is one that is folded.
     pub(crate) fn chunk(&self, first: u64) -> Chunk {
         match self {
-            ChunkEntry::All {
+            ChunkEntry::Intact {
                 volume,
                 width,
                 bytes,
@@ -117,48 +118,48 @@ impl ChunkEntry {
                 shared: Some(**body),
                 acked: RangeSet::default(),
             },
-            ChunkEntry::Some(chunk) => Chunk {
+            ChunkEntry::Partial(chunk) => Chunk {
                 segment: 0,
                 ..Chunk::clone(chunk)
             },
         }
     }
 
-    /// The last position of the chunk whose first one is `first`.
+    /// Returns the last position of the chunk, whose first one is `first`.
     pub(crate) fn last(&self, first: u64) -> u64 {
         match self {
-            ChunkEntry::All { width, .. } => first + u64::from(*width),
+            ChunkEntry::Intact { width, .. } => first + u64::from(*width),
             ChunkEntry::Shared { .. } => first,
-            ChunkEntry::Some(chunk) => chunk.last,
+            ChunkEntry::Partial(chunk) => chunk.last,
         }
     }
 
-    /// Where its messages are.
+    /// Returns the volume that holds its messages.
     pub(crate) fn volume(&self) -> u32 {
         match self {
-            ChunkEntry::All { volume, .. } | ChunkEntry::Shared { volume, .. } => *volume,
-            ChunkEntry::Some(chunk) => chunk.volume,
+            ChunkEntry::Intact { volume, .. } | ChunkEntry::Shared { volume, .. } => *volume,
+            ChunkEntry::Partial(chunk) => chunk.volume,
         }
     }
 
-    /// Notes that its messages are somewhere else now.
+    /// Records that its messages have moved to another volume.
     pub(crate) fn set_volume(&mut self, to: u32) {
         match self {
-            ChunkEntry::All { volume, .. } | ChunkEntry::Shared { volume, .. } => *volume = to,
-            ChunkEntry::Some(chunk) => chunk.volume = to,
+            ChunkEntry::Intact { volume, .. } | ChunkEntry::Shared { volume, .. } => *volume = to,
+            ChunkEntry::Partial(chunk) => chunk.volume = to,
         }
     }
 
-    /// Whether the chunk itself may say that something of it is done with.
+    /// Returns whether the chunk itself may record acknowledged positions.
     pub(crate) fn may_have_acked(&self) -> bool {
-        matches!(self, ChunkEntry::Some(_))
+        matches!(self, ChunkEntry::Partial(_))
     }
 
-    /// Whether the chunk itself says that this position of it is done with.
+    /// Returns whether the chunk itself records this position as acknowledged.
     pub(crate) fn is_acked(&self, position: u64) -> bool {
         match self {
-            ChunkEntry::All { .. } | ChunkEntry::Shared { .. } => false,
-            ChunkEntry::Some(chunk) => chunk.acked.contains(position),
+            ChunkEntry::Intact { .. } | ChunkEntry::Shared { .. } => false,
+            ChunkEntry::Partial(chunk) => chunk.acked.contains(position),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Building one commit: batches in, a block of records out, and who is to be told.
+//! Builds one commit: turns batches into a block of records and collects whom to confirm.
 
 use std::{
     collections::HashMap,
@@ -14,32 +14,32 @@ use crate::{
     types::{Batch, CommitSink, Op, Position, QueueId, Storable, Token},
 };
 
-/// A buffer larger than this many commits is given back after use.
+/// A buffer larger than this many times the usual commit is freed after use.
 pub(crate) const KEEP_FACTOR: usize = 2;
 
 /// A commit being built; its buffers are reused for the next one.
 #[derive(Default)]
 pub(crate) struct Commit {
-    /// The block, its header still blank.
+    /// The block. Its header is not filled in yet.
     pub(crate) block: Block,
     pub(crate) records: u32,
     effects: Vec<Effect>,
-    /// Per queue what this commit acknowledges; written at its end, so that many acks become few ranges.
+    /// What this commit acknowledges, by queue. Written at its end, so that many acks become few ranges.
     acks: HashMap<QueueId, Acks>,
     confirms: Confirms,
 }
 
 #[derive(Default)]
 struct Acks {
-    /// Acknowledged; must be written.
+    /// Acknowledged positions that must be written.
     acked: RangeSet,
-    /// Those, and what was never written: done with all the same. Ranges run over the holes that cancelled writes leave,
-    /// and stay few.
+    /// Those, and acknowledged positions whose publish was never written. Ranges span the holes that cancelled writes
+    /// leave, so they stay few.
     dead: RangeSet,
 }
 
 impl Commit {
-    /// Starts afresh. `size` is what a commit usually holds at most.
+    /// Empties the commit. `size` is the usual maximum size of a commit.
     pub(crate) fn clear(&mut self, size: usize) {
         self.block.clear(size.saturating_mul(KEEP_FACTOR));
         self.records = 0;
@@ -47,11 +47,11 @@ impl Commit {
         self.acks.clear();
     }
 
-    /// Adds all of a batch.
+    /// Adds a batch.
     ///
-    /// Acks and deliveries of a batch are gathered and written behind its publishes. That is sound: an ack of a message
-    /// is submitted only after the message was claimed in an earlier commit, so it never stands before its publish; and
-    /// what is settled was claimed in an earlier commit, or earlier in this one, or its write is called off now.
+    /// Acks and deliveries of a batch are collected and written after its publishes. That is sound: an ack is submitted
+    /// only after its message was claimed in an earlier commit, so it never precedes its publish; and what is settled
+    /// was claimed in an earlier commit or earlier in this one, or its write is cancelled now.
     pub(crate) fn add(
         &mut self,
         batch: Batch,
@@ -107,7 +107,7 @@ impl Commit {
                     record::append_delete_definition(self.block.encoded(), &key);
                     self.records += 1;
                 }
-                Op::Tell { sink, token } => self.confirms.first.push((sink, token)),
+                Op::NotifySink { sink, token } => self.confirms.first.push((sink, token)),
                 Op::Notify { token } => tokens.push(token),
             }
         }
@@ -141,7 +141,7 @@ impl Commit {
             Appended::Message => self.block.len() as u64,
             Appended::Reference => start,
         };
-        // Runs keep what the catalogue has to take over short.
+        // Joining publishes into runs keeps the list of effects short.
         if let Some(Effect::Published {
             queue: of,
             first,
@@ -168,7 +168,7 @@ impl Commit {
         });
     }
 
-    /// Ends the commit. `false`: nothing in it has to be written.
+    /// Completes the commit. Returns false if there is nothing to write.
     pub(crate) fn finish(&mut self, marks: &mut HashMap<QueueId, Position>) -> bool {
         self.block.begin();
         for (&queue, acks) in &self.acks {
@@ -193,7 +193,7 @@ impl Commit {
         self.records > 0
     }
 
-    /// Appends the delivery marks that wait for a ride.
+    /// Appends the pending delivery marks.
     pub(crate) fn write_marks(&mut self, marks: &mut HashMap<QueueId, Position>) {
         for (queue, through) in marks.drain() {
             record::append_delivered(self.block.encoded(), queue, through);
@@ -201,7 +201,7 @@ impl Commit {
         }
     }
 
-    /// What the commit changes.
+    /// Returns the changes that the commit makes.
     pub(crate) fn take_effects(&mut self) -> impl Iterator<Item = Effect> {
         let dead = self.acks.drain().map(|(queue, acks)| Effect::Dead {
             queue,
@@ -210,22 +210,22 @@ impl Commit {
         self.effects.drain(..).chain(dead)
     }
 
-    /// Tells every sink, once.
+    /// Notifies every sink once.
     pub(crate) fn confirm(&mut self) {
-        self.confirms.tell();
+        self.confirms.send();
     }
 }
 
-/// Bytes of block that one run of publishes covers at most, as a span does.
+/// The most bytes of a block that one run of publishes covers, as for a span.
 const RUN_BYTES: u64 = 64 * 1024;
 
-/// Tokens by sink.
+/// The tokens to give back, by sink.
 #[derive(Default)]
 struct Confirms {
-    /// Told before all others.
+    /// Notified before all others.
     first: Vec<(Arc<dyn CommitSink>, Token)>,
     sinks: Vec<(Arc<dyn CommitSink>, Vec<Token>)>,
-    /// By the sink's address.
+    /// Indexes into `sinks`, by the sink's address.
     index: HashMap<usize, usize>,
 }
 
@@ -244,7 +244,7 @@ impl Confirms {
         }
     }
 
-    fn tell(&mut self) {
+    fn send(&mut self) {
         self.index.clear();
         for (sink, token) in self.first.drain(..) {
             sink.committed(&[token]);

@@ -1,5 +1,5 @@
-//! What one log segment says in the end, gathered in one pass: publishes and acks inside it cancel out, of definitions
-//! the latest counts, and a deleted queue takes everything before with it.
+//! The net contents of one log segment, gathered in one pass: publishes and acks inside it cancel out, the latest
+//! version of a definition wins, and deleting a queue drops everything before it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,26 +16,26 @@ use crate::{
     types::QueueId,
 };
 
-/// A publish: 24 bytes per message of the segment, while it is folded.
+/// A publish. Takes 24 bytes per message while the segment is folded.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Published {
     pub(crate) position: u64,
-    /// Where the record starts in the segment that has the message: its own, or one that it refers to.
+    /// Where the record that contains the message starts in the segment: its own record, or the one that it refers to.
     pub(crate) offset: u64,
-    /// The message's bytes, without the record around it.
+    /// The length of the message, without its record header.
     pub(crate) len: u32,
-    /// That record is another queue's.
+    /// That record belongs to another queue.
     pub(crate) is_reference: bool,
 }
 
 impl Published {
-    /// Bytes of the whole record that has the message.
+    /// Returns the length of the record that contains the message.
     pub(crate) fn record_len(&self) -> usize {
         PUBLISH_OVERHEAD + self.len as usize
     }
 }
 
-/// What the segment says of one queue.
+/// What the segment says about one queue.
 #[derive(Debug, Default)]
 pub(crate) struct QueueContents {
     pub(crate) published: Vec<Published>,
@@ -49,15 +49,15 @@ pub(crate) struct Contents {
     pub(crate) queues: HashMap<QueueId, QueueContents>,
     pub(crate) deleted: HashSet<QueueId>,
     pub(crate) definitions: definitions::Pending,
-    /// Where records start whose messages were published to several queues.
+    /// The offsets of records whose messages were published to several queues.
     pub(crate) shared: HashSet<u64>,
 }
 
 impl Contents {
-    /// Reads a segment through.
+    /// Reads a whole segment.
     ///
     /// # Errors
-    /// It cannot be read, or is damaged and `accept_losses` is off.
+    /// The segment cannot be read, or it is damaged and `accept_losses` is off.
     pub(crate) fn gather(
         segment: &Arc<Segment>,
         end: End,

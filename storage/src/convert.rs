@@ -1,4 +1,4 @@
-//! Stores of an older schema become stores of this one when they are opened.
+//! Converts stores of an older schema when they are opened.
 
 use crate::{
     error::StorageError,
@@ -9,11 +9,11 @@ use crate::{
     volumes::Volumes,
 };
 
-/// Chunks that are moved before the main sled is told.
+/// How many chunks are moved before the main sled is updated.
 const SLICE: usize = 256;
 
-/// Moves what stands in the main sled into volumes, and weighs it. A crash in the middle leaves chunks of both kinds,
-/// which the next start goes on with.
+/// Moves messages from the main sled into volumes and weighs them. A crash halfway leaves chunks in both places, and
+/// the next start continues.
 ///
 /// # Errors
 /// sled failed.
@@ -24,7 +24,7 @@ pub(crate) fn into_volumes(
 ) -> Result<(), StorageError> {
     let mut older = Vec::new();
     main.scan(&[schema::CATALOGUE], |key, value| {
-        // What is damaged is the business of whoever loads the catalogue.
+        // Damage is reported when the catalogue is loaded.
         let chunk = value.and_then(Chunk::decode_older);
         if let (Some((queue, first)), Some(chunk)) = (schema::parse_catalogue_key(key), chunk) {
             older.push((queue, first, chunk));
@@ -42,7 +42,7 @@ pub(crate) fn into_volumes(
                 Ok(Some(messages)) => {
                     new.count(&messages, weigh);
                 }
-                // Reading it will say what is lost; its bytes are the most that it can have weighed.
+                // Reading it will report what is lost. Its weight is at most its size.
                 Ok(None) | Err(StorageError::DamagedMessages { .. }) => new.weight = new.bytes,
                 Err(error) => return Err(error),
             }
@@ -54,7 +54,7 @@ pub(crate) fn into_volumes(
                 out.remove(&key);
             }
             out.put(&schema::catalogue_key(*queue, *first), &new.encode());
-            bodies.breathe()?;
+            bodies.apply_if_large()?;
         }
         bodies.apply()?;
         volume.flush_synced()?;

@@ -1,7 +1,8 @@
-//! Definitions in sled: records of the broker's, by key; the latest value wins.
+//! Definitions in sled: the broker's records by key; the latest value wins.
 //!
-//! Under `d` stands the number of parts and the first of them; a definition that fits has no others. One that does not
-//! has a checksum of the whole there too: each part has its own, but parts of two versions must not pass for one.
+//! The `d` entry holds the number of parts and the first part; most definitions have no others. A definition in several
+//! parts also stores a checksum of the whole there: each part has its own, but parts of two versions must not be
+//! combined.
 
 use std::collections::BTreeMap;
 
@@ -14,18 +15,18 @@ use crate::{
     sled_store::{Changes, Found, SledStore},
 };
 
-/// Bytes of a definition per part.
+/// How many bytes of a definition one part holds.
 const PART: usize = MAX_VALUE - CHECKSUM - 8;
-/// In the number of parts: the checksum of the whole follows.
+/// A flag in the number of parts: a checksum of the whole follows.
 const CHECKED: u32 = 1 << 31;
 
-/// What a segment says about definitions: `None` is a deleted one.
+/// Changes to definitions in a segment; `None` deletes one.
 pub(crate) type Pending = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-/// Every definition, by key: those in sled, as changed by what the log says since.
+/// Returns every definition by key: those in sled with the newer changes from the log applied.
 ///
 /// # Errors
-/// One is damaged, or sled failed.
+/// A definition is damaged, or sled failed.
 pub(crate) fn load(
     store: &SledStore,
     changed: &Pending,
@@ -44,7 +45,7 @@ pub(crate) fn load(
                 Found::Nothing | Found::Damaged => return Err(damaged(key)),
             }
         }
-        let value = head.whole(&parts).ok_or_else(|| damaged(key))?;
+        let value = head.assemble(&parts).ok_or_else(|| damaged(key))?;
         definitions.push((Bytes::copy_from_slice(key), value.into()));
         Ok(())
     })?;
@@ -57,7 +58,7 @@ pub(crate) fn load(
     Ok(definitions)
 }
 
-/// What stands under a definition's own key.
+/// The value stored under a definition's own key.
 pub(crate) struct Head<'a> {
     pub(crate) parts: u32,
     checksum: Option<u32>,
@@ -81,8 +82,8 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// The definition, with its further parts; `None` when they are not parts of the same.
-    pub(crate) fn whole<Part: AsRef<[u8]>>(&self, parts: &[Part]) -> Option<Vec<u8>> {
+    /// Returns the complete definition, or `None` if the parts do not belong together.
+    pub(crate) fn assemble<Part: AsRef<[u8]>>(&self, parts: &[Part]) -> Option<Vec<u8>> {
         let mut value = self.first.to_vec();
         for part in parts {
             value.extend_from_slice(part.as_ref());
@@ -100,8 +101,8 @@ fn damaged(key: &[u8]) -> StorageError {
     }
 }
 
-/// Brings sled up to what a segment says. A definition changes as a whole only once the segment counts as folded: until
-/// then it is folded again at the next start.
+/// Applies the changes in a segment to sled. A definition in several parts is consistent only once the segment counts
+/// as folded: until then the next start folds it again.
 ///
 /// # Errors
 /// sled failed.
@@ -138,7 +139,7 @@ pub(crate) fn fold(
         for part in written.max(1)..before {
             out.remove(&schema::definition_part_key(key, part));
         }
-        out.breathe()?;
+        out.apply_if_large()?;
     }
     Ok(())
 }
@@ -153,15 +154,15 @@ mod tests {
         let value = [&(2 | CHECKED).to_be_bytes(), &checksum, &b"one, "[..]].concat();
         let head = Head::parse(&value).unwrap();
         assert_eq!(head.parts, 2);
-        assert_eq!(head.whole(&["two"]), Some(b"one, two".to_vec()));
-        assert_eq!(head.whole(&["owt"]), None);
-        assert_eq!(head.whole::<&str>(&[]), None);
+        assert_eq!(head.assemble(&["two"]), Some(b"one, two".to_vec()));
+        assert_eq!(head.assemble(&["owt"]), None);
+        assert_eq!(head.assemble::<&str>(&[]), None);
     }
 
     #[test]
     fn a_definition_in_parts_of_an_older_store_is_read() {
         let value = [&2u32.to_be_bytes(), &b"one, "[..]].concat();
         let head = Head::parse(&value).unwrap();
-        assert_eq!(head.whole(&["two"]), Some(b"one, two".to_vec()));
+        assert_eq!(head.assemble(&["two"]), Some(b"one, two".to_vec()));
     }
 }

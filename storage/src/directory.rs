@@ -1,14 +1,14 @@
-//! The data directory: who may use it, and what must be found in it.
+//! The data directory: locking it, and checking that it is complete.
 //!
-//! | name | what |
+//! | name | contents |
 //! | --- | --- |
-//! | `lock` | locked by the broker that has the store open; holds its process id |
-//! | `store` | the marker: schema version and identity; knows that the store is not empty |
+//! | `lock` | the process id of the broker that has the store open, which holds a lock on this file |
+//! | `store` | the marker: schema version and identity; its presence means that a store must be here |
 //! | `clean` | where the log ended at the last clean close |
-//! | `last-segment` | the number of the newest log segment: that one must be there, or folded |
-//! | `log/` | segments of the commit log |
+//! | `last-segment` | the number of the newest log segment, which must exist or be folded |
+//! | `log/` | the segments of the commit log |
 //! | `sled/`, or `sled.` and a number | the main sled; the marker says which |
-//! | `volumes/` | sleds that hold messages |
+//! | `volumes/` | the sleds that hold messages |
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -22,10 +22,10 @@ use crate::{
     schema,
 };
 
-/// What names the newest log segment, outside the log: should the log be gone, this says so.
+/// The file that names the newest log segment. It is outside the log, so it reveals that the log is missing.
 const LAST_SEGMENT: &str = "last-segment";
 
-/// The paths inside a store's directory.
+/// The paths in a store's directory.
 #[derive(Debug, Clone)]
 pub(crate) struct Directory {
     pub(crate) path: PathBuf,
@@ -33,31 +33,31 @@ pub(crate) struct Directory {
     pub(crate) volumes: PathBuf,
 }
 
-/// Held as long as the store is open.
+/// The lock on the directory, held while the store is open.
 #[derive(Debug)]
-pub(crate) struct Lock(#[allow(dead_code)] File); // what counts is that it stays open
+pub(crate) struct Lock(#[allow(dead_code)] File); // locked for as long as it is open
 
-/// What the marker file says.
+/// The contents of the marker file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Marker {
-    /// Stands in sled too: the two belong together.
+    /// Stored in sled too, to prove that the two belong together.
     pub(crate) identity: u64,
-    /// Which main sled counts: [`Directory::main`].
+    /// Which main sled is the current one: see [`Directory::main`].
     pub(crate) generation: u64,
-    /// The schema that the store is of.
+    /// The schema version of the store.
     pub(crate) version: u32,
 }
 
 /// Where the log ended at a clean close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CleanClose {
-    /// The last segment, also when it is folded and gone; older versions noted 0 then.
+    /// The last segment, even if it is folded and gone (older versions stored 0 then).
     pub(crate) seq: u64,
     pub(crate) end: u64,
 }
 
 impl Directory {
-    /// The paths of a store in this directory.
+    /// Returns the paths of a store in this directory.
     pub(crate) fn at(path: &Path) -> Directory {
         Directory {
             path: path.to_owned(),
@@ -66,10 +66,10 @@ impl Directory {
         }
     }
 
-    /// Makes the directory if need be.
+    /// Creates the directory if it does not exist.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// The directory cannot be created.
     pub(crate) fn create(path: &Path) -> Result<Directory, StorageError> {
         let directory = Directory::at(path);
         fs::create_dir_all(&directory.log).map_err(|source| StorageError::Directory {
@@ -80,10 +80,10 @@ impl Directory {
         Ok(directory)
     }
 
-    /// The directory of a store that is there.
+    /// Returns the directory of an existing store.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no store.
     pub(crate) fn existing(path: &Path) -> Result<Directory, StorageError> {
         let directory = Directory::at(path);
         fs::metadata(path).map_err(|e| directory.error("find a store in", e))?;
@@ -96,7 +96,7 @@ impl Directory {
         Ok(directory)
     }
 
-    /// The directory of the main sled that was made anew so often.
+    /// Returns the directory of the main sled of this generation.
     pub(crate) fn main(&self, generation: u64) -> PathBuf {
         match generation {
             0 => self.path.join("sled"),
@@ -104,7 +104,7 @@ impl Directory {
         }
     }
 
-    /// Deletes main sleds that are not the one of this generation: leftovers of making it anew.
+    /// Deletes main sleds of other generations, left over from rebuilding it.
     ///
     /// # Errors
     /// They cannot be deleted.
@@ -121,7 +121,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Deletes a directory with all that is in it, if it is there.
+    /// Deletes a directory tree if it exists.
     ///
     /// # Errors
     /// It cannot be deleted.
@@ -137,7 +137,7 @@ impl Directory {
     /// Locks the directory for this process.
     ///
     /// # Errors
-    /// Another process holds it, or the lock file cannot be written.
+    /// Another process holds the lock, or the lock file cannot be written.
     pub(crate) fn lock(&self) -> Result<Lock, StorageError> {
         let fail = |source| self.error("write the lock file in", source);
         let path = self.path.join("lock");
@@ -167,10 +167,10 @@ impl Directory {
         Ok(Lock(file))
     }
 
-    /// What the marker says; `None` when there is no marker.
+    /// Reads the marker. Returns `None` if there is none.
     ///
     /// # Errors
-    /// It is damaged, or of a schema that cannot be read.
+    /// The marker is damaged, or its schema version is not supported.
     pub(crate) fn marker(&self) -> Result<Option<Marker>, StorageError> {
         let Some(fields) = self.read_fields("store")? else {
             return Ok(None);
@@ -204,7 +204,7 @@ impl Directory {
         self.write_fields("store", &[version, identity, generation])
     }
 
-    /// How the store was closed, if it was.
+    /// Returns where the log ended if the store was closed cleanly.
     ///
     /// # Errors
     /// The note cannot be read.
@@ -216,7 +216,7 @@ impl Directory {
         }))
     }
 
-    /// Notes a clean close.
+    /// Records a clean close.
     ///
     /// # Errors
     /// It cannot be written.
@@ -224,7 +224,8 @@ impl Directory {
         self.write_fields("clean", &[clean.seq, clean.end])
     }
 
-    /// Removes the note of a clean close. It need not be gone durably: one that comes back names a folded segment.
+    /// Removes the record of a clean close. This need not be durable: should the record reappear, it names a folded
+    /// segment.
     ///
     /// # Errors
     /// It cannot be removed.
@@ -237,11 +238,11 @@ impl Directory {
         }
     }
 
-    /// The number of the newest log segment there ever was, as far as that was noted outside the log; 0 in a store that has
-    /// none, or was last written by a version without this note. That segment and all before it are in the log or folded.
+    /// Returns the number of the newest log segment ever created, as recorded outside the log. That segment and all
+    /// before it are in the log or folded. Returns 0 if there is none or if an older version wrote the store.
     ///
     /// # Errors
-    /// The note cannot be read, or is damaged.
+    /// The file cannot be read or is damaged.
     pub(crate) fn last_segment(&self) -> Result<u64, StorageError> {
         match self.read_fields(LAST_SEGMENT)?.as_deref() {
             None => Ok(0),
@@ -250,7 +251,7 @@ impl Directory {
         }
     }
 
-    /// Notes, durably, that there is a segment of this number in the log, or that it is folded.
+    /// Records durably that a segment of this number is in the log or folded.
     ///
     /// # Errors
     /// It cannot be written.
@@ -258,7 +259,7 @@ impl Directory {
         replace_file(io, &self.path.join(LAST_SEGMENT), line(&[seq]).as_bytes()).map(drop)
     }
 
-    /// The log's segments, ascending; leftovers of unfinished ones are removed.
+    /// Returns the log's segments in ascending order and removes unfinished ones.
     ///
     /// # Errors
     /// The directory cannot be read or cleaned up.
@@ -271,7 +272,7 @@ impl Directory {
         self.list_segments()
     }
 
-    /// The log's segments, ascending; nothing is changed. None when there is no log.
+    /// Returns the log's segments in ascending order, or none if there is no log. Changes nothing.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -299,7 +300,7 @@ impl Directory {
             .collect()
     }
 
-    /// The error that says something that must be here is not.
+    /// Returns an error for a part of the store that is missing.
     pub(crate) fn missing(&self, what: &str) -> StorageError {
         StorageError::Missing {
             path: self.path.clone(),
@@ -315,7 +316,8 @@ impl Directory {
         }
     }
 
-    /// One line: numbers in hex, then their checksum. `Some` of nothing when it is damaged.
+    /// Reads a file of one line: hexadecimal numbers followed by their checksum. A damaged file yields `Some` empty
+    /// list.
     fn read_fields(&self, name: &str) -> Result<Option<Vec<u64>>, StorageError> {
         let text = match fs::read_to_string(self.path.join(name)) {
             Ok(text) => text,
@@ -346,14 +348,14 @@ impl Directory {
     }
 }
 
-/// Numbers as they stand in a file: hex, then their checksum.
+/// Formats numbers as a line of a file: hexadecimal, followed by their checksum.
 fn line(fields: &[u64]) -> String {
     let numbers: Vec<_> = fields.iter().map(|field| format!("{field:x}")).collect();
     let numbers = numbers.join(" ");
     format!("{numbers} {:08x}\n", crc32fast::hash(numbers.as_bytes()))
 }
 
-/// What log segments from `first` to `last` are called.
+/// Names the log segments from `first` to `last`.
 pub(crate) fn segments_text(first: u64, last: u64) -> String {
     if first == last {
         format!("log segment {first}")

@@ -1,20 +1,20 @@
-//! Everything that can go wrong at the store's border, in words for the operator.
+//! The store's errors, worded for the operator.
 
 use std::{io, path::PathBuf, time::Duration};
 
 use crate::types::{Position, QueueId};
 
-/// Why the store could not do what it was asked.
+/// Why an operation of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// The directory cannot be created, read or written.
     #[error("cannot {action} {}: {source}; check that the directory exists on a disk with free space and belongs to the user running the broker", path.display())]
     Directory {
-        /// What was tried, as a verb.
+        /// The attempted action, as a verb.
         action: &'static str,
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// Another process has the directory open.
@@ -35,8 +35,8 @@ pub enum StorageError {
         /// The format this version reads and writes.
         expected: u32,
     },
-    /// Part of what a store consists of is not there: never started empty silently.
-    #[error("the store in {} is not complete: {what} missing, or not its own; put back what is missing, or restore the directory from a copy; or see with `leveret check` what is lost, and go on without it by `leveret repair`", path.display())]
+    /// Part of the store is missing. The broker never silently starts with an empty store.
+    #[error("the store in {} is incomplete: {what} missing, or from another store; put it back or restore the directory from a copy, or run `leveret check` to see what is lost and `leveret repair` to continue without it", path.display())]
     Missing {
         /// The directory.
         path: PathBuf,
@@ -44,7 +44,7 @@ pub enum StorageError {
         what: String,
     },
     /// The commit log is damaged where it must not be.
-    #[error("the log segment {} is damaged from byte {offset} to byte {end}: commits in there are lost; `leveret check` says what else is damaged, `leveret repair` keeps everything else; or restore a copy", path.display())]
+    #[error("the log segment {} is damaged from byte {offset} to byte {end}, and the commits there are lost; run `leveret check` to list all damage and `leveret repair` to keep everything that is intact, or restore a copy", path.display())]
     DamagedLog {
         /// The segment.
         path: PathBuf,
@@ -53,8 +53,8 @@ pub enum StorageError {
         /// First byte known to be good again, or the end.
         end: u64,
     },
-    /// A stored run of messages does not match its checksum, or is not there.
-    #[error("messages {} to {} of queue {} are damaged on disk and cannot be delivered; `leveret repair` takes them out, or restore the data directory from a copy", first.0, last.0, queue.0)]
+    /// A stored run of messages is missing or does not match its checksum.
+    #[error("messages {} to {} of queue {} are damaged on disk and cannot be delivered; run `leveret repair` to remove them, or restore the data directory from a copy", first.0, last.0, queue.0)]
     DamagedMessages {
         /// The queue.
         queue: QueueId,
@@ -63,51 +63,51 @@ pub enum StorageError {
         /// Last position that may be affected.
         last: Position,
     },
-    /// A small record (queue, definition, catalogue) does not match its checksum.
+    /// A small record (of a queue, a definition or the catalogue) does not match its checksum.
     #[error(
-        "the stored {what} is damaged; `leveret check` says what else is, `leveret repair` keeps everything else; or restore the data directory from a copy"
+        "the stored {what} is damaged; run `leveret check` to list all damage and `leveret repair` to keep everything that is intact, or restore the data directory from a copy"
     )]
     DamagedRecord {
-        /// Which.
+        /// The record.
         what: String,
     },
     /// The disk is nearly full.
-    #[error("the disk of {} has no room for what lives in a log segment; that stays where it is until there is room, or consumers have taken it", path.display())]
-    NoRoom {
+    #[error("the disk of {} has too little free space to move the messages of a log segment into the database; they stay in the log until there is enough space or consumers have acknowledged them", path.display())]
+    DiskFull {
         /// The store's directory.
         path: PathBuf,
     },
-    /// sled refused or panicked.
+    /// sled returned an error or panicked.
     #[error("the database in {} failed while {action}: {reason}; {}", path.display(), remedy(reason))]
     Database {
         /// sled's directory.
         path: PathBuf,
-        /// What was being done.
+        /// The operation that failed.
         action: &'static str,
-        /// sled's own words.
+        /// sled's own error text.
         reason: String,
-        /// Its file is damaged: trying again will not help.
+        /// Its file is damaged, so retrying will not help.
         damage: bool,
     },
-    /// sled does not come to an end of something. What it has not made durable is in the log.
-    #[error("the database in {} has not come to an end of {action} for {} seconds; nothing is lost: start the broker again, and if this persists look at the disk, then at what `leveret check` says", path.display(), after.as_secs())]
+    /// sled does not finish an operation. Whatever it has not made durable is still in the log.
+    #[error("the database in {} has not finished {action} after {} seconds; nothing is lost: restart the broker, and if this persists, check the disk, then run `leveret check`", path.display(), after.as_secs())]
     Stuck {
         /// sled's directory, or the store's.
         path: PathBuf,
-        /// What is being done.
+        /// The operation that does not finish.
         action: &'static str,
-        /// How long it was waited for.
+        /// How long the store has waited for it.
         after: Duration,
     },
-    /// Writing the log does not succeed at present; nothing unwritten is confirmed.
+    /// The log cannot be written at present. Nothing unwritten is confirmed.
     #[error(
-        "the log cannot be written: {reason}; free disk space or repair the disk, writing is retried meanwhile"
+        "cannot write the log: {reason}; free disk space or repair the disk; the broker keeps retrying"
     )]
     WriteFailing {
         /// The last error.
         reason: String,
     },
-    /// The store was closed, or its thread ended.
+    /// The store was closed, or its storage thread ended.
     #[error("the store is closed")]
     Closed,
 }
@@ -119,11 +119,11 @@ fn holder(pid: Option<u32>) -> String {
     )
 }
 
-/// What to do about an error of sled's, by its words.
+/// Returns what to do about an error of sled's, judging by its text.
 fn remedy(reason: &str) -> &'static str {
     if reason.contains("No space left") || reason.contains("StorageFull") {
         "free some disk space"
     } else {
-        "if this persists, `leveret repair` makes a new one of what is intact"
+        "if this persists, run `leveret repair` to rebuild the database from what is intact"
     }
 }

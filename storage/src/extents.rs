@@ -1,8 +1,8 @@
-//! Runs of live messages, joined from smaller ones.
+//! Joins small runs of live messages into larger ones.
 
 use crate::stats::Extent;
 
-/// Joins runs that come nearly in order to extents of about so many encoded bytes, in order and disjoint.
+/// Joins runs that arrive nearly in order into disjoint, ordered extents of about `size` encoded bytes.
 #[derive(Debug)]
 pub(crate) struct Runs {
     size: u64,
@@ -17,8 +17,8 @@ impl Runs {
         }
     }
 
-    /// Adds a run. One that begins before the end of what is there already, which happens where publishes came slightly
-    /// out of order, is joined to it whatever the size.
+    /// Adds a run. A run that begins before the end of the previous ones, because publishes were slightly out of order,
+    /// is joined with what it overlaps regardless of size.
     pub(crate) fn add(&mut self, mut run: Extent) {
         if run.messages == 0 {
             return;
@@ -29,7 +29,7 @@ impl Runs {
                 break;
             }
             if overlaps && run.first < last.first {
-                // It may reach over the extent before, too.
+                // It may overlap the previous extent, too.
                 run = last.joined(&run);
                 self.extents.pop();
                 continue;
@@ -42,7 +42,7 @@ impl Runs {
 }
 
 impl Extent {
-    /// Both as one.
+    /// Returns one extent that covers both.
     pub(crate) fn joined(&self, other: &Extent) -> Extent {
         Extent {
             first: self.first.min(other.first),

@@ -1,14 +1,14 @@
-//! Folding one log segment into sled.
+//! Folds one log segment into sled.
 //!
-//! Order, so that a crash at any point costs nothing: messages into the current volume, flushed and synced; then
-//! everything else into the main sled, chunks tagged with the segment, flushed and synced; then `folded through`, flushed
-//! and synced; then the catalogue in memory switches over; then the segment may be deleted. A fold that did not come to
-//! its end leaves chunks with a tag above `folded through`: they are removed before the segment is folded again. Messages
-//! that it left in a volume are nobody's, and go when the volume does. Everything else a fold does is the same when done
-//! twice.
+//! The order makes a crash at any point harmless. First, messages go into the current volume, flushed and synced; then
+//! everything else goes into the main sled, chunks tagged with the segment, flushed and synced; then `folded through`
+//! is raised, flushed and synced; then the in-memory catalogue switches over; then the segment may be deleted. A fold
+//! that did not finish leaves chunks with a tag above `folded through`, which are removed before the segment is folded
+//! again. The messages it left in a volume belong to nobody and are deleted with the volume. Everything else a fold
+//! does is idempotent.
 //!
-//! A large message that was published to several queues is written for the first of them in which it lives; the others
-//! get an entry that names it. Volumes never lose anything, so each of them may be done with it first.
+//! A large message published to several queues is written for the first queue in which it is live; the other queues get
+//! an entry that refers to it. Nothing is removed from a volume, so any of the queues may finish with it first.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -30,28 +30,28 @@ use crate::{
     sled_store::{Changes, Found, SledStore},
     sleds::Sleds,
     types::{Position, QueueId},
-    usage::Changed,
+    usage::UsageDelta,
 };
 
-/// Bytes read at once around a message that lives on.
+/// How many bytes are read at once around a live message.
 const READ_AROUND: usize = 16 * 1024;
 
-/// What a fold works on.
+/// Everything a fold works with.
 pub(crate) struct Fold<'a> {
     pub(crate) sleds: &'a Sleds,
     pub(crate) catalogue: &'a Mutex<Catalogue>,
     pub(crate) log: &'a LogState,
     pub(crate) segment: Arc<Segment>,
     pub(crate) weigh: Weigh,
-    /// An attempt at this fold has failed before.
-    pub(crate) again: bool,
+    /// A previous attempt at this fold has failed.
+    pub(crate) retrying: bool,
 }
 
 impl Fold<'_> {
-    /// Brings what the segment says into sled, durably, and switches the catalogue.
+    /// Applies the segment to sled, durably, and switches the catalogue over.
     ///
     /// # Errors
-    /// sled or the disk failed, or the store is stopping: then nothing has changed for readers.
+    /// sled or the disk failed, or the store is stopping. Nothing has changed for readers then.
     pub(crate) fn run(&self, contents: &Contents) -> Result<(), StorageError> {
         let seq = self.segment.header.seq;
         let mut folded = Folded {
@@ -76,7 +76,7 @@ impl Fold<'_> {
         for (queue, first, chunk) in &folded.written {
             let key = schema::catalogue_key(*queue, Position(*first));
             out.put(&key, &chunk.encode());
-            out.breathe()?;
+            out.apply_if_large()?;
         }
         for &(&queue, contents) in &queues {
             self.fold_acks(queue, &contents.acked, &mut out, &mut folded)?;
@@ -86,9 +86,9 @@ impl Fold<'_> {
         out.apply()?;
         main.flush_synced()?;
         set_folded_through(&main, seq)?;
-        if self.again {
-            // What the failed attempts did is in the main sled, and not in what this one knows.
-            self.sleds.volumes.recount(&count(&main)?);
+        if self.retrying {
+            // This attempt does not know what the failed ones did, but the main sled does.
+            self.sleds.volumes.recount(&count_usage(&main)?);
         } else {
             self.sleds.volumes.changed(&folded.usage);
         }
@@ -104,18 +104,18 @@ impl Fold<'_> {
         folded: &mut Folded,
     ) -> Result<(), StorageError> {
         main.scan(&schema::catalogue_prefix(queue), |key, value| {
-            self.go_on()?;
+            self.check_running()?;
             if let Some(chunk) = value.and_then(Chunk::decode) {
                 folded.usage.remove(&chunk);
             }
             out.remove(key);
-            out.breathe()
+            out.apply_if_large()
         })?;
         out.remove(&schema::queue_key(queue));
-        out.breathe()
+        out.apply_if_large()
     }
 
-    /// Acks of messages in older chunks.
+    /// Applies acks of messages in older chunks.
     fn fold_acks(
         &self,
         queue: QueueId,
@@ -124,7 +124,7 @@ impl Fold<'_> {
         folded: &mut Folded,
     ) -> Result<(), StorageError> {
         for (first, entry) in self.touched(queue, acked) {
-            self.go_on()?;
+            self.check_running()?;
             let before = entry.chunk(first);
             let position = Position(first);
             let key = schema::catalogue_key(queue, position);
@@ -141,7 +141,7 @@ impl Fold<'_> {
                     folded.removed.push((queue, first));
                 }
             }
-            out.breathe()?;
+            out.apply_if_large()?;
         }
         Ok(())
     }
@@ -157,13 +157,13 @@ impl Fold<'_> {
                 touched.push((first, chunk.clone()));
             }
         }
-        // Two ranges may touch one chunk.
+        // Two ranges may overlap one chunk.
         touched.sort_by_key(|(first, _)| *first);
         touched.dedup_by_key(|(first, _)| *first);
         touched
     }
 
-    /// Messages that still live, as new chunks in the current volume.
+    /// Writes the messages that are still live as new chunks to the current volume.
     fn fold_messages(
         &self,
         queues: &[(&QueueId, &QueueContents)],
@@ -171,12 +171,12 @@ impl Fold<'_> {
         folded: &mut Folded,
     ) -> Result<(), StorageError> {
         let mut window = self.segment.window(READ_AROUND);
-        // Messages of several queues that this fold has written to its volume, by where the log has them.
+        // Shared messages that this fold has already written to its volume, by their offset in the log.
         let mut written: HashMap<u64, Large> = HashMap::new();
         let mut volume = None;
         for (queue, contents) in queues {
             let queue = **queue;
-            // Later segments may already say that some are done with; those are synced, so it may be believed.
+            // Later segments are synced, so messages that they acknowledge can be skipped.
             let dead = self.catalogue.lock().dead(queue);
             let mut live = contents
                 .published
@@ -193,7 +193,7 @@ impl Fold<'_> {
             let mut out = store.changes();
             let mut packer = Packer::new(queue, self.segment.header.seq, *number, self.weigh);
             for message in live {
-                self.go_on()?;
+                self.check_running()?;
                 let position = message.position;
                 if let Some(large) = written.get(&message.offset) {
                     packer.push_written(position, large, &mut out)?;
@@ -219,7 +219,7 @@ impl Fold<'_> {
         }
     }
 
-    /// One message, its checksum checked again: it was read some time after the first pass.
+    /// Reads one message and checks its checksum again, because the first pass was some time ago.
     fn message<'w>(
         &self,
         window: &'w mut Window,
@@ -260,7 +260,8 @@ impl Fold<'_> {
         let key = schema::queue_key(queue);
         let mut marks = match main.get(&key)? {
             Found::Value(value) => QueueMarks::decode(&value).unwrap_or_default(),
-            // A damaged one was refused at open; damaged since, what memory knows replaces it.
+            // A damaged record is refused when the store opens. If it was damaged since, the copy in memory replaces
+            // it.
             Found::Damaged => self
                 .catalogue
                 .lock()
@@ -273,11 +274,12 @@ impl Fold<'_> {
         marks.raise(new);
         out.put(&key, &marks.encode());
         folded.marks.push((queue, marks));
-        out.breathe()
+        out.apply_if_large()
     }
 
-    /// A store that closes does not wait for a long fold; what it did so far is discarded at the next start.
-    fn go_on(&self) -> Result<(), StorageError> {
+    /// Fails if the store is closing, so that it need not wait for a long fold. The next start discards what was done
+    /// so far.
+    fn check_running(&self) -> Result<(), StorageError> {
         if self.log.is_stopped() {
             Err(StorageError::Closed)
         } else {
@@ -286,7 +288,7 @@ impl Fold<'_> {
     }
 }
 
-/// Notes, durably, that everything up to segment `seq` is in sled.
+/// Records durably that everything up to segment `seq` is in sled.
 fn set_folded_through(store: &SledStore, seq: u64) -> Result<(), StorageError> {
     let mut out = store.changes();
     out.put(schema::KEY_FOLDED, &seq.to_be_bytes());
@@ -294,12 +296,12 @@ fn set_folded_through(store: &SledStore, seq: u64) -> Result<(), StorageError> {
     store.flush_synced()
 }
 
-/// Takes a failed fold of segment `seq` back, before it is tried again: the segment counts as not folded first, and only
-/// then goes what the attempt left.
+/// Undoes a failed fold of segment `seq` before it is retried. The segment is first marked as not folded, and only then
+/// is what the attempt left removed.
 ///
 /// # Errors
-/// sled failed; then the segment must not be folded again before this has succeeded.
-pub(crate) fn unfold(sleds: &Sleds, seq: u64) -> Result<(), StorageError> {
+/// sled failed. The segment must not be folded again before this has succeeded.
+pub(crate) fn undo_fold(sleds: &Sleds, seq: u64) -> Result<(), StorageError> {
     let main = sleds.main();
     set_folded_through(&main, seq.saturating_sub(1))?;
     let mut out = main.changes();
@@ -308,17 +310,17 @@ pub(crate) fn unfold(sleds: &Sleds, seq: u64) -> Result<(), StorageError> {
         if chunk.is_some_and(|chunk| chunk.segment >= seq) {
             out.remove(key);
         }
-        out.breathe()
+        out.apply_if_large()
     })?;
     out.apply()
 }
 
-/// What the main sled's catalogue says of the use of volumes.
+/// Computes volume usage from the main sled's catalogue.
 ///
 /// # Errors
 /// sled failed.
-fn count(main: &SledStore) -> Result<Changed, StorageError> {
-    let mut usage = Changed::default();
+fn count_usage(main: &SledStore) -> Result<UsageDelta, StorageError> {
+    let mut usage = UsageDelta::default();
     main.scan(&[schema::CATALOGUE], |_, value| {
         if let Some(chunk) = value.and_then(Chunk::decode) {
             usage.add(&chunk);

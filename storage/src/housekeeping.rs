@@ -1,11 +1,12 @@
-//! Giving space back, on the checkpoint's thread, between folds.
+//! Reclaims disk space, on the checkpoint thread, between folds.
 //!
-//! Volumes in which nothing lives are deleted. While all volumes together take much more room than what lives in them,
-//! the one with the least share of life has that copied to the current volume, and is deleted then. The main sled, which
-//! is small, is made anew when it has grown far beyond what lives in it.
+//! Volumes without live messages are deleted. While all volumes together take far more space than their live messages,
+//! the one with the smallest live share has its live messages copied to the current volume, and is then deleted. The
+//! main sled, which is small, is rebuilt when it has grown far beyond its live contents.
 //!
-//! A copy is in the new volume, synced, before the main sled's catalogue names that one, and the old volume goes only after
-//! that is synced too: a crash anywhere leaves messages that nobody knows of in one of the two, and loses none.
+//! A copy is synced in the new volume before the main sled's catalogue refers to it, and the old volume is deleted only
+//! after the catalogue is synced too. A crash at any point leaves unreferenced messages in one of the two volumes and
+//! loses none.
 
 use std::collections::HashMap;
 
@@ -13,40 +14,40 @@ use parking_lot::Mutex;
 
 use crate::{
     catalogue::Catalogue,
+    disk_space::DiskSpace,
     error::StorageError,
     log::LogState,
-    room::Room,
     schema::{self, BodyKey, Chunk},
     sled_store::{Changes, Found},
     sleds::Sleds,
     types::{Position, QueueId},
-    usage::Changed,
+    usage::UsageDelta,
     volumes::Volumes,
 };
 
-/// Bytes of a sled that was just made, and a little more.
-const FRESH: u64 = 8 << 20;
+/// The size of a newly created sled, with some margin.
+const FRESH_SIZE: u64 = 8 << 20;
 
-/// Bytes that volumes may take for nothing beyond what they may otherwise, while publishers are busy.
-const LATER: u64 = 512 << 20;
+/// How many more bytes volumes may waste while publishers are busy.
+const BUSY_ALLOWANCE: u64 = 512 << 20;
 
-/// What housekeeping works on.
+/// Everything housekeeping works with.
 pub(crate) struct Housekeeping<'a> {
     pub(crate) sleds: &'a Sleds,
     pub(crate) catalogue: &'a Mutex<Catalogue>,
     pub(crate) log: &'a LogState,
-    pub(crate) room: &'a Room,
-    /// Bytes after which a volume is full.
+    pub(crate) disk_space: &'a DiskSpace,
+    /// The size at which a volume is full.
     pub(crate) volume_size: u64,
-    /// Bytes that volumes, and the main sled, may take for nothing.
+    /// How many bytes the volumes, and the main sled, may waste.
     pub(crate) waste: u64,
-    /// Publishers need the disk and the processor: what is to be copied waits, if it is not too much.
+    /// Publishers need the disk and the processor: copying waits unless too much is wasted.
     pub(crate) busy: bool,
 }
 
 impl Housekeeping<'_> {
-    /// Does what there is to do; while segments wait to be folded, only what is quick. Says whether something is left for
-    /// when publishers are not busy any more.
+    /// Does all pending work, or only quick work while segments wait to be folded. Returns whether work was deferred
+    /// until publishers are less busy.
     ///
     /// # Errors
     /// sled or the disk failed, or the store is stopping.
@@ -57,43 +58,42 @@ impl Housekeeping<'_> {
         if volumes.is_pinned() {
             return Ok(false);
         }
-        // Deleting large files keeps the disk from syncing the log, so they go one by one, if there is time for that.
-        let most = match self.busy && self.room.is_there_for(LATER) {
+        // Deleting large files delays syncs of the log, so they are deleted one at a time if space permits.
+        let max = match self.busy && self.disk_space.fits(BUSY_ALLOWANCE) {
             true => 1,
             false => usize::MAX,
         };
-        let emptied = delete_empty(volumes, self.catalogue, most)?;
+        let emptied = delete_empty(volumes, self.catalogue, max)?;
         while !self.log.is_behind()
-            && let Some((sparse, live)) = self.sparsest(if self.busy { LATER } else { 0 })
-            && self.room.is_there_for(live)
+            && let Some((sparse, live)) = self.sparsest(if self.busy { BUSY_ALLOWANCE } else { 0 })
+            && self.disk_space.fits(live)
         {
             if !self.relocate(sparse)? {
                 break;
             }
-            delete_empty(volumes, self.catalogue, most)?;
+            delete_empty(volumes, self.catalogue, max)?;
         }
         if !self.log.is_behind()
             && self.sleds.main_is_wasteful(self.waste)
-            && self.room.is_there_for(self.sleds.main().size())
+            && self.disk_space.fits(self.sleds.main().size())
         {
-            self.sleds.renew_main(|| self.go_on())?;
+            self.sleds.rebuild_main(|| self.check_running())?;
         }
-        Ok(self.busy && (emptied == most || self.sparsest(0).is_some()))
+        Ok(self.busy && (emptied == max || self.sparsest(0).is_some()))
     }
 
-    /// The volume that is the first to be emptied, if volumes take up much more than they should, and so much on top;
-    /// and the bytes that live in it.
-    fn sparsest(&self, on_top: u64) -> Option<(u32, u64)> {
+    /// Returns the volume to empty first and its live bytes, if volumes exceed their limit by more than `slack`.
+    fn sparsest(&self, slack: u64) -> Option<(u32, u64)> {
         let volumes = &self.sleds.volumes;
         let all = volumes.all();
         let size: u64 = all.iter().map(|(_, _, size)| size).sum();
         let live: u64 = all.iter().map(|(_, usage, _)| usage.bytes).sum();
         let bound = live.saturating_mul(3).saturating_add(self.waste);
-        if size <= bound.saturating_add(on_top) {
+        if size <= bound.saturating_add(slack) {
             return None;
         }
-        // What a sled takes with hardly anything in it; moving that to a new volume would win nothing.
-        let is_fresh = |number, size| volumes.is_current(number) && size <= FRESH;
+        // Moving a nearly empty current volume to a new one would gain nothing.
+        let is_fresh = |number, size| volumes.is_current(number) && size <= FRESH_SIZE;
         let share = |bytes: u64, size: u64| bytes.saturating_mul(1000) / size.max(1);
         all.iter()
             .filter(|(_, usage, size)| usage.chunks > 0 && usage.bytes < size / 3)
@@ -102,8 +102,8 @@ impl Housekeeping<'_> {
             .map(|(number, usage, _)| (*number, usage.bytes))
     }
 
-    /// Moves what lives in a volume to the current one. `false`: it could not be emptied now, because something
-    /// in it is damaged, or of a queue whose deletion is not folded yet.
+    /// Moves the live messages of a volume to the current one. Returns false if the volume cannot be emptied now,
+    /// because something in it is damaged or belongs to a queue whose deletion is not folded yet.
     fn relocate(&self, from: u32) -> Result<bool, StorageError> {
         let volumes = &self.sleds.volumes;
         if volumes.is_current(from) {
@@ -113,15 +113,15 @@ impl Housekeeping<'_> {
         let (to, store) = volumes.current()?;
         let mut bodies = store.changes();
         let (mut moved, mut entries) = (Vec::new(), Vec::new());
-        let (mut left, mut came) = (Changed::default(), Changed::default());
+        let (mut removed, mut added) = (UsageDelta::default(), UsageDelta::default());
         let mut copied = HashMap::new();
         for &(queue, first) in &chunks {
-            self.go_on()?;
+            self.check_running()?;
             let Some(mut chunk) = self.catalogue.lock().chunk(queue, first) else {
                 continue;
             };
             let position = Position(first);
-            // A message of several queues moves with the first of them, or with none.
+            // A shared message moves for all its queues or for none.
             let known = chunk.shared.and_then(|body| copied.get(&body).copied());
             let is_whole = match known {
                 Some(is_whole) => is_whole,
@@ -129,25 +129,25 @@ impl Housekeeping<'_> {
             };
             copied.extend(chunk.shared.map(|body| (body, is_whole)));
             if !is_whole {
-                // Whoever reads it says so.
+                // Reading it reports the damage.
                 continue;
             }
-            left.remove(&chunk);
+            removed.remove(&chunk);
             chunk.volume = to;
-            came.add(&chunk);
+            added.add(&chunk);
             moved.push((queue, first));
             entries.push((schema::catalogue_key(queue, position), chunk.encode()));
         }
         bodies.apply()?;
         store.flush_synced()?;
-        // First what came: should the rest fail, the main sled may name the new volume for some all the same.
-        volumes.changed(&came);
+        // Usage of the new volume goes up first: if the rest fails, the main sled may already refer to it.
+        volumes.changed(&added);
         self.switch(to, &moved, &entries)?;
-        volumes.changed(&left);
+        volumes.changed(&removed);
         Ok(!chunks.is_empty() && moved.len() == chunks.len())
     }
 
-    /// Copies the values of a chunk out of a volume; `false`: they are not all there.
+    /// Copies the values of a chunk from a volume. Returns false if some are missing or damaged.
     fn copy(
         &self,
         from: u32,
@@ -166,7 +166,7 @@ impl Housekeeping<'_> {
                 to.put(key, value);
             }
         }
-        to.breathe()?;
+        to.apply_if_large()?;
         Ok(is_whole)
     }
 
@@ -180,7 +180,7 @@ impl Housekeeping<'_> {
         let mut out = main.changes();
         for (key, entry) in entries {
             out.put(key, entry);
-            out.breathe()?;
+            out.apply_if_large()?;
         }
         out.apply()?;
         main.flush_synced()?;
@@ -188,7 +188,7 @@ impl Housekeeping<'_> {
         Ok(())
     }
 
-    fn go_on(&self) -> Result<(), StorageError> {
+    fn check_running(&self) -> Result<(), StorageError> {
         if self.log.is_stopped() {
             Err(StorageError::Closed)
         } else {
@@ -197,25 +197,25 @@ impl Housekeeping<'_> {
     }
 }
 
-/// Deletes volumes in which nothing lives, so many at most, unless somebody wants them all to stay. Returns how many.
+/// Deletes up to `max` volumes without live messages, unless volumes are pinned. Returns how many it deleted.
 ///
 /// # Errors
-/// One cannot be deleted.
+/// A volume cannot be deleted.
 pub(crate) fn delete_empty(
     volumes: &Volumes,
     catalogue: &Mutex<Catalogue>,
-    most: usize,
+    max: usize,
 ) -> Result<usize, StorageError> {
     let mut deleted = 0;
     if volumes.is_pinned() {
         return Ok(deleted);
     }
     for (number, usage, size) in volumes.all() {
-        if deleted == most {
+        if deleted == max {
             break;
         }
-        // A small current volume is as well filled as deleted.
-        let kept = volumes.is_current(number) && size < FRESH;
+        // A small current volume can be filled instead of being deleted.
+        let kept = volumes.is_current(number) && size < FRESH_SIZE;
         if usage.chunks == 0 && !kept && catalogue.lock().chunks_in(number).is_empty() {
             volumes.delete(number)?;
             deleted += 1;

@@ -1,11 +1,12 @@
-//! Between submitters and the storage thread: what is submitted, how much of it waits, and who waits for it.
+//! The queue between submitters and the storage thread: submitted batches, the size of the backlog, and who waits for
+//! it to shrink.
 //!
-//! Submitting takes a lock for one push. The storage thread takes everything by one swap: how much a commit holds follows
-//! from how long the last one took, without a timer. Only acknowledgements, which nobody waits for, wait for a moment for
-//! something to go with.
+//! Submitting takes a lock for one push. The storage thread takes everything by one swap, so the size of a commit
+//! follows from how long the previous one took, without a timer. Only acknowledgements, which nobody waits for, wait
+//! briefly for something to be committed with.
 //!
-//! Whoever submits something small while the storage thread sleeps may help: it takes what is there and commits it
-//! itself, and nobody else takes anything meanwhile.
+//! While the storage thread sleeps, a submitter may commit a small amount itself ("direct commit"): it takes all
+//! batches, and nobody else takes any meanwhile.
 
 use std::{
     sync::{
@@ -23,28 +24,28 @@ use crate::{
     types::{Batch, Op},
 };
 
-/// Bytes an operation counts for, besides its message or definition.
+/// The bytes that an operation counts for, besides its message or definition.
 const OP_COST: usize = 64;
 
-/// How long acknowledgements wait for something to go with. Alone, each of a consumer's would be a sync of its own, which
-/// the next publish has to wait for.
-const LAZINESS: Duration = Duration::from_millis(5);
+/// How long acknowledgements wait for something to be committed with. On its own, each acknowledgement would cost a
+/// sync that the next publish has to wait for.
+const ACK_DELAY: Duration = Duration::from_millis(5);
 
-/// Batches that a helper takes at most.
-const HELPED: usize = 64;
+/// The most batches that a direct commit takes.
+const DIRECT_BATCHES: usize = 64;
 
-/// Octets from which on a message is large.
+/// The size in bytes from which a message is large.
 const LARGE: usize = 16 << 10;
 
-/// A batch that waits, and the bytes it counts for.
+/// A waiting batch and the bytes it counts for.
 pub(crate) struct Pending {
     pub(crate) batch: Batch,
     pub(crate) cost: usize,
 }
 
 impl Pending {
-    /// Which message the last of its publishes brings, as long as that is there; `None` also when its messages are not
-    /// large.
+    /// Returns an identifier of the message of its last publish, valid while that message exists. Returns `None` if its
+    /// messages are not large.
     pub(crate) fn large_message(&self) -> Option<usize> {
         if self.cost < LARGE * self.batch.ops.len() {
             return None;
@@ -57,91 +58,92 @@ impl Pending {
     }
 }
 
-/// How far the store is on its way down.
+/// Whether and how the store is stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stop {
-    /// It runs.
+    /// The store is running.
     No,
-    /// Write what was submitted, then end.
+    /// Write everything submitted, then end.
     Drain,
     /// End now.
     Abandon,
 }
 
-/// What the storage thread found to do.
+/// What the storage thread has to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Taken {
-    Batches,
-    /// A helper could not write its commit: that is the storage thread's now.
-    Stuck,
-    /// Its segment is to be ended.
+pub(crate) enum Task {
+    /// Commit the batches that were taken.
+    Commit,
+    /// Retry a commit that a direct committer could not write.
+    Retry,
+    /// End the current segment.
     Roll,
-    /// There is nothing, and there will be nothing.
-    Nothing,
+    /// Stop: no batches are left and none will come.
+    Stop,
 }
 
-/// How a helper ended.
-pub(crate) enum Helped {
-    /// What it took is committed.
+/// How a direct commit ended.
+pub(crate) enum DirectOutcome {
+    /// Its batches are committed.
     Done,
-    /// What it took goes back.
+    /// Its batches were not committed and go back.
     Returned(Vec<Pending>),
-    /// The commit is made and cannot be written at present.
+    /// The commit was built but cannot be written at present.
     Stuck,
 }
 
 struct State {
     batches: Vec<Pending>,
-    /// Somebody waits for what is in there.
+    /// Somebody waits for the batches.
     urgent: bool,
-    /// Since when something is in there that nobody waits for.
+    /// Since when batches that nobody waits for have been here.
     lazy_since: Option<Instant>,
-    /// Batches submitted so far.
+    /// The number of batches submitted so far.
     submitted: u64,
-    /// For each group of batches that is being submitted, how many were before.
+    /// For each open group, the number of batches submitted before it.
     groups: Vec<u64>,
-    /// Batches committed so far.
+    /// The number of batches committed so far.
     committed: u64,
     stop: Stop,
-    /// The storage thread waits for batches.
+    /// The storage thread is waiting for batches.
     idle: bool,
-    /// And looks again by itself.
+    /// It will wake up by itself after a while.
     timed: bool,
-    /// Somebody else commits.
-    helping: bool,
-    /// A helper has left a commit that could not be written.
+    /// A direct commit is under way.
+    committing_directly: bool,
+    /// A direct commit could not be written.
     stuck: bool,
     /// The storage thread has ended.
     ended: bool,
-    /// The storage thread shall end its segment.
+    /// The storage thread should end its segment.
     roll: bool,
-    /// Why the last attempt to write failed, until one works.
+    /// Why the last write failed; `None` once one succeeds.
     failing: Option<String>,
 }
 
 impl State {
-    /// Whether something is to be committed now.
+    /// Returns whether something must be committed now.
     fn is_due(&self) -> bool {
-        let waited = |since: Instant| since.elapsed() >= LAZINESS;
+        let waited = |since: Instant| since.elapsed() >= ACK_DELAY;
         let due = self.urgent || self.stop != Stop::No || self.lazy_since.is_some_and(waited);
         due && self.takeable() > 0
     }
 
-    /// How many of the batches do not wait for others of their group.
+    /// Returns how many batches do not wait for others of their group.
     fn takeable(&self) -> usize {
         let taken = self.submitted - self.batches.len() as u64;
         let before = self.groups.iter().min();
         before.map_or(self.batches.len(), |before| {
-            // No more than there are.
+            // At most the number of batches.
             before.saturating_sub(taken) as usize
         })
     }
 
-    /// Swaps what may be taken into `taken`, which is empty.
+    /// Moves the batches that may be taken into `taken`, which is empty.
     fn take_into(&mut self, taken: &mut Vec<Pending>) {
         let count = self.takeable();
         if count < self.batches.len() {
-            // The rest is as urgent as it was.
+            // The rest stays as urgent as it was.
             taken.extend(self.batches.drain(..count));
             return;
         }
@@ -151,18 +153,18 @@ impl State {
     }
 }
 
-/// What is called once the storage thread has ended.
+/// A callback for the end of the storage thread.
 type OnEnd = Box<dyn FnOnce() + Send>;
 
 pub(crate) struct Inbox {
     state: Mutex<State>,
-    /// Batches came, or the store stops.
+    /// Signalled when batches arrive or the store stops.
     arrived: Condvar,
-    /// Batches were committed, or writing failed, or the thread ended.
+    /// Signalled when batches were committed, writing failed, or the thread ended.
     progressed: Condvar,
     backlog: AtomicUsize,
     wakers: Mutex<Vec<Waker>>,
-    /// As in the state, to be read without its lock.
+    /// A copy of `ended` that can be read without the lock.
     has_ended: AtomicBool,
     on_end: Mutex<Vec<OnEnd>>,
     high: usize,
@@ -181,7 +183,7 @@ impl Inbox {
             stop: Stop::No,
             idle: false,
             timed: false,
-            helping: false,
+            committing_directly: false,
             stuck: false,
             ended: false,
             roll: false,
@@ -200,15 +202,15 @@ impl Inbox {
         }
     }
 
-    /// Takes a batch in. After the store was closed it is dropped: nothing of it is ever reported as committed.
+    /// Adds a batch. After the store is closed it is dropped and never reported as committed.
     pub(crate) fn submit(&self, batch: Batch) {
         if let Some(mut state) = self.add(batch) {
             self.call_thread(&mut state);
         }
     }
 
-    /// Likewise, from somebody who calls [`Inbox::begin_help`] next.
-    pub(crate) fn deposit(&self, batch: Batch) {
+    /// Adds a batch without waking the storage thread: the caller calls [`Inbox::begin_direct`] next.
+    pub(crate) fn enqueue(&self, batch: Batch) {
         drop(self.add(batch));
     }
 
@@ -232,9 +234,9 @@ impl Inbox {
         Some(state)
     }
 
-    /// Wakes the storage thread if there is something for it to do, or to wait for.
+    /// Wakes the storage thread if it has something to do or to wait for.
     fn call_thread(&self, state: &mut State) {
-        if !state.idle || state.helping {
+        if !state.idle || state.committing_directly {
             return;
         }
         let waits = state.lazy_since.is_some() && !state.timed;
@@ -245,8 +247,8 @@ impl Inbox {
         }
     }
 
-    /// From now on what is submitted is not taken before [`Inbox::end_group`], so that it is taken at once. Returns what
-    /// to call that with.
+    /// Holds back everything submitted from now on until [`Inbox::end_group`], so that it is taken together. Returns
+    /// the argument for that call.
     pub(crate) fn begin_group(&self) -> u64 {
         let mut state = self.state.lock();
         let before = state.submitted;
@@ -254,7 +256,7 @@ impl Inbox {
         before
     }
 
-    /// See [`Inbox::begin_group`].
+    /// Ends a group: see [`Inbox::begin_group`].
     pub(crate) fn end_group(&self, before: u64) {
         let mut state = self.state.lock();
         if let Some(at) = state.groups.iter().position(|group| *group == before) {
@@ -263,19 +265,19 @@ impl Inbox {
         self.call_thread(&mut state);
     }
 
-    /// Nobody is to wait any longer for what was submitted.
+    /// Makes everything submitted so far due now.
     pub(crate) fn hurry(&self) {
         let mut state = self.state.lock();
         state.urgent |= state.lazy_since.is_some();
         self.call_thread(&mut state);
     }
 
-    /// Everything submitted, for the caller to commit, and to call [`Inbox::end_help`] afterwards. `None` when that is
-    /// better left to the storage thread, which is woken if need be: it is at work, or not `able` to help is the caller,
-    /// or there are more than `bytes` bytes.
-    pub(crate) fn begin_help(&self, able: bool, bytes: usize) -> Option<Vec<Pending>> {
+    /// Returns everything submitted for the caller to commit, after which it must call [`Inbox::end_direct`]. Returns
+    /// `None`, and wakes the storage thread if necessary, if that thread should commit instead: it is already working,
+    /// the caller is not `able` to, or there are more than `bytes` bytes.
+    pub(crate) fn begin_direct(&self, able: bool, bytes: usize) -> Option<Vec<Pending>> {
         let mut state = self.state.lock();
-        if !state.idle || state.helping || state.batches.is_empty() {
+        if !state.idle || state.committing_directly || state.batches.is_empty() {
             return None;
         }
         let plain = state.stop == Stop::No
@@ -283,7 +285,7 @@ impl Inbox {
             && state.groups.is_empty()
             && !state.roll
             && !state.stuck;
-        let small = state.batches.len() <= HELPED
+        let small = state.batches.len() <= DIRECT_BATCHES
             && state
                 .batches
                 .iter()
@@ -294,57 +296,57 @@ impl Inbox {
             self.call_thread(&mut state);
             return None;
         }
-        state.helping = true;
+        state.committing_directly = true;
         let mut taken = Vec::new();
         state.take_into(&mut taken);
         Some(taken)
     }
 
-    /// A helper is done.
-    pub(crate) fn end_help(&self, helped: Helped) {
+    /// Ends a direct commit.
+    pub(crate) fn end_direct(&self, outcome: DirectOutcome) {
         let mut state = self.state.lock();
-        state.helping = false;
-        match helped {
-            Helped::Done => {}
-            Helped::Returned(mut batches) => {
+        state.committing_directly = false;
+        match outcome {
+            DirectOutcome::Done => {}
+            DirectOutcome::Returned(mut batches) => {
                 batches.append(&mut state.batches);
                 state.batches = batches;
                 state.urgent = true;
             }
-            Helped::Stuck => state.stuck = true,
+            DirectOutcome::Stuck => state.stuck = true,
         }
         self.call_thread(&mut state);
     }
 
-    /// Swaps everything submitted into `taken`, which must be empty; waits for something.
-    pub(crate) fn take(&self, taken: &mut Vec<Pending>) -> Taken {
+    /// Waits for something to do. Submitted batches are moved into `taken`, which must be empty.
+    pub(crate) fn take(&self, taken: &mut Vec<Pending>) -> Task {
         let mut state = self.state.lock();
         loop {
-            if !state.helping {
+            if !state.committing_directly {
                 if state.stop == Stop::Abandon {
-                    return Taken::Nothing;
+                    return Task::Stop;
                 }
                 if std::mem::take(&mut state.stuck) {
-                    return Taken::Stuck;
+                    return Task::Retry;
                 }
                 if state.is_due() {
                     state.take_into(taken);
-                    return Taken::Batches;
+                    return Task::Commit;
                 }
                 if state.stop == Stop::Drain && state.batches.is_empty() {
-                    return Taken::Nothing;
+                    return Task::Stop;
                 }
                 if std::mem::take(&mut state.roll) {
-                    return Taken::Roll;
+                    return Task::Roll;
                 }
             }
             state.idle = true;
-            // What waits for its group is not waited for here: who ends that calls.
-            let may_take = !state.helping && state.takeable() > 0;
+            // Batches held back by a group need no timer: whoever ends the group wakes this thread.
+            let may_take = !state.committing_directly && state.takeable() > 0;
             match state.lazy_since.filter(|_| may_take) {
                 Some(since) => {
                     state.timed = true;
-                    self.arrived.wait_until(&mut state, since + LAZINESS);
+                    self.arrived.wait_until(&mut state, since + ACK_DELAY);
                     state.timed = false;
                 }
                 None => self.arrived.wait(&mut state),
@@ -353,14 +355,14 @@ impl Inbox {
         }
     }
 
-    /// Asks the storage thread to end its segment once it has nothing better to do.
+    /// Asks the storage thread to end its segment when it is otherwise idle.
     pub(crate) fn ask_for_roll(&self) {
         let mut state = self.state.lock();
         state.roll = true;
         self.call_thread(&mut state);
     }
 
-    /// `batches` batches of `bytes` bytes are committed.
+    /// Records that `batches` batches of `bytes` bytes are committed.
     pub(crate) fn committed(&self, batches: u64, bytes: usize) {
         {
             let mut state = self.state.lock();
@@ -379,12 +381,12 @@ impl Inbox {
     }
 
     fn wake_all(&self) {
-        // Out of the lock first: who is woken may come back with another waker.
+        // Taken out of the lock first, because a woken task may come back with another waker.
         let wakers = std::mem::take(&mut *self.wakers.lock());
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// An attempt to write failed; those who wait in [`Inbox::flush`] are told.
+    /// Records that a write failed and tells those who wait in [`Inbox::flush`].
     pub(crate) fn failed(&self, reason: String) {
         self.state.lock().failing = Some(reason);
         self.progressed.notify_all();
@@ -393,7 +395,7 @@ impl Inbox {
     /// Waits until everything submitted so far is committed.
     ///
     /// # Errors
-    /// Writing does not succeed at present, or the storage thread ended.
+    /// The log cannot be written at present, or the storage thread has ended.
     pub(crate) fn flush(&self) -> Result<(), StorageError> {
         self.hurry();
         let mut state = self.state.lock();
@@ -426,7 +428,7 @@ impl Inbox {
         self.has_ended.load(Ordering::Acquire)
     }
 
-    /// Calls this once the storage thread has ended; at once if it has.
+    /// Calls `call` when the storage thread ends, or at once if it has ended.
     pub(crate) fn on_end(&self, call: OnEnd) {
         let mut on_end = self.on_end.lock();
         if self.has_ended() {
@@ -437,10 +439,10 @@ impl Inbox {
         }
     }
 
-    /// Wakes once the backlog is below its low mark; at once if it is.
+    /// Wakes `waker` when the backlog falls to its low mark, or at once if it is there.
     pub(crate) fn wake_when_below(&self, waker: Waker) {
         let mut wakers = self.wakers.lock();
-        // Looked at under the lock: the storage thread lowers the backlog before it takes the lock.
+        // Checked under the lock, because the storage thread lowers the backlog before it takes the lock.
         if self.backlog() <= self.low || self.has_ended() {
             drop(wakers);
             waker.wake();
@@ -449,7 +451,7 @@ impl Inbox {
         }
     }
 
-    /// Asks the storage thread to stop; a stronger request stays.
+    /// Asks the storage thread to stop. A stronger earlier request wins.
     pub(crate) fn stop(&self, how: Stop) {
         let mut state = self.state.lock();
         state.stop = state.stop.max(how);
@@ -460,7 +462,7 @@ impl Inbox {
         self.state.lock().stop
     }
 
-    /// Waits out a pause between attempts; returns early when the store stops.
+    /// Pauses between attempts to write; returns early if the store stops.
     pub(crate) fn pause(&self, time: Duration) {
         let mut state = self.state.lock();
         if state.stop == Stop::No {
@@ -468,7 +470,7 @@ impl Inbox {
         }
     }
 
-    /// The storage thread is gone: nobody shall wait for it.
+    /// Records that the storage thread has ended, so that nobody waits for it.
     pub(crate) fn ended(&self) {
         let mut state = self.state.lock();
         state.ended = true;
@@ -484,7 +486,7 @@ impl Inbox {
     }
 }
 
-/// Whether nobody waits for this.
+/// Returns whether nobody waits for this operation.
 fn is_lazy(op: &Op) -> bool {
     matches!(op, Op::Ack { .. } | Op::Delivered { .. })
 }
@@ -499,7 +501,7 @@ fn cost(op: &Op) -> usize {
             | Op::Settle { .. }
             | Op::DeleteQueue { .. }
             | Op::Delivered { .. }
-            | Op::Tell { .. }
+            | Op::NotifySink { .. }
             | Op::Notify { .. } => 0,
         }
 }

@@ -1,4 +1,4 @@
-//! The seam between the log and the disk, so that tests can make the disk fail.
+//! The interface between the log and the disk, which tests use to make the disk fail.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -7,21 +7,21 @@ use std::{
     path::Path,
 };
 
-/// A log segment being written.
+/// A log segment that is being written.
 pub(crate) trait LogFile: Send {
     /// Writes all of `bytes` at `offset`.
     fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// Returns once all that was written is on disk.
+    /// Returns once everything written is on disk.
     fn sync_data(&mut self) -> io::Result<()>;
-    /// Makes the file `len` bytes long, zeros at the end.
+    /// Sets the length of the file to `len` bytes, padding with zeros.
     fn set_len(&mut self, len: u64) -> io::Result<()>;
 }
 
-/// Where log segments are made.
+/// Where log segments are created.
 pub(crate) trait LogIo: Send + Sync {
-    /// Creates `path`, replacing what is there.
+    /// Creates a file, replacing an existing one.
     fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
-    /// Renames a file and makes the new name outlive a power cut.
+    /// Renames a file and makes the new name durable.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 }
 
@@ -60,7 +60,7 @@ impl LogIo for Disk {
     }
 }
 
-/// Syncs the directory that holds `path`: a new name is durable only with its directory.
+/// Syncs the parent directory of `path`: a new name is durable only once its directory is synced.
 pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(parent) => File::open(parent)?.sync_all(),
@@ -68,8 +68,8 @@ pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Replaces `path` by a file that begins with `bytes`, and returns that file. After a crash the old one is there or the new
-/// one, whole; on return it is the new one.
+/// Replaces `path` by a file that begins with `bytes`, and returns that file. After a crash either the old or the new
+/// file is there, complete; on return it is the new one.
 pub(crate) fn replace_file(
     io: &dyn LogIo,
     path: &Path,

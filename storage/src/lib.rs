@@ -1,16 +1,17 @@
-//! What must survive a restart: a commit log in front, sled behind.
+//! The durable store: a commit log in front, sled behind.
 //!
-//! The store knows bytes and queue ids, not AMQP. Submitted batches are written to the commit log by one storage thread
-//! (group commit: one write and one sync for everything that waits) and their tokens given back once they are durable. A
-//! second thread folds closed log segments into sled, where whatever is older lives. See the modules for the parts:
-//! `record` and `segment` for the log's format, `log` and `writer` for writing it, `contents`, `fold` and `checkpoint` for
-//! the way into sled, `schema`, `messages` and `sled_store` for what is there, `catalogue` and `read` for finding it
-//! again, `recover` for opening. `spill` is apart: a place for what leaves memory and need not survive.
+//! The store handles bytes and queue ids and knows nothing of AMQP. One storage thread writes submitted batches to the
+//! commit log (group commit: one write and one sync for everything that is waiting) and gives back their tokens once
+//! they are durable. A second thread, the checkpoint, folds closed log segments into sled, which holds everything
+//! older. The modules: `record` and `segment` define the log's format, `log` and `writer` write it, `contents`, `fold`
+//! and `checkpoint` move it into sled, `schema`, `messages` and `sled_store` store it there, `catalogue` and `read`
+//! find it again, and `recover` opens a store. `spill` is separate: it holds data that leaves memory and need not
+//! survive a restart.
 //!
 //! Promises:
-//! - A token is given back only when its operation is on disk (or its message was acknowledged before it was written).
-//! - Batches become durable in the order of submission, each as a whole.
-//! - What is read back matched its checksum; damage is an error that names what is lost.
+//! - A token is given back only when its operation is on disk, or its message was acknowledged before it was written.
+//! - Batches become durable in the order of submission, and each as a whole.
+//! - Everything read back matches its checksum; damage is an error that names what is lost.
 
 mod backup;
 mod block;
@@ -23,6 +24,7 @@ mod contents;
 mod convert;
 mod definitions;
 mod directory;
+mod disk_space;
 mod error;
 mod extents;
 mod fold;
@@ -37,15 +39,14 @@ mod read;
 mod record;
 mod recover;
 mod replay;
-mod room;
 pub mod salvage;
 mod schema;
 mod segment;
-mod sled_again;
 mod sled_format;
+mod sled_reopen;
 mod sled_store;
 mod sled_sync;
-mod sled_watch;
+mod sled_watchdog;
 mod sleds;
 mod spill;
 mod stats;
@@ -58,9 +59,9 @@ mod volume_file;
 mod volumes;
 mod writer;
 
+pub use disk_space::{FreeSpace, free_space};
 pub use error::StorageError;
 pub use options::{Options, Weigh};
-pub use room::{FreeSpace, free_space};
 pub use spill::{Spill, Spilled};
 pub use stats::{Extent, Health, RecoveredQueue, Report, Stats};
 pub use store::{Group, Opened, Store};

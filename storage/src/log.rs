@@ -1,9 +1,10 @@
-//! The commit log's writing end: the active segment, and the list of closed ones.
+//! The write side of the commit log: the active segment and the list of closed ones.
 //!
-//! A segment is made under a temporary name, its header synced, then renamed and the directory synced: whatever carries
-//! a segment's name has a whole header. Then its number is noted outside the log, and only then something is written to it:
-//! what was confirmed stands in a segment that is known to be there, though the log be gone. Space is taken in steps ahead of need, because a write inside the file's length
-//! needs no journal commit for its size (measured: 0.11 ms instead of 0.15 ms per synced commit on ext4).
+//! A segment is created under a temporary name, its header synced, then renamed and the directory synced: every file
+//! with a segment's name has a complete header. Next, its number is recorded outside the log, and only then is anything
+//! written to it, so a lost log is noticed even if all of it is gone. Space is allocated ahead of need, because a write
+//! within the length of the file needs no journal commit for its size (measured on ext4: 0.11 ms instead of 0.15 ms per
+//! synced commit).
 
 use std::{
     collections::VecDeque,
@@ -23,52 +24,52 @@ use crate::{
     segment,
 };
 
-/// Bytes by which a segment's file grows ahead of need. A crash leaves at most so many zeros to look through.
+/// The step in bytes by which a segment's file grows ahead of need. A crash leaves at most this many zeros to scan.
 const GROWTH: u64 = 4 << 20;
 
-/// A segment that will not be written again.
+/// A segment and where its valid bytes end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Closed {
+pub(crate) struct SegmentEnd {
     pub(crate) seq: u64,
     pub(crate) path: PathBuf,
-    /// Where its valid bytes end.
+    /// The end of its valid bytes.
     pub(crate) end: u64,
 }
 
-/// Segments that wait to be folded and should not, above which the checkpoint does nothing else.
-const BEHIND: usize = 3;
+/// The number of overdue segments above which the checkpoint does nothing but fold.
+const MAX_OVERDUE: usize = 3;
 
-/// What there is to fold.
+/// What the checkpoint has to do next.
 #[derive(Debug)]
 pub(crate) enum Next {
-    Closed(Closed),
-    /// None has come for a while.
+    Closed(SegmentEnd),
+    /// No segment was due within the time allowed.
     Nothing,
-    /// The store stops.
+    /// The store is stopping.
     Stopped,
 }
 
-/// Which closed segments may wait: what is acknowledged before its segment is folded never reaches sled.
+/// How long closed segments may wait to be folded: what is acknowledged in the meantime never reaches sled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Later {
-    /// Bytes of them.
+pub(crate) struct FoldDelay {
+    /// How many bytes of them may wait.
     pub(crate) bytes: u64,
-    /// For how long.
+    /// How long they may wait.
     pub(crate) time: Duration,
 }
 
-impl Later {
-    /// None waits.
-    pub(crate) const NO: Later = Later {
+impl FoldDelay {
+    /// Segments are folded at once.
+    pub(crate) const NONE: FoldDelay = FoldDelay {
         bytes: 0,
         time: Duration::ZERO,
     };
 }
 
-/// What the writer and the checkpoint know of the log together.
+/// The state of the log that the writer and the checkpoint share.
 #[derive(Debug, Default)]
 pub(crate) struct LogState {
-    later: Later,
+    fold_delay: FoldDelay,
     inner: Mutex<State>,
     changed: Condvar,
 }
@@ -77,43 +78,47 @@ pub(crate) struct LogState {
 struct State {
     closed: VecDeque<Waiting>,
     closed_bytes: u64,
-    /// Segments up to this one are not to wait.
+    /// Segments up to this one must not wait to be folded.
     hurried: u64,
-    /// The segment being written, with what of it is synced.
-    active: Option<Closed>,
+    /// The segment being written, up to where it is synced.
+    active: Option<SegmentEnd>,
     stopped: bool,
 }
 
 #[derive(Debug)]
 struct Waiting {
-    segment: Closed,
+    segment: SegmentEnd,
     since: Instant,
 }
 
 impl State {
-    fn close(&mut self, segment: Closed) {
+    fn close(&mut self, segment: SegmentEnd) {
         self.closed_bytes += segment.end;
         let since = Instant::now();
         self.closed.push_back(Waiting { segment, since });
     }
 
-    /// When the oldest closed segment is to be folded.
-    fn due(&self, later: Later) -> Option<Instant> {
+    /// Returns when the oldest closed segment is due to be folded.
+    fn due(&self, fold_delay: FoldDelay) -> Option<Instant> {
         let Waiting { segment, since } = self.closed.front()?;
-        let hurries = segment.seq <= self.hurried || self.closed_bytes > later.bytes;
-        Some(if hurries { *since } else { *since + later.time })
+        let is_overdue = segment.seq <= self.hurried || self.closed_bytes > fold_delay.bytes;
+        Some(if is_overdue {
+            *since
+        } else {
+            *since + fold_delay.time
+        })
     }
 }
 
 impl LogState {
-    pub(crate) fn new(later: Later) -> LogState {
+    pub(crate) fn new(fold_delay: FoldDelay) -> LogState {
         LogState {
-            later,
+            fold_delay,
             ..LogState::default()
         }
     }
 
-    /// Log bytes not folded yet.
+    /// Returns the number of log bytes that are not folded yet.
     pub(crate) fn bytes(&self) -> u64 {
         let state = self.inner.lock();
         state.closed_bytes + state.active.as_ref().map_or(0, |active| active.end)
@@ -123,13 +128,13 @@ impl LogState {
         !self.inner.lock().closed.is_empty()
     }
 
-    fn push(&self, closed: Closed) {
+    fn push(&self, closed: SegmentEnd) {
         self.inner.lock().close(closed);
         self.changed.notify_all();
     }
 
-    /// One segment ends and the next begins: at once, so that no moment misses one.
-    fn begin_next(&self, ended: Option<Closed>, active: Closed) {
+    /// Ends one segment and begins the next in one step, so that neither is ever missing.
+    fn begin_next(&self, ended: Option<SegmentEnd>, active: SegmentEnd) {
         let mut state = self.inner.lock();
         state.active = Some(active);
         if let Some(closed) = ended {
@@ -138,7 +143,7 @@ impl LogState {
         }
     }
 
-    fn begin(&self, active: Option<Closed>) {
+    fn begin(&self, active: Option<SegmentEnd>) {
         self.inner.lock().active = active;
     }
 
@@ -148,14 +153,14 @@ impl LogState {
         }
     }
 
-    /// Every segment not folded yet, with what of it is synced.
-    pub(crate) fn all(&self) -> Vec<Closed> {
+    /// Returns every segment that is not folded yet, up to where it is synced.
+    pub(crate) fn all(&self) -> Vec<SegmentEnd> {
         let state = self.inner.lock();
         let closed = state.closed.iter().map(|waiting| &waiting.segment);
         closed.chain(&state.active).cloned().collect()
     }
 
-    /// What is written now, and all before it, does not wait any longer to be folded once its segment is closed.
+    /// Makes the active segment, once it is closed, and all before it due to be folded at once.
     pub(crate) fn hurry(&self) {
         let mut state = self.inner.lock();
         state.hurried = state
@@ -165,9 +170,14 @@ impl LogState {
         self.changed.notify_all();
     }
 
-    /// The oldest closed segment, if it is to be folded; waits for one. `may_wait`: there is room on the disk for some.
+    /// Waits up to `patience` for the oldest closed segment to be due. `may_wait` says that there is disk space for
+    /// segments to wait.
     pub(crate) fn next_closed(&self, patience: Duration, may_wait: bool) -> Next {
-        let later = if may_wait { self.later } else { Later::NO };
+        let fold_delay = if may_wait {
+            self.fold_delay
+        } else {
+            FoldDelay::NONE
+        };
         let until = Instant::now() + patience;
         let mut state = self.inner.lock();
         loop {
@@ -175,7 +185,7 @@ impl LogState {
                 return Next::Stopped;
             }
             let now = Instant::now();
-            let due = state.due(later);
+            let due = state.due(fold_delay);
             if let Some(oldest) = state.closed.front()
                 && due.is_some_and(|due| due <= now)
             {
@@ -189,19 +199,19 @@ impl LogState {
         }
     }
 
-    /// Whether so many segments wait to be folded that everything else should.
+    /// Returns whether so many segments are overdue that other work should wait.
     pub(crate) fn is_behind(&self) -> bool {
         let state = self.inner.lock();
         let mut bytes = 0;
         let newest_first = state.closed.iter().rev();
         let overdue = newest_first.filter(|waiting| {
             bytes += waiting.segment.end;
-            bytes > self.later.bytes
+            bytes > self.fold_delay.bytes
         });
-        overdue.count() > BEHIND
+        overdue.count() > MAX_OVERDUE
     }
 
-    /// The oldest closed segment is folded and gone.
+    /// Removes the oldest closed segment, which is folded and deleted.
     pub(crate) fn folded(&self) {
         let mut state = self.inner.lock();
         if let Some(folded) = state.closed.pop_front() {
@@ -210,7 +220,7 @@ impl LogState {
         self.changed.notify_all();
     }
 
-    /// Waits until the log changes, at most `timeout`; returns at once when stopped.
+    /// Waits up to `timeout` for the log to change; returns at once if stopped.
     pub(crate) fn wait_change(&self, timeout: Duration) {
         let mut state = self.inner.lock();
         if !state.stopped {
@@ -218,14 +228,14 @@ impl LogState {
         }
     }
 
-    /// Waits out `time`, unless the store stops.
+    /// Waits for `time` or until the store stops.
     pub(crate) fn wait_stop(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut state = self.inner.lock();
         while !state.stopped && !self.changed.wait_until(&mut state, until).timed_out() {}
     }
 
-    /// Ends all waiting, for good.
+    /// Ends all waiting for good.
     pub(crate) fn stop(&self) {
         self.inner.lock().stopped = true;
         self.changed.notify_all();
@@ -237,43 +247,43 @@ impl LogState {
 }
 
 struct Active {
-    closed: Closed,
+    closed: SegmentEnd,
     salt: u64,
     file: Box<dyn LogFile>,
-    /// The file's length, zeros included.
+    /// The length of the file, zeros included.
     allocated: u64,
 }
 
-/// Where a block went.
+/// Where a block was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Placed {
     pub(crate) seq: u64,
     pub(crate) offset: u64,
 }
 
-/// The writing end of the log.
+/// The write side of the log.
 pub(crate) struct Log {
     io: Arc<dyn LogIo>,
     directory: Directory,
     segment_size: u64,
     state: Arc<LogState>,
     active: Option<Active>,
-    /// Ended, but not handed to the checkpoint before its successor, which records where it ends, is on disk: until
-    /// then a restart would read its abandoned tail as well.
-    ending: Option<Closed>,
+    /// A segment that has ended but is not given to the checkpoint until its successor, which records where it ends, is
+    /// on disk: before that, a restart would read its abandoned tail as well.
+    ending: Option<SegmentEnd>,
     next_seq: u64,
 }
 
 impl Log {
-    /// A log whose first segment, made with the first commit, will be `next_seq`. What was `found` of it from before waits
-    /// for the checkpoint; the last segment, of which only its successor says where it ends, until there is one.
+    /// Creates a log whose first segment, created with the first commit, will be `next_seq`. The `found` segments wait
+    /// for the checkpoint, except for the last one: only its successor records where it ends.
     pub(crate) fn new(
         io: Arc<dyn LogIo>,
         directory: Directory,
         segment_size: u64,
         next_seq: u64,
         state: Arc<LogState>,
-        mut found: Vec<Closed>,
+        mut found: Vec<SegmentEnd>,
     ) -> Log {
         let ending = found.pop();
         state.begin(ending.clone());
@@ -291,12 +301,12 @@ impl Log {
         }
     }
 
-    /// Writes and syncs one block; fills in its header first. Returns where it stands.
+    /// Fills in the header of a block, writes the block and syncs it. Returns where it was written.
     ///
     /// # Errors
-    /// Whatever the disk said. Then nothing of the block counts: the segment is ended before it, and the next call
-    /// writes to a fresh one. After a failed sync the page cache may claim what the disk does not hold, so the same
-    /// place is never tried again.
+    /// The disk failed. Nothing of the block counts then: the segment ends before it, and the next call writes to a new
+    /// segment. After a failed sync the page cache may claim data that the disk does not have, so the same place is
+    /// never written again.
     pub(crate) fn append(&mut self, block: &mut Block, records: u32) -> io::Result<Placed> {
         let len = block.len() as u64;
         if self.active.as_ref().is_some_and(|a| {
@@ -332,23 +342,23 @@ impl Log {
         }
     }
 
-    /// Whether so many bytes can be written without beginning another segment.
-    pub(crate) fn has_room(&self, bytes: u64) -> bool {
+    /// Returns whether this many bytes fit the active segment.
+    pub(crate) fn fits(&self, bytes: u64) -> bool {
         let end = self.active.as_ref().map(|active| active.closed.end);
         end.is_some_and(|end| end + bytes <= self.segment_size)
     }
 
-    /// Ends the active segment; the next commit makes a new one.
+    /// Ends the active segment; the next commit creates a new one.
     fn end_segment(&mut self) {
         if let Some(active) = self.active.take() {
             self.ending = Some(active.closed);
         }
     }
 
-    /// Ends the active segment, if it holds anything, and hands it to the checkpoint.
+    /// Ends the active segment, if it is not empty, and gives it to the checkpoint.
     ///
     /// # Errors
-    /// The next segment cannot be made.
+    /// The next segment cannot be created.
     pub(crate) fn roll(&mut self) -> io::Result<()> {
         if self
             .active
@@ -363,12 +373,13 @@ impl Log {
         Ok(())
     }
 
-    /// Lets go of the segment being written: nothing more will be.
-    pub(crate) fn let_go(&mut self) {
+    /// Closes the active segment: nothing more will be written.
+    pub(crate) fn drop_active(&mut self) {
         self.active = None;
     }
 
-    /// The last segment there ever was and where it ends, for the mark of a clean close; at 0 when it is folded and gone.
+    /// Returns the last segment ever created and where it ends, for the record of a clean close; the end is 0 if the
+    /// segment is folded and gone.
     pub(crate) fn ending(&self) -> CleanClose {
         match self.last() {
             Some(last) => CleanClose {
@@ -382,8 +393,8 @@ impl Log {
         }
     }
 
-    /// The segment that was begun last.
-    pub(crate) fn last(&self) -> Option<&Closed> {
+    /// Returns the newest segment.
+    pub(crate) fn last(&self) -> Option<&SegmentEnd> {
         self.active
             .as_ref()
             .map(|active| &active.closed)
@@ -399,11 +410,12 @@ impl Log {
             previous_end: self.ending.as_ref().map_or(0, |closed| closed.end),
         };
         let file = replace_file(&*self.io, &path, &header.encode())?;
-        // After it, or a crash between the two would leave a segment missing that never was.
+        // This comes after the file is created: a crash between the two would otherwise report a missing segment that
+        // never existed.
         self.directory.write_last_segment(&*self.io, seq)?;
         self.next_seq += 1;
         let end = SEGMENT_HEADER as u64;
-        let closed = Closed { seq, path, end };
+        let closed = SegmentEnd { seq, path, end };
         self.state.begin_next(self.ending.take(), closed.clone());
         Ok(Active {
             closed,
@@ -431,7 +443,7 @@ impl Active {
     }
 }
 
-/// A number nobody can guess from outside; the hasher's keys come from the system.
+/// Returns a number that outsiders cannot guess: the hasher is keyed by the operating system.
 pub(crate) fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0u8)
@@ -457,17 +469,17 @@ mod tests {
         assert_eq!(log.ending(), CleanClose { seq: 17, end: 0 });
     }
 
-    const LATER: Later = Later {
+    const DELAY: FoldDelay = FoldDelay {
         bytes: 100,
         time: Duration::from_secs(3600),
     };
 
-    fn closed(seq: u64, end: u64) -> Closed {
+    fn closed(seq: u64, end: u64) -> SegmentEnd {
         let path = PathBuf::new();
-        Closed { seq, path, end }
+        SegmentEnd { seq, path, end }
     }
 
-    /// The number of the segment that is to be folded now.
+    /// Returns the number of the segment that is due to be folded now.
     fn next(state: &LogState, may_wait: bool) -> Option<u64> {
         match state.next_closed(Duration::ZERO, may_wait) {
             Next::Closed(closed) => Some(closed.seq),
@@ -477,7 +489,7 @@ mod tests {
 
     #[test]
     fn segments_wait_until_they_are_too_many_or_there_is_no_room_for_them() {
-        let state = LogState::new(LATER);
+        let state = LogState::new(DELAY);
         state.push(closed(1, 60));
         assert_eq!(next(&state, true), None);
         assert_eq!(next(&state, false), Some(1));
@@ -490,14 +502,14 @@ mod tests {
     #[test]
     fn segments_do_not_wait_for_longer_than_they_may() {
         let time = Duration::ZERO;
-        let state = LogState::new(Later { time, ..LATER });
+        let state = LogState::new(FoldDelay { time, ..DELAY });
         state.push(closed(1, 60));
         assert_eq!(next(&state, true), Some(1));
     }
 
     #[test]
     fn what_is_hurried_does_not_wait_and_what_comes_later_does() {
-        let state = LogState::new(LATER);
+        let state = LogState::new(DELAY);
         state.begin(Some(closed(1, 10)));
         state.hurry();
         state.begin_next(Some(closed(1, 10)), closed(2, 10));
@@ -509,8 +521,8 @@ mod tests {
 
     #[test]
     fn segments_that_may_wait_are_nothing_to_be_behind_with() {
-        let state = LogState::new(LATER);
-        for seq in 0..=BEHIND as u64 {
+        let state = LogState::new(DELAY);
+        for seq in 0..=MAX_OVERDUE as u64 {
             state.push(closed(seq, 20));
         }
         assert!(!state.is_behind());

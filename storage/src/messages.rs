@@ -1,7 +1,8 @@
 //! Messages in sled: chunks of consecutive messages of one queue, and large messages in parts.
 //!
-//! A chunk is a few values of about 8 KiB, 16 KiB at most, each `position (u64), length (u32), message` over and over. A message that
-//! does not fit one is a chunk by itself, cut into parts. The catalogue entry in the main sled says what of it still lives.
+//! A chunk is a few values of about 8 KiB, at most 16 KiB, each a sequence of `position (u64), length (u32), message`.
+//! A message that does not fit one value is a chunk of its own, split into parts. The catalogue entry in the main sled
+//! says which messages of a chunk are live.
 
 use bytes::{Bytes, BytesMut};
 
@@ -16,19 +17,19 @@ use crate::{
     volumes::Volumes,
 };
 
-/// Bytes of position and length before each message of a chunk.
+/// The length of position and length in front of each message of a chunk.
 const MESSAGE_HEADER: usize = 12;
-/// Up to this size messages that are read are slices of what was read; see [`crate::Store::read`].
-const SLICED: usize = 4096;
-/// Bytes of a large message per part.
+/// Messages up to this size are returned as slices of the value read; see [`crate::Store::read`].
+const MAX_SLICE: usize = 4096;
+/// How many bytes of a large message one part holds.
 const PART: usize = MAX_VALUE - CHECKSUM;
 
-/// Whether an encoded message of so many bytes is a chunk by itself, which several queues may share.
+/// Returns whether an encoded message of this length is a chunk of its own, which several queues may share.
 pub(crate) fn is_large(len: usize) -> bool {
     CHECKSUM + MESSAGE_HEADER + len > MAX_VALUE
 }
 
-/// A large message in a volume, for others to share.
+/// A large message in a volume, for other queues to share.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Large {
     body: BodyKey,
@@ -37,7 +38,7 @@ pub(crate) struct Large {
     weight: u64,
 }
 
-/// Packs the messages of one queue, coming in order, into chunks.
+/// Packs messages of one queue, given in order, into chunks.
 pub(crate) struct Packer {
     queue: QueueId,
     segment: u64,
@@ -49,7 +50,7 @@ pub(crate) struct Packer {
 }
 
 impl Packer {
-    /// A packer for what segment `segment` holds of `queue`, on its way into a volume.
+    /// Creates a packer for the messages of `queue` in segment `segment`, to be written to `volume`.
     pub(crate) fn new(queue: QueueId, segment: u64, volume: u32, weigh: Weigh) -> Packer {
         Packer {
             queue,
@@ -62,7 +63,7 @@ impl Packer {
         }
     }
 
-    /// Adds a message; `out` goes to the volume.
+    /// Adds a message; `out` is written to the volume.
     ///
     /// # Errors
     /// sled failed.
@@ -88,7 +89,7 @@ impl Packer {
             .get_or_insert_with(|| (position, new_chunk(segment, volume, position)));
         chunk.add(position, message, self.weigh);
         self.value.extend_from_slice(&position.to_be_bytes());
-        // Fits: a message in a value is below 16 KiB.
+        // This fits: a message in a value is below 16 KiB.
         self.value.extend_from_slice(
             &u32::try_from(message.len())
                 .unwrap_or(u32::MAX)
@@ -98,8 +99,8 @@ impl Packer {
         Ok(())
     }
 
-    /// Writes the last chunk out; returns the entries of all of them by first position. They may be stored once the volume
-    /// is synced.
+    /// Writes the last chunk and returns the entries of all chunks by first position. They may be stored once the
+    /// volume is synced.
     ///
     /// # Errors
     /// sled failed.
@@ -124,7 +125,7 @@ impl Packer {
         if chunk.bytes + chunk.live * MESSAGE_HEADER as u64 >= CHUNK_BYTES {
             self.done.extend(self.open.take());
         }
-        out.breathe()
+        out.apply_if_large()
     }
 
     fn end_chunk(&mut self, out: &mut Changes<'_>) -> Result<(), StorageError> {
@@ -133,7 +134,7 @@ impl Packer {
         Ok(())
     }
 
-    /// Adds a large message that other queues may have too: they are given what this returns.
+    /// Adds a large message that other queues may share through the returned value.
     ///
     /// # Errors
     /// sled failed.
@@ -156,7 +157,7 @@ impl Packer {
         Ok(large)
     }
 
-    /// Adds a large message that is in this volume already.
+    /// Adds a large message that is already in this volume.
     ///
     /// # Errors
     /// sled failed.
@@ -193,7 +194,7 @@ impl Packer {
             let key = schema::body_key(self.queue, Position(position), chunk.parts);
             out.put(&key, bytes);
             chunk.parts += 1;
-            out.breathe()?;
+            out.apply_if_large()?;
         }
         Ok(chunk)
     }
@@ -226,10 +227,10 @@ impl Chunk {
     }
 }
 
-/// Every message of a chunk, acknowledged ones included. `None`: it is not there (any more).
+/// Returns every message of a chunk, including acknowledged ones, or `None` if the chunk is no longer there.
 ///
 /// # Errors
-/// It is damaged, or sled failed.
+/// The chunk is damaged, or sled failed.
 pub(crate) fn read(
     volumes: &Volumes,
     queue: QueueId,
@@ -239,7 +240,7 @@ pub(crate) fn read(
     read_from(queue, first, chunk, |key| volumes.get(chunk.volume, key))
 }
 
-/// The same from wherever `get` looks.
+/// Does the same with values from `get`.
 ///
 /// # Errors
 /// As for [`read`].
@@ -279,26 +280,26 @@ pub(crate) fn unpack(value: &Bytes, messages: &mut Vec<(u64, Bytes)>) -> Option<
         let (position, len) = (u64_at(value, at)?, u32_at(value, at + 8)? as usize);
         let start = at + MESSAGE_HEADER;
         let end = start.checked_add(len).filter(|end| *end <= value.len())?;
-        messages.push((position, taken(value, start, end)));
+        messages.push((position, slice_or_copy(value, start, end)));
         at = end;
     }
     Some(())
 }
 
-/// A message of those that were read at once. Larger ones are copied: whoever keeps them as they are must not keep all the
-/// others as well.
-pub(crate) fn taken(read: &Bytes, start: usize, end: usize) -> Bytes {
-    if end - start <= SLICED {
+/// Returns one of several messages that were read at once. Larger ones are copied, so that keeping one does not keep
+/// all the others in memory.
+pub(crate) fn slice_or_copy(read: &Bytes, start: usize, end: usize) -> Bytes {
+    if end - start <= MAX_SLICE {
         read.slice(start..end)
     } else {
         Bytes::copy_from_slice(&read[start..end])
     }
 }
 
-/// What `chunk` becomes when `acked` is done with as well; `None`: nothing of it lives.
+/// Returns the chunk with `acked` applied, or `None` if no message of it is live.
 ///
 /// # Errors
-/// sled failed. A damaged chunk is no error here: its entry takes the acks, and reading it will say what is lost.
+/// sled failed. A damaged chunk is no error here: its entry records the acks, and reading it will report what is lost.
 pub(crate) fn acknowledge(
     volumes: &Volumes,
     queue: QueueId,
@@ -326,7 +327,7 @@ pub(crate) fn acknowledge(
 }
 
 impl Chunk {
-    /// Takes the figures of what lives of the chunk from its messages; `false` when nothing does.
+    /// Recomputes the figures about live messages from the messages. Returns false if none is live.
     pub(crate) fn count(&mut self, messages: &[(u64, Bytes)], weigh: Weigh) -> bool {
         let live = || {
             messages

@@ -1,60 +1,60 @@
-//! What may be set about a store.
+//! Options of a store.
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::room::{self, FreeSpace};
+use crate::disk_space::{self, FreeSpace};
 
 const MIB: u64 = 1024 * 1024;
 
-/// What a message weighs, told from its encoded bytes.
+/// Computes the weight of a message from its encoded bytes.
 pub type Weigh = fn(&[u8]) -> u64;
 
-/// How to open a store. `Options::new(path)` is what the broker uses; the rest is there for tests and odd machines.
+/// How to open a store. The broker uses `Options::new(path)`; the rest is for tests and unusual machines.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The directory that holds everything of the store; created if missing.
+    /// The directory of the store; created if missing.
     pub path: PathBuf,
-    /// Bytes after which a log segment is closed and handed to the checkpoint.
+    /// The size at which a log segment is closed and handed to the checkpoint.
     pub segment_size: u64,
-    /// Bytes of log that may wait for the checkpoint. At the bound, commits wait, and publishers are slowed.
+    /// How many log bytes may wait for the checkpoint. At this limit commits wait, and publishers are slowed down.
     pub log_bound: u64,
-    /// Bytes of closed log segments that wait to be folded all the same, as what is acknowledged meanwhile needs no place
-    /// in sled. 0: none waits.
-    pub fold_later: u64,
-    /// How long a segment waits at most.
-    pub fold_after: Duration,
-    /// Bytes one commit may hold, unless a single batch is larger.
+    /// How many bytes of closed log segments wait before they are folded: what is acknowledged in the meantime need not
+    /// be written to sled. 0: no segment waits.
+    pub fold_delay_bytes: u64,
+    /// The longest time that a segment waits.
+    pub fold_delay: Duration,
+    /// The most bytes in one commit, unless a single batch is larger.
     pub commit_size: usize,
-    /// A write and sync of the log that takes no longer than this may be done by whoever calls [`crate::Store::commit`].
-    /// Zero: never.
+    /// If the last write and sync of the log took no longer than this, the caller of [`crate::Store::commit`] may
+    /// commit directly. Zero: never.
     pub fast_sync: Duration,
-    /// Backlog in bytes above which [`crate::Store::backlog_over_mark`] says so.
+    /// The backlog in bytes above which [`crate::Store::backlog_over_mark`] returns true.
     pub backlog_high: usize,
-    /// Backlog in bytes at which those who wait in [`crate::Store::wake_when_below`] are woken.
+    /// The backlog in bytes at which [`crate::Store::wake_when_below`] wakes its callers.
     pub backlog_low: usize,
-    /// Bytes after which a volume of messages is full and the next one begins.
+    /// The size at which a volume of messages is full and the next one begins.
     pub volume_size: u64,
-    /// Bytes that sled's files may take for nothing before something is done about it.
+    /// How many bytes sled's files may waste before they are compacted.
     pub waste: u64,
-    /// Bytes of log per second from which on publishers are busy: then volumes that are to be emptied wait, unless they
-    /// take 512 MiB more than they may otherwise.
+    /// The log rate, in bytes per second, above which publishers count as busy: emptying volumes is then deferred,
+    /// unless they waste 512 MiB more than they may otherwise.
     pub busy: u64,
-    /// How long what is acknowledged may wait for its log segment to be full before the segment is folded as it is: only
-    /// then is room on disk given back.
+    /// How long acknowledgements may wait for their log segment to fill up before the segment is folded as it is. Only
+    /// folding it frees disk space.
     pub roll_after: Duration,
-    /// sled's page cache in bytes. Small on purpose: hot messages live in the broker, not here.
+    /// The size of sled's page cache in bytes. Small on purpose: hot messages are kept by the broker.
     pub cache_capacity: u64,
-    /// Start although part of the log is damaged, and report what was lost, where the default is to refuse.
+    /// Start even if part of the log is damaged, and report what was lost. By default, opening the store fails.
     pub accept_losses: bool,
-    /// What is summed up as the `weight` of messages in [`crate::RecoveredQueue`] and [`crate::Extent`]. It is stored with
-    /// them, so the same function belongs to a store always. By default nothing weighs anything.
+    /// The function whose sum is the `weight` of messages in [`crate::RecoveredQueue`] and [`crate::Extent`]. Weights
+    /// are stored, so a store must always be opened with the same function. By default every weight is 0.
     pub weigh: Weigh,
-    /// Tells how much is free on the disk: what the checkpoint copies waits until there is room for it.
+    /// Returns the free disk space: the checkpoint copies only what fits.
     pub free_space: FreeSpace,
 }
 
 impl Options {
-    /// The defaults, for a store at `path`.
+    /// Returns the defaults for a store at `path`.
     pub fn new(path: impl Into<PathBuf>) -> Options {
         Options {
             path: path.into(),
@@ -69,8 +69,8 @@ impl Default for Options {
             path: PathBuf::from("store"),
             segment_size: 64 * MIB,
             log_bound: 1024 * MIB,
-            fold_later: 256 * MIB,
-            fold_after: Duration::from_secs(10),
+            fold_delay_bytes: 256 * MIB,
+            fold_delay: Duration::from_secs(10),
             commit_size: 4 << 20,
             fast_sync: Duration::from_micros(400),
             backlog_high: 32 << 20,
@@ -82,7 +82,7 @@ impl Default for Options {
             cache_capacity: 8 * MIB,
             accept_losses: false,
             weigh: |_| 0,
-            free_space: room::free_space,
+            free_space: disk_space::free_space,
         }
     }
 }

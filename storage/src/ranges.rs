@@ -1,13 +1,13 @@
-//! Sets of positions as ranges.
+//! Sets of positions, stored as ranges.
 
 use std::{collections::BTreeMap, ops::Bound};
 
-/// A set of positions kept as disjoint, non-touching inclusive ranges: memory follows the number of gaps.
+/// A set of positions, kept as disjoint, non-adjacent, inclusive ranges: its size depends on the number of gaps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RangeSet(BTreeMap<u64, u64>);
 
 impl RangeSet {
-    /// Adds `first..=last`, merging with what it touches.
+    /// Adds `first..=last`, merging it with adjacent ranges.
     pub(crate) fn insert(&mut self, first: u64, last: u64) {
         let (mut first, mut last) = (first, last.max(first));
         let beyond = last.saturating_add(1);
@@ -24,7 +24,7 @@ impl RangeSet {
                 return;
             }
             if !joins_next {
-                // The usual case, positions in order: no allocation.
+                // The common case of positions in order needs no allocation.
                 *end = last;
                 return;
             }
@@ -37,7 +37,7 @@ impl RangeSet {
         self.0.insert(first, last);
     }
 
-    /// Adds everything of `other`.
+    /// Adds all of `other`.
     pub(crate) fn merge(&mut self, other: &RangeSet) {
         for (first, last) in other.iter() {
             self.insert(first, last);
@@ -48,7 +48,7 @@ impl RangeSet {
         self.covering(position).is_some()
     }
 
-    /// The range that holds `position`.
+    /// Returns the range that contains `position`.
     pub(crate) fn covering(&self, position: u64) -> Option<(u64, u64)> {
         self.0
             .range(..=position)
@@ -57,17 +57,17 @@ impl RangeSet {
             .map(|(&first, &last)| (first, last))
     }
 
-    /// Whether all of `first..=last` is in the set.
+    /// Returns whether all of `first..=last` is in the set.
     pub(crate) fn covers(&self, first: u64, last: u64) -> bool {
         self.covering(first).is_some_and(|(_, end)| end >= last)
     }
 
-    /// The ranges, ascending.
+    /// Returns the ranges in ascending order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.0.iter().map(|(&first, &last)| (first, last))
     }
 
-    /// The part of each range that lies inside `first..=last`.
+    /// Returns the part of each range that is inside `first..=last`.
     pub(crate) fn within(&self, first: u64, last: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
         let begin = self.covering(first).map_or(first, |(start, _)| start);
         self.0

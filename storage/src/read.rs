@@ -1,8 +1,8 @@
-//! Reading a queue's live messages back, in order, from sled and from the log that is not folded yet.
+//! Reads a queue's live messages in order, from sled and from the log that is not folded yet.
 //!
-//! Sources (chunks, spans) nearly follow one another, but publishes may come slightly out of order, so neighbours can
-//! overlap. Sources are taken by their first position; a message may leave once no source still closed can hold an
-//! earlier one.
+//! Sources (chunks and spans) are nearly in order, but publishes may be slightly out of order, so neighbouring sources
+//! can overlap. Sources are read by their first position; a message may be returned once no unread source can contain
+//! an earlier one.
 
 use std::{path::Path, sync::Arc};
 
@@ -20,16 +20,16 @@ use crate::{
     volumes::Volumes,
 };
 
-/// Where a read looks.
+/// The sources of a read.
 pub(crate) struct Reader<'a> {
     pub(crate) volumes: &'a Volumes,
     pub(crate) catalogue: &'a Mutex<Catalogue>,
     pub(crate) log_dir: &'a Path,
 }
 
-/// What a read asks for.
+/// Which messages to read.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted {
+pub(crate) struct ReadRequest {
     pub(crate) queue: QueueId,
     pub(crate) from: Position,
     pub(crate) max_messages: usize,
@@ -50,10 +50,10 @@ impl Source {
     }
 }
 
-/// Messages in order, and the position to go on from if there may be more.
-type Stretch = (Loaded, Option<u64>);
+/// Messages in order, and the position to continue from if there may be more.
+type Partial = (Loaded, Option<u64>);
 
-/// Messages in order. They come in order, but for the few that two sources overlap with.
+/// Messages in order. They are added nearly in order: only overlapping sources need sorting.
 #[derive(Debug, Default)]
 struct Loaded(Vec<(u64, Bytes)>);
 
@@ -69,30 +69,34 @@ impl Loaded {
         self.0.dedup_by_key(|(position, _)| *position);
     }
 
-    /// Those before a position.
+    /// Returns the messages before a position.
     fn before(&self, position: u64) -> &[(u64, Bytes)] {
         &self.0[..self.0.partition_point(|(at, _)| *at < position)]
     }
 }
 
-/// How many sources are looked up at once: at 64 KiB each more than a read usually wants.
-const PLAN: usize = 32;
+/// The number of sources looked up at once: at 64 KiB each, more than a read usually needs.
+const MAX_SOURCES: usize = 32;
 
 impl Reader<'_> {
-    /// The live messages of a queue from a position on, in order: as many as wanted, at least one if there is one.
+    /// Returns the live messages of a queue from a position on, in order: as many as requested, and at least one if
+    /// there is one.
     ///
     /// # Errors
-    /// Something on the way is damaged or cannot be read.
-    pub(crate) fn read(&self, wanted: &Wanted) -> Result<Vec<(Position, Bytes)>, StorageError> {
+    /// A source is damaged or cannot be read.
+    pub(crate) fn read(
+        &self,
+        wanted: &ReadRequest,
+    ) -> Result<Vec<(Position, Bytes)>, StorageError> {
         let mut out = Vec::new();
         let mut room = wanted.max_bytes;
         let mut from = wanted.from.0;
         while out.len() < wanted.max_messages {
             let (messages, next) =
-                match self.stretch(wanted.queue, from, wanted.max_messages - out.len(), room) {
-                    Ok(Some(stretch)) => stretch,
+                match self.read_part(wanted.queue, from, wanted.max_messages - out.len(), room) {
+                    Ok(Some(part)) => part,
                     Ok(None) => continue,
-                    // The next read starts at the damage and says so.
+                    // The next read starts at the damage and reports it.
                     Err(_) if !out.is_empty() => return Ok(out),
                     Err(error) => return Err(error),
                 };
@@ -111,14 +115,15 @@ impl Reader<'_> {
         Ok(out)
     }
 
-    /// Messages from `from` on, and where to go on if there may be more. `None`: a checkpoint came between, look again.
-    fn stretch(
+    /// Returns messages from `from` on, and where to continue if there may be more. Returns `None` if a checkpoint
+    /// finished in between: the caller tries again.
+    fn read_part(
         &self,
         queue: QueueId,
         from: u64,
         max_messages: usize,
         max_bytes: usize,
-    ) -> Result<Option<Stretch>, StorageError> {
+    ) -> Result<Option<Partial>, StorageError> {
         let (sources, mut horizon, generation) = {
             let catalogue = self.catalogue.lock();
             let Some(entry) = catalogue.queues.get(&queue) else {
@@ -149,7 +154,7 @@ impl Reader<'_> {
                 Ok(None) | Err(_) if self.catalogue.lock().generation != generation => {
                     return Ok(None);
                 }
-                // What stands before the damage can still be had; the next read starts at it and says so.
+                // What comes before the damage is returned; the next read starts at it and reports it.
                 Ok(None) | Err(_) if !loaded.before(source.first()).is_empty() => {
                     horizon = Some(source.first());
                     break;
@@ -189,10 +194,10 @@ impl Reader<'_> {
     }
 }
 
-/// The messages of a queue in a span of the log, acknowledged ones included.
+/// Returns the messages of a queue in a span of the log, including acknowledged ones.
 ///
 /// # Errors
-/// The segment cannot be read, or is damaged there.
+/// The segment cannot be read or is damaged there.
 pub(crate) fn load_span(
     log: &Path,
     queue: QueueId,
@@ -213,7 +218,7 @@ pub(crate) fn load_span(
     let bytes = window.take(span.start, len)?;
     let (mut at, mut found) = (0, Vec::new());
     while at < bytes.len() {
-        // Block headers stand between records; each is recognised by its own checksum.
+        // Block headers come between records and are recognised by their own checksums.
         if record::BlockHeader::decode(&bytes[at..], segment.header.salt, span.start + at as u64)
             .is_some()
         {
@@ -221,7 +226,7 @@ pub(crate) fn load_span(
             continue;
         }
         let (record, len) = record::parse(&bytes[at..]).ok_or_else(damaged)?;
-        // A reference has a span of its own.
+        // A reference has its own span.
         if let Parsed::Record(Record::Publish {
             queue: of,
             position,
@@ -230,11 +235,11 @@ pub(crate) fn load_span(
         }) = record
             && of == queue
         {
-            // A message is the end of its record.
+            // The message is the last part of its record.
             let end = at + len;
             found.push((
                 position.0,
-                messages::taken(&bytes, end - message.len(), end),
+                messages::slice_or_copy(&bytes, end - message.len(), end),
             ));
         }
         at += len;
@@ -242,7 +247,7 @@ pub(crate) fn load_span(
     Ok(found)
 }
 
-/// The message that a reference in the log stands for; `None`: it is damaged, or the message is.
+/// Returns the message that a reference in the log stands for, or `None` if either is damaged.
 ///
 /// # Errors
 /// The segment cannot be read.
@@ -271,26 +276,26 @@ fn load_shared(
     })
 }
 
-/// Sources that may hold `from` or later, by first position; and, when there are more, where those begin: always
-/// after `from`, so that every stretch gets further.
+/// Returns sources that may contain `from` or later positions, by first position, and where the remaining ones begin,
+/// if any: always after `from`, so that every part makes progress.
 fn plan(entry: &QueueEntry, from: u64) -> (Vec<Source>, Option<u64>) {
     let mut sources = Vec::new();
     let mut left_out: Option<u64> = None;
     for (first, entry) in entry.chunks_over(from, u64::MAX) {
-        if sources.len() > PLAN && first > from {
+        if sources.len() > MAX_SOURCES && first > from {
             left_out = Some(first);
             break;
         }
         sources.push(Source::Chunk(first, entry.chunk(first)));
     }
-    // There may be thousands of spans, nearly in order: the first ones are enough, whichever they are, as long as the
-    // rest begins behind what is read.
+    // There may be thousands of spans, nearly in order: taking the first ones is enough, whichever they are, as long as
+    // the rest begins after what is read.
     let (behind_chunks, mut spans) = (left_out, 0);
     for span in entry.spans.iter().filter(|span| span.last >= from) {
         if behind_chunks.is_some_and(|first| first <= span.first) {
             continue;
         }
-        if spans <= PLAN || span.first <= from {
+        if spans <= MAX_SOURCES || span.first <= from {
             sources.push(Source::Span(*span));
             spans += 1;
         } else {
@@ -298,7 +303,7 @@ fn plan(entry: &QueueEntry, from: u64) -> (Vec<Source>, Option<u64>) {
         }
     }
     sources.sort_by_key(Source::first);
-    let cut = (PLAN..sources.len()).find(|&at| sources[at].first() > from);
+    let cut = (MAX_SOURCES..sources.len()).find(|&at| sources[at].first() > from);
     let horizon = cut.map(|at| sources[at].first()).into_iter();
     sources.truncate(cut.unwrap_or(sources.len()));
     (sources, horizon.chain(left_out).min())

@@ -1,8 +1,8 @@
-//! What stands in a log segment: a header, then blocks of records.
+//! The format of a log segment: a header followed by blocks of records.
 //!
-//! A block is one commit. Its header names its length and the number of its records, with a checksum seeded by the
-//! segment's salt and the block's offset, so nothing inside a message can pass for a block. Each record has its own
-//! checksum. A block counts when its header and all its records do: a torn commit vanishes as a whole.
+//! A block is one commit. Its header holds its length and number of records, with a checksum seeded by the segment's
+//! salt and the block's offset, so nothing inside a message can pass for a block. Each record has its own checksum. A
+//! block is valid only if its header and all its records are: a torn commit is dropped as a whole.
 //!
 //! Integers are big-endian.
 
@@ -14,15 +14,15 @@ use crate::{
     types::{Position, QueueId},
 };
 
-/// Bytes of a segment's header.
+/// The length of a segment's header.
 pub(crate) const SEGMENT_HEADER: usize = 48;
-/// Bytes of a block's header: magic, records, payload length, checksum.
+/// The length of a block's header: magic, number of records, payload length, checksum.
 pub(crate) const BLOCK_HEADER: usize = 20;
-/// Bytes before a record's kind: length, checksum.
+/// The length of what precedes a record's kind: length, checksum.
 const RECORD_HEADER: usize = 8;
-/// Bytes of a publish record before the message.
+/// The length of a publish record without the message.
 pub(crate) const PUBLISH_OVERHEAD: usize = RECORD_HEADER + 17;
-/// Bytes of a shared publish: header, kind, queue, position, distance, length.
+/// The length of a shared publish: header, kind, queue, position, distance, length.
 pub(crate) const REFERENCE: usize = RECORD_HEADER + 25;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"LVRTLOG1";
@@ -36,18 +36,18 @@ const DELETE_QUEUE: u8 = 3;
 const DELIVERED: u8 = 4;
 const PUT_DEFINITION: u8 = 5;
 const DELETE_DEFINITION: u8 = 6;
-/// A publish of a large message that stands in the same block already, for another queue. Since schema 3.
+/// A publish of a large message that is already in the same block for another queue. Since schema 3.
 const SHARED_PUBLISH: u8 = 7;
 
-/// The start of a segment file.
+/// The header of a segment file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
-    /// Segments count up from 1, without gaps.
+    /// Segments are numbered from 1 without gaps.
     pub(crate) seq: u64,
     /// Random per segment; seeds its block checksums.
     pub(crate) salt: u64,
-    /// Where the previous segment's valid bytes end. What stands behind was abandoned by a failed write and is rewritten
-    /// in this segment. 0 when there is no previous segment in this run of the log.
+    /// Where the previous segment's valid bytes end. Bytes after that were abandoned by a failed write and are
+    /// rewritten in this segment. 0 if there is no previous segment in this run of the log.
     pub(crate) previous_end: u64,
 }
 
@@ -76,11 +76,11 @@ impl SegmentHeader {
     }
 }
 
-/// The start of a commit.
+/// The header of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BlockHeader {
     pub(crate) records: u32,
-    /// Bytes of records behind the header.
+    /// The length of the records after the header.
     pub(crate) payload: u64,
 }
 
@@ -117,14 +117,15 @@ fn block_crc(head: &[u8], salt: u64, offset: u64) -> u32 {
     hasher.finalize()
 }
 
-/// One change, as it is read back.
+/// A record as read back: one change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Record<'a> {
     Publish {
         queue: QueueId,
         position: Position,
         message: &'a [u8],
-        /// How far before this record the one starts that has the message, which is another queue's; 0: it is this one.
+        /// How far before this record the record starts that contains the message, which belongs to another queue; 0 if
+        /// it is this record.
         back: u32,
     },
     Ack {
@@ -148,32 +149,32 @@ pub(crate) enum Record<'a> {
     },
 }
 
-/// A publish whose message stands in an earlier record of the same block.
+/// A publish whose message is in an earlier record of the same block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reference {
     pub(crate) queue: QueueId,
     pub(crate) position: Position,
     /// How far before this record that one starts.
     pub(crate) back: u32,
-    /// The message's bytes.
+    /// The length of the message.
     pub(crate) len: u32,
 }
 
-/// What one record says by itself.
+/// One record, parsed on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Parsed<'a> {
     Record(Record<'a>),
     Reference(Reference),
 }
 
-/// Appends a record whose body `fill` writes behind the kind.
+/// Appends a record; `fill` writes its body after the kind.
 fn append(out: &mut Vec<u8>, kind: u8, fill: impl FnOnce(&mut Vec<u8>)) {
     let start = begin(out, kind);
     fill(out);
     end(out, start, &[]);
 }
 
-/// Begins a record; returns where.
+/// Begins a record and returns where it starts.
 fn begin(out: &mut Vec<u8>, kind: u8) -> usize {
     let start = out.len();
     out.extend_from_slice(&[0; RECORD_HEADER]);
@@ -181,10 +182,10 @@ fn begin(out: &mut Vec<u8>, kind: u8) -> usize {
     start
 }
 
-/// Ends the record that began at `start`, and whose last bytes are somewhere else.
+/// Ends the record that began at `start`; its last bytes are in `elsewhere`.
 fn end(out: &mut [u8], start: usize, elsewhere: &[u8]) {
     let body = start + RECORD_HEADER;
-    // Over 4 GiB cannot be: AMQP implementations, ours included, bound a message far below.
+    // More than 4 GiB is impossible: AMQP implementations, including ours, limit messages to far less.
     let len = u32::try_from(out.len() - body + elsewhere.len()).unwrap_or(u32::MAX);
     let mut crc = crc32fast::Hasher::new();
     crc.update(&out[body..]);
@@ -194,15 +195,15 @@ fn end(out: &mut [u8], start: usize, elsewhere: &[u8]) {
     out[start + 4..body].copy_from_slice(&crc.to_be_bytes());
 }
 
-/// What a publish became in its block.
+/// How a publish was stored in its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Appended {
     Message,
-    /// The block has the message already: a reference to it.
+    /// As a reference, because the block already contains the message.
     Reference,
 }
 
-/// Appends a publish. `encode` may give back the message's end instead of appending it.
+/// Appends a publish. `encode` may return the tail of the message instead of appending it.
 pub(crate) fn append_publish(
     block: &mut Block,
     queue: QueueId,
@@ -286,7 +287,8 @@ pub(crate) fn append_delete_definition(out: &mut Vec<u8>, key: &[u8]) {
     append(out, DELETE_DEFINITION, |out| out.extend_from_slice(key));
 }
 
-/// The record at the start of `bytes`, checked, and how many bytes it takes. `None`: damaged or cut off.
+/// Parses and checks the record at the start of `bytes`. Returns it with its length, or `None` if it is damaged or cut
+/// off.
 pub(crate) fn parse(bytes: &[u8]) -> Option<(Parsed<'_>, usize)> {
     let len = u32_at(bytes, 0)? as usize;
     let crc = u32_at(bytes, 4)?;
@@ -339,8 +341,8 @@ fn parse_body(kind: u8, rest: &[u8]) -> Option<Parsed<'_>> {
     }))
 }
 
-/// The whole block at the start of `bytes`, checked down to its last record: its records with their offsets in the
-/// block. `None`: this is not a whole commit.
+/// Parses and checks the block at the start of `bytes` down to its last record. Returns its records with their offsets
+/// in the block, or `None` if this is not a complete commit.
 pub(crate) fn parse_block<'a>(
     bytes: &'a [u8],
     header: &BlockHeader,
@@ -348,7 +350,8 @@ pub(crate) fn parse_block<'a>(
     let end = BLOCK_HEADER.checked_add(usize::try_from(header.payload).ok()?)?;
     let block = bytes.get(..end)?;
     let mut at = BLOCK_HEADER;
-    // No record is shorter than its header and kind: a lying count cannot make us reserve more than the block is long.
+    // No record is shorter than its header and kind, so a wrong count cannot make us reserve more than the length of
+    // the block.
     let mut records =
         Vec::with_capacity((header.records as usize).min(block.len() / RECORD_HEADER));
     while at < end {
@@ -363,7 +366,7 @@ pub(crate) fn parse_block<'a>(
     (records.len() == header.records as usize).then_some(records)
 }
 
-/// The publish that a reference at `at` stands for; `None`: what it refers to is none of these records.
+/// Returns the publish that a reference at `at` stands for, or `None` if it does not refer to one of these records.
 fn resolve<'a>(
     records: &[(usize, Record<'a>)],
     at: usize,

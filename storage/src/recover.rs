@@ -1,8 +1,7 @@
-//! Opening a store: the main sled first, then what of the log is not in it yet.
+//! Opens a store: first the main sled, then the part of the log that is not in it yet.
 //!
-//! The rest of the log is read through but not folded: that is the checkpoint's work, as ever, while the store is in use
-//! already. Messages in sled are not looked at, except where the log says that some of a chunk are done with: every count
-//! is exact.
+//! That part of the log is read but not folded: the checkpoint folds it later, while the store is already in use.
+//! Messages in sled are not read, except where the log acknowledges part of a chunk: every count is exact.
 
 use std::{path::Path, sync::Arc, time::Instant};
 
@@ -14,7 +13,7 @@ use crate::{
     directory::{CleanClose, Directory, Marker, segments_text},
     error::StorageError,
     io::{Disk, sync_parent},
-    log::{self, Closed},
+    log::{self, SegmentEnd},
     options::Options,
     record::u64_at,
     replay::Replay,
@@ -24,12 +23,12 @@ use crate::{
     sleds::Sleds,
     stats::{RecoveredQueue, Report},
     types::{Position, QueueId},
-    usage::Changed,
+    usage::UsageDelta,
     volumes::Volumes,
 };
 use bytes::Bytes;
 
-/// A store as it was found.
+/// The state of a store as found on disk.
 pub(crate) struct Recovered {
     pub(crate) sleds: Sleds,
     pub(crate) catalogue: Catalogue,
@@ -37,16 +36,16 @@ pub(crate) struct Recovered {
     pub(crate) queues: Vec<RecoveredQueue>,
     pub(crate) extents: Extents,
     pub(crate) report: Report,
-    /// Segments of the log that are not in sled yet.
-    pub(crate) log: Vec<Closed>,
-    /// The log's next segment.
+    /// The log segments that are not in sled yet.
+    pub(crate) log: Vec<SegmentEnd>,
+    /// The number of the log's next segment.
     pub(crate) next_seq: u64,
 }
 
-/// Opens what is in a locked directory, or makes a store in an empty one.
+/// Opens the store in a locked directory, or creates one if the directory is empty.
 ///
 /// # Errors
-/// Something is missing, damaged, or of another version; or the disk failed.
+/// Something is missing, damaged or of an unsupported version, or the disk failed.
 pub(crate) fn recover(directory: &Directory, options: &Options) -> Result<Recovered, StorageError> {
     let start = Instant::now();
     let mut report = Report::default();
@@ -56,7 +55,7 @@ pub(crate) fn recover(directory: &Directory, options: &Options) -> Result<Recove
         if marker.version == schema::VERSION_WITHOUT_VOLUMES {
             convert_older(directory, options, &main, &mut report)?;
         }
-        // From here on what only this version reads may be written.
+        // From here on, data that only this version can read may be written.
         set_version(&main)?;
         directory.write_marker(marker.identity, marker.generation)?;
     }
@@ -64,7 +63,7 @@ pub(crate) fn recover(directory: &Directory, options: &Options) -> Result<Recove
     let volumes = find_volumes(directory, options, &usage)?;
     let mut replay = replay(directory, options, folded, &mut report)?;
     let last = replay.closed.last().map_or(folded, |last| last.seq);
-    // A version without this note, or a crash before it was written.
+    // The record is missing or outdated if an older version wrote the store, or after a crash before it was written.
     if directory.last_segment()? < last {
         directory
             .write_last_segment(&Disk, last)
@@ -95,7 +94,7 @@ pub(crate) fn recover(directory: &Directory, options: &Options) -> Result<Recove
     })
 }
 
-/// Opens the main sled and checks that it is the one that belongs here.
+/// Opens the main sled and checks that it belongs to this store.
 fn open_main(
     directory: &Directory,
     options: &Options,
@@ -107,13 +106,13 @@ fn open_main(
         let name = path.file_name().unwrap_or_default().display();
         return Err(directory.missing(&format!("the database in `{name}`")));
     }
-    // The marker is written before there is any segment.
+    // The marker is written before the first segment.
     if marker.is_none() && (!directory.segments()?.is_empty() || directory.last_segment()? > 0) {
         return Err(directory.missing("the marker file `store`"));
     }
     let main = SledStore::open(&path, options.cache_capacity, &mut report.repairs)?;
     let Some(marker) = marker else {
-        // A creation that was interrupted leaves sled with our own facts in it at most.
+        // An interrupted creation leaves a sled with nothing but our own metadata.
         if !main.holds_only(b'm')? {
             return Err(directory.missing("the marker file `store`"));
         }
@@ -137,7 +136,7 @@ fn convert_older(
     main: &SledStore,
     report: &mut Report,
 ) -> Result<(), StorageError> {
-    let volumes = find_volumes(directory, options, &Changed::default())?;
+    let volumes = find_volumes(directory, options, &UsageDelta::default())?;
     convert::into_volumes(main, &volumes, options.weigh)?;
     report
         .repairs
@@ -145,7 +144,7 @@ fn convert_older(
     Ok(())
 }
 
-/// Notes this version, durably.
+/// Records this schema version, durably.
 fn set_version(main: &SledStore) -> Result<(), StorageError> {
     let mut out = main.changes();
     out.put(schema::KEY_VERSION, &schema::VERSION.to_be_bytes());
@@ -156,13 +155,13 @@ fn set_version(main: &SledStore) -> Result<(), StorageError> {
 fn find_volumes(
     directory: &Directory,
     options: &Options,
-    usage: &Changed,
+    usage: &UsageDelta,
 ) -> Result<Volumes, StorageError> {
     let missing = |number| directory.missing(&format!("volume {number} in `volumes`"));
     Volumes::find(&directory.volumes, options.cache_capacity, usage)?.map_err(missing)
 }
 
-/// Makes a store: the marker comes last, and says that from now on everything must be there.
+/// Creates a store. The marker is written last; from then on everything must be there.
 fn create(directory: &Directory, main: &SledStore) -> Result<Marker, StorageError> {
     let identity = log::random();
     let mut out = main.changes();
@@ -171,7 +170,7 @@ fn create(directory: &Directory, main: &SledStore) -> Result<Marker, StorageErro
     out.apply()?;
     main.flush_synced()?;
     let path = directory.main(0);
-    // Up to the directory that the operator named: each may be as new as the store.
+    // Up to the directory that the operator named, as each may have just been created.
     let above = directory.path.ancestors().take(2).map(Path::to_owned);
     for path in [path.join("db"), path].into_iter().chain(above) {
         sync_parent(&path).map_err(|e| directory.error("sync", e))?;
@@ -194,15 +193,15 @@ fn folded_through(store: &SledStore) -> Result<u64, StorageError> {
     }
 }
 
-/// Loads what sled knows of the queues, and removes chunks of a fold that did not come to its end.
+/// Loads the catalogue from sled and removes chunks of an unfinished fold.
 fn load_catalogue(
     store: &SledStore,
     folded: u64,
     options: &Options,
     report: &mut Report,
-) -> Result<(Catalogue, Changed), StorageError> {
+) -> Result<(Catalogue, UsageDelta), StorageError> {
     let mut catalogue = Catalogue::default();
-    let mut usage = Changed::default();
+    let mut usage = UsageDelta::default();
     let losses = &mut report.losses;
     let mut lost = |what: String| {
         if !options.accept_losses {
@@ -245,7 +244,7 @@ fn load_catalogue(
                 queue.0, first.0
             ))?,
         }
-        out.breathe()
+        out.apply_if_large()
     })?;
     out.apply()?;
     if discarded > 0 {
@@ -282,8 +281,8 @@ fn replay(
         };
         let scan = replay.read(segment, end, options.accept_losses)?;
         if at + 1 == segments.len() {
-            // A process that was killed leaves what it wrote and had not synced yet in the page cache. From now on it
-            // counts as found, so it must not vanish with the power.
+            // A killed process leaves unsynced writes in the page cache. From now on they count as found, so they must
+            // survive a power cut.
             segment.sync()?;
         }
         report.replayed_bytes += scan.end;
@@ -299,7 +298,7 @@ fn replay(
     Ok(replay)
 }
 
-/// Opens the segments that are not in sled yet, without a gap; removes those that are.
+/// Opens the segments that are not in sled yet, which must have no gaps, and removes those that are.
 fn unfolded(directory: &Directory, folded: u64) -> Result<Vec<Arc<Segment>>, StorageError> {
     let mut segments: Vec<Arc<Segment>> = Vec::new();
     let mut expected = folded + 1;

@@ -1,8 +1,8 @@
-//! Reading back, at the start, what of the log is not in sled yet.
+//! Reads back, at startup, the part of the log that is not in sled yet.
 //!
-//! Nothing is folded for it: one pass over the segments tells what is in them, as the storage thread knew it when it
-//! wrote them, and the checkpoint folds them later, beside new work. Memory follows from what the catalogue holds of a
-//! log anyway: spans of 64 KiB and ranges of what is done with, nothing per message.
+//! Nothing is folded: one pass over the segments rebuilds what the storage thread knew when it wrote them, and the
+//! checkpoint folds them later, alongside new work. Memory use is that of the catalogue: spans of 64 KiB and ranges of
+//! acknowledged positions, nothing per message.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -13,7 +13,7 @@ use crate::{
     catalogue::{Catalogue, Span},
     definitions,
     error::StorageError,
-    log::Closed,
+    log::SegmentEnd,
     options::Weigh,
     ranges::RangeSet,
     record::{PUBLISH_OVERHEAD, Record},
@@ -23,18 +23,18 @@ use crate::{
     types::{Position, QueueId},
 };
 
-/// What the unfolded log says.
+/// The contents of the unfolded log.
 pub(crate) struct Replay {
     queues: HashMap<QueueId, Replayed>,
-    /// Queues that are deleted in it, and by which segment.
+    /// The queues that it deletes, and the segments that do so.
     deleted: Vec<(QueueId, u64)>,
     pub(crate) definitions: definitions::Pending,
     /// The segments, in order.
-    pub(crate) closed: Vec<Closed>,
+    pub(crate) closed: Vec<SegmentEnd>,
     weigh: Weigh,
 }
 
-/// What the unfolded log says of one queue, since it was deleted last.
+/// What the unfolded log says about one queue since its last deletion.
 #[derive(Debug, Default)]
 struct Replayed {
     spans: Vec<(Span, Extent)>,
@@ -42,7 +42,7 @@ struct Replayed {
     marks: QueueMarks,
 }
 
-/// What was published in a span, whether it lives or not.
+/// What was published in each span, live or not.
 pub(crate) type Published = HashMap<QueueId, Vec<(Span, Extent)>>;
 
 impl Replay {
@@ -56,17 +56,17 @@ impl Replay {
         }
     }
 
-    /// Reads a segment through, after those before it.
+    /// Reads a whole segment; segments must be read in order.
     ///
     /// # Errors
-    /// It cannot be read, or is damaged and `accept_losses` is off.
+    /// The segment cannot be read, or it is damaged and `accept_losses` is off.
     pub(crate) fn read(
         &mut self,
         segment: &Arc<Segment>,
         end: End,
         accept_losses: bool,
     ) -> Result<Scan, StorageError> {
-        // A span must not reach over what is lost: whoever reads it would stumble.
+        // A span must not contain lost bytes, because reading it would fail.
         let losses = if accept_losses {
             segment.scan(end, true, |_, _| Ok(()))?.losses
         } else {
@@ -77,7 +77,7 @@ impl Replay {
             self.add(seq, offset, record, &losses);
             Ok(())
         })?;
-        self.closed.push(Closed {
+        self.closed.push(SegmentEnd {
             seq,
             path: segment.path.clone(),
             end: scan.end,
@@ -117,7 +117,7 @@ impl Replay {
             }
             Record::Ack { queue, first, last } => {
                 let queue = self.queues.entry(queue).or_default();
-                queue.bury(seq, first.0, last.0);
+                queue.add_dead(seq, first.0, last.0);
                 queue.raise(last.0, None);
             }
             Record::DeleteQueue { queue } => {
@@ -137,8 +137,8 @@ impl Replay {
         }
     }
 
-    /// Adds it all to what sled says; returns what was published in the spans.
-    pub(crate) fn into_catalogue(self, catalogue: &mut Catalogue) -> (Published, Vec<Closed>) {
+    /// Adds everything to the catalogue loaded from sled. Returns what was published in the spans, and the segments.
+    pub(crate) fn into_catalogue(self, catalogue: &mut Catalogue) -> (Published, Vec<SegmentEnd>) {
         for (queue, seq) in self.deleted {
             catalogue.delete(queue, seq);
         }
@@ -166,7 +166,7 @@ impl Replayed {
         self.spans.push((span, extent));
     }
 
-    fn bury(&mut self, seq: u64, first: u64, last: u64) {
+    fn add_dead(&mut self, seq: u64, first: u64, last: u64) {
         match self.dead.back_mut() {
             Some((segment, ranges)) if *segment == seq => ranges.insert(first, last),
             Some(_) | None => {
@@ -185,15 +185,15 @@ impl Replayed {
     }
 }
 
-/// What of a run of messages lives, when those in `dead` do not.
+/// Which messages of a run are live.
 pub(crate) enum Alive {
     All,
     Nothing,
-    /// Only a look at the messages tells.
+    /// Known only after reading the messages.
     Some,
 }
 
-/// Tells without looking at messages.
+/// Determines which messages are live without reading them.
 pub(crate) fn alive(dead: &RangeSet, first: Position, last: Position) -> Alive {
     if dead.within(first.0, last.0).next().is_none() {
         Alive::All

@@ -1,19 +1,21 @@
-//! What stands in sled: one tree, because sled's batches are atomic within one tree only, with a prefix byte per kind.
+//! The layout of data in sled: one tree, because sled's batches are atomic within one tree only, with a prefix byte per
+//! kind of record.
 //!
 //! | where | key | value |
 //! | --- | --- | --- |
-//! | main | `m` name | facts about the store: schema version, identity, the last folded segment |
+//! | main | `m` name | metadata of the store: schema version, identity, the last folded segment |
 //! | main | `d` key | a definition, or the first part of a large one |
 //! | main | `e` key, part | further parts of it |
 //! | main | `q` queue | the queue's high-water marks |
-//! | main | `c` queue, first position | a chunk's catalogue entry: where it is, its extent, what lives, what was acknowledged |
+//! | main | `c` queue, first position | a chunk's catalogue entry: location, extent, live messages, acknowledged positions |
 //! | a volume | `b` queue, first position, part | a chunk's messages, or a part of one large message |
 //!
-//! A large message that is in several queues stands in a volume once, under the key of one of them: each of their catalogue
-//! entries names it. Nothing is removed from a volume before all of it, so it matters to none when another is done with it.
+//! A large message in several queues is stored in a volume once, under the key of one of them, and the catalogue
+//! entries of all refer to it. Nothing is removed from a volume until the whole volume is deleted, so it does not
+//! matter which queue finishes with the message first.
 //!
-//! Numbers in keys are big-endian, so a queue is a contiguous range in order. Every value starts with a CRC-32 over its
-//! key and the rest: a value in the wrong place is as wrong as a damaged one.
+//! Numbers in keys are big-endian, so the records of a queue are contiguous and in order. Every value starts with a
+//! CRC-32 of its key and the rest of the value: a value under the wrong key counts as damaged.
 
 use crate::{
     ranges::RangeSet,
@@ -21,28 +23,29 @@ use crate::{
     types::{Position, QueueId},
 };
 
-/// Changes whenever a store written by the older code could be misread, or the older code would misread what this writes.
-/// Version 2 reads as this one: in it a large message stood once for each of its queues.
+/// The schema version. It changes whenever older and newer code could misread each other's stores. Version 2 can be
+/// read as this one: in it, a large message was stored once for each of its queues.
 pub(crate) const VERSION: u32 = 3;
-/// What [`crate::convert`] turns into this version: messages stood in the main sled.
+/// The version that [`crate::convert`] upgrades: messages were in the main sled.
 pub(crate) const VERSION_WITHOUT_VOLUMES: u32 = 1;
 
 /// The largest value given to sled.
 ///
 /// A leaf page of sled's holds up to 16 values. Pages over a quarter of its segment size become blob files, which leak:
-/// 16 KiB values and 2 MiB segments keep clear of that.
+/// 16 KiB values and 2 MiB segments stay clear of that.
 pub(crate) const MAX_VALUE: usize = 16 * 1024;
 
-/// How large values become of which several messages share one.
+/// The size up to which a value is filled with several messages.
 ///
-/// Whatever the configured capacity, sled's cache keeps a page in each of 256 shards, of 8 values as a rule: 16 MiB with
+/// Whatever the configured capacity, sled's cache keeps a page in each of 256 shards, usually of 8 values: 16 MiB with
 /// values of this size, in each sled that is read or written.
 pub(crate) const SHARED_VALUE: usize = 8 * 1024;
 
-/// Encoded bytes at which a chunk of small messages ends. Each chunk costs an entry in memory and in the main sled.
+/// The number of encoded bytes at which a chunk of small messages ends. Each chunk costs an entry in memory and in the
+/// main sled.
 pub(crate) const CHUNK_BYTES: u64 = 62 * 1024;
 
-/// Bytes of checksum in front of each value.
+/// The length of the checksum in front of each value.
 pub(crate) const CHECKSUM: usize = 4;
 
 pub(crate) const DEFINITION: u8 = b'd';
@@ -51,14 +54,14 @@ pub(crate) const QUEUE: u8 = b'q';
 pub(crate) const CATALOGUE: u8 = b'c';
 pub(crate) const BODY: u8 = b'b';
 
-/// The schema version of what is in sled.
+/// The key of the schema version.
 pub(crate) const KEY_VERSION: &[u8] = b"mversion";
-/// The identity that the marker file names too.
+/// The key of the identity, which is also in the marker file.
 pub(crate) const KEY_IDENTITY: &[u8] = b"midentity";
-/// The last log segment whose whole content is in sled.
+/// The key of the number of the last log segment whose whole content is in sled.
 pub(crate) const KEY_FOLDED: &[u8] = b"mfolded";
 
-/// `value` with the checksum that belongs to it under `key`.
+/// Returns `value` preceded by its checksum under `key`.
 pub(crate) fn sealed(key: &[u8], value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(CHECKSUM + value.len());
     out.extend_from_slice(&checksum(key, value).to_be_bytes());
@@ -66,7 +69,7 @@ pub(crate) fn sealed(key: &[u8], value: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What was sealed; `None` when the checksum says it is damaged.
+/// Returns the value without its checksum, or `None` if the checksum is wrong.
 pub(crate) fn unsealed<'a>(key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
     let (crc, rest) = value.split_at_checked(CHECKSUM)?;
     (crc == checksum(key, rest).to_be_bytes()).then_some(rest)
@@ -92,7 +95,7 @@ pub(crate) fn queue_key(queue: QueueId) -> [u8; 9] {
     prefixed(QUEUE, queue)
 }
 
-/// The prefix under which all catalogue entries of a queue stand.
+/// Returns the key prefix of all catalogue entries of a queue.
 pub(crate) fn catalogue_prefix(queue: QueueId) -> [u8; 9] {
     prefixed(CATALOGUE, queue)
 }
@@ -118,14 +121,14 @@ fn prefixed(kind: u8, queue: QueueId) -> [u8; 9] {
     key
 }
 
-/// The queue in a `q` key.
+/// Returns the queue in a `q` key.
 pub(crate) fn parse_queue_key(key: &[u8]) -> Option<QueueId> {
     (key.len() == 9)
         .then(|| u64_at(key, 1).map(QueueId))
         .flatten()
 }
 
-/// Queue and first position in a `c` key.
+/// Returns the queue and first position in a `c` key.
 pub(crate) fn parse_catalogue_key(key: &[u8]) -> Option<(QueueId, Position)> {
     if key.len() != 17 {
         return None;
@@ -136,7 +139,7 @@ pub(crate) fn parse_catalogue_key(key: &[u8]) -> Option<(QueueId, Position)> {
 /// A queue's high-water marks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct QueueMarks {
-    /// Above every position written so far.
+    /// One more than the highest position written so far.
     pub(crate) next: u64,
     pub(crate) delivered: Option<u64>,
 }
@@ -157,15 +160,15 @@ impl QueueMarks {
         })
     }
 
-    /// The higher of both, mark by mark.
+    /// Raises each mark to that of `other` if that is higher.
     pub(crate) fn raise(&mut self, other: &QueueMarks) {
         self.next = self.next.max(other.next);
         self.delivered = self.delivered.max(other.delivered);
     }
 }
 
-/// Where in its volume the values of a chunk stand: under the queue and first position of the chunk that they were written
-/// for.
+/// Where in its volume the values of a chunk are: under the queue and first position of the chunk that they were
+/// written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct BodyKey {
     pub(crate) queue: QueueId,
@@ -173,7 +176,7 @@ pub(crate) struct BodyKey {
 }
 
 impl BodyKey {
-    /// The key of one of the values.
+    /// Returns the key of one of the values.
     pub(crate) fn part(&self, part: u32) -> [u8; 21] {
         body_key(self.queue, self.first, part)
     }
@@ -182,41 +185,42 @@ impl BodyKey {
 /// A chunk's catalogue entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Chunk {
-    /// The log segment it was folded from. Above the last folded one, the fold never finished and the chunk is void.
+    /// The log segment it was folded from. If that is after the last folded one, the fold never finished and the chunk
+    /// is void.
     pub(crate) segment: u64,
     /// The last position in it.
     pub(crate) last: u64,
     pub(crate) first_live: u64,
     pub(crate) last_live: u64,
-    /// Live messages in it.
+    /// The number of live messages in it.
     pub(crate) live: u64,
     /// Their encoded bytes.
     pub(crate) bytes: u64,
     /// The sum of what [`crate::Options::weigh`] says of them.
     pub(crate) weight: u64,
-    /// Values that hold it.
+    /// The number of values that store it.
     pub(crate) parts: u32,
-    /// It is a single large message, of which each value is a part.
+    /// Whether it is a single large message, of which each value is a part.
     pub(crate) large: bool,
     /// The volume that those values are in.
     pub(crate) volume: u32,
-    /// Where the values are, if others may have them too. Only of a large message, which is all that others can share.
+    /// Where the values are, if other chunks may share them. Only large messages are shared.
     pub(crate) shared: Option<BodyKey>,
-    /// Positions of it that are done with.
+    /// Its acknowledged positions.
     pub(crate) acked: RangeSet,
 }
 
-/// Bytes of a catalogue entry before the ranges of what was acknowledged.
+/// The length of a catalogue entry without the ranges of acknowledged positions.
 const CHUNK_HEADER: usize = 64;
-/// The same in [`VERSION_WITHOUT_VOLUMES`].
+/// The same for [`VERSION_WITHOUT_VOLUMES`].
 const OLDER_CHUNK_HEADER: usize = 52;
-/// In the number of parts: it is a large message.
+/// A flag in the number of parts: this is a large message.
 const LARGE: u32 = 1 << 31;
-/// Likewise: where its values are follows the header.
+/// A flag in the number of parts: the location of the values follows the header.
 const SHARED: u32 = 1 << 30;
-/// Bytes of that.
+/// The length of that location.
 const BODY_KEY: usize = 16;
-/// Bytes of a range.
+/// The length of a range.
 const RANGE: usize = 16;
 
 impl Chunk {
@@ -269,13 +273,13 @@ impl Chunk {
         })
     }
 
-    /// Where the values of this chunk are, whose queue and first position these are.
+    /// Returns where the values of this chunk are, given its queue and first position.
     pub(crate) fn body(&self, queue: QueueId, first: Position) -> BodyKey {
         self.shared.unwrap_or(BodyKey { queue, first })
     }
 
-    /// Reads an entry of [`VERSION_WITHOUT_VOLUMES`] back, when messages were in the main sled and had no weight; `None` as
-    /// well when it is one of this version's.
+    /// Decodes an entry of [`VERSION_WITHOUT_VOLUMES`], when messages were in the main sled and had no weight. Returns
+    /// `None` also for an entry of this version.
     pub(crate) fn decode_older(bytes: &[u8]) -> Option<Chunk> {
         if bytes.len() % RANGE != OLDER_CHUNK_HEADER % RANGE {
             return None;

@@ -1,4 +1,4 @@
-//! Reading log segments back.
+//! Reads log segments back.
 
 use std::{
     fs::File,
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Bytes read at once when a segment is read through.
+/// How many bytes are read at once when a segment is scanned.
 const READ_AHEAD: usize = 256 * 1024;
 
 /// A segment open for reading.
@@ -28,27 +28,27 @@ pub(crate) struct Segment {
     file: File,
 }
 
-/// How a segment's bytes ended.
+/// Where a segment's valid bytes end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// At the offset where the writer said so.
+    /// At this offset, as the writer recorded.
     Known(u64),
-    /// The last segment: whatever the crash left, an unfinished commit included.
+    /// Wherever the crash left it, possibly with an unfinished commit: this is the last segment.
     Torn,
 }
 
-/// What a read through a segment came to.
+/// The result of scanning a segment.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
-    /// Behind the last whole commit.
+    /// The offset after the last complete commit.
     pub(crate) end: u64,
-    /// Bytes of an unfinished commit at the end.
+    /// The length of an unfinished commit at the end.
     pub(crate) torn: u64,
-    /// Damaged stretches that were passed over.
+    /// The damaged ranges that were skipped.
     pub(crate) losses: Vec<(u64, u64)>,
 }
 
-/// The name of a segment's file in the log directory.
+/// Returns the name of a segment's file in the log directory.
 pub(crate) fn file_name(seq: u64) -> String {
     format!("{seq:016}.log")
 }
@@ -67,7 +67,8 @@ impl Segment {
         let file = File::open(path).map_err(fail)?;
         let mut bytes = [0; SEGMENT_HEADER];
         let got = read_up_to(&file, &mut bytes, 0).map_err(fail)?;
-        // A segment gets its name only after its header is synced: a bad one is damage, not a crash.
+        // A segment gets its name only after its header is synced, so a bad header is damage, not the result of a
+        // crash.
         let header =
             SegmentHeader::decode(&bytes[..got]).ok_or_else(|| StorageError::DamagedLog {
                 path: path.to_owned(),
@@ -89,7 +90,7 @@ impl Segment {
             .len())
     }
 
-    /// Returns once what was found in it is on disk.
+    /// Returns once the contents of the file are on disk.
     ///
     /// # Errors
     /// The disk failed.
@@ -108,10 +109,10 @@ impl Segment {
         }
     }
 
-    /// Reads the segment through, giving `visit` every record with its offset.
+    /// Scans the segment and calls `visit` with every record and its offset.
     ///
     /// # Errors
-    /// The file cannot be read; or it is damaged and `accept_losses` is off; or `visit` said so.
+    /// The file cannot be read, or it is damaged and `accept_losses` is off, or `visit` failed.
     pub(crate) fn scan(
         self: &Arc<Segment>,
         end: End,
@@ -154,7 +155,7 @@ impl Segment {
         Ok(scan)
     }
 
-    /// Visits the block at `at` and returns the offset behind it; `None` when no whole block is there.
+    /// Visits the block at `at` and returns the offset after it, or `None` if there is no complete block.
     fn block(
         &self,
         window: &mut Window,
@@ -170,7 +171,7 @@ impl Segment {
         if len > limit - at {
             return Ok(None);
         }
-        // Fits: no longer than the file.
+        // This fits: it is no longer than the file.
         let bytes = window.get(at, usize::try_from(len).unwrap_or(usize::MAX))?;
         let Some(records) = record::parse_block(bytes, &header) else {
             return Ok(None);
@@ -181,8 +182,8 @@ impl Segment {
         Ok(Some(at + len))
     }
 
-    /// The first offset in `from..limit` with the header of a block of this segment. Messages cannot fake one: they do
-    /// not know the salt.
+    /// Returns the first offset in `from..limit` that holds a block header of this segment. Messages cannot fake one,
+    /// because they do not know the salt.
     fn next_block(
         &self,
         window: &mut Window,
@@ -208,7 +209,7 @@ impl Segment {
         Ok(None)
     }
 
-    /// How many bytes from `from` on are not the zeros of preallocation.
+    /// Returns how many bytes from `from` on are not preallocated zeros.
     fn written_bytes(
         &self,
         window: &mut Window,
@@ -248,15 +249,15 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Up to `len` bytes at `offset`; fewer only at the end of the file.
+    /// Returns `len` bytes at `offset`, or fewer at the end of the file.
     ///
     /// # Errors
     /// The file cannot be read.
     pub(crate) fn get(&mut self, offset: u64, len: usize) -> Result<&[u8], StorageError> {
-        if let Some(range) = self.held(offset, len) {
+        if let Some(range) = self.buffered(offset, len) {
             return Ok(&self.bytes[range]);
         }
-        // A length comes from a checked header or our own index, but the file may have been cut meanwhile.
+        // The length comes from a checked header or our own index, but the file may have been truncated since.
         let available = self.segment.file_len()?.saturating_sub(offset);
         let want = (len.max(self.size) as u64).min(available);
         let want = usize::try_from(want).unwrap_or(usize::MAX);
@@ -271,19 +272,19 @@ impl Window {
         Ok(&self.bytes[..got.min(len)])
     }
 
-    /// The same as a piece of memory of its own, without copying it; the window has nothing then.
+    /// Returns the same as [`Window::get`] as owned memory, without copying it. The window is empty afterwards.
     ///
     /// # Errors
     /// The file cannot be read.
     pub(crate) fn take(&mut self, offset: u64, len: usize) -> Result<Bytes, StorageError> {
         let got = self.get(offset, len)?.len();
-        // Nothing is held past `offset + len` of a window that was made for this.
+        // A window made for this call buffers nothing after `offset + len`.
         let from = usize::try_from(offset - self.start).unwrap_or(usize::MAX);
         let bytes = Bytes::from(std::mem::take(&mut self.bytes));
         Ok(bytes.slice(from..from + got))
     }
 
-    fn held(&self, offset: u64, len: usize) -> Option<std::ops::Range<usize>> {
+    fn buffered(&self, offset: u64, len: usize) -> Option<std::ops::Range<usize>> {
         let begin = usize::try_from(offset.checked_sub(self.start)?).ok()?;
         let end = begin.checked_add(len)?;
         (end <= self.bytes.len()).then_some(begin..end)

@@ -1,46 +1,46 @@
-//! The format of sled 0.34's file, read without sled.
+//! Parses the file format of sled 0.34 without sled.
 //!
-//! - The file is a row of segments, each with a header: `crc u32, lsn i64, stable lsn i64`, the latter two XORed with
-//!   `i64::MAX`, the checksum inverted.
-//! - In a segment stand messages: `crc u32, kind u8, length, segment number, page id` (variable-length integers), body;
-//!   the checksum is over the body, then the header behind it, inverted.
-//! - A message replaces a page, adds a change to it, or frees it; the one with the highest lsn counts.
+//! - The file is a sequence of segments, each with a header: `crc u32, lsn i64, stable lsn i64`, the latter two XORed
+//!   with `i64::MAX`, the checksum inverted.
+//! - A segment contains messages: `crc u32, kind u8, length, segment number, page id` (variable-length integers), body.
+//!   The checksum covers the body, then the header after the checksum, and is inverted.
+//! - A message replaces a page, adds a change to it, or frees it; the one with the highest lsn wins.
 
 use crate::sled_store::SEGMENT_SIZE;
 
-/// Bytes of a segment's header.
+/// The length of a segment's header.
 pub(crate) const SEGMENT_HEADER: usize = 20;
-/// sled leaves so much at a segment's end unused.
+/// sled leaves this much unused at the end of a segment.
 const LONGEST_HEADER: usize = 32;
 const CAP: u8 = 2;
-/// What follows, to the lsn in its body, is there as a whole or not at all.
+/// A batch: the messages up to the lsn in its body count together or not at all.
 pub(crate) const BATCH: u8 = 3;
-/// A page is free.
+/// A page is freed.
 pub(crate) const FREE: u8 = 4;
-/// The page of the counter.
+/// The page of the id counter.
 pub(crate) const COUNTER: u8 = 5;
-/// The page of the trees' names.
+/// The page of the tree names.
 pub(crate) const META: u8 = 6;
-/// A page as a whole.
+/// A complete page.
 pub(crate) const NODE: u8 = 8;
 /// A change to a page.
 pub(crate) const LINK: u8 = 10;
-/// Kinds that say something of a page.
+/// The kinds of messages that change a page.
 pub(crate) const CHANGES: std::ops::RangeInclusive<u8> = FREE..=LINK + 1;
 const KINDS: std::ops::RangeInclusive<u8> = 1..=LINK + 1;
 
-/// What stands in a segment, one after the other.
-pub(crate) enum Stretch<'a> {
+/// An item in a segment.
+pub(crate) enum SegmentItem<'a> {
     /// A message whose checksum is right.
     Message {
         page: u64,
         kind: u8,
         lsn: i64,
-        /// Where the body stands in the file.
+        /// The offset of the body in the file.
         offset: u64,
         body: &'a [u8],
     },
-    /// Something unreadable: where reading of the segment ends, or one message, and about which page that seems to be.
+    /// Something unreadable: either the rest of the segment, or one message and the page it seems to be about.
     Tear {
         page: Option<u64>,
         lsn: i64,
@@ -49,12 +49,12 @@ pub(crate) enum Stretch<'a> {
     },
 }
 
-/// Gives `visit` what stands in the segment of this `lsn`, whose `bytes` begin at `base` in the file.
+/// Calls `visit` with every item in the segment of this `lsn`, whose `bytes` begin at `base` in the file.
 pub(crate) fn read_segment<'a>(
     lsn: i64,
     base: u64,
     bytes: &'a [u8],
-    mut visit: impl FnMut(Stretch<'a>),
+    mut visit: impl FnMut(SegmentItem<'a>),
 ) {
     let number = lsn.unsigned_abs() / SEGMENT_SIZE as u64;
     let mut at = SEGMENT_HEADER;
@@ -68,7 +68,7 @@ pub(crate) fn read_segment<'a>(
             bytes.get(start..start.checked_add(usize::try_from(header.len).ok()?)?)
         });
         let (Some(header), Some(body)) = (header, body) else {
-            return visit(Stretch::Tear {
+            return visit(SegmentItem::Tear {
                 page: None,
                 lsn: here,
                 from,
@@ -77,8 +77,8 @@ pub(crate) fn read_segment<'a>(
         };
         let start = at + header.size;
         if header.crc != checksum(&bytes[at + 4..start], body) {
-            // Its length may still be right: what follows shows.
-            visit(Stretch::Tear {
+            // Its length may still be right; what follows will tell.
+            visit(SegmentItem::Tear {
                 page: Some(header.page),
                 lsn: here,
                 from,
@@ -87,7 +87,7 @@ pub(crate) fn read_segment<'a>(
         } else if header.kind == CAP {
             return;
         } else {
-            visit(Stretch::Message {
+            visit(SegmentItem::Message {
                 page: header.page,
                 kind: header.kind,
                 lsn: here,
@@ -105,7 +105,7 @@ struct Header {
     len: u64,
     number: u64,
     page: u64,
-    /// Bytes of the header itself.
+    /// The length of the header itself.
     size: usize,
 }
 
@@ -137,21 +137,21 @@ fn checksum(header: &[u8], body: &[u8]) -> u32 {
     !hasher.finalize()
 }
 
-/// The lsn of a segment, by its header or, if that is not readable, by its first message.
+/// Returns the lsn of a segment from its header or, if that is unreadable, from its first message.
 pub(crate) fn lsn_of_segment(bytes: &[u8]) -> Option<i64> {
     let header = SegmentHeader::parse(bytes).map(|header| header.lsn);
     header.or_else(|| first_lsn(bytes))
 }
 
-/// What a segment begins with.
+/// The header of a segment.
 pub(crate) struct SegmentHeader {
     pub(crate) lsn: i64,
-    /// Everything up to here was synced when the segment was begun.
+    /// Everything up to this lsn was synced when the segment was begun.
     pub(crate) stable: i64,
 }
 
 impl SegmentHeader {
-    /// `None` if it is not intact.
+    /// Returns `None` if the header is damaged.
     pub(crate) fn parse(bytes: &[u8]) -> Option<SegmentHeader> {
         let header = bytes.get(..SEGMENT_HEADER)?;
         let crc = u32::from_le_bytes(*header.first_chunk()?);
@@ -162,7 +162,7 @@ impl SegmentHeader {
     }
 }
 
-/// From the body of a [`BATCH`]: the lsn of its last message.
+/// Returns the lsn of the last message of a batch from the body of a [`BATCH`].
 pub(crate) fn parse_batch(body: &[u8]) -> Option<i64> {
     Some(i64::from_le_bytes(*body.first_chunk()?))
 }
@@ -182,7 +182,7 @@ fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
     Some(taken)
 }
 
-/// sled's variable-length integers.
+/// Reads one of sled's variable-length integers.
 fn integer(bytes: &mut &[u8]) -> Option<u64> {
     let first = *take(bytes, 1)?.first()?;
     Some(match first {
@@ -206,16 +206,16 @@ fn string<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     take(bytes, len)
 }
 
-/// A page of a tree that holds values.
+/// A leaf page of a tree.
 pub(crate) struct Leaf<'a> {
-    /// What all keys begin with.
+    /// The common prefix of all keys.
     pub(crate) prefix: &'a [u8],
-    /// What follows of each key, and its value.
+    /// The rest of each key, and its value.
     pub(crate) pairs: Vec<(&'a [u8], &'a [u8])>,
 }
 
 impl<'a> Leaf<'a> {
-    /// From the body of a [`NODE`]. `None` for an inner node.
+    /// Parses the body of a [`NODE`]. Returns `None` for an inner node.
     pub(crate) fn parse(mut bytes: &'a [u8]) -> Option<Leaf<'a>> {
         let bytes = &mut bytes;
         let (_next, _merging_child) = (integer(bytes)?, integer(bytes)?);
@@ -239,8 +239,8 @@ impl<'a> Leaf<'a> {
     }
 }
 
-/// From the body of a [`LINK`] to a leaf: what follows of a key behind the page's prefix, and its new value or `None` for
-/// its end. `None` for changes to the tree.
+/// Parses the body of a [`LINK`] to a leaf: the rest of a key after the prefix of the page, and its new value, or
+/// `None` if it is removed. Returns `None` for changes to the tree.
 pub(crate) fn parse_link(mut bytes: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let bytes = &mut bytes;
     match *take(bytes, 1)?.first()? {

@@ -1,18 +1,18 @@
-//! Everything we know about living with sled 0.34.7.
+//! Wraps sled 0.34.7, with everything we know about living with it.
 //!
-//! - It takes `sync_file_range` for a sync, which no power cut respects, and reuses segments on that belief: see
-//!   [`sled_sync`]. [`SledStore::flush_synced`] also syncs `db` through a handle of our own, as at its very end sled has
-//!   nothing to flush.
-//! - Its `conf` file is never synced, and read without respect for its checksum: see [`settle_conf`].
+//! - It treats `sync_file_range` as a sync, which no power cut respects, and reuses segments on that belief: see
+//!   [`sled_sync`]. [`SledStore::flush_synced`] also syncs `db` through our own handle, because at the very end sled
+//!   has nothing left to flush.
+//! - Its `conf` file is never synced, and is read even if its checksum is wrong: see [`remove_damaged_conf`].
 //! - Pages over a quarter of the segment size become blob files that leak: see [`schema::MAX_VALUE`].
-//! - Its cache evicts from a shard only after 64 accesses to pages of that shard, and keeps one page per shard then. Bulk
-//!   data that is written or read once piles up to hundreds of MB: [`SledStore::touch`].
-//! - A damaged snapshot file makes open fail although everything is in `db`: it is set aside and open tried again.
+//! - Its cache evicts from a shard only after 64 accesses to pages of that shard, and then keeps one page per shard.
+//!   Bulk data that is written or read once piles up to hundreds of MB: see [`SledStore::touch`].
+//! - A damaged snapshot file makes open fail although everything is in `db`: we set it aside and retry.
 //! - Damage in `db` makes it panic: every call that reads goes through [`guarded`].
-//! - Where one of its writes fails, it may leave whoever waits for that waiting: see [`Watched`].
-//! - Where one of its threads has panicked, it may not close: see [`sled_again::let_go`].
+//! - If one of its writes fails, threads that wait for that write may wait forever: see [`Watched`].
+//! - If one of its threads has panicked, it may never close: see [`sled_reopen::drop_with_timeout`].
 //! - Space is reclaimed by the flusher thread only, so `flush_every_ms` stays on.
-//! - Memory for its buffers comes lazily; the cache is kept small, hot messages live elsewhere.
+//! - Memory for its buffers is allocated lazily; the cache is kept small, because hot messages are cached elsewhere.
 
 use std::{
     any::Any,
@@ -29,57 +29,59 @@ use parking_lot::RwLock;
 use sled::{Batch, Db, IVec};
 
 use crate::{
-    error::StorageError, io::sync_parent, schema, sled_again, sled_sync, sled_watch::Watched,
+    error::StorageError, io::sync_parent, schema, sled_reopen, sled_sync, sled_watchdog::Watched,
 };
 
-/// sled's own segment size; must stay what it was when the store was made. Its write buffers are as large, several of them.
+/// sled's own segment size, which must stay what it was when the store was created. sled has several write buffers of
+/// the same size.
 pub(crate) const SEGMENT_SIZE: usize = 2 << 20;
-/// Accesses per chunk that make sled look at its cache: a page holds about 8 chunks, a shard looks after 64 accesses.
+/// How many accesses per chunk make sled check its cache: a page holds about 8 chunks, and a shard is checked after 64
+/// accesses.
 const TOUCHES: usize = 8;
-/// Bytes of changes handed to sled at once.
+/// How many bytes of changes are passed to sled at once.
 const BATCH_BYTES: usize = 1 << 20;
-/// Changes handed to sled at once, however small.
+/// How many changes are passed to sled at once, however small.
 const BATCH_OPS: usize = 4096;
 
-/// The sled half of the store.
+/// One sled database of the store.
 #[derive(Debug)]
 pub(crate) struct SledStore {
     pub(crate) path: PathBuf,
     cache: u64,
-    /// `None` while it is being opened again, and when that did not succeed.
+    /// `None` while sled is being reopened, and after that has failed.
     pub(crate) open: RwLock<Option<OpenSled>>,
-    /// How many more batches sled takes before it fails, once.
+    /// How many more batches sled accepts before it fails, once.
     #[cfg(test)]
     pub(crate) fail_after: std::sync::Arc<std::sync::atomic::AtomicI64>,
 }
 
-/// sled, open.
+/// An open sled.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenSled(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     db: Db,
-    /// Our own handle on sled's file, to sync it for real.
+    /// Our own handle on sled's file, for real syncs.
     file: File,
-    /// Goes after `db`: what is waited for when that goes is still watched.
+    /// Dropped after `db`, so that threads that wait while `db` closes are still watched.
     _watched: Watched,
 }
 
-/// What stands under a key.
+/// The result of a look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found {
     Nothing,
-    /// Its checksum is wrong.
+    /// The checksum of the value is wrong.
     Damaged,
     Value(Checked),
 }
 
-/// A value whose checksum was right.
+/// A value whose checksum was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Checked(Sealed);
 
-/// As it is stored, the checksum in front.
+/// The stored form, with the checksum in front.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Sealed {
     Sled(IVec),
@@ -87,7 +89,7 @@ enum Sealed {
 }
 
 impl Checked {
-    /// Of octets read from a file, whose checksum was right.
+    /// Wraps bytes read from a file, whose checksum was verified.
     pub(crate) fn from_sealed(value: Vec<u8>) -> Checked {
         Checked(Sealed::Read(value.into()))
     }
@@ -120,13 +122,12 @@ impl std::ops::Deref for Checked {
     }
 }
 
-/// How long a sled that is being dropped may keep its lock.
+/// How long a sled that is being dropped may keep its file lock.
 pub(crate) const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Opens sled, waiting while its lock is held. The directory's own lock is ours, so the holder can
-/// only be a store of this very process that is closed already: sled lets go of its lock when the
-/// last of its threads has noticed.
-fn open_released(
+/// Opens sled, waiting while its file is locked. The lock on the directory is ours, so the holder can only be a store
+/// of this process that is already closed: sled releases its lock when the last of its threads ends.
+fn open_when_unlocked(
     path: &Path,
     open: impl Fn() -> sled::Result<sled::Db>,
 ) -> Result<sled::Db, StorageError> {
@@ -141,13 +142,13 @@ fn open_released(
     }
 }
 
-/// sled has no kind for this error, only words.
+/// sled has no variant for this error, only its text.
 fn is_locked(error: &StorageError) -> bool {
     matches!(error, StorageError::Database { reason, .. } if reason.contains("could not acquire lock"))
 }
 
 impl OpenSled {
-    /// Our own handle on its file.
+    /// Returns our own handle on sled's file.
     pub(crate) fn file(&self) -> &File {
         &self.0.file
     }
@@ -155,9 +156,9 @@ impl OpenSled {
     fn open(path: &Path, cache: u64, repairs: &mut Vec<String>) -> Result<OpenSled, StorageError> {
         let failures = sled_sync::failures();
         OpenSled::try_open(path, cache, repairs).inspect_err(|_| {
-            // What is there now may be read next time as if it were on disk.
+            // The next open may read the file as if it were on disk.
             if failures != sled_sync::failures() {
-                sled_again::note_unsynced(path);
+                sled_reopen::note_unsynced(path);
             }
         })
     }
@@ -178,8 +179,8 @@ impl OpenSled {
         {
             fs::remove_file(&file).map_err(|e| directory("clean up", e))?;
         }
-        sled_again::make_durable(path).map_err(|e| directory("write again", e))?;
-        settle_conf(path, repairs).map_err(|e| directory("clean up", e))?;
+        sled_reopen::rewrite_if_unsynced(path).map_err(|e| directory("rewrite", e))?;
+        remove_damaged_conf(path, repairs).map_err(|e| directory("clean up", e))?;
         let open = || {
             sled::Config::new()
                 .path(path)
@@ -188,7 +189,7 @@ impl OpenSled {
                 .mode(sled::Mode::HighThroughput)
                 .open()
         };
-        let db = match open_released(path, open) {
+        let db = match open_when_unlocked(path, open) {
             Ok(db) => db,
             Err(error) if is_locked(&error) => return Err(error),
             Err(error) => {
@@ -218,31 +219,31 @@ impl OpenSled {
                 file,
             }))),
             Err(error) => {
-                // It may panic when that fails as well.
-                let _ = sled_again::let_go(path, db);
+                // This may panic if another sync fails; the first error is the one to report.
+                let _ = sled_reopen::drop_with_timeout(path, db);
                 Err(directory("sync", error))
             }
         }
     }
 }
 
-/// Our handle on sled's file, all of which is on disk as it is read now.
+/// Returns our handle on sled's file, the current contents of which are on disk.
 fn synced_file(path: &Path) -> std::io::Result<File> {
     let conf = path.join("conf");
     File::open(&conf)?.sync_all()?;
     sync_parent(&conf)?;
-    // A process that was killed leaves what it wrote and had not synced yet in the page cache. From now on it counts as
-    // found, so it must not vanish with the power.
+    // A killed process leaves unsynced writes in the page cache. From now on they count as found, so they must survive
+    // a power cut.
     let file = File::open(path.join("db"))?;
     sled_sync::sync(&file)?;
     Ok(file)
 }
 
 impl SledStore {
-    /// Opens or makes sled's directory. What had to be set aside is added to `repairs`.
+    /// Opens or creates sled's directory. Anything that had to be set aside is added to `repairs`.
     ///
     /// # Errors
-    /// sled refused or panicked, also after setting its snapshots aside.
+    /// sled returned an error or panicked, even after its snapshots were set aside.
     pub(crate) fn open(
         path: &Path,
         cache: u64,
@@ -258,25 +259,25 @@ impl SledStore {
         })
     }
 
-    /// sled, unless it could not be opened again after an error.
+    /// Returns the open sled, or an error if it could not be reopened after an error.
     pub(crate) fn sled(&self) -> Result<OpenSled, StorageError> {
         self.open
             .read()
             .clone()
             .ok_or_else(|| StorageError::Database {
                 path: self.path.clone(),
-                action: "being opened again after an error",
-                reason: "it does not open at present, and is tried again".to_owned(),
+                action: "reopening after an error",
+                reason: "it could not be opened yet; retrying".to_owned(),
                 damage: false,
             })
     }
 
-    /// Opens it again; it must be `None`.
-    pub(crate) fn open_again(&self) -> Result<OpenSled, StorageError> {
+    /// Opens sled again after it was closed.
+    pub(crate) fn reopen(&self) -> Result<OpenSled, StorageError> {
         OpenSled::open(&self.path, self.cache, &mut Vec::new())
     }
 
-    /// What stands under `key`, its checksum checked.
+    /// Returns the value under `key` after checking its checksum.
     ///
     /// # Errors
     /// sled failed.
@@ -292,9 +293,9 @@ impl SledStore {
         })
     }
 
-    /// Makes sled's cache notice that it is full: accesses a chunk a few times, for half a microsecond each.
+    /// Makes sled's cache notice that it is full, by accessing a chunk a few times (half a microsecond each).
     pub(crate) fn touch(&self, key: &[u8]) {
-        // Only the access matters; an error comes up again where the value does.
+        // Only the access matters: an error will come up again when the value is read.
         let Ok(sled) = self.sled() else {
             return;
         };
@@ -303,10 +304,10 @@ impl SledStore {
         }
     }
 
-    /// Gives `visit` every key under `prefix`, ascending, and its value if undamaged.
+    /// Calls `visit` with every key under `prefix`, in ascending order, and its value if undamaged.
     ///
     /// # Errors
-    /// sled failed, or `visit` said so.
+    /// sled failed, or `visit` did.
     pub(crate) fn scan(
         &self,
         prefix: &[u8],
@@ -321,7 +322,7 @@ impl SledStore {
         Ok(())
     }
 
-    /// Whether no key starts with anything but `prefix`.
+    /// Returns whether every key starts with `prefix`.
     ///
     /// # Errors
     /// sled failed.
@@ -335,7 +336,7 @@ impl SledStore {
         Ok(true)
     }
 
-    /// Starts a run of changes.
+    /// Starts a series of changes.
     pub(crate) fn changes(&self) -> Changes<'_> {
         Changes {
             store: self,
@@ -360,7 +361,7 @@ impl SledStore {
         })
     }
 
-    /// Bytes of sled's files; 0 when they cannot be told.
+    /// Returns the size of sled's files, or 0 if unknown.
     pub(crate) fn size(&self) -> u64 {
         self.sled()
             .ok()
@@ -369,14 +370,14 @@ impl SledStore {
     }
 }
 
-/// Changes on their way into sled, handed over a batch at a time. Only what stands between two [`Changes::breathe`]
-/// calls is sure to change together.
+/// Changes to sled, passed to it in batches. Only changes between two calls of [`Changes::apply_if_large`] are
+/// guaranteed to be applied together.
 pub(crate) struct Changes<'a> {
     store: &'a SledStore,
     batch: Batch,
     bytes: usize,
     ops: usize,
-    /// Chunks in the batch.
+    /// The keys of chunks in the batch.
     bodies: Vec<Vec<u8>>,
 }
 
@@ -396,11 +397,11 @@ impl Changes<'_> {
         self.batch.remove(key);
     }
 
-    /// Hands over what has gathered, if it is much.
+    /// Applies the changes so far if there are many.
     ///
     /// # Errors
     /// sled failed.
-    pub(crate) fn breathe(&mut self) -> Result<(), StorageError> {
+    pub(crate) fn apply_if_large(&mut self) -> Result<(), StorageError> {
         if self.bytes >= BATCH_BYTES || self.ops >= BATCH_OPS {
             self.apply()
         } else {
@@ -408,7 +409,7 @@ impl Changes<'_> {
         }
     }
 
-    /// Hands over what has gathered.
+    /// Applies the changes so far.
     ///
     /// # Errors
     /// sled failed.
@@ -443,14 +444,13 @@ impl Changes<'_> {
     }
 }
 
-/// Lets sled's garbage go: pages that its cache has thrown out, and older states of pages that were changed, are freed
-/// some time after nobody can be looking at them any more, by the 64 of a thread; of pages with messages that is tens of
-/// MB.
+/// Frees sled's garbage: pages evicted from its cache and older versions of changed pages. sled frees these some time
+/// after nobody can be using them, 64 at a time per thread; for pages with messages that is tens of MB.
 pub(crate) fn free_garbage() {
     crossbeam_epoch::pin().flush();
 }
 
-/// Runs a call into sled; its errors and its panics become ours.
+/// Calls sled and turns its errors and panics into ours.
 pub(crate) fn guarded<T>(
     path: &Path,
     action: &'static str,
@@ -460,7 +460,7 @@ pub(crate) fn guarded<T>(
         Ok(Ok(value)) => return Ok(value),
         Ok(Err(error)) => (error.to_string(), !matches!(error, sled::Error::Io(_))),
         Err(panic) => {
-            // sled panics at what it does not expect in its file, and where it does not expect the disk to fail.
+            // sled panics at unexpected data in its file, and at unexpected disk errors.
             let reason = panic_text(panic.as_ref());
             let of_disk = reason.contains("Io(") || reason.contains("IO error");
             (reason, !of_disk)
@@ -474,7 +474,7 @@ pub(crate) fn guarded<T>(
     })
 }
 
-/// The words of a panic.
+/// Returns the message of a panic.
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let words = panic
         .downcast_ref::<String>()
@@ -483,9 +483,9 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     format!("panicked: {}", words.unwrap_or("no reason given"))
 }
 
-/// Removes a `conf` file of sled's that does not match its checksum, as a power cut may leave it: sled writes a new one
-/// of the same content, as nothing in it ever changes.
-fn settle_conf(path: &Path, repairs: &mut Vec<String>) -> std::io::Result<()> {
+/// Removes sled's `conf` file if it does not match its checksum, as after a power cut. sled writes a new one with the
+/// same content, because nothing in it ever changes.
+fn remove_damaged_conf(path: &Path, repairs: &mut Vec<String>) -> std::io::Result<()> {
     let conf = path.join("conf");
     let bytes = match fs::read(&conf) {
         Ok(bytes) => bytes,
@@ -498,7 +498,7 @@ fn settle_conf(path: &Path, repairs: &mut Vec<String>) -> std::io::Result<()> {
     if right {
         return Ok(());
     }
-    repairs.push("sled's settings file was damaged, and written anew".to_owned());
+    repairs.push("replaced sled's damaged settings file".to_owned());
     fs::remove_file(conf)
 }
 

@@ -1,4 +1,4 @@
-//! The sleds of a store: the main one, which knows everything but messages, and the volumes, which hold those.
+//! The sleds of a store: the main one, which holds everything but messages, and the volumes, which hold those.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,7 +15,7 @@ use crate::{
     volumes::Volumes,
 };
 
-/// Everything of a store that is not the log.
+/// The part of a store that is not the log.
 #[derive(Debug)]
 pub(crate) struct Sleds {
     directory: Directory,
@@ -28,10 +28,10 @@ pub(crate) struct Sleds {
 #[derive(Debug)]
 struct Main {
     store: Arc<SledStore>,
-    /// How often it was made anew: part of its directory's name.
+    /// How often it was rebuilt; part of its directory name.
     generation: u64,
-    /// Bytes of its files when it was made anew.
-    born: u64,
+    /// The size of its files just after it was rebuilt.
+    initial_size: u64,
 }
 
 impl Sleds {
@@ -55,52 +55,52 @@ impl Sleds {
             main: RwLock::new(Main {
                 store: Arc::new(main),
                 generation: marker.generation,
-                born: 0,
+                initial_size: 0,
             }),
             volumes,
         }
     }
 
-    /// The main sled. Only the checkpoint thread changes what is in it.
+    /// Returns the main sled. Only the checkpoint thread changes its contents.
     pub(crate) fn main(&self) -> Arc<SledStore> {
         Arc::clone(&self.main.read().store)
     }
 
-    /// Bytes of all sleds' files.
+    /// Returns the size of the files of all sleds.
     pub(crate) fn size(&self) -> u64 {
         let volumes = self.volumes.all();
         self.main().size() + volumes.iter().map(|(_, _, size)| size).sum::<u64>()
     }
 
-    /// Whether the main sled takes so much more room than what lives in it that making it anew pays.
+    /// Returns whether the main sled is so much larger than its live contents that rebuilding it pays.
     pub(crate) fn main_is_wasteful(&self, waste: u64) -> bool {
         let main = self.main.read();
-        main.store.size() > main.born.saturating_mul(4).saturating_add(waste)
+        main.store.size() > main.initial_size.saturating_mul(4).saturating_add(waste)
     }
 
-    /// Copies what lives in the main sled to a fresh one and puts that in its place. The marker file decides which of the
-    /// two counts: it is replaced, as a whole, when the copy is complete and synced. What a crash leaves of the other is
-    /// deleted at the next start.
+    /// Copies the live contents of the main sled to a new one that replaces it. The marker file decides which of the
+    /// two is current: it is replaced atomically when the copy is complete and synced. The next start deletes whatever
+    /// a crash leaves of the other.
     ///
     /// # Errors
-    /// sled or the disk failed, or `go_on` said so: then the old one goes on being used.
-    pub(crate) fn renew_main(
+    /// sled or the disk failed, or `check_running` did. The old sled stays in use then.
+    pub(crate) fn rebuild_main(
         &self,
-        go_on: impl Fn() -> Result<(), StorageError>,
+        check_running: impl Fn() -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
         let (old, generation) = {
             let main = self.main.read();
             (Arc::clone(&main.store), main.generation + 1)
         };
         let path = self.directory.main(generation);
-        // An attempt that failed may have left something.
+        // A failed attempt may have left something.
         self.directory.remove_tree(&path)?;
-        let new = self.copy_main(&path, go_on)?;
+        let new = self.copy_main(&path, check_running)?;
         self.directory.write_marker(self.identity, generation)?;
         let gone = self.directory.main(generation - 1);
         {
             let mut main = self.main.write();
-            main.born = new.size();
+            main.initial_size = new.size();
             main.generation = generation;
             main.store = Arc::new(new);
         }
@@ -108,14 +108,14 @@ impl Sleds {
         self.directory.remove_tree(&gone)
     }
 
-    /// Copies what lives in the main sled to a fresh one, durably.
+    /// Copies the live contents of the main sled to a new one, durably.
     ///
     /// # Errors
-    /// sled or the disk failed, or `go_on` said so.
+    /// sled or the disk failed, or `check_running` did.
     pub(crate) fn copy_main(
         &self,
         path: &Path,
-        go_on: impl Fn() -> Result<(), StorageError>,
+        check_running: impl Fn() -> Result<(), StorageError>,
     ) -> Result<SledStore, StorageError> {
         #[allow(unused_mut)]
         let mut new = SledStore::open(path, self.cache, &mut Vec::new())?;
@@ -125,12 +125,12 @@ impl Sleds {
         }
         let mut out = new.changes();
         self.main().scan(&[], |key, value| {
-            go_on()?;
+            check_running()?;
             let value = value.ok_or_else(|| StorageError::DamagedRecord {
                 what: format!("record {key:02x?}"),
             })?;
             out.put(key, value);
-            out.breathe()
+            out.apply_if_large()
         })?;
         out.apply()?;
         drop(out);
@@ -145,7 +145,7 @@ impl Sleds {
         self.identity
     }
 
-    /// The store's directory.
+    /// Returns the store's directory.
     pub(crate) fn path(&self) -> PathBuf {
         self.directory.path.clone()
     }

@@ -1,8 +1,9 @@
-//! A place on disk for what does not fit into memory and need not survive a restart: pages of messages, written once,
-//! read once, unsynced, gone with the process.
+//! Disk space for data that does not fit into memory and need not survive a restart: pages of messages that are written
+//! once, read once, never synced, and gone with the process.
 //!
-//! Pages are appended to files of 64 MiB. A page that is let go gives its blocks back at once (a hole is punched where
-//! the file system can), and a file goes when its last page does. What is found at start is a leftover and removed.
+//! Pages are appended to files of 64 MiB. Dropping a page frees its blocks at once (by punching a hole where the file
+//! system supports it), and dropping the last page of a file deletes the file. Files found at startup are leftovers and
+//! deleted.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -19,21 +20,21 @@ use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, fallocate};
 
-/// Octets after which a file is full.
+/// The size at which a file is full.
 const FILE_SIZE: u64 = 64 << 20;
-/// Pages begin at blocks, so that the holes they leave are whole blocks.
+/// Pages are aligned to blocks, so that the holes they leave are whole blocks.
 const BLOCK: u64 = 4096;
-/// Octets that are gathered before they are written.
+/// How many bytes are buffered before they are written.
 const BUFFER: usize = 64 << 10;
-/// What the files are called.
+/// The extension of the files.
 const EXTENSION: &str = "spill";
 
-/// The place.
+/// The spill directory.
 #[derive(Debug)]
 pub struct Spill {
     directory: PathBuf,
     current: Mutex<Current>,
-    octets: Arc<AtomicU64>,
+    bytes: Arc<AtomicU64>,
 }
 
 /// The file that pages are appended to.
@@ -44,7 +45,7 @@ struct Current {
     number: u64,
 }
 
-/// A file; it goes when nobody holds it any more.
+/// A file, which is deleted when it is dropped.
 #[derive(Debug)]
 struct SpillFile {
     file: File,
@@ -59,21 +60,21 @@ impl Drop for SpillFile {
     }
 }
 
-/// A page on disk. Its blocks are free when this is dropped.
+/// A page on disk. Its blocks are freed when it is dropped.
 #[derive(Debug)]
 pub struct Spilled {
     file: Arc<SpillFile>,
     offset: u64,
     len: u64,
     checksum: u32,
-    octets: Arc<AtomicU64>,
+    bytes: Arc<AtomicU64>,
 }
 
 impl Spill {
-    /// The place in a directory, which is created if it is missing, and emptied.
+    /// Opens the spill directory, which is created if missing and emptied.
     ///
     /// # Errors
-    /// The directory cannot be made, or a leftover not be removed.
+    /// The directory cannot be created, or a leftover cannot be deleted.
     pub fn open(directory: &Path) -> io::Result<Spill> {
         fs::create_dir_all(directory)?;
         for entry in fs::read_dir(directory)? {
@@ -88,33 +89,33 @@ impl Spill {
         Ok(Spill {
             directory: directory.to_owned(),
             current: Mutex::default(),
-            octets: Arc::default(),
+            bytes: Arc::default(),
         })
     }
 
-    /// Octets of pages that are there.
-    pub fn octets(&self) -> u64 {
-        self.octets.load(Ordering::Relaxed)
+    /// Returns the total size of the pages on disk.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Writes a page of `len` octets, which `fill` brings. Blocks on the disk.
+    /// Writes a page of `len` bytes that `fill` supplies. Blocks on the disk.
     ///
     /// # Errors
-    /// The disk failed, is full, or `fill` brought another number of octets. Nothing is left of the page.
+    /// The disk failed or is full, or `fill` supplied a different number of bytes. Nothing is left of the page then.
     pub fn write(
         &self,
         len: u64,
         fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<Spilled> {
         let (file, offset) = self.reserve(len)?;
-        self.octets.fetch_add(len, Ordering::Relaxed);
-        // From here on: whatever happens, dropping it frees the blocks.
+        self.bytes.fetch_add(len, Ordering::Relaxed);
+        // From here on, dropping the page frees its blocks whatever happens.
         let mut page = Spilled {
             file,
             offset,
             len,
             checksum: 0,
-            octets: self.octets.clone(),
+            bytes: self.bytes.clone(),
         };
         let mut writer = PageWriter {
             page: &page,
@@ -125,7 +126,7 @@ impl Spill {
         fill(&mut writer)?;
         writer.flush()?;
         if writer.written != len {
-            return Err(io::Error::other("a page of another length than announced"));
+            return Err(io::Error::other("the page is shorter than announced"));
         }
         let checksum = writer.hasher.finalize();
         page.checksum = checksum;
@@ -159,15 +160,15 @@ impl Spill {
 }
 
 impl Spilled {
-    /// Octets of the page.
-    pub fn octets(&self) -> u64 {
+    /// Returns the size of the page.
+    pub fn bytes(&self) -> u64 {
         self.len
     }
 
     /// Reads the page. Blocks on the disk.
     ///
     /// # Errors
-    /// The disk failed; [`io::ErrorKind::InvalidData`] when what is there is not what was written.
+    /// The disk failed, or with [`io::ErrorKind::InvalidData`] the page is damaged.
     pub fn read(&self) -> io::Result<Bytes> {
         let len = usize::try_from(self.len).map_err(io::Error::other)?;
         let mut page = BytesMut::zeroed(len);
@@ -182,8 +183,8 @@ impl Spilled {
 
 impl Drop for Spilled {
     fn drop(&mut self) {
-        self.octets.fetch_sub(self.len, Ordering::Relaxed);
-        // Where it cannot be done the blocks go with the file.
+        self.bytes.fetch_sub(self.len, Ordering::Relaxed);
+        // If this fails, the blocks are freed with the file.
         let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         let blocks = self.len.div_ceil(BLOCK) * BLOCK;
         if blocks > 0 {
@@ -192,7 +193,7 @@ impl Drop for Spilled {
     }
 }
 
-/// Brings a page to its file.
+/// Writes a page to its file.
 struct PageWriter<'a> {
     page: &'a Spilled,
     buffer: Vec<u8>,
@@ -201,30 +202,30 @@ struct PageWriter<'a> {
 }
 
 impl PageWriter<'_> {
-    fn put(&mut self, octets: &[u8]) -> io::Result<()> {
-        let end = self.written + octets.len() as u64;
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let end = self.written + bytes.len() as u64;
         if end > self.page.len {
-            return Err(io::Error::other("a page longer than announced"));
+            return Err(io::Error::other("the page is longer than announced"));
         }
-        self.hasher.update(octets);
+        self.hasher.update(bytes);
         let at = self.page.offset + self.written;
-        self.page.file.file.write_all_at(octets, at)?;
+        self.page.file.file.write_all_at(bytes, at)?;
         self.written = end;
         Ok(())
     }
 }
 
 impl Write for PageWriter<'_> {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        if self.buffer.len() + octets.len() > BUFFER {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.buffer.len() + bytes.len() > BUFFER {
             self.flush()?;
         }
-        if octets.len() > BUFFER {
-            self.put(octets)?;
+        if bytes.len() > BUFFER {
+            self.put(bytes)?;
         } else {
-            self.buffer.extend_from_slice(octets);
+            self.buffer.extend_from_slice(bytes);
         }
-        Ok(octets.len())
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -242,9 +243,9 @@ mod tests {
 
     use super::*;
 
-    fn write(spill: &Spill, octets: &[u8]) -> Spilled {
+    fn write(spill: &Spill, bytes: &[u8]) -> Spilled {
         spill
-            .write(octets.len() as u64, |out| out.write_all(octets))
+            .write(bytes.len() as u64, |out| out.write_all(bytes))
             .unwrap()
     }
 
@@ -259,15 +260,12 @@ mod tests {
         let spill = Spill::open(directory.path()).unwrap();
         let contents = [0, 1, 4095, 4096, 4097, BUFFER, BUFFER + 1, 3 << 20]
             .map(|len: usize| (0..len).map(|at| (at * 7 + len) as u8).collect::<Vec<_>>());
-        let pages: Vec<_> = contents
-            .iter()
-            .map(|octets| write(&spill, octets))
-            .collect();
-        for (page, octets) in pages.iter().zip(&contents) {
-            assert_eq!(page.read().unwrap(), octets);
+        let pages: Vec<_> = contents.iter().map(|bytes| write(&spill, bytes)).collect();
+        for (page, bytes) in pages.iter().zip(&contents) {
+            assert_eq!(page.read().unwrap(), bytes);
         }
         let total: usize = contents.iter().map(Vec::len).sum();
-        assert_eq!(spill.octets(), total as u64);
+        assert_eq!(spill.bytes(), total as u64);
     }
 
     #[test]
@@ -306,7 +304,7 @@ mod tests {
         let spill = Spill::open(directory.path()).unwrap();
         assert!(spill.write(3, |out| out.write_all(b"four")).is_err());
         assert!(spill.write(5, |out| out.write_all(b"four")).is_err());
-        assert_eq!(spill.octets(), 0);
+        assert_eq!(spill.bytes(), 0);
         assert_eq!(write(&spill, b"fine").read().unwrap(), &b"fine"[..]);
     }
 

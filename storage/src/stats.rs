@@ -1,4 +1,4 @@
-//! Figures about a store: what it found at open, and how it is doing.
+//! Statistics of a store: what it found when it was opened, and how it is doing.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -12,42 +12,42 @@ use crate::types::{Position, QueueId};
 /// What [`crate::Store::open`] found and did.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
-    /// The directory was empty and a store was made in it.
+    /// The directory was empty and a store was created in it.
     pub created: bool,
-    /// The last close was a clean one.
+    /// The store was last closed cleanly.
     pub clean: bool,
-    /// Log bytes read back; they are folded into sled later.
+    /// The number of log bytes read back; they are folded into sled later.
     pub replayed_bytes: u64,
-    /// Log segments read back.
+    /// The number of log segments read back.
     pub replayed_segments: u64,
-    /// Bytes at the end of the log that were no whole commit: never confirmed, dropped.
+    /// The number of bytes at the end of the log that were not a complete commit: never confirmed, and dropped.
     pub torn_bytes: u64,
-    /// What is lost, in words (only with [`crate::Options::accept_losses`]).
+    /// Descriptions of what is lost (only with [`crate::Options::accept_losses`]).
     pub losses: Vec<String>,
-    /// What had to be put right, in words.
+    /// Descriptions of what was repaired.
     pub repairs: Vec<String>,
-    /// How long it all took.
+    /// How long opening took.
     pub elapsed: Duration,
 }
 
-/// A queue the store has records of.
+/// A queue that the store has records of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecoveredQueue {
     /// Its id.
     pub queue: QueueId,
-    /// Live messages.
+    /// The number of live messages.
     pub messages: u64,
     /// Their encoded bytes.
     pub bytes: u64,
     /// The sum of what [`crate::Options::weigh`] says of them.
     pub weight: u64,
-    /// The first live message's position.
+    /// The position of the first live message.
     pub first: Option<Position>,
-    /// The last live message's position.
+    /// The position of the last live message.
     pub last: Option<Position>,
-    /// Everything up to here has been delivered at least once.
+    /// Everything up to this position has been delivered at least once.
     pub delivered_through: Option<Position>,
-    /// Above every position that occurs anywhere in the store.
+    /// One more than every position that occurs anywhere in the store.
     pub next_position: Position,
 }
 
@@ -58,15 +58,15 @@ pub struct Extent {
     pub first: Position,
     /// The last live message's position.
     pub last: Position,
-    /// Live messages from the one to the other.
+    /// The number of live messages from the first to the last.
     pub messages: u64,
-    /// The encoded bytes of all of them.
+    /// Their encoded bytes.
     pub bytes: u64,
     /// The sum of what [`crate::Options::weigh`] says of them.
     pub weight: u64,
 }
 
-/// What is wrong at present, if anything.
+/// The current problems of the store, if any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
     /// Why the log cannot be written.
@@ -76,7 +76,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Nothing is wrong.
+    /// Returns whether there is no problem.
     pub fn is_good(&self) -> bool {
         self.write.is_none() && self.checkpoint.is_none()
     }
@@ -85,27 +85,27 @@ impl Health {
 /// How the store is doing.
 #[derive(Debug, Clone, Default)]
 pub struct Stats {
-    /// Commits that were written and synced.
+    /// The number of commits written and synced.
     pub commits: u64,
-    /// Bytes written to the log.
+    /// The number of bytes written to the log.
     pub bytes_written: u64,
-    /// Messages acknowledged before they were written, and so never written.
+    /// The number of messages acknowledged before they were written, and so never written.
     pub cancelled_writes: u64,
-    /// Log bytes not folded yet.
+    /// The number of log bytes that are not folded yet.
     pub log_bytes: u64,
-    /// Segments folded into sled since open.
+    /// The number of segments folded into sled since the store was opened.
     pub folded_segments: u64,
-    /// Bytes of sled's files.
+    /// The size of sled's files.
     pub sled_bytes: u64,
-    /// Submitted and not yet committed bytes.
+    /// The number of bytes submitted and not committed yet.
     pub backlog_bytes: u64,
     /// How long the last write and sync of the log took.
     pub last_sync: Duration,
-    /// What is wrong at present.
+    /// The current problems.
     pub health: Health,
 }
 
-/// The live counters behind [`Stats`].
+/// The counters behind [`Stats`].
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) commits: AtomicU64,
@@ -117,14 +117,14 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Notes whether the log can be written; logged once per change.
+    /// Records whether the log can be written; changes are logged.
     pub(crate) fn write_health(&self, problem: Option<String>) {
         let mut health = self.health.lock();
         report_change("writing the commit log", &health.write, &problem);
         health.write = problem;
     }
 
-    /// Notes whether the log can be folded; logged once per change.
+    /// Records whether the log can be folded; changes are logged.
     pub(crate) fn checkpoint_health(&self, problem: Option<String>) {
         let mut health = self.health.lock();
         report_change("the checkpoint into sled", &health.checkpoint, &problem);

@@ -1,4 +1,4 @@
-//! The store itself: two threads and what they share.
+//! The store: two threads and the state that they share.
 
 use std::{
     path::Path,
@@ -17,38 +17,38 @@ use crate::{
     census::Extents,
     checkpoint::Checkpoint,
     directory::{Directory, Lock},
+    disk_space::DiskSpace,
     error::StorageError,
     extents::Runs,
-    inbox::{Helped, Inbox, Stop},
+    inbox::{DirectOutcome, Inbox, Stop},
     io::{Disk, LogIo},
-    log::{Later, Log, LogState},
+    log::{FoldDelay, Log, LogState},
     options::Options,
-    read::{Reader, Wanted},
+    read::{ReadRequest, Reader},
     recover,
-    room::Room,
     sleds::Sleds,
     stats::{Counters, Extent, RecoveredQueue, Report, Stats},
     types::{Batch, Position, QueueId},
     writer::{self, Ending, Work, Writer},
 };
 
-/// A store that was opened, and what was found in it.
+/// A newly opened store and what was found in it.
 pub struct Opened {
     /// The store, ready for use.
     pub store: Store,
     /// Every definition, by key.
     pub definitions: Vec<(Bytes, Bytes)>,
-    /// Every queue there are records of, by id. The broker deletes those it has no definition for.
+    /// Every queue that has records, by id. The broker deletes those it has no definition for.
     pub queues: Vec<RecoveredQueue>,
     /// What was found and done.
     pub report: Report,
 }
 
-/// The durable half of the broker. Clones are the same store; the last one to go closes it.
+/// The durable storage of the broker. Clones share one store; dropping the last one closes it.
 #[derive(Clone)]
 pub struct Store(Arc<Owner>);
 
-/// Closes the store when the last clone goes.
+/// Closes the store when the last clone is dropped.
 struct Owner {
     shared: Arc<Shared>,
     threads: Mutex<Option<Threads>>,
@@ -62,15 +62,15 @@ struct Threads {
 struct Shared {
     directory: Directory,
     inbox: Arc<Inbox>,
-    /// Made with the threads.
+    /// Set when the threads are started.
     writer: OnceLock<Arc<Mutex<Writer>>>,
     fast_sync: Duration,
     log: Arc<LogState>,
     catalogue: Arc<Mutex<Catalogue>>,
     counters: Arc<Counters>,
-    /// Held by the checkpoint while it works.
+    /// Locked while the checkpoint is working.
     working: Mutex<()>,
-    /// What lived at opening, until it is asked for.
+    /// The live messages at opening, until they are asked for.
     extents: Mutex<Extents>,
     /// `None` once closed.
     disk: Mutex<Option<Arc<OpenDisk>>>,
@@ -89,60 +89,60 @@ impl Drop for Group {
     }
 }
 
-/// What whoever submits commits by itself, in bytes.
+/// The most bytes that a submitter commits directly.
 const DIRECT_BYTES: usize = 32 << 10;
 
-/// How long the checkpoint may take to notice that the store closes. It looks between messages; what takes longer is a call
-/// into sled that does not come back.
+/// How long the checkpoint may take to notice that the store is closing. It checks between messages; anything longer is
+/// a call to sled that does not return.
 const CHECKPOINT_END: Duration = Duration::from_secs(20);
 
-/// Somebody who commits in the storage thread's stead.
-struct Helper<'a> {
+/// A submitter that commits in place of the storage thread.
+struct DirectCommit<'a> {
     shared: &'a Shared,
-    /// `None`: it has panicked.
-    helped: Option<Helped>,
+    /// `None` if it has panicked.
+    outcome: Option<DirectOutcome>,
 }
 
-impl Drop for Helper<'_> {
+impl Drop for DirectCommit<'_> {
     fn drop(&mut self) {
-        let helped = self.helped.take().unwrap_or_else(|| {
-            // What it took is lost, and what comes now must not be stored behind that.
+        let outcome = self.outcome.take().unwrap_or_else(|| {
+            // Its batches are lost, and later ones must not be stored after them.
             self.shared
                 .counters
                 .write_health(Some("a commit has panicked; restart the broker".to_owned()));
             self.shared.inbox.stop(Stop::Abandon);
-            Helped::Done
+            DirectOutcome::Done
         });
-        self.shared.inbox.end_help(helped);
+        self.shared.inbox.end_direct(outcome);
     }
 }
 
-/// What is let go at close. The lock comes last: nobody else may come in while sled is open.
+/// What is released at close. The lock comes last: nobody else may come in while sled is open.
 struct OpenDisk {
     sleds: Sleds,
     _lock: Lock,
 }
 
 impl Store {
-    /// Opens the store in a directory, or makes one in an empty directory. Blocks while what of the log is not in sled yet is
-    /// read through.
+    /// Opens the store in a directory, or creates one in an empty directory. Blocks while the part of the log that is
+    /// not in sled yet is read.
     ///
     /// # Errors
-    /// The directory cannot be used, is in use, or holds something missing, damaged or of another version: the message
-    /// tells the operator what to do.
+    /// The directory cannot be used, is in use, or contains a store that is incomplete, damaged or of another version;
+    /// the error text tells the operator what to do.
     pub fn open(options: Options) -> Result<Opened, StorageError> {
         Store::open_with(options, Arc::new(Disk))
     }
 
-    /// Opens with another disk under the log.
+    /// Opens the store with another implementation of the disk under the log.
     pub(crate) fn open_with(options: Options, io: Arc<dyn LogIo>) -> Result<Opened, StorageError> {
         let directory = Directory::create(&options.path)?;
         let lock = directory.lock()?;
         let found = recover::recover(&directory, &options)?;
-        let log = Arc::new(LogState::new(Later {
-            // Less than the bound, at which publishers wait until something is folded.
-            bytes: options.fold_later.min(options.log_bound / 2),
-            time: options.fold_after,
+        let log = Arc::new(LogState::new(FoldDelay {
+            // Less than the limit, at which publishers wait until something is folded.
+            bytes: options.fold_delay_bytes.min(options.log_bound / 2),
+            time: options.fold_delay,
         }));
         let shared = Arc::new(Shared {
             inbox: Arc::new(Inbox::new(options.backlog_high, options.backlog_low)),
@@ -182,40 +182,42 @@ impl Store {
         })
     }
 
-    /// Takes a batch. Never blocks and never fails: what goes wrong is retried, and shows in [`Store::stats`]. The order
-    /// of calls is the order in the log. After [`Store::close`] batches are dropped and their tokens never given back.
+    /// Submits a batch. Never blocks and never fails: failures are retried and show in [`Store::stats`]. The order of
+    /// calls is the order in the log. After [`Store::close`], batches are dropped and their tokens never given back.
     pub fn submit(&self, batch: Batch) {
         self.0.shared.inbox.submit(batch);
     }
 
-    /// As [`Store::submit`], from somebody who calls [`Store::commit`] when it has done what is more urgent.
-    pub fn deposit(&self, batch: Batch) {
-        self.0.shared.inbox.deposit(batch);
+    /// Submits a batch without waking the storage thread. The caller must call [`Store::commit`] when it has done what
+    /// is more urgent.
+    pub fn enqueue(&self, batch: Batch) {
+        self.0.shared.inbox.enqueue(batch);
     }
 
-    /// Sees to it that what was deposited is committed. If it is little, the storage thread sleeps and the disk has shown
-    /// itself to be fast, the calling thread does it, and blocks for one write and sync: who waits for it is told two
-    /// wake-ups earlier. Sinks are called from this thread then, and no lock that they take may be held.
+    /// Has enqueued batches committed. If they are small, the storage thread is asleep and the disk has proved fast,
+    /// the calling thread commits them itself, which blocks it for one write and sync: the confirm then arrives two
+    /// wake-ups earlier. Sinks are called from this thread then, so no lock that they take may be held.
     pub fn commit(&self) {
         let shared = &self.0.shared;
         let sync = shared.counters.last_sync();
         let fast = !sync.is_zero() && sync <= shared.fast_sync;
-        if let Some(taken) = shared.inbox.begin_help(fast, DIRECT_BYTES) {
-            let mut helper = Helper {
+        if let Some(taken) = shared.inbox.begin_direct(fast, DIRECT_BYTES) {
+            let mut commit = DirectCommit {
                 shared,
-                helped: None,
+                outcome: None,
             };
-            // The storage thread sleeps until the helper is gone.
+            // The storage thread sleeps until the direct commit has ended.
             let writer = shared.writer.get();
-            helper.helped = Some(match writer {
+            commit.outcome = Some(match writer {
                 Some(writer) => writer.lock().commit_directly(taken),
-                None => Helped::Returned(taken),
+                None => DirectOutcome::Returned(taken),
             });
         }
     }
 
-    /// What is submitted until this is dropped, by whomever, is committed together, as far as one commit holds it: a large
-    /// message that goes to several queues in as many batches is written once then. To be held for moments only.
+    /// Makes everything that anyone submits until the returned value is dropped be committed together, as far as it
+    /// fits one commit: a large message that goes to several queues in as many batches is then written once. Hold it
+    /// only briefly.
     pub fn group(&self) -> Group {
         let before = self.0.shared.inbox.begin_group();
         Group {
@@ -224,18 +226,17 @@ impl Store {
         }
     }
 
-    /// What was submitted and nobody waits for, acknowledgements, waits for a few milliseconds for something to go with:
-    /// from now on it does not.
+    /// Makes acknowledgements due now that otherwise wait a few milliseconds for something to be committed with.
     pub fn hurry(&self) {
         self.0.shared.inbox.hurry();
     }
 
-    /// Live messages of a queue in order, from a position on: up to `max_messages` of them and about `max_bytes` bytes, but
-    /// at least one if there is one. Sees what is committed; blocks on the disk. Messages of up to 4 KiB may share memory,
-    /// of up to 64 KiB: whoever keeps them copies them.
+    /// Reads live messages of a queue in order, from a position on: up to `max_messages` and about `max_bytes` bytes,
+    /// but at least one if there is one. Sees everything committed; blocks on the disk. Messages of up to 4 KiB may
+    /// share memory of up to 64 KiB, so a caller that keeps them should copy them.
     ///
     /// # Errors
-    /// [`StorageError::DamagedMessages`] when the next ones are damaged: go on behind its `last` to have the others.
+    /// [`StorageError::DamagedMessages`] if the next ones are damaged: continue after its `last` to read the others.
     pub fn read(
         &self,
         queue: QueueId,
@@ -249,7 +250,7 @@ impl Store {
             catalogue: &self.0.shared.catalogue,
             log_dir: &self.0.shared.directory.log,
         };
-        reader.read(&Wanted {
+        reader.read(&ReadRequest {
             queue,
             from,
             max_messages,
@@ -257,9 +258,9 @@ impl Store {
         })
     }
 
-    /// What lived of a queue at opening, in runs of about `bytes` encoded bytes (64 KiB at least, and more where messages
-    /// stand in disorder or one is larger), in order and disjoint; every message is in one. It is handed out once and
-    /// forgotten then: a second call has nothing. Blocks on nothing.
+    /// Returns the messages of a queue that were live at opening, as runs of about `bytes` encoded bytes (at least 64
+    /// KiB, and more where messages are out of order or one is larger). Runs are in order and disjoint, and every
+    /// message is in one. They are returned once and then forgotten: a second call returns nothing. Never blocks.
     ///
     /// # Errors
     /// [`StorageError::Closed`].
@@ -273,11 +274,12 @@ impl Store {
         Ok(runs.extents)
     }
 
-    /// Copies the store, as it goes on being used, to a directory that is empty or not there. Everything submitted before
-    /// is in the copy, which opens as any store; all of it is synced on return. Blocks for as long as copying takes.
+    /// Copies the store, while it is in use, to a directory that is empty or does not exist. The copy contains
+    /// everything submitted before the call, opens like any store, and is synced on return. Blocks for as long as
+    /// copying takes.
     ///
     /// # Errors
-    /// The directory holds something or cannot be written; or the store cannot be written or read.
+    /// The directory is not empty or cannot be written, or the store cannot be read or written.
     pub fn backup(&self, path: &Path) -> Result<(), StorageError> {
         self.flush()?;
         let shared = &self.0.shared;
@@ -290,23 +292,23 @@ impl Store {
         .to(path)
     }
 
-    /// Whether more is submitted and not yet committed than the high mark allows: stop reading from publishers.
+    /// Returns whether the backlog exceeds its high mark: stop reading from publishers then.
     pub fn backlog_over_mark(&self) -> bool {
         self.0.shared.inbox.over_mark()
     }
 
-    /// Whether the storage thread is gone, because the store was closed or because it failed for good: what was not
+    /// Returns whether the storage thread has ended, because the store was closed or failed for good. What was not
     /// committed never will be, and batches are dropped.
     pub fn has_ended(&self) -> bool {
         self.0.shared.inbox.has_ended()
     }
 
-    /// Calls this once [`Store::has_ended`], from the thread that ends; at once if it has.
+    /// Calls `call` when the storage thread ends, on that thread, or at once if it has ended.
     pub fn on_end(&self, call: impl FnOnce() + Send + 'static) {
         self.0.shared.inbox.on_end(Box::new(call));
     }
 
-    /// Wakes once when the backlog is at its low mark; at once if it is already.
+    /// Wakes `waker` when the backlog falls to its low mark, or at once if it is there.
     pub fn wake_when_below(&self, waker: Waker) {
         self.0.shared.inbox.wake_when_below(waker);
     }
@@ -314,23 +316,23 @@ impl Store {
     /// Blocks until everything submitted so far is synced.
     ///
     /// # Errors
-    /// [`StorageError::WriteFailing`] when writing does not succeed at present (it goes on being tried);
-    /// [`StorageError::Closed`] when the store ended before.
+    /// [`StorageError::WriteFailing`] if the log cannot be written at present (writing is retried);
+    /// [`StorageError::Closed`] if the store ended first.
     pub fn flush(&self) -> Result<(), StorageError> {
         self.0.shared.inbox.flush()
     }
 
-    /// Writes and syncs what was submitted, notes a clean end, stops the threads and lets the directory go. What is not
-    /// folded yet stays in the log. Closing twice is closing once.
+    /// Writes and syncs everything submitted, records a clean close, stops the threads and releases the directory. What
+    /// is not folded yet stays in the log. Closing a closed store does nothing.
     ///
     /// # Errors
-    /// What was submitted last could not be written, or the note could not; or sled does not come to an end of what it is
-    /// doing, and keeps the directory until the process ends.
+    /// The last batches or the record of a clean close could not be written; or sled does not finish what it is doing,
+    /// and keeps the directory until the process ends.
     pub fn close(&self) -> Result<(), StorageError> {
         self.0.stop(Stop::Drain)
     }
 
-    /// How the store is doing.
+    /// Returns statistics of the store.
     pub fn stats(&self) -> Stats {
         let shared = &self.0.shared;
         let counters = &shared.counters;
@@ -347,7 +349,7 @@ impl Store {
         }
     }
 
-    /// Lets sled fail once, after so many more batches.
+    /// Makes sled fail once, after this many more batches.
     #[cfg(test)]
     pub(crate) fn fail_sled_after(&self, batches: i64) {
         self.0
@@ -360,7 +362,7 @@ impl Store {
             .store(batches, Ordering::SeqCst);
     }
 
-    /// Whether that has happened.
+    /// Returns whether that has happened.
     #[cfg(test)]
     pub(crate) fn sled_failed(&self) -> bool {
         self.0
@@ -417,7 +419,7 @@ impl Shared {
                         busy: options.busy,
                         roll_after: options.roll_after,
                         roll: &|| shared.inbox.ask_for_roll(),
-                        room: Room {
+                        disk_space: DiskSpace {
                             path: options.path,
                             free: options.free_space,
                         },
@@ -440,10 +442,11 @@ impl Owner {
             return Ok(());
         };
         self.shared.inbox.stop(how);
-        // The last clone may go inside a sink or a message, on the storage thread itself: it ends by itself then.
+        // The last clone may be dropped in a sink or a message, on the storage thread itself, which then ends by
+        // itself.
         let own_thread = writer.thread().id() == thread::current().id();
         let ending = if own_thread {
-            Ok(Ending::Cut)
+            Ok(Ending::Aborted)
         } else {
             writer.join()
         };
@@ -451,18 +454,16 @@ impl Owner {
         let checkpoint = join_within(CHECKPOINT_END, checkpoint);
         let result = match ending {
             Ok(Ending::Drained(end)) => self.shared.directory.write_clean_close(end),
-            Ok(Ending::Cut) if how == Stop::Abandon || own_thread => Ok(()),
-            Ok(Ending::Cut) => Err(self.shared.not_written()),
+            Ok(Ending::Aborted) if how == Stop::Abandon || own_thread => Ok(()),
+            Ok(Ending::Aborted) => Err(self.shared.not_written()),
             Err(_) => Err(StorageError::Closed),
         };
         match checkpoint {
             Some(Ok(())) => {}
             Some(Err(_)) => {
-                tracing::error!(
-                    "the checkpoint thread had panicked; the next start replays the log"
-                );
+                tracing::error!("the checkpoint thread panicked; the next start replays the log");
             }
-            // It has the directory for as long as this process lives.
+            // It keeps the directory until this process ends.
             None => {
                 return result.and(Err(StorageError::Stuck {
                     path: self.shared.directory.path.clone(),
@@ -472,13 +473,13 @@ impl Owner {
             }
         }
         if let Some(disk) = self.shared.disk.lock().take() {
-            let_go(disk);
+            release(disk);
         }
         result
     }
 }
 
-/// Waits for a thread's end; not for ever.
+/// Waits for a thread to end, up to `patience`.
 fn join_within<T>(patience: Duration, thread: JoinHandle<T>) -> Option<thread::Result<T>> {
     let until = Instant::now() + patience;
     while !thread.is_finished() {
@@ -490,8 +491,8 @@ fn join_within<T>(patience: Duration, thread: JoinHandle<T>) -> Option<thread::R
     Some(thread.join())
 }
 
-/// Lets the directory go once nobody reads in it any more: whoever closes a store may open it again.
-fn let_go(mut disk: Arc<OpenDisk>) {
+/// Releases the directory once nobody reads from it any more: whoever closes a store may open it again.
+fn release(mut disk: Arc<OpenDisk>) {
     while let Err(read) = Arc::try_unwrap(disk).map(drop) {
         disk = read;
         thread::sleep(Duration::from_millis(1));

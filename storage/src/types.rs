@@ -1,55 +1,56 @@
-//! The words the broker and the store speak to each other.
+//! The types that the broker and the store exchange.
 
 use std::{num::NonZeroU64, sync::Arc};
 
 use bytes::Bytes;
 
-/// A queue's identity in the store. The broker hands these out and keeps them in its definitions.
+/// The id of a queue in the store. The broker assigns ids and keeps them in its definitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueueId(pub u64);
 
-/// A message's place in its queue. Positions of one queue only grow and are never used twice; a requeued message keeps
-/// its own.
+/// The position of a message in its queue. Positions of a queue only grow and are never reused; a requeued message
+/// keeps its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub u64);
 
-/// What a submitter wants back when something of its is durable. The store never looks inside. It is one word, also where
-/// there may be none: it travels with every message.
+/// What a submitter gets back when one of its operations is durable. The store never interprets it. It is one word,
+/// even when optional, because it travels with every message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub NonZeroU64);
 
-/// A message the store may have to write.
+/// A message that the store may have to write.
 ///
 /// The broker passes its own `Arc<Message>` as `Arc<dyn Storable>`, so submitting allocates nothing.
 pub trait Storable: Send + Sync + 'static {
-    /// Claims the message for writing; called once per publish by the storage thread while it builds a commit.
+    /// Claims the message for writing. The storage thread calls this once per publish while it builds a commit.
     ///
-    /// `false` means the message was acknowledged before it was written: then nothing is written, and its token counts
-    /// as committed. After `true` the broker must submit an [`Op::Ack`] when the message is done with; after `false` it
-    /// must not.
+    /// Returns false if the message was acknowledged before it was written: then nothing is written, and its token
+    /// counts as committed. After true the broker must submit an [`Op::Ack`] when the message is acknowledged; after
+    /// false it must not.
     fn begin_write(&self, queue: QueueId) -> bool;
 
-    /// Calls the write off: the message is done with before it was written. `false` when
-    /// [`Storable::begin_write`] came first; then the acknowledgement has to be written as well.
+    /// Cancels the write, because the message was acknowledged before it was written. Returns false if
+    /// [`Storable::begin_write`] came first; the acknowledgement must be written then.
     ///
-    /// Never to be called off is what enters several queues: those share the answer.
+    /// Must not be used for messages in several queues, which would share the answer.
     fn cancel_write(&self) -> bool;
 
-    /// How many bytes [`Storable::encode`] will append. Used for accounting, so it should be close and cheap.
+    /// Returns how many bytes [`Storable::encode`] will append. Used for accounting, so it should be cheap and
+    /// approximately right.
     fn encoded_len(&self) -> usize;
 
-    /// Appends the message in whatever encoding the broker reads back after a restart.
+    /// Appends the message in the encoding that the broker reads back after a restart.
     fn encode(&self, out: &mut Vec<u8>);
 
-    /// As [`Storable::encode`], but a large end that is shared memory may be given back instead of appended: the log is
-    /// written from there, without a copy.
+    /// Like [`Storable::encode`], but may return a large tail that is shared memory instead of appending it: the log is
+    /// then written from there, without a copy.
     fn encode_or_share(&self, out: &mut Vec<u8>) -> Option<Bytes> {
         self.encode(out);
         None
     }
 }
 
-/// Bytes that are written as they are, and in any case.
+/// Bytes are always written, and as they are.
 impl Storable for Bytes {
     fn begin_write(&self, _: QueueId) -> bool {
         true
@@ -72,39 +73,39 @@ impl Storable for Bytes {
     }
 }
 
-/// One change to what must survive a restart.
+/// One change to the durable state.
 pub enum Op {
     /// A message entered a queue. Publishes of one queue may come slightly out of position order.
     Publish {
         /// The queue it entered.
         queue: QueueId,
-        /// Its place there.
+        /// Its position there.
         position: Position,
-        /// What to write, if it is still wanted when the commit is built.
+        /// The message, which is written unless it is acknowledged before the commit is built.
         message: Arc<dyn Storable>,
-        /// Given to the batch's sink once the message is synced or was acknowledged before.
+        /// Given to the batch's sink once the message is synced or was acknowledged first.
         token: Option<Token>,
     },
-    /// Every message of `first..=last` that the queue ever held is done with.
+    /// The queue is finished with every message in `first..=last` that it ever held.
     ///
-    /// Submitted only for messages whose [`Storable::begin_write`] said `true`, so an ack always stands in a later commit
-    /// than its publish. `last` must not exceed what the queue has handed out: a later publish inside the range would be
-    /// taken for acknowledged.
+    /// Submitted only for messages whose [`Storable::begin_write`] returned true, so an ack is always in a later commit
+    /// than its publish. `last` must not exceed the positions that the queue has assigned: a later publish inside the
+    /// range would count as acknowledged.
     Ack {
         /// The queue.
         queue: QueueId,
         /// First position of the range.
         first: Position,
-        /// Last position of the range, itself included.
+        /// Last position of the range, inclusive.
         last: Position,
     },
-    /// A message is done with, whether it was written or not: if not, its write is called off, but only in the commit that
-    /// this batch belongs to. So what takes part in a transaction leaves its queue exactly when the transaction is
-    /// durable. Unlike an [`Op::Ack`] it may overtake the publish.
+    /// The queue is finished with a message, whether it was written or not. If not, its write is cancelled, but only in
+    /// the commit that contains this batch, so that a message that takes part in a transaction leaves its queue exactly
+    /// when the transaction is durable. Unlike [`Op::Ack`], this may overtake the publish.
     Settle {
         /// The queue.
         queue: QueueId,
-        /// The message's place there.
+        /// The position of the message there.
         position: Position,
         /// The message as it was published.
         message: Arc<dyn Storable>,
@@ -114,9 +115,10 @@ pub enum Op {
         /// The queue.
         queue: QueueId,
     },
-    /// Everything of the queue up to `through` has been delivered at least once (`redelivered` after a restart).
+    /// Everything in the queue up to `through` has been delivered at least once (and is marked `redelivered` after a
+    /// restart).
     ///
-    /// Lazy: a high-water mark in memory, written along with something that has to be written anyway, or at close.
+    /// Lazy: this is a high-water mark in memory, written with the next commit or at close.
     Delivered {
         /// The queue.
         queue: QueueId,
@@ -125,42 +127,42 @@ pub enum Op {
     },
     /// A definition; the latest value of a key wins.
     PutDefinition {
-        /// Its key, the broker's business.
+        /// Its key, which only the broker interprets.
         key: Bytes,
-        /// Its value, the broker's business (and versioned by it).
+        /// Its value, which only the broker interprets (and versions).
         value: Bytes,
     },
-    /// The definition is gone.
+    /// A definition was deleted.
     DeleteDefinition {
         /// Its key.
         key: Bytes,
     },
-    /// Nothing to write: this sink, which need not be the batch's, is called with the token when everything before it is
-    /// committed, before any sink hears of this batch's other tokens.
-    Tell {
-        /// Who is told.
+    /// Writes nothing. Gives the token to this sink, which need not be that of the batch, when everything before it is
+    /// committed and before any sink gets the other tokens of this batch.
+    NotifySink {
+        /// The sink to notify.
         sink: Arc<dyn CommitSink>,
-        /// What it is told.
+        /// The token it gets.
         token: Token,
     },
-    /// Nothing to write: the token is due when everything before it is committed.
+    /// Writes nothing. The token is given back when everything before it is committed.
     Notify {
         /// The token.
         token: Token,
     },
 }
 
-/// Who is told what has been committed.
+/// A receiver of notifications about commits.
 pub trait CommitSink: Send + Sync + 'static {
     /// Called by the storage thread, at most once per commit and sink, with tokens in the order of submission. Must not
-    /// block: every publisher's confirm waits behind it.
+    /// block: the confirm of every publisher waits for it.
     fn committed(&self, tokens: &[Token]);
 }
 
-/// Operations that become durable together: a batch is never split over two commits.
+/// Operations that become durable together: a batch is never split between two commits.
 pub struct Batch {
-    /// In the order in which they apply.
+    /// The operations, in the order in which they apply.
     pub ops: Vec<Op>,
-    /// Who gets the tokens; without one they are dropped.
+    /// The receiver of the tokens; without one they are dropped.
     pub sink: Option<Arc<dyn CommitSink>>,
 }

@@ -1,30 +1,31 @@
-//! How much of each volume lives. A large message that several queues share is counted once: as long as one of them has it.
+//! Tracks how much of each volume is live. A large message that several queues share is counted once, for as long as
+//! one of them has it.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::schema::{BodyKey, Chunk};
 
-/// How much of a volume lives.
+/// The live contents of a volume.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     pub(crate) chunks: u64,
-    /// Encoded bytes of live messages.
+    /// The encoded bytes of its live messages.
     pub(crate) bytes: u64,
 }
 
-/// In how many chunks messages are that may be in several, by volume.
+/// For each volume, how many chunks share each shareable message.
 pub(crate) type Shared = HashMap<u32, HashMap<BodyKey, u64>>;
 
-/// How the use of volumes changes.
+/// A change in the usage of volumes.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Changed {
-    /// By volume: chunks, and bytes of what is in one chunk only.
+pub(crate) struct UsageDelta {
+    /// By volume: chunks, and bytes of messages that are not shared.
     volumes: HashMap<u32, (i64, i64)>,
     /// By volume and message: chunks that share it, and its bytes.
     shared: HashMap<(u32, BodyKey), (i64, u64)>,
 }
 
-impl Changed {
+impl UsageDelta {
     pub(crate) fn add(&mut self, chunk: &Chunk) {
         self.change(chunk, 1);
     }
@@ -44,12 +45,12 @@ impl Changed {
         }
     }
 
-    /// The volumes of which something changes.
+    /// Returns the volumes whose usage changes.
     pub(crate) fn volumes(&self) -> impl Iterator<Item = u32> {
         self.volumes.keys().copied()
     }
 
-    /// Applies the change to what is known.
+    /// Applies the change.
     pub(crate) fn apply(&self, usage: &mut BTreeMap<u32, Usage>, shared: &mut Shared) {
         for (&volume, &(chunks, bytes)) in &self.volumes {
             let usage = usage.entry(volume).or_default();
@@ -107,7 +108,7 @@ mod tests {
     fn a_shared_message_counts_once_and_until_the_last_of_its_queues_has_done_with_it() {
         let (mut usage, mut shared) = (BTreeMap::new(), Shared::new());
         let mut apply = |added: &[Chunk], removed: &[Chunk]| {
-            let mut changed = Changed::default();
+            let mut changed = UsageDelta::default();
             added.iter().for_each(|chunk| changed.add(chunk));
             removed.iter().for_each(|chunk| changed.remove(chunk));
             changed.apply(&mut usage, &mut shared);

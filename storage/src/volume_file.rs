@@ -1,11 +1,11 @@
-//! A volume that is full, read past sled.
+//! Reads a full volume without sled.
 //!
-//! Nothing is ever written to it again, so every value stays where it is in sled's file. An index says where: it is made
-//! by one pass over the file, and kept beside it. Reading a value costs one read of just its bytes, and no memory but the
-//! index; sled would read whole pages into a cache, and keep them for long.
+//! A full volume is never written again, so every value stays where it is in sled's file. An index, built by one pass
+//! over the file and stored beside it, says where. Reading a value takes one read of just its bytes, and the only
+//! memory used is the index; sled would read whole pages into a cache and keep them for long.
 //!
-//! The index is only where to look: what counts is the value's own checksum, which covers its key. Where it is wrong,
-//! an index that was found beside the file is not believed any more, and made anew.
+//! The index is only a hint: what counts is the checksum of the value, which covers its key. If it is wrong, an index
+//! that was read from disk is discarded and rebuilt.
 
 use std::{
     cmp::Ordering,
@@ -22,28 +22,29 @@ use crate::{
     error::StorageError,
     record::{u32_at, u64_at},
     schema,
-    sled_again::{lock_released, make_durable},
     sled_format::{
-        FREE, LINK, Leaf, NODE, SEGMENT_HEADER, Stretch, lsn_of_segment, parse_link, read_segment,
+        FREE, LINK, Leaf, NODE, SEGMENT_HEADER, SegmentItem, lsn_of_segment, parse_link,
+        read_segment,
     },
+    sled_reopen::{rewrite_if_unsynced, wait_for_lock},
     sled_store::{Checked, Found, SEGMENT_SIZE},
 };
 
 const MAGIC: &[u8; 8] = b"LVRTVIX1";
-/// Magic, the file's length, number of entries.
+/// The length of the header: magic, file length, number of entries.
 const HEADER: usize = 24;
-/// Bytes of an entry in the index's file.
+/// The length of an entry in the index file.
 const ENTRY: usize = 32;
 const CRC: usize = 4;
 
-/// Where a value stands.
+/// Where a value is in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     offset: u64,
     len: u32,
 }
 
-/// Queue, first position and part: a volume's keys.
+/// A key in a volume: queue, first position and part.
 type Key = (u64, u64, u32);
 
 fn parse_key(key: &[u8]) -> Option<Key> {
@@ -51,7 +52,7 @@ fn parse_key(key: &[u8]) -> Option<Key> {
     is_body.then(|| Some((u64_at(key, 1)?, u64_at(key, 9)?, u32_at(key, 17)?)))?
 }
 
-/// Where every value of a volume stands, by key.
+/// The location of every value of a volume, by key.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Index(Vec<(Key, Place)>);
 
@@ -61,21 +62,21 @@ impl Index {
         Some(self.0[at].1)
     }
 
-    /// Reads sled's file through. What is damaged is not in the index.
+    /// Scans sled's file. Damaged values are not in the index.
     fn build(file: &File) -> io::Result<Index> {
         let len = file.metadata()?.len();
         let mut places = HashMap::new();
-        // What all keys of a page begin with.
+        // The common prefix of the keys of each page.
         let mut prefixes: HashMap<u64, Vec<u8>> = HashMap::new();
         for_each_segment(file, len, |lsn, base, bytes| {
-            read_segment(lsn, base, bytes, |stretch| {
-                let Stretch::Message {
+            read_segment(lsn, base, bytes, |item| {
+                let SegmentItem::Message {
                     page,
                     kind,
                     offset,
                     body,
                     ..
-                } = stretch
+                } = item
                 else {
                     return;
                 };
@@ -86,8 +87,8 @@ impl Index {
                         len: u32::try_from(value.len()).unwrap_or(0),
                     };
                     let key = [prefix, key].concat();
-                    // Where a power cut has torn what was not synced, a change may seem to be one of the page that had
-                    // the number before.
+                    // If a power cut tore unsynced data, a change may appear to belong to the page that had the number
+                    // before.
                     let is_right = schema::unsealed(&key, value).is_some();
                     if let Some(key) = parse_key(&key).filter(|_| is_right) {
                         places.insert(key, place);
@@ -139,7 +140,7 @@ impl Index {
         out
     }
 
-    /// `None`: it is not whole, or of another file.
+    /// Returns `None` if the index is damaged or belongs to another file.
     fn decode(bytes: &[u8], file_len: u64) -> Option<Index> {
         let (bytes, crc) = bytes.split_last_chunk::<CRC>()?;
         let (header, entries) = bytes.split_at_checked(HEADER)?;
@@ -166,8 +167,8 @@ impl Index {
     }
 }
 
-/// Gives `visit` every segment of sled's file that can be told, in the order in which they were written: its lsn, where it
-/// begins, its bytes.
+/// Calls `visit` with every recognisable segment of sled's file, in the order in which they were written: its lsn, its
+/// offset, its bytes.
 fn for_each_segment(
     file: &File,
     len: u64,
@@ -198,7 +199,7 @@ fn for_each_segment(
     Ok(())
 }
 
-/// A volume nothing is written to any more, open for reading.
+/// A full volume, open for reading.
 #[derive(Debug)]
 pub(crate) struct VolumeFile {
     path: PathBuf,
@@ -209,18 +210,18 @@ pub(crate) struct VolumeFile {
 #[derive(Debug)]
 struct Known {
     index: Index,
-    /// It was made from the file as it is since that was opened.
+    /// Whether it was built from the file after opening it.
     is_fresh: bool,
 }
 
 impl VolumeFile {
-    /// Opens the volume in this directory, and makes its index if there is none yet.
+    /// Opens the volume in this directory and builds its index if there is none.
     ///
     /// # Errors
     /// The disk failed.
     pub(crate) fn open(path: &Path) -> Result<VolumeFile, StorageError> {
         let fail = |source| error("open", path, source);
-        make_durable(path).map_err(|e| error("write again", path, e))?;
+        rewrite_if_unsynced(path).map_err(|e| error("rewrite", path, e))?;
         let file = File::open(path.join("db")).map_err(fail)?;
         await_release(&file);
         let len = file.metadata().map_err(fail)?.len();
@@ -242,7 +243,7 @@ impl VolumeFile {
         })
     }
 
-    /// What stands under `key`, its checksum checked.
+    /// Returns the value under `key` after checking its checksum.
     ///
     /// # Errors
     /// The disk failed.
@@ -254,11 +255,11 @@ impl VolumeFile {
         if is_fresh || matches!(found, Found::Value(_)) {
             return Ok(found);
         }
-        self.make_index_anew()?;
+        self.rebuild_index()?;
         Ok(self.look_up(key, &parsed)?.0)
     }
 
-    /// And whether the index is to be believed where nothing was found.
+    /// Looks up a value. Also returns whether the index can be trusted if nothing was found.
     fn look_up(&self, key: &[u8], parsed: &Key) -> Result<(Found, bool), StorageError> {
         let (place, is_fresh) = {
             let known = self.index.read();
@@ -280,7 +281,7 @@ impl VolumeFile {
         Ok((found, is_fresh))
     }
 
-    fn make_index_anew(&self) -> Result<(), StorageError> {
+    fn rebuild_index(&self) -> Result<(), StorageError> {
         let mut known = self.index.write();
         if !known.is_fresh {
             known.index = make_index(&self.path, &self.file)?;
@@ -294,25 +295,25 @@ fn make_index(path: &Path, file: &File) -> Result<Index, StorageError> {
     let fail = |source| error("read", path, source);
     let index = Index::build(file).map_err(fail)?;
     let len = file.metadata().map_err(fail)?.len();
-    // Without it, whoever opens the volume next makes it again.
+    // If this fails, the next opener builds the index again.
     if let Err(error) = save(path, &index.encode(len)) {
-        tracing::debug!("index of {}: {error}", path.display());
+        tracing::debug!("cannot save the index of {}: {error}", path.display());
     }
     Ok(index)
 }
 
-/// Not synced: what a power cut leaves of it does not match its checksum.
+/// The file is not synced: whatever a power cut leaves of it fails its checksum.
 fn save(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.join("index.new");
     fs::write(&new, bytes)?;
     fs::rename(new, path.join("index"))
 }
 
-/// sled lets go of its lock when the last of its threads is through, and with it everyone who still reads from it. What
-/// they wait for is in the file already, so they are not waited for without end.
+/// sled releases its lock when the last of its threads and readers is done. Everything is in the file already, so the
+/// wait is limited.
 fn await_release(file: &File) {
-    if lock_released(file).is_ok() {
-        // Closing it would do as well.
+    if wait_for_lock(file).is_ok() {
+        // Closing the file would release it as well.
         let _ = file.unlock();
     }
 }
@@ -339,7 +340,7 @@ mod tests {
 
     type Values = BTreeMap<[u8; 21], Vec<u8>>;
 
-    /// A volume of random values, some written twice if `again`, closed.
+    /// Writes and closes a volume of random values, some written twice if `again`.
     fn volume(path: &Path, rng: &mut StdRng, again: bool) -> Values {
         let store = SledStore::open(path, 1 << 20, &mut Vec::new()).unwrap();
         let mut values = Values::new();
@@ -391,7 +392,7 @@ mod tests {
         }
     }
 
-    /// A message of sled's, short enough for lengths of one octet.
+    /// Builds a message of sled's that is short enough for lengths of one byte.
     fn message(kind: u8, page: u8, body: &[u8]) -> Vec<u8> {
         let header = [kind, u8::try_from(body.len()).unwrap(), 0, page];
         let mut hasher = crc32fast::Hasher::new();

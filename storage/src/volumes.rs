@@ -1,14 +1,14 @@
-//! Volumes: sleds that hold messages, each for a while.
+//! Volumes: the sleds that hold messages, each for a while.
 //!
-//! A sled never gives back the room it once took, needs memory for every page in it however cold, and after a restart
-//! reads whatever was written since it was opened last. So messages are not in one sled for ever but in one after the
-//! other: the current volume takes what checkpoints fold, and when it is full the next one begins. Nothing is ever
-//! removed from a volume; when nothing in it lives any more, which the main sled's catalogue says, its directory is
-//! deleted, and when little does, that is copied to the current one first (see [`crate::housekeeping`]).
+//! A sled never returns the space it once took, needs memory for every page however cold, and after a restart reads
+//! everything written since it was last opened. So messages are not kept in one sled but in a series: checkpoints fold
+//! into the current volume, and when that is full the next one begins. Nothing is ever removed from a volume. When the
+//! main sled's catalogue shows no live messages in it, its directory is deleted; when it shows few, those are first
+//! copied to the current volume (see [`crate::housekeeping`]).
 //!
-//! Only the current volume is open as a sled. Another one is opened when something is read from it, past sled (see
-//! [`crate::volume_file`]), only a few are open at a time, and for no longer than they are read: neither start nor memory
-//! depends on how much is stored.
+//! Only the current volume is open as a sled. Other volumes are opened only to be read, without sled (see
+//! [`crate::volume_file`]), only a few at a time, and only while they are read: neither startup time nor memory depends
+//! on how much is stored.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -30,17 +30,17 @@ use crate::{
     error::StorageError,
     io::sync_parent,
     sled_store::{Found, SledStore},
-    usage::{Changed, Shared, Usage},
+    usage::{Shared, Usage, UsageDelta},
     volume_file::VolumeFile,
 };
 
-/// Volumes that stay open for readers, besides the current one.
+/// How many volumes besides the current one stay open for readers.
 const OPEN: usize = 4;
-/// After so long a volume is closed when another one is opened: whoever has read it to its end does not come back. In
-/// memory is its index, about 1 MiB.
+/// How long a volume must be unread before opening another one closes it: a reader that reached its end does not come
+/// back. Each open volume keeps its index, about 1 MiB, in memory.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// No volume is deleted while it lives.
+/// Prevents volumes from being deleted until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Pin<'a>(&'a Volumes);
 
@@ -50,13 +50,13 @@ impl Drop for Pin<'_> {
     }
 }
 
-/// All volumes of a store.
+/// The volumes of a store.
 #[derive(Debug)]
 pub(crate) struct Volumes {
     dir: PathBuf,
     cache: u64,
     state: Mutex<State>,
-    /// Whoever wants no volume to be deleted.
+    /// The number of live pins, each of which prevents deletion.
     pins: AtomicUsize,
     #[cfg(test)]
     pub(crate) fail_after: Arc<std::sync::atomic::AtomicI64>,
@@ -64,29 +64,29 @@ pub(crate) struct Volumes {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Those of which something is in memory.
+    /// The volumes that are or were open.
     slots: HashMap<u32, Arc<Slot>>,
-    /// Open for readers, and when they were read last; the latest opened last.
+    /// The volumes open for readers and when each was last read, most recently opened last.
     recent: Vec<(u32, Instant)>,
     usage: BTreeMap<u32, Usage>,
     shared: Shared,
     current: Option<u32>,
 }
 
-/// A volume's place in memory; its lock is held while it is opened, closed or deleted.
+/// A volume in memory. Its lock is held while it is opened, closed or deleted.
 #[derive(Debug, Default)]
 struct Slot(Mutex<Option<Opened>>);
 
 #[derive(Debug, Clone)]
 enum Opened {
-    /// The current one.
+    /// The current volume.
     Sled(Arc<SledStore>),
-    /// One that nothing is written to any more.
+    /// A full volume.
     File(Arc<VolumeFile>),
 }
 
 impl State {
-    /// Notes that a volume is read now. Returns those that are to be closed for it.
+    /// Records that a volume is being read. Returns the volumes to close in exchange.
     fn read(&mut self, number: u32, now: Instant) -> Vec<u32> {
         if self.current == Some(number) {
             return Vec::new();
@@ -106,7 +106,7 @@ impl State {
         close
     }
 
-    /// Takes out those that have not been read for a while.
+    /// Removes and returns those that have not been read for a while.
     fn idle(&mut self, now: Instant) -> Vec<u32> {
         let is_idle = |last: Instant| now.saturating_duration_since(last) >= IDLE;
         let idle = self.recent.iter().filter(|(_, last)| is_idle(*last));
@@ -117,14 +117,14 @@ impl State {
 }
 
 impl Volumes {
-    /// The volumes in a directory; none is opened. `usage` says what the catalogue knows of.
+    /// Finds the volumes in a directory and opens none. `usage` is what the catalogue refers to.
     ///
     /// # Errors
-    /// The directory cannot be read or made, or a volume that is in use is not there: `Ok(Err(number))`.
+    /// The directory cannot be read or created. If a volume in use is missing, returns `Ok(Err(number))`.
     pub(crate) fn find(
         dir: &Path,
         cache: u64,
-        usage: &Changed,
+        usage: &UsageDelta,
     ) -> Result<Result<Volumes, u32>, StorageError> {
         let fail = |source| StorageError::Directory {
             action: "read",
@@ -159,7 +159,7 @@ impl Volumes {
         Ok(Ok(volumes))
     }
 
-    /// Those that are open as sleds.
+    /// Returns the volumes that are open as sleds.
     pub(crate) fn sleds(&self) -> Vec<Arc<SledStore>> {
         let slots: Vec<_> = self.state.lock().slots.values().cloned().collect();
         let opened = slots.iter().filter_map(|slot| slot.0.lock().clone());
@@ -170,8 +170,8 @@ impl Volumes {
         opened.filter_map(sled).collect()
     }
 
-    /// What stands under `key` in a volume; nothing when there is no such volume. Where sled itself finds its file damaged,
-    /// so is the value: whoever waited for it would wait for ever.
+    /// Returns the value under `key` in a volume, or nothing if there is no such volume. If sled itself finds its file
+    /// damaged, the value counts as damaged: retrying would never help.
     ///
     /// # Errors
     /// The disk failed.
@@ -193,10 +193,10 @@ impl Volumes {
         }
     }
 
-    /// The volume that takes new messages.
+    /// Returns the volume that takes new messages.
     ///
     /// # Errors
-    /// It cannot be opened or made.
+    /// The volume cannot be opened or created.
     pub(crate) fn current(&self) -> Result<(u32, Arc<SledStore>), StorageError> {
         let current = self.state.lock().current;
         if let Some(number) = current
@@ -228,11 +228,11 @@ impl Volumes {
         Some(number)
     }
 
-    /// Ends the current volume if its file has grown to this size, and makes its index: whoever reads it later need not
+    /// Ends the current volume if its file has reached this size, and builds its index so that the next reader need not
     /// wait for that.
     ///
     /// # Errors
-    /// It cannot be opened.
+    /// The volume cannot be opened.
     pub(crate) fn end_if_full(&self, size: u64) -> Result<(), StorageError> {
         let full = {
             let state = self.state.lock();
@@ -242,13 +242,13 @@ impl Volumes {
             && let Some(number) = self.end_current()
         {
             drop(self.open(number)?);
-            // Whoever reads it next may come much later.
+            // The next reader may come much later.
             self.close(number);
         }
         Ok(())
     }
 
-    /// Closes what nobody has read for a while.
+    /// Closes volumes that nobody has read for a while.
     pub(crate) fn close_idle(&self) {
         let idle = self.state.lock().idle(Instant::now());
         for number in idle {
@@ -256,14 +256,14 @@ impl Volumes {
         }
     }
 
-    /// Notes how much more or less of volumes is used.
-    pub(crate) fn changed(&self, by: &Changed) {
+    /// Applies a change in usage.
+    pub(crate) fn changed(&self, by: &UsageDelta) {
         let state = &mut *self.state.lock();
         by.apply(&mut state.usage, &mut state.shared);
     }
 
-    /// Replaces what is known of the use of volumes.
-    pub(crate) fn recount(&self, usage: &Changed) {
+    /// Replaces the recorded usage.
+    pub(crate) fn recount(&self, usage: &UsageDelta) {
         let mut state = self.state.lock();
         for usage in state.usage.values_mut() {
             *usage = Usage::default();
@@ -273,7 +273,7 @@ impl Volumes {
         self.changed(usage);
     }
 
-    /// Every volume with what of it lives and the bytes it takes on disk.
+    /// Returns every volume with its usage and its size on disk.
     pub(crate) fn all(&self) -> Vec<(u32, Usage, u64)> {
         let usage = self.state.lock().usage.clone();
         usage
@@ -289,7 +289,7 @@ impl Volumes {
     /// Deletes a volume. Readers that still look for something in it find nothing.
     ///
     /// # Errors
-    /// Its directory cannot be deleted.
+    /// The directory cannot be deleted.
     pub(crate) fn delete(&self, number: u32) -> Result<(), StorageError> {
         let slot = {
             let mut state = self.state.lock();
@@ -314,7 +314,7 @@ impl Volumes {
         Ok(())
     }
 
-    /// Keeps all volumes where they are until it is dropped.
+    /// Prevents volumes from being deleted until the returned value is dropped.
     pub(crate) fn pin(&self) -> Pin<'_> {
         self.pins.fetch_add(1, Ordering::SeqCst);
         Pin(self)
@@ -324,16 +324,16 @@ impl Volumes {
         self.pins.load(Ordering::SeqCst) > 0
     }
 
-    /// Copies a volume that is not the current one into a directory, durably. Readers wait meanwhile.
+    /// Copies a volume other than the current one into a directory, durably. Readers wait meanwhile.
     ///
     /// # Errors
-    /// It cannot be read, or the copy not be written.
+    /// The volume cannot be read, or the copy cannot be written.
     pub(crate) fn copy(&self, number: u32, to: &Path) -> io::Result<()> {
         let slot = Arc::clone(self.state.lock().slots.entry(number).or_default());
         let mut store = slot.0.lock();
         drop(store.take());
         let path = self.path(number);
-        // sled lets go of its lock when the last of its threads is through.
+        // sled releases its lock when the last of its threads is done.
         let db = File::open(path.join("db"))?;
         db.lock()?;
         let copied = copy_tree(&path, &to.join(directory_name(number)));
@@ -341,7 +341,7 @@ impl Volumes {
         copied
     }
 
-    /// A volume, opened if need be; `None` when there is none of that number.
+    /// Opens a volume if necessary and returns it, or `None` if there is none of that number.
     fn open(&self, number: u32) -> Result<Option<Opened>, StorageError> {
         let (slot, close) = {
             let mut state = self.state.lock();
@@ -364,7 +364,7 @@ impl Volumes {
 
     fn close(&self, number: u32) {
         let slot = self.state.lock().slots.get(&number).cloned();
-        // Closing takes a moment: under no lock but the volume's own.
+        // Closing takes a moment, so only the lock of the volume itself is held.
         if let Some(slot) = slot {
             drop(slot.0.lock().take());
         }
@@ -384,7 +384,7 @@ impl Volumes {
         Ok(store)
     }
 
-    /// Bytes that a volume takes on disk; 0 when that cannot be told.
+    /// Returns the size of a volume on disk, or 0 if unknown.
     fn size(&self, number: u32) -> u64 {
         let meta = fs::metadata(self.path(number).join("db"));
         meta.map_or(0, |meta| meta.blocks() * 512)

@@ -1,13 +1,13 @@
 //! The storage thread: group commit.
 //!
-//! Take everything submitted, build a block, write it, sync it, tell everyone; again. Nobody waits for a timer: while
+//! The loop: take everything submitted, build a block, write it, sync it, confirm it. Nobody waits for a timer: while
 //! one commit syncs, the next one gathers.
 //!
-//! Somebody else may write a small commit while the thread sleeps (see [`Writer::commit_directly`]): a publisher that
-//! waits for its confirm is told two wake-ups earlier.
+//! A submitter may write a small commit itself while the thread sleeps (see [`Writer::commit_directly`]): a publisher
+//! that waits for its confirm then gets it two wake-ups earlier.
 //!
-//! A write or sync that fails confirms nothing. Its segment is ended before the block, the same block goes to a fresh
-//! segment, again and again until it is durable; publishers meanwhile are slowed by the backlog mark.
+//! A write or sync that fails confirms nothing. Its segment ends before the block, and the same block goes to a new
+//! segment, again and again until it is durable; meanwhile the backlog mark slows publishers down.
 
 use std::{
     collections::HashMap,
@@ -24,22 +24,22 @@ use crate::{
     catalogue::Catalogue,
     commit::{Commit, KEEP_FACTOR},
     directory::CleanClose,
-    inbox::{Helped, Inbox, Pending, Stop, Taken},
+    inbox::{DirectOutcome, Inbox, Pending, Stop, Task},
     log::{Log, LogState, Placed},
     stats::Counters,
     types::{Position, QueueId},
 };
 
-/// Pauses between attempts to write: from, to.
+/// The shortest and the longest pause between attempts to write.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
-/// Bytes of a small commit besides twice what its batches count for.
+/// The most bytes of a direct commit beyond twice the cost of its batches.
 const DIRECT_SLACK: u64 = 4096;
-/// A block that is longer than this is not made longer by what would otherwise be a copy.
-const COPIES_MOST: usize = 160 << 20;
-/// Attempts that a store which is being closed still makes.
-const LAST_ATTEMPTS: u32 = 3;
+/// A block longer than this is not extended with further copies of a large message.
+const MAX_BLOCK_WITH_COPIES: usize = 160 << 20;
+/// How often a closing store still tries to write.
+const ATTEMPTS_WHILE_CLOSING: u32 = 3;
 
-/// What the storage thread works with, and whoever commits in its stead.
+/// Everything that the storage thread and direct commits work with.
 pub(crate) struct Writer {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) log: Log,
@@ -51,22 +51,23 @@ pub(crate) struct Writer {
     pub(crate) work: Work,
 }
 
-/// Under more load than the disk can take the log is at its bound several times a second; it is told this often.
-const TELL_EVERY: Duration = Duration::from_secs(60);
+/// Under more load than the disk can take, the log reaches its limit several times a second; this is how often it is
+/// logged.
+const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// What is kept from one commit to the next.
+/// State kept from one commit to the next.
 #[derive(Default)]
 pub(crate) struct Work {
     commit: Commit,
-    /// Delivery marks that wait for something to be written along with.
+    /// Delivery marks that wait to be written with something else.
     marks: HashMap<QueueId, Position>,
-    /// What stands in the commit, if that could not be written yet.
+    /// The size of the commit, if it could not be written yet.
     stuck: Option<Load>,
-    /// When it was last told that the log is at its bound.
-    told_of_bound: Option<Instant>,
+    /// When reaching the limit was last logged.
+    warned_at: Option<Instant>,
 }
 
-/// How much stands in a commit.
+/// The size of a commit.
 #[derive(Clone, Copy, Default)]
 struct Load {
     batches: u64,
@@ -78,17 +79,17 @@ struct Load {
 pub(crate) enum Ending {
     /// Everything submitted is on disk, and the log ends here.
     Drained(CleanClose),
-    /// It was told to end at once, or could not write when it was told to end.
-    Cut,
+    /// It was told to end at once, or could not write when told to end.
+    Aborted,
 }
 
-/// The store is to end before this could be written.
+/// The store is stopping before this could be written.
 struct GivenUp;
 
-/// Tells those who wait that the thread is gone, also when it panics.
-struct Farewell(Arc<Inbox>, Arc<Counters>);
+/// Tells waiting threads that the storage thread has ended, even if it panics.
+struct EndNotice(Arc<Inbox>, Arc<Counters>);
 
-impl Drop for Farewell {
+impl Drop for EndNotice {
     fn drop(&mut self) {
         if thread::panicking() {
             self.1.write_health(Some(
@@ -105,59 +106,59 @@ pub(crate) fn run(writer: &Mutex<Writer>) -> Ending {
         let writer = writer.lock();
         (Arc::clone(&writer.inbox), Arc::clone(&writer.counters))
     };
-    let _farewell = Farewell(Arc::clone(&inbox), counters);
+    let _notice = EndNotice(Arc::clone(&inbox), counters);
     let mut taken = Vec::new();
     let ending = loop {
-        // Not locked while it waits: others may commit then.
+        // Not locked while waiting, so that others may commit then.
         let what = inbox.take(&mut taken);
         let mut writer = writer.lock();
         let committed = match what {
-            Taken::Batches => writer.commit_all(&mut taken),
-            Taken::Stuck => writer.go_on(),
-            Taken::Roll => {
-                // Should it fail, the next commit tries again and says so.
+            Task::Commit => writer.commit_all(&mut taken),
+            Task::Retry => writer.retry_stuck(),
+            Task::Roll => {
+                // If this fails, the next commit tries again and reports it.
                 let _ = writer.log.roll();
                 Ok(())
             }
-            Taken::Nothing => break writer.end(),
+            Task::Stop => break writer.end(),
         };
         if committed.is_err() {
-            break Ending::Cut;
+            break Ending::Aborted;
         }
     };
-    // What was not committed never will be: messages and sinks are let go, and not under the lock, as the last clone of
-    // the store may be among them.
+    // What was not committed never will be. Messages and sinks are dropped outside the lock, as they may hold the last
+    // clone of the store.
     let mut writer = writer.lock();
-    writer.log.let_go();
+    writer.log.drop_active();
     let work = std::mem::take(&mut writer.work);
     drop(writer);
     drop(work);
     ending
 }
 
-/// Whether a batch has the same large messages for another queue as the one `before` it: then it adds next to nothing to
-/// a block of this length, but would be written as a whole in another one.
+/// Returns whether a batch has the same large messages, for another queue, as the one `before` it. It then adds little
+/// to a block of this length, but would be written in full in another block.
 fn is_copy(next: &Pending, before: Option<usize>, block: usize) -> bool {
-    before.is_some() && next.large_message() == before && block <= COPIES_MOST
+    before.is_some() && next.large_message() == before && block <= MAX_BLOCK_WITH_COPIES
 }
 
 impl Writer {
     fn end(&mut self) -> Ending {
         if self.inbox.stopping() == Stop::Abandon {
-            return Ending::Cut;
+            return Ending::Aborted;
         }
         self.work.commit.clear(self.commit_size);
         if !self.work.marks.is_empty() {
             self.work.commit.finish(&mut HashMap::new());
             self.work.commit.write_marks(&mut self.work.marks);
             if self.make_durable(0).is_err() {
-                return Ending::Cut;
+                return Ending::Aborted;
             }
         }
         Ending::Drained(self.log.ending())
     }
 
-    /// Commits what was taken, in as many commits as its size asks for.
+    /// Commits the batches taken, in as many commits as their size requires.
     fn commit_all(&mut self, taken: &mut Vec<Pending>) -> Result<(), GivenUp> {
         let mut pending = taken.drain(..).peekable();
         while pending.peek().is_some() {
@@ -167,12 +168,12 @@ impl Writer {
             } else {
                 self.note_cancelled();
             }
-            self.tell(load);
+            self.confirm(load);
         }
         Ok(())
     }
 
-    /// Makes a commit of the first of what waits. Says what is in it, and whether it has to be written.
+    /// Builds a commit from the first pending batches. Returns its size and whether it has to be written.
     fn build(&mut self, pending: &mut Peekable<impl Iterator<Item = Pending>>) -> (Load, bool) {
         let Work { commit, marks, .. } = &mut self.work;
         commit.clear(self.commit_size);
@@ -191,22 +192,22 @@ impl Writer {
         (load, to_write)
     }
 
-    /// What stands in the commit is as safe as it will be.
-    fn tell(&mut self, load: Load) {
-        // The backlog first: who is woken by a confirm finds room.
+    /// Reports the commit as done.
+    fn confirm(&mut self, load: Load) {
+        // The backlog goes first, so that a publisher woken by a confirm finds it reduced.
         self.inbox.committed(load.batches, load.cost);
         self.work.commit.confirm();
     }
 
-    /// Commits what a helper has taken, on its own thread: one write and one sync, if nothing longer is in the way of
-    /// that. What fails is for the storage thread to try again.
-    pub(crate) fn commit_directly(&mut self, taken: Vec<Pending>) -> Helped {
+    /// Commits batches on the thread of their submitter: one write and one sync, if nothing slower is needed. A failure
+    /// is left for the storage thread to retry.
+    pub(crate) fn commit_directly(&mut self, taken: Vec<Pending>) -> DirectOutcome {
         let cost: usize = taken.iter().map(|pending| pending.cost).sum();
-        // Records take more than what they count for, but never so much.
-        let most = 2 * cost as u64 + DIRECT_SLACK;
-        let bounded = self.log_state.bytes() + most <= self.log_bound;
-        if cost > self.commit_size || !bounded || !self.log.has_room(most) {
-            return Helped::Returned(taken);
+        // Records take more than their cost, but never this much.
+        let max = 2 * cost as u64 + DIRECT_SLACK;
+        let bounded = self.log_state.bytes() + max <= self.log_bound;
+        if cost > self.commit_size || !bounded || !self.log.fits(max) {
+            return DirectOutcome::Returned(taken);
         }
         let mut pending = taken.into_iter().peekable();
         let (load, to_write) = self.build(&mut pending);
@@ -219,25 +220,25 @@ impl Writer {
         } else if let Err(error) = self.write() {
             self.report(&error);
             self.work.stuck = Some(load);
-            return Helped::Stuck;
+            return DirectOutcome::Stuck;
         }
-        self.tell(load);
-        Helped::Done
+        self.confirm(load);
+        DirectOutcome::Done
     }
 
-    /// Goes on with a commit that a helper could not write.
-    fn go_on(&mut self) -> Result<(), GivenUp> {
+    /// Retries a commit that a direct commit could not write.
+    fn retry_stuck(&mut self) -> Result<(), GivenUp> {
         if let Some(load) = self.work.stuck.take() {
             self.make_durable(1)?;
-            self.tell(load);
+            self.confirm(load);
         }
         Ok(())
     }
 
-    /// Writes and syncs the commit's block, however often it takes, and makes it known to readers. `attempts` were made
-    /// before.
+    /// Writes and syncs the commit's block, retrying until it succeeds, and makes it visible to readers. `attempts` is
+    /// the number of failed attempts so far.
     fn make_durable(&mut self, mut attempts: u32) -> Result<(), GivenUp> {
-        self.make_room(self.work.commit.block.len() as u64)?;
+        self.wait_for_log_space(self.work.commit.block.len() as u64)?;
         let mut pause = BACKOFF.0;
         while let Err(error) = self.write() {
             attempts += 1;
@@ -263,7 +264,7 @@ impl Writer {
         let written = commit.block.len() as u64;
         counters.bytes_written.fetch_add(written, Ordering::Relaxed);
         self.catalogue.lock().apply(commit.take_effects(), placed);
-        // Large messages must not stay in memory because nothing more comes.
+        // Large messages must not stay in memory until the next commit.
         commit.block.clear(self.commit_size * KEEP_FACTOR);
         Ok(())
     }
@@ -277,14 +278,14 @@ impl Writer {
         self.report(error);
         match self.inbox.stopping() {
             Stop::No => Ok(()),
-            Stop::Drain if attempts < LAST_ATTEMPTS => Ok(()),
+            Stop::Drain if attempts < ATTEMPTS_WHILE_CLOSING => Ok(()),
             Stop::Drain | Stop::Abandon => Err(GivenUp),
         }
     }
 
-    /// A commit with nothing to write may still have cancelled writes: noting those as done with keeps the ranges of
-    /// later acks whole. They belong to the segment the next commit goes to, or the one before: either is right, as they
-    /// stand in none.
+    /// A commit with nothing to write may still have cancelled writes. Recording them as acknowledged keeps the ranges
+    /// of later acks contiguous. They are assigned to the segment of the next commit or the one before: either is
+    /// right, as they are in none.
     fn note_cancelled(&mut self) {
         if let Some(last) = self.log.last() {
             let placed = Placed {
@@ -296,9 +297,9 @@ impl Writer {
         }
     }
 
-    /// Waits while the log is at its bound. A store that is being closed does not wait: what it still has to write is
-    /// bounded by the backlog.
-    fn make_room(&mut self, len: u64) -> Result<(), GivenUp> {
+    /// Waits while the log is at its size limit. A closing store does not wait: what it still has to write is limited
+    /// by the backlog.
+    fn wait_for_log_space(&mut self, len: u64) -> Result<(), GivenUp> {
         while self.log_state.bytes() + len > self.log_bound {
             match self.inbox.stopping() {
                 Stop::No => {}
@@ -306,8 +307,8 @@ impl Writer {
                 Stop::Abandon => return Err(GivenUp),
             }
             if !self.log_state.has_closed() {
-                // What fills the log is the active segment; with that closed there is something to fold. If it cannot
-                // be, the write below fails in the same way and says so.
+                // The active segment fills the log; once it is closed there is something to fold. If it cannot be
+                // closed, the write that follows fails in the same way and reports it.
                 let before = self.log_state.bytes();
                 if self.log.roll().is_err()
                     || (!self.log_state.has_closed() && self.log_state.bytes() >= before)
@@ -316,13 +317,13 @@ impl Writer {
                 }
                 continue;
             }
-            let told = self.work.told_of_bound;
-            if told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+            let warned = self.work.warned_at;
+            if warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
                 tracing::warn!(
-                    "the commit log is at its bound of {} bytes: publishers are slowed down to what the disk keeps up with",
+                    "the commit log has reached its limit of {} bytes: slowing publishers down to the speed of the disk",
                     self.log_bound
                 );
-                self.work.told_of_bound = Some(Instant::now());
+                self.work.warned_at = Some(Instant::now());
             }
             self.log_state.wait_change(Duration::from_millis(100));
         }

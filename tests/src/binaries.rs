@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// Where the programs under test are.
+/// The paths of the programs under test.
 #[derive(Debug, Clone)]
 pub struct Binaries {
     /// The broker.
     pub leveret: PathBuf,
-    /// The command that operates it.
+    /// The command that administers it.
     pub leveretctl: PathBuf,
     /// The load generator.
     pub leveretperf: PathBuf,

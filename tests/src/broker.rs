@@ -1,4 +1,4 @@
-//! A broker to test: Leveret's release build on a free port, or one that runs elsewhere.
+//! The broker under test: Leveret's release build on a free port, or one that runs elsewhere.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub struct TestBroker {
 #[derive(Debug)]
 enum Node {
     Own(OwnNode),
-    /// One test at a time on a shared broker: the guard is held for the test's whole life.
+    /// A shared broker, used by one test at a time: the guard is held for the duration of the test.
     Elsewhere(#[allow(dead_code, reason = "held, not read")] OwnedMutexGuard<()>),
 }
 
@@ -37,13 +37,13 @@ struct OwnNode {
     start_up: Duration,
 }
 
-/// Variables for the broker's process.
+/// Environment variables for the broker's process.
 type Environment = Vec<(&'static str, OsString)>;
 
-/// What a run of leveretctl gave.
+/// The output of a run of leveretctl.
 #[derive(Debug)]
 pub struct CtlOutput {
-    /// Its exit status; `None` when a signal ended it.
+    /// The exit status; `None` if a signal ended it.
     pub status: Option<i32>,
     /// Standard output.
     pub stdout: String,
@@ -52,8 +52,8 @@ pub struct CtlOutput {
 }
 
 impl TestBroker {
-    /// Starts Leveret and waits until it is ready, or takes the broker that
-    /// `LEVERET_TEST_ADDRESS` names.
+    /// Starts Leveret and waits until it is ready, or uses the broker that `LEVERET_TEST_ADDRESS`
+    /// names.
     pub async fn start() -> Self {
         match std::env::var("LEVERET_TEST_ADDRESS") {
             Ok(address) => Self::elsewhere(address).await,
@@ -61,13 +61,13 @@ impl TestBroker {
         }
     }
 
-    /// Starts Leveret for a test that stops it, kills it or looks at its process; `None`, with a
-    /// line that says so, when the suite runs against another broker.
+    /// Starts Leveret for a test that stops it, kills it or inspects its process. Returns `None`
+    /// and prints a line about it if the suite runs against another broker.
     pub async fn start_own() -> Option<Self> {
         Self::start_own_with(&[]).await
     }
 
-    /// As [`TestBroker::start_own`], with more flags than the usual ones.
+    /// Like [`TestBroker::start_own`], with additional flags.
     pub async fn start_own_with(options: &[&str]) -> Option<Self> {
         if against_another_broker() {
             eprintln!("skipped: this test needs a broker of its own");
@@ -76,8 +76,8 @@ impl TestBroker {
         Some(Self::start_with(options).await)
     }
 
-    /// As [`TestBroker::start`], for a test that runs leveretctl; `None` when the suite runs
-    /// against another broker and `LEVERET_TEST_CTL` does not say how to operate that.
+    /// Like [`TestBroker::start`], for a test that runs leveretctl. Returns `None` if the suite
+    /// runs against another broker and `LEVERET_TEST_CTL` does not name its command.
     pub async fn start_with_ctl() -> Option<Self> {
         if against_another_broker() && std::env::var_os("LEVERET_TEST_CTL").is_none() {
             eprintln!("skipped: this test needs leveretctl or LEVERET_TEST_CTL");
@@ -86,13 +86,13 @@ impl TestBroker {
         Some(Self::start().await)
     }
 
-    /// Starts Leveret with more flags than the usual ones.
+    /// Starts Leveret with additional flags.
     pub async fn start_with(options: &[&str]) -> Self {
         let data = TempDir::with_prefix("leveret-test-").expect("a temporary directory");
         Self::start_in(data, options, Vec::new()).await
     }
 
-    /// Starts Leveret on a directory with more flags than the usual ones and with variables.
+    /// Starts Leveret on a data directory with additional flags and environment variables.
     pub async fn start_in(data: TempDir, options: &[&str], environment: Environment) -> Self {
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
         let (process, address, start_up) = launch(data.path(), &options, &environment).await;
@@ -129,12 +129,12 @@ impl TestBroker {
         }
     }
 
-    /// Where it listens: `127.0.0.1:PORT`.
+    /// Returns the address it listens on: `127.0.0.1:PORT`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The port it listens on.
+    /// Returns the port it listens on.
     pub fn port(&self) -> u16 {
         self.address
             .rsplit_once(':')
@@ -142,12 +142,12 @@ impl TestBroker {
             .expect("an address with a port")
     }
 
-    /// A new connection as guest with one open channel.
+    /// Opens a new connection as guest with one channel.
     pub async fn client(&self) -> Client {
         Client::connect(self).await
     }
 
-    /// Its process id, unless it runs elsewhere.
+    /// Returns its process id, unless it runs elsewhere.
     pub fn pid(&self) -> Option<u32> {
         match &self.node {
             Node::Own(own) => Some(own.process.id()),
@@ -155,17 +155,17 @@ impl TestBroker {
         }
     }
 
-    /// Its data directory. Panics for a broker elsewhere.
+    /// Returns its data directory. Panics for a broker elsewhere.
     pub fn data_dir(&self) -> &Path {
         self.own().data.path()
     }
 
-    /// Its process. Panics for a broker elsewhere.
+    /// Returns its process. Panics for a broker elsewhere.
     pub fn process(&mut self) -> &mut Process {
         &mut self.own_mut().process
     }
 
-    /// Time from the start of the process to its ready line.
+    /// Returns the time from the start of the process to its ready line.
     pub fn start_up(&self) -> Duration {
         self.own().start_up
     }
@@ -184,12 +184,12 @@ impl TestBroker {
         assert!(status.success(), "a clean stop ended with {status}");
     }
 
-    /// Kills it outright (SIGKILL).
+    /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         self.process().kill();
     }
 
-    /// Gives it other variables from its next start on.
+    /// Sets the environment variables for its next start.
     pub fn set_environment(&mut self, environment: Environment) {
         self.own_mut().environment = environment;
     }
@@ -217,7 +217,7 @@ impl TestBroker {
         }
     }
 
-    /// Runs leveretctl on the data directory of a broker that the test has started by itself.
+    /// Runs leveretctl on the data directory of a broker that the test has started itself.
     pub async fn ctl_of(data_dir: &Path, arguments: &[&str]) -> CtlOutput {
         let mut command = Command::new(&binaries().leveretctl);
         command.arg("--data-dir").arg(data_dir);
@@ -235,7 +235,7 @@ impl TestBroker {
         output.stdout
     }
 
-    /// Rows of `list_queues name <columns>` as text, sorted by name.
+    /// Returns the rows of `list_queues name <columns>` as text, sorted by name.
     pub async fn list_queues(&self, columns: &[&str]) -> Vec<Vec<String>> {
         let mut arguments = vec!["list_queues", "-q", "--formatter", "json", "name"];
         arguments.extend(columns);
@@ -295,7 +295,7 @@ async fn launch(
         .args(["--log-level", "info", "--data-dir"])
         .arg(data)
         .args(options);
-    // For a run of the whole suite with backlogs that leave memory at once.
+    // Allows running the whole suite with backlogs that are paged out at once.
     if let Some(memory) = std::env::var_os("LEVERET_TEST_QUEUE_MEMORY") {
         command.env("LEVERET_QUEUE_MEMORY", memory);
     }
@@ -307,7 +307,7 @@ async fn launch(
     (process, address, start_up)
 }
 
-/// The broker's command without any flag and without settings from the environment.
+/// Returns the broker's command without flags and without settings from the environment.
 pub fn broker_command() -> Command {
     let program: &PathBuf = &binaries().leveret;
     let mut command = Command::new(program);
@@ -319,7 +319,7 @@ pub fn broker_command() -> Command {
     command
 }
 
-/// The address in the log line that says the broker is ready.
+/// Returns the address in the log line that says the broker is ready.
 pub fn ready_address(line: &str) -> Option<String> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields")?;
@@ -328,14 +328,14 @@ pub fn ready_address(line: &str) -> Option<String> {
         .flatten()
 }
 
-/// A JSON value without the quotes of a string.
+/// Formats a JSON value, strings without quotes.
 fn plain_text(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Whether the tests look at a broker that `LEVERET_TEST_ADDRESS` names.
+/// Returns whether the tests run against the broker that `LEVERET_TEST_ADDRESS` names.
 pub(crate) fn against_another_broker() -> bool {
     std::env::var_os("LEVERET_TEST_ADDRESS").is_some()
 }

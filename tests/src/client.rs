@@ -1,4 +1,4 @@
-//! lapin with the options that tests seldom vary left out.
+//! Wraps lapin, leaving out options that tests seldom vary.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -20,8 +20,8 @@ use crate::wait::eventually;
 
 /// How long [`next`] waits for a delivery.
 const DELIVERY_LIMIT: Duration = Duration::from_secs(20);
-/// How long silence must last to count as silence. The one wait for nothing to happen; tests
-/// that can use a round trip instead do.
+/// How long silence must last to count as silence. This is the only wait for nothing to happen;
+/// tests use a round trip instead where they can.
 const SILENCE: Duration = Duration::from_millis(200);
 
 /// A connection with one channel.
@@ -37,7 +37,7 @@ pub struct Client {
 #[derive(Debug, Clone)]
 pub struct TestChannel(Channel);
 
-/// A reply code with its text, as the broker closes channels and connections with.
+/// A reply code and text with which the broker closes channels and connections.
 pub type Reply = (u16, String);
 
 impl Client {
@@ -64,10 +64,10 @@ impl Client {
         })
     }
 
-    /// One more channel.
+    /// Opens another channel.
     pub async fn open(&self) -> TestChannel {
-        // lapin now and then fails the opening of a channel with the error that closed another;
-        // asked again it opens.
+        // lapin occasionally fails to open a channel with the error that closed another one; a
+        // retry succeeds.
         for _ in 0..3 {
             match self.connection.create_channel().await {
                 Err(error) if error.is_amqp_soft_error() => {}
@@ -77,7 +77,7 @@ impl Client {
         panic!("no channel opens");
     }
 
-    /// One more channel, with publisher confirms.
+    /// Opens another channel, with publisher confirms.
     pub async fn open_confirming(&self) -> TestChannel {
         let channel = self.open().await;
         channel
@@ -87,7 +87,8 @@ impl Client {
         channel
     }
 
-    /// Ready messages and consumers of a queue that may be missing, on a channel of its own.
+    /// Returns the number of ready messages and consumers of a queue that may not exist, using a
+    /// channel of its own.
     pub async fn look_at(&self, queue: &str) -> lapin::Result<(u32, u32)> {
         let channel = self.open().await;
         let options = QueueDeclareOptions::default().passive();
@@ -98,7 +99,7 @@ impl Client {
         Ok((queue.message_count(), queue.consumer_count()))
     }
 
-    /// Waits until there is no queue of this name.
+    /// Waits until no queue has this name.
     pub async fn queue_goes(&self, queue: &str) {
         let what = format!("{queue} is gone");
         eventually(&what, async || {
@@ -134,7 +135,7 @@ impl Deref for TestChannel {
 }
 
 impl TestChannel {
-    /// Declares a queue; returns its name, which the broker makes up for the empty one.
+    /// Declares a queue and returns its name, which the broker generates if `queue` is empty.
     pub async fn declare(&self, queue: &str, options: QueueDeclareOptions) -> String {
         let queue = self
             .queue_declare(queue.into(), options, FieldTable::default())
@@ -143,7 +144,7 @@ impl TestChannel {
         queue.name().as_str().to_owned()
     }
 
-    /// Declares a transient queue that others may share.
+    /// Declares a transient queue that is not exclusive.
     pub async fn queue(&self, queue: &str) -> String {
         self.declare(queue, QueueDeclareOptions::default()).await
     }
@@ -224,7 +225,7 @@ impl TestChannel {
         message.map(|message| message.delivery)
     }
 
-    /// Gets one message that stays to be acknowledged.
+    /// Gets one message without acknowledging it.
     pub async fn get(&self, queue: &str) -> Option<Delivery> {
         let options = BasicGetOptions { no_ack: false };
         let message = self
@@ -234,7 +235,7 @@ impl TestChannel {
         message.map(|message| message.delivery)
     }
 
-    /// Takes every ready message, and returns the bodies as text.
+    /// Takes every ready message and returns the bodies as text.
     pub async fn drain(&self, queue: &str) -> Vec<String> {
         let mut bodies = Vec::new();
         while let Some(message) = self.take(queue).await {
@@ -243,7 +244,7 @@ impl TestChannel {
         bodies
     }
 
-    /// Ready messages and consumers of a queue, by passive declare.
+    /// Returns the number of ready messages and consumers of a queue, by passive declare.
     pub async fn counts(&self, queue: &str) -> (u32, u32) {
         let options = QueueDeclareOptions::default().passive();
         let queue = self
@@ -262,7 +263,7 @@ impl TestChannel {
         .await;
     }
 
-    /// Waits until a queue has at least so many ready messages.
+    /// Waits until a queue has at least this many ready messages.
     pub async fn counts_become_at_least(&self, queue: &str, messages: u32) {
         let what = format!("{queue}: at least {messages} messages");
         eventually(&what, async || {
@@ -271,13 +272,13 @@ impl TestChannel {
         .await;
     }
 
-    /// Starts a consumer that has to acknowledge.
+    /// Starts a consumer with manual acknowledgement.
     pub async fn consume(&self, queue: &str, tag: &str) -> Consumer {
         self.consume_with(queue, tag, BasicConsumeOptions::default())
             .await
     }
 
-    /// Starts a consumer whose deliveries need no acknowledgement.
+    /// Starts a consumer with automatic acknowledgement.
     pub async fn consume_auto(&self, queue: &str, tag: &str) -> Consumer {
         let options = BasicConsumeOptions {
             no_ack: true,
@@ -306,7 +307,7 @@ impl TestChannel {
     }
 }
 
-/// The next delivery; panics when the consumer ends or 20 seconds pass.
+/// Returns the next delivery; panics if the consumer ends or after 20 seconds.
 pub async fn next(consumer: &mut Consumer) -> Delivery {
     tokio::time::timeout(DELIVERY_LIMIT, consumer.next())
         .await
@@ -322,12 +323,13 @@ pub async fn nothing_more(consumer: &mut Consumer) {
     }
 }
 
-/// A delivery's body as text.
+/// Returns the body of a delivery as text.
 pub fn text(delivery: &Delivery) -> String {
     String::from_utf8_lossy(&delivery.data).into_owned()
 }
 
-/// The reply code and text of an error that the broker closed a channel or connection with.
+/// Returns the reply code and text of an error with which the broker closed a channel or
+/// connection.
 pub fn reply_of(error: &lapin::Error) -> Option<Reply> {
     match error.kind() {
         ErrorKind::ProtocolError(error) => {

@@ -1,17 +1,17 @@
-//! Support for the black-box tests: a broker of one's own in one line, clients that speak
-//! through lapin or in raw bytes, and Python scripts under chosen versions of pika.
+//! Support for the black-box tests: a broker per test in one line, clients that use lapin or raw
+//! bytes, and Python scripts under chosen versions of pika.
 //!
-//! Every test starts its own release build of Leveret on a free port with a data directory of
-//! its own. To run the protocol tests against another broker, and so compare, set
+//! Every test starts its own release build of Leveret on a free port with its own data directory.
+//! To run the protocol tests against another broker for comparison, set
 //!
-//! - `LEVERET_TEST_ADDRESS=127.0.0.1:5680`: where it listens, with guest/guest on vhost `/`;
+//! - `LEVERET_TEST_ADDRESS=127.0.0.1:5680`: its address, with guest/guest on vhost `/`;
 //! - `LEVERET_TEST_CLEAN`: a shell command that removes every queue and exchange of it, run
 //!   before each test;
 //! - `LEVERET_TEST_CTL`: its rabbitmqctl, for the tests that use one.
 //!
-//! Tests then run one after the other, and those that stop or kill the broker are skipped.
+//! Tests then run one at a time, and those that stop or kill the broker are skipped.
 //!
-//! Panics are how these helpers fail: they are only ever called from tests.
+//! These helpers fail by panicking, as they are only called from tests.
 
 #![allow(
     clippy::expect_used,

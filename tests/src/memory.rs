@@ -1,13 +1,13 @@
-//! What a process holds in memory, read from `/proc`.
+//! The memory use of a process, read from `/proc`.
 
 use std::fs;
 
-/// Resident memory of a process in bytes (`VmRSS`); panics if there is no such process.
+/// Returns the resident memory of a process in bytes (`VmRSS`); panics if there is no such process.
 pub fn resident_bytes(pid: u32) -> u64 {
     status_line(pid, "VmRSS:")
 }
 
-/// The most resident memory a process ever had, in bytes (`VmHWM`).
+/// Returns the peak resident memory of a process in bytes (`VmHWM`).
 pub fn peak_resident_bytes(pid: u32) -> u64 {
     status_line(pid, "VmHWM:")
 }

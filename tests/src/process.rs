@@ -1,4 +1,4 @@
-//! A child process whose output is kept, and which never outlives its test.
+//! A child process that keeps its output and never outlives its test.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -12,13 +12,13 @@ use parking_lot::Mutex;
 
 use crate::wait::eventually;
 
-/// Lines kept per process; the oldest go first.
+/// The number of lines kept per process; the oldest are dropped first.
 const LINES_KEPT: usize = 20_000;
-/// Lines printed when a test fails.
+/// The number of lines printed when a test fails.
 const LINES_SHOWN: usize = 200;
 
-/// A running child. Both its output streams are read as lines; it is killed when dropped, and
-/// if the test is failing by then its last lines are printed.
+/// A running child process. Both output streams are read as lines. It is killed when dropped, and
+/// if the test is failing its last lines are printed.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -57,29 +57,29 @@ impl Process {
         }
     }
 
-    /// The operating system's process id.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Time since the process was started.
+    /// Returns the time since the process was started.
     pub fn age(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Everything printed so far, both streams in order of arrival.
+    /// Returns everything printed so far, both streams in order of arrival.
     pub fn lines(&self) -> Vec<String> {
         self.lines.lock().iter().cloned().collect()
     }
 
-    /// Waits for a line that `pick` accepts and returns what it made of it. Panics when the
-    /// process ends without one, or after 30 seconds.
+    /// Waits for a line that `pick` accepts and returns what it returned. Panics if the process
+    /// ends without one, or after 30 seconds.
     pub async fn line<T>(&mut self, what: &str, pick: impl Fn(&str) -> Option<T>) -> T {
         let found = {
             let this = &mut *self;
             let pick = &pick;
             let mut looked = move || {
-                // Ended is asked first: what a dead process printed is all there.
+                // Checks for the end first, so that everything a dead process printed is there.
                 let ended = this.exited().is_some() && this.output_ended();
                 match this.lines.lock().iter().find_map(|line| pick(line)) {
                     Some(found) => Some(Ok(found)),
@@ -93,7 +93,7 @@ impl Process {
 
     /// Sends a signal by name (`TERM`, `INT`, `STOP`).
     pub fn signal(&self, signal: &str) {
-        // Through kill(1), as the standard library knows SIGKILL only.
+        // Uses kill(1), because the standard library knows only SIGKILL.
         let status = Command::new("kill")
             .args(["-s", signal, &self.id().to_string()])
             .status()
@@ -101,25 +101,25 @@ impl Process {
         assert!(status.success(), "no {signal} to {}", self.name);
     }
 
-    /// Kills it outright (SIGKILL) and reaps it.
+    /// Kills it with SIGKILL and reaps it.
     pub fn kill(&mut self) {
         // An error means that it is gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Its exit status, once it has ended.
+    /// Returns its exit status if it has ended.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child of ours")
     }
 
-    /// Waits for its end; panics after 30 seconds.
+    /// Waits for it to end; panics after 30 seconds.
     pub async fn ended(&mut self) -> ExitStatus {
         let what = format!("the end of {}", self.name);
         eventually(&what, async || self.exited()).await
     }
 
-    /// Waits for its end, expects success and returns what it printed.
+    /// Waits for it to end, expects success and returns what it printed.
     pub async fn succeeded(mut self) -> Vec<String> {
         let status = self.ended().await;
         eventually("the last of the output", async || {
@@ -135,12 +135,12 @@ impl Process {
         self.lines()
     }
 
-    /// Whether both readers have seen the end of their stream.
+    /// Returns whether both streams have been read to their end.
     fn output_ended(&self) -> bool {
         Arc::strong_count(&self.lines) == 1
     }
 
-    /// The last lines, for messages.
+    /// Returns the last lines, for messages.
     pub fn tail(&self) -> String {
         let lines = self.lines.lock();
         let skipped = lines.len().saturating_sub(LINES_SHOWN);
@@ -166,7 +166,7 @@ impl Drop for Process {
     }
 }
 
-/// Reads a stream to its end on a thread of its own.
+/// Reads a stream to its end on its own thread.
 fn keep_lines(stream: impl Read + Send + 'static, lines: Arc<Lines>) {
     thread::spawn(move || {
         for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {

@@ -6,20 +6,20 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-/// How long a test may take before it fails; generous, as machines that test are busy.
+/// How long a test may take before it fails; generous, because test machines are busy.
 const TEST_LIMIT: Duration = Duration::from_secs(120);
 /// How long [`eventually`] waits.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Pause between two looks.
+/// The pause between two checks.
 const POLL: Duration = Duration::from_millis(5);
 
-/// Runs one test body on a runtime of its own, and fails it after two minutes.
+/// Runs a test body on its own runtime, and fails it after two minutes.
 pub fn run(test: impl Future<Output = ()>) {
     run_within(TEST_LIMIT, test);
 }
 
-/// Runs one test body on a runtime of its own, and fails it after `limit`. Building the broker,
-/// which the first test of a process does, is not counted.
+/// Runs a test body on its own runtime, and fails it after `limit`, not counting the build of the broker by the first
+/// test of a process.
 pub fn run_within(limit: Duration, test: impl Future<Output = ()>) {
     if !against_another_broker() {
         binaries();
@@ -31,8 +31,8 @@ pub fn run_within(limit: Duration, test: impl Future<Output = ()>) {
         .expect("a tokio runtime");
     runtime.block_on(async {
         let mut test = pin!(test);
-        // The panic comes while the test's future is alive, so that the broker inside sees a
-        // panicking thread when it is dropped and prints its log.
+        // Panics while the future of the test is alive, so that the broker in it sees a panicking thread when it is
+        // dropped and prints its log.
         if tokio::time::timeout(limit, &mut test).await.is_err() {
             panic!("the test did not end within {limit:?}");
         }
@@ -40,12 +40,12 @@ pub fn run_within(limit: Duration, test: impl Future<Output = ()>) {
     runtime.shutdown_timeout(Duration::from_secs(1));
 }
 
-/// Polls `look` until it answers `Some`, and returns that; panics after 30 seconds.
+/// Polls `look` until it returns `Some`, and returns that; panics after 30 seconds.
 pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
     eventually_within(PATIENCE, what, look).await
 }
 
-/// Likewise, and panics after `patience`: for what takes seconds on a machine that does nothing else.
+/// Like [`eventually`], but panics after `patience`: for what takes seconds even on an idle machine.
 pub async fn eventually_within<T>(
     patience: Duration,
     what: &str,

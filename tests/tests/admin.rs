@@ -1,4 +1,4 @@
-//! The admin socket when many hold it.
+//! The admin socket with many open connections.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use leveret_tests::{TestBroker, run};
 
-/// More than have a place, and more than wait to be accepted.
+/// More than may be connected, and more than may wait to be accepted.
 const IDLE: usize = 300;
 
-/// Connects that often, and begins to say what `begin` holds.
+/// Opens `count` connections and sends `begin` on each.
 async fn hold(socket: &Path, count: usize, begin: &'static [u8]) -> Vec<UnixStream> {
     let socket = socket.to_owned();
     let held = tokio::task::spawn_blocking(move || {
@@ -25,7 +25,7 @@ async fn hold(socket: &Path, count: usize, begin: &'static [u8]) -> Vec<UnixStre
     held.await.expect("connections")
 }
 
-/// How many of them the broker has closed.
+/// Returns how many of them the broker has closed.
 fn closed(held: &mut [UnixStream]) -> usize {
     let is_closed = |stream: &mut &mut UnixStream| {
         stream.set_nonblocking(true).expect("an option");
@@ -85,7 +85,7 @@ fn answers_that_nobody_takes_make_room_too() {
             client.queue(&format!("{n}-{}", "x".repeat(200))).await;
         }
         let socket = broker.data_dir().join("leveret.sock");
-        // The answer is larger than what the sockets hold.
+        // The answer is larger than the socket buffers.
         let request =
             r#"{"version":1,"request":{"verb":"list_queues","vhost":"/","columns":["name"]}}"#;
         let many: &'static [u8] = format!("{request}\n").repeat(20).into_bytes().leak();

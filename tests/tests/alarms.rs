@@ -1,4 +1,4 @@
-//! Memory and disk alarms: who is blocked, who is told, and what operators see.
+//! Memory and disk alarms: who is blocked, who is notified, and what operators see.
 
 use amq_protocol::frame::AMQPFrame;
 use amq_protocol::protocol::{AMQPClass, connection};
@@ -75,7 +75,7 @@ fn publishers_are_blocked_and_consumers_go_on() {
         assert!(!other.connection.status().blocked());
         set_watermark(&broker, "0.4").await;
         becomes(&publisher.connection, false).await;
-        // What was held up is published now.
+        // The blocked message is published now.
         assert_eq!(text(&next(&mut consumer).await), "m");
         assert_eq!(states(&broker).await, ["running", "running"]);
     });
@@ -128,7 +128,7 @@ fn a_blocked_client_may_be_silent_for_as_long_as_it_is_blocked() {
         set_watermark(&broker, "0.00001").await;
         raw.publish_method(1, "q").await;
         raw.content_header(1, 5).await;
-        // Two for each second: three seconds of silence, where two are too many otherwise.
+        // Two per second: three seconds of silence, where two would otherwise be too many.
         for _ in 0..6 {
             assert!(matches!(raw.frame().await, Some(AMQPFrame::Heartbeat)));
         }
@@ -138,7 +138,7 @@ fn a_blocked_client_may_be_silent_for_as_long_as_it_is_blocked() {
     });
 }
 
-/// A client that has published while memory is low, as `leveretctl` tells.
+/// Returns a client that has published while memory is low, as `leveretctl` shows.
 async fn blocked(broker: &TestBroker) -> Raw {
     let mut raw = Raw::connect(broker).await;
     raw.open_channel(1).await;
@@ -159,7 +159,7 @@ fn a_client_that_goes_while_it_is_blocked_is_noticed_without_heartbeats() {
             return;
         };
         let mut raw = blocked(&broker).await;
-        // What is behind is not read, and hides the end of the stream.
+        // The data after it is not read, and hides the end of the stream.
         raw.publish_method(1, "nowhere").await;
         drop(raw);
         eventually("it is forgotten", async || {
@@ -190,7 +190,7 @@ fn an_alarm_is_over_when_the_memory_is_free() {
         }
         client.counts_become("q", 60_000, 0).await;
         let used = resident_bytes(broker.pid().expect("our own"));
-        // Half of what the messages take is to be free again.
+        // Half of the memory of the messages must be free again.
         assert!(used > idle + 20_000_000, "{idle} octets, then {used}");
         let mark = idle.midpoint(used).to_string();
         broker
@@ -231,7 +231,7 @@ fn a_connection_that_did_not_ask_is_not_told() {
         broker
             .ctl(&["close_all_connections", "maintenance", "--global"])
             .await;
-        // The first thing that it hears.
+        // This is the first thing it receives.
         let method = raw.method_on(0).await;
         let AMQPClass::Connection(connection::AMQPMethod::Close(close)) = method else {
             panic!("expected connection.close, got {method:?}");

@@ -1,4 +1,4 @@
-//! `leveretctl backup`, and brokers that start on what it made.
+//! `leveretctl backup`, and brokers that start on a backup.
 
 use leveret_tests::{TestBroker, broker_command, run};
 use std::sync::Arc;
@@ -48,7 +48,7 @@ fn a_broker_starts_on_a_backup_that_was_made_while_messages_were_published() {
         let numbers: Vec<String> = (0..found.len()).map(|n| n.to_string()).collect();
         assert_eq!(found, numbers, "in order, without a gap");
         let count = found.len() as u64;
-        // The last one may be stored and its confirm on the way.
+        // The last one may be stored while its confirm is still on the way.
         assert!(
             count >= before && count <= after + 1,
             "{before} {count} {after}"

@@ -11,14 +11,14 @@ fn needs_leveret() -> bool {
     std::env::var_os("LEVERET_TEST_ADDRESS").is_some()
 }
 
-/// Runs the broker to its end and returns its exit status and its words.
+/// Runs the broker until it exits and returns its exit status and output.
 async fn ends(command: &mut Command) -> (Option<i32>, String) {
     let mut process = Process::start("leveret", command);
     let status = tokio::time::timeout(Duration::from_secs(10), process.ended())
         .await
         .expect("it ends by itself");
     let mut words = String::new();
-    // Its last lines may still be on their way from the pipe.
+    // Its last lines may still be in the pipe.
     leveret_tests::eventually("a word of explanation", async || {
         words = process.lines().join("\n");
         (!words.is_empty()).then_some(())
@@ -122,7 +122,7 @@ fn a_data_directory_in_use_is_named() {
             .arg(broker.data_dir());
         let directory = broker.data_dir().to_str().expect("a plain path").to_owned();
         refused(&mut command, &directory).await;
-        // The one that holds it is none the worse.
+        // The one that holds it is unaffected.
         broker.client().await.close().await;
     });
 }
@@ -134,7 +134,7 @@ fn a_data_directory_that_cannot_be_made_is_named() {
             return;
         }
         let data = TempDir::new().expect("a temporary directory");
-        // A file where a folder is needed stops even root.
+        // A file in place of a folder stops even root.
         let file = data.path().join("file");
         fs::write(&file, "").expect("written");
         let mut command = broker_command();

@@ -10,7 +10,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance")
 }
 
-/// Every file of dialogues of a folder; panics with `file:line` where one does not parse.
+/// Reads every file of dialogues in a folder; panics with `file:line` if one does not parse.
 fn read(folder: &Path) -> Vec<Script> {
     let entries = std::fs::read_dir(folder).expect("a folder of dialogues");
     let mut paths: Vec<PathBuf> = entries
@@ -22,12 +22,12 @@ fn read(folder: &Path) -> Vec<Script> {
     paths.iter().map(read).collect()
 }
 
-/// What Leveret has to pass.
+/// Returns the scripts that Leveret has to pass.
 fn scripts() -> Vec<Script> {
     read(&folder())
 }
 
-/// These, and those about what Leveret does not do yet.
+/// Returns these and those about features that Leveret lacks.
 fn all_scripts() -> Vec<Script> {
     let mut all = scripts();
     let later = folder().join("later");
@@ -37,12 +37,12 @@ fn all_scripts() -> Vec<Script> {
     all
 }
 
-/// Plays `LEVERET_TEST_CASES` only, when that is set: a part of `file:line` or of a title.
+/// Plays only `LEVERET_TEST_CASES`, if set: a part of `file:line` or of a title.
 fn filter() -> String {
     std::env::var("LEVERET_TEST_CASES").unwrap_or_default()
 }
 
-/// The broker's operating command, as words.
+/// Returns the broker's administration command, as words.
 fn ctl(broker: &TestBroker) -> Vec<String> {
     if broker.pid().is_none() {
         return Vec::from_iter(std::env::var("LEVERET_TEST_CTL").ok());
@@ -83,7 +83,7 @@ fn every_expectation_was_recorded_from_rabbitmq() {
     }
 }
 
-/// The first cells of the tables in docs/operate/compatibility.md.
+/// Returns the first cells of the tables in docs/operate/compatibility.md.
 fn documented_rows() -> BTreeSet<String> {
     let path = folder().join("../../docs/operate/compatibility.md");
     let text = std::fs::read_to_string(path).expect("docs/operate/compatibility.md");

@@ -1,4 +1,4 @@
-//! leveretctl, as fingers and scripts that know rabbitmqctl use it.
+//! leveretctl, used as people and scripts use rabbitmqctl.
 
 use leveret_tests::raw::Raw;
 use leveret_tests::{TestBroker, expect_reply, run};

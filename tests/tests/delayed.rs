@@ -1,6 +1,5 @@
-//! Delayed exchanges (RabbitMQ's plugin "Delayed Message Exchange"), from outside: order, time,
-//! restarts and crashes. A plain RabbitMQ does not have them, so each test takes a broker of its
-//! own.
+//! Delayed exchanges (RabbitMQ's plugin "Delayed Message Exchange"), from outside: order, time, restarts and crashes. A
+//! plain RabbitMQ does not have them, so each test starts its own broker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -47,7 +46,7 @@ fn persistent_ms(delay: u32) -> BasicProperties {
     waiting_ms(delay).with_delivery_mode(2)
 }
 
-/// How many messages each delayed exchange keeps.
+/// Returns how many messages each delayed exchange holds.
 async fn kept(broker: &TestBroker) -> BTreeMap<String, u64> {
     let arguments = ["list_exchanges", "-q", "--formatter", "json"];
     let columns = ["name", "messages_delayed"];
@@ -239,8 +238,8 @@ fn delays_go_on_over_a_restart_and_a_crash() {
             broker.start_again().await;
             let client = broker.client().await;
             let mut consumer = client.consume_auto("q", "c").await;
-            // Overdue, or just in time: right away, in the order in which they were due. By the wall
-            // clock, which tells milliseconds.
+            // Overdue ones come at once, in the order in which they were due, by the wall clock with a resolution of
+            // milliseconds.
             let rounded = Duration::from_millis(1);
             let mut latest = Instant::now() - Duration::from_secs(60);
             for _ in 0..4 {
@@ -288,12 +287,12 @@ fn a_deleted_exchange_takes_its_messages_with_it_for_good() {
     });
 }
 
-/// Durable queues behind the exchange of the crash test.
+/// The durable queues bound to the exchange of the crash test.
 const QUEUES: [&str; 3] = ["a", "b", "c"];
-/// Messages in each round of it.
+/// The number of messages in each of its rounds.
 const MESSAGES: u32 = 2_000;
 
-/// Publishes until the broker is gone; returns how many it sent and which were confirmed.
+/// Publishes until the broker is gone. Returns which messages were confirmed.
 async fn publish_until_gone(client: &Client, first: u32, rng: &mut StdRng) -> BTreeSet<u32> {
     let channel = client.open_confirming().await;
     let mut confirms = Vec::new();
@@ -313,7 +312,7 @@ async fn publish_until_gone(client: &Client, first: u32, rng: &mut StdRng) -> BT
     }
     let mut confirmed = BTreeSet::new();
     for (n, confirm) in confirms {
-        // lapin leaves a confirm waiting now and then when its connection dies.
+        // lapin occasionally leaves a confirm waiting when its connection dies.
         match tokio::time::timeout(Duration::from_secs(2), confirm).await {
             Ok(Ok(_)) => confirmed.insert(n),
             _ => break,
@@ -345,7 +344,7 @@ fn a_crash_neither_loses_nor_doubles_what_is_being_released() {
             let publishing = tokio::spawn(async move {
                 publish_until_gone(&client, round * MESSAGES, &mut publisher).await
             });
-            // Not a wait for anything: the crash comes at a random moment.
+            // Not waiting for anything: the crash happens at a random moment.
             tokio::time::sleep(Duration::from_millis(rng.random_range(50..500))).await;
             broker.kill();
             let confirmed = publishing.await.expect("no panic");
@@ -371,9 +370,9 @@ fn a_crash_neither_loses_nor_doubles_what_is_being_released() {
     });
 }
 
-/// Every message of a queue, each of which must be there once; they are gone for good then.
+/// Takes every message from a queue for good, and checks that each is there once.
 async fn take_all(client: &Client, queue: &str) -> BTreeSet<u32> {
-    // Just released, and not yet in the queue, perhaps.
+    // They may just have been released and not be in the queue yet.
     let mut consumer = client.consume_auto(queue, queue).await;
     let mut numbers = BTreeSet::new();
     while let Ok(Some(delivery)) =

@@ -1,4 +1,4 @@
-//! What README and docs say, where a machine can compare it with the program.
+//! Compares what README and docs say with the program, where a machine can.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ fn page(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// All pages for people, by their path from the root.
+/// Returns all documentation pages, by their path from the root.
 fn pages() -> Vec<(String, String)> {
     let mut names: Vec<String> = [
         "README.md",
@@ -53,7 +53,7 @@ fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a pattern")
 }
 
-/// The cells of a table's row.
+/// Returns the cells of a table row.
 fn cells(row: &str) -> Vec<String> {
     let row = row.trim().trim_start_matches('|').replace("\\|", "\u{1}");
     let row = row.strip_suffix('|').unwrap_or(&row);
@@ -61,7 +61,8 @@ fn cells(row: &str) -> Vec<String> {
     row.split('|').map(cell).collect()
 }
 
-/// The rows of a page's section, those of its subsections included. Every table begins with its heading and `---`.
+/// Returns the table rows in a section of a page, including its subsections. Every table begins with its heading and
+/// `---`.
 fn rows(page: &str, section: &str) -> Vec<Vec<String>> {
     let level = section.chars().take_while(|&c| c == '#').count();
     let mut lines = page.lines().skip_while(|line| *line != section).skip(1);
@@ -79,7 +80,7 @@ fn rows(page: &str, section: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// What stands between backticks.
+/// Returns the texts between backticks.
 fn code(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
@@ -116,7 +117,7 @@ fn links_lead_somewhere() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
-/// The anchors of a page's headings, as forges make them.
+/// Returns the anchors of a page's headings, as code forges make them.
 fn anchors(page: &str) -> BTreeSet<String> {
     let headings = page.lines().filter(|line| line.starts_with('#'));
     let anchor = |heading: &str| -> String {
@@ -155,7 +156,7 @@ fn files_that_are_named_are_there() {
     for (name, text) in pages() {
         for found in path.captures_iter(&text) {
             let path = &found[1];
-            // A folder of pika's own.
+            // A folder of pika's.
             if !root().join(path).exists() && path != "tests/acceptance" {
                 missing.push(format!("{name}: {path}"));
             }
@@ -164,7 +165,7 @@ fn files_that_are_named_are_there() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
-/// A log line without what differs from run to run.
+/// Returns a log line without what differs from run to run.
 fn shape(line: &str) -> String {
     let line = regex(r"^\S+Z +").replace(line, "");
     regex(r"=\S+").replace_all(&line, "=").into_owned()
@@ -194,7 +195,7 @@ fn the_readme_shows_the_log_of_a_first_start() {
     });
 }
 
-/// Each setting's default in `leveret --help`, by the name of its key.
+/// Returns the default of each setting in `leveret --help`, by the name of its key.
 fn defaults() -> BTreeMap<String, String> {
     let help = printed(broker_command().arg("--help"));
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -242,7 +243,7 @@ fn defaults_are_those_of_the_program() {
         compared += 1;
     }
     assert!(compared >= 8, "{compared} settings are compared");
-    // Elsewhere a default stands beside its setting's name.
+    // Elsewhere a default is next to the name of its setting.
     let beside = regex(r"(\d+ [KMG]iB)[^|`]{0,20}\(`([a-z_]+)`\)|`([a-z_]+)` \((\d+ [KMG]iB)");
     for (name, text) in pages() {
         for found in beside.captures_iter(&text) {
@@ -255,7 +256,7 @@ fn defaults_are_those_of_the_program() {
     }
 }
 
-/// Of rows, those of tables whose first column is called so.
+/// Returns the rows of tables whose first column has this name.
 fn of_tables(rows: &[Vec<String>], column: &str) -> Vec<Vec<String>> {
     let mut kept = Vec::new();
     let mut is_one = false;
@@ -314,14 +315,14 @@ fn leveretctls_verbs_are_all_described_and_the_others_are_not_there() {
     }
 }
 
-/// Whether the options are known: a broker that is not there is looked for.
+/// Checks that the options are known: the program then tries to connect to a broker that does not exist.
 #[test]
 fn leveretperfs_command_lines_are_understood() {
     let commands =
         regex(r"(?m)^\$ leveretperf (-.*|[a-z].*)$|`leveretperf (-[^`]*|[a-z-]+churn[^`]*)`");
     let mut tried = 0;
     for (name, text) in pages() {
-        // Of results, some with a letter for a number.
+        // Skips results, some of which have a letter in place of a number.
         for found in commands.captures_iter(&text) {
             let line = found.get(1).or(found.get(2)).expect("arguments").as_str();
             let line = line.split(" #").next().expect("a part");

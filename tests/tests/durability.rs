@@ -1,4 +1,4 @@
-//! What is there after a restart, and what is not.
+//! What survives a restart, and what does not.
 
 use lapin::options::{
     BasicAckOptions, ExchangeDeclareOptions, QueueDeclareOptions, QueueDeleteOptions,
@@ -152,7 +152,7 @@ fn what_was_unacknowledged_is_there_again_and_what_was_acknowledged_is_not() {
                     delivery.ack(BasicAckOptions::default()).await.unwrap();
                 }
             }
-            // Behind the acks on their channel, and confirmed: so they are on disk.
+            // Confirmed after the acks on their channel, so they are on disk.
             channel.durable_queue("barrier").await;
             channel.put_persistent("barrier", "x").await;
             let client = again(&mut broker, end).await;
@@ -186,7 +186,7 @@ fn purged_and_deleted_stays_purged_and_deleted() {
                 .queue_delete("deleted".into(), QueueDeleteOptions::default())
                 .await
                 .unwrap();
-            // The same name again is another queue.
+            // A new queue with the same name is a different queue.
             channel.durable_queue("deleted").await;
             channel.put_persistent("deleted", "new").await;
             let client = again(&mut broker, end).await;
@@ -258,7 +258,7 @@ fn a_backlog_stays_over_several_restarts() {
                 let message = client.take("q").await.expect("a message");
                 assert_eq!(text(&message), n.to_string());
             }
-            // Behind the takes on their connection, and confirmed: so they are on disk.
+            // Confirmed after the acks on their connection, so they are on disk.
             client.durable_queue("barrier").await;
             client.confirm_select(Default::default()).await.unwrap();
             client.put_persistent("barrier", "x").await;

@@ -1,4 +1,4 @@
-//! A large message that an exchange sends to several durable queues: on disk once, in each queue whole.
+//! A large message that an exchange sends to several durable queues: on disk once, and complete in each queue.
 
 use lapin::options::QueueDeleteOptions;
 use lapin::{BasicProperties, Confirmation, ExchangeKind};
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
-/// More than a segment of the log holds: some of them end in a volume.
+/// More than a log segment holds, so that some of them end up in a volume.
 const COUNT: u64 = 72;
 /// How long a segment may take to be folded.
 const FOLDED: Duration = Duration::from_secs(120);
@@ -22,7 +22,7 @@ fn body(number: u64) -> Vec<u8> {
     body
 }
 
-/// Takes all that a queue has, which must be this.
+/// Takes all messages from a queue and checks that they are the expected ones.
 async fn drain(client: &Client, queue: &str) {
     for number in 0..COUNT {
         let delivery = client.take(queue).await;
@@ -32,7 +32,7 @@ async fn drain(client: &Client, queue: &str) {
     assert!(client.take(queue).await.is_none(), "{queue} has more");
 }
 
-/// The number of the log's last segment, counted from 1.
+/// Returns the number of the last log segment, counted from 1.
 fn last_segment(log: &Path) -> u64 {
     let names = fs::read_dir(log).unwrap().flatten();
     let names = names.map(|entry| entry.file_name().into_string().unwrap());
@@ -40,7 +40,7 @@ fn last_segment(log: &Path) -> u64 {
     names.filter_map(number).max().unwrap()
 }
 
-/// Octets that a directory takes on disk; it may change meanwhile.
+/// Returns the bytes that a directory takes on disk; it may change meanwhile.
 fn taken(path: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(path) else {
         return fs::metadata(path).map_or(0, |meta| meta.blocks() * 512);
@@ -75,10 +75,10 @@ fn a_large_message_in_four_queues_is_stored_once_and_outlives_every_other_copy()
         // A segment holds 64 MiB.
         let segments = last_segment(&store.join("log"));
         assert!(segments <= 3, "{segments} segments of log");
-        // sled takes some five octets for each that is written to it at once, more or less with the moment; four copies of
-        // each body would be twenty.
+        // sled takes about five bytes for each byte written to it at once, varying from run to run; four copies of each
+        // body would be twenty.
         let volumes = taken(&store.join("volumes"));
-        assert!(volumes < 12 * COUNT * MIB, "{volumes} octets of volumes");
+        assert!(volumes < 12 * COUNT * MIB, "{volumes} bytes of volumes");
 
         drain(&client, "one").await;
         let options = QueueDeleteOptions::default();

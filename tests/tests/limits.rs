@@ -1,4 +1,5 @@
-//! What operators allow users and virtual hosts, and how long a consumer may hold a delivery.
+//! The limits that operators set for users and virtual hosts, and on how long a consumer may hold a
+//! delivery.
 
 use lapin::options::{BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -8,7 +9,7 @@ use leveret_tests::{Client, TestBroker, expect_reply, next, run};
 /// Adds the user u/p and the virtual host v, which u may use.
 async fn world() -> Option<TestBroker> {
     let broker = TestBroker::start_with_ctl().await?;
-    // Left over where the broker is shared.
+    // May be left over on a shared broker.
     broker.try_ctl(&["delete_user", "u"]).await;
     broker.try_ctl(&["delete_vhost", "v"]).await;
     broker.ctl(&["add_user", "u", "p"]).await;
@@ -67,7 +68,7 @@ fn a_place_is_free_as_soon_as_close_is_answered() {
     run(async {
         let Some(broker) = world().await else { return };
         if broker.pid().is_none() {
-            // RabbitMQ counts a connection out a moment after it has answered.
+            // RabbitMQ stops counting a connection a moment after it has answered.
             return;
         }
         let limits = r#"{"max-connections": 1}"#;
@@ -176,7 +177,7 @@ fn a_delivery_held_too_long_closes_its_channel_and_goes_to_another() {
         assert_eq!(raw.channel_closed(1).await, (406, text.to_owned()));
         client.counts_become("q", 1, 0).await;
         assert!(client.take("q").await.expect("it came back").redelivered);
-        // The connection goes on.
+        // The connection stays open.
         raw.open_channel(2).await;
     });
 }

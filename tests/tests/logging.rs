@@ -1,4 +1,4 @@
-//! What clients name neither ends a line of the log nor steers a terminal.
+//! Names chosen by clients can neither end a log line nor control a terminal.
 
 use lapin::options::{QueueBindOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
@@ -7,19 +7,19 @@ use leveret_tests::raw::{Raw, closing_properties, login};
 use leveret_tests::{Process, TestBroker, broker_command, eventually, run};
 use tempfile::TempDir;
 
-/// Ends a line, clears a screen in two ways, and turns round what follows.
+/// Ends a line, clears the screen in two ways, and reverses what follows.
 const HOSTILE: &str =
     "x\n2030-01-01T00:00:00.000000Z  INFO FORGED\r\u{1b}[2J\u{9b}2J\u{202e}\u{2028}y";
 
-/// A password, said where nobody asks for one.
+/// A password in an unexpected place.
 const SECRET: &str = "hunter2";
 
-/// Whether a character does something to a terminal or a reader of lines.
+/// Returns whether a character affects a terminal or a reader of lines.
 fn acts(c: char) -> bool {
     c.is_control() && c != '\n' && c != '\t' || matches!(c, '\u{202e}' | '\u{2028}')
 }
 
-/// A broker of one's own that logs in this format, and where it listens.
+/// Starts a broker that logs in this format, and returns its address.
 async fn started(format: &str) -> (Process, String, TempDir) {
     let data = TempDir::with_prefix("leveret-test-").expect("a temporary directory");
     let mut command = broker_command();
@@ -38,7 +38,7 @@ async fn started(format: &str) -> (Process, String, TempDir) {
     (process, address, data)
 }
 
-/// Says hostile names wherever the log shows one.
+/// Sends hostile names wherever the log shows one.
 async fn say_names(address: &str) {
     let mut nobody = Raw::dial_to(address).await;
     nobody.start().await;
@@ -88,7 +88,7 @@ fn lines_of_text_are_the_brokers_own() {
         }
         let (mut process, address, _data) = started("text").await;
         say_names(&address).await;
-        // The library that writes the line has a form of its own for one of them.
+        // The library that writes the line escapes one of them in its own way.
         let esc = |line: &str| line.replace(r"\x1b", r"\u{1b}");
         let shown =
             r"x\n2030-01-01T00:00:00.000000Z  INFO FORGED\r\u{1b}[2J\u{9b}2J\u{202e}\u{2028}y";
@@ -148,7 +148,7 @@ fn leveretctl_prints_nothing_that_steers_a_terminal() {
         let Some(broker) = TestBroker::start_own().await else {
             return;
         };
-        // Line ends are left out of the names of queues.
+        // Line ends are removed from the names of queues.
         let name = HOSTILE.replace(['\n', '\r'], "");
         let client = broker.client().await;
         client.queue(&name).await;
@@ -199,7 +199,7 @@ fn a_log_that_nobody_reads_stops_nobody() {
             let ready = ready.expect("the ready line");
             let at = ready.find("127.0.0.1:").expect("an address");
             ready[at..].split(' ').next().expect("a word").to_owned()
-            // The reader goes here.
+            // The reader is dropped here.
         };
         let uri = format!("amqp://guest:guest@{address}/%2f");
         let worked = eventually("a client is served twice", async || {

@@ -1,5 +1,4 @@
-//! Backlogs that do not fit into the memory they may use: they wait on disk, and come back as they
-//! were.
+//! Backlogs that exceed their memory limit: they wait on disk, and come back unchanged.
 
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicNackOptions, QueueDeclareOptions, QueuePurgeOptions,
@@ -10,7 +9,7 @@ use leveret_tests::{Client, TestBroker, eventually, next, resident_bytes, run, t
 use std::ops::Range;
 use std::path::Path;
 
-/// Messages of a kibibyte each: many times the memory.
+/// The number of messages of one KiB each: many times the memory.
 const COUNT: usize = 8000;
 const MEMORY: [&str; 2] = ["--queue-memory", "256KiB"];
 
@@ -29,13 +28,13 @@ fn number(body: &[u8]) -> usize {
     std::str::from_utf8(&body[..8]).unwrap().parse().unwrap()
 }
 
-/// Publishes, and waits for all confirms.
+/// Publishes and waits for all confirms.
 async fn fill(client: &Client, queue: &str, numbers: Range<usize>, mode: u8) {
     let properties = |_| BasicProperties::default().with_delivery_mode(mode);
     fill_with(client, queue, numbers, properties).await;
 }
 
-/// Likewise, each message with properties of its own.
+/// Like [`fill`], with individual properties for each message.
 async fn fill_with(
     client: &Client,
     queue: &str,
@@ -55,7 +54,7 @@ async fn fill_with(
     }
 }
 
-/// Takes messages with a consumer, acknowledging each, and checks that they are these, in order.
+/// Consumes and acknowledges messages, and checks that they are the expected ones, in order.
 async fn consume(client: &Client, queue: &str, expected: impl Iterator<Item = usize>) {
     let channel = client.open().await;
     channel.prefetch(100, false).await;
@@ -68,7 +67,7 @@ async fn consume(client: &Client, queue: &str, expected: impl Iterator<Item = us
     channel.close(200, "done".into()).await.unwrap();
 }
 
-/// Octets that files in a directory occupy on disk.
+/// Returns the bytes that the files in a directory occupy on disk.
 fn occupied(directory: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let files = std::fs::read_dir(directory).unwrap();
@@ -92,7 +91,7 @@ fn a_transient_backlog_waits_on_disk_and_gives_the_space_back() {
         })
         .await;
         let grown = resident_bytes(pid).saturating_sub(before);
-        assert!(grown < COUNT as u64 * 1024 / 2, "{grown} octets more");
+        assert!(grown < COUNT as u64 * 1024 / 2, "{grown} bytes more");
         assert_eq!(client.counts("q").await, (COUNT as u32, 0));
         consume(&client, "q", 0..COUNT).await;
         eventually("the space is free again", async || {
@@ -118,7 +117,7 @@ fn a_persistent_backlog_is_read_back_from_the_store_over_restarts() {
         broker.kill();
         broker.start_again().await;
         let client = broker.client().await;
-        // Acknowledgements that came last may be lost with a crash; messages are not.
+        // The last acknowledgements may be lost in a crash; messages are not.
         let left = client.counts("q").await.0 as usize;
         let first = COUNT + 10 - left;
         assert!((COUNT / 2 - 200..=COUNT / 2).contains(&first), "{first}");
@@ -226,7 +225,7 @@ fn a_purge_and_a_deletion_take_what_is_on_disk_too() {
             (occupied(&spill) < 1 << 20).then_some(())
         })
         .await;
-        // Whatever is confirmed now comes after the purge in the log.
+        // Anything confirmed now comes after the purge in the log.
         fill(&client, "purged", 5000..5001, 2).await;
         broker.kill();
         broker.start_again().await;

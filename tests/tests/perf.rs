@@ -9,7 +9,7 @@ use std::time::Duration;
 use leveret_tests::{Process, TestBroker, binaries, eventually, run, run_within};
 use serde_json::Value;
 
-/// What a run of leveretperf gave.
+/// The output of a run of leveretperf.
 #[derive(Debug)]
 struct Output {
     status: Option<i32>,
@@ -34,7 +34,7 @@ async fn leveretperf(arguments: &str) -> Output {
     }
 }
 
-/// Runs it against the broker and takes its JSON.
+/// Runs it against the broker and returns its JSON.
 async fn measured(broker: &TestBroker, arguments: &str) -> Value {
     summary(&format!(
         "{arguments} --quiet --json --address {}",
@@ -55,7 +55,7 @@ fn count(summary: &Value, name: &str) -> u64 {
         .unwrap_or_else(|| panic!("{name}: {summary}"))
 }
 
-/// It fails with this status and says this.
+/// Checks that it fails with this status and mentions this.
 async fn fails(arguments: &str, status: i32, mention: &str) {
     let output = leveretperf(arguments).await;
     assert_eq!(output.status, Some(status), "{arguments}: {output:?}");
@@ -115,12 +115,12 @@ fn consumers_alone_take_what_publishers_alone_have_left() {
         assert_eq!(count(&summary, "confirmed"), 100);
         let address = broker.address();
         let again = format!("-u jobs -C 1 --quiet --address {address}");
-        fails(&again, 1, "'jobs' is there already, with 100 messages").await;
+        fails(&again, 1, "'jobs' already exists, with 100 messages").await;
         let summary = measured(&broker, "-u jobs --predeclared -x 0 -D 60 -a -P 10").await;
         assert_eq!(count(&summary, "consumed"), 60);
         let summary = measured(&broker, "-u jobs --predeclared -x 0 -D 40").await;
         assert_eq!(count(&summary, "consumed"), 40);
-        // With --replace it is removed before and after the run.
+        // With --replace the queue is removed before and after the run.
         measured(&broker, "-u jobs --replace -C 1").await;
         let gone = format!("-u jobs --predeclared -x 0 -D 1 --quiet --address {address}");
         fails(&gone, 1, "404 NOT_FOUND").await;
@@ -266,7 +266,7 @@ fn brokers_are_put_side_by_side() {
         assert!(read("table.svg").ends_with("</svg>\n"));
         let raw: Value = serde_json::from_str(&read("table.json")).expect("JSON");
         let runs = raw["runs"].as_array().expect("runs");
-        // Eight loads for each broker, and a ceiling for all but the last.
+        // Eight loads for each broker, and a ceiling for all but the last load.
         assert_eq!(runs.len(), 8 + 8 + 7, "{raw}");
         assert!(
             runs.iter().all(|run| run["summary"]["error"].is_null()),
@@ -290,7 +290,7 @@ fn ctrl_c_ends_a_run_with_its_summary() {
                 .args(["-i", "0.01", "--json"]);
             command.args(["--address", broker.address()]);
             let mut process = Process::start("leveretperf", &mut command);
-            // A line of progress or of what is open: it is under way.
+            // Any line means that it is under way.
             eventually("a line", async || {
                 (!process.lines().is_empty()).then_some(())
             })
@@ -313,11 +313,11 @@ fn ctrl_c_ends_a_run_with_its_summary() {
 fn arguments_that_make_no_sense_are_explained() {
     run(async {
         fails("--size many", 2, "--size").await;
-        fails("-l -s 4", 2, "--size must be 8 at least").await;
+        fails("-l -s 4", 2, "--size must be at least 8").await;
         fails("--uri localhost", 2, "amqp://").await;
         fails("--json --csv", 2, "cannot be used with").await;
         fails("churn", 2, "connection-churn").await;
-        // A port that is taken and that nobody listens on.
+        // A port that is bound but that nobody listens on.
         let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
         let any = "127.0.0.1:0".parse().expect("an address");
         socket.bind(any).expect("a free port");

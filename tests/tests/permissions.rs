@@ -1,4 +1,4 @@
-//! What a user may configure, write and read.
+//! Permissions to configure, write and read.
 
 use lapin::options::{
     BasicConsumeOptions, BasicGetOptions, ExchangeDeclareOptions, QueueBindOptions,
@@ -8,7 +8,7 @@ use lapin::types::FieldTable;
 use lapin::{BasicProperties, ExchangeKind};
 use leveret_tests::{Client, TestBroker, expect_reply, headers, run};
 
-/// A broker with a user who has these permissions, and that user's connection.
+/// Starts a broker with a user who has these permissions, and connects as that user.
 async fn world(permissions: [&str; 3]) -> Option<(TestBroker, Client)> {
     let broker = TestBroker::start_with_ctl().await?;
     broker.try_ctl(&["delete_user", "u"]).await;
@@ -23,7 +23,7 @@ async fn world(permissions: [&str; 3]) -> Option<(TestBroker, Client)> {
     Some((broker, client))
 }
 
-/// Expects 403. RabbitMQ 4 and Leveret say which access it is, RabbitMQ 3 does not.
+/// Expects 403. RabbitMQ 4 and Leveret name the access, RabbitMQ 3 does not.
 fn expect_refusal<T: std::fmt::Debug>(
     broker: &TestBroker,
     result: lapin::Result<T>,
@@ -70,7 +70,7 @@ fn without_configure_nothing_is_declared_or_deleted() {
             .queue_delete("q".into(), QueueDeleteOptions::default())
             .await;
         expect_refusal(&broker, deleted, "configure", "queue 'q'");
-        // To look is free.
+        // Passive declaration needs no permission.
         let passive = QueueDeclareOptions::default().passive();
         let channel = client.open().await;
         channel

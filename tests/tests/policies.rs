@@ -1,4 +1,4 @@
-//! Policies and operator policies, as operators set them and clients feel them.
+//! Policies and operator policies, as operators set them and clients experience them.
 
 use lapin::options::{BasicPublishOptions, ExchangeDeclareOptions};
 use lapin::types::FieldTable;
@@ -87,7 +87,7 @@ fn what_is_declared_while_policies_change_ends_with_the_right_one() {
                     connected.queue(&format!("q{client}-{declared}")).await;
                     declared += 1;
                 }
-                // Transient, but not tied to the connection, which closes here.
+                // Transient, but not tied to the connection, which is closed here.
                 declared
             }));
         }
@@ -152,7 +152,7 @@ fn an_alternate_exchange_comes_with_a_policy_and_stays_over_a_restart() {
             "exchanges",
         ];
         broker.ctl(&words).await;
-        // The same channel, whose route was kept.
+        // The same channel, whose route was cached.
         assert!(!unroutable(&channel).await);
         broker.restart().await;
         let client = broker.client().await;
@@ -208,7 +208,8 @@ fn what_is_no_policy_is_refused_and_changes_nothing() {
             "vhost\tname\tpattern\tapply-to\tdefinition\tpriority\n\
              policies\tp\t^q\tall\t{\"max-length\":1}\t0"
         );
-        // They go with their virtual host, and do not come back with one of its name.
+        // They are deleted with their virtual host, and do not come back with a new one of the same
+        // name.
         broker.ctl(&["delete_vhost", "policies"]).await;
         let gone = broker.try_ctl(&list).await;
         assert_eq!(gone.stderr, "Virtual host 'policies' does not exist\n");
@@ -233,7 +234,7 @@ fn time_to_live_and_dead_letters_can_be_a_policys() {
             r#"{"message-ttl":0,"dead-letter-exchange":"","dead-letter-routing-key":"heir"}"#;
         broker.ctl(&["set_policy", "die", "^mortal$", keys]).await;
         channel.put("mortal", "behind one without an end").await;
-        // What came before keeps its time, and nothing expires but at the head.
+        // Earlier messages keep their time to live, and messages expire only at the head.
         assert_eq!(client.counts("mortal").await, (2, 0));
         assert_eq!(client.drain("mortal").await, ["before the policy"]);
         client.counts_become("heir", 1, 0).await;

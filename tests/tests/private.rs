@@ -1,4 +1,4 @@
-//! What the broker keeps is its owner's alone.
+//! The broker's files are accessible to their owner only.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use leveret_tests::{TestBroker, eventually, run};
 use tempfile::TempDir;
 
-/// Everything below a directory, and itself.
+/// Returns a directory and everything below it.
 fn tree(path: &Path) -> Vec<PathBuf> {
     let mut found = vec![path.to_owned()];
     if path.is_dir() {
@@ -18,7 +18,7 @@ fn tree(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Those below a directory that somebody else may do something with. What goes meanwhile is nobody's.
+/// Returns what others can access below a directory. Files that disappear meanwhile do not count.
 fn open_to_others(path: &Path) -> Vec<String> {
     let mode = |path: &PathBuf| Some(fs::symlink_metadata(path).ok()?.permissions().mode() & 0o777);
     tree(path)
@@ -31,14 +31,14 @@ fn open_to_others(path: &Path) -> Vec<String> {
 
 const NOBODY: [String; 0] = [];
 
-/// A data directory that everybody may look into, as most are made.
+/// Creates a data directory with the usual permissions, which everybody may list.
 fn open_directory() -> TempDir {
     let data = TempDir::with_prefix("leveret-test-").expect("a temporary directory");
     fs::set_permissions(data.path(), Permissions::from_mode(0o755)).expect("ours");
     data
 }
 
-/// Publishes more than memory takes, so that there are backlogs on disk and several segments.
+/// Publishes more than fits the memory limit, so that there are backlogs on disk and several segments.
 async fn fill(broker: &TestBroker) {
     let client = broker.client().await;
     client.queue("transient").await;

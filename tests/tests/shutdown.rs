@@ -14,7 +14,7 @@ fn the_broker_is_ready_soon() {
         let Some(mut broker) = TestBroker::start_own().await else {
             return;
         };
-        // 100 ms is what is wanted of it; the rest is for busy machines.
+        // The goal is 100 ms; the rest is for busy machines.
         let limit = Duration::from_secs(1);
         assert!(broker.start_up() < limit, "{:?}", broker.start_up());
         broker.restart().await;

@@ -1,5 +1,4 @@
-//! What signals do: three end the broker, one has it read its configuration again, and no other does
-//! it any harm.
+//! Signals: three stop the broker, one makes it reload its configuration, and no other does any harm.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +24,7 @@ fn only_three_signals_end_it() {
             "64",
         ] {
             broker.process().signal(signal);
-            // An answer that came after the signal.
+            // An answer sent after the signal.
             raw.declare(1, "q").await;
             assert!(broker.process().exited().is_none(), "{signal}");
         }
@@ -37,7 +36,7 @@ fn only_three_signals_end_it() {
     });
 }
 
-/// A broker that is told everything by its file.
+/// A broker that is configured by its file alone.
 struct World {
     process: Process,
     data: TempDir,
@@ -46,7 +45,7 @@ struct World {
 
 impl World {
     async fn start(settings: &str) -> Option<World> {
-        // As a test with a broker of its own, or none.
+        // Skipped like other tests that need a broker of their own.
         TestBroker::start_own().await?;
         let data = TempDir::with_prefix("leveret-test-").expect("a temporary directory");
         write(data.path(), settings);
@@ -66,7 +65,7 @@ impl World {
         })
     }
 
-    /// Has the broker read these settings, and waits until it has said this.
+    /// Makes the broker reload these settings, and waits until it has logged this.
     async fn reload(&mut self, settings: &str, said: &str) {
         let before = self.process.lines().len();
         write(self.data.path(), settings);
@@ -94,7 +93,7 @@ impl World {
     }
 }
 
-/// The file, in place at once.
+/// Replaces the file atomically.
 fn write(folder: &Path, settings: &str) {
     let new = folder.join("new.toml");
     fs::write(&new, format!("data_dir = 'data'\n{settings}")).expect("a file");
@@ -121,7 +120,7 @@ fn a_hangup_brings_other_limits_and_watermarks_into_force() {
         world.reload("max_message_size = 4", changed).await;
         let alarms = world.ctl(&["alarms"]).await;
         assert!(!alarms.stdout.contains("Memory alarm"), "{alarms:?}");
-        // On a connection that was there before.
+        // On a connection opened before.
         raw.publish_method(1, "q").await;
         raw.content_header(1, 5).await;
         let text = "PRECONDITION_FAILED - message size 5 is larger than configured max size 4";
@@ -149,7 +148,7 @@ fn a_hangup_changes_what_is_logged_and_says_what_needs_a_restart() {
             before,
             "nobody is told of what goes well"
         );
-        // Whatever the level, a mistake is told, and changes nothing.
+        // Whatever the level, a mistake is logged and changes nothing.
         world.reload("log_level = 'nonsense'", "not reloaded").await;
         assert!(world.count("'nonsense' is not a log level") > 0);
         world.reload("prot = 1", "unknown field `prot`").await;

@@ -1,8 +1,8 @@
-//! The habits that a machine can hold us to.
+//! The style rules that a machine can check.
 
 use std::path::{Path, PathBuf};
 
-/// A file is read in one sitting.
+/// The most lines in a file, which should be readable in one sitting.
 const LONGEST_FILE: usize = 550;
 
 fn root() -> PathBuf {
@@ -59,7 +59,7 @@ fn every_file_says_what_it_is_about() {
 
 #[test]
 fn no_promise_is_left_open() {
-    // Written apart, so that this file does not find itself.
+    // Split, so that this file does not match itself.
     let promises = [
         concat!("todo", "!("),
         concat!("unimplemented", "!("),
@@ -84,7 +84,7 @@ fn unsafe_code_stands_where_it_is_argued() {
         "tests/power/layer/state.rs",
         "tests/power/layer/trace.rs",
     ];
-    // Written apart, as above.
+    // Split, as above.
     let words = [concat!("unsafe", " {"), concat!("unsafe", "_code, reason")];
     for (path, text) in sources() {
         let argued = argued.iter().any(|argued| path.ends_with(argued));
@@ -103,8 +103,8 @@ fn the_readme_opens_with_the_two_commands() {
     }
 }
 
-/// The modules of the broker crate in layers, the lowest first. Each may use those below it; those of one layer do not
-/// know one another.
+/// The modules of the broker crate in layers, lowest first. Each may use those below it; modules of the same layer may
+/// not use one another.
 const LAYERS: [&[&str]; 8] = [
     &["text"],
     &["engine", "config"],
@@ -116,7 +116,7 @@ const LAYERS: [&[&str]; 8] = [
     &["node"],
 ];
 
-/// Clients know what they talk to by its wire alone.
+/// Clients know the broker by its wire protocol alone.
 const CLIENTS: [(&str, &[&str]); 2] = [
     ("ctl", &["text", "config", "manage", "control"]),
     ("perf", &["text", "plumbing"]),
@@ -126,7 +126,7 @@ fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|layer| layer.contains(&module))
 }
 
-/// Whether code of one module may use another.
+/// Returns whether code of one module may use another.
 fn may_use(module: &str, other: &str) -> bool {
     if module == other {
         return true;
@@ -140,7 +140,7 @@ fn may_use(module: &str, other: &str) -> bool {
     }
 }
 
-/// The files that are compiled for tests only: whoever tests a machine may build a whole broker around it.
+/// Returns the files compiled for tests only: the tests of a machine may build a whole broker around it.
 fn test_files(sources: &[(PathBuf, String)]) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for (path, text) in sources {
@@ -174,7 +174,7 @@ fn imports_of_the_broker_go_down() {
         let within = path.strip_prefix(&broker).expect("below");
         let mut parts = within.iter().map(|part| part.to_string_lossy());
         let (Some(module), Some(_)) = (parts.next(), parts.next()) else {
-            // `main.rs` and `lib.rs` know all.
+            // `main.rs` and `lib.rs` may use everything.
             continue;
         };
         if module == "bin"

@@ -1,4 +1,4 @@
-//! Users that operators delete, change and add again while they are logged in.
+//! Users that operators delete, change and recreate while they are logged in.
 
 use lapin::options::BasicConsumeOptions;
 use lapin::types::FieldTable;
@@ -60,7 +60,7 @@ fn a_login_that_is_under_way_does_not_outlive_the_user() {
     run(async {
         let Some(broker) = world().await else { return };
         if broker.pid().is_none() {
-            // To RabbitMQ a name is who it was, also when it was added again.
+            // RabbitMQ identifies a user by name, even if it was recreated.
             return;
         }
         let mut raw = Raw::dial(&broker).await;
@@ -70,7 +70,7 @@ fn a_login_that_is_under_way_does_not_outlive_the_user() {
         raw.method_on(0).await;
         broker.ctl(&["delete_user", "hare"]).await;
         add_hare(&broker).await;
-        // Closed without a word, or with one: open-ok is what must not come.
+        // Closed with or without a reason: what must not arrive is open-ok.
         raw.tune_and_open(Default::default()).await;
         raw.closed_or_ended().await;
         broker.ctl(&["delete_user", "hare"]).await;

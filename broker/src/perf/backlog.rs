@@ -1,4 +1,4 @@
-//! A backlog: messages are published first and consumed afterwards.
+//! A backlog: publishes messages first and consumes them afterwards.
 
 use super::client::Client;
 use super::interrupt::interrupted;
@@ -8,13 +8,13 @@ use super::patience::Patience;
 use super::progress::Progress;
 use super::summary::{Rate, Summary};
 use super::throughput::{
-    LOOK, Running, all_done, first_failure, joined, start_consumers, start_publishers,
+    POLL_INTERVAL, Running, all_done, first_failure, join, start_consumers, start_publishers,
 };
 use std::io;
 use std::thread;
 use std::time::Instant;
 
-/// Publishes this many messages, waits until the queues have them, then consumes them all.
+/// Publishes this many messages, waits until they are queued, then consumes them all.
 pub(super) fn run(
     load: &Load,
     messages: u64,
@@ -28,25 +28,26 @@ pub(super) fn run(
     let started = Instant::now();
     thread::scope(|threads| {
         let publishers = start_publishers(threads, load, &share, shared)?;
-        watch(load, &publishers, (shared, u64::MAX), progress).inspect_err(|_| shared.fail())?;
+        wait_until_consumed(load, &publishers, (shared, u64::MAX), progress)
+            .inspect_err(|_| shared.fail())?;
         shared
             .stop_publishing
             .store(true, std::sync::atomic::Ordering::Relaxed);
-        first_failure(publishers.into_iter().map(joined))
+        first_failure(publishers.into_iter().map(join))
     })?;
-    arrive(load, shared.counts().published, control)?;
+    wait_until_queued(load, shared.counts().published, control)?;
     let publishing = started.elapsed().as_secs_f64();
     let started = Instant::now();
     thread::scope(|threads| {
         let consumers = start_consumers(threads, load, shared).inspect_err(|_| shared.fail())?;
         let published = shared.counts().published;
         if !consumers.is_empty() {
-            watch(load, &consumers, (shared, published), progress)
+            wait_until_consumed(load, &consumers, (shared, published), progress)
                 .inspect_err(|_| shared.fail())?;
         }
         let consuming = started.elapsed().as_secs_f64();
         shared.end();
-        first_failure(consumers.into_iter().map(joined))?;
+        first_failure(consumers.into_iter().map(join))?;
         let counts = shared.counts();
         Ok(Summary::new(load.mode, shared)
             .with("published", counts.published, Rate::Over(publishing))
@@ -56,29 +57,29 @@ pub(super) fn run(
     })
 }
 
-/// Returns when the queues have what was published.
-fn arrive(load: &Load, published: u64, control: &mut Client) -> io::Result<()> {
+/// Returns when everything published is in the queues.
+fn wait_until_queued(load: &Load, published: u64, control: &mut Client) -> io::Result<()> {
     let mut patience = Patience::new(load.patience());
-    let mut there = 0;
-    while there < published && load.each_is_queued_once() && !interrupted() {
-        let undone = format!("has had {there} of {published} messages in its queues");
+    let mut queued = 0;
+    while queued < published && load.each_is_queued_once() && !interrupted() {
+        let undone = format!("has queued only {queued} of {published} messages");
         if !patience.lasts(&undone)? {
             break;
         }
-        thread::sleep(LOOK);
-        let before = std::mem::take(&mut there);
+        thread::sleep(POLL_INTERVAL);
+        let before = std::mem::take(&mut queued);
         for n in 0..load.queues {
-            there += u64::from(control.messages(&load.queue(n))?);
+            queued += u64::from(control.messages(&load.queue(n))?);
         }
-        if there != before {
+        if queued != before {
             patience.renew();
         }
     }
     Ok(())
 }
 
-/// Returns when so many messages are consumed, or all threads are done.
-fn watch(
+/// Returns when this many messages are consumed or all threads are done.
+fn wait_until_consumed(
     load: &Load,
     running: &[Running<'_>],
     (shared, until_consumed): (&Shared, u64),
@@ -86,7 +87,7 @@ fn watch(
 ) -> io::Result<()> {
     let mut last = (shared.counts(), Instant::now());
     loop {
-        thread::sleep(LOOK);
+        thread::sleep(POLL_INTERVAL);
         progress.tick(shared)?;
         let counts = shared.counts();
         if counts.consumed >= until_consumed || all_done(running) {
@@ -100,7 +101,9 @@ fn watch(
             last = (counts, Instant::now());
         } else if last.1.elapsed() > load.patience() && until_consumed != u64::MAX {
             let missing = until_consumed - counts.consumed;
-            return Err(io::Error::other(format!("{missing} messages did not come")));
+            return Err(io::Error::other(format!(
+                "{missing} messages did not arrive"
+            )));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Things that are made and unmade over and over: connections, channels, queues, bindings.
+//! Creates and removes things over and over: connections, channels, queues, bindings.
 
 use super::client::Client;
 use super::interrupt::interrupted;
@@ -6,15 +6,15 @@ use super::meter::{Shared, now};
 use super::options::{Load, Mode};
 use super::progress::Progress;
 use super::summary::{Rate, Summary};
-use super::throughput::{LOOK, all_done, first_failure, joined};
-use super::topology::Way;
+use super::throughput::{POLL_INTERVAL, all_done, first_failure, join};
+use super::topology::Route;
 use socket2::SockRef;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The exchange that queues are bound to: every broker has it.
+/// The exchange that queues are bound to, which every broker has.
 const EXCHANGE: &str = "amq.topic";
 
 pub(super) fn run(load: &Load) -> io::Result<Summary> {
@@ -27,7 +27,7 @@ pub(super) fn run(load: &Load) -> io::Result<Summary> {
         let started = Instant::now();
         let running: Vec<_> = cycles
             .into_iter()
-            .map(|cycle| threads.spawn(move || shared.watched(|| cycle.run(shared))))
+            .map(|cycle| threads.spawn(move || shared.fail_on_error(|| cycle.run(shared))))
             .collect();
         let limit = load.time_limit();
         let mut ticked = Ok(());
@@ -35,12 +35,12 @@ pub(super) fn run(load: &Load) -> io::Result<Summary> {
             if limit.is_some_and(|limit| started.elapsed().as_secs_f64() >= limit) {
                 break;
             }
-            thread::sleep(LOOK);
+            thread::sleep(POLL_INTERVAL);
             ticked = progress.tick(shared);
         }
         let (seconds, counts) = (started.elapsed().as_secs_f64(), shared.counts());
         shared.end();
-        first_failure(running.into_iter().map(joined))?;
+        first_failure(running.into_iter().map(join))?;
         ticked?;
         Ok(Summary::new(load.mode, shared)
             .with("cycles", counts.cycles, Rate::Over(seconds))
@@ -48,11 +48,11 @@ pub(super) fn run(load: &Load) -> io::Result<Summary> {
     })
 }
 
-/// One connection's part, or one series of connections.
+/// The work of one thread: on one connection, or on one connection after another.
 struct Cycle<'a> {
     load: &'a Load,
     n: u32,
-    /// None where connections themselves are what is made.
+    /// `None` if connections themselves are created and removed.
     client: Option<Client>,
 }
 
@@ -76,15 +76,15 @@ impl<'a> Cycle<'a> {
         Ok(cycle)
     }
 
-    /// A name that no other cycle has.
+    /// Returns a queue name that no other cycle uses.
     fn queue(&self, turn: u64) -> String {
         format!("leveretperf-churn-{}-{turn}", self.n)
     }
 
     fn run(mut self, shared: &Shared) -> io::Result<()> {
-        let most = self.load.pmessages.unwrap_or(u64::MAX);
+        let max = self.load.pmessages.unwrap_or(u64::MAX);
         let mut turn = 0;
-        while turn < most && !shared.is_over() {
+        while turn < max && !shared.is_over() {
             let began = now();
             self.turn(turn)?;
             shared.latency.record(&[(now() - began, 1)]);
@@ -107,7 +107,8 @@ impl<'a> Cycle<'a> {
             let client = Client::connect(self.load)?;
             let socket = client.socket().try_clone()?;
             client.close()?;
-            // Or this machine runs out of ports, each of which would rest for a minute.
+            // Otherwise this machine would run out of ports, because each stays reserved for a
+            // minute.
             return SockRef::from(&socket).set_linger(Some(Duration::ZERO));
         };
         match self.load.mode {
@@ -120,10 +121,10 @@ impl<'a> Cycle<'a> {
                 client.delete_queue(&queue)
             }
             _ => {
-                let way = Way::to(EXCHANGE, &format!("a.{turn}.c"));
+                let route = Route::to(EXCHANGE, &format!("a.{turn}.c"));
                 let queue = format!("leveretperf-churn-{}-0", self.n);
-                client.bind(&queue, EXCHANGE, &way, false)?;
-                client.unbind(&queue, EXCHANGE, &way)
+                client.bind(&queue, EXCHANGE, &route, false)?;
+                client.unbind(&queue, EXCHANGE, &route)
             }
         }
     }

@@ -1,5 +1,5 @@
-//! A blocking AMQP client that knows just enough to measure: its login, and frames in and out.
-//! What it declares is in [`super::declare`].
+//! A blocking AMQP client with just enough features to measure: login, and frames in and out.
+//! Declarations are in [`super::declare`].
 
 use super::options::Load;
 use super::patience::Patience;
@@ -14,26 +14,26 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-/// A blocking read or write gives up after this long, to look whether the run is over.
+/// The timeout of blocking reads and writes, after which the caller checks whether the run is over.
 const SOCKET_TIMEOUT: Duration = Duration::from_millis(100);
-/// Octets of the input buffer; a larger frame makes it grow.
-const INPUT: usize = 256 * 1024;
-/// Octets of the largest frame where the broker has no limit.
+/// The size in bytes of the input buffer, which grows for larger frames.
+const INPUT_BUFFER: usize = 256 * 1024;
+/// The largest frame size if the broker has no limit.
 const FRAME_MAX: u32 = 128 * 1024;
-/// What a broker has not done that is waited for.
-pub(super) const TAKEN: &str = "has taken nothing";
-const ANSWERED: &str = "has not answered";
+/// What the broker failed to do while we waited.
+pub(super) const ACCEPTED_NOTHING: &str = "has accepted no data";
+const NOT_ANSWERED: &str = "has not answered";
 
 pub(super) struct Client {
     socket: TcpStream,
     input: Vec<u8>,
-    /// What of the input has come and is not taken yet.
+    /// The range of the input that has been read but not processed.
     from: usize,
     to: usize,
     frame_max: u32,
-    /// A message was begun and not ended: nothing can be said any more.
-    torn: bool,
-    /// How long the broker may do nothing.
+    /// A message was only partly written, so nothing more can be sent.
+    mid_message: bool,
+    /// How long the broker may be idle.
     patience: Duration,
 }
 
@@ -41,32 +41,33 @@ impl Client {
     /// Logs in and opens channel 1.
     pub(super) fn connect(load: &Load) -> io::Result<Self> {
         let target = load.target().map_err(io::Error::other)?;
-        let socket = connected(&target.address, load.patience())
-            .map_err(|error| explained(&format!("cannot connect to {}", target.address), &error))?;
-        let mut client = Self::bare(socket, load)?;
+        let socket = connect_to_any(&target.address, load.patience()).map_err(|error| {
+            with_context(&format!("cannot connect to {}", target.address), &error)
+        })?;
+        let mut client = Self::over(socket, load)?;
         client.login(&target.user, &target.password, &target.vhost)?;
         client.open_channel(1)?;
         Ok(client)
     }
 
-    /// Takes a socket as it is.
-    pub(super) fn bare(socket: TcpStream, load: &Load) -> io::Result<Self> {
+    /// Creates a client on a connected socket, without logging in.
+    pub(super) fn over(socket: TcpStream, load: &Load) -> io::Result<Self> {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(SOCKET_TIMEOUT))?;
         socket.set_write_timeout(Some(SOCKET_TIMEOUT))?;
         Ok(Client {
             socket,
-            input: vec![0; INPUT],
+            input: vec![0; INPUT_BUFFER],
             from: 0,
             to: 0,
             frame_max: FRAME_MAX,
-            torn: false,
+            mid_message: false,
             patience: load.patience(),
         })
     }
 
     fn login(&mut self, user: &str, password: &str, vhost: &str) -> io::Result<()> {
-        self.send_octets(&PROTOCOL_HEADER)?;
+        self.send_bytes(&PROTOCOL_HEADER)?;
         self.expect(method::CONNECTION_START)?;
         let start_ok = connection::StartOk {
             client_properties: properties(),
@@ -84,12 +85,12 @@ impl Client {
         };
         let frame_max = match tune.frame_max {
             0 => FRAME_MAX,
-            most => most.min(FRAME_MAX),
+            max => max.min(FRAME_MAX),
         };
         let tune_ok = connection::TuneOk {
             channel_max: tune.channel_max,
             frame_max,
-            // A generator that is busy measuring does not want to send them.
+            // No heartbeats: they would disturb the measurement.
             heartbeat: 0,
         };
         self.send(
@@ -121,11 +122,11 @@ impl Client {
     pub(super) fn send(&mut self, channel: u16, class: AMQPClass) -> io::Result<()> {
         let mut out = BytesMut::new();
         method::encode(&mut out, ChannelId(channel), &class);
-        self.send_octets(&out)
+        self.send_bytes(&out)
     }
 
-    fn send_octets(&mut self, octets: &[u8]) -> io::Result<()> {
-        let whole = self.write(octets, |_, patience| patience.lasts(TAKEN))?;
+    fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let whole = self.write(bytes, |_, patience| patience.lasts(ACCEPTED_NOTHING))?;
         if whole {
             Ok(())
         } else {
@@ -133,18 +134,18 @@ impl Client {
         }
     }
 
-    /// Waits for a method, dropping others; a close is an error.
+    /// Waits for a method and drops others. A close is an error.
     pub(super) fn expect(&mut self, wanted: MethodId) -> io::Result<AMQPClass> {
         self.expect_within(self.patience, wanted)
     }
 
-    /// The same for an answer that may take so long.
+    /// Does the same with a time limit of its own.
     pub(super) fn expect_within(
         &mut self,
-        most: Duration,
+        max: Duration,
         wanted: MethodId,
     ) -> io::Result<AMQPClass> {
-        let mut patience = Patience::new(most);
+        let mut patience = Patience::new(max);
         loop {
             let mut found = None;
             self.frames(|kind, payload| {
@@ -153,7 +154,7 @@ impl Client {
                         Method::Other(class) if method::class_id(&class) == wanted => {
                             found = Some(class);
                         }
-                        other => notice(&other)?,
+                        other => check_method(&other)?,
                     }
                 }
                 Ok(found.is_none())
@@ -163,13 +164,13 @@ impl Client {
             }
             if self.read()? {
                 patience.renew();
-            } else if !patience.lasts(ANSWERED)? {
+            } else if !patience.lasts(NOT_ANSWERED)? {
                 return Err(ErrorKind::Interrupted.into());
             }
         }
     }
 
-    /// Hands out frames that have come whole, until there are none or `each` says `false`.
+    /// Calls `each` with every complete frame, until there are none or it returns false.
     pub(super) fn frames(
         &mut self,
         mut each: impl FnMut(FrameKind, &[u8]) -> io::Result<bool>,
@@ -188,105 +189,105 @@ impl Client {
         }
     }
 
-    /// Reads once; `false` when nothing came for a while.
+    /// Reads once. Returns false if nothing arrived before the timeout.
     pub(super) fn read(&mut self) -> io::Result<bool> {
         self.make_room();
         match self.socket.read(&mut self.input[self.to..]) {
             Ok(0) => Err(io::Error::new(
                 ErrorKind::UnexpectedEof,
-                "the broker closed the connection without a word",
+                "the broker closed the connection without giving a reason",
             )),
-            Ok(octets) => {
-                self.to += octets;
+            Ok(bytes) => {
+                self.to += bytes;
                 Ok(true)
             }
             Err(error) if is_timeout(&error) => Ok(false),
-            Err(error) => Err(explained("reading from the broker", &error)),
+            Err(error) => Err(with_context("reading from the broker", &error)),
         }
     }
 
     fn make_room(&mut self) {
         if self.from == self.to {
             (self.from, self.to) = (0, 0);
-        } else if self.input.len() - self.to < INPUT / 4 {
+        } else if self.input.len() - self.to < INPUT_BUFFER / 4 {
             self.input.copy_within(self.from..self.to, 0);
             (self.from, self.to) = (0, self.to - self.from);
         }
-        // Frames are bounded by what was tuned, so this happens once at most.
+        // The frame size is limited, so this happens at most once.
         if self.to == self.input.len() {
-            self.input.resize(self.to + INPUT, 0);
+            self.input.resize(self.to + INPUT_BUFFER, 0);
         }
     }
 
-    /// Reads what is there, without waiting.
-    pub(super) fn look(&mut self) -> io::Result<bool> {
+    /// Reads what is available, without waiting.
+    pub(super) fn read_available(&mut self) -> io::Result<bool> {
         self.socket.set_nonblocking(true)?;
         let came = self.read();
         self.socket.set_nonblocking(false)?;
         came
     }
 
-    /// Waits until something can be read, or for so long.
-    pub(super) fn wait(&mut self, most: Duration) -> io::Result<()> {
-        let most = most.min(SOCKET_TIMEOUT);
+    /// Waits until something can be read, but no longer than `max`.
+    pub(super) fn wait(&mut self, max: Duration) -> io::Result<()> {
+        let max = max.min(SOCKET_TIMEOUT);
         let timeout = Timespec {
             tv_sec: 0,
-            tv_nsec: i64::from(most.subsec_nanos()),
+            tv_nsec: i64::from(max.subsec_nanos()),
         };
         let mut sockets = [PollFd::new(&self.socket, PollFlags::IN)];
         match poll(&mut sockets, Some(&timeout)) {
             Ok(0) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Ok(_) => self.look().map(drop),
+            Ok(_) => self.read_available().map(drop),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Writes everything, unless `stalled` says `false`: it is asked whenever the broker has not
-    /// taken anything for a while, and is given the patience that lasts since then. Returns whether
-    /// all was written.
+    /// Writes everything, unless `stalled` returns false: it is called whenever the broker has not
+    /// accepted data for a while, with the patience measured since then. Returns whether everything
+    /// was written.
     pub(super) fn write(
         &mut self,
-        mut octets: &[u8],
+        mut bytes: &[u8],
         mut stalled: impl FnMut(&mut Client, &mut Patience) -> io::Result<bool>,
     ) -> io::Result<bool> {
         let mut patience = Patience::new(self.patience);
-        while !octets.is_empty() {
-            match self.socket.write(octets) {
+        while !bytes.is_empty() {
+            match self.socket.write(bytes) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => {
-                    octets = &octets[written..];
+                    bytes = &bytes[written..];
                     patience.renew();
                 }
                 Err(error) if is_timeout(&error) => {
                     let goes_on = stalled(self, &mut patience);
                     if !matches!(goes_on, Ok(true)) {
-                        self.torn = true;
+                        self.mid_message = true;
                         return goes_on;
                     }
                 }
-                Err(error) => return Err(self.why_it_closed(&error)),
+                Err(error) => return Err(self.close_reason(&error)),
             }
         }
         Ok(true)
     }
 
-    /// A broker that hangs up has often said why.
-    fn why_it_closed(&mut self, error: &io::Error) -> io::Error {
-        while let Ok(true) = self.look() {
-            if let Err(reason) = self.frames(taken_note_of) {
+    /// Returns the reason that the broker gave before it hung up, if any.
+    fn close_reason(&mut self, error: &io::Error) -> io::Error {
+        while let Ok(true) = self.read_available() {
+            if let Err(reason) = self.frames(check_frame) {
                 return reason;
             }
         }
-        explained("writing to the broker", error)
+        with_context("writing to the broker", error)
     }
 
-    /// Says good-bye and waits for the answer, which comes when the broker has read everything before
-    /// it. What still comes is dropped.
+    /// Closes the connection and waits for the answer, which arrives when the broker has processed
+    /// everything sent before. Anything else that arrives is dropped.
     ///
     /// # Errors
-    /// The broker has refused something that was sent before; or it does not answer.
+    /// The broker has rejected something sent earlier, or it does not answer.
     pub(super) fn close(mut self) -> io::Result<()> {
-        if self.torn {
+        if self.mid_message {
             return Ok(());
         }
         let close = connection::Close {
@@ -298,19 +299,19 @@ impl Client {
         let close = connection::AMQPMethod::Close(close);
         let mut out = BytesMut::new();
         method::encode(&mut out, ChannelId(0), &AMQPClass::Connection(close));
-        if !self.write(&out, |_, patience| patience.lasts(TAKEN))? {
+        if !self.write(&out, |_, patience| patience.lasts(ACCEPTED_NOTHING))? {
             return Ok(());
         }
         let mut answered = false;
-        // From the good-bye on: deliveries may go on coming.
+        // Starts with the close, because deliveries may keep arriving.
         let mut patience = Patience::new(self.patience);
-        while !answered && patience.lasts("has not answered the good-bye")? {
+        while !answered && patience.lasts("has not answered connection.close")? {
             self.frames(|kind, payload| {
                 if kind != FrameKind::Method {
                     return Ok(true);
                 }
                 answered = method::peek_id(payload) == Some(method::CONNECTION_CLOSE_OK);
-                // Whatever was sent last is refused now, if at all.
+                // If anything sent last is rejected, it is now.
                 match refusal(&method::decode(payload).map_err(io::Error::other)?) {
                     Some(refusal) => Err(refusal),
                     None => Ok(!answered),
@@ -326,7 +327,7 @@ impl Client {
 
 fn properties() -> FieldTable {
     let mut capabilities = FieldTable::default();
-    // Without the first a refused login is a connection that ends without a word.
+    // Without the first, a failed login ends the connection without a reason.
     for name in [
         "authentication_failure_close",
         "basic.nack",
@@ -345,11 +346,11 @@ fn properties() -> FieldTable {
     properties
 }
 
-/// Connects to the first of an address's places that answers.
-fn connected(address: &str, patience: Duration) -> io::Result<TcpStream> {
+/// Connects to the first of the addresses a name resolves to that answers.
+fn connect_to_any(address: &str, patience: Duration) -> io::Result<TcpStream> {
     let mut failed = ErrorKind::AddrNotAvailable.into();
-    for place in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&place, patience) {
+    for candidate in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&candidate, patience) {
             Ok(socket) => return Ok(socket),
             Err(error) => failed = error,
         }
@@ -364,19 +365,19 @@ fn is_timeout(error: &io::Error) -> bool {
     )
 }
 
-pub(super) fn explained(what: &str, error: &io::Error) -> io::Error {
+pub(super) fn with_context(what: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
-/// For frames that nobody waits for: an error if the broker refuses something by them.
-pub(super) fn taken_note_of(kind: FrameKind, payload: &[u8]) -> io::Result<bool> {
+/// Handles a frame that nobody waits for: returns an error if the broker rejects something with it.
+pub(super) fn check_frame(kind: FrameKind, payload: &[u8]) -> io::Result<bool> {
     if kind == FrameKind::Method {
-        notice(&method::decode(payload).map_err(io::Error::other)?)?;
+        check_method(&method::decode(payload).map_err(io::Error::other)?)?;
     }
     Ok(true)
 }
 
-fn notice(method: &Method<'_>) -> io::Result<()> {
+fn check_method(method: &Method<'_>) -> io::Result<()> {
     if let Some(refusal) = refusal(method) {
         return Err(refusal);
     }
@@ -392,14 +393,14 @@ fn notice(method: &Method<'_>) -> io::Result<()> {
             Ok(())
         }
         AMQPClass::Connection(connection::AMQPMethod::Unblocked(_)) => {
-            eprintln!("the broker blocks publishers no longer");
+            eprintln!("the broker no longer blocks publishers");
             Ok(())
         }
         _ => Ok(()),
     }
 }
 
-/// Why the broker closed the connection or the channel, if this method does.
+/// Returns why the broker closed the connection or the channel, if this method does so.
 fn refusal(method: &Method<'_>) -> Option<io::Error> {
     let Method::Other(class) = method else {
         return None;

@@ -1,6 +1,6 @@
 //! A connection that consumes.
 
-use super::client::{Client, taken_note_of};
+use super::client::{Client, check_frame};
 use super::meter::{Shared, now};
 use super::options::{Load, STAMP};
 use super::pace::Pace;
@@ -14,41 +14,41 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const CONSUME_OK: MethodId = MethodId::new(60, 21);
-/// The longest sleep of a consumer with a limited rate.
-const NAP: Duration = Duration::from_millis(50);
+/// The longest sleep of a rate-limited consumer.
+const MAX_SLEEP: Duration = Duration::from_millis(50);
 
 pub(super) struct Consumer<'a> {
     client: Client,
     shared: &'a Shared,
     pace: Pace,
-    /// Deliveries still to take.
-    left: u64,
-    taken: Taken,
+    /// The number of deliveries still to consume.
+    remaining: u64,
+    received: Received,
     out: BytesMut,
 }
 
-/// What has come.
-struct Taken {
+/// What has been received.
+struct Received {
     ack_every: Option<u32>,
     stamped: bool,
     answers: usize,
-    /// Deliveries since the last acknowledgement, and the tag of the last of them.
+    /// The number of deliveries since the last acknowledgement, and the tag of the last one.
     not_acked: u32,
     last_tag: u64,
-    /// The next frame of a body is the first of its message.
+    /// The next body frame is the first of its message.
     body_begins: bool,
     times: Vec<(u64, u64)>,
 }
 
 impl<'a> Consumer<'a> {
-    /// The n-th consumer, over a connection that brings deliveries already.
+    /// Creates the n-th consumer, on a connection that already receives deliveries.
     pub(super) fn new(load: &Load, n: u32, client: Client, shared: &'a Shared) -> Self {
         Consumer {
             client,
             shared,
             pace: Pace::new(load.consumer_rate, now(), (n, load.consumers)),
-            left: load.cmessages.unwrap_or(u64::MAX),
-            taken: Taken {
+            remaining: load.cmessages.unwrap_or(u64::MAX),
+            received: Received {
                 ack_every: load.ack_every(),
                 stamped: load.measure_latency,
                 answers: 0,
@@ -61,7 +61,7 @@ impl<'a> Consumer<'a> {
         }
     }
 
-    /// Connects and begins to consume from the n-th consumer's queues.
+    /// Connects and starts to consume from the queues of the n-th consumer.
     pub(super) fn start(load: &Load, n: u32, shared: &'a Shared) -> io::Result<Self> {
         let mut client = Client::connect(load)?;
         client.qos(load.prefetch)?;
@@ -71,7 +71,7 @@ impl<'a> Consumer<'a> {
         }
         let mut consumer = Consumer::new(load, n, client, shared);
         let mut patience = Patience::new(load.patience());
-        while consumer.taken.answers < queues.len() {
+        while consumer.received.answers < queues.len() {
             if !patience.lasts("has not answered basic.consume")? {
                 return Err(io::ErrorKind::Interrupted.into());
             }
@@ -80,56 +80,56 @@ impl<'a> Consumer<'a> {
         Ok(consumer)
     }
 
-    /// Takes deliveries until told to stop.
+    /// Consumes until told to stop.
     pub(super) fn run(mut self) -> io::Result<()> {
         self.consume_all()?;
         self.client.close()
     }
 
-    /// The same where there is no broker to say good-bye to.
-    pub(super) fn run_bare(mut self) -> io::Result<()> {
+    /// Does the same without a broker, so without closing the connection.
+    pub(super) fn run_without_close(mut self) -> io::Result<()> {
         match self.consume_all() {
-            // Whoever passed the octets on ends when the publisher does.
+            // The relay ends when the publisher does.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
             ended => ended,
         }
     }
 
     fn consume_all(&mut self) -> io::Result<()> {
-        while !self.shared.is_over() && self.left > 0 {
+        while !self.shared.is_over() && self.remaining > 0 {
             self.turn()?;
         }
         Ok(())
     }
 
-    /// Takes what has come, acknowledges it, and waits for more.
+    /// Processes what has arrived, acknowledges it, and waits for more.
     fn turn(&mut self) -> io::Result<()> {
         let at = now();
-        let most = self.pace.due(at).min(self.left);
-        if most == 0 {
-            std::thread::sleep(self.pace.wait(at).min(NAP));
+        let max = self.pace.due(at).min(self.remaining);
+        if max == 0 {
+            std::thread::sleep(self.pace.wait(at).min(MAX_SLEEP));
             return Ok(());
         }
-        let (taken, out) = (&mut self.taken, &mut self.out);
+        let (received, out) = (&mut self.received, &mut self.out);
         let mut count = 0;
         self.client.frames(|kind, payload| {
-            count += u64::from(taken.take(kind, payload, at, out)?);
-            Ok(count < most)
+            count += u64::from(received.take(kind, payload, at, out)?);
+            Ok(count < max)
         })?;
         if count > 0 {
-            self.pace.did(count);
-            self.left -= count;
+            self.pace.advance(count);
+            self.remaining -= count;
             self.shared.consumed.fetch_add(count, Ordering::Relaxed);
-            self.shared.latency.record(&self.taken.times);
-            self.taken.times.clear();
+            self.shared.latency.record(&self.received.times);
+            self.received.times.clear();
         }
-        if self.left == 0 {
-            self.taken.ack_the_rest(&mut self.out);
+        if self.remaining == 0 {
+            self.received.ack_the_rest(&mut self.out);
         }
         self.acknowledge()?;
-        if count < most && !self.client.read()? {
-            // Nothing more comes: what was saved up is due.
-            self.taken.ack_the_rest(&mut self.out);
+        if count < max && !self.client.read()? {
+            // Nothing more has arrived: pending acknowledgements are due.
+            self.received.ack_the_rest(&mut self.out);
             self.acknowledge()?;
         }
         Ok(())
@@ -145,8 +145,8 @@ impl<'a> Consumer<'a> {
     }
 }
 
-impl Taken {
-    /// Takes a frame, and says whether a message is counted with it.
+impl Received {
+    /// Processes a frame and returns whether it completes a counted message.
     fn take(
         &mut self,
         kind: FrameKind,
@@ -167,18 +167,18 @@ impl Taken {
                     self.answers += 1;
                     Ok(false)
                 }
-                _ => taken_note_of(kind, payload).map(|_| false),
+                _ => check_frame(kind, payload).map(|_| false),
             },
             FrameKind::Body if self.body_begins => {
                 if self.stamped
                     && let Some(stamp) = payload.first_chunk::<STAMP>()
                 {
-                    self.took(at.saturating_sub(u64::from_be_bytes(*stamp)));
+                    self.record_latency(at.saturating_sub(u64::from_be_bytes(*stamp)));
                 }
                 self.acknowledge(out);
                 Ok(true)
             }
-            // Without a body the content ends with its header, which says so.
+            // A message without a body ends with its header, which says so.
             FrameKind::Header if payload.get(4..12) == Some(&[0; 8]) => {
                 self.acknowledge(out);
                 Ok(true)
@@ -187,14 +187,14 @@ impl Taken {
         }
     }
 
-    fn took(&mut self, nanoseconds: u64) {
+    fn record_latency(&mut self, nanoseconds: u64) {
         match self.times.last_mut() {
             Some((same, messages)) if *same == nanoseconds => *messages += 1,
             _ => self.times.push((nanoseconds, 1)),
         }
     }
 
-    /// A message is here.
+    /// Counts a message and acknowledges it if an acknowledgement is due.
     fn acknowledge(&mut self, out: &mut BytesMut) {
         self.body_begins = false;
         let Some(every) = self.ack_every else {
@@ -219,11 +219,11 @@ fn put_ack(out: &mut BytesMut, tag: u64, multiple: bool) {
     method::encode_ack(out, ChannelId(1), DeliveryTag(tag), multiple);
 }
 
-/// The delivery tag of basic.deliver, behind the consumer tag.
+/// Returns the delivery tag of basic.deliver, which follows the consumer tag.
 fn delivery_tag(payload: &[u8]) -> u64 {
     let at = 5 + usize::from(payload.get(4).copied().unwrap_or(0));
-    let octets = payload
+    let bytes = payload
         .get(at..at + 8)
-        .and_then(|octets| octets.try_into().ok());
-    octets.map_or(0, u64::from_be_bytes)
+        .and_then(|bytes| bytes.try_into().ok());
+    bytes.map_or(0, u64::from_be_bytes)
 }

@@ -1,8 +1,8 @@
-//! What a client declares: queues, exchanges, bindings, consumers.
+//! Declarations of a client: queues, exchanges, bindings, consumers.
 
 use super::client::Client;
 use super::options::Load;
-use super::topology::Way;
+use super::topology::Route;
 use leveret_protocol::MethodId;
 use leveret_protocol::classes::{AMQPClass, basic, channel, confirm, exchange, queue};
 use leveret_protocol::values::{AMQPValue, FieldTable};
@@ -26,7 +26,7 @@ impl Client {
         self.declare(name, false, durable, arguments).map(drop)
     }
 
-    /// How many messages a queue has.
+    /// Returns the number of messages in a queue.
     pub(super) fn messages(&mut self, name: &str) -> io::Result<u32> {
         self.declare(name, true, false, FieldTable::default())
     }
@@ -54,7 +54,7 @@ impl Client {
         }
     }
 
-    /// Deletes a queue, which may have messages for minutes of work.
+    /// Deletes a queue, which may take minutes if it has many messages.
     pub(super) fn delete_queue(&mut self, name: &str) -> io::Result<()> {
         let delete = queue::Delete {
             queue: name.into(),
@@ -98,20 +98,20 @@ impl Client {
         self.expect(MethodId::new(40, 21)).map(drop)
     }
 
-    /// Binds; without waiting for an answer if there shall be none.
+    /// Binds a queue; with `nowait`, without waiting for an answer.
     pub(super) fn bind(
         &mut self,
         queue: &str,
         exchange: &str,
-        way: &Way,
+        route: &Route,
         nowait: bool,
     ) -> io::Result<()> {
         let bind = queue::Bind {
             queue: queue.into(),
             exchange: exchange.into(),
-            routing_key: way.binding_key.as_str().into(),
+            routing_key: route.binding_key.as_str().into(),
             nowait,
-            arguments: header_arguments(way),
+            arguments: header_arguments(route),
         };
         self.send(1, AMQPClass::Queue(queue::AMQPMethod::Bind(bind)))?;
         match nowait {
@@ -120,12 +120,12 @@ impl Client {
         }
     }
 
-    pub(super) fn unbind(&mut self, queue: &str, exchange: &str, way: &Way) -> io::Result<()> {
+    pub(super) fn unbind(&mut self, queue: &str, exchange: &str, route: &Route) -> io::Result<()> {
         let unbind = queue::Unbind {
             queue: queue.into(),
             exchange: exchange.into(),
-            routing_key: way.binding_key.as_str().into(),
-            arguments: header_arguments(way),
+            routing_key: route.binding_key.as_str().into(),
+            arguments: header_arguments(route),
         };
         self.send(1, AMQPClass::Queue(queue::AMQPMethod::Unbind(unbind)))?;
         self.expect(MethodId::new(50, 51)).map(drop)
@@ -146,7 +146,7 @@ impl Client {
         self.expect(MethodId::new(60, 11)).map(drop)
     }
 
-    /// Asks for deliveries, which may come before the answer: whoever asks takes both.
+    /// Starts a consumer. Deliveries may arrive before the answer, so the caller handles both.
     pub(super) fn consume(&mut self, name: &str, tag: &str, ack: bool) -> io::Result<()> {
         let consume = basic::Consume {
             queue: name.into(),
@@ -174,7 +174,7 @@ impl Client {
         self.expect(MethodId::new(20, 41)).map(drop)
     }
 
-    /// Opens channel 1 again after the broker has closed it.
+    /// Reopens channel 1 after the broker has closed it.
     pub(super) fn reopen_channel(&mut self) -> io::Result<()> {
         let close_ok = channel::AMQPMethod::CloseOk(channel::CloseOk {});
         self.send(1, AMQPClass::Channel(close_ok))?;
@@ -182,9 +182,9 @@ impl Client {
     }
 }
 
-fn header_arguments(way: &Way) -> FieldTable {
+fn header_arguments(route: &Route) -> FieldTable {
     let mut arguments = FieldTable::default();
-    if let Some(header) = &way.header {
+    if let Some(header) = &route.header {
         arguments.insert("way".into(), AMQPValue::LongString(header.as_str().into()));
     }
     arguments

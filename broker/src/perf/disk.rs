@@ -1,4 +1,5 @@
-//! How long a body takes to the disk: the least that a confirm of a persistent message can take.
+//! Measures how long writing a body to disk takes: the minimum latency of a confirm for a
+//! persistent message.
 
 use super::interrupt::interrupted;
 use super::meter::{Shared, now};
@@ -11,15 +12,15 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// Octets that the file has at most; then it begins again.
-const LONGEST: u64 = 64 << 20;
+/// The largest size of the file in bytes, after which it is rewritten from the start.
+const MAX_FILE_SIZE: u64 = 64 << 20;
 
-/// Removes the file when the run is over, however that ends.
-struct Removed(PathBuf);
+/// A file that is removed when the run ends, however it ends.
+struct TempFile(PathBuf);
 
-impl Drop for Removed {
+impl Drop for TempFile {
     fn drop(&mut self) {
-        // What cannot be removed cannot be helped.
+        // If it cannot be removed, nothing can be done about it.
         let _ = std::fs::remove_file(&self.0);
     }
 }
@@ -28,16 +29,16 @@ impl Drop for Removed {
 pub(super) fn run(load: &Load) -> io::Result<Summary> {
     let (shared, mut progress) = (Shared::default(), Progress::new(load)?);
     let name = format!("leveretperf-disk-{}", std::process::id());
-    let path = Removed(load.dir.join(name));
+    let path = TempFile(load.dir.join(name));
     let open = || {
         let file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
             .open(&path.0)
-            .map_err(|error| super::client::explained(&path.0.display().to_string(), &error))?;
+            .map_err(|error| super::client::with_context(&path.0.display().to_string(), &error))?;
         if load.preallocate {
-            file.set_len(LONGEST)?;
+            file.set_len(MAX_FILE_SIZE)?;
             file.sync_all()?;
         }
         Ok::<_, io::Error>(file)
@@ -46,13 +47,13 @@ pub(super) fn run(load: &Load) -> io::Result<Summary> {
     let (mut file, mut written) = (open()?, 0);
     progress.begin();
     let started = Instant::now();
-    let (limit, most) = (load.time_limit(), load.pmessages.unwrap_or(u64::MAX));
+    let (limit, max) = (load.time_limit(), load.pmessages.unwrap_or(u64::MAX));
     let mut count = 0;
-    while count < most && !interrupted() {
+    while count < max && !interrupted() {
         if limit.is_some_and(|limit| started.elapsed().as_secs_f64() >= limit) {
             break;
         }
-        if written + body.len() as u64 > LONGEST {
+        if written + body.len() as u64 > MAX_FILE_SIZE {
             (file, written) = (open()?, 0);
         }
         let began = now();

@@ -1,6 +1,6 @@
-//! Many connections that do nothing.
+//! Many idle connections.
 
-use super::client::{Client, taken_note_of};
+use super::client::{Client, check_frame};
 use super::interrupt::interrupted;
 use super::meter::{Shared, now};
 use super::options::Load;
@@ -10,10 +10,10 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How often it is looked whether the broker has closed one of them.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often connections are checked for having been closed by the broker.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Opens them one after the other and keeps them until the time is over.
+/// Opens connections one after the other and keeps them open until the time is over.
 pub(super) fn run(load: &Load) -> io::Result<Summary> {
     let (shared, mut progress) = (Shared::default(), Progress::new(load)?);
     progress.begin();
@@ -34,15 +34,15 @@ pub(super) fn run(load: &Load) -> io::Result<Summary> {
     if !load.quiet {
         eprintln!("{} connections are open", clients.len());
     }
-    let mut looked = Instant::now();
+    let mut last_checked = Instant::now();
     let limit = load.time_limit().unwrap_or(f64::MAX);
     while started.elapsed().as_secs_f64() < opening + limit && !interrupted() {
         std::thread::sleep(Duration::from_millis(20));
-        if looked.elapsed() > LOOK {
-            looked = Instant::now();
+        if last_checked.elapsed() > CHECK_INTERVAL {
+            last_checked = Instant::now();
             for client in &mut clients {
-                client.look()?;
-                client.frames(taken_note_of)?;
+                client.read_available()?;
+                client.frames(check_frame)?;
             }
         }
     }

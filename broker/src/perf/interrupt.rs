@@ -1,27 +1,27 @@
-//! What ends a run before its time: Ctrl-C, with a summary, and a failure.
+//! Ends a run early: on Ctrl-C, with a summary, or because it failed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static FAILED: AtomicBool = AtomicBool::new(false);
 
-/// Whether Ctrl-C or a wish to terminate came.
+/// Returns whether SIGINT or SIGTERM was received.
 pub(super) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
 
-/// The run has failed: nobody waits for the broker for long any more.
+/// Records that the run has failed, so that nobody waits long for the broker any more.
 pub(super) fn fail() {
     FAILED.store(true, Ordering::Relaxed);
 }
 
-/// Whether the run is to end before its time.
+/// Returns whether the run is to end early.
 pub(super) fn is_ending() -> bool {
     interrupted() || FAILED.load(Ordering::Relaxed)
 }
 
-/// Listens for them from now on, in a thread that ends with the process. The second ends the
-/// process as it would have without this.
+/// Starts to listen for signals, in a thread that lives as long as the process. A second signal
+/// kills the process.
 pub(super) fn listen() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -48,7 +48,7 @@ async fn wait() {
             _ = terminate.recv() => {}
         }
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            // Asked twice: something holds the summary up.
+            // Interrupted twice: something delays the summary.
             let _ = kill_process(getpid(), Signal::KILL);
         }
     }

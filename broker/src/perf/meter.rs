@@ -1,4 +1,4 @@
-//! What all threads count in: messages, and the time that each of them took.
+//! The counters that all threads share: messages, and the time that each of them took.
 
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
@@ -6,34 +6,35 @@ use rustix::time::{ClockId, clock_gettime};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// The longest time that is told apart, in nanoseconds: an hour.
-const LONGEST: u64 = 3_600_000_000_000;
-/// Significant digits of what is kept of a time.
+/// The longest time that is recorded exactly, in nanoseconds: an hour.
+const MAX_TIME: u64 = 3_600_000_000_000;
+/// The number of significant digits with which times are recorded.
 const DIGITS: u8 = 3;
 
-/// Nanoseconds of the system's monotonic clock: the same one for all processes of a machine.
+/// Returns nanoseconds of the system's monotonic clock, which is the same for all processes of a
+/// machine.
 pub(super) fn now() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// What all threads count in, and when they stop.
+/// The shared counters, and the flags that stop the threads.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) published: AtomicU64,
     pub(super) confirmed: AtomicU64,
-    /// Refused with basic.nack.
+    /// Rejected with basic.nack.
     pub(super) refused: AtomicU64,
-    /// Came back with basic.return.
+    /// Returned with basic.return.
     pub(super) returned: AtomicU64,
     pub(super) consumed: AtomicU64,
-    /// Cycles of the modes that churn.
+    /// Cycles of the churn modes.
     pub(super) cycles: AtomicU64,
     pub(super) stop_publishing: AtomicBool,
     pub(super) stop: AtomicBool,
-    /// One of the threads ended with an error.
+    /// A thread ended with an error.
     failed: AtomicBool,
-    /// From publishing to delivery; of a cycle.
+    /// The time from publishing to delivery, or of a cycle.
     pub(super) latency: Latencies,
     pub(super) confirm_latency: Latencies,
 }
@@ -74,12 +75,12 @@ impl Shared {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// What a thread does. If it fails the run does, and the others end.
-    pub(super) fn watched(&self, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    /// Runs the work of a thread. If it fails, the run fails and the other threads end.
+    pub(super) fn fail_on_error(&self, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         work().inspect_err(|_| self.fail())
     }
 
-    /// The run has failed: all threads end.
+    /// Fails the run: all threads end.
     pub(super) fn fail(&self) {
         self.failed.store(true, Ordering::Relaxed);
         super::interrupt::fail();
@@ -92,22 +93,23 @@ impl Shared {
     }
 }
 
-/// Times of messages: those since the last line of progress, and all.
+/// Latency histograms: since the last progress line, and over the whole run.
 #[derive(Debug)]
-pub(super) struct Latencies(Mutex<Kept>);
+pub(super) struct Latencies(Mutex<Histograms>);
 
 #[derive(Debug)]
-struct Kept {
+struct Histograms {
     whole: Histogram<u64>,
     interval: Histogram<u64>,
 }
 
 impl Default for Latencies {
     fn default() -> Self {
-        // The bounds are constants that the crate takes; an automatic one stands in for them.
+        // The bounds are valid constants; an auto-resizing histogram is a fallback that is never
+        // used.
         let empty =
-            || Histogram::new_with_bounds(1, LONGEST, DIGITS).unwrap_or_else(|_| automatic());
-        Latencies(Mutex::new(Kept {
+            || Histogram::new_with_bounds(1, MAX_TIME, DIGITS).unwrap_or_else(|_| automatic());
+        Latencies(Mutex::new(Histograms {
             whole: empty(),
             interval: empty(),
         }))
@@ -120,53 +122,54 @@ fn automatic() -> Histogram<u64> {
 }
 
 impl Latencies {
-    /// Takes note of times in nanoseconds, each with how many messages took it: one call per
+    /// Records times in nanoseconds, each with the number of messages that took it. Called once per
     /// batch, because it takes a lock.
     pub(super) fn record(&self, times: &[(u64, u64)]) {
         if times.is_empty() {
             return;
         }
-        let mut kept = self.0.lock();
+        let mut histograms = self.0.lock();
         for &(nanoseconds, messages) in times {
-            kept.interval
+            histograms
+                .interval
                 .saturating_record_n(nanoseconds.max(1), messages);
         }
     }
 
-    /// The times since it was last asked; `None` when there are none.
+    /// Returns the times since the last call, or `None` if there are none.
     pub(super) fn interval(&self) -> Option<Percentiles> {
-        let mut kept = self.0.lock();
-        let percentiles = Percentiles::of(&kept.interval);
-        let Kept { whole, interval } = &mut *kept;
-        // Both have the same bounds.
+        let mut histograms = self.0.lock();
+        let percentiles = Percentiles::of(&histograms.interval);
+        let Histograms { whole, interval } = &mut *histograms;
+        // This cannot fail, because both have the same bounds.
         let _ = whole.add(&*interval);
         interval.reset();
         percentiles
     }
 
-    /// All times; `None` when there are none.
+    /// Returns all times, or `None` if there are none.
     pub(super) fn whole(&self) -> Option<Percentiles> {
         self.interval();
         Percentiles::of(&self.0.lock().whole)
     }
 }
 
-/// How long messages took, in nanoseconds.
+/// Percentiles of times, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Percentiles {
-    /// How many messages they were.
+    /// The number of messages.
     pub count: u64,
     /// The shortest time.
     pub min: u64,
-    /// What half of them did not exceed.
+    /// The median.
     pub p50: u64,
-    /// What 75 % of them did not exceed.
+    /// The 75th percentile.
     pub p75: u64,
-    /// What 95 % of them did not exceed.
+    /// The 95th percentile.
     pub p95: u64,
-    /// What 99 % of them did not exceed.
+    /// The 99th percentile.
     pub p99: u64,
-    /// What 99.9 % of them did not exceed.
+    /// The 99.9th percentile.
     pub p999: u64,
     /// The longest time.
     pub max: u64,
@@ -187,7 +190,7 @@ impl Percentiles {
         })
     }
 
-    /// Each with its name.
+    /// Returns each percentile with its name.
     pub fn named(&self) -> [(&'static str, u64); 7] {
         [
             ("min", self.min),
@@ -226,6 +229,6 @@ mod tests {
         latencies.record(&[(u64::MAX, 1), (0, 1)]);
         let whole = latencies.whole().expect("times");
         assert_eq!((whole.count, whole.min), (2, 1));
-        assert!(whole.max >= LONGEST);
+        assert!(whole.max >= MAX_TIME);
     }
 }

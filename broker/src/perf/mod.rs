@@ -1,12 +1,12 @@
-//! The load generator: raw frames over blocking sockets, a thread per connection, so that the
-//! broker and not the generator is what is measured.
+//! The load generator: raw frames on blocking sockets, with one thread per connection, so that the
+//! broker is what is measured and not the generator.
 //!
-//! A run is one of the modes in [`options`]: [`throughput`] and its [`backlog`], [`churn`],
-//! [`idle`], and [`bare`] and [`disk`], which need no broker. Threads share a [`meter`]; the
+//! A run is in one of the modes in [`options`]: [`throughput`] and its [`backlog`], [`churn`],
+//! [`idle`], and [`brokerless`] and [`disk`], which need no broker. Threads share a [`meter`]; the
 //! main thread watches it and writes the [`progress`] and the [`summary`].
 
 mod backlog;
-mod bare;
+mod brokerless;
 mod churn;
 mod client;
 mod consumer;
@@ -30,17 +30,17 @@ mod window;
 pub use meter::Percentiles;
 pub use options::{Load, Mode};
 pub use summary::Summary;
-pub use topology::Through;
+pub use topology::ExchangeKind;
 
 use std::io;
 
-/// Runs the load. Ctrl-C ends it early, with a summary of what was.
+/// Runs the load. Ctrl-C ends it early, with a summary of the run so far.
 ///
 /// # Errors
-/// What a socket said, or the reply code and text with which the broker refused something.
+/// A socket failed, or the broker rejected something; the error contains its reply code and text.
 pub fn run(load: &Load) -> io::Result<Option<Summary>> {
     if load.mode == Mode::RelayServer {
-        return bare::serve_relay().map(|()| None);
+        return brokerless::serve_relay().map(|()| None);
     }
     interrupt::listen();
     crate::plumbing::system::raise_file_limit();
@@ -50,8 +50,8 @@ pub fn run(load: &Load) -> io::Result<Option<Summary>> {
             churn::run(load)
         }
         Mode::ConnectionCount => idle::run(load),
-        Mode::Ceiling => bare::ceiling(load),
-        Mode::Relay => bare::relay(load),
+        Mode::Ceiling => brokerless::ceiling(load),
+        Mode::Relay => brokerless::relay(load),
         Mode::Disk => disk::run(load),
         Mode::RelayServer => return Ok(None),
     };

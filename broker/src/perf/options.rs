@@ -1,47 +1,48 @@
-//! What leveretperf is told, and whether it makes sense. Names are those of lavinmqperf where it has one, else of
-//! RabbitMQ's PerfTest where that does not mean something else.
+//! The options of leveretperf, and checks that they make sense together. Names are those of
+//! lavinmqperf where it has one, otherwise those of RabbitMQ's PerfTest unless the name means
+//! something else here.
 
-use super::topology::Through;
+use super::topology::ExchangeKind;
 use super::uri::Target;
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Octets that the time of publishing takes at the front of a body.
+/// The length of the publishing time at the start of a body.
 pub(super) const STAMP: usize = 8;
-/// How long a run takes that nothing else ends, in seconds.
+/// The default duration of a run in seconds, if nothing else ends it.
 const DURATION: f64 = 5.0;
 
-/// What is measured.
+/// What to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
     /// Publish and consume: messages per second, latencies.
     Throughput,
-    /// Connect, log in, open a channel and close, over and over (-x connections at a time).
+    /// Connect, log in, open a channel and close, repeatedly (with -x connections in parallel).
     ConnectionChurn,
-    /// Open and close a channel, over and over.
+    /// Open and close a channel, repeatedly.
     ChannelChurn,
-    /// Declare and delete a queue, over and over.
+    /// Declare and delete a queue, repeatedly.
     QueueChurn,
-    /// Bind a queue to an exchange and unbind it, over and over.
+    /// Bind a queue to an exchange and unbind it, repeatedly.
     BindChurn,
-    /// Open -x connections and leave them idle until the time is over or Ctrl-C.
+    /// Open -x connections and leave them idle until the time is over or Ctrl-C is pressed.
     ConnectionCount,
-    /// No broker: the same octets through bare sockets of this machine, which is the most that
-    /// this generator could measure.
+    /// No broker: send the same bytes through local sockets, to find the most that this generator
+    /// can measure.
     Ceiling,
-    /// No broker: messages through a process that only passes octets on (tokio), to compare an
-    /// unloaded broker's latency with.
+    /// No broker: send messages through a process that only forwards bytes (tokio), to compare with
+    /// the latency of an idle broker.
     Relay,
-    /// No broker: append a body to a file and sync it (fdatasync), one at a time, to compare the
-    /// latency of confirms with.
+    /// No broker: append a body to a file and sync it (fdatasync), one at a time, to compare with
+    /// the latency of confirms.
     Disk,
-    /// What passes the octets on in the mode `relay`.
+    /// The process that forwards bytes in the mode `relay`.
     #[value(hide = true)]
     RelayServer,
 }
 
-/// Puts load on an AMQP 0-9-1 broker and says what it carried.
+/// Puts load on an AMQP 0-9-1 broker and reports the rates and latencies it achieved.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "leveretperf", version, after_help = EXAMPLES)]
 pub struct Load {
@@ -51,7 +52,7 @@ pub struct Load {
     /// The broker: `amqp://user:password@host:port/vhost`.
     #[arg(long, value_name = "URI", conflicts_with_all = ["address", "user", "password", "vhost"])]
     pub uri: Option<String>,
-    /// Where the broker listens.
+    /// The broker's address.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5672")]
     pub address: String,
     /// The user to log in as.
@@ -64,7 +65,7 @@ pub struct Load {
     #[arg(long, default_value = "/")]
     pub vhost: String,
 
-    /// Connections that publish, each from a thread of its own.
+    /// Number of publishing connections, each with its own thread.
     #[arg(
         short = 'x',
         long,
@@ -74,7 +75,7 @@ pub struct Load {
         help_heading = "Load"
     )]
     pub publishers: u32,
-    /// Connections that consume, each from a thread of its own.
+    /// Number of consuming connections, each with its own thread.
     #[arg(
         short = 'y',
         long,
@@ -83,19 +84,19 @@ pub struct Load {
         help_heading = "Load"
     )]
     pub consumers: u32,
-    /// Octets of a message body.
+    /// Size of a message body in bytes.
     #[arg(
         short,
         long,
-        value_name = "OCTETS",
+        value_name = "BYTES",
         default_value_t = 16,
         help_heading = "Load"
     )]
     pub size: usize,
-    /// Durable queues and persistent messages.
+    /// Use durable queues and persistent messages.
     #[arg(short, long, help_heading = "Load")]
     pub persistent: bool,
-    /// Publisher confirms with at most so many outstanding per publisher; 0 for none.
+    /// Use publisher confirms, with at most this many outstanding per publisher; 0 for none.
     #[arg(
         short,
         long,
@@ -104,16 +105,16 @@ pub struct Load {
         help_heading = "Load"
     )]
     pub confirm: u32,
-    /// Return messages that find no queue.
+    /// Have unroutable messages returned.
     #[arg(long, help_heading = "Load")]
     pub mandatory: bool,
-    /// Consumers acknowledge every delivery (otherwise: auto-ack).
+    /// Acknowledge every delivery (default: automatic acknowledgement).
     #[arg(short, long, help_heading = "Load")]
     pub ack: bool,
-    /// Consumers acknowledge with one basic.ack for so many deliveries.
+    /// Acknowledge this many deliveries with one basic.ack.
     #[arg(short = 'A', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Load")]
     pub multi_ack_every: Option<u32>,
-    /// Unacknowledged deliveries a consumer may have; 0 for no limit.
+    /// Prefetch: how many unacknowledged deliveries a consumer may have; 0 for no limit.
     #[arg(
         short = 'P',
         long,
@@ -123,44 +124,45 @@ pub struct Load {
         help_heading = "Load"
     )]
     pub prefetch: u16,
-    /// Messages per second that each publisher publishes at most.
+    /// Messages per second and publisher, at most.
     #[arg(short, long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Load")]
     pub rate: Option<u64>,
-    /// Messages per second that each consumer takes at most.
+    /// Messages per second and consumer, at most.
     #[arg(short = 'R', long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Load")]
     pub consumer_rate: Option<u64>,
     /// The `expiration` of each message, in milliseconds.
     #[arg(long, value_name = "MILLISECONDS", help_heading = "Load")]
     pub expiration: Option<u64>,
-    /// Messages have priorities from 0 to this, in turn.
+    /// Give messages priorities from 0 to this, in turn.
     #[arg(long, value_name = "PRIORITY", help_heading = "Load")]
     pub priorities: Option<u8>,
-    /// Channels that each connection of the mode connection-count opens.
+    /// Number of channels per connection in the mode connection-count.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Load")]
     pub channels: u16,
 
-    /// How long to publish, in seconds; 5 unless counts end the run.
+    /// How long to publish, in seconds; default: 5, unless message counts end the run.
     #[arg(short, long, short_alias = 'z', alias = "time", value_name = "SECONDS", value_parser = seconds, help_heading = "End")]
     pub duration: Option<f64>,
-    /// Each publisher publishes so many messages; in the modes that churn: does it so often.
+    /// Messages to publish per publisher; in the churn modes: cycles per connection.
     #[arg(short = 'C', long, value_name = "N", help_heading = "End")]
     pub pmessages: Option<u64>,
-    /// Each consumer takes so many messages.
+    /// Messages to consume per consumer.
     #[arg(short = 'D', long, value_name = "N", help_heading = "End")]
     pub cmessages: Option<u64>,
-    /// Publish so many messages first and consume them all afterwards; with `-y 0` they are left.
+    /// Publish this many messages first and consume them all afterwards; with `-y 0`, leave them in
+    /// the queues.
     #[arg(long, value_name = "MESSAGES", conflicts_with_all = ["pmessages", "cmessages", "duration"], help_heading = "End")]
     pub backlog: Option<u64>,
-    /// Fail when the broker takes, answers or delivers nothing for so long, in seconds; while a
-    /// duration limits the run, a broker that blocks publishers is waited for until its end.
+    /// Fail if the broker accepts, answers or delivers nothing for this long, in seconds. If a
+    /// duration limits the run, a broker that blocks publishers is waited for until the run ends.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, help_heading = "End")]
     pub patience: f64,
 
-    /// Queues; publishers and consumers are spread over them in turn.
+    /// Number of queues; publishers and consumers are distributed over them in turn.
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Queues and exchanges")]
     pub queues: u32,
-    /// The queue's name; of several: NAME-0, NAME-1, … A queue that is there already is refused
-    /// unless `--predeclared` or `--replace` says what to do with it.
+    /// The name of the queue; with several queues: NAME-0, NAME-1, … If a queue exists already, the
+    /// run fails unless `--predeclared` or `--replace` is given.
     #[arg(
         short = 'u',
         long,
@@ -168,27 +170,27 @@ pub struct Load {
         help_heading = "Queues and exchanges"
     )]
     pub queue: Option<String>,
-    /// Use queues, exchange and bindings as they are; declare and remove nothing.
+    /// Use existing queues, exchange and bindings; declare and remove nothing.
     #[arg(
         long,
         conflicts_with = "replace",
         help_heading = "Queues and exchanges"
     )]
     pub predeclared: bool,
-    /// Remove queues of these names first.
+    /// Remove existing queues of the same names first.
     #[arg(long, help_heading = "Queues and exchanges")]
     pub replace: bool,
-    /// Leave the queues and what is in them when it is over.
+    /// Keep the queues and their messages after the run.
     #[arg(long, help_heading = "Queues and exchanges")]
     pub keep: bool,
-    /// Durable queues, also for transient messages.
+    /// Use durable queues even for transient messages.
     #[arg(long, help_heading = "Queues and exchanges")]
     pub durable: bool,
-    /// An argument that the queues are declared with, such as `x-message-ttl=60000`: numbers are
-    /// integers, all else is a string. May be given several times.
+    /// An argument for declaring the queues, such as `x-message-ttl=60000`: numbers become
+    /// integers, everything else strings. Can be repeated.
     #[arg(long = "argument", alias = "queue-args", value_name = "NAME=VALUE", value_parser = argument, help_heading = "Queues and exchanges")]
     pub arguments: Vec<(String, String)>,
-    /// Publish through an exchange of this type and not straight to the queues.
+    /// Publish through an exchange of this type instead of directly to the queues.
     #[arg(
         short = 't',
         long = "type",
@@ -196,8 +198,8 @@ pub struct Load {
         value_enum,
         help_heading = "Queues and exchanges"
     )]
-    pub exchange_type: Option<Through>,
-    /// The exchange's name; without `--type` it is there already.
+    pub exchange_type: Option<ExchangeKind>,
+    /// The name of the exchange; without `--type` it must exist already.
     #[arg(
         short,
         long,
@@ -205,11 +207,11 @@ pub struct Load {
         help_heading = "Queues and exchanges"
     )]
     pub exchange: Option<String>,
-    /// Bindings of the exchange, each with a key of its own that publishers use in turn; they are
-    /// spread over the queues in turn.
+    /// Number of bindings of the exchange, each with its own key that publishers use in turn. They
+    /// are distributed over the queues in turn.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Queues and exchanges")]
     pub bindings: u32,
-    /// The routing key of the messages and of the bindings; several are used in turn.
+    /// Routing key for messages and bindings; several keys are used in turn.
     #[arg(
         short = 'k',
         long,
@@ -219,27 +221,27 @@ pub struct Load {
     )]
     pub routing_key: Vec<String>,
 
-    /// Measure the time from publishing to delivery (it is written into the bodies). With --rate
-    /// it counts from when a message was due, if its publisher was held up.
+    /// Measure the time from publishing to delivery, which is written into the bodies. With --rate,
+    /// it counts from when a message was due if its publisher was delayed.
     #[arg(short = 'l', long, help_heading = "Output")]
     pub measure_latency: bool,
-    /// Seconds between lines of progress (standard error).
+    /// Seconds between progress lines (on standard error).
     #[arg(short, long, value_name = "SECONDS", default_value = "1", value_parser = seconds, help_heading = "Output")]
     pub interval: f64,
-    /// No lines of progress.
+    /// Print no progress lines.
     #[arg(long, help_heading = "Output")]
     pub quiet: bool,
-    /// The summary as JSON.
+    /// Print the summary as JSON.
     #[arg(short, long, help_heading = "Output")]
     pub json: bool,
-    /// The summary as CSV: a line of names and a line of values.
+    /// Print the summary as CSV: a line of names and a line of values.
     #[arg(long, conflicts_with = "json", help_heading = "Output")]
     pub csv: bool,
-    /// Write the progress into this file as CSV.
+    /// Write the progress to this file as CSV.
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output_file: Option<PathBuf>,
 
-    /// The directory of the file that the mode disk writes.
+    /// Directory for the file that the mode disk writes.
     #[arg(
         long,
         value_name = "DIRECTORY",
@@ -247,50 +249,50 @@ pub struct Load {
         help_heading = "Mode disk"
     )]
     pub dir: PathBuf,
-    /// The file has its length before it is written to, as logs have.
+    /// Preallocate the file, as logs do.
     #[arg(long, help_heading = "Mode disk")]
     pub preallocate: bool,
 }
 
 const EXAMPLES: &str = "Examples:
-  leveretperf                                     as fast as it goes, 1 to 1, 5 s
+  leveretperf                                     as fast as possible, 1 to 1, 5 s
   leveretperf -s 1024 -p -c 1000 -a -P 500 -d 30  persistent, confirmed, acknowledged
-  leveretperf -r 1000 -l -C 60000                 latency of a quiet broker
+  leveretperf -r 1000 -l -C 60000                 latency of a lightly loaded broker
   leveretperf -t topic -q 20 --bindings 1000      through a topic exchange
   leveretperf --backlog 1000000 -s 100            fill, then drain
   leveretperf connection-churn -x 4 -d 10
-  leveretperf ceiling -s 1024                     the most this generator can do
+  leveretperf ceiling -s 1024                     the most that this generator can do
 
-Without --quiet a line a second goes to standard error; Ctrl-C ends a run with its summary. The
-exit status is 0, 1 when something failed (the broker refused something, closed a connection, is
-gone, or did nothing for as long as --patience), 2 for arguments that make no sense.";
+Without --quiet, a line per second is printed to standard error. Ctrl-C ends the run with a summary.
+The exit status is 0 on success, 1 if something failed (the broker rejected something, closed a
+connection, is gone, or did nothing for as long as --patience), and 2 for invalid arguments.";
 
 fn argument(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("not NAME=VALUE")?;
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// A positive number of seconds.
+/// Parses a positive number of seconds.
 fn seconds(text: &str) -> Result<f64, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds")?;
     if seconds > 0.0 && seconds <= 1e9 {
         Ok(seconds)
     } else {
-        Err("not a number of seconds above 0".to_owned())
+        Err("expected a number of seconds above 0".to_owned())
     }
 }
 
 impl Load {
-    /// What is wrong with arguments that are each fine by themselves.
+    /// Checks that the arguments make sense together.
     ///
     /// # Errors
-    /// A sentence that names the options.
+    /// A sentence that names the conflicting options.
     pub fn check(&self) -> Result<(), String> {
         self.target()?;
         let stamped = self.measure_latency || self.mode == Mode::Relay;
         if stamped && self.size < STAMP {
             return Err(format!(
-                "--measure-latency writes the time into the body: --size must be {STAMP} at least"
+                "--measure-latency writes the time into the body: --size must be at least {STAMP}"
             ));
         }
         if let Some(every) = self.multi_ack_every
@@ -298,38 +300,36 @@ impl Load {
             && every > u32::from(self.prefetch)
         {
             return Err(format!(
-                "--multi-ack-every {every} would never come with --prefetch {}",
+                "--multi-ack-every {every} can never be reached with --prefetch {}",
                 self.prefetch
             ));
         }
         if self.mode == Mode::Throughput && self.publishers == 0 && self.consumers == 0 {
-            return Err("neither --publishers nor --consumers: nothing to do".to_owned());
+            return Err("--publishers and --consumers are both 0: nothing to do".to_owned());
         }
         if self.backlog.is_some() && self.publishers == 0 {
-            return Err(
-                "--backlog has to be published: --publishers must be 1 at least".to_owned(),
-            );
+            return Err("--backlog needs a publisher: --publishers must be at least 1".to_owned());
         }
         if self.cmessages.is_some() && self.consumers == 0 {
-            return Err("--cmessages without --consumers".to_owned());
+            return Err("--cmessages needs a consumer: --consumers must be at least 1".to_owned());
         }
         if self.publishers == 0 && !matches!(self.mode, Mode::Throughput | Mode::Disk) {
-            return Err("--publishers must be 1 at least in this mode".to_owned());
+            return Err("--publishers must be at least 1 in this mode".to_owned());
         }
         if self.queue.as_ref().is_some_and(|name| name.len() > 240) {
-            return Err("--queue is longer than a name may be".to_owned());
+            return Err("--queue is longer than 240 bytes".to_owned());
         }
         let long = |key: &String| key.len() > 255;
         if self.routing_key.iter().any(long) || self.exchange.as_ref().is_some_and(long) {
-            return Err("a name or routing key is longer than 255 octets".to_owned());
+            return Err("a name or routing key is longer than 255 bytes".to_owned());
         }
         Ok(())
     }
 
-    /// Whom to talk to.
+    /// Returns the broker to connect to.
     ///
     /// # Errors
-    /// What is wrong with the URI.
+    /// The URI is invalid; the error says why.
     pub(super) fn target(&self) -> Result<Target, String> {
         match &self.uri {
             Some(uri) => Target::parse(uri).map_err(|why| format!("--uri: {why}")),
@@ -342,18 +342,18 @@ impl Load {
         }
     }
 
-    /// How long to publish, in seconds; `None` when counts end the run.
+    /// Returns how long to publish, in seconds, or `None` if message counts end the run.
     pub(super) fn time_limit(&self) -> Option<f64> {
         let counted = self.pmessages.is_some() || self.cmessages.is_some();
         self.duration.or((!counted).then_some(DURATION))
     }
 
-    /// How long the broker may do nothing.
+    /// Returns how long the broker may be idle.
     pub(super) fn patience(&self) -> Duration {
         Duration::from_secs_f64(self.patience)
     }
 
-    /// The n-th queue's name.
+    /// Returns the name of the n-th queue.
     pub(super) fn queue(&self, n: u32) -> String {
         match (&self.queue, self.queues) {
             (Some(name), 1) => name.clone(),
@@ -362,12 +362,12 @@ impl Load {
         }
     }
 
-    /// Whether the queues are ours to remove: no-one else has such names.
+    /// Returns whether we may remove the queues, because nobody else uses such names.
     pub(super) fn owns_queues(&self) -> bool {
         !self.predeclared && (self.queue.is_none() || self.replace)
     }
 
-    /// The exchange's name: ours unless another is given.
+    /// Returns the name of the exchange: our own unless one is given.
     pub(super) fn exchange_name(&self) -> &str {
         match (&self.exchange, self.exchange_type) {
             (Some(name), _) => name,
@@ -376,7 +376,8 @@ impl Load {
         }
     }
 
-    /// The queues of the n-th of `of` publishers or consumers: every queue has one at least.
+    /// Returns the queues of the n-th of `of` publishers or consumers. Every queue has at least
+    /// one.
     pub(super) fn queues_of(&self, n: u32, of: u32) -> Vec<String> {
         if of >= self.queues {
             return vec![self.queue(n % self.queues)];
@@ -385,16 +386,16 @@ impl Load {
         own.map(|n| self.queue(n)).collect()
     }
 
-    /// Whether consumers acknowledge, and after how many deliveries.
+    /// Returns after how many deliveries consumers acknowledge, or `None` if they do not.
     pub(super) fn ack_every(&self) -> Option<u32> {
         self.multi_ack_every.or(self.ack.then_some(1))
     }
 
-    /// Whether every message that is published stays in exactly one queue until it is consumed.
+    /// Returns whether every published message stays in exactly one queue until it is consumed.
     pub(super) fn each_is_queued_once(&self) -> bool {
         let known = match self.exchange_type {
             None => self.exchange.is_none(),
-            Some(Through::Fanout) => self.queues == 1,
+            Some(ExchangeKind::Fanout) => self.queues == 1,
             Some(_) => self.routing_key.is_empty(),
         };
         let kept = self.expiration.is_none() && !self.arguments.iter().any(changes_what_is_kept);
@@ -402,7 +403,7 @@ impl Load {
     }
 }
 
-/// Whether a queue with this argument may lose messages, or give them more than once.
+/// Returns whether a queue with this argument may lose messages or deliver them more than once.
 fn changes_what_is_kept((name, value): &(String, String)) -> bool {
     let loses = [
         "x-max-length",

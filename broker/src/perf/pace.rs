@@ -1,21 +1,21 @@
-//! A limit of messages per second.
+//! A limit on messages per second.
 
 use std::time::Duration;
 
 const SECOND: u128 = 1_000_000_000;
 
-/// Says when the next messages are due. Times are nanoseconds of [`super::meter::now`].
+/// Calculates when the next messages are due. Times are nanoseconds of [`super::meter::now`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
-    /// Per second; 0 for no limit.
+    /// The number of messages per second; 0 for no limit.
     rate: u64,
     start: u64,
     done: u64,
 }
 
 impl Pace {
-    /// The n-th of `of` that begin at `start`: they take their first steps one after the other
-    /// and not all at the same moment.
+    /// Creates the n-th of `of` limits that begin at `start`: their first messages are spread out
+    /// instead of all being due at the same moment.
     pub(super) fn new(rate: Option<u64>, start: u64, (n, of): (u32, u32)) -> Self {
         let rate = rate.unwrap_or(0);
         let step = SECOND.checked_div(u128::from(rate)).unwrap_or(0);
@@ -31,7 +31,7 @@ impl Pace {
         self.rate > 0
     }
 
-    /// How many messages are due.
+    /// Returns how many messages are due.
     pub(super) fn due(&self, now: u64) -> u64 {
         if self.rate == 0 {
             return u64::MAX;
@@ -43,13 +43,13 @@ impl Pace {
         (until_now as u64).saturating_sub(self.done)
     }
 
-    /// When the n-th of the messages that are not done was or will be due.
+    /// Returns when the n-th of the remaining messages was or will be due.
     pub(super) fn due_at(&self, n: u64) -> u64 {
         let steps = u128::from(self.done + n) * SECOND;
         self.start + steps.div_ceil(u128::from(self.rate.max(1))) as u64
     }
 
-    /// How long nothing will be due.
+    /// Returns how long nothing will be due.
     pub(super) fn wait(&self, now: u64) -> Duration {
         match self.rate {
             0 => Duration::ZERO,
@@ -57,8 +57,8 @@ impl Pace {
         }
     }
 
-    /// Takes note of messages that are done.
-    pub(super) fn did(&mut self, messages: u64) {
+    /// Records messages as done.
+    pub(super) fn advance(&mut self, messages: u64) {
         self.done += messages;
     }
 }
@@ -78,11 +78,11 @@ mod tests {
     fn messages_are_due_one_after_the_other() {
         let mut pace = Pace::new(Some(1000), 7, (0, 1));
         assert_eq!(pace.due(7), 1);
-        pace.did(1);
+        pace.advance(1);
         assert_eq!((pace.due(7), pace.wait(7)), (0, Duration::from_millis(1)));
         assert_eq!(pace.due(1_000_006), 0);
         assert_eq!(pace.due(1_000_007), 1);
-        // Held up for a second, all of them are due, each at its own time.
+        // After a delay of a second, all of them are due, each at its own time.
         assert_eq!(pace.due(1_000_000_007), 1000);
         assert_eq!(pace.due_at(999), 1_000_000_007);
     }
@@ -98,7 +98,7 @@ mod tests {
                     at == 11 || rate > 1_000_000_000 || pace.due(at - 1) == 0,
                     "{rate}: {pace:?}"
                 );
-                pace.did(1);
+                pace.advance(1);
             }
         }
     }

@@ -1,43 +1,46 @@
-//! How long the broker may do nothing before a run fails, and a run that fails or is interrupted waits for it.
+//! Limits how long the broker may be idle before a run fails.
 
 use super::interrupt::is_ending;
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
-/// The same when the run ends before its time: what is said around it still gets its answer, but not for long.
-const CURT: Duration = Duration::from_secs(5);
+/// The limit once the run has failed or was interrupted: pending requests may still be answered,
+/// but not for long.
+const PATIENCE_WHEN_ENDING: Duration = Duration::from_secs(5);
 
-/// A wait for the broker to do something.
+/// Measures how long the broker has been idle.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    most: Duration,
+    max: Duration,
     since: Option<Instant>,
 }
 
 impl Patience {
-    /// The broker may do nothing for so long.
-    pub(super) fn new(most: Duration) -> Self {
-        Patience { most, since: None }
+    /// Creates a limit of `max`.
+    pub(super) fn new(max: Duration) -> Self {
+        Patience { max, since: None }
     }
 
-    /// The broker has done something: the wait is over.
+    /// Records that the broker has done something.
     pub(super) fn renew(&mut self) {
         self.since = None;
     }
 
-    /// Returns whether to go on waiting: no when the run is to end and this takes long. The first call begins the wait.
+    /// Returns whether to keep waiting: false if the run is ending and this takes long. The first
+    /// call starts the clock.
     ///
     /// # Errors
-    /// The broker has done nothing for too long; `undone` says what, as in "has not answered".
+    /// The broker has been idle for too long. `undone` says what it has not done, as in "has not
+    /// answered".
     pub(super) fn lasts(&mut self, undone: &str) -> io::Result<bool> {
         let waited = self.since.get_or_insert_with(Instant::now).elapsed();
-        if is_ending() && waited > CURT {
+        if is_ending() && waited > PATIENCE_WHEN_ENDING {
             return Ok(false);
         }
-        if waited <= self.most {
+        if waited <= self.max {
             return Ok(true);
         }
-        let seconds = self.most.as_secs_f64();
+        let seconds = self.max.as_secs_f64();
         let text = format!("the broker {undone} for {seconds} seconds");
         Err(io::Error::new(ErrorKind::TimedOut, text))
     }

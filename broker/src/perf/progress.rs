@@ -1,4 +1,4 @@
-//! A line a second while a run goes on, for whoever waits and as CSV.
+//! Progress lines during a run, as text on standard error and as CSV.
 
 use super::meter::{Counts, Percentiles, Shared};
 use super::options::Load;
@@ -21,8 +21,9 @@ confirm_max_us";
 impl Progress {
     pub(super) fn new(load: &Load) -> io::Result<Self> {
         let file = load.output_file.as_ref().map(|path| {
-            let mut file = File::create(path)
-                .map_err(|error| super::client::explained(&path.display().to_string(), &error))?;
+            let mut file = File::create(path).map_err(|error| {
+                super::client::with_context(&path.display().to_string(), &error)
+            })?;
             writeln!(file, "{COLUMNS}")?;
             Ok::<_, io::Error>(file)
         });
@@ -35,13 +36,13 @@ impl Progress {
         })
     }
 
-    /// The run begins now.
+    /// Marks the start of the run.
     pub(super) fn begin(&mut self) {
         self.started = Instant::now();
         self.last.0 = self.started;
     }
 
-    /// Writes a line if it is time for one.
+    /// Writes a line if one is due.
     pub(super) fn tick(&mut self, shared: &Shared) -> io::Result<()> {
         let elapsed = self.last.0.elapsed();
         if elapsed < self.interval {
@@ -61,7 +62,7 @@ impl Progress {
         };
         self.last = (Instant::now(), counts);
         if !self.quiet {
-            // Whoever closed standard error does not want to know.
+            // If standard error is closed, nobody wants to know.
             let _ = writeln!(io::stderr(), "{}", line.text());
         }
         if let Some(file) = &mut self.file {

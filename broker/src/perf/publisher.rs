@@ -1,6 +1,6 @@
 //! A connection that publishes.
 
-use super::client::{Client, TAKEN, taken_note_of};
+use super::client::{ACCEPTED_NOTHING, Client, check_frame};
 use super::interrupt::interrupted;
 use super::meter::{Shared, now};
 use super::options::Load;
@@ -15,45 +15,45 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How often a publisher that waits for nothing looks whether the broker says something.
-const LOOK: Duration = Duration::from_millis(50);
-/// A message that is due for longer than this was held up, and its latency counts from when it
-/// was due: shorter times are this process's own.
+/// How often a publisher without confirms checks for messages from the broker.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// If a message is overdue by more than this, its publisher was held up, and its latency counts
+/// from when it was due. Shorter delays are our own.
 const LATE: u64 = 1_000_000;
-/// Shorter waits cost more than they even out.
+/// Shorter waits would cost more than the smoothing is worth.
 const SHORTEST_WAIT: Duration = Duration::from_micros(200);
 
 pub(super) struct Publisher<'a> {
     client: Client,
     script: Script,
     pace: Pace,
-    /// At most so many messages outstanding; `None` without confirms.
+    /// The most outstanding messages; `None` without confirms.
     window_size: Option<u64>,
     answers: Answers<'a>,
     stamped: bool,
-    /// Messages still to publish.
-    left: u64,
-    looked: Instant,
-    /// With the next confirm.
-    confirms: Patience,
+    /// The number of messages still to publish.
+    remaining: u64,
+    last_polled: Instant,
+    /// The wait for the next confirm.
+    confirm_patience: Patience,
 }
 
-/// What the broker has said.
+/// The state of what the broker has sent.
 struct Answers<'a> {
     shared: &'a Shared,
     window: Window,
-    /// Why publishers are blocked, while they are.
+    /// Why publishers are blocked, if they are.
     blocked: Option<String>,
-    /// The run ends by itself at some time: until then a broker that does nothing is waited for.
+    /// The run has a time limit, until which an idle broker is waited for.
     timed: bool,
 }
 
 impl<'a> Publisher<'a> {
-    /// The n-th publisher: will publish so many messages at most.
+    /// Creates the n-th publisher, which publishes at most `max` messages.
     pub(super) fn new(
         load: &Load,
         n: u32,
-        most: Option<u64>,
+        max: Option<u64>,
         client: Client,
         script: Script,
         shared: &'a Shared,
@@ -70,45 +70,45 @@ impl<'a> Publisher<'a> {
                 timed: load.time_limit().is_some() && load.backlog.is_none(),
             },
             stamped: load.measure_latency,
-            left: most.unwrap_or(u64::MAX),
-            looked: Instant::now(),
-            confirms: Patience::new(load.patience()),
+            remaining: max.unwrap_or(u64::MAX),
+            last_polled: Instant::now(),
+            confirm_patience: Patience::new(load.patience()),
         }
     }
 
-    /// Publishes until told to stop, and waits for the confirms of what it has published.
+    /// Publishes until told to stop, then waits for the outstanding confirms.
     pub(super) fn run(mut self) -> io::Result<()> {
         let published = self.publish_all();
         let ended = published.and_then(|()| self.client.close());
-        ended.map_err(|error| self.answers.explained(error))
+        ended.map_err(|error| self.answers.with_context(error))
     }
 
-    /// The same where there is no broker to say good-bye to.
-    pub(super) fn run_bare(mut self) -> io::Result<()> {
+    /// Does the same without a broker, so without closing the connection.
+    pub(super) fn run_without_close(mut self) -> io::Result<()> {
         self.publish_all()
     }
 
     fn publish_all(&mut self) -> io::Result<()> {
-        while !self.answers.shared.publishing_is_over() && self.left > 0 {
-            let room = match self.window_size {
+        while !self.answers.shared.publishing_is_over() && self.remaining > 0 {
+            let window_space = match self.window_size {
                 Some(size) => size - self.answers.window.outstanding().min(size),
                 None => u64::MAX,
             };
             let at = now();
             let due = self.pace.due(at);
-            let most = room.min(due).min(self.left);
-            if most > 0 {
-                if !self.publish(most, at)? {
+            let max = window_space.min(due).min(self.remaining);
+            if max > 0 {
+                if !self.publish(max, at)? {
                     break;
                 }
-                // Between two bursts there is time to take the answers, too.
+                // There is time between two bursts to process answers.
                 if self.pace.is_limited() && self.answers.window.outstanding() > 0 {
-                    self.client.look()?;
+                    self.client.read_available()?;
                     self.take()?;
                 }
-            } else if room == 0 {
+            } else if window_space == 0 {
                 self.client.read()?;
-                if self.take()? == 0 && !self.answers.timed && !self.confirms_may_come()? {
+                if self.take()? == 0 && !self.answers.timed && !self.keep_waiting_for_confirms()? {
                     break;
                 }
             } else {
@@ -120,9 +120,9 @@ impl<'a> Publisher<'a> {
         self.drain()
     }
 
-    /// Publishes so many messages at most; `false` when the run is over and the broker does not
-    /// take them.
-    fn publish(&mut self, most: u64, at: u64) -> io::Result<bool> {
+    /// Publishes at most `max` messages. Returns false if the run is over and the broker does not
+    /// accept them.
+    fn publish(&mut self, max: u64, at: u64) -> io::Result<bool> {
         let pace = self.pace;
         let stamp = |n| match pace.is_limited() {
             true => Some(pace.due_at(n))
@@ -130,30 +130,30 @@ impl<'a> Publisher<'a> {
                 .unwrap_or(at),
             false => at,
         };
-        let (octets, count) = self.script.next(most, self.stamped.then_some(stamp));
+        let (bytes, count) = self.script.next(max, self.stamped.then_some(stamp));
         let answers = &mut self.answers;
-        // Before they are written: a confirm may be there before the write returns.
+        // This precedes the write, because a confirm may arrive before the write returns.
         if self.window_size.is_some() {
             answers.window.sent(count, at);
         }
-        // What was begun is ended: half a message would cost the connection, and with it the
-        // answer that says when the broker has read the rest.
-        let whole = self.client.write(octets, |client, patience| {
-            client.look()?;
+        // A message that was begun is completed: half a message would cost the connection, and with
+        // it the answer that says when the broker has read the rest.
+        let whole = self.client.write(bytes, |client, patience| {
+            client.read_available()?;
             answers.take(client)?;
             let goes_on = answers.timed && !answers.shared.publishing_is_over();
-            Ok(goes_on || patience.lasts(TAKEN)?)
+            Ok(goes_on || patience.lasts(ACCEPTED_NOTHING)?)
         })?;
         if !whole {
             return Ok(false);
         }
-        self.pace.did(count);
-        self.left -= count;
+        self.pace.advance(count);
+        self.remaining -= count;
         let published = &self.answers.shared.published;
         published.fetch_add(count, Ordering::Relaxed);
-        if self.window_size.is_none() && self.looked.elapsed() > LOOK {
-            self.looked = Instant::now();
-            self.client.look()?;
+        if self.window_size.is_none() && self.last_polled.elapsed() > POLL_INTERVAL {
+            self.last_polled = Instant::now();
+            self.client.read_available()?;
             self.take()?;
         }
         Ok(true)
@@ -163,24 +163,24 @@ impl<'a> Publisher<'a> {
     fn take(&mut self) -> io::Result<u64> {
         let settled = self.answers.take(&mut self.client)?;
         if settled > 0 {
-            self.confirms.renew();
+            self.confirm_patience.renew();
         }
         Ok(settled)
     }
 
-    /// Whether it is worth waiting for confirms.
-    fn confirms_may_come(&mut self) -> io::Result<bool> {
+    /// Returns whether to keep waiting for confirms.
+    fn keep_waiting_for_confirms(&mut self) -> io::Result<bool> {
         let missing = self.answers.window.outstanding();
         let undone = format!("has left {missing} messages without a confirm");
-        self.confirms.lasts(&undone)
+        self.confirm_patience.lasts(&undone)
     }
 
-    /// Waits for the last confirms. A socket that is closed with something unread takes along
-    /// what the broker has not read yet.
+    /// Waits for the outstanding confirms. Closing a socket with unread input would discard what
+    /// the broker has not read yet.
     fn drain(&mut self) -> io::Result<()> {
         while self.answers.window.outstanding() > 0 && !interrupted() {
             if self.take()? == 0 {
-                if !self.confirms_may_come()? {
+                if !self.keep_waiting_for_confirms()? {
                     break;
                 }
                 self.client.read()?;
@@ -205,11 +205,11 @@ impl Answers<'_> {
                 return Ok(true);
             }
             let method = method::decode(payload).map_err(io::Error::other)?;
-            if self.window.take(&method, at, &mut settled)? {
+            if self.window.settle(&method, at, &mut settled)? {
                 return Ok(true);
             }
             self.note_blocking(&method);
-            taken_note_of(kind, payload)
+            check_frame(kind, payload)
         })?;
         let add = |counter: &std::sync::atomic::AtomicU64, messages: u64| {
             if messages > 0 {
@@ -235,8 +235,8 @@ impl Answers<'_> {
         }
     }
 
-    /// A wait that was too long has a reason, if the broker has said that it blocks publishers.
-    fn explained(&self, error: io::Error) -> io::Error {
+    /// Adds the reason to a timeout if the broker is blocking publishers.
+    fn with_context(&self, error: io::Error) -> io::Error {
         match &self.blocked {
             Some(reason) if error.kind() == io::ErrorKind::TimedOut => {
                 let text = format!("{error}: it blocks publishers ({reason})");

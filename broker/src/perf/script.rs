@@ -1,7 +1,7 @@
-//! What a publisher sends, made before it begins.
+//! What a publisher sends, prepared before it starts.
 
 use super::options::{Load, STAMP};
-use super::topology::Way;
+use super::topology::Route;
 use bytes::BytesMut;
 use leveret_protocol::classes::{AMQPClass, BasicProperties, basic};
 use leveret_protocol::frame;
@@ -10,30 +10,31 @@ use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{ChannelId, DeliveryTag};
 
 const CHANNEL: ChannelId = ChannelId(1);
-/// Octets written at a time.
+/// The approximate size in bytes of one write.
 const BURST: usize = 64 * 1024;
-/// Routing keys come in an order in which neighbours are not neighbours in memory.
+/// The step between successive routing keys, chosen so that successive keys are not neighbours in
+/// memory.
 const STRIDE: usize = 7919;
 
-/// As what the messages are written.
+/// The form in which messages are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum As {
-    /// basic.publish, for a broker.
+pub(super) enum SendAs {
+    /// As basic.publish, to a broker.
     Publish,
-    /// basic.deliver, for a consumer without a broker in between.
+    /// As basic.deliver, to a consumer without a broker.
     Deliver,
 }
 
-/// All that a publisher sends, over and over, in pieces of about [`BURST`] octets.
+/// Everything that a publisher sends, repeatedly, in pieces of about [`BURST`] bytes.
 pub(super) struct Script {
     pieces: Vec<Piece>,
-    /// What is sent next.
+    /// The next piece and message to send.
     piece: usize,
     message: usize,
 }
 
 struct Piece {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     /// Where each message ends.
     ends: Vec<usize>,
     /// Where the body of each message begins.
@@ -41,8 +42,8 @@ struct Piece {
 }
 
 impl Script {
-    /// The messages of the n-th publisher: to each of its queues or bindings in turn.
-    pub(super) fn new(load: &Load, n: u32, frame_max: u32, kind: As) -> Self {
+    /// Prepares the messages of the n-th publisher: to each of its queues or bindings in turn.
+    pub(super) fn new(load: &Load, n: u32, frame_max: u32, kind: SendAs) -> Self {
         let mut writer = Writer {
             load,
             kind,
@@ -52,14 +53,14 @@ impl Script {
             bodies: Vec::new(),
             out: BytesMut::new(),
         };
-        let ways = ways(load, n);
+        let routes = routes(load, n);
         let mut pieces = Vec::new();
         let mut written = 0;
-        while written < ways.len() || writer.out.len() < BURST && pieces.is_empty() {
+        while written < routes.len() || writer.out.len() < BURST && pieces.is_empty() {
             let priority = load
                 .priorities
                 .map(|max| (written * STRIDE % (usize::from(max) + 1)) as u8);
-            writer.put(&ways[written * STRIDE % ways.len()], priority);
+            writer.put(&routes[written * STRIDE % routes.len()], priority);
             written += 1;
             if writer.out.len() >= BURST {
                 pieces.push(writer.piece());
@@ -75,16 +76,18 @@ impl Script {
         }
     }
 
-    /// The next messages, `most` of them at most and one at least, and how many they are. With
-    /// `stamp` the n-th of them says in its body when it was published.
-    pub(super) fn next(&mut self, most: u64, stamp: Option<impl Fn(u64) -> u64>) -> (&[u8], u64) {
+    /// Returns the next messages, at least one and at most `max`, and their number. With `stamp`,
+    /// the body of the n-th of them starts with its time of publishing.
+    pub(super) fn next(&mut self, max: u64, stamp: Option<impl Fn(u64) -> u64>) -> (&[u8], u64) {
         let (first, piece) = (self.message, &mut self.pieces[self.piece]);
-        let left = piece.ends.len() - first;
-        let count = left.min(usize::try_from(most).unwrap_or(left)).max(1);
+        let remaining = piece.ends.len() - first;
+        let count = remaining
+            .min(usize::try_from(max).unwrap_or(remaining))
+            .max(1);
         if let Some(stamp) = stamp {
             for (n, at) in piece.bodies[first..first + count].iter().enumerate() {
                 let time = stamp(n as u64).to_be_bytes();
-                piece.octets[*at..*at + STAMP].copy_from_slice(&time);
+                piece.bytes[*at..*at + STAMP].copy_from_slice(&time);
             }
         }
         let start = match first {
@@ -94,45 +97,48 @@ impl Script {
         let end = piece.ends[first + count - 1];
         let at = self.piece;
         self.message += count;
-        if count == left {
+        if count == remaining {
             self.message = 0;
             self.piece = (self.piece + 1) % self.pieces.len();
         }
-        (&self.pieces[at].octets[start..end], count as u64)
+        (&self.pieces[at].bytes[start..end], count as u64)
     }
 
-    /// Octets of the first message: of every one, where there is one way.
+    /// Returns the length of the first message, which is that of every message if there is one
+    /// route.
     pub(super) fn message_len(&self) -> usize {
         self.pieces[0].ends[0]
     }
 }
 
-/// Where the n-th publisher's messages go.
-fn ways(load: &Load, n: u32) -> Vec<Way> {
+/// Returns the routes of the n-th publisher's messages.
+fn routes(load: &Load, n: u32) -> Vec<Route> {
     let exchange = load.exchange_name();
     if exchange.is_empty() {
         let queues = load.queues_of(n, load.publishers);
         return queues
             .into_iter()
-            .map(|queue| Way::to(exchange, &queue))
+            .map(|queue| Route::to(exchange, &queue))
             .collect();
     }
     if !load.routing_key.is_empty() {
         return load
             .routing_key
             .iter()
-            .map(|key| Way::to(exchange, key))
+            .map(|key| Route::to(exchange, key))
             .collect();
     }
     match load.exchange_type {
-        Some(kind) => (0..load.bindings).map(|n| kind.way(exchange, n)).collect(),
-        None => vec![Way::to(exchange, &load.queue(n % load.queues))],
+        Some(kind) => (0..load.bindings)
+            .map(|n| kind.route(exchange, n))
+            .collect(),
+        None => vec![Route::to(exchange, &load.queue(n % load.queues))],
     }
 }
 
 struct Writer<'a> {
     load: &'a Load,
-    kind: As,
+    kind: SendAs,
     frame_max: u32,
     body: Vec<u8>,
     out: BytesMut,
@@ -141,7 +147,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn put(&mut self, way: &Way, priority: Option<u8>) {
+    fn put(&mut self, route: &Route, priority: Option<u8>) {
         let load = self.load;
         let mut properties = BasicProperties::default();
         if load.persistent {
@@ -153,7 +159,7 @@ impl Writer<'_> {
         if let Some(priority) = priority {
             properties = properties.with_priority(priority);
         }
-        if let Some(header) = &way.header {
+        if let Some(header) = &route.header {
             let mut headers = FieldTable::default();
             headers.insert("way".into(), AMQPValue::LongString(header.as_str().into()));
             properties = properties.with_headers(headers);
@@ -161,25 +167,25 @@ impl Writer<'_> {
         let properties = properties_to_vec(&properties);
         let out = &mut self.out;
         match self.kind {
-            As::Publish => {
+            SendAs::Publish => {
                 let publish = basic::Publish {
-                    exchange: way.exchange.as_str().into(),
-                    routing_key: way.routing_key.as_str().into(),
+                    exchange: route.exchange.as_str().into(),
+                    routing_key: route.routing_key.as_str().into(),
                     mandatory: load.mandatory,
                     immediate: false,
                 };
                 let publish = basic::AMQPMethod::Publish(publish);
                 method::encode(out, CHANNEL, &AMQPClass::Basic(publish));
             }
-            As::Deliver => {
-                let key = way.routing_key.as_bytes();
+            SendAs::Deliver => {
+                let key = route.routing_key.as_bytes();
                 method::encode_deliver(
                     out,
                     CHANNEL,
                     "c",
                     DeliveryTag(1),
                     false,
-                    way.exchange.as_bytes(),
+                    route.exchange.as_bytes(),
                     key,
                 );
             }
@@ -194,7 +200,7 @@ impl Writer<'_> {
 
     fn piece(&mut self) -> Piece {
         Piece {
-            octets: self.out.split().to_vec(),
+            bytes: self.out.split().to_vec(),
             ends: std::mem::take(&mut self.ends),
             bodies: std::mem::take(&mut self.bodies),
         }
@@ -213,14 +219,14 @@ mod tests {
         Load::try_parse_from(words).expect("arguments")
     }
 
-    /// The routing keys and the first octets of the bodies.
-    fn read(mut octets: &[u8]) -> Vec<(String, u64)> {
+    /// Returns the routing keys and the stamps in the bodies.
+    fn read(mut bytes: &[u8]) -> Vec<(String, u64)> {
         let mut messages = Vec::new();
-        while !octets.is_empty() {
-            let Ok(Split::Whole(frame)) = frame::split(octets, 0) else {
+        while !bytes.is_empty() {
+            let Ok(Split::Whole(frame)) = frame::split(bytes, 0) else {
                 panic!("not a frame");
             };
-            let payload = &octets[frame.payload()];
+            let payload = &bytes[frame.payload()];
             match frame.kind {
                 FrameKind::Method => match method::decode(payload).expect("a method") {
                     Method::Publish(publish) => {
@@ -230,12 +236,12 @@ mod tests {
                     other => panic!("{other:?}"),
                 },
                 FrameKind::Body => {
-                    let stamp = payload[..8].try_into().expect("8 octets");
+                    let stamp = payload[..8].try_into().expect("8 bytes");
                     messages.last_mut().expect("a message").1 = u64::from_be_bytes(stamp);
                 }
                 _ => {}
             }
-            octets = &octets[frame.total()..];
+            bytes = &bytes[frame.total()..];
         }
         messages
     }
@@ -244,15 +250,15 @@ mod tests {
 
     #[test]
     fn pieces_are_cut_between_messages_and_begin_again_at_the_end() {
-        let mut script = Script::new(&load("-q 3 -s 8"), 0, 4096, As::Publish);
+        let mut script = Script::new(&load("-q 3 -s 8"), 0, 4096, SendAs::Publish);
         let mut keys = Vec::new();
         let mut sizes = [1, 2, 5000, 3, u64::MAX].iter().cycle();
         while keys.len() < 20_000 {
-            let most = *sizes.next().expect("it goes round");
-            let (octets, count) = script.next(most, NO_STAMP);
-            let messages = read(octets);
+            let max = *sizes.next().expect("it goes round");
+            let (bytes, count) = script.next(max, NO_STAMP);
+            let messages = read(bytes);
             assert_eq!(messages.len() as u64, count);
-            assert!(count <= most && count > 0);
+            assert!(count <= max && count > 0);
             keys.extend(messages.into_iter().map(|(key, _)| key));
         }
         // Every queue has its turn.
@@ -267,21 +273,21 @@ mod tests {
 
     #[test]
     fn bodies_say_when_they_were_published() {
-        let mut script = Script::new(&load("-s 5000 -l"), 0, 4096, As::Publish);
+        let mut script = Script::new(&load("-s 5000 -l"), 0, 4096, SendAs::Publish);
         let len = script.message_len();
-        let (octets, count) = script.next(3, Some(|n| 1000 + n));
-        assert_eq!((count, octets.len()), (3, 3 * len));
-        let octets = octets.to_vec();
-        let stamps: Vec<u64> = read(&octets[..len])
+        let (bytes, count) = script.next(3, Some(|n| 1000 + n));
+        assert_eq!((count, bytes.len()), (3, 3 * len));
+        let bytes = bytes.to_vec();
+        let stamps: Vec<u64> = read(&bytes[..len])
             .iter()
             .map(|(_, stamp)| *stamp)
             .collect();
         // The second frame of the body is the one that is seen last.
         assert_eq!(stamps.len(), 1);
-        let (octets, _) = script.next(1, Some(|_| 77));
-        let at = octets
+        let (bytes, _) = script.next(1, Some(|_| 77));
+        let at = bytes
             .windows(8)
-            .filter(|octets| *octets == 77u64.to_be_bytes());
+            .filter(|bytes| *bytes == 77u64.to_be_bytes());
         assert_eq!(at.count(), 1);
     }
 
@@ -291,10 +297,10 @@ mod tests {
             &load("-e amq.topic -k a.b -k c.d -s 8"),
             0,
             4096,
-            As::Publish,
+            SendAs::Publish,
         );
-        let (octets, _) = script.next(4, NO_STAMP);
-        let keys: Vec<String> = read(octets).into_iter().map(|(key, _)| key).collect();
+        let (bytes, _) = script.next(4, NO_STAMP);
+        let keys: Vec<String> = read(bytes).into_iter().map(|(key, _)| key).collect();
         assert_eq!(keys, ["a.b", "c.d", "a.b", "c.d"]);
     }
 }

@@ -1,4 +1,4 @@
-//! What a run carried, as text, JSON or CSV.
+//! The results of a run, as text, JSON or CSV.
 
 use super::meter::{Percentiles, Shared};
 use super::options::Mode;
@@ -7,15 +7,15 @@ use serde_json::{Map, Value, json};
 use std::fmt;
 use std::time::Duration;
 
-/// What a run carried.
+/// The results of a run.
 #[derive(Clone, Debug)]
 pub struct Summary {
     mode: Mode,
-    /// How long it took, without what was done before and after it.
+    /// How long it took, without setup and cleanup.
     seconds: f64,
     counts: Vec<Count>,
     latencies: Vec<(&'static str, Percentiles)>,
-    /// How long it took to declare what the load went through.
+    /// How long the declarations took.
     declaring: Duration,
 }
 
@@ -24,15 +24,15 @@ struct Count {
     name: &'static str,
     number: u64,
     per_second: f64,
-    /// The text leaves it out when it is 0.
+    /// Whether the text omits it if it is 0.
     if_any: bool,
 }
 
-/// The seconds that something was counted over.
+/// The number of seconds over which something was counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rate {
     Over(f64),
-    /// Said only if there is something to say.
+    /// As `Over`, but omitted from the text if the count is 0.
     IfAny(f64),
 }
 
@@ -83,8 +83,8 @@ impl Summary {
         value.map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// One object: `{"mode": .., "seconds": .., "published": {"messages": .., "per_second": ..},
-    /// "latency_us": {"p50": .., ..}, ..}`.
+    /// Returns one object: `{"mode": .., "seconds": .., "published": {"messages": .., "per_second":
+    /// ..}, "latency_us": {"p50": .., ..}, ..}`.
     pub fn json(&self) -> String {
         let mut object = Map::new();
         object.insert("mode".to_owned(), json!(self.mode()));
@@ -108,7 +108,7 @@ impl Summary {
         Value::Object(object).to_string()
     }
 
-    /// A line of names and a line of values.
+    /// Returns a line of names and a line of values.
     pub fn csv(&self) -> String {
         let mut names = vec!["mode".to_owned(), "seconds".to_owned()];
         let mut values = vec![self.mode(), format!("{:.3}", self.seconds)];

@@ -1,4 +1,4 @@
-//! Publishing and consuming at the same time.
+//! Publishes and consumes at the same time.
 
 use super::client::Client;
 use super::consumer::Consumer;
@@ -7,23 +7,23 @@ use super::meter::Shared;
 use super::options::Load;
 use super::progress::Progress;
 use super::publisher::Publisher;
-use super::script::{As, Script};
+use super::script::{Script, SendAs};
 use super::summary::{Rate, Summary};
 use super::topology;
 use std::io;
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-/// How often it is looked whether a run is over.
-pub(super) const LOOK: Duration = Duration::from_millis(2);
-/// Nothing more will be consumed when nothing came for so long, where it is not known how much
-/// must come.
+/// How often to check whether a run is over.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// If it is not known how many messages must arrive, how long nothing may arrive before the run
+/// counts as complete.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// A connection's thread.
+/// The thread of a connection.
 pub(super) type Running<'a> = ScopedJoinHandle<'a, io::Result<()>>;
 
-/// Runs the load: declares its queues, publishes and consumes, removes its queues.
+/// Runs the load: declares the queues, publishes and consumes, and removes the queues.
 pub(super) fn run(load: &Load) -> io::Result<Summary> {
     let mut control = Client::connect(load)?;
     let started = Instant::now();
@@ -32,7 +32,7 @@ pub(super) fn run(load: &Load) -> io::Result<Summary> {
     let mut progress = Progress::new(load)?;
     let result = match load.backlog {
         Some(messages) => super::backlog::run(load, messages, &mut control, &mut progress),
-        None => carry(load, &mut progress),
+        None => publish_and_consume(load, &mut progress),
     };
     if result.is_err() {
         super::interrupt::fail();
@@ -41,14 +41,14 @@ pub(super) fn run(load: &Load) -> io::Result<Summary> {
     if !load.predeclared && !load.keep {
         removed = topology::remove(load, &mut control);
     }
-    // The run is over: how the good-bye goes does not matter.
+    // The run is over, so a failing close does not matter.
     let _ = control.close();
     let summary = result?;
     removed?;
     Ok(summary.declared_in(declaring))
 }
 
-fn carry(load: &Load, progress: &mut Progress) -> io::Result<Summary> {
+fn publish_and_consume(load: &Load, progress: &mut Progress) -> io::Result<Summary> {
     let shared = Shared::default();
     std::thread::scope(|threads| {
         let both = start_both(threads, load, &shared).inspect_err(|_| shared.fail())?;
@@ -62,15 +62,15 @@ fn carry(load: &Load, progress: &mut Progress) -> io::Result<Summary> {
         shared
             .stop_publishing
             .store(true, std::sync::atomic::Ordering::Relaxed);
-        let mut ended: Vec<_> = publishers.into_iter().map(joined).collect();
-        // Without confirms the broker has taken what it was sent when it answers the good-bye: what
-        // the sockets hold until then is megabytes, and would count as if it were published.
+        let mut ended: Vec<_> = publishers.into_iter().map(join).collect();
+        // Without confirms, everything sent counts as published once the broker answers
+        // connection.close: until then megabytes may still be in socket buffers.
         let (published_count, publishing) = match load.confirm {
             0 => (shared.counts().published, started.elapsed().as_secs_f64()),
             _ => (counts.published, seconds),
         };
         shared.end();
-        ended.extend(consumers.into_iter().map(joined));
+        ended.extend(consumers.into_iter().map(join));
         ended.push(end);
         first_failure(ended)?;
         Ok(Summary::new(load.mode, &shared)
@@ -83,14 +83,14 @@ fn carry(load: &Load, progress: &mut Progress) -> io::Result<Summary> {
     })
 }
 
-type Both<'a> = (Vec<Running<'a>>, Vec<Running<'a>>);
+type PublishersAndConsumers<'a> = (Vec<Running<'a>>, Vec<Running<'a>>);
 
-/// Starts the consumers, then the publishers; they begin when all of them are connected.
+/// Starts the consumers, then the publishers, which begin once all of them are connected.
 fn start_both<'s, 'e: 's>(
     threads: &'s Scope<'s, 'e>,
     load: &'e Load,
     shared: &'e Shared,
-) -> io::Result<Both<'s>> {
+) -> io::Result<PublishersAndConsumers<'s>> {
     let consumers = start_consumers(threads, load, shared)?;
     let publishers = start_publishers(threads, load, &|_| load.pmessages, shared)?;
     Ok((publishers, consumers))
@@ -103,16 +103,16 @@ pub(super) fn start_consumers<'s, 'e: 's>(
 ) -> io::Result<Vec<Running<'s>>> {
     let consumers = (0..load.consumers).map(|n| {
         let consumer = Consumer::start(load, n, shared)?;
-        Ok(threads.spawn(move || shared.watched(|| consumer.run())))
+        Ok(threads.spawn(move || shared.fail_on_error(|| consumer.run())))
     });
     consumers.collect()
 }
 
-/// Starts publishers, the n-th with at most `most(n)` messages.
+/// Starts the publishers, the n-th with at most `max(n)` messages.
 pub(super) fn start_publishers<'s, 'e: 's>(
     threads: &'s Scope<'s, 'e>,
     load: &'e Load,
-    most: &dyn Fn(u32) -> Option<u64>,
+    max: &dyn Fn(u32) -> Option<u64>,
     shared: &'e Shared,
 ) -> io::Result<Vec<Running<'s>>> {
     let connected = (0..load.publishers).map(|_| {
@@ -124,10 +124,10 @@ pub(super) fn start_publishers<'s, 'e: 's>(
     });
     let connected = connected.collect::<io::Result<Vec<_>>>()?;
     let publishers = connected.into_iter().zip(0..).map(|(client, n)| {
-        let most = most(n);
+        let max = max(n);
         threads.spawn(move || {
-            let script = Script::new(load, n, client.frame_max(), As::Publish);
-            shared.watched(|| Publisher::new(load, n, most, client, script, shared).run())
+            let script = Script::new(load, n, client.frame_max(), SendAs::Publish);
+            shared.fail_on_error(|| Publisher::new(load, n, max, client, script, shared).run())
         })
     });
     Ok(publishers.collect())
@@ -144,7 +144,7 @@ fn watch(
     let deadline = load.time_limit();
     let mut last = (0, Instant::now());
     loop {
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
         progress.tick(shared)?;
         let counts = shared.counts();
         if counts.consumed != last.0 {
@@ -156,9 +156,9 @@ fn watch(
             return Ok(());
         }
         let quiet = last.1.elapsed();
-        // Who wants so many messages waits for them to come, and nothing else ends the run.
+        // With a number of messages to consume and no duration, only their arrival ends the run.
         if load.cmessages.is_some() && deadline.is_none() && quiet > load.patience() {
-            return Err(nothing_came(load));
+            return Err(nothing_arrived(load));
         }
         if publishers.is_empty() || !all_done(publishers) {
             continue;
@@ -178,7 +178,9 @@ fn watch(
         }
         if quiet > load.patience() {
             let missing = accepted - counts.consumed;
-            return Err(io::Error::other(format!("{missing} messages did not come")));
+            return Err(io::Error::other(format!(
+                "{missing} messages did not arrive"
+            )));
         }
     }
 }
@@ -187,20 +189,20 @@ pub(super) fn all_done(running: &[Running<'_>]) -> bool {
     running.iter().all(Running::is_finished)
 }
 
-fn nothing_came(load: &Load) -> io::Error {
-    let text = format!("nothing came for {} seconds", load.patience);
+fn nothing_arrived(load: &Load) -> io::Error {
+    let text = format!("no message arrived for {} seconds", load.patience);
     io::Error::new(io::ErrorKind::TimedOut, text)
 }
 
-/// The error that made a run fail, of those that its threads ended with: others are interrupted by it.
+/// Returns the error that made the run fail: other threads were only interrupted by it.
 pub(super) fn first_failure(ended: impl IntoIterator<Item = io::Result<()>>) -> io::Result<()> {
     let mut failures: Vec<_> = ended.into_iter().filter_map(Result::err).collect();
     failures.sort_by_key(|error| error.kind() == io::ErrorKind::Interrupted);
     failures.into_iter().next().map_or(Ok(()), Err)
 }
 
-/// What a thread ended with.
-pub(super) fn joined(thread: Running<'_>) -> io::Result<()> {
+/// Joins a thread and returns its result.
+pub(super) fn join(thread: Running<'_>) -> io::Result<()> {
     let ended = thread.join();
     ended.unwrap_or_else(|_| Err(io::Error::other("a connection's thread panicked")))
 }

@@ -1,60 +1,62 @@
-//! What the load goes through: queues, and between them and the publishers an exchange with as
-//! many bindings as asked for.
+//! The topology of the load: queues and, optionally, an exchange with any number of bindings in
+//! front of them.
 
 use super::client::Client;
 use super::options::Load;
 use clap::ValueEnum;
 use std::io;
 
-/// An exchange to publish through, by how its bindings look.
+/// The kind of exchange to publish through, and the form of its bindings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Through {
-    /// A direct exchange, each binding with a key of its own.
+pub enum ExchangeKind {
+    /// A direct exchange, with a different key for each binding.
     Direct,
     /// A topic exchange whose binding keys have three words and no wildcard.
     Topic,
     /// A topic exchange with `*` at the front and `#` at the end of every binding key.
     TopicWildcards,
-    /// A headers exchange; each binding asks for another value of one header.
+    /// A headers exchange, with a different value of one header for each binding.
     Headers,
     /// A fanout exchange.
     Fanout,
-    /// A consistent-hash exchange; every binding has the weight 1.
+    /// A consistent-hash exchange, with the weight 1 for every binding.
     ConsistentHash,
 }
 
-/// A binding and a message that it matches.
-pub(super) struct Way {
-    /// The exchange; empty for the one that leads straight to the queues.
+/// A binding and the properties of a message that matches it.
+pub(super) struct Route {
+    /// The exchange; empty for the default exchange.
     pub(super) exchange: String,
     pub(super) binding_key: String,
-    /// A header that the binding asks for.
+    /// The header value that the binding requires.
     pub(super) header: Option<String>,
     pub(super) routing_key: String,
 }
 
-impl Through {
-    /// The exchange's type.
+impl ExchangeKind {
+    /// Returns the exchange type.
     pub(super) fn kind(self) -> &'static str {
         match self {
-            Through::Direct => "direct",
-            Through::Topic | Through::TopicWildcards => "topic",
-            Through::Headers => "headers",
-            Through::Fanout => "fanout",
-            Through::ConsistentHash => "x-consistent-hash",
+            ExchangeKind::Direct => "direct",
+            ExchangeKind::Topic | ExchangeKind::TopicWildcards => "topic",
+            ExchangeKind::Headers => "headers",
+            ExchangeKind::Fanout => "fanout",
+            ExchangeKind::ConsistentHash => "x-consistent-hash",
         }
     }
 
-    /// The n-th binding.
-    pub(super) fn way(self, exchange: &str, n: u32) -> Way {
+    /// Returns the n-th binding.
+    pub(super) fn route(self, exchange: &str, n: u32) -> Route {
         let (binding_key, header, routing_key) = match self {
-            Through::Direct | Through::Fanout => (format!("key.{n}"), None, format!("key.{n}")),
-            Through::Topic => (format!("a.{n}.c"), None, format!("a.{n}.c")),
-            Through::TopicWildcards => (format!("*.{n}.#"), None, format!("a.{n}.c.d")),
-            Through::Headers => (String::new(), Some(format!("value {n}")), String::new()),
-            Through::ConsistentHash => ("1".to_owned(), None, format!("key.{n}")),
+            ExchangeKind::Direct | ExchangeKind::Fanout => {
+                (format!("key.{n}"), None, format!("key.{n}"))
+            }
+            ExchangeKind::Topic => (format!("a.{n}.c"), None, format!("a.{n}.c")),
+            ExchangeKind::TopicWildcards => (format!("*.{n}.#"), None, format!("a.{n}.c.d")),
+            ExchangeKind::Headers => (String::new(), Some(format!("value {n}")), String::new()),
+            ExchangeKind::ConsistentHash => ("1".to_owned(), None, format!("key.{n}")),
         };
-        Way {
+        Route {
             exchange: exchange.to_owned(),
             binding_key,
             header,
@@ -63,10 +65,10 @@ impl Through {
     }
 }
 
-impl Way {
-    /// With this routing key, which is the binding's key as well.
+impl Route {
+    /// Creates a route whose routing key is also the binding key.
     pub(super) fn to(exchange: &str, routing_key: &str) -> Self {
-        Way {
+        Route {
             exchange: exchange.to_owned(),
             binding_key: routing_key.to_owned(),
             header: None,
@@ -75,12 +77,12 @@ impl Way {
     }
 }
 
-/// Declares what the load goes through, after removing what an earlier run has left.
+/// Declares the topology, after removing what an earlier run has left.
 pub(super) fn declare(load: &Load, control: &mut Client) -> io::Result<()> {
     if load.predeclared {
         return Ok(());
     }
-    make_way(load, control)?;
+    remove_leftovers(load, control)?;
     for n in 0..load.queues {
         control.declare_queue(&load.queue(n), load)?;
     }
@@ -91,26 +93,26 @@ pub(super) fn declare(load: &Load, control: &mut Client) -> io::Result<()> {
     if exchange.is_empty() {
         return Ok(());
     }
-    let ways: Vec<Way> = match (load.routing_key.as_slice(), load.exchange_type) {
+    let routes: Vec<Route> = match (load.routing_key.as_slice(), load.exchange_type) {
         ([], Some(through)) => (0..load.bindings)
-            .map(|n| through.way(exchange, n))
+            .map(|n| through.route(exchange, n))
             .collect(),
         ([], None) => (0..load.queues)
-            .map(|n| Way::to(exchange, &load.queue(n)))
+            .map(|n| Route::to(exchange, &load.queue(n)))
             .collect(),
-        (keys, _) => keys.iter().map(|key| Way::to(exchange, key)).collect(),
+        (keys, _) => keys.iter().map(|key| Route::to(exchange, key)).collect(),
     };
-    // With fewer keys than queues, every queue has one all the same.
-    for n in 0..ways.len().max(load.queues as usize) {
+    // With fewer keys than queues, every queue still gets a binding.
+    for n in 0..routes.len().max(load.queues as usize) {
         let queue = load.queue((n % load.queues as usize) as u32);
-        control.bind(&queue, exchange, &ways[n % ways.len()], true)?;
+        control.bind(&queue, exchange, &routes[n % routes.len()], true)?;
     }
-    // The answer to this comes after everything before it is done.
+    // The answer to this arrives after everything before it is done.
     control.declare_queue(&load.queue(0), load)
 }
 
-/// Removes what an earlier run has left; a queue that may be somebody else's is refused.
-fn make_way(load: &Load, control: &mut Client) -> io::Result<()> {
+/// Removes what an earlier run has left. Fails if a queue may belong to somebody else.
+fn remove_leftovers(load: &Load, control: &mut Client) -> io::Result<()> {
     if load.owns_queues() {
         return remove(load, control);
     }
@@ -119,8 +121,8 @@ fn make_way(load: &Load, control: &mut Client) -> io::Result<()> {
         match control.messages(&queue) {
             Ok(messages) => {
                 return Err(io::Error::other(format!(
-                    "the queue '{queue}' is there already, with {messages} messages: \
-                     --predeclared uses it as it is, --replace removes it first"
+                    "the queue '{queue}' already exists, with {messages} messages: \
+                     use --predeclared to use it as it is or --replace to remove it first"
                 )));
             }
             Err(error) if error.to_string().contains(": 404 ") => control.reopen_channel()?,
@@ -130,7 +132,7 @@ fn make_way(load: &Load, control: &mut Client) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes all that was declared, unless it shall stay.
+/// Removes everything that was declared, except an exchange that was named explicitly.
 pub(super) fn remove(load: &Load, control: &mut Client) -> io::Result<()> {
     if load.exchange_type.is_some() && load.exchange.is_none() {
         control.delete_exchange(load.exchange_name())?;

@@ -1,6 +1,6 @@
 //! `amqp://user:password@host:port/vhost` (RabbitMQ: URI Specification).
 
-/// Whom to talk to.
+/// The broker to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     /// `host:port`.
@@ -11,8 +11,8 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Takes a URI apart. What is missing has the usual defaults; `/` alone is the virtual host
-    /// with the empty name, as in RabbitMQ's clients, and no path at all is `/`.
+    /// Parses a URI. Missing parts have the usual defaults; `/` alone is the virtual host with the
+    /// empty name, as in RabbitMQ's clients, and no path at all means `/`.
     pub(super) fn parse(uri: &str) -> Result<Self, String> {
         let rest = match uri.split_once("://") {
             Some(("amqp", rest)) => rest,
@@ -24,24 +24,24 @@ impl Target {
             Some((authority, path)) => (authority, Some(path)),
             None => (rest, None),
         };
-        let (login, place) = match authority.rsplit_once('@') {
-            Some((login, place)) => (Some(login), place),
+        let (login, host_and_port) = match authority.rsplit_once('@') {
+            Some((login, host_and_port)) => (Some(login), host_and_port),
             None => (None, authority),
         };
         let (user, password) = match login.map(|login| login.split_once(':').unwrap_or((login, "")))
         {
-            Some((user, password)) => (decoded(user)?, decoded(password)?),
+            Some((user, password)) => (percent_decode(user)?, percent_decode(password)?),
             None => ("guest".to_owned(), "guest".to_owned()),
         };
         let vhost = match path {
             Some(path) if path.contains('/') => {
                 return Err("a slash in the virtual host is written %2F".to_owned());
             }
-            Some(path) => decoded(path)?,
+            Some(path) => percent_decode(path)?,
             None => "/".to_owned(),
         };
         Ok(Target {
-            address: address(place)?,
+            address: address(host_and_port)?,
             user,
             password,
             vhost,
@@ -49,13 +49,16 @@ impl Target {
     }
 }
 
-/// `host`, `host:port`, `[::1]:port`, with the defaults put in.
-fn address(place: &str) -> Result<String, String> {
-    // A colon within brackets belongs to the host.
-    let after = place.rfind(']').map_or(0, |at| at + 1);
-    let (host, port) = match place[after..].rfind(':') {
-        Some(at) => (&place[..after + at], &place[after + at + 1..]),
-        None => (place, "5672"),
+/// Parses `host`, `host:port` or `[::1]:port` and fills in the defaults.
+fn address(host_and_port: &str) -> Result<String, String> {
+    // A colon within brackets is part of the host.
+    let after = host_and_port.rfind(']').map_or(0, |at| at + 1);
+    let (host, port) = match host_and_port[after..].rfind(':') {
+        Some(at) => (
+            &host_and_port[..after + at],
+            &host_and_port[after + at + 1..],
+        ),
+        None => (host_and_port, "5672"),
     };
     let host = if host.is_empty() { "127.0.0.1" } else { host };
     match port.parse::<u16>() {
@@ -64,24 +67,24 @@ fn address(place: &str) -> Result<String, String> {
     }
 }
 
-/// Undoes percent-encoding.
-fn decoded(text: &str) -> Result<String, String> {
-    let mut octets = Vec::with_capacity(text.len());
+/// Decodes percent-encoding.
+fn percent_decode(text: &str) -> Result<String, String> {
+    let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
         rest = tail;
         if *first != b'%' {
-            octets.push(*first);
+            bytes.push(*first);
             continue;
         }
         let code = tail
             .get(..2)
             .and_then(|code| std::str::from_utf8(code).ok());
-        let octet = code.and_then(|code| u8::from_str_radix(code, 16).ok());
-        octets.push(octet.ok_or_else(|| format!("{text:?}: % without two hexadecimal digits"))?);
+        let byte = code.and_then(|code| u8::from_str_radix(code, 16).ok());
+        bytes.push(byte.ok_or_else(|| format!("{text:?}: % without two hexadecimal digits"))?);
         rest = &tail[2..];
     }
-    String::from_utf8(octets).map_err(|_| format!("{text:?} is not UTF-8"))
+    String::from_utf8(bytes).map_err(|_| format!("{text:?} is not UTF-8"))
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! Publishes that wait for their confirms.
+//! The publishes that wait for their confirms.
 
 use leveret_protocol::method::Method;
 use std::collections::VecDeque;
 use std::io;
 
-/// Says that a publish is settled, where the time of its publishing was.
+/// Marks a settled publish in place of its time of publishing.
 const SETTLED: u64 = 0;
 
-/// Publishes that are not confirmed yet, in the order of their delivery tags.
+/// Unconfirmed publishes, in the order of their delivery tags.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     settled_through: u64,
@@ -15,12 +15,12 @@ pub(super) struct Window {
     sent: VecDeque<u64>,
 }
 
-/// What confirms have settled.
+/// What was settled by confirms.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Settled {
     pub(super) confirmed: u64,
     pub(super) refused: u64,
-    /// Nanoseconds that confirms took, and how many took the same.
+    /// How long confirms took in nanoseconds, and how many took the same time.
     pub(super) times: Vec<(u64, u64)>,
 }
 
@@ -34,8 +34,8 @@ impl Window {
         self.sent.extend(std::iter::repeat_n(at.max(1), messages));
     }
 
-    /// Takes a basic.ack or basic.nack of the broker's; `false` for any other method.
-    pub(super) fn take(
+    /// Processes a basic.ack or basic.nack from the broker. Returns false for any other method.
+    pub(super) fn settle(
         &mut self,
         method: &Method<'_>,
         now: u64,
@@ -51,7 +51,7 @@ impl Window {
             (tag, _) => (tag.saturating_sub(self.settled_through)) as usize,
         };
         if last > self.sent.len() || last == 0 && !multiple {
-            let text = format!("the broker confirmed {}, which does not wait for it", tag.0);
+            let text = format!("the broker confirmed {}, which was not outstanding", tag.0);
             return Err(io::Error::other(text));
         }
         let first = if multiple { 0 } else { last - 1 };
@@ -95,11 +95,11 @@ mod tests {
         let mut settled = Settled::default();
         window.sent(3, 100);
         window.sent(2, 200);
-        let mut take = |method| window.take(&method, 300, &mut settled).expect("it waits");
-        assert!(take(ack(2, false)));
-        assert!(take(ack(4, true)));
+        let mut settle = |method| window.settle(&method, 300, &mut settled).expect("it waits");
+        assert!(settle(ack(2, false)));
+        assert!(settle(ack(4, true)));
         let (tag, multiple, requeue) = (DeliveryTag(5), false, false);
-        assert!(take(Method::Nack {
+        assert!(settle(Method::Nack {
             tag,
             multiple,
             requeue
@@ -115,7 +115,7 @@ mod tests {
         let mut settled = Settled::default();
         window.sent(3, 100);
         window
-            .take(&ack(0, true), 100, &mut settled)
+            .settle(&ack(0, true), 100, &mut settled)
             .expect("all of them");
         assert_eq!((window.outstanding(), settled.confirmed), (0, 3));
     }
@@ -127,7 +127,7 @@ mod tests {
         window.sent(1, 100);
         for wrong in [ack(2, false), ack(2, true), ack(0, false)] {
             window
-                .take(&wrong, 200, &mut settled)
+                .settle(&wrong, 200, &mut settled)
                 .expect_err("it never was");
         }
         assert_eq!(window.outstanding(), 1);

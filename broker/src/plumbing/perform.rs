@@ -50,7 +50,7 @@ impl Effects {
             self.perform();
             return false;
         }
-        self.hand_over(Store::deposit);
+        self.hand_over(Store::enqueue);
         self.perform_rest();
         if let Some(store) = &self.environment.store {
             mailbox.while_committing(|| store.commit());
@@ -62,7 +62,7 @@ impl Effects {
         self.published.clear();
         for op in self.ops.drain(..) {
             // Without a store, everything is as safe as it will be.
-            if let Op::Tell { sink, token } = op {
+            if let Op::NotifySink { sink, token } = op {
                 sink.committed(&[token]);
             }
         }

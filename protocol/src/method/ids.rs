@@ -1,4 +1,4 @@
-//! The methods that code names by their numbers.
+//! The numbers of the methods that code refers to.
 
 use crate::error::MethodId;
 
@@ -77,7 +77,7 @@ pub const TX_COMMIT: MethodId = MethodId::new(90, 20);
 /// `tx.rollback`.
 pub const TX_ROLLBACK: MethodId = MethodId::new(90, 30);
 
-/// Whether AMQP 0-9-1, with RabbitMQ's extensions, has such a method.
+/// Returns whether AMQP 0-9-1 with RabbitMQ's extensions has such a method.
 pub fn is_known(id: MethodId) -> bool {
     match id.class {
         10 => matches!(

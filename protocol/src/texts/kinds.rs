@@ -1,4 +1,4 @@
-//! What RabbitMQ says about queues of one kind that are asked for what another kind does.
+//! RabbitMQ's texts about operations that a type of queue does not support.
 
 use super::Entity;
 use crate::error::{AmqpError, ReplyCode};
@@ -6,7 +6,7 @@ use crate::values::AMQPValue;
 use crate::{QueueName, VhostName, table};
 use ReplyCode::*;
 
-/// An argument that belongs to queues of other kinds; `module` is what RabbitMQ calls this one
+/// An argument for other types of queues; `module` is RabbitMQ's name for this type
 /// (`rabbit_classic_queue`).
 pub fn argument_of_other_type(
     argument: &str,
@@ -22,7 +22,7 @@ pub fn argument_of_other_type(
     )
 }
 
-/// A property that queues of this kind do not have (`non-durable`, `exclusive-owner`,
+/// A property that this type of queue does not have (`non-durable`, `exclusive-owner`,
 /// `auto-delete`).
 pub fn invalid_property(property: &str, entity: Entity<'_>, vhost: &VhostName) -> AmqpError {
     AmqpError::channel(
@@ -31,7 +31,7 @@ pub fn invalid_property(property: &str, entity: Entity<'_>, vhost: &VhostName) -
     )
 }
 
-/// A queue of a kind that has to be named by whoever declares it.
+/// A queue of a type that clients must name.
 pub fn server_named(module: &str) -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
@@ -39,7 +39,7 @@ pub fn server_named(module: &str) -> AmqpError {
     )
 }
 
-/// The prefix that a client asks for in names that the broker gives is too long.
+/// A prefix requested for server-generated names that is too long.
 pub fn name_prefix_too_long(prefix: &str) -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
@@ -55,7 +55,7 @@ pub fn segment_size_exceeded() -> AmqpError {
     )
 }
 
-/// `x-stream-filter-size-bytes` that is no number.
+/// `x-stream-filter-size-bytes` that is not a number.
 pub fn filter_size_type() -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
@@ -71,7 +71,7 @@ pub fn filter_size_value() -> AmqpError {
     )
 }
 
-/// A stream's consumer on a channel without a prefetch.
+/// A consumer of a stream on a channel without a prefetch.
 pub fn no_prefetch(queue: &QueueName, vhost: &VhostName) -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
@@ -79,12 +79,12 @@ pub fn no_prefetch(queue: &QueueName, vhost: &VhostName) -> AmqpError {
     )
 }
 
-/// A stream's consumer that does not acknowledge.
+/// A consumer of a stream that does not acknowledge.
 pub fn no_automatic_ack(queue: &QueueName, vhost: &VhostName) -> AmqpError {
     not_by_streams("automatic acknowledgement", queue, vhost)
 }
 
-/// A consumer of a stream or a quorum queue on a channel with a prefetch for all its consumers.
+/// A consumer of a stream or a quorum queue on a channel with a global prefetch.
 pub fn no_global_qos(queue: &QueueName, vhost: &VhostName) -> AmqpError {
     AmqpError::connection(
         NotImplemented,
@@ -114,7 +114,7 @@ pub fn no_conditional_delete(queue: &QueueName, vhost: &VhostName, flag: &str) -
     )
 }
 
-/// A method that streams do not have (`basic.get`, `queue.purge`).
+/// A method that streams do not support (`basic.get`, `queue.purge`).
 pub fn not_by_streams(what: &str, queue: &QueueName, vhost: &VhostName) -> AmqpError {
     AmqpError::connection(
         NotImplemented,
@@ -122,7 +122,7 @@ pub fn not_by_streams(what: &str, queue: &QueueName, vhost: &VhostName) -> AmqpE
     )
 }
 
-/// `x-stream-offset` that says no place in a stream.
+/// `x-stream-offset` that is not a valid offset.
 pub fn invalid_stream_offset(value: &AMQPValue, queue: &QueueName, vhost: &VhostName) -> AmqpError {
     let (kind, printed) = (table::type_name(value), table::erlang_term(value));
     let reason = format_args!("{{invalid_stream_offset_arg,{{{kind},{printed}}}}}");

@@ -1,4 +1,4 @@
-//! What RabbitMQ says when a limit that an operator set is reached.
+//! RabbitMQ's texts for limits that an operator has set.
 
 use crate::error::{AmqpError, ReplyCode};
 use crate::texts::Entity;
@@ -6,7 +6,7 @@ use crate::{QueueName, VhostName};
 use ReplyCode::*;
 use std::fmt::Display;
 
-/// A queue more than the virtual host may have.
+/// More queues than the virtual host may have.
 pub fn queue_limit(queue: &QueueName, vhost: &VhostName, limit: u64) -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
@@ -16,7 +16,7 @@ pub fn queue_limit(queue: &QueueName, vhost: &VhostName, limit: u64) -> AmqpErro
     )
 }
 
-/// A connection more than the broker takes.
+/// More connections than the broker accepts.
 pub fn node_connection_limit(limit: u64) -> AmqpError {
     AmqpError::connection(
         NotAllowed,
@@ -24,7 +24,7 @@ pub fn node_connection_limit(limit: u64) -> AmqpError {
     )
 }
 
-/// A connection more than the virtual host may have.
+/// More connections than the virtual host may have.
 pub fn vhost_connection_limit(vhost: &VhostName, user: impl Display, limit: u64) -> AmqpError {
     AmqpError::connection(
         NotAllowed,
@@ -35,7 +35,7 @@ pub fn vhost_connection_limit(vhost: &VhostName, user: impl Display, limit: u64)
     )
 }
 
-/// A connection more than the user may have.
+/// More connections than the user may have.
 pub fn user_connection_limit(user: impl Display, limit: u64) -> AmqpError {
     AmqpError::connection(
         NotAllowed,
@@ -45,7 +45,7 @@ pub fn user_connection_limit(user: impl Display, limit: u64) -> AmqpError {
     )
 }
 
-/// A channel more than the user may have.
+/// More channels than the user may have.
 pub fn user_channel_limit(user: impl Display, limit: u64) -> AmqpError {
     AmqpError::connection(
         NotAllowed,
@@ -56,7 +56,7 @@ pub fn user_channel_limit(user: impl Display, limit: u64) -> AmqpError {
     )
 }
 
-/// A channel more than both peers agreed on (`rabbit_reader:create_channel`).
+/// More channels than negotiated (`rabbit_reader:create_channel`).
 pub fn channel_max_reached(open: usize, max: u16) -> AmqpError {
     AmqpError::connection(
         NotAllowed,
@@ -66,7 +66,7 @@ pub fn channel_max_reached(open: usize, max: u16) -> AmqpError {
     )
 }
 
-/// A channel more than the broker takes.
+/// More channels than the broker accepts.
 pub fn node_channel_limit(node: &str, limit: u64) -> AmqpError {
     AmqpError::connection(
         NotAllowed,
@@ -77,7 +77,7 @@ pub fn node_channel_limit(node: &str, limit: u64) -> AmqpError {
     )
 }
 
-/// A consumer more than a channel may have.
+/// More consumers than a channel may have.
 pub fn consumer_limit(limit: u64) -> AmqpError {
     AmqpError::connection(
         NotAllowed,
@@ -85,15 +85,15 @@ pub fn consumer_limit(limit: u64) -> AmqpError {
     )
 }
 
-/// Arguments of a queue, an exchange or a binding that are more than is kept.
-pub fn arguments_limit(octets: usize, limit: usize) -> AmqpError {
+/// Arguments of a queue, an exchange or a binding that are too large.
+pub fn arguments_limit(bytes: usize, limit: usize) -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
-        format_args!("arguments of {octets} bytes are larger than the allowed {limit} bytes"),
+        format_args!("arguments of {bytes} bytes are larger than the allowed {limit} bytes"),
     )
 }
 
-/// Arguments of consumers that are, all together, more than is kept for a connection.
+/// Arguments of consumers that are too large in total for one connection.
 pub fn consumer_arguments_limit(limit: usize) -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
@@ -101,7 +101,7 @@ pub fn consumer_arguments_limit(limit: usize) -> AmqpError {
     )
 }
 
-/// A client gets message after message and acknowledges none.
+/// A client that gets messages and acknowledges none.
 pub fn too_much_unacknowledged(limit: u64) -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,
@@ -109,12 +109,12 @@ pub fn too_much_unacknowledged(limit: u64) -> AmqpError {
     )
 }
 
-/// What a client has sent takes more memory than it may at present; on a channel.
+/// Data sent by a client that takes more memory than currently allowed; on a channel.
 pub fn too_much_unfinished(limit: u64) -> AmqpError {
     AmqpError::channel(PreconditionFailed, unfinished(limit))
 }
 
-/// The same, when it opens another channel.
+/// The same, when the client opens another channel.
 pub fn too_much_for_a_channel(limit: u64) -> AmqpError {
     AmqpError::connection(ResourceError, unfinished(limit))
 }
@@ -122,11 +122,11 @@ pub fn too_much_for_a_channel(limit: u64) -> AmqpError {
 fn unfinished(limit: u64) -> String {
     format!(
         "unfinished and uncommitted messages, channels and consumers of this connection take more \
-         memory than the {limit} bytes that it may hold at present"
+         memory than the {limit} bytes currently allowed"
     )
 }
 
-/// Something new, a queue, an exchange or one's binding, for which there is no memory.
+/// A new queue, exchange or binding for which there is no memory.
 pub fn no_memory_for(what: Entity<'_>, vhost: &VhostName) -> AmqpError {
     AmqpError::channel(
         PreconditionFailed,

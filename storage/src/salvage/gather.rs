@@ -1,4 +1,4 @@
-//! Everything intact in a store's files, found without changing any.
+//! Collects everything intact in a store's files without changing any.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -21,19 +21,20 @@ use crate::{
     types::QueueId,
 };
 
-/// What is known of a queue, but for its messages.
+/// Everything known about a queue except its messages.
 #[derive(Debug, Default)]
-pub(super) struct QueueFound {
+pub(super) struct FoundQueue {
     pub(super) marks: QueueMarks,
     pub(super) chunks: BTreeMap<u64, (Chunk, i64)>,
-    /// What the log acknowledges.
+    /// The positions that the log acknowledges.
     pub(super) acked: RangeSet,
-    /// Where in the log it was deleted last: what stands before is gone, and what sled has of it.
+    /// Where the log last deletes it: everything before that, in the log and in sled, is gone.
     pub(super) deleted: Option<(u64, u64)>,
 }
 
-impl QueueFound {
-    /// How many of a chunk's messages the log has not acknowledged; at most, where it has some of them.
+impl FoundQueue {
+    /// Returns how many messages of a chunk the log has not acknowledged. This is an upper bound if it has acknowledged
+    /// some of them.
     pub(super) fn live_of(&self, chunk: &Chunk) -> u64 {
         if self.acked.covers(chunk.first_live, chunk.last_live) {
             0
@@ -43,42 +44,42 @@ impl QueueFound {
     }
 }
 
-/// Where in a sled a value is.
+/// Where in a sled file a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spot {
+pub(super) enum ValueLocation {
     /// On this page.
     Page(u64),
-    /// Somewhere in a volume, which knows by itself.
+    /// In a volume, which locates it by its key.
     Value,
 }
 
-/// What was found.
+/// Everything that was found.
 pub(super) struct Gathered {
-    /// The main sled, and the volumes.
+    /// The main sled and the volumes.
     pub(super) sleds: Vec<SledFile>,
-    older: bool,
-    pub(super) queues: BTreeMap<QueueId, QueueFound>,
-    /// By queue, first position and part: in which sled it is, and where there. A queue that is deleted keeps them: others may share
-    /// what stands there.
-    pub(super) bodies: BTreeMap<(QueueId, u64, u32), (usize, Spot)>,
+    is_older_schema: bool,
+    pub(super) queues: BTreeMap<QueueId, FoundQueue>,
+    /// By queue, first position and part: the sled and the location in it. Entries of a deleted queue are kept, because
+    /// other queues may share their messages.
+    pub(super) bodies: BTreeMap<(QueueId, u64, u32), (usize, ValueLocation)>,
     pub(super) definitions: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Definitions that sled has in part, and what is wrong with each; what the log says of them replaces that.
+    /// Incomplete definitions in sled, each with a description of the problem, unless the log has a newer version.
     partial: BTreeMap<Vec<u8>, String>,
     pub(super) segments: Vec<(Arc<Segment>, End)>,
     folded: Option<(u64, i64)>,
     identity: Option<(u64, i64)>,
     pub(super) damage: Vec<String>,
-    /// The catalogue does not say everything any more.
+    /// The catalogue may be incomplete.
     pub(super) main_is_damaged: bool,
     pub(super) torn_bytes: u64,
 }
 
 impl Gathered {
-    /// Reads all but the messages.
+    /// Reads everything except the messages.
     pub(super) fn read(directory: &Directory) -> Result<Gathered, StorageError> {
         let mut gathered = Gathered {
             sleds: Vec::new(),
-            older: false,
+            is_older_schema: false,
             queues: BTreeMap::new(),
             bodies: BTreeMap::new(),
             definitions: BTreeMap::new(),
@@ -104,29 +105,32 @@ impl Gathered {
             && gathered.segments.is_empty();
         let markers = (directory.marker(), directory.last_segment());
         if nothing && matches!(markers, (Ok(None), Ok(0))) {
-            // A store whose making was cut off: the marker comes last, and nothing before it.
+            // Creation of the store was interrupted: the marker is written last, and nothing comes before it.
             gathered.damage.clear();
         }
         Ok(gathered)
     }
 
-    /// The main sled, then every volume.
+    /// Reads the main sled, then every volume.
     fn read_sleds(&mut self, directory: &Directory) -> Result<(), StorageError> {
         let marker = directory.marker().ok().flatten();
-        self.older = marker.is_some_and(|marker| marker.version == schema::VERSION_WITHOUT_VOLUMES);
+        self.is_older_schema =
+            marker.is_some_and(|marker| marker.version == schema::VERSION_WITHOUT_VOLUMES);
         let main = match marker {
             Some(marker) => directory.main(marker.generation),
             None => newest_main(directory)?,
         };
         self.read_sled(&main.join("db"), false);
         if self.sleds.is_empty() || self.identity.is_none() {
-            self.damage
-                .push("the main database is lost: what was acknowledged may come again".to_owned());
+            self.damage.push(
+                "the main database is lost: acknowledged messages may be delivered again"
+                    .to_owned(),
+            );
         }
         self.main_is_damaged = !self.damage.is_empty();
         for volume in directories(directory, &directory.volumes)? {
             let db = volume.join("db");
-            // One that was being made or deleted.
+            // Without a file, the volume was being created or deleted.
             if db.exists() {
                 self.read_sled(&db, true);
             }
@@ -150,12 +154,12 @@ impl Gathered {
             ));
         }
         for key in sled.values.keys() {
-            self.take_body(key, (self.sleds.len(), Spot::Value));
+            self.take_body(key, (self.sleds.len(), ValueLocation::Value));
         }
         let mut parts = BTreeMap::new();
         let mut newest = HashMap::new();
         let read = sled.entries(|page, entry| {
-            // Of two pages with the same key the newer one counts.
+            // If two pages have the same key, the newer one counts.
             let seen = newest.entry(entry.key.to_vec()).or_insert(entry.lsn);
             if *seen <= entry.lsn {
                 *seen = entry.lsn;
@@ -164,14 +168,16 @@ impl Gathered {
             Ok(())
         });
         if let Err(error) = read {
-            self.damage
-                .push(format!("{} cannot be read on: {error}", path.display()));
+            self.damage.push(format!(
+                "the rest of {} cannot be read: {error}",
+                path.display()
+            ));
         }
         self.assemble(parts);
         self.sleds.push(sled);
     }
 
-    /// Takes over one value of sled's.
+    /// Adds one value from sled.
     fn take(&mut self, page: u64, entry: &Entry<'_>, parts: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
         let Some(value) = schema::unsealed(entry.key, entry.value) else {
             self.damage
@@ -198,14 +204,14 @@ impl Gathered {
                     chunks.insert(first.0, (chunk, lsn));
                 }
             }
-            Some(&schema::BODY) => self.take_body(key, (source, Spot::Page(page))),
+            Some(&schema::BODY) => self.take_body(key, (source, ValueLocation::Page(page))),
             _ if key == schema::KEY_FOLDED => self.folded = u64_at(value, 0).map(|n| (n, lsn)),
             _ if key == schema::KEY_IDENTITY => self.identity = u64_at(value, 0).map(|n| (n, lsn)),
             _ => {}
         }
     }
 
-    fn take_body(&mut self, key: &[u8], place: (usize, Spot)) {
+    fn take_body(&mut self, key: &[u8], place: (usize, ValueLocation)) {
         if let (Some(queue), Some(first), Some(part)) =
             (u64_at(key, 1), u64_at(key, 9), u32_at(key, 17))
         {
@@ -216,14 +222,14 @@ impl Gathered {
     }
 
     fn decode(&self, value: &[u8]) -> Option<Chunk> {
-        if self.older {
+        if self.is_older_schema {
             Chunk::decode_older(value)
         } else {
             Chunk::decode(value)
         }
     }
 
-    /// Definitions from their parts.
+    /// Assembles definitions from their parts.
     fn assemble(&mut self, parts: BTreeMap<Vec<u8>, Vec<u8>>) {
         for (key, value) in &parts {
             let Some((schema::DEFINITION, name)) =
@@ -238,12 +244,12 @@ impl Gathered {
             let further =
                 (1..head.parts).map(|part| parts.get(&schema::definition_part_key(name, part)));
             let further: Option<Vec<_>> = further.collect();
-            let fault = match further.map(|further| head.whole(&further)) {
+            let fault = match further.map(|further| head.assemble(&further)) {
                 Some(Some(whole)) => {
                     self.definitions.insert(name.to_vec(), whole);
                     continue;
                 }
-                Some(None) => format!("parts of {} are of another time", describe(key)),
+                Some(None) => format!("parts of {} are from different versions", describe(key)),
                 None => format!("part of {} is missing", describe(key)),
             };
             self.partial.insert(name.to_vec(), fault);
@@ -255,7 +261,7 @@ impl Gathered {
             (Ok(Some(marker)), Some((identity, _))) if marker.identity == identity => {}
             (Ok(Some(_)), Some(_)) => self
                 .damage
-                .push("`sled` is another store's than the marker file `store`".to_owned()),
+                .push("`sled` and the marker file `store` belong to different stores".to_owned()),
             (Ok(Some(_)), None) => self.damage.push("sled's identity is lost".to_owned()),
             (Ok(None), _) => self
                 .damage
@@ -263,7 +269,7 @@ impl Gathered {
             (Err(error), _) => self.damage.push(error.to_string()),
         }
         if self.folded.is_none() && !self.sleds.is_empty() {
-            // Right for a store of which nothing was ever folded as well: it has no chunks, and all of its log.
+            // This is also true of a store of which nothing was ever folded, which has no chunks and its complete log.
             let first = directory
                 .list_segments()
                 .ok()
@@ -272,7 +278,7 @@ impl Gathered {
             if first.map_or(chunks, |first| first > 1) {
                 self.damage.push(match first {
                     Some(first) if first > 1 && !chunks => format!(
-                        "missing: {}, or the number of the last folded one",
+                        "missing: {}, or the number of the last folded segment",
                         segments_text(1, first - 1)
                     ),
                     Some(_) | None => {
@@ -283,7 +289,7 @@ impl Gathered {
         }
     }
 
-    /// Opens the segments that sled does not have.
+    /// Opens the segments that are not in sled.
     fn find_segments(&mut self, directory: &Directory) -> Result<(), StorageError> {
         let folded = self.folded.map_or(0, |(folded, _)| folded);
         let mut expected = folded + 1;
@@ -308,7 +314,7 @@ impl Gathered {
         });
         let known = clean.map_or(noted, |clean| noted.max(clean.seq));
         if known >= expected {
-            // A main sled that is lost, which was told, may have had them.
+            // If the main sled is lost, which is already reported, they may have been folded.
             let sure = self.folded.is_some() || !self.main_is_damaged;
             self.expect_segment(&mut expected, known + 1, sure);
         }
@@ -330,14 +336,14 @@ impl Gathered {
     fn expect_segment(&mut self, expected: &mut u64, found: u64, sure: bool) {
         if found > *expected && sure {
             self.damage.push(format!(
-                "missing: {}; the messages and declarations in there are lost, and what was acknowledged in there may come again",
+                "missing: {}; the messages and declarations in there are lost, and messages acknowledged in there may be delivered again",
                 segments_text(*expected, found - 1)
             ));
         }
         *expected = found + 1;
     }
 
-    /// Everything of the log but its messages.
+    /// Reads everything in the log except the messages.
     fn read_log(&mut self) {
         for (segment, end) in std::mem::take(&mut self.segments) {
             let seq = segment.header.seq;
@@ -356,9 +362,9 @@ impl Gathered {
                         queue.marks.next = queue.marks.next.max(last.0.saturating_add(1));
                     }
                     Record::DeleteQueue { queue } => {
-                        let deleted = QueueFound {
+                        let deleted = FoundQueue {
                             deleted: Some((seq, offset)),
-                            ..QueueFound::default()
+                            ..FoundQueue::default()
                         };
                         self.queues.insert(queue, deleted);
                     }
@@ -381,8 +387,8 @@ impl Gathered {
                 Ok(scan) => {
                     for (from, to) in scan.losses {
                         self.damage.push(format!(
-                            "the commits in bytes {from} to {to} of {} are damaged: messages of theirs are lost, \
-                             and what they acknowledged may come again",
+                            "the commits in bytes {from} to {to} of {} are damaged: their messages are lost, \
+                             and messages that they acknowledged may be delivered again",
                             segment.path.display()
                         ));
                     }

@@ -1,8 +1,8 @@
-//! What can be proven of a store that is damaged: told by [`check`], and put into a fresh one by [`repair`].
+//! Recovers what is provably intact in a damaged store: [`check`] reports it, [`repair`] copies it to a new store.
 //!
-//! Both read the files by themselves, without sled, which refuses or goes back in time where part of its file is damaged,
-//! and without the store's own recovery. What counts is what matches its checksum: a value of sled's under its key, a
-//! commit of the log as a whole. Nothing is ever changed in place.
+//! Both read the files without sled, which refuses to open or silently reverts to an older state if part of its file is
+//! damaged, and without the store's own recovery. Whatever matches its checksum counts: a value of sled's under its
+//! key, a commit of the log as a whole. Nothing is ever changed in place.
 
 mod gather;
 mod places;
@@ -21,45 +21,45 @@ use crate::{directory::Directory, error::StorageError, options::Options, types::
 
 use gather::Gathered;
 
-/// What a look through a store found.
+/// What checking a store found.
 #[derive(Debug, Clone, Default)]
 pub struct Findings {
-    /// Every queue there are records of, by id.
+    /// Every queue that has records, by id.
     pub queues: Vec<CheckedQueue>,
     /// Every intact definition, by key.
     pub definitions: Vec<(Bytes, Bytes)>,
-    /// What is damaged or missing, in words; empty for a sound store.
+    /// Descriptions of what is damaged or missing; empty for a healthy store.
     pub damage: Vec<String>,
-    /// Bytes behind the log's last whole commit: what a crash cut short, and nobody was told of.
+    /// The number of bytes after the last complete commit of the log: what a crash cut short, and was never confirmed.
     pub torn_bytes: u64,
 }
 
-/// A queue as it was found.
+/// What was found of a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckedQueue {
     /// Its id.
     pub queue: QueueId,
-    /// Live messages whose checksums are right.
+    /// The number of live messages with correct checksums.
     pub intact: u64,
     /// Their encoded bytes.
     pub bytes: u64,
-    /// Messages that are known to have been there and are not readable.
+    /// The number of messages known to have existed that are not readable.
     pub lost: u64,
 }
 
-/// What a repair did.
+/// The result of a repair.
 #[derive(Debug, Clone)]
 pub struct Repaired {
-    /// What was found; everything intact in it is in the new store.
+    /// What was found; everything intact is in the new store.
     pub findings: Findings,
-    /// Where the damaged store stands now, whole as it was.
+    /// Where the damaged store is now, unchanged.
     pub set_aside: PathBuf,
 }
 
-/// Looks through a store that nobody has open, and changes nothing.
+/// Checks a store that is not in use, without changing anything.
 ///
 /// # Errors
-/// There is none, it is in use, or the system cannot read it.
+/// There is no store, it is in use, or it cannot be read.
 pub fn check(options: &Options) -> Result<Findings, StorageError> {
     let directory = Directory::existing(&options.path)?;
     let _lock = directory.lock()?;
@@ -67,11 +67,11 @@ pub fn check(options: &Options) -> Result<Findings, StorageError> {
     gathered.count()
 }
 
-/// Puts everything intact of a store that nobody has open into a fresh one, which takes its place; the damaged one is set
-/// aside beside it. A repair that is cut off leaves the damaged store where it was.
+/// Copies everything intact in a store that is not in use to a new store, which takes its place; the damaged one is
+/// renamed and kept beside it. An interrupted repair leaves the damaged store in place.
 ///
 /// # Errors
-/// There is none, it is in use, or the system cannot read or write.
+/// There is no store, it is in use, or files cannot be read or written.
 pub fn repair(options: &Options) -> Result<Repaired, StorageError> {
     let directory = Directory::existing(&options.path)?;
     let lock = directory.lock()?;

@@ -1,4 +1,4 @@
-//! Where things are in a store's directory, and what keys of sled's are called.
+//! Finds the parts of a store in its directory, and describes keys of sled's.
 
 use std::{
     fs, io,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::{directory::Directory, error::StorageError, record::u64_at, schema};
 
-/// The directories in a directory, in order; none when it is not there.
+/// Returns the subdirectories of a directory in order, or none if it does not exist.
 pub(super) fn directories(directory: &Directory, of: &Path) -> Result<Vec<PathBuf>, StorageError> {
     let fail = |source| directory.error("read", source);
     let entries = match fs::read_dir(of) {
@@ -25,7 +25,7 @@ pub(super) fn directories(directory: &Directory, of: &Path) -> Result<Vec<PathBu
     Ok(found)
 }
 
-/// The main sled that was written last, where no marker says which it is.
+/// Returns the most recently written main sled, for when no marker says which is current.
 pub(super) fn newest_main(directory: &Directory) -> Result<PathBuf, StorageError> {
     let mut mains = directories(directory, &directory.path)?;
     mains.retain(|path| {
@@ -40,7 +40,7 @@ pub(super) fn newest_main(directory: &Directory) -> Result<PathBuf, StorageError
     Ok(mains.pop().unwrap_or_else(|| directory.main(0)))
 }
 
-/// What stands under a key of sled's, in words.
+/// Describes the record under a key of sled's.
 pub(super) fn describe(key: &[u8]) -> String {
     let queue = || u64_at(key, 1).unwrap_or(0);
     match key.first() {
@@ -49,6 +49,6 @@ pub(super) fn describe(key: &[u8]) -> String {
         Some(&schema::QUEUE) => format!("the record of queue {}", queue()),
         Some(&schema::CATALOGUE) => format!("an entry of queue {}'s catalogue", queue()),
         Some(&schema::BODY) => format!("a run of messages of queue {}", queue()),
-        _ => "a fact about the store".to_owned(),
+        _ => "metadata of the store".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! A fresh store from what was found in a damaged one, and the exchange of the two.
+//! Writes a new store from what was found in a damaged one, and exchanges the two.
 
 use std::{
     collections::HashMap,
@@ -20,9 +20,9 @@ use crate::{
     types::{Batch, Op, Position, QueueId},
 };
 
-/// Bytes of messages in one batch.
+/// The most bytes of messages in one batch.
 const BATCH: usize = 1 << 20;
-/// Operations in one batch.
+/// The most operations in one batch.
 const BATCH_OPS: usize = 4096;
 
 fn beside(path: &Path, ending: &str) -> PathBuf {
@@ -31,11 +31,11 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Writes everything intact into a fresh store beside the damaged one, durably.
+/// Writes everything intact into a new store beside the damaged one, durably.
 pub(super) fn write(gathered: &Gathered, options: &Options) -> Result<Findings, StorageError> {
     let path = beside(&options.path, ".repairing");
     if path.exists() {
-        // Of a repair that was cut off: it is ours by its name, and never was anybody's store.
+        // Left by an interrupted repair: the name is ours, and it never was in use.
         fs::remove_dir_all(&path).map_err(|source| StorageError::Directory {
             action: "remove",
             path: path.clone(),
@@ -69,7 +69,7 @@ pub(super) fn write(gathered: &Gathered, options: &Options) -> Result<Findings, 
         if let Some(through) = found.marks.delivered.map(Position) {
             ops.push(Op::Delivered { queue, through });
         }
-        // A position that was used must not be used again, though its message is gone.
+        // A used position must not be reused, even though its message is gone.
         let used = found.marks.next.checked_sub(1).map(Position);
         if let Some(used) =
             used.filter(|used| highest.get(&queue).is_none_or(|last| used.0 > *last))
@@ -88,7 +88,7 @@ pub(super) fn write(gathered: &Gathered, options: &Options) -> Result<Findings, 
     Ok(findings)
 }
 
-/// Hands a batch over, and waits while the store has much to write: memory stays bounded.
+/// Submits a batch, and waits while the backlog is large so that memory stays bounded.
 fn submit(store: &Store, ops: Vec<Op>) -> Result<(), StorageError> {
     store.submit(Batch { ops, sink: None });
     if store.backlog_over_mark() {
@@ -97,8 +97,8 @@ fn submit(store: &Store, ops: Vec<Op>) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Puts the repaired store in the place of the damaged one; returns where that one is now. In between there is always one
-/// of the two in its place: without any, the next start would make an empty one.
+/// Puts the repaired store in place of the damaged one and returns where that one is now. One of the two is in place at
+/// all times: without any, the next start would create an empty store.
 pub(super) fn exchange(directory: &Directory) -> Result<PathBuf, StorageError> {
     let path = &directory.path;
     let fail = |source| directory.error("exchange the repaired store with", source);

@@ -1,7 +1,7 @@
-//! sled's file read without sled: every page it holds whose checksums are right.
+//! Reads sled's file without sled: every page whose checksums are correct.
 //!
-//! sled refuses or gives up where part of its file is damaged, and may go back to an older state without a word. This
-//! reads its format itself (see [`crate::sled_format`]), writes nothing, and goes on behind what is damaged.
+//! If part of its file is damaged, sled refuses to open it, gives up, or silently reverts to an older state. This
+//! module parses the format itself (see [`crate::sled_format`]), writes nothing, and continues after damage.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,13 +16,13 @@ use crate::{
     record::u64_at,
     schema,
     sled_format::{
-        CHANGES, COUNTER, FREE, LINK, Leaf, META, NODE, SegmentHeader, Stretch, lsn_of_segment,
+        CHANGES, COUNTER, FREE, LINK, Leaf, META, NODE, SegmentHeader, SegmentItem, lsn_of_segment,
         parse_link, read_segment,
     },
     sled_store::SEGMENT_SIZE,
 };
 
-/// Where a message's body stands.
+/// The location of a message body, with its lsn.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
     lsn: i64,
@@ -37,47 +37,47 @@ struct Page {
     freed: Option<i64>,
 }
 
-/// Where reading a segment ended before its time.
+/// Where reading a segment hit something unreadable.
 #[derive(Debug)]
 struct Tear {
     lsn: i64,
     from: u64,
     to: u64,
-    /// Whose segment it is: where its messages are in [`SledFile::torn`].
+    /// The index in [`SledFile::torn`] of the messages of its segment.
     segment: usize,
 }
 
-/// What a read of the file found.
+/// The contents of a sled file.
 #[derive(Debug)]
 pub(crate) struct SledFile {
     file: File,
     pages: BTreeMap<u64, Page>,
     tears: Vec<Tear>,
-    /// Of each segment with a tear, the messages about pages, by page and lsn; those that are not readable too.
+    /// For each segment with a tear: the page and lsn of its messages about pages, including unreadable ones.
     torn: Vec<Vec<(u64, i64)>>,
-    /// Where sled ends when it opens the file: see [`Tail`].
+    /// The lsn at which sled stops when it opens the file: see [`Tail`].
     end: i64,
-    /// Messages behind that end behind which no fold came to its end: sled leaves them out.
+    /// Messages after that end that no finished fold follows: sled ignores them.
     pending: Vec<(u64, u8, Place)>,
-    /// The moment at which the last fold was finished.
+    /// The lsn at which the last fold was finished.
     finished: i64,
-    /// The number of the last folded log segment, as far as was read.
+    /// The number of the last folded log segment read so far.
     folded: u64,
-    /// Of a volume the main sled's catalogue says what must be there, and nothing in it ever changes: all that is readable
-    /// is taken, wherever it stands, from pages as they were earlier too. What a power cut has left of later ones may be
-    /// without what was moved to pages that it has not left.
+    /// Whether this is a volume. The main sled's catalogue says what a volume must contain, and nothing in it ever
+    /// changes, so everything readable is taken, wherever it is, even from older versions of pages: versions that
+    /// survived a power cut may lack values that were moved to pages that did not.
     is_volume: bool,
     pub(crate) values: HashMap<Vec<u8>, Place>,
-    /// What the keys of a volume's page begin with.
+    /// The common prefix of the keys of each page of a volume.
     prefixes: HashMap<u64, Vec<u8>>,
-    /// Stretches that hold something unreadable which is missed.
+    /// Byte ranges that contain unreadable data that is needed.
     pub(crate) damaged: Vec<(u64, u64)>,
 }
 
-/// A page, decoded: by key its values, and the moments they are from.
+/// A decoded page: by key, the value and its lsn.
 pub(crate) type Entries = HashMap<Vec<u8>, (Vec<u8>, i64)>;
 
-/// A key with its value, and the moment in sled's own time it is from.
+/// A key with its value and the lsn of the value.
 pub(crate) struct Entry<'a> {
     pub(crate) key: &'a [u8],
     pub(crate) value: &'a [u8],
@@ -85,14 +85,14 @@ pub(crate) struct Entry<'a> {
 }
 
 impl SledFile {
-    /// Reads the file through.
+    /// Reads the whole file.
     ///
-    /// A power cut leaves tears too: in what was written since the last sync, and in segments that were given free and
-    /// are being written again. The first have no finished fold behind them, as a fold is synced before it is finished;
-    /// of the second nothing counts any more. Neither is damage.
+    /// A power cut leaves tears too: in writes since the last sync, and in freed segments that were being rewritten.
+    /// The former have no finished fold after them, because a fold is synced before it is finished; nothing in the
+    /// latter counts any more. Neither is damage.
     ///
     /// # Errors
-    /// The system cannot read it.
+    /// The file cannot be read.
     pub(crate) fn read(path: &Path, is_volume: bool) -> io::Result<SledFile> {
         let file = File::open(path)?;
         let len = file.metadata()?.len();
@@ -123,7 +123,7 @@ impl SledFile {
                 Some(lsn) => {
                     segments.insert(lsn, at);
                 }
-                // Never used, or cleared by sled when it opened.
+                // Never used, or cleared by sled when it opened the file.
                 None if bytes.iter().all(|byte| *byte == 0) => {}
                 None => unknown.push((at, at + bytes.len() as u64)),
             }
@@ -136,12 +136,12 @@ impl SledFile {
             found.load(at, len, &mut bytes)?;
             found.messages(lsn, at, &bytes);
         }
-        found.conclude(&unknown);
+        found.find_damage(&unknown);
         Ok(found)
     }
 
-    /// Tells damage from what a power cut leaves.
-    fn conclude(&mut self, unknown: &[(u64, u64)]) {
+    /// Distinguishes damage from what a power cut leaves.
+    fn find_damage(&mut self, unknown: &[(u64, u64)]) {
         if self.is_volume {
             return;
         }
@@ -154,8 +154,9 @@ impl SledFile {
             let counts = |(page, lsn): &(u64, i64)| {
                 self.pages.get(page).is_none_or(|page| page.counts(*lsn))
             };
-            // Behind the last finished fold sled leaves out what is torn, and so does this. Before it, a segment of which
-            // anything counts was whole; which page a damaged message was about is not to be relied on.
+            // After the last finished fold, sled ignores whatever is torn, and so do we. Before it, any segment with
+            // something that counts was intact, so a tear in it is damage. The page that a damaged message claims to be
+            // about cannot be relied on.
             let before_fold = tear.lsn < self.finished;
             let messages = &self.torn[tear.segment];
             if before_fold && (messages.is_empty() || messages.iter().any(counts)) {
@@ -178,13 +179,13 @@ impl SledFile {
         self.file.read_exact_at(bytes, at)
     }
 
-    /// Takes over a segment's messages.
+    /// Adds the messages of a segment.
     fn messages(&mut self, lsn: i64, base: u64, bytes: &[u8]) {
         let tears = self.tears.len();
         let segment = self.torn.len();
         let mut changes = Vec::new();
-        read_segment(lsn, base, bytes, |stretch| match stretch {
-            Stretch::Tear {
+        read_segment(lsn, base, bytes, |item| match item {
+            SegmentItem::Tear {
                 page,
                 lsn,
                 from,
@@ -198,7 +199,7 @@ impl SledFile {
                     segment,
                 });
             }
-            Stretch::Message {
+            SegmentItem::Message {
                 page,
                 kind,
                 lsn,
@@ -217,7 +218,7 @@ impl SledFile {
         }
     }
 
-    /// Takes a message over, now or once a fold behind it is known to have come to its end.
+    /// Adds a message, now or once a finished fold after it is found.
     fn take(&mut self, page: u64, kind: u8, place: Place, body: &[u8]) {
         if !CHANGES.contains(&kind) {
             return;
@@ -226,7 +227,7 @@ impl SledFile {
             self.take_values(page, kind, place, body);
             return;
         }
-        // The page with the number is also written again as it is, which says nothing of what stands before it.
+        // The page with this number is also rewritten unchanged, which says nothing about what comes before it.
         let before = self.folded;
         self.folded = folded_in(kind, body).unwrap_or(before);
         let is_finished = self.folded > before;
@@ -245,11 +246,11 @@ impl SledFile {
         }
     }
 
-    /// Takes over the values in a message of a volume that are what their keys say.
+    /// Adds the values in a message of a volume that match the checksum for their keys.
     fn take_values(&mut self, page: u64, kind: u8, place: Place, body: &[u8]) {
         let mut take = |prefix: &[u8], key: &[u8], value: &[u8]| {
             let key = [prefix, key].concat();
-            // A change to a page that is not there as it was then shows a value under another key.
+            // A change to a page that is missing in its version of that time would show a value under the wrong key.
             if schema::unsealed(&key, value).is_some() {
                 let within = value.as_ptr() as usize - body.as_ptr() as usize;
                 let (offset, len) = (place.offset + within as u64, value.len());
@@ -287,19 +288,19 @@ impl SledFile {
         }
     }
 
-    /// What a volume holds under a key, sealed as it is there.
+    /// Returns what a volume holds under a key, including its checksum.
     ///
     /// # Errors
-    /// The system cannot read.
+    /// The file cannot be read.
     pub(crate) fn value(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let place = self.values.get(key);
         place.map(|place| self.body(*place)).transpose()
     }
 
-    /// Gives `visit` every entry of every page.
+    /// Calls `visit` with every entry of every page.
     ///
     /// # Errors
-    /// The system cannot read, or `visit` said so.
+    /// The file cannot be read, or `visit` failed.
     pub(crate) fn entries(
         &self,
         mut visit: impl FnMut(u64, Entry<'_>) -> io::Result<()>,
@@ -319,10 +320,10 @@ impl SledFile {
         Ok(())
     }
 
-    /// A page's entries.
+    /// Returns the entries of a page.
     ///
     /// # Errors
-    /// The system cannot read.
+    /// The file cannot be read.
     pub(crate) fn page(&self, page: u64) -> io::Result<Entries> {
         let mut entries = HashMap::new();
         let Some(page) = self.pages.get(&page) else {
@@ -368,7 +369,7 @@ impl Page {
             }
             LINK => self.links.push(place),
             FREE => self.freed = Some(place.lsn),
-            // The tree's names and its counter have pages of their own.
+            // The tree names and the counter have pages of their own.
             META | COUNTER => self.base = Some(place),
             _ => {}
         }
@@ -378,24 +379,24 @@ impl Page {
         self.freed > self.base.map(|base| base.lsn)
     }
 
-    /// Whether a message at this moment is part of what the page is now.
+    /// Returns whether a message with this lsn is part of the current state of the page.
     fn counts(&self, lsn: i64) -> bool {
-        // A number that was free is given to a new page again.
+        // A freed page number is reused for a new page.
         let replaced = self.base.is_some_and(|base| base.lsn > lsn);
         let freed = self.freed.is_some_and(|freed| freed > lsn);
         !replaced && !freed
     }
 
-    /// Whether there is a page, and what it holds is not known.
+    /// Returns whether the page exists but its contents are lost.
     fn is_lost(&self) -> bool {
         self.freed.is_none() && self.base.is_none()
     }
 }
 
-/// The number of the last folded log segment, if a message has it. Where that grows, all before it was synced when it was
-/// written.
+/// Returns the number of the last folded log segment if a message contains it. Whenever it grows, everything before was
+/// synced when it was written.
 fn folded_in(kind: u8, body: &[u8]) -> Option<u64> {
-    // A link has the end of its key only; the checksum is over all of it.
+    // A link contains only the end of its key, but the checksum covers the whole key.
     let number = |value: &[u8]| u64_at(schema::unsealed(schema::KEY_FOLDED, value)?, 0);
     match kind {
         LINK => {
@@ -430,7 +431,7 @@ mod tests {
         assert!(page.counts(10) && page.counts(20) && !page.counts(9));
         page.take(FREE, at(30));
         assert!(!page.counts(10) && !page.counts(20));
-        // The number is given to another page, of which the first message may be the damaged one.
+        // The number is reused for another page, whose first message may be the damaged one.
         assert!(page.counts(40));
         page.take(NODE, at(50));
         assert!(!page.counts(40) && page.counts(50));

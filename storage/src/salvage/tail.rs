@@ -1,34 +1,35 @@
-//! Where sled ends when it opens a file that a crash has left.
+//! Determines where sled stops reading when it opens a file after a crash.
 //!
-//! Each segment's header says up to where everything was synced when the segment was begun. From the segment of the
-//! furthest such place on, sled goes on without a gap, segment by segment and message by message, up to the first that is
-//! missing or unreadable. What stands behind that is as if it had never been written; so is a batch that does not end
-//! before it, with all that follows.
+//! The header of each segment says up to where everything was synced when the segment was begun. Starting with the
+//! segment that contains the highest such lsn, sled reads on without a gap, segment by segment and message by message,
+//! up to the first that is missing or unreadable. It ignores everything after that, and also a batch that does not end
+//! before it, with everything that follows.
 
 use std::{collections::BTreeMap, io};
 
 use crate::{
-    sled_format::{BATCH, SegmentHeader, Stretch, parse_batch, read_segment},
+    sled_format::{BATCH, SegmentHeader, SegmentItem, parse_batch, read_segment},
     sled_store::SEGMENT_SIZE,
 };
 
-/// What the headers of the segments say.
+/// The information in the headers of the segments.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
-    /// By lsn, where in the file a segment stands.
+    /// The offset of each segment in the file, by lsn.
     segments: BTreeMap<i64, u64>,
-    /// Up to here everything was synced.
+    /// The lsn up to which everything was synced.
     stable: i64,
 }
 
 impl Tail {
-    /// Notes the header of the segment that begins at byte `at` of the file.
+    /// Adds the header of the segment that begins at byte `at` of the file.
     pub(super) fn take(&mut self, header: &SegmentHeader, at: u64) {
         self.segments.insert(header.lsn, at);
         self.stable = self.stable.max(header.stable);
     }
 
-    /// The lsn behind the last message that sled takes; `load` reads the segment that begins at a byte of the file.
+    /// Returns the lsn after the last message that sled accepts. `load` reads the segment that begins at an offset of
+    /// the file.
     ///
     /// # Errors
     /// `load` failed.
@@ -44,14 +45,14 @@ impl Tail {
         let mut torn = false;
         while let Some(&at) = self.segments.get(&segment).filter(|_| !torn) {
             load(at, &mut bytes)?;
-            // Where the file ends within a segment, so do its messages.
+            // If the file ends within a segment, its messages end there.
             bytes.resize(SEGMENT_SIZE, 0);
-            read_segment(segment, at, &bytes, |stretch| match stretch {
-                Stretch::Tear { lsn, .. } if !torn => {
+            read_segment(segment, at, &bytes, |item| match item {
+                SegmentItem::Tear { lsn, .. } if !torn => {
                     torn = true;
                     end = lsn;
                 }
-                Stretch::Message {
+                SegmentItem::Message {
                     kind,
                     lsn,
                     offset,
@@ -64,7 +65,7 @@ impl Tail {
                         batches.extend(parse_batch(body).map(|last| (lsn, last)));
                     }
                 }
-                Stretch::Tear { .. } | Stretch::Message { .. } => {}
+                SegmentItem::Tear { .. } | SegmentItem::Message { .. } => {}
             });
             segment += size;
         }

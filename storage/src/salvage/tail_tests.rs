@@ -1,4 +1,4 @@
-//! A read of sled's file against sled itself, over what crashes leave of the file's end.
+//! Compares our reading of sled's file with sled's own, for what crashes leave at the end of the file.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -13,7 +13,7 @@ use crate::{
 
 const SECTOR: usize = 512;
 
-/// A file as it was when it was synced, and as it became.
+/// A file when it was last synced, and after further writes.
 struct Images {
     synced: Vec<u8>,
     written: Vec<u8>,
@@ -49,7 +49,7 @@ fn images(before: &[(u8, usize)], after: &[(u8, usize)]) -> Images {
 }
 
 impl Images {
-    /// The sectors that nothing in the file says were synced.
+    /// The sectors that nothing in the file proves to be synced.
     fn unsynced(&self) -> Vec<usize> {
         let header = |sector: usize| {
             let segment = sector * SECTOR / SEGMENT_SIZE * SEGMENT_SIZE;
@@ -68,7 +68,7 @@ impl Images {
     }
 }
 
-/// Every record, as sled has it when it opens the file.
+/// Every record that sled has after opening the file.
 fn by_sled(dir: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let store = SledStore::open(dir, 1 << 20, &mut Vec::new()).unwrap();
     let mut all = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The messages of a store as far as they are intact, one after the other.
+//! Visits the intact messages of a store, one by one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     CheckedQueue, Findings,
-    gather::{Gathered, Spot},
+    gather::{Gathered, ValueLocation},
     sled_file::Entries,
 };
 use crate::{
@@ -19,8 +19,8 @@ use crate::{
 };
 
 impl Gathered {
-    /// Gives `visit` every intact live message, sled's of a queue in order, then the log's as they came. Returns how many
-    /// are known to be lost, by queue, and adds to the damage.
+    /// Calls `visit` with every intact live message: for each queue those in sled in order, then those in the log as
+    /// they come. Returns how many messages are known to be lost, by queue, and adds to the damage.
     pub(super) fn messages(
         &self,
         damage: &mut Vec<String>,
@@ -30,7 +30,8 @@ impl Gathered {
         let mut seen: HashMap<QueueId, RangeSet> = HashMap::new();
         let mut page = (None, Entries::new());
         for (&queue, found) in &self.queues {
-            // What the catalogue does not know was acknowledged long ago, or never came to be; unless it is damaged itself.
+            // What the catalogue does not mention was acknowledged long ago or never finished, unless the catalogue
+            // itself is damaged.
             let unknown = self.main_is_damaged && found.deleted.is_none();
             let of_queue = (queue, 0, 0)..=(queue, u64::MAX, u32::MAX);
             let unknown = unknown.then(|| self.bodies.range(of_queue));
@@ -50,7 +51,7 @@ impl Gathered {
                     }
                     let live = chunk.map_or(0, |chunk| found.live_of(chunk));
                     if live == 0 {
-                        // Of a fold that took it out and did not come to its end.
+                        // Removed by a fold that did not finish.
                         continue;
                     }
                     *lost.entry(queue).or_insert(0) += live;
@@ -84,7 +85,7 @@ impl Gathered {
         Ok(lost)
     }
 
-    /// The messages of a chunk; `None` when they are not all there.
+    /// Returns the messages of a chunk, or `None` if some are missing.
     fn chunk(
         &self,
         queue: QueueId,
@@ -106,8 +107,8 @@ impl Gathered {
             let sled = self.sleds.get(source)?;
             let key = values.part(part);
             let value = match spot {
-                Spot::Value => sled.value(&key).ok()??,
-                Spot::Page(number) => {
+                ValueLocation::Value => sled.value(&key).ok()??,
+                ValueLocation::Page(number) => {
                     if page.0 != Some((source, number)) {
                         *page = (Some((source, number)), sled.page(number).ok()?);
                     }
@@ -131,7 +132,7 @@ impl Gathered {
                 }
             }
             None => {
-                // Without its entry, a part of a large message may look like anything.
+                // Without an entry, a part of a large message may look like anything.
                 messages::unpack(&body(0)?, &mut messages)?;
                 messages.first().filter(|(at, _)| *at == first)?;
                 let mut part = 1;
@@ -177,12 +178,12 @@ impl Gathered {
         Ok(())
     }
 
-    /// What there is, in numbers.
+    /// Counts everything that is intact.
     pub(super) fn count(&self) -> Result<Findings, StorageError> {
         self.visit(|_, _, _| Ok(()))
     }
 
-    /// Counts while `visit` sees each message.
+    /// Calls `visit` with each message and counts them.
     pub(super) fn visit(
         &self,
         mut visit: impl FnMut(QueueId, u64, &[u8]) -> Result<(), StorageError>,

@@ -1,4 +1,4 @@
-//! Copies of stores that are in use.
+//! Backups of stores that are in use.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! What a store does on a good day.
+//! Normal operation of a store.
 
 use std::sync::Arc;
 

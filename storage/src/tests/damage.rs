@@ -1,4 +1,4 @@
-//! Torn tails, flipped bits, sled's own troubles.
+//! Torn tails, flipped bits, and sled's own failures.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 use super::world::*;
 use crate::{Options, Position, QueueId, StorageError, Store, salvage::check};
 
-/// A store that crashed with `commits` of one message each in its log.
+/// A store that crashed with `commits` commits of one message each in its log.
 fn crashed(path: &Path, commits: u64) -> PathBuf {
     let store = Store::open(Options::new(path)).unwrap().store;
     for position in 0..commits {
@@ -41,7 +41,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Where the zeros of preallocation begin.
+/// Returns where the preallocated zeros begin.
 fn written(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1
 }
@@ -148,7 +148,7 @@ fn after_a_clean_close_a_cut_log_is_damage() {
     assert!(
         error
             .to_string()
-            .contains("not complete: log segment 1 missing,"),
+            .contains("incomplete: log segment 1 missing,"),
         "{error}"
     );
 }
@@ -254,7 +254,7 @@ fn damage_inside_sled_is_an_error_and_never_a_wrong_message() {
     }
 }
 
-/// Zeros look like what was never written.
+/// Zeros look like data that was never written.
 #[test]
 fn a_database_that_was_zeroed_behind_its_first_octets_is_no_young_one() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Commits by whoever submits.
+//! Direct commits, by the submitter.
 
 use std::{
     sync::{
@@ -12,7 +12,7 @@ use std::{
 use super::world::*;
 use crate::{Batch, CommitSink, Op, Options, Position, QueueId, Store, Token};
 
-/// A sink that counts what it is told, and what of it by the thread that it was made on.
+/// A sink that counts its tokens, and how many of them it got on the thread that created it.
 struct Here {
     thread: ThreadId,
     all: AtomicU64,

@@ -1,4 +1,4 @@
-//! Who may open a directory, and what must be in it.
+//! Who may open a directory, and what it must contain.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -99,12 +99,12 @@ fn a_store_never_starts_empty_where_there_was_one() {
     }
 }
 
-/// As [`small`], and nothing is folded.
+/// Like [`small`], but nothing is folded.
 fn unfolded(path: &Path) -> Options {
     Options {
         log_bound: 1 << 30,
-        fold_later: 1 << 30,
-        fold_after: Duration::from_secs(3600),
+        fold_delay_bytes: 1 << 30,
+        fold_delay: Duration::from_secs(3600),
         roll_after: Duration::from_secs(3600),
         ..small(path)
     }
@@ -130,13 +130,13 @@ fn remove_segments(path: &Path, which: std::ops::RangeInclusive<u64>) {
     }
 }
 
-/// The store does not open, and says that these are missing; so does a check.
+/// Checks that the store does not open and reports these as missing, and that `check` does too.
 fn misses(path: &Path, what: &str) {
     // And it stays that way.
     for _ in 0..2 {
         let error = refused(path).to_string();
         assert!(
-            error.contains(&format!("not complete: {what} missing,")),
+            error.contains(&format!("incomplete: {what} missing,")),
             "{what}: {error}"
         );
         assert!(error.contains("`leveret repair`"), "{error}");
@@ -204,7 +204,7 @@ fn a_log_that_was_removed_is_missed_whatever_the_end_before_and_however_young_th
         drop(store);
         remove(dir.path());
         let error = refused(dir.path()).to_string();
-        assert!(error.contains("not complete: log segment"), "{error}");
+        assert!(error.contains("incomplete: log segment"), "{error}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! A disk that keeps nothing before it is synced, and fails when told to.
+//! A simulated disk that may lose what is not synced, and fails when told to.
 
 use std::{
     fs::{File, OpenOptions},
@@ -13,12 +13,12 @@ use std::{
 
 use crate::io::{Disk, LogFile, LogIo};
 
-/// Operations (creates, writes, syncs, renames) `from..to` fail, counted from 0.
+/// Operations (creates, writes, syncs, renames) `from..to`, counted from 0, fail.
 pub(super) struct BadDisk {
     operations: AtomicU64,
     from: u64,
     to: u64,
-    /// How much of what was not synced the disk kept all the same when it fails or the power goes: thousandths.
+    /// How much of the unsynced data the disk keeps when it fails or loses power, in thousandths.
     kept: u64,
 }
 
@@ -32,7 +32,7 @@ impl BadDisk {
         })
     }
 
-    /// Never fails; a power cut loses what was not synced, but for `kept` thousandths.
+    /// Never fails; a power cut loses all unsynced data but `kept` thousandths.
     pub(super) fn forgetful(kept: u64) -> Arc<BadDisk> {
         BadDisk::failing(u64::MAX, u64::MAX, kept)
     }
@@ -52,7 +52,7 @@ impl BadDisk {
     }
 }
 
-/// The trait is for `Arc<BadDisk>` inside, as its files need the disk too.
+/// The trait is implemented for a wrapper of `Arc<BadDisk>`, as its files need the disk too.
 pub(super) struct Shared(pub(super) Arc<BadDisk>);
 
 impl LogIo for Shared {
@@ -83,7 +83,7 @@ struct BadFile {
 }
 
 impl BadFile {
-    /// Part of what was not synced reaches the disk, the rest is forgotten.
+    /// Part of the unsynced data reaches the disk, the rest is lost.
     fn lose(&mut self) {
         for (offset, bytes) in self.unsynced.drain(..) {
             let kept = bytes.len() * self.disk.kept as usize / 1000;

@@ -1,4 +1,4 @@
-//! What the store counts of each queue, by the time it is opened again.
+//! What the store counts for each queue when it is reopened.
 
 use std::{collections::BTreeMap, fs};
 
@@ -9,7 +9,7 @@ use crate::{
     Extent, Op, Opened, Options, Position, QueueId, Store, messages,
     schema::{self, Chunk},
     sled_store::{Found, SledStore},
-    usage::Changed,
+    usage::UsageDelta,
     volumes::Volumes,
 };
 
@@ -25,7 +25,7 @@ fn open_weighing(path: &std::path::Path) -> Opened {
     .unwrap()
 }
 
-/// What lives in a queue: length by position.
+/// The live messages of a queue: length by position.
 type Live = BTreeMap<u64, u64>;
 
 fn sum(live: &Live, first: u64, last: u64) -> (u64, u64, u64) {
@@ -59,7 +59,7 @@ fn check_extents(extents: &[Extent], live: &Live, bytes: u64) {
     );
 }
 
-/// Random publishes, slightly out of order, and random acknowledgements: over several checkpoints.
+/// Random publishes, slightly out of order, and random acknowledgements, over several checkpoints.
 fn churn(store: &Store, random: &mut StdRng, live: &mut [Live; 3], next: &mut u64) {
     let round = *next;
     let mut order: Vec<u64> = (round..round + 60).collect();
@@ -184,11 +184,11 @@ fn a_store_of_the_older_schema_is_converted_when_it_is_opened() {
     }
 }
 
-/// Makes the store what the version before volumes would have left: messages in the main sled, one value to a chunk or a
-/// large message in parts.
+/// Turns the store into what the version before volumes would have left: messages in the main sled, one value per
+/// chunk, or a large message in parts.
 fn make_older(path: &std::path::Path) {
     let sled = SledStore::open(&path.join("sled"), 1 << 20, &mut Vec::new()).unwrap();
-    let mut usage = Changed::default();
+    let mut usage = UsageDelta::default();
     let (mut out, mut chunks) = (sled.changes(), Vec::new());
     sled.scan(&[schema::CATALOGUE], |key, value| {
         let chunk = Chunk::decode(value.unwrap()).unwrap();

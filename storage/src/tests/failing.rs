@@ -1,4 +1,4 @@
-//! Disks that fail: nothing is ever confirmed that is not there afterwards.
+//! Failing disks: nothing is ever confirmed that is not there afterwards.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ fn publish_with_token(position: u64) -> Op {
 /// [`Store::submit`] or [`submit_directly`].
 type Submit = fn(&Store, Batch);
 
-/// Publishes messages one commit at a time on a disk that fails, and cuts the power after `cut` of them.
+/// Publishes messages one commit at a time on a failing disk, and cuts the power after `cut` of them.
 fn run(disk: &Arc<BadDisk>, cut: u64, submit: Submit) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open_with(small(dir.path()), Arc::new(Shared(disk.clone())))

@@ -1,4 +1,4 @@
-//! Checkpoints that fail or are cut short: taken back and done again, with nothing lost and nothing twice.
+//! Checkpoints that fail or are interrupted: undone and repeated, with nothing lost and nothing duplicated.
 
 use std::time::Duration;
 
@@ -102,8 +102,8 @@ fn what_is_acknowledged_while_its_segment_may_wait_never_reaches_sled() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options {
         log_bound: 256 << 10,
-        fold_later: 64 << 10,
-        fold_after: Duration::from_secs(3600),
+        fold_delay_bytes: 64 << 10,
+        fold_delay: Duration::from_secs(3600),
         ..small(dir.path())
     };
     let store = Store::open(options).unwrap().store;

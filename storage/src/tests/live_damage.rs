@@ -1,5 +1,5 @@
-//! A volume's file that is damaged while the store is open: what is intact is read, in order, what is not is named, and
-//! nothing is wrong.
+//! A volume file that is damaged while the store is open: what is intact is read, in order, what is damaged is
+//! reported, and nothing wrong is returned.
 
 use std::{
     fs::{self, OpenOptions},
@@ -24,7 +24,7 @@ fn options(path: &Path) -> Options {
     }
 }
 
-/// The volumes' files.
+/// Returns the volume files.
 fn files(path: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(path.join("volumes")).unwrap();
     let mut files: Vec<_> = entries.map(|e| e.unwrap().path().join("db")).collect();
@@ -34,7 +34,7 @@ fn files(path: &Path) -> Vec<PathBuf> {
 
 type Reading = (Vec<u64>, Vec<(u64, u64)>);
 
-/// Overwrites a stretch of one of them.
+/// Overwrites part of one of them.
 fn damage(path: &Path, rng: &mut StdRng) -> String {
     let files = files(path);
     let path = &files[rng.random_range(0..files.len())];
@@ -50,7 +50,7 @@ fn damage(path: &Path, rng: &mut StdRng) -> String {
     format!("{size} bytes at {at} of {len} of {}", path.display())
 }
 
-/// Reads as a pager does: past what is damaged. What it found, and the ranges that are lost.
+/// Reads as a pager does, skipping what is damaged. Returns what it found and the lost ranges.
 fn read_past(store: &Store) -> Result<Reading, StorageError> {
     let (mut found, mut lost) = Reading::default();
     let mut from = 0;

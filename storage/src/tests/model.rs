@@ -17,26 +17,26 @@ use super::{
 };
 use crate::{Batch, CommitSink, Op, Opened, Position, QueueId, Store};
 
-/// Messages from about this size on are chunks by themselves.
+/// Messages from about this size on are chunks of their own.
 const LARGE: usize = 16_000;
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Into each queue of the mask, so many messages of about this size; two at a time the wrong way round. Large ones are
-    /// the same message in all of the queues.
+    /// Publish this many messages of about this size to each queue of the mask, in pairs of reversed order. A large
+    /// message is the same in all of the queues.
     Publish {
         queues: u8,
         count: u64,
         len: usize,
     },
-    /// Acknowledge a share of what the queue holds, from a place in it on.
+    /// Acknowledge a share of the messages of a queue, from some place on.
     Ack {
         queue: u64,
         from: usize,
         count: usize,
     },
-    /// In one batch: messages go from one queue to another, whether they were written or not. With
-    /// `ahead`, one of them is settled before its publish is submitted.
+    /// In one batch, move messages from one queue to another, whether they were written or not. With `ahead`, one of
+    /// them is settled before its publish is submitted.
     Move {
         from: u64,
         to: u64,
@@ -56,7 +56,7 @@ enum Step {
     },
     Flush,
     Close,
-    /// The disk keeps so many thousandths of what was not synced.
+    /// Cut the power; the disk keeps this many thousandths of the unsynced data.
     PowerCut {
         kept: u64,
     },
@@ -106,7 +106,7 @@ struct World<'a> {
     path: &'a Path,
     opened: Option<Opened>,
     told: Arc<Told>,
-    /// The model after each batch since the last time everything was known to be on disk.
+    /// The model after each batch since everything was last known to be on disk.
     states: Vec<Model>,
     next: u64,
     batches: u64,

@@ -1,4 +1,4 @@
-//! Records of large messages that several queues have.
+//! Log records of large messages that several queues share.
 
 use bytes::Bytes;
 

@@ -1,13 +1,13 @@
-//! Large messages in several queues: stored once, and there for each of them whatever becomes of the others.
+//! Large messages in several queues: stored once, and available to each queue whatever happens in the others.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc, thread, time::Duration};
 
 use super::world::*;
 use crate::{Op, Options, Position, QueueId, StorageError, Store, salvage};
 
-/// Positions of one queue's messages are so far from another's: none can take another's place unnoticed.
+/// The distance between the positions of two queues, so that no message can take another's place unnoticed.
 const APART: u64 = 1000;
-/// Of this length a message is shared as a whole.
+/// A message of this length is shared.
 const LEN: usize = 40_001;
 
 fn position(queue: u64, number: u64) -> u64 {
@@ -21,7 +21,7 @@ fn large(number: u64, len: usize) -> Arc<Message> {
     Message::shared(&body[..odd])
 }
 
-/// A message into these queues.
+/// Publishes a message to these queues.
 fn to_all(queues: std::ops::Range<u64>, number: u64, len: usize) -> Vec<Op> {
     let message = large(number, len);
     let publish = |queue| publish_message(queue, position(queue, number), message.clone());
@@ -33,7 +33,7 @@ fn done(queue: u64, number: u64) -> Op {
     ack(queue, position, position)
 }
 
-/// The numbers of the large messages that a queue has, each checked to its last octet.
+/// Returns the numbers of the large messages in a queue, each checked to its last byte.
 fn numbers(store: &Store, queue: u64, len: usize) -> Vec<u64> {
     let mut found = Vec::new();
     let mut from = 0;
@@ -65,7 +65,7 @@ fn size(path: &Path) -> u64 {
     entries.flatten().map(|entry| size(&entry.path())).sum()
 }
 
-/// Each segment is folded as soon as there is something behind it; the log holds any of these tests.
+/// Each segment is folded as soon as it has a successor; the log is large enough for any of these tests.
 fn options(path: &Path) -> Options {
     Options {
         log_bound: 16 << 20,
@@ -77,7 +77,7 @@ fn open_it(path: &Path) -> Store {
     Store::open(options(path)).unwrap().store
 }
 
-/// Waits until all but what was written last is folded.
+/// Waits until everything but the last segment is folded.
 fn folded(store: &Store) {
     submit(store, [publish(77, APART, 5000)]);
     store.flush().unwrap();
@@ -210,10 +210,11 @@ fn a_write_that_is_called_off_leaves_the_message_to_the_next_queue() {
     }
 }
 
-/// What lives, by queue.
+/// The live messages, by queue.
 type Live = BTreeMap<u64, Vec<u64>>;
 
-/// A message into four queues per round, small ones beside it; one queue is emptied at once, one later, one is deleted.
+/// Each round publishes a message to four queues, with small ones beside it; one queue is emptied at once, one later,
+/// one is deleted.
 fn fill(store: &Store) -> Live {
     for round in 0..9 {
         let mut ops = to_all(0..4, round, LEN);
@@ -285,7 +286,7 @@ fn a_crash_anywhere_in_a_checkpoint_costs_nothing() {
     assert!(unfinished >= 4, "only {unfinished} were cut short");
 }
 
-/// Volumes and waste so small that there is always something to give back.
+/// Volumes and limits on waste so small that there is always something to reclaim.
 fn tight(path: &Path) -> Options {
     Options {
         segment_size: 128 << 10,
@@ -297,7 +298,7 @@ fn tight(path: &Path) -> Options {
     }
 }
 
-/// Publishes in rounds; of each but the last few a message of eight stays, in two of its four queues.
+/// Publishes in rounds; of each but the last few, one message in eight stays, in two of its four queues.
 fn churn(store: &Store, rounds: u64) -> Live {
     let stays = |round: u64, queue: u64| {
         round + 6 >= rounds || (round.is_multiple_of(8) && (round / 8 + queue) % 4 < 2)

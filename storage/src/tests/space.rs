@@ -1,11 +1,11 @@
-//! Room on disk comes back, also when sled fails or the process ends in the middle of giving it back.
+//! Disk space is reclaimed, even if sled fails or the process ends halfway.
 
 use std::{fs, path::Path, time::Duration};
 
 use super::world::*;
 use crate::{Options, Store};
 
-/// Volumes and waste so small that there is always something to give back.
+/// Volumes and limits on waste so small that there is always something to reclaim.
 fn tight(path: &Path) -> Options {
     Options {
         segment_size: 128 << 10,
@@ -30,7 +30,7 @@ fn size(path: &Path) -> u64 {
     entries.flatten().map(|entry| size(&entry.path())).sum()
 }
 
-/// Publishes in rounds; of each but the last few, one message of sixteen stays.
+/// Publishes in rounds; of each but the last few, one message in sixteen stays.
 fn churn(store: &Store, rounds: u64) -> Vec<u64> {
     for round in 0..rounds {
         submit(store, (0..16).map(|i| publish(1, round * 16 + i, 900)));

@@ -1,4 +1,4 @@
-//! What the tests build their world from.
+//! The building blocks of the tests.
 
 use std::{
     num::NonZeroU64,
@@ -33,12 +33,12 @@ impl Message {
         Self::with(body, CANCELLED)
     }
 
-    /// One that enters several queues: its write is never called off.
+    /// A message for several queues: its write is never cancelled.
     pub(super) fn shared(body: impl Into<Vec<u8>>) -> Arc<Message> {
         Self::with(body, CLAIMED)
     }
 
-    /// One that was written before, as far as anybody knows.
+    /// A message that counts as already written.
     pub(super) fn written() -> Arc<Message> {
         Self::with("", CLAIMED)
     }
@@ -74,7 +74,7 @@ impl Storable for Message {
         out.extend_from_slice(&self.body);
     }
 
-    /// Of every other length the second half is shared, of some nothing else.
+    /// Every other length shares the second half, and some share everything.
     fn encode_or_share(&self, out: &mut Vec<u8>) -> Option<Bytes> {
         if self.body.len().is_multiple_of(2) {
             self.encode(out);
@@ -102,10 +102,10 @@ pub(super) fn token(seq: u64) -> Token {
     Token(NonZeroU64::MIN.saturating_add(seq))
 }
 
-/// The queue that a message of several queues names.
+/// The queue that a message in several queues names.
 pub(super) const SEVERAL: u64 = 1 << 40;
 
-/// The body that belongs to a message: reading back another one shows.
+/// Returns the body of a message, which differs from all others.
 pub(super) fn body(queue: u64, position: u64, len: usize) -> Vec<u8> {
     let seed = queue.wrapping_mul(31).wrapping_add(position);
     let mut body = format!("{queue}:{position};").into_bytes();
@@ -157,18 +157,18 @@ pub(super) fn submit(store: &Store, ops: impl IntoIterator<Item = Op>) {
     });
 }
 
-/// As [`Store::submit`], and whoever submits commits it, if the storage thread sleeps.
+/// Like [`Store::submit`], but the submitter commits directly if the storage thread sleeps.
 pub(super) fn submit_directly(store: &Store, batch: Batch) {
-    store.deposit(batch);
+    store.enqueue(batch);
     store.commit();
 }
 
-/// Small segments, so that little work folds often.
+/// Small segments, so that a little work causes many folds.
 pub(super) fn small(path: &std::path::Path) -> Options {
     Options {
         segment_size: 8 * 1024,
         log_bound: 64 * 1024,
-        fold_later: 0,
+        fold_delay_bytes: 0,
         // Whoever wants to commit may, on whatever disk.
         fast_sync: Duration::MAX,
         // A few checkpoints' worth; volumes that are hardly used go soon.
@@ -184,7 +184,7 @@ pub(super) fn open(path: &std::path::Path) -> Opened {
     Store::open(small(path)).unwrap()
 }
 
-/// All positions a queue has, each with its body checked up to its name.
+/// Returns all positions in a queue, checking each body.
 pub(super) fn positions(store: &Store, queue: u64) -> Vec<u64> {
     let mut found = Vec::new();
     let mut from = 0;
@@ -206,7 +206,7 @@ pub(super) fn positions(store: &Store, queue: u64) -> Vec<u64> {
     }
 }
 
-/// Waits for something that another thread brings about.
+/// Waits for another thread to do something.
 pub(super) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..2000 {
         if holds() {

@@ -1,7 +1,8 @@
 //! The functions of libc that change files, or make changes durable.
 //!
-//! Each passes the call on to the kernel itself and notes what it did. The functions with a variable number of arguments
-//! are declared with all they can have: on the platforms Linux runs on those come in the same registers.
+//! Each passes the call on to the kernel itself and records what it did. Functions with a variable number of arguments
+//! are declared with all arguments they can have: on the platforms that Linux runs on, those arrive in the same
+//! registers.
 
 use libc::{c_char, c_int, c_uint, c_void, iovec, mode_t, off_t, off64_t, size_t, ssize_t};
 
@@ -9,7 +10,7 @@ use crate::faults;
 use crate::state::{State, state};
 use crate::trace::{Kind, Record};
 
-/// The error with which this call is to fail, noted.
+/// Returns the error with which this call must fail, after recording it.
 fn fault(state: &State, kind: u8, path: &[u8]) -> Option<i32> {
     let errno = faults::fault(kind, path)?;
     state.note(&Record {
@@ -26,7 +27,7 @@ fn fail(errno: i32) -> c_int {
 }
 
 unsafe fn open_at(at: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
-    // SAFETY: the caller's arguments, as they came.
+    // SAFETY: the caller's arguments, unchanged.
     let call = || unsafe { libc::syscall(libc::SYS_openat, at, path, flags, mode) as c_int };
     let Some(mut state) = state() else {
         return call();
@@ -113,7 +114,7 @@ unsafe extern "C" fn fcntl64(fd: c_int, command: c_int, argument: *mut c_void) -
     unsafe { fcntl(fd, command, argument) }
 }
 
-/// Writes at an offset, or where the descriptor stands.
+/// Writes at an offset, or at the position of the descriptor.
 unsafe fn write_at(fd: c_int, bytes: *const c_void, len: size_t, offset: Option<off_t>) -> ssize_t {
     let call = || unsafe {
         match offset {
@@ -121,7 +122,7 @@ unsafe fn write_at(fd: c_int, bytes: *const c_void, len: size_t, offset: Option<
             None => libc::syscall(libc::SYS_write, fd, bytes, len) as ssize_t,
         }
     };
-    // Standard streams are written before and after anything else of a process: never taken for files.
+    // Standard streams may be written at any time in a process: they never count as files.
     let Some(state) = (fd > 2).then(state).flatten() else {
         return call();
     };
@@ -144,7 +145,7 @@ unsafe fn write_at(fd: c_int, bytes: *const c_void, len: size_t, offset: Option<
     if written > 0 {
         let at = match offset {
             Some(offset) if !open.append => offset as u64,
-            // SAFETY: only asks where the descriptor stands.
+            // SAFETY: only asks for the position of the descriptor.
             Some(_) | None => unsafe {
                 let end = libc::syscall(libc::SYS_lseek, fd, 0, libc::SEEK_CUR);
                 (end - written as i64) as u64
@@ -181,7 +182,7 @@ unsafe extern "C" fn pwrite64(
     unsafe { write_at(fd, bytes, len, Some(at)) }
 }
 
-/// A vectored write may be a short one: of a file under test the first part that holds anything is written.
+/// A vectored write may be short: for a file under test only the first non-empty part is written.
 unsafe fn write_vector(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t {
     let follows = fd > 2 && state().is_some_and(|s| s.get(fd).is_some() || s.takes_marks(fd));
     if !follows {
@@ -199,7 +200,7 @@ unsafe extern "C" fn writev(fd: c_int, parts: *const iovec, count: c_int) -> ssi
     unsafe { write_vector(fd, parts, count) }
 }
 
-/// A call the layer does not follow: noted if it is about a file under test, so that the test knows.
+/// A call that the layer does not support: recorded if it is about a file under test, so that the test knows.
 fn unknown(fd: c_int, what: &[u8]) {
     if let Some(state) = state()
         && let Some(open) = state.get(fd)
@@ -244,7 +245,7 @@ unsafe extern "C" fn mmap(
     unsafe { libc::syscall(libc::SYS_mmap, address, len, protection, flags, fd, at) as *mut c_void }
 }
 
-/// Copies inside the kernel are refused: callers fall back to reading and writing.
+/// Refuses copies inside the kernel: callers fall back to reading and writing.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn copy_file_range(
     from: c_int,
@@ -356,7 +357,7 @@ unsafe extern "C" fn fallocate(fd: c_int, mode: c_int, at: off_t, len: off_t) ->
     unsafe { fallocate64(fd, mode, at, len) }
 }
 
-/// Syncs of files under test are noted, not done.
+/// Syncs of files under test are recorded and not performed.
 unsafe fn sync(fd: c_int, number: i64) -> c_int {
     let Some((state, open)) = state().and_then(|state| {
         let open = state.get(fd)?;
@@ -387,7 +388,7 @@ unsafe extern "C" fn fdatasync(fd: c_int) -> c_int {
     unsafe { sync(fd, libc::SYS_fdatasync) }
 }
 
-/// Makes nothing durable: neither the disk's cache nor the file's length or place is written.
+/// Makes nothing durable: it neither flushes the cache of the disk nor writes the length or layout of the file.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn sync_file_range(_: c_int, _: off64_t, _: off64_t, _: c_uint) -> c_int {
     0
@@ -432,7 +433,7 @@ unsafe extern "C" fn renameat(
     unsafe { rename_at(from_at, from, to_at, to) }
 }
 
-/// A change to a directory by name.
+/// Changes a directory by name.
 unsafe fn change_name(
     kind: Kind,
     at: c_int,

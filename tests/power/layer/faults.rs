@@ -1,8 +1,9 @@
-//! Which calls fail.
+//! Decides which calls fail.
 //!
-//! The file says `errno first count kinds [part of a path]`: of the calls of these kinds (letters: `o` open for writing,
-//! `w` write, `s` sync, `l` change of length, `r` rename, unlink or mkdir) on paths with that part, counted from 0 since
-//! the process started, those from `first` on, `count` of them, fail. An empty or missing file: none does.
+//! The file contains `errno first count kinds [part of a path]`. Calls of these kinds (letters: `o` open for writing,
+//! `w` write, `s` sync, `l` change of length, `r` rename, unlink or mkdir) on paths that contain that part are counted
+//! from 0 since the process started; `count` of them fail, beginning with number `first`. If the file is empty or
+//! missing, none fails.
 
 use std::ffi::CString;
 use std::sync::OnceLock;
@@ -19,7 +20,7 @@ fn file() -> Option<&'static CString> {
     .as_ref()
 }
 
-/// The error with which this call is to fail.
+/// Returns the error with which this call must fail.
 pub(crate) fn fault(kind: u8, path: &[u8]) -> Option<i32> {
     let file = file()?;
     let mut bytes = [0u8; 256];

@@ -1,4 +1,4 @@
-//! What the layer knows: which descriptors are files under test.
+//! The state of the layer: which descriptors are files under test.
 
 use std::collections::HashMap;
 use std::ffi::CStr;
@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::trace::{Kind, Record};
 
-/// A file or directory under test that is open.
+/// An open file or directory under test.
 #[derive(Clone)]
 pub(crate) struct Open {
     pub(crate) handle: u64,
@@ -49,8 +49,7 @@ impl State {
             };
             fd as c_int
         });
-        // Registered with the first call, so that it comes after what the process itself does at its end.
-        // SAFETY: a function without arguments, which may be called at any time.
+        // Registered with the first call, so that it runs after whatever the process itself does at exit.
         unsafe { libc::atexit(stop) };
         Some(Mutex::new(State {
             dir,
@@ -62,7 +61,7 @@ impl State {
         }))
     }
 
-    /// The path, absolute, if it is under test.
+    /// Returns the absolute path if it is under test.
     pub(crate) fn under_test(&self, at: c_int, path: *const c_char) -> Option<Vec<u8>> {
         if path.is_null() {
             return None;
@@ -141,13 +140,13 @@ impl State {
     }
 }
 
-/// The process ends: no thread of it is ended between a call and the note of it.
+/// Runs at exit, so that no thread ends between a call and recording it.
 extern "C" fn stop() {
     std::mem::forget(state());
 }
 
-/// The state, locked: calls on files under test happen one at a time, so the trace has their order. `None` when the
-/// layer is not wanted.
+/// Returns the locked state: calls on files under test happen one at a time, so that the trace has their order. Returns
+/// `None` if the layer is not active.
 pub(crate) fn state() -> Option<MutexGuard<'static, State>> {
     static STATE: OnceLock<Option<Mutex<State>>> = OnceLock::new();
     let state = STATE.get_or_init(State::from_environment).as_ref()?;

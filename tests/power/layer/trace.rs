@@ -1,15 +1,15 @@
-//! The trace's records.
+//! The records of the trace.
 //!
 //! `kind u8, handle u64, a u64, b u64, path length u32, data length u32, path, data`, numbers little-endian. Each is
 //! written in one call to a file open for appending, so several processes may write one trace.
 
 use libc::{c_void, iovec};
 
-/// What happened. The numbers are known to `leveret_tests::power`.
+/// The kind of operation. The numbers are known to `leveret_tests::power`.
 #[derive(Clone, Copy)]
 #[repr(u8)]
 pub(crate) enum Kind {
-    /// `path` was opened as `handle`; `a`: 1 it was made by this, 2 it was cut to nothing.
+    /// `path` was opened as `handle`; `a`: 1 if this created it, 2 if this truncated it.
     Open = 1,
     /// `data` was written at `a`.
     Write = 2,
@@ -19,21 +19,21 @@ pub(crate) enum Kind {
     Sync = 4,
     /// A sync was made to fail.
     SyncFailed = 5,
-    /// `path` became `data`.
+    /// `path` was renamed to `data`.
     Rename = 6,
     /// `path` is gone.
     Unlink = 7,
-    /// The directory `path` was made.
+    /// The directory `path` was created.
     Mkdir = 8,
-    /// The directory `path` is gone.
+    /// The directory `path` was removed.
     Rmdir = 9,
-    /// The process says `data`.
+    /// The process wrote the mark `data`.
     Mark = 10,
-    /// Something the layer does not follow.
+    /// An operation that the layer does not support.
     Unknown = 11,
     /// `b` bytes from `a` on became zeros; the length stays.
     Zero = 12,
-    /// A call was made to fail, `path` says on what.
+    /// A call on `path` was made to fail.
     Failed = 13,
 }
 
@@ -59,7 +59,7 @@ impl Record<'_> {
         }
     }
 
-    /// Appends the record; a trace that cannot be written ends the process, as the test would be worth nothing.
+    /// Appends the record. If the trace cannot be written, ends the process, because the test would be worthless.
     pub(crate) fn write(&self, fd: i32) {
         let mut head = [0u8; 33];
         head[0] = self.kind as u8;

@@ -1,7 +1,8 @@
-//! Opens a store and prints all that is in it.
+//! Opens a store and prints its contents.
 //!
-//! `m QUEUE POSITION LENGTH` a message, `w QUEUE POSITION` one that is not what was published, `x QUEUE FIRST LAST` damaged
-//! ones, `d KEY VERSION LENGTH` a definition, `l TEXT` a loss and `r TEXT` a repair that opening reported.
+//! `m QUEUE POSITION LENGTH` is a message, `w QUEUE POSITION` one that differs from what was published, `x QUEUE FIRST
+//! LAST` damaged ones, `d KEY VERSION LENGTH` a definition, `l TEXT` a loss and `r TEXT` a repair that opening
+//! reported.
 
 use std::io::Write;
 use std::path::Path;
@@ -11,7 +12,7 @@ use leveret_storage::{Opened, Position, QueueId, StorageError, Store, salvage};
 
 use crate::contents::{definition, filling, options, shared_filling};
 
-/// Limits this process to so much address space.
+/// Limits the address space of this process.
 pub(crate) fn limit(megabytes: u64) {
     let limit = Some(megabytes << 20);
     let limit = rustix::process::Rlimit {
@@ -21,7 +22,7 @@ pub(crate) fn limit(megabytes: u64) {
     rustix::process::setrlimit(rustix::process::Resource::As, limit).expect("a limit");
 }
 
-/// Prints what a look finds: damage, and a line `q QUEUE MESSAGES` for each queue.
+/// Prints what a check finds: damage, and a line `q QUEUE MESSAGES` for each queue.
 pub(crate) fn look(dir: &Path) -> ExitCode {
     match salvage::check(&options(dir)) {
         Ok(findings) => {

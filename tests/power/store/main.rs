@@ -1,11 +1,12 @@
-//! A store at work, or looked through: what the tests start as a process of its own, under the layer or under limits.
+//! A program that works on a store or checks it, which the tests run as a separate process under the layer or with
+//! limits.
 //!
-//! - `power-store work DIR SEED BATCHES`: random work on the store in DIR, with restarts. What is submitted and what the
-//!   store says is durable goes to the file `LEVERET_POWER_MARKS`, a line each: see `work`.
-//! - `power-store check DIR [MEGABYTES]`: opens the store, within so much address space, and prints all that is in it;
-//!   exit status 3 and a message when it does not open.
-//! - `power-store look DIR`: the same by [`leveret_storage::salvage::check`], which changes nothing.
-//! - `power-store repair DIR [MEGABYTES]`: repairs it, then as `check`; what was damaged comes first.
+//! - `power-store work DIR SEED BATCHES`: does random work on the store in DIR, with restarts. What is submitted and
+//!   what the store says is durable is written to the file `LEVERET_POWER_MARKS`, one line each: see `work`.
+//! - `power-store check DIR [MEGABYTES]`: opens the store, within this much address space, and prints its contents; if
+//!   it does not open, prints a message and exits with status 3.
+//! - `power-store look DIR`: checks it with [`leveret_storage::salvage::check`], which changes nothing.
+//! - `power-store repair DIR [MEGABYTES]`: repairs it and then does the same as `check`, printing the damage first.
 
 #![allow(
     clippy::expect_used,

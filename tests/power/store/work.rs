@@ -1,8 +1,9 @@
 //! Random work on a store.
 //!
-//! Before a batch is submitted its line goes to the marks: `S NUMBER OPS`, ops joined by `;`: `p QUEUE POSITION LENGTH` a
-//! publish, `a QUEUE FIRST LAST` an acknowledgement, `x QUEUE` a deletion, `d KEY VERSION LENGTH` a definition, `u KEY`
-//! its deletion. `T NUMBER` says that the store has told that this batch is durable, and so all before it.
+//! Before a batch is submitted, a line about it goes to the marks: `S NUMBER OPS`, with ops separated by `;`: `p QUEUE
+//! POSITION LENGTH` is a publish, `a QUEUE FIRST LAST` an acknowledgement, `x QUEUE` a deletion, `d KEY VERSION LENGTH`
+//! a definition, `u KEY` its deletion. `T NUMBER` says that the store has confirmed this batch as durable, and so all
+//! before it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
@@ -20,11 +21,11 @@ use rand::{Rng, SeedableRng};
 use crate::contents::{definition, filling, options, shared_filling};
 
 const QUEUES: u64 = 4;
-/// Batches that may be submitted and not told.
+/// The most batches that are submitted but not confirmed.
 const WINDOW: u64 = 40;
-/// Messages of a queue above which it is emptied rather than filled.
+/// The number of messages above which a queue is emptied rather than filled.
 const BACKLOG: usize = 700;
-/// How long a batch may take to become durable, with the disk failing for part of that.
+/// How long a batch may take to become durable, with the disk failing for part of that time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn work(dir: &Path, seed: u64, batches: u64) {
@@ -38,7 +39,7 @@ pub(crate) fn work(dir: &Path, seed: u64, batches: u64) {
     let mut worker = Worker::open(dir, marks);
     for _ in 0..batches {
         worker.step(&mut rng);
-        // Restarts, some without a word.
+        // Restarts, some of them unclean.
         if rng.random_ratio(1, 400) {
             worker = worker.restart(dir);
         }
@@ -47,12 +48,12 @@ pub(crate) fn work(dir: &Path, seed: u64, batches: u64) {
     if rng.random() {
         worker.store.close().expect("a clean end");
     } else {
-        // The process ends with the store open: as good as killed.
+        // The process ends with the store open, as if killed.
         std::mem::forget(worker);
     }
 }
 
-/// Opens the store, again and again while the disk fails.
+/// Opens the store, retrying while the disk fails.
 fn open(dir: &Path) -> Opened {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -92,7 +93,7 @@ impl Storable for Message {
     }
 }
 
-/// Marks what is told.
+/// Writes a mark for each confirmed batch.
 struct Told {
     marks: File,
     last: Mutex<u64>,
@@ -115,7 +116,7 @@ struct Worker {
     told: Arc<Told>,
     submitted: u64,
     next: BTreeMap<u64, u64>,
-    /// Published, not acknowledged, by batch; and what the store has told.
+    /// Published and not acknowledged messages, by batch; and what the store has confirmed.
     fresh: VecDeque<(u64, u64, u64)>,
     live: BTreeMap<u64, VecDeque<u64>>,
     versions: u64,
@@ -182,14 +183,14 @@ impl Worker {
         let mut worker = Worker::open(dir, marks);
         worker.submitted = submitted;
         *worker.told.last.lock() = submitted;
-        // Positions are never used twice, those of a deleted queue neither.
+        // Positions are never reused, not even those of a deleted queue.
         next.append(&mut worker.next);
         worker.next = next;
         worker.versions = worker.versions.max(versions);
         worker
     }
 
-    /// Waits until at most so many batches are not told.
+    /// Waits until at most this many batches are unconfirmed.
     fn wait_told(&self, window: u64) {
         let until = Instant::now() + PATIENCE;
         let mut last = self.told.last.lock();
@@ -232,8 +233,8 @@ impl Worker {
         if number.is_multiple_of(2) {
             self.store.submit(Batch { ops, sink });
         } else {
-            // What is little is committed here, if the storage thread sleeps.
-            self.store.deposit(Batch { ops, sink });
+            // A small batch is committed directly if the storage thread sleeps.
+            self.store.enqueue(Batch { ops, sink });
             self.store.commit();
         }
     }
@@ -273,7 +274,7 @@ impl Worker {
         self.publish_message(queue, message, ops, words);
     }
 
-    /// A large message into some of the queues.
+    /// Publishes a large message to some of the queues.
     fn fan_out(&mut self, rng: &mut StdRng, ops: &mut Vec<Op>, words: &mut Vec<String>) {
         let len = rng.random_range(17_000..120_000);
         let message = Arc::new(bytes::Bytes::from(shared_filling(len)));

@@ -1,14 +1,14 @@
-//! A disk under a trace: what is durable, and what a power cut may make of the rest.
+//! Simulates a disk from a trace: what is durable, and what a power cut may do to the rest.
 //!
-//! The rules are those of a journalling file system, taken at their hardest:
+//! The rules are those of a journalling file system in the worst case:
 //!
-//! - what was written to a file is durable once the file was synced; until then each of its pages, or each sector of a
-//!   page, may hold what it held at any moment since the last sync;
-//! - the file's length is on its own: it may be any it had since the last sync;
-//! - names (making, renaming, removing) are durable once their directory was synced; until then a cut keeps the first so
-//!   many of a directory's changes, in order;
-//! - after a sync that failed, what it should have written may be on the disk or not, and later syncs do not bring it
-//!   there unless the page was written again (Linux marks such pages clean).
+//! - data written to a file is durable once the file was synced; until then each of its pages, or each sector of a
+//!   page, may contain whatever it contained at any moment since the last sync;
+//! - the length of the file is independent: it may be any length it had since the last sync;
+//! - changes of names (creating, renaming, removing) are durable once their directory was synced; until then a cut
+//!   keeps the first few changes of a directory, in order;
+//! - after a failed sync, what it should have written may or may not be on the disk, and later syncs do not write it
+//!   unless the page was written again (Linux marks such pages clean).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -26,23 +26,23 @@ const SECTOR: usize = 512;
 
 type Page = Arc<[u8; PAGE as usize]>;
 
-/// How a cut treats what was not synced.
+/// How a cut treats unsynced data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mercy {
     /// All of it is lost.
     None,
     /// All of it is kept, as when only the process is killed.
     All,
-    /// Each page is lost, kept or caught half way, by itself.
+    /// Each page is independently lost, kept or partly written.
     Pages,
-    /// The same, and the sectors of a page differ.
+    /// The same, and sectors of a page differ.
     Sectors,
     /// Each file is as it was at one moment.
     Moments,
 }
 
 impl Mercy {
-    /// One of them.
+    /// Chooses one of them.
     pub fn random(rng: &mut StdRng) -> Mercy {
         match rng.random_range(0..10) {
             0..2 => Mercy::None,
@@ -58,10 +58,10 @@ impl Mercy {
 struct Inode {
     durable: HashMap<u64, Page>,
     durable_len: u64,
-    /// What pages became since the last sync, and when.
+    /// The versions of pages since the last sync, and when they were written.
     versions: BTreeMap<u64, Vec<(u64, Page)>>,
     lens: Vec<(u64, u64)>,
-    /// Pages a sync would write.
+    /// The pages that a sync would write.
     dirty: HashSet<u64>,
 }
 
@@ -121,7 +121,7 @@ impl Inode {
         self.lens.clear();
     }
 
-    /// What a cut makes of it.
+    /// Returns what a cut leaves of it.
     fn cut(&self, mercy: Mercy, rng: &mut StdRng) -> (u64, BTreeMap<u64, [u8; PAGE as usize]>) {
         let moments: Vec<u64> = self
             .versions
@@ -150,7 +150,7 @@ impl Inode {
             .map(|(number, page)| (*number, **page))
             .collect();
         for (number, versions) in &self.versions {
-            // A length that was kept keeps the zeros behind an earlier, shorter one.
+            // Keeping a length keeps the zeros after an earlier, shorter one.
             let cut_off = self
                 .lens
                 .iter()
@@ -202,7 +202,7 @@ enum Node {
 enum Change {
     Add(String, Node),
     Remove(String),
-    /// Both in one.
+    /// Remove and Add in one step.
     Move(String, String, Node),
 }
 
@@ -237,7 +237,7 @@ impl Names {
     }
 }
 
-/// The disk.
+/// The simulated disk.
 #[derive(Debug, Clone)]
 pub struct Disk {
     inodes: HashMap<u64, Inode>,
@@ -249,7 +249,7 @@ pub struct Disk {
 const ROOT: u64 = 0;
 
 impl Disk {
-    /// A disk that durably holds what is below `dir`.
+    /// Creates a disk that durably holds the contents of `dir`.
     pub fn of(dir: &Path) -> Disk {
         let mut disk = Disk {
             inodes: HashMap::new(),
@@ -316,7 +316,7 @@ impl Disk {
         }
     }
 
-    /// Takes an event over.
+    /// Applies an event.
     pub fn apply(&mut self, event: &Event) {
         let now = self.fresh();
         match event {
@@ -402,7 +402,7 @@ impl Disk {
         }
     }
 
-    /// Makes below `dir` what a cut at this moment leaves.
+    /// Creates in `dir` what a cut at this moment leaves.
     pub fn cut(&self, dir: &Path, mercy: Mercy, rng: &mut StdRng) {
         fs::create_dir_all(dir).expect("a directory");
         self.cut_directory(ROOT, dir, mercy, rng);

@@ -1,10 +1,10 @@
-//! Power cuts: a process runs over the layer of `tests/power`, which traces what it does to its files; from the trace
-//! come the disks that a cut may leave.
+//! Power cuts: a process runs on the layer of `tests/power`, which traces what it does to its files; from the trace,
+//! the disk contents that a cut may leave are generated.
 //!
 //! - [`Programs`]: the layer and the helper, built once;
-//! - [`Trace`]: what was done, in order;
-//! - [`Disk`]: what of it is durable, and what a cut may make of the rest;
-//! - [`Model`]: what a store that is told and not told of batches has to hold.
+//! - [`Trace`]: the operations, in order;
+//! - [`Disk`]: what of them is durable, and what a cut may do to the rest;
+//! - [`Model`]: what a store must contain, given the batches that were and were not confirmed.
 
 mod disk;
 mod model;

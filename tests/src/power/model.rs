@@ -1,4 +1,4 @@
-//! What a store has to hold: its state after each batch, from what was durable for sure to what was submitted last.
+//! The model of a store: its state after each batch, from the last one known to be durable to the last one submitted.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use super::programs::programs;
 
-/// How long a store may take to open and be read through.
+/// How long opening and reading a store may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What is in a store: messages' lengths by queue and position, definitions' versions and lengths.
+/// The contents of a store: lengths of messages by queue and position, versions and lengths of definitions.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Content {
     messages: BTreeMap<u64, BTreeMap<u64, u64>>,
     definitions: BTreeMap<u64, (u64, u64)>,
-    /// Of everything above, so that states are compared at once.
+    /// A hash of everything above, to compare states quickly.
     hash: u64,
 }
 
@@ -78,7 +78,7 @@ impl Content {
         }
     }
 
-    /// What is here and not there, in words.
+    /// Describes what is here and not there.
     fn beyond(&self, other: &Content) -> String {
         let mut out = String::new();
         for (queue, messages) in &self.messages {
@@ -108,24 +108,24 @@ impl Content {
 #[derive(Debug, Clone)]
 pub struct Found {
     content: Content,
-    /// Messages or definitions that are not what was stored.
+    /// Messages or definitions that differ from what was stored.
     pub wrong: Vec<String>,
-    /// Stretches that reading called damaged.
+    /// Ranges that reading reported as damaged.
     pub damaged: Vec<String>,
     /// Losses that opening reported.
     pub losses: Vec<String>,
     /// Repairs that opening reported.
     pub repairs: Vec<String>,
-    /// How the process ended; `None`: it took too long.
+    /// How the process ended; `None` if it took too long.
     pub status: Option<ExitStatus>,
-    /// What it said.
+    /// Its error output.
     pub errors: String,
-    /// How many messages a look counted.
+    /// The number of messages that a check counted.
     pub counted: BTreeMap<u64, u64>,
 }
 
 impl Found {
-    /// Opens the store in `dir` in a process of its own and reads all of it, within so much address space.
+    /// Opens the store in `dir` in a separate process and reads all of it, within this much address space.
     pub fn in_store(dir: &Path, megabytes: Option<u64>) -> Found {
         let mut command = Command::new(&programs().store);
         command.arg("check").arg(dir);
@@ -133,21 +133,21 @@ impl Found {
         Found::by(&mut command)
     }
 
-    /// Repairs the store in `dir` in a process of its own, then opens and reads it.
+    /// Repairs the store in `dir` in a separate process, then opens and reads it.
     pub fn repaired(dir: &Path, megabytes: u64) -> Found {
         let mut command = Command::new(&programs().store);
         command.arg("repair").arg(dir).arg(megabytes.to_string());
         Found::by(&mut command)
     }
 
-    /// What a look through the store in `dir` finds, without opening it: only numbers, and damage.
+    /// Checks the store in `dir` without opening it: returns only numbers and damage.
     pub fn looked(dir: &Path) -> Found {
         let mut command = Command::new(&programs().store);
         command.arg("look").arg(dir);
         Found::by(&mut command)
     }
 
-    /// What a command that prints a store's content says.
+    /// Runs a command that prints the contents of a store.
     pub fn by(command: &mut Command) -> Found {
         let mut child = command
             .stdin(Stdio::null())
@@ -207,29 +207,29 @@ impl Found {
         }
     }
 
-    /// Whether the process ended as it should after opening and reading everything.
+    /// Returns whether the process ended normally after opening and reading everything.
     pub fn opened(&self) -> bool {
         self.status.is_some_and(|status| status.success())
     }
 
-    /// Whether neither opening nor reading told of a loss or of damage.
+    /// Returns whether neither opening nor reading reported a loss or damage.
     pub fn is_silent(&self) -> bool {
         self.losses.is_empty() && self.damaged.is_empty()
     }
 
-    /// Messages found, by queue.
+    /// Returns the messages found, by queue.
     pub fn counts(&self) -> BTreeMap<u64, u64> {
         let count =
             |(queue, messages): (&u64, &BTreeMap<u64, u64>)| (*queue, messages.len() as u64);
         self.content.messages.iter().map(count).collect()
     }
 
-    /// Messages found.
+    /// Returns the number of messages found.
     pub fn messages(&self) -> usize {
         self.content.messages.values().map(BTreeMap::len).sum()
     }
 
-    /// What is not in the other, in words; empty when all of this is there too.
+    /// Describes what the other lacks; empty if it has everything.
     pub fn beyond(&self, other: &Found) -> String {
         self.content.beyond(&other.content)
     }
@@ -238,15 +238,15 @@ impl Found {
 /// The states a store may be in.
 #[derive(Debug, Default, Clone)]
 pub struct Model {
-    /// All that was told.
+    /// The state confirmed so far.
     durable: Content,
     told: u64,
-    /// Submitted since, by number.
+    /// The batches submitted since, by number.
     open: VecDeque<(u64, String)>,
 }
 
 impl Model {
-    /// A model of a store in which this was found.
+    /// Creates a model of a store with these contents.
     pub fn of(found: &Found) -> Model {
         Model {
             durable: found.content.clone(),
@@ -254,7 +254,7 @@ impl Model {
         }
     }
 
-    /// Takes a mark over.
+    /// Applies a mark.
     pub fn mark(&mut self, mark: &str) {
         let mut words = mark.splitn(3, ' ');
         let (kind, number) = (
@@ -279,10 +279,10 @@ impl Model {
         }
     }
 
-    /// Whether a store that holds this may do so.
+    /// Checks whether a store may have these contents.
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// A description of what is wrong.
     pub fn judge(&self, found: &Found) -> Result<(), String> {
         if !found.opened() {
             return Err(format!("{:?}: {}", found.status, found.errors));

@@ -1,4 +1,4 @@
-//! The layer and the store at work, in release mode.
+//! Builds the layer and the store program, in release mode.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,12 @@ use std::sync::OnceLock;
 
 use crate::binaries::workspace;
 
-/// Where they are.
+/// The paths of both.
 #[derive(Debug, Clone)]
 pub struct Programs {
     /// The library for LD_PRELOAD.
     pub layer: PathBuf,
-    /// The store at work, or looked through.
+    /// The program that works on a store or checks it.
     pub store: PathBuf,
 }
 
@@ -49,7 +49,8 @@ fn build() -> Programs {
 }
 
 impl Programs {
-    /// The variables that put a process's files below `dir` under the layer, tracing to `trace`.
+    /// Returns the environment variables that put the files of a process below `dir` under the
+    /// layer, with a trace in `trace`.
     pub fn tracing(&self, dir: &Path, trace: &Path) -> Vec<(&'static str, OsString)> {
         vec![
             ("LD_PRELOAD", self.layer.clone().into()),
@@ -59,7 +60,8 @@ impl Programs {
         ]
     }
 
-    /// The variables that let calls on files below `dir` fail as the file `faults` says.
+    /// Returns the environment variables that make calls on files below `dir` fail as the file
+    /// `faults` says.
     pub fn failing(&self, dir: &Path, faults: &Path) -> Vec<(&'static str, OsString)> {
         vec![
             ("LD_PRELOAD", self.layer.clone().into()),
@@ -68,7 +70,7 @@ impl Programs {
         ]
     }
 
-    /// A run of work on the store in `dir`.
+    /// Returns a command that works on the store in `dir`.
     pub fn work(&self, dir: &Path, seed: u64, batches: u64) -> Command {
         let mut command = Command::new(&self.store);
         let (seed, batches) = (seed.to_string(), batches.to_string());

@@ -1,21 +1,21 @@
-//! The layer's trace, read back. Its form is told in `tests/power/layer/trace.rs`.
+//! Reads back the trace of the layer. Its format is described in `tests/power/layer/trace.rs`.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-/// Something that happened to a file under test. Paths are relative to the directory under test.
+/// An operation on a file under test. Paths are relative to the directory under test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A file or directory was opened.
     Open {
-        /// By what number it goes from now on.
+        /// The number that identifies it from now on.
         handle: u64,
         /// Its path.
         path: String,
-        /// It was made by this.
+        /// Whether this created it.
         made: bool,
-        /// It was cut to nothing.
+        /// Whether this truncated it.
         cut: bool,
     },
     /// Bytes were written at an offset.
@@ -24,7 +24,7 @@ pub enum Event {
         handle: u64,
         /// The offset.
         at: u64,
-        /// What.
+        /// The data.
         data: Vec<u8>,
     },
     /// A file got a new length.
@@ -47,17 +47,17 @@ pub enum Event {
     Sync(u64),
     /// A sync was made to fail.
     SyncFailed(u64),
-    /// A name became another.
+    /// A file was renamed.
     Rename(String, String),
-    /// A name is gone.
+    /// A file was removed.
     Remove(String),
-    /// A directory was made.
+    /// A directory was created.
     Mkdir(String),
-    /// The process said something.
+    /// The process wrote a mark.
     Mark(String),
     /// A call on this path was made to fail.
     Failed(String),
-    /// Something that the layer does not follow.
+    /// An operation that the layer does not support.
     Unknown(String),
 }
 
@@ -77,7 +77,7 @@ impl Trace {
         }
     }
 
-    /// Appends a mark to a trace, as if the process had made it: what somebody else was told by now.
+    /// Appends a mark to a trace, as if by the process: records what somebody else has been told by now.
     pub fn mark(mut trace: &File, mark: &str) {
         use std::io::Write;
         let mut record = vec![0u8; 33];
@@ -100,7 +100,7 @@ impl Iterator for Trace {
 
     fn next(&mut self) -> Option<Event> {
         let mut head = [0u8; 33];
-        // A process that was killed may leave half a record.
+        // A killed process may leave half a record.
         self.file.read_exact(&mut head).ok()?;
         let long = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("eight"));
         let short = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().expect("four"));

@@ -6,7 +6,7 @@ use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRecoverOptions, Bas
 use leveret_tests::raw::Raw;
 use leveret_tests::{Client, TestBroker, next, run, text};
 
-/// A queue `q` with messages `0`, `1`, …, and a client that has got them all.
+/// Creates a queue `q` with messages `0`, `1`, …, and a client that has got them all.
 async fn hold(broker: &TestBroker, messages: usize) -> (Client, Vec<Delivery>) {
     let client = broker.client().await;
     client.queue("q").await;
@@ -20,7 +20,7 @@ async fn hold(broker: &TestBroker, messages: usize) -> (Client, Vec<Delivery>) {
     (client, held)
 }
 
-/// What comes back to the queue when the client goes away.
+/// Returns what is requeued when the client disconnects.
 async fn left_behind(broker: &TestBroker, client: Client, expected: u32) -> Vec<String> {
     client.close().await;
     let other = broker.client().await;
@@ -87,7 +87,7 @@ fn tags_count_per_channel() {
     });
 }
 
-/// Sends one method that names a tag nobody was given, and expects 406.
+/// Sends one method with an unknown delivery tag, and expects 406.
 async fn unknown_tag(method: basic::AMQPMethod) {
     let broker = TestBroker::start().await;
     let mut raw = Raw::connect(&broker).await;
@@ -321,7 +321,7 @@ fn a_lost_connection_gives_its_messages_back() {
         raw.consume(1, "q", "t").await;
         raw.method_on(1).await;
         raw.content().await;
-        // No close, no farewell: the socket just goes.
+        // No close: the socket is just dropped.
         drop(raw);
         client.counts_become("q", 1, 0).await;
         let message = client.take("q").await.expect("the message again");

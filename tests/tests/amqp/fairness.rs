@@ -1,4 +1,4 @@
-//! Who is served next, and that nobody starves for another's sake.
+//! Who is served next, and that nobody starves.
 
 use amq_protocol::frame::AMQPFrame;
 use amq_protocol::protocol::{AMQPClass, basic};
@@ -128,7 +128,7 @@ fn a_consumer_that_never_reads_does_not_stall_others_nor_fill_memory() {
             for _ in 0..32 {
                 publisher.put("q", &body).await;
             }
-            // At most so much is stuck on the way to the one that does not read.
+            // At most this much is stuck on the way to the client that does not read.
             let stuck = 32 << 20;
             while (round * 32 - read) * body.len() > stuck {
                 next(&mut consumer).await;
@@ -155,7 +155,7 @@ fn requests_for_more_than_their_client_reads_wait_and_do_not_fill_memory() {
         }
         let mut greedy = Raw::connect(&broker).await;
         greedy.open_channel(1).await;
-        // A few octets that ask for a megabyte, again and again, all in one breath.
+        // A few bytes that request a megabyte, again and again, in one write.
         let consume = [&[0, 0], &short_string("q")[..], &short_string("t"), &[0; 5]].concat();
         let cancel = [&short_string("t")[..], &[0]].concat();
         let round = [

@@ -1,5 +1,5 @@
-//! The protocol as lapin speaks it: one file per class of AMQP or per theme. What lapin would
-//! never send, or does not show, is sent in bytes.
+//! The protocol as lapin speaks it: one file per class of AMQP or per theme. What lapin never
+//! sends, or does not show, is sent as raw bytes.
 
 mod ack;
 mod alternate;

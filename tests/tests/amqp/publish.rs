@@ -11,7 +11,7 @@ use leveret_tests::{Client, TestBroker, expect_reply, next, run, text};
 /// The frame_max that RabbitMQ and Leveret propose, less the eight octets around a payload.
 const LARGEST_PAYLOAD: usize = 131_072 - 8;
 
-/// A body whose every part differs, so that a swapped or repeated frame shows.
+/// A body with no repeated parts, so that a swapped or repeated frame is noticed.
 fn body_of(size: usize) -> Vec<u8> {
     (0..size)
         .map(|n| (n.wrapping_mul(31) ^ (n >> 8)) as u8)

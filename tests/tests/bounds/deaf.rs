@@ -7,11 +7,11 @@ use leveret_tests::raw::{Raw, encode, publish_bytes};
 use leveret_tests::{TestBroker, resident_bytes, run};
 
 const COUNT: usize = 20;
-/// What docs/develop/architecture.md states: 4 MiB of output, a mailbox of 1 MiB, and some for what
-/// stands in buffers and for the allocator.
+/// The limit in docs/develop/architecture.md: 4 MiB of output, a mailbox of 1 MiB, plus some for
+/// buffers and the allocator.
 const EACH: u64 = 8 << 20;
 
-/// Lets clients send this without ever reading; sees that the broker keeps what it may at most,
+/// Has clients send this without ever reading. Checks that the broker keeps no more than allowed,
 /// and that another client is served meanwhile.
 async fn deaf(prepare: impl AsyncFn(&TestBroker, &mut Raw), bytes: &[u8]) {
     let Some(broker) = TestBroker::start_own().await else {
@@ -22,7 +22,7 @@ async fn deaf(prepare: impl AsyncFn(&TestBroker, &mut Raw), bytes: &[u8]) {
     let others = client.queue("").await;
     let before = resident_bytes(broker.pid().expect("its own"));
     let mut all = connections(&broker, COUNT).await;
-    // Bounded, should the broker take everything.
+    // Limited, in case the broker accepts everything.
     let rounds = ((32 << 20) / bytes.len()).min(2000);
     for raw in &mut all {
         prepare(&broker, raw).await;

@@ -7,11 +7,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const HEADER: &[u8] = b"AMQP\0\0\x09\x01";
-/// Sockets that the broker takes of so many files: see docs/operate/limits.md.
+/// How many sockets the broker accepts with this limit on files: see docs/operate/limits.md.
 const FILES: usize = 220;
 const SOCKETS: usize = 108;
 
-/// Whether the broker says something to a new connection.
+/// Returns whether the broker answers a new connection.
 async fn answers(socket: &mut TcpStream) -> bool {
     let mut octet = [0; 1];
     let read = tokio::time::timeout(Duration::from_millis(1000), socket.read(&mut octet));
@@ -24,7 +24,7 @@ fn who_comes_when_there_is_no_place_waits_and_the_broker_keeps_files_for_itself(
         let data = tempfile::tempdir().expect("a temporary directory");
         let plain = broker_command();
         let mut command = Command::new("sh");
-        // The soft limit is lower: the broker raises it as far as it may.
+        // The soft limit is lower: the broker raises it to the hard limit.
         let limits = format!("ulimit -Sn 40; ulimit -Hn {FILES}; exec \"$0\" \"$@\"");
         command.args(["-c", &limits]).arg(plain.get_program());
         command.args(["--bind", "127.0.0.1", "--port", "0", "--log-format", "json"]);

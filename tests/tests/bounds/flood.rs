@@ -1,11 +1,11 @@
-//! More messages than there is memory for.
+//! More messages than fit into memory.
 
 use super::grown;
 use leveret_tests::raw::{Raw, publish_bytes};
 use leveret_tests::{TestBroker, eventually, resident_bytes, run};
 use std::time::Duration;
 
-/// The mark, in octets, and how far above it memory may go before every publisher is held.
+/// The watermark in bytes, and how far memory may exceed it before every publisher is blocked.
 const MARK: u64 = 128 << 20;
 const BEYOND: u64 = 128 << 20;
 
@@ -16,7 +16,7 @@ async fn alarms(broker: &TestBroker) -> String {
 #[test]
 fn publishers_are_held_at_the_mark_and_go_on_when_it_is_drained() {
     run(async {
-        // More than the mark: what is in queues does not leave memory before.
+        // More than the watermark, so that queues are not paged out before.
         let options = [
             "--vm-memory-high-watermark",
             "128MiB",
@@ -34,7 +34,7 @@ fn publishers_are_held_at_the_mark_and_go_on_when_it_is_drained() {
             let mut raw = Raw::connect(&broker).await;
             raw.open_channel(1).await;
             publishers.push(tokio::spawn(async move {
-                // 1 GiB each, unless it is held.
+                // 1 GiB each, unless blocked.
                 let bytes = publish_bytes(1, "q", false, &vec![b'x'; 120_000]).repeat(8);
                 for _ in 0..1024 {
                     let sending = raw.bytes(&bytes);
@@ -58,7 +58,7 @@ fn publishers_are_held_at_the_mark_and_go_on_when_it_is_drained() {
         }
         let most = grown(&broker, before);
         assert!(most < MARK + BEYOND, "{most} octets");
-        // Whoever consumes is served, and the alarm clears.
+        // Consumers are served, and the alarm clears.
         drop(held);
         eventually("a drained queue and no alarm", async || {
             while client.take("q").await.is_some() {}

@@ -1,4 +1,4 @@
-//! Clients that make the broker keep things for them.
+//! Clients that make the broker use memory for them.
 
 use super::{connections, grown};
 use amq_protocol::frame::AMQPFrame;
@@ -9,12 +9,12 @@ use std::time::Duration;
 
 const BODY: usize = 100_000;
 const MESSAGES: usize = 3000;
-/// The memory mark, of which a connection may hold a quarter without acknowledging it.
+/// The memory watermark, of which a connection may hold a quarter unacknowledged.
 const MARK: u64 = 128 << 20;
-/// That quarter, what queues keep, a mailbox, buffers, and what the allocator keeps.
+/// That quarter, plus queues, a mailbox, buffers, and the overhead of the allocator.
 const HELD: u64 = (MARK / 4) + (72 << 20);
 
-/// Reads deliveries until none comes for a while; how many.
+/// Reads deliveries until none arrives for a while, and returns how many.
 async fn read_all(raw: &mut Raw) -> usize {
     let mut read = 0;
     loop {
@@ -62,7 +62,7 @@ fn a_consumer_that_acknowledges_nothing_does_not_empty_the_disk_into_memory() {
         assert!(held < MESSAGES / 2, "{held} deliveries");
         client.put(&others, "x").await;
         assert!(client.take(&others).await.is_some());
-        // Whoever acknowledges goes on.
+        // A client that acknowledges gets more.
         let ack = basic::Ack {
             delivery_tag: held as u64,
             multiple: true,
@@ -74,7 +74,7 @@ fn a_consumer_that_acknowledges_nothing_does_not_empty_the_disk_into_memory() {
             delivery,
             AMQPClass::Basic(basic::AMQPMethod::Deliver(_))
         ));
-        // And what was not acknowledged goes back.
+        // And unacknowledged messages are requeued.
         drop(consumer);
         let left = (MESSAGES - held) as u32;
         client.counts_become("q", left, 0).await;
@@ -114,7 +114,7 @@ fn arguments_of_consumers_take_no_more_than_is_stated() {
                 bytes.extend(raw::method(1, 60, 20, &arguments));
             }
             raw.bytes(&bytes).await;
-            // Answered when all of that was looked at.
+            // Answered when all of that has been processed.
             raw.send_qos(1).await;
             raw.method_on(1).await;
         }

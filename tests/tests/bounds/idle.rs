@@ -1,12 +1,12 @@
-//! Connections and queues that do nothing.
+//! Idle connections and queues.
 
 use super::{connections, grown};
 use amq_protocol::protocol::{AMQPClass, basic};
 use leveret_tests::raw::{Raw, publish_bytes};
 use leveret_tests::{TestBroker, eventually, resident_bytes, run};
 
-/// What is promised for 10 000, in octets apiece; the measured figures are in
-/// docs/develop/performance.md. Fewer are enough to see it.
+/// The limits for 10 000, in bytes each; the measured figures are in docs/develop/performance.md.
+/// Fewer are enough to check them.
 const PROMISED: u64 = 20 << 10;
 const COUNT: u64 = 1000;
 
@@ -19,7 +19,7 @@ async fn consumers(broker: &TestBroker, count: u64) -> Vec<Raw> {
     all
 }
 
-/// Reads so many deliveries and acknowledges them all.
+/// Reads this many deliveries and acknowledges them all.
 async fn take(raw: &mut Raw, count: usize) {
     for _ in 0..count {
         let method = raw.method_on(1).await;
@@ -47,7 +47,7 @@ fn a_connection_with_a_consumer_costs_less_than_20_kib_before_and_after_a_burst(
         let mut all = consumers(&broker, COUNT).await;
         let idle = grown(&broker, before) / COUNT;
         assert!(idle < PROMISED, "{idle} octets apiece");
-        // Half a megabyte each in buffers, were they kept.
+        // Half a megabyte each in buffers, if they were kept.
         let burst = 2000;
         for (i, raw) in all.iter_mut().take(200).enumerate() {
             let message = publish_bytes(1, &format!("q{i}"), false, b"0123456789abcdef");

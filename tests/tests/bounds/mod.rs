@@ -1,5 +1,5 @@
-//! What clients can make the broker keep: little while they are idle, and no more than is stated
-//! when they misbehave, while others are served.
+//! How much memory clients can make the broker use: little while they are idle, and no more than
+//! documented when they misbehave, while others are served.
 
 mod deaf;
 mod files;
@@ -12,13 +12,13 @@ use leveret_tests::raw::Raw;
 use leveret_tests::{TestBroker, resident_bytes};
 use std::time::Duration;
 
-/// Octets by which a broker's memory has grown.
+/// Returns by how many bytes the broker's memory has grown.
 fn grown(broker: &TestBroker, before: u64) -> u64 {
     let pid = broker.pid().expect("a broker of its own");
     resident_bytes(pid).saturating_sub(before)
 }
 
-/// Connections as guest, each with channel 1.
+/// Opens connections as guest, each with channel 1.
 async fn connections(broker: &TestBroker, count: usize) -> Vec<Raw> {
     let mut all = Vec::with_capacity(count);
     for _ in 0..count {
@@ -29,7 +29,7 @@ async fn connections(broker: &TestBroker, count: usize) -> Vec<Raw> {
     all
 }
 
-/// Sends on and on and reads nothing, until the broker takes no more for a while or has taken
+/// Keeps sending and reads nothing, until the broker accepts nothing for a while or has accepted
 /// enough.
 async fn send_without_reading(raw: &mut Raw, bytes: &[u8], rounds: usize) {
     for _ in 0..rounds {

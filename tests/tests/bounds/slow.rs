@@ -1,10 +1,10 @@
-//! Clients that take their time to log in.
+//! Clients that are slow to log in.
 
 use leveret_tests::raw::{HEADER, Raw};
 use leveret_tests::{TestBroker, run_within};
 use std::time::Duration;
 
-/// Each of three kinds.
+/// The number of clients of each of three kinds.
 const COUNT: usize = 30;
 
 #[test]
@@ -20,7 +20,7 @@ fn who_does_not_finish_its_login_is_let_go_and_others_come_in() {
                 match number % 3 {
                     0 => {}
                     1 => raw.bytes(HEADER).await,
-                    // An octet now and then, of a login that never comes to its end.
+                    // Sends a byte now and then of a login that never ends.
                     _ => {
                         raw.start().await;
                         let mut login = vec![1, 0, 0, 0, 0, 4, 0];
@@ -35,7 +35,7 @@ fn who_does_not_finish_its_login_is_let_go_and_others_come_in() {
                         panic!("never let go");
                     }
                 }
-                // The broker closes, whatever it says before.
+                // The broker closes, whatever it sends before.
                 raw.ended().await;
             }));
         }

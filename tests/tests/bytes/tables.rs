@@ -1,4 +1,4 @@
-//! Field tables that are cut off, too deep or of types nobody knows.
+//! Field tables that are truncated, nested too deeply or of unknown types.
 
 use amq_protocol::frame::AMQPFrame;
 use amq_protocol::protocol::{AMQPClass, basic, connection, queue};
@@ -7,7 +7,7 @@ use leveret_tests::run;
 
 use super::unharmed::{dropped, frame_error, unharmed};
 
-/// queue.declare of a queue the broker names, with these arguments as they are.
+/// Returns a queue.declare with an empty name and these raw arguments.
 fn declare_with(arguments: &[u8]) -> Vec<u8> {
     let mut declare = vec![0, 0];
     declare.extend(short_string(""));
@@ -63,7 +63,7 @@ fn a_field_of_a_type_nobody_knows() {
     }));
 }
 
-/// RabbitMQ takes tables of any depth; to refuse them as malformed is as good.
+/// RabbitMQ accepts tables of any depth; rejecting them as malformed is also accepted.
 fn accepted_or_refused(answer: Option<AMQPFrame>) {
     match answer {
         Some(AMQPFrame::Method(1, AMQPClass::Queue(queue::AMQPMethod::DeclareOk(_)))) => {}

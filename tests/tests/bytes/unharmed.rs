@@ -1,4 +1,4 @@
-//! What every test here ends with.
+//! The check at the end of every test here.
 
 use leveret_tests::raw::Raw;
 use leveret_tests::{TestBroker, resident_bytes};
@@ -6,8 +6,8 @@ use leveret_tests::{TestBroker, resident_bytes};
 /// How much a broker's memory may grow over a test of bad input.
 const FLAT: u64 = 32 << 20;
 
-/// Runs `harm` against a broker, then sees that the broker serves a new client and that its
-/// memory has stayed where it was.
+/// Runs `harm` against a broker, then checks that the broker serves a new client and that its
+/// memory has not grown.
 pub(super) async fn unharmed(harm: impl AsyncFnOnce(&TestBroker)) {
     let broker = TestBroker::start().await;
     serves(&broker).await;
@@ -20,7 +20,7 @@ pub(super) async fn unharmed(harm: impl AsyncFnOnce(&TestBroker)) {
     }
 }
 
-/// One message through a queue of a new client's.
+/// Sends one message through a queue, with a new client.
 async fn serves(broker: &TestBroker) {
     let client = broker.client().await;
     let queue = client.queue("").await;
@@ -44,8 +44,8 @@ pub(super) async fn frame_error(raw: &mut Raw) {
     );
 }
 
-/// Expects the connection to go: RabbitMQ drops the socket without a word, a reply that names
-/// the fault is no worse.
+/// Expects the connection to be closed: RabbitMQ drops the socket without a reason; a reply that
+/// names the error is also accepted.
 pub(super) async fn dropped(raw: &mut Raw) {
     if let Some((code, text)) = raw.closed_or_ended().await {
         assert!([501, 502, 503, 505, 540].contains(&code), "{code} {text}");

@@ -4,7 +4,7 @@ use leveret_tests::python::Celery;
 use leveret_tests::{TestBroker, eventually, run};
 use std::path::Path;
 
-/// The lines that tasks have written down.
+/// Returns the lines that tasks have written.
 fn lines(notes: &Path, name: &str) -> Vec<String> {
     let text = std::fs::read_to_string(notes.join(name)).unwrap_or_default();
     text.lines().map(str::to_owned).collect()

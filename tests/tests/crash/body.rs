@@ -1,21 +1,21 @@
-//! Bodies that say who they are and whether they are whole.
+//! Bodies that identify themselves and can be verified.
 
-/// Which message it is.
+/// The identity of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Id {
     /// Which queue of [`super::QUEUES`] it was published to.
     pub(super) queue: u32,
     /// Who published it.
     pub(super) publisher: u32,
-    /// Counts up over a publisher's messages to all queues and over all rounds.
+    /// Increases over the messages of a publisher to all queues and over all rounds.
     pub(super) number: u64,
 }
 
-/// Octets before the filling: the id and a checksum.
+/// The length of what precedes the padding: the id and a checksum.
 const PREFIX: usize = 20;
 
 impl Id {
-    /// A body with this many octets of filling.
+    /// Creates a body with this many bytes of padding.
     pub(super) fn body(self, filling: usize) -> Vec<u8> {
         let mut body = Vec::with_capacity(PREFIX + filling);
         body.extend(self.queue.to_be_bytes());

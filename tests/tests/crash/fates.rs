@@ -1,4 +1,4 @@
-//! What is known of each message, from what its publisher and its consumers were told.
+//! What is known about each message, from what its publisher and its consumers were told.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,13 +12,13 @@ pub(super) struct Fates {
     messages: Mutex<HashMap<Id, Fate>>,
 }
 
-/// What is known of one message.
+/// What is known about one message.
 #[derive(Debug, Clone, Copy, Default)]
 struct Fate {
-    /// Its publisher was told that it is safe, or a restart showed it.
+    /// It was confirmed, or seen after a restart.
     confirmed: bool,
     ack: Ack,
-    /// It was not there after a restart, as it had a right to be.
+    /// It was missing after a restart, which was allowed.
     gone: bool,
 }
 
@@ -42,7 +42,7 @@ impl Fates {
         self.change(id, |fate| fate.confirmed = true);
     }
 
-    /// It was delivered in the middle of the load: it must be one that may be there.
+    /// It was delivered under load, so it must be one that may exist.
     pub(super) fn delivered(&self, id: Id) {
         self.change(id, |fate| {
             assert!(
@@ -66,7 +66,7 @@ impl Fates {
         self.change(id, |fate| fate.ack = Ack::Flushed);
     }
 
-    /// Judges what a restart brought back.
+    /// Checks what is there after a restart.
     pub(super) fn judge(&self, found: &[Id]) {
         let present: HashSet<Id> = found.iter().copied().collect();
         assert_eq!(
@@ -88,7 +88,7 @@ impl Fates {
                 !fate.gone,
                 "{id:?} is back though an earlier restart had shown it gone"
             );
-            // On disk it is; and an ack that was sent got lost.
+            // It is on disk, and an ack for it was lost.
             *fate = Fate {
                 confirmed: true,
                 ack: Ack::None,
@@ -110,7 +110,7 @@ impl Fates {
         );
     }
 
-    /// Asserts that there was a load worth the name.
+    /// Asserts that there was enough load.
     pub(super) fn assert_load(&self) {
         let messages = self.messages.lock();
         let confirmed = messages.values().filter(|fate| fate.confirmed).count();

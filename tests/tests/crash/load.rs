@@ -1,4 +1,4 @@
-//! Publishers with confirms and consumers that acknowledge some of what they get.
+//! Publishers with confirms, and consumers that acknowledge some of their deliveries.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use super::fates::Fates;
 use super::{BARRIER, QUEUES};
 
 const PUBLISHERS: u32 = 3;
-/// Confirms a publisher waits for at a time.
+/// How many confirms a publisher waits for at a time.
 const WINDOW: usize = 64;
-/// Messages per publisher and round, so that a round's check stays short.
+/// The most messages per publisher and round, so that checking a round is quick.
 const MESSAGES: usize = 2_000;
-/// Acks between two barriers.
+/// The number of acks between two barriers.
 const ACKS: usize = 20;
 
 /// The numbers of messages, over all rounds.
@@ -104,7 +104,7 @@ async fn publish(
     Ok(())
 }
 
-/// Mostly small bodies, now and then one of several frames.
+/// Returns mostly small sizes, and sometimes one of several frames.
 fn filling(rng: &mut StdRng) -> usize {
     match rng.random_range(0..200) {
         0 => rng.random_range(100_000..400_000),

@@ -2,7 +2,7 @@
 //!
 //! What must hold after each restart:
 //!
-//! - a message that was confirmed and for which no ack was sent is there, once, whole;
+//! - a confirmed message for which no ack was sent is there, once, and intact;
 //! - messages of one publisher in one queue are in the order of publishing;
 //! - a message whose ack was *flushed* never returns. Flushed means: after the ack, a persistent
 //!   message was published on the same channel and confirmed. The broker takes both from one
@@ -33,13 +33,13 @@ use self::fates::Fates;
 
 /// The durable queues under load.
 const QUEUES: [&str; 4] = ["crash-0", "crash-1", "crash-2", "crash-3"];
-/// Where the publishes go whose confirm says that acks are flushed.
+/// The queue of the publishes whose confirm says that acks are flushed.
 const BARRIER: &str = "barrier";
 /// Rounds unless `LEVERET_CRASH_ROUNDS` says otherwise.
 const ROUNDS: u32 = 50;
 
-/// How long the tasks have to work off what the broker told them before it died. To cut one off
-/// weakens the check of that round by what it had still to note, and breaks nothing.
+/// How long the tasks have to process what the broker told them before it died. Cutting one off
+/// weakens the check of that round by what it had not recorded yet, and breaks nothing.
 const NOTICE: Duration = Duration::from_millis(500);
 
 #[test]
@@ -59,7 +59,7 @@ fn no_confirmed_message_is_lost_and_no_flushed_ack_is_forgotten() {
             let start = load::start(&broker, &fates, &mut rng);
             let load = within("the start of the load", start).await;
             let moment = Duration::from_micros(rng.random_range(1_000..300_000));
-            // Not a wait for anything: the crash comes at a random moment.
+            // Not waiting for anything: the crash happens at a random moment.
             tokio::time::sleep(moment).await;
             broker.kill();
             within("the load notices that the broker is gone", load.ended()).await;
@@ -75,7 +75,7 @@ fn no_confirmed_message_is_lost_and_no_flushed_ack_is_forgotten() {
     });
 }
 
-/// Names the step that hangs, where only the whole test is bounded otherwise.
+/// Names the step that hangs, because otherwise only the whole test has a time limit.
 async fn within<T>(what: &str, step: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), step)
         .await
@@ -92,7 +92,7 @@ async fn ended(mut tasks: JoinSet<()>) {
         }
     });
     if joined.await.is_err() {
-        // lapin leaves a call or a confirm waiting now and then when its connection dies.
+        // lapin occasionally leaves a call or a confirm waiting when its connection dies.
         tasks.shutdown().await;
     }
 }
@@ -105,7 +105,7 @@ async fn declare(broker: &TestBroker) {
     client.close().await;
 }
 
-/// A number from the environment; panics on one that is none.
+/// Reads a number from the environment; panics if it is invalid.
 fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
     let text = std::env::var(name).ok()?;
     Some(

@@ -1,4 +1,4 @@
-//! After a restart: what is in the queues, and is it what must be there.
+//! Checks after a restart that the queues contain what they must.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use super::{BARRIER, QUEUES};
 /// Above this backlog everything is acknowledged, so that rounds stay short.
 const BACKLOG: usize = 3_000;
 
-/// Reads every queue to its end, judges, and leaves all, some or none of the messages for the
+/// Reads every queue to its end, checks it, and leaves all, some or none of the messages for the
 /// next round. Returns a line for the log.
 pub(super) async fn verify(broker: &TestBroker, fates: &Fates, rng: &mut StdRng) -> String {
     let client = broker.client().await;
@@ -72,7 +72,7 @@ pub(super) async fn verify(broker: &TestBroker, fates: &Fates, rng: &mut StdRng)
         .queue_purge(BARRIER.into(), QueuePurgeOptions::default())
         .await
         .expect("purge-ok");
-    // What is not acknowledged goes back to its place.
+    // Unacknowledged messages return to their place.
     client.close().await;
     format!(
         "{} messages found, {} of them acked",

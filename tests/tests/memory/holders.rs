@@ -1,4 +1,4 @@
-//! One client that holds much and says nothing, while memory is low.
+//! One client that holds much memory and sends nothing, while memory is low.
 
 use super::honest::Honest;
 use super::{ALARM_ENDS, start};
@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// What it holds: less than it may.
+/// How much it holds: less than it may.
 const HELD: usize = 24_000_000;
 
-/// A client with unfinished messages, and the mark at which memory is low for as long as it stays.
+/// Starts a client with unfinished messages, and returns the watermark at which memory is low for
+/// as long as it stays.
 async fn holder(broker: &TestBroker) -> (Raw, u64) {
     let pid = broker.pid().expect("its own");
     let before = resident_bytes(pid);

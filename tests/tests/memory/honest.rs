@@ -11,15 +11,15 @@ use tokio::task::JoinHandle;
 
 const QUEUE: &str = "honest";
 
-/// What it has seen.
+/// What it has observed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     pub(super) confirmed: u64,
     pub(super) blocked: u64,
     pub(super) unblocked: u64,
-    /// The longest time that it waited for a confirm.
+    /// The longest wait for a confirm.
     pub(super) longest: Duration,
-    /// Likewise, without being told that it is blocked.
+    /// The longest wait for a confirm while it was not told that it is blocked.
     pub(super) longest_untold: Duration,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Seen {
 pub(super) struct Honest(JoinHandle<Seen>);
 
 impl Honest {
-    /// Starts one that goes on until it is told to stop.
+    /// Starts a client that runs until told to stop.
     pub(super) async fn start(broker: &TestBroker, stop: Arc<AtomicBool>) -> Self {
         let mut raw = connect(broker).await;
         raw.open_channel(1).await;

@@ -1,4 +1,4 @@
-//! Clients that make the broker hold as much as they can, each in one way for a while, and then vanish.
+//! Clients that make the broker use as much memory as they can, each in one way for a while, and then vanish.
 
 use leveret_tests::TestBroker;
 use leveret_tests::raw::{self, Raw, frame, short_string};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// The largest body frame.
 const FRAME: usize = 131_072 - 8;
 
-/// Ways to hold memory.
+/// The ways to use memory.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     /// Messages on many channels that are never finished.
@@ -25,11 +25,11 @@ enum Way {
     Stream,
     /// Messages in a delayed exchange.
     Delayed,
-    /// A worker that takes much and dies.
+    /// A worker that takes many messages and dies.
     Dying,
     /// Many small queues.
     Queues,
-    /// Frames that do not come to their end, on many connections.
+    /// Frames that are never finished, on many connections.
     Frames,
     /// Channels and consumers without end.
     Consumers,
@@ -64,7 +64,7 @@ impl Hostile {
         }
     }
 
-    /// Goes on until this time.
+    /// Runs until this time.
     pub(super) async fn until(mut self, end: Instant) {
         while Instant::now() < end {
             let way = self.ways[self.random.random_range(0..self.ways.len())];
@@ -72,7 +72,7 @@ impl Hostile {
             let number = self.random.random_range(0..1_000_000);
             let left = end.saturating_duration_since(Instant::now());
             let act = act(&self.broker, way, number);
-            // Whatever it is doing, it is gone then; the broker may close it before.
+            // Whatever it is doing, it is dropped then; the broker may close it earlier.
             let _ = tokio::time::timeout(stays.min(left), act).await;
         }
     }
@@ -99,7 +99,7 @@ async fn act(broker: &TestBroker, way: Way, number: u32) {
             vec![raw]
         }
     };
-    // It stays and says nothing.
+    // It stays connected and sends nothing.
     std::future::pending::<()>().await;
 }
 
@@ -230,7 +230,7 @@ async fn queues(raw: &mut Raw, name: &str) {
     }
 }
 
-/// Reads so many frames.
+/// Reads this many frames.
 async fn read(raw: &mut Raw, frames: usize) {
     for _ in 0..frames {
         if raw.frame().await.is_none() {
@@ -273,7 +273,7 @@ fn header(channel: u16, properties: &[u8], size: usize) -> Vec<u8> {
     frame(2, channel, &header)
 }
 
-/// A whole message on channel 1.
+/// A complete message on channel 1.
 fn publish(exchange: &str, key: &str, properties: &[u8], size: usize) -> Vec<u8> {
     let mut bytes = publish_method(1, exchange, key);
     bytes.extend(header(1, properties, size));

@@ -1,5 +1,5 @@
-//! What docs/operate/limits.md promises of memory: clients that hold all that they can, in every way there is, and honest ones
-//! beside them.
+//! The memory limits of docs/operate/limits.md: clients that use as much memory as they can, in every possible way, and
+//! honest ones beside them.
 //!
 //! A run takes 20 seconds; `LEVERET_MEMORY_SECONDS` makes it longer, `LEVERET_TEST_SEED` repeats one (as far as
 //! time does), and `LEVERET_MEMORY_WAYS` has all hostile clients do only what it names (`Deaf,Stream`).
@@ -20,13 +20,13 @@ use std::time::{Duration, Instant};
 
 /// The memory watermark.
 const MARK: u64 = 200_000_000;
-/// By how much resident memory may be above it: docs/operate/limits.md says so.
+/// By how much resident memory may exceed it, according to docs/operate/limits.md.
 const SLACK: u64 = (64 << 20) + MARK * 15 / 100;
-/// Between two looks at it.
+/// The pause between two measurements.
 const LOOK: Duration = Duration::from_millis(20);
-/// Within this time an alarm ends that one client causes, and no confirm takes longer.
+/// How long an alarm caused by one client, or a confirm, may take.
 const ALARM_ENDS: Duration = Duration::from_secs(10);
-/// Hostile clients at a time.
+/// The number of hostile clients at a time.
 const HOSTILE: usize = 8;
 
 async fn start() -> Option<TestBroker> {
@@ -45,7 +45,7 @@ fn setting(name: &str) -> Option<u64> {
     Some(text.parse().expect("a number"))
 }
 
-/// Looks at resident memory all the time; the most that was seen.
+/// Monitors resident memory and returns the highest value.
 async fn watch(pid: u32, most: Arc<AtomicU64>, stop: Arc<AtomicBool>) {
     while !stop.load(Ordering::Relaxed) {
         most.fetch_max(resident_bytes(pid), Ordering::Relaxed);
@@ -80,7 +80,7 @@ fn memory_stays_near_the_watermark_whatever_clients_do() {
         for one in hostile {
             one.await.expect("it leaves");
         }
-        // All have left but those who behave.
+        // Only honest clients are left.
         eventually_within(Duration::from_secs(5), "no alarm", async || {
             (!is_alarmed(&broker).await).then_some(())
         })

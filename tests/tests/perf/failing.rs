@@ -1,10 +1,10 @@
-//! However a broker fails the load generator, that ends, soon, and says why.
+//! However a broker fails, the load generator ends soon and says why.
 
 use leveret_tests::{Process, TestBroker, binaries, eventually, run};
 
 use super::fails;
 
-/// A run of leveretperf that is under way.
+/// A run of leveretperf in progress.
 struct Load {
     arguments: String,
     process: Process,
@@ -12,7 +12,7 @@ struct Load {
 
 impl Load {
     async fn start(broker: &TestBroker, arguments: &str) -> Self {
-        // Longer than a busy machine stands still.
+        // Longer than a busy machine may stall.
         Load::start_with(broker, arguments, "10").await
     }
 
@@ -31,7 +31,7 @@ impl Load {
         Load { arguments, process }
     }
 
-    /// It ends within half a minute, as failed, and says one of these.
+    /// Checks that it fails within half a minute and mentions one of these.
     async fn fails(mut self, mentions: &[&str]) {
         let status = self.process.ended().await;
         let said = self.process.lines().join("\n");
@@ -42,7 +42,7 @@ impl Load {
     }
 }
 
-/// Loads of every mode that go on until something ends them.
+/// Loads of every mode that run until something ends them.
 const ENDLESS: [&str; 9] = [
     "-u a -C 1000000000",
     "-u b -C 1000000000 -y 0",
@@ -74,7 +74,7 @@ fn a_broker_that_refuses_is_quoted() {
     });
 }
 
-/// Without confirms nothing but the close of the channel tells of it, and that may come when everything is sent.
+/// Without confirms only the close of the channel reports it, which may arrive when everything is sent.
 #[test]
 fn a_publish_that_is_refused_fails_a_run_without_confirms_however_short_it_is() {
     run(async {
@@ -89,7 +89,7 @@ fn a_publish_that_is_refused_fails_a_run_without_confirms_however_short_it_is() 
         ] {
             fails(&format!("{at} {unknown} {arguments}"), 1, "404 NOT_FOUND").await;
         }
-        // Too large; consumers would wait for what does not come.
+        // Too large; consumers would wait for messages that never arrive.
         for arguments in ["-C 2", "-C 2 -y 0", "--backlog 2", "-d 600"] {
             let large = format!("{at} -s 20000000 {arguments}");
             fails(&large, 1, "406 PRECONDITION_FAILED").await;
@@ -120,7 +120,7 @@ fn a_broker_that_blocks_publishers_is_waited_for_and_then_quoted() {
         for load in loads {
             load.fails(&["it blocks publishers (low on memory)"]).await;
         }
-        // Whoever comes in time is let through.
+        // A broker that recovers in time is accepted.
         let load = "-C 20000 -y 0 -c 10";
         let mut load = Load::start_with(&broker, load, "60").await;
         let told = |line: &str| {
@@ -145,12 +145,16 @@ fn a_broker_that_stops_reading_and_answering_is_given_up() {
         }
         broker.process().signal("STOP");
         for load in loads {
-            // These two only wait, for as long as they were told to.
+            // These two just wait, for as long as they were told to.
             if load.arguments.contains("-x 0") || load.arguments.contains("count") {
                 load.process.signal("INT");
                 continue;
             }
-            let mentions = ["has taken nothing", "has not answered", "without a confirm"];
+            let mentions = [
+                "has accepted no data",
+                "has not answered",
+                "without a confirm",
+            ];
             load.fails(&mentions).await;
         }
         for mode in ["throughput", "connection-count", "queue-churn"] {
@@ -225,7 +229,7 @@ fn messages_that_do_not_come_are_not_waited_for_without_end() {
     run(async {
         let broker = TestBroker::start().await;
         let at = format!("--patience 3 --quiet --address {}", broker.address());
-        let nothing = "nothing came for 3 seconds";
+        let nothing = "no message arrived for 3 seconds";
         fails(&format!("{at} -x 0 -D 5"), 1, nothing).await;
         let nowhere = "-u q --keep -C 1 -y 0 --quiet --address";
         let declared = super::leveretperf(&format!("{nowhere} {}", broker.address())).await;

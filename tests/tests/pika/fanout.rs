@@ -1,4 +1,4 @@
-//! The exchange `logs`: everyone who listens hears everything, through a queue of their own.
+//! The exchange `logs`: every listener receives everything, through its own queue.
 
 use leveret_tests::TestBroker;
 use leveret_tests::python::{Pika, Script};

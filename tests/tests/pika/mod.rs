@@ -1,5 +1,5 @@
-//! What the worker-queue tutorials promise, for every version of pika that they were written
-//! for: small Python programs, run as they are.
+//! What the worker-queue tutorials promise, for every version of pika that they were written for:
+//! small Python programs, run unmodified.
 
 mod blocked;
 mod durability;

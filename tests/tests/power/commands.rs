@@ -6,7 +6,7 @@ use std::process::Output;
 
 use leveret_tests::{TestBroker, TestChannel, broker_command, run};
 
-/// Messages in the queue.
+/// The number of messages in the queue.
 const MESSAGES: u64 = 300;
 
 fn leveret(command: &str, data_dir: &Path) -> Output {
@@ -19,7 +19,7 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
 }
 
-/// Publishes numbered messages of 2000 octets, and waits for the confirms.
+/// Publishes numbered messages of 2000 bytes and waits for the confirms.
 async fn fill(broker: &TestBroker, from: u64) {
     let client = broker.client().await;
     let channel = client.open_confirming().await;
@@ -65,7 +65,7 @@ fn check_says_what_is_damaged_and_repair_keeps_the_rest() {
             "{}",
             text(&output)
         );
-        // Into the database with the first half.
+        // Moves the first half into the database.
         broker.restart().await;
         fill(&broker, MESSAGES).await;
         broker.kill();
@@ -139,7 +139,7 @@ fn repair_works_without_a_database() {
         assert_eq!(output.status.code(), Some(1), "{}", text(&output));
         broker.start_again().await;
         let client = broker.client().await;
-        // All of it was in the log still.
+        // All of it was still in the log.
         assert_eq!(
             numbers(&client.channel).await,
             (0..MESSAGES).collect::<Vec<_>>()
@@ -166,7 +166,7 @@ fn a_log_that_was_removed_is_missed_and_repair_goes_on_without_it() {
         assert!(!refused.status.success());
         let said = text(&refused);
         assert!(
-            said.contains("not complete: log segment 1 missing,"),
+            said.contains("incomplete: log segment 1 missing,"),
             "{said}"
         );
         for remedy in ["from a copy", "`leveret check`", "`leveret repair`"] {

@@ -1,4 +1,4 @@
-//! A store's whole directory, cut off from power at any moment.
+//! Power cuts at any moment, applied to the whole directory of a store.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -11,13 +11,13 @@ use tempfile::TempDir;
 
 use super::{copy, setting};
 
-/// Cuts unless `LEVERET_POWER_CUTS` says otherwise.
+/// The number of cuts, unless `LEVERET_POWER_CUTS` says otherwise.
 const CUTS: usize = 24;
-/// Cuts of one stretch of work; the next one goes on with what one of them left.
+/// The number of cuts per run of work; the next run continues with what one of them left.
 const CUTS_PER_STRETCH: usize = 12;
-/// Batches in one stretch of work.
+/// The number of batches in one run of work.
 const BATCHES: u64 = 1200;
-/// Octets of a segment of sled's file.
+/// The size of a segment of sled's file.
 const SLED_SEGMENT: u64 = 2 << 20;
 
 #[test]
@@ -65,13 +65,13 @@ fn what_was_told_is_there_after_any_power_cut() {
 struct Stretch {
     here: PathBuf,
     seed: u64,
-    /// How often sled wrote a segment's beginning that it had written before.
+    /// How often sled rewrote the beginning of a segment.
     reused: usize,
     faults: Vec<String>,
 }
 
 impl Stretch {
-    /// Works on what is in `start`, then looks at what cuts leave of it; returns one of those, and what is in it.
+    /// Works on the store in `start`, then checks what cuts leave of it. Returns one of those, and its contents.
     fn run(
         &mut self,
         start: &Path,
@@ -91,7 +91,7 @@ impl Stretch {
             return (start.to_owned(), model);
         }
         let events = Trace::open(&trace, &store).count();
-        // The beginning, recovery, is cut more often than its length asks for.
+        // Recovery, at the beginning, is cut more often than its length would suggest.
         let mut moments: Vec<usize> = (0..cuts)
             .map(|cut| {
                 rng.random_range(
@@ -180,10 +180,10 @@ impl Stretch {
         going_on.expect("one of the cuts")
     }
 
-    /// What a cut has left, and then somebody removes the log: it is missed, unless nothing was in it.
+    /// Removes the log from what a cut has left: this must be noticed, unless the store was empty.
     fn without_log(&self, left: &Path, whole: &Found) -> Result<(), String> {
         if !left.join("log").exists() {
-            // A store of which nothing was durable yet.
+            // Nothing of the store was durable yet.
             return Ok(());
         }
         let image = self.here.join("without-log");
@@ -192,7 +192,7 @@ impl Stretch {
         let looked = Found::looked(&image);
         let found = Found::in_store(&image, None);
         let _ = fs::remove_dir_all(&image);
-        let missed = found.errors.contains("not complete: log segment");
+        let missed = found.errors.contains("incomplete: log segment");
         if found.opened() && found.beyond(whole).is_empty() && whole.beyond(&found).is_empty() {
             return compare(&looked, &found);
         }
@@ -209,7 +209,7 @@ impl Stretch {
     }
 }
 
-/// A look without opening has to find the same, and no damage.
+/// A check without opening must find the same, and no damage.
 fn compare(looked: &Found, found: &Found) -> Result<(), String> {
     if looked.is_silent() && looked.counted == found.counts() {
         return Ok(());
@@ -223,12 +223,12 @@ fn compare(looked: &Found, found: &Found) -> Result<(), String> {
     ))
 }
 
-/// Where a stretch leaves what the next one goes on with.
+/// The directory from which the next run of work continues.
 fn kept_image(stretch: &Path) -> PathBuf {
     stretch.with_extension("next")
 }
 
-/// Every file with its bytes.
+/// Returns every file with its contents.
 fn content(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut dirs = vec![dir.to_owned()];

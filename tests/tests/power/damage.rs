@@ -1,7 +1,7 @@
 //! Damage anywhere in a store's directory: bytes flipped, zeroed, overwritten or cut off, files and directories removed.
 //!
-//! A damaged store opens with everything that can be proven intact, and says what is not; or it refuses and says what to
-//! do. It never crashes, hangs, takes memory by the gigabyte, or gives out what was not stored.
+//! A damaged store opens with everything that is provably intact, and reports what is not; or it refuses to open and
+//! says what to do. It never crashes, hangs, uses gigabytes of memory, or returns what was not stored.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use tempfile::TempDir;
 
 use super::{copy, setting};
 
-/// Cases unless `LEVERET_DAMAGE_CASES` says otherwise.
+/// The number of cases, unless `LEVERET_DAMAGE_CASES` says otherwise.
 const CASES: u64 = 150;
-/// Cases on one store.
+/// The number of cases per store.
 const CASES_PER_STORE: u64 = 50;
-/// Address space for a store that needs a tenth of it, threads' stacks apart.
+/// The address space for a store that needs a tenth of it, without thread stacks.
 const MEGABYTES: u64 = 1500;
 /// The exit status of a store that refuses.
 const REFUSED: i32 = 3;
@@ -82,7 +82,7 @@ fn damage_is_told_and_never_believed() {
     assert!(tally[0] > 0 && tally[1] + tally[2] > 0, "{tally:?}");
 }
 
-/// A store after some work, closed or not, and what is in it.
+/// Creates a store with some work done, closed or not, and returns its contents.
 fn make(dir: &Path, seed: u64) -> Found {
     fs::create_dir(dir).expect("a directory");
     let marks = dir.with_extension("marks");
@@ -100,7 +100,7 @@ fn make(dir: &Path, seed: u64) -> Found {
     found
 }
 
-/// What was done to which file.
+/// Which file was damaged, and how.
 #[derive(Debug)]
 struct Damage {
     seed: u64,
@@ -136,7 +136,7 @@ fn damage(dir: &Path, seed: u64) -> Damage {
     let of = if rng.random_ratio(3, 4) { &big } else { &files };
     let path = &of[rng.random_range(0..of.len())];
     let mut bytes = fs::read(path).expect("a file");
-    // Not into the zeros that a file ends with.
+    // Not in the zeros at the end of a file.
     let used = bytes
         .iter()
         .rposition(|byte| *byte != 0)
@@ -216,8 +216,8 @@ fn judge(sound: &Found, found: &Found, what: &Damage) -> Result<(), String> {
         Some(0) => {}
         _ => return Err(format!("it ended with {status}")),
     }
-    // The end of the log cannot be told from a commit that a crash cut short, which nobody was told of; but that all of it
-    // is gone can.
+    // A missing end of the log cannot be distinguished from a commit that a crash cut short, which was never confirmed;
+    // but a missing log can.
     let cut_short = what.file.starts_with("log/") && what.how != "removed";
     if cut_short || !found.is_silent() {
         return Ok(());
@@ -231,7 +231,7 @@ fn judge(sound: &Found, found: &Found, what: &Damage) -> Result<(), String> {
     ))
 }
 
-/// After a repair the store opens, holds nothing that was not stored, and lacks nothing in silence.
+/// After a repair the store opens, contains nothing that was not stored, and lacks nothing without saying so.
 fn judge_repaired(sound: &Found, found: &Found) -> Result<(), String> {
     if !found.opened() {
         return Err(format!("{:?}", found.status));

@@ -1,8 +1,8 @@
-//! One call after the other fails, once: of the same piece of work each write, sync, growth, new file and rename, of the
-//! log, of the main sled and of the volumes, each with a case of its own. And each sync of sled's together with the next
-//! ones, which are those that should make good what the first has lost.
+//! Makes each call fail in turn, once: every write, sync, growth, new file and rename of the same piece of work, in the
+//! log, in the main sled and in the volumes, each in a case of its own. Also each sync of sled's together with the next
+//! ones, which should repair what the first one lost.
 //!
-//! A run of the suite takes a few of them, spread evenly; `LEVERET_FAULT_EVERY=1` takes every one, 7 every seventh.
+//! A run of the suite tests a few of them, spread evenly; `LEVERET_FAULT_EVERY=1` tests every one, 7 every seventh.
 
 use std::collections::HashMap;
 use std::fs;
@@ -25,9 +25,9 @@ const KINDS: [(&str, &str, u64); 6] = [
     ("s", "/sled/", 3),
     ("s", "/volumes/", 3),
 ];
-/// Batches of work: enough for some segments of the log to be folded, and for a restart now and then.
+/// The number of batches: enough for some log segments to be folded, and for an occasional restart.
 const BATCHES: u64 = 150;
-/// Cases for each kind, unless told otherwise.
+/// The number of cases of each kind, unless set otherwise.
 const CASES: u64 = 3;
 
 #[test]
@@ -56,11 +56,11 @@ fn every_call_may_fail_once() {
     }
     eprintln!("{struck} of {cases} cases had their call fail");
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
-    // How many calls there are depends on what is committed together: the later ones may not come.
+    // The number of calls depends on what is committed together, so the later ones may not occur.
     assert!(struck > 0, "none of {cases}: calls are counted wrongly");
 }
 
-/// How many calls of each kind the work makes when none fails.
+/// Returns how many calls of each kind the work makes if none fails.
 fn calls(seed: u64) -> [u64; KINDS.len()] {
     let home = TempDir::with_prefix("leveret-faults-").expect("a temporary directory");
     let (store, trace) = (home.path().join("store"), home.path().join("trace"));

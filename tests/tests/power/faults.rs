@@ -1,8 +1,8 @@
-//! Calls to the disk that fail: any of them, on the log and on sled's files, once or for a while.
+//! Failing calls to the disk: any of them, on the log and on sled's files, once or for a while.
 //!
-//! Nothing is confirmed that may not be on disk, nothing crashes or hangs, and when the disk works again so does the
-//! store, by itself. That it is on disk is told by power cuts: after a sync that failed, what it should have written
-//! counts as lost unless it was written again.
+//! Nothing is confirmed that may not be on disk, nothing crashes or hangs, and when the disk works again the store
+//! recovers by itself. Power cuts show what is on disk: after a failed sync, what it should have written counts as lost
+//! unless it was written again.
 
 use std::fs;
 use std::path::Path;
@@ -14,11 +14,11 @@ use tempfile::TempDir;
 
 use super::setting;
 
-/// Cases unless `LEVERET_FAULT_CASES` says otherwise.
+/// The number of cases, unless `LEVERET_FAULT_CASES` says otherwise.
 const CASES: u64 = 8;
-/// Batches of work in a case.
+/// The number of batches in a case.
 const BATCHES: u64 = 250;
-/// Power cuts in a case, the last one at its end.
+/// The number of power cuts in a case, the last one at its end.
 const CUTS: usize = 3;
 /// Input/output error, no space left on device.
 const ERRORS: [u32; 2] = [5, 28];
@@ -30,8 +30,8 @@ fn a_call_that_fails_loses_nothing_that_was_told() {
     let seed: u64 = setting("LEVERET_TEST_SEED").unwrap_or_else(|| rand::rng().random());
     eprintln!("LEVERET_TEST_SEED={seed} LEVERET_FAULT_CASES={cases}");
     let (mut struck, mut tried) = (0, 0);
-    // How many calls the work makes depends on what is committed together, and a fault may come too late to strike: then
-    // there is one case more, up to four times as many.
+    // The number of calls depends on what is committed together, so a fault may come too late to strike. Then another
+    // case is added, up to four times as many.
     for case in first..first + cases * 4 {
         if tried >= cases && struck * 2 > cases {
             break;
@@ -55,7 +55,8 @@ fn a_call_that_fails_loses_nothing_that_was_told() {
     assert!(struck * 2 > cases, "the faults strike next to nothing");
 }
 
-/// As the layer reads it: the error, the first call that fails, how many do, their kinds, part of their path.
+/// The format that the layer reads: the error, the first call that fails, how many fail, their kinds, part of their
+/// path.
 fn fault(case: u64, rng: &mut StdRng) -> String {
     let error = ERRORS[rng.random_range(0..ERRORS.len())];
     let part = ["/log/", "/sled/", "/sled/", "/"][usize::try_from(case % 4).expect("small")];
@@ -66,7 +67,7 @@ fn fault(case: u64, rng: &mut StdRng) -> String {
     format!("{error} {first} {count} {kinds} {part}")
 }
 
-/// Does work of this seed and so many batches with this fault, then looks at what cuts leave; whether a call has failed.
+/// Does this many batches of work with this fault, then checks what cuts leave. Returns whether a call has failed.
 pub(super) fn run(
     home: &Path,
     fault: &str,

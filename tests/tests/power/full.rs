@@ -1,5 +1,5 @@
-//! A broker whose disk is full: publishers wait, consumers go on, nothing confirmed is lost, and all goes on by itself
-//! when there is space again.
+//! A broker with a full disk: publishers wait, consumers continue, nothing confirmed is lost, and everything resumes by
+//! itself when there is space again.
 
 use std::fs;
 use std::path::Path;
@@ -38,7 +38,7 @@ fn a_full_disk_holds_publishers_and_nobody_else() {
         for number in 100..120u32 {
             waiting.push(publish(&channel, number).await);
         }
-        // Consumers go on, on the word of what was stored before.
+        // Consumers continue with what was stored before.
         let other = broker.client().await;
         let mut consumer = other.channel.consume("full", "reader").await;
         for number in 0..50u32 {
@@ -60,7 +60,7 @@ fn a_full_disk_holds_publishers_and_nobody_else() {
             confirm.await.expect("a confirm");
         }
 
-        // Full again, and killed: what was confirmed is there.
+        // The disk is full again and the broker is killed: confirmed messages are still there.
         fs::write(&faults, FULL).expect("a file");
         let lost = publish(&channel, 120).await;
         said_so(&mut broker).await;
@@ -71,7 +71,7 @@ fn a_full_disk_holds_publishers_and_nobody_else() {
         let client = broker.client().await;
         let found = numbers(&client).await;
         let must: Vec<u32> = (50..120).collect();
-        // Acknowledged and never flushed: those may come again.
+        // Acknowledged but not flushed, so these may be delivered again.
         let found: Vec<u32> = found.into_iter().filter(|number| *number >= 50).collect();
         assert_eq!(found, must);
         client.close().await;

@@ -1,7 +1,7 @@
-//! Power cuts, failing disks and damage: what a store, and a broker, make of them.
+//! Power cuts, failing disks and damage, and how a store and a broker handle them.
 //!
-//! `LEVERET_TEST_SEED` repeats the random choices of a run (not the moments at which the operating system runs whom),
-//! `LEVERET_POWER_CUTS` asks for so many cuts. Where a cut shows a fault, the directories it came from are kept and named.
+//! `LEVERET_TEST_SEED` repeats the random choices of a run (but not the scheduling of threads), `LEVERET_POWER_CUTS`
+//! sets the number of cuts. If a cut reveals a fault, the directories involved are kept and named.
 
 mod commands;
 mod cuts;
@@ -13,12 +13,12 @@ mod full;
 use std::path::Path;
 use std::process::Command;
 
-/// A number from the environment.
+/// Reads a number from the environment.
 fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Copies a directory, holes included.
+/// Copies a directory, keeping holes in files.
 fn copy(from: &Path, to: &Path) {
     let status = Command::new("cp")
         .arg("-a")

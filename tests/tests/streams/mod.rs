@@ -32,7 +32,7 @@ async fn declare(channel: &TestChannel, name: &str, more: &[(&str, AMQPValue)]) 
         .expect("declare-ok");
 }
 
-/// Publishes these numbers as bodies; all are confirmed when this returns.
+/// Publishes these numbers as bodies and waits for all confirms.
 async fn publish(channel: &TestChannel, stream: &str, numbers: std::ops::Range<u64>) {
     let mut confirms = Vec::new();
     for number in numbers {
@@ -52,14 +52,14 @@ async fn publish(channel: &TestChannel, stream: &str, numbers: std::ops::Range<u
     }
 }
 
-/// A stream with the numbers from 0 on.
+/// Creates a stream with the numbers from 0 on.
 async fn filled(client: &Client, stream: &str, messages: u64) {
     declare(client, stream, &[]).await;
     let channel = client.open_confirming().await;
     publish(&channel, stream, 0..messages).await;
 }
 
-/// A consumer on a channel of its own that begins here.
+/// Starts a consumer on its own channel at this offset.
 async fn consume_with(
     client: &Client,
     stream: &str,
@@ -81,7 +81,7 @@ async fn consume(client: &Client, stream: &str, offset: AMQPValue) -> (TestChann
     consume_with(client, stream, 100, &[("x-stream-offset", offset)]).await
 }
 
-/// The offset that a delivery says it has.
+/// Returns the offset in the headers of a delivery.
 fn offset(delivery: &lapin::message::Delivery) -> i64 {
     let headers = delivery.properties.headers().as_ref();
     match headers.and_then(|headers| headers.inner().get("x-stream-offset")) {
@@ -90,7 +90,7 @@ fn offset(delivery: &lapin::message::Delivery) -> i64 {
     }
 }
 
-/// The next deliveries are these numbers, at the same offsets; each is acknowledged.
+/// Checks that the next deliveries are these numbers, at the same offsets, and acknowledges each.
 async fn expect(consumer: &mut Consumer, numbers: std::ops::Range<u64>) {
     for number in numbers {
         let delivery = next(consumer).await;

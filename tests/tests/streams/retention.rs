@@ -43,7 +43,7 @@ fn by_size_the_oldest_units_go_and_stay_gone() {
         assert!((236..250).contains(&first), "{first}");
         let (messages, _) = client.counts("s").await;
         assert_eq!(i64::from(messages), 300 - first);
-        // A number that is gone means the first that is there.
+        // An offset that is gone means the first one still there.
         let (_channel, mut consumer) = consume(&client, "s", AMQPValue::LongInt(3)).await;
         assert_eq!(offset(&next(&mut consumer).await), first);
         broker.restart().await;

@@ -8,9 +8,9 @@ use super::reply_to::{REPLY_TO, is_address};
 use super::{Connection, Phase};
 use crate::engine::message::{INLINE_BODY_MAX, Message, MessageBuilder};
 use bytes::{Buf, BytesMut};
+use leveret_protocol::complete_publish::{CompletePublish, complete_publish};
 use leveret_protocol::content::{PropertyIndex, parse_expiration};
 use leveret_protocol::method::{self, Method};
-use leveret_protocol::whole::{WholePublish, whole_publish};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -22,14 +22,14 @@ impl Connection {
     /// if there is none or it needs the slow path.
     #[inline]
     pub(super) fn publish_on_fast_path(&mut self, buf: &mut BytesMut) -> bool {
-        match whole_publish(buf, self.tuned.frame_max) {
+        match complete_publish(buf, self.tuned.frame_max) {
             Some(found) => self.consume_publish(&found, buf).is_some(),
             None => false,
         }
     }
 
     /// Returns `None`, having consumed nothing, if the publish needs the slow path.
-    fn consume_publish(&mut self, found: &WholePublish, buf: &mut BytesMut) -> Option<()> {
+    fn consume_publish(&mut self, found: &CompletePublish, buf: &mut BytesMut) -> Option<()> {
         self.can_take_fast_path(found)?;
         let properties = &buf[found.properties.clone()];
         let persistent = self.fast_path_delivery_mode(properties)?;
@@ -58,7 +58,7 @@ impl Connection {
     fn add_to_run(
         &mut self,
         at: usize,
-        found: &WholePublish,
+        found: &CompletePublish,
         buf: &mut BytesMut,
         (persistent, storing): (bool, u32),
         token: Option<leveret_storage::Token>,
@@ -101,7 +101,7 @@ impl Connection {
     }
 
     /// Returns `Some` if the cached routes are current and the channel is ready for a publish.
-    fn can_take_fast_path(&self, found: &WholePublish) -> Option<()> {
+    fn can_take_fast_path(&self, found: &CompletePublish) -> Option<()> {
         let login = self.login.as_ref()?;
         let channel = self.channels.get(found.channel)?;
         let current = self.route.generation == login.vhost.generation()

@@ -174,7 +174,7 @@ impl Stream {
     fn expect(self: &Arc<Self>, offsets: Range<u64>, fx: &mut Effects) {
         if !offsets.is_empty() {
             let stream = self.clone();
-            fx.store(Op::Tell {
+            fx.store(Op::NotifySink {
                 sink: Arc::new(Written { stream, offsets }),
                 token: Token(NonZeroU64::MIN),
             });

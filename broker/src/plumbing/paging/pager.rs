@@ -162,7 +162,7 @@ impl Pager {
 
     /// Returns the bytes of messages in the spill area.
     pub fn spilled(&self) -> u64 {
-        self.0.spill.octets()
+        self.0.spill.bytes()
     }
 
     /// Returns whether memory is so far over budget that publishers wait and everything that can be

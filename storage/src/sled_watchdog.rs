@@ -1,11 +1,11 @@
-//! Wakes those who wait in sled for a write that has failed.
+//! Wakes threads that wait in sled for a write that has failed.
 //!
-//! sled writes with threads of its own, and whoever needs such a write, to flush or to read what it was about, sleeps until
-//! it is done. When it fails that is noted, and everything is refused from then on; but of the two places that note it one
-//! wakes nobody (sled 0.34.7, `Log::exit_reservation`: it sees to the first part of every batch). Those who sleep already
-//! would go on sleeping until somebody else asks that sled for something, and the only thread to write to it is the one
-//! that sleeps. So a thread looks at every open sled now and then, and asks those that have such a note. A sled that is
-//! well is asked for nothing.
+//! sled writes with threads of its own, and a thread that needs such a write, to flush or to read what was written,
+//! sleeps until it is done. If the write fails, sled records an error and refuses everything from then on; but of the
+//! two places that record it, one wakes nobody (sled 0.34.7, `Log::exit_reservation`, which handles the first part of
+//! every batch). Threads that are already asleep would sleep until somebody else calls that sled, and the only thread
+//! that writes to it is the one asleep. So a watchdog thread checks every open sled periodically and calls those that
+//! have recorded an error. Healthy databases are left alone.
 
 use std::{
     fmt,
@@ -20,20 +20,20 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use sled::Db;
 
-/// How often it looks, and so for how long somebody sleeps too long.
+/// How often the watchdog checks, and so how long a thread may oversleep.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// Wakes who waits in one sled, if a write of it has failed. Blocks for moments only.
+/// Wakes the threads waiting in one sled if a write has failed. Blocks only briefly.
 type Wake = Box<dyn Fn() + Send + Sync>;
 
 /// Every open sled of the process.
 static OPEN: Mutex<Vec<(u64, Wake)>> = Mutex::new(Vec::new());
-/// There is one, where there was none.
+/// Signalled when the first sled is opened.
 static OPENED: Condvar = Condvar::new();
 static NEXT: AtomicU64 = AtomicU64::new(0);
 static WATCH: Once = Once::new();
 
-/// A sled that is looked at for as long as this lives. Neither does its file close before.
+/// Keeps a sled watched, and its file open, until dropped.
 pub(crate) struct Watched(u64);
 
 impl fmt::Debug for Watched {
@@ -44,11 +44,12 @@ impl fmt::Debug for Watched {
 
 impl Watched {
     pub(crate) fn new(db: &Db) -> Watched {
-        // Not all of the context: sled stops its threads when nobody has that any more.
+        // Not the whole context: sled stops its threads when the last reference to that is dropped.
         let (config, pages) = ((*db.context).clone(), db.context.pagecache.clone());
         let wake: Wake = Box::new(move || {
             if config.global_error().is_err() {
-                // Of what was never written, so that it looks for an error; then it wakes all before it returns that.
+                // Waiting for an lsn that was never written makes sled check for errors, and it wakes all waiters
+                // before it returns the error.
                 let _ = pages.log.make_stable(i64::MAX);
             }
         });
@@ -56,9 +57,9 @@ impl Watched {
         OPEN.lock().push((number, wake));
         OPENED.notify_one();
         WATCH.call_once(|| {
-            let watch = thread::Builder::new().name("sled watch".to_owned());
+            let watch = thread::Builder::new().name("sled watchdog".to_owned());
             if let Err(error) = watch.spawn(watch_all) {
-                tracing::error!("nobody wakes who waits for a failed write of sled's: {error}");
+                tracing::error!("cannot start the sled watchdog, so a failed write of sled's may hang the store: {error}");
             }
         });
         Watched(number)
@@ -70,13 +71,13 @@ impl Drop for Watched {
         let mut open = OPEN.lock();
         let at = open.iter().position(|(number, _)| *number == self.0);
         let gone = at.map(|at| open.swap_remove(at));
-        // With it sled's file is flushed and closed, for which nobody else should wait.
+        // This flushes and closes sled's file, which nobody else should have to wait for.
         drop(open);
         drop(gone);
     }
 }
 
-/// Runs for as long as the process.
+/// Runs until the process ends.
 fn watch_all() {
     let mut open = OPEN.lock();
     loop {
@@ -106,7 +107,7 @@ mod tests {
         let store = std::sync::Arc::new(open());
         store.flush_synced().unwrap();
         let file = std::fs::File::open(path.join("db")).unwrap();
-        // The first part of the batch: it is on its way when the batch is done, and fails when the rest is written.
+        // The first part of the batch is being written when the batch returns, and fails when the rest is written.
         failing::fail_next(&file).unwrap();
         let mut out = store.changes();
         out.put(b"key", b"value");
@@ -121,8 +122,8 @@ mod tests {
         flushed
             .expect("the flush comes back")
             .expect_err("a part of it failed");
-        // And it can be gone on with.
-        store.revive(true).unwrap();
+        // And the store is usable again.
+        store.reopen_if_failed(true).unwrap();
         let mut out = store.changes();
         out.put(b"key", b"again");
         out.apply().unwrap();

@@ -1,5 +1,5 @@
-//! Measurements without a broker: what this generator could measure at most, and how long
-//! octets take through a process that only passes them on.
+//! Measurements without a broker: the most that this generator can measure, and the latency of a
+//! process that only forwards bytes.
 
 use super::client::Client;
 use super::consumer::Consumer;
@@ -8,9 +8,9 @@ use super::meter::Shared;
 use super::options::Load;
 use super::progress::Progress;
 use super::publisher::Publisher;
-use super::script::{As, Script};
+use super::script::{Script, SendAs};
 use super::summary::{Rate, Summary};
-use super::throughput::{LOOK, all_done, joined};
+use super::throughput::{POLL_INTERVAL, all_done, join};
 use bytes::BytesMut;
 use leveret_protocol::{ChannelId, DeliveryTag, method};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -20,21 +20,20 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Instant;
 
-/// Octets passed on at a time.
+/// The size in bytes of the buffers for forwarding.
 const BUFFER: usize = 256 * 1024;
-/// Messages per second for the latency of a relay, unless another rate is asked for.
-const CALM: u64 = 1000;
+/// The default rate, in messages per second, for measuring the latency of a relay.
+const RELAY_RATE: u64 = 1000;
 
-/// A publisher's socket, a consumer's, and between them what passes octets on, if that is a
-/// thread of ours.
+/// The sockets of a publisher and a consumer and, if the relay is one of our threads, its two ends.
 struct Pair {
     publisher: TcpStream,
     consumer: Option<TcpStream>,
     relay: Option<(TcpStream, Option<TcpStream>)>,
 }
 
-/// Octets from each publisher through a thread that passes them on to a consumer, or drops them
-/// where there are no consumers, and confirms them where confirms are asked for.
+/// Sends messages from each publisher through a thread that forwards them to a consumer, or drops
+/// them if there are no consumers, and confirms them if confirms are requested.
 pub(super) fn ceiling(load: &Load) -> io::Result<Summary> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let both_ends = || -> io::Result<(TcpStream, TcpStream)> {
@@ -54,10 +53,10 @@ pub(super) fn ceiling(load: &Load) -> io::Result<Summary> {
         })
     });
     let pairs = pairs.collect::<io::Result<Vec<_>>>()?;
-    carry(load, pairs)
+    run_pairs(load, pairs)
 }
 
-/// One publisher, one consumer, and a tokio process between them.
+/// Sends messages from one publisher to one consumer through a tokio process.
 pub(super) fn relay(load: &Load) -> io::Result<Summary> {
     let load = Load {
         publishers: 1,
@@ -66,7 +65,7 @@ pub(super) fn relay(load: &Load) -> io::Result<Summary> {
         ack: false,
         multi_ack_every: None,
         measure_latency: true,
-        rate: load.rate.or(Some(CALM)),
+        rate: load.rate.or(Some(RELAY_RATE)),
         ..load.clone()
     };
     let (mut server, address) = start_server()?;
@@ -79,8 +78,8 @@ pub(super) fn relay(load: &Load) -> io::Result<Summary> {
             relay,
         })
     });
-    let result = connected.and_then(|pair| carry(&load, vec![pair]));
-    // It ends by itself when its sockets do; if it does not, it is ours to end.
+    let result = connected.and_then(|pair| run_pairs(&load, vec![pair]));
+    // It ends when its sockets are closed; if it does not, it is killed here.
     let _ = server.kill();
     let _ = server.wait();
     result
@@ -102,8 +101,8 @@ fn start_server() -> io::Result<(Child, String)> {
     }
 }
 
-/// Passes what the first connection sends on to the second, from a task on tokio's usual
-/// runtime, as an empty broker would. Says where it listens.
+/// Forwards what the first connection sends to the second, in a task on a regular tokio runtime, as
+/// an empty broker would. Prints the address it listens on.
 pub(super) fn serve_relay() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_io()
@@ -119,31 +118,35 @@ pub(super) fn serve_relay() -> io::Result<()> {
         loop {
             match from.read(&mut buffer).await? {
                 0 => return Ok(()),
-                octets => to.write_all(&buffer[..octets]).await?,
+                bytes => to.write_all(&buffer[..bytes]).await?,
             }
         }
     });
     runtime.block_on(served).map_err(io::Error::other)?
 }
 
-fn carry(load: &Load, pairs: Vec<Pair>) -> io::Result<Summary> {
+fn run_pairs(load: &Load, pairs: Vec<Pair>) -> io::Result<Summary> {
     let (shared, mut progress) = (Shared::default(), Progress::new(load)?);
     let shared = &shared;
     thread::scope(|threads| {
         let (mut publishers, mut consumers) = (Vec::new(), Vec::new());
         for (pair, n) in pairs.into_iter().zip(0..) {
-            let client = Client::bare(pair.publisher, load)?;
-            let script = Script::new(load, n, client.frame_max(), As::Deliver);
+            let client = Client::over(pair.publisher, load)?;
+            let script = Script::new(load, n, client.frame_max(), SendAs::Deliver);
             if let Some((from, to)) = pair.relay {
                 let confirm = (load.confirm > 0).then_some(script.message_len());
-                threads.spawn(move || pass_on(from, to, confirm));
+                threads.spawn(move || forward(from, to, confirm));
             }
             if let Some(socket) = pair.consumer {
-                let consumer = Consumer::new(load, n, Client::bare(socket, load)?, shared);
-                consumers.push(threads.spawn(move || shared.watched(|| consumer.run_bare())));
+                let consumer = Consumer::new(load, n, Client::over(socket, load)?, shared);
+                consumers.push(
+                    threads.spawn(move || shared.fail_on_error(|| consumer.run_without_close())),
+                );
             }
             let publisher = Publisher::new(load, n, load.pmessages, client, script, shared);
-            publishers.push(threads.spawn(move || shared.watched(|| publisher.run_bare())));
+            publishers.push(
+                threads.spawn(move || shared.fail_on_error(|| publisher.run_without_close())),
+            );
         }
         progress.begin();
         let started = Instant::now();
@@ -156,14 +159,14 @@ fn carry(load: &Load, pairs: Vec<Pair>) -> io::Result<Summary> {
             if over || all_done(&publishers) && through {
                 break;
             }
-            thread::sleep(LOOK);
+            thread::sleep(POLL_INTERVAL);
             ticked = progress.tick(shared);
         }
         let (seconds, counts) = (started.elapsed().as_secs_f64(), shared.counts());
         shared.stop_publishing.store(true, Ordering::Relaxed);
-        let published = publishers.into_iter().try_for_each(joined);
+        let published = publishers.into_iter().try_for_each(join);
         shared.end();
-        consumers.into_iter().try_for_each(joined)?;
+        consumers.into_iter().try_for_each(join)?;
         published?;
         ticked?;
         Ok(Summary::new(load.mode, shared)
@@ -174,10 +177,10 @@ fn carry(load: &Load, pairs: Vec<Pair>) -> io::Result<Summary> {
     })
 }
 
-/// Reads and writes until either side hangs up. With `confirm`, the length of a message, every
-/// message that has come whole is confirmed.
-fn pass_on(mut from: TcpStream, to: Option<TcpStream>, confirm: Option<usize>) -> io::Result<()> {
-    // Acknowledgements of the consumer are read, or its socket would fill up.
+/// Reads and writes until either side hangs up. With `confirm`, the length of a message, confirms
+/// every complete message.
+fn forward(mut from: TcpStream, to: Option<TcpStream>, confirm: Option<usize>) -> io::Result<()> {
+    // Reads the acknowledgements of the consumer, or its socket would fill up.
     if let Some(to) = &to {
         let mut acks = to.try_clone()?;
         thread::spawn(move || {
@@ -188,16 +191,16 @@ fn pass_on(mut from: TcpStream, to: Option<TcpStream>, confirm: Option<usize>) -
     let mut buffer = vec![0; BUFFER];
     let (mut came, mut confirmed) = (0, 0);
     loop {
-        let octets = match from.read(&mut buffer) {
+        let bytes = match from.read(&mut buffer) {
             Ok(0) => return Ok(()),
-            Ok(octets) => octets,
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
         if let Some(mut to) = to.as_ref() {
-            to.write_all(&buffer[..octets])?;
+            to.write_all(&buffer[..bytes])?;
         }
-        came += octets as u64;
+        came += bytes as u64;
         if let Some(len) = confirm
             && came / len as u64 > confirmed
         {

@@ -1,9 +1,9 @@
-//! Whether the disk has room for what the checkpoint is about to copy.
+//! Checks whether the disk has space for what the checkpoint is about to copy.
 //!
-//! Folding a segment writes what lives of it once more before the segment can go, and emptying a volume does likewise. On
-//! a disk that is nearly full this would take the last of it, without which no acknowledgement can be written; and no room
-//! would ever come back. So a copy waits until there is room for it: that comes with consumers, as what they acknowledge
-//! need not be copied.
+//! Folding a segment writes its live messages a second time before the segment can be deleted, and emptying a volume
+//! does the same. On a nearly full disk this would use up the last of the space, without which no acknowledgement can
+//! be written, and then no space would ever be freed. So copies wait until there is space, which consumers create: what
+//! they acknowledge need not be copied.
 
 use std::{
     collections::HashSet,
@@ -12,37 +12,37 @@ use std::{
 
 use crate::{catalogue::Catalogue, contents::Contents};
 
-/// Bytes free on the disk that holds a path; `None` when the system does not tell.
+/// Returns the free bytes on the disk that holds a path, or `None` if unknown.
 pub type FreeSpace = fn(&Path) -> Option<u64>;
 
-/// Bytes that a copy leaves free, for the log to go on with acknowledgements.
+/// How many bytes a copy must leave free for the log to keep accepting acknowledgements.
 const SPARE: u64 = 16 << 20;
 
-/// What a sled takes for each byte that is copied to it at most, about.
+/// Roughly the most bytes that a sled takes for each byte copied to it.
 const FACTOR: u64 = 2;
 
-/// The disk of a store.
+/// The free space on a store's disk.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct DiskSpace {
     pub(crate) path: PathBuf,
     pub(crate) free: FreeSpace,
 }
 
-impl Room {
-    /// Whether so many bytes can be copied. Nothing always can.
-    pub(crate) fn is_there_for(&self, bytes: u64) -> bool {
+impl DiskSpace {
+    /// Returns whether this many bytes can be copied. Zero bytes always can.
+    pub(crate) fn fits(&self, bytes: u64) -> bool {
         let taken = bytes.saturating_mul(FACTOR).saturating_add(SPARE);
         bytes == 0 || (self.free)(&self.path).is_none_or(|free| free >= taken)
     }
 }
 
-/// Bytes that may still be written below `path`; `None` when the system does not tell.
+/// Returns how many bytes can still be written below `path`, or `None` if unknown.
 pub fn free_space(path: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(path).ok()?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Bytes of a segment's messages that live on and would be copied: of one that is in several queues, once.
+/// Returns the bytes of a segment's live messages, which folding would copy. A message in several queues counts once.
 pub(crate) fn live_bytes(contents: &Contents, seq: u64, catalogue: &Catalogue) -> u64 {
     let (mut bytes, mut counted) = (0, HashSet::new());
     for (&queue, of_queue) in &contents.queues {

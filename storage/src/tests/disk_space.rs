@@ -1,11 +1,11 @@
-//! A disk that is nearly full: nothing is copied that there is no room for, and what consumers take makes room.
+//! A nearly full disk: nothing is copied that does not fit, and what consumers acknowledge frees space.
 
 use std::{fs, path::Path, time::Duration};
 
 use super::world::*;
 use crate::{Options, Store};
 
-/// What the file beside the store says.
+/// The free space, read from a file beside the store.
 fn told(path: &Path) -> Option<u64> {
     fs::read_to_string(path.with_extension("free"))
         .ok()?
@@ -50,9 +50,9 @@ fn fill(store: &Store) {
     }
 }
 
-fn waits_for_room(store: &Store) -> bool {
+fn waits_for_space(store: &Store) -> bool {
     let problem = store.stats().health.checkpoint;
-    problem.is_some_and(|problem| problem.contains("no room"))
+    problem.is_some_and(|problem| problem.contains("too little free space"))
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_segment_is_not_folded_before_there_is_room_for_what_lives_in_it() {
     let path = dir.path().join("store");
     let store = open_on(&path, 1 << 20);
     fill(&store);
-    eventually("folding waits for room", || waits_for_room(&store));
+    eventually("folding waits for disk space", || waits_for_space(&store));
     assert_eq!(store.stats().folded_segments, 0);
     assert_eq!(fs::read_dir(path.join("volumes")).unwrap().count(), 0);
     assert_eq!(positions(&store, 1), (0..200).collect::<Vec<_>>());
@@ -79,7 +79,7 @@ fn what_is_acknowledged_makes_room_on_a_full_disk() {
     let path = dir.path().join("store");
     let store = open_on(&path, 0);
     fill(&store);
-    eventually("folding waits for room", || waits_for_room(&store));
+    eventually("folding waits for disk space", || waits_for_space(&store));
     submit(&store, [ack(1, 0, 199)]);
     store.flush().unwrap();
     log_is_gone(&store);

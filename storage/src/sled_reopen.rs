@@ -1,12 +1,12 @@
-//! sled after an error of the disk.
+//! Reopens sled after a disk error.
 //!
-//! Once one of its writes has failed, sled refuses everything for good. So it is let go of and opened again, which finds
-//! what was flushed; what was not is still in the log, and folded anew.
+//! Once one of its writes has failed, sled refuses all further operations. It is then closed and reopened, which
+//! restores what was flushed; everything else is still in the log and is folded again.
 //!
-//! A sync that failed is worse: Linux takes what it should have written for clean, and gives it to readers, sled's
-//! recovery included, as if it were on disk. So before sled is opened again all of its file is written again as it is
-//! read, and synced. That this is still to be done is remembered, and noted in a file beside it, should the process end
-//! before. That file needs no sync: where the machine goes down as well, all that is read afterwards is on disk.
+//! A failed sync is worse: Linux then treats the unwritten pages as clean and serves them to readers, including sled's
+//! recovery, as if they were on disk. So before sled is reopened, its whole file is rewritten with what reads return,
+//! and synced. Until that is done, the need for it is remembered in memory and in a marker file, should the process end
+//! first. The marker needs no sync: if the machine goes down too, everything read afterwards is on disk.
 
 use std::{
     collections::BTreeSet,
@@ -28,53 +28,53 @@ use crate::{
     sleds::Sleds,
 };
 
-/// Bytes written again at a time.
-const STEP: usize = 256 << 10;
+/// How many bytes are rewritten at a time.
+const REWRITE_CHUNK: usize = 256 << 10;
 
-/// How long sled may take to close: it writes what it has gathered, a few MiB.
-const CLOSING: Duration = Duration::from_secs(20);
+/// How long sled may take to close: it writes what it has buffered, a few MiB.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The sleds of this process whose file may not be on disk as it is read.
+/// The sleds of this process whose file may differ on disk from what reads return.
 static UNSYNCED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// The note of that in sled's directory.
-fn note(path: &Path) -> PathBuf {
+/// Returns the path of the marker file in sled's directory.
+fn unsynced_marker(path: &Path) -> PathBuf {
     path.join("unsynced")
 }
 
-/// Notes that a sync of sled's file has failed, or may have.
+/// Records that a sync of sled's file has failed, or may have.
 pub(crate) fn note_unsynced(path: &Path) {
     UNSYNCED.lock().insert(path.to_owned());
-    // On a disk on which not even this can be made, only a process that ends before it has written again misses it.
-    let _ = File::create(note(path));
+    // If even this fails, only a process that ends before the rewrite misses it.
+    let _ = File::create(unsynced_marker(path));
 }
 
 fn is_unsynced(path: &Path) -> bool {
-    UNSYNCED.lock().contains(path) || note(path).exists()
+    UNSYNCED.lock().contains(path) || unsynced_marker(path).exists()
 }
 
 impl Sleds {
-    /// Opens those again that refuse service after an error of the disk.
+    /// Reopens the sleds that refuse operations after a disk error.
     ///
     /// # Errors
-    /// One does not open: to be tried again.
-    pub(crate) fn revive(&self, sync_failed: bool) -> Result<(), StorageError> {
-        // All of them: which one a failed sync was about is not known.
+    /// A sled cannot be opened; the caller retries.
+    pub(crate) fn reopen_if_failed(&self, sync_failed: bool) -> Result<(), StorageError> {
+        // All of them, because it is not known which one the failed sync was for.
         let opened = self.volumes.sleds().into_iter().chain([self.main()]);
         opened
-            .map(|sled| sled.revive(sync_failed))
+            .map(|sled| sled.reopen_if_failed(sync_failed))
             .fold(Ok(()), Result::and)
     }
 }
 
 impl SledStore {
-    /// Opens sled again if it refuses service. Readers wait meanwhile.
+    /// Reopens sled if it refuses operations. Readers wait meanwhile.
     ///
     /// # Errors
-    /// It does not open: to be tried again.
-    pub(crate) fn revive(&self, sync_failed: bool) -> Result<(), StorageError> {
+    /// It cannot be opened; the caller retries.
+    pub(crate) fn reopen_if_failed(&self, sync_failed: bool) -> Result<(), StorageError> {
         let fail = |source| StorageError::Directory {
-            action: "write again what a failed sync left in",
+            action: "rewrite, after a failed sync, the database in",
             path: self.path.clone(),
             source,
         };
@@ -88,36 +88,38 @@ impl SledStore {
         }
         let mut open = self.open.write();
         close(&self.path, open.take())?;
-        make_durable(&self.path).map_err(fail)?;
-        *open = Some(self.open_again()?);
-        tracing::info!("sled was opened again after an error");
+        rewrite_if_unsynced(&self.path).map_err(fail)?;
+        *open = Some(self.reopen()?);
+        tracing::info!("reopened sled after an error");
         Ok(())
     }
 }
 
-/// Writes sled's file again as it is read, if a sync of it has failed since that was last done.
+/// Rewrites sled's file with what reads return, if a sync of it has failed since the last rewrite.
 ///
 /// # Errors
 /// It cannot be read or written.
-pub(crate) fn make_durable(path: &Path) -> io::Result<()> {
+pub(crate) fn rewrite_if_unsynced(path: &Path) -> io::Result<()> {
     if !is_unsynced(path) {
         return Ok(());
     }
-    tracing::warn!("a sync of sled's file had failed: it is written again");
+    tracing::warn!("rewriting sled's file because a sync of it failed");
     let db = path.join("db");
     let file = match OpenOptions::new().read(true).write(true).open(&db) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return forget_unsynced(path),
         file => file?,
     };
-    lock_released(&file)?;
+    wait_for_lock(&file)?;
     let len = file.metadata()?.len();
-    let mut bytes = vec![0; STEP];
+    let mut bytes = vec![0; REWRITE_CHUNK];
     let mut at = 0;
     while at < len {
-        let count = usize::try_from(len - at).unwrap_or(STEP).min(STEP);
+        let count = usize::try_from(len - at)
+            .unwrap_or(REWRITE_CHUNK)
+            .min(REWRITE_CHUNK);
         let part = &mut bytes[..count];
         file.read_exact_at(part, at)?;
-        // Zeros too: they may have been written over something.
+        // Zeros too, because they may have replaced something else.
         file.write_all_at(part, at)?;
         at += count as u64;
     }
@@ -126,9 +128,9 @@ pub(crate) fn make_durable(path: &Path) -> io::Result<()> {
     forget_unsynced(path)
 }
 
-/// Takes sled's lock, for as long as the file is open: somebody may still be reading through the sled that was let go, and
-/// while they do it may write.
-pub(crate) fn lock_released(file: &File) -> io::Result<()> {
+/// Takes sled's lock for as long as the file is open: somebody may still be reading through the closed sled, which may
+/// write until then.
+pub(crate) fn wait_for_lock(file: &File) -> io::Result<()> {
     let until = Instant::now() + RELEASE_TIMEOUT;
     while let Err(error) = file.try_lock() {
         if Instant::now() >= until {
@@ -139,9 +141,9 @@ pub(crate) fn lock_released(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// It is written again.
+/// Records that the file has been rewritten.
 fn forget_unsynced(path: &Path) -> io::Result<()> {
-    match fs::remove_file(note(path)) {
+    match fs::remove_file(unsynced_marker(path)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
@@ -150,7 +152,7 @@ fn forget_unsynced(path: &Path) -> io::Result<()> {
 }
 
 impl Drop for SledStore {
-    /// sled's last sync panics where it fails; what is not on disk then is in the log.
+    /// sled's last sync panics if it fails; whatever is not on disk then is in the log.
     fn drop(&mut self) {
         let open = self.open.get_mut().take();
         if let Err(error) = close(&self.path, open) {
@@ -159,17 +161,17 @@ impl Drop for SledStore {
     }
 }
 
-/// Closes sled, which writes what it still has, and tells nobody when it cannot sync that.
+/// Closes sled, which writes what it has buffered but does not report a failing sync.
 ///
 /// # Errors
-/// It panicked, or does not come to an end.
+/// It panicked, or it does not finish.
 fn close(path: &Path, open: Option<OpenSled>) -> Result<(), StorageError> {
     let Some(open) = open else {
         return Ok(());
     };
     let failures = sled_sync::failures();
     let file = open.file().try_clone();
-    let closed = let_go(path, open);
+    let closed = drop_with_timeout(path, open);
     let synced = file.and_then(|file| file.sync_data());
     if closed.is_err() || synced.is_err() || failures != sled_sync::failures() {
         note_unsynced(path);
@@ -177,13 +179,16 @@ fn close(path: &Path, open: Option<OpenSled>) -> Result<(), StorageError> {
     closed
 }
 
-/// Drops sled, or what is left of it. Where one of its threads has panicked, as at damage that it came upon by itself, sled
-/// waits for that one to end, and for ever: so it is not waited for with it.
+/// Drops sled, or what is left of it, on another thread and with a timeout: if one of sled's threads has panicked, for
+/// example because of damage, sled waits for it forever.
 ///
 /// # Errors
-/// It panicked, or does not come to an end.
-pub(crate) fn let_go(path: &Path, sled: impl Send + 'static) -> Result<(), StorageError> {
-    drop_within(CLOSING, path, sled)
+/// It panicked, or it does not finish.
+pub(crate) fn drop_with_timeout(
+    path: &Path,
+    sled: impl Send + 'static,
+) -> Result<(), StorageError> {
+    drop_within(CLOSE_TIMEOUT, path, sled)
 }
 
 fn drop_within<T: Send + 'static>(
@@ -193,7 +198,7 @@ fn drop_within<T: Send + 'static>(
 ) -> Result<(), StorageError> {
     let (done, closed) = mpsc::channel();
     let place = path.to_owned();
-    // Where no thread can be had, what it would have dropped is dropped here.
+    // If no thread can be started, the value is dropped here.
     guarded(path, "closing", || {
         let closing = thread::Builder::new().name("sled closing".to_owned());
         let close = move || {
@@ -201,7 +206,7 @@ fn drop_within<T: Send + 'static>(
                 drop(open);
                 Ok(())
             });
-            // Nobody waits for it any more: then it has been said already that it takes too long.
+            // If nobody is waiting any more, the timeout has already been reported.
             let _ = done.send(dropped);
         };
         closing.spawn(close).map(|_| ()).map_err(sled::Error::from)
@@ -227,20 +232,20 @@ mod tests {
         fs::write(path.join("conf"), b"settings").unwrap();
         assert!(!is_unsynced(path));
         note_unsynced(path);
-        // As if it could not have been made.
-        fs::remove_file(note(path)).unwrap();
+        // As if the marker could not have been created.
+        fs::remove_file(unsynced_marker(path)).unwrap();
         assert!(is_unsynced(path));
-        make_durable(path).unwrap();
+        rewrite_if_unsynced(path).unwrap();
         assert!(!is_unsynced(path));
         // Left by a process that is gone.
-        fs::write(note(path), b"").unwrap();
+        fs::write(unsynced_marker(path), b"").unwrap();
         assert!(is_unsynced(path));
-        make_durable(path).unwrap();
+        rewrite_if_unsynced(path).unwrap();
         assert!(!is_unsynced(path));
         assert_eq!(fs::read(path.join("db")).unwrap(), b"as it was read");
     }
 
-    /// Ends when it is told to.
+    /// Blocks in `drop` until told to stop.
     struct Slow(mpsc::Receiver<()>);
 
     impl Drop for Slow {
@@ -270,7 +275,7 @@ mod tests {
                 panic!("at its last sync");
             }
         }
-        let error = let_go(Path::new("/nowhere"), Panics);
+        let error = drop_with_timeout(Path::new("/nowhere"), Panics);
         let error = error.unwrap_err().to_string();
         assert!(error.contains("panicked: at its last sync"), "{error}");
     }

@@ -1,5 +1,5 @@
-//! A publish that stands whole in the read buffer: its three frames are found in one pass, and nothing is kept between
-//! them.
+//! Finds a publish that is complete in the read buffer: its three frames are found in one pass, and
+//! no state is kept between them.
 
 use crate::content::{CLASS_BASIC, ContentHeader, HEADER_LEN};
 use crate::frame::{self, FRAME_END, Frame, FrameKind, HEADER_LEN as HEAD, OVERHEAD};
@@ -7,42 +7,42 @@ use crate::method::BASIC_PUBLISH;
 use crate::names::ChannelId;
 use std::ops::Range;
 
-/// Where the parts of a publish stand in the buffer that was looked at.
+/// The parts of a publish, as ranges of the buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WholePublish {
-    /// Its channel.
+pub struct CompletePublish {
+    /// The channel.
     pub channel: ChannelId,
-    /// The payload of its method frame, which is a basic.publish but not decoded.
+    /// The payload of the method frame: a basic.publish, not decoded yet.
     pub method: Range<usize>,
-    /// The raw properties of its content header.
+    /// The raw properties of the content header.
     pub properties: Range<usize>,
-    /// Its body, which is in one frame.
+    /// The body, which is in one frame.
     pub body: Range<usize>,
-    /// Octets of all its frames.
+    /// The total size of its frames in bytes.
     pub total: usize,
 }
 
-/// Looks at the front of `buf` for a basic.publish, its content header and its body in at most one frame, each within
-/// `frame_max` octets (0: no limit). `None` when that is not what stands there, for whatever reason: reading it frame by
-/// frame tells.
+/// Finds a basic.publish at the front of `buf`, with its content header and its body in at most one
+/// frame, each within `frame_max` bytes (0: no limit). Returns `None` if anything else is there,
+/// including errors: reading frame by frame then reports them.
 #[inline]
-pub fn whole_publish(buf: &[u8], frame_max: u32) -> Option<WholePublish> {
+pub fn complete_publish(buf: &[u8], frame_max: u32) -> Option<CompletePublish> {
     if !begins_publish(buf) {
         return None;
     }
-    let method = whole(buf, 0, frame_max)?;
+    let method = complete_frame(buf, 0, frame_max)?;
     let at = method.total();
-    let header = whole(buf, at, frame_max)?;
+    let header = complete_frame(buf, at, frame_max)?;
     if header.kind != FrameKind::Header || header.channel != method.channel {
         return None;
     }
-    let place = header.payload();
-    let (start, end) = (at + place.start, at + place.end);
+    let payload = header.payload();
+    let (start, end) = (at + payload.start, at + payload.end);
     let fixed = ContentHeader::decode(&buf[start..end])?;
     if fixed.class != CLASS_BASIC || fixed.weight != 0 {
         return None;
     }
-    let mut found = WholePublish {
+    let mut found = CompletePublish {
         channel: method.channel,
         method: method.payload(),
         properties: start + HEADER_LEN..end,
@@ -51,36 +51,34 @@ pub fn whole_publish(buf: &[u8], frame_max: u32) -> Option<WholePublish> {
     };
     if fixed.body_size > 0 {
         let at = found.total;
-        let body = whole(buf, at, frame_max)?;
+        let body = complete_frame(buf, at, frame_max)?;
         let all = body.size as u64 == fixed.body_size;
         if body.kind != FrameKind::Body || body.channel != method.channel || !all {
             return None;
         }
-        let place = body.payload();
-        found.body = at + place.start..at + place.end;
+        let payload = body.payload();
+        found.body = at + payload.start..at + payload.end;
         found.total = at + body.size + OVERHEAD;
     }
     Some(found)
 }
 
-/// A look at the few octets that tell: other frames are not looked at twice.
+/// Checks the few bytes that identify a publish, so that other frames are not examined twice.
 #[inline]
 fn begins_publish(buf: &[u8]) -> bool {
     let Some([kind, _, _, _, _, _, _, c0, c1, m0, m1]) = buf.first_chunk() else {
         return false;
     };
-    const _: () = assert!(
-        frame::HEADER_LEN == 7,
-        "the method's numbers stand behind it"
-    );
+    const _: () = assert!(frame::HEADER_LEN == 7, "the method's numbers follow it");
     *kind == FrameKind::Method.octet()
         && u16::from_be_bytes([*c0, *c1]) == BASIC_PUBLISH.class
         && u16::from_be_bytes([*m0, *m1]) == BASIC_PUBLISH.method
 }
 
-/// The whole frame at `at`, where [`split`](crate::frame::split) would find one too; what it says of others is not asked for.
+/// Returns the complete frame at `at` if [`split`](crate::frame::split) would find one too. Errors
+/// are left for `split` to report.
 #[inline]
-fn whole(buf: &[u8], at: usize, frame_max: u32) -> Option<Frame> {
+fn complete_frame(buf: &[u8], at: usize, frame_max: u32) -> Option<Frame> {
     let (header, rest) = buf.get(at..)?.split_first_chunk::<HEAD>()?;
     let [octet, c0, c1, s0, s1, s2, s3] = *header;
     let size = u32::from_be_bytes([s0, s1, s2, s3]) as usize;
@@ -132,7 +130,7 @@ mod tests {
             let mut frames = published(body);
             let whole = frames.len();
             frames.extend_from_slice(b"what follows");
-            let found = whole_publish(&frames, 4096).unwrap();
+            let found = complete_publish(&frames, 4096).unwrap();
             assert_eq!(found.channel, CHANNEL);
             assert_eq!(&frames[found.properties], &[0, 0]);
             assert_eq!(&frames[found.body], body);
@@ -143,7 +141,7 @@ mod tests {
             assert_eq!(publish.exchange, b"x");
             assert_eq!(publish.routing_key, b"key");
             for end in 0..whole {
-                assert_eq!(whole_publish(&frames[..end], 4096), None);
+                assert_eq!(complete_publish(&frames[..end], 4096), None);
             }
         }
     }
@@ -151,9 +149,9 @@ mod tests {
     #[test]
     fn anything_unusual_is_left_alone() {
         let frames = published(b"hello");
-        let found = whole_publish(&frames, 4096).unwrap();
-        // Any octet decides but those of the properties, the body and the method's arguments; the channel has to be the
-        // same in all three frames, so any one of its octets does too.
+        let found = complete_publish(&frames, 4096).unwrap();
+        // Every byte matters except those of the properties, the body and the method's arguments;
+        // the channel must be the same in all three frames, so any of its bytes matters too.
         let arguments = found.method.start + 4..found.method.end;
         for at in 0..frames.len() {
             let free = [&found.properties, &found.body, &arguments];
@@ -162,7 +160,7 @@ mod tests {
             }
             let mut wrong = frames.to_vec();
             wrong[at] ^= 0x40;
-            assert_eq!(whole_publish(&wrong, 4096), None, "octet {at}");
+            assert_eq!(complete_publish(&wrong, 4096), None, "octet {at}");
         }
     }
 
@@ -173,7 +171,7 @@ mod tests {
         encode_content_header(&mut frames, CHANNEL, 10, &[0, 0]);
         encode_body(&mut frames, CHANNEL, b"hello");
         encode_body(&mut frames, CHANNEL, b"again");
-        assert_eq!(whole_publish(&frames, 4096), None);
+        assert_eq!(complete_publish(&frames, 4096), None);
     }
 
     proptest! {
@@ -196,7 +194,7 @@ mod tests {
                 Ok(Split::Whole(frame)) => Some(frame),
                 Ok(Split::Need(_)) | Err(_) => None,
             };
-            prop_assert_eq!(whole(&buf, 0, max), frame);
+            prop_assert_eq!(complete_frame(&buf, 0, max), frame);
         }
     }
 }
