@@ -125,11 +125,11 @@ mod tests {
         let rejects = ("x-overflow", text("reject-publish"));
         let none: &[&str] = &[];
         for (arguments, found) in [
-            (&[retry.clone()][..], &["x-delayed-retry-type"][..]),
-            (&[min.clone()], &["x-delayed-retry-min"]),
-            (&[retry, min], none),
-            (&[strategy.clone()], &["x-dead-letter-strategy"]),
-            (&[strategy, rejects], none),
+            (std::slice::from_ref(&retry), &["x-delayed-retry-type"][..]),
+            (std::slice::from_ref(&min), &["x-delayed-retry-min"]),
+            (&[retry.clone(), min.clone()][..], none),
+            (std::slice::from_ref(&strategy), &["x-dead-letter-strategy"]),
+            (&[strategy.clone(), rejects][..], none),
         ] {
             let arguments = table(arguments);
             let ignored: Vec<_> = of_queue(&arguments, QueueKind::Quorum).collect();
