@@ -120,6 +120,11 @@ pub fn invalid_argument(
     )
 }
 
+/// A method that no client sends, or that the broker does not have; on the connection.
+pub fn unimplemented_method() -> AmqpError {
+    AmqpError::connection(crate::ReplyCode::CommandInvalid, "unimplemented method")
+}
+
 /// tx.select on a channel in confirm mode.
 pub fn tx_after_confirm() -> AmqpError {
     AmqpError::channel(PreconditionFailed, "cannot switch from confirm to tx mode")

@@ -3,7 +3,7 @@
 use crate::domain::auth::{Permission, User};
 use crate::domain::limits::VhostLimits;
 use crate::domain::policy::{PolicyKind, PolicySpec};
-use crate::domain::vhost::VhostSpec;
+use crate::domain::vhost_spec::VhostSpec;
 use crate::engine::exchange::{Binding, Destination, Exchange};
 use crate::engine::queue::{DeliveryCount, Queue};
 use crate::engine::record::{self, VERSION, key};

@@ -14,3 +14,4 @@ pub mod policy;
 pub mod recovery;
 pub mod shortage;
 pub mod vhost;
+pub mod vhost_spec;

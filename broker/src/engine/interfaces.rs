@@ -1,9 +1,8 @@
 //! What the machines know of their environment: traits that the layers above implement.
 
 use super::exchange::Directory;
-use super::queue::{Consumer, Effects, Entry, Queue, Settings};
+use super::queue::{Consumer, Effects, Entry, Queue};
 use super::stream::Budget;
-use leveret_protocol::values::FieldTable;
 use leveret_storage::QueueId;
 use std::fmt;
 use std::sync::Arc;
@@ -47,24 +46,6 @@ pub trait Inbox: fmt::Debug + Send + Sync {
 
     /// Returns the budget for what was read for stream consumers and could not be delivered.
     fn read_ahead(&self) -> &Budget;
-}
-
-/// The policies that apply to a queue or an exchange, combined.
-pub trait AppliedPolicy: fmt::Debug + Send + Sync {
-    /// Returns the settings of a queue with these arguments.
-    fn settings(&self, arguments: &FieldTable) -> Arc<Settings>;
-
-    /// Returns a setting that is a string.
-    fn text(&self, key: &str) -> Option<&str>;
-
-    /// Returns all settings.
-    fn definition(&self) -> Vec<(&str, &serde_json::Value)>;
-
-    /// Returns the name of the policy.
-    fn policy_name(&self) -> Option<&str>;
-
-    /// Returns the name of the operator policy.
-    fn operator_name(&self) -> Option<&str>;
 }
 
 /// Something with deadlines. It keeps them itself and asks to be called by the earliest.

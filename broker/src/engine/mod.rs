@@ -6,6 +6,7 @@
 //! done in [`queue::Effects`]; it knows its environment only through the traits in [`interfaces`], which the layers
 //! above implement.
 
+pub mod applied_policy;
 pub mod clock;
 pub mod dead_letters;
 pub mod exchange;

@@ -1,7 +1,7 @@
 //! The requests about limits and alarms.
 
-use super::listings::Row;
 use super::request::{ErrorKind, Request, Response};
+use super::value::Row;
 use super::verbs::{VerbResult, Verbs};
 use crate::domain::broker::Broker;
 use crate::domain::limits::{LimitError, UserLimits, VhostLimits};

@@ -9,7 +9,7 @@ use super::pid::Pid;
 use super::policies;
 use super::request::{ErrorKind, Request, Response};
 use super::table::{self, table};
-use super::value::Value;
+use super::value::{Row, Value};
 use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
 use crate::domain::connections::Details;
@@ -22,8 +22,6 @@ use crate::plumbing::report::ChannelReport;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, UNIX_EPOCH};
-
-pub(crate) type Row = Vec<Value>;
 
 /// Returns the rows of a listing; `None` if the request is not for a listing.
 pub(crate) async fn rows(

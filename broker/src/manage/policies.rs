@@ -1,12 +1,12 @@
 //! The requests about policies, and the columns of listings that show them.
 
-use super::listings::Row;
 use super::request::{ErrorKind, Request, Response};
+use super::value::Row;
 use super::value::Value;
 use super::verbs::{VerbResult, Verbs};
 use crate::domain::policy::{Policy, PolicyKind};
 use crate::domain::vhost::Vhost;
-use crate::engine::interfaces::AppliedPolicy;
+use crate::engine::applied_policy::AppliedPolicy;
 use std::sync::Arc;
 
 /// Returns a row for each policy of a virtual host: vhost, name, pattern, apply-to, definition, priority.

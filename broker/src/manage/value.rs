@@ -171,6 +171,9 @@ impl fmt::Display for FieldKind {
     }
 }
 
+/// One row of a listing.
+pub(crate) type Row = Vec<Value>;
+
 #[cfg(test)]
 mod tests {
     use super::*;

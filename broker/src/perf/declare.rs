@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::options::Load;
-use super::topology::Route;
+use super::route::Route;
 use leveret_protocol::MethodId;
 use leveret_protocol::classes::{AMQPClass, basic, channel, confirm, exchange, queue};
 use leveret_protocol::values::{AMQPValue, FieldTable};

@@ -20,6 +20,8 @@ mod pace;
 mod patience;
 mod progress;
 mod publisher;
+mod route;
+mod run;
 mod script;
 mod summary;
 mod throughput;
@@ -29,8 +31,8 @@ mod window;
 
 pub use meter::Percentiles;
 pub use options::{Load, Mode};
+pub use route::ExchangeKind;
 pub use summary::Summary;
-pub use topology::ExchangeKind;
 
 use std::io;
 
@@ -45,7 +47,7 @@ pub fn run(load: &Load) -> io::Result<Option<Summary>> {
     interrupt::listen();
     crate::plumbing::system::raise_file_limit();
     let summary = match load.mode {
-        Mode::Throughput => throughput::run(load),
+        Mode::Throughput => run::run(load),
         Mode::ConnectionChurn | Mode::ChannelChurn | Mode::QueueChurn | Mode::BindChurn => {
             churn::run(load)
         }

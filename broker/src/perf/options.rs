@@ -2,7 +2,7 @@
 //! lavinmqperf where it has one, otherwise those of RabbitMQ's PerfTest unless the name means
 //! something else here.
 
-use super::topology::ExchangeKind;
+use super::route::ExchangeKind;
 use super::uri::Target;
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;

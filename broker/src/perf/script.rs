@@ -1,7 +1,7 @@
 //! What a publisher sends, prepared before it starts.
 
 use super::options::{Load, STAMP};
-use super::topology::Route;
+use super::route::Route;
 use bytes::BytesMut;
 use leveret_protocol::classes::{AMQPClass, BasicProperties, basic};
 use leveret_protocol::frame;

@@ -9,7 +9,6 @@ use super::progress::Progress;
 use super::publisher::Publisher;
 use super::script::{Script, SendAs};
 use super::summary::{Rate, Summary};
-use super::topology;
 use std::io;
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
@@ -23,32 +22,7 @@ const QUIET: Duration = Duration::from_secs(2);
 /// The thread of a connection.
 pub(super) type Running<'a> = ScopedJoinHandle<'a, io::Result<()>>;
 
-/// Runs the load: declares the queues, publishes and consumes, and removes the queues.
-pub(super) fn run(load: &Load) -> io::Result<Summary> {
-    let mut control = Client::connect(load)?;
-    let started = Instant::now();
-    topology::declare(load, &mut control)?;
-    let declaring = started.elapsed();
-    let mut progress = Progress::new(load)?;
-    let result = match load.backlog {
-        Some(messages) => super::backlog::run(load, messages, &mut control, &mut progress),
-        None => publish_and_consume(load, &mut progress),
-    };
-    if result.is_err() {
-        super::interrupt::fail();
-    }
-    let mut removed = Ok(());
-    if !load.predeclared && !load.keep {
-        removed = topology::remove(load, &mut control);
-    }
-    // The run is over, so a failing close does not matter.
-    let _ = control.close();
-    let summary = result?;
-    removed?;
-    Ok(summary.declared_in(declaring))
-}
-
-fn publish_and_consume(load: &Load, progress: &mut Progress) -> io::Result<Summary> {
+pub(super) fn publish_and_consume(load: &Load, progress: &mut Progress) -> io::Result<Summary> {
     let shared = Shared::default();
     std::thread::scope(|threads| {
         let both = start_both(threads, load, &shared).inspect_err(|_| shared.fail())?;

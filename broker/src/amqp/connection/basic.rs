@@ -17,7 +17,7 @@ use leveret_protocol::classes::{AMQPClass, access, basic, channel as channel_cla
 use leveret_protocol::method::{self, Method};
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::{AMQPValue, FieldTable};
-use leveret_protocol::{AmqpError, ChannelId, ConsumerTag, ReplyCode, table};
+use leveret_protocol::{AmqpError, ChannelId, ConsumerTag, table};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -73,7 +73,7 @@ impl Connection {
                 self.reply(id, AMQPClass::Access(ok));
                 Ok(())
             }
-            _ => Err(unimplemented_method()),
+            _ => Err(texts::unimplemented_method()),
         }
     }
 
@@ -100,7 +100,7 @@ impl Connection {
             // Replies to requests that we never sent.
             channel_class::AMQPMethod::FlowOk(_)
             | channel_class::AMQPMethod::CloseOk(_)
-            | channel_class::AMQPMethod::OpenOk(_) => Err(unimplemented_method()),
+            | channel_class::AMQPMethod::OpenOk(_) => Err(texts::unimplemented_method()),
         }
     }
 
@@ -114,7 +114,7 @@ impl Connection {
             M::RecoverAsync(recover) => self.recover(id, recover.requeue, false),
             // Some clients answer the server's basic.cancel.
             M::CancelOk(_) => Ok(()),
-            _ => Err(unimplemented_method()),
+            _ => Err(texts::unimplemented_method()),
         }
     }
 
@@ -322,10 +322,6 @@ fn rejected(requeue: bool, how: Return) -> Outcome {
     } else {
         Outcome::Discarded
     }
-}
-
-pub(super) fn unimplemented_method() -> AmqpError {
-    AmqpError::connection(ReplyCode::CommandInvalid, "unimplemented method")
 }
 
 /// `x-priority` (RabbitMQ: "Consumer Priorities").

@@ -2,12 +2,11 @@
 
 use super::ack_timeout::Marks;
 use super::confirms::{Confirms, LOW_BITS, Low};
+use super::content::Content;
 use super::memory_limits::{CHANNEL, CONSUMER};
 use super::reply_to::ReplyConsumer;
 use super::transaction::Transaction;
 use super::unacked::Unacked;
-use crate::engine::exchange::Exchange;
-use crate::engine::message::MessageBuilder;
 use crate::engine::queue::{Consumer, Credit};
 use crate::plumbing::ledger::{Holdings, Kind, Part};
 use bytes::Bytes;
@@ -48,37 +47,6 @@ pub(super) struct Channel {
     pub(super) transaction: Option<Box<Transaction>>,
     pub(super) last_queue: Option<QueueName>,
     pub(super) replies: Option<ReplyConsumer>,
-}
-
-/// Where a channel stands in a publish (spec 4.2.6).
-#[derive(Debug)]
-pub(super) enum Content {
-    /// A method is expected.
-    Method,
-    /// basic.publish came, a content header is expected.
-    Header(Target),
-    /// Body frames are expected.
-    Body(Target, Box<MessageBuilder>),
-}
-
-impl Content {
-    /// Returns the memory that the unfinished message takes, in bytes.
-    pub(super) fn weight(&self) -> u64 {
-        match self {
-            Content::Method | Content::Header(_) => 0,
-            Content::Body(_, builder) => builder.weight(),
-        }
-    }
-}
-
-/// The target of a publish; the routing key is kept in the channel.
-#[derive(Clone, Debug)]
-pub(super) struct Target {
-    /// None for the default exchange.
-    pub(super) exchange: Option<Arc<Exchange>>,
-    pub(super) mandatory: bool,
-    /// Further routing keys, known once the content header has arrived.
-    pub(super) copies: Vec<Box<[u8]>>,
 }
 
 /// A channel whose frames wait in order: for the store, and then perhaps for the peer to read the

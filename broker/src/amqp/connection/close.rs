@@ -75,7 +75,7 @@ impl Connection {
         if let Some(all) = channel.unacked.take_through(DeliveryTag(0)) {
             returned.extend(all.map(|(_, delivery)| (delivery, Return::Failed)));
         }
-        channel.content = super::channel::Content::Method;
+        channel.content = super::content::Content::Method;
         channel.unfinished.set(0);
         channel.declared.set(CHANNEL);
         channel.confirms = None;

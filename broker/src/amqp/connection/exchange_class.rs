@@ -23,7 +23,7 @@ impl Connection {
             M::Delete(delete) => self.delete_exchange(id, &delete),
             M::Bind(bind) => self.bind_exchange(id, bind),
             M::Unbind(unbind) => self.unbind_exchange(id, unbind),
-            _ => Err(super::basic::unimplemented_method()),
+            _ => Err(leveret_protocol::texts::unimplemented_method()),
         }
     }
 

@@ -2,7 +2,7 @@
 //! its frames, and looks its route up in a cache. Anything that needs more work (rejections and returns, transactions,
 //! delayed exchanges, copies, replies) takes the slow path, which processes the same frames one at a time.
 
-use super::channel::Content;
+use super::content::Content;
 use super::copies::asks_for_copies;
 use super::reply_to::{REPLY_TO, is_address};
 use super::{Connection, Phase};

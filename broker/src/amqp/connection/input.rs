@@ -1,6 +1,7 @@
 //! Incoming frames: which phase and channel they are for, and what happens when they are wrong.
 
-use super::channel::{Channel, Content};
+use super::channel::Channel;
+use super::content::Content;
 use super::{CLOSE_TIMEOUT, Connection, OUTPUT_MAX, Phase};
 use crate::domain::limits::ChannelLimit;
 use crate::text::names::NODE_NAME;

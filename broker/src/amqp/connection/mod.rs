@@ -14,6 +14,7 @@ mod channel;
 mod channels;
 mod close;
 mod confirms;
+mod content;
 mod copies;
 mod deferred;
 mod exchange_class;

@@ -1,14 +1,15 @@
 //! basic.publish: from the method to a run of messages with the same destination.
 
 use super::Connection;
-use super::channel::{Channel, Content, Target};
+use super::channel::Channel;
+use super::content::{Content, Routed, Target};
 use super::copies::Copies;
 use super::input::Payload;
 use super::route::RouteCache;
 use super::run::RUN_MAX;
 use crate::domain::auth::Access;
-use crate::engine::exchange::{DelayedMessage, Delays, Exchange, Postponed, Routable};
-use crate::engine::message::{MessageBuilder, SharedMessage};
+use crate::engine::exchange::{Delays, Exchange};
+use crate::engine::message::MessageBuilder;
 use crate::engine::queue::Queue;
 use leveret_protocol::content::{
     CLASS_BASIC, ContentHeader, HEADER_LEN, PropertyIndex, parse_expiration,
@@ -18,47 +19,6 @@ use leveret_protocol::method::{self, BASIC_PUBLISH, Publish};
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::{AmqpError, ChannelId, ExchangeName, ReplyCode};
 use std::sync::Arc;
-
-/// A complete message with everything that was decided when it was published; it only has to be
-/// handed over, now or at the commit of its transaction.
-#[derive(Debug)]
-pub(super) struct Routed {
-    pub(super) message: SharedMessage,
-    pub(super) queues: Arc<[Arc<Queue>]>,
-    /// The delayed exchanges that keep the message.
-    pub(super) kept_by: Vec<Arc<Delays>>,
-    /// How many of the queues and delayed exchanges store it.
-    pub(super) storing: u32,
-    pub(super) target: Target,
-}
-
-impl Routed {
-    /// Returns the message for each of the delayed exchanges that keep it.
-    pub(super) fn postponed(
-        &self,
-        token: Option<leveret_storage::Token>,
-    ) -> impl Iterator<Item = (Arc<Delays>, Postponed)> {
-        let routable = Routable {
-            routing_keys: &[self.message.routing_key()],
-            properties: self.message.properties(),
-        };
-        let delay = routable.delay().unwrap_or_default();
-        self.kept_by.iter().map(move |delays| {
-            let delayed = DelayedMessage {
-                message: self.message.clone(),
-                more_keys: self.target.copies.as_slice().into(),
-            };
-            (
-                delays.clone(),
-                Postponed {
-                    delayed,
-                    delay,
-                    token,
-                },
-            )
-        })
-    }
-}
 
 impl Connection {
     /// Handles the basic.publish method: the exchange must exist and be writable.

@@ -39,7 +39,7 @@ impl Connection {
             M::Unbind(unbind) => self.unbind(id, unbind),
             M::Purge(purge) => self.purge(id, &purge),
             M::Delete(delete) => self.delete(id, &delete),
-            _ => Err(super::basic::unimplemented_method()),
+            _ => Err(leveret_protocol::texts::unimplemented_method()),
         }
     }
 

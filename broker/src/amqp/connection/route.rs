@@ -2,7 +2,7 @@
 //! repeat themselves.
 
 use super::Connection;
-use super::channel::Target;
+use super::content::Target;
 use super::routes::{CachedRoute, CachedRoutes};
 use crate::engine::exchange::{Delays, Directory, Exchange, Routable, Route};
 use crate::engine::message::MessageBuilder;

@@ -6,7 +6,7 @@
 //! store, so that a crash leaves all of it or nothing.
 
 use super::Connection;
-use super::publish::Routed;
+use super::content::Routed;
 use super::run::RUN_MAX;
 use super::settle::Outcome;
 use super::unacked::Delivery;
@@ -104,7 +104,7 @@ impl Connection {
             tx::AMQPMethod::Select(_) => self.tx_select(id),
             tx::AMQPMethod::Commit(_) => self.tx_commit(id),
             tx::AMQPMethod::Rollback(_) => self.tx_rollback(id),
-            _ => Err(super::basic::unimplemented_method()),
+            _ => Err(leveret_protocol::texts::unimplemented_method()),
         }
     }
 

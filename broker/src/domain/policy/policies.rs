@@ -1,7 +1,7 @@
 //! The policies of a virtual host, and which of them apply to a name.
 
 use super::{Policy, PolicyDefinition, PolicyKind, Target};
-use crate::engine::interfaces::AppliedPolicy;
+use crate::engine::applied_policy::AppliedPolicy;
 use crate::engine::queue::Settings;
 use leveret_protocol::values::FieldTable;
 use std::collections::HashMap;

@@ -6,7 +6,7 @@ use crate::domain::broker::{Broker, DEFAULT_VHOST};
 use crate::domain::definitions::{Definition, DestinationKind};
 use crate::domain::limits::VhostLimits;
 use crate::domain::policy::Policy;
-use crate::domain::vhost::VhostSpec;
+use crate::domain::vhost_spec::VhostSpec;
 use crate::engine::exchange::{Binding, Destination};
 use crate::engine::queue::paging::Limits;
 use crate::engine::queue::{DeliveryCount, Found, Returns};

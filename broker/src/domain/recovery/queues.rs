@@ -5,7 +5,7 @@ use super::delivery_counts::DeliveryCounts;
 use super::messages::restore_messages;
 use crate::domain::broker::Broker;
 use crate::domain::definitions::Definition;
-use crate::domain::vhost::VhostSpec;
+use crate::domain::vhost_spec::VhostSpec;
 use crate::engine::queue::{Queue, QueueSpec};
 use leveret_storage::{Position, QueueId, RecoveredQueue, Store};
 use std::collections::HashMap;

@@ -13,6 +13,7 @@ mod policies;
 use crate::domain::definitions::Definition;
 use crate::domain::limits::VhostLimits;
 use crate::domain::policy::Policies;
+use crate::domain::vhost_spec::VhostSpec;
 use crate::engine::exchange::{DestinationName, Directory, Exchange, ExchangeKind, ExchangeSpec};
 use crate::engine::interfaces::ConnectionId;
 use crate::engine::interfaces::VirtualHost;
@@ -48,28 +49,6 @@ const SYSTEM_EXCHANGES: [(&str, ExchangeKind); 6] = [
 
 /// The exchange that RabbitMQ's tracer publishes to; clients cannot.
 const TRACE_EXCHANGE: &str = "amq.rabbitmq.trace";
-
-/// The name and description of a virtual host.
-#[derive(Clone, Debug)]
-pub struct VhostSpec {
-    /// The name.
-    pub name: VhostName,
-    /// The operator's description.
-    pub description: String,
-    /// The operator's tags.
-    pub tags: Vec<String>,
-}
-
-impl VhostSpec {
-    /// Returns a virtual host with only a name.
-    pub fn named(name: &str) -> Self {
-        VhostSpec {
-            name: name.into(),
-            description: String::new(),
-            tags: Vec::new(),
-        }
-    }
-}
 
 /// A virtual host.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use super::Vhost;
 use super::bindings::Sources;
 use crate::domain::definitions::Definition;
 use crate::domain::policy::{Applied, Policy, PolicyKind, Target};
+use crate::engine::applied_policy::AppliedPolicy;
 use crate::engine::exchange::Exchange;
-use crate::engine::interfaces::AppliedPolicy;
 use crate::engine::queue::{Effects, Queue};
 use leveret_storage::Op;
 use parking_lot::MutexGuard;
@@ -143,7 +143,7 @@ mod tests {
     use crate::config::Limits;
     use crate::domain::broker::{Broker, DEFAULT_VHOST};
     use crate::domain::policy::WrittenPolicy;
-    use crate::domain::vhost::VhostSpec;
+    use crate::domain::vhost_spec::VhostSpec;
     use crate::engine::exchange::{ExchangeKind, ExchangeSpec, Routable, Route};
     use crate::engine::interfaces::ConnectionId;
     use crate::engine::message::MessageBuilder;

@@ -3,7 +3,7 @@
 
 use crate::config::Limits;
 use crate::domain::broker::{Broker, DEFAULT_VHOST};
-use crate::domain::vhost::VhostSpec;
+use crate::domain::vhost_spec::VhostSpec;
 use crate::engine::interfaces::ConnectionId;
 use crate::engine::interfaces::Timed;
 use crate::engine::message::MessageBuilder;

@@ -10,7 +10,7 @@
 //! destination, a nanosecond or two each.
 
 use super::Routable;
-use super::bindings::{AllBindings, Binding, BindingId, Destination, leading_to};
+use super::binding::{AllBindings, Binding, BindingId, Destination, leading_to};
 use indexmap::IndexMap;
 use leveret_protocol::content::{Property, property};
 use leveret_protocol::raw_table;

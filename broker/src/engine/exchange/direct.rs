@@ -1,6 +1,6 @@
 //! Direct exchanges (spec 3.1.3.1): the routing key equals the binding key.
 
-use super::bindings::{Binding, Destination};
+use super::binding::{Binding, Destination};
 use super::targets::{IndexKey, Targets};
 use std::collections::HashMap;
 

@@ -5,7 +5,7 @@
 //! they require, so that the cost depends on the message's own headers and not on the number of
 //! bindings.
 
-use super::bindings::{Binding, Destination, encoded};
+use super::binding::{Binding, Destination, encoded};
 use super::targets::Targets;
 use indexmap::IndexSet;
 use leveret_protocol::raw_table;

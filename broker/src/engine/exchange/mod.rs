@@ -1,6 +1,7 @@
 //! Exchanges: from a message's exchange, routing keys and headers to its queues. Pure look-ups over
 //! indexes; one file per index.
 
+mod binding;
 mod bindings;
 mod consistent_hash;
 mod delayed;
@@ -14,7 +15,7 @@ mod targets;
 mod topic;
 mod words;
 
-pub use bindings::{Binding, Destination, DestinationName};
+pub use binding::{Binding, Destination, DestinationName};
 pub use delayed::{DelayedMessage, Delays, Placed, Postponed};
 pub use kind::ExchangeKind;
 pub use route::{Directory, Route};
@@ -23,7 +24,7 @@ pub use rules::{
     ignored_in_binding,
 };
 
-use crate::engine::interfaces::AppliedPolicy;
+use crate::engine::applied_policy::AppliedPolicy;
 use bindings::Bindings;
 use leveret_protocol::content::{Property, property};
 use leveret_protocol::values::{AMQPValue, FieldTable};

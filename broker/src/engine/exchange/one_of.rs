@@ -2,7 +2,7 @@
 //! (RabbitMQ: "Random Exchange Type", "Local Random Exchange") or by the hash of the routing key
 //! (`x-modulus-hash` of RabbitMQ: "Sharding Plugin").
 
-use super::bindings::{AllBindings, Destination};
+use super::binding::{AllBindings, Destination};
 use std::sync::OnceLock;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 

@@ -2,7 +2,7 @@
 //! and alternate exchanges, to queues (RabbitMQ: "Exchange to Exchange Bindings", "Alternate
 //! Exchanges").
 
-use super::bindings::Destination;
+use super::binding::Destination;
 use super::{Delays, Exchange, Routable};
 use crate::engine::queue::Queue;
 use std::collections::HashSet;

@@ -1,6 +1,6 @@
 //! What may be declared and bound: the checks of RabbitMQ's exchange types, with its texts.
 
-use super::bindings::Binding;
+use super::binding::Binding;
 use super::consistent_hash::{HASH_HEADER, HASH_PROPERTY, MAX_WEIGHT, hashable_property};
 use super::headers::{X_MATCH, is_compared, is_valid_match};
 use super::{ALTERNATE_EXCHANGE, Destination, ExchangeKind, ExchangeSpec};

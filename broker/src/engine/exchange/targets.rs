@@ -1,6 +1,6 @@
 //! The destinations under one binding key.
 
-use super::bindings::Destination;
+use super::binding::Destination;
 use indexmap::IndexMap;
 use smallvec::SmallVec;
 

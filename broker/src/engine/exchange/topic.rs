@@ -2,7 +2,7 @@
 //! `#` for any number of them. As in RabbitMQ, empty words are words like others, the empty key
 //! has none, and a `*` or `#` in a routing key is a word.
 
-use super::bindings::{Binding, Destination};
+use super::binding::{Binding, Destination};
 use super::targets::Targets;
 use super::words::Words;
 use smallvec::SmallVec;

@@ -4,10 +4,10 @@
 
 use super::effects::Effects;
 use super::entry::Entry;
-use super::handle::QueueSpec;
 use super::limits::Limits;
 use super::machine::Machine;
 use super::settings::{DeadLetterStrategy, Overflow, QueueKind, Settings};
+use super::spec::QueueSpec;
 use crate::engine::message::SharedMessage;
 use leveret_protocol::{ExchangeName, QueueName};
 use leveret_storage::{Op, Position, QueueId};

@@ -9,7 +9,7 @@ use super::dead_letter::Reason;
 use super::effects::Effects;
 use super::entry::Entry;
 use super::handle::Queue;
-use super::machine::Machine;
+use super::machine::{Machine, SLICE};
 use super::outbox::Outbox;
 use super::paging::HeadExpiry;
 use super::returned::Returned;
@@ -21,9 +21,6 @@ use leveret_storage::QueueId;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Messages dropped at a time, under one lock.
-pub(super) const SLICE: usize = 1024;
 
 /// The time rules of a queue.
 #[derive(Debug, Default)]

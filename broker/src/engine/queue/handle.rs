@@ -9,12 +9,12 @@ use super::outcome::{AfterRemoval, ConsumeRefused, Counts, Remains};
 use super::paging::Wanted;
 use super::returned::Found;
 use super::settings::{QueueKind, Settings};
+use super::spec::QueueSpec;
+use crate::engine::applied_policy::AppliedPolicy;
 use crate::engine::clock::Time;
-use crate::engine::interfaces::AppliedPolicy;
 use crate::engine::interfaces::ConnectionId;
 use crate::engine::message::SharedMessage;
 use crate::engine::stream::Stream;
-use leveret_protocol::values::FieldTable;
 use leveret_protocol::{QueueName, VhostName};
 use leveret_storage::{Position, QueueId, Token};
 use parking_lot::{Mutex, MutexGuard, RwLock};
@@ -22,34 +22,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// A queue as it was declared.
-#[derive(Clone, Debug)]
-pub struct QueueSpec {
-    /// Returns its name.
-    pub name: QueueName,
-    /// It survives a restart.
-    pub durable: bool,
-    /// It is deleted when its last consumer leaves.
-    pub auto_delete: bool,
-    /// The only connection that may use it, and with which it is deleted.
-    pub exclusive_to: Option<ConnectionId>,
-    /// queue.declare's arguments.
-    pub arguments: FieldTable,
-}
-
-impl QueueSpec {
-    /// Its kind.
-    pub fn kind(&self) -> QueueKind {
-        QueueKind::of(&self.arguments)
-    }
-
-    /// Returns whether the queue and its persistent messages are stored: it is durable, and not
-    /// tied to a connection, which no restart survives.
-    pub fn is_stored(&self) -> bool {
-        self.durable && self.exclusive_to.is_none()
-    }
-}
 
 /// A queue.
 pub struct Queue {

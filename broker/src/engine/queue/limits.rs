@@ -3,8 +3,7 @@
 
 use super::dead_letter::Reason;
 use super::effects::Effects;
-use super::expiry::SLICE;
-use super::machine::Machine;
+use super::machine::{Machine, SLICE};
 use super::settings::{Overflow, QueueKind, Settings};
 use crate::engine::message::{Message, SharedMessage};
 

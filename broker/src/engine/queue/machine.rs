@@ -11,7 +11,6 @@ use super::dead_letter::{Origin, Reason};
 use super::effects::Effects;
 use super::entry::{Entry, Return};
 use super::expiry::Expiry;
-use super::handle::QueueSpec;
 use super::limits::Limits;
 use super::outbox::Outbox;
 use super::outcome::{AfterRemoval, ConsumeRefused, Remains};
@@ -19,11 +18,15 @@ use super::paging::{PageMover, Paging};
 use super::ready::Ready;
 use super::returned::Returned;
 use super::settings::{Overflow, QueueKind, Settings};
+use super::spec::QueueSpec;
 use super::stored::storable;
 use crate::engine::clock::Time;
 use crate::engine::message::{Message, SharedMessage};
 use leveret_storage::{Op, Position, QueueId, Token};
 use std::sync::Arc;
+
+/// Messages dropped at a time, under one lock.
+pub(super) const SLICE: usize = 1024;
 
 /// One queue.
 #[derive(Debug)]

@@ -1,4 +1,9 @@
 //! Queues: a pure machine per queue, and the lock around it.
+//!
+//! Files import one another in circles here, and are meant to. Each rule (`expiry`, `limits`, `dead_letter`, `outbox`,
+//! `returned` with `waiting`) keeps the state that [`Machine`](machine::Machine) holds for it beside the rule's own part of
+//! `impl Machine`, so that a rule is read in one place. A consumer names its queue, which knows its consumers; effects
+//! name queues whose dead letters are to be sent.
 
 pub mod arguments;
 #[cfg(test)]
@@ -29,6 +34,7 @@ mod retry;
 mod returned;
 mod settings;
 mod single_active;
+mod spec;
 mod stored;
 mod transfer;
 mod waiting;
@@ -39,7 +45,7 @@ pub use dead_letter::{DeadLetter, Origin, Reason};
 pub use delivery_count::DeliveryCount;
 pub use effects::{Effects, Environment};
 pub use entry::{Entry, Return, Returns};
-pub use handle::{Incoming, Queue, QueueSpec};
+pub use handle::{Incoming, Queue};
 pub use ignored::Ignored;
 pub use kept_arguments::KeptArguments;
 pub use outbox::Outgoing;
@@ -47,5 +53,6 @@ pub use outcome::{AfterRemoval, Aside, ConsumeRefused, Counts, Remains};
 pub use retry::{Retry, RetryKind};
 pub use returned::Found;
 pub use settings::{QueueKind, Settings, age};
+pub use spec::QueueSpec;
 pub use stored::{body_bytes, decode};
 pub use transfer::Transfer;

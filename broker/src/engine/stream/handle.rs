@@ -3,7 +3,7 @@
 use super::cursor::{Cursor, READ_BYTES, Read, Source, StreamReaders};
 use super::machine::{Ahead, Machine};
 use super::start::StartAt;
-use super::tails::Change;
+use super::tail::Change;
 use crate::engine::message::SharedMessage;
 use crate::engine::queue::{
     ConsumeRefused, Consumer, ConsumerId, Counts, Effects, Incoming, Queue, Remains, Settings,

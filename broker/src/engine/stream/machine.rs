@@ -8,7 +8,7 @@ use super::cursor::Cursor;
 use super::record::Record;
 use super::start::StartAt;
 use super::tail::Tail;
-use super::tails::{Change, Counted};
+use super::tail::{Change, Counted};
 use super::units::{Retention, Unit, Units};
 use crate::engine::message::SharedMessage;
 use crate::engine::queue::{Consumer, ConsumerId, Counts, Effects, Settings};

@@ -18,6 +18,9 @@
 //! | `budget` | what all consumers together may read ahead |
 //! | `start`, `filter` | what a consumer asks for |
 //! | `record`, `header` | a message as it is kept, and as it is delivered |
+//!
+//! A stream knows its cursors and a cursor reads from its stream, so `handle`, `machine` and `cursor` import one another;
+//! `tails` knows the streams that have one.
 
 mod budget;
 mod committed;

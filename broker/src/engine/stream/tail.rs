@@ -69,3 +69,31 @@ impl Tail {
         offsets.zip(records.cloned()).collect()
     }
 }
+
+/// The minimum change that is counted.
+const STEP: usize = 4 << 10;
+
+/// The counted size of a stream's tail.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counted(usize);
+
+impl Counted {
+    /// Records that a tail has this size now. Returns the change, if it is large enough to be
+    /// counted.
+    pub fn change(&mut self, bytes: usize) -> Option<Change> {
+        let is_small = bytes.abs_diff(self.0) < STEP;
+        if is_small && bytes > 0 && self.0 > 0 {
+            return None;
+        }
+        let before = std::mem::replace(&mut self.0, bytes);
+        (before != bytes).then_some(Change { before, now: bytes })
+    }
+}
+
+/// The growth or shrinkage of a tail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "it has to be counted"]
+pub struct Change {
+    pub(super) before: usize,
+    pub(super) now: usize,
+}

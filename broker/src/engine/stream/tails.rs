@@ -2,6 +2,7 @@
 //! tail is dropped first; its readers find the messages on disk.
 
 use super::handle::Stream;
+use super::tail::Change;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,8 +10,6 @@ use std::sync::{Arc, Weak};
 
 /// Bytes that the tails of all streams may take together.
 const BYTES_MAX: usize = 16 << 20;
-/// The minimum change that is counted.
-const STEP: usize = 4 << 10;
 
 /// The streams with tails, and their total size.
 #[derive(Debug, Default)]
@@ -18,31 +17,6 @@ pub struct Tails {
     bytes: AtomicUsize,
     /// Streams with a tail, oldest first.
     streams: Mutex<VecDeque<Weak<Stream>>>,
-}
-
-/// The counted size of a stream's tail.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counted(usize);
-
-impl Counted {
-    /// Records that a tail has this size now. Returns the change, if it is large enough to be
-    /// counted.
-    pub fn change(&mut self, bytes: usize) -> Option<Change> {
-        let is_small = bytes.abs_diff(self.0) < STEP;
-        if is_small && bytes > 0 && self.0 > 0 {
-            return None;
-        }
-        let before = std::mem::replace(&mut self.0, bytes);
-        (before != bytes).then_some(Change { before, now: bytes })
-    }
-}
-
-/// The growth or shrinkage of a tail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "it has to be counted"]
-pub struct Change {
-    before: usize,
-    now: usize,
 }
 
 impl Tails {

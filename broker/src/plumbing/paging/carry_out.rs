@@ -1,11 +1,10 @@
 //! Performing page jobs: on the disk, under no lock.
 
 use super::codec;
-use super::pager::Records;
 use crate::engine::clock::Clock;
 use crate::engine::queue::paging::{Job, JobResult, Missing, Outline, Owner, Source, Work};
 use crate::engine::queue::{Entry, decode};
-use leveret_storage::{Position, Spill, StorageError};
+use leveret_storage::{Position, QueueId, Spill, StorageError, Store};
 use std::io;
 use std::sync::Arc;
 
@@ -200,5 +199,42 @@ impl StoredReading<'_> {
             queue = %self.owner.name(),
             "messages {first} to {last} in the store are {why}, skipping them"
         );
+    }
+}
+
+/// The read interface of the store; see [`leveret_storage::Store`].
+pub trait Records: Send + Sync {
+    /// See [`leveret_storage::Store::read`].
+    ///
+    /// # Errors
+    /// See there.
+    fn read(
+        &self,
+        queue: QueueId,
+        from: Position,
+        max_messages: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<(Position, bytes::Bytes)>, StorageError>;
+
+    /// See [`leveret_storage::Store::flush`].
+    ///
+    /// # Errors
+    /// See there.
+    fn flush(&self) -> Result<(), StorageError>;
+}
+
+impl Records for Store {
+    fn read(
+        &self,
+        queue: QueueId,
+        from: Position,
+        max_messages: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<(Position, bytes::Bytes)>, StorageError> {
+        Store::read(self, queue, from, max_messages, max_bytes)
+    }
+
+    fn flush(&self) -> Result<(), StorageError> {
+        Store::flush(self)
     }
 }

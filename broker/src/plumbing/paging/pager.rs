@@ -2,11 +2,12 @@
 //! shared by all queues and delayed exchanges.
 
 use super::carry_out::PageStores;
+use super::carry_out::Records;
 use super::sweeper::Sweeper;
 use crate::engine::clock::Clock;
 use crate::engine::queue::paging::{Dropped, Holder, Job, JobResult, Limits, PageMover, Work};
 use crate::engine::queue::{Effects, Environment};
-use leveret_storage::{Position, QueueId, Spill, StorageError, Store};
+use leveret_storage::Spill;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::fmt;
@@ -29,43 +30,6 @@ const TIGHT_SHARE: u64 = 8;
 const PAUSE: Duration = Duration::from_secs(1);
 /// The delay before an unreadable page is tried again.
 const READ_PAUSE: Duration = Duration::from_millis(100);
-
-/// The read interface of the store; see [`leveret_storage::Store`].
-pub trait Records: Send + Sync {
-    /// See [`leveret_storage::Store::read`].
-    ///
-    /// # Errors
-    /// See there.
-    fn read(
-        &self,
-        queue: QueueId,
-        from: Position,
-        max_messages: usize,
-        max_bytes: usize,
-    ) -> Result<Vec<(Position, bytes::Bytes)>, StorageError>;
-
-    /// See [`leveret_storage::Store::flush`].
-    ///
-    /// # Errors
-    /// See there.
-    fn flush(&self) -> Result<(), StorageError>;
-}
-
-impl Records for Store {
-    fn read(
-        &self,
-        queue: QueueId,
-        from: Position,
-        max_messages: usize,
-        max_bytes: usize,
-    ) -> Result<Vec<(Position, bytes::Bytes)>, StorageError> {
-        Store::read(self, queue, from, max_messages, max_bytes)
-    }
-
-    fn flush(&self) -> Result<(), StorageError> {
-        Store::flush(self)
-    }
-}
 
 /// Moves pages between memory and disk.
 pub struct Pager(Arc<Shared>);

@@ -29,7 +29,7 @@ mod users;
 use crate::config::Limits;
 use crate::domain::auth::{PasswordHash, Permission};
 use crate::domain::broker::Broker;
-use crate::domain::vhost::VhostSpec;
+use crate::domain::vhost_spec::VhostSpec;
 use crate::engine::interfaces::Deadlines;
 use client::Client;
 use leveret_storage::Store;

@@ -241,7 +241,7 @@ fn a_connection_holds_no_more_than_it_may() {
     assert_eq!(told[0], "2 select-ok");
     let start = "2 close 406 PRECONDITION_FAILED - uncommitted messages of 12008";
     assert!(told[1].starts_with(start), "{told:?}");
-    let end = "octets on this connection are more than the configured max_transaction_size 1048576 (60,40)";
+    let end = "bytes on this connection exceed the configured max_transaction_size 1048576 (60,40)";
     assert!(told[1].ends_with(end), "{told:?}");
     assert_eq!(client.ask(tx_commit()), ["1 commit-ok"]);
     assert_eq!(counts(&client, "q"), (1, 0));

@@ -3,7 +3,7 @@
 use super::fixtures::{Delays, Limit};
 use super::world::World;
 use crate::domain::policy::{Policies, Policy, PolicyKind, Target, WrittenPolicy};
-use crate::engine::interfaces::AppliedPolicy;
+use crate::engine::applied_policy::AppliedPolicy;
 use std::sync::Arc;
 
 impl World {

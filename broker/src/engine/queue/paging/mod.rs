@@ -12,6 +12,7 @@
 mod backlog;
 mod mover;
 mod page;
+mod ranked;
 mod rules;
 mod sorted;
 #[cfg(test)]
@@ -23,8 +24,9 @@ pub use mover::{Holder, PageMover, ReportedMemory};
 pub use page::{
     Dropped, HeadExpiry, Kept, Outline, PageId, PagedOut, Reading, Shelf, Source, Totals,
 };
+pub use ranked::{MoreKeys, Rank, Ranked, RankedPage};
 pub use rules::{Paging, Wanted};
-pub use sorted::{First, MoreKeys, Rank, Ranked, RankedPage, Sorted};
+pub use sorted::{First, Sorted};
 pub use work::{Job, JobResult, Missing, Owner, Work};
 
 /// How much memory queues may use, and the size of a page.

@@ -1,7 +1,7 @@
 //! A page: a run of messages of one line that are on disk, or being moved.
 
 use super::PRESUMED_OVERHEAD;
-use super::sorted::{Rank, RankedPage};
+use super::ranked::{Rank, RankedPage};
 use crate::engine::clock::Time;
 use crate::engine::queue::entry::Entry;
 use leveret_storage::{Position, Spilled};

@@ -1,7 +1,7 @@
 //! Jobs for pages, and their results.
 
 use super::page::{Outline, PageId, Shelf, Source};
-use super::sorted::RankedPage;
+use super::ranked::RankedPage;
 use crate::engine::queue::Effects;
 use crate::engine::queue::entry::Entry;
 use leveret_storage::{QueueId, Spilled};
