@@ -1,13 +1,14 @@
 //! leveretctl: rabbitmqctl's commands for one Leveret broker.
 //!
-//! How a command runs: [`options`] splits the command line, [`request`] turns it into a request (or
-//! says what is wrong with it), [`client`] sends it to the broker, [`render`] and [`report`] print the
-//! response. Texts and statuses are those of rabbitmqctl 3.10.8, recorded by running it;
-//! docs/operate/leveretctl.md lists the differences and their reasons.
+//! How a command runs: [`options`] splits the command line, [`request`] checks it, [`commands`] turns
+//! it into a request (or says what is wrong with it) and has the line that announces it, [`client`]
+//! sends it to the broker, [`render`] and [`report`] print the response. Texts and statuses are those
+//! of rabbitmqctl 3.10.8, recorded by running it; docs/operate/leveretctl.md lists the differences and
+//! their reasons.
 
 mod alarms;
-mod banner;
 mod client;
+mod commands;
 pub mod exit;
 mod help;
 mod listing;

@@ -20,7 +20,7 @@ use super::report::{self, SuccessText};
 use super::request::{Command, Invalid};
 use super::status::{self, Unit};
 use super::verbs::Verb;
-use super::{alarms, banner, exit, help, password};
+use super::{alarms, commands, exit, help, password};
 
 /// The pause between two attempts to reach a broker that is starting.
 const STARTUP_POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -112,7 +112,7 @@ fn run(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<u8, EarlyExit>
         "help" if line.invalid.is_empty() && line.arguments.len() < 2 => help_of(line, terminal),
         "version" if line.invalid.is_empty() && line.arguments.is_empty() => version(terminal),
         _ => {
-            let command = Command::of(verb, line)
+            let command = Command::of(verb, line, commands::request)
                 .map_err(|invalid| usage_error(verb, line, &invalid, bold))?;
             execute(verb, command, line, terminal)
         }
@@ -204,7 +204,7 @@ fn execute(
         other => other.map_err(failed)?,
     };
     let chatty = !line.has("quiet") && !line.has("silent") && !command.format.is_for_programs();
-    let banner = banner::banner(verb.name, &command.request, &data_dir, timeout);
+    let banner = commands::banner(verb.name, &command.request, &data_dir, timeout);
     if let Some(banner) = banner.filter(|_| chatty) {
         writeln!(terminal.out, "{banner}")?;
     }

@@ -1,0 +1,68 @@
+//! The verbs by theme: each file turns the arguments of its verbs into requests, and has the lines
+//! that announce them, the banners.
+//!
+//! What is the same for all verbs is in `../request.rs`: a new verb of a theme touches the file of
+//! its theme only. Only a new theme is listed here.
+
+mod connections;
+mod limits;
+mod listings;
+mod node;
+mod policies;
+mod queues;
+mod resources;
+mod users;
+mod vhosts;
+
+use std::path::Path;
+
+use crate::manage::request::Request;
+
+use super::options::CommandLine;
+use super::request::{Invalid, usage};
+
+/// A theme: it returns the request of a verb, or `None` for a verb of another theme.
+type Theme = fn(&str, &CommandLine) -> Result<Option<Request>, Invalid>;
+
+/// Every theme. A verb belongs to one of them, so their order does not matter.
+const THEMES: [Theme; 9] = [
+    listings::request,
+    users::request,
+    limits::request,
+    resources::request,
+    policies::request,
+    node::request,
+    vhosts::request,
+    queues::request,
+    connections::request,
+];
+
+/// Returns the request of a command line whose options and number of arguments have been checked.
+pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Request, Invalid> {
+    for theme in THEMES {
+        if let Some(request) = theme(verb, line)? {
+            return Ok(request);
+        }
+    }
+    Err(usage(format!("'{verb}' is not a request to a broker")))
+}
+
+/// Returns the line that is printed before the response and announces the request, without a line
+/// feed. Recorded from rabbitmqctl 3.10.8, except where it names a node.
+pub(super) fn banner(
+    verb: &str,
+    request: &Request,
+    data_dir: &Path,
+    timeout_seconds: Option<u64>,
+) -> Option<String> {
+    let seconds = timeout_seconds.unwrap_or_default();
+    node::banner(verb, request, data_dir, seconds)
+        .or_else(|| resources::banner(verb, request, data_dir))
+        .or_else(|| listings::banner(request, seconds))
+        .or_else(|| users::banner(request))
+        .or_else(|| limits::banner(request))
+        .or_else(|| policies::banner(request))
+        .or_else(|| vhosts::banner(request))
+        .or_else(|| queues::banner(request))
+        .or_else(|| connections::banner(request))
+}

@@ -1,0 +1,67 @@
+//! Users, their passwords and tags, and their permissions: the verbs and their banners.
+
+use crate::manage::request::Request;
+
+use super::super::exit;
+use super::super::options::CommandLine;
+use super::super::request::{Invalid, argument};
+
+/// Returns the request of a verb of this theme; `None` for other verbs.
+pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>, Invalid> {
+    let (vhost, user) = (line.vhost().to_owned(), argument(line, 0));
+    let password = argument(line, 1);
+    Ok(Some(match verb {
+        "add_user" if user.is_empty() => {
+            let reason = "Bad argument: user cannot be an empty string".to_owned();
+            return Err(Invalid {
+                reason,
+                status: exit::DATA,
+            });
+        }
+        "add_user" => Request::AddUser { user, password },
+        "delete_user" => Request::DeleteUser { user },
+        "change_password" => Request::ChangePassword { user, password },
+        "authenticate_user" => Request::AuthenticateUser { user, password },
+        "set_user_tags" => {
+            let tags = line.arguments.iter().skip(1).cloned().collect();
+            Request::SetUserTags { user, tags }
+        }
+        "set_permissions" => {
+            let [configure, write, read] = [1, 2, 3].map(|index| argument(line, index));
+            Request::SetPermissions {
+                vhost,
+                user,
+                configure,
+                write,
+                read,
+            }
+        }
+        "clear_permissions" => Request::ClearPermissions { vhost, user },
+        _ => return Ok(None),
+    }))
+}
+
+/// Returns the banner of a request of this theme; `None` for other requests.
+pub(super) fn banner(request: &Request) -> Option<String> {
+    Some(match request {
+        Request::AddUser { user, .. } => format!("Adding user \"{user}\" ..."),
+        Request::DeleteUser { user } => format!("Deleting user \"{user}\" ..."),
+        Request::ChangePassword { user, .. } => {
+            format!("Changing password for user \"{user}\" ...")
+        }
+        Request::AuthenticateUser { user, .. } => format!("Authenticating user \"{user}\" ..."),
+        Request::SetUserTags { user, tags } => {
+            format!(
+                "Setting tags for user \"{user}\" to [{}] ...",
+                tags.join(", ")
+            )
+        }
+        Request::SetPermissions { vhost, user, .. } => {
+            format!("Setting permissions for user \"{user}\" in vhost \"{vhost}\" ...")
+        }
+        Request::ClearPermissions { vhost, user } => {
+            format!("Clearing permissions for user \"{user}\" in vhost \"{vhost}\" ...")
+        }
+        _ => return None,
+    })
+}
