@@ -105,7 +105,7 @@ fn lines_of_text_are_the_brokers_own() {
             .await;
         process
             .line("the second login", |line| {
-                line.contains("out of place").then_some(())
+                line.contains("unexpected method").then_some(())
             })
             .await;
         let lines = process.lines();
