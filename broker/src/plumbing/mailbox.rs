@@ -168,6 +168,7 @@ impl Mailbox {
     ///
     /// # Errors
     /// The entry, if the mailbox is closed because the connection has ended.
+    #[inline]
     pub fn deliver(&self, consumer: &Arc<Consumer>, entry: Entry) -> Result<bool, Entry> {
         let size = cost(&entry);
         let mut state = self.state.lock();
@@ -259,6 +260,7 @@ impl Mailbox {
 
     /// Returns whether no more deliveries should be sent now. If true, that is remembered: the
     /// connection will resume its consumers when it has caught up.
+    #[inline]
     pub fn is_full(&self) -> bool {
         let mark = self.ledger.waiting_mark();
         if self.waiting.load(Ordering::SeqCst) < mark {
@@ -270,6 +272,7 @@ impl Mailbox {
     }
 
     /// Returns the bytes of waiting deliveries.
+    #[inline]
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }

@@ -51,6 +51,7 @@ impl Consumer {
     /// Takes the credit for one delivery, all or nothing; if refused, the refuser knows that it has
     /// to resume this consumer. A delivery that needs no acknowledgement takes no credit, but waits
     /// like others while the channel's prefetch is used up (`rabbit_limiter:can_send`).
+    #[inline]
     pub(super) fn take_turn(&self) -> bool {
         if self.mailbox.is_full() {
             return false;

@@ -67,6 +67,7 @@ impl Expiry {
 impl Machine {
     /// Drops a slice of the expired messages at the head of the queue. Returns whether there are
     /// more, for which the timer is set.
+    #[inline]
     pub(super) fn drop_expired(&mut self, fx: &mut Effects) -> bool {
         if !self.expiry.any {
             return false;

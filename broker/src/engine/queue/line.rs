@@ -29,6 +29,7 @@ const KEPT_CAPACITY: usize = 256;
 impl Line {
     /// Adds a message at its position: usually after all others, or where it was reserved before
     /// others came.
+    #[inline]
     pub fn insert(&mut self, entry: Entry) {
         let backlog = self.backlog.as_deref().and_then(Backlog::last);
         let last = backlog.or_else(|| self.fresh.back().map(|last| last.position));
@@ -39,6 +40,7 @@ impl Line {
     }
 
     /// Adds a message after all others.
+    #[inline]
     fn push(&mut self, entry: Entry) {
         match &mut self.backlog {
             None => self.fresh.push_back(entry),
@@ -53,6 +55,7 @@ impl Line {
 
     /// Returns whether the first message is among those that were requeued. `None` if there is no
     /// message, or it is on disk.
+    #[inline]
     fn requeued_first(&self) -> Option<bool> {
         if let Some(first) = self.requeued_before_others() {
             return matches!(first, First::Here(_)).then_some(true);
@@ -61,12 +64,14 @@ impl Line {
     }
 
     /// Returns the first message that was not requeued, if it is in memory. It may be in a page that is being written.
+    #[inline]
     fn first_in_order(&self) -> Option<&Entry> {
         let behind = || self.backlog.as_deref().and_then(Backlog::peek);
         self.fresh.front().or_else(behind)
     }
 
     /// Returns the first requeued message, if it is the first of all.
+    #[inline]
     fn requeued_before_others(&self) -> Option<First<'_>> {
         let ((place, _), first) = self.requeued.first()?;
         let behind = match self.fresh.front() {
@@ -84,6 +89,7 @@ impl Line {
 
     /// Removes and returns the message with the lowest position. Returns `None` also if that is on
     /// disk.
+    #[inline]
     pub fn pop(&mut self) -> Option<Entry> {
         if self.requeued_first()? {
             return self.requeued.pop_first().map(|(_, ranked)| ranked.entry);
@@ -124,6 +130,7 @@ impl Line {
     }
 
     /// Returns the message with the lowest position. `None` also if that is on disk.
+    #[inline]
     pub fn first(&self) -> Option<&Entry> {
         match self.requeued_before_others() {
             Some(First::Here(ranked)) => Some(&ranked.entry),
@@ -143,12 +150,14 @@ impl Line {
     }
 
     /// Returns the number of messages.
+    #[inline]
     pub fn len(&self) -> usize {
         let backlog = self.backlog.as_deref().map_or(0, Backlog::messages);
         self.fresh.len() + self.requeued.len() + backlog
     }
 
     /// Returns whether there are none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.fresh.is_empty() && self.requeued.is_empty() && self.backlog.is_none()
     }

@@ -39,6 +39,7 @@ impl Ready {
 
     /// Adds a message at its position: usually after all others, or where it was reserved before
     /// others came.
+    #[inline]
     pub fn insert(&mut self, entry: Entry) {
         self.bytes += entry.message.body().len() as u64;
         self.weight += entry.weight();
@@ -49,6 +50,7 @@ impl Ready {
     }
 
     /// Returns the lines, if there must be several for this message.
+    #[inline]
     fn lines_for(&mut self, entry: &Entry) -> Option<&mut Priorities> {
         let levels = self.levels?;
         if self.lines.is_none() && usize::from(levels.priority(&entry.message)) != levels.default()
@@ -71,11 +73,13 @@ impl Ready {
 
     /// Removes and returns the next message: with priorities the oldest of the highest. `None` also
     /// if it is on disk.
+    #[inline]
     pub fn pop(&mut self) -> Option<Entry> {
         self.pop_from(self.served()?)
     }
 
     /// Removes and returns the first message of a line. `None` also if it is on disk.
+    #[inline]
     pub fn pop_from(&mut self, line: usize) -> Option<Entry> {
         let entry = match self.lines.as_deref_mut() {
             None => self.line.pop(),
@@ -87,6 +91,7 @@ impl Ready {
     }
 
     /// Returns the next message. `None` also if it is on disk.
+    #[inline]
     pub fn first(&self) -> Option<&Entry> {
         self.line(self.served()?)?.first()
     }
@@ -112,6 +117,7 @@ impl Ready {
     }
 
     /// Number of messages.
+    #[inline]
     pub fn len(&self) -> usize {
         match self.lines.as_deref() {
             None => self.line.len(),
@@ -120,6 +126,7 @@ impl Ready {
     }
 
     /// Whether there is none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -144,6 +151,7 @@ impl Ready {
 
     /// Returns the number of the line that is served next. `None` if there are several and all are
     /// empty.
+    #[inline]
     pub fn served(&self) -> Option<usize> {
         match self.lines.as_deref() {
             None => Some(self.only()),
@@ -159,6 +167,7 @@ impl Ready {
         }
     }
 
+    #[inline]
     fn line(&self, line: usize) -> Option<&Line> {
         match self.lines.as_deref() {
             None => (line == self.only()).then_some(&self.line),

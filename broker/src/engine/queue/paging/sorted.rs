@@ -72,6 +72,7 @@ impl Sorted {
     }
 
     /// Returns the first message and its rank.
+    #[inline]
     pub fn first(&self) -> Option<(Rank, First<'_>)> {
         if let Some((id, page)) = self.first_page() {
             let first = match &page.place {
@@ -130,12 +131,14 @@ impl Sorted {
     }
 
     /// Returns the number of messages.
+    #[inline]
     pub fn len(&self) -> usize {
         // The count fits: they were counted one by one.
         self.here.len() + self.paged().messages as usize
     }
 
     /// Returns whether there are none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.here.is_empty() && self.away.is_none()
     }
