@@ -116,7 +116,8 @@ const LAYERS: [&[&str]; 8] = [
     &["node"],
 ];
 
-/// Clients know the broker by its wire protocol alone.
+/// What the clients may use: leveretctl the requests and their wire, leveretperf nothing of the broker but what it needs
+/// of the system.
 const CLIENTS: [(&str, &[&str]); 2] = [
     ("ctl", &["text", "config", "manage", "control"]),
     ("perf", &["text", "plumbing"]),

@@ -1,5 +1,7 @@
 //! The settings, and where they come from.
 //!
+//! What belongs here is a plain value, how it is written, and which values are valid. What does not: what it does.
+//!
 //! Every setting has one name in three forms: a flag (`--data-dir`), an environment variable
 //! (`LEVERET_DATA_DIR`) and a key of the TOML file that `--config` names (`data_dir`). A flag wins
 //! over the environment, the environment over the file, the file over the default. The settings are

@@ -1,5 +1,7 @@
 //! leveretctl: rabbitmqctl's commands for one Leveret broker.
 //!
+//! What belongs here is the command line and what is printed. What does not: anything that the broker knows or decides.
+//!
 //! How a command runs: [`options`] splits the command line, [`request`] checks it, [`commands`] turns
 //! it into a request (or says what is wrong with it) and has the line that announces it, [`client`]
 //! sends it to the broker, [`render`] and [`report`] print the response. Texts and statuses are those

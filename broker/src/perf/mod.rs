@@ -1,5 +1,5 @@
 //! The load generator: raw frames on blocking sockets, with one thread per connection, so that the
-//! broker is what is measured and not the generator.
+//! broker is what is measured and not the generator. It works with any AMQP 0-9-1 broker, and nothing here uses Leveret's.
 //!
 //! A run is in one of the modes in [`options`]: [`throughput`] and its [`backlog`], [`churn`],
 //! [`idle`], and [`brokerless`] and [`disk`], which need no broker. Threads share a [`meter`]; the

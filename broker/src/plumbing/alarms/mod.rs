@@ -1,6 +1,6 @@
 //! Resource alarms, and who is told of them (RabbitMQ: "Memory and Disk Alarms").
 //!
-//! [`Alarms`] compares readings with watermarks; [`watch`] takes readings, at least once a second. Connections check
+//! [`Alarms`] compares readings with watermarks; `domain/shortage` takes readings, at least once a second. Connections check
 //! [`Alarms::in_force`] once per read batch: a connection that publishes while an alarm is in force is blocked, and
 //! told when all alarms are over. As in RabbitMQ there is no hysteresis: one watermark raises and clears.
 

@@ -182,7 +182,7 @@ impl StoredReading<'_> {
                 self.lost(
                     position.0,
                     position.0,
-                    "written by a newer version, it seems",
+                    "not readable, perhaps because a newer version wrote them",
                 );
                 continue;
             };
@@ -197,7 +197,7 @@ impl StoredReading<'_> {
         self.damaged = true;
         tracing::error!(
             queue = %self.owner.name(),
-            "messages {first} to {last} in the store are {why}, skipping them"
+            "skipping messages {first} to {last} of the store: they are {why}"
         );
     }
 }
