@@ -144,11 +144,16 @@ impl Machine {
     pub(super) fn next_look(&mut self) -> Option<Time> {
         let rules = self.expiry.any || self.expiry.lease.is_some();
         let waits = self.returned.as_deref().is_some_and(Returned::waits);
-        let later = self.drops_later || self.reads_later;
-        if !rules && !waits && !later && self.outbox.is_none() {
+        if !rules && !waits && !self.has_more_to_do() && self.outbox.is_none() {
             return None;
         }
         self.earlier_look()
+    }
+
+    /// Returns whether the timer has to go on with what was begun.
+    #[inline]
+    fn has_more_to_do(&self) -> bool {
+        self.drops_later || self.reads_later
     }
 
     fn earlier_look(&mut self) -> Option<Time> {
@@ -161,8 +166,7 @@ impl Machine {
             HeadExpiry::Unknown => None,
         });
         let due = self.returned.as_deref().and_then(Returned::first_due);
-        let later = self.drops_later || self.reads_later;
-        let rest = later.then(|| Time::from_millis(0));
+        let rest = self.has_more_to_do().then(|| Time::from_millis(0));
         let retry = self.outbox.as_deref().and_then(Outbox::retry_at);
         let times = heads.chain(due).chain(self.lease_end());
         let next = times.chain(rest).chain(retry).min()?;
