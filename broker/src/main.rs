@@ -13,7 +13,6 @@ use leveret::node::private;
 use leveret::node::reload::Reloader;
 use leveret::node::signals::{self, StopSignals};
 use leveret::plumbing::system;
-use leveret::plumbing::timers;
 use leveret::text::escape::{Form, escaped};
 use leveret_storage::{Options, Store};
 use std::io::IsTerminal;
@@ -206,7 +205,7 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
         startup_ms = started.elapsed().as_millis() as u64,
         "ready"
     );
-    tokio::spawn(timers::serve(broker.timer_context(), stopped.clone()));
+    tokio::spawn(broker.serve_timers(stopped.clone()));
     let admin = tokio::spawn(admin.serve(stopped.clone()));
     listener.serve(stopped).await;
     let finished = finish(&broker);

@@ -40,10 +40,10 @@ impl ChunkEntry {
 
     /// Returns `None` if part of the chunk is acknowledged or a number does not fit.
     fn intact(first: u64, chunk: &Chunk) -> Option<ChunkEntry> {
-        let whole = chunk.first_live == first
+        let is_intact = chunk.first_live == first
             && chunk.last_live == chunk.last
             && chunk.acked.iter().next().is_none();
-        if !whole {
+        if !is_intact {
             return None;
         }
         if let Some(body) = chunk.shared {

@@ -31,8 +31,8 @@ pub(crate) struct DiskSpace {
 impl DiskSpace {
     /// Returns whether this many bytes can be copied. Zero bytes always can.
     pub(crate) fn fits(&self, bytes: u64) -> bool {
-        let taken = bytes.saturating_mul(FACTOR).saturating_add(SPARE);
-        bytes == 0 || (self.free)(&self.path).is_none_or(|free| free >= taken)
+        let needed = bytes.saturating_mul(FACTOR).saturating_add(SPARE);
+        bytes == 0 || (self.free)(&self.path).is_none_or(|free| free >= needed)
     }
 }
 

@@ -18,7 +18,7 @@ pub enum StorageError {
         source: io::Error,
     },
     /// Another process has the directory open.
-    #[error("the data directory {} is in use by {}; stop that broker first or choose another directory", path.display(), holder(*pid))]
+    #[error("the data directory {} is in use by {}; stop it first, or choose another directory", path.display(), holder(*pid))]
     InUse {
         /// The directory.
         path: PathBuf,
@@ -26,7 +26,7 @@ pub enum StorageError {
         pid: Option<u32>,
     },
     /// The directory was written by a version with another format.
-    #[error("{} holds a store of format {found}, this version reads format {expected}; start it with the version that wrote it", path.display())]
+    #[error("{} holds a store of format {found}, but this version reads format {expected}; start the version that wrote it", path.display())]
     Schema {
         /// The directory.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum StorageError {
         expected: u32,
     },
     /// Part of the store is missing. The broker never silently starts with an empty store.
-    #[error("the store in {} is incomplete: {what} missing, or from another store; put it back or restore the directory from a copy, or run `leveret check` to see what is lost and `leveret repair` to continue without it", path.display())]
+    #[error("the store in {} is incomplete; missing, or from another store: {what}; put it back, or restore the directory from a copy, or run `leveret check` to see what is lost and `leveret repair` to continue without it", path.display())]
     Missing {
         /// The directory.
         path: PathBuf,
@@ -54,7 +54,7 @@ pub enum StorageError {
         end: u64,
     },
     /// A stored run of messages is missing or does not match its checksum.
-    #[error("messages {} to {} of queue {} are damaged on disk and cannot be delivered; run `leveret repair` to remove them, or restore the data directory from a copy", first.0, last.0, queue.0)]
+    #[error("messages {} to {} of the queue with id {} are damaged on disk and cannot be delivered; run `leveret check` to see which queue this is and `leveret repair` to remove them, or restore the data directory from a copy", first.0, last.0, queue.0)]
     DamagedMessages {
         /// The queue.
         queue: QueueId,
@@ -101,7 +101,7 @@ pub enum StorageError {
     },
     /// The log cannot be written at present. Nothing unwritten is confirmed.
     #[error(
-        "cannot write the log: {reason}; free disk space or repair the disk; the broker keeps retrying"
+        "cannot write the commit log, retrying: {reason}; free some disk space or repair the disk"
     )]
     WriteFailing {
         /// The last error.

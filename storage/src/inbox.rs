@@ -131,23 +131,23 @@ impl State {
 
     /// Returns how many batches do not wait for others of their group.
     fn takeable(&self) -> usize {
-        let taken = self.submitted - self.batches.len() as u64;
+        let processed = self.submitted - self.batches.len() as u64;
         let before = self.groups.iter().min();
         before.map_or(self.batches.len(), |before| {
             // At most the number of batches.
-            before.saturating_sub(taken) as usize
+            before.saturating_sub(processed) as usize
         })
     }
 
-    /// Moves the batches that may be taken into `taken`, which is empty.
-    fn take_into(&mut self, taken: &mut Vec<Pending>) {
+    /// Moves the batches that may be taken into `buffer`, which is empty.
+    fn take_into(&mut self, buffer: &mut Vec<Pending>) {
         let count = self.takeable();
         if count < self.batches.len() {
             // The rest stays as urgent as it was.
-            taken.extend(self.batches.drain(..count));
+            buffer.extend(self.batches.drain(..count));
             return;
         }
-        std::mem::swap(&mut self.batches, taken);
+        std::mem::swap(&mut self.batches, buffer);
         self.urgent = false;
         self.lazy_since = None;
     }
@@ -297,9 +297,9 @@ impl Inbox {
             return None;
         }
         state.committing_directly = true;
-        let mut taken = Vec::new();
-        state.take_into(&mut taken);
-        Some(taken)
+        let mut batches = Vec::new();
+        state.take_into(&mut batches);
+        Some(batches)
     }
 
     /// Ends a direct commit.
@@ -318,8 +318,8 @@ impl Inbox {
         self.call_thread(&mut state);
     }
 
-    /// Waits for something to do. Submitted batches are moved into `taken`, which must be empty.
-    pub(crate) fn take(&self, taken: &mut Vec<Pending>) -> Task {
+    /// Waits for something to do. Submitted batches are moved into `buffer`, which must be empty.
+    pub(crate) fn take(&self, buffer: &mut Vec<Pending>) -> Task {
         let mut state = self.state.lock();
         loop {
             if !state.committing_directly {
@@ -330,7 +330,7 @@ impl Inbox {
                     return Task::Retry;
                 }
                 if state.is_due() {
-                    state.take_into(taken);
+                    state.take_into(buffer);
                     return Task::Commit;
                 }
                 if state.stop == Stop::Drain && state.batches.is_empty() {

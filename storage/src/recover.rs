@@ -217,7 +217,7 @@ fn load_catalogue(
         ) {
             (Some(queue), Some(marks)) => catalogue.queues.entry(queue).or_default().marks = marks,
             (queue, _) => lost(format!(
-                "record of queue {}",
+                "record of the queue with id {}",
                 queue.map_or(0, |queue| queue.0)
             ))?,
         }
@@ -240,7 +240,7 @@ fn load_catalogue(
                 entry.add_chunk(first.0, chunk);
             }
             None => lost(format!(
-                "catalogue of queue {}, messages from {}",
+                "catalogue of the queue with id {}, for messages from {} on,",
                 queue.0, first.0
             ))?,
         }

@@ -59,7 +59,7 @@ impl Watched {
         WATCH.call_once(|| {
             let watch = thread::Builder::new().name("sled watchdog".to_owned());
             if let Err(error) = watch.spawn(watch_all) {
-                tracing::error!("cannot start the sled watchdog, so a failed write of sled's may hang the store: {error}");
+                tracing::error!("cannot start the thread that watches sled, so a failing write of sled's may hang the store: {error}");
             }
         });
         Watched(number)

@@ -55,7 +55,7 @@ struct SpillFile {
 impl Drop for SpillFile {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove a file of paged-out messages");
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove a file of messages that were paged out");
         }
     }
 }

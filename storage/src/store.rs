@@ -461,7 +461,9 @@ impl Owner {
         match checkpoint {
             Some(Ok(())) => {}
             Some(Err(_)) => {
-                tracing::error!("the checkpoint thread panicked; the next start replays the log");
+                tracing::error!(
+                    "the checkpoint thread panicked; nothing is lost: the next start replays the log"
+                );
             }
             // It keeps the directory until this process ends.
             None => {
@@ -513,7 +515,7 @@ impl Shared {
 impl Drop for Owner {
     fn drop(&mut self) {
         if let Err(error) = self.stop(Stop::Drain) {
-            tracing::error!("closing the store: {error}");
+            tracing::error!("cannot close the store cleanly: {error}");
         }
     }
 }

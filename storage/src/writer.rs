@@ -107,13 +107,13 @@ pub(crate) fn run(writer: &Mutex<Writer>) -> Ending {
         (Arc::clone(&writer.inbox), Arc::clone(&writer.counters))
     };
     let _notice = EndNotice(Arc::clone(&inbox), counters);
-    let mut taken = Vec::new();
+    let mut batches = Vec::new();
     let ending = loop {
         // Not locked while waiting, so that others may commit then.
-        let what = inbox.take(&mut taken);
+        let what = inbox.take(&mut batches);
         let mut writer = writer.lock();
         let committed = match what {
-            Task::Commit => writer.commit_all(&mut taken),
+            Task::Commit => writer.commit_all(&mut batches),
             Task::Retry => writer.retry_stuck(),
             Task::Roll => {
                 // If this fails, the next commit tries again and reports it.
@@ -158,9 +158,9 @@ impl Writer {
         Ending::Drained(self.log.ending())
     }
 
-    /// Commits the batches taken, in as many commits as their size requires.
-    fn commit_all(&mut self, taken: &mut Vec<Pending>) -> Result<(), GivenUp> {
-        let mut pending = taken.drain(..).peekable();
+    /// Commits these batches, in as many commits as their size requires.
+    fn commit_all(&mut self, batches: &mut Vec<Pending>) -> Result<(), GivenUp> {
+        let mut pending = batches.drain(..).peekable();
         while pending.peek().is_some() {
             let (load, to_write) = self.build(&mut pending);
             if to_write {
@@ -201,15 +201,15 @@ impl Writer {
 
     /// Commits batches on the thread of their submitter: one write and one sync, if nothing slower is needed. A failure
     /// is left for the storage thread to retry.
-    pub(crate) fn commit_directly(&mut self, taken: Vec<Pending>) -> DirectOutcome {
-        let cost: usize = taken.iter().map(|pending| pending.cost).sum();
+    pub(crate) fn commit_directly(&mut self, batches: Vec<Pending>) -> DirectOutcome {
+        let cost: usize = batches.iter().map(|pending| pending.cost).sum();
         // Records take more than their cost, but never this much.
         let max = 2 * cost as u64 + DIRECT_SLACK;
         let bounded = self.log_state.bytes() + max <= self.log_bound;
         if cost > self.commit_size || !bounded || !self.log.fits(max) {
-            return DirectOutcome::Returned(taken);
+            return DirectOutcome::Returned(batches);
         }
-        let mut pending = taken.into_iter().peekable();
+        let mut pending = batches.into_iter().peekable();
         let (load, to_write) = self.build(&mut pending);
         debug_assert!(
             pending.peek().is_none(),

@@ -140,11 +140,11 @@ fn a_hangup_changes_what_is_logged_and_says_what_needs_a_restart() {
                 "\"log_level\",\"from\":\"info\",\"to\":\"error\"",
             )
             .await;
-        let before = world.count("accepted");
+        let before = world.count("accepting AMQP connection");
         let mut raw = Raw::connect_to(&world.address).await;
         raw.open_channel(1).await;
         assert_eq!(
-            world.count("accepted"),
+            world.count("accepting AMQP connection"),
             before,
             "nobody is told of what goes well"
         );
@@ -161,7 +161,7 @@ fn a_hangup_changes_what_is_logged_and_says_what_needs_a_restart() {
             .await;
         Raw::connect_to(&world.address).await;
         eventually("connections are told of again", async || {
-            (world.count("accepted") > before).then_some(())
+            (world.count("accepting AMQP connection") > before).then_some(())
         })
         .await;
         world.process.signal("TERM");

@@ -25,7 +25,7 @@ pub(super) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S) {
     };
     match timeout(LINGER_TIMEOUT, drained).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "the peer is gone"),
+        Ok(Err(error)) => tracing::debug!(%error, "the peer closed the connection with an error"),
         Err(_) => tracing::debug!("the peer did not close its socket"),
     }
 }

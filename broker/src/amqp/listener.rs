@@ -91,7 +91,7 @@ impl Listener {
             if self.places.available_permits() == 0 && full.is_due() {
                 tracing::warn!(
                     connections = self.broker.connections.count(),
-                    "no file descriptors left for more connections: new ones have to wait"
+                    "no file descriptors are left for more connections: new ones wait until others close"
                 );
             }
             let Ok(place) = self.places.clone().acquire_owned().await else {
@@ -123,7 +123,7 @@ impl Listener {
         }
         let local = socket.local_addr().unwrap_or(peer);
         let (info, mailbox) = self.broker.connections.add(peer, local);
-        tracing::info!(connection = %info.label(), id = %info.id, "accepted");
+        tracing::info!(connection = %info.label(), id = %info.id, "accepting AMQP connection");
         let session = Session::new(socket, self.broker.clone(), info.clone(), mailbox);
         let leave = Leave {
             broker: self.broker.clone(),
@@ -165,13 +165,15 @@ impl Leave {
     fn with(&self, end: &End) {
         let connection = self.info.label();
         match end {
-            End::Closed => tracing::info!(connection, "closed"),
+            End::Closed => tracing::info!(connection, "connection closed"),
             End::Abandoned | End::Gone => {
                 tracing::warn!(connection, "client unexpectedly closed TCP connection");
             }
             End::Silent => tracing::error!(connection, "missed heartbeats from client"),
             End::HandshakeTimeout => tracing::error!(connection, "handshake timed out"),
-            End::Failed(error) => tracing::warn!(connection, %error, "connection lost"),
+            End::Failed(error) => {
+                tracing::warn!(connection, %error, "connection lost: cannot read from or write to its socket")
+            }
         }
     }
 }

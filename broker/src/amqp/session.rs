@@ -194,8 +194,8 @@ impl<S: Peer> Session<S> {
         // The buffer is filled up to its maximum size and no more: one that grows by doubling is too large for the
         // processor's cache, and for bodies to stay in it.
         let free = READ_BUFFER_MAX.saturating_sub(self.input.len());
-        let usual = self.read_size.min(free).max(READ_BUFFER_MIN);
-        self.input.reserve(wanted.max(usual));
+        let next_read = self.read_size.min(free).max(READ_BUFFER_MIN);
+        self.input.reserve(wanted.max(next_read));
         match self.read_some(cx) {
             Poll::Pending => {
                 self.shrink();

@@ -15,8 +15,8 @@ short            | long              | description
 -q               | --quiet           | suppress informational messages
 -s               | --silent          | suppress informational messages
                  |                   | and table header row
--p <vhost>       | --vhost <vhost>   | for commands that are scoped to a virtual host,
-                 |                   | virtual host to use
+-p <vhost>       | --vhost <vhost>   | the virtual host, for commands that work on one;
+                 |                   | / by default
 -t <seconds>     | --timeout <n>     | operation timeout in seconds
                  | --formatter <f>   | table, pretty_table, json or csv
                  | --data-dir <dir>  | the broker's data directory; also LEVERET_DATA_DIR

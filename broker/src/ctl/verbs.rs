@@ -98,16 +98,16 @@ const POLICY: &[(&str, &str)] = &[
     ("<name>", "policy name (identifier)"),
     (
         "<pattern>",
-        "a regular expression pattern that will be used to match queue, exchanges, etc",
+        "regular expression that the names of queues and exchanges are matched against",
     ),
+    ("<definition>", "policy definition, as a JSON document"),
     (
-        "<definition>",
-        "policy definition (arguments). Must be a valid JSON document",
+        "--priority <priority>",
+        "policy priority, an integer; 0 by default",
     ),
-    ("--priority <priority>", "policy priority"),
     (
         "--apply-to <queues | classic_queues | quorum_queues | streams | exchanges | all>",
-        "policy should only apply to queues, exchanges, or all entities (both of the above)",
+        "the kind of entities the policy applies to; all by default",
     ),
 ];
 
@@ -146,7 +146,7 @@ pub(super) static VERBS: &[Verb] = &[
         "Lists user names and tags"),
     verb(USERS, "set_user_limits", exactly(2), "<username> <definition>", "Sets user limits")
         .details(&[("<definition>", "limit definitions as a JSON document, \
-            {\"max-connections\": 10, \"max-channels\": 100}; limits it does not name are kept")]),
+            {\"max-connections\": 10, \"max-channels\": 100}; limits that it does not name are kept")]),
     verb(USERS, "set_user_tags", (1, None), "<username> <tag> [...]", "Sets user tags"),
     verb(ACCESS, "clear_permissions", exactly(1), "[--vhost <vhost>] <username>",
         "Revokes user permissions for a vhost"),
@@ -170,13 +170,13 @@ pub(super) static VERBS: &[Verb] = &[
         "Health check that exits with a non-zero code if there are resource alarms"),
     verb(MONITORING, "check_local_alarms", NONE, "[--timeout <timeout>]",
         "Health check that exits with a non-zero code if there are resource alarms"),
-    verb(MONITORING, "list_bindings", ANY, IN_VHOST, "Lists all bindings on a vhost")
+    verb(MONITORING, "list_bindings", ANY, IN_VHOST, "Lists all bindings of a vhost")
         .columns(names::<BindingColumn>),
     verb(MONITORING, "list_channels", ANY, EVERYWHERE, "Lists all channels of the broker")
         .columns(names::<ChannelColumn>),
     verb(MONITORING, "list_connections", ANY, EVERYWHERE, "Lists AMQP 0-9-1 connections")
         .columns(names::<ConnectionColumn>),
-    verb(MONITORING, "list_consumers", ANY, IN_VHOST, "Lists all consumers for a vhost")
+    verb(MONITORING, "list_consumers", ANY, IN_VHOST, "Lists all consumers of a vhost")
         .columns(names::<ConsumerColumn>),
     verb(MONITORING, "list_exchanges", ANY, IN_VHOST, "Lists exchanges")
         .columns(names::<ExchangeColumn>),
@@ -191,8 +191,8 @@ pub(super) static VERBS: &[Verb] = &[
     verb(MONITORING, "status", NONE, "[--unit <unit>] [--timeout <timeout>]",
         "Displays status of the broker")
         .details(&[("--unit <bytes | mb | gb>",
-                "byte multiple (bytes, megabytes, gigabytes) to use"),
-            ("--formatter <json>", "alternative formatter")]),
+                "the unit in which sizes are displayed"),
+            ("--formatter <json>", "display the status as JSON")]),
     verb(VHOSTS, "add_vhost", exactly(1),
         "<vhost> [--description <description> --tags \"<tag1>,<tag2>,<...>\"]",
         "Creates a virtual host"),
@@ -235,12 +235,12 @@ pub(super) static VERBS: &[Verb] = &[
         .details(POLICY),
     verb(OPERATIONS, "backup", exactly(1), "<directory> [--timeout <timeout>]",
         "Copies everything durable to a new data directory, while the broker runs")
-        .details(&[("<directory>", "must be empty or not exist; to restore, start `leveret \
-                --data-dir <directory>`. The broker writes it, as its own user")]),
+        .details(&[("<directory>", "must be empty or not exist. The broker writes it, as its own user. To \
+                restore, start `leveret --data-dir <directory>`")]),
     verb(OPERATIONS, "close_all_connections", exactly(1),
         "[--vhost <vhost> --limit <limit>] [--global] <explanation>",
-        "Closes all connections of a vhost, or with --global all")
-        .details(&[("--global", "consider connections across all virtual hosts"),
+        "Closes all connections to a vhost, or with --global to all vhosts")
+        .details(&[("--global", "close connections to all virtual hosts"),
             ("--limit <number>", "close up to this many connections")]),
     verb(OPERATIONS, "close_all_user_connections", exactly(2), "<username> <explanation>",
         "Closes all connections of a user")

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Instant;
+use tokio::sync::watch;
 
 /// The virtual host that a new broker has.
 pub const DEFAULT_VHOST: &str = "/";
@@ -132,14 +133,13 @@ impl Broker {
         }
     }
 
-    /// Returns what the timer task needs.
-    pub fn timer_context(&self) -> timers::TimerContext {
-        timers::TimerContext {
-            timers: self.timers.clone(),
-            environment: self.environment(),
-            vhosts: self.vhosts.clone(),
-            pager: self.pager.clone(),
-        }
+    /// Serves all timers until `stop` becomes true.
+    pub fn serve_timers(
+        &self,
+        stop: watch::Receiver<bool>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let (timers, vhosts) = (self.timers.clone(), self.vhosts.clone());
+        timers::serve(timers, vhosts, self.environment(), stop)
     }
 
     /// Returns whether paging out falls behind: then connections that publish are not read.

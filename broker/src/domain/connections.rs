@@ -2,7 +2,7 @@
 
 use crate::config::Limits;
 use crate::domain::auth::{AccountId, Identity};
-use crate::engine::interfaces::ConnectionId;
+use crate::engine::interfaces::{ConnectionId, Inbox};
 use crate::plumbing::alarms::AlarmSet;
 use crate::plumbing::ledger::{Holdings, Ledger};
 use crate::plumbing::mailbox::{Mailbox, Order};

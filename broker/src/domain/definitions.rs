@@ -113,11 +113,11 @@ pub enum Definition {
 pub enum DefinitionError {
     /// Written by a newer broker.
     #[error(
-        "definition has version {0}, this broker reads version {VERSION}: run the version that wrote it"
+        "a stored definition has version {0}, but this broker reads version {VERSION}: start the version of Leveret that wrote it"
     )]
     Version(u8),
     /// It cannot be decoded.
-    #[error("cannot decode definition {key}: {reason}")]
+    #[error("cannot decode the stored definition {key}: {reason}")]
     Malformed {
         /// The key, printable.
         key: String,
@@ -246,7 +246,10 @@ impl Definition {
 
     /// Returns the record that stores it.
     pub fn put(&self) -> Op {
-        record::put(self.key(), self)
+        match self {
+            Definition::DeliveryCount(count) => count.put(),
+            _ => record::put(self.key(), self),
+        }
     }
 
     /// Returns the record that removes it.

@@ -79,7 +79,7 @@ fn report(findings: &Findings) -> Outcome {
             Err(error) => damage.push(error.to_string()),
         }
     }
-    let mut text = String::from("queue\tintact\tbytes\tlost\n");
+    let mut text = String::from("queue\tintact\tbytes\tlost\tid\n");
     for queue in &findings.queues {
         let id = queue.queue.0;
         let name = names.remove(&id);
@@ -87,14 +87,14 @@ fn report(findings: &Findings) -> Outcome {
         if name.is_none() && queue.intact == 0 && queue.lost == 0 {
             continue;
         }
-        let name = name.unwrap_or_else(|| format!("id {id}"));
+        let name = name.unwrap_or_else(|| "a queue whose definition is gone".to_owned());
         let (intact, bytes, lost) = (queue.intact, queue.bytes, queue.lost);
-        let _ = writeln!(text, "{name}\t{intact}\t{bytes}\t{lost}");
+        let _ = writeln!(text, "{name}\t{intact}\t{bytes}\t{lost}\t{id}");
     }
-    let mut empty: Vec<String> = names.into_values().collect();
+    let mut empty: Vec<(String, u64)> = names.into_iter().map(|(id, name)| (name, id)).collect();
     empty.sort();
-    for name in empty {
-        let _ = writeln!(text, "{name}\t0\t0\t0");
+    for (name, id) in empty {
+        let _ = writeln!(text, "{name}\t0\t0\t0\t{id}");
     }
     let _ = writeln!(text, "{} definitions", findings.definitions.len());
     if findings.torn_bytes > 0 {

@@ -58,7 +58,7 @@ fn restrict_root(data_dir: &Path, only_ours: bool) -> io::Result<()> {
         tracing::warn!(
             path = %data_dir.display(),
             mode = format_args!("{:o}", found.mode() & 0o7777),
-            "other users can write to the data directory, and so replace the store"
+            "other users can write to the data directory, so they can replace the store"
         );
     }
     Ok(())
@@ -70,7 +70,7 @@ fn restrict_tree(path: &Path) {
         if found.is_symlink() {
             tracing::warn!(
                 path = %path.display(),
-                "symbolic link: the permissions of its target are not checked"
+                "this is a symbolic link: the permissions of its target are not checked"
             );
             return Ok(());
         }
@@ -102,7 +102,7 @@ fn log_failure(path: &Path, error: &io::Error) {
     tracing::warn!(
         path = %path.display(),
         %error,
-        "cannot restrict permissions: other users may be able to read this"
+        "cannot restrict the permissions of this file: other users may be able to read it"
     );
 }
 

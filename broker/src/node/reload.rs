@@ -76,7 +76,7 @@ impl Reloader {
         let config = match loaded {
             Ok(config) => config,
             Err(error) => {
-                tracing::error!(%error, "configuration not reloaded, the old settings stay in force");
+                tracing::error!(%error, "configuration not reloaded: the old settings stay in force");
                 return;
             }
         };

@@ -126,8 +126,8 @@ impl Client {
     }
 
     fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let whole = self.write(bytes, |_, patience| patience.lasts(ACCEPTED_NOTHING))?;
-        if whole {
+        let all_written = self.write(bytes, |_, patience| patience.lasts(ACCEPTED_NOTHING))?;
+        if all_written {
             Ok(())
         } else {
             Err(ErrorKind::Interrupted.into())

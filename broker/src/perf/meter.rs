@@ -99,7 +99,7 @@ pub(super) struct Latencies(Mutex<Histograms>);
 
 #[derive(Debug)]
 struct Histograms {
-    whole: Histogram<u64>,
+    total: Histogram<u64>,
     interval: Histogram<u64>,
 }
 
@@ -110,7 +110,7 @@ impl Default for Latencies {
         let empty =
             || Histogram::new_with_bounds(1, MAX_TIME, DIGITS).unwrap_or_else(|_| automatic());
         Latencies(Mutex::new(Histograms {
-            whole: empty(),
+            total: empty(),
             interval: empty(),
         }))
     }
@@ -140,17 +140,17 @@ impl Latencies {
     pub(super) fn interval(&self) -> Option<Percentiles> {
         let mut histograms = self.0.lock();
         let percentiles = Percentiles::of(&histograms.interval);
-        let Histograms { whole, interval } = &mut *histograms;
+        let Histograms { total, interval } = &mut *histograms;
         // This cannot fail, because both have the same bounds.
-        let _ = whole.add(&*interval);
+        let _ = total.add(&*interval);
         interval.reset();
         percentiles
     }
 
-    /// Returns all times, or `None` if there are none.
-    pub(super) fn whole(&self) -> Option<Percentiles> {
+    /// Returns the times of the whole run, or `None` if there are none.
+    pub(super) fn total(&self) -> Option<Percentiles> {
         self.interval();
-        Percentiles::of(&self.0.lock().whole)
+        Percentiles::of(&self.0.lock().total)
     }
 }
 
@@ -211,24 +211,24 @@ mod tests {
     #[test]
     fn intervals_add_up_to_the_whole() {
         let latencies = Latencies::default();
-        assert_eq!(latencies.whole(), None);
+        assert_eq!(latencies.total(), None);
         latencies.record(&[(1_000, 90)]);
         let first = latencies.interval().expect("times");
         assert_eq!((first.count, first.min, first.p99), (90, 1_000, 1_000));
         assert_eq!(latencies.interval(), None);
         latencies.record(&[(5_000_000, 10)]);
-        let whole = latencies.whole().expect("times");
-        assert_eq!((whole.count, whole.p50, whole.min), (100, 1_000, 1_000));
+        let total = latencies.total().expect("times");
+        assert_eq!((total.count, total.p50, total.min), (100, 1_000, 1_000));
         // Three digits.
-        assert!((5_000_000..5_010_000).contains(&whole.p99), "{whole:?}");
+        assert!((5_000_000..5_010_000).contains(&total.p99), "{total:?}");
     }
 
     #[test]
     fn a_time_that_is_too_long_counts_as_the_longest() {
         let latencies = Latencies::default();
         latencies.record(&[(u64::MAX, 1), (0, 1)]);
-        let whole = latencies.whole().expect("times");
-        assert_eq!((whole.count, whole.min), (2, 1));
-        assert!(whole.max >= MAX_TIME);
+        let total = latencies.total().expect("times");
+        assert_eq!((total.count, total.min), (2, 1));
+        assert!(total.max >= MAX_TIME);
     }
 }

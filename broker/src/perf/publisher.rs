@@ -138,13 +138,13 @@ impl<'a> Publisher<'a> {
         }
         // A message that was begun is completed: half a message would cost the connection, and with
         // it the answer that says when the broker has read the rest.
-        let whole = self.client.write(bytes, |client, patience| {
+        let all_written = self.client.write(bytes, |client, patience| {
             client.read_available()?;
             answers.take(client)?;
             let goes_on = answers.timed && !answers.shared.publishing_is_over();
             Ok(goes_on || patience.lasts(ACCEPTED_NOTHING)?)
         })?;
-        if !whole {
+        if !all_written {
             return Ok(false);
         }
         self.pace.advance(count);

@@ -45,8 +45,8 @@ impl Summary {
             latencies: Vec::new(),
             declaring: Duration::ZERO,
         };
-        summary.add_latency("latency", shared.latency.whole());
-        summary.add_latency("confirm_latency", shared.confirm_latency.whole());
+        summary.add_latency("latency", shared.latency.total());
+        summary.add_latency("confirm_latency", shared.confirm_latency.total());
         summary
     }
 

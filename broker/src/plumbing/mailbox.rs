@@ -158,34 +158,6 @@ impl Mailbox {
         &self.ledger
     }
 
-    /// Returns its connection.
-    pub fn connection(&self) -> ConnectionId {
-        self.connection
-    }
-
-    /// Adds a delivery. Returns true if the caller has to call [`Mailbox::wake`] once it holds no
-    /// lock.
-    ///
-    /// # Errors
-    /// The entry, if the mailbox is closed because the connection has ended.
-    #[inline]
-    pub fn deliver(&self, consumer: &Arc<Consumer>, entry: Entry) -> Result<bool, Entry> {
-        let size = cost(&entry);
-        let mut state = self.state.lock();
-        if state.closed {
-            return Err(entry);
-        }
-        // Readers without the lock may see this late: the mark is not exact. Only the transition to empty must not be
-        // missed, see `take`.
-        let waiting = self.waiting.load(Ordering::Relaxed) + size;
-        self.waiting.store(waiting, Ordering::Relaxed);
-        if waiting >= state.told + TOLD_STEP {
-            self.tell(&mut state, waiting);
-        }
-        state.mail.push(Mail::Deliver(consumer.clone(), entry));
-        Ok(!std::mem::replace(&mut state.notified, true))
-    }
-
     /// Adds anything else and wakes the connection.
     pub fn send(&self, mail: Mail) {
         self.with_state(|state| {
@@ -225,11 +197,6 @@ impl Mailbox {
         std::mem::take(&mut state.orders)
     }
 
-    /// Asks the connection to resume the consumers that queues have passed over.
-    pub fn request_resume(&self) {
-        self.with_state(|state| state.resume_requested = true);
-    }
-
     fn with_state(&self, change: impl FnOnce(&mut State)) {
         let waker = {
             let mut state = self.state.lock();
@@ -248,27 +215,6 @@ impl Mailbox {
         commit();
         // Any task that saw the flag set has stored its tokens before: the lock orders the two.
         self.committing.store(false, Ordering::Relaxed);
-    }
-
-    /// Wakes the connection's task.
-    pub fn wake(&self) {
-        let waker = self.state.lock().waker.take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// Returns whether no more deliveries should be sent now. If true, that is remembered: the
-    /// connection will resume its consumers when it has caught up.
-    #[inline]
-    pub fn is_full(&self) -> bool {
-        let mark = self.ledger.waiting_mark();
-        if self.waiting.load(Ordering::SeqCst) < mark {
-            return false;
-        }
-        self.starved.store(true, Ordering::SeqCst);
-        // The connection may have emptied it before the mark was set.
-        self.waiting.load(Ordering::SeqCst) >= mark
     }
 
     /// Returns the bytes of waiting deliveries.
@@ -391,16 +337,37 @@ impl Inbox for Mailbox {
         self.connection
     }
 
+    #[inline]
     fn deliver(&self, consumer: &Arc<Consumer>, entry: Entry) -> Result<bool, Entry> {
-        Mailbox::deliver(self, consumer, entry)
+        let size = cost(&entry);
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(entry);
+        }
+        // Readers without the lock may see this late: the mark is not exact. Only the transition to empty must not be
+        // missed, see `take`.
+        let waiting = self.waiting.load(Ordering::Relaxed) + size;
+        self.waiting.store(waiting, Ordering::Relaxed);
+        if waiting >= state.told + TOLD_STEP {
+            self.tell(&mut state, waiting);
+        }
+        state.mail.push(Mail::Deliver(consumer.clone(), entry));
+        Ok(!std::mem::replace(&mut state.notified, true))
     }
 
+    #[inline]
     fn is_full(&self) -> bool {
-        Mailbox::is_full(self)
+        let mark = self.ledger.waiting_mark();
+        if self.waiting.load(Ordering::SeqCst) < mark {
+            return false;
+        }
+        self.starved.store(true, Ordering::SeqCst);
+        // The connection may have emptied it before the mark was set.
+        self.waiting.load(Ordering::SeqCst) >= mark
     }
 
     fn request_resume(&self) {
-        Mailbox::request_resume(self);
+        self.with_state(|state| state.resume_requested = true);
     }
 
     fn cancelled(&self, consumer: &Arc<Consumer>) {
@@ -408,7 +375,10 @@ impl Inbox for Mailbox {
     }
 
     fn wake(&self) {
-        Mailbox::wake(self);
+        let waker = self.state.lock().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     fn read_ahead(&self) -> &Budget {

@@ -90,7 +90,7 @@ impl Shared {
         let thread = thread::Builder::new().name("stream-reader".to_owned());
         if let Err(error) = thread.spawn(move || shared.serve()) {
             self.state.lock().threads -= 1;
-            tracing::error!(%error, "cannot start a thread to read streams");
+            tracing::error!(%error, "cannot start a thread that reads streams");
         }
     }
 

@@ -1,12 +1,10 @@
 //! Timers: deadlines of delayed exchanges and queues, and the one task that waits for the earliest
 //! of them. While there are no deadlines, nothing runs.
 
-use super::paging::Pager;
 use super::stopped;
 use crate::engine::interfaces::{Deadlines, Timed, VirtualHosts};
 use crate::engine::queue::Effects;
 use crate::engine::queue::Environment;
-use crate::engine::queue::paging::PageMover;
 use leveret_storage::QueueId;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
@@ -79,23 +77,18 @@ impl Timers {
     }
 }
 
-/// What the timer task works with.
-#[derive(Clone)]
-pub struct TimerContext {
-    /// The timers.
-    pub timers: Arc<Timers>,
-    /// The environment in which due work is performed.
-    pub environment: Environment,
-    /// The virtual hosts.
-    pub vhosts: Arc<dyn VirtualHosts>,
-    /// The pager, which may be behind with its work.
-    pub pager: Option<Arc<Pager>>,
-}
-
-/// Serves all timers until `stop` becomes true.
-pub async fn serve(context: TimerContext, stop: watch::Receiver<bool>) {
+/// Serves all timers until `stop` becomes true. Due work is performed in this environment.
+pub async fn serve(
+    timers: Arc<Timers>,
+    vhosts: Arc<dyn VirtualHosts>,
+    environment: Environment,
+    stop: watch::Receiver<bool>,
+) {
     loop {
-        let task = tokio::spawn(look_after(context.clone(), stop.clone()));
+        let (timers, vhosts) = (timers.clone(), vhosts.clone());
+        let fx = Effects::on(environment.clone(), None);
+        let stop = stop.clone();
+        let task = tokio::spawn(async move { look_after(&timers, &*vhosts, fx, stop).await });
         match task.await {
             Ok(()) => return,
             // A bug in one queue must not stop the timers of all others.
@@ -104,9 +97,12 @@ pub async fn serve(context: TimerContext, stop: watch::Receiver<bool>) {
     }
 }
 
-async fn look_after(context: TimerContext, mut stop: watch::Receiver<bool>) {
-    let timers = &context.timers;
-    let mut fx = Effects::on(context.environment.clone(), None);
+async fn look_after(
+    timers: &Timers,
+    vhosts: &dyn VirtualHosts,
+    mut fx: Effects,
+    mut stop: watch::Receiver<bool>,
+) {
     loop {
         let next = timers.next();
         tokio::select! {
@@ -116,10 +112,8 @@ async fn look_after(context: TimerContext, mut stop: watch::Receiver<bool>) {
         }
         // The time is read again for each: while one has its turn, others become due.
         while let Some(what) = timers.take_due(Instant::now()) {
-            room(&context).await;
-            let again = what
-                .clone()
-                .on_time(&*context.vhosts, Instant::now(), &mut fx);
+            room(&fx.environment).await;
+            let again = what.clone().on_time(vhosts, Instant::now(), &mut fx);
             fx.perform();
             if let Some(at) = again {
                 timers.wake_at(at, &what);
@@ -141,18 +135,17 @@ async fn sleep_until(deadline: Option<Instant>) {
 
 /// Waits while the store or the pager is over its mark: due messages must not pile up there, just as publishes must
 /// not.
-async fn room(context: &TimerContext) {
+async fn room(environment: &Environment) {
     poll_fn(|cx| {
-        if let Some(store) = context
-            .environment
+        if let Some(store) = environment
             .store
             .as_ref()
-            .filter(|s| s.backlog_over_mark())
+            .filter(|store| store.backlog_over_mark())
         {
             store.wake_when_below(cx.waker().clone());
             return Poll::Pending;
         }
-        if let Some(pager) = context.pager.as_deref().filter(|p| p.over_mark()) {
+        if let Some(pager) = environment.pager.as_ref().filter(|pager| pager.over_mark()) {
             pager.wake_when_below(cx.waker().clone());
             return Poll::Pending;
         }

@@ -262,7 +262,9 @@ impl Gathered {
             (Ok(Some(_)), Some(_)) => self
                 .damage
                 .push("`sled` and the marker file `store` belong to different stores".to_owned()),
-            (Ok(Some(_)), None) => self.damage.push("sled's identity is lost".to_owned()),
+            (Ok(Some(_)), None) => self
+                .damage
+                .push("the identity of the store in `sled` is lost".to_owned()),
             (Ok(None), _) => self
                 .damage
                 .push("the marker file `store` is missing".to_owned()),
@@ -301,9 +303,10 @@ impl Gathered {
             self.expect_segment(&mut expected, seq, folded > 0 || !segments.is_empty());
             match Segment::open(&path) {
                 Ok(segment) if segment.header.seq == seq => segments.push(segment),
-                Ok(_) => self
-                    .damage
-                    .push(format!("{} is not what its name says", path.display())),
+                Ok(_) => self.damage.push(format!(
+                    "{} is not the log segment that its name says it is",
+                    path.display()
+                )),
                 Err(error) => self.damage.push(error.to_string()),
             }
         }

@@ -46,9 +46,9 @@ pub(super) fn describe(key: &[u8]) -> String {
     match key.first() {
         Some(&schema::DEFINITION) => format!("definition {:?}", String::from_utf8_lossy(&key[1..])),
         Some(&schema::DEFINITION_PART) => "part of a definition".to_owned(),
-        Some(&schema::QUEUE) => format!("the record of queue {}", queue()),
-        Some(&schema::CATALOGUE) => format!("an entry of queue {}'s catalogue", queue()),
-        Some(&schema::BODY) => format!("a run of messages of queue {}", queue()),
+        Some(&schema::QUEUE) => format!("the record of the queue with id {}", queue()),
+        Some(&schema::CATALOGUE) => format!("a catalogue entry of the queue with id {}", queue()),
+        Some(&schema::BODY) => format!("a run of messages of the queue with id {}", queue()),
         _ => "metadata of the store".to_owned(),
     }
 }

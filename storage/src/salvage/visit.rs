@@ -57,7 +57,7 @@ impl Gathered {
                     *lost.entry(queue).or_insert(0) += live;
                     let last = chunk.map_or(first, |chunk| chunk.last);
                     damage.push(format!(
-                        "messages {first} to {last} of queue {} are damaged or missing, {live} of them not yet acknowledged",
+                        "messages {first} to {last} of the queue with id {} are damaged or missing, {live} of them not yet acknowledged",
                         queue.0
                     ));
                     continue;
@@ -75,7 +75,7 @@ impl Gathered {
                 if missing > 0 {
                     *lost.entry(queue).or_insert(0) += missing;
                     damage.push(format!(
-                        "{missing} of the messages from {first} on of queue {} are missing",
+                        "{missing} messages, from message {first} on, of the queue with id {} are missing",
                         queue.0
                     ));
                 }
@@ -120,11 +120,11 @@ impl Gathered {
         let mut messages = Vec::new();
         match chunk {
             Some(chunk) if chunk.large => {
-                let mut whole = Vec::new();
+                let mut message = Vec::new();
                 for part in 0..chunk.parts {
-                    whole.extend_from_slice(&body(part)?);
+                    message.extend_from_slice(&body(part)?);
                 }
-                messages.push((first, whole.into()));
+                messages.push((first, message.into()));
             }
             Some(chunk) => {
                 for part in 0..chunk.parts {

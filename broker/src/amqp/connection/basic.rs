@@ -274,9 +274,9 @@ impl Connection {
         if !get.no_ack {
             self.check_get()?;
         }
-        let taken = queue.get(get.no_ack, &mut self.fx);
+        let got = queue.get(get.no_ack, &mut self.fx);
         self.perform();
-        let Some((mut entry, left)) = taken else {
+        let Some((mut entry, left)) = got else {
             let empty = basic::GetEmpty {};
             self.reply(id, AMQPClass::Basic(basic::AMQPMethod::GetEmpty(empty)));
             return Ok(());

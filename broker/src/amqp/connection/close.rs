@@ -27,8 +27,8 @@ impl Connection {
     pub(super) fn forget_channel(&mut self, id: ChannelId) {
         if self.channels.remove(id).is_some() {
             self.info.channel_closed();
-            if let Some(seat) = &mut self.seat {
-                seat.close_channel();
+            if let Some(usage) = &mut self.usage {
+                usage.close_channel();
             }
         }
     }
@@ -59,7 +59,7 @@ impl Connection {
         }
         self.delete_exclusive_queues();
         // Before the peer is told: if it reconnects at once, its slot is free.
-        self.seat = None;
+        self.usage = None;
     }
 
     /// Removes a channel's consumers from their queues, which must be served once the `returned`

@@ -212,7 +212,7 @@ impl Connection {
         let Some(vhost) = self.broker.vhost(name) else {
             return Err(texts::no_vhost(name));
         };
-        let seat = self.take_seat(&user.name, &vhost)?;
+        let usage = self.count_connection(&user.name, &vhost)?;
         // Deleting a user or a virtual host removes it first and then closes the connections that
         // claim to use it. We make the claim before we look, so that one of the two always sees the
         // other.
@@ -223,24 +223,29 @@ impl Connection {
         if !self.broker.users.may_enter(&user, name) {
             return Err(texts::vhost_refused(name, user.name));
         }
-        self.seat = Some(seat);
+        self.usage = Some(usage);
         self.login = Some(Login { user, vhost });
         self.send(connection::AMQPMethod::OpenOk(connection::OpenOk {}));
         self.phase = Phase::Running;
-        tracing::info!(connection = %self.info.label(), vhost = name, "connection open");
+        tracing::info!(
+            connection = %self.info.label(),
+            user = %user.name,
+            vhost = name,
+            "user authenticated and granted access to the virtual host"
+        );
         Ok(())
     }
 
     /// Counts the connection, unless the virtual host or the user is at its limit.
-    fn take_seat(&self, user: &UserName, vhost: &Vhost) -> Result<UsageGuard, AmqpError> {
+    fn count_connection(&self, user: &UserName, vhost: &Vhost) -> Result<UsageGuard, AmqpError> {
         let attempt = ConnectionAttempt {
             user: user.clone(),
             vhost: vhost.name().clone(),
             vhost_limit: vhost.limits().and_then(VhostLimits::connections),
             user_limit: self.broker.users.limits(user.as_str()).connections(),
         };
-        let seat = self.broker.usage.admit(attempt);
-        seat.map_err(|full| match full {
+        let usage = self.broker.usage.admit(attempt);
+        usage.map_err(|full| match full {
             ConnectionLimit::Vhost(limit) => {
                 texts::vhost_connection_limit(vhost.name(), user, limit)
             }

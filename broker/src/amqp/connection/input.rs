@@ -127,8 +127,8 @@ impl Connection {
 
     fn whole_frame(&mut self, frame: Frame, buf: &mut BytesMut, now: Instant) {
         if frame.kind == FrameKind::Body && self.is_worth_keeping(frame.size) {
-            let whole = buf.split_to(frame.total()).freeze();
-            self.frame(frame, Payload::Owned(whole.slice(frame.payload())), now);
+            let owned = buf.split_to(frame.total()).freeze();
+            self.frame(frame, Payload::Owned(owned.slice(frame.payload())), now);
         } else {
             self.frame(frame, Payload::Borrowed(&buf[frame.payload()]), now);
             buf.advance(frame.total());
@@ -270,7 +270,7 @@ impl Connection {
             // There is no channel yet that could be closed.
             return Err(texts::too_much_for_a_channel(limit));
         }
-        self.take_channel_place()?;
+        self.count_channel()?;
         self.next_epoch = (self.next_epoch + 1) & 0x7fff;
         let channel = Channel::new(id, self.next_epoch, self.account.holdings());
         self.channels.insert(channel);
@@ -284,13 +284,14 @@ impl Connection {
     }
 
     /// Counts a channel, unless the user or the broker is at its limit.
-    fn take_channel_place(&mut self) -> Result<(), AmqpError> {
-        let (Some(seat), Some(user)) = (&mut self.seat, &self.user) else {
+    fn count_channel(&mut self) -> Result<(), AmqpError> {
+        let (Some(usage), Some(user)) = (&mut self.usage, &self.user) else {
             return Ok(());
         };
         let limit = self.broker.users.limits(user.name.as_str()).channels();
         let node_limit = self.limits.channel_max_per_node;
-        seat.open_channel(limit, node_limit)
+        usage
+            .open_channel(limit, node_limit)
             .map_err(|full| match full {
                 ChannelLimit::User(limit) => texts::user_channel_limit(&user.name, limit),
                 ChannelLimit::Node(limit) => texts::node_channel_limit(NODE_NAME, limit),

@@ -130,8 +130,8 @@ pub struct Connection {
     /// The user may publish in another user's name.
     impersonates: bool,
     login: Option<Login>,
-    /// Its place among the connections that limits count.
-    seat: Option<UsageGuard>,
+    /// Counts the connection and its channels towards the limits, once a virtual host is open.
+    usage: Option<UsageGuard>,
     wants_close_on_refusal: bool,
     wants_cancel_notice: bool,
     wants_blocked_notice: bool,
@@ -209,7 +209,7 @@ impl Connection {
             user: None,
             impersonates: false,
             login: None,
-            seat: None,
+            usage: None,
             wants_close_on_refusal: false,
             wants_cancel_notice: false,
             wants_blocked_notice: false,

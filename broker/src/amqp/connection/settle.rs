@@ -28,27 +28,27 @@ impl Connection {
         let channel = self.open_channel(id)?;
         let unknown = || texts::unknown_delivery_tag(tag);
         if !multiple {
-            let taken = channel.unacked.take(tag).ok_or_else(unknown)?;
+            let delivery = channel.unacked.take(tag).ok_or_else(unknown)?;
             match (&mut channel.transaction, outcome) {
-                (Some(transaction), _) => transaction.settle(tag, taken, outcome),
-                (None, Outcome::Requeued(how)) => self.requeue_now([taken], how),
-                (None, Outcome::Acknowledged) => self.settled.push(taken),
-                (None, Outcome::Discarded) => self.discarded.push(taken),
+                (Some(transaction), _) => transaction.settle(tag, delivery, outcome),
+                (None, Outcome::Requeued(how)) => self.requeue_now([delivery], how),
+                (None, Outcome::Acknowledged) => self.settled.push(delivery),
+                (None, Outcome::Discarded) => self.discarded.push(delivery),
             }
             return Ok(());
         }
-        let taken = channel.unacked.take_through(tag).ok_or_else(unknown)?;
+        let tagged = channel.unacked.take_through(tag).ok_or_else(unknown)?;
         if let Some(transaction) = &mut channel.transaction {
-            for (tag, delivery) in taken {
+            for (tag, delivery) in tagged {
                 transaction.settle(tag, delivery, outcome);
             }
             return Ok(());
         }
-        let taken = taken.map(|(_, delivery)| delivery);
+        let deliveries = tagged.map(|(_, delivery)| delivery);
         match outcome {
-            Outcome::Requeued(how) => self.requeue_now(taken, how),
-            Outcome::Acknowledged => self.settled.extend(taken),
-            Outcome::Discarded => self.discarded.extend(taken),
+            Outcome::Requeued(how) => self.requeue_now(deliveries, how),
+            Outcome::Acknowledged => self.settled.extend(deliveries),
+            Outcome::Discarded => self.discarded.extend(deliveries),
         }
         Ok(())
     }

@@ -9,6 +9,7 @@
 use super::Connection;
 use super::channel::Channel;
 use super::unacked::Delivery;
+use crate::engine::interfaces::Inbox;
 use crate::engine::queue::{Consumer, Credit, Queue};
 use leveret_protocol::ChannelId;
 use leveret_storage::QueueId;

@@ -114,25 +114,25 @@ impl Unacked {
             self.slots[at].1.as_ref()?;
             at + 1
         };
-        let taken: Vec<(DeliveryTag, Delivery)> = self
+        let removed: Vec<(DeliveryTag, Delivery)> = self
             .slots
             .drain(..end)
             .filter_map(|(tag, delivery)| Some((tag, delivery?)))
             .collect();
-        self.count -= taken.len();
+        self.count -= removed.len();
         self.memory
-            .remove(taken.iter().map(|(_, d)| d.bytes()).sum());
+            .remove(removed.iter().map(|(_, d)| d.bytes()).sum());
         self.clear_holes();
-        Some(taken.into_iter())
+        Some(removed.into_iter())
     }
 
-    /// Puts back what was taken, in any order.
-    pub fn restore(&mut self, taken: impl IntoIterator<Item = (DeliveryTag, Delivery)>) {
+    /// Puts removed deliveries back, in any order.
+    pub fn restore(&mut self, removed: impl IntoIterator<Item = (DeliveryTag, Delivery)>) {
         let mut slots: Vec<_> = std::mem::take(&mut self.slots)
             .into_iter()
             .filter(|(_, delivery)| delivery.is_some())
             .collect();
-        slots.extend(taken.into_iter().map(|(tag, d)| (tag, Some(d))));
+        slots.extend(removed.into_iter().map(|(tag, d)| (tag, Some(d))));
         slots.sort_unstable_by_key(|(tag, _)| *tag);
         self.count = slots.len();
         let deliveries = slots.iter().filter_map(|(_, delivery)| delivery.as_ref());

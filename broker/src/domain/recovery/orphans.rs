@@ -29,8 +29,8 @@ pub(super) fn drop_messages_without_queue(broker: &Broker, queues: impl Iterator
     let mut fx = broker.effects(None);
     for queue in queues {
         tracing::info!(
-            queue = queue.0,
-            "dropping stored messages of a deleted queue"
+            queue_id = queue.0,
+            "dropping stored messages of a queue that was deleted"
         );
         fx.store(Op::DeleteQueue { queue });
     }

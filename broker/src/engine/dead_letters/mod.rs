@@ -74,23 +74,23 @@ pub fn send(
         .collect();
     let mut more = true;
     while more {
-        let taken: TakenLetters<'_, '_> = senders
+        let batches: Batches<'_, '_> = senders
             .iter()
             .filter_map(|(sender, until)| Some((sender, sender.take(*until, fx)?)))
             .collect();
-        more = taken.iter().any(|(_, outgoing)| outgoing.more);
-        if !taken.is_empty() {
-            send_taken(taken, chain, fx);
+        more = batches.iter().any(|(_, outgoing)| outgoing.more);
+        if !batches.is_empty() {
+            send_batches(batches, chain, fx);
         }
     }
 }
 
-/// Letters taken from the outboxes of their queues, and their senders.
-type TakenLetters<'a, 'b> = SmallVec<[(&'b Sender<'a>, Outgoing); 1]>;
+/// Letters from the outboxes of several queues, each batch with its sender.
+type Batches<'a, 'b> = SmallVec<[(&'b Sender<'a>, Outgoing); 1]>;
 
-fn send_taken(taken: TakenLetters<'_, '_>, chain: &mut Chain, fx: &mut Effects) {
+fn send_batches(batches: Batches<'_, '_>, chain: &mut Chain, fx: &mut Effects) {
     let mut sorter = Sorter::new(fx);
-    let tried: SmallVec<[_; 1]> = taken
+    let tried: SmallVec<[_; 1]> = batches
         .into_iter()
         .map(|(sender, outgoing)| (sender, sender.send(outgoing, &mut sorter, chain, fx)))
         .collect();
@@ -109,7 +109,7 @@ pub fn send_these(
     fx: &mut Effects,
 ) {
     let sender = Sender::new(queue, vhosts);
-    send_taken(
+    send_batches(
         smallvec::smallvec![(&sender, outgoing)],
         &mut Chain::default(),
         fx,
@@ -209,7 +209,7 @@ impl<'q> Sender<'q> {
                 %queue,
                 %vhost,
                 lost = tried.given_up,
-                "dead letters cause ever more dead letters: dropping the latest ones"
+                "dead letters keep causing more dead letters: dropping the latest ones"
             );
         }
         if tried.cycles > 0
@@ -230,8 +230,10 @@ impl<'q> Sender<'q> {
         {
             // `rabbit_fifo_dlx_worker:log_missing_dlx_once`, `log_no_route_once`.
             let why = match tried.has_way {
-                true => "no queue takes them: none is bound, or those that are have no room",
-                false => "its dead-letter exchange does not exist",
+                true => {
+                    "no queue accepts them: none is bound to their dead-letter exchange, or the bound ones are full"
+                }
+                false => "their dead-letter exchange does not exist",
             };
             let exchange = tried
                 .outgoing
@@ -243,7 +245,7 @@ impl<'q> Sender<'q> {
                 %vhost,
                 exchange,
                 letters,
-                "dead letters pile up in their quorum queue: {why}"
+                "dead letters cannot leave their quorum queue: {why}"
             );
         }
         self.queue.letters_tried(tried.outgoing, tried.stuck, fx);

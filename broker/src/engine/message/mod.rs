@@ -222,8 +222,8 @@ impl MessageBuilder {
 fn extend(pieces: &mut Vec<u8>, piece: &[u8], remaining: u64) {
     let len = pieces.len() + piece.len();
     if len > pieces.capacity() {
-        let whole = usize::try_from(remaining).map_or(usize::MAX, |rest| len.saturating_add(rest));
-        let wanted = len.max(2 * pieces.capacity()).min(whole);
+        let total = usize::try_from(remaining).map_or(usize::MAX, |rest| len.saturating_add(rest));
+        let wanted = len.max(2 * pieces.capacity()).min(total);
         pieces.reserve_exact(wanted - pieces.len());
     }
     pieces.extend_from_slice(piece);

@@ -62,12 +62,12 @@ impl Consumer {
         if !self.credit.take() {
             return false;
         }
-        let taken = self.channel_credit.take();
-        if !taken {
+        let channel_had_room = self.channel_credit.take();
+        if !channel_had_room {
             // Only this consumer takes from it, and it waits for the other.
             self.credit.put_back(1);
         }
-        taken
+        channel_had_room
     }
 
     /// Returns the credit that was taken for a delivery that does not happen.
@@ -87,10 +87,10 @@ impl Consumer {
     pub fn take_turn_or_block(&self) -> bool {
         // Set before the attempt: whoever releases credit checks it afterwards.
         self.blocked.store(true, Ordering::SeqCst);
-        let taken = self.take_turn();
-        if taken {
+        let may_deliver = self.take_turn();
+        if may_deliver {
             self.blocked.store(false, Ordering::SeqCst);
         }
-        taken
+        may_deliver
     }
 }

@@ -384,11 +384,11 @@ impl Queue {
 
     /// See [`Machine::get`].
     pub fn get(self: &Arc<Self>, no_ack: bool, fx: &mut Effects) -> Option<(Entry, u64)> {
-        let taken = self.without_expired(fx, |machine, fx| {
+        let got = self.without_expired(fx, |machine, fx| {
             let (entry, left) = machine.get(no_ack, fx)?;
             Some((entry, left, machine.ready.head_is_away()))
         })?;
-        let (entry, mut left, on_disk) = taken?;
+        let (entry, mut left, on_disk) = got?;
         if on_disk {
             // The next message may have expired, which only shows when it is read.
             self.fetch_head(fx);

@@ -275,9 +275,9 @@ impl Machine {
         if self.deleted {
             return Err(ConsumeRefused::Deleted);
         }
-        let taken = self.consumers.exclusive().is_some();
+        let in_exclusive_use = self.consumers.exclusive().is_some();
         let free = self.consumers.is_empty() && !self.consumers.is_single_active();
-        if taken || (consumer.exclusive && !free) {
+        if in_exclusive_use || (consumer.exclusive && !free) {
             return Err(ConsumeRefused::InExclusiveUse);
         }
         self.consumers.add(consumer);

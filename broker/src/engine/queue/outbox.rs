@@ -64,27 +64,27 @@ pub(super) struct Outbox {
     blocked: HashSet<QueueId>,
     /// Identifies the routes by which they were tried.
     routes: u64,
-    /// Messages that were dropped because they would have gone round for ever.
-    cycles: Untold,
-    /// Letters that found no way.
-    stuck: Untold,
+    /// Messages dropped because they would have cycled forever.
+    cycles: LogThrottle,
+    /// Letters that could not be routed.
+    stuck: LogThrottle,
 }
 
 /// Counts events that are logged at most once in [`QUIET`].
 #[derive(Debug, Default)]
-struct Untold {
-    told_at: Option<Time>,
+struct LogThrottle {
+    logged_at: Option<Time>,
     count: u64,
 }
 
-impl Untold {
-    /// More of it. Says of how many it is to be told now, those that nothing was said of included.
+impl LogThrottle {
+    /// Counts more events. Returns the number to log now, including those not logged before.
     fn add(&mut self, more: u64, now: Time) -> Option<u64> {
         self.count += more;
-        if self.told_at.is_some_and(|at| now < at + QUIET) {
+        if self.logged_at.is_some_and(|at| now < at + QUIET) {
             return None;
         }
-        self.told_at = Some(now);
+        self.logged_at = Some(now);
         Some(std::mem::take(&mut self.count))
     }
 }
@@ -186,7 +186,7 @@ impl Outbox {
                 self.keep(letter);
             }
         }
-        if self.fresh.is_empty() || self.taken() >= until {
+        if self.fresh.is_empty() || self.no_longer_fresh() >= until {
             return None;
         }
         let letters = match self.fresh.len() <= SLICE {
@@ -197,7 +197,7 @@ impl Outbox {
             origin: None,
             letters,
             blocked: std::mem::take(&mut self.blocked),
-            more: self.taken() < until,
+            more: self.no_longer_fresh() < until,
             again: 0,
         })
     }
@@ -229,8 +229,8 @@ impl Outbox {
         })
     }
 
-    /// Returns how many of all letters have been taken or kept.
-    fn taken(&self) -> u64 {
+    /// Returns the number of letters that have left `fresh`, sent or kept.
+    fn no_longer_fresh(&self) -> u64 {
         self.came - self.fresh.len() as u64
     }
 
@@ -423,20 +423,24 @@ impl Queue {
     /// Counts messages dropped because they would have cycled forever. Returns the number to log
     /// now, including those not logged before.
     pub fn count_cycles(&self, dropped: u64, fx: &mut Effects) -> Option<u64> {
-        let now = fx.now();
-        self.with_machine(|machine| {
-            let outbox = machine.outbox.get_or_insert_default();
-            outbox.cycles.add(dropped, now)
-        })
+        self.count(fx, |outbox, now| outbox.cycles.add(dropped, now))
     }
 
-    /// Letters found no way, and stay. Says whether that is to be told now, and of how many that stay.
+    /// Counts letters that could not be routed and stay in the outbox. Returns the number of all such letters if it
+    /// should be logged now.
     pub fn count_stuck(&self, stuck: u64, fx: &mut Effects) -> Option<u64> {
-        let now = fx.now();
-        self.with_machine(|machine| {
-            let outbox = machine.outbox.get_or_insert_default();
+        self.count(fx, |outbox, now| {
             outbox.stuck.add(stuck, now)?;
             Some(outbox.len() + stuck)
         })
+    }
+
+    fn count(
+        &self,
+        fx: &mut Effects,
+        add: impl FnOnce(&mut Outbox, Time) -> Option<u64>,
+    ) -> Option<u64> {
+        let now = fx.now();
+        self.with_machine(|machine| add(machine.outbox.get_or_insert_default(), now))
     }
 }

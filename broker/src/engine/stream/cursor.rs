@@ -238,14 +238,14 @@ impl Cursor {
             Err(StorageError::DamagedMessages { first, last, .. }) => {
                 tracing::error!(
                     stream = %self.consumer.queue.name(), first = first.0, last = last.0,
-                    "skipping damaged messages of a stream"
+                    "skipping messages of a stream that are damaged on disk"
                 );
                 progress.next = progress.next.max(last.0 + 1);
                 true
             }
             Err(StorageError::Closed) => false,
             Err(error) => {
-                tracing::error!(stream = %self.consumer.queue.name(), %error, "cannot read a stream");
+                tracing::error!(stream = %self.consumer.queue.name(), %error, "cannot read a stream from the store, retrying");
                 stream.wait(self.consumer.id);
                 false
             }

@@ -238,7 +238,7 @@ impl Stream {
         if !self.complained.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 stream = %queue.name(), offset,
-                "skipping a message of a stream that does not decode, and any others like it: \
+                "skipping a stored message that cannot be decoded, and not logging further ones of this stream: \
                  was it written by a newer version?"
             );
         }

@@ -74,11 +74,6 @@ impl Holdings {
         self.bytes[kind as usize].load(Ordering::Relaxed)
     }
 
-    /// Returns the bytes of all kinds.
-    pub fn total(&self) -> u64 {
-        self.sum(&Kind::ALL)
-    }
-
     /// Returns the sum for some kinds.
     pub fn sum(&self, kinds: &[Kind]) -> u64 {
         kinds.iter().map(|kind| self.of(*kind)).sum()

@@ -53,11 +53,11 @@ impl Job {
         match read {
             Ok(entries) => done(entries),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                tracing::error!(%queue, %error, "paged out messages are lost");
+                tracing::error!(%queue, %error, "messages that were paged out are damaged and lost");
                 done(T::default())
             }
             Err(error) => {
-                tracing::error!(%queue, %error, "cannot read paged out messages, retrying");
+                tracing::error!(%queue, %error, "cannot read messages that were paged out, retrying");
                 JobResult::NotRead
             }
         }
@@ -81,7 +81,7 @@ impl Job {
             rest: None,
         };
         let result = reading.run().and_then(|()| {
-            if reading.is_whole() {
+            if reading.is_complete() {
                 return Ok(());
             }
             // Everything was submitted to the store, but the last part may not be committed.
@@ -94,7 +94,7 @@ impl Job {
             tracing::error!(%queue, %error, "cannot read messages from the store, retrying");
             return JobResult::NotRead;
         }
-        let missing = (!reading.is_whole()).then_some(Missing {
+        let missing = (!reading.is_complete()).then_some(Missing {
             outline: *outline,
             found: reading.entries.len(),
         });
@@ -123,7 +123,8 @@ impl StoredReading<'_> {
         self.weight = 0;
     }
 
-    fn is_whole(&self) -> bool {
+    /// Returns whether there is nothing more to read for now: not if messages are missing that were not reported as damaged.
+    fn is_complete(&self) -> bool {
         self.damaged || self.rest.is_some() || self.entries.len() as u64 >= self.outline.messages
     }
 
@@ -157,15 +158,11 @@ impl StoredReading<'_> {
 
     fn rest_from(&self, first: Position) -> Option<Outline> {
         let bodies = self.entries.iter().map(|entry| entry.message.body().len());
-        let taken = self.entries.len() as u64;
+        let read = self.entries.len() as u64;
         Some(Outline {
             first,
             last: self.outline.last,
-            messages: self
-                .outline
-                .messages
-                .checked_sub(taken)
-                .filter(|n| *n > 0)?,
+            messages: self.outline.messages.checked_sub(read).filter(|n| *n > 0)?,
             bytes: self
                 .outline
                 .bytes
@@ -197,7 +194,7 @@ impl StoredReading<'_> {
         self.damaged = true;
         tracing::error!(
             queue = %self.owner.name(),
-            "skipping messages {first} to {last} of the store: they are {why}"
+            "skipping stored messages {first} to {last}: they are {why}"
         );
     }
 }

@@ -152,19 +152,6 @@ impl Pager {
         &self.0.sweeper
     }
 
-    /// Wakes once when less waits to be written; immediately if that is already the case.
-    pub fn wake_when_below(&self, waker: Waker) {
-        let mut state = self.0.state.lock();
-        self.0.awaited.store(true, Ordering::SeqCst);
-        // Checked after setting the flag: whoever lowers a count checks the flag afterwards.
-        if self.0.is_below_marks(&state) {
-            drop(state);
-            waker.wake();
-        } else {
-            state.wakers.push(waker);
-        }
-    }
-
     /// Returns whether memory is far over budget because writing has not caught up.
     pub fn is_behind(&self) -> bool {
         self.memory() > 2 * self.0.limits.budget
@@ -246,6 +233,18 @@ impl PageMover for Pager {
     fn over_mark(&self) -> bool {
         self.0.writing.load(Ordering::Relaxed) > WRITING_HIGH
             || (self.is_far_over() && !self.is_failing())
+    }
+
+    fn wake_when_below(&self, waker: Waker) {
+        let mut state = self.0.state.lock();
+        self.0.awaited.store(true, Ordering::SeqCst);
+        // Checked after setting the flag: whoever lowers a count checks the flag afterwards.
+        if self.0.is_below_marks(&state) {
+            drop(state);
+            waker.wake();
+        } else {
+            state.wakers.push(waker);
+        }
     }
 
     fn has_room_ahead(&self) -> bool {
@@ -373,7 +372,7 @@ impl Shared {
         let thread = thread::Builder::new().name("pager".to_owned());
         if let Err(error) = thread.spawn(move || shared.serve()) {
             self.state.lock().threads -= 1;
-            tracing::error!(%error, "cannot start a thread to page messages out and in");
+            tracing::error!(%error, "cannot start a thread that pages messages out and in");
         }
     }
 
@@ -417,7 +416,7 @@ impl Shared {
             page: self.limits.page,
         });
         if let JobResult::Written(Err(error)) = &done {
-            tracing::error!(%error, "cannot page messages out: they stay in memory");
+            tracing::error!(%error, "cannot page messages out, retrying: they stay in memory");
             self.state.lock().failing_until = Some(Instant::now() + PAUSE);
         }
         done

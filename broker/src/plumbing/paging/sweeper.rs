@@ -65,7 +65,7 @@ impl Sweeper {
             Ok(_) => state.runs = true,
             Err(error) => {
                 self.called.store(false, Ordering::Release);
-                tracing::error!(%error, "cannot start a thread to page out idle queues");
+                tracing::error!(%error, "cannot start the thread that pages out idle queues");
             }
         }
     }

@@ -266,8 +266,8 @@ impl Backlog {
         // twice. The same holds for a rest: a page that came in parts is not requested again, so that a reader that
         // still uses its first outline is not believed.
         let plain = entries.iter().all(|entry| entry.returns().is_zero());
-        let whole = rest.is_none() && found.messages == page.totals.messages;
-        let source = Some(source.clone()).filter(|_| plain && whole);
+        let complete = rest.is_none() && found.messages == page.totals.messages;
+        let source = Some(source.clone()).filter(|_| plain && complete);
         let known = std::mem::replace(&mut page.totals, found);
         self.loaded = self.loaded - known.weight + found.weight;
         if let Some(first) = entries.first() {

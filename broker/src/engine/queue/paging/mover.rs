@@ -6,6 +6,7 @@ use super::work::Job;
 use crate::engine::queue::{Effects, Environment};
 use std::fmt;
 use std::sync::{Arc, Weak};
+use std::task::Waker;
 
 /// A holder of messages in memory.
 pub trait Holder: Send + Sync {
@@ -41,6 +42,9 @@ pub trait PageMover: fmt::Debug + Send + Sync {
 
     /// Returns whether too much waits to be written or paged out, so that publishers must not be read.
     fn over_mark(&self) -> bool;
+
+    /// Wakes the waker once [`PageMover::over_mark`] is false, perhaps at once.
+    fn wake_when_below(&self, waker: Waker);
 
     /// Returns whether there is room to read ahead.
     fn has_room_ahead(&self) -> bool;

@@ -205,13 +205,14 @@ pub enum Kept {
 pub(super) struct PageBuilder {
     totals: Totals,
     stored: Vec<(Position, Position)>,
-    whole: bool,
+    /// All messages so far are stored completely.
+    all_stored: bool,
 }
 
 impl PageBuilder {
     pub(super) fn new() -> Self {
         PageBuilder {
-            whole: true,
+            all_stored: true,
             ..PageBuilder::default()
         }
     }
@@ -224,7 +225,7 @@ impl PageBuilder {
     /// Adds the next message.
     pub(super) fn note(&mut self, entry: &Entry, kept: Kept) {
         self.totals.count(entry, kept != Kept::Not);
-        self.whole &= kept == Kept::Whole;
+        self.all_stored &= kept == Kept::Whole;
         if kept != Kept::Not {
             let place = entry.position;
             match self.stored.last_mut() {
@@ -244,8 +245,8 @@ impl PageBuilder {
         let (first, last) = (entries.first()?.position, entries.last()?.position);
         let head = HeadExpiry::Known(entries.first()?.expiry());
         // At a missing position there may be another message, now or later.
-        let whole = self.whole && self.stored.len() == 1;
-        let place = if whole {
+        let can_be_read_back = self.all_stored && self.stored.len() == 1;
+        let place = if can_be_read_back {
             Place::Away(Source::Stored)
         } else {
             Place::Leaving(Arc::new(entries))

@@ -309,9 +309,9 @@ pub(super) fn at_the_end(world: &World) {
         vhost_limit: Some(2),
         user_limit: Some(1),
     };
-    let seat = world.broker.usage.admit(attempt);
-    let mut seat = seat.expect("nobody else is there");
-    let channel = seat.open_channel(Some(1), Some(1));
+    let usage = world.broker.usage.admit(attempt);
+    let mut usage = usage.expect("nobody else is there");
+    let channel = usage.open_channel(Some(1), Some(1));
     channel.expect("no other channels are there");
     let known: BTreeSet<QueueId> = queues(&world.broker).iter().map(|queue| queue.id).collect();
     for (id, queue) in &world.queues {
