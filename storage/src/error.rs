@@ -36,7 +36,7 @@ pub enum StorageError {
         expected: u32,
     },
     /// Part of the store is missing. The broker never silently starts with an empty store.
-    #[error("the store in {} is incomplete; missing, or from another store: {what}; put it back, or restore the directory from a copy, or run `leveret check` to see what is lost and `leveret repair` to continue without it", path.display())]
+    #[error("the store in {} is incomplete: {what} missing, or from another store; put it back or restore the directory from a copy, or run `leveret check` to see what is lost and `leveret repair` to continue without it", path.display())]
     Missing {
         /// The directory.
         path: PathBuf,

@@ -1,4 +1,4 @@
-"""Sends a mail that cannot be delivered, and has the queue see to the retries."""
+"""Sends a mail that cannot be delivered, and lets the queue do the retries."""
 import time
 
 import pika
