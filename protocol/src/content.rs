@@ -101,9 +101,9 @@ impl PropertyIndex {
 pub enum Property {
     /// The headers table, with its length prefix.
     Headers = 13,
-    /// `delivery-mode`, one octet.
+    /// `delivery-mode`, one byte.
     DeliveryMode = 12,
-    /// `priority`, one octet.
+    /// `priority`, one byte.
     Priority = 11,
     /// `correlation-id`
     CorrelationId = 10,
@@ -111,7 +111,7 @@ pub enum Property {
     Expiration = 8,
     /// `message-id`
     MessageId = 7,
-    /// `timestamp`, eight octets.
+    /// `timestamp`, eight bytes.
     Timestamp = 6,
 }
 

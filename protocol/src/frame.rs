@@ -18,7 +18,7 @@ pub const HEADER_LEN: usize = 7;
 pub const OVERHEAD: usize = 8;
 /// The length of the class and method numbers that begin the payload of a method frame.
 const METHOD_ID_LEN: usize = 4;
-/// The octet that ends every frame.
+/// The byte that ends every frame.
 pub const FRAME_END: u8 = 0xCE;
 /// The frame size that both peers must accept, before tuning and as the minimum afterwards (spec
 /// 4.2.3).
@@ -26,7 +26,7 @@ pub const FRAME_MIN_SIZE: u32 = 4096;
 /// RabbitMQ accepts payloads up to this much over the tuned size.
 const SIZE_FUDGE: usize = OVERHEAD;
 
-/// The eight octets that open a connection, `AMQP` 0-0-9-1.
+/// The eight bytes that open a connection, `AMQP` 0-0-9-1.
 pub const PROTOCOL_HEADER: [u8; 8] = *b"AMQP\x00\x00\x09\x01";
 
 /// The protocol header of AMQP 0-9, whose clients RabbitMQ serves like those of 0-9-1.
@@ -46,7 +46,7 @@ pub enum FrameKind {
 }
 
 impl FrameKind {
-    /// Returns the type octet.
+    /// Returns the type byte.
     pub fn octet(self) -> u8 {
         match self {
             FrameKind::Method => 1,
@@ -111,7 +111,7 @@ pub(crate) fn fits(size: usize, frame_max: u32) -> bool {
 ///
 /// # Errors
 /// A hard `FRAME_ERROR` with RabbitMQ's text: for an unknown type, a payload over the limit
-/// (detected from the header alone), or a wrong end octet.
+/// (detected from the header alone), or a wrong end byte.
 pub fn split(buf: &[u8], frame_max: u32) -> Result<Split, AmqpError> {
     let Some((header, rest)) = buf.split_first_chunk::<HEADER_LEN>() else {
         return Ok(Split::Need(HEADER_LEN));

@@ -276,7 +276,7 @@ fn begin(out: &mut BytesMut, kind: FrameKind, channel: ChannelId) -> usize {
     at
 }
 
-/// Ends the frame that began at `at`: fills in its size and adds the end octet.
+/// Ends the frame that began at `at`: fills in its size and adds the end byte.
 fn finish(out: &mut BytesMut, at: usize) {
     let size = (out.len() - at + 1 - OVERHEAD) as u32;
     out[at + 3..at + 7].copy_from_slice(&size.to_be_bytes());

@@ -6,12 +6,12 @@
 
 use crate::table::fixed_size;
 
-/// A value: its type letter and its octets, without a length prefix.
+/// A value: its type letter and its bytes, without a length prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawValue<'a> {
     /// The type letter (RabbitMQ: "AMQP 0-9-1 Errata", field types).
     pub kind: u8,
-    /// The octets of the value.
+    /// The bytes of the value.
     pub octets: &'a [u8],
 }
 
@@ -22,7 +22,7 @@ pub struct RawEntry<'a> {
     pub name: &'a [u8],
     /// Its value.
     pub value: RawValue<'a>,
-    /// The octets of name and value in the table.
+    /// The bytes of name and value in the table.
     pub octets: &'a [u8],
 }
 
@@ -114,7 +114,7 @@ impl RawValue<'_> {
     /// Appends a form of the value that is equal for values that RabbitMQ's headers exchange
     /// considers equal: integers and timestamps of any width compare by number, floating-point
     /// numbers likewise but never equal to an integer, long strings and byte arrays by their
-    /// octets. Inside arrays and tables the types must be equal as well.
+    /// bytes. Inside arrays and tables the types must be equal as well.
     ///
     /// Recursion is as deep as the nesting of values, at most
     /// [`MAX_DEPTH`](crate::table::MAX_DEPTH).

@@ -299,8 +299,8 @@ fn leveretctls_verbs_are_all_described_and_the_others_are_not_there() {
             }
         }
     }
-    let looking = of_tables(&rows(&page, "### Looking"), "verb");
-    for row in looking.iter().filter(|row| row.len() == 3) {
+    let listings = of_tables(&rows(&page, "### Listing and monitoring"), "verb");
+    for row in listings.iter().filter(|row| row.len() == 3) {
         for verb in code(&row[0]) {
             let (_, help) = leveretctl(&["help", verb.split(' ').next().expect("a verb")]);
             let columns = help

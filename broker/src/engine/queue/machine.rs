@@ -453,7 +453,7 @@ impl Machine {
         self.dispatch(fx);
     }
 
-    /// Drops all messages that are ready or wait to be, and dead letters that found no way; returns their number.
+    /// Drops all messages that are ready or wait to be, and dead letters that could not be routed; returns their number.
     pub fn purge(&mut self, fx: &mut Effects) -> u64 {
         let mut count = 0;
         while !self.ready.is_empty() {

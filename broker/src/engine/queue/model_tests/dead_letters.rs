@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// The exchange that queues name for their dead letters.
 pub(super) const EXCHANGE: &str = "dlx";
 
-/// Milliseconds after which a letter that found no way is sent again.
+/// Milliseconds after which a letter that could not be routed is sent again.
 pub(super) const RETRY: u64 = 1000;
 
 /// A virtual host for the queues, and where it is found.
@@ -133,7 +133,7 @@ impl World {
 }
 
 impl Model {
-    /// Letters that found no way are purged with the rest; returns how many those are.
+    /// Purges the letters that could not be routed; returns their number.
     pub(super) fn purged_letters(&mut self) -> u64 {
         let kept = std::mem::take(&mut self.kept);
         self.left

@@ -66,7 +66,7 @@ impl Known {
     }
 }
 
-/// A dead letter that found no way and is kept by its queue.
+/// A dead letter that could not be routed and is kept by its queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Kept {
     id: u64,
@@ -125,7 +125,7 @@ pub(super) struct Model {
     pub(super) epoch: u64,
     /// When the queue was last used, unless it is.
     pub(super) used_at: u64,
-    /// Dead letters that found no way, and when they are sent again.
+    /// Dead letters that could not be routed, and when they are sent again.
     pub(super) kept: Vec<Kept>,
     pub(super) retry_at: Option<u64>,
     /// Those that were sent again in this call.
@@ -222,7 +222,7 @@ impl Model {
         self.drops() || !self.over(1 + others + kept, known.bytes + bytes + bodies)
     }
 
-    /// A dead letter found no way.
+    /// Keeps a dead letter that could not be routed.
     pub(super) fn keep(&mut self, letter: Kept) {
         self.kept.push(letter);
         self.retry_at.get_or_insert(self.now + RETRY);
@@ -241,7 +241,7 @@ impl Model {
         }
     }
 
-    /// Letters that found no way are sent again, before others.
+    /// Sends the letters that could not be routed again, before others.
     fn retry(&mut self) {
         self.retry_at = None;
         self.blocked = false;

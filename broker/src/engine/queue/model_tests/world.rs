@@ -155,7 +155,7 @@ impl World {
         for peer in 0..PEERS {
             self.end(peer, false);
         }
-        // Dead letters that have found no way do so now.
+        // Dead letters that could not be routed find a route now.
         self.set_policy(self.current[0], None, None);
         self.set_way(true);
         self.wait(RETRY);
