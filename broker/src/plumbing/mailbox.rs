@@ -228,23 +228,23 @@ impl Mailbox {
         state.told = waiting;
     }
 
-    /// Swaps the contents with the (empty) buffers in `taken`; if there is nothing, the next item
+    /// Swaps the contents with the (empty) buffers in `batch`; if there is nothing, the next item
     /// wakes `waker`.
-    pub fn take(&self, taken: &mut MailBatch, waker: Option<&Waker>) {
+    pub fn take(&self, batch: &mut MailBatch, waker: Option<&Waker>) {
         let mut state = self.state.lock();
         state.notified = false;
         let nothing = state.mail.is_empty() && state.tokens.is_empty() && !state.resume_requested;
         if let Some(waker) = waker.filter(|_| nothing) {
             state.listen(waker);
         }
-        std::mem::swap(&mut state.mail, &mut taken.mail);
-        std::mem::swap(&mut state.tokens, &mut taken.tokens);
-        taken.resume = std::mem::take(&mut state.resume_requested);
+        std::mem::swap(&mut state.mail, &mut batch.mail);
+        std::mem::swap(&mut state.tokens, &mut batch.tokens);
+        batch.resume = std::mem::take(&mut state.resume_requested);
         self.waiting.store(0, Ordering::SeqCst);
         self.tell(&mut state, 0);
         drop(state);
         if self.starved.load(Ordering::SeqCst) && self.starved.swap(false, Ordering::SeqCst) {
-            taken.resume = true;
+            batch.resume = true;
         }
     }
 

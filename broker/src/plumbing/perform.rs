@@ -11,8 +11,8 @@ const FEW: usize = 8;
 const FEW_BEFORE: u8 = 8;
 
 impl Effects {
-    /// Returns whether somebody waits for these records, and they are few, like those before: a publisher that sends
-    /// more before it hears of them should go on being read.
+    /// Returns whether somebody waits for these records, and they are few, like those before. A publisher that sends
+    /// more without waiting for confirms should be read meanwhile.
     fn is_awaited(&mut self) -> bool {
         let awaited = |op: &Op| match op {
             Op::Publish { token, .. } => token.is_some(),

@@ -1,10 +1,10 @@
 //! The outbox: the dead letters of one queue on their way out, in the order in which they left it.
 //!
-//! A letter is put here under the queue's lock, by whoever made the queue bury the message: a
-//! publisher, a consumer, the timer, the pager. All of them then send the outbox's letters, but
-//! only the holder of the queue's sender lock may take letters out, always the oldest, whoever put
-//! them here. So none overtakes another, and nobody continues before its own letters have been
-//! sent.
+//! A letter is put here under the queue's lock, by the caller whose operation dead-lettered the
+//! message: a publisher, a consumer, the timer or the pager. Each caller then sends the outbox's
+//! letters, but only the holder of the queue's sender lock may take letters out, always the oldest
+//! first, including those of other callers. So no letter overtakes another, and no caller continues
+//! before its own letters have been sent.
 //!
 //! A queue that loses no letters (`x-dead-letter-strategy: at-least-once`; RabbitMQ: "Quorum
 //! Queues: At-Least-Once Dead-Lettering") keeps those that could not be routed. They stay where
@@ -44,7 +44,7 @@ const STORED: u64 = 1 << 8;
 /// The dead letters of one queue.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    /// Untried letters, which whoever put them here is sending. They are newer than the kept ones.
+    /// Untried letters, which their callers are sending. They are newer than the kept ones.
     fresh: VecDeque<DeadLetter>,
     /// Letters that could not be routed, and those that wait behind them, by number.
     kept: Sorted,

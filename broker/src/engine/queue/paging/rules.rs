@@ -97,7 +97,7 @@ impl Machine {
         }
         let paged = self.ready.is_paged();
         let able = paged && self.consumers.any_able();
-        // What dies goes on to other queues, which may have no room for it: then the timer goes on with this, which waits
+        // Dead letters go to other queues, which may have no room for them: then the timer continues here later, as it waits
         // for room as publishers do.
         let expired = match paged {
             true => self.expired_on_disk(fx),
