@@ -97,8 +97,8 @@ impl Machine {
         }
         let paged = self.ready.is_paged();
         let able = paged && self.consumers.any_able();
-        // Dead letters go to other queues, which may have no room for them: then the timer continues here later, as it waits
-        // for room as publishers do.
+        // Dead letters go to other queues, which may have no room for them: then the timer continues here later, because
+        // it waits for room as publishers do.
         let expired = match paged {
             true => self.expired_on_disk(fx),
             false => SmallVec::new(),
