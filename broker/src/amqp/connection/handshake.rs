@@ -223,16 +223,16 @@ impl Connection {
         if !self.broker.users.may_enter(&user, name) {
             return Err(texts::vhost_refused(name, user.name));
         }
-        self.usage = Some(usage);
-        self.login = Some(Login { user, vhost });
-        self.send(connection::AMQPMethod::OpenOk(connection::OpenOk {}));
-        self.phase = Phase::Running;
         tracing::info!(
             connection = %self.info.label(),
             user = %user.name,
             vhost = name,
             "user authenticated and granted access to the virtual host"
         );
+        self.usage = Some(usage);
+        self.login = Some(Login { user, vhost });
+        self.send(connection::AMQPMethod::OpenOk(connection::OpenOk {}));
+        self.phase = Phase::Running;
         Ok(())
     }
 
