@@ -172,7 +172,7 @@ impl Leave {
             End::Silent => tracing::error!(connection, "missed heartbeats from client"),
             End::HandshakeTimeout => tracing::error!(connection, "handshake timed out"),
             End::Failed(error) => {
-                tracing::warn!(connection, %error, "connection lost: its socket failed")
+                tracing::warn!(connection, %error, "connection lost: its socket failed");
             }
         }
     }
