@@ -5,7 +5,7 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`node`] | the process: logging, signals, reload |
-//! | [`amqp`], [`control`] | the interfaces to the outside, independent of each other |
+//! | [`amqp`], [`control`], [`http`] | the interfaces to the outside, independent of each other |
 //! | [`manage`] | everything that can be listed and done |
 //! | [`domain`] | declarations and permissions |
 //! | [`plumbing`] | performs the effects that the machines return |
@@ -22,6 +22,7 @@ pub mod control;
 pub mod ctl;
 pub mod domain;
 pub mod engine;
+pub mod http;
 pub mod manage;
 pub mod node;
 pub mod perf;

@@ -7,6 +7,7 @@ use leveret::ctl::{self, Terminal};
 use leveret::domain::broker::Broker;
 use leveret::domain::recovery::{self, RecoveryError};
 use leveret::domain::shortage;
+use leveret::http::server::ManagementListener;
 use leveret::manage::AdminContext;
 use leveret::node::logging::{self, LogLevel};
 use leveret::node::private;
@@ -173,7 +174,7 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     let address = config.listen_address();
     let listener = Listener::bind(broker.clone(), address).map_err(|error| Failure::Listen {
         address,
-        reason: listen_reason(&error),
+        reason: listen_reason(&error, ""),
     })?;
     let bound = listener.address()?;
     let (stop, stopped) = watch::channel(false);
@@ -185,10 +186,17 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
         address: bound,
         stop: stop.clone(),
     };
-    let admin = AdminSocket::bind(context).map_err(|reason| Failure::Admin {
+    let management = bind_management(config)?;
+    let admin = AdminSocket::bind(context.clone()).map_err(|reason| Failure::Admin {
         path: config.data_dir.display().to_string(),
         reason,
     })?;
+    let management_address = management.as_ref().map(ManagementListener::address);
+    let management_address = management_address.transpose()?;
+    if let Some(management) = management {
+        let (config, stopped) = (config.clone(), stopped.clone());
+        tokio::spawn(async move { management.serve(context, &config, stopped).await });
+    }
     let mut stop_signals = StopSignals::install()?;
     tokio::spawn(async move {
         let name = stop_signals.next().await;
@@ -201,6 +209,7 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     ));
     tracing::info!(
         address = %bound,
+        management = management_address.map(tracing::field::display),
         data_dir = %config.data_dir.display(),
         startup_ms = started.elapsed().as_millis() as u64,
         "ready"
@@ -212,6 +221,33 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     // Last: a client that asked the broker to stop takes the closing socket as its end.
     admin.abort();
     finished
+}
+
+/// Binds the management HTTP API, if it is wanted. With the default port another broker on this machine may have it: then
+/// this one works without.
+fn bind_management(config: &Config) -> Result<Option<ManagementListener>, Failure> {
+    if !config.management {
+        return Ok(None);
+    }
+    let address = config.management_address();
+    match ManagementListener::bind(address) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error)
+            if error.kind() == std::io::ErrorKind::AddrInUse
+                && config.management_port.is_none() =>
+        {
+            tracing::warn!(
+                %address,
+                "the management HTTP API is not available, its default port is in use; choose another with \
+                 --management-port"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(Failure::Listen {
+            address,
+            reason: listen_reason(&error, "management-"),
+        }),
+    }
 }
 
 /// Reloads the configuration on every signal.
@@ -247,17 +283,17 @@ fn log_store_report(report: &leveret_storage::Report) {
     );
 }
 
-fn listen_reason(error: &std::io::Error) -> String {
+/// Says what to do about a port that cannot be had. `flag` is what the flags for address and port begin with.
+fn listen_reason(error: &std::io::Error, flag: &str) -> String {
     match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            "the port is in use, perhaps by another broker; stop it or choose another with --port"
-                .to_owned()
-        }
+        std::io::ErrorKind::AddrInUse => format!(
+            "the port is in use, perhaps by another broker; stop it or choose another with --{flag}port"
+        ),
         std::io::ErrorKind::PermissionDenied => {
-            "no permission to use this port; choose one above 1023 with --port".to_owned()
+            format!("no permission to use this port; choose one above 1023 with --{flag}port")
         }
         std::io::ErrorKind::AddrNotAvailable => {
-            "this machine does not have that address; choose another with --bind".to_owned()
+            format!("this machine does not have that address; choose another with --{flag}bind")
         }
         _ => error.to_string(),
     }

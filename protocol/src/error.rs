@@ -140,6 +140,15 @@ impl AmqpError {
         }
     }
 
+    /// Returns the reply text without the name of its code.
+    pub fn explanation(&self) -> &str {
+        let text = self
+            .text
+            .strip_prefix(self.code.name())
+            .unwrap_or(&self.text);
+        text.strip_prefix(" - ").unwrap_or(text)
+    }
+
     /// Sets the method that caused the error, unless it is already set.
     #[must_use]
     pub fn caused_by(mut self, method: MethodId) -> Self {

@@ -30,6 +30,7 @@ enum Node {
 
 #[derive(Debug)]
 struct OwnNode {
+    management: Option<String>,
     process: Process,
     data: TempDir,
     options: Vec<String>,
@@ -95,10 +96,11 @@ impl TestBroker {
     /// Starts Leveret on a data directory with additional flags and environment variables.
     pub async fn start_in(data: TempDir, options: &[&str], environment: Environment) -> Self {
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
-        let (process, address, start_up) = launch(data.path(), &options, &environment).await;
+        let (process, addresses, start_up) = launch(data.path(), &options, &environment).await;
         Self {
-            address,
+            address: addresses.amqp,
             node: Node::Own(OwnNode {
+                management: addresses.management,
                 process,
                 data,
                 options,
@@ -132,6 +134,12 @@ impl TestBroker {
     /// Returns the address it listens on: `127.0.0.1:PORT`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Returns the address of its management HTTP API: `127.0.0.1:PORT`. Panics for a broker elsewhere, or without it.
+    pub fn management(&self) -> &str {
+        let management = self.own().management.as_deref();
+        management.expect("a broker with the management API")
     }
 
     /// Returns the port it listens on.
@@ -198,11 +206,12 @@ impl TestBroker {
     pub async fn start_again(&mut self) {
         let own = self.own();
         let launch = launch(own.data.path(), &own.options, &own.environment);
-        let (process, address, start_up) = launch.await;
+        let (process, addresses, start_up) = launch.await;
         let own = self.own_mut();
+        own.management = addresses.management;
         own.process = process;
         own.start_up = start_up;
-        self.address = address;
+        self.address = addresses.amqp;
     }
 
     /// Runs leveretctl (or `LEVERET_TEST_CTL`) with these arguments.
@@ -287,7 +296,7 @@ async fn launch(
     data: &Path,
     options: &[String],
     environment: &Environment,
-) -> (Process, String, Duration) {
+) -> (Process, Addresses, Duration) {
     let mut command = broker_command();
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.args(["--bind", "127.0.0.1", "--port", "0", "--log-format", "json"]);
@@ -300,11 +309,9 @@ async fn launch(
         command.env("LEVERET_QUEUE_MEMORY", memory);
     }
     let mut process = Process::start("leveret", &mut command);
-    let (address, start_up) = {
-        let address = process.line("the ready line", ready_address).await;
-        (address, process.age())
-    };
-    (process, address, start_up)
+    let addresses = process.line("the ready line", ready_addresses).await;
+    let start_up = process.age();
+    (process, addresses, start_up)
 }
 
 /// Returns the broker's command without flags and without settings from the environment.
@@ -316,16 +323,32 @@ pub fn broker_command() -> Command {
             command.env_remove(name);
         }
     }
+    // Tests run beside each other, and beside a broker that has the default port.
+    command.env("LEVERET_MANAGEMENT_PORT", "0");
     command
 }
 
 /// Returns the address in the log line that says the broker is ready.
 pub fn ready_address(line: &str) -> Option<String> {
+    ready_addresses(line).map(|addresses| addresses.amqp)
+}
+
+/// The addresses in the log line that says the broker is ready.
+#[derive(Debug)]
+struct Addresses {
+    amqp: String,
+    management: Option<String>,
+}
+
+fn ready_addresses(line: &str) -> Option<Addresses> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields")?;
-    (fields.get("message")? == "ready")
-        .then(|| fields.get("address")?.as_str().map(str::to_owned))
-        .flatten()
+    let field = |name| fields.get(name)?.as_str().map(str::to_owned);
+    (fields.get("message")? == "ready").then_some(())?;
+    Some(Addresses {
+        amqp: field("address")?,
+        management: field("management"),
+    })
 }
 
 /// Formats a JSON value, strings without quotes.

@@ -111,7 +111,7 @@ const LAYERS: [&[&str]; 8] = [
     &["plumbing"],
     &["domain"],
     &["manage"],
-    &["amqp", "control"],
+    &["amqp", "control", "http"],
     &["ctl", "perf"],
     &["node"],
 ];

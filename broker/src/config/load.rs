@@ -152,6 +152,12 @@ fn complete(settings: Settings, environment: &Environment<'_>) -> Result<Config,
             .unwrap_or(default.anonymous_login_pass),
         default_user: settings.default_user.unwrap_or(default.default_user),
         default_pass: settings.default_pass.unwrap_or(default.default_pass),
+        management: settings.management.unwrap_or(default.management),
+        management_bind: settings.management_bind.unwrap_or(default.management_bind),
+        management_port: settings.management_port,
+        management_cors_allow_origins: settings
+            .management_cors_allow_origins
+            .map_or(default.management_cors_allow_origins, |origins| origins.0),
         config_file: settings.config,
     })
 }

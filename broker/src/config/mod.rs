@@ -33,7 +33,8 @@ pub use limits::Limits;
 pub use load::Command;
 pub use mechanism::Mechanism;
 pub use values::{
-    AuthMechanisms, ByteSize, LogFilter, LogFormat, LoopbackUsers, Maximum, Secret, TimeLimit,
+    AuthMechanisms, ByteSize, LogFilter, LogFormat, LoopbackUsers, Maximum, Origins, Secret,
+    TimeLimit,
 };
 pub use watermark::{DiskFreeLimit, MemoryWatermark};
 
@@ -41,6 +42,8 @@ use std::time::Duration;
 
 /// AMQP's registered port.
 pub const DEFAULT_PORT: u16 = 5672;
+/// The port of RabbitMQ's management plugin.
+pub const DEFAULT_MANAGEMENT_PORT: u16 = 15672;
 /// What RabbitMQ proposes in `connection.tune`, in seconds.
 pub const DEFAULT_HEARTBEAT: u16 = 60;
 /// What RabbitMQ proposes in `connection.tune`.
@@ -107,6 +110,14 @@ pub struct Config {
     pub default_user: String,
     /// Its password.
     pub default_pass: Secret,
+    /// Whether the management HTTP API is served.
+    pub management: bool,
+    /// Its address.
+    pub management_bind: IpAddr,
+    /// Its port; `None` for [`DEFAULT_MANAGEMENT_PORT`], which may be in use by another broker.
+    pub management_port: Option<u16>,
+    /// The web origins whose pages may call it; `*` for all.
+    pub management_cors_allow_origins: Vec<String>,
     /// The file that was read, if one was named.
     pub config_file: Option<PathBuf>,
 }
@@ -115,6 +126,12 @@ impl Config {
     /// Returns the address and port to listen on.
     pub fn listen_address(&self) -> SocketAddr {
         SocketAddr::new(self.bind, self.port)
+    }
+
+    /// Returns the address and port of the management HTTP API.
+    pub fn management_address(&self) -> SocketAddr {
+        let port = self.management_port.unwrap_or(DEFAULT_MANAGEMENT_PORT);
+        SocketAddr::new(self.management_bind, port)
     }
 
     /// Returns the defaults with this data directory, for tests to start from.
@@ -143,6 +160,10 @@ impl Config {
             anonymous_login_pass: Secret::from(DEFAULT_USER),
             default_user: DEFAULT_USER.to_owned(),
             default_pass: Secret::from(DEFAULT_USER),
+            management: true,
+            management_bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            management_port: None,
+            management_cors_allow_origins: Vec::new(),
             config_file: None,
         }
     }

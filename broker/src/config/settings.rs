@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::values::{
-    AuthMechanisms, ByteSize, LogFilter, LogFormat, LoopbackUsers, Maximum, Secret, TimeLimit,
+    AuthMechanisms, ByteSize, LogFilter, LogFormat, LoopbackUsers, Maximum, Origins, Secret,
+    TimeLimit,
 };
 use super::{DiskFreeLimit, MemoryWatermark};
 
@@ -123,6 +124,23 @@ pub(super) struct Settings {
     /// Has no flag: every user of the machine can read a command line.
     #[arg(skip)]
     pub(super) default_pass: Option<Secret>,
+
+    /// Serve the management HTTP API and metrics: true or false [default: true]
+    #[arg(long, value_name = "BOOL", help_heading = "Management")]
+    pub(super) management: Option<bool>,
+
+    /// Address of the management HTTP API [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Management")]
+    pub(super) management_bind: Option<IpAddr>,
+
+    /// TCP port of the management HTTP API; 0 takes any free one [default: 15672, if it is free]
+    #[arg(long, value_name = "PORT", help_heading = "Management")]
+    pub(super) management_port: Option<u16>,
+
+    /// Web origins whose pages may call the management HTTP API, separated by commas, or * for all
+    /// [default: none]
+    #[arg(long, value_name = "ORIGINS", help_heading = "Management")]
+    pub(super) management_cors_allow_origins: Option<Origins>,
 }
 
 /// The frame size that every peer must accept (spec 4.2.3).
@@ -203,6 +221,12 @@ impl Settings {
             anonymous_login_pass: self.anonymous_login_pass.or(below.anonymous_login_pass),
             default_user: self.default_user.or(below.default_user),
             default_pass: self.default_pass.or(below.default_pass),
+            management: self.management.or(below.management),
+            management_bind: self.management_bind.or(below.management_bind),
+            management_port: self.management_port.or(below.management_port),
+            management_cors_allow_origins: self
+                .management_cors_allow_origins
+                .or(below.management_cors_allow_origins),
         }
     }
 }

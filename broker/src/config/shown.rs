@@ -1,7 +1,7 @@
 //! Settings as text, for comparing two configurations and logging the difference.
 
 use super::Mechanism;
-use super::{Config, LogFormat};
+use super::{Config, DEFAULT_MANAGEMENT_PORT, LogFormat};
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -34,6 +34,10 @@ impl Config {
             anonymous_login_pass: _,
             default_user: _,
             default_pass: _,
+            management,
+            management_bind,
+            management_port,
+            management_cors_allow_origins,
             config_file: _,
         } = self;
         vec![
@@ -66,6 +70,13 @@ impl Config {
                 "anonymous_login_user",
                 users(anonymous_login_user.as_slice()),
             ),
+            ("management", management.to_string()),
+            ("management_bind", management_bind.to_string()),
+            ("management_port", port_or_default(*management_port)),
+            (
+                "management_cors_allow_origins",
+                users(management_cors_allow_origins),
+            ),
         ]
     }
 }
@@ -86,6 +97,10 @@ fn milliseconds(limit: Option<Duration>) -> String {
 
 fn or_infinity(limit: Option<impl Display>) -> String {
     limit.map_or_else(|| "infinity".to_owned(), |limit| limit.to_string())
+}
+
+fn port_or_default(port: Option<u16>) -> String {
+    port.unwrap_or(DEFAULT_MANAGEMENT_PORT).to_string()
 }
 
 fn mechanisms(mechanisms: &[Mechanism]) -> String {

@@ -157,6 +157,55 @@ impl FromStr for LoopbackUsers {
     }
 }
 
+/// Web origins separated by commas, `*` for all, or `none`. The file may also hold a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origins(pub Vec<String>);
+
+impl Origins {
+    fn listed<'a>(origins: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let check = |origin: &'a str| {
+            let origin = origin.trim();
+            let host = origin.split_once("://").map_or("", |(_, host)| host);
+            let is_origin = !host.is_empty()
+                && !host.contains('/')
+                && origin.bytes().all(|byte| byte.is_ascii_graphic());
+            if origin == "*" || is_origin {
+                return Ok(origin.to_owned());
+            }
+            Err(format!(
+                "'{origin}' is not a web origin: use one such as https://example.com:8080, * or none"
+            ))
+        };
+        origins
+            .into_iter()
+            .map(check)
+            .collect::<Result<_, _>>()
+            .map(Origins)
+    }
+}
+
+impl FromStr for Origins {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "none" => Ok(Origins(Vec::new())),
+            text => Origins::listed(text.split(',')),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Origins {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        match Scalar::deserialize(source) {
+            Ok(Scalar::List(origins)) => Origins::listed(origins.iter().map(String::as_str)),
+            Ok(Scalar::Text(text)) => text.parse(),
+            _ => Err("expected a list of web origins; [] for none".to_owned()),
+        }
+        .map_err(de::Error::custom)
+    }
+}
+
 /// Names of SASL mechanisms separated by commas. The file may also hold a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthMechanisms(pub Vec<Mechanism>);

@@ -5,6 +5,7 @@ use super::columns::{
     VhostColumn,
 };
 use super::limits;
+use super::objects::queue::all_messages;
 use super::pid::Pid;
 use super::policies;
 use super::request::{ErrorKind, Request, Response};
@@ -16,7 +17,7 @@ use crate::domain::connections::Details;
 use crate::domain::policy::Target;
 use crate::domain::vhost::Vhost;
 use crate::engine::exchange::{Binding, DestinationName, Exchange};
-use crate::engine::queue::{Aside, Consumer, Counts, Queue};
+use crate::engine::queue::{Consumer, Counts, Queue};
 use crate::plumbing::alarms::AlarmSet;
 use crate::plumbing::report::ChannelReport;
 use std::sync::Arc;
@@ -207,24 +208,6 @@ fn queue_cell(broker: &Broker, queue: &Queue, counts: &Counts, column: QueueColu
         | C::SlavePids
         | C::SynchronisedSlavePids => Value::Absent,
     }
-}
-
-/// Counts all messages of a queue. As in RabbitMQ, they include those that wait for a retry or for
-/// dead-lettering (`rabbit_fifo:messages_total`).
-fn all_messages(counts: &Counts) -> Aside {
-    let mut all = Aside {
-        messages: counts.ready + counts.unacked,
-        bytes: counts.ready_bytes + counts.unacked_bytes,
-        paged_out: counts.paged_out,
-        paged_out_bytes: counts.paged_out_bytes,
-    };
-    for aside in [&counts.waiting, &counts.undelivered] {
-        all.messages += aside.messages;
-        all.bytes += aside.bytes;
-        all.paged_out += aside.paged_out;
-        all.paged_out_bytes += aside.paged_out_bytes;
-    }
-    all
 }
 
 /// Returns when the first and the last of the messages that wait for a retry become ready again, in

@@ -3,11 +3,14 @@
 //! A new column or a new operation belongs here, how it is requested and shown belongs in `control` and `ctl`, and the
 //! rules that it follows belong in [`domain`](crate::domain).
 
+pub mod access;
 #[cfg(test)]
 mod change_order_tests;
 pub mod columns;
 mod limits;
 pub(crate) mod listings;
+pub mod objects;
+pub mod perform;
 pub mod pid;
 mod policies;
 pub mod request;

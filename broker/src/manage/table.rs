@@ -21,6 +21,31 @@ pub(super) fn table(fields: &FieldTable) -> Value {
     }
 }
 
+/// Converts a field table to an object with plain JSON values, as RabbitMQ's HTTP API shows it.
+pub(super) fn json(fields: &FieldTable) -> serde_json::Map<String, serde_json::Value> {
+    let field = |(name, value): (&leveret_protocol::values::ShortString, &AMQPValue)| {
+        (name.to_string(), json_value(value))
+    };
+    fields.into_iter().map(field).collect()
+}
+
+fn json_value(value: &AMQPValue) -> serde_json::Value {
+    match value {
+        AMQPValue::Boolean(v) => (*v).into(),
+        AMQPValue::Float(v) => f64::from(*v).into(),
+        AMQPValue::Double(v) => (*v).into(),
+        AMQPValue::Timestamp(v) => (*v).into(),
+        AMQPValue::FieldTable(fields) => json(fields).into(),
+        AMQPValue::FieldArray(values) => values.as_slice().iter().map(json_value).collect(),
+        // `undefined` in Erlang, and so in RabbitMQ's JSON.
+        AMQPValue::Void => "undefined".into(),
+        other => match leveret_protocol::table::as_integer(other) {
+            Some(number) => number.into(),
+            None => leveret_protocol::table::display(other).into(),
+        },
+    }
+}
+
 fn kind(value: &AMQPValue) -> FieldKind {
     match value {
         AMQPValue::Boolean(_) => FieldKind::Bool,

@@ -1,0 +1,139 @@
+//! Request bodies: JSON objects of bounded size.
+
+use super::api::Api;
+use super::error::{ApiError, ApiResult};
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The size of most bodies at most, in bytes.
+const LIMIT: usize = 1 << 20;
+/// How long a client may take to send a body.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes of bodies in memory at a time, in all requests together.
+const ALL_BODIES: usize = 128 << 20;
+
+/// The memory for request bodies, shared by all requests.
+#[derive(Clone, Debug)]
+pub(super) struct BodyMemory(Arc<Semaphore>);
+
+impl Default for BodyMemory {
+    fn default() -> Self {
+        BodyMemory(Arc::new(Semaphore::new(ALL_BODIES)))
+    }
+}
+
+/// The bytes of a body, and the memory that they take.
+#[derive(Debug)]
+pub struct Bytes {
+    bytes: Vec<u8>,
+    _memory: Option<OwnedSemaphorePermit>,
+}
+
+impl Bytes {
+    /// Reads a body of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// 400 when it is larger or broken off, 503 when other requests have all the memory.
+    pub async fn read(api: &Api, body: Body, limit: usize) -> ApiResult<Self> {
+        let read = Self::read_slowly(api, body, limit);
+        match tokio::time::timeout(TIMEOUT, read).await {
+            Ok(read) => read,
+            Err(_) => Err(ApiError::bad_request(
+                "the request body did not arrive in time",
+            )),
+        }
+    }
+
+    async fn read_slowly(api: &Api, mut body: Body, limit: usize) -> ApiResult<Self> {
+        let mut whole = Bytes {
+            bytes: Vec::new(),
+            _memory: None,
+        };
+        while let Some(frame) = body.frame().await {
+            let frame =
+                frame.map_err(|_| ApiError::bad_request("the request body was broken off"))?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            if whole.bytes.len() + data.len() > limit {
+                return Err(ApiError::bad_request(
+                    "Exceeded HTTP request body size limit",
+                ));
+            }
+            let needed = u32::try_from(data.len()).unwrap_or(u32::MAX);
+            let memory = api.body_memory().0.clone().try_acquire_many_owned(needed);
+            let memory = memory
+                .map_err(|_| ApiError::busy("too many large requests at a time: try again"))?;
+            match &mut whole._memory {
+                Some(held) => held.merge(memory),
+                none => *none = Some(memory),
+            }
+            whole.bytes.extend_from_slice(&data);
+        }
+        Ok(whole)
+    }
+
+    /// Returns the JSON object in it. As in RabbitMQ, an empty body and `null` count as an empty object.
+    ///
+    /// # Errors
+    /// 400 `not_json`.
+    pub fn object(&self) -> ApiResult<Map<String, Value>> {
+        if matches!(self.bytes.as_slice(), b"" | b"null" | b"undefined") {
+            return Ok(Map::new());
+        }
+        match serde_json::from_slice(&self.bytes) {
+            Ok(Value::Object(object)) => Ok(object),
+            Ok(Value::String(_)) => Err(ApiError::bad_request(
+                "invalid payload: the request body JSON-decoded to a string. Is the input \
+                 doubly-JSON-encoded?",
+            )),
+            _ => Err(ApiError::not_json()),
+        }
+    }
+}
+
+/// The body of a request: a JSON object of at most a mebibyte.
+#[derive(Debug)]
+pub struct JsonBody(pub Map<String, Value>);
+
+impl FromRequest<Api> for JsonBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, api: &Api) -> ApiResult<Self> {
+        let bytes = Bytes::read(api, request.into_body(), LIMIT).await?;
+        bytes.object().map(JsonBody)
+    }
+}
+
+impl JsonBody {
+    /// Checks that all of these keys are there.
+    ///
+    /// # Errors
+    /// 400 that names those that are missing, as RabbitMQ does.
+    pub fn require(&self, keys: &[&str]) -> ApiResult<()> {
+        let missing: Vec<String> = keys
+            .iter()
+            .filter(|key| !self.0.contains_key(**key))
+            .map(|key| format!("{{key_missing,{key}}}"))
+            .collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(ApiError::bad_request(format!("[{}]", missing.join(",")))),
+        }
+    }
+
+    /// Converts the object.
+    ///
+    /// # Errors
+    /// 400 when a value has the wrong type.
+    pub fn parse<T: DeserializeOwned>(self) -> ApiResult<T> {
+        serde_json::from_value(Value::Object(self.0))
+            .map_err(|error| ApiError::bad_request(error.to_string()))
+    }
+}

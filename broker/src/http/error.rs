@@ -1,0 +1,167 @@
+//! Refusals, as RabbitMQ writes them: a status and `{"error": …, "reason": …}`.
+
+use crate::manage::access::{Denied, NoVhost};
+use crate::manage::perform::Refusal;
+use crate::manage::request::ErrorKind;
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use leveret_protocol::{AmqpError, ReplyCode};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The realm in which browsers ask for a password; RabbitMQ's.
+const REALM: HeaderValue = HeaderValue::from_static("Basic realm=\"RabbitMQ Management\"");
+
+/// The body of a refusal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ErrorBody {
+    /// The kind of the refusal: `bad_request`, `not_found`, `not_authorised`, …
+    pub error: String,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// A refused request.
+#[derive(Clone, Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    body: ErrorBody,
+    /// Whether the client is told how to log in.
+    challenge: bool,
+}
+
+/// The result of a handler.
+pub type ApiResult<T> = Result<T, ApiError>;
+
+impl ApiError {
+    /// Returns a refusal with this status, kind and reason.
+    pub fn new(status: StatusCode, error: &str, reason: impl Into<String>) -> Self {
+        let body = ErrorBody {
+            error: error.to_owned(),
+            reason: reason.into(),
+        };
+        ApiError {
+            status,
+            body,
+            challenge: false,
+        }
+    }
+
+    /// 400 `bad_request`.
+    pub fn bad_request(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", reason)
+    }
+
+    /// 400 for a body that is not a JSON object.
+    pub fn not_json() -> Self {
+        Self::bad_request("not_json")
+    }
+
+    /// 404 as RabbitMQ answers for every object that does not exist.
+    pub fn not_found() -> Self {
+        // With these capitals, unlike all others (`rabbit_mgmt_cors`, cowboy's fallback).
+        Self::new(StatusCode::NOT_FOUND, "Object Not Found", "Not Found")
+    }
+
+    /// 405.
+    pub fn method_not_allowed() -> Self {
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        Self::new(status, "Method Not Allowed", "\"Method Not Allowed\"")
+    }
+
+    /// 401 for a caller who has logged in and may not do this.
+    pub fn denied(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "not_authorised", reason)
+    }
+
+    /// 401 for a request without a login.
+    pub fn no_credentials() -> Self {
+        let refused = Self::new(StatusCode::UNAUTHORIZED, "not_authorised", "Login failed");
+        ApiError {
+            challenge: true,
+            ..refused
+        }
+    }
+
+    /// 401 for a wrong password.
+    pub fn wrong_credentials() -> Self {
+        let status = StatusCode::UNAUTHORIZED;
+        Self::new(status, "not_authorized", "Not_Authorized")
+    }
+
+    /// 503: the broker has too much to do.
+    pub fn busy(reason: impl Into<String>) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, "service_unavailable", reason)
+    }
+
+    /// 500.
+    pub fn internal(reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        tracing::error!(reason, "an HTTP request failed");
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        Self::new(status, "internal_server_error", reason)
+    }
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        ApiError::denied(denied.to_string())
+    }
+}
+
+impl From<NoVhost> for ApiError {
+    fn from(missing: NoVhost) -> Self {
+        match missing {
+            NoVhost::Missing => ApiError::not_found(),
+            NoVhost::Hidden => ApiError::new(StatusCode::NOT_FOUND, "not_found", "Not Found"),
+        }
+    }
+}
+
+/// The refusal of an operation that AMQP has, too (`rabbit_mgmt_util:direct_request`).
+impl From<AmqpError> for ApiError {
+    fn from(error: AmqpError) -> Self {
+        let reason = error.explanation();
+        match error.code {
+            ReplyCode::NotFound => ApiError::new(StatusCode::NOT_FOUND, "not_found", reason),
+            ReplyCode::AccessRefused | ReplyCode::NotAllowed => ApiError::denied("Access refused."),
+            _ => ApiError::bad_request(reason),
+        }
+    }
+}
+
+/// The refusal of an operation.
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Denied(denied) => denied.into(),
+            Refusal::Vhost(missing) => missing.into(),
+            Refusal::Amqp(error) => error.into(),
+            Refusal::Failed { kind, message } => of_kind(kind, message),
+        }
+    }
+}
+
+fn of_kind(kind: ErrorKind, message: String) -> ApiError {
+    match kind {
+        ErrorKind::NoSuchUser | ErrorKind::NoSuchVhost | ErrorKind::NoSuchQueue => {
+            ApiError::not_found()
+        }
+        ErrorKind::Software => ApiError::internal(message),
+        _ => ApiError::bad_request(message),
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body)).into_response();
+        if self.challenge {
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, REALM);
+        }
+        response
+    }
+}

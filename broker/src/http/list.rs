@@ -1,0 +1,380 @@
+//! Lists: filtered, sorted, cut into pages, reduced to columns (`rabbit_mgmt_util`), and streamed.
+
+use super::error::{ApiError, ApiResult};
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use fancy_regex::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::cmp::Ordering;
+use std::convert::Infallible;
+use utoipa::IntoParams;
+
+/// RabbitMQ's default.
+const DEFAULT_PAGE_SIZE: usize = 100;
+/// RabbitMQ's maximum.
+const MAX_PAGE_SIZE: usize = 500;
+/// The length of a regular expression at most; RabbitMQ's.
+const MAX_FILTER_LENGTH: usize = 1024;
+/// The steps that one match of a regular expression may take.
+const MAX_BACKTRACKS: usize = 10_000;
+/// The rows that are written at a time.
+const ROWS_PER_CHUNK: usize = 64;
+
+/// The query parameters of a list.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// Which page, from 1. Without it the whole list is returned, and `name` does not filter.
+    page: Option<String>,
+    /// Rows per page, 1 to 500 (default: 100).
+    page_size: Option<String>,
+    /// Only rows whose name contains this text, whatever its case.
+    name: Option<String>,
+    /// `true`: `name` is a regular expression.
+    use_regex: Option<String>,
+    /// The key to sort by, with dots for keys of objects in it: `message_stats.publish_details.rate`.
+    sort: Option<String>,
+    /// `true`: in descending order.
+    sort_reverse: Option<String>,
+    /// The keys to return, separated by commas, with dots for keys of objects in them.
+    columns: Option<String>,
+    /// `true`: without statistics, which makes large lists cheaper.
+    disable_stats: Option<String>,
+    /// `true`: with the numbers of messages in spite of `disable_stats`.
+    enable_queue_totals: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(query)) => Ok(query),
+            Err(error) => Err(ApiError::bad_request(error.body_text())),
+        }
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize)]
+struct Page {
+    total_count: usize,
+    item_count: usize,
+    filtered_count: usize,
+    page: usize,
+    page_size: usize,
+    page_count: usize,
+    items: Vec<Value>,
+}
+
+impl ListQuery {
+    /// Returns whether statistics are left out.
+    pub fn disable_stats(&self) -> bool {
+        self.disable_stats.as_deref() == Some("true")
+    }
+
+    /// Returns whether the numbers of messages are returned without statistics, too.
+    pub fn enable_queue_totals(&self) -> bool {
+        self.enable_queue_totals.as_deref() == Some("true")
+    }
+
+    /// Answers with a single object, reduced to the chosen columns.
+    ///
+    /// # Errors
+    /// 500 if it cannot be written as JSON.
+    pub fn one(&self, object: impl Serialize) -> ApiResult<Response> {
+        match self.columns() {
+            None => json(&object),
+            Some(columns) => json(&select(to_value(&object)?, &columns)),
+        }
+    }
+
+    /// Answers with a list. `items` are in their default order; `name` returns what the filter looks at, and
+    /// `describe` the row of an item. Without a page the list is streamed, so that it takes no memory.
+    ///
+    /// # Errors
+    /// 400 for a page that does not exist or an invalid filter.
+    pub fn respond<T, D>(
+        &self,
+        mut items: Vec<T>,
+        name: impl Fn(&T) -> &str,
+        describe: impl Fn(&T) -> D + Send + 'static,
+    ) -> ApiResult<Response>
+    where
+        T: Send + 'static,
+        D: Serialize,
+    {
+        let paging = self.paging()?;
+        let total_count = items.len();
+        if paging.is_some() {
+            self.filter(&mut items, name)?;
+        }
+        self.sort(&mut items, &describe)?;
+        let columns = self.columns();
+        let Some((page, page_size)) = paging else {
+            return Ok(stream(items, columns, describe));
+        };
+        let filtered_count = items.len();
+        let skipped = (page - 1).saturating_mul(page_size);
+        if skipped > filtered_count {
+            return Err(ApiError::new(
+                StatusCode::BAD_REQUEST,
+                "page_out_of_range",
+                format!(
+                    "Page out of range, page: {page} page size: {page_size}, len: {filtered_count}"
+                ),
+            ));
+        }
+        let rows = items.iter().skip(skipped).take(page_size);
+        let items = rows
+            .map(|item| row(&describe(item), columns.as_deref()))
+            .collect::<ApiResult<Vec<_>>>()?;
+        json(&Page {
+            total_count,
+            item_count: items.len(),
+            filtered_count,
+            page,
+            page_size,
+            page_count: filtered_count.div_ceil(page_size),
+            items,
+        })
+    }
+
+    /// Returns page and page size, if a page is asked for.
+    fn paging(&self) -> ApiResult<Option<(usize, usize)>> {
+        let invalid = || {
+            let reason = "Pagination parameters are invalid";
+            ApiError::new(StatusCode::BAD_REQUEST, "bad_request", reason)
+        };
+        let number = |text: &Option<String>| match text {
+            None => Ok(None),
+            Some(text) => text.parse::<i64>().map(Some).map_err(|_| invalid()),
+        };
+        let (page, size) = (number(&self.page)?, number(&self.page_size)?);
+        let Some(page) = page else {
+            return Ok(None);
+        };
+        let size = size.unwrap_or(DEFAULT_PAGE_SIZE as i64);
+        match (usize::try_from(page), usize::try_from(size)) {
+            (Ok(page @ 1..), Ok(size @ 1..=MAX_PAGE_SIZE)) => Ok(Some((page, size))),
+            _ => Err(ApiError::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_pagination_parameters",
+                format!("Invalid pagination parameters: page number {page}, page size {size}"),
+            )),
+        }
+    }
+
+    fn filter<T>(&self, items: &mut Vec<T>, name: impl Fn(&T) -> &str) -> ApiResult<()> {
+        let Some(wanted) = self.name.as_deref().filter(|wanted| !wanted.is_empty()) else {
+            return Ok(());
+        };
+        if self.use_regex.as_deref() == Some("true") {
+            let pattern = regex(wanted)?;
+            // A match that takes too many steps counts as none, as in RabbitMQ.
+            items.retain(|item| {
+                pattern
+                    .as_ref()
+                    .is_some_and(|p| p.is_match(name(item)).unwrap_or(false))
+            });
+        } else {
+            let wanted = wanted.to_lowercase();
+            items.retain(|item| name(item).to_lowercase().contains(&wanted));
+        }
+        Ok(())
+    }
+
+    fn sort<T, D: Serialize>(
+        &self,
+        items: &mut Vec<T>,
+        describe: impl Fn(&T) -> D,
+    ) -> ApiResult<()> {
+        if let Some(path) = self.sort.as_deref().filter(|path| !path.is_empty()) {
+            let keys: Vec<&str> = path.split('.').filter(|key| !key.is_empty()).collect();
+            let mut keyed = Vec::with_capacity(items.len());
+            for item in items.drain(..) {
+                keyed.push((sort_key(to_value(&describe(&item))?, &keys), item));
+            }
+            keyed.sort_by(|(a, _), (b, _)| compare(a, b));
+            items.extend(keyed.into_iter().map(|(_, item)| item));
+        }
+        if self.sort_reverse.as_deref() == Some("true") {
+            items.reverse();
+        }
+        Ok(())
+    }
+
+    /// Returns the paths of the chosen columns.
+    fn columns(&self) -> Option<Vec<Vec<String>>> {
+        let columns = self.columns.as_deref()?;
+        let path = |column: &str| {
+            let keys = column.split('.').filter(|key| !key.is_empty());
+            keys.map(str::to_owned).collect()
+        };
+        let columns = columns.split(',').filter(|column| !column.is_empty());
+        Some(columns.map(path).collect())
+    }
+}
+
+/// Compiles a filter; `None` for one that does not compile and matches nothing, as in RabbitMQ.
+fn regex(pattern: &str) -> ApiResult<Option<Regex>> {
+    if pattern.len() > MAX_FILTER_LENGTH {
+        return Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_pagination_parameters",
+            "name filter regex is too long",
+        ));
+    }
+    let compiled = RegexBuilder::new(pattern)
+        .case_insensitive(true)
+        .backtrack_limit(MAX_BACKTRACKS)
+        .build();
+    Ok(compiled.ok())
+}
+
+fn to_value(row: &impl Serialize) -> ApiResult<Value> {
+    serde_json::to_value(row).map_err(|error| ApiError::internal(error.to_string()))
+}
+
+fn row(row: &impl Serialize, columns: Option<&[Vec<String>]>) -> ApiResult<Value> {
+    let row = to_value(row)?;
+    Ok(match columns {
+        None => row,
+        Some(columns) => select(row, columns),
+    })
+}
+
+/// Reduces an object, or each object of a list, to these columns.
+fn select(value: Value, columns: &[Vec<String>]) -> Value {
+    match value {
+        Value::Object(object) => {
+            let mut selected = Map::new();
+            for (key, value) in object {
+                let below: Vec<Vec<String>> = columns
+                    .iter()
+                    .filter(|path| path.first() == Some(&key))
+                    .map(|path| path[1..].to_vec())
+                    .collect();
+                if below.is_empty() {
+                    continue;
+                }
+                let whole = below.iter().any(Vec::is_empty);
+                let value = if whole { value } else { select(value, &below) };
+                selected.insert(key, value);
+            }
+            Value::Object(selected)
+        }
+        Value::Array(items) => {
+            let items = items.into_iter().map(|item| select(item, columns));
+            Value::Array(items.collect())
+        }
+        other => other,
+    }
+}
+
+/// Returns the value of a path; as in RabbitMQ, what is missing sorts as 0.
+fn sort_key(mut row: Value, path: &[&str]) -> Value {
+    for key in path {
+        row = match row {
+            Value::Object(mut object) => object.remove(*key).unwrap_or(Value::from(0)),
+            _ => return Value::from(0),
+        };
+    }
+    row
+}
+
+/// Compares as Erlang does: numbers before booleans, before objects, before lists, before strings.
+fn compare(a: &Value, b: &Value) -> Ordering {
+    let rank = |value: &Value| match value {
+        Value::Number(_) => 0,
+        Value::Bool(_) | Value::Null => 1,
+        Value::Object(_) => 2,
+        Value::Array(_) => 3,
+        Value::String(_) => 4,
+    };
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
+            (Some(a), Some(b)) => a.cmp(&b),
+            _ => f64::total_cmp(
+                &a.as_f64().unwrap_or_default(),
+                &b.as_f64().unwrap_or_default(),
+            ),
+        },
+        (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
+        (Value::String(a), Value::String(b)) => a.cmp(b),
+        _ => rank(a).cmp(&rank(b)),
+    }
+}
+
+/// Answers with an object.
+pub fn json(object: &impl Serialize) -> ApiResult<Response> {
+    let body = serde_json::to_vec(object).map_err(|error| ApiError::internal(error.to_string()))?;
+    Ok(with_type(Body::from(body)))
+}
+
+fn with_type(body: Body) -> Response {
+    let kind = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+/// Answers with a list that is written while it is sent.
+fn stream<T, D>(
+    items: Vec<T>,
+    columns: Option<Vec<Vec<String>>>,
+    describe: impl Fn(&T) -> D + Send + 'static,
+) -> Response
+where
+    T: Send + 'static,
+    D: Serialize,
+{
+    let mut items = items.into_iter().peekable();
+    let mut first = true;
+    let mut ended = false;
+    let chunks = std::iter::from_fn(move || {
+        if ended {
+            return None;
+        }
+        let mut chunk = Vec::new();
+        for item in items.by_ref().take(ROWS_PER_CHUNK) {
+            chunk.push(if first { b'[' } else { b',' });
+            first = false;
+            let start = chunk.len();
+            let written = match &columns {
+                None => serde_json::to_writer(&mut chunk, &describe(&item)),
+                Some(columns) => serde_json::to_value(describe(&item))
+                    .and_then(|row| serde_json::to_writer(&mut chunk, &select(row, columns))),
+            };
+            if let Err(error) = written {
+                // The status is sent: the row stays a hole that every client can read.
+                tracing::error!(%error, "a row of an HTTP answer cannot be written");
+                chunk.truncate(start);
+                chunk.extend_from_slice(b"{}");
+            }
+        }
+        if items.peek().is_none() {
+            ended = true;
+            chunk.extend_from_slice(if first { b"[]" } else { b"]" });
+        }
+        Some(Ok::<_, Infallible>(Bytes::from(chunk)))
+    });
+    with_type(Body::from_stream(Chunks(Box::new(chunks))))
+}
+
+/// An iterator as a stream.
+struct Chunks<I>(Box<I>);
+
+impl<I: Iterator> futures_core::Stream for Chunks<I> {
+    type Item = I::Item;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<I::Item>> {
+        std::task::Poll::Ready(self.0.next())
+    }
+}

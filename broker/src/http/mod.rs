@@ -1,0 +1,12 @@
+//! The management HTTP API and the metrics: RabbitMQ's paths, JSON and names.
+//!
+//! What belongs here is how a request is read and how an answer is written: paths, query parameters, statuses, JSON,
+//! and how much one client may cost. What does not: what exists and what can be done, which [`manage`](crate::manage)
+//! describes, and who may do it. A handler is a line that checks a right, names a listing or an operation, and returns it.
+
+mod api;
+pub mod body;
+pub mod error;
+pub mod list;
+mod login;
+pub mod server;

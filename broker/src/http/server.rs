@@ -1,0 +1,126 @@
+//! The listener of the management API: accepts connections, as many as it can afford, and serves them with hyper.
+
+use super::api::{self, Api};
+use super::login::Peer;
+use crate::config::Config;
+use crate::manage::AdminContext;
+use crate::plumbing::stopped;
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tower::ServiceExt;
+
+/// Connections served at a time; further ones wait in the system's queue.
+const MAX_CONNECTIONS: usize = 512;
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// How long a client may take to send a request's headers, and how long a connection may be idle.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one connection may last: a client that does not read its answer is cut off.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(600);
+/// Bytes that hyper buffers per connection in each direction.
+const BUFFER: usize = 64 << 10;
+/// The pause after a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The listening socket of the management API.
+#[derive(Debug)]
+pub struct ManagementListener(TcpListener);
+
+impl ManagementListener {
+    /// Binds `address`; port 0 picks a free one.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = match address.is_ipv4() {
+            true => TcpSocket::new_v4()?,
+            false => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(ManagementListener(socket.listen(BACKLOG)?))
+    }
+
+    /// Returns the bound address.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// Serves until `stop` becomes true.
+    pub async fn serve(
+        self,
+        context: AdminContext,
+        config: &Config,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let app = api::router(Api::new(context), config);
+        let connections_stop = stop.clone();
+        tokio::select! {
+            () = self.accept(app, &connections_stop) => {}
+            () = stopped(&mut stop) => {}
+        }
+    }
+
+    async fn accept(&self, app: Router, stop: &watch::Receiver<bool>) {
+        let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        loop {
+            let Ok(slot) = slots.clone().acquire_owned().await else {
+                return;
+            };
+            match self.0.accept().await {
+                Ok((socket, peer)) => {
+                    let (app, stop) = (app.clone(), stop.clone());
+                    tokio::spawn(async move {
+                        serve_connection(socket, peer, app, stop).await;
+                        drop(slot);
+                    });
+                }
+                Err(error) => {
+                    tracing::error!(%error, "cannot accept an HTTP connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+async fn serve_connection(
+    socket: TcpStream,
+    peer: SocketAddr,
+    app: Router,
+    mut stop: watch::Receiver<bool>,
+) {
+    // Small answers must not be delayed by Nagle's algorithm; without the option they are slower.
+    let _ = socket.set_nodelay(true);
+    let service = app.map_request(move |mut request: Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        request.map(Body::new)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
+    let ended = tokio::select! {
+        ended = tokio::time::timeout(CONNECTION_TIMEOUT, connection) => ended,
+        () = stopped(&mut stop) => return,
+    };
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, %peer, "HTTP connection lost"),
+        Err(_) => tracing::debug!(%peer, "HTTP connection closed: it took too long"),
+    }
+}

@@ -1,0 +1,146 @@
+//! Who asks, and what they may do.
+
+use crate::domain::auth::Identity;
+use crate::domain::broker::Broker;
+use crate::domain::vhost::Vhost;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Who makes a request.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// Somebody who may open the admin socket: the owner of the data directory, who may do everything.
+    Owner,
+    /// A user who has logged in.
+    User {
+        /// The user.
+        identity: Identity,
+        /// The tags that the user had then.
+        tags: Vec<String>,
+    },
+}
+
+/// What a request needs of its caller's tags, weakest first. RabbitMQ: Management Plugin, "Access and
+/// Permissions".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Any of the four tags.
+    Management,
+    /// Change policies and parameters: `policymaker` or `administrator`.
+    Policymaker,
+    /// See other users' connections and the node: `monitoring` or `administrator`.
+    Monitoring,
+    /// Everything: `administrator`.
+    Administrator,
+}
+
+/// Why a caller may not do something, with RabbitMQ's texts (`rabbit_web_dispatch_access_control`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Denied {
+    /// It has none of the four tags.
+    #[error("Not management user")]
+    NotManagement,
+    /// It is no policymaker.
+    #[error("User not authorised to access object")]
+    NotPolicymaker,
+    /// It may not see the node.
+    #[error("Not monitor user")]
+    NotMonitor,
+    /// It is no administrator.
+    #[error("Not administrator user")]
+    NotAdministrator,
+    /// The object belongs to somebody else.
+    #[error("User not authorised to access object")]
+    NotOwner,
+}
+
+/// Why a caller does not get a virtual host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoVhost {
+    /// It does not exist.
+    Missing,
+    /// The caller has no permissions there, and does not learn whether it exists.
+    Hidden,
+}
+
+impl Caller {
+    /// Returns whether the caller has one of the tags that the right asks for.
+    pub fn has(&self, right: Right) -> bool {
+        let Caller::User { tags, .. } = self else {
+            return true;
+        };
+        let sufficient: &[&str] = match right {
+            Right::Management => &["administrator", "monitoring", "policymaker", "management"],
+            Right::Policymaker => &["administrator", "policymaker"],
+            Right::Monitoring => &["administrator", "monitoring"],
+            Right::Administrator => &["administrator"],
+        };
+        tags.iter().any(|tag| sufficient.contains(&tag.as_str()))
+    }
+
+    /// Checks a right.
+    ///
+    /// # Errors
+    /// When the caller has none of its tags.
+    pub fn require(&self, right: Right) -> Result<(), Denied> {
+        if self.has(right) {
+            return Ok(());
+        }
+        Err(match right {
+            Right::Management => Denied::NotManagement,
+            Right::Policymaker => Denied::NotPolicymaker,
+            Right::Monitoring => Denied::NotMonitor,
+            Right::Administrator => Denied::NotAdministrator,
+        })
+    }
+
+    /// Checks that an object which belongs to a user (a connection, a channel) may be seen by the caller: its
+    /// own, or anybody's with the right.
+    ///
+    /// # Errors
+    /// When it belongs to somebody else.
+    pub fn require_own_or(&self, right: Right, user: &str) -> Result<(), Denied> {
+        match self.has(right) || self.name() == Some(user) {
+            true => Ok(()),
+            false => Err(Denied::NotOwner),
+        }
+    }
+
+    /// Returns the user's name; `None` for the owner of the data directory.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Caller::Owner => None,
+            Caller::User { identity, .. } => Some(identity.name.as_str()),
+        }
+    }
+
+    /// Returns a virtual host to work in: administrators may enter all of them, others need permissions there
+    /// (`rabbit_mgmt_util:is_authorized_vhost`).
+    ///
+    /// # Errors
+    /// When there is none, or the caller may not enter it.
+    pub fn vhost(&self, broker: &Broker, name: &str) -> Result<Arc<Vhost>, NoVhost> {
+        let vhost = broker.vhost(name).ok_or(NoVhost::Missing)?;
+        match self.has(Right::Administrator) || self.may_enter(broker, name) {
+            true => Ok(vhost),
+            false => Err(NoVhost::Hidden),
+        }
+    }
+
+    /// Returns the virtual hosts whose contents the caller may list: all of them with the right, otherwise those
+    /// where it has permissions (`rabbit_mgmt_util:list_visible_vhosts`).
+    pub fn visible_vhosts(&self, broker: &Broker, right: Right) -> Vec<Arc<Vhost>> {
+        let mut vhosts = broker.vhosts();
+        if !self.has(right) {
+            vhosts.retain(|vhost| self.may_enter(broker, vhost.name().as_str()));
+        }
+        vhosts
+    }
+
+    fn may_enter(&self, broker: &Broker, vhost: &str) -> bool {
+        match self {
+            Caller::Owner => true,
+            Caller::User { identity, .. } => broker.users.may_enter(identity, vhost),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Queues and streams.
+
+use super::Arguments;
+use crate::domain::broker::Broker;
+use crate::engine::queue::{self as engine, Aside, Counts};
+use crate::manage::table;
+use crate::text::names::NODE_NAME;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The approximate memory of a queue without its messages, in bytes.
+const QUEUE_MEMORY: u64 = 1024;
+/// The approximate memory of an unacknowledged delivery without its body, in bytes.
+const DELIVERY_MEMORY: u64 = 160;
+
+/// A queue or a stream.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Queue {
+    /// Its name.
+    pub name: String,
+    /// Its virtual host.
+    pub vhost: String,
+    /// `classic`, `quorum` or `stream`.
+    pub r#type: &'static str,
+    /// Whether it survives a restart.
+    pub durable: bool,
+    /// Whether it is deleted with its last consumer.
+    pub auto_delete: bool,
+    /// Whether it belongs to one connection.
+    pub exclusive: bool,
+    /// The arguments of its declaration.
+    #[schema(value_type = Object)]
+    pub arguments: Arguments,
+    /// The node that has it.
+    pub node: &'static str,
+    /// `running`.
+    pub state: &'static str,
+    /// All messages: ready, unacknowledged, and waiting for a retry or for dead-lettering.
+    pub messages: u64,
+    /// Messages ready for delivery.
+    pub messages_ready: u64,
+    /// Messages delivered and not acknowledged.
+    pub messages_unacknowledged: u64,
+}
+
+impl Queue {
+    /// Describes a queue.
+    pub fn of(_broker: &Broker, queue: &engine::Queue) -> Self {
+        let counts = queue.counts();
+        let all = all_messages(&counts);
+        let spec = &queue.spec;
+        Queue {
+            name: queue.name().to_string(),
+            vhost: queue.vhost.to_string(),
+            r#type: spec.kind().as_str(),
+            durable: spec.durable,
+            auto_delete: spec.auto_delete,
+            exclusive: spec.exclusive_to.is_some(),
+            arguments: table::json(&spec.arguments),
+            node: NODE_NAME,
+            state: "running",
+            messages: all.messages,
+            messages_ready: counts.ready,
+            messages_unacknowledged: counts.unacked,
+        }
+    }
+}
+
+/// Counts all messages of a queue. As in RabbitMQ, they include those that wait for a retry or for
+/// dead-lettering (`rabbit_fifo:messages_total`).
+pub(crate) fn all_messages(counts: &Counts) -> Aside {
+    let mut all = Aside {
+        messages: counts.ready + counts.unacked,
+        bytes: counts.ready_bytes + counts.unacked_bytes,
+        paged_out: counts.paged_out,
+        paged_out_bytes: counts.paged_out_bytes,
+    };
+    for aside in [&counts.waiting, &counts.undelivered] {
+        all.messages += aside.messages;
+        all.bytes += aside.bytes;
+        all.paged_out += aside.paged_out;
+        all.paged_out_bytes += aside.paged_out_bytes;
+    }
+    all
+}
