@@ -285,9 +285,10 @@ impl Connection {
 
     /// Counts a channel, unless the user or the broker is at its limit.
     fn take_channel_place(&mut self) -> Result<(), AmqpError> {
-        let (Some(seat), Some(user)) = (&mut self.seat, &self.user) else {
+        let (Some(seat), Some(login)) = (&mut self.seat, &self.login) else {
             return Ok(());
         };
+        let user = &login.identity;
         let limit = self.broker.users.limits(user.name.as_str()).channels();
         let node_limit = self.limits.channel_max_per_node;
         seat.open_channel(limit, node_limit)
