@@ -225,8 +225,9 @@ impl Connection {
                 ConsumeRefused::Deleted => texts::no_queue(name.as_str(), &vhost),
             })?;
         let ignored = ignored::of_consumer(&consume.arguments, queue.kind);
-        let (caller, _) = self.caller_and_effects()?;
-        caller.log_ignored("consumer", name.as_str(), ignored);
+        if let Some(caller) = &mut self.caller {
+            caller.log_ignored("consumer", name.as_str(), ignored);
+        }
         self.open_channel(id)?.add_consumer(consumer);
         if !consume.nowait {
             let ok = basic::ConsumeOk {

@@ -123,7 +123,7 @@ impl Caller {
     }
 
     /// Checks whether the caller may add or remove a binding between these names with this key: messages are written to
-    /// the destination and read from the source. Whether these exist is checked later.
+    /// the destination and read from the source, which may not exist; the operations check that later.
     ///
     /// # Errors
     /// 403 for the default exchange or without the permissions.

@@ -56,8 +56,9 @@ impl Caller {
     }
 
     /// Checks whether the caller may publish a message to an exchange that
-    /// [`Caller::exchange_to_publish_to`] returned. The answer for an exchange and a routing key is valid as long as that one,
-    /// so publishers ask once per route, and for every message that has a `user_id`.
+    /// [`Caller::exchange_to_publish_to`] returned. All that depends on the exchange and the routing key
+    /// together is checked here, and the answer to that stays valid as long as that exchange: the fast path of publishing
+    /// asks once for each route that it caches.
     ///
     /// # Errors
     /// 406 if the `user_id` is not the caller's, who is not allowed to impersonate others.
