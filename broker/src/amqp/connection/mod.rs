@@ -47,7 +47,6 @@ use crate::domain::connections::ConnectionInfo;
 use crate::domain::limits::UsageGuard;
 use crate::domain::operations::Caller;
 use crate::domain::vhost::Vhost;
-use crate::engine::interfaces::ConnectionId;
 use crate::engine::message::{Message, SharedMessage};
 use crate::engine::queue::{Effects, Queue};
 use crate::plumbing::alarms::AlarmSet;
@@ -110,7 +109,6 @@ struct Tuned {
 
 /// A connection.
 pub struct Connection {
-    id: ConnectionId,
     broker: Arc<Broker>,
     info: Arc<ConnectionInfo>,
     mailbox: Arc<Mailbox>,
@@ -188,7 +186,6 @@ impl Connection {
         let account = Account::open(&broker.ledger, &info.holdings);
         let ack_watch = ack_timeout::Watch::new(limits.consumer_timeout);
         Connection {
-            id: info.id,
             broker,
             info,
             mailbox,
