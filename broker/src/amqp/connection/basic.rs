@@ -8,9 +8,10 @@ use super::settle::Outcome;
 use super::unacked::Delivery;
 use super::{Connection, ack_timeout, quorum};
 use crate::domain::auth::Access;
+use crate::domain::operations::Subscription;
 use crate::engine::message::Message;
 use crate::engine::queue::{
-    ConsumeRefused, Consumer, Credit, KeptArguments, QueueKind, Return, arguments, ignored,
+    ConsumeRefused, Consumer, Credit, KeptArguments, QueueKind, Return, ignored,
 };
 use crate::text::names::server_generated;
 use leveret_protocol::classes::{AMQPClass, access, basic, channel as channel_class, confirm};
@@ -169,7 +170,8 @@ impl Connection {
             return self.consume_replies(id, &consume);
         }
         let name = self.queue_name(id, consume.queue.as_str())?;
-        self.check_access(Access::Read, Entity::Queue(&name))?;
+        self.caller()?
+            .check_access(Access::Read, Entity::Queue(&name))?;
         let channel = self.open_channel(id)?;
         let tag: ConsumerTag = match consume.consumer_tag.as_str() {
             "" => server_generated("amq.ctag-").into(),
@@ -179,14 +181,16 @@ impl Connection {
             return Err(texts::consumer_tag_reuse(tag.as_str()));
         }
         let (prefetch, mut channel_credit) = (channel.prefetch, channel.credit.clone());
-        let priority = priority(&consume.arguments, &name, self.vhost()?.name())?;
-        let queue = self.usable_queue(&name)?;
-        let vhost = self.vhost()?.name();
-        arguments::check_consumer(&consume.arguments, queue.spec.kind(), &name, vhost)?;
-        if queue.stream().is_some() {
-            self.check_stream_consumer(id, &consume, &name)?;
-        }
-        self.check_quorum_consumer(id, &queue)?;
+        let has_channel_limit = channel_credit.limit() > 0;
+        let caller = self.caller()?;
+        let priority = priority(&consume.arguments, &name, caller.vhost().name())?;
+        let subscription = Subscription {
+            arguments: &consume.arguments,
+            no_ack: consume.no_ack,
+            has_prefetch: prefetch > 0,
+            has_channel_limit,
+        };
+        let queue = caller.queue_to_consume_from(&name, &subscription)?;
         if queue.kind != QueueKind::Classic {
             // Neither kind supports a channel limit, nor one that is set later.
             channel_credit = Arc::default();
@@ -221,7 +225,9 @@ impl Connection {
                 ConsumeRefused::Deleted => texts::no_queue(name.as_str(), &vhost),
             })?;
         let ignored = ignored::of_consumer(&consume.arguments, queue.kind);
-        self.log_ignored("consumer", name.as_str(), ignored);
+        if let Some(caller) = &mut self.caller {
+            caller.log_ignored("consumer", name.as_str(), ignored);
+        }
         self.open_channel(id)?.add_consumer(consumer);
         if !consume.nowait {
             let ok = basic::ConsumeOk {
@@ -239,8 +245,8 @@ impl Connection {
         let consumer = self.open_channel(id)?.consumers.get(tag).cloned();
         let mut left = None;
         if let Some(consumer) = consumer {
-            if let Some(login) = &self.login {
-                login.vhost.cancel_consumer(&consumer, &mut self.fx);
+            if let Some(caller) = &self.caller {
+                caller.vhost().cancel_consumer(&consumer, &mut self.fx);
             }
             self.perform();
             // What the queue had sent is delivered before cancel-ok, as RabbitMQ does.
@@ -264,13 +270,7 @@ impl Connection {
 
     fn get(&mut self, id: ChannelId, get: &basic::Get) -> Result<(), AmqpError> {
         let name = self.queue_name(id, get.queue.as_str())?;
-        self.check_access(Access::Read, Entity::Queue(&name))?;
-        let queue = self.usable_queue(&name)?;
-        if queue.stream().is_some() {
-            let vhost = self.vhost()?.name();
-            return Err(texts::not_by_streams("basic.get", &name, vhost));
-        }
-        quorum::check_get(&queue)?;
+        let queue = self.caller()?.queue_to_get_from(&name)?;
         if !get.no_ack {
             self.check_get()?;
         }

@@ -114,15 +114,15 @@ impl Connection {
     /// Removes a consumer from its queue.
     pub(super) fn detach_consumer(&mut self, consumer: &Arc<Consumer>) {
         consumer.cancelled.store(true, Ordering::Relaxed);
-        if let Some(login) = &self.login {
-            login.vhost.cancel_consumer(consumer, &mut self.fx);
+        if let Some(caller) = &self.caller {
+            caller.vhost().cancel_consumer(consumer, &mut self.fx);
         }
     }
 
     fn delete_exclusive_queues(&mut self) {
-        let Some(login) = &self.login else { return };
+        let Some(caller) = &self.caller else { return };
         for queue in std::mem::take(&mut self.exclusive_queues) {
-            login.vhost.end_queue(&queue, &mut self.fx);
+            caller.vhost().end_queue(&queue, &mut self.fx);
         }
         self.perform();
     }

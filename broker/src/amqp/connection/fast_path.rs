@@ -6,6 +6,7 @@ use super::content::Content;
 use super::copies::asks_for_copies;
 use super::reply_to::{REPLY_TO, is_address};
 use super::{Connection, Phase};
+use crate::domain::operations::Publication;
 use crate::engine::message::{INLINE_BODY_MAX, Message, MessageBuilder};
 use bytes::{Buf, BytesMut};
 use leveret_protocol::complete_publish::{CompletePublish, complete_publish};
@@ -102,9 +103,9 @@ impl Connection {
 
     /// Returns `Some` if the cached routes are current and the channel is ready for a publish.
     fn can_take_fast_path(&self, found: &CompletePublish) -> Option<()> {
-        let login = self.login.as_ref()?;
+        let vhost = self.caller.as_ref()?.vhost();
         let channel = self.channels.get(found.channel)?;
-        let current = self.route.generation == login.vhost.generation()
+        let current = self.route.generation == vhost.generation()
             && self.route.users_generation == self.broker.users.generation();
         let free = channel.deferred.is_none()
             && !channel.closing
@@ -124,7 +125,7 @@ impl Connection {
             [0x10, 0, mode] => return Some(mode == 2),
             _ => {}
         }
-        let user = self.login.as_ref()?.user.name.as_str();
+        let user = self.caller.as_ref()?.user().name.as_str();
         delivery_mode_if_plain(properties, user.as_bytes())
     }
 
@@ -145,6 +146,14 @@ impl Connection {
         if publish.immediate || !named || is_address(publish.routing_key) {
             return None;
         }
+        let publication = Publication {
+            exchange: exchange.as_deref(),
+            routing_key: publish.routing_key,
+            // The fast path takes only messages that claim nobody else's.
+            user_id: None,
+        };
+        let caller = self.caller.as_ref()?;
+        caller.check_publication(&publication).ok()?;
         // Without headers there is no delay, so no delayed exchange keeps it.
         let keys = [publish.routing_key];
         let by_key_alone = self.look_up(&keys, exchange.as_ref(), NO_PROPERTIES).ok()?;
@@ -159,7 +168,7 @@ impl Connection {
         if self.route.cached.get(at).queues.is_some() {
             return Some(());
         }
-        let vhost = &self.login.as_ref()?.vhost;
+        let vhost = self.caller.as_ref()?.vhost();
         let kept_by = self.route.route_by_headers(at, properties, vhost.as_ref());
         // Messages for delayed exchanges take the slow path.
         (!kept_by).then_some(())

@@ -1,9 +1,10 @@
 //! connection.*: logging in, tuning, opening a virtual host, closing (spec 1.4.2).
 
-use super::{Connection, Login, Phase};
+use super::{Connection, Phase};
 use crate::config::Mechanism;
 use crate::domain::auth::{self, Access, Credentials};
 use crate::domain::limits::{ConnectionAttempt, ConnectionLimit, UsageGuard, VhostLimits};
+use crate::domain::operations::Caller;
 use crate::domain::vhost::Vhost;
 use crate::text::names::NODE_NAME;
 use leveret_protocol::classes::{AMQPClass, connection};
@@ -122,13 +123,12 @@ impl Connection {
         self.wants_blocked_notice = announced("connection.blocked");
         let mechanism = start_ok.mechanism.as_str();
         let login = self.authenticate(mechanism, start_ok.response.as_bytes())?;
-        self.impersonates = login.tags.iter().any(|tag| tag == "impersonator");
-        self.user = Some(login.identity.clone());
         self.info.set_client(
-            login.identity,
+            login.identity.clone(),
             start_ok.client_properties,
             mechanism.to_owned(),
         );
+        self.login = Some(login);
         let limits = self.limits;
         self.send(connection::AMQPMethod::Tune(connection::Tune {
             channel_max: limits.channel_max,
@@ -201,9 +201,10 @@ impl Connection {
     }
 
     fn open_vhost(&mut self, name: &str) -> Result<(), AmqpError> {
-        let Some(user) = self.user.clone() else {
+        let Some(login) = &self.login else {
             return Err(texts::login_refused("PLAIN"));
         };
+        let user = &login.identity;
         let max = self.limits.connection_max;
         // This connection is already counted.
         if let Some(max) = max.filter(|max| self.broker.connections.count() as u64 > *max) {
@@ -220,8 +221,8 @@ impl Connection {
         if !self.broker.has_vhost(&vhost) {
             return Err(texts::no_vhost(name));
         }
-        if !self.broker.users.may_enter(&user, name) {
-            return Err(texts::vhost_refused(name, user.name));
+        if !self.broker.users.may_enter(user, name) {
+            return Err(texts::vhost_refused(name, &user.name));
         }
         tracing::info!(
             connection = %self.info.label(),
@@ -229,8 +230,9 @@ impl Connection {
             vhost = name,
             "user authenticated and granted access to the virtual host"
         );
+        let (broker, info) = (self.broker.clone(), self.info.clone());
+        self.caller = Some(Caller::new(broker, vhost, login, Some(info)));
         self.usage = Some(usage);
-        self.login = Some(Login { user, vhost });
         self.send(connection::AMQPMethod::OpenOk(connection::OpenOk {}));
         self.phase = Phase::Running;
         Ok(())
@@ -259,12 +261,12 @@ impl Connection {
     /// connection is closed if its virtual host is no longer allowed, and consumers that are no
     /// longer allowed end.
     fn update_secret(&mut self) -> Result<(), AmqpError> {
-        let Some(login) = &self.login else {
+        let Some(caller) = &self.caller else {
             return Ok(());
         };
-        let (vhost, user) = (login.vhost.name().clone(), login.user.clone());
-        if !self.broker.users.may_enter(&user, vhost.as_str()) {
-            return Err(texts::vhost_refused(vhost, user.name));
+        let (vhost, user) = (caller.vhost().name(), caller.user());
+        if !self.broker.users.may_enter(user, vhost.as_str()) {
+            return Err(texts::vhost_refused(vhost, &user.name));
         }
         let channels = self.channels.iter();
         let consumers: Vec<_> = channels
@@ -272,7 +274,7 @@ impl Connection {
             .collect();
         for consumer in consumers {
             let queue = Entity::Queue(consumer.queue.name());
-            if self.check_access(Access::Read, queue).is_err() {
+            if self.caller()?.check_access(Access::Read, queue).is_err() {
                 self.end_consumer(&consumer);
             }
         }

@@ -285,9 +285,10 @@ impl Connection {
 
     /// Counts a channel, unless the user or the broker is at its limit.
     fn count_channel(&mut self) -> Result<(), AmqpError> {
-        let (Some(usage), Some(user)) = (&mut self.usage, &self.user) else {
+        let (Some(usage), Some(login)) = (&mut self.usage, &self.login) else {
             return Ok(());
         };
+        let user = &login.identity;
         let limit = self.broker.users.limits(user.name.as_str()).channels();
         let node_limit = self.limits.channel_max_per_node;
         usage

@@ -180,8 +180,8 @@ impl Connection {
 
     /// Ends a consumer whose user may no longer consume, as if its queue were gone.
     pub(super) fn end_consumer(&mut self, consumer: &Arc<Consumer>) {
-        if let Some(login) = &self.login {
-            login.vhost.cancel_consumer(consumer, &mut self.fx);
+        if let Some(caller) = &self.caller {
+            caller.vhost().cancel_consumer(consumer, &mut self.fx);
         }
         self.perform();
         // What the queue had sent is delivered first, as with basic.cancel.

@@ -1,5 +1,5 @@
 //! Limits on the memory that one peer makes the broker use and that no prefetch, paging or flow control bounds:
-//! unacknowledged deliveries, unfinished and uncommitted messages, channels, consumers and argument tables. The
+//! unacknowledged deliveries, unfinished and uncommitted messages, channels, consumers and their arguments. The
 //! [`Ledger`](crate::plumbing::ledger::Ledger) says how much each connection may use.
 //!
 //! A peer that reads everything and acknowledges nothing would pull a queue of millions of messages from the disk into
@@ -8,10 +8,7 @@
 
 use super::Connection;
 use crate::plumbing::ledger::Kind;
-use leveret_protocol::ChannelId;
-use leveret_protocol::texts::Entity;
-use leveret_protocol::values::FieldTable;
-use leveret_protocol::{AmqpError, table, texts};
+use leveret_protocol::{AmqpError, ChannelId, texts};
 
 /// basic.get is refused for holding too much, which closes the channel, only above this many unacknowledged bytes.
 const GET_LIMIT_MIN: u64 = 1 << 20;
@@ -24,12 +21,6 @@ pub(super) const CONSUMER: u64 = 768;
 /// Bytes of arguments that all consumers of a connection may have together. RabbitMQ has no such limit; a consumer's
 /// arguments are some ten bytes, and rarely more than a hundred.
 const CONSUMER_ARGUMENTS: usize = 4 << 20;
-/// Bytes of arguments of a queue, an exchange or a binding: a quarter of a frame. RabbitMQ accepts what fits into a
-/// frame; but all of it stays in memory, and takes up to twenty times as much when decoded.
-const DECLARED_ARGUMENTS: usize = 32 << 10;
-/// The same while memory is low.
-const DECLARED_WHEN_LOW: usize = 1 << 10;
-
 /// An upper bound on a sum, which is added up again only when the bound is not good enough.
 #[derive(Debug, Default)]
 pub(super) struct UpperBound(u64);
@@ -130,36 +121,6 @@ impl Connection {
             return Err(texts::consumer_arguments_limit(CONSUMER_ARGUMENTS));
         }
         self.argument_bytes.add(bytes as u64);
-        Ok(())
-    }
-
-    /// Checks that there is memory for a new queue, exchange or binding, which outlives the
-    /// connection.
-    ///
-    /// # Errors
-    /// 406 when memory is far above its watermark.
-    pub(super) fn check_room_for(&self, what: Entity<'_>) -> Result<(), AmqpError> {
-        match self.broker.alarms.is_exhausted() {
-            true => Err(texts::no_memory_for(what, self.vhost()?.name())),
-            false => Ok(()),
-        }
-    }
-
-    /// Checks the size of the arguments of a new queue, exchange or binding.
-    pub(super) fn check_declared_arguments(&self, arguments: &FieldTable) -> Result<(), AmqpError> {
-        if arguments.inner().is_empty() {
-            return Ok(());
-        }
-        let low = self.broker.alarms.in_force().has_memory();
-        let max = if low {
-            DECLARED_WHEN_LOW
-        } else {
-            DECLARED_ARGUMENTS
-        };
-        let bytes = table::encode(arguments).len();
-        if bytes > max {
-            return Err(texts::arguments_limit(bytes, max));
-        }
         Ok(())
     }
 }

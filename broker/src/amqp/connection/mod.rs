@@ -22,7 +22,6 @@ mod fast_path;
 mod flush;
 mod handshake;
 mod idle;
-mod ignored;
 mod input;
 mod mail;
 mod memory_limits;
@@ -35,7 +34,6 @@ mod route;
 mod routes;
 mod run;
 mod settle;
-mod stream;
 mod transaction;
 mod turns;
 mod unacked;
@@ -43,12 +41,12 @@ mod unacked;
 pub use output::Output;
 
 use crate::config::Limits;
-use crate::domain::auth::{Access, Identity};
+use crate::domain::auth::Login;
 use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
 use crate::domain::limits::UsageGuard;
+use crate::domain::operations::Caller;
 use crate::domain::vhost::Vhost;
-use crate::engine::interfaces::ConnectionId;
 use crate::engine::message::{Message, SharedMessage};
 use crate::engine::queue::{Effects, Queue};
 use crate::plumbing::alarms::AlarmSet;
@@ -56,8 +54,7 @@ use crate::plumbing::ledger::Account;
 use crate::plumbing::mailbox::{MailBatch, Mailbox};
 use channel::Channel;
 use channels::Channels;
-use leveret_protocol::texts::{self, Entity};
-use leveret_protocol::{AmqpError, ChannelId};
+use leveret_protocol::{AmqpError, ChannelId, texts};
 use leveret_storage::{QueueId, Token};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -100,12 +97,6 @@ enum Phase {
     Refused { until: Instant },
 }
 
-/// Who is logged in, and where.
-struct Login {
-    user: Identity,
-    vhost: Arc<Vhost>,
-}
-
 /// What was negotiated.
 #[derive(Clone, Copy, Debug)]
 struct Tuned {
@@ -118,7 +109,6 @@ struct Tuned {
 
 /// A connection.
 pub struct Connection {
-    id: ConnectionId,
     broker: Arc<Broker>,
     info: Arc<ConnectionInfo>,
     mailbox: Arc<Mailbox>,
@@ -126,10 +116,9 @@ pub struct Connection {
     /// The broker's limits, copied so that no lock is needed to read them.
     limits: Limits,
     tuned: Tuned,
-    user: Option<Identity>,
-    /// The user may publish in another user's name.
-    impersonates: bool,
     login: Option<Login>,
+    /// Who performs its operations, once a virtual host is open.
+    caller: Option<Caller>,
     /// Counts the connection and its channels towards the limits, once a virtual host is open.
     usage: Option<UsageGuard>,
     wants_close_on_refusal: bool,
@@ -182,8 +171,6 @@ pub struct Connection {
     account: Account,
     /// Total bytes of its consumers' arguments.
     argument_bytes: memory_limits::UpperBound,
-    /// Ignored arguments that have been logged.
-    logged_arguments: ignored::LoggedNames,
 }
 
 impl Connection {
@@ -199,16 +186,14 @@ impl Connection {
         let account = Account::open(&broker.ledger, &info.holdings);
         let ack_watch = ack_timeout::Watch::new(limits.consumer_timeout);
         Connection {
-            id: info.id,
             broker,
             info,
             mailbox,
             phase: Phase::Header,
             limits,
             tuned,
-            user: None,
-            impersonates: false,
             login: None,
+            caller: None,
             usage: None,
             wants_close_on_refusal: false,
             wants_cancel_notice: false,
@@ -243,7 +228,6 @@ impl Connection {
             no_message: Message::small((b"", b""), &[0, 0], b"", false, false),
             account,
             argument_bytes: memory_limits::UpperBound::default(),
-            logged_arguments: ignored::LoggedNames::default(),
         }
     }
 
@@ -364,42 +348,19 @@ impl Connection {
         self.fx.begin_at(now);
     }
 
-    fn vhost(&self) -> Result<&Arc<Vhost>, AmqpError> {
+    fn caller(&self) -> Result<&Caller, AmqpError> {
         // Channels exist only after the connection is open.
-        self.login
-            .as_ref()
-            .map(|login| &login.vhost)
-            .ok_or_else(texts::channel_not_open)
+        self.caller.as_ref().ok_or_else(texts::channel_not_open)
     }
 
-    fn check_access(&self, access: Access, entity: Entity<'_>) -> Result<(), AmqpError> {
-        let Some(login) = &self.login else {
-            return Err(texts::channel_not_open());
-        };
-        let (vhost, user) = (login.vhost.name(), &login.user);
-        // RabbitMQ checks the default exchange under this name.
-        let default = leveret_protocol::ExchangeName::from("amq.default");
-        let entity = match entity {
-            Entity::Exchange(name) if name.is_empty() => Entity::Exchange(&default),
-            other => other,
-        };
-        let name = match entity {
-            Entity::Queue(name) => name.as_str(),
-            Entity::Exchange(name) => name.as_str(),
-        };
-        if self
-            .broker
-            .users
-            .permits(user, vhost.as_str(), access, name)
-        {
-            return Ok(());
-        }
-        Err(texts::access_refused(
-            access.as_str(),
-            entity,
-            vhost,
-            &user.name,
-        ))
+    /// Returns who performs an operation, and the effects to collect from it.
+    fn caller_and_effects(&mut self) -> Result<(&mut Caller, &mut Effects), AmqpError> {
+        let caller = self.caller.as_mut().ok_or_else(texts::channel_not_open)?;
+        Ok((caller, &mut self.fx))
+    }
+
+    fn vhost(&self) -> Result<&Arc<Vhost>, AmqpError> {
+        Ok(self.caller()?.vhost())
     }
 
     fn channel_mut(&mut self, id: ChannelId) -> Option<&mut Channel> {

@@ -7,7 +7,7 @@ use super::copies::Copies;
 use super::input::Payload;
 use super::route::RouteCache;
 use super::run::RUN_MAX;
-use crate::domain::auth::Access;
+use crate::domain::operations::Publication;
 use crate::engine::exchange::{Delays, Exchange};
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::Queue;
@@ -16,8 +16,7 @@ use leveret_protocol::content::{
 };
 use leveret_protocol::frame::{self, Frame, FrameKind};
 use leveret_protocol::method::{self, BASIC_PUBLISH, Publish};
-use leveret_protocol::texts::{self, Entity};
-use leveret_protocol::{AmqpError, ChannelId, ExchangeName, ReplyCode};
+use leveret_protocol::{AmqpError, ChannelId, ExchangeName, ReplyCode, texts};
 use std::sync::Arc;
 
 impl Connection {
@@ -51,23 +50,8 @@ impl Connection {
         if let Some(known) = self.route.exchange_named(name) {
             return Ok(known.clone());
         }
-        let text = String::from_utf8_lossy(name);
-        let exchange_name = ExchangeName::from(&*text);
-        // Before the look-up: clients without permission must not learn whether it exists.
-        self.check_access(Access::Write, Entity::Exchange(&exchange_name))?;
-        let vhost = self.vhost()?;
-        let exchange = if name.is_empty() {
-            None
-        } else {
-            let found = vhost.exchange(&text);
-            Some(found.ok_or_else(|| texts::no_exchange(&text, vhost.name()))?)
-        };
-        if exchange
-            .as_ref()
-            .is_some_and(|exchange| exchange.spec.internal)
-        {
-            return Err(texts::internal_exchange(&exchange_name, vhost.name()));
-        }
+        let exchange_name = ExchangeName::from(&*String::from_utf8_lossy(name));
+        let exchange = self.caller()?.exchange_to_publish_to(&exchange_name)?;
         self.route.note_exchange(name, exchange.clone());
         Ok(exchange)
     }
@@ -124,6 +108,8 @@ impl Connection {
         let properties = &payload[HEADER_LEN..];
         let index = PropertyIndex::scan(properties).ok_or_else(malformed)?;
         self.check_properties(&index, properties, header.body_size)?;
+        let user_id = index.user_id.clone().map(|range| &properties[range]);
+        self.check_publication(id, &target, user_id)?;
         let addressed = self.with_reply_address(id, &index, properties)?;
         let properties = addressed.as_deref().unwrap_or(properties);
         // The headers come before the inserted address, so they have not moved.
@@ -168,16 +154,24 @@ impl Connection {
                 texts::invalid_expiration(&String::from_utf8_lossy(expiration), reason)
             })?;
         }
-        if let (Some(claimed), Some(login)) = (index.user_id.clone(), &self.login) {
-            let claimed = &properties[claimed];
-            if claimed != login.user.name.as_str().as_bytes() && !self.impersonates {
-                return Err(texts::wrong_user_id(
-                    &String::from_utf8_lossy(claimed),
-                    &login.user.name,
-                ));
-            }
-        }
         Ok(())
+    }
+
+    /// Checks whether the user may publish a message whose routing key is in the channel.
+    fn check_publication(
+        &self,
+        id: ChannelId,
+        target: &Target,
+        user_id: Option<&[u8]>,
+    ) -> Result<(), AmqpError> {
+        let channel = self.channels.get(id);
+        let channel = channel.ok_or_else(texts::channel_not_open)?;
+        let publication = Publication {
+            exchange: target.exchange.as_deref(),
+            routing_key: &channel.routing_key,
+            user_id,
+        };
+        self.caller()?.check_publication(&publication)
     }
 
     fn content_body(

@@ -2,25 +2,16 @@
 
 use super::Connection;
 use super::channel::{Deferred, Wait};
-use super::{quorum, reply_to};
-use crate::domain::auth::Access;
-use crate::domain::vhost::SYSTEM_PREFIX;
-use crate::engine::exchange::{Binding, Destination};
-use crate::engine::queue::{Counts, Queue, QueueKind, QueueSpec, arguments, ignored};
-use crate::text::names::{server_generated, without_line_ends};
+use super::reply_to;
+use crate::domain::operations::{BindingSpec, QueueConditions, QueueDeclaration};
+use crate::engine::queue::Queue;
+use crate::text::names::without_line_ends;
 use leveret_protocol::classes::{AMQPClass, queue};
-use leveret_protocol::texts::{self, Entity};
-use leveret_protocol::{AmqpError, ChannelId, ExchangeName, QueueName, RoutingKey};
+use leveret_protocol::values::FieldTable;
+use leveret_protocol::{AmqpError, ChannelId, QueueName, texts};
 use leveret_storage::Op;
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// The arguments of queue.bind and queue.unbind.
-struct BindingEnds {
-    exchange: ExchangeName,
-    queue: QueueName,
-    key: RoutingKey,
-}
 
 impl Connection {
     pub(super) fn queue_method(
@@ -53,18 +44,6 @@ impl Connection {
             .last_queue
             .clone()
             .ok_or_else(texts::no_previous_queue)
-    }
-
-    /// Returns a queue that exists and is not exclusive to another connection.
-    pub(super) fn usable_queue(&self, name: &QueueName) -> Result<Arc<Queue>, AmqpError> {
-        let vhost = self.vhost()?;
-        let Some(queue) = vhost.queue(name.as_str()) else {
-            return Err(texts::no_queue(name.as_str(), vhost.name()));
-        };
-        if queue.is_locked_for(self.id) {
-            return Err(texts::locked_queue(name, vhost.name()));
-        }
-        Ok(queue)
     }
 
     /// Replies; if `durable`, only after the store has everything submitted so far. Only this
@@ -126,64 +105,27 @@ impl Connection {
         declare: &queue::Declare,
     ) -> Result<(), AmqpError> {
         // Here the empty name does not mean the last queue, and no queue has it.
-        let name = without_line_ends(declare.queue.as_str()).as_ref().into();
-        let queue = self.usable_queue(&name)?;
+        let name = declare.queue.as_str();
+        let queue = self.caller()?.declare_queue_passively(name)?;
         let reply = self.declare_ok(id, &queue, declare.nowait);
         self.reply_when_stored(id, reply, false)
     }
 
-    /// The order of the checks is RabbitMQ's: a queue that exists is compared, and only a new
-    /// one's arguments are looked at.
-    fn declare(&mut self, id: ChannelId, mut declare: queue::Declare) -> Result<(), AmqpError> {
-        let vhost = self.vhost()?.clone();
-        let prefix = arguments::take_name_prefix(&mut declare)?;
-        let name: QueueName = match &*without_line_ends(declare.queue.as_str()) {
-            "" => server_generated(&format!("{prefix}-")).into(),
-            name if name.starts_with(SYSTEM_PREFIX) => {
-                return Err(texts::reserved_name("queue", name));
-            }
-            name => name.into(),
-        };
-        self.check_access(Access::Configure, Entity::Queue(&name))?;
-        if vhost.queue(name.as_str()).is_none() {
-            self.check_new_queue(&name, &declare)?;
-            self.check_room_for(Entity::Queue(&name))?;
-        }
-        // For an existing queue only some arguments are compared; those that are not are logged,
-        // too.
-        let kind = QueueKind::of(&declare.arguments);
-        let ignored = ignored::of_queue(&declare.arguments, kind);
-        self.log_ignored("queue", name.as_str(), ignored);
-        let spec = QueueSpec {
-            name,
-            // An exclusive queue ends with its connection, so it is never durable.
-            durable: declare.durable && !declare.exclusive,
+    fn declare(&mut self, id: ChannelId, declare: queue::Declare) -> Result<(), AmqpError> {
+        let declaration = QueueDeclaration {
+            name: declare.queue.as_str(),
+            durable: declare.durable,
+            exclusive: declare.exclusive,
             auto_delete: declare.auto_delete,
-            exclusive_to: declare.exclusive.then_some(self.id),
             arguments: declare.arguments,
         };
-        let broker = self.broker.clone();
-        let new_id = || broker.next_queue_id();
-        let (queue, is_new) = vhost.declare_queue(spec, self.id, new_id, &mut self.fx)?;
+        let (caller, fx) = self.caller_and_effects()?;
+        let (queue, is_new) = caller.declare_queue(declaration, fx)?;
         if is_new && queue.spec.exclusive_to.is_some() {
             self.remember_exclusive(queue.clone());
         }
         let reply = self.declare_ok(id, &queue, declare.nowait);
         self.reply_when_stored(id, reply, queue.spec.is_stored())
-    }
-
-    /// Checks the arguments, and the permissions for a dead letter exchange: messages are read from
-    /// the queue and written to the exchange.
-    fn check_new_queue(&self, name: &QueueName, declare: &queue::Declare) -> Result<(), AmqpError> {
-        let vhost = self.vhost()?.name();
-        let arguments = &declare.arguments;
-        self.check_declared_arguments(arguments)?;
-        if let Some(exchange) = arguments::dead_letter_exchange(arguments, name, vhost)? {
-            self.check_access(Access::Read, Entity::Queue(name))?;
-            self.check_access(Access::Write, Entity::Exchange(&exchange))?;
-        }
-        arguments::check(arguments, name, vhost)?;
-        arguments::check_properties(declare, name, vhost)
     }
 
     /// Remembers a queue that has to end with the connection. Queues that ended earlier
@@ -198,97 +140,49 @@ impl Connection {
     }
 
     fn bind(&mut self, id: ChannelId, bind: queue::Bind) -> Result<(), AmqpError> {
-        let ends = self.binding_ends(
-            id,
-            bind.exchange.as_str(),
-            bind.queue.as_str(),
-            bind.routing_key.as_str(),
-        )?;
-        let vhost = self.vhost()?.clone();
-        let exchange = vhost
-            .exchange(ends.exchange.as_str())
-            .ok_or_else(|| texts::no_exchange(&ends.exchange, vhost.name()))?;
-        let queue = self.usable_queue(&ends.queue)?;
-        self.check_declared_arguments(&bind.arguments)?;
-        let binding = Binding {
-            destination: Destination::Queue(queue),
-            key: ends.key,
-            arguments: bind.arguments,
-        };
-        if !exchange.is_bound_by(&binding) {
-            self.check_room_for(Entity::Exchange(exchange.name()))?;
-        }
-        self.log_ignored_in_binding(&exchange, &binding);
-        let stored = vhost.bind(&exchange, binding, &mut self.fx)?;
+        let ends = (bind.exchange.as_str(), bind.queue.as_str());
+        let spec = self.binding(id, ends, bind.routing_key.as_str(), bind.arguments)?;
+        let (caller, fx) = self.caller_and_effects()?;
+        let stored = caller.bind(spec, fx)?;
         let ok = AMQPClass::Queue(queue::AMQPMethod::BindOk(queue::BindOk {}));
         self.reply_when_stored(id, (!bind.nowait).then_some(ok), stored)
     }
 
-    /// Unbinding succeeds even if any part of the binding does not exist; so a queue that is
-    /// exclusive to another connection matters only if the binding exists.
     fn unbind(&mut self, id: ChannelId, unbind: queue::Unbind) -> Result<(), AmqpError> {
-        let ends = self.binding_ends(
-            id,
-            unbind.exchange.as_str(),
-            unbind.queue.as_str(),
-            unbind.routing_key.as_str(),
-        )?;
-        let vhost = self.vhost()?.clone();
-        let mut stored = false;
-        if let Some(exchange) = vhost.exchange(ends.exchange.as_str())
-            && let Some(queue) = vhost.queue(ends.queue.as_str())
-        {
-            let binding = Binding {
-                destination: Destination::Queue(queue.clone()),
-                key: ends.key,
-                arguments: unbind.arguments,
-            };
-            if queue.is_locked_for(self.id) && exchange.is_bound_by(&binding) {
-                return Err(texts::locked_queue(&ends.queue, vhost.name()));
-            }
-            stored = vhost.unbind(&exchange, &binding, &mut self.fx);
-        }
+        let ends = (unbind.exchange.as_str(), unbind.queue.as_str());
+        let spec = self.binding(id, ends, unbind.routing_key.as_str(), unbind.arguments)?;
+        let (caller, fx) = self.caller_and_effects()?;
+        let stored = caller.unbind(spec, fx)?;
         let ok = AMQPClass::Queue(queue::AMQPMethod::UnbindOk(queue::UnbindOk {}));
         self.reply_when_stored(id, Some(ok), stored)
     }
 
-    /// Returns the exchange, the queue and the key of queue.bind and queue.unbind after checking
-    /// permissions. Whether they exist is checked later.
-    fn binding_ends(
+    /// Returns the binding that queue.bind and queue.unbind name.
+    fn binding(
         &mut self,
         id: ChannelId,
-        exchange: &str,
-        queue: &str,
+        (exchange, queue): (&str, &str),
         key: &str,
-    ) -> Result<BindingEnds, AmqpError> {
+        arguments: FieldTable,
+    ) -> Result<BindingSpec, AmqpError> {
         let name = self.queue_name(id, &without_line_ends(queue))?;
         let key = match (queue, key) {
             // Both omitted: the last declared queue's name is the key (spec 1.7.2.3).
             ("", "") => name.as_str().into(),
             (_, key) => key.into(),
         };
-        let exchange = ExchangeName::from(&*without_line_ends(exchange));
-        if exchange.is_empty() {
-            return Err(texts::default_exchange());
-        }
-        self.check_access(Access::Write, Entity::Queue(&name))?;
-        self.check_access(Access::Read, Entity::Exchange(&exchange))?;
-        Ok(BindingEnds {
+        Ok(BindingSpec::of_queue(
             exchange,
-            queue: name,
+            name.as_str(),
             key,
-        })
+            arguments,
+        ))
     }
 
     fn purge(&mut self, id: ChannelId, purge: &queue::Purge) -> Result<(), AmqpError> {
         let name = self.queue_name(id, purge.queue.as_str())?;
-        self.check_access(Access::Read, Entity::Queue(&name))?;
-        let queue = self.usable_queue(&name)?;
-        if queue.stream().is_some() {
-            let vhost = self.vhost()?.name();
-            return Err(texts::not_by_streams("queue.purge", &name, vhost));
-        }
-        let count = queue.purge(&mut self.fx);
+        let (caller, fx) = self.caller_and_effects()?;
+        let (queue, count) = caller.purge_queue(&name, fx)?;
         let ok = queue::PurgeOk {
             message_count: u32::try_from(count).unwrap_or(u32::MAX),
         };
@@ -298,25 +192,15 @@ impl Connection {
 
     fn delete(&mut self, id: ChannelId, delete: &queue::Delete) -> Result<(), AmqpError> {
         let name = self.queue_name(id, &without_line_ends(delete.queue.as_str()))?;
-        self.check_access(Access::Configure, Entity::Queue(&name))?;
-        let vhost = self.vhost()?.clone();
+        let conditions = QueueConditions {
+            if_empty: delete.if_empty,
+            if_unused: delete.if_unused,
+        };
+        let (caller, fx) = self.caller_and_effects()?;
         let (mut count, mut stored) = (0, false);
-        if let Some(queue) = vhost.queue(name.as_str()) {
-            if queue.is_locked_for(self.id) {
-                return Err(texts::locked_queue(&name, vhost.name()));
-            }
-            quorum::check_delete(&queue, delete)?;
-            let allowed = |counts: Counts| {
-                if delete.if_empty && !counts.is_empty() {
-                    Err(texts::queue_not_empty(&name, vhost.name()))
-                } else if delete.if_unused && counts.consumers > 0 {
-                    Err(texts::in_use(Entity::Queue(&name), vhost.name()))
-                } else {
-                    Ok(())
-                }
-            };
-            let deleted = vhost.delete_queue(&queue, allowed, &mut self.fx)?;
-            count = deleted.map_or(0, |deleted| deleted.messages);
+        if let Some(deleted) = caller.delete_queue(name.as_str(), conditions, fx)? {
+            let queue;
+            (queue, count) = deleted;
             stored = queue.spec.is_stored();
             self.exclusive_queues
                 .retain(|held| !Arc::ptr_eq(held, &queue));

@@ -78,11 +78,8 @@ fn a_declaration_reaches_the_store_before_anybody_can_find_it() {
         arguments: FieldTable::default(),
     };
     let declared = |fx: &mut Effects| {
-        let connection = crate::engine::interfaces::ConnectionId(1);
         let new_id = || broker.next_queue_id();
-        vhost
-            .declare_queue(spec.clone(), connection, new_id, fx)
-            .unwrap()
+        vhost.declare_queue(spec.clone(), None, new_id, fx).unwrap()
     };
     // Never performed: the declaring connection was suspended right after the queue had become visible.
     let mut held_up = broker.effects(None);
@@ -117,9 +114,8 @@ fn queue_with_retries(broker: &Broker, kind: &str, fx: &mut Effects) -> Arc<Queu
         arguments,
     };
     let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
-    let connection = crate::engine::interfaces::ConnectionId(1);
     let new_id = || broker.next_queue_id();
-    vhost.declare_queue(spec, connection, new_id, fx).unwrap().0
+    vhost.declare_queue(spec, None, new_id, fx).unwrap().0
 }
 
 /// Publishes many pages of messages of 1000 bytes, every third with another priority.

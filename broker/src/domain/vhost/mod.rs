@@ -138,7 +138,7 @@ impl Vhost {
         exchanges
     }
 
-    /// Declares a queue. Returns it, and whether it is new.
+    /// Declares a queue for a connection, or for a caller without one. Returns it, and whether it is new.
     ///
     /// # Errors
     /// 405 if it is exclusive to another connection, 406 if it exists with other properties or the queue limit
@@ -146,7 +146,7 @@ impl Vhost {
     pub fn declare_queue(
         &self,
         spec: QueueSpec,
-        connection: ConnectionId,
+        connection: Option<ConnectionId>,
         new_id: impl FnOnce() -> QueueId,
         fx: &mut Effects,
     ) -> Result<(Arc<Queue>, bool), AmqpError> {
@@ -186,7 +186,7 @@ impl Vhost {
         &self,
         existing: &Queue,
         wanted: &QueueSpec,
-        connection: ConnectionId,
+        connection: Option<ConnectionId>,
     ) -> Result<(), AmqpError> {
         let (name, current) = (&wanted.name, &existing.spec);
         // Checked first (`rabbit_amqqueue:assert_equivalence`).

@@ -145,7 +145,6 @@ mod tests {
     use crate::domain::policy::WrittenPolicy;
     use crate::domain::vhost_spec::VhostSpec;
     use crate::engine::exchange::{ExchangeKind, ExchangeSpec, Routable, Route};
-    use crate::engine::interfaces::ConnectionId;
     use crate::engine::message::MessageBuilder;
     use crate::engine::queue::QueueSpec;
     use leveret_protocol::values::FieldTable;
@@ -177,7 +176,7 @@ mod tests {
             };
             let new_id = || self.broker.next_queue_id();
             let (vhost, fx) = (&self.vhost, &mut self.fx);
-            let declared = vhost.declare_queue(spec, ConnectionId(1), new_id, fx);
+            let declared = vhost.declare_queue(spec, None, new_id, fx);
             declared.unwrap().0
         }
 

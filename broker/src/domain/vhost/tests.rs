@@ -78,9 +78,7 @@ fn run(broker: &Broker, vhost: &Vhost, op: &Op, fx: &mut Effects) {
                 arguments: FieldTable::default(),
             };
             let new_id = || broker.next_queue_id();
-            vhost
-                .declare_queue(spec, ConnectionId(1), new_id, fx)
-                .unwrap();
+            vhost.declare_queue(spec, None, new_id, fx).unwrap();
         }
         Op::DeclareExchange(n, kind, alternate) => {
             let mut arguments = FieldTable::default();

@@ -4,7 +4,6 @@
 use crate::config::Limits;
 use crate::domain::broker::{Broker, DEFAULT_VHOST};
 use crate::domain::vhost_spec::VhostSpec;
-use crate::engine::interfaces::ConnectionId;
 use crate::engine::interfaces::Timed;
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::{Effects, Incoming, Queue, QueueSpec};
@@ -48,10 +47,7 @@ fn queue(broker: &Broker, name: &str, next: &str, numbers: &[(&str, i32)]) -> Ar
     };
     let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
     let (new_id, mut fx) = (|| broker.next_queue_id(), broker.effects(None));
-    vhost
-        .declare_queue(spec, ConnectionId(1), new_id, &mut fx)
-        .unwrap()
-        .0
+    vhost.declare_queue(spec, None, new_id, &mut fx).unwrap().0
 }
 
 fn message(publisher: usize, number: usize) -> Incoming {

@@ -2,9 +2,9 @@
 
 use super::retry::RetryKind;
 use super::settings::{QueueKind, age};
+use super::spec::QueueSpec;
 use crate::engine::stream::StartAt;
 use crate::text::names::without_line_ends;
-use leveret_protocol::classes::queue;
 use leveret_protocol::content::MAX_EXPIRY_MS;
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::{AMQPValue, FieldTable};
@@ -215,17 +215,16 @@ fn wrong_delays(arguments: &FieldTable) -> Option<String> {
 ///
 /// # Errors
 /// 406 with RabbitMQ's text if it is too long.
-pub fn take_name_prefix(declare: &mut queue::Declare) -> Result<String, AmqpError> {
-    let Some(asked) = declare.arguments.inner().get(NAME_PREFIX).cloned() else {
+pub fn take_name_prefix(spec: &mut QueueSpec) -> Result<String, AmqpError> {
+    let Some(asked) = spec.arguments.inner().get(NAME_PREFIX).cloned() else {
         return Ok(DEFAULT_PREFIX.to_owned());
     };
-    let others = declare.arguments.inner().iter();
+    let others = spec.arguments.inner().iter();
     let others = others.filter(|(name, _)| name.as_str() != NAME_PREFIX);
     let others: BTreeMap<_, _> = others.map(|(n, v)| (n.clone(), v.clone())).collect();
-    declare.arguments = others.into();
-    let named = !without_line_ends(declare.queue.as_str()).is_empty();
+    spec.arguments = others.into();
     // Other kinds of queues always have names.
-    let generated = !named && QueueKind::of(&declare.arguments) == QueueKind::Classic;
+    let generated = spec.name.is_empty() && spec.kind() == QueueKind::Classic;
     match asked {
         AMQPValue::LongString(prefix) if generated && !prefix.as_bytes().is_empty() => {
             let text = String::from_utf8_lossy(prefix.as_bytes());
@@ -256,32 +255,32 @@ fn check_stream_sizes(arguments: &FieldTable) -> Result<(), AmqpError> {
     }
 }
 
-/// Checks the properties of a declared queue: queues that are not classic must have a name, be
-/// durable and not be exclusive (`rabbit_queue_type_util`).
+/// Checks the properties of a declared queue: queues that are not classic must have a name given by the client
+/// (`is_named`), be durable and not be exclusive (`rabbit_queue_type_util`).
 ///
 /// # Errors
 /// 406 with RabbitMQ's text for the first violation.
 pub fn check_properties(
-    declare: &queue::Declare,
-    queue: &QueueName,
+    spec: &QueueSpec,
+    is_named: bool,
     vhost: &VhostName,
 ) -> Result<(), AmqpError> {
-    let kind = QueueKind::of(&declare.arguments);
+    let kind = spec.kind();
     if kind == QueueKind::Classic {
         return Ok(());
     }
-    if declare.queue.as_str().is_empty() {
+    if !is_named {
         return Err(texts::server_named(kind.module()));
     }
     let wrong = [
-        (declare.auto_delete, "auto-delete"),
-        (declare.exclusive, "exclusive-owner"),
-        (!declare.durable, "non-durable"),
+        (spec.auto_delete, "auto-delete"),
+        (spec.exclusive_to.is_some(), "exclusive-owner"),
+        (!spec.durable, "non-durable"),
     ];
     match wrong.into_iter().find(|(is_wrong, _)| *is_wrong) {
         Some((_, property)) => Err(texts::invalid_property(
             property,
-            Entity::Queue(queue),
+            Entity::Queue(&spec.name),
             vhost,
         )),
         None => Ok(()),

@@ -9,7 +9,6 @@ use super::{Effects, Queue, QueueSpec};
 use crate::config::Config;
 use crate::domain::broker::{Broker, DEFAULT_VHOST};
 use crate::domain::recovery::recover;
-use crate::engine::interfaces::ConnectionId;
 use crate::engine::message::{MessageBuilder, SharedMessage};
 use leveret_protocol::values::FieldTable;
 use leveret_storage::{Options, Store};
@@ -33,7 +32,7 @@ fn queue(broker: &Broker, name: &str) -> Arc<Queue> {
     };
     let (vhost, mut fx) = (broker.vhost(DEFAULT_VHOST).unwrap(), broker.effects(None));
     let new_id = || broker.next_queue_id();
-    let declared = vhost.declare_queue(spec, ConnectionId(1), new_id, &mut fx);
+    let declared = vhost.declare_queue(spec, None, new_id, &mut fx);
     fx.perform();
     declared.unwrap().0
 }

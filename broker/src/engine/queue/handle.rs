@@ -149,10 +149,8 @@ impl Queue {
     }
 
     /// Returns whether another connection has exclusive use.
-    pub fn is_locked_for(&self, connection: ConnectionId) -> bool {
-        self.spec
-            .exclusive_to
-            .is_some_and(|owner| owner != connection)
+    pub fn is_locked_for(&self, connection: Option<ConnectionId>) -> bool {
+        self.spec.exclusive_to.is_some() && self.spec.exclusive_to != connection
     }
 
     /// Runs an operation that may deliver, under the lock.

@@ -68,13 +68,15 @@ fn a_prefix_is_for_queues_without_a_name_and_no_argument_of_theirs() {
         let mut arguments = FieldTable::default();
         arguments.insert(NAME_PREFIX.into(), value);
         arguments.insert(QUEUE_TYPE.into(), AMQPValue::LongString(kind.into()));
-        let mut declare = queue::Declare {
-            queue: name.into(),
+        let mut spec = QueueSpec {
+            name: name.into(),
+            durable: true,
+            auto_delete: false,
+            exclusive_to: None,
             arguments,
-            ..queue::Declare::default()
         };
-        let prefix = take_name_prefix(&mut declare);
-        assert_eq!(declare.arguments.inner().len(), 1);
+        let prefix = take_name_prefix(&mut spec);
+        assert_eq!(spec.arguments.inner().len(), 1);
         prefix.map_err(|error| error.text)
     };
     let text = |t: &str| AMQPValue::LongString(t.into());

@@ -282,7 +282,9 @@ impl World {
 
     fn renew_prober(&mut self) {
         self.prober.connection.end();
-        self.broker.connections.remove(self.prober.connection.id);
+        self.broker
+            .connections
+            .remove(self.prober.connection.info.id);
         self.prober = Client::open_as(&self.broker, "prober");
     }
 

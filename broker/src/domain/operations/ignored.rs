@@ -1,12 +1,12 @@
-//! Arguments that have no effect are logged: each only once per connection, because programs
+//! Arguments that have no effect are logged: each only once per caller, because programs
 //! declare the same things again and again, and only so many, because a peer can invent names
 //! without end.
 
-use super::Connection;
+use super::Caller;
 use crate::engine::exchange::{Binding, Exchange, ignored_in_binding};
 use crate::engine::queue::Ignored;
 
-/// The number of names that are logged per connection.
+/// The number of names that are logged per caller.
 const NAMES: usize = 32;
 /// The number of characters of a name that are logged; names with the same beginning count as one.
 const NAME_LENGTH: usize = 64;
@@ -57,7 +57,7 @@ fn shown(name: &str) -> String {
     shown.escape_debug().to_string()
 }
 
-impl Connection {
+impl Caller {
     /// Logs ignored arguments of a binding to an exchange.
     pub(super) fn log_ignored_in_binding(&mut self, exchange: &Exchange, binding: &Binding) {
         let ignored = ignored_in_binding(exchange.spec.routed_by(), &binding.arguments);
@@ -66,7 +66,7 @@ impl Connection {
 
     /// Logs arguments that have no effect. `on` is the kind of thing they were given to; `name` is
     /// its name, or that of the exchange or queue that it belongs to.
-    pub(super) fn log_ignored<'a>(
+    pub fn log_ignored<'a>(
         &mut self,
         on: &str,
         name: &str,
@@ -77,16 +77,30 @@ impl Connection {
                 Ignored::Unknown => "unknown argument: it has no effect",
                 Ignored::WithoutEffect => "this argument has no effect here",
             };
-            match self.logged_arguments.note(argument) {
+            let news = self.logged.note(argument);
+            if news == News::Nothing {
+                continue;
+            }
+            // One of the two; the other is not part of the line.
+            let connection = self
+                .connection
+                .as_ref()
+                .map(|connection| connection.label());
+            let user = connection.is_none().then_some(self.user.name.as_str());
+            match news {
                 News::Name(argument) => {
-                    let connection = self.info.label();
-                    tracing::warn!(connection, on, name, argument, "{why}");
+                    tracing::warn!(connection, user, on, name, argument, "{why}");
                 }
-                News::Stops => tracing::warn!(
-                    connection = self.info.label(),
-                    "further arguments that have no effect will not be logged for this connection"
+                _ => tracing::warn!(
+                    connection,
+                    user,
+                    "further arguments that have no effect will not be logged for this {}",
+                    if user.is_none() {
+                        "connection"
+                    } else {
+                        "request"
+                    }
                 ),
-                News::Nothing => {}
             }
         }
     }

@@ -1,0 +1,130 @@
+//! Publishing, consuming and getting messages: which exchange or queue may be used, and how.
+
+use super::Caller;
+use crate::domain::auth::Access;
+use crate::engine::exchange::Exchange;
+use crate::engine::queue::{Queue, QueueKind, arguments};
+use leveret_protocol::texts::{self, Entity};
+use leveret_protocol::values::FieldTable;
+use leveret_protocol::{AmqpError, ExchangeName, QueueName};
+use std::sync::Arc;
+
+/// A message that a caller publishes, as far as it depends on its parts whether the caller may.
+#[derive(Clone, Copy, Debug)]
+pub struct Publication<'a> {
+    /// The exchange; `None` for the default exchange.
+    pub exchange: Option<&'a Exchange>,
+    /// The routing key it is published with.
+    pub routing_key: &'a [u8],
+    /// The `user_id` property.
+    pub user_id: Option<&'a [u8]>,
+}
+
+/// How a caller wants to consume from a queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Subscription<'a> {
+    /// basic.consume's arguments.
+    pub arguments: &'a FieldTable,
+    /// It does not acknowledge.
+    pub no_ack: bool,
+    /// It has a prefetch of its own.
+    pub has_prefetch: bool,
+    /// The channel has a prefetch that its consumers share.
+    pub has_channel_limit: bool,
+}
+
+impl Caller {
+    /// Returns the exchange to publish to, which needs the write permission; `None` is the default exchange. The answer
+    /// is valid until something is declared or deleted, or permissions change.
+    ///
+    /// # Errors
+    /// 403 without the permission or if the exchange is internal, 404 if it does not exist.
+    pub fn exchange_to_publish_to(
+        &self,
+        name: &ExchangeName,
+    ) -> Result<Option<Arc<Exchange>>, AmqpError> {
+        // Before the look-up: clients without permission must not learn whether it exists.
+        self.check_access(Access::Write, Entity::Exchange(name))?;
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let exchange = self.existing_exchange(name)?;
+        if exchange.spec.internal {
+            return Err(texts::internal_exchange(name, self.vhost().name()));
+        }
+        Ok(Some(exchange))
+    }
+
+    /// Checks whether the caller may publish a message to an exchange that
+    /// [`Caller::exchange_to_publish_to`] returned. All that depends on the exchange and the routing key
+    /// together is checked here, and the answer to that stays valid as long as that exchange: the fast path of publishing
+    /// asks once for each route that it caches.
+    ///
+    /// # Errors
+    /// 406 if the `user_id` is not the caller's, who is not allowed to impersonate others.
+    #[inline]
+    pub fn check_publication(&self, publication: &Publication<'_>) -> Result<(), AmqpError> {
+        match publication.user_id {
+            Some(claimed) => self.check_user_id(claimed),
+            None => Ok(()),
+        }
+    }
+
+    fn check_user_id(&self, claimed: &[u8]) -> Result<(), AmqpError> {
+        let user = &self.user().name;
+        if claimed == user.as_str().as_bytes() || self.impersonates {
+            return Ok(());
+        }
+        Err(texts::wrong_user_id(
+            &String::from_utf8_lossy(claimed),
+            user,
+        ))
+    }
+
+    /// Returns the queue to get a message from with basic.get, which needs the read permission.
+    ///
+    /// # Errors
+    /// 403 without the permission, 404 if the queue does not exist, 405 if it is exclusive to another connection, or is a
+    /// quorum queue with a single active consumer, 540 if it is a stream.
+    pub fn queue_to_get_from(&self, name: &QueueName) -> Result<Arc<Queue>, AmqpError> {
+        self.check_access(Access::Read, Entity::Queue(name))?;
+        let queue = self.usable_queue(name)?;
+        let vhost = self.vhost().name();
+        if queue.stream().is_some() {
+            return Err(texts::not_by_streams("basic.get", name, vhost));
+        }
+        if queue.kind == QueueKind::Quorum && queue.settings().single_active_consumer {
+            return Err(texts::no_get_beside_single_active(name, vhost));
+        }
+        Ok(queue)
+    }
+
+    /// Returns the queue to consume from. The caller has checked the read permission.
+    ///
+    /// # Errors
+    /// 404 if the queue does not exist, 405 if it is exclusive to another connection, 406 or 540 if its type does not
+    /// support such a consumer.
+    pub fn queue_to_consume_from(
+        &self,
+        name: &QueueName,
+        subscription: &Subscription<'_>,
+    ) -> Result<Arc<Queue>, AmqpError> {
+        let queue = self.usable_queue(name)?;
+        let vhost = self.vhost().name();
+        arguments::check_consumer(subscription.arguments, queue.spec.kind(), name, vhost)?;
+        if queue.stream().is_some() {
+            // Only acknowledgements let a stream's consumer go on (`rabbit_stream_queue:consume`).
+            if !subscription.has_prefetch {
+                return Err(texts::no_prefetch(name, vhost));
+            }
+            if subscription.no_ack {
+                return Err(texts::no_automatic_ack(name, vhost));
+            }
+        }
+        // `rabbit_quorum_queue:consume`, `rabbit_stream_queue:consume`.
+        if queue.kind != QueueKind::Classic && subscription.has_channel_limit {
+            return Err(texts::no_global_qos(name, vhost));
+        }
+        Ok(queue)
+    }
+}
