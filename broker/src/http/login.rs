@@ -3,7 +3,7 @@
 use super::api::Api;
 use super::error::ApiError;
 use crate::domain::auth::{Credentials, LoginRefused};
-use crate::manage::access::{Caller, Right};
+use crate::manage::access::{Principal, Right};
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) struct Peer(pub SocketAddr);
 
 /// A caller who has logged in and has one of the management tags.
-impl FromRequestParts<Api> for Caller {
+impl FromRequestParts<Api> for Principal {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
@@ -40,25 +40,22 @@ impl FromRequestParts<Api> for Caller {
                 });
             }
         };
-        let caller = Caller::User {
-            identity: login.identity,
-            tags: login.tags,
-        };
-        if let Err(denied) = caller.require(Right::Management) {
+        let principal = Principal::User(login);
+        if let Err(denied) = principal.require(Right::Management) {
             tracing::warn!(user, reason = %denied, "HTTP access denied");
             return Err(denied.into());
         }
-        Ok(caller)
+        Ok(principal)
     }
 }
 
 /// For the paths that answer everybody, and say more to those who have logged in.
-impl OptionalFromRequestParts<Api> for Caller {
+impl OptionalFromRequestParts<Api> for Principal {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Option<Self>, Infallible> {
-        let caller = <Caller as FromRequestParts<Api>>::from_request_parts(parts, api).await;
-        Ok(caller.ok())
+        let principal = <Principal as FromRequestParts<Api>>::from_request_parts(parts, api).await;
+        Ok(principal.ok())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who asks, and what they may do.
 
-use crate::domain::auth::Identity;
+use crate::domain::auth::Login;
 use crate::domain::broker::Broker;
 use crate::domain::vhost::Vhost;
 use std::sync::Arc;
@@ -8,19 +8,14 @@ use thiserror::Error;
 
 /// Who makes a request.
 #[derive(Clone, Debug)]
-pub enum Caller {
+pub enum Principal {
     /// Somebody who may open the admin socket: the owner of the data directory, who may do everything.
     Owner,
     /// A user who has logged in.
-    User {
-        /// The user.
-        identity: Identity,
-        /// The tags that the user had then.
-        tags: Vec<String>,
-    },
+    User(Login),
 }
 
-/// What a request needs of its caller's tags, weakest first. RabbitMQ: Management Plugin, "Access and
+/// What a request needs of its principal's tags, weakest first. RabbitMQ: Management Plugin, "Access and
 /// Permissions".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
@@ -34,7 +29,7 @@ pub enum Right {
     Administrator,
 }
 
-/// Why a caller may not do something, with RabbitMQ's texts (`rabbit_web_dispatch_access_control`).
+/// Why a principal may not do something, with RabbitMQ's texts (`rabbit_web_dispatch_access_control`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Denied {
     /// It has none of the four tags.
@@ -54,7 +49,7 @@ pub enum Denied {
     NotOwner,
 }
 
-/// Why a caller does not get a virtual host.
+/// Why a principal does not get a virtual host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoVhost {
     /// It does not exist.
@@ -63,10 +58,10 @@ pub enum NoVhost {
     Hidden,
 }
 
-impl Caller {
-    /// Returns whether the caller has one of the tags that the right asks for.
+impl Principal {
+    /// Returns whether the principal has one of the tags that the right asks for.
     pub fn has(&self, right: Right) -> bool {
-        let Caller::User { tags, .. } = self else {
+        let Principal::User(login) = self else {
             return true;
         };
         let sufficient: &[&str] = match right {
@@ -75,13 +70,16 @@ impl Caller {
             Right::Monitoring => &["administrator", "monitoring"],
             Right::Administrator => &["administrator"],
         };
-        tags.iter().any(|tag| sufficient.contains(&tag.as_str()))
+        login
+            .tags
+            .iter()
+            .any(|tag| sufficient.contains(&tag.as_str()))
     }
 
     /// Checks a right.
     ///
     /// # Errors
-    /// When the caller has none of its tags.
+    /// When the principal has none of its tags.
     pub fn require(&self, right: Right) -> Result<(), Denied> {
         if self.has(right) {
             return Ok(());
@@ -94,7 +92,7 @@ impl Caller {
         })
     }
 
-    /// Checks that an object which belongs to a user (a connection, a channel) may be seen by the caller: its
+    /// Checks that an object which belongs to a user (a connection, a channel) may be seen by the principal: its
     /// own, or anybody's with the right.
     ///
     /// # Errors
@@ -109,8 +107,8 @@ impl Caller {
     /// Returns the user's name; `None` for the owner of the data directory.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Caller::Owner => None,
-            Caller::User { identity, .. } => Some(identity.name.as_str()),
+            Principal::Owner => None,
+            Principal::User(login) => Some(login.identity.name.as_str()),
         }
     }
 
@@ -118,7 +116,7 @@ impl Caller {
     /// (`rabbit_mgmt_util:is_authorized_vhost`).
     ///
     /// # Errors
-    /// When there is none, or the caller may not enter it.
+    /// When there is none, or the principal may not enter it.
     pub fn vhost(&self, broker: &Broker, name: &str) -> Result<Arc<Vhost>, NoVhost> {
         let vhost = broker.vhost(name).ok_or(NoVhost::Missing)?;
         match self.has(Right::Administrator) || self.may_enter(broker, name) {
@@ -127,7 +125,7 @@ impl Caller {
         }
     }
 
-    /// Returns the virtual hosts whose contents the caller may list: all of them with the right, otherwise those
+    /// Returns the virtual hosts whose contents the principal may list: all of them with the right, otherwise those
     /// where it has permissions (`rabbit_mgmt_util:list_visible_vhosts`).
     pub fn visible_vhosts(&self, broker: &Broker, right: Right) -> Vec<Arc<Vhost>> {
         let mut vhosts = broker.vhosts();
@@ -139,8 +137,8 @@ impl Caller {
 
     fn may_enter(&self, broker: &Broker, vhost: &str) -> bool {
         match self {
-            Caller::Owner => true,
-            Caller::User { identity, .. } => broker.users.may_enter(identity, vhost),
+            Principal::Owner => true,
+            Principal::User(login) => broker.users.may_enter(&login.identity, vhost),
         }
     }
 }

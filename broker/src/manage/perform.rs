@@ -1,17 +1,19 @@
-//! Performing a request for a caller: the one place that checks what it may do.
+//! Performing a request for a principal: the one place that checks what it may do.
 
 use super::AdminContext;
-use super::access::{Caller, Denied, NoVhost, Right};
+use super::access::{Denied, NoVhost, Principal, Right};
 use super::request::{ErrorKind, Request, Response};
 use super::verbs::Verbs;
+use crate::domain::operations::Caller;
+use crate::engine::queue::Effects;
 use leveret_protocol::AmqpError;
 
 /// Why a request was not performed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Refusal {
-    /// The caller has not the right.
+    /// The principal has not the right.
     Denied(Denied),
-    /// There is no such virtual host, or not for this caller.
+    /// There is no such virtual host, or not for this principal.
     Vhost(NoVhost),
     /// A rule that AMQP clients are under, too.
     Amqp(AmqpError),
@@ -43,14 +45,43 @@ impl From<AmqpError> for Refusal {
 }
 
 impl AdminContext {
+    /// Does what AMQP clients do (declare, bind, publish, get, …) as this user, under the rules that they are under, and
+    /// returns once it is on disk. Blocks.
+    ///
+    /// # Errors
+    /// When the principal may not enter the virtual host, or the operation is refused.
+    pub fn as_client<T>(
+        &self,
+        principal: &Principal,
+        vhost: &str,
+        operation: impl FnOnce(&mut Caller, &mut Effects) -> Result<T, AmqpError>,
+    ) -> Result<T, Refusal> {
+        let vhost = principal.vhost(&self.broker, vhost)?;
+        let Principal::User(login) = principal else {
+            return Err(Denied::NotOwner.into());
+        };
+        let mut fx = self.broker.effects(None);
+        let mut caller = Caller::new(self.broker.clone(), vhost, login, None);
+        let done = operation(&mut caller, &mut fx);
+        // Also after a refusal: what it did before stays.
+        fx.perform();
+        let store = self.broker.store.as_ref();
+        let flushed = store.map_or(Ok(()), |store| store.flush());
+        flushed.map_err(|error| Refusal::Failed {
+            kind: ErrorKind::Software,
+            message: error.to_string(),
+        })?;
+        Ok(done?)
+    }
+
     /// Performs a request that is not a listing, and returns once its changes are on disk. Blocks.
     ///
     /// # Errors
-    /// When the caller may not do it, or it is refused.
-    pub fn perform(&self, caller: &Caller, request: Request) -> Result<Response, Refusal> {
-        caller.require(request.right())?;
+    /// When the principal may not do it, or it is refused.
+    pub fn perform(&self, principal: &Principal, request: Request) -> Result<Response, Refusal> {
+        principal.require(request.right())?;
         if let Some(vhost) = request.vhost() {
-            caller.vhost(&self.broker, vhost)?;
+            principal.vhost(&self.broker, vhost)?;
         }
         match Verbs::new(self.clone()).perform(request) {
             Response::Error { kind, message } => Err(Refusal::Failed { kind, message }),
@@ -60,7 +91,7 @@ impl AdminContext {
 }
 
 impl Request {
-    /// Returns what a caller needs to make this request (RabbitMQ: Management Plugin, "Access and Permissions").
+    /// Returns what a principal needs to make this request (RabbitMQ: Management Plugin, "Access and Permissions").
     fn right(&self) -> Right {
         match self {
             Request::PurgeQueue { .. } | Request::DeleteQueue { .. } => Right::Management,
@@ -72,7 +103,7 @@ impl Request {
         }
     }
 
-    /// Returns the virtual host that the caller must be able to enter.
+    /// Returns the virtual host that the principal must be able to enter.
     fn vhost(&self) -> Option<&str> {
         match self {
             Request::PurgeQueue { vhost, .. }

@@ -6,13 +6,17 @@ use super::body::BodyMemory;
 use super::error::{ApiError, ApiResult};
 use crate::config::Config;
 use crate::domain::broker::Broker;
+use crate::domain::operations::Caller;
+use crate::engine::queue::Effects;
 use crate::manage::AdminContext;
-use crate::manage::access::Caller;
+use crate::manage::access::Principal;
+use crate::manage::perform::Refusal;
 use crate::manage::request::{Request, Response};
 use axum::extract::FromRef;
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware;
 use axum::{Json, Router};
+use leveret_protocol::AmqpError;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tower_http::compression::CompressionLayer;
@@ -59,12 +63,34 @@ impl Api {
     ///
     /// # Errors
     /// When the caller may not do it, or it is refused.
-    pub async fn perform(&self, caller: Caller, request: Request) -> ApiResult<Response> {
+    pub async fn perform(&self, principal: Principal, request: Request) -> ApiResult<Response> {
+        self.blocking(move |context| context.perform(&principal, request))
+            .await
+    }
+
+    /// Does what AMQP clients do, as this user, and returns once it is on disk.
+    ///
+    /// # Errors
+    /// When the principal may not enter the virtual host, or the operation is refused.
+    pub async fn as_client<T: Send + 'static>(
+        &self,
+        principal: Principal,
+        vhost: String,
+        operation: impl FnOnce(&mut Caller, &mut Effects) -> Result<T, AmqpError> + Send + 'static,
+    ) -> ApiResult<T> {
+        self.blocking(move |context| context.as_client(&principal, &vhost, operation))
+            .await
+    }
+
+    /// Runs what waits for the disk on a thread of its own.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(AdminContext) -> Result<T, Refusal> + Send + 'static,
+    ) -> ApiResult<T> {
         let _turn = self.operations.acquire().await;
         let context = self.context.clone();
-        let performed = tokio::task::spawn_blocking(move || context.perform(&caller, request));
-        match performed.await {
-            Ok(performed) => Ok(performed?),
+        match tokio::task::spawn_blocking(move || operation(context)).await {
+            Ok(done) => Ok(done?),
             Err(error) => Err(ApiError::internal(error.to_string())),
         }
     }

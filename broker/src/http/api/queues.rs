@@ -1,12 +1,12 @@
 //! `/api/queues`.
 
 use super::Api;
-use crate::engine::queue as engine;
+use crate::domain::operations::{Caller, QueueConditions};
+use crate::engine::queue::{self as engine, Effects};
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::ListQuery;
-use crate::manage::access::{Caller, Right};
+use crate::manage::access::{Principal, Right};
 use crate::manage::objects::Queue;
-use crate::manage::request::Request;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -26,8 +26,12 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 
 /// All queues that the caller may see.
 #[utoipa::path(get, path = "/queues", params(ListQuery), responses((status = 200, body = Vec<Queue>)))]
-async fn list(caller: Caller, State(api): State<Api>, query: ListQuery) -> ApiResult<Response> {
-    let vhosts = caller.visible_vhosts(api.broker(), Right::Administrator);
+async fn list(
+    principal: Principal,
+    State(api): State<Api>,
+    query: ListQuery,
+) -> ApiResult<Response> {
+    let vhosts = principal.visible_vhosts(api.broker(), Right::Administrator);
     let queues = vhosts.iter().flat_map(|vhost| vhost.queues()).collect();
     respond(&api, queues, &query)
 }
@@ -35,12 +39,12 @@ async fn list(caller: Caller, State(api): State<Api>, query: ListQuery) -> ApiRe
 /// The queues of a virtual host.
 #[utoipa::path(get, path = "/queues/{vhost}", params(ListQuery), responses((status = 200, body = Vec<Queue>)))]
 async fn list_in_vhost(
-    caller: Caller,
+    principal: Principal,
     State(api): State<Api>,
     Path(vhost): Path<String>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    let vhost = caller.vhost(api.broker(), &vhost)?;
+    let vhost = principal.vhost(api.broker(), &vhost)?;
     respond(&api, vhost.queues(), &query)
 }
 
@@ -53,12 +57,12 @@ fn respond(api: &Api, queues: Vec<Arc<engine::Queue>>, query: &ListQuery) -> Api
 /// One queue.
 #[utoipa::path(get, path = "/queues/{vhost}/{queue}", responses((status = 200, body = Queue)))]
 async fn show(
-    caller: Caller,
+    principal: Principal,
     State(api): State<Api>,
     Path((vhost, queue)): Path<(String, String)>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    let vhost = caller.vhost(api.broker(), &vhost)?;
+    let vhost = principal.vhost(api.broker(), &vhost)?;
     let queue = vhost.queue(&queue).ok_or_else(ApiError::not_found)?;
     query.one(Queue::of(api.broker(), &queue))
 }
@@ -77,18 +81,17 @@ struct Conditions {
 /// Deletes a queue.
 #[utoipa::path(delete, path = "/queues/{vhost}/{queue}", params(Conditions), responses((status = 204)))]
 async fn delete(
-    caller: Caller,
+    principal: Principal,
     State(api): State<Api>,
     Path((vhost, queue)): Path<(String, String)>,
     Query(conditions): Query<Conditions>,
 ) -> ApiResult<StatusCode> {
-    caller.vhost(api.broker(), &vhost)?;
-    let request = Request::DeleteQueue {
-        vhost,
-        queue,
+    let conditions = QueueConditions {
         if_empty: conditions.if_empty.as_deref() == Some("true"),
         if_unused: conditions.if_unused.as_deref() == Some("true"),
     };
-    api.perform(caller, request).await?;
+    let delete =
+        move |caller: &mut Caller, fx: &mut Effects| caller.delete_queue(&queue, conditions, fx);
+    api.as_client(principal, vhost, delete).await?;
     Ok(StatusCode::NO_CONTENT)
 }
