@@ -1,5 +1,5 @@
 //! The broker's declarations and permissions: virtual hosts, queues, exchanges and bindings, users and their permissions,
-//! policies and limits; how they are stored and recovered; and the open connections, with the eviction of some when memory
+//! policies, limits and parameters; how they are stored and recovered; and the open connections, with the eviction of some when memory
 //! is short.
 //!
 //! A rule about a declaration, a name or a permission belongs here, once, for all callers. The form of requests (AMQP
@@ -10,6 +10,7 @@ pub mod broker;
 pub mod connections;
 pub mod definitions;
 pub mod limits;
+pub mod parameters;
 pub mod policy;
 pub mod recovery;
 pub mod shortage;

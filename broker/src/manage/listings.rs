@@ -289,7 +289,7 @@ fn exchange_row(exchange: &Exchange, columns: &[ExchangeColumn]) -> Row {
     use ExchangeColumn as C;
     let spec = &exchange.spec;
     let cell = |column: &C| match column {
-        C::Name => spec.name.as_str().into(),
+        C::Name => vhost.name().as_str().into(),
         C::Type => spec.kind.name().into(),
         C::Durable => spec.durable.into(),
         C::AutoDelete => spec.auto_delete.into(),
@@ -362,15 +362,19 @@ fn binding_row(
 
 fn vhost_row(vhost: &Vhost, columns: &[VhostColumn]) -> Row {
     use VhostColumn as C;
-    let spec = &vhost.spec;
+    let metadata = vhost.metadata();
     let cell = |column: &C| match column {
         C::Name => spec.name.as_str().into(),
-        C::Description => spec.description.as_str().into(),
+        C::Description => metadata.description.as_str().into(),
         C::Tags => Value::Words {
-            words: spec.tags.clone(),
+            words: metadata.tags.clone(),
         },
-        C::Tracing => false.into(),
-        C::DefaultQueueType | C::ClusterState => Value::Absent,
+        C::Tracing => vhost.is_traced().into(),
+        C::DefaultQueueType => match metadata.default_queue_type {
+            Some(kind) => kind.as_str().into(),
+            None => Value::Absent,
+        },
+        C::ClusterState => Value::Absent,
     };
     columns.iter().map(cell).collect()
 }

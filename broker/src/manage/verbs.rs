@@ -6,7 +6,7 @@ use super::status::{Listener, Status};
 use crate::domain::auth::{AuthError, Change, Credentials, PasswordHash, Permission};
 use crate::domain::broker::Broker;
 use crate::domain::vhost::Vhost;
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost_spec::{VhostDeletionError, VhostMetadata, VhostSpec};
 use crate::engine::interfaces::ConnectionId;
 use crate::engine::queue::{Counts, Effects, QueueKind};
 use crate::plumbing::system;
@@ -135,15 +135,24 @@ impl Verbs {
             } => {
                 let spec = VhostSpec {
                     name: vhost.into(),
-                    description,
-                    tags,
+                    metadata: VhostMetadata {
+                        description,
+                        tags,
+                        ..VhostMetadata::default()
+                    },
                 };
                 broker.add_vhost(spec, &mut self.fx);
                 Ok(Response::Ok)
             }
             Request::DeleteVhost { vhost } => match broker.delete_vhost(&vhost, &mut self.fx) {
-                true => Ok(Response::Ok),
-                false => Err(Response::refused(ErrorKind::NoSuchVhost)),
+                Ok(()) => Ok(Response::Ok),
+                Err(VhostDeletionError::NoSuchVhost) => {
+                    Err(Response::refused(ErrorKind::NoSuchVhost))
+                }
+                Err(error @ VhostDeletionError::Protected) => Err(Response::refused_because(
+                    ErrorKind::Refused,
+                    error.to_string(),
+                )),
             },
             Request::Backup { directory } => backup(&broker, &directory),
             Request::PurgeQueue { vhost, queue } => self.purge(&vhost, &queue),

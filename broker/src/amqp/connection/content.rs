@@ -1,5 +1,6 @@
 //! A publish on its way through a channel: where it goes, how much of it has arrived, and what it becomes.
 
+use crate::domain::auth::TopicAccess;
 use crate::engine::exchange::{DelayedMessage, Delays, Exchange, Postponed, Routable};
 use crate::engine::message::{MessageBuilder, SharedMessage};
 use crate::engine::queue::Queue;
@@ -32,6 +33,8 @@ pub(super) struct Target {
     /// None for the default exchange.
     pub(super) exchange: Option<Arc<Exchange>>,
     pub(super) mandatory: bool,
+    /// Which routing keys the user may publish with; `None` for all.
+    pub(super) topics: Option<Arc<TopicAccess>>,
     /// Further routing keys, known once the content header has arrived.
     pub(super) copies: Vec<Box<[u8]>>,
 }

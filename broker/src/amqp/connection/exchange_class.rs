@@ -108,7 +108,7 @@ impl Connection {
 
     fn bind_exchange(&mut self, id: ChannelId, bind: exchange::Bind) -> Result<(), AmqpError> {
         let (source, destination) =
-            self.exchange_ends(bind.source.as_str(), bind.destination.as_str())?;
+            self.exchange_ends(bind.source.as_str(), bind.destination.as_str(), bind.routing_key.as_str())?;
         let vhost = self.vhost()?.clone();
         let find = |name: &ExchangeName| {
             let found = vhost.exchange(name.as_str());
@@ -137,7 +137,7 @@ impl Connection {
         unbind: exchange::Unbind,
     ) -> Result<(), AmqpError> {
         let (source, destination) =
-            self.exchange_ends(unbind.source.as_str(), unbind.destination.as_str())?;
+            self.exchange_ends(unbind.source.as_str(), unbind.destination.as_str(), unbind.routing_key.as_str())?;
         let vhost = self.vhost()?.clone();
         let mut stored = false;
         if let Some(source) = vhost.exchange(source.as_str())
@@ -160,6 +160,7 @@ impl Connection {
         &self,
         source: &str,
         destination: &str,
+        key: &str,
     ) -> Result<(ExchangeName, ExchangeName), AmqpError> {
         let source = ExchangeName::from(&*without_line_ends(source));
         let destination = ExchangeName::from(&*without_line_ends(destination));
@@ -168,6 +169,7 @@ impl Connection {
         }
         self.check_access(Access::Write, Entity::Exchange(&destination))?;
         self.check_access(Access::Read, Entity::Exchange(&source))?;
+        self.check_topic_read(&source, key)?;
         Ok((source, destination))
     }
 }

@@ -138,7 +138,12 @@ impl Connection {
             return None;
         };
         // An exchange that is not cached has to be checked first.
-        let exchange = self.route.exchange_named(publish.exchange)?.clone();
+        let permitted = self.route.exchange_named(publish.exchange)?.clone();
+        if let Some(topics) = permitted.topics {
+            // The slow path refuses it.
+            topics.check_write(publish.routing_key).ok()?;
+        }
+        let exchange = permitted.exchange;
         let name = exchange.as_ref().map_or("", |x| x.name().as_str());
         // A name that is not UTF-8 was looked up under a different one.
         let named = name.as_bytes() == publish.exchange;

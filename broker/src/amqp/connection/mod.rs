@@ -36,6 +36,7 @@ mod routes;
 mod run;
 mod settle;
 mod stream;
+mod topics;
 mod transaction;
 mod turns;
 mod unacked;

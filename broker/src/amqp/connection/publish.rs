@@ -5,10 +5,10 @@ use super::channel::Channel;
 use super::content::{Content, Routed, Target};
 use super::copies::Copies;
 use super::input::Payload;
-use super::route::RouteCache;
+use super::route::{PermittedExchange, RouteCache};
 use super::run::RUN_MAX;
 use crate::domain::auth::Access;
-use crate::engine::exchange::{Delays, Exchange};
+use crate::engine::exchange::Delays;
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::Queue;
 use leveret_protocol::content::{
@@ -30,19 +30,20 @@ impl Connection {
         if publish.immediate {
             return Err(texts::not_implemented("immediate=true"));
         }
-        let exchange = self.publish_exchange(publish.exchange)?;
+        let PermittedExchange { exchange, topics } = self.publish_exchange(publish.exchange)?;
         let channel = self.open_channel(id)?;
         channel.routing_key.clear();
         channel.routing_key.extend_from_slice(publish.routing_key);
         channel.content = Content::Header(Target {
             exchange,
             mandatory: publish.mandatory,
+            topics,
             copies: Vec::new(),
         });
         Ok(())
     }
 
-    fn publish_exchange(&mut self, name: &[u8]) -> Result<Option<Arc<Exchange>>, AmqpError> {
+    fn publish_exchange(&mut self, name: &[u8]) -> Result<PermittedExchange, AmqpError> {
         let generation = self.vhost()?.generation();
         let users_generation = self.broker.users.generation();
         if self.route.generation != generation || self.route.users_generation != users_generation {
@@ -68,8 +69,12 @@ impl Connection {
         {
             return Err(texts::internal_exchange(&exchange_name, vhost.name()));
         }
-        self.route.note_exchange(name, exchange.clone());
-        Ok(exchange)
+        let topics = exchange
+            .as_ref()
+            .and_then(|exchange| self.topic_access(exchange));
+        let permitted = PermittedExchange { exchange, topics };
+        self.route.note_exchange(name, permitted.clone());
+        Ok(permitted)
     }
 
     /// Handles a content header or body frame on a channel that expects one.
@@ -134,6 +139,9 @@ impl Connection {
         target.copies = copies.keys;
         let properties = copies.properties.as_deref().unwrap_or(properties);
         let channel = self.open_channel(id)?;
+        target.check_topics(&channel.routing_key)?;
+        self.check_user_id(&index, properties)?;
+        let channel = self.open_channel(id)?;
         let exchange = match &target.exchange {
             Some(exchange) => exchange.name().as_str().as_bytes(),
             None => b"",
@@ -168,6 +176,10 @@ impl Connection {
                 texts::invalid_expiration(&String::from_utf8_lossy(expiration), reason)
             })?;
         }
+        Ok(())
+    }
+
+    fn check_user_id(&self, index: &PropertyIndex, properties: &[u8]) -> Result<(), AmqpError> {
         if let (Some(claimed), Some(login)) = (index.user_id.clone(), &self.login) {
             let claimed = &properties[claimed];
             if claimed != login.user.name.as_str().as_bytes() && !self.impersonates {

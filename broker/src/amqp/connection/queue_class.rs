@@ -137,6 +137,7 @@ impl Connection {
     fn declare(&mut self, id: ChannelId, mut declare: queue::Declare) -> Result<(), AmqpError> {
         let vhost = self.vhost()?.clone();
         let prefix = arguments::take_name_prefix(&mut declare)?;
+        vhost.add_default_queue_type(&mut declare);
         let name: QueueName = match &*without_line_ends(declare.queue.as_str()) {
             "" => server_generated(&format!("{prefix}-")).into(),
             name if name.starts_with(SYSTEM_PREFIX) => {
@@ -273,6 +274,7 @@ impl Connection {
         }
         self.check_access(Access::Write, Entity::Queue(&name))?;
         self.check_access(Access::Read, Entity::Exchange(&exchange))?;
+        self.check_topic_read(&exchange, key.as_str())?;
         Ok(BindingEnds {
             exchange,
             queue: name,

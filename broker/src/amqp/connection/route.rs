@@ -4,6 +4,7 @@
 use super::Connection;
 use super::content::Target;
 use super::routes::{CachedRoute, CachedRoutes};
+use crate::domain::auth::TopicAccess;
 use crate::engine::exchange::{Delays, Directory, Exchange, Routable, Route};
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::Queue;
@@ -20,9 +21,8 @@ const EXCHANGES_MAX: usize = 8;
 pub(super) struct RouteCache {
     pub(super) generation: u64,
     pub(super) users_generation: u64,
-    /// Exchanges that may be published to, under the names that were used; `None` is the default
-    /// exchange.
-    exchanges: Vec<(Vec<u8>, Option<Arc<Exchange>>)>,
+    /// Exchanges that may be published to, under the names that were used.
+    exchanges: Vec<(Vec<u8>, PermittedExchange)>,
     /// The exchange and the routing key that lead to `queues`; `None` if they alone do not decide.
     last: Option<(Option<Arc<Exchange>>, Vec<u8>)>,
     queues: Arc<[Arc<Queue>]>,
@@ -30,6 +30,15 @@ pub(super) struct RouteCache {
     found: Route,
     /// The routes of publishes on the fast path.
     pub(super) cached: CachedRoutes,
+}
+
+/// An exchange that the user may publish to.
+#[derive(Clone, Debug)]
+pub(super) struct PermittedExchange {
+    /// `None` for the default exchange.
+    pub(super) exchange: Option<Arc<Exchange>>,
+    /// Which routing keys the user may publish with; `None` for all.
+    pub(super) topics: Option<Arc<TopicAccess>>,
 }
 
 /// The queues that a message goes to, without duplicates, and the delayed exchanges that keep it.
@@ -46,13 +55,13 @@ impl RouteCache {
     }
 
     /// Returns the exchange with this name, if a publish to it was allowed before.
-    pub(super) fn exchange_named(&self, name: &[u8]) -> Option<&Option<Arc<Exchange>>> {
+    pub(super) fn exchange_named(&self, name: &[u8]) -> Option<&PermittedExchange> {
         let known = self.exchanges.iter().find(|(known, _)| known == name);
         known.map(|(_, exchange)| exchange)
     }
 
     /// Caches an exchange that may be published to.
-    pub(super) fn note_exchange(&mut self, name: &[u8], exchange: Option<Arc<Exchange>>) {
+    pub(super) fn note_exchange(&mut self, name: &[u8], exchange: PermittedExchange) {
         self.exchanges.truncate(EXCHANGES_MAX - 1);
         self.exchanges.insert(0, (name.to_vec(), exchange));
     }

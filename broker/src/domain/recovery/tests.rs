@@ -52,7 +52,7 @@ fn limits_survive_a_restart() {
     let broker = recover(&config, open()).unwrap();
     let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
     assert_eq!(vhost.limits(), Some(vhost_limits));
-    assert_eq!(vhost.spec.description, "Default virtual host");
+    assert_eq!(vhost.metadata().description, "Default virtual host");
     assert_eq!(broker.users.limits("guest"), user_limits);
     let mut fx = broker.effects(None);
     assert!(broker.set_vhost_limits(DEFAULT_VHOST, None, &mut fx));
