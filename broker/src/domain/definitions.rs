@@ -450,7 +450,8 @@ mod tests {
 
     #[test]
     fn a_virtual_host_stored_before_it_had_a_default_type_reads_back() {
-        let json = br#"{"vhost":{"name":"v","description":"d","tags":["t"],"limits":{"max-queues":1}}}"#;
+        let json =
+            br#"{"vhost":{"name":"v","description":"d","tags":["t"],"limits":{"max-queues":1}}}"#;
         let value = [&[VERSION], &json[..]].concat();
         let definition = Definition::decode(b"v", &value).unwrap();
         let Definition::Vhost {
@@ -459,8 +460,14 @@ mod tests {
         else {
             panic!("not a virtual host")
         };
-        assert_eq!((&*metadata.description, &*metadata.tags), ("d", &["t".to_owned()][..]));
-        assert_eq!((metadata.default_queue_type, limits.is_some()), (None, true));
+        assert_eq!(
+            (&*metadata.description, &*metadata.tags),
+            ("d", &["t".to_owned()][..])
+        );
+        assert_eq!(
+            (metadata.default_queue_type, limits.is_some()),
+            (None, true)
+        );
         let Op::PutDefinition { value: again, .. } = definition.put() else {
             panic!("not a put")
         };

@@ -5,6 +5,7 @@ use super::columns::{
     VhostColumn,
 };
 use super::limits;
+use super::permissions;
 use super::pid::Pid;
 use super::policies;
 use super::request::{ErrorKind, Request, Response};
@@ -88,38 +89,10 @@ pub(crate) async fn rows(
             };
             policies::rows(&vhost, *kind)
         }
-        Request::ListPermissions { vhost } => {
-            if broker.vhost(vhost).is_none() {
-                return Some(Err(Response::refused(ErrorKind::NoSuchVhost)));
-            }
-            let permissions = broker.users.permissions_in(vhost).into_iter();
-            permissions
-                .map(|p| {
-                    vec![
-                        p.user.into(),
-                        p.configure.into(),
-                        p.write.into(),
-                        p.read.into(),
-                    ]
-                })
-                .collect()
-        }
-        Request::ListUserPermissions { user } => {
-            let Ok(permissions) = broker.users.permissions_of(user) else {
-                return Some(Err(Response::refused(ErrorKind::NoSuchUser)));
-            };
-            permissions
-                .into_iter()
-                .map(|p| {
-                    vec![
-                        p.vhost.into(),
-                        p.configure.into(),
-                        p.write.into(),
-                        p.read.into(),
-                    ]
-                })
-                .collect()
-        }
+        Request::ListPermissions { .. }
+        | Request::ListUserPermissions { .. }
+        | Request::ListTopicPermissions { .. }
+        | Request::ListUserTopicPermissions { .. } => return permissions::rows(request, broker),
         _ => return None,
     }))
 }
@@ -289,7 +262,7 @@ fn exchange_row(exchange: &Exchange, columns: &[ExchangeColumn]) -> Row {
     use ExchangeColumn as C;
     let spec = &exchange.spec;
     let cell = |column: &C| match column {
-        C::Name => vhost.name().as_str().into(),
+        C::Name => spec.name.as_str().into(),
         C::Type => spec.kind.name().into(),
         C::Durable => spec.durable.into(),
         C::AutoDelete => spec.auto_delete.into(),
@@ -364,7 +337,7 @@ fn vhost_row(vhost: &Vhost, columns: &[VhostColumn]) -> Row {
     use VhostColumn as C;
     let metadata = vhost.metadata();
     let cell = |column: &C| match column {
-        C::Name => spec.name.as_str().into(),
+        C::Name => vhost.name().as_str().into(),
         C::Description => metadata.description.as_str().into(),
         C::Tags => Value::Words {
             words: metadata.tags.clone(),

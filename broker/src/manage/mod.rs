@@ -8,6 +8,7 @@ mod change_order_tests;
 pub mod columns;
 mod limits;
 pub(crate) mod listings;
+mod permissions;
 pub mod pid;
 mod policies;
 pub mod request;

@@ -69,6 +69,10 @@ impl Verbs {
             Ok(result) => return result,
             Err(request) => request,
         };
+        let request = match self.topic_verb(request) {
+            Ok(result) => return result,
+            Err(request) => request,
+        };
         let broker = self.context.broker.clone();
         match request {
             Request::Ping => Ok(Response::Ok),
@@ -192,7 +196,7 @@ impl Verbs {
         }
     }
 
-    fn store(&mut self, changes: impl IntoIterator<Item = Change>) {
+    pub(super) fn store(&mut self, changes: impl IntoIterator<Item = Change>) {
         for change in changes {
             self.context.broker.store_change(change, &mut self.fx);
         }
@@ -303,7 +307,7 @@ fn backup(broker: &Broker, directory: &Path) -> VerbResult {
     }
 }
 
-fn auth_refusal(error: AuthError) -> Response {
+pub(super) fn auth_refusal(error: AuthError) -> Response {
     match error {
         AuthError::NoSuchUser(_) => Response::refused(ErrorKind::NoSuchUser),
         AuthError::UserExists(_) => Response::refused(ErrorKind::UserExists),

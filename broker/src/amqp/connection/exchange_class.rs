@@ -107,8 +107,11 @@ impl Connection {
     }
 
     fn bind_exchange(&mut self, id: ChannelId, bind: exchange::Bind) -> Result<(), AmqpError> {
-        let (source, destination) =
-            self.exchange_ends(bind.source.as_str(), bind.destination.as_str(), bind.routing_key.as_str())?;
+        let (source, destination) = self.exchange_ends(
+            bind.source.as_str(),
+            bind.destination.as_str(),
+            bind.routing_key.as_str(),
+        )?;
         let vhost = self.vhost()?.clone();
         let find = |name: &ExchangeName| {
             let found = vhost.exchange(name.as_str());
@@ -136,8 +139,11 @@ impl Connection {
         id: ChannelId,
         unbind: exchange::Unbind,
     ) -> Result<(), AmqpError> {
-        let (source, destination) =
-            self.exchange_ends(unbind.source.as_str(), unbind.destination.as_str(), unbind.routing_key.as_str())?;
+        let (source, destination) = self.exchange_ends(
+            unbind.source.as_str(),
+            unbind.destination.as_str(),
+            unbind.routing_key.as_str(),
+        )?;
         let vhost = self.vhost()?.clone();
         let mut stored = false;
         if let Some(source) = vhost.exchange(source.as_str())

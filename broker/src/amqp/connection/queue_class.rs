@@ -263,7 +263,7 @@ impl Connection {
         key: &str,
     ) -> Result<BindingEnds, AmqpError> {
         let name = self.queue_name(id, &without_line_ends(queue))?;
-        let key = match (queue, key) {
+        let key: RoutingKey = match (queue, key) {
             // Both omitted: the last declared queue's name is the key (spec 1.7.2.3).
             ("", "") => name.as_str().into(),
             (_, key) => key.into(),

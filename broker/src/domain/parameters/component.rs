@@ -149,28 +149,50 @@ fn value_of(policy: &PolicySpec) -> Value {
     })
 }
 
-/// Reads an operator policy from the value of a parameter.
+/// Reads an operator policy from the value of a parameter (`rabbit_policy:validate`, `rabbit_parameter_validation:proplist`).
 fn written_policy(name: String, value: Value) -> Result<WrittenPolicy, ParameterError> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-    struct Written {
-        pattern: String,
-        definition: Value,
-        #[serde(default)]
-        priority: i64,
-        #[serde(default = "all")]
-        apply_to: String,
+    let invalid = |reason: String| Err(ParameterError::Invalid(reason));
+    let mut fields = match value {
+        Value::Object(fields) => fields,
+        other => {
+            return invalid(format!(
+                "{name} should be a JSON object, actually was {other}"
+            ));
+        }
+    };
+    let mut required = |key: &str| {
+        let value = fields.remove(key);
+        value.ok_or_else(|| ParameterError::Invalid(format!("Key \"{key}\" not found in {name}")))
+    };
+    let priority = required("priority")?;
+    let pattern = required("pattern")?;
+    let definition = required("definition")?;
+    let apply_to = fields.remove("apply-to");
+    if !fields.is_empty() {
+        let terms = Value::Object(fields);
+        return invalid(format!("Unrecognised terms {terms} in {name}"));
     }
-    fn all() -> String {
-        "all".to_owned()
-    }
-    let written: Written =
-        serde_json::from_value(value).map_err(|error| ParameterError::Invalid(error.to_string()))?;
+    let text = |key: &str, value: Value| match value {
+        Value::String(text) => Ok(text),
+        other => {
+            let reason = format!("{key} should be a string, actually was {other}");
+            Err(ParameterError::Invalid(reason))
+        }
+    };
     Ok(WrittenPolicy {
+        priority: match priority.as_i64() {
+            Some(priority) => priority,
+            None => {
+                let reason = format!("priority should be a number, actually was {priority}");
+                return Err(ParameterError::Invalid(reason));
+            }
+        },
+        pattern: text("pattern", pattern)?,
+        definition: definition.to_string(),
+        apply_to: match apply_to {
+            Some(apply_to) => text("apply-to", apply_to)?,
+            None => "all".to_owned(),
+        },
         name,
-        pattern: written.pattern,
-        definition: written.definition.to_string(),
-        priority: written.priority,
-        apply_to: written.apply_to,
     })
 }

@@ -57,11 +57,7 @@ impl Vhost {
         if current.kind != wanted.kind {
             let (received, current) = (wanted.kind, current.kind);
             return Err(texts::inequivalent_property(
-                "type",
-                entity,
-                &self.name,
-                received,
-                current,
+                "type", entity, &self.name, received, current,
             ));
         }
         let properties = [

@@ -38,8 +38,7 @@ impl Vhost {
             return;
         }
         let metadata = self.metadata.read();
-        let kind =
-            metadata.queue_type_for(declare.durable, declare.exclusive, declare.auto_delete);
+        let kind = metadata.queue_type_for(declare.durable, declare.exclusive, declare.auto_delete);
         if let Some(kind) = kind {
             let value = AMQPValue::LongString(kind.as_str().into());
             arguments.insert(QUEUE_TYPE.into(), value);

@@ -167,12 +167,7 @@ impl Vhost {
                 .map(|()| (existing, false));
         }
         self.check_queue_limit(&spec.name)?;
-        let queue = Arc::new(Queue::new(
-            new_id(),
-            self.name.clone(),
-            spec,
-            Position(0),
-        ));
+        let queue = Arc::new(Queue::new(new_id(), self.name.clone(), spec, Position(0)));
         self.configure_queue(&queue, fx);
         if queue.spec.is_stored() {
             fx.store(Definition::queue(&queue).put());
@@ -205,12 +200,7 @@ impl Vhost {
         ];
         let entity = Entity::Queue(name);
         same_properties(&properties, entity, &self.name)?;
-        same_arguments(
-            &wanted.arguments,
-            &current.arguments,
-            entity,
-            &self.name,
-        )
+        same_arguments(&wanted.arguments, &current.arguments, entity, &self.name)
     }
 
     /// Restores a queue at startup, before clients connect.
