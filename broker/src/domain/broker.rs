@@ -5,8 +5,9 @@ use crate::domain::auth::{AuthError, Change, Mechanisms, Users};
 use crate::domain::connections::Connections;
 use crate::domain::definitions::{self, Definition};
 use crate::domain::limits::{UsageCounts, VhostLimits};
+use crate::domain::parameters::GlobalParameters;
 use crate::domain::vhost::{Vhost, Vhosts};
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost_spec::{VhostDeletionError, VhostSpec, VhostUpdate};
 use crate::engine::clock::Clock;
 use crate::engine::exchange::{Delays, Exchange, ExchangeKind, ExchangeSpec};
 use crate::engine::queue::paging::PageMover;
@@ -34,6 +35,8 @@ pub const DEFAULT_VHOST: &str = "/";
 pub struct Broker {
     /// Users and their permissions.
     pub users: Users,
+    /// Values that operators set for the whole broker.
+    pub global_parameters: GlobalParameters,
     /// The store of everything durable; `None` for a broker that keeps everything in memory.
     pub store: Option<Store>,
     /// The open connections.
@@ -75,6 +78,7 @@ impl Broker {
         Broker {
             limits: RwLock::new(limits),
             users: Users::new(loopback_users),
+            global_parameters: GlobalParameters::default(),
             mechanisms: RwLock::default(),
             store,
             connections: Connections::new(ledger.clone()),
@@ -178,7 +182,7 @@ impl Broker {
         if vhosts.contains_key(&spec.name) {
             return false;
         }
-        fx.store(Definition::virtual_host(&spec, None).put());
+        fx.store(Definition::virtual_host(&spec.name, &spec.metadata, None).put());
         fx.submit();
         vhosts.insert(spec.name.clone(), Arc::new(Vhost::new(spec)));
         true
@@ -208,17 +212,31 @@ impl Broker {
             return false;
         };
         vhost.set_limits(limits);
-        fx.store(Definition::virtual_host(&vhost.spec, limits).put());
+        fx.store(Definition::virtual_host(vhost.name(), &vhost.metadata(), limits).put());
         fx.submit();
         true
     }
 
-    /// Deletes a virtual host and everything in it, and closes its connections. Returns false if it does
-    /// not exist.
-    pub fn delete_vhost(&self, name: &str, fx: &mut Effects) -> bool {
-        let Some(vhost) = self.vhosts.write().remove(name) else {
+    /// Changes what operators say about a virtual host. Returns false if it does not exist.
+    pub fn update_vhost(&self, name: &str, update: VhostUpdate, fx: &mut Effects) -> bool {
+        // Locked to the end, as for its limits.
+        let vhosts = self.vhosts.write();
+        let Some(vhost) = vhosts.get(name) else {
             return false;
         };
+        let metadata = vhost.metadata().updated(update);
+        fx.store(Definition::virtual_host(vhost.name(), &metadata, vhost.limits()).put());
+        fx.submit();
+        vhost.set_metadata(metadata);
+        true
+    }
+
+    /// Deletes a virtual host and everything in it, and closes its connections.
+    ///
+    /// # Errors
+    /// When it does not exist, or is protected.
+    pub fn delete_vhost(&self, name: &str, fx: &mut Effects) -> Result<(), VhostDeletionError> {
+        let vhost = self.take_vhost(name)?;
         self.connections
             .close_in_vhost(vhost.name(), &format!("vhost '{name}' is deleted"));
         vhost.clear(fx);
@@ -228,7 +246,17 @@ impl Broker {
         fx.store(Op::DeleteDefinition {
             key: definitions::vhost_key(name),
         });
-        true
+        Ok(())
+    }
+
+    /// Removes a virtual host from the directory, unless it is protected.
+    fn take_vhost(&self, name: &str) -> Result<Arc<Vhost>, VhostDeletionError> {
+        let mut vhosts = self.vhosts.write();
+        let vhost = vhosts.get(name).ok_or(VhostDeletionError::NoSuchVhost)?;
+        if vhost.metadata().protected_from_deletion {
+            return Err(VhostDeletionError::Protected);
+        }
+        vhosts.remove(name).ok_or(VhostDeletionError::NoSuchVhost)
     }
 
     /// Returns whether this virtual host still exists; another one with its name does not count.
@@ -291,6 +319,10 @@ fn change_op(change: Change) -> Op {
         Change::RemovePermission { user, vhost } => Op::DeleteDefinition {
             key: definitions::permission_key(&vhost, &user),
         },
+        Change::PutTopicPermission(permission) => Definition::TopicPermission(permission).put(),
+        Change::RemoveTopicPermission(permission) => {
+            Definition::TopicPermission(permission).delete()
+        }
     }
 }
 

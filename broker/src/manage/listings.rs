@@ -6,6 +6,7 @@ use super::columns::{
 };
 use super::limits;
 use super::objects::queue::all_messages;
+use super::permissions;
 use super::pid::Pid;
 use super::policies;
 use super::request::{ErrorKind, Request, Response};
@@ -89,38 +90,10 @@ pub(crate) async fn rows(
             };
             policies::rows(&vhost, *kind)
         }
-        Request::ListPermissions { vhost } => {
-            if broker.vhost(vhost).is_none() {
-                return Some(Err(Response::refused(ErrorKind::NoSuchVhost)));
-            }
-            let permissions = broker.users.permissions_in(vhost).into_iter();
-            permissions
-                .map(|p| {
-                    vec![
-                        p.user.into(),
-                        p.configure.into(),
-                        p.write.into(),
-                        p.read.into(),
-                    ]
-                })
-                .collect()
-        }
-        Request::ListUserPermissions { user } => {
-            let Ok(permissions) = broker.users.permissions_of(user) else {
-                return Some(Err(Response::refused(ErrorKind::NoSuchUser)));
-            };
-            permissions
-                .into_iter()
-                .map(|p| {
-                    vec![
-                        p.vhost.into(),
-                        p.configure.into(),
-                        p.write.into(),
-                        p.read.into(),
-                    ]
-                })
-                .collect()
-        }
+        Request::ListPermissions { .. }
+        | Request::ListUserPermissions { .. }
+        | Request::ListTopicPermissions { .. }
+        | Request::ListUserTopicPermissions { .. } => return permissions::rows(request, broker),
         _ => return None,
     }))
 }
@@ -345,15 +318,19 @@ fn binding_row(
 
 fn vhost_row(vhost: &Vhost, columns: &[VhostColumn]) -> Row {
     use VhostColumn as C;
-    let spec = &vhost.spec;
+    let metadata = vhost.metadata();
     let cell = |column: &C| match column {
-        C::Name => spec.name.as_str().into(),
-        C::Description => spec.description.as_str().into(),
+        C::Name => vhost.name().as_str().into(),
+        C::Description => metadata.description.as_str().into(),
         C::Tags => Value::Words {
-            words: spec.tags.clone(),
+            words: metadata.tags.clone(),
         },
-        C::Tracing => false.into(),
-        C::DefaultQueueType | C::ClusterState => Value::Absent,
+        C::Tracing => vhost.is_traced().into(),
+        C::DefaultQueueType => match metadata.default_queue_type {
+            Some(kind) => kind.as_str().into(),
+            None => Value::Absent,
+        },
+        C::ClusterState => Value::Absent,
     };
     columns.iter().map(cell).collect()
 }

@@ -11,6 +11,7 @@ mod limits;
 pub(crate) mod listings;
 pub mod objects;
 pub mod perform;
+mod permissions;
 pub mod pid;
 mod policies;
 pub mod request;

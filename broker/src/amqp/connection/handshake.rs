@@ -6,7 +6,6 @@ use crate::domain::auth::{self, Access, Credentials};
 use crate::domain::limits::{ConnectionAttempt, ConnectionLimit, UsageGuard, VhostLimits};
 use crate::domain::operations::Caller;
 use crate::domain::vhost::Vhost;
-use crate::text::names::NODE_NAME;
 use leveret_protocol::classes::{AMQPClass, connection};
 use leveret_protocol::frame::FRAME_MIN_SIZE;
 use leveret_protocol::texts::{self, Entity};
@@ -38,7 +37,7 @@ fn text(text: &str) -> AMQPValue {
     AMQPValue::LongString(text.into())
 }
 
-fn server_properties() -> FieldTable {
+fn server_properties(cluster_name: &str) -> FieldTable {
     let mut capabilities = FieldTable::default();
     for name in CAPABILITIES {
         capabilities.insert(name.into(), AMQPValue::Boolean(true));
@@ -56,7 +55,7 @@ fn server_properties() -> FieldTable {
         "information".into(),
         text("Licensed under Apache-2.0 OR MIT"),
     );
-    properties.insert("cluster_name".into(), text(NODE_NAME));
+    properties.insert("cluster_name".into(), text(cluster_name));
     properties.insert("capabilities".into(), AMQPValue::FieldTable(capabilities));
     properties
 }
@@ -70,7 +69,7 @@ impl Connection {
         self.send(connection::AMQPMethod::Start(connection::Start {
             version_major: 0,
             version_minor: 9,
-            server_properties: server_properties(),
+            server_properties: server_properties(&self.broker.global_parameters.cluster_name()),
             mechanisms: LongString::from(self.broker.mechanisms().names()),
             locales: LongString::from("en_US"),
         }));

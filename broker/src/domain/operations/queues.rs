@@ -61,6 +61,7 @@ impl Caller {
             arguments: declaration.arguments,
         };
         let prefix = arguments::take_name_prefix(&mut spec)?;
+        self.vhost().add_default_queue_type(&mut spec, exclusive);
         if spec.name.is_empty() {
             spec.name = server_generated(&format!("{prefix}-")).into();
         } else if spec.name.as_str().starts_with(SYSTEM_PREFIX) {

@@ -22,6 +22,7 @@ mod races;
 mod requests;
 mod settling;
 mod stored;
+mod topics;
 mod transactions;
 mod turns;
 mod users;
