@@ -6,6 +6,7 @@ use crate::domain::auth::{self, Access, Credentials};
 use crate::domain::limits::{ConnectionAttempt, ConnectionLimit, UsageGuard, VhostLimits};
 use crate::domain::operations::Caller;
 use crate::domain::vhost::Vhost;
+use crate::text::names::RABBITMQ_VERSION;
 use leveret_protocol::classes::{AMQPClass, connection};
 use leveret_protocol::frame::FRAME_MIN_SIZE;
 use leveret_protocol::texts::{self, Entity};
@@ -15,10 +16,6 @@ use std::time::{Duration, Instant};
 
 /// How long a peer that is refused without a reply waits for its socket to close.
 pub(super) const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
-
-/// Some clients read `version` and switch features on it; this is one they know. The actual product
-/// and version are in `product` and `leveret_version`.
-const COMPATIBLE_VERSION: &str = "4.0.0";
 
 /// The capabilities beyond the specification, as RabbitMQ announces them.
 const CAPABILITIES: [&str; 9] = [
@@ -43,8 +40,9 @@ fn server_properties(cluster_name: &str) -> FieldTable {
         capabilities.insert(name.into(), AMQPValue::Boolean(true));
     }
     let mut properties = FieldTable::default();
+    // The actual product and version are in `product` and `leveret_version`.
     properties.insert("product".into(), text("Leveret"));
-    properties.insert("version".into(), text(COMPATIBLE_VERSION));
+    properties.insert("version".into(), text(RABBITMQ_VERSION));
     properties.insert("leveret_version".into(), text(env!("CARGO_PKG_VERSION")));
     properties.insert("platform".into(), text("Rust"));
     properties.insert(
