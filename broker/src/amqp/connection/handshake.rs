@@ -225,6 +225,8 @@ impl Connection {
         }
         self.seat = Some(seat);
         self.login = Some(Login { user, vhost });
+        self.tally.is_open = true;
+        self.broker.statistics.churn.connection_created.count();
         self.send(connection::AMQPMethod::OpenOk(connection::OpenOk {}));
         self.phase = Phase::Running;
         tracing::info!(connection = %self.info.label(), vhost = name, "connection open");

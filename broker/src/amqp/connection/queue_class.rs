@@ -145,6 +145,7 @@ impl Connection {
             name => name.into(),
         };
         self.check_access(Access::Configure, Entity::Queue(&name))?;
+        self.broker.statistics.churn.queue_declared.count();
         if vhost.queue(name.as_str()).is_none() {
             self.check_new_queue(&name, &declare)?;
             self.check_room_for(Entity::Queue(&name))?;

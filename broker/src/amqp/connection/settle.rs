@@ -32,7 +32,10 @@ impl Connection {
             match (&mut channel.transaction, outcome) {
                 (Some(transaction), _) => transaction.settle(tag, taken, outcome),
                 (None, Outcome::Requeued(how)) => self.requeue_now([taken], how),
-                (None, Outcome::Acknowledged) => self.settled.push(taken),
+                (None, Outcome::Acknowledged) => {
+                    channel.stats.ack += 1;
+                    self.settled.push(taken);
+                }
                 (None, Outcome::Discarded) => self.discarded.push(taken),
             }
             return Ok(());
@@ -47,7 +50,12 @@ impl Connection {
         let taken = taken.map(|(_, delivery)| delivery);
         match outcome {
             Outcome::Requeued(how) => self.requeue_now(taken, how),
-            Outcome::Acknowledged => self.settled.extend(taken),
+            Outcome::Acknowledged => {
+                let before = self.settled.len();
+                self.settled.extend(taken);
+                let acknowledged = self.settled.len() - before;
+                self.open_channel(id)?.stats.ack += acknowledged as u64;
+            }
             Outcome::Discarded => self.discarded.extend(taken),
         }
         Ok(())
