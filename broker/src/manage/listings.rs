@@ -16,7 +16,7 @@ use crate::domain::connections::Details;
 use crate::domain::policy::Target;
 use crate::domain::vhost::Vhost;
 use crate::engine::exchange::{Binding, DestinationName, Exchange};
-use crate::engine::queue::{Aside, Consumer, Counts, Queue};
+use crate::engine::queue::{Consumer, Counts, Queue};
 use crate::plumbing::alarms::AlarmSet;
 use crate::plumbing::report::ChannelReport;
 use std::sync::Arc;
@@ -153,7 +153,7 @@ fn queue_cell(broker: &Broker, queue: &Queue, counts: &Counts, column: QueueColu
     use QueueColumn as C;
     let spec = &queue.spec;
     let dlx = &counts.undelivered;
-    let all = all_messages(counts);
+    let all = counts.all();
     match column {
         C::Name => queue.name().as_str().into(),
         C::Durable => spec.durable.into(),
@@ -197,10 +197,10 @@ fn queue_cell(broker: &Broker, queue: &Queue, counts: &Counts, column: QueueColu
         },
         C::NextDelayedAt => waiting_until(broker, queue).map(|(first, _)| first).into(),
         C::LastDelayedAt => waiting_until(broker, queue).map(|(_, last)| last).into(),
-        C::DiskReads | C::DiskWrites => Value::Integer(0),
-        C::ConsumerUtilisation
-        | C::ConsumerCapacity
-        | C::HeadMessageTimestamp
+        C::DiskReads => queue.stats().disk_reads.into(),
+        C::DiskWrites => queue.stats().disk_writes.into(),
+        C::ConsumerUtilisation | C::ConsumerCapacity => utilisation(broker, queue),
+        C::HeadMessageTimestamp
         | C::Leader
         | C::Members
         | C::Online
@@ -209,30 +209,21 @@ fn queue_cell(broker: &Broker, queue: &Queue, counts: &Counts, column: QueueColu
     }
 }
 
-/// Counts all messages of a queue. As in RabbitMQ, they include those that wait for a retry or for
-/// dead-lettering (`rabbit_fifo:messages_total`).
-fn all_messages(counts: &Counts) -> Aside {
-    let mut all = Aside {
-        messages: counts.ready + counts.unacked,
-        bytes: counts.ready_bytes + counts.unacked_bytes,
-        paged_out: counts.paged_out,
-        paged_out_bytes: counts.paged_out_bytes,
-    };
-    for aside in [&counts.waiting, &counts.undelivered] {
-        all.messages += aside.messages;
-        all.bytes += aside.bytes;
-        all.paged_out += aside.paged_out;
-        all.paged_out_bytes += aside.paged_out_bytes;
-    }
-    all
-}
-
 /// Returns when the first and the last of the messages that wait for a retry become ready again, in
 /// milliseconds since the epoch.
 fn waiting_until(broker: &Broker, queue: &Queue) -> Option<(u64, u64)> {
     let (first, last) = queue.waiting_until()?;
     let millis = |time| broker.clock.wall_millis(time);
     Some((millis(first), millis(last)))
+}
+
+/// Returns the fraction of time in which a queue could deliver at once.
+fn utilisation(broker: &Broker, queue: &Queue) -> Value {
+    let now = broker.clock.time(Instant::now());
+    match queue.utilisation(now) {
+        None => Value::Absent,
+        Some(utilisation) => Value::Float(utilisation),
+    }
 }
 
 fn single_active(queue: &Queue) -> Option<Arc<Consumer>> {

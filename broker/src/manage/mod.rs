@@ -11,6 +11,7 @@ pub(crate) mod listings;
 pub mod pid;
 mod policies;
 pub mod request;
+pub mod statistics;
 pub mod status;
 mod table;
 pub mod value;

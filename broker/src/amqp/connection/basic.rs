@@ -286,9 +286,7 @@ impl Connection {
         self.expect_acks(&queue, None);
         let frame_max = self.tuned.frame_max;
         let redelivered = entry.redelivered();
-        self.tally
-            .of(queue.kind)
-            .count_get(get.no_ack, redelivered);
+        self.tally.of(queue.kind).count_get(get.no_ack, redelivered);
         let channel = self.open_channel(id)?;
         channel.stats.count_get(get.no_ack, redelivered);
         let tag = channel.take_tag();

@@ -353,13 +353,17 @@ mod tests {
                         confirms.complete(Low::of(at as u64 + 1));
                     }
                 }
-                confirms.flush(|tag, multiple, verdict| {
+                confirms.flush(|tag, count, verdict| {
+                    let multiple = count > 1;
                     let first = if multiple { 1 } else { tag };
+                    let mut news = 0;
                     for t in first..=tag {
                         let at = t as usize - 1;
                         assert!(multiple || told[at].is_none(), "told twice");
+                        news += u64::from(told[at].is_none());
                         told[at].get_or_insert(verdict);
                     }
+                    assert_eq!(news, count);
                 });
                 for (at, told) in told.iter().enumerate().take(left.len()) {
                     let due = match (refused[at], left[at]) {

@@ -42,7 +42,7 @@ impl Connection {
         }
         let has_room = self.run.has_room(queues);
         let storing = self.storing(queues, &[], persistent);
-        let dropped = queues.is_empty();
+        let (routed, dropped) = (queues.len(), queues.is_empty());
         let channel = self.channels.get_mut(found.channel)?;
         channel.stats.publish += 1;
         let token = channel.count_confirm(storing);
@@ -53,6 +53,7 @@ impl Connection {
         if token.is_some() {
             self.confirms_later(found.channel, storing);
         }
+        self.route.cached.count(at, routed);
         self.has_published = true;
         self.has_stored |= storing > 0;
         if !has_room {
@@ -77,7 +78,6 @@ impl Connection {
         let passes_on = self.is_worth_passing_on(found.body.len());
         let (route, looked_up) = self.route.at(at);
         let queues = route.queues.as_ref().unwrap_or(looked_up);
-        self.route.cached.count(at, queues.len());
         // A pinning message must have a single owner: it is copied when it turns out to stay.
         let pins = !keeps && passes_on && !persistent && storing == 0 && queues.len() == 1;
         let (exchange, key) = (route.exchange_name(), route.routing_key());

@@ -9,7 +9,8 @@ use crate::engine::dead_letters;
 use crate::engine::interfaces::{Deadlines, Inbox, Timed, VirtualHosts};
 use crate::engine::message::SharedMessage;
 use crate::engine::statistics::{
-    Churn, ChurnCounter, DeadLetterCounts, Moved, Statistics, Strategy};
+    Churn, ChurnCounter, DeadLetterCounts, Moved, Statistics, Strategy,
+};
 use crate::engine::stream::{StreamBackend, StreamReaders};
 use leveret_storage::{Batch, CommitSink, Group, Op, Position, QueueId, Store, Token};
 use std::cmp::Reverse;

@@ -10,12 +10,13 @@ use super::traffic::{ExchangeCounts, SharedTraffic, Traffic};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The memory for the samples of all objects, in bytes: some thousand busy queues. What moves beyond that has a rate and
 /// no history.
 const RING_MEMORY: u64 = 64 << 20;
 /// The time between two samples, in milliseconds, unless it is configured (RabbitMQ: `collect_statistics_interval`).
-pub const DEFAULT_INTERVAL: u64 = 5000;
+const DEFAULT_INTERVAL: u64 = 5000;
 
 /// The statistics of a broker.
 #[derive(Debug)]
@@ -67,8 +68,9 @@ impl Statistics {
         self.interval.load(Ordering::Relaxed)
     }
 
-    /// Sets the time between two samples, in milliseconds. Existing histories keep theirs.
-    pub fn set_interval(&self, milliseconds: u64) {
+    /// Sets the time between two samples. Existing histories keep the resolution that they have.
+    pub fn set_interval(&self, interval: Duration) {
+        let milliseconds = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
         self.interval.store(milliseconds.max(1), Ordering::Relaxed);
     }
 

@@ -41,23 +41,19 @@ fn cell(kind: QueueKind, reason: Reason, strategy: Strategy) -> usize {
 }
 
 /// The messages that died in a batch.
-#[derive(Clone, Debug, Default)]
-pub struct DeadLetterCounts {
-    counts: [u64; CELLS],
-    any: bool,
+#[derive(Clone, Debug)]
+pub struct DeadLetterCounts([u64; CELLS]);
+
+impl Default for DeadLetterCounts {
+    fn default() -> Self {
+        DeadLetterCounts([0; CELLS])
+    }
 }
 
 impl DeadLetterCounts {
     /// Counts a message.
     pub fn count(&mut self, kind: QueueKind, reason: Reason, strategy: Strategy) {
-        self.counts[cell(kind, reason, strategy)] += 1;
-        self.any = true;
-    }
-
-    /// Returns whether there are any.
-    #[inline]
-    pub fn any(&self) -> bool {
-        self.any
+        self.0[cell(kind, reason, strategy)] += 1;
     }
 }
 
@@ -74,7 +70,7 @@ impl Default for SharedDeadLetters {
 impl SharedDeadLetters {
     /// Adds a batch.
     pub fn add(&self, batch: &DeadLetterCounts) {
-        for (sum, count) in self.0.iter().zip(batch.counts) {
+        for (sum, count) in self.0.iter().zip(batch.0) {
             if count != 0 {
                 sum.fetch_add(count, Ordering::Relaxed);
             }
@@ -100,7 +96,7 @@ mod tests {
                 cells.extend(Strategy::ALL.map(|strategy| (kind, reason, strategy)));
             }
         }
-        assert!(!batch.any() && cells.len() == CELLS);
+        assert_eq!(cells.len(), CELLS);
         for (times, (kind, reason, strategy)) in cells.iter().enumerate() {
             (0..times).for_each(|_| batch.count(*kind, *reason, *strategy));
         }

@@ -33,6 +33,8 @@ pub struct History {
     last: Box<[u64]>,
     /// When it was last recorded, in milliseconds since the epoch.
     recorded_at: i64,
+    /// There are no samples.
+    is_empty: bool,
 }
 
 impl History {
@@ -59,19 +61,22 @@ impl History {
             memory: memory.clone(),
             last: base.into(),
             recorded_at: i64::MIN,
+            is_empty: true,
         }
     }
 
-    /// Records the counters at a time, in milliseconds since the epoch.
-    pub fn record(&mut self, time: i64, values: &[u64]) {
+    /// Records the counters at a time, in milliseconds since the epoch. Returns whether this is the first sample, or the
+    /// first since they were dropped.
+    pub fn record(&mut self, time: i64, values: &[u64]) -> bool {
         if *self.last == *values && self.recorded_at <= time {
-            return;
+            return false;
         }
         for ring in &mut self.rings {
             ring.record(time, values, &self.memory);
         }
         self.last.copy_from_slice(values);
         self.recorded_at = time;
+        std::mem::take(&mut self.is_empty)
     }
 
     /// Returns the last recorded values.
@@ -85,7 +90,12 @@ impl History {
         let ring = rings
             .find(|ring| ring.covers() >= age)
             .or(self.rings.last());
-        let row = |time| (time, ring.map_or_else(Row::new, |ring| ring.at(time).collect()));
+        let row = |time| {
+            (
+                time,
+                ring.map_or_else(Row::new, |ring| ring.at(time).collect()),
+            )
+        };
         times.map(row).collect()
     }
 
@@ -100,6 +110,7 @@ impl History {
     }
 
     fn release(&mut self) {
+        self.is_empty = true;
         for ring in &mut self.rings {
             ring.release(&self.memory);
         }
@@ -161,7 +172,10 @@ mod tests {
         assert!(history.release_if_old(95_000 + 3_700_000));
         assert_eq!((memory.used(), at(&history, 600_000, 0)), (0, 20));
         history.record(8_000_000, &[21]);
-        assert_eq!((at(&history, 0, 7_999_999), at(&history, 0, 8_000_000)), (20, 21));
+        assert_eq!(
+            (at(&history, 0, 7_999_999), at(&history, 0, 8_000_000)),
+            (20, 21)
+        );
     }
 
     #[test]

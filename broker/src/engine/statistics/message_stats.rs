@@ -186,6 +186,9 @@ mod tests {
         stats.count_get(true, true);
         assert_eq!((stats.deliver_get(), stats.redeliver), (4, 2));
         stats.uncount_delivery(true);
-        assert_eq!((stats.deliver, stats.deliver_get(), stats.redeliver), (0, 3, 1));
+        assert_eq!(
+            (stats.deliver, stats.deliver_get(), stats.redeliver),
+            (0, 3, 1)
+        );
     }
 }

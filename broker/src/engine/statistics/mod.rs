@@ -15,7 +15,7 @@ mod tracked;
 mod traffic;
 mod utilisation;
 
-pub use broker::{DEFAULT_INTERVAL, Statistics, VhostStatistics, VhostSums};
+pub use broker::{Statistics, VhostStatistics, VhostSums};
 pub use churn::{Churn, ChurnCounter, ChurnCounts};
 pub use dead_letters::{DeadLetterCounts, SharedDeadLetters, Strategy};
 pub use history::{History, Retention, Row};

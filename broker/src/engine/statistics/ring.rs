@@ -167,7 +167,8 @@ mod tests {
     impl Model {
         fn record(&mut self, time: i64, values: Vec<u64>, interval: i64) {
             let bucket = |time: i64| time.div_euclid(interval);
-            self.0.retain(|(earlier, _)| bucket(*earlier) < bucket(time));
+            self.0
+                .retain(|(earlier, _)| bucket(*earlier) < bucket(time));
             self.0.push((time, values));
         }
 

@@ -48,21 +48,21 @@ impl Tracked {
 
     /// Records the counters at a time, in milliseconds since the epoch, unless the object has ended. `then` is called
     /// with the values recorded before, under the lock; `new` creates the history of an object that has none, if its
-    /// values are not all 0.
+    /// values are not all 0. Returns whether samples begin with this one; [`Tracked::release_if_old`] ends them.
     pub fn record(
         &self,
         time: i64,
         values: &[u64],
         new: impl FnOnce() -> History,
         then: impl FnOnce(&[u64]),
-    ) {
+    ) -> bool {
         let mut state = self.state.lock();
         if state.ended || (state.history.is_none() && values.iter().all(|value| *value == 0)) {
-            return;
+            return false;
         }
         let history = state.history.get_or_insert_with(|| Box::new(new()));
         then(history.last());
-        history.record(time, values);
+        history.record(time, values)
     }
 
     /// Notes that the object has ended: nothing is recorded any more. Returns the last values; `None` if there are

@@ -5,10 +5,10 @@ use super::machine::{Ahead, Machine};
 use super::start::StartAt;
 use super::tail::Change;
 use crate::engine::message::SharedMessage;
-use crate::engine::statistics::{MessageStats, Moved, SharedMessageStats, Statistics};
 use crate::engine::queue::{
     ConsumeRefused, Consumer, ConsumerId, Counts, Effects, Incoming, Queue, Remains, Settings,
 };
+use crate::engine::statistics::{MessageStats, Moved, SharedMessageStats, Statistics};
 use leveret_storage::{CommitSink, Op, Position, QueueId, Store, Token};
 use parking_lot::Mutex;
 use std::num::NonZeroU64;
