@@ -16,6 +16,7 @@ mod permissions;
 pub mod pid;
 mod policies;
 pub mod request;
+pub mod statistics;
 pub mod status;
 mod table;
 pub mod value;
