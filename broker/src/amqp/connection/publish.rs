@@ -138,8 +138,10 @@ impl Connection {
         };
         target.copies = copies.keys;
         let properties = copies.properties.as_deref().unwrap_or(properties);
-        let channel = self.open_channel(id)?;
-        target.check_topics(&channel.routing_key)?;
+        if let Some(topics) = &target.topics {
+            let routing_key = &self.open_channel(id)?.routing_key;
+            target.check_keys(topics, routing_key)?;
+        }
         self.check_user_id(&index, properties)?;
         let channel = self.open_channel(id)?;
         let exchange = match &target.exchange {

@@ -32,10 +32,11 @@ impl Target {
     ///
     /// # Errors
     /// 403.
-    pub(super) fn check_topics(&self, routing_key: &[u8]) -> Result<(), AmqpError> {
-        let Some(topics) = &self.topics else {
-            return Ok(());
-        };
+    pub(super) fn check_keys(
+        &self,
+        topics: &TopicAccess,
+        routing_key: &[u8],
+    ) -> Result<(), AmqpError> {
         topics.check_write(routing_key)?;
         self.copies
             .iter()
