@@ -119,8 +119,9 @@ impl Connection {
         };
         target.copies = copies.keys;
         let properties = copies.properties.as_deref().unwrap_or(properties);
-        let channel = self.open_channel(id)?;
-        target.check_topics(&channel.routing_key)?;
+        if target.to.topics.is_some() {
+            target.check_topics(&self.open_channel(id)?.routing_key)?;
+        }
         if let Some(claimed) = user_id {
             self.caller()?.check_user_id(claimed)?;
         }
