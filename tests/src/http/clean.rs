@@ -42,9 +42,7 @@ fn is_inborn(list: &str, path: &[String]) -> bool {
         "/api/vhosts" => last == "/",
         "/api/users" => last == "guest",
         "/api/exchanges/%2F" => last.is_empty() || last.starts_with("amq."),
-        "/api/global-parameters" => {
-            ["cluster_name", "internal_cluster_id", "cluster_tags"].contains(&last)
-        }
+        "/api/global-parameters" => ["internal_cluster_id", "cluster_tags"].contains(&last),
         "/api/permissions" => path == ["/", "guest"],
         _ => false,
     }

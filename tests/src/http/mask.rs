@@ -9,9 +9,21 @@ use std::sync::OnceLock;
 use regex::Regex;
 use serde_json::Value;
 
-/// Keys whose values differ from run to run or between machines: `key`, `parent.key`, or `parent.*` for all below.
-/// Numbers become `<int>` or `<number>`, strings `<string>`; what they are not stays.
-const VARYING: &str = include_str!("varying.txt");
+/// Keys whose values differ from run to run or between machines, in `tests/conformance/http/varying.md`: `key`,
+/// `parent.key`, `beginning*`, or `parent.*` for all below. Numbers become `<int>` or `<number>`, strings `<string>`;
+/// what they are not stays.
+fn varying() -> &'static [String] {
+    static RULES: OnceLock<Vec<String>> = OnceLock::new();
+    RULES.get_or_init(|| {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/conformance/http/varying.md");
+        let text = std::fs::read_to_string(path).expect("varying.md");
+        let rules = text.lines().filter_map(|line| line.strip_prefix("    "));
+        rules
+            .flat_map(str::split_whitespace)
+            .map(str::to_owned)
+            .collect()
+    })
+}
 
 /// The names of one run.
 #[derive(Clone, Debug, Default)]
@@ -44,14 +56,18 @@ fn patterns() -> &'static [(Regex, &'static str)] {
     })
 }
 
-fn varies(parents: &[&str], key: &str) -> bool {
-    VARYING
-        .split_whitespace()
-        .any(|rule| match rule.rsplit_once('.') {
-            None => rule == key,
-            Some((parent, "*")) => parents.contains(&parent),
-            Some((parent, wanted)) => wanted == key && parents.last() == Some(&parent),
-        })
+fn varies(parents: &[String], key: &str) -> bool {
+    let is = |wanted: &str, key: &str| match wanted.strip_suffix('*') {
+        Some(beginning) => key.starts_with(beginning),
+        None => wanted == key,
+    };
+    varying().iter().any(|rule| match rule.rsplit_once('.') {
+        None => is(rule, key),
+        Some((parent, "*")) => parents.iter().any(|known| known == parent),
+        Some((parent, wanted)) => {
+            is(wanted, key) && parents.last().is_some_and(|last| last == parent)
+        }
+    })
 }
 
 /// Returns the placeholder for values of the same type.
@@ -95,27 +111,27 @@ impl Names {
         self.clean_value(body, &mut Vec::new(), ordered);
     }
 
-    fn clean_value<'a>(&self, value: &'a mut Value, parents: &mut Vec<&'a str>, ordered: bool) {
+    fn clean_value(&self, value: &mut Value, parents: &mut Vec<String>, ordered: bool) {
         match value {
             Value::String(text) => *text = self.clean_text(text),
             Value::Array(elements) => {
                 for element in elements.iter_mut() {
-                    // Keys are borrowed from the element; the parents end with it.
-                    self.clean_value(element, &mut parents.clone(), ordered);
+                    self.clean_value(element, parents, ordered);
                 }
                 if !ordered && elements.iter().all(Value::is_object) {
                     elements.sort_by_cached_key(|element| identity(element).unwrap_or_default());
                 }
             }
             Value::Object(fields) => {
-                for (key, value) in fields {
-                    let masked = varies(parents, key);
-                    parents.push(key);
-                    self.clean_value(value, &mut parents.clone(), ordered);
+                for (key, mut value) in std::mem::take(fields) {
+                    let masked = varies(parents, &key);
+                    parents.push(key.clone());
+                    self.clean_value(&mut value, parents, ordered);
                     parents.pop();
-                    if masked && let Some(instead) = placeholder(value) {
-                        *value = Value::from(instead);
+                    if masked && let Some(instead) = placeholder(&value) {
+                        value = Value::from(instead);
                     }
+                    fields.insert(self.clean_text(&key), value);
                 }
             }
             _ => {}
