@@ -32,7 +32,7 @@ fn every_reply_was_recorded_from_rabbitmq_or_read_in_its_source() {
     let scripts = scripts();
     assert!(scripts.len() > 10, "found {} files only", scripts.len());
     for script in scripts {
-        assert_ne!(script.origin(), Origin::Unrecorded, "{script:?}");
+        assert_ne!(script.origin(), Origin::Unrecorded, "{}", script.file());
         assert_eq!(script.unanswered(), Vec::<String>::new());
     }
 }

@@ -51,9 +51,14 @@ fn patterns() -> &'static [(Regex, &'static str)] {
                 regex(r"^\d{4}-\d\d-\d\d[T ]\d?\d:\d\d:\d\d(\.\d+)?(Z|\+\d\d:\d\d)?$"),
                 "<timestamp>",
             ),
-            (regex(r"^<[^<> ]+\.\d+\.\d+\.\d+>$"), "<pid>"),
         ]
     })
+}
+
+/// How RabbitMQ writes a process: `<node.1.2.3>`.
+fn pid() -> &'static Regex {
+    static PATTERN: OnceLock<Regex> = OnceLock::new();
+    PATTERN.get_or_init(|| regex(r"^<[^<> ]+\.\d+\.\d+\.\d+>$"))
 }
 
 fn varies(parents: &[String], key: &str) -> bool {
@@ -92,6 +97,9 @@ impl Names {
     }
 
     pub(super) fn clean_text(&self, text: &str) -> String {
+        if pid().is_match(text) {
+            return "<pid>".to_owned();
+        }
         let mut text = match self.node.is_empty() {
             true => text.to_owned(),
             false => text.replace(&self.node, "<node>"),

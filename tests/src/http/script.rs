@@ -210,7 +210,7 @@ impl Script {
     }
 
     /// Returns the file's name.
-    pub(super) fn file(&self) -> String {
+    pub fn file(&self) -> String {
         let name = self.path.file_name().unwrap_or_default();
         name.display().to_string()
     }
