@@ -119,7 +119,7 @@ pub enum DefinitionError {
     )]
     Version(u8),
     /// It cannot be decoded.
-    #[error("cannot decode the stored {key}: {reason}")]
+    #[error("cannot decode stored {key}: {reason}")]
     Malformed {
         /// The kind and the names in the key, printable.
         key: String,

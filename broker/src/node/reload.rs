@@ -171,7 +171,17 @@ mod tests {
         let settings = config().settings();
         let needs_restart = settings.iter().filter(|(key, _)| live(key).is_none());
         let needs_restart: Vec<_> = needs_restart.map(|(key, _)| *key).collect();
-        let known = ["bind", "port", "data_dir", "log_format", "queue_memory"];
+        let known = [
+            "bind",
+            "port",
+            "data_dir",
+            "log_format",
+            "queue_memory",
+            "management",
+            "management_bind",
+            "management_port",
+            "management_cors_allow_origins",
+        ];
         assert_eq!(needs_restart, known);
         for (key, _) in LIVE {
             assert!(settings.iter().any(|(setting, _)| setting == key), "{key}");

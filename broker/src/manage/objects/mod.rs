@@ -5,8 +5,10 @@
 //! it, and rules about it.
 
 pub(crate) mod queue;
+mod rates;
 
 pub use queue::Queue;
+pub use rates::{LengthDetails, MessageStatistics, OctetDetails, Rates};
 
 use serde_json::{Map, Value};
 
