@@ -64,30 +64,18 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "Object Not Found", "Not Found")
     }
 
-    /// 405.
-    pub fn method_not_allowed() -> Self {
-        let status = StatusCode::METHOD_NOT_ALLOWED;
-        Self::new(status, "Method Not Allowed", "\"Method Not Allowed\"")
-    }
-
     /// 401 for a caller who has logged in and may not do this.
     pub fn denied(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "not_authorised", reason)
     }
 
-    /// 401 for a request without a login.
-    pub fn no_credentials() -> Self {
-        let refused = Self::new(StatusCode::UNAUTHORIZED, "not_authorised", "Login failed");
+    /// 401 for a wrong password. Spelled differently from the other refusals, as in RabbitMQ.
+    pub fn wrong_credentials() -> Self {
+        let refused = Self::new(StatusCode::UNAUTHORIZED, "not_authorized", "Login failed");
         ApiError {
             challenge: true,
             ..refused
         }
-    }
-
-    /// 401 for a wrong password.
-    pub fn wrong_credentials() -> Self {
-        let status = StatusCode::UNAUTHORIZED;
-        Self::new(status, "not_authorized", "Not_Authorized")
     }
 
     /// 503: the broker has too much to do.
@@ -152,6 +140,15 @@ fn of_kind(kind: ErrorKind, message: String) -> ApiError {
         ErrorKind::Software => ApiError::internal(message),
         _ => ApiError::bad_request(message),
     }
+}
+
+/// 401 for a request without a login: it has no body.
+pub fn no_credentials() -> Response {
+    (
+        StatusCode::UNAUTHORIZED,
+        [(header::WWW_AUTHENTICATE, REALM)],
+    )
+        .into_response()
 }
 
 impl IntoResponse for ApiError {

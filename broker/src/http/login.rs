@@ -1,12 +1,13 @@
 //! HTTP Basic authentication.
 
 use super::api::Api;
-use super::error::ApiError;
+use super::error::{ApiError, no_credentials};
 use crate::domain::auth::{Credentials, LoginRefused};
 use crate::manage::access::{Principal, Right};
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::convert::Infallible;
@@ -18,35 +19,37 @@ pub(super) struct Peer(pub SocketAddr);
 
 /// A caller who has logged in and has one of the management tags.
 impl FromRequestParts<Api> for Principal {
-    type Rejection = ApiError;
+    type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Response> {
         let Some((user, password)) = basic_credentials(parts) else {
-            return Err(ApiError::no_credentials());
+            return Err(no_credentials());
         };
-        let given = Credentials {
-            user: &user,
-            password: &password,
-        };
-        let login = match api.broker().users.login(given, peer_address(parts)) {
-            Ok(login) => login,
-            Err(reason) => {
-                tracing::warn!(%reason, "HTTP access denied");
-                return Err(match reason {
-                    LoginRefused::LoopbackOnly(_) => {
-                        ApiError::denied("User can only log in via localhost")
-                    }
-                    _ => ApiError::wrong_credentials(),
-                });
-            }
-        };
-        let principal = Principal::User(login);
-        if let Err(denied) = principal.require(Right::Management) {
-            tracing::warn!(user, reason = %denied, "HTTP access denied");
-            return Err(denied.into());
-        }
-        Ok(principal)
+        log_in(parts, api, &user, &password).map_err(IntoResponse::into_response)
     }
+}
+
+/// Checks a user and the right to use the API at all.
+fn log_in(parts: &Parts, api: &Api, user: &str, password: &str) -> Result<Principal, ApiError> {
+    let given = Credentials { user, password };
+    let login = match api.broker().users.login(given, peer_address(parts)) {
+        Ok(login) => login,
+        Err(reason) => {
+            tracing::warn!(%reason, "HTTP access denied");
+            return Err(match reason {
+                LoginRefused::LoopbackOnly(_) => {
+                    ApiError::denied("User can only log in via localhost")
+                }
+                _ => ApiError::wrong_credentials(),
+            });
+        }
+    };
+    let principal = Principal::User(login);
+    if let Err(denied) = principal.require(Right::Management) {
+        tracing::warn!(user, reason = %denied, "HTTP access denied");
+        return Err(denied.into());
+    }
+    Ok(principal)
 }
 
 /// For the paths that answer everybody, and say more to those who have logged in.

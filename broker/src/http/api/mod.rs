@@ -4,6 +4,7 @@ mod queues;
 
 use super::body::BodyMemory;
 use super::error::{ApiError, ApiResult};
+use super::headers;
 use crate::config::Config;
 use crate::domain::broker::Broker;
 use crate::domain::operations::Caller;
@@ -13,7 +14,7 @@ use crate::manage::access::Principal;
 use crate::manage::perform::Refusal;
 use crate::manage::request::{Request, Response};
 use axum::extract::FromRef;
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{Method, header};
 use axum::middleware;
 use axum::{Json, Router};
 use leveret_protocol::AmqpError;
@@ -122,33 +123,17 @@ pub fn router(api: Api, config: &Config) -> Router {
             axum::routing::get(move || async move { Json(document.as_ref().clone()) }),
         )
         .fallback(async || ApiError::not_found())
-        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        .layer(middleware::map_response(with_headers))
+        .method_not_allowed_fallback(headers::other_method)
+        .layer(middleware::from_fn(headers::complete))
         .layer(CompressionLayer::new())
         .layer(cors(&config.management_cors_allow_origins))
         .with_state(api)
 }
 
-/// Adds what RabbitMQ's answers carry, and what keeps a browser from misreading them.
-async fn with_headers(mut response: axum::response::Response) -> axum::response::Response {
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CACHE_CONTROL, "no-cache"),
-        (header::VARY, "accept, accept-encoding, origin"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "deny"),
-    ] {
-        headers
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
-    }
-    response
-}
-
 /// Cross-origin requests, off unless origins are configured (`management.cors.allow_origins`).
 fn cors(origins: &[String]) -> CorsLayer {
     if origins.is_empty() {
-        return CorsLayer::new();
+        return CorsLayer::new().vary([]);
     }
     let allowed = match origins.iter().any(|origin| origin == "*") {
         // With credentials the wildcard itself is not allowed.
@@ -168,5 +153,6 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_credentials(true)
         .allow_methods(methods)
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .vary([])
         .max_age(std::time::Duration::from_secs(1800))
 }
