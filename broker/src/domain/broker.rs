@@ -1,7 +1,7 @@
 //! The broker: the directory of all declarations, shared by all connections.
 
 use crate::config::Limits;
-use crate::domain::auth::{AuthError, Change, Mechanisms, Users};
+use crate::domain::auth::{AuthError, Change, LoginAttempts, Mechanisms, Users};
 use crate::domain::connections::Connections;
 use crate::domain::definitions::{self, Definition};
 use crate::domain::limits::{UsageCounts, VhostLimits};
@@ -34,6 +34,8 @@ pub const DEFAULT_VHOST: &str = "/";
 pub struct Broker {
     /// Users and their permissions.
     pub users: Users,
+    /// The logins that were attempted.
+    pub login_attempts: LoginAttempts,
     /// The store of everything durable; `None` for a broker that keeps everything in memory.
     pub store: Option<Store>,
     /// The open connections.
@@ -75,6 +77,7 @@ impl Broker {
         Broker {
             limits: RwLock::new(limits),
             users: Users::new(loopback_users),
+            login_attempts: LoginAttempts::default(),
             mechanisms: RwLock::default(),
             store,
             connections: Connections::new(ledger.clone()),

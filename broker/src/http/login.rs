@@ -2,7 +2,7 @@
 
 use super::api::Api;
 use super::error::ApiError;
-use crate::domain::auth::{Credentials, LoginRefused};
+use crate::domain::auth::{Credentials, LoginProtocol, LoginRefused};
 use crate::manage::access::{Principal, Right};
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::AUTHORIZATION;
@@ -24,29 +24,46 @@ impl FromRequestParts<Api> for Principal {
         let Some((user, password)) = basic_credentials(parts) else {
             return Err(ApiError::no_credentials());
         };
-        let given = Credentials {
-            user: &user,
-            password: &password,
-        };
-        let login = match api.broker().users.login(given, peer_address(parts)) {
-            Ok(login) => login,
-            Err(reason) => {
-                tracing::warn!(%reason, "HTTP access denied");
-                return Err(match reason {
-                    LoginRefused::LoopbackOnly(_) => {
-                        ApiError::denied("User can only log in via localhost")
-                    }
-                    _ => ApiError::wrong_credentials(),
-                });
-            }
-        };
-        let principal = Principal::User(login);
-        if let Err(denied) = principal.require(Right::Management) {
-            tracing::warn!(user, reason = %denied, "HTTP access denied");
-            return Err(denied.into());
-        }
-        Ok(principal)
+        log_in(api, &user, &password, peer_address(parts))
     }
+}
+
+/// Checks a password and whether the user has one of the management tags.
+///
+/// # Errors
+/// 401.
+pub(super) fn log_in(
+    api: &Api,
+    user: &str,
+    password: &str,
+    peer: IpAddr,
+) -> Result<Principal, ApiError> {
+    let broker = api.broker();
+    let login = broker.users.login(Credentials { user, password }, peer);
+    let principal = match login {
+        Ok(login) => {
+            let principal = Principal::User(login);
+            match principal.require(Right::Management) {
+                Ok(()) => Ok(principal),
+                Err(denied) => {
+                    tracing::warn!(user, reason = %denied, "HTTP access denied");
+                    Err(denied.into())
+                }
+            }
+        }
+        Err(reason) => {
+            tracing::warn!(%reason, "HTTP access denied");
+            Err(match reason {
+                LoginRefused::LoopbackOnly(_) => {
+                    ApiError::denied("User can only log in via localhost")
+                }
+                _ => ApiError::wrong_credentials(),
+            })
+        }
+    };
+    let (attempts, succeeded) = (&broker.login_attempts, principal.is_ok());
+    attempts.count(LoginProtocol::Http, peer, user, succeeded);
+    principal
 }
 
 /// For the paths that answer everybody, and say more to those who have logged in.
@@ -59,7 +76,8 @@ impl OptionalFromRequestParts<Api> for Principal {
     }
 }
 
-fn peer_address(parts: &Parts) -> IpAddr {
+/// Returns the address of the client.
+pub(super) fn peer_address(parts: &Parts) -> IpAddr {
     let peer = parts.extensions.get::<Peer>();
     // Without one nobody counts as local.
     peer.map_or(IpAddr::from([0, 0, 0, 0]), |Peer(address)| address.ip())

@@ -34,8 +34,10 @@ pub struct AdminContext {
     pub data_dir: PathBuf,
     /// The configuration files that were read.
     pub config_files: Vec<PathBuf>,
-    /// The address it listens on.
+    /// The address that it listens on for AMQP.
     pub address: SocketAddr,
+    /// The address of the management HTTP API, if it is served.
+    pub management_address: Option<SocketAddr>,
     /// Set to true to stop the broker.
     pub stop: Arc<watch::Sender<bool>>,
 }

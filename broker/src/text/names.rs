@@ -7,6 +7,9 @@ use std::borrow::Cow;
 /// The cluster's and the node's name, as told to clients.
 pub const NODE_NAME: &str = "leveret@localhost";
 
+/// RabbitMQ's version as told to clients. Some read it and switch features on it; this is one they know.
+pub const COMPATIBLE_VERSION: &str = "4.0.0";
+
 /// Returns `prefix` and 22 random base64url characters, as RabbitMQ names queues and consumers.
 pub fn server_generated(prefix: &str) -> String {
     let random: [u8; 16] = rand::random();

@@ -2,11 +2,11 @@
 
 use super::{Connection, Phase};
 use crate::config::Mechanism;
-use crate::domain::auth::{self, Access, Credentials};
+use crate::domain::auth::{self, Access, Credentials, LoginProtocol};
 use crate::domain::limits::{ConnectionAttempt, ConnectionLimit, UsageGuard, VhostLimits};
 use crate::domain::operations::Caller;
 use crate::domain::vhost::Vhost;
-use crate::text::names::NODE_NAME;
+use crate::text::names::{COMPATIBLE_VERSION, NODE_NAME};
 use leveret_protocol::classes::{AMQPClass, connection};
 use leveret_protocol::frame::FRAME_MIN_SIZE;
 use leveret_protocol::texts::{self, Entity};
@@ -16,10 +16,6 @@ use std::time::{Duration, Instant};
 
 /// How long a peer that is refused without a reply waits for its socket to close.
 pub(super) const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
-
-/// Some clients read `version` and switch features on it; this is one they know. The actual product
-/// and version are in `product` and `leveret_version`.
-const COMPATIBLE_VERSION: &str = "4.0.0";
 
 /// The capabilities beyond the specification, as RabbitMQ announces them.
 const CAPABILITIES: [&str; 9] = [
@@ -45,6 +41,7 @@ fn server_properties() -> FieldTable {
     }
     let mut properties = FieldTable::default();
     properties.insert("product".into(), text("Leveret"));
+    // The actual product and version are in `product` and `leveret_version`.
     properties.insert("version".into(), text(COMPATIBLE_VERSION));
     properties.insert("leveret_version".into(), text(env!("CARGO_PKG_VERSION")));
     properties.insert("platform".into(), text("Rust"));
@@ -166,7 +163,11 @@ impl Connection {
     }
 
     fn log_in(&self, given: Credentials<'_>, mechanism: &str) -> Result<auth::Login, AmqpError> {
-        let login = self.broker.users.login(given, self.info.peer.ip());
+        let peer = self.info.peer.ip();
+        let user = given.user;
+        let login = self.broker.users.login(given, peer);
+        let attempts = &self.broker.login_attempts;
+        attempts.count(LoginProtocol::Amqp091, peer, user, login.is_ok());
         login.map_err(|reason| {
             tracing::error!(connection = %self.info.label(), "login refused: {reason}");
             texts::login_refused(mechanism)

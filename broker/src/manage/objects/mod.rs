@@ -4,8 +4,20 @@
 //! A new field belongs in its object here, and is then shown by every view. What does not belong here: how a view writes
 //! it, and rules about it.
 
+pub mod channel;
+pub mod connection;
+mod erlang;
+pub mod listener;
+pub mod memory;
+pub mod node;
+pub mod overview;
 pub(crate) mod queue;
 
+pub use channel::Channel;
+pub use connection::Connection;
+pub use listener::Listener;
+pub use node::Node;
+pub use overview::Overview;
 pub use queue::Queue;
 
 use serde_json::{Map, Value};

@@ -66,6 +66,12 @@ impl Queue {
     }
 }
 
+/// Returns the approximate memory of a queue with its messages, in bytes.
+pub(crate) fn memory(counts: &Counts) -> u64 {
+    let unacked = counts.unacked * DELIVERY_MEMORY + counts.unacked_bytes;
+    QUEUE_MEMORY + counts.memory + unacked
+}
+
 /// Counts all messages of a queue. As in RabbitMQ, they include those that wait for a retry or for
 /// dead-lettering (`rabbit_fifo:messages_total`).
 pub(crate) fn all_messages(counts: &Counts) -> Aside {
