@@ -79,6 +79,11 @@ impl Bytes {
         Ok(whole)
     }
 
+    /// Returns the bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Returns the JSON object in it. As in RabbitMQ, an empty body and `null` count as an empty object.
     ///
     /// # Errors

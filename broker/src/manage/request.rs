@@ -142,6 +142,8 @@ pub enum Request {
     },
     /// Rows of vhost, name, pattern, apply-to, definition, priority; or no such virtual host.
     ListPolicies { kind: PolicyKind, vhost: String },
+    /// Ok once the attempts to log in are forgotten.
+    ResetLoginAttempts,
     /// Ok, then the broker stops. It keeps this connection open until its end.
     Stop,
 }

@@ -41,6 +41,7 @@ impl Verbs {
                 | Request::ListVhostLimits { .. }
                 | Request::ListUserLimits { .. }
                 | Request::AuthenticateUser { .. }
+                | Request::ResetLoginAttempts
                 | Request::CloseConnection { .. }
                 | Request::CloseAllConnections { .. }
                 | Request::CloseAllUserConnections { .. }
@@ -99,6 +100,10 @@ impl Verbs {
                     Ok(_) => Ok(Response::Ok),
                     Err(_) => Err(Response::refused(ErrorKind::InvalidCredentials)),
                 }
+            }
+            Request::ResetLoginAttempts => {
+                broker.login_attempts.reset();
+                Ok(Response::Ok)
             }
             Request::SetUserTags { user, tags } => {
                 self.store_change(broker.users.set_tags(&user, &tags))

@@ -1,5 +1,9 @@
 //! The paths of the API, a file for each theme, and what they share.
 
+mod about;
+mod connections;
+mod health;
+mod nodes;
 mod queues;
 
 use super::body::BodyMemory;
@@ -110,10 +114,20 @@ impl FromRef<Api> for Arc<Broker> {
 ))]
 struct Document;
 
+/// Returns all paths.
+fn paths(config: &Config) -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .merge(about::router(config))
+        .merge(connections::router())
+        .merge(health::router())
+        .merge(nodes::router())
+        .merge(queues::router())
+}
+
 /// Returns the service.
 pub fn router(api: Api, config: &Config) -> Router {
     let (paths, document) = OpenApiRouter::with_openapi(Document::openapi())
-        .nest("/api", queues::router())
+        .nest("/api", paths(config))
         .split_for_parts();
     let document = Arc::new(document);
     paths

@@ -77,7 +77,9 @@ impl Channel {
             .into_iter()
             .map(|(info, connection)| (info.id, connection))
             .collect();
-        let reports = broker.connections.reports_where(|info| connections.contains_key(&info.id));
+        let reports = broker
+            .connections
+            .reports_where(|info| connections.contains_key(&info.id));
         let mut channels = Vec::new();
         for (info, report) in reports.await {
             if let Some(connection) = connections.get(&info.id) {

@@ -99,8 +99,10 @@ impl Memory {
     }
 
     fn categories(&self) -> Map<String, Value> {
-        let mut all: Map<String, Value> =
-            EMPTY.iter().map(|name| ((*name).to_owned(), 0.into())).collect();
+        let mut all: Map<String, Value> = EMPTY
+            .iter()
+            .map(|name| ((*name).to_owned(), 0.into()))
+            .collect();
         if let Value::Object(used) = json!(self) {
             all.extend(used);
         }
@@ -132,7 +134,10 @@ mod tests {
         assert_eq!(sum(&absolute), 200);
         assert_eq!(absolute["total"]["rss"], 200);
         let relative = memory.relative();
-        assert_eq!((&relative["queue_procs"], &relative["total"]), (&json!(10), &json!(100)));
+        assert_eq!(
+            (&relative["queue_procs"], &relative["total"]),
+            (&json!(10), &json!(100))
+        );
         assert!(sum(&relative) <= 100);
     }
 }

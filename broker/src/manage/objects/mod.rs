@@ -7,6 +7,7 @@
 pub mod channel;
 pub mod connection;
 mod erlang;
+pub mod feature_flag;
 pub mod listener;
 pub mod memory;
 pub mod node;

@@ -19,7 +19,10 @@ const TASK_LIMIT: u64 = 1 << 20;
 
 /// The node. The rates of its figures, and what was created and closed, belong beside `mem_used` and so on.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-#[allow(missing_docs, reason = "RabbitMQ's keys, which its documentation explains")]
+#[allow(
+    missing_docs,
+    reason = "RabbitMQ's keys, which its documentation explains"
+)]
 pub struct Node {
     pub name: &'static str,
     pub r#type: &'static str,
@@ -114,7 +117,9 @@ impl Node {
             os_pid: std::process::id().to_string(),
             uptime: broker.started.elapsed().as_millis() as u64,
             processors: std::thread::available_parallelism().map_or(1, NonZero::get),
-            run_queue: tasks.as_ref().map_or(0, |all| all.global_queue_depth() as u64),
+            run_queue: tasks
+                .as_ref()
+                .map_or(0, |all| all.global_queue_depth() as u64),
             rates_mode: "basic",
             rabbitmq_version: COMPATIBLE_VERSION,
             mem_used: system::resident_memory(),

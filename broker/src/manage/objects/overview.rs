@@ -16,7 +16,10 @@ use utoipa::ToSchema;
 /// The broker as a whole, as far as a principal may see it. `message_stats` and `churn_rates` belong beside
 /// `queue_totals`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-#[allow(missing_docs, reason = "RabbitMQ's keys, which its documentation explains")]
+#[allow(
+    missing_docs,
+    reason = "RabbitMQ's keys, which its documentation explains"
+)]
 pub struct Overview {
     pub product_name: &'static str,
     pub product_version: &'static str,
@@ -157,7 +160,9 @@ fn object_totals(
     let queues = || vhosts.iter().flat_map(|vhost| vhost.queues());
     let consumers = || queues().map(|queue| queue.counts().consumers).sum();
     // The default exchange is not among the others.
-    let exchanges = vhosts.iter().map(|vhost| vhost.exchanges().len() as u64 + 1);
+    let exchanges = vhosts
+        .iter()
+        .map(|vhost| vhost.exchanges().len() as u64 + 1);
     ObjectTotals {
         channels: connections.iter().map(|(_, each)| each.channels).sum(),
         connections: connections.len() as u64,
