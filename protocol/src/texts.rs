@@ -450,6 +450,23 @@ pub fn access_refused(
     )
 }
 
+/// A routing key that the user's topic permission does not allow; `access` is `write` or `read`.
+pub fn topic_refused(
+    access: &str,
+    routing_key: &str,
+    exchange: &str,
+    vhost: &str,
+    user: &str,
+) -> AmqpError {
+    AmqpError::channel(
+        AccessRefused,
+        format_args!(
+            "{access} access to topic '{routing_key}' in exchange '{exchange}' in vhost '{vhost}' \
+             refused for user '{user}'"
+        ),
+    )
+}
+
 /// A publish to an internal exchange.
 pub fn internal_exchange(exchange: &ExchangeName, vhost: &VhostName) -> AmqpError {
     AmqpError::channel(

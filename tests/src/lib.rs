@@ -23,6 +23,7 @@ mod binaries;
 mod broker;
 mod client;
 pub mod dialogue;
+pub mod http;
 mod memory;
 pub mod power;
 mod process;

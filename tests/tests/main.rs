@@ -22,6 +22,7 @@ mod delayed;
 mod docs;
 mod durability;
 mod fan_out;
+mod http;
 mod limits;
 mod logging;
 mod memory;

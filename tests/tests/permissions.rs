@@ -206,3 +206,56 @@ fn an_alternate_exchange_takes_read_on_the_exchange_and_write_on_the_alternate()
         }
     });
 }
+
+#[test]
+fn topic_permissions_are_set_listed_cleared_and_survive_a_restart() {
+    run(async {
+        if TestBroker::start_own().await.is_none() {
+            return;
+        }
+        let Some((mut broker, _client)) = world([".*", ".*", ".*"]).await else {
+            return;
+        };
+        let set = [
+            "set_topic_permissions",
+            "u",
+            "amq.topic",
+            "^{username}$",
+            "^r",
+        ];
+        broker.ctl(&set).await;
+        broker.kill();
+        broker.start_again().await;
+        let listed = broker.ctl(&["list_topic_permissions", "-q"]).await;
+        assert_eq!(
+            listed,
+            "user\texchange\twrite\tread\nu\tamq.topic\t^{username}$\t^r\n"
+        );
+        let list = ["list_user_topic_permissions", "u", "-q"];
+        assert_eq!(broker.ctl(&list).await, "/\tamq.topic\t^{username}$\t^r\n");
+        let client = Client::login(&broker, "u", "secret", "%2f")
+            .await
+            .expect("u logs in");
+        for (key, refused) in [("u", false), ("v", true), ("u", false)] {
+            let channel = client.open_confirming().await;
+            let publish = channel.basic_publish(
+                "amq.topic".into(),
+                key.into(),
+                Default::default(),
+                b"x",
+                BasicProperties::default(),
+            );
+            let published = publish.await.unwrap().await;
+            if refused {
+                let name = "topic 'v' in exchange 'amq.topic'";
+                expect_refusal(&broker, published, "write", name);
+            } else {
+                published.unwrap();
+            }
+        }
+        broker.ctl(&["clear_topic_permissions", "u", "x"]).await;
+        assert!(!broker.ctl(&list).await.is_empty());
+        broker.ctl(&["clear_topic_permissions", "u"]).await;
+        assert_eq!(broker.ctl(&list).await, "");
+    });
+}

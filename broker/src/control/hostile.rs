@@ -61,6 +61,29 @@ fn policy_request() -> impl Strategy<Value = Request> {
     ]
 }
 
+fn topic_permission_request() -> impl Strategy<Value = Request> {
+    prop_oneof![
+        (word(), word(), word(), word(), word()).prop_map(
+            |(vhost, user, exchange, write, read)| Request::SetTopicPermissions {
+                vhost,
+                user,
+                exchange,
+                write,
+                read,
+            }
+        ),
+        (word(), word(), prop::option::of(word())).prop_map(|(vhost, user, exchange)| {
+            Request::ClearTopicPermissions {
+                vhost,
+                user,
+                exchange,
+            }
+        }),
+        word().prop_map(|vhost| Request::ListTopicPermissions { vhost }),
+        word().prop_map(|user| Request::ListUserTopicPermissions { user }),
+    ]
+}
+
 /// Any request except to stop the broker.
 fn request() -> impl Strategy<Value = Request> {
     let queue_columns = prop::collection::vec(select(QueueColumn::ALL), 0..5);
@@ -71,6 +94,7 @@ fn request() -> impl Strategy<Value = Request> {
         connection_columns.prop_map(|columns| Request::ListConnections { columns }),
         word().prop_map(|vhost| Request::ListPermissions { vhost }),
         word().prop_map(|user| Request::ListUserPermissions { user }),
+        topic_permission_request(),
         Just(Request::Status),
         Just(Request::ListUsers),
         (word(), word()).prop_map(|(user, password)| Request::AddUser { user, password }),

@@ -27,6 +27,12 @@ impl Listing {
             Request::ListUserPermissions { .. } => {
                 unstreamed(&["vhost", "configure", "write", "read"])
             }
+            Request::ListTopicPermissions { .. } => {
+                unstreamed(&["user", "exchange", "write", "read"])
+            }
+            Request::ListUserTopicPermissions { .. } => {
+                unstreamed(&["vhost", "exchange", "write", "read"])
+            }
             Request::ListVhostLimits { vhost: None } => unstreamed(&["vhost", "limits"]),
             Request::ListUserLimits { user: None } => unstreamed(&["user", "limits"]),
             Request::ListPolicies { .. } => streamed_names(&[

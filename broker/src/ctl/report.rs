@@ -52,7 +52,10 @@ pub(super) fn refusal(request: &Request, kind: ErrorKind, message: &str) -> (Str
             (text, exit::DATA)
         }
         ErrorKind::NoSuchVhost => match request {
-            Request::SetPermissions { vhost, .. } | Request::ClearPermissions { vhost, .. } => (
+            Request::SetPermissions { vhost, .. }
+            | Request::ClearPermissions { vhost, .. }
+            | Request::SetTopicPermissions { vhost, .. }
+            | Request::ClearTopicPermissions { vhost, .. } => (
                 format!("Virtual host {vhost} does not exist"),
                 exit::UNAVAILABLE,
             ),
@@ -69,6 +72,9 @@ pub(super) fn refusal(request: &Request, kind: ErrorKind, message: &str) -> (Str
         },
         ErrorKind::QueueNotEmpty => ("Queue is not empty".to_owned(), exit::USAGE),
         ErrorKind::QueueInUse => ("Queue is in use".to_owned(), exit::USAGE),
+        ErrorKind::Refused if matches!(request, Request::DeleteVhost { .. }) => {
+            (message.to_owned(), exit::DATA)
+        }
         ErrorKind::InvalidPattern | ErrorKind::Refused => (message.to_owned(), exit::UNAVAILABLE),
         ErrorKind::VersionMismatch => {
             let ours = env!("CARGO_PKG_VERSION");
@@ -86,7 +92,10 @@ pub(super) fn refusal(request: &Request, kind: ErrorKind, message: &str) -> (Str
 fn no_such_user(request: &Request) -> String {
     let user = user_of(request);
     match request {
-        Request::SetPermissions { .. } | Request::ClearPermissions { .. } => {
+        Request::SetPermissions { .. }
+        | Request::ClearPermissions { .. }
+        | Request::SetTopicPermissions { .. }
+        | Request::ClearTopicPermissions { .. } => {
             format!("User {user} does not exist")
         }
         _ => format!("User \"{user}\" does not exist"),
@@ -102,6 +111,9 @@ fn user_of(request: &Request) -> &str {
         | Request::SetUserTags { user, .. }
         | Request::SetPermissions { user, .. }
         | Request::ClearPermissions { user, .. }
+        | Request::SetTopicPermissions { user, .. }
+        | Request::ClearTopicPermissions { user, .. }
+        | Request::ListUserTopicPermissions { user }
         | Request::SetUserLimits { user, .. }
         | Request::ClearUserLimits { user, .. }
         | Request::ListUserPermissions { user } => user,
@@ -117,6 +129,7 @@ fn vhost_of(request: &Request) -> &str {
         | Request::ListExchanges { vhost, .. }
         | Request::ListBindings { vhost, .. }
         | Request::ListPermissions { vhost }
+        | Request::ListTopicPermissions { vhost }
         | Request::AddVhost { vhost, .. }
         | Request::DeleteVhost { vhost }
         | Request::PurgeQueue { vhost, .. }

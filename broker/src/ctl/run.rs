@@ -237,7 +237,9 @@ fn show_response(
 ) -> Result<u8, EarlyExit> {
     let listing = Listing::of(&command.request);
     let columns = listing.as_ref().map_or(&[][..], |listing| &listing.columns);
-    let headers = !line.has("silent") && !line.has("no-table-headers");
+    // rabbitmqctl shows no headers for this one.
+    let never = verb.name == "list_user_topic_permissions" && command.format == Format::Table;
+    let headers = !never && !line.has("silent") && !line.has("no-table-headers");
     let mut rows = Rows::new(command.format, columns, headers);
     loop {
         match client.receive().map_err(failed)? {

@@ -5,12 +5,14 @@ use crate::domain::auth::{AuthError, Change, LoginAttempts, Mechanisms, Users};
 use crate::domain::connections::Connections;
 use crate::domain::definitions::{self, Definition};
 use crate::domain::limits::{UsageCounts, VhostLimits};
+use crate::domain::parameters::GlobalParameters;
 use crate::domain::vhost::{Vhost, Vhosts};
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost_spec::{VhostDeletionError, VhostSpec, VhostUpdate};
 use crate::engine::clock::Clock;
 use crate::engine::exchange::{Delays, Exchange, ExchangeKind, ExchangeSpec};
 use crate::engine::queue::paging::PageMover;
 use crate::engine::queue::{ConsumerId, Effects, Environment};
+use crate::engine::statistics::Statistics;
 use crate::plumbing::alarms::Alarms;
 use crate::plumbing::ledger::Ledger;
 use crate::plumbing::mailbox::Mailbox;
@@ -36,6 +38,8 @@ pub struct Broker {
     pub users: Users,
     /// The logins that were attempted.
     pub login_attempts: LoginAttempts,
+    /// Values that operators set for the whole broker.
+    pub global_parameters: GlobalParameters,
     /// The store of everything durable; `None` for a broker that keeps everything in memory.
     pub store: Option<Store>,
     /// The open connections.
@@ -56,6 +60,8 @@ pub struct Broker {
     pub ledger: Arc<Ledger>,
     /// The clients that wait for replies (direct reply-to).
     pub replies: Arc<ReplyAddresses>,
+    /// What is counted, and how it was some time ago.
+    pub statistics: Arc<Statistics>,
     /// When the broker started.
     pub started: Instant,
     /// Locked by each administrator's change until its records are on their way to the store, so that
@@ -78,6 +84,7 @@ impl Broker {
             limits: RwLock::new(limits),
             users: Users::new(loopback_users),
             login_attempts: LoginAttempts::default(),
+            global_parameters: GlobalParameters::default(),
             mechanisms: RwLock::default(),
             store,
             connections: Connections::new(ledger.clone()),
@@ -89,6 +96,7 @@ impl Broker {
             alarms,
             ledger,
             replies: Arc::default(),
+            statistics: Arc::default(),
             started: Instant::now(),
             admin_changes: Mutex::default(),
             vhosts: Arc::default(),
@@ -133,6 +141,7 @@ impl Broker {
             vhosts: Some(self.vhosts.clone()),
             readers: Some(self.readers.clone()),
             pager: self.pager.clone().map(|pager| pager as Arc<dyn PageMover>),
+            statistics: Some(self.statistics.clone()),
         }
     }
 
@@ -181,7 +190,7 @@ impl Broker {
         if vhosts.contains_key(&spec.name) {
             return false;
         }
-        fx.store(Definition::virtual_host(&spec, None).put());
+        fx.store(Definition::virtual_host(&spec.name, &spec.metadata, None).put());
         fx.submit();
         vhosts.insert(spec.name.clone(), Arc::new(Vhost::new(spec)));
         true
@@ -211,27 +220,52 @@ impl Broker {
             return false;
         };
         vhost.set_limits(limits);
-        fx.store(Definition::virtual_host(&vhost.spec, limits).put());
+        fx.store(Definition::virtual_host(vhost.name(), &vhost.metadata(), limits).put());
         fx.submit();
         true
     }
 
-    /// Deletes a virtual host and everything in it, and closes its connections. Returns false if it does
-    /// not exist.
-    pub fn delete_vhost(&self, name: &str, fx: &mut Effects) -> bool {
-        let Some(vhost) = self.vhosts.write().remove(name) else {
+    /// Changes what operators say about a virtual host. Returns false if it does not exist.
+    pub fn update_vhost(&self, name: &str, update: VhostUpdate, fx: &mut Effects) -> bool {
+        // Locked to the end, as for its limits.
+        let vhosts = self.vhosts.write();
+        let Some(vhost) = vhosts.get(name) else {
             return false;
         };
+        let metadata = vhost.metadata().updated(update);
+        fx.store(Definition::virtual_host(vhost.name(), &metadata, vhost.limits()).put());
+        fx.submit();
+        vhost.set_metadata(metadata);
+        true
+    }
+
+    /// Deletes a virtual host and everything in it, and closes its connections.
+    ///
+    /// # Errors
+    /// When it does not exist, or is protected.
+    pub fn delete_vhost(&self, name: &str, fx: &mut Effects) -> Result<(), VhostDeletionError> {
+        let vhost = self.take_vhost(name)?;
         self.connections
             .close_in_vhost(vhost.name(), &format!("vhost '{name}' is deleted"));
         vhost.clear(fx);
+        self.statistics.retire(vhost.statistics.clone());
         for change in self.users.forget_vhost(name) {
             fx.store(change_op(change));
         }
         fx.store(Op::DeleteDefinition {
             key: definitions::vhost_key(name),
         });
-        true
+        Ok(())
+    }
+
+    /// Removes a virtual host from the directory, unless it is protected.
+    fn take_vhost(&self, name: &str) -> Result<Arc<Vhost>, VhostDeletionError> {
+        let mut vhosts = self.vhosts.write();
+        let vhost = vhosts.get(name).ok_or(VhostDeletionError::NoSuchVhost)?;
+        if vhost.metadata().protected_from_deletion {
+            return Err(VhostDeletionError::Protected);
+        }
+        vhosts.remove(name).ok_or(VhostDeletionError::NoSuchVhost)
     }
 
     /// Returns whether this virtual host still exists; another one with its name does not count.
@@ -294,6 +328,10 @@ fn change_op(change: Change) -> Op {
         Change::RemovePermission { user, vhost } => Op::DeleteDefinition {
             key: definitions::permission_key(&vhost, &user),
         },
+        Change::PutTopicPermission(permission) => Definition::TopicPermission(permission).put(),
+        Change::RemoveTopicPermission(permission) => {
+            Definition::TopicPermission(permission).delete()
+        }
     }
 }
 

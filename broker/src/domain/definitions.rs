@@ -1,9 +1,10 @@
 //! Durable declarations as they are stored: a key that identifies the object, and a versioned value.
 
-use crate::domain::auth::{Permission, User};
+use crate::domain::auth::{Permission, TopicPermission, User};
 use crate::domain::limits::VhostLimits;
+use crate::domain::parameters::GlobalParameter;
 use crate::domain::policy::{PolicyKind, PolicySpec};
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost_spec::VhostMetadata;
 use crate::engine::exchange::{Binding, Destination, Exchange};
 use crate::engine::queue::{DeliveryCount, Queue};
 use crate::engine::record::{self, VERSION, key};
@@ -32,12 +33,9 @@ pub enum Definition {
     Vhost {
         /// Its name.
         name: String,
-        /// The operator's description.
-        #[serde(default)]
-        description: String,
-        /// The operator's tags.
-        #[serde(default)]
-        tags: Vec<String>,
+        /// What operators say about it.
+        #[serde(flatten)]
+        metadata: VhostMetadata,
         /// Its limits.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limits: Option<VhostLimits>,
@@ -46,6 +44,10 @@ pub enum Definition {
     User(User),
     /// The permissions of a user in a virtual host.
     Permission(Permission),
+    /// What a user may publish to and bind to a topic exchange.
+    TopicPermission(TopicPermission),
+    /// A parameter of the whole broker.
+    GlobalParameter(GlobalParameter),
     /// An exchange.
     Exchange {
         /// Its virtual host.
@@ -117,9 +119,9 @@ pub enum DefinitionError {
     )]
     Version(u8),
     /// It cannot be decoded.
-    #[error("cannot decode the stored definition {key}: {reason}")]
+    #[error("cannot decode the stored {key}: {reason}")]
     Malformed {
-        /// The key, printable.
+        /// The kind and the names in the key, printable.
         key: String,
         /// The decoder's message.
         reason: String,
@@ -128,11 +130,14 @@ pub enum DefinitionError {
 
 impl Definition {
     /// Returns the definition of a virtual host.
-    pub fn virtual_host(spec: &VhostSpec, limits: Option<VhostLimits>) -> Self {
+    pub fn virtual_host(
+        name: &VhostName,
+        metadata: &VhostMetadata,
+        limits: Option<VhostLimits>,
+    ) -> Self {
         Definition::Vhost {
-            name: spec.name.to_string(),
-            description: spec.description.clone(),
-            tags: spec.tags.clone(),
+            name: name.to_string(),
+            metadata: metadata.clone(),
             limits,
         }
     }
@@ -199,6 +204,8 @@ impl Definition {
             Definition::Vhost { .. }
             | Definition::User(_)
             | Definition::Permission(_)
+            | Definition::TopicPermission(_)
+            | Definition::GlobalParameter(_)
             | Definition::DeliveryCount(_) => None,
         }
     }
@@ -210,6 +217,11 @@ impl Definition {
             Definition::Vhost { name, .. } => vhost_key(name),
             Definition::User(user) => user_key(&user.name),
             Definition::Permission(p) => permission_key(&p.vhost, &p.user),
+            Definition::TopicPermission(p) => key(
+                b't',
+                &[p.vhost.as_bytes(), p.user.as_bytes(), p.exchange.as_bytes()],
+            ),
+            Definition::GlobalParameter(parameter) => key(b'g', &[parameter.name.as_bytes()]),
             Definition::Exchange { vhost, name, .. } => {
                 key(b'x', &[vhost.as_bytes(), name.as_bytes()])
             }
@@ -265,13 +277,13 @@ impl Definition {
         match value.split_first() {
             Some((&VERSION, json)) => {
                 serde_json::from_slice(json).map_err(|e| DefinitionError::Malformed {
-                    key: key.escape_ascii().to_string(),
+                    key: readable(key),
                     reason: e.to_string(),
                 })
             }
             Some((&version, _)) => Err(DefinitionError::Version(version)),
             None => Err(DefinitionError::Malformed {
-                key: key.escape_ascii().to_string(),
+                key: readable(key),
                 reason: "empty".to_owned(),
             }),
         }
@@ -291,6 +303,34 @@ pub fn user_key(name: &str) -> Bytes {
 /// Returns the key of a user's permissions in a virtual host.
 pub fn permission_key(vhost: &str, user: &str) -> Bytes {
     key(b'p', &[vhost.as_bytes(), user.as_bytes()])
+}
+
+/// Returns the kind and the names in a key, for a message.
+fn readable(key: &[u8]) -> String {
+    let Some((kind, mut rest)) = key.split_first() else {
+        return "definition without a key".to_owned();
+    };
+    let mut text = match kind {
+        b'v' => "virtual host".to_owned(),
+        b'u' => "user".to_owned(),
+        b'p' => "permission".to_owned(),
+        b't' => "topic permission".to_owned(),
+        b'g' => "global parameter".to_owned(),
+        b'x' => "exchange".to_owned(),
+        b'q' => "queue".to_owned(),
+        b'c' => "delivery count".to_owned(),
+        b'o' => "policy".to_owned(),
+        b'b' => "binding".to_owned(),
+        _ => return format!("definition {}", key.escape_ascii()),
+    };
+    while let Some((length, more)) = rest.split_first_chunk() {
+        let length = u32::from_be_bytes(*length) as usize;
+        let (part, more) = more.split_at(length.min(more.len()));
+        let part = String::from_utf8_lossy(part);
+        text.push_str(&format!(" '{}'", part.escape_debug()));
+        rest = more;
+    }
+    text
 }
 
 /// Field tables in their wire format, in base64, because JSON cannot represent all their types.
@@ -388,6 +428,49 @@ mod tests {
                 ..
             })
         ));
+        let Op::PutDefinition { value: again, .. } = definition.put() else {
+            panic!("not a put")
+        };
+        assert_eq!(again, value, "and is written as before");
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_named() {
+        let name = |key: &[u8]| {
+            let error = Definition::decode(key, &[VERSION, b'{']).unwrap_err();
+            let text = error.to_string();
+            text.split(':').next().unwrap_or_default().to_owned()
+        };
+        let key = permission_key("/", "hare\n");
+        assert_eq!(name(&key), r"cannot decode stored permission '/' 'hare\n'");
+        assert_eq!(
+            name(&key[..key.len() - 3]),
+            "cannot decode stored permission '/' 'ha'"
+        );
+        assert_eq!(name(b"?\x01"), r"cannot decode stored definition ?\x01");
+        assert_eq!(name(b""), "cannot decode stored definition without a key");
+    }
+
+    #[test]
+    fn a_virtual_host_stored_before_it_had_a_default_type_reads_back() {
+        let json =
+            br#"{"vhost":{"name":"v","description":"d","tags":["t"],"limits":{"max-queues":1}}}"#;
+        let value = [&[VERSION], &json[..]].concat();
+        let definition = Definition::decode(b"v", &value).unwrap();
+        let Definition::Vhost {
+            metadata, limits, ..
+        } = &definition
+        else {
+            panic!("not a virtual host")
+        };
+        assert_eq!(
+            (&*metadata.description, &*metadata.tags),
+            ("d", &["t".to_owned()][..])
+        );
+        assert_eq!(
+            (metadata.default_queue_type, limits.is_some()),
+            (None, true)
+        );
         let Op::PutDefinition { value: again, .. } = definition.put() else {
             panic!("not a put")
         };

@@ -1,5 +1,6 @@
 //! The broker's declarations and permissions: virtual hosts, queues, exchanges and bindings, users and their permissions,
-//! policies and limits; what callers may do to them ([`operations`]); how they are stored and recovered; and the open connections, with the eviction of some when memory
+//! policies, limits and parameters; what callers may do to them ([`operations`]); how they are stored and recovered; and
+//! the open connections, with the eviction of some when memory
 //! is short.
 //!
 //! A rule about a declaration, a name or a permission belongs here, once, for all callers. The form of requests (AMQP
@@ -11,6 +12,7 @@ pub mod connections;
 pub mod definitions;
 pub mod limits;
 pub mod operations;
+pub mod parameters;
 pub mod policy;
 pub mod recovery;
 pub mod shortage;

@@ -5,8 +5,9 @@ use super::columns::{
     VhostColumn,
 };
 use super::limits;
-use super::objects::queue::{all_messages, memory};
+use super::objects::queue::memory;
 use super::objects::{Channel, Connection};
+use super::permissions;
 use super::pid::Pid;
 use super::policies;
 use super::request::{ErrorKind, Request, Response};
@@ -85,38 +86,10 @@ pub(crate) async fn rows(
             };
             policies::rows(&vhost, *kind)
         }
-        Request::ListPermissions { vhost } => {
-            if broker.vhost(vhost).is_none() {
-                return Some(Err(Response::refused(ErrorKind::NoSuchVhost)));
-            }
-            let permissions = broker.users.permissions_in(vhost).into_iter();
-            permissions
-                .map(|p| {
-                    vec![
-                        p.user.into(),
-                        p.configure.into(),
-                        p.write.into(),
-                        p.read.into(),
-                    ]
-                })
-                .collect()
-        }
-        Request::ListUserPermissions { user } => {
-            let Ok(permissions) = broker.users.permissions_of(user) else {
-                return Some(Err(Response::refused(ErrorKind::NoSuchUser)));
-            };
-            permissions
-                .into_iter()
-                .map(|p| {
-                    vec![
-                        p.vhost.into(),
-                        p.configure.into(),
-                        p.write.into(),
-                        p.read.into(),
-                    ]
-                })
-                .collect()
-        }
+        Request::ListPermissions { .. }
+        | Request::ListUserPermissions { .. }
+        | Request::ListTopicPermissions { .. }
+        | Request::ListUserTopicPermissions { .. } => return permissions::rows(request, broker),
         _ => return None,
     }))
 }
@@ -145,7 +118,7 @@ fn queue_cell(broker: &Broker, queue: &Queue, counts: &Counts, column: QueueColu
     use QueueColumn as C;
     let spec = &queue.spec;
     let dlx = &counts.undelivered;
-    let all = all_messages(counts);
+    let all = counts.all();
     match column {
         C::Name => queue.name().as_str().into(),
         C::Durable => spec.durable.into(),
@@ -186,10 +159,10 @@ fn queue_cell(broker: &Broker, queue: &Queue, counts: &Counts, column: QueueColu
         },
         C::NextDelayedAt => waiting_until(broker, queue).map(|(first, _)| first).into(),
         C::LastDelayedAt => waiting_until(broker, queue).map(|(_, last)| last).into(),
-        C::DiskReads | C::DiskWrites => Value::Integer(0),
-        C::ConsumerUtilisation
-        | C::ConsumerCapacity
-        | C::HeadMessageTimestamp
+        C::DiskReads => queue.stats().disk_reads.into(),
+        C::DiskWrites => queue.stats().disk_writes.into(),
+        C::ConsumerUtilisation | C::ConsumerCapacity => utilisation(broker, queue),
+        C::HeadMessageTimestamp
         | C::Leader
         | C::Members
         | C::Online
@@ -204,6 +177,15 @@ fn waiting_until(broker: &Broker, queue: &Queue) -> Option<(u64, u64)> {
     let (first, last) = queue.waiting_until()?;
     let millis = |time| broker.clock.wall_millis(time);
     Some((millis(first), millis(last)))
+}
+
+/// Returns the fraction of time in which a queue could deliver at once.
+fn utilisation(broker: &Broker, queue: &Queue) -> Value {
+    let now = broker.clock.time(Instant::now());
+    match queue.utilisation(now) {
+        None => Value::Absent,
+        Some(utilisation) => Value::Float(utilisation),
+    }
 }
 
 fn single_active(queue: &Queue) -> Option<Arc<Consumer>> {
@@ -333,15 +315,19 @@ fn binding_row(
 
 fn vhost_row(vhost: &Vhost, columns: &[VhostColumn]) -> Row {
     use VhostColumn as C;
-    let spec = &vhost.spec;
+    let metadata = vhost.metadata();
     let cell = |column: &C| match column {
-        C::Name => spec.name.as_str().into(),
-        C::Description => spec.description.as_str().into(),
+        C::Name => vhost.name().as_str().into(),
+        C::Description => metadata.description.as_str().into(),
         C::Tags => Value::Words {
-            words: spec.tags.clone(),
+            words: metadata.tags.clone(),
         },
-        C::Tracing => false.into(),
-        C::DefaultQueueType | C::ClusterState => Value::Absent,
+        C::Tracing => vhost.is_traced().into(),
+        C::DefaultQueueType => match metadata.default_queue_type {
+            Some(kind) => kind.as_str().into(),
+            None => Value::Absent,
+        },
+        C::ClusterState => Value::Absent,
     };
     columns.iter().map(cell).collect()
 }

@@ -7,13 +7,16 @@ pub mod access;
 #[cfg(test)]
 mod change_order_tests;
 pub mod columns;
+pub mod definitions;
 mod limits;
 pub(crate) mod listings;
 pub mod objects;
 pub mod perform;
+mod permissions;
 pub mod pid;
 mod policies;
 pub mod request;
+pub mod statistics;
 pub mod status;
 mod table;
 pub mod value;

@@ -53,6 +53,10 @@ pub enum Request {
     ListPermissions { vhost: String },
     /// Rows of vhost, configure, write, read; or [`ErrorKind::NoSuchUser`].
     ListUserPermissions { user: String },
+    /// Rows of user, exchange, write, read; or [`ErrorKind::NoSuchVhost`].
+    ListTopicPermissions { vhost: String },
+    /// Rows of vhost, exchange, write, read; or [`ErrorKind::NoSuchUser`].
+    ListUserTopicPermissions { user: String },
     /// [`Response::Status`].
     Status,
     /// Ok.
@@ -77,13 +81,27 @@ pub enum Request {
     },
     /// Ok (also when there was none), or no such user or virtual host.
     ClearPermissions { vhost: String, user: String },
+    /// Ok, or no such user or virtual host, or [`ErrorKind::InvalidPattern`]. The exchange need not exist.
+    SetTopicPermissions {
+        vhost: String,
+        user: String,
+        exchange: String,
+        write: String,
+        read: String,
+    },
+    /// Ok (also when there was none), or no such user or virtual host. No exchange means all of them.
+    ClearTopicPermissions {
+        vhost: String,
+        user: String,
+        exchange: Option<String>,
+    },
     /// Ok, also when it exists: nothing changes then.
     AddVhost {
         vhost: String,
         description: String,
         tags: Vec<String>,
     },
-    /// Ok, or [`ErrorKind::NoSuchVhost`].
+    /// Ok, or [`ErrorKind::NoSuchVhost`], or [`ErrorKind::Refused`] if it is protected.
     DeleteVhost { vhost: String },
     /// Ok once a copy of everything durable is in this directory, synced.
     Backup { directory: PathBuf },

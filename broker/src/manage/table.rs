@@ -57,6 +57,33 @@ fn json_value(value: &AMQPValue) -> serde_json::Value {
     }
 }
 
+/// Converts an object to a field table with the types that RabbitMQ's HTTP API gives them (`rabbit_misc:to_amqp_table`).
+pub(super) fn to_amqp(object: &serde_json::Map<String, serde_json::Value>) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (name, value) in object {
+        table.insert(name.as_str().into(), amqp_value(value));
+    }
+    table
+}
+
+fn amqp_value(value: &serde_json::Value) -> AMQPValue {
+    use serde_json::Value as Json;
+    match value {
+        Json::Null => AMQPValue::Void,
+        Json::Bool(value) => AMQPValue::Boolean(*value),
+        Json::Number(number) => match number.as_i64() {
+            Some(integer) => AMQPValue::LongLongInt(integer),
+            None => AMQPValue::Double(number.as_f64().unwrap_or_default()),
+        },
+        Json::String(text) => AMQPValue::LongString(text.as_str().into()),
+        Json::Array(items) => {
+            let items: Vec<AMQPValue> = items.iter().map(amqp_value).collect();
+            AMQPValue::FieldArray(items.into())
+        }
+        Json::Object(object) => AMQPValue::FieldTable(to_amqp(object)),
+    }
+}
+
 fn kind(value: &AMQPValue) -> FieldKind {
     match value {
         AMQPValue::Boolean(_) => FieldKind::Bool,

@@ -7,7 +7,7 @@ use super::status::{Listener, Status};
 use crate::domain::auth::{AuthError, Change, Credentials, PasswordHash, Permission};
 use crate::domain::broker::Broker;
 use crate::domain::vhost::Vhost;
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost_spec::{VhostDeletionError, VhostMetadata, VhostSpec};
 use crate::engine::interfaces::ConnectionId;
 use crate::engine::queue::{Counts, Effects, QueueKind};
 use crate::plumbing::system;
@@ -68,6 +68,10 @@ impl Verbs {
             Err(request) => request,
         };
         let request = match self.policy_verb(request) {
+            Ok(result) => return result,
+            Err(request) => request,
+        };
+        let request = match self.topic_verb(request) {
             Ok(result) => return result,
             Err(request) => request,
         };
@@ -141,15 +145,24 @@ impl Verbs {
             } => {
                 let spec = VhostSpec {
                     name: vhost.into(),
-                    description,
-                    tags,
+                    metadata: VhostMetadata {
+                        description,
+                        tags,
+                        ..VhostMetadata::default()
+                    },
                 };
                 broker.add_vhost(spec, &mut self.fx);
                 Ok(Response::Ok)
             }
             Request::DeleteVhost { vhost } => match broker.delete_vhost(&vhost, &mut self.fx) {
-                true => Ok(Response::Ok),
-                false => Err(Response::refused(ErrorKind::NoSuchVhost)),
+                Ok(()) => Ok(Response::Ok),
+                Err(VhostDeletionError::NoSuchVhost) => {
+                    Err(Response::refused(ErrorKind::NoSuchVhost))
+                }
+                Err(error @ VhostDeletionError::Protected) => Err(Response::refused_because(
+                    ErrorKind::Refused,
+                    error.to_string(),
+                )),
             },
             Request::Backup { directory } => backup(&broker, &directory),
             Request::PurgeQueue { vhost, queue } => self.purge(&vhost, &queue),
@@ -189,7 +202,7 @@ impl Verbs {
         }
     }
 
-    fn store(&mut self, changes: impl IntoIterator<Item = Change>) {
+    pub(super) fn store(&mut self, changes: impl IntoIterator<Item = Change>) {
         for change in changes {
             self.context.broker.store_change(change, &mut self.fx);
         }
@@ -298,7 +311,7 @@ fn backup(broker: &Broker, directory: &Path) -> VerbResult {
     }
 }
 
-fn auth_refusal(error: AuthError) -> Response {
+pub(super) fn auth_refusal(error: AuthError) -> Response {
     match error {
         AuthError::NoSuchUser(_) => Response::refused(ErrorKind::NoSuchUser),
         AuthError::UserExists(_) => Response::refused(ErrorKind::UserExists),

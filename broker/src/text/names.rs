@@ -4,11 +4,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::borrow::Cow;
 
+/// The version of RabbitMQ that this broker answers as: clients and tools read versions and switch features on them; this
+/// is one they know.
+pub const RABBITMQ_VERSION: &str = "4.0.0";
+
 /// The cluster's and the node's name, as told to clients.
 pub const NODE_NAME: &str = "leveret@localhost";
-
-/// RabbitMQ's version as told to clients. Some read it and switch features on it; this is one they know.
-pub const COMPATIBLE_VERSION: &str = "4.0.0";
 
 /// Returns `prefix` and 22 random base64url characters, as RabbitMQ names queues and consumers.
 pub fn server_generated(prefix: &str) -> String {

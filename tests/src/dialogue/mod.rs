@@ -5,7 +5,8 @@
 //! - `scanner`, `value`, `fields`, `item`: the words of the language, which are also the fields,
 //!   methods and frames of AMQP 0-9-1, by the table in `spec`;
 //! - `names`: what differs from run to run, taken out in one place;
-//! - `peer`, `login`: a connection; `player`: one case from its first line to its last.
+//! - `peer`, `login`: a connection; `player`: one case from its first line to its last;
+//!   `speaker`: a connection for the tests that only need AMQP to have happened.
 
 mod fields;
 mod item;
@@ -16,10 +17,12 @@ mod player;
 mod run;
 mod scanner;
 mod script;
+mod speaker;
 mod spec;
 mod target;
 mod value;
 
 pub use run::{play, record};
 pub use script::Script;
+pub(crate) use speaker::Speaker;
 pub use target::Target;

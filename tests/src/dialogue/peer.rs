@@ -58,6 +58,15 @@ impl Peer {
         })
     }
 
+    /// The port of this end and of the broker's.
+    pub(super) fn ports(&self) -> Result<(u16, u16), String> {
+        let ports = || -> std::io::Result<(u16, u16)> {
+            let ours = self.stream.local_addr()?.port();
+            Ok((ours, self.stream.peer_addr()?.port()))
+        };
+        ports().map_err(|error| error.to_string())
+    }
+
     /// The channels that are open and in the middle of nothing.
     pub(super) fn idle_channels(&self) -> Vec<u16> {
         let idle = |channel: &u16| !self.sending.contains_key(channel);

@@ -1,8 +1,10 @@
 //! A publish on its way through a channel: where it goes, how much of it has arrived, and what it becomes.
 
-use crate::engine::exchange::{DelayedMessage, Delays, Exchange, Postponed, Routable};
+use crate::domain::operations::PermittedExchange;
+use crate::engine::exchange::{DelayedMessage, Delays, Postponed, Routable};
 use crate::engine::message::{MessageBuilder, SharedMessage};
 use crate::engine::queue::Queue;
+use leveret_protocol::AmqpError;
 use std::sync::Arc;
 
 /// Where a channel stands in a publish (spec 4.2.6).
@@ -29,11 +31,23 @@ impl Content {
 /// The target of a publish; the routing key is kept in the channel.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
-    /// None for the default exchange.
-    pub(super) exchange: Option<Arc<Exchange>>,
+    pub(super) to: PermittedExchange,
     pub(super) mandatory: bool,
     /// Further routing keys, known once the content header has arrived.
     pub(super) copies: Vec<Box<[u8]>>,
+}
+
+impl Target {
+    /// Checks that the user may publish with this routing key and the further ones.
+    ///
+    /// # Errors
+    /// 403.
+    pub(super) fn check_topics(&self, routing_key: &[u8]) -> Result<(), AmqpError> {
+        self.to.check_key(routing_key)?;
+        self.copies
+            .iter()
+            .try_for_each(|key| self.to.check_key(key))
+    }
 }
 
 /// A complete message with everything that was decided when it was published; it only has to be

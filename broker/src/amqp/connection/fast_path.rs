@@ -6,7 +6,6 @@ use super::content::Content;
 use super::copies::asks_for_copies;
 use super::reply_to::{REPLY_TO, is_address};
 use super::{Connection, Phase};
-use crate::domain::operations::Publication;
 use crate::engine::message::{INLINE_BODY_MAX, Message, MessageBuilder};
 use bytes::{Buf, BytesMut};
 use leveret_protocol::complete_publish::{CompletePublish, complete_publish};
@@ -43,7 +42,18 @@ impl Connection {
         }
         let has_room = self.run.has_room(queues);
         let storing = self.storing(queues, &[], persistent);
-        let token = self.count_confirm(found.channel, storing).ok()?;
+        let (routed, dropped) = (queues.len(), queues.is_empty());
+        let channel = self.channels.get_mut(found.channel)?;
+        channel.stats.publish += 1;
+        let token = channel.count_confirm(storing);
+        if dropped {
+            channel.stats.drop_unroutable += 1;
+            self.tally.published().drop_unroutable += 1;
+        }
+        if token.is_some() {
+            self.confirms_later(found.channel, storing);
+        }
+        self.route.cached.count(at, routed);
         self.has_published = true;
         self.has_stored |= storing > 0;
         if !has_room {
@@ -139,23 +149,19 @@ impl Connection {
             return None;
         };
         // An exchange that is not cached has to be checked first.
-        let exchange = self.route.exchange_named(publish.exchange)?.clone();
+        let permitted = self.route.exchange_named(publish.exchange)?.clone();
+        // The slow path refuses it.
+        permitted.check_key(publish.routing_key).ok()?;
+        let exchange = permitted.exchange;
         let name = exchange.as_ref().map_or("", |x| x.name().as_str());
         // A name that is not UTF-8 was looked up under a different one.
         let named = name.as_bytes() == publish.exchange;
         if publish.immediate || !named || is_address(publish.routing_key) {
             return None;
         }
-        let publication = Publication {
-            exchange: exchange.as_deref(),
-            routing_key: publish.routing_key,
-            // The fast path takes only messages that claim nobody else's.
-            user_id: None,
-        };
-        let caller = self.caller.as_ref()?;
-        caller.check_publication(&publication).ok()?;
         // Without headers there is no delay, so no delayed exchange keeps it.
         let keys = [publish.routing_key];
+        self.count_routes();
         let by_key_alone = self.look_up(&keys, exchange.as_ref(), NO_PROPERTIES).ok()?;
         let queues = by_key_alone.then(|| self.route.queues().clone());
         let known = &mut self.route.cached;

@@ -6,7 +6,7 @@ use crate::domain::auth::{self, Access, Credentials, LoginProtocol};
 use crate::domain::limits::{ConnectionAttempt, ConnectionLimit, UsageGuard, VhostLimits};
 use crate::domain::operations::Caller;
 use crate::domain::vhost::Vhost;
-use crate::text::names::{COMPATIBLE_VERSION, NODE_NAME};
+use crate::text::names::RABBITMQ_VERSION;
 use leveret_protocol::classes::{AMQPClass, connection};
 use leveret_protocol::frame::FRAME_MIN_SIZE;
 use leveret_protocol::texts::{self, Entity};
@@ -34,15 +34,15 @@ fn text(text: &str) -> AMQPValue {
     AMQPValue::LongString(text.into())
 }
 
-fn server_properties() -> FieldTable {
+fn server_properties(cluster_name: &str) -> FieldTable {
     let mut capabilities = FieldTable::default();
     for name in CAPABILITIES {
         capabilities.insert(name.into(), AMQPValue::Boolean(true));
     }
     let mut properties = FieldTable::default();
-    properties.insert("product".into(), text("Leveret"));
     // The actual product and version are in `product` and `leveret_version`.
-    properties.insert("version".into(), text(COMPATIBLE_VERSION));
+    properties.insert("product".into(), text("Leveret"));
+    properties.insert("version".into(), text(RABBITMQ_VERSION));
     properties.insert("leveret_version".into(), text(env!("CARGO_PKG_VERSION")));
     properties.insert("platform".into(), text("Rust"));
     properties.insert(
@@ -53,7 +53,7 @@ fn server_properties() -> FieldTable {
         "information".into(),
         text("Licensed under Apache-2.0 OR MIT"),
     );
-    properties.insert("cluster_name".into(), text(NODE_NAME));
+    properties.insert("cluster_name".into(), text(cluster_name));
     properties.insert("capabilities".into(), AMQPValue::FieldTable(capabilities));
     properties
 }
@@ -67,7 +67,7 @@ impl Connection {
         self.send(connection::AMQPMethod::Start(connection::Start {
             version_major: 0,
             version_minor: 9,
-            server_properties: server_properties(),
+            server_properties: server_properties(&self.broker.global_parameters.cluster_name()),
             mechanisms: LongString::from(self.broker.mechanisms().names()),
             locales: LongString::from("en_US"),
         }));
@@ -234,6 +234,8 @@ impl Connection {
         let (broker, info) = (self.broker.clone(), self.info.clone());
         self.caller = Some(Caller::new(broker, vhost, login, Some(info)));
         self.usage = Some(usage);
+        self.tally.is_open = true;
+        self.broker.statistics.churn.connection_created.count();
         self.send(connection::AMQPMethod::OpenOk(connection::OpenOk {}));
         self.phase = Phase::Running;
         Ok(())

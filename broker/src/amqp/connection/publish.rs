@@ -7,8 +7,8 @@ use super::copies::Copies;
 use super::input::Payload;
 use super::route::RouteCache;
 use super::run::RUN_MAX;
-use crate::domain::operations::Publication;
-use crate::engine::exchange::{Delays, Exchange};
+use crate::domain::operations::PermittedExchange;
+use crate::engine::exchange::Delays;
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::Queue;
 use leveret_protocol::content::{
@@ -29,31 +29,32 @@ impl Connection {
         if publish.immediate {
             return Err(texts::not_implemented("immediate=true"));
         }
-        let exchange = self.publish_exchange(publish.exchange)?;
+        let to = self.publish_exchange(publish.exchange)?;
         let channel = self.open_channel(id)?;
         channel.routing_key.clear();
         channel.routing_key.extend_from_slice(publish.routing_key);
         channel.content = Content::Header(Target {
-            exchange,
+            to,
             mandatory: publish.mandatory,
             copies: Vec::new(),
         });
         Ok(())
     }
 
-    fn publish_exchange(&mut self, name: &[u8]) -> Result<Option<Arc<Exchange>>, AmqpError> {
+    fn publish_exchange(&mut self, name: &[u8]) -> Result<PermittedExchange, AmqpError> {
         let generation = self.vhost()?.generation();
         let users_generation = self.broker.users.generation();
         if self.route.generation != generation || self.route.users_generation != users_generation {
+            self.count_routes();
             self.route = RouteCache::of(generation, users_generation);
         }
         if let Some(known) = self.route.exchange_named(name) {
             return Ok(known.clone());
         }
         let exchange_name = ExchangeName::from(&*String::from_utf8_lossy(name));
-        let exchange = self.caller()?.exchange_to_publish_to(&exchange_name)?;
-        self.route.note_exchange(name, exchange.clone());
-        Ok(exchange)
+        let permitted = self.caller()?.exchange_to_publish_to(&exchange_name)?;
+        self.route.note_exchange(name, permitted.clone());
+        Ok(permitted)
     }
 
     /// Handles a content header or body frame on a channel that expects one.
@@ -109,7 +110,6 @@ impl Connection {
         let index = PropertyIndex::scan(properties).ok_or_else(malformed)?;
         self.check_properties(&index, properties, header.body_size)?;
         let user_id = index.user_id.clone().map(|range| &properties[range]);
-        self.check_publication(id, &target, user_id)?;
         let addressed = self.with_reply_address(id, &index, properties)?;
         let properties = addressed.as_deref().unwrap_or(properties);
         // The headers come before the inserted address, so they have not moved.
@@ -119,8 +119,14 @@ impl Connection {
         };
         target.copies = copies.keys;
         let properties = copies.properties.as_deref().unwrap_or(properties);
+        if target.to.topics.is_some() {
+            target.check_topics(&self.open_channel(id)?.routing_key)?;
+        }
+        if let Some(claimed) = user_id {
+            self.caller()?.check_user_id(claimed)?;
+        }
         let channel = self.open_channel(id)?;
-        let exchange = match &target.exchange {
+        let exchange = match &target.to.exchange {
             Some(exchange) => exchange.name().as_str().as_bytes(),
             None => b"",
         };
@@ -155,23 +161,6 @@ impl Connection {
             })?;
         }
         Ok(())
-    }
-
-    /// Checks whether the user may publish a message whose routing key is in the channel.
-    fn check_publication(
-        &self,
-        id: ChannelId,
-        target: &Target,
-        user_id: Option<&[u8]>,
-    ) -> Result<(), AmqpError> {
-        let channel = self.channels.get(id);
-        let channel = channel.ok_or_else(texts::channel_not_open)?;
-        let publication = Publication {
-            exchange: target.exchange.as_deref(),
-            routing_key: &channel.routing_key,
-            user_id,
-        };
-        self.caller()?.check_publication(&publication)
     }
 
     fn content_body(
@@ -269,7 +258,8 @@ impl Connection {
     /// Sends a reply to its requester, and returns a mandatory message that nothing takes.
     pub(super) fn return_or_reply(&mut self, id: ChannelId, routed: &Routed, routable: bool) {
         let (message, target) = (&routed.message, &routed.target);
-        let replied = target.exchange.is_none() && self.send_replies(message, &target.copies);
+        let replied = target.to.exchange.is_none() && self.send_replies(message, &target.copies);
+        self.count_publish(id, routed, routable || replied);
         if !target.mandatory || routable || replied {
             return;
         }
@@ -288,15 +278,20 @@ impl Connection {
         storing: u32,
     ) -> Result<Option<leveret_storage::Token>, AmqpError> {
         let channel: &mut Channel = self.open_channel(id)?;
-        let Some(confirms) = &mut channel.confirms else {
-            return Ok(None);
-        };
-        let sequence = confirms.publish(storing);
-        let token = channel.confirm_token(sequence);
+        let token = channel.count_confirm(storing);
+        if token.is_some() {
+            self.confirms_later(id, storing);
+        }
+        Ok(token)
+    }
+
+    /// Records that a publish is to be confirmed, once it is stored in this many queues.
+    #[inline]
+    pub(super) fn confirms_later(&mut self, id: ChannelId, storing: u32) {
+        self.tally.count_with_confirm();
         if storing == 0 {
             self.news_of(id);
         }
-        Ok(Some(token))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::engine::queue::Queue;
 use crate::text::names::without_line_ends;
 use leveret_protocol::classes::{AMQPClass, queue};
 use leveret_protocol::values::FieldTable;
-use leveret_protocol::{AmqpError, ChannelId, QueueName, texts};
+use leveret_protocol::{AmqpError, ChannelId, QueueName, RoutingKey, texts};
 use leveret_storage::Op;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -166,7 +166,7 @@ impl Connection {
         arguments: FieldTable,
     ) -> Result<BindingSpec, AmqpError> {
         let name = self.queue_name(id, &without_line_ends(queue))?;
-        let key = match (queue, key) {
+        let key: RoutingKey = match (queue, key) {
             // Both omitted: the last declared queue's name is the key (spec 1.7.2.3).
             ("", "") => name.as_str().into(),
             (_, key) => key.into(),

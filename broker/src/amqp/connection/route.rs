@@ -4,6 +4,7 @@
 use super::Connection;
 use super::content::Target;
 use super::routes::{CachedRoute, CachedRoutes};
+use crate::domain::operations::PermittedExchange;
 use crate::engine::exchange::{Delays, Directory, Exchange, Routable, Route};
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::Queue;
@@ -20,9 +21,8 @@ const EXCHANGES_MAX: usize = 8;
 pub(super) struct RouteCache {
     pub(super) generation: u64,
     pub(super) users_generation: u64,
-    /// Exchanges that may be published to, under the names that were used; `None` is the default
-    /// exchange.
-    exchanges: Vec<(Vec<u8>, Option<Arc<Exchange>>)>,
+    /// Exchanges that may be published to, under the names that were used.
+    exchanges: Vec<(Vec<u8>, PermittedExchange)>,
     /// The exchange and the routing key that lead to `queues`; `None` if they alone do not decide.
     last: Option<(Option<Arc<Exchange>>, Vec<u8>)>,
     queues: Arc<[Arc<Queue>]>,
@@ -46,13 +46,13 @@ impl RouteCache {
     }
 
     /// Returns the exchange with this name, if a publish to it was allowed before.
-    pub(super) fn exchange_named(&self, name: &[u8]) -> Option<&Option<Arc<Exchange>>> {
+    pub(super) fn exchange_named(&self, name: &[u8]) -> Option<&PermittedExchange> {
         let known = self.exchanges.iter().find(|(known, _)| known == name);
         known.map(|(_, exchange)| exchange)
     }
 
     /// Caches an exchange that may be published to.
-    pub(super) fn note_exchange(&mut self, name: &[u8], exchange: Option<Arc<Exchange>>) {
+    pub(super) fn note_exchange(&mut self, name: &[u8], exchange: PermittedExchange) {
         self.exchanges.truncate(EXCHANGES_MAX - 1);
         self.exchanges.insert(0, (name.to_vec(), exchange));
     }
@@ -136,14 +136,14 @@ impl Connection {
         let current = self.route.generation == self.vhost()?.generation();
         let key = std::mem::take(&mut self.open_channel(id)?.routing_key);
         let alone = target.copies.is_empty();
-        let exchange = target.exchange.as_ref();
+        let exchange = target.to.exchange.as_ref();
         let hit = current && alone && self.route.leads(exchange, &key);
         if !hit {
             let copies = target.copies.iter().map(|key| &key[..]);
             let keys: SmallVec<[&[u8]; 4]> = std::iter::once(&key[..]).chain(copies).collect();
             let by_key_alone = self.look_up(&keys, exchange, builder.properties())?;
             if by_key_alone && alone && current {
-                self.route.last = Some((target.exchange.clone(), key.clone()));
+                self.route.last = Some((target.to.exchange.clone(), key.clone()));
             }
         }
         // The channel gets its allocation back.

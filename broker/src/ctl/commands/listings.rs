@@ -40,6 +40,10 @@ pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>,
         "list_user_permissions" => Request::ListUserPermissions {
             user: argument(line, 0),
         },
+        "list_topic_permissions" => Request::ListTopicPermissions { vhost },
+        "list_user_topic_permissions" => Request::ListUserTopicPermissions {
+            user: argument(line, 0),
+        },
         _ => return Ok(None),
     }))
 }
@@ -64,6 +68,12 @@ pub(super) fn banner(request: &Request, seconds: u64) -> Option<String> {
         }
         Request::ListUserPermissions { user } => {
             format!("Listing permissions for user \"{user}\" ...")
+        }
+        Request::ListTopicPermissions { vhost } => {
+            format!("Listing topic permissions for vhost \"{vhost}\" ...")
+        }
+        Request::ListUserTopicPermissions { user } => {
+            format!("Listing topic permissions for user \"{user}\" ...")
         }
         _ => return None,
     })

@@ -37,6 +37,24 @@ pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>,
             }
         }
         "clear_permissions" => Request::ClearPermissions { vhost, user },
+        "set_topic_permissions" => {
+            let [exchange, write, read] = [1, 2, 3].map(|index| argument(line, index));
+            Request::SetTopicPermissions {
+                vhost,
+                user,
+                exchange,
+                write,
+                read,
+            }
+        }
+        "clear_topic_permissions" => {
+            let exchange = line.arguments.get(1).cloned();
+            Request::ClearTopicPermissions {
+                vhost,
+                user,
+                exchange,
+            }
+        }
         _ => return Ok(None),
     }))
 }
@@ -61,6 +79,25 @@ pub(super) fn banner(request: &Request) -> Option<String> {
         }
         Request::ClearPermissions { vhost, user } => {
             format!("Clearing permissions for user \"{user}\" in vhost \"{vhost}\" ...")
+        }
+        Request::SetTopicPermissions {
+            vhost,
+            user,
+            exchange,
+            ..
+        } => format!(
+            "Setting topic permissions on \"{exchange}\" for user \"{user}\" in vhost \"{vhost}\" ..."
+        ),
+        Request::ClearTopicPermissions {
+            vhost,
+            user,
+            exchange,
+        } => {
+            let on = exchange
+                .iter()
+                .map(|exchange| format!("on \"{exchange}\" "));
+            let on: String = on.collect();
+            format!("Clearing topic permissions {on}for user \"{user}\" in vhost \"{vhost}\" ...")
         }
         _ => return None,
     })

@@ -42,6 +42,26 @@ fn banners_name_what_is_done() {
             &["clear_permissions", "-p", "v", "walker"],
             "Clearing permissions for user \"walker\" in vhost \"v\" ...\n",
         ),
+        (
+            &["set_topic_permissions", "w", "amq.topic", "^a", ""],
+            "Setting topic permissions on \"amq.topic\" for user \"w\" in vhost \"/\" ...\n",
+        ),
+        (
+            &["clear_topic_permissions", "w"],
+            "Clearing topic permissions for user \"w\" in vhost \"/\" ...\n",
+        ),
+        (
+            &["clear_topic_permissions", "-p", "v", "w", "x"],
+            "Clearing topic permissions on \"x\" for user \"w\" in vhost \"v\" ...\n",
+        ),
+        (
+            &["list_topic_permissions"],
+            "Listing topic permissions for vhost \"/\" ...\n\n",
+        ),
+        (
+            &["list_user_topic_permissions", "w"],
+            "Listing topic permissions for user \"w\" ...\n\n",
+        ),
         (&["add_vhost", "v1"], "Adding vhost \"v1\" ...\n"),
         (&["delete_vhost", "v1"], "Deleting vhost \"v1\" ...\n"),
         (

@@ -50,6 +50,24 @@ const REFUSALS: &[Refusal] = &[
         69,
     ),
     (
+        &["set_topic_permissions", "w", "x", "", ""],
+        ErrorKind::NoSuchUser,
+        "Error:\nUser w does not exist",
+        67,
+    ),
+    (
+        &["clear_topic_permissions", "-p", "v", "w"],
+        ErrorKind::NoSuchVhost,
+        "Error:\nVirtual host v does not exist",
+        69,
+    ),
+    (
+        &["list_topic_permissions", "-p", "v"],
+        ErrorKind::NoSuchVhost,
+        "Virtual host 'v' does not exist",
+        65,
+    ),
+    (
         &["list_permissions", "-p", "v"],
         ErrorKind::NoSuchVhost,
         "Virtual host 'v' does not exist",

@@ -1,5 +1,5 @@
 //! Authentication and authorization: users, their passwords, and RabbitMQ's permissions (three regular
-//! expressions per user and virtual host).
+//! expressions per user and virtual host, two more per topic exchange).
 //!
 //! Everything here is in memory. The broker loads the stored records into [`Users`] at startup; each call
 //! that changes something returns what to store.
@@ -11,6 +11,8 @@ mod password;
 mod pattern;
 mod plain;
 mod record;
+pub mod tags;
+mod topic;
 mod users;
 
 #[cfg(test)]
@@ -22,5 +24,6 @@ pub use outcome::{AccountId, AuthError, Change, Identity, Login, LoginRefused};
 pub use password::{HashingAlgorithm, PasswordHash};
 pub use pattern::{Expression, Pattern, PatternError};
 pub use plain::{Credentials, parse_plain};
-pub use record::{Access, Permission, User};
+pub use record::{Access, Permission, TopicPermission, User};
+pub use topic::TopicAccess;
 pub use users::Users;

@@ -1,7 +1,7 @@
 //! The results of logins and changes.
 
 use super::pattern::PatternError;
-use super::{Permission, User};
+use super::{Permission, TopicPermission, User};
 use leveret_protocol::UserName;
 
 /// Why a change was refused.
@@ -16,6 +16,14 @@ pub enum AuthError {
     /// A permission's pattern does not compile.
     #[error(transparent)]
     Pattern(#[from] PatternError),
+    /// The pattern of a stored permission does not compile.
+    #[error("{permission}: {reason}")]
+    Stored {
+        /// Whose permission, and where.
+        permission: String,
+        /// What is wrong with it.
+        reason: PatternError,
+    },
     /// The user name is empty.
     #[error("user name must not be empty")]
     EmptyName,
@@ -37,6 +45,10 @@ pub enum Change {
         /// The virtual host.
         vhost: String,
     },
+    /// Store this topic permission, replacing one of the same user, virtual host and exchange.
+    PutTopicPermission(TopicPermission),
+    /// Remove this topic permission.
+    RemoveTopicPermission(TopicPermission),
 }
 
 /// Identifies an account while the broker runs. A user that is deleted and added again has another id, so

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::password::{HashingAlgorithm, PasswordHash};
+use super::password::PasswordHash;
+use super::tags;
 use crate::domain::limits::UserLimits;
 
 /// A user.
@@ -10,13 +11,11 @@ use crate::domain::limits::UserLimits;
 pub struct User {
     /// The name, unique in the broker.
     pub name: String,
-    /// The password, hashed.
-    pub password_hash: PasswordHash,
-    /// The algorithm of the hash.
-    #[serde(default)]
-    pub hashing_algorithm: HashingAlgorithm,
+    /// The password, hashed, and the algorithm of the hash.
+    #[serde(flatten)]
+    pub password: PasswordHash,
     /// Tags such as `administrator`, which only matter to management tools.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "tags::deserialize")]
     pub tags: Vec<String>,
     /// The user's limits.
     #[serde(default, skip_serializing_if = "UserLimits::is_empty")]
@@ -36,6 +35,22 @@ pub struct Permission {
     /// Names that may be published to or bound.
     pub write: String,
     /// Names that may be consumed, got, purged or bound to.
+    pub read: String,
+}
+
+/// What a user may publish to a topic exchange, and bind to it, by routing key. Without such a record the
+/// permissions in the virtual host are enough (RabbitMQ: Access Control, "Topic Authorisation").
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicPermission {
+    /// The user.
+    pub user: String,
+    /// The virtual host.
+    pub vhost: String,
+    /// The topic exchange.
+    pub exchange: String,
+    /// Routing keys that may be published with.
+    pub write: String,
+    /// Routing keys that may be bound with.
     pub read: String,
 }
 

@@ -1,4 +1,6 @@
 use super::*;
+use crate::engine::exchange::{Exchange, ExchangeKind, ExchangeSpec};
+use leveret_protocol::values::FieldTable;
 
 fn users() -> Users {
     let users = Users::new(vec!["guest".to_owned()]);
@@ -226,5 +228,117 @@ fn records_are_rabbitmq_definitions_and_come_back() {
         .unwrap();
     let walker = login(&users, "walker", "test12", "10.0.0.1").unwrap();
     assert!(users.permits(&walker.identity, "/", Access::Read, "q"));
-    assert!(users.restore([], [permission("hare", "", "", "")]).is_err());
+}
+
+#[test]
+fn a_stored_permission_that_cannot_be_used_is_left_out_or_named() {
+    let users = users();
+    let stray = permission("hare", ".*", ".*", ".*");
+    let sound = permission("walker", ".*", ".*", ".*");
+    users.restore([], [stray, sound]).unwrap();
+    assert_eq!(users.permissions_in("/").len(), 1);
+    let broken = permission("walker", "", "(", "");
+    assert_eq!(
+        users.restore([], [broken]).unwrap_err().to_string(),
+        "permission of user 'walker' in vhost '/': invalid regular expression \"(\": unclosed group"
+    );
+    let stray = topic_permission("hare", "/", "x");
+    users.restore_topic_permissions([stray]).unwrap();
+    let mut broken = topic_permission("walker", "/", "x");
+    broken.read = "(".to_owned();
+    let error = users.restore_topic_permissions([broken]).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("topic permission of user 'walker' on exchange 'x' in vhost '/': invalid")
+    );
+    assert!(users.topic_permissions(None, None).unwrap().is_empty());
+}
+
+fn topic_permission(user: &str, vhost: &str, exchange: &str) -> TopicPermission {
+    let [user, vhost, exchange, write, read] =
+        [user, vhost, exchange, "^{username}", "^r"].map(str::to_owned);
+    TopicPermission {
+        user,
+        vhost,
+        exchange,
+        write,
+        read,
+    }
+}
+
+fn exchange(name: &str, kind: ExchangeKind) -> Exchange {
+    Exchange::new(ExchangeSpec {
+        name: name.into(),
+        kind,
+        durable: true,
+        auto_delete: false,
+        internal: false,
+        arguments: FieldTable::default(),
+    })
+}
+
+#[test]
+fn a_topic_permission_counts_where_it_was_set_until_it_is_cleared() {
+    let users = users();
+    let [walker, guest] = ["walker", "guest"].map(|name| identity(&users, name));
+    let find = |user, vhost: &str, name, kind| {
+        users.topic_access(user, &vhost.into(), &exchange(name, kind))
+    };
+    use ExchangeKind::{Direct, Topic};
+    assert!(find(&walker, "/", "amq.topic", Topic).is_none());
+    let before = users.generation();
+    let set = topic_permission("walker", "/", "amq.topic");
+    assert_eq!(
+        users.set_topic_permission(set.clone()),
+        Ok(Change::PutTopicPermission(set.clone()))
+    );
+    assert!(users.generation() > before);
+    let access = find(&walker, "/", "amq.topic", Topic).unwrap();
+    assert!(access.check_write(b"walker.1").is_ok());
+    assert!(access.check_write(b"r").is_err() && access.check_read(b"r").is_ok());
+    assert!(find(&walker, "/", "amq.topic", Direct).is_none());
+    assert!(find(&walker, "v", "amq.topic", Topic).is_none());
+    assert!(find(&walker, "/", "x", Topic).is_none());
+    assert!(find(&guest, "/", "amq.topic", Topic).is_none());
+    let before = users.generation();
+    let cleared = users.clear_topic_permissions("walker", "/", Some("amq.topic"));
+    assert_eq!(cleared, Ok(vec![Change::RemoveTopicPermission(set)]));
+    assert!(users.generation() > before);
+    assert!(find(&walker, "/", "amq.topic", Topic).is_none());
+    let cleared = users.clear_topic_permissions("walker", "/", Some("amq.topic"));
+    assert_eq!(cleared, Ok(Vec::new()));
+    let missing = AuthError::NoSuchUser("hare".to_owned());
+    let set = users.set_topic_permission(topic_permission("hare", "/", "x"));
+    assert_eq!(set, Err(missing.clone()));
+    let cleared = users.clear_topic_permissions("hare", "/", None);
+    assert_eq!(cleared, Err(missing.clone()));
+    assert_eq!(users.topic_permissions(Some("hare"), None), Err(missing));
+}
+
+#[test]
+fn topic_permissions_are_listed_and_removed_with_their_user_or_virtual_host() {
+    let users = users();
+    let all = [
+        topic_permission("guest", "/", "x"),
+        topic_permission("walker", "/", "x"),
+        topic_permission("walker", "/", "y"),
+        topic_permission("walker", "v", "x"),
+    ];
+    for one in &all {
+        users.set_topic_permission(one.clone()).unwrap();
+    }
+    let list = |user, vhost| users.topic_permissions(user, vhost).unwrap();
+    assert_eq!(list(None, None), all);
+    assert_eq!(list(Some("walker"), None), all[1..]);
+    assert_eq!(list(None, Some("/")), all[..3]);
+    assert_eq!(list(Some("walker"), Some("v")), all[3..]);
+    let removal = |one: &TopicPermission| Change::RemoveTopicPermission(one.clone());
+    assert_eq!(users.forget_vhost("v"), [removal(&all[3])]);
+    let cleared = users.clear_topic_permissions("walker", "/", None);
+    assert_eq!(cleared, Ok(all[1..3].iter().map(removal).collect()));
+    let (_, changes) = users.delete_user("guest").unwrap();
+    let gone = Change::RemoveUser("guest".to_owned());
+    assert_eq!(changes, [removal(&all[0]), gone]);
+    assert!(list(None, None).is_empty());
 }

@@ -139,6 +139,11 @@ impl Caller {
             return Err(texts::default_exchange());
         }
         self.check_access(Access::Write, destination)?;
-        self.check_access(Access::Read, Entity::Exchange(&spec.source))
+        self.check_access(Access::Read, Entity::Exchange(&spec.source))?;
+        let source = self.vhost().exchange(spec.source.as_str());
+        match source.and_then(|source| self.topic_access(&source)) {
+            None => Ok(()),
+            Some(topics) => topics.check_read(spec.key.as_str().as_bytes()),
+        }
     }
 }

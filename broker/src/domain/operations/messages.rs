@@ -1,7 +1,7 @@
 //! Publishing, consuming and getting messages: which exchange or queue may be used, and how.
 
 use super::Caller;
-use crate::domain::auth::Access;
+use crate::domain::auth::{Access, TopicAccess};
 use crate::engine::exchange::Exchange;
 use crate::engine::queue::{Queue, QueueKind, arguments};
 use leveret_protocol::texts::{self, Entity};
@@ -9,15 +9,27 @@ use leveret_protocol::values::FieldTable;
 use leveret_protocol::{AmqpError, ExchangeName, QueueName};
 use std::sync::Arc;
 
-/// A message that a caller publishes, as far as it depends on its parts whether the caller may.
-#[derive(Clone, Copy, Debug)]
-pub struct Publication<'a> {
-    /// The exchange; `None` for the default exchange.
-    pub exchange: Option<&'a Exchange>,
-    /// The routing key it is published with.
-    pub routing_key: &'a [u8],
-    /// The `user_id` property.
-    pub user_id: Option<&'a [u8]>,
+/// An exchange that the caller may publish to.
+#[derive(Clone, Debug)]
+pub struct PermittedExchange {
+    /// `None` for the default exchange.
+    pub exchange: Option<Arc<Exchange>>,
+    /// Which routing keys the caller may publish with; `None` for all.
+    pub topics: Option<Arc<TopicAccess>>,
+}
+
+impl PermittedExchange {
+    /// Checks that the caller may publish with this routing key.
+    ///
+    /// # Errors
+    /// 403.
+    #[inline]
+    pub fn check_key(&self, routing_key: &[u8]) -> Result<(), AmqpError> {
+        match &self.topics {
+            None => Ok(()),
+            Some(topics) => topics.check_write(routing_key),
+        }
+    }
 }
 
 /// How a caller wants to consume from a queue.
@@ -34,7 +46,7 @@ pub struct Subscription<'a> {
 }
 
 impl Caller {
-    /// Returns the exchange to publish to, which needs the write permission; `None` is the default exchange. The answer
+    /// Returns the exchange to publish to, which needs the write permission. The answer
     /// is valid until something is declared or deleted, or permissions change.
     ///
     /// # Errors
@@ -42,35 +54,36 @@ impl Caller {
     pub fn exchange_to_publish_to(
         &self,
         name: &ExchangeName,
-    ) -> Result<Option<Arc<Exchange>>, AmqpError> {
+    ) -> Result<PermittedExchange, AmqpError> {
         // Before the look-up: clients without permission must not learn whether it exists.
         self.check_access(Access::Write, Entity::Exchange(name))?;
         if name.is_empty() {
-            return Ok(None);
+            return Ok(PermittedExchange {
+                exchange: None,
+                topics: None,
+            });
         }
         let exchange = self.existing_exchange(name)?;
         if exchange.spec.internal {
             return Err(texts::internal_exchange(name, self.vhost().name()));
         }
-        Ok(Some(exchange))
+        Ok(PermittedExchange {
+            topics: self.topic_access(&exchange),
+            exchange: Some(exchange),
+        })
     }
 
-    /// Checks whether the caller may publish a message to an exchange that
-    /// [`Caller::exchange_to_publish_to`] returned. All that depends on the exchange and the routing key
-    /// together is checked here, and the answer to that stays valid as long as that exchange: the fast path of publishing
-    /// asks once for each route that it caches.
+    /// Returns the caller's topic permission for an exchange, if it has one.
+    pub(super) fn topic_access(&self, exchange: &Exchange) -> Option<Arc<TopicAccess>> {
+        let users = &self.broker.users;
+        users.topic_access(self.user(), self.vhost().name(), exchange)
+    }
+
+    /// Checks the `user_id` property of a message that the caller publishes.
     ///
     /// # Errors
-    /// 406 if the `user_id` is not the caller's, who is not allowed to impersonate others.
-    #[inline]
-    pub fn check_publication(&self, publication: &Publication<'_>) -> Result<(), AmqpError> {
-        match publication.user_id {
-            Some(claimed) => self.check_user_id(claimed),
-            None => Ok(()),
-        }
-    }
-
-    fn check_user_id(&self, claimed: &[u8]) -> Result<(), AmqpError> {
+    /// 406 if it is not the caller's name, who is not allowed to impersonate others.
+    pub fn check_user_id(&self, claimed: &[u8]) -> Result<(), AmqpError> {
         let user = &self.user().name;
         if claimed == user.as_str().as_bytes() || self.impersonates {
             return Ok(());

@@ -21,5 +21,5 @@ mod tests;
 pub use bindings::BindingSpec;
 pub use caller::Caller;
 pub use exchanges::ExchangeDeclaration;
-pub use messages::{Publication, Subscription};
+pub use messages::{PermittedExchange, Subscription};
 pub use queues::{QueueConditions, QueueDeclaration};

@@ -61,12 +61,14 @@ impl Caller {
             arguments: declaration.arguments,
         };
         let prefix = arguments::take_name_prefix(&mut spec)?;
+        self.vhost().add_default_queue_type(&mut spec, exclusive);
         if spec.name.is_empty() {
             spec.name = server_generated(&format!("{prefix}-")).into();
         } else if spec.name.as_str().starts_with(SYSTEM_PREFIX) {
             return Err(texts::reserved_name("queue", spec.name.as_str()));
         }
         self.check_access(Access::Configure, Entity::Queue(&spec.name))?;
+        self.broker.statistics.churn.queue_declared.count();
         if self.vhost().queue(spec.name.as_str()).is_none() {
             self.check_new_queue(&spec, is_named)?;
             self.check_room_for(Entity::Queue(&spec.name))?;

@@ -1,12 +1,12 @@
 //! Recovery: builds a broker that is ready to serve from what the store contains.
 
 use crate::config::Config;
-use crate::domain::auth::{AuthError, Mechanisms, PasswordHash, Permission, User};
+use crate::domain::auth::{AuthError, Mechanisms, PasswordHash, Permission, TopicPermission, User};
 use crate::domain::broker::{Broker, DEFAULT_VHOST};
 use crate::domain::definitions::{Definition, DestinationKind};
 use crate::domain::limits::VhostLimits;
 use crate::domain::policy::Policy;
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost_spec::{VhostMetadata, VhostSpec};
 use crate::engine::exchange::{Binding, Destination};
 use crate::engine::queue::paging::Limits;
 use crate::engine::queue::{DeliveryCount, Found, Returns};
@@ -63,6 +63,9 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
     }
     restore_definitions(&broker, &opened.definitions, &mut recovered, &store)?;
     start_queues(&broker);
+    let mut fx = broker.effects(None);
+    broker.seed_cluster_id(&mut fx);
+    fx.perform();
     drop_messages_without_queue(&broker, recovered.into_keys());
     Ok(broker)
 }
@@ -98,8 +101,10 @@ fn create_defaults(broker: &Broker, config: &Config) -> Result<(), AuthError> {
     broker.add_vhost(
         VhostSpec {
             name: DEFAULT_VHOST.into(),
-            description: "Default virtual host".to_owned(),
-            tags: Vec::new(),
+            metadata: VhostMetadata {
+                description: "Default virtual host".to_owned(),
+                ..VhostMetadata::default()
+            },
         },
         &mut fx,
     );
@@ -118,6 +123,7 @@ fn create_defaults(broker: &Broker, config: &Config) -> Result<(), AuthError> {
         read: all(),
     })?;
     broker.store_change(change, &mut fx);
+    broker.seed_cluster_id(&mut fx);
     fx.perform();
     Ok(())
 }
@@ -129,6 +135,7 @@ struct DefinitionsByKind {
     vhosts: Vec<(VhostSpec, Option<VhostLimits>)>,
     users: Vec<User>,
     permissions: Vec<Permission>,
+    topic_permissions: Vec<TopicPermission>,
     policies: Vec<Definition>,
     exchanges: Vec<Definition>,
     queues: Vec<Definition>,
@@ -147,19 +154,16 @@ fn restore_definitions(
         match Definition::decode(key, value)? {
             Definition::Vhost {
                 name,
-                description,
-                tags,
+                metadata,
                 limits,
             } => {
-                let spec = VhostSpec {
-                    name: name.into(),
-                    description,
-                    tags,
-                };
-                sorted.vhosts.push((spec, limits));
+                let name = name.into();
+                sorted.vhosts.push((VhostSpec { name, metadata }, limits));
             }
             Definition::User(user) => sorted.users.push(user),
             Definition::Permission(permission) => sorted.permissions.push(permission),
+            Definition::TopicPermission(permission) => sorted.topic_permissions.push(permission),
+            Definition::GlobalParameter(parameter) => broker.global_parameters.restore(parameter),
             policy @ Definition::Policy { .. } => sorted.policies.push(policy),
             exchange @ Definition::Exchange { .. } => sorted.exchanges.push(exchange),
             queue @ Definition::Queue { .. } => sorted.queues.push(queue),
@@ -181,6 +185,9 @@ fn restore_definitions(
         broker.restore_vhost(spec).set_limits(limits);
     }
     broker.users.restore(sorted.users, sorted.permissions)?;
+    broker
+        .users
+        .restore_topic_permissions(sorted.topic_permissions)?;
     for objects in [
         &mut sorted.policies,
         &mut sorted.exchanges,

@@ -1,9 +1,10 @@
 use super::*;
+use crate::domain::vhost_spec::{VhostDeletionError, VhostUpdate};
 use crate::engine::interfaces::Timed;
 use crate::engine::message::MessageBuilder;
-use crate::engine::queue::{Effects, Entry, Queue, QueueSpec, Return};
+use crate::engine::queue::{Effects, Entry, Queue, QueueKind, QueueSpec, Return};
 use leveret_protocol::values::{AMQPValue, FieldTable};
-use leveret_storage::{Batch, Options};
+use leveret_storage::{Batch, Op, Options};
 
 #[test]
 fn an_object_without_its_virtual_host_is_dropped_for_good() {
@@ -52,7 +53,7 @@ fn limits_survive_a_restart() {
     let broker = recover(&config, open()).unwrap();
     let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
     assert_eq!(vhost.limits(), Some(vhost_limits));
-    assert_eq!(vhost.spec.description, "Default virtual host");
+    assert_eq!(vhost.metadata().description, "Default virtual host");
     assert_eq!(broker.users.limits("guest"), user_limits);
     let mut fx = broker.effects(None);
     assert!(broker.set_vhost_limits(DEFAULT_VHOST, None, &mut fx));
@@ -61,6 +62,98 @@ fn limits_survive_a_restart() {
     drop((fx, vhost, broker));
     let broker = recover(&config, open()).unwrap();
     assert_eq!(broker.vhost(DEFAULT_VHOST).unwrap().limits(), None);
+}
+
+#[test]
+fn topic_permissions_and_metadata_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config::with_data_dir(dir.path().to_owned());
+    let open = || Store::open(Options::new(dir.path().join("store"))).unwrap();
+    let broker = recover(&config, open()).unwrap();
+    let mut fx = broker.effects(None);
+    let permission = |user: &str, exchange: &str| TopicPermission {
+        user: user.to_owned(),
+        vhost: DEFAULT_VHOST.to_owned(),
+        exchange: exchange.to_owned(),
+        write: "^a".to_owned(),
+        read: "^b".to_owned(),
+    };
+    for exchange in ["x", "y"] {
+        let change = broker
+            .users
+            .set_topic_permission(permission("guest", exchange));
+        broker.store_change(change.unwrap(), &mut fx);
+    }
+    let cleared = broker
+        .users
+        .clear_topic_permissions("guest", DEFAULT_VHOST, Some("y"));
+    for change in cleared.unwrap() {
+        broker.store_change(change, &mut fx);
+    }
+    // The user was deleted at the moment of a crash.
+    fx.store(Definition::TopicPermission(permission("gone", "x")).put());
+    let update = VhostUpdate {
+        tags: Some(vec!["t".to_owned()]),
+        default_queue_type: Some(QueueKind::Quorum),
+        protected_from_deletion: Some(true),
+        ..VhostUpdate::default()
+    };
+    assert!(broker.update_vhost(DEFAULT_VHOST, update.clone(), &mut fx));
+    assert!(!broker.update_vhost("nowhere", update, &mut fx));
+    fx.perform();
+    let before = broker.vhost(DEFAULT_VHOST).unwrap().metadata();
+    broker.store.as_ref().unwrap().close().unwrap();
+    drop((fx, broker));
+    let broker = recover(&config, open()).unwrap();
+    let permissions = broker.users.topic_permissions(None, None).unwrap();
+    assert_eq!(permissions, [permission("guest", "x")]);
+    assert_eq!(broker.vhost(DEFAULT_VHOST).unwrap().metadata(), before);
+    assert_eq!(before.description, "Default virtual host");
+    let mut fx = broker.effects(None);
+    let deleted = broker.delete_vhost(DEFAULT_VHOST, &mut fx);
+    assert_eq!(deleted, Err(VhostDeletionError::Protected));
+    let update = VhostUpdate {
+        protected_from_deletion: Some(false),
+        ..VhostUpdate::default()
+    };
+    assert!(broker.update_vhost(DEFAULT_VHOST, update, &mut fx));
+    assert_eq!(broker.delete_vhost(DEFAULT_VHOST, &mut fx), Ok(()));
+    let again = broker.delete_vhost(DEFAULT_VHOST, &mut fx);
+    assert_eq!(again, Err(VhostDeletionError::NoSuchVhost));
+    fx.perform();
+    broker.store.as_ref().unwrap().close().unwrap();
+    drop((fx, broker));
+    let broker = recover(&config, open()).unwrap();
+    assert!(broker.vhosts().is_empty());
+    assert!(
+        broker
+            .users
+            .topic_permissions(None, None)
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_definition_that_does_not_decode_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config::with_data_dir(dir.path().to_owned());
+    let open = || Store::open(Options::new(dir.path().join("store"))).unwrap();
+    let broker = recover(&config, open()).unwrap();
+    let store = broker.store.clone().unwrap();
+    let key = crate::domain::definitions::permission_key("/", "hare");
+    let value = b"\x01{\"permission\":{\"user\":5}}"[..].into();
+    store.submit(Batch {
+        ops: vec![Op::PutDefinition { key, value }],
+        sink: None,
+    });
+    store.close().unwrap();
+    drop((broker, store));
+    let error = recover(&config, open()).err().unwrap().to_string();
+    assert!(
+        error.starts_with("cannot decode stored permission '/' 'hare': "),
+        "{error}"
+    );
 }
 
 #[test]

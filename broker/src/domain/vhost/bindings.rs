@@ -52,7 +52,7 @@ impl Vhost {
             }
         }
         if is_stored(source, binding) {
-            fx.store(Definition::binding(&self.spec.name, source.name(), binding).delete());
+            fx.store(Definition::binding(&self.name, source.name(), binding).delete());
         }
     }
 
@@ -69,16 +69,16 @@ impl Vhost {
     ) -> Result<bool, AmqpError> {
         let mut sources = self.sources.lock();
         if self.exchange(source.name().as_str()).is_none() {
-            return Err(texts::no_exchange(source.name(), &self.spec.name));
+            return Err(texts::no_exchange(source.name(), &self.name));
         }
         match &binding.destination {
             Destination::Queue(queue) if self.queue(queue.name().as_str()).is_none() => {
-                return Err(texts::no_queue(queue.name().as_str(), &self.spec.name));
+                return Err(texts::no_queue(queue.name().as_str(), &self.name));
             }
             Destination::Exchange(exchange)
                 if self.exchange(exchange.name().as_str()).is_none() =>
             {
-                return Err(texts::no_exchange(exchange.name(), &self.spec.name));
+                return Err(texts::no_exchange(exchange.name(), &self.name));
             }
             _ => {}
         }
@@ -88,7 +88,7 @@ impl Vhost {
             let to = binding.destination.name();
             sources.entry(to).or_default().insert(source.name().clone());
             if stored {
-                fx.store(Definition::binding(&self.spec.name, source.name(), &binding).put());
+                fx.store(Definition::binding(&self.name, source.name(), &binding).put());
             }
             self.changed();
             fx.submit();

@@ -29,10 +29,10 @@ impl Vhost {
             self.same_exchange(&existing.spec, &spec)?;
             return Ok((existing, false));
         }
-        check_declaration(&spec, &self.spec.name)?;
+        check_declaration(&spec, &self.name)?;
         let exchange = Arc::new(new_exchange(spec));
         if exchange.spec.durable {
-            fx.store(Definition::exchange(&self.spec.name, &exchange).put());
+            fx.store(Definition::exchange(&self.name, &exchange).put());
             fx.submit();
         }
         self.insert_exchange(exchange.clone());
@@ -57,11 +57,7 @@ impl Vhost {
         if current.kind != wanted.kind {
             let (received, current) = (wanted.kind, current.kind);
             return Err(texts::inequivalent_property(
-                "type",
-                entity,
-                &self.spec.name,
-                received,
-                current,
+                "type", entity, &self.name, received, current,
             ));
         }
         let properties = [
@@ -69,10 +65,10 @@ impl Vhost {
             ("auto_delete", wanted.auto_delete, current.auto_delete),
             ("internal", wanted.internal, current.internal),
         ];
-        same_properties(&properties, entity, &self.spec.name)?;
+        same_properties(&properties, entity, &self.name)?;
         let wanted = wanted.arguments.inner().get(ALTERNATE_EXCHANGE);
         let current = current.arguments.inner().get(ALTERNATE_EXCHANGE);
-        same_argument(ALTERNATE_EXCHANGE, wanted, current, entity, &self.spec.name)
+        same_argument(ALTERNATE_EXCHANGE, wanted, current, entity, &self.name)
     }
 
     /// Deletes an exchange with its bindings. Returns false if it does not exist.
@@ -90,7 +86,7 @@ impl Vhost {
             return Ok(false);
         };
         if if_unused && !exchange.is_unbound() {
-            return Err(texts::in_use(Entity::Exchange(name), &self.spec.name));
+            return Err(texts::in_use(Entity::Exchange(name), &self.name));
         }
         self.remove_exchanges(vec![exchange], &mut sources, fx);
         fx.submit();
@@ -114,7 +110,7 @@ impl Vhost {
                 self.forget_binding(&exchange, &binding, sources, fx);
             }
             if exchange.spec.durable {
-                fx.store(Definition::exchange(&self.spec.name, &exchange).delete());
+                fx.store(Definition::exchange(&self.name, &exchange).delete());
             }
             if let Some(delays) = exchange.delays() {
                 delays.end(fx);

@@ -23,7 +23,7 @@ impl Vhost {
     pub(super) fn check_queue_limit(&self, queue: &QueueName) -> Result<(), AmqpError> {
         match self.limits().and_then(VhostLimits::queues) {
             Some(limit) if self.queues.read().len() as u64 >= limit => {
-                Err(texts::queue_limit(queue, &self.spec.name, limit))
+                Err(texts::queue_limit(queue, &self.name, limit))
             }
             _ => Ok(()),
         }

@@ -8,18 +8,20 @@ mod directory;
 mod equivalence;
 mod exchanges;
 mod limits;
+mod metadata;
 mod policies;
 
 use crate::domain::definitions::Definition;
 use crate::domain::limits::VhostLimits;
 use crate::domain::policy::Policies;
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost_spec::{VhostMetadata, VhostSpec};
 use crate::engine::exchange::{DestinationName, Directory, Exchange, ExchangeKind, ExchangeSpec};
 use crate::engine::interfaces::ConnectionId;
 use crate::engine::interfaces::VirtualHost;
 use crate::engine::queue::{
     AfterRemoval, Consumer, ConsumerId, Counts, Effects, Queue, QueueSpec, Remains,
 };
+use crate::engine::statistics::VhostStatistics;
 use bindings::Sources;
 pub use directory::Vhosts;
 use equivalence::{same_arguments, same_properties};
@@ -53,8 +55,10 @@ const TRACE_EXCHANGE: &str = "amq.rabbitmq.trace";
 /// A virtual host.
 #[derive(Debug)]
 pub struct Vhost {
-    /// What it was added as.
-    pub spec: VhostSpec,
+    name: VhostName,
+    metadata: RwLock<Arc<VhostMetadata>>,
+    /// Whether messages are to be traced; not stored, as in RabbitMQ.
+    tracing: AtomicBool,
     queues: RwLock<HashMap<QueueName, Arc<Queue>>>,
     exchanges: RwLock<HashMap<ExchangeName, Arc<Exchange>>>,
     /// The exchanges that have bindings to a destination. Its lock is the change lock.
@@ -64,6 +68,8 @@ pub struct Vhost {
     policies: Mutex<Policies>,
     /// Whether the virtual host was deleted: then nothing more of it is stored. Written under the change lock.
     deleted: AtomicBool,
+    /// What its connections have counted.
+    pub statistics: Arc<VhostStatistics>,
 }
 
 /// The result of deleting a queue.
@@ -88,7 +94,9 @@ impl Vhost {
             (spec.name.clone(), Arc::new(Exchange::new(spec)))
         });
         Vhost {
-            spec,
+            name: spec.name,
+            metadata: RwLock::new(Arc::new(spec.metadata)),
+            tracing: AtomicBool::new(false),
             queues: RwLock::default(),
             exchanges: RwLock::new(system.into()),
             sources: Mutex::default(),
@@ -96,12 +104,13 @@ impl Vhost {
             limits: RwLock::default(),
             policies: Mutex::default(),
             deleted: AtomicBool::new(false),
+            statistics: Arc::default(),
         }
     }
 
     /// Returns its name.
     pub fn name(&self) -> &VhostName {
-        &self.spec.name
+        &self.name
     }
 
     /// Returns a number that changes with every change of queues, exchanges or bindings: a cached route is valid
@@ -162,12 +171,7 @@ impl Vhost {
                 .map(|()| (existing, false));
         }
         self.check_queue_limit(&spec.name)?;
-        let queue = Arc::new(Queue::new(
-            new_id(),
-            self.spec.name.clone(),
-            spec,
-            Position(0),
-        ));
+        let queue = Arc::new(Queue::new(new_id(), self.name.clone(), spec, Position(0)));
         self.configure_queue(&queue, fx);
         if queue.spec.is_stored() {
             fx.store(Definition::queue(&queue).put());
@@ -179,6 +183,7 @@ impl Vhost {
             .insert(queue.name().clone(), queue.clone());
         self.changed();
         queue.start(fx);
+        fx.count_churn(|churn| &churn.queue_created);
         Ok((queue, true))
     }
 
@@ -192,20 +197,15 @@ impl Vhost {
         // Checked first (`rabbit_amqqueue:assert_equivalence`).
         let other_kind = wanted.exclusive_to.is_some() != current.exclusive_to.is_some();
         if other_kind || existing.is_locked_for(connection) {
-            return Err(texts::locked_queue(name, &self.spec.name));
+            return Err(texts::locked_queue(name, &self.name));
         }
         let properties = [
             ("durable", wanted.durable, current.durable),
             ("auto_delete", wanted.auto_delete, current.auto_delete),
         ];
         let entity = Entity::Queue(name);
-        same_properties(&properties, entity, &self.spec.name)?;
-        same_arguments(
-            &wanted.arguments,
-            &current.arguments,
-            entity,
-            &self.spec.name,
-        )
+        same_properties(&properties, entity, &self.name)?;
+        same_arguments(&wanted.arguments, &current.arguments, entity, &self.name)
     }
 
     /// Restores a queue at startup, before clients connect.
@@ -257,10 +257,21 @@ impl Vhost {
         self.changed();
         fx.submit();
         drop(sources);
+        self.forget_lengths(queue);
+        fx.count_churn(|churn| &churn.queue_deleted);
         for consumer in consumers {
             consumer.mailbox.cancelled(&consumer);
         }
         Ok(Some(DeletedQueue { messages }))
+    }
+
+    /// Takes a queue that was deleted out of the sums of the virtual host.
+    fn forget_lengths(&self, queue: &Queue) {
+        if let Some(last) = queue.tracked.end()
+            && let Some(lengths) = last.last_chunk()
+        {
+            self.statistics.change_lengths(*lengths, [0; 3]);
+        }
     }
 
     /// Deletes a queue even if it has messages or consumers.

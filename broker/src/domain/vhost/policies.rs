@@ -26,7 +26,7 @@ impl Vhost {
         if self.is_deleted() {
             return false;
         }
-        let definition = Definition::policy(&self.spec.name, kind, &policy.spec);
+        let definition = Definition::policy(&self.name, kind, &policy.spec);
         self.policies.lock().set(kind, policy);
         self.store_policies(definition.put(), fx);
         let changed = self.assign_policies(&mut sources);
@@ -41,7 +41,7 @@ impl Vhost {
         let Some(policy) = self.policies.lock().clear(kind, name) else {
             return false;
         };
-        let definition = Definition::policy(&self.spec.name, kind, &policy.spec);
+        let definition = Definition::policy(&self.name, kind, &policy.spec);
         self.store_policies(definition.delete(), fx);
         let changed = self.assign_policies(&mut sources);
         drop(sources);
@@ -90,7 +90,7 @@ impl Vhost {
         for kind in [PolicyKind::User, PolicyKind::Operator] {
             for policy in self.policies(kind) {
                 self.policies.lock().clear(kind, &policy.spec.name);
-                fx.store(Definition::policy(&self.spec.name, kind, &policy.spec).delete());
+                fx.store(Definition::policy(&self.name, kind, &policy.spec).delete());
             }
         }
     }
@@ -264,7 +264,8 @@ mod tests {
         let mut world = World::new();
         world.set("p", "", r#"{"max-length":1}"#);
         let vhost = world.vhost.clone();
-        assert!(world.broker.delete_vhost(DEFAULT_VHOST, &mut world.fx));
+        let deleted = world.broker.delete_vhost(DEFAULT_VHOST, &mut world.fx);
+        assert_eq!(deleted, Ok(()));
         assert!(vhost.policies(USER).is_empty());
         let written = WrittenPolicy::new("p", "", r#"{"max-length":1}"#);
         let policy = Policy::parse(USER, written).unwrap();

@@ -6,10 +6,13 @@
 use super::retry::{Retry, RetryKind};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{ExchangeName, table};
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 use std::time::Duration;
 
 /// The kind of a queue (`x-queue-type`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum QueueKind {
     /// What AMQP 0-9-1 describes.
     #[default]
@@ -21,6 +24,9 @@ pub enum QueueKind {
 }
 
 impl QueueKind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [QueueKind; 3] = [QueueKind::Classic, QueueKind::Quorum, QueueKind::Stream];
+
     /// Returns the kind that queue.declare's arguments ask for.
     pub fn of(arguments: &FieldTable) -> QueueKind {
         match text(arguments, "x-queue-type").as_deref() {
@@ -46,6 +52,18 @@ impl QueueKind {
             QueueKind::Quorum => "rabbit_quorum_queue",
             QueueKind::Stream => "rabbit_stream_queue",
         }
+    }
+}
+
+impl FromStr for QueueKind {
+    type Err = String;
+
+    /// Parses the name of a kind, or of its module.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let kinds = [QueueKind::Classic, QueueKind::Quorum, QueueKind::Stream];
+        let named = |kind: &QueueKind| name == kind.as_str() || name == kind.module();
+        let kind = kinds.into_iter().find(named);
+        kind.ok_or_else(|| format!("{name} is not a valid queue type"))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::engine::exchange::ExchangeKind;
 use crate::manage::AdminContext;
 use crate::plumbing::alarms::Resource;
 use crate::plumbing::system;
-use crate::text::names::{COMPATIBLE_VERSION, NODE_NAME};
+use crate::text::names::{RABBITMQ_VERSION, NODE_NAME};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::num::NonZero;
@@ -121,7 +121,7 @@ impl Node {
                 .as_ref()
                 .map_or(0, |all| all.global_queue_depth() as u64),
             rates_mode: "basic",
-            rabbitmq_version: COMPATIBLE_VERSION,
+            rabbitmq_version: RABBITMQ_VERSION,
             mem_used: system::resident_memory(),
             mem_limit: alarms.memory_bytes,
             mem_alarm: in_force(Resource::Memory),

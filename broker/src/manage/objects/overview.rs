@@ -3,11 +3,10 @@
 use super::connection::Connection;
 use super::listener::{Listener, WebContext};
 use super::node::{Choice, exchange_types};
-use super::queue::all_messages;
 use crate::domain::vhost::Vhost;
 use crate::manage::AdminContext;
 use crate::manage::access::{Principal, Right};
-use crate::text::names::{COMPATIBLE_VERSION, NODE_NAME};
+use crate::text::names::{RABBITMQ_VERSION, NODE_NAME};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -97,7 +96,7 @@ impl QueueTotals {
         let mut totals = QueueTotals::default();
         for queue in vhosts.into_iter().flat_map(|vhost| vhost.queues()) {
             let counts = queue.counts();
-            totals.messages += all_messages(&counts).messages;
+            totals.messages += counts.all().messages;
             totals.messages_ready += counts.ready;
             totals.messages_unacknowledged += counts.unacked;
         }
@@ -114,13 +113,13 @@ impl Overview {
         Overview {
             product_name: "Leveret",
             product_version: env!("CARGO_PKG_VERSION"),
-            rabbitmq_version: COMPATIBLE_VERSION,
-            management_version: COMPATIBLE_VERSION,
+            rabbitmq_version: RABBITMQ_VERSION,
+            management_version: RABBITMQ_VERSION,
             erlang_version: "",
             erlang_full_version: "",
             crypto_lib_version: "",
             release_series_support_status: "supported",
-            cluster_name: NODE_NAME.to_owned(),
+            cluster_name: broker.global_parameters.cluster_name(),
             cluster_tags: BTreeMap::new(),
             node_tags: BTreeMap::new(),
             default_queue_type: "classic",

@@ -83,7 +83,7 @@ fn a_virtual_host_that_is_replaced_does_not_keep_those_who_were_in_it() {
     let broker = broker();
     let mut guest = Client::ready(&broker);
     let mut fx = broker.effects(None);
-    broker.delete_vhost("/", &mut fx);
+    broker.delete_vhost("/", &mut fx).unwrap();
     broker.add_vhost(VhostSpec::named("/"), &mut fx);
     fx.perform();
     let closed = "0 close 320 CONNECTION_FORCED - vhost '/' is deleted (0,0)";

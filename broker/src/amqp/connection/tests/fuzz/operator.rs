@@ -52,7 +52,7 @@ impl World {
             Operation::Alarm(memory, disk) => self.alarm(memory, disk),
             Operation::RenewVhost => {
                 let mut fx = self.broker.effects(None);
-                assert!(self.broker.delete_vhost(VHOSTS[1], &mut fx));
+                self.broker.delete_vhost(VHOSTS[1], &mut fx).unwrap();
                 fx.perform();
                 self.add_other_vhost();
             }

@@ -1,16 +1,18 @@
 //! The users and permissions in force.
 
+mod topics;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::net::IpAddr;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use parking_lot::RwLock;
 
 use super::outcome::{AccountId, AuthError, Change, Identity, Login, LoginRefused};
 use super::pattern::{Pattern, PatternError};
-use super::{Access, Credentials, HashingAlgorithm, PasswordHash, Permission, User};
+use super::{Access, Credentials, PasswordHash, Permission, TopicAccess, User};
 use crate::domain::limits::UserLimits;
 
 /// The hash that the password of an unknown user is compared with, so that it takes the same time.
@@ -40,6 +42,19 @@ struct Account {
     record: User,
     /// By virtual host.
     permissions: BTreeMap<String, CompiledPermission>,
+    /// By virtual host and exchange.
+    topics: BTreeMap<(String, String), Arc<TopicAccess>>,
+}
+
+impl Account {
+    fn new(id: AccountId, record: User) -> Self {
+        Account {
+            id,
+            record,
+            permissions: BTreeMap::new(),
+            topics: BTreeMap::new(),
+        }
+    }
 }
 
 /// All users and their permissions. Shared by all connections: reading takes a shared lock for the
@@ -94,10 +109,10 @@ impl Users {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Adds the records from the store.
+    /// Adds the records from the store. Leaves out permissions of users that do not exist, and logs them.
     ///
     /// # Errors
-    /// When a permission belongs to an unknown user, or its pattern does not compile.
+    /// When a pattern does not compile.
     pub fn restore(
         &self,
         users: impl IntoIterator<Item = User>,
@@ -105,19 +120,21 @@ impl Users {
     ) -> Result<(), AuthError> {
         let mut accounts = self.accounts.write();
         for record in users {
-            let account = Account {
-                id: self.next_account(),
-                permissions: BTreeMap::new(),
-                record,
-            };
-            accounts.insert(account.record.name.clone(), account);
+            let name = record.name.clone();
+            accounts.insert(name, Account::new(self.next_account(), record));
         }
         for permission in permissions {
-            let account = find(&mut accounts, &permission.user)?;
-            let vhost = permission.vhost.clone();
-            account
-                .permissions
-                .insert(vhost, CompiledPermission::compile(permission)?);
+            let (user, vhost) = (permission.user.clone(), permission.vhost.clone());
+            let Some(account) = accounts.get_mut(&user) else {
+                tracing::error!(%user, %vhost, "ignoring a stored permission: its user does not exist");
+                continue;
+            };
+            let granted = CompiledPermission::compile(permission);
+            let granted = granted.map_err(|reason| AuthError::Stored {
+                permission: format!("permission of user '{user}' in vhost '{vhost}'"),
+                reason,
+            })?;
+            account.permissions.insert(vhost, granted);
         }
         self.changed();
         Ok(())
@@ -152,7 +169,7 @@ impl Users {
             .accounts
             .read()
             .get(given.user)
-            .map(|account| (account.id, account.record.password_hash.clone()));
+            .map(|account| (account.id, account.record.password.clone()));
         let hash = found.as_ref().map_or(&*DUMMY_HASH, |(_, hash)| hash);
         let verified = hash.verifies(given.password);
         let refused = || LoginRefused::InvalidCredentials(given.user.to_owned());
@@ -162,7 +179,7 @@ impl Users {
         // Meanwhile the user may have been deleted or the password changed.
         let accounts = self.accounts.read();
         let account = accounts.get(given.user);
-        let account = account.filter(|now| now.id == id && now.record.password_hash == hash);
+        let account = account.filter(|now| now.id == id && now.record.password == hash);
         let tags = account.ok_or_else(refused)?.record.tags.clone();
         let identity = Identity {
             name: given.user.into(),
@@ -206,7 +223,7 @@ impl Users {
     pub fn add_user(
         &self,
         name: &str,
-        password_hash: PasswordHash,
+        password: PasswordHash,
         tags: &[String],
     ) -> Result<Change, AuthError> {
         if name.is_empty() {
@@ -218,16 +235,11 @@ impl Users {
         };
         let record = User {
             name: name.to_owned(),
-            password_hash,
-            hashing_algorithm: HashingAlgorithm::default(),
+            password,
             tags: tags.to_vec(),
             limits: UserLimits::default(),
         };
-        place.insert(Account {
-            id: self.next_account(),
-            record: record.clone(),
-            permissions: BTreeMap::new(),
-        });
+        place.insert(Account::new(self.next_account(), record.clone()));
         self.changed();
         Ok(Change::PutUser(record))
     }
@@ -244,12 +256,14 @@ impl Users {
             .ok_or_else(|| AuthError::NoSuchUser(name.to_owned()))?;
         self.changed();
         let removed = account.permissions.into_keys();
+        let topics = account.topics.values();
         // Permissions first, so that the store never contains a permission without its user.
         let changes = removed
             .map(|vhost| Change::RemovePermission {
                 user: name.to_owned(),
                 vhost,
             })
+            .chain(topics.map(topics::removal))
             .chain([Change::RemoveUser(name.to_owned())])
             .collect();
         Ok((account.id, changes))
@@ -260,10 +274,7 @@ impl Users {
     /// # Errors
     /// When the user does not exist.
     pub fn change_password(&self, name: &str, hash: PasswordHash) -> Result<Change, AuthError> {
-        self.change_user(name, |user| {
-            user.password_hash = hash;
-            user.hashing_algorithm = HashingAlgorithm::default();
-        })
+        self.change_user(name, |user| user.password = hash)
     }
 
     /// Replaces the tags.
@@ -347,6 +358,7 @@ impl Users {
                 let (user, vhost) = (user.clone(), vhost.to_owned());
                 changes.push(Change::RemovePermission { user, vhost });
             }
+            changes.extend(account.remove_topics(vhost, None));
         }
         if !changes.is_empty() {
             self.changed();

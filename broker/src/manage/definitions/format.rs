@@ -1,0 +1,229 @@
+//! The shape of a definition file.
+
+use crate::domain::auth::{Permission, TopicPermission, User};
+use crate::domain::parameters::{GlobalParameter, Parameter};
+use crate::domain::vhost_spec::VhostMetadata;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Everything that a broker, or one virtual host, has declared (`rabbit_definitions`). In the file of one virtual host
+/// no object names it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Definitions {
+    /// RabbitMQ's version whose format this is; tools look at it.
+    pub rabbit_version: String,
+    /// The same.
+    pub rabbitmq_version: String,
+    /// `Leveret`.
+    pub product_name: String,
+    /// Its version.
+    pub product_version: String,
+    /// `cluster` or `single_virtual_host`.
+    pub rabbitmq_definition_format: &'static str,
+    /// The name of the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original_cluster_name: Option<String>,
+    /// The virtual host, if the file is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original_vhost_name: Option<String>,
+    /// What the file is, for its readers.
+    pub explanation: String,
+    /// The parts of a virtual host's own definition, if the file is about one.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub vhost: Option<VhostParts>,
+    /// What only a whole broker has.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub broker: Option<BrokerParts>,
+    /// Limits of virtual hosts and operator policies.
+    pub parameters: Vec<ParameterEntry>,
+    /// Policies.
+    pub policies: Vec<PolicyEntry>,
+    /// Queues, except exclusive ones.
+    pub queues: Vec<QueueEntry>,
+    /// Exchanges that clients declared.
+    pub exchanges: Vec<ExchangeEntry>,
+    /// Bindings, except those to the default exchange and to exclusive queues.
+    pub bindings: Vec<BindingEntry>,
+}
+
+/// What only the file of a whole broker has.
+#[derive(Clone, Debug, Serialize)]
+pub struct BrokerParts {
+    /// Users with their password hashes.
+    pub users: Vec<UserEntry>,
+    /// Virtual hosts.
+    pub vhosts: Vec<VhostEntry>,
+    /// Permissions.
+    pub permissions: Vec<Permission>,
+    /// Topic permissions.
+    pub topic_permissions: Vec<TopicPermission>,
+    /// Global parameters.
+    pub global_parameters: Vec<GlobalParameter>,
+}
+
+/// What the file of one virtual host says about it.
+#[derive(Clone, Debug, Serialize)]
+pub struct VhostParts {
+    /// Description, tags, default queue type.
+    pub metadata: VhostMetadata,
+    /// The description.
+    pub description: String,
+    /// Its limits.
+    pub limits: Value,
+}
+
+/// A user: as it is stored, and with its limits even if there are none.
+#[derive(Clone, Debug, Serialize)]
+pub struct UserEntry {
+    /// The user.
+    #[serde(flatten)]
+    pub user: User,
+    /// Its limits, where the stored record leaves them out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Map<String, Value>>,
+}
+
+/// A virtual host.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VhostEntry {
+    /// Its name.
+    pub name: String,
+    /// Its description, where older files have it.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Its tags, where older files have them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// Its default queue type, where some tools put it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_queue_type: Option<String>,
+    /// Description, tags, default queue type.
+    #[serde(default)]
+    pub metadata: Map<String, Value>,
+    /// Limits, for information; they are imported as parameters.
+    #[serde(default)]
+    pub limits: Value,
+    /// Whether messages are traced; not imported.
+    #[serde(default, skip_serializing)]
+    pub tracing: Option<bool>,
+}
+
+/// A parameter of a virtual host.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ParameterEntry {
+    /// The virtual host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vhost: Option<String>,
+    /// What it is a parameter of.
+    pub component: String,
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Value,
+}
+
+impl ParameterEntry {
+    /// Returns the parameter, in this virtual host unless it names one.
+    pub(super) fn in_vhost(self, vhost: String) -> Parameter {
+        Parameter {
+            vhost,
+            component: self.component,
+            name: self.name,
+            value: self.value,
+        }
+    }
+}
+
+/// A policy.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PolicyEntry {
+    /// The virtual host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vhost: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// The names that it is for.
+    pub pattern: String,
+    /// The kinds of objects that it is for.
+    #[serde(default = "all", rename = "apply-to")]
+    pub apply_to: String,
+    /// Its settings.
+    pub definition: Value,
+    /// Which policy wins.
+    #[serde(default)]
+    pub priority: i64,
+}
+
+fn all() -> String {
+    "all".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A queue.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct QueueEntry {
+    /// Its name.
+    pub name: String,
+    /// The virtual host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vhost: Option<String>,
+    /// Its type, which the arguments say, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r#type: Option<String>,
+    /// Whether it survives a restart.
+    #[serde(default = "yes")]
+    pub durable: bool,
+    /// Whether it ends with its last consumer.
+    #[serde(default)]
+    pub auto_delete: bool,
+    /// Its arguments; RabbitMQ writes none as `[]`.
+    #[serde(default)]
+    pub arguments: Value,
+}
+
+/// An exchange.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExchangeEntry {
+    /// Its name.
+    pub name: String,
+    /// The virtual host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vhost: Option<String>,
+    /// Its type.
+    pub r#type: String,
+    /// Whether it survives a restart.
+    #[serde(default = "yes")]
+    pub durable: bool,
+    /// Whether it ends with its last binding.
+    #[serde(default)]
+    pub auto_delete: bool,
+    /// Whether clients cannot publish to it.
+    #[serde(default)]
+    pub internal: bool,
+    /// Its arguments.
+    #[serde(default)]
+    pub arguments: Value,
+}
+
+/// A binding.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BindingEntry {
+    /// The exchange that messages come from.
+    pub source: String,
+    /// The virtual host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vhost: Option<String>,
+    /// Where they go.
+    pub destination: String,
+    /// `queue` or `exchange`.
+    pub destination_type: String,
+    /// The key.
+    #[serde(default)]
+    pub routing_key: String,
+    /// The arguments.
+    #[serde(default)]
+    pub arguments: Value,
+}
