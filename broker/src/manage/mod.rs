@@ -4,6 +4,7 @@
 //! rules that it follows belong in [`domain`](crate::domain).
 
 pub mod access;
+pub mod administration;
 #[cfg(test)]
 mod change_order_tests;
 pub mod columns;

@@ -99,7 +99,9 @@ impl AdminContext {
             Request::CloseAllUserConnections { user, .. } => principal.name() == Some(user),
             Request::CloseConnection { pid, .. } => {
                 let connections = self.broker.connections.list();
-                let mut closed = connections.iter().filter(|info| info.id.0 == pid.connection);
+                let mut closed = connections
+                    .iter()
+                    .filter(|info| info.id.0 == pid.connection);
                 closed.any(|info| principal.name() == Some(info.details().user_name()))
             }
             _ => false,
@@ -116,6 +118,10 @@ impl Request {
                 super::request::PolicyKind::User => Right::Policymaker,
                 super::request::PolicyKind::Operator => Right::Administrator,
             },
+            Request::SetParameter { .. }
+            | Request::ClearParameter { .. }
+            | Request::SetGlobalParameter { .. }
+            | Request::ClearGlobalParameter { .. } => Right::Policymaker,
             _ => Right::Administrator,
         }
     }
@@ -126,7 +132,9 @@ impl Request {
             Request::PurgeQueue { vhost, .. }
             | Request::DeleteQueue { vhost, .. }
             | Request::SetPolicy { vhost, .. }
-            | Request::ClearPolicy { vhost, .. } => Some(vhost),
+            | Request::ClearPolicy { vhost, .. }
+            | Request::SetParameter { vhost, .. }
+            | Request::ClearParameter { vhost, .. } => Some(vhost),
             _ => None,
         }
     }

@@ -71,6 +71,10 @@ impl Verbs {
             Ok(result) => return result,
             Err(request) => request,
         };
+        let request = match self.administration_verb(request) {
+            Ok(result) => return result,
+            Err(request) => request,
+        };
         let request = match self.topic_verb(request) {
             Ok(result) => return result,
             Err(request) => request,
@@ -104,10 +108,6 @@ impl Verbs {
                     Ok(_) => Ok(Response::Ok),
                     Err(_) => Err(Response::refused(ErrorKind::InvalidCredentials)),
                 }
-            }
-            Request::ResetLoginAttempts => {
-                broker.login_attempts.reset();
-                Ok(Response::Ok)
             }
             Request::SetUserTags { user, tags } => {
                 self.store_change(broker.users.set_tags(&user, &tags))

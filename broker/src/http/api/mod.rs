@@ -3,8 +3,15 @@
 mod about;
 mod connections;
 mod health;
+mod index;
+mod limits;
 mod nodes;
+mod parameters;
+mod permissions;
+mod policies;
 mod queues;
+mod users;
+mod vhosts;
 
 use super::body::BodyMemory;
 use super::error::{ApiError, ApiResult};
@@ -120,8 +127,14 @@ fn paths(config: &Config) -> OpenApiRouter<Api> {
         .merge(about::router(config))
         .merge(connections::router())
         .merge(health::router())
+        .merge(limits::router())
         .merge(nodes::router())
+        .merge(parameters::router())
+        .merge(permissions::router())
+        .merge(policies::router())
         .merge(queues::router())
+        .merge(users::router())
+        .merge(vhosts::router())
 }
 
 /// Returns the service.
@@ -129,8 +142,13 @@ pub fn router(api: Api, config: &Config) -> Router {
     let (paths, document) = OpenApiRouter::with_openapi(Document::openapi())
         .nest("/api", paths(config))
         .split_for_parts();
+    let page = index::page(&document);
     let document = Arc::new(document);
+    let index = axum::routing::get(async move || axum::response::Html(page.clone()));
     paths
+        .route("/api", index.clone())
+        .route("/api/", index.clone())
+        .route("/api/index.html", index)
         .route(
             "/api/openapi.json",
             axum::routing::get(move || async move { Json(document.as_ref().clone()) }),

@@ -8,18 +8,25 @@ pub mod channel;
 pub mod connection;
 mod erlang;
 pub mod feature_flag;
+pub mod limits;
 pub mod listener;
 pub mod memory;
 pub mod node;
 pub mod overview;
+pub mod policy;
 pub(crate) mod queue;
+pub mod user;
+pub mod vhost;
 
 pub use channel::Channel;
 pub use connection::Connection;
 pub use listener::Listener;
 pub use node::Node;
 pub use overview::Overview;
+pub use policy::Policy;
 pub use queue::Queue;
+pub use user::User;
+pub use vhost::Vhost;
 
 use serde_json::{Map, Value};
 

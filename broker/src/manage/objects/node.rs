@@ -7,7 +7,7 @@ use crate::engine::exchange::ExchangeKind;
 use crate::manage::AdminContext;
 use crate::plumbing::alarms::Resource;
 use crate::plumbing::system;
-use crate::text::names::{RABBITMQ_VERSION, NODE_NAME};
+use crate::text::names::{NODE_NAME, RABBITMQ_VERSION};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::num::NonZero;

@@ -6,7 +6,7 @@ use super::node::{Choice, exchange_types};
 use crate::domain::vhost::Vhost;
 use crate::manage::AdminContext;
 use crate::manage::access::{Principal, Right};
-use crate::text::names::{RABBITMQ_VERSION, NODE_NAME};
+use crate::text::names::{NODE_NAME, RABBITMQ_VERSION};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
