@@ -147,7 +147,6 @@ pub fn router(api: Api, config: &Config) -> Router {
     let index = axum::routing::get(async move || axum::response::Html(page.clone()));
     paths
         .route("/api", index.clone())
-        .route("/api/", index.clone())
         .route("/api/index.html", index)
         .route(
             "/api/openapi.json",
