@@ -20,6 +20,7 @@ use crate::engine::exchange::{Binding, DestinationName, Exchange};
 use crate::engine::queue::{Consumer, Counts, Queue};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// Returns the rows of a listing; `None` if the request is not for a listing.
 pub(crate) async fn rows(

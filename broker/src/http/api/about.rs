@@ -21,7 +21,7 @@ use serde_json::json;
 use std::fmt::Write;
 use std::sync::Arc;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 /// The size of a login form at most, in bytes.

@@ -137,7 +137,7 @@ async fn set_of_user(
     principal.require(Right::Administrator)?;
     let value = body.value("value")?;
     if api.broker().users.user(&user).is_none() {
-        return Err(ApiError::bad_request_about("no_such_user", &user));
+        return Err(ApiError::bad_request_about("no_such_user", user));
     }
     let definition = json!({name: value}).to_string();
     let request = Request::SetUserLimits { user, definition };

@@ -201,7 +201,7 @@ async fn bulk_delete(
             continue;
         }
         if api.broker().users.user(&user).is_none() {
-            return Err(ApiError::bad_request_about("no_such_user", &user));
+            return Err(ApiError::bad_request_about("no_such_user", user));
         }
         let request = Request::DeleteUser { user };
         api.perform(principal.clone(), request).await?;

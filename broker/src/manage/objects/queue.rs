@@ -2,7 +2,7 @@
 
 use super::Arguments;
 use crate::domain::broker::Broker;
-use crate::engine::queue as engine;
+use crate::engine::queue::{self as engine, Counts};
 use crate::manage::table;
 use crate::text::names::NODE_NAME;
 use serde::Serialize;

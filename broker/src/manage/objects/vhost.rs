@@ -29,7 +29,7 @@ pub struct Vhost {
     pub cluster_state: BTreeMap<&'static str, &'static str>,
     /// Description, tags and so on once more.
     #[schema(value_type = Object)]
-    pub metadata: Arc<VhostMetadata>,
+    pub metadata: VhostMetadata,
     /// Its messages.
     #[serde(flatten)]
     pub totals: QueueTotals,
@@ -48,7 +48,7 @@ impl Vhost {
             protected_from_deletion: metadata.protected_from_deletion,
             tracing: vhost.is_traced(),
             cluster_state: BTreeMap::from([(NODE_NAME, "running")]),
-            metadata,
+            metadata: VhostMetadata::clone(&metadata),
             totals: QueueTotals::of([vhost]),
         }
     }
