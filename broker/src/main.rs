@@ -182,20 +182,21 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     let bound = listener.address()?;
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
+    let management = bind_management(config)?;
+    let management_address = management.as_ref().map(ManagementListener::address);
+    let management_address = management_address.transpose()?;
     let context = AdminContext {
         broker: broker.clone(),
         data_dir: config.data_dir.clone(),
         config_files: config.config_file.iter().cloned().collect(),
         address: bound,
+        management_address,
         stop: stop.clone(),
     };
-    let management = bind_management(config)?;
     let admin = AdminSocket::bind(context.clone()).map_err(|reason| Failure::Admin {
         path: config.data_dir.display().to_string(),
         reason,
     })?;
-    let management_address = management.as_ref().map(ManagementListener::address);
-    let management_address = management_address.transpose()?;
     if let Some(management) = management {
         let (config, stopped) = (config.clone(), stopped.clone());
         tokio::spawn(async move { management.serve(context, &config, stopped).await });

@@ -1,5 +1,7 @@
 //! Replies of the HTTP API recorded from RabbitMQ, compared key by key: `tests/conformance/http/README.md`.
 
+mod administration;
+
 use std::path::{Path, PathBuf};
 
 use leveret_tests::http::script::Origin;

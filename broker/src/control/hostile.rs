@@ -190,6 +190,7 @@ fn context() -> AdminContext {
         data_dir: config.data_dir,
         config_files: Vec::new(),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        management_address: None,
         stop: Arc::new(watch::channel(false).0),
     }
 }

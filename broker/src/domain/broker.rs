@@ -1,7 +1,7 @@
 //! The broker: the directory of all declarations, shared by all connections.
 
 use crate::config::Limits;
-use crate::domain::auth::{AuthError, Change, Mechanisms, Users};
+use crate::domain::auth::{AuthError, Change, LoginAttempts, Mechanisms, Users};
 use crate::domain::connections::Connections;
 use crate::domain::definitions::{self, Definition};
 use crate::domain::limits::{UsageCounts, VhostLimits};
@@ -36,6 +36,8 @@ pub const DEFAULT_VHOST: &str = "/";
 pub struct Broker {
     /// Users and their permissions.
     pub users: Users,
+    /// The logins that were attempted.
+    pub login_attempts: LoginAttempts,
     /// Values that operators set for the whole broker.
     pub global_parameters: GlobalParameters,
     /// The store of everything durable; `None` for a broker that keeps everything in memory.
@@ -81,6 +83,7 @@ impl Broker {
         Broker {
             limits: RwLock::new(limits),
             users: Users::new(loopback_users),
+            login_attempts: LoginAttempts::default(),
             global_parameters: GlobalParameters::default(),
             mechanisms: RwLock::default(),
             store,

@@ -400,9 +400,18 @@ impl Connections {
 
     /// Asks every connection for a report. Connections that end meanwhile are left out.
     pub async fn reports(&self) -> Vec<(Arc<ConnectionInfo>, ConnectionReport)> {
+        self.reports_where(|_| true).await
+    }
+
+    /// Asks these connections for a report. Those that end meanwhile are left out.
+    pub async fn reports_where(
+        &self,
+        wanted: impl Fn(&ConnectionInfo) -> bool,
+    ) -> Vec<(Arc<ConnectionInfo>, ConnectionReport)> {
         let asked: Vec<_> = self
             .parts()
             .into_iter()
+            .filter(|(info, _)| wanted(info))
             .map(|(info, mailbox)| {
                 let (answer, report) = oneshot::channel();
                 mailbox.order(Order::Report(answer));

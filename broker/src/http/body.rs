@@ -79,6 +79,11 @@ impl Bytes {
         Ok(whole)
     }
 
+    /// Returns the bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Returns the JSON object in it. As in RabbitMQ, an empty body and `null` count as an empty object.
     ///
     /// # Errors
@@ -125,6 +130,54 @@ impl JsonBody {
         match missing.is_empty() {
             true => Ok(()),
             false => Err(ApiError::bad_request(format!("[{}]", missing.join(",")))),
+        }
+    }
+
+    /// Returns the text of a key; `None` if it is missing.
+    ///
+    /// # Errors
+    /// 400 when it is something else.
+    pub fn text(&self, key: &str) -> ApiResult<Option<&str>> {
+        match self.0.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(ApiError::bad_request(format!("{key} must be a string"))),
+        }
+    }
+
+    /// Returns the texts of keys that must be there.
+    ///
+    /// # Errors
+    /// 400 that names those that are missing or not text.
+    pub fn texts<const N: usize>(&self, keys: [&str; N]) -> ApiResult<[String; N]> {
+        self.require(&keys)?;
+        let mut texts = [const { String::new() }; N];
+        for (text, key) in texts.iter_mut().zip(keys) {
+            *text = self.text(key)?.unwrap_or_default().to_owned();
+        }
+        Ok(texts)
+    }
+
+    /// Returns the value of a key that must be there.
+    ///
+    /// # Errors
+    /// 400 when it is missing.
+    pub fn value(&self, key: &str) -> ApiResult<Value> {
+        self.require(&[key])?;
+        Ok(self.0[key].clone())
+    }
+
+    /// Returns the truth value of a key, which may be written as text; `None` if it is missing.
+    ///
+    /// # Errors
+    /// 400 when it is something else (`rabbit_misc:parse_bool`).
+    pub fn flag(&self, key: &str) -> ApiResult<Option<bool>> {
+        match self.0.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            Some(Value::String(text)) if text == "true" => Ok(Some(true)),
+            Some(Value::String(text)) if text == "false" => Ok(Some(false)),
+            Some(other) => Err(ApiError::bad_request_about("not_boolean", other.clone())),
         }
     }
 

@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use leveret_protocol::{AmqpError, ReplyCode};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// The realm in which browsers ask for a password; RabbitMQ's.
@@ -19,7 +20,8 @@ pub struct ErrorBody {
     /// The kind of the refusal: `bad_request`, `not_found`, `not_authorised`, …
     pub error: String,
     /// What is wrong.
-    pub reason: String,
+    #[schema(value_type = String)]
+    pub reason: Value,
 }
 
 /// A refused request.
@@ -39,7 +41,7 @@ impl ApiError {
     pub fn new(status: StatusCode, error: &str, reason: impl Into<String>) -> Self {
         let body = ErrorBody {
             error: error.to_owned(),
-            reason: reason.into(),
+            reason: Value::String(reason.into()),
         };
         ApiError {
             status,
@@ -51,6 +53,13 @@ impl ApiError {
     /// 400 `bad_request`.
     pub fn bad_request(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", reason)
+    }
+
+    /// 400 with a pair of what is wrong and with what, as RabbitMQ writes terms of Erlang.
+    pub fn bad_request_about(what: &str, with: impl Into<Value>) -> Self {
+        let mut refusal = Self::bad_request(what);
+        refusal.body.reason = Value::Array(vec![what.into(), with.into()]);
+        refusal
     }
 
     /// 400 for a body that is not a JSON object.

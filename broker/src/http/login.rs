@@ -2,7 +2,7 @@
 
 use super::api::Api;
 use super::error::{ApiError, no_credentials};
-use crate::domain::auth::{Credentials, LoginRefused};
+use crate::domain::auth::{Credentials, LoginProtocol, LoginRefused};
 use crate::manage::access::{Principal, Right};
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::AUTHORIZATION;
@@ -25,31 +25,46 @@ impl FromRequestParts<Api> for Principal {
         let Some((user, password)) = basic_credentials(parts) else {
             return Err(no_credentials());
         };
-        log_in(parts, api, &user, &password).map_err(IntoResponse::into_response)
+        log_in(api, &user, &password, peer_address(parts)).map_err(IntoResponse::into_response)
     }
 }
 
-/// Checks a user and the right to use the API at all.
-fn log_in(parts: &Parts, api: &Api, user: &str, password: &str) -> Result<Principal, ApiError> {
-    let given = Credentials { user, password };
-    let login = match api.broker().users.login(given, peer_address(parts)) {
-        Ok(login) => login,
+/// Checks a password and whether the user has one of the management tags.
+///
+/// # Errors
+/// 401.
+pub(super) fn log_in(
+    api: &Api,
+    user: &str,
+    password: &str,
+    peer: IpAddr,
+) -> Result<Principal, ApiError> {
+    let broker = api.broker();
+    let login = broker.users.login(Credentials { user, password }, peer);
+    let principal = match login {
+        Ok(login) => {
+            let principal = Principal::User(login);
+            match principal.require(Right::Management) {
+                Ok(()) => Ok(principal),
+                Err(denied) => {
+                    tracing::warn!(user, reason = %denied, "HTTP access denied");
+                    Err(denied.into())
+                }
+            }
+        }
         Err(reason) => {
             tracing::warn!(%reason, "HTTP access denied");
-            return Err(match reason {
+            Err(match reason {
                 LoginRefused::LoopbackOnly(_) => {
                     ApiError::denied("User can only log in via localhost")
                 }
                 _ => ApiError::wrong_credentials(),
-            });
+            })
         }
     };
-    let principal = Principal::User(login);
-    if let Err(denied) = principal.require(Right::Management) {
-        tracing::warn!(user, reason = %denied, "HTTP access denied");
-        return Err(denied.into());
-    }
-    Ok(principal)
+    let (attempts, succeeded) = (&broker.login_attempts, principal.is_ok());
+    attempts.count(LoginProtocol::Http, peer, user, succeeded);
+    principal
 }
 
 /// For the paths that answer everybody, and say more to those who have logged in.
@@ -62,7 +77,8 @@ impl OptionalFromRequestParts<Api> for Principal {
     }
 }
 
-fn peer_address(parts: &Parts) -> IpAddr {
+/// Returns the address of the client.
+pub(super) fn peer_address(parts: &Parts) -> IpAddr {
     let peer = parts.extensions.get::<Peer>();
     // Without one nobody counts as local.
     peer.map_or(IpAddr::from([0, 0, 0, 0]), |Peer(address)| address.ip())

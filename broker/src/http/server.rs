@@ -7,7 +7,7 @@ use crate::manage::AdminContext;
 use crate::plumbing::stopped;
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Request, Uri};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -97,6 +97,19 @@ impl ManagementListener {
     }
 }
 
+/// Returns the address without a slash at the end of its path, if it has one: as in RabbitMQ, both name the same.
+fn without_trailing_slash(uri: &Uri) -> Option<Uri> {
+    let path = uri
+        .path()
+        .strip_suffix('/')
+        .filter(|path| !path.is_empty())?;
+    let trimmed = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    trimmed.parse().ok()
+}
+
 async fn serve_connection(
     socket: TcpStream,
     peer: SocketAddr,
@@ -107,6 +120,9 @@ async fn serve_connection(
     let _ = socket.set_nodelay(true);
     let service = app.map_request(move |mut request: Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(Peer(peer));
+        if let Some(trimmed) = without_trailing_slash(request.uri()) {
+            *request.uri_mut() = trimmed;
+        }
         request.map(Body::new)
     });
     let connection = http1::Builder::new()
@@ -122,5 +138,23 @@ async fn serve_connection(
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, %peer, "HTTP connection lost"),
         Err(_) => tracing::debug!(%peer, "HTTP connection closed: it took too long"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slash_at_the_end_is_nothing() {
+        let trimmed = |uri: &str| {
+            let trimmed = without_trailing_slash(&uri.parse().unwrap());
+            trimmed.map(|uri| uri.to_string())
+        };
+        assert_eq!(trimmed("/api/users/").as_deref(), Some("/api/users"));
+        assert_eq!(trimmed("/api/?page=1").as_deref(), Some("/api?page=1"));
+        for same in ["/", "/api/users", "/api/queues/%2F", "/api?path=/"] {
+            assert_eq!(trimmed(same), None);
+        }
     }
 }

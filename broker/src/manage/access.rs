@@ -135,7 +135,8 @@ impl Principal {
         vhosts
     }
 
-    fn may_enter(&self, broker: &Broker, vhost: &str) -> bool {
+    /// Returns whether the principal has permissions in a virtual host.
+    pub fn may_enter(&self, broker: &Broker, vhost: &str) -> bool {
         match self {
             Principal::Owner => true,
             Principal::User(login) => broker.users.may_enter(&login.identity, vhost),

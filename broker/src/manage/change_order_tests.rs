@@ -51,6 +51,7 @@ fn changes_are_stored_in_the_order_in_which_they_took_effect() {
         data_dir: config.data_dir.clone(),
         config_files: Vec::new(),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        management_address: None,
         stop: Arc::new(watch::channel(false).0),
     };
     let ready = Barrier::new(3);

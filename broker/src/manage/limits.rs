@@ -1,30 +1,26 @@
 //! The requests about limits and alarms.
 
+use super::objects;
 use super::request::{ErrorKind, Request, Response};
 use super::value::Row;
 use super::verbs::{VerbResult, Verbs};
 use crate::domain::broker::Broker;
 use crate::domain::limits::{LimitError, UserLimits, VhostLimits};
 use crate::domain::shortage;
-use crate::domain::vhost::Vhost;
-use std::sync::Arc;
 
 /// Returns a row for each virtual host that has limits.
 pub(super) fn of_vhosts(broker: &Broker) -> Vec<Row> {
     let vhosts = broker.vhosts().into_iter();
-    let row = |vhost: Arc<Vhost>| {
-        let limits = vhost.limits()?.to_json();
-        Some(vec![vhost.name().as_str().into(), limits.into()])
-    };
-    vhosts.filter_map(row).collect()
+    vhosts
+        .filter_map(|vhost| objects::limits::VhostLimits::of(&vhost))
+        .map(|limits| vec![limits.vhost.into(), limits.value.to_json().into()])
+        .collect()
 }
 
 /// Returns a row for each user that has limits.
 pub(super) fn of_users(broker: &Broker) -> Vec<Row> {
-    let users = broker.users.users().into_iter();
-    users
-        .filter(|user| !user.limits.is_empty())
-        .map(|user| vec![user.name.into(), user.limits.to_json().into()])
+    let all = objects::limits::UserLimits::list(broker, None).into_iter();
+    all.map(|limits| vec![limits.user.into(), limits.value.to_json().into()])
         .collect()
 }
 

@@ -5,6 +5,8 @@ use super::columns::{
     VhostColumn,
 };
 use super::limits;
+use super::objects::queue::memory;
+use super::objects::{Channel, Connection};
 use super::permissions;
 use super::pid::Pid;
 use super::policies;
@@ -12,17 +14,13 @@ use super::request::{ErrorKind, Request, Response};
 use super::table::{self, table};
 use super::value::{Row, Value};
 use crate::domain::broker::Broker;
-use crate::domain::connections::ConnectionInfo;
-use crate::domain::connections::Details;
 use crate::domain::policy::Target;
 use crate::domain::vhost::Vhost;
 use crate::engine::exchange::{Binding, DestinationName, Exchange};
 use crate::engine::queue::{Consumer, Counts, Queue};
-use crate::plumbing::alarms::AlarmSet;
-use crate::plumbing::report::ChannelReport;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::Instant;
 
 /// Returns the rows of a listing; `None` if the request is not for a listing.
 pub(crate) async fn rows(
@@ -64,14 +62,14 @@ pub(crate) async fn rows(
             .connections
             .list()
             .iter()
-            .map(|info| connection_row(info, broker.alarms.in_force(), columns))
+            .map(|info| connection_row(&Connection::of(broker, info), columns))
             .collect(),
         Request::ListChannels { columns } => {
             let mut rows = Vec::new();
             for (info, report) in broker.connections.reports().await {
-                let details = info.details();
+                let connection = Connection::of(broker, &info);
                 let channels = report.channels.iter();
-                rows.extend(channels.map(|c| channel_row(&info, &details, c, columns)));
+                rows.extend(channels.map(|c| channel_row(&Channel::of(&connection, c), columns)));
             }
             rows
         }
@@ -109,11 +107,6 @@ fn connection_pid(id: crate::engine::interfaces::ConnectionId) -> Pid {
     }
 }
 
-/// The approximate memory of a queue without its messages.
-const QUEUE_MEMORY: u64 = 1024;
-/// The approximate memory of an unacknowledged delivery without its body.
-const DELIVERY_MEMORY: u64 = 160;
-
 fn queue_row(broker: &Broker, queue: &Queue, columns: &[QueueColumn]) -> Row {
     let counts = queue.counts();
     columns
@@ -150,10 +143,7 @@ fn queue_cell(broker: &Broker, queue: &Queue, counts: &Counts, column: QueueColu
         C::MessageBytesUnacknowledged => counts.unacked_bytes.into(),
         C::MessageBytesPersistent => (counts.persistent_bytes + dlx.bytes).into(),
         C::Consumers => counts.consumers.into(),
-        C::Memory => {
-            let unacked = counts.unacked * DELIVERY_MEMORY + counts.unacked_bytes;
-            (QUEUE_MEMORY + counts.memory + unacked).into()
-        }
+        C::Memory => memory(counts).into(),
         C::State => "running".into(),
         C::Type => spec.kind().as_str().into(),
         C::Policy => policies::name(queue.policy()),
@@ -343,54 +333,34 @@ fn vhost_row(vhost: &Vhost, columns: &[VhostColumn]) -> Row {
     columns.iter().map(cell).collect()
 }
 
-fn connection_row(info: &ConnectionInfo, alarms: AlarmSet, columns: &[ConnectionColumn]) -> Row {
-    let details = info.details();
-    columns
-        .iter()
-        .map(|column| connection_cell(info, &details, alarms, *column))
-        .collect()
-}
-
-fn connection_cell(
-    info: &ConnectionInfo,
-    details: &Details,
-    alarms: AlarmSet,
-    column: ConnectionColumn,
-) -> Value {
+fn connection_row(connection: &Connection, columns: &[ConnectionColumn]) -> Row {
     use ConnectionColumn as C;
-    let traffic = info.traffic();
-    match column {
-        C::Pid => connection_pid(info.id).into(),
-        C::Name => info.label().into(),
-        C::User => details.user_name().into(),
-        C::Vhost => details.vhost.as_ref().map(|vhost| vhost.to_string()).into(),
-        C::PeerHost => info.peer.ip().to_string().into(),
-        C::PeerPort => info.peer.port().into(),
-        C::Host => info.local.ip().to_string().into(),
-        C::Port => info.local.port().into(),
-        C::State => info.state(alarms, Instant::now()).into(),
-        C::Channels => traffic.channels.into(),
+    let cell = |column: &C| match column {
+        C::Pid => connection_pid(connection.id).into(),
+        C::Name => connection.name.as_str().into(),
+        C::User => connection.user.as_str().into(),
+        C::Vhost => connection.vhost.clone().into(),
+        C::PeerHost => connection.peer_host.as_str().into(),
+        C::PeerPort => connection.peer_port.into(),
+        C::Host => connection.host.as_str().into(),
+        C::Port => connection.port.into(),
+        C::State => connection.state.into(),
+        C::Channels => connection.channels.into(),
         C::Protocol => Value::Tuple {
             tuple: vec![0, 9, 1],
         },
-        C::AuthMechanism => details.mechanism.as_str().into(),
-        C::ChannelMax => details.channel_max.into(),
-        C::FrameMax => details.frame_max.into(),
-        C::Timeout => details.heartbeat.into(),
-        C::ClientProperties => table(&details.client_properties),
-        C::ConnectedAt => {
-            let since = info
-                .connected_at
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default();
-            (since.as_millis() as u64).into()
-        }
-        C::RecvOct => traffic.received.into(),
-        C::SendOct => traffic.sent.into(),
-        C::RecvCnt => traffic.reads.into(),
-        C::SendCnt => traffic.writes.into(),
-        C::SendPend => Value::Integer(0),
-        C::Ssl => false.into(),
+        C::AuthMechanism => connection.auth_mechanism.as_str().into(),
+        C::ChannelMax => connection.channel_max.into(),
+        C::FrameMax => connection.frame_max.into(),
+        C::Timeout => connection.timeout.into(),
+        C::ClientProperties => table(&connection.client_properties),
+        C::ConnectedAt => connection.connected_at.into(),
+        C::RecvOct => connection.recv_oct.into(),
+        C::SendOct => connection.send_oct.into(),
+        C::RecvCnt => connection.recv_cnt.into(),
+        C::SendCnt => connection.send_cnt.into(),
+        C::SendPend => connection.send_pend.into(),
+        C::Ssl => connection.encryption.ssl.into(),
         C::SslCipher
         | C::SslHash
         | C::SslKeyExchange
@@ -398,36 +368,32 @@ fn connection_cell(
         | C::PeerCertIssuer
         | C::PeerCertSubject
         | C::PeerCertValidity => Value::Absent,
-    }
+    };
+    columns.iter().map(cell).collect()
 }
 
-fn channel_row(
-    info: &ConnectionInfo,
-    details: &Details,
-    channel: &ChannelReport,
-    columns: &[ChannelColumn],
-) -> Row {
+fn channel_row(channel: &Channel, columns: &[ChannelColumn]) -> Row {
     use ChannelColumn as C;
     let pid = Pid {
-        connection: info.id.0,
-        channel: channel.number.0,
+        connection: channel.connection.0,
+        channel: channel.number,
     };
     let cell = |column: &C| match column {
         C::Pid => pid.into(),
-        C::Connection => connection_pid(info.id).into(),
-        C::Name => format!("{} ({})", info.label(), channel.number).into(),
-        C::Number => channel.number.0.into(),
-        C::User => details.user_name().into(),
-        C::Vhost => details.vhost.as_ref().map(|vhost| vhost.to_string()).into(),
+        C::Connection => connection_pid(channel.connection).into(),
+        C::Name => channel.name.as_str().into(),
+        C::Number => channel.number.into(),
+        C::User => channel.user.as_str().into(),
+        C::Vhost => channel.vhost.clone().into(),
         C::Transactional => channel.transactional.into(),
         C::Confirm => channel.confirm.into(),
-        C::ConsumerCount => channel.consumers.into(),
-        C::MessagesUnacknowledged => channel.unacknowledged.into(),
-        C::MessagesUnconfirmed => channel.unconfirmed.into(),
-        C::MessagesUncommitted => channel.uncommitted.into(),
-        C::AcksUncommitted => channel.uncommitted_acks.into(),
-        C::PrefetchCount => channel.prefetch.into(),
-        C::GlobalPrefetchCount => channel.global_prefetch.into(),
+        C::ConsumerCount => channel.consumer_count.into(),
+        C::MessagesUnacknowledged => channel.messages_unacknowledged.into(),
+        C::MessagesUnconfirmed => channel.messages_unconfirmed.into(),
+        C::MessagesUncommitted => channel.messages_uncommitted.into(),
+        C::AcksUncommitted => channel.acks_uncommitted.into(),
+        C::PrefetchCount => channel.prefetch_count.into(),
+        C::GlobalPrefetchCount => channel.global_prefetch_count.into(),
     };
     columns.iter().map(cell).collect()
 }

@@ -4,6 +4,7 @@
 //! rules that it follows belong in [`domain`](crate::domain).
 
 pub mod access;
+pub mod administration;
 #[cfg(test)]
 mod change_order_tests;
 pub mod columns;
@@ -37,8 +38,10 @@ pub struct AdminContext {
     pub data_dir: PathBuf,
     /// The configuration files that were read.
     pub config_files: Vec<PathBuf>,
-    /// The address it listens on.
+    /// The address that it listens on for AMQP.
     pub address: SocketAddr,
+    /// The address of the management HTTP API, if it is served.
+    pub management_address: Option<SocketAddr>,
     /// Set to true to stop the broker.
     pub stop: Arc<watch::Sender<bool>>,
 }

@@ -79,13 +79,32 @@ impl AdminContext {
     /// # Errors
     /// When the principal may not do it, or it is refused.
     pub fn perform(&self, principal: &Principal, request: Request) -> Result<Response, Refusal> {
-        principal.require(request.right())?;
+        if !self.is_own(principal, &request) {
+            principal.require(request.right())?;
+        }
         if let Some(vhost) = request.vhost() {
             principal.vhost(&self.broker, vhost)?;
         }
         match Verbs::new(self.clone()).perform(request) {
             Response::Error { kind, message } => Err(Refusal::Failed { kind, message }),
             response => Ok(response),
+        }
+    }
+}
+
+impl AdminContext {
+    /// Returns whether a request only closes connections of the principal's own (`is_authorized_user`).
+    fn is_own(&self, principal: &Principal, request: &Request) -> bool {
+        match request {
+            Request::CloseAllUserConnections { user, .. } => principal.name() == Some(user),
+            Request::CloseConnection { pid, .. } => {
+                let connections = self.broker.connections.list();
+                let mut closed = connections
+                    .iter()
+                    .filter(|info| info.id.0 == pid.connection);
+                closed.any(|info| principal.name() == Some(info.details().user_name()))
+            }
+            _ => false,
         }
     }
 }
@@ -99,6 +118,10 @@ impl Request {
                 super::request::PolicyKind::User => Right::Policymaker,
                 super::request::PolicyKind::Operator => Right::Administrator,
             },
+            Request::SetParameter { .. }
+            | Request::ClearParameter { .. }
+            | Request::SetGlobalParameter { .. }
+            | Request::ClearGlobalParameter { .. } => Right::Policymaker,
             _ => Right::Administrator,
         }
     }
@@ -109,7 +132,9 @@ impl Request {
             Request::PurgeQueue { vhost, .. }
             | Request::DeleteQueue { vhost, .. }
             | Request::SetPolicy { vhost, .. }
-            | Request::ClearPolicy { vhost, .. } => Some(vhost),
+            | Request::ClearPolicy { vhost, .. }
+            | Request::SetParameter { vhost, .. }
+            | Request::ClearParameter { vhost, .. } => Some(vhost),
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
 //! The requests about policies, and the columns of listings that show them.
 
+use super::objects;
 use super::request::{ErrorKind, Request, Response};
 use super::value::Row;
 use super::value::Value;
@@ -11,18 +12,18 @@ use std::sync::Arc;
 
 /// Returns a row for each policy of a virtual host: vhost, name, pattern, apply-to, definition, priority.
 pub(super) fn rows(vhost: &Vhost, kind: PolicyKind) -> Vec<Row> {
-    let row = |policy: Arc<Policy>| {
-        let spec = &policy.spec;
+    let row = |policy: objects::Policy| {
         vec![
-            vhost.name().as_str().into(),
-            spec.name.as_str().into(),
-            spec.pattern.as_str().into(),
-            spec.apply_to.as_str().into(),
-            spec.definition.to_json().into(),
-            Value::Integer(spec.priority),
+            policy.vhost.into(),
+            policy.name.into(),
+            policy.pattern.into(),
+            policy.apply_to.into(),
+            policy.definition.to_json().into(),
+            Value::Integer(policy.priority),
         ]
     };
-    vhost.policies(kind).into_iter().map(row).collect()
+    let policies = objects::Policy::list(vhost, kind).into_iter();
+    policies.map(row).collect()
 }
 
 /// Returns the name of the policy in force.

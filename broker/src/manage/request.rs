@@ -1,5 +1,6 @@
 //! The requests to a running broker and its responses: every listing and every operation.
 
+use super::administration::{WrittenUser, WrittenVhost};
 use super::columns::{
     BindingColumn, ChannelColumn, ConnectionColumn, ConsumerColumn, ExchangeColumn, QueueColumn,
     VhostColumn,
@@ -160,6 +161,42 @@ pub enum Request {
     },
     /// Rows of vhost, name, pattern, apply-to, definition, priority; or no such virtual host.
     ListPolicies { kind: PolicyKind, vhost: String },
+    /// Ok, whether the user existed or not.
+    PutUser { user: WrittenUser },
+    /// Ok, whether the virtual host existed or not.
+    PutVhost { vhost: Box<WrittenVhost> },
+    /// Ok, or no such virtual host.
+    ProtectVhost { vhost: String, protected: bool },
+    /// Ok, or no such virtual host, or [`ErrorKind::Refused`] for an invalid limit. The others stay.
+    SetVhostLimit {
+        vhost: String,
+        name: String,
+        value: serde_json::Value,
+    },
+    /// Ok, also when it is not set, or no such virtual host.
+    ClearVhostLimit { vhost: String, name: String },
+    /// Ok, or no such virtual host, or [`ErrorKind::Refused`] for an unknown component or an invalid value.
+    SetParameter {
+        vhost: String,
+        component: String,
+        name: String,
+        value: serde_json::Value,
+    },
+    /// Ok, or no such virtual host, or [`ErrorKind::Refused`] when it is not set.
+    ClearParameter {
+        vhost: String,
+        component: String,
+        name: String,
+    },
+    /// Ok, or [`ErrorKind::Refused`] for an invalid value.
+    SetGlobalParameter {
+        name: String,
+        value: serde_json::Value,
+    },
+    /// Ok, or [`ErrorKind::Refused`] when it is not set.
+    ClearGlobalParameter { name: String },
+    /// Ok once the attempts to log in are forgotten.
+    ResetLoginAttempts,
     /// Ok, then the broker stops. It keeps this connection open until its end.
     Stop,
 }

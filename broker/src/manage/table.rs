@@ -29,6 +29,17 @@ pub(super) fn json(fields: &FieldTable) -> serde_json::Map<String, serde_json::V
     fields.into_iter().map(field).collect()
 }
 
+/// Serializes a field table like [`json`].
+///
+/// # Errors
+/// The serializer's.
+pub(super) fn serialize<S: serde::Serializer>(
+    fields: &FieldTable,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serde::Serialize::serialize(&json(fields), serializer)
+}
+
 fn json_value(value: &AMQPValue) -> serde_json::Value {
     match value {
         AMQPValue::Boolean(v) => (*v).into(),

@@ -1,6 +1,7 @@
 //! The operations that are not listings: changes by administrators, and `status`.
 
 use super::AdminContext;
+use super::objects;
 use super::request::{ErrorKind, Request, Response};
 use super::status::{Listener, Status};
 use crate::domain::auth::{AuthError, Change, Credentials, PasswordHash, Permission};
@@ -40,6 +41,7 @@ impl Verbs {
                 | Request::ListVhostLimits { .. }
                 | Request::ListUserLimits { .. }
                 | Request::AuthenticateUser { .. }
+                | Request::ResetLoginAttempts
                 | Request::CloseConnection { .. }
                 | Request::CloseAllConnections { .. }
                 | Request::CloseAllUserConnections { .. }
@@ -66,6 +68,10 @@ impl Verbs {
             Err(request) => request,
         };
         let request = match self.policy_verb(request) {
+            Ok(result) => return result,
+            Err(request) => request,
+        };
+        let request = match self.administration_verb(request) {
             Ok(result) => return result,
             Err(request) => request,
         };
@@ -259,12 +265,7 @@ impl Verbs {
             uptime: broker.started.elapsed().as_secs(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             data_directory: data_dir.display().to_string(),
-            config_files: self
-                .context
-                .config_files
-                .iter()
-                .map(|f| f.display().to_string())
-                .collect(),
+            config_files: objects::node::config_files(&self.context),
             log_files: vec!["<stderr>".to_owned()],
             alarms: broker.alarms.in_force().iter().collect(),
             memory: system::resident_memory(),
@@ -278,12 +279,15 @@ impl Verbs {
             connections,
             queues: vhosts.iter().map(|vhost| vhost.queues().len() as u64).sum(),
             vhosts: vhosts.len() as u64,
-            listeners: vec![Listener {
-                interface: self.context.address.ip().to_string(),
-                port: self.context.address.port(),
-                protocol: "amqp".to_owned(),
-                purpose: "AMQP 0-9-1".to_owned(),
-            }],
+            listeners: objects::Listener::all(&self.context)
+                .into_iter()
+                .map(|listener| Listener {
+                    interface: listener.ip_address,
+                    port: listener.port,
+                    protocol: listener.protocol.to_owned(),
+                    purpose: listener.purpose.to_owned(),
+                })
+                .collect(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Connection, Phase};
 use crate::config::Mechanism;
-use crate::domain::auth::{self, Access, Credentials};
+use crate::domain::auth::{self, Access, Credentials, LoginProtocol};
 use crate::domain::limits::{ConnectionAttempt, ConnectionLimit, UsageGuard, VhostLimits};
 use crate::domain::operations::Caller;
 use crate::domain::vhost::Vhost;
@@ -163,7 +163,11 @@ impl Connection {
     }
 
     fn log_in(&self, given: Credentials<'_>, mechanism: &str) -> Result<auth::Login, AmqpError> {
-        let login = self.broker.users.login(given, self.info.peer.ip());
+        let peer = self.info.peer.ip();
+        let user = given.user;
+        let login = self.broker.users.login(given, peer);
+        let attempts = &self.broker.login_attempts;
+        attempts.count(LoginProtocol::Amqp091, peer, user, login.is_ok());
         login.map_err(|reason| {
             tracing::error!(connection = %self.info.label(), "login refused: {reason}");
             texts::login_refused(mechanism)

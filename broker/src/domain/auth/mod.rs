@@ -4,6 +4,7 @@
 //! Everything here is in memory. The broker loads the stored records into [`Users`] at startup; each call
 //! that changes something returns what to store.
 
+mod attempts;
 mod mechanism;
 mod outcome;
 mod password;
@@ -17,6 +18,7 @@ mod users;
 #[cfg(test)]
 mod tests;
 
+pub use attempts::{AttemptCounts, AttemptSource, LoginAttempts, LoginProtocol};
 pub use mechanism::Mechanisms;
 pub use outcome::{AccountId, AuthError, Change, Identity, Login, LoginRefused};
 pub use password::{HashingAlgorithm, PasswordHash};

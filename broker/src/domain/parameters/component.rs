@@ -106,12 +106,15 @@ impl Broker {
     }
 
     /// Returns the parameters, those of one virtual host or component if they are given. As in RabbitMQ, user
-    /// policies are not among them.
+    /// policies are among them only if that component is asked for.
     pub fn parameters(&self, vhost: Option<&str>, component: Option<&str>) -> Vec<Parameter> {
         let vhosts = self.vhosts().into_iter();
         vhosts
             .filter(|one| vhost.is_none_or(|name| one.name().as_str() == name))
-            .flat_map(|one| parameters_of(&one))
+            .flat_map(|one| match component {
+                Some(POLICY) => policies_of(&one, POLICY, PolicyKind::User),
+                _ => parameters_of(&one),
+            })
             .filter(|one| component.is_none_or(|component| one.component == component))
             .collect()
     }
@@ -123,20 +126,29 @@ impl Broker {
 }
 
 fn parameters_of(vhost: &Vhost) -> Vec<Parameter> {
-    let parameter = |component: &str, name: &str, value: Value| Parameter {
+    // Both are plain structs, which JSON can always represent.
+    let limits = vhost.limits().map(|limits| json!(limits));
+    let limits = limits.map(|limits| parameter(vhost, VHOST_LIMITS, LIMITS, limits));
+    let mut parameters = policies_of(vhost, OPERATOR_POLICY, PolicyKind::Operator);
+    parameters.extend(limits);
+    parameters
+}
+
+fn policies_of(vhost: &Vhost, component: &str, kind: PolicyKind) -> Vec<Parameter> {
+    let policies = vhost.policies(kind);
+    let specs = policies.iter().map(|policy| &policy.spec);
+    specs
+        .map(|spec| parameter(vhost, component, &spec.name, value_of(spec)))
+        .collect()
+}
+
+fn parameter(vhost: &Vhost, component: &str, name: &str, value: Value) -> Parameter {
+    Parameter {
         vhost: vhost.name().to_string(),
         component: component.to_owned(),
         name: name.to_owned(),
         value,
-    };
-    // Both are plain structs, which JSON can always represent.
-    let limits = vhost.limits().map(|limits| json!(limits));
-    let policies = vhost.policies(PolicyKind::Operator);
-    let policies = policies
-        .iter()
-        .map(|policy| parameter(OPERATOR_POLICY, &policy.spec.name, value_of(&policy.spec)));
-    let limits = limits.map(|limits| parameter(VHOST_LIMITS, LIMITS, limits));
-    policies.chain(limits).collect()
+    }
 }
 
 /// Returns the value of an operator policy as a parameter.

@@ -1,6 +1,17 @@
 //! The paths of the API, a file for each theme, and what they share.
 
+mod about;
+mod connections;
+mod health;
+mod index;
+mod limits;
+mod nodes;
+mod parameters;
+mod permissions;
+mod policies;
 mod queues;
+mod users;
+mod vhosts;
 
 use super::body::BodyMemory;
 use super::error::{ApiError, ApiResult};
@@ -111,13 +122,33 @@ impl FromRef<Api> for Arc<Broker> {
 ))]
 struct Document;
 
+/// Returns all paths.
+fn paths(config: &Config) -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .merge(about::router(config))
+        .merge(connections::router())
+        .merge(health::router())
+        .merge(limits::router())
+        .merge(nodes::router())
+        .merge(parameters::router())
+        .merge(permissions::router())
+        .merge(policies::router())
+        .merge(queues::router())
+        .merge(users::router())
+        .merge(vhosts::router())
+}
+
 /// Returns the service.
 pub fn router(api: Api, config: &Config) -> Router {
     let (paths, document) = OpenApiRouter::with_openapi(Document::openapi())
-        .nest("/api", queues::router())
+        .nest("/api", paths(config))
         .split_for_parts();
+    let page = index::page(&document);
     let document = Arc::new(document);
+    let index = axum::routing::get(async move || axum::response::Html(page.clone()));
     paths
+        .route("/api", index.clone())
+        .route("/api/index.html", index)
         .route(
             "/api/openapi.json",
             axum::routing::get(move || async move { Json(document.as_ref().clone()) }),

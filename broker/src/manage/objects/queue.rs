@@ -2,7 +2,7 @@
 
 use super::Arguments;
 use crate::domain::broker::Broker;
-use crate::engine::queue as engine;
+use crate::engine::queue::{self as engine, Counts};
 use crate::manage::table;
 use crate::text::names::NODE_NAME;
 use serde::Serialize;
@@ -64,4 +64,10 @@ impl Queue {
             messages_unacknowledged: counts.unacked,
         }
     }
+}
+
+/// Returns the approximate memory of a queue with its messages, in bytes.
+pub(crate) fn memory(counts: &Counts) -> u64 {
+    let unacked = counts.unacked * DELIVERY_MEMORY + counts.unacked_bytes;
+    QUEUE_MEMORY + counts.memory + unacked
 }

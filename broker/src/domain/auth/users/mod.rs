@@ -277,6 +277,25 @@ impl Users {
         self.change_user(name, |user| user.password = hash)
     }
 
+    /// Adds a user without permissions, or replaces password and tags of one that exists.
+    ///
+    /// # Errors
+    /// When the name is empty.
+    pub fn put_user(
+        &self,
+        name: &str,
+        password: PasswordHash,
+        tags: Vec<String>,
+    ) -> Result<Change, AuthError> {
+        match self.add_user(name, password.clone(), &tags) {
+            Err(AuthError::UserExists(_)) => self.change_user(name, |user| {
+                user.password = password;
+                user.tags = tags;
+            }),
+            added => added,
+        }
+    }
+
     /// Replaces the tags.
     ///
     /// # Errors

@@ -1,0 +1,317 @@
+//! `/api/health/checks`: 200 and `{"status": "ok"}`, or 503 with a reason. Load balancers and operators' scripts read the
+//! status.
+
+use super::Api;
+use super::nodes::this_node;
+use crate::http::error::{ApiError, ApiResult};
+use crate::http::list::json;
+use crate::manage::access::{NoVhost, Principal};
+use crate::manage::objects::Listener;
+use crate::text::names::NODE_NAME;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The paths of this file.
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(alarms))
+        .routes(routes!(local_alarms))
+        .routes(routes!(virtual_hosts))
+        .routes(routes!(quorum_critical))
+        .routes(routes!(certificate_expiration))
+        .routes(routes!(port_listener))
+        .routes(routes!(protocol_listener))
+        .routes(routes!(metadata_store))
+        .routes(routes!(metadata_store_with_data))
+        .routes(routes!(leaders))
+        .routes(routes!(leaders_of_some))
+        .routes(routes!(leaders_in_vhost))
+        .routes(routes!(leaders_of_some_in_vhost))
+        .routes(routes!(in_service))
+        .routes(routes!(below_connection_limit))
+        .routes(routes!(ready))
+        .routes(routes!(cluster_size))
+        .routes(routes!(aliveness))
+        .routes(routes!(node))
+        .routes(routes!(named_node))
+}
+
+fn ok() -> ApiResult<Response> {
+    json(&json!({"status": "ok"}))
+}
+
+/// Answers 503 with a reason and what explains it.
+fn failed(reason: &str, more: &[(&str, Value)]) -> ApiResult<Response> {
+    let mut body = json!({"status": "failed", "reason": reason});
+    for (name, value) in more {
+        body[name] = value.clone();
+    }
+    Ok((StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response())
+}
+
+/// No alarm is in force.
+#[utoipa::path(get, path = "/health/checks/alarms", responses((status = 200), (status = 503)))]
+async fn alarms(_: Principal, State(api): State<Api>) -> ApiResult<Response> {
+    check_alarms(&api, "There are alarms in effect in the cluster")
+}
+
+/// No alarm is in force on this node.
+#[utoipa::path(get, path = "/health/checks/local-alarms", responses((status = 200), (status = 503)))]
+async fn local_alarms(_: Principal, State(api): State<Api>) -> ApiResult<Response> {
+    check_alarms(&api, "There are alarms in effect on the node")
+}
+
+fn check_alarms(api: &Api, reason: &str) -> ApiResult<Response> {
+    let alarm = |resource| json!({"resource": resource, "node": NODE_NAME});
+    let alarms: Vec<Value> = api.broker().alarms.in_force().iter().map(alarm).collect();
+    match alarms.is_empty() {
+        true => ok(),
+        false => failed(reason, &[("alarms", alarms.into())]),
+    }
+}
+
+/// All virtual hosts work: those that do not keep the broker from starting.
+#[utoipa::path(get, path = "/health/checks/virtual-hosts", responses((status = 200)))]
+async fn virtual_hosts(_: Principal) -> ApiResult<Response> {
+    ok()
+}
+
+/// No quorum queue loses its quorum when this node stops; a single node has none to lose.
+#[utoipa::path(get, path = "/health/checks/node-is-quorum-critical", responses((status = 200)))]
+async fn quorum_critical(_: Principal) -> ApiResult<Response> {
+    json(&json!({"status": "ok", "reason": "single node cluster"}))
+}
+
+/// No certificate expires within this time; there are none.
+#[utoipa::path(get, path = "/health/checks/certificate-expiration/{within}/{unit}", responses((status = 200)))]
+async fn certificate_expiration(
+    _: Principal,
+    Path((within, unit)): Path<(String, String)>,
+) -> ApiResult<Response> {
+    if within.parse::<i64>().is_err() {
+        return Err(ApiError::bad_request("Invalid expiration value."));
+    }
+    match unit.to_lowercase().as_str() {
+        "days" | "weeks" | "months" | "years" => ok(),
+        _ => Err(ApiError::bad_request(
+            "Time unit not recognised. Supported units: days, weeks, months, years.",
+        )),
+    }
+}
+
+/// The node listens on this port.
+#[utoipa::path(get, path = "/health/checks/port-listener/{port}", responses((status = 200), (status = 503)))]
+async fn port_listener(
+    _: Principal,
+    State(api): State<Api>,
+    Path(port): Path<String>,
+) -> ApiResult<Response> {
+    let port: i64 = port
+        .parse()
+        .map_err(|_| ApiError::bad_request("Invalid port"))?;
+    let listeners = Listener::all(api.context()).into_iter();
+    let ports: Vec<u16> = listeners.map(|listener| listener.port).collect();
+    match ports.iter().any(|known| i64::from(*known) == port) {
+        true => json(&json!({"status": "ok", "port": port})),
+        false => failed(
+            "No active listener",
+            &[("missing", port.into()), ("ports", ports.into())],
+        ),
+    }
+}
+
+/// The node listens for these protocols, separated by commas.
+#[utoipa::path(get, path = "/health/checks/protocol-listener/{protocols}", responses((status = 200), (status = 503)))]
+async fn protocol_listener(
+    _: Principal,
+    State(api): State<Api>,
+    Path(protocols): Path<String>,
+) -> ApiResult<Response> {
+    let listeners = Listener::all(api.context()).into_iter();
+    let active: BTreeSet<&str> = listeners.map(|listener| listener.protocol).collect();
+    let wanted: BTreeSet<String> = protocols.split(',').map(protocol).collect();
+    let missing = wanted
+        .into_iter()
+        .filter(|name| !active.contains(name.as_str()));
+    let missing: Vec<String> = missing.collect();
+    let active: Vec<&str> = active.into_iter().collect();
+    match missing.is_empty() {
+        true => json(&json!({"status": "ok", "protocols": active})),
+        false => failed(
+            "No active listener",
+            &[("missing", missing.into()), ("protocols", active.into())],
+        ),
+    }
+}
+
+/// Returns the protocol that is meant by one of its names.
+fn protocol(name: &str) -> String {
+    let name = name.to_lowercase();
+    match name.as_str() {
+        "amqp091" | "amqp0.9.1" | "amqp0-9-1" | "amqp0_9_1" | "amqp10" | "amqp1.0" | "amqp1-0"
+        | "amqp1_0" => "amqp".to_owned(),
+        "amqps" => "amqp/ssl".to_owned(),
+        "http1" | "http1.1" | "http_api" | "management" | "management_ui" | "ui" => {
+            "http".to_owned()
+        }
+        _ => name,
+    }
+}
+
+/// The store of declarations is there.
+#[utoipa::path(get, path = "/health/checks/metadata-store/initialized", responses((status = 200)))]
+async fn metadata_store(_: Principal) -> ApiResult<Response> {
+    ok()
+}
+
+/// The store of declarations is there, with its contents.
+#[utoipa::path(get, path = "/health/checks/metadata-store/initialized/with-data", responses((status = 200)))]
+async fn metadata_store_with_data(_: Principal) -> ApiResult<Response> {
+    ok()
+}
+
+/// Every quorum queue has a leader: this node.
+#[utoipa::path(get, path = "/health/checks/quorum-queues-without-elected-leaders/all-vhosts", responses((status = 200)))]
+async fn leaders(_: Principal) -> ApiResult<Response> {
+    ok()
+}
+
+/// Every quorum queue with such a name has a leader: this node.
+#[utoipa::path(get, path = "/health/checks/quorum-queues-without-elected-leaders/all-vhosts/pattern/{pattern}", responses((status = 200)))]
+async fn leaders_of_some(_: Principal, Path(_pattern): Path<String>) -> ApiResult<Response> {
+    ok()
+}
+
+/// Every quorum queue of the virtual host has a leader: this node.
+#[utoipa::path(get, path = "/health/checks/quorum-queues-without-elected-leaders/vhost/{vhost}", responses((status = 200)))]
+async fn leaders_in_vhost(
+    _: Principal,
+    State(api): State<Api>,
+    Path(vhost): Path<String>,
+) -> ApiResult<Response> {
+    known_vhost(&api, &vhost)
+}
+
+/// Every quorum queue of the virtual host with such a name has a leader: this node.
+#[utoipa::path(get, path = "/health/checks/quorum-queues-without-elected-leaders/vhost/{vhost}/pattern/{pattern}", responses((status = 200)))]
+async fn leaders_of_some_in_vhost(
+    _: Principal,
+    State(api): State<Api>,
+    Path((vhost, _pattern)): Path<(String, String)>,
+) -> ApiResult<Response> {
+    known_vhost(&api, &vhost)
+}
+
+fn known_vhost(api: &Api, vhost: &str) -> ApiResult<Response> {
+    match api.broker().vhost(vhost) {
+        Some(_) => ok(),
+        None => Err(ApiError::not_found()),
+    }
+}
+
+/// The node serves clients. Needs no login.
+#[utoipa::path(get, path = "/health/checks/is-in-service", responses((status = 200)))]
+async fn in_service() -> ApiResult<Response> {
+    ok()
+}
+
+/// One more connection would be accepted. Needs no login.
+#[utoipa::path(get, path = "/health/checks/below-node-connection-limit", responses((status = 200), (status = 503)))]
+async fn below_connection_limit(State(api): State<Api>) -> ApiResult<Response> {
+    match connections_left(&api) {
+        Ok(()) => ok(),
+        Err(_) => failed("node connection limit is reached", &[]),
+    }
+}
+
+/// The node serves clients, and would accept one more connection. Needs no login.
+#[utoipa::path(get, path = "/health/checks/ready-to-serve-clients", responses((status = 200), (status = 503)))]
+async fn ready(State(api): State<Api>) -> ApiResult<Response> {
+    match connections_left(&api) {
+        Ok(()) => ok(),
+        Err(count) => failed(
+            "node connection limit is reached",
+            &[("connections", count.into())],
+        ),
+    }
+}
+
+/// Returns the number of connections as an error if the limit is reached.
+fn connections_left(api: &Api) -> Result<(), u64> {
+    let broker = api.broker();
+    let count = broker.connections.count() as u64;
+    match broker.limits().connection_max {
+        Some(max) if count >= max => {
+            tracing::warn!(connections = count, max, "node connection limit is reached");
+            Err(count)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The cluster has as many nodes as it should: one. Needs no login.
+#[utoipa::path(get, path = "/health/checks/reached-target-cluster-size", responses((status = 200)))]
+async fn cluster_size() -> ApiResult<Response> {
+    ok()
+}
+
+/// The caller can open the virtual host. Deprecated by RabbitMQ, and does no more since 4.0.
+#[utoipa::path(get, path = "/aliveness-test/{vhost}", responses((status = 200)))]
+async fn aliveness(
+    principal: Principal,
+    State(api): State<Api>,
+    Path(vhost): Path<String>,
+) -> ApiResult<Response> {
+    principal.vhost(api.broker(), &vhost)?;
+    match principal.may_enter(api.broker(), &vhost) {
+        true => ok(),
+        // An administrator without permissions there.
+        false => Err(NoVhost::Hidden.into()),
+    }
+}
+
+/// No alarm is in force. Deprecated by RabbitMQ.
+#[utoipa::path(get, path = "/healthchecks/node", responses((status = 200), (status = 503)))]
+async fn node(_: Principal, State(api): State<Api>) -> ApiResult<Response> {
+    let in_force = api.broker().alarms.in_force();
+    let names: Vec<String> = in_force.iter().map(|alarm| alarm.to_string()).collect();
+    match names.is_empty() {
+        true => ok(),
+        false => {
+            let names = names.join(",");
+            failed(&format!("resource alarm(s) in effect:[{names}]"), &[])
+        }
+    }
+}
+
+/// No alarm is in force. Deprecated by RabbitMQ.
+#[utoipa::path(get, path = "/healthchecks/node/{node}", responses((status = 200), (status = 503)))]
+async fn named_node(
+    principal: Principal,
+    api: State<Api>,
+    Path(name): Path<String>,
+) -> ApiResult<Response> {
+    this_node(&name)?;
+    node(principal, api).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::protocol;
+
+    #[test]
+    fn protocols_have_several_names() {
+        for name in ["AMQP", "amqp0-9-1", "amqp1.0"] {
+            assert_eq!(protocol(name), "amqp");
+        }
+        assert_eq!(protocol("amqps"), "amqp/ssl");
+        assert_eq!(protocol("management"), "http");
+        assert_eq!(protocol("mqtt"), "mqtt");
+    }
+}

@@ -1,0 +1,168 @@
+//! The requests that only the HTTP API makes: those that create or replace in one step, and parameters.
+
+use super::request::{ErrorKind, Request, Response};
+use super::verbs::{VerbResult, Verbs, auth_refusal};
+use crate::domain::auth::{PasswordHash, Permission};
+use crate::domain::limits::VhostLimits;
+use crate::domain::parameters::{Parameter, ParameterError};
+use crate::domain::vhost_spec::{VhostSpec, VhostUpdate};
+use crate::engine::queue::QueueKind;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// A user as `PUT /api/users` describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenUser {
+    /// Its name.
+    pub name: String,
+    /// Its password.
+    pub password: PasswordHash,
+    /// Its tags.
+    pub tags: Vec<String>,
+}
+
+/// A virtual host as `PUT /api/vhosts` describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenVhost {
+    /// Its name.
+    pub name: String,
+    /// What operators say about it.
+    pub description: String,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// The type of queues that are declared without one; without it, it stays as it is.
+    pub default_queue_type: Option<QueueKind>,
+    /// Whether to refuse its deletion; without it, that stays as it is.
+    pub protected_from_deletion: Option<bool>,
+    /// Whether messages are traced; without it, that stays as it is.
+    pub tracing: Option<bool>,
+    /// Who gets all permissions in it if it is new.
+    pub maker: Option<String>,
+}
+
+impl Verbs {
+    /// Performs a request of the HTTP API; returns any other request unchanged.
+    pub(super) fn administration_verb(&mut self, request: Request) -> Result<VerbResult, Request> {
+        let broker = self.context.broker.clone();
+        let parameter_changed = |changed: Result<(), ParameterError>| match changed {
+            Ok(()) => Ok(Response::Ok),
+            Err(ParameterError::NoSuchVhost(_)) => Err(Response::refused(ErrorKind::NoSuchVhost)),
+            Err(error) => refused(error.to_string()),
+        };
+        Ok(match request {
+            Request::PutUser { user } => {
+                let put = broker.users.put_user(&user.name, user.password, user.tags);
+                self.store_change(put)
+            }
+            Request::PutVhost { vhost } => self.put_vhost(*vhost),
+            Request::ProtectVhost { vhost, protected } => {
+                let update = VhostUpdate {
+                    protected_from_deletion: Some(protected),
+                    ..VhostUpdate::default()
+                };
+                match broker.update_vhost(&vhost, update, &mut self.fx) {
+                    true => Ok(Response::Ok),
+                    false => Err(Response::refused(ErrorKind::NoSuchVhost)),
+                }
+            }
+            Request::SetVhostLimit { vhost, name, value } => {
+                self.change_vhost_limits(&vhost, |limits| limits.insert(name, value))
+            }
+            Request::ClearVhostLimit { vhost, name } => {
+                self.change_vhost_limits(&vhost, |limits| limits.remove(&name))
+            }
+            Request::SetParameter {
+                vhost,
+                component,
+                name,
+                value,
+            } => {
+                let parameter = Parameter {
+                    vhost,
+                    component,
+                    name,
+                    value,
+                };
+                parameter_changed(broker.set_parameter(parameter, &mut self.fx))
+            }
+            Request::ClearParameter {
+                vhost,
+                component,
+                name,
+            } => {
+                let cleared = broker.clear_parameter(&vhost, &component, &name, &mut self.fx);
+                parameter_changed(cleared)
+            }
+            Request::SetGlobalParameter { name, value } => {
+                parameter_changed(broker.set_global_parameter(&name, value, &mut self.fx))
+            }
+            Request::ClearGlobalParameter { name } => {
+                parameter_changed(broker.clear_global_parameter(&name, &mut self.fx))
+            }
+            Request::ResetLoginAttempts => {
+                broker.login_attempts.reset();
+                Ok(Response::Ok)
+            }
+            other => return Err(other),
+        })
+    }
+
+    fn put_vhost(&mut self, written: WrittenVhost) -> VerbResult {
+        let broker = self.context.broker.clone();
+        let name = written.name;
+        let new = broker.add_vhost(VhostSpec::named(&name), &mut self.fx);
+        let update = VhostUpdate {
+            description: Some(written.description),
+            tags: Some(written.tags),
+            default_queue_type: written.default_queue_type,
+            protected_from_deletion: written.protected_from_deletion,
+        };
+        if !broker.update_vhost(&name, update, &mut self.fx) {
+            return Err(Response::refused(ErrorKind::NoSuchVhost));
+        }
+        if let Some(tracing) = written.tracing {
+            self.vhost(&name)?.set_traced(tracing);
+        }
+        if let Some(user) = written.maker.filter(|_| new) {
+            let all = || ".*".to_owned();
+            let granted = broker.users.set_permissions(Permission {
+                user,
+                vhost: name,
+                configure: all(),
+                write: all(),
+                read: all(),
+            });
+            self.store([granted.map_err(auth_refusal)?]);
+        }
+        Ok(Response::Ok)
+    }
+
+    fn change_vhost_limits<T>(
+        &mut self,
+        vhost: &str,
+        change: impl FnOnce(&mut Map<String, Value>) -> T,
+    ) -> VerbResult {
+        let before = self.vhost(vhost)?.limits();
+        let mut limits = match before.map(|limits| json!(limits)) {
+            Some(Value::Object(limits)) => limits,
+            _ => Map::new(),
+        };
+        change(&mut limits);
+        if before.is_none() && limits.is_empty() {
+            return Ok(Response::Ok);
+        }
+        let limits = match VhostLimits::parse(&Value::Object(limits).to_string()) {
+            Ok(limits) => limits,
+            Err(error) => return refused(format!("Validation failed\n\n{error}\n")),
+        };
+        let broker = self.context.broker.clone();
+        match broker.set_vhost_limits(vhost, Some(limits), &mut self.fx) {
+            true => Ok(Response::Ok),
+            false => Err(Response::refused(ErrorKind::NoSuchVhost)),
+        }
+    }
+}
+
+fn refused(reason: String) -> VerbResult {
+    Err(Response::refused_because(ErrorKind::Refused, reason))
+}

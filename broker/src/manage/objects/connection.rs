@@ -1,0 +1,175 @@
+//! Connections.
+
+use super::erlang::ErlangProcess;
+use crate::domain::broker::Broker;
+use crate::domain::connections::ConnectionInfo;
+use crate::engine::interfaces::ConnectionId;
+use crate::manage::table;
+use crate::text::names::NODE_NAME;
+use leveret_protocol::values::{AMQPValue, FieldTable};
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::{Instant, UNIX_EPOCH};
+use utoipa::ToSchema;
+
+/// A connection. The rates of its traffic belong beside `recv_oct` and `send_oct`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Connection {
+    /// Identifies it while the broker runs.
+    #[serde(skip)]
+    pub id: ConnectionId,
+    /// `peer -> local`.
+    pub name: String,
+    /// What the client calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_provided_name: Option<String>,
+    /// The node that serves it.
+    pub node: &'static str,
+    /// `network`.
+    pub r#type: &'static str,
+    /// The protocol.
+    pub protocol: &'static str,
+    /// The user; empty before the login.
+    pub user: String,
+    /// The user once more.
+    pub user_who_performed_action: String,
+    /// The virtual host; `null` before it is opened.
+    pub vhost: Option<String>,
+    /// `running`, `blocked`, `blocking`, `flow` or `starting`.
+    pub state: &'static str,
+    /// Open channels.
+    pub channels: u64,
+    /// The login mechanism.
+    pub auth_mechanism: String,
+    /// The maximum number of channels.
+    pub channel_max: u16,
+    /// The maximum size of a frame in bytes.
+    pub frame_max: u32,
+    /// The heartbeat interval in seconds; 0 for none.
+    pub timeout: u16,
+    /// What the client says about itself.
+    #[serde(serialize_with = "table::serialize")]
+    #[schema(value_type = Object)]
+    pub client_properties: FieldTable,
+    /// When it was accepted, in milliseconds since the epoch.
+    pub connected_at: u64,
+    /// The broker's address.
+    pub host: String,
+    /// The broker's port.
+    pub port: u16,
+    /// The client's address.
+    pub peer_host: String,
+    /// The client's port.
+    pub peer_port: u16,
+    /// Bytes received.
+    pub recv_oct: u64,
+    /// Reads from the socket.
+    pub recv_cnt: u64,
+    /// Bytes sent.
+    pub send_oct: u64,
+    /// Writes to the socket.
+    pub send_cnt: u64,
+    /// Bytes that wait to be sent; 0.
+    pub send_pend: u64,
+    /// Its encryption.
+    #[serde(flatten)]
+    pub encryption: Encryption,
+    /// Zeros.
+    #[serde(flatten)]
+    pub process: ErlangProcess,
+}
+
+/// How a connection is encrypted: it is not.
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
+#[allow(missing_docs, reason = "RabbitMQ's keys, without values")]
+pub struct Encryption {
+    pub ssl: bool,
+    pub ssl_cipher: Option<&'static str>,
+    pub ssl_hash: Option<&'static str>,
+    pub ssl_key_exchange: Option<&'static str>,
+    pub ssl_protocol: Option<&'static str>,
+    pub peer_cert_issuer: Option<&'static str>,
+    pub peer_cert_subject: Option<&'static str>,
+    pub peer_cert_validity: Option<&'static str>,
+}
+
+impl Connection {
+    /// Returns the connections to these virtual hosts or of these users that have opened a virtual host, in the order of
+    /// virtual hosts and names. RabbitMQ does not list connections before that.
+    pub fn list(
+        broker: &Broker,
+        wanted: impl Fn(&Connection) -> bool,
+    ) -> Vec<(Arc<ConnectionInfo>, Connection)> {
+        let all = broker.connections.list().into_iter();
+        let described = all.map(|info| {
+            let connection = Connection::of(broker, &info);
+            (info, connection)
+        });
+        let mut listed: Vec<_> = described
+            .filter(|(_, connection)| connection.vhost.is_some() && wanted(connection))
+            .collect();
+        listed.sort_by(|(_, a), (_, b)| (&a.vhost, &a.name).cmp(&(&b.vhost, &b.name)));
+        listed
+    }
+
+    /// Describes a connection.
+    pub fn of(broker: &Broker, info: &ConnectionInfo) -> Self {
+        let details = info.details();
+        let traffic = info.traffic();
+        let since = info.connected_at.duration_since(UNIX_EPOCH);
+        let user = details.user_name().to_owned();
+        Connection {
+            id: info.id,
+            name: info.label(),
+            user_provided_name: provided_name(&details.client_properties),
+            node: NODE_NAME,
+            r#type: "network",
+            protocol: "AMQP 0-9-1",
+            user_who_performed_action: user.clone(),
+            user,
+            vhost: details.vhost.as_ref().map(ToString::to_string),
+            state: info.state(broker.alarms.in_force(), Instant::now()),
+            channels: traffic.channels,
+            auth_mechanism: details.mechanism,
+            channel_max: details.channel_max,
+            frame_max: details.frame_max,
+            timeout: details.heartbeat,
+            client_properties: details.client_properties,
+            connected_at: since.unwrap_or_default().as_millis() as u64,
+            host: info.local.ip().to_string(),
+            port: info.local.port(),
+            peer_host: info.peer.ip().to_string(),
+            peer_port: info.peer.port(),
+            recv_oct: traffic.received,
+            recv_cnt: traffic.reads,
+            send_oct: traffic.sent,
+            send_cnt: traffic.writes,
+            send_pend: 0,
+            encryption: Encryption::default(),
+            process: ErlangProcess::default(),
+        }
+    }
+
+    /// Writes missing values as empty text, as RabbitMQ does in the answer about a single connection.
+    pub fn alone(mut self) -> Self {
+        self.encryption = Encryption {
+            ssl: false,
+            ssl_cipher: Some(""),
+            ssl_hash: Some(""),
+            ssl_key_exchange: Some(""),
+            ssl_protocol: Some(""),
+            peer_cert_issuer: Some(""),
+            peer_cert_subject: Some(""),
+            peer_cert_validity: Some(""),
+        };
+        self
+    }
+}
+
+/// Returns the client property `connection_name`.
+fn provided_name(properties: &FieldTable) -> Option<String> {
+    match properties.inner().get("connection_name") {
+        Some(AMQPValue::LongString(name)) => Some(name.to_string()),
+        _ => None,
+    }
+}
