@@ -7,6 +7,7 @@ pub mod access;
 #[cfg(test)]
 mod change_order_tests;
 pub mod columns;
+mod erlang_hash;
 mod limits;
 pub(crate) mod listings;
 pub mod objects;

@@ -10,8 +10,10 @@
 mod bindings;
 mod caller;
 mod exchanges;
+mod get;
 mod ignored;
 mod messages;
+mod publish;
 mod queues;
 mod room;
 
@@ -21,5 +23,7 @@ mod tests;
 pub use bindings::BindingSpec;
 pub use caller::Caller;
 pub use exchanges::ExchangeDeclaration;
-pub use messages::{Publication, Subscription};
+pub use get::{Got, Settlement, Wanted};
+pub use messages::{Publication, Subscription, check_properties};
+pub use publish::{NewMessage, Published};
 pub use queues::{QueueConditions, QueueDeclaration};

@@ -4,11 +4,16 @@
 //! A new field belongs in its object here, and is then shown by every view. What does not belong here: how a view writes
 //! it, and rules about it.
 
-pub(crate) mod queue;
+mod arguments;
+pub mod binding;
+pub mod consumer;
+pub mod exchange;
+pub mod message;
+pub mod queue;
 
+pub use arguments::Arguments;
+pub use binding::Binding;
+pub use consumer::Consumer;
+pub use exchange::Exchange;
+pub use message::Message;
 pub use queue::Queue;
-
-use serde_json::{Map, Value};
-
-/// Arguments as RabbitMQ's HTTP API writes them: an object with plain JSON values.
-pub type Arguments = Map<String, Value>;
