@@ -112,20 +112,12 @@ impl FromRequest<Api> for JsonBody {
 }
 
 impl JsonBody {
-    /// Checks that all of these keys are there.
+    /// See [`require`].
     ///
     /// # Errors
-    /// 400 that names those that are missing, as RabbitMQ does.
+    /// 400 that names those that are missing.
     pub fn require(&self, keys: &[&str]) -> ApiResult<()> {
-        let missing: Vec<String> = keys
-            .iter()
-            .filter(|key| !self.0.contains_key(**key))
-            .map(|key| format!("{{key_missing,{key}}}"))
-            .collect();
-        match missing.is_empty() {
-            true => Ok(()),
-            false => Err(ApiError::bad_request(format!("[{}]", missing.join(",")))),
-        }
+        require(&self.0, keys)
     }
 
     /// Converts the object.
@@ -136,4 +128,27 @@ impl JsonBody {
         serde_json::from_value(Value::Object(self.0))
             .map_err(|error| ApiError::bad_request(error.to_string()))
     }
+}
+
+/// Checks that all of these keys are there.
+///
+/// # Errors
+/// 400 that names those that are missing, as RabbitMQ does.
+pub fn require(object: &Map<String, Value>, keys: &[&str]) -> ApiResult<()> {
+    /// The length at which Erlang breaks a list into lines.
+    const LINE: usize = 80;
+    let missing: Vec<String> = keys
+        .iter()
+        .filter(|key| !object.contains_key(**key))
+        .map(|key| format!("{{key_missing,{key}}}"))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let line = format!("[{}]", missing.join(","));
+    let text = match line.len() {
+        0..=LINE => line,
+        _ => format!("[{}]", missing.join(",\n ")),
+    };
+    Err(ApiError::bad_request(text))
 }

@@ -6,8 +6,9 @@ use crate::manage::request::ErrorKind;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use leveret_protocol::{AmqpError, ReplyCode};
+use leveret_protocol::{AmqpError, ReplyCode, Scope};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// The realm in which browsers ask for a password; RabbitMQ's.
@@ -18,8 +19,9 @@ const REALM: HeaderValue = HeaderValue::from_static("Basic realm=\"RabbitMQ Mana
 pub struct ErrorBody {
     /// The kind of the refusal: `bad_request`, `not_found`, `not_authorised`, …
     pub error: String,
-    /// What is wrong.
-    pub reason: String,
+    /// What is wrong: a text, or a list with the kind of the mistake and the value.
+    #[schema(value_type = String)]
+    pub reason: Value,
 }
 
 /// A refused request.
@@ -36,7 +38,7 @@ pub type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
     /// Returns a refusal with this status, kind and reason.
-    pub fn new(status: StatusCode, error: &str, reason: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, error: &str, reason: impl Into<Value>) -> Self {
         let body = ErrorBody {
             error: error.to_owned(),
             reason: reason.into(),
@@ -49,7 +51,7 @@ impl ApiError {
     }
 
     /// 400 `bad_request`.
-    pub fn bad_request(reason: impl Into<String>) -> Self {
+    pub fn bad_request(reason: impl Into<Value>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", reason)
     }
 
@@ -70,9 +72,52 @@ impl ApiError {
         Self::new(status, "Method Not Allowed", "\"Method Not Allowed\"")
     }
 
+    /// 404 for a virtual host in which something is to be changed.
+    pub fn no_vhost() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "vhost_not_found")
+    }
+
+    /// The refusal of what RabbitMQ does on a channel of its own (`rabbit_mgmt_util:with_channel`): other texts than for
+    /// what it does without.
+    pub fn on_channel(refusal: Refusal) -> Self {
+        let error = match refusal {
+            Refusal::Amqp(error) => error,
+            Refusal::Vhost(NoVhost::Missing) => return ApiError::denied("Access refused."),
+            other => return other.into(),
+        };
+        match error.code {
+            ReplyCode::NotFound => Self::new(StatusCode::NOT_FOUND, "not_found", error.text),
+            ReplyCode::AccessRefused => ApiError::denied(error.text),
+            _ => ApiError::by_code(&error),
+        }
+    }
+
+    /// The refusal of a publish, which RabbitMQ learns of when its channel is closed.
+    pub fn of_publish(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Amqp(error) => ApiError::by_code(&error),
+            other => ApiError::on_channel(other),
+        }
+    }
+
+    /// 400 with an AMQP error's code and text, which has no name if it closes a connection.
+    fn by_code(error: &AmqpError) -> Self {
+        let text = match error.scope {
+            Scope::Channel => &error.text,
+            Scope::Connection => error.explanation(),
+        };
+        ApiError::bad_request(format!("{} {text}", error.code.code()))
+    }
+
+    /// Returns what is wrong.
+    #[cfg(test)]
+    pub fn reason(&self) -> &Value {
+        &self.body.reason
+    }
+
     /// 401 for a caller who has logged in and may not do this.
     pub fn denied(reason: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "not_authorised", reason)
+        Self::new(StatusCode::UNAUTHORIZED, "not_authorised", reason.into())
     }
 
     /// 401 for a request without a login.
@@ -93,7 +138,7 @@ impl ApiError {
     /// 503: the broker has too much to do.
     pub fn busy(reason: impl Into<String>) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        Self::new(status, "service_unavailable", reason)
+        Self::new(status, "service_unavailable", reason.into())
     }
 
     /// 500.

@@ -323,7 +323,7 @@ fn with_type(body: Body) -> Response {
 }
 
 /// Answers with a list that is written while it is sent.
-fn stream<T, D>(
+pub(super) fn stream<T, D>(
     items: Vec<T>,
     columns: Option<Vec<Vec<String>>>,
     describe: impl Fn(&T) -> D + Send + 'static,

@@ -7,6 +7,7 @@
 mod api;
 pub mod body;
 pub mod error;
+mod fields;
 pub mod list;
 mod login;
 pub mod server;
