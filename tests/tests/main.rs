@@ -22,6 +22,8 @@ mod delayed;
 mod docs;
 mod durability;
 mod fan_out;
+#[path = "http/declarations.rs"]
+mod http_declarations;
 mod limits;
 mod logging;
 mod memory;

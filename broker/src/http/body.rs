@@ -2,6 +2,7 @@
 
 use super::api::Api;
 use super::error::{ApiError, ApiResult};
+use super::frugal::{self, NotParsed};
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use http_body_util::BodyExt;
@@ -79,21 +80,34 @@ impl Bytes {
         Ok(whole)
     }
 
-    /// Returns the JSON object in it. As in RabbitMQ, an empty body and `null` count as an empty object.
+    /// Returns the JSON object in it, which may have any number of values. As in RabbitMQ, an empty body and `null`
+    /// count as an empty object.
     ///
     /// # Errors
     /// 400 `not_json`.
     pub fn object(&self) -> ApiResult<Map<String, Value>> {
+        self.object_of(usize::MAX)
+    }
+
+    /// Like [`Bytes::object`], but with at most `max` values, those in its lists and objects included: they take much
+    /// more memory than their text.
+    ///
+    /// # Errors
+    /// 400 `not_json`, or that there are too many.
+    pub fn object_of(&self, max: usize) -> ApiResult<Map<String, Value>> {
         if matches!(self.bytes.as_slice(), b"" | b"null" | b"undefined") {
             return Ok(Map::new());
         }
-        match serde_json::from_slice(&self.bytes) {
+        match frugal::parse(&self.bytes, max) {
             Ok(Value::Object(object)) => Ok(object),
             Ok(Value::String(_)) => Err(ApiError::bad_request(
                 "invalid payload: the request body JSON-decoded to a string. Is the input \
                  doubly-JSON-encoded?",
             )),
-            _ => Err(ApiError::not_json()),
+            Ok(_) | Err(NotParsed::Invalid) => Err(ApiError::not_json()),
+            Err(NotParsed::TooMany) => Err(ApiError::bad_request(format!(
+                "the request body has more than {max} values"
+            ))),
         }
     }
 }

@@ -41,7 +41,11 @@ pub(super) fn integer(value: &Value) -> ApiResult<i64> {
             if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
                 return Err(not());
             }
-            let limit = if text.starts_with('-') { i64::MIN } else { i64::MAX };
+            let limit = if text.starts_with('-') {
+                i64::MIN
+            } else {
+                i64::MAX
+            };
             Ok(text.parse().unwrap_or(limit))
         }
         _ => Err(not()),
@@ -163,15 +167,16 @@ mod tests {
         assert_eq!(*value("t"), AMQPValue::LongString("x".into()));
         assert_eq!(*value("b"), AMQPValue::Boolean(true));
         assert_eq!(*value("d"), AMQPValue::Double(1.5));
-        let array = vec![
-            AMQPValue::LongLongInt(1),
-            AMQPValue::LongString("x".into()),
-        ];
+        let array = vec![AMQPValue::LongLongInt(1), AMQPValue::LongString("x".into())];
         assert_eq!(*value("a"), AMQPValue::FieldArray(array.into()));
         let mut inner = FieldTable::default();
         inner.insert("p".into(), AMQPValue::LongLongInt(-3));
         assert_eq!(*value("o"), AMQPValue::FieldTable(inner));
-        for nothing in [json!({}), json!({"arguments": []}), json!({"arguments": {}})] {
+        for nothing in [
+            json!({}),
+            json!({"arguments": []}),
+            json!({"arguments": {}}),
+        ] {
             assert_eq!(arguments(&object(nothing)).unwrap(), FieldTable::default());
         }
     }
@@ -192,7 +197,10 @@ mod tests {
             "the name of an argument should be less than 255 bytes, actually was 256"
         );
         let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
-        assert_eq!(refused(json!({"a": deep})), "arguments are nested too deeply");
+        assert_eq!(
+            refused(json!({"a": deep})),
+            "arguments are nested too deeply"
+        );
     }
 
     #[test]
@@ -214,7 +222,14 @@ mod tests {
         ] {
             assert_eq!(integer(&value).unwrap(), number);
         }
-        for value in [json!("one"), json!(""), json!("-"), json!("1.5"), json!(null), json!([])] {
+        for value in [
+            json!("one"),
+            json!(""),
+            json!("-"),
+            json!("1.5"),
+            json!(null),
+            json!([]),
+        ] {
             assert_eq!(reason(integer(&value)), json!(["not_integer", value]));
         }
     }

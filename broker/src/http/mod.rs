@@ -8,6 +8,7 @@ mod api;
 pub mod body;
 pub mod error;
 mod fields;
+mod frugal;
 pub mod list;
 mod login;
 pub mod server;

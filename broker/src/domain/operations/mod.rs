@@ -18,6 +18,8 @@ mod queues;
 mod room;
 
 #[cfg(test)]
+mod message_tests;
+#[cfg(test)]
 mod tests;
 
 pub use bindings::BindingSpec;

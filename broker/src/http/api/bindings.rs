@@ -240,7 +240,13 @@ async fn change(
 type OnePath = Path<(String, String, String, String, String)>;
 
 /// Returns the binding with this properties key. The key may have been encoded once more than necessary.
-fn find(api: &Api, principal: &Principal, vhost: &str, ends: &Ends, props: &str) -> ApiResult<Binding> {
+fn find(
+    api: &Api,
+    principal: &Principal,
+    vhost: &str,
+    ends: &Ends,
+    props: &str,
+) -> ApiResult<Binding> {
     let mut bindings = ends.bindings(api, principal, vhost)?.into_iter();
     let found = bindings.find(|binding| is_named(binding, props));
     found.ok_or_else(ApiError::not_found)

@@ -68,7 +68,10 @@ fn respond(vhosts: Vec<Arc<Vhost>>, query: &ListQuery) -> ApiResult<Response> {
         None => "".into(),
     };
     // The names outlive the look at them.
-    let named: Vec<_> = exchanges.into_iter().map(|found| (name(&found), found)).collect();
+    let named: Vec<_> = exchanges
+        .into_iter()
+        .map(|found| (name(&found), found))
+        .collect();
     query.respond(
         named,
         |(name, _)| name.as_str(),

@@ -43,7 +43,9 @@ impl Memory {
         let memory = self.0.clone().acquire_many_owned(ANSWER_MAX);
         match tokio::time::timeout(PATIENCE, memory).await {
             Ok(Ok(memory)) => Ok(memory),
-            _ => Err(ApiError::busy("too many large answers at a time: try again")),
+            _ => Err(ApiError::busy(
+                "too many large answers at a time: try again",
+            )),
         }
     }
 }
@@ -198,6 +200,11 @@ mod tests {
             "Unsupported encoding. Please use auto or base64."
         );
         let reason = refused("ackmode", json!(5));
-        assert!(reason.as_str().unwrap().starts_with("Invalid ackmode value: 5. "));
+        assert!(
+            reason
+                .as_str()
+                .unwrap()
+                .starts_with("Invalid ackmode value: 5. ")
+        );
     }
 }

@@ -25,6 +25,8 @@ use utoipa_axum::routes;
 
 /// The size of a request at most, in bytes; RabbitMQ's.
 const BODY_MAX: usize = 20_000_000;
+/// The values in a request at most: headers in AMQP fit into a frame.
+const VALUES_MAX: usize = 100_000;
 /// How long a publish waits while the disk is behind; RabbitMQ's.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How often it looks whether the disk has caught up.
@@ -73,7 +75,7 @@ async fn publish(
 ) -> ApiResult<Response> {
     check_name("exchange", &exchange)?;
     let bytes = Bytes::read(&api, body, BODY_MAX).await?;
-    let message = read(&bytes.object()?)?;
+    let message = read(&bytes.object_of(VALUES_MAX)?)?;
     wait_for_room(&api).await?;
     let publish = move |caller: &mut Caller, fx: &mut Effects| {
         let message = NewMessage {
@@ -245,27 +247,64 @@ mod tests {
         .unwrap();
         assert_eq!(
             names,
-            ["content_type", "headers", "delivery_mode", "priority", "timestamp"]
+            [
+                "content_type",
+                "headers",
+                "delivery_mode",
+                "priority",
+                "timestamp"
+            ]
         );
     }
 
     #[test]
     fn mistakes_are_named_in_rabbitmqs_words() {
         let missing = reads(json!({"properties": {}, "payload": "x"})).unwrap_err();
-        assert_eq!(missing, "[{key_missing,routing_key},{key_missing,payload_encoding}]");
+        assert_eq!(
+            missing,
+            "[{key_missing,routing_key},{key_missing,payload_encoding}]"
+        );
         let all = reads(json!({})).unwrap_err();
         let lines = "[{key_missing,routing_key},\n {key_missing,properties},\n {key_missing,payload},\n \
                      {key_missing,payload_encoding}]";
         assert_eq!(all, lines);
         for (key, value, reason) in [
             ("payload", json!(5), json!("payload_not_string")),
-            ("payload_encoding", json!("nonsense"), json!(["unsupported_encoding", "nonsense"])),
-            ("properties", json!([]), json!("properties must be an object")),
-            ("properties", json!({"delivery_mode": "two"}), json!(["not_int", "delivery_mode"])),
-            ("properties", json!({"priority": 256}), json!("priority must be 0 to 255")),
-            ("properties", json!({"type": 5}), json!(["not_string", "type"])),
-            ("properties", json!({"headers": {"z": null}}), json!("null_not_allowed")),
-            ("routing_key", json!([]), json!(["not_string", "routing_key"])),
+            (
+                "payload_encoding",
+                json!("nonsense"),
+                json!(["unsupported_encoding", "nonsense"]),
+            ),
+            (
+                "properties",
+                json!([]),
+                json!("properties must be an object"),
+            ),
+            (
+                "properties",
+                json!({"delivery_mode": "two"}),
+                json!(["not_int", "delivery_mode"]),
+            ),
+            (
+                "properties",
+                json!({"priority": 256}),
+                json!("priority must be 0 to 255"),
+            ),
+            (
+                "properties",
+                json!({"type": 5}),
+                json!(["not_string", "type"]),
+            ),
+            (
+                "properties",
+                json!({"headers": {"z": null}}),
+                json!("null_not_allowed"),
+            ),
+            (
+                "routing_key",
+                json!([]),
+                json!(["not_string", "routing_key"]),
+            ),
         ] {
             assert_eq!(message(key, value).unwrap_err(), reason, "{key}");
         }
@@ -274,7 +313,10 @@ mod tests {
 
     #[test]
     fn bodies_are_text_or_base64() {
-        assert_eq!(message("payload", json!("h\u{e4}se")).unwrap().payload, "h\u{e4}se".as_bytes());
+        assert_eq!(
+            message("payload", json!("h\u{e4}se")).unwrap().payload,
+            "h\u{e4}se".as_bytes()
+        );
         let decoded = |payload: &str| {
             let body = json!({
                 "properties": {}, "routing_key": "", "payload": payload, "payload_encoding": "base64",
@@ -283,6 +325,9 @@ mod tests {
         };
         assert_eq!(decoded("//79"), Ok(vec![0xff, 0xfe, 0xfd]));
         assert_eq!(decoded("//\n7 9\r\n"), Ok(vec![0xff, 0xfe, 0xfd]));
-        assert_eq!(decoded("no base64!"), Err(json!(["not_base64", "no base64!"])));
+        assert_eq!(
+            decoded("no base64!"),
+            Err(json!(["not_base64", "no base64!"]))
+        );
     }
 }

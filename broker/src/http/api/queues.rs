@@ -235,9 +235,6 @@ async fn act(
     body.require(&["action"])?;
     match body.0["action"].as_str() {
         Some("sync" | "cancel_sync") => Ok(StatusCode::NO_CONTENT),
-        _ => Err(ApiError::bad_request(json!([
-            "unknown",
-            body.0["action"]
-        ]))),
+        _ => Err(ApiError::bad_request(json!(["unknown", body.0["action"]]))),
     }
 }
