@@ -127,6 +127,58 @@ pub fn property(properties: &[u8], wanted: Property) -> Option<&[u8]> {
     properties.get(found?)
 }
 
+/// The value of a property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PropertyValue<'a> {
+    /// A short string, without its length.
+    Text(&'a [u8]),
+    /// The headers table, with its length prefix.
+    Headers(&'a [u8]),
+    /// A byte or a timestamp.
+    Number(u64),
+}
+
+/// Visits raw properties with their names, as RabbitMQ writes them (`content_type`). Returns `None` if they are malformed;
+/// a headers table must have passed [`PropertyIndex::scan`].
+pub fn each_property<'a>(
+    properties: &'a [u8],
+    mut visit: impl FnMut(&'static str, PropertyValue<'a>),
+) -> Option<()> {
+    const NAMES: [&str; 14] = [
+        "cluster_id",
+        "app_id",
+        "user_id",
+        "type",
+        "timestamp",
+        "message_id",
+        "expiration",
+        "reply_to",
+        "correlation_id",
+        "priority",
+        "delivery_mode",
+        "headers",
+        "content_encoding",
+        "content_type",
+    ];
+    walk(properties, table::stated_len, |bit, value| {
+        // The lowest bit of a property is 2, and `walk` has checked the range.
+        let (name, value) = (NAMES[usize::from(bit) - 2], &properties[value]);
+        let number = || {
+            value
+                .iter()
+                .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+        };
+        visit(
+            name,
+            match bit {
+                13 => PropertyValue::Headers(value),
+                12 | 11 | 6 => PropertyValue::Number(number()),
+                _ => PropertyValue::Text(value),
+            },
+        );
+    })
+}
+
 /// Visits raw properties with their flag bits. Returns `None` if they are malformed.
 #[inline]
 fn walk(
@@ -251,6 +303,27 @@ mod tests {
     }
 
     #[test]
+    fn all_properties_are_visited_by_name() {
+        let properties = BasicProperties::default()
+            .with_content_type("text/plain".into())
+            .with_delivery_mode(2)
+            .with_timestamp(1_700_000_000)
+            .with_type("t".into())
+            .with_cluster_id("x".into());
+        let raw = properties_to_vec(&properties);
+        let mut found = Vec::new();
+        each_property(&raw, |name, value| found.push((name, value))).unwrap();
+        let wanted = [
+            ("content_type", PropertyValue::Text(b"text/plain")),
+            ("delivery_mode", PropertyValue::Number(2)),
+            ("timestamp", PropertyValue::Number(1_700_000_000)),
+            ("type", PropertyValue::Text(b"t")),
+            ("cluster_id", PropertyValue::Text(b"x")),
+        ];
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
     fn expirations_are_judged_as_rabbitmq_does() {
         assert_eq!(parse_expiration(b"1000"), Ok(1000));
         assert_eq!(parse_expiration(b"abc"), Err("no_integer".to_owned()));
@@ -276,6 +349,7 @@ mod tests {
         #[test]
         fn no_bytes_make_the_scan_panic(raw in prop::collection::vec(any::<u8>(), 0..64)) {
             let _ = PropertyIndex::scan(&raw);
+            let _ = each_property(&raw, |_, _| {});
         }
     }
 }

@@ -395,6 +395,11 @@ pub fn wrong_user_id(claimed: &str, user: impl Display) -> AmqpError {
     )
 }
 
+/// A request for direct replies by who does not wait for them.
+pub fn no_reply_consumer() -> AmqpError {
+    AmqpError::channel(PreconditionFailed, "fast reply consumer does not exist")
+}
+
 /// A body over the configured limit; both in bytes.
 pub fn message_too_large(size: u64, max: u64) -> AmqpError {
     AmqpError::channel(

@@ -30,6 +30,7 @@ mod process;
 pub mod python;
 pub mod raw;
 mod wait;
+mod web;
 
 pub use binaries::{Binaries, binaries};
 pub use broker::{CtlOutput, TestBroker, broker_command, ready_address};
@@ -39,3 +40,4 @@ pub use client::{
 pub use memory::{peak_resident_bytes, resident_bytes};
 pub use process::Process;
 pub use wait::{eventually, eventually_within, run, run_within};
+pub use web::WebReply;

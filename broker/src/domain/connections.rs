@@ -328,9 +328,9 @@ impl Connections {
         self.all.read().values().cloned().collect()
     }
 
-    /// Returns whether a connection exists.
-    pub fn is_connected(&self, id: ConnectionId) -> bool {
-        self.all.read().contains_key(&id)
+    /// Returns a connection.
+    pub fn get(&self, id: ConnectionId) -> Option<Arc<ConnectionInfo>> {
+        self.all.read().get(&id).map(|(info, _)| info.clone())
     }
 
     /// Closes up to `limit` connections to a virtual host, or to any, and returns their number.

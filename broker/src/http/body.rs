@@ -2,6 +2,7 @@
 
 use super::api::Api;
 use super::error::{ApiError, ApiResult};
+use super::frugal::{self, NotParsed};
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use http_body_util::BodyExt;
@@ -84,21 +85,34 @@ impl Bytes {
         &self.bytes
     }
 
-    /// Returns the JSON object in it. As in RabbitMQ, an empty body and `null` count as an empty object.
+    /// Returns the JSON object in it, which may have any number of values. As in RabbitMQ, an empty body and `null`
+    /// count as an empty object.
     ///
     /// # Errors
     /// 400 `not_json`.
     pub fn object(&self) -> ApiResult<Map<String, Value>> {
+        self.object_of(usize::MAX)
+    }
+
+    /// Like [`Bytes::object`], but with at most `max` values, those in its lists and objects included: they take much
+    /// more memory than their text.
+    ///
+    /// # Errors
+    /// 400 `not_json`, or that there are too many.
+    pub fn object_of(&self, max: usize) -> ApiResult<Map<String, Value>> {
         if matches!(self.bytes.as_slice(), b"" | b"null" | b"undefined") {
             return Ok(Map::new());
         }
-        match serde_json::from_slice(&self.bytes) {
+        match frugal::parse(&self.bytes, max) {
             Ok(Value::Object(object)) => Ok(object),
             Ok(Value::String(_)) => Err(ApiError::bad_request(
                 "invalid payload: the request body JSON-decoded to a string. Is the input \
                  doubly-JSON-encoded?",
             )),
-            _ => Err(ApiError::not_json()),
+            Ok(_) | Err(NotParsed::Invalid) => Err(ApiError::not_json()),
+            Err(NotParsed::TooMany) => Err(ApiError::bad_request(format!(
+                "the request body has more than {max} values"
+            ))),
         }
     }
 }
@@ -117,20 +131,12 @@ impl FromRequest<Api> for JsonBody {
 }
 
 impl JsonBody {
-    /// Checks that all of these keys are there.
+    /// See [`require`].
     ///
     /// # Errors
-    /// 400 that names those that are missing, as RabbitMQ does.
+    /// 400 that names those that are missing.
     pub fn require(&self, keys: &[&str]) -> ApiResult<()> {
-        let missing: Vec<String> = keys
-            .iter()
-            .filter(|key| !self.0.contains_key(**key))
-            .map(|key| format!("{{key_missing,{key}}}"))
-            .collect();
-        match missing.is_empty() {
-            true => Ok(()),
-            false => Err(ApiError::bad_request(format!("[{}]", missing.join(",")))),
-        }
+        require(&self.0, keys)
     }
 
     /// Returns the text of a key; `None` if it is missing.
@@ -189,4 +195,27 @@ impl JsonBody {
         serde_json::from_value(Value::Object(self.0))
             .map_err(|error| ApiError::bad_request(error.to_string()))
     }
+}
+
+/// Checks that all of these keys are there.
+///
+/// # Errors
+/// 400 that names those that are missing, as RabbitMQ does.
+pub fn require(object: &Map<String, Value>, keys: &[&str]) -> ApiResult<()> {
+    /// The length at which Erlang breaks a list into lines.
+    const LINE: usize = 80;
+    let missing: Vec<String> = keys
+        .iter()
+        .filter(|key| !object.contains_key(**key))
+        .map(|key| format!("{{key_missing,{key}}}"))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let line = format!("[{}]", missing.join(","));
+    let text = match line.len() {
+        0..=LINE => line,
+        _ => format!("[{}]", missing.join(",\n ")),
+    };
+    Err(ApiError::bad_request(text))
 }

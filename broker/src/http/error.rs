@@ -6,7 +6,7 @@ use crate::manage::request::ErrorKind;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use leveret_protocol::{AmqpError, ReplyCode};
+use leveret_protocol::{AmqpError, ReplyCode, Scope};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -19,7 +19,7 @@ const REALM: HeaderValue = HeaderValue::from_static("Basic realm=\"RabbitMQ Mana
 pub struct ErrorBody {
     /// The kind of the refusal: `bad_request`, `not_found`, `not_authorised`, …
     pub error: String,
-    /// What is wrong.
+    /// What is wrong: a text, or a list with the kind of the mistake and the value.
     #[schema(value_type = String)]
     pub reason: Value,
 }
@@ -38,10 +38,10 @@ pub type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
     /// Returns a refusal with this status, kind and reason.
-    pub fn new(status: StatusCode, error: &str, reason: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, error: &str, reason: impl Into<Value>) -> Self {
         let body = ErrorBody {
             error: error.to_owned(),
-            reason: Value::String(reason.into()),
+            reason: reason.into(),
         };
         ApiError {
             status,
@@ -51,7 +51,7 @@ impl ApiError {
     }
 
     /// 400 `bad_request`.
-    pub fn bad_request(reason: impl Into<String>) -> Self {
+    pub fn bad_request(reason: impl Into<Value>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", reason)
     }
 
@@ -73,9 +73,52 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "Object Not Found", "Not Found")
     }
 
+    /// 404 for a virtual host in which something is to be changed.
+    pub fn no_vhost() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "vhost_not_found")
+    }
+
+    /// The refusal of what RabbitMQ does on a channel of its own (`rabbit_mgmt_util:with_channel`): other texts than for
+    /// what it does without.
+    pub fn on_channel(refusal: Refusal) -> Self {
+        let error = match refusal {
+            Refusal::Amqp(error) => error,
+            Refusal::Vhost(NoVhost::Missing) => return ApiError::denied("Access refused."),
+            other => return other.into(),
+        };
+        match error.code {
+            ReplyCode::NotFound => Self::new(StatusCode::NOT_FOUND, "not_found", error.text),
+            ReplyCode::AccessRefused => ApiError::denied(error.text),
+            _ => ApiError::by_code(&error),
+        }
+    }
+
+    /// The refusal of a publish, which RabbitMQ learns of when its channel is closed.
+    pub fn of_publish(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Amqp(error) => ApiError::by_code(&error),
+            other => ApiError::on_channel(other),
+        }
+    }
+
+    /// 400 with an AMQP error's code and text, which has no name if it closes a connection.
+    fn by_code(error: &AmqpError) -> Self {
+        let text = match error.scope {
+            Scope::Channel => &error.text,
+            Scope::Connection => error.explanation(),
+        };
+        ApiError::bad_request(format!("{} {text}", error.code.code()))
+    }
+
+    /// Returns what is wrong.
+    #[cfg(test)]
+    pub fn reason(&self) -> &Value {
+        &self.body.reason
+    }
+
     /// 401 for a caller who has logged in and may not do this.
     pub fn denied(reason: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "not_authorised", reason)
+        Self::new(StatusCode::UNAUTHORIZED, "not_authorised", reason.into())
     }
 
     /// 401 for a wrong password. Spelled differently from the other refusals, as in RabbitMQ.
@@ -90,7 +133,7 @@ impl ApiError {
     /// 503: the broker has too much to do.
     pub fn busy(reason: impl Into<String>) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        Self::new(status, "service_unavailable", reason)
+        Self::new(status, "service_unavailable", reason.into())
     }
 
     /// 500.

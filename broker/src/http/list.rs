@@ -22,8 +22,10 @@ const MAX_PAGE_SIZE: usize = 500;
 const MAX_FILTER_LENGTH: usize = 1024;
 /// The steps that one match of a regular expression may take.
 const MAX_BACKTRACKS: usize = 10_000;
-/// The rows that are written at a time.
+/// The rows that are written at a time, if they are small.
 const ROWS_PER_CHUNK: usize = 64;
+/// Bytes after which no further row is written at a time.
+const CHUNK: usize = 256 << 10;
 
 /// The query parameters of a list.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
@@ -323,7 +325,7 @@ fn with_type(body: Body) -> Response {
 }
 
 /// Answers with a list that is written while it is sent.
-fn stream<T, D>(
+pub(super) fn stream<T, D>(
     items: Vec<T>,
     columns: Option<Vec<Vec<String>>>,
     describe: impl Fn(&T) -> D + Send + 'static,
@@ -354,6 +356,9 @@ where
                 tracing::error!(%error, "a row of an HTTP answer cannot be written");
                 chunk.truncate(start);
                 chunk.extend_from_slice(b"{}");
+            }
+            if chunk.len() >= CHUNK {
+                break;
             }
         }
         if items.peek().is_none() {

@@ -7,6 +7,8 @@
 mod api;
 pub mod body;
 pub mod error;
+mod fields;
+mod frugal;
 mod headers;
 pub mod list;
 mod login;

@@ -5,22 +5,16 @@ use super::columns::{
     VhostColumn,
 };
 use super::limits;
-use super::objects::queue::memory;
-use super::objects::{Channel, Connection};
+use super::objects::{Binding, Channel, Connection, Consumer, Exchange, Queue};
 use super::permissions;
 use super::pid::Pid;
 use super::policies;
 use super::request::{ErrorKind, Request, Response};
-use super::table::{self, table};
+use super::table::table;
 use super::value::{Row, Value};
 use crate::domain::broker::Broker;
-use crate::domain::policy::Target;
 use crate::domain::vhost::Vhost;
-use crate::engine::exchange::{Binding, DestinationName, Exchange};
-use crate::engine::queue::{Consumer, Counts, Queue};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 /// Returns the rows of a listing; `None` if the request is not for a listing.
 pub(crate) async fn rows(
@@ -32,25 +26,32 @@ pub(crate) async fn rows(
             vhost
                 .queues()
                 .iter()
-                .map(|queue| queue_row(broker, queue, columns))
+                .map(|queue| queue_row(&Queue::of(broker, queue), columns))
                 .collect()
         }),
         Request::ListExchanges { vhost, columns } => in_vhost(broker, vhost, |vhost| {
-            let default = [default_exchange_row(vhost, columns)].into_iter();
+            let default = std::iter::once(Exchange::of(vhost, None));
+            let declared = vhost.exchanges().into_iter();
+            let declared = declared.map(|exchange| Exchange::of(vhost, Some(&exchange)));
             default
-                .chain(vhost.exchanges().iter().map(|x| exchange_row(x, columns)))
+                .chain(declared)
+                .map(|exchange| exchange_row(&exchange, columns))
                 .collect()
         }),
-        Request::ListBindings { vhost, columns } => {
-            in_vhost(broker, vhost, |vhost| binding_rows(vhost, columns))
-        }
+        Request::ListBindings { vhost, columns } => in_vhost(broker, vhost, |vhost| {
+            let bindings = Binding::in_vhost(vhost);
+            bindings
+                .iter()
+                .map(|binding| binding_row(binding, columns))
+                .collect()
+        }),
         Request::ListConsumers { vhost, columns } => in_vhost(broker, vhost, |vhost| {
             let consumers = vhost
                 .queues()
                 .into_iter()
                 .flat_map(|queue| queue.consumers());
             consumers
-                .map(|consumer| consumer_row(broker, &consumer, columns))
+                .map(|consumer| consumer_row(&Consumer::of(broker, &consumer), columns))
                 .collect()
         }),
         Request::ListVhosts { columns } => broker
@@ -107,209 +108,100 @@ fn connection_pid(id: crate::engine::interfaces::ConnectionId) -> Pid {
     }
 }
 
-fn queue_row(broker: &Broker, queue: &Queue, columns: &[QueueColumn]) -> Row {
-    let counts = queue.counts();
-    columns
-        .iter()
-        .map(|column| queue_cell(broker, queue, &counts, *column))
-        .collect()
-}
-
-fn queue_cell(broker: &Broker, queue: &Queue, counts: &Counts, column: QueueColumn) -> Value {
+fn queue_row(queue: &Queue, columns: &[QueueColumn]) -> Row {
     use QueueColumn as C;
-    let spec = &queue.spec;
-    let dlx = &counts.undelivered;
-    let all = counts.all();
-    match column {
-        C::Name => queue.name().as_str().into(),
-        C::Durable => spec.durable.into(),
-        C::AutoDelete => spec.auto_delete.into(),
-        C::Exclusive => spec.exclusive_to.is_some().into(),
-        C::OwnerPid => spec.exclusive_to.map(connection_pid).into(),
-        C::Arguments => table(&spec.arguments),
-        C::Messages => all.messages.into(),
-        C::MessagesDelayed => counts.waiting.messages.into(),
-        C::MessagesReady => counts.ready.into(),
-        C::MessagesReadyRam => counts.ready.saturating_sub(counts.paged_out).into(),
-        C::MessagesUnacknowledged | C::MessagesUnacknowledgedRam => counts.unacked.into(),
-        C::MessagesRam => (all.messages - all.paged_out).into(),
-        C::MessagesPersistent => (counts.persistent + dlx.messages).into(),
-        C::MessagesDlx => dlx.messages.into(),
-        C::MessageBytesDlx => dlx.bytes.into(),
-        C::MessageBytes => all.bytes.into(),
-        C::MessageBytesRam => (all.bytes - all.paged_out_bytes).into(),
-        // Messages waiting for a retry count as ready (`rabbit_fifo:add_bytes_return`).
-        C::MessageBytesReady => (counts.ready_bytes + counts.waiting.bytes).into(),
-        C::MessageBytesUnacknowledged => counts.unacked_bytes.into(),
-        C::MessageBytesPersistent => (counts.persistent_bytes + dlx.bytes).into(),
-        C::Consumers => counts.consumers.into(),
-        C::Memory => memory(counts).into(),
-        C::State => "running".into(),
-        C::Type => spec.kind().as_str().into(),
-        C::Policy => policies::name(queue.policy()),
-        C::OperatorPolicy => policies::operator_name(queue.policy()),
-        C::EffectivePolicyDefinition => policies::definition(queue.policy()),
-        C::Pid => format!("<leveret.queue.{}>", queue.id.0).into(),
-        C::ExclusiveConsumerPid => queue.exclusive_consumer().map(|c| channel_pid(&c)).into(),
-        C::ExclusiveConsumerTag => queue.exclusive_consumer().map(|c| c.tag.to_string()).into(),
-        C::SingleActiveConsumerPid => single_active(queue).map(|c| channel_pid(&c)).into(),
-        C::SingleActiveConsumerTag => single_active(queue).map(|c| c.tag.to_string()).into(),
-        C::DelayedRetry => match queue.settings().delayed_retry {
-            Some(retry) => retry.to_string().into(),
-            None => "disabled".into(),
-        },
-        C::NextDelayedAt => waiting_until(broker, queue).map(|(first, _)| first).into(),
-        C::LastDelayedAt => waiting_until(broker, queue).map(|(_, last)| last).into(),
-        C::DiskReads => queue.stats().disk_reads.into(),
-        C::DiskWrites => queue.stats().disk_writes.into(),
-        C::ConsumerUtilisation | C::ConsumerCapacity => utilisation(broker, queue),
+    let (declared, totals, details) = (&queue.declared, &queue.totals, &queue.details);
+    let aside = &details.aside;
+    let cell = |column: &C| match column {
+        C::Name => declared.name.as_str().into(),
+        C::Durable => declared.durable.into(),
+        C::AutoDelete => declared.auto_delete.into(),
+        C::Exclusive => declared.exclusive.into(),
+        C::OwnerPid => declared.owner.map(connection_pid).into(),
+        C::Arguments => table(&declared.arguments.0),
+        C::Messages => totals.messages.into(),
+        C::MessagesDelayed => aside.messages_delayed.into(),
+        C::MessagesReady => totals.messages_ready.into(),
+        C::MessagesReadyRam => details.messages_ready_ram.into(),
+        C::MessagesUnacknowledged => totals.messages_unacknowledged.into(),
+        C::MessagesUnacknowledgedRam => details.messages_unacknowledged_ram.into(),
+        C::MessagesRam => details.messages_ram.into(),
+        C::MessagesPersistent => details.messages_persistent.into(),
+        C::MessagesDlx => aside.messages_dlx.into(),
+        C::MessageBytesDlx => aside.message_bytes_dlx.into(),
+        C::MessageBytes => details.message_bytes.into(),
+        C::MessageBytesRam => details.message_bytes_ram.into(),
+        C::MessageBytesReady => details.message_bytes_ready.into(),
+        C::MessageBytesUnacknowledged => details.message_bytes_unacknowledged.into(),
+        C::MessageBytesPersistent => details.message_bytes_persistent.into(),
+        C::Consumers => details.consumers.into(),
+        C::Memory => details.memory.into(),
+        C::State => declared.state.into(),
+        C::Type => declared.r#type.into(),
+        C::Policy => details.policy.clone().into(),
+        C::OperatorPolicy => details.operator_policy.clone().into(),
+        C::EffectivePolicyDefinition => policies::cell(&details.effective_policy_definition),
+        C::Pid => declared.pid.as_str().into(),
+        C::ExclusiveConsumerPid => details.exclusive_consumer_pid.into(),
+        C::ExclusiveConsumerTag => details.exclusive_consumer_tag.clone().into(),
+        C::SingleActiveConsumerPid => details.single_active_consumer_pid.into(),
+        C::SingleActiveConsumerTag => details.single_active_consumer_tag.clone().into(),
+        C::DelayedRetry => aside.delayed_retry.as_str().into(),
+        C::NextDelayedAt => aside.next_delayed_at.into(),
+        C::LastDelayedAt => aside.last_delayed_at.into(),
+        C::DiskReads => details.disk_reads.into(),
+        C::DiskWrites => details.disk_writes.into(),
+        C::ConsumerUtilisation => details.consumer_utilisation.into(),
+        C::ConsumerCapacity => details.consumer_capacity.into(),
         C::HeadMessageTimestamp
         | C::Leader
         | C::Members
         | C::Online
         | C::SlavePids
         | C::SynchronisedSlavePids => Value::Absent,
-    }
-}
-
-/// Returns when the first and the last of the messages that wait for a retry become ready again, in
-/// milliseconds since the epoch.
-fn waiting_until(broker: &Broker, queue: &Queue) -> Option<(u64, u64)> {
-    let (first, last) = queue.waiting_until()?;
-    let millis = |time| broker.clock.wall_millis(time);
-    Some((millis(first), millis(last)))
-}
-
-/// Returns the fraction of time in which a queue could deliver at once.
-fn utilisation(broker: &Broker, queue: &Queue) -> Value {
-    let now = broker.clock.time(Instant::now());
-    match queue.utilisation(now) {
-        None => Value::Absent,
-        Some(utilisation) => Value::Float(utilisation),
-    }
-}
-
-fn single_active(queue: &Queue) -> Option<Arc<Consumer>> {
-    queue.single_active_consumer().0
-}
-
-fn channel_pid(consumer: &Consumer) -> Pid {
-    Pid {
-        connection: consumer.mailbox.connection().0,
-        channel: consumer.channel.0,
-    }
-}
-
-fn consumer_row(broker: &Broker, consumer: &Consumer, columns: &[ConsumerColumn]) -> Row {
-    use ConsumerColumn as C;
-    let connected = broker
-        .connections
-        .is_connected(consumer.mailbox.connection())
-        && !consumer.cancelled.load(Ordering::Relaxed);
-    let (active, status) = match consumer.queue.single_active_consumer() {
-        (Some(holder), true) if holder.id == consumer.id => (true, "single_active"),
-        (_, true) => (false, "waiting"),
-        (_, false) if connected => (true, "up"),
-        (_, false) => (false, "waiting"),
-    };
-    let cell = |column: &C| match column {
-        C::QueueName => consumer.queue.name().as_str().into(),
-        C::ChannelPid => channel_pid(consumer).into(),
-        C::ConsumerTag => consumer.tag.as_str().into(),
-        C::AckRequired => (!consumer.no_ack).into(),
-        C::PrefetchCount => consumer.credit.limit().into(),
-        C::Active => active.into(),
-        C::ActivityStatus => status.into(),
-        C::Arguments => table(&consumer.arguments.table()),
     };
     columns.iter().map(cell).collect()
 }
 
-fn default_exchange_row(vhost: &Vhost, columns: &[ExchangeColumn]) -> Row {
-    use ExchangeColumn as C;
+fn consumer_row(consumer: &Consumer, columns: &[ConsumerColumn]) -> Row {
+    use ConsumerColumn as C;
     let cell = |column: &C| match column {
-        C::Name => "".into(),
-        C::Type => "direct".into(),
-        C::Durable => true.into(),
-        C::AutoDelete | C::Internal => false.into(),
-        C::Arguments => table::empty(),
-        C::MessagesDelayed => Value::Absent,
-        C::Policy => policies::name(vhost.applied_to("", Target::Exchange)),
+        C::QueueName => consumer.queue.name.as_str().into(),
+        C::ChannelPid => consumer.channel_pid.into(),
+        C::ConsumerTag => consumer.consumer_tag.as_str().into(),
+        C::AckRequired => consumer.ack_required.into(),
+        C::PrefetchCount => consumer.prefetch_count.into(),
+        C::Active => consumer.active.into(),
+        C::ActivityStatus => consumer.activity_status.into(),
+        C::Arguments => table(&consumer.arguments.0),
     };
     columns.iter().map(cell).collect()
 }
 
 fn exchange_row(exchange: &Exchange, columns: &[ExchangeColumn]) -> Row {
     use ExchangeColumn as C;
-    let spec = &exchange.spec;
     let cell = |column: &C| match column {
-        C::Name => spec.name.as_str().into(),
-        C::Type => spec.kind.name().into(),
-        C::Durable => spec.durable.into(),
-        C::AutoDelete => spec.auto_delete.into(),
-        C::Internal => spec.internal.into(),
-        C::MessagesDelayed => exchange.delays().map(|delays| delays.len() as u64).into(),
-        C::Arguments => table(&spec.arguments),
-        C::Policy => policies::name(exchange.policy()),
+        C::Name => exchange.name.as_str().into(),
+        C::Type => exchange.r#type.into(),
+        C::Durable => exchange.durable.into(),
+        C::AutoDelete => exchange.auto_delete.into(),
+        C::Internal => exchange.internal.into(),
+        C::MessagesDelayed => exchange.messages_delayed.into(),
+        C::Arguments => table(&exchange.arguments.0),
+        C::Policy => exchange.policy.clone().into(),
     };
     columns.iter().map(cell).collect()
 }
 
-/// Returns the implicit bindings of all queues to the default exchange (spec 3.1.1), and then the
-/// bindings that clients made.
-fn binding_rows(vhost: &Vhost, columns: &[BindingColumn]) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for queue in vhost.queues() {
-        let name = queue.name().as_str();
-        rows.push(binding_row(
-            "",
-            "queue",
-            name,
-            name,
-            table::empty(),
-            columns,
-        ));
-    }
-    for exchange in vhost.exchanges() {
-        let mut bindings: Vec<Binding> = exchange.bindings();
-        bindings
-            .sort_by(|a, b| (a.destination.name(), &a.key).cmp(&(b.destination.name(), &b.key)));
-        for binding in bindings {
-            let (kind, destination) = match binding.destination.name() {
-                DestinationName::Queue(name) => ("queue", name.to_string()),
-                DestinationName::Exchange(name) => ("exchange", name.to_string()),
-            };
-            let arguments = table(&binding.arguments);
-            let (source, key) = (exchange.name().as_str(), binding.key.as_str());
-            rows.push(binding_row(
-                source,
-                kind,
-                &destination,
-                key,
-                arguments,
-                columns,
-            ));
-        }
-    }
-    rows
-}
-
-fn binding_row(
-    source: &str,
-    kind: &str,
-    destination: &str,
-    key: &str,
-    arguments: Value,
-    columns: &[BindingColumn],
-) -> Row {
+fn binding_row(binding: &Binding, columns: &[BindingColumn]) -> Row {
     use BindingColumn as C;
     let cell = |column: &C| match column {
-        C::SourceName => source.into(),
+        C::SourceName => binding.source.as_str().into(),
         C::SourceKind => "exchange".into(),
-        C::DestinationName => destination.into(),
-        C::DestinationKind => kind.into(),
-        C::RoutingKey => key.into(),
-        C::Arguments => arguments.clone(),
+        C::DestinationName => binding.destination.as_str().into(),
+        C::DestinationKind => binding.destination_type.into(),
+        C::RoutingKey => binding.routing_key.as_str().into(),
+        C::Arguments => table(&binding.arguments.0),
     };
     columns.iter().map(cell).collect()
 }

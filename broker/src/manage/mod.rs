@@ -9,6 +9,7 @@ pub mod administration;
 mod change_order_tests;
 pub mod columns;
 pub mod definitions;
+mod erlang_hash;
 mod limits;
 pub(crate) mod listings;
 pub mod objects;

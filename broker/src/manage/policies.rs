@@ -8,6 +8,7 @@ use super::verbs::{VerbResult, Verbs};
 use crate::domain::policy::{Policy, PolicyKind};
 use crate::domain::vhost::Vhost;
 use crate::engine::applied_policy::AppliedPolicy;
+use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
 /// Returns a row for each policy of a virtual host: vhost, name, pattern, apply-to, definition, priority.
@@ -27,36 +28,42 @@ pub(super) fn rows(vhost: &Vhost, kind: PolicyKind) -> Vec<Row> {
 }
 
 /// Returns the name of the policy in force.
-pub(super) fn name(applied: Option<Arc<dyn AppliedPolicy>>) -> Value {
+pub(super) fn name(applied: Option<Arc<dyn AppliedPolicy>>) -> Option<String> {
     let applied = applied.as_deref();
     applied
         .and_then(AppliedPolicy::policy_name)
         .map(str::to_owned)
-        .into()
 }
 
 /// Returns the name of the operator policy in force.
-pub(super) fn operator_name(applied: Option<Arc<dyn AppliedPolicy>>) -> Value {
+pub(super) fn operator_name(applied: Option<Arc<dyn AppliedPolicy>>) -> Option<String> {
     let applied = applied.as_deref();
     applied
         .and_then(AppliedPolicy::operator_name)
         .map(str::to_owned)
-        .into()
 }
 
 /// Returns the merged definition of both policies.
-pub(super) fn definition(applied: Option<Arc<dyn AppliedPolicy>>) -> Value {
+pub(super) fn definition(applied: Option<&dyn AppliedPolicy>) -> Map<String, Json> {
     let settings = applied.iter().flat_map(|applied| applied.definition());
-    let map = settings.map(|(name, value)| (name.to_owned(), cell(value)));
-    Value::Map { map: map.collect() }
+    settings
+        .map(|(name, value)| (name.to_owned(), value.clone()))
+        .collect()
 }
 
-/// Converts a setting, which is a string or an integer.
-fn cell(value: &serde_json::Value) -> Value {
-    match (value.as_str(), value.as_i64()) {
-        (Some(text), _) => text.into(),
-        (None, Some(number)) => Value::Integer(number),
-        (None, None) => value.to_string().into(),
+/// Converts a merged definition to a cell.
+pub(super) fn cell(definition: &Map<String, Json>) -> Value {
+    let value = |(name, value): (&String, &Json)| {
+        // A setting is a string or an integer.
+        let cell = match (value.as_str(), value.as_i64()) {
+            (Some(text), _) => text.into(),
+            (None, Some(number)) => Value::Integer(number),
+            (None, None) => value.to_string().into(),
+        };
+        (name.clone(), cell)
+    };
+    Value::Map {
+        map: definition.iter().map(value).collect(),
     }
 }
 

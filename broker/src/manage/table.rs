@@ -3,11 +3,6 @@
 use super::value::{Field, FieldKind, Value};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 
-/// Returns a table without entries.
-pub(super) fn empty() -> Value {
-    Value::Table { table: Vec::new() }
-}
-
 /// Converts a field table. The recursion is bounded, because the protocol crate limits the nesting of
 /// tables.
 pub(super) fn table(fields: &FieldTable) -> Value {

@@ -78,6 +78,12 @@ impl From<u32> for Value {
     }
 }
 
+impl From<f64> for Value {
+    fn from(ratio: f64) -> Self {
+        Value::Float(ratio)
+    }
+}
+
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         Value::Text(text.to_owned())

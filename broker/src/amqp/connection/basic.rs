@@ -3,16 +3,16 @@
 
 use super::confirms::Confirms;
 use super::input::METHOD_EFFORT;
-use super::reply_to::REPLY_TO;
 use super::settle::Outcome;
 use super::unacked::Delivery;
-use super::{Connection, ack_timeout, quorum};
+use super::{Connection, ack_timeout};
 use crate::domain::auth::Access;
 use crate::domain::operations::Subscription;
 use crate::engine::message::Message;
 use crate::engine::queue::{
     ConsumeRefused, Consumer, Credit, KeptArguments, QueueKind, Return, ignored,
 };
+use crate::plumbing::replies::REPLY_TO;
 use crate::text::names::server_generated;
 use leveret_protocol::classes::{AMQPClass, access, basic, channel as channel_class, confirm};
 use leveret_protocol::method::{self, Method};
@@ -312,7 +312,7 @@ impl Connection {
             message.routing_key(),
             u32::try_from(left).unwrap_or(u32::MAX),
         );
-        let (properties, body) = (quorum::properties(&delivered), message.body());
+        let (properties, body) = (delivered.delivered_properties(), message.body());
         self.out
             .content(id, &properties, body, message.large_body(), frame_max);
         self.watch_acks();

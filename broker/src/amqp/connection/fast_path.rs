@@ -3,10 +3,10 @@
 //! delayed exchanges, copies, replies) takes the slow path, which processes the same frames one at a time.
 
 use super::content::Content;
-use super::copies::asks_for_copies;
-use super::reply_to::{REPLY_TO, is_address};
 use super::{Connection, Phase};
+use crate::engine::exchange::asks_for_copies;
 use crate::engine::message::{INLINE_BODY_MAX, Message, MessageBuilder};
+use crate::plumbing::replies::{REPLY_TO, is_address};
 use bytes::{Buf, BytesMut};
 use leveret_protocol::complete_publish::{CompletePublish, complete_publish};
 use leveret_protocol::content::{PropertyIndex, parse_expiration};

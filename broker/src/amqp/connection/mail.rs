@@ -1,8 +1,8 @@
 //! What other tasks send to the connection: deliveries, confirms, cancels, orders.
 
+use super::Connection;
 use super::channel::{Meaning, channel_of};
 use super::unacked::{Delivery, Returning};
-use super::{Connection, quorum};
 use crate::config::Limits;
 use crate::engine::message::Message;
 use crate::engine::queue::{Consumer, Entry, Return};
@@ -164,7 +164,7 @@ impl Connection {
             message.exchange(),
             message.routing_key(),
         );
-        let (properties, body) = (quorum::properties(&entry), message.body());
+        let (properties, body) = (entry.delivered_properties(), message.body());
         self.out.content(
             consumer.channel,
             &properties,

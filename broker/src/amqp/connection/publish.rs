@@ -3,17 +3,14 @@
 use super::Connection;
 use super::channel::Channel;
 use super::content::{Content, Routed, Target};
-use super::copies::Copies;
 use super::input::Payload;
 use super::route::RouteCache;
 use super::run::RUN_MAX;
-use crate::domain::operations::PermittedExchange;
-use crate::engine::exchange::Delays;
+use crate::domain::operations::{PermittedExchange, check_properties};
+use crate::engine::exchange::{Copies, Delays};
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::Queue;
-use leveret_protocol::content::{
-    CLASS_BASIC, ContentHeader, HEADER_LEN, PropertyIndex, parse_expiration,
-};
+use leveret_protocol::content::{CLASS_BASIC, ContentHeader, HEADER_LEN, PropertyIndex};
 use leveret_protocol::frame::{self, Frame, FrameKind};
 use leveret_protocol::method::{self, BASIC_PUBLISH, Publish};
 use leveret_protocol::{AmqpError, ChannelId, ExchangeName, ReplyCode, texts};
@@ -108,7 +105,8 @@ impl Connection {
         }
         let properties = &payload[HEADER_LEN..];
         let index = PropertyIndex::scan(properties).ok_or_else(malformed)?;
-        self.check_properties(&index, properties, header.body_size)?;
+        let max = self.limits.max_message_size;
+        check_properties(&index, properties, header.body_size, max)?;
         let user_id = index.user_id.clone().map(|range| &properties[range]);
         let addressed = self.with_reply_address(id, &index, properties)?;
         let properties = addressed.as_deref().unwrap_or(properties);
@@ -141,25 +139,6 @@ impl Connection {
             return self.publish_whole(id, target, builder);
         }
         channel.content = Content::Body(target, Box::new(builder));
-        Ok(())
-    }
-
-    fn check_properties(
-        &self,
-        index: &PropertyIndex,
-        properties: &[u8],
-        body_size: u64,
-    ) -> Result<(), AmqpError> {
-        let max = self.limits.max_message_size;
-        if body_size > max {
-            return Err(texts::message_too_large(body_size, max));
-        }
-        if let Some(expiration) = index.expiration.clone() {
-            let expiration = &properties[expiration];
-            parse_expiration(expiration).map_err(|reason| {
-                texts::invalid_expiration(&String::from_utf8_lossy(expiration), reason)
-            })?;
-        }
         Ok(())
     }
 

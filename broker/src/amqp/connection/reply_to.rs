@@ -5,27 +5,17 @@
 use super::Connection;
 use crate::engine::message::SharedMessage;
 use crate::plumbing::mailbox::Reply;
-use crate::plumbing::replies::ReplyAddress;
+use crate::plumbing::replies::{REPLY_TO, ReplyAddress, TOKEN_PREFIX};
 use crate::text::names::server_generated;
 use leveret_protocol::classes::{AMQPClass, basic, queue};
 use leveret_protocol::content::PropertyIndex;
 use leveret_protocol::{AmqpError, ChannelId, ConsumerTag, ReplyCode, method, texts};
-
-/// The name that clients consume from and put into `reply_to`.
-pub(super) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
-/// The prefix of a token.
-const TOKEN_PREFIX: &str = "amq.rabbitmq.reply-to.";
 
 /// A channel's reply consumer.
 #[derive(Debug)]
 pub(super) struct ReplyConsumer {
     tag: ConsumerTag,
     address: ReplyAddress,
-}
-
-/// Returns whether a routing key of the default exchange is a reply address.
-pub(super) fn is_address(routing_key: &[u8]) -> bool {
-    routing_key.starts_with(TOKEN_PREFIX.as_bytes())
 }
 
 /// Returns whether declaring a queue with this name refers to the reply name or an address;
@@ -120,7 +110,7 @@ impl Connection {
         }
         let channel = self.open_channel(id)?;
         let Some(replies) = &channel.replies else {
-            return Err(refused("fast reply consumer does not exist"));
+            return Err(texts::no_reply_consumer());
         };
         let address = replies.address.name().as_bytes();
         let mut replaced = Vec::with_capacity(properties.len() + address.len());
@@ -134,16 +124,7 @@ impl Connection {
     /// Sends a message that was published to the default exchange to every reply address among its
     /// routing keys; `copies` are the keys beyond the first. Returns false if none leads anywhere.
     pub(super) fn send_replies(&self, message: &SharedMessage, copies: &[Box<[u8]>]) -> bool {
-        let key = message.routing_key();
-        let replies = &self.broker.replies;
-        let mut sent = is_address(key) && replies.send(Reply::new(message.clone()));
-        for (at, copy) in copies.iter().enumerate() {
-            let again = || **copy == *key || copies[..at].contains(copy);
-            if is_address(copy) && !again() {
-                sent |= replies.send(Reply::copy(message.clone(), copy));
-            }
-        }
-        sent
+        self.broker.replies.send_to_all(message, copies)
     }
 
     /// Delivers a reply to the one of our channels that has its address.

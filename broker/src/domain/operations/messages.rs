@@ -4,6 +4,7 @@ use super::Caller;
 use crate::domain::auth::{Access, TopicAccess};
 use crate::engine::exchange::Exchange;
 use crate::engine::queue::{Queue, QueueKind, arguments};
+use leveret_protocol::content::{PropertyIndex, parse_expiration};
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{AmqpError, ExchangeName, QueueName};
@@ -43,6 +44,28 @@ pub struct Subscription<'a> {
     pub has_prefetch: bool,
     /// The channel has a prefetch that its consumers share.
     pub has_channel_limit: bool,
+}
+
+/// Checks the properties of a message and the size of its body.
+///
+/// # Errors
+/// 406 if the body is larger than `max` bytes, or the `expiration` is no time.
+pub fn check_properties(
+    index: &PropertyIndex,
+    properties: &[u8],
+    body_size: u64,
+    max: u64,
+) -> Result<(), AmqpError> {
+    if body_size > max {
+        return Err(texts::message_too_large(body_size, max));
+    }
+    if let Some(expiration) = index.expiration.clone() {
+        let expiration = &properties[expiration];
+        parse_expiration(expiration).map_err(|reason| {
+            texts::invalid_expiration(&String::from_utf8_lossy(expiration), reason)
+        })?;
+    }
+    Ok(())
 }
 
 impl Caller {

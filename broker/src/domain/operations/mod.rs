@@ -10,16 +10,22 @@
 mod bindings;
 mod caller;
 mod exchanges;
+mod get;
 mod ignored;
 mod messages;
+mod publish;
 mod queues;
 mod room;
 
+#[cfg(test)]
+mod message_tests;
 #[cfg(test)]
 mod tests;
 
 pub use bindings::BindingSpec;
 pub use caller::Caller;
 pub use exchanges::ExchangeDeclaration;
-pub use messages::{PermittedExchange, Subscription};
+pub use get::{Got, Settlement, Wanted};
+pub use messages::{PermittedExchange, Subscription, check_properties};
+pub use publish::{NewMessage, Published};
 pub use queues::{QueueConditions, QueueDeclaration};

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// A broker that keeps everything in memory, with the user guest, who may do everything.
-fn broker() -> Arc<Broker> {
+pub(super) fn broker() -> Arc<Broker> {
     let broker = Broker::new(Limits::default(), Vec::new(), None);
     let mut fx = broker.effects(None);
     broker.add_vhost(VhostSpec::named(DEFAULT_VHOST), &mut fx);
@@ -37,9 +37,9 @@ fn add_user(broker: &Broker, name: &str, tags: &[&str], [configure, write, read]
 }
 
 /// A caller and the effects of its operations.
-struct Calls {
-    caller: Caller,
-    fx: Effects,
+pub(super) struct Calls {
+    pub(super) caller: Caller,
+    pub(super) fx: Effects,
 }
 
 impl Calls {
@@ -59,7 +59,7 @@ impl Calls {
     }
 
     /// Without a connection, as a request over HTTP.
-    fn alone(broker: &Arc<Broker>, user: &str) -> Self {
+    pub(super) fn alone(broker: &Arc<Broker>, user: &str) -> Self {
         Calls::of(broker, user, false)
     }
 
@@ -68,7 +68,7 @@ impl Calls {
         Calls::of(broker, user, true)
     }
 
-    fn declare_with(&mut self, name: &str, how: &str, arguments: FieldTable) -> Outcome {
+    pub(super) fn declare_with(&mut self, name: &str, how: &str, arguments: FieldTable) -> Outcome {
         let declaration = QueueDeclaration {
             name,
             durable: how.contains("durable"),
@@ -145,7 +145,7 @@ impl Calls {
 }
 
 /// The text of a refusal.
-type Outcome = Result<(), String>;
+pub(super) type Outcome = Result<(), String>;
 
 fn outcome<T>(result: Result<T, AmqpError>) -> Outcome {
     result.map(|_| ()).map_err(|error| error.text)

@@ -4,6 +4,7 @@
 mod binding;
 mod bindings;
 mod consistent_hash;
+mod copies;
 mod delayed;
 mod direct;
 mod headers;
@@ -16,6 +17,7 @@ mod topic;
 mod words;
 
 pub use binding::{Binding, Destination, DestinationName};
+pub use copies::{Copies, asks_for_copies};
 pub use delayed::{DelayedMessage, Delays, Placed, Postponed};
 pub use kind::ExchangeKind;
 pub use route::{Directory, Route};

@@ -32,6 +32,7 @@ pub mod paging;
 mod priority;
 mod ready;
 mod retry;
+mod return_headers;
 mod returned;
 mod settings;
 mod single_active;

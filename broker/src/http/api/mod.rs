@@ -1,7 +1,11 @@
 //! The paths of the API, a file for each theme, and what they share.
 
 mod about;
+mod bindings;
 mod connections;
+mod consumers;
+mod exchanges;
+mod get;
 mod health;
 mod index;
 mod limits;
@@ -9,7 +13,9 @@ mod nodes;
 mod parameters;
 mod permissions;
 mod policies;
+mod publish;
 mod queues;
+mod quorum;
 mod users;
 mod vhosts;
 
@@ -19,16 +25,19 @@ use super::headers;
 use crate::config::Config;
 use crate::domain::broker::Broker;
 use crate::domain::operations::Caller;
+use crate::domain::vhost::Vhost;
 use crate::engine::queue::Effects;
 use crate::manage::AdminContext;
-use crate::manage::access::Principal;
+use crate::manage::access::{NoVhost, Principal};
 use crate::manage::perform::Refusal;
 use crate::manage::request::{Request, Response};
+use crate::text::names::NODE_NAME;
 use axum::extract::FromRef;
 use axum::http::{Method, header};
 use axum::middleware;
 use axum::{Json, Router};
 use leveret_protocol::AmqpError;
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tower_http::compression::CompressionLayer;
@@ -45,6 +54,7 @@ pub struct Api {
     context: AdminContext,
     body_memory: BodyMemory,
     operations: Arc<Semaphore>,
+    messages: get::Memory,
 }
 
 impl Api {
@@ -54,6 +64,7 @@ impl Api {
             context,
             body_memory: BodyMemory::default(),
             operations: Arc::new(Semaphore::new(OPERATIONS)),
+            messages: get::Memory::default(),
         }
     }
 
@@ -76,8 +87,8 @@ impl Api {
     /// # Errors
     /// When the caller may not do it, or it is refused.
     pub async fn perform(&self, principal: Principal, request: Request) -> ApiResult<Response> {
-        self.blocking(move |context| context.perform(&principal, request))
-            .await
+        let operation = move |context: AdminContext| context.perform(&principal, request);
+        Ok(self.blocking(operation).await??)
     }
 
     /// Does what AMQP clients do, as this user, and returns once it is on disk.
@@ -90,21 +101,64 @@ impl Api {
         vhost: String,
         operation: impl FnOnce(&mut Caller, &mut Effects) -> Result<T, AmqpError> + Send + 'static,
     ) -> ApiResult<T> {
+        Ok(self.try_as_client(principal, vhost, operation).await??)
+    }
+
+    /// Like [`Api::as_client`], for operations whose refusal is answered in a way of its own.
+    ///
+    /// # Errors
+    /// When it cannot be done at all.
+    pub async fn try_as_client<T: Send + 'static>(
+        &self,
+        principal: Principal,
+        vhost: String,
+        operation: impl FnOnce(&mut Caller, &mut Effects) -> Result<T, AmqpError> + Send + 'static,
+    ) -> ApiResult<Result<T, Refusal>> {
         self.blocking(move |context| context.as_client(&principal, &vhost, operation))
             .await
+    }
+
+    /// Returns a virtual host in which the principal wants to change something.
+    ///
+    /// # Errors
+    /// 404 if there is none, or not for the principal.
+    pub fn vhost_to_change(&self, principal: &Principal, name: &str) -> ApiResult<Arc<Vhost>> {
+        match principal.vhost(self.broker(), name) {
+            Err(NoVhost::Missing) => Err(ApiError::no_vhost()),
+            other => Ok(other?),
+        }
     }
 
     /// Runs what waits for the disk on a thread of its own.
     async fn blocking<T: Send + 'static>(
         &self,
-        operation: impl FnOnce(AdminContext) -> Result<T, Refusal> + Send + 'static,
+        operation: impl FnOnce(AdminContext) -> T + Send + 'static,
     ) -> ApiResult<T> {
         let _turn = self.operations.acquire().await;
         let context = self.context.clone();
-        match tokio::task::spawn_blocking(move || operation(context)).await {
-            Ok(done) => Ok(done?),
-            Err(error) => Err(ApiError::internal(error.to_string())),
+        let done = tokio::task::spawn_blocking(move || operation(context)).await;
+        done.map_err(|error| ApiError::internal(error.to_string()))
+    }
+}
+
+/// Returns the name of an exchange in a path: the default exchange's is written as `amq.default`.
+fn exchange_in_path(name: &str) -> &str {
+    match name {
+        "amq.default" => "",
+        name => name,
+    }
+}
+
+/// Checks that a request is not for another node.
+fn check_node(body: &Map<String, Value>) -> ApiResult<()> {
+    match body.get("node") {
+        None => Ok(()),
+        Some(Value::String(node)) if node == NODE_NAME => Ok(()),
+        Some(Value::String(node)) => {
+            let reason = format!("Node {node} could not be contacted");
+            Err(ApiError::bad_request(reason))
         }
+        Some(other) => Err(ApiError::bad_request(json!(["not_string", other]))),
     }
 }
 
@@ -126,14 +180,20 @@ struct Document;
 fn paths(config: &Config) -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(about::router(config))
+        .merge(bindings::router())
         .merge(connections::router())
+        .merge(consumers::router())
+        .merge(exchanges::router())
+        .merge(get::router())
         .merge(health::router())
         .merge(limits::router())
         .merge(nodes::router())
         .merge(parameters::router())
         .merge(permissions::router())
         .merge(policies::router())
+        .merge(publish::router())
         .merge(queues::router())
+        .merge(quorum::router())
         .merge(users::router())
         .merge(vhosts::router())
 }

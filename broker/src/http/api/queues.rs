@@ -1,18 +1,23 @@
 //! `/api/queues`.
 
-use super::Api;
-use crate::domain::operations::{Caller, QueueConditions};
+use super::{Api, check_node};
+use crate::domain::operations::{Caller, QueueConditions, QueueDeclaration};
 use crate::engine::queue::{self as engine, Effects};
+use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
+use crate::http::fields::{arguments, boolean, check_name};
 use crate::http::list::ListQuery;
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::Queue;
+use crate::manage::objects::queue::{DeclaredQueue, QueueWithTotals};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Deserialize;
+use leveret_protocol::QueueName;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::sync::Arc;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -20,8 +25,11 @@ use utoipa_axum::routes;
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list))
+        .routes(routes!(list_in_detail))
         .routes(routes!(list_in_vhost))
-        .routes(routes!(show, delete))
+        .routes(routes!(show, declare, delete))
+        .routes(routes!(purge))
+        .routes(routes!(act))
 }
 
 /// All queues that the caller may see.
@@ -34,6 +42,16 @@ async fn list(
     let vhosts = principal.visible_vhosts(api.broker(), Right::Administrator);
     let queues = vhosts.iter().flat_map(|vhost| vhost.queues()).collect();
     respond(&api, queues, &query)
+}
+
+/// The same as `/api/queues`.
+#[utoipa::path(get, path = "/queues/detailed", params(ListQuery), responses((status = 200, body = Vec<Queue>)))]
+async fn list_in_detail(
+    principal: Principal,
+    state: State<Api>,
+    query: ListQuery,
+) -> ApiResult<Response> {
+    list(principal, state, query).await
 }
 
 /// The queues of a virtual host.
@@ -50,21 +68,99 @@ async fn list_in_vhost(
 
 fn respond(api: &Api, queues: Vec<Arc<engine::Queue>>, query: &ListQuery) -> ApiResult<Response> {
     let broker = api.broker().clone();
-    let describe = move |queue: &Arc<engine::Queue>| Queue::of(&broker, queue);
+    let (disable_stats, totals) = (query.disable_stats(), query.enable_queue_totals());
+    let describe = move |queue: &Arc<engine::Queue>| match (disable_stats, totals) {
+        (false, _) => Described::InDetail(Box::new(Queue::of(&broker, queue))),
+        (true, false) => Described::Declared(DeclaredQueue::of(queue)),
+        (true, true) => Described::WithTotals(QueueWithTotals::of(queue)),
+    };
     query.respond(queues, |queue| queue.name().as_str(), describe)
 }
 
+/// A queue with as much as was asked for.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Described {
+    InDetail(Box<Queue>),
+    Declared(DeclaredQueue),
+    WithTotals(QueueWithTotals),
+}
+
 /// One queue.
-#[utoipa::path(get, path = "/queues/{vhost}/{queue}", responses((status = 200, body = Queue)))]
+#[utoipa::path(get, path = "/queues/{vhost}/{queue}", params(ListQuery), responses((status = 200, body = Queue)))]
 async fn show(
     principal: Principal,
     State(api): State<Api>,
     Path((vhost, queue)): Path<(String, String)>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    let vhost = principal.vhost(api.broker(), &vhost)?;
-    let queue = vhost.queue(&queue).ok_or_else(ApiError::not_found)?;
-    query.one(Queue::of(api.broker(), &queue))
+    let queue = find(&api, &principal, &vhost, &queue)?;
+    query.one(match (query.disable_stats(), query.enable_queue_totals()) {
+        (false, _) => Described::InDetail(Box::new(Queue::in_full(api.broker(), &queue))),
+        (true, false) => Described::Declared(DeclaredQueue::of(&queue)),
+        (true, true) => Described::WithTotals(QueueWithTotals::of(&queue)),
+    })
+}
+
+/// Returns a queue that the caller may see.
+pub(super) fn find(
+    api: &Api,
+    principal: &Principal,
+    vhost: &str,
+    queue: &str,
+) -> ApiResult<Arc<engine::Queue>> {
+    let vhost = principal.vhost(api.broker(), vhost)?;
+    vhost.queue(queue).ok_or_else(ApiError::not_found)
+}
+
+/// A queue to declare.
+#[derive(Debug, ToSchema)]
+#[allow(dead_code, reason = "it documents the body")]
+struct NewQueue {
+    /// Whether it survives a restart (default: false).
+    durable: Option<bool>,
+    /// Whether it is deleted with its last consumer (default: false).
+    auto_delete: Option<bool>,
+    /// Its arguments.
+    #[schema(value_type = Option<Object>)]
+    arguments: Option<()>,
+    /// The node to declare it on: this one.
+    node: Option<String>,
+}
+
+/// Declares a queue.
+#[utoipa::path(
+    put, path = "/queues/{vhost}/{queue}", request_body = NewQueue,
+    responses((status = 201, description = "It is new"), (status = 204, description = "It existed"))
+)]
+async fn declare(
+    principal: Principal,
+    State(api): State<Api>,
+    Path((vhost, queue)): Path<(String, String)>,
+    body: ApiResult<JsonBody>,
+) -> ApiResult<StatusCode> {
+    check_name("queue", &queue)?;
+    api.vhost_to_change(&principal, &vhost)?;
+    let JsonBody(body) = body?;
+    let (durable, auto_delete) = (boolean(&body, "durable")?, boolean(&body, "auto_delete")?);
+    let exclusive = boolean(&body, "exclusive")?;
+    let arguments = arguments(&body)?;
+    check_node(&body)?;
+    let declare = move |caller: &mut Caller, fx: &mut Effects| {
+        let declaration = QueueDeclaration {
+            name: &queue,
+            durable,
+            exclusive,
+            auto_delete,
+            arguments,
+        };
+        caller.declare_queue(declaration, fx)
+    };
+    let (_, is_new) = api.as_client(principal, vhost, declare).await?;
+    Ok(match is_new {
+        true => StatusCode::CREATED,
+        false => StatusCode::NO_CONTENT,
+    })
 }
 
 /// The conditions of a deletion.
@@ -85,7 +181,10 @@ async fn delete(
     State(api): State<Api>,
     Path((vhost, queue)): Path<(String, String)>,
     Query(conditions): Query<Conditions>,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
+    find(&api, &principal, &vhost, &queue)?;
+    check_node(&body?.0)?;
     let conditions = QueueConditions {
         if_empty: conditions.if_empty.as_deref() == Some("true"),
         if_unused: conditions.if_unused.as_deref() == Some("true"),
@@ -94,4 +193,48 @@ async fn delete(
         move |caller: &mut Caller, fx: &mut Effects| caller.delete_queue(&queue, conditions, fx);
     api.as_client(principal, vhost, delete).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Deletes the ready messages of a queue.
+#[utoipa::path(delete, path = "/queues/{vhost}/{queue}/contents", responses((status = 204)))]
+async fn purge(
+    principal: Principal,
+    State(api): State<Api>,
+    Path((vhost, queue)): Path<(String, String)>,
+    body: ApiResult<JsonBody>,
+) -> ApiResult<StatusCode> {
+    find(&api, &principal, &vhost, &queue)?;
+    check_node(&body?.0)?;
+    let queue = QueueName::from(queue);
+    let purge = move |caller: &mut Caller, fx: &mut Effects| caller.purge_queue(&queue, fx);
+    api.as_client(principal, vhost, purge).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What is to be done with a queue.
+#[derive(Debug, ToSchema)]
+#[allow(dead_code, reason = "it documents the body")]
+struct Action {
+    /// `sync` or `cancel_sync`.
+    action: String,
+}
+
+/// Synchronises the mirrors of a queue, or stops that: there are none, so nothing is to do.
+#[utoipa::path(
+    post, path = "/queues/{vhost}/{queue}/actions", request_body = Action, responses((status = 204))
+)]
+async fn act(
+    principal: Principal,
+    State(api): State<Api>,
+    Path((vhost, queue)): Path<(String, String)>,
+    body: ApiResult<JsonBody>,
+) -> ApiResult<StatusCode> {
+    principal.require(Right::Administrator)?;
+    find(&api, &principal, &vhost, &queue)?;
+    let body = body?;
+    body.require(&["action"])?;
+    match body.0["action"].as_str() {
+        Some("sync" | "cancel_sync") => Ok(StatusCode::NO_CONTENT),
+        _ => Err(ApiError::bad_request(json!(["unknown", body.0["action"]]))),
+    }
 }

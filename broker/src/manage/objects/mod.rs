@@ -4,24 +4,34 @@
 //! A new field belongs in its object here, and is then shown by every view. What does not belong here: how a view writes
 //! it, and rules about it.
 
+mod arguments;
+pub mod binding;
 pub mod channel;
 pub mod connection;
+pub mod consumer;
 mod erlang;
+pub mod exchange;
 pub mod feature_flag;
 pub mod limits;
 pub mod listener;
 pub mod memory;
+pub mod message;
 pub mod node;
 pub mod overview;
 pub mod policy;
-pub(crate) mod queue;
+pub mod queue;
 mod rates;
 pub mod user;
 pub mod vhost;
 
+pub use arguments::Arguments;
+pub use binding::Binding;
 pub use channel::Channel;
 pub use connection::Connection;
+pub use consumer::Consumer;
+pub use exchange::Exchange;
 pub use listener::Listener;
+pub use message::Message;
 pub use node::Node;
 pub use overview::Overview;
 pub use policy::Policy;
@@ -29,8 +39,3 @@ pub use queue::Queue;
 pub use rates::{LengthDetails, MessageStatistics, OctetDetails, Rates};
 pub use user::User;
 pub use vhost::Vhost;
-
-use serde_json::{Map, Value};
-
-/// Arguments as RabbitMQ's HTTP API writes them: an object with plain JSON values.
-pub type Arguments = Map<String, Value>;

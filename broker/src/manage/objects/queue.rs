@@ -1,11 +1,17 @@
 //! Queues and streams.
 
 use super::Arguments;
+use super::consumer::{Consumer, channel_pid};
 use crate::domain::broker::Broker;
-use crate::engine::queue::{self as engine, Counts};
-use crate::manage::table;
+use crate::engine::interfaces::ConnectionId;
+use crate::engine::queue::{self as engine, Counts, QueueKind};
+use crate::manage::pid::Pid;
+use crate::manage::policies;
 use crate::text::names::NODE_NAME;
 use serde::Serialize;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use std::time::Instant;
 use utoipa::ToSchema;
 
 /// The approximate memory of a queue without its messages, in bytes.
@@ -16,6 +22,24 @@ const DELIVERY_MEMORY: u64 = 160;
 /// A queue or a stream.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Queue {
+    /// As it was declared.
+    #[serde(flatten)]
+    pub declared: DeclaredQueue,
+    /// How many messages it has.
+    #[serde(flatten)]
+    pub totals: QueueTotals,
+    /// Its contents and its settings.
+    #[serde(flatten)]
+    pub details: QueueDetails,
+    // Statistics (`message_stats`, `messages_details`) are flattened in here.
+    /// What only one queue by itself shows.
+    #[serde(flatten)]
+    pub clients: Option<QueueClients>,
+}
+
+/// A queue without statistics (`disable_stats`).
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DeclaredQueue {
     /// Its name.
     pub name: String,
     /// Its virtual host.
@@ -35,6 +59,26 @@ pub struct Queue {
     pub node: &'static str,
     /// `running`.
     pub state: &'static str,
+    /// The node that leads it, of a quorum queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leader: Option<&'static str>,
+    /// The nodes that have it, of a quorum queue or a stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members: Option<[&'static str; 1]>,
+    /// Those of them that run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub online: Option<[&'static str; 1]>,
+    /// The connection that it is exclusive to.
+    #[serde(skip)]
+    pub owner: Option<ConnectionId>,
+    /// What stands for its process.
+    #[serde(skip)]
+    pub pid: String,
+}
+
+/// The numbers of messages in a queue (`enable_queue_totals`).
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct QueueTotals {
     /// All messages: ready, unacknowledged, and waiting for a retry or for dead-lettering.
     pub messages: u64,
     /// Messages ready for delivery.
@@ -43,25 +87,272 @@ pub struct Queue {
     pub messages_unacknowledged: u64,
 }
 
+/// A queue with nothing but its numbers of messages (`disable_stats` and `enable_queue_totals`).
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct QueueWithTotals {
+    /// As it was declared.
+    #[serde(flatten)]
+    pub declared: DeclaredQueue,
+    /// How many messages it has.
+    #[serde(flatten)]
+    pub totals: QueueTotals,
+}
+
+/// A queue's contents and settings. Sizes are in bytes; those of messages are of their bodies.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct QueueDetails {
+    /// The number of consumers.
+    pub consumers: u64,
+    /// The memory that it takes.
+    pub memory: u64,
+    /// Persistent messages.
+    pub messages_persistent: u64,
+    /// Messages in memory.
+    pub messages_ram: u64,
+    /// Ready messages in memory.
+    pub messages_ready_ram: u64,
+    /// Unacknowledged messages in memory: all of them.
+    pub messages_unacknowledged_ram: u64,
+    /// Messages that are only on disk.
+    pub messages_paged_out: u64,
+    /// The size of all messages.
+    pub message_bytes: u64,
+    /// The size of ready messages.
+    pub message_bytes_ready: u64,
+    /// The size of unacknowledged messages.
+    pub message_bytes_unacknowledged: u64,
+    /// The size of persistent messages.
+    pub message_bytes_persistent: u64,
+    /// The size of messages in memory.
+    pub message_bytes_ram: u64,
+    /// The size of messages that are only on disk.
+    pub message_bytes_paged_out: u64,
+    /// The policy that applies to it.
+    pub policy: Option<String>,
+    /// The operator policy that applies to it.
+    pub operator_policy: Option<String>,
+    /// Both policies, merged.
+    #[schema(value_type = Object)]
+    pub effective_policy_definition: Map<String, Value>,
+    /// The consumer that has it exclusively.
+    pub exclusive_consumer_tag: Option<String>,
+    /// The consumer that gets its messages, if only one does.
+    pub single_active_consumer_tag: Option<String>,
+    /// The fraction of time in which it could deliver at once; absent without consumers.
+    pub consumer_utilisation: Option<f64>,
+    /// The same, as RabbitMQ's newer name for it.
+    pub consumer_capacity: Option<f64>,
+    /// Messages read from disk since it was declared or recovered.
+    #[serde(skip)]
+    pub disk_reads: u64,
+    /// Messages written to disk since then.
+    #[serde(skip)]
+    pub disk_writes: u64,
+    /// What waits longer than a consumer would need, if there is such a thing for its type.
+    #[serde(flatten)]
+    pub set_aside: Option<SetAside>,
+    /// The pid of the channel with the exclusive consumer.
+    #[serde(skip)]
+    pub exclusive_consumer_pid: Option<Pid>,
+    /// The pid of the channel with the single active consumer.
+    #[serde(skip)]
+    pub single_active_consumer_pid: Option<Pid>,
+    /// The same as [`QueueDetails::set_aside`], for every type.
+    #[serde(skip)]
+    pub aside: SetAside,
+}
+
+/// Messages that wait for a retry or for dead-lettering.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SetAside {
+    /// Dead letters that have not been routed.
+    pub messages_dlx: u64,
+    /// Their size.
+    pub message_bytes_dlx: u64,
+    /// Messages that wait before they are delivered again.
+    pub messages_delayed: u64,
+    /// How such messages are delayed: `disabled`, or a description.
+    pub delayed_retry: String,
+    /// When the first of them is due, in milliseconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_delayed_at: Option<u64>,
+    /// When the last of them is due, in milliseconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_delayed_at: Option<u64>,
+}
+
+/// Who uses a queue.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct QueueClients {
+    /// Its consumers.
+    pub consumer_details: Vec<Consumer>,
+    /// The connection that it is exclusive to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_pid_details: Option<Owner>,
+    /// Publishes by exchange: not counted.
+    #[schema(value_type = Vec<Object>)]
+    pub incoming: [(); 0],
+    /// Deliveries by channel: not counted.
+    #[schema(value_type = Vec<Object>)]
+    pub deliveries: [(); 0],
+}
+
+/// The connection that an exclusive queue belongs to.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Owner {
+    /// Its name.
+    pub name: String,
+    /// The client's address.
+    pub peer_host: String,
+    /// The client's port.
+    pub peer_port: u16,
+}
+
 impl Queue {
     /// Describes a queue.
-    pub fn of(_broker: &Broker, queue: &engine::Queue) -> Self {
+    pub fn of(broker: &Broker, queue: &engine::Queue) -> Self {
         let counts = queue.counts();
-        let all = counts.all();
-        let spec = &queue.spec;
         Queue {
+            declared: DeclaredQueue::of(queue),
+            totals: QueueTotals::of(&counts),
+            details: QueueDetails::of(broker, queue, &counts),
+            clients: None,
+        }
+    }
+
+    /// Describes a queue and who uses it.
+    pub fn in_full(broker: &Broker, queue: &engine::Queue) -> Self {
+        Queue {
+            clients: Some(QueueClients::of(broker, queue)),
+            ..Queue::of(broker, queue)
+        }
+    }
+}
+
+impl DeclaredQueue {
+    /// Describes a queue as it was declared.
+    pub fn of(queue: &engine::Queue) -> Self {
+        let spec = &queue.spec;
+        let replicated = queue.kind != QueueKind::Classic;
+        DeclaredQueue {
             name: queue.name().to_string(),
             vhost: queue.vhost.to_string(),
             r#type: spec.kind().as_str(),
             durable: spec.durable,
             auto_delete: spec.auto_delete,
             exclusive: spec.exclusive_to.is_some(),
-            arguments: table::json(&spec.arguments),
+            arguments: Arguments::from(&spec.arguments),
             node: NODE_NAME,
             state: "running",
-            messages: all.messages,
+            leader: (queue.kind == QueueKind::Quorum).then_some(NODE_NAME),
+            members: replicated.then_some([NODE_NAME]),
+            online: replicated.then_some([NODE_NAME]),
+            owner: spec.exclusive_to,
+            pid: format!("<leveret.queue.{}>", queue.id.0),
+        }
+    }
+}
+
+impl QueueTotals {
+    fn of(counts: &Counts) -> Self {
+        QueueTotals {
+            messages: counts.all().messages,
             messages_ready: counts.ready,
             messages_unacknowledged: counts.unacked,
+        }
+    }
+}
+
+impl QueueWithTotals {
+    /// Describes a queue.
+    pub fn of(queue: &engine::Queue) -> Self {
+        QueueWithTotals {
+            declared: DeclaredQueue::of(queue),
+            totals: QueueTotals::of(&queue.counts()),
+        }
+    }
+}
+
+impl QueueDetails {
+    fn of(broker: &Broker, queue: &engine::Queue, counts: &Counts) -> Self {
+        let all = counts.all();
+        let dlx = &counts.undelivered;
+        let policy = queue.policy();
+        let exclusive = queue.exclusive_consumer();
+        let active = queue.single_active_consumer().0;
+        let tag = |consumer: &Arc<engine::Consumer>| consumer.tag.to_string();
+        let aside = SetAside::of(broker, queue, counts);
+        let stats = queue.stats();
+        let utilisation = queue.utilisation(broker.clock.time(Instant::now()));
+        QueueDetails {
+            disk_reads: stats.disk_reads,
+            disk_writes: stats.disk_writes,
+            consumer_utilisation: utilisation,
+            consumer_capacity: utilisation,
+            consumers: counts.consumers,
+            memory: memory(counts),
+            messages_persistent: counts.persistent + dlx.messages,
+            messages_ram: all.messages - all.paged_out,
+            messages_ready_ram: counts.ready.saturating_sub(counts.paged_out),
+            messages_unacknowledged_ram: counts.unacked,
+            messages_paged_out: all.paged_out,
+            message_bytes: all.bytes,
+            // Messages waiting for a retry count as ready (`rabbit_fifo:add_bytes_return`).
+            message_bytes_ready: counts.ready_bytes + counts.waiting.bytes,
+            message_bytes_unacknowledged: counts.unacked_bytes,
+            message_bytes_persistent: counts.persistent_bytes + dlx.bytes,
+            message_bytes_ram: all.bytes - all.paged_out_bytes,
+            message_bytes_paged_out: all.paged_out_bytes,
+            effective_policy_definition: policies::definition(policy.as_deref()),
+            operator_policy: policies::operator_name(policy.clone()),
+            policy: policies::name(policy),
+            exclusive_consumer_tag: exclusive.as_ref().map(tag),
+            exclusive_consumer_pid: exclusive.as_deref().map(channel_pid),
+            single_active_consumer_tag: active.as_ref().map(tag),
+            single_active_consumer_pid: active.as_deref().map(channel_pid),
+            set_aside: (queue.kind == QueueKind::Quorum).then(|| aside.clone()),
+            aside,
+        }
+    }
+}
+
+impl SetAside {
+    fn of(broker: &Broker, queue: &engine::Queue, counts: &Counts) -> Self {
+        let due = queue.waiting_until();
+        let millis = |time| broker.clock.wall_millis(time);
+        let retry = queue
+            .settings()
+            .delayed_retry
+            .as_ref()
+            .map(|retry| retry.to_string());
+        SetAside {
+            messages_dlx: counts.undelivered.messages,
+            message_bytes_dlx: counts.undelivered.bytes,
+            messages_delayed: counts.waiting.messages,
+            delayed_retry: retry.unwrap_or_else(|| "disabled".to_owned()),
+            next_delayed_at: due.map(|(first, _)| millis(first)),
+            last_delayed_at: due.map(|(_, last)| millis(last)),
+        }
+    }
+}
+
+impl QueueClients {
+    fn of(broker: &Broker, queue: &engine::Queue) -> Self {
+        let consumers = queue.consumers();
+        let owner = queue.spec.exclusive_to;
+        let owner = owner.and_then(|id| broker.connections.get(id));
+        QueueClients {
+            consumer_details: consumers
+                .iter()
+                .map(|consumer| Consumer::of(broker, consumer))
+                .collect(),
+            owner_pid_details: owner.map(|connection| Owner {
+                name: connection.label(),
+                peer_host: connection.peer.ip().to_string(),
+                peer_port: connection.peer.port(),
+            }),
+            incoming: [],
+            deliveries: [],
         }
     }
 }

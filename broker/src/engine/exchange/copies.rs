@@ -9,18 +9,18 @@ const CC: &str = "CC";
 const BCC: &str = "BCC";
 
 /// Returns whether a headers table, including its length prefix, has `CC` or `BCC`.
-pub(super) fn asks_for_copies(table: &[u8]) -> bool {
+pub fn asks_for_copies(table: &[u8]) -> bool {
     let named = |name: &[u8]| name == CC.as_bytes() || name == BCC.as_bytes();
     raw_table::entries(table).any(|entry| named(entry.name))
 }
 
 /// The copies that a message's headers ask for.
 #[derive(Debug, Default)]
-pub(super) struct Copies {
+pub struct Copies {
     /// The further routing keys; RabbitMQ does not limit them to the length of a short string.
-    pub(super) keys: Vec<Box<[u8]>>,
+    pub keys: Vec<Box<[u8]>>,
     /// The properties without `BCC`, if there was one.
-    pub(super) properties: Option<Vec<u8>>,
+    pub properties: Option<Vec<u8>>,
 }
 
 impl Copies {
@@ -28,7 +28,7 @@ impl Copies {
     ///
     /// # Errors
     /// 406 when a header is not an array. Elements that are not long strings are ignored.
-    pub(super) fn of(properties: &[u8], headers: Range<usize>) -> Result<Self, AmqpError> {
+    pub fn of(properties: &[u8], headers: Range<usize>) -> Result<Self, AmqpError> {
         let table = &properties[headers.clone()];
         let (mut cc, mut bcc) = (None, None);
         for entry in raw_table::entries(table) {

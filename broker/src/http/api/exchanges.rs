@@ -1,0 +1,202 @@
+//! `/api/exchanges`.
+
+use super::{Api, check_node, exchange_in_path};
+use crate::domain::operations::{Caller, ExchangeDeclaration};
+use crate::domain::vhost::Vhost;
+use crate::engine::exchange as engine;
+use crate::engine::queue::Effects;
+use crate::http::body::JsonBody;
+use crate::http::error::{ApiError, ApiResult};
+use crate::http::fields::{arguments, boolean, check_name};
+use crate::http::list::ListQuery;
+use crate::manage::access::{Principal, Right};
+use crate::manage::objects::Exchange;
+use crate::manage::objects::exchange::Traffic;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The paths of this file.
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(list_in_vhost))
+        .routes(routes!(show, declare, delete))
+}
+
+/// All exchanges that the caller may see.
+#[utoipa::path(get, path = "/exchanges", params(ListQuery), responses((status = 200, body = Vec<Exchange>)))]
+async fn list(
+    principal: Principal,
+    State(api): State<Api>,
+    query: ListQuery,
+) -> ApiResult<Response> {
+    let vhosts = principal.visible_vhosts(api.broker(), Right::Administrator);
+    respond(vhosts, &query)
+}
+
+/// The exchanges of a virtual host.
+#[utoipa::path(get, path = "/exchanges/{vhost}", params(ListQuery), responses((status = 200, body = Vec<Exchange>)))]
+async fn list_in_vhost(
+    principal: Principal,
+    State(api): State<Api>,
+    Path(vhost): Path<String>,
+    query: ListQuery,
+) -> ApiResult<Response> {
+    let vhost = principal.vhost(api.broker(), &vhost)?;
+    respond(vec![vhost], &query)
+}
+
+/// An exchange with its virtual host; `None` is the default exchange.
+type Found = (Arc<Vhost>, Option<Arc<engine::Exchange>>);
+
+fn respond(vhosts: Vec<Arc<Vhost>>, query: &ListQuery) -> ApiResult<Response> {
+    let mut exchanges: Vec<Found> = Vec::new();
+    for vhost in vhosts {
+        exchanges.push((vhost.clone(), None));
+        let declared = vhost.exchanges().into_iter();
+        exchanges.extend(declared.map(|exchange| (vhost.clone(), Some(exchange))));
+    }
+    let name = |(_, exchange): &Found| match exchange {
+        Some(exchange) => exchange.name().clone(),
+        None => "".into(),
+    };
+    // The names outlive the look at them.
+    let named: Vec<_> = exchanges
+        .into_iter()
+        .map(|found| (name(&found), found))
+        .collect();
+    query.respond(
+        named,
+        |(name, _)| name.as_str(),
+        |(_, (vhost, exchange))| Exchange::of(vhost, exchange.as_deref()),
+    )
+}
+
+/// Returns an exchange that the caller may see.
+fn find(api: &Api, principal: &Principal, vhost: &str, exchange: &str) -> ApiResult<Found> {
+    let vhost = principal.vhost(api.broker(), vhost)?;
+    match exchange_in_path(exchange) {
+        "" => Ok((vhost, None)),
+        name => {
+            let exchange = vhost.exchange(name).ok_or_else(ApiError::not_found)?;
+            Ok((vhost, Some(exchange)))
+        }
+    }
+}
+
+/// One exchange.
+#[utoipa::path(
+    get, path = "/exchanges/{vhost}/{exchange}", params(ListQuery), responses((status = 200, body = Exchange))
+)]
+async fn show(
+    principal: Principal,
+    State(api): State<Api>,
+    Path((vhost, exchange)): Path<(String, String)>,
+    query: ListQuery,
+) -> ApiResult<Response> {
+    let (vhost, exchange) = find(&api, &principal, &vhost, &exchange)?;
+    let traffic = (!query.disable_stats()).then(Traffic::default);
+    query.one(Exchange {
+        traffic,
+        ..Exchange::of(&vhost, exchange.as_deref())
+    })
+}
+
+/// An exchange to declare.
+#[derive(Debug, ToSchema)]
+#[allow(dead_code, reason = "it documents the body")]
+struct NewExchange {
+    /// Its type (default: `direct`).
+    r#type: Option<String>,
+    /// Whether it survives a restart (default: false).
+    durable: Option<bool>,
+    /// Whether it is deleted with its last binding (default: false).
+    auto_delete: Option<bool>,
+    /// Whether clients cannot publish to it (default: false).
+    internal: Option<bool>,
+    /// Its arguments.
+    #[schema(value_type = Option<Object>)]
+    arguments: Option<()>,
+}
+
+/// Declares an exchange.
+#[utoipa::path(
+    put, path = "/exchanges/{vhost}/{exchange}", request_body = NewExchange,
+    responses((status = 201, description = "It is new"), (status = 204, description = "It existed"))
+)]
+async fn declare(
+    principal: Principal,
+    State(api): State<Api>,
+    Path((vhost, exchange)): Path<(String, String)>,
+    body: ApiResult<JsonBody>,
+) -> ApiResult<StatusCode> {
+    let name = exchange_in_path(&exchange).to_owned();
+    check_name("exchange", &name)?;
+    let existed = {
+        let vhost = api.vhost_to_change(&principal, &vhost)?;
+        name.is_empty() || vhost.exchange(&name).is_some()
+    };
+    let JsonBody(body) = body?;
+    let kind = match body.get("type") {
+        None => "direct".to_owned(),
+        Some(Value::String(kind)) => kind.clone(),
+        Some(other) => return Err(ApiError::bad_request(json!(["not_string", other]))),
+    };
+    let (durable, auto_delete) = (boolean(&body, "durable")?, boolean(&body, "auto_delete")?);
+    let internal = boolean(&body, "internal")?;
+    let arguments = arguments(&body)?;
+    check_node(&body)?;
+    let declare = move |caller: &mut Caller, fx: &mut Effects| {
+        let declaration = ExchangeDeclaration {
+            name: &name,
+            kind: &kind,
+            durable,
+            auto_delete,
+            internal,
+            arguments,
+        };
+        caller.declare_exchange(declaration, fx)
+    };
+    api.as_client(principal, vhost, declare).await?;
+    Ok(match existed {
+        true => StatusCode::NO_CONTENT,
+        false => StatusCode::CREATED,
+    })
+}
+
+/// The condition of a deletion.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "kebab-case")]
+#[into_params(parameter_in = Query)]
+struct Condition {
+    /// `true`: only an exchange without bindings.
+    if_unused: Option<String>,
+}
+
+/// Deletes an exchange.
+#[utoipa::path(
+    delete, path = "/exchanges/{vhost}/{exchange}", params(Condition), responses((status = 204))
+)]
+async fn delete(
+    principal: Principal,
+    State(api): State<Api>,
+    Path((vhost, exchange)): Path<(String, String)>,
+    Query(condition): Query<Condition>,
+    body: ApiResult<JsonBody>,
+) -> ApiResult<StatusCode> {
+    find(&api, &principal, &vhost, &exchange)?;
+    check_node(&body?.0)?;
+    let if_unused = condition.if_unused.as_deref() == Some("true");
+    let name = exchange_in_path(&exchange).to_owned();
+    let delete =
+        move |caller: &mut Caller, fx: &mut Effects| caller.delete_exchange(&name, if_unused, fx);
+    api.as_client(principal, vhost, delete).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
