@@ -135,6 +135,12 @@ fn request() -> impl Strategy<Value = Request> {
             }
         ),
         policy_request(),
+        Just(Request::ExportDefinitions),
+        // Without a file behind it.
+        any::<bool>().prop_map(|skip_if_unchanged| Request::ImportDefinitions {
+            bytes: 0,
+            skip_if_unchanged
+        }),
         (word(), word())
             .prop_map(|(user, reason)| Request::CloseAllUserConnections { user, reason }),
         (prop::option::of(word()), any::<Option<u64>>(), word()).prop_map(

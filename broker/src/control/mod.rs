@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod hostile;
+mod files;
 pub mod server;
 mod slots;
 pub mod socket;

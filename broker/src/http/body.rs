@@ -79,6 +79,11 @@ impl Bytes {
         Ok(whole)
     }
 
+    /// Returns the bytes; their memory does not count any more.
+    pub fn into_vec(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// Returns the JSON object in it. As in RabbitMQ, an empty body and `null` count as an empty object.
     ///
     /// # Errors

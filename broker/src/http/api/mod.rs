@@ -1,5 +1,6 @@
 //! The paths of the API, a file for each theme, and what they share.
 
+mod definitions;
 mod queues;
 
 use super::body::BodyMemory;
@@ -26,6 +27,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// Operations performed at a time; further ones wait. Each may wait for the disk on a thread of its own.
 const OPERATIONS: usize = 16;
+/// Definition files written at a time, each by a thread that waits for its reader.
+const EXPORTS: usize = 4;
 
 /// What handlers work on.
 #[derive(Clone)]
@@ -33,6 +36,8 @@ pub struct Api {
     context: AdminContext,
     body_memory: BodyMemory,
     operations: Arc<Semaphore>,
+    imports: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
 }
 
 impl Api {
@@ -42,6 +47,8 @@ impl Api {
             context,
             body_memory: BodyMemory::default(),
             operations: Arc::new(Semaphore::new(OPERATIONS)),
+            imports: Arc::new(Semaphore::new(1)),
+            exports: Arc::new(Semaphore::new(EXPORTS)),
         }
     }
 
@@ -57,6 +64,16 @@ impl Api {
 
     pub(super) fn body_memory(&self) -> &BodyMemory {
         &self.body_memory
+    }
+
+    /// Returns the turn of definition files on their way in.
+    fn imports(&self) -> &Arc<Semaphore> {
+        &self.imports
+    }
+
+    /// Returns the turns of definition files on their way out.
+    fn exports(&self) -> &Arc<Semaphore> {
+        &self.exports
     }
 
     /// Performs an operation and returns once its changes are on disk.
@@ -113,6 +130,7 @@ struct Document;
 /// Returns the service.
 pub fn router(api: Api, config: &Config) -> Router {
     let (paths, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .nest("/api", definitions::router())
         .nest("/api", queues::router())
         .split_for_parts();
     let document = Arc::new(document);
