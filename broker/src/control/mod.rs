@@ -2,9 +2,9 @@
 //!
 //! The form of requests and responses belongs here; the requests themselves are in [`manage`](crate::manage).
 
+mod files;
 #[cfg(test)]
 mod hostile;
-mod files;
 pub mod server;
 mod slots;
 pub mod socket;

@@ -63,12 +63,15 @@ impl Exported {
     pub(super) fn create(path: &str) -> Result<Self, String> {
         let shown = path;
         let path = PathBuf::from(path);
-        let special = fs::symlink_metadata(&path)
-            .is_ok_and(|found| !found.is_file() && !found.is_symlink());
+        let special =
+            fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_symlink());
         let opened = if path.is_dir() {
             return Err(format!("Path {shown} is a directory"));
         } else if special {
-            OpenOptions::new().write(true).open(&path).map(|file| (file, None))
+            OpenOptions::new()
+                .write(true)
+                .open(&path)
+                .map(|file| (file, None))
         } else {
             let mut unfinished = path.clone().into_os_string();
             unfinished.push(format!(".{}.unfinished", std::process::id()));

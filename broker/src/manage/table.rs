@@ -68,7 +68,9 @@ fn table_of(
     for (name, value) in object {
         if name.len() > KEY_MAX {
             let length = name.len();
-            return Err(format!("the name of an argument has {length} bytes, more than {KEY_MAX}"));
+            return Err(format!(
+                "the name of an argument has {length} bytes, more than {KEY_MAX}"
+            ));
         }
         table.insert(name.as_str().into(), amqp_value(value, depth)?);
     }

@@ -21,7 +21,9 @@ pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>,
     match line.text("format") {
         None | Some("json" | "JSON") => {}
         Some("erlang") => {
-            return Err(bad_argument(": Erlang's term format is not supported, use json"));
+            return Err(bad_argument(
+                ": Erlang's term format is not supported, use json",
+            ));
         }
         Some(_) => return Err(bad_argument(": Format should be json")),
     }
@@ -48,7 +50,9 @@ fn check_path(request: &Request, line: &CommandLine) -> Result<(), Invalid> {
         true => Ok(()),
         false => {
             let directory = directory.display();
-            Err(bad_argument(&format!(": Directory {directory} does not exist")))
+            Err(bad_argument(&format!(
+                ": Directory {directory} does not exist"
+            )))
         }
     }
 }

@@ -36,7 +36,10 @@ use queues::restore_queue;
 /// # Errors
 /// See [`RecoveryError`].
 pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError> {
-    let is_new = !opened.definitions.iter().any(|(key, _)| definitions::is_vhost_or_user(key));
+    let is_new = !opened
+        .definitions
+        .iter()
+        .any(|(key, _)| definitions::is_vhost_or_user(key));
     let store = opened.store.clone();
     let mut broker = Broker::new(
         config.into(),

@@ -62,9 +62,10 @@ impl<'a> Definitions<'a> {
         M: SerializeMap,
         I: IntoIterator<Item: Serialize>,
     {
-        let objects = || {
-            let vhosts = self.vhosts().into_iter();
-            vhosts.flat_map(|vhost| of_vhost(&vhost, &self.named(&vhost)))
+        let (this, of_vhost) = (self, &of_vhost);
+        let objects = move || {
+            let vhosts = this.vhosts().into_iter();
+            vhosts.flat_map(move |vhost| of_vhost(&vhost, &this.named(&vhost)))
         };
         map.serialize_entry(key, &List(objects))
     }
@@ -118,7 +119,8 @@ impl Serialize for Definitions<'_> {
         self.list(&mut map, "parameters", |vhost, named| {
             let all = self.broker.parameters(Some(vhost.name().as_str()), None);
             let named = named.clone();
-            all.into_iter().map(move |one| parameter(one, named.clone()))
+            all.into_iter()
+                .map(move |one| parameter(one, named.clone()))
         })?;
         self.list(&mut map, "policies", |vhost, named| {
             let (all, named) = (vhost.policies(PolicyKind::User), named.clone());

@@ -198,7 +198,13 @@ impl Import<'_> {
     }
 
     /// Remembers that something is not there because this broker does not have it.
-    fn leave_out(&mut self, kind: &'static str, vhost: &str, name: &str, reason: String) -> Refused {
+    fn leave_out(
+        &mut self,
+        kind: &'static str,
+        vhost: &str,
+        name: &str,
+        reason: String,
+    ) -> Refused {
         let key = (kind, vhost.to_owned(), name.to_owned());
         self.left_out.insert(key);
         Refused::unsupported(reason)

@@ -46,11 +46,7 @@ pub enum LoadError {
 ///
 /// # Errors
 /// When a file cannot be read or is wrong, as RabbitMQ refuses to start then, too.
-pub fn load(
-    broker: &Arc<Broker>,
-    path: &Path,
-    skip_if_unchanged: bool,
-) -> Result<(), LoadError> {
+pub fn load(broker: &Arc<Broker>, path: &Path, skip_if_unchanged: bool) -> Result<(), LoadError> {
     let mut texts = Vec::new();
     for path in files(path)? {
         let text = fs::read(&path).map_err(|reason| unreadable(&path, reason))?;
@@ -92,7 +88,10 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, LoadError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(path).map_err(|reason| unreadable(path, reason))? {
         let file = entry.map_err(|reason| unreadable(path, reason))?.path();
-        if file.extension().is_some_and(|extension| extension == "json") {
+        if file
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
             files.push(file);
         }
     }

@@ -201,7 +201,16 @@ mod tests {
 
     #[test]
     fn what_is_no_definition_file_is_refused_as_a_whole() {
-        for text in ["not json", "[]", "5", "null", "{", "{\"queues\": [}", "[", "{} x"] {
+        for text in [
+            "not json",
+            "[]",
+            "5",
+            "null",
+            "{",
+            "{\"queues\": [}",
+            "[",
+            "{} x",
+        ] {
             assert!(refused(text).starts_with("not_json"), "{text}");
         }
         assert!(refused("\u{1f407}").starts_with("not_json"));
@@ -215,7 +224,13 @@ mod tests {
 
     #[test]
     fn small_and_odd_files_are_read() {
-        for text in ["", "{}", "\u{feff}{}", " \n{} ", r#"{"queues":null,"x":[[[1e999]]]}"#] {
+        for text in [
+            "",
+            "{}",
+            "\u{feff}{}",
+            " \n{} ",
+            r#"{"queues":null,"x":[[[1e999]]]}"#,
+        ] {
             assert!(File::parse(text.as_bytes(), false).is_ok(), "{text}");
         }
         let of_vhost = br#"{"queues":[{"name":"q"}],"users":5}"#;
@@ -232,7 +247,10 @@ mod tests {
             r#"{"vhosts": [{"name": "v"}], "explanation": "x", "users": [{"tags": [], "name": "u"}]}"#,
         );
         assert_eq!(one, same);
-        assert_ne!(one, hash(r#"{"users":[{"name":"u","tags":["x"]}],"vhosts":[{"name":"v"}]}"#));
+        assert_ne!(
+            one,
+            hash(r#"{"users":[{"name":"u","tags":["x"]}],"vhosts":[{"name":"v"}]}"#)
+        );
         assert_eq!(one.len(), 64);
     }
 
@@ -240,7 +258,9 @@ mod tests {
     fn hashes_without_an_algorithm_are_those_of_the_version() {
         let algorithm = |version: &str| {
             let text = format!("{{\"rabbit_version\":{version}}}");
-            File::parse(text.as_bytes(), false).unwrap().default_algorithm()
+            File::parse(text.as_bytes(), false)
+                .unwrap()
+                .default_algorithm()
         };
         assert_eq!(algorithm("\"3.5.7\""), HashingAlgorithm::Md5);
         for version in ["\"3.6.0\"", "\"4.1\"", "\"x\"", "5", "null"] {
