@@ -25,7 +25,8 @@ pub(super) async fn receive(
     socket.get_mut().set_limit(length);
     // It grows with what arrives, not with what was announced.
     let mut file = Vec::new();
-    let received = socket.take(length).read_to_end(&mut file);
+    let mut announced = socket.take(length);
+    let received = announced.read_to_end(&mut file);
     let received = tokio::time::timeout(TIMEOUT, received).await??;
     match received as u64 == length {
         true => Ok(Some(file)),

@@ -15,7 +15,6 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_core::Stream;
 use serde::Deserialize;
-use serde_json::Value;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -44,7 +43,7 @@ struct Download {
 }
 
 /// The definitions of the broker.
-#[utoipa::path(get, path = "/definitions", params(Download), responses((status = 200, body = Value)))]
+#[utoipa::path(get, path = "/definitions", params(Download), responses((status = 200, body = serde_json::Value)))]
 async fn export(
     principal: Principal,
     State(api): State<Api>,
@@ -55,7 +54,7 @@ async fn export(
 }
 
 /// The definitions of the broker, under their older path.
-#[utoipa::path(get, path = "/all-configuration", params(Download), responses((status = 200, body = Value)))]
+#[utoipa::path(get, path = "/all-configuration", params(Download), responses((status = 200, body = serde_json::Value)))]
 async fn export_all(
     principal: Principal,
     state: State<Api>,
@@ -65,7 +64,7 @@ async fn export_all(
 }
 
 /// The definitions of a virtual host.
-#[utoipa::path(get, path = "/definitions/{vhost}", params(Download), responses((status = 200, body = Value)))]
+#[utoipa::path(get, path = "/definitions/{vhost}", params(Download), responses((status = 200, body = serde_json::Value)))]
 async fn export_vhost(
     principal: Principal,
     State(api): State<Api>,
@@ -79,7 +78,7 @@ async fn export_vhost(
 }
 
 /// Imports definitions.
-#[utoipa::path(post, path = "/definitions", request_body = Value, responses((status = 204)))]
+#[utoipa::path(post, path = "/definitions", request_body = serde_json::Value, responses((status = 204)))]
 async fn import(
     principal: Principal,
     State(api): State<Api>,
@@ -90,7 +89,7 @@ async fn import(
 }
 
 /// Imports definitions, under the older path.
-#[utoipa::path(post, path = "/all-configuration", request_body = Value, responses((status = 204)))]
+#[utoipa::path(post, path = "/all-configuration", request_body = serde_json::Value, responses((status = 204)))]
 async fn import_all(
     principal: Principal,
     state: State<Api>,
@@ -100,7 +99,7 @@ async fn import_all(
 }
 
 /// Imports definitions into a virtual host.
-#[utoipa::path(post, path = "/definitions/{vhost}", request_body = Value, responses((status = 204)))]
+#[utoipa::path(post, path = "/definitions/{vhost}", request_body = serde_json::Value, responses((status = 204)))]
 async fn import_vhost(
     principal: Principal,
     State(api): State<Api>,
