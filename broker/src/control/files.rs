@@ -61,3 +61,43 @@ pub(super) async fn import(
         Err(error) => Response::refused_because(ErrorKind::Software, error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncBufReadExt;
+
+    /// Returns what is received of a file of this length that a client sends with what follows, and the next line.
+    fn received(sent: &[u8], length: u64) -> (io::Result<Option<Vec<u8>>>, String) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let mut socket = BufReader::new(sent.take(1 << 20));
+        let file = runtime.block_on(receive(&mut socket, length));
+        socket.get_mut().set_limit(1 << 20);
+        let mut line = String::new();
+        runtime.block_on(socket.read_line(&mut line)).unwrap();
+        (file, line)
+    }
+
+    #[test]
+    fn a_file_ends_where_it_was_said_to_end() {
+        for length in [0, 1, 8192, 100_000] {
+            let mut sent = vec![b'x'; length];
+            sent.extend_from_slice(b"next\n");
+            let (file, line) = received(&sent, length as u64);
+            assert_eq!(file.unwrap().unwrap().len(), length);
+            assert_eq!(line, "next\n");
+        }
+    }
+
+    #[test]
+    fn a_file_that_breaks_off_or_is_too_long_is_not_received() {
+        let (file, _) = received(b"half", 8);
+        assert_eq!(file.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let (file, line) = received(b"next\n", u64::MAX);
+        assert!(file.unwrap().is_none());
+        assert_eq!(line, "next\n", "nothing was read");
+    }
+}

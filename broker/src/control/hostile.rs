@@ -84,7 +84,7 @@ fn topic_permission_request() -> impl Strategy<Value = Request> {
     ]
 }
 
-/// Any request except to stop the broker.
+/// Any request except to stop the broker, and to import a file: that one takes what follows for the file.
 fn request() -> impl Strategy<Value = Request> {
     let queue_columns = prop::collection::vec(select(QueueColumn::ALL), 0..5);
     let connection_columns = prop::collection::vec(select(ConnectionColumn::ALL), 0..5);
@@ -136,11 +136,6 @@ fn request() -> impl Strategy<Value = Request> {
         ),
         policy_request(),
         Just(Request::ExportDefinitions),
-        // Without a file behind it.
-        any::<bool>().prop_map(|skip_if_unchanged| Request::ImportDefinitions {
-            bytes: 0,
-            skip_if_unchanged
-        }),
         (word(), word())
             .prop_map(|(user, reason)| Request::CloseAllUserConnections { user, reason }),
         (prop::option::of(word()), any::<Option<u64>>(), word()).prop_map(
