@@ -8,6 +8,7 @@ use leveret::domain::broker::Broker;
 use leveret::domain::recovery::{self, RecoveryError};
 use leveret::domain::shortage;
 use leveret::http::server::ManagementListener;
+use leveret::manage::definitions::{self, LoadError};
 use leveret::manage::{AdminContext, statistics};
 use leveret::node::logging::{self, LogLevel};
 use leveret::node::private;
@@ -51,6 +52,8 @@ enum Failure {
     Storage(#[from] leveret_storage::StorageError),
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
+    #[error("cannot load definitions: {0}")]
+    Definitions(#[from] LoadError),
     #[error("cannot listen on {address}: {reason}")]
     Listen {
         address: std::net::SocketAddr,
@@ -170,6 +173,7 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     broker
         .statistics
         .set_interval(config.collect_statistics_interval);
+    load_definitions(config, &broker)?;
     // Alarms are in force before the first publisher connects.
     shortage::check(&broker, &config.data_dir);
     tokio::spawn(shortage::watch(broker.clone(), config.data_dir.clone()));
@@ -226,6 +230,21 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     // Last: a client that asked the broker to stop takes the closing socket as its end.
     admin.abort();
     finished
+}
+
+/// Imports the definitions that are configured to be there.
+fn load_definitions(config: &Config, broker: &Arc<Broker>) -> Result<(), Failure> {
+    let Some(path) = &config.load_definitions else {
+        return Ok(());
+    };
+    tracing::info!(path = %path.display(), "loading definitions");
+    definitions::load(broker, path, config.definitions_skip_if_unchanged)?;
+    if broker.users.users().is_empty() {
+        tracing::warn!(
+            "there is no user: where definitions are loaded, there is no default user, and they have none"
+        );
+    }
+    Ok(())
 }
 
 /// Binds the management HTTP API, if it is wanted. With the default port another broker on this machine may have it: then

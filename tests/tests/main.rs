@@ -18,6 +18,7 @@ mod command_line;
 mod conformance;
 mod crash;
 mod ctl;
+mod definitions;
 mod delayed;
 mod docs;
 mod durability;

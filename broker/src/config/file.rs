@@ -8,7 +8,7 @@ use super::settings::Settings;
 /// What is wrong with an address that does not parse.
 const INVALID_ADDRESS: &str = "invalid IP address: use one such as 127.0.0.1 or 0.0.0.0";
 
-/// Reads a configuration file as one layer of settings. A relative `data_dir` is relative to the
+/// Reads a configuration file as one layer of settings. A relative path is relative to the
 /// file, so that the file means the same wherever the broker is started.
 ///
 /// # Errors
@@ -20,8 +20,10 @@ pub(super) fn read(path: &Path) -> Result<Settings, ConfigError> {
     };
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
     let mut settings = parse(&text).map_err(failed)?;
-    if let (Some(data_dir), Some(folder)) = (&settings.data_dir, path.parent()) {
-        settings.data_dir = Some(PathBuf::from(folder).join(data_dir));
+    if let Some(folder) = path.parent() {
+        for path in [&mut settings.data_dir, &mut settings.load_definitions] {
+            *path = path.take().map(|path| PathBuf::from(folder).join(path));
+        }
     }
     Ok(settings)
 }

@@ -114,6 +114,10 @@ pub struct Config {
     pub default_user: String,
     /// Its password.
     pub default_pass: Secret,
+    /// The definition file, or directory of such files, that is imported at every start.
+    pub load_definitions: Option<PathBuf>,
+    /// Whether these files are not imported again while they do not change.
+    pub definitions_skip_if_unchanged: bool,
     /// Whether the management HTTP API is served.
     pub management: bool,
     /// Its address.
@@ -165,6 +169,8 @@ impl Config {
             anonymous_login_pass: Secret::from(DEFAULT_USER),
             default_user: DEFAULT_USER.to_owned(),
             default_pass: Secret::from(DEFAULT_USER),
+            load_definitions: None,
+            definitions_skip_if_unchanged: false,
             management: true,
             management_bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
             management_port: None,

@@ -130,6 +130,15 @@ pub(super) struct Settings {
     #[arg(skip)]
     pub(super) default_pass: Option<Secret>,
 
+    /// Definition file to import at every start, or a directory whose *.json files are imported in the
+    /// order of their names; a new data directory then gets no default user [default: none]
+    #[arg(long, value_name = "PATH", help_heading = "Definitions")]
+    pub(super) load_definitions: Option<PathBuf>,
+
+    /// Do not import the definitions again if they have not changed: true or false [default: false]
+    #[arg(long, value_name = "BOOL", help_heading = "Definitions")]
+    pub(super) definitions_skip_if_unchanged: Option<bool>,
+
     /// Serve the management HTTP API and metrics: true or false [default: true]
     #[arg(long, value_name = "BOOL", help_heading = "Management")]
     pub(super) management: Option<bool>,
@@ -182,6 +191,11 @@ impl Settings {
         {
             return Err(("data-dir", "the path is empty".to_owned()));
         }
+        if let Some(path) = &self.load_definitions
+            && path.as_os_str().is_empty()
+        {
+            return Err(("load-definitions", "the path is empty".to_owned()));
+        }
         let is_empty =
             |name: &Option<String>| name.as_ref().is_some_and(|name| name.trim().is_empty());
         for (key, name) in [
@@ -229,6 +243,10 @@ impl Settings {
             anonymous_login_pass: self.anonymous_login_pass.or(below.anonymous_login_pass),
             default_user: self.default_user.or(below.default_user),
             default_pass: self.default_pass.or(below.default_pass),
+            load_definitions: self.load_definitions.or(below.load_definitions),
+            definitions_skip_if_unchanged: self
+                .definitions_skip_if_unchanged
+                .or(below.definitions_skip_if_unchanged),
             management: self.management.or(below.management),
             management_bind: self.management_bind.or(below.management_bind),
             management_port: self.management_port.or(below.management_port),

@@ -35,6 +35,8 @@ impl Config {
             anonymous_login_pass: _,
             default_user: _,
             default_pass: _,
+            load_definitions,
+            definitions_skip_if_unchanged,
             management,
             management_bind,
             management_port,
@@ -74,6 +76,16 @@ impl Config {
             (
                 "anonymous_login_user",
                 users(anonymous_login_user.as_slice()),
+            ),
+            (
+                "load_definitions",
+                load_definitions
+                    .as_ref()
+                    .map_or_else(|| "none".to_owned(), |path| path.display().to_string()),
+            ),
+            (
+                "definitions_skip_if_unchanged",
+                definitions_skip_if_unchanged.to_string(),
             ),
             ("management", management.to_string()),
             ("management_bind", management_bind.to_string()),

@@ -84,7 +84,7 @@ fn topic_permission_request() -> impl Strategy<Value = Request> {
     ]
 }
 
-/// Any request except to stop the broker.
+/// Any request except to stop the broker, and to import a file: that one takes what follows for the file.
 fn request() -> impl Strategy<Value = Request> {
     let queue_columns = prop::collection::vec(select(QueueColumn::ALL), 0..5);
     let connection_columns = prop::collection::vec(select(ConnectionColumn::ALL), 0..5);
@@ -135,6 +135,7 @@ fn request() -> impl Strategy<Value = Request> {
             }
         ),
         policy_request(),
+        Just(Request::ExportDefinitions),
         (word(), word())
             .prop_map(|(user, reason)| Request::CloseAllUserConnections { user, reason }),
         (prop::option::of(word()), any::<Option<u64>>(), word()).prop_map(

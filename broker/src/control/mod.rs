@@ -2,6 +2,7 @@
 //!
 //! The form of requests and responses belongs here; the requests themselves are in [`manage`](crate::manage).
 
+mod files;
 #[cfg(test)]
 mod hostile;
 pub mod server;

@@ -1,10 +1,12 @@
 //! The admin socket: a Unix socket in the data directory that only its owner may use, so that no
 //! password is needed.
 
+use super::files;
 use super::slots::{ConnectionSlot, ConnectionSlots};
 use super::socket::SocketPath;
 use super::wire::{self, MAX_LINE};
 use crate::manage::AdminContext;
+use crate::manage::definitions::{Export, Scope};
 use crate::manage::listings;
 use crate::manage::request::{ErrorKind, Request, Response};
 use crate::manage::verbs::Verbs;
@@ -130,7 +132,22 @@ pub(super) async fn serve_client(
                 continue;
             }
         };
-        answer(request, &context, &mut write, slot).await?;
+        match request {
+            Request::ImportDefinitions {
+                bytes,
+                skip_if_unchanged,
+            } => {
+                let turn = slot.upload().await;
+                let Some(file) = files::receive(&mut lines, bytes).await? else {
+                    return send(&mut write, slot, &files::too_long()).await;
+                };
+                lines.get_mut().set_limit(MAX_LINE as u64);
+                let response = files::import(&context, file, skip_if_unchanged).await;
+                drop(turn);
+                send(&mut write, slot, &response).await?;
+            }
+            request => answer(request, &context, &mut write, slot).await?,
+        }
         slot.response_sent();
     }
 }
@@ -159,6 +176,13 @@ async fn answer(
                 }
             }
             Err(response) => return send(write, slot, &response).await,
+        }
+        return send(write, slot, &Response::Ok).await;
+    }
+    if request == Request::ExportDefinitions {
+        let mut export = Export::start(broker.clone(), Scope::Broker);
+        while let Some(chunk) = export.next().await {
+            send(write, slot, &Response::Chunk(chunk?)).await?;
         }
         return send(write, slot, &Response::Ok).await;
     }

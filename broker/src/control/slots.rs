@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as Turn, MutexGuard, Notify};
 
 /// The number of slots.
 pub(super) const MAX_CLIENTS: usize = 64;
@@ -40,6 +40,8 @@ pub(super) struct ConnectionSlots {
     clients: Mutex<Clients>,
     /// Notified when a slot becomes free, or a client may have become evictable.
     changed: Notify,
+    /// Held by the client whose file is received and imported.
+    upload: Turn<()>,
 }
 
 #[derive(Debug, Default)]
@@ -126,6 +128,11 @@ impl ConnectionSlot {
     #[must_use]
     pub(super) fn request_started(&self) -> bool {
         self.set_activity(Activity::RunningRequest)
+    }
+
+    /// Waits until no other client uploads a file.
+    pub(super) async fn upload(&self) -> MutexGuard<'_, ()> {
+        self.slots.upload.lock().await
     }
 
     /// Notes that another part of the response is being sent.

@@ -1,6 +1,8 @@
 //! The protocol of the admin socket: one JSON object per line. The client sends a request; the broker
 //! sends any number of [`Response::Rows`] and then one other response, which is the last.
 //!
+//! [`Request::ImportDefinitions`] is followed by a file, as many raw bytes as it says.
+//!
 //! A listing is sent in several `Rows`, so that neither side has all of it in memory.
 
 use crate::manage::request::{ErrorKind, Request, Response};

@@ -57,6 +57,12 @@ impl Client {
             .map_err(|error| broken(&error))
     }
 
+    /// Sends the file that follows a request.
+    pub(super) fn send_file(&mut self, file: &[u8]) -> Result<(), ClientError> {
+        let written = self.stream.get_mut().write_all(file);
+        written.map_err(|error| broken(&error))
+    }
+
     /// Reads the next response.
     pub(super) fn receive(&mut self) -> Result<Response, ClientError> {
         let line = self.read_line()?.ok_or_else(|| {

@@ -11,6 +11,7 @@
 mod alarms;
 mod client;
 mod commands;
+mod definitions;
 pub mod exit;
 mod help;
 mod listing;

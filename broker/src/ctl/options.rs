@@ -86,6 +86,18 @@ static OPTIONS: &[OptionSpec] = &[
     option("description", None, ValueKind::Text, &["add_vhost"]),
     option("tags", None, ValueKind::Text, &["add_vhost"]),
     option("unit", None, ValueKind::Text, &["status"]),
+    option(
+        "format",
+        None,
+        ValueKind::Text,
+        &["export_definitions", "import_definitions"],
+    ),
+    option(
+        "skip-if-unchanged",
+        None,
+        ValueKind::NoValue,
+        &["import_definitions"],
+    ),
     option("idempotent", None, ValueKind::NoValue, &["stop"]),
     option("list-commands", None, ValueKind::NoValue, &["help"]),
 ];

@@ -75,6 +75,7 @@ pub(super) fn refusal(request: &Request, kind: ErrorKind, message: &str) -> (Str
         ErrorKind::Refused if matches!(request, Request::DeleteVhost { .. }) => {
             (message.to_owned(), exit::DATA)
         }
+        ErrorKind::Data => (message.to_owned(), exit::DATA),
         ErrorKind::InvalidPattern | ErrorKind::Refused => (message.to_owned(), exit::UNAVAILABLE),
         ErrorKind::VersionMismatch => {
             let ours = env!("CARGO_PKG_VERSION");

@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 
 use crate::config::{Environment, locate_data_dir};
+use crate::manage::definitions::Imported;
 use crate::manage::request::Resource;
 use crate::manage::request::{Request, Response};
 use crate::text::escape::{Escaped, Form};
 
 use super::client::{Client, ClientError};
+use super::commands::definitions;
+use super::definitions::{self as definition_files, Exported};
 use super::listing::Listing;
 use super::options::CommandLine;
 use super::render::{Format, Rows, json_object};
@@ -58,8 +61,10 @@ pub fn main(words: Vec<String>, terminal: &mut Terminal<'_>) -> u8 {
         true => Form::BoldLines,
         false => Form::Lines,
     };
+    let exports = line.verb.as_deref() == Some("export_definitions");
     let form = match line.text("formatter") {
         Some("json") => Form::Json,
+        _ if exports && definitions::path(&line).is_none() => Form::Json,
         _ => text,
     };
     // All output is escaped here, because clients choose names and reasons.
@@ -171,8 +176,8 @@ fn timeout(verb: &Verb, line: &CommandLine) -> Option<u64> {
     line.number("timeout").or(match verb.name {
         "list_queues" | "ping" => Some(60),
         "await_startup" => Some(300),
-        // There is no response until the copy is complete, however slow the disk: a day.
-        "backup" => Some(24 * 60 * 60),
+        // There is no response until all is done, however slow the disk: a day.
+        "backup" | "import_definitions" | "export_definitions" => Some(24 * 60 * 60),
         _ => None,
     })
 }
@@ -204,7 +209,7 @@ fn execute(
         other => other.map_err(failed)?,
     };
     let chatty = !line.has("quiet") && !line.has("silent") && !command.format.is_for_programs();
-    let banner = commands::banner(verb.name, &command.request, &data_dir, timeout);
+    let banner = commands::banner(verb.name, line, &command.request, &data_dir, timeout);
     if let Some(banner) = banner.filter(|_| chatty) {
         writeln!(terminal.out, "{banner}")?;
     }
@@ -214,8 +219,18 @@ fn execute(
         // While the user typed, the broker may have closed the connection.
         client = Client::connect(&data_dir, deadline).map_err(failed)?;
     }
-    client.send(&command.request).map_err(failed)?;
     terminal.out.flush()?;
+    if let Request::ImportDefinitions { bytes, .. } = &mut command.request {
+        let file = definition_files::read(definitions::path(line)).map_err(wrong_file)?;
+        *bytes = file.len() as u64;
+        client.send(&command.request).map_err(failed)?;
+        client.send_file(&file).map_err(failed)?;
+    } else {
+        client.send(&command.request).map_err(failed)?;
+    }
+    if command.request == Request::ExportDefinitions {
+        return export(&command, line, &mut client, terminal, &failed);
+    }
     show_response(
         verb,
         &command,
@@ -262,6 +277,11 @@ fn show_response(
             }
             Response::Count(count) => return finish(verb, command, line, count, terminal),
             Response::Text(text) => return show_text(command, text, terminal),
+            Response::Imported(imported) => {
+                return show_imported(command, line, &imported, terminal);
+            }
+            // Only `export` asks for a file.
+            Response::Chunk(_) => {}
             Response::Alarms(alarms) => {
                 let options = alarms::AlarmOptions {
                     verb: verb.name,
@@ -284,6 +304,66 @@ fn show_response(
             }
         }
     }
+}
+
+/// Writes a definition file as it arrives.
+fn export(
+    command: &Command,
+    line: &CommandLine,
+    client: &mut Client,
+    terminal: &mut Terminal<'_>,
+    failed: &dyn Fn(ClientError) -> EarlyExit,
+) -> Result<u8, EarlyExit> {
+    let mut file = definitions::path(line)
+        .map(Exported::create)
+        .transpose()
+        .map_err(wrong_file)?;
+    loop {
+        match (client.receive().map_err(failed)?, &mut file) {
+            (Response::Chunk(text), Some(file)) => file.write(&text).map_err(wrong_file)?,
+            (Response::Chunk(text), None) => terminal.out.write_all(text.as_bytes())?,
+            (Response::Error { kind, message }, _) => {
+                let (text, status) = report::refusal(&command.request, kind, &message);
+                return Err(EarlyExit::Message(text, status));
+            }
+            _ => break,
+        }
+    }
+    if let Some(file) = file {
+        file.finish().map_err(wrong_file)?;
+    }
+    Ok(exit::OK)
+}
+
+fn wrong_file(text: String) -> EarlyExit {
+    EarlyExit::Message(format!("Error:\n{text}"), exit::DATA)
+}
+
+/// Reports what became of an import.
+fn show_imported(
+    command: &Command,
+    line: &CommandLine,
+    imported: &Imported,
+    terminal: &mut Terminal<'_>,
+) -> Result<u8, EarlyExit> {
+    let (success, problems) = definition_files::outcome(imported);
+    for problem in problems {
+        writeln!(terminal.err, "{problem}")?;
+    }
+    if imported.invalid > 0 {
+        let text = format!(
+            "Error:\n{} of the definitions are invalid, the others were imported",
+            imported.invalid
+        );
+        return Err(EarlyExit::Message(text, exit::DATA));
+    }
+    if command.format == Format::Json {
+        let result = json_object([("result", "ok".into())].into_iter());
+        writeln!(terminal.out, "{result}")?;
+    } else if !line.has("quiet") && !line.has("silent") {
+        writeln!(terminal.out, "{success}")?;
+    }
+    Ok(exit::OK)
 }
 
 /// Shows a response that is a text.

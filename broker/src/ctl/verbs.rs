@@ -89,6 +89,7 @@ const ACCESS: &str = "Access Control";
 const MONITORING: &str = "Monitoring, observability and health checks";
 const VHOSTS: &str = "Virtual hosts";
 const CONFIGURATION: &str = "Configuration and Environment";
+const DEFINITIONS: &str = "Definitions";
 const POLICIES: &str = "Policies";
 const OPERATIONS: &str = "Operations";
 const QUEUES: &str = "Queues";
@@ -235,6 +236,16 @@ pub(super) static VERBS: &[Verb] = &[
         .details(&[("<fraction>", "new limit as a fraction of total memory reported by the OS"),
             ("absolute <value>", "new limit as an absolute value with units, e.g. 1GB"),
             ("", "in effect until the broker stops")]),
+    verb(DEFINITIONS, "export_definitions", exactly(1),
+        "<file_path | \"-\"> [--format json] [--timeout <timeout>]", "Exports definitions in JSON")
+        .details(&[("<file>", "local file path to export to. Pass a dash (-) for stdout"),
+            ("--format", "output format to use: json")]),
+    verb(DEFINITIONS, "import_definitions", (0, Some(1)),
+        "<file_path | \"-\"> [--format json] [--skip-if-unchanged] [--timeout <timeout>]",
+        "Imports definitions in JSON")
+        .details(&[("[file]", "local file path to import from. If omitted or a dash (-), standard input is read"),
+            ("--format", "input format to use: json"),
+            ("--skip-if-unchanged", "do nothing if the same definitions were imported last with this option")]),
     verb(POLICIES, "clear_operator_policy", exactly(1), "[--vhost <vhost>] <name>",
         "Clears an operator policy"),
     verb(POLICIES, "clear_policy", exactly(1), "[--vhost <vhost>] <name>",

@@ -80,6 +80,11 @@ impl Bytes {
         Ok(whole)
     }
 
+    /// Returns the bytes; their memory does not count any more.
+    pub fn into_vec(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// Returns the bytes.
     pub fn as_slice(&self) -> &[u8] {
         &self.bytes

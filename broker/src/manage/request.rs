@@ -5,6 +5,7 @@ use super::columns::{
     BindingColumn, ChannelColumn, ConnectionColumn, ConsumerColumn, ExchangeColumn, QueueColumn,
     VhostColumn,
 };
+use super::definitions::Imported;
 use super::pid::Pid;
 use super::status::Status;
 use super::value::Value;
@@ -197,6 +198,10 @@ pub enum Request {
     ClearGlobalParameter { name: String },
     /// Ok once the attempts to log in are forgotten.
     ResetLoginAttempts,
+    /// [`Response::Chunk`]s of a definition file, then Ok.
+    ExportDefinitions,
+    /// [`Response::Imported`], or [`ErrorKind::Data`]. The line is followed by this many bytes: a definition file.
+    ImportDefinitions { bytes: u64, skip_if_unchanged: bool },
     /// Ok, then the broker stops. It keeps this connection open until its end.
     Stop,
 }
@@ -213,6 +218,10 @@ pub enum Response {
     Count(u64),
     /// Success, with a text to show.
     Text(String),
+    /// Part of a file. More lines follow.
+    Chunk(String),
+    /// What became of an import.
+    Imported(Imported),
     /// The alarms in force.
     Alarms(Vec<Resource>),
     /// The response to `status`.
@@ -266,6 +275,8 @@ pub enum ErrorKind {
     InvalidPattern,
     /// The request is not acceptable; the message says why.
     Refused,
+    /// The file is not what it should be; the message says why.
+    Data,
     /// The versions of leveretctl and the broker differ; the message names the broker's.
     VersionMismatch,
     /// The broker failed to perform the request; the message says why.

@@ -1,7 +1,11 @@
 //! Conversion of field tables to cells.
 
 use super::value::{Field, FieldKind, Value};
+use leveret_protocol::table::MAX_DEPTH;
 use leveret_protocol::values::{AMQPValue, FieldTable};
+
+/// The longest name of an argument in bytes: AMQP's short string.
+const KEY_MAX: usize = 255;
 
 /// Converts a field table. The recursion is bounded, because the protocol crate limits the nesting of
 /// tables.
@@ -53,30 +57,55 @@ fn json_value(value: &AMQPValue) -> serde_json::Value {
 }
 
 /// Converts an object to a field table with the types that RabbitMQ's HTTP API gives them (`rabbit_misc:to_amqp_table`).
-pub(super) fn to_amqp(object: &serde_json::Map<String, serde_json::Value>) -> FieldTable {
-    let mut table = FieldTable::default();
-    for (name, value) in object {
-        table.insert(name.as_str().into(), amqp_value(value));
-    }
-    table
+///
+/// # Errors
+/// When AMQP cannot carry it: a name is too long, an integer too large, or tables are nested too deep.
+pub(super) fn to_amqp(
+    object: &serde_json::Map<String, serde_json::Value>,
+) -> Result<FieldTable, String> {
+    table_of(object, MAX_DEPTH)
 }
 
-fn amqp_value(value: &serde_json::Value) -> AMQPValue {
+fn table_of(
+    object: &serde_json::Map<String, serde_json::Value>,
+    depth: usize,
+) -> Result<FieldTable, String> {
+    let mut table = FieldTable::default();
+    for (name, value) in object {
+        if name.len() > KEY_MAX {
+            let length = name.len();
+            return Err(format!(
+                "the name of an argument has {length} bytes, more than {KEY_MAX}"
+            ));
+        }
+        table.insert(name.as_str().into(), amqp_value(value, depth)?);
+    }
+    Ok(table)
+}
+
+/// Converts a value in a table or array that may contain `depth` levels, itself included.
+fn amqp_value(value: &serde_json::Value, depth: usize) -> Result<AMQPValue, String> {
     use serde_json::Value as Json;
-    match value {
+    let inner = || match depth.saturating_sub(1) {
+        0 => Err(format!("arguments nested deeper than {MAX_DEPTH} levels")),
+        depth => Ok(depth),
+    };
+    Ok(match value {
         Json::Null => AMQPValue::Void,
         Json::Bool(value) => AMQPValue::Boolean(*value),
-        Json::Number(number) => match number.as_i64() {
-            Some(integer) => AMQPValue::LongLongInt(integer),
-            None => AMQPValue::Double(number.as_f64().unwrap_or_default()),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(integer), _) => AMQPValue::LongLongInt(integer),
+            (None, Some(float)) if number.is_f64() => AMQPValue::Double(float),
+            _ => return Err(format!("{number} is too large for a 64-bit integer")),
         },
         Json::String(text) => AMQPValue::LongString(text.as_str().into()),
         Json::Array(items) => {
-            let items: Vec<AMQPValue> = items.iter().map(amqp_value).collect();
-            AMQPValue::FieldArray(items.into())
+            let depth = inner()?;
+            let items = items.iter().map(|item| amqp_value(item, depth));
+            AMQPValue::FieldArray(items.collect::<Result<Vec<_>, _>>()?.into())
         }
-        Json::Object(object) => AMQPValue::FieldTable(to_amqp(object)),
-    }
+        Json::Object(object) => AMQPValue::FieldTable(table_of(object, inner()?)?),
+    })
 }
 
 fn kind(value: &AMQPValue) -> FieldKind {

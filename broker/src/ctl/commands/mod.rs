@@ -5,6 +5,7 @@
 //! its theme only. Only a new theme is listed here.
 
 mod connections;
+pub(super) mod definitions;
 mod limits;
 mod listings;
 mod node;
@@ -25,7 +26,7 @@ use super::request::{Invalid, usage};
 type Theme = fn(&str, &CommandLine) -> Result<Option<Request>, Invalid>;
 
 /// Every theme. A verb belongs to one of them, so their order does not matter.
-const THEMES: [Theme; 9] = [
+const THEMES: [Theme; 10] = [
     listings::request,
     users::request,
     limits::request,
@@ -35,6 +36,7 @@ const THEMES: [Theme; 9] = [
     vhosts::request,
     queues::request,
     connections::request,
+    definitions::request,
 ];
 
 /// Returns the request of a command line whose options and number of arguments have been checked.
@@ -51,6 +53,7 @@ pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Request, Invalid
 /// feed. Recorded from rabbitmqctl 3.10.8, except where it names a node.
 pub(super) fn banner(
     verb: &str,
+    line: &CommandLine,
     request: &Request,
     data_dir: &Path,
     timeout_seconds: Option<u64>,
@@ -65,4 +68,5 @@ pub(super) fn banner(
         .or_else(|| vhosts::banner(request))
         .or_else(|| queues::banner(request))
         .or_else(|| connections::banner(request))
+        .or_else(|| definitions::banner(line, request))
 }

@@ -1,6 +1,7 @@
 //! Limits on the memory that declarations take, which outlive whoever made them.
 
 use super::Caller;
+use crate::domain::broker::Broker;
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{AmqpError, table};
@@ -28,10 +29,20 @@ impl Caller {
     /// # Errors
     /// 406 when they are too large.
     pub(super) fn check_declared_arguments(&self, arguments: &FieldTable) -> Result<(), AmqpError> {
+        self.broker.check_declared_arguments(arguments)
+    }
+}
+
+impl Broker {
+    /// Checks the size of the arguments of a new queue, exchange or binding, whoever declares it.
+    ///
+    /// # Errors
+    /// 406 when they are too large.
+    pub fn check_declared_arguments(&self, arguments: &FieldTable) -> Result<(), AmqpError> {
         if arguments.inner().is_empty() {
             return Ok(());
         }
-        let low = self.broker.alarms.in_force().has_memory();
+        let low = self.alarms.in_force().has_memory();
         let max = if low {
             DECLARED_WHEN_LOW
         } else {

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::domain::auth::{AuthError, Mechanisms, PasswordHash, Permission, TopicPermission, User};
 use crate::domain::broker::{Broker, DEFAULT_VHOST};
-use crate::domain::definitions::{Definition, DestinationKind};
+use crate::domain::definitions::{self, Definition, DestinationKind};
 use crate::domain::limits::VhostLimits;
 use crate::domain::policy::Policy;
 use crate::domain::vhost_spec::{VhostMetadata, VhostSpec};
@@ -30,13 +30,16 @@ use exchanges::restore_exchange;
 use orphans::{drop_definitions_without_vhost, drop_messages_without_queue};
 use queues::restore_queue;
 
-/// Builds the broker from the contents of the store, or a new one with the default virtual host and user
-/// if the store is new.
+/// Builds the broker from the contents of the store. Without virtual hosts and users it is new: it gets the default ones,
+/// unless definitions are loaded (`rabbit:maybe_insert_default_data`).
 ///
 /// # Errors
 /// See [`RecoveryError`].
 pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError> {
-    let created = opened.definitions.is_empty();
+    let is_new = !opened
+        .definitions
+        .iter()
+        .any(|(key, _)| definitions::is_vhost_or_user(key));
     let store = opened.store.clone();
     let mut broker = Broker::new(
         config.into(),
@@ -48,10 +51,9 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
     broker
         .alarms
         .set_limits(config.vm_memory_high_watermark, config.disk_free_limit);
-    if created {
+    if is_new && config.load_definitions.is_none() {
         create_defaults(&broker, config)?;
         store.flush()?;
-        return Ok(broker);
     }
     let mut recovered: HashMap<QueueId, RecoveredQueue> = opened
         .queues
@@ -123,7 +125,6 @@ fn create_defaults(broker: &Broker, config: &Config) -> Result<(), AuthError> {
         read: all(),
     })?;
     broker.store_change(change, &mut fx);
-    broker.seed_cluster_id(&mut fx);
     fx.perform();
     Ok(())
 }

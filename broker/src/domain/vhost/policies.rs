@@ -26,6 +26,11 @@ impl Vhost {
         if self.is_deleted() {
             return false;
         }
+        let policies = self.policies(kind);
+        if policies.iter().any(|existing| existing.spec == policy.spec) {
+            // Importing the same definitions again must not touch every queue for each policy.
+            return true;
+        }
         let definition = Definition::policy(&self.name, kind, &policy.spec);
         self.policies.lock().set(kind, policy);
         self.store_policies(definition.put(), fx);

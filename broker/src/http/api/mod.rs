@@ -4,6 +4,7 @@ mod about;
 mod bindings;
 mod connections;
 mod consumers;
+mod definitions;
 mod exchanges;
 mod get;
 mod health;
@@ -47,6 +48,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// Operations performed at a time; further ones wait. Each may wait for the disk on a thread of its own.
 const OPERATIONS: usize = 16;
+/// Definition files written at a time, each by a thread that waits for its reader.
+const EXPORTS: usize = 4;
 
 /// What handlers work on.
 #[derive(Clone)]
@@ -55,6 +58,8 @@ pub struct Api {
     body_memory: BodyMemory,
     operations: Arc<Semaphore>,
     messages: get::Memory,
+    imports: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
 }
 
 impl Api {
@@ -65,6 +70,8 @@ impl Api {
             body_memory: BodyMemory::default(),
             operations: Arc::new(Semaphore::new(OPERATIONS)),
             messages: get::Memory::default(),
+            imports: Arc::new(Semaphore::new(1)),
+            exports: Arc::new(Semaphore::new(EXPORTS)),
         }
     }
 
@@ -80,6 +87,16 @@ impl Api {
 
     pub(super) fn body_memory(&self) -> &BodyMemory {
         &self.body_memory
+    }
+
+    /// Returns the turn of definition files on their way in.
+    fn imports(&self) -> &Arc<Semaphore> {
+        &self.imports
+    }
+
+    /// Returns the turns of definition files on their way out.
+    fn exports(&self) -> &Arc<Semaphore> {
+        &self.exports
     }
 
     /// Performs an operation and returns once its changes are on disk.
@@ -183,6 +200,7 @@ fn paths(config: &Config) -> OpenApiRouter<Api> {
         .merge(bindings::router())
         .merge(connections::router())
         .merge(consumers::router())
+        .merge(definitions::router())
         .merge(exchanges::router())
         .merge(get::router())
         .merge(health::router())

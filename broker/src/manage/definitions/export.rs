@@ -1,136 +1,167 @@
-//! Filling a definition file.
+//! Filling a definition file: the lists are written object by object, because there may be many.
 
-use super::Definitions;
 use super::format::{
-    BindingEntry, BrokerParts, ExchangeEntry, ParameterEntry, PolicyEntry, QueueEntry, UserEntry,
-    VhostEntry, VhostParts,
+    BindingEntry, ExchangeEntry, ParameterEntry, PolicyEntry, QueueEntry, UserEntry, VhostEntry,
 };
+use super::import::is_internal;
 use crate::domain::auth::User;
 use crate::domain::broker::Broker;
 use crate::domain::parameters::Parameter;
 use crate::domain::policy::{Policy, PolicyKind};
 use crate::domain::vhost::{SYSTEM_PREFIX, Vhost};
-use crate::engine::exchange::{Binding, DestinationName, Exchange};
+use crate::engine::exchange::{Binding, Destination, DestinationName, Exchange};
 use crate::engine::queue::Queue;
 use crate::manage::table;
 use crate::text::names::RABBITMQ_VERSION;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// Global parameters with this prefix are the broker's own, and stay with it.
-const INTERNAL_PREFIX: &str = "internal";
+/// What a definition file is about.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    /// The whole broker.
+    Broker,
+    /// A virtual host.
+    Vhost(Arc<Vhost>),
+}
 
-impl Definitions {
-    /// Returns everything that a broker has declared.
-    pub fn of_broker(broker: &Broker) -> Self {
+/// The definitions of a broker or a virtual host, collected while they are serialized.
+pub struct Definitions<'a> {
+    broker: &'a Broker,
+    scope: Scope,
+}
+
+impl<'a> Definitions<'a> {
+    /// Returns the definitions in a scope.
+    pub fn new(broker: &'a Broker, scope: Scope) -> Self {
+        Definitions { broker, scope }
+    }
+
+    fn vhosts(&self) -> Vec<Arc<Vhost>> {
+        match &self.scope {
+            Scope::Broker => self.broker.vhosts(),
+            Scope::Vhost(vhost) => vec![vhost.clone()],
+        }
+    }
+
+    /// Returns the name of a virtual host where objects have to name theirs.
+    fn named(&self, vhost: &Vhost) -> Option<String> {
+        matches!(self.scope, Scope::Broker).then(|| vhost.name().to_string())
+    }
+
+    /// Writes a list: what `of_vhost` returns for each virtual host and the name that objects give it.
+    fn list<M, I>(
+        &self,
+        map: &mut M,
+        key: &'static str,
+        of_vhost: impl Fn(&Arc<Vhost>, &Option<String>) -> I,
+    ) -> Result<(), M::Error>
+    where
+        M: SerializeMap,
+        I: IntoIterator<Item: Serialize>,
+    {
+        let (this, of_vhost) = (self, &of_vhost);
+        let objects = move || {
+            let vhosts = this.vhosts().into_iter();
+            vhosts.flat_map(move |vhost| of_vhost(&vhost, &this.named(&vhost)))
+        };
+        map.serialize_entry(key, &List(objects))
+    }
+
+    /// Writes what only the file of a whole broker has.
+    fn broker_parts<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        let broker = self.broker;
         let name = broker.global_parameters.cluster_name();
-        let vhosts = broker.vhosts();
-        let mut all = Definitions::new("cluster", format!("Definitions of cluster '{name}'"));
-        all.original_cluster_name = Some(name);
-        all.broker = Some(BrokerParts {
-            users: broker.users.users().into_iter().map(user).collect(),
-            vhosts: vhosts.iter().map(|vhost| vhost_entry(vhost)).collect(),
-            permissions: vhosts
-                .iter()
-                .flat_map(|vhost| broker.users.permissions_in(vhost.name().as_str()))
-                .collect(),
-            // Fails only for the topic permissions of a user who does not exist.
-            topic_permissions: broker
-                .users
-                .topic_permissions(None, None)
-                .unwrap_or_default(),
-            global_parameters: broker
-                .global_parameters
-                .list()
-                .into_iter()
-                .filter(|parameter| !parameter.name.starts_with(INTERNAL_PREFIX))
-                .collect(),
-        });
-        for vhost in &vhosts {
-            all.add_contents(broker, vhost, Some(vhost.name().as_str()));
-        }
-        all
-    }
-
-    /// Returns everything that is declared in a virtual host.
-    pub fn of_vhost(broker: &Broker, vhost: &Arc<Vhost>) -> Self {
-        let name = vhost.name().to_string();
-        let explanation = format!("Definitions of virtual host '{name}'");
-        let mut all = Definitions::new("single_virtual_host", explanation);
-        all.original_vhost_name = Some(name);
-        let metadata = vhost.metadata();
-        all.vhost = Some(VhostParts {
-            description: metadata.description.clone(),
-            metadata: metadata.as_ref().clone(),
-            limits: limits(vhost),
-        });
-        all.add_contents(broker, vhost, None);
-        all
-    }
-
-    fn new(format: &'static str, explanation: String) -> Self {
-        Definitions {
-            rabbit_version: RABBITMQ_VERSION.to_owned(),
-            rabbitmq_version: RABBITMQ_VERSION.to_owned(),
-            product_name: "Leveret".to_owned(),
-            product_version: env!("CARGO_PKG_VERSION").to_owned(),
-            rabbitmq_definition_format: format,
-            original_cluster_name: None,
-            original_vhost_name: None,
-            explanation,
-            vhost: None,
-            broker: None,
-            parameters: Vec::new(),
-            policies: Vec::new(),
-            queues: Vec::new(),
-            exchanges: Vec::new(),
-            bindings: Vec::new(),
-        }
-    }
-
-    /// Adds what is declared in a virtual host, which each object names if `named` is given.
-    fn add_contents(&mut self, broker: &Broker, vhost: &Vhost, named: Option<&str>) {
-        let named = named.map(str::to_owned);
-        let parameters = broker.parameters(Some(vhost.name().as_str()), None);
-        self.parameters.extend(
-            parameters
-                .into_iter()
-                .map(|one| parameter(one, named.clone())),
-        );
-        let policies = vhost.policies(PolicyKind::User);
-        self.policies
-            .extend(policies.iter().map(|one| policy(one, named.clone())));
-        let queues = vhost.queues();
-        let lasting = queues
-            .iter()
-            .filter(|queue| queue.spec.exclusive_to.is_none());
-        self.queues
-            .extend(lasting.map(|one| queue(one, named.clone())));
-        for source in vhost.exchanges() {
-            if !is_system(&source) {
-                self.exchanges.push(exchange(&source, named.clone()));
-            }
-            let mut bindings = source.bindings();
-            bindings.sort_by(|a, b| {
-                (a.destination.name(), &a.key).cmp(&(b.destination.name(), &b.key))
-            });
-            let lasting = bindings.iter().filter(|binding| !is_exclusive(binding));
-            self.bindings
-                .extend(lasting.map(|one| binding(&source, one, named.clone())));
-        }
+        map.serialize_entry("rabbitmq_definition_format", "cluster")?;
+        map.serialize_entry("original_cluster_name", &name)?;
+        let explanation = format!("Definitions of cluster '{name}'");
+        map.serialize_entry("explanation", &explanation)?;
+        let users = || broker.users.users().into_iter().map(user);
+        map.serialize_entry("users", &List(users))?;
+        self.list(map, "vhosts", |vhost, _| [vhost_entry(vhost)])?;
+        self.list(map, "permissions", |vhost, _| {
+            broker.users.permissions_in(vhost.name().as_str())
+        })?;
+        // Fails only for the topic permissions of a user who does not exist.
+        let topics = broker.users.topic_permissions(None, None);
+        map.serialize_entry("topic_permissions", &topics.unwrap_or_default())?;
+        let mut global = broker.global_parameters.list();
+        global.retain(|parameter| !is_internal(&parameter.name));
+        map.serialize_entry("global_parameters", &global)
     }
 }
 
-/// Returns whether an exchange is the broker's own, or not for clients (`rabbit_definitions:list_exchanges`).
+/// Writes what the file of one virtual host says about it.
+fn vhost_parts<M: SerializeMap>(map: &mut M, vhost: &Vhost) -> Result<(), M::Error> {
+    let (name, metadata) = (vhost.name().as_str(), vhost.metadata());
+    map.serialize_entry("rabbitmq_definition_format", "single_virtual_host")?;
+    map.serialize_entry("original_vhost_name", name)?;
+    let explanation = format!("Definitions of virtual host '{name}'");
+    map.serialize_entry("explanation", &explanation)?;
+    map.serialize_entry("metadata", metadata.as_ref())?;
+    map.serialize_entry("description", &metadata.description)?;
+    map.serialize_entry("limits", &limits(vhost))
+}
+
+impl Serialize for Definitions<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("rabbit_version", RABBITMQ_VERSION)?;
+        map.serialize_entry("rabbitmq_version", RABBITMQ_VERSION)?;
+        map.serialize_entry("product_name", "Leveret")?;
+        map.serialize_entry("product_version", env!("CARGO_PKG_VERSION"))?;
+        match &self.scope {
+            Scope::Broker => self.broker_parts(&mut map)?,
+            Scope::Vhost(vhost) => vhost_parts(&mut map, vhost)?,
+        }
+        self.list(&mut map, "parameters", |vhost, named| {
+            let all = self.broker.parameters(Some(vhost.name().as_str()), None);
+            let named = named.clone();
+            all.into_iter()
+                .map(move |one| parameter(one, named.clone()))
+        })?;
+        self.list(&mut map, "policies", |vhost, named| {
+            let (all, named) = (vhost.policies(PolicyKind::User), named.clone());
+            all.into_iter().map(move |one| policy(&one, named.clone()))
+        })?;
+        // Before both their ends: of what is declared meanwhile no binding is written without its queue.
+        self.list(&mut map, "bindings", |vhost, named| {
+            let named = named.clone();
+            let exchanges = vhost.exchanges().into_iter();
+            exchanges.flat_map(move |source| bindings(&source, named.as_ref()))
+        })?;
+        self.list(&mut map, "exchanges", |vhost, named| {
+            let (all, named) = (vhost.exchanges().into_iter(), named.clone());
+            all.filter(|one| !is_system(one))
+                .map(move |one| exchange(&one, named.clone()))
+        })?;
+        self.list(&mut map, "queues", |vhost, named| {
+            let (all, named) = (vhost.queues().into_iter(), named.clone());
+            all.filter(|queue| queue.spec.exclusive_to.is_none())
+                .map(move |one| queue(&one, named.clone()))
+        })?;
+        map.end()
+    }
+}
+
+/// A list whose elements are made while it is written.
+struct List<F>(F);
+
+impl<F, I> Serialize for List<F>
+where
+    F: Fn() -> I,
+    I: Iterator<Item: Serialize>,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
+}
+
+/// Returns whether an exchange is the broker's own. RabbitMQ also leaves out internal exchanges, but not their bindings.
 fn is_system(exchange: &Exchange) -> bool {
-    exchange.spec.internal || exchange.name().as_str().starts_with(SYSTEM_PREFIX)
-}
-
-fn is_exclusive(binding: &Binding) -> bool {
-    match &binding.destination {
-        crate::engine::exchange::Destination::Queue(queue) => queue.spec.exclusive_to.is_some(),
-        crate::engine::exchange::Destination::Exchange(_) => false,
-    }
+    exchange.name().as_str().starts_with(SYSTEM_PREFIX)
 }
 
 fn user(user: User) -> UserEntry {
@@ -142,7 +173,7 @@ fn vhost_entry(vhost: &Vhost) -> VhostEntry {
     let metadata = vhost.metadata();
     VhostEntry {
         name: vhost.name().to_string(),
-        description: Some(metadata.description.clone()),
+        description: None,
         tags: None,
         default_queue_type: None,
         metadata: match serde_json::to_value(metadata.as_ref()) {
@@ -150,7 +181,6 @@ fn vhost_entry(vhost: &Vhost) -> VhostEntry {
             _ => Map::new(),
         },
         limits: limits(vhost),
-        tracing: None,
     }
 }
 
@@ -208,6 +238,18 @@ fn exchange(exchange: &Exchange, vhost: Option<String>) -> ExchangeEntry {
         internal: spec.internal,
         arguments: table::json(&spec.arguments).into(),
     }
+}
+
+/// Returns the bindings of an exchange in a fixed order, without those that end with an exclusive queue.
+fn bindings(source: &Exchange, vhost: Option<&String>) -> Vec<BindingEntry> {
+    let mut bindings = source.bindings();
+    bindings.retain(|binding| match &binding.destination {
+        Destination::Queue(queue) => queue.spec.exclusive_to.is_none(),
+        Destination::Exchange(_) => true,
+    });
+    bindings.sort_by_cached_key(|one| (one.destination.name(), one.key.clone()));
+    let entry = |one| binding(source, one, vhost.cloned());
+    bindings.iter().map(entry).collect()
 }
 
 fn binding(source: &Exchange, binding: &Binding, vhost: Option<String>) -> BindingEntry {

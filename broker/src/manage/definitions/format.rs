@@ -1,76 +1,9 @@
-//! The shape of a definition file.
+//! The entries of a definition file (`rabbit_definitions`). In the file of one virtual host no object names it.
 
-use crate::domain::auth::{Permission, TopicPermission, User};
-use crate::domain::parameters::{GlobalParameter, Parameter};
-use crate::domain::vhost_spec::VhostMetadata;
+use crate::domain::auth::User;
+use crate::domain::parameters::Parameter;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-
-/// Everything that a broker, or one virtual host, has declared (`rabbit_definitions`). In the file of one virtual host
-/// no object names it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Definitions {
-    /// RabbitMQ's version whose format this is; tools look at it.
-    pub rabbit_version: String,
-    /// The same.
-    pub rabbitmq_version: String,
-    /// `Leveret`.
-    pub product_name: String,
-    /// Its version.
-    pub product_version: String,
-    /// `cluster` or `single_virtual_host`.
-    pub rabbitmq_definition_format: &'static str,
-    /// The name of the cluster.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub original_cluster_name: Option<String>,
-    /// The virtual host, if the file is about one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub original_vhost_name: Option<String>,
-    /// What the file is, for its readers.
-    pub explanation: String,
-    /// The parts of a virtual host's own definition, if the file is about one.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub vhost: Option<VhostParts>,
-    /// What only a whole broker has.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub broker: Option<BrokerParts>,
-    /// Limits of virtual hosts and operator policies.
-    pub parameters: Vec<ParameterEntry>,
-    /// Policies.
-    pub policies: Vec<PolicyEntry>,
-    /// Queues, except exclusive ones.
-    pub queues: Vec<QueueEntry>,
-    /// Exchanges that clients declared.
-    pub exchanges: Vec<ExchangeEntry>,
-    /// Bindings, except those to the default exchange and to exclusive queues.
-    pub bindings: Vec<BindingEntry>,
-}
-
-/// What only the file of a whole broker has.
-#[derive(Clone, Debug, Serialize)]
-pub struct BrokerParts {
-    /// Users with their password hashes.
-    pub users: Vec<UserEntry>,
-    /// Virtual hosts.
-    pub vhosts: Vec<VhostEntry>,
-    /// Permissions.
-    pub permissions: Vec<Permission>,
-    /// Topic permissions.
-    pub topic_permissions: Vec<TopicPermission>,
-    /// Global parameters.
-    pub global_parameters: Vec<GlobalParameter>,
-}
-
-/// What the file of one virtual host says about it.
-#[derive(Clone, Debug, Serialize)]
-pub struct VhostParts {
-    /// Description, tags, default queue type.
-    pub metadata: VhostMetadata,
-    /// The description.
-    pub description: String,
-    /// Its limits.
-    pub limits: Value,
-}
 
 /// A user: as it is stored, and with its limits even if there are none.
 #[derive(Clone, Debug, Serialize)]
@@ -89,7 +22,7 @@ pub struct VhostEntry {
     /// Its name.
     pub name: String,
     /// Its description, where older files have it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Its tags, where older files have them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,9 +36,6 @@ pub struct VhostEntry {
     /// Limits, for information; they are imported as parameters.
     #[serde(default)]
     pub limits: Value,
-    /// Whether messages are traced; not imported.
-    #[serde(default, skip_serializing)]
-    pub tracing: Option<bool>,
 }
 
 /// A parameter of a virtual host.

@@ -6,6 +6,8 @@
 use super::format::{
     BindingEntry, ExchangeEntry, ParameterEntry, PolicyEntry, QueueEntry, VhostEntry,
 };
+use super::problem::{Imported, Problem, describe, within};
+use super::read::{File, kinds};
 use crate::domain::auth::{
     AuthError, Change, HashingAlgorithm, PasswordHash, Permission, TopicPermission, tags,
 };
@@ -15,49 +17,39 @@ use crate::domain::parameters::GlobalParameter;
 use crate::domain::policy::{Policy, PolicyKind, WrittenPolicy};
 use crate::domain::vhost::{SYSTEM_PREFIX, Vhost};
 use crate::domain::vhost_spec::{VhostSpec, VhostUpdate};
-use crate::engine::exchange::{Binding, Destination, ExchangeKind, ExchangeSpec};
+use crate::engine::exchange::{
+    Binding, Destination, ExchangeKind, ExchangeSpec, alternate_exchange,
+};
 use crate::engine::queue::{Effects, QueueSpec, arguments};
 use crate::manage::table;
 use leveret_protocol::values::FieldTable;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 use thiserror::Error;
 
-/// The global parameter with the hash of the definitions that were imported last (`--skip-if-unchanged`).
-const IMPORTED_HASH: &str = "internal_imported_definitions_hash";
+/// Global parameters with this prefix are the broker's own, and stay with it (`rabbit_definitions:is_internal_parameter`).
+const INTERNAL_PREFIX: &str = "internal";
+/// The longest name in bytes: AMQP's short string.
+const NAME_MAX: usize = 255;
+/// Entries that are applied before what follows from them is performed.
+const BATCH: usize = 256;
 
-/// What became of an import.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Imported {
-    /// The number of entries that were applied.
-    pub applied: usize,
-    /// The entries that were not, in the order of the file.
-    pub problems: Vec<Problem>,
-    /// Nothing was applied, because the same definitions were imported last.
-    pub unchanged: bool,
-}
-
-/// An entry that was not applied.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{what}: {reason}")]
-pub struct Problem {
-    /// Which one: `queue 'q' in vhost '/'`.
-    pub what: String,
-    /// Why.
-    pub reason: String,
-    /// Whether RabbitMQ, too, would refuse it; otherwise it is something that this broker does not have.
-    pub invalid: bool,
+/// Returns whether a global parameter is the broker's own.
+pub(super) fn is_internal(parameter: &str) -> bool {
+    parameter.starts_with(INTERNAL_PREFIX)
 }
 
 /// A file that is not one of definitions: nothing was applied.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NotDefinitions {
     /// It is not a JSON object.
-    #[error("not_json")]
-    NotJson,
+    #[error("not_json: {0}")]
+    NotJson(String),
     /// One of its parts is not a list of objects.
     #[error("{0} is not a list of objects")]
     NotList(&'static str),
@@ -69,102 +61,54 @@ pub enum NotDefinitions {
     NoVhost,
 }
 
-/// The kinds of entries, in the order in which they are applied (`rabbit_definitions:apply_defs`).
-const OF_BROKER: [&str; 10] = [
-    "users",
-    "vhosts",
-    "permissions",
-    "exchanges",
-    "topic_permissions",
-    "global_parameters",
-    "policies",
-    "parameters",
-    "queues",
-    "bindings",
-];
-const OF_VHOST: [&str; 5] = ["exchanges", "parameters", "policies", "queues", "bindings"];
-
 /// An import on its way.
 struct Import<'a> {
     broker: &'a Arc<Broker>,
     fx: &'a mut Effects,
     /// The virtual host that all entries are for, instead of the one that they name.
     vhost: Option<String>,
-    /// RabbitMQ before 3.6 wrote MD5 hashes and did not say so.
+    /// The algorithm of hashes that do not name theirs.
     default_algorithm: HashingAlgorithm,
     imported: Imported,
+    /// What this broker does not have, by kind, virtual host and name: neither has it what depends on that.
+    left_out: HashSet<(&'static str, String, String)>,
+    /// Entries since effects were performed.
+    pending: usize,
 }
 
 /// Applies definitions, to one virtual host if it is given. The caller holds [`Broker::admin_changes`].
-///
-/// # Errors
-/// When it is no definition file: then nothing was applied.
-pub(crate) fn import(
+pub(super) fn apply(
     broker: &Arc<Broker>,
-    file: &Map<String, Value>,
+    file: &File<'_>,
     vhost: Option<&str>,
     fx: &mut Effects,
-) -> Result<Imported, NotDefinitions> {
+) -> Imported {
     let started = Instant::now();
-    let kinds: &[&'static str] = if vhost.is_some() {
-        &OF_VHOST
-    } else {
-        &OF_BROKER
-    };
-    for &kind in kinds {
-        let entries = entries(file, kind)?;
-        let of_vhost = matches!(kind, "queues" | "exchanges" | "bindings");
-        if vhost.is_none() && of_vhost && entries.iter().any(|entry| entry.get("vhost").is_none()) {
-            return Err(NotDefinitions::NoVhost);
-        }
-    }
     let mut import = Import {
         broker,
         fx,
         vhost: vhost.map(str::to_owned),
-        default_algorithm: default_algorithm(file),
+        default_algorithm: file.default_algorithm(),
         imported: Imported::default(),
+        left_out: HashSet::new(),
+        pending: 0,
     };
-    for &kind in kinds {
-        for entry in entries(file, kind)? {
-            import.apply(kind, entry);
-        }
+    for &kind in kinds(vhost.is_some()) {
+        file.for_each(kind, |entry| import.entry(kind, entry));
     }
     let imported = import.imported;
-    for problem in &imported.problems {
-        tracing::warn!(%problem, "a definition was not imported");
-    }
     tracing::info!(
         applied = imported.applied,
-        not_applied = imported.problems.len(),
+        unsupported = imported.unsupported,
+        invalid = imported.invalid,
         elapsed_ms = started.elapsed().as_millis() as u64,
         "definitions imported"
     );
-    Ok(imported)
-}
-
-fn entries<'a>(
-    file: &'a Map<String, Value>,
-    kind: &'static str,
-) -> Result<&'a [Value], NotDefinitions> {
-    match file.get(kind) {
-        None | Some(Value::Null) => Ok(&[]),
-        Some(Value::Array(entries)) if entries.iter().all(Value::is_object) => Ok(entries),
-        Some(_) => Err(NotDefinitions::NotList(kind)),
-    }
-}
-
-fn default_algorithm(file: &Map<String, Value>) -> HashingAlgorithm {
-    let version = file.get("rabbitmq_version").or(file.get("rabbit_version"));
-    let mut numbers = version.and_then(Value::as_str).unwrap_or("4.0").split('.');
-    let mut next = || numbers.next().and_then(|number| number.parse::<u32>().ok());
-    match (next(), next()) {
-        (Some(major), Some(minor)) if (major, minor) < (3, 6) => HashingAlgorithm::Md5,
-        _ => HashingAlgorithm::default(),
-    }
+    imported
 }
 
 /// Why an entry is not applied.
+#[derive(Debug)]
 struct Refused {
     reason: String,
     invalid: bool,
@@ -191,22 +135,35 @@ impl<E: std::fmt::Display> From<E> for Refused {
 
 type Applied = Result<(), Refused>;
 
-fn parse<T: DeserializeOwned>(entry: &Value) -> Result<T, serde_json::Error> {
-    T::deserialize(entry)
+fn parse<T: DeserializeOwned>(entry: &RawValue) -> Result<T, Refused> {
+    serde_json::from_str(entry.get()).map_err(|error| {
+        // It counts lines and columns from the beginning of the entry.
+        let text = error.to_string();
+        let reason = text.split(" at line ").next();
+        reason.unwrap_or_default().into()
+    })
 }
 
 /// Converts arguments; RabbitMQ writes none of them as `[]`.
 fn fields(arguments: &Value) -> Result<FieldTable, Refused> {
     match arguments {
-        Value::Object(map) => Ok(table::to_amqp(map)),
+        Value::Object(map) => Ok(table::to_amqp(map)?),
         Value::Null => Ok(FieldTable::default()),
         Value::Array(items) if items.is_empty() => Ok(FieldTable::default()),
-        _ => Err("arguments is not an object".into()),
+        _ => Err("its arguments are not an object".into()),
+    }
+}
+
+/// Checks a name that AMQP has to carry.
+fn check_name(what: &str, name: &str) -> Result<(), Refused> {
+    match name.len() {
+        0..=NAME_MAX => Ok(()),
+        length => Err(format!("its {what} has {length} bytes, more than {NAME_MAX}").into()),
     }
 }
 
 impl Import<'_> {
-    fn apply(&mut self, kind: &'static str, entry: &Value) {
+    fn entry(&mut self, kind: &'static str, entry: &RawValue) {
         let applied = match kind {
             "users" => self.user(entry),
             "vhosts" => self.vhost_entry(entry),
@@ -221,11 +178,44 @@ impl Import<'_> {
         };
         match applied {
             Ok(()) => self.imported.applied += 1,
-            Err(refused) => self.imported.problems.push(Problem {
-                what: describe(kind, entry),
-                reason: refused.reason,
+            Err(refused) => self.imported.add(Problem {
+                what: describe(kind, entry, self.vhost.as_deref()),
+                reason: within(refused.reason),
                 invalid: refused.invalid,
             }),
+        }
+        self.pending += 1;
+        if self.pending == BATCH {
+            self.pending = 0;
+            self.fx.perform();
+            if self.broker.store_is_behind()
+                && let Some(store) = &self.broker.store
+            {
+                // If the store fails, the caller learns it from its own flush.
+                let _ = store.flush();
+            }
+        }
+    }
+
+    /// Remembers that something is not there because this broker does not have it.
+    fn leave_out(
+        &mut self,
+        kind: &'static str,
+        vhost: &str,
+        name: &str,
+        reason: String,
+    ) -> Refused {
+        let key = (kind, vhost.to_owned(), name.to_owned());
+        self.left_out.insert(key);
+        Refused::unsupported(reason)
+    }
+
+    /// Returns the reason why something that an entry depends on is not there.
+    fn missing(&self, kind: &'static str, vhost: &str, name: &str, reason: String) -> Refused {
+        let key = (kind, vhost.to_owned(), name.to_owned());
+        match self.left_out.contains(&key) {
+            true => Refused::unsupported(format!("{kind} '{name}' was not imported")),
+            false => reason.into(),
         }
     }
 
@@ -247,27 +237,33 @@ impl Import<'_> {
         })?)
     }
 
-    fn user(&mut self, entry: &Value) -> Applied {
+    fn user(&mut self, entry: &RawValue) -> Applied {
         #[derive(Deserialize)]
         struct Entry {
             name: String,
             password: Option<String>,
             password_hash: Option<String>,
             hashing_algorithm: Option<String>,
-            #[serde(default, deserialize_with = "tags::deserialize")]
-            tags: Vec<String>,
+            tags: Option<Value>,
             #[serde(default)]
             limits: Value,
         }
         let user: Entry = parse(entry)?;
+        check_name("name", &user.name)?;
+        let tags = tags::deserialize(user.tags.ok_or("tags_not_present")?)?;
         let algorithm = match user.hashing_algorithm {
             None => self.default_algorithm,
-            Some(name) => serde_json::from_value(Value::String(name.clone())).map_err(|_| {
-                Refused::unsupported(format!("hashing algorithm {name} is not available"))
-            })?,
+            Some(name) => match serde_json::from_value(Value::String(name.clone())) {
+                Ok(algorithm) => algorithm,
+                Err(_) => {
+                    let reason = format!("hashing algorithm {name} is not available");
+                    return Err(self.leave_out("user", "", &user.name, reason));
+                }
+            },
         };
         let hash = match (user.password_hash, user.password) {
-            (Some(hash), _) => {
+            (Some(_), Some(_)) => return Err("both_password_and_password_hash_are_provided".into()),
+            (Some(hash), None) => {
                 let parsed = PasswordHash::parse(&hash, algorithm);
                 parsed.ok_or("its password hash does not fit the hashing algorithm")?
             }
@@ -282,10 +278,10 @@ impl Import<'_> {
         };
         let users = &self.broker.users;
         let name = &user.name;
-        let added = match users.add_user(name, hash.clone(), &user.tags) {
+        let added = match users.add_user(name, hash.clone(), &tags) {
             Err(AuthError::UserExists(_)) => users
                 .change_password(name, hash)
-                .and_then(|_| users.set_tags(name, &user.tags)),
+                .and_then(|_| users.set_tags(name, &tags)),
             other => other,
         };
         added?;
@@ -294,8 +290,9 @@ impl Import<'_> {
         Ok(())
     }
 
-    fn vhost_entry(&mut self, entry: &Value) -> Applied {
+    fn vhost_entry(&mut self, entry: &RawValue) -> Applied {
         let entry: VhostEntry = parse(entry)?;
+        check_name("name", &entry.name)?;
         let metadata = &entry.metadata;
         let kind = metadata.get("default_queue_type").cloned();
         let kind = kind.filter(|kind| !kind.is_null() && kind != "undefined");
@@ -320,23 +317,33 @@ impl Import<'_> {
         Ok(())
     }
 
-    fn permission(&mut self, entry: &Value) -> Applied {
+    fn permission(&mut self, entry: &RawValue) -> Applied {
         let permission: Permission = parse(entry)?;
         self.vhost_of(Some(permission.vhost.clone()))?;
+        self.check_user(&permission.user)?;
         let change = self.broker.users.set_permissions(permission)?;
         self.store([change]);
         Ok(())
     }
 
-    fn topic_permission(&mut self, entry: &Value) -> Applied {
+    fn check_user(&self, name: &str) -> Result<(), Refused> {
+        match self.broker.users.user(name) {
+            Some(_) => Ok(()),
+            None => Err(self.missing("user", "", name, format!("no user '{name}'"))),
+        }
+    }
+
+    fn topic_permission(&mut self, entry: &RawValue) -> Applied {
         let permission: TopicPermission = parse(entry)?;
         self.vhost_of(Some(permission.vhost.clone()))?;
+        self.check_user(&permission.user)?;
+        check_name("exchange", &permission.exchange)?;
         let change = self.broker.users.set_topic_permission(permission)?;
         self.store([change]);
         Ok(())
     }
 
-    fn parameter(&mut self, entry: &Value) -> Applied {
+    fn parameter(&mut self, entry: &RawValue) -> Applied {
         let entry: ParameterEntry = parse(entry)?;
         let vhost = self.vhost_of(entry.vhost.clone())?;
         let known = ["operator_policy", "vhost-limits", "policy"];
@@ -351,13 +358,16 @@ impl Import<'_> {
         Ok(())
     }
 
-    fn global_parameter(&mut self, entry: &Value) -> Applied {
+    fn global_parameter(&mut self, entry: &RawValue) -> Applied {
         let GlobalParameter { name, value } = parse(entry)?;
+        if is_internal(&name) {
+            return Err(Refused::unsupported("it is the broker's own"));
+        }
         self.broker.set_global_parameter(&name, value, self.fx)?;
         Ok(())
     }
 
-    fn policy(&mut self, entry: &Value) -> Applied {
+    fn policy(&mut self, entry: &RawValue) -> Applied {
         let entry: PolicyEntry = parse(entry)?;
         let vhost = self.vhost_of(entry.vhost)?;
         let written = WrittenPolicy {
@@ -372,103 +382,96 @@ impl Import<'_> {
         Ok(())
     }
 
-    fn queue(&mut self, entry: &Value) -> Applied {
+    fn queue(&mut self, entry: &RawValue) -> Applied {
         let entry: QueueEntry = parse(entry)?;
         let vhost = self.vhost_of(entry.vhost)?;
-        if entry.name.starts_with(SYSTEM_PREFIX) {
-            return Err(Refused::unsupported("its name begins with amq."));
+        let (name, in_vhost) = (&entry.name, vhost.name());
+        check_name("name", name)?;
+        if name.is_empty() {
+            return Err("its name is empty".into());
         }
-        if vhost.queue(&entry.name).is_some() {
+        if name.starts_with(SYSTEM_PREFIX) {
+            let reason = "its name begins with amq.".to_owned();
+            return Err(self.leave_out("queue", in_vhost.as_str(), name, reason));
+        }
+        if vhost.queue(name).is_some() {
             return Ok(());
         }
         let mut spec = QueueSpec {
-            name: entry.name.as_str().into(),
+            name: name.as_str().into(),
             durable: entry.durable,
             auto_delete: entry.auto_delete,
             exclusive_to: None,
             arguments: fields(&entry.arguments)?,
         };
+        self.broker.check_declared_arguments(&spec.arguments)?;
         vhost.add_default_queue_type(&mut spec, false);
-        arguments::check(&spec.arguments, &spec.name, vhost.name())?;
-        arguments::check_properties(&spec, true, vhost.name())?;
+        arguments::check(&spec.arguments, &spec.name, in_vhost)?;
+        arguments::check_properties(&spec, true, in_vhost)?;
         let broker = self.broker;
         vhost.declare_queue(spec, None, || broker.next_queue_id(), self.fx)?;
         Ok(())
     }
 
-    fn exchange(&mut self, entry: &Value) -> Applied {
+    fn exchange(&mut self, entry: &RawValue) -> Applied {
         let entry: ExchangeEntry = parse(entry)?;
         let vhost = self.vhost_of(entry.vhost)?;
-        if entry.name.is_empty() || entry.name.starts_with(SYSTEM_PREFIX) {
-            return Err(Refused::unsupported("it is one of the broker's own"));
-        }
-        if vhost.exchange(&entry.name).is_some() {
+        let (name, in_vhost) = (&entry.name, vhost.name().as_str());
+        check_name("name", name)?;
+        if vhost.exchange(name).is_some() {
             return Ok(());
         }
-        let kind = ExchangeKind::parse(&entry.r#type).ok_or_else(|| {
-            Refused::unsupported(format!("unknown exchange type '{}'", entry.r#type))
-        })?;
+        if name.is_empty() || name.starts_with(SYSTEM_PREFIX) {
+            let reason = "it is one of the broker's own".to_owned();
+            return Err(self.leave_out("exchange", in_vhost, name, reason));
+        }
+        let Some(kind) = ExchangeKind::parse(&entry.r#type) else {
+            let reason = format!("unknown exchange type '{}'", entry.r#type);
+            return Err(self.leave_out("exchange", in_vhost, name, reason));
+        };
         let spec = ExchangeSpec {
-            name: entry.name.as_str().into(),
+            name: name.as_str().into(),
             kind,
             durable: entry.durable,
             auto_delete: entry.auto_delete,
             internal: entry.internal,
             arguments: fields(&entry.arguments)?,
         };
+        self.broker.check_declared_arguments(&spec.arguments)?;
+        alternate_exchange(&spec, vhost.name())?;
         let broker = self.broker;
         let create = |spec| broker.new_exchange(vhost.name(), spec);
         vhost.declare_exchange(spec, create, self.fx)?;
         Ok(())
     }
 
-    fn binding(&mut self, entry: &Value) -> Applied {
+    fn binding(&mut self, entry: &RawValue) -> Applied {
         let entry: BindingEntry = parse(entry)?;
         let vhost = self.vhost_of(entry.vhost)?;
+        let in_vhost = vhost.name().as_str();
+        check_name("routing key", &entry.routing_key)?;
+        let missing = |kind: &'static str, name: &str| {
+            self.missing(kind, in_vhost, name, format!("no {kind} '{name}'"))
+        };
         let source = vhost.exchange(&entry.source);
-        let source = source.ok_or_else(|| format!("no exchange '{}'", entry.source))?;
+        let source = source.ok_or_else(|| missing("exchange", &entry.source))?;
         let name = &entry.destination;
         let destination = match entry.destination_type.as_str() {
             "queue" => vhost.queue(name).map(Destination::Queue),
             "exchange" => vhost.exchange(name).map(Destination::Exchange),
             other => return Err(format!("'{other}' is no type of destination").into()),
         };
+        let kind = match entry.destination_type.as_str() {
+            "queue" => "queue",
+            _ => "exchange",
+        };
         let binding = Binding {
-            destination: destination
-                .ok_or_else(|| format!("no {} '{name}'", entry.destination_type))?,
+            destination: destination.ok_or_else(|| missing(kind, name))?,
             key: entry.routing_key.as_str().into(),
             arguments: fields(&entry.arguments)?,
         };
+        self.broker.check_declared_arguments(&binding.arguments)?;
         vhost.bind(&source, binding, self.fx)?;
         Ok(())
-    }
-}
-
-/// Names an entry for people: `queue 'q' in vhost '/'`.
-fn describe(kind: &str, entry: &Value) -> String {
-    let text = |key: &str| entry.get(key).and_then(Value::as_str);
-    let singular = match kind {
-        "policies" => "policy",
-        "topic_permissions" => "topic permission",
-        "global_parameters" => "global parameter",
-        other => other.trim_end_matches('s'),
-    };
-    let name = match kind {
-        "bindings" => {
-            let (source, destination) = (text("source"), text("destination"));
-            format!(
-                " of '{}' to '{}'",
-                destination.unwrap_or("?"),
-                source.unwrap_or("?")
-            )
-        }
-        "permissions" | "topic_permissions" => {
-            format!(" of user '{}'", text("user").unwrap_or("?"))
-        }
-        _ => format!(" '{}'", text("name").unwrap_or("?")),
-    };
-    match text("vhost") {
-        Some(vhost) => format!("{singular}{name} in vhost '{vhost}'"),
-        None => format!("{singular}{name}"),
     }
 }

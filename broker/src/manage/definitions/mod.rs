@@ -1,13 +1,23 @@
 //! Definition files in RabbitMQ's format: everything that is declared or set, as one JSON object, to move between brokers
 //! or to keep under version control.
 //!
-//! [`format`](Definitions) is the shape of a file, [`export`] fills one, and [`import`] applies one. Which objects exist
-//! and which rules they follow is the domain's.
+//! [`Definitions`] is a file when it is serialized and [`Export`] writes one in chunks; [`import`] and [`load`] apply
+//! files. Which objects exist and which rules they follow is the domain's.
 
 mod export;
+mod files;
 mod format;
 mod import;
+mod load;
+mod problem;
+mod read;
+mod stream;
+#[cfg(test)]
+mod tests;
 
-pub use format::Definitions;
-pub(crate) use import::import;
-pub use import::{Imported, NotDefinitions, Problem};
+pub use export::{Definitions, Scope};
+pub use files::{ImportError, ImportOptions, MAX_FILE};
+pub use import::NotDefinitions;
+pub use load::{LoadError, load};
+pub use problem::{Imported, Problem};
+pub use stream::Export;
