@@ -99,7 +99,10 @@ impl ManagementListener {
 
 /// Returns the address without a slash at the end of its path, if it has one: as in RabbitMQ, both name the same.
 fn without_trailing_slash(uri: &Uri) -> Option<Uri> {
-    let path = uri.path().strip_suffix('/').filter(|path| !path.is_empty())?;
+    let path = uri
+        .path()
+        .strip_suffix('/')
+        .filter(|path| !path.is_empty())?;
     let trimmed = match uri.query() {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),

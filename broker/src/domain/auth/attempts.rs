@@ -94,7 +94,9 @@ impl LoginAttempts {
     pub fn by_source(&self) -> Vec<(AttemptSource, AttemptCounts)> {
         let counted = self.0.lock();
         let sources = counted.sources.iter();
-        sources.map(|(from, counts)| (from.clone(), *counts)).collect()
+        sources
+            .map(|(from, counts)| (from.clone(), *counts))
+            .collect()
     }
 
     /// Forgets all attempts.
