@@ -8,7 +8,7 @@ use leveret::domain::broker::Broker;
 use leveret::domain::recovery::{self, RecoveryError};
 use leveret::domain::shortage;
 use leveret::http::server::ManagementListener;
-use leveret::manage::AdminContext;
+use leveret::manage::{AdminContext, statistics};
 use leveret::node::logging::{self, LogLevel};
 use leveret::node::private;
 use leveret::node::reload::Reloader;
@@ -167,6 +167,9 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     })?;
     log_store_report(&opened.report);
     let broker = Arc::new(recovery::recover(config, opened)?);
+    broker
+        .statistics
+        .set_interval(config.collect_statistics_interval);
     // Alarms are in force before the first publisher connects.
     shortage::check(&broker, &config.data_dir);
     tokio::spawn(shortage::watch(broker.clone(), config.data_dir.clone()));
@@ -214,6 +217,7 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
         startup_ms = started.elapsed().as_millis() as u64,
         "ready"
     );
+    tokio::spawn(statistics::run(broker.clone()));
     tokio::spawn(broker.serve_timers(stopped.clone()));
     let admin = tokio::spawn(admin.serve(stopped.clone()));
     listener.serve(stopped).await;

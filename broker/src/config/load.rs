@@ -137,6 +137,9 @@ fn complete(settings: Settings, environment: &Environment<'_>) -> Result<Config,
         max_transaction_size: settings
             .max_transaction_size
             .map_or(default.max_transaction_size, |size| size.0),
+        collect_statistics_interval: settings
+            .collect_statistics_interval
+            .map_or(default.collect_statistics_interval, |interval| interval.0),
         loopback_users: settings
             .loopback_users
             .map_or(default.loopback_users, |users| users.0),

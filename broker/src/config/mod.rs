@@ -33,8 +33,8 @@ pub use limits::Limits;
 pub use load::Command;
 pub use mechanism::Mechanism;
 pub use values::{
-    AuthMechanisms, ByteSize, LogFilter, LogFormat, LoopbackUsers, Maximum, Origins, Secret,
-    TimeLimit,
+    AuthMechanisms, ByteSize, Interval, LogFilter, LogFormat, LoopbackUsers, Maximum, Origins,
+    Secret, TimeLimit,
 };
 pub use watermark::{DiskFreeLimit, MemoryWatermark};
 
@@ -54,6 +54,8 @@ pub const DEFAULT_FRAME_MAX: u32 = 128 * 1024;
 pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 16 * 1024 * 1024;
 /// RabbitMQ's default since 3.8.17: half an hour.
 pub const DEFAULT_CONSUMER_TIMEOUT: Duration = Duration::from_millis(1_800_000);
+/// RabbitMQ's default.
+pub const DEFAULT_STATISTICS_INTERVAL: Duration = Duration::from_millis(5000);
 const DEFAULT_MAX_TRANSACTION_SIZE: u64 = 128 << 20;
 /// Enough that consumers that keep up never wait for the disk, and little compared to the rest.
 const DEFAULT_QUEUE_MEMORY: u64 = 32 << 20;
@@ -97,6 +99,8 @@ pub struct Config {
     pub disk_free_limit: DiskFreeLimit,
     /// The maximum size in bytes of the uncommitted messages in one connection's transactions.
     pub max_transaction_size: u64,
+    /// The time between two samples of what was counted.
+    pub collect_statistics_interval: Duration,
     /// Users that may log in only from a loopback address.
     pub loopback_users: Vec<String>,
     /// The login mechanisms that clients are offered.
@@ -154,6 +158,7 @@ impl Config {
             queue_memory: DEFAULT_QUEUE_MEMORY,
             disk_free_limit: DiskFreeLimit::default(),
             max_transaction_size: DEFAULT_MAX_TRANSACTION_SIZE,
+            collect_statistics_interval: DEFAULT_STATISTICS_INTERVAL,
             loopback_users: vec![DEFAULT_USER.to_owned()],
             auth_mechanisms: vec![Mechanism::Plain, Mechanism::AmqPlain],
             anonymous_login_user: Some(DEFAULT_USER.to_owned()),

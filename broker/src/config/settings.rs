@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::values::{
-    AuthMechanisms, ByteSize, LogFilter, LogFormat, LoopbackUsers, Maximum, Origins, Secret,
-    TimeLimit,
+    AuthMechanisms, ByteSize, Interval, LogFilter, LogFormat, LoopbackUsers, Maximum, Origins,
+    Secret, TimeLimit,
 };
 use super::{DiskFreeLimit, MemoryWatermark};
 
@@ -96,6 +96,11 @@ pub(super) struct Settings {
     /// [default: 128MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Limits and users")]
     pub(super) max_transaction_size: Option<ByteSize>,
+
+    /// Milliseconds between two samples of what queues, channels and others have counted, from which
+    /// rates and histories are made [default: 5000]
+    #[arg(long, value_name = "MILLISECONDS", help_heading = "Statistics")]
+    pub(super) collect_statistics_interval: Option<Interval>,
 
     /// Users who may log in only from this machine, separated by commas, or none [default: guest]
     #[arg(long, value_name = "USERS", help_heading = "Limits and users")]
@@ -215,6 +220,9 @@ impl Settings {
             queue_memory: self.queue_memory.or(below.queue_memory),
             disk_free_limit: self.disk_free_limit.or(below.disk_free_limit),
             max_transaction_size: self.max_transaction_size.or(below.max_transaction_size),
+            collect_statistics_interval: self
+                .collect_statistics_interval
+                .or(below.collect_statistics_interval),
             loopback_users: self.loopback_users.or(below.loopback_users),
             auth_mechanisms: self.auth_mechanisms.or(below.auth_mechanisms),
             anonymous_login_user: self.anonymous_login_user.or(below.anonymous_login_user),

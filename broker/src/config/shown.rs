@@ -28,6 +28,7 @@ impl Config {
             queue_memory,
             disk_free_limit,
             max_transaction_size,
+            collect_statistics_interval,
             loopback_users,
             auth_mechanisms,
             anonymous_login_user,
@@ -64,6 +65,10 @@ impl Config {
             ("queue_memory", queue_memory.to_string()),
             ("disk_free_limit", disk_free_limit.to_string()),
             ("max_transaction_size", max_transaction_size.to_string()),
+            (
+                "collect_statistics_interval",
+                collect_statistics_interval.as_millis().to_string(),
+            ),
             ("loopback_users", users(loopback_users)),
             ("auth_mechanisms", mechanisms(auth_mechanisms)),
             (

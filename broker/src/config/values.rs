@@ -135,6 +135,32 @@ impl FromStr for TimeLimit {
     }
 }
 
+/// How often something is done, in whole milliseconds: from [`Interval::MIN`] to a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval(pub Duration);
+
+impl Interval {
+    /// The shortest interval, in milliseconds: a hundred times a second.
+    pub const MIN: u64 = 10;
+    const MAX: u64 = 86_400_000;
+}
+
+impl FromStr for Interval {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let milliseconds = text.trim().parse().ok();
+        let valid = milliseconds.filter(|number| (Self::MIN..=Self::MAX).contains(number));
+        let wanted = || {
+            let (min, max) = (Self::MIN, Self::MAX);
+            format!("'{text}' is not an interval: use milliseconds, from {min} to {max}")
+        };
+        valid
+            .map(|number| Interval(Duration::from_millis(number)))
+            .ok_or_else(wanted)
+    }
+}
+
 /// User names separated by commas, or `none` (RabbitMQ's `loopback_users = none`). The file may
 /// also hold a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -295,7 +321,7 @@ macro_rules! read_as_number_or_text {
     )*};
 }
 
-read_as_number_or_text!(Maximum, TimeLimit, MemoryWatermark, DiskFreeLimit);
+read_as_number_or_text!(Maximum, TimeLimit, Interval, MemoryWatermark, DiskFreeLimit);
 
 impl<'de> Deserialize<'de> for LogFilter {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {

@@ -11,6 +11,7 @@ use crate::engine::clock::Clock;
 use crate::engine::exchange::{Delays, Exchange, ExchangeKind, ExchangeSpec};
 use crate::engine::queue::paging::PageMover;
 use crate::engine::queue::{ConsumerId, Effects, Environment};
+use crate::engine::statistics::Statistics;
 use crate::plumbing::alarms::Alarms;
 use crate::plumbing::ledger::Ledger;
 use crate::plumbing::mailbox::Mailbox;
@@ -54,6 +55,8 @@ pub struct Broker {
     pub ledger: Arc<Ledger>,
     /// The clients that wait for replies (direct reply-to).
     pub replies: Arc<ReplyAddresses>,
+    /// What is counted, and how it was some time ago.
+    pub statistics: Arc<Statistics>,
     /// When the broker started.
     pub started: Instant,
     /// Locked by each administrator's change until its records are on their way to the store, so that
@@ -86,6 +89,7 @@ impl Broker {
             alarms,
             ledger,
             replies: Arc::default(),
+            statistics: Arc::default(),
             started: Instant::now(),
             admin_changes: Mutex::default(),
             vhosts: Arc::default(),
@@ -130,6 +134,7 @@ impl Broker {
             vhosts: Some(self.vhosts.clone()),
             readers: Some(self.readers.clone()),
             pager: self.pager.clone().map(|pager| pager as Arc<dyn PageMover>),
+            statistics: Some(self.statistics.clone()),
         }
     }
 
@@ -222,6 +227,7 @@ impl Broker {
         self.connections
             .close_in_vhost(vhost.name(), &format!("vhost '{name}' is deleted"));
         vhost.clear(fx);
+        self.statistics.retire(vhost.statistics.clone());
         for change in self.users.forget_vhost(name) {
             fx.store(change_op(change));
         }

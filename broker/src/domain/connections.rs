@@ -3,6 +3,7 @@
 use crate::config::Limits;
 use crate::domain::auth::{AccountId, Identity};
 use crate::engine::interfaces::{ConnectionId, Inbox};
+use crate::engine::statistics::Tracked;
 use crate::plumbing::alarms::AlarmSet;
 use crate::plumbing::ledger::{Holdings, Ledger};
 use crate::plumbing::mailbox::{Mailbox, Order};
@@ -30,6 +31,8 @@ pub struct ConnectionInfo {
     pub connected_at: SystemTime,
     /// The memory that the connection holds.
     pub holdings: Arc<Holdings>,
+    /// What the sampler keeps of it.
+    pub tracked: Tracked,
     details: Mutex<Details>,
     channels: AtomicU64,
     received: AtomicU64,
@@ -103,6 +106,7 @@ impl ConnectionInfo {
             local,
             connected_at: SystemTime::now(),
             holdings: Arc::default(),
+            tracked: Tracked::default(),
             details: Mutex::default(),
             channels: AtomicU64::new(0),
             received: AtomicU64::new(0),
@@ -219,6 +223,11 @@ impl ConnectionInfo {
         self.delivered.fetch_add(messages, Ordering::Relaxed);
     }
 
+    /// Returns the bytes received and sent.
+    pub fn octets(&self) -> [u64; 2] {
+        [&self.received, &self.sent].map(|bytes| bytes.load(Ordering::Relaxed))
+    }
+
     /// Returns the counters.
     pub fn traffic(&self) -> Traffic {
         Traffic {
@@ -307,6 +316,11 @@ impl Connections {
         for (_, mailbox) in waiting {
             mailbox.request_resume();
         }
+    }
+
+    /// Returns the shared parts of a connection.
+    pub(crate) fn parts_of(&self, id: ConnectionId) -> Option<ConnectionParts> {
+        self.all.read().get(&id).cloned()
     }
 
     /// Returns the shared parts of all connections.

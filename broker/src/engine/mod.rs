@@ -14,4 +14,5 @@ pub mod interfaces;
 pub mod message;
 pub mod queue;
 pub mod record;
+pub mod statistics;
 pub mod stream;

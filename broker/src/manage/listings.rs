@@ -5,7 +5,6 @@ use super::columns::{
     VhostColumn,
 };
 use super::limits;
-use super::objects::queue::all_messages;
 use super::pid::Pid;
 use super::policies;
 use super::request::{ErrorKind, Request, Response};
@@ -154,7 +153,7 @@ fn queue_cell(broker: &Broker, queue: &Queue, counts: &Counts, column: QueueColu
     use QueueColumn as C;
     let spec = &queue.spec;
     let dlx = &counts.undelivered;
-    let all = all_messages(counts);
+    let all = counts.all();
     match column {
         C::Name => queue.name().as_str().into(),
         C::Durable => spec.durable.into(),
@@ -198,10 +197,10 @@ fn queue_cell(broker: &Broker, queue: &Queue, counts: &Counts, column: QueueColu
         },
         C::NextDelayedAt => waiting_until(broker, queue).map(|(first, _)| first).into(),
         C::LastDelayedAt => waiting_until(broker, queue).map(|(_, last)| last).into(),
-        C::DiskReads | C::DiskWrites => Value::Integer(0),
-        C::ConsumerUtilisation
-        | C::ConsumerCapacity
-        | C::HeadMessageTimestamp
+        C::DiskReads => queue.stats().disk_reads.into(),
+        C::DiskWrites => queue.stats().disk_writes.into(),
+        C::ConsumerUtilisation | C::ConsumerCapacity => utilisation(broker, queue),
+        C::HeadMessageTimestamp
         | C::Leader
         | C::Members
         | C::Online
@@ -216,6 +215,15 @@ fn waiting_until(broker: &Broker, queue: &Queue) -> Option<(u64, u64)> {
     let (first, last) = queue.waiting_until()?;
     let millis = |time| broker.clock.wall_millis(time);
     Some((millis(first), millis(last)))
+}
+
+/// Returns the fraction of time in which a queue could deliver at once.
+fn utilisation(broker: &Broker, queue: &Queue) -> Value {
+    let now = broker.clock.time(Instant::now());
+    match queue.utilisation(now) {
+        None => Value::Absent,
+        Some(utilisation) => Value::Float(utilisation),
+    }
 }
 
 fn single_active(queue: &Queue) -> Option<Arc<Consumer>> {

@@ -14,6 +14,7 @@ pub mod perform;
 pub mod pid;
 mod policies;
 pub mod request;
+pub mod statistics;
 pub mod status;
 mod table;
 pub mod value;

@@ -30,6 +30,11 @@ const LIVE: &[(&str, Apply)] = &[
     ("disk_free_limit", |to, config| {
         to.broker.alarms.set_disk_free_limit(config.disk_free_limit);
     }),
+    ("collect_statistics_interval", |to, config| {
+        to.broker
+            .statistics
+            .set_interval(config.collect_statistics_interval);
+    }),
     ("loopback_users", |to, config| {
         to.broker
             .users

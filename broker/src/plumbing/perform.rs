@@ -59,6 +59,7 @@ impl Effects {
     }
 
     fn perform_rest(&mut self) {
+        self.report_deaths();
         self.published.clear();
         for op in self.ops.drain(..) {
             // Without a store, everything is as safe as it will be.

@@ -1,12 +1,16 @@
 //! What connections report about themselves to an administrator.
 
+use crate::engine::statistics::{MessageStats, Tracked};
 use leveret_protocol::ChannelId;
+use std::sync::Arc;
 
 /// A connection's channels, as its own task sees them.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionReport {
     /// Its open channels.
     pub channels: Vec<ChannelReport>,
+    /// What its channels have counted, including those that have closed.
+    pub stats: MessageStats,
 }
 
 /// One channel.
@@ -32,4 +36,8 @@ pub struct ChannelReport {
     pub prefetch: u32,
     /// Prefetch of the channel as a whole; 0 for no limit.
     pub global_prefetch: u32,
+    /// What it has counted.
+    pub stats: MessageStats,
+    /// Its history.
+    pub tracked: Arc<Tracked>,
 }

@@ -277,19 +277,23 @@ impl Connection {
         let got = queue.get(get.no_ack, &mut self.fx);
         self.perform();
         let Some((mut entry, left)) = got else {
+            self.open_channel(id)?.stats.get_empty += 1;
+            self.tally.of(queue.kind).get_empty += 1;
             let empty = basic::GetEmpty {};
             self.reply(id, AMQPClass::Basic(basic::AMQPMethod::GetEmpty(empty)));
             return Ok(());
         };
         self.expect_acks(&queue, None);
         let frame_max = self.tuned.frame_max;
+        let redelivered = entry.redelivered();
+        self.tally.of(queue.kind).count_get(get.no_ack, redelivered);
         let channel = self.open_channel(id)?;
+        channel.stats.count_get(get.no_ack, redelivered);
         let tag = channel.take_tag();
         if !get.no_ack {
             Message::cut_out(&mut entry.message);
         }
         let message = entry.message.clone();
-        let redelivered = entry.redelivered();
         let delivered = entry.clone();
         if !get.no_ack {
             let delivery = Delivery {

@@ -8,6 +8,7 @@ use super::reply_to::ReplyConsumer;
 use super::transaction::Transaction;
 use super::unacked::Unacked;
 use crate::engine::queue::{Consumer, Credit};
+use crate::engine::statistics::{MessageStats, Tracked};
 use crate::plumbing::ledger::{Holdings, Kind, Part};
 use bytes::Bytes;
 use leveret_protocol::classes::AMQPClass;
@@ -47,6 +48,10 @@ pub(super) struct Channel {
     pub(super) transaction: Option<Box<Transaction>>,
     pub(super) last_queue: Option<QueueName>,
     pub(super) replies: Option<ReplyConsumer>,
+    /// What it has counted.
+    pub(super) stats: MessageStats,
+    /// What the sampler keeps of it.
+    pub(super) tracked: Arc<Tracked>,
 }
 
 /// A channel whose frames wait in order: for the store, and then perhaps for the peer to read the
@@ -119,6 +124,8 @@ impl Channel {
             transaction: None,
             last_queue: None,
             replies: None,
+            stats: MessageStats::default(),
+            tracked: Arc::default(),
         }
     }
 
@@ -138,6 +145,13 @@ impl Channel {
         let tag = self.next_tag;
         self.next_tag = DeliveryTag(tag.0 + 1);
         tag
+    }
+
+    /// Counts a publish if the channel is in confirm mode. Returns its token.
+    #[inline]
+    pub(super) fn count_confirm(&mut self, storing: u32) -> Option<Token> {
+        let sequence = self.confirms.as_mut()?.publish(storing);
+        Some(self.confirm_token(sequence))
     }
 
     pub(super) fn confirm_token(&self, sequence: u64) -> Token {

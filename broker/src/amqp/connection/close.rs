@@ -27,6 +27,7 @@ impl Connection {
     pub(super) fn forget_channel(&mut self, id: ChannelId) {
         if self.channels.remove(id).is_some() {
             self.info.channel_closed();
+            self.broker.statistics.churn.channel_closed.count();
             if let Some(usage) = &mut self.usage {
                 usage.close_channel();
             }
@@ -143,6 +144,7 @@ impl Connection {
         self.fx.perform();
         self.phase = Phase::Ending;
         self.tell_ledger();
+        self.count_end();
     }
 }
 

@@ -172,9 +172,9 @@ impl Confirms {
         self.next - 1
     }
 
-    /// Passes decisions on as `(delivery tag, multiple, verdict)`: one for each run with the same
+    /// Passes decisions on as `(delivery tag, number of publishes up to it, verdict)`: one for each run with the same
     /// verdict that no older publish waits before, single ones for the rest.
-    pub fn flush(&mut self, mut tell: impl FnMut(u64, bool, Verdict)) {
+    pub fn flush(&mut self, mut tell: impl FnMut(u64, u64, Verdict)) {
         self.changed = false;
         let mut run: Option<(Verdict, u64, u64)> = None;
         while let Some((sequence, fate)) = self.slots.front().copied() {
@@ -186,7 +186,7 @@ impl Confirms {
                     }
                     _ => {
                         if let Some((of, last, count)) = run.replace((verdict, sequence, 1)) {
-                            tell(last, count > 1, of);
+                            tell(last, count, of);
                         }
                     }
                 }
@@ -196,7 +196,7 @@ impl Confirms {
             self.slots.pop_front();
         }
         if let Some((of, last, count)) = run {
-            tell(last, count > 1, of);
+            tell(last, count, of);
         }
         let mut ahead = std::mem::take(&mut self.ahead);
         for sequence in ahead.drain(..) {
@@ -206,7 +206,7 @@ impl Confirms {
             if let Some(verdict) = self.slots[index].1.verdict() {
                 self.slots[index].1 = Fate::Answered;
                 self.unanswered -= 1;
-                tell(sequence, false, verdict);
+                tell(sequence, 1, verdict);
             }
         }
         // Keeps the allocation.
@@ -235,7 +235,7 @@ mod tests {
 
     fn flushed(confirms: &mut Confirms) -> Vec<(u64, bool, Verdict)> {
         let mut told = Vec::new();
-        confirms.flush(|tag, multiple, verdict| told.push((tag, multiple, verdict)));
+        confirms.flush(|tag, count, verdict| told.push((tag, count > 1, verdict)));
         told
     }
 
@@ -353,13 +353,17 @@ mod tests {
                         confirms.complete(Low::of(at as u64 + 1));
                     }
                 }
-                confirms.flush(|tag, multiple, verdict| {
+                confirms.flush(|tag, count, verdict| {
+                    let multiple = count > 1;
                     let first = if multiple { 1 } else { tag };
+                    let mut news = 0;
                     for t in first..=tag {
                         let at = t as usize - 1;
                         assert!(multiple || told[at].is_none(), "told twice");
+                        news += u64::from(told[at].is_none());
                         told[at].get_or_insert(verdict);
                     }
+                    assert_eq!(news, count);
                 });
                 for (at, told) in told.iter().enumerate().take(left.len()) {
                     let due = match (refused[at], left[at]) {

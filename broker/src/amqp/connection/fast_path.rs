@@ -43,7 +43,18 @@ impl Connection {
         }
         let has_room = self.run.has_room(queues);
         let storing = self.storing(queues, &[], persistent);
-        let token = self.count_confirm(found.channel, storing).ok()?;
+        let (routed, dropped) = (queues.len(), queues.is_empty());
+        let channel = self.channels.get_mut(found.channel)?;
+        channel.stats.publish += 1;
+        let token = channel.count_confirm(storing);
+        if dropped {
+            channel.stats.drop_unroutable += 1;
+            self.tally.published().drop_unroutable += 1;
+        }
+        if token.is_some() {
+            self.confirms_later(found.channel, storing);
+        }
+        self.route.cached.count(at, routed);
         self.has_published = true;
         self.has_stored |= storing > 0;
         if !has_room {
@@ -156,6 +167,7 @@ impl Connection {
         caller.check_publication(&publication).ok()?;
         // Without headers there is no delay, so no delayed exchange keeps it.
         let keys = [publish.routing_key];
+        self.count_routes();
         let by_key_alone = self.look_up(&keys, exchange.as_ref(), NO_PROPERTIES).ok()?;
         let queues = by_key_alone.then(|| self.route.queues().clone());
         let known = &mut self.route.cached;

@@ -21,6 +21,7 @@ impl Connection {
             self.give_up_on_store();
         }
         self.flush_confirms();
+        self.report_counts();
     }
 
     /// Performs the collected effects.
@@ -138,6 +139,7 @@ impl Connection {
             if rejected {
                 queue.reject(entries, waiting, &mut self.fx);
             } else {
+                self.tally.of(queue.kind).ack += run.len() as u64;
                 queue.settle(entries, waiting, &mut self.fx);
             }
         }
@@ -176,10 +178,16 @@ impl Connection {
                 continue;
             };
             let out = self.out.buffer();
-            confirms.flush(|tag, multiple, verdict| match verdict {
-                Verdict::Ack => method::encode_ack(out, id, DeliveryTag(tag), multiple),
-                Verdict::Nack => method::encode_nack(out, id, DeliveryTag(tag), multiple),
+            let mut confirmed = 0;
+            confirms.flush(|tag, count, verdict| match verdict {
+                Verdict::Ack => {
+                    confirmed += count;
+                    method::encode_ack(out, id, DeliveryTag(tag), count > 1);
+                }
+                Verdict::Nack => method::encode_nack(out, id, DeliveryTag(tag), count > 1),
             });
+            channel.stats.confirm += confirmed;
+            self.tally.published().confirm += confirmed;
         }
         self.unconfirmed_news = news;
     }

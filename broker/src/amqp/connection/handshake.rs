@@ -233,6 +233,8 @@ impl Connection {
         let (broker, info) = (self.broker.clone(), self.info.clone());
         self.caller = Some(Caller::new(broker, vhost, login, Some(info)));
         self.usage = Some(usage);
+        self.tally.is_open = true;
+        self.broker.statistics.churn.connection_created.count();
         self.send(connection::AMQPMethod::OpenOk(connection::OpenOk {}));
         self.phase = Phase::Running;
         Ok(())

@@ -11,6 +11,7 @@ impl Connection {
         self.out.release_memory();
         self.fx.release_memory();
         self.run.release_memory();
+        self.count_routes();
         self.route.release_memory();
         self.mailbox.release_memory();
         self.mail_batch.mail.shrink_to_fit();

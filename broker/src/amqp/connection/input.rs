@@ -57,6 +57,7 @@ impl Connection {
         // Right after allocation the capacity is the whole buffer; later a part may have been used up.
         self.buffer_size = self.buffer_size.max(buf.capacity());
         self.has_rest = false;
+        self.moves();
         self.alarms = self.broker.alarms.in_force();
         if self.phase == Phase::Header && !self.protocol_header(buf) {
             return;
@@ -275,6 +276,7 @@ impl Connection {
         let channel = Channel::new(id, self.next_epoch, self.account.holdings());
         self.channels.insert(channel);
         self.info.channel_opened();
+        self.broker.statistics.churn.channel_created.count();
         let open_ok = channel_class::OpenOk {};
         self.reply(
             id,

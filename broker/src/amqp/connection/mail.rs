@@ -22,6 +22,9 @@ impl Connection {
     pub fn take_mail(&mut self, waker: Option<&Waker>, now: Instant) -> bool {
         self.begin_at(now);
         let any = self.replay_unread(now) | self.fetch_mail(waker);
+        if any {
+            self.moves();
+        }
         self.take_tokens(now);
         self.flush();
         self.tell_ledger();
@@ -147,13 +150,17 @@ impl Connection {
             return Err((consumer, entry));
         }
         let tag = channel.take_tag();
+        let (no_ack, redelivered) = (consumer.no_ack, entry.redelivered());
+        channel.stats.count_delivery(no_ack, redelivered);
+        let tally = self.tally.of(consumer.queue.kind);
+        tally.count_delivery(no_ack, redelivered);
         let message = &entry.message;
         method::encode_deliver(
             self.out.buffer(),
             consumer.channel,
             consumer.tag.as_str(),
             tag,
-            entry.redelivered(),
+            redelivered,
             message.exchange(),
             message.routing_key(),
         );
@@ -265,8 +272,11 @@ impl Connection {
                 .map_or(0, |confirms| confirms.outstanding()),
             prefetch: channel.prefetch,
             global_prefetch: channel.credit.limit(),
+            stats: channel.stats,
+            tracked: channel.tracked.clone(),
         });
         ConnectionReport {
+            stats: self.tally.total(),
             channels: report.collect(),
         }
     }

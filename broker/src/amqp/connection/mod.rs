@@ -16,6 +16,7 @@ mod close;
 mod confirms;
 mod content;
 mod copies;
+mod counting;
 mod deferred;
 mod exchange_class;
 mod fast_path;
@@ -140,6 +141,7 @@ pub struct Connection {
     fx: Effects,
     run: run::Run,
     route: route::RouteCache,
+    tally: counting::Tally,
     settled: Vec<unacked::Delivery>,
     /// Like `settled`, but rejected without requeue.
     discarded: Vec<unacked::Delivery>,
@@ -210,6 +212,7 @@ impl Connection {
             fx,
             run: run::Run::default(),
             route: route::RouteCache::default(),
+            tally: counting::Tally::default(),
             settled: Vec::new(),
             discarded: Vec::new(),
             unconfirmed_news: Vec::new(),

@@ -45,6 +45,7 @@ impl Connection {
         let generation = self.vhost()?.generation();
         let users_generation = self.broker.users.generation();
         if self.route.generation != generation || self.route.users_generation != users_generation {
+            self.count_routes();
             self.route = RouteCache::of(generation, users_generation);
         }
         if let Some(known) = self.route.exchange_named(name) {
@@ -270,6 +271,7 @@ impl Connection {
     pub(super) fn return_or_reply(&mut self, id: ChannelId, routed: &Routed, routable: bool) {
         let (message, target) = (&routed.message, &routed.target);
         let replied = target.exchange.is_none() && self.send_replies(message, &target.copies);
+        self.count_publish(id, routed, routable || replied);
         if !target.mandatory || routable || replied {
             return;
         }
@@ -288,15 +290,20 @@ impl Connection {
         storing: u32,
     ) -> Result<Option<leveret_storage::Token>, AmqpError> {
         let channel: &mut Channel = self.open_channel(id)?;
-        let Some(confirms) = &mut channel.confirms else {
-            return Ok(None);
-        };
-        let sequence = confirms.publish(storing);
-        let token = channel.confirm_token(sequence);
+        let token = channel.count_confirm(storing);
+        if token.is_some() {
+            self.confirms_later(id, storing);
+        }
+        Ok(token)
+    }
+
+    /// Records that a publish is to be confirmed, once it is stored in this many queues.
+    #[inline]
+    pub(super) fn confirms_later(&mut self, id: ChannelId, storing: u32) {
+        self.tally.count_with_confirm();
         if storing == 0 {
             self.news_of(id);
         }
-        Ok(Some(token))
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct CachedRoutes {
     last: usize,
     /// Which route of a full set is replaced next.
     turn: usize,
+    /// Routes of publishes that are not reported yet.
+    counted: Vec<usize>,
 }
 
 /// The route of a basic.publish with certain arguments.
@@ -41,6 +43,9 @@ pub(super) struct CachedRoute {
     pub(super) queues: Option<Arc<[Arc<Queue>]>>,
     /// A hint: the queue's place in the run.
     pub(super) place: usize,
+    /// Publishes that are not reported yet, and how many queues they were routed to.
+    published: u64,
+    routed: u64,
 }
 
 impl CachedRoute {
@@ -69,7 +74,27 @@ impl CachedRoutes {
         Some(at)
     }
 
-    /// Caches the route of this payload, and returns its index.
+    /// Counts a publish by a route to this many queues.
+    #[inline]
+    pub(super) fn count(&mut self, at: usize, queues: usize) {
+        let route = &mut self.routes[at];
+        if route.published == 0 {
+            self.counted.push(at);
+        }
+        route.published += 1;
+        route.routed += queues as u64;
+    }
+
+    /// Takes the publishes by one of the routes that have some: their exchange, their number, and how many queues they
+    /// were routed to.
+    pub(super) fn take_counted(&mut self) -> Option<(Option<Arc<Exchange>>, u64, u64)> {
+        let route = &mut self.routes[self.counted.pop()?];
+        let published = std::mem::take(&mut route.published);
+        let routed = std::mem::take(&mut route.routed);
+        Some((route.exchange.clone(), published, routed))
+    }
+
+    /// Caches the route of this payload, and returns its index. What was counted must have been taken.
     pub(super) fn insert(
         &mut self,
         payload: &[u8],

@@ -32,7 +32,10 @@ impl Connection {
             match (&mut channel.transaction, outcome) {
                 (Some(transaction), _) => transaction.settle(tag, delivery, outcome),
                 (None, Outcome::Requeued(how)) => self.requeue_now([delivery], how),
-                (None, Outcome::Acknowledged) => self.settled.push(delivery),
+                (None, Outcome::Acknowledged) => {
+                    channel.stats.ack += 1;
+                    self.settled.push(delivery);
+                }
                 (None, Outcome::Discarded) => self.discarded.push(delivery),
             }
             return Ok(());
@@ -47,7 +50,12 @@ impl Connection {
         let deliveries = tagged.map(|(_, delivery)| delivery);
         match outcome {
             Outcome::Requeued(how) => self.requeue_now(deliveries, how),
-            Outcome::Acknowledged => self.settled.extend(deliveries),
+            Outcome::Acknowledged => {
+                let before = self.settled.len();
+                self.settled.extend(deliveries);
+                let acknowledged = self.settled.len() - before;
+                self.open_channel(id)?.stats.ack += acknowledged as u64;
+            }
             Outcome::Discarded => self.discarded.extend(deliveries),
         }
         Ok(())

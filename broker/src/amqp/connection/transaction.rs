@@ -174,7 +174,7 @@ impl Connection {
             }
         }
         let placed = self.postpone_uncommitted(&transaction.publishes);
-        self.settle_uncommitted(transaction.settled);
+        self.settle_uncommitted(id, transaction.settled);
         let refused = std::mem::take(&mut self.fx.refused().count);
         let committed = if refused > 0 {
             self.perform();
@@ -224,7 +224,7 @@ impl Connection {
         }
     }
 
-    fn settle_uncommitted(&mut self, settled: Vec<Settled>) {
+    fn settle_uncommitted(&mut self, id: ChannelId, settled: Vec<Settled>) {
         let mut settled = settled.into_iter().peekable();
         while let Some(first) = settled.next() {
             let outcome = first.outcome;
@@ -234,6 +234,9 @@ impl Connection {
             }
             match outcome {
                 Outcome::Acknowledged => {
+                    if let Some(channel) = self.channel_mut(id) {
+                        channel.stats.ack += run.len() as u64;
+                    }
                     self.settled.extend(run);
                     self.flush_settled();
                 }

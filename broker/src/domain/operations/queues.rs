@@ -67,6 +67,7 @@ impl Caller {
             return Err(texts::reserved_name("queue", spec.name.as_str()));
         }
         self.check_access(Access::Configure, Entity::Queue(&spec.name))?;
+        self.broker.statistics.churn.queue_declared.count();
         if self.vhost().queue(spec.name.as_str()).is_none() {
             self.check_new_queue(&spec, is_named)?;
             self.check_room_for(Entity::Queue(&spec.name))?;

@@ -20,6 +20,7 @@ use crate::engine::interfaces::VirtualHost;
 use crate::engine::queue::{
     AfterRemoval, Consumer, ConsumerId, Counts, Effects, Queue, QueueSpec, Remains,
 };
+use crate::engine::statistics::VhostStatistics;
 use bindings::Sources;
 pub use directory::Vhosts;
 use equivalence::{same_arguments, same_properties};
@@ -64,6 +65,8 @@ pub struct Vhost {
     policies: Mutex<Policies>,
     /// Whether the virtual host was deleted: then nothing more of it is stored. Written under the change lock.
     deleted: AtomicBool,
+    /// What its connections have counted.
+    pub statistics: Arc<VhostStatistics>,
 }
 
 /// The result of deleting a queue.
@@ -96,6 +99,7 @@ impl Vhost {
             limits: RwLock::default(),
             policies: Mutex::default(),
             deleted: AtomicBool::new(false),
+            statistics: Arc::default(),
         }
     }
 
@@ -179,6 +183,7 @@ impl Vhost {
             .insert(queue.name().clone(), queue.clone());
         self.changed();
         queue.start(fx);
+        fx.count_churn(|churn| &churn.queue_created);
         Ok((queue, true))
     }
 
@@ -257,10 +262,21 @@ impl Vhost {
         self.changed();
         fx.submit();
         drop(sources);
+        self.forget_lengths(queue);
+        fx.count_churn(|churn| &churn.queue_deleted);
         for consumer in consumers {
             consumer.mailbox.cancelled(&consumer);
         }
         Ok(Some(DeletedQueue { messages }))
+    }
+
+    /// Takes a queue that was deleted out of the sums of the virtual host.
+    fn forget_lengths(&self, queue: &Queue) {
+        if let Some(last) = queue.tracked.end()
+            && let Some(lengths) = last.last_chunk()
+        {
+            self.statistics.change_lengths(*lengths, [0; 3]);
+        }
     }
 
     /// Deletes a queue even if it has messages or consumers.

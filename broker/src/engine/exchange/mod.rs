@@ -25,6 +25,7 @@ pub use rules::{
 };
 
 use crate::engine::applied_policy::AppliedPolicy;
+use crate::engine::statistics::{ExchangeCounts, Moved};
 use bindings::Bindings;
 use leveret_protocol::content::{Property, property};
 use leveret_protocol::values::{AMQPValue, FieldTable};
@@ -63,6 +64,8 @@ pub struct Exchange {
     policy: RwLock<Option<Arc<dyn AppliedPolicy>>>,
     /// The messages of a delayed exchange; `None` for others.
     delays: Option<Arc<Delays>>,
+    /// What was published to it.
+    pub counts: ExchangeCounts,
 }
 
 impl ExchangeSpec {
@@ -129,6 +132,7 @@ impl Exchange {
             bindings,
             policy: RwLock::default(),
             delays: None,
+            counts: ExchangeCounts::default(),
         }
     }
 
@@ -138,6 +142,13 @@ impl Exchange {
             delays: Some(delays),
             ..Exchange::new(spec)
         }
+    }
+
+    /// Counts messages that were published to it, and how many queues they were routed to. Returns the exchange if
+    /// it moves for the first time since the last sample, for the sampler.
+    pub fn count(self: &Arc<Self>, published: u64, routed: u64) -> Option<Moved> {
+        let news = self.counts.add(published, routed);
+        news.then(|| Moved::Exchange(Arc::downgrade(self)))
     }
 
     /// Returns the messages it keeps, if it is a delayed exchange.

@@ -9,6 +9,7 @@ use super::machine::Machine;
 use super::settings::{DeadLetterStrategy, Overflow, QueueKind, Settings};
 use super::spec::QueueSpec;
 use crate::engine::message::SharedMessage;
+use crate::engine::statistics::Strategy;
 use leveret_protocol::{ExchangeName, QueueName};
 use leveret_storage::{Op, Position, QueueId};
 use std::sync::Arc;
@@ -27,7 +28,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Reason; 4] = [
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Reason; 4] = [
         Reason::Rejected,
         Reason::Expired,
         Reason::MaxLength,
@@ -124,6 +126,7 @@ impl Machine {
     /// Removes a message that is neither ready nor unacknowledged any more from the queue: as a
     /// dead letter, or for good if there is no dead letter exchange.
     pub(super) fn bury(&mut self, entry: &Entry, reason: Reason, fx: &mut Effects) {
+        self.count_death(reason, fx);
         if self.dead_letters.is_none() {
             self.forget(entry.position, &entry.message, fx);
             return;
@@ -135,6 +138,15 @@ impl Machine {
         self.forget_count(entry.position, fx);
         let stored_at = stored.then_some(entry.position);
         self.die(entry.message.clone(), reason, stored_at, fx);
+    }
+
+    fn count_death(&self, reason: Reason, fx: &mut Effects) {
+        let strategy = match self.dead_letters.as_deref() {
+            None => Strategy::Disabled,
+            Some(Origin { loses_none, .. }) if *loses_none => Strategy::AtLeastOnce,
+            Some(_) => Strategy::AtMostOnce,
+        };
+        fx.count_death(self.kind, reason, strategy);
     }
 
     fn die(
@@ -157,6 +169,7 @@ impl Machine {
     /// Dead-letters a message that the queue rejects, if the overflow rule says so.
     pub(super) fn bury_refused(&mut self, message: &SharedMessage, fx: &mut Effects) {
         if self.refused_are_dead() {
+            self.count_death(Reason::MaxLength, fx);
             self.die(message.clone(), Reason::MaxLength, None, fx);
         }
     }
@@ -176,6 +189,7 @@ impl Machine {
         let stored = self.stores(message);
         if self.refused_are_dead() && !self.is_deleted() {
             let stored_at = stored.then_some(position);
+            self.count_death(Reason::MaxLength, fx);
             self.die(message.clone(), Reason::MaxLength, stored_at, fx);
         } else if stored {
             fx.store_settled(self.id, position, message);

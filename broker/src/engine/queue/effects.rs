@@ -1,11 +1,16 @@
 //! The effects that a queue machine wants performed once its lock is released.
 
+use super::dead_letter::Reason;
 use super::handle::Queue;
 use super::paging::{Dropped, Holder, Job, PageMover};
+use super::settings::QueueKind;
 use crate::engine::clock::{Clock, Time};
 use crate::engine::dead_letters;
 use crate::engine::interfaces::{Deadlines, Inbox, Timed, VirtualHosts};
 use crate::engine::message::SharedMessage;
+use crate::engine::statistics::{
+    Churn, ChurnCounter, DeadLetterCounts, Moved, Statistics, Strategy,
+};
 use crate::engine::stream::{StreamBackend, StreamReaders};
 use leveret_storage::{Batch, CommitSink, Group, Op, Position, QueueId, Store, Token};
 use std::cmp::Reverse;
@@ -40,6 +45,8 @@ pub struct Effects {
     /// How many times in a row there were few records that somebody waited for.
     pub(crate) few_before: u8,
     pub(crate) environment: Environment,
+    /// Messages that died, not reported yet.
+    deaths: Option<Box<DeadLetterCounts>>,
     /// Receives the tokens of records.
     sink: Option<Arc<dyn CommitSink>>,
 }
@@ -59,6 +66,8 @@ pub struct Environment {
     pub readers: Option<Arc<dyn StreamReaders>>,
     /// Pages out backlogs; without it they stay in memory.
     pub pager: Option<Arc<dyn PageMover>>,
+    /// Where objects report what is not counted in them.
+    pub statistics: Option<Arc<Statistics>>,
 }
 
 /// Publishes that queues have rejected.
@@ -91,6 +100,7 @@ impl Effects {
         StreamBackend {
             store: self.environment.store.clone(),
             readers: self.environment.readers.clone(),
+            statistics: self.environment.statistics.clone(),
         }
     }
 
@@ -121,6 +131,36 @@ impl Effects {
         if let Some(pager) = &self.environment.pager {
             let holder = Arc::downgrade(holder);
             pager.register(holder);
+        }
+    }
+
+    /// Counts a message that dies.
+    pub(super) fn count_death(&mut self, kind: QueueKind, reason: Reason, strategy: Strategy) {
+        let deaths = self.deaths.get_or_insert_default();
+        deaths.count(kind, reason, strategy);
+    }
+
+    /// Reports the messages that died.
+    #[inline]
+    pub(crate) fn report_deaths(&mut self) {
+        if let Some(deaths) = self.deaths.take()
+            && let Some(statistics) = &self.environment.statistics
+        {
+            statistics.dead_letters.add(&deaths);
+        }
+    }
+
+    /// Counts something that comes or goes.
+    pub(crate) fn count_churn(&self, counter: impl FnOnce(&Churn) -> &ChurnCounter) {
+        if let Some(statistics) = &self.environment.statistics {
+            counter(&statistics.churn).count();
+        }
+    }
+
+    /// Reports that an object moves for the first time since the last sample.
+    pub(crate) fn has_moved(&self, object: impl FnOnce() -> Moved) {
+        if let Some(statistics) = &self.environment.statistics {
+            statistics.has_moved(object());
         }
     }
 

@@ -14,6 +14,7 @@ use crate::engine::applied_policy::AppliedPolicy;
 use crate::engine::clock::Time;
 use crate::engine::interfaces::ConnectionId;
 use crate::engine::message::SharedMessage;
+use crate::engine::statistics::Tracked;
 use crate::engine::stream::Stream;
 use leveret_protocol::{QueueName, VhostName};
 use leveret_storage::{Position, QueueId, Token};
@@ -40,6 +41,8 @@ pub struct Queue {
     sender: Mutex<()>,
     /// A copy of the machine's flag, readable without the lock.
     ended: AtomicBool,
+    /// What the sampler keeps of it.
+    pub tracked: Tracked,
     /// The stream that replaces the machine, which then stays empty.
     stream: Option<Arc<Stream>>,
 }
@@ -80,6 +83,7 @@ impl Queue {
             machine: Mutex::new(machine),
             sender: Mutex::default(),
             ended: AtomicBool::new(false),
+            tracked: Tracked::default(),
             stream,
         }
     }
@@ -168,6 +172,7 @@ impl Queue {
             fx.wake_at(fx.clock().instant(at), self.clone());
         }
         drop(machine);
+        self.moves(fx);
         self.follow_up(letters, wanted, fx);
         result
     }
@@ -207,12 +212,16 @@ impl Queue {
         fx: &mut Effects,
     ) {
         if let Some(stream) = &self.stream {
-            return stream.publish(messages, fx);
+            stream.publish(messages, fx);
+            return self.moves(fx);
         }
         self.serve(fx, |machine, fx| {
+            let mut published = 0;
             for (message, token) in messages {
+                published += 1;
                 machine.publish(message, token, fx);
             }
+            machine.activity(fx).stats.publish += published;
             if shared {
                 fx.submit();
             }
@@ -335,7 +344,7 @@ impl Queue {
         resume: impl IntoIterator<Item = ConsumerId>,
         fx: &mut Effects,
     ) {
-        self.answer(entries, resume, Machine::settle, fx);
+        self.answer(entries, resume, Machine::settle, true, fx);
     }
 
     /// Like [`Queue::settle`], for deliveries that were rejected without requeue.
@@ -345,7 +354,7 @@ impl Queue {
         resume: impl IntoIterator<Item = ConsumerId>,
         fx: &mut Effects,
     ) {
-        self.answer(entries, resume, Machine::reject, fx);
+        self.answer(entries, resume, Machine::reject, false, fx);
     }
 
     /// Applies the same operation to a run of deliveries, then resumes consumers, under one lock.
@@ -355,14 +364,23 @@ impl Queue {
         entries: impl IntoIterator<Item = &'a Entry>,
         resume: impl IntoIterator<Item = ConsumerId>,
         each: impl Fn(&mut Machine, &Entry, &mut Effects),
+        acknowledges: bool,
         fx: &mut Effects,
     ) {
         if let Some(stream) = &self.stream {
+            let count = entries.into_iter().count() as u64;
+            stream.count_acknowledged(if acknowledges { count } else { 0 });
+            self.moves(fx);
             return stream.resume(resume);
         }
         self.serve(fx, |machine, fx| {
+            let mut count = 0;
             for entry in entries {
+                count += 1;
                 each(machine, entry, fx);
+            }
+            if acknowledges {
+                machine.activity(fx).stats.ack += count;
             }
             machine.resume(resume, fx);
         });
@@ -434,6 +452,7 @@ impl Queue {
 
     /// See [`Machine::purge`].
     pub fn purge(&self, fx: &mut Effects) -> u64 {
+        self.moves(fx);
         self.machine.lock().purge(fx)
     }
 

@@ -5,6 +5,7 @@
 //! moved into a mailbox and then into its channel's list of unacknowledged deliveries). Moving the
 //! entry makes it impossible to deliver twice.
 
+use super::activity::Activity;
 use super::consumer::{Consumer, ConsumerId};
 use super::consumers::Consumers;
 use super::dead_letter::{Origin, Reason};
@@ -62,6 +63,8 @@ pub struct Machine {
     /// It exceeds its limits, because too much would have to be dropped at a time: the timer
     /// continues.
     pub(super) drops_later: bool,
+    /// What was counted since its first use.
+    pub(super) activity: Option<Box<Activity>>,
     /// A page is to be read of which messages die, once there is room for what comes of that.
     pub(super) reads_later: bool,
 }
@@ -103,6 +106,7 @@ impl Machine {
             delivered_through: None,
             delivered_news: false,
             deleted: false,
+            activity: None,
         }
     }
 
@@ -173,6 +177,7 @@ impl Machine {
                 message,
                 token,
             });
+            self.activity(fx).stats.disk_writes += 1;
         }
         position
     }
@@ -281,6 +286,7 @@ impl Machine {
             return Err(ConsumeRefused::InExclusiveUse);
         }
         self.consumers.add(consumer);
+        self.resumes(fx);
         self.dispatch(fx);
         Ok(())
     }
@@ -307,6 +313,7 @@ impl Machine {
     /// Resumes consumers that were passed over.
     pub fn resume(&mut self, ids: impl IntoIterator<Item = ConsumerId>, fx: &mut Effects) {
         self.consumers.resume(ids);
+        self.resumes(fx);
         self.dispatch(fx);
     }
 
@@ -324,12 +331,13 @@ impl Machine {
         }
         let storing = self.storing();
         let Some(consumer) = self.consumers.next() else {
+            self.stalls(fx);
             return false;
         };
         let Some(entry) = self.ready.pop() else {
             return true;
         };
-        let position = entry.position;
+        let (position, redelivered) = (entry.position, entry.redelivered());
         let stored = storing(&entry.message);
         let bytes = entry.message.body().len() as u64;
         // A message that is not stored belongs to the consumer alone from here on.
@@ -339,7 +347,10 @@ impl Machine {
                 if wake {
                     fx.wake(&consumer.mailbox);
                 }
-                if !consumer.no_ack {
+                let no_ack = consumer.no_ack;
+                let activity = self.activity(fx);
+                activity.stats.count_delivery(no_ack, redelivered);
+                if !no_ack {
                     self.mark_delivered(position, bytes, stored);
                 } else if let Some(message) = message {
                     self.forget(position, &message, fx);
@@ -396,7 +407,12 @@ impl Machine {
     /// Takes one message for basic.get; also returns how many remain ready.
     pub fn get(&mut self, no_ack: bool, fx: &mut Effects) -> Option<(Entry, u64)> {
         self.touch(fx);
-        let entry = self.ready.pop()?;
+        let Some(entry) = self.ready.pop() else {
+            self.activity(fx).stats.get_empty += 1;
+            return None;
+        };
+        let redelivered = entry.redelivered();
+        self.activity(fx).stats.count_get(no_ack, redelivered);
         if no_ack {
             self.forget(entry.position, &entry.message, fx);
         } else {
@@ -443,6 +459,10 @@ impl Machine {
         for (mut entry, how) in entries {
             Message::cut_out(&mut entry.message);
             self.take_back(&entry);
+            if how == Return::Unseen {
+                let redelivered = entry.redelivered();
+                self.activity(fx).stats.uncount_delivery(redelivered);
+            }
             if let Some(entry) = self.came_back(entry, how, fx) {
                 self.expiry.enters(&entry);
                 self.ready.requeue(entry);

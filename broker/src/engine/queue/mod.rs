@@ -5,6 +5,7 @@
 //! `impl Machine`, so that a rule is read in one place. A consumer names its queue, which knows its consumers; effects
 //! name queues whose dead letters are to be sent.
 
+mod activity;
 pub mod arguments;
 #[cfg(test)]
 mod commit_tests;

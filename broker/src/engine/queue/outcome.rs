@@ -39,6 +39,24 @@ impl Counts {
     pub fn is_empty(&self) -> bool {
         self.ready + self.waiting.messages == 0
     }
+
+    /// Counts all messages of the queue. As in RabbitMQ, they include those that wait for a retry or for dead-lettering
+    /// (`rabbit_fifo:messages_total`).
+    pub fn all(&self) -> Aside {
+        let mut all = Aside {
+            messages: self.ready + self.unacked,
+            bytes: self.ready_bytes + self.unacked_bytes,
+            paged_out: self.paged_out,
+            paged_out_bytes: self.paged_out_bytes,
+        };
+        for aside in [&self.waiting, &self.undelivered] {
+            all.messages += aside.messages;
+            all.bytes += aside.bytes;
+            all.paged_out += aside.paged_out;
+            all.paged_out_bytes += aside.paged_out_bytes;
+        }
+        all
+    }
 }
 
 /// Messages that wait for something other than a consumer.

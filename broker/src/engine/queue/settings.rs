@@ -21,6 +21,9 @@ pub enum QueueKind {
 }
 
 impl QueueKind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [QueueKind; 3] = [QueueKind::Classic, QueueKind::Quorum, QueueKind::Stream];
+
     /// Returns the kind that queue.declare's arguments ask for.
     pub fn of(arguments: &FieldTable) -> QueueKind {
         match text(arguments, "x-queue-type").as_deref() {

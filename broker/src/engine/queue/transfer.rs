@@ -19,6 +19,8 @@ pub struct Transfer {
     runs: Vec<Run>,
     index: HashMap<(QueueId, bool), usize>,
     bytes: usize,
+    /// Whether queues count the messages as published.
+    counts: bool,
 }
 
 /// The messages for one queue.
@@ -33,6 +35,15 @@ struct Run {
 }
 
 impl Transfer {
+    /// Creates a transfer of messages that are published, as those that a delayed exchange releases. Dead letters are
+    /// not (`rabbit_core_metrics` knows publishes of channels, and the plugin's).
+    pub fn of_publishes() -> Self {
+        Transfer {
+            counts: true,
+            ..Transfer::default()
+        }
+    }
+
     /// Adds a message for these queues.
     pub fn add(&mut self, message: &SharedMessage, queues: &[Arc<Queue>]) {
         self.add_run(message, queues, false);
@@ -106,6 +117,9 @@ impl Transfer {
             }
             collected += bytes;
             places.push(queue.reserve(messages, fx));
+            if self.counts {
+                queue.count_published(messages.len() as u64, fx);
+            }
         }
         leave(fx);
         fx.submit();

@@ -64,6 +64,9 @@ struct Progress {
     scarce: bool,
     /// The credit for one delivery was taken from the consumer and not used yet.
     has_turn: bool,
+    /// Messages delivered and read from disk in this turn.
+    delivered: u64,
+    read: u64,
 }
 
 /// The threads that give cursors their turns.
@@ -116,6 +119,8 @@ impl Cursor {
                 budgeted: 0,
                 scarce: false,
                 has_turn: false,
+                delivered: 0,
+                read: 0,
             }),
             closed: Mutex::new(false),
             schedule: Schedule::default(),
@@ -137,6 +142,11 @@ impl Cursor {
         if std::mem::take(&mut progress.has_turn) {
             self.consumer.give_back_turn();
         }
+        let counts = (
+            std::mem::take(&mut progress.delivered),
+            std::mem::take(&mut progress.read),
+        );
+        stream.count_delivered(&self.consumer, counts);
         after
     }
 
@@ -206,7 +216,10 @@ impl Cursor {
             progress.has_turn = false;
             let entry = progress.pop()?;
             match self.consumer.mailbox.deliver(&self.consumer, entry) {
-                Ok(owed) => *wake |= owed,
+                Ok(owed) => {
+                    progress.delivered += 1;
+                    *wake |= owed;
+                }
                 Err(_) => return Some(Stopped::Closed),
             }
         }
@@ -263,6 +276,7 @@ impl Cursor {
             // These are missing: they were never written, or are gone.
             progress.next = end;
         }
+        progress.read += stored.len() as u64;
         for (position, bytes) in stored {
             if position.0 >= end {
                 progress.next = end;

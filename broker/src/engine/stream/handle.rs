@@ -8,6 +8,7 @@ use crate::engine::message::SharedMessage;
 use crate::engine::queue::{
     ConsumeRefused, Consumer, ConsumerId, Counts, Effects, Incoming, Queue, Remains, Settings,
 };
+use crate::engine::statistics::{MessageStats, Moved, SharedMessageStats, Statistics};
 use leveret_storage::{CommitSink, Op, Position, QueueId, Store, Token};
 use parking_lot::Mutex;
 use std::num::NonZeroU64;
@@ -24,6 +25,8 @@ pub struct Stream {
     /// Set when the first consumer arrives.
     backend: OnceLock<StreamBackend>,
     complained: AtomicBool,
+    /// What its queue counts.
+    pub stats: SharedMessageStats,
 }
 
 /// What streams are read with.
@@ -32,6 +35,8 @@ pub struct StreamBackend {
     pub store: Option<Store>,
     /// `None` where tests give turns by hand.
     pub readers: Option<Arc<dyn StreamReaders>>,
+    /// Where the stream reports that it moves.
+    pub statistics: Option<Arc<Statistics>>,
 }
 
 impl StreamBackend {
@@ -99,6 +104,34 @@ impl Stream {
             machine: Mutex::new(Machine::new(id, settings, next_position.0)),
             backend: OnceLock::new(),
             complained: AtomicBool::new(false),
+            stats: SharedMessageStats::default(),
+        }
+    }
+
+    /// Counts acknowledged deliveries.
+    pub fn count_acknowledged(&self, ack: u64) {
+        self.stats.add(&MessageStats {
+            ack,
+            ..MessageStats::default()
+        });
+    }
+
+    /// Counts what a consumer was delivered in one turn, and what was read from disk for that.
+    pub(super) fn count_delivered(&self, consumer: &Consumer, (count, disk_reads): (u64, u64)) {
+        if count == 0 && disk_reads == 0 {
+            return;
+        }
+        let no_ack = consumer.no_ack;
+        self.stats.add(&MessageStats {
+            deliver: if no_ack { 0 } else { count },
+            deliver_no_ack: if no_ack { count } else { 0 },
+            disk_reads,
+            ..MessageStats::default()
+        });
+        let queue = &consumer.queue;
+        let statistics = self.backend.get().and_then(|it| it.statistics.as_deref());
+        if let Some(statistics) = statistics.filter(|_| queue.tracked.mark()) {
+            statistics.has_moved(Moved::Queue(queue.vhost.clone(), queue.name().clone()));
         }
     }
 
@@ -117,6 +150,12 @@ impl Stream {
     ) {
         let mut machine = self.machine.lock();
         let offsets = machine.append(messages, now(), fx);
+        let count = offsets.end - offsets.start;
+        self.stats.add(&MessageStats {
+            publish: count,
+            disk_writes: count,
+            ..MessageStats::default()
+        });
         self.expect(offsets, fx);
         if !fx.is_atomic() {
             fx.submit();

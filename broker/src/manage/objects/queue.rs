@@ -2,16 +2,11 @@
 
 use super::Arguments;
 use crate::domain::broker::Broker;
-use crate::engine::queue::{self as engine, Aside, Counts};
+use crate::engine::queue as engine;
 use crate::manage::table;
 use crate::text::names::NODE_NAME;
 use serde::Serialize;
 use utoipa::ToSchema;
-
-/// The approximate memory of a queue without its messages, in bytes.
-const QUEUE_MEMORY: u64 = 1024;
-/// The approximate memory of an unacknowledged delivery without its body, in bytes.
-const DELIVERY_MEMORY: u64 = 160;
 
 /// A queue or a stream.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -47,7 +42,7 @@ impl Queue {
     /// Describes a queue.
     pub fn of(_broker: &Broker, queue: &engine::Queue) -> Self {
         let counts = queue.counts();
-        let all = all_messages(&counts);
+        let all = counts.all();
         let spec = &queue.spec;
         Queue {
             name: queue.name().to_string(),
@@ -64,22 +59,4 @@ impl Queue {
             messages_unacknowledged: counts.unacked,
         }
     }
-}
-
-/// Counts all messages of a queue. As in RabbitMQ, they include those that wait for a retry or for
-/// dead-lettering (`rabbit_fifo:messages_total`).
-pub(crate) fn all_messages(counts: &Counts) -> Aside {
-    let mut all = Aside {
-        messages: counts.ready + counts.unacked,
-        bytes: counts.ready_bytes + counts.unacked_bytes,
-        paged_out: counts.paged_out,
-        paged_out_bytes: counts.paged_out_bytes,
-    };
-    for aside in [&counts.waiting, &counts.undelivered] {
-        all.messages += aside.messages;
-        all.bytes += aside.bytes;
-        all.paged_out += aside.paged_out;
-        all.paged_out_bytes += aside.paged_out_bytes;
-    }
-    all
 }

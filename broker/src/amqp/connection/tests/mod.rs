@@ -7,6 +7,7 @@ mod bounds;
 mod channels;
 mod client;
 mod content;
+mod counting;
 mod dead_letters;
 mod delayed;
 mod delivery;

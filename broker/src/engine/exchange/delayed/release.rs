@@ -58,10 +58,12 @@ impl Delays {
         now: Instant,
         fx: &mut Effects,
     ) {
-        let (mut transfer, mut route) = (Transfer::default(), Route::default());
+        let (mut transfer, mut route) = (Transfer::of_publishes(), Route::default());
+        let mut routed = 0;
         let mut left: Vec<Position> = Vec::new();
         for (position, delayed) in self.take_due(now, fx) {
             send_off(&delayed, exchange, directory, &mut route, &mut transfer);
+            routed += route.queues.len() as u64;
             if self.stores(&delayed.message) {
                 left.push(position);
             }
@@ -70,6 +72,11 @@ impl Delays {
             }
         }
         self.carry_out(&mut transfer, &mut left, fx);
+        if routed > 0
+            && let Some(moved) = exchange.count(0, routed)
+        {
+            fx.has_moved(|| moved);
+        }
     }
 
     fn carry_out(&self, transfer: &mut Transfer, left: &mut Vec<Position>, fx: &mut Effects) {

@@ -48,6 +48,16 @@ impl Wanted {
         self.pages.is_empty() && !self.registers
     }
 
+    /// Returns the number of messages to be written.
+    pub(in crate::engine::queue) fn written(&self) -> u64 {
+        let written = self.pages.iter().map(|(_, _, work)| match work {
+            Work::Write(entries) => entries.len(),
+            Work::WriteSorted(entries) => entries.len(),
+            _ => 0,
+        });
+        written.sum::<usize>() as u64
+    }
+
     /// Adds a page that was made, of a line or its requeued messages.
     fn paged_out(&mut self, line: usize, paged: PagedOut) {
         match paged {
@@ -127,6 +137,9 @@ impl Machine {
         }
         if reads {
             self.page_in(pager, &mut wanted);
+        }
+        if !wanted.is_empty() {
+            self.count_written(&wanted, fx);
         }
         wanted
     }
@@ -251,6 +264,10 @@ impl Machine {
     fn paged(&mut self, shelf: Shelf, page: PageId, done: JobResult, fx: &mut Effects) -> bool {
         if self.is_deleted() {
             return false;
+        }
+        let read = done.messages_read();
+        if read > 0 {
+            self.activity(fx).stats.disk_reads += read;
         }
         match (shelf, done) {
             (Shelf::Line(line), JobResult::Written(spilled)) => {
@@ -390,7 +407,12 @@ impl Holder for Queue {
         let Some(pager) = fx.shared_pager() else {
             return false;
         };
-        let (wanted, holds) = self.with_machine(|machine| machine.squeeze(hard, &*pager));
+        let (wanted, holds) = self.with_machine(|machine| {
+            let (wanted, holds) = machine.squeeze(hard, &*pager);
+            machine.count_written(&wanted, fx);
+            (wanted, holds)
+        });
+        self.moves(fx);
         self.want(wanted, fx);
         holds
     }

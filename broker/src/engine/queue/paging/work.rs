@@ -74,6 +74,17 @@ pub enum JobResult {
     NotRead,
 }
 
+impl JobResult {
+    /// Returns the number of messages that were read.
+    pub(super) fn messages_read(&self) -> u64 {
+        match self {
+            JobResult::Read(entries, ..) => entries.len() as u64,
+            JobResult::ReadSorted(entries) => entries.len() as u64,
+            JobResult::Written(_) | JobResult::NotRead => 0,
+        }
+    }
+}
+
 /// A page that was not found completely in the store, though nothing there is damaged.
 #[derive(Clone, Copy, Debug)]
 pub struct Missing {
