@@ -169,7 +169,7 @@ mod tests {
             assert!(!history.release_if_old(tick * 5000));
         }
         assert_eq!((memory.used(), at(&history, 600_000, 700_000)), (used, 20));
-        assert!(history.release_if_old(95_000 + 3_700_000));
+        assert!(history.release_if_old(95_000 + 3_800_000));
         assert_eq!((memory.used(), at(&history, 600_000, 0)), (0, 20));
         history.record(8_000_000, &[21]);
         assert_eq!(

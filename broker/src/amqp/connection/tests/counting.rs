@@ -326,6 +326,7 @@ fn a_queue_whose_consumers_do_not_keep_up_says_so() {
     assert_eq!(queue.utilisation(now(&client)), Some(1.0));
     client.publish("q", "1");
     client.publish("q", "2");
+    client.hears();
     client.wait(std::time::Duration::from_secs(1));
     let half = queue.utilisation(now(&client)).unwrap();
     assert!((half - 0.5).abs() < 0.01, "{half}");
