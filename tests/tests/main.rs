@@ -25,6 +25,7 @@ mod fan_out;
 mod limits;
 mod logging;
 mod memory;
+mod metrics;
 mod paging;
 mod perf;
 mod permissions;

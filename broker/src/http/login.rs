@@ -3,6 +3,7 @@
 use super::api::Api;
 use super::error::ApiError;
 use crate::domain::auth::{Credentials, LoginRefused};
+use crate::engine::statistics::Protocol;
 use crate::manage::access::{Principal, Right};
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::AUTHORIZATION;
@@ -28,7 +29,10 @@ impl FromRequestParts<Api> for Principal {
             user: &user,
             password: &password,
         };
-        let login = match api.broker().users.login(given, peer_address(parts)) {
+        let login = api.broker().users.login(given, peer_address(parts));
+        let logins = &api.broker().statistics.logins;
+        logins.count(Protocol::Http, login.is_ok());
+        let login = match login {
             Ok(login) => login,
             Err(reason) => {
                 tracing::warn!(%reason, "HTTP access denied");

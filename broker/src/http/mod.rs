@@ -9,4 +9,5 @@ pub mod body;
 pub mod error;
 pub mod list;
 mod login;
+mod metrics;
 pub mod server;

@@ -141,6 +141,12 @@ const QUEUE_MEMORY: u64 = 1024;
 /// The approximate memory of an unacknowledged delivery without its body.
 const DELIVERY_MEMORY: u64 = 160;
 
+/// Returns the approximate memory of a queue and its messages, in bytes.
+pub(super) fn queue_memory(counts: &Counts) -> u64 {
+    let unacked = counts.unacked * DELIVERY_MEMORY + counts.unacked_bytes;
+    QUEUE_MEMORY + counts.memory + unacked
+}
+
 fn queue_row(broker: &Broker, queue: &Queue, columns: &[QueueColumn]) -> Row {
     let counts = queue.counts();
     columns
@@ -177,10 +183,7 @@ fn queue_cell(broker: &Broker, queue: &Queue, counts: &Counts, column: QueueColu
         C::MessageBytesUnacknowledged => counts.unacked_bytes.into(),
         C::MessageBytesPersistent => (counts.persistent_bytes + dlx.bytes).into(),
         C::Consumers => counts.consumers.into(),
-        C::Memory => {
-            let unacked = counts.unacked * DELIVERY_MEMORY + counts.unacked_bytes;
-            (QUEUE_MEMORY + counts.memory + unacked).into()
-        }
+        C::Memory => queue_memory(counts).into(),
         C::State => "running".into(),
         C::Type => spec.kind().as_str().into(),
         C::Policy => policies::name(queue.policy()),

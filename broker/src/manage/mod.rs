@@ -9,6 +9,7 @@ mod change_order_tests;
 pub mod columns;
 mod limits;
 pub(crate) mod listings;
+pub mod metrics;
 pub mod objects;
 pub mod perform;
 pub mod pid;

@@ -6,6 +6,9 @@ use std::borrow::Cow;
 
 /// The cluster's and the node's name, as told to clients.
 pub const NODE_NAME: &str = "leveret@localhost";
+/// The version of RabbitMQ that clients are told. Some of them switch features on it, so it is one they know; the actual
+/// product and version are always beside it.
+pub const COMPATIBLE_VERSION: &str = "4.0.0";
 
 /// Returns `prefix` and 22 random base64url characters, as RabbitMQ names queues and consumers.
 pub fn server_generated(prefix: &str) -> String {

@@ -6,7 +6,8 @@ use crate::domain::auth::{self, Access, Credentials};
 use crate::domain::limits::{ConnectionAttempt, ConnectionLimit, UsageGuard, VhostLimits};
 use crate::domain::operations::Caller;
 use crate::domain::vhost::Vhost;
-use crate::text::names::NODE_NAME;
+use crate::engine::statistics::Protocol;
+use crate::text::names::{COMPATIBLE_VERSION, NODE_NAME};
 use leveret_protocol::classes::{AMQPClass, connection};
 use leveret_protocol::frame::FRAME_MIN_SIZE;
 use leveret_protocol::texts::{self, Entity};
@@ -16,10 +17,6 @@ use std::time::{Duration, Instant};
 
 /// How long a peer that is refused without a reply waits for its socket to close.
 pub(super) const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
-
-/// Some clients read `version` and switch features on it; this is one they know. The actual product
-/// and version are in `product` and `leveret_version`.
-const COMPATIBLE_VERSION: &str = "4.0.0";
 
 /// The capabilities beyond the specification, as RabbitMQ announces them.
 const CAPABILITIES: [&str; 9] = [
@@ -167,6 +164,8 @@ impl Connection {
 
     fn log_in(&self, given: Credentials<'_>, mechanism: &str) -> Result<auth::Login, AmqpError> {
         let login = self.broker.users.login(given, self.info.peer.ip());
+        let logins = &self.broker.statistics.logins;
+        logins.count(Protocol::Amqp, login.is_ok());
         login.map_err(|reason| {
             tracing::error!(connection = %self.info.label(), "login refused: {reason}");
             texts::login_refused(mechanism)

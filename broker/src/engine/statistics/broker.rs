@@ -3,6 +3,8 @@
 use super::churn::Churn;
 use super::dead_letters::SharedDeadLetters;
 use super::history::{History, Retention};
+use super::logins::Logins;
+use super::message_sizes::SharedMessageSizes;
 use super::message_stats::MessageStats;
 use super::ring::RingMemory;
 use super::tracked::{Moved, Tracked};
@@ -25,6 +27,12 @@ pub struct Statistics {
     pub churn: Churn,
     /// What died.
     pub dead_letters: SharedDeadLetters,
+    /// The sizes of what was published.
+    pub message_sizes: SharedMessageSizes,
+    /// Who tried to log in.
+    pub logins: Logins,
+    /// The channels that have published.
+    pub publishers: AtomicU64,
     /// The history of the broker as a whole.
     pub broker: Tracked,
     /// The history of what the process uses.
@@ -51,6 +59,9 @@ impl Default for Statistics {
         Statistics {
             churn: Churn::default(),
             dead_letters: SharedDeadLetters::default(),
+            message_sizes: SharedMessageSizes::default(),
+            logins: Logins::default(),
+            publishers: AtomicU64::new(0),
             broker: Tracked::default(),
             node: Tracked::default(),
             moved: Mutex::default(),

@@ -4,12 +4,14 @@ mod queues;
 
 use super::body::BodyMemory;
 use super::error::{ApiError, ApiResult};
+use super::metrics;
 use crate::config::Config;
 use crate::domain::broker::Broker;
 use crate::domain::operations::Caller;
 use crate::engine::queue::Effects;
 use crate::manage::AdminContext;
 use crate::manage::access::Principal;
+use crate::manage::metrics::Scraper;
 use crate::manage::perform::Refusal;
 use crate::manage::request::{Request, Response};
 use axum::extract::FromRef;
@@ -32,6 +34,7 @@ const OPERATIONS: usize = 16;
 pub struct Api {
     context: AdminContext,
     body_memory: BodyMemory,
+    scraper: Scraper,
     operations: Arc<Semaphore>,
 }
 
@@ -39,6 +42,7 @@ impl Api {
     /// Returns the state of the API of a broker.
     pub fn new(context: AdminContext) -> Self {
         Api {
+            scraper: Scraper::new(context.clone()),
             context,
             body_memory: BodyMemory::default(),
             operations: Arc::new(Semaphore::new(OPERATIONS)),
@@ -102,6 +106,12 @@ impl FromRef<Api> for Arc<Broker> {
     }
 }
 
+impl FromRef<Api> for Scraper {
+    fn from_ref(api: &Api) -> Self {
+        api.scraper.clone()
+    }
+}
+
 /// The document about the API.
 #[derive(OpenApi)]
 #[openapi(info(
@@ -121,6 +131,7 @@ pub fn router(api: Api, config: &Config) -> Router {
             "/api/openapi.json",
             axum::routing::get(move || async move { Json(document.as_ref().clone()) }),
         )
+        .merge(metrics::guarded(&api))
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(middleware::map_response(with_headers))
