@@ -7,7 +7,7 @@ use leveret::ctl::{self, Terminal};
 use leveret::domain::broker::Broker;
 use leveret::domain::recovery::{self, RecoveryError};
 use leveret::domain::shortage;
-use leveret::http::server::ManagementListener;
+use leveret::http::server::HttpListener;
 use leveret::manage::definitions::{self, LoadError};
 use leveret::manage::{AdminContext, statistics};
 use leveret::node::logging::{self, LogLevel};
@@ -18,6 +18,7 @@ use leveret::plumbing::system;
 use leveret::text::escape::{Form, escaped};
 use leveret_storage::{Options, Store};
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,10 +56,7 @@ enum Failure {
     #[error("cannot load definitions: {0}")]
     Definitions(#[from] LoadError),
     #[error("cannot listen on {address}: {reason}")]
-    Listen {
-        address: std::net::SocketAddr,
-        reason: String,
-    },
+    Listen { address: SocketAddr, reason: String },
     #[error("cannot open the admin socket {path}: {reason}")]
     Admin {
         path: String,
@@ -187,7 +185,7 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
     let management = bind_management(config)?;
-    let management_address = management.as_ref().map(ManagementListener::address);
+    let management_address = management.as_ref().map(HttpListener::address);
     let management_address = management_address.transpose()?;
     let context = AdminContext {
         broker: broker.clone(),
@@ -201,10 +199,9 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
         path: config.data_dir.display().to_string(),
         reason,
     })?;
-    if let Some(management) = management {
-        let (config, stopped) = (config.clone(), stopped.clone());
-        tokio::spawn(async move { management.serve(context, &config, stopped).await });
-    }
+    let metrics = bind_metrics(config)?;
+    let http = (management, metrics);
+    let (management, metrics) = serve_http(config, &context, http, &stopped)?;
     let mut stop_signals = StopSignals::install()?;
     tokio::spawn(async move {
         let name = stop_signals.next().await;
@@ -217,7 +214,8 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     ));
     tracing::info!(
         address = %bound,
-        management = management_address.map(tracing::field::display),
+        management = management.map(tracing::field::display),
+        prometheus = metrics.map(tracing::field::display),
         data_dir = %config.data_dir.display(),
         startup_ms = started.elapsed().as_millis() as u64,
         "ready"
@@ -249,12 +247,12 @@ fn load_definitions(config: &Config, broker: &Arc<Broker>) -> Result<(), Failure
 
 /// Binds the management HTTP API, if it is wanted. With the default port another broker on this machine may have it: then
 /// this one works without.
-fn bind_management(config: &Config) -> Result<Option<ManagementListener>, Failure> {
+fn bind_management(config: &Config) -> Result<Option<HttpListener>, Failure> {
     if !config.management {
         return Ok(None);
     }
     let address = config.management_address();
-    match ManagementListener::bind(address) {
+    match HttpListener::bind(address) {
         Ok(listener) => Ok(Some(listener)),
         Err(error)
             if error.kind() == std::io::ErrorKind::AddrInUse
@@ -272,6 +270,43 @@ fn bind_management(config: &Config) -> Result<Option<ManagementListener>, Failur
             reason: listen_reason(&error, "management-"),
         }),
     }
+}
+
+/// Serves the management HTTP API and the metrics, as far as there are listeners. Returns their addresses.
+fn serve_http(
+    config: &Config,
+    context: &AdminContext,
+    (management, metrics): (Option<HttpListener>, Option<HttpListener>),
+    stopped: &watch::Receiver<bool>,
+) -> Result<(Option<SocketAddr>, Option<SocketAddr>), Failure> {
+    let address = |listener: &Option<HttpListener>| {
+        let address = listener.as_ref().map(HttpListener::address);
+        address.transpose()
+    };
+    let addresses = (address(&management)?, address(&metrics)?);
+    if let Some(management) = management {
+        let (context, config, stopped) = (context.clone(), config.clone(), stopped.clone());
+        tokio::spawn(async move {
+            let served = management.serve_management(context, &config, stopped);
+            served.await;
+        });
+    }
+    if let Some(metrics) = metrics {
+        tokio::spawn(metrics.serve_metrics(context.clone(), stopped.clone()));
+    }
+    Ok(addresses)
+}
+
+/// Binds the port on which anybody may read the metrics, if there is one.
+fn bind_metrics(config: &Config) -> Result<Option<HttpListener>, Failure> {
+    let Some(address) = config.prometheus_address() else {
+        return Ok(None);
+    };
+    let listener = HttpListener::bind(address).map_err(|error| Failure::Listen {
+        address,
+        reason: listen_reason(&error, "prometheus-"),
+    })?;
+    Ok(Some(listener))
 }
 
 /// Reloads the configuration on every signal.

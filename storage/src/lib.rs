@@ -63,6 +63,6 @@ pub use disk_space::{FreeSpace, free_space};
 pub use error::StorageError;
 pub use options::{Options, Weigh};
 pub use spill::{Spill, Spilled};
-pub use stats::{Extent, Health, RecoveredQueue, Report, Stats};
+pub use stats::{Extent, Health, Latency, RecoveredQueue, Report, Stats};
 pub use store::{Group, Opened, Store};
 pub use types::{Batch, CommitSink, Op, Position, QueueId, Storable, Token};

@@ -101,8 +101,26 @@ pub struct Stats {
     pub backlog_bytes: u64,
     /// How long the last write and sync of the log took.
     pub last_sync: Duration,
+    /// How long each of them took, in classes.
+    pub latency: Latency,
     /// The current problems.
     pub health: Health,
+}
+
+/// How long commits took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// The number of commits in each class; the last has those above every bound.
+    pub classes: [u64; Latency::BOUNDS.len() + 1],
+    /// The sum of their times.
+    pub sum: Duration,
+}
+
+impl Latency {
+    /// The upper bounds of the classes but the last, in seconds.
+    pub const BOUNDS: [f64; 12] = [
+        0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
+    ];
 }
 
 /// The counters behind [`Stats`].
@@ -112,7 +130,9 @@ pub(crate) struct Counters {
     pub(crate) bytes_written: AtomicU64,
     pub(crate) cancelled_writes: AtomicU64,
     pub(crate) folded_segments: AtomicU64,
-    pub(crate) last_sync_nanos: AtomicU64,
+    last_sync_nanos: AtomicU64,
+    latency: [AtomicU64; Latency::BOUNDS.len() + 1],
+    latency_nanos: AtomicU64,
     health: Mutex<Health>,
 }
 
@@ -133,6 +153,28 @@ impl Counters {
 
     pub(crate) fn health(&self) -> Health {
         self.health.lock().clone()
+    }
+
+    /// Records how long a commit took.
+    pub(crate) fn committed_in(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.last_sync_nanos.store(nanos, Ordering::Relaxed);
+        let seconds = time.as_secs_f64();
+        let class = Latency::BOUNDS.iter().take_while(|bound| seconds > **bound);
+        self.latency[class.count()].fetch_add(1, Ordering::Relaxed);
+        self.latency_nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.commits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn latency(&self) -> Latency {
+        let nanos = self.latency_nanos.load(Ordering::Relaxed);
+        Latency {
+            classes: self
+                .latency
+                .each_ref()
+                .map(|class| class.load(Ordering::Relaxed)),
+            sum: Duration::from_nanos(nanos),
+        }
     }
 
     pub(crate) fn last_sync(&self) -> Duration {

@@ -345,6 +345,7 @@ impl Store {
             sled_bytes: shared.disk().map_or(0, |disk| disk.sleds.size()),
             backlog_bytes: shared.inbox.backlog() as u64,
             last_sync: counters.last_sync(),
+            latency: counters.latency(),
             health: counters.health(),
         }
     }

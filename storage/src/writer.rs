@@ -257,10 +257,8 @@ impl Writer {
         let commit = &mut self.work.commit;
         let start = Instant::now();
         let placed = self.log.append(&mut commit.block, commit.records)?;
-        let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let counters = &self.counters;
-        counters.last_sync_nanos.store(nanos, Ordering::Relaxed);
-        counters.commits.fetch_add(1, Ordering::Relaxed);
+        counters.committed_in(start.elapsed());
         let written = commit.block.len() as u64;
         counters.bytes_written.fetch_add(written, Ordering::Relaxed);
         self.catalogue.lock().apply(commit.take_effects(), placed);

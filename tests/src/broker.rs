@@ -23,7 +23,7 @@ pub struct TestBroker {
 
 #[derive(Debug)]
 enum Node {
-    Own(OwnNode),
+    Own(Box<OwnNode>),
     /// A shared broker, used by one test at a time: the guard is held for the duration of the test.
     Elsewhere(#[allow(dead_code, reason = "held, not read")] OwnedMutexGuard<()>),
 }
@@ -31,6 +31,7 @@ enum Node {
 #[derive(Debug)]
 struct OwnNode {
     management: Option<String>,
+    prometheus: Option<String>,
     process: Process,
     data: TempDir,
     options: Vec<String>,
@@ -99,14 +100,15 @@ impl TestBroker {
         let (process, addresses, start_up) = launch(data.path(), &options, &environment).await;
         Self {
             address: addresses.amqp,
-            node: Node::Own(OwnNode {
+            node: Node::Own(Box::new(OwnNode {
                 management: addresses.management,
+                prometheus: addresses.prometheus,
                 process,
                 data,
                 options,
                 environment,
                 start_up,
-            }),
+            })),
         }
     }
 
@@ -140,6 +142,12 @@ impl TestBroker {
     pub fn management(&self) -> &str {
         let management = self.own().management.as_deref();
         management.expect("a broker with the management API")
+    }
+
+    /// Returns the address where anybody may read its metrics. Panics for a broker that has none.
+    pub fn prometheus(&self) -> &str {
+        let prometheus = self.own().prometheus.as_deref();
+        prometheus.expect("a broker with a port for metrics")
     }
 
     /// Returns the port it listens on.
@@ -209,6 +217,7 @@ impl TestBroker {
         let (process, addresses, start_up) = launch.await;
         let own = self.own_mut();
         own.management = addresses.management;
+        own.prometheus = addresses.prometheus;
         own.process = process;
         own.start_up = start_up;
         self.address = addresses.amqp;
@@ -338,6 +347,7 @@ pub fn ready_address(line: &str) -> Option<String> {
 struct Addresses {
     amqp: String,
     management: Option<String>,
+    prometheus: Option<String>,
 }
 
 fn ready_addresses(line: &str) -> Option<Addresses> {
@@ -348,6 +358,7 @@ fn ready_addresses(line: &str) -> Option<Addresses> {
     Some(Addresses {
         amqp: field("address")?,
         management: field("management"),
+        prometheus: field("prometheus"),
     })
 }
 

@@ -27,6 +27,7 @@ mod http;
 mod limits;
 mod logging;
 mod memory;
+mod metrics;
 mod paging;
 mod perf;
 mod permissions;

@@ -163,6 +163,8 @@ fn complete(settings: Settings, environment: &Environment<'_>) -> Result<Config,
         management_cors_allow_origins: settings
             .management_cors_allow_origins
             .map_or(default.management_cors_allow_origins, |origins| origins.0),
+        prometheus_port: settings.prometheus_port,
+        prometheus_bind: settings.prometheus_bind.unwrap_or(default.prometheus_bind),
         config_file: settings.config,
     })
 }

@@ -126,6 +126,10 @@ pub struct Config {
     pub management_port: Option<u16>,
     /// The web origins whose pages may call it; `*` for all.
     pub management_cors_allow_origins: Vec<String>,
+    /// The port on which anybody may read the metrics, if there is one.
+    pub prometheus_port: Option<u16>,
+    /// The address of that port.
+    pub prometheus_bind: IpAddr,
     /// The file that was read, if one was named.
     pub config_file: Option<PathBuf>,
 }
@@ -140,6 +144,12 @@ impl Config {
     pub fn management_address(&self) -> SocketAddr {
         let port = self.management_port.unwrap_or(DEFAULT_MANAGEMENT_PORT);
         SocketAddr::new(self.management_bind, port)
+    }
+
+    /// Returns the address and port on which anybody may read the metrics, if there is one.
+    pub fn prometheus_address(&self) -> Option<SocketAddr> {
+        let port = self.prometheus_port?;
+        Some(SocketAddr::new(self.prometheus_bind, port))
     }
 
     /// Returns the defaults with this data directory, for tests to start from.
@@ -175,6 +185,8 @@ impl Config {
             management_bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
             management_port: None,
             management_cors_allow_origins: Vec::new(),
+            prometheus_port: None,
+            prometheus_bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
             config_file: None,
         }
     }

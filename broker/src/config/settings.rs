@@ -155,6 +155,15 @@ pub(super) struct Settings {
     /// [default: none]
     #[arg(long, value_name = "ORIGINS", help_heading = "Management")]
     pub(super) management_cors_allow_origins: Option<Origins>,
+
+    /// TCP port on which anybody may read the metrics, without a login; 0 takes any free one
+    /// [default: none]
+    #[arg(long, value_name = "PORT", help_heading = "Management")]
+    pub(super) prometheus_port: Option<u16>,
+
+    /// Address of that port [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Management")]
+    pub(super) prometheus_bind: Option<IpAddr>,
 }
 
 /// The frame size that every peer must accept (spec 4.2.3).
@@ -253,6 +262,8 @@ impl Settings {
             management_cors_allow_origins: self
                 .management_cors_allow_origins
                 .or(below.management_cors_allow_origins),
+            prometheus_port: self.prometheus_port.or(below.prometheus_port),
+            prometheus_bind: self.prometheus_bind.or(below.prometheus_bind),
         }
     }
 }

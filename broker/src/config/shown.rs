@@ -41,6 +41,8 @@ impl Config {
             management_bind,
             management_port,
             management_cors_allow_origins,
+            prometheus_port,
+            prometheus_bind,
             config_file: _,
         } = self;
         vec![
@@ -94,6 +96,11 @@ impl Config {
                 "management_cors_allow_origins",
                 users(management_cors_allow_origins),
             ),
+            (
+                "prometheus_port",
+                prometheus_port.map_or_else(|| "none".to_owned(), |port| port.to_string()),
+            ),
+            ("prometheus_bind", prometheus_bind.to_string()),
         ]
     }
 }

@@ -97,6 +97,19 @@ pub struct Traffic {
     pub delivered: u64,
 }
 
+impl Traffic {
+    /// Adds those of another connection.
+    pub fn add(&mut self, other: &Traffic) {
+        self.channels += other.channels;
+        self.received += other.received;
+        self.sent += other.sent;
+        self.reads += other.reads;
+        self.writes += other.writes;
+        self.published += other.published;
+        self.delivered += other.delivered;
+    }
+}
+
 impl ConnectionInfo {
     /// Returns the information about a connection that has just been accepted.
     pub fn new(id: ConnectionId, peer: SocketAddr, local: SocketAddr) -> Self {
@@ -249,6 +262,8 @@ pub(crate) type ConnectionParts = (Arc<ConnectionInfo>, Arc<Mailbox>);
 #[derive(Debug, Default)]
 pub struct Connections {
     all: RwLock<BTreeMap<ConnectionId, ConnectionParts>>,
+    /// The sums of those that have ended; locked under `all`.
+    ended: Mutex<Traffic>,
     next: AtomicU64,
     ledger: Arc<Ledger>,
 }
@@ -273,7 +288,25 @@ impl Connections {
 
     /// Removes a connection that has ended.
     pub fn remove(&self, id: ConnectionId) {
-        self.all.write().remove(&id);
+        let mut all = self.all.write();
+        if let Some((info, _)) = all.remove(&id) {
+            let traffic = Traffic {
+                channels: 0,
+                ..info.traffic()
+            };
+            self.ended.lock().add(&traffic);
+        }
+    }
+
+    /// Returns the sums of all connections that there ever were, and calls `each` for those that are open.
+    pub fn totals(&self, mut each: impl FnMut(&ConnectionInfo)) -> Traffic {
+        let all = self.all.read();
+        let mut sum = *self.ended.lock();
+        for (info, _) in all.values() {
+            sum.add(&info.traffic());
+            each(info);
+        }
+        sum
     }
 
     /// Returns all connections, oldest first.
@@ -400,13 +433,14 @@ impl Connections {
 
     /// Asks every connection for a report. Connections that end meanwhile are left out.
     pub async fn reports(&self) -> Vec<(Arc<ConnectionInfo>, ConnectionReport)> {
-        self.reports_where(|_| true).await
+        self.reports_where(|_| true, Duration::MAX).await
     }
 
-    /// Asks these connections for a report. Those that end meanwhile are left out.
+    /// Asks these connections for a report. Those that end or do not answer in this time are left out.
     pub async fn reports_where(
         &self,
         wanted: impl Fn(&ConnectionInfo) -> bool,
+        patience: Duration,
     ) -> Vec<(Arc<ConnectionInfo>, ConnectionReport)> {
         let asked: Vec<_> = self
             .parts()
@@ -419,8 +453,10 @@ impl Connections {
             })
             .collect();
         let mut reports = Vec::with_capacity(asked.len());
+        let asked_at = tokio::time::Instant::now();
         for (info, report) in asked {
-            if let Ok(report) = report.await {
+            let left = patience.saturating_sub(asked_at.elapsed());
+            if let Ok(Ok(report)) = tokio::time::timeout(left, report).await {
                 reports.push((info, report));
             }
         }

@@ -20,8 +20,9 @@ pub(super) async fn other_method(method: Method) -> Response {
 /// Refuses readers who do not accept JSON, and adds the headers.
 pub(super) async fn complete(request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let is_page = request.uri().path().ends_with(".html") || request.uri().path() == "/api/";
-    let acceptable = !reads || is_page || accepts_json(request.headers());
+    let path = request.uri().path();
+    let is_json = path.starts_with("/api/") && path != "/api/" && !path.ends_with(".html");
+    let acceptable = !reads || !is_json || accepts_json(request.headers());
     let mut response = match acceptable {
         true => next.run(request).await,
         false => StatusCode::NOT_ACCEPTABLE.into_response(),

@@ -239,6 +239,16 @@ fn regex(pattern: &str) -> ApiResult<Option<Regex>> {
     Ok(compiled.ok())
 }
 
+/// Compiles a filter of names whose matches take a bounded number of steps.
+///
+/// # Errors
+/// When it is not a regular expression.
+pub(super) fn filter_regex(pattern: &str) -> Result<Regex, fancy_regex::Error> {
+    RegexBuilder::new(pattern)
+        .backtrack_limit(MAX_BACKTRACKS)
+        .build()
+}
+
 fn to_value(row: &impl Serialize) -> ApiResult<Value> {
     serde_json::to_value(row).map_err(|error| ApiError::internal(error.to_string()))
 }
@@ -367,11 +377,17 @@ where
         }
         Some(Ok::<_, Infallible>(Bytes::from(chunk)))
     });
-    with_type(Body::from_stream(Chunks(Box::new(chunks))))
+    with_type(Body::from_stream(Chunks::new(chunks)))
 }
 
 /// An iterator as a stream.
-struct Chunks<I>(Box<I>);
+pub(super) struct Chunks<I>(Box<I>);
+
+impl<I> Chunks<I> {
+    pub(super) fn new(chunks: I) -> Self {
+        Chunks(Box::new(chunks))
+    }
+}
 
 impl<I: Iterator> futures_core::Stream for Chunks<I> {
     type Item = I::Item;

@@ -12,4 +12,5 @@ mod frugal;
 mod headers;
 pub mod list;
 mod login;
+mod metrics;
 pub mod server;

@@ -1,9 +1,12 @@
-//! The listener of the management API: accepts connections, as many as it can afford, and serves them with hyper.
+//! The listeners of the management API and of the metrics: each accepts connections, as many as it can afford, and
+//! serves them with hyper.
 
 use super::api::{self, Api};
 use super::login::Peer;
+use super::metrics;
 use crate::config::Config;
 use crate::manage::AdminContext;
+use crate::manage::metrics::Scraper;
 use crate::plumbing::stopped;
 use axum::Router;
 use axum::body::Body;
@@ -32,11 +35,11 @@ const BUFFER: usize = 64 << 10;
 /// The pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The listening socket of the management API.
+/// A listening socket.
 #[derive(Debug)]
-pub struct ManagementListener(TcpListener);
+pub struct HttpListener(TcpListener);
 
-impl ManagementListener {
+impl HttpListener {
     /// Binds `address`; port 0 picks a free one.
     ///
     /// # Errors
@@ -48,7 +51,7 @@ impl ManagementListener {
         };
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        Ok(ManagementListener(socket.listen(BACKLOG)?))
+        Ok(HttpListener(socket.listen(BACKLOG)?))
     }
 
     /// Returns the bound address.
@@ -59,14 +62,23 @@ impl ManagementListener {
         self.0.local_addr()
     }
 
-    /// Serves until `stop` becomes true.
-    pub async fn serve(
+    /// Serves the management API until `stop` becomes true.
+    pub async fn serve_management(
         self,
         context: AdminContext,
         config: &Config,
-        mut stop: watch::Receiver<bool>,
+        stop: watch::Receiver<bool>,
     ) {
-        let app = api::router(Api::new(context), config);
+        self.serve(api::router(Api::new(context), config), stop)
+            .await;
+    }
+
+    /// Serves the metrics to everybody until `stop` becomes true.
+    pub async fn serve_metrics(self, context: AdminContext, stop: watch::Receiver<bool>) {
+        self.serve(metrics::open(Scraper::new(context)), stop).await;
+    }
+
+    async fn serve(self, app: Router, mut stop: watch::Receiver<bool>) {
         let connections_stop = stop.clone();
         tokio::select! {
             () = self.accept(app, &connections_stop) => {}

@@ -12,6 +12,7 @@ pub mod definitions;
 mod erlang_hash;
 mod limits;
 pub(crate) mod listings;
+pub mod metrics;
 pub mod objects;
 pub mod perform;
 mod permissions;

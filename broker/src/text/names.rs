@@ -10,7 +10,6 @@ pub const RABBITMQ_VERSION: &str = "4.0.0";
 
 /// The cluster's and the node's name, as told to clients.
 pub const NODE_NAME: &str = "leveret@localhost";
-
 /// Returns `prefix` and 22 random base64url characters, as RabbitMQ names queues and consumers.
 pub fn server_generated(prefix: &str) -> String {
     let random: [u8; 16] = rand::random();

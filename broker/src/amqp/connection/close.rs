@@ -25,8 +25,11 @@ impl Connection {
     }
 
     pub(super) fn forget_channel(&mut self, id: ChannelId) {
-        if self.channels.remove(id).is_some() {
+        if let Some(channel) = self.channels.remove(id) {
             self.info.channel_closed();
+            if channel.stats.publish > 0 {
+                self.uncount_publisher();
+            }
             self.broker.statistics.churn.channel_closed.count();
             if let Some(usage) = &mut self.usage {
                 usage.close_channel();

@@ -5,14 +5,17 @@ use super::Connection;
 use super::content::Routed;
 use crate::engine::exchange::Exchange;
 use crate::engine::queue::QueueKind;
-use crate::engine::statistics::{MessageStats, Moved, Traffic};
+use crate::engine::statistics::{MessageSizes, MessageStats, Moved, Traffic};
 use leveret_protocol::ChannelId;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What was counted since the last report, and all that was reported.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     batch: Traffic,
+    /// The sizes of the publishes among it.
+    sizes: MessageSizes,
     /// Whether there is something to report: of publishes, and of which kinds of queues (a bit each).
     publishes: bool,
     kinds: u8,
@@ -36,6 +39,12 @@ impl Tally {
     #[inline]
     pub(super) fn count_with_confirm(&mut self) {
         self.batch.with_confirm += 1;
+    }
+
+    /// Counts the size of a publish.
+    #[inline]
+    pub(super) fn count_size(&mut self, bytes: usize) {
+        self.sizes.count(bytes as u64);
     }
 
     /// Returns what channels count of deliveries from queues of this kind.
@@ -75,7 +84,11 @@ impl Connection {
         };
         if let Some(channel) = self.channel_mut(id) {
             channel.stats += one;
+            if channel.stats.publish == 1 {
+                self.count_publisher();
+            }
         }
+        self.tally.count_size(routed.message.body().len());
         let unroutable = MessageStats { publish: 0, ..one };
         if !goes_on {
             *self.tally.published() += unroutable;
@@ -97,6 +110,19 @@ impl Connection {
                 self.tally.exchange = Some((exchange.clone(), 1, queues));
             }
         }
+    }
+
+    /// Counts a channel that has published for the first time.
+    #[cold]
+    pub(super) fn count_publisher(&self) {
+        let publishers = &self.broker.statistics.publishers;
+        publishers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a channel that has ended and had published.
+    pub(super) fn uncount_publisher(&self) {
+        let publishers = &self.broker.statistics.publishers;
+        publishers.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Counts what was published on the slow path for its exchange.
@@ -143,6 +169,8 @@ impl Connection {
             && let Some(caller) = &self.caller
         {
             caller.vhost().statistics.traffic.add(&batch);
+            let sizes = std::mem::take(&mut self.tally.sizes);
+            self.broker.statistics.message_sizes.add(&sizes);
         }
     }
 

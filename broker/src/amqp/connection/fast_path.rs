@@ -45,6 +45,7 @@ impl Connection {
         let (routed, dropped) = (queues.len(), queues.is_empty());
         let channel = self.channels.get_mut(found.channel)?;
         channel.stats.publish += 1;
+        let is_first = channel.stats.publish == 1;
         let token = channel.count_confirm(storing);
         if dropped {
             channel.stats.drop_unroutable += 1;
@@ -53,6 +54,10 @@ impl Connection {
         if token.is_some() {
             self.confirms_later(found.channel, storing);
         }
+        if is_first {
+            self.count_publisher();
+        }
+        self.tally.count_size(found.body.len());
         self.route.cached.count(at, routed);
         self.has_published = true;
         self.has_stored |= storing > 0;

@@ -20,6 +20,19 @@ pub enum LoginProtocol {
     Http,
 }
 
+impl LoginProtocol {
+    /// Every protocol.
+    pub const ALL: [LoginProtocol; 2] = [LoginProtocol::Amqp091, LoginProtocol::Http];
+
+    /// Returns RabbitMQ's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LoginProtocol::Amqp091 => "amqp091",
+            LoginProtocol::Http => "http",
+        }
+    }
+}
+
 /// Counted attempts to log in, with RabbitMQ's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AttemptCounts {

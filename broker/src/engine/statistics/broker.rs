@@ -3,6 +3,7 @@
 use super::churn::Churn;
 use super::dead_letters::SharedDeadLetters;
 use super::history::{History, Retention};
+use super::message_sizes::SharedMessageSizes;
 use super::message_stats::MessageStats;
 use super::ring::RingMemory;
 use super::tracked::{Moved, Tracked};
@@ -25,6 +26,10 @@ pub struct Statistics {
     pub churn: Churn,
     /// What died.
     pub dead_letters: SharedDeadLetters,
+    /// The sizes of what was published.
+    pub message_sizes: SharedMessageSizes,
+    /// The channels that have published.
+    pub publishers: AtomicU64,
     /// The history of the broker as a whole.
     pub broker: Tracked,
     /// The history of what the process uses.
@@ -51,6 +56,8 @@ impl Default for Statistics {
         Statistics {
             churn: Churn::default(),
             dead_letters: SharedDeadLetters::default(),
+            message_sizes: SharedMessageSizes::default(),
+            publishers: AtomicU64::new(0),
             broker: Tracked::default(),
             node: Tracked::default(),
             moved: Mutex::default(),

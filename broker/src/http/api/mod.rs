@@ -23,6 +23,7 @@ mod vhosts;
 use super::body::BodyMemory;
 use super::error::{ApiError, ApiResult};
 use super::headers;
+use super::metrics;
 use crate::config::Config;
 use crate::domain::broker::Broker;
 use crate::domain::operations::Caller;
@@ -30,6 +31,7 @@ use crate::domain::vhost::Vhost;
 use crate::engine::queue::Effects;
 use crate::manage::AdminContext;
 use crate::manage::access::{NoVhost, Principal};
+use crate::manage::metrics::Scraper;
 use crate::manage::perform::Refusal;
 use crate::manage::request::{Request, Response};
 use crate::text::names::NODE_NAME;
@@ -56,6 +58,7 @@ const EXPORTS: usize = 4;
 pub struct Api {
     context: AdminContext,
     body_memory: BodyMemory,
+    scraper: Scraper,
     operations: Arc<Semaphore>,
     messages: get::Memory,
     imports: Arc<Semaphore>,
@@ -66,6 +69,7 @@ impl Api {
     /// Returns the state of the API of a broker.
     pub fn new(context: AdminContext) -> Self {
         Api {
+            scraper: Scraper::new(context.clone()),
             context,
             body_memory: BodyMemory::default(),
             operations: Arc::new(Semaphore::new(OPERATIONS)),
@@ -185,6 +189,12 @@ impl FromRef<Api> for Arc<Broker> {
     }
 }
 
+impl FromRef<Api> for Scraper {
+    fn from_ref(api: &Api) -> Self {
+        api.scraper.clone()
+    }
+}
+
 /// The document about the API.
 #[derive(OpenApi)]
 #[openapi(info(
@@ -231,6 +241,7 @@ pub fn router(api: Api, config: &Config) -> Router {
             "/api/openapi.json",
             axum::routing::get(move || async move { Json(document.as_ref().clone()) }),
         )
+        .merge(metrics::guarded(&api))
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(headers::other_method)
         .layer(middleware::from_fn(headers::complete))

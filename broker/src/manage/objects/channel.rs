@@ -1,5 +1,6 @@
 //! Channels.
 
+use std::time::Duration;
 use super::connection::Connection;
 use super::erlang::ErlangProcess;
 use crate::domain::broker::Broker;
@@ -79,7 +80,7 @@ impl Channel {
             .collect();
         let reports = broker
             .connections
-            .reports_where(|info| connections.contains_key(&info.id));
+            .reports_where(|info| connections.contains_key(&info.id), Duration::MAX);
         let mut channels = Vec::new();
         for (info, report) in reports.await {
             if let Some(connection) = connections.get(&info.id) {
