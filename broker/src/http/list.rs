@@ -1,6 +1,8 @@
 //! Lists: filtered, sorted, cut into pages, reduced to columns (`rabbit_mgmt_util`), and streamed.
 
 use super::error::{ApiError, ApiResult};
+use crate::manage::objects::Rates;
+use crate::manage::statistics::{Ranges, Rounding};
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
 use std::convert::Infallible;
+use std::time::{SystemTime, UNIX_EPOCH};
 use utoipa::IntoParams;
 
 /// RabbitMQ's default.
@@ -49,6 +52,22 @@ pub struct ListQuery {
     disable_stats: Option<String>,
     /// `true`: with the numbers of messages in spite of `disable_stats`.
     enable_queue_totals: Option<String>,
+    /// Samples of numbers of messages: how many seconds back.
+    lengths_age: Option<String>,
+    /// Seconds between two of these samples.
+    lengths_incr: Option<String>,
+    /// Samples of what happens to messages: how many seconds back.
+    msg_rates_age: Option<String>,
+    /// Seconds between two of these samples.
+    msg_rates_incr: Option<String>,
+    /// Samples of the bytes of connections: how many seconds back.
+    data_rates_age: Option<String>,
+    /// Seconds between two of these samples.
+    data_rates_incr: Option<String>,
+    /// Samples of the node's figures: how many seconds back.
+    node_stats_age: Option<String>,
+    /// Seconds between two of these samples.
+    node_stats_incr: Option<String>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
@@ -83,6 +102,32 @@ impl ListQuery {
     /// Returns whether the numbers of messages are returned without statistics, too.
     pub fn enable_queue_totals(&self) -> bool {
         self.enable_queue_totals.as_deref() == Some("true")
+    }
+
+    /// Returns how counters are shown; `None` without statistics.
+    ///
+    /// # Errors
+    /// 400 for a range that makes no sense.
+    pub fn rates(&self) -> ApiResult<Option<Rates>> {
+        if self.disable_stats() {
+            return Ok(None);
+        }
+        let parameter = |name: &str| match name {
+            "lengths_age" => self.lengths_age.as_deref(),
+            "lengths_incr" => self.lengths_incr.as_deref(),
+            "msg_rates_age" => self.msg_rates_age.as_deref(),
+            "msg_rates_incr" => self.msg_rates_incr.as_deref(),
+            "data_rates_age" => self.data_rates_age.as_deref(),
+            "data_rates_incr" => self.data_rates_incr.as_deref(),
+            "node_stats_age" => self.node_stats_age.as_deref(),
+            "node_stats_incr" => self.node_stats_incr.as_deref(),
+            _ => None,
+        };
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
+        let ranges = Ranges::of_query(parameter, now, Rounding::Up)
+            .map_err(|error| ApiError::bad_request(error.to_string()))?;
+        Ok(Some(Rates { ranges }))
     }
 
     /// Answers with a single object, reduced to the chosen columns.

@@ -3,11 +3,12 @@
 //! Users see their own; those who may see the node see all of them.
 
 use super::Api;
+use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::{ListQuery, json};
 use crate::manage::access::{Principal, Right};
-use crate::manage::objects::{Channel, Connection};
+use crate::manage::objects::{Channel, Connection, Counted, Rates};
 use crate::manage::pid::Pid;
 use crate::manage::request::Request;
 use axum::extract::{Path, State};
@@ -45,11 +46,19 @@ fn respond(
     connections: Vec<(Arc<ConnectionInfo>, Connection)>,
     query: &ListQuery,
 ) -> ApiResult<Response> {
-    let broker = api.broker().clone();
+    let (broker, rates) = (api.broker().clone(), query.rates()?);
     query.respond(
         connections,
         |(_, connection)| &connection.name,
-        move |(info, _)| Connection::of(&broker, info),
+        move |(info, _)| {
+            let counters = rates
+                .as_ref()
+                .map(|rates| rates.of_connection(&broker, info));
+            Counted {
+                object: Connection::of(&broker, info),
+                counters: counters.unwrap_or_default(),
+            }
+        },
     )
 }
 
@@ -129,9 +138,19 @@ async fn show(
     principal: Principal,
     State(api): State<Api>,
     Path(name): Path<String>,
+    query: ListQuery,
 ) -> ApiResult<Response> {
+    let object = visible(&api, &principal, &name)?.alone();
+    let info = api.broker().connections.get(object.id);
+    let rates = query.rates()?;
+    let counters = info
+        .zip(rates)
+        .map(|(info, rates)| rates.of_connection(api.broker(), &info));
     // As in RabbitMQ, columns are not chosen here.
-    json(&visible(&api, &principal, &name)?.alone())
+    json(&Counted {
+        object,
+        counters: counters.unwrap_or_default(),
+    })
 }
 
 /// Closes a connection, with 320 CONNECTION_FORCED and the reason in the header `X-Reason`.
@@ -172,8 +191,23 @@ async fn sessions(
     Err(ApiError::bad_request("connection does not use AMQP 1.0"))
 }
 
-fn respond_with_channels(channels: Vec<Channel>, query: &ListQuery) -> ApiResult<Response> {
-    query.respond(channels, |channel| &channel.name, Channel::clone)
+fn respond_with_channels(
+    api: &Api,
+    channels: Vec<Channel>,
+    query: &ListQuery,
+) -> ApiResult<Response> {
+    let (broker, rates) = (api.broker().clone(), query.rates()?);
+    let describe = move |channel: &Channel| counted(&broker, channel.clone(), rates.as_ref());
+    query.respond(channels, |channel| &channel.name, describe)
+}
+
+/// Adds a channel's counters.
+fn counted(broker: &Broker, object: Channel, rates: Option<&Rates>) -> Counted<Channel> {
+    let counters = rates.map(|rates| rates.of_channel(broker, &object.stats, &object.tracked));
+    Counted {
+        object,
+        counters: counters.unwrap_or_default(),
+    }
 }
 
 /// The channels that the caller may see.
@@ -184,7 +218,7 @@ async fn channels(
     query: ListQuery,
 ) -> ApiResult<Response> {
     let channels = Channel::list(api.broker(), |one| may_see(&principal, one)).await;
-    respond_with_channels(channels, &query)
+    respond_with_channels(&api, channels, &query)
 }
 
 /// The channels in a virtual host that the caller may see.
@@ -199,7 +233,7 @@ async fn channels_in_vhost(
     let channels = Channel::list(api.broker(), |one| {
         one.vhost.as_deref() == Some(vhost.as_str()) && may_see(&principal, one)
     });
-    respond_with_channels(channels.await, &query)
+    respond_with_channels(&api, channels.await, &query)
 }
 
 /// The channels of a connection.
@@ -212,7 +246,7 @@ async fn channels_of_connection(
 ) -> ApiResult<Response> {
     let connection = visible(&api, &principal, &name)?;
     let channels = Channel::list(api.broker(), |one| one.id == connection.id);
-    respond_with_channels(channels.await, &query)
+    respond_with_channels(&api, channels.await, &query)
 }
 
 /// A channel.
@@ -221,6 +255,7 @@ async fn channel(
     principal: Principal,
     State(api): State<Api>,
     Path(name): Path<String>,
+    query: ListQuery,
 ) -> ApiResult<Response> {
     // `peer -> local (number)`: only that connection is asked.
     let connection = name
@@ -230,5 +265,5 @@ async fn channel(
     let mut found = channels.into_iter().filter(|one| one.name == name);
     let channel = found.next().ok_or_else(ApiError::not_found)?;
     principal.require_own_or(Right::Monitoring, &channel.user)?;
-    json(&channel)
+    json(&counted(api.broker(), channel, query.rates()?.as_ref()))
 }

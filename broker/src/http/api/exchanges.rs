@@ -1,6 +1,7 @@
 //! `/api/exchanges`.
 
 use super::{Api, check_node, exchange_in_path};
+use crate::domain::broker::Broker;
 use crate::domain::operations::{Caller, ExchangeDeclaration};
 use crate::domain::vhost::Vhost;
 use crate::engine::exchange as engine;
@@ -10,8 +11,8 @@ use crate::http::error::{ApiError, ApiResult};
 use crate::http::fields::{arguments, boolean, check_name};
 use crate::http::list::ListQuery;
 use crate::manage::access::{Principal, Right};
-use crate::manage::objects::Exchange;
 use crate::manage::objects::exchange::Traffic;
+use crate::manage::objects::{Counted, Exchange, Rates};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -38,7 +39,7 @@ async fn list(
     query: ListQuery,
 ) -> ApiResult<Response> {
     let vhosts = principal.visible_vhosts(api.broker(), Right::Administrator);
-    respond(vhosts, &query)
+    respond(&api, vhosts, &query)
 }
 
 /// The exchanges of a virtual host.
@@ -50,13 +51,32 @@ async fn list_in_vhost(
     query: ListQuery,
 ) -> ApiResult<Response> {
     let vhost = principal.vhost(api.broker(), &vhost)?;
-    respond(vec![vhost], &query)
+    respond(&api, vec![vhost], &query)
 }
 
 /// An exchange with its virtual host; `None` is the default exchange.
 type Found = (Arc<Vhost>, Option<Arc<engine::Exchange>>);
 
-fn respond(vhosts: Vec<Arc<Vhost>>, query: &ListQuery) -> ApiResult<Response> {
+/// Adds an exchange's counters.
+fn counted(
+    broker: &Broker,
+    (vhost, exchange): &Found,
+    object: Exchange,
+    rates: Option<&Rates>,
+) -> Counted<Exchange> {
+    let counts = match exchange {
+        Some(exchange) => &exchange.counts,
+        None => &vhost.statistics.default_exchange,
+    };
+    let counters = rates.map(|rates| rates.of_exchange(broker, counts));
+    Counted {
+        object,
+        counters: counters.unwrap_or_default(),
+    }
+}
+
+fn respond(api: &Api, vhosts: Vec<Arc<Vhost>>, query: &ListQuery) -> ApiResult<Response> {
+    let (broker, rates) = (api.broker().clone(), query.rates()?);
     let mut exchanges: Vec<Found> = Vec::new();
     for vhost in vhosts {
         exchanges.push((vhost.clone(), None));
@@ -75,7 +95,14 @@ fn respond(vhosts: Vec<Arc<Vhost>>, query: &ListQuery) -> ApiResult<Response> {
     query.respond(
         named,
         |(name, _)| name.as_str(),
-        |(_, (vhost, exchange))| Exchange::of(vhost, exchange.as_deref()),
+        move |(_, found)| {
+            counted(
+                &broker,
+                found,
+                Exchange::of(&found.0, found.1.as_deref()),
+                rates.as_ref(),
+            )
+        },
     )
 }
 
@@ -103,10 +130,17 @@ async fn show(
 ) -> ApiResult<Response> {
     let (vhost, exchange) = find(&api, &principal, &vhost, &exchange)?;
     let traffic = (!query.disable_stats()).then(Traffic::default);
-    query.one(Exchange {
+    let object = Exchange {
         traffic,
         ..Exchange::of(&vhost, exchange.as_deref())
-    })
+    };
+    let rates = query.rates()?;
+    query.one(counted(
+        api.broker(),
+        &(vhost, exchange),
+        object,
+        rates.as_ref(),
+    ))
 }
 
 /// An exchange to declare.

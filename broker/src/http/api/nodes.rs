@@ -6,7 +6,7 @@ use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::{ListQuery, json};
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::memory::Memory;
-use crate::manage::objects::{Node, Overview};
+use crate::manage::objects::{Counted, Node, Overview};
 use crate::manage::request::Request;
 use crate::text::names::NODE_NAME;
 use axum::extract::{Path, Query, State};
@@ -55,7 +55,17 @@ async fn overview(
     State(api): State<Api>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    query.one(Overview::of(api.context(), &principal))
+    let object = Overview::of(api.context(), &principal);
+    let rates = query.rates()?;
+    let counters =
+        rates.map(|rates| rates.of_broker(api.broker(), &principal, &object.queue_totals));
+    // `queue_totals` with their rates take the place of those without.
+    let mut shown =
+        serde_json::to_value(object).map_err(|error| ApiError::internal(error.to_string()))?;
+    if let (Some(shown), Some(counters)) = (shown.as_object_mut(), counters) {
+        shown.extend(counters);
+    }
+    query.one(shown)
 }
 
 /// What to say about the node besides.
@@ -71,7 +81,7 @@ struct Besides {
 #[derive(Serialize)]
 struct NodeAndMemory {
     #[serde(flatten)]
-    node: Node,
+    node: Counted<Node>,
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,7 +97,13 @@ async fn nodes(
 ) -> ApiResult<Response> {
     principal.require(Right::Monitoring)?;
     let nodes = vec![Node::of(api.context())];
-    query.respond(nodes, |node| node.name, Node::clone)
+    let counters = query.rates()?.map(|rates| rates.of_node(api.broker()));
+    let counters = counters.unwrap_or_default();
+    let describe = move |node: &Node| Counted {
+        object: node.clone(),
+        counters: counters.clone(),
+    };
+    query.respond(nodes, |node| node.name, describe)
 }
 
 /// The node.
@@ -102,8 +118,12 @@ async fn node(
     principal.require(Right::Monitoring)?;
     this_node(&name)?;
     let wanted = |flag: Option<String>| flag.as_deref() == Some("true");
+    let counters = query.rates()?.map(|rates| rates.of_node(api.broker()));
     query.one(NodeAndMemory {
-        node: Node::of(api.context()),
+        node: Counted {
+            object: Node::of(api.context()),
+            counters: counters.unwrap_or_default(),
+        },
         memory: wanted(besides.memory).then(|| Memory::of(api.broker()).absolute()),
         binary: wanted(besides.binary).then(|| json!({})),
     })

@@ -1,6 +1,7 @@
 //! `/api/queues`.
 
 use super::{Api, check_node};
+use crate::domain::broker::Broker;
 use crate::domain::operations::{Caller, QueueConditions, QueueDeclaration};
 use crate::engine::queue::{self as engine, Effects};
 use crate::http::body::JsonBody;
@@ -8,8 +9,8 @@ use crate::http::error::{ApiError, ApiResult};
 use crate::http::fields::{arguments, boolean, check_name};
 use crate::http::list::ListQuery;
 use crate::manage::access::{Principal, Right};
-use crate::manage::objects::Queue;
 use crate::manage::objects::queue::{DeclaredQueue, QueueWithTotals};
+use crate::manage::objects::{Counted, Queue, Rates};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -69,8 +70,11 @@ async fn list_in_vhost(
 fn respond(api: &Api, queues: Vec<Arc<engine::Queue>>, query: &ListQuery) -> ApiResult<Response> {
     let broker = api.broker().clone();
     let (disable_stats, totals) = (query.disable_stats(), query.enable_queue_totals());
+    let rates = query.rates()?;
     let describe = move |queue: &Arc<engine::Queue>| match (disable_stats, totals) {
-        (false, _) => Described::InDetail(Box::new(Queue::of(&broker, queue))),
+        (false, _) => {
+            Described::in_detail(&broker, queue, Queue::of(&broker, queue), rates.as_ref())
+        }
         (true, false) => Described::Declared(DeclaredQueue::of(queue)),
         (true, true) => Described::WithTotals(QueueWithTotals::of(queue)),
     };
@@ -81,9 +85,24 @@ fn respond(api: &Api, queues: Vec<Arc<engine::Queue>>, query: &ListQuery) -> Api
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Described {
-    InDetail(Box<Queue>),
+    InDetail(Box<Counted<Queue>>),
     Declared(DeclaredQueue),
     WithTotals(QueueWithTotals),
+}
+
+impl Described {
+    fn in_detail(
+        broker: &Broker,
+        queue: &engine::Queue,
+        object: Queue,
+        rates: Option<&Rates>,
+    ) -> Self {
+        let counters = rates.map(|rates| rates.of_queue(broker, queue));
+        Described::InDetail(Box::new(Counted {
+            object,
+            counters: counters.unwrap_or_default(),
+        }))
+    }
 }
 
 /// One queue.
@@ -95,8 +114,12 @@ async fn show(
     query: ListQuery,
 ) -> ApiResult<Response> {
     let queue = find(&api, &principal, &vhost, &queue)?;
+    let (broker, rates) = (api.broker(), query.rates()?);
     query.one(match (query.disable_stats(), query.enable_queue_totals()) {
-        (false, _) => Described::InDetail(Box::new(Queue::in_full(api.broker(), &queue))),
+        (false, _) => {
+            let object = Queue::in_full(broker, &queue);
+            Described::in_detail(broker, &queue, object, rates.as_ref())
+        }
         (true, false) => Described::Declared(DeclaredQueue::of(&queue)),
         (true, true) => Described::WithTotals(QueueWithTotals::of(&queue)),
     })

@@ -3,19 +3,21 @@
 use super::Api;
 use super::nodes::this_node;
 use super::users::{created_unless, tags_of};
+use crate::domain::{broker::Broker, vhost};
 use crate::engine::queue::QueueKind;
 use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::ListQuery;
 use crate::manage::access::{Principal, Right};
 use crate::manage::administration::WrittenVhost;
-use crate::manage::objects::Vhost;
+use crate::manage::objects::{Counted, Rates, Vhost};
 use crate::manage::request::Request;
 use crate::text::names::NODE_NAME;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
+use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -36,7 +38,9 @@ async fn list(
     query: ListQuery,
 ) -> ApiResult<Response> {
     let vhosts = principal.visible_vhosts(api.broker(), Right::Monitoring);
-    query.respond(vhosts, |vhost| vhost.name().as_str(), Vhost::of)
+    let (broker, rates) = (api.broker().clone(), query.rates()?);
+    let describe = move |vhost: &Arc<vhost::Vhost>| counted(&broker, vhost, rates.as_ref());
+    query.respond(vhosts, |vhost| vhost.name().as_str(), describe)
 }
 
 /// A virtual host.
@@ -48,7 +52,17 @@ async fn show(
     query: ListQuery,
 ) -> ApiResult<Response> {
     principal.require(Right::Administrator)?;
-    query.one(Vhost::of(&principal.vhost(api.broker(), &name)?))
+    let vhost = principal.vhost(api.broker(), &name)?;
+    query.one(counted(api.broker(), &vhost, query.rates()?.as_ref()))
+}
+
+/// Describes a virtual host with its counters.
+fn counted(broker: &Broker, vhost: &Arc<vhost::Vhost>, rates: Option<&Rates>) -> Counted<Vhost> {
+    let counters = rates.map(|rates| rates.of_vhost(broker, vhost));
+    Counted {
+        object: Vhost::of(vhost),
+        counters: counters.unwrap_or_default(),
+    }
 }
 
 /// Adds a virtual host, in which the caller gets all permissions, or changes one that exists.

@@ -2,8 +2,8 @@
 
 use super::description::{Metric, Sink, metrics};
 use super::totals::Totals;
-use crate::domain::broker::Broker;
 use crate::domain::auth::LoginProtocol;
+use crate::domain::broker::Broker;
 use crate::engine::statistics::ChurnCounts;
 use crate::plumbing::alarms::{AlarmSet, Resource, View};
 use crate::plumbing::ledger::Kind as Held;
@@ -99,7 +99,9 @@ pub(super) fn logins(broker: &Broker) -> Vec<(LoginProtocol, (u64, u64))> {
         let counts = counted.iter().find(|(counted, _)| *counted == protocol);
         counts.map_or((0, 0), |(_, counts)| (counts.succeeded, counts.failed))
     };
-    LoginProtocol::ALL.map(|protocol| (protocol, of(protocol))).into()
+    LoginProtocol::ALL
+        .map(|protocol| (protocol, of(protocol)))
+        .into()
 }
 
 /// The numbers of open objects.

@@ -1,17 +1,19 @@
 //! Channels.
 
-use std::time::Duration;
 use super::connection::Connection;
 use super::erlang::ErlangProcess;
 use crate::domain::broker::Broker;
 use crate::engine::interfaces::ConnectionId;
+use crate::engine::statistics::{MessageStats, Tracked};
 use crate::plumbing::report::ChannelReport;
 use crate::text::names::NODE_NAME;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 use utoipa::ToSchema;
 
-/// A channel. Its `message_stats` belong at the end.
+/// A channel.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Channel {
     /// The connection that it is on.
@@ -56,6 +58,12 @@ pub struct Channel {
     /// Zeros.
     #[serde(flatten)]
     pub process: ErlangProcess,
+    /// What it has counted.
+    #[serde(skip)]
+    pub stats: MessageStats,
+    /// Its history.
+    #[serde(skip)]
+    pub tracked: Arc<Tracked>,
 }
 
 /// The connection of a channel.
@@ -123,6 +131,8 @@ impl Channel {
             prefetch_count: report.prefetch,
             global_prefetch_count: report.global_prefetch,
             process: ErlangProcess::default(),
+            stats: report.stats,
+            tracked: report.tracked.clone(),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Instant, UNIX_EPOCH};
 use utoipa::ToSchema;
 
-/// A connection. The rates of its traffic belong beside `recv_oct` and `send_oct`.
+/// A connection.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Connection {
     /// Identifies it while the broker runs.

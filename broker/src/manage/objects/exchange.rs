@@ -39,7 +39,6 @@ pub struct Exchange {
     /// The messages that a delayed exchange keeps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages_delayed: Option<u64>,
-    // Statistics (`message_stats`) are flattened in here.
     /// What only one exchange by itself shows.
     #[serde(flatten)]
     pub traffic: Option<Traffic>,

@@ -36,6 +36,6 @@ pub use node::Node;
 pub use overview::Overview;
 pub use policy::Policy;
 pub use queue::Queue;
-pub use rates::{LengthDetails, MessageStatistics, OctetDetails, Rates};
+pub use rates::{Counted, LengthDetails, MessageStatistics, OctetDetails, Rates};
 pub use user::User;
 pub use vhost::Vhost;

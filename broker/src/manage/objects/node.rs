@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 /// Tasks at most, for clients that compare: Erlang's default. There is no such limit here.
 const TASK_LIMIT: u64 = 1 << 20;
 
-/// The node. The rates of its figures, and what was created and closed, belong beside `mem_used` and so on.
+/// The node.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[allow(
     missing_docs,

@@ -12,8 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// The broker as a whole, as far as a principal may see it. `message_stats` and `churn_rates` belong beside
-/// `queue_totals`.
+/// The broker as a whole, as far as a principal may see it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[allow(
     missing_docs,

@@ -31,7 +31,6 @@ pub struct Queue {
     /// Its contents and its settings.
     #[serde(flatten)]
     pub details: QueueDetails,
-    // Statistics (`message_stats`, `messages_details`) are flattened in here.
     /// What only one queue by itself shows.
     #[serde(flatten)]
     pub clients: Option<QueueClients>,

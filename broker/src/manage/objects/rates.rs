@@ -1,7 +1,12 @@
 //! Counters as objects show them: each with its value and, beside it, how it moves (`publish`, `publish_details`).
 
+use super::overview::QueueTotals;
 use crate::domain::broker::Broker;
-use crate::engine::statistics::{MessageStats, Tracked};
+use crate::domain::connections::ConnectionInfo;
+use crate::domain::vhost::Vhost;
+use crate::engine::queue::Queue;
+use crate::engine::statistics::{ChurnCounts, ExchangeCounts, MessageStats, Tracked, VhostSums};
+use crate::manage::access::{Principal, Right};
 use crate::manage::statistics::{Columns, Details, Ranges, Series};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -119,4 +124,137 @@ impl Rates {
 fn json(details: &Details) -> Value {
     // Numbers and lists of numbers can always be written.
     serde_json::to_value(details).unwrap_or_default()
+}
+
+/// An object with its counters.
+#[derive(Clone, Debug, Serialize)]
+pub struct Counted<T> {
+    /// The object.
+    #[serde(flatten)]
+    pub object: T,
+    /// Its counters; empty without statistics.
+    #[serde(flatten)]
+    pub counters: Map<String, Value>,
+}
+
+impl Rates {
+    /// Returns the counters of a queue.
+    pub fn of_queue(&self, broker: &Broker, queue: &Queue) -> Map<String, Value> {
+        let (tracked, columns) = (&queue.tracked, &Columns::QUEUE);
+        let mut shown = fields(&self.lengths(broker, tracked, columns));
+        let stats = self.message_stats(broker, &queue.stats(), tracked, columns);
+        insert_stats(&mut shown, stats);
+        shown
+    }
+
+    /// Returns the counters of an exchange.
+    pub fn of_exchange(&self, broker: &Broker, counts: &ExchangeCounts) -> Map<String, Value> {
+        let mut shown = Map::new();
+        let stats = self.message_stats(broker, &counts.get(), &counts.tracked, &Columns::EXCHANGE);
+        insert_stats(&mut shown, stats);
+        shown
+    }
+
+    /// Returns the counters of a virtual host.
+    pub fn of_vhost(&self, broker: &Broker, vhost: &Vhost) -> Map<String, Value> {
+        let (tracked, columns) = (&vhost.statistics.tracked, &Columns::VHOST);
+        let sums = vhost.statistics.sums();
+        let mut shown = fields(&self.lengths(broker, tracked, columns));
+        shown.extend(fields(&self.octets(broker, tracked, columns)));
+        let [received, sent] = sums.octets;
+        shown.insert("recv_oct".to_owned(), received.into());
+        shown.insert("send_oct".to_owned(), sent.into());
+        let stats = self.message_stats(broker, &sums.stats(), tracked, columns);
+        insert_stats(&mut shown, stats);
+        shown
+    }
+
+    /// Returns the counters of a connection.
+    pub fn of_connection(&self, broker: &Broker, info: &ConnectionInfo) -> Map<String, Value> {
+        fields(&self.octets(broker, &info.tracked, &Columns::CONNECTION))
+    }
+
+    /// Returns the counters of a channel.
+    pub fn of_channel(
+        &self,
+        broker: &Broker,
+        stats: &MessageStats,
+        tracked: &Tracked,
+    ) -> Map<String, Value> {
+        let mut shown = Map::new();
+        let stats = self.message_stats(broker, stats, tracked, &Columns::CHANNEL);
+        insert_stats(&mut shown, stats);
+        shown
+    }
+
+    /// Returns how the figures of the node move, and what came and went.
+    pub fn of_node(&self, broker: &Broker) -> Map<String, Value> {
+        let series = Series::of(
+            &broker.statistics,
+            &broker.statistics.node,
+            &Columns::NODE,
+            self.ranges.node_stats,
+        );
+        let details = |name: &str| json(&series.details(name).unwrap_or_default());
+        let names = Columns::NODE.names();
+        let mut shown: Map<_, _> = names
+            .map(|name| (format!("{name}_details"), details(name)))
+            .collect();
+        shown.extend(self.churn(broker));
+        shown
+    }
+
+    /// Returns what a principal sees moving: in the whole broker, or in the virtual hosts that it may see.
+    pub fn of_broker(
+        &self,
+        broker: &Broker,
+        principal: &Principal,
+        totals: &QueueTotals,
+    ) -> Map<String, Value> {
+        let vhosts = principal.visible_vhosts(broker, Right::Monitoring);
+        let mut sums = VhostSums::default();
+        vhosts
+            .iter()
+            .for_each(|vhost| sums.add(&vhost.statistics.sums()));
+        // Without the right nobody learns how much happens elsewhere.
+        let all = principal.has(Right::Monitoring);
+        let nobody = Tracked::default();
+        let tracked = if all {
+            &broker.statistics.broker
+        } else {
+            &nobody
+        };
+        if all {
+            sums.add(&broker.statistics.retired());
+        }
+        let columns = &Columns::BROKER;
+        let mut lengths = fields(&self.lengths(broker, tracked, columns));
+        lengths.extend(fields(totals));
+        let stats = self.message_stats(broker, &sums.stats(), tracked, columns);
+        Map::from_iter([
+            ("queue_totals".to_owned(), lengths.into()),
+            ("message_stats".to_owned(), stats.unwrap_or_default().into()),
+            ("churn_rates".to_owned(), self.churn(broker).into()),
+        ])
+    }
+
+    fn churn(&self, broker: &Broker) -> Map<String, Value> {
+        let counts = broker.statistics.churn.get();
+        let values = ChurnCounts::NAMES.into_iter().zip(counts.values());
+        let tracked = &broker.statistics.broker;
+        self.counters(broker, tracked, &Columns::BROKER, values)
+    }
+}
+
+fn insert_stats(shown: &mut Map<String, Value>, stats: Option<MessageStatistics>) {
+    if let Some(stats) = stats {
+        shown.insert("message_stats".to_owned(), stats.into());
+    }
+}
+
+fn fields(object: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(object) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
 }

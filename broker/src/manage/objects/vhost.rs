@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// A virtual host. Its `message_stats` and traffic belong at the end.
+/// A virtual host.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Vhost {
     /// Its name.
