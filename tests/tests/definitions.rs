@@ -337,7 +337,7 @@ fn definitions_are_loaded_at_start() {
         );
         let said = refusal(data.path(), folder.path()).await;
         assert!(
-            said.contains("2.json: 1 of the definitions are invalid") && said.contains("vhost 'w'"),
+            said.contains("2.json: 1 invalid definition") && said.contains("vhost 'w'"),
             "{said}"
         );
         write(
