@@ -245,7 +245,22 @@ fn leveretctl_exports_and_imports() {
         ];
         broker.ctl(&skip).await;
         assert!(broker.ctl(&skip).await.contains("imported last"));
+    });
+}
 
+#[test]
+fn leveretctl_says_what_is_wrong_with_a_file() {
+    run(async {
+        let Some(broker) = TestBroker::start_own().await else {
+            return;
+        };
+        let folder = TempDir::with_prefix("leveret-test-").expect("a temporary directory");
+        let path = folder
+            .path()
+            .join("wrong.json")
+            .to_str()
+            .expect("text")
+            .to_owned();
         for (text, status, stderr) in [
             (
                 "{\"queues\":",
@@ -265,10 +280,8 @@ fn leveretctl_exports_and_imports() {
                 "not imported: exchange 'x'",
             ),
         ] {
-            std::fs::write(path("wrong.json"), text).expect("it is written");
-            let output = broker
-                .try_ctl(&["import_definitions", &path("wrong.json")])
-                .await;
+            std::fs::write(&path, text).expect("it is written");
+            let output = broker.try_ctl(&["import_definitions", &path]).await;
             assert_eq!(output.status, Some(status), "{text}: {output:?}");
             assert!(output.stderr.contains(stderr), "{text}: {output:?}");
         }
@@ -337,7 +350,7 @@ fn definitions_are_loaded_at_start() {
         );
         let said = refusal(data.path(), folder.path()).await;
         assert!(
-            said.contains("2.json: 1 of the definitions are invalid") && said.contains("vhost 'w'"),
+            said.contains("2.json: 1 invalid definition") && said.contains("vhost 'w'"),
             "{said}"
         );
         write(

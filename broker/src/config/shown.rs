@@ -3,6 +3,7 @@
 use super::Mechanism;
 use super::{Config, DEFAULT_MANAGEMENT_PORT, LogFormat};
 use std::fmt::Display;
+use std::path::Path;
 use std::time::Duration;
 
 impl Config {
@@ -79,12 +80,7 @@ impl Config {
                 "anonymous_login_user",
                 users(anonymous_login_user.as_slice()),
             ),
-            (
-                "load_definitions",
-                load_definitions
-                    .as_ref()
-                    .map_or_else(|| "none".to_owned(), |path| path.display().to_string()),
-            ),
+            ("load_definitions", path(load_definitions.as_deref())),
             (
                 "definitions_skip_if_unchanged",
                 definitions_skip_if_unchanged.to_string(),
@@ -121,6 +117,10 @@ fn milliseconds(limit: Option<Duration>) -> String {
 
 fn or_infinity(limit: Option<impl Display>) -> String {
     limit.map_or_else(|| "infinity".to_owned(), |limit| limit.to_string())
+}
+
+fn path(path: Option<&Path>) -> String {
+    path.map_or_else(|| "none".to_owned(), |path| path.display().to_string())
 }
 
 fn port_or_default(port: Option<u16>) -> String {

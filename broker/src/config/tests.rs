@@ -110,6 +110,8 @@ fn the_file_knows_every_key() {
         anonymous_login_pass = "hidden"
         default_user = "admin"
         default_pass = "s3cret"
+        load_definitions = "definitions"
+        definitions_skip_if_unchanged = true
         "#,
     );
     let config = load(&["--config", &path], &[]).unwrap();
@@ -139,6 +141,13 @@ fn the_file_knows_every_key() {
     assert_eq!(config.anonymous_login_user.as_deref(), Some("visitor"));
     assert_eq!(config.anonymous_login_pass.expose(), "hidden");
     assert!(!format!("{config:?}").contains("hidden"));
+    let definitions = Path::new(&path).with_file_name("definitions");
+    assert_eq!(
+        config.load_definitions,
+        Some(definitions),
+        "relative to the file"
+    );
+    assert!(config.definitions_skip_if_unchanged);
 }
 
 #[test]

@@ -351,8 +351,9 @@ fn show_imported(
         writeln!(terminal.err, "{problem}")?;
     }
     if imported.invalid > 0 {
+        let plural = if imported.invalid == 1 { "" } else { "s" };
         let text = format!(
-            "Error:\n{} of the definitions are invalid, the others were imported",
+            "Error:\n{} invalid definition{plural} left out, the others were imported",
             imported.invalid
         );
         return Err(EarlyExit::Message(text, exit::DATA));

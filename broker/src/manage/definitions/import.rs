@@ -180,7 +180,7 @@ impl Import<'_> {
             Ok(()) => self.imported.applied += 1,
             Err(refused) => self.imported.add(Problem {
                 what: describe(kind, entry, self.vhost.as_deref()),
-                reason: within(refused.reason),
+                reason: within(&refused.reason),
                 invalid: refused.invalid,
             }),
         }

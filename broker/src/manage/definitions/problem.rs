@@ -1,5 +1,6 @@
 //! What became of an import: how much was applied, and what was not.
 
+use crate::text::escape::{Form, escaped};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -78,8 +79,9 @@ impl Imported {
         if self.invalid == 0 {
             return None;
         }
+        let plural = if self.invalid == 1 { "" } else { "s" };
         let mut text = format!(
-            "{} of the definitions are invalid, the others were imported:",
+            "{} invalid definition{plural} left out, the others were imported:",
             self.invalid
         );
         let invalid = self.problems.iter().filter(|problem| problem.invalid);
@@ -95,8 +97,13 @@ impl Imported {
     }
 }
 
-/// Returns a text that is not too long to be shown.
-pub(super) fn within(mut text: String) -> String {
+/// Returns a text as part of a line that is not too long to be shown.
+pub(super) fn within(text: &str) -> String {
+    let words: Vec<&str> = text
+        .split(['\r', '\n'])
+        .filter(|line| !line.is_empty())
+        .collect();
+    let mut text = escaped(&words.join(" "), Form::Line).to_string();
     if let Some((end, _)) = text.char_indices().nth(LONGEST) {
         text.truncate(end);
         text.push_str("...");
@@ -116,7 +123,7 @@ pub(super) fn describe(kind: &str, entry: &RawValue, vhost: Option<&str>) -> Str
         vhost: Value,
     }
     let names: Names = serde_json::from_str(entry.get()).unwrap_or_default();
-    let text = |value: &Value| within(value.as_str().unwrap_or("?").to_owned());
+    let text = |value: &Value| within(value.as_str().unwrap_or("?"));
     let singular = match kind {
         "policies" => "policy",
         "topic_permissions" => "topic permission",
@@ -133,7 +140,7 @@ pub(super) fn describe(kind: &str, entry: &RawValue, vhost: Option<&str>) -> Str
         _ => format!("'{}'", text(&names.name)),
     };
     let of_vhost = !matches!(kind, "users" | "vhosts" | "global_parameters");
-    match vhost.map_or_else(|| text(&names.vhost), |vhost| within(vhost.to_owned())) {
+    match vhost.map_or_else(|| text(&names.vhost), within) {
         vhost if of_vhost => format!("{singular} {name} in vhost '{vhost}'"),
         _ => format!("{singular} {name}"),
     }
