@@ -35,7 +35,7 @@ pub(super) async fn complete(request: Request, next: Next) -> Response {
     let headers = response.headers_mut();
     let options = headers
         .get(header::ALLOW)
-        .and_then(|allowed| list_methods(allowed));
+        .and_then(list_methods);
     let varies = match (early || options.is_some(), reads) {
         (true, _) => "origin",
         (false, true) => "accept, accept-encoding, origin",

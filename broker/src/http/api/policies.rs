@@ -58,7 +58,7 @@ fn find(
 ) -> ApiResult<Policy> {
     principal.require(right(kind))?;
     let policies = in_vhost(api, principal, kind, vhost)?.into_iter();
-    let found = policies.filter(|policy| policy.name == name).last();
+    let found = policies.rev().find(|policy| policy.name == name);
     found.ok_or_else(ApiError::not_found)
 }
 
