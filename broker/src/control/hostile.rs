@@ -1,7 +1,6 @@
 //! Clients of the admin socket that send arbitrary lines: every line is answered, and so is the next.
 
 use super::server::serve_client;
-use super::slots::ConnectionSlots;
 use super::wire;
 use crate::config::Config;
 use crate::domain::broker::{Broker, DEFAULT_VHOST};
@@ -11,6 +10,7 @@ use crate::engine::queue::Effects;
 use crate::manage::AdminContext;
 use crate::manage::columns::{Column, ConnectionColumn, QueueColumn};
 use crate::manage::request::{ErrorKind, Request, Response};
+use crate::plumbing::slots::ConnectionSlots;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use std::net::SocketAddr;
@@ -200,7 +200,7 @@ fn context() -> AdminContext {
 /// still answered.
 async fn converse(lines: Vec<Vec<u8>>) {
     let (server, client) = UnixStream::pair().unwrap();
-    let slot = Arc::new(ConnectionSlots::default()).take().await;
+    let slot = ConnectionSlots::new(1).take().await;
     let serving = tokio::spawn(async move { serve_client(server, context(), &slot).await });
     let (read, mut write) = client.into_split();
     let mut answers = BufReader::new(read).lines();

@@ -6,6 +6,5 @@ mod files;
 #[cfg(test)]
 mod hostile;
 pub mod server;
-mod slots;
 pub mod socket;
 pub mod wire;

@@ -2,7 +2,6 @@
 //! password is needed.
 
 use super::files;
-use super::slots::{ConnectionSlot, ConnectionSlots};
 use super::socket::SocketPath;
 use super::wire::{self, MAX_LINE};
 use crate::manage::AdminContext;
@@ -10,20 +9,24 @@ use crate::manage::definitions::{Export, Scope};
 use crate::manage::listings;
 use crate::manage::request::{ErrorKind, Request, Response};
 use crate::manage::verbs::Verbs;
+use crate::plumbing::slots::{ConnectionSlot, ConnectionSlots};
 use crate::plumbing::stopped;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 /// How long a client may take to send a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// The clients served at a time.
+const MAX_CLIENTS: usize = 64;
 /// The number of rows sent in one line.
 const ROWS_PER_LINE: usize = 256;
+/// Held by the client whose file is received and imported.
+static UPLOAD: Mutex<()> = Mutex::const_new(());
 
 /// The admin socket.
 pub struct AdminSocket {
@@ -75,7 +78,7 @@ impl AdminSocket {
 
     /// Accepts clients forever.
     async fn accept(&self) {
-        let slots = Arc::new(ConnectionSlots::default());
+        let slots = ConnectionSlots::new(MAX_CLIENTS);
         loop {
             match self.listener.accept().await {
                 Ok((socket, _)) => {
@@ -137,7 +140,7 @@ pub(super) async fn serve_client(
                 bytes,
                 skip_if_unchanged,
             } => {
-                let turn = slot.upload().await;
+                let turn = UPLOAD.lock().await;
                 let Some(file) = files::receive(&mut lines, bytes).await? else {
                     return send(&mut write, slot, &files::too_long()).await;
                 };

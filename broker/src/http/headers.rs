@@ -33,9 +33,7 @@ pub(super) async fn complete(request: Request, next: Next) -> Response {
         StatusCode::UNAUTHORIZED | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_ACCEPTABLE
     );
     let headers = response.headers_mut();
-    let options = headers
-        .get(header::ALLOW)
-        .and_then(list_methods);
+    let options = headers.get(header::ALLOW).and_then(list_methods);
     let varies = match (early || options.is_some(), reads) {
         (true, _) => "origin",
         (false, true) => "accept, accept-encoding, origin",

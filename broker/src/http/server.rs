@@ -7,28 +7,32 @@ use super::metrics;
 use crate::config::Config;
 use crate::manage::AdminContext;
 use crate::manage::metrics::Scraper;
+use crate::plumbing::slots::{ConnectionSlot, ConnectionSlots};
 use crate::plumbing::stopped;
 use axum::Router;
-use axum::body::Body;
-use axum::http::{Request, Uri};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::{Request, Response, Uri};
+use hyper::body::{Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tower::ServiceExt;
 
-/// Connections served at a time; further ones wait in the system's queue.
+/// Connections served at a time. When there are more, one that has been idle or does not read its answer is closed.
 const MAX_CONNECTIONS: usize = 512;
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 /// How long a client may take to send a request's headers, and how long a connection may be idle.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long one connection may last: a client that does not read its answer is cut off.
+/// How long one connection lasts; a request that runs then may still be answered in the same time.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(600);
 /// Bytes that hyper buffers per connection in each direction.
 const BUFFER: usize = 64 << 10;
@@ -87,17 +91,20 @@ impl HttpListener {
     }
 
     async fn accept(&self, app: Router, stop: &watch::Receiver<bool>) {
-        let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let slots = ConnectionSlots::new(MAX_CONNECTIONS);
         loop {
-            let Ok(slot) = slots.clone().acquire_owned().await else {
-                return;
-            };
             match self.0.accept().await {
                 Ok((socket, peer)) => {
-                    let (app, stop) = (app.clone(), stop.clone());
+                    let slot = Arc::new(slots.take().await);
+                    let (app, mut stop) = (app.clone(), stop.clone());
                     tokio::spawn(async move {
-                        serve_connection(socket, peer, app, stop).await;
-                        drop(slot);
+                        tokio::select! {
+                            () = serve_connection(socket, peer, app, &slot) => {}
+                            () = slot.evicted() => {
+                                tracing::debug!(%peer, "HTTP connection closed: others need its slot");
+                            }
+                            () = stopped(&mut stop) => {}
+                        }
                     });
                 }
                 Err(error) => {
@@ -126,30 +133,77 @@ async fn serve_connection(
     socket: TcpStream,
     peer: SocketAddr,
     app: Router,
-    mut stop: watch::Receiver<bool>,
+    slot: &Arc<ConnectionSlot>,
 ) {
     // Small answers must not be delayed by Nagle's algorithm; without the option they are slower.
     let _ = socket.set_nodelay(true);
-    let service = app.map_request(move |mut request: Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        if let Some(trimmed) = without_trailing_slash(request.uri()) {
-            *request.uri_mut() = trimmed;
-        }
-        request.map(Body::new)
-    });
+    let (asks, answers) = (slot.clone(), slot.clone());
+    let service = app
+        .map_request(move |mut request: Request<hyper::body::Incoming>| {
+            // If it is too late, the connection ends at once.
+            let _ = asks.request_started();
+            request.extensions_mut().insert(Peer(peer));
+            if let Some(trimmed) = without_trailing_slash(request.uri()) {
+                *request.uri_mut() = trimmed;
+            }
+            request.map(Body::new)
+        })
+        .map_response(move |response: Response<Body>| {
+            answers.sending_response();
+            let slot = answers.clone();
+            response.map(|body| Answer { body, slot })
+        });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
-    let ended = tokio::select! {
-        ended = tokio::time::timeout(CONNECTION_TIMEOUT, connection) => ended,
-        () = stopped(&mut stop) => return,
-    };
+    let mut connection = pin!(connection);
+    let mut ended = tokio::time::timeout(CONNECTION_TIMEOUT, connection.as_mut()).await;
+    if ended.is_err() {
+        connection.as_mut().graceful_shutdown();
+        ended = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
+    }
     match ended {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, %peer, "HTTP connection lost"),
         Err(_) => tracing::debug!(%peer, "HTTP connection closed: it took too long"),
+    }
+}
+
+/// The body of an answer, which tells the connection's slot how far it has been taken.
+struct Answer {
+    body: Body,
+    slot: Arc<ConnectionSlot>,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(polled, Poll::Ready(Some(_))) {
+            self.slot.sending_response();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.slot.response_sent();
     }
 }
 

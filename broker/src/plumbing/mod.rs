@@ -11,6 +11,7 @@ pub mod paging;
 mod perform;
 pub mod replies;
 pub mod report;
+pub mod slots;
 pub mod stream_readers;
 pub mod system;
 pub mod timers;

@@ -1,4 +1,5 @@
-//! The connection slots of the admin socket, and whose connection is closed when all are taken.
+//! Connection slots of an interface that serves one request at a time and connection, and whose connection is closed
+//! when all are taken.
 //!
 //! A connection whose request is running keeps its slot. One that has sent no request, or does not read
 //! its response, can be evicted: the one that has been idle for longest first.
@@ -7,10 +8,8 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Mutex as Turn, MutexGuard, Notify};
+use tokio::sync::Notify;
 
-/// The number of slots.
-pub(super) const MAX_CLIENTS: usize = 64;
 /// How long a client that has sent no request is safe from eviction.
 const REQUEST_GRACE: Duration = Duration::from_millis(250);
 /// How long a client that does not read its response is safe from eviction.
@@ -35,13 +34,12 @@ struct Client {
 }
 
 /// All slots.
-#[derive(Debug, Default)]
-pub(super) struct ConnectionSlots {
+#[derive(Debug)]
+pub struct ConnectionSlots {
+    max: usize,
     clients: Mutex<Clients>,
     /// Notified when a slot becomes free, or a client may have become evictable.
     changed: Notify,
-    /// Held by the client whose file is received and imported.
-    upload: Turn<()>,
 }
 
 #[derive(Debug, Default)]
@@ -73,8 +71,17 @@ impl Clients {
 }
 
 impl ConnectionSlots {
+    /// Returns this many free slots.
+    pub fn new(max: usize) -> Arc<Self> {
+        Arc::new(ConnectionSlots {
+            max,
+            clients: Mutex::default(),
+            changed: Notify::new(),
+        })
+    }
+
     /// Waits for a slot for another client.
-    pub(super) async fn take(self: &Arc<Self>) -> ConnectionSlot {
+    pub async fn take(self: &Arc<Self>) -> ConnectionSlot {
         loop {
             let wait = match self.try_take(Instant::now()) {
                 Ok(slot) => return slot,
@@ -87,7 +94,7 @@ impl ConnectionSlots {
 
     fn try_take(self: &Arc<Self>, now: Instant) -> Result<ConnectionSlot, Duration> {
         let mut clients = self.clients.lock();
-        if clients.by_id.len() >= MAX_CLIENTS {
+        if clients.by_id.len() >= self.max {
             let id = clients.evictable(now)?;
             if let Some(client) = clients.by_id.remove(&id) {
                 client.evict.notify_one();
@@ -111,7 +118,7 @@ impl ConnectionSlots {
 
 /// A client's slot, which becomes free when this is dropped.
 #[derive(Debug)]
-pub(super) struct ConnectionSlot {
+pub struct ConnectionSlot {
     slots: Arc<ConnectionSlots>,
     id: u64,
     evict: Arc<Notify>,
@@ -119,29 +126,24 @@ pub(super) struct ConnectionSlot {
 
 impl ConnectionSlot {
     /// Returns when the client is evicted.
-    pub(super) async fn evicted(&self) {
+    pub async fn evicted(&self) {
         self.evict.notified().await;
     }
 
     /// Notes that a request starts running. Returns false if the client has been evicted: then the
     /// request must not run.
     #[must_use]
-    pub(super) fn request_started(&self) -> bool {
+    pub fn request_started(&self) -> bool {
         self.set_activity(Activity::RunningRequest)
     }
 
-    /// Waits until no other client uploads a file.
-    pub(super) async fn upload(&self) -> MutexGuard<'_, ()> {
-        self.slots.upload.lock().await
-    }
-
     /// Notes that another part of the response is being sent.
-    pub(super) fn sending_response(&self) {
+    pub fn sending_response(&self) {
         self.set_activity(Activity::SendingResponse);
     }
 
     /// Notes that the client has received its whole response.
-    pub(super) fn response_sent(&self) {
+    pub fn response_sent(&self) {
         self.set_activity(Activity::AwaitingRequest);
     }
 
@@ -173,6 +175,8 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Waker};
 
+    const MAX_CLIENTS: usize = 64;
+
     fn is_evicted(slot: &ConnectionSlot) -> bool {
         let evicted = pin!(slot.evicted());
         evicted
@@ -189,7 +193,7 @@ mod tests {
 
     #[test]
     fn the_longest_idle_client_is_evicted_and_none_with_a_running_request() {
-        let slots = Arc::new(ConnectionSlots::default());
+        let slots = ConnectionSlots::new(MAX_CLIENTS);
         let clients = full(&slots);
         assert!(clients[0].request_started());
         let soon = Instant::now();
@@ -206,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_client_that_does_not_read_its_response_is_evicted_later() {
-        let slots = Arc::new(ConnectionSlots::default());
+        let slots = ConnectionSlots::new(MAX_CLIENTS);
         let clients = full(&slots);
         assert!(clients.iter().all(ConnectionSlot::request_started));
         let now = Instant::now();
@@ -222,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_slot_is_free_again_when_its_client_disconnects() {
-        let slots = Arc::new(ConnectionSlots::default());
+        let slots = ConnectionSlots::new(MAX_CLIENTS);
         let mut clients = full(&slots);
         assert!(clients.iter().all(ConnectionSlot::request_started));
         clients.pop();
