@@ -1,6 +1,8 @@
 //! Replies of the HTTP API recorded from RabbitMQ, compared key by key: `tests/conformance/http/README.md`.
 
 mod administration;
+mod declarations;
+mod hostile;
 
 use std::path::{Path, PathBuf};
 
