@@ -59,11 +59,11 @@ async fn set_of_vhost(
     principal: Principal,
     State(api): State<Api>,
     Path((vhost, name)): Path<(String, String)>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(Right::Administrator)?;
     check_vhost(&api, &vhost)?;
-    let value = body.value("value")?;
+    let value = body?.value("value")?;
     let request = Request::SetVhostLimit { vhost, name, value };
     api.perform(principal, request).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -132,10 +132,10 @@ async fn set_of_user(
     principal: Principal,
     State(api): State<Api>,
     Path((user, name)): Path<(String, String)>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(Right::Administrator)?;
-    let value = body.value("value")?;
+    let value = body?.value("value")?;
     if api.broker().users.user(&user).is_none() {
         return Err(ApiError::bad_request_about("no_such_user", user));
     }

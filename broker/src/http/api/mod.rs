@@ -233,16 +233,19 @@ pub fn router(api: Api, config: &Config) -> Router {
         .split_for_parts();
     let page = index::page(&document);
     let document = Arc::new(document);
+    let moved = |to| axum::routing::get(async move || headers::moved(to));
     let index = axum::routing::get(async move || axum::response::Html(page.clone()));
     paths
-        .route("/api", index.clone())
+        .route("/api", moved("/api/index.html"))
+        .route("/doc/stats.html", moved("/api/index.html"))
+        .route("/stats", moved("/api/index.html"))
         .route("/api/index.html", index)
         .route(
             "/api/openapi.json",
             axum::routing::get(move || async move { Json(document.as_ref().clone()) }),
         )
         .merge(metrics::guarded(&api))
-        .fallback(async || ApiError::not_found())
+        .fallback(headers::nowhere)
         .method_not_allowed_fallback(headers::other_method)
         .layer(middleware::from_fn(headers::complete))
         .layer(CompressionLayer::new())

@@ -113,7 +113,7 @@ async fn put(
     principal: Principal,
     State(api): State<Api>,
     Path((component, vhost, name)): Path<(String, String, String)>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(Right::Policymaker)?;
     check_vhost(&api, &vhost)?;
@@ -122,7 +122,7 @@ async fn put(
         vhost,
         component,
         name,
-        value: body.value("value")?,
+        value: body?.value("value")?,
     };
     api.perform(principal, request).await?;
     Ok(created_unless(exists))
@@ -177,10 +177,11 @@ async fn put_global(
     principal: Principal,
     State(api): State<Api>,
     Path(name): Path<String>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
+    principal.require(Right::Policymaker)?;
     let exists = api.broker().global_parameters.get(&name).is_some();
-    let value = body.value("value")?;
+    let value = body?.value("value")?;
     let request = Request::SetGlobalParameter { name, value };
     api.perform(principal, request).await?;
     Ok(created_unless(exists))
@@ -212,10 +213,10 @@ async fn cluster_name(_: Principal, State(api): State<Api>) -> ApiResult<Respons
 async fn set_cluster_name(
     principal: Principal,
     State(api): State<Api>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(Right::Administrator)?;
-    let [name] = body.texts(["name"])?;
+    let [name] = body?.texts(["name"])?;
     let request = Request::SetGlobalParameter {
         name: CLUSTER_NAME.to_owned(),
         value: name.into(),

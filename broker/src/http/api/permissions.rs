@@ -94,11 +94,11 @@ async fn put(
     principal: Principal,
     State(api): State<Api>,
     Path((vhost, user)): Path<(String, String)>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(Right::Administrator)?;
     check_exist(&api, &vhost, &user)?;
-    let [configure, write, read] = body.texts(["configure", "write", "read"])?;
+    let [configure, write, read] = body?.texts(["configure", "write", "read"])?;
     let exists = find(&api, &vhost, &user).is_some();
     let request = Request::SetPermissions {
         vhost,
@@ -192,11 +192,11 @@ async fn put_topic(
     principal: Principal,
     State(api): State<Api>,
     Path((vhost, user)): Path<(String, String)>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(Right::Administrator)?;
     check_exist(&api, &vhost, &user)?;
-    let [exchange, write, read] = body.texts(["exchange", "write", "read"])?;
+    let [exchange, write, read] = body?.texts(["exchange", "write", "read"])?;
     // As in RabbitMQ, 201 only for the first in the virtual host.
     let exists = !find_topics(&api, Some(&user), Some(&vhost)).is_empty();
     let request = Request::SetTopicPermissions {
@@ -216,7 +216,7 @@ async fn put_topic_of_exchange(
     principal: Principal,
     api: State<Api>,
     Path((vhost, user, _exchange)): Path<(String, String, String)>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     put_topic(principal, api, Path((vhost, user)), body).await
 }

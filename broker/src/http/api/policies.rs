@@ -74,10 +74,11 @@ async fn set(
     principal: Principal,
     kind: PolicyKind,
     (vhost, name): (String, String),
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(right(kind))?;
     check_vhost(api, &vhost)?;
+    let body = body?;
     body.require(&["pattern", "definition"])?;
     let exists = find(api, &principal, kind, &vhost, &name).is_ok();
     let policy = Box::new(written(name, &body)?);
@@ -167,7 +168,7 @@ async fn put(
     principal: Principal,
     State(api): State<Api>,
     Path(path): Path<(String, String)>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     set(&api, principal, PolicyKind::User, path, body).await
 }
@@ -223,7 +224,7 @@ async fn put_operator(
     principal: Principal,
     State(api): State<Api>,
     Path(path): Path<(String, String)>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     set(&api, principal, PolicyKind::Operator, path, body).await
 }

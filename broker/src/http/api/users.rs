@@ -86,10 +86,11 @@ async fn put(
     principal: Principal,
     State(api): State<Api>,
     Path(name): Path<String>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(Right::Administrator)?;
     check_unprotected(&api, &name)?;
+    let body = body?;
     let user = WrittenUser {
         tags: written_tags(&body)?,
         password: written_password(&body)?,
@@ -190,9 +191,10 @@ async fn delete(
 async fn bulk_delete(
     principal: Principal,
     State(api): State<Api>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(Right::Administrator)?;
+    let body = body?;
     body.require(&["users"])?;
     let users: Vec<String> = serde_json::from_value(body.0["users"].clone())
         .map_err(|error| ApiError::bad_request(format!("users: {error}")))?;
