@@ -3,6 +3,7 @@
 mod administration;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use leveret_tests::TestBroker;
 use leveret_tests::http::script::Origin;
@@ -10,6 +11,8 @@ use leveret_tests::http::{Deviations, Mismatch, Script, Target, play, record, su
 
 /// The time between two samples of what was counted, in milliseconds: replies with rates wait for it.
 const INTERVAL: &str = "200";
+/// Many times that.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance/http")
@@ -95,7 +98,7 @@ async fn every_reply_is_as_rabbitmqs() {
         files.push(tokio::task::spawn_blocking(move || {
             let base = format!("http://{}", broker.management());
             let target = Target::find(&base, broker.address()).expect("a broker with an HTTP API");
-            play(&[script], &target, &filter())
+            play(&[script], &target.with_patience(PATIENCE), &filter())
         }));
     }
     let mut mismatches = Vec::new();

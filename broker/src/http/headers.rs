@@ -81,13 +81,19 @@ pub(super) async fn complete(request: Request, next: Next) -> Response {
     let options = headers
         .get(header::ALLOW)
         .and_then(|allowed| list_methods(allowed));
-    let varies = match (early || options.is_some(), reads) {
-        (true, _) => "origin",
-        (false, true) => "accept, accept-encoding, origin",
-        (false, false) => "accept-encoding, origin",
+    let leads_nowhere = headers.get(header::VARY).is_some_and(|vary| vary == "origin");
+    let varies = match early || leads_nowhere || options.is_some() {
+        true => "origin",
+        false => "accept, accept-encoding, origin",
     };
-    if let Some(options) = options {
-        headers.insert(header::ALLOW, options);
+    match options {
+        Some(_) if status == StatusCode::NOT_IMPLEMENTED => {
+            headers.remove(header::ALLOW);
+        }
+        Some(options) => {
+            headers.insert(header::ALLOW, options);
+        }
+        None => {}
     }
     for (name, value) in [
         (header::CACHE_CONTROL, "no-cache"),
@@ -95,9 +101,7 @@ pub(super) async fn complete(request: Request, next: Next) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "deny"),
     ] {
-        headers
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
+        headers.insert(name, HeaderValue::from_static(value));
     }
     response
 }

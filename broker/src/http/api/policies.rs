@@ -97,9 +97,14 @@ fn written(name: String, body: &JsonBody) -> ApiResult<WrittenPolicy> {
         |reason: String| ApiError::bad_request(format!("Validation failed\n\n{reason}\n"));
     let priority = match body.0.get("priority").unwrap_or(&Value::Null) {
         Value::Null => 0,
-        value => value
-            .as_i64()
-            .ok_or_else(|| invalid(format!("priority should be a number, actually was {value}")))?,
+        value => value.as_i64().ok_or_else(|| {
+            // Texts as Erlang writes them.
+            let shown = match value {
+                Value::String(text) => format!("<<\"{text}\">>"),
+                other => other.to_string(),
+            };
+            invalid(format!("priority should be a number, actually was {shown}"))
+        })?,
     };
     let definition = body.value("definition")?;
     if !definition.is_object() {
