@@ -81,7 +81,9 @@ pub(super) async fn complete(request: Request, next: Next) -> Response {
     let options = headers
         .get(header::ALLOW)
         .and_then(|allowed| list_methods(allowed));
-    let leads_nowhere = headers.get(header::VARY).is_some_and(|vary| vary == "origin");
+    let leads_nowhere = headers
+        .get(header::VARY)
+        .is_some_and(|vary| vary == "origin");
     let varies = match early || leads_nowhere || options.is_some() {
         true => "origin",
         false => "accept, accept-encoding, origin",
