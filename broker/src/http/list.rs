@@ -85,6 +85,15 @@ impl ListQuery {
         self.enable_queue_totals.as_deref() == Some("true")
     }
 
+    /// Returns the query of a list that RabbitMQ has no pages of: it is always returned whole.
+    pub fn whole(&self) -> Self {
+        ListQuery {
+            page: None,
+            page_size: None,
+            ..self.clone()
+        }
+    }
+
     /// Answers with a single object, reduced to the chosen columns.
     ///
     /// # Errors

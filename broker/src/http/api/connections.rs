@@ -76,7 +76,7 @@ async fn list_in_vhost(
     let connections = Connection::list(api.broker(), |one| {
         one.vhost.as_deref() == Some(vhost.as_str()) && may_see(&principal, one)
     });
-    respond(&api, connections, &query)
+    respond(&api, connections, &query.whole())
 }
 
 /// The connections of a user.
@@ -199,7 +199,7 @@ async fn channels_in_vhost(
     let channels = Channel::list(api.broker(), |one| {
         one.vhost.as_deref() == Some(vhost.as_str()) && may_see(&principal, one)
     });
-    respond_with_channels(channels.await, &query)
+    respond_with_channels(channels.await, &query.whole())
 }
 
 /// The channels of a connection.
@@ -212,7 +212,7 @@ async fn channels_of_connection(
 ) -> ApiResult<Response> {
     let connection = visible(&api, &principal, &name)?;
     let channels = Channel::list(api.broker(), |one| one.id == connection.id);
-    respond_with_channels(channels.await, &query)
+    respond_with_channels(channels.await, &query.whole())
 }
 
 /// A channel.

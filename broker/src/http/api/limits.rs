@@ -34,7 +34,9 @@ async fn of_vhosts(
 ) -> ApiResult<Response> {
     let vhosts = principal.visible_vhosts(api.broker(), Right::Monitoring);
     let limits = vhosts.iter().filter_map(|vhost| VhostLimits::of(vhost));
-    query.respond(limits.collect(), |one| &one.vhost, VhostLimits::clone)
+    query
+        .whole()
+        .respond(limits.collect(), |one| &one.vhost, VhostLimits::clone)
 }
 
 /// The limits of a virtual host.
@@ -50,7 +52,9 @@ async fn of_vhost(
         false => principal.vhost(api.broker(), &name)?,
     };
     let limits = VhostLimits::of(&vhost).into_iter().collect();
-    query.respond(limits, |one| &one.vhost, VhostLimits::clone)
+    query
+        .whole()
+        .respond(limits, |one| &one.vhost, VhostLimits::clone)
 }
 
 /// Sets a limit of a virtual host: `value`.
@@ -106,7 +110,9 @@ async fn of_users(
 ) -> ApiResult<Response> {
     principal.require(Right::Administrator)?;
     let limits = UserLimits::list(api.broker(), None);
-    query.respond(limits, |one| &one.user, UserLimits::clone)
+    query
+        .whole()
+        .respond(limits, |one| &one.user, UserLimits::clone)
 }
 
 /// The limits of a user.
@@ -123,7 +129,9 @@ async fn of_user(
         .user(&user)
         .ok_or_else(ApiError::not_found)?;
     let limits = UserLimits::list(api.broker(), Some(&user));
-    query.respond(limits, |one| &one.user, UserLimits::clone)
+    query
+        .whole()
+        .respond(limits, |one| &one.user, UserLimits::clone)
 }
 
 /// Sets a limit of a user: `value`.

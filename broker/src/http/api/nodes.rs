@@ -87,7 +87,7 @@ async fn nodes(
 ) -> ApiResult<Response> {
     principal.require(Right::Monitoring)?;
     let nodes = vec![Node::of(api.context())];
-    query.respond(nodes, |node| node.name, Node::clone)
+    query.whole().respond(nodes, |node| node.name, Node::clone)
 }
 
 /// The node.

@@ -44,7 +44,9 @@ fn respond(
         let name = vhost.name().as_str();
         api.broker().parameters(Some(name), component)
     });
-    query.respond(parameters.collect(), |one| &one.name, Parameter::clone)
+    query
+        .whole()
+        .respond(parameters.collect(), |one| &one.name, Parameter::clone)
 }
 
 /// All parameters that the caller may see.
@@ -79,7 +81,9 @@ async fn list_in_vhost(
     principal.require(Right::Policymaker)?;
     principal.vhost(api.broker(), &vhost)?;
     let parameters = api.broker().parameters(Some(&vhost), Some(&component));
-    query.respond(parameters, |one| &one.name, Parameter::clone)
+    query
+        .whole()
+        .respond(parameters, |one| &one.name, Parameter::clone)
 }
 
 fn find(
@@ -154,7 +158,9 @@ async fn globals(
 ) -> ApiResult<Response> {
     principal.require(Right::Policymaker)?;
     let parameters = api.broker().global_parameters.list();
-    query.respond(parameters, |one| &one.name, GlobalParameter::clone)
+    query
+        .whole()
+        .respond(parameters, |one| &one.name, GlobalParameter::clone)
 }
 
 /// A global parameter.

@@ -31,7 +31,9 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 fn respond(policies: Vec<Policy>, query: &ListQuery) -> ApiResult<Response> {
     let mut policies = policies;
     policies.sort_by_key(|policy| policy.priority);
-    query.respond(policies, |policy| &policy.name, Policy::clone)
+    query
+        .whole()
+        .respond(policies, |policy| &policy.name, Policy::clone)
 }
 
 fn all(api: &Api, principal: &Principal, kind: PolicyKind) -> Vec<Policy> {

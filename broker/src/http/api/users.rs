@@ -222,7 +222,9 @@ async fn permissions(
     principal.require(Right::Administrator)?;
     let permissions = api.broker().users.permissions_of(&user);
     let permissions = permissions.map_err(|_| ApiError::not_found())?;
-    query.respond(permissions, |one| &one.vhost, Permission::clone)
+    query
+        .whole()
+        .respond(permissions, |one| &one.vhost, Permission::clone)
 }
 
 /// The topic permissions of a user.
@@ -236,7 +238,9 @@ async fn topic_permissions(
     principal.require(Right::Administrator)?;
     let permissions = api.broker().users.topic_permissions(Some(&user), None);
     let permissions = permissions.map_err(|_| ApiError::not_found())?;
-    query.respond(permissions, |one| &one.vhost, TopicPermission::clone)
+    query
+        .whole()
+        .respond(permissions, |one| &one.vhost, TopicPermission::clone)
 }
 
 /// The exclusive queues of a user's connections. Which user declared another queue is not recorded.
