@@ -55,15 +55,18 @@ fn filter() -> String {
 /// needs.
 fn judge(mut mismatches: Vec<Mismatch>, mut deviations: Deviations) {
     deviations.forgive(&mut mismatches);
-    let count = mismatches.len();
-    let summary = summary(&mismatches);
-    assert!(mismatches.is_empty(), "{count} differ:\n{summary}");
     let unused = match filter().as_str() {
         "" => deviations.unused(),
         _ => Vec::new(),
     };
-    let unused = unused.join("\n");
-    assert!(unused.is_empty(), "deviations of nothing:\n{unused}");
+    assert!(
+        mismatches.is_empty() && unused.is_empty(),
+        "{} differ:\n{}\n{} deviations of nothing:\n{}",
+        mismatches.len(),
+        summary(&mismatches),
+        unused.len(),
+        unused.join("\n")
+    );
 }
 
 /// Plays every file to a broker that runs elsewhere, one after the other, or records them from it.

@@ -78,9 +78,7 @@ pub(super) async fn complete(request: Request, next: Next) -> Response {
             | StatusCode::NOT_IMPLEMENTED
     );
     let headers = response.headers_mut();
-    let options = headers
-        .get(header::ALLOW)
-        .and_then(|allowed| list_methods(allowed));
+    let options = headers.get(header::ALLOW).and_then(list_methods);
     let leads_nowhere = headers
         .get(header::VARY)
         .is_some_and(|vary| vary == "origin");

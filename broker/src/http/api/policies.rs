@@ -59,8 +59,8 @@ fn find(
     name: &str,
 ) -> ApiResult<Policy> {
     principal.require(right(kind))?;
-    let policies = in_vhost(api, principal, kind, vhost)?.into_iter();
-    let found = policies.filter(|policy| policy.name == name).last();
+    let mut policies = in_vhost(api, principal, kind, vhost)?.into_iter();
+    let found = policies.rfind(|policy| policy.name == name);
     found.ok_or_else(ApiError::not_found)
 }
 
