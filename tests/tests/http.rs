@@ -5,9 +5,16 @@ mod declarations;
 mod hostile;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use leveret_tests::TestBroker;
 use leveret_tests::http::script::Origin;
-use leveret_tests::http::{Deviations, Script, Target, play, record, summary};
+use leveret_tests::http::{Deviations, Mismatch, Script, Target, play, record, summary};
+
+/// The time between two samples of what was counted, in milliseconds: replies with rates wait for it.
+const INTERVAL: &str = "200";
+/// Many times that.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance/http")
@@ -41,47 +48,67 @@ fn every_reply_was_recorded_from_rabbitmq_or_read_in_its_source() {
     }
 }
 
-/// Plays every scenario to the broker whose HTTP API is at `base`, and panics with each difference that is not meant.
-fn compare(base: &str, amqp: &str) {
-    let target = Target::find(base, amqp).expect("a broker with an HTTP API");
-    let filter = std::env::var("LEVERET_TEST_CASES").unwrap_or_default();
-    let scripts = scripts();
-    if std::env::var_os("LEVERET_TEST_RECORD").is_some() {
-        let failures = record(&scripts, &target, &filter);
-        assert!(
-            failures.is_empty(),
-            "not recorded:\n{}",
-            failures.join("\n")
-        );
-        return;
-    }
-    let mut mismatches = play(&scripts, &target, &filter);
-    let mut unused = Vec::new();
-    if !target.is_rabbitmq() {
-        let mut deviations = deviations();
-        deviations.forgive(&mut mismatches);
-        if filter.is_empty() {
-            unused = deviations.unused();
-        }
-    }
-    let count = mismatches.len();
-    let summary = summary(&mismatches);
-    assert!(mismatches.is_empty(), "{count} differ:\n{summary}");
+/// Returns a part of the titles or places of the scenarios to play; empty for all.
+fn filter() -> String {
+    std::env::var("LEVERET_TEST_CASES").unwrap_or_default()
+}
+
+/// Panics with each difference that is not meant, and, if every scenario was played, with each deviation that no reply
+/// needs.
+fn judge(mut mismatches: Vec<Mismatch>, mut deviations: Deviations) {
+    deviations.forgive(&mut mismatches);
+    let unused = match filter().as_str() {
+        "" => deviations.unused(),
+        _ => Vec::new(),
+    };
     assert!(
-        unused.is_empty(),
-        "deviations of nothing:\n{}",
+        mismatches.is_empty() && unused.is_empty(),
+        "{} differ:\n{}\n{} deviations of nothing:\n{}",
+        mismatches.len(),
+        summary(&mismatches),
+        unused.len(),
         unused.join("\n")
     );
 }
 
-#[test]
-fn every_reply_is_as_rabbitmqs() {
-    // The HTTP API of a broker that runs elsewhere, with its AMQP port.
-    let (Ok(base), Ok(amqp)) = (
-        std::env::var("LEVERET_TEST_HTTP"),
-        std::env::var("LEVERET_TEST_ADDRESS"),
-    ) else {
+/// Plays every file to a broker that runs elsewhere, one after the other, or records them from it.
+fn play_elsewhere(base: &str, amqp: &str) {
+    let target = Target::find(base, amqp).expect("a broker with an HTTP API");
+    if std::env::var_os("LEVERET_TEST_RECORD").is_some() {
+        let failures = record(&scripts(), &target, &filter()).join("\n");
+        assert!(failures.is_empty(), "not recorded:\n{failures}");
         return;
+    }
+    let deviations = match target.is_rabbitmq() {
+        true => Deviations::default(),
+        false => deviations(),
     };
-    compare(&base, &amqp);
+    judge(play(&scripts(), &target, &filter()), deviations);
+}
+
+#[tokio::test]
+async fn every_reply_is_as_rabbitmqs() {
+    // The HTTP API of a broker that runs elsewhere, with its AMQP port.
+    let (base, amqp) = ("LEVERET_TEST_HTTP", "LEVERET_TEST_ADDRESS");
+    if let (Ok(base), Ok(amqp)) = (std::env::var(base), std::env::var(amqp)) {
+        return play_elsewhere(&base, &amqp);
+    }
+    // A broker for each file: the API shows the whole broker.
+    let mut files = Vec::new();
+    for script in scripts() {
+        let options = ["--collect-statistics-interval", INTERVAL];
+        let Some(broker) = TestBroker::start_own_with(&options).await else {
+            return;
+        };
+        files.push(tokio::task::spawn_blocking(move || {
+            let base = format!("http://{}", broker.management());
+            let target = Target::find(&base, broker.address()).expect("a broker with an HTTP API");
+            play(&[script], &target.with_patience(PATIENCE), &filter())
+        }));
+    }
+    let mut mismatches = Vec::new();
+    for file in files {
+        mismatches.extend(file.await.expect("a file that is played to its end"));
+    }
+    judge(mismatches, deviations());
 }

@@ -1,6 +1,7 @@
 //! The headers that all answers carry, and what is answered to methods and media types that a path does not have; as
 //! cowboy, RabbitMQ's web server, does.
 
+use super::error::ApiError;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -13,14 +14,52 @@ const METHODS: [&str; 6] = ["HEAD", "GET", "PUT", "POST", "DELETE", "OPTIONS"];
 pub(super) async fn other_method(method: Method) -> Response {
     match method {
         Method::OPTIONS => StatusCode::OK.into_response(),
-        _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+        Method::PATCH | Method::CONNECT | Method::TRACE => not_allowed(),
+        method if METHODS.contains(&method.as_str()) => not_allowed(),
+        _ => StatusCode::NOT_IMPLEMENTED.into_response(),
     }
+}
+
+fn not_allowed() -> Response {
+    StatusCode::METHOD_NOT_ALLOWED.into_response()
+}
+
+/// Answers a path that leads nowhere: as in RabbitMQ, where it might be a file, it can only be read.
+pub(super) async fn nowhere(method: Method) -> Response {
+    let mut response = match method {
+        Method::GET | Method::HEAD => ApiError::not_found().into_response(),
+        other => {
+            let mut response = other_method(other).await;
+            let readable = HeaderValue::from_static("GET,HEAD");
+            response.headers_mut().insert(header::ALLOW, readable);
+            response
+        }
+    };
+    let vary = HeaderValue::from_static("origin");
+    response.headers_mut().insert(header::VARY, vary);
+    response
+}
+
+/// Sends readers to another path. RabbitMQ's redirections have no other headers.
+pub(super) fn moved(to: &'static str) -> Response {
+    (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, to)]).into_response()
+}
+
+/// Returns whether every `%` in a path begins an encoded byte.
+fn is_well_encoded(path: &str) -> bool {
+    let hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
+    let mut parts = path.as_bytes().split(|&byte| byte == b'%');
+    parts.next();
+    parts.all(|part| hex(part.first()) && hex(part.get(1)))
 }
 
 /// Refuses readers who do not accept JSON, and adds the headers.
 pub(super) async fn complete(request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let path = request.uri().path();
+    if !is_well_encoded(path) {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
     let is_json = path.starts_with("/api/") && path != "/api/" && !path.ends_with(".html");
     let acceptable = !reads || !is_json || accepts_json(request.headers());
     let mut response = match acceptable {
@@ -28,19 +67,33 @@ pub(super) async fn complete(request: Request, next: Next) -> Response {
         false => StatusCode::NOT_ACCEPTABLE.into_response(),
     };
     let status = response.status();
+    if status == StatusCode::MOVED_PERMANENTLY {
+        return response;
+    }
     let early = matches!(
         status,
-        StatusCode::UNAUTHORIZED | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_ACCEPTABLE
+        StatusCode::UNAUTHORIZED
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::NOT_ACCEPTABLE
+            | StatusCode::NOT_IMPLEMENTED
     );
     let headers = response.headers_mut();
     let options = headers.get(header::ALLOW).and_then(list_methods);
-    let varies = match (early || options.is_some(), reads) {
-        (true, _) => "origin",
-        (false, true) => "accept, accept-encoding, origin",
-        (false, false) => "accept-encoding, origin",
+    let leads_nowhere = headers
+        .get(header::VARY)
+        .is_some_and(|vary| vary == "origin");
+    let varies = match early || leads_nowhere || options.is_some() {
+        true => "origin",
+        false => "accept, accept-encoding, origin",
     };
-    if let Some(options) = options {
-        headers.insert(header::ALLOW, options);
+    match options {
+        Some(_) if status == StatusCode::NOT_IMPLEMENTED => {
+            headers.remove(header::ALLOW);
+        }
+        Some(options) => {
+            headers.insert(header::ALLOW, options);
+        }
+        None => {}
     }
     for (name, value) in [
         (header::CACHE_CONTROL, "no-cache"),
@@ -48,9 +101,7 @@ pub(super) async fn complete(request: Request, next: Next) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "deny"),
     ] {
-        headers
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
+        headers.insert(name, HeaderValue::from_static(value));
     }
     response
 }
@@ -105,6 +156,16 @@ mod tests {
             assert!(accepts(value), "{value:?}");
         }
         assert!(!accepts(Some("text/html")) && !accepts(Some("application/bigwig")));
+    }
+
+    #[test]
+    fn a_percent_sign_encodes_a_byte() {
+        for well in ["/", "/%2F/%c3%A4", "/api/queues/a"] {
+            assert!(is_well_encoded(well), "{well}");
+        }
+        for badly in ["/%zz", "/%", "/%2", "/%2/x", "/%%2F"] {
+            assert!(!is_well_encoded(badly), "{badly}");
+        }
     }
 
     #[test]

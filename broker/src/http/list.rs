@@ -130,6 +130,15 @@ impl ListQuery {
         Ok(Some(Rates { ranges }))
     }
 
+    /// Returns the query of a list that RabbitMQ has no pages of: it is always returned whole.
+    pub fn whole(&self) -> Self {
+        ListQuery {
+            page: None,
+            page_size: None,
+            ..self.clone()
+        }
+    }
+
     /// Answers with a single object, reduced to the chosen columns.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use super::error::{ApiError, no_credentials};
 use crate::domain::auth::{Credentials, LoginProtocol, LoginRefused};
 use crate::manage::access::{Principal, Right};
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -22,8 +23,12 @@ impl FromRequestParts<Api> for Principal {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Response> {
-        let Some((user, password)) = basic_credentials(parts) else {
-            return Err(no_credentials());
+        let (user, password) = match written_credentials(parts) {
+            Written::Basic(user, password) => (user, password),
+            Written::Nothing => return Err(no_credentials()),
+            Written::OtherScheme => return Err(ApiError::wrong_credentials().into_response()),
+            // As in RabbitMQ, without a body.
+            Written::Malformed => return Err(StatusCode::BAD_REQUEST.into_response()),
         };
         log_in(api, &user, &password, peer_address(parts)).map_err(IntoResponse::into_response)
     }
@@ -84,14 +89,59 @@ pub(super) fn peer_address(parts: &Parts) -> IpAddr {
     peer.map_or(IpAddr::from([0, 0, 0, 0]), |Peer(address)| address.ip())
 }
 
-/// Returns user and password of an `Authorization: Basic` header, if there is a well-formed one (RFC 7617).
-fn basic_credentials(parts: &Parts) -> Option<(String, String)> {
-    let header = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, encoded) = header.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
+/// What a request's `Authorization` header says.
+#[derive(Debug, PartialEq)]
+enum Written {
+    /// User and password (RFC 7617).
+    Basic(String, String),
+    /// There is none.
+    Nothing,
+    /// Another way to log in, which this API does not have.
+    OtherScheme,
+    Malformed,
+}
+
+fn written_credentials(parts: &Parts) -> Written {
+    let Some(header) = parts.headers.get(AUTHORIZATION) else {
+        return Written::Nothing;
+    };
+    let header = header.to_str().ok();
+    match header.and_then(|header| header.split_once(' ')) {
+        None => Written::Malformed,
+        Some((scheme, encoded)) if scheme.eq_ignore_ascii_case("basic") => {
+            user_and_password(encoded).unwrap_or(Written::Malformed)
+        }
+        Some(_) => Written::OtherScheme,
     }
+}
+
+fn user_and_password(encoded: &str) -> Option<Written> {
     let decoded = STANDARD.decode(encoded.trim()).ok()?;
     let (user, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
-    Some((user.to_owned(), password.to_owned()))
+    Some(Written::Basic(user.to_owned(), password.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::Request;
+
+    #[test]
+    fn credentials_are_basic_absent_or_refused() {
+        let written = |header: Option<&str>| {
+            let mut request = Request::builder();
+            if let Some(header) = header {
+                request = request.header(AUTHORIZATION, header);
+            }
+            written_credentials(&request.body(()).unwrap().into_parts().0)
+        };
+        let guest = Written::Basic("guest".to_owned(), "guest".to_owned());
+        assert_eq!(written(Some("Basic Z3Vlc3Q6Z3Vlc3Q=")), guest);
+        assert_eq!(written(Some("basic  Z3Vlc3Q6Z3Vlc3Q=")), guest);
+        assert_eq!(written(None), Written::Nothing);
+        assert_eq!(written(Some("Bearer abc")), Written::OtherScheme);
+        for malformed in ["", "nonsense", "Basic nonsense", "Basic Z3Vlc3Q="] {
+            assert_eq!(written(Some(malformed)), Written::Malformed, "{malformed}");
+        }
+    }
 }

@@ -80,7 +80,14 @@ impl AdminContext {
     /// When the principal may not do it, or it is refused.
     pub fn perform(&self, principal: &Principal, request: Request) -> Result<Response, Refusal> {
         if !self.is_own(principal, &request) {
-            principal.require(request.right())?;
+            let denied = principal.require(request.right());
+            denied.map_err(|denied| {
+                if request.closes_connections() {
+                    Denied::NotOwner
+                } else {
+                    denied
+                }
+            })?;
         }
         if let Some(vhost) = request.vhost() {
             principal.vhost(&self.broker, vhost)?;
@@ -110,6 +117,13 @@ impl AdminContext {
 }
 
 impl Request {
+    fn closes_connections(&self) -> bool {
+        matches!(
+            self,
+            Request::CloseConnection { .. } | Request::CloseAllUserConnections { .. }
+        )
+    }
+
     /// Returns what a principal needs to make this request (RabbitMQ: Management Plugin, "Access and Permissions").
     fn right(&self) -> Right {
         match self {

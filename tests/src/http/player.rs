@@ -13,8 +13,6 @@ use super::run::Target;
 use super::script::{Action, Ask, Case, Place, Request};
 use crate::dialogue::Speaker;
 
-/// How long a reply may take to be as a scenario wants it: RabbitMQ collects its figures every five seconds.
-const PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(100);
 
 /// What came of one scenario: the replies by the lines of their requests, and what ended it early.
@@ -141,7 +139,7 @@ impl Player<'_> {
     /// Asks until the reply is as the scenario wants it, or it has had its time.
     fn ask(&self, ask: &Ask) -> Result<Reply, String> {
         let request = self.filled(&ask.request);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.target.patience;
         loop {
             let reply = self.client.ask(self.user.as_deref(), &request)?;
             let mut clean = reply.clone();

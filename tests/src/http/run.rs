@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Duration;
 
 use super::client::Client;
 use super::compare::{Difference, compare};
 use super::player;
 use super::script::{Action, Case, Origin, Request, Script};
+
+/// How long a reply may take to be as a scenario wants it: RabbitMQ collects its figures every five seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A broker to play to.
 #[derive(Debug)]
@@ -18,6 +22,8 @@ pub struct Target {
     /// Its node name, as it says itself.
     pub(super) node: String,
     product: String,
+    /// How long a reply may take to be as a scenario wants it.
+    pub(super) patience: Duration,
 }
 
 /// A difference between a recording and a reply.
@@ -54,7 +60,14 @@ impl Target {
             amqp: amqp.to_owned(),
             node: text("node"),
             product: format!("{} {}", text("product_name"), text("product_version")),
+            patience: PATIENCE,
         })
+    }
+
+    /// For a broker that collects its figures more often than by default: replies may take so long to be as a scenario
+    /// wants them.
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Target { patience, ..self }
     }
 
     /// Whether it is a RabbitMQ; only those are recorded.

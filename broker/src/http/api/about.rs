@@ -135,7 +135,9 @@ async fn extensions(_: Principal) -> ApiResult<Response> {
 /// RabbitMQ's features that can be off in a cluster of different versions; here they are on.
 #[utoipa::path(get, path = "/feature-flags", params(ListQuery), responses((status = 200, body = Vec<FeatureFlag>)))]
 async fn feature_flags(_: Principal, query: ListQuery) -> ApiResult<Response> {
-    query.respond(FEATURE_FLAGS.to_vec(), |flag| flag.name, |flag| *flag)
+    query
+        .whole()
+        .respond(FEATURE_FLAGS.to_vec(), |flag| flag.name, |flag| *flag)
 }
 
 /// Turns a feature on, which it is already.

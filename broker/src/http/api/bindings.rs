@@ -62,7 +62,7 @@ fn respond(mut bindings: Vec<Binding>, query: &ListQuery) -> ApiResult<Response>
     };
     bindings.sort_by_cached_key(order);
     // Bindings have no names.
-    query.respond(bindings, |_| "", Binding::clone)
+    query.whole().respond(bindings, |_| "", Binding::clone)
 }
 
 /// Which bindings of a virtual host are meant.

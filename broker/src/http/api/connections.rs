@@ -8,12 +8,13 @@ use crate::domain::connections::ConnectionInfo;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::{ListQuery, json};
 use crate::manage::access::{Principal, Right};
-use crate::manage::objects::{Channel, Connection, Counted, Rates};
+use crate::manage::objects::{Channel, Connection, Consumer, Counted, Rates};
 use crate::manage::pid::Pid;
 use crate::manage::request::Request;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use serde::Serialize;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -85,7 +86,7 @@ async fn list_in_vhost(
     let connections = Connection::list(api.broker(), |one| {
         one.vhost.as_deref() == Some(vhost.as_str()) && may_see(&principal, one)
     });
-    respond(&api, connections, &query)
+    respond(&api, connections, &query.whole())
 }
 
 /// The connections of a user.
@@ -201,6 +202,18 @@ fn respond_with_channels(
     query.respond(channels, |channel| &channel.name, describe)
 }
 
+/// What only one channel by itself shows.
+#[derive(Serialize)]
+struct ChannelAlone {
+    #[serde(flatten)]
+    channel: Counted<Channel>,
+    consumer_details: Vec<Consumer>,
+    /// By queue: not counted.
+    deliveries: [(); 0],
+    /// By exchange: not counted.
+    publishes: [(); 0],
+}
+
 /// Adds a channel's counters.
 fn counted(broker: &Broker, object: Channel, rates: Option<&Rates>) -> Counted<Channel> {
     let counters = rates.map(|rates| rates.of_channel(broker, &object.stats, &object.tracked));
@@ -233,7 +246,7 @@ async fn channels_in_vhost(
     let channels = Channel::list(api.broker(), |one| {
         one.vhost.as_deref() == Some(vhost.as_str()) && may_see(&principal, one)
     });
-    respond_with_channels(&api, channels.await, &query)
+    respond_with_channels(&api, channels.await, &query.whole())
 }
 
 /// The channels of a connection.
@@ -246,7 +259,7 @@ async fn channels_of_connection(
 ) -> ApiResult<Response> {
     let connection = visible(&api, &principal, &name)?;
     let channels = Channel::list(api.broker(), |one| one.id == connection.id);
-    respond_with_channels(&api, channels.await, &query)
+    respond_with_channels(&api, channels.await, &query.whole())
 }
 
 /// A channel.
@@ -265,5 +278,11 @@ async fn channel(
     let mut found = channels.into_iter().filter(|one| one.name == name);
     let channel = found.next().ok_or_else(ApiError::not_found)?;
     principal.require_own_or(Right::Monitoring, &channel.user)?;
-    json(&counted(api.broker(), channel, query.rates()?.as_ref()))
+    let consumers = Consumer::of_channel(api.broker(), &channel);
+    json(&ChannelAlone {
+        channel: counted(api.broker(), channel, query.rates()?.as_ref()),
+        consumer_details: consumers,
+        deliveries: [],
+        publishes: [],
+    })
 }

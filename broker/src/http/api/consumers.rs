@@ -62,7 +62,7 @@ fn respond(
         }
     }
     let broker = api.broker().clone();
-    query.respond(
+    query.whole().respond(
         consumers,
         |consumer| consumer.tag.as_str(),
         move |consumer| Consumer::of(&broker, consumer),

@@ -34,7 +34,9 @@ async fn of_vhosts(
 ) -> ApiResult<Response> {
     let vhosts = principal.visible_vhosts(api.broker(), Right::Monitoring);
     let limits = vhosts.iter().filter_map(|vhost| VhostLimits::of(vhost));
-    query.respond(limits.collect(), |one| &one.vhost, VhostLimits::clone)
+    query
+        .whole()
+        .respond(limits.collect(), |one| &one.vhost, VhostLimits::clone)
 }
 
 /// The limits of a virtual host.
@@ -50,7 +52,9 @@ async fn of_vhost(
         false => principal.vhost(api.broker(), &name)?,
     };
     let limits = VhostLimits::of(&vhost).into_iter().collect();
-    query.respond(limits, |one| &one.vhost, VhostLimits::clone)
+    query
+        .whole()
+        .respond(limits, |one| &one.vhost, VhostLimits::clone)
 }
 
 /// Sets a limit of a virtual host: `value`.
@@ -59,11 +63,11 @@ async fn set_of_vhost(
     principal: Principal,
     State(api): State<Api>,
     Path((vhost, name)): Path<(String, String)>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(Right::Administrator)?;
     check_vhost(&api, &vhost)?;
-    let value = body.value("value")?;
+    let value = body?.value("value")?;
     let request = Request::SetVhostLimit { vhost, name, value };
     api.perform(principal, request).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -106,7 +110,9 @@ async fn of_users(
 ) -> ApiResult<Response> {
     principal.require(Right::Administrator)?;
     let limits = UserLimits::list(api.broker(), None);
-    query.respond(limits, |one| &one.user, UserLimits::clone)
+    query
+        .whole()
+        .respond(limits, |one| &one.user, UserLimits::clone)
 }
 
 /// The limits of a user.
@@ -123,7 +129,9 @@ async fn of_user(
         .user(&user)
         .ok_or_else(ApiError::not_found)?;
     let limits = UserLimits::list(api.broker(), Some(&user));
-    query.respond(limits, |one| &one.user, UserLimits::clone)
+    query
+        .whole()
+        .respond(limits, |one| &one.user, UserLimits::clone)
 }
 
 /// Sets a limit of a user: `value`.
@@ -132,10 +140,10 @@ async fn set_of_user(
     principal: Principal,
     State(api): State<Api>,
     Path((user, name)): Path<(String, String)>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(Right::Administrator)?;
-    let value = body.value("value")?;
+    let value = body?.value("value")?;
     if api.broker().users.user(&user).is_none() {
         return Err(ApiError::bad_request_about("no_such_user", user));
     }

@@ -233,28 +233,34 @@ pub fn router(api: Api, config: &Config) -> Router {
         .split_for_parts();
     let page = index::page(&document);
     let document = Arc::new(document);
+    let moved = |to| axum::routing::get(async move || headers::moved(to));
     let index = axum::routing::get(async move || axum::response::Html(page.clone()));
-    paths
-        .route("/api", index.clone())
+    let paths = paths
+        .route("/api", moved("/api/index.html"))
+        .route("/doc/stats.html", moved("/api/index.html"))
+        .route("/stats", moved("/api/index.html"))
         .route("/api/index.html", index)
         .route(
             "/api/openapi.json",
             axum::routing::get(move || async move { Json(document.as_ref().clone()) }),
         )
         .merge(metrics::guarded(&api))
-        .fallback(async || ApiError::not_found())
+        .fallback(headers::nowhere)
         .method_not_allowed_fallback(headers::other_method)
-        .layer(middleware::from_fn(headers::complete))
+        .with_state(api);
+    // Around it as a whole, because it tells what a path allows after its own layers.
+    let app = Router::new()
+        .fallback_service(paths)
         .layer(CompressionLayer::new())
-        .layer(cors(&config.management_cors_allow_origins))
-        .with_state(api)
+        .layer(middleware::from_fn(headers::complete));
+    match config.management_cors_allow_origins.as_slice() {
+        [] => app,
+        origins => app.layer(cors(origins)),
+    }
 }
 
-/// Cross-origin requests, off unless origins are configured (`management.cors.allow_origins`).
+/// Requests from pages of these origins (`management.cors.allow_origins`).
 fn cors(origins: &[String]) -> CorsLayer {
-    if origins.is_empty() {
-        return CorsLayer::new().vary([]);
-    }
     let allowed = match origins.iter().any(|origin| origin == "*") {
         // With credentials the wildcard itself is not allowed.
         true => AllowOrigin::mirror_request(),

@@ -62,8 +62,9 @@ async fn overview(
     // `queue_totals` with their rates take the place of those without.
     let mut shown =
         serde_json::to_value(object).map_err(|error| ApiError::internal(error.to_string()))?;
-    if let (Some(shown), Some(counters)) = (shown.as_object_mut(), counters) {
-        shown.extend(counters);
+    if let Some(shown) = shown.as_object_mut() {
+        shown.insert("disable_stats".to_owned(), query.disable_stats().into());
+        shown.extend(counters.unwrap_or_default());
     }
     query.one(shown)
 }
@@ -103,7 +104,7 @@ async fn nodes(
         object: node.clone(),
         counters: counters.clone(),
     };
-    query.respond(nodes, |node| node.name, describe)
+    query.whole().respond(nodes, |node| node.name, describe)
 }
 
 /// The node.

@@ -44,7 +44,9 @@ fn respond(
         let name = vhost.name().as_str();
         api.broker().parameters(Some(name), component)
     });
-    query.respond(parameters.collect(), |one| &one.name, Parameter::clone)
+    query
+        .whole()
+        .respond(parameters.collect(), |one| &one.name, Parameter::clone)
 }
 
 /// All parameters that the caller may see.
@@ -79,7 +81,9 @@ async fn list_in_vhost(
     principal.require(Right::Policymaker)?;
     principal.vhost(api.broker(), &vhost)?;
     let parameters = api.broker().parameters(Some(&vhost), Some(&component));
-    query.respond(parameters, |one| &one.name, Parameter::clone)
+    query
+        .whole()
+        .respond(parameters, |one| &one.name, Parameter::clone)
 }
 
 fn find(
@@ -113,7 +117,7 @@ async fn put(
     principal: Principal,
     State(api): State<Api>,
     Path((component, vhost, name)): Path<(String, String, String)>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(Right::Policymaker)?;
     check_vhost(&api, &vhost)?;
@@ -122,7 +126,7 @@ async fn put(
         vhost,
         component,
         name,
-        value: body.value("value")?,
+        value: body?.value("value")?,
     };
     api.perform(principal, request).await?;
     Ok(created_unless(exists))
@@ -154,7 +158,9 @@ async fn globals(
 ) -> ApiResult<Response> {
     principal.require(Right::Policymaker)?;
     let parameters = api.broker().global_parameters.list();
-    query.respond(parameters, |one| &one.name, GlobalParameter::clone)
+    query
+        .whole()
+        .respond(parameters, |one| &one.name, GlobalParameter::clone)
 }
 
 /// A global parameter.
@@ -177,10 +183,11 @@ async fn put_global(
     principal: Principal,
     State(api): State<Api>,
     Path(name): Path<String>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
+    principal.require(Right::Policymaker)?;
     let exists = api.broker().global_parameters.get(&name).is_some();
-    let value = body.value("value")?;
+    let value = body?.value("value")?;
     let request = Request::SetGlobalParameter { name, value };
     api.perform(principal, request).await?;
     Ok(created_unless(exists))
@@ -212,10 +219,10 @@ async fn cluster_name(_: Principal, State(api): State<Api>) -> ApiResult<Respons
 async fn set_cluster_name(
     principal: Principal,
     State(api): State<Api>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(Right::Administrator)?;
-    let [name] = body.texts(["name"])?;
+    let [name] = body?.texts(["name"])?;
     let request = Request::SetGlobalParameter {
         name: CLUSTER_NAME.to_owned(),
         value: name.into(),

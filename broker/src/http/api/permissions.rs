@@ -43,7 +43,9 @@ async fn list(
     let permissions = vhosts
         .iter()
         .flat_map(|vhost| broker.users.permissions_in(vhost.name().as_str()));
-    query.respond(permissions.collect(), |one| &one.user, Permission::clone)
+    query
+        .whole()
+        .respond(permissions.collect(), |one| &one.user, Permission::clone)
 }
 
 /// The permissions in a virtual host.
@@ -57,7 +59,9 @@ async fn list_in_vhost(
     principal.require(Right::Administrator)?;
     principal.vhost(api.broker(), &vhost)?;
     let permissions = api.broker().users.permissions_in(&vhost);
-    query.respond(permissions, |one| &one.user, Permission::clone)
+    query
+        .whole()
+        .respond(permissions, |one| &one.user, Permission::clone)
 }
 
 /// Returns the permissions of a user in a virtual host, if there are any.
@@ -94,11 +98,11 @@ async fn put(
     principal: Principal,
     State(api): State<Api>,
     Path((vhost, user)): Path<(String, String)>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(Right::Administrator)?;
     check_exist(&api, &vhost, &user)?;
-    let [configure, write, read] = body.texts(["configure", "write", "read"])?;
+    let [configure, write, read] = body?.texts(["configure", "write", "read"])?;
     let exists = find(&api, &vhost, &user).is_some();
     let request = Request::SetPermissions {
         vhost,
@@ -142,7 +146,9 @@ async fn topics(
 ) -> ApiResult<Response> {
     principal.require(Right::Administrator)?;
     let found = find_topics(&api, None, None);
-    query.respond(found, |one| &one.user, TopicPermission::clone)
+    query
+        .whole()
+        .respond(found, |one| &one.user, TopicPermission::clone)
 }
 
 /// The topic permissions in a virtual host.
@@ -156,7 +162,9 @@ async fn topics_in_vhost(
     principal.require(Right::Administrator)?;
     principal.vhost(api.broker(), &vhost)?;
     let found = find_topics(&api, None, Some(&vhost));
-    query.respond(found, |one| &one.user, TopicPermission::clone)
+    query
+        .whole()
+        .respond(found, |one| &one.user, TopicPermission::clone)
 }
 
 /// The topic permissions of a user in a virtual host.
@@ -171,7 +179,9 @@ async fn topics_of_user(
     let found = find_topics(&api, Some(&user), Some(&vhost));
     match found.is_empty() {
         true => Err(ApiError::not_found()),
-        false => query.respond(found, |one| &one.exchange, TopicPermission::clone),
+        false => query
+            .whole()
+            .respond(found, |one| &one.exchange, TopicPermission::clone),
     }
 }
 
@@ -192,11 +202,11 @@ async fn put_topic(
     principal: Principal,
     State(api): State<Api>,
     Path((vhost, user)): Path<(String, String)>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(Right::Administrator)?;
     check_exist(&api, &vhost, &user)?;
-    let [exchange, write, read] = body.texts(["exchange", "write", "read"])?;
+    let [exchange, write, read] = body?.texts(["exchange", "write", "read"])?;
     // As in RabbitMQ, 201 only for the first in the virtual host.
     let exists = !find_topics(&api, Some(&user), Some(&vhost)).is_empty();
     let request = Request::SetTopicPermissions {
@@ -216,7 +226,7 @@ async fn put_topic_of_exchange(
     principal: Principal,
     api: State<Api>,
     Path((vhost, user, _exchange)): Path<(String, String, String)>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     put_topic(principal, api, Path((vhost, user)), body).await
 }

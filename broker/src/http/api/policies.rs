@@ -31,7 +31,9 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 fn respond(policies: Vec<Policy>, query: &ListQuery) -> ApiResult<Response> {
     let mut policies = policies;
     policies.sort_by_key(|policy| policy.priority);
-    query.respond(policies, |policy| &policy.name, Policy::clone)
+    query
+        .whole()
+        .respond(policies, |policy| &policy.name, Policy::clone)
 }
 
 fn all(api: &Api, principal: &Principal, kind: PolicyKind) -> Vec<Policy> {
@@ -57,8 +59,8 @@ fn find(
     name: &str,
 ) -> ApiResult<Policy> {
     principal.require(right(kind))?;
-    let policies = in_vhost(api, principal, kind, vhost)?.into_iter();
-    let found = policies.rev().find(|policy| policy.name == name);
+    let mut policies = in_vhost(api, principal, kind, vhost)?.into_iter();
+    let found = policies.rfind(|policy| policy.name == name);
     found.ok_or_else(ApiError::not_found)
 }
 
@@ -74,10 +76,11 @@ async fn set(
     principal: Principal,
     kind: PolicyKind,
     (vhost, name): (String, String),
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(right(kind))?;
     check_vhost(api, &vhost)?;
+    let body = body?;
     body.require(&["pattern", "definition"])?;
     let exists = find(api, &principal, kind, &vhost, &name).is_ok();
     let policy = Box::new(written(name, &body)?);
@@ -96,9 +99,14 @@ fn written(name: String, body: &JsonBody) -> ApiResult<WrittenPolicy> {
         |reason: String| ApiError::bad_request(format!("Validation failed\n\n{reason}\n"));
     let priority = match body.0.get("priority").unwrap_or(&Value::Null) {
         Value::Null => 0,
-        value => value
-            .as_i64()
-            .ok_or_else(|| invalid(format!("priority should be a number, actually was {value}")))?,
+        value => value.as_i64().ok_or_else(|| {
+            // Texts as Erlang writes them.
+            let shown = match value {
+                Value::String(text) => format!("<<\"{text}\">>"),
+                other => other.to_string(),
+            };
+            invalid(format!("priority should be a number, actually was {shown}"))
+        })?,
     };
     let definition = body.value("definition")?;
     if !definition.is_object() {
@@ -167,7 +175,7 @@ async fn put(
     principal: Principal,
     State(api): State<Api>,
     Path(path): Path<(String, String)>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     set(&api, principal, PolicyKind::User, path, body).await
 }
@@ -223,7 +231,7 @@ async fn put_operator(
     principal: Principal,
     State(api): State<Api>,
     Path(path): Path<(String, String)>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     set(&api, principal, PolicyKind::Operator, path, body).await
 }

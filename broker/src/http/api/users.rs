@@ -86,10 +86,11 @@ async fn put(
     principal: Principal,
     State(api): State<Api>,
     Path(name): Path<String>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(Right::Administrator)?;
     check_unprotected(&api, &name)?;
+    let body = body?;
     let user = WrittenUser {
         tags: written_tags(&body)?,
         password: written_password(&body)?,
@@ -190,9 +191,10 @@ async fn delete(
 async fn bulk_delete(
     principal: Principal,
     State(api): State<Api>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(Right::Administrator)?;
+    let body = body?;
     body.require(&["users"])?;
     let users: Vec<String> = serde_json::from_value(body.0["users"].clone())
         .map_err(|error| ApiError::bad_request(format!("users: {error}")))?;
@@ -220,7 +222,9 @@ async fn permissions(
     principal.require(Right::Administrator)?;
     let permissions = api.broker().users.permissions_of(&user);
     let permissions = permissions.map_err(|_| ApiError::not_found())?;
-    query.respond(permissions, |one| &one.vhost, Permission::clone)
+    query
+        .whole()
+        .respond(permissions, |one| &one.vhost, Permission::clone)
 }
 
 /// The topic permissions of a user.
@@ -234,7 +238,9 @@ async fn topic_permissions(
     principal.require(Right::Administrator)?;
     let permissions = api.broker().users.topic_permissions(Some(&user), None);
     let permissions = permissions.map_err(|_| ApiError::not_found())?;
-    query.respond(permissions, |one| &one.vhost, TopicPermission::clone)
+    query
+        .whole()
+        .respond(permissions, |one| &one.vhost, TopicPermission::clone)
 }
 
 /// The exclusive queues of a user's connections. Which user declared another queue is not recorded.

@@ -71,9 +71,10 @@ async fn put(
     principal: Principal,
     State(api): State<Api>,
     Path(name): Path<String>,
-    body: JsonBody,
+    body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     principal.require(Right::Administrator)?;
+    let body = body?;
     let maker = principal.name().map(str::to_owned);
     let vhost = Box::new(written(name, maker, &body)?);
     let exists = api.broker().vhost(&vhost.name).is_some();

@@ -1,6 +1,6 @@
 //! Consumers.
 
-use super::Arguments;
+use super::{Arguments, Channel};
 use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
 use crate::engine::queue as engine;
@@ -103,6 +103,19 @@ impl Consumer {
             arguments: Arguments(consumer.arguments.table()),
             channel_pid: channel_pid(consumer),
         }
+    }
+
+    /// Describes the consumers of a channel.
+    pub fn of_channel(broker: &Broker, channel: &Channel) -> Vec<Consumer> {
+        let vhost = channel.vhost.as_deref().and_then(|name| broker.vhost(name));
+        let pid = Pid {
+            connection: channel.connection.0,
+            channel: channel.number,
+        };
+        let queues = vhost.into_iter().flat_map(|vhost| vhost.queues());
+        let consumers = queues.flat_map(|queue| queue.consumers());
+        let own = consumers.filter(|consumer| channel_pid(consumer) == pid);
+        own.map(|consumer| Consumer::of(broker, &consumer)).collect()
     }
 
     /// Returns the name of the user who consumes, if that is known.
