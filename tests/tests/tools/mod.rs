@@ -6,13 +6,16 @@ mod table;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use leveret_tests::tools::{debian, needed, programs};
-use leveret_tests::{Client, TestBroker, eventually, run};
+use leveret_tests::{Client, TestBroker, eventually, run_within};
 use serde_json::Value;
 use table::Table;
 use tempfile::TempDir;
 
+/// How long the commands of one tool may take: each is a process that costs up to a fifth of a second.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// The version of rabbitmqadmin 2 whose commands are listed; another may have more.
 const LISTED: &str = "2.35.";
 
@@ -67,7 +70,7 @@ fn the_older_rabbitmqadmin_works() {
 /// Runs the commands of a table against a broker of its own; `tool` makes the beginning of each from the port of the
 /// HTTP API and an empty folder. Panics with everything that is not as the table has it.
 fn play(table: &Table, tool: impl Fn(&str, &Path) -> Command) {
-    run(async {
+    run_within(PATIENCE, async {
         let Some(broker) = TestBroker::start_own().await else {
             return;
         };
