@@ -313,7 +313,7 @@ fn definitions_are_loaded_at_start() {
     run(async {
         let folder = TempDir::with_prefix("leveret-test-").expect("a temporary directory");
         let write = |name: &str, file: &str| {
-            std::fs::write(folder.path().join(name), file).expect("it is written")
+            std::fs::write(folder.path().join(name), file).expect("it is written");
         };
         let data = TempDir::with_prefix("leveret-test-").expect("a temporary directory");
         write("1.json", "not json");
