@@ -39,4 +39,5 @@ mod shutdown;
 mod signals;
 mod streams;
 mod tidy;
+mod tools;
 mod users;

@@ -1,5 +1,6 @@
 //! The metrics for Prometheus: who may read them, their formats, and that RabbitMQ's dashboards find what they show.
 
+use leveret_tests::tools::needed;
 use leveret_tests::{Client, TestBroker};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -267,13 +268,8 @@ fn check_with_promtool(path: &str, text: &str) {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    let mut promtool = match started {
-        Ok(promtool) => promtool,
-        Err(_) if std::env::var_os("LEVERET_TEST_NEEDS_PROMTOOL").is_none() => {
-            eprintln!("skipped: promtool is not installed");
-            return;
-        }
-        Err(error) => panic!("promtool: {error}"),
+    let Some(mut promtool) = needed("promtool", started.ok()) else {
+        return;
     };
     let mut input = promtool.stdin.take().expect("a pipe");
     input.write_all(text.as_bytes()).expect("promtool reads");

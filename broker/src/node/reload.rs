@@ -177,10 +177,14 @@ mod tests {
             "data_dir",
             "log_format",
             "queue_memory",
+            "load_definitions",
+            "definitions_skip_if_unchanged",
             "management",
             "management_bind",
             "management_port",
             "management_cors_allow_origins",
+            "prometheus_port",
+            "prometheus_bind",
         ];
         assert_eq!(needs_restart, known);
         for (key, _) in LIVE {

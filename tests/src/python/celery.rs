@@ -45,6 +45,36 @@ impl Celery {
         }
     }
 
+    /// Installs Flower, if this is the first call ever.
+    pub fn prepare_flower() {
+        venv::flower();
+    }
+
+    /// The application of `tasks.py`, with Flower besides.
+    pub fn with_flower_at(broker: &TestBroker, notes: &Path) -> Self {
+        Celery {
+            python: venv::flower(),
+            ..Celery::at(broker, notes)
+        }
+    }
+
+    /// Starts Flower on a Unix socket, and waits until it serves. It asks the HTTP API about queues.
+    pub async fn flower(&self, broker: &TestBroker, socket: &Path) -> Process {
+        let api = format!("http://guest:guest@{}/api/", broker.management());
+        let mut command = self.command();
+        command
+            .args(["-m", "celery", "-A", self.application, "flower"])
+            .arg(format!("--broker_api={api}"))
+            .arg(format!("--unix_socket={}", socket.display()));
+        let mut flower = Process::start("flower", &mut command);
+        flower
+            .line("Flower serves", |line| {
+                line.contains("Visit me").then_some(())
+            })
+            .await;
+        flower
+    }
+
     /// Starts a worker for one queue, and waits until it says that it is ready.
     pub async fn worker(&self, name: &str, queue: &str) -> Process {
         let node = format!("{name}@test");

@@ -85,6 +85,17 @@ pub(super) fn celery_5_5() -> PathBuf {
     environment("celery-venvs", "5.5.3", &packages)
 }
 
+/// As [`celery`], with Flower.
+pub(super) fn flower() -> PathBuf {
+    let packages = [
+        "flower==2.2.0",
+        "celery==5.7.0",
+        "kombu==5.7.0",
+        "amqp==5.4.2",
+    ];
+    environment("celery-venvs", "flower-2.2.0", &packages)
+}
+
 /// The Python of a virtual environment below `target/`; `packages` is what pip is asked for.
 fn environment(folder: &str, name: &str, packages: &[&str]) -> PathBuf {
     let environments = target_directory().join(folder);

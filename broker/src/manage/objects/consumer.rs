@@ -8,6 +8,7 @@ use crate::manage::pid::Pid;
 use crate::text::names::NODE_NAME;
 use serde::Serialize;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// A consumer.
@@ -25,6 +26,8 @@ pub struct Consumer {
     pub exclusive: bool,
     /// How many deliveries it may have unacknowledged; 0 for any number.
     pub prefetch_count: u64,
+    /// How many milliseconds it may hold a delivery; 0 for any time.
+    pub consumer_timeout: u64,
     /// Whether it gets messages.
     pub active: bool,
     /// `up`, `single_active` or `waiting`.
@@ -98,6 +101,7 @@ impl Consumer {
             ack_required: !consumer.no_ack,
             exclusive: consumer.exclusive,
             prefetch_count: consumer.credit.limit().into(),
+            consumer_timeout: timeout(broker, consumer),
             active,
             activity_status,
             arguments: Arguments(consumer.arguments.table()),
@@ -115,7 +119,8 @@ impl Consumer {
         let queues = vhost.into_iter().flat_map(|vhost| vhost.queues());
         let consumers = queues.flat_map(|queue| queue.consumers());
         let own = consumers.filter(|consumer| channel_pid(consumer) == pid);
-        own.map(|consumer| Consumer::of(broker, &consumer)).collect()
+        own.map(|consumer| Consumer::of(broker, &consumer))
+            .collect()
     }
 
     /// Returns the name of the user who consumes, if that is known.
@@ -125,6 +130,14 @@ impl Consumer {
             ChannelDetails::Gone {} => None,
         }
     }
+}
+
+/// The acknowledgement timeout of a consumer: its own, its queue's, or the default.
+fn timeout(broker: &Broker, consumer: &engine::Consumer) -> u64 {
+    let millis = |limit: Option<Duration>| limit.map_or(0, |limit| limit.as_millis() as u64);
+    let own = consumer.ack_timeout.map(millis);
+    own.or_else(|| consumer.queue.settings().consumer_timeout)
+        .unwrap_or_else(|| millis(broker.limits().consumer_timeout))
 }
 
 impl ChannelRef {

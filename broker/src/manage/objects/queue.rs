@@ -137,9 +137,11 @@ pub struct QueueDetails {
     pub exclusive_consumer_tag: Option<String>,
     /// The consumer that gets its messages, if only one does.
     pub single_active_consumer_tag: Option<String>,
-    /// The fraction of time in which it could deliver at once; absent without consumers.
+    /// The fraction of time in which it could deliver at once, 0 without consumers; absent for a stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub consumer_utilisation: Option<f64>,
     /// The same, as RabbitMQ's newer name for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub consumer_capacity: Option<f64>,
     /// Messages read from disk since it was declared or recovered.
     #[serde(skip)]
