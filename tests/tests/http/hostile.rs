@@ -44,9 +44,9 @@ fn whatever_the_body_is_the_answer_is_a_refusal() {
         let wide = format!("{{\"arguments\": {{\"a\": [{}1]}}}}", "1,".repeat(200_000));
         for body in ["{", "[]", "\"{}\"", "\u{0}", &deep, &wide] {
             let reply = broker.ask_text("PUT", "/api/queues/%2F/q", body).await;
-            assert_eq!(reply.status, 400, "{:.40}", body);
+            assert_eq!(reply.status, 400, "{body:.40}");
             let reply = broker.ask_text("PUT", "/api/users/u", body).await;
-            assert_eq!(reply.status, 400, "{:.40}", body);
+            assert_eq!(reply.status, 400, "{body:.40}");
         }
         let huge = format!("{{\"value\": \"{}\"}}", "x".repeat(2 << 20));
         let reply = broker
