@@ -139,7 +139,7 @@ pub struct Connection {
     fx: Effects,
     run: run::Run,
     route: route::RouteCache,
-    tally: counting::Tally,
+    tally: Box<counting::Tally>,
     settled: Vec<unacked::Delivery>,
     /// Like `settled`, but rejected without requeue.
     discarded: Vec<unacked::Delivery>,
@@ -210,7 +210,7 @@ impl Connection {
             fx,
             run: run::Run::default(),
             route: route::RouteCache::default(),
-            tally: counting::Tally::default(),
+            tally: Box::default(),
             settled: Vec::new(),
             discarded: Vec::new(),
             unconfirmed_news: Vec::new(),

@@ -35,10 +35,11 @@ use crate::manage::metrics::Scraper;
 use crate::manage::perform::Refusal;
 use crate::manage::request::{Request, Response};
 use crate::text::names::NODE_NAME;
+use axum::Router;
 use axum::extract::FromRef;
 use axum::http::{Method, header};
 use axum::middleware;
-use axum::{Json, Router};
+use bytes::Bytes;
 use leveret_protocol::AmqpError;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -232,7 +233,8 @@ pub fn router(api: Api, config: &Config) -> Router {
         .nest("/api", paths(config))
         .split_for_parts();
     let page = index::page(&document);
-    let document = Arc::new(document);
+    // As text it takes a tenth of the memory.
+    let document = Bytes::from(document.to_json().unwrap_or_default());
     let moved = |to| axum::routing::get(async move || headers::moved(to));
     let index = axum::routing::get(async move || axum::response::Html(page.clone()));
     let paths = paths
@@ -242,7 +244,12 @@ pub fn router(api: Api, config: &Config) -> Router {
         .route("/api/index.html", index)
         .route(
             "/api/openapi.json",
-            axum::routing::get(move || async move { Json(document.as_ref().clone()) }),
+            axum::routing::get(async move || {
+                (
+                    [(header::CONTENT_TYPE, "application/json")],
+                    document.clone(),
+                )
+            }),
         )
         .merge(metrics::guarded(&api))
         .fallback(headers::nowhere)
