@@ -2,7 +2,8 @@
 
 use super::Caller;
 use crate::engine::message::SharedMessage;
-use crate::engine::queue::{Effects, Entry, Return};
+use crate::engine::queue::{Effects, Entry, Queue, Return};
+use crate::engine::statistics::Traffic;
 use leveret_protocol::{AmqpError, QueueName};
 
 /// Messages between two hand-overs to the store.
@@ -83,6 +84,12 @@ impl Caller {
                 fx.perform();
             }
         }
+        self.count_gets(
+            &queue,
+            no_ack,
+            &all,
+            wanted.count > all.len() as u64 && held < bytes,
+        );
         let entries = || all.iter().map(|got| &got.entry);
         match wanted.settlement {
             Settlement::Acknowledged => {}
@@ -93,5 +100,16 @@ impl Caller {
         }
         fx.perform();
         Ok(all)
+    }
+
+    /// Counts messages that were got, and whether the queue had no more.
+    fn count_gets(&self, queue: &Queue, no_ack: bool, all: &[Got], was_empty: bool) {
+        let mut traffic = Traffic::default();
+        let stats = traffic.of(queue.kind);
+        for got in all {
+            stats.count_get(no_ack, got.entry.redelivered());
+        }
+        stats.get_empty = u64::from(was_empty);
+        self.vhost().statistics.traffic.add(&traffic);
     }
 }

@@ -8,6 +8,7 @@ use crate::engine::exchange::{
 };
 use crate::engine::message::{MessageBuilder, SharedMessage};
 use crate::engine::queue::Effects;
+use crate::engine::statistics::{MessageStats, Traffic};
 use crate::plumbing::replies::REPLY_TO;
 use bytes::Bytes;
 use leveret_protocol::content::PropertyIndex;
@@ -128,6 +129,8 @@ impl Caller {
         let keeping = kept_by.filter(|d| persistent && d.is_stored()).count();
         let message = Arc::new(builder.finish(storing + keeping == 1));
         let replied = exchange.is_none() && self.broker.replies.send_to_all(&message, copies);
+        let is_taken = replied || !route.queues.is_empty() || !route.kept_by.is_empty();
+        self.count_publish(exchange, route.queues.len() as u64, is_taken);
         if route.queues.is_empty() && route.kept_by.is_empty() {
             return match replied {
                 true => Published::Routed,
@@ -138,6 +141,32 @@ impl Caller {
         match std::mem::take(&mut fx.refused().count) {
             0 => Published::Routed,
             _ => Published::Rejected,
+        }
+    }
+
+    /// Counts a publish to an exchange that was routed to this many queues; one that nothing takes is returned.
+    fn count_publish(&self, exchange: Option<&Arc<Exchange>>, queues: u64, is_taken: bool) {
+        let statistics = &self.vhost().statistics;
+        let published = MessageStats {
+            publish: 1,
+            publish_in: 1,
+            publish_out: queues,
+            return_unroutable: u64::from(!is_taken),
+            ..MessageStats::default()
+        };
+        statistics.traffic.add(&Traffic {
+            published,
+            ..Traffic::default()
+        });
+        match exchange {
+            Some(exchange) => {
+                if let Some(moved) = exchange.count(1, queues) {
+                    self.broker.statistics.has_moved(moved);
+                }
+            }
+            None => {
+                statistics.default_exchange.add(1, queues);
+            }
         }
     }
 
