@@ -69,7 +69,8 @@ impl Peer for TcpStream {
 /// A socket with its connection machine.
 pub(super) struct Session<S> {
     socket: S,
-    connection: Connection,
+    /// Boxed: the future that serves it would hold it several times.
+    connection: Box<Connection>,
     info: Arc<ConnectionInfo>,
     broker: Arc<Broker>,
     input: BytesMut,
@@ -96,7 +97,7 @@ impl<S: Peer> Session<S> {
         let first_look = now + HANDSHAKE_TIMEOUT;
         Session {
             socket,
-            connection: Connection::new(broker.clone(), info.clone(), mailbox),
+            connection: Box::new(Connection::new(broker.clone(), info.clone(), mailbox)),
             info,
             broker,
             input: BytesMut::new(),

@@ -16,6 +16,7 @@ use hyper::body::{Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::cell::LazyCell;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -73,16 +74,17 @@ impl HttpListener {
         config: &Config,
         stop: watch::Receiver<bool>,
     ) {
-        self.serve(api::router(Api::new(context), config), stop)
+        self.serve(|| api::router(Api::new(context), config), stop)
             .await;
     }
 
     /// Serves the metrics to everybody until `stop` becomes true.
     pub async fn serve_metrics(self, context: AdminContext, stop: watch::Receiver<bool>) {
-        self.serve(metrics::open(Scraper::new(context)), stop).await;
+        self.serve(|| metrics::open(Scraper::new(context)), stop)
+            .await;
     }
 
-    async fn serve(self, app: Router, mut stop: watch::Receiver<bool>) {
+    async fn serve(self, app: impl FnOnce() -> Router, mut stop: watch::Receiver<bool>) {
         let connections_stop = stop.clone();
         tokio::select! {
             () = self.accept(app, &connections_stop) => {}
@@ -90,13 +92,15 @@ impl HttpListener {
         }
     }
 
-    async fn accept(&self, app: Router, stop: &watch::Receiver<bool>) {
+    /// Accepts clients forever. `app` is made for the first one: a broker that nobody asks does without its memory.
+    async fn accept(&self, app: impl FnOnce() -> Router, stop: &watch::Receiver<bool>) {
+        let app = LazyCell::new(app);
         let slots = ConnectionSlots::new(MAX_CONNECTIONS);
         loop {
             match self.0.accept().await {
                 Ok((socket, peer)) => {
                     let slot = Arc::new(slots.take().await);
-                    let (app, mut stop) = (app.clone(), stop.clone());
+                    let (app, mut stop) = (Router::clone(&app), stop.clone());
                     tokio::spawn(async move {
                         tokio::select! {
                             () = serve_connection(socket, peer, app, &slot) => {}
