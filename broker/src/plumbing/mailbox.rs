@@ -22,7 +22,7 @@ pub(crate) use crate::plumbing::ledger::WAITING as HIGH_MARK;
 /// Bytes that a waiting delivery takes besides its message.
 pub(crate) const DELIVERY_OVERHEAD: usize = 96;
 /// The step in bytes by which waiting deliveries are reported to the ledger.
-const TOLD_STEP: usize = 64 << 10;
+pub(crate) const TOLD_STEP: usize = 64 << 10;
 
 /// An item for a connection.
 #[derive(Debug)]

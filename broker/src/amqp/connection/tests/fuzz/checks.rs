@@ -12,7 +12,7 @@ use crate::domain::broker::Broker;
 use crate::domain::limits::ConnectionAttempt;
 use crate::engine::queue::{Consumer, Queue};
 use crate::plumbing::ledger::Kind;
-use crate::plumbing::mailbox::Mail;
+use crate::plumbing::mailbox::{Mail, TOLD_STEP};
 use leveret_storage::{Batch, Position, QueueId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -59,7 +59,7 @@ fn the_ledger_adds_up(world: &mut World) {
         all += recount(&mut peer.connection);
         let (told, waiting) = peer.mailbox.told();
         let untold = waiting.abs_diff(told);
-        assert!(untold <= 16 << 10, "{told} of {waiting} waiting");
+        assert!(untold < TOLD_STEP, "{told} of {waiting} waiting");
         all += told as u64;
     }
     assert_eq!(world.broker.ledger.total(), all);
