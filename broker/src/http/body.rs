@@ -178,20 +178,6 @@ impl JsonBody {
         Ok(self.0[key].clone())
     }
 
-    /// Returns the truth value of a key, which may be written as text; `None` if it is missing.
-    ///
-    /// # Errors
-    /// 400 when it is something else (`rabbit_misc:parse_bool`).
-    pub fn flag(&self, key: &str) -> ApiResult<Option<bool>> {
-        match self.0.get(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::Bool(flag)) => Ok(Some(*flag)),
-            Some(Value::String(text)) if text == "true" => Ok(Some(true)),
-            Some(Value::String(text)) if text == "false" => Ok(Some(false)),
-            Some(other) => Err(ApiError::bad_request_about("not_boolean", other.clone())),
-        }
-    }
-
     /// Converts the object.
     ///
     /// # Errors

@@ -1,25 +1,33 @@
 //! Values in request bodies: how RabbitMQ reads them, and its words for those that are wrong.
 
 use super::error::{ApiError, ApiResult};
-use leveret_protocol::table;
-use leveret_protocol::values::{AMQPValue, FieldTable};
+use crate::manage::table::to_amqp;
+use leveret_protocol::values::FieldTable;
 use serde_json::{Map, Value, json};
 
 /// The length of a name at most, in bytes: it travels as a short string.
 const NAME_MAX: usize = 255;
 
-/// Returns a boolean: `true`, `false`, or either as text; false if it is missing (`rabbit_misc:parse_bool`).
+/// Returns a boolean: `true`, `false`, or either as text; `None` if it is missing (`rabbit_misc:parse_bool`).
 ///
 /// # Errors
 /// 400 `not_boolean`.
-pub(super) fn boolean(object: &Map<String, Value>, key: &str) -> ApiResult<bool> {
+pub(super) fn boolean(object: &Map<String, Value>, key: &str) -> ApiResult<Option<bool>> {
     match object.get(key) {
-        None => Ok(false),
-        Some(Value::Bool(value)) => Ok(*value),
-        Some(Value::String(text)) if text == "true" => Ok(true),
-        Some(Value::String(text)) if text == "false" => Ok(false),
+        None => Ok(None),
+        Some(Value::Bool(value)) => Ok(Some(*value)),
+        Some(Value::String(text)) if text == "true" => Ok(Some(true)),
+        Some(Value::String(text)) if text == "false" => Ok(Some(false)),
         Some(other) => Err(ApiError::bad_request(json!(["not_boolean", other]))),
     }
+}
+
+/// Like [`boolean`]; false if it is missing.
+///
+/// # Errors
+/// 400 `not_boolean`.
+pub(super) fn flag(object: &Map<String, Value>, key: &str) -> ApiResult<bool> {
+    Ok(boolean(object, key)?.unwrap_or_default())
 }
 
 /// Returns an integer, which may be written as text or with a fraction (`rabbit_misc:parse_int`). One that does not fit
@@ -91,58 +99,19 @@ pub(super) fn arguments(object: &Map<String, Value>) -> ApiResult<FieldTable> {
     }
 }
 
-/// Converts an object to a field table (`rabbit_misc:to_amqp_table`).
+/// Converts an object to a field table; see [`to_amqp`].
 ///
 /// # Errors
-/// 400 if it is not an object, for `null` in it, and for what does not fit into a field table.
+/// 400 for what it refuses.
 pub(super) fn table(value: &Value) -> ApiResult<FieldTable> {
-    let fields = match value {
-        Value::Object(fields) => inner_table(fields)?,
-        Value::Array(items) if items.is_empty() => FieldTable::default(),
-        _ => return Err(ApiError::bad_request("arguments must be an object")),
-    };
-    // Tables are nested as deep as JSON is; the rest of the broker relies on a limit.
-    match table::check(&table::encode(&fields)) {
-        Ok(_) => Ok(fields),
-        Err(_) => Err(ApiError::bad_request("arguments are nested too deeply")),
-    }
-}
-
-fn inner_table(fields: &Map<String, Value>) -> ApiResult<FieldTable> {
-    let mut table = FieldTable::default();
-    for (name, value) in fields {
-        check_name("the name of an argument", name)?;
-        table.insert(name.as_str().into(), field(value)?);
-    }
-    Ok(table)
-}
-
-/// The recursion is bounded, because the JSON parser limits the nesting.
-fn field(value: &Value) -> ApiResult<AMQPValue> {
-    Ok(match value {
-        Value::Null => return Err(ApiError::bad_request("null_not_allowed")),
-        Value::Bool(value) => AMQPValue::Boolean(*value),
-        Value::String(text) => AMQPValue::LongString(text.as_str().into()),
-        Value::Array(values) => {
-            let values: ApiResult<Vec<_>> = values.iter().map(field).collect();
-            AMQPValue::FieldArray(values?.into())
-        }
-        Value::Object(fields) => AMQPValue::FieldTable(inner_table(fields)?),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(number), _) => AMQPValue::LongLongInt(number),
-            (None, Some(float)) if number.is_f64() => AMQPValue::Double(float),
-            _ => {
-                let reason = format!("{number} does not fit into 64 bits");
-                return Err(ApiError::bad_request(reason));
-            }
-        },
-    })
+    to_amqp(value).map_err(ApiError::bad_request)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::manage::objects::Arguments;
+    use leveret_protocol::values::AMQPValue;
     use proptest::prelude::*;
 
     fn object(value: Value) -> Map<String, Value> {
@@ -207,7 +176,9 @@ mod tests {
     fn booleans_and_integers_may_be_written_as_text() {
         let body = object(json!({"a": true, "b": "true", "c": "false", "d": "maybe", "e": 5}));
         let read = |key| boolean(&body, key);
-        for (key, value) in [("a", true), ("b", true), ("c", false), ("none", false)] {
+        let [yes, no] = [true, false].map(Some);
+        for (key, value) in [("a", yes), ("b", yes), ("c", no), ("none", None)] {
+            assert_eq!(flag(&body, key).unwrap(), value.unwrap_or_default());
             assert_eq!(read(key).unwrap(), value);
         }
         assert_eq!(reason(read("d")), json!(["not_boolean", "maybe"]));

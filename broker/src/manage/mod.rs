@@ -21,7 +21,7 @@ mod policies;
 pub mod request;
 pub mod statistics;
 pub mod status;
-mod table;
+pub(crate) mod table;
 pub mod value;
 pub(crate) mod verbs;
 

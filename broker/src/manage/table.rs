@@ -1,4 +1,4 @@
-//! Conversion of field tables to cells.
+//! Conversion of field tables to cells, and to and from JSON.
 
 use super::value::{Field, FieldKind, Value};
 use leveret_protocol::table::MAX_DEPTH;
@@ -56,14 +56,18 @@ fn json_value(value: &AMQPValue) -> serde_json::Value {
     }
 }
 
-/// Converts an object to a field table with the types that RabbitMQ's HTTP API gives them (`rabbit_misc:to_amqp_table`).
+/// Converts JSON to a field table with the types that RabbitMQ gives them (`rabbit_misc:to_amqp_table`). It writes a table
+/// without fields as `[]`.
 ///
 /// # Errors
-/// When AMQP cannot carry it: a name is too long, an integer too large, or tables are nested too deep.
-pub(super) fn to_amqp(
-    object: &serde_json::Map<String, serde_json::Value>,
-) -> Result<FieldTable, String> {
-    table_of(object, MAX_DEPTH)
+/// When it is not an object, or AMQP cannot carry it: `null`, a name that is too long, an integer that is too large, or
+/// tables nested too deeply.
+pub fn to_amqp(value: &serde_json::Value) -> Result<FieldTable, String> {
+    match value {
+        serde_json::Value::Object(object) => table_of(object, MAX_DEPTH),
+        serde_json::Value::Array(items) if items.is_empty() => Ok(FieldTable::default()),
+        _ => Err("arguments must be an object".into()),
+    }
 }
 
 fn table_of(
@@ -72,10 +76,10 @@ fn table_of(
 ) -> Result<FieldTable, String> {
     let mut table = FieldTable::default();
     for (name, value) in object {
-        if name.len() > KEY_MAX {
-            let length = name.len();
+        let length = name.len();
+        if length > KEY_MAX {
             return Err(format!(
-                "the name of an argument has {length} bytes, more than {KEY_MAX}"
+                "the name of an argument should be less than {KEY_MAX} bytes, actually was {length}"
             ));
         }
         table.insert(name.as_str().into(), amqp_value(value, depth)?);
@@ -87,16 +91,16 @@ fn table_of(
 fn amqp_value(value: &serde_json::Value, depth: usize) -> Result<AMQPValue, String> {
     use serde_json::Value as Json;
     let inner = || match depth.saturating_sub(1) {
-        0 => Err(format!("arguments nested deeper than {MAX_DEPTH} levels")),
+        0 => Err("arguments are nested too deeply".to_owned()),
         depth => Ok(depth),
     };
     Ok(match value {
-        Json::Null => AMQPValue::Void,
+        Json::Null => return Err("null_not_allowed".into()),
         Json::Bool(value) => AMQPValue::Boolean(*value),
         Json::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(integer), _) => AMQPValue::LongLongInt(integer),
             (None, Some(float)) if number.is_f64() => AMQPValue::Double(float),
-            _ => return Err(format!("{number} is too large for a 64-bit integer")),
+            _ => return Err(format!("{number} does not fit into 64 bits")),
         },
         Json::String(text) => AMQPValue::LongString(text.as_str().into()),
         Json::Array(items) => {

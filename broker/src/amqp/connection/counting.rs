@@ -4,7 +4,7 @@
 use super::Connection;
 use super::content::Routed;
 use crate::engine::exchange::Exchange;
-use crate::engine::queue::QueueKind;
+use crate::engine::queue::{Consumer, QueueKind};
 use crate::engine::statistics::{MessageSizes, MessageStats, Moved, Traffic};
 use leveret_protocol::ChannelId;
 use std::sync::Arc;
@@ -25,6 +25,33 @@ pub(super) struct Tally {
     total: MessageStats,
     /// The connection was counted as open.
     pub(super) is_open: bool,
+}
+
+/// Which counters a delivery belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Counted {
+    channel: ChannelId,
+    kind: QueueKind,
+    no_ack: bool,
+}
+
+impl Counted {
+    #[inline]
+    pub(super) fn of(consumer: &Consumer) -> Self {
+        Counted {
+            channel: consumer.channel,
+            kind: consumer.queue.kind,
+            no_ack: consumer.no_ack,
+        }
+    }
+}
+
+/// Deliveries in a row that belong to the same counters, and are added to them at once.
+#[derive(Debug, Default)]
+pub(super) struct Streak {
+    counted: Option<Counted>,
+    deliveries: u64,
+    redelivered: u64,
 }
 
 impl Tally {
@@ -110,6 +137,37 @@ impl Connection {
                 self.tally.exchange = Some((exchange.clone(), 1, queues));
             }
         }
+    }
+
+    /// Counts a delivery to a consumer: with the streak, or as the first of a new one.
+    #[inline]
+    pub(super) fn count_delivery(
+        &mut self,
+        streak: &mut Streak,
+        counted: Counted,
+        redelivered: bool,
+    ) {
+        if streak.counted != Some(counted) {
+            self.count_streak(streak);
+            streak.counted = Some(counted);
+        }
+        streak.deliveries += 1;
+        streak.redelivered += u64::from(redelivered);
+    }
+
+    /// Counts the deliveries of a streak, which then has none.
+    pub(super) fn count_streak(&mut self, streak: &mut Streak) {
+        let streak = std::mem::take(streak);
+        let Some(counted) = streak.counted else {
+            return;
+        };
+        let count = |stats: &mut MessageStats| {
+            stats.count_deliveries(counted.no_ack, streak.deliveries, streak.redelivered);
+        };
+        if let Some(channel) = self.channel_mut(counted.channel) {
+            count(&mut channel.stats);
+        }
+        count(self.tally.of(counted.kind));
     }
 
     /// Counts a channel that has published for the first time.

@@ -2,6 +2,7 @@
 
 use super::Connection;
 use super::channel::{Meaning, channel_of};
+use super::counting::{Counted, Streak};
 use super::unacked::{Delivery, Returning};
 use crate::config::Limits;
 use crate::engine::message::Message;
@@ -59,16 +60,24 @@ impl Connection {
         let any = !batch.is_empty();
         let mut undeliverable = Vec::new();
         let mut delivered = 0;
+        let mut streak = Streak::default();
         for mail in batch.mail.drain(..) {
             match mail {
-                Mail::Deliver(consumer, entry) => match self.deliver(consumer, entry) {
-                    Ok(()) => delivered += 1,
-                    Err((consumer, entry)) => undeliverable.push(back(consumer, entry)),
-                },
+                Mail::Deliver(consumer, entry) => {
+                    let (counted, redelivered) = (Counted::of(&consumer), entry.redelivered());
+                    match self.deliver(consumer, entry) {
+                        Ok(()) => {
+                            delivered += 1;
+                            self.count_delivery(&mut streak, counted, redelivered);
+                        }
+                        Err((consumer, entry)) => undeliverable.push(back(consumer, entry)),
+                    }
+                }
                 Mail::Cancel(consumer) => self.cancelled_by_queue(&consumer),
                 Mail::Reply(reply) => self.deliver_reply(&reply),
             }
         }
+        self.count_streak(&mut streak);
         self.info.delivered(delivered);
         if delivered > 0 {
             self.watch_acks();
@@ -150,17 +159,13 @@ impl Connection {
             return Err((consumer, entry));
         }
         let tag = channel.take_tag();
-        let (no_ack, redelivered) = (consumer.no_ack, entry.redelivered());
-        channel.stats.count_delivery(no_ack, redelivered);
-        let tally = self.tally.of(consumer.queue.kind);
-        tally.count_delivery(no_ack, redelivered);
         let message = &entry.message;
         method::encode_deliver(
             self.out.buffer(),
             consumer.channel,
             consumer.tag.as_str(),
             tag,
-            redelivered,
+            entry.redelivered(),
             message.exchange(),
             message.routing_key(),
         );

@@ -15,15 +15,22 @@ pub struct Activity {
     utilisation: Utilisation,
 }
 
+impl Activity {
+    // Kept out of the functions that count each message.
+    #[cold]
+    #[inline(never)]
+    fn begin(fx: &mut Effects) -> Box<Self> {
+        let mut activity = Box::<Activity>::default();
+        activity.utilisation.begin(fx.now());
+        activity
+    }
+}
+
 impl Machine {
     /// Returns the counts, which begin with their first use: a queue that only exists has none.
     #[inline]
     pub(super) fn activity(&mut self, fx: &mut Effects) -> &mut Activity {
-        self.activity.get_or_insert_with(|| {
-            let mut activity = Box::<Activity>::default();
-            activity.utilisation.begin(fx.now());
-            activity
-        })
+        self.activity.get_or_insert_with(|| Activity::begin(fx))
     }
 
     /// Returns what was counted so far.
@@ -45,9 +52,9 @@ impl Machine {
     /// Records that a message is ready and no consumer can take it.
     #[inline]
     pub(super) fn stalls(&mut self, fx: &mut Effects) {
-        if self.activity(fx).utilisation.is_active() {
-            let now = fx.now();
-            self.activity(fx).utilisation.stalls(now);
+        let utilisation = &mut self.activity(fx).utilisation;
+        if utilisation.is_active() {
+            utilisation.stalls(fx.now());
         }
     }
 

@@ -45,6 +45,7 @@ impl Expiry {
     }
 
     /// Returns when a message that enters the queue now expires.
+    #[inline]
     pub(super) fn of(&self, message: &Message, fx: &mut Effects) -> Option<Time> {
         let ttl = match (self.ttl, message.expiration()) {
             (Some(ttl), Some(own)) => ttl.min(own),

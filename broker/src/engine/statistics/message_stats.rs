@@ -126,6 +126,15 @@ impl MessageStats {
         }
     }
 
+    /// Counts deliveries to a consumer, of which some had been delivered before.
+    pub fn count_deliveries(&mut self, no_ack: bool, deliveries: u64, redelivered: u64) {
+        match no_ack {
+            true => self.deliver_no_ack += deliveries,
+            false => self.deliver += deliveries,
+        }
+        self.redeliver += redelivered;
+    }
+
     /// Takes back a delivery that has not reached its consumer.
     pub fn uncount_delivery(&mut self, redelivered: bool) {
         self.deliver = self.deliver.saturating_sub(1);

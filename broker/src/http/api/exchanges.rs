@@ -8,7 +8,7 @@ use crate::engine::exchange as engine;
 use crate::engine::queue::Effects;
 use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
-use crate::http::fields::{arguments, boolean, check_name};
+use crate::http::fields::{arguments, check_name, flag};
 use crate::http::list::ListQuery;
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::exchange::Traffic;
@@ -183,8 +183,8 @@ async fn declare(
         Some(Value::String(kind)) => kind.clone(),
         Some(other) => return Err(ApiError::bad_request(json!(["not_string", other]))),
     };
-    let (durable, auto_delete) = (boolean(&body, "durable")?, boolean(&body, "auto_delete")?);
-    let internal = boolean(&body, "internal")?;
+    let (durable, auto_delete) = (flag(&body, "durable")?, flag(&body, "auto_delete")?);
+    let internal = flag(&body, "internal")?;
     let arguments = arguments(&body)?;
     check_node(&body)?;
     let declare = move |caller: &mut Caller, fx: &mut Effects| {

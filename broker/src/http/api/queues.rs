@@ -6,7 +6,7 @@ use crate::domain::operations::{Caller, QueueConditions, QueueDeclaration};
 use crate::engine::queue::{self as engine, Effects};
 use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
-use crate::http::fields::{arguments, boolean, check_name};
+use crate::http::fields::{arguments, check_name, flag};
 use crate::http::list::ListQuery;
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::queue::{DeclaredQueue, QueueWithTotals};
@@ -165,8 +165,8 @@ async fn declare(
     check_name("queue", &queue)?;
     api.vhost_to_change(&principal, &vhost)?;
     let JsonBody(body) = body?;
-    let (durable, auto_delete) = (boolean(&body, "durable")?, boolean(&body, "auto_delete")?);
-    let exclusive = boolean(&body, "exclusive")?;
+    let (durable, auto_delete) = (flag(&body, "durable")?, flag(&body, "auto_delete")?);
+    let exclusive = flag(&body, "exclusive")?;
     let arguments = arguments(&body)?;
     check_node(&body)?;
     let declare = move |caller: &mut Caller, fx: &mut Effects| {

@@ -7,6 +7,7 @@ use crate::domain::{broker::Broker, vhost};
 use crate::engine::queue::QueueKind;
 use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
+use crate::http::fields::boolean;
 use crate::http::list::ListQuery;
 use crate::manage::access::{Principal, Right};
 use crate::manage::administration::WrittenVhost;
@@ -92,8 +93,8 @@ fn written(name: String, maker: Option<String>, body: &JsonBody) -> ApiResult<Wr
         description: body.text("description")?.unwrap_or_default().to_owned(),
         tags: tags.unwrap_or_default(),
         default_queue_type: queue_type(default.unwrap_or(&Value::Null))?,
-        protected_from_deletion: body.flag("protected_from_deletion")?,
-        tracing: body.flag("tracing")?,
+        protected_from_deletion: boolean(&body.0, "protected_from_deletion")?,
+        tracing: boolean(&body.0, "tracing")?,
         maker,
     })
 }

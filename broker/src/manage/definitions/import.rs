@@ -144,13 +144,11 @@ fn parse<T: DeserializeOwned>(entry: &RawValue) -> Result<T, Refused> {
     })
 }
 
-/// Converts arguments; RabbitMQ writes none of them as `[]`.
+/// Converts arguments, which may be missing.
 fn fields(arguments: &Value) -> Result<FieldTable, Refused> {
     match arguments {
-        Value::Object(map) => Ok(table::to_amqp(map)?),
         Value::Null => Ok(FieldTable::default()),
-        Value::Array(items) if items.is_empty() => Ok(FieldTable::default()),
-        _ => Err("its arguments are not an object".into()),
+        given => Ok(table::to_amqp(given)?),
     }
 }
 
