@@ -102,7 +102,56 @@ impl MethodId {
     pub const fn new(class: u16, method: u16) -> Self {
         MethodId { class, method }
     }
+
+    /// Returns the method's name (`basic.publish`); `None` for numbers that are none of AMQP 0-9-1's or RabbitMQ's.
+    pub fn name(self) -> Option<&'static str> {
+        let known = METHOD_NAMES.iter();
+        known.copied().find_map(|(class, method, name)| {
+            (MethodId::new(class, method) == self).then_some(name)
+        })
+    }
 }
+
+/// The methods that clients send, with RabbitMQ's extensions.
+const METHOD_NAMES: [(u16, u16, &str); 37] = [
+    (10, 11, "connection.start_ok"),
+    (10, 21, "connection.secure_ok"),
+    (10, 31, "connection.tune_ok"),
+    (10, 40, "connection.open"),
+    (10, 50, "connection.close"),
+    (10, 51, "connection.close_ok"),
+    (10, 70, "connection.update_secret"),
+    (20, 10, "channel.open"),
+    (20, 20, "channel.flow"),
+    (20, 21, "channel.flow_ok"),
+    (20, 40, "channel.close"),
+    (20, 41, "channel.close_ok"),
+    (30, 10, "access.request"),
+    (40, 10, "exchange.declare"),
+    (40, 20, "exchange.delete"),
+    (40, 30, "exchange.bind"),
+    (40, 40, "exchange.unbind"),
+    (50, 10, "queue.declare"),
+    (50, 20, "queue.bind"),
+    (50, 30, "queue.purge"),
+    (50, 40, "queue.delete"),
+    (50, 50, "queue.unbind"),
+    (60, 10, "basic.qos"),
+    (60, 20, "basic.consume"),
+    (60, 30, "basic.cancel"),
+    (60, 31, "basic.cancel_ok"),
+    (60, 40, "basic.publish"),
+    (60, 70, "basic.get"),
+    (60, 80, "basic.ack"),
+    (60, 90, "basic.reject"),
+    (60, 100, "basic.recover_async"),
+    (60, 110, "basic.recover"),
+    (60, 120, "basic.nack"),
+    (85, 10, "confirm.select"),
+    (90, 10, "tx.select"),
+    (90, 20, "tx.commit"),
+    (90, 30, "tx.rollback"),
+];
 
 /// The longest reply text: it travels as a short string (spec 4.2.5.3).
 pub const MAX_REPLY_TEXT: usize = 255;
@@ -183,6 +232,25 @@ fn truncate(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use amq_protocol::protocol::{basic, confirm, connection, queue};
+
+    #[test]
+    fn methods_are_named_by_their_numbers() {
+        let name = |class, method| MethodId::new(class, method).name();
+        let publish = basic::Publish::default();
+        let (class, method) = (publish.get_amqp_class_id(), publish.get_amqp_method_id());
+        assert_eq!(name(class, method), Some("basic.publish"));
+        let secret = connection::UpdateSecret::default();
+        let (class, method) = (secret.get_amqp_class_id(), secret.get_amqp_method_id());
+        assert_eq!(name(class, method), Some("connection.update_secret"));
+        let select = confirm::Select::default();
+        let (class, method) = (select.get_amqp_class_id(), select.get_amqp_method_id());
+        assert_eq!(name(class, method), Some("confirm.select"));
+        let bind = queue::Bind::default();
+        let (class, method) = (bind.get_amqp_class_id(), bind.get_amqp_method_id());
+        assert_eq!(name(class, method), Some("queue.bind"));
+        assert_eq!((name(0, 0), name(60, 41)), (None, None));
+    }
 
     #[test]
     fn a_reply_text_never_exceeds_a_short_string() {

@@ -140,11 +140,11 @@ fn a_hangup_changes_what_is_logged_and_says_what_needs_a_restart() {
                 "\"log_level\",\"from\":\"info\",\"to\":\"error\"",
             )
             .await;
-        let before = world.count("accepting AMQP connection");
+        let before = world.count("user authenticated and granted access");
         let mut raw = Raw::connect_to(&world.address).await;
         raw.open_channel(1).await;
         assert_eq!(
-            world.count("accepting AMQP connection"),
+            world.count("user authenticated and granted access"),
             before,
             "nobody is told of what goes well"
         );
@@ -161,7 +161,7 @@ fn a_hangup_changes_what_is_logged_and_says_what_needs_a_restart() {
             .await;
         Raw::connect_to(&world.address).await;
         eventually("connections are told of again", async || {
-            (world.count("accepting AMQP connection") > before).then_some(())
+            (world.count("user authenticated and granted access") > before).then_some(())
         })
         .await;
         world.process.signal("TERM");

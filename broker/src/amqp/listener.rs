@@ -3,7 +3,7 @@
 use super::linger::linger;
 use super::session::{End, Session};
 use crate::domain::broker::Broker;
-use crate::domain::connections::ConnectionInfo;
+use crate::domain::connections::{ConnectionInfo, log_connection};
 use crate::plumbing::stopped;
 use crate::plumbing::system;
 use socket2::{SockRef, TcpKeepalive};
@@ -123,7 +123,8 @@ impl Listener {
         }
         let local = socket.local_addr().unwrap_or(peer);
         let (info, mailbox) = self.broker.connections.add(peer, local);
-        tracing::info!(connection = %info.label(), id = %info.id, "accepting AMQP connection");
+        // Probes connect and close, every few seconds: a client is logged when it has logged in.
+        log_connection!(debug, info, id = %info.id, "accepting AMQP connection");
         let session = Session::new(socket, self.broker.clone(), info.clone(), mailbox);
         let leave = Leave {
             broker: self.broker.clone(),
@@ -163,16 +164,20 @@ struct Leave {
 
 impl Leave {
     fn with(&self, end: &End) {
-        let connection = self.info.label();
+        let info = &self.info;
         match end {
-            End::Closed => tracing::info!(connection, "connection closed"),
-            End::Abandoned | End::Gone => {
-                tracing::warn!(connection, "client unexpectedly closed TCP connection");
+            End::Closed if info.is_open() => log_connection!(info, info, "connection closed"),
+            End::Closed => log_connection!(debug, info, "connection closed before its login"),
+            End::Unused => {
+                log_connection!(debug, info, "the client closed without sending anything")
             }
-            End::Silent => tracing::error!(connection, "missed heartbeats from client"),
-            End::HandshakeTimeout => tracing::error!(connection, "handshake timed out"),
+            End::Abandoned | End::Gone => {
+                log_connection!(warn, info, "client unexpectedly closed TCP connection");
+            }
+            End::Silent => log_connection!(error, info, "missed heartbeats from client"),
+            End::HandshakeTimeout => log_connection!(error, info, "handshake timed out"),
             End::Failed(error) => {
-                tracing::warn!(connection, %error, "connection lost: its socket failed");
+                log_connection!(warn, info, %error, "connection lost: its socket failed");
             }
         }
     }

@@ -40,6 +40,8 @@ const TURN: Duration = Duration::from_millis(1);
 pub(super) enum End {
     /// Both sides closed, or the server did.
     Closed,
+    /// The client closed its socket without having sent anything: a probe.
+    Unused,
     /// The client closed its socket without connection.close.
     Abandoned,
     /// The same, while an alarm blocked it.
@@ -203,7 +205,7 @@ impl<S: Peer> Session<S> {
                 Ok(false)
             }
             Poll::Ready(Err(error)) => Err(End::Failed(error)),
-            Poll::Ready(Ok(0)) => Err(End::Abandoned),
+            Poll::Ready(Ok(0)) => Err(self.end_of_input()),
             Poll::Ready(Ok(bytes)) => {
                 if bytes >= self.read_size {
                     self.read_size = (self.read_size * 2).min(READ_BUFFER_MAX);
@@ -217,6 +219,16 @@ impl<S: Peer> Session<S> {
                 self.connection.input_until(&mut self.input, now, until);
                 Ok(true)
             }
+        }
+    }
+
+    /// Returns what it means that the client has closed its side.
+    fn end_of_input(&self) -> End {
+        match () {
+            // Many do not answer connection.close, and none can answer a refusal without it.
+            () if self.connection.is_closing() => End::Closed,
+            () if self.info.octets()[0] == 0 => End::Unused,
+            () => End::Abandoned,
         }
     }
 

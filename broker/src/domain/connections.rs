@@ -9,7 +9,7 @@ use crate::plumbing::ledger::{Holdings, Ledger};
 use crate::plumbing::mailbox::{Mailbox, Order};
 use crate::plumbing::report::ConnectionReport;
 use leveret_protocol::VhostName;
-use leveret_protocol::values::FieldTable;
+use leveret_protocol::values::{AMQPValue, FieldTable};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -75,6 +75,52 @@ impl Details {
     /// Returns the user's name; empty before the login.
     pub fn user_name(&self) -> &str {
         self.user.as_ref().map_or("", |user| user.name.as_str())
+    }
+
+    /// Returns the client property `connection_name`.
+    pub fn connection_name(&self) -> Option<String> {
+        match self.client_properties.inner().get("connection_name") {
+            Some(AMQPValue::LongString(name)) => Some(name.to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// Who a connection is, for the log. What is not known yet is left out of its lines.
+#[derive(Debug)]
+pub struct Who {
+    /// Its addresses: the client's and the broker's.
+    pub connection: String,
+    /// The client property `connection_name`.
+    pub name: Option<String>,
+    /// The user.
+    pub user: Option<String>,
+    /// The virtual host.
+    pub vhost: Option<String>,
+}
+
+/// Logs an event of a connection: `log_connection!(warn, info, field = value, "message")`.
+macro_rules! log_connection {
+    ($level:ident, $info:expr, $($event:tt)+) => {{
+        let who = $info.who();
+        tracing::$level!(
+            connection = who.connection,
+            name = who.name,
+            user = who.user,
+            vhost = who.vhost,
+            $($event)+
+        );
+    }};
+}
+pub(crate) use log_connection;
+
+/// The bytes of a client's name for its connection that are logged at most.
+const NAME_LOGGED: usize = 128;
+
+fn shortened(name: &str) -> String {
+    match name.len() {
+        0..=NAME_LOGGED => name.to_owned(),
+        _ => format!("{}...", &name[..name.floor_char_boundary(NAME_LOGGED)]),
     }
 }
 
@@ -160,7 +206,7 @@ impl ConnectionInfo {
         let throttled = throttled_at > 0
             && now.saturating_duration_since(self.accepted + Duration::from_millis(throttled_at))
                 < FLOW_SHOWN;
-        if self.details.lock().vhost.is_none() {
+        if !self.is_open() {
             "starting"
         } else if self.blocked.load(Ordering::Relaxed) {
             "blocked"
@@ -176,6 +222,22 @@ impl ConnectionInfo {
     /// Returns `peer -> local`, which is RabbitMQ's name for a connection.
     pub fn label(&self) -> String {
         format!("{} -> {}", self.peer, self.local)
+    }
+
+    /// Returns whether the client has logged in and named a virtual host.
+    pub fn is_open(&self) -> bool {
+        self.details.lock().vhost.is_some()
+    }
+
+    /// Returns who the connection is, for the log.
+    pub fn who(&self) -> Who {
+        let details = self.details.lock();
+        Who {
+            connection: self.label(),
+            name: details.connection_name().map(|name| shortened(&name)),
+            user: details.user.as_ref().map(|user| user.name.to_string()),
+            vhost: details.vhost.as_ref().map(ToString::to_string),
+        }
     }
 
     /// Returns what the client said about itself.

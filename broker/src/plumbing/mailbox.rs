@@ -306,6 +306,7 @@ impl Mailbox {
         state.closed = true;
         state.tokens.clear();
         state.orders.clear();
+        self.waiting.store(0, Ordering::SeqCst);
         self.tell(&mut state, 0);
         std::mem::take(&mut state.mail)
     }

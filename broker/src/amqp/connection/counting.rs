@@ -4,7 +4,7 @@
 use super::Connection;
 use super::content::Routed;
 use crate::engine::exchange::Exchange;
-use crate::engine::queue::{Consumer, QueueKind};
+use crate::engine::queue::{Consumer, ConsumerId, QueueKind};
 use crate::engine::statistics::{MessageSizes, MessageStats, Moved, Traffic};
 use leveret_protocol::ChannelId;
 use std::sync::Arc;
@@ -27,31 +27,37 @@ pub(super) struct Tally {
     pub(super) is_open: bool,
 }
 
-/// Which counters a delivery belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Counted {
+/// Deliveries in a row to one consumer, which are counted at once.
+#[derive(Debug)]
+pub(super) struct Streak {
+    consumer: ConsumerId,
     channel: ChannelId,
     kind: QueueKind,
     no_ack: bool,
+    /// How many deliveries there were before it.
+    before: u64,
+    /// How many of its own had been delivered before.
+    pub(super) redelivered: u64,
 }
 
-impl Counted {
+impl Streak {
+    /// Returns whether a delivery to this consumer belongs to it.
     #[inline]
-    pub(super) fn of(consumer: &Consumer) -> Self {
-        Counted {
+    pub(super) fn is_of(&self, consumer: &Consumer) -> bool {
+        self.consumer == consumer.id
+    }
+
+    /// Begins a streak after this many deliveries.
+    pub(super) fn new(consumer: &Consumer, before: u64) -> Self {
+        Streak {
+            consumer: consumer.id,
             channel: consumer.channel,
             kind: consumer.queue.kind,
             no_ack: consumer.no_ack,
+            before,
+            redelivered: 0,
         }
     }
-}
-
-/// Deliveries in a row that belong to the same counters, and are added to them at once.
-#[derive(Debug, Default)]
-pub(super) struct Streak {
-    counted: Option<Counted>,
-    deliveries: u64,
-    redelivered: u64,
 }
 
 impl Tally {
@@ -139,35 +145,16 @@ impl Connection {
         }
     }
 
-    /// Counts a delivery to a consumer: with the streak, or as the first of a new one.
-    #[inline]
-    pub(super) fn count_delivery(
-        &mut self,
-        streak: &mut Streak,
-        counted: Counted,
-        redelivered: bool,
-    ) {
-        if streak.counted != Some(counted) {
-            self.count_streak(streak);
-            streak.counted = Some(counted);
-        }
-        streak.deliveries += 1;
-        streak.redelivered += u64::from(redelivered);
-    }
-
-    /// Counts the deliveries of a streak, which then has none.
-    pub(super) fn count_streak(&mut self, streak: &mut Streak) {
-        let streak = std::mem::take(streak);
-        let Some(counted) = streak.counted else {
-            return;
-        };
+    /// Counts the deliveries of a streak that has ended after this many deliveries.
+    pub(super) fn count_streak(&mut self, streak: &Streak, delivered: u64) {
+        let deliveries = delivered - streak.before;
         let count = |stats: &mut MessageStats| {
-            stats.count_deliveries(counted.no_ack, streak.deliveries, streak.redelivered);
+            stats.count_deliveries(streak.no_ack, deliveries, streak.redelivered);
         };
-        if let Some(channel) = self.channel_mut(counted.channel) {
+        if let Some(channel) = self.channel_mut(streak.channel) {
             count(&mut channel.stats);
         }
-        count(self.tally.of(counted.kind));
+        count(self.tally.of(streak.kind));
     }
 
     /// Counts a channel that has published for the first time.

@@ -3,6 +3,7 @@
 use super::{Connection, Phase};
 use crate::config::Mechanism;
 use crate::domain::auth::{self, Access, Credentials, LoginProtocol};
+use crate::domain::connections::log_connection;
 use crate::domain::limits::{ConnectionAttempt, ConnectionLimit, UsageGuard, VhostLimits};
 use crate::domain::operations::Caller;
 use crate::domain::vhost::Vhost;
@@ -169,7 +170,7 @@ impl Connection {
         let attempts = &self.broker.login_attempts;
         attempts.count(LoginProtocol::Amqp091, peer, user, login.is_ok());
         login.map_err(|reason| {
-            tracing::error!(connection = %self.info.label(), "login refused: {reason}");
+            log_connection!(error, self.info, "login refused: {reason}");
             texts::login_refused(mechanism)
         })
     }
@@ -225,10 +226,10 @@ impl Connection {
         if !self.broker.users.may_enter(user, name) {
             return Err(texts::vhost_refused(name, &user.name));
         }
-        tracing::info!(
-            connection = %self.info.label(),
-            user = %user.name,
-            vhost = name,
+        log_connection!(
+            info,
+            self.info,
+            id = %self.info.id,
             "user authenticated and granted access to the virtual host"
         );
         let (broker, info) = (self.broker.clone(), self.info.clone());

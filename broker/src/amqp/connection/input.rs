@@ -2,7 +2,8 @@
 
 use super::channel::Channel;
 use super::content::Content;
-use super::{CLOSE_TIMEOUT, Connection, OUTPUT_MAX, Phase};
+use super::{CLOSE_TIMEOUT, Connection, OUTPUT_MAX, Phase, foreign};
+use crate::domain::connections::log_connection;
 use crate::domain::limits::ChannelLimit;
 use crate::text::names::NODE_NAME;
 use bytes::{Buf, Bytes, BytesMut};
@@ -115,6 +116,12 @@ impl Connection {
             return false;
         }
         if buf[..known] != PROTOCOL_HEADER && buf[..known] != PROTOCOL_HEADER_0_9 {
+            log_connection!(
+                warn,
+                self.info,
+                "closing connection: {}",
+                foreign::described(buf)
+            );
             // Send the version that we speak, then close.
             self.out.buffer().extend_from_slice(&PROTOCOL_HEADER);
             self.phase = Phase::Ending;
@@ -328,14 +335,25 @@ impl Connection {
     pub(super) fn fail(&mut self, channel: ChannelId, error: AmqpError, now: Instant) {
         match error.scope {
             Scope::Channel if channel != ChannelId::CONNECTION => {
-                tracing::error!(connection = %self.info.label(), %channel, "channel error: {error}");
+                self.log_error(channel, "channel", &error);
                 self.fail_channel(channel, &error);
             }
             _ => {
-                tracing::error!(connection = %self.info.label(), %channel, "connection error: {error}");
+                self.log_error(channel, "connection", &error);
                 self.fail_connection(&error, now);
             }
         }
+    }
+
+    fn log_error(&self, channel: ChannelId, scope: &str, error: &AmqpError) {
+        let operation = error.method.name();
+        log_connection!(
+            error,
+            self.info,
+            %channel,
+            operation,
+            "{scope} error: {error}"
+        );
     }
 
     fn fail_channel(&mut self, id: ChannelId, error: &AmqpError) {
@@ -400,6 +418,7 @@ impl Connection {
     pub fn force_close(&mut self, reason: &str, now: Instant) {
         match self.phase {
             Phase::Opening | Phase::Running => {
+                log_connection!(warn, self.info, "closing connection: {reason}");
                 self.fail_connection(&texts::connection_forced(reason), now);
             }
             Phase::Header | Phase::Starting | Phase::Tuning => self.phase = Phase::Ending,

@@ -2,7 +2,7 @@
 
 use super::Connection;
 use super::channel::{Meaning, channel_of};
-use super::counting::{Counted, Streak};
+use super::counting::Streak;
 use super::unacked::{Delivery, Returning};
 use crate::config::Limits;
 use crate::engine::message::Message;
@@ -60,15 +60,21 @@ impl Connection {
         let any = !batch.is_empty();
         let mut undeliverable = Vec::new();
         let mut delivered = 0;
-        let mut streak = Streak::default();
+        let mut streak: Option<Streak> = None;
         for mail in batch.mail.drain(..) {
             match mail {
                 Mail::Deliver(consumer, entry) => {
-                    let (counted, redelivered) = (Counted::of(&consumer), entry.redelivered());
+                    if !streak.as_ref().is_some_and(|it| it.is_of(&consumer)) {
+                        let ended = streak.replace(Streak::new(&consumer, delivered));
+                        ended.inspect(|ended| self.count_streak(ended, delivered));
+                    }
+                    let redelivered = entry.redelivered();
                     match self.deliver(consumer, entry) {
                         Ok(()) => {
                             delivered += 1;
-                            self.count_delivery(&mut streak, counted, redelivered);
+                            if redelivered && let Some(streak) = &mut streak {
+                                streak.redelivered += 1;
+                            }
                         }
                         Err((consumer, entry)) => undeliverable.push(back(consumer, entry)),
                     }
@@ -77,7 +83,9 @@ impl Connection {
                 Mail::Reply(reply) => self.deliver_reply(&reply),
             }
         }
-        self.count_streak(&mut streak);
+        if let Some(streak) = streak {
+            self.count_streak(&streak, delivered);
+        }
         self.info.delivered(delivered);
         if delivered > 0 {
             self.watch_acks();

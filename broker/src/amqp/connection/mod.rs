@@ -20,6 +20,7 @@ mod deferred;
 mod exchange_class;
 mod fast_path;
 mod flush;
+mod foreign;
 mod handshake;
 mod idle;
 mod input;
@@ -288,6 +289,14 @@ impl Connection {
             Phase::Closing { until } | Phase::Refused { until } => now >= until,
             _ => false,
         }
+    }
+
+    /// Returns whether the broker, or both sides, have closed it: the client's end of the socket may follow.
+    pub fn is_closing(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Closing { .. } | Phase::Ending | Phase::Refused { .. }
+        )
     }
 
     /// Returns when the connection needs attention even if nothing arrives.

@@ -43,8 +43,9 @@ pub(super) struct CachedRoute {
     pub(super) queues: Option<Arc<[Arc<Queue>]>>,
     /// A hint: the queue's place in the run.
     pub(super) place: usize,
-    /// Publishes that are not reported yet, and how many queues they were routed to.
+    /// Publishes that are not reported yet.
     published: u64,
+    /// How many queues they were routed to, where that depends on each message.
     routed: u64,
 }
 
@@ -74,7 +75,7 @@ impl CachedRoutes {
         Some(at)
     }
 
-    /// Counts a publish by a route to this many queues.
+    /// Counts a publish by a route, to this many queues if that depends on the message.
     #[inline]
     pub(super) fn count(&mut self, at: usize, queues: usize) {
         let route = &mut self.routes[at];
@@ -82,7 +83,9 @@ impl CachedRoutes {
             self.counted.push(at);
         }
         route.published += 1;
-        route.routed += queues as u64;
+        if route.queues.is_none() {
+            route.routed += queues as u64;
+        }
     }
 
     /// Takes the publishes by one of the routes that have some: their exchange, their number, and how many queues they
@@ -90,7 +93,10 @@ impl CachedRoutes {
     pub(super) fn take_counted(&mut self) -> Option<(Option<Arc<Exchange>>, u64, u64)> {
         let route = &mut self.routes[self.counted.pop()?];
         let published = std::mem::take(&mut route.published);
-        let routed = std::mem::take(&mut route.routed);
+        let routed = match &route.queues {
+            Some(queues) => published * queues.len() as u64,
+            None => std::mem::take(&mut route.routed),
+        };
         Some((route.exchange.clone(), published, routed))
     }
 

@@ -5,7 +5,7 @@
 //! a watermark that was lowered.
 
 use crate::domain::broker::Broker;
-use crate::domain::connections::ConnectionInfo;
+use crate::domain::connections::{ConnectionInfo, log_connection};
 use crate::plumbing::ledger::Kind;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -114,14 +114,11 @@ fn close(broker: &Broker, holders: &[Holder], excess: u64, why: &str) -> u64 {
         }
         freed += holder.bytes;
         let reason = holder.reason(why);
-        let (details, connection) = (holder.info.details(), holder.info.label());
-        let vhost = details.vhost.as_ref().map(|vhost| vhost.as_str());
-        tracing::warn!(
-            connection,
-            user = details.user_name(),
-            vhost,
+        log_connection!(
+            info,
+            holder.info,
             held_bytes = holder.bytes,
-            "closing connection: {reason}"
+            "this connection holds much and is closed"
         );
         broker.connections.close(holder.info.id, &reason);
     }

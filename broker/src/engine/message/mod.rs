@@ -69,6 +69,8 @@ const MARK_PERSISTENT: u8 = 1;
 const MARK_LETTER: u8 = 2;
 /// [`Message::pins`].
 const MARK_PINS: u8 = 4;
+/// It has the property `expiration`.
+const MARK_EXPIRES: u8 = 8;
 
 /// Collects the parts of a message as its frames arrive.
 #[derive(Debug)]
@@ -201,6 +203,8 @@ impl MessageBuilder {
     /// Returns the complete message. `cancellable` means that it goes to at most one durable queue,
     /// so an early acknowledgement can avoid its write.
     pub fn finish(self, cancellable: bool) -> Message {
+        let names = usize::from(self.exchange_len) + usize::from(self.routing_key_len);
+        let marks = marks(self.persistent, &self.head[names..]);
         Message {
             head: self.head,
             exchange_len: self.exchange_len,
@@ -211,7 +215,7 @@ impl MessageBuilder {
                 LargeBody::Whole(body) => Some(Box::new(body)),
                 LargeBody::Pieces(pieces) => Some(Box::new(pieces.into())),
             },
-            marks: marks(self.persistent),
+            marks,
             write: AtomicU8::new(WriteState::of(cancellable) as u8),
         }
     }
@@ -229,9 +233,17 @@ fn extend(pieces: &mut Vec<u8>, piece: &[u8], remaining: u64) {
     pieces.extend_from_slice(piece);
 }
 
-fn marks(persistent: bool) -> u8 {
-    if persistent { MARK_PERSISTENT } else { 0 }
+/// Returns the marks of a message with these properties, which may be followed by something else.
+fn marks(persistent: bool, properties: &[u8]) -> u8 {
+    let expires = properties
+        .first()
+        .is_some_and(|flags| flags & EXPIRATION_FLAG != 0);
+    let mark = |is_set, mark| if is_set { mark } else { 0 };
+    mark(persistent, MARK_PERSISTENT) | mark(expires, MARK_EXPIRES)
 }
+
+/// The flag of the property `expiration` in the first byte of the properties.
+const EXPIRATION_FLAG: u8 = 1;
 
 impl Message {
     /// Creates a message with a body of at most [`INLINE_BODY_MAX`] bytes, as [`MessageBuilder`] would make it of one
@@ -268,7 +280,7 @@ impl Message {
             routing_key_len: routing_key.len() as u8,
             properties_len: properties.len() as u32,
             large_body: None,
-            marks: marks(persistent),
+            marks: marks(persistent, properties),
             write: AtomicU8::new(WriteState::of(cancellable) as u8),
         })
     }
@@ -363,11 +375,16 @@ impl Message {
     }
 
     /// Returns how long it may wait in a queue, by its `expiration` property.
+    #[inline]
     pub fn expiration(&self) -> Option<Duration> {
-        // The flag of the property, which few messages have: the others are not parsed.
-        if self.properties().first()? & 1 == 0 {
-            return None;
+        // Few messages have the property: the others are not parsed.
+        match self.marks & MARK_EXPIRES {
+            0 => None,
+            _ => self.parsed_expiration(),
         }
+    }
+
+    fn parsed_expiration(&self) -> Option<Duration> {
         let text = property(self.properties(), Property::Expiration)?;
         // Checked when the message was published.
         parse_expiration(text).ok().map(Duration::from_millis)
@@ -404,9 +421,10 @@ impl Message {
             None => builder.push(body),
             Some(large) => builder.push_frame(Bytes::clone(large)),
         };
+        let finished = builder.finish(cancellable);
         Message {
-            marks: self.marks,
-            ..builder.finish(cancellable)
+            marks: (self.marks & !MARK_EXPIRES) | finished.marks,
+            ..finished
         }
     }
 

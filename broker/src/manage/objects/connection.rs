@@ -6,7 +6,7 @@ use crate::domain::connections::ConnectionInfo;
 use crate::engine::interfaces::ConnectionId;
 use crate::manage::table;
 use crate::text::names::NODE_NAME;
-use leveret_protocol::values::{AMQPValue, FieldTable};
+use leveret_protocol::values::FieldTable;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Instant, UNIX_EPOCH};
@@ -121,7 +121,7 @@ impl Connection {
         Connection {
             id: info.id,
             name: info.label(),
-            user_provided_name: provided_name(&details.client_properties),
+            user_provided_name: details.connection_name(),
             node: NODE_NAME,
             r#type: "network",
             protocol: "AMQP 0-9-1",
@@ -163,13 +163,5 @@ impl Connection {
             peer_cert_validity: Some(""),
         };
         self
-    }
-}
-
-/// Returns the client property `connection_name`.
-fn provided_name(properties: &FieldTable) -> Option<String> {
-    match properties.inner().get("connection_name") {
-        Some(AMQPValue::LongString(name)) => Some(name.to_string()),
-        _ => None,
     }
 }
