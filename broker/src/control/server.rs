@@ -5,6 +5,7 @@ use super::files;
 use super::socket::SocketPath;
 use super::wire::{self, MAX_LINE};
 use crate::manage::AdminContext;
+use crate::manage::access::Principal;
 use crate::manage::definitions::{Export, Scope};
 use crate::manage::listings;
 use crate::manage::request::{ErrorKind, Request, Response};
@@ -191,7 +192,8 @@ async fn answer(
     }
     let verbs = Verbs::new(context.clone());
     // Changes wait for the disk, so they run on a blocking thread.
-    let response = tokio::task::spawn_blocking(move || verbs.perform(request)).await;
+    let response =
+        tokio::task::spawn_blocking(move || verbs.perform(&Principal::Owner, request)).await;
     let response = response
         .unwrap_or_else(|error| Response::refused_because(ErrorKind::Software, error.to_string()));
     send(write, slot, &response).await

@@ -48,7 +48,7 @@ pub(super) fn log_in(
     let login = broker.users.login(Credentials { user, password }, peer);
     let principal = match login {
         Ok(login) => {
-            let principal = Principal::User(login);
+            let principal = Principal::User { login, from: peer };
             match principal.require(Right::Management) {
                 Ok(()) => Ok(principal),
                 Err(denied) => {

@@ -5,6 +5,7 @@ use super::request::Request;
 use super::verbs::Verbs;
 use crate::config::Config;
 use crate::domain::recovery::recover;
+use crate::manage::access::Principal;
 use leveret_storage::{Options, Store};
 use std::net::SocketAddr;
 use std::sync::{Arc, Barrier};
@@ -58,13 +59,13 @@ fn changes_are_stored_in_the_order_in_which_they_took_effect() {
     let all = |request: fn(usize) -> Request| {
         for user in 0..USERS {
             ready.wait();
-            Verbs::new(context.clone()).perform(request(user));
+            Verbs::new(context.clone()).perform(&Principal::Owner, request(user));
         }
     };
     thread::scope(|scope| {
         let administrators = [delete, permit].map(|request| scope.spawn(move || all(request)));
         for user in 0..USERS {
-            Verbs::new(context.clone()).perform(add(user));
+            Verbs::new(context.clone()).perform(&Principal::Owner, add(user));
             ready.wait();
         }
         for administrator in administrators {

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod administration;
+mod audit;
 #[cfg(test)]
 mod change_order_tests;
 pub mod columns;

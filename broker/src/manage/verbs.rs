@@ -1,6 +1,8 @@
 //! The operations that are not listings: changes by administrators, and `status`.
 
 use super::AdminContext;
+use super::access::Principal;
+use super::audit;
 use super::objects;
 use super::request::{ErrorKind, Request, Response};
 use super::status::{Listener, Status};
@@ -29,8 +31,17 @@ impl Verbs {
         Verbs { context, fx }
     }
 
-    /// Performs a request and returns once its changes are on disk.
-    pub(crate) fn perform(mut self, request: Request) -> Response {
+    /// Performs a request and returns once its changes are on disk, and in the log.
+    pub(crate) fn perform(self, principal: &Principal, request: Request) -> Response {
+        let change = audit::Change::of(&request);
+        let response = self.performed(request);
+        if let Some(change) = change {
+            change.log(principal, &response);
+        }
+        response
+    }
+
+    fn performed(mut self, request: Request) -> Response {
         let leaves_store_unchanged = matches!(
             request,
             Request::Ping

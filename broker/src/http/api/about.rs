@@ -60,7 +60,7 @@ impl Myself {
                 name: String::new(),
                 tags: Vec::new(),
             },
-            Principal::User(login) => Myself {
+            Principal::User { login, .. } => Myself {
                 name: login.identity.name.to_string(),
                 tags: login.tags.clone(),
             },
