@@ -35,6 +35,7 @@ fn broker(names: &BTreeSet<(String, String)>) -> AdminContext {
         config_files: Vec::new(),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         management_address: None,
+        prometheus_address: None,
         stop: Arc::new(watch::channel(false).0),
     }
 }
