@@ -124,6 +124,33 @@ proptest! {
 }
 
 #[test]
+fn the_cluster_is_known_by_its_name_and_its_id() {
+    let context = broker(&BTreeSet::new());
+    let mut fx = context.broker.effects(None);
+    let set = context
+        .broker
+        .set_global_parameter("cluster_name", "burrow".into(), &mut fx);
+    set.unwrap();
+    context.broker.seed_cluster_id(&mut fx);
+    let id = context.broker.global_parameters.cluster_id();
+    assert!(id.starts_with("rabbitmq-cluster-id-"), "{id}");
+    let (text, _) = text(&context, Endpoint::Aggregated, Format::Classic);
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("rabbitmq_identity_info{"));
+    let found = labels(line.unwrap()).unwrap();
+    for (label, value) in [
+        ("rabbitmq_cluster", "burrow"),
+        ("rabbitmq_cluster_permanent_id", &id),
+    ] {
+        assert!(
+            found.contains(&(label.to_owned(), value.to_owned())),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn many_queues_are_written_a_little_at_a_time() {
     let names = (0..2000)
         .map(|n| ("/".to_owned(), format!("queue-{n}")))
