@@ -180,7 +180,6 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
         .statistics
         .set_interval(config.collect_statistics_interval);
     load_definitions(config, &broker)?;
-    warn_without_users(&broker);
     // Alarms are in force before the first publisher connects.
     shortage::check(&broker, &config.data_dir);
     tokio::spawn(shortage::watch(broker.clone(), config.data_dir.clone()));
@@ -193,12 +192,8 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     let bound = listener.address()?;
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
-    let management = bind_management(config)?;
-    let management_address = management.as_ref().map(HttpListener::address);
-    let management_address = management_address.transpose()?;
-    let metrics = bind_metrics(config)?;
-    let prometheus_address = metrics.as_ref().map(HttpListener::address);
-    let prometheus_address = prometheus_address.transpose()?;
+    let (management, management_address) = with_address(bind_management(config)?)?;
+    let (metrics, prometheus_address) = with_address(bind_metrics(config)?)?;
     let context = AdminContext {
         broker: broker.clone(),
         data_dir: config.data_dir.clone(),
@@ -241,25 +236,28 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     finished
 }
 
-/// Imports the definitions that are configured to be there.
+/// Imports the definitions that are configured to be there, and warns if there is no user now.
 fn load_definitions(config: &Config, broker: &Arc<Broker>) -> Result<(), Failure> {
-    let Some(path) = &config.load_definitions else {
-        return Ok(());
-    };
-    tracing::info!(path = %path.display(), "loading definitions");
-    definitions::load(broker, path, config.definitions_skip_if_unchanged)?;
-    Ok(())
-}
-
-/// Says how to get a user if there is none: where definitions are loaded there is no default one, and the last one can be
-/// deleted.
-fn warn_without_users(broker: &Broker) {
+    if let Some(path) = &config.load_definitions {
+        tracing::info!(path = %path.display(), "loading definitions");
+        definitions::load(broker, path, config.definitions_skip_if_unchanged)?;
+    }
+    // Where definitions are loaded there is no default one, and the last one can be deleted.
     if broker.users.users().is_empty() {
         tracing::warn!(
             "there is no user, so nobody can log in: add one with leveretctl add_user NAME PASSWORD and \
              leveretctl set_permissions NAME \".*\" \".*\" \".*\""
         );
     }
+    Ok(())
+}
+
+/// Returns a listener, if there is one, with its address.
+fn with_address(
+    listener: Option<HttpListener>,
+) -> Result<(Option<HttpListener>, Option<SocketAddr>), Failure> {
+    let address = listener.as_ref().map(HttpListener::address);
+    Ok((listener, address.transpose()?))
 }
 
 /// Binds the management HTTP API, if it is wanted. With the default port another broker on this machine may have it: then
