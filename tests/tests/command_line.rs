@@ -161,8 +161,14 @@ fn settings_come_from_variables_and_the_file_and_flags_win() {
             .env("LEVERET_PORT", "1")
             .env("LEVERET_DATA_DIR", data.path().join("data"))
             .args(["--port", "0"]);
+        command.env("LEVERET_MANAGMENT", "false");
         let mut process = Process::start("leveret", &mut command);
         let address = process.line("the ready line", ready_address).await;
+        let log = process.lines().join("\n");
+        assert!(
+            log.contains("no settings") && log.contains("LEVERET_MANAGMENT"),
+            "{log}"
+        );
         assert!(
             address.starts_with("127.0.0.1:") && !address.ends_with(":1"),
             "{address}"

@@ -322,6 +322,37 @@ async fn refusal(data: &Path, definitions: &Path) -> String {
 }
 
 #[test]
+fn a_first_start_that_fails_is_none_and_a_broker_without_users_says_so() {
+    run(async {
+        let folder = TempDir::with_prefix("leveret-test-").expect("a temporary directory");
+        let file = folder.path().join("file.json");
+        let data = TempDir::with_prefix("leveret-test-").expect("a temporary directory");
+        let wrong = json!({"vhosts": [{"name": "/"}], "users": [{"name": "app"}]});
+        std::fs::write(&file, wrong.to_string()).expect("it is written");
+        let said = refusal(data.path(), &file).await;
+        for part in [
+            "nothing was imported",
+            "add \"tags\": []",
+            "import_definitions",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+        // The next start is the first: it makes the default user.
+        let mut broker = TestBroker::start_in(data, &[], Vec::new()).await;
+        assert_eq!(names(&exported(&broker).await, "users"), ["guest"]);
+        broker.ctl(&["delete_user", "guest"]).await;
+        broker.restart().await;
+        let warning = |line: &str| {
+            (line.contains("WARN") && line.contains("there is no user")).then(|| line.to_owned())
+        };
+        let said = broker.process().line("a warning", warning).await;
+        for part in ["leveretctl add_user NAME PASSWORD", "set_permissions"] {
+            assert!(said.contains(part), "{said}");
+        }
+    });
+}
+
+#[test]
 fn definitions_are_loaded_at_start() {
     run(async {
         let folder = TempDir::with_prefix("leveret-test-").expect("a temporary directory");

@@ -207,6 +207,24 @@ fn defaults() -> BTreeMap<String, String> {
 }
 
 #[test]
+fn every_setting_is_described() {
+    let help = printed(broker_command().arg("--help"));
+    let described: BTreeSet<String> = rows(&page("docs/operate/configure.md"), "## Settings")
+        .iter()
+        .flat_map(|row| code(&row[0]))
+        .map(str::to_owned)
+        .collect();
+    let option = regex(r"--([a-z-]+) <");
+    let keys = option
+        .captures_iter(&help)
+        .map(|found| found[1].replace('-', "_"));
+    let missing: Vec<String> = keys
+        .filter(|key| key != "config" && !described.contains(key))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn defaults_are_those_of_the_program() {
     let defaults = defaults();
     let squeezed = |text: &str| text.replace(' ', "");

@@ -1,6 +1,7 @@
 //! Merges the three layers of settings into one configuration.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
@@ -69,6 +70,11 @@ impl Config {
         args: impl IntoIterator<Item = OsString>,
     ) -> Result<(Config, Option<Command>), ConfigError> {
         load_all(args, &Environment::of_process())
+    }
+
+    /// Returns the variables of the process that begin like settings and are none.
+    pub fn unknown_variables() -> Vec<String> {
+        unknown(std::env::vars_os().map(|(name, _)| name))
     }
 
     /// Does what [`load`](Config::load) does, in the given environment.
@@ -155,7 +161,9 @@ fn complete(settings: Settings, environment: &Environment<'_>) -> Result<Config,
             .unwrap_or(default.anonymous_login_pass),
         default_user: settings.default_user.unwrap_or(default.default_user),
         default_pass: settings.default_pass.unwrap_or(default.default_pass),
-        load_definitions: settings.load_definitions,
+        load_definitions: settings
+            .load_definitions
+            .filter(|path| path != Path::new(super::NONE)),
         definitions_skip_if_unchanged: settings.definitions_skip_if_unchanged.unwrap_or_default(),
         management: settings.management.unwrap_or(default.management),
         management_bind: settings.management_bind.unwrap_or(default.management_bind),
@@ -163,7 +171,7 @@ fn complete(settings: Settings, environment: &Environment<'_>) -> Result<Config,
         management_cors_allow_origins: settings
             .management_cors_allow_origins
             .map_or(default.management_cors_allow_origins, |origins| origins.0),
-        prometheus_port: settings.prometheus_port,
+        prometheus_port: settings.prometheus_port.and_then(|port| port.0),
         prometheus_bind: settings.prometheus_bind.unwrap_or(default.prometheus_bind),
         config_file: settings.config,
     })
@@ -197,6 +205,23 @@ fn from_environment(environment: &Environment<'_>) -> Result<Settings, ConfigErr
     settings.default_pass = password(environment, "DEFAULT_PASS")?;
     settings.anonymous_login_pass = password(environment, "ANONYMOUS_LOGIN_PASS")?;
     Ok(settings)
+}
+
+/// Returns which of these variables look like settings and are none: misspelt ones, perhaps.
+pub(super) fn unknown(names: impl IntoIterator<Item = OsString>) -> Vec<String> {
+    let flags = Flags::command();
+    let is_known = |key: &str| {
+        let flag = key.to_lowercase().replace('_', "-");
+        let mut arguments = flags.get_arguments();
+        ["DEFAULT_PASS", "ANONYMOUS_LOGIN_PASS"].contains(&key)
+            || key == key.to_uppercase() && arguments.any(|one| one.get_long() == Some(&flag))
+    };
+    let names = names.into_iter().filter_map(|name| name.into_string().ok());
+    let mut unknown: Vec<String> = names
+        .filter(|name| name.strip_prefix(PREFIX).is_some_and(|key| !is_known(key)))
+        .collect();
+    unknown.sort();
+    unknown
 }
 
 /// Reads a password, which has no flag.
@@ -251,7 +276,7 @@ fn one_line(error: &clap::Error) -> String {
         .replace("invalid digit found in string", "use a whole number")
         .replace(
             "invalid IP address syntax",
-            "use an IP address such as 127.0.0.1 or 0.0.0.0",
+            "use an IP address such as 127.0.0.1, 0.0.0.0 or ::1, not a name",
         );
     let suggested = matches!(
         error.get(ContextKind::SuggestedArg),

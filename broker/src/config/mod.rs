@@ -59,6 +59,8 @@ pub const DEFAULT_STATISTICS_INTERVAL: Duration = Duration::from_millis(5000);
 const DEFAULT_MAX_TRANSACTION_SIZE: u64 = 128 << 20;
 /// Enough that consumers that keep up never wait for the disk, and little compared to the rest.
 const DEFAULT_QUEUE_MEMORY: u64 = 32 << 20;
+/// What stands for no value, where a setting may have none.
+const NONE: &str = "none";
 /// The name and the password of the user in a new data directory.
 pub const DEFAULT_USER: &str = "guest";
 

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::values::{
-    AuthMechanisms, ByteSize, Interval, LogFilter, LogFormat, LoopbackUsers, Maximum, Origins,
-    Secret, TimeLimit,
+    AuthMechanisms, ByteSize, Interval, LogFilter, LogFormat, LoopbackUsers, Maximum, OptionalPort,
+    Origins, Secret, TimeLimit,
 };
 use super::{DiskFreeLimit, MemoryWatermark};
 
@@ -131,7 +131,7 @@ pub(super) struct Settings {
     pub(super) default_pass: Option<Secret>,
 
     /// Definition file to import at every start, or a directory whose *.json files are imported in the
-    /// order of their names; a new data directory then gets no default user [default: none]
+    /// order of their names, or none; a new data directory then gets no default user [default: none]
     #[arg(long, value_name = "PATH", help_heading = "Definitions")]
     pub(super) load_definitions: Option<PathBuf>,
 
@@ -156,10 +156,10 @@ pub(super) struct Settings {
     #[arg(long, value_name = "ORIGINS", help_heading = "Management")]
     pub(super) management_cors_allow_origins: Option<Origins>,
 
-    /// TCP port on which anybody may read the metrics, without a login; 0 takes any free one
-    /// [default: none]
+    /// TCP port on which anybody may read the metrics, without a login; 0 takes any free one, none
+    /// opens none [default: none]
     #[arg(long, value_name = "PORT", help_heading = "Management")]
-    pub(super) prometheus_port: Option<u16>,
+    pub(super) prometheus_port: Option<OptionalPort>,
 
     /// Address of that port [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS", help_heading = "Management")]

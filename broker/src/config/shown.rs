@@ -1,13 +1,20 @@
 //! Settings as text, for comparing two configurations and logging the difference.
 
 use super::Mechanism;
+use super::file;
 use super::{Config, DEFAULT_MANAGEMENT_PORT, LogFormat};
 use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
 
 impl Config {
-    /// Returns every setting of a running broker by its key, as text that the file could contain.
+    /// Returns the settings of [`Config::settings`] as a configuration file.
+    pub fn to_file(&self) -> String {
+        let settings = self.settings().into_iter();
+        settings.map(|(key, value)| line(key, &value)).collect()
+    }
+
+    /// Returns every setting of a running broker by its key, as text that a flag could have.
     /// Leaves out the passwords and what only matters for a new data directory.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         // Destructured, so that a setting that is added later cannot be forgotten here.
@@ -98,6 +105,16 @@ impl Config {
             ),
             ("prometheus_bind", prometheus_bind.to_string()),
         ]
+    }
+}
+
+/// Returns a setting as a line of the file: numbers and booleans as they are, everything else between quotes.
+fn line(key: &str, value: &str) -> String {
+    let bare = format!("{key} = {value}\n");
+    let plain = value.parse::<f64>().is_ok() || value.parse::<bool>().is_ok();
+    match plain && file::parse(&bare).is_ok() {
+        true => bare,
+        false => format!("{key} = {}\n", toml::Value::from(value)),
     }
 }
 

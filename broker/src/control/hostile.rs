@@ -192,6 +192,7 @@ fn context() -> AdminContext {
         config_files: Vec::new(),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         management_address: None,
+        prometheus_address: None,
         stop: Arc::new(watch::channel(false).0),
     }
 }

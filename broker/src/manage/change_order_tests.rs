@@ -53,6 +53,7 @@ fn changes_are_stored_in_the_order_in_which_they_took_effect() {
         config_files: Vec::new(),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         management_address: None,
+        prometheus_address: None,
         stop: Arc::new(watch::channel(false).0),
     };
     let ready = Barrier::new(3);

@@ -45,6 +45,8 @@ pub struct AdminContext {
     pub address: SocketAddr,
     /// The address of the management HTTP API, if it is served.
     pub management_address: Option<SocketAddr>,
+    /// The address where anybody may read the metrics, if there is one.
+    pub prometheus_address: Option<SocketAddr>,
     /// Set to true to stop the broker.
     pub stop: Arc<watch::Sender<bool>>,
 }

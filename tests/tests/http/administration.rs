@@ -381,7 +381,9 @@ fn mistakes_are_named_and_change_nothing() {
 #[test]
 fn the_node_says_what_it_is_and_how_it_is() {
     run(async {
-        let Some(broker) = world().await else { return };
+        let Some(broker) = TestBroker::start_own_with(&["--prometheus-port", "0"]).await else {
+            return;
+        };
         let overview = get(&broker, "/overview");
         assert_eq!(overview["product_name"], "Leveret");
         assert!(
@@ -392,7 +394,13 @@ fn the_node_says_what_it_is_and_how_it_is() {
         assert_eq!(overview["object_totals"]["exchanges"], 7);
         let protocols = overview["listeners"].as_array().expect("a list").iter();
         let protocols: Vec<&Value> = protocols.map(|one| &one["protocol"]).collect();
-        assert_eq!(protocols, ["amqp", "http"]);
+        assert_eq!(protocols, ["amqp", "http", "http/prometheus"]);
+        assert_eq!(
+            overview["contexts"][1]["description"],
+            "RabbitMQ Prometheus"
+        );
+        let status = broker.ctl(&["status"]).await;
+        assert!(status.contains("protocol: http/prometheus"), "{status}");
         let nodes = get(&broker, "/nodes");
         let node = nodes[0]["name"].as_str().expect("a name").to_owned();
         assert_eq!(
@@ -413,6 +421,12 @@ fn the_node_says_what_it_is_and_how_it_is() {
         let port = broker.port();
         let answer = get(&broker, &format!("/health/checks/port-listener/{port}"));
         assert_eq!(answer, json!({"status": "ok", "port": port}));
+        let (_, port) = broker.prometheus().rsplit_once(':').expect("a port");
+        get(&broker, &format!("/health/checks/port-listener/{port}"));
+        get(
+            &broker,
+            "/health/checks/protocol-listener/http%2Fprometheus",
+        );
         let (failed, _) = ask(&broker, "guest", "GET /health/checks/port-listener/1", "");
         assert_eq!(failed, 503);
         let form = [("content-type", "application/x-www-form-urlencoded")];
@@ -426,6 +440,11 @@ fn the_node_says_what_it_is_and_how_it_is() {
         assert!(
             page.as_str()
                 .is_some_and(|page| page.contains("/api/whoami"))
+        );
+        let root = broker.ask("GET", "/", Value::Null).await;
+        assert_eq!(
+            (root.status, root.header("location")),
+            (301, Some("/api/index.html"))
         );
     });
 }

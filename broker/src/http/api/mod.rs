@@ -238,6 +238,7 @@ pub fn router(api: Api, config: &Config) -> Router {
     let moved = |to| axum::routing::get(async move || headers::moved(to));
     let index = axum::routing::get(async move || axum::response::Html(page.clone()));
     let paths = paths
+        .route("/", moved("/api/index.html"))
         .route("/api", moved("/api/index.html"))
         .route("/doc/stats.html", moved("/api/index.html"))
         .route("/stats", moved("/api/index.html"))

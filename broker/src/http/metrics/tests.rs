@@ -35,6 +35,7 @@ fn broker(names: &BTreeSet<(String, String)>) -> AdminContext {
         config_files: Vec::new(),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         management_address: None,
+        prometheus_address: None,
         stop: Arc::new(watch::channel(false).0),
     }
 }
@@ -119,6 +120,33 @@ proptest! {
             let names = BTreeSet::from([("/".to_owned(), "q".to_owned())]);
             text(&broker(&names), Endpoint::Detailed(selection), Format::Classic);
         }
+    }
+}
+
+#[test]
+fn the_cluster_is_known_by_its_name_and_its_id() {
+    let context = broker(&BTreeSet::new());
+    let mut fx = context.broker.effects(None);
+    let set = context
+        .broker
+        .set_global_parameter("cluster_name", "burrow".into(), &mut fx);
+    set.unwrap();
+    context.broker.seed_cluster_id(&mut fx);
+    let id = context.broker.global_parameters.cluster_id();
+    assert!(id.starts_with("rabbitmq-cluster-id-"), "{id}");
+    let (text, _) = text(&context, Endpoint::Aggregated, Format::Classic);
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("rabbitmq_identity_info{"));
+    let found = labels(line.unwrap()).unwrap();
+    for (label, value) in [
+        ("rabbitmq_cluster", "burrow"),
+        ("rabbitmq_cluster_permanent_id", &id),
+    ] {
+        assert!(
+            found.contains(&(label.to_owned(), value.to_owned())),
+            "{found:?}"
+        );
     }
 }
 

@@ -20,7 +20,7 @@ use crate::domain::vhost_spec::{VhostSpec, VhostUpdate};
 use crate::engine::exchange::{
     Binding, Destination, ExchangeKind, ExchangeSpec, alternate_exchange,
 };
-use crate::engine::queue::{Effects, QueueSpec, arguments};
+use crate::engine::queue::{Effects, QueueKind, QueueSpec, arguments};
 use crate::manage::table;
 use leveret_protocol::values::FieldTable;
 use serde::Deserialize;
@@ -34,6 +34,8 @@ use thiserror::Error;
 
 /// Global parameters with this prefix are the broker's own, and stay with it (`rabbit_definitions:is_internal_parameter`).
 const INTERNAL_PREFIX: &str = "internal";
+/// RabbitMQ's word for a user without tags, and what to do.
+const NO_TAGS: &str = "tags_not_present (add \"tags\": [] if the user needs none)";
 /// The longest name in bytes: AMQP's short string.
 const NAME_MAX: usize = 255;
 /// Entries that are applied before what follows from them is performed.
@@ -152,6 +154,27 @@ fn fields(arguments: &Value) -> Result<FieldTable, Refused> {
     }
 }
 
+/// Returns whether an entry is a global parameter of the broker that wrote the file: every file has some, and none is missed.
+fn is_of_its_broker(entry: &RawValue) -> bool {
+    let parameter: Result<GlobalParameter, _> = serde_json::from_str(entry.get());
+    parameter.is_ok_and(|parameter| is_internal(&parameter.name))
+}
+
+/// Reads a default queue type, which RabbitMQ writes as `undefined` where there is none
+/// (`rabbit_queue_type:validate_default_queue_type`).
+fn queue_type(value: Option<&Value>) -> Result<Option<QueueKind>, Refused> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(name)) if name == "undefined" => Ok(None),
+        Some(value) => serde_json::from_value(value.clone()).map_err(|_| {
+            let name = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            format!("{name} is not a valid queue type: use classic, quorum or stream").into()
+        }),
+    }
+}
+
 /// Checks a name that AMQP has to carry.
 fn check_name(what: &str, name: &str) -> Result<(), Refused> {
     match name.len() {
@@ -162,6 +185,9 @@ fn check_name(what: &str, name: &str) -> Result<(), Refused> {
 
 impl Import<'_> {
     fn entry(&mut self, kind: &'static str, entry: &RawValue) {
+        if kind == "global_parameters" && is_of_its_broker(entry) {
+            return;
+        }
         let applied = match kind {
             "users" => self.user(entry),
             "vhosts" => self.vhost_entry(entry),
@@ -248,7 +274,8 @@ impl Import<'_> {
         }
         let user: Entry = parse(entry)?;
         check_name("name", &user.name)?;
-        let tags = tags::deserialize(user.tags.ok_or("tags_not_present")?)?;
+        let tags = user.tags.ok_or(NO_TAGS)?;
+        let tags = tags::deserialize(tags)?;
         let algorithm = match user.hashing_algorithm {
             None => self.default_algorithm,
             Some(name) => match serde_json::from_value(Value::String(name.clone())) {
@@ -292,9 +319,11 @@ impl Import<'_> {
         let entry: VhostEntry = parse(entry)?;
         check_name("name", &entry.name)?;
         let metadata = &entry.metadata;
-        let kind = metadata.get("default_queue_type").cloned();
-        let kind = kind.filter(|kind| !kind.is_null() && kind != "undefined");
-        let kind = kind.or(entry.default_queue_type.map(Value::String));
+        let outside = entry.default_queue_type.as_ref();
+        let kind = match queue_type(metadata.get("default_queue_type"))? {
+            None => queue_type(outside)?,
+            kind => kind,
+        };
         let tags = metadata
             .get("tags")
             .cloned()
@@ -304,7 +333,7 @@ impl Import<'_> {
         let update = VhostUpdate {
             description: entry.description.or(described.map(str::to_owned)),
             tags: entry.tags.or(tags),
-            default_queue_type: kind.map(serde_json::from_value).transpose()?,
+            default_queue_type: kind,
             protected_from_deletion: metadata
                 .get("protected_from_deletion")
                 .and_then(Value::as_bool),
@@ -358,9 +387,6 @@ impl Import<'_> {
 
     fn global_parameter(&mut self, entry: &RawValue) -> Applied {
         let GlobalParameter { name, value } = parse(entry)?;
-        if is_internal(&name) {
-            return Err(Refused::unsupported("it is the broker's own"));
-        }
         self.broker.set_global_parameter(&name, value, self.fx)?;
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::files::ImportError;
 use super::import::NotDefinitions;
+use super::problem::Imported;
 use super::read::File;
 use crate::domain::broker::Broker;
 use std::fs;
@@ -30,7 +31,11 @@ pub enum LoadError {
         reason: NotDefinitions,
     },
     /// Some of a file's definitions are invalid.
-    #[error("{}: {complaint}", path.display())]
+    #[error(
+        "{}: {complaint}. Correct the file; or start without load_definitions and import it with leveretctl \
+         import_definitions, which leaves out what is invalid",
+        path.display()
+    )]
     Invalid {
         /// The path.
         path: PathBuf,
@@ -43,6 +48,9 @@ pub enum LoadError {
 }
 
 /// Imports a file, or the files `*.json` of a directory in the order of their names, and returns once that is on disk.
+///
+/// A broker that is new imports all of it or nothing: with a part of it, it would not be new any more at the next start,
+/// and might have no user.
 ///
 /// # Errors
 /// When a file cannot be read or is wrong, as RabbitMQ refuses to start then, too.
@@ -60,16 +68,46 @@ pub fn load(broker: &Arc<Broker>, path: &Path, skip_if_unchanged: bool) -> Resul
         })?;
         parsed.push(file);
     }
+    let path_of = |index: usize| texts.get(index).map(|(path, _)| path.clone());
     let mut invalid = None;
-    broker.import_files(&parsed, None, skip_if_unchanged, |index, imported| {
-        let path = texts.get(index).map(|(path, _)| path.clone());
-        invalid = path.zip(imported.complaint());
-        invalid.is_none()
-    })?;
+    if broker.vhosts().is_empty() && broker.users.users().is_empty() {
+        rehearse(broker, &parsed, |index, imported| {
+            invalid = path_of(index).zip(imported.complaint_of_rehearsal());
+            invalid.is_none()
+        })?;
+    }
+    if invalid.is_none() {
+        broker.import_files(&parsed, None, skip_if_unchanged, |index, imported| {
+            invalid = path_of(index).zip(imported.complaint());
+            invalid.is_none()
+        })?;
+    }
     match invalid {
         Some((path, complaint)) => Err(LoadError::Invalid { path, complaint }),
         None => Ok(()),
     }
+}
+
+/// Imports files into a broker that is as new as this one, and is forgotten. Logs only what would not be imported, if the
+/// files are refused.
+fn rehearse(
+    broker: &Broker,
+    files: &[File<'_>],
+    mut go_on: impl FnMut(usize, &Imported) -> bool,
+) -> Result<(), ImportError> {
+    let stage = Arc::new(Broker::new(broker.limits(), Vec::new(), None));
+    let mut refused = false;
+    let silence = tracing::subscriber::NoSubscriber::new();
+    let imported = tracing::subscriber::with_default(silence, || {
+        stage.import_files(files, None, false, |index, imported| {
+            refused = !go_on(index, imported);
+            !refused
+        })
+    })?;
+    if refused {
+        imported.log();
+    }
+    Ok(())
 }
 
 fn unreadable(path: &Path, reason: io::Error) -> LoadError {

@@ -51,7 +51,7 @@ impl Imported {
             false => self.unsupported += 1,
         }
         if self.problems.len() < LOGGED {
-            tracing::warn!(%problem, "a definition was not imported");
+            log(&problem);
         } else if self.problems.len() == LOGGED {
             tracing::warn!("further definitions were not imported");
         }
@@ -76,14 +76,27 @@ impl Imported {
 
     /// Returns what is wrong with the file, naming the first invalid entries; `None` if nothing is.
     pub fn complaint(&self) -> Option<String> {
+        self.complaint_that(" left out, the others were imported")
+    }
+
+    /// Like [`Imported::complaint`], after an import that was only tried.
+    pub(super) fn complaint_of_rehearsal(&self) -> Option<String> {
+        self.complaint_that(", nothing was imported")
+    }
+
+    /// Logs the problems of an import during which nothing was logged.
+    pub(super) fn log(&self) {
+        for problem in self.problems.iter().take(LOGGED) {
+            log(problem);
+        }
+    }
+
+    fn complaint_that(&self, outcome: &str) -> Option<String> {
         if self.invalid == 0 {
             return None;
         }
         let plural = if self.invalid == 1 { "" } else { "s" };
-        let mut text = format!(
-            "{} invalid definition{plural} left out, the others were imported:",
-            self.invalid
-        );
+        let mut text = format!("{} invalid definition{plural}{outcome}:", self.invalid);
         let invalid = self.problems.iter().filter(|problem| problem.invalid);
         for (index, problem) in invalid.take(SUMMARIZED).enumerate() {
             let separator = if index == 0 { "" } else { ";" };
@@ -95,6 +108,10 @@ impl Imported {
         }
         Some(text)
     }
+}
+
+fn log(problem: &Problem) {
+    tracing::warn!(%problem, "a definition was not imported");
 }
 
 /// Returns a text as part of a line that is not too long to be shown.

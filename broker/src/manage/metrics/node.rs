@@ -113,7 +113,7 @@ pub(super) const TOTALS: &[Metric<Totals>] = metrics! { Totals;
 };
 
 /// Writes who the broker is. Dashboards join these with nearly everything.
-pub(super) fn write_identity(sink: &mut dyn Sink, endpoint: &str) {
+pub(super) fn write_identity(sink: &mut dyn Sink, broker: &Broker, endpoint: &str) {
     use super::Kind::Untyped;
     let name = "rabbitmq_build_info";
     sink.begin(name, Untyped, "The versions of the broker");
@@ -128,10 +128,14 @@ pub(super) fn write_identity(sink: &mut dyn Sink, endpoint: &str) {
     sink.value(name, "", &labels, 1.0);
     let name = "rabbitmq_identity_info";
     sink.begin(name, Untyped, "The names of the node and of the cluster");
+    let (cluster, id) = (
+        broker.global_parameters.cluster_name(),
+        broker.global_parameters.cluster_id(),
+    );
     let labels = [
         ("rabbitmq_node", NODE_NAME),
-        ("rabbitmq_cluster", NODE_NAME),
-        ("rabbitmq_cluster_permanent_id", ""),
+        ("rabbitmq_cluster", cluster.as_str()),
+        ("rabbitmq_cluster_permanent_id", id.as_str()),
         ("rabbitmq_endpoint", endpoint),
     ];
     sink.value(name, "", &labels, 1.0);

@@ -79,7 +79,8 @@ impl Scraper {
             }
         }
         let label = endpoint.label();
-        scrape.add_once(move |sink| node::write_identity(sink, label));
+        let broker = broker.clone();
+        scrape.add_once(move |sink| node::write_identity(sink, &broker, label));
         scrape
     }
 
