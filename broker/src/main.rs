@@ -14,6 +14,7 @@ use leveret::node::logging::{self, LogLevel};
 use leveret::node::private;
 use leveret::node::reload::Reloader;
 use leveret::node::signals::{self, StopSignals};
+use leveret::plumbing::aside::Aside;
 use leveret::plumbing::system;
 use leveret::text::escape::{Form, escaped};
 use leveret_storage::{Options, Store};
@@ -201,7 +202,8 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     })?;
     let metrics = bind_metrics(config)?;
     let http = (management, metrics);
-    let (management, metrics) = serve_http(config, &context, http, &stopped)?;
+    let aside = Arc::new(Aside::default());
+    let (management, metrics) = serve_http(config, &context, http, (&aside, &stopped))?;
     let mut stop_signals = StopSignals::install()?;
     tokio::spawn(async move {
         let name = stop_signals.next().await;
@@ -222,7 +224,11 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     );
     tokio::spawn(statistics::run(broker.clone()));
     tokio::spawn(broker.serve_timers(stopped.clone()));
-    let admin = tokio::spawn(admin.serve(stopped.clone()));
+    let admin_stopped = stopped.clone();
+    let admin = tokio::spawn({
+        let aside = aside.clone();
+        async move { admin.serve(&aside, admin_stopped).await }
+    });
     listener.serve(stopped).await;
     let finished = finish(&broker);
     // Last: a client that asked the broker to stop takes the closing socket as its end.
@@ -277,7 +283,7 @@ fn serve_http(
     config: &Config,
     context: &AdminContext,
     (management, metrics): (Option<HttpListener>, Option<HttpListener>),
-    stopped: &watch::Receiver<bool>,
+    (aside, stopped): (&Arc<Aside>, &watch::Receiver<bool>),
 ) -> Result<(Option<SocketAddr>, Option<SocketAddr>), Failure> {
     let address = |listener: &Option<HttpListener>| {
         let address = listener.as_ref().map(HttpListener::address);
@@ -285,14 +291,16 @@ fn serve_http(
     };
     let addresses = (address(&management)?, address(&metrics)?);
     if let Some(management) = management {
-        let (context, config, stopped) = (context.clone(), config.clone(), stopped.clone());
+        let (context, config) = (context.clone(), config.clone());
+        let (aside, stopped) = (aside.clone(), stopped.clone());
         tokio::spawn(async move {
-            let served = management.serve_management(context, &config, stopped);
+            let served = management.serve_management(context, &config, &aside, stopped);
             served.await;
         });
     }
     if let Some(metrics) = metrics {
-        tokio::spawn(metrics.serve_metrics(context.clone(), stopped.clone()));
+        let (context, aside, stopped) = (context.clone(), aside.clone(), stopped.clone());
+        tokio::spawn(async move { metrics.serve_metrics(context, &aside, stopped).await });
     }
     Ok(addresses)
 }
