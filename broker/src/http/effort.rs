@@ -15,7 +15,7 @@ const TURNS: usize = 2;
 /// Lists that are made or wait for memory at a time.
 const LISTS: usize = 8;
 /// Bytes of answers on their way to clients.
-const ALL_ANSWERS: usize = 128 << 20;
+const ALL_ANSWERS: usize = 64 << 20;
 /// The size up to which an answer does not count.
 const SMALL: usize = 32 << 10;
 
