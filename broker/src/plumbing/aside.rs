@@ -11,6 +11,9 @@ const THREADS: usize = 2;
 /// Threads for what waits or takes long. Whoever uses them bounds how many at a time; further work waits for a thread.
 const BLOCKING_THREADS: usize = 128;
 
+/// Tasks after which a thread looks for new input: they may take milliseconds each.
+const LOOK_INTERVAL: u32 = 2;
+
 /// A runtime apart from that of the AMQP connections. It starts with its first task: a broker that nobody administers
 /// does without its threads.
 #[derive(Debug, Default)]
@@ -33,6 +36,8 @@ impl Aside {
                     .worker_threads(THREADS)
                     .max_blocking_threads(BLOCKING_THREADS)
                     .thread_name("management")
+                    .event_interval(LOOK_INTERVAL)
+                    .global_queue_interval(LOOK_INTERVAL)
                     .enable_all()
                     .build()?,
             ),
