@@ -182,12 +182,7 @@ fn who_does_not_read_an_export_or_messages_gives_way() {
         let Some(broker) = TestBroker::start_own().await else {
             return;
         };
-        for at in 0..8 {
-            let path = format!("/api/global-parameters/p{at}");
-            let body = json!({"value": "x".repeat(1_000_000)});
-            let reply = broker.ask("PUT", &path, body).await;
-            assert_eq!(reply.status, 201);
-        }
+        import(&broker, 30_000, 0).await;
         let queue = broker
             .ask("PUT", "/api/queues/%2F/q", json!({"durable": true}))
             .await;
