@@ -248,7 +248,7 @@ mod tests {
 
     fn chunks() -> impl futures_core::Stream<Item = io::Result<Bytes>> + Send + 'static {
         let chunks = std::iter::repeat_with(|| Ok(Bytes::from("chunk")));
-        super::super::list::Chunks::new(chunks)
+        super::super::chunks::Chunks::new(chunks)
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Lists: filtered, sorted, cut into pages, reduced to columns (`rabbit_mgmt_util`), and streamed.
 
 use super::api::Api;
+use super::chunks::Chunks;
 use super::effort::Effort;
 use super::error::{ApiError, ApiResult};
 use crate::manage::objects::Rates;
@@ -17,8 +18,6 @@ use serde_json::{Map, Value};
 use std::cmp::Ordering;
 use std::convert::Infallible;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use utoipa::IntoParams;
 
@@ -528,33 +527,4 @@ where
         Some(Ok::<_, Infallible>(Bytes::from(chunk)))
     });
     with_type(Body::from_stream(Chunks::new(chunks)))
-}
-
-/// An iterator as a stream, which lets others run between two chunks.
-pub(super) struct Chunks<I> {
-    chunks: Box<I>,
-    /// Others have had their turn since the last chunk.
-    rested: bool,
-}
-
-impl<I> Chunks<I> {
-    pub(super) fn new(chunks: I) -> Self {
-        Chunks {
-            chunks: Box::new(chunks),
-            rested: true,
-        }
-    }
-}
-
-impl<I: Iterator> futures_core::Stream for Chunks<I> {
-    type Item = I::Item;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<I::Item>> {
-        self.rested = !self.rested;
-        if self.rested {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(self.chunks.next())
-    }
 }

@@ -7,6 +7,7 @@
 mod allowance;
 mod api;
 pub mod body;
+mod chunks;
 mod effort;
 pub mod error;
 mod fields;
