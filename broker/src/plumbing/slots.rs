@@ -331,14 +331,15 @@ mod tests {
         quick.receiving_body(1 << 20);
         assert!(since(quick) <= Instant::now());
         quick.body_received();
+        let later = later + Duration::from_millis(10);
+        let mut others = Vec::new();
         for evicted in [stuck, slow] {
-            let _next = slots.take_at(later).unwrap();
-            assert!(is_evicted(evicted));
-            assert!(slots.take_at(later).is_err(), "it has a running request");
-            drop(_next);
-            // Makes it full again.
-            std::mem::forget(slots.take_at(later));
+            let next = slots.take_at(later).unwrap();
+            assert!(is_evicted(evicted) && next.request_started());
+            others.push(next);
         }
+        assert!(slots.take_at(later).is_err(), "the others run requests");
+        assert!(!is_evicted(quick));
     }
 
     #[test]
