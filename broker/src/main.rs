@@ -14,6 +14,7 @@ use leveret::node::logging::{self, LogLevel};
 use leveret::node::private;
 use leveret::node::reload::Reloader;
 use leveret::node::signals::{self, StopSignals};
+use leveret::plumbing::aside::Aside;
 use leveret::plumbing::system;
 use leveret::text::escape::{Form, escaped};
 use leveret_storage::{Options, Store};
@@ -207,7 +208,9 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
         path: config.data_dir.display().to_string(),
         reason,
     })?;
-    serve_http(config, &context, (management, metrics), &stopped);
+    let http = (management, metrics);
+    let aside = Arc::new(Aside::default());
+    serve_http(config, &context, http, (&aside, &stopped));
     let mut stop_signals = StopSignals::install()?;
     tokio::spawn(async move {
         let name = stop_signals.next().await;
@@ -228,7 +231,11 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     );
     tokio::spawn(statistics::run(broker.clone()));
     tokio::spawn(broker.serve_timers(stopped.clone()));
-    let admin = tokio::spawn(admin.serve(stopped.clone()));
+    let admin_stopped = stopped.clone();
+    let admin = tokio::spawn({
+        let aside = aside.clone();
+        async move { admin.serve(&aside, admin_stopped).await }
+    });
     listener.serve(stopped).await;
     let finished = finish(&broker);
     // Last: a client that asked the broker to stop takes the closing socket as its end.
@@ -292,17 +299,19 @@ fn serve_http(
     config: &Config,
     context: &AdminContext,
     (management, metrics): (Option<HttpListener>, Option<HttpListener>),
-    stopped: &watch::Receiver<bool>,
+    (aside, stopped): (&Arc<Aside>, &watch::Receiver<bool>),
 ) {
     if let Some(management) = management {
-        let (context, config, stopped) = (context.clone(), config.clone(), stopped.clone());
+        let (context, config) = (context.clone(), config.clone());
+        let (aside, stopped) = (aside.clone(), stopped.clone());
         tokio::spawn(async move {
-            let served = management.serve_management(context, &config, stopped);
+            let served = management.serve_management(context, &config, &aside, stopped);
             served.await;
         });
     }
     if let Some(metrics) = metrics {
-        tokio::spawn(metrics.serve_metrics(context.clone(), stopped.clone()));
+        let (context, aside, stopped) = (context.clone(), aside.clone(), stopped.clone());
+        tokio::spawn(async move { metrics.serve_metrics(context, &aside, stopped).await });
     }
 }
 

@@ -1,5 +1,8 @@
 //! Lists: filtered, sorted, cut into pages, reduced to columns (`rabbit_mgmt_util`), and streamed.
 
+use super::api::Api;
+use super::chunks::Chunks;
+use super::effort::Effort;
 use super::error::{ApiError, ApiResult};
 use crate::manage::objects::Rates;
 use crate::manage::statistics::{Ranges, Rounding};
@@ -14,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
 use std::convert::Infallible;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::io;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use utoipa::IntoParams;
 
 /// RabbitMQ's default.
@@ -25,6 +29,10 @@ const MAX_PAGE_SIZE: usize = 500;
 const MAX_FILTER_LENGTH: usize = 1024;
 /// The steps that one match of a regular expression may take.
 const MAX_BACKTRACKS: usize = 10_000;
+/// How long all matches of one request may take.
+const MAX_FILTERING: Duration = Duration::from_secs(2);
+/// The rows of a list that is made at once, not apart.
+const SHORT: usize = 100;
 /// The rows that are written at a time, if they are small.
 const ROWS_PER_CHUNK: usize = 64;
 /// Bytes after which no further row is written at a time.
@@ -68,14 +76,21 @@ pub struct ListQuery {
     node_stats_age: Option<String>,
     /// Seconds between two of these samples.
     node_stats_incr: Option<String>,
+    /// What the answer may cost.
+    #[serde(skip)]
+    #[param(ignore)]
+    effort: Effort,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
+impl FromRequestParts<Api> for ListQuery {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
-        match Query::from_request_parts(parts, state).await {
-            Ok(Query(query)) => Ok(query),
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> ApiResult<Self> {
+        match Query::from_request_parts(parts, api).await {
+            Ok(Query(query)) => Ok(ListQuery {
+                effort: api.effort().clone(),
+                ..query
+            }),
             Err(error) => Err(ApiError::bad_request(error.body_text())),
         }
     }
@@ -151,16 +166,63 @@ impl ListQuery {
     }
 
     /// Answers with a list. `items` are in their default order; `name` returns what the filter looks at, and
-    /// `describe` the row of an item. Without a page the list is streamed, so that it takes no memory.
+    /// `describe` the row of an item. Without a page the list is streamed; what it holds meanwhile counts as much as twice
+    /// its text.
     ///
     /// # Errors
-    /// 400 for a page that does not exist or an invalid filter.
-    pub fn respond<T, D>(
+    /// 400 for a page that does not exist or an invalid filter, 503 when other answers have all the memory.
+    pub async fn respond<T, D>(
         &self,
-        mut items: Vec<T>,
-        name: impl Fn(&T) -> &str,
+        items: Vec<T>,
+        name: impl Fn(&T) -> &str + Send + 'static,
         describe: impl Fn(&T) -> D + Send + 'static,
     ) -> ApiResult<Response>
+    where
+        T: Send + 'static,
+        D: Serialize,
+    {
+        let (query, is_short) = (self.clone(), items.len() <= SHORT);
+        let make = move || {
+            let weight: ApiResult<usize> = items.iter().map(|item| length(&describe(item))).sum();
+            query.make(items, 2 * weight?, name, describe)
+        };
+        match is_short {
+            true => self.effort.short_list(make).await,
+            false => self.effort.list(make).await,
+        }
+    }
+
+    /// Like [`ListQuery::respond`], for items that are no more than references; `collect` returns them.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn respond_with<T, D>(
+        &self,
+        collect: impl FnOnce() -> Vec<T> + Send + 'static,
+        name: impl Fn(&T) -> &str + Send + 'static,
+        describe: impl Fn(&T) -> D + Send + 'static,
+    ) -> ApiResult<Response>
+    where
+        T: Send + 'static,
+        D: Serialize,
+    {
+        let query = self.clone();
+        let make = move || {
+            let items = collect();
+            let weight = items.len() * size_of::<T>();
+            query.make(items, weight, name, describe)
+        };
+        self.effort.list(make).await
+    }
+
+    /// Returns the answer, and the bytes that it takes until it is sent if that takes `weight` for the whole list.
+    fn make<T, D>(
+        &self,
+        mut items: Vec<T>,
+        weight: usize,
+        name: impl Fn(&T) -> &str,
+        describe: impl Fn(&T) -> D + Send + 'static,
+    ) -> ApiResult<(Response, usize)>
     where
         T: Send + 'static,
         D: Serialize,
@@ -173,7 +235,7 @@ impl ListQuery {
         self.sort(&mut items, &describe)?;
         let columns = self.columns();
         let Some((page, page_size)) = paging else {
-            return Ok(stream(items, columns, describe));
+            return Ok((stream(items, columns, describe), weight));
         };
         let filtered_count = items.len();
         let skipped = (page - 1).saturating_mul(page_size);
@@ -190,7 +252,7 @@ impl ListQuery {
         let items = rows
             .map(|item| row(&describe(item), columns.as_deref()))
             .collect::<ApiResult<Vec<_>>>()?;
-        json(&Page {
+        let page = to_json(&Page {
             total_count,
             item_count: items.len(),
             filtered_count,
@@ -198,7 +260,9 @@ impl ListQuery {
             page_size,
             page_count: filtered_count.div_ceil(page_size),
             items,
-        })
+        })?;
+        let bytes = page.len();
+        Ok((with_type(Body::from(page)), bytes))
     }
 
     /// Returns page and page size, if a page is asked for.
@@ -231,13 +295,22 @@ impl ListQuery {
             return Ok(());
         };
         if self.use_regex.as_deref() == Some("true") {
-            let pattern = regex(wanted)?;
-            // A match that takes too many steps counts as none, as in RabbitMQ.
+            let Some(pattern) = regex(wanted)? else {
+                items.clear();
+                return Ok(());
+            };
+            let until = Instant::now() + MAX_FILTERING;
+            let mut late = false;
             items.retain(|item| {
-                pattern
-                    .as_ref()
-                    .is_some_and(|p| p.is_match(name(item)).unwrap_or(false))
+                late = late || Instant::now() > until;
+                // A match that takes too many steps counts as none, as in RabbitMQ.
+                !late && pattern.is_match(name(item)).unwrap_or(false)
             });
+            if late {
+                return Err(ApiError::bad_request(
+                    "the regular expression takes too long",
+                ));
+            }
         } else {
             let wanted = wanted.to_lowercase();
             items.retain(|item| name(item).to_lowercase().contains(&wanted));
@@ -379,8 +452,30 @@ fn compare(a: &Value, b: &Value) -> Ordering {
 
 /// Answers with an object.
 pub fn json(object: &impl Serialize) -> ApiResult<Response> {
-    let body = serde_json::to_vec(object).map_err(|error| ApiError::internal(error.to_string()))?;
-    Ok(with_type(Body::from(body)))
+    Ok(with_type(Body::from(to_json(object)?)))
+}
+
+fn to_json(object: &impl Serialize) -> ApiResult<Vec<u8>> {
+    serde_json::to_vec(object).map_err(|error| ApiError::internal(error.to_string()))
+}
+
+/// Returns the length of a value's JSON in bytes.
+fn length(object: &impl Serialize) -> ApiResult<usize> {
+    struct Length(usize);
+    impl io::Write for Length {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut length = Length(0);
+    let written = serde_json::to_writer(&mut length, object);
+    written.map_err(|error| ApiError::internal(error.to_string()))?;
+    Ok(length.0)
 }
 
 fn with_type(body: Body) -> Response {
@@ -432,24 +527,4 @@ where
         Some(Ok::<_, Infallible>(Bytes::from(chunk)))
     });
     with_type(Body::from_stream(Chunks::new(chunks)))
-}
-
-/// An iterator as a stream.
-pub(super) struct Chunks<I>(Box<I>);
-
-impl<I> Chunks<I> {
-    pub(super) fn new(chunks: I) -> Self {
-        Chunks(Box::new(chunks))
-    }
-}
-
-impl<I: Iterator> futures_core::Stream for Chunks<I> {
-    type Item = I::Item;
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<I::Item>> {
-        std::task::Poll::Ready(self.0.next())
-    }
 }

@@ -5,6 +5,7 @@ use super::columns::{
     VhostColumn,
 };
 use super::limits;
+use super::objects::binding::Listed;
 use super::objects::{Binding, Channel, Connection, Consumer, Exchange, Queue};
 use super::permissions;
 use super::pid::Pid;
@@ -39,10 +40,10 @@ pub(crate) async fn rows(
                 .collect()
         }),
         Request::ListBindings { vhost, columns } => in_vhost(broker, vhost, |vhost| {
-            let bindings = Binding::in_vhost(vhost);
-            bindings
-                .iter()
-                .map(|binding| binding_row(binding, columns))
+            let bindings = Listed::in_vhost(vhost);
+            let described = bindings.iter().map(Listed::describe);
+            described
+                .map(|binding| binding_row(&binding, columns))
                 .collect()
         }),
         Request::ListConsumers { vhost, columns } => in_vhost(broker, vhost, |vhost| {

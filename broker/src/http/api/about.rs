@@ -137,6 +137,7 @@ async fn feature_flags(_: Principal, query: ListQuery) -> ApiResult<Response> {
     query
         .whole()
         .respond(FEATURE_FLAGS.to_vec(), |flag| flag.name, |flag| *flag)
+        .await
 }
 
 /// Turns a feature on, which it is already.
@@ -155,13 +156,17 @@ async fn enable_feature_flag(
 /// Features that a later version will not have: none.
 #[utoipa::path(get, path = "/deprecated-features", params(ListQuery), responses((status = 200, body = Vec<Object>)))]
 async fn deprecated_features(_: Principal, query: ListQuery) -> ApiResult<Response> {
-    query.respond(Vec::<&str>::new(), |name| name, |name| *name)
+    query
+        .respond(Vec::<&str>::new(), |name| name, |name| *name)
+        .await
 }
 
 /// Such features that are used: none.
 #[utoipa::path(get, path = "/deprecated-features/used", params(ListQuery), responses((status = 200, body = Vec<Object>)))]
 async fn used_deprecated_features(_: Principal, query: ListQuery) -> ApiResult<Response> {
-    query.respond(Vec::<&str>::new(), |name| name, |name| *name)
+    query
+        .respond(Vec::<&str>::new(), |name| name, |name| *name)
+        .await
 }
 
 /// The settings that the broker was started with, as a configuration file, without passwords. Changes by a reload are not in it.

@@ -13,9 +13,6 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use leveret_protocol::QueueName;
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,33 +20,7 @@ use utoipa_axum::routes;
 /// Bytes of messages in one answer; RabbitMQ has no limit.
 const ANSWER_MAX: u32 = 64 << 20;
 /// Bytes of messages in all answers at a time.
-const ALL_ANSWERS: usize = 2 * ANSWER_MAX as usize;
-/// How long a request waits until the answers of others are sent.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The memory for messages on their way to clients, shared by all requests.
-#[derive(Clone, Debug)]
-pub(super) struct Memory(Arc<Semaphore>);
-
-impl Default for Memory {
-    fn default() -> Self {
-        Memory(Arc::new(Semaphore::new(ALL_ANSWERS)))
-    }
-}
-
-impl Memory {
-    /// Waits for the memory of one answer.
-    async fn reserve(&self) -> ApiResult<OwnedSemaphorePermit> {
-        let memory = self.0.clone().acquire_many_owned(ANSWER_MAX);
-        match tokio::time::timeout(PATIENCE, memory).await {
-            Ok(Ok(memory)) => Ok(memory),
-            _ => Err(ApiError::busy(
-                "too many large answers at a time: try again",
-            )),
-        }
-    }
-}
-
+pub(super) const ALL_ANSWERS: usize = 2 * ANSWER_MAX as usize;
 /// The paths of this file.
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(get))
@@ -84,19 +55,18 @@ async fn get(
     let body = body?;
     body.require(&["ackmode", "count", "encoding"])?;
     let (wanted, shown) = read(&body.0)?;
-    let mut memory = api.messages.reserve().await?;
+    let memory = api.messages.reserve(ANSWER_MAX as usize).await?;
     let queue = QueueName::from(queue);
     let get = move |caller: &mut Caller, fx: &mut Effects| caller.get(&queue, wanted, fx);
     let got = api.try_as_client(principal, vhost, get).await?;
     let messages = got.map_err(ApiError::on_channel)?;
     let held: u64 = messages.iter().map(Got::weight).sum();
     // What is not needed is free for others now, the rest when it is sent.
-    let unused = u64::from(ANSWER_MAX).saturating_sub(held);
-    drop(memory.split(usize::try_from(unused).unwrap_or(0)));
-    Ok(stream(messages, None, move |got| {
-        let _held = &memory;
+    memory.keep(usize::try_from(held).unwrap_or(usize::MAX));
+    let answer = stream(messages, None, move |got| {
         serde_json::to_value(Message::of(got, shown.truncate, shown.as_text)).ok()
-    }))
+    });
+    Ok(answer.map(|body| memory.send(body)))
 }
 
 /// How bodies are shown.

@@ -20,7 +20,9 @@ mod quorum;
 mod users;
 mod vhosts;
 
+use super::allowance::Allowance;
 use super::body::BodyMemory;
+use super::effort::Effort;
 use super::error::{ApiError, ApiResult};
 use super::headers;
 use super::metrics;
@@ -61,9 +63,10 @@ pub struct Api {
     body_memory: BodyMemory,
     scraper: Scraper,
     operations: Arc<Semaphore>,
-    messages: get::Memory,
+    effort: Effort,
+    messages: Allowance,
     imports: Arc<Semaphore>,
-    exports: Arc<Semaphore>,
+    exports: Allowance,
 }
 
 impl Api {
@@ -74,9 +77,10 @@ impl Api {
             context,
             body_memory: BodyMemory::default(),
             operations: Arc::new(Semaphore::new(OPERATIONS)),
-            messages: get::Memory::default(),
+            effort: Effort::default(),
+            messages: Allowance::new(get::ALL_ANSWERS),
             imports: Arc::new(Semaphore::new(1)),
-            exports: Arc::new(Semaphore::new(EXPORTS)),
+            exports: Allowance::new(EXPORTS),
         }
     }
 
@@ -100,8 +104,13 @@ impl Api {
     }
 
     /// Returns the turns of definition files on their way out.
-    fn exports(&self) -> &Arc<Semaphore> {
+    fn exports(&self) -> &Allowance {
         &self.exports
+    }
+
+    /// Returns what answers may cost.
+    pub(super) fn effort(&self) -> &Effort {
+        &self.effort
     }
 
     /// Performs an operation and returns once its changes are on disk.
@@ -232,7 +241,7 @@ pub fn router(api: Api, config: &Config) -> Router {
     let (paths, document) = OpenApiRouter::with_openapi(Document::openapi())
         .nest("/api", paths(config))
         .split_for_parts();
-    let page = index::page(&document);
+    let (page, effort) = (index::page(&document), api.effort().clone());
     // As text it takes a tenth of the memory.
     let document = Bytes::from(document.to_json().unwrap_or_default());
     let moved = |to| axum::routing::get(async move || headers::moved(to));
@@ -252,6 +261,8 @@ pub fn router(api: Api, config: &Config) -> Router {
                 )
             }),
         )
+        .layer(middleware::map_request(headers::first_parameters))
+        // Its parameters may be repeated.
         .merge(metrics::guarded(&api))
         .fallback(headers::nowhere)
         .method_not_allowed_fallback(headers::other_method)
@@ -259,6 +270,7 @@ pub fn router(api: Api, config: &Config) -> Router {
     // Around it as a whole, because it tells what a path allows after its own layers.
     let app = Router::new()
         .fallback_service(paths)
+        .layer(middleware::from_fn_with_state(effort, Effort::bound))
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn(headers::complete));
     match config.management_cors_allow_origins.as_slice() {

@@ -41,7 +41,9 @@ async fn list(
     let vhosts = principal.visible_vhosts(api.broker(), Right::Monitoring);
     let (broker, rates) = (api.broker().clone(), query.rates()?);
     let describe = move |vhost: &Arc<vhost::Vhost>| counted(&broker, vhost, rates.as_ref());
-    query.respond(vhosts, |vhost| vhost.name().as_str(), describe)
+    query
+        .respond_with(move || vhosts, |vhost| vhost.name().as_str(), describe)
+        .await
 }
 
 /// A virtual host.

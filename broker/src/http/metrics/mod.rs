@@ -141,7 +141,7 @@ async fn answer(scraper: &Scraper, endpoint: Endpoint, headers: &HeaderMap) -> R
         Some(Ok::<_, Infallible>(Bytes::from(encoder.take())))
     });
     let kind = HeaderValue::from_static(format.content_type());
-    let body = Body::from_stream(super::list::Chunks::new(chunks));
+    let body = Body::from_stream(super::chunks::Chunks::new(chunks));
     ([(header::CONTENT_TYPE, kind)], body).into_response()
 }
 
