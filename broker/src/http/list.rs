@@ -3,13 +3,13 @@
 use super::error::{ApiError, ApiResult};
 use crate::manage::objects::Rates;
 use crate::manage::statistics::{Ranges, Rounding};
+use crate::text::pattern::{Filter, FilterTooSlow};
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use fancy_regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
@@ -23,8 +23,6 @@ const DEFAULT_PAGE_SIZE: usize = 100;
 const MAX_PAGE_SIZE: usize = 500;
 /// The length of a regular expression at most; RabbitMQ's.
 const MAX_FILTER_LENGTH: usize = 1024;
-/// The steps that one match of a regular expression may take.
-const MAX_BACKTRACKS: usize = 10_000;
 /// The rows that are written at a time, if they are small.
 const ROWS_PER_CHUNK: usize = 64;
 /// Bytes after which no further row is written at a time.
@@ -231,13 +229,19 @@ impl ListQuery {
             return Ok(());
         };
         if self.use_regex.as_deref() == Some("true") {
-            let pattern = regex(wanted)?;
-            // A match that takes too many steps counts as none, as in RabbitMQ.
+            let Some(filter) = regex(wanted)? else {
+                items.clear();
+                return Ok(());
+            };
+            let mut complete = Ok(());
             items.retain(|item| {
-                pattern
-                    .as_ref()
-                    .is_some_and(|p| p.is_match(name(item)).unwrap_or(false))
+                let accepted = complete.and_then(|()| filter.accepts(name(item)));
+                accepted.unwrap_or_else(|slow: FilterTooSlow| {
+                    complete = Err(slow);
+                    false
+                })
             });
+            complete.map_err(|slow| invalid_filter(&slow.to_string()))?;
         } else {
             let wanted = wanted.to_lowercase();
             items.retain(|item| name(item).to_lowercase().contains(&wanted));
@@ -278,29 +282,16 @@ impl ListQuery {
 }
 
 /// Compiles a filter; `None` for one that does not compile and matches nothing, as in RabbitMQ.
-fn regex(pattern: &str) -> ApiResult<Option<Regex>> {
+fn regex(pattern: &str) -> ApiResult<Option<Filter>> {
     if pattern.len() > MAX_FILTER_LENGTH {
-        return Err(ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "invalid_pagination_parameters",
-            "name filter regex is too long",
-        ));
+        return Err(invalid_filter("name filter regex is too long"));
     }
-    let compiled = RegexBuilder::new(pattern)
-        .case_insensitive(true)
-        .backtrack_limit(MAX_BACKTRACKS)
-        .build();
-    Ok(compiled.ok())
+    Ok(Filter::compile(pattern, true).ok())
 }
 
-/// Compiles a filter of names whose matches take a bounded number of steps.
-///
-/// # Errors
-/// When it is not a regular expression.
-pub(super) fn filter_regex(pattern: &str) -> Result<Regex, fancy_regex::Error> {
-    RegexBuilder::new(pattern)
-        .backtrack_limit(MAX_BACKTRACKS)
-        .build()
+fn invalid_filter(reason: &str) -> ApiError {
+    let error = "invalid_pagination_parameters";
+    ApiError::new(StatusCode::BAD_REQUEST, error, reason)
 }
 
 fn to_value(row: &impl Serialize) -> ApiResult<Value> {

@@ -1,7 +1,7 @@
 //! The results of logins and changes.
 
-use super::pattern::PatternError;
 use super::{Permission, TopicPermission, User};
+use crate::text::pattern::PatternError;
 use leveret_protocol::UserName;
 
 /// Why a change was refused.

@@ -11,9 +11,10 @@ use std::sync::{Arc, LazyLock};
 use parking_lot::RwLock;
 
 use super::outcome::{AccountId, AuthError, Change, Identity, Login, LoginRefused};
-use super::pattern::{Pattern, PatternError};
+use super::pattern::{Origin, Pattern};
 use super::{Access, Credentials, PasswordHash, Permission, TopicAccess, User};
 use crate::domain::limits::UserLimits;
+use crate::text::pattern::PatternError;
 
 /// The hash that the password of an unknown user is compared with, so that it takes the same time.
 static DUMMY_HASH: LazyLock<PasswordHash> = LazyLock::new(|| PasswordHash::of("nobody"));
@@ -27,11 +28,11 @@ struct CompiledPermission {
 }
 
 impl CompiledPermission {
-    fn compile(record: Permission) -> Result<Self, PatternError> {
+    fn compile(record: Permission, origin: Origin) -> Result<Self, PatternError> {
         Ok(CompiledPermission {
-            configure: Pattern::compile(&record.configure)?,
-            write: Pattern::compile(&record.write)?,
-            read: Pattern::compile(&record.read)?,
+            configure: Pattern::compile(&record.configure, origin)?,
+            write: Pattern::compile(&record.write, origin)?,
+            read: Pattern::compile(&record.read, origin)?,
             record,
         })
     }
@@ -129,7 +130,7 @@ impl Users {
                 tracing::error!(%user, %vhost, "ignoring a stored permission: its user does not exist");
                 continue;
             };
-            let granted = CompiledPermission::compile(permission);
+            let granted = CompiledPermission::compile(permission, Origin::Stored);
             let granted = granted.map_err(|reason| AuthError::Stored {
                 permission: format!("permission of user '{user}' in vhost '{vhost}'"),
                 reason,
@@ -339,7 +340,7 @@ impl Users {
     /// # Errors
     /// When the user does not exist, or a pattern does not compile.
     pub fn set_permissions(&self, permission: Permission) -> Result<Change, AuthError> {
-        let granted = CompiledPermission::compile(permission)?;
+        let granted = CompiledPermission::compile(permission, Origin::Written)?;
         let mut accounts = self.accounts.write();
         let account = find(&mut accounts, &granted.record.user)?;
         let record = granted.record.clone();

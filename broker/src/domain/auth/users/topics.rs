@@ -2,6 +2,7 @@
 
 use super::{Account, Arc, AuthError, Change, Identity, TopicAccess, Users, account_of, find};
 use crate::domain::auth::TopicPermission;
+use crate::domain::auth::pattern::Origin;
 use crate::engine::exchange::{Exchange, ExchangeKind};
 use leveret_protocol::VhostName;
 
@@ -48,7 +49,7 @@ impl Users {
                 tracing::error!(%user, %vhost, %exchange, "{what}");
                 continue;
             };
-            let access = TopicAccess::compile(permission);
+            let access = TopicAccess::compile(permission, Origin::Stored);
             let access = access.map_err(|reason| AuthError::Stored {
                 permission: format!(
                     "topic permission of user '{user}' on exchange '{exchange}' in vhost '{vhost}'"
@@ -86,7 +87,7 @@ impl Users {
     /// # Errors
     /// When the user does not exist, or a pattern does not compile.
     pub fn set_topic_permission(&self, permission: TopicPermission) -> Result<Change, AuthError> {
-        let access = TopicAccess::compile(permission)?;
+        let access = TopicAccess::compile(permission, Origin::Written)?;
         let mut accounts = self.accounts.write();
         let record = access.record.clone();
         let topics = &mut find(&mut accounts, &record.user)?.topics;
