@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use std::cmp::Ordering;
 use std::convert::Infallible;
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use utoipa::IntoParams;
 
 /// RabbitMQ's default.
@@ -25,6 +26,8 @@ const MAX_PAGE_SIZE: usize = 500;
 const MAX_FILTER_LENGTH: usize = 1024;
 /// The rows that are written at a time, if they are small.
 const ROWS_PER_CHUNK: usize = 64;
+/// The rows that are filtered and sorted without further ado.
+const ROWS_AT_ONCE: usize = 256;
 /// Bytes after which no further row is written at a time.
 const CHUNK: usize = 256 << 10;
 
@@ -154,6 +157,22 @@ impl ListQuery {
     /// # Errors
     /// 400 for a page that does not exist or an invalid filter.
     pub fn respond<T, D>(
+        &self,
+        items: Vec<T>,
+        name: impl Fn(&T) -> &str,
+        describe: impl Fn(&T) -> D + Send + 'static,
+    ) -> ApiResult<Response>
+    where
+        T: Send + 'static,
+        D: Serialize,
+    {
+        match items.len() > ROWS_AT_ONCE {
+            true => aside(|| self.respond_here(items, name, describe)),
+            false => self.respond_here(items, name, describe),
+        }
+    }
+
+    fn respond_here<T, D>(
         &self,
         mut items: Vec<T>,
         name: impl Fn(&T) -> &str,
@@ -292,6 +311,14 @@ fn regex(pattern: &str) -> ApiResult<Option<Filter>> {
 fn invalid_filter(reason: &str) -> ApiError {
     let error = "invalid_pagination_parameters";
     ApiError::new(StatusCode::BAD_REQUEST, error, reason)
+}
+
+/// Does work that takes long while other tasks, those of AMQP connections too, go on in other threads.
+fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
 }
 
 fn to_value(row: &impl Serialize) -> ApiResult<Value> {
@@ -442,5 +469,33 @@ impl<I: Iterator> futures_core::Stream for Chunks<I> {
         _: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<I::Item>> {
         std::task::Poll::Ready(self.0.next())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filtered(pattern: &str, name: &str, count: usize) -> ApiResult<usize> {
+        let query = ListQuery {
+            page: Some("1".to_owned()),
+            name: Some(pattern.to_owned()),
+            use_regex: Some("true".to_owned()),
+            ..ListQuery::default()
+        };
+        let mut items: Vec<usize> = (0..count).collect();
+        query.filter(&mut items, |_| name)?;
+        Ok(items.len())
+    }
+
+    #[test]
+    fn a_costly_filter_of_many_names_is_refused_soon() {
+        let name = "a".repeat(255);
+        assert_eq!(filtered("A", &name, 3).unwrap(), 3);
+        assert_eq!(filtered("(", &name, 3).unwrap(), 0);
+        let before = std::time::Instant::now();
+        let refused = filtered(r"(a*)*\1b", &name, 1_000_000).unwrap_err();
+        assert_eq!(refused.into_response().status(), StatusCode::BAD_REQUEST);
+        assert!(before.elapsed().as_secs() < 10);
     }
 }
