@@ -8,6 +8,8 @@ use crate::plumbing::alarms::AlarmSet;
 use crate::plumbing::ledger::{Holdings, Ledger};
 use crate::plumbing::mailbox::{Mailbox, Order};
 use crate::plumbing::report::ConnectionReport;
+use crate::text::names::NAME_MAX;
+use crate::text::shorten::shortened;
 use leveret_protocol::VhostName;
 use leveret_protocol::values::FieldTable;
 use parking_lot::{Mutex, RwLock};
@@ -411,7 +413,8 @@ impl Connections {
             .filter(|(info, _)| wanted(info))
             .map(|(_, mailbox)| mailbox.order(Order::Close(reason.to_owned())))
             .count();
-        tracing::info!(connections = count, reason, "closing connections");
+        let reason = shortened(reason, NAME_MAX);
+        tracing::info!(connections = count, %reason, "closing connections");
         count
     }
 

@@ -219,6 +219,29 @@ fn records_are_rabbitmq_definitions_and_come_back() {
 }
 
 #[test]
+fn a_stored_pattern_that_could_not_be_set_any_more_is_restored() {
+    let users = users();
+    let long = "x|".repeat(3000) + "^q$";
+    let complex = "(?=a)".repeat(1000);
+    assert!(
+        users
+            .set_permissions(permission("walker", &long, "", ""))
+            .is_err()
+    );
+    assert!(
+        users
+            .set_permissions(permission("walker", &complex, "", ""))
+            .is_err()
+    );
+    users
+        .restore([], [permission("walker", &long, &complex, "")])
+        .unwrap();
+    let walker = identity(&users, "walker");
+    assert!(users.permits(&walker, "/", Access::Configure, "q"));
+    assert!(!users.permits(&walker, "/", Access::Write, "aa"));
+}
+
+#[test]
 fn a_stored_permission_that_cannot_be_used_is_left_out_or_named() {
     let users = users();
     let stray = permission("hare", ".*", ".*", ".*");
@@ -329,4 +352,34 @@ fn topic_permissions_are_listed_and_removed_with_their_user_or_virtual_host() {
     let gone = Change::RemoveUser("guest".to_owned());
     assert_eq!(changes, [removal(&all[0]), gone]);
     assert!(list(None, None).is_empty());
+}
+
+#[test]
+fn names_that_clients_could_not_use_are_refused() {
+    let users = users();
+    let (long, longest) = ("u".repeat(256), "u".repeat(255));
+    let hash = || PasswordHash::of("x");
+    let error = users.add_user(&long, hash(), &[]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the name of the user has 256 bytes, more than 255"
+    );
+    assert_eq!(users.put_user(&long, hash(), Vec::new()), Err(error));
+    assert!(users.put_user(&longest, hash(), Vec::new()).is_ok());
+    let error = users.set_topic_permission(topic_permission("walker", "/", &long));
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "the name of the exchange has 256 bytes, more than 255"
+    );
+}
+
+#[test]
+fn a_refused_login_does_not_fill_the_log_with_a_name() {
+    let users = users();
+    let refused = login(&users, &"u".repeat(30_000), "", "::1").unwrap_err();
+    let text = refused.to_string();
+    assert_eq!(
+        text,
+        format!("user '{}...' - invalid credentials", "u".repeat(255))
+    );
 }

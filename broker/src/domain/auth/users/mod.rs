@@ -14,7 +14,9 @@ use super::outcome::{AccountId, AuthError, Change, Identity, Login, LoginRefused
 use super::pattern::{Origin, Pattern};
 use super::{Access, Credentials, PasswordHash, Permission, TopicAccess, User};
 use crate::domain::limits::UserLimits;
+use crate::text::names::{NAME_MAX, check_length};
 use crate::text::pattern::PatternError;
+use crate::text::shorten::shortened;
 
 /// The hash that the password of an unknown user is compared with, so that it takes the same time.
 static DUMMY_HASH: LazyLock<PasswordHash> = LazyLock::new(|| PasswordHash::of("nobody"));
@@ -155,7 +157,7 @@ impl Users {
                 .iter()
                 .any(|name| name == given.user)
         {
-            return Err(LoginRefused::LoopbackOnly(given.user.to_owned()));
+            return Err(LoginRefused::LoopbackOnly(shown(given.user)));
         }
         Ok(login)
     }
@@ -173,7 +175,7 @@ impl Users {
             .map(|account| (account.id, account.record.password.clone()));
         let hash = found.as_ref().map_or(&*DUMMY_HASH, |(_, hash)| hash);
         let verified = hash.verifies(given.password);
-        let refused = || LoginRefused::InvalidCredentials(given.user.to_owned());
+        let refused = || LoginRefused::InvalidCredentials(shown(given.user));
         let Some((id, hash)) = found.filter(|_| verified) else {
             return Err(refused());
         };
@@ -220,7 +222,7 @@ impl Users {
     /// Adds a user without permissions.
     ///
     /// # Errors
-    /// When the user already exists.
+    /// When the user already exists, or its name is empty or too long.
     pub fn add_user(
         &self,
         name: &str,
@@ -230,6 +232,7 @@ impl Users {
         if name.is_empty() {
             return Err(AuthError::EmptyName);
         }
+        check_length("name of the user", name)?;
         let mut accounts = self.accounts.write();
         let Entry::Vacant(place) = accounts.entry(name.to_owned()) else {
             return Err(AuthError::UserExists(name.to_owned()));
@@ -281,7 +284,7 @@ impl Users {
     /// Adds a user without permissions, or replaces password and tags of one that exists.
     ///
     /// # Errors
-    /// When the name is empty.
+    /// When the name is empty or too long.
     pub fn put_user(
         &self,
         name: &str,
@@ -427,6 +430,11 @@ impl Users {
             .map(|granted| granted.record.clone())
             .collect())
     }
+}
+
+/// Returns a name that anybody may have sent, for the log.
+fn shown(user: &str) -> String {
+    shortened(user, NAME_MAX).into_owned()
 }
 
 /// Returns the account that a connection is logged in to, unless it was deleted.

@@ -4,6 +4,7 @@ use super::{Account, Arc, AuthError, Change, Identity, TopicAccess, Users, accou
 use crate::domain::auth::TopicPermission;
 use crate::domain::auth::pattern::Origin;
 use crate::engine::exchange::{Exchange, ExchangeKind};
+use crate::text::names::check_length;
 use leveret_protocol::VhostName;
 
 impl Account {
@@ -85,8 +86,9 @@ impl Users {
     /// Sets a topic permission, replacing the previous one. The caller checks that the virtual host exists.
     ///
     /// # Errors
-    /// When the user does not exist, or a pattern does not compile.
+    /// When the user does not exist, the name of the exchange is too long, or a pattern does not compile.
     pub fn set_topic_permission(&self, permission: TopicPermission) -> Result<Change, AuthError> {
+        check_length("name of the exchange", &permission.exchange)?;
         let access = TopicAccess::compile(permission, Origin::Written)?;
         let mut accounts = self.accounts.write();
         let record = access.record.clone();
