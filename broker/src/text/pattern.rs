@@ -26,7 +26,7 @@ const PROGRAM_LIMIT: usize = 4096;
 /// more is a mistake.
 const STEPS: usize = 80_000;
 /// The steps that a match may take at most before it goes back once.
-const WEIGHT_MAX: usize = 256;
+const WEIGHT_MAX: usize = 512;
 /// How often a match may go back at most.
 const BACKTRACK_LIMIT: usize = 5000;
 

@@ -3,8 +3,12 @@
 
 use fancy_regex::{Expr, LookAround};
 
-/// A part of the text that a step passes over is a step for this many characters.
-const SCAN: usize = 8;
+/// A step that looks at several characters counts once for this many.
+const STRIDE: usize = 8;
+/// What a loop without an end counts that passes over the rest of a long name.
+const SCAN: usize = 32;
+/// What looking around counts besides what it looks for.
+const LOOK: usize = 6;
 /// The repetitions of a loop without an end that count. It ends by going back, so that loops in it do not multiply.
 const LOOP: usize = 8;
 
@@ -37,15 +41,15 @@ fn cost(expr: &Expr) -> Option<Cost> {
     Some(match expr {
         Expr::Empty => Cost::default(),
         Expr::Any { .. } | Expr::Delegate { .. } | Expr::GeneralNewline { .. } => leaf(1, true),
-        Expr::Literal { val, .. } => leaf(1 + val.len() / SCAN, !val.is_empty()),
-        Expr::LiteralBytes { bytes } => leaf(1 + bytes.len() / SCAN, !bytes.is_empty()),
+        Expr::Literal { val, .. } => leaf(1 + val.len() / STRIDE, !val.is_empty()),
+        Expr::LiteralBytes { bytes } => leaf(1 + bytes.len() / STRIDE, !bytes.is_empty()),
         Expr::Assertion(_)
         | Expr::KeepOut
         | Expr::ContinueFromPreviousMatchEnd
         | Expr::BackrefExistsCondition { .. }
         | Expr::BacktrackingControlVerb(_) => leaf(1, false),
         // The text may be long.
-        Expr::Backref { .. } => leaf(SCAN, false),
+        Expr::Backref { .. } => leaf(STRIDE, false),
         Expr::Concat(parts) => sequence(parts.iter())?,
         Expr::Alt(branches) => alternatives(branches.iter())?,
         Expr::Group(inner) => more(2, cost(inner)?),
@@ -56,11 +60,11 @@ fn cost(expr: &Expr) -> Option<Cost> {
                 LookAround::LookAhead | LookAround::LookAheadNeg => inner.path,
                 // It may begin anywhere before.
                 LookAround::LookBehind | LookAround::LookBehindNeg => {
-                    inner.path.saturating_mul(SCAN)
+                    inner.path.saturating_mul(STRIDE)
                 }
             };
             Cost {
-                path: path.saturating_add(3),
+                path: path.saturating_add(LOOK),
                 body: inner.body,
                 advances: false,
                 looks: true,
