@@ -483,8 +483,8 @@ mod tests {
             use_regex: Some("true".to_owned()),
             ..ListQuery::default()
         };
-        let mut items: Vec<usize> = (0..count).collect();
-        query.filter(&mut items, |_| name)?;
+        let mut items = vec![name; count];
+        query.filter(&mut items, |name| name)?;
         Ok(items.len())
     }
 
