@@ -76,7 +76,7 @@ fn a_match_takes_few_steps_whatever_the_pattern() {
         some("(?>a?)", 40) + "b",
         r"(a*)*\1b".to_owned(),
         r"((a|aa)+)+\1b".to_owned(),
-        r"(?:(?=a)){100000}".to_owned(),
+        r"(?:(?=a)b?){60}c".to_owned(),
         r"(?:(?=a)){4000000000}".to_owned(),
         r"(?:(?:(?=a)){100}){100}".to_owned(),
         r"(?:(?:^){1000}){1000}(?=a)".to_owned(),
@@ -104,8 +104,8 @@ fn what_could_take_too_many_steps_is_refused() {
     let too_complex = "it is too complex (a match could take too many steps)";
     for pattern in [
         "(?=a)".repeat(800),
-        "(?:(?=a)){1000}".to_owned(),
-        "(?:(?:^){1000}){1000}(?=a)".to_owned(),
+        "(?:(?=a)b?){1000}".to_owned(),
+        "(?:(?:^b?){1000}){1000}(?=a)".to_owned(),
     ] {
         assert_eq!(refused(&pattern), too_complex, "{pattern}");
     }
@@ -114,10 +114,11 @@ fn what_could_take_too_many_steps_is_refused() {
         "it calls a group, which is not supported"
     );
     assert!(refused(r"\w{1000}{1000}").contains("it would take over"));
-    assert_eq!(
-        refused("(?=("),
-        "look-around, including look-ahead and look-behind, is not supported"
-    );
+    // Where look-around is all that the first library lacks, the second one says what is wrong.
+    for wrong in ["(?:(?=a)){4000000000}", "(?=a)("] {
+        let reason = refused(wrong);
+        assert!(!reason.contains("not supported"), "{reason}");
+    }
 }
 
 #[test]
