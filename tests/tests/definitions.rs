@@ -368,6 +368,8 @@ fn definitions_are_loaded_at_start() {
         );
         let said = refusal(data.path(), &folder.path().join("nowhere.json")).await;
         assert!(said.contains("cannot read the definitions in"), "{said}");
+        let said = refusal(data.path(), Path::new("/dev/zero")).await;
+        assert!(said.ends_with("it is not a regular file"), "{said}");
         let users = json!({
             "users": [{"name": "guest", "password": "guest", "tags": "administrator"}],
             "vhosts": [{"name": "/"}, {"name": "v"}],

@@ -6,19 +6,19 @@ use super::effort::Effort;
 use super::error::{ApiError, ApiResult};
 use crate::manage::objects::Rates;
 use crate::manage::statistics::{Ranges, Rounding};
+use crate::text::pattern::{Filter, FilterTooSlow};
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use fancy_regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
 use std::convert::Infallible;
 use std::io;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 use utoipa::IntoParams;
 
 /// RabbitMQ's default.
@@ -27,10 +27,6 @@ const DEFAULT_PAGE_SIZE: usize = 100;
 const MAX_PAGE_SIZE: usize = 500;
 /// The length of a regular expression at most; RabbitMQ's.
 const MAX_FILTER_LENGTH: usize = 1024;
-/// The steps that one match of a regular expression may take.
-const MAX_BACKTRACKS: usize = 10_000;
-/// How long all matches of one request may take.
-const MAX_FILTERING: Duration = Duration::from_secs(2);
 /// The rows of a list that is made at once, not apart.
 const SHORT: usize = 100;
 /// The rows that are written at a time, if they are small.
@@ -295,22 +291,19 @@ impl ListQuery {
             return Ok(());
         };
         if self.use_regex.as_deref() == Some("true") {
-            let Some(pattern) = regex(wanted)? else {
+            let Some(filter) = regex(wanted)? else {
                 items.clear();
                 return Ok(());
             };
-            let until = Instant::now() + MAX_FILTERING;
-            let mut late = false;
+            let mut complete = Ok(());
             items.retain(|item| {
-                late = late || Instant::now() > until;
-                // A match that takes too many steps counts as none, as in RabbitMQ.
-                !late && pattern.is_match(name(item)).unwrap_or(false)
+                let accepted = complete.and_then(|()| filter.accepts(name(item)));
+                accepted.unwrap_or_else(|slow: FilterTooSlow| {
+                    complete = Err(slow);
+                    false
+                })
             });
-            if late {
-                return Err(ApiError::bad_request(
-                    "the regular expression takes too long",
-                ));
-            }
+            complete.map_err(|slow| invalid_filter(&slow.to_string()))?;
         } else {
             let wanted = wanted.to_lowercase();
             items.retain(|item| name(item).to_lowercase().contains(&wanted));
@@ -351,29 +344,16 @@ impl ListQuery {
 }
 
 /// Compiles a filter; `None` for one that does not compile and matches nothing, as in RabbitMQ.
-fn regex(pattern: &str) -> ApiResult<Option<Regex>> {
+fn regex(pattern: &str) -> ApiResult<Option<Filter>> {
     if pattern.len() > MAX_FILTER_LENGTH {
-        return Err(ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "invalid_pagination_parameters",
-            "name filter regex is too long",
-        ));
+        return Err(invalid_filter("name filter regex is too long"));
     }
-    let compiled = RegexBuilder::new(pattern)
-        .case_insensitive(true)
-        .backtrack_limit(MAX_BACKTRACKS)
-        .build();
-    Ok(compiled.ok())
+    Ok(Filter::compile(pattern, true).ok())
 }
 
-/// Compiles a filter of names whose matches take a bounded number of steps.
-///
-/// # Errors
-/// When it is not a regular expression.
-pub(super) fn filter_regex(pattern: &str) -> Result<Regex, fancy_regex::Error> {
-    RegexBuilder::new(pattern)
-        .backtrack_limit(MAX_BACKTRACKS)
-        .build()
+fn invalid_filter(reason: &str) -> ApiError {
+    let error = "invalid_pagination_parameters";
+    ApiError::new(StatusCode::BAD_REQUEST, error, reason)
 }
 
 fn to_value(row: &impl Serialize) -> ApiResult<Value> {
@@ -527,4 +507,31 @@ where
         Some(Ok::<_, Infallible>(Bytes::from(chunk)))
     });
     with_type(Body::from_stream(Chunks::new(chunks)))
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filtered(pattern: &str, name: &str, count: usize) -> ApiResult<usize> {
+        let query = ListQuery {
+            page: Some("1".to_owned()),
+            name: Some(pattern.to_owned()),
+            use_regex: Some("true".to_owned()),
+            ..ListQuery::default()
+        };
+        let mut items = vec![name; count];
+        query.filter(&mut items, |name| name)?;
+        Ok(items.len())
+    }
+
+    #[test]
+    fn a_costly_filter_of_many_names_is_refused_soon() {
+        let name = "a".repeat(255);
+        assert_eq!(filtered("A", &name, 3).unwrap(), 3);
+        assert_eq!(filtered("(", &name, 3).unwrap(), 0);
+        let before = std::time::Instant::now();
+        let refused = filtered(r"(a*)*\1b", &name, 1_000_000).unwrap_err();
+        assert_eq!(refused.into_response().status(), StatusCode::BAD_REQUEST);
+        assert!(before.elapsed().as_secs() < 10);
+    }
 }

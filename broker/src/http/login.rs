@@ -4,6 +4,8 @@ use super::api::Api;
 use super::error::{ApiError, no_credentials};
 use crate::domain::auth::{Credentials, LoginProtocol, LoginRefused};
 use crate::manage::access::{Principal, Right};
+use crate::text::names::NAME_MAX;
+use crate::text::shorten::shortened;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
@@ -52,7 +54,7 @@ pub(super) fn log_in(
             match principal.require(Right::Management) {
                 Ok(()) => Ok(principal),
                 Err(denied) => {
-                    tracing::warn!(user, reason = %denied, "HTTP access denied");
+                    tracing::warn!(user = %shortened(user, NAME_MAX), reason = %denied, "HTTP access denied");
                     Err(denied.into())
                 }
             }

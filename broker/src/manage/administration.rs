@@ -1,11 +1,11 @@
 //! The requests that only the HTTP API makes: those that create or replace in one step, and parameters.
 
 use super::request::{ErrorKind, Request, Response};
-use super::verbs::{VerbResult, Verbs, auth_refusal};
+use super::verbs::{VerbResult, Verbs, auth_refusal, new_vhost};
 use crate::domain::auth::{PasswordHash, Permission};
 use crate::domain::limits::VhostLimits;
 use crate::domain::parameters::{Parameter, ParameterError};
-use crate::domain::vhost_spec::{VhostSpec, VhostUpdate};
+use crate::domain::vhost_spec::VhostUpdate;
 use crate::engine::queue::QueueKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -110,7 +110,7 @@ impl Verbs {
     fn put_vhost(&mut self, written: WrittenVhost) -> VerbResult {
         let broker = self.context.broker.clone();
         let name = written.name;
-        let new = broker.add_vhost(VhostSpec::named(&name), &mut self.fx);
+        let new = broker.add_vhost(new_vhost(&name)?, &mut self.fx);
         let update = VhostUpdate {
             description: Some(written.description),
             tags: Some(written.tags),

@@ -3,6 +3,7 @@
 
 use super::access::Principal;
 use super::request::{Request, Response};
+use crate::text::shorten::shortened;
 use serde_json::{Map, Value};
 
 /// The length of a text in the line at most, in bytes.
@@ -36,7 +37,7 @@ impl Change {
         let arguments = Value::Object(shown(arguments)).to_string();
         Some(Change {
             verb,
-            arguments: shortened(arguments, ARGUMENTS_MAX),
+            arguments: shortened(&arguments, ARGUMENTS_MAX).into_owned(),
         })
     }
 
@@ -57,7 +58,7 @@ impl Change {
                 verb,
                 arguments,
                 error = format!("{kind:?}"),
-                reason = shortened(message.clone(), TEXT_MAX),
+                reason = %shortened(message, TEXT_MAX),
                 "an operator's change was refused"
             ),
             _ => tracing::info!(user, from, verb, arguments, "changed by an operator"),
@@ -98,20 +99,12 @@ fn shown(arguments: Map<String, Value>) -> Map<String, Value> {
         let value = match value {
             _ if is_secret => "***".into(),
             Value::Object(inner) => Value::Object(self::shown(inner)),
-            Value::String(text) => shortened(text, TEXT_MAX).into(),
+            Value::String(text) => shortened(&text, TEXT_MAX).into(),
             other => other,
         };
         (name, value)
     };
     arguments.into_iter().map(shown).collect()
-}
-
-fn shortened(mut text: String, max: usize) -> String {
-    if text.len() > max {
-        text.truncate(text.floor_char_boundary(max));
-        text.push_str("...");
-    }
-    text
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::status::{Listener, Status};
 use crate::domain::auth::{AuthError, Change, Credentials, PasswordHash, Permission};
 use crate::domain::broker::Broker;
 use crate::domain::vhost::Vhost;
-use crate::domain::vhost_spec::{VhostDeletionError, VhostMetadata, VhostSpec};
+use crate::domain::vhost_spec::{VhostDeletionError, VhostSpec};
 use crate::engine::interfaces::ConnectionId;
 use crate::engine::queue::{Counts, Effects, QueueKind};
 use crate::plumbing::system;
@@ -154,14 +154,9 @@ impl Verbs {
                 description,
                 tags,
             } => {
-                let spec = VhostSpec {
-                    name: vhost.into(),
-                    metadata: VhostMetadata {
-                        description,
-                        tags,
-                        ..VhostMetadata::default()
-                    },
-                };
+                let mut spec = new_vhost(&vhost)?;
+                spec.metadata.description = description;
+                spec.metadata.tags = tags;
                 broker.add_vhost(spec, &mut self.fx);
                 Ok(Response::Ok)
             }
@@ -301,6 +296,12 @@ impl Verbs {
                 .collect(),
         }
     }
+}
+
+/// Returns a new virtual host, unless its name is too long.
+pub(super) fn new_vhost(name: &str) -> Result<VhostSpec, Response> {
+    VhostSpec::new(name)
+        .map_err(|error| Response::refused_because(ErrorKind::Refused, error.to_string()))
 }
 
 /// Copies the store into a data directory that a broker can start on. The copy contains everything that

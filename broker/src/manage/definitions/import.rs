@@ -3,6 +3,7 @@
 //! What is there already stays: queues and exchanges keep their properties; users, virtual hosts, policies and the like
 //! are updated. An entry that cannot be had is named, and the others are applied.
 
+use super::entry::parse;
 use super::format::{
     BindingEntry, ExchangeEntry, ParameterEntry, PolicyEntry, QueueEntry, VhostEntry,
 };
@@ -22,9 +23,9 @@ use crate::engine::exchange::{
 };
 use crate::engine::queue::{Effects, QueueKind, QueueSpec, arguments};
 use crate::manage::table;
+use crate::text::names::check_length;
 use leveret_protocol::values::FieldTable;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::HashSet;
@@ -36,8 +37,6 @@ use thiserror::Error;
 const INTERNAL_PREFIX: &str = "internal";
 /// RabbitMQ's word for a user without tags, and what to do.
 const NO_TAGS: &str = "tags_not_present (add \"tags\": [] if the user needs none)";
-/// The longest name in bytes: AMQP's short string.
-const NAME_MAX: usize = 255;
 /// Entries that are applied before what follows from them is performed.
 const BATCH: usize = 256;
 
@@ -137,15 +136,6 @@ impl<E: std::fmt::Display> From<E> for Refused {
 
 type Applied = Result<(), Refused>;
 
-fn parse<T: DeserializeOwned>(entry: &RawValue) -> Result<T, Refused> {
-    serde_json::from_str(entry.get()).map_err(|error| {
-        // It counts lines and columns from the beginning of the entry.
-        let text = error.to_string();
-        let reason = text.split(" at line ").next();
-        reason.unwrap_or_default().into()
-    })
-}
-
 /// Converts arguments, which may be missing.
 fn fields(arguments: &Value) -> Result<FieldTable, Refused> {
     match arguments {
@@ -172,14 +162,6 @@ fn queue_type(value: Option<&Value>) -> Result<Option<QueueKind>, Refused> {
                 .map_or_else(|| value.to_string(), str::to_owned);
             format!("{name} is not a valid queue type: use classic, quorum or stream").into()
         }),
-    }
-}
-
-/// Checks a name that AMQP has to carry.
-fn check_name(what: &str, name: &str) -> Result<(), Refused> {
-    match name.len() {
-        0..=NAME_MAX => Ok(()),
-        length => Err(format!("its {what} has {length} bytes, more than {NAME_MAX}").into()),
     }
 }
 
@@ -273,7 +255,6 @@ impl Import<'_> {
             limits: Value,
         }
         let user: Entry = parse(entry)?;
-        check_name("name", &user.name)?;
         let tags = user.tags.ok_or(NO_TAGS)?;
         let tags = tags::deserialize(tags)?;
         let algorithm = match user.hashing_algorithm {
@@ -317,7 +298,7 @@ impl Import<'_> {
 
     fn vhost_entry(&mut self, entry: &RawValue) -> Applied {
         let entry: VhostEntry = parse(entry)?;
-        check_name("name", &entry.name)?;
+        let spec = VhostSpec::new(&entry.name)?;
         let metadata = &entry.metadata;
         let outside = entry.default_queue_type.as_ref();
         let kind = match queue_type(metadata.get("default_queue_type"))? {
@@ -338,8 +319,7 @@ impl Import<'_> {
                 .get("protected_from_deletion")
                 .and_then(Value::as_bool),
         };
-        self.broker
-            .add_vhost(VhostSpec::named(&entry.name), self.fx);
+        self.broker.add_vhost(spec, self.fx);
         self.broker.update_vhost(&entry.name, update, self.fx);
         Ok(())
     }
@@ -364,7 +344,6 @@ impl Import<'_> {
         let permission: TopicPermission = parse(entry)?;
         self.vhost_of(Some(permission.vhost.clone()))?;
         self.check_user(&permission.user)?;
-        check_name("exchange", &permission.exchange)?;
         let change = self.broker.users.set_topic_permission(permission)?;
         self.store([change]);
         Ok(())
@@ -410,7 +389,7 @@ impl Import<'_> {
         let entry: QueueEntry = parse(entry)?;
         let vhost = self.vhost_of(entry.vhost)?;
         let (name, in_vhost) = (&entry.name, vhost.name());
-        check_name("name", name)?;
+        check_length("name", name)?;
         if name.is_empty() {
             return Err("its name is empty".into());
         }
@@ -441,7 +420,7 @@ impl Import<'_> {
         let entry: ExchangeEntry = parse(entry)?;
         let vhost = self.vhost_of(entry.vhost)?;
         let (name, in_vhost) = (&entry.name, vhost.name().as_str());
-        check_name("name", name)?;
+        check_length("name", name)?;
         if vhost.exchange(name).is_some() {
             return Ok(());
         }
@@ -473,7 +452,7 @@ impl Import<'_> {
         let entry: BindingEntry = parse(entry)?;
         let vhost = self.vhost_of(entry.vhost)?;
         let in_vhost = vhost.name().as_str();
-        check_name("routing key", &entry.routing_key)?;
+        check_length("routing key", &entry.routing_key)?;
         let missing = |kind: &'static str, name: &str| {
             self.missing(kind, in_vhost, name, format!("no {kind} '{name}'"))
         };

@@ -1,12 +1,12 @@
 //! Loading definitions when the broker starts (`load_definitions`).
 
-use super::files::ImportError;
+use super::files::{ImportError, MAX_FILE};
 use super::import::NotDefinitions;
 use super::problem::Imported;
 use super::read::File;
 use crate::domain::broker::Broker;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
@@ -57,7 +57,7 @@ pub enum LoadError {
 pub fn load(broker: &Arc<Broker>, path: &Path, skip_if_unchanged: bool) -> Result<(), LoadError> {
     let mut texts = Vec::new();
     for path in files(path)? {
-        let text = fs::read(&path).map_err(|reason| unreadable(&path, reason))?;
+        let text = read(&path).map_err(|reason| unreadable(&path, reason))?;
         texts.push((path, text));
     }
     let mut parsed = Vec::new();
@@ -110,6 +110,22 @@ fn rehearse(
     Ok(())
 }
 
+/// Reads a file. What is not a regular file may have no end, or be waited for without end.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut text = Vec::new();
+    let mut file = fs::File::open(path)?.take(MAX_FILE as u64 + 1);
+    file.read_to_end(&mut text)?;
+    match text.len() <= MAX_FILE {
+        true => Ok(text),
+        false => Err(io::Error::other(format!(
+            "it has more than {MAX_FILE} bytes"
+        ))),
+    }
+}
+
 fn unreadable(path: &Path, reason: io::Error) -> LoadError {
     LoadError::Unreadable {
         path: path.to_owned(),
@@ -138,4 +154,45 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, LoadError> {
         tracing::warn!(path = %path.display(), "no *.json in the directory of definitions to load");
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Limits;
+    use std::process::Command;
+
+    fn refused(path: &Path) -> String {
+        let broker = Arc::new(Broker::new(Limits::default(), Vec::new(), None));
+        load(&broker, path, false).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn only_regular_files_of_a_bounded_size_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo.json");
+        let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
+        assert!(made.success());
+        for path in [Path::new("/dev/zero"), &fifo, folder.path()] {
+            let error = refused(path);
+            assert!(error.ends_with("it is not a regular file"), "{error}");
+        }
+        fs::remove_file(&fifo).unwrap();
+        fs::create_dir(&fifo).unwrap();
+        let error = refused(folder.path());
+        assert!(
+            error.contains("fifo.json: it is not a regular file"),
+            "{error}"
+        );
+        let large = folder.path().join("large");
+        let file = fs::File::create(&large).unwrap();
+        file.set_len(MAX_FILE as u64 + 1).unwrap();
+        let error = refused(&large);
+        assert!(
+            error.ends_with("it has more than 67108864 bytes"),
+            "{error}"
+        );
+        file.set_len(MAX_FILE as u64).unwrap();
+        assert!(refused(&large).contains("is not a definition file"));
+    }
 }

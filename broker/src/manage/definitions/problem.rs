@@ -1,8 +1,8 @@
 //! What became of an import: how much was applied, and what was not.
 
 use crate::text::escape::{Form, escaped};
+use crate::text::shorten::beginning;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 use std::fmt::Write;
 use thiserror::Error;
@@ -116,7 +116,8 @@ fn log(problem: &Problem) {
 
 /// Returns a text as part of a line that is not too long to be shown.
 pub(super) fn within(text: &str) -> String {
-    let words: Vec<&str> = text
+    // Escapes take more than one character, line ends none.
+    let words: Vec<&str> = beginning(text, 16 * LONGEST)
         .split(['\r', '\n'])
         .filter(|line| !line.is_empty())
         .collect();
@@ -130,17 +131,28 @@ pub(super) fn within(text: &str) -> String {
 
 /// Names an entry for people: `queue 'q' in vhost '/'`. `vhost` is the one that everything is imported into.
 pub(super) fn describe(kind: &str, entry: &RawValue, vhost: Option<&str>) -> String {
+    // What is not a name may be of any size.
     #[derive(Default, Deserialize)]
     #[serde(default)]
-    struct Names {
-        name: Value,
-        user: Value,
-        source: Value,
-        destination: Value,
-        vhost: Value,
+    struct Names<'a> {
+        #[serde(borrow)]
+        name: Option<&'a RawValue>,
+        #[serde(borrow)]
+        user: Option<&'a RawValue>,
+        #[serde(borrow)]
+        source: Option<&'a RawValue>,
+        #[serde(borrow)]
+        destination: Option<&'a RawValue>,
+        #[serde(borrow)]
+        vhost: Option<&'a RawValue>,
     }
-    let names: Names = serde_json::from_str(entry.get()).unwrap_or_default();
-    let text = |value: &Value| within(value.as_str().unwrap_or("?"));
+    let names: Names<'_> = serde_json::from_str(entry.get()).unwrap_or_default();
+    let text = |name: &Option<&RawValue>| {
+        let name = name.map(RawValue::get);
+        let name = name.filter(|name| name.starts_with('"'));
+        let name = name.and_then(|name| serde_json::from_str::<String>(name).ok());
+        within(&name.unwrap_or_else(|| "?".to_owned()))
+    };
     let singular = match kind {
         "policies" => "policy",
         "topic_permissions" => "topic permission",

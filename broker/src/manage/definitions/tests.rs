@@ -82,6 +82,47 @@ fn documented(list: &str, entry: &mut Map<String, Value>) -> bool {
 }
 
 #[test]
+fn an_entry_that_is_too_large_is_named_and_not_decoded() {
+    let broker = broker();
+    let ones = format!("[{}]", vec!["1"; 100_000].join(","));
+    let refused = |list: &str, entry: String| {
+        let imported = import(&broker, &format!(r#"{{"{list}":[{entry}]}}"#));
+        assert_eq!(
+            (imported.invalid, imported.applied),
+            (1, 0),
+            "{imported:#?}"
+        );
+        imported.problems[0].to_string()
+    };
+    for (list, entry) in [
+        (
+            "queues",
+            format!(r#"{{"name":"q","vhost":"v","arguments":{{"x":{ones}}}}}"#),
+        ),
+        (
+            "policies",
+            format!(r#"{{"name":"q","vhost":"v","pattern":"","definition":{ones}}}"#),
+        ),
+        ("users", format!(r#"{{"name":"q","tags":{ones}}}"#)),
+        (
+            "global_parameters",
+            format!(r#"{{"name":"q","value":{ones}}}"#),
+        ),
+        ("vhosts", format!(r#"{{"name":{ones}}}"#)),
+    ] {
+        let problem = refused(list, entry);
+        assert!(problem.contains("values, more than 65536"), "{problem}");
+    }
+    let pattern = "a".repeat(5 << 20);
+    let entry = format!(r#"{{"user":"u","vhost":"v","configure":"{pattern}"}}"#);
+    let problem = refused("permissions", entry);
+    assert!(
+        problem.starts_with("permission of user 'u' in vhost 'v': it has 5"),
+        "{problem}"
+    );
+}
+
+#[test]
 fn files_of_rabbitmq_come_back_except_for_what_is_documented() {
     for (text, refused) in [
         (RABBITMQ_3_10, vec!["policy 'ha' in vhost '/'"]),
