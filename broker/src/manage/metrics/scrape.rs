@@ -16,6 +16,7 @@ use crate::domain::vhost::Vhost;
 use crate::engine::queue::Queue;
 use crate::engine::statistics::Traffic;
 use crate::manage::AdminContext;
+use crate::manage::objects::memory::Memory;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -74,8 +75,7 @@ impl Scraper {
                 scrape.add_cluster_families(&objects);
             }
             Endpoint::MemoryBreakdown => {
-                let memory = node::Memory::of(broker);
-                scrape.add(PREFIX, node::MEMORY, &[], (totals, memory));
+                scrape.add(PREFIX, node::MEMORY, &[], Memory::of(broker));
             }
         }
         let label = endpoint.label();
@@ -284,7 +284,7 @@ impl Scrape {
                 .statistics
                 .publishers
                 .load(std::sync::atomic::Ordering::Relaxed),
-            consumers: totals.queue.consumers,
+            consumers: totals.queue.contents.consumers,
         };
         let (broker, totals) = (broker.clone(), totals.clone());
         let pages = own::Pages::of(&broker);
@@ -364,8 +364,7 @@ impl Scrape {
         }
         let queues = Arc::new(chosen.queues());
         let clock = broker.clock;
-        let figures =
-            move |queue: &Arc<Queue>| QueueFigures::of(queue, Some(clock.time(Instant::now())));
+        let figures = move |queue: &Arc<Queue>| QueueFigures::of(queue, clock.time(Instant::now()));
         if chosen.wants(&coarse) {
             self.add_objects(
                 prefix,

@@ -1,6 +1,6 @@
 //! Counters as objects show them: each with its value and, beside it, how it moves (`publish`, `publish_details`).
 
-use super::overview::QueueTotals;
+use super::contents::QueueTotals;
 use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
 use crate::domain::vhost::Vhost;

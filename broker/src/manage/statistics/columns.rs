@@ -103,7 +103,7 @@ pub(super) fn channel_row(stats: &MessageStats) -> Row {
 /// Returns the row of a virtual host.
 pub(super) fn vhost_row(sums: &VhostSums) -> Row {
     let mut row = Row::from_slice(&sums.stats().values());
-    row.extend(sums.lengths);
+    row.extend(sums.lengths());
     row.extend(sums.octets);
     row
 }
