@@ -117,6 +117,12 @@ impl Statistics {
         std::mem::take(&mut *self.unsampled.lock())
     }
 
+    /// Returns the number of objects that were visited since the last sample.
+    #[cfg(test)]
+    pub fn unsampled(&self) -> usize {
+        self.unsampled.lock().len()
+    }
+
     /// Returns the number of objects that have moved.
     #[cfg(test)]
     pub fn moved(&self) -> usize {

@@ -91,6 +91,13 @@ pub(super) const AUTH: &[Metric<(u64, u64)>] = metrics! { (u64, u64);
     Counter auth_attempts_failed_total "Attempts to log in that failed" |l| l.1;
 };
 
+/// `auth_attempt_detailed_metrics`, read from the same.
+pub(super) const AUTH_DETAILED: &[Metric<(u64, u64)>] = metrics! { (u64, u64);
+    Counter auth_attempts_detailed_total "Attempts to log in, by source" |l| l.0 + l.1;
+    Counter auth_attempts_detailed_succeeded_total "Attempts to log in that succeeded, by source" |l| l.0;
+    Counter auth_attempts_detailed_failed_total "Attempts to log in that failed, by source" |l| l.1;
+};
+
 /// The protocols with their attempts; those that nobody has used, too.
 pub(super) fn logins(broker: &Broker) -> Vec<(LoginProtocol, (u64, u64))> {
     let counted = broker.login_attempts.by_protocol();

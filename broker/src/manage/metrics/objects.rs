@@ -16,6 +16,8 @@ pub(super) struct QueueFigures {
     pub(super) contents: QueueContents,
     /// Of one queue only.
     utilisation: Option<f64>,
+    /// Of one queue only, and not of streams.
+    head_timestamp: Option<u64>,
 }
 
 impl QueueFigures {
@@ -23,6 +25,7 @@ impl QueueFigures {
     pub(super) fn of(queue: &Queue, now: Time) -> Self {
         QueueFigures {
             utilisation: queue.utilisation(now),
+            head_timestamp: queue.head_timestamp(),
             ..QueueFigures::of_all(queue.sums())
         }
     }
@@ -34,6 +37,7 @@ impl QueueFigures {
             totals: QueueTotals::of(&sums.counts),
             contents: QueueContents::of(&sums),
             utilisation: None,
+            head_timestamp: None,
         }
     }
 }
@@ -65,6 +69,7 @@ pub(super) const QUEUE: &[Metric<QueueFigures>] = metrics! { QueueFigures;
     Gauge queue_messages_bytes "Size of all messages" |q| q.contents.message_bytes;
     Gauge queue_messages_ready_bytes "Size of the ready messages" |q| q.contents.message_bytes_ready;
     Gauge queue_messages_unacked_bytes "Size of the unacknowledged messages" |q| q.contents.message_bytes_unacknowledged;
+    Gauge queue_head_message_timestamp "Timestamp of the first message, in seconds since 1970, if it has one and is in memory" |q| q.head_timestamp;
     Counter queue_disk_reads_total "Messages that the queues have read from disk" |q| q.sums.disk_reads;
     Counter queue_disk_writes_total "Messages that the queues have written to disk" |q| q.sums.disk_writes;
 };
@@ -88,6 +93,11 @@ pub(super) const QUEUE_PUBLISHED: &[Metric<MessageStats>] = metrics! { MessageSt
 /// The same for all queues together.
 pub(super) const ALL_PUBLISHED: &[Metric<MessageStats>] = metrics! { MessageStats;
     Counter queue_messages_published_total "Messages routed to queues" |s| s.publish_out;
+};
+
+/// `queue_exchange_metrics` of all queues and exchanges together: pairs are not counted by themselves.
+pub(super) const ALL_ROUTED: &[Metric<MessageStats>] = metrics! { MessageStats;
+    Counter queue_exchange_messages_published_total "Messages routed from exchanges to queues" |s| s.publish_out;
 };
 
 /// `exchange_metrics`; what is confirmed or unroutable is counted by channel.
@@ -177,6 +187,11 @@ pub(super) const CHANNEL: &[Metric<ChannelFigures>] = metrics! { ChannelFigures;
 pub(super) const CONNECTION_COARSE: &[Metric<Traffic>] = metrics! { Traffic;
     Counter connection_incoming_bytes_total "Bytes received from clients" |t| t.received;
     Counter connection_outgoing_bytes_total "Bytes sent to clients" |t| t.sent;
+};
+
+/// `connection_metrics`, as far as they are not counted with the traffic. RabbitMQ calls these bytes packets.
+pub(super) const CONNECTION_PENDING: &[Metric<u64>] = metrics! { u64;
+    Gauge connection_pending_packets "Bytes that wait to be sent to clients" |pending| *pending;
 };
 
 /// `connection_metrics`.

@@ -8,6 +8,8 @@ mod details;
 mod range;
 mod sampler;
 mod visit;
+#[cfg(test)]
+mod visit_tests;
 
 pub use columns::Columns;
 pub use details::{Details, Sample, Series};

@@ -69,7 +69,7 @@ impl Sampler {
                     .is_some_and(|exchange| sample_exchange(broker, &exchange, time)),
                 Moved::Connection(id) => {
                     connections.push(*id);
-                    sample_octets(broker, *id, time)
+                    sample_connection(broker, *id, time)
                 }
             };
             if begins {
@@ -144,12 +144,13 @@ fn sample_counts(broker: &Broker, counts: &ExchangeCounts, time: i64) -> bool {
     record(&broker.statistics, &counts.tracked, time, &row, |_| {})
 }
 
-fn sample_octets(broker: &Broker, id: ConnectionId, time: i64) -> bool {
+fn sample_connection(broker: &Broker, id: ConnectionId, time: i64) -> bool {
     let Some((info, _)) = broker.connections.parts_of(id) else {
         return false;
     };
     info.tracked.unmark();
-    let row = info.octets();
+    let octets = info.octets();
+    let row = columns::connection_row(octets, &info.stats.get());
     let vhost = info.details().vhost;
     // Until it is opened, nothing is recorded: then all of it counts for the virtual host.
     let Some(vhost) = vhost.and_then(|name| broker.vhost(name.as_str())) else {
@@ -157,7 +158,7 @@ fn sample_octets(broker: &Broker, id: ConnectionId, time: i64) -> bool {
     };
     let then = |before: &[u64]| {
         if let Some(before) = before.first_chunk() {
-            vhost.statistics.change_octets(*before, row);
+            vhost.statistics.change_octets(*before, octets);
         }
     };
     record(&broker.statistics, &info.tracked, time, &row, then)
