@@ -6,13 +6,13 @@ use crate::config::Limits;
 use crate::domain::broker::Broker;
 use crate::domain::vhost::Vhost;
 use crate::domain::vhost_spec::VhostSpec;
-use crate::engine::message::MessageBuilder;
+use crate::engine::message::{MessageBuilder, SharedMessage};
 use crate::engine::queue::paging::Limits as PagingLimits;
 use crate::engine::queue::{Entry, Queue, QueueKind, QueueSpec, Return};
 use crate::engine::statistics::QueueSums;
 use crate::plumbing::paging::Pager;
 use leveret_protocol::values::{AMQPValue, FieldTable};
-use leveret_storage::Spill;
+use leveret_storage::{Spill, Token};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,6 +60,17 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Visit),
         1 => Just(Step::Sample),
     ]
+}
+
+/// Returns messages with bodies of this size.
+fn messages(count: usize, size: usize) -> impl Iterator<Item = (SharedMessage, Option<Token>)> {
+    let body = vec![0; size];
+    let message = move |_| {
+        let mut message = MessageBuilder::new(b"", b"", &[0, 0], true, size as u64);
+        message.push(&body).unwrap();
+        (Arc::new(message.finish(false)), None)
+    };
+    (0..count).map(message)
 }
 
 struct World {
@@ -125,14 +136,7 @@ impl World {
             }
             Step::Publish { name, count, size } => {
                 if let Some(queue) = self.vhost.queue(NAMES[name]) {
-                    let body = vec![0; size];
-                    let message = || {
-                        let mut message = MessageBuilder::new(b"", b"", &[0, 0], true, size as u64);
-                        message.push(&body).unwrap();
-                        Arc::new(message.finish(false))
-                    };
-                    let messages = (0..count).map(|_| (message(), None));
-                    queue.publish(messages, false, &mut fx);
+                    queue.publish(messages(count, size), false, &mut fx);
                 }
             }
             Step::Get { name, no_ack } => {
