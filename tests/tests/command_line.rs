@@ -124,7 +124,7 @@ fn an_occupied_default_port_of_the_management_api_is_a_warning_and_a_chosen_one_
         let command = || {
             let mut command = broker_command();
             command.env_remove("LEVERET_MANAGEMENT_PORT");
-            command.args(["--bind", "127.0.0.1", "--port", "0"]);
+            command.args(["--bind", "127.0.0.1", "--port", "0", "--log-format", "json"]);
             command.args(["--management-bind", SPARE, "--data-dir"]);
             command.arg(data.path());
             command
@@ -150,7 +150,7 @@ fn without_the_management_api_nobody_listens_for_it() {
         let data = TempDir::new().expect("a temporary directory");
         let mut command = broker_command();
         command.env_remove("LEVERET_MANAGEMENT_PORT");
-        command.args(["--bind", "127.0.0.1", "--port", "0"]);
+        command.args(["--bind", "127.0.0.1", "--port", "0", "--log-format", "json"]);
         command.args(["--management", "false", "--management-bind", "127.15.67.3"]);
         command.arg("--data-dir").arg(data.path());
         let mut process = Process::start("leveret", &mut command);
