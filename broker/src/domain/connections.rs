@@ -3,7 +3,7 @@
 use crate::config::Limits;
 use crate::domain::auth::{AccountId, Identity};
 use crate::engine::interfaces::{ConnectionId, Inbox};
-use crate::engine::statistics::Tracked;
+use crate::engine::statistics::{SharedMessageStats, Tracked};
 use crate::plumbing::alarms::AlarmSet;
 use crate::plumbing::ledger::{Holdings, Ledger};
 use crate::plumbing::mailbox::{Mailbox, Order};
@@ -35,6 +35,8 @@ pub struct ConnectionInfo {
     pub holdings: Arc<Holdings>,
     /// What the sampler keeps of it.
     pub tracked: Tracked,
+    /// What its channels have counted, including those that have closed, as of its last turn.
+    pub stats: SharedMessageStats,
     details: Mutex<Details>,
     channels: AtomicU64,
     received: AtomicU64,
@@ -161,6 +163,7 @@ impl ConnectionInfo {
             connected_at: SystemTime::now(),
             holdings: Arc::default(),
             tracked: Tracked::default(),
+            stats: SharedMessageStats::default(),
             details: Mutex::default(),
             channels: AtomicU64::new(0),
             received: AtomicU64::new(0),

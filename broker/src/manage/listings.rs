@@ -112,7 +112,7 @@ fn connection_pid(id: crate::engine::interfaces::ConnectionId) -> Pid {
 fn queue_row(queue: &Queue, columns: &[QueueColumn]) -> Row {
     use QueueColumn as C;
     let (declared, totals, details) = (&queue.declared, &queue.totals, &queue.details);
-    let aside = &details.aside;
+    let (contents, aside) = (&details.contents, &details.aside);
     let cell = |column: &C| match column {
         C::Name => declared.name.as_str().into(),
         C::Durable => declared.durable.into(),
@@ -123,20 +123,20 @@ fn queue_row(queue: &Queue, columns: &[QueueColumn]) -> Row {
         C::Messages => totals.messages.into(),
         C::MessagesDelayed => aside.messages_delayed.into(),
         C::MessagesReady => totals.messages_ready.into(),
-        C::MessagesReadyRam => details.messages_ready_ram.into(),
+        C::MessagesReadyRam => contents.messages_ready_ram.into(),
         C::MessagesUnacknowledged => totals.messages_unacknowledged.into(),
-        C::MessagesUnacknowledgedRam => details.messages_unacknowledged_ram.into(),
-        C::MessagesRam => details.messages_ram.into(),
-        C::MessagesPersistent => details.messages_persistent.into(),
+        C::MessagesUnacknowledgedRam => contents.messages_unacknowledged_ram.into(),
+        C::MessagesRam => contents.messages_ram.into(),
+        C::MessagesPersistent => contents.messages_persistent.into(),
         C::MessagesDlx => aside.messages_dlx.into(),
         C::MessageBytesDlx => aside.message_bytes_dlx.into(),
-        C::MessageBytes => details.message_bytes.into(),
-        C::MessageBytesRam => details.message_bytes_ram.into(),
-        C::MessageBytesReady => details.message_bytes_ready.into(),
-        C::MessageBytesUnacknowledged => details.message_bytes_unacknowledged.into(),
-        C::MessageBytesPersistent => details.message_bytes_persistent.into(),
-        C::Consumers => details.consumers.into(),
-        C::Memory => details.memory.into(),
+        C::MessageBytes => contents.message_bytes.into(),
+        C::MessageBytesRam => contents.message_bytes_ram.into(),
+        C::MessageBytesReady => contents.message_bytes_ready.into(),
+        C::MessageBytesUnacknowledged => contents.message_bytes_unacknowledged.into(),
+        C::MessageBytesPersistent => contents.message_bytes_persistent.into(),
+        C::Consumers => contents.consumers.into(),
+        C::Memory => contents.memory.into(),
         C::State => declared.state.into(),
         C::Type => declared.r#type.into(),
         C::Policy => details.policy.clone().into(),

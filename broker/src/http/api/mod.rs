@@ -5,6 +5,7 @@ mod bindings;
 mod connections;
 mod consumers;
 mod definitions;
+mod document;
 mod exchanges;
 mod get;
 mod health;
@@ -238,9 +239,10 @@ fn paths(config: &Config) -> OpenApiRouter<Api> {
 
 /// Returns the service.
 pub fn router(api: Api, config: &Config) -> Router {
-    let (paths, document) = OpenApiRouter::with_openapi(Document::openapi())
+    let (paths, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .nest("/api", paths(config))
         .split_for_parts();
+    document::complete(&mut document);
     let (page, effort) = (index::page(&document), api.effort().clone());
     // As text it takes a tenth of the memory.
     let document = Bytes::from(document.to_json().unwrap_or_default());
@@ -302,3 +304,6 @@ fn cors(origins: &[String]) -> CorsLayer {
         .vary([])
         .max_age(std::time::Duration::from_secs(1800))
 }
+
+#[cfg(test)]
+mod tests;

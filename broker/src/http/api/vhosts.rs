@@ -61,9 +61,10 @@ async fn show(
 
 /// Describes a virtual host with its counters.
 fn counted(broker: &Broker, vhost: &Arc<vhost::Vhost>, rates: Option<&Rates>) -> Counted<Vhost> {
+    let object = Vhost::of(broker, vhost);
     let counters = rates.map(|rates| rates.of_vhost(broker, vhost));
     Counted {
-        object: Vhost::of(vhost),
+        object,
         counters: counters.unwrap_or_default(),
     }
 }

@@ -198,3 +198,36 @@ fn a_selection_names_families_and_filters() {
         assert!(selection(query.collect()).is_err(), "{refused:?}");
     }
 }
+
+#[test]
+fn attempts_are_shown_by_source_and_heads_by_their_time() {
+    use crate::domain::auth::LoginProtocol;
+    use crate::engine::message::MessageBuilder;
+    let context = broker(&BTreeSet::from([("/".to_owned(), "q".to_owned())]));
+    let attempts = &context.broker.login_attempts;
+    let address = [127, 0, 0, 1].into();
+    attempts.count(LoginProtocol::Http, address, "hare", true);
+    attempts.count(LoginProtocol::Http, address, "hare", false);
+    // The flag of a timestamp, and 1,700,000,000 seconds.
+    let properties = [&[0, 0x40][..], &1_700_000_000_u64.to_be_bytes()].concat();
+    let message = MessageBuilder::new(b"", b"", &properties, false, 0).finish(false);
+    let queue = context.broker.vhost("/").unwrap().queue("q").unwrap();
+    let mut fx = context.broker.effects(None);
+    queue.publish([(Arc::new(message), None)], false, &mut fx);
+    let (text, _) = text(&context, Endpoint::PerObject, Format::Classic);
+    let source = r#"remote_address="127.0.0.1",username="hare",protocol="#;
+    let lines = |name: &str| -> Vec<&str> {
+        let lines = text.lines();
+        lines.filter(|line| line.starts_with(name)).collect()
+    };
+    for (name, count) in [("", 2), ("_succeeded", 1), ("_failed", 1)] {
+        let found = lines(&format!("rabbitmq_auth_attempts_detailed{name}_total{{"));
+        assert!(found.len() == 1 && found[0].contains(source), "{found:?}");
+        assert!(found[0].ends_with(&format!(" {count}")), "{found:?}");
+    }
+    let found = lines("rabbitmq_queue_head_message_timestamp{");
+    assert!(
+        found.len() == 1 && found[0].ends_with(" 1700000000"),
+        "{found:?}"
+    );
+}

@@ -9,6 +9,7 @@ pub mod binding;
 pub mod channel;
 pub mod connection;
 pub mod consumer;
+pub mod contents;
 mod erlang;
 pub mod exchange;
 pub mod feature_flag;
