@@ -21,9 +21,13 @@ fn acts(c: char) -> bool {
 
 /// Starts a broker that logs in this format, and returns its address.
 async fn started(format: &str) -> (Process, String, TempDir) {
+    started_at("debug", format).await
+}
+
+async fn started_at(level: &str, format: &str) -> (Process, String, TempDir) {
     let data = TempDir::with_prefix("leveret-test-").expect("a temporary directory");
     let mut command = broker_command();
-    command.args(["--bind", "127.0.0.1", "--port", "0", "--log-level", "debug"]);
+    command.args(["--bind", "127.0.0.1", "--port", "0", "--log-level", level]);
     command
         .args(["--log-format", format, "--data-dir"])
         .arg(data.path());
@@ -139,6 +143,81 @@ fn lines_of_json_are_safe_to_look_at() {
             assert!(!line.contains(acts), "{line:?}");
             serde_json::from_str::<serde_json::Value>(&line).expect("an object a line");
         }
+    });
+}
+
+/// Returns the fields of a line of JSON with this beginning of its message.
+fn fields(line: &str, message: &str) -> Option<serde_json::Value> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let fields = &line["fields"];
+    let found = fields["message"].as_str()?.starts_with(message);
+    found.then(|| fields.clone())
+}
+
+#[test]
+fn lines_say_who_it_was_and_why() {
+    run(async {
+        if TestBroker::start_own().await.is_none() {
+            return;
+        }
+        let (mut process, address, data) = started_at("info", "json").await;
+        let ctl = async |arguments: &[&str]| TestBroker::ctl_of(data.path(), arguments).await;
+        // A probe leaves no trace.
+        drop(tokio::net::TcpStream::connect(&address).await);
+        let mut properties = FieldTable::default();
+        properties.insert(
+            "connection_name".into(),
+            lapin::types::AMQPValue::LongString("orders".into()),
+        );
+        let mut options = ConnectionProperties::default();
+        options.client_properties = properties;
+        let uri = format!("amqp://guest:guest@{address}/%2f");
+        let connected = Connection::connect(&uri, options).await;
+        let connection = connected.expect("guest logs in");
+        let channel = connection.create_channel().await.expect("a channel");
+        let passive = QueueDeclareOptions::default().passive();
+        let declared = channel.queue_declare("nope".into(), passive, FieldTable::default());
+        assert!(declared.await.is_err());
+        let error = process
+            .line("the error", |line| fields(line, "channel error: "))
+            .await;
+        let named = ["name", "user", "vhost", "operation"].map(|field| error[field].as_str());
+        let expected = ["orders", "guest", "/", "queue.declare"].map(Some);
+        assert_eq!(named, expected, "{error}");
+        let closed = ctl(&["close_all_connections", "--global", "maintenance"]).await;
+        assert_eq!(closed.status, Some(0), "{closed:?}");
+        let closed = process
+            .line("the reason", |line| fields(line, "closing connection: "))
+            .await;
+        assert_eq!(closed["message"], "closing connection: maintenance");
+        assert_eq!(closed["name"], "orders");
+        let added = ctl(&["add_user", "walker", SECRET]).await;
+        assert_eq!(added.status, Some(0), "{added:?}");
+        let audit = process
+            .line("the audit line", |line| {
+                let fields = fields(line, "changed by an operator")?;
+                (fields["verb"] == "add_user").then_some(fields)
+            })
+            .await;
+        assert_eq!(audit["from"], "the admin socket");
+        assert!(
+            audit["arguments"]
+                .as_str()
+                .is_some_and(|it| it.contains("walker"))
+        );
+        let mut foreign = Raw::dial_to(&address).await;
+        foreign.bytes(b"GET / HTTP/1.1\r\n\r\n").await;
+        process
+            .line("the protocol", |line| {
+                fields(line, "closing connection: the client speaks HTTP")
+            })
+            .await;
+        let lines = process.lines();
+        assert!(lines.iter().all(|line| !line.contains(SECRET)));
+        let logins = |line: &&String| line.contains("user authenticated");
+        assert_eq!(lines.iter().filter(logins).count(), 1);
+        let connections = |line: &&String| line.contains("accepting AMQP connection");
+        assert_eq!(lines.iter().filter(connections).count(), 0);
     });
 }
 
