@@ -176,7 +176,7 @@ fn class() -> impl Strategy<Value = AMQPClass> {
 }
 
 fn payload(class: &AMQPClass) -> Vec<u8> {
-    method::to_vec(gen_class(class))
+    table::to_vec(gen_class(class))
 }
 
 fn properties() -> impl Strategy<Value = Vec<u8>> {

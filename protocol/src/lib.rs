@@ -7,6 +7,7 @@
 
 pub mod complete_publish;
 pub mod content;
+pub mod erlang;
 pub mod error;
 pub mod frame;
 pub mod method;

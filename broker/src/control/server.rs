@@ -7,8 +7,8 @@ use super::wire::{self, MAX_LINE};
 use crate::manage::AdminContext;
 use crate::manage::definitions::{Export, Scope};
 use crate::manage::listings;
+use crate::manage::operations::Operations;
 use crate::manage::request::{ErrorKind, Request, Response};
-use crate::manage::verbs::Verbs;
 use crate::plumbing::slots::{ConnectionSlot, ConnectionSlots};
 use crate::plumbing::stopped;
 use std::io;
@@ -189,7 +189,7 @@ async fn answer(
         }
         return send(write, slot, &Response::Ok).await;
     }
-    let verbs = Verbs::new(context.clone());
+    let verbs = Operations::new(context.clone());
     // Changes wait for the disk, so they run on a blocking thread.
     let response = tokio::task::spawn_blocking(move || verbs.perform(request)).await;
     let response = response

@@ -9,7 +9,7 @@
 pub mod auth;
 pub mod broker;
 pub mod connections;
-pub mod definitions;
+pub mod durable;
 pub mod limits;
 pub mod operations;
 pub mod parameters;
@@ -17,4 +17,3 @@ pub mod policy;
 pub mod recovery;
 pub mod shortage;
 pub mod vhost;
-pub mod vhost_spec;

@@ -13,13 +13,13 @@ use std::{
 
 use super::tail::Tail;
 use crate::{
-    record::u64_at,
     schema,
     sled_format::{
         CHANGES, COUNTER, FREE, LINK, Leaf, META, NODE, SegmentHeader, SegmentItem, lsn_of_segment,
         parse_link, read_segment,
     },
     sled_store::SEGMENT_SIZE,
+    types::u64_at,
 };
 
 /// The location of a message body, with its lsn.

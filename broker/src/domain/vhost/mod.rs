@@ -10,11 +10,12 @@ mod exchanges;
 mod limits;
 mod metadata;
 mod policies;
+pub mod spec;
 
-use crate::domain::definitions::Definition;
+use crate::domain::durable::Definition;
 use crate::domain::limits::VhostLimits;
 use crate::domain::policy::Policies;
-use crate::domain::vhost_spec::{VhostMetadata, VhostSpec};
+use crate::domain::vhost::spec::{VhostMetadata, VhostSpec};
 use crate::engine::exchange::{DestinationName, Directory, Exchange, ExchangeKind, ExchangeSpec};
 use crate::engine::interfaces::ConnectionId;
 use crate::engine::interfaces::VirtualHost;

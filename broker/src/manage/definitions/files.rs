@@ -1,8 +1,8 @@
 //! Importing files as administrators do: one at a time, and on disk when it is done.
 
-use super::import::{NotDefinitions, apply};
+use super::import::apply;
 use super::problem::Imported;
-use super::read::File;
+use super::read::{File, NotDefinitions};
 use crate::domain::broker::Broker;
 use crate::engine::queue::Effects;
 use serde_json::Value;

@@ -1,8 +1,7 @@
 //! Loading definitions when the broker starts (`load_definitions`).
 
 use super::files::ImportError;
-use super::import::NotDefinitions;
-use super::read::File;
+use super::read::{File, NotDefinitions};
 use crate::domain::broker::Broker;
 use std::fs;
 use std::io;

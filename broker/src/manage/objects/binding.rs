@@ -1,9 +1,9 @@
 //! Bindings.
 
 use super::Arguments;
+use super::erlang_hash;
 use crate::domain::vhost::Vhost;
 use crate::engine::exchange::{self as engine, DestinationName};
-use crate::manage::erlang_hash;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use leveret_protocol::values::FieldTable;

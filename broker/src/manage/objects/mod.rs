@@ -10,6 +10,7 @@ pub mod channel;
 pub mod connection;
 pub mod consumer;
 mod erlang;
+mod erlang_hash;
 pub mod exchange;
 pub mod feature_flag;
 pub mod limits;

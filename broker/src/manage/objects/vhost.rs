@@ -2,7 +2,7 @@
 
 use super::overview::QueueTotals;
 use crate::domain::vhost;
-use crate::domain::vhost_spec::VhostMetadata;
+use crate::domain::vhost::spec::VhostMetadata;
 use crate::engine::queue::QueueKind;
 use crate::text::names::NODE_NAME;
 use serde::Serialize;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::Limits;
 use crate::domain::vhost::Vhost;
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost::spec::VhostSpec;
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::{Queue, QueueSpec};
 use crate::manage::statistics::{Range, Rounding, Series};

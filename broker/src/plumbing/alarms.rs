@@ -1,4 +1,4 @@
-//! Resource alarms, and who is told of them (RabbitMQ: "Memory and Disk Alarms").
+//! Resource alarms, and the connections that they block (RabbitMQ: "Memory and Disk Alarms").
 //!
 //! [`Alarms`] compares readings with watermarks; `domain/shortage` takes readings, at least once a second. Connections check
 //! [`Alarms::in_force`] once per read batch: a connection that publishes while an alarm is in force is blocked, and
