@@ -14,3 +14,4 @@ pub mod list;
 mod login;
 mod metrics;
 pub mod server;
+mod state;

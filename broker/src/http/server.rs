@@ -1,9 +1,10 @@
 //! The listeners of the management API and of the metrics: each accepts connections, as many as it can afford, and
 //! serves them with hyper.
 
-use super::api::{self, Api};
+use super::api;
 use super::login::Peer;
 use super::metrics;
+use super::state::Api;
 use crate::config::Config;
 use crate::manage::AdminContext;
 use crate::manage::metrics::Scraper;

@@ -1,12 +1,12 @@
 //! What a client asks before anything else: who it is, how to log in, which version and features there are.
 
-use super::Api;
 use crate::config::Config;
 use crate::domain::auth::PasswordHash;
 use crate::http::body::Bytes;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::{ListQuery, json};
 use crate::http::login::{log_in, peer_address};
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::feature_flag::{FEATURE_FLAGS, FeatureFlag};
 use axum::Json;

@@ -1,12 +1,13 @@
 //! `/api/bindings`, and the bindings of a queue or an exchange.
 
-use super::{Api, exchange_in_path};
+use super::exchange_in_path;
 use crate::domain::operations::{BindingSpec, Caller};
 use crate::engine::queue::Effects;
 use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::fields::{arguments, check_name, short_text};
 use crate::http::list::ListQuery;
+use crate::http::state::Api;
 use crate::manage::access::{NoVhost, Principal, Right};
 use crate::manage::objects::Binding;
 use crate::manage::objects::binding::{properties_key, quoted, unquoted};

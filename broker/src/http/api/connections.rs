@@ -2,11 +2,11 @@
 //!
 //! Users see their own; those who may see the node see all of them.
 
-use super::Api;
 use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::{ListQuery, json};
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::{Channel, Connection, Consumer, Counted, Rates};
 use crate::manage::pid::Pid;

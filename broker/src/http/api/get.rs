@@ -1,54 +1,21 @@
 //! `/api/queues/{vhost}/{queue}/get`: getting messages without a connection.
 
-use super::Api;
 use crate::domain::operations::{Caller, Got, Settlement, Wanted};
 use crate::engine::queue::{Effects, Return};
 use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::fields::integer;
 use crate::http::list::stream;
+use crate::http::state::{ANSWER_MAX, Api};
 use crate::manage::access::Principal;
 use crate::manage::objects::Message;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use leveret_protocol::QueueName;
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-
-/// Bytes of messages in one answer; RabbitMQ has no limit.
-const ANSWER_MAX: u32 = 64 << 20;
-/// Bytes of messages in all answers at a time.
-const ALL_ANSWERS: usize = 2 * ANSWER_MAX as usize;
-/// How long a request waits until the answers of others are sent.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The memory for messages on their way to clients, shared by all requests.
-#[derive(Clone, Debug)]
-pub(super) struct Memory(Arc<Semaphore>);
-
-impl Default for Memory {
-    fn default() -> Self {
-        Memory(Arc::new(Semaphore::new(ALL_ANSWERS)))
-    }
-}
-
-impl Memory {
-    /// Waits for the memory of one answer.
-    async fn reserve(&self) -> ApiResult<OwnedSemaphorePermit> {
-        let memory = self.0.clone().acquire_many_owned(ANSWER_MAX);
-        match tokio::time::timeout(PATIENCE, memory).await {
-            Ok(Ok(memory)) => Ok(memory),
-            _ => Err(ApiError::busy(
-                "too many large answers at a time: try again",
-            )),
-        }
-    }
-}
 
 /// The paths of this file.
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -84,7 +51,7 @@ async fn get(
     let body = body?;
     body.require(&["ackmode", "count", "encoding"])?;
     let (wanted, shown) = read(&body.0)?;
-    let mut memory = api.messages.reserve().await?;
+    let mut memory = api.answer_memory().reserve().await?;
     let queue = QueueName::from(queue);
     let get = move |caller: &mut Caller, fx: &mut Effects| caller.get(&queue, wanted, fx);
     let got = api.try_as_client(principal, vhost, get).await?;

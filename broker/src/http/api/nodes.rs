@@ -1,9 +1,9 @@
 //! The broker and its node: `/api/overview`, `/api/nodes`, `/api/cluster-name`, `/api/auth/attempts` and so on.
 
-use super::Api;
 use crate::domain::auth::AttemptCounts;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::{ListQuery, json};
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::memory::Memory;
 use crate::manage::objects::{Counted, Node, Overview};

@@ -1,12 +1,13 @@
 //! `/api/exchanges/{vhost}/{exchange}/publish`: publishing a message without a connection.
 
-use super::{Api, exchange_in_path};
+use super::exchange_in_path;
 use crate::domain::operations::{Caller, NewMessage, Published};
 use crate::engine::queue::Effects;
 use crate::http::body::Bytes;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::fields::{check_name, short_text, table};
 use crate::http::list::json as answer;
+use crate::http::state::Api;
 use crate::manage::access::Principal;
 use axum::body::Body;
 use axum::extract::{Path, State};

@@ -1,10 +1,10 @@
 //! `/api/users`. For administrators only.
 
-use super::Api;
 use crate::domain::auth::{HashingAlgorithm, PasswordHash, Permission, TopicPermission, tags};
 use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::ListQuery;
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::{Queue, User};
 use crate::manage::request::Request;

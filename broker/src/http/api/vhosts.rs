@@ -1,6 +1,5 @@
 //! `/api/vhosts`.
 
-use super::Api;
 use super::nodes::this_node;
 use super::users::{created_unless, tags_of};
 use crate::domain::{broker::Broker, vhost};
@@ -9,6 +8,7 @@ use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::fields::boolean;
 use crate::http::list::ListQuery;
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::{Counted, Rates, Vhost};
 use crate::manage::request::Request;

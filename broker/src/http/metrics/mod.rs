@@ -11,10 +11,10 @@ mod accept;
 mod text;
 
 use self::text::Encoder;
-use super::api::Api;
 use super::error::ApiError;
 use super::headers;
 use super::list::filter_regex;
+use super::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::metrics::{Endpoint, Scraper, Selection};
 use axum::Router;
