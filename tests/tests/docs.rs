@@ -206,6 +206,44 @@ fn defaults() -> BTreeMap<String, String> {
     defaults
 }
 
+/// Returns the options of `leveret --help` that are settings, by the names of their keys.
+fn settings() -> BTreeSet<String> {
+    let help = printed(broker_command().arg("--help"));
+    let option = regex(r"(?m)^ +(?:-\w, )?--([a-z-]+) <");
+    let options = option.captures_iter(&help);
+    let mut keys: BTreeSet<String> = options.map(|found| found[1].replace('-', "_")).collect();
+    // The file that has the settings, and which cannot name another.
+    assert!(keys.remove("config"), "{keys:?}");
+    keys
+}
+
+#[test]
+fn every_setting_is_described_with_its_default() {
+    let page = page("docs/operate/configure.md");
+    let defaults = defaults();
+    let squeezed = |text: &str| text.replace([' ', '`'], "");
+    let mut described = BTreeSet::new();
+    for row in of_tables(&rows(&page, "## Settings"), "setting") {
+        let keys = code(&row[0]);
+        let said: Vec<&str> = match keys.len() {
+            1 => vec![&*row[1]],
+            _ => row[1].split(", ").collect(),
+        };
+        assert_eq!(keys.len(), said.len(), "{row:?}");
+        for (key, said) in keys.into_iter().zip(said) {
+            if !key.ends_with("_pass") {
+                let is = defaults.get(key).unwrap_or_else(|| panic!("{key}"));
+                assert!(
+                    squeezed(is).starts_with(&squeezed(said)),
+                    "{key}: {said}, not {is}"
+                );
+                described.insert(key.to_owned());
+            }
+        }
+    }
+    assert_eq!(described, settings());
+}
+
 #[test]
 fn defaults_are_those_of_the_program() {
     let defaults = defaults();
