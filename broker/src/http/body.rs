@@ -1,7 +1,7 @@
 //! Request bodies: JSON objects of bounded size.
 
+use super::bounded_json::{self, NotParsed};
 use super::error::{ApiError, ApiResult};
-use super::frugal::{self, NotParsed};
 use super::state::Api;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -93,7 +93,7 @@ impl Bytes {
         if matches!(self.bytes.as_slice(), b"" | b"null" | b"undefined") {
             return Ok(Map::new());
         }
-        match frugal::parse(&self.bytes, max) {
+        match bounded_json::parse(&self.bytes, max) {
             Ok(Value::Object(object)) => Ok(object),
             Ok(Value::String(_)) => Err(ApiError::bad_request(
                 "invalid payload: the request body JSON-decoded to a string. Is the input \

@@ -6,9 +6,9 @@
 
 mod api;
 pub mod body;
+mod bounded_json;
 pub mod error;
 mod fields;
-mod frugal;
 mod headers;
 pub mod list;
 mod login;

@@ -143,7 +143,7 @@ pub struct Connection {
     fx: Effects,
     run: run::Run,
     route: route::RouteCache,
-    tally: Box<counting::Tally>,
+    tally: Box<counting::ConnectionCounts>,
     settled: Vec<unacked::Delivery>,
     /// Like `settled`, but rejected without requeue.
     discarded: Vec<unacked::Delivery>,

@@ -20,7 +20,7 @@ use crate::engine::exchange::{DestinationName, Directory, Exchange, ExchangeKind
 use crate::engine::interfaces::ConnectionId;
 use crate::engine::interfaces::VirtualHost;
 use crate::engine::queue::{
-    AfterRemoval, Consumer, ConsumerId, Counts, Effects, Queue, QueueSpec, Remains,
+    AfterRemoval, Consumer, ConsumerId, Counts, Deleted, Effects, Queue, QueueSpec,
 };
 use crate::engine::statistics::VhostStatistics;
 use bindings::Sources;
@@ -237,11 +237,11 @@ impl Vhost {
     fn remove_queue<E>(
         &self,
         queue: &Arc<Queue>,
-        end: impl FnOnce(&mut Effects) -> Result<Option<Remains>, E>,
+        end: impl FnOnce(&mut Effects) -> Result<Option<Deleted>, E>,
         fx: &mut Effects,
     ) -> Result<Option<DeletedQueue>, E> {
         let mut sources = self.sources.lock();
-        let Some(Remains {
+        let Some(Deleted {
             messages,
             consumers,
         }) = end(fx)?

@@ -46,7 +46,7 @@ impl Consumers {
     }
 
     /// Returns whether one of them may be able to take a message now.
-    pub fn any_able(&self) -> bool {
+    pub fn any_ready(&self) -> bool {
         match self.single.as_ref().map(SingleActive::holder) {
             None => !self.active.is_empty(),
             Some(holder) => holder.is_some_and(|holder| !holder.blocked.load(Ordering::SeqCst)),

@@ -51,7 +51,7 @@ pub use handle::{Incoming, Queue};
 pub use ignored::Ignored;
 pub use kept_arguments::KeptArguments;
 pub use outbox::Outgoing;
-pub use outcome::{AfterRemoval, Aside, ConsumeRefused, Counts, Remains};
+pub use outcome::{AfterRemoval, ConsumeRefused, Counts, Deleted, Parked};
 pub use retry::{Retry, RetryKind};
 pub use returned::Found;
 pub use settings::{QueueKind, Settings, age};

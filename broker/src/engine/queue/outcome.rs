@@ -10,7 +10,7 @@ pub struct Counts {
     pub ready: u64,
     /// Messages that came back and wait before they are ready again; the bytes of those not read since a restart count
     /// as ready.
-    pub waiting: Aside,
+    pub waiting: Parked,
     /// Unacknowledged messages.
     pub unacked: u64,
     /// Persistent messages among all of these.
@@ -27,7 +27,7 @@ pub struct Counts {
     pub unacked_bytes: u64,
     /// Dead letters that could not be routed yet, of a queue that loses none (RabbitMQ:
     /// `messages_dlx`).
-    pub undelivered: Aside,
+    pub undelivered: Parked,
     /// Bytes of messages in memory, excluding unacknowledged ones.
     pub memory: u64,
     /// Consumers.
@@ -42,26 +42,26 @@ impl Counts {
 
     /// Counts all messages of the queue. As in RabbitMQ, they include those that wait for a retry or for dead-lettering
     /// (`rabbit_fifo:messages_total`).
-    pub fn all(&self) -> Aside {
-        let mut all = Aside {
+    pub fn all(&self) -> Parked {
+        let mut all = Parked {
             messages: self.ready + self.unacked,
             bytes: self.ready_bytes + self.unacked_bytes,
             paged_out: self.paged_out,
             paged_out_bytes: self.paged_out_bytes,
         };
-        for aside in [&self.waiting, &self.undelivered] {
-            all.messages += aside.messages;
-            all.bytes += aside.bytes;
-            all.paged_out += aside.paged_out;
-            all.paged_out_bytes += aside.paged_out_bytes;
+        for parked in [&self.waiting, &self.undelivered] {
+            all.messages += parked.messages;
+            all.bytes += parked.bytes;
+            all.paged_out += parked.paged_out;
+            all.paged_out_bytes += parked.paged_out_bytes;
         }
         all
     }
 }
 
-/// Messages that wait for something other than a consumer.
+/// Messages that wait for a retry or for their dead-lettering, not for a consumer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Aside {
+pub struct Parked {
     /// The number of messages.
     pub messages: u64,
     /// Bytes of their bodies.
@@ -74,7 +74,7 @@ pub struct Aside {
 
 /// What remains of a deleted queue.
 #[derive(Debug)]
-pub struct Remains {
+pub struct Deleted {
     /// Messages that were ready.
     pub messages: u64,
     /// Consumers that have to be notified.

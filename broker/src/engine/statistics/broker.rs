@@ -154,7 +154,7 @@ pub struct VhostStatistics {
     /// Its history.
     pub tracked: Tracked,
     lengths: [AtomicU64; 3],
-    octets: [AtomicU64; 2],
+    bytes: [AtomicU64; 2],
 }
 
 /// The sums of a virtual host, or several.
@@ -165,7 +165,7 @@ pub struct VhostSums {
     /// `messages`, `messages_ready` and `messages_unacknowledged` of its queues, as of the last sample.
     pub lengths: [u64; 3],
     /// Bytes received from clients and sent to them, as of the last sample.
-    pub octets: [u64; 2],
+    pub bytes: [u64; 2],
 }
 
 impl VhostStatistics {
@@ -175,8 +175,8 @@ impl VhostStatistics {
     }
 
     /// Corrects the sum of bytes when those of a connection have changed.
-    pub fn change_octets(&self, before: [u64; 2], now: [u64; 2]) {
-        change(&self.octets, before, now);
+    pub fn change_bytes(&self, before: [u64; 2], now: [u64; 2]) {
+        change(&self.bytes, before, now);
     }
 
     /// Returns the sums.
@@ -185,7 +185,7 @@ impl VhostStatistics {
         VhostSums {
             traffic: self.traffic.get(),
             lengths: self.lengths.each_ref().map(get),
-            octets: self.octets.each_ref().map(get),
+            bytes: self.bytes.each_ref().map(get),
         }
     }
 }
@@ -209,7 +209,7 @@ impl VhostSums {
         for (sum, more) in self.lengths.iter_mut().zip(other.lengths) {
             *sum = sum.wrapping_add(more);
         }
-        for (sum, more) in self.octets.iter_mut().zip(other.octets) {
+        for (sum, more) in self.bytes.iter_mut().zip(other.bytes) {
             *sum = sum.wrapping_add(more);
         }
     }

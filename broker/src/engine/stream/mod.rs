@@ -40,7 +40,7 @@ mod tests;
 mod units;
 
 pub use budget::Budget;
-pub use cursor::{After, Cursor, StreamReaders};
+pub use cursor::{AfterTurn, Cursor, StreamReaders};
 pub use handle::{Stream, StreamBackend};
 pub use header::with_long;
 pub use start::StartAt;

@@ -46,21 +46,21 @@ pub(super) fn router(config: &Config) -> OpenApiRouter<Api> {
 
 /// A user as it sees itself.
 #[derive(Debug, Serialize, ToSchema)]
-struct Myself {
+struct CurrentUser {
     /// Its name.
     name: String,
     /// Its tags.
     tags: Vec<String>,
 }
 
-impl Myself {
+impl CurrentUser {
     fn of(principal: &Principal) -> Self {
         match principal {
-            Principal::Owner => Myself {
+            Principal::Owner => CurrentUser {
                 name: String::new(),
                 tags: Vec::new(),
             },
-            Principal::User(login) => Myself {
+            Principal::User(login) => CurrentUser {
                 name: login.identity.name.to_string(),
                 tags: login.tags.clone(),
             },
@@ -69,9 +69,9 @@ impl Myself {
 }
 
 /// The caller.
-#[utoipa::path(get, path = "/whoami", responses((status = 200, body = Myself)))]
+#[utoipa::path(get, path = "/whoami", responses((status = 200, body = CurrentUser)))]
 async fn whoami(principal: Principal) -> ApiResult<Response> {
-    json(&Myself::of(&principal))
+    json(&CurrentUser::of(&principal))
 }
 
 /// Checks a user and a password, and returns the credentials for further requests.
@@ -83,7 +83,7 @@ async fn login(State(api): State<Api>, request: Request) -> ApiResult<Response> 
     let value = STANDARD.encode(format!("{user}:{password}"));
     json(&json!({
         "token": {"type": "basic", "value": value},
-        "user": Myself::of(&principal),
+        "user": CurrentUser::of(&principal),
     }))
 }
 

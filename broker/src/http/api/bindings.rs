@@ -68,19 +68,19 @@ fn respond(mut bindings: Vec<Binding>, query: &ListQuery) -> ApiResult<Response>
 
 /// Which bindings of a virtual host are meant.
 #[derive(Debug)]
-struct Ends {
+struct Endpoints {
     source: Option<String>,
     destination: Option<(&'static str, String)>,
 }
 
-impl Ends {
+impl Endpoints {
     fn between(source: &str, dtype: &str, destination: &str) -> ApiResult<Self> {
         let kind = match dtype {
             "q" => "queue",
             "e" => "exchange",
             _ => return Err(ApiError::not_found()),
         };
-        Ok(Ends {
+        Ok(Endpoints {
             source: Some(exchange_in_path(source).to_owned()),
             destination: Some((kind, exchange_in_path(destination).to_owned())),
         })
@@ -118,11 +118,11 @@ async fn list_of_queue(
     Path((vhost, queue)): Path<(String, String)>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    let ends = Ends {
+    let endpoints = Endpoints {
         source: None,
         destination: Some(("queue", queue)),
     };
-    respond(ends.bindings(&api, &principal, &vhost)?, &query)
+    respond(endpoints.bindings(&api, &principal, &vhost)?, &query)
 }
 
 /// The bindings that messages take from an exchange.
@@ -136,11 +136,11 @@ async fn list_from_exchange(
     Path((vhost, exchange)): Path<(String, String)>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    let ends = Ends {
+    let endpoints = Endpoints {
         source: Some(exchange_in_path(&exchange).to_owned()),
         destination: None,
     };
-    respond(ends.bindings(&api, &principal, &vhost)?, &query)
+    respond(endpoints.bindings(&api, &principal, &vhost)?, &query)
 }
 
 /// The bindings that messages take to an exchange.
@@ -154,11 +154,11 @@ async fn list_to_exchange(
     Path((vhost, exchange)): Path<(String, String)>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    let ends = Ends {
+    let endpoints = Endpoints {
         source: None,
         destination: Some(("exchange", exchange_in_path(&exchange).to_owned())),
     };
-    respond(ends.bindings(&api, &principal, &vhost)?, &query)
+    respond(endpoints.bindings(&api, &principal, &vhost)?, &query)
 }
 
 /// The bindings of a queue (`q`) or an exchange (`e`) to an exchange.
@@ -172,8 +172,8 @@ async fn list_between(
     Path((vhost, source, dtype, destination)): Path<(String, String, String, String)>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    let ends = Ends::between(&source, &dtype, &destination)?;
-    respond(ends.bindings(&api, &principal, &vhost)?, &query)
+    let endpoints = Endpoints::between(&source, &dtype, &destination)?;
+    respond(endpoints.bindings(&api, &principal, &vhost)?, &query)
 }
 
 /// A binding to add.
@@ -198,7 +198,7 @@ async fn bind(
     Path((vhost, source, dtype, destination)): Path<(String, String, String, String)>,
     body: ApiResult<JsonBody>,
 ) -> ApiResult<Response> {
-    let ends = Ends::between(&source, &dtype, &destination)?;
+    let endpoints = Endpoints::between(&source, &dtype, &destination)?;
     check_name("source", &source)?;
     check_name("destination", &destination)?;
     api.vhost_to_change(&principal, &vhost)?;
@@ -209,7 +209,15 @@ async fn bind(
         quoted(&destination),
         quoted(&properties_key(&key, &arguments))
     );
-    change(&api, principal, vhost, ends, (key, arguments), Caller::bind).await?;
+    change(
+        &api,
+        principal,
+        vhost,
+        endpoints,
+        (key, arguments),
+        Caller::bind,
+    )
+    .await?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)]).into_response())
 }
 
@@ -218,16 +226,16 @@ async fn change(
     api: &Api,
     principal: Principal,
     vhost: String,
-    ends: Ends,
+    endpoints: Endpoints,
     (key, arguments): (String, FieldTable),
     operation: impl FnOnce(&mut Caller, BindingSpec, &mut Effects) -> Result<bool, AmqpError>
     + Send
     + 'static,
 ) -> ApiResult<()> {
     let change = move |caller: &mut Caller, fx: &mut Effects| {
-        let source = ends.source.unwrap_or_default();
+        let source = endpoints.source.unwrap_or_default();
         let key = key.as_str().into();
-        let spec = match ends.destination.unwrap_or_default() {
+        let spec = match endpoints.destination.unwrap_or_default() {
             ("queue", name) => BindingSpec::of_queue(&source, &name, key, arguments),
             (_, name) => BindingSpec::of_exchange(&source, &name, key, arguments),
         };
@@ -245,10 +253,10 @@ fn find(
     api: &Api,
     principal: &Principal,
     vhost: &str,
-    ends: &Ends,
+    endpoints: &Endpoints,
     props: &str,
 ) -> ApiResult<Binding> {
-    let mut bindings = ends.bindings(api, principal, vhost)?.into_iter();
+    let mut bindings = endpoints.bindings(api, principal, vhost)?.into_iter();
     let found = bindings.find(|binding| is_named(binding, props));
     found.ok_or_else(ApiError::not_found)
 }
@@ -276,8 +284,8 @@ async fn show(
     Path((vhost, source, dtype, destination, props)): OnePath,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    let ends = Ends::between(&source, &dtype, &destination)?;
-    query.one(find(&api, &principal, &vhost, &ends, &props)?)
+    let endpoints = Endpoints::between(&source, &dtype, &destination)?;
+    query.one(find(&api, &principal, &vhost, &endpoints, &props)?)
 }
 
 /// Removes a binding.
@@ -290,12 +298,12 @@ async fn unbind(
     Path((vhost, source, dtype, destination, props)): OnePath,
     body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
-    let ends = Ends::between(&source, &dtype, &destination)?;
-    let binding = find(&api, &principal, &vhost, &ends, &props)?;
+    let endpoints = Endpoints::between(&source, &dtype, &destination)?;
+    let binding = find(&api, &principal, &vhost, &endpoints, &props)?;
     super::check_node(&body?.0)?;
     let properties = (binding.routing_key, binding.arguments.0);
     let unbind = |caller: &mut Caller, spec, fx: &mut Effects| caller.unbind(spec, fx);
-    change(&api, principal, vhost, ends, properties, unbind).await?;
+    change(&api, principal, vhost, endpoints, properties, unbind).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -141,7 +141,7 @@ async fn show(
     Path(name): Path<String>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    let object = visible(&api, &principal, &name)?.alone();
+    let object = visible(&api, &principal, &name)?.as_single();
     let info = api.broker().connections.get(object.id);
     let rates = query.rates()?;
     let counters = info

@@ -69,10 +69,10 @@ async fn overview(
     query.one(shown)
 }
 
-/// What to say about the node besides.
+/// What else to return about the node.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Besides {
+struct NodeQuery {
     /// `true`: where its memory is.
     memory: Option<String>,
     /// `true`: which binaries it has in memory.
@@ -108,12 +108,12 @@ async fn nodes(
 }
 
 /// The node.
-#[utoipa::path(get, path = "/nodes/{node}", params(Besides), responses((status = 200, body = Node)))]
+#[utoipa::path(get, path = "/nodes/{node}", params(NodeQuery), responses((status = 200, body = Node)))]
 async fn node(
     principal: Principal,
     State(api): State<Api>,
     Path(name): Path<String>,
-    Query(besides): Query<Besides>,
+    Query(besides): Query<NodeQuery>,
     query: ListQuery,
 ) -> ApiResult<Response> {
     principal.require(Right::Monitoring)?;

@@ -30,8 +30,8 @@ const BODY_MAX: usize = 20_000_000;
 const VALUES_MAX: usize = 100_000;
 /// How long a publish waits while the disk is behind; RabbitMQ's.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How often it looks whether the disk has caught up.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often it checks whether the disk has caught up.
+const DISK_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The paths of this file.
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -114,7 +114,7 @@ async fn wait_for_room(api: &Api) -> ApiResult<()> {
         if Instant::now() >= until {
             return Err(ApiError::busy("the disk is behind: try again"));
         }
-        sleep(LOOK).await;
+        sleep(DISK_CHECK_INTERVAL).await;
     }
 }
 

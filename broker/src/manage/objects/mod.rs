@@ -37,6 +37,6 @@ pub use node::Node;
 pub use overview::Overview;
 pub use policy::Policy;
 pub use queue::Queue;
-pub use rates::{Counted, LengthDetails, MessageStatistics, OctetDetails, Rates};
+pub use rates::{ByteDetails, Counted, LengthDetails, MessageStatistics, Rates};
 pub use user::User;
 pub use vhost::Vhost;

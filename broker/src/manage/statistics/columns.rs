@@ -104,7 +104,7 @@ pub(super) fn channel_row(stats: &MessageStats) -> Row {
 pub(super) fn vhost_row(sums: &VhostSums) -> Row {
     let mut row = Row::from_slice(&sums.stats().values());
     row.extend(sums.lengths);
-    row.extend(sums.octets);
+    row.extend(sums.bytes);
     row
 }
 

@@ -155,7 +155,7 @@ fn sample_octets(broker: &Broker, id: ConnectionId, time: i64) -> bool {
         return false;
     };
     info.tracked.unmark();
-    let row = info.octets();
+    let row = info.bytes();
     let vhost = info.details().vhost;
     // Until it is opened, nothing is recorded: then all of it counts for the virtual host.
     let Some(vhost) = vhost.and_then(|name| broker.vhost(name.as_str())) else {
@@ -163,7 +163,7 @@ fn sample_octets(broker: &Broker, id: ConnectionId, time: i64) -> bool {
     };
     let then = |before: &[u64]| {
         if let Some(before) = before.first_chunk() {
-            vhost.statistics.change_octets(*before, row);
+            vhost.statistics.change_bytes(*before, row);
         }
     };
     record(&broker.statistics, &info.tracked, time, &row, then)
