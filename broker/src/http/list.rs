@@ -417,7 +417,7 @@ where
             };
             if let Err(error) = written {
                 // The status is sent: the row stays a hole that every client can read.
-                tracing::error!(%error, "a row of an HTTP answer cannot be written");
+                tracing::error!(%error, "cannot write a row of an HTTP response");
                 chunk.truncate(start);
                 chunk.extend_from_slice(b"{}");
             }

@@ -15,7 +15,7 @@ pub enum Refusal {
     Denied(Denied),
     /// There is no such virtual host, or not for this principal.
     Vhost(NoVhost),
-    /// A rule that AMQP clients are under, too.
+    /// A rule that also applies to AMQP clients.
     Amqp(AmqpError),
     /// Everything else.
     Failed {
@@ -45,7 +45,7 @@ impl From<AmqpError> for Refusal {
 }
 
 impl AdminContext {
-    /// Does what AMQP clients do (declare, bind, publish, get, …) as this user, under the rules that they are under, and
+    /// Performs an operation of AMQP clients (declare, bind, publish, get, …) as this user, under the same rules, and
     /// returns once it is on disk. Blocks.
     ///
     /// # Errors

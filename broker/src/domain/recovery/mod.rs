@@ -1,4 +1,6 @@
 //! Recovery: builds a broker that is ready to serve from what the store contains.
+//!
+//! How records are encoded (`durable`) and how the store finds them does not belong here.
 
 use crate::config::Config;
 use crate::domain::auth::{AuthError, Mechanisms, PasswordHash, Permission, TopicPermission, User};

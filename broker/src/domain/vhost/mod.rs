@@ -2,6 +2,8 @@
 //!
 //! Look-ups take a read lock for an instant. Changes (declare, delete, bind) are serialized by a change lock
 //! per virtual host, so that each sees a consistent state; they return what to store as [`Effects`].
+//!
+//! Who may make a change, and which names are reserved, does not belong here: see `operations`.
 
 mod bindings;
 mod directory;

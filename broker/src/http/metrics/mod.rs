@@ -1,5 +1,5 @@
 //! The metrics for Prometheus, on the paths of RabbitMQ's plugin: what is read from a request, and how the metrics that
-//! [`manage::metrics`](crate::manage::metrics) describes are written.
+//! [`manage::metrics`](crate::manage::metrics) describes are written. Which metrics there are does not belong here.
 //!
 //! The text formats are written here and not by the crate prometheus-client. It writes OpenMetrics only, and
 //! `promtool check metrics` and older scrapers read the classic format, in which counters are described differently. And it

@@ -65,7 +65,7 @@ impl Broker {
         if let (Some(hash), Some(Value::String(last))) = (&hash, last)
             && *hash == last
         {
-            tracing::info!("definitions not imported: they are those that were imported last");
+            tracing::info!("definitions not imported: they have not changed since the last import");
             return Ok(Imported {
                 unchanged: true,
                 ..Imported::default()

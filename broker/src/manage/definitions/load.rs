@@ -96,7 +96,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, LoadError> {
     }
     files.sort();
     if files.is_empty() {
-        tracing::warn!(path = %path.display(), "no *.json in the directory of definitions to load");
+        tracing::warn!(path = %path.display(), "the directory of load_definitions contains no *.json file");
     }
     Ok(files)
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-/// For how long sums are used again: whoever scrapes more often than that costs nothing.
+/// For how long sums are reused: scraping more often costs nothing more.
 const CACHED_FOR: Duration = Duration::from_secs(1);
 /// The objects that are read at a time.
 const ROWS: usize = 64;
