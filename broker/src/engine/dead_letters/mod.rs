@@ -2,6 +2,8 @@
 //! resulting queues and leaves its own in a single batch of the store. This waits for nobody:
 //! letters that a target queue rejects are lost to it, as in RabbitMQ, unless the source queue
 //! loses none; then they go back there.
+//!
+//! Which messages die, and why, does not belong here: the queue decides that.
 
 mod death;
 #[cfg(test)]

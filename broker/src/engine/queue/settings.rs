@@ -280,18 +280,7 @@ fn text(table: &FieldTable, key: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn table(pairs: &[(&str, AMQPValue)]) -> FieldTable {
-        let mut table = FieldTable::default();
-        for (name, value) in pairs {
-            table.insert((*name).into(), value.clone());
-        }
-        table
-    }
-
-    fn long(text: &str) -> AMQPValue {
-        AMQPValue::LongString(text.into())
-    }
+    use crate::engine::test_tables::{table, text as long};
 
     #[test]
     fn nothing_set_is_the_default() {

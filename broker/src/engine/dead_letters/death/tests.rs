@@ -1,23 +1,12 @@
 use super::*;
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::Origin;
+use crate::engine::test_tables::{table, text as string};
 use leveret_protocol::classes::BasicProperties;
 use leveret_protocol::method::properties_to_vec;
 use leveret_protocol::values::{AMQPValue as V, FieldTable};
 use proptest::prelude::*;
 use std::sync::Arc;
-
-fn table(pairs: &[(&str, V)]) -> FieldTable {
-    let mut table = FieldTable::default();
-    for (name, value) in pairs {
-        table.insert((*name).into(), value.clone());
-    }
-    table
-}
-
-fn string(text: &str) -> V {
-    V::LongString(text.into())
-}
 
 fn array(values: Vec<V>) -> V {
     V::FieldArray(values.into())
