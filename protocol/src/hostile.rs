@@ -250,7 +250,7 @@ fn look_at(octets: &[u8]) -> usize {
         entry.value.comparable(&mut comparable);
         let _ = (
             entry.value.type_name(),
-            raw_table::elements(entry.value.octets).count(),
+            raw_table::elements(entry.value.bytes).count(),
         );
     });
     entries.count()

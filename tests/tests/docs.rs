@@ -199,9 +199,17 @@ fn the_readme_shows_the_log_of_a_first_start() {
 fn defaults() -> BTreeMap<String, String> {
     let help = printed(broker_command().arg("--help"));
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    let option = regex(r"--([a-z-]+) <[^>]+> .*?\[default: ([^\]]+)\]");
-    let default = |found: regex::Captures<'_>| (found[1].replace('-', "_"), found[2].to_owned());
-    let defaults: BTreeMap<_, _> = option.captures_iter(&help).map(default).collect();
+    let option = regex(r"--([a-z-]+) <[^>]+> ");
+    let default = regex(r"\[default: ([^\]]+)\]");
+    let mut defaults = BTreeMap::new();
+    for found in option.captures_iter(&help) {
+        // Only what is said of this one: some have no default.
+        let said = &help[found.get(0).expect("a match").end()..];
+        let said = &said[..option.find(said).map_or(said.len(), |next| next.start())];
+        if let Some(default) = default.captures(said) {
+            defaults.insert(found[1].replace('-', "_"), default[1].to_owned());
+        }
+    }
     assert!(defaults.len() > 15, "{defaults:?}");
     defaults
 }
