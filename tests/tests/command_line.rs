@@ -110,6 +110,62 @@ fn a_port_in_use_is_named() {
     });
 }
 
+/// An address of this machine that nobody else uses.
+const SPARE: &str = "127.15.67.2";
+
+#[test]
+fn an_occupied_default_port_of_the_management_api_is_a_warning_and_a_chosen_one_an_error() {
+    run(async {
+        if needs_leveret() {
+            return;
+        }
+        let _occupied = std::net::TcpListener::bind((SPARE, 15672)).expect("a free address");
+        let data = TempDir::new().expect("a temporary directory");
+        let command = || {
+            let mut command = broker_command();
+            command.env_remove("LEVERET_MANAGEMENT_PORT");
+            command.args(["--bind", "127.0.0.1", "--port", "0", "--log-format", "json"]);
+            command.args(["--management-bind", SPARE, "--data-dir"]);
+            command.arg(data.path());
+            command
+        };
+        let mut asked_for = command();
+        asked_for.args(["--management-port", "15672"]);
+        refused(&mut asked_for, "--management-port").await;
+        let mut process = Process::start("leveret", &mut command());
+        process.line("the ready line", ready_address).await;
+        let lines = process.lines();
+        let warned =
+            |line: &String| line.contains("WARN") && line.contains("default port is in use");
+        assert!(lines.iter().any(warned), "{lines:#?}");
+    });
+}
+
+#[test]
+fn without_the_management_api_nobody_listens_for_it() {
+    run(async {
+        if needs_leveret() {
+            return;
+        }
+        let data = TempDir::new().expect("a temporary directory");
+        let mut command = broker_command();
+        command.env_remove("LEVERET_MANAGEMENT_PORT");
+        command.args(["--bind", "127.0.0.1", "--port", "0", "--log-format", "json"]);
+        command.args(["--management", "false", "--management-bind", "127.15.67.3"]);
+        command.arg("--data-dir").arg(data.path());
+        let mut process = Process::start("leveret", &mut command);
+        process.line("the ready line", ready_address).await;
+        let refused = std::net::TcpStream::connect(("127.15.67.3", 15672));
+        let kind = refused.expect_err("nobody listens").kind();
+        assert_eq!(kind, std::io::ErrorKind::ConnectionRefused);
+        let lines = process.lines();
+        assert!(
+            !lines.iter().any(|line| line.contains("WARN")),
+            "{lines:#?}"
+        );
+    });
+}
+
 #[test]
 fn a_data_directory_in_use_is_named() {
     run(async {
@@ -161,8 +217,14 @@ fn settings_come_from_variables_and_the_file_and_flags_win() {
             .env("LEVERET_PORT", "1")
             .env("LEVERET_DATA_DIR", data.path().join("data"))
             .args(["--port", "0"]);
+        command.env("LEVERET_MANAGMENT", "false");
         let mut process = Process::start("leveret", &mut command);
         let address = process.line("the ready line", ready_address).await;
+        let log = process.lines().join("\n");
+        assert!(
+            log.contains("no settings") && log.contains("LEVERET_MANAGMENT"),
+            "{log}"
+        );
         assert!(
             address.starts_with("127.0.0.1:") && !address.ends_with(":1"),
             "{address}"

@@ -1,6 +1,6 @@
 //! Definition files: over HTTP, with leveretctl, and at start.
 
-use leveret_tests::{Process, TestBroker, broker_command, run};
+use leveret_tests::{Client, Process, TestBroker, broker_command, run};
 use serde_json::{Value, json};
 use std::path::Path;
 use tempfile::TempDir;
@@ -100,6 +100,69 @@ fn what_is_imported_over_http_is_on_disk_when_it_is_answered() {
         );
         assert_eq!((one.0, other.0), (204, 204), "{one:?} {other:?}");
         assert_eq!(names(&exported(&broker).await, "queues").len(), 2002);
+    });
+}
+
+#[test]
+fn a_large_file_is_imported_as_a_whole() {
+    run(async {
+        let Some(broker) = TestBroker::start_own().await else {
+            return;
+        };
+        let mut file = queues(1000);
+        let binding = |n: usize| {
+            json!({
+                "vhost": "/", "source": "amq.topic", "destination": format!("q{:05}", n / 10),
+                "destination_type": "queue", "routing_key": format!("k.{n}"), "arguments": {}
+            })
+        };
+        file["bindings"] = (0..10_000).map(binding).collect();
+        for _ in 0..2 {
+            assert_eq!(import(&broker, &file).await, (204, String::new()));
+            let exported = exported(&broker).await;
+            assert_eq!(names(&exported, "queues").len(), 1000);
+            let bindings = exported["bindings"].as_array().expect("a list");
+            assert_eq!(bindings.len(), 10_000);
+        }
+        let (status, _, overview) = http(&broker, "GET", "/api/overview", JSON, "").await;
+        assert_eq!(status, 200);
+        let overview: Value = serde_json::from_str(&overview).expect("JSON");
+        assert_eq!(overview["object_totals"]["queues"], 1000);
+    });
+}
+
+/// Salted hashes of the password `hare`.
+const HASHES: [(&str, &str); 2] = [
+    (
+        "rabbit_password_hashing_sha512",
+        "AQIDBPxZ9dINRo0L8lDHLIDfxryl4lOwNg3eD+E4WwlrP7lVWWCnnpj9cw+JDeI0lEkqlk4WYZLIvfkDcxQPgJr+JE8=",
+    ),
+    (
+        "rabbit_password_hashing_md5",
+        "AQIDBC9sNtMpq0jYPGKq/P87dGY=",
+    ),
+];
+
+#[test]
+fn users_with_imported_hashes_log_in() {
+    run(async {
+        let Some(broker) = TestBroker::start_own().await else {
+            return;
+        };
+        let file = json!({
+            "users": HASHES.map(|(algorithm, hash)| json!({
+                "name": algorithm, "password_hash": hash, "hashing_algorithm": algorithm, "tags": []
+            })),
+            "permissions": HASHES.map(|(algorithm, _)| json!({
+                "user": algorithm, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"
+            }))
+        });
+        assert_eq!(import(&broker, &file).await, (204, String::new()));
+        for (user, _) in HASHES {
+            let client = Client::login(&broker, user, "hare", "%2f").await;
+            client.expect("the password").queue("").await;
+            assert!(Client::login(&broker, user, "hound", "%2f").await.is_err());
+        }
     });
 }
 
@@ -322,6 +385,37 @@ async fn refusal(data: &Path, definitions: &Path) -> String {
 }
 
 #[test]
+fn a_first_start_that_fails_is_none_and_a_broker_without_users_says_so() {
+    run(async {
+        let folder = TempDir::with_prefix("leveret-test-").expect("a temporary directory");
+        let file = folder.path().join("file.json");
+        let data = TempDir::with_prefix("leveret-test-").expect("a temporary directory");
+        let wrong = json!({"vhosts": [{"name": "/"}], "users": [{"name": "app"}]});
+        std::fs::write(&file, wrong.to_string()).expect("it is written");
+        let said = refusal(data.path(), &file).await;
+        for part in [
+            "nothing was imported",
+            "add \"tags\": []",
+            "import_definitions",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+        // The next start is the first: it makes the default user.
+        let mut broker = TestBroker::start_in(data, &[], Vec::new()).await;
+        assert_eq!(names(&exported(&broker).await, "users"), ["guest"]);
+        broker.ctl(&["delete_user", "guest"]).await;
+        broker.restart().await;
+        let warning = |line: &str| {
+            (line.contains("WARN") && line.contains("there is no user")).then(|| line.to_owned())
+        };
+        let said = broker.process().line("a warning", warning).await;
+        for part in ["leveretctl add_user NAME PASSWORD", "set_permissions"] {
+            assert!(said.contains(part), "{said}");
+        }
+    });
+}
+
+#[test]
 fn definitions_are_loaded_at_start() {
     run(async {
         let folder = TempDir::with_prefix("leveret-test-").expect("a temporary directory");
@@ -337,6 +431,8 @@ fn definitions_are_loaded_at_start() {
         );
         let said = refusal(data.path(), &folder.path().join("nowhere.json")).await;
         assert!(said.contains("cannot read the definitions in"), "{said}");
+        let said = refusal(data.path(), Path::new("/dev/zero")).await;
+        assert!(said.ends_with("it is not a regular file"), "{said}");
         let users = json!({
             "users": [{"name": "guest", "password": "guest", "tags": "administrator"}],
             "vhosts": [{"name": "/"}, {"name": "v"}],

@@ -1,6 +1,7 @@
 //! Replies of the HTTP API recorded from RabbitMQ, compared key by key: `tests/conformance/http/README.md`.
 
 mod administration;
+mod crowds;
 mod declarations;
 mod hostile;
 

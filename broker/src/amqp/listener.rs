@@ -50,8 +50,8 @@ impl Listener {
         // A restart must not wait for old connections in TIME_WAIT.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        let (_, file_limit) = system::file_descriptors();
-        let places = usize::try_from(system::socket_limit(file_limit)).unwrap_or(usize::MAX);
+        let places = system::socket_limit(system::file_limit());
+        let places = usize::try_from(places).unwrap_or(usize::MAX);
         Ok(Listener {
             listener: socket.listen(BACKLOG)?,
             broker,
@@ -91,7 +91,8 @@ impl Listener {
             if self.places.available_permits() == 0 && full.is_due() {
                 tracing::warn!(
                     connections = self.broker.connections.count(),
-                    "no file descriptors are left for more connections: new ones wait until others close"
+                    "no file descriptors are left for more connections: new ones wait until others close; raise \
+                     LimitNOFILE (systemd) or ulimit -n"
                 );
             }
             let Ok(place) = self.places.clone().acquire_owned().await else {

@@ -6,7 +6,10 @@ use super::ConfigError;
 use super::settings::Settings;
 
 /// What is wrong with an address that does not parse.
-const INVALID_ADDRESS: &str = "invalid IP address: use one such as 127.0.0.1 or 0.0.0.0";
+const INVALID_ADDRESS: &str =
+    "invalid IP address: use one such as 127.0.0.1, 0.0.0.0 or ::1, not a name";
+/// What is wrong with text outside quotes, which TOML takes for a number.
+const UNQUOTED: &str = "string values must be quoted";
 
 /// Reads a configuration file as one layer of settings. A relative path is relative to the
 /// file, so that the file means the same wherever the broker is started.
@@ -21,7 +24,10 @@ pub(super) fn read(path: &Path) -> Result<Settings, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
     let mut settings = parse(&text).map_err(failed)?;
     if let Some(folder) = path.parent() {
-        for path in [&mut settings.data_dir, &mut settings.load_definitions] {
+        let none = settings.load_definitions.as_deref() == Some(Path::new(super::NONE));
+        let definitions = (!none).then_some(&mut settings.load_definitions);
+        for path in [Some(&mut settings.data_dir), definitions] {
+            let Some(path) = path else { continue };
             *path = path.take().map(|path| PathBuf::from(folder).join(path));
         }
     }
@@ -51,6 +57,14 @@ fn in_plain_words(message: &str) -> String {
     message
         .trim_end()
         .replace('\n', ", ")
+        .replace("invalid type: map", "it is a table, not one value")
+        .replace("invalid float, expected nothing", UNQUOTED)
+        .replace("invalid float, expected `inf`", UNQUOTED)
+        .replace("invalid float, expected `nan`", UNQUOTED)
+        .replace(
+            "expected a boolean",
+            "expected true or false without quotes",
+        )
         .replace("expected u16", "expected a whole number from 0 to 65535")
         .replace("expected path string", "expected a path as a string")
         .replace("expected IP address", "expected an IP address as a string")

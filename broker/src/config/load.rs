@@ -1,6 +1,7 @@
 //! Merges the three layers of settings into one configuration.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
@@ -8,7 +9,7 @@ use clap::{CommandFactory, Parser};
 use super::data_dir::{Environment, resolve};
 use super::settings::Settings;
 use super::values::Secret;
-use super::{Config, ConfigError, file};
+use super::{Config, ConfigError, NONE, file};
 
 const PREFIX: &str = "LEVERET_";
 
@@ -71,6 +72,11 @@ impl Config {
         load_all(args, &Environment::of_process())
     }
 
+    /// Returns the variables of the process that begin like settings and are none.
+    pub fn unknown_variables() -> Vec<String> {
+        unknown(std::env::vars_os().map(|(name, _)| name))
+    }
+
     /// Does what [`load`](Config::load) does, in the given environment.
     ///
     /// # Errors
@@ -106,7 +112,10 @@ fn load_all(
 fn complete(mut settings: Settings, environment: &Environment<'_>) -> Result<Config, ConfigError> {
     let data_dir = resolve(settings.data_dir.take(), environment)?;
     let mut config = settings.complete(Config::with_data_dir(data_dir));
-    config.anonymous_login_user.take_if(|name| name == "none");
+    config.anonymous_login_user.take_if(|name| name == NONE);
+    config
+        .load_definitions
+        .take_if(|path| path == Path::new(NONE));
     Ok(config)
 }
 
@@ -138,6 +147,23 @@ fn from_environment(environment: &Environment<'_>) -> Result<Settings, ConfigErr
     settings.default_pass = password(environment, "DEFAULT_PASS")?;
     settings.anonymous_login_pass = password(environment, "ANONYMOUS_LOGIN_PASS")?;
     Ok(settings)
+}
+
+/// Returns which of these variables look like settings and are none: misspelt ones, perhaps.
+pub(super) fn unknown(names: impl IntoIterator<Item = OsString>) -> Vec<String> {
+    let flags = Flags::command();
+    let is_known = |key: &str| {
+        let flag = key.to_lowercase().replace('_', "-");
+        let mut arguments = flags.get_arguments();
+        ["DEFAULT_PASS", "ANONYMOUS_LOGIN_PASS"].contains(&key)
+            || key == key.to_uppercase() && arguments.any(|one| one.get_long() == Some(&flag))
+    };
+    let names = names.into_iter().filter_map(|name| name.into_string().ok());
+    let mut unknown: Vec<String> = names
+        .filter(|name| name.strip_prefix(PREFIX).is_some_and(|key| !is_known(key)))
+        .collect();
+    unknown.sort();
+    unknown
 }
 
 /// Reads a password, which has no flag.
@@ -192,7 +218,7 @@ fn one_line(error: &clap::Error) -> String {
         .replace("invalid digit found in string", "use a whole number")
         .replace(
             "invalid IP address syntax",
-            "use an IP address such as 127.0.0.1 or 0.0.0.0",
+            "use an IP address such as 127.0.0.1, 0.0.0.0 or ::1, not a name",
         );
     let suggested = matches!(
         error.get(ContextKind::SuggestedArg),

@@ -33,6 +33,7 @@ pub use error::ConfigError;
 pub use limits::Limits;
 pub use load::Command;
 pub use mechanism::Mechanism;
+use settings::NONE;
 pub use settings::{
     Config, DEFAULT_CHANNEL_MAX, DEFAULT_CONSUMER_TIMEOUT, DEFAULT_FRAME_MAX, DEFAULT_HEARTBEAT,
     DEFAULT_MANAGEMENT_PORT, DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_PORT, DEFAULT_STATISTICS_INTERVAL,

@@ -3,8 +3,8 @@
 
 use super::table::declare_settings;
 use super::values::{
-    AuthMechanisms, ByteSize, Interval, LogFilter, LogFormat, LoopbackUsers, Maximum, Origins,
-    Secret, TimeLimit,
+    AuthMechanisms, ByteSize, Interval, LogFilter, LogFormat, LoopbackUsers, Maximum, OptionalPort,
+    Origins, Secret, TimeLimit,
 };
 use super::{DiskFreeLimit, Mechanism, MemoryWatermark};
 use std::net::{IpAddr, Ipv4Addr};
@@ -30,6 +30,8 @@ pub const DEFAULT_STATISTICS_INTERVAL: Duration = Duration::from_millis(5000);
 const DEFAULT_MAX_TRANSACTION_SIZE: u64 = 128 << 20;
 /// Enough that consumers that keep up never wait for the disk, and little compared to the rest.
 const DEFAULT_QUEUE_MEMORY: u64 = 32 << 20;
+/// What stands for no value, where a setting may have none.
+pub(super) const NONE: &str = "none";
 /// The name and the password of the user in a new data directory.
 pub const DEFAULT_USER: &str = "guest";
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -193,7 +195,7 @@ declare_settings! {
     Secret = Secret::from(DEFAULT_USER), hidden;
 
     /// Definition file to import at every start, or a directory whose *.json files are imported in the
-    /// order of their names; a new data directory then gets no default user [default: none]
+    /// order of their names, or none; a new data directory then gets no default user [default: none]
     #[arg(long, value_name = "PATH", help_heading = "Definitions")]
     load_definitions: PathBuf,
     /// The definition file, or directory of such files, that is imported at every start.
@@ -230,10 +232,10 @@ declare_settings! {
     /// The web origins whose pages may call it; `*` for all.
     Vec<String> = Vec::new();
 
-    /// TCP port on which anybody may read the metrics, without a login; 0 takes any free one
-    /// [default: none]
+    /// TCP port on which anybody may read the metrics, without a login; 0 takes any free one, none
+    /// opens none [default: none]
     #[arg(long, value_name = "PORT", help_heading = "Management")]
-    prometheus_port: u16,
+    prometheus_port: OptionalPort,
     /// The port on which anybody may read the metrics, if there is one.
     Option<u16> = None;
 

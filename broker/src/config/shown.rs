@@ -1,9 +1,27 @@
 //! The values of settings as text, for comparing two configurations and logging the difference.
 
-use super::{DiskFreeLimit, LogFilter, LogFormat, Mechanism, MemoryWatermark};
+use super::{Config, DiskFreeLimit, LogFilter, LogFormat, Mechanism, MemoryWatermark, file};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+impl Config {
+    /// Returns the settings of [`Config::settings`] as a configuration file.
+    pub fn to_file(&self) -> String {
+        let settings = self.settings().into_iter();
+        settings.map(|(key, value)| line(key, &value)).collect()
+    }
+}
+
+/// Returns a setting as a line of the file: numbers and booleans as they are, everything else between quotes.
+fn line(key: &str, value: &str) -> String {
+    let bare = format!("{key} = {value}\n");
+    let plain = value.parse::<f64>().is_ok() || value.parse::<bool>().is_ok();
+    match plain && file::parse(&bare).is_ok() {
+        true => bare,
+        false => format!("{key} = {}\n", toml::Value::from(value)),
+    }
+}
 
 /// A value that can be written as the file could contain it.
 pub(super) trait Shown {

@@ -68,7 +68,7 @@ macro_rules! declare_settings {
                 }
             }
 
-            /// Returns every setting of a running broker by its key, as text that the file could contain.
+            /// Returns every setting of a running broker by its key, as text that a flag could have.
             /// Leaves out the passwords and what only matters for a new data directory.
             pub fn settings(&self) -> Vec<(&'static str, String)> {
                 let mut settings = Vec::new();

@@ -352,6 +352,23 @@ fn a_wrong_key_or_value_of_the_file_is_named_with_its_line() {
             "bind = 'nowhere'",
             "line 1: invalid IP address: use one such as 127.0.0.1",
         ),
+        (
+            "bind = '[::1]'",
+            "line 1: invalid IP address: use one such as 127.0.0.1, 0.0.0.0 or ::1, not a name",
+        ),
+        ("bind = 127.0.0.1", "line 1: string values must be quoted"),
+        ("\nlog_level = info", "line 2: string values must be quoted"),
+        ("data_dir = nowhere", "line 1: string values must be quoted"),
+        (
+            "management = 'false'",
+            "line 1: invalid type: string \"false\", expected true or false without quotes",
+        ),
+        (
+            "[management]\nport = 1",
+            "line 1: it is a table, not one value, expected true or false without quotes",
+        ),
+        ("prometheus_port = 'x'", "line 1: 'x' is not a port"),
+        ("prometheus_port = 70000", "line 1: '70000' is not a port"),
         ("log_level = 'inof'", "line 1: 'inof' is not a log level"),
         ("frame_max = 1", "frame_max: 1 is out of range"),
         ("frame_max = true", "line 1: expected a size"),
@@ -371,6 +388,61 @@ fn a_wrong_key_or_value_of_the_file_is_named_with_its_line() {
         missing.starts_with("config file /nowhere/leveret.toml: No such file"),
         "{missing}"
     );
+}
+
+#[test]
+fn none_takes_back_what_a_lower_layer_sets() {
+    let (folder, path) = file("load_definitions = 'd'\nprometheus_port = 15692");
+    let config = load(&["--config", &path], &[]).unwrap();
+    assert_eq!(config.load_definitions, Some(folder.path().join("d")));
+    assert_eq!(config.prometheus_port, Some(15692));
+    let flags = ["--config", &path, "--load-definitions=none"];
+    let config = load(&flags, &[("LEVERET_PROMETHEUS_PORT", "none")]).unwrap();
+    assert_eq!(
+        (config.load_definitions, config.prometheus_port),
+        (None, None)
+    );
+    let (_folder, path) = file("load_definitions = 'none'\nprometheus_port = 'none'");
+    let config = load(&["--config", &path], &[]).unwrap();
+    assert_eq!(
+        (config.load_definitions, config.prometheus_port),
+        (None, None)
+    );
+}
+
+#[test]
+fn what_is_shown_is_a_file_with_the_same_settings() {
+    let flags = [
+        "--loopback-users=1",
+        "--disk-free-limit=mem_relative 1.5",
+        "--log-level=info,leveret=debug",
+        "--anonymous-login-user=a\"b\\",
+        "--load-definitions=true",
+        "--prometheus-port=0",
+        "--management-cors-allow-origins=https://a.example,https://b.example",
+    ];
+    for flags in [&flags[..], &[]] {
+        let config = load(flags, &[]).unwrap();
+        let (_folder, path) = file(&config.to_file());
+        let again = load(&["--config", &path], &[]).unwrap();
+        let differs = |key: &str| key == "load_definitions" && !flags.is_empty();
+        for (one, other) in config.settings().iter().zip(again.settings()) {
+            assert!(*one == other || differs(one.0), "{one:?} {other:?}");
+        }
+    }
+}
+
+#[test]
+fn misspelt_variables_are_found() {
+    let names = [
+        "LEVERET_MANAGMENT",
+        "LEVERET_PORT",
+        "LEVERET_DEFAULT_PASS",
+        "HOME",
+        "LEVERET_port",
+    ];
+    let unknown = super::load::unknown(names.map(OsString::from));
+    assert_eq!(unknown, ["LEVERET_MANAGMENT", "LEVERET_port"]);
 }
 
 #[test]

@@ -161,6 +161,24 @@ impl FromStr for Interval {
     }
 }
 
+/// A TCP port, or `none` for no listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OptionalPort(pub Option<u16>);
+
+impl FromStr for OptionalPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text.trim(), text.trim().parse()) {
+            (super::NONE, _) => Ok(OptionalPort(None)),
+            (_, Ok(port)) => Ok(OptionalPort(Some(port))),
+            _ => Err(format!(
+                "'{text}' is not a port: use a whole number from 0 to 65535, or none"
+            )),
+        }
+    }
+}
+
 /// User names separated by commas, or `none` (RabbitMQ's `loopback_users = none`). The file may
 /// also hold a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -321,7 +339,14 @@ macro_rules! read_as_number_or_text {
     )*};
 }
 
-read_as_number_or_text!(Maximum, TimeLimit, Interval, MemoryWatermark, DiskFreeLimit);
+read_as_number_or_text!(
+    Maximum,
+    TimeLimit,
+    Interval,
+    OptionalPort,
+    MemoryWatermark,
+    DiskFreeLimit
+);
 
 impl<'de> Deserialize<'de> for LogFilter {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
@@ -393,6 +418,12 @@ impl From<TimeLimit> for Option<Duration> {
 
 impl From<Interval> for Duration {
     fn from(given: Interval) -> Self {
+        given.0
+    }
+}
+
+impl From<OptionalPort> for Option<u16> {
+    fn from(given: OptionalPort) -> Self {
         given.0
     }
 }

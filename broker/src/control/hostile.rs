@@ -192,6 +192,7 @@ fn context() -> AdminContext {
         config_files: Vec::new(),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         management_address: None,
+        prometheus_address: None,
         stop: Arc::new(watch::channel(false).0),
     }
 }
@@ -200,7 +201,7 @@ fn context() -> AdminContext {
 /// still answered.
 async fn converse(lines: Vec<Vec<u8>>) {
     let (server, client) = UnixStream::pair().unwrap();
-    let slot = ConnectionSlots::new(1).take().await;
+    let slot = ConnectionSlots::new(1).take(&server).await;
     let serving = tokio::spawn(async move { serve_client(server, context(), &slot).await });
     let (read, mut write) = client.into_split();
     let mut answers = BufReader::new(read).lines();

@@ -5,10 +5,13 @@ use super::files;
 use super::socket::SocketPath;
 use super::wire::{self, MAX_LINE};
 use crate::manage::AdminContext;
+use crate::manage::access::Principal;
 use crate::manage::definitions::{Export, Scope};
 use crate::manage::listings;
 use crate::manage::operations::Operations;
 use crate::manage::request::{ErrorKind, Request, Response};
+use crate::manage::value::Row;
+use crate::plumbing::aside::Aside;
 use crate::plumbing::slots::{ConnectionSlot, ConnectionSlots};
 use crate::plumbing::stopped;
 use std::io;
@@ -17,7 +20,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
+use tokio::task::spawn_blocking;
 
 /// How long a client may take to send a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -66,40 +71,65 @@ impl AdminSocket {
         })
     }
 
-    /// Serves until told to stop, then removes the socket.
-    pub async fn serve(self, mut stop: watch::Receiver<bool>) {
-        tokio::select! {
-            () = self.accept() => {}
-            () = stopped(&mut stop) => {}
+    /// Serves, aside, until told to stop, then removes the socket.
+    pub async fn serve(self, aside: &Aside, mut stop: watch::Receiver<bool>) {
+        let AdminSocket {
+            listener,
+            path,
+            context,
+        } = self;
+        let served = async {
+            let first = next(&listener).await.into_std()?;
+            let listener = listener.into_std()?;
+            let accepting = aside.spawn(async move {
+                let first = UnixStream::from_std(first)?;
+                accept(UnixListener::from_std(listener)?, first, context).await;
+                Ok(())
+            })?;
+            accepting.await.map_err(io::Error::other)?
+        };
+        let served: io::Result<()> = tokio::select! {
+            served = served => served,
+            () = stopped(&mut stop) => Ok(()),
+        };
+        if let Err(error) = served {
+            tracing::error!(%error, "the admin socket is not served any more");
         }
         // If the socket is gone already, so much the better.
-        let _ = std::fs::remove_file(&self.path);
+        let _ = std::fs::remove_file(&path);
     }
+}
 
-    /// Accepts clients forever.
-    async fn accept(&self) {
-        let slots = ConnectionSlots::new(MAX_CLIENTS);
-        loop {
-            match self.listener.accept().await {
-                Ok((socket, _)) => {
-                    let slot = slots.take().await;
-                    let context = self.context.clone();
-                    tokio::spawn(async move {
-                        let served = tokio::select! {
-                            served = serve_client(socket, context, &slot) => served,
-                            () = slot.evicted() => Err(io::ErrorKind::TimedOut.into()),
-                        };
-                        if let Err(error) = served {
-                            tracing::debug!(%error, "admin connection lost");
-                        }
-                    });
-                }
-                Err(error) => {
-                    tracing::error!(%error, "cannot accept an admin connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
+/// Waits for the next client.
+async fn next(listener: &UnixListener) -> UnixStream {
+    loop {
+        match listener.accept().await {
+            Ok((socket, _)) => return socket,
+            Err(error) => {
+                tracing::error!(%error, "cannot accept an admin connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
+    }
+}
+
+/// Accepts clients forever, beginning with this one.
+async fn accept(listener: UnixListener, first: UnixStream, context: AdminContext) {
+    let slots = ConnectionSlots::new(MAX_CLIENTS);
+    let mut socket = first;
+    loop {
+        let slot = slots.take(&socket).await;
+        let context = context.clone();
+        tokio::spawn(async move {
+            let served = tokio::select! {
+                served = serve_client(socket, context, &slot) => served,
+                () = slot.evicted() => Err(io::ErrorKind::TimedOut.into()),
+            };
+            if let Err(error) = served {
+                tracing::debug!(%error, "admin connection lost");
+            }
+        });
+        socket = next(&listener).await;
     }
 }
 
@@ -155,6 +185,17 @@ pub(super) async fn serve_client(
     }
 }
 
+/// Returns the rows of a listing, made on a thread of its own; `None` if the request is for something else.
+async fn rows(
+    request: &Request,
+    context: &AdminContext,
+) -> io::Result<Option<Result<Vec<Row>, Response>>> {
+    let (request, broker) = (request.clone(), context.broker.clone());
+    let threads = Handle::current();
+    let list = move || threads.block_on(listings::rows(&request, &broker));
+    spawn_blocking(list).await.map_err(io::Error::other)
+}
+
 async fn answer(
     request: Request,
     context: &AdminContext,
@@ -169,7 +210,7 @@ async fn answer(
         std::future::pending::<()>().await;
     }
     let broker = &context.broker;
-    if let Some(rows) = listings::rows(&request, broker).await {
+    if let Some(rows) = rows(&request, context).await? {
         match rows {
             Ok(rows) => {
                 let mut rows = rows.into_iter().peekable();
@@ -191,7 +232,7 @@ async fn answer(
     }
     let verbs = Operations::new(context.clone());
     // Changes wait for the disk, so they run on a blocking thread.
-    let response = tokio::task::spawn_blocking(move || verbs.perform(request)).await;
+    let response = spawn_blocking(move || verbs.perform(&Principal::Owner, request)).await;
     let response = response
         .unwrap_or_else(|error| Response::refused_because(ErrorKind::Software, error.to_string()));
     send(write, slot, &response).await

@@ -3,11 +3,13 @@
 use crate::config::Limits;
 use crate::domain::auth::{AccountId, Identity};
 use crate::engine::interfaces::{ConnectionId, Inbox};
-use crate::engine::statistics::Tracked;
+use crate::engine::statistics::{SharedMessageStats, Tracked};
 use crate::plumbing::alarms::AlarmSet;
 use crate::plumbing::ledger::{Holdings, Ledger};
 use crate::plumbing::mailbox::{Mailbox, Order};
 use crate::plumbing::report::ConnectionReport;
+use crate::text::names::NAME_MAX;
+use crate::text::shorten::shortened;
 use leveret_protocol::VhostName;
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use parking_lot::{Mutex, RwLock};
@@ -33,6 +35,8 @@ pub struct ConnectionInfo {
     pub holdings: Arc<Holdings>,
     /// What the sampler keeps of it.
     pub tracked: Tracked,
+    /// What its channels have counted, including those that have closed, as of its last turn.
+    pub stats: SharedMessageStats,
     details: Mutex<Details>,
     channels: AtomicU64,
     received: AtomicU64,
@@ -117,13 +121,6 @@ pub(crate) use log_connection;
 /// The bytes of a client's name for its connection that are logged at most.
 const NAME_LOGGED: usize = 128;
 
-fn shortened(name: &str) -> String {
-    match name.len() {
-        0..=NAME_LOGGED => name.to_owned(),
-        _ => format!("{}...", &name[..name.floor_char_boundary(NAME_LOGGED)]),
-    }
-}
-
 /// The counters of a connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Traffic {
@@ -166,6 +163,7 @@ impl ConnectionInfo {
             connected_at: SystemTime::now(),
             holdings: Arc::default(),
             tracked: Tracked::default(),
+            stats: SharedMessageStats::default(),
             details: Mutex::default(),
             channels: AtomicU64::new(0),
             received: AtomicU64::new(0),
@@ -234,7 +232,9 @@ impl ConnectionInfo {
         let details = self.details.lock();
         Who {
             connection: self.label(),
-            name: details.connection_name().map(|name| shortened(&name)),
+            name: details
+                .connection_name()
+                .map(|name| shortened(&name, NAME_LOGGED).into_owned()),
             user: details.user.as_ref().map(|user| user.name.to_string()),
             vhost: details.vhost.as_ref().map(ToString::to_string),
         }
@@ -473,7 +473,8 @@ impl Connections {
             .filter(|(info, _)| wanted(info))
             .map(|(_, mailbox)| mailbox.order(Order::Close(reason.to_owned())))
             .count();
-        tracing::info!(connections = count, reason, "closing connections");
+        let reason = shortened(reason, NAME_MAX);
+        tracing::info!(connections = count, %reason, "closing connections");
         count
     }
 

@@ -3,9 +3,11 @@
 
 use super::error::ApiError;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode_str;
+use std::collections::HashSet;
 
 /// Every method, in the order in which `Allow` lists them.
 const METHODS: [&str; 6] = ["HEAD", "GET", "PUT", "POST", "DELETE", "OPTIONS"];
@@ -53,12 +55,41 @@ fn is_well_encoded(path: &str) -> bool {
     parts.all(|part| hex(part.first()) && hex(part.get(1)))
 }
 
+/// Returns whether the bytes that a path encodes are UTF-8, as all names are.
+fn is_text(path: &str) -> bool {
+    percent_decode_str(path).decode_utf8().is_ok()
+}
+
+/// Drops all but the first of query parameters that are given twice, as RabbitMQ does (`rabbit_mgmt_util:qs_val`).
+pub(super) async fn first_parameters(mut request: Request) -> Request {
+    if let Some(uri) = with_first_parameters(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+fn with_first_parameters(uri: &Uri) -> Option<Uri> {
+    let mut names = HashSet::new();
+    let parameters = form_urlencoded::parse(uri.query()?.as_bytes());
+    let (first, again): (Vec<_>, Vec<_>) =
+        parameters.partition(|(name, _)| names.insert(name.clone()));
+    if again.is_empty() {
+        return None;
+    }
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let query = query.extend_pairs(first).finish();
+    format!("{}?{query}", uri.path()).parse().ok()
+}
+
 /// Refuses readers who do not accept JSON, and adds the headers.
 pub(super) async fn complete(request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let path = request.uri().path();
     if !is_well_encoded(path) {
         return StatusCode::BAD_REQUEST.into_response();
+    }
+    if !is_text(path) {
+        return ApiError::bad_request("the path is not UTF-8").into_response();
     }
     let is_json = path.starts_with("/api/") && path != "/api/" && !path.ends_with(".html");
     let acceptable = !reads || !is_json || accepts_json(request.headers());
@@ -165,6 +196,26 @@ mod tests {
         }
         for badly in ["/%zz", "/%", "/%2", "/%2/x", "/%%2F"] {
             assert!(!is_well_encoded(badly), "{badly}");
+        }
+    }
+
+    #[test]
+    fn names_in_paths_are_text() {
+        assert!(is_text("/api/queues/%2F/%c3%A4"));
+        assert!(!is_text("/api/queues/%2F/%c3") && !is_text("/api/users/%FF"));
+    }
+
+    #[test]
+    fn the_first_of_two_parameters_counts() {
+        let first = |uri: &str| {
+            let first = with_first_parameters(&uri.parse().unwrap());
+            first.map(|uri| uri.to_string())
+        };
+        let query = first("/api/queues/%2F?columns=a%26,b&page=1&columns=c&page=x");
+        let wanted = "/api/queues/%2F?columns=a%26%2Cb&page=1";
+        assert_eq!(query.as_deref(), Some(wanted));
+        for same in ["/api/queues", "/api/queues?", "/api/queues?name=a+b&page=1"] {
+            assert_eq!(first(same), None);
         }
     }
 

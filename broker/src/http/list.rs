@@ -1,19 +1,23 @@
 //! Lists: filtered, sorted, cut into pages, reduced to columns (`rabbit_mgmt_util`), and streamed.
 
+use super::chunks::Chunks;
+use super::effort::Effort;
 use super::error::{ApiError, ApiResult};
+use super::state::Api;
 use crate::manage::objects::Rates;
 use crate::manage::statistics::{Ranges, Rounding};
+use crate::text::pattern::{Filter, FilterTooSlow};
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use fancy_regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
 use std::convert::Infallible;
+use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 use utoipa::IntoParams;
 
@@ -23,8 +27,8 @@ const DEFAULT_PAGE_SIZE: usize = 100;
 const MAX_PAGE_SIZE: usize = 500;
 /// The length of a regular expression at most; RabbitMQ's.
 const MAX_FILTER_LENGTH: usize = 1024;
-/// The steps that one match of a regular expression may take.
-const MAX_BACKTRACKS: usize = 10_000;
+/// The rows of a list that is made at once, not apart.
+const SHORT: usize = 100;
 /// The rows that are written at a time, if they are small.
 const ROWS_PER_CHUNK: usize = 64;
 /// Bytes after which no further row is written at a time.
@@ -68,14 +72,21 @@ pub struct ListQuery {
     node_stats_age: Option<String>,
     /// Seconds between two of these samples.
     node_stats_incr: Option<String>,
+    /// What the answer may cost.
+    #[serde(skip)]
+    #[param(ignore)]
+    effort: Effort,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
+impl FromRequestParts<Api> for ListQuery {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
-        match Query::from_request_parts(parts, state).await {
-            Ok(Query(query)) => Ok(query),
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> ApiResult<Self> {
+        match Query::from_request_parts(parts, api).await {
+            Ok(Query(query)) => Ok(ListQuery {
+                effort: api.effort().clone(),
+                ..query
+            }),
             Err(error) => Err(ApiError::bad_request(error.body_text())),
         }
     }
@@ -151,16 +162,63 @@ impl ListQuery {
     }
 
     /// Answers with a list. `items` are in their default order; `name` returns what the filter looks at, and
-    /// `describe` the row of an item. Without a page the list is streamed, so that it takes no memory.
+    /// `describe` the row of an item. Without a page the list is streamed; what it holds meanwhile counts as much as twice
+    /// its text.
     ///
     /// # Errors
-    /// 400 for a page that does not exist or an invalid filter.
-    pub fn respond<T, D>(
+    /// 400 for a page that does not exist or an invalid filter, 503 when other answers have all the memory.
+    pub async fn respond<T, D>(
         &self,
-        mut items: Vec<T>,
-        name: impl Fn(&T) -> &str,
+        items: Vec<T>,
+        name: impl Fn(&T) -> &str + Send + 'static,
         describe: impl Fn(&T) -> D + Send + 'static,
     ) -> ApiResult<Response>
+    where
+        T: Send + 'static,
+        D: Serialize,
+    {
+        let (query, is_short) = (self.clone(), items.len() <= SHORT);
+        let make = move || {
+            let weight: ApiResult<usize> = items.iter().map(|item| length(&describe(item))).sum();
+            query.make(items, 2 * weight?, name, describe)
+        };
+        match is_short {
+            true => self.effort.short_list(make).await,
+            false => self.effort.list(make).await,
+        }
+    }
+
+    /// Like [`ListQuery::respond`], for items that are no more than references; `collect` returns them.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn respond_with<T, D>(
+        &self,
+        collect: impl FnOnce() -> Vec<T> + Send + 'static,
+        name: impl Fn(&T) -> &str + Send + 'static,
+        describe: impl Fn(&T) -> D + Send + 'static,
+    ) -> ApiResult<Response>
+    where
+        T: Send + 'static,
+        D: Serialize,
+    {
+        let query = self.clone();
+        let make = move || {
+            let items = collect();
+            let weight = items.len() * size_of::<T>();
+            query.make(items, weight, name, describe)
+        };
+        self.effort.list(make).await
+    }
+
+    /// Returns the answer, and the bytes that it takes until it is sent if that takes `weight` for the whole list.
+    fn make<T, D>(
+        &self,
+        mut items: Vec<T>,
+        weight: usize,
+        name: impl Fn(&T) -> &str,
+        describe: impl Fn(&T) -> D + Send + 'static,
+    ) -> ApiResult<(Response, usize)>
     where
         T: Send + 'static,
         D: Serialize,
@@ -173,7 +231,7 @@ impl ListQuery {
         self.sort(&mut items, &describe)?;
         let columns = self.columns();
         let Some((page, page_size)) = paging else {
-            return Ok(stream(items, columns, describe));
+            return Ok((stream(items, columns, describe), weight));
         };
         let filtered_count = items.len();
         let skipped = (page - 1).saturating_mul(page_size);
@@ -190,7 +248,7 @@ impl ListQuery {
         let items = rows
             .map(|item| row(&describe(item), columns.as_deref()))
             .collect::<ApiResult<Vec<_>>>()?;
-        json(&Page {
+        let page = to_json(&Page {
             total_count,
             item_count: items.len(),
             filtered_count,
@@ -198,7 +256,9 @@ impl ListQuery {
             page_size,
             page_count: filtered_count.div_ceil(page_size),
             items,
-        })
+        })?;
+        let bytes = page.len();
+        Ok((with_type(Body::from(page)), bytes))
     }
 
     /// Returns page and page size, if a page is asked for.
@@ -231,13 +291,19 @@ impl ListQuery {
             return Ok(());
         };
         if self.use_regex.as_deref() == Some("true") {
-            let pattern = regex(wanted)?;
-            // A match that takes too many steps counts as none, as in RabbitMQ.
+            let Some(filter) = regex(wanted)? else {
+                items.clear();
+                return Ok(());
+            };
+            let mut complete = Ok(());
             items.retain(|item| {
-                pattern
-                    .as_ref()
-                    .is_some_and(|p| p.is_match(name(item)).unwrap_or(false))
+                let accepted = complete.and_then(|()| filter.accepts(name(item)));
+                accepted.unwrap_or_else(|slow: FilterTooSlow| {
+                    complete = Err(slow);
+                    false
+                })
             });
+            complete.map_err(|slow| invalid_filter(&slow.to_string()))?;
         } else {
             let wanted = wanted.to_lowercase();
             items.retain(|item| name(item).to_lowercase().contains(&wanted));
@@ -278,29 +344,16 @@ impl ListQuery {
 }
 
 /// Compiles a filter; `None` for one that does not compile and matches nothing, as in RabbitMQ.
-fn regex(pattern: &str) -> ApiResult<Option<Regex>> {
+fn regex(pattern: &str) -> ApiResult<Option<Filter>> {
     if pattern.len() > MAX_FILTER_LENGTH {
-        return Err(ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "invalid_pagination_parameters",
-            "name filter regex is too long",
-        ));
+        return Err(invalid_filter("name filter regex is too long"));
     }
-    let compiled = RegexBuilder::new(pattern)
-        .case_insensitive(true)
-        .backtrack_limit(MAX_BACKTRACKS)
-        .build();
-    Ok(compiled.ok())
+    Ok(Filter::compile(pattern, true).ok())
 }
 
-/// Compiles a filter of names whose matches take a bounded number of steps.
-///
-/// # Errors
-/// When it is not a regular expression.
-pub(super) fn filter_regex(pattern: &str) -> Result<Regex, fancy_regex::Error> {
-    RegexBuilder::new(pattern)
-        .backtrack_limit(MAX_BACKTRACKS)
-        .build()
+fn invalid_filter(reason: &str) -> ApiError {
+    let error = "invalid_pagination_parameters";
+    ApiError::new(StatusCode::BAD_REQUEST, error, reason)
 }
 
 fn to_value(row: &impl Serialize) -> ApiResult<Value> {
@@ -379,8 +432,30 @@ fn compare(a: &Value, b: &Value) -> Ordering {
 
 /// Answers with an object.
 pub fn json(object: &impl Serialize) -> ApiResult<Response> {
-    let body = serde_json::to_vec(object).map_err(|error| ApiError::internal(error.to_string()))?;
-    Ok(with_type(Body::from(body)))
+    Ok(with_type(Body::from(to_json(object)?)))
+}
+
+fn to_json(object: &impl Serialize) -> ApiResult<Vec<u8>> {
+    serde_json::to_vec(object).map_err(|error| ApiError::internal(error.to_string()))
+}
+
+/// Returns the length of a value's JSON in bytes.
+fn length(object: &impl Serialize) -> ApiResult<usize> {
+    struct Length(usize);
+    impl io::Write for Length {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut length = Length(0);
+    let written = serde_json::to_writer(&mut length, object);
+    written.map_err(|error| ApiError::internal(error.to_string()))?;
+    Ok(length.0)
 }
 
 fn with_type(body: Body) -> Response {
@@ -433,23 +508,30 @@ where
     });
     with_type(Body::from_stream(Chunks::new(chunks)))
 }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// An iterator as a stream.
-pub(super) struct Chunks<I>(Box<I>);
-
-impl<I> Chunks<I> {
-    pub(super) fn new(chunks: I) -> Self {
-        Chunks(Box::new(chunks))
+    fn filtered(pattern: &str, name: &str, count: usize) -> ApiResult<usize> {
+        let query = ListQuery {
+            page: Some("1".to_owned()),
+            name: Some(pattern.to_owned()),
+            use_regex: Some("true".to_owned()),
+            ..ListQuery::default()
+        };
+        let mut items = vec![name; count];
+        query.filter(&mut items, |name| name)?;
+        Ok(items.len())
     }
-}
 
-impl<I: Iterator> futures_core::Stream for Chunks<I> {
-    type Item = I::Item;
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<I::Item>> {
-        std::task::Poll::Ready(self.0.next())
+    #[test]
+    fn a_costly_filter_of_many_names_is_refused_soon() {
+        let name = "a".repeat(255);
+        assert_eq!(filtered("A", &name, 3).unwrap(), 3);
+        assert_eq!(filtered("(", &name, 3).unwrap(), 0);
+        let before = std::time::Instant::now();
+        let refused = filtered(r"(a*)*\1b", &name, 1_000_000).unwrap_err();
+        assert_eq!(refused.into_response().status(), StatusCode::BAD_REQUEST);
+        assert!(before.elapsed().as_secs() < 10);
     }
 }

@@ -4,6 +4,8 @@ use super::error::{ApiError, no_credentials};
 use super::state::Api;
 use crate::domain::auth::{Credentials, LoginProtocol, LoginRefused};
 use crate::manage::access::{Principal, Right};
+use crate::text::names::NAME_MAX;
+use crate::text::shorten::shortened;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
@@ -48,11 +50,11 @@ pub(super) fn log_in(
     let login = broker.users.login(Credentials { user, password }, peer);
     let principal = match login {
         Ok(login) => {
-            let principal = Principal::User(login);
+            let principal = Principal::User { login, from: peer };
             match principal.require(Right::Management) {
                 Ok(()) => Ok(principal),
                 Err(denied) => {
-                    tracing::warn!(user, reason = %denied, "HTTP access denied");
+                    tracing::warn!(user = %shortened(user, NAME_MAX), reason = %denied, "HTTP access denied");
                     Err(denied.into())
                 }
             }

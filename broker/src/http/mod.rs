@@ -4,9 +4,12 @@
 //! and how much one client may cost. What does not: what exists and what can be done, which [`manage`](crate::manage)
 //! describes, and who may do it. A handler is a line that checks a right, names a listing or an operation, and returns it.
 
+mod allowance;
 mod api;
 pub mod body;
 mod bounded_json;
+mod chunks;
+mod effort;
 pub mod error;
 mod fields;
 mod headers;

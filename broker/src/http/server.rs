@@ -8,6 +8,7 @@ use super::state::Api;
 use crate::config::Config;
 use crate::manage::AdminContext;
 use crate::manage::metrics::Scraper;
+use crate::plumbing::aside::Aside;
 use crate::plumbing::slots::{ConnectionSlot, ConnectionSlots};
 use crate::plumbing::stopped;
 use axum::Router;
@@ -17,7 +18,6 @@ use hyper::body::{Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::cell::LazyCell;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -68,50 +68,97 @@ impl HttpListener {
         self.0.local_addr()
     }
 
-    /// Serves the management API until `stop` becomes true.
+    /// Serves the management API, aside, until `stop` becomes true.
     pub async fn serve_management(
         self,
         context: AdminContext,
         config: &Config,
+        aside: &Aside,
         stop: watch::Receiver<bool>,
     ) {
-        self.serve(|| api::router(Api::new(context), config), stop)
+        self.serve(|| api::router(Api::new(context), config), aside, stop)
             .await;
     }
 
-    /// Serves the metrics to everybody until `stop` becomes true.
-    pub async fn serve_metrics(self, context: AdminContext, stop: watch::Receiver<bool>) {
-        self.serve(|| metrics::open(Scraper::new(context)), stop)
+    /// Serves the metrics to everybody, aside, until `stop` becomes true.
+    pub async fn serve_metrics(
+        self,
+        context: AdminContext,
+        aside: &Aside,
+        stop: watch::Receiver<bool>,
+    ) {
+        self.serve(|| metrics::open(Scraper::new(context)), aside, stop)
             .await;
     }
 
-    async fn serve(self, app: impl FnOnce() -> Router, mut stop: watch::Receiver<bool>) {
-        let connections_stop = stop.clone();
-        tokio::select! {
-            () = self.accept(app, &connections_stop) => {}
-            () = stopped(&mut stop) => {}
+    /// `app` is made for the first client: a broker that nobody asks does without its memory.
+    async fn serve(
+        self,
+        app: impl FnOnce() -> Router,
+        aside: &Aside,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let served = async {
+            let first = self.next().await;
+            let (listener, app, stop) = (self.0.into_std()?, app(), stop.clone());
+            let (first, peer) = (first.0.into_std()?, first.1);
+            let accepting = aside.spawn(async move {
+                let first = TcpStream::from_std(first)?;
+                let listener = HttpListener(TcpListener::from_std(listener)?);
+                listener.accept((first, peer), app, stop).await;
+                Ok(())
+            })?;
+            accepting.await.map_err(io::Error::other)?
+        };
+        let mut stopping = stop.clone();
+        let served: io::Result<()> = tokio::select! {
+            served = served => served,
+            () = stopped(&mut stopping) => Ok(()),
+        };
+        if let Err(error) = served {
+            tracing::error!(%error, "HTTP is not served any more");
+            stopped(&mut stop).await;
         }
     }
 
-    /// Accepts clients forever. `app` is made for the first one: a broker that nobody asks does without its memory.
-    async fn accept(&self, app: impl FnOnce() -> Router, stop: &watch::Receiver<bool>) {
-        let app = LazyCell::new(app);
+    /// Accepts clients, beginning with this one, until `stop` becomes true.
+    async fn accept(
+        &self,
+        first: (TcpStream, SocketAddr),
+        app: Router,
+        stop: watch::Receiver<bool>,
+    ) {
         let slots = ConnectionSlots::new(MAX_CONNECTIONS);
+        let mut stopping = stop.clone();
+        let all = async {
+            let mut client = first;
+            loop {
+                let (socket, peer) = client;
+                let slot = Arc::new(slots.take(&socket).await);
+                let (app, mut stop) = (app.clone(), stop.clone());
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = serve_connection(socket, peer, app, &slot) => {}
+                        () = slot.evicted() => {
+                            tracing::debug!(%peer, "HTTP connection closed: others need its slot");
+                        }
+                        () = stopped(&mut stop) => {}
+                    }
+                });
+                client = self.next().await;
+            }
+        };
+        tokio::select! {
+            () = all => {}
+            () = stopped(&mut stopping) => {}
+        }
+    }
+
+    /// Waits for the next client.
+    async fn next(&self) -> (TcpStream, SocketAddr) {
         loop {
             match self.0.accept().await {
-                Ok((socket, peer)) => {
-                    let slot = Arc::new(slots.take().await);
-                    let (app, mut stop) = (Router::clone(&app), stop.clone());
-                    tokio::spawn(async move {
-                        tokio::select! {
-                            () = serve_connection(socket, peer, app, &slot) => {}
-                            () = slot.evicted() => {
-                                tracing::debug!(%peer, "HTTP connection closed to make room for others");
-                            }
-                            () = stopped(&mut stop) => {}
-                        }
-                    });
-                }
+                Ok(client) => return client,
                 Err(error) => {
                     tracing::error!(%error, "cannot accept an HTTP connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -151,7 +198,8 @@ async fn serve_connection(
             if let Some(trimmed) = without_trailing_slash(request.uri()) {
                 *request.uri_mut() = trimmed;
             }
-            request.map(Body::new)
+            let slot = asks.clone();
+            request.map(|body| Body::new(Question { body, slot }))
         })
         .map_response(move |response: Response<Body>| {
             answers.sending_response();
@@ -173,6 +221,49 @@ async fn serve_connection(
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, %peer, "HTTP connection lost"),
         Err(_) => tracing::debug!(%peer, "HTTP connection closed: it took too long"),
+    }
+}
+
+/// The body of a request, which tells the connection's slot how much of it has arrived.
+struct Question {
+    body: hyper::body::Incoming,
+    slot: Arc<ConnectionSlot>,
+}
+
+impl HttpBody for Question {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        match &polled {
+            Poll::Pending => self.slot.awaiting_body(),
+            Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.slot.body_received(),
+            Poll::Ready(Some(Ok(frame))) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                self.slot.receiving_body(bytes);
+            }
+            Poll::Ready(_) => self.slot.body_received(),
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Question {
+    /// What is missing is not wanted any more.
+    fn drop(&mut self) {
+        self.slot.body_received();
     }
 }
 

@@ -3,6 +3,8 @@
 //! How an operation is awaited and how much all requests may take together belongs here; what a path does, and how a
 //! request is read, does not.
 
+use super::allowance::Allowance;
+use super::effort::Effort;
 use super::error::{ApiError, ApiResult};
 use crate::domain::broker::Broker;
 use crate::domain::operations::Caller;
@@ -16,7 +18,6 @@ use crate::manage::request::{Request, Response};
 use axum::extract::FromRef;
 use leveret_protocol::AmqpError;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Operations performed at a time; further ones wait. Each may wait for the disk on a thread of its own.
@@ -29,8 +30,6 @@ const ALL_BODIES: usize = 128 << 20;
 pub(super) const ANSWER_MAX: u32 = 64 << 20;
 /// Bytes of messages in all answers at a time.
 const ALL_ANSWERS: usize = 2 * ANSWER_MAX as usize;
-/// How long a request waits until the answers of others are sent.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The memory for request bodies, shared by all requests.
 #[derive(Clone, Debug)]
@@ -53,29 +52,6 @@ impl BodyMemory {
     }
 }
 
-/// The memory for messages on their way to clients, shared by all requests.
-#[derive(Clone, Debug)]
-pub(super) struct AnswerMemory(Arc<Semaphore>);
-
-impl Default for AnswerMemory {
-    fn default() -> Self {
-        AnswerMemory(Arc::new(Semaphore::new(ALL_ANSWERS)))
-    }
-}
-
-impl AnswerMemory {
-    /// Waits for the memory of one answer.
-    pub(super) async fn reserve(&self) -> ApiResult<OwnedSemaphorePermit> {
-        let memory = self.0.clone().acquire_many_owned(ANSWER_MAX);
-        match tokio::time::timeout(PATIENCE, memory).await {
-            Ok(Ok(memory)) => Ok(memory),
-            _ => Err(ApiError::busy(
-                "too many large answers at a time: try again",
-            )),
-        }
-    }
-}
-
 /// What handlers work on.
 #[derive(Clone)]
 pub struct Api {
@@ -83,9 +59,10 @@ pub struct Api {
     body_memory: BodyMemory,
     scraper: Scraper,
     operations: Arc<Semaphore>,
-    answer_memory: AnswerMemory,
+    effort: Effort,
+    answer_memory: Allowance,
     imports: Arc<Semaphore>,
-    exports: Arc<Semaphore>,
+    exports: Allowance,
 }
 
 impl Api {
@@ -96,9 +73,10 @@ impl Api {
             context,
             body_memory: BodyMemory::default(),
             operations: Arc::new(Semaphore::new(OPERATIONS)),
-            answer_memory: AnswerMemory::default(),
+            effort: Effort::default(),
+            answer_memory: Allowance::new(ALL_ANSWERS),
             imports: Arc::new(Semaphore::new(1)),
-            exports: Arc::new(Semaphore::new(EXPORTS)),
+            exports: Allowance::new(EXPORTS),
         }
     }
 
@@ -116,7 +94,7 @@ impl Api {
         &self.body_memory
     }
 
-    pub(super) fn answer_memory(&self) -> &AnswerMemory {
+    pub(super) fn answer_memory(&self) -> &Allowance {
         &self.answer_memory
     }
 
@@ -126,8 +104,13 @@ impl Api {
     }
 
     /// Returns the turns of definition files on their way out.
-    pub(super) fn exports(&self) -> &Arc<Semaphore> {
+    pub(super) fn exports(&self) -> &Allowance {
         &self.exports
+    }
+
+    /// Returns what answers may cost.
+    pub(super) fn effort(&self) -> &Effort {
+        &self.effort
     }
 
     /// Performs an operation and returns once its changes are on disk.

@@ -3,6 +3,7 @@
 use crate::domain::auth::Login;
 use crate::domain::broker::Broker;
 use crate::domain::vhost::Vhost;
+use std::net::IpAddr;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -12,7 +13,12 @@ pub enum Principal {
     /// Somebody who may open the admin socket: the owner of the data directory, who may do everything.
     Owner,
     /// A user who has logged in.
-    User(Login),
+    User {
+        /// The user.
+        login: Login,
+        /// The address of its client.
+        from: IpAddr,
+    },
 }
 
 /// What a request needs of its principal's tags, weakest first. RabbitMQ: Management Plugin, "Access and
@@ -61,7 +67,7 @@ pub enum NoVhost {
 impl Principal {
     /// Returns whether the principal has one of the tags that the right asks for.
     pub fn has(&self, right: Right) -> bool {
-        let Principal::User(login) = self else {
+        let Principal::User { login, .. } = self else {
             return true;
         };
         let sufficient: &[&str] = match right {
@@ -108,7 +114,7 @@ impl Principal {
     pub fn name(&self) -> Option<&str> {
         match self {
             Principal::Owner => None,
-            Principal::User(login) => Some(login.identity.name.as_str()),
+            Principal::User { login, .. } => Some(login.identity.name.as_str()),
         }
     }
 
@@ -139,7 +145,7 @@ impl Principal {
     pub fn may_enter(&self, broker: &Broker, vhost: &str) -> bool {
         match self {
             Principal::Owner => true,
-            Principal::User(login) => broker.users.may_enter(&login.identity, vhost),
+            Principal::User { login, .. } => broker.users.may_enter(&login.identity, vhost),
         }
     }
 }

@@ -5,6 +5,7 @@ use super::operations::Operations;
 use super::request::Request;
 use crate::config::Config;
 use crate::domain::recovery::recover;
+use crate::manage::access::Principal;
 use leveret_storage::{Options, Store};
 use std::net::SocketAddr;
 use std::sync::{Arc, Barrier};
@@ -52,19 +53,20 @@ fn changes_are_stored_in_the_order_in_which_they_took_effect() {
         config_files: Vec::new(),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         management_address: None,
+        prometheus_address: None,
         stop: Arc::new(watch::channel(false).0),
     };
     let ready = Barrier::new(3);
     let all = |request: fn(usize) -> Request| {
         for user in 0..USERS {
             ready.wait();
-            Operations::new(context.clone()).perform(request(user));
+            Operations::new(context.clone()).perform(&Principal::Owner, request(user));
         }
     };
     thread::scope(|scope| {
         let administrators = [delete, permit].map(|request| scope.spawn(move || all(request)));
         for user in 0..USERS {
-            Operations::new(context.clone()).perform(add(user));
+            Operations::new(context.clone()).perform(&Principal::Owner, add(user));
             ready.wait();
         }
         for administrator in administrators {

@@ -1,11 +1,11 @@
 //! The requests that only the HTTP API makes: those that create or replace in one step, and parameters.
 
-use super::operations::{OperationResult, Operations, auth_refusal};
+use super::operations::{OperationResult, Operations, auth_refusal, new_vhost};
 use super::request::{ErrorKind, Request, Response, WrittenVhost};
 use crate::domain::auth::Permission;
 use crate::domain::limits::VhostLimits;
 use crate::domain::parameters::{Parameter, ParameterError};
-use crate::domain::vhost::spec::{VhostSpec, VhostUpdate};
+use crate::domain::vhost::spec::VhostUpdate;
 use serde_json::{Map, Value, json};
 
 impl Operations {
@@ -78,7 +78,7 @@ impl Operations {
     fn put_vhost(&mut self, written: WrittenVhost) -> OperationResult {
         let broker = self.context.broker.clone();
         let name = written.name;
-        let new = broker.add_vhost(VhostSpec::named(&name), &mut self.fx);
+        let new = broker.add_vhost(new_vhost(&name)?, &mut self.fx);
         let update = VhostUpdate {
             description: Some(written.description),
             tags: Some(written.tags),

@@ -5,6 +5,7 @@ use super::columns::{
     VhostColumn,
 };
 use super::limits;
+use super::objects::binding::Listed;
 use super::objects::{Binding, Channel, Connection, Consumer, Exchange, Queue};
 use super::permissions;
 use super::pid::Pid;
@@ -39,10 +40,10 @@ pub(crate) async fn rows(
                 .collect()
         }),
         Request::ListBindings { vhost, columns } => in_vhost(broker, vhost, |vhost| {
-            let bindings = Binding::in_vhost(vhost);
-            bindings
-                .iter()
-                .map(|binding| binding_row(binding, columns))
+            let bindings = Listed::in_vhost(vhost);
+            let described = bindings.iter().map(Listed::describe);
+            described
+                .map(|binding| binding_row(&binding, columns))
                 .collect()
         }),
         Request::ListConsumers { vhost, columns } => in_vhost(broker, vhost, |vhost| {
@@ -111,7 +112,7 @@ fn connection_pid(id: crate::engine::interfaces::ConnectionId) -> Pid {
 fn queue_row(queue: &Queue, columns: &[QueueColumn]) -> Row {
     use QueueColumn as C;
     let (declared, totals, details) = (&queue.declared, &queue.totals, &queue.details);
-    let parked = &details.parked;
+    let (contents, parked) = (&details.contents, &details.parked);
     let cell = |column: &C| match column {
         C::Name => declared.name.as_str().into(),
         C::Durable => declared.durable.into(),
@@ -122,20 +123,20 @@ fn queue_row(queue: &Queue, columns: &[QueueColumn]) -> Row {
         C::Messages => totals.messages.into(),
         C::MessagesDelayed => parked.messages_delayed.into(),
         C::MessagesReady => totals.messages_ready.into(),
-        C::MessagesReadyRam => details.messages_ready_ram.into(),
+        C::MessagesReadyRam => contents.messages_ready_ram.into(),
         C::MessagesUnacknowledged => totals.messages_unacknowledged.into(),
-        C::MessagesUnacknowledgedRam => details.messages_unacknowledged_ram.into(),
-        C::MessagesRam => details.messages_ram.into(),
-        C::MessagesPersistent => details.messages_persistent.into(),
+        C::MessagesUnacknowledgedRam => contents.messages_unacknowledged_ram.into(),
+        C::MessagesRam => contents.messages_ram.into(),
+        C::MessagesPersistent => contents.messages_persistent.into(),
         C::MessagesDlx => parked.messages_dlx.into(),
         C::MessageBytesDlx => parked.message_bytes_dlx.into(),
-        C::MessageBytes => details.message_bytes.into(),
-        C::MessageBytesRam => details.message_bytes_ram.into(),
-        C::MessageBytesReady => details.message_bytes_ready.into(),
-        C::MessageBytesUnacknowledged => details.message_bytes_unacknowledged.into(),
-        C::MessageBytesPersistent => details.message_bytes_persistent.into(),
-        C::Consumers => details.consumers.into(),
-        C::Memory => details.memory.into(),
+        C::MessageBytes => contents.message_bytes.into(),
+        C::MessageBytesRam => contents.message_bytes_ram.into(),
+        C::MessageBytesReady => contents.message_bytes_ready.into(),
+        C::MessageBytesUnacknowledged => contents.message_bytes_unacknowledged.into(),
+        C::MessageBytesPersistent => contents.message_bytes_persistent.into(),
+        C::Consumers => contents.consumers.into(),
+        C::Memory => contents.memory.into(),
         C::State => declared.state.into(),
         C::Type => declared.r#type.into(),
         C::Policy => details.policy.clone().into(),

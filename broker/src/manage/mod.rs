@@ -9,6 +9,7 @@
 //! (`control`, `ctl`, `http`), the rules that it follows ([`domain`](crate::domain)), and counting (the layers below).
 
 pub mod access;
+mod audit;
 #[cfg(test)]
 mod change_order_tests;
 pub mod columns;
@@ -48,6 +49,8 @@ pub struct AdminContext {
     pub address: SocketAddr,
     /// The address of the management HTTP API, if it is served.
     pub management_address: Option<SocketAddr>,
+    /// The address where anybody may read the metrics, if there is one.
+    pub prometheus_address: Option<SocketAddr>,
     /// Set to true to stop the broker.
     pub stop: Arc<watch::Sender<bool>>,
 }

@@ -1,13 +1,15 @@
 //! The operations that are not listings: changes by administrators, and `status`.
 
 use super::AdminContext;
+use super::access::Principal;
+use super::audit;
 use super::objects;
 use super::request::{ErrorKind, Request, Response};
 use super::status::{Listener, Status};
 use crate::domain::auth::{AuthError, Change, Credentials, PasswordHash, Permission};
 use crate::domain::broker::Broker;
 use crate::domain::vhost::Vhost;
-use crate::domain::vhost::spec::{VhostDeletionError, VhostMetadata, VhostSpec};
+use crate::domain::vhost::spec::{VhostDeletionError, VhostSpec};
 use crate::engine::interfaces::ConnectionId;
 use crate::engine::queue::{Counts, Effects, QueueKind};
 use crate::plumbing::system;
@@ -29,8 +31,17 @@ impl Operations {
         Operations { context, fx }
     }
 
-    /// Performs a request and returns once its changes are on disk.
-    pub(crate) fn perform(mut self, request: Request) -> Response {
+    /// Performs a request and returns once its changes are on disk, and in the log.
+    pub(crate) fn perform(self, principal: &Principal, request: Request) -> Response {
+        let change = audit::Change::of(&request);
+        let response = self.performed(request);
+        if let Some(change) = change {
+            change.log(principal, &response);
+        }
+        response
+    }
+
+    fn performed(mut self, request: Request) -> Response {
         let leaves_store_unchanged = matches!(
             request,
             Request::Ping
@@ -143,14 +154,9 @@ impl Operations {
                 description,
                 tags,
             } => {
-                let spec = VhostSpec {
-                    name: vhost.into(),
-                    metadata: VhostMetadata {
-                        description,
-                        tags,
-                        ..VhostMetadata::default()
-                    },
-                };
+                let mut spec = new_vhost(&vhost)?;
+                spec.metadata.description = description;
+                spec.metadata.tags = tags;
                 broker.add_vhost(spec, &mut self.fx);
                 Ok(Response::Ok)
             }
@@ -296,6 +302,12 @@ impl Operations {
                 .collect(),
         }
     }
+}
+
+/// Returns a new virtual host, unless its name is too long.
+pub(super) fn new_vhost(name: &str) -> Result<VhostSpec, Response> {
+    VhostSpec::new(name)
+        .map_err(|error| Response::refused_because(ErrorKind::Refused, error.to_string()))
 }
 
 /// Copies the store into a data directory that a broker can start on. The copy contains everything that

@@ -57,7 +57,7 @@ impl AdminContext {
         operation: impl FnOnce(&mut Caller, &mut Effects) -> Result<T, AmqpError>,
     ) -> Result<T, Refusal> {
         let vhost = principal.vhost(&self.broker, vhost)?;
-        let Principal::User(login) = principal else {
+        let Principal::User { login, .. } = principal else {
             return Err(Denied::NotOwner.into());
         };
         let mut fx = self.broker.effects(None);
@@ -92,7 +92,7 @@ impl AdminContext {
         if let Some(vhost) = request.vhost() {
             principal.vhost(&self.broker, vhost)?;
         }
-        match Operations::new(self.clone()).perform(request) {
+        match Operations::new(self.clone()).perform(principal, request) {
             Response::Error { kind, message } => Err(Refusal::Failed { kind, message }),
             response => Ok(response),
         }

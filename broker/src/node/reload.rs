@@ -89,7 +89,11 @@ impl Reloader {
         let (now, later): (Vec<_>, Vec<_>) = changed
             .into_iter()
             .partition(|changed| live(changed.key).is_some());
-        tracing::info!(changed = now.len(), "configuration reloaded");
+        tracing::info!(
+            changed = now.len(),
+            after_restart = later.len(),
+            "configuration reloaded"
+        );
         for Changed { key, from, to } in &later {
             tracing::warn!(
                 setting = key,

@@ -13,6 +13,7 @@ use crate::node::logging::LogLevel;
 use crate::node::private;
 use crate::node::reload::Reloader;
 use crate::node::signals::{self, StopSignals};
+use crate::plumbing::aside::Aside;
 use crate::plumbing::system;
 use leveret_storage::{Options, Store};
 use std::net::SocketAddr;
@@ -71,6 +72,14 @@ pub fn run(config: &Config, log_level: LogLevel, started: Instant) -> Result<(),
         data_dir = %config.data_dir.display(),
         "leveret starting"
     );
+    let unknown = Config::unknown_variables();
+    if !unknown.is_empty() {
+        let variables = unknown.join(", ");
+        tracing::warn!(
+            variables,
+            "these environment variables are no settings and have no effect"
+        );
+    }
     let file_limit = system::raise_file_limit();
     tracing::info!(file_limit, "file descriptor limit");
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -114,24 +123,24 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     let bound = listener.address()?;
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
-    let management = bind_management(config)?;
-    let management_address = management.as_ref().map(HttpListener::address);
-    let management_address = management_address.transpose()?;
+    let (management, management_address) = with_address(bind_management(config)?)?;
+    let (metrics, prometheus_address) = with_address(bind_metrics(config)?)?;
     let context = AdminContext {
         broker: broker.clone(),
         data_dir: config.data_dir.clone(),
         config_files: config.config_file.iter().cloned().collect(),
         address: bound,
         management_address,
+        prometheus_address,
         stop: stop.clone(),
     };
     let admin = AdminSocket::bind(context.clone()).map_err(|reason| Failure::Admin {
         path: config.data_dir.display().to_string(),
         reason,
     })?;
-    let metrics = bind_metrics(config)?;
     let http = (management, metrics);
-    let (management, metrics) = serve_http(config, &context, http, &stopped)?;
+    let aside = Arc::new(Aside::default());
+    serve_http(config, &context, http, (&aside, &stopped));
     let mut stop_signals = StopSignals::install()?;
     tokio::spawn(async move {
         let name = stop_signals.next().await;
@@ -144,15 +153,19 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     ));
     tracing::info!(
         address = %bound,
-        management = management.map(tracing::field::display),
-        prometheus = metrics.map(tracing::field::display),
+        management = management_address.map(tracing::field::display),
+        prometheus = prometheus_address.map(tracing::field::display),
         data_dir = %config.data_dir.display(),
         startup_ms = started.elapsed().as_millis() as u64,
         "ready"
     );
     tokio::spawn(statistics::run(broker.clone()));
     tokio::spawn(broker.serve_timers(stopped.clone()));
-    let admin = tokio::spawn(admin.serve(stopped.clone()));
+    let admin_stopped = stopped.clone();
+    let admin = tokio::spawn({
+        let aside = aside.clone();
+        async move { admin.serve(&aside, admin_stopped).await }
+    });
     listener.serve(stopped).await;
     let finished = finish(&broker);
     // Last: a client that asked the broker to stop takes the closing socket as its end.
@@ -160,20 +173,28 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     finished
 }
 
-/// Imports the definitions that are configured to be there.
+/// Imports the definitions that are configured to be there, and warns if there is no user now.
 fn load_definitions(config: &Config, broker: &Arc<Broker>) -> Result<(), Failure> {
-    let Some(path) = &config.load_definitions else {
-        return Ok(());
-    };
-    tracing::info!(path = %path.display(), "loading definitions");
-    definitions::load(broker, path, config.definitions_skip_if_unchanged)?;
+    if let Some(path) = &config.load_definitions {
+        tracing::info!(path = %path.display(), "loading definitions");
+        definitions::load(broker, path, config.definitions_skip_if_unchanged)?;
+    }
+    // Where definitions are loaded there is no default one, and the last one can be deleted.
     if broker.users.users().is_empty() {
         tracing::warn!(
-            "nobody can log in: load_definitions is set, so no default user was created, and the definitions contain no \
-             user"
+            "there is no user, so nobody can log in: add one with leveretctl add_user NAME PASSWORD and \
+             leveretctl set_permissions NAME \".*\" \".*\" \".*\""
         );
     }
     Ok(())
+}
+
+/// Returns a listener, if there is one, with its address.
+fn with_address(
+    listener: Option<HttpListener>,
+) -> Result<(Option<HttpListener>, Option<SocketAddr>), Failure> {
+    let address = listener.as_ref().map(HttpListener::address);
+    Ok((listener, address.transpose()?))
 }
 
 /// Binds the management HTTP API, if it is wanted. With the default port another broker on this machine may have it: then
@@ -203,29 +224,25 @@ fn bind_management(config: &Config) -> Result<Option<HttpListener>, Failure> {
     }
 }
 
-/// Serves the management HTTP API and the metrics, as far as there are listeners. Returns their addresses.
+/// Serves the management HTTP API and the metrics, as far as there are listeners.
 fn serve_http(
     config: &Config,
     context: &AdminContext,
     (management, metrics): (Option<HttpListener>, Option<HttpListener>),
-    stopped: &watch::Receiver<bool>,
-) -> Result<(Option<SocketAddr>, Option<SocketAddr>), Failure> {
-    let address = |listener: &Option<HttpListener>| {
-        let address = listener.as_ref().map(HttpListener::address);
-        address.transpose()
-    };
-    let addresses = (address(&management)?, address(&metrics)?);
+    (aside, stopped): (&Arc<Aside>, &watch::Receiver<bool>),
+) {
     if let Some(management) = management {
-        let (context, config, stopped) = (context.clone(), config.clone(), stopped.clone());
+        let (context, config) = (context.clone(), config.clone());
+        let (aside, stopped) = (aside.clone(), stopped.clone());
         tokio::spawn(async move {
-            let served = management.serve_management(context, &config, stopped);
+            let served = management.serve_management(context, &config, &aside, stopped);
             served.await;
         });
     }
     if let Some(metrics) = metrics {
-        tokio::spawn(metrics.serve_metrics(context.clone(), stopped.clone()));
+        let (context, aside, stopped) = (context.clone(), aside.clone(), stopped.clone());
+        tokio::spawn(async move { metrics.serve_metrics(context, &aside, stopped).await });
     }
-    Ok(addresses)
 }
 
 /// Binds the port on which anybody may read the metrics, if there is one.

@@ -5,6 +5,7 @@
 //! declared or of who may do what (that is [`domain`](crate::domain)).
 
 pub mod alarms;
+pub mod aside;
 pub mod ledger;
 pub mod mailbox;
 pub mod paging;

@@ -31,6 +31,13 @@ struct State {
     over: bool,
 }
 
+impl Readers {
+    /// Returns the approximate bytes of streams' messages in memory.
+    pub fn tail_bytes(&self) -> u64 {
+        self.0.tails.bytes() as u64
+    }
+}
+
 impl StreamReaders for Readers {
     fn tails(&self) -> &Tails {
         &self.0.tails

@@ -1,6 +1,8 @@
-//! Text from outside: how to display it safely, and what names are valid.
+//! Text from outside: how to display it safely, what names are valid, and regular expressions that users write.
 //!
 //! Everything here works on text alone and can be used anywhere.
 
 pub mod escape;
 pub mod names;
+pub mod pattern;
+pub mod shorten;

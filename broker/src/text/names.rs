@@ -10,6 +10,32 @@ pub const RABBITMQ_VERSION: &str = "4.0.0";
 
 /// The cluster's and the node's name, as told to clients.
 pub const NODE_NAME: &str = "leveret@localhost";
+
+/// The longest name in bytes: AMQP's short string. Users, virtual hosts and exchanges that have longer ones could be neither
+/// named by clients nor imported again.
+pub const NAME_MAX: usize = 255;
+
+/// A name is too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the {what} has {length} bytes, more than {NAME_MAX}")]
+pub struct NameTooLong {
+    /// What it is: `name of the user`.
+    pub what: &'static str,
+    /// Its length in bytes.
+    pub length: usize,
+}
+
+/// Checks the length of a name; `what` says what it is the name of.
+///
+/// # Errors
+/// When it has more than [`NAME_MAX`] bytes.
+pub fn check_length(what: &'static str, name: &str) -> Result<(), NameTooLong> {
+    match name.len() {
+        0..=NAME_MAX => Ok(()),
+        length => Err(NameTooLong { what, length }),
+    }
+}
+
 /// Returns `prefix` and 22 random base64url characters, as RabbitMQ names queues and consumers.
 pub fn server_generated(prefix: &str) -> String {
     let random: [u8; 16] = rand::random();

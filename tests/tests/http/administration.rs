@@ -379,9 +379,71 @@ fn mistakes_are_named_and_change_nothing() {
 }
 
 #[test]
-fn the_node_says_what_it_is_and_how_it_is() {
+fn names_and_patterns_have_limits_that_are_named() {
     run(async {
         let Some(broker) = world().await else { return };
+        let (long, longest) = ("n".repeat(256), "n".repeat(255));
+        let user = r#"{"password": "p", "tags": ""}"#;
+        let topic =
+            |exchange: &str| json!({"exchange": exchange, "write": ".*", "read": ".*"}).to_string();
+        let policy = |pattern: &str| {
+            json!({"pattern": pattern, "definition": {"max-length": 1}}).to_string()
+        };
+        let user_path = format!("PUT /users/{long}");
+        let vhost_path = format!("PUT /vhosts/{long}");
+        let (topics, policies) = ("PUT /topic-permissions/%2F/guest", "PUT /policies/%2F/p");
+        for (request, body, reason) in [
+            (
+                &*user_path,
+                user,
+                "the name of the user has 256 bytes, more than 255",
+            ),
+            (
+                &vhost_path,
+                "{}",
+                "the name of the virtual host has 256 bytes, more than 255",
+            ),
+            (
+                topics,
+                &topic(&long),
+                "the name of the exchange has 256 bytes, more than 255",
+            ),
+            (
+                policies,
+                &policy(&"a".repeat(5000)),
+                "it has 5000 bytes, more than 4096",
+            ),
+            (
+                policies,
+                &policy(&"(?=a)".repeat(800)),
+                "a match could take too many steps",
+            ),
+        ] {
+            let (status, answer) = ask(&broker, "guest", request, body);
+            assert_eq!(status, 400, "{request}: {answer}");
+            let given = answer["reason"].as_str().unwrap_or_default();
+            assert!(given.contains(reason), "{request}: {answer}");
+        }
+        let output = broker.try_ctl(&["add_vhost", &long]).await;
+        assert!(output.stderr.contains("256 bytes"), "{output:?}");
+        assert_eq!(status(&broker, &format!("PUT /users/{longest}"), user), 201);
+        assert_eq!(
+            status(&broker, &format!("PUT /vhosts/{longest}"), "{}"),
+            201
+        );
+        assert_eq!(status(&broker, topics, &topic(&longest)), 201);
+        let file = get(&broker, "/definitions");
+        let (imported, answer) = ask(&broker, "guest", "POST /definitions", &file.to_string());
+        assert_eq!(imported, 204, "{answer}");
+    });
+}
+
+#[test]
+fn the_node_says_what_it_is_and_how_it_is() {
+    run(async {
+        let Some(broker) = TestBroker::start_own_with(&["--prometheus-port", "0"]).await else {
+            return;
+        };
         let overview = get(&broker, "/overview");
         assert_eq!(overview["product_name"], "Leveret");
         assert!(
@@ -392,7 +454,13 @@ fn the_node_says_what_it_is_and_how_it_is() {
         assert_eq!(overview["object_totals"]["exchanges"], 7);
         let protocols = overview["listeners"].as_array().expect("a list").iter();
         let protocols: Vec<&Value> = protocols.map(|one| &one["protocol"]).collect();
-        assert_eq!(protocols, ["amqp", "http"]);
+        assert_eq!(protocols, ["amqp", "http", "http/prometheus"]);
+        assert_eq!(
+            overview["contexts"][1]["description"],
+            "RabbitMQ Prometheus"
+        );
+        let status = broker.ctl(&["status"]).await;
+        assert!(status.contains("protocol: http/prometheus"), "{status}");
         let nodes = get(&broker, "/nodes");
         let node = nodes[0]["name"].as_str().expect("a name").to_owned();
         assert_eq!(
@@ -413,6 +481,12 @@ fn the_node_says_what_it_is_and_how_it_is() {
         let port = broker.port();
         let answer = get(&broker, &format!("/health/checks/port-listener/{port}"));
         assert_eq!(answer, json!({"status": "ok", "port": port}));
+        let (_, port) = broker.prometheus().rsplit_once(':').expect("a port");
+        get(&broker, &format!("/health/checks/port-listener/{port}"));
+        get(
+            &broker,
+            "/health/checks/protocol-listener/http%2Fprometheus",
+        );
         let (failed, _) = ask(&broker, "guest", "GET /health/checks/port-listener/1", "");
         assert_eq!(failed, 503);
         let form = [("content-type", "application/x-www-form-urlencoded")];
@@ -426,6 +500,11 @@ fn the_node_says_what_it_is_and_how_it_is() {
         assert!(
             page.as_str()
                 .is_some_and(|page| page.contains("/api/whoami"))
+        );
+        let root = broker.ask("GET", "/", Value::Null).await;
+        assert_eq!(
+            (root.status, root.header("location")),
+            (301, Some("/api/index.html"))
         );
     });
 }

@@ -214,6 +214,7 @@ impl Connection {
             && let Some(caller) = &self.caller
         {
             caller.vhost().statistics.traffic.add(&batch);
+            self.info.stats.set(&self.tally.total);
             let sizes = std::mem::take(&mut self.tally.sizes);
             self.broker.statistics.message_sizes.add(&sizes);
         }

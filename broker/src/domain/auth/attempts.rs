@@ -1,5 +1,6 @@
 //! How many logins were attempted, by protocol and by source (`rabbit_core_metrics:auth_attempt_succeeded/3`).
 
+use crate::text::shorten::beginning;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -84,7 +85,7 @@ impl LoginAttempts {
     pub fn count(&self, protocol: LoginProtocol, address: IpAddr, user: &str, succeeded: bool) {
         let source = AttemptSource {
             address: address.to_canonical(),
-            username: beginning(user),
+            username: beginning(user, MAX_NAME).to_owned(),
             protocol,
         };
         let mut counted = self.0.lock();
@@ -116,15 +117,6 @@ impl LoginAttempts {
     pub fn reset(&self) {
         *self.0.lock() = Counted::default();
     }
-}
-
-/// Returns the first bytes of a name that are kept.
-fn beginning(name: &str) -> String {
-    let mut end = name.len().min(MAX_NAME);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    name[..end].to_owned()
 }
 
 #[cfg(test)]

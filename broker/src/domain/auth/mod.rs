@@ -25,7 +25,7 @@ pub use attempts::{AttemptCounts, AttemptSource, LoginAttempts, LoginProtocol};
 pub use mechanism::Mechanisms;
 pub use outcome::{AccountId, AuthError, Change, Identity, Login, LoginRefused};
 pub use password::{HashingAlgorithm, PasswordHash};
-pub use pattern::{Expression, Pattern, PatternError};
+pub use pattern::Pattern;
 pub use plain::{Credentials, parse_plain};
 pub use record::{Access, Permission, TopicPermission, User};
 pub use topic::TopicAccess;

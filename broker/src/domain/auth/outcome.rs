@@ -1,7 +1,8 @@
 //! The results of logins and changes.
 
-use super::pattern::PatternError;
 use super::{Permission, TopicPermission, User};
+use crate::text::names::NameTooLong;
+use crate::text::pattern::PatternError;
 use leveret_protocol::UserName;
 
 /// Why a change was refused.
@@ -24,6 +25,9 @@ pub enum AuthError {
         /// What is wrong with it.
         reason: PatternError,
     },
+    /// The name of the user, or that of an exchange, is too long.
+    #[error(transparent)]
+    Name(#[from] NameTooLong),
     /// The user name is empty.
     #[error("user name must not be empty")]
     EmptyName,

@@ -126,18 +126,6 @@ fn a_bad_pattern_changes_nothing_and_says_why() {
 }
 
 #[test]
-fn patterns_look_around_and_back_as_pcre_does() {
-    let matches = |pattern: &str, name: &str| Pattern::compile(pattern).unwrap().matches(name);
-    assert!(matches(r"^(?!amq\.).*", "jobs"));
-    assert!(!matches(r"^(?!amq\.).*", "amq.topic"));
-    assert!(matches(r"(?<=jobs)\.high$", "jobs.high"));
-    assert!(matches(r"^(.)\1$", "aa") && !matches(r"^(.)\1$", "ab"));
-    // A pattern that would backtrack without end matches nothing, and stops soon.
-    assert!(!matches(r"^(?=(a+)+$)b", &"a".repeat(255)));
-    assert!(!matches(r"^((a|aa)+)+\1b$", &"a".repeat(255)));
-}
-
-#[test]
 fn every_change_says_what_to_persist_and_is_seen_in_the_generation() {
     let users = users();
     let mut last = users.generation();
@@ -228,6 +216,29 @@ fn records_are_rabbitmq_definitions_and_come_back() {
         .unwrap();
     let walker = login(&users, "walker", "test12", "10.0.0.1").unwrap();
     assert!(users.permits(&walker.identity, "/", Access::Read, "q"));
+}
+
+#[test]
+fn a_stored_pattern_that_could_not_be_set_any_more_is_restored() {
+    let users = users();
+    let long = "x|".repeat(3000) + "^q$";
+    let complex = "(?=a)".repeat(1000);
+    assert!(
+        users
+            .set_permissions(permission("walker", &long, "", ""))
+            .is_err()
+    );
+    assert!(
+        users
+            .set_permissions(permission("walker", &complex, "", ""))
+            .is_err()
+    );
+    users
+        .restore([], [permission("walker", &long, &complex, "")])
+        .unwrap();
+    let walker = identity(&users, "walker");
+    assert!(users.permits(&walker, "/", Access::Configure, "q"));
+    assert!(!users.permits(&walker, "/", Access::Write, "aa"));
 }
 
 #[test]
@@ -341,4 +352,34 @@ fn topic_permissions_are_listed_and_removed_with_their_user_or_virtual_host() {
     let gone = Change::RemoveUser("guest".to_owned());
     assert_eq!(changes, [removal(&all[0]), gone]);
     assert!(list(None, None).is_empty());
+}
+
+#[test]
+fn names_that_clients_could_not_use_are_refused() {
+    let users = users();
+    let (long, longest) = ("u".repeat(256), "u".repeat(255));
+    let hash = || PasswordHash::of("x");
+    let error = users.add_user(&long, hash(), &[]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the name of the user has 256 bytes, more than 255"
+    );
+    assert_eq!(users.put_user(&long, hash(), Vec::new()), Err(error));
+    assert!(users.put_user(&longest, hash(), Vec::new()).is_ok());
+    let error = users.set_topic_permission(topic_permission("walker", "/", &long));
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "the name of the exchange has 256 bytes, more than 255"
+    );
+}
+
+#[test]
+fn a_refused_login_does_not_fill_the_log_with_a_name() {
+    let users = users();
+    let refused = login(&users, &"u".repeat(30_000), "", "::1").unwrap_err();
+    let text = refused.to_string();
+    assert_eq!(
+        text,
+        format!("user '{}...' - invalid credentials", "u".repeat(255))
+    );
 }

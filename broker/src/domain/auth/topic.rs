@@ -1,7 +1,8 @@
 //! Topic permissions: which routing keys a user may publish with and bind with.
 
 use super::TopicPermission;
-use super::pattern::{Pattern, PatternError};
+use super::pattern::{Origin, Pattern};
+use crate::text::pattern::PatternError;
 use leveret_protocol::{AmqpError, texts};
 use std::borrow::Cow;
 
@@ -18,13 +19,11 @@ impl TopicAccess {
     ///
     /// # Errors
     /// When a pattern does not compile.
-    pub(super) fn compile(record: TopicPermission) -> Result<Self, PatternError> {
+    pub(super) fn compile(record: TopicPermission, origin: Origin) -> Result<Self, PatternError> {
         let compile = |pattern: &str| {
             let expanded = expanded(pattern, &record.user, &record.vhost);
-            Pattern::compile(&expanded).map_err(|error| PatternError {
-                pattern: pattern.to_owned(),
-                reason: error.reason,
-            })
+            let compiled = Pattern::expanded(pattern, &expanded, origin);
+            compiled.map_err(|error| error.about(pattern))
         };
         Ok(TopicAccess {
             write: compile(&record.write)?,
@@ -109,13 +108,16 @@ mod tests {
     fn access(user: &str, vhost: &str, write: &str, read: &str) -> TopicAccess {
         let [user, vhost, exchange, write, read] =
             [user, vhost, "amq.topic", write, read].map(str::to_owned);
-        TopicAccess::compile(TopicPermission {
-            user,
-            vhost,
-            exchange,
-            write,
-            read,
-        })
+        TopicAccess::compile(
+            TopicPermission {
+                user,
+                vhost,
+                exchange,
+                write,
+                read,
+            },
+            Origin::Written,
+        )
         .unwrap()
     }
 
@@ -166,7 +168,7 @@ mod tests {
             write: "({username}".to_owned(),
             read: String::new(),
         };
-        let error = TopicAccess::compile(record).unwrap_err();
+        let error = TopicAccess::compile(record, Origin::Written).unwrap_err();
         assert_eq!(
             error.to_string(),
             "invalid regular expression \"({username}\": unclosed group"
@@ -201,7 +203,7 @@ mod tests {
             let [vhost, exchange] = ["/", "x"].map(str::to_owned);
             let (write, read) = (pattern.clone(), pattern);
             let record = TopicPermission { user, vhost, exchange, write, read };
-            if let Ok(access) = TopicAccess::compile(record) {
+            if let Ok(access) = TopicAccess::compile(record, Origin::Written) {
                 let same = access.check_write(&key).is_ok() == access.check_read(&key).is_ok();
                 prop_assert!(same);
             }

@@ -59,6 +59,14 @@ impl GlobalParameters {
             _ => NODE_NAME.to_owned(),
         }
     }
+
+    /// Returns the cluster's permanent id; empty if it has none (`rabbit_nodes:persistent_cluster_id`).
+    pub fn cluster_id(&self) -> String {
+        match self.0.read().get(CLUSTER_ID) {
+            Some(Value::String(id)) => id.clone(),
+            _ => String::new(),
+        }
+    }
 }
 
 impl Broker {

@@ -14,5 +14,5 @@ mod policies;
 mod spec;
 
 pub use definition::PolicyDefinition;
-pub use policies::{Applied, Policies};
+pub use policies::{Applied, InOrder, Policies};
 pub use spec::{ApplyTo, Policy, PolicyError, PolicyKind, PolicySpec, Target, WrittenPolicy};

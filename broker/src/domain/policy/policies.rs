@@ -10,11 +10,38 @@ use std::sync::Arc;
 /// The policies of a virtual host.
 #[derive(Debug, Default)]
 pub struct Policies {
-    /// In the order of precedence.
-    users: Vec<Arc<Policy>>,
-    operators: Vec<Arc<Policy>>,
+    in_order: InOrder,
     /// The merged policies by the names of both, shared by all queues with that pair.
     combined: HashMap<Pair, Arc<Applied>>,
+}
+
+/// The policies of a virtual host in the order of precedence. Matching takes its time and is done with a clone, without
+/// the lock on [`Policies`].
+#[derive(Clone, Debug, Default)]
+pub struct InOrder {
+    users: Arc<Vec<Arc<Policy>>>,
+    operators: Arc<Vec<Arc<Policy>>>,
+}
+
+/// The policies that apply to a name.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    policy: Option<Arc<Policy>>,
+    operator: Option<Arc<Policy>>,
+}
+
+impl InOrder {
+    /// Returns the policies that apply to a name.
+    pub fn find(&self, name: &str, target: Target) -> Found {
+        let find = |policies: &[Arc<Policy>]| {
+            let found = policies.iter().find(|policy| policy.matches(name, target));
+            found.cloned()
+        };
+        Found {
+            policy: find(&self.users),
+            operator: find(&self.operators),
+        }
+    }
 }
 
 /// The names of a policy and an operator policy.
@@ -57,6 +84,16 @@ impl Applied {
     }
 }
 
+impl Applied {
+    /// Returns whether it was merged from these, and not from earlier ones with the same names.
+    fn is_of(&self, policy: &Option<Arc<Policy>>, operator: &Option<Arc<Policy>>) -> bool {
+        let same = |ours: &Option<Arc<Policy>>, given: &Option<Arc<Policy>>| {
+            ours.as_ref().map(Arc::as_ptr) == given.as_ref().map(Arc::as_ptr)
+        };
+        same(&self.policy, policy) && same(&self.operator, operator)
+    }
+}
+
 impl AppliedPolicy for Applied {
     fn settings(&self, arguments: &FieldTable) -> Arc<Settings> {
         match arguments.inner().is_empty() {
@@ -89,10 +126,10 @@ fn name_of(policy: &Option<Arc<Policy>>) -> Option<&str> {
 impl Policies {
     fn of(&mut self, kind: PolicyKind) -> &mut Vec<Arc<Policy>> {
         self.combined.clear();
-        match kind {
-            PolicyKind::User => &mut self.users,
-            PolicyKind::Operator => &mut self.operators,
-        }
+        Arc::make_mut(match kind {
+            PolicyKind::User => &mut self.in_order.users,
+            PolicyKind::Operator => &mut self.in_order.operators,
+        })
     }
 
     /// Sets a policy, replacing one with its name.
@@ -116,27 +153,40 @@ impl Policies {
     /// Returns all policies of a kind, the one with the highest precedence last, as RabbitMQ lists them.
     pub fn list(&self, kind: PolicyKind) -> Vec<Arc<Policy>> {
         let policies = match kind {
-            PolicyKind::User => &self.users,
-            PolicyKind::Operator => &self.operators,
+            PolicyKind::User => &self.in_order.users,
+            PolicyKind::Operator => &self.in_order.operators,
         };
         policies.iter().rev().cloned().collect()
     }
 
-    /// Returns the policies that apply to a name; `None` if there are none.
-    pub fn matching(&mut self, name: &str, target: Target) -> Option<Arc<Applied>> {
-        let find = |policies: &[Arc<Policy>]| {
-            let found = policies.iter().find(|policy| policy.matches(name, target));
-            found.cloned()
-        };
-        let (policy, operator) = (find(&self.users), find(&self.operators));
+    /// Returns the policies to match names with.
+    pub fn in_order(&self) -> InOrder {
+        self.in_order.clone()
+    }
+
+    /// Merges the policies that apply to a name; `None` if there are none.
+    pub fn merged(&mut self, found: Found) -> Option<Arc<Applied>> {
+        let Found { policy, operator } = found;
         if policy.is_none() && operator.is_none() {
             return None;
         }
         let owned = |policy| name_of(policy).map(str::to_owned);
         let pair = (owned(&policy), owned(&operator));
-        let applied = self.combined.entry(pair);
-        let applied = applied.or_insert_with(|| Arc::new(Applied::of(policy, operator)));
-        Some(applied.clone())
+        match self.combined.get(&pair) {
+            Some(known) if known.is_of(&policy, &operator) => Some(known.clone()),
+            _ => {
+                let applied = Arc::new(Applied::of(policy, operator));
+                self.combined.insert(pair, applied.clone());
+                Some(applied)
+            }
+        }
+    }
+
+    /// Returns the policies that apply to a name; `None` if there are none.
+    #[cfg(test)]
+    pub fn matching(&mut self, name: &str, target: Target) -> Option<Arc<Applied>> {
+        let found = self.in_order.find(name, target);
+        self.merged(found)
     }
 }
 
@@ -215,6 +265,24 @@ mod tests {
         assert_eq!(name(&mut policies, QUEUE).as_deref(), Some("next"));
         let quorum = Target::Queue(QueueKind::Quorum);
         assert_eq!(name(&mut policies, quorum).as_deref(), Some("first"));
+    }
+
+    #[test]
+    fn a_policy_that_was_replaced_while_a_name_was_matched_does_not_stay() {
+        let mut policies = Policies::default();
+        let limit = |policies: &mut Policies, found| {
+            let applied = policies.merged(found).unwrap();
+            applied.definition.to_json()
+        };
+        let set = |policies: &mut Policies, definition| {
+            set(policies, PolicyKind::User, "p", "", (0, definition));
+        };
+        set(&mut policies, r#"{"max-length":5}"#);
+        let before = policies.in_order().find("q", QUEUE);
+        set(&mut policies, r#"{"max-length":3}"#);
+        assert_eq!(limit(&mut policies, before), r#"{"max-length":5}"#);
+        let after = policies.in_order().find("q", QUEUE);
+        assert_eq!(limit(&mut policies, after), r#"{"max-length":3}"#);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A policy: the names that it applies to, and its settings.
 
 use super::PolicyDefinition;
-use crate::domain::auth::Expression;
 use crate::engine::queue::{Queue, QueueKind};
+use crate::text::pattern::{Expression, PatternError};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
@@ -173,7 +173,7 @@ impl Policy {
         // In RabbitMQ's order.
         let definition = PolicyDefinition::check(document, kind);
         let apply_to = written.apply_to.parse::<ApplyTo>();
-        let pattern = compile(&written.pattern);
+        let pattern = Expression::compile(&written.pattern).map_err(invalid);
         match (definition, apply_to, pattern) {
             (Ok(definition), Ok(apply_to), Ok(pattern)) => {
                 let spec = PolicySpec {
@@ -198,7 +198,7 @@ impl Policy {
     /// # Errors
     /// When its pattern does not compile.
     pub fn restore(spec: PolicySpec) -> Result<Self, String> {
-        let pattern = compile(&spec.pattern)?;
+        let pattern = Expression::restore(&spec.pattern).map_err(invalid)?;
         Ok(Policy { spec, pattern })
     }
 
@@ -211,11 +211,9 @@ impl Policy {
     }
 }
 
-fn compile(pattern: &str) -> Result<Expression, String> {
-    Expression::compile(pattern).map_err(|error| {
-        let reason = error.reason;
-        format!("pattern should be regular expression but is invalid: {reason}")
-    })
+fn invalid(error: PatternError) -> String {
+    let reason = error.reason;
+    format!("pattern should be regular expression but is invalid: {reason}")
 }
 
 #[cfg(test)]

@@ -150,6 +150,11 @@ impl Vhost {
         exchanges
     }
 
+    /// Returns the number of exchanges, the default one included.
+    pub fn exchange_count(&self) -> u64 {
+        self.exchanges.read().len() as u64 + 1
+    }
+
     /// Declares a queue for a connection, or for a caller without one. Returns it, and whether it is new.
     ///
     /// # Errors
@@ -181,6 +186,7 @@ impl Vhost {
             // Before others can find it, so that a redeclaration is answered after this is stored.
             fx.submit();
         }
+        self.statistics.queues.begin(&queue);
         self.queues
             .write()
             .insert(queue.name().clone(), queue.clone());
@@ -213,6 +219,7 @@ impl Vhost {
 
     /// Restores a queue at startup, before clients connect.
     pub fn restore_queue(&self, queue: Arc<Queue>) {
+        self.statistics.queues.begin(&queue);
         self.queues.write().insert(queue.name().clone(), queue);
     }
 
@@ -260,21 +267,13 @@ impl Vhost {
         self.changed();
         fx.submit();
         drop(sources);
-        self.forget_lengths(queue);
+        queue.tracked.end();
+        self.statistics.queues.end(queue);
         fx.count_churn(|churn| &churn.queue_deleted);
         for consumer in consumers {
             consumer.mailbox.cancelled(&consumer);
         }
         Ok(Some(DeletedQueue { messages }))
-    }
-
-    /// Takes a queue that was deleted out of the sums of the virtual host.
-    fn forget_lengths(&self, queue: &Queue) {
-        if let Some(last) = queue.tracked.end()
-            && let Some(lengths) = last.last_chunk()
-        {
-            self.statistics.change_lengths(*lengths, [0; 3]);
-        }
     }
 
     /// Deletes a queue even if it has messages or consumers.

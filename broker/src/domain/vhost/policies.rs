@@ -14,9 +14,10 @@ use crate::engine::queue::{Effects, Queue};
 use leveret_storage::Op;
 use parking_lot::MutexGuard;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-/// The number of queues that are updated before others may take the change lock.
-const QUEUES_PER_TURN: usize = 512;
+/// How long queues and exchanges are updated before others may take the change lock.
+const TURN: Duration = Duration::from_millis(2);
 
 impl Vhost {
     /// Sets a policy, replacing one with its name. It is in force everywhere when this returns. Returns false if
@@ -74,7 +75,10 @@ impl Vhost {
 
     /// Returns the policies that apply, or would apply, to a name.
     pub fn policy_for(&self, name: &str, target: Target) -> Option<Arc<Applied>> {
-        self.policies.lock().matching(name, target)
+        // The patterns may be costly to match.
+        let policies = self.policies.lock().in_order();
+        let found = policies.find(name, target);
+        self.policies.lock().merged(found)
     }
 
     /// Gives a queue its policies, before others can find it and before it has messages.
@@ -112,22 +116,28 @@ impl Vhost {
     /// Others may take the change lock in between: what is declared then already has the new policies, and
     /// another change of policies updates all queues after this one.
     fn assign_policies(&self, sources: &mut MutexGuard<'_, Sources>) -> Vec<Arc<Queue>> {
+        let mut turn = Instant::now();
+        let mut let_others = |sources: &mut MutexGuard<'_, Sources>| {
+            if turn.elapsed() >= TURN {
+                MutexGuard::bump(sources);
+                turn = Instant::now();
+            }
+        };
         let exchanges: Vec<_> = self.exchanges.read().values().cloned().collect();
         for exchange in exchanges {
             self.configure_exchange(&exchange);
+            let_others(sources);
         }
         // An alternate exchange may have changed, and with it every route.
         self.changed();
         let queues: Vec<_> = self.queues.read().values().cloned().collect();
         let mut changed = Vec::new();
-        for some in queues.chunks(QUEUES_PER_TURN) {
-            for queue in some {
-                let policy = self.applied_to(queue.name().as_str(), Target::of(queue));
-                if queue.set_policy(policy) {
-                    changed.push(queue.clone());
-                }
+        for queue in queues {
+            let policy = self.applied_to(queue.name().as_str(), Target::of(&queue));
+            if queue.set_policy(policy) {
+                changed.push(queue);
             }
-            MutexGuard::bump(sources);
+            let_others(sources);
         }
         changed
     }

@@ -2,6 +2,7 @@
 
 use crate::domain::auth::tags;
 use crate::engine::queue::QueueKind;
+use crate::text::names::{NameTooLong, check_length};
 use leveret_protocol::VhostName;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,16 @@ pub struct VhostSpec {
 }
 
 impl VhostSpec {
-    /// Returns a virtual host with only a name.
+    /// Returns a new virtual host with only a name.
+    ///
+    /// # Errors
+    /// When the name is too long.
+    pub fn new(name: &str) -> Result<Self, NameTooLong> {
+        check_length("name of the virtual host", name)?;
+        Ok(VhostSpec::named(name))
+    }
+
+    /// Returns a virtual host with only a name, which has a valid length.
     pub fn named(name: &str) -> Self {
         VhostSpec {
             name: name.into(),

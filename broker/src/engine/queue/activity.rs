@@ -6,7 +6,7 @@ use super::handle::Queue;
 use super::machine::Machine;
 use super::paging::Wanted;
 use crate::engine::clock::Time;
-use crate::engine::statistics::{MessageStats, Moved, Utilisation};
+use crate::engine::statistics::{MessageStats, Moved, QueueSums, Utilisation};
 
 /// The counts of a queue that was used.
 #[derive(Debug, Default)]
@@ -87,6 +87,20 @@ impl Queue {
         }
     }
 
+    /// Returns what it adds to the sums of its virtual host.
+    pub fn sums(&self) -> QueueSums {
+        match self.stream() {
+            Some(stream) => QueueSums::of(stream.counts(), &stream.stats.get()),
+            None => self.with_machine(|machine| QueueSums::of(machine.counts(), &machine.stats())),
+        }
+    }
+
+    /// Returns whether something about it may still change without its being reported: a stream's messages are ready
+    /// once they are stored.
+    pub fn is_unsettled(&self) -> bool {
+        self.stream().is_some_and(|stream| stream.awaits_commit())
+    }
+
     /// Counts messages that were published other than with [`Queue::publish`].
     pub(super) fn count_published(&self, publish: u64, fx: &mut Effects) {
         let batch = MessageStats {
@@ -108,7 +122,7 @@ impl Queue {
         }
     }
 
-    /// Reports that something about the queue may have changed since the last sample.
+    /// Reports that something about the queue may have changed since the last visit.
     #[inline]
     pub(super) fn moves(&self, fx: &Effects) {
         if self.tracked.mark() {

@@ -230,6 +230,7 @@ impl Queue {
             next = machine.next_due();
             (machine.letters(), wanted)
         });
+        self.moves(fx);
         self.follow_up(letters, wanted, fx);
         next
     }

@@ -14,7 +14,7 @@ use crate::engine::applied_policy::AppliedPolicy;
 use crate::engine::clock::Time;
 use crate::engine::interfaces::ConnectionId;
 use crate::engine::message::SharedMessage;
-use crate::engine::statistics::Tracked;
+use crate::engine::statistics::{Share, Tracked};
 use crate::engine::stream::Stream;
 use leveret_protocol::{QueueName, VhostName};
 use leveret_storage::{Position, QueueId, Token};
@@ -43,6 +43,8 @@ pub struct Queue {
     ended: AtomicBool,
     /// What the sampler keeps of it.
     pub tracked: Tracked,
+    /// What it has added to the sums of its virtual host.
+    pub share: Share,
     /// The stream that replaces the machine, which then stays empty.
     stream: Option<Arc<Stream>>,
 }
@@ -84,6 +86,7 @@ impl Queue {
             sender: Mutex::default(),
             ended: AtomicBool::new(false),
             tracked: Tracked::default(),
+            share: Share::default(),
             stream,
         }
     }
@@ -145,7 +148,8 @@ impl Queue {
         if let Some(stream) = &self.stream {
             // Held, so that later settings are applied after these.
             let settings = self.settings.read();
-            return stream.configure(&settings, fx);
+            stream.configure(&settings, fx);
+            return self.moves(fx);
         }
         self.serve(fx, |machine, fx| {
             machine.configure(&self.spec, &self.settings(), fx);
@@ -238,7 +242,11 @@ impl Queue {
         fx: &mut Effects,
     ) -> Option<Position> {
         match &self.stream {
-            Some(stream) => stream.reserve(messages, fx),
+            Some(stream) => {
+                let first = stream.reserve(messages, fx);
+                self.moves(fx);
+                first
+            }
             None => self.machine.lock().reserve(messages, fx),
         }
     }
@@ -297,7 +305,11 @@ impl Queue {
         fx: &mut Effects,
     ) -> Result<(), ConsumeRefused> {
         match &self.stream {
-            Some(stream) => stream.consume(consumer, fx),
+            Some(stream) => {
+                let consumes = stream.consume(consumer, fx);
+                self.moves(fx);
+                consumes
+            }
             None => self.serve(fx, |machine, fx| machine.consume(consumer, fx)),
         }
     }
@@ -306,6 +318,7 @@ impl Queue {
     pub fn cancel(self: &Arc<Self>, consumer: ConsumerId, fx: &mut Effects) -> AfterRemoval {
         if let Some(stream) = &self.stream {
             stream.cancel(consumer);
+            self.moves(fx);
             return AfterRemoval::Stays;
         }
         self.serve(fx, |machine, fx| machine.cancel(consumer, fx))
@@ -331,7 +344,7 @@ impl Queue {
     /// See [`Machine::start`].
     pub fn start(self: &Arc<Self>, fx: &mut Effects) {
         if self.stream.is_some() {
-            return;
+            return self.moves(fx);
         }
         self.serve(fx, |machine, fx| machine.start(fx));
     }
@@ -452,8 +465,9 @@ impl Queue {
 
     /// See [`Machine::purge`].
     pub fn purge(&self, fx: &mut Effects) -> u64 {
+        let purged = self.machine.lock().purge(fx);
         self.moves(fx);
-        self.machine.lock().purge(fx)
+        purged
     }
 
     /// Deletes the queue if `allowed` agrees, given its counts, under one lock.

@@ -6,6 +6,7 @@ use super::machine::Machine;
 use super::outbox::Outbox;
 use super::outcome::Counts;
 use crate::engine::clock::Time;
+use leveret_protocol::content::{Property, property};
 use std::sync::Arc;
 
 impl Machine {
@@ -83,6 +84,15 @@ impl Queue {
         self.with_machine(|machine| {
             let holder = machine.single_active_consumer().cloned();
             (holder, machine.is_single_active())
+        })
+    }
+
+    /// Returns the `timestamp` of the first message, in seconds since the epoch; `None` if it has none, or is on disk.
+    pub fn head_timestamp(&self) -> Option<u64> {
+        self.with_machine(|machine| {
+            let message = &machine.ready.first()?.message;
+            let timestamp = property(message.properties(), Property::Timestamp)?;
+            Some(u64::from_be_bytes(timestamp.try_into().ok()?))
         })
     }
 

@@ -1,6 +1,7 @@
 //! What a queue answers: its counts, and the results of requests.
 
 use super::consumer::Consumer;
+use std::ops::{AddAssign, SubAssign};
 use std::sync::Arc;
 
 /// Counts for listings and replies.
@@ -57,6 +58,49 @@ impl Counts {
         }
         all
     }
+
+    /// Combines each count with that of another queue.
+    fn combine(&mut self, other: Self, with: impl Fn(&mut u64, u64)) {
+        // Destructured, so that a count that is added later cannot be forgotten here.
+        let Counts {
+            ready,
+            waiting,
+            unacked,
+            persistent,
+            persistent_bytes,
+            ready_bytes,
+            paged_out,
+            paged_out_bytes,
+            unacked_bytes,
+            undelivered,
+            memory,
+            consumers,
+        } = other;
+        self.waiting.combine(waiting, &with);
+        self.undelivered.combine(undelivered, &with);
+        with(&mut self.ready, ready);
+        with(&mut self.unacked, unacked);
+        with(&mut self.persistent, persistent);
+        with(&mut self.persistent_bytes, persistent_bytes);
+        with(&mut self.ready_bytes, ready_bytes);
+        with(&mut self.paged_out, paged_out);
+        with(&mut self.paged_out_bytes, paged_out_bytes);
+        with(&mut self.unacked_bytes, unacked_bytes);
+        with(&mut self.memory, memory);
+        with(&mut self.consumers, consumers);
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.combine(other, |sum, more| *sum += more);
+    }
+}
+
+impl SubAssign for Counts {
+    fn sub_assign(&mut self, other: Self) {
+        self.combine(other, |sum, less| *sum -= less);
+    }
 }
 
 /// Messages that wait for a retry or for their dead-lettering, not for a consumer.
@@ -70,6 +114,22 @@ pub struct Parked {
     pub paged_out: u64,
     /// Bytes of their bodies.
     pub paged_out_bytes: u64,
+}
+
+impl Parked {
+    fn combine(&mut self, other: Self, with: impl Fn(&mut u64, u64)) {
+        // Destructured, so that a count that is added later cannot be forgotten here.
+        let Parked {
+            messages,
+            bytes,
+            paged_out,
+            paged_out_bytes,
+        } = other;
+        with(&mut self.messages, messages);
+        with(&mut self.bytes, bytes);
+        with(&mut self.paged_out, paged_out);
+        with(&mut self.paged_out_bytes, paged_out_bytes);
+    }
 }
 
 /// What remains of a deleted queue.

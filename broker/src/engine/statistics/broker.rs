@@ -5,10 +5,12 @@ use super::dead_letters::SharedDeadLetters;
 use super::history::{History, Retention};
 use super::message_sizes::SharedMessageSizes;
 use super::message_stats::MessageStats;
+use super::queue_sums::{QueueSums, SharedQueueSums};
 use super::ring::RingMemory;
 use super::tracked::{Moved, Tracked};
 use super::traffic::{ExchangeCounts, SharedTraffic, Traffic};
-use parking_lot::Mutex;
+use crate::engine::queue::QueueKind;
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -35,6 +37,9 @@ pub struct Statistics {
     /// The history of what the process uses.
     pub node: Tracked,
     moved: Mutex<Vec<Moved>>,
+    /// What was visited since the last sample.
+    unsampled: Mutex<Vec<Moved>>,
+    visiting: Mutex<()>,
     memory: Arc<RingMemory>,
     interval: AtomicU64,
     /// When the last two samples were taken, in milliseconds since the epoch.
@@ -61,6 +66,8 @@ impl Default for Statistics {
             broker: Tracked::default(),
             node: Tracked::default(),
             moved: Mutex::default(),
+            unsampled: Mutex::default(),
+            visiting: Mutex::default(),
             memory: Arc::new(RingMemory::new(RING_MEMORY)),
             interval: AtomicU64::new(DEFAULT_INTERVAL),
             ticks: [const { AtomicI64::new(0) }; 2],
@@ -81,7 +88,7 @@ impl Statistics {
         self.interval.store(milliseconds.max(1), Ordering::Relaxed);
     }
 
-    /// Adds an object that has moved for the first time since the last sample; see [`Tracked::mark`].
+    /// Adds an object that has moved for the first time since the last visit; see [`Tracked::mark`].
     pub fn has_moved(&self, object: Moved) {
         self.moved.lock().push(object);
     }
@@ -89,6 +96,31 @@ impl Statistics {
     /// Returns the objects that have moved since this was last called.
     pub fn take_moved(&self) -> Vec<Moved> {
         std::mem::take(&mut *self.moved.lock())
+    }
+
+    /// Waits for the right to visit what has moved: whoever has it has everybody else's visits behind them.
+    pub fn visiting(&self) -> MutexGuard<'_, ()> {
+        self.visiting.lock()
+    }
+
+    /// Adds objects that were visited and have to be sampled.
+    pub fn visited(&self, objects: Vec<Moved>) {
+        let mut unsampled = self.unsampled.lock();
+        match unsampled.is_empty() {
+            true => *unsampled = objects,
+            false => unsampled.extend(objects),
+        }
+    }
+
+    /// Returns the objects that were visited since this was last called.
+    pub fn take_unsampled(&self) -> Vec<Moved> {
+        std::mem::take(&mut *self.unsampled.lock())
+    }
+
+    /// Returns the number of objects that were visited since the last sample.
+    #[cfg(test)]
+    pub fn unsampled(&self) -> usize {
+        self.unsampled.lock().len()
     }
 
     /// Returns the number of objects that have moved.
@@ -153,7 +185,8 @@ pub struct VhostStatistics {
     pub default_exchange: ExchangeCounts,
     /// Its history.
     pub tracked: Tracked,
-    lengths: [AtomicU64; 3],
+    /// What its queues hold.
+    pub queues: SharedQueueSums,
     bytes: [AtomicU64; 2],
 }
 
@@ -162,21 +195,19 @@ pub struct VhostStatistics {
 pub struct VhostSums {
     /// What connections have counted.
     pub traffic: Traffic,
-    /// `messages`, `messages_ready` and `messages_unacknowledged` of its queues, as of the last sample.
-    pub lengths: [u64; 3],
+    /// What its queues hold, by their kind, as of the last visit.
+    pub by_kind: [QueueSums; QueueKind::ALL.len()],
     /// Bytes received from clients and sent to them, as of the last sample.
     pub bytes: [u64; 2],
 }
 
 impl VhostStatistics {
-    /// Corrects the sum of lengths when those of a queue have changed.
-    pub fn change_lengths(&self, before: [u64; 3], now: [u64; 3]) {
-        change(&self.lengths, before, now);
-    }
-
     /// Corrects the sum of bytes when those of a connection have changed.
     pub fn change_bytes(&self, before: [u64; 2], now: [u64; 2]) {
-        change(&self.bytes, before, now);
+        for (sum, (before, now)) in self.bytes.iter().zip(before.into_iter().zip(now)) {
+            // Wraps, so that a difference below 0 can be added.
+            sum.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+        }
     }
 
     /// Returns the sums.
@@ -184,30 +215,41 @@ impl VhostStatistics {
         let get = |sum: &AtomicU64| sum.load(Ordering::Relaxed);
         VhostSums {
             traffic: self.traffic.get(),
-            lengths: self.lengths.each_ref().map(get),
+            by_kind: self.queues.get(),
             bytes: self.bytes.each_ref().map(get),
         }
-    }
-}
-
-fn change<const N: usize>(sums: &[AtomicU64; N], before: [u64; N], now: [u64; N]) {
-    for (sum, (before, now)) in sums.iter().zip(before.into_iter().zip(now)) {
-        // Wraps, so that a difference below 0 can be added.
-        sum.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
     }
 }
 
 impl VhostSums {
     /// Returns the counters of messages.
     pub fn stats(&self) -> MessageStats {
-        self.traffic.all()
+        let queues = self.queues();
+        MessageStats {
+            disk_reads: queues.disk_reads,
+            disk_writes: queues.disk_writes,
+            ..self.traffic.all()
+        }
+    }
+
+    /// Returns what the queues of all kinds hold.
+    pub fn queues(&self) -> QueueSums {
+        let mut all = QueueSums::default();
+        self.by_kind.into_iter().for_each(|sums| all += sums);
+        all
+    }
+
+    /// Returns `messages`, `messages_ready` and `messages_unacknowledged`.
+    pub fn lengths(&self) -> [u64; 3] {
+        let counts = self.queues().counts;
+        [counts.all().messages, counts.ready, counts.unacked]
     }
 
     /// Adds those of another virtual host.
     pub fn add(&mut self, other: &VhostSums) {
         self.traffic.add(&other.traffic);
-        for (sum, more) in self.lengths.iter_mut().zip(other.lengths) {
-            *sum = sum.wrapping_add(more);
+        for (sum, more) in self.by_kind.iter_mut().zip(other.by_kind) {
+            *sum += more;
         }
         for (sum, more) in self.bytes.iter_mut().zip(other.bytes) {
             *sum = sum.wrapping_add(more);
@@ -226,8 +268,6 @@ mod tests {
         let mut batch = Traffic::default();
         batch.published.publish = 3;
         vhost.traffic.add(&batch);
-        vhost.change_lengths([0; 3], [5, 4, 1]);
-        vhost.change_lengths([5, 4, 1], [0; 3]);
         statistics.retire(vhost.clone());
         assert_eq!(statistics.retired().stats().publish, 3);
         vhost.traffic.add(&batch);
@@ -235,7 +275,7 @@ mod tests {
         drop(vhost);
         for _ in 0..2 {
             let sums = statistics.retired();
-            assert_eq!((sums.stats().publish, sums.lengths), (6, [0; 3]));
+            assert_eq!((sums.stats().publish, sums.lengths()), (6, [0; 3]));
         }
         assert!(statistics.retired.lock().ending.is_empty());
     }

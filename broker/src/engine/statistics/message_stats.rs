@@ -56,6 +56,11 @@ macro_rules! message_stats {
                 })*
             }
 
+            /// Sets the counters, for the only one who counts them: plain stores are enough.
+            pub fn set(&self, stats: &MessageStats) {
+                $(self.$name.store(stats.$name, Ordering::Relaxed);)*
+            }
+
             /// Returns the counters.
             pub fn get(&self) -> MessageStats {
                 MessageStats { $($name: self.$name.load(Ordering::Relaxed)),* }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// An object that has moved since the last sample.
+/// An object that has moved since the last visit.
 #[derive(Clone, Debug)]
 pub enum Moved {
     /// A queue, by name: what is deleted must not stay in memory until the next sample.
@@ -19,10 +19,12 @@ pub enum Moved {
     Connection(ConnectionId),
 }
 
-/// The sampler's side of an object: whether it has moved since the last sample, and its history.
+/// The sampler's side of an object: whether it has moved since the last visit, and its history.
 #[derive(Debug, Default)]
 pub struct Tracked {
     moved: AtomicBool,
+    /// Whether it was visited since the last sample.
+    visited: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -44,6 +46,16 @@ impl Tracked {
     /// Forgets that the object has moved. Must be called before its counters are read.
     pub fn unmark(&self) {
         self.moved.store(false, Ordering::SeqCst);
+    }
+
+    /// Notes that the object was visited and has to be sampled. Returns true if that was not known.
+    pub fn visit(&self) -> bool {
+        !self.visited.swap(true, Ordering::SeqCst)
+    }
+
+    /// Forgets that the object has to be sampled. Must be called before its counters are read.
+    pub fn unvisit(&self) {
+        self.visited.store(false, Ordering::SeqCst);
     }
 
     /// Records the counters at a time, in milliseconds since the epoch, unless the object has ended. `then` is called

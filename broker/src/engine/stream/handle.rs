@@ -306,6 +306,11 @@ impl Stream {
         self.machine.lock().counts()
     }
 
+    /// Returns whether messages are on their way to the store.
+    pub fn awaits_commit(&self) -> bool {
+        self.machine.lock().awaits_commit()
+    }
+
     /// Returns the consumers, for listings.
     pub fn consumers(&self) -> Vec<Arc<Consumer>> {
         self.machine.lock().consumers().cloned().collect()

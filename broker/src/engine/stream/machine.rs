@@ -273,6 +273,11 @@ impl Machine {
         }
     }
 
+    /// Returns whether messages are on their way to the store.
+    pub fn awaits_commit(&self) -> bool {
+        !self.deleted && self.committed.end() < self.next
+    }
+
     /// Iterates over the consumers.
     pub fn consumers(&self) -> impl Iterator<Item = &Arc<Consumer>> {
         self.cursors.values().map(|cursor| &cursor.consumer)

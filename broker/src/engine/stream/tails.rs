@@ -44,7 +44,6 @@ impl Tails {
     }
 
     /// Returns the approximate bytes of all tails.
-    #[cfg(test)]
     pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }

@@ -18,7 +18,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::json;
-use std::fmt::Write;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
@@ -29,7 +28,7 @@ const FORM_LIMIT: usize = 16 << 10;
 
 /// The paths of this file.
 pub(super) fn router(config: &Config) -> OpenApiRouter<Api> {
-    let settings: Arc<str> = settings(config).into();
+    let settings: Arc<str> = config.to_file().into();
     OpenApiRouter::new()
         .routes(routes!(whoami))
         .routes(routes!(login, log_out))
@@ -60,7 +59,7 @@ impl CurrentUser {
                 name: String::new(),
                 tags: Vec::new(),
             },
-            Principal::User(login) => CurrentUser {
+            Principal::User { login, .. } => CurrentUser {
                 name: login.identity.name.to_string(),
                 tags: login.tags.clone(),
             },
@@ -138,6 +137,7 @@ async fn feature_flags(_: Principal, query: ListQuery) -> ApiResult<Response> {
     query
         .whole()
         .respond(FEATURE_FLAGS.to_vec(), |flag| flag.name, |flag| *flag)
+        .await
 }
 
 /// Turns a feature on, which it is already.
@@ -156,16 +156,20 @@ async fn enable_feature_flag(
 /// Features that a later version will not have: none.
 #[utoipa::path(get, path = "/deprecated-features", params(ListQuery), responses((status = 200, body = Vec<Object>)))]
 async fn deprecated_features(_: Principal, query: ListQuery) -> ApiResult<Response> {
-    query.respond(Vec::<&str>::new(), |name| name, |name| *name)
+    query
+        .respond(Vec::<&str>::new(), |name| name, |name| *name)
+        .await
 }
 
 /// Such features that are used: none.
 #[utoipa::path(get, path = "/deprecated-features/used", params(ListQuery), responses((status = 200, body = Vec<Object>)))]
 async fn used_deprecated_features(_: Principal, query: ListQuery) -> ApiResult<Response> {
-    query.respond(Vec::<&str>::new(), |name| name, |name| *name)
+    query
+        .respond(Vec::<&str>::new(), |name| name, |name| *name)
+        .await
 }
 
-/// The settings that the broker was started with, in the form of a configuration file, without passwords.
+/// The settings that the broker was started with, as a configuration file, without passwords. Changes by a reload are not in it.
 #[utoipa::path(get, path = "/config/effective", responses((status = 200, body = String, content_type = "text/plain")))]
 async fn effective_config(
     principal: Principal,
@@ -174,13 +178,4 @@ async fn effective_config(
     principal.require(Right::Administrator)?;
     let plain = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
     Ok((plain, settings.to_string()).into_response())
-}
-
-fn settings(config: &Config) -> String {
-    let mut text = String::new();
-    for (name, value) in config.settings() {
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "{name} = {value}");
-    }
-    text
 }

@@ -2,6 +2,7 @@
 
 use super::exchange_in_path;
 use crate::domain::operations::{BindingSpec, Caller};
+use crate::domain::vhost::Vhost;
 use crate::engine::queue::Effects;
 use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
@@ -10,12 +11,13 @@ use crate::http::list::ListQuery;
 use crate::http::state::Api;
 use crate::manage::access::{NoVhost, Principal, Right};
 use crate::manage::objects::Binding;
-use crate::manage::objects::binding::{properties_key, quoted, unquoted};
+use crate::manage::objects::binding::{Listed, properties_key, quoted, unquoted};
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use leveret_protocol::AmqpError;
 use leveret_protocol::values::FieldTable;
+use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -40,8 +42,8 @@ async fn list(
     query: ListQuery,
 ) -> ApiResult<Response> {
     let vhosts = principal.visible_vhosts(api.broker(), Right::Administrator);
-    let bindings = vhosts.iter().flat_map(|vhost| Binding::in_vhost(vhost));
-    respond(bindings.collect(), &query)
+    let bindings = move || vhosts.iter().flat_map(Listed::in_vhost).collect();
+    respond(bindings, &query).await
 }
 
 /// The bindings in a virtual host.
@@ -53,21 +55,25 @@ async fn list_in_vhost(
     query: ListQuery,
 ) -> ApiResult<Response> {
     let vhost = principal.vhost(api.broker(), &vhost)?;
-    respond(Binding::in_vhost(&vhost), &query)
+    respond(move || Listed::in_vhost(&vhost), &query).await
 }
 
-fn respond(mut bindings: Vec<Binding>, query: &ListQuery) -> ApiResult<Response> {
-    let order = |b: &Binding| {
-        let names = (b.vhost.clone(), b.source.clone(), b.destination.clone());
-        (names, b.routing_key.clone(), b.properties_key.clone())
+async fn respond(
+    collect: impl FnOnce() -> Vec<Listed> + Send + 'static,
+    query: &ListQuery,
+) -> ApiResult<Response> {
+    let bindings = move || {
+        let mut bindings = collect();
+        bindings.sort_by(Listed::order);
+        bindings
     };
-    bindings.sort_by_cached_key(order);
     // Bindings have no names.
-    query.whole().respond(bindings, |_| "", Binding::clone)
+    let query = query.whole();
+    query.respond_with(bindings, |_| "", Listed::describe).await
 }
 
 /// Which bindings of a virtual host are meant.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Endpoints {
     source: Option<String>,
     destination: Option<(&'static str, String)>,
@@ -86,25 +92,34 @@ impl Endpoints {
         })
     }
 
-    /// Returns the bindings. A virtual host that does not exist has none, as in RabbitMQ.
-    fn bindings(&self, api: &Api, principal: &Principal, vhost: &str) -> ApiResult<Vec<Binding>> {
+    /// Returns what finds the bindings. A virtual host that does not exist has none, as in RabbitMQ.
+    fn bindings(
+        self,
+        api: &Api,
+        principal: &Principal,
+        vhost: &str,
+    ) -> ApiResult<impl FnOnce() -> Vec<Listed> + Send + 'static> {
         let vhost = match principal.vhost(api.broker(), vhost) {
-            Ok(vhost) => vhost,
-            Err(NoVhost::Missing) => return Ok(Vec::new()),
+            Ok(vhost) => Some(vhost),
+            Err(NoVhost::Missing) => None,
             Err(hidden) => return Err(hidden.into()),
         };
+        Ok(move || vhost.map_or_else(Vec::new, |vhost| self.find(&vhost)))
+    }
+
+    fn find(&self, vhost: &Arc<Vhost>) -> Vec<Listed> {
         let mut bindings = match self.source.as_deref() {
-            None => Binding::in_vhost(&vhost),
-            Some("") => Binding::from_exchange(&vhost, None),
+            None => Listed::in_vhost(vhost),
+            Some("") => Listed::from_exchange(vhost, None),
             Some(name) => match vhost.exchange(name) {
-                Some(exchange) => Binding::from_exchange(&vhost, Some(&exchange)),
+                Some(exchange) => Listed::from_exchange(vhost, Some(&exchange)),
                 None => Vec::new(),
             },
         };
         if let Some((kind, name)) = &self.destination {
-            bindings.retain(|b| b.destination_type == *kind && b.destination == *name);
+            bindings.retain(|binding| binding.leads_to(kind, name));
         }
-        Ok(bindings)
+        bindings
     }
 }
 
@@ -122,7 +137,7 @@ async fn list_of_queue(
         source: None,
         destination: Some(("queue", queue)),
     };
-    respond(endpoints.bindings(&api, &principal, &vhost)?, &query)
+    respond(endpoints.bindings(&api, &principal, &vhost)?, &query).await
 }
 
 /// The bindings that messages take from an exchange.
@@ -140,7 +155,7 @@ async fn list_from_exchange(
         source: Some(exchange_in_path(&exchange).to_owned()),
         destination: None,
     };
-    respond(endpoints.bindings(&api, &principal, &vhost)?, &query)
+    respond(endpoints.bindings(&api, &principal, &vhost)?, &query).await
 }
 
 /// The bindings that messages take to an exchange.
@@ -158,7 +173,7 @@ async fn list_to_exchange(
         source: None,
         destination: Some(("exchange", exchange_in_path(&exchange).to_owned())),
     };
-    respond(endpoints.bindings(&api, &principal, &vhost)?, &query)
+    respond(endpoints.bindings(&api, &principal, &vhost)?, &query).await
 }
 
 /// The bindings of a queue (`q`) or an exchange (`e`) to an exchange.
@@ -173,7 +188,7 @@ async fn list_between(
     query: ListQuery,
 ) -> ApiResult<Response> {
     let endpoints = Endpoints::between(&source, &dtype, &destination)?;
-    respond(endpoints.bindings(&api, &principal, &vhost)?, &query)
+    respond(endpoints.bindings(&api, &principal, &vhost)?, &query).await
 }
 
 /// A binding to add.
@@ -249,15 +264,20 @@ async fn change(
 type OnePath = Path<(String, String, String, String, String)>;
 
 /// Returns the binding with this properties key. The key may have been encoded once more than necessary.
-fn find(
+async fn find(
     api: &Api,
     principal: &Principal,
     vhost: &str,
     endpoints: &Endpoints,
-    props: &str,
+    props: String,
 ) -> ApiResult<Binding> {
-    let mut bindings = endpoints.bindings(api, principal, vhost)?.into_iter();
-    let found = bindings.find(|binding| is_named(binding, props));
+    let bindings = endpoints.clone().bindings(api, principal, vhost)?;
+    let find = move || {
+        let bindings = bindings().into_iter();
+        let mut described = bindings.map(|binding| binding.describe());
+        described.find(|binding| is_named(binding, &props))
+    };
+    let found = api.effort().apart(find).await?;
     found.ok_or_else(ApiError::not_found)
 }
 
@@ -285,7 +305,7 @@ async fn show(
     query: ListQuery,
 ) -> ApiResult<Response> {
     let endpoints = Endpoints::between(&source, &dtype, &destination)?;
-    query.one(find(&api, &principal, &vhost, &endpoints, &props)?)
+    query.one(find(&api, &principal, &vhost, &endpoints, props).await?)
 }
 
 /// Removes a binding.
@@ -299,7 +319,7 @@ async fn unbind(
     body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
     let endpoints = Endpoints::between(&source, &dtype, &destination)?;
-    let binding = find(&api, &principal, &vhost, &endpoints, &props)?;
+    let binding = find(&api, &principal, &vhost, &endpoints, props).await?;
     super::check_node(&body?.0)?;
     let properties = (binding.routing_key, binding.arguments.0);
     let unbind = |caller: &mut Caller, spec, fx: &mut Effects| caller.unbind(spec, fx);

@@ -42,25 +42,27 @@ fn may_see(principal: &Principal, connection: &Connection) -> bool {
         .is_ok()
 }
 
-fn respond(
+async fn respond(
     api: &Api,
     connections: Vec<(Arc<ConnectionInfo>, Connection)>,
     query: &ListQuery,
 ) -> ApiResult<Response> {
     let (broker, rates) = (api.broker().clone(), query.rates()?);
-    query.respond(
-        connections,
-        |(_, connection)| &connection.name,
-        move |(info, _)| {
-            let counters = rates
-                .as_ref()
-                .map(|rates| rates.of_connection(&broker, info));
-            Counted {
-                object: Connection::of(&broker, info),
-                counters: counters.unwrap_or_default(),
-            }
-        },
-    )
+    let describe = move |(info, _): &(Arc<ConnectionInfo>, Connection)| {
+        let counters = rates.as_ref();
+        let counters = counters.map(|rates| rates.of_connection(&broker, info));
+        Counted {
+            object: Connection::of(&broker, info),
+            counters: counters.unwrap_or_default(),
+        }
+    };
+    query
+        .respond(
+            connections,
+            |(_, connection)| connection.name.as_str(),
+            describe,
+        )
+        .await
 }
 
 /// The connections that the caller may see.
@@ -71,7 +73,7 @@ async fn list(
     query: ListQuery,
 ) -> ApiResult<Response> {
     let connections = Connection::list(api.broker(), |one| may_see(&principal, one));
-    respond(&api, connections, &query)
+    respond(&api, connections, &query).await
 }
 
 /// The connections to a virtual host that the caller may see.
@@ -86,7 +88,7 @@ async fn list_in_vhost(
     let connections = Connection::list(api.broker(), |one| {
         one.vhost.as_deref() == Some(vhost.as_str()) && may_see(&principal, one)
     });
-    respond(&api, connections, &query.whole())
+    respond(&api, connections, &query.whole()).await
 }
 
 /// The connections of a user.
@@ -98,11 +100,8 @@ async fn list_of_user(
     query: ListQuery,
 ) -> ApiResult<Response> {
     principal.require_own_or(Right::Monitoring, &user)?;
-    respond(
-        &api,
-        Connection::list(api.broker(), |one| one.user == user),
-        &query,
-    )
+    let connections = Connection::list(api.broker(), |one| one.user == user);
+    respond(&api, connections, &query).await
 }
 
 /// Closes the connections of a user, with 320 CONNECTION_FORCED and the reason in the header `X-Reason`.
@@ -192,14 +191,16 @@ async fn sessions(
     Err(ApiError::bad_request("connection does not use AMQP 1.0"))
 }
 
-fn respond_with_channels(
+async fn respond_with_channels(
     api: &Api,
     channels: Vec<Channel>,
     query: &ListQuery,
 ) -> ApiResult<Response> {
     let (broker, rates) = (api.broker().clone(), query.rates()?);
     let describe = move |channel: &Channel| counted(&broker, channel.clone(), rates.as_ref());
-    query.respond(channels, |channel| &channel.name, describe)
+    query
+        .respond(channels, |channel| &channel.name, describe)
+        .await
 }
 
 /// What only one channel by itself shows.
@@ -231,7 +232,7 @@ async fn channels(
     query: ListQuery,
 ) -> ApiResult<Response> {
     let channels = Channel::list(api.broker(), |one| may_see(&principal, one)).await;
-    respond_with_channels(&api, channels, &query)
+    respond_with_channels(&api, channels, &query).await
 }
 
 /// The channels in a virtual host that the caller may see.
@@ -246,7 +247,7 @@ async fn channels_in_vhost(
     let channels = Channel::list(api.broker(), |one| {
         one.vhost.as_deref() == Some(vhost.as_str()) && may_see(&principal, one)
     });
-    respond_with_channels(&api, channels.await, &query.whole())
+    respond_with_channels(&api, channels.await, &query.whole()).await
 }
 
 /// The channels of a connection.
@@ -259,7 +260,7 @@ async fn channels_of_connection(
 ) -> ApiResult<Response> {
     let connection = visible(&api, &principal, &name)?;
     let channels = Channel::list(api.broker(), |one| one.id == connection.id);
-    respond_with_channels(&api, channels.await, &query.whole())
+    respond_with_channels(&api, channels.await, &query.whole()).await
 }
 
 /// A channel.

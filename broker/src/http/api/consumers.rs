@@ -1,6 +1,7 @@
 //! `/api/consumers`.
 
 use crate::domain::vhost::Vhost;
+use crate::engine::queue as engine;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::ListQuery;
 use crate::http::state::Api;
@@ -26,7 +27,7 @@ async fn list(
     State(api): State<Api>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    respond(&api, &principal, api.broker().vhosts(), &query)
+    respond(&api, &principal, api.broker().vhosts(), &query).await
 }
 
 /// The consumers of the queues of a virtual host.
@@ -39,10 +40,10 @@ async fn list_in_vhost(
 ) -> ApiResult<Response> {
     // Whoever may not enter it sees nothing but the consumers of their own, of which it has none.
     let vhost = api.broker().vhost(&vhost).ok_or_else(ApiError::not_found)?;
-    respond(&api, &principal, vec![vhost], &query)
+    respond(&api, &principal, vec![vhost], &query).await
 }
 
-fn respond(
+async fn respond(
     api: &Api,
     principal: &Principal,
     vhosts: Vec<Arc<Vhost>>,
@@ -52,19 +53,22 @@ fn respond(
         let reason = "Stats in management UI are disabled on this node";
         return Err(ApiError::bad_request(reason));
     }
-    let sees_all = principal.has(Right::Monitoring);
-    let queues = vhosts.iter().flat_map(|vhost| vhost.queues());
-    let mut consumers = Vec::new();
-    for consumer in queues.flat_map(|queue| queue.consumers()) {
-        let own = || Consumer::of(api.broker(), &consumer).user() == principal.name();
-        if sees_all || own() {
-            consumers.push(consumer);
-        }
-    }
-    let broker = api.broker().clone();
-    query.whole().respond(
-        consumers,
-        |consumer| consumer.tag.as_str(),
-        move |consumer| Consumer::of(&broker, consumer),
-    )
+    let (sees_all, own) = (
+        principal.has(Right::Monitoring),
+        principal.name().map(str::to_owned),
+    );
+    let (broker, listed) = (api.broker().clone(), api.broker().clone());
+    let consumers = move || {
+        let queues = vhosts.iter().flat_map(|vhost| vhost.queues());
+        let all = queues.flat_map(|queue| queue.consumers());
+        let visible = |consumer: &Arc<engine::Consumer>| {
+            sees_all || Consumer::of(&listed, consumer).user() == own.as_deref()
+        };
+        all.filter(visible).collect()
+    };
+    let describe = move |consumer: &Arc<engine::Consumer>| Consumer::of(&broker, consumer);
+    query
+        .whole()
+        .respond_with(consumers, |consumer| consumer.tag.as_str(), describe)
+        .await
 }

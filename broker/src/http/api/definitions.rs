@@ -19,7 +19,6 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -116,13 +115,9 @@ async fn import_vhost(
 
 /// Answers with a file, written as fast as the client reads it.
 async fn file(api: &Api, scope: Scope, query: Download) -> ApiResult<Response> {
-    let turn = api.exports().clone().acquire_owned().await;
-    let turn = turn.map_err(|error| ApiError::internal(error.to_string()))?;
-    let chunks = Chunks {
-        export: Export::start(api.broker().clone(), scope),
-        _turn: turn,
-    };
-    let mut response = Response::new(Body::from_stream(chunks));
+    let turn = api.exports().reserve(1).await?;
+    let chunks = Chunks(Export::start(api.broker().clone(), scope));
+    let mut response = Response::new(turn.send(Body::from_stream(chunks)));
     let headers = response.headers_mut();
     let json = HeaderValue::from_static("application/json");
     headers.insert(header::CONTENT_TYPE, json);
@@ -142,17 +137,14 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// The body of an export; few are written at a time.
-struct Chunks {
-    export: Export,
-    _turn: OwnedSemaphorePermit,
-}
+/// The body of an export.
+struct Chunks(Export);
 
 impl Stream for Chunks {
     type Item = io::Result<String>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.export.poll_next(cx)
+        self.0.poll_next(cx)
     }
 }
 

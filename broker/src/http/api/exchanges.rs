@@ -17,6 +17,7 @@ use crate::manage::objects::{Counted, Exchange, Rates};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use leveret_protocol::ExchangeName;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -40,7 +41,7 @@ async fn list(
     query: ListQuery,
 ) -> ApiResult<Response> {
     let vhosts = principal.visible_vhosts(api.broker(), Right::Administrator);
-    respond(&api, vhosts, &query)
+    respond(&api, vhosts, &query).await
 }
 
 /// The exchanges of a virtual host.
@@ -52,7 +53,7 @@ async fn list_in_vhost(
     query: ListQuery,
 ) -> ApiResult<Response> {
     let vhost = principal.vhost(api.broker(), &vhost)?;
-    respond(&api, vec![vhost], &query)
+    respond(&api, vec![vhost], &query).await
 }
 
 /// An exchange with its virtual host; `None` is the default exchange.
@@ -76,35 +77,27 @@ fn counted(
     }
 }
 
-fn respond(api: &Api, vhosts: Vec<Arc<Vhost>>, query: &ListQuery) -> ApiResult<Response> {
+async fn respond(api: &Api, vhosts: Vec<Arc<Vhost>>, query: &ListQuery) -> ApiResult<Response> {
     let (broker, rates) = (api.broker().clone(), query.rates()?);
-    let mut exchanges: Vec<Found> = Vec::new();
-    for vhost in vhosts {
-        exchanges.push((vhost.clone(), None));
-        let declared = vhost.exchanges().into_iter();
-        exchanges.extend(declared.map(|exchange| (vhost.clone(), Some(exchange))));
-    }
-    let name = |(_, exchange): &Found| match exchange {
-        Some(exchange) => exchange.name().clone(),
-        None => "".into(),
+    let exchanges = move || {
+        let mut exchanges = Vec::new();
+        for vhost in vhosts {
+            // The names outlive the look at them.
+            exchanges.push(("".into(), (vhost.clone(), None)));
+            let declared = vhost.exchanges().into_iter();
+            exchanges.extend(
+                declared.map(|exchange| (exchange.name().clone(), (vhost.clone(), Some(exchange)))),
+            );
+        }
+        exchanges
     };
-    // The names outlive the look at them.
-    let named: Vec<_> = exchanges
-        .into_iter()
-        .map(|found| (name(&found), found))
-        .collect();
-    query.respond(
-        named,
-        |(name, _)| name.as_str(),
-        move |(_, found)| {
-            counted(
-                &broker,
-                found,
-                Exchange::of(&found.0, found.1.as_deref()),
-                rates.as_ref(),
-            )
-        },
-    )
+    let describe = move |(_, found): &(ExchangeName, Found)| {
+        let object = Exchange::of(&found.0, found.1.as_deref());
+        counted(&broker, found, object, rates.as_ref())
+    };
+    query
+        .respond_with(exchanges, |(name, _)| name.as_str(), describe)
+        .await
 }
 
 /// Returns an exchange that the caller may see.

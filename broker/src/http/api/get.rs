@@ -51,19 +51,18 @@ async fn get(
     let body = body?;
     body.require(&["ackmode", "count", "encoding"])?;
     let (wanted, shown) = read(&body.0)?;
-    let mut memory = api.answer_memory().reserve().await?;
+    let memory = api.answer_memory().reserve(ANSWER_MAX as usize).await?;
     let queue = QueueName::from(queue);
     let get = move |caller: &mut Caller, fx: &mut Effects| caller.get(&queue, wanted, fx);
     let got = api.try_as_client(principal, vhost, get).await?;
     let messages = got.map_err(ApiError::on_channel)?;
     let held: u64 = messages.iter().map(Got::weight).sum();
     // What is not needed is free for others now, the rest when it is sent.
-    let unused = u64::from(ANSWER_MAX).saturating_sub(held);
-    drop(memory.split(usize::try_from(unused).unwrap_or(0)));
-    Ok(stream(messages, None, move |got| {
-        let _held = &memory;
+    memory.keep(usize::try_from(held).unwrap_or(usize::MAX));
+    let answer = stream(messages, None, move |got| {
         serde_json::to_value(Message::of(got, shown.truncate, shown.as_text)).ok()
-    }))
+    });
+    Ok(answer.map(|body| memory.send(body)))
 }
 
 /// How bodies are shown.

@@ -7,6 +7,7 @@ use crate::http::list::json;
 use crate::http::state::Api;
 use crate::manage::access::{NoVhost, Principal};
 use crate::manage::objects::Listener;
+use crate::plumbing::system;
 use crate::text::names::NODE_NAME;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -14,6 +15,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::fmt;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -221,12 +223,12 @@ async fn in_service() -> ApiResult<Response> {
     ok()
 }
 
-/// One more connection would be accepted. Needs no login.
+/// One more connection would be accepted: the limit is not reached, and there are file descriptors left. Needs no login.
 #[utoipa::path(get, path = "/health/checks/below-node-connection-limit", responses((status = 200), (status = 503)))]
 async fn below_connection_limit(State(api): State<Api>) -> ApiResult<Response> {
     match connections_left(&api) {
         Ok(()) => ok(),
-        Err(_) => failed("node connection limit is reached", &[]),
+        Err((full, _)) => failed(&full.to_string(), &[]),
     }
 }
 
@@ -235,24 +237,50 @@ async fn below_connection_limit(State(api): State<Api>) -> ApiResult<Response> {
 async fn ready(State(api): State<Api>) -> ApiResult<Response> {
     match connections_left(&api) {
         Ok(()) => ok(),
-        Err(count) => failed(
-            "node connection limit is reached",
-            &[("connections", count.into())],
-        ),
+        Err((full, count)) => failed(&full.to_string(), &[("connections", count.into())]),
     }
 }
 
-/// Returns the number of connections as an error if the limit is reached.
-fn connections_left(api: &Api) -> Result<(), u64> {
+/// Why no more connection is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Full {
+    /// `connection_max`: RabbitMQ's text.
+    Limit(u64),
+    /// The process may not open more sockets: further clients wait.
+    Files(u64),
+}
+
+impl Full {
+    /// Returns why this many connections are all that there can be.
+    fn with(count: u64, connection_max: Option<u64>, sockets: u64) -> Option<Self> {
+        match connection_max {
+            Some(max) if count >= max => Some(Full::Limit(max)),
+            _ if count >= sockets => Some(Full::Files(sockets)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Full::Limit(_) => "node connection limit is reached",
+            Full::Files(_) => "no file descriptors are left for more connections",
+        })
+    }
+}
+
+/// Returns why no more connection is accepted, with their number, as an error.
+fn connections_left(api: &Api) -> Result<(), (Full, u64)> {
     let broker = api.broker();
     let count = broker.connections.count() as u64;
-    match broker.limits().connection_max {
-        Some(max) if count >= max => {
-            tracing::warn!(connections = count, max, "node connection limit is reached");
-            Err(count)
-        }
-        _ => Ok(()),
-    }
+    let sockets = system::socket_limit(system::file_limit());
+    let Some(full) = Full::with(count, broker.limits().connection_max, sockets) else {
+        return Ok(());
+    };
+    let (Full::Limit(max) | Full::Files(max)) = full;
+    tracing::warn!(connections = count, max, "{full}");
+    Err((full, count))
 }
 
 /// The cluster has as many nodes as it should: one. Needs no login.
@@ -303,7 +331,16 @@ async fn named_node(
 
 #[cfg(test)]
 mod tests {
-    use super::protocol;
+    use super::{Full, protocol};
+
+    #[test]
+    fn places_for_connections_run_out() {
+        assert_eq!(Full::with(26, None, 27), None);
+        assert_eq!(Full::with(27, None, 27), Some(Full::Files(27)));
+        assert_eq!(Full::with(1, Some(2), 27), None);
+        assert_eq!(Full::with(2, Some(2), 27), Some(Full::Limit(2)));
+        assert_eq!(Full::with(30, Some(50), 27), Some(Full::Files(27)));
+    }
 
     #[test]
     fn protocols_have_several_names() {

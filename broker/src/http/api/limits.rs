@@ -37,6 +37,7 @@ async fn of_vhosts(
     query
         .whole()
         .respond(limits.collect(), |one| &one.vhost, VhostLimits::clone)
+        .await
 }
 
 /// The limits of a virtual host.
@@ -55,6 +56,7 @@ async fn of_vhost(
     query
         .whole()
         .respond(limits, |one| &one.vhost, VhostLimits::clone)
+        .await
 }
 
 /// Sets a limit of a virtual host: `value`.
@@ -113,6 +115,7 @@ async fn of_users(
     query
         .whole()
         .respond(limits, |one| &one.user, UserLimits::clone)
+        .await
 }
 
 /// The limits of a user.
@@ -132,6 +135,7 @@ async fn of_user(
     query
         .whole()
         .respond(limits, |one| &one.user, UserLimits::clone)
+        .await
 }
 
 /// Sets a limit of a user: `value`.

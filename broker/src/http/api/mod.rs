@@ -8,6 +8,7 @@ mod bindings;
 mod connections;
 mod consumers;
 mod definitions;
+mod document;
 mod exchanges;
 mod get;
 mod health;
@@ -23,6 +24,7 @@ mod quorum;
 mod users;
 mod vhosts;
 
+use super::effort::Effort;
 use super::error::{ApiError, ApiResult};
 use super::headers;
 use super::metrics;
@@ -93,15 +95,17 @@ fn paths(config: &Config) -> OpenApiRouter<Api> {
 
 /// Returns the service.
 pub fn router(api: Api, config: &Config) -> Router {
-    let (paths, document) = OpenApiRouter::with_openapi(Document::openapi())
+    let (paths, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .nest("/api", paths(config))
         .split_for_parts();
-    let page = index::page(&document);
+    document::complete(&mut document);
+    let (page, effort) = (index::page(&document), api.effort().clone());
     // As text it takes a tenth of the memory.
     let document = Bytes::from(document.to_json().unwrap_or_default());
     let moved = |to| axum::routing::get(async move || headers::moved(to));
     let index = axum::routing::get(async move || axum::response::Html(page.clone()));
     let paths = paths
+        .route("/", moved("/api/index.html"))
         .route("/api", moved("/api/index.html"))
         .route("/doc/stats.html", moved("/api/index.html"))
         .route("/stats", moved("/api/index.html"))
@@ -115,6 +119,8 @@ pub fn router(api: Api, config: &Config) -> Router {
                 )
             }),
         )
+        .layer(middleware::map_request(headers::first_parameters))
+        // Its parameters may be repeated.
         .merge(metrics::guarded(&api))
         .fallback(headers::nowhere)
         .method_not_allowed_fallback(headers::other_method)
@@ -122,6 +128,7 @@ pub fn router(api: Api, config: &Config) -> Router {
     // Around the whole router: axum adds the `allow` header after a router's own layers.
     let app = Router::new()
         .fallback_service(paths)
+        .layer(middleware::from_fn_with_state(effort, Effort::bound))
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn(headers::complete));
     match config.management_cors_allow_origins.as_slice() {
@@ -153,3 +160,6 @@ fn cors(origins: &[String]) -> CorsLayer {
         .vary([])
         .max_age(std::time::Duration::from_secs(1800))
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use crate::http::list::{ListQuery, json};
 use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::memory::Memory;
-use crate::manage::objects::{Counted, Node, Overview};
+use crate::manage::objects::{Counted, Node, Overview, Rates};
 use crate::manage::request::Request;
 use crate::text::names::NODE_NAME;
 use axum::extract::{Path, Query, State};
@@ -55,13 +55,18 @@ async fn overview(
     State(api): State<Api>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    let object = Overview::of(api.context(), &principal);
-    let rates = query.rates()?;
-    let counters =
-        rates.map(|rates| rates.of_broker(api.broker(), &principal, &object.queue_totals));
+    let (rates, context) = (query.rates()?, api.context().clone());
+    let describe = move || {
+        let object = Overview::of(&context, &principal);
+        let of_broker =
+            |rates: Rates| rates.of_broker(&context.broker, &principal, &object.queue_totals);
+        let counters = rates.map(of_broker);
+        (serde_json::to_value(&object), counters)
+    };
+    // It looks at every queue.
+    let (shown, counters) = api.effort().apart(describe).await?;
+    let mut shown = shown.map_err(|error| ApiError::internal(error.to_string()))?;
     // `queue_totals` with their rates take the place of those without.
-    let mut shown =
-        serde_json::to_value(object).map_err(|error| ApiError::internal(error.to_string()))?;
     if let Some(shown) = shown.as_object_mut() {
         shown.insert("disable_stats".to_owned(), query.disable_stats().into());
         shown.extend(counters.unwrap_or_default());
@@ -104,7 +109,10 @@ async fn nodes(
         object: node.clone(),
         counters: counters.clone(),
     };
-    query.whole().respond(nodes, |node| node.name, describe)
+    query
+        .whole()
+        .respond(nodes, |node| node.name, describe)
+        .await
 }
 
 /// The node.
@@ -120,14 +128,24 @@ async fn node(
     this_node(&name)?;
     let wanted = |flag: Option<String>| flag.as_deref() == Some("true");
     let counters = query.rates()?.map(|rates| rates.of_node(api.broker()));
+    let memory = match wanted(besides.memory) {
+        true => Some(memory_of(&api).await?.absolute()),
+        false => None,
+    };
     query.one(NodeAndMemory {
         node: Counted {
             object: Node::of(api.context()),
             counters: counters.unwrap_or_default(),
         },
-        memory: wanted(besides.memory).then(|| Memory::of(api.broker()).absolute()),
+        memory,
         binary: wanted(besides.binary).then(|| json!({})),
     })
+}
+
+/// Looks where the node's memory is: at every queue.
+async fn memory_of(api: &Api) -> ApiResult<Memory> {
+    let broker = api.broker().clone();
+    api.effort().apart(move || Memory::of(&broker)).await
 }
 
 /// Where the node's memory is, in bytes.
@@ -139,7 +157,7 @@ async fn memory(
 ) -> ApiResult<Response> {
     principal.require(Right::Monitoring)?;
     this_node(&name)?;
-    json(&json!({"memory": Memory::of(api.broker()).absolute()}))
+    json(&json!({"memory": memory_of(&api).await?.absolute()}))
 }
 
 /// Where the node's memory is, in percent.
@@ -151,7 +169,7 @@ async fn memory_shares(
 ) -> ApiResult<Response> {
     principal.require(Right::Monitoring)?;
     this_node(&name)?;
-    json(&json!({"memory": Memory::of(api.broker()).relative()}))
+    json(&json!({"memory": memory_of(&api).await?.relative()}))
 }
 
 /// The memory of Erlang's tables, which do not exist here.

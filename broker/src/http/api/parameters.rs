@@ -32,7 +32,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 }
 
 /// Answers with the parameters in the virtual hosts that the caller may enter.
-fn respond(
+async fn respond(
     api: &Api,
     principal: &Principal,
     component: Option<&str>,
@@ -47,6 +47,7 @@ fn respond(
     query
         .whole()
         .respond(parameters.collect(), |one| &one.name, Parameter::clone)
+        .await
 }
 
 /// All parameters that the caller may see.
@@ -56,7 +57,7 @@ async fn list(
     State(api): State<Api>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    respond(&api, &principal, None, &query)
+    respond(&api, &principal, None, &query).await
 }
 
 /// The parameters of a component that the caller may see.
@@ -67,7 +68,7 @@ async fn list_of_component(
     Path(component): Path<String>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    respond(&api, &principal, Some(&component), &query)
+    respond(&api, &principal, Some(&component), &query).await
 }
 
 /// The parameters of a component in a virtual host.
@@ -84,6 +85,7 @@ async fn list_in_vhost(
     query
         .whole()
         .respond(parameters, |one| &one.name, Parameter::clone)
+        .await
 }
 
 fn find(
@@ -161,6 +163,7 @@ async fn globals(
     query
         .whole()
         .respond(parameters, |one| &one.name, GlobalParameter::clone)
+        .await
 }
 
 /// A global parameter.

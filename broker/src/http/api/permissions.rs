@@ -46,6 +46,7 @@ async fn list(
     query
         .whole()
         .respond(permissions.collect(), |one| &one.user, Permission::clone)
+        .await
 }
 
 /// The permissions in a virtual host.
@@ -62,6 +63,7 @@ async fn list_in_vhost(
     query
         .whole()
         .respond(permissions, |one| &one.user, Permission::clone)
+        .await
 }
 
 /// Returns the permissions of a user in a virtual host, if there are any.
@@ -149,6 +151,7 @@ async fn topics(
     query
         .whole()
         .respond(found, |one| &one.user, TopicPermission::clone)
+        .await
 }
 
 /// The topic permissions in a virtual host.
@@ -165,6 +168,7 @@ async fn topics_in_vhost(
     query
         .whole()
         .respond(found, |one| &one.user, TopicPermission::clone)
+        .await
 }
 
 /// The topic permissions of a user in a virtual host.
@@ -179,9 +183,12 @@ async fn topics_of_user(
     let found = find_topics(&api, Some(&user), Some(&vhost));
     match found.is_empty() {
         true => Err(ApiError::not_found()),
-        false => query
-            .whole()
-            .respond(found, |one| &one.exchange, TopicPermission::clone),
+        false => {
+            query
+                .whole()
+                .respond(found, |one| &one.exchange, TopicPermission::clone)
+                .await
+        }
     }
 }
 

@@ -28,12 +28,13 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(show_operator, put_operator, delete_operator))
 }
 
-fn respond(policies: Vec<Policy>, query: &ListQuery) -> ApiResult<Response> {
+async fn respond(policies: Vec<Policy>, query: &ListQuery) -> ApiResult<Response> {
     let mut policies = policies;
     policies.sort_by_key(|policy| policy.priority);
     query
         .whole()
         .respond(policies, |policy| &policy.name, Policy::clone)
+        .await
 }
 
 fn all(api: &Api, principal: &Principal, kind: PolicyKind) -> Vec<Policy> {
@@ -141,7 +142,7 @@ async fn list(
     State(api): State<Api>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    respond(all(&api, &principal, PolicyKind::User), &query)
+    respond(all(&api, &principal, PolicyKind::User), &query).await
 }
 
 /// The policies of a virtual host.
@@ -156,6 +157,7 @@ async fn list_in_vhost(
         in_vhost(&api, &principal, PolicyKind::User, &vhost)?,
         &query,
     )
+    .await
 }
 
 /// A policy.
@@ -197,7 +199,7 @@ async fn list_operator(
     State(api): State<Api>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    respond(all(&api, &principal, PolicyKind::Operator), &query)
+    respond(all(&api, &principal, PolicyKind::Operator), &query).await
 }
 
 /// The operator policies of a virtual host.
@@ -212,6 +214,7 @@ async fn list_operator_in_vhost(
         in_vhost(&api, &principal, PolicyKind::Operator, &vhost)?,
         &query,
     )
+    .await
 }
 
 /// An operator policy.

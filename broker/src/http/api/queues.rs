@@ -3,6 +3,7 @@
 use super::check_node;
 use crate::domain::broker::Broker;
 use crate::domain::operations::{Caller, QueueConditions, QueueDeclaration};
+use crate::domain::vhost::Vhost;
 use crate::engine::queue::{self as engine, Effects};
 use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
@@ -42,8 +43,7 @@ async fn list(
     query: ListQuery,
 ) -> ApiResult<Response> {
     let vhosts = principal.visible_vhosts(api.broker(), Right::Administrator);
-    let queues = vhosts.iter().flat_map(|vhost| vhost.queues()).collect();
-    respond(&api, queues, &query)
+    respond(&api, vhosts, &query).await
 }
 
 /// The same as `/api/queues`.
@@ -65,10 +65,10 @@ async fn list_in_vhost(
     query: ListQuery,
 ) -> ApiResult<Response> {
     let vhost = principal.vhost(api.broker(), &vhost)?;
-    respond(&api, vhost.queues(), &query)
+    respond(&api, vec![vhost], &query).await
 }
 
-fn respond(api: &Api, queues: Vec<Arc<engine::Queue>>, query: &ListQuery) -> ApiResult<Response> {
+async fn respond(api: &Api, vhosts: Vec<Arc<Vhost>>, query: &ListQuery) -> ApiResult<Response> {
     let broker = api.broker().clone();
     let (disable_stats, totals) = (query.disable_stats(), query.enable_queue_totals());
     let rates = query.rates()?;
@@ -79,7 +79,10 @@ fn respond(api: &Api, queues: Vec<Arc<engine::Queue>>, query: &ListQuery) -> Api
         (true, false) => Described::Declared(DeclaredQueue::of(queue)),
         (true, true) => Described::WithTotals(QueueWithTotals::of(queue)),
     };
-    query.respond(queues, |queue| queue.name().as_str(), describe)
+    let queues = move || vhosts.iter().flat_map(|vhost| vhost.queues()).collect();
+    query
+        .respond_with(queues, |queue| queue.name().as_str(), describe)
+        .await
 }
 
 /// A queue with as much as was asked for.

@@ -1,6 +1,7 @@
 //! `/api/users`. For administrators only.
 
 use crate::domain::auth::{HashingAlgorithm, PasswordHash, Permission, TopicPermission, tags};
+use crate::engine::queue as engine;
 use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::ListQuery;
@@ -15,6 +16,7 @@ use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -35,8 +37,10 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(queues))
 }
 
-fn respond(users: Vec<crate::domain::auth::User>, query: &ListQuery) -> ApiResult<Response> {
-    query.respond(users, |user| &user.name, |user| User::from(user.clone()))
+async fn respond(users: Vec<crate::domain::auth::User>, query: &ListQuery) -> ApiResult<Response> {
+    query
+        .respond(users, |user| &user.name, |user| User::from(user.clone()))
+        .await
 }
 
 /// All users.
@@ -47,7 +51,7 @@ async fn list(
     query: ListQuery,
 ) -> ApiResult<Response> {
     principal.require(Right::Administrator)?;
-    respond(api.broker().users.users(), &query)
+    respond(api.broker().users.users(), &query).await
 }
 
 /// The users without permissions in any virtual host.
@@ -63,7 +67,7 @@ async fn without_permissions(
         let permissions = api.broker().users.permissions_of(&user.name);
         permissions.is_ok_and(|permissions| permissions.is_empty())
     });
-    respond(users, &query)
+    respond(users, &query).await
 }
 
 /// A user.
@@ -225,6 +229,7 @@ async fn permissions(
     query
         .whole()
         .respond(permissions, |one| &one.vhost, Permission::clone)
+        .await
 }
 
 /// The topic permissions of a user.
@@ -241,6 +246,7 @@ async fn topic_permissions(
     query
         .whole()
         .respond(permissions, |one| &one.vhost, TopicPermission::clone)
+        .await
 }
 
 /// The exclusive queues of a user's connections. Which user declared another queue is not recorded.
@@ -258,21 +264,18 @@ async fn queues(
         .map(|info| info.id)
         .collect();
     let vhosts = principal.visible_vhosts(&broker, Right::Administrator);
-    let queues: Vec<_> = vhosts
-        .iter()
-        .flat_map(|vhost| vhost.queues())
-        .filter(|queue| {
-            queue
-                .spec
-                .exclusive_to
-                .is_some_and(|owner| ids.contains(&owner))
-        })
-        .collect();
-    query.respond(
-        queues,
-        |queue| queue.name().as_str(),
-        move |queue| Queue::of(&broker, queue),
-    )
+    let queues = move || {
+        let all = vhosts.iter().flat_map(|vhost| vhost.queues());
+        let exclusive = all.filter(|queue| {
+            let owner = queue.spec.exclusive_to;
+            owner.is_some_and(|owner| ids.contains(&owner))
+        });
+        exclusive.collect()
+    };
+    let describe = move |queue: &Arc<engine::Queue>| Queue::of(&broker, queue);
+    query
+        .respond_with(queues, |queue| queue.name().as_str(), describe)
+        .await
 }
 
 #[cfg(test)]

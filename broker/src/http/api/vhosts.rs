@@ -41,7 +41,9 @@ async fn list(
     let vhosts = principal.visible_vhosts(api.broker(), Right::Monitoring);
     let (broker, rates) = (api.broker().clone(), query.rates()?);
     let describe = move |vhost: &Arc<vhost::Vhost>| counted(&broker, vhost, rates.as_ref());
-    query.respond(vhosts, |vhost| vhost.name().as_str(), describe)
+    query
+        .respond_with(move || vhosts, |vhost| vhost.name().as_str(), describe)
+        .await
 }
 
 /// A virtual host.
@@ -59,9 +61,10 @@ async fn show(
 
 /// Describes a virtual host with its counters.
 fn counted(broker: &Broker, vhost: &Arc<vhost::Vhost>, rates: Option<&Rates>) -> Counted<Vhost> {
+    let object = Vhost::of(broker, vhost);
     let counters = rates.map(|rates| rates.of_vhost(broker, vhost));
     Counted {
-        object: Vhost::of(vhost),
+        object,
         counters: counters.unwrap_or_default(),
     }
 }

@@ -13,10 +13,10 @@ mod text;
 use self::text::Encoder;
 use super::error::ApiError;
 use super::headers;
-use super::list::filter_regex;
 use super::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::metrics::{Endpoint, Scraper, Selection};
+use crate::text::pattern::Filter;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRef, FromRequestParts, Query, State};
@@ -111,10 +111,11 @@ fn selection(query: Vec<(String, String)>) -> Result<Selection, String> {
                 return Err("'queue' regex too long".to_owned());
             }
             "queue" if !value.is_empty() => {
-                let pattern = filter_regex(&value)
-                    .map_err(|error| format!("Invalid 'queue' regex: {error}"))?;
-                // A match that takes too many steps counts as none.
-                let accepts = move |name: &str| pattern.is_match(name).unwrap_or(false);
+                let filter = Filter::compile(&value, false);
+                let filter =
+                    filter.map_err(|error| format!("Invalid 'queue' regex: {}", error.reason))?;
+                // Once the filter has taken too long, nothing matches it.
+                let accepts = move |name: &str| filter.accepts(name).unwrap_or(false);
                 selection.queues = Some(Arc::new(accepts));
             }
             _ => {}
@@ -141,7 +142,7 @@ async fn answer(scraper: &Scraper, endpoint: Endpoint, headers: &HeaderMap) -> R
         Some(Ok::<_, Infallible>(Bytes::from(encoder.take())))
     });
     let kind = HeaderValue::from_static(format.content_type());
-    let body = Body::from_stream(super::list::Chunks::new(chunks));
+    let body = Body::from_stream(super::chunks::Chunks::new(chunks));
     ([(header::CONTENT_TYPE, kind)], body).into_response()
 }
 

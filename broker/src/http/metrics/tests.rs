@@ -35,6 +35,7 @@ fn broker(names: &BTreeSet<(String, String)>) -> AdminContext {
         config_files: Vec::new(),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         management_address: None,
+        prometheus_address: None,
         stop: Arc::new(watch::channel(false).0),
     }
 }
@@ -123,6 +124,33 @@ proptest! {
 }
 
 #[test]
+fn the_cluster_is_known_by_its_name_and_its_id() {
+    let context = broker(&BTreeSet::new());
+    let mut fx = context.broker.effects(None);
+    let set = context
+        .broker
+        .set_global_parameter("cluster_name", "burrow".into(), &mut fx);
+    set.unwrap();
+    context.broker.seed_cluster_id(&mut fx);
+    let id = context.broker.global_parameters.cluster_id();
+    assert!(id.starts_with("rabbitmq-cluster-id-"), "{id}");
+    let (text, _) = text(&context, Endpoint::Aggregated, Format::Classic);
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("rabbitmq_identity_info{"));
+    let found = labels(line.unwrap()).unwrap();
+    for (label, value) in [
+        ("rabbitmq_cluster", "burrow"),
+        ("rabbitmq_cluster_permanent_id", &id),
+    ] {
+        assert!(
+            found.contains(&(label.to_owned(), value.to_owned())),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn many_queues_are_written_a_little_at_a_time() {
     let names = (0..2000)
         .map(|n| ("/".to_owned(), format!("queue-{n}")))
@@ -169,4 +197,37 @@ fn a_selection_names_families_and_filters() {
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         assert!(selection(query.collect()).is_err(), "{refused:?}");
     }
+}
+
+#[test]
+fn attempts_are_shown_by_source_and_heads_by_their_time() {
+    use crate::domain::auth::LoginProtocol;
+    use crate::engine::message::MessageBuilder;
+    let context = broker(&BTreeSet::from([("/".to_owned(), "q".to_owned())]));
+    let attempts = &context.broker.login_attempts;
+    let address = [127, 0, 0, 1].into();
+    attempts.count(LoginProtocol::Http, address, "hare", true);
+    attempts.count(LoginProtocol::Http, address, "hare", false);
+    // The flag of a timestamp, and 1,700,000,000 seconds.
+    let properties = [&[0, 0x40][..], &1_700_000_000_u64.to_be_bytes()].concat();
+    let message = MessageBuilder::new(b"", b"", &properties, false, 0).finish(false);
+    let queue = context.broker.vhost("/").unwrap().queue("q").unwrap();
+    let mut fx = context.broker.effects(None);
+    queue.publish([(Arc::new(message), None)], false, &mut fx);
+    let (text, _) = text(&context, Endpoint::PerObject, Format::Classic);
+    let source = r#"remote_address="127.0.0.1",username="hare",protocol="#;
+    let lines = |name: &str| -> Vec<&str> {
+        let lines = text.lines();
+        lines.filter(|line| line.starts_with(name)).collect()
+    };
+    for (name, count) in [("", 2), ("_succeeded", 1), ("_failed", 1)] {
+        let found = lines(&format!("rabbitmq_auth_attempts_detailed{name}_total{{"));
+        assert!(found.len() == 1 && found[0].contains(source), "{found:?}");
+        assert!(found[0].ends_with(&format!(" {count}")), "{found:?}");
+    }
+    let found = lines("rabbitmq_queue_head_message_timestamp{");
+    assert!(
+        found.len() == 1 && found[0].ends_with(" 1700000000"),
+        "{found:?}"
+    );
 }

@@ -1,8 +1,9 @@
 //! The entries of a definition file (`rabbit_definitions`). In the file of one virtual host no object names it.
 
-use crate::domain::auth::User;
+use crate::domain::auth::{User, tags};
 use crate::domain::parameters::Parameter;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 /// A user: as it is stored, and with its limits even if there are none.
@@ -25,17 +26,29 @@ pub struct VhostEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Its tags, where older files have them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "optional_tags"
+    )]
     pub tags: Option<Vec<String>>,
     /// Its default queue type, where some tools put it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default_queue_type: Option<String>,
+    pub default_queue_type: Option<Value>,
     /// Description, tags, default queue type.
     #[serde(default)]
     pub metadata: Map<String, Value>,
     /// Limits, for information; they are imported as parameters.
     #[serde(default)]
     pub limits: Value,
+}
+
+/// Reads tags as RabbitMQ does (`rabbit_vhost:parse_tags`): a list, or words between commas; `null` for none.
+fn optional_tags<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Vec<String>>, D::Error> {
+    match Value::deserialize(d)? {
+        Value::Null => Ok(None),
+        tags => tags::deserialize(tags).map(Some).map_err(D::Error::custom),
+    }
 }
 
 /// A parameter of a virtual host.

@@ -3,6 +3,7 @@
 //! What is there already stays: queues and exchanges keep their properties; users, virtual hosts, policies and the like
 //! are updated. An entry that cannot be had is named, and the others are applied.
 
+use super::entry::parse;
 use super::format::{
     BindingEntry, ExchangeEntry, ParameterEntry, PolicyEntry, QueueEntry, VhostEntry,
 };
@@ -20,11 +21,11 @@ use crate::domain::vhost::{SYSTEM_PREFIX, Vhost};
 use crate::engine::exchange::{
     Binding, Destination, ExchangeKind, ExchangeSpec, alternate_exchange,
 };
-use crate::engine::queue::{Effects, QueueSpec, arguments};
+use crate::engine::queue::{Effects, QueueKind, QueueSpec, arguments};
 use crate::manage::table;
+use crate::text::names::check_length;
 use leveret_protocol::values::FieldTable;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::HashSet;
@@ -33,8 +34,8 @@ use std::time::Instant;
 
 /// Global parameters with this prefix are the broker's own, and stay with it (`rabbit_definitions:is_internal_parameter`).
 const INTERNAL_PREFIX: &str = "internal";
-/// The longest name in bytes: AMQP's short string.
-const NAME_MAX: usize = 255;
+/// RabbitMQ's word for a user without tags, and what to do.
+const NO_TAGS: &str = "tags_not_present (add \"tags\": [] if the user needs none)";
 /// Entries that are applied before what follows from them is performed.
 const BATCH: usize = 256;
 
@@ -117,15 +118,6 @@ impl<E: std::fmt::Display> From<E> for Refused {
 
 type Applied = Result<(), Refused>;
 
-fn parse<T: DeserializeOwned>(entry: &RawValue) -> Result<T, Refused> {
-    serde_json::from_str(entry.get()).map_err(|error| {
-        // It counts lines and columns from the beginning of the entry.
-        let text = error.to_string();
-        let reason = text.split(" at line ").next();
-        reason.unwrap_or_default().into()
-    })
-}
-
 /// Converts arguments, which may be missing.
 fn fields(arguments: &Value) -> Result<FieldTable, Refused> {
     match arguments {
@@ -134,16 +126,32 @@ fn fields(arguments: &Value) -> Result<FieldTable, Refused> {
     }
 }
 
-/// Checks a name that AMQP has to carry.
-fn check_name(what: &str, name: &str) -> Result<(), Refused> {
-    match name.len() {
-        0..=NAME_MAX => Ok(()),
-        length => Err(format!("its {what} has {length} bytes, more than {NAME_MAX}").into()),
+/// Returns whether an entry is a global parameter of the broker that wrote the file: every file has some, and none is missed.
+fn is_of_its_broker(entry: &RawValue) -> bool {
+    let parameter: Result<GlobalParameter, _> = serde_json::from_str(entry.get());
+    parameter.is_ok_and(|parameter| is_internal(&parameter.name))
+}
+
+/// Reads a default queue type, which RabbitMQ writes as `undefined` where there is none
+/// (`rabbit_queue_type:validate_default_queue_type`).
+fn queue_type(value: Option<&Value>) -> Result<Option<QueueKind>, Refused> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(name)) if name == "undefined" => Ok(None),
+        Some(value) => serde_json::from_value(value.clone()).map_err(|_| {
+            let name = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            format!("{name} is not a valid queue type: use classic, quorum or stream").into()
+        }),
     }
 }
 
 impl Import<'_> {
     fn entry(&mut self, kind: &'static str, entry: &RawValue) {
+        if kind == "global_parameters" && is_of_its_broker(entry) {
+            return;
+        }
         let applied = match kind {
             "users" => self.user(entry),
             "vhosts" => self.vhost_entry(entry),
@@ -229,8 +237,8 @@ impl Import<'_> {
             limits: Value,
         }
         let user: Entry = parse(entry)?;
-        check_name("name", &user.name)?;
-        let tags = tags::deserialize(user.tags.ok_or("tags_not_present")?)?;
+        let tags = user.tags.ok_or(NO_TAGS)?;
+        let tags = tags::deserialize(tags)?;
         let algorithm = match user.hashing_algorithm {
             None => self.default_algorithm,
             Some(name) => match serde_json::from_value(Value::String(name.clone())) {
@@ -272,11 +280,13 @@ impl Import<'_> {
 
     fn vhost_entry(&mut self, entry: &RawValue) -> Applied {
         let entry: VhostEntry = parse(entry)?;
-        check_name("name", &entry.name)?;
+        let spec = VhostSpec::new(&entry.name)?;
         let metadata = &entry.metadata;
-        let kind = metadata.get("default_queue_type").cloned();
-        let kind = kind.filter(|kind| !kind.is_null() && kind != "undefined");
-        let kind = kind.or(entry.default_queue_type.map(Value::String));
+        let outside = entry.default_queue_type.as_ref();
+        let kind = match queue_type(metadata.get("default_queue_type"))? {
+            None => queue_type(outside)?,
+            kind => kind,
+        };
         let tags = metadata
             .get("tags")
             .cloned()
@@ -286,13 +296,12 @@ impl Import<'_> {
         let update = VhostUpdate {
             description: entry.description.or(described.map(str::to_owned)),
             tags: entry.tags.or(tags),
-            default_queue_type: kind.map(serde_json::from_value).transpose()?,
+            default_queue_type: kind,
             protected_from_deletion: metadata
                 .get("protected_from_deletion")
                 .and_then(Value::as_bool),
         };
-        self.broker
-            .add_vhost(VhostSpec::named(&entry.name), self.fx);
+        self.broker.add_vhost(spec, self.fx);
         self.broker.update_vhost(&entry.name, update, self.fx);
         Ok(())
     }
@@ -317,7 +326,6 @@ impl Import<'_> {
         let permission: TopicPermission = parse(entry)?;
         self.vhost_of(Some(permission.vhost.clone()))?;
         self.check_user(&permission.user)?;
-        check_name("exchange", &permission.exchange)?;
         let change = self.broker.users.set_topic_permission(permission)?;
         self.store([change]);
         Ok(())
@@ -340,9 +348,6 @@ impl Import<'_> {
 
     fn global_parameter(&mut self, entry: &RawValue) -> Applied {
         let GlobalParameter { name, value } = parse(entry)?;
-        if is_internal(&name) {
-            return Err(Refused::unsupported("it is the broker's own"));
-        }
         self.broker.set_global_parameter(&name, value, self.fx)?;
         Ok(())
     }
@@ -366,7 +371,7 @@ impl Import<'_> {
         let entry: QueueEntry = parse(entry)?;
         let vhost = self.vhost_of(entry.vhost)?;
         let (name, in_vhost) = (&entry.name, vhost.name());
-        check_name("name", name)?;
+        check_length("name", name)?;
         if name.is_empty() {
             return Err("its name is empty".into());
         }
@@ -397,7 +402,7 @@ impl Import<'_> {
         let entry: ExchangeEntry = parse(entry)?;
         let vhost = self.vhost_of(entry.vhost)?;
         let (name, in_vhost) = (&entry.name, vhost.name().as_str());
-        check_name("name", name)?;
+        check_length("name", name)?;
         if vhost.exchange(name).is_some() {
             return Ok(());
         }
@@ -429,7 +434,7 @@ impl Import<'_> {
         let entry: BindingEntry = parse(entry)?;
         let vhost = self.vhost_of(entry.vhost)?;
         let in_vhost = vhost.name().as_str();
-        check_name("routing key", &entry.routing_key)?;
+        check_length("routing key", &entry.routing_key)?;
         let missing = |kind: &'static str, name: &str| {
             self.missing(kind, in_vhost, name, format!("no {kind} '{name}'"))
         };

@@ -1,8 +1,8 @@
 //! What became of an import: how much was applied, and what was not.
 
 use crate::text::escape::{Form, escaped};
+use crate::text::shorten::beginning;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 use std::fmt::Write;
 use thiserror::Error;
@@ -51,7 +51,7 @@ impl Imported {
             false => self.unsupported += 1,
         }
         if self.problems.len() < LOGGED {
-            tracing::warn!(%problem, "a definition was not imported");
+            log(&problem);
         } else if self.problems.len() == LOGGED {
             tracing::warn!("further definitions were not imported");
         }
@@ -76,14 +76,27 @@ impl Imported {
 
     /// Returns what is wrong with the file, naming the first invalid entries; `None` if nothing is.
     pub fn complaint(&self) -> Option<String> {
+        self.complaint_that(" left out, the others were imported")
+    }
+
+    /// Like [`Imported::complaint`], after an import that was only tried.
+    pub(super) fn complaint_of_rehearsal(&self) -> Option<String> {
+        self.complaint_that(", nothing was imported")
+    }
+
+    /// Logs the problems of an import during which nothing was logged.
+    pub(super) fn log(&self) {
+        for problem in self.problems.iter().take(LOGGED) {
+            log(problem);
+        }
+    }
+
+    fn complaint_that(&self, outcome: &str) -> Option<String> {
         if self.invalid == 0 {
             return None;
         }
         let plural = if self.invalid == 1 { "" } else { "s" };
-        let mut text = format!(
-            "{} invalid definition{plural} left out, the others were imported:",
-            self.invalid
-        );
+        let mut text = format!("{} invalid definition{plural}{outcome}:", self.invalid);
         let invalid = self.problems.iter().filter(|problem| problem.invalid);
         for (index, problem) in invalid.take(SUMMARIZED).enumerate() {
             let separator = if index == 0 { "" } else { ";" };
@@ -97,9 +110,14 @@ impl Imported {
     }
 }
 
+fn log(problem: &Problem) {
+    tracing::warn!(%problem, "a definition was not imported");
+}
+
 /// Returns a text as part of a line that is not too long to be shown.
 pub(super) fn within(text: &str) -> String {
-    let words: Vec<&str> = text
+    // Escapes take more than one character, line ends none.
+    let words: Vec<&str> = beginning(text, 16 * LONGEST)
         .split(['\r', '\n'])
         .filter(|line| !line.is_empty())
         .collect();
@@ -113,17 +131,28 @@ pub(super) fn within(text: &str) -> String {
 
 /// Names an entry for people: `queue 'q' in vhost '/'`. `vhost` is the one that everything is imported into.
 pub(super) fn describe(kind: &str, entry: &RawValue, vhost: Option<&str>) -> String {
+    // What is not a name may be of any size.
     #[derive(Default, Deserialize)]
     #[serde(default)]
-    struct Names {
-        name: Value,
-        user: Value,
-        source: Value,
-        destination: Value,
-        vhost: Value,
+    struct Names<'a> {
+        #[serde(borrow)]
+        name: Option<&'a RawValue>,
+        #[serde(borrow)]
+        user: Option<&'a RawValue>,
+        #[serde(borrow)]
+        source: Option<&'a RawValue>,
+        #[serde(borrow)]
+        destination: Option<&'a RawValue>,
+        #[serde(borrow)]
+        vhost: Option<&'a RawValue>,
     }
-    let names: Names = serde_json::from_str(entry.get()).unwrap_or_default();
-    let text = |value: &Value| within(value.as_str().unwrap_or("?"));
+    let names: Names<'_> = serde_json::from_str(entry.get()).unwrap_or_default();
+    let text = |name: &Option<&RawValue>| {
+        let name = name.map(RawValue::get);
+        let name = name.filter(|name| name.starts_with('"'));
+        let name = name.and_then(|name| serde_json::from_str::<String>(name).ok());
+        within(&name.unwrap_or_else(|| "?".to_owned()))
+    };
     let singular = match kind {
         "policies" => "policy",
         "topic_permissions" => "topic permission",

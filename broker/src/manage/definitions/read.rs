@@ -1,5 +1,6 @@
 //! Reading a definition file, list by list and entry by entry: decoded as a whole, a file would take ten times its size.
 
+use super::entry::parse;
 use crate::domain::auth::HashingAlgorithm;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -166,9 +167,10 @@ impl<'a> File<'a> {
                 hash.update(kind);
                 file.for_each(kind, |entry| {
                     // Sorted by key; what cannot be decoded, as it is written.
-                    let sorted = serde_json::from_str::<Value>(entry.get());
-                    let sorted = sorted.and_then(|value| serde_json::to_vec(&value));
-                    hash.update(sorted.unwrap_or_else(|_| entry.get().into()));
+                    match parse::<Value>(entry) {
+                        Ok(sorted) => hash.update(sorted.to_string()),
+                        Err(_) => hash.update(entry.get()),
+                    }
                     hash.update(b"\n");
                 });
             }

@@ -20,7 +20,11 @@ enum Part {
 
 /// A definition file that a thread of its own writes as fast as it is read.
 #[derive(Debug)]
-pub struct Export(mpsc::Receiver<Part>);
+pub struct Export {
+    parts: mpsc::Receiver<Part>,
+    /// Everything was read.
+    ended: bool,
+}
 
 impl Export {
     /// Starts to write the definitions in a scope. Dropping the result ends it.
@@ -34,18 +38,27 @@ impl Export {
             // It fails when the reader is gone: then nobody wants to know.
             let _ = chunks.write_file(&Definitions::new(&broker, scope));
         });
-        Export(receiver)
+        Export {
+            parts: receiver,
+            ended: false,
+        }
     }
 
-    /// Returns the next chunk; `None` at the end.
+    /// Returns the next chunk; `None` at the end, however often it is asked then.
     ///
     /// # Errors
     /// When writing broke off.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<String>>> {
-        self.0.poll_recv(context).map(|part| match part {
-            Some(Part::Chunk(text)) => Some(Ok(text)),
-            Some(Part::End) => None,
-            None => Some(Err(io::Error::other("the export broke off"))),
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        self.parts.poll_recv(context).map(|part| {
+            self.ended = !matches!(part, Some(Part::Chunk(_)));
+            match part {
+                Some(Part::Chunk(text)) => Some(Ok(text)),
+                Some(Part::End) => None,
+                None => Some(Err(io::Error::other("the export broke off"))),
+            }
         })
     }
 

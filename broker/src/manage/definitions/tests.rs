@@ -1,5 +1,5 @@
 use super::files::ImportOptions;
-use super::{Definitions, Imported, Scope};
+use super::{Definitions, Imported, Scope, load};
 use crate::config::Limits;
 use crate::domain::broker::Broker;
 use crate::domain::vhost::spec::VhostSpec;
@@ -79,6 +79,47 @@ fn documented(list: &str, entry: &mut Map<String, Value>) -> bool {
         "global_parameters" => text(entry, "name").starts_with("internal"),
         _ => false,
     }
+}
+
+#[test]
+fn an_entry_that_is_too_large_is_named_and_not_decoded() {
+    let broker = broker();
+    let ones = format!("[{}]", vec!["1"; 100_000].join(","));
+    let refused = |list: &str, entry: String| {
+        let imported = import(&broker, &format!(r#"{{"{list}":[{entry}]}}"#));
+        assert_eq!(
+            (imported.invalid, imported.applied),
+            (1, 0),
+            "{imported:#?}"
+        );
+        imported.problems[0].to_string()
+    };
+    for (list, entry) in [
+        (
+            "queues",
+            format!(r#"{{"name":"q","vhost":"v","arguments":{{"x":{ones}}}}}"#),
+        ),
+        (
+            "policies",
+            format!(r#"{{"name":"q","vhost":"v","pattern":"","definition":{ones}}}"#),
+        ),
+        ("users", format!(r#"{{"name":"q","tags":{ones}}}"#)),
+        (
+            "global_parameters",
+            format!(r#"{{"name":"q","value":{ones}}}"#),
+        ),
+        ("vhosts", format!(r#"{{"name":{ones}}}"#)),
+    ] {
+        let problem = refused(list, entry);
+        assert!(problem.contains("values, more than 65536"), "{problem}");
+    }
+    let pattern = "a".repeat(5 << 20);
+    let entry = format!(r#"{{"user":"u","vhost":"v","configure":"{pattern}"}}"#);
+    let problem = refused("permissions", entry);
+    assert!(
+        problem.starts_with("permission of user 'u' in vhost 'v': it has 5"),
+        "{problem}"
+    );
 }
 
 #[test]
@@ -179,6 +220,80 @@ fn what_depends_on_something_unsupported_is_unsupported() {
 }
 
 #[test]
+fn virtual_hosts_of_other_versions_and_services_are_read() {
+    let broker = broker();
+    let imported = import(
+        &broker,
+        r#"{"vhosts": [
+            {"name": "a", "default_queue_type": "undefined", "metadata": {"description": "d", "tags": []}},
+            {"name": "b", "default_queue_type": "quorum", "tags": "x, y"},
+            {"name": "c", "default_queue_type": null, "tags": null, "metadata": {"default_queue_type": "undefined", "tags": "z"}}
+        ]}"#,
+    );
+    assert_eq!((imported.applied, imported.invalid), (3, 0), "{imported:?}");
+    let file = export(&broker);
+    let metadata = |n: usize, key: &str| file["vhosts"][n]["metadata"][key].clone();
+    let none = metadata(0, "default_queue_type");
+    assert_eq!(metadata(1, "default_queue_type"), "quorum");
+    assert_eq!(metadata(2, "default_queue_type"), none);
+    assert_eq!(metadata(1, "tags"), json!(["x", "y"]));
+    assert_eq!(metadata(2, "tags"), json!(["z"]));
+}
+
+#[test]
+fn what_identifies_another_broker_is_passed_over_in_silence() {
+    let broker = broker();
+    let imported = import(
+        &broker,
+        r#"{"global_parameters": [{"name": "internal_cluster_id", "value": "x"}, {"name": "a", "value": 1}]}"#,
+    );
+    assert_eq!((imported.applied, imported.unsupported), (1, 0));
+    assert_eq!(broker.global_parameters.get("internal_cluster_id"), None);
+}
+
+#[test]
+fn a_new_broker_loads_all_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let user = r#"{"name": "u", "password_hash": "", "tags": []}"#;
+    write(
+        "1.json",
+        &format!(r#"{{"vhosts": [{{"name": "v"}}], "users": [{user}]}}"#),
+    );
+    write(
+        "2.json",
+        r#"{"users": [{"name": "w"}], "vhosts": [{"name": "w"}]}"#,
+    );
+    let broker = broker();
+    let before = export(&broker);
+    let load = || load(&broker, folder.path(), false).map_err(|error| error.to_string());
+    let refused = load().unwrap_err();
+    assert!(
+        refused.contains("2.json: 1 invalid definition, nothing was imported: user 'w'"),
+        "{refused}"
+    );
+    assert!(
+        refused.contains("leveretctl import_definitions"),
+        "{refused}"
+    );
+    assert_eq!(export(&broker), before);
+    write("2.json", r#"{"vhosts": [{"name": "w"}]}"#);
+    load().unwrap();
+    assert_eq!(broker.vhosts().len(), 2);
+    // A broker that is in use keeps what is valid, as in RabbitMQ.
+    write(
+        "2.json",
+        r#"{"users": [{"name": "w"}], "vhosts": [{"name": "x"}]}"#,
+    );
+    let refused = load().unwrap_err();
+    assert!(
+        refused.contains("left out, the others were imported"),
+        "{refused}"
+    );
+    assert_eq!(broker.vhosts().len(), 3);
+}
+
+#[test]
 fn a_wrong_entry_is_named_and_leaves_no_trace() {
     let long = "x".repeat(300);
     let deep = format!("{}1{}", "[".repeat(70), "]".repeat(70));
@@ -205,7 +320,9 @@ fn a_wrong_entry_is_named_and_leaves_no_trace() {
         (of_users(r#"{"name":"u","tags":[],"password_hash":"?"}"#), "hash"),
         (of_users(r#"{"name":"","tags":[],"password_hash":""}"#), "empty"),
         (of_users(r#"{"name":"u","tags":[],"password_hash":"","limits":{"x":1}}"#), "x"),
-        (r#"{"vhosts":[{"name":"w","metadata":{"default_queue_type":"own"}}]}"#.to_owned(), "own"),
+        (r#"{"vhosts":[{"name":"w","metadata":{"default_queue_type":"own"}}]}"#.to_owned(), "own is not a valid queue type"),
+        (r#"{"vhosts":[{"name":"w","default_queue_type":5}]}"#.to_owned(), "5 is not a valid queue type"),
+        (r#"{"vhosts":[{"name":"w","tags":[5]}]}"#.to_owned(), "tags must be a list"),
         (r#"{"vhosts":[{"name":"w","metadata":{"tags":5}}]}"#.to_owned(), "tags"),
         (r#"{"policies":[{"vhost":"v","name":"p","pattern":"[","definition":{"max-length":1}}]}"#.to_owned(), "pattern"),
     ] {

@@ -23,10 +23,10 @@ pub(super) const PAGING: &[Metric<(Arc<Totals>, Pages)>] = metrics! { (Arc<Total
     Gauge queue_memory_bytes "Memory of the messages that wait in queues" |(_, p)| p.memory;
     Gauge queue_memory_limit_bytes "Memory above which messages wait on disk" |(_, p)| p.limit;
     Gauge spilled_bytes "Size of the messages on disk that are not in the store" |(_, p)| p.spilled;
-    Gauge messages_paged_out "Messages that wait on disk and not in memory" |(t, _)| t.queue.paged_out;
-    Gauge messages_paged_out_bytes "Size of the messages that wait on disk and not in memory" |(t, _)| t.queue.paged_out_bytes;
-    Gauge messages_delayed "Messages that wait for a retry" |(t, _)| t.queue.waiting;
-    Gauge messages_dlx "Dead letters that no queue has taken yet" |(t, _)| t.queue.undelivered;
+    Gauge messages_paged_out "Messages that wait on disk and not in memory" |(t, _)| t.queue.contents.messages_paged_out;
+    Gauge messages_paged_out_bytes "Size of the messages that wait on disk and not in memory" |(t, _)| t.queue.contents.message_bytes_paged_out;
+    Gauge messages_delayed "Messages that wait for a retry" |(t, _)| t.queue.sums.counts.waiting.messages;
+    Gauge messages_dlx "Dead letters that no queue has taken yet" |(t, _)| t.queue.sums.counts.undelivered.messages;
     Gauge statistics_memory_bytes "Memory of rates and histories" |(_, p)| p.statistics;
     Gauge memory_tight "1 while clients may hold less because memory is low or nearly so" |(_, p)| p.tight;
 };

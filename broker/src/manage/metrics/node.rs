@@ -5,10 +5,9 @@ use super::totals::Totals;
 use crate::domain::auth::LoginProtocol;
 use crate::domain::broker::Broker;
 use crate::engine::statistics::ChurnCounts;
+use crate::manage::objects::memory::Memory;
 use crate::plumbing::alarms::{AlarmSet, Resource, View};
-use crate::plumbing::ledger::Kind as Held;
 use crate::text::names::{NODE_NAME, RABBITMQ_VERSION};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// `connection_churn_metrics`.
@@ -92,6 +91,13 @@ pub(super) const AUTH: &[Metric<(u64, u64)>] = metrics! { (u64, u64);
     Counter auth_attempts_failed_total "Attempts to log in that failed" |l| l.1;
 };
 
+/// `auth_attempt_detailed_metrics`, read from the same.
+pub(super) const AUTH_DETAILED: &[Metric<(u64, u64)>] = metrics! { (u64, u64);
+    Counter auth_attempts_detailed_total "Attempts to log in, by source" |l| l.0 + l.1;
+    Counter auth_attempts_detailed_succeeded_total "Attempts to log in that succeeded, by source" |l| l.0;
+    Counter auth_attempts_detailed_failed_total "Attempts to log in that failed, by source" |l| l.1;
+};
+
 /// The protocols with their attempts; those that nobody has used, too.
 pub(super) fn logins(broker: &Broker) -> Vec<(LoginProtocol, (u64, u64))> {
     let counted = broker.login_attempts.by_protocol();
@@ -108,12 +114,12 @@ pub(super) fn logins(broker: &Broker) -> Vec<(LoginProtocol, (u64, u64))> {
 pub(super) const TOTALS: &[Metric<Totals>] = metrics! { Totals;
     Gauge connections "Open connections" |t| t.connections;
     Gauge channels "Open channels" |t| t.connection.channels;
-    Gauge consumers "Consumers" |t| t.queue.consumers;
-    Gauge queues "Queues and streams" |t| t.queues;
+    Gauge consumers "Consumers" |t| t.queue.contents.consumers;
+    Gauge queues "Queues and streams" |t| t.queue.sums.queues;
 };
 
 /// Writes who the broker is. Dashboards join these with nearly everything.
-pub(super) fn write_identity(sink: &mut dyn Sink, endpoint: &str) {
+pub(super) fn write_identity(sink: &mut dyn Sink, broker: &Broker, endpoint: &str) {
     use super::Kind::Untyped;
     let name = "rabbitmq_build_info";
     sink.begin(name, Untyped, "The versions of the broker");
@@ -128,45 +134,29 @@ pub(super) fn write_identity(sink: &mut dyn Sink, endpoint: &str) {
     sink.value(name, "", &labels, 1.0);
     let name = "rabbitmq_identity_info";
     sink.begin(name, Untyped, "The names of the node and of the cluster");
+    let (cluster, id) = (
+        broker.global_parameters.cluster_name(),
+        broker.global_parameters.cluster_id(),
+    );
     let labels = [
         ("rabbitmq_node", NODE_NAME),
-        ("rabbitmq_cluster", NODE_NAME),
-        ("rabbitmq_cluster_permanent_id", ""),
+        ("rabbitmq_cluster", cluster.as_str()),
+        ("rabbitmq_cluster_permanent_id", id.as_str()),
         ("rabbitmq_endpoint", endpoint),
     ];
     sink.value(name, "", &labels, 1.0);
 }
 
 /// The memory by what has it, of `/metrics/memory-breakdown`: RabbitMQ's names where Leveret has such a thing.
-pub(super) const MEMORY: &[Metric<(Arc<Totals>, Memory)>] = metrics! { (Arc<Totals>, Memory);
-    Gauge memory_client_connection_reader_bytes "Memory of frames and messages that have not arrived completely" |(t, _)| t.held(READER);
-    Gauge memory_client_connection_writer_bytes "Memory of what clients have not read yet" |(t, _)| t.held(WRITER);
-    Gauge memory_client_connection_channel_bytes "Memory of channels, with unacknowledged and uncommitted messages" |(t, _)| t.held(CHANNEL);
-    Gauge memory_binary_heap_bytes "Memory of the messages that wait in queues" |(_, m)| m.messages;
-    Gauge memory_management_stats_db_bytes "Memory of rates and histories" |(_, m)| m.statistics;
-    Gauge memory_other_system_bytes "Resident memory of everything else" |(t, m)| {
-        let known = t.held(READER) + t.held(WRITER) + t.held(CHANNEL) + m.messages + m.statistics;
-        t.memory.saturating_sub(known)
-    };
+pub(super) const MEMORY: &[Metric<Memory>] = metrics! { Memory;
+    Gauge memory_client_connection_reader_bytes "Memory of frames and messages that have not arrived completely" |m| m.connection_readers;
+    Gauge memory_client_connection_writer_bytes "Memory of what clients have not read yet" |m| m.connection_writers;
+    Gauge memory_client_connection_channel_bytes "Memory of channels, with unacknowledged and uncommitted messages" |m| m.connection_channels;
+    Gauge memory_client_connection_other_bytes "Memory of deliveries on their way to connections" |m| m.connection_other;
+    Gauge memory_classic_queue_erlang_process_bytes "Memory of classic queues with the messages that wait in them" |m| m.queue_procs;
+    Gauge memory_quorum_queue_erlang_process_bytes "Memory of quorum queues with the messages that wait in them" |m| m.quorum_queue_procs;
+    Gauge memory_stream_erlang_process_bytes "Memory of streams" |m| m.stream_queue_procs;
+    Gauge memory_binary_heap_bytes "Memory of what was read from streams, and of what waits in delayed exchanges" |m| m.binary;
+    Gauge memory_management_stats_db_bytes "Memory of rates and histories" |m| m.mgmt_db;
+    Gauge memory_other_system_bytes "Resident memory of everything else" |m| m.other_system;
 };
-
-const READER: &[Held] = &[Held::Input, Held::Unfinished, Held::Deferred];
-const WRITER: &[Held] = &[Held::Output];
-const CHANNEL: &[Held] = &[Held::Unacknowledged, Held::Uncommitted, Held::Declared];
-
-/// Memory that is not held by connections.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Memory {
-    pub(super) messages: u64,
-    pub(super) statistics: u64,
-}
-
-impl Memory {
-    pub(super) fn of(broker: &Broker) -> Self {
-        let pager = broker.pager.as_ref();
-        Memory {
-            messages: pager.map_or(0, |pager| pager.memory()),
-            statistics: broker.statistics.memory(),
-        }
-    }
-}

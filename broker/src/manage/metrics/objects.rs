@@ -3,133 +3,75 @@
 use super::description::{Metric, metrics};
 use crate::domain::connections::Traffic;
 use crate::engine::clock::Time;
-use crate::engine::queue::{Counts, Queue};
-use crate::engine::statistics::MessageStats;
-use crate::manage::objects::queue::memory;
+use crate::engine::queue::Queue;
+use crate::engine::statistics::{MessageStats, QueueSums};
+use crate::manage::objects::contents::{QueueContents, QueueTotals};
 use crate::plumbing::report::ChannelReport;
 
 /// What a queue has, or all of them together.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct QueueFigures {
-    pub(super) consumers: u64,
+    pub(super) sums: QueueSums,
+    totals: QueueTotals,
+    pub(super) contents: QueueContents,
+    /// Of one queue only.
     utilisation: Option<f64>,
-    memory: u64,
-    ready: u64,
-    pub(super) unacked: u64,
-    messages: u64,
-    bytes: u64,
-    ready_bytes: u64,
-    unacked_bytes: u64,
-    pub(super) paged_out: u64,
-    pub(super) paged_out_bytes: u64,
-    ready_paged_out: u64,
-    persistent: u64,
-    persistent_bytes: u64,
-    pub(super) waiting: u64,
-    pub(super) undelivered: u64,
-    disk_reads: u64,
-    disk_writes: u64,
+    /// Of one queue only, and not of streams.
+    head_timestamp: Option<u64>,
 }
 
 impl QueueFigures {
-    /// Reads a queue; its utilisation only if the time is given.
-    pub(super) fn of(queue: &Queue, now: Option<Time>) -> Self {
-        let (counts, stats): (Counts, _) = (queue.counts(), queue.stats());
-        let all = counts.all();
+    /// Reads a queue.
+    pub(super) fn of(queue: &Queue, now: Time) -> Self {
         QueueFigures {
-            consumers: counts.consumers,
-            utilisation: now.and_then(|now| queue.utilisation(now)),
-            memory: memory(&counts),
-            ready: counts.ready,
-            unacked: counts.unacked,
-            messages: all.messages,
-            bytes: all.bytes,
-            ready_bytes: counts.ready_bytes + counts.waiting.bytes,
-            unacked_bytes: counts.unacked_bytes,
-            paged_out: all.paged_out,
-            paged_out_bytes: all.paged_out_bytes,
-            ready_paged_out: counts.paged_out,
-            persistent: counts.persistent + counts.undelivered.messages,
-            persistent_bytes: counts.persistent_bytes + counts.undelivered.bytes,
-            waiting: counts.waiting.messages,
-            undelivered: counts.undelivered.messages,
-            disk_reads: stats.disk_reads,
-            disk_writes: stats.disk_writes,
+            utilisation: queue.utilisation(now),
+            head_timestamp: queue.head_timestamp(),
+            ..QueueFigures::of_all(queue.sums())
         }
     }
 
-    /// Adds those of another queue.
-    pub(super) fn add(&mut self, other: &QueueFigures) {
-        // Destructured, so that a figure that is added later cannot be forgotten here.
-        let QueueFigures {
-            consumers,
-            utilisation: _,
-            memory,
-            ready,
-            unacked,
-            messages,
-            bytes,
-            ready_bytes,
-            unacked_bytes,
-            paged_out,
-            paged_out_bytes,
-            ready_paged_out,
-            persistent,
-            persistent_bytes,
-            waiting,
-            undelivered,
-            disk_reads,
-            disk_writes,
-        } = other;
-        self.consumers += consumers;
-        self.memory += memory;
-        self.ready += ready;
-        self.unacked += unacked;
-        self.messages += messages;
-        self.bytes += bytes;
-        self.ready_bytes += ready_bytes;
-        self.unacked_bytes += unacked_bytes;
-        self.paged_out += paged_out;
-        self.paged_out_bytes += paged_out_bytes;
-        self.ready_paged_out += ready_paged_out;
-        self.persistent += persistent;
-        self.persistent_bytes += persistent_bytes;
-        self.waiting += waiting;
-        self.undelivered += undelivered;
-        self.disk_reads += disk_reads;
-        self.disk_writes += disk_writes;
+    /// Returns those of many queues.
+    pub(super) fn of_all(sums: QueueSums) -> Self {
+        QueueFigures {
+            sums,
+            totals: QueueTotals::of(&sums.counts),
+            contents: QueueContents::of(&sums),
+            utilisation: None,
+            head_timestamp: None,
+        }
     }
 }
 
 /// `queue_coarse_metrics`.
 pub(super) const QUEUE_COARSE: &[Metric<QueueFigures>] = metrics! { QueueFigures;
-    Gauge queue_messages_ready "Messages that wait for a consumer" |q| q.ready;
-    Gauge queue_messages_unacked "Messages that consumers have and have not acknowledged" |q| q.unacked;
-    Gauge queue_messages "All messages of the queues, ready or not" |q| q.messages;
+    Gauge queue_messages_ready "Messages that wait for a consumer" |q| q.totals.messages_ready;
+    Gauge queue_messages_unacked "Messages that consumers have and have not acknowledged" |q| q.totals.messages_unacknowledged;
+    Gauge queue_messages "All messages of the queues, ready or not" |q| q.totals.messages;
 };
 
 /// `queue_consumer_count`.
 pub(super) const QUEUE_CONSUMERS: &[Metric<QueueFigures>] = metrics! { QueueFigures;
-    Gauge queue_consumers "Consumers of the queues" |q| q.consumers;
+    Gauge queue_consumers "Consumers of the queues" |q| q.contents.consumers;
 };
 
 /// `queue_metrics`.
 pub(super) const QUEUE: &[Metric<QueueFigures>] = metrics! { QueueFigures;
-    Gauge queue_consumers "Consumers of the queues" |q| q.consumers;
+    Gauge queue_consumers "Consumers of the queues" |q| q.contents.consumers;
     Gauge queue_consumer_capacity "Part of the time, from 0 to 1, in which consumers took messages at once" |q| q.utilisation;
     Gauge queue_consumer_utilisation "The same as queue_consumer_capacity" |q| q.utilisation;
-    Gauge queue_process_memory_bytes "Memory of the queues and their messages" |q| q.memory;
-    Gauge queue_messages_ram "Messages in memory" |q| q.messages - q.paged_out;
-    Gauge queue_messages_ram_bytes "Size of the messages in memory" |q| q.bytes - q.paged_out_bytes;
-    Gauge queue_messages_ready_ram "Ready messages in memory" |q| q.ready.saturating_sub(q.ready_paged_out);
-    Gauge queue_messages_unacked_ram "Unacknowledged messages in memory" |q| q.unacked;
-    Gauge queue_messages_persistent "Persistent messages" |q| q.persistent;
-    Gauge queue_messages_persistent_bytes "Size of the persistent messages" |q| q.persistent_bytes;
-    Gauge queue_messages_bytes "Size of all messages" |q| q.bytes;
-    Gauge queue_messages_ready_bytes "Size of the ready messages" |q| q.ready_bytes;
-    Gauge queue_messages_unacked_bytes "Size of the unacknowledged messages" |q| q.unacked_bytes;
-    Counter queue_disk_reads_total "Messages that the queues have read from disk" |q| q.disk_reads;
-    Counter queue_disk_writes_total "Messages that the queues have written to disk" |q| q.disk_writes;
+    Gauge queue_process_memory_bytes "Memory of the queues and their messages" |q| q.contents.memory;
+    Gauge queue_messages_ram "Messages in memory" |q| q.contents.messages_ram;
+    Gauge queue_messages_ram_bytes "Size of the messages in memory" |q| q.contents.message_bytes_ram;
+    Gauge queue_messages_ready_ram "Ready messages in memory" |q| q.contents.messages_ready_ram;
+    Gauge queue_messages_unacked_ram "Unacknowledged messages in memory" |q| q.contents.messages_unacknowledged_ram;
+    Gauge queue_messages_persistent "Persistent messages" |q| q.contents.messages_persistent;
+    Gauge queue_messages_persistent_bytes "Size of the persistent messages" |q| q.contents.message_bytes_persistent;
+    Gauge queue_messages_bytes "Size of all messages" |q| q.contents.message_bytes;
+    Gauge queue_messages_ready_bytes "Size of the ready messages" |q| q.contents.message_bytes_ready;
+    Gauge queue_messages_unacked_bytes "Size of the unacknowledged messages" |q| q.contents.message_bytes_unacknowledged;
+    Gauge queue_head_message_timestamp "Timestamp of the first message, in seconds since 1970, if it has one and is in memory" |q| q.head_timestamp;
+    Counter queue_disk_reads_total "Messages that the queues have read from disk" |q| q.sums.disk_reads;
+    Counter queue_disk_writes_total "Messages that the queues have written to disk" |q| q.sums.disk_writes;
 };
 
 /// `queue_delivery_metrics`.
@@ -151,6 +93,11 @@ pub(super) const QUEUE_PUBLISHED: &[Metric<MessageStats>] = metrics! { MessageSt
 /// The same for all queues together.
 pub(super) const ALL_PUBLISHED: &[Metric<MessageStats>] = metrics! { MessageStats;
     Counter queue_messages_published_total "Messages routed to queues" |s| s.publish_out;
+};
+
+/// `queue_exchange_metrics` of all queues and exchanges together: pairs are not counted by themselves.
+pub(super) const ALL_ROUTED: &[Metric<MessageStats>] = metrics! { MessageStats;
+    Counter queue_exchange_messages_published_total "Messages routed from exchanges to queues" |s| s.publish_out;
 };
 
 /// `exchange_metrics`; what is confirmed or unroutable is counted by channel.
@@ -214,8 +161,8 @@ impl ChannelFigures {
     /// Returns what queues know of all channels: asking thousands of connections would take too long.
     pub(super) fn of_queues(queues: &QueueFigures) -> Self {
         ChannelFigures {
-            consumers: queues.consumers,
-            unacked: queues.unacked,
+            consumers: queues.contents.consumers,
+            unacked: queues.contents.messages_unacknowledged_ram,
             unconfirmed: None,
             uncommitted: None,
             uncommitted_acks: None,
@@ -240,6 +187,11 @@ pub(super) const CHANNEL: &[Metric<ChannelFigures>] = metrics! { ChannelFigures;
 pub(super) const CONNECTION_COARSE: &[Metric<Traffic>] = metrics! { Traffic;
     Counter connection_incoming_bytes_total "Bytes received from clients" |t| t.received;
     Counter connection_outgoing_bytes_total "Bytes sent to clients" |t| t.sent;
+};
+
+/// `connection_metrics`, as far as they are not counted with the traffic. RabbitMQ calls these bytes packets.
+pub(super) const CONNECTION_PENDING: &[Metric<u64>] = metrics! { u64;
+    Gauge connection_pending_packets "Bytes that wait to be sent to clients" |pending| *pending;
 };
 
 /// `connection_metrics`.

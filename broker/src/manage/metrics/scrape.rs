@@ -6,16 +6,20 @@ use super::families::Endpoint;
 use super::objects::{self, ChannelFigures, QueueFigures};
 use super::selected::{
     ChannelOf, ExchangeOf, Selected, WithLabels, channel_labels, channels, connection_labels,
-    exchange_labels, info_labels, queue_labels, target_labels, typed_exchange_labels,
+    exchange_labels, info_labels, queue_labels, source_labels, target_labels,
+    typed_exchange_labels,
 };
 use super::totals::Totals;
 use super::{global, leveret, node};
+use crate::domain::auth::{AttemptCounts, AttemptSource};
 use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
 use crate::domain::vhost::Vhost;
 use crate::engine::queue::Queue;
 use crate::engine::statistics::Traffic;
 use crate::manage::AdminContext;
+use crate::manage::objects::memory::Memory;
+use crate::plumbing::ledger::Kind as Held;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,23 +67,27 @@ impl Scraper {
             Endpoint::PerObject => {
                 scrape.add_node_families(broker, &totals, PREFIX, |_| true);
                 let objects = Selected::of(broker, None);
+                scrape.add_attempts(broker, PREFIX);
                 scrape.add_families(&objects, broker, PREFIX).await;
                 scrape.add_whole(broker, &totals);
             }
             Endpoint::Detailed(selection) => {
                 let wants = |family: &str| selection.families.contains(family);
                 scrape.add_node_families(broker, &totals, DETAILED_PREFIX, wants);
+                if wants("auth_attempt_detailed_metrics") {
+                    scrape.add_attempts(broker, DETAILED_PREFIX);
+                }
                 let objects = Selected::of(broker, Some(selection));
                 scrape.add_families(&objects, broker, DETAILED_PREFIX).await;
                 scrape.add_cluster_families(&objects);
             }
             Endpoint::MemoryBreakdown => {
-                let memory = node::Memory::of(broker);
-                scrape.add(PREFIX, node::MEMORY, &[], (totals, memory));
+                scrape.add(PREFIX, node::MEMORY, &[], Memory::of(broker));
             }
         }
         let label = endpoint.label();
-        scrape.add_once(move |sink| node::write_identity(sink, label));
+        let broker = broker.clone();
+        scrape.add_once(move |sink| node::write_identity(sink, &broker, label));
         scrape
     }
 
@@ -237,6 +245,13 @@ impl Scrape {
         }
     }
 
+    /// Adds the attempts to log in by source. The aggregated endpoint has their sums.
+    fn add_attempts(&mut self, broker: &Broker, prefix: &'static str) {
+        let sources = Arc::new(broker.login_attempts.by_source());
+        let read = |(_, counts): &(AttemptSource, AttemptCounts)| (counts.succeeded, counts.failed);
+        self.add_objects(prefix, node::AUTH_DETAILED, &sources, source_labels, read);
+    }
+
     fn add_shared(
         &mut self,
         prefix: &'static str,
@@ -265,12 +280,15 @@ impl Scrape {
         self.add(PREFIX, objects::QUEUE, &[], totals.queue);
         self.add(PREFIX, objects::QUEUE_DELIVERY, &[], all);
         self.add(PREFIX, objects::ALL_PUBLISHED, &[], all);
+        self.add(PREFIX, objects::ALL_ROUTED, &[], all);
         self.add(PREFIX, objects::ALL_EXCHANGES, &[], traffic.published);
         self.add(PREFIX, objects::CHANNEL, &[], totals.channel);
         self.add(PREFIX, objects::CHANNEL_PUBLISHED, &[], traffic.published);
         self.add(PREFIX, objects::CHANNEL_DELIVERED, &[], all);
         self.add(PREFIX, objects::CONNECTION_COARSE, &[], totals.connection);
         self.add(PREFIX, objects::CONNECTION, &[], totals.connection);
+        let pending = totals.held[Held::Output as usize];
+        self.add(PREFIX, objects::CONNECTION_PENDING, &[], pending);
     }
 
     /// Adds what is about the broker as a whole.
@@ -284,7 +302,7 @@ impl Scrape {
                 .statistics
                 .publishers
                 .load(std::sync::atomic::Ordering::Relaxed),
-            consumers: totals.queue.consumers,
+            consumers: totals.queue.contents.consumers,
         };
         let (broker, totals) = (broker.clone(), totals.clone());
         let pages = leveret::Pages::of(&broker);
@@ -332,6 +350,15 @@ impl Scrape {
             for (_, table) in tables.into_iter().filter(|(wanted, _)| *wanted) {
                 self.add_objects(prefix, table, &connections, connection_labels, read);
             }
+            if selected.wants(&["connection_metrics"]) {
+                self.add_objects(
+                    prefix,
+                    objects::CONNECTION_PENDING,
+                    &connections,
+                    connection_labels,
+                    |info| info.holdings.of(Held::Output),
+                );
+            }
         }
         let families = [
             "channel_metrics",
@@ -369,8 +396,7 @@ impl Scrape {
         }
         let queues = Arc::new(selected.queues());
         let clock = broker.clock;
-        let figures =
-            move |queue: &Arc<Queue>| QueueFigures::of(queue, Some(clock.time(Instant::now())));
+        let figures = move |queue: &Arc<Queue>| QueueFigures::of(queue, clock.time(Instant::now()));
         if selected.wants(&coarse) {
             self.add_objects(
                 prefix,

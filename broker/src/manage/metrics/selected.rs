@@ -3,6 +3,7 @@
 use super::description::Labels;
 use super::families::Selection;
 use super::global;
+use crate::domain::auth::{AttemptCounts, AttemptSource};
 use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
 use crate::domain::vhost::Vhost;
@@ -109,6 +110,20 @@ pub(super) fn typed_exchange_labels(exchange: &ExchangeOf, then: WithLabels<'_>)
         ("exchange", exchange_name(exchange)),
         ("type", kind),
     ]);
+}
+
+/// RabbitMQ leaves out the name if there is none.
+pub(super) fn source_labels((from, _): &(AttemptSource, AttemptCounts), then: WithLabels<'_>) {
+    let address = from.address.to_string();
+    let labels = [
+        ("remote_address", address.as_str()),
+        ("username", from.username.as_str()),
+        ("protocol", from.protocol.as_str()),
+    ];
+    match from.username.is_empty() {
+        true => then(&[labels[0], labels[2]]),
+        false => then(&labels),
+    }
 }
 
 pub(super) fn channel_labels((pid, _): &ChannelOf, then: WithLabels<'_>) {

@@ -4,6 +4,7 @@ use super::objects::{ChannelFigures, QueueFigures};
 use crate::domain::broker::Broker;
 use crate::domain::connections::Traffic as ConnectionTraffic;
 use crate::engine::statistics::VhostSums;
+use crate::manage::statistics::visit;
 use crate::plumbing::ledger::Kind as Held;
 use crate::plumbing::system;
 use leveret_storage::Stats;
@@ -12,7 +13,6 @@ use std::path::Path;
 /// Everything that is summed or read once for a scrape.
 #[derive(Debug)]
 pub(super) struct Totals {
-    pub(super) queues: u64,
     pub(super) queue: QueueFigures,
     pub(super) channel: ChannelFigures,
     pub(super) connections: u64,
@@ -26,17 +26,14 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    /// Sums everything up, which locks each queue once.
+    /// Sums everything up; of the queues, only those that have moved are read.
     pub(super) fn of(broker: &Broker, data_dir: &Path) -> Self {
+        visit(broker);
         let mut sums = broker.statistics.retired();
-        let (mut queues, mut queue) = (0, QueueFigures::default());
         for vhost in broker.vhosts() {
             sums.add(&vhost.statistics.sums());
-            for each in vhost.queues() {
-                queues += 1;
-                queue.add(&QueueFigures::of(&each, None));
-            }
         }
+        let queue = QueueFigures::of_all(sums.queues());
         let (mut connections, mut held) = (0, [0; Held::ALL.len()]);
         let connection = broker.connections.totals(|info| {
             connections += 1;
@@ -45,7 +42,6 @@ impl Totals {
             }
         });
         Totals {
-            queues,
             channel: ChannelFigures::of_queues(&queue),
             queue,
             connections,
@@ -57,10 +53,5 @@ impl Totals {
             disk_free: leveret_storage::free_space(data_dir),
             store: broker.store.as_ref().map(|store| store.stats()),
         }
-    }
-
-    /// Returns the bytes that connections hold for these reasons.
-    pub(super) fn held(&self, kinds: &[Held]) -> u64 {
-        kinds.iter().map(|kind| self.held[*kind as usize]).sum()
     }
 }

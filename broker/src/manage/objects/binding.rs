@@ -4,11 +4,14 @@ use super::Arguments;
 use super::erlang_hash;
 use crate::domain::vhost::Vhost;
 use crate::engine::exchange::{self as engine, DestinationName};
+use crate::engine::queue::Queue;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{ExchangeName, VhostName};
 use serde::Serialize;
+use std::cmp::Ordering;
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// A binding.
@@ -61,28 +64,91 @@ impl Binding {
             properties_key: properties_key(queue, &FieldTable::default()),
         }
     }
+}
 
+/// A binding by reference: it is described when its turn comes, because a list of all may be long.
+#[derive(Clone, Debug)]
+pub enum Listed {
+    /// The implicit binding of a queue to the default exchange.
+    Implicit(Arc<Vhost>, Arc<Queue>),
+    /// A binding that a client made.
+    Made(Arc<Vhost>, Arc<engine::Exchange>, engine::Binding),
+}
+
+impl Listed {
     /// Returns the bindings of an exchange; those of the default exchange if it is `None`.
-    pub fn from_exchange(vhost: &Vhost, exchange: Option<&engine::Exchange>) -> Vec<Binding> {
-        let name = vhost.name();
+    pub fn from_exchange(
+        vhost: &Arc<Vhost>,
+        exchange: Option<&Arc<engine::Exchange>>,
+    ) -> Vec<Self> {
         let Some(exchange) = exchange else {
             let queues = vhost.queues().into_iter();
-            let implicit = queues.map(|queue| Binding::implicit(name, queue.name().as_str()));
-            return implicit.collect();
+            return queues
+                .map(|queue| Listed::Implicit(vhost.clone(), queue))
+                .collect();
         };
-        let mut bindings = exchange.bindings();
-        bindings.sort_by_cached_key(|binding| (binding.destination.name(), binding.key.clone()));
-        let describe = |binding: &engine::Binding| Binding::of(name, exchange.name(), binding);
-        bindings.iter().map(describe).collect()
+        let bindings = exchange.bindings().into_iter();
+        let made = |binding| Listed::Made(vhost.clone(), exchange.clone(), binding);
+        bindings.map(made).collect()
     }
 
     /// Returns all bindings of a virtual host, first those of the default exchange.
-    pub fn in_vhost(vhost: &Vhost) -> Vec<Binding> {
-        let mut bindings = Binding::from_exchange(vhost, None);
+    pub fn in_vhost(vhost: &Arc<Vhost>) -> Vec<Self> {
+        let mut bindings = Listed::from_exchange(vhost, None);
         for exchange in vhost.exchanges() {
-            bindings.extend(Binding::from_exchange(vhost, Some(&exchange)));
+            bindings.extend(Listed::from_exchange(vhost, Some(&exchange)));
         }
         bindings
+    }
+
+    /// Describes it.
+    pub fn describe(&self) -> Binding {
+        match self {
+            Listed::Implicit(vhost, queue) => {
+                Binding::implicit(vhost.name(), queue.name().as_str())
+            }
+            Listed::Made(vhost, exchange, binding) => {
+                Binding::of(vhost.name(), exchange.name(), binding)
+            }
+        }
+    }
+
+    /// Returns whether it leads to the destination of this type, `queue` or `exchange`, and name.
+    pub fn leads_to(&self, destination_type: &str, name: &str) -> bool {
+        self.destination() == (destination_type, name)
+    }
+
+    fn destination(&self) -> (&'static str, &str) {
+        let destination = match self {
+            Listed::Implicit(_, queue) => return ("queue", queue.name().as_str()),
+            Listed::Made(_, _, binding) => &binding.destination,
+        };
+        match destination {
+            engine::Destination::Queue(queue) => ("queue", queue.name().as_str()),
+            engine::Destination::Exchange(exchange) => ("exchange", exchange.name().as_str()),
+        }
+    }
+
+    /// Virtual host, source, destination and routing key.
+    fn names(&self) -> [&str; 4] {
+        let (_, destination) = self.destination();
+        let (vhost, source, key) = match self {
+            Listed::Implicit(vhost, queue) => (vhost, "", queue.name().as_str()),
+            Listed::Made(vhost, exchange, binding) => {
+                (vhost, exchange.name().as_str(), binding.key.as_str())
+            }
+        };
+        [vhost.name().as_str(), source, destination, key]
+    }
+
+    fn properties_key(&self) -> String {
+        self.describe().properties_key
+    }
+
+    /// Compares names, and then properties keys, as lists of bindings are sorted.
+    pub fn order(&self, other: &Self) -> Ordering {
+        let names = self.names().cmp(&other.names());
+        names.then_with(|| self.properties_key().cmp(&other.properties_key()))
     }
 }
 

@@ -5,6 +5,7 @@ use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
 use crate::engine::interfaces::ConnectionId;
 use crate::manage::table;
+use crate::plumbing::ledger::Kind as Held;
 use crate::text::names::NODE_NAME;
 use leveret_protocol::values::FieldTable;
 use serde::Serialize;
@@ -69,7 +70,7 @@ pub struct Connection {
     pub send_oct: u64,
     /// Writes to the socket.
     pub send_cnt: u64,
-    /// Bytes that wait to be sent; 0.
+    /// Bytes that the client has not read yet.
     pub send_pend: u64,
     /// Its encryption.
     #[serde(flatten)]
@@ -144,7 +145,7 @@ impl Connection {
             recv_cnt: traffic.reads,
             send_oct: traffic.sent,
             send_cnt: traffic.writes,
-            send_pend: 0,
+            send_pend: info.holdings.of(Held::Output),
             encryption: Encryption::default(),
             process: ErlangProcess::default(),
         }

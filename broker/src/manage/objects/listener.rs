@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 pub struct Listener {
     /// The node.
     pub node: &'static str,
-    /// RabbitMQ's name of the protocol: `amqp`, `http`.
+    /// RabbitMQ's name of the protocol: `amqp`, `http`, `http/prometheus`.
     pub protocol: &'static str,
     /// The address.
     pub ip_address: String,
@@ -34,7 +34,12 @@ impl Listener {
         let amqp = Listener::new("amqp", "AMQP 0-9-1", context.address);
         let http = |address| Listener::new("http", "HTTP API", address);
         let http = context.management_address.map(http);
-        [Some(amqp), http].into_iter().flatten().collect()
+        let metrics = |address| {
+            let purpose = "Prometheus exporter API over HTTP";
+            Listener::new("http/prometheus", purpose, address)
+        };
+        let metrics = context.prometheus_address.map(metrics);
+        [Some(amqp), http, metrics].into_iter().flatten().collect()
     }
 
     fn new(protocol: &'static str, purpose: &'static str, address: SocketAddr) -> Self {
@@ -73,15 +78,21 @@ pub struct WebContext {
 impl WebContext {
     /// Returns what is served.
     pub fn all(context: &AdminContext) -> Vec<Self> {
-        let management = context.management_address.map(|address| WebContext {
-            description: "RabbitMQ Management",
-            path: "/",
-            ip: address.ip().to_string(),
-            port: address.port().to_string(),
-            cowboy_opts: "[]",
-            ssl_opts: [],
-            node: NODE_NAME,
-        });
-        management.into_iter().collect()
+        let described = |description| {
+            move |address: SocketAddr| WebContext {
+                description,
+                path: "/",
+                ip: address.ip().to_string(),
+                port: address.port().to_string(),
+                cowboy_opts: "[]",
+                ssl_opts: [],
+                node: NODE_NAME,
+            }
+        };
+        let management = context.management_address;
+        let management = management.map(described("RabbitMQ Management"));
+        let metrics = context.prometheus_address;
+        let metrics = metrics.map(described("RabbitMQ Prometheus"));
+        [management, metrics].into_iter().flatten().collect()
     }
 }

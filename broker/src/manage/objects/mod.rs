@@ -9,6 +9,7 @@ pub mod binding;
 pub mod channel;
 pub mod connection;
 pub mod consumer;
+pub mod contents;
 mod erlang;
 mod erlang_hash;
 pub mod exchange;

@@ -1,11 +1,14 @@
 //! The broker as a whole.
 
 use super::connection::Connection;
+use super::contents::QueueTotals;
 use super::listener::{Listener, WebContext};
 use super::node::{Choice, exchange_types};
 use crate::domain::vhost::Vhost;
+use crate::engine::statistics::{QueueSums, VhostSums};
 use crate::manage::AdminContext;
 use crate::manage::access::{Principal, Right};
+use crate::manage::statistics::visit;
 use crate::text::names::{NODE_NAME, RABBITMQ_VERSION};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -78,37 +81,18 @@ pub struct ObjectTotals {
     pub queues: u64,
 }
 
-/// How many messages there are.
-#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
-pub struct QueueTotals {
-    /// All messages.
-    pub messages: u64,
-    /// Messages ready for delivery.
-    pub messages_ready: u64,
-    /// Messages delivered and not acknowledged.
-    pub messages_unacknowledged: u64,
-}
-
-impl QueueTotals {
-    /// Counts the messages in all queues of these virtual hosts.
-    pub fn of<'a>(vhosts: impl IntoIterator<Item = &'a Arc<Vhost>>) -> Self {
-        let mut totals = QueueTotals::default();
-        for queue in vhosts.into_iter().flat_map(|vhost| vhost.queues()) {
-            let counts = queue.counts();
-            totals.messages += counts.all().messages;
-            totals.messages_ready += counts.ready;
-            totals.messages_unacknowledged += counts.unacked;
-        }
-        totals
-    }
-}
-
 impl Overview {
     /// Describes what a principal may see of the broker.
     pub fn of(context: &AdminContext, principal: &Principal) -> Self {
         let broker = &context.broker;
         let monitor = principal.has(Right::Monitoring);
         let vhosts = principal.visible_vhosts(broker, Right::Monitoring);
+        visit(broker);
+        let mut sums = VhostSums::default();
+        for vhost in &vhosts {
+            sums.add(&vhost.statistics.sums());
+        }
+        let queues = sums.queues();
         Overview {
             product_name: "Leveret",
             product_version: env!("CARGO_PKG_VERSION"),
@@ -133,8 +117,8 @@ impl Overview {
             disable_stats: false,
             enable_queue_totals: false,
             exchange_types: exchange_types(),
-            object_totals: object_totals(context, principal, &vhosts),
-            queue_totals: QueueTotals::of(&vhosts),
+            object_totals: object_totals(context, principal, &vhosts, &queues),
+            queue_totals: QueueTotals::of(&queues.counts),
             statistics_db_event_queue: 0,
             node: monitor.then(|| OverviewOfNode {
                 node: NODE_NAME,
@@ -149,23 +133,20 @@ fn object_totals(
     context: &AdminContext,
     principal: &Principal,
     vhosts: &[Arc<Vhost>],
+    queues: &QueueSums,
 ) -> ObjectTotals {
     let may_see = |connection: &Connection| {
         let seen = principal.require_own_or(Right::Monitoring, &connection.user);
         seen.is_ok()
     };
     let connections = Connection::list(&context.broker, may_see);
-    let queues = || vhosts.iter().flat_map(|vhost| vhost.queues());
-    let consumers = || queues().map(|queue| queue.counts().consumers).sum();
-    // The default exchange is not among the others.
-    let exchanges = vhosts
-        .iter()
-        .map(|vhost| vhost.exchanges().len() as u64 + 1);
     ObjectTotals {
         channels: connections.iter().map(|(_, each)| each.channels).sum(),
         connections: connections.len() as u64,
-        consumers: principal.has(Right::Monitoring).then(consumers),
-        exchanges: exchanges.sum(),
-        queues: queues().count() as u64,
+        consumers: principal
+            .has(Right::Monitoring)
+            .then_some(queues.counts.consumers),
+        exchanges: vhosts.iter().map(|vhost| vhost.exchange_count()).sum(),
+        queues: queues.queues,
     }
 }

@@ -2,9 +2,11 @@
 
 use super::Arguments;
 use super::consumer::{Consumer, channel_pid};
+use super::contents::{QueueContents, QueueTotals};
 use crate::domain::broker::Broker;
 use crate::engine::interfaces::ConnectionId;
 use crate::engine::queue::{self as engine, Counts, QueueKind};
+use crate::engine::statistics::QueueSums;
 use crate::manage::pid::Pid;
 use crate::manage::policies;
 use crate::text::names::NODE_NAME;
@@ -13,11 +15,6 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Instant;
 use utoipa::ToSchema;
-
-/// The approximate memory of a queue without its messages, in bytes.
-const QUEUE_MEMORY: u64 = 1024;
-/// The approximate memory of an unacknowledged delivery without its body, in bytes.
-const DELIVERY_MEMORY: u64 = 160;
 
 /// A queue or a stream.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -75,17 +72,6 @@ pub struct DeclaredQueue {
     pub pid: String,
 }
 
-/// The numbers of messages in a queue (`enable_queue_totals`).
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-pub struct QueueTotals {
-    /// All messages: ready, unacknowledged, and waiting for a retry or for dead-lettering.
-    pub messages: u64,
-    /// Messages ready for delivery.
-    pub messages_ready: u64,
-    /// Messages delivered and not acknowledged.
-    pub messages_unacknowledged: u64,
-}
-
 /// A queue with nothing but its numbers of messages (`disable_stats` and `enable_queue_totals`).
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct QueueWithTotals {
@@ -97,35 +83,12 @@ pub struct QueueWithTotals {
     pub totals: QueueTotals,
 }
 
-/// A queue's contents and settings. Sizes are in bytes; those of messages are of their bodies.
+/// A queue's contents and settings.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct QueueDetails {
-    /// The number of consumers.
-    pub consumers: u64,
-    /// The memory that it takes.
-    pub memory: u64,
-    /// Persistent messages.
-    pub messages_persistent: u64,
-    /// Messages in memory.
-    pub messages_ram: u64,
-    /// Ready messages in memory.
-    pub messages_ready_ram: u64,
-    /// Unacknowledged messages in memory: all of them.
-    pub messages_unacknowledged_ram: u64,
-    /// Messages that are only on disk.
-    pub messages_paged_out: u64,
-    /// The size of all messages.
-    pub message_bytes: u64,
-    /// The size of ready messages.
-    pub message_bytes_ready: u64,
-    /// The size of unacknowledged messages.
-    pub message_bytes_unacknowledged: u64,
-    /// The size of persistent messages.
-    pub message_bytes_persistent: u64,
-    /// The size of messages in memory.
-    pub message_bytes_ram: u64,
-    /// The size of messages that are only on disk.
-    pub message_bytes_paged_out: u64,
+    /// What it holds.
+    #[serde(flatten)]
+    pub contents: QueueContents,
     /// The policy that applies to it.
     pub policy: Option<String>,
     /// The operator policy that applies to it.
@@ -212,11 +175,11 @@ pub struct Owner {
 impl Queue {
     /// Describes a queue.
     pub fn of(broker: &Broker, queue: &engine::Queue) -> Self {
-        let counts = queue.counts();
+        let sums = queue.sums();
         Queue {
             declared: DeclaredQueue::of(queue),
-            totals: QueueTotals::of(&counts),
-            details: QueueDetails::of(broker, queue, &counts),
+            totals: QueueTotals::of(&sums.counts),
+            details: QueueDetails::of(broker, queue, &sums),
             clients: None,
         }
     }
@@ -254,16 +217,6 @@ impl DeclaredQueue {
     }
 }
 
-impl QueueTotals {
-    fn of(counts: &Counts) -> Self {
-        QueueTotals {
-            messages: counts.all().messages,
-            messages_ready: counts.ready,
-            messages_unacknowledged: counts.unacked,
-        }
-    }
-}
-
 impl QueueWithTotals {
     /// Describes a queue.
     pub fn of(queue: &engine::Queue) -> Self {
@@ -275,35 +228,19 @@ impl QueueWithTotals {
 }
 
 impl QueueDetails {
-    fn of(broker: &Broker, queue: &engine::Queue, counts: &Counts) -> Self {
-        let all = counts.all();
-        let dlx = &counts.undelivered;
+    fn of(broker: &Broker, queue: &engine::Queue, sums: &QueueSums) -> Self {
         let policy = queue.policy();
         let exclusive = queue.exclusive_consumer();
         let active = queue.single_active_consumer().0;
         let tag = |consumer: &Arc<engine::Consumer>| consumer.tag.to_string();
-        let parked = ParkedMessages::of(broker, queue, counts);
-        let stats = queue.stats();
+        let parked = ParkedMessages::of(broker, queue, &sums.counts);
         let utilisation = queue.utilisation(broker.clock.time(Instant::now()));
         QueueDetails {
-            disk_reads: stats.disk_reads,
-            disk_writes: stats.disk_writes,
+            contents: QueueContents::of(sums),
+            disk_reads: sums.disk_reads,
+            disk_writes: sums.disk_writes,
             consumer_utilisation: utilisation,
             consumer_capacity: utilisation,
-            consumers: counts.consumers,
-            memory: memory(counts),
-            messages_persistent: counts.persistent + dlx.messages,
-            messages_ram: all.messages - all.paged_out,
-            messages_ready_ram: counts.ready.saturating_sub(counts.paged_out),
-            messages_unacknowledged_ram: counts.unacked,
-            messages_paged_out: all.paged_out,
-            message_bytes: all.bytes,
-            // Messages waiting for a retry count as ready (`rabbit_fifo:add_bytes_return`).
-            message_bytes_ready: counts.ready_bytes + counts.waiting.bytes,
-            message_bytes_unacknowledged: counts.unacked_bytes,
-            message_bytes_persistent: counts.persistent_bytes + dlx.bytes,
-            message_bytes_ram: all.bytes - all.paged_out_bytes,
-            message_bytes_paged_out: all.paged_out_bytes,
             effective_policy_definition: policies::definition(policy.as_deref()),
             operator_policy: policies::operator_name(policy.clone()),
             policy: policies::name(policy),
@@ -356,10 +293,4 @@ impl QueueClients {
             deliveries: [],
         }
     }
-}
-
-/// Returns the approximate memory of a queue with its messages, in bytes.
-pub(crate) fn memory(counts: &Counts) -> u64 {
-    let unacked = counts.unacked * DELIVERY_MEMORY + counts.unacked_bytes;
-    QUEUE_MEMORY + counts.memory + unacked
 }

@@ -1,6 +1,6 @@
 //! Counters as objects show them: each with its value and, beside it, how it moves (`publish`, `publish_details`).
 
-use super::overview::QueueTotals;
+use super::contents::QueueTotals;
 use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
 use crate::domain::vhost::Vhost;
@@ -110,14 +110,29 @@ impl Rates {
         columns: &'static Columns,
         values: impl IntoIterator<Item = (&'a str, u64)>,
     ) -> Map<String, Value> {
-        let series = Series::of(&broker.statistics, tracked, columns, self.ranges.node_stats);
-        let mut shown = Map::new();
+        let (mut shown, mut names) = (Map::new(), Vec::new());
         for (name, value) in values {
             shown.insert(name.to_owned(), value.into());
-            let details = series.details(name).unwrap_or_default();
-            shown.insert(format!("{name}_details"), json(&details));
+            names.push(name);
         }
+        shown.extend(self.details(broker, tracked, columns, names));
         shown
+    }
+
+    /// Returns how the counters of these names move: of the node, or of what comes and goes.
+    fn details<'a>(
+        &self,
+        broker: &Broker,
+        tracked: &Tracked,
+        columns: &'static Columns,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Map<String, Value> {
+        let series = Series::of(&broker.statistics, tracked, columns, self.ranges.node_stats);
+        let details = |name: &str| json(&series.details(name).unwrap_or_default());
+        let names = names.into_iter();
+        names
+            .map(|name| (format!("{name}_details"), details(name)))
+            .collect()
     }
 }
 
@@ -171,7 +186,11 @@ impl Rates {
 
     /// Returns the counters of a connection.
     pub fn of_connection(&self, broker: &Broker, info: &ConnectionInfo) -> Map<String, Value> {
-        fields(&self.bytes(broker, &info.tracked, &Columns::CONNECTION))
+        let (tracked, columns) = (&info.tracked, &Columns::CONNECTION);
+        let mut shown = fields(&self.bytes(broker, tracked, columns));
+        let stats = self.message_stats(broker, &info.stats.get(), tracked, columns);
+        insert_stats(&mut shown, stats);
+        shown
     }
 
     /// Returns the counters of a channel.
@@ -189,17 +208,8 @@ impl Rates {
 
     /// Returns how the figures of the node move, and what came and went.
     pub fn of_node(&self, broker: &Broker) -> Map<String, Value> {
-        let series = Series::of(
-            &broker.statistics,
-            &broker.statistics.node,
-            &Columns::NODE,
-            self.ranges.node_stats,
-        );
-        let details = |name: &str| json(&series.details(name).unwrap_or_default());
-        let names = Columns::NODE.names();
-        let mut shown: Map<_, _> = names
-            .map(|name| (format!("{name}_details"), details(name)))
-            .collect();
+        let (node, columns) = (&broker.statistics.node, &Columns::NODE);
+        let mut shown = self.details(broker, node, columns, columns.names());
         shown.extend(self.churn(broker));
         shown
     }

@@ -1,9 +1,11 @@
 //! Virtual hosts.
 
-use super::overview::QueueTotals;
+use super::contents::QueueTotals;
+use crate::domain::broker::Broker;
 use crate::domain::vhost;
 use crate::domain::vhost::spec::VhostMetadata;
 use crate::engine::queue::QueueKind;
+use crate::manage::statistics::visit;
 use crate::text::names::NODE_NAME;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -37,7 +39,9 @@ pub struct Vhost {
 
 impl Vhost {
     /// Describes a virtual host.
-    pub fn of(vhost: &Arc<vhost::Vhost>) -> Self {
+    pub fn of(broker: &Broker, vhost: &Arc<vhost::Vhost>) -> Self {
+        visit(broker);
+        let queues = vhost.statistics.sums().queues();
         let metadata = vhost.metadata();
         let default = metadata.default_queue_type.unwrap_or(QueueKind::Classic);
         Vhost {
@@ -49,7 +53,7 @@ impl Vhost {
             tracing: vhost.is_traced(),
             cluster_state: BTreeMap::from([(NODE_NAME, "running")]),
             metadata: VhostMetadata::clone(&metadata),
-            totals: QueueTotals::of([vhost]),
+            totals: QueueTotals::of(&queues.counts),
         }
     }
 }

@@ -9,6 +9,20 @@ pub struct Columns(&'static [&'static [&'static str]]);
 
 const LENGTHS: [&str; 3] = ["messages", "messages_ready", "messages_unacknowledged"];
 const OCTETS: [&str; 2] = ["recv_oct", "send_oct"];
+/// What channels count.
+const OF_CHANNELS: [&str; 11] = [
+    "publish",
+    "confirm",
+    "return_unroutable",
+    "drop_unroutable",
+    "deliver",
+    "deliver_no_ack",
+    "get",
+    "get_no_ack",
+    "get_empty",
+    "redeliver",
+    "ack",
+];
 /// What `deliver_get` is the sum of.
 const DELIVER_GET: [&str; 4] = ["deliver", "deliver_no_ack", "get", "get_no_ack"];
 
@@ -30,23 +44,11 @@ impl Columns {
         &LENGTHS,
     ]);
     /// Of a channel.
-    pub const CHANNEL: Columns = Columns(&[&[
-        "publish",
-        "confirm",
-        "return_unroutable",
-        "drop_unroutable",
-        "deliver",
-        "deliver_no_ack",
-        "get",
-        "get_no_ack",
-        "get_empty",
-        "redeliver",
-        "ack",
-    ]]);
+    pub const CHANNEL: Columns = Columns(&[&OF_CHANNELS]);
     /// Of an exchange.
     pub const EXCHANGE: Columns = Columns(&[&ExchangeCounts::NAMES]);
-    /// Of a connection.
-    pub const CONNECTION: Columns = Columns(&[&OCTETS]);
+    /// Of a connection; the bytes are first.
+    pub const CONNECTION: Columns = Columns(&[&OCTETS, &OF_CHANNELS]);
     /// Of a virtual host.
     pub const VHOST: Columns = Columns(&[&MessageStats::NAMES, &LENGTHS, &OCTETS]);
     /// Of the broker as a whole.
@@ -100,10 +102,17 @@ pub(super) fn channel_row(stats: &MessageStats) -> Row {
     Columns::CHANNEL.of_stats(stats)
 }
 
+/// Returns the row of a connection.
+pub(super) fn connection_row(octets: [u64; 2], stats: &MessageStats) -> Row {
+    let mut row = Row::from_slice(&octets);
+    row.extend(Columns::CONNECTION.of_stats(stats));
+    row
+}
+
 /// Returns the row of a virtual host.
 pub(super) fn vhost_row(sums: &VhostSums) -> Row {
     let mut row = Row::from_slice(&sums.stats().values());
-    row.extend(sums.lengths);
+    row.extend(sums.lengths());
     row.extend(sums.bytes);
     row
 }
@@ -125,6 +134,7 @@ mod tests {
         let rows = [
             (Columns::QUEUE, queue_row(&stats, &Counts::default())),
             (Columns::CHANNEL, channel_row(&stats)),
+            (Columns::CONNECTION, connection_row([1, 2], &stats)),
             (Columns::VHOST, vhost_row(&sums)),
             (Columns::BROKER, broker_row(&sums, &ChurnCounts::default())),
         ];

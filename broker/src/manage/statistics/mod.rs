@@ -7,8 +7,12 @@ mod columns;
 mod details;
 mod range;
 mod sampler;
+mod visit;
+#[cfg(test)]
+mod visit_tests;
 
 pub use columns::Columns;
 pub use details::{Details, Sample, Series};
 pub use range::{InvalidRange, Range, Ranges, Rounding};
 pub use sampler::{Sampler, run};
+pub use visit::visit;

@@ -1,6 +1,7 @@
 //! The task that takes samples: of what has moved since the last time, and of the sums.
 
 use super::columns::{self, Columns};
+use super::visit::{find, visit};
 use crate::domain::broker::Broker;
 use crate::engine::exchange::Exchange;
 use crate::engine::interfaces::ConnectionId;
@@ -59,7 +60,8 @@ impl Sampler {
         let interval = i64::try_from(broker.statistics.interval()).unwrap_or(i64::MAX);
         let time = now.div_euclid(interval) * interval;
         let mut connections = Vec::new();
-        for moved in broker.statistics.take_moved() {
+        visit(broker);
+        for moved in broker.statistics.take_unsampled() {
             let begins = match &moved {
                 Moved::Queue(vhost, name) => sample_queue(broker, vhost, name, time),
                 Moved::Exchange(exchange) => exchange
@@ -67,7 +69,7 @@ impl Sampler {
                     .is_some_and(|exchange| sample_exchange(broker, &exchange, time)),
                 Moved::Connection(id) => {
                     connections.push(*id);
-                    sample_octets(broker, *id, time)
+                    sample_connection(broker, *id, time)
                 }
             };
             if begins {
@@ -124,20 +126,12 @@ fn record(
 }
 
 fn sample_queue(broker: &Broker, vhost: &VhostName, name: &QueueName, time: i64) -> bool {
-    let Some(vhost) = broker.vhost(vhost.as_str()) else {
+    let Some((_, queue)) = find(broker, vhost, name) else {
         return false;
     };
-    let Some(queue) = vhost.queue(name.as_str()) else {
-        return false;
-    };
-    queue.tracked.unmark();
+    queue.tracked.unvisit();
     let row = columns::queue_row(&queue.stats(), &queue.counts());
-    let then = |before: &[u64]| {
-        if let (Some(before), Some(now)) = (before.last_chunk(), row.last_chunk()) {
-            vhost.statistics.change_lengths(*before, *now);
-        }
-    };
-    record(&broker.statistics, &queue.tracked, time, &row, then)
+    record(&broker.statistics, &queue.tracked, time, &row, |_| {})
 }
 
 fn sample_exchange(broker: &Broker, exchange: &Exchange, time: i64) -> bool {
@@ -150,12 +144,13 @@ fn sample_counts(broker: &Broker, counts: &ExchangeCounts, time: i64) -> bool {
     record(&broker.statistics, &counts.tracked, time, &row, |_| {})
 }
 
-fn sample_octets(broker: &Broker, id: ConnectionId, time: i64) -> bool {
+fn sample_connection(broker: &Broker, id: ConnectionId, time: i64) -> bool {
     let Some((info, _)) = broker.connections.parts_of(id) else {
         return false;
     };
     info.tracked.unmark();
-    let row = info.bytes();
+    let bytes = info.bytes();
+    let row = columns::connection_row(bytes, &info.stats.get());
     let vhost = info.details().vhost;
     // Until it is opened, nothing is recorded: then all of it counts for the virtual host.
     let Some(vhost) = vhost.and_then(|name| broker.vhost(name.as_str())) else {
@@ -163,7 +158,7 @@ fn sample_octets(broker: &Broker, id: ConnectionId, time: i64) -> bool {
     };
     let then = |before: &[u64]| {
         if let Some(before) = before.first_chunk() {
-            vhost.statistics.change_bytes(*before, row);
+            vhost.statistics.change_bytes(*before, bytes);
         }
     };
     record(&broker.statistics, &info.tracked, time, &row, then)
@@ -211,10 +206,9 @@ fn is_over(broker: &Broker, sampled: &Sampled, now: i64) -> bool {
         Sampled::Channel(tracked) => tracked
             .upgrade()
             .is_none_or(|tracked| tracked.release_if_old(now)),
-        Sampled::Object(Moved::Queue(vhost, name)) => broker
-            .vhost(vhost.as_str())
-            .and_then(|vhost| vhost.queue(name.as_str()))
-            .is_none_or(|queue| queue.tracked.release_if_old(now)),
+        Sampled::Object(Moved::Queue(vhost, name)) => {
+            find(broker, vhost, name).is_none_or(|(_, queue)| queue.tracked.release_if_old(now))
+        }
         Sampled::Object(Moved::Exchange(exchange)) => exchange
             .upgrade()
             .is_none_or(|exchange| exchange.counts.tracked.release_if_old(now)),

@@ -24,8 +24,13 @@ pub fn resident_memory() -> u64 {
 /// Returns the number of open file descriptors and their limit.
 pub fn file_descriptors() -> (u64, u64) {
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
+    (open, file_limit())
+}
+
+/// Returns how many file descriptors this process may have.
+pub fn file_limit() -> u64 {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    (open, limit.unwrap_or(u64::MAX))
+    limit.unwrap_or(u64::MAX)
 }
 
 /// Raises the file descriptor limit of this process to the maximum that an administrator allows:

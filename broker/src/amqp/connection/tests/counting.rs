@@ -9,6 +9,7 @@ use super::requests::{
 use super::{broker, client, two_clients};
 use crate::engine::queue::{QueueKind, Reason};
 use crate::engine::statistics::{MessageStats, Strategy};
+use crate::manage::objects::memory::Memory;
 use leveret_protocol::ChannelId;
 use leveret_protocol::classes::BasicProperties;
 use leveret_protocol::values::AMQPValue;
@@ -139,6 +140,7 @@ impl Model {
         let fanout = vhost.exchange("x").unwrap();
         assert_eq!(fanout.counts.get(), counted(self.fanout));
         assert_eq!(client.connection.tally.total(), self.all);
+        assert_eq!(client.connection.info.stats.get(), self.all);
         assert_eq!(vhost.statistics.sums().stats(), self.all);
     }
 }
@@ -335,4 +337,25 @@ fn a_queue_whose_consumers_do_not_keep_up_says_so() {
     client.wait(std::time::Duration::from_secs(60));
     let full = queue.utilisation(now(&client)).unwrap();
     assert!(full > 0.99, "{full}");
+}
+
+#[test]
+fn an_unacknowledged_message_takes_memory_in_one_place() {
+    let mut client = client();
+    client.ask(declare("q"));
+    let (count, body) = (50, "x".repeat(2000));
+    let before = Memory::of(&client.broker);
+    (0..count).for_each(|_| client.publish("q", &body));
+    let ready = Memory::of(&client.broker);
+    let waiting = ready.queue_procs - before.queue_procs;
+    assert!(waiting >= count * 2000, "{waiting}");
+    assert_eq!(ready.connection_channels, before.connection_channels);
+    client.ask(consume("q", "c"));
+    client.hears();
+    client.connection.report_to_ledger();
+    let held = Memory::of(&client.broker);
+    assert_eq!(held.queue_procs, before.queue_procs);
+    let deliveries = held.connection_channels - before.connection_channels;
+    assert!(deliveries >= count * 2000, "{deliveries}");
+    assert!(held.connection_other < 2000, "{}", held.connection_other);
 }

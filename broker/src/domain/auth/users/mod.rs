@@ -11,9 +11,12 @@ use std::sync::{Arc, LazyLock};
 use parking_lot::RwLock;
 
 use super::outcome::{AccountId, AuthError, Change, Identity, Login, LoginRefused};
-use super::pattern::{Pattern, PatternError};
+use super::pattern::{Origin, Pattern};
 use super::{Access, Credentials, PasswordHash, Permission, TopicAccess, User};
 use crate::domain::limits::UserLimits;
+use crate::text::names::{NAME_MAX, check_length};
+use crate::text::pattern::PatternError;
+use crate::text::shorten::shortened;
 
 /// The hash that the password of an unknown user is compared with, so that it takes the same time.
 static DUMMY_HASH: LazyLock<PasswordHash> = LazyLock::new(|| PasswordHash::of("nobody"));
@@ -27,11 +30,11 @@ struct CompiledPermission {
 }
 
 impl CompiledPermission {
-    fn compile(record: Permission) -> Result<Self, PatternError> {
+    fn compile(record: Permission, origin: Origin) -> Result<Self, PatternError> {
         Ok(CompiledPermission {
-            configure: Pattern::compile(&record.configure)?,
-            write: Pattern::compile(&record.write)?,
-            read: Pattern::compile(&record.read)?,
+            configure: Pattern::compile(&record.configure, origin)?,
+            write: Pattern::compile(&record.write, origin)?,
+            read: Pattern::compile(&record.read, origin)?,
             record,
         })
     }
@@ -129,7 +132,7 @@ impl Users {
                 tracing::error!(%user, %vhost, "ignoring a stored permission: its user does not exist");
                 continue;
             };
-            let granted = CompiledPermission::compile(permission);
+            let granted = CompiledPermission::compile(permission, Origin::Stored);
             let granted = granted.map_err(|reason| AuthError::Stored {
                 permission: format!("permission of user '{user}' in vhost '{vhost}'"),
                 reason,
@@ -154,7 +157,7 @@ impl Users {
                 .iter()
                 .any(|name| name == given.user)
         {
-            return Err(LoginRefused::LoopbackOnly(given.user.to_owned()));
+            return Err(LoginRefused::LoopbackOnly(shown(given.user)));
         }
         Ok(login)
     }
@@ -172,7 +175,7 @@ impl Users {
             .map(|account| (account.id, account.record.password.clone()));
         let hash = found.as_ref().map_or(&*DUMMY_HASH, |(_, hash)| hash);
         let verified = hash.verifies(given.password);
-        let refused = || LoginRefused::InvalidCredentials(given.user.to_owned());
+        let refused = || LoginRefused::InvalidCredentials(shown(given.user));
         let Some((id, hash)) = found.filter(|_| verified) else {
             return Err(refused());
         };
@@ -219,7 +222,7 @@ impl Users {
     /// Adds a user without permissions.
     ///
     /// # Errors
-    /// When the user already exists.
+    /// When the user already exists, or its name is empty or too long.
     pub fn add_user(
         &self,
         name: &str,
@@ -229,6 +232,7 @@ impl Users {
         if name.is_empty() {
             return Err(AuthError::EmptyName);
         }
+        check_length("name of the user", name)?;
         let mut accounts = self.accounts.write();
         let Entry::Vacant(place) = accounts.entry(name.to_owned()) else {
             return Err(AuthError::UserExists(name.to_owned()));
@@ -280,7 +284,7 @@ impl Users {
     /// Adds a user without permissions, or replaces password and tags of one that exists.
     ///
     /// # Errors
-    /// When the name is empty.
+    /// When the name is empty or too long.
     pub fn put_user(
         &self,
         name: &str,
@@ -339,7 +343,7 @@ impl Users {
     /// # Errors
     /// When the user does not exist, or a pattern does not compile.
     pub fn set_permissions(&self, permission: Permission) -> Result<Change, AuthError> {
-        let granted = CompiledPermission::compile(permission)?;
+        let granted = CompiledPermission::compile(permission, Origin::Written)?;
         let mut accounts = self.accounts.write();
         let account = find(&mut accounts, &granted.record.user)?;
         let record = granted.record.clone();
@@ -426,6 +430,11 @@ impl Users {
             .map(|granted| granted.record.clone())
             .collect())
     }
+}
+
+/// Returns a name that anybody may have sent, for the log.
+fn shown(user: &str) -> String {
+    shortened(user, NAME_MAX).into_owned()
 }
 
 /// Returns the account that a connection is logged in to, unless it was deleted.

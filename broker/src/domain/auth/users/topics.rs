@@ -2,7 +2,9 @@
 
 use super::{Account, Arc, AuthError, Change, Identity, TopicAccess, Users, account_of, find};
 use crate::domain::auth::TopicPermission;
+use crate::domain::auth::pattern::Origin;
 use crate::engine::exchange::{Exchange, ExchangeKind};
+use crate::text::names::check_length;
 use leveret_protocol::VhostName;
 
 impl Account {
@@ -48,7 +50,7 @@ impl Users {
                 tracing::error!(%user, %vhost, %exchange, "{what}");
                 continue;
             };
-            let access = TopicAccess::compile(permission);
+            let access = TopicAccess::compile(permission, Origin::Stored);
             let access = access.map_err(|reason| AuthError::Stored {
                 permission: format!(
                     "topic permission of user '{user}' on exchange '{exchange}' in vhost '{vhost}'"
@@ -84,9 +86,10 @@ impl Users {
     /// Sets a topic permission, replacing the previous one. The caller checks that the virtual host exists.
     ///
     /// # Errors
-    /// When the user does not exist, or a pattern does not compile.
+    /// When the user does not exist, the name of the exchange is too long, or a pattern does not compile.
     pub fn set_topic_permission(&self, permission: TopicPermission) -> Result<Change, AuthError> {
-        let access = TopicAccess::compile(permission)?;
+        check_length("name of the exchange", &permission.exchange)?;
+        let access = TopicAccess::compile(permission, Origin::Written)?;
         let mut accounts = self.accounts.write();
         let record = access.record.clone();
         let topics = &mut find(&mut accounts, &record.user)?.topics;

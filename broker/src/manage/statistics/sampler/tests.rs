@@ -35,7 +35,7 @@ fn publish(broker: &Broker, queue: &Arc<Queue>, count: usize) {
 }
 
 fn lengths(vhost: &Vhost) -> [u64; 3] {
-    vhost.statistics.sums().lengths
+    vhost.statistics.sums().lengths()
 }
 
 fn rate(broker: &Broker, tracked: &Tracked, columns: &'static Columns, name: &str) -> f64 {
@@ -97,7 +97,7 @@ async fn the_lengths_of_a_virtual_host_are_the_sum_of_those_of_its_queues() {
     let churn = broker.statistics.churn.get();
     assert_eq!((churn.queue_created, churn.queue_deleted), (3, 1));
     broker.delete_vhost("/", &mut broker.effects(None)).unwrap();
-    assert_eq!(broker.statistics.retired().lengths, [0; 3]);
+    assert_eq!(broker.statistics.retired().lengths(), [0; 3]);
 }
 
 #[tokio::test]

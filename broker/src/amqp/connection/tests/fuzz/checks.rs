@@ -10,7 +10,9 @@ use crate::amqp::connection::memory_limits::{CHANNEL, CONSUMER};
 use crate::amqp::connection::unacked::Delivery;
 use crate::domain::broker::Broker;
 use crate::domain::limits::ConnectionAttempt;
-use crate::engine::queue::{Consumer, Queue};
+use crate::engine::queue::{Consumer, Queue, QueueKind};
+use crate::engine::statistics::QueueSums;
+use crate::manage::statistics::visit;
 use crate::plumbing::ledger::Kind;
 use crate::plumbing::mailbox::{Mail, REPORT_STEP};
 use leveret_storage::{Batch, Position, QueueId};
@@ -34,6 +36,7 @@ fn queues(broker: &Broker) -> Vec<Arc<Queue>> {
 pub(super) fn while_running(world: &mut World) {
     unacknowledged_messages_are_in_one_place(world);
     the_ledger_adds_up(world);
+    the_sums_of_queues_add_up(&world.broker);
     for peer in &world.peers {
         credit_is_counted(peer);
         everything_was_read(peer);
@@ -49,6 +52,43 @@ pub(super) fn while_running(world: &mut World) {
         if queue.has_head() {
             nobody_waits_in_vain(&queue, &world.peers, &over_limit);
         }
+    }
+}
+
+/// The sums that are kept of all queues are those of a full count, though only queues that have moved were visited.
+pub(super) fn the_sums_of_queues_add_up(broker: &Broker) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        visit(broker);
+        let kept = broker.vhosts().into_iter().map(|vhost| {
+            let sums = vhost.statistics.sums().by_kind;
+            (vhost.name().clone(), sums.map(without_disk))
+        });
+        let kept: BTreeMap<_, _> = kept.collect();
+        let mut found: BTreeMap<_, _> = kept
+            .keys()
+            .cloned()
+            .map(|name| (name, Default::default()))
+            .collect();
+        for queue in queues(broker) {
+            let sums: &mut [QueueSums; QueueKind::ALL.len()] = found.get_mut(&queue.vhost).unwrap();
+            sums[queue.kind as usize] += without_disk(queue.sums());
+        }
+        if kept == found {
+            return;
+        }
+        // What the store does with a stream's messages it does at its own pace.
+        assert!(Instant::now() < deadline, "{kept:#?} and not {found:#?}");
+        std::thread::yield_now();
+    }
+}
+
+/// What deleted queues have read and written stays in the sums.
+fn without_disk(sums: QueueSums) -> QueueSums {
+    QueueSums {
+        disk_reads: 0,
+        disk_writes: 0,
+        ..sums
     }
 }
 
@@ -283,6 +323,7 @@ pub(super) fn unrest(world: &World) -> String {
 
 /// When all connections have ended.
 pub(super) fn at_the_end(world: &World) {
+    the_sums_of_queues_add_up(&world.broker);
     for queue in queues(&world.broker) {
         let counts = queue.counts();
         assert_eq!(

@@ -1,0 +1,149 @@
+//! The audit trail: a line in the log for each change that an operator makes or is refused, with who, from where and
+//! what. Secrets are left out, and long texts are shortened.
+
+use super::access::Principal;
+use super::request::{Request, Response};
+use crate::text::shorten::shortened;
+use serde_json::{Map, Value};
+
+/// The length of a text in the line at most, in bytes.
+const TEXT_MAX: usize = 200;
+/// The length of all arguments together at most, in bytes.
+const ARGUMENTS_MAX: usize = 1000;
+/// Parts of the names of arguments whose values may be, or contain, secrets.
+const SECRETS: [&str; 4] = ["password", "hash", "uri", "secret"];
+
+/// A change that an operator asks for, as the log shows it.
+#[derive(Debug)]
+pub(super) struct Change {
+    verb: String,
+    arguments: String,
+}
+
+impl Change {
+    /// Returns the change that a request makes; `None` if it changes nothing.
+    pub(super) fn of(request: &Request) -> Option<Self> {
+        if is_question(request) {
+            return None;
+        }
+        let Ok(Value::Object(mut arguments)) = serde_json::to_value(request) else {
+            return None;
+        };
+        let verb = match arguments.remove("verb") {
+            Some(Value::String(verb)) => verb,
+            _ => String::new(),
+        };
+        arguments.retain(|_, value| !value.is_null());
+        let arguments = Value::Object(shown(arguments)).to_string();
+        Some(Change {
+            verb,
+            arguments: shortened(&arguments, ARGUMENTS_MAX).into_owned(),
+        })
+    }
+
+    /// Writes the line.
+    pub(super) fn log(self, principal: &Principal, response: &Response) {
+        let Change { verb, arguments } = self;
+        // The owner of the data directory comes over the admin socket.
+        let (user, from) = match principal {
+            Principal::Owner => (None, "the admin socket".to_owned()),
+            Principal::User { login, from } => {
+                (Some(login.identity.name.as_str()), from.to_string())
+            }
+        };
+        match response {
+            Response::Error { kind, message } => tracing::warn!(
+                user,
+                from,
+                verb,
+                arguments,
+                error = format!("{kind:?}"),
+                reason = %shortened(message, TEXT_MAX),
+                "an operator's change was refused"
+            ),
+            _ => tracing::info!(user, from, verb, arguments, "changed by an operator"),
+        }
+    }
+}
+
+/// Returns whether a request only asks.
+fn is_question(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::ListQueues { .. }
+            | Request::ListConnections { .. }
+            | Request::ListChannels { .. }
+            | Request::ListConsumers { .. }
+            | Request::ListExchanges { .. }
+            | Request::ListBindings { .. }
+            | Request::ListVhosts { .. }
+            | Request::ListUsers
+            | Request::ListPermissions { .. }
+            | Request::ListUserPermissions { .. }
+            | Request::ListTopicPermissions { .. }
+            | Request::ListUserTopicPermissions { .. }
+            | Request::ListVhostLimits { .. }
+            | Request::ListUserLimits { .. }
+            | Request::ListPolicies { .. }
+            | Request::Status
+            | Request::Ping
+            | Request::Alarms
+            | Request::AuthenticateUser { .. }
+            | Request::ExportDefinitions
+    )
+}
+
+fn shown(arguments: Map<String, Value>) -> Map<String, Value> {
+    let shown = |(name, value): (String, Value)| {
+        let is_secret = SECRETS.iter().any(|secret| name.contains(secret));
+        let value = match value {
+            _ if is_secret => "***".into(),
+            Value::Object(inner) => Value::Object(self::shown(inner)),
+            Value::String(text) => shortened(&text, TEXT_MAX).into(),
+            other => other,
+        };
+        (name, value)
+    };
+    arguments.into_iter().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(request: &Request) -> (String, String) {
+        let change = Change::of(request).unwrap();
+        (change.verb, change.arguments)
+    }
+
+    #[test]
+    fn a_change_is_its_verb_and_arguments_without_secrets() {
+        let add = Request::AddUser {
+            user: "walker".into(),
+            password: "do-not-tell".into(),
+        };
+        let expected = r#"{"password":"***","user":"walker"}"#;
+        assert_eq!(change(&add), ("add_user".into(), expected.into()));
+        let shovel = Request::SetParameter {
+            vhost: "/".into(),
+            component: "shovel".into(),
+            name: "s".into(),
+            value: serde_json::json!({"src-uri": "amqp://u:do-not-tell@h", "ack-mode": "no-ack"}),
+        };
+        let (verb, arguments) = change(&shovel);
+        assert!(verb == "set_parameter" && arguments.contains("no-ack"));
+        assert!(!arguments.contains("do-not-tell"), "{arguments}");
+    }
+
+    #[test]
+    fn long_arguments_are_shortened_and_questions_are_no_change() {
+        let tags = vec!["é".repeat(1000); 100];
+        let set = Request::SetUserTags {
+            user: "u".repeat(5000),
+            tags,
+        };
+        let (_, arguments) = change(&set);
+        assert!(arguments.len() <= ARGUMENTS_MAX + 3 && arguments.ends_with("..."));
+        assert!(Change::of(&Request::Ping).is_none());
+    }
+}
