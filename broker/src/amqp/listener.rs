@@ -170,7 +170,7 @@ impl RemoveOnDrop {
             End::Closed if info.is_open() => log_connection!(info, info, "connection closed"),
             End::Closed => log_connection!(debug, info, "connection closed before its login"),
             End::Unused => {
-                log_connection!(debug, info, "the client closed without sending anything")
+                log_connection!(debug, info, "the client closed without sending anything");
             }
             End::Abandoned | End::Gone => {
                 log_connection!(warn, info, "client unexpectedly closed TCP connection");

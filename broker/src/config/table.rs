@@ -71,29 +71,32 @@ macro_rules! declare_settings {
             /// Returns every setting of a running broker by its key, as text that a flag could have.
             /// Leaves out the passwords and what only matters for a new data directory.
             pub fn settings(&self) -> Vec<(&'static str, String)> {
-                let mut settings = Vec::new();
-                $($crate::config::table::show!(settings, self.$name, $name $(, $shown $($other)?)?);)*
-                settings
+                let settings = [
+                    $($crate::config::table::shown!(self.$name, $name $(, $shown $($other)?)?),)*
+                ];
+                settings.into_iter().flatten().collect()
             }
         }
     };
 }
 
-/// Adds a setting with its text to a list, unless it is hidden.
-macro_rules! show {
-    ($settings:ident, $value:expr, $name:ident) => {
-        $settings.push((
+/// Returns a setting with its text, unless it is hidden.
+macro_rules! shown {
+    ($value:expr, $name:ident) => {
+        Some((
             stringify!($name),
             $crate::config::shown::Shown::shown(&$value),
         ))
     };
-    ($settings:ident, $value:expr, $name:ident, hidden) => {};
-    ($settings:ident, $value:expr, $name:ident, or $other:expr) => {
-        $settings.push((
+    ($value:expr, $name:ident, hidden) => {
+        None
+    };
+    ($value:expr, $name:ident, or $other:expr) => {
+        Some((
             stringify!($name),
             $crate::config::shown::Shown::shown(&$value.unwrap_or($other)),
         ))
     };
 }
 
-pub(super) use {declare_settings, show};
+pub(super) use {declare_settings, shown};

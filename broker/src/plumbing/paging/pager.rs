@@ -313,7 +313,7 @@ impl Shared {
         }
         match &job.work {
             PageWork::Read(..) | PageWork::ReadSorted(_) => {
-                state.reads.push_back((job, environment))
+                state.reads.push_back((job, environment));
             }
             PageWork::Write(_) | PageWork::WriteSorted(_) => {
                 self.writing.fetch_add(job.writing(), Ordering::SeqCst);

@@ -282,7 +282,7 @@ impl Machine {
                 self.ready.returned_written(line, page, spilled);
             }
             (Section::Returned(line), JobResult::NotRead) => {
-                self.ready.returned_not_read(line, page)
+                self.ready.returned_not_read(line, page);
             }
             (Section::Returned(line), JobResult::ReadSorted(entries)) => {
                 let stores = self.storing();
