@@ -140,7 +140,7 @@ impl HttpListener {
                     tokio::select! {
                         () = serve_connection(socket, peer, app, &slot) => {}
                         () = slot.evicted() => {
-                            tracing::debug!(%peer, "HTTP connection closed: others need its slot");
+                            tracing::debug!(%peer, "HTTP connection closed to make room for others");
                         }
                         () = stopped(&mut stop) => {}
                     }
