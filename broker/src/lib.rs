@@ -4,7 +4,7 @@
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | [`node`] | the process: logging, signals, reload |
+//! | [`node`] | the process: start, stop, logging, signals, reload |
 //! | [`amqp`], [`control`], [`http`] | the interfaces to the outside, independent of each other |
 //! | [`manage`] | everything that can be listed and done |
 //! | [`domain`] | declarations and permissions |

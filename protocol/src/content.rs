@@ -1,7 +1,7 @@
 //! Content headers (spec 2.3.5.2, 4.2.6.1). Properties are kept as raw bytes: they are sent on
 //! unchanged, and the few that the broker acts upon are found in one pass.
 
-use crate::frame::erlang_binary;
+use crate::erlang::erlang_binary;
 use crate::table;
 use std::ops::Range;
 

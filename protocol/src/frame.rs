@@ -8,9 +8,9 @@
 //! ```
 
 use crate::content;
+use crate::erlang::erlang_binary;
 use crate::error::{AmqpError, ReplyCode};
 use crate::names::ChannelId;
-use std::fmt::Write as _;
 
 /// The length of what precedes the payload: type, channel and size.
 pub const HEADER_LEN: usize = 7;
@@ -185,32 +185,6 @@ pub fn describe(octet: u8, payload: &[u8]) -> String {
         _ => ("all", payload),
     };
     format!("type {octet}, {what} octets = {}", erlang_binary(shown))
-}
-
-/// Formats bytes as Erlang does with `~p`: as a string if every byte is printable.
-pub fn erlang_binary(bytes: &[u8]) -> String {
-    if bytes.is_empty() {
-        return "<<>>".to_owned();
-    }
-    if bytes.iter().all(|b| (0x20..0x7f).contains(b)) {
-        let text = String::from_utf8_lossy(bytes)
-            .replace('\\', "\\\\")
-            .replace('"', "\\\"");
-        return format!("<<\"{text}\">>");
-    }
-    erlang_bytes(bytes)
-}
-
-/// Formats bytes as Erlang does with `~w`: as numbers.
-pub fn erlang_bytes(bytes: &[u8]) -> String {
-    let mut text = "<<".to_owned();
-    for (i, byte) in bytes.iter().enumerate() {
-        let comma = if i == 0 { "" } else { "," };
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{comma}{byte}");
-    }
-    text.push_str(">>");
-    text
 }
 
 #[cfg(test)]

@@ -176,7 +176,7 @@ fn class() -> impl Strategy<Value = AMQPClass> {
 }
 
 fn payload(class: &AMQPClass) -> Vec<u8> {
-    method::to_vec(gen_class(class))
+    table::to_vec(gen_class(class))
 }
 
 fn properties() -> impl Strategy<Value = Vec<u8>> {
@@ -250,7 +250,7 @@ fn look_at(octets: &[u8]) -> usize {
         entry.value.comparable(&mut comparable);
         let _ = (
             entry.value.type_name(),
-            raw_table::elements(entry.value.octets).count(),
+            raw_table::elements(entry.value.bytes).count(),
         );
     });
     entries.count()

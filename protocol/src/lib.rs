@@ -4,9 +4,12 @@
 //! (publish, deliver, ack and the like) are encoded and decoded by hand in [`method`]; all others
 //! go through the `amq-protocol` crate, after [`table`] has checked that the field tables of the
 //! peer are well-formed and not nested too deeply.
+//!
+//! What a method does does not belong here, nor which names and values are valid for whom.
 
 pub mod complete_publish;
 pub mod content;
+pub mod erlang;
 pub mod error;
 pub mod frame;
 pub mod method;

@@ -3,12 +3,12 @@
 
 use crate::classes::{AMQPClass, BasicProperties, basic, gen_class, parse_class};
 use crate::content::{CLASS_BASIC, HEADER_LEN as CONTENT_HEADER_LEN};
+use crate::erlang::erlang_bytes;
 use crate::error::{AmqpError, MethodId, ReplyCode};
 use crate::frame::{self, FRAME_END, FrameKind, OVERHEAD};
 use crate::names::{ChannelId, DeliveryTag};
-use crate::table;
+use crate::table::{self, to_vec};
 use bytes::{BufMut, BytesMut};
-use cookie_factory::{SerializeFn, WriteContext};
 
 mod ids;
 pub use ids::*;
@@ -192,7 +192,7 @@ fn malformed(payload: &[u8]) -> AmqpError {
     let arguments = payload.get(4..).unwrap_or_default();
     let error = AmqpError::connection(
         ReplyCode::FrameError,
-        format_args!("cannot decode {}", frame::erlang_bytes(arguments)),
+        format_args!("cannot decode {}", erlang_bytes(arguments)),
     );
     error.caused_by(peek_id(payload).unwrap_or_default())
 }
@@ -414,15 +414,6 @@ pub fn encode_heartbeat(out: &mut BytesMut) {
 /// Encodes properties, for messages that the broker creates itself.
 pub fn properties_to_vec(properties: &BasicProperties) -> Vec<u8> {
     to_vec(basic::gen_properties(properties))
-}
-
-/// Runs one of `amq-protocol`'s generators and returns its output.
-pub(crate) fn to_vec(generator: impl SerializeFn<Vec<u8>>) -> Vec<u8> {
-    let context = WriteContext::from(Vec::new());
-    // Generators fail only if the writer does, and writing to memory cannot fail.
-    generator(context)
-        .map(|c| c.into_inner().0)
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ pub struct RawValue<'a> {
     /// The type letter (RabbitMQ: "AMQP 0-9-1 Errata", field types).
     pub kind: u8,
     /// The bytes of the value.
-    pub octets: &'a [u8],
+    pub bytes: &'a [u8],
 }
 
 /// An entry of a table.
@@ -23,7 +23,7 @@ pub struct RawEntry<'a> {
     /// Its value.
     pub value: RawValue<'a>,
     /// The bytes of name and value in the table.
-    pub octets: &'a [u8],
+    pub bytes: &'a [u8],
 }
 
 /// Returns the entries of a table that has its length prefix; the empty slice is an empty table.
@@ -64,13 +64,9 @@ fn keyed(mut body: &[u8]) -> impl Iterator<Item = RawEntry<'_>> {
         let (&len, rest) = body.split_first()?;
         let (name, rest) = rest.split_at_checked(usize::from(len))?;
         let (value, rest) = split_value(rest)?;
-        let octets = &body[..body.len() - rest.len()];
+        let bytes = &body[..body.len() - rest.len()];
         body = rest;
-        Some(RawEntry {
-            name,
-            value,
-            octets,
-        })
+        Some(RawEntry { name, value, bytes })
     })
 }
 
@@ -83,8 +79,8 @@ fn split_value(bytes: &[u8]) -> Option<(RawValue<'_>, &[u8])> {
             (u32::from_be_bytes(*len) as usize, rest)
         }
     };
-    let (octets, rest) = rest.split_at_checked(len)?;
-    Some((RawValue { kind, octets }, rest))
+    let (bytes, rest) = rest.split_at_checked(len)?;
+    Some((RawValue { kind, bytes }, rest))
 }
 
 impl RawValue<'_> {
@@ -124,27 +120,27 @@ impl RawValue<'_> {
             out.extend_from_slice(&number.to_be_bytes());
             return;
         }
-        match (self.kind, self.octets) {
+        match (self.kind, self.bytes) {
             (b't', &[flag]) => out.extend_from_slice(&[b't', u8::from(flag != 0)]),
             (b'f', &[a, b, c, d]) => float(f64::from(f32::from_be_bytes([a, b, c, d])), out),
             (b'd', &[a, b, c, d, e, f, g, h]) => {
                 float(f64::from_be_bytes([a, b, c, d, e, f, g, h]), out);
             }
-            (b'S' | b'x', octets) => {
+            (b'S' | b'x', bytes) => {
                 out.push(b's');
-                out.extend_from_slice(octets);
+                out.extend_from_slice(bytes);
             }
             // RabbitMQ treats both as an empty list.
             (b'A' | b'F', []) => out.push(b'['),
-            (b'A', octets) => {
+            (b'A', bytes) => {
                 out.push(b'[');
-                for value in elements(octets) {
+                for value in elements(bytes) {
                     value.nested(out);
                 }
             }
-            (b'F', octets) => {
+            (b'F', bytes) => {
                 out.push(b'{');
-                let mut entries: Vec<RawEntry<'_>> = keyed(octets).collect();
+                let mut entries: Vec<RawEntry<'_>> = keyed(bytes).collect();
                 entries.sort_by_key(|entry| entry.name);
                 for entry in entries {
                     out.push(entry.name.len() as u8);
@@ -152,9 +148,9 @@ impl RawValue<'_> {
                     entry.value.nested(out);
                 }
             }
-            (kind, octets) => {
+            (kind, bytes) => {
                 out.push(kind);
-                out.extend_from_slice(octets);
+                out.extend_from_slice(bytes);
             }
         }
     }
@@ -176,15 +172,15 @@ impl RawValue<'_> {
 
     /// Returns the value as a number if it is an integer or a timestamp.
     pub fn integer(&self) -> Option<i128> {
-        Some(match (self.kind, self.octets) {
+        Some(match (self.kind, self.bytes) {
             (b'b', &[a]) => i128::from(a.cast_signed()),
             (b'B', &[a]) => i128::from(a),
             (b's' | b'U', &[a, b]) => i128::from(i16::from_be_bytes([a, b])),
             (b'u', &[a, b]) => i128::from(u16::from_be_bytes([a, b])),
             (b'I', &[a, b, c, d]) => i128::from(i32::from_be_bytes([a, b, c, d])),
             (b'i', &[a, b, c, d]) => i128::from(u32::from_be_bytes([a, b, c, d])),
-            (b'L' | b'l', octets) => i128::from(i64::from_be_bytes(octets.try_into().ok()?)),
-            (b'T', octets) => i128::from(u64::from_be_bytes(octets.try_into().ok()?)),
+            (b'L' | b'l', bytes) => i128::from(i64::from_be_bytes(bytes.try_into().ok()?)),
+            (b'T', bytes) => i128::from(u64::from_be_bytes(bytes.try_into().ok()?)),
             _ => return None,
         })
     }
@@ -237,10 +233,10 @@ mod tests {
         assert_eq!(names, [b"a", b"b", b"c"]);
         let list = find(&raw, "b").unwrap();
         assert_eq!(list.type_name(), "array");
-        let kinds: Vec<u8> = elements(list.octets).map(|value| value.kind).collect();
+        let kinds: Vec<u8> = elements(list.bytes).map(|value| value.kind).collect();
         assert_eq!(kinds, *b"SV");
         assert_eq!(find(&raw, "d"), None);
-        let whole: usize = entries(&raw).map(|entry| entry.octets.len()).sum();
+        let whole: usize = entries(&raw).map(|entry| entry.bytes.len()).sum();
         assert_eq!(whole + 4, raw.len());
     }
 

@@ -5,6 +5,7 @@
 use amq_protocol::types::generation::gen_field_table;
 use amq_protocol::types::parsing::parse_field_table;
 use amq_protocol::types::{AMQPValue, FieldTable};
+use cookie_factory::{SerializeFn, WriteContext};
 use thiserror::Error;
 
 /// How deeply tables and arrays may be nested. RabbitMQ has no limit, but no client comes near this
@@ -125,7 +126,16 @@ pub fn decode(bytes: &[u8]) -> Option<FieldTable> {
 
 /// Encodes a table with its length prefix.
 pub fn encode(table: &FieldTable) -> Vec<u8> {
-    crate::method::to_vec(gen_field_table(table))
+    to_vec(gen_field_table(table))
+}
+
+/// Runs one of `amq-protocol`'s generators and returns its output.
+pub(crate) fn to_vec(generator: impl SerializeFn<Vec<u8>>) -> Vec<u8> {
+    let context = WriteContext::from(Vec::new());
+    // Generators fail only if the writer does, and writing to memory cannot fail.
+    generator(context)
+        .map(|c| c.into_inner().0)
+        .unwrap_or_default()
 }
 
 /// Returns RabbitMQ's name for a value's type, as in its error texts.
@@ -184,7 +194,7 @@ pub fn display(value: &AMQPValue) -> String {
         AMQPValue::ShortString(v) => v.to_string(),
         AMQPValue::LongString(v) => v.to_string(),
         AMQPValue::Timestamp(v) => v.to_string(),
-        AMQPValue::ByteArray(v) => crate::frame::erlang_binary(v.as_slice()),
+        AMQPValue::ByteArray(v) => crate::erlang::erlang_binary(v.as_slice()),
         AMQPValue::DecimalValue(v) => format!("{{{},{}}}", v.scale, v.value),
         AMQPValue::FieldArray(values) => {
             let inner: Vec<String> = values.as_slice().iter().map(display).collect();
@@ -206,7 +216,7 @@ pub fn display(value: &AMQPValue) -> String {
 ///
 /// Recursion is as deep as the nesting of values, at most [`MAX_DEPTH`].
 pub fn erlang_term(value: &AMQPValue) -> String {
-    let binary = |octets: &[u8]| crate::frame::erlang_binary(octets);
+    let binary = |octets: &[u8]| crate::erlang::erlang_binary(octets);
     match value {
         AMQPValue::ShortString(v) => binary(v.as_str().as_bytes()),
         AMQPValue::LongString(v) => binary(v.as_bytes()),

@@ -247,7 +247,7 @@ pub fn invalid_match(value: &AMQPValue) -> AmqpError {
 
 /// A binding of a consistent-hash exchange whose key is not a weight; `key` is unchanged.
 pub fn weight_not_integer(key: &str) -> AmqpError {
-    let key = crate::frame::erlang_binary(key.as_bytes());
+    let key = crate::erlang::erlang_binary(key.as_bytes());
     AmqpError::channel(
         PreconditionFailed,
         format_args!("The binding key must be an integer: {key}"),

@@ -6,7 +6,8 @@ use std::{collections::HashMap, ops::Range};
 
 use bytes::Bytes;
 
-use crate::record::BLOCK_HEADER;
+/// The length of a block's header: magic, number of records, payload length, checksum.
+pub(crate) const BLOCK_HEADER: usize = 20;
 
 /// A message tail below this size is copied into the block: a separate write would cost more.
 const COPY_BELOW: usize = 64 << 10;

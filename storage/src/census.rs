@@ -13,7 +13,7 @@ use crate::{
     options::Weigh,
     ranges::RangeSet,
     read::load_span,
-    replay::{Alive, Published, alive},
+    replay::{Liveness, Published, liveness},
     schema::Chunk,
     stats::{Extent, RecoveredQueue},
     types::{Position, QueueId},
@@ -87,10 +87,10 @@ impl Census<'_> {
         mut chunk: Chunk,
         dead: &RangeSet,
     ) -> Result<Option<Extent>, StorageError> {
-        match alive(dead, Position(chunk.first_live), Position(chunk.last_live)) {
-            Alive::All => return Ok(Some(chunk.extent())),
-            Alive::Nothing => return Ok(None),
-            Alive::Some => {}
+        match liveness(dead, Position(chunk.first_live), Position(chunk.last_live)) {
+            Liveness::All => return Ok(Some(chunk.extent())),
+            Liveness::Nothing => return Ok(None),
+            Liveness::Some => {}
         }
         let messages = match messages::read(self.volumes, queue, first, &chunk) {
             Ok(Some(messages)) => messages,
@@ -110,10 +110,10 @@ impl Census<'_> {
         extent: &Extent,
         dead: &RangeSet,
     ) -> Result<Option<Extent>, StorageError> {
-        match alive(dead, extent.first, extent.last) {
-            Alive::All => return Ok(Some(*extent)),
-            Alive::Nothing => return Ok(None),
-            Alive::Some => {}
+        match liveness(dead, extent.first, extent.last) {
+            Liveness::All => return Ok(Some(*extent)),
+            Liveness::Nothing => return Ok(None),
+            Liveness::Some => {}
         }
         let mut live: Option<Extent> = None;
         for (position, message) in load_span(self.log, queue, span)? {

@@ -1,4 +1,4 @@
-//! Builds one commit: turns batches into a block of records and collects whom to confirm.
+//! Builds one commit: turns batches into a block of records and collects the confirms that it completes.
 
 use std::{
     collections::HashMap,

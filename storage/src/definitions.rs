@@ -10,9 +10,9 @@ use bytes::Bytes;
 
 use crate::{
     error::StorageError,
-    record::u32_at,
     schema::{self, CHECKSUM, MAX_VALUE},
     sled_store::{Changes, Found, SledStore},
+    types::u32_at,
 };
 
 /// How many bytes of a definition one part holds.

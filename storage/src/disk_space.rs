@@ -5,15 +5,9 @@
 //! be written, and then no space would ever be freed. So copies wait until there is space, which consumers create: what
 //! they acknowledge need not be copied.
 
-use std::{
-    collections::HashSet,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashSet, path::PathBuf};
 
-use crate::{catalogue::Catalogue, contents::Contents};
-
-/// Returns the free bytes on the disk that holds a path, or `None` if unknown.
-pub type FreeSpace = fn(&Path) -> Option<u64>;
+use crate::{catalogue::Catalogue, contents::Contents, options::FreeSpace};
 
 /// How many bytes a copy must leave free for the log to keep accepting acknowledgements.
 const SPARE: u64 = 16 << 20;
@@ -34,12 +28,6 @@ impl DiskSpace {
         let needed = bytes.saturating_mul(FACTOR).saturating_add(SPARE);
         bytes == 0 || (self.free)(&self.path).is_none_or(|free| free >= needed)
     }
-}
-
-/// Returns how many bytes can still be written below `path`, or `None` if unknown.
-pub fn free_space(path: &Path) -> Option<u64> {
-    let stat = rustix::fs::statvfs(path).ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// Returns the bytes of a segment's live messages, which folding would copy. A message in several queues counts once.

@@ -36,7 +36,7 @@ pub enum StorageError {
         expected: u32,
     },
     /// Part of the store is missing. The broker never silently starts with an empty store.
-    #[error("the store in {} is incomplete: {what} missing, or from another store; put it back or restore the directory from a copy, or run `leveret check` to see what is lost and `leveret repair` to continue without it", path.display())]
+    #[error("the store in {} is incomplete: {what} missing, or from another store; put the missing part back, or restore the directory from a copy, or run `leveret check` to see what is lost and `leveret repair` to continue without it", path.display())]
     Missing {
         /// The directory.
         path: PathBuf,
@@ -90,7 +90,7 @@ pub enum StorageError {
         damage: bool,
     },
     /// sled does not finish an operation. Whatever it has not made durable is still in the log.
-    #[error("the database in {} has not finished {action} after {} seconds; nothing is lost: restart the broker, and if this persists, check the disk, then run `leveret check`", path.display(), after.as_secs())]
+    #[error("the database in {} has not finished {action} after {} seconds; nothing is lost: restart the broker; if this persists, check the disk and run `leveret check`", path.display(), after.as_secs())]
     Stuck {
         /// sled's directory, or the store's.
         path: PathBuf,

@@ -6,7 +6,9 @@
 //! older. The modules: `record` and `segment` define the log's format, `log` and `writer` write it, `contents`, `fold`
 //! and `checkpoint` move it into sled, `schema`, `messages` and `sled_store` store it there, `catalogue` and `read`
 //! find it again, and `recover` opens a store. `spill` is separate: it holds data that leaves memory and need not
-//! survive a restart.
+//! survive a restart. `sled_reopen` replaces the database inside a `SledStore`, so these two import each other.
+//!
+//! What does not belong here: what the bytes mean, and when a message may be forgotten. The broker says both.
 //!
 //! Promises:
 //! - A token is given back only when its operation is on disk, or its message was acknowledged before it was written.
@@ -59,9 +61,8 @@ mod volume_file;
 mod volumes;
 mod writer;
 
-pub use disk_space::{FreeSpace, free_space};
 pub use error::StorageError;
-pub use options::{Options, Weigh};
+pub use options::{FreeSpace, Options, Weigh, free_space};
 pub use spill::{Spill, Spilled};
 pub use stats::{Extent, Health, Latency, RecoveredQueue, Report, Stats};
 pub use store::{Group, Opened, Store};

@@ -17,10 +17,10 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
-    block::Block,
+    block::{BLOCK_HEADER, Block},
     directory::{CleanClose, Directory},
     io::{LogFile, LogIo, replace_file},
-    record::{BLOCK_HEADER, BlockHeader, SEGMENT_HEADER, SegmentHeader},
+    record::{BlockHeader, SEGMENT_HEADER, SegmentHeader},
     segment,
 };
 

@@ -10,24 +10,19 @@ use crate::{
     error::StorageError,
     options::Weigh,
     ranges::RangeSet,
-    record::{u32_at, u64_at},
-    schema::{self, BodyKey, CHECKSUM, CHUNK_BYTES, Chunk, MAX_VALUE, SHARED_VALUE},
+    schema::{
+        self, BodyKey, CHECKSUM, CHUNK_BYTES, Chunk, MAX_VALUE, MESSAGE_HEADER, SHARED_VALUE,
+        is_large,
+    },
     sled_store::{Changes, Found, free_garbage},
-    types::{Position, QueueId},
+    types::{Position, QueueId, u32_at, u64_at},
     volumes::Volumes,
 };
 
-/// The length of position and length in front of each message of a chunk.
-const MESSAGE_HEADER: usize = 12;
 /// Messages up to this size are returned as slices of the value read; see [`crate::Store::read`].
 const MAX_SLICE: usize = 4096;
 /// How many bytes of a large message one part holds.
 const PART: usize = MAX_VALUE - CHECKSUM;
-
-/// Returns whether an encoded message of this length is a chunk of its own, which several queues may share.
-pub(crate) fn is_large(len: usize) -> bool {
-    CHECKSUM + MESSAGE_HEADER + len > MAX_VALUE
-}
 
 /// A large message in a volume, for other queues to share.
 #[derive(Debug, Clone, Copy)]

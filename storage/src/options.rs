@@ -1,13 +1,17 @@
 //! Options of a store.
 
-use std::{path::PathBuf, time::Duration};
-
-use crate::disk_space::{self, FreeSpace};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 const MIB: u64 = 1024 * 1024;
 
 /// Computes the weight of a message from its encoded bytes.
 pub type Weigh = fn(&[u8]) -> u64;
+
+/// Returns the free bytes on the disk that holds a path, or `None` if unknown.
+pub type FreeSpace = fn(&Path) -> Option<u64>;
 
 /// How to open a store. The broker uses `Options::new(path)`; the rest is for tests and unusual machines.
 #[derive(Debug, Clone)]
@@ -82,7 +86,13 @@ impl Default for Options {
             cache_capacity: 8 * MIB,
             accept_losses: false,
             weigh: |_| 0,
-            free_space: disk_space::free_space,
+            free_space,
         }
     }
+}
+
+/// Returns how many bytes can still be written below `path`, or `None` if unknown.
+pub fn free_space(path: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(path).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

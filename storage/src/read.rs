@@ -10,6 +10,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::{
+    block::BLOCK_HEADER,
     catalogue::{Catalogue, QueueEntry, Span},
     error::StorageError,
     messages,
@@ -222,7 +223,7 @@ pub(crate) fn load_span(
         if record::BlockHeader::decode(&bytes[at..], segment.header.salt, span.start + at as u64)
             .is_some()
         {
-            at += record::BLOCK_HEADER;
+            at += BLOCK_HEADER;
             continue;
         }
         let (record, len) = record::parse(&bytes[at..]).ok_or_else(damaged)?;

@@ -9,15 +9,13 @@
 use bytes::Bytes;
 
 use crate::{
-    block::Block,
-    messages::is_large,
-    types::{Position, QueueId},
+    block::{BLOCK_HEADER, Block},
+    schema::is_large,
+    types::{Position, QueueId, u32_at, u64_at},
 };
 
 /// The length of a segment's header.
 pub(crate) const SEGMENT_HEADER: usize = 48;
-/// The length of a block's header: magic, number of records, payload length, checksum.
-pub(crate) const BLOCK_HEADER: usize = 20;
 /// The length of what precedes a record's kind: length, checksum.
 const RECORD_HEADER: usize = 8;
 /// The length of a publish record without the message.
@@ -385,18 +383,6 @@ fn resolve<'a>(
         }),
         _ => None,
     }
-}
-
-pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(
-        bytes.get(at..at.checked_add(4)?)?.try_into().ok()?,
-    ))
-}
-
-pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_be_bytes(
-        bytes.get(at..at.checked_add(8)?)?.try_into().ok()?,
-    ))
 }
 
 #[cfg(test)]

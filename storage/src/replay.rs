@@ -186,7 +186,7 @@ impl Replayed {
 }
 
 /// Which messages of a run are live.
-pub(crate) enum Alive {
+pub(crate) enum Liveness {
     All,
     Nothing,
     /// Known only after reading the messages.
@@ -194,12 +194,12 @@ pub(crate) enum Alive {
 }
 
 /// Determines which messages are live without reading them.
-pub(crate) fn alive(dead: &RangeSet, first: Position, last: Position) -> Alive {
+pub(crate) fn liveness(dead: &RangeSet, first: Position, last: Position) -> Liveness {
     if dead.within(first.0, last.0).next().is_none() {
-        Alive::All
+        Liveness::All
     } else if dead.covers(first.0, last.0) {
-        Alive::Nothing
+        Liveness::Nothing
     } else {
-        Alive::Some
+        Liveness::Some
     }
 }

@@ -19,8 +19,7 @@
 
 use crate::{
     ranges::RangeSet,
-    record::{u32_at, u64_at},
-    types::{Position, QueueId},
+    types::{Position, QueueId, u32_at, u64_at},
 };
 
 /// The schema version. It changes whenever older and newer code could misread each other's stores. Version 2 can be
@@ -47,6 +46,14 @@ pub(crate) const CHUNK_BYTES: u64 = 62 * 1024;
 
 /// The length of the checksum in front of each value.
 pub(crate) const CHECKSUM: usize = 4;
+
+/// The length of position and length in front of each message of a chunk.
+pub(crate) const MESSAGE_HEADER: usize = 12;
+
+/// Returns whether an encoded message of this length is a chunk of its own, which several queues may share.
+pub(crate) fn is_large(len: usize) -> bool {
+    CHECKSUM + MESSAGE_HEADER + len > MAX_VALUE
+}
 
 pub(crate) const DEFINITION: u8 = b'd';
 pub(crate) const DEFINITION_PART: u8 = b'e';

@@ -11,10 +11,9 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
+    block::BLOCK_HEADER,
     error::StorageError,
-    record::{
-        self, BLOCK_HEADER, BLOCK_MAGIC_START, BlockHeader, Record, SEGMENT_HEADER, SegmentHeader,
-    },
+    record::{self, BLOCK_MAGIC_START, BlockHeader, Record, SEGMENT_HEADER, SegmentHeader},
 };
 
 /// How many bytes are read at once when a segment is scanned.

@@ -12,6 +12,7 @@ use crate::sled_store::SEGMENT_SIZE;
 pub(crate) const SEGMENT_HEADER: usize = 20;
 /// sled leaves this much unused at the end of a segment.
 const LONGEST_HEADER: usize = 32;
+/// The rest of the segment is unused.
 const CAP: u8 = 2;
 /// A batch: the messages up to the lsn in its body count together or not at all.
 pub(crate) const BATCH: u8 = 3;

@@ -37,7 +37,7 @@ use crate::{
 pub(crate) const SEGMENT_SIZE: usize = 2 << 20;
 /// How many accesses per chunk make sled check its cache: a page holds about 8 chunks, and a shard is checked after 64
 /// accesses.
-const TOUCHES: usize = 8;
+const CACHE_CHECK_ACCESSES: usize = 8;
 /// How many bytes of changes are passed to sled at once.
 const BATCH_BYTES: usize = 1 << 20;
 /// How many changes are passed to sled at once, however small.
@@ -299,7 +299,7 @@ impl SledStore {
         let Ok(sled) = self.sled() else {
             return;
         };
-        for _ in 0..TOUCHES {
+        for _ in 0..CACHE_CHECK_ACCESSES {
             let _ = guarded(&self.path, "reading", || sled.0.db.get(key));
         }
     }

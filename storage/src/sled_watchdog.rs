@@ -21,7 +21,7 @@ use parking_lot::{Condvar, Mutex};
 use sled::Db;
 
 /// How often the watchdog checks, and so how long a thread may oversleep.
-const EVERY: Duration = Duration::from_millis(250);
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Wakes the threads waiting in one sled if a write has failed. Blocks only briefly.
 type Wake = Box<dyn Fn() + Send + Sync>;
@@ -87,7 +87,7 @@ fn watch_all() {
         for (_, wake) in open.iter() {
             wake();
         }
-        parking_lot::MutexGuard::unlocked(&mut open, || thread::sleep(EVERY));
+        parking_lot::MutexGuard::unlocked(&mut open, || thread::sleep(CHECK_INTERVAL));
     }
 }
 

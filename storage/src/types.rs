@@ -166,3 +166,17 @@ pub struct Batch {
     /// The receiver of the tokens; without one they are dropped.
     pub sink: Option<Arc<dyn CommitSink>>,
 }
+
+/// Returns the big-endian number at an offset, or `None` if the bytes end before it does.
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(
+        bytes.get(at..at.checked_add(4)?)?.try_into().ok()?,
+    ))
+}
+
+/// Returns the big-endian number at an offset, or `None` if the bytes end before it does.
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_be_bytes(
+        bytes.get(at..at.checked_add(8)?)?.try_into().ok()?,
+    ))
+}

@@ -20,7 +20,6 @@ use parking_lot::RwLock;
 
 use crate::{
     error::StorageError,
-    record::{u32_at, u64_at},
     schema,
     sled_format::{
         FREE, LINK, Leaf, NODE, SEGMENT_HEADER, SegmentItem, lsn_of_segment, parse_link,
@@ -28,6 +27,7 @@ use crate::{
     },
     sled_reopen::{rewrite_if_unsynced, wait_for_lock},
     sled_store::{Checked, Found, SEGMENT_SIZE},
+    types::{u32_at, u64_at},
 };
 
 const MAGIC: &[u8; 8] = b"LVRTVIX1";

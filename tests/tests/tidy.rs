@@ -196,6 +196,9 @@ fn imports_of_the_broker_go_down() {
             .filter(|line| !line.starts_with("//"))
         {
             for used in line.split("crate::").skip(1) {
+                // A group would hide what follows on the next lines.
+                let is_group = used.starts_with('{');
+                assert!(!is_group, "{}: one import a line", within.display());
                 let end = used.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
                 let other = &used[..end.unwrap_or(used.len())];
                 if !may_use(&module, other) {
@@ -212,5 +215,42 @@ fn imports_of_the_broker_go_down() {
     let known: Vec<&str> = LAYERS.concat();
     for module in modules {
         assert!(known.contains(&module.as_str()), "{module} has no layer");
+    }
+}
+
+#[test]
+fn every_layer_is_on_the_map() {
+    let map =
+        std::fs::read_to_string(root().join("docs/develop/architecture.md")).expect("the map");
+    for module in LAYERS.concat() {
+        let path = format!("`broker/src/{module}/`");
+        assert!(
+            map.contains(&path),
+            "architecture.md does not say what is in {path}"
+        );
+    }
+}
+
+#[test]
+fn saved_failures_belong_to_a_test() {
+    for of_crate in ["broker", "protocol", "storage"] {
+        let saved = root().join(of_crate).join("proptest-regressions");
+        let mut folders = vec![saved.clone()];
+        while let Some(folder) = folders.pop() {
+            // A crate need not have any.
+            for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let within = path
+                    .strip_prefix(&saved)
+                    .expect("below")
+                    .with_extension("rs");
+                let source = root().join(of_crate).join("src").join(within);
+                assert!(source.exists(), "{} is of no test", path.display());
+            }
+        }
     }
 }

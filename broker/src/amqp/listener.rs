@@ -127,14 +127,14 @@ impl Listener {
         // Probes connect and close, every few seconds: a client is logged when it has logged in.
         log_connection!(debug, info, id = %info.id, "accepting AMQP connection");
         let session = Session::new(socket, self.broker.clone(), info.clone(), mailbox);
-        let leave = Leave {
+        let entry = RemoveOnDrop {
             broker: self.broker.clone(),
             info,
         };
         tokio::spawn(async move {
             let (end, socket) = session.run().await;
-            leave.with(&end);
-            drop(leave);
+            entry.with(&end);
+            drop(entry);
             if matches!(end, End::Closed) {
                 linger(socket).await;
             }
@@ -158,19 +158,19 @@ impl LogThrottle {
 }
 
 /// Removes a connection from the list, however its task ends.
-struct Leave {
+struct RemoveOnDrop {
     broker: Arc<Broker>,
     info: Arc<ConnectionInfo>,
 }
 
-impl Leave {
+impl RemoveOnDrop {
     fn with(&self, end: &End) {
         let info = &self.info;
         match end {
             End::Closed if info.is_open() => log_connection!(info, info, "connection closed"),
             End::Closed => log_connection!(debug, info, "connection closed before its login"),
             End::Unused => {
-                log_connection!(debug, info, "the client closed without sending anything")
+                log_connection!(debug, info, "the client closed without sending anything");
             }
             End::Abandoned | End::Gone => {
                 log_connection!(warn, info, "client unexpectedly closed TCP connection");
@@ -184,7 +184,7 @@ impl Leave {
     }
 }
 
-impl Drop for Leave {
+impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
         self.broker.connections.remove(self.info.id);
     }

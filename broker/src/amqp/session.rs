@@ -227,7 +227,7 @@ impl<S: Peer> Session<S> {
         match () {
             // Many do not answer connection.close, and none can answer a refusal without it.
             () if self.connection.is_closing() => End::Closed,
-            () if self.info.octets()[0] == 0 => End::Unused,
+            () if self.info.bytes()[0] == 0 => End::Unused,
             () => End::Abandoned,
         }
     }

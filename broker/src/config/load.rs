@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser};
 use super::data_dir::{Environment, resolve};
 use super::settings::Settings;
 use super::values::Secret;
-use super::{Config, ConfigError, file};
+use super::{Config, ConfigError, NONE, file};
 
 const PREFIX: &str = "LEVERET_";
 
@@ -109,72 +109,14 @@ fn load_all(
 }
 
 /// Fills in the defaults.
-fn complete(settings: Settings, environment: &Environment<'_>) -> Result<Config, ConfigError> {
-    let default = Config::with_data_dir(resolve(settings.data_dir, environment)?);
-    Ok(Config {
-        bind: settings.bind.unwrap_or(default.bind),
-        port: settings.port.unwrap_or(default.port),
-        data_dir: default.data_dir,
-        log_level: settings.log_level.unwrap_or(default.log_level),
-        log_format: settings.log_format.unwrap_or(default.log_format),
-        heartbeat: settings.heartbeat.unwrap_or(default.heartbeat),
-        channel_max: settings.channel_max.unwrap_or(default.channel_max),
-        frame_max: settings
-            .frame_max
-            // `check` has bounded it far below 4 GiB.
-            .and_then(|size| u32::try_from(size.0).ok())
-            .unwrap_or(default.frame_max),
-        max_message_size: settings
-            .max_message_size
-            .map_or(default.max_message_size, |size| size.0),
-        consumer_timeout: settings
-            .consumer_timeout
-            .map_or(default.consumer_timeout, |limit| limit.0),
-        connection_max: settings.connection_max.unwrap_or_default().0,
-        channel_max_per_node: settings.channel_max_per_node.unwrap_or_default().0,
-        consumer_max_per_channel: settings.consumer_max_per_channel.unwrap_or_default().0,
-        vm_memory_high_watermark: settings
-            .vm_memory_high_watermark
-            .unwrap_or(default.vm_memory_high_watermark),
-        queue_memory: settings
-            .queue_memory
-            .map_or(default.queue_memory, |size| size.0),
-        disk_free_limit: settings.disk_free_limit.unwrap_or(default.disk_free_limit),
-        max_transaction_size: settings
-            .max_transaction_size
-            .map_or(default.max_transaction_size, |size| size.0),
-        collect_statistics_interval: settings
-            .collect_statistics_interval
-            .map_or(default.collect_statistics_interval, |interval| interval.0),
-        loopback_users: settings
-            .loopback_users
-            .map_or(default.loopback_users, |users| users.0),
-        auth_mechanisms: settings
-            .auth_mechanisms
-            .map_or(default.auth_mechanisms, |mechanisms| mechanisms.0),
-        anonymous_login_user: match settings.anonymous_login_user {
-            Some(name) => Some(name).filter(|name| name != "none"),
-            None => default.anonymous_login_user,
-        },
-        anonymous_login_pass: settings
-            .anonymous_login_pass
-            .unwrap_or(default.anonymous_login_pass),
-        default_user: settings.default_user.unwrap_or(default.default_user),
-        default_pass: settings.default_pass.unwrap_or(default.default_pass),
-        load_definitions: settings
-            .load_definitions
-            .filter(|path| path != Path::new(super::NONE)),
-        definitions_skip_if_unchanged: settings.definitions_skip_if_unchanged.unwrap_or_default(),
-        management: settings.management.unwrap_or(default.management),
-        management_bind: settings.management_bind.unwrap_or(default.management_bind),
-        management_port: settings.management_port,
-        management_cors_allow_origins: settings
-            .management_cors_allow_origins
-            .map_or(default.management_cors_allow_origins, |origins| origins.0),
-        prometheus_port: settings.prometheus_port.and_then(|port| port.0),
-        prometheus_bind: settings.prometheus_bind.unwrap_or(default.prometheus_bind),
-        config_file: settings.config,
-    })
+fn complete(mut settings: Settings, environment: &Environment<'_>) -> Result<Config, ConfigError> {
+    let data_dir = resolve(settings.data_dir.take(), environment)?;
+    let mut config = settings.complete(Config::with_data_dir(data_dir));
+    config.anonymous_login_user.take_if(|name| name == NONE);
+    config
+        .load_definitions
+        .take_if(|path| path == Path::new(NONE));
+    Ok(config)
 }
 
 /// Reads the layer of environment variables. Each is parsed as the flag of the same name, so that

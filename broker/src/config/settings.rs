@@ -1,169 +1,249 @@
-//! The settings, each declared once: clap derives the flags and `--help`, serde the keys of the
-//! file, and `load` the names of the variables.
+//! The settings. Each is declared once, with how it is given (`--help`, the type of a flag, a variable or a key) and what the
+//! broker makes of it (the type in [`Config`], its default); see [`declare_settings`] for what follows from that.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
-
-use serde::Deserialize;
-
+use super::table::declare_settings;
 use super::values::{
     AuthMechanisms, ByteSize, Interval, LogFilter, LogFormat, LoopbackUsers, Maximum, OptionalPort,
     Origins, Secret, TimeLimit,
 };
-use super::{DiskFreeLimit, MemoryWatermark};
+use super::{DiskFreeLimit, Mechanism, MemoryWatermark};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
 
-/// One layer of settings: the flags, the environment or the file.
-#[derive(Clone, Debug, Default, clap::Args, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Settings {
+/// AMQP's registered port.
+pub const DEFAULT_PORT: u16 = 5672;
+/// The port of RabbitMQ's management plugin.
+pub const DEFAULT_MANAGEMENT_PORT: u16 = 15672;
+/// What RabbitMQ proposes in `connection.tune`, in seconds.
+pub const DEFAULT_HEARTBEAT: u16 = 60;
+/// What RabbitMQ proposes in `connection.tune`.
+pub const DEFAULT_CHANNEL_MAX: u16 = 2047;
+/// What RabbitMQ proposes in `connection.tune`, in bytes.
+pub const DEFAULT_FRAME_MAX: u32 = 128 * 1024;
+/// RabbitMQ 4's default (3.x: 128 MiB), in bytes.
+pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 16 * 1024 * 1024;
+/// RabbitMQ's default since 3.8.17: half an hour.
+pub const DEFAULT_CONSUMER_TIMEOUT: Duration = Duration::from_millis(1_800_000);
+/// RabbitMQ's default.
+pub const DEFAULT_STATISTICS_INTERVAL: Duration = Duration::from_millis(5000);
+const DEFAULT_MAX_TRANSACTION_SIZE: u64 = 128 << 20;
+/// Enough that consumers that keep up never wait for the disk, and little compared to the rest.
+const DEFAULT_QUEUE_MEMORY: u64 = 32 << 20;
+/// What stands for no value, where a setting may have none.
+pub(super) const NONE: &str = "none";
+/// The name and the password of the user in a new data directory.
+pub const DEFAULT_USER: &str = "guest";
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+declare_settings! {
     /// Address to listen on [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
-    pub(super) bind: Option<IpAddr>,
+    bind: IpAddr,
+    /// The address to listen on.
+    IpAddr = LOCALHOST;
 
     /// TCP port to listen on; 0 takes any free one [default: 5672]
     #[arg(long, value_name = "PORT")]
-    pub(super) port: Option<u16>,
+    port: u16,
+    /// The TCP port to listen on; 0 asks the system for a free one.
+    u16 = DEFAULT_PORT;
 
     /// Directory for all stored data [default: $XDG_DATA_HOME/leveret or ~/.local/share/leveret;
     /// for root /var/lib/leveret]
     #[arg(long, value_name = "DIR", global = true)]
-    pub(super) data_dir: Option<PathBuf>,
+    data_dir: PathBuf,
+    /// The directory for all stored data. Absolute; it need not exist yet.
+    PathBuf = PathBuf::new();
 
     /// Log level (error, warn, info, debug, trace) or a filter such as info,leveret=debug
     /// [default: info]
     #[arg(long, value_name = "LEVEL")]
-    pub(super) log_level: Option<LogFilter>,
+    log_level: LogFilter,
+    /// What is logged.
+    LogFilter = LogFilter::default();
 
     /// Log format: text or json [default: text]
     #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
-    pub(super) log_format: Option<LogFormat>,
-
-    /// TOML file whose keys are these options, written with _ (data_dir = "/srv/leveret")
-    #[arg(long, value_name = "FILE")]
-    // A file cannot name another one.
-    #[serde(skip)]
-    pub(super) config: Option<PathBuf>,
+    log_format: LogFormat,
+    /// The format of log lines.
+    LogFormat = LogFormat::default();
 
     /// Heartbeat interval in seconds; 0 turns heartbeats off [default: 60]
     #[arg(long, value_name = "SECONDS", help_heading = "Proposed to clients")]
-    pub(super) heartbeat: Option<u16>,
+    heartbeat: u16,
+    /// The heartbeat interval proposed to clients, in seconds; 0 turns heartbeats off.
+    u16 = DEFAULT_HEARTBEAT;
 
     /// Maximum number of channels per connection; 0 means 65535 [default: 2047]
     #[arg(long, value_name = "COUNT", help_heading = "Proposed to clients")]
-    pub(super) channel_max: Option<u16>,
+    channel_max: u16,
+    /// The maximum number of channels per connection, as proposed to clients; 0 means 65535.
+    u16 = DEFAULT_CHANNEL_MAX;
 
     /// Maximum frame size in bytes, at least 4096 [default: 128KiB]
     #[arg(long, value_name = "SIZE", help_heading = "Proposed to clients")]
-    pub(super) frame_max: Option<ByteSize>,
+    frame_max: ByteSize,
+    /// The maximum frame size in bytes, as proposed to clients; at least 4096 (spec 4.2.3).
+    u32 = DEFAULT_FRAME_MAX;
 
     /// Maximum size of a message body in bytes [default: 16MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Limits and users")]
-    pub(super) max_message_size: Option<ByteSize>,
+    max_message_size: ByteSize,
+    /// The maximum size of a message body in bytes.
+    u64 = DEFAULT_MAX_MESSAGE_SIZE;
 
     /// Milliseconds that a consumer may take to acknowledge a delivery; undefined or 0 for no limit
     /// [default: 1800000]
     #[arg(long, value_name = "MILLISECONDS", help_heading = "Limits and users")]
-    pub(super) consumer_timeout: Option<TimeLimit>,
+    consumer_timeout: TimeLimit,
+    /// How long a consumer may take to acknowledge a delivery; `None` for no limit.
+    Option<Duration> = Some(DEFAULT_CONSUMER_TIMEOUT);
 
     /// Maximum number of connections, or infinity [default: infinity]
     #[arg(long, value_name = "COUNT", help_heading = "Limits and users")]
-    pub(super) connection_max: Option<Maximum>,
+    connection_max: Maximum,
+    /// The maximum number of connections; `None` for no limit.
+    Option<u64> = None;
 
     /// Maximum number of channels on all connections together, or infinity [default: infinity]
     #[arg(long, value_name = "COUNT", help_heading = "Limits and users")]
-    pub(super) channel_max_per_node: Option<Maximum>,
+    channel_max_per_node: Maximum,
+    /// The maximum number of channels on all connections together; `None` for no limit.
+    Option<u64> = None;
 
     /// Maximum number of consumers per channel, or infinity [default: infinity]
     #[arg(long, value_name = "COUNT", help_heading = "Limits and users")]
-    pub(super) consumer_max_per_channel: Option<Maximum>,
+    consumer_max_per_channel: Maximum,
+    /// The maximum number of consumers per channel; `None` for no limit.
+    Option<u64> = None;
 
     /// Memory use above which publishers are blocked: a fraction of the machine's memory, or a size
     /// [default: 0.4]
     #[arg(long, value_name = "FRACTION|SIZE", help_heading = "Alarms")]
-    pub(super) vm_memory_high_watermark: Option<MemoryWatermark>,
+    vm_memory_high_watermark: MemoryWatermark,
+    /// The memory use above which publishers are blocked.
+    MemoryWatermark = MemoryWatermark::default();
 
     /// Memory for the messages in all queues together; further messages wait on disk
     /// [default: 32MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Limits and users")]
-    pub(super) queue_memory: Option<ByteSize>,
+    queue_memory: ByteSize,
+    /// Bytes of memory for the messages in all queues together; further messages wait on disk.
+    u64 = DEFAULT_QUEUE_MEMORY;
 
     /// Free disk space below which publishers are blocked: a size, or "mem_relative N" for N times
     /// the machine's memory [default: 50MB]
     #[arg(long, value_name = "SIZE", help_heading = "Alarms")]
-    pub(super) disk_free_limit: Option<DiskFreeLimit>,
+    disk_free_limit: DiskFreeLimit,
+    /// The free disk space below which publishers are blocked.
+    DiskFreeLimit = DiskFreeLimit::default();
 
     /// Maximum size of the uncommitted messages in one connection's transactions, in bytes
     /// [default: 128MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Limits and users")]
-    pub(super) max_transaction_size: Option<ByteSize>,
+    max_transaction_size: ByteSize,
+    /// The maximum size in bytes of the uncommitted messages in one connection's transactions.
+    u64 = DEFAULT_MAX_TRANSACTION_SIZE;
 
-    /// Milliseconds between two samples of what queues, channels and others have counted, from which
-    /// rates and histories are made [default: 5000]
+    /// Milliseconds between samples of the counters of queues, channels and connections, from which
+    /// rates and histories are computed [default: 5000]
     #[arg(long, value_name = "MILLISECONDS", help_heading = "Statistics")]
-    pub(super) collect_statistics_interval: Option<Interval>,
+    collect_statistics_interval: Interval,
+    /// The time between two samples of what was counted.
+    Duration = DEFAULT_STATISTICS_INTERVAL;
 
     /// Users who may log in only from this machine, separated by commas, or none [default: guest]
     #[arg(long, value_name = "USERS", help_heading = "Limits and users")]
-    pub(super) loopback_users: Option<LoopbackUsers>,
+    loopback_users: LoopbackUsers,
+    /// Users that may log in only from a loopback address.
+    Vec<String> = vec![DEFAULT_USER.to_owned()];
 
     /// Login mechanisms to offer: PLAIN, AMQPLAIN, ANONYMOUS, separated by commas [default:
     /// PLAIN,AMQPLAIN]
     #[arg(long, value_name = "MECHANISMS", help_heading = "Limits and users")]
-    pub(super) auth_mechanisms: Option<AuthMechanisms>,
+    auth_mechanisms: AuthMechanisms,
+    /// The login mechanisms that clients are offered.
+    Vec<Mechanism> = vec![Mechanism::Plain, Mechanism::AmqPlain];
 
     /// User that ANONYMOUS clients are logged in as, or none; its password comes from
     /// LEVERET_ANONYMOUS_LOGIN_PASS or the file's anonymous_login_pass [default: guest, password
     /// guest]
     #[arg(long, value_name = "USER", help_heading = "Limits and users")]
-    pub(super) anonymous_login_user: Option<String>,
+    anonymous_login_user: String,
+    /// The user that ANONYMOUS clients are logged in as, if that mechanism is offered; `None` to
+    /// refuse them.
+    Option<String> = Some(DEFAULT_USER.to_owned());
 
     /// Has no flag, like `default_pass`.
     #[arg(skip)]
-    pub(super) anonymous_login_pass: Option<Secret>,
+    anonymous_login_pass: Secret,
+    /// Its password.
+    Secret = Secret::from(DEFAULT_USER), hidden;
 
     /// Administrator created in a new data directory; its password comes from LEVERET_DEFAULT_PASS
     /// or the file's default_pass [default: guest, password guest]
     #[arg(long, value_name = "USER", help_heading = "Limits and users")]
-    pub(super) default_user: Option<String>,
+    default_user: String,
+    /// The administrator created in a new data directory.
+    String = DEFAULT_USER.to_owned(), hidden;
 
     /// Has no flag: every user of the machine can read a command line.
     #[arg(skip)]
-    pub(super) default_pass: Option<Secret>,
+    default_pass: Secret,
+    /// Its password.
+    Secret = Secret::from(DEFAULT_USER), hidden;
 
     /// Definition file to import at every start, or a directory whose *.json files are imported in the
     /// order of their names, or none; a new data directory then gets no default user [default: none]
     #[arg(long, value_name = "PATH", help_heading = "Definitions")]
-    pub(super) load_definitions: Option<PathBuf>,
+    load_definitions: PathBuf,
+    /// The definition file, or directory of such files, that is imported at every start.
+    Option<PathBuf> = None;
 
     /// Do not import the definitions again if they have not changed: true or false [default: false]
     #[arg(long, value_name = "BOOL", help_heading = "Definitions")]
-    pub(super) definitions_skip_if_unchanged: Option<bool>,
+    definitions_skip_if_unchanged: bool,
+    /// Whether these files are not imported again while they do not change.
+    bool = false;
 
     /// Serve the management HTTP API and metrics: true or false [default: true]
     #[arg(long, value_name = "BOOL", help_heading = "Management")]
-    pub(super) management: Option<bool>,
+    management: bool,
+    /// Whether the management HTTP API is served.
+    bool = true;
 
     /// Address of the management HTTP API [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS", help_heading = "Management")]
-    pub(super) management_bind: Option<IpAddr>,
+    management_bind: IpAddr,
+    /// Its address.
+    IpAddr = LOCALHOST;
 
     /// TCP port of the management HTTP API; 0 takes any free one [default: 15672, if it is free]
     #[arg(long, value_name = "PORT", help_heading = "Management")]
-    pub(super) management_port: Option<u16>,
+    management_port: u16,
+    /// Its port; `None` for [`DEFAULT_MANAGEMENT_PORT`], which may be in use by another broker.
+    Option<u16> = None, or DEFAULT_MANAGEMENT_PORT;
 
     /// Web origins whose pages may call the management HTTP API, separated by commas, or * for all
     /// [default: none]
     #[arg(long, value_name = "ORIGINS", help_heading = "Management")]
-    pub(super) management_cors_allow_origins: Option<Origins>,
+    management_cors_allow_origins: Origins,
+    /// The web origins whose pages may call it; `*` for all.
+    Vec<String> = Vec::new();
 
     /// TCP port on which anybody may read the metrics, without a login; 0 takes any free one, none
     /// opens none [default: none]
     #[arg(long, value_name = "PORT", help_heading = "Management")]
-    pub(super) prometheus_port: Option<OptionalPort>,
+    prometheus_port: OptionalPort,
+    /// The port on which anybody may read the metrics, if there is one.
+    Option<u16> = None;
 
-    /// Address of that port [default: 127.0.0.1]
+    /// Address for --prometheus-port [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS", help_heading = "Management")]
-    pub(super) prometheus_bind: Option<IpAddr>,
+    prometheus_bind: IpAddr,
+    /// The address of that port.
+    IpAddr = LOCALHOST;
 }
 
 /// The frame size that every peer must accept (spec 4.2.3).
@@ -216,54 +296,5 @@ impl Settings {
             }
         }
         Ok(())
-    }
-
-    /// Returns this layer, completed with the settings of the layer below.
-    pub(super) fn or(self, below: Settings) -> Settings {
-        Settings {
-            bind: self.bind.or(below.bind),
-            port: self.port.or(below.port),
-            data_dir: self.data_dir.or(below.data_dir),
-            log_level: self.log_level.or(below.log_level),
-            log_format: self.log_format.or(below.log_format),
-            config: self.config.or(below.config),
-            heartbeat: self.heartbeat.or(below.heartbeat),
-            channel_max: self.channel_max.or(below.channel_max),
-            frame_max: self.frame_max.or(below.frame_max),
-            max_message_size: self.max_message_size.or(below.max_message_size),
-            consumer_timeout: self.consumer_timeout.or(below.consumer_timeout),
-            connection_max: self.connection_max.or(below.connection_max),
-            channel_max_per_node: self.channel_max_per_node.or(below.channel_max_per_node),
-            consumer_max_per_channel: self
-                .consumer_max_per_channel
-                .or(below.consumer_max_per_channel),
-            vm_memory_high_watermark: self
-                .vm_memory_high_watermark
-                .or(below.vm_memory_high_watermark),
-            queue_memory: self.queue_memory.or(below.queue_memory),
-            disk_free_limit: self.disk_free_limit.or(below.disk_free_limit),
-            max_transaction_size: self.max_transaction_size.or(below.max_transaction_size),
-            collect_statistics_interval: self
-                .collect_statistics_interval
-                .or(below.collect_statistics_interval),
-            loopback_users: self.loopback_users.or(below.loopback_users),
-            auth_mechanisms: self.auth_mechanisms.or(below.auth_mechanisms),
-            anonymous_login_user: self.anonymous_login_user.or(below.anonymous_login_user),
-            anonymous_login_pass: self.anonymous_login_pass.or(below.anonymous_login_pass),
-            default_user: self.default_user.or(below.default_user),
-            default_pass: self.default_pass.or(below.default_pass),
-            load_definitions: self.load_definitions.or(below.load_definitions),
-            definitions_skip_if_unchanged: self
-                .definitions_skip_if_unchanged
-                .or(below.definitions_skip_if_unchanged),
-            management: self.management.or(below.management),
-            management_bind: self.management_bind.or(below.management_bind),
-            management_port: self.management_port.or(below.management_port),
-            management_cors_allow_origins: self
-                .management_cors_allow_origins
-                .or(below.management_cors_allow_origins),
-            prometheus_port: self.prometheus_port.or(below.prometheus_port),
-            prometheus_bind: self.prometheus_bind.or(below.prometheus_bind),
-        }
     }
 }

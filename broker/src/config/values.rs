@@ -390,3 +390,58 @@ impl<'de> Deserialize<'de> for LoopbackUsers {
         }
     }
 }
+
+impl From<ByteSize> for u64 {
+    fn from(size: ByteSize) -> Self {
+        size.0
+    }
+}
+
+/// For sizes that are checked to be far below 4 GiB.
+impl From<ByteSize> for u32 {
+    fn from(size: ByteSize) -> Self {
+        u32::try_from(size.0).unwrap_or(u32::MAX)
+    }
+}
+
+impl From<Maximum> for Option<u64> {
+    fn from(given: Maximum) -> Self {
+        given.0
+    }
+}
+
+impl From<TimeLimit> for Option<Duration> {
+    fn from(given: TimeLimit) -> Self {
+        given.0
+    }
+}
+
+impl From<Interval> for Duration {
+    fn from(given: Interval) -> Self {
+        given.0
+    }
+}
+
+impl From<OptionalPort> for Option<u16> {
+    fn from(given: OptionalPort) -> Self {
+        given.0
+    }
+}
+
+impl From<LoopbackUsers> for Vec<String> {
+    fn from(given: LoopbackUsers) -> Self {
+        given.0
+    }
+}
+
+impl From<Origins> for Vec<String> {
+    fn from(given: Origins) -> Self {
+        given.0
+    }
+}
+
+impl From<AuthMechanisms> for Vec<Mechanism> {
+    fn from(given: AuthMechanisms) -> Self {
+        given.0
+    }
+}

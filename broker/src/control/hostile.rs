@@ -5,7 +5,7 @@ use super::wire;
 use crate::config::Config;
 use crate::domain::broker::{Broker, DEFAULT_VHOST};
 use crate::domain::policy::{PolicyKind, WrittenPolicy};
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost::spec::VhostSpec;
 use crate::engine::queue::Effects;
 use crate::manage::AdminContext;
 use crate::manage::columns::{Column, ConnectionColumn, QueueColumn};

@@ -8,9 +8,9 @@ use crate::manage::AdminContext;
 use crate::manage::access::Principal;
 use crate::manage::definitions::{Export, Scope};
 use crate::manage::listings;
+use crate::manage::operations::Operations;
 use crate::manage::request::{ErrorKind, Request, Response};
 use crate::manage::value::Row;
-use crate::manage::verbs::Verbs;
 use crate::plumbing::aside::Aside;
 use crate::plumbing::slots::{ConnectionSlot, ConnectionSlots};
 use crate::plumbing::stopped;
@@ -230,7 +230,7 @@ async fn answer(
         }
         return send(write, slot, &Response::Ok).await;
     }
-    let verbs = Verbs::new(context.clone());
+    let verbs = Operations::new(context.clone());
     // Changes wait for the disk, so they run on a blocking thread.
     let response = spawn_blocking(move || verbs.perform(&Principal::Owner, request)).await;
     let response = response

@@ -238,14 +238,14 @@ pub(super) static VERBS: &[Verb] = &[
             ("", "in effect until the broker stops")]),
     verb(DEFINITIONS, "export_definitions", exactly(1),
         "<file_path | \"-\"> [--format json] [--timeout <timeout>]", "Exports definitions in JSON")
-        .details(&[("<file>", "local file path to export to. Pass a dash (-) for stdout"),
+        .details(&[("<file_path>", "local file path to export to. Pass a dash (-) for stdout"),
             ("--format", "output format to use: json")]),
     verb(DEFINITIONS, "import_definitions", (0, Some(1)),
-        "<file_path | \"-\"> [--format json] [--skip-if-unchanged] [--timeout <timeout>]",
+        "[<file_path> | -] [--format json] [--skip-if-unchanged] [--timeout <timeout>]",
         "Imports definitions in JSON")
-        .details(&[("[file]", "local file path to import from. If omitted or a dash (-), standard input is read"),
+        .details(&[("<file_path>", "local file path to import from. If omitted or a dash (-), standard input is read"),
             ("--format", "input format to use: json"),
-            ("--skip-if-unchanged", "do nothing if the same definitions were imported last with this option")]),
+            ("--skip-if-unchanged", "do nothing if the last import with this option had the same definitions")]),
     verb(POLICIES, "clear_operator_policy", exactly(1), "[--vhost <vhost>] <name>",
         "Clears an operator policy"),
     verb(POLICIES, "clear_policy", exactly(1), "[--vhost <vhost>] <name>",
@@ -279,7 +279,7 @@ pub(super) static VERBS: &[Verb] = &[
             ("<explanation>", "reason for connection closure, sent to the client")]),
     verb(QUEUES, "delete_queue", exactly(1),
         "<queue_name> [--if-empty|-e] [--if-unused|-u] [--timeout <timeout>]", "Deletes a queue")
-        .details(&[("--if-empty", "delete the queue if it is empty (has no messages ready for \
+        .details(&[("--if-empty", "delete the queue only if it is empty (has no messages ready for \
                 delivery)"),
             ("--if-unused", "delete the queue only if it has no consumers")]),
     verb(QUEUES, "purge_queue", exactly(1), "<queue> [--timeout <timeout>]",

@@ -3,11 +3,11 @@
 use crate::config::Limits;
 use crate::domain::auth::{AuthError, Change, LoginAttempts, Mechanisms, Users};
 use crate::domain::connections::Connections;
-use crate::domain::definitions::{self, Definition};
+use crate::domain::durable::{self, Definition};
 use crate::domain::limits::{UsageCounts, VhostLimits};
 use crate::domain::parameters::GlobalParameters;
+use crate::domain::vhost::spec::{VhostDeletionError, VhostSpec, VhostUpdate};
 use crate::domain::vhost::{Vhost, Vhosts};
-use crate::domain::vhost_spec::{VhostDeletionError, VhostSpec, VhostUpdate};
 use crate::engine::clock::Clock;
 use crate::engine::exchange::{Delays, Exchange, ExchangeKind, ExchangeSpec};
 use crate::engine::queue::paging::PageMover;
@@ -253,7 +253,7 @@ impl Broker {
             fx.store(change_op(change));
         }
         fx.store(Op::DeleteDefinition {
-            key: definitions::vhost_key(name),
+            key: durable::vhost_key(name),
         });
         Ok(())
     }
@@ -322,11 +322,11 @@ fn change_op(change: Change) -> Op {
     match change {
         Change::PutUser(user) => Definition::User(user).put(),
         Change::RemoveUser(name) => Op::DeleteDefinition {
-            key: definitions::user_key(&name),
+            key: durable::user_key(&name),
         },
         Change::PutPermission(permission) => Definition::Permission(permission).put(),
         Change::RemovePermission { user, vhost } => Op::DeleteDefinition {
-            key: definitions::permission_key(&vhost, &user),
+            key: durable::permission_key(&vhost, &user),
         },
         Change::PutTopicPermission(permission) => Definition::TopicPermission(permission).put(),
         Change::RemoveTopicPermission(permission) => {

@@ -299,7 +299,7 @@ impl ConnectionInfo {
     }
 
     /// Returns the bytes received and sent.
-    pub fn octets(&self) -> [u64; 2] {
+    pub fn bytes(&self) -> [u64; 2] {
         [&self.received, &self.sent].map(|bytes| bytes.load(Ordering::Relaxed))
     }
 

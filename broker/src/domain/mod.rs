@@ -1,7 +1,6 @@
 //! The broker's declarations and permissions: virtual hosts, queues, exchanges and bindings, users and their permissions,
 //! policies, limits and parameters; what callers may do to them ([`operations`]); how they are stored and recovered; and
-//! the open connections, with the eviction of some when memory
-//! is short.
+//! the open connections, of which [`shortage`] closes some when memory is low.
 //!
 //! A rule about a declaration, a name or a permission belongs here, once, for all callers. The form of requests (AMQP
 //! methods, leveretctl's verbs, HTTP) and the handling of messages do not belong here.
@@ -9,7 +8,7 @@
 pub mod auth;
 pub mod broker;
 pub mod connections;
-pub mod definitions;
+pub mod durable;
 pub mod limits;
 pub mod operations;
 pub mod parameters;
@@ -17,4 +16,3 @@ pub mod policy;
 pub mod recovery;
 pub mod shortage;
 pub mod vhost;
-pub mod vhost_spec;

@@ -92,7 +92,7 @@ impl Clock {
     }
 
     fn wall_millis_seen(&self, time: Time, now: Instant, wall: SystemTime) -> u64 {
-        let set = self.set_by(now, wall);
+        let set = self.wall_clock_shift(now, wall);
         time.0.saturating_add_signed(set).div_ceil(1000)
     }
 
@@ -103,12 +103,12 @@ impl Clock {
     }
 
     fn time_of_wall_millis_seen(&self, millis: u64, now: Instant, wall: SystemTime) -> Time {
-        let set = self.set_by(now, wall);
+        let set = self.wall_clock_shift(now, wall);
         Time(Time::from_millis(millis).0.saturating_add_signed(-set))
     }
 
     /// Returns by how many microseconds the wall clock was set forward since the broker started.
-    fn set_by(&self, now: Instant, wall: SystemTime) -> i64 {
+    fn wall_clock_shift(&self, now: Instant, wall: SystemTime) -> i64 {
         let off = since_epoch(wall).cast_signed() - self.time(now).0.cast_signed();
         (off + off.signum() * STEP / 2) / STEP * STEP
     }

@@ -16,3 +16,5 @@ pub mod queue;
 pub mod record;
 pub mod statistics;
 pub mod stream;
+#[cfg(test)]
+pub(crate) mod test_tables;

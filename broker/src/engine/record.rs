@@ -1,4 +1,4 @@
-//! The encoding of stored records other than messages: a key that names it, and a versioned value.
+//! The encoding of stored records other than messages: each has a key that names its object, and a versioned value.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use leveret_storage::Op;

@@ -1,33 +1,20 @@
 //! Request bodies: JSON objects of bounded size.
 
-use super::api::Api;
+use super::bounded_json::{self, NotParsed};
 use super::error::{ApiError, ApiResult};
-use super::frugal::{self, NotParsed};
+use super::state::Api;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// The size of most bodies at most, in bytes.
 const LIMIT: usize = 1 << 20;
 /// How long a client may take to send a body.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Bytes of bodies in memory at a time, in all requests together.
-const ALL_BODIES: usize = 128 << 20;
-
-/// The memory for request bodies, shared by all requests.
-#[derive(Clone, Debug)]
-pub(super) struct BodyMemory(Arc<Semaphore>);
-
-impl Default for BodyMemory {
-    fn default() -> Self {
-        BodyMemory(Arc::new(Semaphore::new(ALL_BODIES)))
-    }
-}
 
 /// The bytes of a body, and the memory that they take.
 #[derive(Debug)]
@@ -58,7 +45,7 @@ impl Bytes {
         };
         while let Some(frame) = body.frame().await {
             let frame =
-                frame.map_err(|_| ApiError::bad_request("the request body was broken off"))?;
+                frame.map_err(|_| ApiError::bad_request("the request body is incomplete"))?;
             let Ok(data) = frame.into_data() else {
                 continue;
             };
@@ -68,9 +55,7 @@ impl Bytes {
                 ));
             }
             let needed = u32::try_from(data.len()).unwrap_or(u32::MAX);
-            let memory = api.body_memory().0.clone().try_acquire_many_owned(needed);
-            let memory = memory
-                .map_err(|_| ApiError::busy("too many large requests at a time: try again"))?;
+            let memory = api.body_memory().reserve(needed)?;
             match &mut whole._memory {
                 Some(held) => held.merge(memory),
                 none => *none = Some(memory),
@@ -108,7 +93,7 @@ impl Bytes {
         if matches!(self.bytes.as_slice(), b"" | b"null" | b"undefined") {
             return Ok(Map::new());
         }
-        match frugal::parse(&self.bytes, max) {
+        match bounded_json::parse(&self.bytes, max) {
             Ok(Value::Object(object)) => Ok(object),
             Ok(Value::String(_)) => Err(ApiError::bad_request(
                 "invalid payload: the request body JSON-decoded to a string. Is the input \

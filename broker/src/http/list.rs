@@ -1,9 +1,9 @@
 //! Lists: filtered, sorted, cut into pages, reduced to columns (`rabbit_mgmt_util`), and streamed.
 
-use super::api::Api;
 use super::chunks::Chunks;
 use super::effort::Effort;
 use super::error::{ApiError, ApiResult};
+use super::state::Api;
 use crate::manage::objects::Rates;
 use crate::manage::statistics::{Ranges, Rounding};
 use crate::text::pattern::{Filter, FilterTooSlow};
@@ -492,7 +492,7 @@ where
             };
             if let Err(error) = written {
                 // The status is sent: the row stays a hole that every client can read.
-                tracing::error!(%error, "a row of an HTTP answer cannot be written");
+                tracing::error!(%error, "cannot write a row of an HTTP response");
                 chunk.truncate(start);
                 chunk.extend_from_slice(b"{}");
             }

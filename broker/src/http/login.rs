@@ -1,7 +1,7 @@
 //! HTTP Basic authentication.
 
-use super::api::Api;
 use super::error::{ApiError, no_credentials};
+use super::state::Api;
 use crate::domain::auth::{Credentials, LoginProtocol, LoginRefused};
 use crate::manage::access::{Principal, Right};
 use crate::text::names::NAME_MAX;

@@ -7,13 +7,14 @@
 mod allowance;
 mod api;
 pub mod body;
+mod bounded_json;
 mod chunks;
 mod effort;
 pub mod error;
 mod fields;
-mod frugal;
 mod headers;
 pub mod list;
 mod login;
 mod metrics;
 pub mod server;
+mod state;

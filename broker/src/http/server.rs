@@ -1,9 +1,10 @@
 //! The listeners of the management API and of the metrics: each accepts connections, as many as it can afford, and
 //! serves them with hyper.
 
-use super::api::{self, Api};
+use super::api;
 use super::login::Peer;
 use super::metrics;
+use super::state::Api;
 use crate::config::Config;
 use crate::manage::AdminContext;
 use crate::manage::metrics::Scraper;
@@ -139,7 +140,7 @@ impl HttpListener {
                     tokio::select! {
                         () = serve_connection(socket, peer, app, &slot) => {}
                         () = slot.evicted() => {
-                            tracing::debug!(%peer, "HTTP connection closed: others need its slot");
+                            tracing::debug!(%peer, "HTTP connection closed to make room for others");
                         }
                         () = stopped(&mut stop) => {}
                     }

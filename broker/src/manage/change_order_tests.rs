@@ -1,8 +1,8 @@
 //! Administrators change the same things at the same time, and the broker is restarted afterwards.
 
 use super::AdminContext;
+use super::operations::Operations;
 use super::request::Request;
-use super::verbs::Verbs;
 use crate::config::Config;
 use crate::domain::recovery::recover;
 use crate::manage::access::Principal;
@@ -60,13 +60,13 @@ fn changes_are_stored_in_the_order_in_which_they_took_effect() {
     let all = |request: fn(usize) -> Request| {
         for user in 0..USERS {
             ready.wait();
-            Verbs::new(context.clone()).perform(&Principal::Owner, request(user));
+            Operations::new(context.clone()).perform(&Principal::Owner, request(user));
         }
     };
     thread::scope(|scope| {
         let administrators = [delete, permit].map(|request| scope.spawn(move || all(request)));
         for user in 0..USERS {
-            Verbs::new(context.clone()).perform(&Principal::Owner, add(user));
+            Operations::new(context.clone()).perform(&Principal::Owner, add(user));
             ready.wait();
         }
         for administrator in administrators {

@@ -1,9 +1,9 @@
 //! The requests about limits and alarms.
 
 use super::objects;
+use super::operations::{OperationResult, Operations};
 use super::request::{ErrorKind, Request, Response};
 use super::value::Row;
-use super::verbs::{VerbResult, Verbs};
 use crate::domain::broker::Broker;
 use crate::domain::limits::{LimitError, UserLimits, VhostLimits};
 use crate::domain::shortage;
@@ -24,9 +24,12 @@ pub(super) fn of_users(broker: &Broker) -> Vec<Row> {
         .collect()
 }
 
-impl Verbs {
+impl Operations {
     /// Performs a request about limits or alarms; returns any other request unchanged.
-    pub(super) fn limits_verb(&mut self, request: Request) -> Result<VerbResult, Request> {
+    pub(super) fn limits_operation(
+        &mut self,
+        request: Request,
+    ) -> Result<OperationResult, Request> {
         Ok(match request {
             Request::SetVmMemoryHighWatermark { watermark } => {
                 self.context.broker.alarms.set_memory_watermark(watermark);
@@ -69,12 +72,12 @@ impl Verbs {
     }
 
     /// Makes a new watermark take effect at once.
-    fn check_alarms(&self) -> VerbResult {
+    fn check_alarms(&self) -> OperationResult {
         shortage::check(&self.context.broker, &self.context.data_dir);
         Ok(Response::Ok)
     }
 
-    fn set_vhost_limits(&mut self, vhost: &str, definition: &str) -> VerbResult {
+    fn set_vhost_limits(&mut self, vhost: &str, definition: &str) -> OperationResult {
         let limits = VhostLimits::parse(definition).map_err(|error| {
             let message = match error {
                 LimitError::NotJson(_) => error.to_string(),
@@ -90,7 +93,7 @@ impl Verbs {
         }
     }
 
-    fn clear_vhost_limits(&mut self, vhost: &str) -> VerbResult {
+    fn clear_vhost_limits(&mut self, vhost: &str) -> OperationResult {
         let broker = self.context.broker.clone();
         let known = broker
             .vhost(vhost)
@@ -106,7 +109,7 @@ impl Verbs {
         &mut self,
         user: &str,
         change: impl FnOnce(UserLimits) -> UserLimits,
-    ) -> VerbResult {
+    ) -> OperationResult {
         let change = self.context.broker.users.change_limits(user, change);
         self.store_change(change)
     }

@@ -112,7 +112,7 @@ fn connection_pid(id: crate::engine::interfaces::ConnectionId) -> Pid {
 fn queue_row(queue: &Queue, columns: &[QueueColumn]) -> Row {
     use QueueColumn as C;
     let (declared, totals, details) = (&queue.declared, &queue.totals, &queue.details);
-    let (contents, aside) = (&details.contents, &details.aside);
+    let (contents, parked) = (&details.contents, &details.parked);
     let cell = |column: &C| match column {
         C::Name => declared.name.as_str().into(),
         C::Durable => declared.durable.into(),
@@ -121,15 +121,15 @@ fn queue_row(queue: &Queue, columns: &[QueueColumn]) -> Row {
         C::OwnerPid => declared.owner.map(connection_pid).into(),
         C::Arguments => table(&declared.arguments.0),
         C::Messages => totals.messages.into(),
-        C::MessagesDelayed => aside.messages_delayed.into(),
+        C::MessagesDelayed => parked.messages_delayed.into(),
         C::MessagesReady => totals.messages_ready.into(),
         C::MessagesReadyRam => contents.messages_ready_ram.into(),
         C::MessagesUnacknowledged => totals.messages_unacknowledged.into(),
         C::MessagesUnacknowledgedRam => contents.messages_unacknowledged_ram.into(),
         C::MessagesRam => contents.messages_ram.into(),
         C::MessagesPersistent => contents.messages_persistent.into(),
-        C::MessagesDlx => aside.messages_dlx.into(),
-        C::MessageBytesDlx => aside.message_bytes_dlx.into(),
+        C::MessagesDlx => parked.messages_dlx.into(),
+        C::MessageBytesDlx => parked.message_bytes_dlx.into(),
         C::MessageBytes => contents.message_bytes.into(),
         C::MessageBytesRam => contents.message_bytes_ram.into(),
         C::MessageBytesReady => contents.message_bytes_ready.into(),
@@ -147,9 +147,9 @@ fn queue_row(queue: &Queue, columns: &[QueueColumn]) -> Row {
         C::ExclusiveConsumerTag => details.exclusive_consumer_tag.clone().into(),
         C::SingleActiveConsumerPid => details.single_active_consumer_pid.into(),
         C::SingleActiveConsumerTag => details.single_active_consumer_tag.clone().into(),
-        C::DelayedRetry => aside.delayed_retry.as_str().into(),
-        C::NextDelayedAt => aside.next_delayed_at.into(),
-        C::LastDelayedAt => aside.last_delayed_at.into(),
+        C::DelayedRetry => parked.delayed_retry.as_str().into(),
+        C::NextDelayedAt => parked.next_delayed_at.into(),
+        C::LastDelayedAt => parked.last_delayed_at.into(),
         C::DiskReads => details.disk_reads.into(),
         C::DiskWrites => details.disk_writes.into(),
         C::ConsumerUtilisation => details.consumer_utilisation.into(),

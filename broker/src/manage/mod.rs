@@ -1,20 +1,25 @@
-//! What can be listed and what can be done: the columns of every listing, and every operation.
+//! What administrators see and do, described once for leveretctl, the HTTP API, the metrics and definition files.
 //!
-//! A new column or a new operation belongs here, how it is requested and shown belongs in `control` and `ctl`, and the
-//! rules that it follows belong in [`domain`](crate::domain).
+//! [`objects`] are the things that exist, with RabbitMQ's JSON keys; [`columns`] and `listings` are leveretctl's view of
+//! them, [`metrics`] Prometheus', [`definitions`] that of definition files. [`statistics`] adds rates and histories.
+//! [`request`] declares every operation; `operations` and the files beside it perform them; [`perform`] and [`access`]
+//! check the right that each one needs.
+//!
+//! A new kind of thing, field, metric or operation belongs here. What does not: how it is requested and written
+//! (`control`, `ctl`, `http`), the rules that it follows ([`domain`](crate::domain)), and counting (the layers below).
 
 pub mod access;
-pub mod administration;
 mod audit;
 #[cfg(test)]
 mod change_order_tests;
 pub mod columns;
 pub mod definitions;
-mod erlang_hash;
+mod http_operations;
 mod limits;
 pub(crate) mod listings;
 pub mod metrics;
 pub mod objects;
+pub(crate) mod operations;
 pub mod perform;
 mod permissions;
 pub mod pid;
@@ -24,7 +29,6 @@ pub mod statistics;
 pub mod status;
 pub(crate) mod table;
 pub mod value;
-pub(crate) mod verbs;
 
 use crate::domain::broker::Broker;
 use std::net::SocketAddr;

@@ -2,8 +2,8 @@
 
 use super::AdminContext;
 use super::access::{Denied, NoVhost, Principal, Right};
-use super::request::{ErrorKind, Request, Response};
-use super::verbs::Verbs;
+use super::operations::Operations;
+use super::request::{ErrorKind, PolicyKind, Request, Response};
 use crate::domain::operations::Caller;
 use crate::engine::queue::Effects;
 use leveret_protocol::AmqpError;
@@ -15,7 +15,7 @@ pub enum Refusal {
     Denied(Denied),
     /// There is no such virtual host, or not for this principal.
     Vhost(NoVhost),
-    /// A rule that AMQP clients are under, too.
+    /// A rule that also applies to AMQP clients.
     Amqp(AmqpError),
     /// Everything else.
     Failed {
@@ -45,7 +45,7 @@ impl From<AmqpError> for Refusal {
 }
 
 impl AdminContext {
-    /// Does what AMQP clients do (declare, bind, publish, get, …) as this user, under the rules that they are under, and
+    /// Performs an operation of AMQP clients (declare, bind, publish, get, …) as this user, under the same rules, and
     /// returns once it is on disk. Blocks.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl AdminContext {
         if let Some(vhost) = request.vhost() {
             principal.vhost(&self.broker, vhost)?;
         }
-        match Verbs::new(self.clone()).perform(principal, request) {
+        match Operations::new(self.clone()).perform(principal, request) {
             Response::Error { kind, message } => Err(Refusal::Failed { kind, message }),
             response => Ok(response),
         }
@@ -129,14 +129,61 @@ impl Request {
         match self {
             Request::PurgeQueue { .. } | Request::DeleteQueue { .. } => Right::Management,
             Request::SetPolicy { kind, .. } | Request::ClearPolicy { kind, .. } => match kind {
-                super::request::PolicyKind::User => Right::Policymaker,
-                super::request::PolicyKind::Operator => Right::Administrator,
+                PolicyKind::User => Right::Policymaker,
+                PolicyKind::Operator => Right::Administrator,
             },
             Request::SetParameter { .. }
             | Request::ClearParameter { .. }
             | Request::SetGlobalParameter { .. }
             | Request::ClearGlobalParameter { .. } => Right::Policymaker,
-            _ => Right::Administrator,
+            Request::ListQueues { .. }
+            | Request::ListConnections { .. }
+            | Request::ListChannels { .. }
+            | Request::ListConsumers { .. }
+            | Request::ListExchanges { .. }
+            | Request::ListBindings { .. }
+            | Request::ListVhosts { .. }
+            | Request::ListUsers
+            | Request::ListPermissions { .. }
+            | Request::ListUserPermissions { .. }
+            | Request::ListTopicPermissions { .. }
+            | Request::ListUserTopicPermissions { .. }
+            | Request::Status
+            | Request::Ping
+            | Request::AddUser { .. }
+            | Request::DeleteUser { .. }
+            | Request::ChangePassword { .. }
+            | Request::AuthenticateUser { .. }
+            | Request::SetUserTags { .. }
+            | Request::SetPermissions { .. }
+            | Request::ClearPermissions { .. }
+            | Request::SetTopicPermissions { .. }
+            | Request::ClearTopicPermissions { .. }
+            | Request::AddVhost { .. }
+            | Request::DeleteVhost { .. }
+            | Request::Backup { .. }
+            | Request::CloseConnection { .. }
+            | Request::CloseAllConnections { .. }
+            | Request::CloseAllUserConnections { .. }
+            | Request::SetVmMemoryHighWatermark { .. }
+            | Request::SetDiskFreeLimit { .. }
+            | Request::Alarms
+            | Request::SetVhostLimits { .. }
+            | Request::ClearVhostLimits { .. }
+            | Request::ListVhostLimits { .. }
+            | Request::SetUserLimits { .. }
+            | Request::ClearUserLimits { .. }
+            | Request::ListUserLimits { .. }
+            | Request::ListPolicies { .. }
+            | Request::PutUser { .. }
+            | Request::PutVhost { .. }
+            | Request::ProtectVhost { .. }
+            | Request::SetVhostLimit { .. }
+            | Request::ClearVhostLimit { .. }
+            | Request::ResetLoginAttempts
+            | Request::ExportDefinitions
+            | Request::ImportDefinitions { .. }
+            | Request::Stop => Right::Administrator,
         }
     }
 

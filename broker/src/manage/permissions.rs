@@ -1,8 +1,8 @@
 //! The listings of permissions, and the requests about topic permissions.
 
+use super::operations::{OperationResult, Operations, auth_refusal};
 use super::request::{ErrorKind, Request, Response};
 use super::value::Row;
-use super::verbs::{VerbResult, Verbs, auth_refusal};
 use crate::domain::auth::{Permission, TopicPermission};
 use crate::domain::broker::Broker;
 
@@ -47,9 +47,9 @@ fn row(cells: [String; 4]) -> Row {
     cells.map(Into::into).into()
 }
 
-impl Verbs {
+impl Operations {
     /// Performs a request about topic permissions; returns any other request unchanged.
-    pub(super) fn topic_verb(&mut self, request: Request) -> Result<VerbResult, Request> {
+    pub(super) fn topic_operation(&mut self, request: Request) -> Result<OperationResult, Request> {
         match request {
             Request::SetTopicPermissions {
                 vhost,
@@ -73,7 +73,7 @@ impl Verbs {
         }
     }
 
-    fn set_topic_permission(&mut self, permission: TopicPermission) -> VerbResult {
+    fn set_topic_permission(&mut self, permission: TopicPermission) -> OperationResult {
         self.vhost(&permission.vhost)?;
         let change = self.context.broker.users.set_topic_permission(permission);
         self.store_change(change)
@@ -84,7 +84,7 @@ impl Verbs {
         user: &str,
         vhost: &str,
         exchange: Option<&str>,
-    ) -> VerbResult {
+    ) -> OperationResult {
         self.vhost(vhost)?;
         let users = &self.context.broker.users;
         let changes = users.clear_topic_permissions(user, vhost, exchange);

@@ -1,10 +1,10 @@
 //! The requests about policies, and the columns of listings that show them.
 
 use super::objects;
+use super::operations::{OperationResult, Operations};
 use super::request::{ErrorKind, Request, Response};
 use super::value::Row;
 use super::value::Value;
-use super::verbs::{VerbResult, Verbs};
 use crate::domain::policy::{Policy, PolicyKind};
 use crate::domain::vhost::Vhost;
 use crate::engine::applied_policy::AppliedPolicy;
@@ -67,9 +67,12 @@ pub(super) fn cell(definition: &Map<String, Json>) -> Value {
     }
 }
 
-impl Verbs {
+impl Operations {
     /// Performs a request about policies; returns any other request unchanged.
-    pub(super) fn policy_verb(&mut self, request: Request) -> Result<VerbResult, Request> {
+    pub(super) fn policy_operation(
+        &mut self,
+        request: Request,
+    ) -> Result<OperationResult, Request> {
         Ok(match request {
             Request::SetPolicy {
                 kind,
@@ -92,7 +95,7 @@ impl Verbs {
         })
     }
 
-    fn clear_policy(&mut self, kind: PolicyKind, vhost: &str, name: &str) -> VerbResult {
+    fn clear_policy(&mut self, kind: PolicyKind, vhost: &str, name: &str) -> OperationResult {
         // As in RabbitMQ, a virtual host that does not exist has no policies.
         let vhost = self.context.broker.vhost(vhost);
         match vhost {

@@ -1,6 +1,5 @@
 //! The requests to a running broker and its responses: every listing and every operation.
 
-use super::administration::{WrittenUser, WrittenVhost};
 use super::columns::{
     BindingColumn, ChannelColumn, ConnectionColumn, ConsumerColumn, ExchangeColumn, QueueColumn,
     VhostColumn,
@@ -10,7 +9,9 @@ use super::pid::Pid;
 use super::status::Status;
 use super::value::Value;
 use crate::config::{DiskFreeLimit, MemoryWatermark};
+use crate::domain::auth::PasswordHash;
 pub use crate::domain::policy::{PolicyKind, WrittenPolicy};
+use crate::engine::queue::QueueKind;
 pub use crate::plumbing::alarms::Resource;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -281,4 +282,34 @@ pub enum ErrorKind {
     VersionMismatch,
     /// The broker failed to perform the request; the message says why.
     Software,
+}
+
+/// A user as `PUT /api/users` describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenUser {
+    /// Its name.
+    pub name: String,
+    /// Its password.
+    pub password: PasswordHash,
+    /// Its tags.
+    pub tags: Vec<String>,
+}
+
+/// A virtual host as `PUT /api/vhosts` describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenVhost {
+    /// Its name.
+    pub name: String,
+    /// What operators say about it.
+    pub description: String,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// The type of queues that are declared without one; without it, it stays as it is.
+    pub default_queue_type: Option<QueueKind>,
+    /// Whether to refuse its deletion; without it, that stays as it is.
+    pub protected_from_deletion: Option<bool>,
+    /// Whether messages are traced; without it, that stays as it is.
+    pub tracing: Option<bool>,
+    /// Who gets all permissions in it if it is new.
+    pub maker: Option<String>,
 }

@@ -8,7 +8,7 @@ use leveret_storage::salvage::{self, Findings};
 use leveret_storage::{Options, StorageError};
 
 use crate::config::Command;
-use crate::domain::definitions::Definition;
+use crate::domain::durable::Definition;
 use crate::engine::queue::body_bytes;
 use crate::text::escape::{Form, escaped};
 

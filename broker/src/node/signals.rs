@@ -5,7 +5,7 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Returns the signals, real-time ones included, that would end or stop a process without a handler. PIPE is not among
-/// them, since Rust programs ignore it; nor is TSTP, since whoever presses Ctrl-Z in a terminal means it.
+/// them, since Rust programs ignore it; nor is TSTP, since Ctrl-Z in a terminal is deliberate.
 fn ignored() -> impl Iterator<Item = i32> {
     use rustix::process::Signal as S;
     let named = [

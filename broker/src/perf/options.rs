@@ -58,7 +58,7 @@ pub struct Load {
     /// The user to log in as.
     #[arg(long, default_value = "guest")]
     pub user: String,
-    /// Its password.
+    /// The user's password.
     #[arg(long, default_value = "guest")]
     pub password: String,
     /// The virtual host.
@@ -105,7 +105,7 @@ pub struct Load {
         help_heading = "Load"
     )]
     pub confirm: u32,
-    /// Have unroutable messages returned.
+    /// Ask for unroutable messages to be returned.
     #[arg(long, help_heading = "Load")]
     pub mandatory: bool,
     /// Acknowledge every delivery (default: automatic acknowledgement).
@@ -141,21 +141,21 @@ pub struct Load {
     pub channels: u16,
 
     /// How long to publish, in seconds; default: 5, unless message counts end the run.
-    #[arg(short, long, short_alias = 'z', alias = "time", value_name = "SECONDS", value_parser = seconds, help_heading = "End")]
+    #[arg(short, long, short_alias = 'z', alias = "time", value_name = "SECONDS", value_parser = seconds, help_heading = "When to stop")]
     pub duration: Option<f64>,
     /// Messages to publish per publisher; in the churn modes: cycles per connection.
-    #[arg(short = 'C', long, value_name = "N", help_heading = "End")]
+    #[arg(short = 'C', long, value_name = "N", help_heading = "When to stop")]
     pub pmessages: Option<u64>,
     /// Messages to consume per consumer.
-    #[arg(short = 'D', long, value_name = "N", help_heading = "End")]
+    #[arg(short = 'D', long, value_name = "N", help_heading = "When to stop")]
     pub cmessages: Option<u64>,
     /// Publish this many messages first and consume them all afterwards; with `-y 0`, leave them in
     /// the queues.
-    #[arg(long, value_name = "MESSAGES", conflicts_with_all = ["pmessages", "cmessages", "duration"], help_heading = "End")]
+    #[arg(long, value_name = "MESSAGES", conflicts_with_all = ["pmessages", "cmessages", "duration"], help_heading = "When to stop")]
     pub backlog: Option<u64>,
     /// Fail if the broker accepts, answers or delivers nothing for this long, in seconds. If a
     /// duration limits the run, a broker that blocks publishers is waited for until the run ends.
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, help_heading = "End")]
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, help_heading = "When to stop")]
     pub patience: f64,
 
     /// Number of queues; publishers and consumers are distributed over them in turn.

@@ -22,7 +22,7 @@ pub(crate) use crate::plumbing::ledger::WAITING as HIGH_MARK;
 /// Bytes that a waiting delivery takes besides its message.
 pub(crate) const DELIVERY_OVERHEAD: usize = 96;
 /// The step in bytes by which waiting deliveries are reported to the ledger.
-pub(crate) const TOLD_STEP: usize = 64 << 10;
+pub(crate) const REPORT_STEP: usize = 64 << 10;
 
 /// An item for a connection.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ struct State {
     orders: Vec<Order>,
     tokens: Vec<Token>,
     /// The bytes reported to the ledger.
-    told: usize,
+    reported: usize,
     resume_requested: bool,
     closed: bool,
     /// A wake-up is due or done, and the task has not looked since.
@@ -174,7 +174,7 @@ impl Mailbox {
             let waiting = self.waiting.load(Ordering::Relaxed);
             if !state.closed && waiting < self.ledger.waiting_mark().max(WAITING_WHEN_SHORT) {
                 self.waiting.store(waiting + size, Ordering::SeqCst);
-                self.tell(state, waiting + size);
+                self.report(state, waiting + size);
                 state.mail.push(Mail::Reply(reply));
             }
         });
@@ -223,9 +223,9 @@ impl Mailbox {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    fn tell(&self, state: &mut State, waiting: usize) {
-        self.ledger.change_waiting(state.told, waiting);
-        state.told = waiting;
+    fn report(&self, state: &mut State, waiting: usize) {
+        self.ledger.change_waiting(state.reported, waiting);
+        state.reported = waiting;
     }
 
     /// Swaps the contents with the (empty) buffers in `batch`; if there is nothing, the next item
@@ -241,7 +241,7 @@ impl Mailbox {
         std::mem::swap(&mut state.tokens, &mut batch.tokens);
         batch.resume = std::mem::take(&mut state.resume_requested);
         self.waiting.store(0, Ordering::SeqCst);
-        self.tell(&mut state, 0);
+        self.report(&mut state, 0);
         drop(state);
         if self.starved.load(Ordering::SeqCst) && self.starved.swap(false, Ordering::SeqCst) {
             batch.resume = true;
@@ -278,20 +278,20 @@ impl Mailbox {
         let bytes: usize = withdrawn.iter().map(|(_, entry)| cost(entry)).sum();
         let left = self.waiting.load(Ordering::Relaxed) - bytes;
         self.waiting.store(left, Ordering::SeqCst);
-        self.tell(&mut state, left);
+        self.report(&mut state, left);
         withdrawn
     }
 
     /// Returns the bytes reported to the ledger and the actual ones.
     #[cfg(test)]
-    pub fn told(&self) -> (usize, usize) {
+    pub fn reported(&self) -> (usize, usize) {
         let state = self.state.lock();
         let each = state.mail.iter().map(|mail| match mail {
             Mail::Deliver(_, entry) => cost(entry),
             Mail::Cancel(_) => 0,
             Mail::Reply(reply) => reply.message.weight() as usize + DELIVERY_OVERHEAD,
         });
-        (state.told, each.sum())
+        (state.reported, each.sum())
     }
 
     /// Shows the waiting items, for tests.
@@ -307,15 +307,15 @@ impl Mailbox {
         state.tokens.clear();
         state.orders.clear();
         self.waiting.store(0, Ordering::SeqCst);
-        self.tell(&mut state, 0);
+        self.report(&mut state, 0);
         std::mem::take(&mut state.mail)
     }
 }
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
-        let told = self.state.get_mut().told;
-        self.ledger.change_waiting(told, 0);
+        let reported = self.state.get_mut().reported;
+        self.ledger.change_waiting(reported, 0);
     }
 }
 
@@ -349,8 +349,8 @@ impl Inbox for Mailbox {
         // missed, see `take`.
         let waiting = self.waiting.load(Ordering::Relaxed) + size;
         self.waiting.store(waiting, Ordering::Relaxed);
-        if waiting >= state.told + TOLD_STEP {
-            self.tell(&mut state, waiting);
+        if waiting >= state.reported + REPORT_STEP {
+            self.report(&mut state, waiting);
         }
         state.mail.push(Mail::Deliver(consumer.clone(), entry));
         Ok(!std::mem::replace(&mut state.notified, true))

@@ -1,8 +1,8 @@
-//! Everything that performs the machines' effects: mailboxes and timers, the threads that page messages out and read
-//! streams, memory accounting and alarms, and the system interface.
+//! What moves, waits and counts around the machines: performing their effects, mailboxes and timers, the threads that page
+//! messages out and read streams, accounts of memory and alarms, the interface to the system.
 //!
-//! What belongs here moves, counts or waits; it decides nothing about messages (that is [`engine`](crate::engine)) and knows
-//! nothing of what is declared or of who may do what (that is [`domain`](crate::domain)).
+//! What belongs here decides nothing about messages (that is [`engine`](crate::engine)) and knows nothing of what is
+//! declared or of who may do what (that is [`domain`](crate::domain)).
 
 pub mod alarms;
 pub mod aside;

@@ -1,7 +1,7 @@
 //! The threads that read streams: reading blocks on the disk, so no connection's task does it. A
 //! few serve all streams; each cursor has a turn and then goes to the end of the queue.
 
-use crate::engine::stream::{After, Cursor, StreamReaders, Tails};
+use crate::engine::stream::{AfterTurn, Cursor, StreamReaders, Tails};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -108,11 +108,11 @@ impl Shared {
             let turn = || {
                 queue
                     .stream()
-                    .map_or(After::Rest, |s| cursor.turn(s, s.as_ref()))
+                    .map_or(AfterTurn::Idle, |s| cursor.turn(s, s.as_ref()))
             };
             let after = catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|_| {
                 tracing::error!(stream = %queue.name(), "a stream reader panicked");
-                After::Rest
+                AfterTurn::Idle
             });
             if cursor.schedule.end(after) {
                 self.put_back(cursor);

@@ -15,10 +15,10 @@ use crate::{
     directory::{CleanClose, Directory, segments_text},
     error::StorageError,
     ranges::RangeSet,
-    record::{Record, u32_at, u64_at},
+    record::Record,
     schema::{self, Chunk, QueueMarks},
     segment::{End, Segment},
-    types::QueueId,
+    types::{QueueId, u32_at, u64_at},
 };
 
 /// Everything known about a queue except its messages.

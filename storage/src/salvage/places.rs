@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{directory::Directory, error::StorageError, record::u64_at, schema};
+use crate::{directory::Directory, error::StorageError, schema, types::u64_at};
 
 /// Returns the subdirectories of a directory in order, or none if it does not exist.
 pub(super) fn directories(directory: &Directory, of: &Path) -> Result<Vec<PathBuf>, StorageError> {

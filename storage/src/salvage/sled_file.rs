@@ -13,13 +13,13 @@ use std::{
 
 use super::tail::Tail;
 use crate::{
-    record::u64_at,
     schema,
     sled_format::{
         CHANGES, COUNTER, FREE, LINK, Leaf, META, NODE, SegmentHeader, SegmentItem, lsn_of_segment,
         parse_link, read_segment,
     },
     sled_store::SEGMENT_SIZE,
+    types::u64_at,
 };
 
 /// The location of a message body, with its lsn.
@@ -39,7 +39,7 @@ struct Page {
 
 /// Where reading a segment hit something unreadable.
 #[derive(Debug)]
-struct Tear {
+struct UnreadableRange {
     lsn: i64,
     from: u64,
     to: u64,
@@ -52,7 +52,7 @@ struct Tear {
 pub(crate) struct SledFile {
     file: File,
     pages: BTreeMap<u64, Page>,
-    tears: Vec<Tear>,
+    tears: Vec<UnreadableRange>,
     /// For each segment with a tear: the page and lsn of its messages about pages, including unreadable ones.
     torn: Vec<Vec<(u64, i64)>>,
     /// The lsn at which sled stops when it opens the file: see [`Tail`].
@@ -192,7 +192,7 @@ impl SledFile {
                 to,
             } => {
                 changes.extend(page.map(|page| (page, lsn)));
-                self.tears.push(Tear {
+                self.tears.push(UnreadableRange {
                     lsn,
                     from,
                     to,

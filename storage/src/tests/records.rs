@@ -3,10 +3,10 @@
 use bytes::Bytes;
 
 use crate::{
-    block::Block,
+    block::{BLOCK_HEADER, Block},
     record::{
-        Appended, BLOCK_HEADER, BlockHeader, REFERENCE, Record, Reference, append_ack,
-        append_publish, append_reference, parse_block,
+        Appended, BlockHeader, REFERENCE, Record, Reference, append_ack, append_publish,
+        append_reference, parse_block,
     },
     types::{Position, QueueId},
 };

@@ -1,4 +1,4 @@
-//! One connection to a broker: octets out, what the broker says in, sorted by channel.
+//! One connection to a broker: bytes out, the broker's frames in, sorted by channel.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{Read, Write};

@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 /// The consumer argument, in milliseconds; a queue's is among its settings.
 const ARGUMENT: &str = "x-consumer-timeout";
 /// This many checks fit into the shortest timeout ...
-const LOOKS: u32 = 8;
+const CHECKS_PER_TIMEOUT: u32 = 8;
 /// ... but they are not more frequent than this ...
-const LOOK_MIN: Duration = Duration::from_millis(50);
+const CHECK_INTERVAL_MIN: Duration = Duration::from_millis(50);
 /// ... nor less frequent than this: RabbitMQ's `channel_tick_interval`.
-const LOOK_MAX: Duration = Duration::from_secs(60);
+const CHECK_INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// A channel with more marks than this drops every other one.
 const MARKS_MAX: usize = 128;
 
@@ -53,9 +53,9 @@ impl Watch {
         self.next.is_none() && self.shortest.is_some()
     }
 
-    fn look_after(&self, now: Instant) -> Option<Instant> {
+    fn check_after(&self, now: Instant) -> Option<Instant> {
         let shortest = self.shortest?;
-        Some(now + (shortest / LOOKS).clamp(LOOK_MIN, LOOK_MAX))
+        Some(now + (shortest / CHECKS_PER_TIMEOUT).clamp(CHECK_INTERVAL_MIN, CHECK_INTERVAL_MAX))
     }
 
     /// Records that a delivery may have this timeout from now on.
@@ -63,7 +63,7 @@ impl Watch {
         if self.shortest.is_none_or(|shortest| timeout < shortest) {
             self.shortest = Some(timeout);
             if self.next.is_some() {
-                self.next = self.next.min(self.look_after(now));
+                self.next = self.next.min(self.check_after(now));
             }
         }
     }
@@ -204,7 +204,7 @@ impl Connection {
         // check, too.
         let ripe = oldest.map(|by| by + shortest).filter(|ripe| *ripe > now);
         if oldest.is_some() {
-            let regular = self.ack_watch.look_after(now);
+            let regular = self.ack_watch.check_after(now);
             self.ack_watch.next = ripe.into_iter().chain(regular).min();
         }
         for (channel, timeout) in overdue {

@@ -1,7 +1,7 @@
 //! The state of a channel.
 
 use super::ack_timeout::Marks;
-use super::confirms::{Confirms, LOW_BITS, Low};
+use super::confirms::{Confirms, LOW_BITS, SequenceBits};
 use super::content::Content;
 use super::memory_limits::{CHANNEL, CONSUMER};
 use super::reply_to::ReplyConsumer;
@@ -91,9 +91,9 @@ pub(super) fn channel_of(token: Token) -> ChannelId {
 
 /// What a token from the store stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(super) enum TokenMeaning {
     /// A publish whose sequence number ends with these bits is safe.
-    Confirm(Low),
+    Confirm(SequenceBits),
     /// What the channel waits for is stored.
     Wait,
     /// Its channel has closed.
@@ -155,7 +155,7 @@ impl Channel {
     }
 
     pub(super) fn confirm_token(&self, sequence: u64) -> Token {
-        self.token(u64::from(Low::of(sequence).0) << SEQUENCE_SHIFT)
+        self.token(u64::from(SequenceBits::of(sequence).0) << SEQUENCE_SHIFT)
     }
 
     pub(super) fn wait_token(&self) -> Token {
@@ -168,14 +168,14 @@ impl Channel {
         Token(NonZeroU64::MIN | channel | epoch | rest)
     }
 
-    pub(super) fn meaning(&self, token: Token) -> Meaning {
+    pub(super) fn meaning(&self, token: Token) -> TokenMeaning {
         let token = token.0.get();
         if (token >> EPOCH_SHIFT) as u16 != self.epoch {
-            Meaning::Stale
+            TokenMeaning::Stale
         } else if token & WAIT_BIT != 0 {
-            Meaning::Wait
+            TokenMeaning::Wait
         } else {
-            Meaning::Confirm(Low::of(token >> SEQUENCE_SHIFT))
+            TokenMeaning::Confirm(SequenceBits::of(token >> SEQUENCE_SHIFT))
         }
     }
 }
@@ -195,13 +195,13 @@ mod tests {
             Channel::new(ChannelId(3), 9, &Arc::default()),
             Channel::new(ChannelId(3), 10, &Arc::default()),
         );
-        let confirm = |sequence| Meaning::Confirm(Low::of(sequence));
+        let confirm = |sequence| TokenMeaning::Confirm(SequenceBits::of(sequence));
         assert_eq!(old.meaning(old.confirm_token(77)), confirm(77));
         assert_eq!(old.meaning(old.confirm_token(u64::MAX)), confirm(u64::MAX));
         assert_eq!(channel_of(old.confirm_token(u64::MAX)), ChannelId(3));
         assert_eq!(channel_of(new.wait_token()), ChannelId(3));
-        assert_eq!(old.meaning(old.wait_token()), Meaning::Wait);
-        assert_eq!(new.meaning(old.confirm_token(77)), Meaning::Stale);
-        assert_eq!(new.meaning(old.wait_token()), Meaning::Stale);
+        assert_eq!(old.meaning(old.wait_token()), TokenMeaning::Wait);
+        assert_eq!(new.meaning(old.confirm_token(77)), TokenMeaning::Stale);
+        assert_eq!(new.meaning(old.wait_token()), TokenMeaning::Stale);
     }
 }

@@ -146,7 +146,7 @@ impl Connection {
         self.requeue(returned);
         self.fx.perform();
         self.phase = Phase::Ending;
-        self.tell_ledger();
+        self.report_to_ledger();
         self.count_end();
     }
 }

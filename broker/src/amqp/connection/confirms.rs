@@ -12,7 +12,7 @@ pub struct Confirms {
     next: u64,
     /// By sequence number. Publishes that were answered ahead of older ones leave empty slots,
     /// which are removed when they are the majority.
-    slots: VecDeque<(u64, Fate)>,
+    slots: VecDeque<(u64, PublishState)>,
     /// Slots that have not been answered.
     unanswered: usize,
     /// Decided publishes behind undecided ones.
@@ -21,7 +21,7 @@ pub struct Confirms {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum PublishState {
     /// This many queues have yet to store it; at 0 it is confirmed.
     Waits(u32),
     /// A queue has refused it.
@@ -44,23 +44,23 @@ pub const LOW_BITS: u32 = 30;
 
 /// The low bits of a sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Low(pub u32);
+pub struct SequenceBits(pub u32);
 
-impl Low {
-    pub fn of(sequence: u64) -> Low {
-        Low((sequence & ((1 << LOW_BITS) - 1)) as u32)
+impl SequenceBits {
+    pub fn of(sequence: u64) -> SequenceBits {
+        SequenceBits((sequence & ((1 << LOW_BITS) - 1)) as u32)
     }
 }
 
 /// The number of empty slots that are tolerated.
 const TOLERATED_HOLES: usize = 128;
 
-impl Fate {
+impl PublishState {
     fn verdict(self) -> Option<Verdict> {
         match self {
-            Fate::Waits(0) => Some(Verdict::Ack),
-            Fate::Refused => Some(Verdict::Nack),
-            Fate::Waits(_) | Fate::Answered => None,
+            PublishState::Waits(0) => Some(Verdict::Ack),
+            PublishState::Refused => Some(Verdict::Nack),
+            PublishState::Waits(_) | PublishState::Answered => None,
         }
     }
 }
@@ -86,16 +86,17 @@ impl Confirms {
         if stores == 0 {
             self.decided(self.slots.len(), sequence);
         }
-        self.slots.push_back((sequence, Fate::Waits(stores)));
+        self.slots
+            .push_back((sequence, PublishState::Waits(stores)));
         self.unanswered += 1;
         sequence
     }
 
     /// Finds the publishes whose numbers end with these bits, oldest first: more than one only if 2^30 others followed
     /// a publish that still waits.
-    fn ending(&self, low: Low) -> impl Iterator<Item = usize> {
+    fn ending(&self, low: SequenceBits) -> impl Iterator<Item = usize> {
         let first = self.slots.front().map_or(self.next, |(first, _)| *first);
-        let nearest = first + u64::from(Low::of(u64::from(low.0).wrapping_sub(first)).0);
+        let nearest = first + u64::from(SequenceBits::of(u64::from(low.0).wrapping_sub(first)).0);
         (nearest..self.next)
             .step_by(1 << LOW_BITS)
             .filter_map(|sequence| self.find(sequence))
@@ -119,12 +120,12 @@ impl Confirms {
 
     /// Records that one queue has stored the publish whose number ends with these bits. The store reports them in the
     /// order in which they came.
-    pub fn complete(&mut self, low: Low) {
-        let waits = |index: &usize| matches!(self.slots[*index].1, Fate::Waits(1..));
+    pub fn complete(&mut self, low: SequenceBits) {
+        let waits = |index: &usize| matches!(self.slots[*index].1, PublishState::Waits(1..));
         let Some(index) = self.ending(low).find(waits) else {
             return;
         };
-        if let (sequence, Fate::Waits(count @ 1..)) = &mut self.slots[index] {
+        if let (sequence, PublishState::Waits(count @ 1..)) = &mut self.slots[index] {
             *count -= 1;
             if *count == 0 {
                 let sequence = *sequence;
@@ -135,22 +136,22 @@ impl Confirms {
 
     /// Records that a queue has rejected the publish whose number ends with these bits, whatever other queues do with
     /// it. Rejections are reported immediately: if several match, it is the latest.
-    pub fn refuse(&mut self, low: Low) {
-        let waits = |index: &usize| matches!(self.slots[*index].1, Fate::Waits(_));
+    pub fn refuse(&mut self, low: SequenceBits) {
+        let waits = |index: &usize| matches!(self.slots[*index].1, PublishState::Waits(_));
         let Some(index) = self.ending(low).filter(waits).last() else {
             return;
         };
-        let (sequence, fate) = &mut self.slots[index];
-        *fate = Fate::Refused;
+        let (sequence, state) = &mut self.slots[index];
+        *state = PublishState::Refused;
         let sequence = *sequence;
         self.decided(index, sequence);
     }
 
     /// Rejects every publish that waits for the store, because nothing more will be stored.
     pub fn refuse_waiting(&mut self) {
-        for (_, fate) in &mut self.slots {
-            if matches!(fate, Fate::Waits(1..)) {
-                *fate = Fate::Refused;
+        for (_, state) in &mut self.slots {
+            if matches!(state, PublishState::Waits(1..)) {
+                *state = PublishState::Refused;
                 self.changed = true;
             }
         }
@@ -177,8 +178,8 @@ impl Confirms {
     pub fn flush(&mut self, mut tell: impl FnMut(u64, u64, Verdict)) {
         self.changed = false;
         let mut run: Option<(Verdict, u64, u64)> = None;
-        while let Some((sequence, fate)) = self.slots.front().copied() {
-            if let Some(verdict) = fate.verdict() {
+        while let Some((sequence, state)) = self.slots.front().copied() {
+            if let Some(verdict) = state.verdict() {
                 self.unanswered -= 1;
                 match &mut run {
                     Some((of, last, count)) if *of == verdict => {
@@ -190,7 +191,7 @@ impl Confirms {
                         }
                     }
                 }
-            } else if fate != Fate::Answered {
+            } else if state != PublishState::Answered {
                 break;
             }
             self.slots.pop_front();
@@ -204,7 +205,7 @@ impl Confirms {
                 continue;
             };
             if let Some(verdict) = self.slots[index].1.verdict() {
-                self.slots[index].1 = Fate::Answered;
+                self.slots[index].1 = PublishState::Answered;
                 self.unanswered -= 1;
                 tell(sequence, 1, verdict);
             }
@@ -223,7 +224,8 @@ impl Confirms {
     fn clear_holes(&mut self) {
         let holes = self.slots.len() - self.unanswered;
         if holes > TOLERATED_HOLES && holes > self.unanswered {
-            self.slots.retain(|(_, fate)| *fate != Fate::Answered);
+            self.slots
+                .retain(|(_, state)| *state != PublishState::Answered);
         }
     }
 }
@@ -246,20 +248,20 @@ mod tests {
         // As if a thousand million transient ones had come and gone while the first waited.
         confirms.next = first + (1 << LOW_BITS);
         let (second, third) = (confirms.publish(1), confirms.publish(2));
-        assert_eq!(Low::of(first), Low::of(second));
-        confirms.complete(Low::of(third));
-        confirms.complete(Low::of(first));
+        assert_eq!(SequenceBits::of(first), SequenceBits::of(second));
+        confirms.complete(SequenceBits::of(third));
+        confirms.complete(SequenceBits::of(first));
         assert_eq!(flushed(&mut confirms), [(first, false, Verdict::Ack)]);
-        confirms.complete(Low::of(second));
-        confirms.complete(Low::of(third));
+        confirms.complete(SequenceBits::of(second));
+        confirms.complete(SequenceBits::of(third));
         assert_eq!(flushed(&mut confirms), [(third, true, Verdict::Ack)]);
 
         let old = confirms.publish(1);
         confirms.next = old + (1 << LOW_BITS);
         let refused = confirms.publish(1);
-        confirms.refuse(Low::of(refused));
+        confirms.refuse(SequenceBits::of(refused));
         assert_eq!(flushed(&mut confirms), [(refused, false, Verdict::Nack)]);
-        confirms.complete(Low::of(old));
+        confirms.complete(SequenceBits::of(old));
         assert_eq!(flushed(&mut confirms), [(old, false, Verdict::Ack)]);
     }
 
@@ -270,13 +272,13 @@ mod tests {
             confirms.publish(1);
         }
         for tag in [1, 2, 4] {
-            confirms.complete(Low::of(tag));
+            confirms.complete(SequenceBits::of(tag));
         }
         let ack = Verdict::Ack;
         assert_eq!(flushed(&mut confirms), [(2, true, ack), (4, false, ack)]);
-        confirms.complete(Low::of(3));
+        confirms.complete(SequenceBits::of(3));
         assert_eq!(flushed(&mut confirms), [(3, false, ack)]);
-        confirms.complete(Low::of(5));
+        confirms.complete(SequenceBits::of(5));
         assert_eq!(flushed(&mut confirms), [(5, false, ack)]);
         assert_eq!(confirms.outstanding(), 0);
     }
@@ -287,8 +289,8 @@ mod tests {
         for stores in [0, 0, 2, 0, 0, 1] {
             confirms.publish(stores);
         }
-        confirms.refuse(Low::of(3));
-        confirms.refuse(Low::of(4));
+        confirms.refuse(SequenceBits::of(3));
+        confirms.refuse(SequenceBits::of(4));
         assert_eq!(
             flushed(&mut confirms),
             [
@@ -297,7 +299,7 @@ mod tests {
                 (5, false, Verdict::Ack)
             ]
         );
-        confirms.complete(Low::of(3));
+        confirms.complete(SequenceBits::of(3));
         assert_eq!(flushed(&mut confirms), []);
         confirms.refuse_waiting();
         assert_eq!(flushed(&mut confirms), [(6, false, Verdict::Nack)]);
@@ -312,7 +314,7 @@ mod tests {
             assert_eq!(flushed(&mut confirms).len(), 1);
         }
         assert!(confirms.slots.len() <= TOLERATED_HOLES + 2);
-        confirms.complete(Low::of(1));
+        confirms.complete(SequenceBits::of(1));
         assert_eq!(flushed(&mut confirms), [(1, false, Verdict::Ack)]);
         assert!(confirms.slots.is_empty());
     }
@@ -347,10 +349,10 @@ mod tests {
                     let at = which.index(left.len());
                     if refuse {
                         refused[at] |= told[at].is_none();
-                        confirms.refuse(Low::of(at as u64 + 1));
+                        confirms.refuse(SequenceBits::of(at as u64 + 1));
                     } else if left[at] > 0 {
                         left[at] -= 1;
-                        confirms.complete(Low::of(at as u64 + 1));
+                        confirms.complete(SequenceBits::of(at as u64 + 1));
                     }
                 }
                 confirms.flush(|tag, count, verdict| {

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 /// What was counted since the last report, and all that was reported.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct ConnectionCounts {
     batch: Traffic,
     /// The sizes of the publishes among it.
     sizes: MessageSizes,
@@ -60,7 +60,7 @@ impl Streak {
     }
 }
 
-impl Tally {
+impl ConnectionCounts {
     /// Returns what channels count of publishes.
     #[inline]
     pub(super) fn published(&mut self) -> &mut MessageStats {
@@ -240,7 +240,7 @@ impl Connection {
         let last = last.and_then(|last| last.first_chunk().copied());
         if let Some(caller) = &self.caller {
             let statistics = &caller.vhost().statistics;
-            statistics.change_octets(last.unwrap_or_default(), self.info.octets());
+            statistics.change_bytes(last.unwrap_or_default(), self.info.bytes());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! exchange.*
+//! The class exchange: declare, delete, bind, unbind.
 
 use super::Connection;
 use crate::domain::operations::{BindingSpec, ExchangeDeclaration};

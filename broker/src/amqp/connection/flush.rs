@@ -1,9 +1,9 @@
 //! Handing over what a read batch has collected: acknowledgements, publishes, confirms.
 
 use super::Connection;
-use super::channel::{Meaning, channel_of};
+use super::channel::{TokenMeaning, channel_of};
 use super::confirms::Verdict;
-use super::turns::Owed;
+use super::turns::ReservedCredit;
 use super::unacked::{Delivery, Returning};
 use crate::engine::queue::Queue;
 use leveret_protocol::{ChannelId, DeliveryTag, method, texts};
@@ -63,7 +63,7 @@ impl Connection {
             let Some(channel) = self.channel_mut(id) else {
                 continue;
             };
-            if let (Meaning::Confirm(sequence), Some(confirms)) =
+            if let (TokenMeaning::Confirm(sequence), Some(confirms)) =
                 (channel.meaning(token), &mut channel.confirms)
             {
                 confirms.refuse(sequence);
@@ -130,7 +130,7 @@ impl Connection {
 
     /// Removes deliveries from their queues, acknowledged or rejected.
     fn leave_queues(&mut self, settled: &[Delivery], rejected: bool) {
-        let mut owed = Owed::new();
+        let mut owed = ReservedCredit::new();
         for run in settled.chunk_by(|a, b| Arc::ptr_eq(&a.queue, &b.queue)) {
             let queue = &run[0].queue;
             let waiting = self.give_back_credit(run, &mut owed);
@@ -149,7 +149,7 @@ impl Connection {
     /// Requeues deliveries, one queue at a time, so that no queue serves consumers before all are
     /// in place.
     pub(super) fn requeue(&mut self, mut deliveries: Vec<Returning>) {
-        let mut owed = Owed::new();
+        let mut owed = ReservedCredit::new();
         let coming_back = deliveries.iter().map(|(delivery, _)| delivery);
         let waiting = self.give_back_credit(coming_back, &mut owed);
         deliveries.sort_by_key(|(delivery, _)| delivery.queue.id);

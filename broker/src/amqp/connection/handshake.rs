@@ -1,4 +1,4 @@
-//! connection.*: logging in, tuning, opening a virtual host, closing (spec 1.4.2).
+//! The class connection: logging in, tuning, opening a virtual host, closing (spec 1.4.2).
 
 use super::{Connection, Phase};
 use crate::config::Mechanism;

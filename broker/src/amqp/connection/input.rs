@@ -38,7 +38,7 @@ impl Payload<'_> {
 }
 
 /// The effort after which the clock is checked; a frame counts 1.
-const LOOK_EFFORT: u32 = 64;
+const CLOCK_CHECK_EFFORT: u32 = 64;
 /// The effort of a method that is neither a publish nor an acknowledgement.
 pub(super) const METHOD_EFFORT: u32 = 16;
 
@@ -71,7 +71,7 @@ impl Connection {
                 }
                 _ => {}
             }
-            let late = self.effort >= LOOK_EFFORT && self.is_late(until);
+            let late = self.effort >= CLOCK_CHECK_EFFORT && self.is_late(until);
             if late || self.is_blocked() || self.out.len() >= OUTPUT_MAX {
                 self.has_rest = !buf.is_empty();
                 break;
@@ -98,7 +98,7 @@ impl Connection {
         }
         self.take_tokens(now);
         self.flush();
-        self.tell_ledger();
+        self.report_to_ledger();
     }
 
     /// Returns whether `until` has passed; checks the clock only after some effort.

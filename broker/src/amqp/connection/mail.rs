@@ -1,7 +1,7 @@
 //! What other tasks send to the connection: deliveries, confirms, cancels, orders.
 
 use super::Connection;
-use super::channel::{Meaning, channel_of};
+use super::channel::{TokenMeaning, channel_of};
 use super::counting::Streak;
 use super::unacked::{Delivery, Returning};
 use crate::config::Limits;
@@ -28,7 +28,7 @@ impl Connection {
         }
         self.take_tokens(now);
         self.flush();
-        self.tell_ledger();
+        self.report_to_ledger();
         any
     }
 
@@ -245,14 +245,14 @@ impl Connection {
             return;
         };
         match channel.meaning(token) {
-            Meaning::Stale => {}
-            Meaning::Confirm(sequence) => {
+            TokenMeaning::Stale => {}
+            TokenMeaning::Confirm(sequence) => {
                 if let Some(confirms) = &mut channel.confirms {
                     confirms.complete(sequence);
                     self.news_of(id);
                 }
             }
-            Meaning::Wait => {
+            TokenMeaning::Wait => {
                 let Some(deferred) = &mut channel.deferred else {
                     return;
                 };

@@ -49,7 +49,7 @@ impl Connection {
 
     /// Checks that a client may have another message by basic.get.
     pub(super) fn check_get(&mut self) -> Result<(), AmqpError> {
-        self.account.tell_growth();
+        self.account.report_growth();
         let limit = self.broker.ledger.deliveries_limit().max(GET_LIMIT_MIN);
         match self.unacknowledged() > limit {
             true => Err(texts::too_much_unacknowledged(limit)),
@@ -75,7 +75,7 @@ impl Connection {
 
     /// Returns the limit that the peer exceeds with what it has sent, if it does.
     pub(super) fn requests_over(&mut self) -> Option<u64> {
-        self.account.tell_growth();
+        self.account.report_growth();
         let limit = self.broker.ledger.requests_limit();
         (self.account.requests() > limit).then_some(limit)
     }
@@ -95,17 +95,17 @@ impl Connection {
     }
 
     /// Reports to the ledger what the connection holds at the end of a turn.
-    pub(super) fn tell_ledger(&mut self) {
+    pub(super) fn report_to_ledger(&mut self) {
         let holdings = self.account.holdings();
         holdings.set(Kind::Output, self.out.memory());
         holdings.set(Kind::Deferred, self.deferred_bytes as u64);
-        self.account.tell();
+        self.account.report();
     }
 
-    /// Like `tell_ledger`, including the buffers; `input` is the size of the read buffer.
+    /// Like `report_to_ledger`, including the buffers; `input` is the size of the read buffer.
     pub fn count_buffers(&mut self, input: usize) {
         self.account.holdings().set(Kind::Input, input as u64);
-        self.tell_ledger();
+        self.report_to_ledger();
     }
 
     /// Checks the limit on consumers' arguments for a new consumer with this many bytes of them.

@@ -6,9 +6,11 @@
 //!
 //! Publishes and acknowledgements of one read batch are collected and handed to their queues in
 //! runs, one lock per run; whatever must see their effect flushes them first.
+//!
+//! Every file adds methods to [`Connection`], which is declared here, so each of them imports this one.
 
 mod ack_timeout;
-mod basic;
+mod basic_class;
 mod blocking;
 mod channel;
 mod channels;
@@ -17,6 +19,7 @@ mod confirms;
 mod content;
 mod counting;
 mod deferred;
+mod dispatch;
 mod exchange_class;
 mod fast_path;
 mod flush;
@@ -140,7 +143,7 @@ pub struct Connection {
     fx: Effects,
     run: run::Run,
     route: route::RouteCache,
-    tally: Box<counting::Tally>,
+    tally: Box<counting::ConnectionCounts>,
     settled: Vec<unacked::Delivery>,
     /// Like `settled`, but rejected without requeue.
     discarded: Vec<unacked::Delivery>,

@@ -1,4 +1,4 @@
-//! queue.*
+//! The class queue: declare, bind, unbind, purge, delete.
 
 use super::Connection;
 use super::channel::{Deferred, Wait};

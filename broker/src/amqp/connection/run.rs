@@ -12,9 +12,9 @@ pub(super) const RUN_MAX: usize = 256;
 /// Messages that may wait for all queues together; one that goes to several is counted for each.
 const WAITING_MAX: usize = 1024;
 /// The number of queues that have a place.
-const PLACES_MAX: usize = 64;
+const QUEUES_MAX: usize = 64;
 /// A message for up to this many queues waits in the place of each.
-const FEW: usize = 4;
+const COPIED_UP_TO: usize = 4;
 
 /// Messages that are not handed over yet.
 #[derive(Default)]
@@ -48,13 +48,13 @@ impl Run {
     /// Returns whether a message for these queues can be added before others are handed over.
     #[inline]
     pub(super) fn has_room(&self, queues: &Arc<[Arc<Queue>]>) -> bool {
-        if queues.len() > FEW {
+        if queues.len() > COPIED_UP_TO {
             return self.waiting == 0 && self.wide.len() < RUN_MAX && self.fits_wide(queues);
         }
         self.wide.is_empty()
             && !self.is_full
-            && self.waiting + FEW <= WAITING_MAX
-            && self.used + FEW <= PLACES_MAX
+            && self.waiting + COPIED_UP_TO <= WAITING_MAX
+            && self.used + COPIED_UP_TO <= QUEUES_MAX
     }
 
     fn fits_wide(&self, queues: &Arc<[Arc<Queue>]>) -> bool {
@@ -75,7 +75,7 @@ impl Run {
             return hint;
         };
         self.published += 1;
-        if queues.len() > FEW {
+        if queues.len() > COPIED_UP_TO {
             if self.wide.is_empty() {
                 self.wide_queues = queues.clone();
             }
@@ -154,7 +154,7 @@ impl Run {
             }
             self.wide.clear();
         }
-        if self.used + FEW > PLACES_MAX {
+        if self.used + COPIED_UP_TO > QUEUES_MAX {
             self.used = 0;
         }
         self.published = 0;
@@ -227,7 +227,8 @@ mod tests {
         let queues: Vec<Arc<Queue>> = (0..200).map(queue).collect();
         let lists: Vec<Arc<[Arc<Queue>]>> = (0..300)
             .map(|n| {
-                let size = [1, 1, 1, 2, FEW, FEW + 1, 30][random.random_range(0..7)];
+                let size =
+                    [1, 1, 1, 2, COPIED_UP_TO, COPIED_UP_TO + 1, 30][random.random_range(0..7)];
                 // The first few queues meet often.
                 let most = if n % 2 == 0 { 8 } else { queues.len() };
                 let mut list: Vec<_> = (0..size)
@@ -250,7 +251,7 @@ mod tests {
             assert!(run.has_room(list));
             hint = run.push(list, message(n), None, hint);
             assert!(run.waiting <= WAITING_MAX && run.wide.len() <= RUN_MAX);
-            assert!(run.places.len() <= PLACES_MAX);
+            assert!(run.places.len() <= QUEUES_MAX);
             for queue in list.iter() {
                 wanted[queue.id.0 as usize].push(n);
             }

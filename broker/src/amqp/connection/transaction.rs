@@ -1,4 +1,4 @@
-//! tx.*: publishes and acknowledgements that take effect together (spec 1.9, RabbitMQ:
+//! The class tx: publishes and acknowledgements that take effect together (spec 1.9, RabbitMQ:
 //! "Broker Semantics").
 //!
 //! As in RabbitMQ, a publish is checked and routed, and an acknowledgement looked up, when it

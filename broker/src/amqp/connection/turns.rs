@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Credit of channels that is kept back because several queues wait for it.
-pub(super) type Owed = BTreeMap<ChannelId, u32>;
+pub(super) type ReservedCredit = BTreeMap<ChannelId, u32>;
 
 impl Connection {
     /// Releases the credit of settled deliveries. Returns consumers to resume that were blocked for
@@ -27,7 +27,7 @@ impl Connection {
     pub(super) fn give_back_credit<'a>(
         &self,
         deliveries: impl IntoIterator<Item = &'a Delivery>,
-        owed: &mut Owed,
+        owed: &mut ReservedCredit,
     ) -> Vec<Arc<Consumer>> {
         let mut waiting = Vec::new();
         let consumers = deliveries.into_iter().filter_map(|d| d.consumer.as_ref());
@@ -53,7 +53,7 @@ impl Connection {
         consumer: &Consumer,
         count: u32,
         waiting: &mut Vec<Arc<Consumer>>,
-        owed: &mut Owed,
+        owed: &mut ReservedCredit,
     ) {
         let credit = &consumer.channel_credit;
         let awaited = credit.is_awaited();
@@ -79,7 +79,7 @@ impl Connection {
     }
 
     /// Hands out the credit that [`Connection::give_back_credit`] kept back.
-    pub(super) fn share_out_all(&mut self, owed: Owed) {
+    pub(super) fn share_out_all(&mut self, owed: ReservedCredit) {
         for (id, kept) in owed {
             self.share_out(id, kept);
         }

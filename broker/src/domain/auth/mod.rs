@@ -3,6 +3,9 @@
 //!
 //! Everything here is in memory. The broker loads the stored records into [`Users`] at startup; each call
 //! that changes something returns what to store.
+//!
+//! How credentials arrive (SASL, HTTP Basic) does not belong here, nor what a user may do to a certain queue or exchange
+//! (`operations`).
 
 mod attempts;
 mod mechanism;

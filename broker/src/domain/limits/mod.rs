@@ -1,5 +1,7 @@
 //! The limits of virtual hosts and users (RabbitMQ: "Per Virtual Host Limits", "Per User Resource
 //! Limits"), and the counts of connections and channels that they apply to.
+//!
+//! Where a limit is checked, and the refusal that a client gets, do not belong here.
 
 mod definition;
 mod usage;

@@ -20,36 +20,36 @@ pub(super) struct LoggedNames {
 
 /// What to log for a name.
 #[derive(Debug, PartialEq, Eq)]
-enum News<'a> {
+enum LogDecision<'a> {
     /// The name, escaped.
     Name(&'a str),
     /// That no more names will be logged.
-    Stops,
+    LastLine,
     Nothing,
 }
 
 impl LoggedNames {
-    fn note(&mut self, name: &str) -> News<'_> {
-        let name = shown(name);
+    fn decide(&mut self, name: &str) -> LogDecision<'_> {
+        let name = escaped_prefix(name);
         if self.names.iter().any(|known| **known == *name) {
-            return News::Nothing;
+            return LogDecision::Nothing;
         }
         if self.names.len() < NAMES {
             self.names.push(name.into());
             return self
                 .names
                 .last()
-                .map_or(News::Nothing, |name| News::Name(name));
+                .map_or(LogDecision::Nothing, |name| LogDecision::Name(name));
         }
         match std::mem::replace(&mut self.has_stopped, true) {
-            false => News::Stops,
-            true => News::Nothing,
+            false => LogDecision::LastLine,
+            true => LogDecision::Nothing,
         }
     }
 }
 
 /// Returns the beginning of a name, escaped so that it cannot affect a terminal or break a line.
-fn shown(name: &str) -> String {
+fn escaped_prefix(name: &str) -> String {
     let mut shown: String = name.chars().take(NAME_LENGTH).collect();
     if shown.len() < name.len() {
         shown.push('…');
@@ -77,8 +77,8 @@ impl Caller {
                 Ignored::Unknown => "unknown argument: it has no effect",
                 Ignored::WithoutEffect => "this argument has no effect here",
             };
-            let news = self.logged.note(argument);
-            if news == News::Nothing {
+            let decision = self.logged.decide(argument);
+            if decision == LogDecision::Nothing {
                 continue;
             }
             // One of the two; the other is not part of the line.
@@ -87,8 +87,8 @@ impl Caller {
                 .as_ref()
                 .map(|connection| connection.label());
             let user = connection.is_none().then_some(self.user.name.as_str());
-            match news {
-                News::Name(argument) => {
+            match decision {
+                LogDecision::Name(argument) => {
                     tracing::warn!(connection, user, on, name, argument, "{why}");
                 }
                 _ => tracing::warn!(
@@ -113,14 +113,17 @@ mod tests {
     #[test]
     fn a_name_is_told_once_and_of_names_without_end_only_some() {
         let mut logged = LoggedNames::default();
-        assert_eq!(logged.note("x-overflw"), News::Name("x-overflw"));
-        assert_eq!(logged.note("x-overflw"), News::Nothing);
+        assert_eq!(logged.decide("x-overflw"), LogDecision::Name("x-overflw"));
+        assert_eq!(logged.decide("x-overflw"), LogDecision::Nothing);
         for n in 1..NAMES {
-            assert!(matches!(logged.note(&format!("x{n}")), News::Name(_)));
+            assert!(matches!(
+                logged.decide(&format!("x{n}")),
+                LogDecision::Name(_)
+            ));
         }
-        assert_eq!(logged.note("one more"), News::Stops);
+        assert_eq!(logged.decide("one more"), LogDecision::LastLine);
         for n in 0..1000 {
-            assert_eq!(logged.note(&format!("more {n}")), News::Nothing);
+            assert_eq!(logged.decide(&format!("more {n}")), LogDecision::Nothing);
         }
         assert_eq!(logged.names.len(), NAMES);
     }
@@ -129,10 +132,10 @@ mod tests {
     fn names_are_cut_and_escaped() {
         let mut logged = LoggedNames::default();
         let evil = "a\n\u{1b}[2J";
-        assert_eq!(logged.note(evil), News::Name("a\\n\\u{1b}[2J"));
+        assert_eq!(logged.decide(evil), LogDecision::Name("a\\n\\u{1b}[2J"));
         let long = "ü".repeat(100);
         let cut = "ü".repeat(NAME_LENGTH) + "…";
-        assert_eq!(logged.note(&long), News::Name(&cut));
-        assert_eq!(logged.note(&(long + "b")), News::Nothing);
+        assert_eq!(logged.decide(&long), LogDecision::Name(&cut));
+        assert_eq!(logged.decide(&(long + "b")), LogDecision::Nothing);
     }
 }

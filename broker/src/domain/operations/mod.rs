@@ -2,10 +2,10 @@
 //! permissions, exclusive queues, types of queues that do not support an operation, and memory. A refusal is an AMQP
 //! error, whose text RabbitMQ gives to clients of its HTTP API, too.
 //!
-//! A check belongs here if it is made whoever asks and in whatever form: each operation is a method of its [`Caller`]. What
-//! an operation does when nothing speaks against it belongs in [`vhost`](crate::domain::vhost). What is special to a form
-//! does not belong here: replies, an empty name for the last declared queue, waiting for the store, what a connection may
-//! hold. Administrators' requests, which no permission limits, are in `manage`.
+//! A check belongs here if it applies to every caller, over AMQP and HTTP: each operation is a method of its [`Caller`].
+//! What an operation does when nothing speaks against it belongs in [`vhost`](crate::domain::vhost). What only one protocol
+//! has does not belong here: replies, an empty name for the last declared queue, waiting for the store, what a connection
+//! may hold. Administrators' requests, which no permission limits, are in `manage`.
 
 mod bindings;
 mod caller;

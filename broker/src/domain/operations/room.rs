@@ -1,4 +1,4 @@
-//! Limits on the memory that declarations take, which outlive whoever made them.
+//! Limits on the memory of declarations, which outlive the connection that made them.
 
 use super::Caller;
 use crate::domain::broker::Broker;
@@ -34,7 +34,7 @@ impl Caller {
 }
 
 impl Broker {
-    /// Checks the size of the arguments of a new queue, exchange or binding, whoever declares it.
+    /// Checks the size of the arguments of a new queue, exchange or binding.
     ///
     /// # Errors
     /// 406 when they are too large.

@@ -4,7 +4,7 @@ use super::*;
 use crate::config::Limits;
 use crate::domain::auth::{Access, Credentials, PasswordHash, Permission};
 use crate::domain::broker::{Broker, DEFAULT_VHOST};
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost::spec::VhostSpec;
 use crate::engine::queue::{Effects, QueueKind};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{AmqpError, ExchangeName};

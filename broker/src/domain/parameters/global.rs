@@ -2,7 +2,7 @@
 
 use super::{NAME_MAX, ParameterError, check_size};
 use crate::domain::broker::Broker;
-use crate::domain::definitions::Definition;
+use crate::domain::durable::Definition;
 use crate::engine::queue::Effects;
 use crate::text::names::NODE_NAME;
 use base64::Engine;

@@ -25,10 +25,10 @@ pub enum ParameterError {
     #[error("Could not parse JSON document: {0}")]
     NotJson(String),
     /// The value is too large.
-    #[error("the value takes {0} bytes, more than {VALUE_MAX}")]
+    #[error("the value has {0} bytes; at most {VALUE_MAX} are allowed")]
     TooLarge(usize),
     /// The name is empty or too long.
-    #[error("the name of a parameter has 1 to {NAME_MAX} bytes, this one has {0}")]
+    #[error("a parameter's name must have 1 to {NAME_MAX} bytes; this one has {0}")]
     Name(usize),
     /// The virtual host does not exist.
     #[error("Virtual host '{0}' does not exist")]

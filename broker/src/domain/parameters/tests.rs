@@ -3,7 +3,7 @@ use crate::config::{Config, Limits};
 use crate::domain::broker::{Broker, DEFAULT_VHOST};
 use crate::domain::policy::PolicyKind;
 use crate::domain::recovery::recover;
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost::spec::VhostSpec;
 use leveret_storage::{Options, Store};
 use proptest::prelude::*;
 use serde_json::json;

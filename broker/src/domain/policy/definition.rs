@@ -4,7 +4,7 @@
 use super::keys::{self, Key, Merge};
 use super::{PolicyKind, Target};
 use leveret_protocol::content::MAX_EXPIRY_MS;
-use leveret_protocol::frame::erlang_binary;
+use leveret_protocol::erlang::erlang_binary;
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

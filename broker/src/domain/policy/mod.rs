@@ -5,6 +5,8 @@
 //! `spec` is a policy with its pattern, and `policies` are those of a virtual host and which of them apply
 //! to a name. [`Settings`](crate::engine::queue::Settings) implements what a key does to a queue, and
 //! [`Vhost`](crate::domain::vhost::Vhost) applies policies.
+//!
+//! What a policy does to the messages of a queue does not belong here.
 
 mod definition;
 mod keys;

@@ -1,7 +1,7 @@
 //! Errors of recovery.
 
 use crate::domain::auth::AuthError;
-use crate::domain::definitions::DefinitionError;
+use crate::domain::durable::DefinitionError;
 use leveret_storage::{Position, StorageError};
 use thiserror::Error;
 

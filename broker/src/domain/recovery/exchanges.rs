@@ -3,8 +3,8 @@
 use super::RecoveryError;
 use super::messages::restore_delayed;
 use crate::domain::broker::Broker;
-use crate::domain::definitions::Definition;
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::durable::Definition;
+use crate::domain::vhost::spec::VhostSpec;
 use crate::engine::exchange::{Delays, Exchange, ExchangeKind, ExchangeSpec};
 use leveret_storage::{QueueId, RecoveredQueue, Store};
 use std::collections::HashMap;

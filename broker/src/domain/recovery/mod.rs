@@ -1,12 +1,14 @@
 //! Recovery: builds a broker that is ready to serve from what the store contains.
+//!
+//! How records are encoded (`durable`) and how the store finds them does not belong here.
 
 use crate::config::Config;
 use crate::domain::auth::{AuthError, Mechanisms, PasswordHash, Permission, TopicPermission, User};
 use crate::domain::broker::{Broker, DEFAULT_VHOST};
-use crate::domain::definitions::{self, Definition, DestinationKind};
+use crate::domain::durable::{self, Definition, DestinationKind};
 use crate::domain::limits::VhostLimits;
 use crate::domain::policy::Policy;
-use crate::domain::vhost_spec::{VhostMetadata, VhostSpec};
+use crate::domain::vhost::spec::{VhostMetadata, VhostSpec};
 use crate::engine::exchange::{Binding, Destination};
 use crate::engine::queue::paging::Limits;
 use crate::engine::queue::{DeliveryCount, Found, Returns};
@@ -39,7 +41,7 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
     let is_new = !opened
         .definitions
         .iter()
-        .any(|(key, _)| definitions::is_vhost_or_user(key));
+        .any(|(key, _)| durable::is_vhost_or_user(key));
     let store = opened.store.clone();
     let mut broker = Broker::new(
         config.into(),

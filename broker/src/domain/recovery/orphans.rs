@@ -1,7 +1,7 @@
 //! Removal of records that a crash left behind without their virtual host or queue.
 
 use crate::domain::broker::Broker;
-use crate::domain::definitions::Definition;
+use crate::domain::durable::Definition;
 use leveret_storage::{Op, QueueId};
 
 /// Drops what was declared at the moment at which its virtual host was deleted. It must neither bring that

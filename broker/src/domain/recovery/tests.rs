@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::vhost_spec::{VhostDeletionError, VhostUpdate};
+use crate::domain::vhost::spec::{VhostDeletionError, VhostUpdate};
 use crate::engine::interfaces::Timed;
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::{Effects, Entry, Queue, QueueKind, QueueSpec, Return};
@@ -141,7 +141,7 @@ fn a_definition_that_does_not_decode_is_named() {
     let open = || Store::open(Options::new(dir.path().join("store"))).unwrap();
     let broker = recover(&config, open()).unwrap();
     let store = broker.store.clone().unwrap();
-    let key = crate::domain::definitions::permission_key("/", "hare");
+    let key = crate::domain::durable::permission_key("/", "hare");
     let value = b"\x01{\"permission\":{\"user\":5}}"[..].into();
     store.submit(Batch {
         ops: vec![Op::PutDefinition { key, value }],

@@ -248,7 +248,7 @@ mod tests {
             let mailbox = holding(&broker, bytes);
             let (info, _) = broker.connections.parts().pop().unwrap();
             let mut account = Account::open(ledger, &info.holdings);
-            account.tell();
+            account.report();
             (mailbox, info, account)
         };
         let parked = holding(14 << 20);
@@ -264,7 +264,7 @@ mod tests {
                       unfinished messages";
         assert_eq!(closed(&parked.0).as_deref(), Some(reason));
         busy.1.holdings.set(Kind::Unfinished, 1);
-        busy.2.tell();
+        busy.2.report();
         assert_eq!(closed(&busy.0), None);
     }
 

@@ -103,7 +103,7 @@ async fn has_filled_up(broker: &Broker, data_dir: &Path) -> bool {
         }
         unknown => unknown,
     };
-    broker.alarms.note(memory, disk);
+    broker.alarms.record_reading(memory, disk);
     apply_reading(broker);
     let low = disk.is_some_and(|free| free < view.disk_bytes);
     if !broker.alarms.in_force().is_empty() {
@@ -112,7 +112,7 @@ async fn has_filled_up(broker: &Broker, data_dir: &Path) -> bool {
     let over = memory > view.memory_bytes;
     if over {
         // At once: in a flood, much arrives before a thread takes the complete reading.
-        broker.alarms.hold();
+        broker.alarms.block_publishers_meanwhile();
     }
     over || low
 }
@@ -124,7 +124,7 @@ pub fn check(broker: &Broker, data_dir: &Path) {
 
 /// Adjusts the ledger and the pager to the last reading.
 fn apply_reading(broker: &Broker) {
-    broker.ledger.look();
+    broker.ledger.update_limits();
     if let Some(pager) = &broker.pager {
         let tight = broker.alarms.is_tight();
         pager.set_tight(tight);
@@ -141,7 +141,7 @@ fn check_since(before: AlarmSet, broker: &Broker, data_dir: &Path) {
     let over = broker.alarms.is_over_memory(reading);
     if over {
         // In a flood memory fills up faster than it can be returned to the system.
-        broker.alarms.hold();
+        broker.alarms.block_publishers_meanwhile();
         if system::trim_heap() {
             // Memory that is already free must not block publishers.
             reading = read(data_dir);

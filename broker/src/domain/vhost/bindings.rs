@@ -1,7 +1,7 @@
 //! Binding and unbinding.
 
 use super::Vhost;
-use crate::domain::definitions::Definition;
+use crate::domain::durable::Definition;
 use crate::engine::exchange::{Binding, Destination, DestinationName, Exchange, check_binding};
 use crate::engine::queue::Effects;
 use leveret_protocol::{AmqpError, ExchangeName, texts};

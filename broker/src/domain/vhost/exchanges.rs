@@ -3,7 +3,7 @@
 use super::Vhost;
 use super::bindings::Sources;
 use super::equivalence::{same_argument, same_properties};
-use crate::domain::definitions::Definition;
+use crate::domain::durable::Definition;
 use crate::engine::exchange::{
     ALTERNATE_EXCHANGE, DestinationName, Exchange, ExchangeSpec, check_declaration,
 };

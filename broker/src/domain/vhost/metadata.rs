@@ -1,7 +1,7 @@
 //! What operators say about a virtual host, and the default type of its queues.
 
 use super::Vhost;
-use crate::domain::vhost_spec::VhostMetadata;
+use crate::domain::vhost::spec::VhostMetadata;
 use crate::engine::queue::QueueSpec;
 use leveret_protocol::values::AMQPValue;
 use std::sync::Arc;

@@ -2,6 +2,8 @@
 //!
 //! Look-ups take a read lock for an instant. Changes (declare, delete, bind) are serialized by a change lock
 //! per virtual host, so that each sees a consistent state; they return what to store as [`Effects`].
+//!
+//! Who may make a change, and which names are reserved, does not belong here: see `operations`.
 
 mod bindings;
 mod directory;
@@ -10,16 +12,17 @@ mod exchanges;
 mod limits;
 mod metadata;
 mod policies;
+pub mod spec;
 
-use crate::domain::definitions::Definition;
+use crate::domain::durable::Definition;
 use crate::domain::limits::VhostLimits;
 use crate::domain::policy::Policies;
-use crate::domain::vhost_spec::{VhostMetadata, VhostSpec};
+use crate::domain::vhost::spec::{VhostMetadata, VhostSpec};
 use crate::engine::exchange::{DestinationName, Directory, Exchange, ExchangeKind, ExchangeSpec};
 use crate::engine::interfaces::ConnectionId;
 use crate::engine::interfaces::VirtualHost;
 use crate::engine::queue::{
-    AfterRemoval, Consumer, ConsumerId, Counts, Effects, Queue, QueueSpec, Remains,
+    AfterRemoval, Consumer, ConsumerId, Counts, Deleted, Effects, Queue, QueueSpec,
 };
 use crate::engine::statistics::VhostStatistics;
 use bindings::Sources;
@@ -243,11 +246,11 @@ impl Vhost {
     fn remove_queue<E>(
         &self,
         queue: &Arc<Queue>,
-        end: impl FnOnce(&mut Effects) -> Result<Option<Remains>, E>,
+        end: impl FnOnce(&mut Effects) -> Result<Option<Deleted>, E>,
         fx: &mut Effects,
     ) -> Result<Option<DeletedQueue>, E> {
         let mut sources = self.sources.lock();
-        let Some(Remains {
+        let Some(Deleted {
             messages,
             consumers,
         }) = end(fx)?

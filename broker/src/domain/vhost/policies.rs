@@ -6,7 +6,7 @@
 
 use super::Vhost;
 use super::bindings::Sources;
-use crate::domain::definitions::Definition;
+use crate::domain::durable::Definition;
 use crate::domain::policy::{Applied, Policy, PolicyKind, Target};
 use crate::engine::applied_policy::AppliedPolicy;
 use crate::engine::exchange::Exchange;
@@ -158,7 +158,7 @@ mod tests {
     use crate::config::Limits;
     use crate::domain::broker::{Broker, DEFAULT_VHOST};
     use crate::domain::policy::WrittenPolicy;
-    use crate::domain::vhost_spec::VhostSpec;
+    use crate::domain::vhost::spec::VhostSpec;
     use crate::engine::exchange::{ExchangeKind, ExchangeSpec, Routable, Route};
     use crate::engine::message::MessageBuilder;
     use crate::engine::queue::QueueSpec;

@@ -22,7 +22,7 @@ const LAST: [&[u8]; 3] = [
     b"x-last-death-reason",
 ];
 /// The number of queues of a cycle that are logged.
-const TOLD_MAX: usize = 16;
+const LOGGED_MAX: usize = 16;
 const HEADERS_FLAG: u8 = 1 << 5;
 const EXPIRATION_FLAG: u8 = 1;
 
@@ -45,9 +45,9 @@ pub(super) struct Death<'a> {
 pub(super) struct Deaths<'a>(SmallVec<[(&'a [u8], bool); 4]>);
 
 impl Deaths<'_> {
-    /// Returns whether the queue had the message before, and nobody has rejected it since or there:
-    /// then it would cycle forever.
-    pub(super) fn would_go_round(&self, queue: &str) -> bool {
+    /// Returns whether the message has died in this queue before and no client has rejected it there or
+    /// since, so that it would cycle forever.
+    pub(super) fn would_cycle(&self, queue: &str) -> bool {
         for (known, rejected) in &self.0 {
             if *rejected {
                 return false;
@@ -62,7 +62,7 @@ impl Deaths<'_> {
     /// Returns the names of the first of them, preceded by the queue that it would come to, for the
     /// log.
     pub(super) fn queues(&self, queue: &str) -> Vec<String> {
-        let known = self.0.iter().take(TOLD_MAX);
+        let known = self.0.iter().take(LOGGED_MAX);
         let known = known.map(|(name, _)| String::from_utf8_lossy(name).into_owned());
         std::iter::once(queue.to_owned()).chain(known).collect()
     }
@@ -89,8 +89,8 @@ impl<'a> Death<'a> {
         let headers = headers.and_then(|range| message.properties().get(range));
         let copies = headers.and_then(|table| raw_table::find(table, "CC"));
         if let Some(copies) = copies.filter(|value| value.kind == b'A') {
-            let keys = raw_table::elements(copies.octets).filter(|key| key.kind == b'S');
-            routing_keys.extend(keys.map(|key| key.octets));
+            let keys = raw_table::elements(copies.bytes).filter(|key| key.kind == b'S');
+            routing_keys.extend(keys.map(|key| key.bytes));
         }
         Death {
             queue: origin.queue.as_str().as_bytes(),
@@ -171,7 +171,7 @@ impl<'a> Death<'a> {
 
         let theirs = raw_table::entries(table).filter(|entry| !gone(entry.name));
         let mut fields: SmallVec<[Field<'_>; 16]> =
-            theirs.map(|entry| (entry.name, entry.octets)).collect();
+            theirs.map(|entry| (entry.name, entry.bytes)).collect();
         let mut start = 0;
         for (name, end) in names {
             fields.push((name, &added[start..end]));
@@ -190,24 +190,24 @@ impl<'a> Death<'a> {
         expiration: Option<&[u8]>,
         out: &mut Vec<u8>,
     ) -> Deaths<'a> {
-        let elements = known.map_or(&[][..], |value| value.octets);
+        let elements = known.map_or(&[][..], |value| value.bytes);
         let tables = raw_table::elements(elements).filter(|element| element.kind == b'F');
         let mut others: SmallVec<[&[u8]; 4]> = SmallVec::new();
         let (mut deaths, mut same) = (Deaths::default(), None);
         deaths.0.push((self.queue, self.reason == Reason::Rejected));
         for element in tables {
-            let of = |name| match raw_table::find_field(element.octets, name) {
-                Some(value) if value.kind == b'S' => value.octets,
+            let of = |name| match raw_table::find_field(element.bytes, name) {
+                Some(value) if value.kind == b'S' => value.bytes,
                 _ => &[],
             };
             let (queue, reason) = (of("queue"), of("reason"));
             if queue == self.queue && reason == self.reason.as_str().as_bytes() {
-                same = same.or(Some(element.octets));
+                same = same.or(Some(element.bytes));
                 continue;
             }
             let rejected = reason == Reason::Rejected.as_str().as_bytes();
             deaths.0.push((queue, rejected));
-            others.push(element.octets);
+            others.push(element.bytes);
         }
         out.push(b'F');
         put_with_len(out, |out| match same {
@@ -271,7 +271,7 @@ fn put_counted_again(out: &mut Vec<u8>, entry: &[u8]) {
     put_count(&mut count, before.unwrap_or(0).saturating_add(1));
     let others = raw_table::fields(entry).filter(|field| field.name != b"count");
     let mut fields: SmallVec<[Field<'_>; 8]> =
-        others.map(|field| (field.name, field.octets)).collect();
+        others.map(|field| (field.name, field.bytes)).collect();
     fields.push((b"count", &count));
     fields.sort_by_key(|(name, _)| *name);
     put_fields(out, &fields);

@@ -2,6 +2,8 @@
 //! resulting queues and leaves its own in a single batch of the store. This waits for nobody:
 //! letters that a target queue rejects are lost to it, as in RabbitMQ, unless the source queue
 //! loses none; then they go back there.
+//!
+//! Which messages die, and why, does not belong here: the queue decides that.
 
 mod death;
 #[cfg(test)]
@@ -90,13 +92,13 @@ type Batches<'a, 'b> = SmallVec<[(&'b Sender<'a>, Outgoing); 1]>;
 
 fn send_batches(batches: Batches<'_, '_>, chain: &mut Chain, fx: &mut Effects) {
     let mut sorter = Sorter::new(fx);
-    let tried: SmallVec<[_; 1]> = batches
+    let results: SmallVec<[_; 1]> = batches
         .into_iter()
         .map(|(sender, outgoing)| (sender, sender.send(outgoing, &mut sorter, chain, fx)))
         .collect();
     sorter.carry_out(fx);
-    for (sender, tried) in tried {
-        sender.finish(tried, fx);
+    for (sender, result) in results {
+        sender.finish(result, fx);
     }
 }
 
@@ -124,12 +126,12 @@ struct Sender<'a> {
 }
 
 /// The result of sending letters.
-struct Tried {
+struct SendResult {
     outgoing: Outgoing,
     /// Letters that could not be routed and must not be lost.
     stuck: Vec<DeadLetter>,
     /// Whether the dead-letter exchange exists.
-    has_way: bool,
+    exchange_exists: bool,
     /// The number of letters dropped because others caused too many.
     given_up: usize,
     /// The number of queues left out because a letter would have cycled forever, and the queues in
@@ -158,26 +160,26 @@ impl<'q> Sender<'q> {
         sorter: &mut Sorter,
         chain: &mut Chain,
         fx: &mut Effects,
-    ) -> Tried {
+    ) -> SendResult {
         let letters = std::mem::take(&mut outgoing.letters);
         let origin = outgoing.origin.clone();
-        let way = origin.as_deref().and_then(|origin| self.way(origin));
+        let target = origin.as_deref().and_then(|origin| self.target(origin));
         let loses_none = origin.as_ref().is_some_and(|origin| origin.loses_none);
-        let mut tried = Tried {
+        let mut result = SendResult {
             outgoing,
             stuck: Vec::new(),
-            has_way: way.is_some(),
+            exchange_exists: target.is_some(),
             given_up: 0,
             cycles: 0,
             cycle: Vec::new(),
         };
         for letter in letters {
             let may_go = chain.takes(&letter);
-            tried.given_up += usize::from(!may_go);
-            let way = way.as_ref().filter(|_| may_go);
-            let sent = way.is_some_and(|way| sorter.sort(&letter, way, &mut tried));
+            result.given_up += usize::from(!may_go);
+            let target = target.as_ref().filter(|_| may_go);
+            let sent = target.is_some_and(|target| sorter.sort(&letter, target, &mut result));
             if !sent && loses_none {
-                tried.stuck.push(letter);
+                result.stuck.push(letter);
                 continue;
             }
             sorter.left.push((self.queue.id, letter));
@@ -185,57 +187,57 @@ impl<'q> Sender<'q> {
                 sorter.carry_out(fx);
             }
         }
-        tried
+        result
     }
 
     /// Returns where letters go; `None` if there is no such exchange.
-    fn way<'a>(&self, origin: &'a Origin) -> Option<Way<'a>> {
+    fn target<'a>(&self, origin: &'a Origin) -> Option<DeadLetterTarget<'a>> {
         let vhost = self.vhost.clone()?;
         let exchange = match origin.exchange.as_str() {
             "" => None,
             name => Some(vhost.exchange(name)?),
         };
-        Some(Way {
+        Some(DeadLetterTarget {
             origin,
             vhost,
             exchange,
         })
     }
 
-    fn finish(&self, tried: Tried, fx: &mut Effects) {
+    fn finish(&self, result: SendResult, fx: &mut Effects) {
         let (queue, vhost) = (self.queue.name(), &self.queue.vhost);
-        if tried.given_up > 0 {
+        if result.given_up > 0 {
             tracing::warn!(
                 %queue,
                 %vhost,
-                lost = tried.given_up,
+                lost = result.given_up,
                 "dead letters keep causing more dead letters: dropping the latest ones"
             );
         }
-        if tried.cycles > 0
-            && let Some(times) = self.queue.count_cycles(tried.cycles, fx)
+        if result.cycles > 0
+            && let Some(times) = self.queue.count_cycles(result.cycles, fx)
         {
             // `rabbit_dead_letter:log_cycle_once` logs each list of queues once.
             tracing::warn!(
                 %queue,
                 %vhost,
                 times,
-                queues = ?tried.cycle,
+                queues = ?result.cycle,
                 "Message dropped because the following list of queues (ordered by death recency) contains a \
                  dead letter cycle without reason 'rejected'"
             );
         }
-        if !tried.stuck.is_empty()
-            && let Some(letters) = self.queue.count_stuck(tried.stuck.len() as u64, fx)
+        if !result.stuck.is_empty()
+            && let Some(letters) = self.queue.count_stuck(result.stuck.len() as u64, fx)
         {
             // `rabbit_fifo_dlx_worker:log_missing_dlx_once`, `log_no_route_once`.
-            let why = match tried.has_way {
+            let why = match result.exchange_exists {
                 true => {
                     "no queue accepts them: none is bound to their dead-letter exchange, or the bound ones are full"
                 }
                 false => "their dead-letter exchange does not exist",
             };
-            let exchange = tried
+            let exchange = result
                 .outgoing
                 .origin
                 .as_ref()
@@ -248,19 +250,19 @@ impl<'q> Sender<'q> {
                 "dead letters cannot leave their quorum queue: {why}"
             );
         }
-        self.queue.letters_tried(tried.outgoing, tried.stuck, fx);
+        self.queue.letters_tried(result.outgoing, result.stuck, fx);
     }
 }
 
 /// The exchange that a queue's dead letters go to. It may come and go; without it they are lost.
-struct Way<'a> {
+struct DeadLetterTarget<'a> {
     origin: &'a Origin,
     vhost: Arc<dyn VirtualHost>,
     /// `None` for the default exchange.
     exchange: Option<Arc<Exchange>>,
 }
 
-impl Way<'_> {
+impl DeadLetterTarget<'_> {
     fn find(&self, message: &Routable<'_>, route: &mut Route) {
         if let Some(exchange) = &self.exchange {
             route.find(exchange, message, &*self.vhost as &dyn Directory);
@@ -303,8 +305,13 @@ impl Sorter {
     }
 
     /// Routes a letter; returns whether it goes anywhere.
-    fn sort(&mut self, letter: &DeadLetter, way: &Way<'_>, tried: &mut Tried) -> bool {
-        let (message, origin) = (&letter.message, way.origin);
+    fn sort(
+        &mut self,
+        letter: &DeadLetter,
+        target: &DeadLetterTarget<'_>,
+        result: &mut SendResult,
+    ) -> bool {
+        let (message, origin) = (&letter.message, target.origin);
         let death = Death::new(letter, origin, self.seconds);
         let keys = match &origin.routing_key {
             Some(key) => SmallVec::from_slice(&[&key[..]]),
@@ -315,15 +322,15 @@ impl Sorter {
             routing_keys: &keys,
             properties: &self.buffers.properties,
         };
-        way.find(&routable, &mut self.route);
+        target.find(&routable, &mut self.route);
         if letter.reason != Reason::Rejected {
-            leave_out_cycles(&mut self.route, &deaths, tried);
+            leave_out_cycles(&mut self.route, &deaths, result);
         }
         let (queues, kept_by) = (&self.route.queues, &self.route.kept_by);
         if queues.is_empty() && kept_by.is_empty() {
             return false;
         }
-        let blocked = &mut tried.outgoing.blocked;
+        let blocked = &mut result.outgoing.blocked;
         if !blocked.is_empty() && queues.iter().any(|queue| blocked.contains(&queue.id)) {
             blocked.extend(queues.iter().map(|queue| queue.id));
             return false;
@@ -394,14 +401,14 @@ impl Sorter {
 }
 
 /// Removes the queues between which the message would cycle forever.
-fn leave_out_cycles(route: &mut Route, deaths: &Deaths<'_>, tried: &mut Tried) {
+fn leave_out_cycles(route: &mut Route, deaths: &Deaths<'_>, result: &mut SendResult) {
     route.queues.retain(|queue| {
         let name = queue.name().as_str();
-        let goes_round = deaths.would_go_round(name);
-        if goes_round && tried.cycles == 0 {
-            tried.cycle = deaths.queues(name);
+        let cycles = deaths.would_cycle(name);
+        if cycles && result.cycles == 0 {
+            result.cycle = deaths.queues(name);
         }
-        tried.cycles += u64::from(goes_round);
-        !goes_round
+        result.cycles += u64::from(cycles);
+        !cycles
     });
 }

@@ -3,7 +3,7 @@
 
 use crate::config::Limits;
 use crate::domain::broker::{Broker, DEFAULT_VHOST};
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost::spec::VhostSpec;
 use crate::engine::interfaces::Timed;
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::{Effects, Incoming, Queue, QueueSpec};

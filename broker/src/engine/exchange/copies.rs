@@ -51,8 +51,8 @@ impl Copies {
         match value {
             None => Ok(()),
             Some(array) if array.kind == b'A' => {
-                let keys = raw_table::elements(array.octets).filter(|key| key.kind == b'S');
-                self.keys.extend(keys.map(|key| key.octets.into()));
+                let keys = raw_table::elements(array.bytes).filter(|key| key.kind == b'S');
+                self.keys.extend(keys.map(|key| key.bytes.into()));
                 Ok(())
             }
             Some(other) => Err(texts::unacceptable_header(name, other.type_name())),
@@ -66,7 +66,7 @@ fn without_bcc(properties: &[u8], headers: Range<usize>) -> Vec<u8> {
     kept.extend_from_slice(&[0; 4]);
     let entries = raw_table::entries(&properties[headers.clone()]);
     for entry in entries.filter(|entry| entry.name != BCC.as_bytes()) {
-        kept.extend_from_slice(entry.octets);
+        kept.extend_from_slice(entry.bytes);
     }
     // The length fitted into 32 bits before something was removed.
     let len = (kept.len() - headers.start - 4) as u32;

@@ -1,5 +1,7 @@
 //! Exchanges: from a message's exchange, routing keys and headers to its queues. Pure look-ups over
 //! indexes; one file per index.
+//!
+//! Declaring exchanges, storing them and permissions do not belong here, nor what a queue does with a message.
 
 mod binding;
 mod bindings;

@@ -1,5 +1,7 @@
 //! A message: immutable after publish except for the one atomic that tells the store whether it
 //! still has to be written.
+//!
+//! Where a message is, and how often it was delivered, does not belong here: its queue knows that.
 
 mod stored;
 

@@ -51,21 +51,21 @@ impl Machine {
 
     /// Records that a message is ready and no consumer can take it.
     #[inline]
-    pub(super) fn stalls(&mut self, fx: &mut Effects) {
+    pub(super) fn record_stall(&mut self, fx: &mut Effects) {
         let utilisation = &mut self.activity(fx).utilisation;
         if utilisation.is_active() {
-            utilisation.stalls(fx.now());
+            utilisation.record_stall(fx.now());
         }
     }
 
     /// Records that a consumer can take messages, if one can.
     #[inline]
-    pub(super) fn resumes(&mut self, fx: &mut Effects) {
+    pub(super) fn record_resumption(&mut self, fx: &mut Effects) {
         if let Some(activity) = &mut self.activity
             && !activity.utilisation.is_active()
-            && self.consumers.any_able()
+            && self.consumers.any_ready()
         {
-            activity.utilisation.resumes(fx.now());
+            activity.utilisation.record_resumption(fx.now());
         }
     }
 

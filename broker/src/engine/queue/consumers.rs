@@ -46,7 +46,7 @@ impl Consumers {
     }
 
     /// Returns whether one of them may be able to take a message now.
-    pub fn any_able(&self) -> bool {
+    pub fn any_ready(&self) -> bool {
         match self.single.as_ref().map(SingleActive::holder) {
             None => !self.active.is_empty(),
             Some(holder) => holder.is_some_and(|holder| !holder.blocked.load(Ordering::SeqCst)),
@@ -79,7 +79,7 @@ impl Consumers {
     /// Adds a consumer at the end of its round.
     pub fn add(&mut self, consumer: Arc<Consumer>) {
         if let Some(single) = &mut self.single {
-            single.joined(&consumer);
+            single.consumer_joined(&consumer);
         }
         self.insert(consumer);
         self.promote();
@@ -114,7 +114,7 @@ impl Consumers {
             // The remaining consumers may include only one that made room while its mailbox was
             // full.
             let longest = || self.blocked.iter().rev().max_by_key(|c| c.priority);
-            single.left(id, able.or_else(longest));
+            single.consumer_left(id, able.or_else(longest));
         }
         removed
     }

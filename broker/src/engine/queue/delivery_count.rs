@@ -33,7 +33,7 @@ fn is_zero(count: &u16) -> bool {
 /// The encoding in the store, as one kind of definition.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Kept<'a> {
+enum StoredDefinition<'a> {
     DeliveryCount(&'a DeliveryCount),
 }
 
@@ -41,7 +41,7 @@ impl DeliveryCount {
     /// The record that stores it.
     pub fn put(&self) -> Op {
         let key = DeliveryCount::key(QueueId(self.queue), Position(self.position));
-        record::put(key, &Kept::DeliveryCount(self))
+        record::put(key, &StoredDefinition::DeliveryCount(self))
     }
 
     /// The record that removes what was stored about a message.

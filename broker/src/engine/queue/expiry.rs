@@ -142,7 +142,7 @@ impl Machine {
 
     /// Returns when the timer has to fire, if that is earlier than it will anyway.
     #[inline]
-    pub(super) fn next_look(&mut self) -> Option<Time> {
+    pub(super) fn next_due(&mut self) -> Option<Time> {
         let rules = self.expiry.any || self.expiry.lease.is_some();
         let waits = self.returned.as_deref().is_some_and(Returned::waits);
         if !rules && !waits && !self.has_more_to_do() && self.outbox.is_none() {
@@ -207,7 +207,7 @@ impl Timed for Queue {
         fx: &mut Effects,
     ) -> Option<Instant> {
         fx.begin_at(now);
-        let again = self.look(fx);
+        let again = self.run_due(fx);
         if self.is_abandoned(fx) {
             if let Some(vhost) = vhosts.find(self.vhost.as_str()) {
                 vhost.end_abandoned_queue(&self, fx);
@@ -220,14 +220,14 @@ impl Timed for Queue {
 
 impl Queue {
     /// Does a slice of what is due; returns when to be called again.
-    pub(super) fn look(self: &Arc<Self>, fx: &mut Effects) -> Option<Time> {
+    pub(super) fn run_due(self: &Arc<Self>, fx: &mut Effects) -> Option<Time> {
         let mut next = None;
         let (letters, wanted) = self.with_machine(|machine| {
             machine.on_time(fx);
             machine.report_delivered(fx);
             // Messages that are being read need no attention before they have arrived.
             let wanted = machine.pages(fx);
-            next = machine.next_look();
+            next = machine.next_due();
             (machine.letters(), wanted)
         });
         self.moves(fx);

@@ -5,7 +5,7 @@ use super::consumer::{Consumer, ConsumerId};
 use super::effects::Effects;
 use super::entry::{Entry, Return};
 use super::machine::Machine;
-use super::outcome::{AfterRemoval, ConsumeRefused, Counts, Remains};
+use super::outcome::{AfterRemoval, ConsumeRefused, Counts, Deleted};
 use super::paging::Wanted;
 use super::returned::Found;
 use super::settings::{QueueKind, Settings};
@@ -172,7 +172,7 @@ impl Queue {
         machine.report_delivered(fx);
         let (letters, wanted) = (machine.letters(), machine.pages(fx));
         // What is being read need not be looked at before it has come.
-        if let Some(at) = machine.next_look() {
+        if let Some(at) = machine.next_due() {
             fx.wake_at(fx.clock().instant(at), self.clone());
         }
         drop(machine);
@@ -478,7 +478,7 @@ impl Queue {
         &self,
         allowed: impl FnOnce(Counts) -> Result<(), E>,
         fx: &mut Effects,
-    ) -> Result<Option<Remains>, E> {
+    ) -> Result<Option<Deleted>, E> {
         if let Some(stream) = &self.stream {
             // Neither if-empty nor if-unused applies (`rabbit_stream_queue:delete`).
             return Ok(stream.delete(fx));
@@ -490,7 +490,7 @@ impl Queue {
         Ok(self.end(&mut machine, fx))
     }
 
-    fn end(&self, machine: &mut Machine, fx: &mut Effects) -> Option<Remains> {
+    fn end(&self, machine: &mut Machine, fx: &mut Effects) -> Option<Deleted> {
         let remains = machine.delete(fx);
         self.ended.store(true, Ordering::Release);
         remains
@@ -502,7 +502,7 @@ impl Queue {
     }
 
     /// Deletes the queue if it has been unused for too long.
-    pub fn delete_abandoned(&self, fx: &mut Effects) -> Option<Remains> {
+    pub fn delete_abandoned(&self, fx: &mut Effects) -> Option<Deleted> {
         let mut machine = self.machine.lock();
         let abandoned = machine.is_abandoned(fx);
         abandoned.then(|| self.end(&mut machine, fx)).flatten()

@@ -88,18 +88,7 @@ fn is_text(value: &AMQPValue, text: &str) -> bool {
 mod tests {
     use super::Ignored::{Unknown, WithoutEffect};
     use super::*;
-
-    fn table(fields: &[(&str, AMQPValue)]) -> FieldTable {
-        let mut table = FieldTable::default();
-        for (name, value) in fields {
-            table.insert((*name).into(), value.clone());
-        }
-        table
-    }
-
-    fn text(text: &str) -> AMQPValue {
-        AMQPValue::LongString(text.into())
-    }
+    use crate::engine::test_tables::{table, text};
 
     #[test]
     fn names_that_nobody_knows_are_found_among_those_that_count() {

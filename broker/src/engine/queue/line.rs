@@ -2,8 +2,8 @@
 
 use super::entry::Entry;
 use super::paging::{
-    Backlog, Dropped, First, HeadExpiry, Kept, Outline, PageId, PagedOut, Rank, Ranked, Reading,
-    Sorted, Totals,
+    Backlog, Dropped, FirstMessage, HeadExpiry, Outline, PageId, PagedOut, Rank, Ranked, Reading,
+    Sorted, StoredForm, Totals,
 };
 use leveret_storage::Spilled;
 use std::collections::VecDeque;
@@ -58,7 +58,7 @@ impl Line {
     #[inline]
     fn requeued_first(&self) -> Option<bool> {
         if let Some(first) = self.requeued_before_others() {
-            return matches!(first, First::Here(_)).then_some(true);
+            return matches!(first, FirstMessage::Here(_)).then_some(true);
         }
         self.first_in_order().map(|_| false)
     }
@@ -72,7 +72,7 @@ impl Line {
 
     /// Returns the first requeued message, if it is the first of all.
     #[inline]
-    fn requeued_before_others(&self) -> Option<First<'_>> {
+    fn requeued_before_others(&self) -> Option<FirstMessage<'_>> {
         let ((place, _), first) = self.requeued.first()?;
         let behind = match self.fresh.front() {
             Some(entry) => Some(entry.position),
@@ -84,7 +84,7 @@ impl Line {
     }
 
     fn requeued_first_is_away(&self) -> bool {
-        matches!(self.requeued_before_others(), Some(First::Away(_)))
+        matches!(self.requeued_before_others(), Some(FirstMessage::Away(_)))
     }
 
     /// Removes and returns the message with the lowest position. Returns `None` also if that is on
@@ -133,8 +133,8 @@ impl Line {
     #[inline]
     pub fn first(&self) -> Option<&Entry> {
         match self.requeued_before_others() {
-            Some(First::Here(ranked)) => Some(&ranked.entry),
-            Some(First::Away(_)) => None,
+            Some(FirstMessage::Here(ranked)) => Some(&ranked.entry),
+            Some(FirstMessage::Away(_)) => None,
             None => self.first_in_order(),
         }
     }
@@ -142,8 +142,8 @@ impl Line {
     /// Returns when the first message expires, if it is on disk. `None` if there is none, or it is in memory.
     pub fn head_expiry(&self) -> Option<HeadExpiry> {
         match self.requeued_before_others() {
-            Some(First::Here(_)) => None,
-            Some(First::Away(expiry)) => Some(HeadExpiry::Known(expiry)),
+            Some(FirstMessage::Here(_)) => None,
+            Some(FirstMessage::Away(expiry)) => Some(HeadExpiry::Known(expiry)),
             None if self.fresh.is_empty() => self.backlog.as_deref()?.head_expiry(),
             None => None,
         }
@@ -182,7 +182,7 @@ impl Line {
         &mut self,
         number: u64,
         bytes: u64,
-        kept: impl Fn(&Entry) -> Kept,
+        kept: impl Fn(&Entry) -> StoredForm,
     ) -> Option<PagedOut> {
         if self.backlog.is_none() {
             self.split_head(bytes);
@@ -204,7 +204,7 @@ impl Line {
         number: u64,
         bytes: u64,
         at_head: u64,
-        kept: impl Fn(&Entry) -> Kept,
+        kept: impl Fn(&Entry) -> StoredForm,
     ) -> Option<PagedOut> {
         let paged = self.requeued.page_out(number, bytes, at_head, kept);
         paged.map(|(id, entries)| PagedOut::Sorted(id, entries))
@@ -212,12 +212,12 @@ impl Line {
 
     /// Pages out about this many bytes of what is in memory, and leaves about `kept_bytes` at the head: for a queue
     /// that nobody currently consumes from.
-    pub fn squeeze(
+    pub fn page_out_idle(
         &mut self,
         number: u64,
         bytes: u64,
         kept_bytes: u64,
-        kept: impl Fn(&Entry) -> Kept,
+        kept: impl Fn(&Entry) -> StoredForm,
     ) -> Option<PagedOut> {
         if self.backlog.is_none() {
             self.split_head(bytes);
@@ -316,8 +316,8 @@ impl Line {
         self.backlog.as_deref().is_some_and(|b| b.awaits(id))
     }
 
-    /// See [`Backlog::arrived`].
-    pub fn arrived(
+    /// See [`Backlog::page_read`].
+    pub fn page_read(
         &mut self,
         id: PageId,
         entries: Vec<Entry>,
@@ -325,7 +325,7 @@ impl Line {
         rest: Option<(u64, Outline)>,
     ) -> Option<(Totals, Totals)> {
         let backlog = self.backlog.as_deref_mut()?;
-        let known = backlog.arrived(id, entries, found, rest);
+        let known = backlog.page_read(id, entries, found, rest);
         self.tidy();
         known
     }

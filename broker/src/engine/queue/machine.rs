@@ -14,7 +14,7 @@ use super::entry::{Entry, Return};
 use super::expiry::Expiry;
 use super::limits::Limits;
 use super::outbox::Outbox;
-use super::outcome::{AfterRemoval, ConsumeRefused, Remains};
+use super::outcome::{AfterRemoval, ConsumeRefused, Deleted};
 use super::paging::{PageMover, Paging};
 use super::ready::Ready;
 use super::returned::Returned;
@@ -81,7 +81,7 @@ impl Machine {
         let mut expiry = Expiry::default();
         expiry.configure(settings);
         let mut returned = None;
-        Returned::follow(&mut returned, kind, settings);
+        Returned::apply_settings(&mut returned, kind, settings);
         Machine {
             id,
             kind,
@@ -113,7 +113,7 @@ impl Machine {
     /// Applies new settings, immediately also to the queue's contents.
     pub fn configure(&mut self, spec: &QueueSpec, settings: &Settings, fx: &mut Effects) {
         self.limit(settings);
-        Returned::follow(&mut self.returned, self.kind, settings);
+        Returned::apply_settings(&mut self.returned, self.kind, settings);
         self.expiry.configure(settings);
         self.dead_letters = Origin::of(spec, settings);
         self.release_letters(fx);
@@ -286,7 +286,7 @@ impl Machine {
             return Err(ConsumeRefused::InExclusiveUse);
         }
         self.consumers.add(consumer);
-        self.resumes(fx);
+        self.record_resumption(fx);
         self.dispatch(fx);
         Ok(())
     }
@@ -313,7 +313,7 @@ impl Machine {
     /// Resumes consumers that were passed over.
     pub fn resume(&mut self, ids: impl IntoIterator<Item = ConsumerId>, fx: &mut Effects) {
         self.consumers.resume(ids);
-        self.resumes(fx);
+        self.record_resumption(fx);
         self.dispatch(fx);
     }
 
@@ -331,7 +331,7 @@ impl Machine {
         }
         let storing = self.storing();
         let Some(consumer) = self.consumers.next() else {
-            self.stalls(fx);
+            self.record_stall(fx);
             return false;
         };
         let Some(entry) = self.ready.pop() else {
@@ -490,7 +490,7 @@ impl Machine {
 
     /// Deletes the queue: drops its messages, returns its consumers (to be told), and ignores
     /// whatever still arrives. `None` if it was deleted before.
-    pub fn delete(&mut self, fx: &mut Effects) -> Option<Remains> {
+    pub fn delete(&mut self, fx: &mut Effects) -> Option<Deleted> {
         if self.deleted {
             return None;
         }
@@ -503,7 +503,7 @@ impl Machine {
         self.call_off_waiting(fx);
         while !self.ready.is_empty() {
             while let Some(entry) = self.ready.pop() {
-                self.call_off(&entry);
+                self.cancel_write(&entry);
             }
             while self.ready.first().is_none()
                 && let Some(page) = self.ready.drop_page()
@@ -520,14 +520,14 @@ impl Machine {
         if self.stored {
             fx.store(Op::DeleteQueue { queue: self.id });
         }
-        Some(Remains {
+        Some(Deleted {
             messages: count,
             consumers: self.consumers.drain(),
         })
     }
 
     /// Cancels the write of a message of a deleted queue, if it has not been written.
-    pub(super) fn call_off(&self, entry: &Entry) {
+    pub(super) fn cancel_write(&self, entry: &Entry) {
         if self.stores(&entry.message) {
             entry.message.cancel_write();
         }

@@ -1,9 +1,9 @@
 //! Queues: a pure machine per queue, and the lock around it.
 //!
-//! Files import one another in circles here, and are meant to. Each rule (`expiry`, `limits`, `dead_letter`, `outbox`,
-//! `returned` with `waiting`) keeps the state that [`Machine`](machine::Machine) holds for it beside the rule's own part of
-//! `impl Machine`, so that a rule is read in one place. A consumer names its queue, which knows its consumers; effects
-//! name queues whose dead letters are to be sent.
+//! Files import one another in circles here, on purpose. Each rule (`activity`, `expiry`, `limits`, `dead_letter`,
+//! `outbox`, `returned` with `waiting`) keeps the state that [`Machine`](machine::Machine) holds for it beside its own part
+//! of `impl Machine`, so that a rule can be read in one place. A consumer names its queue (`handle`), which knows its
+//! consumers (`consumers`, `single_active`); `effects` and `outcome` name both.
 
 mod activity;
 pub mod arguments;
@@ -51,7 +51,7 @@ pub use handle::{Incoming, Queue};
 pub use ignored::Ignored;
 pub use kept_arguments::KeptArguments;
 pub use outbox::Outgoing;
-pub use outcome::{AfterRemoval, Aside, ConsumeRefused, Counts, Remains};
+pub use outcome::{AfterRemoval, ConsumeRefused, Counts, Deleted, Parked};
 pub use retry::{Retry, RetryKind};
 pub use returned::Found;
 pub use settings::{QueueKind, Settings, age};

@@ -16,9 +16,10 @@ use super::effects::Effects;
 use super::entry::Entry;
 use super::handle::Queue;
 use super::machine::Machine;
-use super::outcome::Aside;
+use super::outcome::Parked;
 use super::paging::{
-    First, JobResult, Kept, PageId, Rank, Ranked, RankedPage, Shelf, Sorted, Work,
+    FirstMessage, JobResult, PageId, PageWork, Rank, Ranked, RankedPage, Section, Sorted,
+    StoredForm,
 };
 use crate::engine::clock::Time;
 use leveret_storage::{Op, Position, QueueId};
@@ -129,9 +130,9 @@ impl Outbox {
     }
 
     /// Returns counts for listings.
-    pub(super) fn counts(&self) -> Aside {
+    pub(super) fn counts(&self) -> Parked {
         let paged = self.kept.paged();
-        Aside {
+        Parked {
             messages: self.len(),
             bytes: self.bytes,
             paged_out: paged.messages,
@@ -216,7 +217,7 @@ impl Outbox {
         if letters.is_empty() {
             return None;
         }
-        if !matches!(self.kept.first(), Some((_, First::Away(_)))) {
+        if !matches!(self.kept.first(), Some((_, FirstMessage::Away(_)))) {
             self.retry_at = None;
         }
         self.blocked.clear();
@@ -292,31 +293,34 @@ impl Machine {
     }
 
     /// Returns the page of letters that has to be read before they can be retried.
-    pub(super) fn letters_to_read(&mut self, fx: &mut Effects) -> Option<(Shelf, PageId, Work)> {
+    pub(super) fn letters_to_read(
+        &mut self,
+        fx: &mut Effects,
+    ) -> Option<(Section, PageId, PageWork)> {
         let outbox = self.outbox.as_deref_mut()?;
         if outbox.reading || outbox.retry_at.is_none_or(|at| at > fx.now()) {
             return None;
         }
-        let (_, First::Away(_)) = outbox.kept.first()? else {
+        let (_, FirstMessage::Away(_)) = outbox.kept.first()? else {
             return None;
         };
         let (page, spilled) = outbox.kept.next_read(0)?;
         outbox.reading = true;
-        Some((Shelf::Aside, page, Work::ReadSorted(spilled)))
+        Some((Section::Parked, page, PageWork::ReadSorted(spilled)))
     }
 
     /// Returns the bytes of kept letters in memory.
-    pub(super) fn aside_memory(&self) -> u64 {
+    pub(super) fn parked_memory(&self) -> u64 {
         let outbox = self.outbox.as_deref();
         outbox.map_or(0, |outbox| outbox.kept.memory())
     }
 
     /// Pages out the letters that are sent last; see [`Sorted::page_out`].
-    pub(super) fn page_out_aside(
+    pub(super) fn page_out_parked(
         &mut self,
         bytes: u64,
         at_head: u64,
-        kept: impl Fn(&Entry) -> Kept,
+        kept: impl Fn(&Entry) -> StoredForm,
     ) -> Option<(PageId, Arc<RankedPage>)> {
         let letters = &mut self.outbox.as_deref_mut()?.kept;
         if letters.memory() < at_head + bytes.min(at_head) {
@@ -327,7 +331,7 @@ impl Machine {
     }
 
     /// Handles the result of a job for a page of letters.
-    pub(super) fn aside_paged(&mut self, page: PageId, done: JobResult, fx: &mut Effects) {
+    pub(super) fn parked_page_done(&mut self, page: PageId, done: JobResult, fx: &mut Effects) {
         let Some(outbox) = self.outbox.as_deref_mut() else {
             return;
         };
@@ -337,7 +341,7 @@ impl Machine {
             JobResult::ReadSorted(entries) => {
                 let bytes = |(_, ranked): &(Rank, Ranked)| ranked.entry.message.body().len() as u64;
                 let found: u64 = entries.iter().map(bytes).sum();
-                if let Some(known) = outbox.kept.arrived(page, entries) {
+                if let Some(known) = outbox.kept.page_read(page, entries) {
                     outbox.bytes = outbox.bytes + found - known.bytes;
                 }
             }

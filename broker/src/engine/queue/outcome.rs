@@ -11,7 +11,7 @@ pub struct Counts {
     pub ready: u64,
     /// Messages that came back and wait before they are ready again; the bytes of those not read since a restart count
     /// as ready.
-    pub waiting: Aside,
+    pub waiting: Parked,
     /// Unacknowledged messages.
     pub unacked: u64,
     /// Persistent messages among all of these.
@@ -28,7 +28,7 @@ pub struct Counts {
     pub unacked_bytes: u64,
     /// Dead letters that could not be routed yet, of a queue that loses none (RabbitMQ:
     /// `messages_dlx`).
-    pub undelivered: Aside,
+    pub undelivered: Parked,
     /// Bytes of messages in memory, excluding unacknowledged ones.
     pub memory: u64,
     /// Consumers.
@@ -43,18 +43,18 @@ impl Counts {
 
     /// Counts all messages of the queue. As in RabbitMQ, they include those that wait for a retry or for dead-lettering
     /// (`rabbit_fifo:messages_total`).
-    pub fn all(&self) -> Aside {
-        let mut all = Aside {
+    pub fn all(&self) -> Parked {
+        let mut all = Parked {
             messages: self.ready + self.unacked,
             bytes: self.ready_bytes + self.unacked_bytes,
             paged_out: self.paged_out,
             paged_out_bytes: self.paged_out_bytes,
         };
-        for aside in [&self.waiting, &self.undelivered] {
-            all.messages += aside.messages;
-            all.bytes += aside.bytes;
-            all.paged_out += aside.paged_out;
-            all.paged_out_bytes += aside.paged_out_bytes;
+        for parked in [&self.waiting, &self.undelivered] {
+            all.messages += parked.messages;
+            all.bytes += parked.bytes;
+            all.paged_out += parked.paged_out;
+            all.paged_out_bytes += parked.paged_out_bytes;
         }
         all
     }
@@ -103,9 +103,9 @@ impl SubAssign for Counts {
     }
 }
 
-/// Messages that wait for something other than a consumer.
+/// Messages that wait for a retry or for their dead-lettering, not for a consumer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Aside {
+pub struct Parked {
     /// The number of messages.
     pub messages: u64,
     /// Bytes of their bodies.
@@ -116,10 +116,10 @@ pub struct Aside {
     pub paged_out_bytes: u64,
 }
 
-impl Aside {
+impl Parked {
     fn combine(&mut self, other: Self, with: impl Fn(&mut u64, u64)) {
         // Destructured, so that a count that is added later cannot be forgotten here.
-        let Aside {
+        let Parked {
             messages,
             bytes,
             paged_out,
@@ -134,7 +134,7 @@ impl Aside {
 
 /// What remains of a deleted queue.
 #[derive(Debug)]
-pub struct Remains {
+pub struct Deleted {
     /// Messages that were ready.
     pub messages: u64,
     /// Consumers that have to be notified.

@@ -3,7 +3,7 @@
 use super::entry::Entry;
 use super::line::Line;
 use super::paging::{
-    Dropped, HeadExpiry, Kept, Outline, PageId, PagedOut, RankedPage, Reading, Totals,
+    Dropped, HeadExpiry, Outline, PageId, PagedOut, RankedPage, Reading, StoredForm, Totals,
 };
 use super::priority::{Levels, Priorities};
 use super::settings::{QueueKind, Settings};
@@ -210,19 +210,19 @@ impl Ready {
     pub fn page_out(
         &mut self,
         bytes: u64,
-        kept: impl Fn(&Entry) -> Kept,
+        kept: impl Fn(&Entry) -> StoredForm,
     ) -> Option<(usize, PagedOut)> {
         self.first_page_of(|line, number| line.page_out(number, bytes, &kept))
     }
 
     /// Like [`Ready::page_out`], for a queue that nobody currently consumes from: about `kept_bytes` stay in memory.
-    pub fn squeeze(
+    pub fn page_out_idle(
         &mut self,
         bytes: u64,
         kept_bytes: u64,
-        kept: impl Fn(&Entry) -> Kept,
+        kept: impl Fn(&Entry) -> StoredForm,
     ) -> Option<(usize, PagedOut)> {
-        self.first_page_of(|line, number| line.squeeze(number, bytes, kept_bytes, &kept))
+        self.first_page_of(|line, number| line.page_out_idle(number, bytes, kept_bytes, &kept))
     }
 
     fn first_page_of(
@@ -289,7 +289,7 @@ impl Ready {
 
     /// Handles the arrival of a page; `rest` of it is read later. Returns what was known of it and what it is, or
     /// `None` if it was no longer awaited. `stored` says whether a message is stored.
-    pub fn arrived(
+    pub fn page_read(
         &mut self,
         line: usize,
         page: PageId,
@@ -301,10 +301,10 @@ impl Ready {
             return None;
         }
         let mut found = totals_of(&entries, &stored);
-        self.sort_out(line, &mut entries);
+        self.move_to_own_lines(line, &mut entries);
         let left = totals_of(&entries, &stored);
         let rest = rest.map(|rest| (self.next_page(), rest));
-        let arrived = |line: &mut Line| line.arrived(page, entries, left, rest);
+        let arrived = |line: &mut Line| line.page_read(page, entries, left, rest);
         let (known, rest) = self.with_line(line, arrived)??;
         let mut in_line = left;
         in_line += rest;
@@ -314,7 +314,7 @@ impl Ready {
     }
 
     /// Moves messages with other priorities to their lines, after a restart has put all into one; leaves the rest.
-    fn sort_out(&mut self, line: usize, entries: &mut Vec<Entry>) {
+    fn move_to_own_lines(&mut self, line: usize, entries: &mut Vec<Entry>) {
         let Some(levels) = self.levels else {
             return;
         };
@@ -325,7 +325,7 @@ impl Ready {
     }
 
     /// The same, for the requeued messages of a line.
-    pub fn returned_arrived(
+    pub fn returned_page_read(
         &mut self,
         line: usize,
         page: PageId,
@@ -336,7 +336,7 @@ impl Ready {
         for (_, ranked) in &entries {
             found.count(&ranked.entry, stored(&ranked.entry));
         }
-        let known = self.with_line(line, |line| line.requeued().arrived(page, entries))??;
+        let known = self.with_line(line, |line| line.requeued().page_read(page, entries))??;
         self.correct(known, found);
         Some((known, found))
     }

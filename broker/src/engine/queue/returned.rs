@@ -9,7 +9,7 @@ use super::delivery_count::DeliveryCount;
 use super::effects::Effects;
 use super::entry::{Entry, Return, Returns};
 use super::machine::{Machine, SLICE};
-use super::paging::{JobResult, Kept, PageId, Shelf, Totals, Work};
+use super::paging::{JobResult, PageId, PageWork, Section, StoredForm, Totals};
 use super::retry::Retry;
 use super::settings::{QueueKind, Settings};
 use super::waiting::{Due, Waiting};
@@ -75,7 +75,11 @@ impl Returned {
     }
 
     /// Applies new settings to messages that come back from now on.
-    pub(super) fn follow(this: &mut Option<Box<Self>>, kind: QueueKind, settings: &Settings) {
+    pub(super) fn apply_settings(
+        this: &mut Option<Box<Self>>,
+        kind: QueueKind,
+        settings: &Settings,
+    ) {
         match this {
             Some(returned) => returned.configure(kind, settings),
             None => *this = Returned::of(kind, settings),
@@ -193,7 +197,7 @@ impl Machine {
     pub(super) fn call_off_waiting(&mut self, fx: &mut Effects) {
         while let Some(returned) = &mut self.returned {
             if let Some(entry) = returned.waiting.pop() {
-                self.call_off(&entry);
+                self.cancel_write(&entry);
             } else if let Some(page) = returned.waiting.drop_page() {
                 fx.discard(page);
             } else {
@@ -203,10 +207,13 @@ impl Machine {
     }
 
     /// Returns the page that has to be read before its messages can be ready again.
-    pub(super) fn waiting_to_read(&mut self, fx: &mut Effects) -> Option<(Shelf, PageId, Work)> {
+    pub(super) fn waiting_to_read(
+        &mut self,
+        fx: &mut Effects,
+    ) -> Option<(Section, PageId, PageWork)> {
         let returned = self.returned.as_deref_mut()?;
         let (page, spilled) = returned.waiting.next_read(|| fx.now())?;
-        Some((Shelf::Waiting, page, Work::ReadSorted(spilled)))
+        Some((Section::Waiting, page, PageWork::ReadSorted(spilled)))
     }
 
     /// Returns the bytes of waiting messages in memory.
@@ -220,15 +227,15 @@ impl Machine {
         &mut self,
         bytes: u64,
         at_head: u64,
-        kept: impl Fn(&Entry) -> Kept,
-    ) -> Option<(Shelf, PageId, Work)> {
+        kept: impl Fn(&Entry) -> StoredForm,
+    ) -> Option<(Section, PageId, PageWork)> {
         let waiting = &mut self.returned.as_deref_mut()?.waiting;
         if waiting.memory() == 0 {
             return None;
         }
         let number = self.ready.next_page();
         let (page, entries) = waiting.page_out(number, bytes, at_head, kept)?;
-        Some((Shelf::Waiting, page, Work::WriteSorted(entries)))
+        Some((Section::Waiting, page, PageWork::WriteSorted(entries)))
     }
 
     /// Handles the result of a job for a page of waiting messages.
@@ -245,7 +252,7 @@ impl Machine {
                 for (_, ranked) in &entries {
                     found.count(&ranked.entry, stores(&ranked.entry.message));
                 }
-                if let Some(known) = waiting.arrived(page, entries, found) {
+                if let Some(known) = waiting.page_read(page, entries, found) {
                     self.correct_stored(known, found);
                 }
             }

@@ -128,28 +128,30 @@ impl Settings {
     /// Combines queue.declare's arguments with the policy that applies, whose keys have no `x-`.
     pub fn of(arguments: &FieldTable, policy: Option<&FieldTable>) -> Settings {
         let kind = QueueKind::of(arguments);
-        let both = Both {
+        let merged = Merged {
             arguments,
             policy,
             policy_first: kind == QueueKind::Stream,
         };
         Settings {
-            message_ttl: both.least("message-ttl").map(Duration::from_millis),
-            expires: both.least("expires").map(Duration::from_millis),
-            max_length: both.least("max-length"),
-            max_length_bytes: both.least("max-length-bytes"),
-            overflow: match both.text("overflow").as_deref() {
+            message_ttl: merged.least("message-ttl").map(Duration::from_millis),
+            expires: merged.least("expires").map(Duration::from_millis),
+            max_length: merged.least("max-length"),
+            max_length_bytes: merged.least("max-length-bytes"),
+            overflow: match merged.text("overflow").as_deref() {
                 Some("reject-publish") => Overflow::RejectPublish,
                 // Quorum queues do not support it (`rabbit_quorum_queue:overflow`).
                 Some("reject-publish-dlx") if kind == QueueKind::Quorum => Overflow::DropHead,
                 Some("reject-publish-dlx") => Overflow::RejectPublishDlx,
                 _ => Overflow::DropHead,
             },
-            dead_letter_exchange: both
+            dead_letter_exchange: merged
                 .text("dead-letter-exchange")
                 .map(|name| name.as_str().into()),
-            dead_letter_routing_key: both.bytes("dead-letter-routing-key").map(|key| key.into()),
-            dead_letter_strategy: match both.text("dead-letter-strategy").as_deref() {
+            dead_letter_routing_key: merged
+                .bytes("dead-letter-routing-key")
+                .map(|key| key.into()),
+            dead_letter_strategy: match merged.text("dead-letter-strategy").as_deref() {
                 Some("at-least-once") => DeadLetterStrategy::AtLeastOnce,
                 _ => DeadLetterStrategy::AtMostOnce,
             },
@@ -160,11 +162,11 @@ impl Settings {
                 arguments.inner().get("x-single-active-consumer"),
                 Some(AMQPValue::Boolean(true))
             ),
-            delivery_limit: both.delivery_limit(),
-            delayed_retry: both.delayed_retry().filter(|_| kind != QueueKind::Stream),
-            consumer_timeout: both.least("consumer-timeout"),
-            max_age: both.text("max-age").as_deref().and_then(age),
-            max_segment_size: both.least("stream-max-segment-size-bytes"),
+            delivery_limit: merged.delivery_limit(),
+            delayed_retry: merged.delayed_retry().filter(|_| kind != QueueKind::Stream),
+            consumer_timeout: merged.least("consumer-timeout"),
+            max_age: merged.text("max-age").as_deref().and_then(age),
+            max_segment_size: merged.least("stream-max-segment-size-bytes"),
         }
     }
 }
@@ -191,14 +193,14 @@ pub fn age(text: &str) -> Option<Duration> {
     (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
-struct Both<'a> {
+struct Merged<'a> {
     arguments: &'a FieldTable,
     policy: Option<&'a FieldTable>,
     /// The policy wins, whatever its value (`rabbit_stream_queue:policy_precedence`).
     policy_first: bool,
 }
 
-impl Both<'_> {
+impl Merged<'_> {
     /// Returns the smaller of the argument and the policy's value.
     fn least_integer(&self, key: &str) -> Option<i64> {
         let argument = integer(self.arguments, &format!("x-{key}"));
@@ -278,18 +280,7 @@ fn text(table: &FieldTable, key: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn table(pairs: &[(&str, AMQPValue)]) -> FieldTable {
-        let mut table = FieldTable::default();
-        for (name, value) in pairs {
-            table.insert((*name).into(), value.clone());
-        }
-        table
-    }
-
-    fn long(text: &str) -> AMQPValue {
-        AMQPValue::LongString(text.into())
-    }
+    use crate::engine::test_tables::{table, text as long};
 
     #[test]
     fn nothing_set_is_the_default() {

@@ -42,13 +42,13 @@ impl SingleActive {
     }
 
     /// Records that a consumer has joined.
-    pub fn joined(&mut self, consumer: &Arc<Consumer>) {
+    pub fn consumer_joined(&mut self, consumer: &Arc<Consumer>) {
         self.holder.get_or_insert_with(|| consumer.clone());
     }
 
     /// Records that a consumer has left; `next` is the first of the remaining ones, by priority and
     /// then by age.
-    pub fn left(&mut self, id: ConsumerId, next: Option<&Arc<Consumer>>) {
+    pub fn consumer_left(&mut self, id: ConsumerId, next: Option<&Arc<Consumer>>) {
         if self.holder.as_ref().is_some_and(|holder| holder.id == id) {
             self.holder = next.cloned();
             self.leaving = false;

@@ -2,8 +2,10 @@
 //! they can be on disk.
 
 use super::entry::Entry;
-use super::outcome::Aside;
-use super::paging::{Dropped, First, Kept, PageId, Ranked, RankedPage, Sorted, Totals};
+use super::outcome::Parked;
+use super::paging::{
+    Dropped, FirstMessage, PageId, Ranked, RankedPage, Sorted, StoredForm, Totals,
+};
 use crate::engine::clock::Time;
 use leveret_storage::{Position, Spilled};
 use std::collections::BTreeSet;
@@ -96,7 +98,7 @@ impl Waiting {
     /// Returns when the first message is due that is not being read from disk.
     pub fn first_due(&self) -> Option<Time> {
         let read = match self.messages.first() {
-            Some((_, First::Away(_))) if self.reading => None,
+            Some((_, FirstMessage::Away(_))) if self.reading => None,
             first => first.map(|((due, _), _)| Time::from_micros(due)),
         };
         let unread = self.unread.first().map(|(due, _)| *due);
@@ -133,9 +135,9 @@ impl Waiting {
     }
 
     /// Returns counts for listings; the bytes of those not read count elsewhere.
-    pub fn counts(&self) -> Aside {
+    pub fn counts(&self) -> Parked {
         let paged = self.messages.paged();
-        Aside {
+        Parked {
             messages: self.len() + self.unread(),
             bytes: self.bytes,
             paged_out: paged.messages,
@@ -151,7 +153,7 @@ impl Waiting {
     /// Returns the page to read now because its first message is due, and marks it as being read. `now` is evaluated
     /// only if there is a page.
     pub fn next_read(&mut self, now: impl FnOnce() -> Time) -> Option<(PageId, Arc<Spilled>)> {
-        let ((due, _), First::Away(_)) = self.messages.first()? else {
+        let ((due, _), FirstMessage::Away(_)) = self.messages.first()? else {
             return None;
         };
         if self.reading || due > now().micros() {
@@ -168,7 +170,7 @@ impl Waiting {
         number: u64,
         bytes: u64,
         at_head: u64,
-        kept: impl Fn(&Entry) -> Kept,
+        kept: impl Fn(&Entry) -> StoredForm,
     ) -> Option<(PageId, Arc<RankedPage>)> {
         if self.messages.memory() < at_head + bytes.min(at_head) {
             return None;
@@ -189,9 +191,9 @@ impl Waiting {
 
     /// Handles the arrival of a page. Returns what was known of it, or `None` if it was no longer
     /// awaited; `found` is what it is.
-    pub fn arrived(&mut self, id: PageId, entries: RankedPage, found: Totals) -> Option<Totals> {
+    pub fn page_read(&mut self, id: PageId, entries: RankedPage, found: Totals) -> Option<Totals> {
         self.reading = false;
-        let known = self.messages.arrived(id, entries)?;
+        let known = self.messages.page_read(id, entries)?;
         self.bytes = self.bytes + found.bytes - known.bytes;
         Some(known)
     }
@@ -268,7 +270,7 @@ mod tests {
         }
         let each = waiting.memory() / 4;
         let page = |waiting: &mut Waiting, number| {
-            let paged = waiting.page_out(number, 2 * each, 0, |_| Kept::Not);
+            let paged = waiting.page_out(number, 2 * each, 0, |_| StoredForm::Not);
             let (id, entries) = paged.expect("a page");
             let spilled = spill.write(1, |out| out.write_all(b"x")).map(Arc::new);
             waiting.written(id, spilled);
@@ -296,7 +298,7 @@ mod tests {
         for (_, ranked) in entries.iter() {
             found.count(&ranked.entry, false);
         }
-        let known = waiting.arrived(id, entries.to_vec(), found);
+        let known = waiting.page_read(id, entries.to_vec(), found);
         assert_eq!(known, Some(found));
         assert_eq!(due(&mut waiting, 20), [Some(1), Some(2)]);
         assert_eq!((waiting.len(), waiting.bytes()), (2, 6));

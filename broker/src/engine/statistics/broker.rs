@@ -187,7 +187,7 @@ pub struct VhostStatistics {
     pub tracked: Tracked,
     /// What its queues hold.
     pub queues: SharedQueueSums,
-    octets: [AtomicU64; 2],
+    bytes: [AtomicU64; 2],
 }
 
 /// The sums of a virtual host, or several.
@@ -198,13 +198,13 @@ pub struct VhostSums {
     /// What its queues hold, by their kind, as of the last visit.
     pub by_kind: [QueueSums; QueueKind::ALL.len()],
     /// Bytes received from clients and sent to them, as of the last sample.
-    pub octets: [u64; 2],
+    pub bytes: [u64; 2],
 }
 
 impl VhostStatistics {
     /// Corrects the sum of bytes when those of a connection have changed.
-    pub fn change_octets(&self, before: [u64; 2], now: [u64; 2]) {
-        for (sum, (before, now)) in self.octets.iter().zip(before.into_iter().zip(now)) {
+    pub fn change_bytes(&self, before: [u64; 2], now: [u64; 2]) {
+        for (sum, (before, now)) in self.bytes.iter().zip(before.into_iter().zip(now)) {
             // Wraps, so that a difference below 0 can be added.
             sum.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
         }
@@ -216,7 +216,7 @@ impl VhostStatistics {
         VhostSums {
             traffic: self.traffic.get(),
             by_kind: self.queues.get(),
-            octets: self.octets.each_ref().map(get),
+            bytes: self.bytes.each_ref().map(get),
         }
     }
 }
@@ -251,7 +251,7 @@ impl VhostSums {
         for (sum, more) in self.by_kind.iter_mut().zip(other.by_kind) {
             *sum += more;
         }
-        for (sum, more) in self.octets.iter_mut().zip(other.octets) {
+        for (sum, more) in self.bytes.iter_mut().zip(other.bytes) {
             *sum = sum.wrapping_add(more);
         }
     }

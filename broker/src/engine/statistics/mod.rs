@@ -1,9 +1,9 @@
 //! What happens to messages, in numbers: plain counters for those who hold a lock or own a task, atomic sums for what
 //! many share, and how both were some time ago.
 //!
-//! Counting belongs here, and what is kept of it; when samples are taken and how they are shown does not. Nobody
-//! pays for a counter per message with an atomic or a lock: machines count under their own lock, connections in their
-//! own task, and both add what a batch amounts to.
+//! Counting belongs here, and what is kept of it; when samples are taken and how they are shown does not. No counter
+//! costs an atomic or a lock per message: machines count under their own lock, connections in their own task, and both add
+//! what a batch amounts to.
 
 mod broker;
 mod churn;

@@ -43,7 +43,7 @@ impl Utilisation {
     }
 
     /// Records that a message is ready and no consumer can take it.
-    pub fn stalls(&mut self, now: Time) {
+    pub fn record_stall(&mut self, now: Time) {
         if self.is_active {
             self.active_for = self.elapsed(now);
             self.since = Some(now);
@@ -52,7 +52,7 @@ impl Utilisation {
     }
 
     /// Records that there is a consumer that can take messages.
-    pub fn resumes(&mut self, now: Time) {
+    pub fn record_resumption(&mut self, now: Time) {
         if !self.is_active {
             self.average = self.weighed(self.active_for, self.elapsed(now));
             self.since = Some(now);
@@ -103,7 +103,7 @@ mod tests {
     fn it_is_one_while_consumers_keep_up_and_halves_every_second_they_do_not() {
         let mut utilisation = begun();
         assert!((utilisation.get(at(5_000_000)) - 1.0).abs() < 1e-9);
-        utilisation.stalls(at(0));
+        utilisation.record_stall(at(0));
         for seconds in 1..10u32 {
             let expected = 0.5f64.powi(seconds as i32);
             let found = utilisation.get(at(u64::from(seconds) * 1_000_000));
@@ -116,8 +116,8 @@ mod tests {
         let mut utilisation = begun();
         let mut now = 0;
         for _ in 0..20_000 {
-            utilisation.stalls(at(now + 500));
-            utilisation.resumes(at(now + 1000));
+            utilisation.record_stall(at(now + 500));
+            utilisation.record_resumption(at(now + 1000));
             now += 1000;
         }
         assert!((utilisation.get(at(now)) - 0.5).abs() < 0.01);
@@ -132,8 +132,8 @@ mod tests {
             for (able, pause) in steps {
                 now += pause;
                 match able {
-                    true => utilisation.resumes(at(now)),
-                    false => utilisation.stalls(at(now)),
+                    true => utilisation.record_resumption(at(now)),
+                    false => utilisation.record_stall(at(now)),
                 }
                 let value = utilisation.get(at(now));
                 prop_assert!((0.0..=1.0).contains(&value), "{}", value);

@@ -1,4 +1,4 @@
-//! A shared budget of bytes: whoever finds no room does without.
+//! A budget of bytes that readers share; a reader that gets nothing reads later.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

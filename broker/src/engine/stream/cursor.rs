@@ -11,7 +11,7 @@
 use super::budget::Budget;
 use super::filter::Filter;
 use super::handle::Stream;
-use super::machine::{Ahead, Place};
+use super::machine::{NextMessages, StartPosition};
 use super::record::{Record, Stored};
 use super::tails::Tails;
 use crate::engine::message::SharedMessage;
@@ -92,11 +92,11 @@ pub trait Source {
 
 /// What follows a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
+pub enum AfterTurn {
     /// Another turn.
     Again,
     /// Nothing, until it is called.
-    Rest,
+    Idle,
 }
 
 /// Why delivering stopped.
@@ -107,7 +107,7 @@ enum Stopped {
 }
 
 impl Cursor {
-    pub(super) fn new(consumer: Arc<Consumer>, place: Place) -> Self {
+    pub(super) fn new(consumer: Arc<Consumer>, place: StartPosition) -> Self {
         Cursor {
             filter: Filter::of(&consumer.arguments.table()),
             consumer,
@@ -133,7 +133,7 @@ impl Cursor {
     }
 
     /// Takes one turn.
-    pub fn turn(&self, stream: &Stream, source: &impl Source) -> After {
+    pub fn turn(&self, stream: &Stream, source: &impl Source) -> AfterTurn {
         let mut progress = self.progress.lock();
         let budget = self.consumer.mailbox.read_ahead();
         progress.leave(budget);
@@ -150,14 +150,14 @@ impl Cursor {
         after
     }
 
-    fn advance(&self, progress: &mut Progress, stream: &Stream, source: &impl Source) -> After {
+    fn advance(&self, progress: &mut Progress, stream: &Stream, source: &impl Source) -> AfterTurn {
         for _ in 0..READS {
             match self.deliver(progress) {
                 Stopped::Empty => {}
-                Stopped::Refused | Stopped::Closed => return After::Rest,
+                Stopped::Refused | Stopped::Closed => return AfterTurn::Idle,
             }
             if !self.take_turn(progress) {
-                return After::Rest;
+                return AfterTurn::Idle;
             }
             let max = if progress.scarce {
                 READ_FEW
@@ -165,17 +165,17 @@ impl Cursor {
                 READ_MESSAGES
             };
             match stream.ahead(self.consumer.id, progress.next, max) {
-                Ahead::Nothing => return After::Rest,
-                Ahead::Tail(records) => self.take_records(progress, records),
-                Ahead::Stored { from, end } => {
+                NextMessages::Nothing => return AfterTurn::Idle,
+                NextMessages::Tail(records) => self.take_records(progress, records),
+                NextMessages::Stored { from, end } => {
                     progress.next = progress.next.max(from);
                     if !self.take_read(stream, progress, source.read(from, max), end) {
-                        return After::Rest;
+                        return AfterTurn::Idle;
                     }
                 }
             }
         }
-        After::Again
+        AfterTurn::Again
     }
 
     /// Returns whether the consumer may get a message, or its credit was taken before.
@@ -359,38 +359,38 @@ impl Progress {
 #[derive(Debug, Default)]
 pub struct Schedule(AtomicU8);
 
-const RESTS: u8 = 0;
-const IN_LINE: u8 = 1;
-const RUNS: u8 = 2;
-const RUNS_AND_AGAIN: u8 = 3;
+const IDLE: u8 = 0;
+const QUEUED: u8 = 1;
+const RUNNING: u8 = 2;
+const RUNNING_CALLED_AGAIN: u8 = 3;
 
 impl Schedule {
     /// Requests a turn. Returns true if the caller has to queue the cursor.
     pub fn call(&self) -> bool {
         let called = |state| match state {
-            RESTS => Some(IN_LINE),
-            RUNS => Some(RUNS_AND_AGAIN),
+            IDLE => Some(QUEUED),
+            RUNNING => Some(RUNNING_CALLED_AGAIN),
             _ => None,
         };
         self.0
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, called)
-            == Ok(RESTS)
+            == Ok(IDLE)
     }
 
     /// Begins a turn: the cursor was dequeued.
     pub fn begin(&self) {
-        self.0.store(RUNS, Ordering::Release);
+        self.0.store(RUNNING, Ordering::Release);
     }
 
     /// Ends a turn. Returns true if the caller has to queue the cursor again.
-    pub fn end(&self, after: After) -> bool {
+    pub fn end(&self, after: AfterTurn) -> bool {
         let ended = |state| match (state, after) {
-            (RUNS, After::Rest) => Some(RESTS),
-            _ => Some(IN_LINE),
+            (RUNNING, AfterTurn::Idle) => Some(IDLE),
+            _ => Some(QUEUED),
         };
         self.0
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, ended)
-            .is_ok_and(|before| before != RUNS || after == After::Again)
+            .is_ok_and(|before| before != RUNNING || after == AfterTurn::Again)
     }
 }
 
@@ -403,13 +403,13 @@ mod tests {
         let schedule = Schedule::default();
         assert!(schedule.call() && !schedule.call());
         schedule.begin();
-        assert!(!schedule.end(After::Rest));
+        assert!(!schedule.end(AfterTurn::Idle));
         assert!(schedule.call());
         schedule.begin();
         assert!(!schedule.call());
-        assert!(schedule.end(After::Rest));
+        assert!(schedule.end(AfterTurn::Idle));
         schedule.begin();
-        assert!(schedule.end(After::Again));
+        assert!(schedule.end(AfterTurn::Again));
         assert!(!schedule.call());
     }
 }

@@ -54,20 +54,9 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::test_tables::{table, text};
     use leveret_protocol::classes::BasicProperties;
     use leveret_protocol::method::properties_to_vec;
-
-    fn table(pairs: &[(&str, AMQPValue)]) -> FieldTable {
-        let mut table = FieldTable::default();
-        for (name, value) in pairs {
-            table.insert((*name).into(), value.clone());
-        }
-        table
-    }
-
-    fn text(text: &str) -> AMQPValue {
-        AMQPValue::LongString(text.into())
-    }
 
     fn with_value(value: &str) -> Vec<u8> {
         let headers = table(&[("x-stream-filter-value", text(value))]);

@@ -1,12 +1,12 @@
 //! A stream as its queue holds it: the machine behind its lock, and the connection to the store.
 
 use super::cursor::{Cursor, READ_BYTES, Read, Source, StreamReaders};
-use super::machine::{Ahead, Machine};
+use super::machine::{Machine, NextMessages};
 use super::start::StartAt;
 use super::tail::Change;
 use crate::engine::message::SharedMessage;
 use crate::engine::queue::{
-    ConsumeRefused, Consumer, ConsumerId, Counts, Effects, Incoming, Queue, Remains, Settings,
+    ConsumeRefused, Consumer, ConsumerId, Counts, Deleted, Effects, Incoming, Queue, Settings,
 };
 use crate::engine::statistics::{MessageStats, Moved, SharedMessageStats, Statistics};
 use leveret_storage::{CommitSink, Op, Position, QueueId, Store, Token};
@@ -258,7 +258,7 @@ impl Stream {
     }
 
     /// See [`Machine::ahead`].
-    pub(super) fn ahead(&self, consumer: ConsumerId, from: u64, max: usize) -> Ahead {
+    pub(super) fn ahead(&self, consumer: ConsumerId, from: u64, max: usize) -> NextMessages {
         self.machine.lock().ahead(consumer, from, max)
     }
 
@@ -285,12 +285,12 @@ impl Stream {
 
     /// Deletes the stream. RabbitMQ reports no number of messages, and does not check for
     /// consumers.
-    pub fn delete(&self, fx: &mut Effects) -> Option<Remains> {
+    pub fn delete(&self, fx: &mut Effects) -> Option<Deleted> {
         let cursors = self.machine.lock().delete(fx)?;
         self.forget_tail();
         cursors.iter().for_each(|cursor| cursor.close());
         let consumers = cursors.iter().map(|cursor| cursor.consumer.clone());
-        Some(Remains {
+        Some(Deleted {
             messages: 0,
             consumers: consumers.collect(),
         })

@@ -37,7 +37,7 @@ fn table(properties: &[u8]) -> Option<&[u8]> {
 /// string).
 pub fn filter_value(properties: &[u8]) -> Option<&[u8]> {
     match raw_table::find(table(properties)?, FILTER_VALUE) {
-        Some(RawValue { kind: b'S', octets }) => Some(octets),
+        Some(RawValue { kind: b'S', bytes }) => Some(bytes),
         _ => None,
     }
 }
@@ -60,7 +60,7 @@ pub fn with_long(properties: &[u8], name: &str, value: u64) -> Vec<u8> {
     let length_at = out.len();
     out.extend_from_slice(&[0; 4]);
     for entry in raw_table::entries(table).filter(|entry| entry.name != name.as_bytes()) {
-        out.extend_from_slice(entry.octets);
+        out.extend_from_slice(entry.bytes);
     }
     out.push(name.len() as u8);
     out.extend_from_slice(name.as_bytes());

@@ -38,7 +38,7 @@ pub struct Machine {
 
 /// Where a cursor finds the next messages.
 #[derive(Debug)]
-pub enum Ahead {
+pub enum NextMessages {
     /// Here.
     Tail(Vec<(u64, Arc<Record>)>),
     /// In the store.
@@ -54,7 +54,7 @@ pub enum Ahead {
 
 /// Where a consumer starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct StartPosition {
     /// The first offset that it may see.
     pub offset: u64,
     /// Messages that arrived before this are skipped: milliseconds since the epoch.
@@ -169,7 +169,7 @@ impl Machine {
     }
 
     /// Returns where a consumer with this request starts.
-    pub fn place(&self, start: StartAt) -> Place {
+    pub fn place(&self, start: StartAt) -> StartPosition {
         let (first, end) = (self.first(), self.committed.end());
         let at = |offset| (offset, 0);
         let (offset, not_before) = match start {
@@ -180,7 +180,7 @@ impl Machine {
             // Consumers do not wait for a future time.
             StartAt::Time(time) => self.units.at_time(time).map_or((end, 0), |at| (at, time)),
         };
-        Place { offset, not_before }
+        StartPosition { offset, not_before }
     }
 
     /// Adds a consumer; returns `None` if the stream was deleted.
@@ -207,20 +207,20 @@ impl Machine {
 
     /// Returns what comes next for a consumer from `from` on, at most `max` messages. If that is
     /// nothing, [`Machine::committed`] returns the consumer later.
-    pub fn ahead(&mut self, id: ConsumerId, from: u64, max: usize) -> Ahead {
+    pub fn ahead(&mut self, id: ConsumerId, from: u64, max: usize) -> NextMessages {
         let from = from.max(self.first());
         let end = self.committed.end();
         if self.deleted || !self.cursors.contains_key(&id) {
-            return Ahead::Nothing;
+            return NextMessages::Nothing;
         }
         if from >= end {
             self.wait(id);
-            return Ahead::Nothing;
+            return NextMessages::Nothing;
         }
         if from >= self.tail.first() {
-            return Ahead::Tail(self.tail.read(from, end, max));
+            return NextMessages::Tail(self.tail.read(from, end, max));
         }
-        Ahead::Stored { from, end }
+        NextMessages::Stored { from, end }
     }
 
     /// Lets a consumer wait for more messages.

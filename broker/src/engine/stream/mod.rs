@@ -12,12 +12,13 @@
 //! | `handle` | the lock, and what is done under it |
 //! | `machine` | the rules: appending, what is committed, who waits, retention |
 //! | `units` | the parts in which a stream forgets, and its index by time |
-//! | `committed` | up to where the log is whole |
+//! | `committed` | up to which offset the log has no gaps |
 //! | `tail`, `tails` | the last messages, in memory; those of all streams together |
-//! | `cursor` | where a consumer is, and how it comes further, on threads of `plumbing/stream_readers` |
+//! | `cursor` | a consumer's position, and how it advances, on the threads of `plumbing/stream_readers` |
 //! | `budget` | what all consumers together may read ahead |
 //! | `start`, `filter` | what a consumer asks for |
 //! | `record`, `header` | a message as it is kept, and as it is delivered |
+//! | `recover` | what a restart reads of a stream |
 //!
 //! A stream knows its cursors and a cursor reads from its stream, so `handle`, `machine` and `cursor` import one another;
 //! `tails` knows the streams that have one.
@@ -39,7 +40,7 @@ mod tests;
 mod units;
 
 pub use budget::Budget;
-pub use cursor::{After, Cursor, StreamReaders};
+pub use cursor::{AfterTurn, Cursor, StreamReaders};
 pub use handle::{Stream, StreamBackend};
 pub use header::with_long;
 pub use start::StartAt;

@@ -2,7 +2,7 @@
 //! they come, consumers from anywhere, acknowledgements, retention, restarts. What was committed
 //! and is kept is delivered to each consumer once, in order, and nothing else is.
 
-use super::cursor::{After, Read, Source};
+use super::cursor::{AfterTurn, Read, Source};
 use super::handle::Stream;
 use super::record::{Record, Stored};
 use super::start::StartAt;
@@ -257,7 +257,7 @@ impl World {
         for at in 0..self.readers.len() {
             let id = self.readers[at].consumer.id;
             let cursors = self.stream().machine.lock().cursors([id]);
-            while cursors[0].turn(self.stream(), self) == After::Again {}
+            while cursors[0].turn(self.stream(), self) == AfterTurn::Again {}
             self.check(at);
         }
     }

@@ -1,12 +1,12 @@
 //! What a client asks before anything else: who it is, how to log in, which version and features there are.
 
-use super::Api;
 use crate::config::Config;
 use crate::domain::auth::PasswordHash;
 use crate::http::body::Bytes;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::{ListQuery, json};
 use crate::http::login::{log_in, peer_address};
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::feature_flag::{FEATURE_FLAGS, FeatureFlag};
 use axum::Json;
@@ -45,21 +45,21 @@ pub(super) fn router(config: &Config) -> OpenApiRouter<Api> {
 
 /// A user as it sees itself.
 #[derive(Debug, Serialize, ToSchema)]
-struct Myself {
+struct CurrentUser {
     /// Its name.
     name: String,
     /// Its tags.
     tags: Vec<String>,
 }
 
-impl Myself {
+impl CurrentUser {
     fn of(principal: &Principal) -> Self {
         match principal {
-            Principal::Owner => Myself {
+            Principal::Owner => CurrentUser {
                 name: String::new(),
                 tags: Vec::new(),
             },
-            Principal::User { login, .. } => Myself {
+            Principal::User { login, .. } => CurrentUser {
                 name: login.identity.name.to_string(),
                 tags: login.tags.clone(),
             },
@@ -68,9 +68,9 @@ impl Myself {
 }
 
 /// The caller.
-#[utoipa::path(get, path = "/whoami", responses((status = 200, body = Myself)))]
+#[utoipa::path(get, path = "/whoami", responses((status = 200, body = CurrentUser)))]
 async fn whoami(principal: Principal) -> ApiResult<Response> {
-    json(&Myself::of(&principal))
+    json(&CurrentUser::of(&principal))
 }
 
 /// Checks a user and a password, and returns the credentials for further requests.
@@ -82,7 +82,7 @@ async fn login(State(api): State<Api>, request: Request) -> ApiResult<Response> 
     let value = STANDARD.encode(format!("{user}:{password}"));
     json(&json!({
         "token": {"type": "basic", "value": value},
-        "user": Myself::of(&principal),
+        "user": CurrentUser::of(&principal),
     }))
 }
 

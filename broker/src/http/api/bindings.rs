@@ -1,6 +1,6 @@
 //! `/api/bindings`, and the bindings of a queue or an exchange.
 
-use super::{Api, exchange_in_path};
+use super::exchange_in_path;
 use crate::domain::operations::{BindingSpec, Caller};
 use crate::domain::vhost::Vhost;
 use crate::engine::queue::Effects;
@@ -8,6 +8,7 @@ use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::fields::{arguments, check_name, short_text};
 use crate::http::list::ListQuery;
+use crate::http::state::Api;
 use crate::manage::access::{NoVhost, Principal, Right};
 use crate::manage::objects::Binding;
 use crate::manage::objects::binding::{Listed, properties_key, quoted, unquoted};
@@ -73,19 +74,19 @@ async fn respond(
 
 /// Which bindings of a virtual host are meant.
 #[derive(Clone, Debug)]
-struct Ends {
+struct Endpoints {
     source: Option<String>,
     destination: Option<(&'static str, String)>,
 }
 
-impl Ends {
+impl Endpoints {
     fn between(source: &str, dtype: &str, destination: &str) -> ApiResult<Self> {
         let kind = match dtype {
             "q" => "queue",
             "e" => "exchange",
             _ => return Err(ApiError::not_found()),
         };
-        Ok(Ends {
+        Ok(Endpoints {
             source: Some(exchange_in_path(source).to_owned()),
             destination: Some((kind, exchange_in_path(destination).to_owned())),
         })
@@ -132,11 +133,11 @@ async fn list_of_queue(
     Path((vhost, queue)): Path<(String, String)>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    let ends = Ends {
+    let endpoints = Endpoints {
         source: None,
         destination: Some(("queue", queue)),
     };
-    respond(ends.bindings(&api, &principal, &vhost)?, &query).await
+    respond(endpoints.bindings(&api, &principal, &vhost)?, &query).await
 }
 
 /// The bindings that messages take from an exchange.
@@ -150,11 +151,11 @@ async fn list_from_exchange(
     Path((vhost, exchange)): Path<(String, String)>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    let ends = Ends {
+    let endpoints = Endpoints {
         source: Some(exchange_in_path(&exchange).to_owned()),
         destination: None,
     };
-    respond(ends.bindings(&api, &principal, &vhost)?, &query).await
+    respond(endpoints.bindings(&api, &principal, &vhost)?, &query).await
 }
 
 /// The bindings that messages take to an exchange.
@@ -168,11 +169,11 @@ async fn list_to_exchange(
     Path((vhost, exchange)): Path<(String, String)>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    let ends = Ends {
+    let endpoints = Endpoints {
         source: None,
         destination: Some(("exchange", exchange_in_path(&exchange).to_owned())),
     };
-    respond(ends.bindings(&api, &principal, &vhost)?, &query).await
+    respond(endpoints.bindings(&api, &principal, &vhost)?, &query).await
 }
 
 /// The bindings of a queue (`q`) or an exchange (`e`) to an exchange.
@@ -186,8 +187,8 @@ async fn list_between(
     Path((vhost, source, dtype, destination)): Path<(String, String, String, String)>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    let ends = Ends::between(&source, &dtype, &destination)?;
-    respond(ends.bindings(&api, &principal, &vhost)?, &query).await
+    let endpoints = Endpoints::between(&source, &dtype, &destination)?;
+    respond(endpoints.bindings(&api, &principal, &vhost)?, &query).await
 }
 
 /// A binding to add.
@@ -212,7 +213,7 @@ async fn bind(
     Path((vhost, source, dtype, destination)): Path<(String, String, String, String)>,
     body: ApiResult<JsonBody>,
 ) -> ApiResult<Response> {
-    let ends = Ends::between(&source, &dtype, &destination)?;
+    let endpoints = Endpoints::between(&source, &dtype, &destination)?;
     check_name("source", &source)?;
     check_name("destination", &destination)?;
     api.vhost_to_change(&principal, &vhost)?;
@@ -223,7 +224,15 @@ async fn bind(
         quoted(&destination),
         quoted(&properties_key(&key, &arguments))
     );
-    change(&api, principal, vhost, ends, (key, arguments), Caller::bind).await?;
+    change(
+        &api,
+        principal,
+        vhost,
+        endpoints,
+        (key, arguments),
+        Caller::bind,
+    )
+    .await?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)]).into_response())
 }
 
@@ -232,16 +241,16 @@ async fn change(
     api: &Api,
     principal: Principal,
     vhost: String,
-    ends: Ends,
+    endpoints: Endpoints,
     (key, arguments): (String, FieldTable),
     operation: impl FnOnce(&mut Caller, BindingSpec, &mut Effects) -> Result<bool, AmqpError>
     + Send
     + 'static,
 ) -> ApiResult<()> {
     let change = move |caller: &mut Caller, fx: &mut Effects| {
-        let source = ends.source.unwrap_or_default();
+        let source = endpoints.source.unwrap_or_default();
         let key = key.as_str().into();
-        let spec = match ends.destination.unwrap_or_default() {
+        let spec = match endpoints.destination.unwrap_or_default() {
             ("queue", name) => BindingSpec::of_queue(&source, &name, key, arguments),
             (_, name) => BindingSpec::of_exchange(&source, &name, key, arguments),
         };
@@ -259,10 +268,10 @@ async fn find(
     api: &Api,
     principal: &Principal,
     vhost: &str,
-    ends: &Ends,
+    endpoints: &Endpoints,
     props: String,
 ) -> ApiResult<Binding> {
-    let bindings = ends.clone().bindings(api, principal, vhost)?;
+    let bindings = endpoints.clone().bindings(api, principal, vhost)?;
     let find = move || {
         let bindings = bindings().into_iter();
         let mut described = bindings.map(|binding| binding.describe());
@@ -295,8 +304,8 @@ async fn show(
     Path((vhost, source, dtype, destination, props)): OnePath,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    let ends = Ends::between(&source, &dtype, &destination)?;
-    query.one(find(&api, &principal, &vhost, &ends, props).await?)
+    let endpoints = Endpoints::between(&source, &dtype, &destination)?;
+    query.one(find(&api, &principal, &vhost, &endpoints, props).await?)
 }
 
 /// Removes a binding.
@@ -309,12 +318,12 @@ async fn unbind(
     Path((vhost, source, dtype, destination, props)): OnePath,
     body: ApiResult<JsonBody>,
 ) -> ApiResult<StatusCode> {
-    let ends = Ends::between(&source, &dtype, &destination)?;
-    let binding = find(&api, &principal, &vhost, &ends, props).await?;
+    let endpoints = Endpoints::between(&source, &dtype, &destination)?;
+    let binding = find(&api, &principal, &vhost, &endpoints, props).await?;
     super::check_node(&body?.0)?;
     let properties = (binding.routing_key, binding.arguments.0);
     let unbind = |caller: &mut Caller, spec, fx: &mut Effects| caller.unbind(spec, fx);
-    change(&api, principal, vhost, ends, properties, unbind).await?;
+    change(&api, principal, vhost, endpoints, properties, unbind).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -2,11 +2,11 @@
 //!
 //! Users see their own; those who may see the node see all of them.
 
-use super::Api;
 use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::{ListQuery, json};
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::{Channel, Connection, Consumer, Counted, Rates};
 use crate::manage::pid::Pid;
@@ -140,7 +140,7 @@ async fn show(
     Path(name): Path<String>,
     query: ListQuery,
 ) -> ApiResult<Response> {
-    let object = visible(&api, &principal, &name)?.alone();
+    let object = visible(&api, &principal, &name)?.as_single();
     let info = api.broker().connections.get(object.id);
     let rates = query.rates()?;
     let counters = info

@@ -1,10 +1,10 @@
 //! `/api/consumers`.
 
-use super::Api;
 use crate::domain::vhost::Vhost;
 use crate::engine::queue as engine;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::ListQuery;
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::Consumer;
 use axum::extract::{Path, State};

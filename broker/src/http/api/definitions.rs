@@ -1,9 +1,9 @@
 //! `/api/definitions`: everything that is declared or set, as one file.
 
-use super::Api;
 use crate::domain::broker::Broker;
 use crate::http::body::Bytes;
 use crate::http::error::{ApiError, ApiResult};
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::definitions::{
     Export, ImportError, ImportOptions, MAX_FILE, NotDefinitions, Scope,

@@ -1,6 +1,6 @@
 //! `/api/exchanges`.
 
-use super::{Api, check_node, exchange_in_path};
+use super::{check_node, exchange_in_path};
 use crate::domain::broker::Broker;
 use crate::domain::operations::{Caller, ExchangeDeclaration};
 use crate::domain::vhost::Vhost;
@@ -10,6 +10,7 @@ use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::fields::{arguments, check_name, flag};
 use crate::http::list::ListQuery;
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::exchange::Traffic;
 use crate::manage::objects::{Counted, Exchange, Rates};

@@ -1,12 +1,12 @@
 //! `/api/queues/{vhost}/{queue}/get`: getting messages without a connection.
 
-use super::Api;
 use crate::domain::operations::{Caller, Got, Settlement, Wanted};
 use crate::engine::queue::{Effects, Return};
 use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::fields::integer;
 use crate::http::list::stream;
+use crate::http::state::{ANSWER_MAX, Api};
 use crate::manage::access::Principal;
 use crate::manage::objects::Message;
 use axum::extract::{Path, State};
@@ -17,10 +17,6 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// Bytes of messages in one answer; RabbitMQ has no limit.
-const ANSWER_MAX: u32 = 64 << 20;
-/// Bytes of messages in all answers at a time.
-pub(super) const ALL_ANSWERS: usize = 2 * ANSWER_MAX as usize;
 /// The paths of this file.
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(get))
@@ -55,7 +51,7 @@ async fn get(
     let body = body?;
     body.require(&["ackmode", "count", "encoding"])?;
     let (wanted, shown) = read(&body.0)?;
-    let memory = api.messages.reserve(ANSWER_MAX as usize).await?;
+    let memory = api.answer_memory().reserve(ANSWER_MAX as usize).await?;
     let queue = QueueName::from(queue);
     let get = move |caller: &mut Caller, fx: &mut Effects| caller.get(&queue, wanted, fx);
     let got = api.try_as_client(principal, vhost, get).await?;

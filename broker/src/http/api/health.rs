@@ -1,10 +1,10 @@
 //! `/api/health/checks`: 200 and `{"status": "ok"}`, or 503 with a reason. Load balancers and operators' scripts read the
 //! status.
 
-use super::Api;
 use super::nodes::this_node;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::json;
+use crate::http::state::Api;
 use crate::manage::access::{NoVhost, Principal};
 use crate::manage::objects::Listener;
 use crate::plumbing::system;

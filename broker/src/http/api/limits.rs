@@ -1,9 +1,9 @@
 //! `/api/vhost-limits` and `/api/user-limits`.
 
-use super::Api;
 use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::ListQuery;
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::limits::{UserLimits, VhostLimits};
 use crate::manage::request::Request;

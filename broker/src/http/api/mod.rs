@@ -1,4 +1,7 @@
-//! The paths of the API, a file for each theme, and what they share.
+//! The paths of the API, one file for each subject.
+//!
+//! What handlers share with each other belongs here; what reads a request or writes a response for any path belongs in the
+//! folder above.
 
 mod about;
 mod bindings;
@@ -21,157 +24,22 @@ mod quorum;
 mod users;
 mod vhosts;
 
-use super::allowance::Allowance;
-use super::body::BodyMemory;
 use super::effort::Effort;
 use super::error::{ApiError, ApiResult};
 use super::headers;
 use super::metrics;
+use super::state::Api;
 use crate::config::Config;
-use crate::domain::broker::Broker;
-use crate::domain::operations::Caller;
-use crate::domain::vhost::Vhost;
-use crate::engine::queue::Effects;
-use crate::manage::AdminContext;
-use crate::manage::access::{NoVhost, Principal};
-use crate::manage::metrics::Scraper;
-use crate::manage::perform::Refusal;
-use crate::manage::request::{Request, Response};
 use crate::text::names::NODE_NAME;
 use axum::Router;
-use axum::extract::FromRef;
 use axum::http::{Method, header};
 use axum::middleware;
 use bytes::Bytes;
-use leveret_protocol::AmqpError;
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
-use tokio::sync::Semaphore;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
-
-/// Operations performed at a time; further ones wait. Each may wait for the disk on a thread of its own.
-const OPERATIONS: usize = 16;
-/// Definition files written at a time, each by a thread that waits for its reader.
-const EXPORTS: usize = 4;
-
-/// What handlers work on.
-#[derive(Clone)]
-pub struct Api {
-    context: AdminContext,
-    body_memory: BodyMemory,
-    scraper: Scraper,
-    operations: Arc<Semaphore>,
-    effort: Effort,
-    messages: Allowance,
-    imports: Arc<Semaphore>,
-    exports: Allowance,
-}
-
-impl Api {
-    /// Returns the state of the API of a broker.
-    pub fn new(context: AdminContext) -> Self {
-        Api {
-            scraper: Scraper::new(context.clone()),
-            context,
-            body_memory: BodyMemory::default(),
-            operations: Arc::new(Semaphore::new(OPERATIONS)),
-            effort: Effort::default(),
-            messages: Allowance::new(get::ALL_ANSWERS),
-            imports: Arc::new(Semaphore::new(1)),
-            exports: Allowance::new(EXPORTS),
-        }
-    }
-
-    /// Returns the broker.
-    pub fn broker(&self) -> &Arc<Broker> {
-        &self.context.broker
-    }
-
-    /// Returns the broker and its process.
-    pub fn context(&self) -> &AdminContext {
-        &self.context
-    }
-
-    pub(super) fn body_memory(&self) -> &BodyMemory {
-        &self.body_memory
-    }
-
-    /// Returns the turn of definition files on their way in.
-    fn imports(&self) -> &Arc<Semaphore> {
-        &self.imports
-    }
-
-    /// Returns the turns of definition files on their way out.
-    fn exports(&self) -> &Allowance {
-        &self.exports
-    }
-
-    /// Returns what answers may cost.
-    pub(super) fn effort(&self) -> &Effort {
-        &self.effort
-    }
-
-    /// Performs an operation and returns once its changes are on disk.
-    ///
-    /// # Errors
-    /// When the caller may not do it, or it is refused.
-    pub async fn perform(&self, principal: Principal, request: Request) -> ApiResult<Response> {
-        let operation = move |context: AdminContext| context.perform(&principal, request);
-        Ok(self.blocking(operation).await??)
-    }
-
-    /// Does what AMQP clients do, as this user, and returns once it is on disk.
-    ///
-    /// # Errors
-    /// When the principal may not enter the virtual host, or the operation is refused.
-    pub async fn as_client<T: Send + 'static>(
-        &self,
-        principal: Principal,
-        vhost: String,
-        operation: impl FnOnce(&mut Caller, &mut Effects) -> Result<T, AmqpError> + Send + 'static,
-    ) -> ApiResult<T> {
-        Ok(self.try_as_client(principal, vhost, operation).await??)
-    }
-
-    /// Like [`Api::as_client`], for operations whose refusal is answered in a way of its own.
-    ///
-    /// # Errors
-    /// When it cannot be done at all.
-    pub async fn try_as_client<T: Send + 'static>(
-        &self,
-        principal: Principal,
-        vhost: String,
-        operation: impl FnOnce(&mut Caller, &mut Effects) -> Result<T, AmqpError> + Send + 'static,
-    ) -> ApiResult<Result<T, Refusal>> {
-        self.blocking(move |context| context.as_client(&principal, &vhost, operation))
-            .await
-    }
-
-    /// Returns a virtual host in which the principal wants to change something.
-    ///
-    /// # Errors
-    /// 404 if there is none, or not for the principal.
-    pub fn vhost_to_change(&self, principal: &Principal, name: &str) -> ApiResult<Arc<Vhost>> {
-        match principal.vhost(self.broker(), name) {
-            Err(NoVhost::Missing) => Err(ApiError::no_vhost()),
-            other => Ok(other?),
-        }
-    }
-
-    /// Runs what waits for the disk on a thread of its own.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        operation: impl FnOnce(AdminContext) -> T + Send + 'static,
-    ) -> ApiResult<T> {
-        let _turn = self.operations.acquire().await;
-        let context = self.context.clone();
-        let done = tokio::task::spawn_blocking(move || operation(context)).await;
-        done.map_err(|error| ApiError::internal(error.to_string()))
-    }
-}
 
 /// Returns the name of an exchange in a path: the default exchange's is written as `amq.default`.
 fn exchange_in_path(name: &str) -> &str {
@@ -191,18 +59,6 @@ fn check_node(body: &Map<String, Value>) -> ApiResult<()> {
             Err(ApiError::bad_request(reason))
         }
         Some(other) => Err(ApiError::bad_request(json!(["not_string", other]))),
-    }
-}
-
-impl FromRef<Api> for Arc<Broker> {
-    fn from_ref(api: &Api) -> Self {
-        api.broker().clone()
-    }
-}
-
-impl FromRef<Api> for Scraper {
-    fn from_ref(api: &Api) -> Self {
-        api.scraper.clone()
     }
 }
 
@@ -269,7 +125,7 @@ pub fn router(api: Api, config: &Config) -> Router {
         .fallback(headers::nowhere)
         .method_not_allowed_fallback(headers::other_method)
         .with_state(api);
-    // Around it as a whole, because it tells what a path allows after its own layers.
+    // Around the whole router: axum adds the `allow` header after a router's own layers.
     let app = Router::new()
         .fallback_service(paths)
         .layer(middleware::from_fn_with_state(effort, Effort::bound))

@@ -1,9 +1,9 @@
 //! The broker and its node: `/api/overview`, `/api/nodes`, `/api/cluster-name`, `/api/auth/attempts` and so on.
 
-use super::Api;
 use crate::domain::auth::AttemptCounts;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::{ListQuery, json};
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::memory::Memory;
 use crate::manage::objects::{Counted, Node, Overview, Rates};
@@ -74,10 +74,10 @@ async fn overview(
     query.one(shown)
 }
 
-/// What to say about the node besides.
+/// What else to return about the node.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Besides {
+struct NodeQuery {
     /// `true`: where its memory is.
     memory: Option<String>,
     /// `true`: which binaries it has in memory.
@@ -116,12 +116,12 @@ async fn nodes(
 }
 
 /// The node.
-#[utoipa::path(get, path = "/nodes/{node}", params(Besides), responses((status = 200, body = Node)))]
+#[utoipa::path(get, path = "/nodes/{node}", params(NodeQuery), responses((status = 200, body = Node)))]
 async fn node(
     principal: Principal,
     State(api): State<Api>,
     Path(name): Path<String>,
-    Query(besides): Query<Besides>,
+    Query(besides): Query<NodeQuery>,
     query: ListQuery,
 ) -> ApiResult<Response> {
     principal.require(Right::Monitoring)?;

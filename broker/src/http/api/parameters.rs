@@ -1,12 +1,12 @@
 //! `/api/parameters`, `/api/global-parameters` and `/api/cluster-name`. Parameters are for policymakers.
 
-use super::Api;
 use super::limits::check_vhost;
 use super::users::created_unless;
 use crate::domain::parameters::{GlobalParameter, Parameter};
 use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::{ListQuery, json};
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::request::Request;
 use axum::extract::{Path, State};

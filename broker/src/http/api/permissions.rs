@@ -1,11 +1,11 @@
 //! `/api/permissions` and `/api/topic-permissions`. For administrators only.
 
-use super::Api;
 use super::users::created_unless;
 use crate::domain::auth::{Permission, TopicPermission};
 use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::ListQuery;
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::request::Request;
 use axum::extract::{Path, State};

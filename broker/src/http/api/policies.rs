@@ -1,12 +1,12 @@
 //! `/api/policies` and `/api/operator-policies`.
 
-use super::Api;
 use super::limits::check_vhost;
 use super::users::created_unless;
 use crate::domain::policy::{PolicyKind, WrittenPolicy};
 use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::ListQuery;
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::Policy;
 use crate::manage::request::Request;

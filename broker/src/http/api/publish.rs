@@ -1,12 +1,13 @@
 //! `/api/exchanges/{vhost}/{exchange}/publish`: publishing a message without a connection.
 
-use super::{Api, exchange_in_path};
+use super::exchange_in_path;
 use crate::domain::operations::{Caller, NewMessage, Published};
 use crate::engine::queue::Effects;
 use crate::http::body::Bytes;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::fields::{check_name, short_text, table};
 use crate::http::list::json as answer;
+use crate::http::state::Api;
 use crate::manage::access::Principal;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -29,8 +30,8 @@ const BODY_MAX: usize = 20_000_000;
 const VALUES_MAX: usize = 100_000;
 /// How long a publish waits while the disk is behind; RabbitMQ's.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How often it looks whether the disk has caught up.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often it checks whether the disk has caught up.
+const DISK_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The paths of this file.
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -113,7 +114,7 @@ async fn wait_for_room(api: &Api) -> ApiResult<()> {
         if Instant::now() >= until {
             return Err(ApiError::busy("the disk is behind: try again"));
         }
-        sleep(LOOK).await;
+        sleep(DISK_CHECK_INTERVAL).await;
     }
 }
 

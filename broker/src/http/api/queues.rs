@@ -1,6 +1,6 @@
 //! `/api/queues`.
 
-use super::{Api, check_node};
+use super::check_node;
 use crate::domain::broker::Broker;
 use crate::domain::operations::{Caller, QueueConditions, QueueDeclaration};
 use crate::domain::vhost::Vhost;
@@ -9,6 +9,7 @@ use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::fields::{arguments, check_name, flag};
 use crate::http::list::ListQuery;
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::queue::{DeclaredQueue, QueueWithTotals};
 use crate::manage::objects::{Counted, Queue, Rates};

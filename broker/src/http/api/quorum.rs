@@ -1,10 +1,11 @@
 //! `/api/queues/quorum`: the replicas of quorum queues. This node is the only one, so each queue has one replica, here.
 
-use super::{Api, queues};
+use super::queues;
 use crate::engine::queue::QueueKind;
 use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::json;
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::text::names::NODE_NAME;
 use axum::Json;

@@ -1,13 +1,16 @@
 use super::*;
 use crate::config::Limits;
 use crate::domain::auth::PasswordHash;
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::broker::Broker;
+use crate::domain::vhost::spec::VhostSpec;
 use crate::http::login::Peer;
+use crate::manage::AdminContext;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::sync::watch;
 use tower::ServiceExt;
 

@@ -1,15 +1,15 @@
 //! `/api/users`. For administrators only.
 
-use super::Api;
 use crate::domain::auth::{HashingAlgorithm, PasswordHash, Permission, TopicPermission, tags};
 use crate::engine::queue as engine;
 use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::ListQuery;
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
-use crate::manage::administration::WrittenUser;
 use crate::manage::objects::{Queue, User};
 use crate::manage::request::Request;
+use crate::manage::request::WrittenUser;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;

@@ -1,6 +1,5 @@
 //! `/api/vhosts`.
 
-use super::Api;
 use super::nodes::this_node;
 use super::users::{created_unless, tags_of};
 use crate::domain::{broker::Broker, vhost};
@@ -9,10 +8,11 @@ use crate::http::body::JsonBody;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::fields::boolean;
 use crate::http::list::ListQuery;
+use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
-use crate::manage::administration::WrittenVhost;
 use crate::manage::objects::{Counted, Rates, Vhost};
 use crate::manage::request::Request;
+use crate::manage::request::WrittenVhost;
 use crate::text::names::NODE_NAME;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;

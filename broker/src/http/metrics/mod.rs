@@ -1,5 +1,5 @@
 //! The metrics for Prometheus, on the paths of RabbitMQ's plugin: what is read from a request, and how the metrics that
-//! [`manage::metrics`](crate::manage::metrics) describes are written.
+//! [`manage::metrics`](crate::manage::metrics) describes are written. Which metrics there are does not belong here.
 //!
 //! The text formats are written here and not by the crate prometheus-client. It writes OpenMetrics only, and
 //! `promtool check metrics` and older scrapers read the classic format, in which counters are described differently. And it
@@ -11,9 +11,9 @@ mod accept;
 mod text;
 
 use self::text::Encoder;
-use super::api::Api;
 use super::error::ApiError;
 use super::headers;
+use super::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::metrics::{Endpoint, Scraper, Selection};
 use crate::text::pattern::Filter;

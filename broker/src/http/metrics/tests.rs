@@ -2,7 +2,7 @@ use super::text::Format;
 use super::*;
 use crate::config::Limits;
 use crate::domain::broker::Broker;
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost::spec::VhostSpec;
 use crate::engine::interfaces::ConnectionId;
 use crate::engine::queue::QueueSpec;
 use crate::manage::AdminContext;

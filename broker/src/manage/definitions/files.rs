@@ -1,8 +1,8 @@
 //! Importing files as administrators do: one at a time, and on disk when it is done.
 
-use super::import::{NotDefinitions, apply};
+use super::import::apply;
 use super::problem::Imported;
-use super::read::File;
+use super::read::{File, NotDefinitions};
 use crate::domain::broker::Broker;
 use crate::engine::queue::Effects;
 use serde_json::Value;
@@ -65,7 +65,7 @@ impl Broker {
         if let (Some(hash), Some(Value::String(last))) = (&hash, last)
             && *hash == last
         {
-            tracing::info!("definitions not imported: they are those that were imported last");
+            tracing::info!("definitions not imported: they have not changed since the last import");
             return Ok(Imported {
                 unchanged: true,
                 ..Imported::default()

@@ -16,8 +16,8 @@ use crate::domain::broker::Broker;
 use crate::domain::limits::UserLimits;
 use crate::domain::parameters::GlobalParameter;
 use crate::domain::policy::{Policy, PolicyKind, WrittenPolicy};
+use crate::domain::vhost::spec::{VhostSpec, VhostUpdate};
 use crate::domain::vhost::{SYSTEM_PREFIX, Vhost};
-use crate::domain::vhost_spec::{VhostSpec, VhostUpdate};
 use crate::engine::exchange::{
     Binding, Destination, ExchangeKind, ExchangeSpec, alternate_exchange,
 };
@@ -31,7 +31,6 @@ use serde_json::value::RawValue;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
-use thiserror::Error;
 
 /// Global parameters with this prefix are the broker's own, and stay with it (`rabbit_definitions:is_internal_parameter`).
 const INTERNAL_PREFIX: &str = "internal";
@@ -43,23 +42,6 @@ const BATCH: usize = 256;
 /// Returns whether a global parameter is the broker's own.
 pub(super) fn is_internal(parameter: &str) -> bool {
     parameter.starts_with(INTERNAL_PREFIX)
-}
-
-/// A file that is not one of definitions: nothing was applied.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum NotDefinitions {
-    /// It is not a JSON object.
-    #[error("not_json: {0}")]
-    NotJson(String),
-    /// One of its parts is not a list of objects.
-    #[error("{0} is not a list of objects")]
-    NotList(&'static str),
-    /// It is about one virtual host, which its objects do not name.
-    #[error(
-        "some queues, exchanges or bindings do not name their virtual host: this is a file of one virtual host, import it \
-         into one"
-    )]
-    NoVhost,
 }
 
 /// An import on its way.

@@ -1,9 +1,8 @@
 //! Loading definitions when the broker starts (`load_definitions`).
 
 use super::files::{ImportError, MAX_FILE};
-use super::import::NotDefinitions;
 use super::problem::Imported;
-use super::read::File;
+use super::read::{File, NotDefinitions};
 use crate::domain::broker::Broker;
 use std::fs;
 use std::io::{self, Read};
@@ -151,7 +150,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, LoadError> {
     }
     files.sort();
     if files.is_empty() {
-        tracing::warn!(path = %path.display(), "no *.json in the directory of definitions to load");
+        tracing::warn!(path = %path.display(), "the directory of load_definitions contains no *.json file");
     }
     Ok(files)
 }

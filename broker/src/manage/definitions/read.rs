@@ -1,7 +1,6 @@
 //! Reading a definition file, list by list and entry by entry: decoded as a whole, a file would take ten times its size.
 
 use super::entry::parse;
-use super::import::NotDefinitions;
 use crate::domain::auth::HashingAlgorithm;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -9,6 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use std::fmt::{self, Write};
+use thiserror::Error;
 
 /// The kinds of entries, in the order in which they are applied (`rabbit_definitions:apply_defs`).
 pub(super) const OF_BROKER: [&str; 10] = [
@@ -27,6 +27,23 @@ pub(super) const OF_BROKER: [&str; 10] = [
 /// The kinds of entries that are applied to one virtual host.
 pub(super) const OF_VHOST: [&str; 5] =
     ["exchanges", "parameters", "policies", "queues", "bindings"];
+
+/// A file that is not one of definitions: nothing was applied.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum NotDefinitions {
+    /// It is not a JSON object.
+    #[error("not_json: {0}")]
+    NotJson(String),
+    /// One of its parts is not a list of objects.
+    #[error("{0} is not a list of objects")]
+    NotList(&'static str),
+    /// It is about one virtual host, which its objects do not name.
+    #[error(
+        "some queues, exchanges or bindings do not name their virtual host: this is a file of one virtual host, import it \
+         into one"
+    )]
+    NoVhost,
+}
 
 /// A definition file whose lists have not been decoded yet.
 #[derive(Debug, Default, Deserialize)]

@@ -2,7 +2,7 @@ use super::files::ImportOptions;
 use super::{Definitions, Imported, Scope, load};
 use crate::config::Limits;
 use crate::domain::broker::Broker;
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost::spec::VhostSpec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};

@@ -7,14 +7,14 @@
 //! What does not belong here: counting, which the layers below do where things happen, and the text formats, which are
 //! `http`'s.
 
-mod chosen;
 mod description;
 mod families;
 mod global;
+mod leveret;
 mod node;
 mod objects;
-mod own;
 mod scrape;
+mod selected;
 mod totals;
 
 pub use description::{Kind, Labels, Metric, Sink};

@@ -1,16 +1,16 @@
 //! A scrape: the metrics of an endpoint, written a little at a time, so that it takes no memory however many objects
 //! there are.
 
-use super::chosen::{
-    ChannelOf, Chosen, ExchangeOf, WithLabels, channel_labels, channels, connection_labels,
-    exchange_labels, info_labels, queue_labels, source_labels, target_labels,
-    typed_exchange_labels,
-};
 use super::description::{Labels, Metric, Sink};
 use super::families::Endpoint;
 use super::objects::{self, ChannelFigures, QueueFigures};
+use super::selected::{
+    ChannelOf, ExchangeOf, Selected, WithLabels, channel_labels, channels, connection_labels,
+    exchange_labels, info_labels, queue_labels, source_labels, target_labels,
+    typed_exchange_labels,
+};
 use super::totals::Totals;
-use super::{global, node, own};
+use super::{global, leveret, node};
 use crate::domain::auth::{AttemptCounts, AttemptSource};
 use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-/// For how long sums are used again: whoever scrapes more often than that costs nothing.
+/// For how long sums are reused: scraping more often costs nothing more.
 const CACHED_FOR: Duration = Duration::from_secs(1);
 /// The objects that are read at a time.
 const ROWS: usize = 64;
@@ -66,7 +66,7 @@ impl Scraper {
             }
             Endpoint::PerObject => {
                 scrape.add_node_families(broker, &totals, PREFIX, |_| true);
-                let objects = Chosen::of(broker, None);
+                let objects = Selected::of(broker, None);
                 scrape.add_attempts(broker, PREFIX);
                 scrape.add_families(&objects, broker, PREFIX).await;
                 scrape.add_whole(broker, &totals);
@@ -77,7 +77,7 @@ impl Scraper {
                 if wants("auth_attempt_detailed_metrics") {
                     scrape.add_attempts(broker, DETAILED_PREFIX);
                 }
-                let objects = Chosen::of(broker, Some(selection));
+                let objects = Selected::of(broker, Some(selection));
                 scrape.add_families(&objects, broker, DETAILED_PREFIX).await;
                 scrape.add_cluster_families(&objects);
             }
@@ -305,24 +305,29 @@ impl Scrape {
             consumers: totals.queue.contents.consumers,
         };
         let (broker, totals) = (broker.clone(), totals.clone());
-        let pages = own::Pages::of(&broker);
-        self.add(OWN_PREFIX, own::PAGING, &[], (totals.clone(), pages));
+        let pages = leveret::Pages::of(&broker);
+        self.add(OWN_PREFIX, leveret::PAGING, &[], (totals.clone(), pages));
         if let Some(store) = totals.store.clone() {
-            self.add(OWN_PREFIX, own::STORE, &[], store.clone());
-            self.add_once(move |sink| own::write_latency(sink, &store));
+            self.add(OWN_PREFIX, leveret::STORE, &[], store.clone());
+            self.add_once(move |sink| leveret::write_latency(sink, &store));
         }
         self.add_once(move |sink| {
             global::write(sink, &broker, &counts);
             global::write_sizes(sink, &broker);
-            own::write_held(sink, &totals);
+            leveret::write_held(sink, &totals);
         });
     }
 
-    /// Adds the families of objects that are chosen.
-    async fn add_families(&mut self, chosen: &Chosen<'_>, broker: &Broker, prefix: &'static str) {
-        self.add_queues(chosen, broker, prefix);
-        if chosen.wants(&["exchange_metrics"]) {
-            let exchanges = Arc::new(chosen.exchanges());
+    /// Adds the families of objects that are selected.
+    async fn add_families(
+        &mut self,
+        selected: &Selected<'_>,
+        broker: &Broker,
+        prefix: &'static str,
+    ) {
+        self.add_queues(selected, broker, prefix);
+        if selected.wants(&["exchange_metrics"]) {
+            let exchanges = Arc::new(selected.exchanges());
             self.add_objects(
                 prefix,
                 objects::EXCHANGE,
@@ -334,18 +339,18 @@ impl Scrape {
                 },
             );
         }
-        let coarse = chosen.wants(&["connection_coarse_metrics"]);
-        if coarse || chosen.wants(&["connection_metrics"]) {
+        let coarse = selected.wants(&["connection_coarse_metrics"]);
+        if coarse || selected.wants(&["connection_metrics"]) {
             let connections = Arc::new(broker.connections.list());
             let read = |info: &Arc<ConnectionInfo>| info.traffic();
             let tables = [
                 (coarse, objects::CONNECTION_COARSE),
-                (chosen.wants(&["connection_metrics"]), objects::CONNECTION),
+                (selected.wants(&["connection_metrics"]), objects::CONNECTION),
             ];
             for (_, table) in tables.into_iter().filter(|(wanted, _)| *wanted) {
                 self.add_objects(prefix, table, &connections, connection_labels, read);
             }
-            if chosen.wants(&["connection_metrics"]) {
+            if selected.wants(&["connection_metrics"]) {
                 self.add_objects(
                     prefix,
                     objects::CONNECTION_PENDING,
@@ -360,9 +365,9 @@ impl Scrape {
             "channel_exchange_metrics",
             "channel_queue_metrics",
         ];
-        if chosen.wants(&families) {
+        if selected.wants(&families) {
             let channels = Arc::new(channels(broker).await);
-            if chosen.wants(&families[..1]) {
+            if selected.wants(&families[..1]) {
                 let read = |(_, channel): &ChannelOf| ChannelFigures::of(channel);
                 self.add_objects(prefix, objects::CHANNEL, &channels, channel_labels, read);
             }
@@ -371,14 +376,14 @@ impl Scrape {
                 .iter()
                 .zip([objects::CHANNEL_PUBLISHED, objects::CHANNEL_DELIVERED])
             {
-                if chosen.wants(&[family]) {
+                if selected.wants(&[family]) {
                     self.add_objects(prefix, table, &channels, channel_labels, read);
                 }
             }
         }
     }
 
-    fn add_queues(&mut self, chosen: &Chosen<'_>, broker: &Broker, prefix: &'static str) {
+    fn add_queues(&mut self, selected: &Selected<'_>, broker: &Broker, prefix: &'static str) {
         let (coarse, all) = (["queue_coarse_metrics"], ["queue_metrics"]);
         let described = [
             "queue_coarse_metrics",
@@ -386,13 +391,13 @@ impl Scrape {
             "queue_metrics",
         ];
         let counted = ["queue_delivery_metrics", "channel_queue_exchange_metrics"];
-        if !chosen.wants(&described) && !chosen.wants(&counted) {
+        if !selected.wants(&described) && !selected.wants(&counted) {
             return;
         }
-        let queues = Arc::new(chosen.queues());
+        let queues = Arc::new(selected.queues());
         let clock = broker.clock;
         let figures = move |queue: &Arc<Queue>| QueueFigures::of(queue, clock.time(Instant::now()));
-        if chosen.wants(&coarse) {
+        if selected.wants(&coarse) {
             self.add_objects(
                 prefix,
                 objects::QUEUE_COARSE,
@@ -401,9 +406,9 @@ impl Scrape {
                 figures,
             );
         }
-        if chosen.wants(&all) {
+        if selected.wants(&all) {
             self.add_objects(prefix, objects::QUEUE, &queues, queue_labels, figures);
-        } else if chosen.wants(&["queue_consumer_count"]) {
+        } else if selected.wants(&["queue_consumer_count"]) {
             self.add_objects(
                 prefix,
                 objects::QUEUE_CONSUMERS,
@@ -413,7 +418,7 @@ impl Scrape {
             );
         }
         let stats = |queue: &Arc<Queue>| queue.stats();
-        if chosen.wants(&counted[..1]) {
+        if selected.wants(&counted[..1]) {
             self.add_objects(
                 prefix,
                 objects::QUEUE_DELIVERY,
@@ -422,7 +427,7 @@ impl Scrape {
                 stats,
             );
         }
-        if chosen.wants(&counted[1..]) {
+        if selected.wants(&counted[1..]) {
             self.add_objects(
                 prefix,
                 objects::QUEUE_PUBLISHED,
@@ -431,24 +436,24 @@ impl Scrape {
                 stats,
             );
         }
-        if chosen.wants(&described) {
+        if selected.wants(&described) {
             self.add_objects(prefix, QUEUE_INFO, &queues, info_labels, |_| ());
         }
     }
 
-    fn add_cluster_families(&mut self, chosen: &Chosen<'_>) {
-        if chosen.wants(&["vhost_status"]) {
-            let vhosts = Arc::new(chosen.vhosts.clone());
+    fn add_cluster_families(&mut self, selected: &Selected<'_>) {
+        if selected.wants(&["vhost_status"]) {
+            let vhosts = Arc::new(selected.vhosts.clone());
             let labels = |vhost: &Arc<Vhost>, then: WithLabels<'_>| {
                 then(&[("vhost", vhost.name().as_str())]);
             };
             self.add_objects(CLUSTER_PREFIX, VHOST_STATUS, &vhosts, labels, |_| ());
         }
         // As in RabbitMQ without the default exchange, and without those that clients cannot publish to.
-        let mut exchanges = chosen.exchanges();
+        let mut exchanges = selected.exchanges();
         exchanges.retain(|(_, exchange)| exchange.as_ref().is_some_and(|e| !e.spec.internal));
         let exchanges = Arc::new(exchanges);
-        if chosen.wants(&["exchange_bindings"]) {
+        if selected.wants(&["exchange_bindings"]) {
             let read = |(_, exchange): &ExchangeOf| {
                 exchange
                     .as_ref()
@@ -462,7 +467,7 @@ impl Scrape {
                 read,
             );
         }
-        if chosen.wants(&["exchange_names"]) {
+        if selected.wants(&["exchange_names"]) {
             self.add_objects(
                 CLUSTER_PREFIX,
                 EXCHANGE_NAME,

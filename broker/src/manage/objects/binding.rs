@@ -1,10 +1,10 @@
 //! Bindings.
 
 use super::Arguments;
+use super::erlang_hash;
 use crate::domain::vhost::Vhost;
 use crate::engine::exchange::{self as engine, DestinationName};
 use crate::engine::queue::Queue;
-use crate::manage::erlang_hash;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use leveret_protocol::values::FieldTable;

@@ -152,7 +152,7 @@ impl Connection {
     }
 
     /// Writes missing values as empty text, as RabbitMQ does in the answer about a single connection.
-    pub fn alone(mut self) -> Self {
+    pub fn as_single(mut self) -> Self {
         self.encryption = Encryption {
             ssl: false,
             ssl_cipher: Some(""),

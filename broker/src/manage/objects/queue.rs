@@ -114,21 +114,21 @@ pub struct QueueDetails {
     pub disk_writes: u64,
     /// What waits longer than a consumer would need, if there is such a thing for its type.
     #[serde(flatten)]
-    pub set_aside: Option<SetAside>,
+    pub shown_parked: Option<ParkedMessages>,
     /// The pid of the channel with the exclusive consumer.
     #[serde(skip)]
     pub exclusive_consumer_pid: Option<Pid>,
     /// The pid of the channel with the single active consumer.
     #[serde(skip)]
     pub single_active_consumer_pid: Option<Pid>,
-    /// The same as [`QueueDetails::set_aside`], for every type.
+    /// The same as [`QueueDetails::shown_parked`], for every type.
     #[serde(skip)]
-    pub aside: SetAside,
+    pub parked: ParkedMessages,
 }
 
 /// Messages that wait for a retry or for dead-lettering.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct SetAside {
+pub struct ParkedMessages {
     /// Dead letters that have not been routed.
     pub messages_dlx: u64,
     /// Their size.
@@ -233,7 +233,7 @@ impl QueueDetails {
         let exclusive = queue.exclusive_consumer();
         let active = queue.single_active_consumer().0;
         let tag = |consumer: &Arc<engine::Consumer>| consumer.tag.to_string();
-        let aside = SetAside::of(broker, queue, &sums.counts);
+        let parked = ParkedMessages::of(broker, queue, &sums.counts);
         let utilisation = queue.utilisation(broker.clock.time(Instant::now()));
         QueueDetails {
             contents: QueueContents::of(sums),
@@ -248,13 +248,13 @@ impl QueueDetails {
             exclusive_consumer_pid: exclusive.as_deref().map(channel_pid),
             single_active_consumer_tag: active.as_ref().map(tag),
             single_active_consumer_pid: active.as_deref().map(channel_pid),
-            set_aside: (queue.kind == QueueKind::Quorum).then(|| aside.clone()),
-            aside,
+            shown_parked: (queue.kind == QueueKind::Quorum).then(|| parked.clone()),
+            parked,
         }
     }
 }
 
-impl SetAside {
+impl ParkedMessages {
     fn of(broker: &Broker, queue: &engine::Queue, counts: &Counts) -> Self {
         let due = queue.waiting_until();
         let millis = |time| broker.clock.wall_millis(time);
@@ -263,7 +263,7 @@ impl SetAside {
             .delayed_retry
             .as_ref()
             .map(|retry| retry.to_string());
-        SetAside {
+        ParkedMessages {
             messages_dlx: counts.undelivered.messages,
             message_bytes_dlx: counts.undelivered.bytes,
             messages_delayed: counts.waiting.messages,

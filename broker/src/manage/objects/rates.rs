@@ -38,7 +38,7 @@ pub struct LengthDetails {
 
 /// How the bytes of a connection move.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
-pub struct OctetDetails {
+pub struct ByteDetails {
     /// Of those received.
     #[schema(value_type = Object)]
     pub recv_oct_details: Details,
@@ -88,15 +88,15 @@ impl Rates {
     }
 
     /// Returns how the bytes of a connection, or of several, move.
-    pub fn octets(
+    pub fn bytes(
         &self,
         broker: &Broker,
         tracked: &Tracked,
         columns: &'static Columns,
-    ) -> OctetDetails {
+    ) -> ByteDetails {
         let series = Series::of(&broker.statistics, tracked, columns, self.ranges.data_rates);
         let of = |name| series.details(name).unwrap_or_default();
-        OctetDetails {
+        ByteDetails {
             recv_oct_details: of("recv_oct"),
             send_oct_details: of("send_oct"),
         }
@@ -175,8 +175,8 @@ impl Rates {
         let (tracked, columns) = (&vhost.statistics.tracked, &Columns::VHOST);
         let sums = vhost.statistics.sums();
         let mut shown = fields(&self.lengths(broker, tracked, columns));
-        shown.extend(fields(&self.octets(broker, tracked, columns)));
-        let [received, sent] = sums.octets;
+        shown.extend(fields(&self.bytes(broker, tracked, columns)));
+        let [received, sent] = sums.bytes;
         shown.insert("recv_oct".to_owned(), received.into());
         shown.insert("send_oct".to_owned(), sent.into());
         let stats = self.message_stats(broker, &sums.stats(), tracked, columns);
@@ -187,7 +187,7 @@ impl Rates {
     /// Returns the counters of a connection.
     pub fn of_connection(&self, broker: &Broker, info: &ConnectionInfo) -> Map<String, Value> {
         let (tracked, columns) = (&info.tracked, &Columns::CONNECTION);
-        let mut shown = fields(&self.octets(broker, tracked, columns));
+        let mut shown = fields(&self.bytes(broker, tracked, columns));
         let stats = self.message_stats(broker, &info.stats.get(), tracked, columns);
         insert_stats(&mut shown, stats);
         shown

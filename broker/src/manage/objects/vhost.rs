@@ -3,7 +3,7 @@
 use super::contents::QueueTotals;
 use crate::domain::broker::Broker;
 use crate::domain::vhost;
-use crate::domain::vhost_spec::VhostMetadata;
+use crate::domain::vhost::spec::VhostMetadata;
 use crate::engine::queue::QueueKind;
 use crate::manage::statistics::visit;
 use crate::text::names::NODE_NAME;

@@ -113,7 +113,7 @@ pub(super) fn connection_row(octets: [u64; 2], stats: &MessageStats) -> Row {
 pub(super) fn vhost_row(sums: &VhostSums) -> Row {
     let mut row = Row::from_slice(&sums.stats().values());
     row.extend(sums.lengths());
-    row.extend(sums.octets);
+    row.extend(sums.bytes);
     row
 }
 

@@ -149,8 +149,8 @@ fn sample_connection(broker: &Broker, id: ConnectionId, time: i64) -> bool {
         return false;
     };
     info.tracked.unmark();
-    let octets = info.octets();
-    let row = columns::connection_row(octets, &info.stats.get());
+    let bytes = info.bytes();
+    let row = columns::connection_row(bytes, &info.stats.get());
     let vhost = info.details().vhost;
     // Until it is opened, nothing is recorded: then all of it counts for the virtual host.
     let Some(vhost) = vhost.and_then(|name| broker.vhost(name.as_str())) else {
@@ -158,7 +158,7 @@ fn sample_connection(broker: &Broker, id: ConnectionId, time: i64) -> bool {
     };
     let then = |before: &[u64]| {
         if let Some(before) = before.first_chunk() {
-            vhost.statistics.change_octets(*before, octets);
+            vhost.statistics.change_bytes(*before, bytes);
         }
     };
     record(&broker.statistics, &info.tracked, time, &row, then)

@@ -5,7 +5,7 @@ use super::visit::visit;
 use crate::config::Limits;
 use crate::domain::broker::Broker;
 use crate::domain::vhost::Vhost;
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost::spec::VhostSpec;
 use crate::engine::message::{MessageBuilder, SharedMessage};
 use crate::engine::queue::paging::Limits as PagingLimits;
 use crate::engine::queue::{Entry, Queue, QueueKind, QueueSpec, Return};

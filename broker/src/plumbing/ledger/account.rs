@@ -45,25 +45,25 @@ impl Account {
     }
 
     /// Reports what the connection holds now.
-    pub fn tell(&mut self) {
+    pub fn report(&mut self) {
         let (deliveries, requests) = (self.holdings.sum(Kind::DELIVERIES), self.requests());
         self.ledger
             .change(Pool::Deliveries, self.deliveries, deliveries);
         self.ledger.change(Pool::Requests, self.requests, requests);
         if requests < self.requests || requests != 0 && self.requests == 0 {
-            let now = self.ledger.looks.load(Ordering::Relaxed);
+            let now = self.ledger.updates.load(Ordering::Relaxed);
             self.holdings.finished().store(now, Ordering::Relaxed);
         }
         (self.deliveries, self.requests) = (deliveries, requests);
     }
 
     /// Reports it if it is much more than last reported: for what grows within a turn.
-    pub fn tell_growth(&mut self) {
+    pub fn report_growth(&mut self) {
         let deliveries = self.holdings.sum(Kind::DELIVERIES);
         if deliveries > self.deliveries + GROWTH_STEP
             || self.requests() > self.requests + GROWTH_STEP
         {
-            self.tell();
+            self.report();
         }
     }
 }

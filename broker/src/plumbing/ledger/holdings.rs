@@ -64,7 +64,7 @@ impl fmt::Display for Kind {
 #[derive(Debug, Default)]
 pub struct Holdings {
     bytes: [AtomicU64; Kind::ALL.len()],
-    /// The look at which it last finished some request.
+    /// The update_limits at which it last finished some request.
     finished: AtomicU64,
 }
 
@@ -79,7 +79,7 @@ impl Holdings {
         kinds.iter().map(|kind| self.of(*kind)).sum()
     }
 
-    /// The look at which it last finished some request; see [`Ledger::is_idle`](super::Ledger::is_idle).
+    /// The update_limits at which it last finished some request; see [`Ledger::is_idle`](super::Ledger::is_idle).
     pub(super) fn finished(&self) -> &AtomicU64 {
         &self.finished
     }

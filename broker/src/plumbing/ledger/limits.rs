@@ -1,13 +1,13 @@
 //! The sizes of pools and limits.
 
 /// Bytes that every connection may hold, regardless of others.
-pub const ALWAYS: u64 = 64 << 10;
+pub const ALWAYS_ALLOWED: u64 = 64 << 10;
 /// The same when there is enough room.
 const ALWAYS_MAX: u64 = 4 << 20;
 /// The fraction of the watermark that all connections together may hold in that way.
-const ALWAYS_SHARE: u64 = 8;
+const ALWAYS_DIVISOR: u64 = 8;
 /// The fraction of the watermark that no connection may exceed.
-const ONE_SHARE: u64 = 4;
+const CONNECTION_MAX_DIVISOR: u64 = 4;
 
 /// Bytes of deliveries that may wait for a peer to read them.
 pub const WAITING: usize = 1 << 20;
@@ -45,7 +45,9 @@ impl Pool {
 
 /// Returns the bytes that each connection may hold of a pool of which `held` are in use: twice what is left.
 pub(super) fn limit(size: u64, held: u64, mark: u64, connections: u64) -> u64 {
-    let always = (mark / ALWAYS_SHARE / connections.max(1)).clamp(ALWAYS, ALWAYS_MAX);
+    let always = (mark / ALWAYS_DIVISOR / connections.max(1)).clamp(ALWAYS_ALLOWED, ALWAYS_MAX);
     let left = size.saturating_sub(held);
-    left.saturating_mul(2).min(mark / ONE_SHARE).max(always)
+    left.saturating_mul(2)
+        .min(mark / CONNECTION_MAX_DIVISOR)
+        .max(always)
 }

@@ -12,7 +12,7 @@ mod limits;
 
 pub use account::Account;
 pub use holdings::{Holdings, Kind, Part};
-pub use limits::{ALWAYS, WAITING, WAITING_WHEN_SHORT};
+pub use limits::{ALWAYS_ALLOWED, WAITING, WAITING_WHEN_SHORT};
 
 use crate::engine::stream::Budget;
 use crate::plumbing::alarms::Alarms;
@@ -36,9 +36,9 @@ pub struct Ledger {
     requests: CachePadded<AtomicU64>,
     /// What was read for stream consumers and not delivered yet.
     read_ahead: Budget,
-    /// The number of looks at idle requests, one a second.
-    looks: AtomicU64,
-    /// Bytes of idle requests as of the last look; see [`Ledger::is_idle`].
+    /// The number of updates at idle requests, one a second.
+    updates: AtomicU64,
+    /// Bytes of idle requests as of the last update_limits; see [`Ledger::is_idle`].
     idle: AtomicU64,
 }
 
@@ -62,7 +62,7 @@ impl Ledger {
             deliveries: CachePadded::default(),
             requests: CachePadded::default(),
             read_ahead: Budget::new(READ_AHEAD),
-            looks: AtomicU64::new(0),
+            updates: AtomicU64::new(0),
             idle: AtomicU64::new(0),
         }
     }
@@ -110,16 +110,16 @@ impl Ledger {
         held.saturating_sub(self.size(Pool::Requests))
     }
 
-    /// Returns whether a connection has finished none of its requests for [`IDLE`] looks. Idle requests do not count
+    /// Returns whether a connection has finished none of its requests for [`IDLE`] updates. Idle requests do not count
     /// against others: a client that parks memory and goes silent must not keep others from publishing.
     pub fn is_idle(&self, holdings: &Holdings) -> bool {
         let since = holdings.finished().load(Ordering::Relaxed);
-        self.looks.load(Ordering::Relaxed).saturating_sub(since) >= IDLE
+        self.updates.load(Ordering::Relaxed).saturating_sub(since) >= IDLE
     }
 
-    /// Records a look, once a second, and the bytes of idle requests that it found.
+    /// Records a update_limits, once a second, and the bytes of idle requests that it found.
     pub fn count_idle(&self, bytes: u64) {
-        self.looks.fetch_add(1, Ordering::Relaxed);
+        self.updates.fetch_add(1, Ordering::Relaxed);
         self.idle.store(bytes, Ordering::Relaxed);
     }
 
@@ -135,7 +135,7 @@ impl Ledger {
     }
 
     /// Updates the limits from the memory watermark and whether memory is tight.
-    pub fn look(&self) {
+    pub fn update_limits(&self) {
         let pool = Pool::Deliveries;
         let held = self.held(pool);
         let mark = if self.alarms.in_force().has_memory() && held > self.full_size(pool) {
@@ -190,7 +190,7 @@ impl Ledger {
         if before != now {
             self.sum(pool)
                 .fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
-            self.look();
+            self.update_limits();
         }
     }
 }

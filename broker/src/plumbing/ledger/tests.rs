@@ -60,7 +60,7 @@ proptest! {
     ) {
         for pool in Pool::ALL {
             let all: u64 = greedy(pool, mark, low, connections).iter().sum();
-            let always = (ALWAYS * connections as u64).max(mark / 8);
+            let always = (ALWAYS_ALLOWED * connections as u64).max(mark / 8);
             prop_assert!(all <= pool.size(mark, low) + always + MIB, "{pool:?} {all}");
         }
     }
@@ -90,14 +90,14 @@ fn an_account_leaves_the_ledger_with_its_connection() {
     let holdings = Arc::<Holdings>::default();
     let mut account = Account::open(&ledger, &holdings);
     let mut part = Part::new(&holdings, Kind::Unacknowledged);
-    part.set(ALWAYS);
-    account.tell_growth();
+    part.set(ALWAYS_ALLOWED);
+    account.report_growth();
     assert_eq!(ledger.total(), 0, "not much: at the end of the turn");
-    account.tell();
-    assert_eq!(ledger.total(), ALWAYS);
-    part.set(3 * ALWAYS);
-    account.tell_growth();
-    assert_eq!(ledger.total(), 3 * ALWAYS);
+    account.report();
+    assert_eq!(ledger.total(), ALWAYS_ALLOWED);
+    part.set(3 * ALWAYS_ALLOWED);
+    account.report_growth();
+    assert_eq!(ledger.total(), 3 * ALWAYS_ALLOWED);
     drop(account);
     assert_eq!(ledger.total(), 0);
 }
@@ -114,7 +114,7 @@ fn mailboxes_take_little_while_deliveries_are_too_many() {
     ledger.change_waiting(101 * MIB as usize, 0);
     assert_eq!(ledger.waiting_mark(), WAITING);
     set_memory(&alarms, 800 * MIB, 801 * MIB);
-    ledger.look();
+    ledger.update_limits();
     assert_eq!(ledger.waiting_mark(), WAITING_WHEN_SHORT);
 }
 

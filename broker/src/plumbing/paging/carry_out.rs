@@ -2,7 +2,7 @@
 
 use super::codec;
 use crate::engine::clock::Clock;
-use crate::engine::queue::paging::{Job, JobResult, Missing, Outline, Owner, Source, Work};
+use crate::engine::queue::paging::{Job, JobResult, Missing, Outline, Owner, PageWork, Source};
 use crate::engine::queue::{Entry, decode};
 use leveret_storage::{Position, QueueId, Spill, StorageError, Store};
 use std::io;
@@ -27,17 +27,20 @@ impl Job {
     /// Performs the job. Blocks on the disk.
     pub(super) fn carry_out(&self, stores: &PageStores<'_>) -> JobResult {
         match &self.work {
-            Work::Write(entries) => {
+            PageWork::Write(entries) => {
                 JobResult::Written(codec::write(stores.spill, entries).map(Arc::new))
             }
-            Work::WriteSorted(entries) => {
+            PageWork::WriteSorted(entries) => {
                 JobResult::Written(codec::write_sorted(stores.spill, entries).map(Arc::new))
             }
-            Work::Read(Source::Spilled(page), _) => self.spilled(codec::read(page), |entries| {
-                JobResult::Read(entries, None, None)
-            }),
-            Work::ReadSorted(page) => self.spilled(codec::read_sorted(page), JobResult::ReadSorted),
-            Work::Read(Source::Stored, outline) => match stores.records {
+            PageWork::Read(Source::Spilled(page), _) => self
+                .spilled(codec::read(page), |entries| {
+                    JobResult::Read(entries, None, None)
+                }),
+            PageWork::ReadSorted(page) => {
+                self.spilled(codec::read_sorted(page), JobResult::ReadSorted)
+            }
+            PageWork::Read(Source::Stored, outline) => match stores.records {
                 Some(records) => self.read_stored(records, outline, stores),
                 None => JobResult::NotRead,
             },

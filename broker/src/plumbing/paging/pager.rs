@@ -5,7 +5,7 @@ use super::carry_out::PageStores;
 use super::carry_out::Records;
 use super::sweeper::Sweeper;
 use crate::engine::clock::Clock;
-use crate::engine::queue::paging::{Dropped, Holder, Job, JobResult, Limits, PageMover, Work};
+use crate::engine::queue::paging::{Dropped, Holder, Job, JobResult, Limits, PageMover, PageWork};
 use crate::engine::queue::{Effects, Environment};
 use leveret_storage::Spill;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -91,13 +91,13 @@ impl Pager {
         Pager::with(limits, Some(records), spill, Mode::Threads)
     }
 
-    /// Creates a pager whose work is done by [`Pager::work_by_hand`].
+    /// Creates a pager whose work is done by [`Pager::perform_one_job`].
     #[cfg(test)]
     pub fn by_hand(limits: Limits, records: Option<Box<dyn Records>>, spill: Spill) -> Self {
         Pager::with(limits, records, spill, Mode::ByHand)
     }
 
-    /// Creates a pager that works synchronously, so that no difference is visible.
+    /// Creates a pager that works synchronously, as tests need it.
     #[cfg(test)]
     pub fn at_once(limits: Limits, records: Option<Box<dyn Records>>, spill: Spill) -> Self {
         Pager::with(limits, records, spill, Mode::AtOnce)
@@ -172,7 +172,7 @@ impl Pager {
 
     /// Performs one pending job, the oldest or the newest. Returns false if there is none.
     #[cfg(test)]
-    pub fn work_by_hand(&self, oldest: bool, fx: &mut Effects) -> bool {
+    pub fn perform_one_job(&self, oldest: bool, fx: &mut Effects) -> bool {
         let next = {
             let mut state = self.0.state.lock();
             state.dropped_pages.clear();
@@ -279,12 +279,12 @@ impl PageMover for Pager {
     fn work_now(&self, job: Job, fx: &mut Effects) -> bool {
         let done = self.0.carry_out(&job, fx.clock());
         let worked = !matches!(done, JobResult::NotRead);
-        job.owner.paged(job.shelf, job.page, done, fx);
+        job.owner.paged(job.section, job.page, done, fx);
         worked
     }
 
     #[cfg(test)]
-    fn works_at_once(&self) -> bool {
+    fn is_synchronous(&self) -> bool {
         self.0.mode == Mode::AtOnce
     }
 }
@@ -312,8 +312,10 @@ impl Shared {
             return;
         }
         match &job.work {
-            Work::Read(..) | Work::ReadSorted(_) => state.reads.push_back((job, environment)),
-            Work::Write(_) | Work::WriteSorted(_) => {
+            PageWork::Read(..) | PageWork::ReadSorted(_) => {
+                state.reads.push_back((job, environment));
+            }
+            PageWork::Write(_) | PageWork::WriteSorted(_) => {
                 self.writing.fetch_add(job.writing(), Ordering::SeqCst);
                 state.writes.push_back((job, environment));
             }
@@ -403,7 +405,7 @@ impl Shared {
         }
         let mut fx = Effects::on(environment.clone(), None);
         let owner = job.owner.clone();
-        owner.paged(job.shelf, job.page, done, &mut fx);
+        owner.paged(job.section, job.page, done, &mut fx);
         fx.perform();
         false
     }

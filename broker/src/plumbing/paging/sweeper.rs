@@ -100,7 +100,7 @@ impl Sweeper {
             && let Some(weak) = holders.next()
         {
             if let Some(holder) = weak.upgrade() {
-                let stays = holder.squeeze(pager.is_far_over(), fx);
+                let stays = holder.page_out_idle(pager.is_far_over(), fx);
                 fx.perform();
                 if stays {
                     visited.push(weak);

@@ -1,4 +1,6 @@
 //! What the system reports about this process and its machine.
+//!
+//! What follows from a figure does not belong here.
 
 mod memory;
 mod trim;

@@ -352,7 +352,7 @@ fn an_unacknowledged_message_takes_memory_in_one_place() {
     assert_eq!(ready.connection_channels, before.connection_channels);
     client.ask(consume("q", "c"));
     client.hears();
-    client.connection.tell_ledger();
+    client.connection.report_to_ledger();
     let held = Memory::of(&client.broker);
     assert_eq!(held.queue_procs, before.queue_procs);
     let deliveries = held.connection_channels - before.connection_channels;

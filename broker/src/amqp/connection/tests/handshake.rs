@@ -8,7 +8,7 @@ use crate::config::Mechanism;
 use crate::config::Secret;
 use crate::domain::auth::Mechanisms;
 use crate::domain::broker::Broker;
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost::spec::VhostSpec;
 use leveret_protocol::frame::PROTOCOL_HEADER;
 use leveret_protocol::values::AMQPValue;
 use std::sync::Arc;

@@ -31,7 +31,7 @@ mod users;
 use crate::config::Limits;
 use crate::domain::auth::{PasswordHash, Permission};
 use crate::domain::broker::Broker;
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost::spec::VhostSpec;
 use crate::engine::interfaces::Deadlines;
 use client::Client;
 use leveret_storage::Store;

@@ -7,7 +7,7 @@ use super::requests::{
 use super::{add_user, broker, lines};
 use crate::domain::auth::TopicPermission;
 use crate::domain::broker::Broker;
-use crate::domain::vhost_spec::VhostUpdate;
+use crate::domain::vhost::spec::VhostUpdate;
 use crate::engine::queue::QueueKind;
 use leveret_protocol::classes::BasicProperties;
 use leveret_protocol::values::AMQPValue;

@@ -6,7 +6,7 @@ use super::{add_user, broker, broker_of, lines};
 use crate::config::Limits;
 use crate::domain::auth::PasswordHash;
 use crate::domain::broker::Broker;
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost::spec::VhostSpec;
 use leveret_protocol::frame::PROTOCOL_HEADER;
 use std::time::Duration;
 

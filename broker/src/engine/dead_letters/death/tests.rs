@@ -1,23 +1,12 @@
 use super::*;
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::Origin;
+use crate::engine::test_tables::{table, text as string};
 use leveret_protocol::classes::BasicProperties;
 use leveret_protocol::method::properties_to_vec;
 use leveret_protocol::values::{AMQPValue as V, FieldTable};
 use proptest::prelude::*;
 use std::sync::Arc;
-
-fn table(pairs: &[(&str, V)]) -> FieldTable {
-    let mut table = FieldTable::default();
-    for (name, value) in pairs {
-        table.insert((*name).into(), value.clone());
-    }
-    table
-}
-
-fn string(text: &str) -> V {
-    V::LongString(text.into())
-}
 
 fn array(values: Vec<V>) -> V {
     V::FieldArray(values.into())
@@ -59,10 +48,10 @@ fn noted(letter: &DeadLetter, origin: &Origin) -> (Vec<u8>, Known) {
 struct Known(Vec<(Vec<u8>, bool)>);
 
 impl Known {
-    fn would_go_round(&self, queue: &str) -> bool {
+    fn would_cycle(&self, queue: &str) -> bool {
         let known = self.0.iter();
         let deaths = known.map(|(queue, rejected)| (&queue[..], *rejected));
-        Deaths(deaths.collect()).would_go_round(queue)
+        Deaths(deaths.collect()).would_cycle(queue)
     }
 }
 
@@ -168,9 +157,9 @@ fn fields_stand_in_rabbitmqs_order() {
         let headers = &raw[range];
         let name = |entry: raw_table::RawEntry<'_>| String::from_utf8(entry.name.into()).unwrap();
         let deaths = raw_table::find(headers, "x-death").unwrap();
-        let tables = raw_table::elements(deaths.octets);
+        let tables = raw_table::elements(deaths.bytes);
         std::iter::once(raw_table::entries(headers).map(name).collect())
-            .chain(tables.map(|table| raw_table::fields(table.octets).map(name).collect()))
+            .chain(tables.map(|table| raw_table::fields(table.bytes).map(name).collect()))
             .collect()
     };
     let alone = names(&raw);
@@ -266,7 +255,7 @@ fn what_a_client_says_of_deaths_is_begun_anew() {
         assert_eq!(value("x-death"), Some(one));
         assert_eq!(value("x-first-death-queue"), Some(string("q")));
         assert_eq!(value("x-last-death-queue"), Some(string("q")));
-        assert!(deaths.would_go_round("q") && !deaths.would_go_round("a"));
+        assert!(deaths.would_cycle("q") && !deaths.would_cycle("a"));
     }
 }
 
@@ -274,12 +263,12 @@ fn what_a_client_says_of_deaths_is_begun_anew() {
 fn a_letter_that_nobody_rejected_on_its_way_round_goes_no_further() {
     let raw = properties_to_vec(&plain());
     let (raw, deaths) = again(&raw, "q", Reason::Rejected);
-    assert!(!deaths.would_go_round("q") && !deaths.would_go_round("r"));
+    assert!(!deaths.would_cycle("q") && !deaths.would_cycle("r"));
     let (raw, deaths) = again(&raw, "r", Reason::Expired);
-    assert!(deaths.would_go_round("r"), "it has just come from there");
-    assert!(!deaths.would_go_round("q"), "it was rejected there");
+    assert!(deaths.would_cycle("r"), "it has just come from there");
+    assert!(!deaths.would_cycle("q"), "it was rejected there");
     let (_, deaths) = again(&raw, "q", Reason::Expired);
-    assert!(deaths.would_go_round("r") && deaths.would_go_round("q"));
+    assert!(deaths.would_cycle("r") && deaths.would_cycle("q"));
 }
 
 proptest! {

@@ -20,7 +20,7 @@ pub fn delay_of(headers: &[u8]) -> Option<Duration> {
 /// Converts a value to a number (the plugin: `get_delay`): any integer, the integral part of a
 /// floating point number, or decimal text; larger values saturate.
 fn milliseconds(value: RawValue<'_>) -> Option<i64> {
-    Some(match (value.kind, value.octets) {
+    Some(match (value.kind, value.bytes) {
         (b'b', &[a]) => i64::from(a.cast_signed()),
         (b'B', &[a]) => i64::from(a),
         (b's' | b'U', &[a, b]) => i64::from(i16::from_be_bytes([a, b])),
@@ -56,11 +56,11 @@ fn replaced(properties: &[u8]) -> Option<Vec<u8>> {
     let mut at = headers.start + 4;
     let entry = raw_table::entries(table).find(|entry| {
         let found = entry.name == X_DELAY.as_bytes();
-        at += if found { 0 } else { entry.octets.len() };
+        at += if found { 0 } else { entry.bytes.len() };
         found
     })?;
     let delay = milliseconds(entry.value)?;
-    let value = at + 1 + entry.name.len()..at + entry.octets.len();
+    let value = at + 1 + entry.name.len()..at + entry.bytes.len();
     let mut new = Vec::with_capacity(properties.len() + 9);
     new.extend_from_slice(&properties[..value.start]);
     let negative = delay.wrapping_neg();

@@ -12,7 +12,7 @@ pub(super) use header::delay_of;
 use super::ExchangeSpec;
 use crate::engine::clock::{Clock, Time};
 use crate::engine::message::{Message, SharedMessage};
-use crate::engine::queue::paging::{First, MoreKeys, Rank, Ranked, Sorted};
+use crate::engine::queue::paging::{FirstMessage, MoreKeys, Rank, Ranked, Sorted};
 use crate::engine::queue::{Effects, Entry};
 use leveret_protocol::{ExchangeName, VhostName};
 use leveret_storage::{Op, Position, QueueId, Token};
@@ -249,7 +249,7 @@ impl Delays {
         let (mut taken, mut bytes) = (Vec::new(), 0);
         while taken.len() < SLICE
             && bytes < SLICE_BYTES
-            && let Some(((due, _), First::Here(_))) = waiting.messages.first()
+            && let Some(((due, _), FirstMessage::Here(_))) = waiting.messages.first()
             && due <= now
             && let Some((_, ranked)) = waiting.messages.pop_first()
         {
@@ -300,7 +300,7 @@ impl Waiting {
     /// Returns when the first message is due, unless it is being read from disk.
     fn earliest(&self) -> Option<Time> {
         let ((due, _), first) = self.messages.first()?;
-        let comes = matches!(first, First::Away(None)) && self.messages.coming() > 0;
+        let comes = matches!(first, FirstMessage::Away(None)) && self.messages.coming() > 0;
         (!comes).then_some(Time::from_micros(due))
     }
 }

@@ -4,7 +4,8 @@
 use super::{Delays, Waiting};
 use crate::engine::queue::Effects;
 use crate::engine::queue::paging::{
-    Holder, Job, JobResult, Kept, Owner, PageId, PageMover, ReportedMemory, Shelf, Sorted, Work,
+    Holder, Job, JobResult, Owner, PageId, PageMover, PageWork, ReportedMemory, Section, Sorted,
+    StoredForm,
 };
 use leveret_storage::QueueId;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub(super) struct Paging {
 /// Work that its pages need.
 #[derive(Default)]
 pub(super) struct Wanted {
-    pages: Vec<(PageId, Work)>,
+    pages: Vec<(PageId, PageWork)>,
     registers: bool,
 }
 
@@ -31,7 +32,7 @@ impl Wanted {
     /// Reads the first messages if they are on disk.
     pub(super) fn read(&mut self, messages: &mut Sorted) {
         if let Some((page, spilled)) = messages.next_read(0) {
-            self.pages.push((page, Work::ReadSorted(spilled)));
+            self.pages.push((page, PageWork::ReadSorted(spilled)));
         }
     }
 }
@@ -46,11 +47,11 @@ impl Waiting {
             // Whether a message is stored is only determined when it leaves.
             let paged = self
                 .messages
-                .page_out(number, bytes, at_head, |_| Kept::Not);
+                .page_out(number, bytes, at_head, |_| StoredForm::Not);
             let Some((page, entries)) = paged else {
                 return;
             };
-            wanted.pages.push((page, Work::WriteSorted(entries)));
+            wanted.pages.push((page, PageWork::WriteSorted(entries)));
         }
     }
 
@@ -87,7 +88,7 @@ impl Delays {
         for (page, work) in wanted.pages {
             fx.page(Job {
                 owner: self.clone(),
-                shelf: Shelf::Aside,
+                section: Section::Parked,
                 page,
                 work,
             });
@@ -108,13 +109,13 @@ impl Owner for Delays {
         self.waiting.lock().ended
     }
 
-    fn paged(self: Arc<Self>, _: Shelf, page: PageId, done: JobResult, fx: &mut Effects) {
+    fn paged(self: Arc<Self>, _: Section, page: PageId, done: JobResult, fx: &mut Effects) {
         let mut waiting = self.waiting.lock();
         match done {
             JobResult::Written(spilled) => waiting.messages.written(page, spilled),
             JobResult::NotRead => waiting.messages.not_read(page),
             JobResult::ReadSorted(entries) => {
-                waiting.messages.arrived(page, entries);
+                waiting.messages.page_read(page, entries);
             }
             JobResult::Read(..) => {}
         }
@@ -129,14 +130,14 @@ impl Owner for Delays {
 }
 
 impl Holder for Delays {
-    fn squeeze(self: Arc<Self>, hard: bool, fx: &mut Effects) -> bool {
+    fn page_out_idle(self: Arc<Self>, everything: bool, fx: &mut Effects) -> bool {
         let Some(page) = fx.pager().map(PageMover::limits).map(|limits| limits.page) else {
             return false;
         };
         let mut waiting = self.waiting.lock();
         let mut wanted = Wanted::default();
         // The messages that are due next stay, unless memory is very short.
-        let at_head = if hard { 0 } else { page };
+        let at_head = if everything { 0 } else { page };
         waiting.page_out(page, at_head, &mut wanted);
         waiting.report(fx);
         let holds = waiting.paging.reported.stays();

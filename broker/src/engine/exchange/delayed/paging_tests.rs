@@ -18,8 +18,8 @@ enum Step {
         count: usize,
     },
     Pass(u64),
-    Squeeze {
-        hard: bool,
+    PageOutIdle {
+        everything: bool,
     },
     Work {
         oldest: bool,
@@ -45,7 +45,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => hold,
         3 => (0u64..200).prop_map(Step::Pass),
-        2 => any::<bool>().prop_map(|hard| Step::Squeeze { hard }),
+        2 => any::<bool>().prop_map(|everything| Step::PageOutIdle { everything }),
         4 => (any::<bool>(), 1usize..4).prop_map(|(oldest, count)| Step::Work { oldest, count }),
     ]
 }
@@ -98,7 +98,7 @@ impl Bench {
 
     fn work(&mut self) {
         self.world.fx.perform();
-        while self.pager.clone().work_by_hand(true, &mut self.world.fx) {
+        while self.pager.clone().perform_one_job(true, &mut self.world.fx) {
             self.world.fx.perform();
         }
     }
@@ -139,13 +139,17 @@ impl Bench {
                 count,
             } => (0..count).for_each(|_| self.hold(delay, size, persistent, copy)),
             Step::Pass(time) => self.pass(time),
-            Step::Squeeze { hard } => {
-                self.world.delays().squeeze(hard, &mut self.world.fx);
+            Step::PageOutIdle { everything } => {
+                self.world
+                    .delays()
+                    .page_out_idle(everything, &mut self.world.fx);
                 self.world.fx.perform();
             }
             Step::Work { oldest, count } => {
                 for _ in 0..count {
-                    self.pager.clone().work_by_hand(oldest, &mut self.world.fx);
+                    self.pager
+                        .clone()
+                        .perform_one_job(oldest, &mut self.world.fx);
                     self.world.fx.perform();
                 }
             }

@@ -3,8 +3,8 @@
 
 use super::model::{Kept, Known, Model};
 use super::world::World;
+use crate::domain::vhost::spec::VhostSpec;
 use crate::domain::vhost::{Vhost, Vhosts};
-use crate::domain::vhost_spec::VhostSpec;
 use crate::engine::dead_letters;
 use crate::engine::exchange::{Binding, Destination, Exchange, ExchangeKind, ExchangeSpec};
 use crate::engine::queue::{DeadLetter, Outgoing, Queue};

@@ -91,9 +91,9 @@ enum Step {
     /// The storage thread claims what waits to be written.
     Write,
     /// Memory is short, or very short: where backlogs leave it, so do heads.
-    Squeeze {
+    PageOutIdle {
         queue: usize,
-        hard: bool,
+        everything: bool,
     },
     /// The exchange for dead letters comes, or goes.
     Way {
@@ -197,7 +197,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (peer, any::<bool>()).prop_map(|(peer, at_once)| Step::End { peer, at_once }),
         1 => queue.clone().prop_map(|queue| Step::Delete { queue }),
         4 => Just(Step::Write),
-        2 => (queue, any::<bool>()).prop_map(|(queue, hard)| Step::Squeeze { queue, hard }),
+        2 => (queue, any::<bool>()).prop_map(|(queue, everything)| Step::PageOutIdle { queue, everything }),
         1 => prop::bool::weighted(0.6).prop_map(|open| Step::Way { open }),
         6 => (0u64..60).prop_map(|milliseconds| Step::Wait { milliseconds }),
         1 => (500u64..1500).prop_map(|milliseconds| Step::Wait { milliseconds }),

@@ -5,7 +5,7 @@ use super::dead_letters::RETRY;
 use super::fixtures::{Kind, LARGE, Rules, id_of};
 use super::records::Record;
 use super::world::ConsumerIndex;
-use crate::engine::queue::{Aside, Counts, DeadLetter, Entry, Reason, Return, Returns};
+use crate::engine::queue::{Counts, DeadLetter, Entry, Parked, Reason, Return, Returns};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -527,10 +527,10 @@ impl Model {
         };
         Counts {
             ready: self.ready.len() as u64,
-            waiting: Aside {
+            waiting: Parked {
                 messages: self.waiting.len() as u64,
                 bytes: self.waiting.values().map(|k| k.bytes).sum(),
-                ..Aside::default()
+                ..Parked::default()
             },
             unacked: self.unacked.len() as u64,
             persistent: both().filter(|k| k.stored).count() as u64,
@@ -538,10 +538,10 @@ impl Model {
             ready_bytes: self.ready.values().map(|k| k.bytes).sum(),
             unacked_bytes: self.unacked.values().map(|k| k.bytes).sum(),
             consumers: self.consumers.len() as u64,
-            undelivered: Aside {
+            undelivered: Parked {
                 messages: self.kept.len() as u64,
                 bytes: self.kept.iter().map(|kept| kept.bytes).sum(),
-                ..Aside::default()
+                ..Parked::default()
             },
             ..Counts::default()
         }

@@ -1,7 +1,7 @@
 //! The records for the store that a queue's calls may leave.
 
 use super::model::Model;
-use crate::domain::definitions::Definition;
+use crate::domain::durable::Definition;
 use crate::engine::queue::DeliveryCount;
 use crate::engine::queue::Returns;
 use bytes::Bytes;

@@ -2,7 +2,7 @@
 
 use super::world::{ConsumerIndex, World};
 use crate::engine::queue::Entry;
-use crate::engine::queue::{Aside, Counts};
+use crate::engine::queue::{Counts, Parked};
 use crate::plumbing::mailbox::{DELIVERY_OVERHEAD, HIGH_MARK, Mail};
 use std::sync::atomic::Ordering;
 
@@ -155,10 +155,10 @@ impl World {
 }
 
 /// The same, as if none of it were on disk.
-fn in_memory(aside: Aside) -> Aside {
-    Aside {
+fn in_memory(parked: Parked) -> Parked {
+    Parked {
         paged_out: 0,
         paged_out_bytes: 0,
-        ..aside
+        ..parked
     }
 }

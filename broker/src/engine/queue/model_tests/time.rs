@@ -71,7 +71,7 @@ impl World {
         }
         while let Some(what) = self.time.timers.take_due(now) {
             let queue = what.timer_id().0 as usize;
-            let again = self.queues[queue].look(&mut self.fx);
+            let again = self.queues[queue].run_due(&mut self.fx);
             self.models[queue].on_time();
             let abandoned = self.queues[queue].is_abandoned(&mut self.fx);
             self.judge(queue);

@@ -134,9 +134,11 @@ impl World {
                     model.write(queue.id);
                 }
             }
-            Step::Squeeze { queue, hard } => {
+            Step::PageOutIdle { queue, everything } => {
                 let queue = self.current[queue];
-                self.queues[queue].clone().squeeze(hard, &mut self.fx);
+                self.queues[queue]
+                    .clone()
+                    .page_out_idle(everything, &mut self.fx);
                 self.judge(queue);
             }
             Step::Way { open } => self.set_way(open),

@@ -1,8 +1,8 @@
 //! The part of a line behind its head: pages on disk, followed by the newest messages.
 
 use super::page::{
-    Dropped, HeadExpiry, Kept, Outline, Page, PageBuilder, PageId, PagedOut, Place, Reading,
-    Source, Totals,
+    Dropped, HeadExpiry, Outline, Page, PageBuilder, PageId, PagedOut, Place, Reading, Source,
+    StoredForm, Totals,
 };
 use crate::engine::queue::entry::Entry;
 use leveret_storage::{Position, Spilled};
@@ -119,7 +119,7 @@ impl Backlog {
         number: u64,
         bytes: u64,
         least: u64,
-        kept: impl Fn(&Entry) -> Kept,
+        kept: impl Fn(&Entry) -> StoredForm,
     ) -> Option<PagedOut> {
         if self.tail_totals.weight < least {
             return None;
@@ -147,7 +147,7 @@ impl Backlog {
         number: u64,
         bytes: u64,
         head: &mut VecDeque<Entry>,
-        kept: impl Fn(&Entry) -> Kept,
+        kept: impl Fn(&Entry) -> StoredForm,
     ) -> Option<PagedOut> {
         let mut weight = 0;
         let fits = |entry: &&Entry| {
@@ -250,7 +250,7 @@ impl Backlog {
 
     /// Handles the arrival of an awaited page with these messages; `rest` did not fit into memory and is read later.
     /// Returns what was known of the page, and of the rest.
-    pub fn arrived(
+    pub fn page_read(
         &mut self,
         id: PageId,
         entries: Vec<Entry>,
@@ -326,7 +326,7 @@ impl Backlog {
 fn fill_page<'a>(
     entries: impl IntoIterator<Item = &'a Entry>,
     bytes: u64,
-    kept: impl Fn(&Entry) -> Kept,
+    kept: impl Fn(&Entry) -> StoredForm,
 ) -> Option<(usize, PageBuilder)> {
     let mut builder = PageBuilder::new();
     let mut count = 0;
@@ -335,7 +335,7 @@ fn fill_page<'a>(
             break;
         }
         match kept(entry) {
-            Kept::NotYet => return None,
+            StoredForm::Pending => return None,
             kept => builder.note(entry, kept),
         }
         count += 1;

@@ -5,7 +5,7 @@
 //! A page whose messages are all in the store, contiguously, is simply dropped from memory and read
 //! from the store again. Any other is written to the spill area, which is emptied on restart.
 //!
-//! The machine decides what is paged out and in ([`Work`]); the threads of a [`PageMover`] do it outside the machine's
+//! The machine decides what is paged out and in ([`PageWork`]); the threads of a [`PageMover`] do it outside the machine's
 //! lock, and report the result to the queue ([`JobResult`]). Until then a page that is being written is still in
 //! memory, and can be taken from there.
 
@@ -22,12 +22,12 @@ mod work;
 pub use backlog::Backlog;
 pub use mover::{Holder, PageMover, ReportedMemory};
 pub use page::{
-    Dropped, HeadExpiry, Kept, Outline, PageId, PagedOut, Reading, Shelf, Source, Totals,
+    Dropped, HeadExpiry, Outline, PageId, PagedOut, Reading, Section, Source, StoredForm, Totals,
 };
 pub use ranked::{MoreKeys, Rank, Ranked, RankedPage};
 pub use rules::{Paging, Wanted};
-pub use sorted::{First, Sorted};
-pub use work::{Job, JobResult, Missing, Owner, Work};
+pub use sorted::{FirstMessage, Sorted};
+pub use work::{Job, JobResult, Missing, Owner, PageWork};
 
 /// How much memory queues may use, and the size of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

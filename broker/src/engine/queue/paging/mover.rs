@@ -10,9 +10,9 @@ use std::task::Waker;
 
 /// A holder of messages in memory.
 pub trait Holder: Send + Sync {
-    /// Pages out what is not about to be delivered; if `hard`, everything that can be. Otherwise a holder that was used
+    /// Pages out what is not about to be delivered; if `everything`, everything that can be. Otherwise a holder that was used
     /// since the last call is spared once. Returns whether it still holds anything, or will register again.
-    fn squeeze(self: Arc<Self>, hard: bool, fx: &mut Effects) -> bool;
+    fn page_out_idle(self: Arc<Self>, everything: bool, fx: &mut Effects) -> bool;
 }
 
 /// Moves pages, and counts what all queues and delayed exchanges have in memory, within one budget.
@@ -65,9 +65,9 @@ pub trait PageMover: fmt::Debug + Send + Sync {
     /// Performs a job immediately on this thread, for callers that cannot wait. Returns false if the disk fails.
     fn work_now(&self, job: Job, fx: &mut Effects) -> bool;
 
-    /// Returns whether it works synchronously, so that no difference is visible.
+    /// Returns whether it works synchronously, as tests need it.
     #[cfg(test)]
-    fn works_at_once(&self) -> bool;
+    fn is_synchronous(&self) -> bool;
 }
 
 /// A change of memory below this many bytes is not reported, unless nothing is left.

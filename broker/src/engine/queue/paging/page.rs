@@ -8,7 +8,7 @@ use leveret_storage::{Position, Spilled};
 use std::ops::{AddAssign, SubAssign};
 use std::sync::Arc;
 
-/// Identifies a page; pages of one shelf are in the order of their first messages.
+/// Identifies a page; pages of one section are in the order of their first messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PageId {
     /// The rank of its first message.
@@ -189,15 +189,15 @@ impl Page {
 
 /// How the store keeps a message, which decides how to page it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum StoredForm {
     /// It is not stored.
     Not,
     /// It is stored completely.
-    Whole,
+    Complete,
     /// It is stored, but without all of the queue's state.
-    Partly,
+    WithoutQueueState,
     /// The store has not committed it yet: it has to stay.
-    NotYet,
+    Pending,
 }
 
 /// Collects the contents of a page.
@@ -223,10 +223,10 @@ impl PageBuilder {
     }
 
     /// Adds the next message.
-    pub(super) fn note(&mut self, entry: &Entry, kept: Kept) {
-        self.totals.count(entry, kept != Kept::Not);
-        self.all_stored &= kept == Kept::Whole;
-        if kept != Kept::Not {
+    pub(super) fn note(&mut self, entry: &Entry, kept: StoredForm) {
+        self.totals.count(entry, kept != StoredForm::Not);
+        self.all_stored &= kept == StoredForm::Complete;
+        if kept != StoredForm::Not {
             let place = entry.position;
             match self.stored.last_mut() {
                 Some((_, last)) if last.0 + 1 == place.0 => *last = place,
@@ -265,13 +265,13 @@ impl PageBuilder {
 
 /// The part of a queue that a page belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shelf {
+pub enum Section {
     /// A line of its ready messages.
     Line(usize),
     /// The requeued messages of a line.
     Returned(usize),
-    /// Messages that wait for something other than a consumer.
-    Aside,
+    /// Dead letters that could not be routed, and delayed messages of an exchange.
+    Parked,
     /// Messages that came back and wait before they are ready again.
     Waiting,
 }

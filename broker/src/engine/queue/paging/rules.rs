@@ -2,8 +2,8 @@
 
 use super::mover::PageMover;
 use super::mover::{Holder, ReportedMemory};
-use super::page::{Dropped, Kept, Outline, PageId, PagedOut, Reading, Shelf, Totals};
-use super::work::{Job, JobResult, Owner, Work};
+use super::page::{Dropped, Outline, PageId, PagedOut, Reading, Section, StoredForm, Totals};
+use super::work::{Job, JobResult, Owner, PageWork};
 use crate::engine::queue::Effects;
 use crate::engine::queue::Queue;
 use crate::engine::queue::QueueKind;
@@ -36,7 +36,7 @@ pub struct Paging {
 /// Work that the machine's pages need.
 #[derive(Debug, Default)]
 pub struct Wanted {
-    pages: SmallVec<[(Shelf, PageId, Work); 1]>,
+    pages: SmallVec<[(Section, PageId, PageWork); 1]>,
     /// The queue has to be registered as a holder.
     registers: bool,
 }
@@ -51,8 +51,8 @@ impl Wanted {
     /// Returns the number of messages to be written.
     pub(in crate::engine::queue) fn written(&self) -> u64 {
         let written = self.pages.iter().map(|(_, _, work)| match work {
-            Work::Write(entries) => entries.len(),
-            Work::WriteSorted(entries) => entries.len(),
+            PageWork::Write(entries) => entries.len(),
+            PageWork::WriteSorted(entries) => entries.len(),
             _ => 0,
         });
         written.sum::<usize>() as u64
@@ -63,12 +63,13 @@ impl Wanted {
         match paged {
             PagedOut::Stored => {}
             PagedOut::Line(page, entries) => {
-                let shelf = Shelf::Line(line);
-                self.pages.push((shelf, page, Work::Write(entries)));
+                let section = Section::Line(line);
+                self.pages.push((section, page, PageWork::Write(entries)));
             }
             PagedOut::Sorted(page, entries) => {
-                let shelf = Shelf::Returned(line);
-                self.pages.push((shelf, page, Work::WriteSorted(entries)));
+                let section = Section::Returned(line);
+                self.pages
+                    .push((section, page, PageWork::WriteSorted(entries)));
             }
         }
     }
@@ -79,13 +80,13 @@ impl Wanted {
 }
 
 impl Reading {
-    fn into_work(self, line: usize) -> (Shelf, PageId, Work) {
+    fn into_work(self, line: usize) -> (Section, PageId, PageWork) {
         match self {
             Reading::Line(page, source, outline) => {
-                (Shelf::Line(line), page, Work::Read(source, outline))
+                (Section::Line(line), page, PageWork::Read(source, outline))
             }
             Reading::Sorted(page, spilled) => {
-                (Shelf::Returned(line), page, Work::ReadSorted(spilled))
+                (Section::Returned(line), page, PageWork::ReadSorted(spilled))
             }
         }
     }
@@ -94,7 +95,7 @@ impl Reading {
 impl Machine {
     /// Returns the bytes of messages in memory.
     pub(in crate::engine::queue) fn memory(&self) -> u64 {
-        self.ready.memory() + self.aside_memory() + self.waiting_memory()
+        self.ready.memory() + self.parked_memory() + self.waiting_memory()
     }
 
     /// Pages out if memory is short, and pages in what will be needed. Called at the end of every
@@ -106,7 +107,7 @@ impl Machine {
             return wanted;
         }
         let paged = self.ready.is_paged();
-        let able = paged && self.consumers.any_able();
+        let able = paged && self.consumers.any_ready();
         // Dead letters go to other queues, which may have no room for them: then the timer continues here later, because
         // it waits for room as publishers do.
         let expired = match paged {
@@ -154,22 +155,22 @@ impl Machine {
     }
 
     /// Returns how the store keeps a message.
-    fn kept(&self, pager: &dyn PageMover) -> impl Fn(&Entry) -> Kept + use<> {
+    fn kept(&self, pager: &dyn PageMover) -> impl Fn(&Entry) -> StoredForm + use<> {
         let stores = self.storing();
         let before = self.paging.delivered_before;
         let has_records = pager.has_records();
         move |entry: &Entry| {
             if !stores(&entry.message) {
-                return Kept::Not;
+                return StoredForm::Not;
             }
             if !entry.message.is_claimed() {
-                return Kept::NotYet;
+                return StoredForm::Pending;
             }
             let redelivered = before.is_some_and(|before| entry.position <= before);
             let plain = entry.redelivered() == redelivered && entry.returns().is_zero();
             match plain && has_records {
-                true => Kept::Whole,
-                false => Kept::Partly,
+                true => StoredForm::Complete,
+                false => StoredForm::WithoutQueueState,
             }
         }
     }
@@ -194,23 +195,23 @@ impl Machine {
         &mut self,
         bytes: u64,
         at_head: u64,
-        kept: impl Fn(&Entry) -> Kept,
-    ) -> Option<(Shelf, PageId, Work)> {
-        let aside = self.page_out_aside(bytes, at_head, &kept);
-        aside
-            .map(|(page, entries)| (Shelf::Aside, page, Work::WriteSorted(entries)))
+        kept: impl Fn(&Entry) -> StoredForm,
+    ) -> Option<(Section, PageId, PageWork)> {
+        let parked = self.page_out_parked(bytes, at_head, &kept);
+        parked
+            .map(|(page, entries)| (Section::Parked, page, PageWork::WriteSorted(entries)))
             .or_else(|| self.page_out_waiting(bytes, at_head, kept))
     }
 
-    /// Pages out what is not about to be delivered; all that can be, if `hard`.
-    fn squeeze(&mut self, hard: bool, pager: &dyn PageMover) -> (Wanted, bool) {
+    /// Pages out what is not about to be delivered; all that can be, if `everything`.
+    fn page_out_idle(&mut self, everything: bool, pager: &dyn PageMover) -> (Wanted, bool) {
         let mut wanted = Wanted::default();
         // A queue in use pages out by itself, and what is at its head is about to be delivered.
         let used = std::mem::take(&mut self.paging.used);
-        let spared = used && !hard && !(self.is_without_consumers() && pager.is_very_short());
+        let spared = used && !everything && !(self.is_without_consumers() && pager.is_very_short());
         if !self.is_deleted() && !spared {
             let (page, kept) = (pager.limits().page, self.kept(pager));
-            let at_head = match hard || self.is_without_consumers() {
+            let at_head = match everything || self.is_without_consumers() {
                 true => 0,
                 false => KEPT_HEAD.min(page),
             };
@@ -219,7 +220,7 @@ impl Machine {
                     wanted.pages.push(work);
                     continue;
                 }
-                let Some((line, paged)) = self.ready.squeeze(page, at_head, &kept) else {
+                let Some((line, paged)) = self.ready.page_out_idle(page, at_head, &kept) else {
                     break;
                 };
                 wanted.paged_out(line, paged);
@@ -231,7 +232,7 @@ impl Machine {
     }
 
     fn page_in(&mut self, pager: &dyn PageMover, wanted: &mut Wanted) {
-        let ahead = match self.consumers.any_able() && pager.has_room_ahead() {
+        let ahead = match self.consumers.any_ready() && pager.has_room_ahead() {
             true => PAGES_AHEAD * pager.limits().page,
             false => 0,
         };
@@ -261,7 +262,7 @@ impl Machine {
     /// Handles the result of a page job. Returns whether messages arrived that were still awaited: a page may be read
     /// twice while it is under way, and messages that the second reader no longer finds were taken and settled in
     /// between, or dropped.
-    fn paged(&mut self, shelf: Shelf, page: PageId, done: JobResult, fx: &mut Effects) -> bool {
+    fn paged(&mut self, section: Section, page: PageId, done: JobResult, fx: &mut Effects) -> bool {
         if self.is_deleted() {
             return false;
         }
@@ -269,28 +270,30 @@ impl Machine {
         if read > 0 {
             self.activity(fx).stats.disk_reads += read;
         }
-        match (shelf, done) {
-            (Shelf::Line(line), JobResult::Written(spilled)) => {
+        match (section, done) {
+            (Section::Line(line), JobResult::Written(spilled)) => {
                 self.ready.written(line, page, spilled);
             }
-            (Shelf::Line(line), JobResult::NotRead) => self.ready.not_read(line, page),
-            (Shelf::Line(line), JobResult::Read(entries, rest, _)) => {
+            (Section::Line(line), JobResult::NotRead) => self.ready.not_read(line, page),
+            (Section::Line(line), JobResult::Read(entries, rest, _)) => {
                 return self.came(line, page, entries, rest, fx);
             }
-            (Shelf::Returned(line), JobResult::Written(spilled)) => {
+            (Section::Returned(line), JobResult::Written(spilled)) => {
                 self.ready.returned_written(line, page, spilled);
             }
-            (Shelf::Returned(line), JobResult::NotRead) => self.ready.returned_not_read(line, page),
-            (Shelf::Returned(line), JobResult::ReadSorted(entries)) => {
+            (Section::Returned(line), JobResult::NotRead) => {
+                self.ready.returned_not_read(line, page);
+            }
+            (Section::Returned(line), JobResult::ReadSorted(entries)) => {
                 let stores = self.storing();
                 let stores = |entry: &Entry| stores(&entry.message);
-                let corrected = self.ready.returned_arrived(line, page, entries, stores);
-                return self.arrived(corrected, fx);
+                let corrected = self.ready.returned_page_read(line, page, entries, stores);
+                return self.page_read(corrected, fx);
             }
-            (Shelf::Aside, done) => self.aside_paged(page, done, fx),
-            (Shelf::Waiting, done) => self.waiting_paged(page, done, fx),
-            (Shelf::Line(_), JobResult::ReadSorted(_))
-            | (Shelf::Returned(_), JobResult::Read(..)) => {
+            (Section::Parked, done) => self.parked_page_done(page, done, fx),
+            (Section::Waiting, done) => self.waiting_paged(page, done, fx),
+            (Section::Line(_), JobResult::ReadSorted(_))
+            | (Section::Returned(_), JobResult::Read(..)) => {
                 debug_assert!(false, "a page of another kind than was asked for");
             }
         }
@@ -321,7 +324,8 @@ impl Machine {
             .collect();
         let stores = self.storing();
         let stores = |entry: &Entry| stores(&entry.message);
-        let Some((known, mut found)) = self.ready.arrived(line, page, entries, rest, stores) else {
+        let Some((known, mut found)) = self.ready.page_read(line, page, entries, rest, stores)
+        else {
             return false;
         };
         for entry in waiting {
@@ -330,11 +334,11 @@ impl Machine {
                 self.restore_waiting(*due, entry);
             }
         }
-        self.arrived(Some((known, found)), fx)
+        self.page_read(Some((known, found)), fx)
     }
 
     /// Corrects what was assumed about a page that has arrived. Returns false if it was not awaited.
-    fn arrived(&mut self, corrected: Option<(Totals, Totals)>, fx: &mut Effects) -> bool {
+    fn page_read(&mut self, corrected: Option<(Totals, Totals)>, fx: &mut Effects) -> bool {
         let Some((known, found)) = corrected else {
             return false;
         };
@@ -390,25 +394,25 @@ impl Owner for Queue {
         Queue::has_ended(self)
     }
 
-    fn paged(self: Arc<Self>, shelf: Shelf, page: PageId, done: JobResult, fx: &mut Effects) {
+    fn paged(self: Arc<Self>, section: Section, page: PageId, done: JobResult, fx: &mut Effects) {
         let missing = match &done {
             JobResult::Read(_, _, missing) => *missing,
             JobResult::ReadSorted(_) | JobResult::Written(_) | JobResult::NotRead => None,
         };
-        let awaited = self.serve(fx, |machine, fx| machine.paged(shelf, page, done, fx));
+        let awaited = self.serve(fx, |machine, fx| machine.paged(section, page, done, fx));
         if let Some(missing) = missing.filter(|_| awaited) {
-            missing.tell(Queue::name(&self).as_str());
+            missing.log(Queue::name(&self).as_str());
         }
     }
 }
 
 impl Holder for Queue {
-    fn squeeze(self: Arc<Self>, hard: bool, fx: &mut Effects) -> bool {
+    fn page_out_idle(self: Arc<Self>, everything: bool, fx: &mut Effects) -> bool {
         let Some(pager) = fx.shared_pager() else {
             return false;
         };
         let (wanted, holds) = self.with_machine(|machine| {
-            let (wanted, holds) = machine.squeeze(hard, &*pager);
+            let (wanted, holds) = machine.page_out_idle(everything, &*pager);
             machine.count_written(&wanted, fx);
             (wanted, holds)
         });
@@ -419,10 +423,10 @@ impl Holder for Queue {
 }
 
 impl Queue {
-    fn job(self: &Arc<Self>, (shelf, page, work): (Shelf, PageId, Work)) -> Job {
+    fn job(self: &Arc<Self>, (section, page, work): (Section, PageId, PageWork)) -> Job {
         Job {
             owner: self.clone(),
-            shelf,
+            section,
             page,
             work,
         }
@@ -436,7 +440,7 @@ impl Queue {
         for work in wanted.pages {
             let job = self.job(work);
             #[cfg(test)]
-            if let Some(pager) = fx.shared_pager().filter(|pager| pager.works_at_once()) {
+            if let Some(pager) = fx.shared_pager().filter(|pager| pager.is_synchronous()) {
                 pager.work_now(job, fx);
                 continue;
             }

@@ -4,7 +4,7 @@
 //! Those taken last are paged out first. Pages may overlap, since later messages may belong between theirs; a page is
 //! read when its turn comes, and its messages take their places among those in memory.
 
-use super::page::{Dropped, Kept, PageBuilder, PageId, Totals};
+use super::page::{Dropped, PageBuilder, PageId, StoredForm, Totals};
 use super::ranked::{Rank, Ranked, RankedPage};
 use crate::engine::clock::Time;
 use crate::engine::queue::entry::Entry;
@@ -19,11 +19,11 @@ pub struct Sorted {
     here: BTreeMap<Rank, Ranked>,
     /// Bytes of the messages in memory.
     weight: u64,
-    away: Option<Box<Away>>,
+    away: Option<Box<OnDisk>>,
 }
 
 #[derive(Debug, Default)]
-struct Away {
+struct OnDisk {
     pages: BTreeMap<PageId, Page>,
     totals: Totals,
     /// Bytes of the messages being read.
@@ -49,7 +49,7 @@ enum Place {
 
 /// Where the first message is.
 #[derive(Clone, Copy, Debug)]
-pub enum First<'a> {
+pub enum FirstMessage<'a> {
     /// In memory.
     Here(&'a Ranked),
     /// On disk; it expires at this time, which no longer matters once it is being read.
@@ -73,17 +73,17 @@ impl Sorted {
 
     /// Returns the first message and its rank.
     #[inline]
-    pub fn first(&self) -> Option<(Rank, First<'_>)> {
+    pub fn first(&self) -> Option<(Rank, FirstMessage<'_>)> {
         if let Some((id, page)) = self.first_page() {
             let first = match &page.place {
-                Place::Leaving(entries) => First::Here(&entries.first()?.1),
-                Place::Away(_) => First::Away(page.expiry),
-                Place::Coming(_) => First::Away(None),
+                Place::Leaving(entries) => FirstMessage::Here(&entries.first()?.1),
+                Place::Away(_) => FirstMessage::Away(page.expiry),
+                Place::Coming(_) => FirstMessage::Away(None),
             };
             return Some((id.first, first));
         }
         let (rank, ranked) = self.here.first_key_value()?;
-        Some((*rank, First::Here(ranked)))
+        Some((*rank, FirstMessage::Here(ranked)))
     }
 
     /// Removes and returns the first message. `None` also if it is on disk.
@@ -168,7 +168,7 @@ impl Sorted {
         number: u64,
         bytes: u64,
         at_head: u64,
-        kept: impl Fn(&Entry) -> Kept,
+        kept: impl Fn(&Entry) -> StoredForm,
     ) -> Option<(PageId, Arc<RankedPage>)> {
         let mut weight = 0;
         let mut first = None;
@@ -177,7 +177,7 @@ impl Sorted {
             if weight >= bytes || self.weight < at_head + more {
                 break;
             }
-            if kept(&ranked.entry) == Kept::NotYet {
+            if kept(&ranked.entry) == StoredForm::Pending {
                 return None;
             }
             weight = more;
@@ -257,7 +257,7 @@ impl Sorted {
     }
 
     /// Handles the arrival of an awaited page with these messages. Returns what was known of it.
-    pub fn arrived(&mut self, id: PageId, entries: RankedPage) -> Option<Totals> {
+    pub fn page_read(&mut self, id: PageId, entries: RankedPage) -> Option<Totals> {
         if !self.awaits(id) {
             return None;
         }

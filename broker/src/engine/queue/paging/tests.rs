@@ -6,7 +6,7 @@ mod parts;
 
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::machine::Machine;
-use crate::engine::queue::paging::{Holder, Job, Limits, PageMover, Reading, Shelf, Work};
+use crate::engine::queue::paging::{Holder, Job, Limits, PageMover, PageWork, Reading, Section};
 use crate::engine::queue::{Effects, Entry, Environment, Queue, QueueSpec, Return};
 use crate::plumbing::paging::{Pager, Records};
 use leveret_protocol::values::{AMQPValue, FieldTable};
@@ -101,8 +101,8 @@ enum Step {
         count: usize,
     },
     /// Everything that can be leaves memory, or what the queue was not used for.
-    Squeeze {
-        hard: bool,
+    PageOutIdle {
+        everything: bool,
     },
     Purge,
 }
@@ -137,7 +137,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::RequeueAll),
         2 => Just(Step::Time),
         8 => work,
-        3 => any::<bool>().prop_map(|hard| Step::Squeeze { hard }),
+        3 => any::<bool>().prop_map(|everything| Step::PageOutIdle { everything }),
         1 => Just(Step::Purge),
     ]
 }
@@ -305,9 +305,9 @@ impl Bench {
         };
         Some(Job {
             owner: self.queue.clone(),
-            shelf: Shelf::Line(line),
+            section: Section::Line(line),
             page,
-            work: Work::Read(source, outline),
+            work: PageWork::Read(source, outline),
         })
     }
 
@@ -341,12 +341,12 @@ impl Bench {
             Step::Time => self.end_waits(),
             Step::Work { oldest, count } => {
                 for _ in 0..*count {
-                    self.pager.clone().work_by_hand(*oldest, &mut self.fx);
+                    self.pager.clone().perform_one_job(*oldest, &mut self.fx);
                     self.perform();
                 }
             }
-            Step::Squeeze { hard } => {
-                let _holds = self.queue.clone().squeeze(*hard, &mut self.fx);
+            Step::PageOutIdle { everything } => {
+                let _holds = self.queue.clone().page_out_idle(*everything, &mut self.fx);
             }
             Step::Purge => {
                 let purged = self.queue.purge(&mut self.fx);
@@ -377,10 +377,10 @@ impl Bench {
         self.now += DELAY;
         self.fx.begin_at(self.now);
         while self.queue.counts().waiting.messages > 0 {
-            self.queue.look(&mut self.fx);
+            self.queue.run_due(&mut self.fx);
             self.perform();
             if self.queue.counts().waiting.messages > 0 {
-                let worked = self.pager.clone().work_by_hand(true, &mut self.fx);
+                let worked = self.pager.clone().perform_one_job(true, &mut self.fx);
                 assert!(worked, "it is due, and nobody reads it");
                 self.perform();
             }
@@ -429,7 +429,7 @@ impl Bench {
             self.queue.settle([&entry], [], &mut self.fx);
         }
         self.perform();
-        while self.pager.clone().work_by_hand(true, &mut self.fx) {
+        while self.pager.clone().perform_one_job(true, &mut self.fx) {
             self.perform();
         }
         self.check();
@@ -461,7 +461,7 @@ fn what_is_paged_out_is_not_in_memory() {
         let mut bench = Bench::new(Kind::Plain);
         for _ in 0..1000 {
             bench.publish(persistent, 1000, 0);
-            while bench.pager.clone().work_by_hand(true, &mut bench.fx) {}
+            while bench.pager.clone().perform_one_job(true, &mut bench.fx) {}
         }
         // A page at the head, one that was read, and what does not fill one.
         assert!(bench.pager.memory() < 6 * 4096, "{}", bench.pager.memory());
@@ -474,7 +474,7 @@ fn what_is_paged_out_is_not_in_memory() {
 impl Bench {
     fn work(&mut self) {
         self.perform();
-        while self.pager.clone().work_by_hand(true, &mut self.fx) {
+        while self.pager.clone().perform_one_job(true, &mut self.fx) {
             self.perform();
         }
     }
@@ -486,7 +486,7 @@ fn messages_that_the_store_has_lost_are_passed_over() {
     for _ in 0..200 {
         bench.publish(true, 1000, 0);
     }
-    while bench.pager.clone().work_by_hand(true, &mut bench.fx) {}
+    while bench.pager.clone().perform_one_job(true, &mut bench.fx) {}
     bench
         .kept
         .0
@@ -512,7 +512,7 @@ fn what_cannot_be_written_stays_in_memory() {
     std::fs::remove_dir_all(&directory).unwrap();
     for _ in 0..200 {
         bench.publish(false, 1000, 0);
-        while bench.pager.clone().work_by_hand(true, &mut bench.fx) {}
+        while bench.pager.clone().perform_one_job(true, &mut bench.fx) {}
     }
     for _ in 0..200 {
         bench.get(true);

@@ -1,6 +1,6 @@
 //! Jobs for pages, and their results.
 
-use super::page::{Outline, PageId, Shelf, Source};
+use super::page::{Outline, PageId, Section, Source};
 use super::ranked::RankedPage;
 use crate::engine::queue::Effects;
 use crate::engine::queue::entry::Entry;
@@ -21,12 +21,12 @@ pub trait Owner: Send + Sync {
     fn has_ended(&self) -> bool;
 
     /// Handles the result of a page's job.
-    fn paged(self: Arc<Self>, shelf: Shelf, page: PageId, done: JobResult, fx: &mut Effects);
+    fn paged(self: Arc<Self>, section: Section, page: PageId, done: JobResult, fx: &mut Effects);
 }
 
 /// What a page needs.
 #[derive(Debug)]
-pub enum Work {
+pub enum PageWork {
     /// Write it to the spill area.
     Write(Arc<Vec<Entry>>),
     /// The same, for messages with ranks.
@@ -42,19 +42,19 @@ pub struct Job {
     /// The owner of the page.
     pub owner: Arc<dyn Owner>,
     /// The part of the owner that the page belongs to.
-    pub shelf: Shelf,
+    pub section: Section,
     /// The page.
     pub page: PageId,
     /// The work.
-    pub work: Work,
+    pub work: PageWork,
 }
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (owner, shelf, page) = (self.owner.id(), self.shelf, self.page);
+        let (owner, section, page) = (self.owner.id(), self.section, self.page);
         f.debug_tuple("Job")
             .field(&owner)
-            .field(&shelf)
+            .field(&section)
             .field(&page)
             .finish()
     }
@@ -96,7 +96,7 @@ pub struct Missing {
 
 impl Missing {
     /// Logs it.
-    pub(super) fn tell(&self, queue: &str) {
+    pub(super) fn log(&self, queue: &str) {
         let (first, last) = (self.outline.first.0, self.outline.last.0);
         tracing::error!(
             %queue,
@@ -111,9 +111,11 @@ impl Job {
     /// Returns the number of bytes to be written.
     pub fn writing(&self) -> u64 {
         match &self.work {
-            Work::Write(entries) => entries.iter().map(Entry::weight).sum(),
-            Work::WriteSorted(entries) => entries.iter().map(|(_, ranked)| ranked.weight()).sum(),
-            Work::Read(..) | Work::ReadSorted(_) => 0,
+            PageWork::Write(entries) => entries.iter().map(Entry::weight).sum(),
+            PageWork::WriteSorted(entries) => {
+                entries.iter().map(|(_, ranked)| ranked.weight()).sum()
+            }
+            PageWork::Read(..) | PageWork::ReadSorted(_) => 0,
         }
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::Limits;
 use crate::domain::vhost::Vhost;
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost::spec::VhostSpec;
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::{Queue, QueueSpec};
 use crate::manage::statistics::{Range, Rounding, Series};
@@ -116,14 +116,14 @@ async fn bytes_of_connections_count_for_their_virtual_host() {
     };
     moves(100);
     sampler.sample(&broker, 5000).await;
-    assert_eq!(vhost.statistics.sums().octets, [0, 0], "it is in none yet");
+    assert_eq!(vhost.statistics.sums().bytes, [0, 0], "it is in none yet");
     info.set_vhost("/".into());
     moves(400);
     sampler.sample(&broker, 10_000).await;
     info.sent(50);
     moves(500);
     sampler.sample(&broker, 15_000).await;
-    assert_eq!(vhost.statistics.sums().octets, [1000, 50]);
+    assert_eq!(vhost.statistics.sums().bytes, [1000, 50]);
     let rate = |name| rate(&broker, &info.tracked, &Columns::CONNECTION, name);
     assert_eq!((rate("recv_oct"), rate("send_oct")), (100.0, 10.0));
 }

@@ -14,7 +14,7 @@ use crate::engine::queue::{Consumer, Queue, QueueKind};
 use crate::engine::statistics::QueueSums;
 use crate::manage::statistics::visit;
 use crate::plumbing::ledger::Kind;
-use crate::plumbing::mailbox::{Mail, TOLD_STEP};
+use crate::plumbing::mailbox::{Mail, REPORT_STEP};
 use leveret_storage::{Batch, Position, QueueId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -97,9 +97,9 @@ fn the_ledger_adds_up(world: &mut World) {
     let mut all = recount(&mut world.prober.connection);
     for peer in &mut world.peers {
         all += recount(&mut peer.connection);
-        let (told, waiting) = peer.mailbox.told();
+        let (told, waiting) = peer.mailbox.reported();
         let untold = waiting.abs_diff(told);
-        assert!(untold < TOLD_STEP, "{told} of {waiting} waiting");
+        assert!(untold < REPORT_STEP, "{told} of {waiting} waiting");
         all += told as u64;
     }
     assert_eq!(world.broker.ledger.total(), all);
@@ -107,7 +107,7 @@ fn the_ledger_adds_up(world: &mut World) {
 
 /// Adds up the bytes that a connection holds, by kind.
 pub(in crate::amqp::connection) fn recount(connection: &mut Connection) -> u64 {
-    connection.tell_ledger();
+    connection.report_to_ledger();
     let channels = || connection.channels.iter();
     let unsettled = |channel: &Channel| unsettled(channel).map(Delivery::bytes).sum::<u64>();
     let consumers = channels().flat_map(|channel| channel.consumers.values());

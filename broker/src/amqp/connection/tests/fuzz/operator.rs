@@ -5,7 +5,7 @@ use super::turns::Operation;
 use super::world::World;
 use crate::config::{DiskFreeLimit, MemoryWatermark};
 use crate::domain::auth::Permission;
-use crate::domain::vhost_spec::VhostSpec;
+use crate::domain::vhost::spec::VhostSpec;
 use crate::plumbing::alarms::Reading;
 use crate::plumbing::mailbox::Order;
 

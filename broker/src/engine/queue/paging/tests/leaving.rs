@@ -35,11 +35,11 @@ fn a_queue_that_is_left_alone_gives_up_its_head_as_well() {
         assert!(bench.pager.is_short() && !bench.pager.is_very_short());
         let queue = bench.queue.clone();
         assert!(
-            queue.clone().squeeze(false, &mut bench.fx),
+            queue.clone().page_out_idle(false, &mut bench.fx),
             "it was used a moment ago"
         );
         assert!(bench.pager.memory() > 4000);
-        queue.squeeze(false, &mut bench.fx);
+        queue.page_out_idle(false, &mut bench.fx);
         bench.work();
         assert_eq!(bench.pager.memory(), 0);
         assert_eq!(bench.pager.spilled() > 6000, !persistent);

@@ -1,7 +1,7 @@
 //! What is missing of a page, and what only seems to be.
 
 use super::{Bench, Kind, Step};
-use crate::engine::queue::paging::{Job, PageMover, Work};
+use crate::engine::queue::paging::{Job, PageMover, PageWork};
 
 /// What is logged meanwhile on this thread.
 fn logged(work: impl FnOnce()) -> String {
@@ -50,7 +50,7 @@ fn what_is_settled_or_dropped_while_a_page_is_read_twice_is_not_missing() {
 #[test]
 fn what_is_missing_of_a_page_that_is_awaited_is_told() {
     let (mut bench, job) = with_a_page_on_its_way();
-    let Work::Read(_, outline) = &job.work else {
+    let PageWork::Read(_, outline) = &job.work else {
         panic!("not read: {job:?}");
     };
     bench.kept.0.lock().remove(&outline.first.0);

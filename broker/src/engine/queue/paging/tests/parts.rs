@@ -59,7 +59,7 @@ fn a_second_reader_of_a_page_that_came_in_parts_does_not_bring_the_rest_again() 
     let (mut bench, _) = with_a_heavy_page();
     let slow = bench.next_reading().unwrap();
     assert!(bench.queue.fetch_head(&mut bench.fx));
-    let _holds = bench.queue.clone().squeeze(true, &mut bench.fx);
+    let _holds = bench.queue.clone().page_out_idle(true, &mut bench.fx);
     // Whatever is asked for now, a page that the slow reader knows is not.
     while let Some(next) = bench.next_reading() {
         assert_ne!(next.page, slow.page);

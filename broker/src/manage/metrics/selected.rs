@@ -18,18 +18,18 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The objects of a scrape.
-pub(super) struct Chosen<'a> {
+pub(super) struct Selected<'a> {
     selection: Option<&'a Selection>,
     pub(super) vhosts: Vec<Arc<Vhost>>,
 }
 
-impl<'a> Chosen<'a> {
+impl<'a> Selected<'a> {
     pub(super) fn of(broker: &Broker, selection: Option<&'a Selection>) -> Self {
         let mut vhosts = broker.vhosts();
         if let Some(selection) = selection {
             vhosts.retain(|vhost| selection.has_vhost(vhost.name().as_str()));
         }
-        Chosen { selection, vhosts }
+        Selected { selection, vhosts }
     }
 
     pub(super) fn wants(&self, families: &[&str]) -> bool {

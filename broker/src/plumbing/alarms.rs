@@ -1,4 +1,4 @@
-//! Resource alarms, and who is told of them (RabbitMQ: "Memory and Disk Alarms").
+//! Resource alarms, and the connections that they block (RabbitMQ: "Memory and Disk Alarms").
 //!
 //! [`Alarms`] compares readings with watermarks; `domain/shortage` takes readings, at least once a second. Connections check
 //! [`Alarms::in_force`] once per read batch: a connection that publishes while an alarm is in force is blocked, and
@@ -12,12 +12,12 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 /// Memory is exhausted when it is above its watermark by this many bytes ...
-const EXCESS: u64 = 32 << 20;
+const EXHAUSTED_ABOVE: u64 = 32 << 20;
 /// ... plus this fraction of the watermark.
-const EXCESS_SHARE: u64 = 20;
+const EXHAUSTED_DIVISOR: u64 = 20;
 
 /// Memory is tight when no more than this fraction of its watermark is left.
-const TIGHT_SHARE: u64 = 16;
+const TIGHT_DIVISOR: u64 = 16;
 
 /// A resource that can run low.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,21 +205,21 @@ impl Alarms {
     }
 
     /// Records used memory and free disk space between two full readings.
-    pub fn note(&self, memory: u64, disk_free: Option<u64>) {
+    pub fn record_reading(&self, memory: u64, disk_free: Option<u64>) {
         let mut state = self.state.lock();
         (state.reading.memory, state.reading.disk_free) = (memory, disk_free);
-        self.note_tight(&state);
+        self.update_tight(&state);
     }
 
-    fn note_tight(&self, state: &State) {
+    fn update_tight(&self, state: &State) {
         let mark = state.memory.bytes(state.reading.total_memory);
-        let tight = state.reading.memory > mark - mark / TIGHT_SHARE;
+        let tight = state.reading.memory > mark - mark / TIGHT_DIVISOR;
         self.tight.store(tight, Ordering::Relaxed);
     }
 
     /// Blocks publishers as if memory were above its watermark until the next [`Alarms::update`],
     /// while the actual usage is determined.
-    pub fn hold(&self) {
+    pub fn block_publishers_meanwhile(&self) {
         let held = self.in_force().with(Resource::Memory, true);
         self.in_force.store(held.0, Ordering::SeqCst);
     }
@@ -240,11 +240,11 @@ impl Alarms {
             .with(Resource::Disk, reading.disk_free.is_some_and(low_disk));
         let mark = state.memory.bytes(total);
         self.memory_mark.store(mark, Ordering::Relaxed);
-        let bearable = mark.saturating_add(mark / EXCESS_SHARE + EXCESS);
+        let bearable = mark.saturating_add(mark / EXHAUSTED_DIVISOR + EXHAUSTED_ABOVE);
         let exhausted = mark > 0 && reading.memory > bearable;
         self.exhausted.store(exhausted, Ordering::Relaxed);
         state.reading = reading;
-        self.note_tight(&state);
+        self.update_tight(&state);
         self.in_force.store(now.0, Ordering::SeqCst);
         Change {
             raised: now.without(before),
@@ -300,12 +300,12 @@ mod tests {
         let alarms = Alarms::default();
         alarms.set_memory_watermark(MemoryWatermark::Absolute(100));
         let before = alarms.in_force();
-        alarms.hold();
+        alarms.block_publishers_meanwhile();
         assert_eq!(alarms.in_force().to_string(), "low on memory");
         let change = alarms.update_from(before, reading(100, 1 << 40));
         assert_eq!(change, Change::default());
         assert!(alarms.in_force().is_empty());
-        alarms.hold();
+        alarms.block_publishers_meanwhile();
         let change = alarms.update_from(before, reading(101, 1 << 40));
         assert_eq!(change.raised.to_string(), "low on memory");
     }
@@ -337,13 +337,13 @@ mod tests {
             alarms.update(reading(memory, 1 << 40));
             assert_eq!(alarms.is_tight(), tight, "{memory}");
         }
-        alarms.note(100, None);
+        alarms.record_reading(100, None);
         assert!(
             alarms.is_tight(),
             "low until the next reading of everything"
         );
         alarms.update(reading(100, 1 << 40));
-        alarms.note(155, None);
+        alarms.record_reading(155, None);
         assert!(alarms.is_tight() && alarms.in_force().is_empty());
     }
 

@@ -1,48 +1,16 @@
 //! The requests that only the HTTP API makes: those that create or replace in one step, and parameters.
 
-use super::request::{ErrorKind, Request, Response};
-use super::verbs::{VerbResult, Verbs, auth_refusal, new_vhost};
-use crate::domain::auth::{PasswordHash, Permission};
+use super::operations::{OperationResult, Operations, auth_refusal, new_vhost};
+use super::request::{ErrorKind, Request, Response, WrittenVhost};
+use crate::domain::auth::Permission;
 use crate::domain::limits::VhostLimits;
 use crate::domain::parameters::{Parameter, ParameterError};
-use crate::domain::vhost_spec::VhostUpdate;
-use crate::engine::queue::QueueKind;
-use serde::{Deserialize, Serialize};
+use crate::domain::vhost::spec::VhostUpdate;
 use serde_json::{Map, Value, json};
 
-/// A user as `PUT /api/users` describes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WrittenUser {
-    /// Its name.
-    pub name: String,
-    /// Its password.
-    pub password: PasswordHash,
-    /// Its tags.
-    pub tags: Vec<String>,
-}
-
-/// A virtual host as `PUT /api/vhosts` describes it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WrittenVhost {
-    /// Its name.
-    pub name: String,
-    /// What operators say about it.
-    pub description: String,
-    /// Its tags.
-    pub tags: Vec<String>,
-    /// The type of queues that are declared without one; without it, it stays as it is.
-    pub default_queue_type: Option<QueueKind>,
-    /// Whether to refuse its deletion; without it, that stays as it is.
-    pub protected_from_deletion: Option<bool>,
-    /// Whether messages are traced; without it, that stays as it is.
-    pub tracing: Option<bool>,
-    /// Who gets all permissions in it if it is new.
-    pub maker: Option<String>,
-}
-
-impl Verbs {
+impl Operations {
     /// Performs a request of the HTTP API; returns any other request unchanged.
-    pub(super) fn administration_verb(&mut self, request: Request) -> Result<VerbResult, Request> {
+    pub(super) fn http_operation(&mut self, request: Request) -> Result<OperationResult, Request> {
         let broker = self.context.broker.clone();
         let parameter_changed = |changed: Result<(), ParameterError>| match changed {
             Ok(()) => Ok(Response::Ok),
@@ -107,7 +75,7 @@ impl Verbs {
         })
     }
 
-    fn put_vhost(&mut self, written: WrittenVhost) -> VerbResult {
+    fn put_vhost(&mut self, written: WrittenVhost) -> OperationResult {
         let broker = self.context.broker.clone();
         let name = written.name;
         let new = broker.add_vhost(new_vhost(&name)?, &mut self.fx);
@@ -141,7 +109,7 @@ impl Verbs {
         &mut self,
         vhost: &str,
         change: impl FnOnce(&mut Map<String, Value>) -> T,
-    ) -> VerbResult {
+    ) -> OperationResult {
         let before = self.vhost(vhost)?.limits();
         let mut limits = match before.map(|limits| json!(limits)) {
             Some(Value::Object(limits)) => limits,
@@ -163,6 +131,6 @@ impl Verbs {
     }
 }
 
-fn refused(reason: String) -> VerbResult {
+fn refused(reason: String) -> OperationResult {
     Err(Response::refused_because(ErrorKind::Refused, reason))
 }

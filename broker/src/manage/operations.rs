@@ -9,7 +9,7 @@ use super::status::{Listener, Status};
 use crate::domain::auth::{AuthError, Change, Credentials, PasswordHash, Permission};
 use crate::domain::broker::Broker;
 use crate::domain::vhost::Vhost;
-use crate::domain::vhost_spec::{VhostDeletionError, VhostSpec};
+use crate::domain::vhost::spec::{VhostDeletionError, VhostSpec};
 use crate::engine::interfaces::ConnectionId;
 use crate::engine::queue::{Counts, Effects, QueueKind};
 use crate::plumbing::system;
@@ -17,18 +17,18 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Performs the verbs that are not listings.
-pub(crate) struct Verbs {
+/// Performs the requests that are not listings.
+pub(crate) struct Operations {
     pub(super) context: AdminContext,
     pub(super) fx: Effects,
 }
 
-pub(super) type VerbResult = Result<Response, Response>;
+pub(super) type OperationResult = Result<Response, Response>;
 
-impl Verbs {
+impl Operations {
     pub(crate) fn new(context: AdminContext) -> Self {
         let fx = context.broker.effects(None);
-        Verbs { context, fx }
+        Operations { context, fx }
     }
 
     /// Performs a request and returns once its changes are on disk, and in the log.
@@ -59,11 +59,11 @@ impl Verbs {
                 | Request::Backup { .. }
         );
         if leaves_store_unchanged {
-            return self.verb(request).unwrap_or_else(|refusal| refusal);
+            return self.operation(request).unwrap_or_else(|refusal| refusal);
         }
         let broker = self.context.broker.clone();
         let changing = broker.admin_changes.lock();
-        let response = self.verb(request).unwrap_or_else(|refusal| refusal);
+        let response = self.operation(request).unwrap_or_else(|refusal| refusal);
         self.fx.perform();
         drop(changing);
         let store = broker.store.as_ref();
@@ -73,20 +73,20 @@ impl Verbs {
         }
     }
 
-    fn verb(&mut self, request: Request) -> VerbResult {
-        let request = match self.limits_verb(request) {
+    fn operation(&mut self, request: Request) -> OperationResult {
+        let request = match self.limits_operation(request) {
             Ok(result) => return result,
             Err(request) => request,
         };
-        let request = match self.policy_verb(request) {
+        let request = match self.policy_operation(request) {
             Ok(result) => return result,
             Err(request) => request,
         };
-        let request = match self.administration_verb(request) {
+        let request = match self.http_operation(request) {
             Ok(result) => return result,
             Err(request) => request,
         };
-        let request = match self.topic_verb(request) {
+        let request = match self.topic_operation(request) {
             Ok(result) => return result,
             Err(request) => request,
         };
@@ -214,7 +214,7 @@ impl Verbs {
         }
     }
 
-    pub(super) fn store_change(&mut self, change: Result<Change, AuthError>) -> VerbResult {
+    pub(super) fn store_change(&mut self, change: Result<Change, AuthError>) -> OperationResult {
         self.store([change.map_err(auth_refusal)?]);
         Ok(Response::Ok)
     }
@@ -224,7 +224,7 @@ impl Verbs {
         vhost.ok_or_else(|| Response::refused(ErrorKind::NoSuchVhost))
     }
 
-    fn purge(&mut self, vhost: &str, queue: &str) -> VerbResult {
+    fn purge(&mut self, vhost: &str, queue: &str) -> OperationResult {
         let queue = self
             .vhost(vhost)?
             .queue(queue)
@@ -240,7 +240,13 @@ impl Verbs {
         Ok(Response::Ok)
     }
 
-    fn delete(&mut self, vhost: &str, queue: &str, if_empty: bool, if_unused: bool) -> VerbResult {
+    fn delete(
+        &mut self,
+        vhost: &str,
+        queue: &str,
+        if_empty: bool,
+        if_unused: bool,
+    ) -> OperationResult {
         let vhost = self.vhost(vhost)?;
         let queue = vhost
             .queue(queue)
@@ -306,7 +312,7 @@ pub(super) fn new_vhost(name: &str) -> Result<VhostSpec, Response> {
 
 /// Copies the store into a data directory that a broker can start on. The copy contains everything that
 /// was confirmed before.
-fn backup(broker: &Broker, directory: &Path) -> VerbResult {
+fn backup(broker: &Broker, directory: &Path) -> OperationResult {
     let failed = |error: String| Response::refused_because(ErrorKind::Software, error);
     let store = broker.store.as_ref();
     let refused = |reason: String| Response::refused_because(ErrorKind::Refused, reason);

@@ -1,21 +1,15 @@
-//! Methods on a channel that are neither publishes nor acknowledgements: where they go, and
-//! basic.qos, basic.consume, basic.cancel, basic.get, confirm.select.
+//! The class basic, without publishes and acknowledgements: qos, consume, cancel, get.
 
-use super::confirms::Confirms;
-use super::input::METHOD_EFFORT;
-use super::settle::Outcome;
 use super::unacked::Delivery;
 use super::{Connection, ack_timeout};
 use crate::domain::auth::Access;
 use crate::domain::operations::Subscription;
 use crate::engine::message::Message;
-use crate::engine::queue::{
-    ConsumeRefused, Consumer, Credit, KeptArguments, QueueKind, Return, ignored,
-};
+use crate::engine::queue::{ConsumeRefused, Consumer, Credit, KeptArguments, QueueKind, ignored};
 use crate::plumbing::replies::REPLY_TO;
 use crate::text::names::server_generated;
-use leveret_protocol::classes::{AMQPClass, access, basic, channel as channel_class, confirm};
-use leveret_protocol::method::{self, Method};
+use leveret_protocol::classes::{AMQPClass, basic};
+use leveret_protocol::method;
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{AmqpError, ChannelId, ConsumerTag, table};
@@ -23,89 +17,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 impl Connection {
-    /// Handles a method frame on an open channel.
-    pub(super) fn method_frame(&mut self, id: ChannelId, payload: &[u8]) -> Result<(), AmqpError> {
-        let method = method::decode(payload)?;
-        let method_id = method.id();
-        self.method(id, method)
-            .map_err(|error| error.caused_by(method_id))
-    }
-
-    fn method(&mut self, id: ChannelId, method: Method<'_>) -> Result<(), AmqpError> {
-        match method {
-            Method::Publish(publish) => return self.publish_method(id, publish),
-            Method::Ack { tag, multiple } => {
-                return self.settle(id, tag, multiple, Outcome::Acknowledged);
-            }
-            Method::Nack {
-                tag,
-                multiple,
-                requeue,
-            } => {
-                return self.settle(id, tag, multiple, rejected(requeue, Return::Released));
-            }
-            Method::Reject { tag, requeue } => {
-                return self.settle(id, tag, false, rejected(requeue, Return::Failed));
-            }
-            Method::Qos(_) | Method::Other(_) => {}
-        }
-        self.effort += METHOD_EFFORT;
-        // All other methods must see the effect of earlier ones.
-        self.flush_settled();
-        self.flush_publishes();
-        self.perform();
-        let class = match method {
-            Method::Qos(qos) => return self.qos(id, qos),
-            Method::Other(class) => class,
-            _ => return Ok(()),
-        };
-        match class {
-            AMQPClass::Basic(method) => self.basic_method(id, method),
-            AMQPClass::Queue(method) => self.queue_method(id, method),
-            AMQPClass::Exchange(method) => self.exchange_method(id, method),
-            AMQPClass::Channel(method) => self.channel_method(id, method),
-            AMQPClass::Confirm(confirm::AMQPMethod::Select(select)) => {
-                self.confirm_select(id, select.nowait)
-            }
-            AMQPClass::Tx(method) => self.tx_method(id, &method),
-            AMQPClass::Access(access::AMQPMethod::Request(_)) => {
-                // Obsolete since 0-9-1; clients of 0-9 ask for it, and any ticket will do.
-                let ok = access::AMQPMethod::RequestOk(access::RequestOk {});
-                self.reply(id, AMQPClass::Access(ok));
-                Ok(())
-            }
-            _ => Err(texts::unimplemented_method()),
-        }
-    }
-
-    fn channel_method(
+    pub(super) fn basic_method(
         &mut self,
         id: ChannelId,
-        method: channel_class::AMQPMethod,
+        method: basic::AMQPMethod,
     ) -> Result<(), AmqpError> {
-        match method {
-            channel_class::AMQPMethod::Open(_) => Err(texts::second_channel_open()),
-            channel_class::AMQPMethod::Close(_) => {
-                self.close_channel(id);
-                Ok(())
-            }
-            channel_class::AMQPMethod::Flow(flow) if flow.active => {
-                let ok = channel_class::FlowOk { active: true };
-                self.reply(
-                    id,
-                    AMQPClass::Channel(channel_class::AMQPMethod::FlowOk(ok)),
-                );
-                Ok(())
-            }
-            channel_class::AMQPMethod::Flow(_) => Err(texts::not_implemented("active=false")),
-            // Replies to requests that we never sent.
-            channel_class::AMQPMethod::FlowOk(_)
-            | channel_class::AMQPMethod::CloseOk(_)
-            | channel_class::AMQPMethod::OpenOk(_) => Err(texts::unimplemented_method()),
-        }
-    }
-
-    fn basic_method(&mut self, id: ChannelId, method: basic::AMQPMethod) -> Result<(), AmqpError> {
         use basic::AMQPMethod as M;
         match method {
             M::Consume(consume) => self.consume(id, consume),
@@ -119,23 +35,10 @@ impl Connection {
         }
     }
 
-    fn confirm_select(&mut self, id: ChannelId, no_wait: bool) -> Result<(), AmqpError> {
-        let channel = self.open_channel(id)?;
-        if channel.transaction.is_some() {
-            return Err(texts::confirm_after_tx());
-        }
-        channel.confirms.get_or_insert_with(Confirms::default);
-        if !no_wait {
-            let ok = confirm::SelectOk {};
-            self.reply(id, AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(ok)));
-        }
-        Ok(())
-    }
-
     /// basic.qos as RabbitMQ interprets it (RabbitMQ: "Consumer Prefetch"): `global` limits the
     /// whole channel; otherwise the limit is for each consumer started from now on, and the channel
     /// has none.
-    fn qos(&mut self, id: ChannelId, qos: method::Qos) -> Result<(), AmqpError> {
+    pub(super) fn qos(&mut self, id: ChannelId, qos: method::Qos) -> Result<(), AmqpError> {
         let channel = self.open_channel(id)?;
         if qos.prefetch_size != 0 {
             let size = qos.prefetch_size;
@@ -317,14 +220,6 @@ impl Connection {
             .content(id, &properties, body, message.large_body(), frame_max);
         self.watch_acks();
         Ok(())
-    }
-}
-
-fn rejected(requeue: bool, how: Return) -> Outcome {
-    if requeue {
-        Outcome::Requeued(how)
-    } else {
-        Outcome::Discarded
     }
 }
 

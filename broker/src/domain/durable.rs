@@ -4,7 +4,7 @@ use crate::domain::auth::{Permission, TopicPermission, User};
 use crate::domain::limits::VhostLimits;
 use crate::domain::parameters::GlobalParameter;
 use crate::domain::policy::{PolicyKind, PolicySpec};
-use crate::domain::vhost_spec::VhostMetadata;
+use crate::domain::vhost::spec::VhostMetadata;
 use crate::engine::exchange::{Binding, Destination, Exchange};
 use crate::engine::queue::{DeliveryCount, Queue};
 use crate::engine::record::{self, VERSION, key};

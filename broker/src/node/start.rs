@@ -1,0 +1,327 @@
+//! Starting and stopping the broker: what is opened in which order, and what to say when something cannot be had.
+
+use crate::amqp::listener::Listener;
+use crate::config::Config;
+use crate::control::server::AdminSocket;
+use crate::domain::broker::Broker;
+use crate::domain::recovery::{self, RecoveryError};
+use crate::domain::shortage;
+use crate::http::server::HttpListener;
+use crate::manage::definitions::{self, LoadError};
+use crate::manage::{AdminContext, statistics};
+use crate::node::logging::LogLevel;
+use crate::node::private;
+use crate::node::reload::Reloader;
+use crate::node::signals::{self, StopSignals};
+use crate::plumbing::aside::Aside;
+use crate::plumbing::system;
+use leveret_storage::{Options, Store};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+use tokio::signal::unix::Signal;
+use tokio::sync::watch;
+
+/// How many tasks a busy worker polls before it polls the sockets again. Under load a connection runs
+/// for up to a millisecond, and with tokio's default of 61 a quiet client waited behind a flood of
+/// others: 60 ms at the 99th percentile.
+const SOCKET_POLL_INTERVAL: u32 = 3;
+
+/// Why the broker did not start, or did not stop cleanly: one line each.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// The store does not open or close.
+    #[error(transparent)]
+    Storage(#[from] leveret_storage::StorageError),
+    /// What is stored cannot be restored.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    /// See `load_definitions`.
+    #[error("cannot load definitions: {0}")]
+    Definitions(#[from] LoadError),
+    /// A port cannot be had.
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        /// The address and port.
+        address: SocketAddr,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The socket for leveretctl cannot be had.
+    #[error("cannot open the admin socket {path}: {reason}")]
+    Admin {
+        /// The data directory.
+        path: String,
+        /// The system's error.
+        reason: std::io::Error,
+    },
+    /// Everything else.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Runs the broker until it is told to stop. `started` is when the process started, for the log.
+///
+/// # Errors
+/// When it cannot start, or the store cannot be closed.
+pub fn run(config: &Config, log_level: LogLevel, started: Instant) -> Result<(), Failure> {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        pid = std::process::id(),
+        data_dir = %config.data_dir.display(),
+        "leveret starting"
+    );
+    let unknown = Config::unknown_variables();
+    if !unknown.is_empty() {
+        let variables = unknown.join(", ");
+        tracing::warn!(
+            variables,
+            "these environment variables are no settings and have no effect"
+        );
+    }
+    let file_limit = system::raise_file_limit();
+    tracing::info!(file_limit, "file descriptor limit");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .event_interval(SOCKET_POLL_INTERVAL)
+        .build()?;
+    runtime.block_on(serve(config, log_level, started))
+}
+
+async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result<(), Failure> {
+    let hangups = signals::install_reload()?;
+    private::restrict_permissions(&config.data_dir);
+    // Before the port is open: a broker without its data must not serve anybody.
+    let defaults = Options::new(config.data_dir.join("store"));
+    // If one thread serves all connections, none of them may block it.
+    let single_threaded = tokio::runtime::Handle::current().metrics().num_workers() < 2;
+    let opened = Store::open(Options {
+        weigh: crate::engine::queue::body_bytes,
+        fast_sync: if single_threaded {
+            Duration::ZERO
+        } else {
+            defaults.fast_sync
+        },
+        ..defaults
+    })?;
+    log_store_report(&opened.report);
+    let broker = Arc::new(recovery::recover(config, opened)?);
+    broker
+        .statistics
+        .set_interval(config.collect_statistics_interval);
+    load_definitions(config, &broker)?;
+    // Alarms are in force before the first publisher connects.
+    shortage::check(&broker, &config.data_dir);
+    tokio::spawn(shortage::watch(broker.clone(), config.data_dir.clone()));
+    wake_connections_when_store_ends(&broker);
+    let address = config.listen_address();
+    let listener = Listener::bind(broker.clone(), address).map_err(|error| Failure::Listen {
+        address,
+        reason: listen_reason(&error, ""),
+    })?;
+    let bound = listener.address()?;
+    let (stop, stopped) = watch::channel(false);
+    let stop = Arc::new(stop);
+    let (management, management_address) = with_address(bind_management(config)?)?;
+    let (metrics, prometheus_address) = with_address(bind_metrics(config)?)?;
+    let context = AdminContext {
+        broker: broker.clone(),
+        data_dir: config.data_dir.clone(),
+        config_files: config.config_file.iter().cloned().collect(),
+        address: bound,
+        management_address,
+        prometheus_address,
+        stop: stop.clone(),
+    };
+    let admin = AdminSocket::bind(context.clone()).map_err(|reason| Failure::Admin {
+        path: config.data_dir.display().to_string(),
+        reason,
+    })?;
+    let http = (management, metrics);
+    let aside = Arc::new(Aside::default());
+    serve_http(config, &context, http, (&aside, &stopped));
+    let mut stop_signals = StopSignals::install()?;
+    tokio::spawn(async move {
+        let name = stop_signals.next().await;
+        tracing::info!(signal = name, "stopping");
+        stop.send_replace(true);
+    });
+    tokio::spawn(reload_on(
+        hangups,
+        Reloader::new(broker.clone(), config, log_level),
+    ));
+    tracing::info!(
+        address = %bound,
+        management = management_address.map(tracing::field::display),
+        prometheus = prometheus_address.map(tracing::field::display),
+        data_dir = %config.data_dir.display(),
+        startup_ms = started.elapsed().as_millis() as u64,
+        "ready"
+    );
+    tokio::spawn(statistics::run(broker.clone()));
+    tokio::spawn(broker.serve_timers(stopped.clone()));
+    let admin_stopped = stopped.clone();
+    let admin = tokio::spawn({
+        let aside = aside.clone();
+        async move { admin.serve(&aside, admin_stopped).await }
+    });
+    listener.serve(stopped).await;
+    let finished = finish(&broker);
+    // Last: a client that asked the broker to stop takes the closing socket as its end.
+    admin.abort();
+    finished
+}
+
+/// Imports the definitions that are configured to be there, and warns if there is no user now.
+fn load_definitions(config: &Config, broker: &Arc<Broker>) -> Result<(), Failure> {
+    if let Some(path) = &config.load_definitions {
+        tracing::info!(path = %path.display(), "loading definitions");
+        definitions::load(broker, path, config.definitions_skip_if_unchanged)?;
+    }
+    // Where definitions are loaded there is no default one, and the last one can be deleted.
+    if broker.users.users().is_empty() {
+        tracing::warn!(
+            "there is no user, so nobody can log in: add one with leveretctl add_user NAME PASSWORD and \
+             leveretctl set_permissions NAME \".*\" \".*\" \".*\""
+        );
+    }
+    Ok(())
+}
+
+/// Returns a listener, if there is one, with its address.
+fn with_address(
+    listener: Option<HttpListener>,
+) -> Result<(Option<HttpListener>, Option<SocketAddr>), Failure> {
+    let address = listener.as_ref().map(HttpListener::address);
+    Ok((listener, address.transpose()?))
+}
+
+/// Binds the management HTTP API, if it is wanted. With the default port another broker on this machine may have it: then
+/// this one works without.
+fn bind_management(config: &Config) -> Result<Option<HttpListener>, Failure> {
+    if !config.management {
+        return Ok(None);
+    }
+    let address = config.management_address();
+    match HttpListener::bind(address) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error)
+            if error.kind() == std::io::ErrorKind::AddrInUse
+                && config.management_port.is_none() =>
+        {
+            tracing::warn!(
+                %address,
+                "the management HTTP API is not served because its default port is in use; choose another with \
+                 --management-port"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(Failure::Listen {
+            address,
+            reason: listen_reason(&error, "management-"),
+        }),
+    }
+}
+
+/// Serves the management HTTP API and the metrics, as far as there are listeners.
+fn serve_http(
+    config: &Config,
+    context: &AdminContext,
+    (management, metrics): (Option<HttpListener>, Option<HttpListener>),
+    (aside, stopped): (&Arc<Aside>, &watch::Receiver<bool>),
+) {
+    if let Some(management) = management {
+        let (context, config) = (context.clone(), config.clone());
+        let (aside, stopped) = (aside.clone(), stopped.clone());
+        tokio::spawn(async move {
+            let served = management.serve_management(context, &config, &aside, stopped);
+            served.await;
+        });
+    }
+    if let Some(metrics) = metrics {
+        let (context, aside, stopped) = (context.clone(), aside.clone(), stopped.clone());
+        tokio::spawn(async move { metrics.serve_metrics(context, &aside, stopped).await });
+    }
+}
+
+/// Binds the port on which anybody may read the metrics, if there is one.
+fn bind_metrics(config: &Config) -> Result<Option<HttpListener>, Failure> {
+    let Some(address) = config.prometheus_address() else {
+        return Ok(None);
+    };
+    let listener = HttpListener::bind(address).map_err(|error| Failure::Listen {
+        address,
+        reason: listen_reason(&error, "prometheus-"),
+    })?;
+    Ok(Some(listener))
+}
+
+/// Reloads the configuration on every signal.
+async fn reload_on(mut hangups: Signal, mut reloader: Reloader) {
+    while hangups.recv().await.is_some() {
+        let reloaded = tokio::task::spawn_blocking(move || {
+            let loaded = Config::load(std::env::args_os()).map(|(config, _)| config);
+            reloader.reload(loaded);
+            reloader
+        });
+        reloader = match reloaded.await {
+            Ok(reloader) => reloader,
+            // It panicked, which is in the log; from now on the signal does nothing.
+            Err(_) => return,
+        };
+    }
+}
+
+/// Logs what the store found, as far as operators should know.
+fn log_store_report(report: &leveret_storage::Report) {
+    for repair in &report.repairs {
+        tracing::warn!("store: {repair}");
+    }
+    for loss in &report.losses {
+        tracing::error!("store: {loss}");
+    }
+    tracing::info!(
+        created = report.created,
+        clean = report.clean,
+        replayed_bytes = report.replayed_bytes,
+        elapsed_ms = report.elapsed.as_millis() as u64,
+        "store opened"
+    );
+}
+
+/// Says what to do about a port that cannot be had. `flag` is what the flags for address and port begin with.
+fn listen_reason(error: &std::io::Error, flag: &str) -> String {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => format!(
+            "the port is in use, perhaps by another broker; stop it or choose another with --{flag}port"
+        ),
+        std::io::ErrorKind::PermissionDenied => {
+            format!("no permission to use this port; choose one above 1023 with --{flag}port")
+        }
+        std::io::ErrorKind::AddrNotAvailable => {
+            format!("this machine does not have that address; choose another with --{flag}bind")
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Wakes all connections when the store ends, so that those that wait for it give up.
+fn wake_connections_when_store_ends(broker: &Arc<Broker>) {
+    if let Some(store) = &broker.store {
+        let broker = Arc::downgrade(broker);
+        store.on_end(move || {
+            if let Some(broker) = broker.upgrade() {
+                broker.connections.wake_all();
+            }
+        });
+    }
+}
+
+fn finish(broker: &Broker) -> Result<(), Failure> {
+    if let Some(store) = &broker.store {
+        store.close()?;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
