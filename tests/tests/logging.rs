@@ -164,13 +164,7 @@ fn lines_say_who_it_was_and_why() {
         let ctl = async |arguments: &[&str]| TestBroker::ctl_of(data.path(), arguments).await;
         // A probe leaves no trace.
         drop(tokio::net::TcpStream::connect(&address).await);
-        let mut properties = FieldTable::default();
-        properties.insert(
-            "connection_name".into(),
-            lapin::types::AMQPValue::LongString("orders".into()),
-        );
-        let mut options = ConnectionProperties::default();
-        options.client_properties = properties;
+        let options = ConnectionProperties::default().with_connection_name("orders".into());
         let uri = format!("amqp://guest:guest@{address}/%2f");
         let connected = Connection::connect(&uri, options).await;
         let connection = connected.expect("guest logs in");
