@@ -69,7 +69,7 @@ impl<'a> Cycle<'a> {
         };
         if let (Mode::BindChurn, Some(client)) = (load.mode, &mut client) {
             let queue = cycle.queue(0);
-            client.delete_queue(&queue)?;
+            client.delete_queue(&queue, load.patience())?;
             client.declare_queue(&queue, load)?;
         }
         cycle.client = client;
@@ -96,7 +96,7 @@ impl<'a> Cycle<'a> {
             return Ok(());
         };
         if self.load.mode == Mode::BindChurn {
-            client.delete_queue(&queue)?;
+            client.delete_queue(&queue, self.load.patience())?;
         }
         client.close()
     }
@@ -118,7 +118,7 @@ impl<'a> Cycle<'a> {
             }
             Mode::QueueChurn => {
                 client.declare_queue(&queue, self.load)?;
-                client.delete_queue(&queue)
+                client.delete_queue(&queue, self.load.patience())
             }
             _ => {
                 let route = Route::to(EXCHANGE, &format!("a.{turn}.c"));

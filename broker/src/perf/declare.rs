@@ -9,9 +9,6 @@ use leveret_protocol::values::{AMQPValue, FieldTable};
 use std::io;
 use std::time::Duration;
 
-/// How long the deletion of a queue may take.
-const DELETING: Duration = Duration::from_secs(300);
-
 impl Client {
     pub(super) fn declare_queue(&mut self, name: &str, load: &Load) -> io::Result<()> {
         let mut arguments = FieldTable::default();
@@ -54,8 +51,8 @@ impl Client {
         }
     }
 
-    /// Deletes a queue, which may take minutes if it has many messages.
-    pub(super) fn delete_queue(&mut self, name: &str) -> io::Result<()> {
+    /// Deletes a queue, which must not take longer than `max`.
+    pub(super) fn delete_queue(&mut self, name: &str, max: Duration) -> io::Result<()> {
         let delete = queue::Delete {
             queue: name.into(),
             if_unused: false,
@@ -63,8 +60,7 @@ impl Client {
             nowait: false,
         };
         self.send(1, AMQPClass::Queue(queue::AMQPMethod::Delete(delete)))?;
-        self.expect_within(DELETING, MethodId::new(50, 41))
-            .map(drop)
+        self.expect_within(max, MethodId::new(50, 41)).map(drop)
     }
 
     pub(super) fn declare_exchange(

@@ -5,6 +5,10 @@ use super::client::Client;
 use super::options::Load;
 use super::route::Route;
 use std::io;
+use std::time::Duration;
+
+/// How long the deletion of a queue may take: with many messages it may take minutes.
+const DELETING: Duration = Duration::from_secs(300);
 
 /// Declares the topology, after removing what an earlier run has left.
 pub(super) fn declare(load: &Load, control: &mut Client) -> io::Result<()> {
@@ -67,7 +71,7 @@ pub(super) fn remove(load: &Load, control: &mut Client) -> io::Result<()> {
         control.delete_exchange(load.exchange_name())?;
     }
     for n in 0..load.queues {
-        control.delete_queue(&load.queue(n))?;
+        control.delete_queue(&load.queue(n), DELETING)?;
     }
     Ok(())
 }

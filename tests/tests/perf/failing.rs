@@ -164,6 +164,39 @@ fn a_broker_that_stops_reading_and_answering_is_given_up() {
     });
 }
 
+/// Each load is as likely to wait for a deletion as for a declaration. Deletions were waited for during five minutes,
+/// because those of long queues take that long elsewhere.
+#[test]
+fn a_broker_that_stops_while_it_deletes_a_queue_is_given_up() {
+    run(async {
+        let Some(mut broker) = TestBroker::start_own().await else {
+            return;
+        };
+        let mut loads = Vec::new();
+        for n in 0..10 {
+            // They would delete each other's queues, but for a virtual host each.
+            broker.ctl(&["add_vhost", &format!("v{n}")]).await;
+            broker
+                .ctl(&[
+                    "set_permissions",
+                    "-p",
+                    &format!("v{n}"),
+                    "guest",
+                    ".*",
+                    ".*",
+                    ".*",
+                ])
+                .await;
+            let arguments = format!("queue-churn -C 1000000000 --vhost v{n}");
+            loads.push(Load::start_with(&broker, &arguments, "3").await);
+        }
+        broker.process().signal("STOP");
+        for load in loads {
+            load.fails(&["has not answered"]).await;
+        }
+    });
+}
+
 #[test]
 fn a_broker_that_is_killed_ends_a_run() {
     run(async {
