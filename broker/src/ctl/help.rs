@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::verbs::{VERBS, Verb};
+use super::verbs::{self, GROUPS, Verb};
 use crate::text::escape::BOLD;
 
 const GENERAL_OPTIONS: &str = "\
@@ -51,14 +51,12 @@ pub(super) fn overview(bold: bool) -> String {
          [<command options>]\n\nAvailable commands:\n",
         heading("Usage", bold)
     );
-    let mut group = "";
-    for verb in VERBS {
-        if verb.group != group {
-            group = verb.group;
-            // Writing to a String cannot fail, here and below.
-            let _ = writeln!(text, "\n{}:\n", heading(group, bold));
+    for group in GROUPS.iter().filter(|group| !group.verbs.is_empty()) {
+        // Writing to a String cannot fail, here and below.
+        let _ = writeln!(text, "\n{}:\n", heading(group.heading, bold));
+        for verb in group.verbs {
+            let _ = writeln!(text, "   {:<30}{}", verb.name, verb.summary);
         }
-        let _ = writeln!(text, "   {:<30}{}", verb.name, verb.summary);
     }
     text.push_str("\nUse 'leveretctl help <command>' to learn more about a specific command\n");
     text
@@ -95,7 +93,5 @@ pub(super) fn for_verb(verb: &Verb, bold: bool) -> String {
 
 /// Returns the names of all verbs, one per line (`help --list-commands`).
 pub(super) fn list() -> String {
-    VERBS
-        .iter()
-        .fold(String::new(), |text, verb| text + verb.name + "\n")
+    verbs::all().fold(String::new(), |text, verb| text + verb.name + "\n")
 }
