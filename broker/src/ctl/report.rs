@@ -67,6 +67,7 @@ pub(super) fn refusal(request: &Request, kind: ErrorKind, message: &str) -> (Str
         },
         ErrorKind::NoSuchQueue => match request {
             Request::DeleteQueue { .. } => ("Queue not found".to_owned(), exit::USAGE),
+            Request::QueueKind { .. } => ("not_found".to_owned(), exit::UNAVAILABLE),
             // RabbitMQ: not_found.
             _ => ("Queue not found".to_owned(), exit::UNAVAILABLE),
         },

@@ -6,6 +6,7 @@ use super::columns::{
 };
 use super::limits;
 use super::objects::binding::Listed;
+use super::objects::memory::Memory;
 use super::objects::{Binding, Channel, Connection, Consumer, Exchange, Queue};
 use super::permissions;
 use super::pid::Pid;
@@ -13,6 +14,7 @@ use super::policies;
 use super::request::{ErrorKind, Request, Response};
 use super::table::table;
 use super::value::{Row, Value};
+use crate::domain::auth::{AttemptCounts, AttemptSource, LoginProtocol};
 use crate::domain::broker::Broker;
 use crate::domain::vhost::Vhost;
 use std::sync::Arc;
@@ -75,6 +77,27 @@ pub(crate) async fn rows(
             }
             rows
         }
+        Request::MemoryBreakdown => Memory::of(broker)
+            .rows()
+            .into_iter()
+            .map(|(name, bytes)| vec![name.into(), bytes.into()])
+            .collect(),
+        Request::ListLoginAttempts { by_source: true } => {
+            let counted = broker.login_attempts.by_source().into_iter();
+            let row = |(from, counts): (AttemptSource, AttemptCounts)| {
+                attempts(
+                    vec![from.address.to_string().into(), from.username.into()],
+                    from.protocol,
+                    counts,
+                )
+            };
+            counted.map(row).collect()
+        }
+        Request::ListLoginAttempts { by_source: false } => {
+            let counted = broker.login_attempts.by_protocol().into_iter();
+            let row = |(protocol, counts)| attempts(Vec::new(), protocol, counts);
+            counted.map(row).collect()
+        }
         Request::ListUsers => {
             let users = broker.users.users().into_iter();
             users
@@ -95,6 +118,17 @@ pub(crate) async fn rows(
         | Request::ListUserTopicPermissions { .. } => return permissions::rows(request, broker),
         _ => return None,
     }))
+}
+
+/// Completes a row of counted attempts to log in.
+fn attempts(mut row: Row, protocol: LoginProtocol, counts: AttemptCounts) -> Row {
+    row.extend([
+        protocol.as_str().into(),
+        counts.all.into(),
+        counts.failed.into(),
+        counts.succeeded.into(),
+    ]);
+    row
 }
 
 /// Returns the rows of a virtual host. As in RabbitMQ 3.10, one that does not exist has none.

@@ -31,10 +31,14 @@ pub(crate) mod table;
 pub mod value;
 
 use crate::domain::broker::Broker;
+use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
+
+/// Settings by key, shared with who changes them.
+pub type Settings = Arc<Mutex<Vec<(&'static str, String)>>>;
 
 /// What administrators' requests work on: the broker and its process.
 #[derive(Clone)]
@@ -45,6 +49,8 @@ pub struct AdminContext {
     pub data_dir: PathBuf,
     /// The configuration files that were read.
     pub config_files: Vec<PathBuf>,
+    /// The settings in force, without passwords. A reload changes them.
+    pub settings: Settings,
     /// The address that it listens on for AMQP.
     pub address: SocketAddr,
     /// The address of the management HTTP API, if it is served.

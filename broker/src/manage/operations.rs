@@ -46,6 +46,7 @@ impl Operations {
             request,
             Request::Ping
                 | Request::Status
+                | Request::QueueKind { .. }
                 | Request::Alarms
                 | Request::SetVmMemoryHighWatermark { .. }
                 | Request::SetDiskFreeLimit { .. }
@@ -94,6 +95,13 @@ impl Operations {
         match request {
             Request::Ping => Ok(Response::Ok),
             Request::Status => Ok(Response::Status(Box::new(self.status()))),
+            Request::QueueKind { vhost, queue } => {
+                let queue = broker.vhost(&vhost).and_then(|vhost| vhost.queue(&queue));
+                match queue {
+                    Some(queue) => Ok(Response::Text(queue.kind.as_str().to_owned())),
+                    None => Err(Response::refused(ErrorKind::NoSuchQueue)),
+                }
+            }
             Request::AddUser { user, password } => self.store_change(broker.users.add_user(
                 &user,
                 PasswordHash::of(&password),
@@ -266,6 +274,14 @@ impl Operations {
         ))
     }
 
+    fn settings(&self) -> Vec<(String, String)> {
+        let settings = self.context.settings.lock();
+        let settings = settings.iter();
+        settings
+            .map(|(key, value)| ((*key).to_owned(), value.clone()))
+            .collect()
+    }
+
     fn status(&self) -> Status {
         let (broker, data_dir) = (&self.context.broker, &self.context.data_dir);
         let vhosts = broker.vhosts();
@@ -276,6 +292,9 @@ impl Operations {
             pid: std::process::id(),
             uptime: broker.started.elapsed().as_secs(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            cluster_name: broker.global_parameters.cluster_name(),
+            settings: self.settings(),
+            variables: variables(),
             data_directory: data_dir.display().to_string(),
             config_files: objects::node::config_files(&self.context),
             log_files: vec!["<stderr>".to_owned()],
@@ -302,6 +321,28 @@ impl Operations {
                 .collect(),
         }
     }
+}
+
+/// Returns the variables of the environment that are meant for the broker, by name. Passwords are hidden.
+fn variables() -> Vec<(String, String)> {
+    let hidden = |name: &str| {
+        ["PASS", "SECRET", "COOKIE"]
+            .iter()
+            .any(|word| name.contains(word))
+    };
+    let mut variables: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(name, _)| name.starts_with("LEVERET_") || name.starts_with("RABBITMQ_"))
+        .map(|(name, value)| {
+            let value = match hidden(&name.to_uppercase()) {
+                true => "********".to_owned(),
+                false => value.to_string_lossy().into_owned(),
+            };
+            (name, value)
+        })
+        .collect();
+    variables.sort();
+    variables
 }
 
 /// Returns a new virtual host, unless its name is too long.

@@ -149,6 +149,9 @@ impl Request {
             | Request::ListTopicPermissions { .. }
             | Request::ListUserTopicPermissions { .. }
             | Request::Status
+            | Request::MemoryBreakdown
+            | Request::ListLoginAttempts { .. }
+            | Request::QueueKind { .. }
             | Request::Ping
             | Request::AddUser { .. }
             | Request::DeleteUser { .. }

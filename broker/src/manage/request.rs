@@ -9,7 +9,7 @@ use super::pid::Pid;
 use super::status::Status;
 use super::value::Value;
 use crate::config::{DiskFreeLimit, MemoryWatermark};
-use crate::domain::auth::PasswordHash;
+pub use crate::domain::auth::PasswordHash;
 pub use crate::domain::policy::{PolicyKind, WrittenPolicy};
 use crate::engine::queue::QueueKind;
 pub use crate::plumbing::alarms::Resource;
@@ -62,6 +62,13 @@ pub enum Request {
     ListUserTopicPermissions { user: String },
     /// [`Response::Status`].
     Status,
+    /// Rows of category and bytes.
+    MemoryBreakdown,
+    /// Rows of protocol and the numbers of all, failed and successful attempts to log in; by source, address and user
+    /// come before.
+    ListLoginAttempts { by_source: bool },
+    /// The name of the queue's type as [`Response::Text`], or [`ErrorKind::NoSuchQueue`].
+    QueueKind { vhost: String, queue: String },
     /// Ok.
     Ping,
     /// Ok, or [`ErrorKind::UserExists`].

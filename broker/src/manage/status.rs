@@ -13,6 +13,12 @@ pub struct Status {
     pub uptime: u64,
     /// The broker's version.
     pub version: String,
+    /// The cluster's name.
+    pub cluster_name: String,
+    /// The settings in force, by key.
+    pub settings: Vec<(String, String)>,
+    /// The environment variables of the process that begin with `LEVERET_` or `RABBITMQ_`, by name.
+    pub variables: Vec<(String, String)>,
     /// The data directory, absolute.
     pub data_directory: String,
     /// The configuration files that were read.

@@ -5,6 +5,7 @@ use crate::config::{Config, ConfigError};
 use crate::domain::broker::Broker;
 use crate::domain::recovery;
 use crate::domain::shortage;
+use crate::manage::Settings;
 use crate::node::logging::LogLevel;
 use std::sync::Arc;
 
@@ -60,24 +61,29 @@ pub struct Reloader {
     broker: Arc<Broker>,
     log_level: LogLevel,
     /// The configuration in force. Settings that need a restart keep their old values here.
-    running: Vec<(&'static str, String)>,
+    running: Settings,
     data_dir: std::path::PathBuf,
 }
 
 impl Reloader {
-    /// Returns a reloader for a broker that was started with this configuration.
-    pub fn new(broker: Arc<Broker>, config: &Config, log_level: LogLevel) -> Self {
+    /// Returns a reloader for a broker that was started with this configuration, whose settings it keeps up to date.
+    pub fn new(
+        broker: Arc<Broker>,
+        config: &Config,
+        running: Settings,
+        log_level: LogLevel,
+    ) -> Self {
         Reloader {
             broker,
             log_level,
-            running: config.settings(),
+            running,
             data_dir: config.data_dir.clone(),
         }
     }
 
     /// Applies the changed settings that need no restart, and logs all changes. If the configuration
     /// cannot be read, nothing changes.
-    pub fn reload(&mut self, loaded: Result<Config, ConfigError>) {
+    pub fn reload(&self, loaded: Result<Config, ConfigError>) {
         let config = match loaded {
             Ok(config) => config,
             Err(error) => {
@@ -109,7 +115,8 @@ impl Reloader {
             if let Some(apply) = live(key) {
                 apply(self, &config);
             }
-            let running = self.running.iter_mut().find(|(running, _)| *running == key);
+            let mut running = self.running.lock();
+            let running = running.iter_mut().find(|(running, _)| *running == key);
             if let Some((_, value)) = running {
                 *value = to;
             }
@@ -123,7 +130,8 @@ impl Reloader {
     }
 
     fn changed(&self, config: &Config) -> Vec<Changed> {
-        let both = self.running.iter().zip(config.settings());
+        let running = self.running.lock();
+        let both = running.iter().zip(config.settings());
         both.filter(|((_, from), (_, to))| from != to)
             .map(|((_, from), (key, to))| Changed {
                 key,
@@ -163,7 +171,11 @@ mod tests {
         let broker = Broker::new(config.into(), config.loopback_users.clone(), None);
         let alarms = (config.vm_memory_high_watermark, config.disk_free_limit);
         broker.alarms.set_limits(alarms.0, alarms.1);
-        (Reloader::new(Arc::new(broker), config, log_level), set)
+        let running = Arc::new(Mutex::new(config.settings()));
+        (
+            Reloader::new(Arc::new(broker), config, running, log_level),
+            set,
+        )
     }
 
     fn config() -> Config {
@@ -199,7 +211,7 @@ mod tests {
     #[test]
     fn changed_settings_take_effect_and_nothing_else_is_touched() {
         let before = config();
-        let (mut reloader, filters) = reloader(&before);
+        let (reloader, filters) = reloader(&before);
         let broker = reloader.broker.clone();
         // Set by an operator; the configuration does not change it.
         broker
@@ -236,9 +248,9 @@ mod tests {
     #[test]
     fn a_configuration_that_cannot_be_read_changes_nothing() {
         let before = config();
-        let (mut reloader, filters) = reloader(&before);
+        let (reloader, filters) = reloader(&before);
         reloader.reload(Err(ConfigError::NoDataDir));
-        assert_eq!(reloader.running, before.settings());
+        assert_eq!(*reloader.running.lock(), before.settings());
         assert!(filters.lock().is_empty());
     }
 }

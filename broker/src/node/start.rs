@@ -8,7 +8,7 @@ use crate::domain::recovery::{self, RecoveryError};
 use crate::domain::shortage;
 use crate::http::server::HttpListener;
 use crate::manage::definitions::{self, LoadError};
-use crate::manage::{AdminContext, statistics};
+use crate::manage::{AdminContext, Settings, statistics};
 use crate::node::logging::LogLevel;
 use crate::node::private;
 use crate::node::reload::Reloader;
@@ -16,6 +16,7 @@ use crate::node::signals::{self, StopSignals};
 use crate::plumbing::aside::Aside;
 use crate::plumbing::system;
 use leveret_storage::{Options, Store};
+use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -125,10 +126,12 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     let stop = Arc::new(stop);
     let (management, management_address) = with_address(bind_management(config)?)?;
     let (metrics, prometheus_address) = with_address(bind_metrics(config)?)?;
+    let settings: Settings = Arc::new(Mutex::new(config.settings()));
     let context = AdminContext {
         broker: broker.clone(),
         data_dir: config.data_dir.clone(),
         config_files: config.config_file.iter().cloned().collect(),
+        settings: settings.clone(),
         address: bound,
         management_address,
         prometheus_address,
@@ -149,7 +152,7 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     });
     tokio::spawn(reload_on(
         hangups,
-        Reloader::new(broker.clone(), config, log_level),
+        Reloader::new(broker.clone(), config, settings, log_level),
     ));
     tracing::info!(
         address = %bound,

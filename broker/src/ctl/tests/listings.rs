@@ -7,12 +7,19 @@ use crate::manage::request::Resource;
 use crate::manage::status::{Listener, Status};
 use crate::manage::value::Value;
 
-fn status() -> Status {
+pub(super) fn status() -> Status {
     let [interface, protocol, purpose] = ["127.0.0.1", "amqp", "AMQP 0-9-1"].map(text);
     Status {
         pid: 8204,
         uptime: 867,
         version: text("0.1.0"),
+        cluster_name: text("burrow"),
+        settings: vec![
+            (text("port"), text("5690")),
+            (text("management"), text("true")),
+            (text("bind"), text("127.0.0.1")),
+        ],
+        variables: vec![(text("LEVERET_PORT"), text("5690"))],
         data_directory: text("/var/lib/leveret"),
         config_files: vec![],
         log_files: vec![text("<stderr>")],

@@ -32,6 +32,7 @@ fn service(config: &Config) -> Router {
         broker: Arc::new(broker),
         data_dir: std::env::temp_dir(),
         config_files: Vec::new(),
+        settings: Arc::default(),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         prometheus_address: None,
         management_address: None,

@@ -33,6 +33,7 @@ fn broker(names: &BTreeSet<(String, String)>) -> AdminContext {
         broker: Arc::new(broker),
         data_dir: std::env::temp_dir(),
         config_files: Vec::new(),
+        settings: Arc::default(),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         management_address: None,
         prometheus_address: None,

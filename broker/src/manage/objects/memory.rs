@@ -136,6 +136,13 @@ impl Memory {
         all.into()
     }
 
+    /// Returns the categories with their bytes.
+    pub fn rows(&self) -> Vec<(String, u64)> {
+        let all = self.categories().into_iter();
+        all.filter_map(|(name, bytes)| Some((name, bytes.as_u64()?)))
+            .collect()
+    }
+
     fn categories(&self) -> Map<String, Value> {
         let mut all: Map<String, Value> = EMPTY
             .iter()
