@@ -1,10 +1,9 @@
-//! `leveret`: the broker.
+//! `leveret`: the broker. Called by the name of leveretctl, or of one of RabbitMQ's tools, it is leveretctl.
 
-use leveret::config::{Command, Config, ConfigError, Environment};
-use leveret::ctl::{self, Terminal};
+use leveret::config::{Command, Config, ConfigError};
+use leveret::ctl;
 use leveret::node::{logging, offline, private, start};
 use leveret::text::escape::{Form, escaped};
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -31,6 +30,10 @@ const COMMAND_FAILED: u8 = 2;
 fn main() -> ExitCode {
     let started = Instant::now();
     private::restrict_umask();
+    let called = std::env::args_os().next();
+    if called.is_some_and(|program| ctl::is_known(&program.to_string_lossy())) {
+        return ctl::run_process(std::env::args_os());
+    }
     let (config, command) = match Config::load(std::env::args_os()) {
         Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
@@ -55,21 +58,15 @@ fn main() -> ExitCode {
 
 /// Runs `leveretctl backup`, for those who look for it here.
 fn backup(directory: String, config: &Config) -> ExitCode {
-    let data_dir = config.data_dir.to_string_lossy().into_owned();
+    let data_dir = config.data_dir.clone().into_os_string();
     let words = [
-        "--data-dir".to_owned(),
+        "leveretctl".into(),
+        "--data-dir".into(),
         data_dir,
-        "backup".to_owned(),
-        directory,
+        "backup".into(),
+        directory.into(),
     ];
-    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-    let mut terminal = Terminal {
-        bold: out.is_terminal() && err.is_terminal(),
-        out: &mut out,
-        err: &mut err,
-        environment: Environment::of_process(),
-    };
-    ExitCode::from(ctl::main(words.to_vec(), &mut terminal))
+    ctl::run_process(words.into_iter())
 }
 
 /// Runs a command on the store of a broker that is not running.

@@ -1,10 +1,9 @@
 //! `alarms` and its health checks, which are verbs of rabbitmq-diagnostics.
 
-use std::path::Path;
-
 use serde_json::{Value as Json, json};
 
 use crate::manage::request::Resource;
+use crate::text::names::NODE_NAME;
 
 use super::exit;
 
@@ -22,7 +21,6 @@ pub(super) struct AlarmOptions<'a> {
     pub(super) verb: &'a str,
     pub(super) json: bool,
     pub(super) silent: bool,
-    pub(super) data_dir: &'a Path,
 }
 
 /// Describes an alarm.
@@ -35,7 +33,7 @@ pub(super) fn describe(alarm: Resource) -> &'static str {
 
 /// Formats the alarms in force. `alarms` lists them; the checks fail if there are any.
 pub(super) fn show(alarms: &[Resource], options: AlarmOptions<'_>) -> Output {
-    let broker = format!("The broker in {}", options.data_dir.display());
+    let broker = format!("Node {NODE_NAME}");
     let lines: Vec<&str> = alarms.iter().map(|alarm| describe(*alarm)).collect();
     let checks = options.verb != "alarms";
     let fails = checks && !lines.is_empty();

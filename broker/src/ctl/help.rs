@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::options::CommandLine;
 use super::verbs::{self, GROUPS, Verb};
 use crate::text::escape::BOLD;
 
@@ -18,10 +19,14 @@ short            | long              | description
 -p <vhost>       | --vhost <vhost>   | the virtual host, for commands that work on one;
                  |                   | / by default
 -t <seconds>     | --timeout <n>     | operation timeout in seconds
-                 | --formatter <f>   | table, pretty_table, json or csv
+                 | --formatter <f>   | table, pretty_table, json, csv, erlang,
+                 |                   | string or inspect
                  | --data-dir <dir>  | the broker's data directory; also LEVERET_DATA_DIR
                  | --config <file>   | the broker's config file; also LEVERET_CONFIG
--n, -l           | --node            | accepted and ignored: the data directory selects the broker
+-n <node>        | --node            | must be the broker's own name, leveret@localhost, or rabbit@
+                 |                   | and the machine's: the data directory selects the broker
+-l, ...          | --longnames, ...  | options of RabbitMQ's tools that matter to Erlang only are
+                 |                   | accepted and ignored
 ";
 
 /// Returns a heading, bold on a terminal only, so that scripts read plain text.
@@ -35,40 +40,51 @@ pub(super) fn heading(text: &str, bold: bool) -> String {
 }
 
 /// Returns the usage line of a verb.
-pub(super) fn usage(verb: &Verb) -> String {
+pub(super) fn usage(verb: &Verb, line: &CommandLine) -> String {
     format!(
-        "leveretctl [--data-dir <dir>] [--quiet] {} {}",
-        verb.name, verb.usage
+        "{} [--data-dir <dir>] [--quiet] {} {}",
+        line.program.name, verb.name, verb.usage
     )
     .trim_end()
     .to_owned()
 }
 
-/// Returns the list of all verbs.
-pub(super) fn overview(bold: bool) -> String {
+/// Returns the list of the program's verbs.
+pub(super) fn overview(line: &CommandLine) -> String {
+    let (program, tool, bold) = (&line.program.name, line.program.tool, line.bold);
     let mut text = format!(
-        "\n{}\n\nleveretctl [--data-dir <dir>] [--timeout <timeout>] [--quiet] <command> \
+        "\n{}\n\n{program} [--data-dir <dir>] [--timeout <timeout>] [--quiet] <command> \
          [<command options>]\n\nAvailable commands:\n",
         heading("Usage", bold)
     );
-    for group in GROUPS.iter().filter(|group| !group.verbs.is_empty()) {
+    for group in GROUPS {
+        let verbs = group.verbs.iter();
+        let verbs: Vec<&Verb> = verbs
+            .filter(|verb| tool.is_none_or(|tool| verb.is_of(tool)))
+            .collect();
+        if verbs.is_empty() {
+            continue;
+        }
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(text, "\n{}:\n", heading(group.heading, bold));
-        for verb in group.verbs {
-            let _ = writeln!(text, "   {:<30}{}", verb.name, verb.summary);
+        for verb in verbs {
+            let _ = writeln!(text, "   {:<37} {}", verb.name, verb.summary);
         }
     }
-    text.push_str("\nUse 'leveretctl help <command>' to learn more about a specific command\n");
+    let _ = writeln!(
+        text,
+        "\nUse '{program} help <command>' to learn more about a specific command"
+    );
     text
 }
 
 /// Returns the help of one verb.
-pub(super) fn for_verb(verb: &Verb, bold: bool) -> String {
-    let head = |text| heading(text, bold);
+pub(super) fn for_verb(verb: &Verb, line: &CommandLine) -> String {
+    let head = |text| heading(text, line.bold);
     let mut text = format!(
         "\n{}\n\n{}\n\n{}.\n\n",
         head("Usage"),
-        usage(verb),
+        usage(verb, line),
         verb.summary
     );
     if verb.columns.is_some() || !verb.details.is_empty() {
@@ -91,7 +107,7 @@ pub(super) fn for_verb(verb: &Verb, bold: bool) -> String {
     text
 }
 
-/// Returns the names of all verbs, one per line (`help --list-commands`).
-pub(super) fn list() -> String {
-    verbs::all().fold(String::new(), |text, verb| text + verb.name + "\n")
+/// Returns the names of the program's verbs, one per line (`help --list-commands`).
+pub(super) fn list(line: &CommandLine) -> String {
+    verbs::of_tool(line.program.tool).fold(String::new(), |text, verb| text + verb.name + "\n")
 }

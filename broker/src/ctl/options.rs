@@ -3,6 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use super::program::Program;
+use super::verbs::most_similar;
+use crate::text::names::NODE_NAME;
+
 enum ValueKind {
     NoValue,
     Text,
@@ -34,8 +38,10 @@ const fn option(
     }
 }
 
-/// All options. Those that only matter to a cluster are accepted and ignored, so that scripts need not
-/// be changed.
+const MODES: &[&str] = &["directories", "disable", "enable", "is_enabled", "set"];
+
+/// All options. Those that only matter to Erlang are accepted and ignored, so that scripts need not be
+/// changed.
 static OPTIONS: &[OptionSpec] = &[
     option("help", Some('?'), ValueKind::NoValue, &[]),
     option("version", Some('V'), ValueKind::NoValue, &[]),
@@ -49,6 +55,15 @@ static OPTIONS: &[OptionSpec] = &[
     option("longnames", Some('l'), ValueKind::NoValue, &[]),
     option("data-dir", None, ValueKind::Text, &[]),
     option("config", None, ValueKind::Text, &[]),
+    option("script-name", None, ValueKind::Text, &[]),
+    option("dry-run", None, ValueKind::NoValue, &[]),
+    option("print-stacktrace", None, ValueKind::NoValue, &[]),
+    option("erlang-cookie", None, ValueKind::Text, &[]),
+    option("rabbitmq-home", None, ValueKind::Text, &[]),
+    option("mnesia-dir", None, ValueKind::Text, &[]),
+    option("plugins-dir", None, ValueKind::Text, &[]),
+    option("enabled-plugins-file", None, ValueKind::Text, &[]),
+    option("aliases-file", None, ValueKind::Text, &[]),
     option("if-empty", Some('e'), ValueKind::NoValue, &["delete_queue"]),
     option(
         "if-unused",
@@ -58,7 +73,59 @@ static OPTIONS: &[OptionSpec] = &[
     ),
     option("online", None, ValueKind::NoValue, &["list_queues"]),
     option("offline", None, ValueKind::NoValue, &["list_queues"]),
-    option("local", None, ValueKind::NoValue, &["list_queues"]),
+    option(
+        "local",
+        None,
+        ValueKind::NoValue,
+        &["list_queues", "list_unresponsive_queues"],
+    ),
+    option(
+        "queue-timeout",
+        None,
+        ValueKind::Number,
+        &["list_unresponsive_queues"],
+    ),
+    option("online", None, ValueKind::NoValue, MODES),
+    option("offline", None, ValueKind::NoValue, MODES),
+    option(
+        "offline",
+        None,
+        ValueKind::NoValue,
+        &["resolve_hostname", "resolver_info"],
+    ),
+    option(
+        "address-family",
+        None,
+        ValueKind::Text,
+        &["resolve_hostname"],
+    ),
+    option("all", None, ValueKind::NoValue, &["disable", "enable"]),
+    option("enabled", Some('E'), ValueKind::NoValue, &["list"]),
+    option(
+        "implicitly-enabled",
+        Some('e'),
+        ValueKind::NoValue,
+        &["list"],
+    ),
+    option("minimal", Some('m'), ValueKind::NoValue, &["list"]),
+    option("verbose", Some('v'), ValueKind::NoValue, &["list"]),
+    option("pid", Some('P'), ValueKind::Number, &["wait"]),
+    option(
+        "by-source",
+        None,
+        ValueKind::NoValue,
+        &["list_node_auth_attempt_stats"],
+    ),
+    option(
+        "within",
+        None,
+        ValueKind::Number,
+        &["check_certificate_expiration"],
+    ),
+    option("errors-only", None, ValueKind::NoValue, &["grow", "shrink"]),
+    option("vhost-pattern", None, ValueKind::Text, &["grow", "shrink"]),
+    option("queue-pattern", None, ValueKind::Text, &["grow", "shrink"]),
+    option("tracking", None, ValueKind::NoValue, &["stream_status"]),
     option(
         "global",
         None,
@@ -85,7 +152,12 @@ static OPTIONS: &[OptionSpec] = &[
     option("limit", None, ValueKind::Number, &["close_all_connections"]),
     option("description", None, ValueKind::Text, &["add_vhost"]),
     option("tags", None, ValueKind::Text, &["add_vhost"]),
-    option("unit", None, ValueKind::Text, &["status"]),
+    option(
+        "unit",
+        None,
+        ValueKind::Text,
+        &["status", "memory_breakdown", "check_certificate_expiration"],
+    ),
     option(
         "format",
         None,
@@ -105,6 +177,10 @@ static OPTIONS: &[OptionSpec] = &[
 /// A parsed command line.
 #[derive(Debug, Default)]
 pub(super) struct CommandLine {
+    /// The name that the program was called by.
+    pub(super) program: Program,
+    /// Whether headings are bold.
+    pub(super) bold: bool,
     /// The first argument.
     pub(super) verb: Option<String>,
     /// The arguments after the verb.
@@ -116,10 +192,32 @@ pub(super) struct CommandLine {
     options: BTreeMap<&'static str, String>,
 }
 
+/// Returns the option that a verb has, or else one of another verb, which is refused by name.
+fn find(verb: Option<&str>, named: impl Fn(&OptionSpec) -> bool) -> Option<&'static OptionSpec> {
+    let named = || OPTIONS.iter().filter(|option| named(option));
+    let fits = |option: &&OptionSpec| {
+        option.verbs.is_empty() || verb.is_some_and(|verb| option.verbs.contains(&verb))
+    };
+    named().find(fits).or_else(|| named().next())
+}
+
 impl CommandLine {
     /// Parses the arguments after the program's name. Never fails: mistakes are left in `invalid`, to be
     /// reported with the verb's usage.
-    pub(super) fn parse(given: Vec<String>) -> Self {
+    pub(super) fn parse(program: Program, given: Vec<String>) -> Self {
+        // What an option means depends on the verb, which may come after it.
+        let verb = Self::parse_for(None, &given).verb;
+        let mut line = Self::parse_for(verb.as_deref(), &given);
+        line.program = match line.text("script-name") {
+            Some(name) => Program::called(name),
+            None => program,
+        };
+        line.given = given;
+        line.refuse_options_of_other_verbs();
+        line
+    }
+
+    fn parse_for(verb: Option<&str>, given: &[String]) -> Self {
         let mut line = CommandLine::default();
         let mut positional = Vec::new();
         let mut rest = given.iter().map(String::as_str).peekable();
@@ -131,10 +229,10 @@ impl CommandLine {
                     Some((name, value)) => (name, Some(value)),
                     None => (long, None),
                 };
-                let spec = OPTIONS.iter().find(|option| option.long == name);
+                let spec = find(verb, |option| option.long == name);
                 line.take(spec, &format!("--{name}"), value, &mut rest);
             } else if word.len() > 1 && word.starts_with('-') {
-                line.take_short(word, &mut rest);
+                line.take_short(verb, word, &mut rest);
             } else {
                 positional.push(word);
             }
@@ -142,18 +240,17 @@ impl CommandLine {
         let mut positional = positional.into_iter().map(str::to_owned);
         line.verb = positional.next();
         line.arguments = positional.collect();
-        line.given = given;
-        line.refuse_options_of_other_verbs();
         line
     }
 
     /// Parses `-q`, or several options without values in one word (`-qs`).
     fn take_short<'a>(
         &mut self,
+        verb: Option<&str>,
         word: &'a str,
         rest: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>,
     ) {
-        let find = |letter| OPTIONS.iter().find(|option| option.short == Some(letter));
+        let find = |letter| find(verb, |option| option.short == Some(letter));
         let letters: Vec<char> = word.chars().skip(1).collect();
         if let [letter] = letters[..] {
             self.take(find(letter), word, None, rest);
@@ -222,13 +319,36 @@ impl CommandLine {
         let Some(verb) = self.verb.as_deref() else {
             return;
         };
-        for spec in OPTIONS {
-            let other = !spec.verbs.is_empty() && !spec.verbs.contains(&verb);
-            if other && self.options.contains_key(spec.long) {
-                self.invalid
-                    .push((format!("--{}", spec.long), String::new()));
+        let given: Vec<&'static str> = self.options.keys().copied().collect();
+        for long in given {
+            let spec = find(Some(verb), |option| option.long == long);
+            let fits = |spec: &OptionSpec| spec.verbs.is_empty() || spec.verbs.contains(&verb);
+            if !spec.is_some_and(fits) {
+                self.invalid.push((format!("--{long}"), String::new()));
             }
         }
+    }
+
+    /// Returns the option that was probably meant by an unknown one.
+    pub(super) fn similar_option(&self, written: &str) -> Option<&'static str> {
+        let verb = self.verb.as_deref()?;
+        let name = written.strip_prefix("--")?;
+        let fits = |spec: &&OptionSpec| spec.verbs.is_empty() || spec.verbs.contains(&verb);
+        most_similar(name, OPTIONS.iter().filter(fits).map(|option| option.long))
+            .filter(|found| *found != name)
+    }
+
+    /// Returns whether a name is that of the broker's node: its own, or one that an untouched
+    /// configuration of RabbitMQ gives to a node on this machine.
+    pub(super) fn is_this_node(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        let (base, host) = name.split_once('@').unwrap_or((&name, "localhost"));
+        let system = rustix::system::uname();
+        let own = system.nodename().to_string_lossy().to_lowercase();
+        let short = own.split('.').next().unwrap_or_default();
+        name == NODE_NAME
+            || (matches!(base, "leveret" | "rabbit")
+                && (host == "localhost" || host == own || host == short))
     }
 
     /// Returns whether an option without a value was given.
@@ -262,7 +382,8 @@ mod tests {
     use super::*;
 
     fn parse(words: &str) -> CommandLine {
-        CommandLine::parse(words.split_whitespace().map(str::to_owned).collect())
+        let words = words.split_whitespace().map(str::to_owned).collect();
+        CommandLine::parse(Program::default(), words)
     }
 
     #[test]
@@ -283,6 +404,26 @@ mod tests {
             );
         }
         assert!(parse("list_queues -qs").has("silent"));
+    }
+
+    #[test]
+    fn a_letter_means_what_the_verb_has() {
+        let list = parse("list -E -m -e");
+        assert!(list.has("enabled") && list.has("minimal") && list.has("implicitly-enabled"));
+        assert!(list.invalid.is_empty());
+        let delete = parse("-e delete_queue q");
+        assert!(delete.has("if-empty") && delete.invalid.is_empty());
+    }
+
+    #[test]
+    fn the_node_has_its_own_name_and_rabbitmqs() {
+        let line = CommandLine::default();
+        for name in ["leveret@localhost", "rabbit@localhost", "rabbit", "leveret"] {
+            assert!(line.is_this_node(name), "{name}");
+        }
+        for name in ["other@localhost", "rabbit@elsewhere.example", "x"] {
+            assert!(!line.is_this_node(name), "{name}");
+        }
     }
 
     #[test]

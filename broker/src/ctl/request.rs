@@ -4,7 +4,7 @@
 use crate::manage::request::Request;
 
 use super::options::CommandLine;
-use super::verbs::Verb;
+use super::verbs::{Verb, most_similar};
 use super::{exit, render::Format};
 
 /// Why a command line is invalid.
@@ -42,27 +42,7 @@ impl Command {
         line: &CommandLine,
         request_of: fn(&str, &CommandLine) -> Result<Request, Invalid>,
     ) -> Result<Self, Invalid> {
-        if !line.invalid.is_empty() {
-            let options: Vec<String> = line
-                .invalid
-                .iter()
-                .map(|(name, value)| format!("{name} : {value}"))
-                .collect();
-            let options = options.join("\n");
-            return Err(usage(format!(
-                "Invalid options for this command:\n{options}"
-            )));
-        }
-        if line.arguments.len() < verb.min_arguments {
-            return Err(usage("not enough arguments."));
-        }
-        if verb
-            .max_arguments
-            .is_some_and(|max| line.arguments.len() > max)
-        {
-            return Err(usage("too many arguments."));
-        }
-        let format = Format::parse(line.text("formatter")).map_err(usage)?;
+        let format = check(verb, line)?;
         let request = request_of(verb.name, line)?;
         let prompts_for_password = line.arguments.len() == 1
             && matches!(
@@ -85,6 +65,70 @@ impl Command {
             _ => {}
         }
     }
+}
+
+/// Checks the options and the number of arguments, and returns the format of the output.
+pub(super) fn check(verb: &Verb, line: &CommandLine) -> Result<Format, Invalid> {
+    if !line.invalid.is_empty() {
+        let option = |(name, value): &(String, String)| match line.similar_option(name) {
+            Some(meant) => format!("{name} : {value}\nDid you mean '--{meant}'?"),
+            None => format!("{name} : {value}"),
+        };
+        let options: Vec<String> = line.invalid.iter().map(option).collect();
+        let options = options.join("\n");
+        return Err(usage(format!(
+            "Invalid options for this command:\n{options}"
+        )));
+    }
+    if line.arguments.len() < verb.min_arguments {
+        return Err(usage("not enough arguments."));
+    }
+    if verb
+        .max_arguments
+        .is_some_and(|max| line.arguments.len() > max)
+    {
+        return Err(usage("too many arguments."));
+    }
+    Format::parse(line.text("formatter")).map_err(usage)
+}
+
+/// Returns the requested names of columns, each once, or the default ones. As in rabbitmqctl, they are
+/// separated by spaces, commas or both, and unknown ones are reported in alphabetical order.
+pub(super) fn selected(
+    line: &CommandLine,
+    known: &[&'static str],
+    default: &[&'static str],
+) -> Result<Vec<&'static str>, Invalid> {
+    let mut found: Vec<&'static str> = Vec::new();
+    let mut unknown = Vec::new();
+    for name in line.arguments.iter().flat_map(|argument| words(argument)) {
+        match known.iter().find(|column| **column == name) {
+            Some(column) if found.contains(column) => {}
+            Some(column) => found.push(column),
+            None => unknown.push(name),
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(if found.is_empty() {
+            default.to_vec()
+        } else {
+            found
+        });
+    }
+    unknown.sort();
+    unknown.dedup();
+    let meant = unknown
+        .iter()
+        .filter_map(|name| most_similar(name, known.iter().copied()));
+    let meant: Vec<String> = meant.map(|name| format!("'{name}'")).collect();
+    let hint = match meant.as_slice() {
+        [] => String::new(),
+        meant => format!(". Did you mean {}?", meant.join(", ")),
+    };
+    let unknown = unknown.join(",");
+    Err(usage(format!(
+        "Info key(s) {unknown} are not supported{hint}"
+    )))
 }
 
 /// Returns an argument. Their number has been checked, so a missing one is optional (the password, which

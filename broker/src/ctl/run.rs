@@ -1,29 +1,28 @@
 //! Runs a command from its words to its exit status.
 
-use std::io::{self, Write};
+use std::ffi::OsString;
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value as Json;
-
 use crate::config::{Environment, locate_data_dir};
-use crate::manage::definitions::Imported;
-use crate::manage::request::Resource;
-use crate::manage::request::{Request, Response};
+use crate::manage::request::Request;
 use crate::text::escape::{Escaped, Form};
+use crate::text::names::NODE_NAME;
 
+use super::action::{Action, Answer};
 use super::client::{Client, ClientError};
 use super::commands::definitions;
-use super::definitions::{self as definition_files, Exported};
-use super::listing::Listing;
+use super::definitions as definition_files;
 use super::options::CommandLine;
-use super::render::{Format, Rows, json_object};
-use super::report::{self, SuccessText};
-use super::request::{Command, Invalid};
-use super::status::{self, Unit};
+use super::program::Program;
+use super::render::Format;
+use super::request::{self, Command, Invalid};
+use super::show::{ask, export, show_answer, show_response, wrong_file};
 use super::verbs::Verb;
-use super::{alarms, commands, exit, help, password};
+use super::{commands, exit, help, password, several};
 
 /// The pause between two attempts to reach a broker that is starting.
 const STARTUP_POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -41,7 +40,7 @@ pub struct Terminal<'a> {
 }
 
 /// Why a command stops early.
-enum EarlyExit {
+pub(super) enum EarlyExit {
     /// With a message on stderr and an exit status.
     Message(String, u8),
     /// Because the output cannot be written.
@@ -54,9 +53,39 @@ impl From<io::Error> for EarlyExit {
     }
 }
 
-/// Runs a command, given its words without the program's name, and returns its exit status.
-pub fn main(words: Vec<String>, terminal: &mut Terminal<'_>) -> u8 {
-    let line = CommandLine::parse(words);
+/// Runs a command on the streams of the process, given the name or path that the program was called by
+/// and the words after it.
+pub fn run_process(words: impl Iterator<Item = OsString>) -> ExitCode {
+    let (stdout, mut err) = (io::stdout(), io::stderr());
+    let words: Result<Vec<String>, _> = words.map(OsString::into_string).collect();
+    let Ok(mut words) = words else {
+        // If stderr is gone there is nowhere to report that.
+        let _ = writeln!(
+            err,
+            "Error: arguments must be UTF-8, as all names in AMQP are"
+        );
+        return ExitCode::from(exit::USAGE);
+    };
+    let program = match words.is_empty() {
+        true => String::new(),
+        false => words.remove(0),
+    };
+    let bold = stdout.is_terminal() && err.is_terminal();
+    let mut out = BufWriter::new(stdout);
+    let mut terminal = Terminal {
+        out: &mut out,
+        err: &mut err,
+        bold,
+        environment: Environment::of_process(),
+    };
+    ExitCode::from(main(&program, words, &mut terminal))
+}
+
+/// Runs a command, given the name or path that the program was called by and the words after it, and
+/// returns its exit status.
+pub fn main(program: &str, words: Vec<String>, terminal: &mut Terminal<'_>) -> u8 {
+    let mut line = CommandLine::parse(Program::called(program), words);
+    line.bold = terminal.bold;
     let text = match terminal.bold {
         true => Form::BoldLines,
         false => Form::Lines,
@@ -95,33 +124,85 @@ pub fn main(words: Vec<String>, terminal: &mut Terminal<'_>) -> u8 {
     }
 }
 
-fn run(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<u8, EarlyExit> {
-    let bold = terminal.bold;
+/// Runs a command on a terminal that escapes what it is given.
+pub(super) fn run(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<u8, EarlyExit> {
     let Some(name) = line.verb.as_deref() else {
         return match (line.has("version"), line.has("help")) {
             (true, _) => version(terminal),
-            (false, true) => show(terminal, &help::overview(bold)),
+            (false, true) => show(terminal, &help::overview(line)),
             (false, false) => Err(EarlyExit::Message(
-                trim_line_feeds(&help::overview(bold)),
+                help::overview(line).trim_end_matches('\n').to_owned(),
                 exit::USAGE,
             )),
         };
     };
-    let Some(verb) = Verb::find(name) else {
-        return Err(EarlyExit::Message(unknown_verb(name, bold), exit::USAGE));
+    let Some(verb) = Verb::find(name, line.program.tool) else {
+        return Err(EarlyExit::Message(unknown_verb(name, line), exit::USAGE));
     };
     if line.has("help") {
-        return show(terminal, &help::for_verb(verb, bold));
+        return show(terminal, &help::for_verb(verb, line));
     }
-    match verb.name {
-        "help" if line.invalid.is_empty() && line.arguments.len() < 2 => help_of(line, terminal),
-        "version" if line.invalid.is_empty() && line.arguments.is_empty() => version(terminal),
+    perform(verb, line, terminal)
+}
+
+fn perform(
+    verb: &'static Verb,
+    line: &CommandLine,
+    terminal: &mut Terminal<'_>,
+) -> Result<u8, EarlyExit> {
+    let wrong = |invalid: Invalid| usage_error(verb, line, &invalid);
+    let format = match verb.action {
+        // Whatever its options are, they would not help.
+        Action::Nothing(status, why) => {
+            let format = Format::parse(line.text("formatter")).unwrap_or_default();
+            let answer = match status {
+                exit::OK => Answer::message(why),
+                _ => Answer::failed(format!("Error: {why}")).with_status(status),
+            };
+            return show_answer(answer, format, line, terminal);
+        }
+        _ => request::check(verb, line).map_err(wrong)?,
+    };
+    if line.has("dry-run") {
+        return Ok(exit::OK);
+    }
+    match (verb.name, verb.action) {
+        (_, Action::Local(answer)) => {
+            let answer = answer(line).map_err(wrong)?;
+            show_answer(answer, format, line, terminal)
+        }
+        (_, Action::Ask(how)) => {
+            let request = (how.request)(line).map_err(wrong)?;
+            let mut session = Session::open(verb, line, terminal)?;
+            let banner = (how.banner)(line);
+            if !banner.is_empty() && is_chatty(line, format) {
+                writeln!(terminal.out, "{banner}")?;
+                terminal.out.flush()?;
+            }
+            let failed = |error| failure(verb, session.timeout, error);
+            ask(
+                &how,
+                (&request, format),
+                line,
+                &mut session.client,
+                terminal,
+                &failed,
+            )
+        }
+        ("help", _) => help_of(line, terminal),
+        ("version", _) => version(terminal),
+        ("wait", _) => several::wait(line, terminal),
+        ("report", _) => several::report(line, terminal),
         _ => {
-            let command = Command::of(verb, line, commands::request)
-                .map_err(|invalid| usage_error(verb, line, &invalid, bold))?;
+            let command = Command::of(verb, line, commands::request).map_err(wrong)?;
             execute(verb, command, line, terminal)
         }
     }
+}
+
+/// Returns whether informational lines are printed.
+fn is_chatty(line: &CommandLine, format: Format) -> bool {
+    !line.has("quiet") && !line.has("silent") && !format.is_for_programs()
 }
 
 fn show(terminal: &mut Terminal<'_>, text: &str) -> Result<u8, EarlyExit> {
@@ -135,12 +216,13 @@ fn version(terminal: &mut Terminal<'_>) -> Result<u8, EarlyExit> {
 
 fn help_of(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<u8, EarlyExit> {
     let text = match line.arguments.first() {
-        _ if line.has("list-commands") => help::list(),
-        None => help::overview(terminal.bold),
-        Some(name) => match Verb::find(name) {
-            Some(verb) => help::for_verb(verb, terminal.bold),
+        _ if line.has("list-commands") => help::list(line),
+        None => help::overview(line),
+        Some(name) => match Verb::find(name, line.program.tool) {
+            Some(verb) => help::for_verb(verb, line),
             None => {
-                let text = format!("Error:\n\nCommand '{name}' not found.");
+                let text = unknown_verb(name, line);
+                let text = format!("Error:\n{}", text.trim_end_matches('\n'));
                 return Err(EarlyExit::Message(text, exit::USAGE));
             }
         },
@@ -148,27 +230,31 @@ fn help_of(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<u8, EarlyE
     show(terminal, &text)
 }
 
-fn unknown_verb(name: &str, bold: bool) -> String {
-    let found = format!("\nCommand '{name}' not found. \n");
-    match Verb::similar_to(name) {
-        Some(verb) => format!("{found}Did you mean '{}'? \n", verb.name),
-        None => format!("{found}{}", trim_line_feeds(&help::overview(bold))),
-    }
+/// Returns what is said of an unknown verb: what may be meant, or which tool has it.
+fn unknown_verb(name: &str, line: &CommandLine) -> String {
+    let Program {
+        name: program,
+        tool,
+    } = &line.program;
+    let hint = match (Verb::similar_to(name, *tool), Verb::find(name, None)) {
+        (Some(similar), _) => format!("Did you mean '{similar}'? \n"),
+        (None, Some(verb)) => {
+            let tools: Vec<&str> = verb.tools.iter().map(|tool| tool.name()).collect();
+            format!("It is a command of {}", tools.join(", "))
+        }
+        (None, None) => format!("See '{program} help'"),
+    };
+    format!("\nCommand '{name}' not found. \n{hint}")
 }
 
-fn usage_error(verb: &Verb, line: &CommandLine, invalid: &Invalid, bold: bool) -> EarlyExit {
+fn usage_error(verb: &Verb, line: &CommandLine, invalid: &Invalid) -> EarlyExit {
     let Invalid { reason, status } = invalid;
-    let (given, usage) = (line.given.join(" "), help::usage(verb));
-    let heading = help::heading("Usage", bold);
+    let (given, usage) = (line.given.join(" "), help::usage(verb, line));
+    let heading = help::heading("Usage", line.bold);
     let text = format!(
         "Error (argument validation): {reason}\nArguments given:\n\t{given}\n\n{heading}\n\n{usage}"
     );
     EarlyExit::Message(text, *status)
-}
-
-/// Removes the line feeds at the end: the caller adds one when it prints the text.
-fn trim_line_feeds(text: &str) -> String {
-    text.trim_end_matches('\n').to_owned()
 }
 
 /// Returns the timeout of a verb in seconds: the given one, or rabbitmqctl's; `None` for no limit.
@@ -182,6 +268,54 @@ fn timeout(verb: &Verb, line: &CommandLine) -> Option<u64> {
     })
 }
 
+/// A connection to the broker, and how long everything on it may take.
+struct Session {
+    client: Client,
+    data_dir: PathBuf,
+    timeout: Option<u64>,
+    deadline: Option<Instant>,
+}
+
+impl Session {
+    fn open(verb: &Verb, line: &CommandLine, terminal: &Terminal<'_>) -> Result<Self, EarlyExit> {
+        check_node(line)?;
+        let data_dir = data_dir(line, &terminal.environment)?;
+        let timeout = timeout(verb, line);
+        let deadline = timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let connected = match verb.name {
+            "await_startup" => wait_for_broker(&data_dir, deadline),
+            _ => Client::connect(&data_dir, deadline),
+        };
+        Ok(Session {
+            client: connected.map_err(|error| failure(verb, timeout, error))?,
+            data_dir,
+            timeout,
+            deadline,
+        })
+    }
+
+    /// Connects again.
+    fn reconnect(&mut self, verb: &Verb) -> Result<(), EarlyExit> {
+        let connected = Client::connect(&self.data_dir, self.deadline);
+        self.client = connected.map_err(|error| failure(verb, self.timeout, error))?;
+        Ok(())
+    }
+}
+
+/// Refuses to talk to another node than the one of the data directory.
+pub(super) fn check_node(line: &CommandLine) -> Result<(), EarlyExit> {
+    match line.text("node") {
+        Some(node) if !line.is_this_node(node) => Err(EarlyExit::Message(
+            format!(
+                "Error: unable to perform an operation on node '{node}': the broker of the data \
+                 directory is {NODE_NAME}, name another one's directory with --data-dir"
+            ),
+            exit::UNAVAILABLE,
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Sends the request to the broker and shows the response.
 fn execute(
     verb: &Verb,
@@ -189,37 +323,29 @@ fn execute(
     line: &CommandLine,
     terminal: &mut Terminal<'_>,
 ) -> Result<u8, EarlyExit> {
-    let data_dir = data_dir(line, &terminal.environment)?;
-    let timeout = timeout(verb, line);
-    let deadline = timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let failed = |error| failure(verb, timeout, error);
-    let connected = match verb.name {
-        "await_startup" => wait_for_broker(&data_dir, deadline),
-        _ => Client::connect(&data_dir, deadline),
-    };
-    let mut client = match connected {
-        Err(ClientError::Unreachable(_)) if verb.name == "stop" && line.has("idempotent") => {
-            writeln!(
-                terminal.out,
-                "The broker in {} is no longer running",
-                data_dir.display()
-            )?;
+    let mut session = match Session::open(verb, line, terminal) {
+        Err(EarlyExit::Message(_, exit::UNAVAILABLE))
+            if verb.name == "stop" && line.has("idempotent") && check_node(line).is_ok() =>
+        {
+            writeln!(terminal.out, "Node {NODE_NAME} is no longer running")?;
             return Ok(exit::OK);
         }
-        other => other.map_err(failed)?,
+        other => other?,
     };
-    let chatty = !line.has("quiet") && !line.has("silent") && !command.format.is_for_programs();
-    let banner = commands::banner(verb.name, line, &command.request, &data_dir, timeout);
-    if let Some(banner) = banner.filter(|_| chatty) {
+    let timeout = session.timeout;
+    let failed = |error| failure(verb, timeout, error);
+    let banner = commands::banner(verb.name, line, &command.request, timeout);
+    if let Some(banner) = banner.filter(|_| is_chatty(line, command.format)) {
         writeln!(terminal.out, "{banner}")?;
     }
     if command.prompts_for_password {
         let given = password::prompt(terminal.out)?;
         command.set_password(given.ok_or_else(|| no_password(verb))?);
         // While the user typed, the broker may have closed the connection.
-        client = Client::connect(&data_dir, deadline).map_err(failed)?;
+        session.reconnect(verb)?;
     }
     terminal.out.flush()?;
+    let client = &mut session.client;
     if let Request::ImportDefinitions { bytes, .. } = &mut command.request {
         let file = definition_files::read(definitions::path(line)).map_err(wrong_file)?;
         *bytes = file.len() as u64;
@@ -229,209 +355,15 @@ fn execute(
         client.send(&command.request).map_err(failed)?;
     }
     if command.request == Request::ExportDefinitions {
-        return export(&command, line, &mut client, terminal, &failed);
+        return export(&command, line, client, terminal, &failed);
     }
-    show_response(
-        verb,
-        &command,
-        line,
-        (&mut client, &data_dir),
-        terminal,
-        &failed,
-    )
+    show_response(verb, &command, line, client, terminal, &failed)
 }
 
-/// Reads the response to its end and shows it as it arrives.
-fn show_response(
-    verb: &Verb,
-    command: &Command,
+pub(super) fn data_dir(
     line: &CommandLine,
-    (client, data_dir): (&mut Client, &Path),
-    terminal: &mut Terminal<'_>,
-    failed: &dyn Fn(ClientError) -> EarlyExit,
-) -> Result<u8, EarlyExit> {
-    let listing = Listing::of(&command.request);
-    let columns = listing.as_ref().map_or(&[][..], |listing| &listing.columns);
-    // rabbitmqctl shows no headers for this one.
-    let never = verb.name == "list_user_topic_permissions" && command.format == Format::Table;
-    let headers = !never && !line.has("silent") && !line.has("no-table-headers");
-    let mut rows = Rows::new(command.format, columns, headers);
-    loop {
-        match client.receive().map_err(failed)? {
-            // `--offline`: a running broker has no offline queues.
-            Response::Rows(_) if line.has("offline") => {}
-            Response::Rows(batch) => {
-                for row in batch {
-                    rows.row(terminal.out, &row)?;
-                }
-            }
-            Response::Ok => {
-                if let Some(listing) = &listing {
-                    rows.end(terminal.out, listing.is_streamed)?;
-                    return Ok(exit::OK);
-                }
-                if command.request == Request::Stop {
-                    client.wait_for_end().map_err(failed)?;
-                }
-                return finish(verb, command, line, 0, terminal);
-            }
-            Response::Count(count) => return finish(verb, command, line, count, terminal),
-            Response::Text(text) => return show_text(command, text, terminal),
-            Response::Imported(imported) => {
-                return show_imported(command, line, &imported, terminal);
-            }
-            // Only `export` asks for a file.
-            Response::Chunk(_) => {}
-            Response::Alarms(alarms) => {
-                let options = alarms::AlarmOptions {
-                    verb: verb.name,
-                    json: command.format == Format::Json,
-                    silent: line.has("silent"),
-                    data_dir,
-                };
-                return show_alarms(&alarms, options, terminal);
-            }
-            Response::Status(report) => {
-                let text = match command.format {
-                    Format::Json => status::as_json(&report) + "\n",
-                    _ => status::text(&report, Unit::parse(line.text("unit")), terminal.bold),
-                };
-                return show(terminal, &text);
-            }
-            Response::Error { kind, message } => {
-                let (text, status) = report::refusal(&command.request, kind, &message);
-                return Err(EarlyExit::Message(text, status));
-            }
-        }
-    }
-}
-
-/// Writes a definition file as it arrives.
-fn export(
-    command: &Command,
-    line: &CommandLine,
-    client: &mut Client,
-    terminal: &mut Terminal<'_>,
-    failed: &dyn Fn(ClientError) -> EarlyExit,
-) -> Result<u8, EarlyExit> {
-    let mut file = definitions::path(line)
-        .map(Exported::create)
-        .transpose()
-        .map_err(wrong_file)?;
-    loop {
-        match (client.receive().map_err(failed)?, &mut file) {
-            (Response::Chunk(text), Some(file)) => file.write(&text).map_err(wrong_file)?,
-            (Response::Chunk(text), None) => terminal.out.write_all(text.as_bytes())?,
-            (Response::Error { kind, message }, _) => {
-                let (text, status) = report::refusal(&command.request, kind, &message);
-                return Err(EarlyExit::Message(text, status));
-            }
-            _ => break,
-        }
-    }
-    if let Some(file) = file {
-        file.finish().map_err(wrong_file)?;
-    }
-    Ok(exit::OK)
-}
-
-fn wrong_file(text: String) -> EarlyExit {
-    EarlyExit::Message(format!("Error:\n{text}"), exit::DATA)
-}
-
-/// Reports what became of an import.
-fn show_imported(
-    command: &Command,
-    line: &CommandLine,
-    imported: &Imported,
-    terminal: &mut Terminal<'_>,
-) -> Result<u8, EarlyExit> {
-    let (success, problems) = definition_files::outcome(imported);
-    for problem in problems {
-        writeln!(terminal.err, "{problem}")?;
-    }
-    if imported.invalid > 0 {
-        let plural = if imported.invalid == 1 { "" } else { "s" };
-        let text = format!(
-            "Error:\n{} invalid definition{plural} left out, the others were imported",
-            imported.invalid
-        );
-        return Err(EarlyExit::Message(text, exit::DATA));
-    }
-    if command.format == Format::Json {
-        let result = json_object([("result", "ok".into())].into_iter());
-        writeln!(terminal.out, "{result}")?;
-    } else if !line.has("quiet") && !line.has("silent") {
-        writeln!(terminal.out, "{success}")?;
-    }
-    Ok(exit::OK)
-}
-
-/// Shows a response that is a text.
-fn show_text(
-    command: &Command,
-    text: String,
-    terminal: &mut Terminal<'_>,
-) -> Result<u8, EarlyExit> {
-    let shown = match (command.format, &command.request) {
-        (Format::Json, Request::ListVhostLimits { .. }) if text.is_empty() => "[]".to_owned(),
-        (Format::Json, Request::ListVhostLimits { .. }) => {
-            json_object([("result", "ok".into()), ("value", text.into())].into_iter())
-        }
-        (Format::Json, _) => json_object([("message", text.into())].into_iter()),
-        _ => text,
-    };
-    writeln!(terminal.out, "{shown}")?;
-    Ok(exit::OK)
-}
-
-fn show_alarms(
-    alarms: &[Resource],
-    options: alarms::AlarmOptions<'_>,
-    terminal: &mut Terminal<'_>,
-) -> Result<u8, EarlyExit> {
-    let output = alarms::show(alarms, options);
-    if let Some(text) = output.out {
-        writeln!(terminal.out, "{text}")?;
-    }
-    match output.err {
-        Some(text) => Err(EarlyExit::Message(text, output.status)),
-        None => Ok(output.status),
-    }
-}
-
-/// Reports success.
-fn finish(
-    verb: &Verb,
-    command: &Command,
-    line: &CommandLine,
-    count: u64,
-    terminal: &mut Terminal<'_>,
-) -> Result<u8, EarlyExit> {
-    let quiet = line.has("quiet") || line.has("silent");
-    let success = report::success(verb.name, &command.request, count);
-    let text = if command.format == Format::Json {
-        let members: Vec<(&str, Json)> = match success {
-            SuccessText::None => vec![("result", "ok".into())],
-            SuccessText::Hint(text) => vec![("message", text.into()), ("status", "ok".into())],
-            SuccessText::Result(text) if verb.name == "close_all_connections" => {
-                vec![("result", "ok".into()), ("value", text.into())]
-            }
-            SuccessText::Result(text) => vec![("message", text.into())],
-        };
-        json_object(members.into_iter())
-    } else {
-        match success {
-            SuccessText::None => return Ok(exit::OK),
-            SuccessText::Hint(_) if quiet => return Ok(exit::OK),
-            SuccessText::Hint(text) | SuccessText::Result(text) => text,
-        }
-    };
-    writeln!(terminal.out, "{text}")?;
-    Ok(exit::OK)
-}
-
-fn data_dir(line: &CommandLine, environment: &Environment<'_>) -> Result<PathBuf, EarlyExit> {
+    environment: &Environment<'_>,
+) -> Result<PathBuf, EarlyExit> {
     let path = |long| line.text(long).map(PathBuf::from);
     locate_data_dir(path("data-dir"), path("config"), environment)
         .map(|found| found.path)
@@ -439,7 +371,10 @@ fn data_dir(line: &CommandLine, environment: &Environment<'_>) -> Result<PathBuf
 }
 
 /// Tries to connect to the broker until it answers or the deadline passes.
-fn wait_for_broker(data_dir: &Path, deadline: Option<Instant>) -> Result<Client, ClientError> {
+pub(super) fn wait_for_broker(
+    data_dir: &Path,
+    deadline: Option<Instant>,
+) -> Result<Client, ClientError> {
     loop {
         match Client::connect(data_dir, deadline) {
             Err(ClientError::Unreachable(_)) if deadline.is_none_or(|at| Instant::now() < at) => {

@@ -5,9 +5,12 @@ use std::fmt::Write;
 use serde_json::json;
 
 use crate::config::MemoryWatermark;
-use crate::manage::status::{Listener, Status};
+use crate::manage::status::Status;
+
+use crate::text::names::NODE_NAME;
 
 use super::alarms::describe;
+use super::commands::health;
 use super::help::heading;
 
 /// `--unit`: the unit of sizes.
@@ -28,7 +31,8 @@ impl Unit {
         }
     }
 
-    fn show(self, bytes: u64) -> String {
+    /// Formats a size.
+    pub(super) fn show(self, bytes: u64) -> String {
         // To four places, without trailing zeros but with a decimal point: 0.0735, 0.0.
         #[allow(clippy::cast_precision_loss, reason = "shown to four places")]
         let rounded = |unit: f64| (bytes as f64 / unit * 1e4).round() / 1e4;
@@ -70,6 +74,7 @@ fn sections(status: &Status, unit: Unit) -> [(&'static str, Vec<String>); 10] {
         format!("OS: {}", os()),
         format!("Uptime (seconds): {}", status.uptime),
         format!("Leveret version: {}", status.version),
+        format!("Node name: {NODE_NAME}"),
     ];
     let memory = [
         size("Total memory used", Some(status.memory)),
@@ -112,7 +117,10 @@ fn sections(status: &Status, unit: Unit) -> [(&'static str, Vec<String>); 10] {
         ("File Descriptors", descriptors),
         ("Free Disk Space", disk.into_iter().flatten().collect()),
         ("Totals", totals),
-        ("Listeners", status.listeners.iter().map(listener).collect()),
+        (
+            "Listeners",
+            status.listeners.iter().map(health::describe).collect(),
+        ),
     ]
 }
 
@@ -123,16 +131,6 @@ fn watermark(status: &Status, unit: Unit) -> String {
         MemoryWatermark::Absolute(bytes) => unit.show(bytes),
     };
     format!("Memory high watermark setting: {setting}, computed to: {computed}")
-}
-
-fn listener(listener: &Listener) -> String {
-    let Listener {
-        interface,
-        port,
-        protocol,
-        purpose,
-    } = listener;
-    format!("Interface: {interface}, port: {port}, protocol: {protocol}, purpose: {purpose}")
 }
 
 /// Formats the status as a JSON object with rabbitmqctl's keys.

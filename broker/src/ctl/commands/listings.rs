@@ -4,7 +4,7 @@ use crate::manage::columns::Column;
 use crate::manage::request::Request;
 
 use super::super::options::CommandLine;
-use super::super::request::{Invalid, argument, usage, words};
+use super::super::request::{Invalid, argument, selected};
 
 /// Returns the request of a verb of this theme; `None` for other verbs.
 pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>, Invalid> {
@@ -79,26 +79,14 @@ pub(super) fn banner(request: &Request, seconds: u64) -> Option<String> {
     })
 }
 
-/// Returns the requested columns, each once, or the default ones. As in rabbitmqctl, they are separated
-/// by spaces, commas or both, and unknown ones are reported in alphabetical order.
+/// Returns the requested columns, each once, or the default ones.
 fn columns<C: Column>(line: &CommandLine) -> Result<Vec<C>, Invalid> {
-    let mut found: Vec<C> = Vec::new();
-    let mut unknown = Vec::new();
-    for name in line.arguments.iter().flat_map(|argument| words(argument)) {
-        match C::ALL.iter().find(|column| column.name() == name) {
-            Some(column) if found.contains(column) => {}
-            Some(column) => found.push(*column),
-            None => unknown.push(name),
-        }
-    }
-    if !unknown.is_empty() {
-        unknown.sort();
-        unknown.dedup();
-        return Err(usage(format!(
-            "Info key(s) {} are not supported",
-            unknown.join(",")
-        )));
-    }
+    let names: Vec<&'static str> = C::ALL.iter().map(|column| column.name()).collect();
+    let column = |name: &str| C::ALL.iter().copied().find(|column| column.name() == name);
+    let found: Vec<C> = selected(line, &names, &[])?
+        .into_iter()
+        .filter_map(column)
+        .collect();
     Ok(if found.is_empty() {
         C::DEFAULT.to_vec()
     } else {

@@ -3,19 +3,25 @@
 //!
 //! What is the same for all verbs is in `../request.rs`: a new verb of a theme touches the file of
 //! its theme only. Only a new theme is listed here.
+//!
+//! The verbs that show a response in their own way (`cluster`, `facts`, `health`, `plugins`,
+//! `replication`) are functions that their declarations in `../verbs/` name.
 
+pub(super) mod cluster;
 mod connections;
 pub(super) mod definitions;
+pub(super) mod facts;
+pub(super) mod health;
 mod limits;
 mod listings;
 mod node;
+pub(super) mod plugins;
 mod policies;
 mod queues;
+pub(super) mod replication;
 mod resources;
 mod users;
 mod vhosts;
-
-use std::path::Path;
 
 use crate::manage::request::Request;
 
@@ -50,17 +56,16 @@ pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Request, Invalid
 }
 
 /// Returns the line that is printed before the response and announces the request, without a line
-/// feed. Recorded from rabbitmqctl 3.10.8, except where it names a node.
+/// feed. Recorded from rabbitmqctl 3.10.8.
 pub(super) fn banner(
     verb: &str,
     line: &CommandLine,
     request: &Request,
-    data_dir: &Path,
     timeout_seconds: Option<u64>,
 ) -> Option<String> {
     let seconds = timeout_seconds.unwrap_or_default();
-    node::banner(verb, request, data_dir, seconds)
-        .or_else(|| resources::banner(verb, request, data_dir))
+    node::banner(verb, request, seconds)
+        .or_else(|| resources::banner(verb, request))
         .or_else(|| listings::banner(request, seconds))
         .or_else(|| users::banner(request))
         .or_else(|| limits::banner(request))

@@ -1,11 +1,11 @@
 //! The broker as a whole: the verbs that ask how it is, back it up or stop it, and the banners.
 
-use std::path::Path;
-
 use crate::manage::request::Request;
+use crate::text::names::NODE_NAME;
 
 use super::super::options::CommandLine;
-use super::super::request::{Invalid, argument, bad_argument, usage};
+use super::super::request::{Invalid, argument, bad_argument};
+use super::facts;
 
 /// Returns the request of a verb of this theme; `None` for other verbs.
 pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>, Invalid> {
@@ -22,23 +22,17 @@ pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>,
 }
 
 /// Returns the banner of a request of this theme; `None` for other requests.
-pub(super) fn banner(
-    verb: &str,
-    request: &Request,
-    data_dir: &Path,
-    seconds: u64,
-) -> Option<String> {
-    let node = data_dir.display();
+pub(super) fn banner(verb: &str, request: &Request, seconds: u64) -> Option<String> {
     Some(match request {
         Request::Ping if verb == "await_startup" => return None,
         Request::Ping => {
             format!(
-                "Will ping the broker in {node}. Timeout: {} ms.",
+                "Will ping {NODE_NAME}. This only checks that the broker answers. Timeout: {} ms.",
                 seconds * 1000
             )
         }
-        Request::Status => format!("Status of the broker in {node} ..."),
-        Request::Stop => format!("Stopping the broker in {node} ..."),
+        Request::Status => format!("Status of node {NODE_NAME} ..."),
+        Request::Stop => format!("Stopping and halting node {NODE_NAME} ..."),
         Request::Backup { directory } => {
             format!("Copying everything durable to {} ...", directory.display())
         }
@@ -47,10 +41,6 @@ pub(super) fn banner(
 }
 
 fn status(line: &CommandLine) -> Result<Request, Invalid> {
-    match line.text("unit") {
-        None | Some("bytes" | "mb" | "gb") => Ok(Request::Status),
-        Some(unit) => Err(usage(format!(
-            "unit '{unit}' is not supported: use bytes, mb or gb"
-        ))),
-    }
+    facts::unit(line)?;
+    Ok(Request::Status)
 }

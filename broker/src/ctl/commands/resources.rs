@@ -1,9 +1,8 @@
 //! Memory and disk: the verbs that set their limits or ask for alarms, and the banners.
 
-use std::path::Path;
-
 use crate::config::{ByteSize, DiskFreeLimit, MemoryWatermark};
 use crate::manage::request::Request;
+use crate::text::names::NODE_NAME;
 
 use super::super::options::CommandLine;
 use super::super::request::{Invalid, bad_argument, usage};
@@ -23,21 +22,20 @@ pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>,
 }
 
 /// Returns the banner of a request of this theme; `None` for other requests.
-pub(super) fn banner(verb: &str, request: &Request, data_dir: &Path) -> Option<String> {
-    let node = data_dir.display();
+pub(super) fn banner(verb: &str, request: &Request) -> Option<String> {
     Some(match request {
         Request::Alarms if verb == "alarms" => {
-            format!("Asking the broker in {node} to report any known resource alarms ...")
+            format!("Asking node {NODE_NAME} to report any known resource alarms ...")
         }
         Request::Alarms => {
-            format!("Asking the broker in {node} to report any local resource alarms ...")
+            format!("Asking node {NODE_NAME} to report any local resource alarms ...")
         }
         Request::SetDiskFreeLimit { limit } => match limit {
             DiskFreeLimit::Absolute(bytes) => {
-                format!("Setting disk free limit on the broker in {node} to {bytes} bytes ...")
+                format!("Setting disk free limit on {NODE_NAME} to {bytes} bytes ...")
             }
             DiskFreeLimit::MemRelative(times) => format!(
-                "Setting disk free limit on the broker in {node} to {times:?} times the total RAM \
+                "Setting disk free limit on {NODE_NAME} to {times:?} times the total RAM \
                  ..."
             ),
         },
@@ -46,7 +44,7 @@ pub(super) fn banner(verb: &str, request: &Request, data_dir: &Path) -> Option<S
                 MemoryWatermark::Relative(fraction) => format!("{fraction:?}"),
                 MemoryWatermark::Absolute(bytes) => format!("{bytes} bytes"),
             };
-            format!("Setting memory threshold on the broker in {node} to {mark} ...")
+            format!("Setting memory threshold on {NODE_NAME} to {mark} ...")
         }
         _ => return None,
     })

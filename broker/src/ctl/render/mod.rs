@@ -4,6 +4,7 @@ mod csv;
 mod json;
 mod pretty;
 mod table;
+mod terms;
 
 #[cfg(test)]
 mod tests;
@@ -26,19 +27,48 @@ pub(super) enum Format {
     Json,
     /// Cells in double quotes, separated by commas.
     Csv,
+    /// A list of Erlang's lists of pairs.
+    Erlang,
+    /// Elixir's lists of pairs, one per line.
+    String,
+    /// The same between brackets.
+    Inspect,
 }
+
+/// The names of all formats.
+const FORMATS: [(&str, Format); 7] = [
+    ("table", Format::Table),
+    ("pretty_table", Format::Pretty),
+    ("json", Format::Json),
+    ("csv", Format::Csv),
+    ("erlang", Format::Erlang),
+    ("string", Format::String),
+    ("inspect", Format::Inspect),
+];
 
 impl Format {
     /// Returns the format with this name, or the default without one.
     pub(super) fn parse(name: Option<&str>) -> Result<Self, String> {
-        match name {
-            None | Some("table") => Ok(Format::Table),
-            Some("pretty_table") => Ok(Format::Pretty),
-            Some("json") => Ok(Format::Json),
-            Some("csv") => Ok(Format::Csv),
-            Some(other) => Err(format!(
-                "formatter '{other}' is not supported: use table, pretty_table, json or csv"
-            )),
+        let Some(name) = name else {
+            return Ok(Format::default());
+        };
+        let found = FORMATS.iter().find(|(known, _)| *known == name);
+        found.map(|(_, format)| *format).ok_or_else(|| {
+            let known: Vec<&str> = FORMATS.iter().map(|(known, _)| *known).collect();
+            let [first @ .., last] = known.as_slice() else {
+                return String::new();
+            };
+            let known = first.join(", ");
+            format!("formatter '{name}' is not supported: use {known} or {last}")
+        })
+    }
+
+    /// Formats a text that is not a listing.
+    pub(super) fn text(self, text: String) -> String {
+        match self {
+            Format::Erlang => terms::erlang_text(&text),
+            Format::Inspect => format!("{text:?}"),
+            _ => text,
         }
     }
 
@@ -92,6 +122,15 @@ impl<'a> Rows<'a> {
                 out.write_all(if first { b"[\n" } else { b"," })?;
                 writeln!(out, "{}", json::row(self.columns, row))
             }
+            Format::Erlang => {
+                out.write_all(if first { b"[" } else { b",\n " })?;
+                write!(out, "{}", terms::erlang(self.columns, row))
+            }
+            Format::String => writeln!(out, "{}", terms::elixir(self.columns, row)),
+            Format::Inspect => {
+                out.write_all(if first { b"[\n" } else { b"," })?;
+                writeln!(out, "{}", terms::elixir(self.columns, row))
+            }
             Format::Pretty => {
                 self.buffered.push(row.iter().map(table::cell).collect());
                 Ok(())
@@ -109,7 +148,11 @@ impl<'a> Rows<'a> {
             Format::Json if empty => writeln!(out, "[\n]"),
             Format::Json => writeln!(out, "]"),
             Format::Pretty if !empty => pretty::write(out, self.columns, &self.buffered),
-            Format::Table | Format::Csv | Format::Pretty => Ok(()),
+            Format::Erlang if empty => writeln!(out, "[]"),
+            Format::Erlang => writeln!(out, "]"),
+            Format::Inspect if empty => writeln!(out, "[\n]"),
+            Format::Inspect => writeln!(out, "]"),
+            Format::Table | Format::Csv | Format::Pretty | Format::String => Ok(()),
         }
     }
 }

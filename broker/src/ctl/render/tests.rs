@@ -228,3 +228,41 @@ fn a_pretty_table_is_framed() {
          └────────────┴──────────┘\n"
     );
 }
+
+#[test]
+fn queues_as_erlang_and_elixir_terms() {
+    let columns = ["name", "messages", "durable", "arguments"];
+    let arguments = |kind: &str| table(vec![("x-queue-type", FieldKind::LongStr, kind.into())]);
+    let rows = [
+        vec!["cl".into(), 0u64.into(), true.into(), table(vec![])],
+        vec!["qq".into(), 0u64.into(), true.into(), arguments("quorum")],
+    ];
+    assert_eq!(
+        render(Format::Erlang, true, &columns, &rows),
+        "[[{name,<<\"cl\">>},{messages,0},{durable,true},{arguments,[]}],\n \
+         [{name,<<\"qq\">>},\n  {messages,0},\n  {durable,true},\n  \
+         {arguments,[{<<\"x-queue-type\">>,longstr,<<\"quorum\">>}]}]]\n"
+    );
+    let lines = [
+        "[name: \"cl\", messages: 0, durable: true, arguments: []]\n",
+        "[name: \"qq\", messages: 0, durable: true, arguments: [{\"x-queue-type\", :longstr, \"quorum\"}]]\n",
+    ];
+    assert_eq!(
+        render(Format::String, true, &columns, &rows),
+        lines.concat()
+    );
+    assert_eq!(
+        render(Format::Inspect, true, &columns, &rows),
+        format!("[\n{}]\n", lines.join(","))
+    );
+    let tags = [vec![
+        "guest".into(),
+        Value::Words {
+            words: vec!["administrator".to_owned()],
+        },
+    ]];
+    assert_eq!(
+        render(Format::Erlang, true, &["user", "tags"], &tags),
+        "[[{user,<<\"guest\">>},{tags,[administrator]}]]\n"
+    );
+}

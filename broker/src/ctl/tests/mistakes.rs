@@ -144,7 +144,7 @@ fn a_wrong_command_line_is_told_with_its_usage_and_no_broker_is_asked() {
         ),
         (
             "list_users --formatter nope",
-            "formatter 'nope' is not supported: use table, pretty_table, json or csv",
+            "formatter 'nope' is not supported: use table, pretty_table, json, csv, erlang, string or inspect",
             users,
             64,
         ),
@@ -164,22 +164,87 @@ fn a_wrong_command_line_is_told_with_its_usage_and_no_broker_is_asked() {
 }
 
 #[test]
-fn an_unknown_verb_is_told_with_a_neighbour_or_all_verbs() {
+fn what_is_similar_to_a_wrong_word_is_suggested() {
+    let first = |words: &[&str]| {
+        let shown = alone(words);
+        assert_eq!((shown.status, shown.out.as_str()), (64, ""), "{words:?}");
+        let lines: Vec<&str> = shown.err.lines().take(3).collect();
+        lines.join("\n")
+    };
+    assert_eq!(
+        first(&["list_queues", "nmae"]).lines().next(),
+        Some(
+            "Error (argument validation): Info key(s) nmae are not supported. Did you mean 'name'?"
+        )
+    );
+    assert_eq!(
+        first(&["list_queues", "--vhsot", "v"]),
+        "Error (argument validation): Invalid options for this command:\n--vhsot : \nDid you mean \
+         '--vhost'?"
+    );
+}
+
+#[test]
+fn an_unknown_verb_is_told_with_a_neighbour_or_where_to_look() {
     let err = "\nCommand 'list_queue' not found. \nDid you mean 'list_queues'? \n\n";
     assert_eq!(alone(&["list_queue"]), outcome(64, "", err));
-    let shown = alone(&["blah"]);
-    assert_eq!((shown.status, shown.out.as_str()), (64, ""));
-    assert!(
-        shown
-            .err
-            .starts_with("\nCommand 'blah' not found. \n\nUsage\n\n"),
-        "{}",
-        shown.err
+    assert_eq!(
+        alone(&["blah"]),
+        outcome(
+            64,
+            "",
+            "\nCommand 'blah' not found. \nSee 'leveretctl help'\n"
+        )
+    );
+    assert_eq!(
+        called("rabbitmq-diagnostics", &["add_user", "a", "b"]),
+        outcome(
+            64,
+            "",
+            "\nCommand 'add_user' not found. \nIt is a command of rabbitmqctl\n"
+        )
+    );
+    assert_eq!(
+        alone(&["help", "list_queue"]),
+        outcome(
+            64,
+            "",
+            "Error:\n\nCommand 'list_queue' not found. \nDid you mean 'list_queues'? \n"
+        )
     );
     assert_eq!(
         (alone(&[]).status, alone(&["help", "nope"]).status),
         (64, 64)
     );
+}
+
+#[test]
+fn another_node_is_refused_and_the_own_one_is_not() {
+    let shown = alone(&["list_queues", "-n", "other@localhost"]);
+    assert_eq!(shown.status, 69);
+    assert_eq!(shown.err.lines().count(), 1, "{}", shown.err);
+    assert!(
+        shown
+            .err
+            .starts_with("Error: unable to perform an operation on node 'other@localhost'"),
+        "{}",
+        shown.err
+    );
+    for node in ["leveret@localhost", "rabbit@localhost", "rabbit"] {
+        let (_, shown) = ctl(&["-n", node, "-q", "ping"], vec![Response::Ok]);
+        assert_eq!(shown, outcome(0, "Ping succeeded\n", ""), "{node}");
+    }
+}
+
+#[test]
+fn options_of_rabbitmqs_tools_that_change_nothing_are_accepted() {
+    let words = "--longnames --print-stacktrace --erlang-cookie x -q ping";
+    let words: Vec<&str> = words.split(' ').collect();
+    let (_, shown) = ctl(&words, vec![Response::Ok]);
+    assert_eq!(shown, outcome(0, "Ping succeeded\n", ""));
+    assert_eq!(alone(&["--dry-run", "list_queues"]), outcome(0, "", ""));
+    let shown = alone(&["--script-name", "rabbitmq-queues", "list_queues"]);
+    assert!(shown.err.contains("rabbitmqctl"), "{}", shown.err);
 }
 
 #[test]
@@ -221,7 +286,7 @@ fn without_a_broker_the_directory_is_named() {
     let shown = alone(&["stop", "--idempotent"]);
     assert_eq!(
         shown,
-        outcome(0, "The broker in /nonexistent is no longer running\n", "")
+        outcome(0, "Node leveret@localhost is no longer running\n", "")
     );
     let other = alone(&["ping", "--data-dir", "/elsewhere"]);
     assert!(other.err.contains("/elsewhere") && other.status == 69);

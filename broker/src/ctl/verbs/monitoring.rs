@@ -4,7 +4,11 @@ use crate::manage::columns::{
     BindingColumn, ChannelColumn, ConnectionColumn, ConsumerColumn, ExchangeColumn, QueueColumn,
 };
 
-use super::{ANY, CTL_AND_DIAGNOSTICS, EVERYWHERE, Group, IN_VHOST, NONE, names, verb};
+use super::super::action::Action;
+use super::super::commands::{cluster, facts};
+use super::{
+    ANY, CTL_AND_DIAGNOSTICS, DIAGNOSTICS, EVERYWHERE, Group, IN_VHOST, NONE, names, verb,
+};
 
 #[rustfmt::skip] // A table reads better as a table.
 pub(super) static GROUP: Group = Group {
@@ -41,5 +45,32 @@ pub(super) static GROUP: Group = Group {
                     "the unit in which sizes are displayed"),
                 ("--formatter <json>", "display the status as JSON")])
             .tools(CTL_AND_DIAGNOSTICS),
+        verb("disable_auth_attempt_source_tracking", NONE, "",
+            "Stops counting attempts to log in by source: not available")
+            .tools(DIAGNOSTICS)
+            .impossible("Attempts to log in are always counted by source, up to 1024 of them"),
+        verb("enable_auth_attempt_source_tracking", NONE, "",
+            "Counts attempts to log in by source, as is always done")
+            .tools(DIAGNOSTICS)
+            .needless("Attempts to log in are always counted by source"),
+        verb("list_node_auth_attempt_stats", NONE, "[--by-source] [--timeout <timeout>]",
+            "Lists attempts to log in")
+            .tools(CTL_AND_DIAGNOSTICS)
+            .asks(facts::attempts_request, facts::attempts_banner, facts::list_attempts)
+            .details(&[("--by-source", "by remote address and username")]),
+        verb("memory_breakdown", NONE, "[--unit <unit>] [--timeout <timeout>]",
+            "Shows what the memory is used for")
+            .tools(DIAGNOSTICS)
+            .asks(facts::memory_request, facts::memory_banner, facts::memory_breakdown)
+            .details(&[("--unit <bytes | mb | gb>", "the unit in which sizes are displayed")]),
+        verb("report", NONE, "", "Displays status, settings and everything that is declared, for support")
+            .tools(CTL_AND_DIAGNOSTICS)
+            .does(Action::Special),
+        verb("reset_node_auth_attempt_metrics", NONE, "[--timeout <timeout>]", "Forgets the attempts to log in")
+            .tools(DIAGNOSTICS)
+            .asks(facts::reset_attempts, facts::reset_attempts_banner, cluster::done),
+        verb("server_version", NONE, "[--timeout <timeout>]", "Displays the version of the running broker")
+            .tools(DIAGNOSTICS)
+            .on_status(facts::version_banner, facts::server_version),
     ],
 };

@@ -1,6 +1,7 @@
 //! The broker as a process: started, stopped, waited for.
 
-use super::{Group, NONE, verb};
+use super::super::action::Action;
+use super::{CTL_AND_DIAGNOSTICS, Group, NONE, verb};
 
 #[rustfmt::skip] // A table reads better as a table.
 pub(super) static GROUP: Group = Group {
@@ -12,5 +13,10 @@ pub(super) static GROUP: Group = Group {
             "Stops the broker and waits until it has ended")
             .details(&[("<pidfile>", "accepted and ignored"),
                 ("--idempotent", "return success if the broker is not running")]),
+        verb("wait", (0, Some(1)), "[<pidfile>] [--pid|-P <pid>] [--timeout <timeout>]",
+            "Waits until the process of a pid file runs and the broker answers")
+            .tools(CTL_AND_DIAGNOSTICS)
+            .does(Action::Special)
+            .details(&[("<pidfile>", "file with the process id"), ("--pid <pid>", "the process id itself")]),
     ],
 };

@@ -1,5 +1,7 @@
 //! Users and their limits.
 
+use super::super::action::Action;
+use super::super::commands::facts;
 use super::{CTL_AND_DIAGNOSTICS, Group, NONE, exactly, verb};
 
 #[rustfmt::skip] // A table reads better as a table.
@@ -18,6 +20,8 @@ pub(super) static GROUP: Group = Group {
             "Clears user connection/channel limits")
             .details(&[("<limit_type>", "max-connections or max-channels")]),
         verb("delete_user", exactly(1), "<username>", "Removes a user and its permissions"),
+        verb("hash_password", exactly(1), "<password>", "Hashes a password, for definition files")
+            .does(Action::Local(facts::hash_password)),
         verb("list_user_limits", NONE, "[--user <username>] [--global]",
             "Displays configured user limits")
             .details(&[("--global", "list limits for all the users")])
