@@ -18,6 +18,7 @@ mod command_line;
 mod conformance;
 mod crash;
 mod ctl;
+mod ctl_tools;
 mod definitions;
 mod delayed;
 mod docs;
