@@ -2,6 +2,7 @@
 //! what. Secrets are left out, and long texts are shortened.
 
 use super::access::Principal;
+use super::class::Changes;
 use super::request::{Request, Response};
 use crate::text::shorten::shortened;
 use serde_json::{Map, Value};
@@ -23,7 +24,7 @@ pub(super) struct Change {
 impl Change {
     /// Returns the change that a request makes; `None` if it changes nothing.
     pub(super) fn of(request: &Request) -> Option<Self> {
-        if is_question(request) {
+        if request.class().changes == Changes::Nothing {
             return None;
         }
         let Ok(Value::Object(mut arguments)) = serde_json::to_value(request) else {
@@ -64,33 +65,6 @@ impl Change {
             _ => tracing::info!(user, from, verb, arguments, "changed by an operator"),
         }
     }
-}
-
-/// Returns whether a request only asks.
-fn is_question(request: &Request) -> bool {
-    matches!(
-        request,
-        Request::ListQueues { .. }
-            | Request::ListConnections { .. }
-            | Request::ListChannels { .. }
-            | Request::ListConsumers { .. }
-            | Request::ListExchanges { .. }
-            | Request::ListBindings { .. }
-            | Request::ListVhosts { .. }
-            | Request::ListUsers
-            | Request::ListPermissions { .. }
-            | Request::ListUserPermissions { .. }
-            | Request::ListTopicPermissions { .. }
-            | Request::ListUserTopicPermissions { .. }
-            | Request::ListVhostLimits { .. }
-            | Request::ListUserLimits { .. }
-            | Request::ListPolicies { .. }
-            | Request::Status
-            | Request::Ping
-            | Request::Alarms
-            | Request::AuthenticateUser { .. }
-            | Request::ExportDefinitions
-    )
 }
 
 fn shown(arguments: Map<String, Value>) -> Map<String, Value> {

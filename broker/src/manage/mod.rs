@@ -2,8 +2,8 @@
 //!
 //! [`objects`] are the things that exist, with RabbitMQ's JSON keys; [`columns`] and `listings` are leveretctl's view of
 //! them, [`metrics`] Prometheus', [`definitions`] that of definition files. [`statistics`] adds rates and histories.
-//! [`request`] declares every operation; `operations` and the files beside it perform them; [`perform`] and [`access`]
-//! check the right that each one needs.
+//! [`request`] declares every operation, and `class` what it changes and which right it needs; `operations` and the files
+//! beside it perform them; [`perform`] and [`access`] check the right.
 //!
 //! A new kind of thing, field, metric or operation belongs here. What does not: how it is requested and written
 //! (`control`, `ctl`, `http`), the rules that it follows ([`domain`](crate::domain)), and counting (the layers below).
@@ -12,6 +12,7 @@ pub mod access;
 mod audit;
 #[cfg(test)]
 mod change_order_tests;
+mod class;
 pub mod columns;
 pub mod definitions;
 mod http_operations;

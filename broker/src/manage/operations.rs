@@ -3,6 +3,7 @@
 use super::AdminContext;
 use super::access::Principal;
 use super::audit;
+use super::class::Changes;
 use super::objects;
 use super::request::{ErrorKind, Request, Response};
 use super::status::{Listener, Status};
@@ -42,24 +43,7 @@ impl Operations {
     }
 
     fn performed(mut self, request: Request) -> Response {
-        let leaves_store_unchanged = matches!(
-            request,
-            Request::Ping
-                | Request::Status
-                | Request::QueueKind { .. }
-                | Request::Alarms
-                | Request::SetVmMemoryHighWatermark { .. }
-                | Request::SetDiskFreeLimit { .. }
-                | Request::ListVhostLimits { .. }
-                | Request::ListUserLimits { .. }
-                | Request::AuthenticateUser { .. }
-                | Request::ResetLoginAttempts
-                | Request::CloseConnection { .. }
-                | Request::CloseAllConnections { .. }
-                | Request::CloseAllUserConnections { .. }
-                | Request::Backup { .. }
-        );
-        if leaves_store_unchanged {
+        if request.class().changes != Changes::Store {
             return self.operation(request).unwrap_or_else(|refusal| refusal);
         }
         let broker = self.context.broker.clone();

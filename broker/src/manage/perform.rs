@@ -1,9 +1,9 @@
 //! Performing a request for a principal: the one place that checks what it may do.
 
 use super::AdminContext;
-use super::access::{Denied, NoVhost, Principal, Right};
+use super::access::{Denied, NoVhost, Principal};
 use super::operations::Operations;
-use super::request::{ErrorKind, PolicyKind, Request, Response};
+use super::request::{ErrorKind, Request, Response};
 use crate::domain::operations::Caller;
 use crate::engine::queue::Effects;
 use leveret_protocol::AmqpError;
@@ -80,7 +80,7 @@ impl AdminContext {
     /// When the principal may not do it, or it is refused.
     pub fn perform(&self, principal: &Principal, request: Request) -> Result<Response, Refusal> {
         if !self.is_own(principal, &request) {
-            let denied = principal.require(request.right());
+            let denied = principal.require(request.class().right);
             denied.map_err(|denied| {
                 if request.closes_connections() {
                     Denied::NotOwner
@@ -122,72 +122,6 @@ impl Request {
             self,
             Request::CloseConnection { .. } | Request::CloseAllUserConnections { .. }
         )
-    }
-
-    /// Returns what a principal needs to make this request (RabbitMQ: Management Plugin, "Access and Permissions").
-    fn right(&self) -> Right {
-        match self {
-            Request::PurgeQueue { .. } | Request::DeleteQueue { .. } => Right::Management,
-            Request::SetPolicy { kind, .. } | Request::ClearPolicy { kind, .. } => match kind {
-                PolicyKind::User => Right::Policymaker,
-                PolicyKind::Operator => Right::Administrator,
-            },
-            Request::SetParameter { .. }
-            | Request::ClearParameter { .. }
-            | Request::SetGlobalParameter { .. }
-            | Request::ClearGlobalParameter { .. } => Right::Policymaker,
-            Request::ListQueues { .. }
-            | Request::ListConnections { .. }
-            | Request::ListChannels { .. }
-            | Request::ListConsumers { .. }
-            | Request::ListExchanges { .. }
-            | Request::ListBindings { .. }
-            | Request::ListVhosts { .. }
-            | Request::ListUsers
-            | Request::ListPermissions { .. }
-            | Request::ListUserPermissions { .. }
-            | Request::ListTopicPermissions { .. }
-            | Request::ListUserTopicPermissions { .. }
-            | Request::Status
-            | Request::MemoryBreakdown
-            | Request::ListLoginAttempts { .. }
-            | Request::QueueKind { .. }
-            | Request::Ping
-            | Request::AddUser { .. }
-            | Request::DeleteUser { .. }
-            | Request::ChangePassword { .. }
-            | Request::AuthenticateUser { .. }
-            | Request::SetUserTags { .. }
-            | Request::SetPermissions { .. }
-            | Request::ClearPermissions { .. }
-            | Request::SetTopicPermissions { .. }
-            | Request::ClearTopicPermissions { .. }
-            | Request::AddVhost { .. }
-            | Request::DeleteVhost { .. }
-            | Request::Backup { .. }
-            | Request::CloseConnection { .. }
-            | Request::CloseAllConnections { .. }
-            | Request::CloseAllUserConnections { .. }
-            | Request::SetVmMemoryHighWatermark { .. }
-            | Request::SetDiskFreeLimit { .. }
-            | Request::Alarms
-            | Request::SetVhostLimits { .. }
-            | Request::ClearVhostLimits { .. }
-            | Request::ListVhostLimits { .. }
-            | Request::SetUserLimits { .. }
-            | Request::ClearUserLimits { .. }
-            | Request::ListUserLimits { .. }
-            | Request::ListPolicies { .. }
-            | Request::PutUser { .. }
-            | Request::PutVhost { .. }
-            | Request::ProtectVhost { .. }
-            | Request::SetVhostLimit { .. }
-            | Request::ClearVhostLimit { .. }
-            | Request::ResetLoginAttempts
-            | Request::ExportDefinitions
-            | Request::ImportDefinitions { .. }
-            | Request::Stop => Right::Administrator,
-        }
     }
 
     /// Returns the virtual host that the principal must be able to enter.
