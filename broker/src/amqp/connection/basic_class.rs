@@ -187,6 +187,9 @@ impl Connection {
             return Ok(());
         };
         self.expect_acks(&queue, None);
+        if self.is_traced() {
+            self.trace_get(id, &queue, &entry);
+        }
         let frame_max = self.tuned.frame_max;
         let redelivered = entry.redelivered();
         self.tally.of(queue.kind).count_get(get.no_ack, redelivered);

@@ -122,7 +122,8 @@ impl Connection {
         let channel = self.channels.get(found.channel)?;
         let current = self.route.generation == vhost.generation()
             && self.route.users_generation == self.broker.users.generation();
-        let free = channel.deferred.is_none()
+        let free = !self.route.is_traced
+            && channel.deferred.is_none()
             && !channel.closing
             && channel.transaction.is_none()
             && matches!(channel.content, Content::Method);

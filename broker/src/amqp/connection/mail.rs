@@ -60,6 +60,7 @@ impl Connection {
         let any = !batch.is_empty();
         let mut undeliverable = Vec::new();
         let mut delivered = 0;
+        let is_traced = self.is_traced();
         let mut streak: Option<Streak> = None;
         for mail in batch.mail.drain(..) {
             match mail {
@@ -69,6 +70,9 @@ impl Connection {
                         ended.inspect(|ended| self.count_streak(ended, delivered));
                     }
                     let redelivered = entry.redelivered();
+                    if is_traced {
+                        self.trace_delivery(&consumer, &entry);
+                    }
                     match self.deliver(consumer, entry) {
                         Ok(()) => {
                             delivered += 1;

@@ -22,6 +22,7 @@ mod deferred;
 mod dispatch;
 mod exchange_class;
 mod fast_path;
+mod firehose;
 mod flush;
 mod foreign;
 mod handshake;

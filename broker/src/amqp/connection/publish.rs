@@ -43,7 +43,8 @@ impl Connection {
         let users_generation = self.broker.users.generation();
         if self.route.generation != generation || self.route.users_generation != users_generation {
             self.count_routes();
-            self.route = RouteCache::of(generation, users_generation);
+            let is_traced = self.vhost()?.is_traced();
+            self.route = RouteCache::of(generation, users_generation, is_traced);
         }
         if let Some(known) = self.route.exchange_named(name) {
             return Ok(known.clone());
@@ -190,6 +191,9 @@ impl Connection {
             storing,
             target,
         };
+        if self.route.is_traced {
+            self.trace_publish(id, &routed);
+        }
         if transactional {
             self.publish_in_transaction(id, routed)
         } else {

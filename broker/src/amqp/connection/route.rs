@@ -21,6 +21,8 @@ const EXCHANGES_MAX: usize = 8;
 pub(super) struct RouteCache {
     pub(super) generation: u64,
     pub(super) users_generation: u64,
+    /// Whether the virtual host is traced: then every publish takes the slow path.
+    pub(super) is_traced: bool,
     /// Exchanges that may be published to, under the names that were used.
     exchanges: Vec<(Vec<u8>, PermittedExchange)>,
     /// The exchange and the routing key that lead to `queues`; `None` if they alone do not decide.
@@ -37,10 +39,11 @@ pub(super) type Destinations = (Arc<[Arc<Queue>]>, Vec<Arc<Delays>>);
 
 impl RouteCache {
     /// Creates an empty cache for these generations of declarations and permissions.
-    pub(super) fn of(generation: u64, users_generation: u64) -> Self {
+    pub(super) fn of(generation: u64, users_generation: u64, is_traced: bool) -> Self {
         RouteCache {
             generation,
             users_generation,
+            is_traced,
             ..RouteCache::default()
         }
     }

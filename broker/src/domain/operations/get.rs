@@ -1,6 +1,7 @@
 //! Getting several messages at once, without a channel: what is not consumed goes back before anybody waits for anything.
 
 use super::Caller;
+use super::firehose::NO_CHANNEL;
 use crate::engine::message::SharedMessage;
 use crate::engine::queue::{Effects, Entry, Queue, Return};
 use crate::engine::statistics::Traffic;
@@ -82,6 +83,11 @@ impl Caller {
             all.push(got);
             if all.len() % SLICE == 0 {
                 fx.perform();
+            }
+        }
+        if self.vhost().is_traced() {
+            for got in &all {
+                self.trace_delivery(NO_CHANNEL, &queue, &got.entry, fx);
             }
         }
         self.count_gets(

@@ -10,6 +10,7 @@
 mod bindings;
 mod caller;
 mod exchanges;
+mod firehose;
 mod get;
 mod ignored;
 mod messages;

@@ -2,6 +2,7 @@
 //! confirm.
 
 use super::Caller;
+use super::firehose::NO_CHANNEL;
 use super::messages::check_properties;
 use crate::engine::exchange::{
     Copies, DelayedMessage, Delays, Directory, Exchange, Postponed, Routable, Route,
@@ -128,6 +129,9 @@ impl Caller {
         let kept_by = route.kept_by.iter();
         let keeping = kept_by.filter(|d| persistent && d.is_stored()).count();
         let message = Arc::new(builder.finish(storing + keeping == 1));
+        if self.vhost().is_traced() {
+            self.trace_publish(NO_CHANNEL, &message, copies, &route.queues, fx);
+        }
         let replied = exchange.is_none() && self.broker.replies.send_to_all(&message, copies);
         let is_taken = replied || !route.queues.is_empty() || !route.kept_by.is_empty();
         self.count_publish(exchange, route.queues.len() as u64, is_taken);
@@ -190,7 +194,13 @@ impl Caller {
     }
 }
 
-fn hand_over(route: Route, message: &SharedMessage, copies: &[Box<[u8]>], fx: &mut Effects) {
+/// Hands a message to where it goes.
+pub(super) fn hand_over(
+    route: Route,
+    message: &SharedMessage,
+    copies: &[Box<[u8]>],
+    fx: &mut Effects,
+) {
     let routable = Routable {
         routing_keys: &[message.routing_key()],
         properties: message.properties(),

@@ -20,14 +20,17 @@ impl Vhost {
         *self.metadata.write() = Arc::new(metadata);
     }
 
-    /// Returns whether messages are to be traced. There is no tracer yet.
+    /// Returns whether messages are traced, see `operations`.
+    #[inline]
     pub fn is_traced(&self) -> bool {
         self.tracing.load(Ordering::Relaxed)
     }
 
-    /// Sets whether messages are to be traced, until the broker stops.
+    /// Sets whether messages are traced, until the broker stops. Cached routes end, because publishes on traced virtual
+    /// hosts take the slow path.
     pub fn set_traced(&self, traced: bool) {
         self.tracing.store(traced, Ordering::Relaxed);
+        self.changed();
     }
 
     /// Adds `x-queue-type` to a declaration that does not have it, if the virtual host has a default: the type belongs

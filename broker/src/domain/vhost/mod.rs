@@ -52,15 +52,15 @@ const SYSTEM_EXCHANGES: [(&str, ExchangeKind); 6] = [
     (TRACE_EXCHANGE, ExchangeKind::Topic),
 ];
 
-/// The exchange that RabbitMQ's tracer publishes to; clients cannot.
-const TRACE_EXCHANGE: &str = "amq.rabbitmq.trace";
+/// The exchange that the tracer publishes to; clients cannot.
+pub const TRACE_EXCHANGE: &str = "amq.rabbitmq.trace";
 
 /// A virtual host.
 #[derive(Debug)]
 pub struct Vhost {
     name: VhostName,
     metadata: RwLock<Arc<VhostMetadata>>,
-    /// Whether messages are to be traced; not stored, as in RabbitMQ.
+    /// Whether messages are traced; not stored, as in RabbitMQ.
     tracing: AtomicBool,
     queues: RwLock<HashMap<QueueName, Arc<Queue>>>,
     exchanges: RwLock<HashMap<ExchangeName, Arc<Exchange>>>,

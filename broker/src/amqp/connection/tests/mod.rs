@@ -14,6 +14,7 @@ mod delivery;
 mod errors;
 mod expiry;
 mod fast_path;
+mod firehose;
 mod fuzz;
 mod handshake;
 mod lifetimes;
