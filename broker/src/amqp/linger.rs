@@ -49,7 +49,7 @@ mod tests {
         let broker = Arc::new(Broker::new(Limits::default(), Vec::new(), None));
         let local = "127.0.0.1:0".parse().expect("an address");
         let listener = Listener::bind(broker, local).expect("a free port");
-        let address = listener.address().expect("it is bound");
+        let address = listener.address();
         let (_stop, stopped) = watch::channel(false);
         let server = tokio::spawn(listener.serve(stopped));
 

@@ -4,6 +4,7 @@ use super::linger::linger;
 use super::session::{End, Session};
 use crate::domain::broker::Broker;
 use crate::domain::connections::{ConnectionInfo, log_connection};
+use crate::plumbing::ports::PortOrder;
 use crate::plumbing::stopped;
 use crate::plumbing::system;
 use socket2::{SockRef, TcpKeepalive};
@@ -12,6 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Connections that may wait to be accepted.
@@ -30,7 +32,10 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// A listening socket.
 pub struct Listener {
-    listener: TcpListener,
+    /// The socket; `None` while an operator has closed it.
+    listener: Option<TcpListener>,
+    address: SocketAddr,
+    orders: UnboundedReceiver<PortOrder>,
     broker: Arc<Broker>,
     /// One permit per socket, including those that are lingering.
     places: Arc<Semaphore>,
@@ -42,37 +47,37 @@ impl Listener {
     /// # Errors
     /// The system's error.
     pub fn bind(broker: Arc<Broker>, address: SocketAddr) -> io::Result<Self> {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        // A restart must not wait for old connections in TIME_WAIT.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
+        let listener = listen(address)?;
         let places = system::socket_limit(system::file_limit());
         let places = usize::try_from(places).unwrap_or(usize::MAX);
         Ok(Listener {
-            listener: socket.listen(BACKLOG)?,
+            address: listener.local_addr()?,
+            listener: Some(listener),
+            orders: broker.service.ports.add(),
             broker,
             places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
         })
     }
 
     /// Returns the bound address.
-    ///
-    /// # Errors
-    /// The system's error.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Serves until `stop` becomes true, then closes all connections (320 CONNECTION_FORCED) and
     /// waits briefly for them.
-    pub async fn serve(self, mut stop: watch::Receiver<bool>) {
-        tokio::select! {
-            () = self.accept() => {}
-            () = stopped(&mut stop) => {}
+    pub async fn serve(mut self, mut stop: watch::Receiver<bool>) {
+        loop {
+            let order = tokio::select! {
+                () = accept(self.listener.as_ref(), &self.broker, &self.places) => break,
+                () = stopped(&mut stop) => break,
+                order = self.orders.recv() => order,
+            };
+            let Some(order) = order else {
+                break;
+            };
+            let result = self.obey(order.open);
+            order.done(result);
         }
         drop(self.listener);
         self.broker
@@ -84,63 +89,88 @@ impl Listener {
         }
     }
 
-    /// Accepts connections forever, up to the limit; further ones wait until another closes.
-    async fn accept(&self) {
-        let (mut full, mut failed) = (LogThrottle::default(), LogThrottle::default());
-        loop {
-            if self.places.available_permits() == 0 && full.is_due() {
-                tracing::warn!(
-                    connections = self.broker.connections.count(),
-                    "no file descriptors are left for more connections: new ones wait until others close; raise \
-                     LimitNOFILE (systemd) or ulimit -n"
-                );
-            }
-            let Ok(place) = self.places.clone().acquire_owned().await else {
-                return;
-            };
-            match self.listener.accept().await {
-                Ok((socket, peer)) => self.start(socket, peer, place),
-                Err(error) => {
-                    if failed.is_due() {
-                        tracing::error!(%error, "cannot accept a connection");
-                    }
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
+    /// Listens on the port that it had, or closes the socket.
+    fn obey(&mut self, open: bool) -> io::Result<()> {
+        if !open {
+            self.listener = None;
+        } else if self.listener.is_none() {
+            self.listener = Some(listen(self.address)?);
         }
+        Ok(())
     }
+}
 
-    fn start(&self, socket: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
-        // Small replies must not be delayed by Nagle's algorithm.
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, %peer, "cannot set TCP_NODELAY");
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // A restart must not wait for old connections in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts connections forever, up to the limit; further ones wait until another closes. Without a socket it only waits.
+async fn accept(listener: Option<&TcpListener>, broker: &Arc<Broker>, places: &Arc<Semaphore>) {
+    let Some(listener) = listener else {
+        return std::future::pending().await;
+    };
+    let (mut full, mut failed) = (LogThrottle::default(), LogThrottle::default());
+    loop {
+        if places.available_permits() == 0 && full.is_due() {
+            tracing::warn!(
+                connections = broker.connections.count(),
+                "no file descriptors are left for more connections: new ones wait until others close; raise \
+                 LimitNOFILE (systemd) or ulimit -n"
+            );
         }
-        // Detects peers without heartbeats that the network has lost.
-        let alive = TcpKeepalive::new()
-            .with_time(KEEPALIVE_AFTER)
-            .with_interval(KEEPALIVE_INTERVAL);
-        if let Err(error) = SockRef::from(&socket).set_tcp_keepalive(&alive) {
-            tracing::debug!(%error, %peer, "cannot set SO_KEEPALIVE");
-        }
-        let local = socket.local_addr().unwrap_or(peer);
-        let (info, mailbox) = self.broker.connections.add(peer, local);
-        // Probes connect and close, every few seconds: a client is logged when it has logged in.
-        log_connection!(debug, info, id = %info.id, "accepting AMQP connection");
-        let session = Session::new(socket, self.broker.clone(), info.clone(), mailbox);
-        let entry = RemoveOnDrop {
-            broker: self.broker.clone(),
-            info,
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
         };
-        tokio::spawn(async move {
-            let (end, socket) = session.run().await;
-            entry.with(&end);
-            drop(entry);
-            if matches!(end, End::Closed) {
-                linger(socket).await;
+        match listener.accept().await {
+            Ok((socket, peer)) => start(broker, socket, peer, place),
+            Err(error) => {
+                if failed.is_due() {
+                    tracing::error!(%error, "cannot accept a connection");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
-            drop(place);
-        });
+        }
     }
+}
+
+fn start(broker: &Arc<Broker>, socket: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+    // Small replies must not be delayed by Nagle's algorithm.
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, %peer, "cannot set TCP_NODELAY");
+    }
+    // Detects peers without heartbeats that the network has lost.
+    let alive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_AFTER)
+        .with_interval(KEEPALIVE_INTERVAL);
+    if let Err(error) = SockRef::from(&socket).set_tcp_keepalive(&alive) {
+        tracing::debug!(%error, %peer, "cannot set SO_KEEPALIVE");
+    }
+    let local = socket.local_addr().unwrap_or(peer);
+    let (info, mailbox) = broker.connections.add(peer, local);
+    // Probes connect and close, every few seconds: a client is logged when it has logged in.
+    log_connection!(debug, info, id = %info.id, "accepting AMQP connection");
+    let session = Session::new(socket, broker.clone(), info.clone(), mailbox);
+    let entry = RemoveOnDrop {
+        broker: broker.clone(),
+        info,
+    };
+    tokio::spawn(async move {
+        let (end, socket) = session.run().await;
+        entry.with(&end);
+        drop(entry);
+        if matches!(end, End::Closed) {
+            linger(socket).await;
+        }
+        drop(place);
+    });
 }
 
 /// Limits how often a recurring problem is logged.

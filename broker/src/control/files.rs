@@ -1,6 +1,7 @@
 //! Files that follow a request on the admin socket.
 
 use crate::manage::AdminContext;
+use crate::manage::access::Principal;
 use crate::manage::definitions::{ImportError, ImportOptions, MAX_FILE};
 use crate::manage::request::{ErrorKind, Response};
 use std::io;
@@ -46,12 +47,13 @@ pub(super) async fn import(
     file: Vec<u8>,
     skip_if_unchanged: bool,
 ) -> Response {
-    let broker = context.broker.clone();
+    let context = context.clone();
     let options = ImportOptions {
         vhost: None,
         skip_if_unchanged,
     };
-    let imported = tokio::task::spawn_blocking(move || broker.import_definitions(&file, &options));
+    let import = move || context.import_definitions(&Principal::Owner, &file, &options);
+    let imported = tokio::task::spawn_blocking(import);
     match imported.await {
         Ok(Ok(imported)) => Response::Imported(imported),
         Ok(Err(error @ ImportError::NotDefinitions(_))) => {

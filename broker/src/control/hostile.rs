@@ -84,6 +84,68 @@ fn topic_permission_request() -> impl Strategy<Value = Request> {
     ]
 }
 
+fn vhost_request() -> impl Strategy<Value = Request> {
+    let words = || prop::collection::vec(word(), 0..3);
+    let kind = || {
+        let known = select(&["quorum", "classic", "stream"][..]).prop_map(str::to_owned);
+        prop::option::of(prop_oneof![known, word()])
+    };
+    prop_oneof![
+        (word(), word(), words(), kind()).prop_map(
+            |(vhost, description, tags, default_queue_type)| Request::AddVhost {
+                vhost,
+                description,
+                tags,
+                default_queue_type,
+            }
+        ),
+        (
+            word(),
+            prop::option::of(word()),
+            prop::option::of(words()),
+            kind()
+        )
+            .prop_map(|(vhost, description, tags, default_queue_type)| {
+                Request::UpdateVhost {
+                    vhost,
+                    description,
+                    tags,
+                    default_queue_type,
+                    protected_from_deletion: None,
+                }
+            }),
+        (word(), any::<bool>()).prop_map(|(vhost, enabled)| Request::SetTracing { vhost, enabled }),
+        word().prop_map(|vhost| Request::RestartVhost { vhost }),
+        word().prop_map(|vhost| Request::ListParameters { vhost }),
+        (word(), word(), word()).prop_map(|(vhost, component, name)| Request::SetParameter {
+            vhost,
+            component,
+            value: name.as_str().into(),
+            name,
+        }),
+        (word(), word()).prop_map(|(name, value)| Request::SetGlobalParameter {
+            name,
+            value: value.into(),
+        }),
+    ]
+}
+
+/// Requests about the service; most of the time it runs.
+fn service_request() -> impl Strategy<Value = Request> {
+    prop_oneof![
+        1 => Just(Request::StopApp),
+        9 => Just(Request::StartApp),
+        2 => Just(Request::Reset),
+        1 => Just(Request::SuspendListeners),
+        1 => Just(Request::ResumeListeners),
+        1 => Just(Request::Drain),
+        1 => Just(Request::IsRunning),
+        1 => Just(Request::ListGlobalParameters),
+        1 => (word(), word()).prop_map(|(vhost, queue)| Request::SyncQueue { vhost, queue }),
+        1 => word().prop_map(|user| Request::ClearPassword { user }),
+    ]
+}
+
 /// Any request except to stop the broker, and to import a file: that one takes what follows for the file.
 fn request() -> impl Strategy<Value = Request> {
     let queue_columns = prop::collection::vec(select(QueueColumn::ALL), 0..5);
@@ -117,11 +179,8 @@ fn request() -> impl Strategy<Value = Request> {
             }
         ),
         (word(), word()).prop_map(|(vhost, user)| Request::ClearPermissions { vhost, user }),
-        (word(), word(), words()).prop_map(|(vhost, description, tags)| Request::AddVhost {
-            vhost,
-            description,
-            tags
-        }),
+        vhost_request(),
+        service_request(),
         word().prop_map(|vhost| Request::DeleteVhost { vhost }),
         word().prop_map(|word| Request::Backup {
             directory: word.into()
@@ -145,6 +204,7 @@ fn request() -> impl Strategy<Value = Request> {
             |(vhost, limit, reason)| Request::CloseAllConnections {
                 vhost,
                 limit,
+                delay_ms: 0,
                 reason
             }
         ),
@@ -191,9 +251,9 @@ fn context() -> AdminContext {
     broker.add_vhost(VhostSpec::named(DEFAULT_VHOST), &mut Effects::default());
     AdminContext {
         broker: Arc::new(broker),
-        data_dir: config.data_dir,
-        config_files: Vec::new(),
         settings: Arc::default(),
+        data_dir: config.data_dir.clone(),
+        config: Arc::new(config),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         management_address: None,
         prometheus_address: None,

@@ -165,6 +165,7 @@ pub(super) async fn serve_client(
                 continue;
             }
         };
+        let allowed = request.check_app(context.broker.service.is_running());
         match request {
             Request::ImportDefinitions {
                 bytes,
@@ -175,11 +176,18 @@ pub(super) async fn serve_client(
                     return send(&mut write, slot, &files::too_long()).await;
                 };
                 lines.get_mut().set_limit(MAX_LINE as u64);
-                let response = files::import(&context, file, skip_if_unchanged).await;
+                // The file has to be read in any case: it is no request.
+                let response = match allowed {
+                    Ok(()) => files::import(&context, file, skip_if_unchanged).await,
+                    Err(kind) => Response::refused(kind),
+                };
                 drop(turn);
                 send(&mut write, slot, &response).await?;
             }
-            request => answer(request, &context, &mut write, slot).await?,
+            request => match allowed {
+                Ok(()) => answer(request, &context, &mut write, slot).await?,
+                Err(kind) => send(&mut write, slot, &Response::refused(kind)).await?,
+            },
         }
         slot.response_sent();
     }

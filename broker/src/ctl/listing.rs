@@ -33,6 +33,8 @@ impl Listing {
             Request::ListUserTopicPermissions { .. } => {
                 unstreamed(&["vhost", "exchange", "write", "read"])
             }
+            Request::ListParameters { .. } => streamed_names(&["component", "name", "value"]),
+            Request::ListGlobalParameters => streamed_names(&["name", "value"]),
             Request::ListVhostLimits { vhost: None } => unstreamed(&["vhost", "limits"]),
             Request::ListUserLimits { user: None } => unstreamed(&["user", "limits"]),
             Request::ListPolicies { .. } => streamed_names(&[

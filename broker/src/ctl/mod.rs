@@ -14,6 +14,7 @@ mod action;
 mod alarms;
 mod client;
 mod commands;
+mod confirm;
 mod definitions;
 pub mod exit;
 mod help;

@@ -40,6 +40,9 @@ const fn option(
 
 const MODES: &[&str] = &["directories", "disable", "enable", "is_enabled", "set"];
 
+/// The verbs that set what operators say about a virtual host.
+const VHOST_METADATA: &[&str] = &["add_vhost", "update_vhost_metadata"];
+
 /// All options. Those that only matter to Erlang are accepted and ignored, so that scripts need not be
 /// changed.
 static OPTIONS: &[OptionSpec] = &[
@@ -150,14 +153,23 @@ static OPTIONS: &[OptionSpec] = &[
     ),
     option("user", None, ValueKind::Text, &["list_user_limits"]),
     option("limit", None, ValueKind::Number, &["close_all_connections"]),
-    option("description", None, ValueKind::Text, &["add_vhost"]),
-    option("tags", None, ValueKind::Text, &["add_vhost"]),
     option(
         "unit",
         None,
         ValueKind::Text,
         &["status", "memory_breakdown", "check_certificate_expiration"],
     ),
+    option(
+        "per-connection-delay",
+        None,
+        ValueKind::Number,
+        &["close_all_connections"],
+    ),
+    option("description", None, ValueKind::Text, VHOST_METADATA),
+    option("tags", None, ValueKind::Text, VHOST_METADATA),
+    option("default-queue-type", None, ValueKind::Text, VHOST_METADATA),
+    option("wait", None, ValueKind::NoValue, &["shutdown"]),
+    option("no-wait", None, ValueKind::NoValue, &["shutdown"]),
     option(
         "format",
         None,

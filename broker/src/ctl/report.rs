@@ -3,6 +3,8 @@
 
 use crate::manage::request::{ErrorKind, Request};
 
+use crate::text::names::NODE_NAME;
+
 use super::exit;
 
 /// The text for a request that succeeded.
@@ -26,6 +28,19 @@ pub(super) fn success(verb: &str, request: &Request, count: u64) -> SuccessText 
         ),
         Request::Ping if verb == "ping" => SuccessText::Result("Ping succeeded".to_owned()),
         Request::AuthenticateUser { .. } => SuccessText::Result("Success".to_owned()),
+        Request::SetTracing { vhost, enabled } => {
+            let state = if *enabled { "enabled" } else { "disabled" };
+            SuccessText::Result(format!("Trace {state} for vhost {vhost}"))
+        }
+        Request::RestartVhost { vhost } => {
+            SuccessText::Result(format!("Vhost '{vhost}' is already running"))
+        }
+        Request::IsRunning if verb.starts_with("await_online") => SuccessText::Result(
+            "The broker is a single node, so the command does not apply".to_owned(),
+        ),
+        Request::Stop if verb == "shutdown" => {
+            SuccessText::Hint("The broker successfully shut down".to_owned())
+        }
         Request::DeleteQueue { .. } => SuccessText::Result(format!(
             "Queue was successfully deleted with {count} ready messages"
         )),
@@ -52,6 +67,14 @@ pub(super) fn refusal(request: &Request, kind: ErrorKind, message: &str) -> (Str
             (text, exit::DATA)
         }
         ErrorKind::NoSuchVhost => match request {
+            Request::RestartVhost { vhost } => (
+                format!("Failed to start vhost '{vhost}': it does not exist"),
+                exit::SOFTWARE,
+            ),
+            Request::UpdateVhost { vhost, .. } => (
+                format!("Virtual host \"{vhost}\" does not exist"),
+                exit::DATA,
+            ),
             Request::SetPermissions { vhost, .. }
             | Request::ClearPermissions { vhost, .. }
             | Request::SetTopicPermissions { vhost, .. }
@@ -76,6 +99,14 @@ pub(super) fn refusal(request: &Request, kind: ErrorKind, message: &str) -> (Str
         ErrorKind::Refused if matches!(request, Request::DeleteVhost { .. }) => {
             (message.to_owned(), exit::DATA)
         }
+        ErrorKind::AppStopped if *request == Request::IsRunning => (
+            format!(
+                "RabbitMQ on node {NODE_NAME} is not running: 'leveretctl stop_app' has stopped it"
+            ),
+            exit::UNAVAILABLE,
+        ),
+        ErrorKind::AppStopped => return (needs("running", "start_app"), exit::USAGE),
+        ErrorKind::AppRunning => return (needs("stopped", "stop_app"), exit::USAGE),
         ErrorKind::Data => (message.to_owned(), exit::DATA),
         ErrorKind::InvalidPattern | ErrorKind::Refused => (message.to_owned(), exit::UNAVAILABLE),
         ErrorKind::VersionMismatch => {
@@ -89,6 +120,17 @@ pub(super) fn refusal(request: &Request, kind: ErrorKind, message: &str) -> (Str
         ErrorKind::Software => (message.to_owned(), exit::SOFTWARE),
     };
     (format!("Error:\n{text}"), status)
+}
+
+/// Returns the text for a request that needs another state of the service, with the verb that brings it about.
+fn needs(state: &str, verb: &str) -> String {
+    let what = match state {
+        "running" => "Start",
+        _ => "Stop",
+    };
+    format!(
+        "Error: this command requires the service of the broker to be {state}. {what} it with 'leveretctl {verb}'."
+    )
 }
 
 fn no_such_user(request: &Request) -> String {
@@ -109,6 +151,7 @@ fn user_of(request: &Request) -> &str {
         Request::AddUser { user, .. }
         | Request::DeleteUser { user }
         | Request::ChangePassword { user, .. }
+        | Request::ClearPassword { user }
         | Request::AuthenticateUser { user, .. }
         | Request::SetUserTags { user, .. }
         | Request::SetPermissions { user, .. }
@@ -133,6 +176,11 @@ fn vhost_of(request: &Request) -> &str {
         | Request::ListPermissions { vhost }
         | Request::ListTopicPermissions { vhost }
         | Request::AddVhost { vhost, .. }
+        | Request::SetParameter { vhost, .. }
+        | Request::ClearParameter { vhost, .. }
+        | Request::ListParameters { vhost }
+        | Request::SetTracing { vhost, .. }
+        | Request::SyncQueue { vhost, .. }
         | Request::DeleteVhost { vhost }
         | Request::PurgeQueue { vhost, .. }
         | Request::SetVhostLimits { vhost, .. }

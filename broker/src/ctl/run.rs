@@ -22,7 +22,7 @@ use super::render::Format;
 use super::request::{self, Command, Invalid};
 use super::show::{ask, export, show_answer, show_response, wrong_file};
 use super::verbs::Verb;
-use super::{commands, exit, help, password, several};
+use super::{commands, confirm, exit, help, password, several};
 
 /// The pause between two attempts to reach a broker that is starting.
 const STARTUP_POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -262,6 +262,7 @@ fn timeout(verb: &Verb, line: &CommandLine) -> Option<u64> {
     line.number("timeout").or(match verb.name {
         "list_queues" | "ping" => Some(60),
         "await_startup" => Some(300),
+        "await_online_quorum_plus_one" | "await_online_synchronized_mirror" => Some(120),
         // There is no response until all is done, however slow the disk: a day.
         "backup" | "import_definitions" | "export_definitions" => Some(24 * 60 * 60),
         _ => None,
@@ -332,6 +333,16 @@ fn execute(
         }
         other => other?,
     };
+    if command.request == Request::Reset
+        && let Some(confirmed) = confirm::reset(terminal.out, &session.data_dir)?
+    {
+        if !confirmed {
+            let text = "Nothing was deleted.".to_owned();
+            return Err(EarlyExit::Message(text, exit::USAGE));
+        }
+        // While the user thought, the broker may have closed the connection.
+        session.reconnect(verb)?;
+    }
     let timeout = session.timeout;
     let failed = |error| failure(verb, timeout, error);
     let banner = commands::banner(verb.name, line, &command.request, timeout);

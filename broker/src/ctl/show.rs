@@ -125,6 +125,9 @@ pub(super) fn show_response(
                     rows.end(terminal.out, listing.is_streamed)?;
                     return Ok(exit::OK);
                 }
+                if command.request == Request::Stop && line.has("no-wait") {
+                    return Ok(exit::OK);
+                }
                 if command.request == Request::Stop {
                     client.wait_for_end().map_err(failed)?;
                 }
@@ -269,7 +272,12 @@ fn finish(
         let members: Vec<(&str, Json)> = match success {
             SuccessText::None => vec![("result", "ok".into())],
             SuccessText::Hint(text) => vec![("message", text.into()), ("status", "ok".into())],
-            SuccessText::Result(text) if verb.name == "close_all_connections" => {
+            SuccessText::Result(text)
+                if matches!(
+                    verb.name,
+                    "close_all_connections" | "trace_on" | "trace_off"
+                ) =>
+            {
                 vec![("result", "ok".into()), ("value", text.into())]
             }
             SuccessText::Result(text) => vec![("message", text.into())],

@@ -73,6 +73,7 @@ fn sections(status: &Status, unit: Unit) -> [(&'static str, Vec<String>); 10] {
         format!("OS PID: {}", status.pid),
         format!("OS: {}", os()),
         format!("Uptime (seconds): {}", status.uptime),
+        format!("Is under maintenance?: {}", status.is_under_maintenance),
         format!("Leveret version: {}", status.version),
         format!("Node name: {NODE_NAME}"),
     ];
@@ -164,6 +165,7 @@ pub(super) fn as_json(status: &Status) -> String {
             "queue_count": status.queues,
             "virtual_host_count": status.vhosts,
         },
+        "is_under_maintenance": status.is_under_maintenance,
         "uptime": status.uptime,
         "vm_memory_high_watermark_limit": status.memory_limit,
         "vm_memory_high_watermark_setting": setting,

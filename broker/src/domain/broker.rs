@@ -6,6 +6,7 @@ use crate::domain::connections::Connections;
 use crate::domain::durable::{self, Definition};
 use crate::domain::limits::{UsageCounts, VhostLimits};
 use crate::domain::parameters::GlobalParameters;
+use crate::domain::service::Service;
 use crate::domain::vhost::spec::{VhostDeletionError, VhostSpec, VhostUpdate};
 use crate::domain::vhost::{Vhost, Vhosts};
 use crate::engine::clock::Clock;
@@ -42,6 +43,8 @@ pub struct Broker {
     pub global_parameters: GlobalParameters,
     /// The store of everything durable; `None` for a broker that keeps everything in memory.
     pub store: Option<Store>,
+    /// Whether it serves clients.
+    pub service: Service,
     /// The open connections.
     pub connections: Connections,
     /// The deadlines of queues and exchanges.
@@ -70,7 +73,7 @@ pub struct Broker {
     pub admin_changes: Mutex<()>,
     limits: RwLock<Limits>,
     mechanisms: RwLock<Arc<Mechanisms>>,
-    vhosts: Arc<Vhosts>,
+    pub(super) vhosts: Arc<Vhosts>,
     next_queue: AtomicU64,
     next_consumer: AtomicU64,
 }
@@ -87,6 +90,7 @@ impl Broker {
             global_parameters: GlobalParameters::default(),
             mechanisms: RwLock::default(),
             store,
+            service: Service::default(),
             connections: Connections::new(ledger.clone()),
             timers: Arc::default(),
             readers: Arc::default(),
@@ -318,7 +322,7 @@ impl Broker {
     }
 }
 
-fn change_op(change: Change) -> Op {
+pub(super) fn change_op(change: Change) -> Op {
     match change {
         Change::PutUser(user) => Definition::User(user).put(),
         Change::RemoveUser(name) => Op::DeleteDefinition {

@@ -428,13 +428,22 @@ impl Connections {
         self.all.read().get(&id).map(|(info, _)| info.clone())
     }
 
-    /// Closes up to `limit` connections to a virtual host, or to any, and returns their number.
-    pub fn close_some(&self, vhost: Option<&VhostName>, limit: Option<u64>, reason: &str) -> usize {
-        let mut left = limit.unwrap_or(u64::MAX);
+    /// Closes up to `limit` connections to a virtual host, or to any, with a pause between two of them, and returns their
+    /// number. Blocks for that long.
+    pub fn close_some(
+        &self,
+        (vhost, limit): (Option<&VhostName>, Option<u64>),
+        pause: Duration,
+        reason: &str,
+    ) -> usize {
+        let mut closed = 0;
         self.close_where(reason, |info| {
-            let chosen = left > 0
+            let chosen = limit.is_none_or(|limit| closed < limit)
                 && vhost.is_none_or(|vhost| info.details.lock().vhost.as_ref() == Some(vhost));
-            left -= u64::from(chosen);
+            if chosen && closed > 0 {
+                std::thread::sleep(pause);
+            }
+            closed += u64::from(chosen);
             chosen
         })
     }

@@ -290,11 +290,6 @@ impl Definition {
     }
 }
 
-/// Returns whether a key is that of a virtual host or a user.
-pub fn is_vhost_or_user(key: &[u8]) -> bool {
-    matches!(key.first(), Some(b'v' | b'u'))
-}
-
 /// Returns the key of a virtual host.
 pub fn vhost_key(name: &str) -> Bytes {
     key(b'v', &[name.as_bytes()])

@@ -14,5 +14,7 @@ pub mod operations;
 pub mod parameters;
 pub mod policy;
 pub mod recovery;
+mod reset;
+pub mod service;
 pub mod shortage;
 pub mod vhost;

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::manage::AdminContext;
 use crate::manage::metrics::Scraper;
 use crate::plumbing::aside::Aside;
+use crate::plumbing::ports::PortOrder;
 use crate::plumbing::slots::{ConnectionSlot, ConnectionSlots};
 use crate::plumbing::stopped;
 use axum::Router;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
@@ -76,8 +78,9 @@ impl HttpListener {
         aside: &Aside,
         stop: watch::Receiver<bool>,
     ) {
-        self.serve(|| api::router(Api::new(context), config), aside, stop)
-            .await;
+        let orders = context.broker.service.ports.add();
+        let app = || api::router(Api::new(context.clone()), config);
+        self.serve(app, aside, orders, stop).await;
     }
 
     /// Serves the metrics to everybody, aside, until `stop` becomes true.
@@ -87,38 +90,86 @@ impl HttpListener {
         aside: &Aside,
         stop: watch::Receiver<bool>,
     ) {
-        self.serve(|| metrics::open(Scraper::new(context)), aside, stop)
-            .await;
+        let orders = context.broker.service.ports.add();
+        let app = || metrics::open(Scraper::new(context.clone()));
+        self.serve(app, aside, orders, stop).await;
     }
 
-    /// `app` is made for the first client: a broker that nobody asks does without its memory.
+    /// Serves, except while an operator has closed the port, until `stop` becomes true.
     async fn serve(
         self,
-        app: impl FnOnce() -> Router,
+        app: impl Fn() -> Router,
         aside: &Aside,
+        mut orders: UnboundedReceiver<PortOrder>,
         mut stop: watch::Receiver<bool>,
     ) {
-        let served = async {
-            let first = self.next().await;
-            let (listener, app, stop) = (self.0.into_std()?, app(), stop.clone());
-            let (first, peer) = (first.0.into_std()?, first.1);
-            let accepting = aside.spawn(async move {
-                let first = TcpStream::from_std(first)?;
-                let listener = HttpListener(TcpListener::from_std(listener)?);
-                listener.accept((first, peer), app, stop).await;
-                Ok(())
-            })?;
-            accepting.await.map_err(io::Error::other)?
-        };
-        let mut stopping = stop.clone();
-        let served: io::Result<()> = tokio::select! {
-            served = served => served,
-            () = stopped(&mut stopping) => Ok(()),
-        };
-        if let Err(error) = served {
-            tracing::error!(%error, "HTTP is not served any more");
-            stopped(&mut stop).await;
+        let address = self.address();
+        let mut listener = Some(self);
+        loop {
+            let (is_open, now) = (listener.is_some(), listener.take());
+            let (end, ended) = watch::channel(false);
+            let mut serving = pin!(async {
+                match now {
+                    Some(listener) => listener.serve_until(&app, aside, ended).await,
+                    None => std::future::pending().await,
+                }
+            });
+            let order = tokio::select! {
+                served = &mut serving => {
+                    if let Err(error) = served {
+                        tracing::error!(%error, "HTTP is not served any more");
+                    }
+                    return stopped(&mut stop).await;
+                }
+                () = stopped(&mut stop) => {
+                    end.send_replace(true);
+                    return;
+                }
+                order = orders.recv() => order,
+            };
+            let Some(order) = order else {
+                return stopped(&mut stop).await;
+            };
+            if is_open {
+                // Its connections end, too.
+                end.send_replace(true);
+                let _ = serving.await;
+            }
+            let opened = match (order.open, &address) {
+                (false, _) => Ok(None),
+                (true, Ok(address)) => HttpListener::bind(*address).map(Some),
+                (true, Err(error)) => Err(error.kind().into()),
+            };
+            let (reopened, result) = match opened {
+                Ok(reopened) => (reopened, Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            listener = reopened;
+            order.done(result);
         }
+    }
+
+    /// Serves until `end` becomes true. `app` is made for the first client: a broker that nobody asks does without its
+    /// memory.
+    async fn serve_until(
+        self,
+        app: &impl Fn() -> Router,
+        aside: &Aside,
+        mut end: watch::Receiver<bool>,
+    ) -> io::Result<()> {
+        let first = tokio::select! {
+            first = self.next() => first,
+            () = stopped(&mut end) => return Ok(()),
+        };
+        let (listener, app) = (self.0.into_std()?, app());
+        let (first, peer) = (first.0.into_std()?, first.1);
+        let accepting = aside.spawn(async move {
+            let first = TcpStream::from_std(first)?;
+            let listener = HttpListener(TcpListener::from_std(listener)?);
+            listener.accept((first, peer), app, end).await;
+            Ok(())
+        })?;
+        accepting.await.map_err(io::Error::other)?
     }
 
     /// Accepts clients, beginning with this one, until `stop` becomes true.

@@ -50,8 +50,8 @@ fn changes_are_stored_in_the_order_in_which_they_took_effect() {
     let context = AdminContext {
         broker: broker.clone(),
         data_dir: config.data_dir.clone(),
-        config_files: Vec::new(),
         settings: Arc::default(),
+        config: Arc::new(config.clone()),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         management_address: None,
         prometheus_address: None,

@@ -1,7 +1,7 @@
 //! What each request changes, and the right that it needs: one table for the audit trail, the store and the HTTP API.
 
 use super::access::Right;
-use super::request::{PolicyKind, Request};
+use super::request::{ErrorKind, PolicyKind, Request};
 
 /// What a request changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,9 @@ impl Request {
             | Request::ListPermissions { .. } | Request::ListUserPermissions { .. }
             | Request::ListTopicPermissions { .. } | Request::ListUserTopicPermissions { .. }
             | Request::ListVhostLimits { .. } | Request::ListUserLimits { .. } | Request::ListPolicies { .. }
-            | Request::Status | Request::Ping | Request::Alarms
             | Request::MemoryBreakdown | Request::ListLoginAttempts { .. } | Request::QueueKind { .. }
+            | Request::ListParameters { .. } | Request::ListGlobalParameters
+            | Request::Status | Request::Ping | Request::IsRunning | Request::SyncQueue { .. } | Request::Alarms
             | Request::AuthenticateUser { .. }
             | Request::ExportDefinitions => (Nothing, Administrator),
 
@@ -44,6 +45,9 @@ impl Request {
             | Request::ResetLoginAttempts
             | Request::CloseConnection { .. } | Request::CloseAllConnections { .. }
             | Request::CloseAllUserConnections { .. }
+            | Request::SetTracing { .. } | Request::RestartVhost { .. }
+            | Request::SuspendListeners | Request::ResumeListeners | Request::Drain
+            | Request::StopApp | Request::StartApp | Request::Reset
             | Request::Backup { .. }
             | Request::Stop => (Broker, Administrator),
 
@@ -55,17 +59,32 @@ impl Request {
             Request::SetPolicy { kind: PolicyKind::Operator, .. }
             | Request::ClearPolicy { kind: PolicyKind::Operator, .. }
             | Request::AddUser { .. } | Request::DeleteUser { .. } | Request::PutUser { .. }
-            | Request::ChangePassword { .. } | Request::SetUserTags { .. }
+            | Request::ChangePassword { .. } | Request::ClearPassword { .. } | Request::SetUserTags { .. }
             | Request::SetPermissions { .. } | Request::ClearPermissions { .. }
             | Request::SetTopicPermissions { .. } | Request::ClearTopicPermissions { .. }
             | Request::AddVhost { .. } | Request::DeleteVhost { .. }
-            | Request::PutVhost { .. } | Request::ProtectVhost { .. }
+            | Request::PutVhost { .. } | Request::UpdateVhost { .. }
             | Request::SetVhostLimits { .. } | Request::ClearVhostLimits { .. }
             | Request::SetVhostLimit { .. } | Request::ClearVhostLimit { .. }
             | Request::SetUserLimits { .. } | Request::ClearUserLimits { .. }
             | Request::ImportDefinitions { .. } => (Store, Administrator),
         };
         Class { changes, right }
+    }
+
+    /// Checks that the application runs, if the request needs it, or is stopped (rabbitmqctl's
+    /// `RequiresRabbitAppRunning`, `RequiresRabbitAppStopped`).
+    ///
+    /// # Errors
+    /// [`ErrorKind::AppStopped`] or [`ErrorKind::AppRunning`].
+    pub(crate) fn check_app(&self, is_running: bool) -> Result<(), ErrorKind> {
+        match self {
+            Request::Ping | Request::Stop | Request::StopApp | Request::StartApp => Ok(()),
+            Request::Reset if is_running => Err(ErrorKind::AppRunning),
+            Request::Reset => Ok(()),
+            _ if is_running => Ok(()),
+            _ => Err(ErrorKind::AppStopped),
+        }
     }
 }
 

@@ -1,11 +1,9 @@
 //! The requests that only the HTTP API makes: those that create or replace in one step, and parameters.
 
-use super::operations::{OperationResult, Operations, auth_refusal, new_vhost};
-use super::request::{ErrorKind, Request, Response, WrittenVhost};
-use crate::domain::auth::Permission;
+use super::operations::{OperationResult, Operations};
+use super::request::{ErrorKind, Request, Response};
 use crate::domain::limits::VhostLimits;
 use crate::domain::parameters::{Parameter, ParameterError};
-use crate::domain::vhost::spec::VhostUpdate;
 use serde_json::{Map, Value, json};
 
 impl Operations {
@@ -21,17 +19,6 @@ impl Operations {
             Request::PutUser { user } => {
                 let put = broker.users.put_user(&user.name, user.password, user.tags);
                 self.store_change(put)
-            }
-            Request::PutVhost { vhost } => self.put_vhost(*vhost),
-            Request::ProtectVhost { vhost, protected } => {
-                let update = VhostUpdate {
-                    protected_from_deletion: Some(protected),
-                    ..VhostUpdate::default()
-                };
-                match broker.update_vhost(&vhost, update, &mut self.fx) {
-                    true => Ok(Response::Ok),
-                    false => Err(Response::refused(ErrorKind::NoSuchVhost)),
-                }
             }
             Request::SetVhostLimit { vhost, name, value } => {
                 self.change_vhost_limits(&vhost, |limits| limits.insert(name, value))
@@ -73,36 +60,6 @@ impl Operations {
             }
             other => return Err(other),
         })
-    }
-
-    fn put_vhost(&mut self, written: WrittenVhost) -> OperationResult {
-        let broker = self.context.broker.clone();
-        let name = written.name;
-        let new = broker.add_vhost(new_vhost(&name)?, &mut self.fx);
-        let update = VhostUpdate {
-            description: Some(written.description),
-            tags: Some(written.tags),
-            default_queue_type: written.default_queue_type,
-            protected_from_deletion: written.protected_from_deletion,
-        };
-        if !broker.update_vhost(&name, update, &mut self.fx) {
-            return Err(Response::refused(ErrorKind::NoSuchVhost));
-        }
-        if let Some(tracing) = written.tracing {
-            self.vhost(&name)?.set_traced(tracing);
-        }
-        if let Some(user) = written.maker.filter(|_| new) {
-            let all = || ".*".to_owned();
-            let granted = broker.users.set_permissions(Permission {
-                user,
-                vhost: name,
-                configure: all(),
-                write: all(),
-                read: all(),
-            });
-            self.store([granted.map_err(auth_refusal)?]);
-        }
-        Ok(Response::Ok)
     }
 
     fn change_vhost_limits<T>(

@@ -112,6 +112,27 @@ pub(crate) async fn rows(
             };
             policies::rows(&vhost, *kind)
         }
+        Request::ListParameters { vhost } => {
+            if broker.vhost(vhost).is_none() {
+                return Some(Err(Response::refused(ErrorKind::NoSuchVhost)));
+            }
+            let parameters = broker.parameters(Some(vhost), None).into_iter();
+            parameters
+                .map(|one| {
+                    vec![
+                        one.component.into(),
+                        one.name.into(),
+                        one.value.to_string().into(),
+                    ]
+                })
+                .collect()
+        }
+        Request::ListGlobalParameters => {
+            let parameters = broker.global_parameters.list().into_iter();
+            parameters
+                .map(|one| vec![one.name.into(), one.value.to_string().into()])
+                .collect()
+        }
         Request::ListPermissions { .. }
         | Request::ListUserPermissions { .. }
         | Request::ListTopicPermissions { .. }
@@ -188,14 +209,20 @@ fn queue_row(queue: &Queue, columns: &[QueueColumn]) -> Row {
         C::DiskWrites => details.disk_writes.into(),
         C::ConsumerUtilisation => details.consumer_utilisation.into(),
         C::ConsumerCapacity => details.consumer_capacity.into(),
-        C::HeadMessageTimestamp
-        | C::Leader
-        | C::Members
-        | C::Online
-        | C::SlavePids
-        | C::SynchronisedSlavePids => Value::Absent,
+        // A stream has one, too, which only RabbitMQ's HTTP API does not show.
+        C::Leader => declared.members.map_or(Value::Absent, |[node]| node.into()),
+        C::Members => nodes(declared.members),
+        C::Online => nodes(declared.online),
+        C::HeadMessageTimestamp | C::SlavePids | C::SynchronisedSlavePids => Value::Absent,
     };
     columns.iter().map(cell).collect()
+}
+
+/// Returns a list of nodes.
+fn nodes(nodes: Option<[&'static str; 1]>) -> Value {
+    nodes.map_or(Value::Absent, |nodes| Value::Words {
+        words: nodes.map(str::to_owned).into(),
+    })
 }
 
 fn consumer_row(consumer: &Consumer, columns: &[ConsumerColumn]) -> Row {
@@ -251,10 +278,10 @@ fn vhost_row(vhost: &Vhost, columns: &[VhostColumn]) -> Row {
             words: metadata.tags.clone(),
         },
         C::Tracing => vhost.is_traced().into(),
-        C::DefaultQueueType => match metadata.default_queue_type {
-            Some(kind) => kind.as_str().into(),
-            None => Value::Absent,
-        },
+        C::DefaultQueueType => metadata
+            .default_queue_type
+            .map_or("undefined", |kind| kind.as_str())
+            .into(),
         C::ClusterState => Value::Absent,
     };
     columns.iter().map(cell).collect()

@@ -26,11 +26,14 @@ mod permissions;
 pub mod pid;
 mod policies;
 pub mod request;
+mod service;
 pub mod statistics;
 pub mod status;
 pub(crate) mod table;
 pub mod value;
+mod vhosts;
 
+use crate::config::Config;
 use crate::domain::broker::Broker;
 use parking_lot::Mutex;
 use std::net::SocketAddr;
@@ -48,10 +51,10 @@ pub struct AdminContext {
     pub broker: Arc<Broker>,
     /// The data directory.
     pub data_dir: PathBuf,
-    /// The configuration files that were read.
-    pub config_files: Vec<PathBuf>,
     /// The settings in force, without passwords. A reload changes them.
     pub settings: Settings,
+    /// The configuration that the broker started with.
+    pub config: Arc<Config>,
     /// The address that it listens on for AMQP.
     pub address: SocketAddr,
     /// The address of the management HTTP API, if it is served.

@@ -17,6 +17,7 @@ use crate::plumbing::system;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Performs the requests that are not listings.
 pub(crate) struct Operations {
@@ -71,6 +72,14 @@ impl Operations {
             Ok(result) => return result,
             Err(request) => request,
         };
+        let request = match self.service_operation(request) {
+            Ok(result) => return result,
+            Err(request) => request,
+        };
+        let request = match self.vhost_operation(request) {
+            Ok(result) => return result,
+            Err(request) => request,
+        };
         let request = match self.topic_operation(request) {
             Ok(result) => return result,
             Err(request) => request,
@@ -112,6 +121,9 @@ impl Operations {
                     Err(_) => Err(Response::refused(ErrorKind::InvalidCredentials)),
                 }
             }
+            Request::ClearPassword { user } => {
+                self.store_change(broker.users.change_password(&user, PasswordHash::of("")))
+            }
             Request::SetUserTags { user, tags } => {
                 self.store_change(broker.users.set_tags(&user, &tags))
             }
@@ -141,17 +153,6 @@ impl Operations {
                 self.store(change);
                 Ok(Response::Ok)
             }
-            Request::AddVhost {
-                vhost,
-                description,
-                tags,
-            } => {
-                let mut spec = new_vhost(&vhost)?;
-                spec.metadata.description = description;
-                spec.metadata.tags = tags;
-                broker.add_vhost(spec, &mut self.fx);
-                Ok(Response::Ok)
-            }
             Request::DeleteVhost { vhost } => match broker.delete_vhost(&vhost, &mut self.fx) {
                 Ok(()) => Ok(Response::Ok),
                 Err(VhostDeletionError::NoSuchVhost) => {
@@ -163,6 +164,7 @@ impl Operations {
                 )),
             },
             Request::Backup { directory } => backup(&broker, &directory),
+            Request::SyncQueue { vhost, queue } => self.refuse_to_sync(&vhost, &queue),
             Request::PurgeQueue { vhost, queue } => self.purge(&vhost, &queue),
             Request::DeleteQueue {
                 vhost,
@@ -179,12 +181,14 @@ impl Operations {
             Request::CloseAllConnections {
                 vhost,
                 limit,
+                delay_ms,
                 reason,
             } => {
                 let vhost = vhost.map(|name| name.as_str().into());
+                let delay = Duration::from_millis(delay_ms);
                 let count = broker
                     .connections
-                    .close_some(vhost.as_ref(), limit, &reason);
+                    .close_some((vhost.as_ref(), limit), delay, &reason);
                 Ok(Response::Count(count as u64))
             }
             Request::CloseAllUserConnections { user, reason } => {
@@ -214,6 +218,15 @@ impl Operations {
     pub(super) fn vhost(&self, name: &str) -> Result<Arc<Vhost>, Response> {
         let vhost = self.context.broker.vhost(name);
         vhost.ok_or_else(|| Response::refused(ErrorKind::NoSuchVhost))
+    }
+
+    fn refuse_to_sync(&self, vhost: &str, queue: &str) -> OperationResult {
+        let queue = self.vhost(vhost)?.queue(queue);
+        queue.ok_or_else(|| Response::refused(ErrorKind::NoSuchQueue))?;
+        Err(Response::refused_because(
+            ErrorKind::Refused,
+            "not_mirrored: one node has all there is of every queue",
+        ))
     }
 
     fn purge(&mut self, vhost: &str, queue: &str) -> OperationResult {
@@ -275,6 +288,7 @@ impl Operations {
         Status {
             pid: std::process::id(),
             uptime: broker.started.elapsed().as_secs(),
+            is_under_maintenance: broker.service.is_under_maintenance(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             cluster_name: broker.global_parameters.cluster_name(),
             settings: self.settings(),

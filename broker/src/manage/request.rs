@@ -77,6 +77,8 @@ pub enum Request {
     DeleteUser { user: String },
     /// Ok, or [`ErrorKind::NoSuchUser`].
     ChangePassword { user: String, password: String },
+    /// Ok, or [`ErrorKind::NoSuchUser`]: nobody can log in as this user with a password any more.
+    ClearPassword { user: String },
     /// Ok, or [`ErrorKind::InvalidCredentials`].
     AuthenticateUser { user: String, password: String },
     /// Ok, or [`ErrorKind::NoSuchUser`].
@@ -105,12 +107,25 @@ pub enum Request {
         user: String,
         exchange: Option<String>,
     },
-    /// Ok, also when it exists: nothing changes then.
+    /// Ok, also when it exists: nothing changes then; or [`ErrorKind::Refused`] for an unknown type of queues.
     AddVhost {
         vhost: String,
         description: String,
         tags: Vec<String>,
+        default_queue_type: Option<String>,
     },
+    /// Ok, or no such virtual host, or [`ErrorKind::Refused`] for an unknown type of queues. What is not given stays.
+    UpdateVhost {
+        vhost: String,
+        description: Option<String>,
+        tags: Option<Vec<String>>,
+        default_queue_type: Option<String>,
+        protected_from_deletion: Option<bool>,
+    },
+    /// Ok, or no such virtual host. Lasts until the broker stops.
+    SetTracing { vhost: String, enabled: bool },
+    /// Ok: it runs; or no such virtual host.
+    RestartVhost { vhost: String },
     /// Ok, or [`ErrorKind::NoSuchVhost`], or [`ErrorKind::Refused`] if it is protected.
     DeleteVhost { vhost: String },
     /// Ok once a copy of everything durable is in this directory, synced.
@@ -126,11 +141,12 @@ pub enum Request {
     },
     /// Ok, also when the connection is gone.
     CloseConnection { pid: Pid, reason: String },
-    /// The number of connections closed. No virtual host means all of them, no limit means all
-    /// connections.
+    /// The number of connections closed, with a pause between two of them. No virtual host means all of them, no limit
+    /// means all connections.
     CloseAllConnections {
         vhost: Option<String>,
         limit: Option<u64>,
+        delay_ms: u64,
         reason: String,
     },
     /// Ok, also when the user has none or does not exist.
@@ -174,8 +190,6 @@ pub enum Request {
     PutUser { user: WrittenUser },
     /// Ok, whether the virtual host existed or not.
     PutVhost { vhost: Box<WrittenVhost> },
-    /// Ok, or no such virtual host.
-    ProtectVhost { vhost: String, protected: bool },
     /// Ok, or no such virtual host, or [`ErrorKind::Refused`] for an invalid limit. The others stay.
     SetVhostLimit {
         vhost: String,
@@ -204,12 +218,32 @@ pub enum Request {
     },
     /// Ok, or [`ErrorKind::Refused`] when it is not set.
     ClearGlobalParameter { name: String },
+    /// Rows of component, name, value; or no such virtual host.
+    ListParameters { vhost: String },
+    /// Rows of name, value.
+    ListGlobalParameters,
     /// Ok once the attempts to log in are forgotten.
     ResetLoginAttempts,
     /// [`Response::Chunk`]s of a definition file, then Ok.
     ExportDefinitions,
     /// [`Response::Imported`], or [`ErrorKind::Data`]. The line is followed by this many bytes: a definition file.
     ImportDefinitions { bytes: u64, skip_if_unchanged: bool },
+    /// Ok, or [`ErrorKind::NoSuchQueue`], or [`ErrorKind::Refused`]: no queue is mirrored.
+    SyncQueue { vhost: String, queue: String },
+    /// Ok, or [`ErrorKind::AppStopped`].
+    IsRunning,
+    /// Ok once the listeners and all connections are closed. The process goes on.
+    StopApp,
+    /// Ok once it listens again.
+    StartApp,
+    /// Ok once nothing is declared or set any more, or [`ErrorKind::AppRunning`].
+    Reset,
+    /// Ok once no listener accepts connections.
+    SuspendListeners,
+    /// Ok once all listeners accept connections again, which ends maintenance.
+    ResumeListeners,
+    /// The number of connections closed: the broker is under maintenance.
+    Drain,
     /// Ok, then the broker stops. It keeps this connection open until its end.
     Stop,
 }
@@ -283,6 +317,10 @@ pub enum ErrorKind {
     InvalidPattern,
     /// The request is not acceptable; the message says why.
     Refused,
+    /// An operator has stopped the application, which the request needs.
+    AppStopped,
+    /// The request needs the application to be stopped.
+    AppRunning,
     /// The file is not what it should be; the message says why.
     Data,
     /// The versions of leveretctl and the broker differ; the message names the broker's.

@@ -11,6 +11,8 @@ pub struct Status {
     pub pid: u32,
     /// Seconds since the start.
     pub uptime: u64,
+    /// Whether it is under maintenance.
+    pub is_under_maintenance: bool,
     /// The broker's version.
     pub version: String,
     /// The cluster's name.

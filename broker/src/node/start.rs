@@ -38,7 +38,7 @@ pub enum Failure {
     /// What is stored cannot be restored.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
-    /// See `load_definitions`.
+    /// See [`definitions::load_configured`].
     #[error("cannot load definitions: {0}")]
     Definitions(#[from] LoadError),
     /// A port cannot be had.
@@ -111,7 +111,7 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     broker
         .statistics
         .set_interval(config.collect_statistics_interval);
-    load_definitions(config, &broker)?;
+    definitions::load_configured(&broker, config)?;
     // Alarms are in force before the first publisher connects.
     shortage::check(&broker, &config.data_dir);
     tokio::spawn(shortage::watch(broker.clone(), config.data_dir.clone()));
@@ -121,7 +121,7 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
         address,
         reason: listen_reason(&error, ""),
     })?;
-    let bound = listener.address()?;
+    let bound = listener.address();
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
     let (management, management_address) = with_address(bind_management(config)?)?;
@@ -130,8 +130,8 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     let context = AdminContext {
         broker: broker.clone(),
         data_dir: config.data_dir.clone(),
-        config_files: config.config_file.iter().cloned().collect(),
         settings: settings.clone(),
+        config: Arc::new(config.clone()),
         address: bound,
         management_address,
         prometheus_address,
@@ -174,22 +174,6 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     // Last: a client that asked the broker to stop takes the closing socket as its end.
     admin.abort();
     finished
-}
-
-/// Imports the definitions that are configured to be there, and warns if there is no user now.
-fn load_definitions(config: &Config, broker: &Arc<Broker>) -> Result<(), Failure> {
-    if let Some(path) = &config.load_definitions {
-        tracing::info!(path = %path.display(), "loading definitions");
-        definitions::load(broker, path, config.definitions_skip_if_unchanged)?;
-    }
-    // Where definitions are loaded there is no default one, and the last one can be deleted.
-    if broker.users.users().is_empty() {
-        tracing::warn!(
-            "there is no user, so nobody can log in: add one with leveretctl add_user NAME PASSWORD and \
-             leveretctl set_permissions NAME \".*\" \".*\" \".*\""
-        );
-    }
-    Ok(())
 }
 
 /// Returns a listener, if there is one, with its address.

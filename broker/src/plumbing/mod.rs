@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod mailbox;
 pub mod paging;
 mod perform;
+pub mod ports;
 pub mod replies;
 pub mod report;
 pub mod slots;

@@ -25,6 +25,7 @@ pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>,
         "close_all_connections" => Request::CloseAllConnections {
             vhost: (!line.has("global")).then_some(vhost),
             limit: line.number("limit").filter(|limit| *limit > 0),
+            delay_ms: line.number("per-connection-delay").unwrap_or_default(),
             reason: first,
         },
         "close_all_user_connections" => Request::CloseAllUserConnections {

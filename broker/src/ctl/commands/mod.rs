@@ -15,11 +15,13 @@ pub(super) mod health;
 mod limits;
 mod listings;
 mod node;
+mod parameters;
 pub(super) mod plugins;
 mod policies;
 mod queues;
 pub(super) mod replication;
 mod resources;
+mod service;
 mod users;
 mod vhosts;
 
@@ -32,13 +34,15 @@ use super::request::{Invalid, usage};
 type Theme = fn(&str, &CommandLine) -> Result<Option<Request>, Invalid>;
 
 /// Every theme. A verb belongs to one of them, so their order does not matter.
-const THEMES: [Theme; 10] = [
+const THEMES: [Theme; 12] = [
     listings::request,
     users::request,
     limits::request,
     resources::request,
     policies::request,
     node::request,
+    service::request,
+    parameters::request,
     vhosts::request,
     queues::request,
     connections::request,
@@ -64,14 +68,16 @@ pub(super) fn banner(
     timeout_seconds: Option<u64>,
 ) -> Option<String> {
     let seconds = timeout_seconds.unwrap_or_default();
-    node::banner(verb, request, seconds)
+    service::banner(verb, request, seconds)
+        .or_else(|| node::banner(verb, request, seconds))
         .or_else(|| resources::banner(verb, request))
         .or_else(|| listings::banner(request, seconds))
         .or_else(|| users::banner(request))
         .or_else(|| limits::banner(request))
         .or_else(|| policies::banner(request))
-        .or_else(|| vhosts::banner(request))
-        .or_else(|| queues::banner(request))
+        .or_else(|| parameters::banner(line, request))
+        .or_else(|| vhosts::banner(verb, request))
+        .or_else(|| queues::banner(verb, request))
         .or_else(|| connections::banner(request))
         .or_else(|| definitions::banner(line, request))
 }

@@ -11,8 +11,9 @@ use super::facts;
 pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>, Invalid> {
     Ok(Some(match verb {
         "status" => status(line)?,
-        "ping" | "await_startup" => Request::Ping,
-        "stop" => Request::Stop,
+        "ping" => Request::Ping,
+        "await_startup" => Request::IsRunning,
+        "stop" | "shutdown" => Request::Stop,
         // The broker may run in another directory.
         "backup" => Request::Backup {
             directory: std::path::absolute(argument(line, 0)).map_err(|_| bad_argument("."))?,
@@ -24,7 +25,6 @@ pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>,
 /// Returns the banner of a request of this theme; `None` for other requests.
 pub(super) fn banner(verb: &str, request: &Request, seconds: u64) -> Option<String> {
     Some(match request {
-        Request::Ping if verb == "await_startup" => return None,
         Request::Ping => {
             format!(
                 "Will ping {NODE_NAME}. This only checks that the broker answers. Timeout: {} ms.",
@@ -32,6 +32,7 @@ pub(super) fn banner(verb: &str, request: &Request, seconds: u64) -> Option<Stri
             )
         }
         Request::Status => format!("Status of node {NODE_NAME} ..."),
+        Request::Stop if verb == "shutdown" => format!("Shutting down node {NODE_NAME} ..."),
         Request::Stop => format!("Stopping and halting node {NODE_NAME} ..."),
         Request::Backup { directory } => {
             format!("Copying everything durable to {} ...", directory.display())

@@ -13,6 +13,10 @@ pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>,
             vhost,
             queue: first,
         },
+        "sync_queue" | "cancel_sync_queue" => Request::SyncQueue {
+            vhost,
+            queue: first,
+        },
         "delete_queue" => {
             let (if_empty, if_unused) = (line.has("if-empty"), line.has("if-unused"));
             Request::DeleteQueue {
@@ -27,8 +31,15 @@ pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>,
 }
 
 /// Returns the banner of a request of this theme; `None` for other requests.
-pub(super) fn banner(request: &Request) -> Option<String> {
+pub(super) fn banner(verb: &str, request: &Request) -> Option<String> {
     Some(match request {
+        Request::SyncQueue { vhost, queue } => {
+            let what = match verb {
+                "sync_queue" => "Synchronising",
+                _ => "Stopping synchronising",
+            };
+            format!("{what} queue '{queue}' in vhost '{vhost}' ...")
+        }
         Request::PurgeQueue { vhost, queue } => {
             format!("Purging queue '{queue}' in vhost '{vhost}' ...")
         }

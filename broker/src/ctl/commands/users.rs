@@ -21,6 +21,7 @@ pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>,
         "add_user" => Request::AddUser { user, password },
         "delete_user" => Request::DeleteUser { user },
         "change_password" => Request::ChangePassword { user, password },
+        "clear_password" => Request::ClearPassword { user },
         "authenticate_user" => Request::AuthenticateUser { user, password },
         "set_user_tags" => {
             let tags = line.arguments.iter().skip(1).cloned().collect();
@@ -67,6 +68,7 @@ pub(super) fn banner(request: &Request) -> Option<String> {
         Request::ChangePassword { user, .. } => {
             format!("Changing password for user \"{user}\" ...")
         }
+        Request::ClearPassword { user } => format!("Clearing password for user \"{user}\" ..."),
         Request::AuthenticateUser { user, .. } => format!("Authenticating user \"{user}\" ..."),
         Request::SetUserTags { user, tags } => {
             format!(

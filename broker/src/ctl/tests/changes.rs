@@ -65,6 +65,46 @@ fn banners_name_what_is_done() {
         (&["add_vhost", "v1"], "Adding vhost \"v1\" ...\n"),
         (&["delete_vhost", "v1"], "Deleting vhost \"v1\" ...\n"),
         (
+            &["set_vhost_tags", "v1", "a,b", "c"],
+            "Setting tags for virtual host \"v1\" to [a,b, c] ...\n",
+        ),
+        (
+            &["trace_on", "-p", "v1"],
+            "Starting tracing for vhost \"v1\" ...\nTrace enabled for vhost v1\n",
+        ),
+        (
+            &["trace_off"],
+            "Stopping tracing for vhost \"/\" ...\nTrace disabled for vhost /\n",
+        ),
+        (
+            &["clear_password", "w"],
+            "Clearing password for user \"w\" ...\n",
+        ),
+        (
+            &["set_parameter", "a", "b", r#"{"c":1}"#],
+            "Setting runtime parameter \"b\" for component \"a\" to \"{\"c\":1}\" in vhost \"/\" ...\n",
+        ),
+        (
+            &["clear_parameter", "a", "b"],
+            "Clearing runtime parameter \"b\" for component \"a\" on vhost \"/\" ...\n",
+        ),
+        (
+            &["set_global_parameter", "a", "5"],
+            "Setting global runtime parameter \"a\" to \"5\" ...\n",
+        ),
+        (
+            &["clear_global_parameter", "a"],
+            "Clearing global runtime parameter \"a\" ...\n",
+        ),
+        (
+            &["sync_queue", "q"],
+            "Synchronising queue 'q' in vhost '/' ...\n",
+        ),
+        (
+            &["cancel_sync_queue", "q"],
+            "Stopping synchronising queue 'q' in vhost '/' ...\n",
+        ),
+        (
             &["purge_queue", "hello"],
             "Purging queue 'hello' in vhost '/' ...\n",
         ),
@@ -134,6 +174,7 @@ fn counts_are_told() {
     assert_eq!(
         request,
         Request::CloseAllConnections {
+            delay_ms: 0,
             vhost,
             limit: None,
             reason
@@ -202,5 +243,5 @@ fn await_startup_waits_for_the_socket() {
     let waiting = thread::spawn(move || ctl_in(&data_dir, &["await_startup", "-t", "20"]));
     let asked = broker(folder.path(), vec![Response::Ok]);
     assert_eq!(waiting.join().unwrap(), outcome(0, "", ""));
-    assert_eq!(asked.join().unwrap(), Request::Ping);
+    assert_eq!(asked.join().unwrap(), Request::IsRunning);
 }

@@ -8,6 +8,60 @@ type Refusal = (&'static [&'static str], ErrorKind, &'static str, u8);
 
 const REFUSALS: &[Refusal] = &[
     (
+        &["list_users"],
+        ErrorKind::AppStopped,
+        "Error: this command requires the service of the broker to be running. Start it with 'leveretctl start_app'.",
+        64,
+    ),
+    (
+        &["reset"],
+        ErrorKind::AppRunning,
+        "Error: this command requires the service of the broker to be stopped. Stop it with 'leveretctl stop_app'.",
+        64,
+    ),
+    (
+        &["await_startup"],
+        ErrorKind::AppStopped,
+        "Error:\nRabbitMQ on node leveret@localhost is not running: 'leveretctl stop_app' has stopped it",
+        69,
+    ),
+    (
+        &["set_vhost_tags", "v", "t"],
+        ErrorKind::NoSuchVhost,
+        "Error:\nVirtual host \"v\" does not exist",
+        65,
+    ),
+    (
+        &["restart_vhost", "-p", "v"],
+        ErrorKind::NoSuchVhost,
+        "Error:\nFailed to start vhost 'v': it does not exist",
+        70,
+    ),
+    (
+        &["list_parameters", "-p", "v"],
+        ErrorKind::NoSuchVhost,
+        "Virtual host 'v' does not exist",
+        65,
+    ),
+    (
+        &["trace_on", "-p", "v"],
+        ErrorKind::NoSuchVhost,
+        "Virtual host 'v' does not exist",
+        65,
+    ),
+    (
+        &["clear_password", "w"],
+        ErrorKind::NoSuchUser,
+        "Error:\nUser \"w\" does not exist",
+        67,
+    ),
+    (
+        &["sync_queue", "q"],
+        ErrorKind::NoSuchQueue,
+        "Error:\nQueue not found",
+        69,
+    ),
+    (
         &["add_user", "w", "x"],
         ErrorKind::UserExists,
         "Error:\nUser \"w\" already exists",

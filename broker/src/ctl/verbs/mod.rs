@@ -16,6 +16,7 @@ mod policies;
 mod queues;
 mod replication;
 mod runtime;
+mod upgrade;
 mod users;
 mod vhosts;
 
@@ -81,7 +82,7 @@ pub(super) struct Group {
 }
 
 /// Every verb, in the order of `help`. A verb is in the file of its theme only.
-pub(super) static GROUPS: [&Group; 18] = [
+pub(super) static GROUPS: [&Group; 19] = [
     &help::GROUP,
     &node::GROUP,
     &cluster::GROUP,
@@ -100,6 +101,7 @@ pub(super) static GROUPS: [&Group; 18] = [
     &replication::GROUP,
     &plugins::GROUP,
     &runtime::GROUP,
+    &upgrade::GROUP,
 ];
 
 /// Returns every verb, in the order of `help`.

@@ -9,6 +9,15 @@ pub(super) static GROUP: Group = Group {
     verbs: &[
         verb("await_startup", NONE, "[--timeout <timeout>]",
             "Waits until the broker answers, for 300 seconds by default"),
+        verb("force_reset", NONE, "", "Does what reset does")
+            .details(&[("", "needs stop_app first; asks before it does so if it reads from a terminal")]),
+        verb("reset", NONE, "", "Deletes everything that is declared or set, and every message")
+            .details(&[("", "needs stop_app first; asks before it does so if it reads from a terminal")]),
+        verb("shutdown", NONE, "[--wait] [--timeout <timeout>]",
+            "Stops the broker and waits until it has ended")
+            .details(&[("--wait", "wait until the broker has ended, as it does by default"),
+                ("--no-wait", "do not wait until the broker has ended")]),
+        verb("start_app", NONE, "", "Lets clients connect again after stop_app"),
         verb("stop", (0, Some(1)), "[--idempotent] [<pidfile>]",
             "Stops the broker and waits until it has ended")
             .details(&[("<pidfile>", "accepted and ignored"),
@@ -18,5 +27,7 @@ pub(super) static GROUP: Group = Group {
             .tools(CTL_AND_DIAGNOSTICS)
             .does(Action::Special)
             .details(&[("<pidfile>", "file with the process id"), ("--pid <pid>", "the process id itself")]),
+        verb("stop_app", NONE, "",
+            "Closes the ports and all connections; the broker runs on and answers leveretctl"),
     ],
 };

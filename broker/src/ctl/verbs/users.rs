@@ -16,6 +16,8 @@ pub(super) static GROUP: Group = Group {
             "Checks a user's password; exits with a non-zero code if it is wrong"),
         verb("change_password", (1, Some(2)), "<username> [<password>]",
             "Changes the user password"),
+        verb("clear_password", exactly(1), "<username>",
+            "Clears (resets) password and disables password login for a user"),
         verb("clear_user_limits", exactly(2), "<username> <limit_type> | all",
             "Clears user connection/channel limits")
             .details(&[("<limit_type>", "max-connections or max-channels")]),

@@ -52,6 +52,14 @@ impl GlobalParameters {
         parameters.iter().map(parameter).collect()
     }
 
+    /// Removes all parameters, and returns them.
+    pub(in crate::domain) fn take_all(&self) -> Vec<GlobalParameter> {
+        let parameters = std::mem::take(&mut *self.0.write()).into_iter();
+        parameters
+            .map(|(name, value)| GlobalParameter { name, value })
+            .collect()
+    }
+
     /// Returns the cluster's name.
     pub fn cluster_name(&self) -> String {
         match self.0.read().get(CLUSTER_NAME) {

@@ -5,7 +5,7 @@
 use crate::config::Config;
 use crate::domain::auth::{AuthError, Mechanisms, PasswordHash, Permission, TopicPermission, User};
 use crate::domain::broker::{Broker, DEFAULT_VHOST};
-use crate::domain::durable::{self, Definition, DestinationKind};
+use crate::domain::durable::{Definition, DestinationKind};
 use crate::domain::limits::VhostLimits;
 use crate::domain::policy::Policy;
 use crate::domain::vhost::spec::{VhostMetadata, VhostSpec};
@@ -38,10 +38,6 @@ use queues::restore_queue;
 /// # Errors
 /// See [`RecoveryError`].
 pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError> {
-    let is_new = !opened
-        .definitions
-        .iter()
-        .any(|(key, _)| durable::is_vhost_or_user(key));
     let store = opened.store.clone();
     let mut broker = Broker::new(
         config.into(),
@@ -53,10 +49,6 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
     broker
         .alarms
         .set_limits(config.vm_memory_high_watermark, config.disk_free_limit);
-    if is_new && config.load_definitions.is_none() {
-        create_defaults(&broker, config)?;
-        store.flush()?;
-    }
     let mut recovered: HashMap<QueueId, RecoveredQueue> = opened
         .queues
         .into_iter()
@@ -66,12 +58,27 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
         broker.reserve_queue_id(*id);
     }
     restore_definitions(&broker, &opened.definitions, &mut recovered, &store)?;
+    // Only now: what was left of the default virtual host when the broker was reset must not come back with it.
+    add_defaults(&broker, config)?;
     start_queues(&broker);
+    drop_messages_without_queue(&broker, recovered.into_keys());
+    Ok(broker)
+}
+
+/// Gives the cluster its id, and a broker that is new or was reset the default virtual host and user, unless definitions are
+/// loaded. Returns when they are stored.
+///
+/// # Errors
+/// See [`RecoveryError`].
+pub fn add_defaults(broker: &Broker, config: &Config) -> Result<(), RecoveryError> {
     let mut fx = broker.effects(None);
     broker.seed_cluster_id(&mut fx);
     fx.perform();
-    drop_messages_without_queue(&broker, recovered.into_keys());
-    Ok(broker)
+    if broker.is_new() && config.load_definitions.is_none() {
+        create_defaults(broker, config)?;
+        broker.store.as_ref().map_or(Ok(()), Store::flush)?;
+    }
+    Ok(())
 }
 
 /// Returns the configured login mechanisms. Logs a warning for ANONYMOUS, which is seldom intended where

@@ -1,9 +1,9 @@
 //! `/api/definitions`: everything that is declared or set, as one file.
 
-use crate::domain::broker::Broker;
 use crate::http::body::Bytes;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::state::Api;
+use crate::manage::AdminContext;
 use crate::manage::access::{Principal, Right};
 use crate::manage::definitions::{
     Export, ImportError, ImportOptions, MAX_FILE, NotDefinitions, Scope,
@@ -17,7 +17,6 @@ use futures_core::Stream;
 use serde::Deserialize;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -84,7 +83,7 @@ async fn import(
     request: Request,
 ) -> ApiResult<Response> {
     principal.require(Right::Administrator)?;
-    upload(&api, None, request).await
+    upload(&api, principal, None, request).await
 }
 
 /// Imports definitions, under the older path.
@@ -110,7 +109,7 @@ async fn import_vhost(
         let (status, reason) = (StatusCode::NOT_FOUND, "vhost_not_found");
         return Err(ApiError::new(status, "not_found", reason));
     }
-    upload(&api, Some(vhost), request).await
+    upload(&api, principal, Some(vhost), request).await
 }
 
 /// Answers with a file, written as fast as the client reads it.
@@ -149,7 +148,12 @@ impl Stream for Chunks {
 }
 
 /// Imports a file that is the body of a request or a field of a form.
-async fn upload(api: &Api, vhost: Option<String>, request: Request) -> ApiResult<Response> {
+async fn upload(
+    api: &Api,
+    principal: Principal,
+    vhost: Option<String>,
+    request: Request,
+) -> ApiResult<Response> {
     let (parts, body) = request.into_parts();
     let content_type = parts.headers.get(header::CONTENT_TYPE);
     let is_form =
@@ -168,9 +172,9 @@ async fn upload(api: &Api, vhost: Option<String>, request: Request) -> ApiResult
             form.file
         }
     };
-    let broker = api.broker().clone();
+    let context = api.context().clone();
     let imported = tokio::task::spawn_blocking(move || {
-        let imported = apply(&broker, &text, vhost);
+        let imported = apply(&context, &principal, &text, vhost);
         drop(turn);
         imported
     });
@@ -184,12 +188,17 @@ async fn upload(api: &Api, vhost: Option<String>, request: Request) -> ApiResult
     })
 }
 
-fn apply(broker: &Arc<Broker>, text: &[u8], vhost: Option<String>) -> ApiResult<()> {
+fn apply(
+    context: &AdminContext,
+    principal: &Principal,
+    text: &[u8],
+    vhost: Option<String>,
+) -> ApiResult<()> {
     let options = ImportOptions {
         vhost,
         skip_if_unchanged: false,
     };
-    let imported = broker.import_definitions(text, &options);
+    let imported = context.import_definitions(principal, text, &options);
     let imported = imported.map_err(|error| match error {
         ImportError::NotDefinitions(NotDefinitions::NotJson(_)) => {
             ApiError::bad_request("failed_to_parse_json")

@@ -31,8 +31,8 @@ fn service(config: &Config) -> Router {
     let context = AdminContext {
         broker: Arc::new(broker),
         data_dir: std::env::temp_dir(),
-        config_files: Vec::new(),
         settings: Arc::default(),
+        config: Arc::new(Config::with_data_dir(std::env::temp_dir())),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         prometheus_address: None,
         management_address: None,

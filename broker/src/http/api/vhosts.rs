@@ -166,7 +166,13 @@ async fn set_protected(
     vhost: String,
     protected: bool,
 ) -> ApiResult<StatusCode> {
-    let request = Request::ProtectVhost { vhost, protected };
+    let request = Request::UpdateVhost {
+        vhost,
+        description: None,
+        tags: None,
+        default_queue_type: None,
+        protected_from_deletion: Some(protected),
+    };
     api.perform(principal, request).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,6 +1,6 @@
 use super::text::Format;
 use super::*;
-use crate::config::Limits;
+use crate::config::{Config, Limits};
 use crate::domain::broker::Broker;
 use crate::domain::vhost::spec::VhostSpec;
 use crate::engine::interfaces::ConnectionId;
@@ -32,8 +32,8 @@ fn broker(names: &BTreeSet<(String, String)>) -> AdminContext {
     AdminContext {
         broker: Arc::new(broker),
         data_dir: std::env::temp_dir(),
-        config_files: Vec::new(),
         settings: Arc::default(),
+        config: Arc::new(Config::with_data_dir(std::env::temp_dir())),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         management_address: None,
         prometheus_address: None,

@@ -3,6 +3,7 @@
 use super::files::{ImportError, MAX_FILE};
 use super::problem::Imported;
 use super::read::{File, NotDefinitions};
+use crate::config::Config;
 use crate::domain::broker::Broker;
 use std::fs;
 use std::io::{self, Read};
@@ -44,6 +45,25 @@ pub enum LoadError {
     /// The store failed.
     #[error(transparent)]
     Import(#[from] ImportError),
+}
+
+/// Imports the definitions that are configured to be there, and warns if there is no user now.
+///
+/// # Errors
+/// See [`load`].
+pub fn load_configured(broker: &Arc<Broker>, config: &Config) -> Result<(), LoadError> {
+    if let Some(path) = &config.load_definitions {
+        tracing::info!(path = %path.display(), "loading definitions");
+        load(broker, path, config.definitions_skip_if_unchanged)?;
+    }
+    // Where definitions are loaded there is no default one, and the last one can be deleted.
+    if broker.users.users().is_empty() {
+        tracing::warn!(
+            "there is no user, so nobody can log in: add one with leveretctl add_user NAME PASSWORD and \
+             leveretctl set_permissions NAME \".*\" \".*\" \".*\""
+        );
+    }
+    Ok(())
 }
 
 /// Imports a file, or the files `*.json` of a directory in the order of their names, and returns once that is on disk.

@@ -18,7 +18,7 @@ mod tests;
 
 pub use export::{Definitions, Scope};
 pub use files::{ImportError, ImportOptions, MAX_FILE};
-pub use load::{LoadError, load};
+pub use load::{LoadError, load, load_configured};
 pub use problem::{Imported, Problem};
 pub use read::NotDefinitions;
 pub use stream::Export;

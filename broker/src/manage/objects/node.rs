@@ -113,7 +113,7 @@ impl Node {
             name: NODE_NAME,
             r#type: "disc",
             running: true,
-            being_drained: false,
+            being_drained: broker.service.is_under_maintenance(),
             os_pid: std::process::id().to_string(),
             uptime: broker.started.elapsed().as_millis() as u64,
             processors: std::thread::available_parallelism().map_or(1, NonZero::get),
@@ -159,7 +159,7 @@ impl Node {
 
 /// Returns the configuration files that were read.
 pub fn config_files(context: &AdminContext) -> Vec<String> {
-    let files = context.config_files.iter();
+    let files = context.config.config_file.iter();
     files.map(|file| file.display().to_string()).collect()
 }
 
