@@ -5,7 +5,7 @@ use leveret::ctl;
 use leveret::node::{logging, offline, private, start};
 use leveret::text::escape::{Form, escaped};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// jemalloc returns free memory to the system and is faster here than glibc's allocator: docs/develop/performance.md,
 /// "Allocator".
@@ -24,6 +24,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 pub static ALLOCATOR_SETTINGS: &[u8; 58] =
     b"background_thread:true,dirty_decay_ms:50,muzzy_decay_ms:0\0";
 
+/// How long the last lines of the log may take.
+const LAST_LINES: Duration = Duration::from_secs(2);
 /// The exit status of `leveret check` and `leveret repair` when they fail.
 const COMMAND_FAILED: u8 = 2;
 
@@ -44,8 +46,11 @@ fn main() -> ExitCode {
             command => run_offline(&command, &config),
         };
     }
-    let log_level = logging::start(&config);
-    match start::run(&config, log_level, started) {
+    let log = logging::start(&config);
+    let outcome = start::run(&config, &log, started);
+    // A reader that does not read must not keep the process from ending.
+    log.flush(LAST_LINES);
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Plain text on the last line, whatever the log's format and level.

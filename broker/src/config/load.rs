@@ -113,9 +113,9 @@ fn complete(mut settings: Settings, environment: &Environment<'_>) -> Result<Con
     let data_dir = resolve(settings.data_dir.take(), environment)?;
     let mut config = settings.complete(Config::with_data_dir(data_dir));
     config.anonymous_login_user.take_if(|name| name == NONE);
-    config
-        .load_definitions
-        .take_if(|path| path == Path::new(NONE));
+    for path in [&mut config.load_definitions, &mut config.log_file] {
+        path.take_if(|path| path == Path::new(NONE));
+    }
     Ok(config)
 }
 

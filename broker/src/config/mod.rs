@@ -15,6 +15,7 @@ mod error;
 mod file;
 mod limits;
 mod load;
+mod log;
 mod mechanism;
 mod settings;
 mod shown;
@@ -32,6 +33,7 @@ pub use data_dir::{DataDir, Environment, locate as locate_data_dir};
 pub use error::ConfigError;
 pub use limits::Limits;
 pub use load::Command;
+pub use log::{LogFilter, LogFormat, RotationAge};
 pub use mechanism::Mechanism;
 use settings::NONE;
 pub use settings::{
@@ -40,8 +42,7 @@ pub use settings::{
     DEFAULT_USER,
 };
 pub use values::{
-    AuthMechanisms, ByteSize, Interval, LogFilter, LogFormat, LoopbackUsers, Maximum, Origins,
-    Secret, TimeLimit,
+    AuthMechanisms, ByteSize, Interval, LoopbackUsers, Maximum, Origins, Secret, TimeLimit,
 };
 pub use watermark::{DiskFreeLimit, MemoryWatermark};
 

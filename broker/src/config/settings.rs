@@ -1,10 +1,11 @@
 //! The settings. Each is declared once, with how it is given (`--help`, the type of a flag, a variable or a key) and what the
 //! broker makes of it (the type in [`Config`], its default); see [`declare_settings`] for what follows from that.
 
+use super::log::{LogFilter, LogFormat, RotationAge};
 use super::table::declare_settings;
 use super::values::{
-    AuthMechanisms, ByteSize, Interval, LogFilter, LogFormat, LoopbackUsers, Maximum, OptionalPort,
-    Origins, Secret, TimeLimit,
+    AuthMechanisms, ByteSize, Interval, LoopbackUsers, Maximum, OptionalPort, Origins, Secret,
+    TimeLimit,
 };
 use super::{DiskFreeLimit, Mechanism, MemoryWatermark};
 use std::net::{IpAddr, Ipv4Addr};
@@ -27,6 +28,9 @@ pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 16 * 1024 * 1024;
 pub const DEFAULT_CONSUMER_TIMEOUT: Duration = Duration::from_millis(1_800_000);
 /// RabbitMQ's default.
 pub const DEFAULT_STATISTICS_INTERVAL: Duration = Duration::from_millis(5000);
+const DEFAULT_ROTATION_COUNT: u32 = 5;
+/// Rotating one renames all.
+const MAX_ROTATION_COUNT: u32 = 1000;
 const DEFAULT_MAX_TRANSACTION_SIZE: u64 = 128 << 20;
 /// Enough that consumers that keep up never wait for the disk, and little compared to the rest.
 const DEFAULT_QUEUE_MEMORY: u64 = 32 << 20;
@@ -56,18 +60,55 @@ declare_settings! {
     /// The directory for all stored data. Absolute; it need not exist yet.
     PathBuf = PathBuf::new();
 
-    /// Log level (error, warn, info, debug, trace) or a filter such as info,leveret=debug
-    /// [default: info]
-    #[arg(long, value_name = "LEVEL")]
+    /// Log level (critical, error, warning, info, debug, trace, none) or a filter such as
+    /// info,leveret=debug [default: info]
+    #[arg(long, value_name = "LEVEL", help_heading = "Log")]
     log_level: LogFilter,
     /// What is logged.
     LogFilter = LogFilter::default();
 
     /// Log format: text or json [default: text]
-    #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true, help_heading = "Log")]
     log_format: LogFormat,
     /// The format of log lines.
     LogFormat = LogFormat::default();
+
+    /// Log to standard error: true or false [default: true]
+    #[arg(long, value_name = "BOOL", help_heading = "Log")]
+    log_console: bool,
+    /// Whether lines go to standard error.
+    bool = true;
+
+    /// Log to this file, too, or none [default: none]
+    #[arg(long, value_name = "PATH", help_heading = "Log")]
+    log_file: PathBuf,
+    /// The file that lines go to.
+    Option<PathBuf> = None;
+
+    /// Size above which the log file is rotated; 0 for no limit [default: 0]
+    #[arg(long, value_name = "SIZE", help_heading = "Log")]
+    log_file_rotation_size: ByteSize,
+    /// Bytes that the log file does not exceed before it is rotated; 0 for no limit.
+    u64 = 0;
+
+    /// Age at which the log file is rotated, such as 12h or 1d (at midnight UTC), or none [default:
+    /// none]
+    #[arg(long, value_name = "AGE", help_heading = "Log")]
+    log_file_rotation_age: RotationAge,
+    /// How long the log file is written before it is rotated.
+    RotationAge = RotationAge(None);
+
+    /// Number of rotated log files to keep [default: 5]
+    #[arg(long, value_name = "COUNT", help_heading = "Log")]
+    log_file_rotation_count: u32,
+    /// The number of rotated log files that are kept.
+    u32 = DEFAULT_ROTATION_COUNT;
+
+    /// Compress rotated log files with gzip: true or false [default: false]
+    #[arg(long, value_name = "BOOL", help_heading = "Log")]
+    log_file_rotation_compress: bool,
+    /// Whether rotated log files are compressed.
+    bool = false;
 
     /// Heartbeat interval in seconds; 0 turns heartbeats off [default: 60]
     #[arg(long, value_name = "SECONDS", help_heading = "Proposed to clients")]
@@ -273,17 +314,23 @@ impl Settings {
             1,
             MAX_MESSAGE_LIMIT,
         )?;
-        if self
-            .data_dir
-            .as_ref()
-            .is_some_and(|path| path.as_os_str().is_empty())
+        if let Some(count) = self.log_file_rotation_count
+            && count > MAX_ROTATION_COUNT
         {
-            return Err(("data-dir", "the path is empty".to_owned()));
+            let reason = format!("{count} is out of range: use 0 to {MAX_ROTATION_COUNT}");
+            return Err(("log-file-rotation-count", reason));
         }
-        if let Some(path) = &self.load_definitions
-            && path.as_os_str().is_empty()
-        {
-            return Err(("load-definitions", "the path is empty".to_owned()));
+        for (key, path) in [
+            ("data-dir", &self.data_dir),
+            ("log-file", &self.log_file),
+            ("load-definitions", &self.load_definitions),
+        ] {
+            if path
+                .as_ref()
+                .is_some_and(|path| path.as_os_str().is_empty())
+            {
+                return Err((key, "the path is empty".to_owned()));
+            }
         }
         let is_empty =
             |name: &Option<String>| name.as_ref().is_some_and(|name| name.trim().is_empty());

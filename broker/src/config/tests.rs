@@ -303,7 +303,7 @@ fn a_wrong_flag_ends_in_one_line_that_says_what_to_do() {
         (
             &["--log-level", "inof"],
             "invalid value 'inof' for '--log-level <LEVEL>': 'inof' is not a log level: use \
-             error, warn, info, debug or trace, or a filter such as info,leveret=debug",
+             critical, error, warning, info, debug, trace or none, or a filter such as info,leveret=debug",
         ),
         (
             &["--frame-max", "1"],

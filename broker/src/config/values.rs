@@ -9,65 +9,6 @@ use serde::{Deserialize, Deserializer, de};
 use super::Mechanism;
 use super::{DiskFreeLimit, MemoryWatermark};
 
-/// What is logged: a level, or a filter of the tracing ecosystem such as `info,leveret=debug`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogFilter(String);
-
-impl LogFilter {
-    /// Returns the filter in the syntax of `tracing_subscriber::EnvFilter`.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Default for LogFilter {
-    fn default() -> Self {
-        LogFilter("info".to_owned())
-    }
-}
-
-impl FromStr for LogFilter {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-        let wanted = || {
-            format!(
-                "'{text}' is not a log level: use error, warn, info, debug or trace, or a filter \
-                 such as info,leveret=debug"
-            )
-        };
-        for directive in text.split(',') {
-            let directive = directive.trim();
-            // EnvFilter reads a misspelt level as a module name and then logs nothing, so a bare
-            // word has to be a level.
-            let bare = !directive.contains(['=', '[']);
-            if bare
-                && !LEVELS
-                    .iter()
-                    .any(|level| directive.eq_ignore_ascii_case(level))
-            {
-                return Err(wanted());
-            }
-        }
-        tracing_subscriber::EnvFilter::builder()
-            .parse(text)
-            .map_err(|_| wanted())?;
-        Ok(LogFilter(text.to_owned()))
-    }
-}
-
-/// The format of log lines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One line of text per event.
-    #[default]
-    Text,
-    /// One JSON object per line.
-    Json,
-}
-
 /// A number of bytes: `16777216`, `16MiB`, `64kB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
@@ -347,14 +288,6 @@ read_as_number_or_text!(
     MemoryWatermark,
     DiskFreeLimit
 );
-
-impl<'de> Deserialize<'de> for LogFilter {
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        String::deserialize(source)?
-            .parse()
-            .map_err(de::Error::custom)
-    }
-}
 
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {

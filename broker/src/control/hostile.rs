@@ -10,6 +10,7 @@ use crate::engine::queue::Effects;
 use crate::manage::AdminContext;
 use crate::manage::columns::{Column, ConnectionColumn, QueueColumn};
 use crate::manage::request::{ErrorKind, Request, Response};
+use crate::plumbing::log::Log;
 use crate::plumbing::slots::ConnectionSlots;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -257,6 +258,7 @@ fn context() -> AdminContext {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         management_address: None,
         prometheus_address: None,
+        log: Log::default(),
         stop: Arc::new(watch::channel(false).0),
     }
 }

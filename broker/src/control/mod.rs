@@ -5,6 +5,7 @@
 mod files;
 #[cfg(test)]
 mod hostile;
+mod logs;
 pub mod server;
 pub mod socket;
 pub mod wire;

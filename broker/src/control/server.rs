@@ -2,6 +2,7 @@
 //! password is needed.
 
 use super::files;
+use super::logs;
 use super::socket::SocketPath;
 use super::wire::{self, MAX_LINE};
 use crate::manage::AdminContext;
@@ -238,6 +239,9 @@ async fn answer(
         }
         return send(write, slot, &Response::Ok).await;
     }
+    if logs::answer(&request, context, write, slot).await? {
+        return Ok(());
+    }
     let verbs = Operations::new(context.clone());
     // Changes wait for the disk, so they run on a blocking thread.
     let response = spawn_blocking(move || verbs.perform(&Principal::Owner, request)).await;
@@ -246,7 +250,7 @@ async fn answer(
     send(write, slot, &response).await
 }
 
-async fn send(
+pub(super) async fn send(
     write: &mut (impl AsyncWriteExt + Unpin),
     slot: &ConnectionSlot,
     response: &Response,

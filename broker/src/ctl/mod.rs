@@ -19,6 +19,7 @@ mod definitions;
 pub mod exit;
 mod help;
 mod listing;
+mod logs;
 mod options;
 mod password;
 mod program;

@@ -183,6 +183,14 @@ static OPTIONS: &[OptionSpec] = &[
         &["import_definitions"],
     ),
     option("idempotent", None, ValueKind::NoValue, &["stop"]),
+    option("all", Some('a'), ValueKind::NoValue, &["log_location"]),
+    option("number", Some('N'), ValueKind::Number, &["log_tail"]),
+    option(
+        "duration",
+        Some('d'),
+        ValueKind::Number,
+        &["log_tail_stream"],
+    ),
     option("list-commands", None, ValueKind::NoValue, &["help"]),
 ];
 

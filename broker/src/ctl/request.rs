@@ -13,6 +13,17 @@ pub(super) struct Invalid {
     /// The text after `Error (argument validation): `.
     pub(super) reason: String,
     pub(super) status: u8,
+    /// Whether the usage is shown, too.
+    pub(super) is_usage: bool,
+}
+
+/// Returns a value that is refused in the same way as the broker would refuse it.
+pub(super) fn refused(reason: impl Into<String>) -> Invalid {
+    Invalid {
+        reason: reason.into(),
+        status: exit::UNAVAILABLE,
+        is_usage: false,
+    }
 }
 
 /// Returns a mistake in how the command is used.
@@ -20,6 +31,7 @@ pub(super) fn usage(reason: impl Into<String>) -> Invalid {
     Invalid {
         reason: reason.into(),
         status: exit::USAGE,
+        is_usage: true,
     }
 }
 
@@ -142,6 +154,7 @@ pub(super) fn bad_argument(reason: &str) -> Invalid {
     Invalid {
         reason: format!("Bad argument{reason}"),
         status: exit::DATA,
+        is_usage: true,
     }
 }
 

@@ -248,7 +248,14 @@ fn unknown_verb(name: &str, line: &CommandLine) -> String {
 }
 
 fn usage_error(verb: &Verb, line: &CommandLine, invalid: &Invalid) -> EarlyExit {
-    let Invalid { reason, status } = invalid;
+    let Invalid {
+        reason,
+        status,
+        is_usage,
+    } = invalid;
+    if !is_usage {
+        return EarlyExit::Message(format!("Error:\n{reason}"), *status);
+    }
     let (given, usage) = (line.given.join(" "), help::usage(verb, line));
     let heading = help::heading("Usage", line.bold);
     let text = format!(

@@ -10,6 +10,7 @@ use super::client::{Client, ClientError};
 use super::commands::definitions;
 use super::definitions::{self as definition_files, Exported};
 use super::listing::Listing;
+use super::logs::Lines;
 use super::options::CommandLine;
 use super::render::{Format, Rows, json_object};
 use super::report::{self, SuccessText};
@@ -111,6 +112,7 @@ pub(super) fn show_response(
     let never = verb.name == "list_user_topic_permissions" && command.format == Format::Table;
     let headers = !never && !line.has("silent") && !line.has("no-table-headers");
     let mut rows = Rows::new(command.format, columns, headers);
+    let mut lines = Lines::of(&command.request, command.format == Format::Json);
     loop {
         match client.receive().map_err(failed)? {
             // `--offline`: a running broker has no offline queues.
@@ -121,6 +123,10 @@ pub(super) fn show_response(
                 }
             }
             Response::Ok => {
+                if let Some(lines) = lines {
+                    lines.end(terminal.out)?;
+                    return Ok(exit::OK);
+                }
                 if let Some(listing) = &listing {
                     rows.end(terminal.out, listing.is_streamed)?;
                     return Ok(exit::OK);
@@ -138,8 +144,11 @@ pub(super) fn show_response(
             Response::Imported(imported) => {
                 return show_imported(command, line, &imported, terminal);
             }
-            // Only `export` asks for a file.
-            Response::Chunk(_) => {}
+            Response::Chunk(text) => {
+                if let Some(lines) = &mut lines {
+                    lines.show(&text, terminal.out)?;
+                }
+            }
             Response::Alarms(alarms) => {
                 let options = alarms::AlarmOptions {
                     verb: verb.name,

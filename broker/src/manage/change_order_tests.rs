@@ -6,6 +6,7 @@ use super::request::Request;
 use crate::config::Config;
 use crate::domain::recovery::recover;
 use crate::manage::access::Principal;
+use crate::plumbing::log::Log;
 use leveret_storage::{Options, Store};
 use std::net::SocketAddr;
 use std::sync::{Arc, Barrier};
@@ -55,6 +56,7 @@ fn changes_are_stored_in_the_order_in_which_they_took_effect() {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         management_address: None,
         prometheus_address: None,
+        log: Log::default(),
         stop: Arc::new(watch::channel(false).0),
     };
     let ready = Barrier::new(3);

@@ -39,9 +39,11 @@ impl Request {
             | Request::ListParameters { .. } | Request::ListGlobalParameters
             | Request::Status | Request::Ping | Request::IsRunning | Request::SyncQueue { .. } | Request::Alarms
             | Request::AuthenticateUser { .. }
+            | Request::LogLocation { .. } | Request::LogTail { .. } | Request::LogTailStream { .. }
             | Request::ExportDefinitions => (Nothing, Administrator),
 
             Request::SetVmMemoryHighWatermark { .. } | Request::SetDiskFreeLimit { .. }
+            | Request::SetLogLevel { .. } | Request::RotateLogs
             | Request::ResetLoginAttempts
             | Request::CloseConnection { .. } | Request::CloseAllConnections { .. }
             | Request::CloseAllUserConnections { .. }
@@ -79,7 +81,15 @@ impl Request {
     /// [`ErrorKind::AppStopped`] or [`ErrorKind::AppRunning`].
     pub(crate) fn check_app(&self, is_running: bool) -> Result<(), ErrorKind> {
         match self {
-            Request::Ping | Request::Stop | Request::StopApp | Request::StartApp => Ok(()),
+            Request::Ping
+            | Request::Stop
+            | Request::StopApp
+            | Request::StartApp
+            | Request::SetLogLevel { .. }
+            | Request::RotateLogs
+            | Request::LogLocation { .. }
+            | Request::LogTail { .. }
+            | Request::LogTailStream { .. } => Ok(()),
             Request::Reset if is_running => Err(ErrorKind::AppRunning),
             Request::Reset => Ok(()),
             _ if is_running => Ok(()),

@@ -18,6 +18,7 @@ pub mod definitions;
 mod http_operations;
 mod limits;
 pub(crate) mod listings;
+mod logs;
 pub mod metrics;
 pub mod objects;
 pub(crate) mod operations;
@@ -35,6 +36,7 @@ mod vhosts;
 
 use crate::config::Config;
 use crate::domain::broker::Broker;
+use crate::plumbing::log::Log;
 use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -61,6 +63,8 @@ pub struct AdminContext {
     pub management_address: Option<SocketAddr>,
     /// The address where anybody may read the metrics, if there is one.
     pub prometheus_address: Option<SocketAddr>,
+    /// The log of the process.
+    pub log: Log,
     /// Set to true to stop the broker.
     pub stop: Arc<watch::Sender<bool>>,
 }

@@ -64,6 +64,10 @@ impl Operations {
             Ok(result) => return result,
             Err(request) => request,
         };
+        let request = match self.log_operation(request) {
+            Ok(result) => return result,
+            Err(request) => request,
+        };
         let request = match self.policy_operation(request) {
             Ok(result) => return result,
             Err(request) => request,
@@ -295,7 +299,7 @@ impl Operations {
             variables: variables(),
             data_directory: data_dir.display().to_string(),
             config_files: objects::node::config_files(&self.context),
-            log_files: vec!["<stderr>".to_owned()],
+            log_files: self.context.log.locations(),
             alarms: broker.alarms.in_force().iter().collect(),
             memory: system::resident_memory(),
             memory_watermark: alarms.memory,

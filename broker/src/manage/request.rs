@@ -222,6 +222,17 @@ pub enum Request {
     ListParameters { vhost: String },
     /// Rows of name, value.
     ListGlobalParameters,
+    /// Ok; takes effect at once, until the broker stops; or [`ErrorKind::Refused`] if it is no level.
+    SetLogLevel { level: String },
+    /// Ok once the log file is rotated or reopened, or [`ErrorKind::Refused`] if there is none.
+    RotateLogs,
+    /// [`Response::Chunk`]s of whole lines, each a place where the log goes, then Ok.
+    LogLocation { all: bool },
+    /// [`Response::Chunk`]s of whole lines of the log, the last ones, then Ok.
+    LogTail { lines: u64 },
+    /// [`Response::Chunk`]s of whole lines of the log as they come, and empty ones while none come; Ok after so many
+    /// seconds.
+    LogTailStream { seconds: Option<u64> },
     /// Ok once the attempts to log in are forgotten.
     ResetLoginAttempts,
     /// [`Response::Chunk`]s of a definition file, then Ok.

@@ -4,10 +4,12 @@
 //! control sequences, because clients choose many of the names in it, some before they log in.
 
 use crate::config::{Config, LogFilter, LogFormat};
+use crate::plumbing::log::{LineWriter, Log};
 use crate::text::escape::{Escaped, Form};
 use std::fmt;
 use std::io::IsTerminal;
-use tracing::{Event, Level, Subscriber};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{
     Format, FormatEvent, FormatFields, Json, JsonFields, Writer,
@@ -15,78 +17,68 @@ use tracing_subscriber::fmt::format::{
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, SubscriberBuilder};
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::reload;
 
-/// Changes the log filter while the broker runs.
-pub struct LogLevel(Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>);
-
-impl fmt::Debug for LogLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("LogLevel").finish()
-    }
-}
-
-impl LogLevel {
-    /// Returns a level that `set` changes.
-    #[cfg(test)]
-    pub(crate) fn new(set: impl Fn(EnvFilter) + Send + Sync + 'static) -> Self {
-        LogLevel(Box::new(move |filter| {
-            set(filter);
-            Ok(())
-        }))
-    }
-
-    /// Replaces the log filter.
-    pub fn set(&self, filter: &LogFilter) {
-        // The subscriber lives as long as the process.
-        let _ = (self.0)(parse(filter));
-    }
-}
-
-/// Reloads are always logged: whoever asked for one looks in the log for its result.
-const ALWAYS_LOGGED: &str = "leveret::node::reload=info";
+/// What is logged at every level: reloads, because whoever asked for one looks in the log for its result, and what concerns
+/// the log itself.
+const ALWAYS_LOGGED: &str = "leveret::node::reload=info,leveret::plumbing::log=info";
 
 fn parse(filter: &LogFilter) -> EnvFilter {
-    EnvFilter::builder().parse_lossy(format!("{},{ALWAYS_LOGGED}", filter.as_str()))
+    EnvFilter::builder().parse_lossy(format!("{},{ALWAYS_LOGGED}", filter.directives()))
 }
 
-/// Starts logging to standard error.
-pub fn start(config: &Config) -> LogLevel {
+/// Starts logging.
+pub fn start(config: &Config) -> Log {
+    let log = Log::default();
     let builder = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        // Standard error may be a closed pipe: complaining about that there would panic at the
-        // call site.
+        .with_writer(log.writer())
+        .with_ansi(false)
         .log_internal_errors(false);
     match config.log_format {
         LogFormat::Json => {
             let builder = builder.fmt_fields(JsonFields::new());
-            init(
-                builder.event_format(JsonLine(Format::default().json())),
-                config,
-            )
+            let format = JsonLine(Format::default().json());
+            init(builder.event_format(format), config, &log);
         }
-        LogFormat::Text => {
-            let ansi = std::io::stderr().is_terminal();
-            init(builder.with_ansi(ansi).event_format(TextLine), config)
-        }
+        LogFormat::Text => init(builder.event_format(TextLine), config, &log),
     }
+    let colours = config.log_format == LogFormat::Text && std::io::stderr().is_terminal();
+    log.start(config, colours);
+    log_panics();
+    log
 }
 
-fn init<N, E, W>(
-    builder: SubscriberBuilder<N, E, tracing::level_filters::LevelFilter, W>,
-    config: &Config,
-) -> LogLevel
+fn init<N, E>(builder: SubscriberBuilder<N, E, LevelFilter, LineWriter>, config: &Config, log: &Log)
 where
     N: for<'w> FormatFields<'w> + Send + Sync + 'static,
     E: FormatEvent<tracing_subscriber::Registry, N> + Send + Sync + 'static,
-    W: for<'w> tracing_subscriber::fmt::MakeWriter<'w> + Send + Sync + 'static,
 {
     let builder = builder
         .with_env_filter(parse(&config.log_level))
         .with_filter_reloading();
     let handle = builder.reload_handle();
     builder.init();
-    LogLevel(Box::new(move |filter| handle.reload(filter)))
+    log.control_filter(config.log_level.clone(), move |filter| {
+        // The subscriber lives as long as the process.
+        let _ = handle.reload(parse(filter));
+    });
+}
+
+/// Logs panics, which otherwise are on standard error only.
+fn log_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let thread = std::thread::current();
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let reason = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        tracing::error!(
+            thread = thread.name(),
+            at = panic.location().map(tracing::field::display),
+            "a thread panicked: {}",
+            reason.unwrap_or("for an unknown reason")
+        );
+        print(panic);
+    }));
 }
 
 /// A line of text: time, level, message and fields.
@@ -103,34 +95,12 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let level = *event.metadata().level();
-        if writer.has_ansi_escapes() {
-            writer.write_str("\u{1b}[2m")?;
-            SystemTime.format_time(&mut writer)?;
-            write!(
-                writer,
-                "\u{1b}[0m \u{1b}[{}m{level:>5}\u{1b}[0m ",
-                colour(level)
-            )?;
-        } else {
-            SystemTime.format_time(&mut writer)?;
-            write!(writer, " {level:>5} ")?;
-        }
+        SystemTime.format_time(&mut writer)?;
+        write!(writer, " {:>5} ", event.metadata().level())?;
         let mut escaped = Escaped::new(&mut writer, Form::Line);
         ctx.field_format()
             .format_fields(Writer::new(&mut escaped), event)?;
         writeln!(writer)
-    }
-}
-
-/// Returns the terminal's colour code for a level.
-fn colour(level: Level) -> u8 {
-    match level {
-        Level::ERROR => 31,
-        Level::WARN => 33,
-        Level::INFO => 32,
-        Level::DEBUG => 34,
-        Level::TRACE => 35,
     }
 }
 

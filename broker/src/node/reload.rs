@@ -6,7 +6,7 @@ use crate::domain::broker::Broker;
 use crate::domain::recovery;
 use crate::domain::shortage;
 use crate::manage::Settings;
-use crate::node::logging::LogLevel;
+use crate::plumbing::log::Log;
 use std::sync::Arc;
 
 /// Applies a setting to the running broker.
@@ -44,8 +44,14 @@ const LIVE: &[(&str, Apply)] = &[
     ("auth_mechanisms", Reloader::apply_mechanisms),
     ("anonymous_login_user", Reloader::apply_mechanisms),
     ("log_level", |to, config| {
-        to.log_level.set(&config.log_level);
+        to.log.set_filter(&config.log_level);
     }),
+    ("log_console", Reloader::apply_log),
+    ("log_file", Reloader::apply_log),
+    ("log_file_rotation_size", Reloader::apply_log),
+    ("log_file_rotation_age", Reloader::apply_log),
+    ("log_file_rotation_count", Reloader::apply_log),
+    ("log_file_rotation_compress", Reloader::apply_log),
 ];
 
 /// A setting with its old and new value.
@@ -59,7 +65,7 @@ struct Changed {
 /// Applies new configurations to the running broker.
 pub struct Reloader {
     broker: Arc<Broker>,
-    log_level: LogLevel,
+    log: Log,
     /// The configuration in force. Settings that need a restart keep their old values here.
     running: Settings,
     data_dir: std::path::PathBuf,
@@ -71,19 +77,20 @@ impl Reloader {
         broker: Arc<Broker>,
         config: &Config,
         running: Settings,
-        log_level: LogLevel,
+        log: Log,
     ) -> Self {
         Reloader {
             broker,
-            log_level,
+            log,
             running,
             data_dir: config.data_dir.clone(),
         }
     }
 
     /// Applies the changed settings that need no restart, and logs all changes. If the configuration
-    /// cannot be read, nothing changes.
+    /// cannot be read, nothing changes. The log file is reopened in any case: logrotate sends the same signal.
     pub fn reload(&self, loaded: Result<Config, ConfigError>) {
+        self.log.reopen();
         let config = match loaded {
             Ok(config) => config,
             Err(error) => {
@@ -145,6 +152,10 @@ impl Reloader {
         self.broker.set_mechanisms(recovery::mechanisms(config));
     }
 
+    fn apply_log(&self, config: &Config) {
+        self.log.configure(config);
+    }
+
     fn apply_limits(&self, config: &Config) {
         self.broker.set_limits(Limits::from(config));
     }
@@ -167,13 +178,16 @@ mod tests {
     fn reloader(config: &Config) -> (Reloader, Arc<Mutex<Vec<String>>>) {
         let set: Arc<Mutex<Vec<String>>> = Arc::default();
         let filters = set.clone();
-        let log_level = LogLevel::new(move |filter| filters.lock().push(filter.to_string()));
+        let log = Log::default();
+        log.control_filter(config.log_level.clone(), move |filter| {
+            filters.lock().push(filter.as_str().to_owned());
+        });
         let broker = Broker::new(config.into(), config.loopback_users.clone(), None);
         let alarms = (config.vm_memory_high_watermark, config.disk_free_limit);
         broker.alarms.set_limits(alarms.0, alarms.1);
         let running = Arc::new(Mutex::new(config.settings()));
         (
-            Reloader::new(Arc::new(broker), config, running, log_level),
+            Reloader::new(Arc::new(broker), config, running, log),
             set,
         )
     }

@@ -9,11 +9,11 @@ use crate::domain::shortage;
 use crate::http::server::HttpListener;
 use crate::manage::definitions::{self, LoadError};
 use crate::manage::{AdminContext, Settings, statistics};
-use crate::node::logging::LogLevel;
 use crate::node::private;
 use crate::node::reload::Reloader;
 use crate::node::signals::{self, StopSignals};
 use crate::plumbing::aside::Aside;
+use crate::plumbing::log::Log;
 use crate::plumbing::system;
 use leveret_storage::{Options, Store};
 use parking_lot::Mutex;
@@ -66,7 +66,7 @@ pub enum Failure {
 ///
 /// # Errors
 /// When it cannot start, or the store cannot be closed.
-pub fn run(config: &Config, log_level: LogLevel, started: Instant) -> Result<(), Failure> {
+pub fn run(config: &Config, log: &Log, started: Instant) -> Result<(), Failure> {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         pid = std::process::id(),
@@ -87,10 +87,10 @@ pub fn run(config: &Config, log_level: LogLevel, started: Instant) -> Result<(),
         .enable_all()
         .event_interval(SOCKET_POLL_INTERVAL)
         .build()?;
-    runtime.block_on(serve(config, log_level, started))
+    runtime.block_on(serve(config, log, started))
 }
 
-async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result<(), Failure> {
+async fn serve(config: &Config, log: &Log, started: Instant) -> Result<(), Failure> {
     let hangups = signals::install_reload()?;
     private::restrict_permissions(&config.data_dir);
     // Before the port is open: a broker without its data must not serve anybody.
@@ -135,6 +135,7 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
         address: bound,
         management_address,
         prometheus_address,
+        log: log.clone(),
         stop: stop.clone(),
     };
     let admin = AdminSocket::bind(context.clone()).map_err(|reason| Failure::Admin {
@@ -152,7 +153,7 @@ async fn serve(config: &Config, log_level: LogLevel, started: Instant) -> Result
     });
     tokio::spawn(reload_on(
         hangups,
-        Reloader::new(broker.clone(), config, settings, log_level),
+        Reloader::new(broker.clone(), config, settings, log.clone()),
     ));
     tracing::info!(
         address = %bound,

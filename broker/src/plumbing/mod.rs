@@ -1,5 +1,5 @@
 //! What moves, waits and counts around the machines: performing their effects, mailboxes and timers, the threads that page
-//! messages out and read streams, accounts of memory and alarms, the interface to the system.
+//! messages out and read streams, accounts of memory and alarms, where the log goes, the interface to the system.
 //!
 //! What belongs here decides nothing about messages (that is [`engine`](crate::engine)) and knows nothing of what is
 //! declared or of who may do what (that is [`domain`](crate::domain)).
@@ -7,6 +7,7 @@
 pub mod alarms;
 pub mod aside;
 pub mod ledger;
+pub mod log;
 pub mod mailbox;
 pub mod paging;
 mod perform;

@@ -15,6 +15,7 @@ pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>,
             let invalid = |error: InvalidPid| Invalid {
                 reason: error.to_string(),
                 status: exit::UNAVAILABLE,
+                is_usage: true,
             };
             let pid = first.parse().map_err(invalid)?;
             Request::CloseConnection {

@@ -14,6 +14,7 @@ pub(super) mod facts;
 pub(super) mod health;
 mod limits;
 mod listings;
+mod logs;
 mod node;
 mod parameters;
 pub(super) mod plugins;
@@ -34,7 +35,7 @@ use super::request::{Invalid, usage};
 type Theme = fn(&str, &CommandLine) -> Result<Option<Request>, Invalid>;
 
 /// Every theme. A verb belongs to one of them, so their order does not matter.
-const THEMES: [Theme; 12] = [
+const THEMES: [Theme; 13] = [
     listings::request,
     users::request,
     limits::request,
@@ -47,6 +48,7 @@ const THEMES: [Theme; 12] = [
     queues::request,
     connections::request,
     definitions::request,
+    logs::request,
 ];
 
 /// Returns the request of a command line whose options and number of arguments have been checked.
@@ -80,4 +82,5 @@ pub(super) fn banner(
         .or_else(|| queues::banner(verb, request))
         .or_else(|| connections::banner(request))
         .or_else(|| definitions::banner(line, request))
+        .or_else(|| logs::banner(request))
 }

@@ -16,6 +16,7 @@ pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>,
             return Err(Invalid {
                 reason,
                 status: exit::DATA,
+                is_usage: true,
             });
         }
         "add_user" => Request::AddUser { user, password },

@@ -5,6 +5,7 @@ mod changes;
 mod checks;
 mod limits;
 mod listings;
+mod logs;
 mod mistakes;
 mod policies;
 mod tools;

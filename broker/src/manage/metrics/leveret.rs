@@ -4,6 +4,7 @@ use super::description::{Metric, Sink, histogram, metrics};
 use super::totals::Totals;
 use crate::domain::broker::Broker;
 use crate::plumbing::ledger::Kind as Held;
+use crate::plumbing::log::Log;
 use leveret_storage::{Latency, Stats};
 use std::sync::Arc;
 
@@ -16,6 +17,11 @@ pub(super) const STORE: &[Metric<Stats>] = metrics! { Stats;
     Gauge store_backlog_bytes "Bytes that wait to be written to the commit log" |s| s.backlog_bytes;
     Gauge store_log_failing "1 while the commit log cannot be written" |s| s.health.write.is_some();
     Gauge store_checkpoint_failing "1 while the commit log cannot be put into the database" |s| s.health.checkpoint.is_some();
+};
+
+/// The log.
+pub(super) const LOG: &[Metric<Log>] = metrics! { Log;
+    Counter log_lost_lines_total "Lines of the log that came faster than they could be written, and were lost" |log| log.lost();
 };
 
 /// Where messages wait.

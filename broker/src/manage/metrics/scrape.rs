@@ -62,14 +62,14 @@ impl Scraper {
             Endpoint::Aggregated => {
                 scrape.add_node_families(broker, &totals, PREFIX, |_| true);
                 scrape.add_sums(&totals);
-                scrape.add_whole(broker, &totals);
+                scrape.add_whole(&self.context, &totals);
             }
             Endpoint::PerObject => {
                 scrape.add_node_families(broker, &totals, PREFIX, |_| true);
                 let objects = Selected::of(broker, None);
                 scrape.add_attempts(broker, PREFIX);
                 scrape.add_families(&objects, broker, PREFIX).await;
-                scrape.add_whole(broker, &totals);
+                scrape.add_whole(&self.context, &totals);
             }
             Endpoint::Detailed(selection) => {
                 let wants = |family: &str| selection.families.contains(family);
@@ -292,7 +292,9 @@ impl Scrape {
     }
 
     /// Adds what is about the broker as a whole.
-    fn add_whole(&mut self, broker: &Arc<Broker>, totals: &Arc<Totals>) {
+    fn add_whole(&mut self, context: &AdminContext, totals: &Arc<Totals>) {
+        let broker = &context.broker;
+        self.add(OWN_PREFIX, leveret::LOG, &[], context.log.clone());
         self.add_shared(PREFIX, node::TOTALS, totals);
         self.add(PREFIX, node::DYNAMIC, &[], node::Bounds::of(broker, totals));
         self.add("", node::PROCESS, &[], node::Bounds::of(broker, totals));

@@ -72,7 +72,7 @@ pub struct Node {
     pub enabled_plugins: [&'static str; 1],
     pub db_dir: String,
     pub config_files: Vec<String>,
-    pub log_files: [&'static str; 1],
+    pub log_files: Vec<String>,
     /// Zeros.
     #[serde(flatten)]
     #[schema(value_type = Object)]
@@ -151,7 +151,7 @@ impl Node {
             enabled_plugins: ["rabbitmq_management"],
             db_dir: context.data_dir.display().to_string(),
             config_files: config_files(context),
-            log_files: ["<stderr>"],
+            log_files: context.log.locations(),
             erlang: erlang::node_figures(),
         }
     }
