@@ -294,6 +294,137 @@ fn a_console_that_nobody_reads_blocks_nobody() {
     });
 }
 
+/// The requests of an operator who uses the HTTP API as a client: method, path, body.
+fn requests() -> Vec<(&'static str, &'static str, Value)> {
+    let queue = json!({"durable": true, "arguments": {"x-max-length": 5}});
+    let binding = json!({"routing_key": "k"});
+    let message = json!({
+        "properties": {}, "routing_key": "q", "payload": "hunter2", "payload_encoding": "string",
+    });
+    let got = json!({"count": 1, "ackmode": "ack_requeue_false", "encoding": "auto"});
+    vec![
+        ("PUT", "/api/queues/%2F/q", queue),
+        ("PUT", "/api/exchanges/%2F/x", json!({"type": "fanout"})),
+        ("POST", "/api/bindings/%2F/e/x/q/q", binding),
+        ("POST", "/api/exchanges/%2F/amq.default/publish", message),
+        ("POST", "/api/queues/%2F/q/get", got),
+        ("DELETE", "/api/bindings/%2F/e/x/q/q/k", Value::Null),
+        ("DELETE", "/api/queues/%2F/q/contents", Value::Null),
+        ("DELETE", "/api/exchanges/%2F/x", Value::Null),
+        ("DELETE", "/api/queues/%2F/q", Value::Null),
+        ("POST", "/api/definitions", json!({"users": []})),
+    ]
+}
+
+#[test]
+fn what_the_http_api_does_for_an_operator_is_logged() {
+    run(async {
+        let Some(mut broker) = TestBroker::start_own().await else {
+            return;
+        };
+        for (method, path, body) in requests() {
+            let reply = broker.ask(method, path, body).await;
+            assert!(reply.status < 300, "{method} {path}: {reply:?}");
+        }
+        let refused = broker.ask("PUT", "/api/queues/%2F/amq.q", json!({})).await;
+        assert_ne!(refused.status, 201);
+        let fields = |line: &str| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let fields = &line["fields"];
+            let message = fields["message"].as_str()?;
+            message.contains("operator").then(|| fields.clone())
+        };
+        broker
+            .process()
+            .line("the refusal", |line| {
+                let fields = fields(line)?;
+                fields["message"]
+                    .as_str()?
+                    .ends_with("was refused")
+                    .then_some(())
+            })
+            .await;
+        let lines = broker.process().lines();
+        let changes: Vec<Value> = lines.iter().filter_map(|line| fields(line)).collect();
+        let verbs: Vec<_> = changes.iter().map(|change| &change["verb"]).collect();
+        assert_eq!(
+            verbs,
+            [
+                "declare_queue",
+                "declare_exchange",
+                "bind",
+                "publish",
+                "get",
+                "unbind",
+                "purge_queue",
+                "delete_exchange",
+                "delete_queue",
+                "import_definitions",
+                "declare_queue",
+            ]
+        );
+        for change in &changes {
+            assert_eq!(
+                (&change["user"], &change["from"]),
+                (&"guest".into(), &"127.0.0.1".into())
+            );
+        }
+        let arguments = changes[0]["arguments"].as_str().expect("a text");
+        assert!(arguments.contains("x-max-length") && arguments.contains("\"queue\":\"q\""));
+        assert!(lines.iter().all(|line| !line.contains("hunter2")));
+    });
+}
+
+#[test]
+fn denied_requests_are_logged_but_not_without_end() {
+    run(async {
+        let Some(mut broker) = TestBroker::start_own().await else {
+            return;
+        };
+        broker.ctl(&["add_user", "visitor", "x"]).await;
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .build();
+        let agent = ureq::Agent::new_with_config(agent);
+        let base = format!("http://{}", broker.management());
+        // visitor:x and guest:wrong
+        for credentials in ["dmlzaXRvcjp4", "Z3Vlc3Q6d3Jvbmc="] {
+            let url = format!("{base}/api/queues/%2F?page=1");
+            let asked = agent
+                .get(&url)
+                .header("authorization", &format!("Basic {credentials}"));
+            assert_eq!(asked.call().expect("an answer").status(), 401);
+        }
+        for _ in 0..100 {
+            let asked = agent.get(format!("{base}/api/users"));
+            let asked = asked.header("authorization", "Basic dmlzaXRvcjp4");
+            assert_eq!(asked.call().expect("an answer").status(), 401);
+        }
+        let asked = agent.get(format!("{base}/api/users")).call();
+        assert_eq!(asked.expect("an answer").status(), 401);
+        let denied = |line: &str| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let fields = &line["fields"];
+            let is_denied = fields["message"] == "HTTP access denied";
+            is_denied.then(|| fields.clone())
+        };
+        broker
+            .process()
+            .line("the denial", |line| denied(line))
+            .await;
+        let lines = broker.process().lines();
+        let denied: Vec<Value> = lines.iter().filter_map(|line| denied(line)).collect();
+        let first = json!({
+            "message": "HTTP access denied", "user": "visitor", "from": "127.0.0.1", "method": "GET",
+            "path": "/api/queues/%2F", "reason": "Not management user",
+        });
+        assert_eq!(denied[0], first);
+        assert_eq!(denied[1]["user"], "guest");
+        // So many at once, and one or two more if it took seconds.
+        assert!((20..40).contains(&denied.len()), "{}", denied.len());
+    });
+}
+
 #[test]
 fn kill_9_leaves_whole_lines() {
     run(async {

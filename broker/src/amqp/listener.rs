@@ -207,6 +207,10 @@ impl RemoveOnDrop {
             }
             End::Silent => log_connection!(error, info, "missed heartbeats from client"),
             End::HandshakeTimeout => log_connection!(error, info, "handshake timed out"),
+            // Load balancers end their probes so.
+            End::Failed(error) if info.bytes()[0] == 0 => {
+                log_connection!(debug, info, %error, "the client closed without sending anything");
+            }
             End::Failed(error) => {
                 log_connection!(warn, info, %error, "connection lost: its socket failed");
             }

@@ -245,11 +245,15 @@ impl ConnectionInfo {
         self.details.lock().clone()
     }
 
+    /// Notes what the client says about itself.
+    pub fn set_client_properties(&self, properties: FieldTable) {
+        self.details.lock().client_properties = properties;
+    }
+
     /// Notes a successful login.
-    pub fn set_client(&self, user: Identity, properties: FieldTable, mechanism: String) {
+    pub fn set_client(&self, user: Identity, mechanism: String) {
         let mut details = self.details.lock();
         details.user = Some(user);
-        details.client_properties = properties;
         details.mechanism = mechanism;
     }
 

@@ -1,5 +1,6 @@
 //! Refusals, as RabbitMQ writes them: a status and `{"error": …, "reason": …}`.
 
+use super::denials::Denial;
 use crate::manage::access::{Denied, NoVhost};
 use crate::manage::perform::Refusal;
 use crate::manage::request::ErrorKind;
@@ -31,6 +32,8 @@ pub struct ApiError {
     body: ErrorBody,
     /// Whether the client is told how to log in.
     challenge: bool,
+    /// Why access is denied, for the log, if that says more than the body.
+    logged: Option<String>,
 }
 
 /// The result of a handler.
@@ -47,6 +50,7 @@ impl ApiError {
             status,
             body,
             challenge: false,
+            logged: None,
         }
     }
 
@@ -130,6 +134,14 @@ impl ApiError {
         }
     }
 
+    /// Returns the same refusal, with another reason in the log than in its body.
+    pub(super) fn logged_as(self, reason: String) -> Self {
+        ApiError {
+            logged: Some(reason),
+            ..self
+        }
+    }
+
     /// 503: the broker has too much to do.
     pub fn busy(reason: impl Into<String>) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
@@ -205,7 +217,16 @@ pub fn no_credentials() -> Response {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let denied = self.status == StatusCode::UNAUTHORIZED;
+        let denial = denied.then(|| match (self.logged, &self.body.reason) {
+            (Some(reason), _) => reason,
+            (None, Value::String(reason)) => reason.clone(),
+            (None, reason) => reason.to_string(),
+        });
         let mut response = (self.status, Json(self.body)).into_response();
+        if let Some(reason) = denial {
+            response.extensions_mut().insert(Denial(reason));
+        }
         if self.challenge {
             response
                 .headers_mut()

@@ -4,8 +4,6 @@ use super::error::{ApiError, no_credentials};
 use super::state::Api;
 use crate::domain::auth::{Credentials, LoginProtocol, LoginRefused};
 use crate::manage::access::{Principal, Right};
-use crate::text::names::NAME_MAX;
-use crate::text::shorten::shortened;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
@@ -53,20 +51,18 @@ pub(super) fn log_in(
             let principal = Principal::User { login, from: peer };
             match principal.require(Right::Management) {
                 Ok(()) => Ok(principal),
-                Err(denied) => {
-                    tracing::warn!(user = %shortened(user, NAME_MAX), reason = %denied, "HTTP access denied");
-                    Err(denied.into())
-                }
+                Err(denied) => Err(ApiError::from(denied)),
             }
         }
         Err(reason) => {
-            tracing::warn!(%reason, "HTTP access denied");
-            Err(match reason {
+            let logged = reason.to_string();
+            let refused = match reason {
                 LoginRefused::LoopbackOnly(_) => {
                     ApiError::denied("User can only log in via localhost")
                 }
                 _ => ApiError::wrong_credentials(),
-            })
+            };
+            Err(refused.logged_as(logged))
         }
     };
     let (attempts, succeeded) = (&broker.login_attempts, principal.is_ok());
@@ -89,6 +85,14 @@ pub(super) fn peer_address(parts: &Parts) -> IpAddr {
     let peer = parts.extensions.get::<Peer>();
     // Without one nobody counts as local.
     peer.map_or(IpAddr::from([0, 0, 0, 0]), |Peer(address)| address.ip())
+}
+
+/// Returns the user that a request names.
+pub(super) fn named_user(parts: &Parts) -> Option<String> {
+    match written_credentials(parts) {
+        Written::Basic(user, _) => Some(user),
+        Written::Nothing | Written::OtherScheme | Written::Malformed => None,
+    }
 }
 
 /// What a request's `Authorization` header says.

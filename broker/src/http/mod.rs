@@ -9,6 +9,7 @@ mod api;
 pub mod body;
 mod bounded_json;
 mod chunks;
+mod denials;
 mod effort;
 pub mod error;
 mod fields;

@@ -12,6 +12,7 @@ use crate::domain::vhost::Vhost;
 use crate::engine::queue::Effects;
 use crate::manage::AdminContext;
 use crate::manage::access::{NoVhost, Principal};
+use crate::manage::audit::Change;
 use crate::manage::metrics::Scraper;
 use crate::manage::perform::Refusal;
 use crate::manage::request::{Request, Response};
@@ -122,7 +123,7 @@ impl Api {
         Ok(self.blocking(operation).await??)
     }
 
-    /// Does what AMQP clients do, as this user, and returns once it is on disk.
+    /// Does what AMQP clients do, as this user, and returns once it is on disk, and in the log if it is a `change`.
     ///
     /// # Errors
     /// When the principal may not enter the virtual host, or the operation is refused.
@@ -130,9 +131,12 @@ impl Api {
         &self,
         principal: Principal,
         vhost: String,
+        change: impl Into<Option<Change>>,
         operation: impl FnOnce(&mut Caller, &mut Effects) -> Result<T, AmqpError> + Send + 'static,
     ) -> ApiResult<T> {
-        Ok(self.try_as_client(principal, vhost, operation).await??)
+        Ok(self
+            .try_as_client(principal, vhost, change, operation)
+            .await??)
     }
 
     /// Like [`Api::as_client`], for operations whose refusal is answered in a way of its own.
@@ -143,9 +147,11 @@ impl Api {
         &self,
         principal: Principal,
         vhost: String,
+        change: impl Into<Option<Change>>,
         operation: impl FnOnce(&mut Caller, &mut Effects) -> Result<T, AmqpError> + Send + 'static,
     ) -> ApiResult<Result<T, Refusal>> {
-        self.blocking(move |context| context.as_client(&principal, &vhost, operation))
+        let change = change.into();
+        self.blocking(move |context| context.as_client(&principal, &vhost, change, operation))
             .await
     }
 

@@ -3,7 +3,7 @@
 
 use super::access::Principal;
 use super::class::Changes;
-use super::request::{Request, Response};
+use super::request::Request;
 use crate::text::shorten::shortened;
 use serde_json::{Map, Value};
 
@@ -12,13 +12,13 @@ const TEXT_MAX: usize = 200;
 /// The length of all arguments together at most, in bytes.
 const ARGUMENTS_MAX: usize = 1000;
 /// Parts of the names of arguments whose values may be, or contain, secrets.
-const SECRETS: [&str; 4] = ["password", "hash", "uri", "secret"];
+const SECRETS: [&str; 5] = ["password", "hash", "uri", "secret", "token"];
 
 /// A change that an operator asks for, as the log shows it.
 #[derive(Debug)]
-pub(super) struct Change {
+pub struct Change {
     verb: String,
-    arguments: String,
+    arguments: Map<String, Value>,
 }
 
 impl Change {
@@ -34,17 +34,36 @@ impl Change {
             Some(Value::String(verb)) => verb,
             _ => String::new(),
         };
-        arguments.retain(|_, value| !value.is_null());
-        let arguments = Value::Object(shown(arguments)).to_string();
-        Some(Change {
-            verb,
-            arguments: shortened(&arguments, ARGUMENTS_MAX).into_owned(),
-        })
+        Some(Change { verb, arguments })
     }
 
-    /// Writes the line.
-    pub(super) fn log(self, principal: &Principal, response: &Response) {
-        let Change { verb, arguments } = self;
+    /// Returns a change that is no request.
+    pub fn new<const N: usize>(verb: &str, arguments: [(&str, Value); N]) -> Self {
+        let arguments = arguments.into_iter();
+        Change {
+            verb: verb.to_owned(),
+            arguments: arguments
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        }
+    }
+
+    /// Adds an argument.
+    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.arguments.insert(name.to_owned(), value.into());
+        self
+    }
+
+    fn arguments(&self) -> String {
+        let mut arguments = self.arguments.clone();
+        arguments.retain(|_, value| !value.is_null());
+        let arguments = Value::Object(shown(arguments)).to_string();
+        shortened(&arguments, ARGUMENTS_MAX).into_owned()
+    }
+
+    /// Writes the line. `refused` says why, if it was.
+    pub(super) fn log(self, principal: &Principal, refused: Option<&str>) {
+        let (verb, arguments) = (self.verb.as_str(), self.arguments());
         // The owner of the data directory comes over the admin socket.
         let (user, from) = match principal {
             Principal::Owner => (None, "the admin socket".to_owned()),
@@ -52,17 +71,16 @@ impl Change {
                 (Some(login.identity.name.as_str()), from.to_string())
             }
         };
-        match response {
-            Response::Error { kind, message } => tracing::warn!(
+        match refused {
+            Some(reason) => tracing::warn!(
                 user,
                 from,
                 verb,
                 arguments,
-                error = format!("{kind:?}"),
-                reason = %shortened(message, TEXT_MAX),
+                reason = %shortened(reason, TEXT_MAX),
                 "an operator's change was refused"
             ),
-            _ => tracing::info!(user, from, verb, arguments, "changed by an operator"),
+            None => tracing::info!(user, from, verb, arguments, "changed by an operator"),
         }
     }
 }
@@ -87,7 +105,8 @@ mod tests {
 
     fn change(request: &Request) -> (String, String) {
         let change = Change::of(request).unwrap();
-        (change.verb, change.arguments)
+        let arguments = change.arguments();
+        (change.verb, arguments)
     }
 
     #[test]

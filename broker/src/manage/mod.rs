@@ -9,7 +9,7 @@
 //! (`control`, `ctl`, `http`), the rules that it follows ([`domain`](crate::domain)), and counting (the layers below).
 
 pub mod access;
-mod audit;
+pub mod audit;
 #[cfg(test)]
 mod change_order_tests;
 mod class;

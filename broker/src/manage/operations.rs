@@ -38,7 +38,8 @@ impl Operations {
         let change = audit::Change::of(&request);
         let response = self.performed(request);
         if let Some(change) = change {
-            change.log(principal, &response);
+            let refused = response.refusal();
+            change.log(principal, refused.as_deref());
         }
         response
     }

@@ -2,6 +2,8 @@
 
 use super::AdminContext;
 use super::access::{Denied, NoVhost, Principal};
+use super::audit::Change;
+use super::definitions::{ImportError, ImportOptions, Imported};
 use super::operations::Operations;
 use super::request::{ErrorKind, Request, Response};
 use crate::domain::operations::Caller;
@@ -26,6 +28,20 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// Returns why, for the log.
+    fn reason(&self) -> String {
+        match self {
+            Refusal::Denied(denied) => denied.to_string(),
+            Refusal::Vhost(NoVhost::Missing) => "there is no such virtual host".to_owned(),
+            Refusal::Vhost(NoVhost::Hidden) => "no access to the virtual host".to_owned(),
+            Refusal::Amqp(error) => error.text.clone(),
+            Refusal::Failed { kind, message } if message.is_empty() => format!("{kind:?}"),
+            Refusal::Failed { message, .. } => message.clone(),
+        }
+    }
+}
+
 impl From<Denied> for Refusal {
     fn from(denied: Denied) -> Self {
         Refusal::Denied(denied)
@@ -46,11 +62,28 @@ impl From<AmqpError> for Refusal {
 
 impl AdminContext {
     /// Performs an operation of AMQP clients (declare, bind, publish, get, …) as this user, under the same rules, and
-    /// returns once it is on disk. Blocks.
+    /// returns once it is on disk, and in the log if it is a `change`. Blocks.
     ///
     /// # Errors
     /// When the principal may not enter the virtual host, or the operation is refused.
     pub fn as_client<T>(
+        &self,
+        principal: &Principal,
+        vhost: &str,
+        change: Option<Change>,
+        operation: impl FnOnce(&mut Caller, &mut Effects) -> Result<T, AmqpError>,
+    ) -> Result<T, Refusal> {
+        let done = self.done_as_client(principal, vhost, operation);
+        if let Some(change) = change {
+            let refused = done.as_ref().err().map(Refusal::reason);
+            change
+                .with("vhost", vhost)
+                .log(principal, refused.as_deref());
+        }
+        done
+    }
+
+    fn done_as_client<T>(
         &self,
         principal: &Principal,
         vhost: &str,
@@ -72,6 +105,34 @@ impl AdminContext {
             message: error.to_string(),
         })?;
         Ok(done?)
+    }
+
+    /// Imports a file of definitions and returns once that is on disk, and in the log. Blocks.
+    ///
+    /// # Errors
+    /// When nothing was applied, or the store failed.
+    pub fn import_definitions(
+        &self,
+        principal: &Principal,
+        text: &[u8],
+        options: &ImportOptions,
+    ) -> Result<Imported, ImportError> {
+        let imported = self.broker.import_definitions(text, options);
+        let mut change = Change::new(
+            "import_definitions",
+            [
+                ("vhost", options.vhost.as_deref().into()),
+                ("bytes", text.len().into()),
+            ],
+        );
+        if let Ok(imported) = &imported {
+            change = change
+                .with("applied", imported.applied)
+                .with("invalid", imported.invalid);
+        }
+        let refused = imported.as_ref().err().map(ToString::to_string);
+        change.log(principal, refused.as_deref());
+        imported
     }
 
     /// Performs a request that is not a listing, and returns once its changes are on disk. Blocks.

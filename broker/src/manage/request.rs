@@ -14,6 +14,7 @@ pub use crate::domain::policy::{PolicyKind, WrittenPolicy};
 use crate::engine::queue::QueueKind;
 pub use crate::plumbing::alarms::Resource;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// A request.
@@ -294,6 +295,17 @@ impl Response {
         Response::Error {
             kind,
             message: String::new(),
+        }
+    }
+
+    /// Returns why the request was refused, if it was.
+    pub(super) fn refusal(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Response::Error { kind, message } if message.is_empty() => {
+                Some(format!("{kind:?}").into())
+            }
+            Response::Error { message, .. } => Some(message.into()),
+            _ => None,
         }
     }
 

@@ -8,6 +8,7 @@
 
 use super::unacked::{Delivery, Unacked};
 use super::{Connection, Phase};
+use crate::domain::connections::{ConnectionInfo, log_connection};
 use crate::engine::queue::Queue;
 use leveret_protocol::values::FieldTable;
 use leveret_protocol::{ChannelId, DeliveryTag, table, texts};
@@ -194,7 +195,7 @@ impl Connection {
                 .overdue(&channel.unacked, shortest, timeout, now);
             match found {
                 Some((tag, delivery, timeout)) => {
-                    report(channel.id, tag, delivery, timeout);
+                    report(&self.info, channel.id, tag, delivery, timeout);
                     overdue.push((channel.id, timeout));
                 }
                 None => oldest = oldest.into_iter().chain(channel.marks.oldest()).min(),
@@ -251,9 +252,17 @@ fn timeout_of(milliseconds: u64) -> Option<Duration> {
     (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
 }
 
-fn report(channel: ChannelId, tag: DeliveryTag, delivery: &Delivery, timeout: Duration) {
+fn report(
+    info: &ConnectionInfo,
+    channel: ChannelId,
+    tag: DeliveryTag,
+    delivery: &Delivery,
+    timeout: Duration,
+) {
     let consumer = delivery.consumer.as_ref().map(|c| c.tag.to_string());
-    tracing::warn!(
+    log_connection!(
+        warn,
+        info,
         %channel,
         %tag,
         queue = %delivery.queue.name(),

@@ -120,12 +120,11 @@ impl Connection {
         self.wants_cancel_notice = announced("consumer_cancel_notify");
         self.wants_blocked_notice = announced("connection.blocked");
         let mechanism = start_ok.mechanism.as_str();
+        // Before the login: if it is refused, the log says what the client calls itself.
+        self.info.set_client_properties(start_ok.client_properties);
         let login = self.authenticate(mechanism, start_ok.response.as_bytes())?;
-        self.info.set_client(
-            login.identity.clone(),
-            start_ok.client_properties,
-            mechanism.to_owned(),
-        );
+        self.info
+            .set_client(login.identity.clone(), mechanism.to_owned());
         self.login = Some(login);
         let limits = self.limits;
         self.send(connection::AMQPMethod::Tune(connection::Tune {

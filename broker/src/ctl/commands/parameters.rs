@@ -40,6 +40,7 @@ fn value(line: &CommandLine, index: usize) -> Result<Value, Invalid> {
     serde_json::from_str(&argument(line, index)).map_err(|error| Invalid {
         reason: format!("the value is not a JSON document: {error}"),
         status: exit::UNAVAILABLE,
+        is_usage: true,
     })
 }
 

@@ -3,6 +3,7 @@
 //! without end.
 
 use super::Caller;
+use crate::domain::connections::log_connection;
 use crate::engine::exchange::{Binding, Exchange, ignored_in_binding};
 use crate::engine::queue::Ignored;
 
@@ -81,25 +82,22 @@ impl Caller {
             if decision == LogDecision::Nothing {
                 continue;
             }
-            // One of the two; the other is not part of the line.
-            let connection = self
-                .connection
-                .as_ref()
-                .map(|connection| connection.label());
-            let user = connection.is_none().then_some(self.user.name.as_str());
-            match decision {
-                LogDecision::Name(argument) => {
-                    tracing::warn!(connection, user, on, name, argument, "{why}");
+            let (connection, user) = (self.connection.as_deref(), self.user.name.as_str());
+            match (decision, connection) {
+                (LogDecision::Name(argument), Some(info)) => {
+                    log_connection!(warn, info, on, object = name, argument, "{why}");
                 }
-                _ => tracing::warn!(
-                    connection,
+                (LogDecision::Name(argument), None) => {
+                    tracing::warn!(user, on, object = name, argument, "{why}");
+                }
+                (_, Some(info)) => log_connection!(
+                    warn,
+                    info,
+                    "further arguments that have no effect will not be logged for this connection"
+                ),
+                (_, None) => tracing::warn!(
                     user,
-                    "further arguments that have no effect will not be logged for this {}",
-                    if user.is_none() {
-                        "connection"
-                    } else {
-                        "request"
-                    }
+                    "further arguments that have no effect will not be logged for this request"
                 ),
             }
         }

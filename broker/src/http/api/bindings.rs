@@ -10,6 +10,7 @@ use crate::http::fields::{arguments, check_name, short_text};
 use crate::http::list::ListQuery;
 use crate::http::state::Api;
 use crate::manage::access::{NoVhost, Principal, Right};
+use crate::manage::audit::Change;
 use crate::manage::objects::Binding;
 use crate::manage::objects::binding::{Listed, properties_key, quoted, unquoted};
 use axum::extract::{Path, State};
@@ -230,6 +231,7 @@ async fn bind(
         vhost,
         endpoints,
         (key, arguments),
+        "bind",
         Caller::bind,
     )
     .await?;
@@ -243,11 +245,25 @@ async fn change(
     vhost: String,
     endpoints: Endpoints,
     (key, arguments): (String, FieldTable),
+    verb: &str,
     operation: impl FnOnce(&mut Caller, BindingSpec, &mut Effects) -> Result<bool, AmqpError>
     + Send
     + 'static,
 ) -> ApiResult<()> {
-    let change = move |caller: &mut Caller, fx: &mut Effects| {
+    let (kind, destination) = match &endpoints.destination {
+        Some((kind, name)) => (*kind, name.as_str()),
+        None => ("queue", ""),
+    };
+    let change = Change::new(
+        verb,
+        [
+            ("source", endpoints.source.as_deref().into()),
+            ("destination_type", kind.into()),
+            ("destination", destination.into()),
+            ("routing_key", key.as_str().into()),
+        ],
+    );
+    let operation = move |caller: &mut Caller, fx: &mut Effects| {
         let source = endpoints.source.unwrap_or_default();
         let key = key.as_str().into();
         let spec = match endpoints.destination.unwrap_or_default() {
@@ -256,7 +272,7 @@ async fn change(
         };
         operation(caller, spec, fx)
     };
-    api.as_client(principal, vhost, change).await?;
+    api.as_client(principal, vhost, change, operation).await?;
     Ok(())
 }
 
@@ -323,7 +339,10 @@ async fn unbind(
     super::check_node(&body?.0)?;
     let properties = (binding.routing_key, binding.arguments.0);
     let unbind = |caller: &mut Caller, spec, fx: &mut Effects| caller.unbind(spec, fx);
-    change(&api, principal, vhost, endpoints, properties, unbind).await?;
+    change(
+        &api, principal, vhost, endpoints, properties, "unbind", unbind,
+    )
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -12,6 +12,7 @@ use crate::http::fields::{arguments, check_name, flag};
 use crate::http::list::ListQuery;
 use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
+use crate::manage::audit::Change;
 use crate::manage::objects::exchange::Traffic;
 use crate::manage::objects::{Counted, Exchange, Rates};
 use axum::extract::{Path, Query, State};
@@ -181,6 +182,17 @@ async fn declare(
     let internal = flag(&body, "internal")?;
     let arguments = arguments(&body)?;
     check_node(&body)?;
+    let change = Change::new(
+        "declare_exchange",
+        [
+            ("exchange", name.as_str().into()),
+            ("type", kind.as_str().into()),
+            ("durable", durable.into()),
+            ("auto_delete", auto_delete.into()),
+            ("internal", internal.into()),
+            ("arguments", body.get("arguments").cloned().into()),
+        ],
+    );
     let declare = move |caller: &mut Caller, fx: &mut Effects| {
         let declaration = ExchangeDeclaration {
             name: &name,
@@ -192,7 +204,7 @@ async fn declare(
         };
         caller.declare_exchange(declaration, fx)
     };
-    api.as_client(principal, vhost, declare).await?;
+    api.as_client(principal, vhost, change, declare).await?;
     Ok(match existed {
         true => StatusCode::NO_CONTENT,
         false => StatusCode::CREATED,
@@ -223,8 +235,9 @@ async fn delete(
     check_node(&body?.0)?;
     let if_unused = condition.if_unused.as_deref() == Some("true");
     let name = exchange_in_path(&exchange).to_owned();
+    let change = Change::new("delete_exchange", [("exchange", name.as_str().into())]);
     let delete =
         move |caller: &mut Caller, fx: &mut Effects| caller.delete_exchange(&name, if_unused, fx);
-    api.as_client(principal, vhost, delete).await?;
+    api.as_client(principal, vhost, change, delete).await?;
     Ok(StatusCode::NO_CONTENT)
 }

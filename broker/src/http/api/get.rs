@@ -8,6 +8,7 @@ use crate::http::fields::integer;
 use crate::http::list::stream;
 use crate::http::state::{ANSWER_MAX, Api};
 use crate::manage::access::Principal;
+use crate::manage::audit::Change;
 use crate::manage::objects::Message;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -52,9 +53,23 @@ async fn get(
     body.require(&["ackmode", "count", "encoding"])?;
     let (wanted, shown) = read(&body.0)?;
     let memory = api.answer_memory().reserve(ANSWER_MAX as usize).await?;
+    // Messages that are put back are as they were, nearly.
+    let change = body.0.get("ackmode").and_then(Value::as_str);
+    let change = change.filter(|mode| mode.ends_with("requeue_false"));
+    let change = change.map(|mode| {
+        let count = body.0.get("count").cloned().into();
+        Change::new(
+            "get",
+            [
+                ("queue", queue.as_str().into()),
+                ("ackmode", mode.into()),
+                ("count", count),
+            ],
+        )
+    });
     let queue = QueueName::from(queue);
     let get = move |caller: &mut Caller, fx: &mut Effects| caller.get(&queue, wanted, fx);
-    let got = api.try_as_client(principal, vhost, get).await?;
+    let got = api.try_as_client(principal, vhost, change, get).await?;
     let messages = got.map_err(ApiError::on_channel)?;
     let held: u64 = messages.iter().map(Got::weight).sum();
     // What is not needed is free for others now, the rest when it is sent.

@@ -24,6 +24,7 @@ mod quorum;
 mod users;
 mod vhosts;
 
+use super::denials::Denials;
 use super::effort::Effort;
 use super::error::{ApiError, ApiResult};
 use super::headers;
@@ -130,6 +131,10 @@ pub fn router(api: Api, config: &Config) -> Router {
         .fallback_service(paths)
         .layer(middleware::from_fn_with_state(effort, Effort::bound))
         .layer(CompressionLayer::new())
+        .layer(middleware::from_fn_with_state(
+            Denials::default(),
+            Denials::log,
+        ))
         .layer(middleware::from_fn(headers::complete));
     match config.management_cors_allow_origins.as_slice() {
         [] => app,

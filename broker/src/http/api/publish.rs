@@ -9,6 +9,7 @@ use crate::http::fields::{check_name, short_text, table};
 use crate::http::list::json as answer;
 use crate::http::state::Api;
 use crate::manage::access::Principal;
+use crate::manage::audit::Change;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -78,6 +79,14 @@ async fn publish(
     let bytes = Bytes::read(&api, body, BODY_MAX).await?;
     let message = read(&bytes.object_of(VALUES_MAX)?)?;
     wait_for_room(&api).await?;
+    let change = Change::new(
+        "publish",
+        [
+            ("exchange", exchange_in_path(&exchange).into()),
+            ("routing_key", message.routing_key.as_str().into()),
+            ("payload_bytes", message.payload.len().into()),
+        ],
+    );
     let publish = move |caller: &mut Caller, fx: &mut Effects| {
         let message = NewMessage {
             exchange: exchange_in_path(&exchange),
@@ -87,7 +96,7 @@ async fn publish(
         };
         caller.publish(message, fx)
     };
-    let published = api.try_as_client(principal, vhost, publish).await?;
+    let published = api.try_as_client(principal, vhost, change, publish).await?;
     let routed = match published.map_err(ApiError::of_publish)? {
         Published::Routed => true,
         Published::Unroutable => false,

@@ -11,6 +11,7 @@ use crate::http::fields::{arguments, check_name, flag};
 use crate::http::list::ListQuery;
 use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
+use crate::manage::audit::Change;
 use crate::manage::objects::queue::{DeclaredQueue, QueueWithTotals};
 use crate::manage::objects::{Counted, Queue, Rates};
 use axum::extract::{Path, Query, State};
@@ -173,6 +174,16 @@ async fn declare(
     let exclusive = flag(&body, "exclusive")?;
     let arguments = arguments(&body)?;
     check_node(&body)?;
+    let change = Change::new(
+        "declare_queue",
+        [
+            ("queue", queue.as_str().into()),
+            ("durable", durable.into()),
+            ("auto_delete", auto_delete.into()),
+            ("exclusive", exclusive.into()),
+            ("arguments", body.get("arguments").cloned().into()),
+        ],
+    );
     let declare = move |caller: &mut Caller, fx: &mut Effects| {
         let declaration = QueueDeclaration {
             name: &queue,
@@ -183,7 +194,7 @@ async fn declare(
         };
         caller.declare_queue(declaration, fx)
     };
-    let (_, is_new) = api.as_client(principal, vhost, declare).await?;
+    let (_, is_new) = api.as_client(principal, vhost, change, declare).await?;
     Ok(match is_new {
         true => StatusCode::CREATED,
         false => StatusCode::NO_CONTENT,
@@ -216,9 +227,10 @@ async fn delete(
         if_empty: conditions.if_empty.as_deref() == Some("true"),
         if_unused: conditions.if_unused.as_deref() == Some("true"),
     };
+    let change = Change::new("delete_queue", [("queue", queue.as_str().into())]);
     let delete =
         move |caller: &mut Caller, fx: &mut Effects| caller.delete_queue(&queue, conditions, fx);
-    api.as_client(principal, vhost, delete).await?;
+    api.as_client(principal, vhost, change, delete).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -232,9 +244,10 @@ async fn purge(
 ) -> ApiResult<StatusCode> {
     find(&api, &principal, &vhost, &queue)?;
     check_node(&body?.0)?;
+    let change = Change::new("purge_queue", [("queue", queue.as_str().into())]);
     let queue = QueueName::from(queue);
     let purge = move |caller: &mut Caller, fx: &mut Effects| caller.purge_queue(&queue, fx);
-    api.as_client(principal, vhost, purge).await?;
+    api.as_client(principal, vhost, change, purge).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -5,10 +5,6 @@ use super::problem::Imported;
 use super::read::{File, NotDefinitions};
 use crate::domain::broker::Broker;
 use crate::engine::queue::Effects;
-use crate::manage::AdminContext;
-use crate::manage::access::Principal;
-use crate::manage::audit::Change;
-use crate::manage::request::{ErrorKind, Request, Response};
 use serde_json::Value;
 use std::sync::Arc;
 use thiserror::Error;
@@ -38,33 +34,6 @@ pub enum ImportError {
     /// The store failed.
     #[error("cannot store the definitions: {0}")]
     Store(String),
-}
-
-impl AdminContext {
-    /// Imports a file for a principal, who may do it, and returns once it is on disk, and a line in the log. Blocks.
-    ///
-    /// # Errors
-    /// See [`Broker::import_definitions`].
-    pub fn import_definitions(
-        &self,
-        principal: &Principal,
-        text: &[u8],
-        options: &ImportOptions,
-    ) -> Result<Imported, ImportError> {
-        let change = Change::of(&Request::ImportDefinitions {
-            bytes: text.len() as u64,
-            skip_if_unchanged: options.skip_if_unchanged,
-        });
-        let imported = self.broker.import_definitions(text, options);
-        let response = match &imported {
-            Ok(imported) => Response::Imported(imported.clone()),
-            Err(error) => Response::refused_because(ErrorKind::Data, error.to_string()),
-        };
-        if let Some(change) = change {
-            change.log(principal, &response);
-        }
-        imported
-    }
 }
 
 impl Broker {

@@ -9,11 +9,13 @@
 
 mod compress;
 mod file;
+mod limit;
 mod outputs;
 mod ring;
 mod tail;
 
 pub use file::Rotation;
+pub use limit::LineLimit;
 pub use outputs::LineWriter;
 
 use crate::config::{Config, LogFilter};
