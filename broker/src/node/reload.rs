@@ -73,12 +73,7 @@ pub struct Reloader {
 
 impl Reloader {
     /// Returns a reloader for a broker that was started with this configuration, whose settings it keeps up to date.
-    pub fn new(
-        broker: Arc<Broker>,
-        config: &Config,
-        running: Settings,
-        log: Log,
-    ) -> Self {
+    pub fn new(broker: Arc<Broker>, config: &Config, running: Settings, log: Log) -> Self {
         Reloader {
             broker,
             log,
@@ -186,10 +181,7 @@ mod tests {
         let alarms = (config.vm_memory_high_watermark, config.disk_free_limit);
         broker.alarms.set_limits(alarms.0, alarms.1);
         let running = Arc::new(Mutex::new(config.settings()));
-        (
-            Reloader::new(Arc::new(broker), config, running, log),
-            set,
-        )
+        (Reloader::new(Arc::new(broker), config, running, log), set)
     }
 
     fn config() -> Config {
