@@ -45,4 +45,5 @@ mod signals;
 mod streams;
 mod tidy;
 mod tools;
+mod top;
 mod users;

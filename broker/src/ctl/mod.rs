@@ -30,6 +30,7 @@ mod run;
 mod several;
 mod show;
 mod status;
+mod top;
 mod verbs;
 
 #[cfg(test)]

@@ -152,7 +152,16 @@ static OPTIONS: &[OptionSpec] = &[
         &["set_policy", "set_operator_policy"],
     ),
     option("user", None, ValueKind::Text, &["list_user_limits"]),
-    option("limit", None, ValueKind::Number, &["close_all_connections"]),
+    option(
+        "limit",
+        None,
+        ValueKind::Number,
+        &["close_all_connections", "top"],
+    ),
+    option("sort", None, ValueKind::Text, &["top"]),
+    option("filter", None, ValueKind::Text, &["top"]),
+    option("interval", None, ValueKind::Number, &["top"]),
+    option("count", None, ValueKind::Number, &["top"]),
     option(
         "unit",
         None,

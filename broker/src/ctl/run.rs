@@ -22,7 +22,7 @@ use super::render::Format;
 use super::request::{self, Command, Invalid};
 use super::show::{ask, export, show_answer, show_response, wrong_file};
 use super::verbs::Verb;
-use super::{commands, confirm, exit, help, password, several};
+use super::{commands, confirm, exit, help, password, several, top};
 
 /// The pause between two attempts to reach a broker that is starting.
 const STARTUP_POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -191,12 +191,35 @@ fn perform(
         }
         ("help", _) => help_of(line, terminal),
         ("version", _) => version(terminal),
+        ("top", _) => top(verb, line, format, terminal),
         ("wait", _) => several::wait(line, terminal),
         ("report", _) => several::report(line, terminal),
         _ => {
             let command = Command::of(verb, line, commands::request).map_err(wrong)?;
             execute(verb, command, line, terminal)
         }
+    }
+}
+
+/// Runs the live view, or prints what it would show.
+fn top(
+    verb: &Verb,
+    line: &CommandLine,
+    format: Format,
+    terminal: &mut Terminal<'_>,
+) -> Result<u8, EarlyExit> {
+    let options = top::Options::of(line, format);
+    let options = options.map_err(|invalid| usage_error(verb, line, &invalid))?;
+    check_node(line)?;
+    let data_dir = data_dir(line, &terminal.environment)?;
+    match top::run(options, &data_dir, terminal.out) {
+        Ok(()) => Ok(exit::OK),
+        Err(top::Failure::Client(error)) => Err(failure(verb, line.number("timeout"), error)),
+        Err(top::Failure::Refused(message)) => Err(EarlyExit::Message(
+            format!("Error:\n{message}"),
+            exit::SOFTWARE,
+        )),
+        Err(top::Failure::Output(error)) => Err(error.into()),
     }
 }
 

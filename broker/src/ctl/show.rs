@@ -139,6 +139,8 @@ pub(super) fn show_response(
                 }
                 return finish(verb, command, line, 0, terminal);
             }
+            // Only `top` asks for it.
+            Response::Top(_) => {}
             Response::Count(count) => return finish(verb, command, line, count, terminal),
             Response::Text(text) => return show_text(command, text, terminal),
             Response::Imported(imported) => {

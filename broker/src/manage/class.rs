@@ -37,7 +37,7 @@ impl Request {
             | Request::ListVhostLimits { .. } | Request::ListUserLimits { .. } | Request::ListPolicies { .. }
             | Request::MemoryBreakdown | Request::ListLoginAttempts { .. } | Request::QueueKind { .. }
             | Request::ListParameters { .. } | Request::ListGlobalParameters
-            | Request::Status | Request::Ping | Request::IsRunning | Request::SyncQueue { .. } | Request::Alarms
+            | Request::Status | Request::Top { .. } | Request::Ping | Request::IsRunning | Request::SyncQueue { .. } | Request::Alarms
             | Request::AuthenticateUser { .. }
             | Request::LogLocation { .. } | Request::LogTail { .. } | Request::LogTailStream { .. }
             | Request::ExportDefinitions => (Nothing, Administrator),

@@ -7,6 +7,7 @@ use super::class::Changes;
 use super::objects;
 use super::request::{ErrorKind, Request, Response};
 use super::status::{Listener, Status};
+use super::top;
 use crate::domain::auth::{AuthError, Change, Credentials, PasswordHash, Permission};
 use crate::domain::broker::Broker;
 use crate::domain::vhost::Vhost;
@@ -99,6 +100,14 @@ impl Operations {
                     Some(queue) => Ok(Response::Text(queue.kind.as_str().to_owned())),
                     None => Err(Response::refused(ErrorKind::NoSuchQueue)),
                 }
+            }
+            Request::Top {
+                list,
+                filter,
+                limit,
+            } => {
+                let top = top::top(&broker, self.status(), list, &filter, limit);
+                Ok(Response::Top(Box::new(top)))
             }
             Request::AddUser { user, password } => self.store_change(broker.users.add_user(
                 &user,

@@ -7,6 +7,7 @@ use super::columns::{
 use super::definitions::Imported;
 use super::pid::Pid;
 use super::status::Status;
+use super::top::{Top, TopList};
 use super::value::Value;
 use crate::config::{DiskFreeLimit, MemoryWatermark};
 pub use crate::domain::auth::PasswordHash;
@@ -70,6 +71,12 @@ pub enum Request {
     ListLoginAttempts { by_source: bool },
     /// The name of the queue's type as [`Response::Text`], or [`ErrorKind::NoSuchQueue`].
     QueueKind { vhost: String, queue: String },
+    /// [`Response::Top`], with the first `limit` rows of those that contain the filter.
+    Top {
+        list: TopList,
+        filter: String,
+        limit: usize,
+    },
     /// Ok.
     Ping,
     /// Ok, or [`ErrorKind::UserExists`].
@@ -280,6 +287,8 @@ pub enum Response {
     Alarms(Vec<Resource>),
     /// The response to `status`.
     Status(Box<Status>),
+    /// The response to `top`.
+    Top(Box<Top>),
     /// The request failed or was refused.
     Error {
         /// Why; decides leveretctl's text and exit status.

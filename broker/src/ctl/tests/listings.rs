@@ -7,7 +7,7 @@ use crate::manage::request::Resource;
 use crate::manage::status::{Listener, Status};
 use crate::manage::value::Value;
 
-pub(super) fn status() -> Status {
+pub(in crate::ctl) fn status() -> Status {
     let [interface, protocol, purpose] = ["127.0.0.1", "amqp", "AMQP 0-9-1"].map(text);
     Status {
         pid: 8204,

@@ -4,7 +4,7 @@
 mod changes;
 mod checks;
 mod limits;
-mod listings;
+pub(super) mod listings;
 mod logs;
 mod mistakes;
 mod policies;

@@ -72,5 +72,19 @@ pub(super) static GROUP: Group = Group {
         verb("server_version", NONE, "[--timeout <timeout>]", "Displays the version of the running broker")
             .tools(DIAGNOSTICS)
             .on_status(facts::version_banner, facts::server_version),
+        verb("top", (0, Some(1)),
+            "[queues | connections] [--sort <order>] [--filter <text>] [--interval <seconds>] [--count <number>] \
+             [--limit <rows>] [--timeout <timeout>]",
+            "Displays the busiest queues or connections, live on a terminal")
+            .details(&[("--sort <order>", "queues: rate, ready, unacked, consumers, bytes or name; \
+                    connections: rate, channels, pending, user or name"),
+                ("--filter <text>", "only what has this text in its name, virtual host, user or address"),
+                ("--interval <seconds>", "the time between two looks; 2 by default"),
+                ("--count <number>", "print so many times instead of showing a live view; 1 where \
+                    the output is no terminal"),
+                ("--limit <rows>", "how many rows to print; 20 by default"),
+                ("--formatter <json>", "print one JSON object per look")])
+            .tools(&[])
+            .does(Action::Special),
     ],
 };
