@@ -84,7 +84,6 @@ pub(super) static GROUP: Group = Group {
                     the output is no terminal"),
                 ("--limit <rows>", "how many rows to print; 20 by default"),
                 ("--formatter <json>", "print one JSON object per look")])
-            .tools(&[])
             .does(Action::Special),
     ],
 };
