@@ -42,6 +42,11 @@ pub(super) fn status(_: &CommandLine) -> Result<Request, Invalid> {
     Ok(Request::Status)
 }
 
+/// The request of verbs that show whether the application runs.
+pub(super) fn running(_: &CommandLine) -> Result<Request, Invalid> {
+    Ok(Request::IsRunning)
+}
+
 /// What the broker replied, with the rows of all its lines.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
@@ -49,6 +54,8 @@ pub(super) struct Reply {
     pub(super) rows: Vec<Row>,
     /// A text.
     pub(super) text: String,
+    /// The application is stopped, which is what [`running`] asks for.
+    pub(super) is_stopped: bool,
     status: Option<Box<Status>>,
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::manage::definitions::Imported;
-use crate::manage::request::{Request, Resource, Response};
+use crate::manage::request::{ErrorKind, Request, Resource, Response};
 
 use super::action::{Answer, Ask, Body, Reply};
 use super::client::{Client, ClientError};
@@ -84,7 +84,11 @@ pub(super) fn ask(
     let mut reply = Reply::default();
     loop {
         let response = client.receive().map_err(failed)?;
-        if let Response::Error { kind, message } = &response {
+        reply.is_stopped = *request == Request::IsRunning
+            && matches!(&response, Response::Error { kind, .. } if *kind == ErrorKind::AppStopped);
+        if let Response::Error { kind, message } = &response
+            && !reply.is_stopped
+        {
             let (text, status) = report::refusal(request, *kind, message);
             return Err(EarlyExit::Message(text, status));
         }

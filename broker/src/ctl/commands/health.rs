@@ -23,7 +23,10 @@ pub(in crate::ctl) fn running_banner(_: &CommandLine) -> String {
 }
 
 pub(in crate::ctl) fn check_running(reply: &Reply, _: &CommandLine) -> Answer {
-    reply.of_status(|_| Answer::message(fully_booted()))
+    if reply.is_stopped {
+        return Answer::failed(format!("Error:\n{}", not_running()));
+    }
+    Answer::message(fully_booted())
 }
 
 pub(in crate::ctl) fn status_banner(_: &CommandLine) -> String {
@@ -31,26 +34,32 @@ pub(in crate::ctl) fn status_banner(_: &CommandLine) -> String {
 }
 
 pub(in crate::ctl) fn is_running(reply: &Reply, _: &CommandLine) -> Answer {
-    reply.of_status(|_| {
-        let text = fully_booted();
-        let json = json!({ "message": text, "result": true });
-        Answer::message(text).with_json(json)
-    })
+    let text = if reply.is_stopped {
+        not_running()
+    } else {
+        fully_booted()
+    };
+    let json = json!({ "message": text, "result": !reply.is_stopped });
+    Answer::message(text).with_json(json)
 }
 
 pub(in crate::ctl) fn boot_banner(_: &CommandLine) -> String {
     format!("Asking node {NODE_NAME} for its boot status ...")
 }
 
-pub(in crate::ctl) fn is_booting(reply: &Reply, _: &CommandLine) -> Answer {
-    reply.of_status(|_| {
-        let text = format!(
-            "RabbitMQ on node {NODE_NAME} is fully booted (check with is_running), stopped or has not \
-             started booting yet"
-        );
-        let json = json!({ "message": text, "result": false });
-        Answer::message(text).with_json(json)
-    })
+pub(in crate::ctl) fn is_booting(_: &Reply, _: &CommandLine) -> Answer {
+    let text = format!(
+        "RabbitMQ on node {NODE_NAME} is fully booted (check with is_running), stopped or has not \
+         started booting yet"
+    );
+    let json = json!({ "message": text, "result": false });
+    Answer::message(text).with_json(json)
+}
+
+fn not_running() -> String {
+    format!(
+        "RabbitMQ on node {NODE_NAME} is not running or has not fully booted yet (check with is_booting)"
+    )
 }
 
 fn fully_booted() -> String {

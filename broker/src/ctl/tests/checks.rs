@@ -29,16 +29,22 @@ const BOOTED: &str = "RabbitMQ on node leveret@localhost is fully booted and run
 
 #[test]
 fn a_broker_that_answers_runs() {
+    let asked = |words: &str| {
+        let words: Vec<&str> = words.split(' ').collect();
+        let (request, shown) = ctl(&words, vec![Response::Ok]);
+        assert_eq!(request, Request::IsRunning, "{words:?}");
+        shown
+    };
     for words in ["-q check_running", "is_running -s"] {
-        assert_eq!(on(status(), words), outcome(0, BOOTED, ""));
+        assert_eq!(asked(words), outcome(0, BOOTED, ""));
     }
     let banner = "Checking if RabbitMQ is running on node leveret@localhost ...\n";
-    let shown = on(status(), "check_running");
+    let shown = asked("check_running");
     assert_eq!(shown, outcome(0, &format!("{banner}{BOOTED}"), ""));
-    let json = on(status(), "is_running --formatter json").out;
+    let json = asked("is_running --formatter json").out;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["result"], true);
-    let json = on(status(), "is_booting --formatter json").out;
+    let json = asked("is_booting --formatter json").out;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["result"], false);
     let vhosts = on(status(), "-q check_virtual_hosts");
@@ -48,6 +54,21 @@ fn a_broker_that_answers_runs() {
     for words in ["check_running", "is_running", "check_port_connectivity"] {
         assert_eq!(alone(&[words]).status, 69, "{words}");
     }
+}
+
+/// Recorded from 3.10.8 after `stop_app`.
+#[test]
+fn a_stopped_application_is_told_from_a_running_one() {
+    let asked = |words: &str| {
+        let words: Vec<&str> = words.split(' ').collect();
+        ctl(&words, vec![Response::refused(ErrorKind::AppStopped)]).1
+    };
+    let text = "RabbitMQ on node leveret@localhost is not running or has not fully booted yet (check with is_booting)\n";
+    let failed = outcome(69, "", &format!("Error:\n{text}"));
+    assert_eq!(asked("-q check_running"), failed);
+    assert_eq!(asked("-q is_running"), outcome(0, text, ""));
+    assert_eq!(asked("-q is_booting").status, 0);
+    assert_eq!(asked("-q check_virtual_hosts").status, 64);
 }
 
 #[test]

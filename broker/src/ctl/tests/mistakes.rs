@@ -192,7 +192,7 @@ fn a_wrong_command_line_is_told_with_its_usage_and_no_broker_is_asked() {
         ("add_user", "not enough arguments.", add_user, 64),
         (
             "list_queues --nope=3 -t x",
-            "Invalid options for this command:\n--nope : \n-t : x",
+            "Invalid options for this command:\n--nope : \nDid you mean '--node'?\n-t : x",
             queues,
             64,
         ),

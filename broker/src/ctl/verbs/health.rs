@@ -1,5 +1,6 @@
 //! Health checks.
 
+use super::super::action;
 use super::super::commands::health;
 use super::{CTL_AND_DIAGNOSTICS, DIAGNOSTICS, Group, NONE, Tool, exactly, verb};
 
@@ -46,17 +47,17 @@ pub(super) static GROUP: Group = Group {
         verb("check_running", NONE, "[--timeout <timeout>]",
             "Health check that exits with a non-zero code if the broker does not run")
             .tools(DIAGNOSTICS)
-            .on_status(health::running_banner, health::check_running),
+            .asks(action::running, health::running_banner, health::check_running),
         verb("check_virtual_hosts", NONE, "[--timeout <timeout>]",
             "Health check that exits with a non-zero code if a virtual host does not run")
             .tools(DIAGNOSTICS)
             .on_status(health::vhosts_banner, health::check_virtual_hosts),
         verb("is_booting", NONE, "[--timeout <timeout>]", "Checks if the broker is still starting")
             .tools(DIAGNOSTICS)
-            .on_status(health::boot_banner, health::is_booting),
+            .asks(action::running, health::boot_banner, health::is_booting),
         verb("is_running", NONE, "[--timeout <timeout>]", "Checks if the broker has started and runs")
             .tools(DIAGNOSTICS)
-            .on_status(health::status_banner, health::is_running),
+            .asks(action::running, health::status_banner, health::is_running),
         verb("listeners", NONE, "[--timeout <timeout>]", "Lists active listeners with their interface, port and protocol")
             .tools(DIAGNOSTICS)
             .on_status(health::listeners_banner, health::listeners),
