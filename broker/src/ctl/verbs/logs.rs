@@ -6,6 +6,10 @@ use super::{Group, NONE, Tool, exactly, verb};
 pub(super) static GROUP: Group = Group {
     heading: "Logs",
     verbs: &[
+        verb("consume_event_stream", NONE, "[--duration <seconds>] [--pattern <pattern>] [--timeout <timeout>]",
+            "Streams internal events: not available")
+            .tools(&[Tool::Diagnostics])
+            .impossible("There are no internal events to stream: 'log_tail_stream' has a line for each change"),
         verb("log_location", NONE, "[--all|-a]", "Shows where the log goes")
             .tools(&[Tool::Diagnostics])
             .details(&[("--all", "every place: the log file, and <stderr> for standard error")]),
