@@ -168,7 +168,7 @@ fn on_a_terminal_typing_filters_and_the_screen_is_left_as_it_was() {
         let screen = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{screen}");
         assert!(
-            screen.contains("QUEUE") && screen.contains("Leveret "),
+            screen.contains("QUEUE") && screen.contains("Leveret"),
             "{screen}"
         );
         assert!(

@@ -1,3 +1,5 @@
+//! Tests of the log file: rotation, reopening, and what happens when it cannot be written.
+
 use super::super::compress::SharedFile;
 use super::*;
 use std::os::unix::fs::symlink;

@@ -1,3 +1,5 @@
+//! Tests of the log: what reaches its outputs, what it keeps in memory, and what is lost when an output is slow.
+
 use super::*;
 use std::io::Write;
 
