@@ -124,3 +124,95 @@ fn a_node_tells_of_itself_and_of_its_queues() {
         assert_eq!(other.status, Some(69), "{other:?}");
     });
 }
+
+/// What Ansible's modules of community.rabbitmq ask for.
+#[test]
+fn what_playbooks_call_answers_as_rabbitmq_does() {
+    run(async {
+        let Some(broker) = TestBroker::start_own().await else {
+            return;
+        };
+        let ctl = &binaries().leveretctl;
+        let status = called(&broker, ctl, "rabbitmqctl status --formatter json").await;
+        let status: Value = serde_json::from_str(&status.stdout).expect("JSON");
+        assert_eq!(status["rabbitmq_version"], "4.0.0");
+        let status = called(&broker, ctl, "rabbitmqctl -q status").await.stdout;
+        assert!(status.contains("\nRabbitMQ version: 4.0.0\n"), "{status}");
+        let flags = called(&broker, ctl, "rabbitmqctl -q list_feature_flags").await;
+        assert!(
+            flags.stdout.contains("maintenance_mode_status\tenabled"),
+            "{flags:?}"
+        );
+        let disable = "rabbitmq-plugins -n rabbit disable --online rabbitmq_random_exchange";
+        assert_eq!(called(&broker, ctl, disable).await.status, Some(0));
+        let added = called(&broker, ctl, "rabbitmqctl add_user walker secret").await;
+        assert!(
+            added
+                .stdout
+                .contains("See 'rabbitmqctl help set_permissions'"),
+            "{added:?}"
+        );
+    });
+}
+
+#[test]
+fn a_stopped_application_and_maintenance_are_told() {
+    run(async {
+        let Some(mut broker) = TestBroker::start_own().await else {
+            return;
+        };
+        let ctl = &binaries().leveretctl;
+        let pid = broker.process().id();
+        let wait = format!("rabbitmqctl wait --pid {pid} -t 5");
+        assert_eq!(called(&broker, ctl, &wait).await.status, Some(0));
+        // No process has the largest number.
+        let nobody = called(&broker, ctl, "rabbitmqctl wait --pid 2147483647 -t 5").await;
+        assert_eq!(
+            (nobody.status, nobody.stderr.as_str()),
+            (Some(69), "Error:\nprocess_not_running\n")
+        );
+        broker.ctl(&["drain"]).await;
+        let status = broker.ctl(&["cluster_status"]).await;
+        assert!(
+            status.contains("status: marked for maintenance"),
+            "{status}"
+        );
+        broker.ctl(&["revive"]).await;
+        broker.ctl(&["stop_app"]).await;
+        let stopped = called(&broker, ctl, &wait).await;
+        assert_eq!(
+            (stopped.status, stopped.stderr.as_str()),
+            (Some(69), "Error:\nrabbit_is_not_running\n")
+        );
+        for (probe, status) in [
+            ("rabbitmq-diagnostics -q check_running", 69),
+            ("rabbitmq-diagnostics -q is_running", 0),
+            ("rabbitmqctl -q report", 64),
+            ("rabbitmqctl top", 64),
+        ] {
+            assert_eq!(
+                called(&broker, ctl, probe).await.status,
+                Some(status),
+                "{probe}"
+            );
+        }
+        broker.ctl(&["start_app"]).await;
+        assert_eq!(called(&broker, ctl, &wait).await.status, Some(0));
+    });
+}
+
+/// The line is written before the level that would silence it.
+#[test]
+fn who_silences_the_log_is_in_the_log() {
+    run(async {
+        let Some(mut broker) = TestBroker::start_own().await else {
+            return;
+        };
+        broker.ctl(&["set_log_level", "none"]).await;
+        let told = |line: &str| {
+            (line.contains("changed by an operator") && line.contains("set_log_level"))
+                .then_some(())
+        };
+        broker.process().line("who has set the level", told).await;
+    });
+}

@@ -44,15 +44,16 @@ pub(super) fn too_long() -> Response {
 /// Imports a file on a thread of its own.
 pub(super) async fn import(
     context: &AdminContext,
+    principal: &Principal,
     file: Vec<u8>,
     skip_if_unchanged: bool,
 ) -> Response {
-    let context = context.clone();
+    let (context, principal) = (context.clone(), principal.clone());
     let options = ImportOptions {
         vhost: None,
         skip_if_unchanged,
     };
-    let import = move || context.import_definitions(&Principal::Owner, &file, &options);
+    let import = move || context.import_definitions(&principal, &file, &options);
     let imported = tokio::task::spawn_blocking(import);
     match imported.await {
         Ok(Ok(imported)) => Response::Imported(imported),

@@ -6,7 +6,7 @@ use super::logs;
 use super::socket::SocketPath;
 use super::wire::{self, MAX_LINE};
 use crate::manage::AdminContext;
-use crate::manage::access::Principal;
+use crate::manage::access::{Principal, Process};
 use crate::manage::definitions::{Export, Scope};
 use crate::manage::listings;
 use crate::manage::operations::Operations;
@@ -139,6 +139,11 @@ pub(super) async fn serve_client(
     context: AdminContext,
     slot: &ConnectionSlot,
 ) -> io::Result<()> {
+    let peer = socket.peer_cred().ok();
+    let principal = Principal::Owner(Process {
+        uid: peer.map(|peer| peer.uid()),
+        pid: peer.and_then(|peer| peer.pid()),
+    });
     let (read, mut write) = socket.into_split();
     let mut lines = BufReader::new(read.take(MAX_LINE as u64));
     let mut line = Vec::new();
@@ -179,14 +184,14 @@ pub(super) async fn serve_client(
                 lines.get_mut().set_limit(MAX_LINE as u64);
                 // The file has to be read in any case: it is no request.
                 let response = match allowed {
-                    Ok(()) => files::import(&context, file, skip_if_unchanged).await,
+                    Ok(()) => files::import(&context, &principal, file, skip_if_unchanged).await,
                     Err(kind) => Response::refused(kind),
                 };
                 drop(turn);
                 send(&mut write, slot, &response).await?;
             }
             request => match allowed {
-                Ok(()) => answer(request, &context, &mut write, slot).await?,
+                Ok(()) => answer(request, &principal, &context, &mut write, slot).await?,
                 Err(kind) => send(&mut write, slot, &Response::refused(kind)).await?,
             },
         }
@@ -207,6 +212,7 @@ async fn rows(
 
 async fn answer(
     request: Request,
+    principal: &Principal,
     context: &AdminContext,
     write: &mut (impl AsyncWriteExt + Unpin),
     slot: &ConnectionSlot,
@@ -244,7 +250,8 @@ async fn answer(
     }
     let verbs = Operations::new(context.clone());
     // Changes wait for the disk, so they run on a blocking thread.
-    let response = spawn_blocking(move || verbs.perform(&Principal::Owner, request)).await;
+    let principal = principal.clone();
+    let response = spawn_blocking(move || verbs.perform(&principal, request)).await;
     let response = response
         .unwrap_or_else(|error| Response::refused_because(ErrorKind::Software, error.to_string()));
     send(write, slot, &response).await

@@ -152,6 +152,8 @@ static OPTIONS: &[OptionSpec] = &[
         &["set_policy", "set_operator_policy"],
     ),
     option("user", None, ValueKind::Text, &["list_user_limits"]),
+    option("vhost-pattern", None, ValueKind::Text, &["rebalance"]),
+    option("queue-pattern", None, ValueKind::Text, &["rebalance"]),
     option(
         "limit",
         None,
@@ -295,7 +297,15 @@ impl CommandLine {
                     self.options.insert(spec.long, String::new());
                 }
             }
-            None => self.invalid.push((word.to_owned(), String::new())),
+            // `-t5`: the value follows at once.
+            None => match find(letters[0]).filter(|spec| !matches!(spec.value, ValueKind::NoValue))
+            {
+                Some(spec) => {
+                    let value = &word[1 + letters[0].len_utf8()..];
+                    self.take(Some(spec), &format!("-{}", letters[0]), Some(value), rest);
+                }
+                None => self.invalid.push((word.to_owned(), String::new())),
+            },
         }
     }
 
@@ -311,7 +321,18 @@ impl CommandLine {
             return;
         };
         let value = match spec.value {
-            ValueKind::NoValue => Some(String::new()),
+            ValueKind::NoValue => match value {
+                None | Some("true") => Some(String::new()),
+                // `--quiet=false`, as rabbitmqctl understands it.
+                Some("false") => {
+                    self.options.remove(spec.long);
+                    return;
+                }
+                Some(other) => {
+                    self.invalid.push((written.to_owned(), other.to_owned()));
+                    return;
+                }
+            },
             ValueKind::Text | ValueKind::Number | ValueKind::Integer => {
                 value.map(str::to_owned).or_else(|| {
                     // What looks like an option is not a value, unless it is a number or written
@@ -433,6 +454,9 @@ mod tests {
             );
         }
         assert!(parse("list_queues -qs").has("silent"));
+        assert_eq!(parse("list_queues -t5").number("timeout"), Some(5));
+        assert!(parse("list_queues --quiet=true").has("quiet"));
+        assert!(!parse("list_queues -q --quiet=false").has("quiet"));
     }
 
     #[test]
@@ -472,6 +496,8 @@ mod tests {
         assert_eq!(invalid("list_queues --formatter"), of("--formatter", ""));
         assert_eq!(invalid("list_queues -u"), of("--if-unused", ""));
         assert_eq!(invalid("add_user walker -x"), of("-x", ""));
+        assert_eq!(invalid("list_queues -tx"), of("-t", "x"));
+        assert_eq!(invalid("list_queues --quiet=x"), of("--quiet", "x"));
         assert_eq!(
             parse("--nope list_queues").verb.as_deref(),
             Some("list_queues")

@@ -19,13 +19,12 @@ pub(super) enum SuccessText {
 }
 
 /// Returns the text for a response of `ok` or a count.
-pub(super) fn success(verb: &str, request: &Request, count: u64) -> SuccessText {
+pub(super) fn success(program: &str, verb: &str, request: &Request, count: u64) -> SuccessText {
     match request {
-        Request::AddUser { .. } => SuccessText::Hint(
+        Request::AddUser { .. } => SuccessText::Hint(format!(
             "Done. Don't forget to grant the user permissions to some virtual hosts! See \
-             'leveretctl help set_permissions' to learn more."
-                .to_owned(),
-        ),
+             '{program} help set_permissions' to learn more."
+        )),
         Request::Ping if verb == "ping" => SuccessText::Result("Ping succeeded".to_owned()),
         Request::AuthenticateUser { .. } => SuccessText::Result("Success".to_owned()),
         Request::SetTracing { vhost, enabled } => {
@@ -52,7 +51,12 @@ pub(super) fn success(verb: &str, request: &Request, count: u64) -> SuccessText 
 }
 
 /// Returns the text for stderr and the exit status of a refusal.
-pub(super) fn refusal(request: &Request, kind: ErrorKind, message: &str) -> (String, u8) {
+pub(super) fn refusal(
+    program: &str,
+    request: &Request,
+    kind: ErrorKind,
+    message: &str,
+) -> (String, u8) {
     let (text, status) = match kind {
         ErrorKind::NoSuchUser => (no_such_user(request), exit::NO_USER),
         ErrorKind::UserExists => (
@@ -101,12 +105,12 @@ pub(super) fn refusal(request: &Request, kind: ErrorKind, message: &str) -> (Str
         }
         ErrorKind::AppStopped if *request == Request::IsRunning => (
             format!(
-                "RabbitMQ on node {NODE_NAME} is not running: 'leveretctl stop_app' has stopped it"
+                "RabbitMQ on node {NODE_NAME} is not running: '{program} stop_app' has stopped it"
             ),
             exit::UNAVAILABLE,
         ),
-        ErrorKind::AppStopped => return (needs("running", "start_app"), exit::USAGE),
-        ErrorKind::AppRunning => return (needs("stopped", "stop_app"), exit::USAGE),
+        ErrorKind::AppStopped => return (needs("running", program, "start_app"), exit::USAGE),
+        ErrorKind::AppRunning => return (needs("stopped", program, "stop_app"), exit::USAGE),
         ErrorKind::Data => (message.to_owned(), exit::DATA),
         ErrorKind::InvalidPattern | ErrorKind::Refused => (message.to_owned(), exit::UNAVAILABLE),
         ErrorKind::VersionMismatch => {
@@ -123,13 +127,13 @@ pub(super) fn refusal(request: &Request, kind: ErrorKind, message: &str) -> (Str
 }
 
 /// Returns the text for a request that needs another state of the service, with the verb that brings it about.
-fn needs(state: &str, verb: &str) -> String {
+fn needs(state: &str, program: &str, verb: &str) -> String {
     let what = match state {
         "running" => "Start",
         _ => "Stop",
     };
     format!(
-        "Error: this command requires the service of the broker to be {state}. {what} it with 'leveretctl {verb}'."
+        "Error: this command requires the 'rabbit' app to be {state} on the target node. {what} it with '{program} {verb}'."
     )
 }
 

@@ -19,6 +19,7 @@ use super::definitions as definition_files;
 use super::options::CommandLine;
 use super::program::Program;
 use super::render::Format;
+use super::report;
 use super::request::{self, Command, Invalid};
 use super::show::{ask, export, show_answer, show_response, wrong_file};
 use super::verbs::Verb;
@@ -215,10 +216,11 @@ fn top(
     match top::run(options, &data_dir, terminal.out) {
         Ok(()) => Ok(exit::OK),
         Err(top::Failure::Client(error)) => Err(failure(verb, line.number("timeout"), error)),
-        Err(top::Failure::Refused(message)) => Err(EarlyExit::Message(
-            format!("Error:\n{message}"),
-            exit::SOFTWARE,
-        )),
+        Err(top::Failure::Refused(kind, message)) => {
+            let program = &line.program.name;
+            let (text, status) = report::refusal(program, &Request::Status, kind, &message);
+            Err(EarlyExit::Message(text, status))
+        }
         Err(top::Failure::Output(error)) => Err(error.into()),
     }
 }

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, test_kill_process};
 
-use crate::manage::request::{Request, Response};
+use crate::manage::request::{ErrorKind, Request, Response};
 use crate::manage::value::Value;
 use crate::text::names::NODE_NAME;
 
 use super::client::{Client, ClientError};
 use super::exit;
 use super::options::CommandLine;
+use super::report;
 use super::run::{EarlyExit, Terminal, check_node, data_dir, run};
 use super::verbs::Verb;
 
@@ -69,10 +70,20 @@ pub(super) fn wait(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<u8
     say(format!(
         "Waiting for node '{NODE_NAME}' to answer while OS process '{pid}' is running"
     ))?;
-    while ping(&data_dir, deadline).is_err() {
+    loop {
+        let failed = |why: &str| {
+            Err(EarlyExit::Message(
+                format!("Error:\n{why}"),
+                exit::UNAVAILABLE,
+            ))
+        };
         if !is_running(pid) {
-            let text = format!("Error:\nprocess {pid} is not running");
-            return Err(EarlyExit::Message(text, exit::SOFTWARE));
+            return failed("process_not_running");
+        }
+        match state(&data_dir, deadline) {
+            Ok(Response::Error { .. }) => return failed("rabbit_is_not_running"),
+            Ok(_) => break,
+            Err(_) => {}
         }
         if Instant::now() >= deadline {
             return Err(timed_out());
@@ -111,10 +122,11 @@ fn is_running(pid: u64) -> bool {
     }
 }
 
-fn ping(data_dir: &Path, deadline: Instant) -> Result<(), ClientError> {
+/// Asks the broker whether it serves clients; the answer is an error if `stop_app` has stopped that.
+fn state(data_dir: &Path, deadline: Instant) -> Result<Response, ClientError> {
     let mut client = Client::connect(data_dir, Some(deadline))?;
-    client.send(&Request::Ping)?;
-    client.receive().map(|_| ())
+    client.send(&Request::IsRunning)?;
+    client.receive()
 }
 
 /// The verbs of a report about the broker, then those about each virtual host, with `*` for all columns.
@@ -144,17 +156,31 @@ pub(super) fn report(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<
     }
     check_node(line)?;
     let data_dir = data_dir(line, &terminal.environment)?;
-    let vhosts = vhosts(&data_dir);
+    let deadline = line
+        .number("timeout")
+        .map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let vhosts = vhosts(&data_dir, deadline);
     let vhosts = vhosts.map_err(|error| match error {
         ClientError::Unreachable(text) => {
             EarlyExit::Message(format!("Error: {text}"), exit::UNAVAILABLE)
         }
+        ClientError::TimedOut => EarlyExit::Message(
+            "Error: operation report timed out".to_owned(),
+            exit::TIMED_OUT,
+        ),
         other => EarlyExit::Message(format!("Error: {other}"), exit::SOFTWARE),
     })?;
-    writeln!(
-        terminal.out,
-        "Reporting server status of node {NODE_NAME} ...\n"
-    )?;
+    let vhosts = vhosts.map_err(|kind| {
+        let request = Request::Status;
+        let (text, status) = report::refusal(&line.program.name, &request, kind, "");
+        EarlyExit::Message(text, status)
+    })?;
+    if !line.has("quiet") && !line.has("silent") {
+        writeln!(
+            terminal.out,
+            "Reporting server status of node {NODE_NAME} ...\n"
+        )?;
+    }
     for verb in REPORTED {
         part(verb, None, line, terminal)?;
     }
@@ -181,6 +207,9 @@ fn part(
         return Ok(());
     };
     let mut given = vec![name.to_owned()];
+    for switch in ["quiet", "silent"] {
+        given.extend(line.has(switch).then(|| format!("--{switch}")));
+    }
     for option in ["data-dir", "config", "timeout"] {
         if let Some(value) = line.text(option) {
             given.push(format!("--{option}={value}"));
@@ -203,18 +232,27 @@ fn part(
     Ok(())
 }
 
-fn vhosts(data_dir: &Path) -> Result<Vec<String>, ClientError> {
+/// Returns the names of the virtual hosts, or why the broker refuses to tell them.
+fn vhosts(
+    data_dir: &Path,
+    deadline: Option<Instant>,
+) -> Result<Result<Vec<String>, ErrorKind>, ClientError> {
     use crate::manage::columns::VhostColumn;
-    let mut client = Client::connect(data_dir, None)?;
+    let mut client = Client::connect(data_dir, deadline)?;
     client.send(&Request::ListVhosts {
         columns: vec![VhostColumn::Name],
     })?;
     let mut names = Vec::new();
-    while let Response::Rows(rows) = client.receive()? {
-        names.extend(rows.into_iter().flatten().filter_map(|cell| match cell {
-            Value::Text(name) => Some(name),
-            _ => None,
-        }));
+    loop {
+        match client.receive()? {
+            Response::Rows(rows) => {
+                names.extend(rows.into_iter().flatten().filter_map(|cell| match cell {
+                    Value::Text(name) => Some(name),
+                    _ => None,
+                }));
+            }
+            Response::Error { kind, .. } => return Ok(Err(kind)),
+            _ => return Ok(Ok(names)),
+        }
     }
-    Ok(names)
 }

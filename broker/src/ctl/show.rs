@@ -12,13 +12,20 @@ use super::definitions::{self as definition_files, Exported};
 use super::listing::Listing;
 use super::logs::Lines;
 use super::options::CommandLine;
-use super::render::{Format, Rows, json_object};
+use super::render::{Format, Rows, erlang_json, json_object};
 use super::report::{self, SuccessText};
 use super::request::Command;
 use super::run::{EarlyExit, Terminal};
 use super::status::{self, Unit};
 use super::verbs::Verb;
 use super::{alarms, exit};
+
+/// Returns whether an answer is more than a text.
+fn has_parts(json: &Json) -> bool {
+    let of_texts = ["message", "result", "value"];
+    json.as_object()
+        .is_some_and(|parts| parts.keys().any(|name| !of_texts.contains(&name.as_str())))
+}
 
 /// Shows the answer of a verb: what went wrong on stderr, and everything else on stdout.
 pub(super) fn show_answer(
@@ -50,6 +57,9 @@ pub(super) fn show_answer(
             return Ok(status);
         }
         (Format::Json, _) => json.to_string(),
+        (Format::Erlang, Body::Text(_)) if status == exit::OK && has_parts(&json) => {
+            erlang_json(&json)
+        }
         (Format::Pretty, Body::Text(text)) if status == exit::OK => {
             let mut shown = Rows::new(format, &["Output"], true);
             for line in text.lines() {
@@ -89,7 +99,7 @@ pub(super) fn ask(
         if let Response::Error { kind, message } = &response
             && !reply.is_stopped
         {
-            let (text, status) = report::refusal(request, *kind, message);
+            let (text, status) = report::refusal(&line.program.name, request, *kind, message);
             return Err(EarlyExit::Message(text, status));
         }
         // Only rows have further lines behind them.
@@ -166,13 +176,18 @@ pub(super) fn show_response(
             Response::Status(report) => {
                 let text = match command.format {
                     Format::Json => status::as_json(&report) + "\n",
+                    Format::Erlang => {
+                        let parts = serde_json::from_str(&status::as_json(&report));
+                        erlang_json(&parts.unwrap_or_default()) + "\n"
+                    }
                     _ => status::text(&report, Unit::parse(line.text("unit")), terminal.bold),
                 };
                 terminal.out.write_all(text.as_bytes())?;
                 return Ok(exit::OK);
             }
             Response::Error { kind, message } => {
-                let (text, status) = report::refusal(&command.request, kind, &message);
+                let (text, status) =
+                    report::refusal(&line.program.name, &command.request, kind, &message);
                 return Err(EarlyExit::Message(text, status));
             }
         }
@@ -196,7 +211,8 @@ pub(super) fn export(
             (Response::Chunk(text), Some(file)) => file.write(&text).map_err(wrong_file)?,
             (Response::Chunk(text), None) => terminal.out.write_all(text.as_bytes())?,
             (Response::Error { kind, message }, _) => {
-                let (text, status) = report::refusal(&command.request, kind, &message);
+                let (text, status) =
+                    report::refusal(&line.program.name, &command.request, kind, &message);
                 return Err(EarlyExit::Message(text, status));
             }
             _ => break,
@@ -282,7 +298,7 @@ fn finish(
     terminal: &mut Terminal<'_>,
 ) -> Result<u8, EarlyExit> {
     let quiet = line.has("quiet") || line.has("silent");
-    let success = report::success(verb.name, &command.request, count);
+    let success = report::success(&line.program.name, verb.name, &command.request, count);
     let text = if command.format == Format::Json {
         let members: Vec<(&str, Json)> = match success {
             SuccessText::None => vec![("result", "ok".into())],

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::config::MemoryWatermark;
 use crate::manage::status::Status;
 
-use crate::text::names::NODE_NAME;
+use crate::text::names::{NODE_NAME, RABBITMQ_VERSION};
 
 use super::alarms::describe;
 use super::commands::health;
@@ -24,7 +24,7 @@ pub(super) enum Unit {
 impl Unit {
     /// Returns the unit with this name; gigabytes without one, as in rabbitmqctl.
     pub(super) fn parse(name: Option<&str>) -> Self {
-        match name {
+        match name.map(str::to_lowercase).as_deref() {
             Some("bytes") => Unit::Bytes,
             Some("mb") => Unit::Megabytes,
             _ => Unit::Gigabytes,
@@ -74,6 +74,8 @@ fn sections(status: &Status, unit: Unit) -> [(&'static str, Vec<String>); 10] {
         format!("OS: {}", os()),
         format!("Uptime (seconds): {}", status.uptime),
         format!("Is under maintenance?: {}", status.is_under_maintenance),
+        // Ansible's modules look for this line to choose among rabbitmqctl's layouts.
+        format!("RabbitMQ version: {RABBITMQ_VERSION}"),
         format!("Leveret version: {}", status.version),
         format!("Node name: {NODE_NAME}"),
     ];
@@ -153,6 +155,7 @@ pub(super) fn as_json(status: &Status) -> String {
             "total_used": status.file_descriptors,
         },
         "leveret_version": status.version,
+        "rabbitmq_version": RABBITMQ_VERSION,
         "listeners": status.listeners,
         "log_files": status.log_files,
         "memory": { "strategy": "rss", "total": { "rss": status.memory } },

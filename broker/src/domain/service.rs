@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long connections may take to close.
-const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The pause between two looks at whether they have.
 const GOODBYE_POLL: Duration = Duration::from_millis(5);
 
@@ -42,13 +42,17 @@ impl Broker {
     /// stopped. What is declared and what queues hold stays. Blocks.
     ///
     /// # Errors
-    /// When a listener does not close.
+    /// When a listener or a connection does not close; then the application is not stopped.
     pub fn stop_app(&self) -> io::Result<()> {
         if self.service.stopped.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        self.turn_clients_away("broker forced connection closure with reason 'shutdown'")?;
-        Ok(())
+        let reason = "broker forced connection closure with reason 'shutdown'";
+        let away = self.turn_clients_away(reason);
+        if away.is_err() {
+            self.service.stopped.store(false, Ordering::Release);
+        }
+        away.map(drop)
     }
 
     /// Starts the application: listens again. Does nothing if it runs. Blocks.
@@ -68,7 +72,7 @@ impl Broker {
     /// there were. Blocks.
     ///
     /// # Errors
-    /// When a listener does not close.
+    /// When a listener or a connection does not close.
     pub fn drain(&self) -> io::Result<usize> {
         self.service.maintenance.store(true, Ordering::Release);
         self.turn_clients_away("Node was put into maintenance mode")
@@ -77,7 +81,7 @@ impl Broker {
     /// Opens the listeners, and ends maintenance. Blocks.
     ///
     /// # Errors
-    /// When a port cannot be had again; then some may stay closed, and maintenance goes on.
+    /// When a port cannot be had again; then all are closed, and maintenance goes on.
     pub fn open_ports(&self) -> io::Result<()> {
         let opened = self.service.ports.set_open(true);
         if let Err(error) = opened {
@@ -96,6 +100,15 @@ impl Broker {
         while self.connections.count() > 0 && Instant::now() < deadline {
             thread::sleep(GOODBYE_POLL);
         }
-        Ok(closed)
+        match self.connections.count() {
+            0 => Ok(closed),
+            left => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!(
+                    "{left} connections have not closed in {} s",
+                    GOODBYE_TIMEOUT.as_secs()
+                ),
+            )),
+        }
     }
 }

@@ -11,7 +11,7 @@ use thiserror::Error;
 #[derive(Clone, Debug)]
 pub enum Principal {
     /// Somebody who may open the admin socket: the owner of the data directory, who may do everything.
-    Owner,
+    Owner(Process),
     /// A user who has logged in.
     User {
         /// The user.
@@ -19,6 +19,15 @@ pub enum Principal {
         /// The address of its client.
         from: IpAddr,
     },
+}
+
+/// A process that has connected to the admin socket, as far as the system tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    /// Its effective user.
+    pub uid: Option<u32>,
+    /// Its id.
+    pub pid: Option<i32>,
 }
 
 /// What a request needs of its principal's tags, weakest first. RabbitMQ: Management Plugin, "Access and
@@ -113,7 +122,7 @@ impl Principal {
     /// Returns the user's name; `None` for the owner of the data directory.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Principal::Owner => None,
+            Principal::Owner(_) => None,
             Principal::User { login, .. } => Some(login.identity.name.as_str()),
         }
     }
@@ -144,7 +153,7 @@ impl Principal {
     /// Returns whether the principal has permissions in a virtual host.
     pub fn may_enter(&self, broker: &Broker, vhost: &str) -> bool {
         match self {
-            Principal::Owner => true,
+            Principal::Owner(_) => true,
             Principal::User { login, .. } => broker.users.may_enter(&login.identity, vhost),
         }
     }

@@ -1,7 +1,7 @@
 //! The audit trail: a line in the log for each change that an operator makes or is refused, with who, from where and
 //! what. Secrets are left out, and long texts are shortened.
 
-use super::access::Principal;
+use super::access::{Principal, Process};
 use super::class::Changes;
 use super::request::Request;
 use crate::text::shorten::shortened;
@@ -30,6 +30,10 @@ impl Change {
         let Ok(Value::Object(mut arguments)) = serde_json::to_value(request) else {
             return None;
         };
+        // Nothing is shown for what was not given, and here that means everything.
+        if matches!(request, Request::CloseAllConnections { vhost: None, .. }) {
+            arguments.insert("global".to_owned(), true.into());
+        }
         let verb = match arguments.remove("verb") {
             Some(Value::String(verb)) => verb,
             _ => String::new(),
@@ -55,9 +59,7 @@ impl Change {
     }
 
     fn arguments(&self) -> String {
-        let mut arguments = self.arguments.clone();
-        arguments.retain(|_, value| !value.is_null());
-        let arguments = Value::Object(shown(arguments)).to_string();
+        let arguments = Value::Object(shown(self.arguments.clone())).to_string();
         shortened(&arguments, ARGUMENTS_MAX).into_owned()
     }
 
@@ -66,7 +68,16 @@ impl Change {
         let (verb, arguments) = (self.verb.as_str(), self.arguments());
         // The owner of the data directory comes over the admin socket.
         let (user, from) = match principal {
-            Principal::Owner => (None, "the admin socket".to_owned()),
+            Principal::Owner(Process { uid, pid }) => {
+                let known = [("uid", uid.map(i64::from)), ("pid", pid.map(i64::from))];
+                let known = known
+                    .into_iter()
+                    .filter_map(|(what, id)| Some(format!(", {what} {}", id?)));
+                (
+                    None,
+                    format!("the admin socket{}", String::from_iter(known)),
+                )
+            }
             Principal::User { login, from } => {
                 (Some(login.identity.name.as_str()), from.to_string())
             }
@@ -96,7 +107,8 @@ fn shown(arguments: Map<String, Value>) -> Map<String, Value> {
         };
         (name, value)
     };
-    arguments.into_iter().map(shown).collect()
+    let given = arguments.into_iter().filter(|(_, value)| !value.is_null());
+    given.map(shown).collect()
 }
 
 #[cfg(test)]

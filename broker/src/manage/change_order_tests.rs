@@ -63,13 +63,15 @@ fn changes_are_stored_in_the_order_in_which_they_took_effect() {
     let all = |request: fn(usize) -> Request| {
         for user in 0..USERS {
             ready.wait();
-            Operations::new(context.clone()).perform(&Principal::Owner, request(user));
+            Operations::new(context.clone())
+                .perform(&Principal::Owner(Default::default()), request(user));
         }
     };
     thread::scope(|scope| {
         let administrators = [delete, permit].map(|request| scope.spawn(move || all(request)));
         for user in 0..USERS {
-            Operations::new(context.clone()).perform(&Principal::Owner, add(user));
+            Operations::new(context.clone())
+                .perform(&Principal::Owner(Default::default()), add(user));
             ready.wait();
         }
         for administrator in administrators {

@@ -8,6 +8,7 @@ use super::objects;
 use super::request::{ErrorKind, Request, Response};
 use super::status::{Listener, Status};
 use super::top;
+use crate::config::LogFilter;
 use crate::domain::auth::{AuthError, Change, Credentials, PasswordHash, Permission};
 use crate::domain::broker::Broker;
 use crate::domain::vhost::Vhost;
@@ -36,7 +37,14 @@ impl Operations {
 
     /// Performs a request and returns once its changes are on disk, and in the log.
     pub(crate) fn perform(self, principal: &Principal, request: Request) -> Response {
-        let change = audit::Change::of(&request);
+        let mut change = audit::Change::of(&request);
+        // The new level may silence the line, but not who has set it.
+        if let Request::SetLogLevel { level } = &request
+            && level.parse::<LogFilter>().is_ok()
+            && let Some(change) = change.take()
+        {
+            change.log(principal, None);
+        }
         let response = self.performed(request);
         if let Some(change) = change {
             let refused = response.refusal();

@@ -36,7 +36,7 @@ impl Refusal {
             Refusal::Vhost(NoVhost::Missing) => "there is no such virtual host".to_owned(),
             Refusal::Vhost(NoVhost::Hidden) => "no access to the virtual host".to_owned(),
             Refusal::Amqp(error) => error.text.clone(),
-            Refusal::Failed { kind, message } if message.is_empty() => format!("{kind:?}"),
+            Refusal::Failed { kind, message } if message.is_empty() => kind.to_string(),
             Refusal::Failed { message, .. } => message.clone(),
         }
     }

@@ -311,7 +311,7 @@ impl Response {
     pub(super) fn refusal(&self) -> Option<Cow<'_, str>> {
         match self {
             Response::Error { kind, message } if message.is_empty() => {
-                Some(format!("{kind:?}").into())
+                Some(kind.to_string().into())
             }
             Response::Error { message, .. } => Some(message.into()),
             _ => None,
@@ -328,36 +328,50 @@ impl Response {
 }
 
 /// Why a request failed or was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(thiserror::Error, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// The user does not exist.
+    #[error("no such user")]
     NoSuchUser,
     /// A user with that name exists.
+    #[error("the user exists")]
     UserExists,
     /// The password is wrong, or the user does not exist.
+    #[error("wrong password, or no such user")]
     InvalidCredentials,
     /// The virtual host does not exist.
+    #[error("no such virtual host")]
     NoSuchVhost,
     /// The queue does not exist.
+    #[error("no such queue")]
     NoSuchQueue,
     /// `delete_queue --if-empty` of a queue with messages.
+    #[error("the queue is not empty")]
     QueueNotEmpty,
     /// `delete_queue --if-unused` of a queue with consumers.
+    #[error("the queue is in use")]
     QueueInUse,
     /// A permission's pattern does not compile; the message says why.
+    #[error("invalid regular expression")]
     InvalidPattern,
     /// The request is not acceptable; the message says why.
+    #[error("refused")]
     Refused,
     /// An operator has stopped the application, which the request needs.
+    #[error("the application is stopped")]
     AppStopped,
     /// The request needs the application to be stopped.
+    #[error("the application runs")]
     AppRunning,
     /// The file is not what it should be; the message says why.
+    #[error("invalid data")]
     Data,
     /// The versions of leveretctl and the broker differ; the message names the broker's.
+    #[error("another version")]
     VersionMismatch,
     /// The broker failed to perform the request; the message says why.
+    #[error("the broker failed")]
     Software,
 }
 

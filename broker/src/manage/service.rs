@@ -4,6 +4,7 @@ use super::AdminContext;
 use super::definitions;
 use super::operations::{OperationResult, Operations};
 use super::request::{ErrorKind, Request, Response};
+use crate::domain::broker::Broker;
 use crate::domain::recovery;
 use std::fmt::Display;
 
@@ -21,27 +22,38 @@ impl Operations {
                 let _switching = broker.service.switching.lock();
                 let stopped = broker.stop_app();
                 stopped
-                    .map_err(failed("cannot close the ports"))
+                    .map_err(failed("cannot stop the service"))
                     .map(|()| Response::Ok)
             }
             Request::StartApp => self.start_app(),
             Request::Reset => self.reset(),
-            Request::SuspendListeners => broker
-                .service
-                .ports
-                .set_open(false)
-                .map(|()| Response::Ok)
-                .map_err(failed("cannot close the ports")),
-            Request::ResumeListeners => broker
-                .open_ports()
-                .map(|()| Response::Ok)
-                .map_err(failed("cannot open the ports again")),
-            Request::Drain => broker
-                .drain()
-                .map(|closed| Response::Count(closed as u64))
-                .map_err(failed("cannot close the ports")),
+            Request::SuspendListeners => self.while_it_runs(|broker| {
+                let closed = broker.service.ports.set_open(false);
+                closed.map_err(failed("cannot close the ports"))?;
+                Ok(Response::Ok)
+            }),
+            Request::ResumeListeners => self.while_it_runs(|broker| {
+                let opened = broker.open_ports();
+                opened.map_err(failed("cannot open the ports again"))?;
+                Ok(Response::Ok)
+            }),
+            Request::Drain => self.while_it_runs(|broker| {
+                let closed = broker.drain();
+                let closed = closed.map_err(failed("cannot turn all clients away"))?;
+                Ok(Response::Count(closed as u64))
+            }),
             other => return Err(other),
         })
+    }
+
+    /// Opens or closes ports, unless the application was stopped in the meantime.
+    fn while_it_runs(&self, change: impl FnOnce(&Broker) -> OperationResult) -> OperationResult {
+        let broker = &self.context.broker;
+        let _switching = broker.service.switching.lock();
+        match broker.service.is_running() {
+            true => change(broker),
+            false => Err(Response::refused(ErrorKind::AppStopped)),
+        }
     }
 
     fn reset(&mut self) -> OperationResult {

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use crate::manage::objects::feature_flag::{FEATURE_FLAGS, FeatureFlag};
 use crate::manage::request::Request;
 use crate::manage::status::Status;
-use crate::text::names::NODE_NAME;
+use crate::text::names::{NODE_NAME, RABBITMQ_VERSION};
 
 use super::super::action::{Answer, Reply, status};
 use super::super::help::heading;
@@ -62,7 +62,10 @@ fn text(status: &Status, bold: bool) -> String {
         ),
         (
             "Maintenance status",
-            vec![format!("Node: {NODE_NAME}, status: not under maintenance")],
+            vec![format!(
+                "Node: {NODE_NAME}, status: {}",
+                maintenance(status)
+            )],
         ),
         ("Alarms", alarms),
         ("Network Partitions", vec!["(none)".to_owned()]),
@@ -83,18 +86,25 @@ fn text(status: &Status, bold: bool) -> String {
     text
 }
 
+fn maintenance(status: &Status) -> &'static str {
+    match status.is_under_maintenance {
+        true => "marked for maintenance",
+        false => "not under maintenance",
+    }
+}
+
 fn as_json(status: &Status) -> Json {
     let listeners: Vec<Json> = status.listeners.iter().map(health::as_json).collect();
     let alarm = |alarm| json!({ "node": NODE_NAME, "resource": alarm, "type": "resource_limit" });
     let version = json!({ "leveret_version": status.version, "rabbitmq_name": "Leveret",
-        "rabbitmq_version": status.version });
+        "rabbitmq_version": RABBITMQ_VERSION });
     json!({
         "alarms": status.alarms.iter().map(alarm).collect::<Vec<_>>(),
         "cluster_name": status.cluster_name,
         "disk_nodes": [NODE_NAME],
         "feature_flags": FEATURE_FLAGS,
         "listeners": { NODE_NAME: listeners },
-        "maintenance_status": { NODE_NAME: "not under maintenance" },
+        "maintenance_status": { NODE_NAME: maintenance(status) },
         "partitions": {},
         "ram_nodes": [],
         "running_nodes": [NODE_NAME],

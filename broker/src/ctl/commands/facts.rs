@@ -4,6 +4,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::manage::columns::{Column, QueueColumn};
 use crate::manage::request::{PasswordHash, Request};
 use crate::manage::value::Value;
 use crate::text::names::NODE_NAME;
@@ -11,7 +12,7 @@ use crate::text::names::NODE_NAME;
 use super::super::action::{Answer, Reply};
 use super::super::help::heading;
 use super::super::options::CommandLine;
-use super::super::request::{Invalid, argument, usage};
+use super::super::request::{Invalid, argument, selected, usage};
 use super::super::status::Unit;
 use super::super::{exit, verbs};
 
@@ -30,10 +31,11 @@ pub(in crate::ctl) fn memory_request(line: &CommandLine) -> Result<Request, Inva
 
 /// Checks `--unit`.
 pub(in crate::ctl) fn unit(line: &CommandLine) -> Result<Unit, Invalid> {
-    let unit = line.text("unit");
-    match unit {
-        None | Some("bytes" | "mb" | "gb") => Ok(Unit::parse(unit)),
-        Some(unit) => Err(usage(format!(
+    let given = line.text("unit");
+    let known = given.map(str::to_lowercase);
+    match (known.as_deref(), given) {
+        (Some("bytes" | "mb" | "gb"), _) | (_, None) => Ok(Unit::parse(given)),
+        (_, Some(unit)) => Err(usage(format!(
             "\"unit '{unit}' is not supported. Please use one of: bytes, mb, gb\""
         ))),
     }
@@ -177,7 +179,13 @@ pub(in crate::ctl) fn reset_attempts_banner(_: &CommandLine) -> String {
     format!("Reset auth attempt metrics on node {NODE_NAME} ...")
 }
 
-pub(in crate::ctl) fn ping(_: &CommandLine) -> Result<Request, Invalid> {
+/// Asks whether the broker answers: queues answer while it does.
+pub(in crate::ctl) fn unresponsive_request(line: &CommandLine) -> Result<Request, Invalid> {
+    let known: Vec<&str> = QueueColumn::ALL
+        .iter()
+        .map(|column| column.name())
+        .collect();
+    selected(line, &known, &["name"])?;
     Ok(Request::Ping)
 }
 

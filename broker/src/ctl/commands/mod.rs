@@ -27,6 +27,7 @@ mod users;
 mod vhosts;
 
 use crate::manage::request::Request;
+use crate::text::escape::{Form, escaped};
 
 use super::options::CommandLine;
 use super::request::{Invalid, usage};
@@ -63,6 +64,7 @@ pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Request, Invalid
 
 /// Returns the line that is printed before the response and announces the request, without a line
 /// feed. Recorded from rabbitmqctl 3.10.8.
+/// Names are escaped, so that none of them adds a line.
 pub(super) fn banner(
     verb: &str,
     line: &CommandLine,
@@ -70,7 +72,7 @@ pub(super) fn banner(
     timeout_seconds: Option<u64>,
 ) -> Option<String> {
     let seconds = timeout_seconds.unwrap_or_default();
-    service::banner(verb, request, seconds)
+    let banner = service::banner(verb, request, seconds)
         .or_else(|| node::banner(verb, request, seconds))
         .or_else(|| resources::banner(verb, request))
         .or_else(|| listings::banner(request, seconds))
@@ -82,5 +84,14 @@ pub(super) fn banner(
         .or_else(|| queues::banner(verb, request))
         .or_else(|| connections::banner(request))
         .or_else(|| definitions::banner(line, request))
-        .or_else(|| logs::banner(request))
+        .or_else(|| logs::banner(request))?;
+    // The only banner of two lines.
+    let lines = match request {
+        Request::ListQueues { .. } => 2,
+        _ => 1,
+    };
+    let escaped = banner
+        .splitn(lines, '\n')
+        .map(|line| escaped(line, Form::Line));
+    Some(escaped.collect::<Vec<_>>().join("\n"))
 }

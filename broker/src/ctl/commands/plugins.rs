@@ -261,7 +261,8 @@ pub(in crate::ctl) fn disable(line: &CommandLine) -> Result<Answer, Invalid> {
             ));
         }
     };
-    Ok(Answer::failed(format!(
-        "Error:\n{stays} is built in and cannot be disabled"
+    // Not a failure: Ansible's module disables whatever is enabled and not on its list.
+    Ok(Answer::message(format!(
+        "{stays} is built in and stays enabled"
     )))
 }

@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use crate::manage::value::Value;
 
 pub(super) use json::object as json_object;
+pub(super) use terms::erlang_json;
 
 /// `--formatter`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 
 use crate::manage::value::Value;
 use crate::text::escape::{Form, escaped};
+use serde_json::Value as Json;
 
 /// Erlang's columns per line, after the bracket.
 const WIDTH: usize = 78;
@@ -30,6 +31,34 @@ pub(super) fn erlang(columns: &[&str], row: &[Value]) -> String {
 /// Formats a text as Erlang prints it.
 pub(super) fn erlang_text(text: &str) -> String {
     format!("<<{}>>", quoted(text))
+}
+
+/// Formats what is no listing as Erlang prints it: a list of pairs, each of them on a line of its own.
+pub(in crate::ctl) fn erlang_json(json: &Json) -> String {
+    match json {
+        Json::Object(members) => {
+            let pairs = members.iter().map(|(name, value)| {
+                let value = erlang_nested(value);
+                format!("{{{},{value}}}", erlang_atom(name))
+            });
+            format!("[{}]", pairs.collect::<Vec<_>>().join(",\n "))
+        }
+        other => erlang_nested(other),
+    }
+}
+
+fn erlang_nested(json: &Json) -> String {
+    match json {
+        Json::Null => "undefined".to_owned(),
+        Json::String(text) => Language::Erlang.binary(text),
+        Json::Array(items) => Language::Erlang.list(items.iter().map(erlang_nested)),
+        Json::Object(members) => Language::Erlang.list(
+            members
+                .iter()
+                .map(|(name, value)| format!("{{{},{}}}", erlang_atom(name), erlang_nested(value))),
+        ),
+        plain => plain.to_string(),
+    }
 }
 
 /// Formats a row as Elixir prints it.

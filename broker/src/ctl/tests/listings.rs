@@ -117,7 +117,7 @@ fn status_has_rabbitmqctls_sections() {
     let (request, shown) = ctl(&["-q", "status"], answer());
     assert_eq!(request, Request::Status);
     let wanted = "Runtime\n\nOS PID: 8204\nOS: Linux\nUptime (seconds): 867\n\
-        Is under maintenance?: false\nLeveret version: 0.1.0\nNode name: leveret@localhost\n\nData directory\n\nNode data directory: /var/lib/leveret\n\n\
+        Is under maintenance?: false\nRabbitMQ version: 4.0.0\nLeveret version: 0.1.0\nNode name: leveret@localhost\n\nData directory\n\nNode data directory: /var/lib/leveret\n\n\
         Config files\n\n(none)\n\nLog file(s)\n\n * <stderr>\n\nAlarms\n\n(none)\n\nMemory\n\n\
         Total memory used: 0.1263 gb\n\
         Memory high watermark setting: 0.4 of available memory, computed to: 0.4 gb\n\nFile Descriptors\n\nTotal: 4, limit: 19903\nSockets: 1\n\n\

@@ -10,13 +10,13 @@ const REFUSALS: &[Refusal] = &[
     (
         &["list_users"],
         ErrorKind::AppStopped,
-        "Error: this command requires the service of the broker to be running. Start it with 'leveretctl start_app'.",
+        "Error: this command requires the 'rabbit' app to be running on the target node. Start it with 'leveretctl start_app'.",
         64,
     ),
     (
         &["reset"],
         ErrorKind::AppRunning,
-        "Error: this command requires the service of the broker to be stopped. Stop it with 'leveretctl stop_app'.",
+        "Error: this command requires the 'rabbit' app to be stopped on the target node. Stop it with 'leveretctl stop_app'.",
         64,
     ),
     (

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
-use crate::manage::request::{Request, Response};
+use crate::manage::request::{ErrorKind, Request, Response};
 use crate::manage::top::Top;
 
 use super::client::{Client, ClientError};
@@ -51,7 +51,7 @@ pub(super) enum Failure {
     /// The broker cannot be asked.
     Client(ClientError),
     /// The broker refuses to answer.
-    Refused(String),
+    Refused(ErrorKind, String),
     /// The terminal or the output is gone.
     Output(io::Error),
 }
@@ -146,10 +146,11 @@ fn fetch(
     })?;
     match client.receive()? {
         Response::Top(top) => Ok(*top),
-        Response::Error { message, .. } => Err(Failure::Refused(message)),
-        _ => Err(Failure::Refused(
-            "the broker gave another answer".to_owned(),
-        )),
+        Response::Error { kind, message } => Err(Failure::Refused(kind, message)),
+        _ => {
+            let text = "the broker gave another answer".to_owned();
+            Err(Failure::Refused(ErrorKind::Software, text))
+        }
     }
 }
 
@@ -173,7 +174,10 @@ fn watch(
                 Ok(fresh) => (top, problem) = (fresh, None),
                 // It may come back: what was known stays on the screen.
                 Err(Failure::Client(error)) => problem = Some(error.to_string()),
-                Err(Failure::Refused(message)) => problem = Some(message),
+                Err(Failure::Refused(ErrorKind::AppStopped, _)) => {
+                    problem = Some("stop_app has stopped the service".to_owned());
+                }
+                Err(Failure::Refused(_, message)) => problem = Some(message),
                 Err(other) => return Err(other),
             }
             options.choice.stay_within(&top, rows);

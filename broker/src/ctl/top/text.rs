@@ -43,7 +43,7 @@ const QUEUES: [Heading; 9] = [
     figure("BYTES", 9),
 ];
 
-const CONNECTIONS: [Heading; 8] = [
+const CONNECTIONS: [Heading; 9] = [
     name("CONNECTION", 24),
     name("PEER", 21),
     name("USER", 12),
@@ -52,6 +52,7 @@ const CONNECTIONS: [Heading; 8] = [
     figure("CHANNELS", 8),
     figure("IN/S", 9),
     figure("OUT/S", 9),
+    figure("PENDING", 8),
 ];
 
 /// Returns the columns of a list.
@@ -94,6 +95,7 @@ fn connection(connection: &TopConnection) -> Vec<String> {
         count(connection.channels),
         size(connection.recv_rate),
         size(connection.send_rate),
+        bytes(connection.send_pend),
     ]
 }
 

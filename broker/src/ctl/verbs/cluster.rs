@@ -1,7 +1,7 @@
 //! The cluster, which is one node.
 
 use super::super::commands::{cluster, facts};
-use super::{ANY, CTL_AND_DIAGNOSTICS, DIAGNOSTICS, Group, NONE, Tool, exactly, verb};
+use super::{ANY, CTL_AND_DIAGNOSTICS, DIAGNOSTICS, Group, NONE, exactly, verb};
 
 const ONE_NODE: &str = "clustering is not supported: a broker is one node";
 
@@ -40,14 +40,13 @@ pub(super) static GROUP: Group = Group {
             "[--vhost <vhost>] [--local] [--queue-timeout <queue-timeout>] [<column> ...]",
             "Lists queues that do not answer: there are none while the broker answers")
             .tools(CTL_AND_DIAGNOSTICS)
-            .asks(facts::ping, facts::unresponsive_banner, facts::unresponsive_queues),
+            .asks(facts::unresponsive_request, facts::unresponsive_banner, facts::unresponsive_queues),
         verb("rename_cluster_node", (2, None), "<oldnode1> <newnode1> [oldnode2] [newnode2] ...",
             "Renames nodes: not supported")
             .impossible("the node has a fixed name, leveret@localhost"),
         verb("set_cluster_name", exactly(1), "<name>", "Sets the cluster name")
             .asks(cluster::set_name_request, cluster::set_name_banner, cluster::done),
         verb("update_cluster_nodes", exactly(1), "<seed_node>", "Asks another node for its peers: there are none")
-            .tools(&[Tool::Ctl])
             .needless("A single node has no list of peers to update"),
     ],
 };

@@ -1,6 +1,6 @@
 //! Runtime parameters.
 
-use super::{Group, NONE, exactly, verb};
+use super::{CTL_AND_DIAGNOSTICS, Group, NONE, exactly, verb};
 
 #[rustfmt::skip] // A table reads better as a table.
 pub(super) static GROUP: Group = Group {
@@ -12,10 +12,12 @@ pub(super) static GROUP: Group = Group {
             "Clears a runtime parameter")
             .details(&[("<component_name>", "component name"), ("<name>", "parameter name (identifier)")]),
         verb("list_global_parameters", NONE, "[--no-table-headers] [--timeout <timeout>]",
-            "Lists global runtime parameters"),
+            "Lists global runtime parameters")
+            .tools(CTL_AND_DIAGNOSTICS),
         verb("list_parameters", NONE,
             "[--vhost <vhost>] [--no-table-headers] [--timeout <timeout>]",
-            "Lists runtime parameters for a virtual host"),
+            "Lists runtime parameters for a virtual host")
+            .tools(CTL_AND_DIAGNOSTICS),
         verb("set_global_parameter", exactly(2), "<name> <value>", "Sets a global runtime parameter")
             .details(&[("<name>", "global parameter name (identifier)"),
                 ("<value>", "parameter value, as a JSON document")]),

@@ -4,7 +4,7 @@ use super::{ANY, CTL_AND_DIAGNOSTICS, DIAGNOSTICS, Group, NONE, exactly, verb};
 
 const NO_ERLANG: &str = "There is no Erlang here: leveretctl reaches the broker through a socket in its data \
     directory, and needs no cookie";
-const NO_CODE: &str = "There is no Erlang here that could evaluate code";
+const NO_CODE: &str = "There is no Erlang here that could evaluate code: health checks are 'check_running' and 'check_local_alarms'";
 const NO_PROCESSES: &str = "There are no Erlang processes here, so none is stuck";
 const NO_TLS: &str = "This broker does not support TLS yet: a proxy in front of it can";
 const NO_ENCRYPTION: &str = "The configuration has no encrypted values: keep secrets in a file that only the \

@@ -55,7 +55,7 @@ struct CurrentUser {
 impl CurrentUser {
     fn of(principal: &Principal) -> Self {
         match principal {
-            Principal::Owner => CurrentUser {
+            Principal::Owner(_) => CurrentUser {
                 name: String::new(),
                 tags: Vec::new(),
             },

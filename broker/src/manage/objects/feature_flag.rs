@@ -39,7 +39,7 @@ const fn statistics(name: &'static str, desc: &'static str) -> FeatureFlag {
 }
 
 /// The features that the broker has, by name.
-pub const FEATURE_FLAGS: [FeatureFlag; 14] = [
+pub const FEATURE_FLAGS: [FeatureFlag; 15] = [
     broker(
         "classic_queue_type_delivery_support",
         "Deliveries of classic queues",
@@ -62,6 +62,7 @@ pub const FEATURE_FLAGS: [FeatureFlag; 14] = [
         "implicit_default_bindings",
         "Bindings to the default exchange are not stored",
     ),
+    broker("maintenance_mode_status", "Maintenance mode status"),
     broker(
         "message_containers",
         "Messages are kept as they were published",
