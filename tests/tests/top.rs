@@ -1,14 +1,14 @@
 //! `leveretctl top`: as text, as JSON, and on a terminal.
 
-use std::process::Command;
+use std::process::{Command, Output};
 
 use leveret_tests::{Client, TestBroker, binaries, eventually, run};
 use serde_json::Value;
 
 /// Runs `top` on a pseudo terminal of 24 lines, types what standard input says, and prints what the screen was sent.
 const ON_A_TERMINAL: &str = r#"
-import fcntl, os, pty, select, struct, sys, termios, time
-keys, seconds, command = sys.argv[1].encode().decode("unicode_escape").encode(), float(sys.argv[2]), sys.argv[3:]
+import fcntl, os, pty, select, signal, struct, sys, termios, time
+keys, seconds, command = sys.argv[1].encode(), float(sys.argv[2]), sys.argv[4:]
 pid, screen = pty.fork()
 if pid == 0:
     os.environ["TERM"] = "xterm"
@@ -25,7 +25,10 @@ read(time.time() + seconds)
 for key in keys:
     os.write(screen, bytes([key]))
     read(time.time() + 0.3)
-os.write(screen, b"\x03")
+if sys.argv[3] == "TERM":
+    os.kill(pid, signal.SIGTERM)
+else:
+    os.write(screen, b"\x03")
 read(time.time() + 5)
 _, status = os.waitpid(pid, 0)
 sys.stdout.flush()
@@ -148,23 +151,40 @@ fn wrong_arguments_are_named() {
     });
 }
 
+/// Runs `top` on a terminal, types these keys, and ends it by Ctrl-C (`KEY`) or by SIGTERM (`TERM`).
+async fn on_a_terminal(broker: &TestBroker, keys: &str, end: &str) -> Output {
+    let mut command = Command::new("python3");
+    command.args(["-c", ON_A_TERMINAL, keys, "1", end]);
+    command.arg(&binaries().leveretctl).arg("--data-dir");
+    command.arg(broker.data_dir()).arg("top");
+    let ended = tokio::task::spawn_blocking(move || command.output()).await;
+    ended.expect("no panic").expect("python3 runs")
+}
+
+#[test]
+fn a_signal_ends_it_and_the_screen_is_left_as_it_was() {
+    run(async {
+        let Some((broker, _client)) = with_two_queues().await else {
+            return;
+        };
+        let output = on_a_terminal(&broker, "", "TERM").await;
+        let screen = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            screen.contains("\u{1b}[?1049l") && screen.contains("\u{1b}[?25h"),
+            "{screen}"
+        );
+        // Python's exit with -15.
+        assert_eq!(output.status.code(), Some(256 - 15), "{screen}");
+    });
+}
+
 #[test]
 fn on_a_terminal_typing_filters_and_the_screen_is_left_as_it_was() {
     run(async {
         let Some((broker, _client)) = with_two_queues().await else {
             return;
         };
-        let mut command = Command::new("python3");
-        command.args(["-c", ON_A_TERMINAL, "few", "1"]);
-        command
-            .arg(&binaries().leveretctl)
-            .arg("--data-dir")
-            .arg(broker.data_dir())
-            .arg("top");
-        let output = tokio::task::spawn_blocking(move || command.output())
-            .await
-            .expect("no panic")
-            .expect("python3 runs");
+        let output = on_a_terminal(&broker, "few", "KEY").await;
         let screen = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{screen}");
         assert!(

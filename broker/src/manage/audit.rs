@@ -12,7 +12,9 @@ const TEXT_MAX: usize = 200;
 /// The length of all arguments together at most, in bytes.
 const ARGUMENTS_MAX: usize = 1000;
 /// Parts of the names of arguments whose values may be, or contain, secrets.
-const SECRETS: [&str; 5] = ["password", "hash", "uri", "secret", "token"];
+const SECRETS: [&str; 7] = [
+    "password", "hash", "uri", "secret", "token", "api_key", "apikey",
+];
 
 /// A change that an operator asks for, as the log shows it.
 #[derive(Debug)]
@@ -98,12 +100,11 @@ impl Change {
 
 fn shown(arguments: Map<String, Value>) -> Map<String, Value> {
     let shown = |(name, value): (String, Value)| {
-        let is_secret = SECRETS.iter().any(|secret| name.contains(secret));
+        let lower = name.to_lowercase();
+        let is_secret = SECRETS.iter().any(|secret| lower.contains(secret));
         let value = match value {
             _ if is_secret => "***".into(),
-            Value::Object(inner) => Value::Object(self::shown(inner)),
-            Value::String(text) => shortened(&text, TEXT_MAX).into(),
-            other => other,
+            other => shown_value(other),
         };
         (name, value)
     };
@@ -111,14 +112,74 @@ fn shown(arguments: Map<String, Value>) -> Map<String, Value> {
     given.map(shown).collect()
 }
 
+fn shown_value(value: Value) -> Value {
+    match value {
+        Value::Object(inner) => Value::Object(shown(inner)),
+        Value::Array(items) => items.into_iter().map(shown_value).collect(),
+        Value::String(text) => match serde_json::from_str(&text) {
+            // Policies and limits are JSON in a text.
+            Ok(json @ (Value::Object(_) | Value::Array(_))) => shown_value(json),
+            _ => shortened(&without_credentials(&text), TEXT_MAX).into(),
+        },
+        other => other,
+    }
+}
+
+/// Masks what stands between `://` and `@`: the user and the password of a URI.
+fn without_credentials(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        shown.push_str(before);
+        let authority = after.find(['/', '?', '#', ' ']).unwrap_or(after.len());
+        rest = match after[..authority].rfind('@') {
+            Some(end) => {
+                shown.push_str("***");
+                &after[end..]
+            }
+            None => after,
+        };
+    }
+    shown + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
 
     fn change(request: &Request) -> (String, String) {
         let change = Change::of(request).unwrap();
         let arguments = change.arguments();
         (change.verb, arguments)
+    }
+
+    #[test]
+    fn secrets_are_found_wherever_they_are() {
+        let arguments = |value: Value| {
+            let change = Change::new("set_global_parameter", [("value", value)]);
+            change.arguments()
+        };
+        for hidden in [
+            json!("amqp://u:hunter2@h/v"),
+            json!(["amqps://u:hunter2@h", {"nested": {"Password_Hash": "hunter2", "Token": "hunter2"}}]),
+            json!({"connection": "http://user:hunter2@host/x and ftp://a:hunter2@b"}),
+            json!("{\"dead-letter-exchange\": \"amqp://u:hun@ter2@h\", \"api_key\": \"hunter2\"}"),
+        ] {
+            let shown = arguments(hidden);
+            assert!(!shown.contains("ter2"), "{shown}");
+        }
+        let harmless = arguments(json!("see http://host/a@b and c@d"));
+        assert_eq!(harmless, r#"{"value":"see http://host/a@b and c@d"}"#);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_odd(text in ".{0,40}(://)?.{0,20}@?.{0,20}") {
+            without_credentials(&text);
+        }
     }
 
     #[test]

@@ -153,13 +153,16 @@ pub struct TopConnection {
 /// Returns the broker at a glance and the rows that come first, of those that contain `filter`, in whichever case.
 pub(super) fn top(
     broker: &Broker,
-    status: Status,
+    mut status: Status,
     list: TopList,
     filter: &str,
     limit: usize,
 ) -> Top {
     let filter = filter.to_lowercase();
     let limit = limit.min(ROWS_MAX);
+    // They do not move.
+    status.settings.clear();
+    status.variables.clear();
     visit(broker);
     let (matching, rows) = match list {
         TopList::Queues(key) => {

@@ -50,6 +50,7 @@ pub(super) struct Choice {
 pub(super) enum Pressed {
     Nothing,
     Changed,
+    Suspend,
     Quit,
 }
 
@@ -144,6 +145,7 @@ impl Choice {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
             KeyCode::Char('c') if control => return Pressed::Quit,
+            KeyCode::Char('z') if control => return Pressed::Suspend,
             KeyCode::Char('u') if control => self.filter.clear(),
             KeyCode::Char(c) if !control && self.filter.chars().count() < FILTER_MAX => {
                 self.filter.push(c);

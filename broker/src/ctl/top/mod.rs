@@ -6,6 +6,7 @@
 
 mod choice;
 mod screen;
+mod signals;
 mod text;
 
 use std::io::{self, IsTerminal, Write};
@@ -24,6 +25,7 @@ use super::options::CommandLine;
 use super::render::Format;
 use super::request::{Invalid, usage};
 use choice::{Choice, Pressed};
+use signals::Signals;
 
 /// The time between two looks in seconds, unless `--interval` says otherwise.
 const INTERVAL: u64 = 2;
@@ -31,6 +33,9 @@ const INTERVAL: u64 = 2;
 const ROWS: usize = 20;
 /// How long the broker may take to answer, unless `--timeout` says otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a signal may wait at most.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A valid command line of `top`.
 #[derive(Debug)]
@@ -98,17 +103,22 @@ pub(super) fn run(options: Options, data_dir: &Path, out: &mut dyn Write) -> Res
     let live = options.count.is_none()
         && !options.json
         && io::stdout().is_terminal()
-        && io::stdin().is_terminal();
+        && io::stdin().is_terminal()
+        && std::env::var_os("TERM").is_some_and(|terminal| terminal != "dumb");
     if !live {
         return print(&options, data_dir, out);
     }
     // Before the screen changes, so that a wrong data directory is an ordinary error.
     let first = fetch(&options, &options.choice, data_dir, 1)?;
     out.flush()?;
+    let signals = Signals::watch()?;
     let terminal = ratatui::try_init()?;
-    let ended = watch(options, first, data_dir, terminal);
+    let ended = watch(options, first, data_dir, terminal, &signals);
     ratatui::try_restore()?;
-    ended
+    ended?;
+    // The shell learns of the signal, as it would without a screen to leave.
+    signals.die()?;
+    Ok(())
 }
 
 /// Prints as often as was asked for, once without a number.
@@ -160,6 +170,7 @@ fn watch(
     mut top: Top,
     data_dir: &Path,
     mut terminal: DefaultTerminal,
+    signals: &Signals,
 ) -> Result<(), Failure> {
     let (mut problem, mut looks_at) = (None, Instant::now());
     loop {
@@ -183,8 +194,17 @@ fn watch(
             options.choice.stay_within(&top, rows);
             looks_at = Instant::now() + options.interval;
         }
+        if signals.end_it() {
+            return Ok(());
+        }
+        if signals.suspend_it() {
+            ratatui::try_restore()?;
+            signals.suspend()?;
+            terminal = ratatui::try_init()?;
+        }
         terminal.draw(|frame| screen::draw(frame, &options.choice, &top, problem.as_deref()))?;
-        if !event::poll(looks_at.saturating_duration_since(Instant::now()))? {
+        let until = looks_at.saturating_duration_since(Instant::now());
+        if !event::poll(until.min(SIGNAL_INTERVAL))? {
             continue;
         }
         match event::read()? {
@@ -192,6 +212,7 @@ fn watch(
                 match options.choice.press(key) {
                     Pressed::Nothing => {}
                     Pressed::Changed => looks_at = Instant::now(),
+                    Pressed::Suspend => signals.ask_to_suspend(),
                     Pressed::Quit => return Ok(()),
                 }
             }

@@ -159,10 +159,7 @@ mod tests {
             "{lines:#?}"
         );
         assert!(lines[6].starts_with("orders\\u{1b}[2J"), "{lines:#?}");
-        assert!(
-            lines[6].ends_with("1.23 k       0.2    2.5 MB"),
-            "{lines:#?}"
-        );
+        assert!(lines[6].ends_with("1.23 k     0.2   2.5 MB"), "{lines:#?}");
         assert!(lines[7].starts_with("mails"), "{lines:#?}");
         assert_eq!(lines[12], "2");
         assert!(

@@ -31,27 +31,28 @@ const fn figure(title: &'static str, width: u16) -> Heading {
     }
 }
 
+/// All columns of queues fit into a terminal of 80 characters.
 const QUEUES: [Heading; 9] = [
-    name("QUEUE", 24),
-    name("VHOST", 12),
+    name("QUEUE", 16),
+    name("VHOST", 8),
     name("TYPE", 7),
-    figure("READY", 8),
-    figure("UNACKED", 8),
-    figure("CONSUMERS", 9),
-    figure("PUBLISH/S", 9),
-    figure("DELIVER/S", 9),
-    figure("BYTES", 9),
+    figure("READY", 6),
+    figure("UNACK", 6),
+    figure("CONS", 5),
+    figure("PUB/S", 7),
+    figure("DLV/S", 7),
+    figure("BYTES", 8),
 ];
 
 const CONNECTIONS: [Heading; 9] = [
-    name("CONNECTION", 24),
+    name("CONNECTION", 16),
     name("PEER", 21),
-    name("USER", 12),
-    name("VHOST", 12),
-    name("STATE", 9),
-    figure("CHANNELS", 8),
-    figure("IN/S", 9),
-    figure("OUT/S", 9),
+    name("USER", 8),
+    name("VHOST", 8),
+    name("STATE", 8),
+    figure("CHANS", 5),
+    figure("IN/S", 8),
+    figure("OUT/S", 8),
     figure("PENDING", 8),
 ];
 

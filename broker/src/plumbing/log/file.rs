@@ -5,7 +5,7 @@
 use super::compress::Compressor;
 use crate::config::Config;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -129,7 +129,7 @@ impl LogFile {
         let last = metadata.modified().unwrap_or_else(|_| SystemTime::now());
         self.period = self.rotation.period(last);
         self.file = Some(file);
-        self.is_torn = false;
+        self.is_torn = self.is_regular && ends_torn(&self.path).unwrap_or(false);
         Ok(())
     }
 
@@ -364,6 +364,18 @@ fn ignore_missing(done: io::Result<()>) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
+}
+
+/// Returns whether a file ends within a line: a full disk or the end of the process may have cut it off.
+fn ends_torn(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != [b'\n'])
 }
 
 #[cfg(test)]

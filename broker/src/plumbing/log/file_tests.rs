@@ -47,6 +47,18 @@ fn a_file_that_is_full_is_rotated_and_the_oldest_goes() {
 }
 
 #[test]
+fn what_an_earlier_process_left_torn_does_not_swallow_the_next_line() {
+    let (_folder, path) = folder();
+    fs::write(&path, "whole\ntor").unwrap();
+    let mut file = opened(&path, Rotation::default());
+    file.write(b"next\n", false);
+    assert_eq!(read(&path), "whole\ntor\nnext\n");
+    file.reopen().unwrap();
+    file.write(b"last\n", false);
+    assert_eq!(read(&path), "whole\ntor\nnext\nlast\n");
+}
+
+#[test]
 fn without_files_to_keep_the_lines_go() {
     let (folder, path) = folder();
     let mut file = opened(&path, by_size(8, 0));

@@ -186,12 +186,14 @@ impl Log {
         file.as_ref().map(LogFile::path).map(Path::to_owned)
     }
 
-    /// Returns the last lines: those of the file, if there is one, otherwise those in memory.
+    /// Returns the last lines: those of the file, if there is a regular one, otherwise those in memory.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn tail(&self, lines: u64) -> io::Result<Tail> {
-        let Some(path) = self.file_path() else {
+        // A pipe or a device cannot be read from its end.
+        let regular = self.file_path().filter(|path| path.is_file());
+        let Some(path) = regular else {
             let ring = &self.0.lines.lock().ring;
             let (next, end) = (ring.start_of_last(lines), ring.end());
             let log = self.clone();
@@ -226,7 +228,10 @@ impl Log {
 
     /// Returns how many lines an output has missed because it was too slow.
     pub fn lost(&self) -> u64 {
-        self.0.lost.load(Ordering::Relaxed)
+        // An output that is stuck counts them when it goes on, if it ever does.
+        let lines = self.0.lines.lock();
+        let missed = lines.outputs.missed(lines.ring.start());
+        self.0.lost.load(Ordering::Relaxed) + missed
     }
 
     /// Adds a line, which ends with a line feed.

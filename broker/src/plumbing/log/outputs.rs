@@ -34,6 +34,12 @@ impl Outputs {
         }
     }
 
+    /// Returns how many lines before this one, the oldest that is kept, were not written and never will be.
+    pub(super) fn missed(&self, oldest: u64) -> u64 {
+        let started = [self.console, self.file].into_iter().flatten();
+        started.map(|next| oldest.saturating_sub(next)).sum()
+    }
+
     /// Returns whether some have not written all lines before this one.
     pub(super) fn are_behind(&self, end: u64) -> bool {
         let mut started = [self.console, self.file].into_iter().flatten();

@@ -38,6 +38,11 @@ impl Ring {
         }
     }
 
+    /// Returns the number of the oldest line that is kept.
+    pub(super) fn start(&self) -> u64 {
+        self.first
+    }
+
     /// Returns the number that the next line will have.
     pub(super) fn end(&self) -> u64 {
         self.first + self.lines.len() as u64
