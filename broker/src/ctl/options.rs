@@ -401,6 +401,11 @@ impl CommandLine {
                 && (host == "localhost" || host == own || host == short))
     }
 
+    /// Returns whether nothing but results is to be printed.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.has("quiet") || self.has("silent")
+    }
+
     /// Returns whether an option without a value was given.
     pub(super) fn has(&self, long: &str) -> bool {
         self.options.contains_key(long)

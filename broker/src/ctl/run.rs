@@ -227,7 +227,7 @@ fn top(
 
 /// Returns whether informational lines are printed.
 fn is_chatty(line: &CommandLine, format: Format) -> bool {
-    !line.has("quiet") && !line.has("silent") && !format.is_for_programs()
+    !line.is_quiet() && !format.is_for_programs()
 }
 
 fn show(terminal: &mut Terminal<'_>, text: &str) -> Result<u8, EarlyExit> {

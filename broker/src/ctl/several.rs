@@ -41,7 +41,7 @@ pub(super) fn wait(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<u8
     let seconds = line.number("timeout").unwrap_or(WAIT_SECONDS);
     let deadline = Instant::now() + Duration::from_secs(seconds);
     let mut say = |text: String| -> Result<(), EarlyExit> {
-        if !line.has("quiet") && !line.has("silent") {
+        if !line.is_quiet() {
             writeln!(terminal.out, "{text}")?;
             terminal.out.flush()?;
         }
@@ -175,7 +175,7 @@ pub(super) fn report(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<
         let (text, status) = report::refusal(&line.program.name, &request, kind, "");
         EarlyExit::Message(text, status)
     })?;
-    if !line.has("quiet") && !line.has("silent") {
+    if !line.is_quiet() {
         writeln!(
             terminal.out,
             "Reporting server status of node {NODE_NAME} ...\n"

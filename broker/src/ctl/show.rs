@@ -250,7 +250,7 @@ fn show_imported(
     if command.format == Format::Json {
         let result = json_object([("result", "ok".into())].into_iter());
         writeln!(terminal.out, "{result}")?;
-    } else if !line.has("quiet") && !line.has("silent") {
+    } else if !line.is_quiet() {
         writeln!(terminal.out, "{success}")?;
     }
     Ok(exit::OK)
@@ -297,7 +297,7 @@ fn finish(
     count: u64,
     terminal: &mut Terminal<'_>,
 ) -> Result<u8, EarlyExit> {
-    let quiet = line.has("quiet") || line.has("silent");
+    let quiet = line.is_quiet();
     let success = report::success(&line.program.name, verb.name, &command.request, count);
     let text = if command.format == Format::Json {
         let members: Vec<(&str, Json)> = match success {

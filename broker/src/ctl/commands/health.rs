@@ -243,12 +243,13 @@ fn joined(ports: &BTreeSet<u16>) -> String {
     ports.join(", ")
 }
 
-fn port(line: &CommandLine) -> &str {
+/// Returns the port or the protocol that is asked about.
+fn asked(line: &CommandLine) -> &str {
     line.arguments.first().map_or("", String::as_str)
 }
 
 pub(in crate::ctl) fn port_request(line: &CommandLine) -> Result<Request, Invalid> {
-    positive(port(line))?;
+    positive(asked(line))?;
     status(line)
 }
 
@@ -259,12 +260,12 @@ pub(in crate::ctl) fn positive(argument: &str) -> Result<u64, Invalid> {
 }
 
 pub(in crate::ctl) fn port_banner(line: &CommandLine) -> String {
-    let port = port(line);
+    let port = asked(line);
     format!("Asking node {NODE_NAME} if there's an active listener on port {port} ...")
 }
 
 pub(in crate::ctl) fn check_port_listener(reply: &Reply, line: &CommandLine) -> Answer {
-    let port = port(line);
+    let port = asked(line);
     reply.of_status(|status| {
         let found = status.listeners.iter().any(|l| l.port.to_string() == port);
         if found {
@@ -286,12 +287,8 @@ pub(in crate::ctl) fn check_port_listener(reply: &Reply, line: &CommandLine) -> 
     })
 }
 
-fn protocol(line: &CommandLine) -> &str {
-    line.arguments.first().map_or("", String::as_str)
-}
-
 pub(in crate::ctl) fn protocol_banner(line: &CommandLine) -> String {
-    let protocol = protocol(line);
+    let protocol = asked(line);
     format!("Asking node {NODE_NAME} if there's an active listener for protocol {protocol} ...")
 }
 
@@ -307,7 +304,7 @@ fn canonical(protocol: &str) -> String {
 }
 
 pub(in crate::ctl) fn check_protocol_listener(reply: &Reply, line: &CommandLine) -> Answer {
-    let protocol = protocol(line);
+    let protocol = asked(line);
     let wanted = canonical(protocol);
     reply.of_status(|status| {
         if status.listeners.iter().any(|l| l.protocol == wanted) {

@@ -60,10 +60,6 @@ fn find(name: &str) -> Option<&'static Plugin> {
     BUILT_IN.iter().find(|plugin| plugin.name == name)
 }
 
-fn is_chatty(line: &CommandLine) -> bool {
-    !line.has("quiet") && !line.has("silent")
-}
-
 /// Lists the plugins whose names match a pattern.
 pub(in crate::ctl) fn list(line: &CommandLine) -> Result<Answer, Invalid> {
     let pattern = line.arguments.first().map_or(".*", String::as_str);
@@ -80,7 +76,7 @@ pub(in crate::ctl) fn list(line: &CommandLine) -> Result<Answer, Invalid> {
         .filter(|plugin| !(explicit_only && plugin.is_dependency))
         .collect();
     let mut lines = Vec::new();
-    if is_chatty(line) {
+    if !line.is_quiet() {
         lines.push(format!("Listing plugins with pattern \"{pattern}\" ..."));
         if !minimal {
             lines.push(" Configured: E = explicitly enabled; e = implicitly enabled".to_owned());
@@ -198,7 +194,7 @@ fn not_found(names: &[&str], status: u8) -> Answer {
 /// Reports that nothing had to change.
 fn unchanged(line: &CommandLine, announcement: &str) -> Answer {
     let mut lines = Vec::new();
-    if is_chatty(line) {
+    if !line.is_quiet() {
         lines.push(announcement.to_owned());
         lines.extend(line.arguments.iter().cloned());
     }

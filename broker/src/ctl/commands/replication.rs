@@ -102,11 +102,7 @@ pub(in crate::ctl) fn delete_banner(line: &CommandLine) -> String {
 }
 
 pub(in crate::ctl) fn add_member(reply: &Reply, line: &CommandLine) -> Answer {
-    match reply.text.as_str() {
-        "quorum" if is_here(line, 1) => Answer::done(),
-        "quorum" => refused("node_not_running"),
-        kind => refused(format_args!("Cannot add members to a {kind} queue")),
-    }
+    add_to("quorum", "members", reply, line)
 }
 
 pub(in crate::ctl) fn delete_member(reply: &Reply, line: &CommandLine) -> Answer {
@@ -118,10 +114,15 @@ pub(in crate::ctl) fn delete_member(reply: &Reply, line: &CommandLine) -> Answer
 }
 
 pub(in crate::ctl) fn add_replica(reply: &Reply, line: &CommandLine) -> Answer {
+    add_to("stream", "replicas", reply, line)
+}
+
+/// This node has every queue already, and there is no other.
+fn add_to(wanted: &str, what: &str, reply: &Reply, line: &CommandLine) -> Answer {
     match reply.text.as_str() {
-        "stream" if is_here(line, 1) => Answer::done(),
-        "stream" => refused("node_not_running"),
-        kind => refused(format_args!("Cannot add replicas to a {kind} queue")),
+        kind if kind != wanted => refused(format_args!("Cannot add {what} to a {kind} queue")),
+        _ if is_here(line, 1) => Answer::done(),
+        _ => refused("node_not_running"),
     }
 }
 

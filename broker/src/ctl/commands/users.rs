@@ -2,9 +2,8 @@
 
 use crate::manage::request::Request;
 
-use super::super::exit;
 use super::super::options::CommandLine;
-use super::super::request::{Invalid, argument};
+use super::super::request::{Invalid, argument, bad_argument};
 
 /// Returns the request of a verb of this theme; `None` for other verbs.
 pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>, Invalid> {
@@ -12,12 +11,7 @@ pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>,
     let password = argument(line, 1);
     Ok(Some(match verb {
         "add_user" if user.is_empty() => {
-            let reason = "Bad argument: user cannot be an empty string".to_owned();
-            return Err(Invalid {
-                reason,
-                status: exit::DATA,
-                is_usage: true,
-            });
+            return Err(bad_argument(": user cannot be an empty string"));
         }
         "add_user" => Request::AddUser { user, password },
         "delete_user" => Request::DeleteUser { user },
