@@ -8,6 +8,7 @@
 //! | [`amqp`], [`control`], [`http`] | the interfaces to the outside, independent of each other |
 //! | [`manage`] | everything that can be listed and done |
 //! | [`domain`] | declarations and permissions |
+//! | [`net`] | listening sockets, TLS, what stands before a session |
 //! | [`plumbing`] | performs the effects that the machines return |
 //! | [`engine`] | pure state machines |
 //! | [`config`] | the settings, as plain values |
@@ -24,6 +25,7 @@ pub mod domain;
 pub mod engine;
 pub mod http;
 pub mod manage;
+pub mod net;
 pub mod node;
 pub mod perf;
 pub mod plumbing;

@@ -105,10 +105,11 @@ fn the_readme_opens_with_the_two_commands() {
 
 /// The modules of the broker crate in layers, lowest first. Each may use those below it; modules of the same layer may
 /// not use one another.
-const LAYERS: [&[&str]; 8] = [
+const LAYERS: [&[&str]; 9] = [
     &["text"],
     &["engine", "config"],
     &["plumbing"],
+    &["net"],
     &["domain"],
     &["manage"],
     &["amqp", "control", "http"],
@@ -120,7 +121,7 @@ const LAYERS: [&[&str]; 8] = [
 /// of the system.
 const CLIENTS: [(&str, &[&str]); 2] = [
     ("ctl", &["text", "config", "manage", "control"]),
-    ("perf", &["text", "plumbing"]),
+    ("perf", &["text", "plumbing", "net"]),
 ];
 
 fn layer(module: &str) -> Option<usize> {

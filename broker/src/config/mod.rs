@@ -10,6 +10,7 @@
 //! `default_pass` and `anonymous_login_pass` have no flag, because every user of the machine can
 //! read a command line.
 
+mod check;
 mod data_dir;
 mod error;
 mod file;

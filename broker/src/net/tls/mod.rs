@@ -1,0 +1,1 @@
+//! TLS: certificates and keys, how they are read and reloaded, and what a handshake has agreed on.
