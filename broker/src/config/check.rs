@@ -43,6 +43,8 @@ impl Settings {
             ("data-dir", &self.data_dir),
             ("log-file", &self.log_file),
             ("load-definitions", &self.load_definitions),
+            ("tls-key-password-file", &self.tls_key_password_file),
+            ("tls-cacertfile", &self.tls_cacertfile),
         ] {
             if path
                 .as_ref()

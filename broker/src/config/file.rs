@@ -26,9 +26,24 @@ pub(super) fn read(path: &Path) -> Result<Settings, ConfigError> {
     if let Some(folder) = path.parent() {
         let none = settings.load_definitions.as_deref() == Some(Path::new(super::NONE));
         let definitions = (!none).then_some(&mut settings.load_definitions);
-        for path in [Some(&mut settings.data_dir), definitions] {
-            let Some(path) = path else { continue };
+        let tls = [
+            &mut settings.tls_key_password_file,
+            &mut settings.tls_cacertfile,
+        ];
+        let tls = tls
+            .into_iter()
+            .filter(|path| path.as_deref() != Some(Path::new(super::NONE)));
+        let single = [Some(&mut settings.data_dir), definitions];
+        for path in single.into_iter().flatten().chain(tls) {
             *path = path.take().map(|path| PathBuf::from(folder).join(path));
+        }
+        let lists = [
+            &mut settings.tls_certfile,
+            &mut settings.tls_keyfile,
+            &mut settings.tls_crlfile,
+        ];
+        for paths in lists.into_iter().flatten() {
+            paths.join(folder);
         }
     }
     Ok(settings)

@@ -113,7 +113,12 @@ fn complete(mut settings: Settings, environment: &Environment<'_>) -> Result<Con
     let data_dir = resolve(settings.data_dir.take(), environment)?;
     let mut config = settings.complete(Config::with_data_dir(data_dir));
     config.anonymous_login_user.take_if(|name| name == NONE);
-    for path in [&mut config.load_definitions, &mut config.log_file] {
+    for path in [
+        &mut config.load_definitions,
+        &mut config.log_file,
+        &mut config.tls_key_password_file,
+        &mut config.tls_cacertfile,
+    ] {
         path.take_if(|path| path == Path::new(NONE));
     }
     Ok(config)
@@ -146,6 +151,7 @@ fn from_environment(environment: &Environment<'_>) -> Result<Settings, ConfigErr
     }
     settings.default_pass = password(environment, "DEFAULT_PASS")?;
     settings.anonymous_login_pass = password(environment, "ANONYMOUS_LOGIN_PASS")?;
+    settings.tls_key_password = password(environment, "TLS_KEY_PASSWORD")?;
     Ok(settings)
 }
 
@@ -155,7 +161,7 @@ pub(super) fn unknown(names: impl IntoIterator<Item = OsString>) -> Vec<String> 
     let is_known = |key: &str| {
         let flag = key.to_lowercase().replace('_', "-");
         let mut arguments = flags.get_arguments();
-        ["DEFAULT_PASS", "ANONYMOUS_LOGIN_PASS"].contains(&key)
+        ["DEFAULT_PASS", "ANONYMOUS_LOGIN_PASS", "TLS_KEY_PASSWORD"].contains(&key)
             || key == key.to_uppercase() && arguments.any(|one| one.get_long() == Some(&flag))
     };
     let names = names.into_iter().filter_map(|name| name.into_string().ok());

@@ -7,7 +7,7 @@
 //! over the environment, the environment over the file, the file over the default. The settings are
 //! declared once, in `settings`; each of the three layers is a [`settings::Settings`].
 //!
-//! `default_pass` and `anonymous_login_pass` have no flag, because every user of the machine can
+//! `default_pass`, `anonymous_login_pass` and `tls_key_password` have no flag, because every user of the machine can
 //! read a command line.
 
 mod check;
@@ -21,6 +21,7 @@ mod mechanism;
 mod settings;
 mod shown;
 mod table;
+mod tls;
 mod values;
 mod watermark;
 
@@ -42,6 +43,7 @@ pub use settings::{
     DEFAULT_MANAGEMENT_PORT, DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_PORT, DEFAULT_STATISTICS_INTERVAL,
     DEFAULT_USER,
 };
+pub use tls::{CertLogin, SanType, TlsVerify, TlsVersion};
 pub use values::{
     AuthMechanisms, ByteSize, Interval, LoopbackUsers, Maximum, Origins, Secret, TimeLimit,
 };

@@ -3,6 +3,7 @@
 
 use super::log::{LogFilter, LogFormat, RotationAge};
 use super::table::declare_settings;
+use super::tls::{CertLogin, Paths, SanType, TlsVerify, TlsVersion, TlsVersions};
 use super::values::{
     AuthMechanisms, ByteSize, Interval, LoopbackUsers, Maximum, OptionalPort, Origins, Secret,
     TimeLimit,
@@ -283,4 +284,82 @@ declare_settings! {
     prometheus_bind: IpAddr,
     /// The address of that port.
     IpAddr = LOCALHOST;
+
+    /// PEM files of the broker's certificates, each followed by its intermediate ones, separated by commas; the first is
+    /// the default, others are chosen by the name that a client asks for [default: none]
+    #[arg(long, value_name = "FILES", help_heading = "TLS")]
+    tls_certfile: Paths,
+    /// The PEM files of the broker's certificates.
+    Vec<PathBuf> = Vec::new();
+
+    /// PEM files of their private keys, in the same order, separated by commas [default: the keys are in
+    /// the files of the certificates]
+    #[arg(long, value_name = "FILES", help_heading = "TLS")]
+    tls_keyfile: Paths,
+    /// The PEM files of their keys, in the same order; empty if they are in the certificates' files.
+    Vec<PathBuf> = Vec::new();
+
+    /// Has no flag: every user of the machine can read a command line.
+    #[arg(skip)]
+    tls_key_password: Secret,
+    /// The password of encrypted keys.
+    Option<Secret> = None, hidden;
+
+    /// File whose first line is the password of encrypted private keys; or set
+    /// LEVERET_TLS_KEY_PASSWORD or the file's tls_key_password [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    tls_key_password_file: PathBuf,
+    /// The file whose first line is the password of encrypted keys.
+    Option<PathBuf> = None;
+
+    /// PEM file of the authorities whose client certificates are accepted [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    tls_cacertfile: PathBuf,
+    /// The PEM file of the authorities whose client certificates are accepted.
+    Option<PathBuf> = None;
+
+    /// PEM files of the authorities' lists of revoked certificates, separated by commas [default: none]
+    #[arg(long, value_name = "FILES", help_heading = "TLS")]
+    tls_crlfile: Paths,
+    /// The PEM files of lists of revoked certificates.
+    Vec<PathBuf> = Vec::new();
+
+    /// Ask clients for a certificate, and refuse those whose certificate is not valid: verify_peer, or
+    /// verify_none [default: verify_none]
+    #[arg(long, value_name = "WAY", help_heading = "TLS")]
+    tls_verify: TlsVerify,
+    /// Whether clients are asked for a certificate.
+    TlsVerify = TlsVerify::None;
+
+    /// With verify_peer, also refuse clients without a certificate: true or false [default: false]
+    #[arg(long, value_name = "BOOL", help_heading = "TLS")]
+    tls_fail_if_no_peer_cert: bool,
+    /// Whether clients without a certificate are refused.
+    bool = false;
+
+    /// Versions of TLS, separated by commas [default: tlsv1.3,tlsv1.2]
+    #[arg(long, value_name = "VERSIONS", help_heading = "TLS")]
+    tls_versions: TlsVersions,
+    /// The versions of TLS.
+    Vec<TlsVersion> = vec![TlsVersion::V13, TlsVersion::V12];
+
+    /// What of a client's certificate is the user's name for EXTERNAL: distinguished_name,
+    /// common_name or subject_alternative_name [default: distinguished_name]
+    #[arg(long, value_name = "PART", help_heading = "TLS")]
+    ssl_cert_login_from: CertLogin,
+    /// What of a client's certificate is the user's name for EXTERNAL.
+    CertLogin = CertLogin::DistinguishedName;
+
+    /// Type of the alternative name that is the user's name: dns, ip, email, uri or other_name
+    /// [default: dns]
+    #[arg(long, value_name = "TYPE", help_heading = "TLS")]
+    ssl_cert_login_san_type: SanType,
+    /// The type of the alternative name that is the user's name.
+    SanType = SanType::Dns;
+
+    /// Which of the alternative names of that type, counted from 0 [default: 0]
+    #[arg(long, value_name = "INDEX", help_heading = "TLS")]
+    ssl_cert_login_san_index: u32,
+    /// Which of the alternative names of that type, counted from 0.
+    u32 = 0;
 }

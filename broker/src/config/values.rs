@@ -248,7 +248,7 @@ impl fmt::Debug for Secret {
 /// The TOML types that the file may use where a flag has text.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Scalar {
+pub(super) enum Scalar {
     Integer(u64),
     Float(f64),
     Text(String),

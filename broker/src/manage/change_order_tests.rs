@@ -6,6 +6,7 @@ use super::request::Request;
 use crate::config::Config;
 use crate::domain::recovery::recover;
 use crate::manage::access::Principal;
+use crate::net::tls::Tls;
 use crate::plumbing::log::Log;
 use leveret_storage::{Options, Store};
 use std::net::SocketAddr;
@@ -56,6 +57,7 @@ fn changes_are_stored_in_the_order_in_which_they_took_effect() {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         management_address: None,
         prometheus_address: None,
+        tls: Tls::default(),
         log: Log::default(),
         stop: Arc::new(watch::channel(false).0),
     };

@@ -37,6 +37,7 @@ mod vhosts;
 
 use crate::config::Config;
 use crate::domain::broker::Broker;
+use crate::net::tls::Tls;
 use crate::plumbing::log::Log;
 use parking_lot::Mutex;
 use std::net::SocketAddr;
@@ -64,6 +65,8 @@ pub struct AdminContext {
     pub management_address: Option<SocketAddr>,
     /// The address where anybody may read the metrics, if there is one.
     pub prometheus_address: Option<SocketAddr>,
+    /// The certificates and keys for TLS.
+    pub tls: Tls,
     /// The log of the process.
     pub log: Log,
     /// Set to true to stop the broker.

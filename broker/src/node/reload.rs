@@ -6,6 +6,7 @@ use crate::domain::broker::Broker;
 use crate::domain::recovery;
 use crate::domain::shortage;
 use crate::manage::Settings;
+use crate::net::tls::{Tls, TlsSettings};
 use crate::plumbing::log::Log;
 use std::sync::Arc;
 
@@ -43,6 +44,17 @@ const LIVE: &[(&str, Apply)] = &[
     }),
     ("auth_mechanisms", Reloader::apply_mechanisms),
     ("anonymous_login_user", Reloader::apply_mechanisms),
+    ("tls_certfile", Reloader::nothing_more),
+    ("tls_keyfile", Reloader::nothing_more),
+    ("tls_key_password_file", Reloader::nothing_more),
+    ("tls_cacertfile", Reloader::nothing_more),
+    ("tls_crlfile", Reloader::nothing_more),
+    ("tls_verify", Reloader::nothing_more),
+    ("tls_fail_if_no_peer_cert", Reloader::nothing_more),
+    ("tls_versions", Reloader::nothing_more),
+    ("ssl_cert_login_from", Reloader::nothing_more),
+    ("ssl_cert_login_san_type", Reloader::nothing_more),
+    ("ssl_cert_login_san_index", Reloader::nothing_more),
     ("log_level", |to, config| {
         to.log.set_filter(&config.log_level);
     }),
@@ -66,6 +78,7 @@ struct Changed {
 pub struct Reloader {
     broker: Arc<Broker>,
     log: Log,
+    tls: Tls,
     /// The configuration in force. Settings that need a restart keep their old values here.
     running: Settings,
     data_dir: std::path::PathBuf,
@@ -73,17 +86,24 @@ pub struct Reloader {
 
 impl Reloader {
     /// Returns a reloader for a broker that was started with this configuration, whose settings it keeps up to date.
-    pub fn new(broker: Arc<Broker>, config: &Config, running: Settings, log: Log) -> Self {
+    pub fn new(
+        broker: Arc<Broker>,
+        config: &Config,
+        running: Settings,
+        log: Log,
+        tls: Tls,
+    ) -> Self {
         Reloader {
             broker,
             log,
+            tls,
             running,
             data_dir: config.data_dir.clone(),
         }
     }
 
     /// Applies the changed settings that need no restart, and logs all changes. If the configuration
-    /// cannot be read, nothing changes. The log file is reopened in any case: logrotate sends the same signal.
+    /// cannot be read, or the certificates that it names, nothing changes. The log file is reopened in any case: logrotate sends the same signal.
     pub fn reload(&self, loaded: Result<Config, ConfigError>) {
         self.log.reopen();
         let config = match loaded {
@@ -93,6 +113,14 @@ impl Reloader {
                 return;
             }
         };
+        // First, since it can fail. Certificates may also be others in the same files.
+        if let Err(error) = self.tls.replace(TlsSettings::from(&config)) {
+            tracing::error!(
+                %error,
+                "configuration not reloaded: the old settings and certificates stay in force"
+            );
+            return;
+        }
         let changed = self.changed(&config);
         let (now, later): (Vec<_>, Vec<_>) = changed
             .into_iter()
@@ -143,6 +171,9 @@ impl Reloader {
             .collect()
     }
 
+    /// For settings that are in force already: those for TLS, which are applied before the others.
+    fn nothing_more(&self, _config: &Config) {}
+
     fn apply_mechanisms(&self, config: &Config) {
         self.broker.set_mechanisms(recovery::mechanisms(config));
     }
@@ -181,7 +212,8 @@ mod tests {
         let alarms = (config.vm_memory_high_watermark, config.disk_free_limit);
         broker.alarms.set_limits(alarms.0, alarms.1);
         let running = Arc::new(Mutex::new(config.settings()));
-        (Reloader::new(Arc::new(broker), config, running, log), set)
+        let reloader = Reloader::new(Arc::new(broker), config, running, log, Tls::default());
+        (reloader, set)
     }
 
     fn config() -> Config {

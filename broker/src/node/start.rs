@@ -9,6 +9,7 @@ use crate::domain::shortage;
 use crate::http::server::HttpListener;
 use crate::manage::definitions::{self, LoadError};
 use crate::manage::{AdminContext, Settings, statistics};
+use crate::net::tls::{Tls, TlsError, TlsSettings};
 use crate::node::private;
 use crate::node::reload::Reloader;
 use crate::node::signals::{self, StopSignals};
@@ -41,6 +42,9 @@ pub enum Failure {
     /// See [`definitions::load_configured`].
     #[error("cannot load definitions: {0}")]
     Definitions(#[from] LoadError),
+    /// Certificates or keys cannot be used.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] TlsError),
     /// A port cannot be had.
     #[error("cannot listen on {address}: {reason}")]
     Listen {
@@ -93,6 +97,7 @@ pub fn run(config: &Config, log: &Log, started: Instant) -> Result<(), Failure> 
 async fn serve(config: &Config, log: &Log, started: Instant) -> Result<(), Failure> {
     let hangups = signals::install_reload()?;
     private::restrict_permissions(&config.data_dir);
+    let tls = Tls::open(TlsSettings::from(config))?;
     // Before the port is open: a broker without its data must not serve anybody.
     let defaults = Options::new(config.data_dir.join("store"));
     // If one thread serves all connections, none of them may block it.
@@ -135,6 +140,7 @@ async fn serve(config: &Config, log: &Log, started: Instant) -> Result<(), Failu
         address: bound,
         management_address,
         prometheus_address,
+        tls: tls.clone(),
         log: log.clone(),
         stop: stop.clone(),
     };
@@ -153,7 +159,7 @@ async fn serve(config: &Config, log: &Log, started: Instant) -> Result<(), Failu
     });
     tokio::spawn(reload_on(
         hangups,
-        Reloader::new(broker.clone(), config, settings, log.clone()),
+        Reloader::new(broker.clone(), config, settings, log.clone(), tls),
     ));
     tracing::info!(
         address = %bound,

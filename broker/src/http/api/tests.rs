@@ -5,6 +5,7 @@ use crate::domain::broker::Broker;
 use crate::domain::vhost::spec::VhostSpec;
 use crate::http::login::Peer;
 use crate::manage::AdminContext;
+use crate::net::tls::Tls;
 use crate::plumbing::log::Log;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
@@ -36,6 +37,7 @@ fn service(config: &Config) -> Router {
         config: Arc::new(Config::with_data_dir(std::env::temp_dir())),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         prometheus_address: None,
+        tls: Tls::default(),
         log: Log::default(),
         management_address: None,
         stop: Arc::new(watch::channel(false).0),

@@ -6,6 +6,7 @@ use crate::domain::vhost::spec::VhostSpec;
 use crate::engine::interfaces::ConnectionId;
 use crate::engine::queue::QueueSpec;
 use crate::manage::AdminContext;
+use crate::net::tls::Tls;
 use crate::plumbing::log::Log;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -38,6 +39,7 @@ fn broker(names: &BTreeSet<(String, String)>) -> AdminContext {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         management_address: None,
         prometheus_address: None,
+        tls: Tls::default(),
         log: Log::default(),
         stop: Arc::new(watch::channel(false).0),
     }

@@ -1,1 +1,19 @@
 //! TLS: certificates and keys, how they are read and reloaded, and what a handshake has agreed on.
+//!
+//! [`Tls`] is shared by all listeners: each asks it for the configuration in force when it accepts a connection, so that a
+//! reload needs no listener to know. [`Encryption`] is what is kept of a handshake.
+
+mod config;
+mod encrypted;
+mod encryption;
+mod error;
+mod handle;
+mod names;
+mod pem_file;
+mod settings;
+mod sni;
+
+pub use encryption::{Encryption, PeerCertificate};
+pub use error::TlsError;
+pub use handle::Tls;
+pub use settings::{LoginFrom, TlsSettings};

@@ -1,0 +1,156 @@
+//! From files to what rustls needs.
+
+use super::error::TlsError;
+use super::pem_file::PemFile;
+use super::settings::TlsSettings;
+use super::sni::Choices;
+use crate::config::{TlsVerify, TlsVersion};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What is in force: one configuration for each kind of listener.
+#[derive(Clone, Debug)]
+pub(super) struct Configs {
+    /// For AMQP, where clients may have certificates.
+    pub(super) amqp: Arc<ServerConfig>,
+    /// For HTTP, where nobody is asked for one.
+    pub(super) https: Arc<ServerConfig>,
+}
+
+/// Returns the provider of cryptography.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+/// Reads all files, and returns what they come to; `None` if there are no certificates.
+///
+/// # Errors
+/// When settings do not fit together, or a file cannot be used.
+pub(super) fn load(settings: &TlsSettings) -> Result<Option<Configs>, TlsError> {
+    settings.check()?;
+    if settings.certificates.is_empty() {
+        return Ok(None);
+    }
+    let provider = provider();
+    let password = key_password(settings)?;
+    let mut keys = Vec::new();
+    for (index, path) in settings.certificates.iter().enumerate() {
+        let key_path = settings.keys.get(index).unwrap_or(path);
+        keys.push(certified(&provider, path, key_path, password.as_deref())?);
+    }
+    let choices = Arc::new(Choices::new(keys));
+    let verifier = verifier(settings, &provider)?;
+    let build = |verifier: Arc<dyn ClientCertVerifier>| {
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&versions(&settings.versions))
+            .map_err(|error| TlsError::Settings(error.to_string()))?;
+        let asks = verifier.offer_client_auth();
+        let mut config = builder
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(choices.clone());
+        if asks {
+            // A resumed session would not check the client's certificate again: neither its end nor its revocation.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
+        Ok(Arc::new(config))
+    };
+    Ok(Some(Configs {
+        https: build(Arc::new(NoClientAuth))?,
+        amqp: build(verifier)?,
+    }))
+}
+
+/// Returns the password of encrypted keys.
+fn key_password(settings: &TlsSettings) -> Result<Option<String>, TlsError> {
+    let Some(path) = &settings.key_password_file else {
+        let password = settings.key_password.as_ref();
+        return Ok(password.map(|password| password.expose().to_owned()));
+    };
+    let text =
+        std::fs::read_to_string(path).map_err(|error| TlsError::file(path, error.to_string()))?;
+    Ok(text.lines().next().map(str::to_owned))
+}
+
+/// Reads a certificate and its key.
+fn certified(
+    provider: &CryptoProvider,
+    path: &Path,
+    key_path: &Path,
+    password: Option<&str>,
+) -> Result<Arc<CertifiedKey>, TlsError> {
+    let file = PemFile::read(path)?;
+    let chain = file.certificates()?;
+    let key = match key_path == path {
+        true => file.key(password)?,
+        false => PemFile::read(key_path)?.key(password)?,
+    };
+    let key = provider.key_provider.load_private_key(key).map_err(|_| {
+        let reason = "the private key cannot be used: RSA of 2048 to 8192 bits, ECDSA on P-256 or P-384, and Ed25519 are \
+                      supported";
+        TlsError::file(key_path, reason)
+    })?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(Arc::new(certified)),
+        Err(Error::InconsistentKeys(_)) => {
+            let path = path.display();
+            let reason = format!(
+                "this private key does not belong to the first certificate in {path}; the broker's own certificate comes \
+                 first, intermediate ones follow"
+            );
+            Err(TlsError::file(key_path, reason))
+        }
+        Err(error) => Err(TlsError::file(
+            path,
+            format!("the certificate cannot be used: {error}"),
+        )),
+    }
+}
+
+/// Returns what checks clients' certificates.
+fn verifier(
+    settings: &TlsSettings,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let (TlsVerify::Peer, Some(path)) = (settings.verify, &settings.authorities) else {
+        return Ok(Arc::new(NoClientAuth));
+    };
+    let mut roots = RootCertStore::empty();
+    for authority in PemFile::read(path)?.certificates()? {
+        roots.add(authority).map_err(|error| {
+            TlsError::file(path, format!("a certificate in it cannot be used: {error}"))
+        })?;
+    }
+    let mut builder =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    for path in &settings.revoked {
+        builder = builder.with_crls(PemFile::read(path)?.revocation_lists()?);
+    }
+    if !settings.revoked.is_empty() {
+        builder = builder.enforce_revocation_expiration();
+    }
+    if !settings.certificate_required {
+        builder = builder.allow_unauthenticated();
+    }
+    builder.build().map_err(|error| {
+        let path = settings.revoked.first().unwrap_or(path);
+        TlsError::file(
+            path,
+            format!("clients' certificates cannot be checked with it: {error}"),
+        )
+    })
+}
+
+fn versions(wanted: &[TlsVersion]) -> Vec<&'static SupportedProtocolVersion> {
+    let one = |version: &TlsVersion| match version {
+        TlsVersion::V13 => &rustls::version::TLS13,
+        TlsVersion::V12 => &rustls::version::TLS12,
+    };
+    wanted.iter().map(one).collect()
+}

@@ -1,0 +1,140 @@
+//! What is kept of a handshake: what was agreed on, in RabbitMQ's words, and what the client's certificate says.
+
+use super::names;
+use super::settings::LoginFrom;
+use crate::config::{CertLogin, SanType};
+use crate::text::names::NAME_MAX;
+use crate::text::shorten::shortened;
+use rustls::{CipherSuite, ProtocolVersion, ServerConnection};
+use x509_parser::extensions::GeneralName;
+
+/// The bytes of a name in a certificate that are kept at most: more than a user's name can have, so that what is cut never
+/// names one.
+const TEXT_MAX: usize = 1024;
+/// How many alternative names of a certificate are kept.
+const ALTERNATIVE_NAMES_MAX: usize = 64;
+
+/// How a connection is encrypted, in RabbitMQ's words (`rabbit_ssl`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encryption {
+    /// `tlsv1.3` or `tlsv1.2`.
+    pub protocol: &'static str,
+    /// `any` with TLS 1.3, else `ecdhe_rsa` or `ecdhe_ecdsa`.
+    pub key_exchange: &'static str,
+    /// Such as `aes_256_gcm`.
+    pub cipher: &'static str,
+    /// `aead`: all ciphers authenticate what they encrypt.
+    pub hash: &'static str,
+    /// The client's certificate, which was checked; `None` without one.
+    pub peer: Option<Box<PeerCertificate>>,
+}
+
+/// What the certificate of a client says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerCertificate {
+    /// Whose it is: `CN=app,O=Example`.
+    pub subject: String,
+    /// Who has signed it.
+    pub issuer: String,
+    /// `2026-01-01T00:00:00Z - 2027-01-01T00:00:00Z`.
+    pub validity: String,
+    common_name: Option<String>,
+    alternative_names: Vec<(SanType, String)>,
+}
+
+impl Encryption {
+    /// Returns the facts of a handshake that is over.
+    pub fn of(session: &ServerConnection) -> Self {
+        let suite = session.negotiated_cipher_suite().map(|suite| suite.suite());
+        let (key_exchange, cipher) = suite.map_or(("", ""), words);
+        let certificates = session.peer_certificates();
+        let peer = certificates.and_then(|chain| chain.first());
+        Encryption {
+            protocol: match session.protocol_version() {
+                Some(ProtocolVersion::TLSv1_2) => "tlsv1.2",
+                _ => "tlsv1.3",
+            },
+            key_exchange,
+            cipher,
+            hash: "aead",
+            peer: peer
+                .and_then(|der| PeerCertificate::read(der))
+                .map(Box::new),
+        }
+    }
+}
+
+/// Returns Erlang's words for the key exchange and the cipher.
+fn words(suite: CipherSuite) -> (&'static str, &'static str) {
+    match suite {
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => ("any", "aes_256_gcm"),
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => ("any", "aes_128_gcm"),
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => ("any", "chacha20_poly1305"),
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => ("ecdhe_ecdsa", "aes_256_gcm"),
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => ("ecdhe_ecdsa", "aes_128_gcm"),
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => {
+            ("ecdhe_ecdsa", "chacha20_poly1305")
+        }
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => ("ecdhe_rsa", "aes_256_gcm"),
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => ("ecdhe_rsa", "aes_128_gcm"),
+        CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => {
+            ("ecdhe_rsa", "chacha20_poly1305")
+        }
+        _ => ("", ""),
+    }
+}
+
+impl PeerCertificate {
+    /// Reads a certificate. `None` if it cannot be parsed, so that nobody logs in with it.
+    pub fn read(der: &[u8]) -> Option<Self> {
+        let certificate = names::parsed(der)?;
+        let kept = |text: String| shortened(&text, TEXT_MAX).into_owned();
+        let mut alternative_names = names::alternative_names(&certificate, |name| {
+            alternative(name).map(|(of, text)| (of, kept(text)))
+        });
+        alternative_names.truncate(ALTERNATIVE_NAMES_MAX);
+        Some(PeerCertificate {
+            subject: kept(names::distinguished(certificate.subject())),
+            issuer: kept(names::distinguished(certificate.issuer())),
+            validity: names::validity(&certificate),
+            common_name: names::common_name(certificate.subject()).map(kept),
+            alternative_names,
+        })
+    }
+
+    /// Returns the name of the user whose certificate this is.
+    ///
+    /// # Errors
+    /// Why there is none, for the log.
+    pub fn login_name(&self, from: LoginFrom) -> Result<&str, &'static str> {
+        let name = match from.part {
+            CertLogin::DistinguishedName => Some(&self.subject),
+            CertLogin::CommonName => self.common_name.as_ref(),
+            CertLogin::SubjectAlternativeName => {
+                let all = self.alternative_names.iter();
+                let mut wanted = all.filter(|(of, _)| *of == from.san_type);
+                let found = wanted.nth(usize::try_from(from.san_index).unwrap_or(usize::MAX));
+                found.map(|(_, name)| name)
+            }
+        };
+        match name {
+            None => Err("no name found"),
+            Some(name) if name.is_empty() => Err("the name in the certificate is empty"),
+            Some(name) if name.len() > NAME_MAX => {
+                Err("the name in the certificate has more than 255 bytes")
+            }
+            Some(name) => Ok(name),
+        }
+    }
+}
+
+fn alternative(name: &GeneralName<'_>) -> Option<(SanType, String)> {
+    match name {
+        GeneralName::DNSName(host) => Some((SanType::Dns, (*host).to_owned())),
+        GeneralName::RFC822Name(address) => Some((SanType::Email, (*address).to_owned())),
+        GeneralName::URI(uri) => Some((SanType::Uri, (*uri).to_owned())),
+        GeneralName::IPAddress(bytes) => Some((SanType::Ip, names::ip_address(bytes)?)),
+        GeneralName::OtherName(_, value) => Some((SanType::OtherName, names::other_name(value)?)),
+        _ => None,
+    }
+}
