@@ -1,85 +1,70 @@
-//! Listening, accepting and stopping.
+//! Connections: from what a listener accepts to their end.
 
 use super::linger::linger;
 use super::session::{End, Session};
 use crate::domain::broker::Broker;
 use crate::domain::connections::{ConnectionInfo, log_connection};
-use crate::plumbing::ports::PortOrder;
+use crate::net::{Acceptor, Arrival, ByteStream, Ends, Listener, Source, Stream, StreamService};
 use crate::plumbing::stopped;
 use crate::plumbing::system;
-use socket2::{SockRef, TcpKeepalive};
+use parking_lot::Mutex;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 
-/// Connections that may wait to be accepted.
-const BACKLOG: u32 = 1024;
-/// The pause after a failed accept (out of file descriptors, for example): the listener must
-/// neither end nor spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The system probes a peer that has been silent for this long ...
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-/// ... and again at this interval; after nine unanswered probes the socket has failed.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// The minimum time between two log lines about the same problem.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// How long connections may take to close when the broker stops.
 const GOODBYE_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// A listening socket.
-pub struct Listener {
-    /// The socket; `None` while an operator has closed it.
-    listener: Option<TcpListener>,
-    address: SocketAddr,
-    orders: UnboundedReceiver<PortOrder>,
+/// What serves AMQP connections, whatever they come from. Copies share its places.
+#[derive(Clone)]
+pub struct Sessions {
     broker: Arc<Broker>,
-    /// One permit per socket, including those that are lingering.
+    /// One permit per socket, including those whose protocol has not begun and those that are lingering.
     places: Arc<Semaphore>,
+    full: Arc<Mutex<LogThrottle>>,
 }
 
-impl Listener {
-    /// Binds `address`; port 0 picks a free one.
-    ///
-    /// # Errors
-    /// The system's error.
-    pub fn bind(broker: Arc<Broker>, address: SocketAddr) -> io::Result<Self> {
-        let listener = listen(address)?;
+impl Sessions {
+    /// Returns as many places as there may be sockets.
+    pub fn new(broker: Arc<Broker>) -> Self {
         let places = system::socket_limit(system::file_limit());
         let places = usize::try_from(places).unwrap_or(usize::MAX);
-        Ok(Listener {
-            address: listener.local_addr()?,
-            listener: Some(listener),
-            orders: broker.service.ports.add(),
+        Sessions {
             broker,
             places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
-        })
-    }
-
-    /// Returns the bound address.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Serves until `stop` becomes true, then closes all connections (320 CONNECTION_FORCED) and
-    /// waits briefly for them.
-    pub async fn serve(mut self, mut stop: watch::Receiver<bool>) {
-        loop {
-            let order = tokio::select! {
-                () = accept(self.listener.as_ref(), &self.broker, &self.places) => break,
-                () = stopped(&mut stop) => break,
-                order = self.orders.recv() => order,
-            };
-            let Some(order) = order else {
-                break;
-            };
-            let result = self.obey(order.open);
-            order.done(result);
+            full: Arc::default(),
         }
-        drop(self.listener);
+    }
+
+    /// Serves these listeners until `stop` becomes true, then closes all connections (320 CONNECTION_FORCED) and waits
+    /// briefly for them.
+    pub async fn serve(self, listeners: Vec<Listener>, mut stop: watch::Receiver<bool>) {
+        let mut listening = JoinSet::new();
+        for listener in listeners {
+            let (orders, stop) = (self.broker.service.ports.add(), stop.clone());
+            let sessions = self.clone();
+            listening.spawn(async move {
+                let serve = |source: Source, mut end| {
+                    let sessions = sessions.clone();
+                    async move {
+                        let acceptor = source.acceptor()?;
+                        tokio::select! {
+                            () = sessions.accept(&acceptor) => {}
+                            () = stopped(&mut end) => {}
+                        }
+                        io::Result::Ok(())
+                    }
+                };
+                listener.run(orders, stop, serve).await;
+            });
+        }
+        stopped(&mut stop).await;
+        while listening.join_next().await.is_some() {}
         self.broker
             .connections
             .close_all("broker forced connection closure with reason 'shutdown'");
@@ -89,88 +74,98 @@ impl Listener {
         }
     }
 
-    /// Listens on the port that it had, or closes the socket.
-    fn obey(&mut self, open: bool) -> io::Result<()> {
-        if !open {
-            self.listener = None;
-        } else if self.listener.is_none() {
-            self.listener = Some(listen(self.address)?);
+    /// Accepts connections forever, up to the limit; further ones wait until another closes.
+    async fn accept(&self, acceptor: &Acceptor) {
+        loop {
+            if self.places.available_permits() == 0 && self.full.lock().is_due() {
+                self.log_full();
+            }
+            let Ok(place) = self.places.clone().acquire_owned().await else {
+                return;
+            };
+            self.start(acceptor.accept().await, place);
         }
-        Ok(())
     }
-}
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
-    // A restart must not wait for old connections in TIME_WAIT.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
+    fn log_full(&self) {
+        tracing::warn!(
+            connections = self.broker.connections.count(),
+            "no file descriptors are left for more connections: new ones wait until others close; raise LimitNOFILE \
+             (systemd) or ulimit -n"
+        );
+    }
 
-/// Accepts connections forever, up to the limit; further ones wait until another closes. Without a socket it only waits.
-async fn accept(listener: Option<&TcpListener>, broker: &Arc<Broker>, places: &Arc<Semaphore>) {
-    let Some(listener) = listener else {
-        return std::future::pending().await;
-    };
-    let (mut full, mut failed) = (LogThrottle::default(), LogThrottle::default());
-    loop {
-        if places.available_permits() == 0 && full.is_due() {
-            tracing::warn!(
-                connections = broker.connections.count(),
-                "no file descriptors are left for more connections: new ones wait until others close; raise \
-                 LimitNOFILE (systemd) or ulimit -n"
-            );
-        }
-        let Ok(place) = places.clone().acquire_owned().await else {
-            return;
-        };
-        match listener.accept().await {
-            Ok((socket, peer)) => start(broker, socket, peer, place),
-            Err(error) => {
-                if failed.is_due() {
-                    tracing::error!(%error, "cannot accept a connection");
-                }
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+    fn start(&self, arrival: Arrival, place: OwnedSemaphorePermit) {
+        let sessions = self.clone();
+        match arrival.into_plain() {
+            Ok((socket, ends)) => {
+                tokio::spawn(sessions.run(socket, ends, place));
+            }
+            Err(arrival) => {
+                tokio::spawn(async move {
+                    // Boxed, here and below: the futures would take their memory for as long as the connection lasts.
+                    let greeted = Box::pin(arrival.greet()).await;
+                    match greeted {
+                        Some((Stream::Tcp(socket), ends)) => {
+                            Box::pin(sessions.run(socket, ends, place)).await;
+                        }
+                        Some((Stream::Other(stream), ends)) => {
+                            Box::pin(sessions.run(stream, ends, place)).await;
+                        }
+                        None => {}
+                    }
+                });
             }
         }
     }
+
+    /// Serves a connection.
+    fn run<S: ByteStream + 'static>(
+        self,
+        socket: S,
+        ends: Ends,
+        place: OwnedSemaphorePermit,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let broker = self.broker;
+        let (info, mailbox) = broker.connections.add(ends);
+        // Probes connect and close, every few seconds: a client is logged when it has logged in.
+        log_connection!(debug, info, id = %info.id, "accepting AMQP connection");
+        let session = Session::new(socket, broker.clone(), info.clone(), mailbox);
+        let entry = RemoveOnDrop { broker, info };
+        async move {
+            let (end, socket) = session.run().await;
+            entry.with(&end);
+            drop(entry);
+            if matches!(end, End::Closed) {
+                linger(socket).await;
+            }
+            drop(place);
+        }
+    }
 }
 
-fn start(broker: &Arc<Broker>, socket: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
-    // Small replies must not be delayed by Nagle's algorithm.
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%error, %peer, "cannot set TCP_NODELAY");
+/// Serves streams that have come through HTTP, in the runtime of all other connections.
+pub struct Forwarded {
+    sessions: Sessions,
+    runtime: Handle,
+}
+
+impl Forwarded {
+    /// Serves them in the runtime that this is called in.
+    pub fn new(sessions: Sessions) -> Self {
+        let runtime = Handle::current();
+        Forwarded { sessions, runtime }
     }
-    // Detects peers without heartbeats that the network has lost.
-    let alive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_AFTER)
-        .with_interval(KEEPALIVE_INTERVAL);
-    if let Err(error) = SockRef::from(&socket).set_tcp_keepalive(&alive) {
-        tracing::debug!(%error, %peer, "cannot set SO_KEEPALIVE");
+}
+
+impl StreamService for Forwarded {
+    fn reserve(&self) -> Option<Box<dyn FnOnce(Box<dyn ByteStream>, Ends) + Send>> {
+        let place = self.sessions.places.clone().try_acquire_owned().ok()?;
+        let (sessions, runtime) = (self.sessions.clone(), self.runtime.clone());
+        Some(Box::new(move |stream, ends| {
+            runtime.spawn(sessions.run(stream, ends, place));
+        }))
     }
-    let local = socket.local_addr().unwrap_or(peer);
-    let (info, mailbox) = broker.connections.add(peer, local);
-    // Probes connect and close, every few seconds: a client is logged when it has logged in.
-    log_connection!(debug, info, id = %info.id, "accepting AMQP connection");
-    let session = Session::new(socket, broker.clone(), info.clone(), mailbox);
-    let entry = RemoveOnDrop {
-        broker: broker.clone(),
-        info,
-    };
-    tokio::spawn(async move {
-        let (end, socket) = session.run().await;
-        entry.with(&end);
-        drop(entry);
-        if matches!(end, End::Closed) {
-            linger(socket).await;
-        }
-        drop(place);
-    });
 }
 
 /// Limits how often a recurring problem is logged.

@@ -3,6 +3,7 @@
 
 use crate::amqp::connection::Connection;
 use crate::domain::broker::Broker;
+use crate::net::ByteStream;
 use crate::plumbing::mailbox::Mailbox;
 use bytes::BytesMut;
 use std::future::{Future, poll_fn};
@@ -11,8 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest};
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt;
 use tokio::time::Sleep;
 
 use crate::domain::connections::ConnectionInfo;
@@ -54,20 +54,6 @@ pub(super) enum End {
     Failed(io::Error),
 }
 
-/// A socket that knows whether its peer has closed it, even if there is more to read.
-pub(super) trait Peer: AsyncRead + AsyncWrite + Unpin {
-    /// Returns whether the peer has closed its side.
-    fn is_gone(&self, cx: &mut Context<'_>) -> bool;
-}
-
-impl Peer for TcpStream {
-    fn is_gone(&self, cx: &mut Context<'_>) -> bool {
-        // Tokio knows this already; no system call.
-        let ready = std::pin::pin!(self.ready(Interest::READABLE)).poll(cx);
-        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
-    }
-}
-
 /// A socket with its connection machine.
 pub(super) struct Session<S> {
     socket: S,
@@ -88,7 +74,7 @@ pub(super) struct Session<S> {
     used: bool,
 }
 
-impl<S: Peer> Session<S> {
+impl<S: ByteStream> Session<S> {
     pub(super) fn new(
         socket: S,
         broker: Arc<Broker>,
@@ -119,7 +105,8 @@ impl<S: Peer> Session<S> {
     pub(super) async fn run(mut self) -> (End, S) {
         let end = poll_fn(|cx| {
             let polled = self.poll(cx);
-            self.connection.count_buffers(self.input.capacity());
+            let buffers = self.input.capacity() + self.socket.buffered();
+            self.connection.count_buffers(buffers);
             polled
         });
         let end = end.await;

@@ -1,5 +1,6 @@
 //! What is checked of settings beyond their types: ranges, and what must not be empty.
 
+use super::listener::{ListenerSpecs, Spoken};
 use super::settings::Settings;
 use super::values::ByteSize;
 
@@ -9,6 +10,11 @@ const FRAME_MIN_SIZE: u64 = 4096;
 const FRAME_MAX_LIMIT: u64 = 128 << 20;
 /// RabbitMQ's upper bound for `max_message_size`.
 const MAX_MESSAGE_LIMIT: u64 = 512 << 20;
+
+/// The most connections that may wait to be accepted: systems take no more.
+const MAX_BACKLOG: u32 = 65_535;
+/// The longest silence that systems let pass before they look for a peer, in seconds.
+const MAX_KEEPALIVE: u32 = 32_767;
 
 /// Rotating one renames all.
 const MAX_ROTATION_COUNT: u32 = 1000;
@@ -63,6 +69,79 @@ impl Settings {
                 return Err((key, "the name is empty".to_owned()));
             }
         }
+        self.check_listeners()
+    }
+
+    /// Checks that every listener is given one way only, and in its own words.
+    fn check_listeners(&self) -> Result<(), (&'static str, String)> {
+        let given = |specs: &Option<ListenerSpecs>| specs.as_ref().is_some_and(|given| !given.0.is_empty());
+        for (key, specs, spoken, other) in [
+            ("listeners", &self.listeners, Spoken::Amqp, self.simple_listener()),
+            (
+                "management-listeners",
+                &self.management_listeners,
+                Spoken::Http,
+                self.simple_management_listener(),
+            ),
+            (
+                "prometheus-listeners",
+                &self.prometheus_listeners,
+                Spoken::Http,
+                self.simple_prometheus_listener(),
+            ),
+        ] {
+            if let Some(specs) = specs {
+                specs.speak(spoken).map_err(|reason| (key, reason))?;
+            }
+            if let Some(other) = other.filter(|_| given(specs)) {
+                let other = other.replace('_', "-");
+                let reason = format!("it takes the place of {other}: use one or the other");
+                return Err((key, reason));
+            }
+        }
+        for (key, value, least, most) in [
+            ("tcp-backlog", self.tcp_backlog, 1, MAX_BACKLOG),
+            ("tcp-keepalive", self.tcp_keepalive, 0, MAX_KEEPALIVE),
+        ] {
+            if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
+                let reason = format!("{value} is out of range: use {least} to {most}");
+                return Err((key, reason));
+            }
+        }
         Ok(())
+    }
+
+    /// Returns which setting of this layer names an address or a port for AMQP, instead of `listeners`.
+    fn simple_listener(&self) -> Option<&'static str> {
+        let bind = self.bind.map(|_| "bind");
+        bind.or(self.port.map(|_| "port"))
+            .or(self.tls_port.map(|_| "tls_port"))
+    }
+
+    fn simple_management_listener(&self) -> Option<&'static str> {
+        let bind = self.management_bind.map(|_| "management_bind");
+        bind.or(self.management_port.map(|_| "management_port"))
+            .or(self.management_tls_port.map(|_| "management_tls_port"))
+    }
+
+    fn simple_prometheus_listener(&self) -> Option<&'static str> {
+        let bind = self.prometheus_bind.map(|_| "prometheus_bind");
+        bind.or(self.prometheus_port.map(|_| "prometheus_port"))
+            .or(self.prometheus_tls_port.map(|_| "prometheus_tls_port"))
+    }
+
+    /// Returns this layer, completed with the one below. An address or a port here takes the place of a list of
+    /// listeners there.
+    pub(super) fn over(self, mut below: Settings) -> Settings {
+        if self.simple_listener().is_some() {
+            below.listeners = None;
+        }
+        if self.simple_management_listener().is_some() {
+            below.management_listeners = None;
+        }
+        if self.simple_prometheus_listener().is_some() {
+            below.prometheus_listeners = None;
+        }
+        self.or(below)
     }
 }

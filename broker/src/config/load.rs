@@ -101,9 +101,9 @@ fn load_all(
     flags
         .check()
         .map_err(|(key, reason)| ConfigError::Flag(format!("--{key}: {reason}")))?;
-    let mut settings = flags.or(from_environment(environment)?);
+    let mut settings = flags.over(from_environment(environment)?);
     if let Some(path) = settings.config.clone() {
-        settings = settings.or(file::read(&path)?);
+        settings = settings.over(file::read(&path)?);
     }
     Ok((complete(settings, environment)?, command))
 }
@@ -149,6 +149,11 @@ fn from_environment(environment: &Environment<'_>) -> Result<Settings, ConfigErr
         layer.check().map_err(|(_, reason)| failed(reason))?;
         settings = settings.or(layer);
     }
+    // What contradicts itself only together.
+    settings.check().map_err(|(key, reason)| ConfigError::Environment {
+        name: format!("{PREFIX}{}", key.replace('-', "_").to_uppercase()),
+        reason,
+    })?;
     settings.default_pass = password(environment, "DEFAULT_PASS")?;
     settings.anonymous_login_pass = password(environment, "ANONYMOUS_LOGIN_PASS")?;
     settings.tls_key_password = password(environment, "TLS_KEY_PASSWORD")?;

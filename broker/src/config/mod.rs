@@ -15,6 +15,7 @@ mod data_dir;
 mod error;
 mod file;
 mod limits;
+mod listener;
 mod load;
 mod log;
 mod mechanism;
@@ -34,12 +35,13 @@ use std::path::PathBuf;
 pub use data_dir::{DataDir, Environment, locate as locate_data_dir};
 pub use error::ConfigError;
 pub use limits::Limits;
+pub use listener::{ListenerSpec, ListenerSpecs, Place, TlsPort, Trusted};
 pub use load::Command;
 pub use log::{LogFilter, LogFormat, RotationAge};
 pub use mechanism::Mechanism;
 use settings::NONE;
 pub use settings::{
-    Config, DEFAULT_CHANNEL_MAX, DEFAULT_CONSUMER_TIMEOUT, DEFAULT_FRAME_MAX, DEFAULT_HEARTBEAT,
+    Config, DEFAULT_MANAGEMENT_TLS_PORT, DEFAULT_TLS_PORT, DEFAULT_CHANNEL_MAX, DEFAULT_CONSUMER_TIMEOUT, DEFAULT_FRAME_MAX, DEFAULT_HEARTBEAT,
     DEFAULT_MANAGEMENT_PORT, DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_PORT, DEFAULT_STATISTICS_INTERVAL,
     DEFAULT_USER,
 };
@@ -50,21 +52,47 @@ pub use values::{
 pub use watermark::{DiskFreeLimit, MemoryWatermark};
 
 impl Config {
-    /// Returns the address and port to listen on.
-    pub fn listen_address(&self) -> SocketAddr {
-        SocketAddr::new(self.bind, self.port)
+    /// Returns everything to listen on for AMQP; `certified` says whether there is a certificate.
+    pub fn amqp_listeners(&self, certified: bool) -> Vec<ListenerSpec> {
+        if !self.listeners.is_empty() {
+            return self.listeners.clone();
+        }
+        let plain = SocketAddr::new(self.bind, self.port);
+        let tls = self.tls_port.port(DEFAULT_TLS_PORT, certified);
+        beside(Some(plain), tls.map(|port| SocketAddr::new(self.bind, port)))
     }
 
-    /// Returns the address and port of the management HTTP API.
-    pub fn management_address(&self) -> SocketAddr {
-        let port = self.management_port.unwrap_or(DEFAULT_MANAGEMENT_PORT);
-        SocketAddr::new(self.management_bind, port)
+    /// Returns everything that the management HTTP API listens on.
+    pub fn management_listeners(&self, certified: bool) -> Vec<ListenerSpec> {
+        if !self.management {
+            return Vec::new();
+        }
+        if !self.management_listeners.is_empty() {
+            return self.management_listeners.clone();
+        }
+        let at = |port| SocketAddr::new(self.management_bind, port);
+        let plain = at(self.management_port.unwrap_or(DEFAULT_MANAGEMENT_PORT));
+        let tls = self.management_tls_port;
+        let tls = tls.port(DEFAULT_MANAGEMENT_TLS_PORT, certified);
+        beside(Some(plain), tls.map(at))
     }
 
-    /// Returns the address and port on which anybody may read the metrics, if there is one.
-    pub fn prometheus_address(&self) -> Option<SocketAddr> {
-        let port = self.prometheus_port?;
-        Some(SocketAddr::new(self.prometheus_bind, port))
+    /// Returns whether nobody has chosen the port of this listener of the management HTTP API.
+    pub fn is_default_management(&self, spec: &ListenerSpec) -> bool {
+        let chosen = match spec.tls {
+            false => self.management_port.is_some(),
+            true => self.management_tls_port != TlsPort::Auto,
+        };
+        self.management_listeners.is_empty() && !chosen
+    }
+
+    /// Returns everything on which anybody may read the metrics.
+    pub fn prometheus_listeners(&self) -> Vec<ListenerSpec> {
+        if !self.prometheus_listeners.is_empty() {
+            return self.prometheus_listeners.clone();
+        }
+        let at = |port| SocketAddr::new(self.prometheus_bind, port);
+        beside(self.prometheus_port.map(at), self.prometheus_tls_port.map(at))
     }
 
     /// Returns the defaults with this data directory, for tests to start from.
@@ -74,4 +102,11 @@ impl Config {
             ..Config::defaults()
         }
     }
+}
+
+/// Returns a listener without TLS and one with it.
+fn beside(plain: Option<SocketAddr>, tls: Option<SocketAddr>) -> Vec<ListenerSpec> {
+    let plain = plain.map(|address| ListenerSpec::at(address, false));
+    let tls = tls.map(|address| ListenerSpec::at(address, true));
+    plain.into_iter().chain(tls).collect()
 }

@@ -1,6 +1,7 @@
 //! The settings. Each is declared once, with how it is given (`--help`, the type of a flag, a variable or a key) and what the
 //! broker makes of it (the type in [`Config`], its default); see [`declare_settings`] for what follows from that.
 
+use super::listener::{ListenerSpec, ListenerSpecs, TlsPort};
 use super::log::{LogFilter, LogFormat, RotationAge};
 use super::table::declare_settings;
 use super::tls::{CertLogin, Paths, SanType, TlsVerify, TlsVersion, TlsVersions};
@@ -15,6 +16,14 @@ use std::time::Duration;
 
 /// AMQP's registered port.
 pub const DEFAULT_PORT: u16 = 5672;
+/// AMQP's registered port with TLS.
+pub const DEFAULT_TLS_PORT: u16 = 5671;
+/// The port of RabbitMQ's management plugin with TLS.
+pub const DEFAULT_MANAGEMENT_TLS_PORT: u16 = 15671;
+/// Connections that may wait to be accepted.
+const DEFAULT_BACKLOG: u32 = 1024;
+/// How long a peer may be silent before the system asks whether it is there, in seconds.
+const DEFAULT_KEEPALIVE: u32 = 60;
 /// The port of RabbitMQ's management plugin.
 pub const DEFAULT_MANAGEMENT_PORT: u16 = 15672;
 /// What RabbitMQ proposes in `connection.tune`, in seconds.
@@ -41,16 +50,43 @@ const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 declare_settings! {
     /// Address to listen on [default: 127.0.0.1]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Listeners")]
     bind: IpAddr,
     /// The address to listen on.
     IpAddr = LOCALHOST;
 
     /// TCP port to listen on; 0 takes any free one [default: 5672]
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", help_heading = "Listeners")]
     port: u16,
     /// The TCP port to listen on; 0 asks the system for a free one.
     u16 = DEFAULT_PORT;
+
+    /// Everything to listen on for AMQP, separated by commas, instead of --bind, --port and --tls-port:
+    /// [amqps://]ADDRESS:PORT or unix:PATH, with ?proxy_protocol=NETWORK&mode=660 [default: none]
+    #[arg(long, value_name = "LISTENERS", help_heading = "Listeners")]
+    listeners: ListenerSpecs,
+    /// Everything to listen on for AMQP; empty for `bind`, `port` and `tls_port`.
+    Vec<ListenerSpec> = Vec::new();
+
+    /// TCP port for AMQP with TLS; 0 takes any free one, auto is 5671 if there is a certificate
+    /// [default: auto]
+    #[arg(long, value_name = "PORT", help_heading = "Listeners")]
+    tls_port: TlsPort,
+    /// The TCP port for AMQP with TLS.
+    TlsPort = TlsPort::Auto;
+
+    /// Connections that may wait to be accepted, for each listener [default: 1024]
+    #[arg(long, value_name = "COUNT", help_heading = "Listeners")]
+    tcp_backlog: u32,
+    /// Connections that may wait to be accepted, for each listener.
+    u32 = DEFAULT_BACKLOG;
+
+    /// Seconds after which the system asks a silent peer whether it is still there; 0 for never
+    /// [default: 60]
+    #[arg(long, value_name = "SECONDS", help_heading = "Listeners")]
+    tcp_keepalive: u32,
+    /// Seconds after which the system asks a silent peer whether it is still there; 0 for never.
+    u32 = DEFAULT_KEEPALIVE;
 
     /// Directory for all stored data [default: $XDG_DATA_HOME/leveret or ~/.local/share/leveret;
     /// for root /var/lib/leveret]
@@ -265,6 +301,26 @@ declare_settings! {
     /// Its port; `None` for [`DEFAULT_MANAGEMENT_PORT`], which may be in use by another broker.
     Option<u16> = None, or DEFAULT_MANAGEMENT_PORT;
 
+    /// TCP port of the management HTTP API with TLS; 0 takes any free one, auto is 15671 if there is a
+    /// certificate [default: auto]
+    #[arg(long, value_name = "PORT", help_heading = "Management")]
+    management_tls_port: TlsPort,
+    /// Its port with TLS.
+    TlsPort = TlsPort::Auto;
+
+    /// Everything that the management HTTP API listens on, separated by commas, instead of its address
+    /// and ports; written as for --listeners, with https:// for TLS [default: none]
+    #[arg(long, value_name = "LISTENERS", help_heading = "Management")]
+    management_listeners: ListenerSpecs,
+    /// Everything that it listens on; empty for its address and ports.
+    Vec<ListenerSpec> = Vec::new();
+
+    /// Accept AMQP over WebSocket at /ws/amqp of the management HTTP API: true or false [default: true]
+    #[arg(long, value_name = "BOOL", help_heading = "Management")]
+    amqp_websocket: bool,
+    /// Whether AMQP is spoken over WebSocket at its `/ws/amqp`.
+    bool = true;
+
     /// Web origins whose pages may call the management HTTP API, separated by commas, or * for all
     /// [default: none]
     #[arg(long, value_name = "ORIGINS", help_heading = "Management")]
@@ -284,6 +340,20 @@ declare_settings! {
     prometheus_bind: IpAddr,
     /// The address of that port.
     IpAddr = LOCALHOST;
+
+    /// TCP port on which anybody may read the metrics with TLS; 0 takes any free one, none opens none
+    /// [default: none]
+    #[arg(long, value_name = "PORT", help_heading = "Management")]
+    prometheus_tls_port: OptionalPort,
+    /// The port on which anybody may read the metrics with TLS, if there is one.
+    Option<u16> = None;
+
+    /// Everything that the metrics listen on, separated by commas, instead of --prometheus-bind and its
+    /// ports; written as for --listeners, with https:// for TLS [default: none]
+    #[arg(long, value_name = "LISTENERS", help_heading = "Management")]
+    prometheus_listeners: ListenerSpecs,
+    /// Everything that the metrics listen on; empty for their address and ports.
+    Vec<ListenerSpec> = Vec::new();
 
     /// PEM files of the broker's certificates, each followed by its intermediate ones, separated by commas; the first is
     /// the default, others are chosen by the name that a client asks for [default: none]

@@ -1,6 +1,8 @@
 //! The values of settings as text, for comparing two configurations and logging the difference.
 
-use super::{Config, DiskFreeLimit, LogFilter, LogFormat, Mechanism, MemoryWatermark, file};
+use super::{
+    Config, DiskFreeLimit, ListenerSpec, LogFilter, LogFormat, Mechanism, MemoryWatermark, TlsPort, file,
+};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,7 +41,7 @@ macro_rules! shown_as_displayed {
     };
 }
 
-shown_as_displayed!(bool, u16, u32, u64, IpAddr, MemoryWatermark, DiskFreeLimit);
+shown_as_displayed!(bool, u16, u32, u64, IpAddr, MemoryWatermark, DiskFreeLimit, TlsPort);
 
 impl Shown for String {
     fn shown(&self) -> String {
@@ -81,6 +83,13 @@ impl Shown for Vec<String> {
             [] => "none".to_owned(),
             names => names.join(","),
         }
+    }
+}
+
+impl Shown for Vec<ListenerSpec> {
+    fn shown(&self) -> String {
+        let specs: Vec<String> = self.iter().map(ToString::to_string).collect();
+        specs.shown()
     }
 }
 

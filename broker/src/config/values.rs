@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 
 use super::Mechanism;
-use super::{DiskFreeLimit, MemoryWatermark};
+use super::{DiskFreeLimit, MemoryWatermark, TlsPort};
 
 /// A number of bytes: `16777216`, `16MiB`, `64kB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -285,6 +285,7 @@ read_as_number_or_text!(
     TimeLimit,
     Interval,
     OptionalPort,
+    TlsPort,
     MemoryWatermark,
     DiskFreeLimit
 );

@@ -10,11 +10,11 @@ use crate::engine::queue::Effects;
 use crate::manage::AdminContext;
 use crate::manage::columns::{Column, ConnectionColumn, QueueColumn};
 use crate::manage::request::{ErrorKind, Request, Response};
+use crate::net::tls::Tls;
 use crate::plumbing::log::Log;
 use crate::plumbing::slots::ConnectionSlots;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -255,9 +255,8 @@ fn context() -> AdminContext {
         settings: Arc::default(),
         data_dir: config.data_dir.clone(),
         config: Arc::new(config),
-        address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        management_address: None,
-        prometheus_address: None,
+        listeners: Arc::default(),
+        tls: Tls::default(),
         log: Log::default(),
         stop: Arc::new(watch::channel(false).0),
     }

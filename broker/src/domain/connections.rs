@@ -4,6 +4,7 @@ use crate::config::Limits;
 use crate::domain::auth::{AccountId, Identity};
 use crate::engine::interfaces::{ConnectionId, Inbox};
 use crate::engine::statistics::{SharedMessageStats, Tracked};
+use crate::net::Ends;
 use crate::plumbing::alarms::AlarmSet;
 use crate::plumbing::ledger::{Holdings, Ledger};
 use crate::plumbing::mailbox::{Mailbox, Order};
@@ -14,7 +15,6 @@ use leveret_protocol::VhostName;
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -25,10 +25,8 @@ use tokio::sync::oneshot;
 pub struct ConnectionInfo {
     /// The connection's id.
     pub id: ConnectionId,
-    /// The client's address.
-    pub peer: SocketAddr,
-    /// The broker's address.
-    pub local: SocketAddr,
+    /// The client's end, the broker's, and how it is encrypted.
+    pub ends: Ends,
     /// When the connection was accepted.
     pub connected_at: SystemTime,
     /// The memory that the connection holds.
@@ -155,11 +153,10 @@ impl Traffic {
 
 impl ConnectionInfo {
     /// Returns the information about a connection that has just been accepted.
-    pub fn new(id: ConnectionId, peer: SocketAddr, local: SocketAddr) -> Self {
+    pub fn new(id: ConnectionId, ends: Ends) -> Self {
         ConnectionInfo {
             id,
-            peer,
-            local,
+            ends,
             connected_at: SystemTime::now(),
             holdings: Arc::default(),
             tracked: Tracked::default(),
@@ -219,7 +216,7 @@ impl ConnectionInfo {
 
     /// Returns `peer -> local`, which is RabbitMQ's name for a connection.
     pub fn label(&self) -> String {
-        format!("{} -> {}", self.peer, self.local)
+        self.ends.to_string()
     }
 
     /// Returns whether the client has logged in and named a virtual host.
@@ -344,9 +341,9 @@ impl Connections {
     }
 
     /// Adds a new connection.
-    pub fn add(&self, peer: SocketAddr, local: SocketAddr) -> (Arc<ConnectionInfo>, Arc<Mailbox>) {
+    pub fn add(&self, ends: Ends) -> (Arc<ConnectionInfo>, Arc<Mailbox>) {
         let id = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
-        let info = Arc::new(ConnectionInfo::new(id, peer, local));
+        let info = Arc::new(ConnectionInfo::new(id, ends));
         let mailbox = Arc::new(Mailbox::counted(id, self.ledger.clone()));
         self.all.write().insert(id, (info.clone(), mailbox.clone()));
         (info, mailbox)

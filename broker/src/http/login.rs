@@ -4,6 +4,7 @@ use super::error::{ApiError, no_credentials};
 use super::state::Api;
 use crate::domain::auth::{Credentials, LoginProtocol, LoginRefused};
 use crate::manage::access::{Principal, Right};
+use crate::net::Ends;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
@@ -12,11 +13,12 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::sync::Arc;
 
-/// The address of the client, an extension of every request.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub SocketAddr);
+/// The client's connection, an extension of every request.
+#[derive(Clone, Debug)]
+pub(super) struct Client(pub Arc<Ends>);
 
 /// A caller who has logged in and has one of the management tags.
 impl FromRequestParts<Api> for Principal {
@@ -82,9 +84,9 @@ impl OptionalFromRequestParts<Api> for Principal {
 
 /// Returns the address of the client.
 pub(super) fn peer_address(parts: &Parts) -> IpAddr {
-    let peer = parts.extensions.get::<Peer>();
+    let client = parts.extensions.get::<Client>();
     // Without one nobody counts as local.
-    peer.map_or(IpAddr::from([0, 0, 0, 0]), |Peer(address)| address.ip())
+    client.map_or(IpAddr::from([0, 0, 0, 0]), |Client(ends)| ends.peer.ip())
 }
 
 /// Returns the user that a request names.

@@ -19,3 +19,4 @@ mod login;
 mod metrics;
 pub mod server;
 mod state;
+mod websocket;

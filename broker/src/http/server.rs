@@ -2,14 +2,14 @@
 //! serves them with hyper.
 
 use super::api;
-use super::login::Peer;
+use super::login::Client;
 use super::metrics;
 use super::state::Api;
 use crate::config::Config;
 use crate::manage::AdminContext;
 use crate::manage::metrics::Scraper;
+use crate::net::{Acceptor, Arrival, Ends, Listener, Source, Stream, StreamService};
 use crate::plumbing::aside::Aside;
-use crate::plumbing::ports::PortOrder;
 use crate::plumbing::slots::{ConnectionSlot, ConnectionSlots};
 use crate::plumbing::stopped;
 use axum::Router;
@@ -20,183 +20,105 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
 /// Connections served at a time. When there are more, one that has been idle or does not read its answer is closed.
 const MAX_CONNECTIONS: usize = 512;
-/// Connections that may wait to be accepted.
-const BACKLOG: u32 = 1024;
 /// How long a client may take to send a request's headers, and how long a connection may be idle.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long one connection lasts; a request that runs then may still be answered in the same time.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(600);
 /// Bytes that hyper buffers per connection in each direction.
 const BUFFER: usize = 64 << 10;
-/// The pause after a failed accept.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A listening socket.
-#[derive(Debug)]
-pub struct HttpListener(TcpListener);
+/// What is served on some listeners, which share its connection slots. Copies are the same.
+#[derive(Clone)]
+pub struct Site {
+    make: Arc<dyn Fn() -> Router + Send + Sync>,
+    /// Made for the first client: a broker that nobody asks does without its memory.
+    app: Arc<OnceLock<Router>>,
+    slots: Arc<ConnectionSlots>,
+}
 
-impl HttpListener {
-    /// Binds `address`; port 0 picks a free one.
-    ///
-    /// # Errors
-    /// The system's error.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = match address.is_ipv4() {
-            true => TcpSocket::new_v4()?,
-            false => TcpSocket::new_v6()?,
-        };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        Ok(HttpListener(socket.listen(BACKLOG)?))
-    }
-
-    /// Returns the bound address.
-    ///
-    /// # Errors
-    /// The system's error.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-
-    /// Serves the management API, aside, until `stop` becomes true.
-    pub async fn serve_management(
-        self,
+impl Site {
+    /// Returns the management API; `streams` serves AMQP over WebSocket, if that is wanted.
+    pub fn management(
         context: AdminContext,
         config: &Config,
-        aside: &Aside,
-        stop: watch::Receiver<bool>,
-    ) {
-        let orders = context.broker.service.ports.add();
-        let app = || api::router(Api::new(context.clone()), config);
-        self.serve(app, aside, orders, stop).await;
+        streams: Option<Arc<dyn StreamService>>,
+    ) -> Self {
+        let config = config.clone();
+        Site::new(move || {
+            let api = Api::new(context.clone());
+            api::router(api, &config, streams.clone())
+        })
     }
 
-    /// Serves the metrics to everybody, aside, until `stop` becomes true.
-    pub async fn serve_metrics(
-        self,
-        context: AdminContext,
-        aside: &Aside,
-        stop: watch::Receiver<bool>,
-    ) {
-        let orders = context.broker.service.ports.add();
-        let app = || metrics::open(Scraper::new(context.clone()));
-        self.serve(app, aside, orders, stop).await;
+    /// Returns the metrics, for everybody.
+    pub fn metrics(context: AdminContext) -> Self {
+        Site::new(move || metrics::open(Scraper::new(context.clone())))
     }
 
-    /// Serves, except while an operator has closed the port, until `stop` becomes true.
-    async fn serve(
-        self,
-        app: impl Fn() -> Router,
-        aside: &Aside,
-        mut orders: UnboundedReceiver<PortOrder>,
-        mut stop: watch::Receiver<bool>,
-    ) {
-        let address = self.address();
-        let mut listener = Some(self);
-        loop {
-            let (is_open, now) = (listener.is_some(), listener.take());
-            let (end, ended) = watch::channel(false);
-            let mut serving = pin!(async {
-                match now {
-                    Some(listener) => listener.serve_until(&app, aside, ended).await,
-                    None => std::future::pending().await,
-                }
-            });
-            let order = tokio::select! {
-                served = &mut serving => {
-                    if let Err(error) = served {
-                        tracing::error!(%error, "HTTP is not served any more");
-                    }
-                    return stopped(&mut stop).await;
-                }
-                () = stopped(&mut stop) => {
-                    end.send_replace(true);
-                    return;
-                }
-                order = orders.recv() => order,
-            };
-            let Some(order) = order else {
-                return stopped(&mut stop).await;
-            };
-            if is_open {
-                // Its connections end, too.
-                end.send_replace(true);
-                let _ = serving.await;
-            }
-            let opened = match (order.open, &address) {
-                (false, _) => Ok(None),
-                (true, Ok(address)) => HttpListener::bind(*address).map(Some),
-                (true, Err(error)) => Err(error.kind().into()),
-            };
-            let (reopened, result) = match opened {
-                Ok(reopened) => (reopened, Ok(())),
-                Err(error) => (None, Err(error)),
-            };
-            listener = reopened;
-            order.done(result);
+    fn new(make: impl Fn() -> Router + Send + Sync + 'static) -> Self {
+        Site {
+            make: Arc::new(make),
+            app: Arc::default(),
+            slots: ConnectionSlots::new(MAX_CONNECTIONS),
         }
     }
 
-    /// Serves until `end` becomes true. `app` is made for the first client: a broker that nobody asks does without its
-    /// memory.
-    async fn serve_until(
+    /// Serves a listener, aside, until `stop` becomes true.
+    pub async fn serve(
         self,
-        app: &impl Fn() -> Router,
-        aside: &Aside,
-        mut end: watch::Receiver<bool>,
-    ) -> io::Result<()> {
-        let first = tokio::select! {
-            first = self.next() => first,
-            () = stopped(&mut end) => return Ok(()),
+        listener: Listener,
+        context: AdminContext,
+        aside: Arc<Aside>,
+        stop: watch::Receiver<bool>,
+    ) {
+        let orders = context.broker.service.ports.add();
+        let serve = |source: Source, mut end: watch::Receiver<bool>| {
+            let (site, aside) = (self.clone(), aside.clone());
+            async move {
+                let first = tokio::select! {
+                    first = source.first() => first?,
+                    () = stopped(&mut end) => return Ok(()),
+                };
+                let accepting = aside.spawn(async move {
+                    let acceptor = source.acceptor()?;
+                    let first = acceptor.attach(first)?;
+                    site.accept(&acceptor, first, end).await;
+                    io::Result::Ok(())
+                })?;
+                accepting.await.map_err(io::Error::other)?
+            }
         };
-        let (listener, app) = (self.0.into_std()?, app());
-        let (first, peer) = (first.0.into_std()?, first.1);
-        let accepting = aside.spawn(async move {
-            let first = TcpStream::from_std(first)?;
-            let listener = HttpListener(TcpListener::from_std(listener)?);
-            listener.accept((first, peer), app, end).await;
-            Ok(())
-        })?;
-        accepting.await.map_err(io::Error::other)?
+        listener.run(orders, stop, serve).await;
     }
 
     /// Accepts clients, beginning with this one, until `stop` becomes true.
-    async fn accept(
-        &self,
-        first: (TcpStream, SocketAddr),
-        app: Router,
-        stop: watch::Receiver<bool>,
-    ) {
-        let slots = ConnectionSlots::new(MAX_CONNECTIONS);
+    async fn accept(&self, acceptor: &Acceptor, first: Arrival, stop: watch::Receiver<bool>) {
+        let app = self.app.get_or_init(|| (self.make)());
         let mut stopping = stop.clone();
         let all = async {
-            let mut client = first;
+            let mut arrival = first;
             loop {
-                let (socket, peer) = client;
-                let slot = Arc::new(slots.take(&socket).await);
+                let slot = Arc::new(self.slots.take(arrival.socket()).await);
                 let (app, mut stop) = (app.clone(), stop.clone());
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = serve_connection(socket, peer, app, &slot) => {}
+                        () = serve_arrival(arrival, app, &slot) => {}
                         () = slot.evicted() => {
-                            tracing::debug!(%peer, "HTTP connection closed to make room for others");
+                            tracing::debug!("HTTP connection closed to make room for others");
                         }
                         () = stopped(&mut stop) => {}
                     }
                 });
-                client = self.next().await;
+                arrival = acceptor.accept().await;
             }
         };
         tokio::select! {
@@ -204,18 +126,15 @@ impl HttpListener {
             () = stopped(&mut stopping) => {}
         }
     }
+}
 
-    /// Waits for the next client.
-    async fn next(&self) -> (TcpStream, SocketAddr) {
-        loop {
-            match self.0.accept().await {
-                Ok(client) => return client,
-                Err(error) => {
-                    tracing::error!(%error, "cannot accept an HTTP connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
+async fn serve_arrival(arrival: Arrival, app: Router, slot: &Arc<ConnectionSlot>) {
+    let greeted = match arrival.into_plain() {
+        Ok((socket, ends)) => Some((Stream::Tcp(socket), ends)),
+        Err(arrival) => arrival.greet().await,
+    };
+    if let Some((stream, ends)) = greeted {
+        serve_connection(stream, ends, app, slot).await;
     }
 }
 
@@ -232,20 +151,15 @@ fn without_trailing_slash(uri: &Uri) -> Option<Uri> {
     trimmed.parse().ok()
 }
 
-async fn serve_connection(
-    socket: TcpStream,
-    peer: SocketAddr,
-    app: Router,
-    slot: &Arc<ConnectionSlot>,
-) {
-    // Small answers must not be delayed by Nagle's algorithm; without the option they are slower.
-    let _ = socket.set_nodelay(true);
+async fn serve_connection(stream: Stream, ends: Ends, app: Router, slot: &Arc<ConnectionSlot>) {
     let (asks, answers) = (slot.clone(), slot.clone());
+    let peer = ends.peer.clone();
+    let client = Client(Arc::new(ends));
     let service = app
         .map_request(move |mut request: Request<hyper::body::Incoming>| {
             // If it is too late, the connection ends at once.
             let _ = asks.request_started();
-            request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(client.clone());
             if let Some(trimmed) = without_trailing_slash(request.uri()) {
                 *request.uri_mut() = trimmed;
             }
@@ -261,7 +175,8 @@ async fn serve_connection(
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .with_upgrades();
     let mut connection = pin!(connection);
     let mut ended = tokio::time::timeout(CONNECTION_TIMEOUT, connection.as_mut()).await;
     if ended.is_err() {

@@ -9,7 +9,6 @@ use crate::manage::access::Principal;
 use crate::net::tls::Tls;
 use crate::plumbing::log::Log;
 use leveret_storage::{Options, Store};
-use std::net::SocketAddr;
 use std::sync::{Arc, Barrier};
 use std::thread;
 use tokio::sync::watch;
@@ -54,9 +53,7 @@ fn changes_are_stored_in_the_order_in_which_they_took_effect() {
         data_dir: config.data_dir.clone(),
         settings: Arc::default(),
         config: Arc::new(config.clone()),
-        address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        management_address: None,
-        prometheus_address: None,
+        listeners: Arc::default(),
         tls: Tls::default(),
         log: Log::default(),
         stop: Arc::new(watch::channel(false).0),

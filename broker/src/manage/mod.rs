@@ -37,10 +37,10 @@ mod vhosts;
 
 use crate::config::Config;
 use crate::domain::broker::Broker;
+use crate::net::Bound;
 use crate::net::tls::Tls;
 use crate::plumbing::log::Log;
 use parking_lot::Mutex;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -59,12 +59,8 @@ pub struct AdminContext {
     pub settings: Settings,
     /// The configuration that the broker started with.
     pub config: Arc<Config>,
-    /// The address that it listens on for AMQP.
-    pub address: SocketAddr,
-    /// The address of the management HTTP API, if it is served.
-    pub management_address: Option<SocketAddr>,
-    /// The address where anybody may read the metrics, if there is one.
-    pub prometheus_address: Option<SocketAddr>,
+    /// What it listens on.
+    pub listeners: Arc<[Bound]>,
     /// The certificates and keys for TLS.
     pub tls: Tls,
     /// The log of the process.

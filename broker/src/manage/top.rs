@@ -275,7 +275,7 @@ fn connections(
         let rates = Rates::of(broker, &info.tracked, &Columns::CONNECTION);
         TopConnection {
             name: connection.user_provided_name.unwrap_or(connection.name),
-            peer: info.peer.to_string(),
+            peer: info.ends.peer.to_string(),
             user: connection.user,
             vhost: connection.vhost.unwrap_or_default(),
             state: connection.state.to_owned(),

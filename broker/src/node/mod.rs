@@ -4,6 +4,7 @@
 //! What belongs here concerns the process as a whole. What does not: the broker itself; this layer hands it settings and
 //! signals.
 
+mod listeners;
 pub mod logging;
 pub mod offline;
 pub mod private;

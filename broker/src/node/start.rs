@@ -1,15 +1,16 @@
 //! Starting and stopping the broker: what is opened in which order, and what to say when something cannot be had.
 
-use crate::amqp::listener::Listener;
+use crate::amqp::listener::Sessions;
 use crate::config::Config;
 use crate::control::server::AdminSocket;
 use crate::domain::broker::Broker;
 use crate::domain::recovery::{self, RecoveryError};
 use crate::domain::shortage;
-use crate::http::server::HttpListener;
 use crate::manage::definitions::{self, LoadError};
 use crate::manage::{AdminContext, Settings, statistics};
+use crate::net::Service;
 use crate::net::tls::{Tls, TlsError, TlsSettings};
+use crate::node::listeners::{Listeners, shown};
 use crate::node::private;
 use crate::node::reload::Reloader;
 use crate::node::signals::{self, StopSignals};
@@ -18,7 +19,6 @@ use crate::plumbing::log::Log;
 use crate::plumbing::system;
 use leveret_storage::{Options, Store};
 use parking_lot::Mutex;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use thiserror::Error;
@@ -49,7 +49,7 @@ pub enum Failure {
     #[error("cannot listen on {address}: {reason}")]
     Listen {
         /// The address and port.
-        address: SocketAddr,
+        address: String,
         /// Why, and what to do.
         reason: String,
     },
@@ -121,25 +121,16 @@ async fn serve(config: &Config, log: &Log, started: Instant) -> Result<(), Failu
     shortage::check(&broker, &config.data_dir);
     tokio::spawn(shortage::watch(broker.clone(), config.data_dir.clone()));
     wake_connections_when_store_ends(&broker);
-    let address = config.listen_address();
-    let listener = Listener::bind(broker.clone(), address).map_err(|error| Failure::Listen {
-        address,
-        reason: listen_reason(&error, ""),
-    })?;
-    let bound = listener.address();
+    let listeners = Listeners::bind(config, &tls)?;
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
-    let (management, management_address) = with_address(bind_management(config)?)?;
-    let (metrics, prometheus_address) = with_address(bind_metrics(config)?)?;
     let settings: Settings = Arc::new(Mutex::new(config.settings()));
     let context = AdminContext {
         broker: broker.clone(),
         data_dir: config.data_dir.clone(),
         settings: settings.clone(),
         config: Arc::new(config.clone()),
-        address: bound,
-        management_address,
-        prometheus_address,
+        listeners: listeners.bound(),
         tls: tls.clone(),
         log: log.clone(),
         stop: stop.clone(),
@@ -148,9 +139,10 @@ async fn serve(config: &Config, log: &Log, started: Instant) -> Result<(), Failu
         path: config.data_dir.display().to_string(),
         reason,
     })?;
-    let http = (management, metrics);
     let aside = Arc::new(Aside::default());
-    serve_http(config, &context, http, (&aside, &stopped));
+    let sessions = Sessions::new(broker.clone());
+    let bound = context.listeners.clone();
+    let listeners = listeners.serve_http(&context, &sessions, &aside, &stopped);
     let mut stop_signals = StopSignals::install()?;
     tokio::spawn(async move {
         let name = stop_signals.next().await;
@@ -162,9 +154,12 @@ async fn serve(config: &Config, log: &Log, started: Instant) -> Result<(), Failu
         Reloader::new(broker.clone(), config, settings, log.clone(), tls),
     ));
     tracing::info!(
-        address = %bound,
-        management = management_address.map(tracing::field::display),
-        prometheus = prometheus_address.map(tracing::field::display),
+        address = shown(&bound, Service::Amqp, false),
+        tls = shown(&bound, Service::Amqp, true),
+        management = shown(&bound, Service::Management, false),
+        management_tls = shown(&bound, Service::Management, true),
+        prometheus = shown(&bound, Service::Prometheus, false),
+        prometheus_tls = shown(&bound, Service::Prometheus, true),
         data_dir = %config.data_dir.display(),
         startup_ms = started.elapsed().as_millis() as u64,
         "ready"
@@ -176,79 +171,11 @@ async fn serve(config: &Config, log: &Log, started: Instant) -> Result<(), Failu
         let aside = aside.clone();
         async move { admin.serve(&aside, admin_stopped).await }
     });
-    listener.serve(stopped).await;
+    sessions.serve(listeners, stopped).await;
     let finished = finish(&broker);
     // Last: a client that asked the broker to stop takes the closing socket as its end.
     admin.abort();
     finished
-}
-
-/// Returns a listener, if there is one, with its address.
-fn with_address(
-    listener: Option<HttpListener>,
-) -> Result<(Option<HttpListener>, Option<SocketAddr>), Failure> {
-    let address = listener.as_ref().map(HttpListener::address);
-    Ok((listener, address.transpose()?))
-}
-
-/// Binds the management HTTP API, if it is wanted. With the default port another broker on this machine may have it: then
-/// this one works without.
-fn bind_management(config: &Config) -> Result<Option<HttpListener>, Failure> {
-    if !config.management {
-        return Ok(None);
-    }
-    let address = config.management_address();
-    match HttpListener::bind(address) {
-        Ok(listener) => Ok(Some(listener)),
-        Err(error)
-            if error.kind() == std::io::ErrorKind::AddrInUse
-                && config.management_port.is_none() =>
-        {
-            tracing::warn!(
-                %address,
-                "the management HTTP API is not served because its default port is in use; choose another with \
-                 --management-port"
-            );
-            Ok(None)
-        }
-        Err(error) => Err(Failure::Listen {
-            address,
-            reason: listen_reason(&error, "management-"),
-        }),
-    }
-}
-
-/// Serves the management HTTP API and the metrics, as far as there are listeners.
-fn serve_http(
-    config: &Config,
-    context: &AdminContext,
-    (management, metrics): (Option<HttpListener>, Option<HttpListener>),
-    (aside, stopped): (&Arc<Aside>, &watch::Receiver<bool>),
-) {
-    if let Some(management) = management {
-        let (context, config) = (context.clone(), config.clone());
-        let (aside, stopped) = (aside.clone(), stopped.clone());
-        tokio::spawn(async move {
-            let served = management.serve_management(context, &config, &aside, stopped);
-            served.await;
-        });
-    }
-    if let Some(metrics) = metrics {
-        let (context, aside, stopped) = (context.clone(), aside.clone(), stopped.clone());
-        tokio::spawn(async move { metrics.serve_metrics(context, &aside, stopped).await });
-    }
-}
-
-/// Binds the port on which anybody may read the metrics, if there is one.
-fn bind_metrics(config: &Config) -> Result<Option<HttpListener>, Failure> {
-    let Some(address) = config.prometheus_address() else {
-        return Ok(None);
-    };
-    let listener = HttpListener::bind(address).map_err(|error| Failure::Listen {
-        address,
-        reason: listen_reason(&error, "prometheus-"),
-    })?;
-    Ok(Some(listener))
 }
 
 /// Reloads the configuration on every signal.
@@ -282,22 +209,6 @@ fn log_store_report(report: &leveret_storage::Report) {
         elapsed_ms = report.elapsed.as_millis() as u64,
         "store opened"
     );
-}
-
-/// Says what to do about a port that cannot be had. `flag` is what the flags for address and port begin with.
-fn listen_reason(error: &std::io::Error, flag: &str) -> String {
-    match error.kind() {
-        std::io::ErrorKind::AddrInUse => format!(
-            "the port is in use, perhaps by another broker; stop it or choose another with --{flag}port"
-        ),
-        std::io::ErrorKind::PermissionDenied => {
-            format!("no permission to use this port; choose one above 1023 with --{flag}port")
-        }
-        std::io::ErrorKind::AddrNotAvailable => {
-            format!("this machine does not have that address; choose another with --{flag}bind")
-        }
-        _ => error.to_string(),
-    }
 }
 
 /// Wakes all connections when the store ends, so that those that wait for it give up.

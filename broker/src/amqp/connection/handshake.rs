@@ -163,7 +163,7 @@ impl Connection {
     }
 
     fn log_in(&self, given: Credentials<'_>, mechanism: &str) -> Result<auth::Login, AmqpError> {
-        let peer = self.info.peer.ip();
+        let peer = self.info.ends.peer.ip();
         let user = given.user;
         let login = self.broker.users.login(given, peer);
         let attempts = &self.broker.login_attempts;

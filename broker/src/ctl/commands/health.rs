@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
+use crate::manage::objects;
 use crate::manage::request::Request;
 use crate::manage::status::{Listener, Status};
 use crate::text::names::NODE_NAME;
@@ -215,8 +217,11 @@ pub(in crate::ctl) fn check_port_connectivity(reply: &Reply, line: &CommandLine)
     })
 }
 
-/// Returns whether a listener accepts a TCP connection. leveretctl runs on the broker's machine.
+/// Returns whether a listener accepts a connection. leveretctl runs on the broker's machine.
 fn accepts(listener: &Listener, timeout: Duration) -> bool {
+    if let Some(path) = listener.interface.strip_prefix("unix:") {
+        return UnixStream::connect(path).is_ok();
+    }
     let Ok(mut address) = listener.interface.parse::<IpAddr>() else {
         return false;
     };
@@ -292,20 +297,9 @@ pub(in crate::ctl) fn protocol_banner(line: &CommandLine) -> String {
     format!("Asking node {NODE_NAME} if there's an active listener for protocol {protocol} ...")
 }
 
-/// Returns the name of a protocol that others call differently (`rabbit_networking`).
-fn canonical(protocol: &str) -> String {
-    let protocol = protocol.to_lowercase();
-    match protocol.as_str() {
-        "amqp091" | "amqp0.9.1" | "amqp-0-9-1" | "amqp 0-9-1" | "amqp0-9-1" => "amqp".to_owned(),
-        "management" => "http".to_owned(),
-        "prometheus" => "http/prometheus".to_owned(),
-        _ => protocol,
-    }
-}
-
 pub(in crate::ctl) fn check_protocol_listener(reply: &Reply, line: &CommandLine) -> Answer {
     let protocol = asked(line);
-    let wanted = canonical(protocol);
+    let wanted = objects::listener::protocol(protocol);
     reply.of_status(|status| {
         if status.listeners.iter().any(|l| l.protocol == wanted) {
             let text = format!("A listener for protocol {protocol} is running on node {NODE_NAME}.");

@@ -8,6 +8,7 @@ use crate::domain::vhost::spec::VhostSpec;
 use crate::engine::queue::{Effects, QueueKind};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{AmqpError, ExchangeName};
+use crate::net::Ends;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -51,7 +52,7 @@ impl Calls {
         let login = broker.users.authenticate(given).unwrap();
         let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let connection = is_connected.then(|| broker.connections.add(address, address).0);
+        let connection = is_connected.then(|| broker.connections.add(Ends::new(address, address)).0);
         Calls {
             caller: Caller::new(broker.clone(), vhost, &login, connection),
             fx: broker.effects(None),

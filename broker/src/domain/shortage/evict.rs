@@ -158,6 +158,7 @@ mod tests {
     use crate::plumbing::alarms::Reading;
     use crate::plumbing::ledger::Account;
     use crate::plumbing::mailbox::{Mailbox, Order};
+    use crate::net::Ends;
     use std::net::SocketAddr;
     use std::task::Waker;
 
@@ -175,7 +176,7 @@ mod tests {
 
     fn holding(broker: &Broker, bytes: u64) -> Arc<Mailbox> {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let (info, mailbox) = broker.connections.add(address, address);
+        let (info, mailbox) = broker.connections.add(Ends::new(address, address));
         info.holdings.set(Kind::Unfinished, bytes);
         info.holdings.set(Kind::Input, 10);
         mailbox

@@ -6,7 +6,7 @@ use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::json;
 use crate::http::state::Api;
 use crate::manage::access::{NoVhost, Principal};
-use crate::manage::objects::Listener;
+use crate::manage::objects::{Listener, listener};
 use crate::plumbing::system;
 use crate::text::names::NODE_NAME;
 use axum::Json;
@@ -137,7 +137,7 @@ async fn protocol_listener(
 ) -> ApiResult<Response> {
     let listeners = Listener::all(api.context()).into_iter();
     let active: BTreeSet<&str> = listeners.map(|listener| listener.protocol).collect();
-    let wanted: BTreeSet<String> = protocols.split(',').map(protocol).collect();
+    let wanted: BTreeSet<String> = protocols.split(',').map(listener::protocol).collect();
     let missing = wanted
         .into_iter()
         .filter(|name| !active.contains(name.as_str()));
@@ -149,20 +149,6 @@ async fn protocol_listener(
             "No active listener",
             &[("missing", missing.into()), ("protocols", active.into())],
         ),
-    }
-}
-
-/// Returns the protocol that is meant by one of its names.
-fn protocol(name: &str) -> String {
-    let name = name.to_lowercase();
-    match name.as_str() {
-        "amqp091" | "amqp0.9.1" | "amqp0-9-1" | "amqp0_9_1" | "amqp10" | "amqp1.0" | "amqp1-0"
-        | "amqp1_0" => "amqp".to_owned(),
-        "amqps" => "amqp/ssl".to_owned(),
-        "http1" | "http1.1" | "http_api" | "management" | "management_ui" | "ui" => {
-            "http".to_owned()
-        }
-        _ => name,
     }
 }
 

@@ -30,13 +30,16 @@ use super::error::{ApiError, ApiResult};
 use super::headers;
 use super::metrics;
 use super::state::Api;
+use super::websocket::{self, Door};
 use crate::config::Config;
+use crate::net::StreamService;
 use crate::text::names::NODE_NAME;
 use axum::Router;
 use axum::http::{Method, header};
 use axum::middleware;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa::OpenApi;
@@ -95,7 +98,9 @@ fn paths(config: &Config) -> OpenApiRouter<Api> {
 }
 
 /// Returns the service.
-pub fn router(api: Api, config: &Config) -> Router {
+///
+/// `streams` serves AMQP over WebSocket, if that is wanted.
+pub fn router(api: Api, config: &Config, streams: Option<Arc<dyn StreamService>>) -> Router {
     let (paths, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .nest("/api", paths(config))
         .split_for_parts();
@@ -123,6 +128,7 @@ pub fn router(api: Api, config: &Config) -> Router {
         .layer(middleware::map_request(headers::first_parameters))
         // Its parameters may be repeated.
         .merge(metrics::guarded(&api))
+        .merge(web_amqp(config, streams))
         .fallback(headers::nowhere)
         .method_not_allowed_fallback(headers::other_method)
         .with_state(api);
@@ -140,6 +146,16 @@ pub fn router(api: Api, config: &Config) -> Router {
         [] => app,
         origins => app.layer(cors(origins)),
     }
+}
+
+/// AMQP over WebSocket.
+fn web_amqp(config: &Config, streams: Option<Arc<dyn StreamService>>) -> Router<Api> {
+    let Some(streams) = streams else {
+        return Router::new();
+    };
+    let door = Door::new(streams, &config.management_cors_allow_origins);
+    let open = axum::routing::get(websocket::open).with_state(door);
+    Router::new().route("/ws/amqp", open)
 }
 
 /// Requests from pages of these origins (`management.cors.allow_origins`).

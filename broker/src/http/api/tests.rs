@@ -3,8 +3,9 @@ use crate::config::Limits;
 use crate::domain::auth::PasswordHash;
 use crate::domain::broker::Broker;
 use crate::domain::vhost::spec::VhostSpec;
-use crate::http::login::Peer;
+use crate::http::login::Client;
 use crate::manage::AdminContext;
+use crate::net::Ends;
 use crate::net::tls::Tls;
 use crate::plumbing::log::Log;
 use axum::body::Body;
@@ -35,11 +36,9 @@ fn service(config: &Config) -> Router {
         data_dir: std::env::temp_dir(),
         settings: Arc::default(),
         config: Arc::new(Config::with_data_dir(std::env::temp_dir())),
-        address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        prometheus_address: None,
+        listeners: Arc::default(),
         tls: Tls::default(),
         log: Log::default(),
-        management_address: None,
         stop: Arc::new(watch::channel(false).0),
     };
     router(Api::new(context), config)
@@ -63,7 +62,9 @@ async fn ask(
     }
     let mut request = request.body(Body::empty()).unwrap();
     let peer: SocketAddr = peer.parse().unwrap();
-    request.extensions_mut().insert(Peer(peer));
+    request
+        .extensions_mut()
+        .insert(Client(Arc::new(Ends::new(peer, peer))));
     let (parts, body) = service.clone().oneshot(request).await.unwrap().into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
     (parts.status, parts.headers, body)

@@ -10,7 +10,6 @@ use crate::net::tls::Tls;
 use crate::plumbing::log::Log;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use tokio::sync::watch;
 
 /// Returns a broker with these queues in these virtual hosts.
@@ -36,9 +35,7 @@ fn broker(names: &BTreeSet<(String, String)>) -> AdminContext {
         data_dir: std::env::temp_dir(),
         settings: Arc::default(),
         config: Arc::new(Config::with_data_dir(std::env::temp_dir())),
-        address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        management_address: None,
-        prometheus_address: None,
+        listeners: Arc::default(),
         tls: Tls::default(),
         log: Log::default(),
         stop: Arc::new(watch::channel(false).0),

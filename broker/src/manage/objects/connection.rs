@@ -28,7 +28,7 @@ pub struct Connection {
     pub node: &'static str,
     /// `network`.
     pub r#type: &'static str,
-    /// The protocol.
+    /// The protocol: `AMQP 0-9-1`, or `Web AMQP 0-9-1` over WebSocket.
     pub protocol: &'static str,
     /// The user; empty before the login.
     pub user: String,
@@ -125,7 +125,10 @@ impl Connection {
             user_provided_name: details.connection_name(),
             node: NODE_NAME,
             r#type: "network",
-            protocol: "AMQP 0-9-1",
+            protocol: match info.ends.is_websocket {
+                true => "Web AMQP 0-9-1",
+                false => "AMQP 0-9-1",
+            },
             user_who_performed_action: user.clone(),
             user,
             vhost: details.vhost.as_ref().map(ToString::to_string),
@@ -137,10 +140,10 @@ impl Connection {
             timeout: details.heartbeat,
             client_properties: details.client_properties,
             connected_at: since.unwrap_or_default().as_millis() as u64,
-            host: info.local.ip().to_string(),
-            port: info.local.port(),
-            peer_host: info.peer.ip().to_string(),
-            peer_port: info.peer.port(),
+            host: info.ends.local.host(),
+            port: info.ends.local.port(),
+            peer_host: info.ends.peer.host(),
+            peer_port: info.ends.peer.port(),
             recv_oct: traffic.received,
             recv_cnt: traffic.reads,
             send_oct: traffic.sent,

@@ -147,8 +147,8 @@ impl ChannelRef {
             name: format!("{label} ({number})"),
             number,
             connection_name: label,
-            peer_host: connection.peer.ip().to_string(),
-            peer_port: connection.peer.port(),
+            peer_host: connection.ends.peer.host(),
+            peer_port: connection.ends.peer.port(),
             user: connection.details().user_name().to_owned(),
             node: NODE_NAME,
         }

@@ -286,8 +286,8 @@ impl QueueClients {
                 .collect(),
             owner_pid_details: owner.map(|connection| Owner {
                 name: connection.label(),
-                peer_host: connection.peer.ip().to_string(),
-                peer_port: connection.peer.port(),
+                peer_host: connection.ends.peer.host(),
+                peer_port: connection.ends.peer.port(),
             }),
             incoming: [],
             deliveries: [],

@@ -10,6 +10,7 @@ use leveret_protocol::content::{ContentHeader, HEADER_LEN};
 use leveret_protocol::frame::{self, FRAME_END, FrameKind, Split};
 use leveret_protocol::{ChannelId, method};
 use std::io::IoSlice;
+use crate::net::Ends;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Waker;
@@ -31,7 +32,7 @@ impl Client {
     /// A socket that has just been accepted.
     pub(super) fn new(broker: &Arc<Broker>) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let (info, mailbox) = broker.connections.add(address, address);
+        let (info, mailbox) = broker.connections.add(Ends::new(address, address));
         Client {
             broker: broker.clone(),
             connection: Connection::new(broker.clone(), info, mailbox),

@@ -5,6 +5,7 @@ use crate::domain::vhost::spec::VhostSpec;
 use crate::engine::message::MessageBuilder;
 use crate::engine::queue::{Queue, QueueSpec};
 use crate::manage::statistics::{Range, Rounding, Series};
+use crate::net::Ends;
 use std::net::SocketAddr;
 
 fn broker() -> (Arc<Broker>, Arc<Vhost>) {
@@ -105,7 +106,7 @@ async fn bytes_of_connections_count_for_their_virtual_host() {
     let (broker, vhost) = broker();
     let mut sampler = Sampler::default();
     let address = SocketAddr::from(([127, 0, 0, 1], 1));
-    let (info, mailbox) = broker.connections.add(address, address);
+    let (info, mailbox) = broker.connections.add(Ends::new(address, address));
     // Its task has ended and answers nothing.
     mailbox.close();
     let moves = |received| {

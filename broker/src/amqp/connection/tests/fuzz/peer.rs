@@ -15,6 +15,7 @@ use leveret_protocol::classes::AMQPClass;
 use leveret_protocol::frame::PROTOCOL_HEADER;
 use leveret_protocol::{ChannelId, method};
 use std::io::IoSlice;
+use crate::net::Ends;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Waker;
@@ -60,7 +61,7 @@ pub(super) struct Peer {
 impl Peer {
     pub(super) fn connect(broker: &Arc<Broker>, manner: &Manner, now: Instant) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let (info, mailbox) = broker.connections.add(address, address);
+        let (info, mailbox) = broker.connections.add(Ends::new(address, address));
         let mut peer = Peer {
             connection: Connection::new(broker.clone(), info.clone(), mailbox.clone()),
             info,
