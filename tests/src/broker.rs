@@ -1,5 +1,6 @@
 //! The broker under test: Leveret's release build on a free port, or one that runs elsewhere.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,6 +22,10 @@ pub struct TestBroker {
     node: Node,
 }
 
+/// The addresses in the log line that says the broker is ready, by the line's names; each may be several, separated by
+/// commas.
+type Addresses = HashMap<String, String>;
+
 #[derive(Debug)]
 enum Node {
     Own(Box<OwnNode>),
@@ -30,8 +35,7 @@ enum Node {
 
 #[derive(Debug)]
 struct OwnNode {
-    management: Option<String>,
-    prometheus: Option<String>,
+    addresses: Addresses,
     process: Process,
     data: TempDir,
     options: Vec<String>,
@@ -99,10 +103,9 @@ impl TestBroker {
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
         let (process, addresses, start_up) = launch(data.path(), &options, &environment).await;
         Self {
-            address: addresses.amqp,
+            address: first_address(&addresses),
             node: Node::Own(Box::new(OwnNode {
-                management: addresses.management,
-                prometheus: addresses.prometheus,
+                addresses,
                 process,
                 data,
                 options,
@@ -140,14 +143,22 @@ impl TestBroker {
 
     /// Returns the address of its management HTTP API: `127.0.0.1:PORT`. Panics for a broker elsewhere, or without it.
     pub fn management(&self) -> &str {
-        let management = self.own().management.as_deref();
-        management.expect("a broker with the management API")
+        self.listener("management", 0)
     }
 
     /// Returns the address where anybody may read its metrics. Panics for a broker that has none.
     pub fn prometheus(&self) -> &str {
-        let prometheus = self.own().prometheus.as_deref();
-        prometheus.expect("a broker with a port for metrics")
+        self.listener("prometheus", 0)
+    }
+
+    /// Returns one of the addresses that the ready line names so: `address`, `tls`, `management`, `management_tls`,
+    /// `prometheus`, `prometheus_tls`. Panics for a broker elsewhere, or without it.
+    pub fn listener(&self, name: &str, number: usize) -> &str {
+        let addresses = &self.own().addresses;
+        let listed = addresses
+            .get(name)
+            .and_then(|all| all.split(',').nth(number));
+        listed.unwrap_or_else(|| panic!("no listener {name} {number} in {addresses:?}"))
     }
 
     /// Returns the port it listens on.
@@ -215,12 +226,11 @@ impl TestBroker {
         let own = self.own();
         let launch = launch(own.data.path(), &own.options, &own.environment);
         let (process, addresses, start_up) = launch.await;
+        self.address = first_address(&addresses);
         let own = self.own_mut();
-        own.management = addresses.management;
-        own.prometheus = addresses.prometheus;
+        own.addresses = addresses;
         own.process = process;
         own.start_up = start_up;
-        self.address = addresses.amqp;
     }
 
     /// Runs leveretctl (or `LEVERET_TEST_CTL`) with these arguments.
@@ -308,7 +318,22 @@ async fn launch(
 ) -> (Process, Addresses, Duration) {
     let mut command = broker_command();
     command.envs(environment.iter().map(|(name, value)| (name, value)));
-    command.args(["--bind", "127.0.0.1", "--port", "0", "--log-format", "json"]);
+    command.args(["--log-format", "json"]);
+    let given = |flag| options.iter().any(|option| option == flag);
+    if !given("--listeners") {
+        command.args(["--bind", "127.0.0.1", "--port", "0"]);
+    }
+    // Tests run beside each other: nobody can have the default ports.
+    if given("--tls-certfile") {
+        for (flag, instead) in [
+            ("--tls-port", "--listeners"),
+            ("--management-tls-port", "--management-listeners"),
+        ] {
+            if !given(flag) && !given(instead) {
+                command.args([flag, "0"]);
+            }
+        }
+    }
     command
         .args(["--log-level", "info", "--data-dir"])
         .arg(data)
@@ -339,27 +364,23 @@ pub fn broker_command() -> Command {
 
 /// Returns the address in the log line that says the broker is ready.
 pub fn ready_address(line: &str) -> Option<String> {
-    ready_addresses(line).map(|addresses| addresses.amqp)
+    ready_addresses(line).map(|addresses| first_address(&addresses))
 }
 
-/// The addresses in the log line that says the broker is ready.
-#[derive(Debug)]
-struct Addresses {
-    amqp: String,
-    management: Option<String>,
-    prometheus: Option<String>,
+/// Returns the first address for AMQP.
+fn first_address(addresses: &Addresses) -> String {
+    let listed = addresses.get("address").or(addresses.get("tls"));
+    let first = listed.and_then(|all| all.split(',').next());
+    first.expect("an address in the ready line").to_owned()
 }
 
 fn ready_addresses(line: &str) -> Option<Addresses> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields")?;
-    let field = |name| fields.get(name)?.as_str().map(str::to_owned);
     (fields.get("message")? == "ready").then_some(())?;
-    Some(Addresses {
-        amqp: field("address")?,
-        management: field("management"),
-        prometheus: field("prometheus"),
-    })
+    let fields = fields.as_object()?.iter();
+    let texts = fields.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+    Some(texts.collect())
 }
 
 /// Formats a JSON value, strings without quotes.

@@ -32,9 +32,11 @@ pub(super) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S) {
 
 #[cfg(test)]
 mod tests {
-    use crate::amqp::listener::Listener;
-    use crate::config::Limits;
+    use crate::amqp::listener::Sessions;
+    use crate::config::{Config, Limits};
     use crate::domain::broker::Broker;
+    use crate::net::tls::Tls;
+    use crate::net::{Listener, Service, SocketOptions};
     use leveret_protocol::frame::PROTOCOL_HEADER;
     use std::sync::Arc;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -47,11 +49,12 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_goes_on_sending_still_reads_our_last_words() {
         let broker = Arc::new(Broker::new(Limits::default(), Vec::new(), None));
-        let local = "127.0.0.1:0".parse().expect("an address");
-        let listener = Listener::bind(broker, local).expect("a free port");
-        let address = listener.address();
+        let spec = "127.0.0.1:0".parse().expect("a listener");
+        let options = SocketOptions::new(&Config::with_data_dir(".".into()), Tls::default());
+        let listeners = Listener::bind(Service::Amqp, &spec, &options).expect("a free port");
+        let address = listeners[0].bound().endpoint.to_string();
         let (_stop, stopped) = watch::channel(false);
-        let server = tokio::spawn(listener.serve(stopped));
+        let server = tokio::spawn(Sessions::new(broker).serve(listeners, stopped));
 
         let mut peer = TcpStream::connect(address).await.expect("it listens");
         // Not AMQP: answered with the version that we speak, and the end.

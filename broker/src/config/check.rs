@@ -74,9 +74,15 @@ impl Settings {
 
     /// Checks that every listener is given one way only, and in its own words.
     fn check_listeners(&self) -> Result<(), (&'static str, String)> {
-        let given = |specs: &Option<ListenerSpecs>| specs.as_ref().is_some_and(|given| !given.0.is_empty());
+        let given =
+            |specs: &Option<ListenerSpecs>| specs.as_ref().is_some_and(|given| !given.0.is_empty());
         for (key, specs, spoken, other) in [
-            ("listeners", &self.listeners, Spoken::Amqp, self.simple_listener()),
+            (
+                "listeners",
+                &self.listeners,
+                Spoken::Amqp,
+                self.simple_listener(),
+            ),
             (
                 "management-listeners",
                 &self.management_listeners,

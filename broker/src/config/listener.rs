@@ -247,7 +247,9 @@ fn place_of(text: &str) -> Result<Place, String> {
         && host
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
-        && !host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        && !host
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.');
     if !is_name {
         return Err(wanted.to_owned());
     }
@@ -264,12 +266,15 @@ fn unix(path: &str) -> Result<Place, String> {
         None => path,
     };
     match Path::new(path) {
-        path if !path.is_absolute() => {
-            Err("the path of a Unix socket must be absolute: use unix:/run/leveret/amqp.sock".to_owned())
+        path if !path.is_absolute() => Err(
+            "the path of a Unix socket must be absolute: use unix:/run/leveret/amqp.sock"
+                .to_owned(),
+        ),
+        path if path.file_name().is_none() || path.as_os_str().len() > SUN_PATH_MAX => {
+            Err(format!(
+                "the path of a Unix socket must name a file and must not exceed {SUN_PATH_MAX} bytes"
+            ))
         }
-        path if path.file_name().is_none() || path.as_os_str().len() > SUN_PATH_MAX => Err(format!(
-            "the path of a Unix socket must name a file and must not exceed {SUN_PATH_MAX} bytes"
-        )),
         path => Ok(Place::Unix(path.to_owned())),
     }
 }
@@ -386,5 +391,108 @@ impl fmt::Display for TlsPort {
 impl From<ListenerSpecs> for Vec<ListenerSpec> {
     fn from(given: ListenerSpecs) -> Self {
         given.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> ListenerSpec {
+        text.parse().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn a_listener_has_one_spelling() {
+        for (text, place, tls) in [
+            ("localhost:5672", "localhost:5672", false),
+            ("amqp://0.0.0.0:5711", "0.0.0.0:5711", false),
+            ("amqps://mq-1.example.com:0", "mq-1.example.com:0", true),
+            ("[::]:5672", "[::]:5672", false),
+            ("https://[fd00::1]:15671", "[fd00::1]:15671", true),
+            (
+                "unix:/run/leveret/amqp.sock",
+                "unix:/run/leveret/amqp.sock",
+                false,
+            ),
+            (
+                "unix:///run/leveret/amqp.sock",
+                "unix:/run/leveret/amqp.sock",
+                false,
+            ),
+            (
+                "amqps://unix:/run/leveret/amqp.sock",
+                "unix:/run/leveret/amqp.sock",
+                true,
+            ),
+        ] {
+            let spec = parsed(text);
+            assert_eq!(
+                (spec.place.to_string().as_str(), spec.tls),
+                (place, tls),
+                "{text}"
+            );
+            assert_eq!(parsed(&spec.to_string()), spec, "{text}");
+        }
+        let text =
+            "amqps://10.0.0.1:5671?proxy_protocol=10.0.0.0/8&proxy_protocol=fd00::/8&backlog=128";
+        assert_eq!(parsed(text).to_string(), text);
+        let text = "unix:/run/amqp.sock?mode=660&proxy_protocol=unix";
+        assert_eq!(parsed(text).to_string(), text);
+        assert_eq!(parsed(text).mode, Some(0o660));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_listener_is_said() {
+        for (text, reason) in [
+            ("5672", "it has no port"),
+            ("", "it has no port"),
+            ("::1", "use [::1]:5672"),
+            ("localhost:amqp", "'amqp' is no port"),
+            ("localhost:70000", "'70000' is no port"),
+            ("1.2.3:5672", "use an address and a port"),
+            ("a b:5672", "use an address and a port"),
+            ("unix:amqp.sock", "must be absolute"),
+            ("unix:/", "must name a file"),
+            ("amqpx://localhost:5672", "there is no scheme 'amqpx'"),
+            ("localhost:5672?mode=660", "mode is for Unix sockets only"),
+            ("unix:/a?mode=999", "mode=999 is no mode"),
+            ("unix:/a?mode=+70", "mode=+70 is no mode"),
+            ("unix:/a?mode", "the option 'mode' has no value"),
+            (
+                "unix:/a?proxy_protocol=10.0.0.0/8",
+                "use proxy_protocol=unix",
+            ),
+            (
+                "localhost:1?proxy_protocol=unix",
+                "proxy_protocol=unix is no network",
+            ),
+            ("localhost:1?proxy_protocol=10.0.0.0/40", "is no network"),
+            ("localhost:1?backlog=0", "backlog=0 is out of range"),
+            (
+                "localhost:1?proxyprotocol=::/0",
+                "did you mean proxy_protocol?",
+            ),
+            ("localhost:1?tls=yes", "use mode, proxy_protocol, backlog"),
+        ] {
+            let error = text.parse::<ListenerSpec>().unwrap_err();
+            assert!(error.contains(reason), "{text}: {error}");
+            assert_eq!(error.lines().count(), 1);
+        }
+        let long = format!("unix:/{}", "x".repeat(100));
+        assert!(long.parse::<ListenerSpec>().unwrap_err().contains("exceed"));
+    }
+
+    #[test]
+    fn lists_are_separated_by_commas_and_hold_nothing_twice() {
+        let listed: ListenerSpecs = "localhost:1, [::]:2,amqps://127.0.0.1:3".parse().unwrap();
+        assert_eq!(listed.0.len(), 3);
+        assert!(listed.speak(Spoken::Amqp).is_ok());
+        let wrong = listed.speak(Spoken::Http).unwrap_err();
+        assert!(wrong.contains("use http:// or https://"), "{wrong}");
+        let twice = "localhost:1,amqps://localhost:1".parse::<ListenerSpecs>();
+        assert_eq!(twice.unwrap_err(), "'localhost:1' is listed twice");
+        assert!("localhost:0,localhost:0".parse::<ListenerSpecs>().is_ok());
+        assert_eq!("none".parse(), Ok(ListenerSpecs::default()));
     }
 }

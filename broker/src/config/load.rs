@@ -150,10 +150,12 @@ fn from_environment(environment: &Environment<'_>) -> Result<Settings, ConfigErr
         settings = settings.or(layer);
     }
     // What contradicts itself only together.
-    settings.check().map_err(|(key, reason)| ConfigError::Environment {
-        name: format!("{PREFIX}{}", key.replace('-', "_").to_uppercase()),
-        reason,
-    })?;
+    settings
+        .check()
+        .map_err(|(key, reason)| ConfigError::Environment {
+            name: format!("{PREFIX}{}", key.replace('-', "_").to_uppercase()),
+            reason,
+        })?;
     settings.default_pass = password(environment, "DEFAULT_PASS")?;
     settings.anonymous_login_pass = password(environment, "ANONYMOUS_LOGIN_PASS")?;
     settings.tls_key_password = password(environment, "TLS_KEY_PASSWORD")?;

@@ -41,9 +41,9 @@ pub use log::{LogFilter, LogFormat, RotationAge};
 pub use mechanism::Mechanism;
 use settings::NONE;
 pub use settings::{
-    Config, DEFAULT_MANAGEMENT_TLS_PORT, DEFAULT_TLS_PORT, DEFAULT_CHANNEL_MAX, DEFAULT_CONSUMER_TIMEOUT, DEFAULT_FRAME_MAX, DEFAULT_HEARTBEAT,
-    DEFAULT_MANAGEMENT_PORT, DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_PORT, DEFAULT_STATISTICS_INTERVAL,
-    DEFAULT_USER,
+    Config, DEFAULT_CHANNEL_MAX, DEFAULT_CONSUMER_TIMEOUT, DEFAULT_FRAME_MAX, DEFAULT_HEARTBEAT,
+    DEFAULT_MANAGEMENT_PORT, DEFAULT_MANAGEMENT_TLS_PORT, DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_PORT,
+    DEFAULT_STATISTICS_INTERVAL, DEFAULT_TLS_PORT, DEFAULT_USER,
 };
 pub use tls::{CertLogin, SanType, TlsVerify, TlsVersion};
 pub use values::{
@@ -59,7 +59,10 @@ impl Config {
         }
         let plain = SocketAddr::new(self.bind, self.port);
         let tls = self.tls_port.port(DEFAULT_TLS_PORT, certified);
-        beside(Some(plain), tls.map(|port| SocketAddr::new(self.bind, port)))
+        beside(
+            Some(plain),
+            tls.map(|port| SocketAddr::new(self.bind, port)),
+        )
     }
 
     /// Returns everything that the management HTTP API listens on.
@@ -92,7 +95,10 @@ impl Config {
             return self.prometheus_listeners.clone();
         }
         let at = |port| SocketAddr::new(self.prometheus_bind, port);
-        beside(self.prometheus_port.map(at), self.prometheus_tls_port.map(at))
+        beside(
+            self.prometheus_port.map(at),
+            self.prometheus_tls_port.map(at),
+        )
     }
 
     /// Returns the defaults with this data directory, for tests to start from.

@@ -1,7 +1,8 @@
 //! The values of settings as text, for comparing two configurations and logging the difference.
 
 use super::{
-    Config, DiskFreeLimit, ListenerSpec, LogFilter, LogFormat, Mechanism, MemoryWatermark, TlsPort, file,
+    Config, DiskFreeLimit, ListenerSpec, LogFilter, LogFormat, Mechanism, MemoryWatermark, TlsPort,
+    file,
 };
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -41,7 +42,16 @@ macro_rules! shown_as_displayed {
     };
 }
 
-shown_as_displayed!(bool, u16, u32, u64, IpAddr, MemoryWatermark, DiskFreeLimit, TlsPort);
+shown_as_displayed!(
+    bool,
+    u16,
+    u32,
+    u64,
+    IpAddr,
+    MemoryWatermark,
+    DiskFreeLimit,
+    TlsPort
+);
 
 impl Shown for String {
     fn shown(&self) -> String {

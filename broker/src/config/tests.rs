@@ -42,7 +42,10 @@ fn file(text: &str) -> (tempfile::TempDir, String) {
 #[test]
 fn without_settings_everything_has_its_default() {
     let config = load(&[], &[]).unwrap();
-    assert_eq!(config.listen_address().to_string(), "127.0.0.1:5672");
+    assert_eq!(
+        config.amqp_listeners(false)[0].place.to_string(),
+        "127.0.0.1:5672"
+    );
     assert_eq!(
         config.data_dir,
         Path::new("/home/hare/.local/share/leveret")

@@ -120,7 +120,10 @@ fn checked(headers: &HeaderMap) -> Result<&[u8], Response> {
     }
     let key = headers.get(header::SEC_WEBSOCKET_KEY);
     let key = key.map(HeaderValue::as_bytes).unwrap_or_default();
-    if !STANDARD.decode(key).is_ok_and(|key| key.len() == KEY_LENGTH) {
+    if !STANDARD
+        .decode(key)
+        .is_ok_and(|key| key.len() == KEY_LENGTH)
+    {
         return Err(ApiError::bad_request("Sec-WebSocket-Key is wrong").into_response());
     }
     let names = headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL);
@@ -145,7 +148,10 @@ fn is_welcome(
     let Ok(origin) = origin.to_str() else {
         return false;
     };
-    if allowed.iter().any(|one| one == "*" || one.eq_ignore_ascii_case(origin)) {
+    if allowed
+        .iter()
+        .any(|one| one == "*" || one.eq_ignore_ascii_case(origin))
+    {
         return true;
     }
     let host = host.and_then(|host| host.to_str().ok());
@@ -183,16 +189,31 @@ mod tests {
             assert!(welcome(origin, host, &[], false), "{origin}");
         }
         // The name of the page has been pointed here.
-        assert!(!welcome("http://evil.test:15672", "evil.test:15672", &[], false));
+        assert!(!welcome(
+            "http://evil.test:15672",
+            "evil.test:15672",
+            &[],
+            false
+        ));
         assert!(welcome("https://mq.test:15671", "mq.test:15671", &[], true));
-        for origin in ["http://evil.test", "null", "http://localhost:8080", "nonsense"] {
+        for origin in [
+            "http://evil.test",
+            "null",
+            "http://localhost:8080",
+            "nonsense",
+        ] {
             assert!(!welcome(origin, "localhost:15672", &[], false), "{origin}");
             assert!(!welcome(origin, "localhost:15671", &[], true), "{origin}");
             assert!(welcome(origin, "localhost:15672", &["*"], false));
         }
         let allowed = ["https://app.test"];
         assert!(welcome("https://app.test", "mq.test", &allowed, false));
-        assert!(!welcome("https://app.test.evil", "mq.test", &allowed, false));
+        assert!(!welcome(
+            "https://app.test.evil",
+            "mq.test",
+            &allowed,
+            false
+        ));
     }
 
     #[test]

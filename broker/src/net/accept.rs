@@ -301,9 +301,7 @@ fn prepare(socket: &TcpStream, options: &SocketOptions) {
         return;
     };
     let interval = (after / KEEPALIVE_PART).max(Duration::from_secs(1));
-    let alive = TcpKeepalive::new()
-        .with_time(after)
-        .with_interval(interval);
+    let alive = TcpKeepalive::new().with_time(after).with_interval(interval);
     if let Err(error) = SockRef::from(socket).set_tcp_keepalive(&alive) {
         tracing::debug!(%error, "cannot set SO_KEEPALIVE");
     }
@@ -317,7 +315,11 @@ async fn begin<S: ByteStream + 'static>(
 ) -> Result<(Stream, Ends), Refused> {
     let spec = &shared.spec;
     if !spec.trusted.is_empty() {
-        if !spec.trusted.iter().any(|trusted| is_in(&ends.peer, trusted)) {
+        if !spec
+            .trusted
+            .iter()
+            .any(|trusted| is_in(&ends.peer, trusted))
+        {
             return Err(Refused::Untrusted);
         }
         if let Some((peer, local)) = proxy::read_header(&mut socket).await? {

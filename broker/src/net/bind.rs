@@ -104,7 +104,13 @@ pub(super) fn listen(
             let socket = tcp(*address, backlog)?;
             let bound = Endpoint::Tcp(socket.local_addr()?);
             let socket = Socket::Tcp(socket);
-            Ok((Opened { socket, _file: None }, bound))
+            Ok((
+                Opened {
+                    socket,
+                    _file: None,
+                },
+                bound,
+            ))
         }
         Endpoint::Unix(path) => {
             let mode = spec.mode.unwrap_or(SOCKET_MODE);

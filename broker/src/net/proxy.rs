@@ -221,7 +221,10 @@ mod tests {
         let both = Some("192.0.2.1:4000 -> 192.0.2.9:5672");
         let six = "PROXY TCP6 2001:db8::1 2001:db8::9 4000 5672\r\n";
         for (header, expected) in [
-            (b"PROXY TCP4 192.0.2.1 192.0.2.9 4000 5672\r\n".to_vec(), both),
+            (
+                b"PROXY TCP4 192.0.2.1 192.0.2.9 4000 5672\r\n".to_vec(),
+                both,
+            ),
             (six.into(), Some("[2001:db8::1]:4000 -> [2001:db8::9]:5672")),
             (b"PROXY UNKNOWN\r\n".to_vec(), None),
             (b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n".to_vec(), None),
@@ -248,9 +251,18 @@ mod tests {
         assert_eq!(wrong(b"P\x16\x03\x01"), missing);
         assert_eq!(wrong(b"\x16\x03\x01\x02\0"), missing);
         let malformed = ProxyError::Malformed.to_string();
-        assert_eq!(wrong(b"PROXY TCP4 1.2.3 192.0.2.9 4000 5672\r\n"), malformed);
-        assert_eq!(wrong(b"PROXY TCP4 192.0.2.1 192.0.2.9 4000 70000\r\n"), malformed);
-        assert_eq!(wrong(&[b"PROXY TCP4 ".as_slice(), &[b'1'; 200]].concat()), malformed);
+        assert_eq!(
+            wrong(b"PROXY TCP4 1.2.3 192.0.2.9 4000 5672\r\n"),
+            malformed
+        );
+        assert_eq!(
+            wrong(b"PROXY TCP4 192.0.2.1 192.0.2.9 4000 70000\r\n"),
+            malformed
+        );
+        assert_eq!(
+            wrong(&[b"PROXY TCP4 ".as_slice(), &[b'1'; 200]].concat()),
+            malformed
+        );
         assert_eq!(wrong(&binary(1, 0x11, &[0; 4])), malformed);
         assert_eq!(wrong(&binary(7, 0x11, &[0; 12])), malformed);
         let long = binary(1, 0x11, &[0; 8000]);
@@ -273,7 +285,8 @@ mod tests {
             ] {
                 let sent = [header.as_slice(), &rest].concat();
                 let (result, left) = read(&sent, &sizes);
-                prop_assert_eq!(result.unwrap().map(shown).as_deref(), Some(expected.as_str()));
+                let read = result.unwrap().map(shown);
+                prop_assert_eq!(read.as_deref(), Some(expected.as_str()));
                 prop_assert_eq!(left, rest.len());
                 // Cut off anywhere, it is an end and never an address.
                 for cut in 0..header.len() {

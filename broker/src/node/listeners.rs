@@ -137,7 +137,8 @@ fn reason(config: &Config, service: Service, spec: &ListenerSpec, error: &BindEr
     let is_unix = matches!(spec.place, Place::Unix(_));
     match error.error.kind() {
         ErrorKind::AddrInUse if is_unix => {
-            "somebody listens there, perhaps another broker; stop it or choose another path".to_owned()
+            "somebody listens there, perhaps another broker; stop it or choose another path"
+                .to_owned()
         }
         ErrorKind::AddrInUse => format!(
             "the port is in use, perhaps by another broker; stop it or choose another with {}",

@@ -170,17 +170,27 @@ pub(in crate::ctl) fn listeners(reply: &Reply, _: &CommandLine) -> Answer {
 /// Describes a listener in a line.
 pub(in crate::ctl) fn describe(listener: &Listener) -> String {
     let Listener {
-        interface,
         port,
         protocol,
         purpose,
+        ..
     } = listener;
+    let interface = interface(listener);
     format!("Interface: {interface}, port: {port}, protocol: {protocol}, purpose: {purpose}")
+}
+
+/// Returns the address of a listener; an IPv6 address in brackets, as rabbitmqctl writes it.
+fn interface(listener: &Listener) -> String {
+    match listener.interface.parse::<Ipv6Addr>() {
+        Ok(address) => format!("[{address}]"),
+        Err(_) => listener.interface.clone(),
+    }
 }
 
 /// Describes a listener as a JSON object.
 pub(in crate::ctl) fn as_json(listener: &Listener) -> Json {
     let mut json = json!(listener);
+    json["interface"] = interface(listener).into();
     json["node"] = NODE_NAME.into();
     json
 }

@@ -6,9 +6,9 @@ use crate::domain::auth::{Access, Credentials, PasswordHash, Permission};
 use crate::domain::broker::{Broker, DEFAULT_VHOST};
 use crate::domain::vhost::spec::VhostSpec;
 use crate::engine::queue::{Effects, QueueKind};
+use crate::net::Ends;
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{AmqpError, ExchangeName};
-use crate::net::Ends;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -52,7 +52,8 @@ impl Calls {
         let login = broker.users.authenticate(given).unwrap();
         let vhost = broker.vhost(DEFAULT_VHOST).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let connection = is_connected.then(|| broker.connections.add(Ends::new(address, address)).0);
+        let connection =
+            is_connected.then(|| broker.connections.add(Ends::new(address, address)).0);
         Calls {
             caller: Caller::new(broker.clone(), vhost, &login, connection),
             fx: broker.effects(None),

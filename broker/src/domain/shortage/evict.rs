@@ -155,10 +155,10 @@ mod tests {
     use crate::config::Limits;
     use crate::config::MemoryWatermark;
     use crate::domain::broker::Broker;
+    use crate::net::Ends;
     use crate::plumbing::alarms::Reading;
     use crate::plumbing::ledger::Account;
     use crate::plumbing::mailbox::{Mailbox, Order};
-    use crate::net::Ends;
     use std::net::SocketAddr;
     use std::task::Waker;
 

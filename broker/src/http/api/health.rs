@@ -317,7 +317,7 @@ async fn named_node(
 
 #[cfg(test)]
 mod tests {
-    use super::{Full, protocol};
+    use super::Full;
 
     #[test]
     fn places_for_connections_run_out() {
@@ -326,15 +326,5 @@ mod tests {
         assert_eq!(Full::with(1, Some(2), 27), None);
         assert_eq!(Full::with(2, Some(2), 27), Some(Full::Limit(2)));
         assert_eq!(Full::with(30, Some(50), 27), Some(Full::Files(27)));
-    }
-
-    #[test]
-    fn protocols_have_several_names() {
-        for name in ["AMQP", "amqp0-9-1", "amqp1.0"] {
-            assert_eq!(protocol(name), "amqp");
-        }
-        assert_eq!(protocol("amqps"), "amqp/ssl");
-        assert_eq!(protocol("management"), "http");
-        assert_eq!(protocol("mqtt"), "mqtt");
     }
 }

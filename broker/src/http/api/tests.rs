@@ -41,7 +41,7 @@ fn service(config: &Config) -> Router {
         log: Log::default(),
         stop: Arc::new(watch::channel(false).0),
     };
-    router(Api::new(context), config)
+    router(Api::new(context), config, None)
 }
 
 fn config() -> Config {

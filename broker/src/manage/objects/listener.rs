@@ -125,3 +125,18 @@ impl WebContext {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protocols_have_several_names() {
+        for name in ["AMQP", "amqp0-9-1", "amqp1.0"] {
+            assert_eq!(protocol(name), "amqp");
+        }
+        assert_eq!(protocol("amqps"), "amqp/ssl");
+        assert_eq!(protocol("management"), "http");
+        assert_eq!(protocol("mqtt"), "mqtt");
+    }
+}

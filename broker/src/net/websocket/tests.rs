@@ -117,10 +117,7 @@ fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut frames = Vec::new();
     while let [first, length, rest @ ..] = bytes {
         let (length, rest) = match length {
-            126 => (
-                u16::from_be_bytes([rest[0], rest[1]]) as usize,
-                &rest[2..],
-            ),
+            126 => (u16::from_be_bytes([rest[0], rest[1]]) as usize, &rest[2..]),
             127 => {
                 let length: [u8; 8] = rest[..8].try_into().unwrap();
                 (u64::from_be_bytes(length) as usize, &rest[8..])
