@@ -285,8 +285,8 @@ mod tests {
             ] {
                 let sent = [header.as_slice(), &rest].concat();
                 let (result, left) = read(&sent, &sizes);
-                let read = result.unwrap().map(shown);
-                prop_assert_eq!(read.as_deref(), Some(expected.as_str()));
+                let addresses = result.unwrap().map(shown);
+                prop_assert_eq!(addresses.as_deref(), Some(expected.as_str()));
                 prop_assert_eq!(left, rest.len());
                 // Cut off anywhere, it is an end and never an address.
                 for cut in 0..header.len() {
