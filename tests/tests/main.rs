@@ -27,6 +27,7 @@ mod fan_out;
 mod firehose;
 mod http;
 mod limits;
+mod listeners;
 mod log_files;
 mod logging;
 mod memory;

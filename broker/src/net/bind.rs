@@ -5,7 +5,7 @@ use super::unix_socket::{self, SocketFile};
 use crate::config::{ListenerSpec, Place};
 use socket2::{Domain, Protocol, Type};
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
@@ -127,9 +127,10 @@ fn tcp(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for old connections in TIME_WAIT.
     socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
+    if let IpAddr::V6(ip) = address.ip() {
         // [::] is every address of the machine, whatever the system's default.
-        socket.set_only_v6(!address.ip().is_unspecified())?;
+        let takes_v4 = ip.is_unspecified() || ip.to_ipv4_mapped().is_some();
+        socket.set_only_v6(!takes_v4)?;
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;

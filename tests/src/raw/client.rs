@@ -1,11 +1,12 @@
 //! A client that sends exactly the bytes it is given.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use amq_protocol::frame::{AMQPContentHeader, AMQPFrame, parse_frame};
 use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection, queue};
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::wire::{HEADER, closing_properties, encode, login};
@@ -36,10 +37,15 @@ impl Default for Tune {
     }
 }
 
+/// What carries a connection: TCP, a Unix socket, TLS, WebSocket.
+pub trait Carrier: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> Carrier for S {}
+
 /// A connection in bytes.
 #[derive(Debug)]
 pub struct Raw {
-    stream: TcpStream,
+    stream: Box<dyn Carrier>,
     read: BytesMut,
 }
 
@@ -55,8 +61,13 @@ impl Raw {
             .await
             .expect("the broker listens");
         stream.set_nodelay(true).expect("a TCP option");
+        Self::over(stream)
+    }
+
+    /// Uses a connection that is there already.
+    pub fn over(stream: impl Carrier + 'static) -> Self {
         Self {
-            stream,
+            stream: Box::new(stream),
             read: BytesMut::new(),
         }
     }
@@ -81,20 +92,29 @@ impl Raw {
         Self::log_in(address, ("guest", "guest"), Tune::default()).await
     }
 
-    async fn log_in(address: &str, (user, password): (&str, &str), tune: Tune) -> Self {
-        let mut raw = Self::dial_to(address).await;
-        raw.start().await;
-        raw.bytes(&login(user, password, &closing_properties()))
+    async fn log_in(address: &str, credentials: (&str, &str), tune: Tune) -> Self {
+        let raw = Self::dial_to(address).await;
+        raw.opened(credentials, tune).await
+    }
+
+    /// Logs in as guest, on a connection on which nothing was sent.
+    pub async fn as_guest(self) -> Self {
+        self.opened(("guest", "guest"), Tune::default()).await
+    }
+
+    async fn opened(mut self, (user, password): (&str, &str), tune: Tune) -> Self {
+        self.start().await;
+        self.bytes(&login(user, password, &closing_properties()))
             .await;
-        let AMQPClass::Connection(connection::AMQPMethod::Tune(_)) = raw.method_on(0).await else {
+        let AMQPClass::Connection(connection::AMQPMethod::Tune(_)) = self.method_on(0).await else {
             panic!("expected connection.tune");
         };
-        raw.tune_and_open(tune).await;
-        let AMQPClass::Connection(connection::AMQPMethod::OpenOk(_)) = raw.method_on(0).await
+        self.tune_and_open(tune).await;
+        let AMQPClass::Connection(connection::AMQPMethod::OpenOk(_)) = self.method_on(0).await
         else {
             panic!("expected connection.open-ok");
         };
-        raw
+        self
     }
 
     /// Sends the protocol header and reads connection.start.
