@@ -55,7 +55,7 @@ pub(super) async fn open(State(door): State<Door>, request: Request) -> Response
         && !is_welcome(origin, host, &door.origins, ends.encryption.is_some())
     {
         let reason = "pages of this origin may not connect: see management_cors_allow_origins";
-        return ApiError::denied(reason).into_response();
+        return ApiError::new(StatusCode::FORBIDDEN, "not_authorised", reason).into_response();
     }
     let Some(serve) = door.streams.reserve() else {
         return ApiError::busy("there are too many connections").into_response();

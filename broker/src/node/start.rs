@@ -154,12 +154,12 @@ async fn serve(config: &Config, log: &Log, started: Instant) -> Result<(), Failu
         Reloader::new(broker.clone(), config, settings, log.clone(), tls),
     ));
     tracing::info!(
-        address = shown(&bound, Service::Amqp, false),
-        tls = shown(&bound, Service::Amqp, true),
-        management = shown(&bound, Service::Management, false),
-        management_tls = shown(&bound, Service::Management, true),
-        prometheus = shown(&bound, Service::Prometheus, false),
-        prometheus_tls = shown(&bound, Service::Prometheus, true),
+        address = shown(&bound, Service::Amqp, false).map(tracing::field::display),
+        tls = shown(&bound, Service::Amqp, true).map(tracing::field::display),
+        management = shown(&bound, Service::Management, false).map(tracing::field::display),
+        management_tls = shown(&bound, Service::Management, true).map(tracing::field::display),
+        prometheus = shown(&bound, Service::Prometheus, false).map(tracing::field::display),
+        prometheus_tls = shown(&bound, Service::Prometheus, true).map(tracing::field::display),
         data_dir = %config.data_dir.display(),
         startup_ms = started.elapsed().as_millis() as u64,
         "ready"
