@@ -100,7 +100,6 @@ impl Settings {
                 specs.speak(spoken).map_err(|reason| (key, reason))?;
             }
             if let Some(other) = other.filter(|_| given(specs)) {
-                let other = other.replace('_', "-");
                 let reason = format!("it takes the place of {other}: use one or the other");
                 return Err((key, reason));
             }

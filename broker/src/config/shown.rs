@@ -12,7 +12,23 @@ impl Config {
     /// Returns the settings of [`Config::settings`] as a configuration file.
     pub fn to_file(&self) -> String {
         let settings = self.settings().into_iter();
+        let settings = settings.filter(|(key, _)| !self.is_replaced(key));
         settings.map(|(key, value)| line(key, &value)).collect()
+    }
+
+    /// Returns whether a setting has no effect because a list of listeners takes its place.
+    fn is_replaced(&self, key: &str) -> bool {
+        let list = match key {
+            "bind" | "port" | "tls_port" => &self.listeners,
+            "management_bind" | "management_port" | "management_tls_port" => {
+                &self.management_listeners
+            }
+            "prometheus_bind" | "prometheus_port" | "prometheus_tls_port" => {
+                &self.prometheus_listeners
+            }
+            _ => return false,
+        };
+        !list.is_empty()
     }
 }
 

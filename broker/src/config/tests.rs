@@ -424,7 +424,13 @@ fn what_is_shown_is_a_file_with_the_same_settings() {
         "--prometheus-port=0",
         "--management-cors-allow-origins=https://a.example,https://b.example",
     ];
-    for flags in [&flags[..], &[]] {
+    let listeners = [
+        "--listeners=localhost:1,amqps://unix:/run/a.sock?mode=600&backlog=7",
+        "--management-listeners=https://[::]:2?proxy_protocol=10.0.0.0/8",
+        "--prometheus-listeners=127.0.0.1:3",
+        "--tcp-keepalive=0",
+    ];
+    for flags in [&flags[..], &listeners, &[]] {
         let config = load(flags, &[]).unwrap();
         let (_folder, path) = file(&config.to_file());
         let again = load(&["--config", &path], &[]).unwrap();
@@ -433,6 +439,50 @@ fn what_is_shown_is_a_file_with_the_same_settings() {
             assert!(*one == other || differs(one.0), "{one:?} {other:?}");
         }
     }
+}
+
+#[test]
+fn listeners_take_the_place_of_an_address_and_ports_and_the_other_way_round() {
+    let places = |config: &Config| -> Vec<String> {
+        let listeners = config.amqp_listeners(true).into_iter();
+        listeners.map(|spec| spec.place.to_string()).collect()
+    };
+    let config = load(&[], &[]).unwrap();
+    assert_eq!(places(&config), ["127.0.0.1:5672", "127.0.0.1:5671"]);
+    let config = load(&["--bind=::", "--tls-port=1", "--port=2"], &[]).unwrap();
+    assert_eq!(places(&config), ["[::]:2", "[::]:1"]);
+    let config = load(&["--tls-port=none"], &[]).unwrap();
+    assert_eq!(places(&config), ["127.0.0.1:5672"]);
+
+    let (_folder, path) = file("listeners = ['[::1]:1', 'unix:/a?mode=600']\nmanagement = false");
+    let config = load(&["--config", &path], &[]).unwrap();
+    assert_eq!(places(&config), ["[::1]:1", "unix:/a"]);
+    assert!(config.management_listeners(true).is_empty());
+    // The stronger layer wins, whichever way it says it.
+    let config = load(&["--config", &path, "--port=7"], &[]).unwrap();
+    assert_eq!(places(&config), ["127.0.0.1:7", "127.0.0.1:5671"]);
+    let config = load(
+        &["--config", &path],
+        &[("LEVERET_LISTENERS", "localhost:3")],
+    )
+    .unwrap();
+    assert_eq!(places(&config), ["localhost:3"]);
+    let config = load(&["--config", &path, "--listeners=none"], &[]).unwrap();
+    assert_eq!(places(&config), ["127.0.0.1:5672", "127.0.0.1:5671"]);
+    // Both in one layer contradict each other.
+    let both = [("LEVERET_LISTENERS", "localhost:3"), ("LEVERET_PORT", "3")];
+    let reason = "LEVERET_LISTENERS: it takes the place of port: use one or the other";
+    assert!(
+        refused(&[], &both).contains(reason),
+        "{}",
+        refused(&[], &both)
+    );
+    let (_folder, path) = file("prometheus_listeners = 'localhost:1'\nprometheus_port = 1");
+    let line = refused(&["--config", &path], &[]);
+    assert!(
+        line.contains("prometheus_listeners: it takes the place of prometheus_port"),
+        "{line}"
+    );
 }
 
 #[test]
