@@ -429,6 +429,11 @@ pub fn login_refused(mechanism: &str) -> AmqpError {
     )
 }
 
+/// A new secret (connection.update-secret) that was refused.
+pub fn secret_refused() -> AmqpError {
+    AmqpError::connection(NotAllowed, "New secret was refused by one of the backends")
+}
+
 /// A virtual host that does not exist.
 pub fn no_vhost(vhost: &str) -> AmqpError {
     AmqpError::connection(NotAllowed, format_args!("vhost {vhost} not found"))

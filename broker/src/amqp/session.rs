@@ -121,6 +121,7 @@ impl<S: ByteStream> Session<S> {
             let until = *until.get_or_insert(now + TURN);
             let mut progress = false;
             self.connection.take_orders(cx.waker(), now);
+            progress |= self.connection.poll_login(cx, now);
             self.connection.check_time(now);
             if self.connection.wants_mail() {
                 progress |= self.connection.take_mail(Some(cx.waker()), now);
@@ -308,7 +309,10 @@ impl<S: ByteStream> Session<S> {
             }
             next = next.min(until);
         }
-        if self.connection.is_blocked() || self.connection.waits_for_memory() {
+        if self.connection.is_blocked()
+            || self.connection.waits_for_memory()
+            || self.connection.is_logging_in()
+        {
             // Without this, a peer without heartbeats that goes away while it is blocked for an hour would keep its
             // exclusive queues and its deliveries that long.
             if self.socket.is_gone(cx) {

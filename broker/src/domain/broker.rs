@@ -5,6 +5,7 @@ use crate::domain::auth::{AuthError, Change, LoginAttempts, Mechanisms, Users};
 use crate::domain::connections::Connections;
 use crate::domain::durable::{self, Definition};
 use crate::domain::limits::{UsageCounts, VhostLimits};
+use crate::domain::logins::Logins;
 use crate::domain::parameters::GlobalParameters;
 use crate::domain::service::Service;
 use crate::domain::vhost::spec::{VhostDeletionError, VhostSpec, VhostUpdate};
@@ -37,6 +38,8 @@ pub const DEFAULT_VHOST: &str = "/";
 pub struct Broker {
     /// Users and their permissions.
     pub users: Users,
+    /// Who is asked about logins.
+    pub logins: Logins,
     /// The logins that were attempted.
     pub login_attempts: LoginAttempts,
     /// Values that operators set for the whole broker.
@@ -86,6 +89,7 @@ impl Broker {
         Broker {
             limits: RwLock::new(limits),
             users: Users::new(loopback_users),
+            logins: Logins::default(),
             login_attempts: LoginAttempts::default(),
             global_parameters: GlobalParameters::default(),
             mechanisms: RwLock::default(),

@@ -473,7 +473,10 @@ impl Connections {
     pub fn close_of_account(&self, account: AccountId, reason: &str) -> usize {
         self.close_where(reason, |info| {
             let details = info.details.lock();
-            details.user.as_ref().map(|user| user.account) == Some(account)
+            details
+                .user
+                .as_ref()
+                .is_some_and(|user| user.is_of(account))
         })
     }
 

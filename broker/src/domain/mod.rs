@@ -10,6 +10,7 @@ pub mod broker;
 pub mod connections;
 pub mod durable;
 pub mod limits;
+pub mod logins;
 pub mod operations;
 pub mod parameters;
 pub mod policy;

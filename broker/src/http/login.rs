@@ -2,7 +2,9 @@
 
 use super::error::{ApiError, no_credentials};
 use super::state::Api;
-use crate::domain::auth::{Credentials, LoginProtocol, LoginRefused};
+use crate::config::Secret;
+use crate::domain::auth::backend::Attempt;
+use crate::domain::auth::{LoginProtocol, LoginRefused};
 use crate::manage::access::{Principal, Right};
 use crate::net::Ends;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -32,7 +34,8 @@ impl FromRequestParts<Api> for Principal {
             // As in RabbitMQ, without a body.
             Written::Malformed => return Err(StatusCode::BAD_REQUEST.into_response()),
         };
-        log_in(api, &user, &password, peer_address(parts)).map_err(IntoResponse::into_response)
+        let login = log_in(api, user, &password, peer_address(parts)).await;
+        login.map_err(IntoResponse::into_response)
     }
 }
 
@@ -40,15 +43,20 @@ impl FromRequestParts<Api> for Principal {
 ///
 /// # Errors
 /// 401.
-pub(super) fn log_in(
+pub(super) async fn log_in(
     api: &Api,
-    user: &str,
+    user: String,
     password: &str,
     peer: IpAddr,
 ) -> Result<Principal, ApiError> {
     let broker = api.broker();
-    let login = broker.users.login(Credentials { user, password }, peer);
-    let principal = match login {
+    let attempt = Attempt {
+        protocol: LoginProtocol::Http,
+        peer,
+        user: user.clone(),
+        password: Secret::from(password),
+    };
+    let principal = match broker.log_in(attempt).result().await {
         Ok(login) => {
             let principal = Principal::User { login, from: peer };
             match principal.require(Right::Management) {
@@ -68,7 +76,7 @@ pub(super) fn log_in(
         }
     };
     let (attempts, succeeded) = (&broker.login_attempts, principal.is_ok());
-    attempts.count(LoginProtocol::Http, peer, user, succeeded);
+    attempts.count(LoginProtocol::Http, peer, &user, succeeded);
     principal
 }
 

@@ -18,6 +18,7 @@ pub mod slots;
 pub mod stream_readers;
 pub mod system;
 pub mod timers;
+pub mod workers;
 
 /// Returns once the broker is asked to stop.
 pub async fn stopped(stop: &mut tokio::sync::watch::Receiver<bool>) {

@@ -118,10 +118,10 @@ impl Connection {
 
     /// Returns `Some` if the cached routes are current and the channel is ready for a publish.
     fn can_take_fast_path(&self, found: &CompletePublish) -> Option<()> {
-        let vhost = self.caller.as_ref()?.vhost();
+        let caller = self.caller.as_ref()?;
         let channel = self.channels.get(found.channel)?;
-        let current = self.route.generation == vhost.generation()
-            && self.route.users_generation == self.broker.users.generation();
+        let current = self.route.generation == caller.vhost().generation()
+            && self.route.users_generation == caller.rights_generation();
         let free = !self.route.is_traced
             && channel.deferred.is_none()
             && !channel.closing

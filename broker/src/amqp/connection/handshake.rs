@@ -1,10 +1,13 @@
 //! The class connection: logging in, tuning, opening a virtual host, closing (spec 1.4.2).
 
+use super::route::RouteCache;
 use super::{Connection, Phase};
-use crate::config::Mechanism;
-use crate::domain::auth::{self, Access, Credentials, LoginProtocol};
+use crate::config::{Mechanism, Secret};
+use crate::domain::auth::backend::Attempt;
+use crate::domain::auth::{self, Access, KnownBy, Login, LoginProtocol};
 use crate::domain::connections::log_connection;
 use crate::domain::limits::{ConnectionAttempt, ConnectionLimit, UsageGuard, VhostLimits};
+use crate::domain::logins::{LoginResult, LoginStep, PendingLogin};
 use crate::domain::operations::Caller;
 use crate::domain::vhost::Vhost;
 use crate::text::names::RABBITMQ_VERSION;
@@ -13,10 +16,19 @@ use leveret_protocol::frame::FRAME_MIN_SIZE;
 use leveret_protocol::texts::{self, Entity};
 use leveret_protocol::values::{AMQPValue, FieldTable, LongString};
 use leveret_protocol::{AmqpError, ChannelId, ReplyCode, UserName, table};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// How long a peer that is refused without a reply waits for its socket to close.
 pub(super) const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// A login that is being checked.
+pub(super) struct Pending {
+    login: PendingLogin,
+    /// The name that the client gave, and how.
+    user: String,
+    mechanism: String,
+}
 
 /// The capabilities beyond the specification, as RabbitMQ announces them.
 const CAPABILITIES: [&str; 9] = [
@@ -89,7 +101,10 @@ impl Connection {
                 self.phase = Phase::Ending;
                 Ok(())
             }
-            (Phase::Running, M::UpdateSecret(_)) => self.update_secret(),
+            (Phase::Running, M::UpdateSecret(secret)) => {
+                let secret = String::from_utf8_lossy(secret.new_secret.as_bytes()).into_owned();
+                self.update_secret(&Secret::from(&*secret))
+            }
             (Phase::Running | Phase::Closing { .. }, M::Close(_)) => {
                 self.close_by_peer(now);
                 Ok(())
@@ -122,9 +137,94 @@ impl Connection {
         let mechanism = start_ok.mechanism.as_str();
         // Before the login: if it is refused, the log says what the client calls itself.
         self.info.set_client_properties(start_ok.client_properties);
-        let login = self.authenticate(mechanism, start_ok.response.as_bytes())?;
-        self.info
-            .set_client(login.identity.clone(), mechanism.to_owned());
+        let attempt = self.attempt(mechanism, start_ok.response.as_bytes())?;
+        let (user, mechanism) = (attempt.user.clone(), mechanism.to_owned());
+        match self.broker.log_in(attempt) {
+            LoginStep::Done(result) => self.logged_in(&user, mechanism, result),
+            LoginStep::Pending(login) => {
+                self.pending_login = Some(Pending {
+                    login,
+                    user,
+                    mechanism,
+                });
+                self.phase = Phase::LoggingIn;
+                Ok(())
+            }
+        }
+    }
+
+    /// Goes on with the login that is being checked, if its result is there; returns false if there is none, and then the
+    /// context is woken when there is.
+    pub fn poll_login(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let Some(pending) = &mut self.pending_login else {
+            return false;
+        };
+        let Poll::Ready(result) = pending.login.as_mut().poll(cx) else {
+            return false;
+        };
+        let pending = self.pending_login.take();
+        // An operator may have closed the connection meanwhile.
+        let Some(Pending {
+            user, mechanism, ..
+        }) = pending.filter(|_| self.phase == Phase::LoggingIn)
+        else {
+            return true;
+        };
+        self.begin_at(now);
+        if let Err(error) = self.logged_in(&user, mechanism, result) {
+            self.fail(ChannelId::CONNECTION, error, now);
+        }
+        true
+    }
+
+    /// Reads the credentials in a client's response.
+    fn attempt(&self, mechanism: &str, response: &[u8]) -> Result<Attempt, AmqpError> {
+        let malformed = || malformed_response(mechanism);
+        let not_offered = || {
+            AmqpError::connection(
+                ReplyCode::CommandInvalid,
+                format_args!("unsupported authentication mechanism '{mechanism}'"),
+            )
+        };
+        let mechanisms = self.broker.mechanisms();
+        let (user, password) = match mechanisms.offered(mechanism).ok_or_else(not_offered)? {
+            Mechanism::Plain => {
+                let given = auth::parse_plain(response).ok_or_else(malformed)?;
+                (given.user.to_owned(), Secret::from(given.password))
+            }
+            Mechanism::AmqPlain => {
+                let (user, password) = parse_amqplain(response).ok_or_else(malformed)?;
+                (user, Secret::from(&*password))
+            }
+            // Whoever the client claims to be, the operator has configured the user.
+            Mechanism::Anonymous => {
+                let given = mechanisms.anonymous().ok_or_else(not_offered)?;
+                (given.user.to_owned(), Secret::from(given.password))
+            }
+        };
+        Ok(Attempt {
+            protocol: LoginProtocol::Amqp091,
+            peer: self.info.ends.peer.ip(),
+            user,
+            password,
+        })
+    }
+
+    /// Goes on with the handshake, or refuses the login.
+    fn logged_in(
+        &mut self,
+        user: &str,
+        mechanism: String,
+        result: LoginResult,
+    ) -> Result<(), AmqpError> {
+        let attempts = &self.broker.login_attempts;
+        let peer = self.info.ends.peer.ip();
+        attempts.count(LoginProtocol::Amqp091, peer, user, result.is_ok());
+        let login = result.map_err(|reason| {
+            log_connection!(error, self.info, "login refused: {reason}");
+            texts::login_refused(&mechanism)
+        })?;
+        self.info.set_client(login.identity.clone(), mechanism);
         self.login = Some(login);
         let limits = self.limits;
         self.send(connection::AMQPMethod::Tune(connection::Tune {
@@ -134,44 +234,6 @@ impl Connection {
         }));
         self.phase = Phase::Tuning;
         Ok(())
-    }
-
-    fn authenticate(&self, mechanism: &str, response: &[u8]) -> Result<auth::Login, AmqpError> {
-        let malformed = || malformed_response(mechanism);
-        let not_offered = || {
-            AmqpError::connection(
-                ReplyCode::CommandInvalid,
-                format_args!("unsupported authentication mechanism '{mechanism}'"),
-            )
-        };
-        let mechanisms = self.broker.mechanisms();
-        match mechanisms.offered(mechanism).ok_or_else(not_offered)? {
-            Mechanism::Plain => {
-                let given = auth::parse_plain(response).ok_or_else(malformed)?;
-                self.log_in(given, mechanism)
-            }
-            Mechanism::AmqPlain => {
-                let (user, password) = &parse_amqplain(response).ok_or_else(malformed)?;
-                self.log_in(Credentials { user, password }, mechanism)
-            }
-            // Whoever the client claims to be, the operator has configured the user.
-            Mechanism::Anonymous => {
-                let given = mechanisms.anonymous().ok_or_else(not_offered)?;
-                self.log_in(given, mechanism)
-            }
-        }
-    }
-
-    fn log_in(&self, given: Credentials<'_>, mechanism: &str) -> Result<auth::Login, AmqpError> {
-        let peer = self.info.ends.peer.ip();
-        let user = given.user;
-        let login = self.broker.users.login(given, peer);
-        let attempts = &self.broker.login_attempts;
-        attempts.count(LoginProtocol::Amqp091, peer, user, login.is_ok());
-        login.map_err(|reason| {
-            log_connection!(error, self.info, "login refused: {reason}");
-            texts::login_refused(mechanism)
-        })
     }
 
     fn tune_ok(&mut self, tune_ok: &connection::TuneOk) -> Result<(), AmqpError> {
@@ -258,12 +320,12 @@ impl Connection {
         })
     }
 
-    /// Handles connection.update-secret, which renews an expiring secret such as a token. Our users
-    /// log in with passwords, which do not expire: as with RabbitMQ's internal user database, the
-    /// new secret is ignored. But as in RabbitMQ 4 the user's permissions are checked again: the
-    /// connection is closed if its virtual host is no longer allowed, and consumers that are no
-    /// longer allowed end.
-    fn update_secret(&mut self) -> Result<(), AmqpError> {
+    /// Handles connection.update-secret, which renews an expiring secret such as a token. Passwords do not expire: as with
+    /// RabbitMQ's internal user database, a new one is ignored. But as in RabbitMQ 4 the user's permissions are checked
+    /// again: the connection is closed if its virtual host is no longer allowed, and consumers that are no longer allowed
+    /// end.
+    fn update_secret(&mut self, secret: &Secret) -> Result<(), AmqpError> {
+        self.renew_login(secret)?;
         let Some(caller) = &self.caller else {
             return Ok(());
         };
@@ -283,6 +345,31 @@ impl Connection {
         }
         let ok = connection::UpdateSecretOk {};
         self.send(connection::AMQPMethod::UpdateSecretOk(ok));
+        Ok(())
+    }
+
+    /// Gives the connection the rights that come with a new secret, if they come with one.
+    fn renew_login(&mut self, secret: &Secret) -> Result<(), AmqpError> {
+        let Some(login) = &self.login else {
+            return Ok(());
+        };
+        let KnownBy::Backend(authority) = &login.identity.known_by else {
+            return Ok(());
+        };
+        let renewed = authority.renewed(secret).map_err(|reason| {
+            log_connection!(error, self.info, "new secret refused: {reason}");
+            texts::secret_refused()
+        })?;
+        let Some(login) = renewed.map(Login::from) else {
+            return Ok(());
+        };
+        if let Some(caller) = &mut self.caller {
+            caller.renew(&login);
+        }
+        self.login = Some(login);
+        // Two authorities may have the same generation.
+        self.count_routes();
+        self.route = RouteCache::default();
         Ok(())
     }
 

@@ -69,6 +69,10 @@ impl Connection {
                     buf.clear();
                     break;
                 }
+                Phase::LoggingIn => {
+                    self.has_rest = !buf.is_empty();
+                    break;
+                }
                 _ => {}
             }
             let late = self.effort >= CLOCK_CHECK_EFFORT && self.is_late(until);
@@ -244,7 +248,7 @@ impl Connection {
 
     pub(super) fn state_name(&self) -> &'static str {
         match self.phase {
-            Phase::Header | Phase::Starting => "starting",
+            Phase::Header | Phase::Starting | Phase::LoggingIn => "starting",
             Phase::Tuning => "tuning",
             Phase::Opening => "opening",
             Phase::Running => "running",
@@ -379,7 +383,7 @@ impl Connection {
     /// understand one (RabbitMQ does the same, after a pause that slows password guessing).
     pub(super) fn fail_connection(&mut self, error: &AmqpError, now: Instant) {
         let told = match self.phase {
-            Phase::Header | Phase::Starting => {
+            Phase::Header | Phase::Starting | Phase::LoggingIn => {
                 self.wants_close_on_refusal && error.code == ReplyCode::AccessRefused
             }
             Phase::Tuning => error.code == ReplyCode::NotAllowed,
@@ -395,7 +399,7 @@ impl Connection {
         self.flush();
         // As in RabbitMQ, a refused login names no method.
         let method = match self.phase {
-            Phase::Starting => MethodId::default(),
+            Phase::Starting | Phase::LoggingIn => MethodId::default(),
             _ => error.method,
         };
         let close = connection::Close {
@@ -421,7 +425,9 @@ impl Connection {
                 log_connection!(warn, self.info, "closing connection: {reason}");
                 self.fail_connection(&texts::connection_forced(reason), now);
             }
-            Phase::Header | Phase::Starting | Phase::Tuning => self.phase = Phase::Ending,
+            Phase::Header | Phase::Starting | Phase::LoggingIn | Phase::Tuning => {
+                self.phase = Phase::Ending;
+            }
             Phase::Closing { .. } | Phase::Ending | Phase::Refused { .. } => {}
         }
     }

@@ -87,6 +87,8 @@ enum Phase {
     Header,
     /// connection.start was sent.
     Starting,
+    /// start-ok was received, and whether the login is right is not known yet. Nothing is read meanwhile.
+    LoggingIn,
     /// connection.tune was sent.
     Tuning,
     /// tune-ok was received.
@@ -120,6 +122,8 @@ pub struct Connection {
     /// The broker's limits, copied so that no lock is needed to read them.
     limits: Limits,
     tuned: Tuned,
+    /// The login that is being checked.
+    pending_login: Option<handshake::Pending>,
     login: Option<Login>,
     /// Who performs its operations, once a virtual host is open.
     caller: Option<Caller>,
@@ -197,6 +201,7 @@ impl Connection {
             phase: Phase::Header,
             limits,
             tuned,
+            pending_login: None,
             login: None,
             caller: None,
             usage: None,
@@ -248,7 +253,10 @@ impl Connection {
     pub fn wants_read(&self) -> bool {
         self.out.len() < OUTPUT_MAX
             && self.deferred_bytes < DEFERRED_MAX
-            && !matches!(self.phase, Phase::Ending | Phase::Refused { .. })
+            && !matches!(
+                self.phase,
+                Phase::LoggingIn | Phase::Ending | Phase::Refused { .. }
+            )
             && !self.is_blocked()
             && !self.waits_for_memory()
             && !self.waits_for_storage()
@@ -320,8 +328,13 @@ impl Connection {
     pub fn is_handshaking(&self) -> bool {
         matches!(
             self.phase,
-            Phase::Header | Phase::Starting | Phase::Tuning | Phase::Opening
+            Phase::Header | Phase::Starting | Phase::LoggingIn | Phase::Tuning | Phase::Opening
         )
+    }
+
+    /// Returns whether the login is being checked.
+    pub fn is_logging_in(&self) -> bool {
+        self.phase == Phase::LoggingIn
     }
 
     /// Returns whether only the last output remains to be written.
@@ -344,7 +357,7 @@ impl Connection {
     /// is not authenticated cannot use much memory.
     fn frame_limit(&self) -> u32 {
         match self.phase {
-            Phase::Header | Phase::Starting | Phase::Tuning => {
+            Phase::Header | Phase::Starting | Phase::LoggingIn | Phase::Tuning => {
                 self.tuned.frame_max.min(INITIAL_FRAME_MAX)
             }
             _ => self.tuned.frame_max,

@@ -40,7 +40,7 @@ impl Connection {
 
     fn publish_exchange(&mut self, name: &[u8]) -> Result<PermittedExchange, AmqpError> {
         let generation = self.vhost()?.generation();
-        let users_generation = self.broker.users.generation();
+        let users_generation = self.caller()?.rights_generation();
         if self.route.generation != generation || self.route.users_generation != users_generation {
             self.count_routes();
             let is_traced = self.vhost()?.is_traced();

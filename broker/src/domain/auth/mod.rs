@@ -8,6 +8,7 @@
 //! (`operations`).
 
 mod attempts;
+pub mod backend;
 mod mechanism;
 mod outcome;
 mod password;
@@ -23,10 +24,11 @@ mod tests;
 
 pub use attempts::{AttemptCounts, AttemptSource, LoginAttempts, LoginProtocol};
 pub use mechanism::Mechanisms;
-pub use outcome::{AccountId, AuthError, Change, Identity, Login, LoginRefused};
+pub use outcome::{AccountId, AuthError, Change, Identity, KnownBy, Login, LoginRefused};
+pub(crate) use password::HASH_MEMORY;
 pub use password::{HashingAlgorithm, PasswordHash};
 pub use pattern::Pattern;
 pub use plain::{Credentials, parse_plain};
 pub use record::{Access, Permission, TopicPermission, User};
 pub use topic::TopicAccess;
-pub use users::Users;
+pub use users::{PasswordPolicy, Users};

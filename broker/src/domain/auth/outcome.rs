@@ -1,9 +1,11 @@
 //! The results of logins and changes.
 
+use super::backend::{Authority, Known};
 use super::{Permission, TopicPermission, User};
 use crate::text::names::NameTooLong;
 use crate::text::pattern::PatternError;
 use leveret_protocol::UserName;
+use std::sync::Arc;
 
 /// Why a change was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,22 +62,51 @@ pub enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccountId(pub(super) u64);
 
+/// Who knows a user, and therefore decides what it may do.
+#[derive(Clone, Debug)]
+pub enum KnownBy {
+    /// The broker: the account that the password belonged to.
+    Account(AccountId),
+    /// A [backend](super::backend).
+    Backend(Arc<dyn Authority>),
+}
+
 /// The user of a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Identity {
     /// The user's name.
     pub name: UserName,
-    /// The account that the password belonged to.
-    pub account: AccountId,
+    /// Who knows it.
+    pub known_by: KnownBy,
+}
+
+impl Identity {
+    /// Returns whether this is the user of an account.
+    pub fn is_of(&self, account: AccountId) -> bool {
+        matches!(self.known_by, KnownBy::Account(own) if own == account)
+    }
 }
 
 /// A login that succeeded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Login {
     /// The user.
     pub identity: Identity,
     /// The user's tags at the time of the login.
     pub tags: Vec<String>,
+}
+
+impl From<Known> for Login {
+    fn from(known: Known) -> Self {
+        let identity = Identity {
+            name: known.name,
+            known_by: KnownBy::Backend(known.authority),
+        };
+        Login {
+            identity,
+            tags: known.tags,
+        }
+    }
 }
 
 /// Why a login was refused, for the log. The client is sent the same text for all reasons.
@@ -85,6 +116,19 @@ pub enum LoginRefused {
     /// type a password as the name.
     #[error("user '{0}' - invalid credentials")]
     InvalidCredentials(String),
+    /// A backend refused it, and no other accepts it.
+    #[error("user '{user}' - refused by backend {backend}: {reason}")]
+    Backend {
+        /// The name that the client gave.
+        user: String,
+        /// The backend that was asked last.
+        backend: &'static str,
+        /// Its reason.
+        reason: String,
+    },
+    /// Too many logins wait to be checked.
+    #[error("user '{0}' - too many logins are waiting to be checked")]
+    Busy(String),
     /// The password is right, but the user may not log in from that address.
     #[error("user '{0}' can only connect via localhost")]
     LoopbackOnly(String),

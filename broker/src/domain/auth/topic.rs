@@ -1,17 +1,27 @@
 //! Topic permissions: which routing keys a user may publish with and bind with.
 
-use super::TopicPermission;
+use super::backend::{Authority, Resource, ResourceKind};
 use super::pattern::{Origin, Pattern};
+use super::{Access, TopicPermission};
 use crate::text::pattern::PatternError;
-use leveret_protocol::{AmqpError, texts};
+use leveret_protocol::{AmqpError, UserName, texts};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// A topic permission that is in force.
 #[derive(Debug)]
 pub struct TopicAccess {
     pub(super) record: TopicPermission,
-    write: Pattern,
-    read: Pattern,
+    rule: Rule,
+}
+
+/// Which routing keys are allowed.
+#[derive(Debug)]
+enum Rule {
+    /// Those that match.
+    Patterns { write: Pattern, read: Pattern },
+    /// Those that the user's authority permits.
+    Asking(Arc<dyn Authority>),
 }
 
 impl TopicAccess {
@@ -25,11 +35,31 @@ impl TopicAccess {
             let compiled = Pattern::expanded(pattern, &expanded, origin);
             compiled.map_err(|error| error.about(pattern))
         };
-        Ok(TopicAccess {
+        let rule = Rule::Patterns {
             write: compile(&record.write)?,
             read: compile(&record.read)?,
+        };
+        Ok(TopicAccess { record, rule })
+    }
+
+    /// Returns the access of a user who is asked about.
+    pub(super) fn asking(
+        authority: Arc<dyn Authority>,
+        user: &UserName,
+        vhost: String,
+        exchange: String,
+    ) -> Self {
+        let record = TopicPermission {
+            user: user.to_string(),
+            vhost,
+            exchange,
+            write: String::new(),
+            read: String::new(),
+        };
+        TopicAccess {
             record,
-        })
+            rule: Rule::Asking(authority),
+        }
     }
 
     /// Checks that a message with this routing key may be published to the exchange.
@@ -37,7 +67,7 @@ impl TopicAccess {
     /// # Errors
     /// 403.
     pub fn check_write(&self, routing_key: &[u8]) -> Result<(), AmqpError> {
-        self.check("write", &self.write, routing_key)
+        self.check(Access::Write, routing_key)
     }
 
     /// Checks that the exchange may be bound with this routing key, as the source.
@@ -45,22 +75,34 @@ impl TopicAccess {
     /// # Errors
     /// 403.
     pub fn check_read(&self, routing_key: &[u8]) -> Result<(), AmqpError> {
-        self.check("read", &self.read, routing_key)
+        self.check(Access::Read, routing_key)
     }
 
-    fn check(&self, access: &str, pattern: &Pattern, routing_key: &[u8]) -> Result<(), AmqpError> {
+    fn check(&self, access: Access, routing_key: &[u8]) -> Result<(), AmqpError> {
         let routing_key = String::from_utf8_lossy(routing_key);
-        if pattern.matches(&routing_key) {
-            return Ok(());
-        }
         let TopicPermission {
             user,
             vhost,
             exchange,
             ..
         } = &self.record;
+        let permitted = match &self.rule {
+            Rule::Patterns { write, .. } if access == Access::Write => write.matches(&routing_key),
+            Rule::Patterns { read, .. } => read.matches(&routing_key),
+            Rule::Asking(authority) => {
+                let exchange = Resource {
+                    vhost,
+                    kind: ResourceKind::Exchange,
+                    name: exchange,
+                };
+                authority.permits_topic(access, exchange, &routing_key)
+            }
+        };
+        if permitted {
+            return Ok(());
+        }
         Err(texts::topic_refused(
-            access,
+            access.as_str(),
             &routing_key,
             exchange,
             vhost,

@@ -1,6 +1,7 @@
 //! Who performs an operation, where, and what they may do.
 
 use super::ignored::LoggedNames;
+use crate::domain::auth::backend::{Resource, ResourceKind};
 use crate::domain::auth::{Access, Identity, Login};
 use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
@@ -41,10 +42,16 @@ impl Caller {
             broker,
             vhost,
             user: login.identity.clone(),
-            impersonates: login.tags.iter().any(|tag| tag == IMPERSONATOR),
+            impersonates: impersonates(login),
             connection,
             logged: LoggedNames::default(),
         }
+    }
+
+    /// Replaces what the user may do.
+    pub fn renew(&mut self, login: &Login) {
+        self.user = login.identity.clone();
+        self.impersonates = impersonates(login);
     }
 
     /// Returns the virtual host.
@@ -57,6 +64,12 @@ impl Caller {
     #[inline]
     pub fn user(&self) -> &Identity {
         &self.user
+    }
+
+    /// Returns a number that changes whenever the user's rights may have changed.
+    #[inline]
+    pub fn rights_generation(&self) -> u64 {
+        self.broker.users.rights_generation(&self.user)
     }
 
     /// Returns the connection that owns the exclusive queues that the caller declares.
@@ -76,12 +89,16 @@ impl Caller {
             Entity::Exchange(name) if name.is_empty() => Entity::Exchange(&default),
             other => other,
         };
-        let name = match entity {
-            Entity::Queue(name) => name.as_str(),
-            Entity::Exchange(name) => name.as_str(),
+        let (kind, name) = match entity {
+            Entity::Queue(name) => (ResourceKind::Queue, name.as_str()),
+            Entity::Exchange(name) => (ResourceKind::Exchange, name.as_str()),
         };
-        let users = &self.broker.users;
-        if users.permits(user, vhost.as_str(), access, name) {
+        let resource = Resource {
+            vhost: vhost.as_str(),
+            kind,
+            name,
+        };
+        if self.broker.users.permits(user, access, resource) {
             return Ok(());
         }
         Err(texts::access_refused(
@@ -127,4 +144,8 @@ impl Caller {
         let found = self.vhost.exchange(name.as_str());
         found.ok_or_else(|| texts::no_exchange(name, self.vhost.name()))
     }
+}
+
+fn impersonates(login: &Login) -> bool {
+    login.tags.iter().any(|tag| tag == IMPERSONATOR)
 }

@@ -78,7 +78,7 @@ async fn whoami(principal: Principal) -> ApiResult<Response> {
 async fn login(State(api): State<Api>, request: Request) -> ApiResult<Response> {
     let (parts, body) = request.into_parts();
     let (user, password) = credentials(&api, body).await?;
-    let principal = log_in(&api, &user, &password, peer_address(&parts))?;
+    let principal = log_in(&api, user.clone(), &password, peer_address(&parts)).await?;
     let value = STANDARD.encode(format!("{user}:{password}"));
     json(&json!({
         "token": {"type": "basic", "value": value},

@@ -42,6 +42,19 @@ pub struct Ledger {
     idle: AtomicU64,
 }
 
+/// Memory that is used for a login.
+#[derive(Debug)]
+pub struct HeldForHash {
+    ledger: Arc<Ledger>,
+    bytes: u64,
+}
+
+impl Drop for HeldForHash {
+    fn drop(&mut self) {
+        self.ledger.change(Pool::Requests, self.bytes, 0);
+    }
+}
+
 /// Looks without any finished request after which a connection's requests are idle.
 const IDLE: u64 = 3;
 
@@ -132,6 +145,15 @@ impl Ledger {
     /// Returns the bytes that all peers together hold, as last reported.
     pub fn total(&self) -> u64 {
         Pool::ALL.iter().map(|pool| self.held(*pool)).sum()
+    }
+
+    /// Counts memory that is used for a login, until the result is dropped.
+    pub fn hold_for_hash(self: &Arc<Self>, bytes: u64) -> HeldForHash {
+        self.change(Pool::Requests, 0, bytes);
+        HeldForHash {
+            ledger: self.clone(),
+            bytes,
+        }
     }
 
     /// Updates the limits from the memory watermark and whether memory is tight.

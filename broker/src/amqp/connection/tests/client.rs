@@ -13,7 +13,7 @@ use leveret_protocol::{ChannelId, method};
 use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 pub(super) struct Client {
@@ -130,6 +130,8 @@ impl Client {
     /// Does what the task does when it is woken, and reads all lines.
     pub(super) fn hears(&mut self) -> Vec<String> {
         self.connection.take_orders(Waker::noop(), self.now);
+        let mut context = Context::from_waker(Waker::noop());
+        self.connection.poll_login(&mut context, self.now);
         self.connection.check_time(self.now);
         if self.connection.wants_read() {
             // Input left unread while the connection was blocked.

@@ -1,25 +1,26 @@
 //! The users and permissions in force.
 
+mod authenticate;
+mod proof;
+mod rights;
 mod topics;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
-use super::outcome::{AccountId, AuthError, Change, Identity, Login, LoginRefused};
+use super::outcome::{AccountId, AuthError, Change, Identity, KnownBy};
 use super::pattern::{Origin, Pattern};
-use super::{Access, Credentials, PasswordHash, Permission, TopicAccess, User};
+use super::{PasswordHash, Permission, TopicAccess, User};
 use crate::domain::limits::UserLimits;
 use crate::text::names::{NAME_MAX, check_length};
 use crate::text::pattern::PatternError;
 use crate::text::shorten::shortened;
-
-/// The hash that the password of an unknown user is compared with, so that it takes the same time.
-static DUMMY_HASH: LazyLock<PasswordHash> = LazyLock::new(|| PasswordHash::of("nobody"));
+pub use authenticate::PasswordPolicy;
+use proof::{Proof, ProofKey};
 
 /// A permission with its compiled patterns.
 struct CompiledPermission {
@@ -47,6 +48,8 @@ struct Account {
     permissions: BTreeMap<String, CompiledPermission>,
     /// By virtual host and exchange.
     topics: BTreeMap<(String, String), Arc<TopicAccess>>,
+    /// That its password was checked a moment ago.
+    proof: Mutex<Option<Proof>>,
 }
 
 impl Account {
@@ -56,6 +59,7 @@ impl Account {
             record,
             permissions: BTreeMap::new(),
             topics: BTreeMap::new(),
+            proof: Mutex::default(),
         }
     }
 }
@@ -66,6 +70,8 @@ pub struct Users {
     /// By name.
     accounts: RwLock<BTreeMap<String, Account>>,
     loopback_users: RwLock<Vec<String>>,
+    password_policy: RwLock<PasswordPolicy>,
+    proof_key: ProofKey,
     generation: AtomicU64,
     next_account: AtomicU64,
 }
@@ -81,12 +87,11 @@ impl std::fmt::Debug for Users {
 impl Users {
     /// Returns an empty set of users. `loopback_users` may log in only from a loopback address.
     pub fn new(loopback_users: Vec<String>) -> Self {
-        // Not at the first failed login, which would then take a little longer.
-        LazyLock::force(&DUMMY_HASH);
-        let accounts = RwLock::default();
         Users {
-            accounts,
+            accounts: RwLock::default(),
             loopback_users: RwLock::new(loopback_users),
+            password_policy: RwLock::default(),
+            proof_key: ProofKey::new(),
             generation: AtomicU64::new(0),
             next_account: AtomicU64::new(0),
         }
@@ -101,7 +106,7 @@ impl Users {
         AccountId(self.next_account.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Returns a number that grows with every change: a cached decision is valid while it stays the same.
+    /// Returns a number that grows with every change.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
@@ -141,82 +146,6 @@ impl Users {
         }
         self.changed();
         Ok(())
-    }
-
-    /// Checks a login from an address.
-    ///
-    /// # Errors
-    /// The reason, for the log only: the client must not learn it.
-    pub fn login(&self, given: Credentials<'_>, peer: IpAddr) -> Result<Login, LoginRefused> {
-        let login = self.authenticate(given)?;
-        let local = peer.to_canonical().is_loopback();
-        if !local
-            && self
-                .loopback_users
-                .read()
-                .iter()
-                .any(|name| name == given.user)
-        {
-            return Err(LoginRefused::LoopbackOnly(shown(given.user)));
-        }
-        Ok(login)
-    }
-
-    /// Checks a password, whatever the address (`authenticate_user`).
-    ///
-    /// # Errors
-    /// [`LoginRefused::InvalidCredentials`].
-    pub fn authenticate(&self, given: Credentials<'_>) -> Result<Login, LoginRefused> {
-        // Hashing is done outside the lock, so that a flood of logins does not block administrators.
-        let found = self
-            .accounts
-            .read()
-            .get(given.user)
-            .map(|account| (account.id, account.record.password.clone()));
-        let hash = found.as_ref().map_or(&*DUMMY_HASH, |(_, hash)| hash);
-        let verified = hash.verifies(given.password);
-        let refused = || LoginRefused::InvalidCredentials(shown(given.user));
-        let Some((id, hash)) = found.filter(|_| verified) else {
-            return Err(refused());
-        };
-        // Meanwhile the user may have been deleted or the password changed.
-        let accounts = self.accounts.read();
-        let account = accounts.get(given.user);
-        let account = account.filter(|now| now.id == id && now.record.password == hash);
-        let tags = account.ok_or_else(refused)?.record.tags.clone();
-        let identity = Identity {
-            name: given.user.into(),
-            account: id,
-        };
-        Ok(Login { identity, tags })
-    }
-
-    /// Returns whether the user may open the virtual host: any permission there is enough (RabbitMQ: Access
-    /// Control, "How Authorisation Works").
-    pub fn may_enter(&self, user: &Identity, vhost: &str) -> bool {
-        let accounts = self.accounts.read();
-        account_of(&accounts, user).is_some_and(|account| account.permissions.contains_key(vhost))
-    }
-
-    /// Returns whether the user has this access to the queue or exchange with this name. The default exchange,
-    /// whose name is empty, is checked as `amq.default`.
-    pub fn permits(&self, user: &Identity, vhost: &str, access: Access, resource: &str) -> bool {
-        let accounts = self.accounts.read();
-        let Some(granted) =
-            account_of(&accounts, user).and_then(|account| account.permissions.get(vhost))
-        else {
-            return false;
-        };
-        let name = if resource.is_empty() {
-            "amq.default"
-        } else {
-            resource
-        };
-        match access {
-            Access::Configure => granted.configure.matches(name),
-            Access::Write => granted.write.matches(name),
-            Access::Read => granted.read.matches(name),
-        }
     }
 
     /// Adds a user without permissions.
@@ -332,7 +261,11 @@ impl Users {
     fn change_user(&self, name: &str, change: impl FnOnce(&mut User)) -> Result<Change, AuthError> {
         let mut accounts = self.accounts.write();
         let account = find(&mut accounts, name)?;
+        let before = account.record.password.clone();
         change(&mut account.record);
+        if account.record.password != before {
+            *account.proof.get_mut() = None;
+        }
         let record = account.record.clone();
         self.changed();
         Ok(Change::PutUser(record))
@@ -435,12 +368,6 @@ impl Users {
 /// Returns a name that anybody may have sent, for the log.
 fn shown(user: &str) -> String {
     shortened(user, NAME_MAX).into_owned()
-}
-
-/// Returns the account that a connection is logged in to, unless it was deleted.
-fn account_of<'a>(accounts: &'a BTreeMap<String, Account>, user: &Identity) -> Option<&'a Account> {
-    let account = accounts.get(user.name.as_str())?;
-    (account.id == user.account).then_some(account)
 }
 
 fn find<'a>(

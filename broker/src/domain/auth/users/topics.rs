@@ -1,6 +1,7 @@
 //! The users' topic permissions.
 
-use super::{Account, Arc, AuthError, Change, Identity, TopicAccess, Users, account_of, find};
+use super::rights::account_of;
+use super::{Account, Arc, AuthError, Change, Identity, KnownBy, TopicAccess, Users, find};
 use crate::domain::auth::TopicPermission;
 use crate::domain::auth::pattern::Origin;
 use crate::engine::exchange::{Exchange, ExchangeKind};
@@ -63,8 +64,8 @@ impl Users {
         Ok(())
     }
 
-    /// Returns the user's topic permission for an exchange; `None` if it has none there or is no topic exchange, so
-    /// that every routing key is allowed. The answer is valid until the [generation](Users::generation) changes.
+    /// Returns what the user may do with an exchange by routing key; `None` if that is no topic exchange or the user has
+    /// no topic permission there, so that every routing key is allowed. The answer is valid until the [generation](Users::generation) changes.
     pub fn topic_access(
         &self,
         user: &Identity,
@@ -74,8 +75,16 @@ impl Users {
         if exchange.spec.kind != ExchangeKind::Topic {
             return None;
         }
+        let id = match &user.known_by {
+            KnownBy::Account(id) => *id,
+            KnownBy::Backend(authority) => {
+                let (vhost, exchange) = (vhost.to_string(), exchange.name().to_string());
+                let access = TopicAccess::asking(authority.clone(), &user.name, vhost, exchange);
+                return Some(Arc::new(access));
+            }
+        };
         let accounts = self.accounts.read();
-        let topics = &account_of(&accounts, user)?.topics;
+        let topics = &account_of(&accounts, user, id)?.topics;
         if topics.is_empty() {
             return None;
         }
